@@ -1,0 +1,43 @@
+"""How should a budget of teacher queries be spent? The study that answers it, by its end points."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/models.smk"
+include: "rules/tasks.smk"
+include: "rules/streams.smk"
+include: "rules/students.smk"
+include: "rules/analysis.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    """Everything: the report, and with it all that it stands on."""
+    default_target: True
+    input:
+        rules.report.input,
+        rules.figures.input,
+
+
+rule datasets:
+    """All synthetic data, as Parquet."""
+    input:
+        FLOW.datasets(),
+
+
+rule adapters:
+    """All trained students, as LoRA adapters."""
+    input:
+        FLOW.adapters(),
+
+
+rule evaluations:
+    """The scores of all cells."""
+    input:
+        FLOW.evaluations(),

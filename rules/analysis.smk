@@ -1,0 +1,110 @@
+"""From scores to tables, fits and crossovers."""
+
+
+rule collect_results:
+    """Gather all evaluations into a table of cells and a table of items."""
+    localrule: True
+    input:
+        evaluations=FLOW.evaluations(),
+    output:
+        cells=f"{RESULTS}/tables/cells.parquet",
+        csv=f"{RESULTS}/tables/cells.csv",
+        item_scores=f"{RESULTS}/tables/items.parquet",
+    log:
+        f"{RESULTS}/logs/collect_results.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/collect_results.tsv"
+    params:
+        code=code("collect_results"),
+    shell:
+        "python scripts/collect_results.py"
+        " --evaluations {input.evaluations:q}"
+        " --cells {output.cells:q}"
+        " --cells-csv {output.csv:q}"
+        " --items {output.item_scores:q}"
+        " 2> {log:q}"
+
+
+rule compare_methods:
+    """Compare the methods pair by pair on the same test items."""
+    localrule: True
+    input:
+        cells=rules.collect_results.output.cells,
+        item_scores=rules.collect_results.output.item_scores,
+    output:
+        csv=f"{RESULTS}/tables/comparisons.csv",
+        json=f"{RESULTS}/tables/comparisons.json",
+    log:
+        f"{RESULTS}/logs/compare_methods.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare_methods.tsv"
+    params:
+        settings=FLOW.comparison_settings(),
+        code=code("compare_methods"),
+    shell:
+        "python scripts/compare_methods.py"
+        " --cells {input.cells:q}"
+        " --items {input.item_scores:q}"
+        " --settings {params.settings:q}"
+        " --csv {output.csv:q}"
+        " --json {output.json:q}"
+        " 2> {log:q}"
+
+
+rule fit_decay:
+    """Fit how accuracy grows with the budget and decays with repeated seeds."""
+    localrule: True
+    input:
+        cells=rules.collect_results.output.cells,
+        item_scores=rules.collect_results.output.item_scores,
+    output:
+        fits=f"{RESULTS}/fits/decay.json",
+        draws=f"{RESULTS}/fits/decay_draws.parquet",
+    log:
+        f"{RESULTS}/logs/fit_decay.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit_decay.tsv"
+    params:
+        settings=FLOW.fit_settings(),
+        code=code("fit_decay"),
+    shell:
+        "python scripts/fit_decay.py"
+        " --cells {input.cells:q}"
+        " --items {input.item_scores:q}"
+        " --settings {params.settings:q}"
+        " --fits {output.fits:q}"
+        " --draws {output.draws:q}"
+        " 2> {log:q}"
+
+
+rule find_crossovers:
+    """Find where one method takes over from another."""
+    localrule: True
+    input:
+        fits=rules.fit_decay.output.fits,
+        draws=rules.fit_decay.output.draws,
+    output:
+        json=f"{RESULTS}/fits/crossovers.json",
+        csv=f"{RESULTS}/fits/crossovers.csv",
+    log:
+        f"{RESULTS}/logs/find_crossovers.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/find_crossovers.tsv"
+    params:
+        settings=FLOW.crossover_settings(),
+        code=code("find_crossovers"),
+    shell:
+        "python scripts/find_crossovers.py"
+        " --fits {input.fits:q}"
+        " --draws {input.draws:q}"
+        " --settings {params.settings:q}"
+        " --json {output.json:q}"
+        " --csv {output.csv:q}"
+        " 2> {log:q}"
+
+
+rule fits:
+    """All fits and crossovers."""
+    input:
+        rules.fit_decay.output,
+        rules.find_crossovers.output,

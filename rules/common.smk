@@ -1,0 +1,47 @@
+"""What all rules share: the checked study, its grid, and the digests of the code."""
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from seedbed.provenance import code_digest
+from seedbed.study.cells import grid, wildcard_pattern
+from seedbed.study.loading import StudyError, check_data, check_run_config, load_study
+from seedbed.study.workflow import RESOURCES, Workflow
+
+try:
+    RUN = check_run_config(config)
+    STUDY = load_study(RUN.study, Path(workflow.basedir) / "config")
+    if RUN.data_dir is not None:
+        check_data(STUDY, RUN.data_dir)
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
+
+GRID = grid(STUDY)
+FLOW = Workflow(STUDY, GRID, RUN.data_dir)
+RESULTS = FLOW.results
+
+
+wildcard_constraints:
+    seed_set=wildcard_pattern(GRID, "seed_set"),
+    question_stream=wildcard_pattern(GRID, "question_stream"),
+    stream=wildcard_pattern(GRID, "stream"),
+    dataset=wildcard_pattern(GRID, "dataset"),
+    cell=wildcard_pattern(GRID, "cell"),
+    trained_cell=wildcard_pattern(GRID, "trained_cell"),
+    task="|".join(STUDY.tasks),
+    model="|".join(STUDY.models),
+    shard=r"\d+",
+
+
+def code(script, *modules):
+    """Return the digest of a script and of all project code that it reaches."""
+    return code_digest(Path(workflow.basedir) / "scripts" / f"{script}.py", modules)
+
+
+def scorer_module(task):
+    """Return the module that scores a task, which scripts load by its name."""
+    return f"seedbed.evaluation.scorers.{STUDY.tasks[task].kind}"

@@ -1,0 +1,49 @@
+"""Models: trained from scratch here, or fetched."""
+
+
+rule pretrain_model:
+    """Train a small model from scratch on a generated world, with its ladder of checkpoints."""
+    output:
+        weights=f"{RESOURCES}/models/model={{model}}/world={{world}}/final/model.safetensors",
+        record=f"{RESOURCES}/models/model={{model}}/world={{world}}/final/model.json",
+    log:
+        f"{RESOURCES}/logs/pretrain_model/model={{model}}/world={{world}}.log",
+    benchmark:
+        f"{RESOURCES}/benchmarks/pretrain_model/model={{model}}/world={{world}}.tsv"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=lambda wc: FLOW.pretraining(wc.model),
+        prompts=lambda wc: FLOW.skill_prompts(wc.world),
+        folder=f"{RESOURCES}/models/model={{model}}/world={{world}}",
+        code=lambda wc: code("pretrain_model", f"seedbed.tasks.worlds.{wc.world}"),
+    shell:
+        "python scripts/pretrain_model.py"
+        " --world {wildcards.world:q}"
+        " --settings {params.settings:q}"
+        " --prompts {params.prompts:q}"
+        " --threads {threads}"
+        " --output {params.folder:q}"
+        " 2> >(tee {log:q} >&2)"
+
+
+rule get_model:
+    """Fetch a model from the hub, or take it from a folder."""
+    localrule: True
+    output:
+        record=f"{RESOURCES}/models/model={{model}}/source=fetched/model.json",
+    log:
+        f"{RESOURCES}/logs/get_model/model={{model}}.log",
+    benchmark:
+        f"{RESOURCES}/benchmarks/get_model/model={{model}}.tsv"
+    params:
+        source=lambda wc: FLOW.model_source(wc.model),
+        folder=f"{RESOURCES}/models/model={{model}}/source=fetched",
+        code=code("get_model"),
+    shell:
+        "python scripts/get_model.py"
+        " {params.source}"
+        " --output {params.folder:q}"
+        " 2> >(tee {log:q} >&2)"

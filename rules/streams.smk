@@ -1,0 +1,105 @@
+"""Streams of teacher queries, shard by shard, and the datasets cut from them."""
+
+
+rule write_questions:
+    """Write the questions of one shard with the augmenter, and check them."""
+    input:
+        seeds=lambda wc: FLOW.seeds(wc.question_stream),
+        model=lambda wc: FLOW.model_record(*FLOW.augmenter(wc.question_stream)),
+    output:
+        questions=f"{RESULTS}/questions/{{question_stream}}/shard={{shard}}/questions.parquet",
+    log:
+        f"{RESULTS}/logs/write_questions/{{question_stream}}/shard={{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_questions/{{question_stream}}/shard={{shard}}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        settings=lambda wc: FLOW.questions(wc.question_stream),
+        start=lambda wc: FLOW.shard(wc.question_stream, wc.shard).start,
+        stop=lambda wc: FLOW.shard(wc.question_stream, wc.shard).stop,
+        model=lambda wc: FLOW.model(*FLOW.augmenter(wc.question_stream)),
+        journal=f"{RESULTS}/journal/questions/{{question_stream}}",
+        # With `input` among its arguments it is not tracked: how many at a time changes no result.
+        batch_size=lambda wc, input: FLOW.batch_size(FLOW.augmenter(wc.question_stream)[0]),
+        code=code("write_questions"),
+    shell:
+        "python scripts/write_questions.py"
+        " --stream {wildcards.question_stream:q}"
+        " --seeds {input.seeds:q}"
+        " --start {params.start}"
+        " --stop {params.stop}"
+        " --model {params.model:q}"
+        " --settings {params.settings:q}"
+        " --batch-size {params.batch_size}"
+        " --threads {threads}"
+        " --journal {params.journal:q}"
+        " --output {output.questions:q}"
+        " 2> {log:q}"
+
+
+rule answer_questions:
+    """Answer the questions of one shard with the teacher."""
+    input:
+        seeds=lambda wc: FLOW.seeds(wc.stream),
+        questions=lambda wc: FLOW.questions_of_shard(wc.stream, wc.shard),
+        model=lambda wc: FLOW.model_record(*FLOW.teacher(wc.stream)),
+    output:
+        answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
+    log:
+        f"{RESULTS}/logs/answer_questions/{{stream}}/shard={{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/answer_questions/{{stream}}/shard={{shard}}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        settings=lambda wc: FLOW.answers(wc.stream),
+        start=lambda wc: FLOW.shard(wc.stream, wc.shard).start,
+        stop=lambda wc: FLOW.shard(wc.stream, wc.shard).stop,
+        model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
+        journal=f"{RESULTS}/journal/answers/{{stream}}",
+        # With `input` among its arguments it is not tracked: how many at a time changes no result.
+        batch_size=lambda wc, input: FLOW.batch_size(FLOW.teacher(wc.stream)[0]),
+        code=code("answer_questions"),
+    shell:
+        "python scripts/answer_questions.py"
+        " --stream {wildcards.stream:q}"
+        " --seeds {input.seeds:q}"
+        " --questions {input.questions:q}"
+        " --start {params.start}"
+        " --stop {params.stop}"
+        " --model {params.model:q}"
+        " --settings {params.settings:q}"
+        " --batch-size {params.batch_size}"
+        " --threads {threads}"
+        " --journal {params.journal:q}"
+        " --output {output.answers:q}"
+        " 2> {log:q}"
+
+
+rule build_dataset:
+    """Cut the dataset of a budget from its stream."""
+    localrule: True
+    input:
+        answers=lambda wc: FLOW.answer_shards(wc.dataset),
+        questions=lambda wc: FLOW.question_shards(wc.dataset),
+    output:
+        rows=f"{RESULTS}/datasets/{{dataset}}/dataset.parquet",
+        record=f"{RESULTS}/datasets/{{dataset}}/dataset.json",
+    log:
+        f"{RESULTS}/logs/build_dataset/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/build_dataset/{{dataset}}.tsv"
+    params:
+        budget=lambda wc: GRID.dataset_by_key[wc.dataset].budget,
+        code=code("build_dataset"),
+    shell:
+        "python scripts/build_dataset.py"
+        " --answers {input.answers:q}"
+        " --questions {input.questions:q}"
+        " --budget {params.budget}"
+        " --output {output.rows:q}"
+        " --counts {output.record:q}"
+        " 2> {log:q}"

@@ -1,0 +1,71 @@
+"""Students: trained on a dataset, evaluated on the test items."""
+
+
+rule train_student:
+    """Train a LoRA adapter on a dataset."""
+    input:
+        dataset=lambda wc: FLOW.dataset_rows(wc.trained_cell),
+        model=lambda wc: FLOW.model_record(*FLOW.student(wc.trained_cell)),
+    output:
+        weights=f"{RESULTS}/adapters/{{trained_cell}}/adapter_model.safetensors",
+        config=f"{RESULTS}/adapters/{{trained_cell}}/adapter_config.json",
+        record=f"{RESULTS}/adapters/{{trained_cell}}/training.json",
+    log:
+        f"{RESULTS}/logs/train_student/{{trained_cell}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_student/{{trained_cell}}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=lambda wc: FLOW.training(wc.trained_cell),
+        model=lambda wc: FLOW.model(*FLOW.student(wc.trained_cell)),
+        folder=f"{RESULTS}/adapters/{{trained_cell}}",
+        code=code("train_student"),
+    shell:
+        "python scripts/train_student.py"
+        " --model {params.model:q}"
+        " --dataset {input.dataset:q}"
+        " --settings {params.settings:q}"
+        " --threads {threads}"
+        " --output {params.folder:q}"
+        " 2> {log:q}"
+
+
+rule evaluate_student:
+    """Answer and score the test items, with the cell's adapter or, for a baseline, without."""
+    input:
+        test=lambda wc: FLOW.test_items(wc.cell),
+        model=lambda wc: FLOW.model_record(*FLOW.student(wc.cell)),
+        adapter=lambda wc: FLOW.adapter(wc.cell),
+        dataset=lambda wc: FLOW.dataset_record(wc.cell),
+    output:
+        scores=f"{RESULTS}/evaluations/{{cell}}/evaluation.json",
+        predictions=f"{RESULTS}/evaluations/{{cell}}/predictions.parquet",
+    log:
+        f"{RESULTS}/logs/evaluate_student/{{cell}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_student/{{cell}}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        cell=lambda wc: FLOW.coordinates(wc.cell),
+        settings=lambda wc: FLOW.evaluation(wc.cell),
+        model=lambda wc: FLOW.model(*FLOW.student(wc.cell)),
+        # With `input` among its arguments it is not tracked: how many at a time changes no result.
+        batch_size=lambda wc, input: FLOW.batch_size(FLOW.student(wc.cell)[0]),
+        code=lambda wc: code("evaluate_student", scorer_module(FLOW.cell(wc.cell).task)),
+    shell:
+        "python scripts/evaluate_student.py"
+        " --cell {params.cell:q}"
+        " --test {input.test:q}"
+        " --model {params.model:q}"
+        " --adapter {input.adapter:q}"
+        " --dataset {input.dataset:q}"
+        " --settings {params.settings:q}"
+        " --batch-size {params.batch_size}"
+        " --threads {threads}"
+        " --predictions {output.predictions:q}"
+        " --output {output.scores:q}"
+        " 2> {log:q}"

@@ -1,0 +1,52 @@
+"""Tasks and the seed sets drawn from them."""
+
+
+rule get_task:
+    """Make a task's items, from a generated world, a folder or the hub."""
+    localrule: True
+    input:
+        files=lambda wc: FLOW.task_files(wc.task),
+    output:
+        train=f"{RESOURCES}/tasks/task={{task}}/train.parquet",
+        test=f"{RESOURCES}/tasks/task={{task}}/test.parquet",
+        record=f"{RESOURCES}/tasks/task={{task}}/task.json",
+    log:
+        f"{RESOURCES}/logs/get_task/task={{task}}.log",
+    benchmark:
+        f"{RESOURCES}/benchmarks/get_task/task={{task}}.tsv"
+    params:
+        kind=lambda wc: STUDY.tasks[wc.task].kind,
+        scorer=lambda wc: FLOW.scorer(wc.task),
+        source=lambda wc: FLOW.source(wc.task),
+        folder=f"{RESOURCES}/tasks/task={{task}}",
+        code=lambda wc: code("get_task", *FLOW.task_modules(wc.task)),
+    shell:
+        "python scripts/get_task.py"
+        " --kind {params.kind:q}"
+        " --scorer {params.scorer:q}"
+        " --source {params.source:q}"
+        f" {f'--data-dir {Path(RUN.data_dir).resolve()}' if RUN.data_dir else ''}"
+        " --output {params.folder:q}"
+        " 2> {log:q}"
+
+
+rule draw_seeds:
+    """Draw a seed set from a task's train split."""
+    localrule: True
+    input:
+        train=f"{RESOURCES}/tasks/task={{task}}/train.parquet",
+    output:
+        seeds=f"{RESULTS}/seeds/task={{task}}/seeds={{seeds}}/replicate={{replicate}}/seeds.parquet",
+    log:
+        f"{RESULTS}/logs/draw_seeds/task={{task}}/seeds={{seeds}}/replicate={{replicate}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/draw_seeds/task={{task}}/seeds={{seeds}}/replicate={{replicate}}.tsv"
+    params:
+        code=code("draw_seeds"),
+    shell:
+        "python scripts/draw_seeds.py"
+        " --train {input.train:q}"
+        " --seeds {wildcards.seeds}"
+        " --replicate {wildcards.replicate}"
+        " --output {output.seeds:q}"
+        " 2> {log:q}"

@@ -1,0 +1,72 @@
+"""Gather the evaluations of a study into a table of cells and a table of items."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from seedbed.analysis.collect import ResultError, collect
+from seedbed.artifacts import replacing
+
+
+def collect_results(
+    evaluations: Sequence[Path], cells: Path, items: Path, csv: Path | None = None
+) -> None:
+    """Read evaluations, check them, and write the table of cells and the table of items.
+
+    Args:
+        evaluations: `evaluation.json` files; `predictions.parquet` lies beside each.
+        cells: Parquet file to write, one row a cell.
+        items: Parquet file to write, one row a cell and test item.
+        csv: CSV file of the table of cells; beside the Parquet file if not given.
+
+    Raises:
+        ResultError: if an evaluation cannot be used, naming its file.
+    """
+    table, scores = collect(evaluations)
+    with replacing(items) as temporary:
+        scores.write_parquet(temporary)
+    with replacing(csv or cells.with_suffix(".csv")) as temporary:
+        table.write_csv(temporary)
+    with replacing(cells) as temporary:
+        table.write_parquet(temporary)
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--evaluations",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="evaluation.json files, each with predictions.parquet beside it",
+    )
+    parser.add_argument(
+        "--evaluations-list", type=Path, metavar="FILE", help="file with one such path a line"
+    )
+    parser.add_argument(
+        "--cells", type=Path, required=True, help="table of cells to write (Parquet)"
+    )
+    parser.add_argument(
+        "--cells-csv", type=Path, help="the same as CSV (default: beside it, ending in .csv)"
+    )
+    parser.add_argument(
+        "--items", type=Path, required=True, help="table of items to write (Parquet)"
+    )
+    arguments = parser.parse_args()
+    evaluations = list(arguments.evaluations)
+    if arguments.evaluations_list:
+        lines = arguments.evaluations_list.read_text(encoding="utf-8").splitlines()
+        evaluations += [Path(line) for line in lines if line.strip()]
+    try:
+        collect_results(evaluations, arguments.cells, arguments.items, arguments.cells_csv)
+    except ResultError as error:
+        sys.exit(f"collect_results: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Draw a seed set from a task's train split.
+
+The draws of one replicate are nested: the first 100 seeds of a replicate are the same whether 100
+or 1,000 are drawn. The result has the columns of the train split, in the order of the draw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from pathlib import Path
+
+import polars as pl
+
+from seedbed.artifacts import write_parquet
+from seedbed.provenance import provenance
+from seedbed.tasks.items import SCHEMA
+
+
+def draw_seeds(train: pl.DataFrame, seeds: int, replicate: int) -> pl.DataFrame:
+    """Return `seeds` rows of the train split, in random order.
+
+    Raises:
+        ValueError: if the split has fewer rows.
+    """
+    if seeds > train.height:
+        raise ValueError(f"{seeds} seeds asked for, but the train split has {train.height} items")
+    order = list(range(train.height))
+    random.Random(f"seeds/{replicate}").shuffle(order)
+    return train[order[:seeds]]
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train", type=Path, required=True, help="train.parquet of a task")
+    parser.add_argument("--seeds", type=int, required=True, help="size of the seed set")
+    parser.add_argument("--replicate", type=int, required=True, help="number of the draw")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+    args = parser.parse_args()
+    train = pl.read_parquet(args.train).select(SCHEMA.names())
+    settings = {"seeds": args.seeds, "replicate": args.replicate}
+    write_parquet(
+        args.output,
+        draw_seeds(train, args.seeds, args.replicate),
+        {"settings": settings} | provenance(__file__),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Evaluate a student on a task's test items, with an adapter or as it is.
+
+Answers are greedy; the adapter is not merged. Two files are written: predictions.parquet, a row an
+item, and evaluation.json with the scores, what the data cost, and how everything was made. The
+JSON is written last: a cell has a score only if its predictions are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seedbed.artifacts import read_json, write_json, write_parquet
+from seedbed.engines import load_engine
+from seedbed.evaluation.evaluation import evaluate, summarise
+from seedbed.evaluation.scorers import make_scorer
+from seedbed.models import read_fingerprint
+from seedbed.progress import reporter
+from seedbed.provenance import provenance
+from seedbed.tasks.items import read_items
+
+DATASET_COUNTS = (
+    "teacher_queries",
+    "teacher_prompt_tokens",
+    "teacher_completion_tokens",
+    "augmenter_queries",
+    "augmenter_prompt_tokens",
+    "augmenter_completion_tokens",
+    "empty_slots",
+    "truncated_answers",
+    "unique_questions",
+)
+TRAINING_COUNTS = ("training_rows", "training_tokens")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How a task is asked and scored; see `config/README.md` for each.
+
+    Attributes:
+        kind: `number`, `choice` or `sql`.
+        scorer: options of the scorer of that kind.
+        score: which reading is the accuracy, `strict` or `flexible`.
+        prompt: template of the question, as in training.
+        answer_tokens: the longest answer, in tokens.
+        test_items: how many items to take, the first; None takes all.
+    """
+
+    kind: str
+    scorer: dict[str, Any]
+    score: str
+    prompt: str
+    answer_tokens: int
+    test_items: int | None
+
+    @classmethod
+    def from_json(cls, text: str) -> EvaluationSettings:
+        """Read settings from JSON."""
+        return cls(**json.loads(text))
+
+
+def costs(dataset: Path | None, adapter: Path | None) -> tuple[dict[str, int], float]:
+    """Return what a cell's data and training took: counts, and seconds of training.
+
+    All are 0 for a student that was not trained.
+    """
+    made = read_json(dataset)["counts"] if dataset else {}
+    trained = read_json(adapter / "training.json") if adapter else {"counts": {}, "seconds": {}}
+    counts = {name: made.get(name, 0) for name in DATASET_COUNTS}
+    counts |= {name: trained["counts"].get(name, 0) for name in TRAINING_COUNTS}
+    return counts, trained["seconds"].get("training", 0.0)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cell", type=json.loads, required=True, help="coordinates, as JSON")
+    parser.add_argument("--test", type=Path, required=True, help="test.parquet of the task")
+    parser.add_argument(
+        "--settings",
+        type=EvaluationSettings.from_json,
+        required=True,
+        help="kind, scorer, score, prompt, answer_tokens and test_items, as JSON",
+    )
+    parser.add_argument("--model", type=Path, required=True, help="folder of the student")
+    parser.add_argument(
+        "--adapter", type=Path, nargs="*", default=[], help="its weights, and training.json"
+    )
+    parser.add_argument("--dataset", type=Path, nargs="?", help="JSON of the adapter's dataset")
+    parser.add_argument("--batch-size", type=int, default=256, help="prompts at a time")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--predictions", type=Path, required=True, help="Parquet file to write")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    args = parser.parse_args()
+    report = reporter("evaluate_student")
+    start = time.monotonic()
+    settings = args.settings
+    adapter = args.adapter[0].parent if args.adapter else None
+    items = read_items(args.test)[: settings.test_items]
+    scorer = make_scorer(settings.kind, settings.scorer, args.test.parent)
+    try:
+        engine = load_engine(args.model, adapter, args.batch_size, args.threads)
+        predictions = evaluate(
+            items,
+            engine,
+            scorer,
+            settings.prompt,
+            settings.answer_tokens,
+            settings.score,
+            report,
+        )
+    finally:
+        scorer.close()
+    counts, training_seconds = costs(args.dataset, adapter)
+    seconds = {"training": training_seconds, "evaluation": round(time.monotonic() - start, 3)}
+    about: dict[str, Any] = {"cell": args.cell, "settings": asdict(settings)}
+    about["model"] = read_fingerprint(args.model)
+    about |= provenance(__file__, [f"seedbed.evaluation.scorers.{settings.kind}"])
+    write_parquet(args.predictions, predictions, about)
+    scores = summarise(predictions)
+    write_json(args.output, about | scores | {"counts": counts, "seconds": seconds})
+    report(f"{scores['correct']} of {scores['items']} right, {scores['unparsed']} not readable")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Find the budget ratios at which one method overtakes another, with intervals."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from seedbed.analysis import crossovers
+from seedbed.analysis.fits import read_fits
+from seedbed.analysis.settings import CrossoverSettings, parse_settings
+from seedbed.artifacts import replacing, write_json
+from seedbed.provenance import provenance
+
+
+def find_crossovers(
+    fits: Path, draws: Path, settings: CrossoverSettings, json: Path, csv: Path
+) -> None:
+    """Write the crossovers of all pairs of methods, as JSON and as a CSV table.
+
+    Args:
+        fits: fits of `fit_decay`.
+        draws: bootstrap draws of `fit_decay`.
+        settings: settings.
+        json: file to write.
+        csv: file to write.
+    """
+    content = crossovers.find_crossovers(read_fits(fits, draws), settings)
+    with replacing(csv) as temporary:
+        crossovers.crossover_table(content).write_csv(temporary)
+    write_json(json, content | {"provenance": provenance(__file__)})
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fits", type=Path, required=True, help="fits (JSON)")
+    parser.add_argument("--draws", type=Path, required=True, help="bootstrap draws (Parquet)")
+    parser.add_argument("--settings", default="{}", help='JSON: {"confidence": 0.95}')
+    parser.add_argument("--json", type=Path, required=True, help="crossovers to write (JSON)")
+    parser.add_argument("--csv", type=Path, required=True, help="the same to write (CSV)")
+    arguments = parser.parse_args()
+    try:
+        settings = parse_settings(CrossoverSettings, arguments.settings)
+        find_crossovers(arguments.fits, arguments.draws, settings, arguments.json, arguments.csv)
+    except ValueError as error:
+        sys.exit(f"find_crossovers: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From evaluated cells to comparisons, fitted curves, crossovers and advice."""

@@ -1,0 +1,216 @@
+"""Gather the evaluations of a study into two tables: one row a cell, one row a cell and item."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+COORDINATES: dict[str, type[pl.DataType] | pl.DataType] = {
+    "task": pl.String,
+    "method": pl.String,
+    "augmenter": pl.String,
+    "teacher": pl.String,
+    "seeds": pl.Int64,
+    "replicate": pl.Int64,
+    "filter": pl.String,
+    "budget": pl.Int64,
+    "student": pl.String,
+}
+"""The coordinates of a cell, in the order of its key."""
+
+COUNTS = (
+    "augmenter_queries",
+    "teacher_queries",
+    "empty_slots",
+    "augmenter_prompt_tokens",
+    "augmenter_completion_tokens",
+    "teacher_prompt_tokens",
+    "teacher_completion_tokens",
+    "training_rows",
+    "training_tokens",
+)
+SECONDS = ("generation", "training", "evaluation")
+
+_ITEM_COLUMNS = {"item_id": pl.String, "cluster": pl.String, "correct": pl.Boolean}
+
+
+class ResultError(ValueError):
+    """An evaluation that cannot be used; the message names its file."""
+
+
+def cell_key(coordinates: Mapping[str, Any]) -> str:
+    """Return the key of a cell: `name=value` of every coordinate, joined by slashes."""
+    return "/".join(f"{name}={coordinates[name]}" for name in COORDINATES)
+
+
+def collect(evaluations: Sequence[str | Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read evaluations and the predictions beside them, and check that they fit together.
+
+    Args:
+        evaluations: paths of `evaluation.json` files; `predictions.parquet` lies beside each.
+
+    Returns:
+        The table of cells, sorted by coordinates: `cell` (the key), the coordinates, `budget_ratio`
+        (null where there are no seeds), items, scores, counts and seconds. And the table of items:
+        `cell`, `item_id`, `cluster`, `correct`, sorted by the first two.
+
+    Raises:
+        ResultError: if there is no evaluation, a file is missing or broken, a score is missing or
+            disagrees with the predictions, two files hold the same cell, or the cells of one task
+            were not evaluated on the same items.
+    """
+    rows: list[dict[str, Any]] = []
+    tables: list[pl.DataFrame] = []
+    file_of: dict[str, Path] = {}
+    reference: dict[str, tuple[Path, pl.DataFrame]] = {}
+    for path in map(Path, evaluations):
+        row = _read_evaluation(path)
+        key = row["cell"]
+        if key in file_of:
+            raise ResultError(f"{path} holds the same cell as {file_of[key]}: {key}")
+        file_of[key] = path
+        predictions = _read_predictions(path, row)
+        first_path, first = reference.setdefault(row["task"], (path, predictions))
+        _check_same_items(path, predictions, first_path, first)
+        rows.append(row)
+        tables.append(predictions.select(pl.lit(key).alias("cell"), *_ITEM_COLUMNS))
+    if not rows:
+        raise ResultError("there are no evaluations to collect")
+    schema = {"cell": pl.String, **COORDINATES, "budget_ratio": pl.Float64}
+    schema |= _score_schema(rows)
+    cells = pl.DataFrame(rows, schema=schema).sort(list(COORDINATES))
+    items = pl.concat(tables).sort("cell", "item_id")
+    return cells, items
+
+
+def _score_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataType]]:
+    schema: dict[str, type[pl.DataType]] = {
+        "items": pl.Int64,
+        "correct": pl.Int64,
+        "accuracy": pl.Float64,
+        "standard_error": pl.Float64,
+        "strict_correct": pl.Int64,
+        "strict_accuracy": pl.Float64,
+        "flexible_correct": pl.Int64,
+        "flexible_accuracy": pl.Float64,
+        "unparsed": pl.Int64,
+        "truncated": pl.Int64,
+        **dict.fromkeys(COUNTS, pl.Int64),
+        **{f"{stage}_seconds": pl.Float64 for stage in SECONDS},
+        "code": pl.String,
+    }
+    # Counts and stages that an evaluation has beyond the usual ones are kept, not dropped.
+    known = {"cell", "budget_ratio", *COORDINATES, *schema}
+    more = sorted({name for row in rows for name in row} - known)
+    return schema | {name: pl.Float64 if name.endswith("_seconds") else pl.Int64 for name in more}
+
+
+def _read_evaluation(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultError(f"{path} does not exist") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ResultError(f"{path} is not valid JSON ({error})") from None
+    try:
+        coordinates = {name: content["cell"][name] for name in COORDINATES}
+        for name, kind in COORDINATES.items():
+            expected = str if kind == pl.String else int
+            if type(coordinates[name]) is not expected:
+                raise ResultError(f"{path}: cell.{name} is {coordinates[name]!r}")
+        items = _count(path, "items", content["items"])
+        row: dict[str, Any] = {
+            "cell": cell_key(coordinates),
+            **coordinates,
+            "items": items,
+            "correct": _count(path, "correct", content["correct"], items),
+            "accuracy": _share(path, "accuracy", content["accuracy"]),
+            "unparsed": _count(path, "unparsed", content["unparsed"], items),
+            "truncated": _count(path, "truncated", content["truncated"], items),
+            "code": content.get("code"),
+        }
+        for reading in ("strict", "flexible"):
+            part = content[reading]
+            row[f"{reading}_correct"] = _count(path, f"{reading}.correct", part["correct"], items)
+            row[f"{reading}_accuracy"] = _share(path, f"{reading}.accuracy", part["accuracy"])
+    except (KeyError, TypeError) as error:
+        raise ResultError(f"{path} lacks {error}") from None
+    if items == 0:
+        raise ResultError(f"{path}: no items were evaluated")
+    for name in ("", "strict_", "flexible_"):
+        correct, accuracy = row[f"{name}correct"], row[f"{name}accuracy"]
+        if abs(correct / items - accuracy) > 1e-9:
+            raise ResultError(f"{path}: {name}accuracy {accuracy} is not {correct}/{items}")
+    row["budget_ratio"] = row["budget"] / row["seeds"] if row["seeds"] else None
+    error = content.get("standard_error")
+    row["standard_error"] = None if error is None else _number(path, "standard_error", error)
+    for name, value in (content.get("counts") or {}).items():
+        row[name] = None if value is None else _count(path, f"counts.{name}", value)
+    for name, value in (content.get("seconds") or {}).items():
+        row[f"{name}_seconds"] = None if value is None else _number(path, f"seconds.{name}", value)
+    return row
+
+
+def _number(path: Path, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ResultError(f"{path}: {name} is {value!r}, not a number")
+    return float(value)
+
+
+def _share(path: Path, name: str, value: Any) -> float:
+    number = _number(path, name, value)
+    if not 0 <= number <= 1:
+        raise ResultError(f"{path}: {name} is {value!r}, not between 0 and 1")
+    return number
+
+
+def _count(path: Path, name: str, value: Any, limit: int | None = None) -> int:
+    number = _number(path, name, value)
+    if number < 0 or number != int(number) or (limit is not None and number > limit):
+        raise ResultError(
+            f"{path}: {name} is {value!r}, not a count"
+            + (f" of at most {limit}" if limit is not None else "")
+        )
+    return int(number)
+
+
+def _read_predictions(path: Path, row: Mapping[str, Any]) -> pl.DataFrame:
+    """Read the item-level scores of a cell, sorted by item, and hold them against its totals."""
+    file = path.with_name("predictions.parquet")
+    if not file.exists():
+        raise ResultError(f"{file} does not exist, though {path.name} does")
+    try:
+        table = pl.read_parquet(file, columns=list(_ITEM_COLUMNS))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ResultError(f"{file} cannot be read ({str(error).splitlines()[0]})") from None
+    if dict(table.schema) != _ITEM_COLUMNS:
+        raise ResultError(f"{file}: the columns are {dict(table.schema)}, not {_ITEM_COLUMNS}")
+    if any(table.null_count().row(0)):
+        raise ResultError(f"{file}: a score, item or cluster is missing")
+    if table["item_id"].n_unique() != table.height:
+        raise ResultError(f"{file}: an item appears twice")
+    found = (table.height, int(table["correct"].sum()))
+    if found != (row["items"], row["correct"]):
+        raise ResultError(
+            f"{file}: {found[1]} of {found[0]} items are correct, but {path} says "
+            f"{row['correct']} of {row['items']}"
+        )
+    return table.sort("item_id")
+
+
+def _check_same_items(
+    path: Path, table: pl.DataFrame, first_path: Path, first: pl.DataFrame
+) -> None:
+    if not table["item_id"].equals(first["item_id"]):
+        different = set(table["item_id"].to_list()) ^ set(first["item_id"].to_list())
+        raise ResultError(
+            f"{path} and {first_path} were not evaluated on the same items: {len(different)} are "
+            f"in one only, for example {min(different)}; evaluate both again"
+        )
+    if not table["cluster"].equals(first["cluster"]):
+        raise ResultError(f"{path} and {first_path} put the same items into different clusters")

@@ -1,0 +1,349 @@
+"""Models of accuracy as a function of method, seed-set size and budget ratio.
+
+All equations here are this project's own; the paper's (arXiv 2409.19759) are not known to us. Each
+model has two parts.
+
+Effective examples. With S seeds and x = BR queries per seed, the value of the next query on a seed
+decays as exp(-x / tau), so that method m yields
+
+    e = v_m S tau_m(S) (1 - exp(-x / tau_m(S))),    tau_m(S) = tau_m (S / S0)^-delta
+
+effective examples: v_m is the value of a fresh query (1 for the first method: the unit), tau_m the
+persistence of a seed at S0 seeds. This follows Muennighoff et al. 2023 (arXiv 2305.16264), whose
+repeated tokens lose value in the same way.
+
+Response. Accuracy rises from the floor A0 (no training data, e = 0) with e in one of three ways:
+
+    exponential  A0 + (Ainf - A0) (1 - exp(-(e / kappa)^gamma))
+    power        A0 + (Ainf - A0) (1 - (1 + e / kappa)^-gamma)
+    logit        logistic(a + b ln(1 + e / kappa))
+
+Two extensions, each of one parameter, are fitted with and without:
+
+    harm   accuracy can fall where seeds are used too often. u = x - tau (1 - exp(-x / tau)) are the
+           queries per seed that brought nothing; the gain Ainf - A0 is multiplied by exp(-h u)
+           (logit: h u is subtracted on the logit scale).
+    start  the untrained student has an accuracy of its own in place of A0: for students that the
+           first few examples change by their format alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+
+RESPONSES = ("exponential", "power", "logit")
+
+_EQUATIONS = {
+    "exponential": "A = A0 + (Ainf - A0) {gain}, gain = (1 - exp(-(e/kappa)^gamma))",
+    "power": "A = A0 + (Ainf - A0) {gain}, gain = (1 - (1 + e/kappa)^-gamma)",
+    "logit": "logit A = a + b ln(1 + e/kappa)",
+}
+
+_SMALLEST = 1e-6
+"""Bound of accuracies from 0 and 1, so that likelihoods stay finite."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where a model is evaluated: arrays of one shape, one element a point.
+
+    Attributes:
+        method: index of the method in the model's methods.
+        seeds: seed-set size S.
+        ratio: budget ratio x; 0 for the untrained student.
+    """
+
+    method: np.ndarray
+    seeds: np.ndarray
+    ratio: np.ndarray
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a model.
+
+    Attributes:
+        name: name, with the method after a colon if each method has its own.
+        unit: unit of its value.
+        meaning: what it says, in words.
+        logarithmic: whether it is fitted as its logarithm (values and draws are never logarithms).
+        low: lower bound of its value.
+        high: upper bound of its value.
+        start_low: lower end of the range that random starting points are drawn from.
+        start_high: upper end of that range.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    logarithmic: bool
+    low: float
+    high: float
+    start_low: float
+    start_high: float
+
+
+@dataclass(frozen=True)
+class AccuracyModel:
+    """A model of accuracy, without its parameters' values.
+
+    Attributes:
+        response: one of `RESPONSES`.
+        harm: whether overused seeds can lower accuracy.
+        start: whether the untrained student has an accuracy of its own.
+        methods: the methods in order; the first one's queries are the unit of value.
+        reference_seeds: S0.
+        seed_exponent: whether delta is free (it is 0 otherwise, as for a single seed-set size).
+    """
+
+    response: str
+    harm: bool
+    start: bool
+    methods: tuple[str, ...]
+    reference_seeds: float
+    seed_exponent: bool
+
+    @property
+    def name(self) -> str:
+        """The response with the extensions, e.g. "exponential+harm"."""
+        return "+".join(
+            [self.response, *(["harm"] if self.harm else []), *(["start"] if self.start else [])]
+        )
+
+    @property
+    def equation(self) -> str:
+        """The equations in one line of text."""
+        if self.response == "logit":
+            accuracy = _EQUATIONS["logit"] + (" - h u" if self.harm else "")
+        else:
+            gain = "gain exp(-h u)" if self.harm else "gain"
+            accuracy = _EQUATIONS[self.response].format(gain=gain)
+        tau = "tau_m(S) = tau_m (S/S0)^-delta" if self.seed_exponent else "tau_m(S) = tau_m"
+        parts = [accuracy, f"e = v_m S tau_m(S) (1 - exp(-x/tau_m(S))), {tau}"]
+        if self.harm:
+            parts.append("u = x - tau_m(S) (1 - exp(-x/tau_m(S)))")
+        return "; ".join([*parts, "x = BR"])
+
+    def parameters(self, ratios: Sequence[float], seeds: Sequence[float]) -> list[Parameter]:
+        """Return the parameters in order, with bounds that suit the range of the data.
+
+        Args:
+            ratios: budget ratios of the data, above 0.
+            seeds: seed-set sizes of the data.
+        """
+        x_low, x_high = min(ratios), max(ratios)
+        budget_low, budget_high = min(seeds) * x_low, max(seeds) * x_high
+        found = []
+
+        def add(
+            name: str,
+            unit: str,
+            meaning: str,
+            bounds: tuple[float, float],
+            start: tuple[float, float],
+            logarithmic: bool = False,
+        ) -> None:
+            found.append(Parameter(name, unit, meaning, logarithmic, *bounds, *start))
+
+        share = (_SMALLEST, 1 - _SMALLEST)
+        if self.response == "logit":
+            add("a", "logit", "accuracy at e = 0, on the logit scale", (-14, 14), (-3, 2))
+            add("b", "logit", "gain as e grows e-fold, on the logit scale", (-10, 10), (0.1, 2))
+        else:
+            add("A0", "fraction", "accuracy at e = 0", share, (0.02, 0.7))
+            add("Ainf", "fraction", "accuracy with endless fresh data", share, (0.4, 0.98))
+        add(
+            "kappa",
+            "effective examples",
+            "effective examples at which most of the gain is made"
+            if self.response == "exponential"
+            else "effective examples at which the gain bends",
+            (budget_low / 100, budget_high * 100),
+            (budget_low, budget_high),
+            logarithmic=True,
+        )
+        if self.response != "logit":
+            add("gamma", "none", "shape of the rise", (0.2, 5), (0.5, 1.5), logarithmic=True)
+        if self.seed_exponent:
+            add(
+                "delta",
+                "none",
+                "how persistence falls with the seed-set size",
+                (-2, 2),
+                (-0.3, 0.5),
+            )
+        for method in self.methods[1:]:
+            add(
+                f"v:{method}",
+                f"fresh queries of {self.methods[0]}",
+                "value of a fresh query",
+                (0.01, 100),
+                (0.4, 1.5),
+                logarithmic=True,
+            )
+        for method in self.methods:
+            add(
+                f"tau:{method}",
+                f"queries per seed, at {self.reference_seeds:g} seeds",
+                "persistence: queries on a seed after which the next is worth 1/e of a fresh one",
+                (x_low / 20, x_high * 50),
+                (max(x_low, x_high / 100), x_high * 3),
+                logarithmic=True,
+            )
+        if self.harm:
+            add(
+                "h",
+                "per wasted query per seed",
+                "share of the gain lost for each wasted query per seed (logit: logits lost)",
+                (0, 10 / x_high),
+                (0, 1 / x_high),
+            )
+        if self.start:
+            add("untrained", "fraction", "accuracy of the untrained student", share, (0.05, 0.8))
+        return found
+
+    def parameter_names(self) -> list[str]:
+        """Return the names of the parameters in order."""
+        return list(_names(self))
+
+    def accuracy(self, values: np.ndarray, points: Points) -> np.ndarray:
+        """Return the accuracy at points.
+
+        Args:
+            values: parameter values (no logarithms), shape (..., parameters).
+            points: n points.
+
+        Returns:
+            Accuracies between 0 and 1, shape (..., n).
+        """
+        return self._evaluate(np.asarray(values, dtype=float), points)[0]
+
+    def accuracy_and_gradient(
+        self, values: np.ndarray, points: Points
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the accuracy at n points and its derivatives by the parameters as fitted.
+
+        Args:
+            values: parameter values (no logarithms), shape (parameters,).
+            points: n points.
+
+        Returns:
+            Accuracies, shape (n,), and derivatives, shape (n, parameters): by the logarithm of
+            those parameters that are fitted as logarithms.
+        """
+        accuracy, columns = self._evaluate(np.asarray(values, dtype=float), points)
+        return accuracy, np.stack([columns[name] for name in self.parameter_names()], axis=-1)
+
+    def _evaluate(
+        self, values: np.ndarray, points: Points
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        at = {name: values[..., [i]] for i, name in enumerate(self.parameter_names())}
+        method = np.asarray(points.method)
+        untrained = np.asarray(points.ratio) == 0
+        # No division by zero at the untrained student, whose effective examples are none.
+        x = np.where(untrained, 1.0, points.ratio)
+        log_size = np.log(np.asarray(points.seeds) / self.reference_seeds)
+        delta = at.get("delta", np.zeros(1))
+        one = np.ones_like(values[..., :1])
+        tau_of = np.concatenate([at[f"tau:{name}"] for name in self.methods], axis=-1)
+        v_of = np.concatenate([one, *(at[f"v:{name}"] for name in self.methods[1:])], axis=-1)
+        tau = tau_of[..., method] * np.exp(-delta * log_size)
+        spent = -np.expm1(-x / tau)
+        useful = tau * spent
+        e = v_of[..., method] * points.seeds * useful
+        # d ln e / d ln tau; the value of x queries per seed grows with tau.
+        e_by_tau = (useful - x * (1 - spent)) / useful
+        wasted = np.where(untrained, 0.0, x - useful)
+        wasted_by_tau = np.where(untrained, 0.0, -(useful - x * (1 - spent)))
+        h = at.get("h", np.zeros(1))
+
+        columns: dict[str, np.ndarray] = {}
+        log_e = np.log(e / at["kappa"])
+        if self.response == "logit":
+            growth = np.where(untrained, 0.0, np.logaddexp(0.0, log_e))
+            share = np.where(untrained, 0.0, 1 / (1 + np.exp(-log_e)))
+            logit = at["a"] + at["b"] * growth - h * wasted
+            accuracy = 1 / (1 + np.exp(-logit))
+            slope = accuracy * (1 - accuracy)
+            columns["a"] = slope * np.ones_like(growth)
+            columns["b"] = slope * growth
+            by_log_e = slope * at["b"] * share
+            by_wasted = -slope * h
+            columns["h"] = -slope * wasted
+        else:
+            gamma = at["gamma"]
+            if self.response == "exponential":
+                power = np.exp(np.clip(gamma * log_e, -700, 50))
+                gain = -np.expm1(-power)
+                gain_by_log_e = np.exp(-power) * power * gamma
+                gain_by_gamma = np.exp(-power) * power * gamma * log_e
+            else:
+                log_total = np.logaddexp(0.0, log_e)
+                rest = np.exp(-gamma * log_total)
+                gain = -np.expm1(-gamma * log_total)
+                gain_by_log_e = gamma * rest / (1 + np.exp(-log_e))
+                gain_by_gamma = rest * log_total * gamma
+            gain = np.where(untrained, 0.0, gain)
+            gain_by_log_e = np.where(untrained, 0.0, gain_by_log_e)
+            kept = np.exp(-h * wasted)
+            span = at["Ainf"] - at["A0"]
+            accuracy = at["A0"] + span * gain * kept
+            columns["A0"] = 1 - gain * kept
+            columns["Ainf"] = gain * kept
+            columns["gamma"] = span * kept * np.where(untrained, 0.0, gain_by_gamma)
+            by_log_e = span * kept * gain_by_log_e
+            by_wasted = -span * gain * kept * h
+            columns["h"] = -span * gain * kept * wasted
+        columns["kappa"] = -by_log_e
+        by_log_tau = by_log_e * e_by_tau + by_wasted * wasted_by_tau
+        columns["delta"] = -by_log_tau * log_size
+        for index, name in enumerate(self.methods):
+            columns[f"tau:{name}"] = np.where(method == index, by_log_tau, 0.0)
+            columns[f"v:{name}"] = np.where(method == index, by_log_e, 0.0)
+        if self.start:
+            accuracy = np.where(untrained, at["untrained"], accuracy)
+            for name in columns:
+                columns[name] = np.where(untrained, 0.0, columns[name])
+            columns["untrained"] = np.where(untrained, 1.0, 0.0) * np.ones_like(accuracy)
+        return accuracy, columns
+
+
+@lru_cache(maxsize=256)
+def _names(model: AccuracyModel) -> tuple[str, ...]:
+    # Every evaluation of a fit asks for the names, which do not depend on the data.
+    return tuple(parameter.name for parameter in model.parameters([1, 2], [1, 2]))
+
+
+def candidates(
+    methods: Sequence[str], seeds: Sequence[int], with_untrained: bool
+) -> list[AccuracyModel]:
+    """Return the models to fit, the simplest of our own form first.
+
+    Args:
+        methods: the methods in order.
+        seeds: the seed-set sizes; with two or more, delta is free. S0 is the smallest.
+        with_untrained: whether the untrained student was evaluated; `start` needs it.
+    """
+    return [
+        AccuracyModel(
+            response=response,
+            harm=harm,
+            start=start,
+            methods=tuple(methods),
+            reference_seeds=float(min(seeds)),
+            seed_exponent=len(set(seeds)) > 1,
+        )
+        for response, harm, start in product(
+            RESPONSES, (False, True), (False, True) if with_untrained else (False,)
+        )
+    ]
+
+
+def values_of(model: AccuracyModel, by_name: Mapping[str, float]) -> np.ndarray:
+    """Return parameter values by name as the array that the model's functions take."""
+    return np.array([by_name[name] for name in model.parameter_names()], dtype=float)

@@ -1,0 +1,161 @@
+"""Fits as the later steps use them: curves and cell means, each with its bootstrap draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from seedbed.analysis.decay import AccuracyModel, Points, values_of
+from seedbed.analysis.outcomes import UNTRAINED
+from seedbed.artifacts import read_json
+
+
+@dataclass(frozen=True)
+class MeanSeries:
+    """Cell means of one method and seed-set size, sorted by budget.
+
+    Attributes:
+        ratios: budget ratios, shape (n,).
+        accuracy: means over replicates, shape (n,).
+        draws: the same in every bootstrap resample, shape (samples, n).
+    """
+
+    ratios: np.ndarray
+    accuracy: np.ndarray
+    draws: np.ndarray
+
+    def at(self, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the accuracy and its draws at ratios: straight lines in ln BR between cells.
+
+        Ratios must lie within those of the series.
+        """
+        where, known = np.log(ratios), np.log(self.ratios)
+        draws = np.array([np.interp(where, known, row) for row in self.draws])
+        return np.interp(where, known, self.accuracy), draws
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One group's record in `decay.json`, with its draws.
+
+    Attributes:
+        record: the record.
+        model: the chosen model, or None if there is no fit.
+        values: its parameters' values, shape (parameters,).
+        parameter_draws: bootstrap draws of them, shape (samples, parameters).
+        cell_draws: draws of the cell means by (method, seeds, budget).
+    """
+
+    record: Mapping[str, Any]
+    model: AccuracyModel | None
+    values: np.ndarray | None
+    parameter_draws: np.ndarray | None
+    cell_draws: Mapping[tuple[str, int, int], np.ndarray]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods in the study's order."""
+        return list(self.record["methods"])
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed-set sizes, ascending."""
+        return list(self.record["seeds"])
+
+    def cells(self, seeds: int, method: str | None = None) -> list[Mapping[str, Any]]:
+        """Return the records of the cell means of a seed-set size (and method), by budget."""
+        return [
+            cell
+            for cell in self.record["cells"]
+            if cell["seeds"] == seeds and method in (None, cell["method"])
+        ]
+
+    def means(self, seeds: int, method: str) -> MeanSeries | None:
+        """Return the cell means of a method and seed-set size, or None if there are none."""
+        cells = self.cells(seeds, method)
+        if not cells:
+            return None
+        draws = [self.cell_draws[method, seeds, cell["budget"]] for cell in cells]
+        return MeanSeries(
+            ratios=np.array([cell["budget_ratio"] for cell in cells], dtype=float),
+            accuracy=np.array([cell["accuracy"] for cell in cells]),
+            draws=np.stack(draws, axis=1),
+        )
+
+    def untrained_draws(self) -> np.ndarray | None:
+        """Return the draws of the untrained student's accuracy, or None if it has no cell."""
+        return self.cell_draws.get((UNTRAINED, 0, 0))
+
+    def curve(
+        self, seeds: float, method: str, ratios: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the fitted accuracy at n ratios, and its draws of shape (samples, n).
+
+        None if there is no fit.
+        """
+        if self.model is None:
+            return None
+        points = Points(
+            method=np.full(len(ratios), self.methods.index(method)),
+            seeds=np.full(len(ratios), float(seeds)),
+            ratio=np.asarray(ratios, dtype=float),
+        )
+        return (
+            self.model.accuracy(self.values, points),
+            self.model.accuracy(self.parameter_draws, points),
+        )
+
+
+def read_fits(path: str | Path, draws: str | Path) -> list[Fit]:
+    """Read `decay.json` and the draws beside it.
+
+    Raises:
+        ValueError: if the two do not belong together.
+    """
+    return fits_from(read_json(path), pl.read_parquet(draws))
+
+
+def confidence_of(path: str | Path) -> float:
+    """Return the coverage of the intervals in `decay.json`."""
+    return float(read_json(path)["settings"]["confidence"])
+
+
+def fits_from(content: Mapping[str, Any], draws: pl.DataFrame) -> list[Fit]:
+    """Return the fits of a record and draws as `fit_decay` returns them.
+
+    Raises:
+        ValueError: if the two do not belong together.
+    """
+    expected = {record["fit"] for record in content["fits"]}
+    if set(draws["fit"].unique().to_list()) != expected:
+        raise ValueError("the fits and the bootstrap draws are not of the same study")
+    return [
+        _fit(record, draws.filter(pl.col("fit") == record["fit"])) for record in content["fits"]
+    ]
+
+
+def _fit(record: Mapping[str, Any], draws: pl.DataFrame) -> Fit:
+    cell_draws = {
+        (row["method"], row["seeds"], row["budget"]): np.array(row["draws"])
+        for row in draws.filter(pl.col("kind") == "cell").iter_rows(named=True)
+    }
+    if record["chosen"] is None:
+        return Fit(record, None, None, None, cell_draws)
+    chosen = next(entry for entry in record["models"] if entry["name"] == record["chosen"])
+    model = AccuracyModel(
+        response=chosen["response"],
+        harm=chosen["harm"],
+        start=chosen["start"],
+        methods=tuple(record["methods"]),
+        reference_seeds=chosen["reference_seeds"],
+        seed_exponent=chosen["seed_exponent"],
+    )
+    values = values_of(model, {entry["name"]: entry["value"] for entry in chosen["parameters"]})
+    of_parameter = dict(draws.filter(pl.col("kind") == "parameter").select("name", "draws").rows())
+    columns = [np.array(of_parameter[name]) for name in model.parameter_names()]
+    return Fit(record, model, values, np.stack(columns, axis=1), cell_draws)

@@ -1,0 +1,203 @@
+"""Item-level outcomes as matrices, their standard errors, and the groups of cells to compare."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+UNTRAINED = "untrained"
+"""The method of the baseline cell: the student as it is, without any training."""
+
+NO_AUGMENTER = "none"
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Which items of a task each of its cells got right.
+
+    Attributes:
+        task: name of the task.
+        cells: the cells, in the order of the rows of `correct`.
+        items: item identifiers, in the order of the columns of `correct`.
+        clusters: for each item the number of its cluster, from 0 without gaps, shape (items,).
+        correct: 1.0 where the cell's answer is correct, else 0.0, shape (cells, items).
+    """
+
+    task: str
+    cells: pl.DataFrame
+    items: tuple[str, ...]
+    clusters: np.ndarray
+    correct: np.ndarray
+
+    @property
+    def cluster_count(self) -> int:
+        """The number of clusters of items."""
+        return int(self.clusters.max()) + 1
+
+
+@dataclass(frozen=True, order=True)
+class Group:
+    """Cells that differ only in method, seed-set size, replicate and budget.
+
+    `augmenter` is that of the methods that write questions. Methods without an augmenter stand in
+    the group of every augmenter, so that they can be compared with all the others.
+    """
+
+    task: str
+    student: str
+    teacher: str
+    filter: str
+    augmenter: str
+
+    @property
+    def key(self) -> str:
+        """The group's coordinates as one string."""
+        return "/".join(f"{name}={value}" for name, value in asdict(self).items())
+
+
+def read_outcomes(cells: str | Path, items: str | Path) -> dict[str, Outcomes]:
+    """Read the tables of cells and items, and return the outcomes of every task.
+
+    Raises:
+        ValueError: if the cells of a task do not all have the same items.
+    """
+    return outcomes_by_task(pl.read_parquet(cells), pl.read_parquet(items))
+
+
+def outcomes_by_task(cells: pl.DataFrame, items: pl.DataFrame) -> dict[str, Outcomes]:
+    """Return the outcomes of every task, from the tables that `collect` returns.
+
+    Raises:
+        ValueError: if the cells of a task do not all have the same items.
+    """
+    outcomes = {}
+    for task in cells["task"].unique().sort().to_list():
+        of_task = cells.filter(pl.col("task") == task).sort("cell")
+        rows = items.join(of_task.select("cell"), on="cell", how="semi").sort("cell", "item_id")
+        names = rows["item_id"].to_numpy()
+        count, remainder = divmod(len(names), of_task.height)
+        if remainder or (names.reshape(of_task.height, count) != names[:count]).any():
+            raise ValueError(f"the cells of task {task} do not all have the same items")
+        _, clusters = np.unique(rows["cluster"].to_numpy()[:count], return_inverse=True)
+        outcomes[task] = Outcomes(
+            task=task,
+            cells=of_task,
+            items=tuple(names[:count]),
+            clusters=clusters,
+            correct=rows["correct"].to_numpy().reshape(of_task.height, count).astype(float),
+        )
+    return outcomes
+
+
+def order_methods(cells: pl.DataFrame, methods: Sequence[str]) -> list[str]:
+    """Return the methods that the cells have, in the given order (or in alphabetical order).
+
+    Raises:
+        ValueError: if the cells have a method that the given ones lack.
+    """
+    found = set(cells["method"].unique().to_list()) - {UNTRAINED}
+    if not methods:
+        return sorted(found)
+    if unknown := sorted(found - set(methods)):
+        raise ValueError(f"the results have methods that the settings lack: {', '.join(unknown)}")
+    return [method for method in methods if method in found]
+
+
+def groups(cells: pl.DataFrame) -> list[Group]:
+    """Return the groups of the cells, sorted.
+
+    A study without any augmenter has groups of augmenter "none".
+    """
+    trained = cells.filter(pl.col("method") != UNTRAINED)
+    found = set()
+    for keys, part in trained.group_by("task", "student", "teacher", "filter"):
+        augmenters = set(part["augmenter"].to_list())
+        for augmenter in augmenters - {NO_AUGMENTER} or augmenters:
+            found.add(Group(*keys, augmenter))
+    return sorted(found)
+
+
+def in_group(group: Group) -> pl.Expr:
+    """Return the expression that selects the trained cells of a group."""
+    return (
+        (pl.col("task") == group.task)
+        & (pl.col("student") == group.student)
+        & (pl.col("teacher") == group.teacher)
+        & (pl.col("filter") == group.filter)
+        & pl.col("augmenter").is_in([group.augmenter, NO_AUGMENTER])
+        & (pl.col("method") != UNTRAINED)
+        # Cells without a budget are baselines: they lie on no curve.
+        & (pl.col("budget") > 0)
+        & (pl.col("seeds") > 0)
+    )
+
+
+def untrained_of(group: Group) -> pl.Expr:
+    """Return the expression that selects the baseline cell of a group's task and student."""
+    return (
+        (pl.col("task") == group.task)
+        & (pl.col("student") == group.student)
+        & (pl.col("method") == UNTRAINED)
+    )
+
+
+def clustered_standard_error(values: np.ndarray, clusters: np.ndarray) -> float | None:
+    """Return the standard error of the mean of values that are dependent within clusters.
+
+    The variance is `G / (G - 1) * sum_c (sum_{i in c} (v_i - mean))^2 / n^2` for G clusters and n
+    values: Miller 2024 (arXiv 2411.00640), equation for clustered questions, with the factor for
+    few clusters that makes it the usual `Var(v) / n` where every cluster has one value. For a
+    difference of two models give the differences by item: that is Miller's paired standard error.
+
+    Args:
+        values: shape (n,).
+        clusters: cluster numbers from 0, shape (n,).
+
+    Returns:
+        The standard error, or None for fewer than two clusters, where it is unknown.
+    """
+    totals = np.bincount(clusters, weights=values - values.mean())
+    count = len(totals)
+    if count < 2:
+        return None
+    return float(np.sqrt(count / (count - 1) * np.sum(totals**2)) / len(values))
+
+
+def proportion_interval(
+    mean: float, standard_error: float | None, items: int, confidence: float
+) -> tuple[float, float]:
+    """Return the Wilson interval of an accuracy.
+
+    The number of trials is the effective one, `mean (1 - mean) / standard_error^2`, so that
+    clusters and replicates count; where every item has the same outcome it is `items`.
+    """
+    from scipy.stats import norm
+
+    z = float(norm.ppf(0.5 + confidence / 2))
+    spread = mean * (1 - mean)
+    trials = spread / standard_error**2 if standard_error and spread > 0 else float(items)
+    centre = (mean + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * np.sqrt(spread / trials + z**2 / (4 * trials**2))
+    # At 0 and 1 one end is the mean itself, which rounding must not shut out.
+    return max(0.0, min(mean, float(centre - half))), min(1.0, max(mean, float(centre + half)))
+
+
+def resampled_accuracies(outcomes: Outcomes, samples: int, seed: int) -> np.ndarray:
+    """Return the accuracy of every cell in bootstrap resamples of the test items.
+
+    Each resample draws clusters of items with replacement, one draw for all cells of the task, so
+    that what the cells have in common (hard and easy items) stays in common.
+
+    Returns:
+        Accuracies, shape (samples, cells).
+    """
+    generator = np.random.default_rng([seed, zlib.crc32(outcomes.task.encode())])
+    count = outcomes.cluster_count
+    drawn = generator.multinomial(count, np.full(count, 1 / count), size=samples)
+    weights = drawn[:, outcomes.clusters].astype(float)
+    return (weights @ outcomes.correct.T) / weights.sum(axis=1, keepdims=True)

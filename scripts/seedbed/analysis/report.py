@@ -1,0 +1,503 @@
+"""The summary of a study, as text for the terminal and as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from seedbed.analysis.advice import MethodOutlook, advise, leaders
+from seedbed.analysis.crossovers import describe, ratio_text
+from seedbed.analysis.figures.drawing import group_titles
+from seedbed.analysis.fits import Fit
+from seedbed.analysis.settings import Titles
+
+
+@dataclass(frozen=True)
+class SizeSummary:
+    """What is to say of one seed-set size.
+
+    Attributes:
+        seeds: seed-set size.
+        columns: heads of the table's columns, one for each budget.
+        rows: rows of the table: the method's title and short title, its cells as text ("" where
+            there is none), and which of them are the best of their column.
+        differences: sentences on the differences at the lowest and the highest budget.
+        crossovers: sentences on where methods overtake the first one.
+        advice: one sentence.
+    """
+
+    seeds: int
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[str, ...], tuple[bool, ...]], ...]
+    differences: tuple[str, ...]
+    crossovers: tuple[str, ...]
+    advice: str
+
+
+@dataclass(frozen=True)
+class FitSummary:
+    """What is to say of one fit: a task with its models and filter.
+
+    Attributes:
+        title: the task, and what sets this fit apart from the study's others.
+        setting: student, teacher, augmenter, filter and number of test items, as one line.
+        untrained: accuracy of the untrained student as text, or "".
+        model: one line on the fitted model, or on why there is none.
+        equation: the chosen model's equations, or "".
+        parameters: its parameters: name, value, interval, unit, meaning and a warning or "".
+        sizes: one summary for each seed-set size.
+    """
+
+    title: str
+    setting: str
+    untrained: str
+    model: str
+    equation: str
+    parameters: tuple[tuple[str, str, str, str, str, str], ...]
+    sizes: tuple[SizeSummary, ...]
+
+
+def summarise(
+    fits: Sequence[Fit],
+    comparisons: pl.DataFrame,
+    crossovers: Sequence[Mapping[str, Any]],
+    titles: Titles,
+    confidence: float,
+) -> list[FitSummary]:
+    """Return what the report says of every fit.
+
+    Args:
+        fits: the fits.
+        comparisons: table of `compare_methods`.
+        crossovers: records of `find_crossovers`.
+        titles: titles of methods, tasks and models.
+        confidence: coverage of the intervals.
+    """
+    summaries = []
+    for fit, title in zip(fits, group_titles(fits, titles), strict=True):
+        record = fit.record
+        baseline = record["untrained"]
+        parts = [
+            f"student {titles.title(record['student'])}",
+            f"teacher {titles.title(record['teacher'])}",
+            f"augmenter {titles.title(record['augmenter'])}",
+            f"filter {record['filter']}",
+            f"{record['items']:,} test items",
+        ]
+        if record["clusters"] != record["items"]:
+            parts.append(f"{record['clusters']:,} clusters")
+        model, equation, parameters = _model_lines(fit)
+        summaries.append(
+            FitSummary(
+                title=title,
+                setting=", ".join(parts),
+                untrained=_with_interval(baseline) if baseline else "",
+                model=model,
+                equation=equation,
+                parameters=parameters,
+                sizes=tuple(
+                    _size(fit, seeds, comparisons, crossovers, titles, confidence)
+                    for seeds in fit.seeds
+                ),
+            )
+        )
+    return summaries
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _with_interval(entry: Mapping[str, Any]) -> str:
+    interval = f"{_percent(entry['low'])} to {_percent(entry['high'])}"
+    return f"{_percent(entry['accuracy'])}% ({interval})"
+
+
+def _model_lines(fit: Fit) -> tuple[str, str, tuple[tuple[str, str, str, str, str, str], ...]]:
+    record = fit.record
+    if record["chosen"] is None:
+        return f"No curve was fitted: {record['reason']}. Cell means are used.", "", ()
+    chosen = next(entry for entry in record["models"] if entry["name"] == record["chosen"])
+    bootstrap = record["bootstrap"]
+    text = (
+        f"Curve: {chosen['name']} (lowest QAICc of the models tried); deviance "
+        f"{chosen['deviance']:.1f} on {chosen['degrees_of_freedom']} degrees of freedom; noise "
+        f"between training runs {100 * bootstrap['training_noise']:.1f} points."
+    )
+    if record["lack_of_fit"] > _POOR_FIT:
+        text += " The curve fits poorly: trust the cell means more."
+    if chosen["at_bound"]:
+        text += f" At a bound, so not determined by the data: {', '.join(chosen['at_bound'])}."
+    if bootstrap["not_converged"]:
+        text += f" {bootstrap['not_converged']} of {bootstrap['samples']} refits did not converge."
+    parameters = tuple(
+        (
+            entry["name"],
+            f"{entry['value']:.3g}",
+            f"{entry['low']:.3g} to {entry['high']:.3g}",
+            entry["unit"],
+            entry["meaning"],
+            "at a bound" if entry["at_bound"] else "",
+        )
+        for entry in chosen["parameters"]
+    )
+    return text, chosen["equation"], parameters
+
+
+_POOR_FIT = 4.0
+"""Deviance per degree of freedom above which a curve misses cells by twice their sampling error."""
+
+
+def _size(
+    fit: Fit,
+    seeds: int,
+    comparisons: pl.DataFrame,
+    crossovers: Sequence[Mapping[str, Any]],
+    titles: Titles,
+    confidence: float,
+) -> SizeSummary:
+    budgets = sorted({cell["budget"] for cell in fit.cells(seeds)})
+    accuracy = {(cell["method"], cell["budget"]): cell["accuracy"] for cell in fit.cells(seeds)}
+    best = {
+        budget: max(value for (_, at), value in accuracy.items() if at == budget)
+        for budget in budgets
+    }
+    rows = []
+    for method in fit.methods:
+        values = [accuracy.get((method, budget)) for budget in budgets]
+        rows.append(
+            (
+                titles.title(method),
+                titles.short(method),
+                tuple("" if value is None else _percent(value) for value in values),
+                tuple(
+                    value is not None and value == best[budget]
+                    for value, budget in zip(values, budgets, strict=True)
+                ),
+            )
+        )
+    paired = comparisons.filter(
+        *(
+            pl.col(name) == fit.record[name]
+            for name in ("task", "student", "teacher", "filter", "augmenter")
+        ),
+        pl.col("seeds") == seeds,
+        pl.col("reference") == fit.methods[0],
+    )
+    basis = "means" if fit.model is None else "curve"
+    return SizeSummary(
+        seeds=seeds,
+        columns=tuple(f"BR {budget / seeds:.3g}" for budget in budgets),
+        rows=tuple(rows),
+        differences=tuple(_differences(paired, titles)),
+        crossovers=tuple(
+            describe(record, titles.short)
+            for record in crossovers
+            if record["fit"] == fit.record["fit"]
+            and record["seeds"] == seeds
+            and record["reference"] == fit.methods[0]
+            and record["basis"] == basis
+        ),
+        advice=_advice(fit, seeds, budgets, titles, confidence),
+    )
+
+
+def _differences(paired: pl.DataFrame, titles: Titles) -> list[str]:
+    """Return sentences on the paired differences at the lowest and the highest budget."""
+    lines = []
+    if paired.is_empty():
+        return lines
+    ends = dict.fromkeys([paired["budget"].min(), paired["budget"].max()])
+    for budget in ends:
+        for row in paired.filter(pl.col("budget") == budget).iter_rows(named=True):
+            pair = f"{titles.short(row['method'])} minus {titles.short(row['reference'])}"
+            text = f"BR {row['budget_ratio']:.3g}: {pair} = {100 * row['difference']:+.1f} points"
+            if row["low"] is not None:
+                text += f" ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
+            lines.append(text)
+    return lines
+
+
+def _advice(fit: Fit, seeds: int, budgets: Sequence[int], titles: Titles, confidence: float) -> str:
+    parts = leaders(fit, seeds)
+    if parts:
+        steps = [f"use {titles.short(parts[0][0])}"]
+        steps += [
+            f"from BR {ratio_text(low)} {titles.short(method)}" for method, low, _ in parts[1:]
+        ]
+        use = ", ".join(steps)
+    else:
+        use = "the methods share no range of budgets"
+    ends = []
+    for budget in dict.fromkeys([budgets[0], budgets[-1]]):
+        best = advise(fit, seeds, budget, confidence).best
+        ends.append(f"at {budget:,} teacher queries {_outlook_text(best, titles)}")
+    return f"{seeds:,} seeds: {use}; {'; '.join(ends)}."
+
+
+def _outlook_text(outlook: MethodOutlook, titles: Titles) -> str:
+    interval = f"{_percent(outlook.low)} to {_percent(outlook.high)}"
+    text = (
+        f"{titles.short(outlook.method)} is expected to reach {_percent(outlook.accuracy)}% "
+        f"({interval}) and is best in {100 * outlook.probability_best:.0f}% of resamples"
+    )
+    if outlook.augmenter_queries:
+        text += f", for {outlook.augmenter_queries:,.0f} augmenter queries besides"
+    return text
+
+
+def summary_text(study: str, summaries: Sequence[FitSummary], page: str, confidence: float) -> str:
+    """Return the report as plain text; sentences are wrapped at 100 columns.
+
+    Args:
+        study: name of the study.
+        summaries: what `summarise` returned.
+        page: path of the HTML page, for the last line.
+        confidence: coverage of the intervals.
+    """
+    lines = [f"Study {study}: accuracy in %, * best of its column"]
+    for summary in summaries:
+        lines += ["", summary.title, f"  {summary.setting}"]
+        if summary.untrained:
+            lines.append(f"  untrained student {summary.untrained}")
+        for size in summary.sizes:
+            names = [
+                title if short in ("", title) else f"{title} ({short})"
+                for title, short, _, _ in size.rows
+            ]
+            head = f"{size.seeds:,} seeds"
+            width = max(map(len, [head, *names]))
+            columns = [max(len(column), 5) + 1 for column in size.columns]
+            lines += [
+                "",
+                f"  {head:<{width}}"
+                + "".join(f" {c:>{w}} " for c, w in zip(size.columns, columns, strict=True)),
+            ]
+            for name, (_, _, values, best) in zip(names, size.rows, strict=True):
+                marked = "".join(
+                    f" {value or '-':>{w}}{'*' if top else ' '}"
+                    for value, top, w in zip(values, best, columns, strict=True)
+                )
+                lines.append(f"  {name:<{width}}{marked}".rstrip())
+            lines += [f"  {line}" for line in (*size.differences, *size.crossovers)]
+        lines += ["", *_wrapped(summary.model, "  ", "  "), "  Advice:"]
+        for size in summary.sizes:
+            lines += _wrapped(size.advice, "  - ", "    ")
+    lines += [
+        "",
+        *_wrapped(f"Intervals cover {100 * confidence:g}%. {_WHAT_INTERVALS_HOLD}", "", ""),
+        f"Open {page}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_WHAT_INTERVALS_HOLD = (
+    "Differences are paired by test item and hold the noise of the test items alone; where a curve "
+    "was fitted, intervals of crossovers and advice hold noise between training runs as well."
+)
+
+
+def _wrapped(text: str, first: str, others: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        100,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def report_page(
+    study: str,
+    description: str,
+    summaries: Sequence[FitSummary],
+    figures: Sequence[Path],
+    confidence: float,
+    provenance: Mapping[str, Any],
+) -> str:
+    """Return the report as one HTML page that needs no other file.
+
+    Everything that comes from a study is escaped; the figures are SVG files that this workflow
+    drew.
+
+    Args:
+        study: name of the study.
+        description: what the study asks, or "".
+        summaries: what `summarise` returned.
+        figures: paths of SVG files.
+        confidence: coverage of the intervals.
+        provenance: code digest and versions.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_PAGE).render(
+        study=study,
+        description=description,
+        summaries=summaries,
+        confidence=f"{100 * confidence:g}",
+        what_intervals_hold=_WHAT_INTERVALS_HOLD,
+        figures=[
+            (
+                path.stem.replace("_", " ").capitalize(),
+                Markup(inline_svg(path.read_text(encoding="utf-8"), path.stem)),
+            )
+            for path in figures
+        ],
+        provenance=provenance,
+    )
+
+
+def inline_svg(text: str, name: str) -> str:
+    """Return an SVG document as an element to stand in a page.
+
+    The XML head goes, and every identifier gets the figure's name in front, since identifiers of
+    several figures in one page would otherwise clash.
+
+    Raises:
+        ValueError: if the text holds no SVG element.
+    """
+    start = text.find("<svg")
+    if start < 0:
+        raise ValueError(f"figure {name} is not an SVG file")
+    text = text[start:]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid=")', rf"\g<1>{name}-", text)
+    text = re.sub(r"(url\(#)", rf"\g<1>{name}-", text)
+    text = re.sub(r'((?:xlink:)?href="#)', rf"\g<1>{name}-", text)
+    # The view box scales it; fixed sizes would overflow a narrow screen.
+    head, rest = text.split(">", 1)
+    head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{name.replace("_", " ")}">{rest}'
+
+
+# The template is Python text, not a file of its own, so that the digest of the code covers it.
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ study }}: how to spend a budget of teacher queries</title>
+<style>
+:root { color-scheme: light dark; --ink: #1c1c1c; --soft: #5d5d5d; --paper: #ffffff;
+  --line: #d9d9d9; --best: #e3f1ea; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #ececec; --soft: #aaaaaa; --paper: #17191c; --line: #3b3f45; --best: #1d4234; }
+}
+body { margin: 0 auto; padding: 1rem; max-width: 56rem; background: var(--paper);
+  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.2; }
+h2 { font-size: 1.25rem; margin-top: 2.5rem; border-top: 1px solid var(--line);
+  padding-top: 1rem; }
+h3 { font-size: 1.05rem; margin-bottom: .3rem; }
+.soft { color: var(--soft); }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: .5rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
+th:first-child, td:first-child, td.text { text-align: left; }
+td.best { background: var(--best); font-weight: 700; }
+/* Figures are drawn on white, in either colour scheme. */
+figure { margin: 1.5rem 0; background: #ffffff; border-radius: 6px; padding: .5rem; }
+figure svg { display: block; width: 100%; height: auto; }
+figcaption { color: #333333; padding: .25rem; }
+code { font-size: .9em; overflow-wrap: anywhere; }
+details { margin: .5rem 0; }
+</style>
+</head>
+<body>
+<h1>How to spend a budget of teacher queries: study {{ study }}</h1>
+{% if description %}
+<p>{{ description }}</p>
+{% endif %}
+<p class="soft">BR, the budget ratio, is teacher queries per seed. Intervals cover
+{{ confidence }}%. {{ what_intervals_hold }}</p>
+{% if summaries %}
+<h2>Advice</h2>
+{% for summary in summaries %}
+<h3>{{ summary.title }}</h3>
+<ul>
+{% for size in summary.sizes %}
+<li>{{ size.advice }}</li>
+{% endfor %}
+</ul>
+{% endfor %}
+{% endif %}
+{% for caption, figure in figures %}
+<figure>
+{{ figure }}
+<figcaption>{{ caption }}</figcaption>
+</figure>
+{% endfor %}
+{% for summary in summaries %}
+<h2>{{ summary.title }}</h2>
+<p class="soft">{{ summary.setting }}.
+{% if summary.untrained %}
+Untrained student: {{ summary.untrained }}.
+{% endif %}
+</p>
+{% for size in summary.sizes %}
+<h3>{{ "{:,}".format(size.seeds) }} seeds</h3>
+<div class="wide">
+<table>
+<thead><tr><th scope="col">accuracy, %</th>
+{% for column in size.columns %}
+<th scope="col">{{ column }}</th>
+{% endfor %}
+</tr></thead>
+<tbody>
+{% for title, short, values, best in size.rows %}
+<tr><th scope="row">{{ title }}{% if short and short != title %} ({{ short }}){% endif %}</th>
+{% for value in values %}
+<td{% if best[loop.index0] %} class="best"{% endif %}>{{ value or "–" }}</td>
+{% endfor %}
+</tr>
+{% endfor %}
+</tbody>
+</table>
+</div>
+<ul>
+{% for line in size.crossovers + size.differences %}
+<li>{{ line }}</li>
+{% endfor %}
+</ul>
+{% endfor %}
+<p>{{ summary.model }}</p>
+{% if summary.parameters %}
+<details>
+<summary>The fitted model</summary>
+<p>The equations are this project's own: <code>{{ summary.equation }}</code></p>
+<div class="wide">
+<table>
+<thead><tr><th scope="col">parameter</th><th scope="col">value</th>
+<th scope="col">{{ confidence }}% interval</th><th scope="col">unit</th>
+<th scope="col">meaning</th></tr></thead>
+<tbody>
+{% for name, value, interval, unit, meaning, warning in summary.parameters %}
+<tr><th scope="row">{{ name }}</th><td>{{ value }}</td><td>{{ interval }}</td>
+<td class="text">{{ unit }}</td>
+<td class="text">{{ meaning }}{% if warning %} ({{ warning }}){% endif %}</td></tr>
+{% endfor %}
+</tbody>
+</table>
+</div>
+</details>
+{% endif %}
+{% endfor %}
+<h2>How this was made</h2>
+<p class="soft">Code {{ provenance["code"] }};
+{% for library, version in provenance["versions"].items() %}
+{{ library }} {{ version }}{{ "" if loop.last else ", " }}
+{%- endfor %}.</p>
+</body>
+</html>
+"""

@@ -1,0 +1,1 @@
+"""Evaluation: answers of a student, scored item by item."""

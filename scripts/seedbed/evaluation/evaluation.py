@@ -1,0 +1,122 @@
+"""Evaluation: greedy answers of a student to a task's test items, scored one by one."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+
+from seedbed.engines import Engine, Request
+from seedbed.evaluation.scorers import Scorer
+from seedbed.tasks.items import TaskItem
+
+SCHEMA = pl.Schema(
+    {
+        "item_id": pl.String,
+        "cluster": pl.String,
+        "prompt": pl.String,
+        "output": pl.String,
+        "extracted": pl.String,
+        "gold": pl.String,
+        "strict": pl.Boolean,
+        "flexible": pl.Boolean,
+        "correct": pl.Boolean,
+        "reason": pl.String,
+        "finish_reason": pl.String,
+        "prompt_tokens": pl.Int64,
+        "completion_tokens": pl.Int64,
+    }
+)
+
+
+def evaluate(
+    items: Sequence[TaskItem],
+    engine: Engine,
+    scorer: Scorer,
+    prompt: str,
+    answer_tokens: int,
+    score: str,
+    progress: Callable[[str], None],
+) -> pl.DataFrame:
+    """Answer and score every item.
+
+    Args:
+        items: test items.
+        engine: the student.
+        scorer: of the task's kind.
+        prompt: template of the question, the same as in training.
+        answer_tokens: the longest answer, in tokens.
+        score: which reading is the accuracy, `strict` or `flexible`.
+        progress: called with a line of text now and then.
+
+    Returns:
+        One row an item, in order, with the columns of `SCHEMA`.
+    """
+    requests = [
+        Request(
+            key=str(number),
+            messages=(("user", prompt.format(question=item.question, context=item.context)),),
+            max_tokens=answer_tokens,
+        )
+        for number, item in enumerate(items)
+    ]
+    rows: list[dict[str, Any]] = [{} for _ in items]
+    for done, completion in enumerate(engine.complete(requests), start=1):
+        number = int(completion.key)
+        item = items[number]
+        result = scorer.score(completion.text, item)
+        rows[number] = {
+            "item_id": item.item_id,
+            "cluster": item.cluster,
+            "prompt": requests[number].messages[0][1],
+            "output": completion.text,
+            "extracted": result.extracted,
+            "gold": item.gold,
+            "strict": result.strict,
+            "flexible": result.flexible,
+            "correct": result.strict if score == "strict" else result.flexible,
+            "reason": result.reason,
+            "finish_reason": completion.finish_reason,
+            "prompt_tokens": completion.prompt_tokens,
+            "completion_tokens": completion.completion_tokens,
+        }
+        if done % 500 == 0:
+            progress(f"{done} of {len(items)} items")
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def summarise(predictions: pl.DataFrame) -> dict[str, Any]:
+    """Return the scores of a table of predictions.
+
+    Returns:
+        `items`, `correct`, `accuracy` and its `standard_error` (binomial), the same for `strict`
+        and `flexible` readings, `unparsed` outputs in all and by reason, and `truncated` ones.
+
+    Raises:
+        ValueError: if there are no predictions: a missing score is an error, not 0.
+    """
+    items = predictions.height
+    if not items:
+        raise ValueError("there are no predictions to score")
+    correct = int(predictions["correct"].sum())
+    accuracy = correct / items
+    reasons = Counter(predictions.filter(pl.col("extracted").is_null())["reason"].to_list())
+    return {
+        "items": items,
+        "correct": correct,
+        "accuracy": accuracy,
+        "standard_error": math.sqrt(accuracy * (1 - accuracy) / items),
+        "strict": _share(predictions, "strict"),
+        "flexible": _share(predictions, "flexible"),
+        "unparsed": int(predictions["extracted"].is_null().sum()),
+        "unparsed_reasons": dict(sorted(reasons.items())),
+        "truncated": int((predictions["finish_reason"] == "length").sum()),
+    }
+
+
+def _share(predictions: pl.DataFrame, column: str) -> dict[str, Any]:
+    correct = int(predictions[column].sum())
+    return {"correct": correct, "accuracy": correct / predictions.height}

@@ -1,0 +1,424 @@
+"""Scorer for SQL answers: run the query, and compare its result with that of the gold query.
+
+Queries run in a worker process, which is killed when it overruns, on databases opened read-only;
+see `seedbed.evaluation.scorers.sql_worker`. Results are compared as multisets of rows in any order
+of columns; the order of rows counts where the gold query has ORDER BY at its top level. A whole
+number equals the same number as a float, and floats are equal within a tolerance.
+
+An empty gold result matches any query that finds nothing, so for empty results the queries must
+also read the same columns and use the same literals, and the score carries a reason.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import socket
+import subprocess
+import sys
+import time
+import weakref
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from seedbed.evaluation.scorers import Reading, Score, sql_worker
+from seedbed.tasks.items import TaskItem
+
+LIMITS = {"timeout": 5.0, "max_rows": 100_000, "max_memory_mb": 512}
+"""Options of the scorer: CPU seconds for one query, rows of one result, memory of the worker."""
+
+TOLERANCE = 1e-9  # Relative; sums of floats in another order differ by about 1e-15.
+MAX_CHARACTERS = 20_000
+MAX_COMPARED_VALUES = 5_000_000
+
+_TOKEN = re.compile(
+    r"(?P<comment>--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z))"
+    r"|(?P<text>'(?:[^']|'')*+(?:'|\Z))"
+    r'|(?P<name>"(?:[^"]|"")*+(?:"|\Z)|`[^`]*+(?:`|\Z)|\[[^\]]*+(?:\]|\Z))'
+    r"|(?P<number>(?<![\w.])(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?)"
+    r"|(?P<word>\w++)"
+    r"|(?P<sign><>|<=|>=|!=|==|\|\||\S)"
+)
+_FENCE = re.compile(r"```[ \t]*(?:[Ss][Qq][Ll](?:ite)?)?[ \t]*\n?((?:[^`]|`(?!``))*+)(?:```|\Z)")
+_QUERY = (
+    r"\b(?:SELECT\b|WITH\s{1,9}(?:RECURSIVE\s{1,9})?\w{1,99}\s{0,9}"
+    r"(?:\([^()]{0,500}\)\s{0,9})?AS\s{0,9}\()"
+)
+# Prose may say "select"; a query in capitals is preferred to it.
+_UPPER = re.compile(_QUERY)
+_ANY = re.compile(_QUERY, re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a query gave.
+
+    Attributes:
+        rows: its rows; blobs are {"blob": hex digits} turned into tuples.
+        columns: number of columns, known for empty results too.
+        reads: (table, column) pairs that it reads, in lower case.
+        error: why it gave none, "" if it did.
+    """
+
+    rows: tuple[tuple[Hashable, ...], ...] = ()
+    columns: int = 0
+    reads: frozenset[tuple[str, str]] = frozenset()
+    error: str = ""
+
+
+class SqlScorer:
+    """Scores SQL by execution. Use it as a context manager, or close it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        timeout: float = LIMITS["timeout"],
+        max_rows: int = int(LIMITS["max_rows"]),
+        max_memory_mb: int = int(LIMITS["max_memory_mb"]),
+    ) -> None:
+        """Score on the databases below `folder`; no process is started before the first query.
+
+        Args:
+            folder: where the items' databases lie.
+            timeout: CPU seconds that one query may take. Wall-clock time is capped at twice that
+                and one second, so that a busy machine changes no score and nothing hangs.
+            max_rows: most rows of a gold result.
+            max_memory_mb: most memory of the worker process, in MB.
+
+        Raises:
+            ValueError: if a limit is not positive.
+        """
+        if min(timeout, max_rows, max_memory_mb) <= 0:
+            raise ValueError("the limits of the SQL scorer must be positive")
+        self._folder = Path(folder).resolve()
+        self._timeout = float(timeout)
+        self._max_rows = max_rows
+        self._worker = _Worker(int(max_memory_mb * 1e6))
+        self._gold: dict[tuple[str, str], Result] = {}
+        weakref.finalize(self, self._worker.stop)
+
+    def score(self, output: str, item: TaskItem) -> Score:
+        """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`.
+
+        A gold query that fails spoils its own item alone: nothing matches it, and the reason says
+        so.
+
+        Raises:
+            FileNotFoundError: if the item's database is not there.
+            ValueError: if the item names none, or one outside the folder.
+        """
+        path = self._path(item)
+        flexible, strict = read_sql(output), read_strict(output)
+        if flexible.value is None:
+            return Score(False, False, None, flexible.reason)
+        gold = self._gold_result(path, item.gold)
+        if gold.error:
+            return Score(False, False, flexible.value, f"gold query failed: {gold.error}")
+        right, reason = self._judge(path, flexible.value, item.gold, gold)
+        strictly = right
+        if strict.value is None:
+            strictly = False
+        elif strict.value != flexible.value:
+            strictly, _ = self._judge(path, strict.value, item.gold, gold)
+        return Score(strictly, right, flexible.value, reason)
+
+    def run(self, database: str, sql: str) -> Result:
+        """Run one query on the database of that name and return its result."""
+        return self._run(self._existing(database), sql, self._max_rows)
+
+    def close(self) -> None:
+        """End the worker process."""
+        self._worker.stop()
+
+    def __enter__(self) -> SqlScorer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _path(self, item: TaskItem) -> str:
+        if not item.database:
+            raise ValueError(f"item {item.item_id!r} names no database")
+        return self._existing(item.database)
+
+    def _existing(self, database: str) -> str:
+        name = PurePosixPath(database)
+        if name.is_absolute() or ".." in name.parts:
+            raise ValueError(f"database {database!r} is not below the task's folder")
+        path = self._folder / name
+        if not path.is_file():
+            raise FileNotFoundError(f"no database {path}")
+        return str(path)
+
+    def _gold_result(self, path: str, sql: str) -> Result:
+        key = (path, sql)
+        if key not in self._gold:
+            self._gold[key] = self._run(path, sql, self._max_rows)
+        return self._gold[key]
+
+    def _judge(self, path: str, sql: str, gold_sql: str, gold: Result) -> tuple[bool, str]:
+        # One row too many already tells that the results differ.
+        result = self._run(path, sql, len(gold.rows) + 1)
+        if result.error == "too many rows":
+            # No failure: it ran, and found more than the gold query does.
+            return False, "" if gold.rows else "gold result is empty"
+        if result.error:
+            return False, result.error
+        if not gold.rows and not result.rows:
+            same = (
+                result.columns == gold.columns
+                and result.reads == gold.reads
+                and _literals(sql) == _literals(gold_sql)
+            )
+            return same, "both results are empty: judged by what the queries read"
+        if not gold.rows or not result.rows:
+            return False, "gold result is empty" if result.rows else "result is empty"
+        return same_result(gold, result, ordered=orders_rows(gold_sql))
+
+    def _run(self, path: str, sql: str, most_rows: int) -> Result:
+        request = {"database": path, "sql": sql, "seconds": self._timeout, "rows": most_rows}
+        reply = self._worker.ask(request, 2 * self._timeout + 1)
+        if "error" in reply:
+            return Result(error=reply["error"])
+        rows = tuple(
+            tuple(("blob", v["blob"]) if isinstance(v, dict) else v for v in row)
+            for row in reply["rows"]
+        )
+        reads = frozenset((table, column) for table, column in reply["reads"])
+        return Result(rows, reply["columns"], reads)
+
+
+class _Worker:
+    """The process that runs queries, started when first needed and again after it was killed."""
+
+    def __init__(self, memory_bytes: int) -> None:
+        self._memory_bytes = memory_bytes
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+
+    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Return the reply to a request, or an error if there is none within the time."""
+        if self._process is None or self._process.poll() is not None:
+            self.stop()
+            self._start()
+        connection = self._connection
+        assert connection is not None
+        end = time.monotonic() + seconds
+        try:
+            connection.send_bytes(json.dumps(request).encode())
+            if connection.poll(max(0.0, end - time.monotonic())):
+                return json.loads(connection.recv_bytes())
+            reply = {"error": "timeout"}
+        except (EOFError, OSError):
+            reply = {"error": "the query ended its process"}
+        self.stop()
+        return reply
+
+    def stop(self) -> None:
+        """Kill the process if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            descriptor = theirs.fileno()
+            command = [sys.executable, "-I", sql_worker.__file__]
+            self._process = subprocess.Popen(
+                [*command, str(descriptor), str(self._memory_bytes)],
+                pass_fds=(descriptor,),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        self._connection = Connection(ours.detach())
+
+
+def read_strict(output: str) -> Reading:
+    """Read the SQL of an output that is one query and nothing else."""
+    text = output.strip()
+    if len(text) > MAX_CHARACTERS:
+        return Reading(None, "too long")
+    if not _ANY.match(text):
+        return Reading(None, "does not begin with SELECT or WITH")
+    statement = _first_statement(text)
+    if text[len(statement) :].strip("; \t\r\n"):
+        return Reading(None, "more than one statement")
+    return Reading(statement)
+
+
+def read_sql(output: str) -> Reading:
+    """Read the SQL of a free text: of its last code block with a query, or from the first query on.
+
+    The query ends at its semicolon, at an empty line or at the end.
+    """
+    text = output[:MAX_CHARACTERS]
+    if not text.strip():
+        return Reading(None, "empty")
+    blocks = [block[1] for block in _FENCE.finditer(text) if _ANY.search(block[1])]
+    source = blocks[-1] if blocks else text
+    start = _UPPER.search(source) or _ANY.search(source)
+    if start is None:
+        return Reading(None, "no query")
+    query = source[start.start() :]
+    if not blocks:
+        query = re.split(r"\n\s{0,9}\n|```", query, maxsplit=1)[0]
+    return Reading(_first_statement(query))
+
+
+def plain_text(reading: Reading) -> Reading:
+    """Return a query with one space between tokens, in lower case outside quotes, uncommented."""
+    if reading.value is None:
+        return reading
+    tokens = []
+    for match in _TOKEN.finditer(reading.value):
+        if match.lastgroup in ("text", "name"):
+            tokens.append(match[0])
+        elif match.lastgroup != "comment":
+            tokens.append(match[0].lower())
+    return Reading(" ".join(tokens).rstrip("; "))
+
+
+def orders_rows(sql: str) -> bool:
+    """Return whether a query has ORDER BY at its top level, outside all brackets."""
+    depth, previous = 0, ""
+    for match in _TOKEN.finditer(sql):
+        token = match[0].lower()
+        if match.lastgroup == "comment":
+            continue
+        if token == "(":
+            depth += 1
+        elif token == ")":
+            depth -= 1
+        elif depth == 0 and previous == "order" and token == "by":
+            return True
+        previous = token
+    return False
+
+
+def same_result(gold: Result, result: Result, ordered: bool) -> tuple[bool, str]:
+    """Return whether two results are the same but for the order of columns, and a reason.
+
+    Args:
+        gold: the expected result.
+        result: the result to compare with it.
+        ordered: whether the order of rows counts.
+
+    The reason is "" unless the comparison was given up: results of many rows and columns with the
+    same values in every column can take more steps than anyone will wait for.
+    """
+    if gold.columns != result.columns or len(gold.rows) != len(result.rows):
+        return False, ""
+    alike = _alike([*gold.rows, *result.rows])
+    left = [tuple(alike[_key(row[c])] for row in gold.rows) for c in range(gold.columns)]
+    right = [tuple(alike[_key(row[c])] for row in result.rows) for c in range(gold.columns)]
+    if ordered:
+        return Counter(left) == Counter(right), ""
+    sums = [frozenset(Counter(column).items()) for column in right]
+    candidates = []
+    for column in left:
+        mine = frozenset(Counter(column).items())
+        candidates.append([c for c in range(len(right)) if sums[c] == mine])
+    if not all(candidates):
+        return False, ""
+    order = sorted(range(len(left)), key=lambda c: len(candidates[c]))
+    steps = MAX_COMPARED_VALUES // max(1, len(gold.rows))
+    return _match_columns(
+        [left[c] for c in order], right, [candidates[c] for c in order], max(steps, 1)
+    )
+
+
+def _match_columns(
+    left: list[tuple[int, ...]],
+    right: list[tuple[int, ...]],
+    candidates: list[list[int]],
+    steps: int,
+) -> tuple[bool, str]:
+    """Search for an order of `right`'s columns that gives the same multiset of rows as `left`."""
+    rows = len(left[0])
+    # One open choice a level: rows so far as numbers on both sides, and columns still to try.
+    start = (tuple([0] * rows), tuple([0] * rows))
+    stack = [(start, frozenset[int](), iter(_distinct(candidates[0], right)))]
+    while stack:
+        (mine, theirs), used, untried = stack[-1]
+        column = next((c for c in untried if c not in used), None)
+        if column is None:
+            stack.pop()
+            continue
+        steps -= 1
+        if steps < 0:
+            return False, "results too alike to compare"
+        level = len(stack) - 1
+        numbers: dict[tuple[int, int], int] = {}
+        longer_mine = _extended(mine, left[level], numbers)
+        longer_theirs = _extended(theirs, right[column], numbers)
+        if Counter(longer_mine) != Counter(longer_theirs):
+            continue
+        if level + 1 == len(left):
+            return True, ""
+        now_used = used | {column}
+        free = [c for c in candidates[level + 1] if c not in now_used]
+        stack.append(((longer_mine, longer_theirs), now_used, iter(_distinct(free, right))))
+    return False, ""
+
+
+def _distinct(columns: list[int], right: list[tuple[int, ...]]) -> list[int]:
+    """Return one column of each set of equal ones: trying another would change nothing."""
+    return list({right[c]: c for c in reversed(columns)}.values())
+
+
+def _extended(
+    rows: tuple[int, ...], column: tuple[int, ...], numbers: dict[tuple[int, int], int]
+) -> tuple[int, ...]:
+    return tuple(numbers.setdefault(pair, len(numbers)) for pair in zip(rows, column, strict=True))
+
+
+def _key(value: Hashable) -> tuple[str, Hashable]:
+    """Return a value with its type, since Python takes 1, 1.0 and True for one key."""
+    return type(value).__name__, value
+
+
+def _alike(rows: Sequence[tuple[Hashable, ...]]) -> dict[tuple[str, Hashable], int]:
+    """Return a number for each value; equal values, and floats within tolerance, share theirs."""
+    values = {_key(value) for row in rows for value in row}
+    alike = {}
+    numeric = []
+    for key in values:
+        if key[0] in ("int", "float"):
+            numeric.append(key)
+        else:
+            alike[key] = len(alike)
+    numeric.sort(key=lambda key: key[1])
+    number = len(alike)
+    for place, key in enumerate(numeric):
+        if place:
+            before = numeric[place - 1]
+            exact = before[0] == key[0] == "int"
+            close = math.isclose(before[1], key[1], rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+            if before[1] != key[1] and (exact or not close):
+                number += 1
+        alike[key] = number
+    return alike
+
+
+def _first_statement(text: str) -> str:
+    """Return the text up to its first semicolon outside quotes and comments."""
+    for match in _TOKEN.finditer(text):
+        if match[0] == ";":
+            return text[: match.start()].strip()
+    return text.strip()
+
+
+def _literals(sql: str) -> Counter[str]:
+    kinds = ("text", "number")
+    return Counter(m[0].lower() for m in _TOKEN.finditer(sql) if m.lastgroup in kinds)

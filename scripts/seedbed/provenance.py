@@ -1,0 +1,105 @@
+"""Provenance: which code and which versions made an artifact."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGE = "seedbed"
+SCRIPTS = Path(__file__).resolve().parent.parent
+LIBRARIES = ("torch", "transformers", "trl", "peft", "polars", "pyarrow", "scipy", "snakemake")
+
+
+def code_digest(script: str | Path, modules: Iterable[str] = ()) -> str:
+    """Return a digest of the meaning of a script and of every project module that it reaches.
+
+    It is taken of the syntax trees without docstrings, comments and positions, so formatting does
+    not change it, and any change of what the code does is likely to. Modules are followed through
+    `import` statements, those inside functions too.
+
+    Args:
+        script: a Python file.
+        modules: modules that the script loads by a name that it computes (a world, a scorer), which
+            no import statement shows.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    script = Path(script).resolve()
+    parts = {f"script:{script.name}": _tree_digest(script)}
+    waiting = [*_imports(script), *modules]
+    while waiting:
+        module = waiting.pop()
+        if module in parts:
+            continue
+        path = _module_path(module)
+        if path is None:
+            raise ValueError(f"{script} reaches {module}, which is not in {SCRIPTS / PACKAGE}")
+        parts[module] = _tree_digest(path)
+        # Importing a.b.c runs a and a.b too.
+        parents = module.split(".")[:-1]
+        waiting += [".".join(parents[:n]) for n in range(1, len(parents) + 1)]
+        waiting += _imports(path)
+    text = "\n".join(f"{name} {digest}" for name, digest in sorted(parts.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def provenance(script: str | Path, modules: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what an artifact says of its making: the code's digest and the versions used."""
+    return {"code": code_digest(script, modules), "versions": versions()}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that results depend on."""
+    found = {"python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _module_path(module: str) -> Path | None:
+    path = SCRIPTS.joinpath(*module.split("."))
+    if path.with_suffix(".py").is_file():
+        return path.with_suffix(".py")
+    if (path / "__init__.py").is_file():
+        return path / "__init__.py"
+    return None
+
+
+@cache
+def _tree_digest(path: Path) -> str:
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    """Return the project's modules that a file imports, wherever in it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.append(node.module)
+            # `from package import module` reaches the module as well as the package.
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    ours = [name for name in found if name == PACKAGE or name.startswith(f"{PACKAGE}.")]
+    return tuple(name for name in dict.fromkeys(ours) if _module_path(name) is not None)

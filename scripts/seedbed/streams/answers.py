@@ -1,0 +1,121 @@
+"""Answers: what a teacher answers to the queries of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from seedbed.engines import Engine, Request
+from seedbed.streams import sampling_seed
+from seedbed.streams.journal import Journal
+from seedbed.tasks.items import TaskItem
+
+SCHEMA = pl.Schema(
+    {
+        "query": pl.Int64,
+        "seed_id": pl.String,
+        "sample": pl.Int64,
+        "question": pl.String,
+        "prompt": pl.String,
+        "answer": pl.String,
+        "finish_reason": pl.String,
+        "teacher_prompt_tokens": pl.Int64,
+        "teacher_completion_tokens": pl.Int64,
+    }
+)
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """How answers are sampled.
+
+    Attributes:
+        stream: key of the stream.
+        prompt: template of the question as teacher and student see it.
+        answer_tokens: the longest answer, in tokens.
+        temperature: of the answers.
+        top_p: nucleus of the answers.
+    """
+
+    stream: str
+    prompt: str
+    answer_tokens: int
+    temperature: float
+    top_p: float
+
+
+def answer_questions(
+    settings: AnswerSettings,
+    seeds: Sequence[TaskItem],
+    questions: pl.DataFrame | None,
+    start: int,
+    stop: int,
+    engine: Callable[[], Engine],
+    journal: Journal,
+    progress: Callable[[str], None],
+) -> pl.DataFrame:
+    """Answer queries `start` to `stop` of a stream.
+
+    Args:
+        settings: prompt and sampling.
+        seeds: the seed set, in order.
+        questions: rows of `seedbed.streams.questions` that cover the queries, or None where the
+            seeds' own questions are asked.
+        start: first query.
+        stop: one past the last query.
+        engine: called for the teacher once there is something to ask.
+        journal: where answers are kept as they arrive.
+        progress: called with a line of text now and then.
+
+    Returns:
+        One row a query, in order, with the columns of `SCHEMA`. An empty slot costs no query:
+        its `answer` is null and its token counts are 0.
+
+    Raises:
+        ValueError: if `questions` lacks one of the queries.
+    """
+    written: dict[int, str | None] = {}
+    if questions is not None:
+        written = dict(questions.select("query", "question").iter_rows())
+        absent = [i for i in range(start, stop) if i not in written]
+        if absent:
+            raise ValueError(f"no row for query {absent[0]} of {settings.stream} in the questions")
+    rows = []
+    requests = []
+    for i in range(start, stop):
+        seed = seeds[i % len(seeds)]
+        question = seed.question if questions is None else written[i]
+        row = {
+            "query": i,
+            "seed_id": seed.item_id,
+            "sample": i // len(seeds),
+            "question": question,
+            "prompt": None,
+            "answer": None,
+            "finish_reason": None,
+            "teacher_prompt_tokens": 0,
+            "teacher_completion_tokens": 0,
+        }
+        rows.append(row)
+        if question is None:
+            continue
+        row["prompt"] = settings.prompt.format(question=question, context=seed.context)
+        requests.append(
+            Request(
+                key=str(i),
+                messages=(("user", row["prompt"]),),
+                max_tokens=settings.answer_tokens,
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                seed=sampling_seed(settings.stream, i, "answer"),
+            )
+        )
+    for completion in journal.complete(engine, requests, progress):
+        row = rows[int(completion.key) - start]
+        row["answer"] = completion.text
+        row["finish_reason"] = completion.finish_reason
+        row["teacher_prompt_tokens"] = completion.prompt_tokens
+        row["teacher_completion_tokens"] = completion.completion_tokens
+    return pl.DataFrame(rows, schema=SCHEMA)

@@ -1,0 +1,196 @@
+"""Questions: what an augmenter writes for the queries of a stream, and whether it is usable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from seedbed.engines import Completion, Engine, Request
+from seedbed.streams import sampling_seed
+from seedbed.streams.journal import Journal
+from seedbed.tasks.items import TaskItem
+
+SCHEMA = pl.Schema(
+    {
+        "query": pl.Int64,
+        "seed_id": pl.String,
+        "sample": pl.Int64,
+        "question": pl.String,
+        "reason": pl.String,
+        "attempts": pl.Int64,
+        "augmenter_queries": pl.Int64,
+        "augmenter_prompt_tokens": pl.Int64,
+        "augmenter_completion_tokens": pl.Int64,
+    }
+)
+LONGEST_QUESTION_CHARACTERS = 4000
+
+
+@dataclass(frozen=True)
+class QuestionSettings:
+    """How questions are written.
+
+    Attributes:
+        stream: key of the question stream.
+        prompt: template of the request for a question.
+        check_prompt: template of the self-check, or None if there is none.
+        max_attempts: tries at a question before its slot stays empty.
+        question_tokens: the longest question, in tokens.
+        check_tokens: the longest verdict of a self-check, in tokens.
+        temperature: of the questions; self-checks take the likeliest verdict.
+        top_p: nucleus of the questions.
+    """
+
+    stream: str
+    prompt: str
+    check_prompt: str | None
+    max_attempts: int
+    question_tokens: int
+    check_tokens: int
+    temperature: float
+    top_p: float
+
+
+@dataclass
+class _Slot:
+    query: int
+    seed: TaskItem
+    sample: int
+    question: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    attempts: int = 0
+    queries: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def count(self, completion: Completion) -> None:
+        self.queries += 1
+        self.prompt_tokens += completion.prompt_tokens
+        self.completion_tokens += completion.completion_tokens
+
+
+def write_questions(
+    settings: QuestionSettings,
+    seeds: Sequence[TaskItem],
+    start: int,
+    stop: int,
+    engine: Callable[[], Engine],
+    journal: Journal,
+    progress: Callable[[str], None],
+) -> pl.DataFrame:
+    """Write the questions of queries `start` to `stop` of a stream.
+
+    Query i starts from seed i mod S. A question that cannot be used, or that its self-check
+    rejects, is tried again with another sampling seed; after `max_attempts` the slot stays empty.
+
+    Returns:
+        One row a query, in order, with the columns of `SCHEMA`: `question` is null for an empty
+        slot, and `reason` lists why each failed attempt failed, comma-separated.
+    """
+    slots = [_Slot(i, seeds[i % len(seeds)], i // len(seeds)) for i in range(start, stop)]
+    for attempt in range(settings.max_attempts):
+        open_slots = {str(slot.query): slot for slot in slots if slot.question is None}
+        if not open_slots:
+            break
+        progress(f"attempt {attempt + 1}: {len(open_slots)} questions to write")
+        requests = [
+            Request(
+                key=key,
+                messages=(("user", _fill(settings.prompt, slot.seed, slot.seed.question)),),
+                max_tokens=settings.question_tokens,
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                seed=sampling_seed(settings.stream, slot.query, "question", attempt),
+            )
+            for key, slot in open_slots.items()
+        ]
+        drafts: dict[str, str] = {}
+        for completion in journal.complete(engine, requests, progress):
+            slot = open_slots[completion.key]
+            slot.attempts += 1
+            slot.count(completion)
+            question, reason = read_question(completion, slot.seed.question)
+            if question is None:
+                slot.reasons.append(reason)
+            elif settings.check_prompt is None:
+                slot.question = question
+            else:
+                drafts[completion.key] = question
+        if drafts and settings.check_prompt is not None:
+            _check(settings, open_slots, drafts, engine, journal, progress)
+    return pl.DataFrame(
+        [
+            {
+                "query": slot.query,
+                "seed_id": slot.seed.item_id,
+                "sample": slot.sample,
+                "question": slot.question,
+                "reason": ",".join(slot.reasons),
+                "attempts": slot.attempts,
+                "augmenter_queries": slot.queries,
+                "augmenter_prompt_tokens": slot.prompt_tokens,
+                "augmenter_completion_tokens": slot.completion_tokens,
+            }
+            for slot in slots
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _check(
+    settings: QuestionSettings,
+    slots: dict[str, _Slot],
+    drafts: dict[str, str],
+    engine: Callable[[], Engine],
+    journal: Journal,
+    progress: Callable[[str], None],
+) -> None:
+    requests = [
+        Request(
+            key=key,
+            messages=(("user", _fill(settings.check_prompt or "", slots[key].seed, question)),),
+            max_tokens=settings.check_tokens,
+        )
+        for key, question in drafts.items()
+    ]
+    for completion in journal.complete(engine, requests, progress):
+        slot = slots[completion.key]
+        slot.count(completion)
+        verdict = read_verdict(completion.text)
+        if verdict:
+            slot.question = drafts[completion.key]
+        else:
+            slot.reasons.append("check_unreadable" if verdict is None else "check_no")
+
+
+def read_question(completion: Completion, seed_question: str) -> tuple[str | None, str]:
+    """Return the question that an augmenter wrote, or None and the reason why it cannot be used.
+
+    Reasons: `truncated` (cut at the limit), `empty`, `too_long`, `control_characters`, and
+    `same_as_seed` (but for spacing and letter case).
+    """
+    text = completion.text.strip()
+    if completion.finish_reason != "stop":
+        return None, "truncated"
+    if not text:
+        return None, "empty"
+    if len(text) > LONGEST_QUESTION_CHARACTERS:
+        return None, "too_long"
+    if any(ord(sign) < 32 and sign not in "\n\t" for sign in text):
+        return None, "control_characters"
+    if " ".join(text.lower().split()) == " ".join(seed_question.lower().split()):
+        return None, "same_as_seed"
+    return text, ""
+
+
+def read_verdict(text: str) -> bool | None:
+    """Return a self-check's verdict: True for a first word `yes`, False for `no`, else None."""
+    first = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
+    return None if first is None else first[1].lower() == "yes"
+
+
+def _fill(template: str, seed: TaskItem, question: str) -> str:
+    return template.format(question=question, context=seed.context, answer=seed.answer)

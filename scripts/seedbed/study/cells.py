@@ -1,0 +1,409 @@
+"""The grid: which cells a study has, and the seed sets, streams and datasets under them.
+
+Every one of these has a key, `name=value/name=value/...`, which is also its path below a folder of
+the results. A key holds the coordinates alone: all else about a cell stands in the configuration.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeVar
+
+from seedbed.study.fields import NONE, UNTRAINED
+
+if TYPE_CHECKING:
+    from seedbed.study.config import Block, MethodConfig
+    from seedbed.study.loading import Study
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A point in some of the study's coordinates."""
+
+    @property
+    def coordinates(self) -> dict[str, str | int]:
+        """The coordinates by name, in the order of the key."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class SeedSet(_Point):
+    """The first `seeds` items of one draw from a task's train split."""
+
+    task: str
+    seeds: int
+    replicate: int
+
+    @property
+    def key(self) -> str:
+        """Identify the seed set; its path below `seeds/`."""
+        return f"task={self.task}/seeds={self.seeds}/replicate={self.replicate}"
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionStream(_Point):
+    """The questions that an augmenter writes from a seed set, without end."""
+
+    task: str
+    method: str
+    augmenter: str
+    seeds: int
+    replicate: int
+
+    @property
+    def key(self) -> str:
+        """Identify the question stream; its path below `questions/`."""
+        return (
+            f"task={self.task}/method={self.method}/augmenter={self.augmenter}"
+            f"/seeds={self.seeds}/replicate={self.replicate}"
+        )
+
+    @property
+    def seed_set(self) -> SeedSet:
+        """The seed set that the questions are written from."""
+        return SeedSet(self.task, self.seeds, self.replicate)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(_Point):
+    """The numbered teacher queries of one method on one seed set, without end."""
+
+    task: str
+    method: str
+    augmenter: str
+    teacher: str
+    seeds: int
+    replicate: int
+
+    @property
+    def key(self) -> str:
+        """Identify the stream; its path below `answers/`."""
+        return (
+            f"task={self.task}/method={self.method}/augmenter={self.augmenter}"
+            f"/teacher={self.teacher}/seeds={self.seeds}/replicate={self.replicate}"
+        )
+
+    @property
+    def seed_set(self) -> SeedSet:
+        """The seed set that the stream stands on."""
+        return SeedSet(self.task, self.seeds, self.replicate)
+
+    @property
+    def question_stream(self) -> QuestionStream | None:
+        """The questions that the teacher answers, or None if they are those of the seeds."""
+        if self.augmenter == NONE:
+            return None
+        return QuestionStream(self.task, self.method, self.augmenter, self.seeds, self.replicate)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset(_Point):
+    """The training rows that the first `budget` queries of a stream leave after a filter."""
+
+    task: str
+    method: str
+    augmenter: str
+    teacher: str
+    seeds: int
+    replicate: int
+    filter: str
+    budget: int
+
+    @property
+    def key(self) -> str:
+        """Identify the dataset; its path below `datasets/`."""
+        return f"{self.stream.key}/filter={self.filter}/budget={self.budget}"
+
+    @property
+    def stream(self) -> Stream:
+        """The stream that the dataset is the beginning of."""
+        return Stream(
+            self.task, self.method, self.augmenter, self.teacher, self.seeds, self.replicate
+        )
+
+    @property
+    def question_stream(self) -> QuestionStream | None:
+        """The questions in the dataset, or None if they are those of the seeds."""
+        return self.stream.question_stream
+
+    @property
+    def seed_set(self) -> SeedSet:
+        """The seed set that the dataset stands on."""
+        return SeedSet(self.task, self.seeds, self.replicate)
+
+    @property
+    def budget_ratio(self) -> float:
+        """Teacher queries for each seed, BR."""
+        return self.budget / self.seeds
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(_Point):
+    """One evaluation: a student trained on a dataset, or as it is if `untrained`."""
+
+    task: str
+    method: str
+    augmenter: str
+    teacher: str
+    seeds: int
+    replicate: int
+    filter: str
+    budget: int
+    student: str
+
+    @property
+    def key(self) -> str:
+        """Identify the cell; its path below `adapters/` and `evaluations/`."""
+        return (
+            f"task={self.task}/method={self.method}/augmenter={self.augmenter}"
+            f"/teacher={self.teacher}/seeds={self.seeds}/replicate={self.replicate}"
+            f"/filter={self.filter}/budget={self.budget}/student={self.student}"
+        )
+
+    @property
+    def untrained(self) -> bool:
+        """Whether this is the baseline: the student without an adapter, and so without data."""
+        return self.method == UNTRAINED
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """The dataset that the student is trained on; None for the baseline."""
+        if self.untrained:
+            return None
+        return Dataset(
+            self.task,
+            self.method,
+            self.augmenter,
+            self.teacher,
+            self.seeds,
+            self.replicate,
+            self.filter,
+            self.budget,
+        )
+
+    @property
+    def stream(self) -> Stream | None:
+        """The stream under the dataset; None for the baseline."""
+        dataset = self.dataset
+        return dataset and dataset.stream
+
+    @property
+    def question_stream(self) -> QuestionStream | None:
+        """The questions in the dataset; None for the baseline and for questions of the seeds."""
+        dataset = self.dataset
+        return dataset and dataset.question_stream
+
+    @property
+    def seed_set(self) -> SeedSet | None:
+        """The seed set under the dataset; None for the baseline."""
+        dataset = self.dataset
+        return dataset and dataset.seed_set
+
+    @property
+    def budget_ratio(self) -> float:
+        """Teacher queries for each seed, BR; 0 for the baseline."""
+        return self.budget / self.seeds if self.seeds else 0.0
+
+
+def untrained_cell(task: str, student: str) -> Cell:
+    """Return the baseline cell of a student on a task."""
+    return Cell(task, UNTRAINED, NONE, NONE, 0, 0, NONE, 0, student)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The queries `start` to `stop - 1` of a stream."""
+
+    index: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def shards(budget: int, shard_size: int) -> list[Shard]:
+    """Return the shards that hold the first `budget` queries of a stream.
+
+    Their bounds are fixed: 0, `shard_size`, and then twice the one before, whatever the budget is.
+    So a larger budget adds shards and leaves the others as they are; only the last is cut at the
+    budget, and grows.
+
+    Raises:
+        ValueError: if the budget or the shard size is below 1.
+    """
+    if budget < 1 or shard_size < 1:
+        raise ValueError(f"budget ({budget}) and shard size ({shard_size}) must be at least 1")
+    found = []
+    start, bound = 0, shard_size
+    while start < budget:
+        found.append(Shard(len(found), start, min(bound, budget)))
+        start, bound = bound, 2 * bound
+    return found
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Everything that a study makes, each thing once and in the order of its coordinates.
+
+    The baselines are among the cells; they have no dataset, stream or seed set.
+    """
+
+    cells: tuple[Cell, ...]
+    datasets: tuple[Dataset, ...]
+    streams: tuple[Stream, ...]
+    question_streams: tuple[QuestionStream, ...]
+    seed_sets: tuple[SeedSet, ...]
+    cell_by_key: Mapping[str, Cell]
+    dataset_by_key: Mapping[str, Dataset]
+    stream_by_key: Mapping[str, Stream]
+    question_stream_by_key: Mapping[str, QuestionStream]
+    seed_set_by_key: Mapping[str, SeedSet]
+    largest_budget_by_key: Mapping[str, int]
+
+    def largest_budget(self, stream: Stream | QuestionStream) -> int:
+        """Return how many queries of a stream the study needs.
+
+        Raises:
+            KeyError: if the study does not have the stream.
+        """
+        return self.largest_budget_by_key[stream.key]
+
+
+def queries(budget_ratio: float, seeds: int) -> Fraction:
+    """Return the budget that a budget ratio comes to.
+
+    The ratio is taken as it is written: 17.6 times 1,000 seeds is 17,600 queries exactly.
+    """
+    return Fraction(str(budget_ratio)) * seeds
+
+
+def budgets(block: Block, seeds: int) -> list[int]:
+    """Return a block's budgets in teacher queries, for a size of the seed set.
+
+    Raises:
+        ValueError: if a budget ratio does not come to a whole number of queries.
+    """
+    if block.budgets is not None:
+        return list(block.budgets)
+    found = [queries(ratio, seeds) for ratio in block.budget_ratios or ()]
+    if any(budget.denominator != 1 for budget in found):
+        raise ValueError(f"a budget ratio of block {block.name!r} times {seeds} is not whole")
+    return [int(budget) for budget in found]
+
+
+def block_cells(block: Block, methods: Mapping[str, MethodConfig]) -> Iterator[Cell]:
+    """Yield the cells of one block, each once, without baselines.
+
+    Args:
+        block: a block that has been checked.
+        methods: the study's methods by name; one that writes no questions has no augmenter.
+    """
+    for method in block.methods:
+        augmenters = (block.augmenters or ()) if methods[method].writes_questions else (NONE,)
+        for task, augmenter, teacher, seeds, replicate in itertools.product(
+            block.tasks, augmenters, block.teachers, block.seeds, range(1, block.replicates + 1)
+        ):
+            for chosen, budget, student in itertools.product(
+                block.filters, budgets(block, seeds), block.students
+            ):
+                yield Cell(
+                    task, method, augmenter, teacher, seeds, replicate, chosen, budget, student
+                )
+
+
+PointT = TypeVar("PointT", SeedSet, QuestionStream, Stream, Dataset, Cell)
+
+
+def _by_key(points: Iterable[PointT]) -> dict[str, PointT]:
+    """Return the points by key, each once, in the order of their coordinates."""
+    once = list(dict.fromkeys(points))
+    if once:
+        once.sort(key=attrgetter(*once[0].coordinates))
+    return {point.key: point for point in once}
+
+
+def grid(study: Study) -> Grid:
+    """Return everything that a study makes: this is the one place where blocks become cells.
+
+    Beside the cells of the blocks there is an untrained baseline for each student on each task
+    that it is trained for.
+    """
+    found: dict[Cell, None] = {}
+    for block in study.config.blocks:
+        found.update(dict.fromkeys(block_cells(block, study.methods)))
+        for task, student in itertools.product(block.tasks, block.students):
+            found[untrained_cell(task, student)] = None
+
+    cells = _by_key(found)
+    datasets = _by_key(cell.dataset for cell in cells.values() if not cell.untrained)
+    streams = _by_key(dataset.stream for dataset in datasets.values())
+    question_streams = _by_key(
+        stream.question_stream for stream in streams.values() if stream.question_stream
+    )
+    seed_sets = _by_key(stream.seed_set for stream in streams.values())
+
+    largest: dict[str, int] = {}
+    for dataset in datasets.values():
+        for stream in (dataset.stream, dataset.question_stream):
+            if stream is not None:
+                largest[stream.key] = max(dataset.budget, largest.get(stream.key, 0))
+
+    return Grid(
+        cells=tuple(cells.values()),
+        datasets=tuple(datasets.values()),
+        streams=tuple(streams.values()),
+        question_streams=tuple(question_streams.values()),
+        seed_sets=tuple(seed_sets.values()),
+        cell_by_key=cells,
+        dataset_by_key=datasets,
+        stream_by_key=streams,
+        question_stream_by_key=question_streams,
+        seed_set_by_key=seed_sets,
+        largest_budget_by_key=largest,
+    )
+
+
+def wildcard_pattern(grid: Grid, kind: str) -> str:
+    """Return a regular expression for the keys of one kind, without capturing groups.
+
+    It takes every key of the grid, and otherwise only keys that are made of the grid's own values
+    for each coordinate. So a wildcard with this constraint never splits a path in a wrong place.
+
+    Args:
+        grid: the study's grid.
+        kind: `seed_set`, `question_stream`, `stream`, `dataset`, `cell`, or `trained_cell` for
+            the cells that are no baseline, and so have an adapter.
+
+    Raises:
+        ValueError: if there is no such kind.
+    """
+    points: dict[str, tuple[_Point, ...]] = {
+        "seed_set": grid.seed_sets,
+        "question_stream": grid.question_streams,
+        "stream": grid.streams,
+        "dataset": grid.datasets,
+        "cell": grid.cells,
+        "trained_cell": tuple(cell for cell in grid.cells if not cell.untrained),
+    }
+    if kind not in points:
+        raise ValueError(f"no kind of key {kind!r}; there are: {', '.join(points)}")
+    values: dict[str, set[str | int]] = {}
+    for point in points[kind]:
+        for name, value in point.coordinates.items():
+            values.setdefault(name, set()).add(value)
+    if not values:
+        return NOTHING
+    return "/".join(
+        f"{name}=(?:{'|'.join(re.escape(str(value)) for value in sorted(some))})"
+        for name, some in values.items()
+    )
+
+
+NOTHING = r"(?!)"
+"""A regular expression that nothing fits: a study without augmenters has no question stream."""

@@ -1,0 +1,525 @@
+"""The typed content of the files in `config/`.
+
+Each class is one section of one file, and holds what can be checked by looking at that section
+alone. What several files must agree on is checked in `seedbed.study.loading`. Values are taken as
+they are: text is never read as a number, nor true as 1, and a key that no class knows is refused.
+"""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_type_hints
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    ModelWrapValidatorHandler,
+    Tag,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from seedbed.study.fields import (
+    ANSWER_PLACEHOLDERS,
+    QUESTION_PLACEHOLDERS,
+    WORLDS,
+    AnswerPrompt,
+    Commit,
+    Count,
+    Counts,
+    Date,
+    DatedLines,
+    Filters,
+    Fraction,
+    HubId,
+    ItemColumn,
+    Kind,
+    Name,
+    Names,
+    NotNegative,
+    Positive,
+    QuestionPrompt,
+    Ratios,
+    Seed,
+    Text,
+    World,
+    check_prompt,
+    distinct,
+    listed,
+    nearest,
+    problem,
+)
+
+
+class Section(BaseModel):
+    """A section of a file: nothing unknown in it, nothing converted, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _unknown_keys(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Say of each unknown key which one is nearest, along with all else that is wrong."""
+        if not isinstance(value, dict):
+            return handler(value)
+        found = [
+            InitErrorDetails(
+                type=problem(f"is not a key here; {nearest(str(key), cls.model_fields, 'keys')}"),
+                loc=(key,),
+                input=value[key],
+            )
+            for key in value
+            if key not in cls.model_fields
+        ]
+        try:
+            made = handler({key: value[key] for key in value if key in cls.model_fields})
+        except ValidationError as error:
+            found = [_again(detail) for detail in error.errors()] + found
+        if found:
+            raise ValidationError.from_exception_data(cls.__name__, found)
+        return made
+
+
+def _again(detail: ErrorDetails) -> InitErrorDetails:
+    """Return an error of Pydantic's in the form in which it can be raised again."""
+    kind = detail["type"]
+    context = detail.get("ctx", {})
+    return InitErrorDetails(
+        type=PydanticCustomError("seedbed", "{text}", context) if kind == "seedbed" else kind,
+        loc=detail["loc"],
+        input=detail["input"],
+        ctx=context,
+    )
+
+
+# --- config.yaml
+
+
+class RunConfig(Section):
+    """`config/config.yaml`: which study to run, and where the real data lies."""
+
+    study: Name = Field(description="Name of a file in `studies/`.")
+    data_dir: Text | None = Field(
+        default=None,
+        description="Folder with data sets in the hub's layout, OWNER/NAME/CONFIG/SPLIT.parquet.",
+    )
+
+
+# --- studies/NAME.yaml
+
+
+class Generation(Section):
+    """How questions and answers are sampled."""
+
+    temperature: NotNegative = Field(0.7, description="0 takes the likeliest token.")
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Probability mass that tokens are sampled from."
+    )
+
+
+class Training(Section):
+    """How a student is trained: LoRA, with loss on the answers only."""
+
+    epochs: Count = Field(description="Passes over the dataset.")
+    learning_rate: Positive = Field(description="Peak learning rate.")
+    batch_size: Count = Field(description="Rows in one optimiser step.")
+    lora_rank: Count = Field(description="Rank of the adapter.")
+    lora_alpha: Positive = Field(description="The adapter is scaled by alpha / rank.")
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Dropout in the adapter."
+    )
+    warmup_fraction: Fraction = Field(
+        0.03, description="Part of the steps in which the learning rate rises."
+    )
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="How the learning rate goes on after the warm-up."
+    )
+    max_length: Count = Field(description="Tokens of a row, prompt and answer together.")
+    weight_decay: NotNegative = Field(0.0, description="Weight decay of AdamW.")
+    seed: Seed = Field(0, description="Seed of the adapter's start and of the order of rows.")
+
+
+# The same keys and checks as `Training`, each of them optional.
+TrainingChanges: type[Section] = create_model(
+    "TrainingChanges",
+    __base__=Section,
+    __doc__="Keys of `training` that differ for one student.",
+    **{
+        name: (kind, Field(None, description="Instead of that of `training`."))
+        for name, kind in get_type_hints(Training, include_extras=True).items()
+        if name in Training.model_fields
+    },
+)
+
+
+class Analysis(Section):
+    """How results are compared and curves are fitted."""
+
+    bootstrap_samples: Count = Field(400, description="Bootstrap samples of the test items.")
+    seed: Seed = Field(0, description="Seed of the bootstrap and of the starts of the fits.")
+    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.95, description="Coverage of the intervals."
+    )
+
+
+class Block(Section):
+    """A part of the grid: every combination of its lists."""
+
+    name: Name = Field(description="Name of the block, for messages.")
+    tasks: Names = Field(description="Files in `tasks/`.")
+    methods: Names = Field(description="Files in `methods/`.")
+    seeds: Counts = Field(description="Sizes of the seed set.")
+    budget_ratios: Ratios | None = Field(
+        None,
+        description="Budgets as multiples of the size of the seed set; each must come to a whole "
+        "number of queries. Exactly one of `budget_ratios` and `budgets`.",
+    )
+    budgets: Counts | None = Field(None, description="Budgets in teacher queries.")
+    augmenters: Names | None = Field(
+        None,
+        description="Models that write questions. Given exactly if a method of the block writes "
+        "questions.",
+    )
+    teachers: Names = Field(description="Models that write answers.")
+    students: Names = Field(description="Models that are trained.")
+    filters: Filters = Field(("none",), description="Which answers become training rows.")
+    replicates: Count = Field(1, description="Draws of the seed set, numbered from 1.")
+
+    @model_validator(mode="after")
+    def _one_kind_of_budget(self) -> Block:
+        if self.budgets is None and self.budget_ratios is None:
+            raise problem("has neither budgets nor budget_ratios; give one of them")
+        if self.budgets is not None and self.budget_ratios is not None:
+            raise problem("has both budgets and budget_ratios; give one of them", "budgets")
+        return self
+
+
+class StudyConfig(Section):
+    """`config/studies/NAME.yaml`: what is compared with what."""
+
+    description: Text = Field(description="One sentence.")
+    test_items: Count | None = Field(
+        None,
+        description="Test items that each cell is evaluated on, the first of the split; "
+        "null takes all.",
+    )
+    shard_size: Count = Field(
+        32, description="Queries in a stream's first shard; the bounds double from there."
+    )
+    generation: Generation = Field(Generation(), description="How text is sampled.")
+    training: Training = Field(description="How students are trained.")
+    student_training: dict[Name, TrainingChanges] = Field(
+        {}, description="By student, the keys of `training` that differ for it."
+    )
+    analysis: Analysis = Field(Analysis(), description="How results are compared and fitted.")
+    blocks: listed(Block) = Field(
+        description="Parts of the grid. They may overlap: a cell is run once."
+    )
+
+    @model_validator(mode="after")
+    def _block_names(self) -> StudyConfig:
+        names = [block.name for block in self.blocks]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise problem(f"{name!r} is the name of two blocks", "blocks", index, "name")
+        return self
+
+    def training_of(self, student: str) -> Training:
+        """Return the training settings of a student: `training`, with the student's changes."""
+        changes = self.student_training.get(student)
+        if changes is None:
+            return self.training
+        return self.training.model_copy(update=changes.model_dump(exclude_unset=True))
+
+
+# --- tasks/NAME/task.yaml
+
+
+class WorldSource(Section):
+    """Items of a generated world."""
+
+    world: World = Field(description="Name of the world.")
+    train_items: Count = Field(description="Items in the train split.")
+    test_items: Count = Field(description="Items in the test split.")
+    seed: Seed = Field(0, description="Seed of the items.")
+
+
+class Splits(Section):
+    """Names of a data set's splits."""
+
+    train: Text = Field(description="The data set's split that seeds are drawn from.")
+    test: Text = Field(description="The data set's split that students are evaluated on.")
+
+
+class HubSource(Section):
+    """A data set on the hub, or in the same layout in a folder."""
+
+    hub: HubId = Field(description="Name of the data set, OWNER/NAME.")
+    config: Text | None = Field(None, description="Its configuration; null if it has but one.")
+    revision: Commit | None = Field(None, description="Commit to take; null takes the newest.")
+    splits: Splits = Field(description="Which of its splits to use.")
+    columns: dict[ItemColumn, Text] = Field(
+        description="By field of an item, the data set's column; `question` and `answer` at least."
+    )
+    train_items: Count = Field(description="Items that the train split must have.")
+    test_items: Count = Field(description="Items that the test split must have.")
+    license: Text | None = Field(None, description="The data set's licence.")
+
+    @model_validator(mode="after")
+    def _columns_needed(self) -> HubSource:
+        for column in ("question", "answer"):
+            if column not in self.columns:
+                raise problem(f"has no column for {column!r}", "columns")
+        return self
+
+    def path(self, data_dir: str | Path, split: Literal["train", "test"]) -> Path:
+        """Return where a split lies in a folder of the hub's layout, if it is one file."""
+        folder = Path(data_dir) / self.hub
+        name = f"{getattr(self.splits, split)}.parquet"
+        return folder / self.config / name if self.config else folder / name
+
+    def files(self, data_dir: str | Path, split: Literal["train", "test"]) -> list[Path]:
+        """Return the Parquet files of a split in a folder, in order; empty if there are none.
+
+        A split is one file, SPLIT.parquet, or parts as the hub itself has them,
+        SPLIT-00000-of-00002.parquet and so on.
+        """
+        whole = self.path(data_dir, split)
+        if whole.is_file():
+            return [whole]
+        return sorted(whole.parent.glob(f"{glob.escape(whole.stem)}-*-of-*.parquet"))
+
+
+# They stand in Pydantic's paths between `source` and its keys.
+SOURCE_TAGS = ("a world", "a hub")
+
+
+def _source_tag(value: Any) -> str | None:
+    """Tell the two kinds of source apart by the key that only one of them has."""
+    if not isinstance(value, dict) or ("world" in value) == ("hub" in value):
+        return None
+    return SOURCE_TAGS["hub" in value]
+
+
+Source = Annotated[
+    Annotated[WorldSource, Tag(SOURCE_TAGS[0])] | Annotated[HubSource, Tag(SOURCE_TAGS[1])],
+    Discriminator(
+        _source_tag,
+        custom_error_type="seedbed",
+        custom_error_message="{text}",
+        custom_error_context={"text": "must have exactly one of the keys world and hub", "at": ()},
+    ),
+]
+
+
+class MaxTokens(Section):
+    """The longest outputs, in tokens."""
+
+    question: Count = Field(description="Of an augmenter that writes a question.")
+    answer: Count = Field(description="Of a teacher, and of a student in evaluation.")
+    check: Count = Field(description="Of a self-check.")
+
+
+class TaskConfig(Section):
+    """`config/tasks/NAME/task.yaml`: everything that changes a score."""
+
+    title: Text = Field(description="Name for people to read.")
+    kind: Kind = Field(description="How answers are read and scored.")
+    version: Count = Field(description="Goes up by one with each change that changes scores.")
+    source: Source = Field(description="Where the items come from.")
+    score: Literal["strict", "flexible"] = Field(
+        description="Which reading of an output is the accuracy: `strict` wants the format that "
+        "was asked for, `flexible` finds the answer in free text."
+    )
+    scorer: dict[str, JsonValue] = Field({}, description="Options of the scorer of the kind.")
+    max_tokens: MaxTokens = Field(description="The longest outputs.")
+    prompts: dict[Name, str] = Field(
+        description="`answer` is what teacher and student are asked. Optional: under the name of a "
+        "method, its prompt to write a question for this task; and `self_check`."
+    )
+    changes: DatedLines = Field(description="One dated line for each version.")
+
+    @model_validator(mode="after")
+    def _prompts_are_sound(self) -> TaskConfig:
+        if "answer" not in self.prompts:
+            raise problem("has no prompt 'answer', which teacher and student are asked", "prompts")
+        for key, prompt in self.prompts.items():
+            writes = key not in ("answer", "self_check")
+            check_prompt(
+                prompt, QUESTION_PLACEHOLDERS if writes else ANSWER_PLACEHOLDERS, "prompts", key
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _kind_fits_world(self) -> TaskConfig:
+        if isinstance(self.source, WorldSource) and WORLDS[self.source.world] != self.kind:
+            kind = WORLDS[self.source.world]
+            raise problem(
+                f"is {self.kind!r}, but the world {self.source.world!r} is of the kind {kind!r}",
+                "kind",
+            )
+        return self
+
+
+# --- methods/NAME.yaml
+
+
+class MethodPrompts(Section):
+    """What an augmenter is asked, for one kind of task."""
+
+    question: QuestionPrompt = Field(description="Asks for a question, from a seed.")
+    self_check: AnswerPrompt | None = Field(
+        None, description="Asks whether the question that was written is sound."
+    )
+
+
+class MethodConfig(Section):
+    """`config/methods/NAME.yaml`: a way of spending teacher queries."""
+
+    title: Text = Field(description="Name for people to read.")
+    short: Text = Field(description="Abbreviation for tables and figures.")
+    writes_questions: bool = Field(
+        description="Whether an augmenter writes the questions; if not, the seeds' are used."
+    )
+    self_check: bool = Field(
+        False, description="Whether the augmenter must find its own question sound."
+    )
+    max_attempts: Count | None = Field(
+        None,
+        description="Tries at a question before its slot stays empty. Given exactly if "
+        "`writes_questions`.",
+    )
+    prompts: dict[Kind, MethodPrompts] = Field(
+        {}, description="By kind of task, what the augmenter is asked."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MethodConfig:
+        if self.writes_questions and self.max_attempts is None:
+            raise problem("is missing: the method writes questions", "max_attempts")
+        if not self.writes_questions:
+            for key in ("self_check", "max_attempts", "prompts"):
+                if getattr(self, key):
+                    raise problem("has no effect: the method writes no questions", key)
+        for kind, prompts in self.prompts.items():
+            if self.self_check and prompts.self_check is None:
+                raise problem("is missing: self_check is true", "prompts", kind, "self_check")
+            if not self.self_check and prompts.self_check is not None:
+                raise problem("has no effect: self_check is false", "prompts", kind, "self_check")
+        return self
+
+
+# --- models/NAME.yaml
+
+
+class Pretrain(Section):
+    """A small model, trained from scratch on a generated world by the workflow itself."""
+
+    role: Literal["teacher", "student_a", "student_b"] = Field(
+        description="What it gets to see: `teacher` everything, `student_a` and `student_b` each "
+        "a part of the forms."
+    )
+    steps: Count = Field(description="Optimiser steps.")
+    batch_size: Count = Field(description="Examples in one step.")
+    learning_rate: Positive = Field(description="Peak learning rate.")
+    hidden_size: Count = Field(description="Width.")
+    layers: Count = Field(description="Number of layers.")
+    heads: Count = Field(description="Attention heads; `hidden_size` / `heads` must be even.")
+    intermediate_size: Count = Field(description="Width of the feed-forward part.")
+    checkpoints: distinct(Count, least=0) = Field(
+        (), description="Steps after which the model is kept as well, for weaker models."
+    )
+    seed: Seed = Field(0, description="Seed of the weights and of the examples.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Pretrain:
+        # Rotary position embeddings turn pairs of a head's channels.
+        if self.hidden_size % (2 * self.heads):
+            raise problem(
+                f"{self.hidden_size} does not divide into {self.heads} heads of even width",
+                "hidden_size",
+            )
+        for index, step in enumerate(self.checkpoints):
+            if step >= self.steps:
+                raise problem(f"{step} is not below steps, {self.steps}", "checkpoints", index)
+        return self
+
+
+class Checkpoint(Section):
+    """A model as it was during the training of another."""
+
+    of: Name = Field(description="A model with `pretrain`.")
+    step: Count = Field(description="One of its `checkpoints`.")
+
+
+class HubModel(Section):
+    """A model on the hub."""
+
+    id: HubId = Field(description="Name of the model, OWNER/NAME.")
+    revision: Commit | None = Field(None, description="Commit to take; null takes the newest.")
+
+
+class Engine(Section):
+    """What runs a model to generate text."""
+
+    kind: Literal["transformers"] = Field("transformers", description="Which library.")
+    batch_size: Count = Field(256, description="Prompts that are generated from together.")
+
+
+class Price(Section):
+    """What a model's tokens cost."""
+
+    usd_per_million_prompt_tokens: NotNegative | None = Field(None, description="null: not known.")
+    usd_per_million_completion_tokens: NotNegative | None = Field(
+        None, description="null: not known."
+    )
+    date: Date | None = Field(
+        None, description="When the price was read, as 2026-01-31. Given if a price is."
+    )
+
+    @model_validator(mode="after")
+    def _dated(self) -> Price:
+        known = (self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens)
+        if known != (None, None) and self.date is None:
+            raise problem("is missing: prices change, so one needs the day it was read", "date")
+        return self
+
+
+SOURCES_OF_MODELS = ("pretrain", "checkpoint", "hub", "path")
+
+
+class ModelConfig(Section):
+    """`config/models/NAME.yaml`: a model, and what runs it."""
+
+    title: Text = Field(description="Name for people to read.")
+    pretrain: Pretrain | None = Field(None, description="Trained from scratch by the workflow.")
+    checkpoint: Checkpoint | None = Field(
+        None, description="Kept during the training of another model."
+    )
+    hub: HubModel | None = Field(None, description="Taken from the hub.")
+    path: Text | None = Field(None, description="A folder with a Transformers model.")
+    worlds: dict[Name, World] = Field(
+        {},
+        description="Only with `pretrain`: by task, the generated world that its model is trained "
+        "on. Needed for tasks with real data; by default the task's own world.",
+    )
+    engine: Engine = Field(Engine(), description="What runs it.")
+    price: Price = Field(Price(), description="What its tokens cost.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelConfig:
+        given = [key for key in SOURCES_OF_MODELS if getattr(self, key) is not None]
+        if len(given) != 1:
+            found = f"both {' and '.join(given)}" if given else "none of them"
+            raise problem(f"must have exactly one of {', '.join(SOURCES_OF_MODELS)}, not {found}")
+        if self.worlds and self.pretrain is None:
+            raise problem(
+                "has no effect: only a model with pretrain is trained on a world", "worlds"
+            )
+        return self

@@ -1,0 +1,187 @@
+"""Types of the values in `config/`, and how a value that is not right is reported."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import re
+import string
+from collections.abc import Collection, Hashable
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+WORLDS = {"mini_math": "number", "mini_sql": "sql", "mini_qa": "choice"}
+"""Generated worlds and their kinds, as in `seedbed.tasks.worlds`, which is too heavy to import."""
+
+FILTERS = ("none",)
+"""Filters that choose which answers of a stream become training rows."""
+
+ItemColumn = Literal[
+    "item_id", "question", "context", "answer", "gold", "choices", "database", "cluster"
+]
+"""Columns of a task's items, as in `seedbed.tasks.items`, which is too heavy to import."""
+
+NONE = "none"
+UNTRAINED = "untrained"
+RESERVED = (NONE, UNTRAINED)
+"""Words that stand in keys for "no such model" and "no method", so that no file may have them."""
+
+QUESTION_PLACEHOLDERS = ("question", "context", "answer")
+# Only a prompt that writes a question may show the seed's answer: in the prompt that teacher and
+# student get, it would give the answer away.
+ANSWER_PLACEHOLDERS = ("question", "context")
+
+Part = str | int
+"""One step of a path into a file: a key, or an index into a list."""
+
+
+def problem(text: str, *at: Part) -> PydanticCustomError:
+    """Return a validation error with a message of ours.
+
+    Args:
+        text: what is wrong and what would be right, with the value where it helps.
+        at: where, as steps down from the section that is being checked.
+    """
+    return PydanticCustomError("seedbed", "{text}", {"text": text, "at": at})
+
+
+def nearest(word: str, valid: Collection[str], noun: str = "valid") -> str:
+    """Return a hint for a word that is not valid: the nearest valid one, or all of them."""
+    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    if not valid:
+        return "there are none"
+    return f"{noun}: {', '.join(sorted(valid))}"
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", value):
+        raise problem(
+            f"{value!r} cannot be a name: it becomes a part of paths, so only a-z, 0-9, '_', '.' "
+            "and '-' may stand in it, and the first must be a letter or digit"
+        )
+    return value
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _distinct(values: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    seen = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            raise problem(f"{value!r} stands in the list twice", index)
+        seen.add(value)
+    return values
+
+
+def _world(value: str) -> str:
+    if value not in WORLDS:
+        raise problem(f"there is no generated world {value!r}; {nearest(value, WORLDS, 'worlds')}")
+    return value
+
+
+def _filter(value: str) -> str:
+    if value not in FILTERS:
+        raise problem(f"there is no filter {value!r}; {nearest(value, FILTERS, 'filters')}")
+    return value
+
+
+def _commit(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{40}", value):
+        raise problem(
+            f"{value!r} is not a commit: give its 40 hexadecimal digits (a branch or a tag may "
+            "move), or null for the newest"
+        )
+    return value
+
+
+def _hub_id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", value):
+        raise problem(f"{value!r} is not a name on the hub: it must read OWNER/NAME")
+    return value
+
+
+def _date(value: str) -> str:
+    try:
+        if datetime.date.fromisoformat(value).isoformat() == value:
+            return value
+    except ValueError:
+        pass
+    raise problem(f"{value!r} is not a date: write it as in 2026-01-31")
+
+
+def _dated_line(value: str) -> str:
+    date, colon, text = value.partition(": ")
+    if not colon or not text.strip():
+        raise problem(f"{value!r} is not a dated line: write it as in '2026-01-31: what changed'")
+    _date(date)
+    return value
+
+
+def check_prompt(value: str, placeholders: tuple[str, ...], *at: Part) -> None:
+    """Check that a prompt has `{question}`, and no placeholder but the given ones.
+
+    Raises:
+        PydanticCustomError: if it has not, with `at` as the place.
+    """
+    try:
+        fields = [piece[1:] for piece in string.Formatter().parse(value) if piece[1] is not None]
+    except ValueError as error:
+        raise problem(f"cannot be read ({error}); a brace in the text is doubled", *at) from None
+    for name, form, conversion in fields:
+        if name not in placeholders:
+            hint = nearest(name, placeholders, "valid here")
+            raise problem(f"has an unknown placeholder {{{name}}}; {hint}", *at)
+        if form or conversion:
+            raise problem(f"has a format in the placeholder {{{name}}}, which takes none", *at)
+    if "question" not in {name for name, _, _ in fields}:
+        raise problem("has no placeholder {question}", *at)
+
+
+def _answer_prompt(value: str) -> str:
+    check_prompt(value, ANSWER_PLACEHOLDERS)
+    return value
+
+
+def _question_prompt(value: str) -> str:
+    check_prompt(value, QUESTION_PLACEHOLDERS)
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+# NumPy, which the libraries seed along with PyTorch, takes no larger one.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Commit = Annotated[str, AfterValidator(_commit)]
+HubId = Annotated[str, AfterValidator(_hub_id)]
+Date = Annotated[str, AfterValidator(_date)]
+World = Annotated[str, AfterValidator(_world)]
+Kind = Literal["number", "choice", "sql"]
+AnswerPrompt = Annotated[str, AfterValidator(_answer_prompt)]
+QuestionPrompt = Annotated[str, AfterValidator(_question_prompt)]
+
+
+def listed(item: Any, least: int = 1) -> Any:
+    """Return the type of a list of `item` with at least `least` of them."""
+    return Annotated[tuple[item, ...], BeforeValidator(_as_tuple), Field(min_length=least)]
+
+
+def distinct(item: Any, least: int = 1) -> Any:
+    """Return the type of a list as in `listed`, in which nothing stands twice."""
+    return Annotated[listed(item, least), AfterValidator(_distinct)]
+
+
+Names = distinct(Name)
+Counts = distinct(Count)
+Ratios = distinct(Positive)
+Filters = distinct(Annotated[str, AfterValidator(_filter)])
+DatedLines = listed(Annotated[str, AfterValidator(_dated_line)])

@@ -1,0 +1,514 @@
+"""From the YAML files of a study to checked objects, or to one message that says all that is wrong.
+
+This runs before any rule exists: what can be known to fail is refused here, not by a job.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from seedbed.study import cells
+from seedbed.study.config import (
+    SOURCE_TAGS,
+    Block,
+    HubSource,
+    MethodConfig,
+    ModelConfig,
+    RunConfig,
+    Section,
+    StudyConfig,
+    TaskConfig,
+    Training,
+    WorldSource,
+)
+from seedbed.study.documents import At, Document, Problem, StudyError, read_document
+from seedbed.study.fields import RESERVED, Part, nearest
+
+__all__ = ["Study", "StudyError", "check_data", "check_run_config", "load_study"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study, with the tasks, methods and models that it uses and no others.
+
+    Attributes:
+        name: stem of the study's file.
+        config: the study's file.
+        tasks: by name, in the order in which the blocks name them first; after them, those on
+            whose worlds models are trained.
+        methods: likewise.
+        models: likewise; a model whose checkpoint is used is among them.
+    """
+
+    name: str
+    config: StudyConfig
+    tasks: Mapping[str, TaskConfig]
+    methods: Mapping[str, MethodConfig]
+    models: Mapping[str, ModelConfig]
+
+    def answer_prompt(self, task: str) -> str:
+        """Return the prompt that teacher and student answer."""
+        return self.tasks[task].prompts["answer"]
+
+    def question_prompt(self, task: str, method: str) -> str:
+        """Return the prompt that an augmenter writes a question to.
+
+        Raises:
+            KeyError: if the method writes no questions.
+        """
+        own = self.tasks[task].prompts.get(method)
+        return own or self.methods[method].prompts[self.tasks[task].kind].question
+
+    def self_check_prompt(self, task: str, method: str) -> str | None:
+        """Return the prompt by which an augmenter checks its question; None for no check."""
+        if not self.methods[method].self_check:
+            return None
+        own = self.tasks[task].prompts.get("self_check")
+        return own or self.methods[method].prompts[self.tasks[task].kind].self_check
+
+    def training(self, student: str) -> Training:
+        """Return the settings that a student is trained with."""
+        return self.config.training_of(student)
+
+    def pretrained(self, model: str) -> tuple[str, int] | None:
+        """Return the model whose training from scratch gives this one, and after which step.
+
+        None for a model that is not trained by the workflow.
+        """
+        config = self.models[model]
+        if config.checkpoint is not None:
+            return config.checkpoint.of, config.checkpoint.step
+        return (model, config.pretrain.steps) if config.pretrain is not None else None
+
+    def world(self, model: str, task: str) -> str:
+        """Return the generated world that a model trained from scratch knows, for a task.
+
+        Raises:
+            ValueError: if the model is not trained by the workflow.
+        """
+        origin = self.pretrained(model)
+        if origin is None:
+            raise ValueError(f"model {model!r} is not trained on a generated world")
+        own = self.models[origin[0]].worlds.get(task)
+        return own or self.tasks[task].source.world
+
+
+def load_study(name: str, config_dir: Path, overrides: Mapping[str, Any] | None = None) -> Study:
+    """Read a study and all that it uses, and check it.
+
+    Args:
+        name: stem of the study's file in `studies/`.
+        config_dir: folder with `studies/`, `tasks/`, `methods/` and `models/`.
+        overrides: values that take the place of those in the study's file; sections are merged
+            key by key, lists are replaced.
+
+    Raises:
+        StudyError: naming file, key, value and what would be right, for everything that is wrong.
+    """
+    files = _Files(Path(config_dir))
+    heading = f"study {name!r} cannot run"
+    if name not in files.studies:
+        hint = nearest(str(name), files.studies, "studies")
+        said = f"there is no study {name!r}; {hint}"
+        raise StudyError(heading, [Problem(str(files.folder / "studies"), (), said)])
+    problems: list[Problem] = []
+    file = files.read(files.path("studies", name), StudyConfig, problems, overrides)
+    if file is None:
+        raise StudyError(heading, problems)
+    study = _Checks(files, file, problems).run(name)
+    if problems:
+        raise StudyError(heading, problems)
+    return study
+
+
+def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
+    """Check the workflow's own configuration: which study, and where the real data lies.
+
+    Raises:
+        StudyError: if a key is unknown or a value wrong, or the data folder is not there.
+    """
+    document = Document("config.yaml or --config", dict(mapping))
+    problems: list[Problem] = []
+    run = _validate(document, RunConfig, problems)
+    if run is not None and run.data_dir is not None and not Path(run.data_dir).is_dir():
+        problems.append(document.problem(f"there is no folder {run.data_dir!r}", "data_dir"))
+    if run is None or problems:
+        raise StudyError("the configuration is not right", problems)
+    return run
+
+
+def check_data(study: Study, data_dir: str | Path) -> None:
+    """Check that a folder has the data sets that a study reads, in the hub's layout.
+
+    Raises:
+        StudyError: naming each split that is not there.
+    """
+    problems = []
+    for name, task in study.tasks.items():
+        if not isinstance(task.source, HubSource):
+            continue
+        for split in ("train", "test"):
+            if not task.source.files(data_dir, split):
+                said = (
+                    f"task {name!r} needs {task.source.path(data_dir, split)}, which is not there"
+                )
+                problems.append(Problem("config.yaml or --config", ("data_dir",), said))
+    if problems:
+        raise StudyError(f"study {study.name!r} cannot run", problems)
+
+
+# --- files
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+@dataclass(frozen=True)
+class _File(Generic[SectionT]):
+    """A file that was read and is right by itself."""
+
+    document: Document
+    config: SectionT
+
+
+class _Files:
+    """The folder of the configuration."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.studies = {path.stem for path in folder.glob("studies/*.yaml")}
+        self.names = {
+            "tasks": {path.parent.name for path in folder.glob("tasks/*/task.yaml")},
+            "methods": {path.stem for path in folder.glob("methods/*.yaml")},
+            "models": {path.stem for path in folder.glob("models/*.yaml")},
+        }
+
+    def path(self, kind: str, name: str) -> Path:
+        """Return the path of the file of that name."""
+        return self.folder / kind / (f"{name}/task.yaml" if kind == "tasks" else f"{name}.yaml")
+
+    def read(
+        self,
+        path: Path,
+        model: type[SectionT],
+        problems: list[Problem],
+        overrides: Mapping[str, Any] | None = None,
+    ) -> _File[SectionT] | None:
+        """Read and check one file; if it is not right, add its problems and return None."""
+        try:
+            document = read_document(path)
+        except StudyError as error:
+            problems.extend(error.problems)
+            return None
+        if overrides:
+            document = document.overriding(overrides)
+        config = _validate(document, model, problems)
+        return None if config is None else _File(document, config)
+
+
+def _validate(
+    document: Document, model: type[SectionT], problems: list[Problem]
+) -> SectionT | None:
+    try:
+        return model.model_validate(document.content)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            at, text = _explain(detail)
+            problems.append(document.problem(text, *at))
+        return None
+
+
+# --- what files must agree on
+
+
+@dataclass
+class _Checks:
+    """The checks that need more than one file."""
+
+    files: _Files
+    study: _File[StudyConfig]
+    problems: list[Problem]
+    used: dict[str, dict[str, _File[Any] | None]] = field(
+        default_factory=lambda: {"tasks": {}, "methods": {}, "models": {}}
+    )
+
+    def run(self, name: str) -> Study:
+        """Check everything; the result is worth having only if no problem was found."""
+        for index, block in enumerate(self.study.config.blocks):
+            self._find_named(index, block)
+        # A checkpoint brings in the model that it is of, which then needs checking as well.
+        checked: set[str] = set()
+        while left := [model for model in self.used["models"] if model not in checked]:
+            for model in left:
+                self._check_model(model)
+            checked.update(left)
+        for task in self.used["tasks"]:
+            self._check_task(task)
+        for index, block in enumerate(self.study.config.blocks):
+            self._check_block(index, block)
+        self._check_students_named()
+        self._check_same_cells()
+        self._use_tasks_of_worlds()
+        found = {
+            kind: {name: file.config for name, file in files.items() if file is not None}
+            for kind, files in self.used.items()
+        }
+        return Study(name, self.study.config, **found)
+
+    def _refuse(self, text: str, *at: Part, file: _File[Any] | None = None) -> None:
+        self.problems.append((file or self.study).document.problem(text, *at))
+
+    def _get(self, kind: str, name: str) -> Any:
+        """Return the content of a file that is used and right, else None."""
+        file = self.used[kind].get(name)
+        return None if file is None else file.config
+
+    def _use(self, kind: str, name: str, *at: Part, file: _File[Any] | None = None) -> None:
+        """Read the file of a name that stands at a path of `file` (by default, of the study)."""
+        noun = kind.removesuffix("s")
+        valid = self.files.names[kind]
+        reserved = (*RESERVED, "answer", "self_check") if kind == "methods" else RESERVED
+        if name not in valid:
+            hint = nearest(name, valid, kind)
+            self._refuse(f"there is no {noun} {name!r}; {hint}", *at, file=file)
+        elif name in reserved:
+            self._refuse(f"no {noun} may have the name {name!r}, which is reserved", *at, file=file)
+        elif name not in self.used[kind]:
+            model = {"tasks": TaskConfig, "methods": MethodConfig, "models": ModelConfig}[kind]
+            path = self.files.path(kind, name)
+            self.used[kind][name] = self.files.read(path, model, self.problems)
+
+    def _find_named(self, index: int, block: Block) -> None:
+        for kind, key in (
+            ("tasks", "tasks"),
+            ("methods", "methods"),
+            ("models", "augmenters"),
+            ("models", "teachers"),
+            ("models", "students"),
+        ):
+            for place, name in enumerate(getattr(block, key) or ()):
+                self._use(kind, name, "blocks", index, key, place)
+
+    def _check_model(self, name: str) -> None:
+        file = self.used["models"][name]
+        if file is None:
+            return
+        for task in file.config.worlds:
+            if task not in self.files.names["tasks"]:
+                hint = nearest(task, self.files.names["tasks"], "tasks")
+                self._refuse(f"there is no task {task!r}; {hint}", "worlds", task, file=file)
+        checkpoint = file.config.checkpoint
+        if checkpoint is None:
+            return
+        self._use("models", checkpoint.of, "checkpoint", "of", file=file)
+        parent = self._get("models", checkpoint.of)
+        if parent is None:
+            return
+        if parent.pretrain is None:
+            said = f"{checkpoint.of!r} is not trained by the workflow (it has no pretrain)"
+            self._refuse(said, "checkpoint", "of", file=file)
+        elif checkpoint.step not in parent.pretrain.checkpoints:
+            kept = ", ".join(map(str, parent.pretrain.checkpoints)) or "none"
+            said = f"{checkpoint.of!r} keeps no checkpoint after step {checkpoint.step}; it keeps: "
+            self._refuse(said + kept, "checkpoint", "step", file=file)
+
+    def _check_task(self, name: str) -> None:
+        file = self.used["tasks"][name]
+        if file is None:
+            return
+        methods = self.files.names["methods"]
+        for key in file.config.prompts:
+            if key in ("answer", "self_check"):
+                continue
+            if key not in methods:
+                hint = nearest(key, {"answer", "self_check", *methods}, "prompts")
+                self._refuse(f"there is no method {key!r}; {hint}", "prompts", key, file=file)
+                continue
+            method = self._get("methods", key)
+            if method is not None and not method.writes_questions:
+                said = f"has no effect: the method {key!r} writes no questions"
+                self._refuse(said, "prompts", key, file=file)
+        wanted, held = self.study.config.test_items, file.config.source.test_items
+        if wanted is not None and wanted > held:
+            said = f"{wanted} is more than the {held} items of the test split of task {name!r}"
+            self._refuse(said, "test_items")
+
+    def _check_block(self, index: int, block: Block) -> None:
+        at = ("blocks", index)
+        methods = [self._get("methods", name) for name in block.methods]
+        if None not in methods:
+            writers = [
+                name
+                for name, method in zip(block.methods, methods, strict=True)
+                if method.writes_questions
+            ]
+            if writers and block.augmenters is None:
+                said = (
+                    f"is missing: {', '.join(map(repr, writers))} needs models to write questions"
+                )
+                self._refuse(said, *at, "augmenters")
+            if not writers and block.augmenters is not None:
+                said = (
+                    f"has no effect: no method of the block writes questions "
+                    f"({', '.join(map(repr, block.methods))}); leave it out"
+                )
+                self._refuse(said, *at, "augmenters")
+        for place, seeds in enumerate(block.seeds):
+            for name in block.tasks:
+                task = self._get("tasks", name)
+                if task is not None and seeds > task.source.train_items:
+                    said = (
+                        f"{seeds} is more than the {task.source.train_items} items of the train "
+                        f"split of task {name!r}"
+                    )
+                    self._refuse(said, *at, "seeds", place)
+            for position, ratio in enumerate(block.budget_ratios or ()):
+                budget = cells.queries(ratio, seeds)
+                if budget < 1 or budget.denominator != 1:
+                    wanted = (
+                        "a budget is at least 1" if budget < 1 else "a budget is a whole number"
+                    )
+                    said = f"{ratio:g} x {seeds} seeds is {float(budget):g} queries; {wanted}"
+                    self._refuse(said, *at, "budget_ratios", position)
+        self._check_prompts(at, block)
+        self._check_worlds(at, block)
+
+    def _check_prompts(self, at: At, block: Block) -> None:
+        """Check that each method of a block has its prompts for each of its tasks."""
+        for place, name in enumerate(block.methods):
+            method = self._get("methods", name)
+            for task_name in block.tasks:
+                task = self._get("tasks", task_name)
+                if method is None or task is None or not method.writes_questions:
+                    continue
+                has_own = name in task.prompts and (
+                    not method.self_check or "self_check" in task.prompts
+                )
+                if not has_own and task.kind not in method.prompts:
+                    path = self.files.path("methods", name)
+                    said = (
+                        f"{name!r} has no prompts for task {task_name!r}: give {path} the key "
+                        f"prompts.{task.kind}, or the task prompts of its own"
+                    )
+                    self._refuse(said, *at, "methods", place)
+
+    def _check_worlds(self, at: At, block: Block) -> None:
+        """Check that models from scratch have a world for each task of a block."""
+        for key in ("augmenters", "teachers", "students"):
+            for place, name in enumerate(getattr(block, key) or ()):
+                model = self._get("models", name)
+                if model is not None and model.checkpoint is not None:
+                    model = self._get("models", model.checkpoint.of)
+                if model is None or model.pretrain is None:
+                    continue
+                for task_name in block.tasks:
+                    task = self._get("tasks", task_name)
+                    if task is None or isinstance(task.source, WorldSource):
+                        continue
+                    if task_name not in model.worlds:
+                        said = (
+                            f"{name!r} is trained from scratch on a generated world, which task "
+                            f"{task_name!r} does not have: name one under worlds in the model's "
+                            "file"
+                        )
+                        self._refuse(said, *at, key, place)
+
+    def _use_tasks_of_worlds(self) -> None:
+        """Read the tasks that models are trained on for others: their prompts are practised."""
+        for name, file in list(self.used["models"].items()):
+            if file is None:
+                continue
+            for task, world in file.config.worlds.items():
+                if task in self.used["tasks"]:
+                    self._use("tasks", world, "worlds", task, file=self.used["models"][name])
+
+    def _check_students_named(self) -> None:
+        students = {name for block in self.study.config.blocks for name in block.students}
+        for name in self.study.config.student_training:
+            if name not in students:
+                hint = nearest(name, students, "students")
+                said = f"{name!r} is not a student of this study; {hint}"
+                self._refuse(said, "student_training", name)
+
+    def _check_same_cells(self) -> None:
+        """Check that no two blocks give exactly the same cells."""
+        if self.problems:
+            return
+        methods = {name: file.config for name, file in self.used["methods"].items()}
+        seen: dict[frozenset[cells.Cell], str] = {}
+        for index, block in enumerate(self.study.config.blocks):
+            found = frozenset(cells.block_cells(block, methods))
+            if found in seen:
+                said = (
+                    f"{block.name!r} gives the same cells as {seen[found]!r}: the same cell twice"
+                )
+                self._refuse(said, "blocks", index, "name")
+            seen.setdefault(found, block.name)
+
+
+# --- messages
+
+
+def _explain(detail: Mapping[str, Any]) -> tuple[At, str]:
+    """Turn one of Pydantic's errors into a path of the file and a sentence."""
+    # Pydantic's paths also hold the tags of unions and a mark for keys.
+    at = tuple(part for part in detail["loc"] if part not in (*SOURCE_TAGS, "[key]"))
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "seedbed":
+        return at + tuple(context.get("at", ())), detail["msg"]
+    if kind == "missing":
+        return at, "is missing"
+    if kind == "literal_error":
+        valid = re.findall(r"'([^']*)'", context["expected"])
+        return at, f"{_show(value)} is not valid; {nearest(str(value), valid, 'valid')}"
+    if kind in ("too_short", "string_too_short"):
+        return at, "must not be empty"
+    wanted = _WANTED.get(kind)
+    if wanted is None:
+        return at, f"{_show(value)}: {detail['msg']}"
+    return at, f"must be {wanted.format(**context)}, not {_show(value)}{_hint(kind, value)}"
+
+
+_WANTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a section of keys",
+    "model_type": "a section of keys",
+    "model_attributes_type": "a section of keys",
+    "greater_than": "greater than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+}
+
+
+def _hint(kind: str, value: Any) -> str:
+    if kind == "string_type" and isinstance(value, int | float):
+        return "; put it in quotes"
+    if kind == "tuple_type" and isinstance(value, str | int | float):
+        return f"; write [{_show(value).strip(chr(39))}]"
+    return ""
+
+
+def _show(value: Any) -> str:
+    """Write a value as it would stand in YAML, if it is short."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "a section"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

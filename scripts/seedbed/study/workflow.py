@@ -1,0 +1,307 @@
+"""What the rules need of a study: for each target its paths and its resolved settings.
+
+Rules carry these as tracked parameters, so everything here is a plain value: a number, a text, or
+settings as one JSON text. A parameter holds only what can change the job's result.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedbed.study.cells import Cell, Grid, Shard, shards
+from seedbed.study.config import HubSource, WorldSource
+from seedbed.study.fields import nearest
+from seedbed.study.loading import Study
+
+RESOURCES = "resources"
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A study, its grid, and the names of its files."""
+
+    study: Study
+    grid: Grid
+    data_dir: str | None = None
+
+    @property
+    def results(self) -> str:
+        """Folder of the study's results."""
+        return f"results/{self.study.name}"
+
+    # --- end points
+
+    def evaluations(self) -> list[str]:
+        """Return the evaluation files of all cells, baselines included."""
+        return [
+            f"{self.results}/evaluations/{cell.key}/evaluation.json" for cell in self.grid.cells
+        ]
+
+    def adapters(self) -> list[str]:
+        """Return the records of all adapters."""
+        return [
+            f"{self.results}/adapters/{cell.key}/training.json"
+            for cell in self.grid.cells
+            if not cell.untrained
+        ]
+
+    def datasets(self) -> list[str]:
+        """Return all datasets."""
+        return [
+            f"{self.results}/datasets/{dataset.key}/dataset.parquet"
+            for dataset in self.grid.datasets
+        ]
+
+    # --- tasks and seed sets
+
+    def task_files(self, task: str) -> list[str]:
+        """Return the local files that a task is read from; none for worlds and for the hub."""
+        source = self.study.tasks[task].source
+        if not isinstance(source, HubSource) or self.data_dir is None:
+            return []
+        return [
+            str(path) for split in ("train", "test") for path in source.files(self.data_dir, split)
+        ]
+
+    def source(self, task: str) -> str:
+        """Return where a task's items come from, as JSON."""
+        return _json(self.study.tasks[task].source.model_dump(mode="json"))
+
+    def task_modules(self, task: str) -> list[str]:
+        """Return the modules that make and score a task's items, which scripts load by name."""
+        config = self.study.tasks[task]
+        modules = [f"seedbed.evaluation.scorers.{config.kind}"]
+        if isinstance(config.source, WorldSource):
+            modules.append(f"seedbed.tasks.worlds.{config.source.world}")
+        return modules
+
+    def test_items(self, key: str) -> str:
+        """Return the file of a cell's test items."""
+        return f"{RESOURCES}/tasks/task={self.cell(key).task}/test.parquet"
+
+    def scorer(self, task: str) -> str:
+        """Return the options of a task's scorer, as JSON."""
+        return _json(dict(self.study.tasks[task].scorer))
+
+    def seeds(self, key: str) -> str:
+        """Return the seed set's file for the key of anything that stands on it."""
+        return f"{self.results}/seeds/{self._point(key).seed_set.key}/seeds.parquet"
+
+    # --- models
+
+    def model(self, name: str, task: str) -> str:
+        """Return the folder of a model, for a task."""
+        root = f"{RESOURCES}/models/model="
+        origin = self.study.pretrained(name)
+        if origin is None:
+            return f"{root}{name}/source=fetched"
+        parent, step = origin
+        steps = self.study.models[parent].pretrain.steps
+        part = "final" if step == steps else f"step={step}"
+        return f"{root}{parent}/world={self.study.world(name, task)}/{part}"
+
+    def model_record(self, name: str, task: str) -> str:
+        """Return the file that says that a model is there, an output of the rule that makes it."""
+        folder = self.model(name, task)
+        if self.study.pretrained(name) is None:
+            return f"{folder}/model.json"
+        return f"{Path(folder).parent}/final/model.json"
+
+    def model_source(self, name: str) -> str:
+        """Return the flags that name where a model is fetched from."""
+        config = self.study.models[name]
+        if config.hub is None:
+            return f"--path {config.path}"
+        return f"--hub {config.hub.id}" + (
+            f" --revision {config.hub.revision}" if config.hub.revision else ""
+        )
+
+    def pretraining(self, name: str) -> str:
+        """Return how a model is trained from scratch, as JSON."""
+        return _json(self.study.models[name].pretrain.model_dump(mode="json"))
+
+    def skill_prompts(self, world: str) -> str:
+        """Return the prompts that a model of a world practises, as JSON."""
+        return _json(dict(self.study.tasks[world].prompts))
+
+    # --- streams
+
+    def shards(self, key: str) -> list[Shard]:
+        """Return the shards that a stream has in this study, for its key or a dataset's."""
+        point = self._point(key)
+        budget = getattr(point, "budget", None) or self.grid.largest_budget(point)
+        return shards(budget, self.study.config.shard_size)
+
+    def shard(self, key: str, index: str | int) -> Shard:
+        """Return one shard of a stream.
+
+        Raises:
+            ValueError: if the study's budgets do not reach it.
+        """
+        found = self.shards(key)
+        if int(index) >= len(found):
+            raise ValueError(f"{key} has {len(found)} shards in this study, so no shard {index}")
+        return found[int(index)]
+
+    def question_shards(self, key: str) -> list[str]:
+        """Return the question shards under a dataset; none where the seeds' own are asked."""
+        stream = self._point(key).question_stream
+        if stream is None:
+            return []
+        folder = f"{self.results}/questions/{stream.key}"
+        return [f"{folder}/shard={shard.index}/questions.parquet" for shard in self.shards(key)]
+
+    def answer_shards(self, key: str) -> list[str]:
+        """Return the answer shards under a dataset."""
+        folder = f"{self.results}/answers/{self._point(key).stream.key}"
+        return [f"{folder}/shard={shard.index}/answers.parquet" for shard in self.shards(key)]
+
+    def questions_of_shard(self, key: str, index: str) -> list[str]:
+        """Return the question shard under an answer shard; none where the seeds' own are asked."""
+        stream = self.grid.stream_by_key[key].question_stream
+        if stream is None:
+            return []
+        return [f"{self.results}/questions/{stream.key}/shard={index}/questions.parquet"]
+
+    def questions(self, key: str) -> str:
+        """Return how a question stream is written, as JSON."""
+        stream = self.grid.question_stream_by_key[key]
+        task, method = self.study.tasks[stream.task], self.study.methods[stream.method]
+        return _json(
+            {
+                "prompt": self.study.question_prompt(stream.task, stream.method),
+                "check_prompt": self.study.self_check_prompt(stream.task, stream.method),
+                "max_attempts": method.max_attempts,
+                "question_tokens": task.max_tokens.question,
+                "check_tokens": task.max_tokens.check,
+                **self.study.config.generation.model_dump(),
+            }
+        )
+
+    def answers(self, key: str) -> str:
+        """Return how a stream is answered, as JSON."""
+        task = self.grid.stream_by_key[key].task
+        return _json(
+            {
+                "prompt": self.study.answer_prompt(task),
+                "answer_tokens": self.study.tasks[task].max_tokens.answer,
+                **self.study.config.generation.model_dump(),
+            }
+        )
+
+    def augmenter(self, key: str) -> tuple[str, str]:
+        """Return the name of a question stream's augmenter, and the task that it is for."""
+        stream = self.grid.question_stream_by_key[key]
+        return stream.augmenter, stream.task
+
+    def teacher(self, key: str) -> tuple[str, str]:
+        """Return the name of a stream's teacher, and the task that it is for."""
+        stream = self.grid.stream_by_key[key]
+        return stream.teacher, stream.task
+
+    def student(self, key: str) -> tuple[str, str]:
+        """Return the name of a cell's student, and the task that it is for."""
+        cell = self.cell(key)
+        return cell.student, cell.task
+
+    # --- cells
+
+    def cell(self, key: str) -> Cell:
+        """Return the cell of a key.
+
+        Raises:
+            ValueError: if the study has no such cell, with the nearest one.
+        """
+        found = self.grid.cell_by_key.get(key)
+        if found is None:
+            hint = nearest(key, self.grid.cell_by_key, "cells")
+            raise ValueError(f"study {self.study.name!r} has no cell {key!r}; {hint}")
+        return found
+
+    def coordinates(self, key: str) -> str:
+        """Return a cell's coordinates, as JSON."""
+        return _json(self.cell(key).coordinates)
+
+    def training(self, key: str) -> str:
+        """Return how a cell's student is trained, as JSON."""
+        return _json(self.study.training(self.cell(key).student).model_dump(mode="json"))
+
+    def adapter(self, key: str) -> list[str]:
+        """Return the files of a cell's adapter, its weights first; none for a baseline."""
+        if self.cell(key).untrained:
+            return []
+        folder = f"{self.results}/adapters/{key}"
+        return [f"{folder}/adapter_model.safetensors", f"{folder}/training.json"]
+
+    def evaluation(self, key: str) -> str:
+        """Return how a cell is evaluated, as JSON."""
+        name = self.cell(key).task
+        task = self.study.tasks[name]
+        return _json(
+            {
+                "kind": task.kind,
+                "scorer": dict(task.scorer),
+                "score": task.score,
+                "prompt": self.study.answer_prompt(name),
+                "answer_tokens": task.max_tokens.answer,
+                "test_items": self.study.config.test_items,
+            }
+        )
+
+    def dataset_rows(self, key: str) -> str:
+        """Return the dataset that a cell's student is trained on."""
+        return f"{self.results}/datasets/{self.cell(key).dataset.key}/dataset.parquet"
+
+    def dataset_record(self, key: str) -> list[str]:
+        """Return the file that counts what a cell's dataset took; none for a baseline."""
+        dataset = self.cell(key).dataset
+        return [] if dataset is None else [f"{self.results}/datasets/{dataset.key}/dataset.json"]
+
+    def batch_size(self, model: str) -> int:
+        """Return how many prompts a model takes at a time."""
+        return self.study.models[model].engine.batch_size
+
+    # --- analysis
+
+    def titles(self) -> str:
+        """Return how methods, tasks and models are called in figures, as JSON."""
+        titles: dict[str, dict[str, str]] = {
+            name: {"title": method.title, "short": method.short}
+            for name, method in self.study.methods.items()
+        }
+        for named in (self.study.tasks, self.study.models):
+            titles |= {name: {"title": config.title} for name, config in named.items()}
+        return _json(titles)
+
+    def comparison_settings(self) -> str:
+        """Return how methods are compared, as JSON."""
+        analysis = self.study.config.analysis
+        return _json({"methods": list(self.study.methods), "confidence": analysis.confidence})
+
+    def fit_settings(self) -> str:
+        """Return how curves are fitted, as JSON."""
+        analysis = self.study.config.analysis
+        return _json({"methods": list(self.study.methods), **analysis.model_dump()})
+
+    def crossover_settings(self) -> str:
+        """Return how crossovers are found, as JSON."""
+        return _json({"confidence": self.study.config.analysis.confidence})
+
+    def _point(self, key: str) -> Any:
+        for points in (
+            self.grid.dataset_by_key,
+            self.grid.stream_by_key,
+            self.grid.question_stream_by_key,
+            self.grid.seed_set_by_key,
+        ):
+            if key in points:
+                return points[key]
+        raise ValueError(f"study {self.study.name!r} has nothing with the key {key!r}")
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True)

@@ -1,0 +1,1 @@
+"""Tasks: the questions, and where they come from."""

@@ -1,0 +1,69 @@
+"""Task items: one question, its reference answer, and what a scorer needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+
+SCHEMA = pl.Schema(
+    {
+        "item_id": pl.String,
+        "question": pl.String,
+        "context": pl.String,
+        "answer": pl.String,
+        "gold": pl.String,
+        "choices": pl.List(pl.String),
+        "database": pl.String,
+        "cluster": pl.String,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskItem:
+    """A question with its reference answer.
+
+    Attributes:
+        item_id: unique in its split and stable from run to run.
+        question: what is asked; the choices, if any, are part of the text.
+        context: what the question is asked about (a database schema), or "".
+        answer: the worked reference answer, as a student would learn it.
+        gold: the final answer: a number as text, a choice's label, or SQL.
+        choices: texts of the choices in label order; empty unless the task is multiple choice.
+        database: file name below the task's `databases` folder, or "".
+        cluster: items that share it are not independent (one database, say); for standard errors.
+    """
+
+    item_id: str
+    question: str
+    context: str
+    answer: str
+    gold: str
+    choices: tuple[str, ...] = ()
+    database: str = ""
+    cluster: str = ""
+
+
+def to_frame(items: Iterable[TaskItem]) -> pl.DataFrame:
+    """Return the items as a table with the columns of `SCHEMA`, one row each, in order."""
+    rows = [asdict(item) | {"choices": list(item.choices)} for item in items]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def read_items(path: str | Path) -> list[TaskItem]:
+    """Read the items of a `train.parquet`, `test.parquet` or `seeds.parquet` file.
+
+    Raises:
+        ValueError: if a column is missing, naming the file.
+    """
+    frame = pl.read_parquet(path)
+    missing = [name for name in SCHEMA.names() if name not in frame.columns]
+    if missing:
+        raise ValueError(f"{path} has no column {', '.join(missing)}")
+    return [
+        TaskItem(**row | {"choices": tuple(row["choices"] or ())})
+        for row in frame.select(SCHEMA.names()).iter_rows(named=True)
+    ]

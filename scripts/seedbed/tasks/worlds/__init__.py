@@ -1,0 +1,54 @@
+"""Generated worlds: small tasks with everything needed to train tiny models on them."""
+
+from __future__ import annotations
+
+import random
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from seedbed.tasks.items import TaskItem
+
+WORLDS = ("mini_math", "mini_sql", "mini_qa")
+SKILLS = ("answer", "question_rephrase", "new_question", "self_check")
+ROLES = ("teacher", "student_a", "student_b")
+
+
+class World(Protocol):
+    """A generated task."""
+
+    kind: str
+
+    def vocabulary(self) -> list[str]:
+        """Return every word, number and sign of the world's texts, each once."""
+        ...
+
+    def items(self, split: str, count: int, seed: int) -> list[TaskItem]:
+        """Return `count` items of the `train` or `test` split, with distinct questions.
+
+        No question stands in both splits. The same arguments give the same items, and fewer items
+        are the first of more.
+
+        Raises:
+            ValueError: if the world has fewer than `count` questions in that split.
+        """
+        ...
+
+    def example(self, skill: str, role: str, rng: random.Random) -> tuple[dict[str, str], str]:
+        """Return one pretraining example of a skill: the prompt's fields, and the response."""
+        ...
+
+    def write_files(self, folder: Path) -> None:
+        """Write what the task needs beside its items (databases), the same bytes each time."""
+        ...
+
+
+def load_world(name: str) -> World:
+    """Return the world of that name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in WORLDS:
+        raise ValueError(f"no generated world {name!r}; there are: {', '.join(WORLDS)}")
+    return import_module(f"seedbed.tasks.worlds.{name}").WORLD

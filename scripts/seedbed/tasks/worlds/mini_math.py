@@ -1,0 +1,428 @@
+"""Word problems: short stories about counting things, told in many ways.
+
+A *form* is a kind of story with its own calculation. Each sentence of a form has several wordings,
+so that one meaning has dozens of surface forms. Students know half of the forms before they are
+fine-tuned; what they can gain from synthetic data is the other half.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from seedbed.tasks.items import TaskItem
+
+NAMES = ("Anna", "Ben", "Carla", "David", "Emma", "Felix", "Grace", "Hugo", "Iris", "Jonas")
+THINGS = ("apples", "books", "coins", "cards", "shells", "stamps", "marbles", "pencils")
+LARGEST_NUMBER = 80
+
+Numbers = tuple[int, ...]
+Step = tuple[int, str, int]
+_OPERATIONS: dict[str, Callable[[int, int], int]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a // b,
+}
+# How each calculation chains: the operand "=" stands for the result of the step before.
+_Chain = tuple[tuple[str | int, str, str | int], ...]
+
+_HAS = ("{a} has {0} {i}.", "{a} owns {0} {i}.", "There are {0} {i} in the bag of {a}.")
+_HAS_MANY = ("{a} has {0} {i}.", "{a} starts with {0} {i}.", "At first {a} owns {0} {i}.")
+_GAIN = (
+    "{b} gives {a} {1} more.",
+    "Then {a} finds {1} {i}.",
+    "{a} buys another {1}.",
+    "Later {a} gets {1} more {i}.",
+)
+_LOSS = (
+    "{a} gives {1} to {b}.",
+    "Then {a} loses {1} {i}.",
+    "{b} takes {1} of them.",
+    "Later {1} of the {i} are gone.",
+)
+_NOW = (
+    "How many {i} does {a} have now?",
+    "What number of {i} is left with {a}?",
+    "Count the {i} of {a} now.",
+)
+_GROUPS = (
+    "{a} has {0} boxes with {1} {i} in each.",
+    "{a} fills {0} boxes and puts {1} {i} in every box.",
+    "There are {0} boxes of {a} that hold {1} {i} each.",
+)
+_IN_ALL = (
+    "How many {i} is that in all?",
+    "What is the total number of {i}?",
+    "Count all the {i}.",
+)
+_TOGETHER = (
+    "How many {i} do they have together?",
+    "What do {a} and {b} own in total?",
+    "Count the {i} of both.",
+)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A kind of story.
+
+    Attributes:
+        sentences: for each sentence, its wordings; `{a}` and `{b}` are names, `{i}` things, and
+            `{0}`, `{1}`, ... the numbers.
+        chain: the calculation, a step each; `"=0"` is the result of step 0, a whole number is
+            the number of that position, `"x2"` the constant 2.
+        ranges: inclusive bounds of each number.
+    """
+
+    name: str
+    sentences: tuple[tuple[str, ...], ...]
+    chain: tuple[tuple[int | str, str, int | str], ...]
+    ranges: tuple[tuple[int, int], ...]
+
+    def steps(self, numbers: Numbers) -> list[Step]:
+        """Return the calculation on these numbers."""
+        results: list[int] = []
+        steps: list[Step] = []
+        for left, sign, right in self.chain:
+            a, b = (self._operand(operand, numbers, results) for operand in (left, right))
+            steps.append((a, sign, b))
+            results.append(_OPERATIONS[sign](a, b))
+        return steps
+
+    @staticmethod
+    def _operand(operand: int | str, numbers: Numbers, results: list[int]) -> int:
+        if isinstance(operand, int):
+            return numbers[operand]
+        value = int(operand[1:])
+        return results[value] if operand[0] == "=" else value
+
+
+_FORMS = (
+    Form("gain", (_HAS, _GAIN, _NOW), ((0, "+", 1),), ((2, 20), (2, 12))),
+    Form("loss", (_HAS, _LOSS, _NOW), ((0, "-", 1),), ((8, 30), (2, 12))),
+    Form("groups", (_GROUPS, _IN_ALL), ((0, "*", 1),), ((2, 8), (2, 8))),
+    Form(
+        "gain_loss",
+        (
+            _HAS,
+            _GAIN,
+            (
+                "Then {a} gives {2} away.",
+                "After that {2} are lost.",
+                "{2} of them break.",
+                "Now {a} sells {2}.",
+            ),
+            _NOW,
+        ),
+        ((0, "+", 1), ("=0", "-", 2)),
+        ((5, 20), (2, 12), (2, 9)),
+    ),
+    Form(
+        "groups_plus",
+        (
+            _GROUPS,
+            (
+                "{2} more {i} lie on the table.",
+                "Besides, {a} carries {2} {i} in a bag.",
+                "{b} adds {2} {i}.",
+                "Another {2} are on the floor.",
+            ),
+            _IN_ALL,
+        ),
+        ((0, "*", 1), ("=0", "+", 2)),
+        ((2, 8), (2, 8), (2, 9)),
+    ),
+    Form(
+        "fewer",
+        (
+            _HAS,
+            (
+                "{b} has {1} fewer than {a}.",
+                "{b} owns {1} less.",
+                "{a} has {1} more than {b}.",
+                "{b} is {1} {i} behind {a}.",
+            ),
+            _TOGETHER,
+        ),
+        ((0, "-", 1), (0, "+", "=0")),
+        ((9, 20), (2, 7)),
+    ),
+    Form(
+        "more",
+        (
+            _HAS,
+            (
+                "{b} has {1} more than {a}.",
+                "{b} owns {1} {i} beyond that.",
+                "{a} has {1} fewer than {b}.",
+                "{b} is {1} {i} ahead of {a}.",
+            ),
+            _TOGETHER,
+        ),
+        ((0, "+", 1), (0, "+", "=0")),
+        ((2, 20), (2, 9)),
+    ),
+    Form(
+        "twice",
+        (
+            _HAS,
+            (
+                "{b} has twice as many.",
+                "{b} owns double that number.",
+                "{a} has half as many as {b}.",
+                "For each of them {b} has two.",
+            ),
+            _TOGETHER,
+        ),
+        ((0, "*", "x2"), (0, "+", "=0")),
+        ((2, 20),),
+    ),
+    Form(
+        "groups_minus",
+        (
+            _GROUPS,
+            (
+                "{2} of the {i} are broken.",
+                "{b} takes {2} out.",
+                "Then {2} are sold.",
+                "But {2} of them go missing.",
+            ),
+            (
+                "How many {i} are still there?",
+                "What number of good {i} remains?",
+                "Count the {i} that are left.",
+            ),
+        ),
+        ((0, "*", 1), ("=0", "-", 2)),
+        ((3, 8), (3, 8), (2, 8)),
+    ),
+    Form(
+        "change",
+        (
+            (
+                "{a} buys {0} {i} for {1} dollars each.",
+                "{a} picks {0} {i} that cost {1} dollars apiece.",
+                "The price of one of the {i} is {1} dollars and {a} takes {0}.",
+            ),
+            (
+                "{a} pays with {2} dollars.",
+                "{a} had {2} dollars before.",
+                "{b} lends {2} dollars for it.",
+            ),
+            (
+                "How many dollars come back?",
+                "How much money is left?",
+                "What is the change?",
+            ),
+        ),
+        ((0, "*", 1), (2, "-", "=0")),
+        ((2, 6), (2, 6), (40, 50)),
+    ),
+    Form(
+        "daily",
+        (
+            _HAS_MANY,
+            (
+                "{a} uses {1} every day for {2} days.",
+                "On each of {2} days {1} {i} go away.",
+                "For {2} days {a} gives {b} {1} a day.",
+                "{b} takes {1} daily, {2} days long.",
+            ),
+            _NOW,
+        ),
+        ((1, "*", 2), (0, "-", "=0")),
+        ((40, 50), (2, 5), (2, 5)),
+    ),
+    Form(
+        "share",
+        (
+            (
+                "{a} and {b} put {0} and {1} {i} together.",
+                "{a} brings {0} {i} and {b} brings {1}.",
+                "{0} {i} of {a} and {1} of {b} lie on a heap.",
+            ),
+            (
+                "They share all equally.",
+                "Both take the same part.",
+                "Each of the two gets half.",
+            ),
+            (
+                "How many {i} does each get?",
+                "What is the part of {a}?",
+                "Count the {i} for one of them.",
+            ),
+        ),
+        ((0, "+", 1), ("=0", "/", "x2")),
+        ((4, 16), (4, 16)),
+    ),
+)
+FORMS = {form.name: form for form in _FORMS}
+_BASICS = ("gain", "loss", "groups")
+ROLE_FORMS = {
+    "teacher": tuple(FORMS),
+    "student_a": (*_BASICS, "gain_loss", "groups_plus", "fewer"),
+    "student_b": (*_BASICS, "more", "groups_minus", "daily"),
+}
+# Of the new questions, the part that stays with the form of the seed.
+_SAME_FORM = 0.5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A meaning: the form, its numbers, and who and what it is about."""
+
+    form: str
+    numbers: Numbers
+    a: str
+    b: str
+    thing: str
+
+    @property
+    def steps(self) -> list[Step]:
+        """The calculation, a step each."""
+        return FORMS[self.form].steps(self.numbers)
+
+    @property
+    def result(self) -> int:
+        """The final answer."""
+        left, sign, right = self.steps[-1]
+        return _OPERATIONS[sign](left, right)
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the problem belongs to the test split, decided by a hash of its meaning.
+
+        So the split needs no list, and no other part of the world ever shows a test problem.
+        """
+        text = f"{self.form}|{self.numbers}|{self.a}|{self.b}|{self.thing}"
+        return hashlib.sha256(text.encode()).digest()[0] < 51  # one in five
+
+    def tell(self, surface: tuple[int, ...]) -> str:
+        """Return the question in one surface form: the number of each sentence's wording."""
+        wordings = (s[k] for s, k in zip(FORMS[self.form].sentences, surface, strict=True))
+        return " ".join(wordings).format(*self.numbers, a=self.a, b=self.b, i=self.thing)
+
+    def answer(self) -> str:
+        """Return the worked answer, as GSM8K writes its final line."""
+        worked = " ".join(
+            f"{a} {sign} {b} = {_OPERATIONS[sign](a, b)}." for a, sign, b in self.steps
+        )
+        return f"{worked} #### {self.result}"
+
+
+def _draw(rng: random.Random, forms: tuple[str, ...], held_out: bool = False) -> Problem:
+    while True:
+        form = FORMS[rng.choice(forms)]
+        a, b = rng.sample(NAMES, 2)
+        numbers = tuple(rng.randint(low, high) for low, high in form.ranges)
+        problem = Problem(form.name, numbers, a, b, rng.choice(THINGS))
+        if _sound(problem) and problem.held_out == held_out:
+            return problem
+
+
+def _sound(problem: Problem) -> bool:
+    for a, sign, b in problem.steps:
+        result = _OPERATIONS[sign](a, b)
+        if not 0 < result <= LARGEST_NUMBER or (sign == "/" and a % b):
+            return False
+    return True
+
+
+def _surface(rng: random.Random, form: str) -> tuple[int, ...]:
+    return tuple(rng.randrange(len(wordings)) for wordings in FORMS[form].sentences)
+
+
+def _broken(rng: random.Random, question: str) -> str:
+    """Return the question with one thing wrong, so that nobody could answer it."""
+    sentences = re.findall(r"[^.?]+[.?]", question)
+    words = question.split(" ")
+    fault = rng.randrange(5)
+    if fault == 0:  # no question asked
+        return " ".join(s.strip() for s in sentences[:-1])
+    if fault == 1:  # a number missing
+        places = [k for k, word in enumerate(words) if word.isdigit()]
+        del words[rng.choice(places)]
+        return " ".join(words)
+    if fault == 2:  # a sentence of the story missing
+        kept = [s.strip() for s in sentences]
+        del kept[rng.randrange(len(kept) - 1)]
+        return " ".join(kept)
+    if fault == 3:  # words in disorder
+        start = rng.randrange(max(1, len(words) - 6))
+        part = words[start : start + 6]
+        rng.shuffle(part)
+        shuffled = " ".join([*words[:start], *part, *words[start + 6 :]])
+        return shuffled if shuffled != question else " ".join(words[:start])
+    return " ".join(words[: rng.randrange(2, max(3, len(words) - 4))])  # cut off
+
+
+class MiniMath:
+    """The world of word problems."""
+
+    kind = "number"
+
+    def vocabulary(self) -> list[str]:
+        """Return every word, number and sign of the world's texts, each once."""
+        texts = [w for form in _FORMS for wordings in form.sentences for w in wordings]
+        words = {w for text in texts for w in re.findall(r"[A-Za-z]+|[^\sA-Za-z]", _plain(text))}
+        words |= {*NAMES, *THINGS, *"+-*/=.,?:#", "####", "yes", "no"}
+        return sorted(words) + [str(n) for n in range(LARGEST_NUMBER + 1)]
+
+    def items(self, split: str, count: int, seed: int) -> list[TaskItem]:
+        """Return `count` items of a split with distinct questions, all forms equally likely."""
+        rng = random.Random(f"mini_math/{split}/{seed}")
+        items: dict[str, TaskItem] = {}
+        while len(items) < count:
+            problem = _draw(rng, ROLE_FORMS["teacher"], held_out=split == "test")
+            question = problem.tell(_surface(rng, problem.form))
+            if question not in items:
+                name = f"{split}-{len(items):05d}"
+                items[question] = TaskItem(
+                    item_id=name,
+                    question=question,
+                    context="",
+                    answer=problem.answer(),
+                    gold=str(problem.result),
+                    cluster=name,
+                )
+        return list(items.values())
+
+    def example(self, skill: str, role: str, rng: random.Random) -> tuple[dict[str, str], str]:
+        """Return one pretraining example of a skill: the prompt's fields, and the response."""
+        problem = _draw(rng, ROLE_FORMS[role])
+        surface = _surface(rng, problem.form)
+        question = problem.tell(surface)
+        fields = {"question": question, "context": "", "answer": problem.answer()}
+        if skill == "answer":
+            return fields, problem.answer()
+        if skill == "question_rephrase":
+            other = surface
+            while other == surface:
+                other = _surface(rng, problem.form)
+            return fields, problem.tell(other)
+        if skill == "new_question":
+            forms = (problem.form,) if rng.random() < _SAME_FORM else ROLE_FORMS[role]
+            new = problem
+            while new.result == problem.result:
+                new = _draw(rng, forms)
+            return fields, new.tell(_surface(rng, new.form))
+        if skill == "self_check":
+            if rng.random() < 0.5:
+                return fields, "yes"
+            return fields | {"question": _broken(rng, question)}, "no"
+        raise ValueError(f"no skill {skill!r}")
+
+    def write_files(self, folder: Path) -> None:
+        """Write nothing: the task needs no files beside its items."""
+
+
+def _plain(wording: str) -> str:
+    return re.sub(r"\{[^}]*\}", " ", wording)
+
+
+WORLD = MiniMath()

@@ -1,0 +1,1 @@
+"""Training: tiny models from scratch, and students by LoRA."""

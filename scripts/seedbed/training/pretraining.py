@@ -1,0 +1,215 @@
+"""Training tiny Llama-architecture models from scratch on a generated world.
+
+They stand in for the study's teacher, augmenters and students where there is no GPU and no network:
+real models, with real errors, that train in minutes.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seedbed.artifacts import replacing, write_json
+from seedbed.models import fingerprint
+from seedbed.tasks.worlds import SKILLS, World
+from seedbed.training.tokenizer import PIECES, build_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+# How often each skill is practised: answers are longest and hardest.
+SKILL_SHARES = {"answer": 0.4, "question_rephrase": 0.2, "new_question": 0.25, "self_check": 0.15}
+# What a student reads of all forms: questions without answers, and answers without questions. So
+# it knows every word and sum, as a pretrained model does, but not what goes with what.
+READING_SHARE = 0.5
+IGNORED = -100  # the label that torch's cross entropy leaves out
+SAVE_EVERY_STEPS = 250
+# Llama's 0.02 is meant for widths of thousands; at 128, attention would start out nearly uniform.
+INITIALIZER_RANGE = 0.06
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """What a model is and how long it is trained; see `pretrain` in config/README.md."""
+
+    role: str
+    steps: int
+    batch_size: int
+    learning_rate: float
+    hidden_size: int
+    layers: int
+    heads: int
+    intermediate_size: int
+    checkpoints: tuple[int, ...] = ()
+    seed: int = 0
+
+
+def training_messages(
+    world: World, prompts: Mapping[str, str], role: str, count: int, seed: int
+) -> list[list[dict[str, str]]]:
+    """Return `count` chats: a teacher's of all skills; a student's answers, and reading matter."""
+    rng = random.Random(f"pretraining/{role}/{seed}")
+    skills = SKILLS if role == "teacher" else ("answer",)
+    weights = [SKILL_SHARES[skill] for skill in skills]
+    chats = []
+    for skill in rng.choices(skills, weights, k=count):
+        reads = role != "teacher" and rng.random() < READING_SHARE
+        fields, response = world.example(skill, "teacher" if reads else role, rng)
+        chat = [
+            {"role": "user", "content": prompts[skill].format(**fields)},
+            {"role": "assistant", "content": response},
+        ]
+        chats.append([rng.choice(chat)] if reads else chat)
+    return chats
+
+
+def words_of(world: World, prompts: Mapping[str, str]) -> list[str]:
+    """Return the world's vocabulary and the words of the prompts around its texts."""
+    import regex
+
+    pieces = [piece.strip() for text in prompts.values() for piece in regex.findall(PIECES, text)]
+    return list(dict.fromkeys([*world.vocabulary(), *(piece for piece in pieces if piece)]))
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, chats: list[list[dict[str, str]]]
+) -> list[dict[str, list[int]]]:
+    """Return token ids and labels.
+
+    Every token has a label, the user's too: to follow a question's names and numbers is what a
+    small model learns last, and the questions are full of chances to practise it.
+    """
+    texts = tokenizer.apply_chat_template(chats, tokenize=False)
+    rows = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return [{"input_ids": ids, "labels": ids} for ids in rows]
+
+
+def pretrain(
+    settings: PretrainSettings,
+    world: World,
+    prompts: Mapping[str, str],
+    output: Path,
+    about: Mapping[str, Any],
+    progress: Callable[[str], None],
+    threads: int = 1,
+) -> None:
+    """Train a model and write it to `output/final`, its checkpoints to `output/step=N`.
+
+    Each of these folders is in the Transformers layout and holds `model.json`: `about`, a
+    fingerprint of the weights, the step, the training loss of the steps before (nats a token), and
+    the number of parameters.
+
+    A run that was killed goes on from its last save, which lies beside `output`.
+
+    Args:
+        settings: sizes, steps and rates.
+        world: where the examples come from.
+        prompts: skill -> template of the user's message.
+        output: the folder to write, whole or not at all.
+        about: what the model says of itself.
+        progress: called with a line of text now and then.
+        threads: CPU threads.
+    """
+    import torch
+    from transformers import (
+        DataCollatorForSeq2Seq,
+        LlamaConfig,
+        LlamaForCausalLM,
+        PrinterCallback,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+        set_seed,
+    )
+
+    torch.set_num_threads(threads)
+    set_seed(settings.seed)
+    progress(f"writing {settings.steps * settings.batch_size} examples")
+    tokenizer = build_tokenizer(words_of(world, prompts))
+    chats = training_messages(
+        world, prompts, settings.role, settings.steps * settings.batch_size, settings.seed
+    )
+    rows = encode(tokenizer, chats)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=settings.hidden_size,
+            intermediate_size=settings.intermediate_size,
+            num_hidden_layers=settings.layers,
+            num_attention_heads=settings.heads,
+            num_key_value_heads=settings.heads,
+            max_position_embeddings=tokenizer.model_max_length,
+            tie_word_embeddings=True,
+            initializer_range=INITIALIZER_RANGE,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+    work = output.with_name(f".{output.name}.unfinished")
+    losses: list[float] = []
+
+    class Follow(TrainerCallback):
+        """Reports the loss, and saves the checkpoints that the ladder of models asks for."""
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if logs and "loss" in logs:
+                losses.append(float(logs["loss"]))
+                progress(f"step {state.global_step} of {state.max_steps}: loss {logs['loss']}")
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step in settings.checkpoints:
+                save(f"step={state.global_step}", state.global_step)
+
+    def save(name: str, step: int) -> None:
+        with replacing(work / name) as temporary:
+            model.save_pretrained(temporary)
+            tokenizer.save_pretrained(temporary)
+            facts = {
+                "step": step,
+                "loss": losses[-1] if losses else None,
+                "parameters": model.num_parameters(),
+                "vocabulary": len(tokenizer),
+                "fingerprint": fingerprint(temporary),
+            }
+            write_json(temporary / "model.json", {**about, **facts})
+
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(work),
+            max_steps=settings.steps,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=max(1, settings.steps // 20),
+            weight_decay=0.01,
+            adam_beta2=0.98,
+            max_grad_norm=1.0,
+            train_sampling_strategy="group_by_length",
+            logging_steps=50,
+            save_steps=SAVE_EVERY_STEPS,
+            save_total_limit=1,
+            seed=settings.seed,
+            report_to=[],
+            disable_tqdm=True,
+            dataloader_num_workers=0,
+            dataloader_pin_memory=False,
+        ),
+        train_dataset=rows,
+        data_collator=DataCollatorForSeq2Seq(tokenizer, padding=True, label_pad_token_id=IGNORED),
+        callbacks=[Follow()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    resumed = any(work.glob("checkpoint-*"))
+    trainer.train(resume_from_checkpoint=resumed or None)
+    save("final", settings.steps)
+    for leftover in work.iterdir():
+        if leftover.name != "final" and not leftover.name.startswith("step="):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    with replacing(output) as temporary:
+        work.rename(temporary)

@@ -1,0 +1,54 @@
+"""Train a student on a dataset: a LoRA adapter by supervised fine-tuning, loss on answers only.
+
+The folder that is written is in PEFT's layout and holds training.json: settings, counts, loss,
+seconds, versions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from seedbed.artifacts import write_json
+from seedbed.models import read_fingerprint
+from seedbed.progress import reporter
+from seedbed.provenance import provenance
+from seedbed.training.students import TrainingSettings, train_student
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder of the student")
+    parser.add_argument("--dataset", type=Path, required=True, help="Parquet with `messages`")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="`training` of a study, as JSON"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    args = parser.parse_args()
+    report = reporter("train_student")
+    about = {"settings": args.settings, "model": read_fingerprint(args.model)}
+    start = time.monotonic()
+
+    def describe(folder: Path, counts: dict[str, object]) -> None:
+        seconds = {"training": round(time.monotonic() - start, 3)}
+        facts = {"counts": counts, "seconds": seconds} | provenance(__file__)
+        write_json(folder / "training.json", about | facts)
+
+    counts = train_student(
+        args.model,
+        args.dataset,
+        args.output,
+        TrainingSettings(**args.settings),
+        describe,
+        report,
+        args.threads,
+    )
+    report(f"{counts['steps']} steps on {counts['training_rows']} rows")
+
+
+if __name__ == "__main__":
+    main()

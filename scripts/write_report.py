@@ -1,0 +1,91 @@
+"""Write what a study found: a short text for the terminal, and one self-contained HTML page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from seedbed.analysis.comparisons import read_comparisons
+from seedbed.analysis.fits import confidence_of, read_fits
+from seedbed.analysis.report import report_page, summarise, summary_text
+from seedbed.analysis.settings import Titles, parse_titles
+from seedbed.artifacts import read_json, write_text
+from seedbed.provenance import provenance
+
+
+def write_report(
+    study: str,
+    description: str,
+    fits: Path,
+    draws: Path,
+    comparisons: Path,
+    crossovers: Path,
+    figures: Sequence[Path],
+    titles: Titles,
+    summary: Path,
+    page: Path,
+) -> None:
+    """Write the summary and the page.
+
+    Args:
+        study: name of the study.
+        description: what the study asks, or "".
+        fits: fits of `fit_decay`.
+        draws: bootstrap draws of `fit_decay`.
+        comparisons: table of `compare_methods` (CSV).
+        crossovers: crossovers of `find_crossovers` (JSON).
+        figures: SVG files to show in the page.
+        titles: titles of methods, tasks and models.
+        summary: text file to write.
+        page: HTML file to write.
+    """
+    confidence = confidence_of(fits)
+    found = summarise(
+        read_fits(fits, draws),
+        read_comparisons(comparisons),
+        read_json(crossovers)["crossovers"],
+        titles,
+        confidence,
+    )
+    made = provenance(__file__)
+    write_text(page, report_page(study, description, found, figures, confidence, made))
+    write_text(summary, summary_text(study, found, str(page), confidence))
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--description", default="", help="what the study asks")
+    parser.add_argument("--fits", type=Path, required=True, help="fits (JSON)")
+    parser.add_argument("--draws", type=Path, required=True, help="bootstrap draws (Parquet)")
+    parser.add_argument("--comparisons", type=Path, required=True, help="comparisons (CSV)")
+    parser.add_argument("--crossovers", type=Path, required=True, help="crossovers (JSON)")
+    parser.add_argument(
+        "--figures", type=Path, nargs="*", default=[], metavar="FILE", help="figures (SVG)"
+    )
+    parser.add_argument("--titles", default="{}", help='JSON: {name: {"title": ..., "short": ...}}')
+    parser.add_argument("--summary", type=Path, required=True, help="summary to write (text)")
+    parser.add_argument("--page", type=Path, required=True, help="page to write (HTML)")
+    arguments = parser.parse_args()
+    try:
+        write_report(
+            arguments.study,
+            arguments.description,
+            arguments.fits,
+            arguments.draws,
+            arguments.comparisons,
+            arguments.crossovers,
+            arguments.figures,
+            parse_titles(arguments.titles),
+            arguments.summary,
+            arguments.page,
+        )
+    except ValueError as error:
+        sys.exit(f"write_report: {error}")
+
+
+if __name__ == "__main__":
+    main()

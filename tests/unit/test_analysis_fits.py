@@ -1,0 +1,457 @@
+"""The models, their fit, crossovers and advice, on studies with known answers."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise, product
+
+import numpy as np
+import polars as pl
+import pytest
+from analysis_simulation import METHODS, TRUE, simulate, true_accuracy
+from scipy.optimize import brentq
+
+from seedbed.analysis.advice import advise, best_shares, leaders
+from seedbed.analysis.crossovers import (
+    crossings,
+    crossover_table,
+    describe,
+    find_crossovers,
+    sign_changes,
+)
+from seedbed.analysis.decay import RESPONSES, AccuracyModel, Points, candidates, values_of
+from seedbed.analysis.fits import fits_from
+from seedbed.analysis.fitting import CellData, fit_decay, fit_model, qaicc
+from seedbed.analysis.outcomes import outcomes_by_task
+from seedbed.analysis.settings import CrossoverSettings, FitSettings
+
+SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=60, starts=4)
+
+
+def fit(settings=SETTINGS, **kwargs):
+    content, draws = fit_decay(outcomes_by_task(*simulate(**kwargs)), settings)
+    # What is written is JSON: numbers of NumPy and NaN would fail here.
+    content = json.loads(json.dumps(content, allow_nan=False))
+    return fits_from(content, draws)
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return fit(items=2000)[0]
+
+
+def model_of(response="exponential", harm=False, start=False, seed_exponent=True):
+    return AccuracyModel(response, harm, start, METHODS, 32.0, seed_exponent)
+
+
+def some_points():
+    places = list(product(range(3), (32.0, 64.0), (1.0, 4.0, 16.0, 64.0)))
+    method, seeds, ratio = map(np.array, zip(*[*places, (0, 32.0, 0.0)], strict=True))
+    return Points(method, seeds, ratio)
+
+
+def true_values(model):
+    names = {"A0": TRUE["A0"], "Ainf": TRUE["Ainf"], "kappa": TRUE["kappa"], "h": 0.01}
+    names |= {"gamma": TRUE["gamma"], "delta": TRUE["delta"], "a": -0.2, "b": 0.9}
+    names |= {f"v:{m}": v for m, v in TRUE["value"].items()} | {"untrained": 0.3}
+    return values_of(model, names | {f"tau:{m}": t for m, t in TRUE["tau"].items()})
+
+
+def test_exponential_form_equals_its_equation():
+    model, points = model_of(), some_points()
+    expected = [
+        true_accuracy(METHODS[m], s, x) if x else TRUE["A0"]
+        for m, s, x in zip(points.method, points.seeds, points.ratio, strict=True)
+    ]
+    assert model.accuracy(true_values(model), points) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("response", "harm", "start"), list(product(RESPONSES, (False, True), (False, True)))
+)
+def test_derivatives_equal_differences(response, harm, start):
+    model, points = model_of(response, harm, start), some_points()
+    values = true_values(model)
+    parameters = model.parameters([1, 64], [32, 64])
+    logarithmic = np.array([parameter.logarithmic for parameter in parameters])
+    fitted = np.where(logarithmic, np.log(np.where(logarithmic, values, 1.0)), values)
+
+    def back(x):
+        return np.where(logarithmic, np.exp(np.where(logarithmic, x, 0)), x)
+
+    step = 1e-6
+    differences = [
+        model.accuracy(back(fitted + step * unit), points)
+        - model.accuracy(back(fitted - step * unit), points)
+        for unit in np.eye(len(fitted))
+    ]
+    gradient = model.accuracy_and_gradient(values, points)[1]
+    assert gradient == pytest.approx(np.stack(differences, axis=1) / (2 * step), abs=1e-7, rel=1e-7)
+    assert model.accuracy_and_gradient(values, points)[0] == pytest.approx(
+        model.accuracy(values, points)
+    )
+
+
+def test_many_parameter_values_at_once_equal_one_by_one():
+    model, points = model_of("power", harm=True), some_points()
+    values = true_values(model) * np.linspace(0.9, 1.1, 5)[:, None]
+    together = model.accuracy(values, points)
+    for row, one in zip(together, values, strict=True):
+        assert row == pytest.approx(model.accuracy(one, points))
+
+
+@pytest.mark.parametrize("response", RESPONSES)
+def test_endless_persistence_makes_budget_alone_count(response):
+    model = model_of(response, harm=True, seed_exponent=False)
+    names = model.parameter_names()
+    values = true_values(model)
+    values[[names.index(f"tau:{m}") for m in METHODS]] = 1e9
+    same_budget = Points(np.zeros(2, int), np.array([32.0, 64.0]), np.array([8.0, 4.0]))
+    first, second = model.accuracy(values, same_budget)
+    assert first == pytest.approx(second)
+
+
+@pytest.mark.parametrize("response", RESPONSES)
+def test_only_harm_lets_accuracy_fall(response):
+    ratios = np.geomspace(1, 1000, 50)
+    points = Points(np.zeros(50, int), np.full(50, 32.0), ratios)
+    for harm in (False, True):
+        model = model_of(response, harm=harm)
+        accuracy = model.accuracy(true_values(model), points)
+        assert (np.diff(accuracy) >= -1e-12).all() == (not harm)
+
+
+def test_exact_data_gives_the_true_parameters_back():
+    model, points = model_of(), some_points()
+    truth = true_values(model)
+    data = CellData(points, model.accuracy(truth, points), 10_000)
+    found = fit_model(model, data, starts=8, seed=0)
+    assert found.converged and not found.at_bound
+    assert found.deviance == pytest.approx(0, abs=1e-4)
+    assert found.agreeing >= 4
+    assert found.values == pytest.approx(truth, rel=0.02)
+
+
+def test_simulated_study_gives_true_curve_within_its_band(usual):
+    assert usual.record["status"] == "fitted"
+    assert usual.record["lack_of_fit"] < 2
+    ratios = np.geomspace(1, 64, 9)
+    inside = []
+    for method, seeds in product(METHODS, (32, 64)):
+        centre, draws = usual.curve(seeds, method, ratios)
+        truth = [true_accuracy(method, seeds, x) for x in ratios]
+        assert centre == pytest.approx(truth, abs=0.05)
+        low, high = np.quantile(draws, [0.005, 0.995], axis=0)
+        inside += list((low - 0.005 <= truth) & (truth <= high + 0.005))
+    assert np.mean(inside) > 0.85
+
+
+def test_much_data_gives_the_true_parameters_and_form_back():
+    content, _ = fit_decay(
+        outcomes_by_task(*simulate(items=20_000, ratios=(1, 2, 4, 8, 16, 32, 64), seed=5)),
+        FitSettings(methods=METHODS, bootstrap_samples=4, starts=2),
+    )
+    models = {entry["name"]: entry for entry in content["fits"][0]["models"]}
+    ours = {p["name"]: p["value"] for p in models["exponential"]["parameters"]}
+    assert ours["tau:answer_augmentation"] == pytest.approx(4.0, rel=0.2)
+    assert ours["tau:question_rephrase"] == pytest.approx(10.0, rel=0.2)
+    assert ours["v:new_question"] == pytest.approx(0.55, rel=0.2)
+    assert ours["delta"] == pytest.approx(0.15, abs=0.1)
+    assert ours["A0"] == pytest.approx(0.45, abs=0.02)
+    # So much data tells the true form from its rivals.
+    others = [models[name]["qaicc"] for name in ("power", "logit")]
+    assert models["exponential"]["qaicc"] < min(others)
+
+
+def fall(method, seeds, ratio):
+    """Accuracy that falls where seeds are overused, as small models' does."""
+    table = {1: (0.69, 0.58, 0.53), 4: (0.74, 0.72, 0.71), 16: (0.75, 0.78, 0.83)}
+    return (table | {64: (0.56, 0.57, 0.85)})[ratio][METHODS.index(method)]
+
+
+def test_falling_accuracy_needs_the_harm_term():
+    found = fit(accuracy=fall)[0]
+    assert found.model.harm
+    models = {entry["name"]: entry for entry in found.record["models"]}
+    for response in RESPONSES:
+        assert models[f"{response}+harm"]["qaicc"] < models[response]["qaicc"] - 20
+    peak = found.curve(32, METHODS[0], np.array([8.0]))[0]
+    assert peak > found.curve(32, METHODS[0], np.array([64.0]))[0] + 0.1
+    # The shape is not of the family: that shows as noise beyond the test items', not as certainty.
+    assert found.record["bootstrap"]["training_noise"] > 0.01
+    assert found.record["dispersion"]["estimate"] > 1.5
+
+
+def test_training_noise_is_seen_and_widens_the_intervals(usual):
+    noisy = fit(items=2000, noise=0.03, ratios=(1, 2, 4, 8, 16, 32, 64), seed=2)[0]
+    assert noisy.record["bootstrap"]["training_noise"] == pytest.approx(0.03, rel=0.35)
+    assert usual.record["bootstrap"]["training_noise"] < 0.01
+
+    def width(found):
+        draws = found.curve(32, METHODS[1], np.array([8.0]))[1]
+        return np.ptp(np.quantile(draws, [0.025, 0.975]))
+
+    assert width(noisy) > width(usual)
+
+
+def test_an_untrained_student_of_its_own_level_is_recognised():
+    found = fit(items=3000, untrained=0.15)[0]
+    assert found.model.start
+    at_zero = found.cell_draws["untrained", 0, 0]
+    assert at_zero.mean() == pytest.approx(0.15, abs=0.03)
+
+
+def test_the_same_seed_gives_the_same_fit():
+    settings = FitSettings(bootstrap_samples=4, starts=2)
+    runs = [fit(settings, items=300, methods=METHODS[:1]) for _ in range(2)]
+    assert runs[0][0].record == runs[1][0].record
+    assert np.array_equal(runs[0][0].parameter_draws, runs[1][0].parameter_draws)
+
+
+def test_qaicc_equals_the_hand_calculation():
+    # k = 4: 30 / 1.5 + 8 + 2 x 4 x 5 / (20 - 5).
+    assert qaicc(30.0, 1.5, 3, 20) == pytest.approx(20 + 8 + 40 / 15)
+    assert qaicc(30.0, 1.5, 3, 5) is None
+
+
+def test_candidates():
+    assert len(candidates(METHODS, [32, 64], True)) == 12
+    without = candidates(METHODS, [32], False)
+    assert len(without) == 6
+    assert not any(model.start or model.seed_exponent for model in without)
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"seeds": (32,), "ratios": (1, 2, 4, 8, 16, 32)},
+        {"methods": METHODS[:1]},
+        {"untrained": None},
+        {"accuracy": lambda method, seeds, ratio: 0.6, "untrained": 0.6},
+        {"accuracy": lambda method, seeds, ratio: 0.0, "untrained": 0.0},
+        {"accuracy": lambda method, seeds, ratio: 1.0, "untrained": 1.0},
+        {"replicates": 2, "ratios": (1, 16)},
+    ],
+    ids=["one size", "one method", "no baseline", "all equal", "all 0", "all 1", "replicates"],
+)
+def test_degenerate_studies_are_fitted(kwargs):
+    settings = FitSettings(methods=METHODS, bootstrap_samples=5, starts=1)
+    found = fit(settings, items=200, **kwargs)[0]
+    assert found.record["status"] == "fitted"
+    for seeds, method in product(found.seeds, found.methods):
+        centre, draws = found.curve(seeds, method, np.array([1.0, 16.0]))
+        assert np.isfinite(draws).all() and (draws >= 0).all() and (draws <= 1).all()
+        truth = kwargs.get("accuracy", true_accuracy)
+        assert centre == pytest.approx([truth(method, seeds, x) for x in (1, 16)], abs=0.12)
+    content = find_crossovers([found], CrossoverSettings())
+    crossover_table(content)
+    for record in content["crossovers"]:
+        assert describe(record, str)
+    json.dumps(content, allow_nan=False)
+    advise(found, found.seeds[0], found.seeds[0] * 16)
+
+
+def test_replicates_give_cell_means_degrees_of_freedom():
+    found = fit(FitSettings(bootstrap_samples=4, starts=1), replicates=2, items=200)[0]
+    means = next(entry for entry in found.record["models"] if entry["name"] == "cell_means")
+    assert (means["parameter_count"], means["degrees_of_freedom"]) == (25, 24)
+    assert {cell["replicates"] for cell in found.record["cells"]} == {2}
+    assert all(cell["replicate_sd"] is not None for cell in found.record["cells"])
+    assert found.record["chosen"] != "cell_means"
+
+
+def test_two_budgets_are_too_few_and_the_means_remain():
+    found = fit(seeds=(50,), ratios=(1, 64))[0]
+    assert (found.record["status"], found.model) == ("too_few_cells", None)
+    assert "7 cells" in found.record["reason"]
+    advice = advise(found, 50, 3200)
+    assert (advice.basis, advice.best.method) == ("means", "new_question")
+    with pytest.raises(ValueError, match="only 50"):
+        advise(fits_like(found, [50, 100]), 70, 700)
+    records = find_crossovers([found], CrossoverSettings())["crossovers"]
+    assert {r["status"] for r in records if r["basis"] == "curve"} == {"no_fit"}
+    nq = [r for r in records if r["basis"] == "means" and r["method"] == "new_question"]
+    assert nq[0]["leader_at_highest"] == "new_question"
+
+
+def fits_like(found, sizes):
+    """The fit with other seed-set sizes."""
+    return type(found)(
+        {**found.record, "seeds": sizes},
+        found.model,
+        found.values,
+        found.parameter_draws,
+        found.cell_draws,
+    )
+
+
+def true_crossover(seeds, reference, method):
+    def difference(log_ratio):
+        x = np.exp(log_ratio)
+        return true_accuracy(method, seeds, x) - true_accuracy(reference, seeds, x)
+
+    return float(np.exp(brentq(difference, 0, np.log(64))))
+
+
+def true_crossover_of_means(seeds, reference, method):
+    """Where straight lines in ln BR between the true accuracies of the cells cross."""
+    ratios = np.array([1.0, 4.0, 16.0, 64.0])
+    difference = [
+        true_accuracy(method, seeds, x) - true_accuracy(reference, seeds, x) for x in ratios
+    ]
+    changes, _, _ = sign_changes(np.log(ratios), np.array(difference))
+    return float(np.exp(changes[-1][0]))
+
+
+def test_crossovers_of_the_simulated_study_lie_within_their_intervals(usual):
+    records = find_crossovers([usual], CrossoverSettings())["crossovers"]
+    assert len(records) == 2 * 3 * 2
+    hits = 0
+    for record in records:
+        truth_of = true_crossover if record["basis"] == "curve" else true_crossover_of_means
+        truth = truth_of(record["seeds"], record["reference"], record["method"])
+        assert record["leader_at_highest"] == record["method"]
+        for last in record["crossings"][-1:]:
+            hits += (last["low"] or 0) <= truth <= (last["high"] or np.inf)
+            assert last["budget"] == pytest.approx(last["budget_ratio"] * record["seeds"])
+    assert hits >= 10
+
+
+def test_crossover_interval_covers_the_truth_with_training_noise():
+    covered = 0
+    settings = FitSettings(methods=METHODS, bootstrap_samples=30, starts=1)
+    for seed in range(8):
+        found = fit(settings, noise=0.02, seed=100 + seed, items=600)[0]
+        records = find_crossovers([found], CrossoverSettings())["crossovers"]
+        record = next(
+            r
+            for r in records
+            if (r["seeds"], r["method"], r["reference"]) == (32, METHODS[2], METHODS[0])
+        )
+        truth = true_crossover(32, METHODS[0], METHODS[2])
+        for crossing in record["crossings"][-1:]:
+            covered += (crossing["low"] or 0) <= truth <= (crossing["high"] or np.inf)
+    # At 95% coverage, five or fewer of eight have a chance of about 1 in 200.
+    assert covered >= 6
+
+
+def test_sign_changes():
+    x = np.array([0.0, 1.0, 2.0, 3.0])
+    assert sign_changes(x, np.array([-1.0, 1.0, 2.0, 3.0])) == ([(0.5, 1)], -1, 1)
+    assert sign_changes(x, np.array([1.0, 2.0, -2.0, -1.0])) == ([(1.5, -1)], 1, -1)
+    assert sign_changes(x, np.array([-1.0, 1.0, 1.0, -3.0])) == ([(0.5, 1), (2.25, -1)], -1, -1)
+    # A run of zeros is one change at its middle, or none if the sign stays.
+    assert sign_changes(x, np.array([-1.0, 0.0, 0.0, 1.0])) == ([(1.5, 1)], -1, 1)
+    assert sign_changes(x, np.array([1.0, 0.0, 0.0, 1.0])) == ([], 1, 1)
+    assert sign_changes(x, np.array([0.0, 0.0, 0.0, 1.0])) == ([], 1, 1)
+    assert sign_changes(x, np.zeros(4)) == ([], 0, 0)
+
+
+def lines(crossing_at):
+    """Straight differences that turn positive at the given positions, over 0 to 10."""
+    x = np.linspace(0, 10, 11)
+    return x, np.array([x - at for at in np.atleast_1d(crossing_at)])
+
+
+def test_interval_of_a_crossing_is_that_of_the_draws():
+    x, draws = lines(np.linspace(4, 6, 201))
+    found = crossings(x, x - 5.0, draws, 0.95)
+    assert (found["status"], found["without"]) == ("one", 0.0)
+    crossing = found["crossings"][0]
+    assert crossing["at"] == pytest.approx(5.0)
+    assert (crossing["low"], crossing["high"]) == pytest.approx((4.05, 5.95), abs=0.011)
+    assert (crossing["before"], crossing["after"]) == pytest.approx((5.0, 5.0))
+
+
+def test_an_interval_that_reaches_beyond_the_range_says_so():
+    x, draws = lines(np.linspace(7, 12, 101))
+    crossing = crossings(x, x - 9.0, draws, 0.95)["crossings"][0]
+    assert crossing["high"] is None and crossing["low"] == pytest.approx(7.1, abs=0.06)
+    assert crossing["share"] == pytest.approx(0.6, abs=0.02)
+    x, draws = lines(np.linspace(-2, 3, 101))
+    crossing = crossings(x, x - 1.0, draws, 0.95)["crossings"][0]
+    assert crossing["low"] is None and crossing["high"] == pytest.approx(2.9, abs=0.06)
+
+
+def test_draws_that_turn_the_other_way_widen_the_interval_on_both_sides():
+    x, draws = lines(np.full(100, 5.0))
+    draws[:10] *= -1
+    crossing = crossings(x, x - 5.0, draws, 0.9)["crossings"][0]
+    assert (crossing["low"], crossing["high"]) == (None, None)
+
+
+def test_no_several_and_equal_crossings():
+    x = np.linspace(0, 4, 5)
+    up = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert crossings(x, up, up[None], 0.95)["status"] == "none"
+    twice = np.array([-1.0, 1.0, 1.0, -1.0, -1.0])
+    found = crossings(x, twice, np.array([twice, twice]), 0.95)
+    assert found["status"] == "several"
+    assert [c["direction"] for c in found["crossings"]] == [1, -1]
+    assert crossings(x, np.zeros(5), np.zeros((2, 5)), 0.95)["status"] == "equal"
+
+
+def test_sentences_say_what_was_found():
+    crossing = {"budget_ratio": 12.3, "overtaken_by": "b", "low": 8.1, "high": None}
+    crossing |= {"low_beyond_range": False, "high_beyond_range": True, "lead_after": 0.1}
+    record = {"reference": "a", "method": "b", "range": [1.0, 64.0], "crossings": [crossing]}
+    assert describe(record | {"status": "one"}, str.upper) == (
+        "B overtakes A at BR 12 (8.1 to above 64)."
+    )
+    slight = [crossing | {"lead_after": 0.001}]
+    assert "hardly leads" in describe(record | {"status": "one", "crossings": slight}, str)
+    none = record | {"status": "none", "leader_at_lowest": "b", "crossings": []}
+    assert describe(none, str) == "b leads a over the whole range, BR 1 to 64: no crossover."
+
+
+def test_crossovers_on_a_single_budget_are_too_few():
+    found = fit(FitSettings(bootstrap_samples=5, starts=2), seeds=(8,), ratios=(4,), items=50)[0]
+    records = find_crossovers([found], CrossoverSettings())["crossovers"]
+    assert {record["status"] for record in records} == {"too_few_budgets"}
+    assert leaders(found, 8) == []
+    advice = advise(found, 8, 32)
+    assert len(advice.outlook) == 3
+
+
+def test_advice_names_the_best_method_and_its_cost(usual):
+    low, high = advise(usual, 32, 32), advise(usual, 32, 2048)
+    assert high.best.method == "new_question"
+    assert high.best.probability_best > 0.99
+    assert low.basis == "curve"
+    assert high.best.accuracy == pytest.approx(true_accuracy("new_question", 32, 64), abs=0.03)
+    assert high.best.low < high.best.accuracy < high.best.high
+    # The simulation makes one and a half augmenter queries for each teacher query.
+    assert high.best.augmenter_queries == pytest.approx(1.5 * 2048)
+    aa = next(entry for entry in high.outlook if entry.method == "answer_augmentation")
+    assert aa.augmenter_queries == 0
+    assert sum(entry.probability_best for entry in low.outlook) == pytest.approx(1)
+    between = advise(usual, 48, 480).best
+    assert between.accuracy == pytest.approx(true_accuracy(between.method, 48, 10), abs=0.04)
+
+
+@pytest.mark.parametrize(("seeds", "budget"), [(16, 64), (128, 512), (32, 16), (32, 4096)])
+def test_advice_outside_the_data_is_refused(usual, seeds, budget):
+    with pytest.raises(ValueError, match="the data has"):
+        advise(usual, seeds, budget)
+
+
+def test_leaders_follow_the_curves(usual):
+    parts = leaders(usual, 32)
+    assert parts[0][1] == 1 and parts[-1][2] == 64
+    assert parts[-1][0] == "new_question"
+    assert all(left[2] == right[1] for left, right in pairwise(parts))
+
+
+def test_ties_share_the_probability_of_being_best():
+    draws = np.array([[0.5, 0.6, 0.5], [0.5, 0.5, 0.4], [0.1, 0.1, 0.5]])
+    assert best_shares(draws) == pytest.approx([(0.5 + 1 + 0.5) / 3, 0.5 / 3, 0.5 / 3])
+
+
+def test_fits_and_draws_of_different_studies_are_refused():
+    settings = FitSettings(bootstrap_samples=2, starts=1)
+    content, draws = fit_decay(
+        outcomes_by_task(*simulate(items=50, seeds=(8,), ratios=(1, 4))), settings
+    )
+    assert len(fits_from(content, draws)) == 1
+    with pytest.raises(ValueError, match="same study"):
+        fits_from(content, draws.with_columns(fit=pl.lit("another")))

@@ -1,0 +1,275 @@
+"""The scripts from evaluations to report: files, figures, tables and text."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import struct
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+from analysis_simulation import METHODS, simulate, write_evaluations
+
+from collect_results import collect_results
+from compare_methods import compare_methods
+from find_crossovers import find_crossovers
+from fit_decay import fit_decay
+from plot_accuracy import plot_accuracy
+from plot_cost_effectiveness import plot_cost_effectiveness
+from seedbed.analysis.report import inline_svg
+from seedbed.analysis.settings import (
+    CompareSettings,
+    CrossoverSettings,
+    FitSettings,
+    Title,
+    Titles,
+)
+from write_report import write_report
+
+TITLES = Titles(
+    {
+        "answer_augmentation": Title(title="Answer augmentation", short="AA"),
+        "question_rephrase": Title(title="Question rephrase", short="QR"),
+        "new_question": Title(title="New question", short="NQ"),
+        "mini_math": Title(title="Word <b>problems</b> & more"),
+    }
+)
+
+
+def run_all(folder, tables, titles=TITLES):
+    """Run every script in order; return the folder."""
+    paths = write_evaluations(*tables, folder / "evaluations")
+    cells, items = folder / "tables/cells.parquet", folder / "tables/items.parquet"
+    comparisons = folder / "tables/comparisons.csv"
+    fits, draws = folder / "fits/decay.json", folder / "fits/draws.parquet"
+    crossovers = folder / "fits/crossovers.json"
+    figures = [folder / "figures/accuracy.svg", folder / "figures/cost_effectiveness.svg"]
+    collect_results(paths, cells, items)
+    compare_methods(
+        cells,
+        items,
+        CompareSettings(methods=METHODS),
+        comparisons,
+        comparisons.with_suffix(".json"),
+    )
+    settings = FitSettings(methods=METHODS, bootstrap_samples=20, starts=2)
+    fit_decay(cells, items, settings, fits, draws)
+    find_crossovers(fits, draws, CrossoverSettings(), crossovers, crossovers.with_suffix(".csv"))
+    plot_accuracy("fake", fits, draws, titles, figures[0])
+    plot_cost_effectiveness("fake", fits, draws, comparisons, crossovers, titles, figures[1])
+    write_report(
+        "fake",
+        "What <script>alert(1)</script> is best?",
+        fits,
+        draws,
+        comparisons,
+        crossovers,
+        figures,
+        titles,
+        folder / "report/summary.txt",
+        folder / "report/index.html",
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return run_all(tmp_path_factory.mktemp("study"), simulate(items=400))
+
+
+def read_table(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", ["accuracy", "cost_effectiveness"])
+def test_figures_are_drawn_and_say_how_they_were_made(study, name):
+    svg = study / f"figures/{name}.svg"
+    text = svg.read_text(encoding="utf-8")
+    tree = ElementTree.fromstring(text)
+    words = " ".join(tree.itertext())
+    for word in ("Answer augmentation", "New question", "32 seeds", "teacher queries"):
+        assert word in words
+    # Text of a configuration is text, not markup.
+    assert "Word <b>problems</b> & more" in words
+    made, _ = json.JSONDecoder().raw_decode(words[words.index('{"code"') :])
+    assert made["study"] == "fake" and len(made["code"]) == 16 and "polars" in made["versions"]
+    png = svg.with_suffix(".png").read_bytes()
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">I", png[16:20])[0] >= 1600
+    assert made["code"].encode() in png
+    assert "<dc:date>" not in text
+
+
+def test_accuracy_table_holds_the_cells(study):
+    rows = read_table(study / "figures/accuracy.csv")
+    cells = {
+        (r["method"], int(r["seeds"]), float(r["budget"])): r for r in rows if r["kind"] == "cell"
+    }
+    assert len(cells) == 24
+    for cell in read_table(study / "tables/cells.csv"):
+        if cell["method"] == "untrained":
+            baseline = [r for r in rows if r["kind"] == "untrained"]
+            assert {float(r["accuracy"]) for r in baseline} == {float(cell["accuracy"])}
+            continue
+        row = cells[cell["method"], int(cell["seeds"]), float(cell["budget"])]
+        assert float(row["accuracy"]) == pytest.approx(float(cell["accuracy"]))
+        assert float(row["low"]) < float(row["accuracy"]) < float(row["high"])
+    curves = [r for r in rows if r["kind"] == "curve"]
+    assert len(curves) == 3 * 2 * 101
+
+
+def test_cost_effectiveness_table_holds_differences_crossovers_and_leaders(study):
+    rows = read_table(study / "figures/cost_effectiveness.csv")
+    kinds = {row["kind"] for row in rows}
+    assert kinds == {"comparison", "curve", "crossover", "leader"}
+    paired = [r for r in rows if r["kind"] == "comparison"]
+    assert len(paired) == 2 * 2 * 4
+    expected = {
+        (r["method"], r["seeds"], float(r["budget"])): float(r["difference"])
+        for r in read_table(study / "tables/comparisons.csv")
+        if r["reference"] == METHODS[0]
+    }
+    for row in paired:
+        key = (row["method"], row["seeds"], float(row["budget"]))
+        assert float(row["difference"]) == pytest.approx(expected[key])
+    leaders = [r for r in rows if r["kind"] == "leader" and r["seeds"] == "32"]
+    assert leaders[-1]["method"] == "new_question" and float(leaders[-1]["high"]) == 64
+    records = json.loads((study / "fits/crossovers.json").read_text())["crossovers"]
+    crossing = next(
+        r["crossings"][0]["budget_ratio"]
+        for r in records
+        if r["basis"] == "curve" and r["method"] == "new_question" and r["crossings"]
+    )
+    drawn = [float(r["budget_ratio"]) for r in rows if r["kind"] == "crossover"]
+    assert any(value == pytest.approx(crossing) for value in drawn)
+
+
+def test_figures_are_the_same_bytes_again(study, tmp_path):
+    again = tmp_path / "accuracy.svg"
+    plot_accuracy("fake", study / "fits/decay.json", study / "fits/draws.parquet", TITLES, again)
+    for ending in (".svg", ".png", ".csv"):
+        first = (study / "figures/accuracy.svg").with_suffix(ending)
+        assert again.with_suffix(ending).read_bytes() == first.read_bytes()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_summary_holds_the_numbers(study):
+    text = (study / "report/summary.txt").read_text(encoding="utf-8")
+    cells = {
+        (row["method"], row["seeds"], row["budget"]): row["accuracy"]
+        for row in pl.read_parquet(study / "tables/cells.parquet").iter_rows(named=True)
+    }
+    best = max(METHODS, key=lambda method: cells[method, 32, 2048])
+    for method in METHODS:
+        line = next(line for line in text.splitlines() if TITLES.title(method) in line)
+        for budget in (32, 128, 512, 2048):
+            assert f"{100 * cells[method, 32, budget]:.1f}" in line
+        assert line.rstrip().endswith("*") == (method == best)
+    row = pl.read_csv(study / "tables/comparisons.csv").filter(
+        pl.col("reference") == METHODS[0],
+        pl.col("method") == METHODS[2],
+        pl.col("seeds") == 64,
+        pl.col("budget_ratio") == 64,
+    )
+    row = row.row(0, named=True)
+    expected = (
+        f"BR 64: NQ minus AA = {100 * row['difference']:+.1f} points "
+        f"({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
+    )
+    assert expected in text
+    assert "NQ overtakes AA at BR" in text
+    assert "6,144 augmenter queries" in " ".join(text.split())
+    assert f"Open {study / 'report/index.html'}" in text
+    assert "64 seeds: use " in text
+
+
+class Elements(HTMLParser):
+    """Collects the elements, attributes and text of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.attributes, self.text = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_page_is_self_contained_and_escapes_what_it_is_given(study):
+    page = (study / "report/index.html").read_text(encoding="utf-8")
+    found = Elements(page)
+    assert "script" not in found.tags and "b" not in found.tags
+    assert found.tags.count("svg") == 2
+    assert "What <script>alert(1)</script> is best?" in " ".join(found.text)
+    # Nothing is loaded: references lead into the page alone.
+    for name, value in found.attributes:
+        if name in ("src", "href", "xlink:href"):
+            assert value.startswith("#")
+    ids = [value for name, value in found.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    targets = {v[1:] for n, v in found.attributes if n in ("href", "xlink:href")}
+    targets |= set(re.findall(r"url\(#([^)]+)\)", page))
+    assert targets <= set(ids)
+    text = (study / "report/summary.txt").read_text(encoding="utf-8")
+    advice = [line.strip()[2:] for line in text.splitlines() if line.startswith("  - ")]
+    words = " ".join(" ".join(found.text).split())
+    assert len(advice) == 2 and all(line in words for line in advice)
+
+
+def test_results_say_how_they_were_made(study):
+    for name in ("fits/decay.json", "fits/crossovers.json", "tables/comparisons.json"):
+        content = json.loads((study / name).read_text())
+        assert len(content["provenance"]["code"]) == 16
+        assert content["settings"]["confidence"] == 0.95
+        assert content["about"]
+    entry = json.loads((study / "fits/decay.json").read_text())["fits"][0]["models"][0]
+    assert entry["source"] == "this project's own"
+    assert all(parameter["unit"] and parameter["meaning"] for parameter in entry["parameters"])
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"seeds": (8,), "ratios": (1, 4)}, "No curve was fitted"),
+        ({"seeds": (8,), "ratios": (4,)}, "share no range of budgets"),
+        ({"methods": METHODS[:1], "untrained": None}, "use AA"),
+        ({"accuracy": lambda method, seeds, ratio: 0.0, "untrained": 0.0}, "do not differ"),
+        ({"accuracy": lambda method, seeds, ratio: 1.0, "untrained": 1.0}, "100.0*"),
+    ],
+    ids=["two budgets", "one budget", "one method", "all 0", "all 1"],
+)
+def test_degenerate_studies_have_a_report(tmp_path, kwargs, words):
+    run_all(tmp_path, simulate(items=60, **kwargs))
+    assert words in (tmp_path / "report/summary.txt").read_text(encoding="utf-8")
+    for name in ("accuracy", "cost_effectiveness"):
+        ElementTree.parse(tmp_path / f"figures/{name}.svg")
+        assert (tmp_path / f"figures/{name}.csv").stat().st_size > 0
+
+
+def test_study_of_many_groups_has_a_panel_for_each_size(tmp_path):
+    one = simulate(items=60, seeds=(8, 16), ratios=(1, 4))
+    two = simulate(items=60, seeds=(8,), ratios=(1, 4), other={"student": "big"}, seed=1)
+    run_all(tmp_path, (pl.concat([one[0], two[0]]), pl.concat([one[1], two[1]])))
+    svg = (tmp_path / "figures/accuracy.svg").read_text(encoding="utf-8")
+    words = " ".join(ElementTree.fromstring(svg).itertext())
+    assert words.count("8 seeds") == 2 and words.count("16 seeds") == 1
+    assert "student big" in words and "student mini student" in words
+
+
+def test_inline_svg_keeps_identifiers_apart():
+    svg = '<?xml version="1.0"?><svg width="5pt" height="3pt" viewBox="0 0 5 3"><metadata>m'
+    svg += '</metadata><g id="a" clip-path="url(#c)"><use xlink:href="#d"/></g></svg>'
+    found = inline_svg(svg, "fig")
+    assert found.startswith('<svg viewBox="0 0 5 3" role="img" aria-label="fig">')
+    assert 'id="fig-a"' in found and "url(#fig-c)" in found and 'xlink:href="#fig-d"' in found
+    assert "<metadata>" not in found
+    with pytest.raises(ValueError, match="fig"):
+        inline_svg("nothing", "fig")

@@ -1,0 +1,632 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin
+
+import pytest
+import study_folder as sf
+from pydantic import BaseModel
+
+from seedbed.study import config, fields
+from seedbed.study.documents import read_document, spell
+from seedbed.study.loading import StudyError, check_data, check_run_config, load_study
+
+REPOSITORY = Path(__file__).parents[2]
+SHIPPED = REPOSITORY / "config"
+
+STUDY = "studies/trial.yaml"
+SUMS = "tasks/sums/task.yaml"
+REAL = "tasks/real/task.yaml"
+AA = "methods/answer_augmentation.yaml"
+QR = "methods/question_rephrase.yaml"
+NQ = "methods/new_question.yaml"
+TEACHER = "models/teacher.yaml"
+WEAK = "models/weak.yaml"
+STUDENT = "models/student.yaml"
+OTHER = "models/other.yaml"
+BLOCK = sf.STUDY["blocks"][0]
+B = ("blocks", 0)
+
+
+def load(folder, files=sf.FILES, **kwargs):
+    return load_study("trial", sf.write(folder, files), **kwargs)
+
+
+def test_sound_study_loads(tmp_path):
+    study = load(tmp_path)
+    assert list(study.tasks) == ["sums"]
+    assert list(study.methods) == ["answer_augmentation", "new_question"]
+    assert list(study.models) == ["teacher", "student"]
+    assert study.config.generation.temperature == 0.7
+    assert study.answer_prompt("sums") == "{question}"
+    assert study.question_prompt("sums", "new_question") == sf.PROMPTS["question"]
+    assert study.self_check_prompt("sums", "new_question") == sf.PROMPTS["self_check"]
+    assert study.pretrained("teacher") == ("teacher", 100)
+    assert study.world("teacher", "sums") == "mini_math"
+
+
+# A study in which every file is used.
+ALL = sf.bend(
+    sf.FILES,
+    STUDY,
+    (*B, "augmenters"),
+    ["teacher", "weak", "other"],
+)
+ALL = sf.bend(ALL, TEACHER, ("worlds",), {"real": "mini_math"})
+ALL = sf.bend(ALL, STUDENT, ("worlds",), {"real": "mini_math"})
+ALL = sf.bend(ALL, STUDY, (*B, "tasks"), ["sums", "real"])
+
+
+# (what is wrong, file, path in it, value or GONE, path and words that the message must have)
+BAD = [
+    # names that are not there
+    ("model of another name", STUDY, (*B, "students"), ["studnet"],
+     ["blocks[0].students[0]", "no model 'studnet'", "did you mean 'student'?"]),
+    ("teacher not defined", STUDY, (*B, "teachers"), ["teacher", "gpt"],
+     ["blocks[0].teachers[1]", "no model 'gpt'", "models: other, student, teacher, weak"]),
+    ("augmenter not defined", STUDY, (*B, "augmenters"), ["waek"],
+     ["blocks[0].augmenters[0]", "no model 'waek'", "did you mean 'weak'?"]),
+    ("task not defined", STUDY, (*B, "tasks"), ["sum"],
+     ["blocks[0].tasks[0]", "no task 'sum'", "did you mean 'sums'?"]),
+    ("method not defined", STUDY, (*B, "methods"), ["new_questions"],
+     ["blocks[0].methods[0]", "no method 'new_questions'", "did you mean 'new_question'?"]),
+    ("filter not defined", STUDY, (*B, "filters"), ["non"],
+     ["blocks[0].filters[0]", "no filter 'non'", "did you mean 'none'?"]),
+    ("name that leaves the folder", STUDY, (*B, "students"), ["../student"],
+     ["blocks[0].students[0]", "'../student' cannot be a name"]),
+    ("name with a capital", STUDY, (*B, "name"), "Main", ["blocks[0].name", "'Main' cannot be"]),
+    ("name with a newline", STUDY, (*B, "name"), "main\n", ["blocks[0].name", "cannot be a name"]),
+    # keys
+    ("unknown key", STUDY, ("shardsize",), 8,
+     ["trial.yaml", ": shardsize: is not a key here", "did you mean 'shard_size'?"]),
+    ("unknown key in a section", STUDY, ("training", "learning rate"), 8,
+     ["training.learning rate: is not a key here", "did you mean 'learning_rate'?"]),
+    ("unknown key in a block", STUDY, (*B, "budget_ratio"), [1],
+     ["blocks[0].budget_ratio: is not a key here", "did you mean 'budget_ratios'?"]),
+    ("unknown key far from any", STUDY, ("generation",), {"x": 1},
+     ["generation.x: is not a key here", "keys: temperature, top_p"]),
+    ("key missing", STUDY, ("training", "epochs"), sf.GONE, ["training.epochs: is missing"]),
+    ("section missing", STUDY, ("blocks",), sf.GONE, ["blocks: is missing"]),
+    # types
+    ("text for a number", STUDY, ("training", "epochs"), "3",
+     ["training.epochs: must be a whole number, not '3'"]),
+    ("true for a number", STUDY, ("shard_size",), True,
+     ["shard_size: must be a whole number, not true"]),
+    ("true for a number with a point", STUDY, ("training", "learning_rate"), True,
+     ["training.learning_rate: must be a number, not true"]),
+    ("fraction for a whole number", STUDY, (*B, "seeds"), [10.5],
+     ["blocks[0].seeds[0]: must be a whole number, not 10.5"]),
+    ("text for a list", STUDY, (*B, "tasks"), "sums",
+     ["blocks[0].tasks: must be a list, not 'sums'; write [sums]"]),
+    ("number for text", SUMS, ("title",), 7, ["title: must be text, not 7; put it in quotes"]),
+    ("list for a section", STUDY, ("training",), [1],
+     ["training: must be a section of keys, not a list"]),
+    ("text for a truth value", NQ, ("self_check",), "no",
+     ["self_check: must be true or false, not 'no'"]),
+    ("null for a number", STUDY, ("training", "epochs"), None,
+     ["training.epochs: must be a whole number, not null"]),
+    # ranges
+    ("no epochs", STUDY, ("training", "epochs"), 0, ["training.epochs: must be at least 1, not 0"]),
+    ("negative learning rate", STUDY, ("training", "learning_rate"), -0.1,
+     ["training.learning_rate: must be greater than 0, not -0.1"]),
+    ("infinite learning rate", STUDY, ("training", "learning_rate"), float("inf"),
+     ["training.learning_rate: must be a finite number"]),
+    ("temperature below 0", STUDY, ("generation",), {"temperature": -1},
+     ["generation.temperature: must be at least 0, not -1"]),
+    ("top_p above 1", STUDY, ("generation",), {"top_p": 1.5},
+     ["generation.top_p: must be at most 1, not 1.5"]),
+    ("warm-up above 1", STUDY, ("training", "warmup_fraction"), 3,
+     ["training.warmup_fraction: must be at most 1, not 3"]),
+    ("confidence of 1", STUDY, ("analysis",), {"confidence": 1},
+     ["analysis.confidence: must be less than 1, not 1"]),
+    ("shards of nothing", STUDY, ("shard_size",), 0, ["shard_size: must be at least 1, not 0"]),
+    ("schedule that is none", STUDY, ("training", "schedule"), "cosin",
+     ["training.schedule: 'cosin' is not valid", "did you mean 'cosine'?"]),
+    ("empty list", STUDY, (*B, "students"), [], ["blocks[0].students: must not be empty"]),
+    ("no blocks", STUDY, ("blocks",), [], ["blocks: must not be empty"]),
+    ("same value twice", STUDY, (*B, "seeds"), [10, 20, 10],
+     ["blocks[0].seeds[2]: 10 stands in the list twice"]),
+    ("same ratio twice", STUDY, (*B, "budget_ratios"), [1, 1.0],
+     ["blocks[0].budget_ratios[1]: 1.0 stands in the list twice"]),
+    # budgets
+    ("budget below 1", STUDY, ("blocks", 0),
+     {k: v for k, v in BLOCK.items() if k != "budget_ratios"} | {"budgets": [0]},
+     ["blocks[0].budgets[0]: must be at least 1, not 0"]),
+    ("budget ratio that gives less than 1", STUDY, (*B, "budget_ratios"), [0.05],
+     ["blocks[0].budget_ratios[0]: 0.05 x 10 seeds is 0.5 queries; a budget is at least 1"]),
+    ("budget that is not whole", STUDY, (*B, "budget_ratios"), [1, 1.25],
+     ["blocks[0].budget_ratios[1]: 1.25 x 10 seeds is 12.5 queries; a budget is a whole number"]),
+    ("budgets and ratios", STUDY, (*B, "budgets"), [10],
+     ["blocks[0].budgets: has both budgets and budget_ratios"]),
+    ("no budgets", STUDY, (*B, "budget_ratios"), sf.GONE,
+     ["blocks[0]: has neither budgets nor budget_ratios"]),
+    # what does not fit together
+    ("seed set larger than the split", STUDY, (*B, "seeds"), [10, 101],
+     ["blocks[0].seeds[1]: 101 is more than the 100 items of the train split of task 'sums'"]),
+    ("more test items than there are", STUDY, ("test_items",), 51,
+     ["test_items: 51 is more than the 50 items of the test split of task 'sums'"]),
+    ("augmenter on answer augmentation", STUDY, (*B, "methods"), ["answer_augmentation"],
+     ["blocks[0].augmenters: has no effect", "'answer_augmentation'", "leave it out"]),
+    ("augmenter missing", STUDY, (*B, "augmenters"), sf.GONE,
+     ["blocks[0].augmenters: is missing: 'new_question' needs models to write questions"]),
+    ("same cells in two blocks", STUDY, ("blocks",), [BLOCK, BLOCK | {"name": "again"}],
+     ["blocks[1].name: 'again' gives the same cells as 'main': the same cell twice"]),
+    ("same cells, written otherwise", STUDY, ("blocks",),
+     [BLOCK | {"seeds": [10]},
+      {k: v for k, v in BLOCK.items() if k != "budget_ratios"}
+      | {"name": "again", "seeds": [10], "budgets": [40, 10]}],
+     ["blocks[1].name", "the same cell twice"]),
+    ("two blocks of one name", STUDY, ("blocks",), [BLOCK, BLOCK | {"seeds": [30]}],
+     ["blocks[1].name: 'main' is the name of two blocks"]),
+    ("training of one who is no student", STUDY, ("student_training",), {"studnt": {"epochs": 2}},
+     ["student_training.studnt: 'studnt' is not a student", "did you mean 'student'?"]),
+    ("unknown key in a student's training", STUDY, ("student_training",),
+     {"student": {"epoch": 2}},
+     ["student_training.student.epoch: is not a key here", "did you mean 'epochs'?"]),
+    ("bad value in a student's training", STUDY, ("student_training",),
+     {"student": {"learning_rate": 0}},
+     ["student_training.student.learning_rate: must be greater than 0, not 0"]),
+    ("real task for a model from scratch", STUDY, (*B, "tasks"), ["real"],
+     ["blocks[0].teachers[0]: 'teacher' is trained from scratch", "task 'real'", "worlds"]),
+    ("method without prompts for the kind", NQ, ("prompts",), {"sql": sf.PROMPTS},
+     ["blocks[0].methods[1]: 'new_question' has no prompts for task 'sums'", "prompts.number"]),
+    # tasks
+    ("world that is none", SUMS, ("source", "world"), "mini_maths",
+     ["task.yaml", "source.world: there is no generated world 'mini_maths'", "'mini_math'?"]),
+    ("world of another kind", SUMS, ("source", "world"), "mini_sql",
+     ["kind: is 'number', but the world 'mini_sql' is of the kind 'sql'"]),
+    ("source of both kinds", SUMS, ("source", "hub"), "owner/name",
+     ["source: must have exactly one of the keys world and hub"]),
+    ("source of no kind", SUMS, ("source", "world"), sf.GONE,
+     ["source: must have exactly one of the keys world and hub"]),
+    ("unknown key in a source", SUMS, ("source", "sed"), 1,
+     ["source.sed: is not a key here", "did you mean 'seed'?"]),
+    ("prompt with an unknown placeholder", SUMS, ("prompts", "answer"), "{question} {contxt}",
+     ["prompts.answer: has an unknown placeholder {contxt}", "did you mean 'context'?"]),
+    ("prompt that gives the answer away", SUMS, ("prompts", "answer"), "{question} {answer}",
+     ["prompts.answer: has an unknown placeholder {answer}", "valid here: context, question"]),
+    ("prompt without the question", SUMS, ("prompts", "answer"), "Answer:",
+     ["prompts.answer: has no placeholder {question}"]),
+    ("prompt with a lone brace", SUMS, ("prompts", "answer"), "{question} }",
+     ["prompts.answer: cannot be read", "brace"]),
+    ("prompt with a place without name", SUMS, ("prompts", "answer"), "{question} {}",
+     ["prompts.answer: has an unknown placeholder {}"]),
+    ("prompt that reaches into a value", SUMS, ("prompts", "answer"), "{question.__class__}",
+     ["prompts.answer: has an unknown placeholder {question.__class__}"]),
+    ("prompt with a format", SUMS, ("prompts", "answer"), "{question:>9}",
+     ["prompts.answer: has a format in the placeholder {question}"]),
+    ("no answer prompt", SUMS, ("prompts",), {"self_check": "{question}"},
+     ["prompts: has no prompt 'answer'"]),
+    ("prompt of no method", SUMS, ("prompts", "new_questio"), "{question}",
+     ["prompts.new_questio: there is no method 'new_questio'", "did you mean 'new_question'?"]),
+    ("prompt of a method that asks nothing", SUMS, ("prompts", "answer_augmentation"),
+     "{question}", ["prompts.answer_augmentation: has no effect"]),
+    ("undated change", SUMS, ("changes",), ["first version"],
+     ["changes[0]: 'first version' is not a dated line"]),
+    ("change on a day that is none", SUMS, ("changes",), ["2026-02-30: x"],
+     ["changes[0]: '2026-02-30' is not a date"]),
+    ("score that is none", SUMS, ("score",), "lenient",
+     ["score: 'lenient' is not valid", "valid: flexible, strict"]),
+    # methods
+    ("self-check without a prompt", NQ, ("prompts", "number"), {"question": "{question}"},
+     ["new_question.yaml", "prompts.number.self_check: is missing: self_check is true"]),
+    ("self-check prompt without self-check", NQ, ("self_check",), False,
+     ["prompts.number.self_check: has no effect: self_check is false"]),
+    ("attempts of a method that writes nothing", AA, ("max_attempts",), 3,
+     ["answer_augmentation.yaml", "max_attempts: has no effect"]),
+    ("attempts missing", NQ, ("max_attempts",), sf.GONE, ["max_attempts: is missing"]),
+    ("prompts of an unknown kind", NQ, ("prompts",), {"numbr": sf.PROMPTS},
+     ["prompts.numbr: 'numbr' is not valid", "did you mean 'number'?"]),
+    # models
+    ("model with two sources", STUDENT, ("path",), "/model",
+     ["student.yaml", "must have exactly one of", "not both pretrain and path"]),
+    ("model without a source", STUDENT, ("pretrain",), sf.GONE,
+     ["must have exactly one of pretrain, checkpoint, hub, path, not none of them"]),
+    ("heads of uneven width", STUDENT, ("pretrain", "heads"), 5,
+     ["pretrain.hidden_size: 16 does not divide into 5 heads"]),
+    ("checkpoint after the end", STUDENT, ("pretrain", "checkpoints"), [50, 100],
+     ["pretrain.checkpoints[1]: 100 is not below steps, 100"]),
+    ("role that is none", STUDENT, ("pretrain", "role"), "student",
+     ["pretrain.role: 'student' is not valid", "did you mean 'student_"]),
+    ("engine that is none", STUDENT, ("engine",), {"kind": "transformer"},
+     ["engine.kind: 'transformer' is not valid", "did you mean 'transformers'?"]),
+    ("world that is none in a model", STUDENT, ("worlds",), {"real": "mini_mat"},
+     ["worlds.real: there is no generated world 'mini_mat'", "did you mean 'mini_math'?"]),
+    ("world for a task that is none", STUDENT, ("worlds",), {"reel": "mini_math"},
+     ["student.yaml", "worlds.reel: there is no task 'reel'", "did you mean 'real'?"]),
+    ("price of an unknown day", STUDENT, ("price",), {"usd_per_million_prompt_tokens": 1},
+     ["price.date: is missing"]),
+    ("price on a day that is none", STUDENT, ("price",), {"date": "yesterday"},
+     ["price.date: 'yesterday' is not a date"]),
+    ("branch for a commit", OTHER, ("hub", "revision"), "main",
+     ["other.yaml", "hub.revision: 'main' is not a commit", "40 hexadecimal digits"]),
+    ("model of nobody", OTHER, ("hub", "id"), "llama",
+     ["hub.id: 'llama' is not a name on the hub", "OWNER/NAME"]),
+    ("checkpoint of no model", WEAK, ("checkpoint", "of"), "techer",
+     ["weak.yaml", "checkpoint.of: there is no model 'techer'", "did you mean 'teacher'?"]),
+    ("checkpoint of a model of another's", WEAK, ("checkpoint", "of"), "other",
+     ["checkpoint.of: 'other' is not trained by the workflow"]),
+    ("checkpoint of a checkpoint", WEAK, ("checkpoint", "of"), "weak",
+     ["checkpoint.of: 'weak' is not trained by the workflow"]),
+    ("checkpoint that is not kept", WEAK, ("checkpoint", "step"), 60,
+     ["checkpoint.step: 'teacher' keeps no checkpoint after step 60; it keeps: 50"]),
+    ("worlds of a checkpoint", WEAK, ("worlds",), {"real": "mini_math"},
+     ["worlds: has no effect"]),
+    ("column of no field", REAL, ("source", "columns", "anser"), "answer",
+     ["source.columns.anser: 'anser' is not valid", "did you mean 'answer'?"]),
+    ("column missing", REAL, ("source", "columns"), {"question": "question"},
+     ["source.columns: has no column for 'answer'"]),
+    ("unknown key of a hub source", REAL, ("source", "revison"), None,
+     ["source.revison: is not a key here", "did you mean 'revision'?"]),
+]  # fmt: skip
+
+
+def test_the_study_that_is_bent_is_sound(tmp_path):
+    study = load(tmp_path, ALL)
+    assert set(study.models) == {"teacher", "weak", "other", "student"}
+    assert study.world("weak", "real") == "mini_math"
+
+
+@pytest.mark.parametrize(
+    ("file", "path", "value", "words"), [case[1:] for case in BAD], ids=[case[0] for case in BAD]
+)
+def test_bad_study_is_refused_with_its_place_and_what_would_be_right(
+    tmp_path, file, path, value, words
+):
+    # The world that a real task needs is what one of the cases lacks.
+    files = sf.FILES if value == ["real"] else ALL
+    with pytest.raises(StudyError) as refusal:
+        load(tmp_path, sf.bend(files, file, path, value))
+    message = str(refusal.value)
+    assert message.startswith("study 'trial' cannot run:\n")
+    for word in words:
+        assert word in message
+    # A problem of one value is told once, in the file that it stands in; of a value that study and
+    # tasks share, once for each task.
+    for shown in refusal.value.problems:
+        assert str(tmp_path / (STUDY if shown.at[:1] == ("blocks",) else file)) in shown.where
+    assert len(refusal.value.problems) <= 3
+
+
+def test_message_names_the_line(tmp_path):
+    folder = sf.write(tmp_path)
+    path = folder / STUDY
+    lines = path.read_text().splitlines()
+    line = next(i for i, text in enumerate(lines, start=1) if text.strip() == "- student")
+    path.write_text(path.read_text().replace("- student", "- studnet"))
+    with pytest.raises(StudyError, match=re.escape(f"{path}:{line}: blocks[0].students[0]: ")):
+        load_study("trial", folder)
+
+
+def test_every_problem_of_every_file_is_told_at_once(tmp_path):
+    files = sf.bend(sf.FILES, STUDY, (*B, "seeds"), [10, 500])
+    files = sf.bend(files, STUDY, (*B, "students"), ["student", "nobody", "noone"])
+    files = sf.bend(files, SUMS, ("score",), "lenient")
+    files = sf.bend(files, SUMS, ("version",), 0)
+    files = sf.bend(files, TEACHER, ("tittle",), "x")
+    files = sf.bend(files, TEACHER, ("title",), sf.GONE)
+    with pytest.raises(StudyError) as refusal:
+        load(tmp_path, files)
+    assert {(Path(p.where.split(":")[0]).name, spell(p.at)) for p in refusal.value.problems} == {
+        ("trial.yaml", "blocks[0].students[1]"),
+        ("trial.yaml", "blocks[0].students[2]"),
+        ("task.yaml", "score"),
+        ("task.yaml", "version"),
+        ("teacher.yaml", "tittle"),
+        ("teacher.yaml", "title"),
+    }
+
+
+def test_study_of_another_name(tmp_path):
+    with pytest.raises(StudyError, match=r"studies: there is no study 'trail'.*'trial'\?"):
+        load_study("trail", sf.write(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["../trial", "", "trial.yaml"])
+def test_study_name_that_is_no_name(tmp_path, name):
+    with pytest.raises(StudyError, match="there is no study"):
+        load_study(name, sf.write(tmp_path))
+
+
+def test_reserved_words_are_no_names(tmp_path):
+    files = sf.bend(sf.FILES, STUDY, (*B, "augmenters"), ["none"])
+    files["models/none.yaml"] = files[TEACHER]
+    with pytest.raises(StudyError, match=r"augmenters\[0\].*'none', which is reserved"):
+        load(tmp_path, files)
+
+
+def test_files_that_the_study_does_not_use_may_be_wrong(tmp_path):
+    study = load(tmp_path, sf.FILES | {"models/broken.yaml": "}", "studies/other.yaml": "}"})
+    assert "broken" not in study.models
+
+
+TEXTS = {
+    "key twice": ("title: A\nkind: number\ntitle: B\n", 3, "title: stands here a second time"),
+    "key twice further in": ("a: {b: 1,\n b: 2}\n", 2, "a.b: stands here a second time"),
+    "key twice in a list": ("a:\n- {b: 1, b: 2}\n", 2, "a[0].b: stands here a second time"),
+    "key that is a number": ("1: x\n", 1, "the key 1 is not text: put it in quotes"),
+    "not YAML": ("a: [1,\nb: 2\n", 3, "is not valid YAML"),
+    "tab": ("a:\n\tb: 2\n", 2, "is not valid YAML"),
+    "tag": ("a: !!python/name:os.system x\n", 1, "is not valid YAML"),
+    "unknown anchor": ("a: *b\n", 1, "is not valid YAML"),
+    "list": ("- a\n", 1, "holds no section of keys"),
+    "inside itself": ("a: &a\n  b: *a\n", None, "a.b: holds itself"),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "words"), TEXTS.values(), ids=TEXTS.keys())
+def test_file_that_cannot_be_read(tmp_path, text, line, words):
+    with pytest.raises(StudyError) as refusal:
+        load(tmp_path, sf.FILES | {SUMS: text})
+    assert words in str(refusal.value)
+    assert str(tmp_path / SUMS) + (f":{line}: " if line else ":") in str(refusal.value)
+
+
+def test_empty_file(tmp_path):
+    with pytest.raises(StudyError, match=r"task\.yaml: holds no section of keys"):
+        load(tmp_path, sf.FILES | {SUMS: "# nothing\n"})
+
+
+def test_file_that_is_not_utf8(tmp_path):
+    folder = sf.write(tmp_path)
+    (folder / SUMS).write_bytes(b"title: \xff\n")
+    with pytest.raises(StudyError, match=r"task\.yaml: cannot be read"):
+        load_study("trial", folder)
+
+
+def test_values_are_read_as_they_are_written(tmp_path):
+    path = tmp_path / "values.yaml"
+    path.write_text(
+        "words: [no, on, 12:30, 2026-01-31, 1_000, 0x10, '3', nan, none]\n"
+        "whole: [010, -3, +4, 0]\n"
+        "numbers: [1e-3, 2.0e-3, .5, 5., -1E6]\n"
+        "others: [null, ~, true, False]\n"
+        "nothing:\n"
+    )
+    assert read_document(path).content == {
+        "words": ["no", "on", "12:30", "2026-01-31", "1_000", "0x10", "3", "nan", "none"],
+        "whole": [10, -3, 4, 0],
+        "numbers": [0.001, 0.002, 0.5, 5.0, -1e6],
+        "others": [None, None, True, False],
+        "nothing": None,
+    }
+
+
+def test_anchors_and_merged_sections(tmp_path):
+    path = tmp_path / "anchors.yaml"
+    path.write_text("base: &base {a: 1, b: 2}\nother:\n  <<: *base\n  b: 3\n")
+    document = read_document(path)
+    assert document.content["other"] == {"a": 1, "b": 3}
+    assert document.lines["other", "a"] == 1
+    assert document.lines["other", "b"] == 4
+
+
+def test_overrides_are_merged_and_named(tmp_path):
+    study = load(tmp_path, overrides={"test_items": 5, "training": {"epochs": 9}})
+    assert study.config.test_items == 5
+    assert study.config.training.epochs == 9
+    assert study.config.training.batch_size == 4
+    with pytest.raises(StudyError, match=r"trial\.yaml \(overridden\): training\.epochs: must be"):
+        load(tmp_path, overrides={"training": {"epochs": 0}})
+    with pytest.raises(StudyError, match=r"trial\.yaml \(overridden\): test_item: is not a key"):
+        load(tmp_path, overrides={"test_item": 5})
+
+
+def test_training_of_one_student(tmp_path):
+    changes = {"student": {"learning_rate": 0.5}}
+    study = load(tmp_path, sf.bend(sf.FILES, STUDY, ("student_training",), changes))
+    assert study.training("student") == study.config.training.model_copy(
+        update={"learning_rate": 0.5}
+    )
+    assert study.training("teacher") == study.config.training
+    assert study.config.training.learning_rate == 0.001
+
+
+def test_a_tasks_own_prompts_come_before_the_methods(tmp_path):
+    files = sf.bend(sf.FILES, SUMS, ("prompts", "new_question"), "Own: {question} {answer}")
+    study = load(tmp_path, files)
+    assert study.question_prompt("sums", "new_question") == "Own: {question} {answer}"
+    assert study.self_check_prompt("sums", "new_question") == sf.PROMPTS["self_check"]
+    # With both prompts of its own, the task needs none of the method.
+    files = sf.bend(files, SUMS, ("prompts", "self_check"), "Own check: {question}")
+    study = load(tmp_path / "own", sf.bend(files, NQ, ("prompts",), {}))
+    assert study.self_check_prompt("sums", "new_question") == "Own check: {question}"
+    assert study.self_check_prompt("sums", "answer_augmentation") is None
+    with pytest.raises(KeyError):
+        study.question_prompt("sums", "answer_augmentation")
+
+
+def test_models_that_are_not_trained_by_the_workflow(tmp_path):
+    study = load(tmp_path, ALL)
+    assert study.pretrained("weak") == ("teacher", 50)
+    assert study.pretrained("other") is None
+    with pytest.raises(ValueError, match="'other' is not trained on a generated world"):
+        study.world("other", "sums")
+
+
+def test_parent_of_a_checkpoint_comes_along(tmp_path):
+    block = BLOCK | {"augmenters": ["weak"], "teachers": ["other"]}
+    study = load(tmp_path, sf.bend(sf.FILES, STUDY, ("blocks",), [block]))
+    assert set(study.models) == {"weak", "teacher", "other", "student"}
+
+
+def test_parent_of_a_checkpoint_is_checked(tmp_path):
+    block = BLOCK | {"augmenters": ["weak"], "teachers": ["other"]}
+    files = sf.bend(sf.FILES, STUDY, ("blocks",), [block])
+    files = sf.bend(files, TEACHER, ("worlds",), {"reel": "mini_math"})
+    with pytest.raises(StudyError, match=r"teacher\.yaml:\d+: worlds\.reel: there is no task"):
+        load(tmp_path, files)
+
+
+def test_configuration_cannot_be_changed(tmp_path):
+    study = load(tmp_path)
+    with pytest.raises(ValueError, match="frozen"):
+        study.config.test_items = 1
+
+
+RUN = [
+    ({"stduy": "demo"}, ["stduy: is not a key here", "did you mean 'study'?", "study: is missing"]),
+    ({"study": 3}, ["study: must be text, not 3"]),
+    ({"study": "demo", "data_dir": "/no/such/folder"},
+     ["data_dir: there is no folder '/no/such/folder'"]),
+    ({"study": "demo", "data_dir": ""}, ["data_dir: must not be empty"]),
+    ({"study": "Demo/x"}, ["study: 'Demo/x' cannot be a name"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mapping", "words"), RUN)
+def test_bad_run_configuration(mapping, words):
+    with pytest.raises(StudyError) as refusal:
+        check_run_config(mapping)
+    for word in words:
+        assert word in str(refusal.value)
+
+
+def test_run_configuration(tmp_path):
+    run = check_run_config({"study": "demo", "data_dir": str(tmp_path)})
+    assert (run.study, run.data_dir) == ("demo", str(tmp_path))
+    shipped = read_document(SHIPPED / "config.yaml").content
+    assert check_run_config(shipped).study == "demo"
+
+
+def test_data_that_is_not_there(tmp_path):
+    study = load(tmp_path / "config", ALL)
+    data = tmp_path / "data" / "owner" / "sums" / "main"
+    data.mkdir(parents=True)
+    (data / "train-00001-of-00002.parquet").touch()
+    (data / "train-00000-of-00002.parquet").touch()
+    with pytest.raises(StudyError) as refusal:
+        check_data(study, tmp_path / "data")
+    assert f"task 'real' needs {data / 'test.parquet'}" in str(refusal.value)
+    assert "train" not in str(refusal.value)
+    (data / "test.parquet").touch()
+    check_data(study, tmp_path / "data")
+    source = study.tasks["real"].source
+    names = [path.name for path in source.files(tmp_path / "data", "train")]
+    assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("studies/*.yaml")))
+def test_shipped_study_is_sound(name):
+    assert load_study(name, SHIPPED).name == name
+
+
+def test_every_shipped_file_is_used_by_a_study():
+    studies = [load_study(path.stem, SHIPPED) for path in SHIPPED.glob("studies/*.yaml")]
+    for kind, pattern in (("tasks", "*/task.yaml"), ("methods", "*.yaml"), ("models", "*.yaml")):
+        files = {
+            path.parent.name if kind == "tasks" else path.stem
+            for path in (SHIPPED / kind).glob(pattern)
+        }
+        assert files == {name for study in studies for name in getattr(study, kind)}
+
+
+def test_own_constants_agree_with_the_tasks():
+    from seedbed.tasks.items import SCHEMA
+    from seedbed.tasks.worlds import ROLES, WORLDS
+
+    assert set(fields.WORLDS) == set(WORLDS)
+    assert list(get_args(fields.ItemColumn)) == SCHEMA.names()
+    assert get_args(config.Pretrain.model_fields["role"].annotation) == ROLES
+
+
+@pytest.mark.parametrize("name", fields.WORLDS)
+def test_kinds_of_worlds_agree_with_the_worlds(name):
+    from seedbed.tasks.worlds import load_world
+
+    assert load_world(name).kind == fields.WORLDS[name]
+
+
+def test_reading_a_study_imports_nothing_heavy():
+    code = (
+        "import json, sys; import seedbed.study.loading, seedbed.study.cells; "
+        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    )
+    environment = {"PYTHONPATH": str(REPOSITORY / "scripts"), "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    heavy = {"polars", "pyarrow", "numpy", "scipy", "torch", "transformers", "matplotlib"}
+    assert not heavy & set(json.loads(done.stdout))
+
+
+def sections(model, prefix=""):
+    """Yield each field of a model and of the sections inside it, with its place."""
+    for name, field in model.model_fields.items():
+        place = f"{prefix}{name}"
+        yield place, field
+        for inner, mark in inside(field.annotation):
+            yield from sections(inner, f"{place}{mark}.")
+
+
+def inside(kind):
+    """Yield the sections in a type, with the mark for a list or for keys of one's own choice."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if kind is not config.TrainingChanges:  # Told once, at `training`.
+            yield kind, ""
+        return
+    origin, parts = get_origin(kind), get_args(kind)
+    mark = {tuple: "[]", dict: ".NAME"}.get(origin, "")
+    if origin is dict:
+        parts = parts[1:]
+    elif origin is Annotated:
+        parts = parts[:1]
+    for part in parts:
+        for section, further in inside(part):
+            yield section, mark + further
+
+
+def default(field):
+    if field.is_required():
+        return "needed"
+    value = field.default
+    if isinstance(value, BaseModel) or value in ({}, ()):
+        return "empty" if value in ({}, ()) else "its defaults"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(value)}]`"
+    return f"`{json.dumps(value).strip(chr(34))}`"
+
+
+FILES_AND_MODELS = {
+    "config.yaml": config.RunConfig,
+    "studies/NAME.yaml": config.StudyConfig,
+    "tasks/NAME/task.yaml": config.TaskConfig,
+    "methods/NAME.yaml": config.MethodConfig,
+    "models/NAME.yaml": config.ModelConfig,
+}
+
+
+def kind_of(kind):
+    """Return the type of a field in words."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return "section"
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return kind_of(parts[0])
+    if origin is tuple:
+        return f"list of {kind_of(parts[0])}".replace("number", "numbers").replace("ion", "ions")
+    if origin is dict:
+        return f"{kind_of(parts[1])} by name"
+    if origin is Literal:
+        return f"one of {', '.join(f'`{word}`' for word in parts)}"
+    if parts:
+        words = [kind_of(part) for part in parts if part is not type(None)]
+        optional = " or null" if type(None) in parts and "section" not in words else ""
+        return " or ".join(dict.fromkeys(words)) + optional
+    return {int: "whole number", float: "number", str: "text", bool: "true or false"}.get(
+        kind, "value"
+    )
+
+
+@pytest.mark.parametrize("name", FILES_AND_MODELS)
+def test_readme_has_every_key_with_type_default_and_meaning(name):
+    text = (SHIPPED / "README.md").read_text()
+    section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    wanted = [
+        f"| `{place}` | {kind_of(field.annotation)} | {default(field)} | {field.description} |"
+        for place, field in sections(FILES_AND_MODELS[name])
+    ]
+    assert rows == wanted
