@@ -3,7 +3,6 @@
 
 rule collect_results:
     """Gather all evaluations into a table of cells and a table of items."""
-    localrule: True
     input:
         evaluations=FLOW.evaluations(),
     output:
@@ -14,6 +13,9 @@ rule collect_results:
         f"{RESULTS}/logs/collect_results.log",
     benchmark:
         f"{RESULTS}/benchmarks/collect_results.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         code=code("collect_results"),
     shell:
@@ -27,7 +29,6 @@ rule collect_results:
 
 rule compare_methods:
     """Compare the methods pair by pair on the same test items."""
-    localrule: True
     input:
         cells=rules.collect_results.output.cells,
         item_scores=rules.collect_results.output.item_scores,
@@ -38,6 +39,9 @@ rule compare_methods:
         f"{RESULTS}/logs/compare_methods.log",
     benchmark:
         f"{RESULTS}/benchmarks/compare_methods.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         settings=FLOW.comparison_settings(),
         code=code("compare_methods"),
@@ -53,7 +57,6 @@ rule compare_methods:
 
 rule fit_decay:
     """Fit how accuracy grows with the budget and decays with repeated seeds."""
-    localrule: True
     input:
         cells=rules.collect_results.output.cells,
         item_scores=rules.collect_results.output.item_scores,
@@ -64,6 +67,9 @@ rule fit_decay:
         f"{RESULTS}/logs/fit_decay.log",
     benchmark:
         f"{RESULTS}/benchmarks/fit_decay.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         settings=FLOW.fit_settings(),
         code=code("fit_decay"),
@@ -79,7 +85,6 @@ rule fit_decay:
 
 rule find_crossovers:
     """Find where one method takes over from another."""
-    localrule: True
     input:
         fits=rules.fit_decay.output.fits,
         draws=rules.fit_decay.output.draws,
@@ -90,6 +95,9 @@ rule find_crossovers:
         f"{RESULTS}/logs/find_crossovers.log",
     benchmark:
         f"{RESULTS}/benchmarks/find_crossovers.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         settings=FLOW.crossover_settings(),
         code=code("find_crossovers"),

@@ -3,7 +3,6 @@
 
 rule plot_accuracy:
     """Draw accuracy against the budget."""
-    localrule: True
     input:
         fits=rules.fit_decay.output.fits,
         draws=rules.fit_decay.output.draws,
@@ -15,6 +14,9 @@ rule plot_accuracy:
         f"{RESULTS}/logs/plot_accuracy.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_accuracy.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         titles=FLOW.titles(),
         code=code("plot_accuracy"),
@@ -30,7 +32,6 @@ rule plot_accuracy:
 
 rule plot_cost_effectiveness:
     """Draw which method leads at which budget ratio, and where that shifts."""
-    localrule: True
     input:
         fits=rules.fit_decay.output.fits,
         draws=rules.fit_decay.output.draws,
@@ -44,6 +45,9 @@ rule plot_cost_effectiveness:
         f"{RESULTS}/logs/plot_cost_effectiveness.log",
     benchmark:
         f"{RESULTS}/benchmarks/plot_cost_effectiveness.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         titles=FLOW.titles(),
         code=code("plot_cost_effectiveness"),
@@ -61,7 +65,6 @@ rule plot_cost_effectiveness:
 
 rule write_report:
     """Write the summary that a person reads first, as text and as a page."""
-    localrule: True
     input:
         fits=rules.fit_decay.output.fits,
         draws=rules.fit_decay.output.draws,
@@ -78,6 +81,9 @@ rule write_report:
         f"{RESULTS}/logs/write_report.log",
     benchmark:
         f"{RESULTS}/benchmarks/write_report.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         titles=FLOW.titles(),
         description=STUDY.config.description,

@@ -10,6 +10,8 @@ rule pretrain_model:
         f"{RESOURCES}/logs/pretrain_model/model={{model}}/world={{world}}.log",
     benchmark:
         f"{RESOURCES}/benchmarks/pretrain_model/model={{model}}/world={{world}}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     threads: 2
     resources:
         mem_mb=4000,
@@ -31,13 +33,15 @@ rule pretrain_model:
 
 rule get_model:
     """Fetch a model from the hub, or take it from a folder."""
-    localrule: True
     output:
         record=f"{RESOURCES}/models/model={{model}}/source=fetched/model.json",
     log:
         f"{RESOURCES}/logs/get_model/model={{model}}.log",
     benchmark:
         f"{RESOURCES}/benchmarks/get_model/model={{model}}.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         source=lambda wc: FLOW.model_source(wc.model),
         folder=f"{RESOURCES}/models/model={{model}}/source=fetched",

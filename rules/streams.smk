@@ -12,6 +12,8 @@ rule write_questions:
         f"{RESULTS}/logs/write_questions/{{question_stream}}/shard={{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/write_questions/{{question_stream}}/shard={{shard}}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=3000,
         runtime=240,
@@ -22,7 +24,9 @@ rule write_questions:
         model=lambda wc: FLOW.model(*FLOW.augmenter(wc.question_stream)),
         journal=f"{RESULTS}/journal/questions/{{question_stream}}",
         # With `input` among its arguments it is not tracked: how many at a time changes no result.
-        batch_size=lambda wc, input: FLOW.batch_size(FLOW.augmenter(wc.question_stream)[0]),
+        batch_size=lambda wc, input: FLOW.batch_size(
+            FLOW.augmenter(wc.question_stream)[0]
+        ),
         code=code("write_questions"),
     shell:
         "python scripts/write_questions.py"
@@ -51,6 +55,8 @@ rule answer_questions:
         f"{RESULTS}/logs/answer_questions/{{stream}}/shard={{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/answer_questions/{{stream}}/shard={{shard}}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=3000,
         runtime=240,
@@ -81,7 +87,6 @@ rule answer_questions:
 
 rule build_dataset:
     """Cut the dataset of a budget from its stream."""
-    localrule: True
     input:
         answers=lambda wc: FLOW.answer_shards(wc.dataset),
         questions=lambda wc: FLOW.question_shards(wc.dataset),
@@ -92,6 +97,9 @@ rule build_dataset:
         f"{RESULTS}/logs/build_dataset/{{dataset}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/build_dataset/{{dataset}}.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         budget=lambda wc: GRID.dataset_by_key[wc.dataset].budget,
         code=code("build_dataset"),

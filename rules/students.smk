@@ -14,6 +14,8 @@ rule train_student:
         f"{RESULTS}/logs/train_student/{{trained_cell}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_student/{{trained_cell}}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=4000,
         runtime=240,
@@ -46,6 +48,8 @@ rule evaluate_student:
         f"{RESULTS}/logs/evaluate_student/{{cell}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate_student/{{cell}}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=3000,
         runtime=120,

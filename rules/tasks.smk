@@ -3,7 +3,6 @@
 
 rule get_task:
     """Make a task's items, from a generated world, a folder or the hub."""
-    localrule: True
     input:
         files=lambda wc: FLOW.task_files(wc.task),
     output:
@@ -14,6 +13,9 @@ rule get_task:
         f"{RESOURCES}/logs/get_task/task={{task}}.log",
     benchmark:
         f"{RESOURCES}/benchmarks/get_task/task={{task}}.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         kind=lambda wc: STUDY.tasks[wc.task].kind,
         scorer=lambda wc: FLOW.scorer(wc.task),
@@ -32,7 +34,6 @@ rule get_task:
 
 rule draw_seeds:
     """Draw a seed set from a task's train split."""
-    localrule: True
     input:
         train=f"{RESOURCES}/tasks/task={{task}}/train.parquet",
     output:
@@ -41,6 +42,9 @@ rule draw_seeds:
         f"{RESULTS}/logs/draw_seeds/task={{task}}/seeds={{seeds}}/replicate={{replicate}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_seeds/task={{task}}/seeds={{seeds}}/replicate={{replicate}}.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
     params:
         code=code("draw_seeds"),
     shell:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SKILL_SHARES = {"answer": 0.4, "question_rephrase": 0.2, "new_question": 0.25, "self_check": 0.15}
 # What a student reads of all forms: questions without answers, and answers without questions. So
 # it knows every word and sum, as a pretrained model does, but not what goes with what.
-READING_SHARE = 0.5
+READING_SHARE = 0.35
 IGNORED = -100  # the label that torch's cross entropy leaves out
 SAVE_EVERY_STEPS = 250
 # Llama's 0.02 is meant for widths of thousands; at 128, attention would start out nearly uniform.
