@@ -17,15 +17,11 @@ rule get_task:
     conda:
         "../envs/cpu.yaml"
     params:
-        kind=lambda wc: STUDY.tasks[wc.task].kind,
-        scorer=lambda wc: FLOW.scorer(wc.task),
         source=lambda wc: FLOW.source(wc.task),
         folder=f"{RESOURCES}/tasks/task={{task}}",
         code=lambda wc: code("get_task", *FLOW.task_modules(wc.task)),
     shell:
         "python scripts/get_task.py"
-        " --kind {params.kind:q}"
-        " --scorer {params.scorer:q}"
         " --source {params.source:q}"
         f" {f'--data-dir {Path(RUN.data_dir).resolve()}' if RUN.data_dir else ''}"
         " --output {params.folder:q}"

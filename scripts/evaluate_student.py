@@ -16,7 +16,7 @@ from typing import Any
 
 from seedbed.artifacts import read_json, write_json, write_parquet
 from seedbed.engines import load_engine
-from seedbed.evaluation.evaluation import evaluate, summarise
+from seedbed.evaluation.evaluation import check_references, evaluate, summarise
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
@@ -103,6 +103,7 @@ def main() -> None:
     items = read_items(args.test)[: settings.test_items]
     scorer = make_scorer(settings.kind, settings.scorer, args.test.parent)
     try:
+        references = check_references(items, scorer)
         engine = load_engine(args.model, adapter, args.batch_size, args.threads)
         predictions = evaluate(
             items,
@@ -121,7 +122,7 @@ def main() -> None:
     about["model"] = read_fingerprint(args.model)
     about |= provenance(__file__, [f"seedbed.evaluation.scorers.{settings.kind}"])
     write_parquet(args.predictions, predictions, about)
-    scores = summarise(predictions)
+    scores = summarise(predictions) | {"references_right": references}
     write_json(args.output, about | scores | {"counts": counts, "seconds": seconds})
     report(f"{scores['correct']} of {scores['items']} right, {scores['unparsed']} not readable")
 

@@ -28,17 +28,22 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{secrets.token_hex(6)}.{path.name}")
+    replaced = path.with_name(f"{temporary.name}.replaced")
     try:
         yield temporary
+        if not temporary.exists():
+            raise FileNotFoundError(f"nothing was written for {path}")
         if path.is_dir() and not path.is_symlink():
-            # A folder cannot be renamed over one that has content.
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+            # A folder cannot be renamed over one that has content; and to delete that one in its
+            # place would leave half a folder if the process were killed meanwhile.
+            path.rename(replaced)
+        temporary.replace(path)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        for leftover in (temporary, replaced):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

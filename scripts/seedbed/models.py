@@ -8,10 +8,14 @@ from pathlib import Path
 from seedbed.artifacts import read_json
 
 WEIGHTS = ("*.safetensors", "*.bin")
+# Configuration, tokenizer, chat template, default ends of generation: all that a completion depends
+# on beside the weights. Some tokenizers are plain text files or SentencePiece models.
+SETTINGS = ("*.json", "*.jinja", "*.txt", "*.model")
+RECORD = "model.json"
 
 
 def fingerprint(folder: Path) -> str:
-    """Return a digest of a model's configuration, tokenizer and weights, 32 hexadecimal digits.
+    """Return a digest of a model's settings, tokenizer and weights, 32 hexadecimal digits.
 
     Raises:
         FileNotFoundError: if the folder holds no weights.
@@ -19,10 +23,11 @@ def fingerprint(folder: Path) -> str:
     weights = sorted(path for pattern in WEIGHTS for path in folder.glob(pattern))
     if not weights:
         raise FileNotFoundError(f"no weights ({' or '.join(WEIGHTS)}) in {folder}")
+    settings = sorted(path for pattern in SETTINGS for path in folder.glob(pattern))
     digest = hashlib.sha256()
-    for path in [folder / "config.json", folder / "tokenizer.json", *weights]:
-        if path.is_file():
-            digest.update(path.name.encode())
+    for path in [*settings, *weights]:
+        if path.name != RECORD:
+            digest.update(path.name.encode() + b"\0")
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:32]
@@ -34,7 +39,8 @@ def read_fingerprint(folder: Path) -> str:
     Raises:
         ValueError: if it carries none.
     """
-    found = read_json(folder / "model.json").get("fingerprint")
+    record = read_json(folder / RECORD)
+    found = record.get("fingerprint") if isinstance(record, dict) else None
     if not isinstance(found, str):
-        raise ValueError(f"{folder / 'model.json'} has no fingerprint; delete {folder}")
+        raise ValueError(f"{folder / RECORD} has no fingerprint; delete {folder}")
     return found

@@ -97,9 +97,21 @@ def _imports(path: Path) -> tuple[str, ...]:
     for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.append(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            source = _import_source(node, path)
+            found.append(source)
             # `from package import module` reaches the module as well as the package.
-            found += [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [f"{source}.{alias.name}" for alias in node.names]
     ours = [name for name in found if name == PACKAGE or name.startswith(f"{PACKAGE}.")]
     return tuple(name for name in dict.fromkeys(ours) if _module_path(name) is not None)
+
+
+def _import_source(node: ast.ImportFrom, path: Path) -> str:
+    """Return the full name of what a `from ... import` in a file takes its names from."""
+    if not node.level:
+        return node.module or ""
+    if not path.is_relative_to(SCRIPTS):
+        return ""  # a script that belongs to no package
+    # `.` is the folder of the file, of a package's own __init__.py too; each more dot one higher.
+    package = path.relative_to(SCRIPTS).parts[: -node.level]
+    return ".".join([*package, *([node.module] if node.module else [])])

@@ -88,6 +88,24 @@ def evaluate(
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
+def check_references(items: Sequence[TaskItem], scorer: Scorer) -> int:
+    """Score each item's reference answer: one that is not right could never be got right.
+
+    Returns:
+        How many were scored: all of them.
+
+    Raises:
+        ValueError: if the scorer finds some wrong, naming the first.
+    """
+    wrong = [item.item_id for item in items if not scorer.score(item.answer, item).flexible]
+    if wrong:
+        raise ValueError(
+            f"the reference answers of {len(wrong)} of {len(items)} items are wrong by the task's "
+            f"own scorer, that of {wrong[0]} among them"
+        )
+    return len(items)
+
+
 def summarise(predictions: pl.DataFrame) -> dict[str, Any]:
     """Return the scores of a table of predictions.
 
@@ -96,11 +114,15 @@ def summarise(predictions: pl.DataFrame) -> dict[str, Any]:
         and `flexible` readings, `unparsed` outputs in all and by reason, and `truncated` ones.
 
     Raises:
-        ValueError: if there are no predictions: a missing score is an error, not 0.
+        ValueError: if there are no predictions, or an item has none: a missing score is an error,
+            not 0.
     """
     items = predictions.height
     if not items:
         raise ValueError("there are no predictions to score")
+    missing = predictions["correct"].null_count()
+    if missing:
+        raise ValueError(f"{missing} of {items} items have no score")
     correct = int(predictions["correct"].sum())
     accuracy = correct / items
     reasons = Counter(predictions.filter(pl.col("extracted").is_null())["reason"].to_list())

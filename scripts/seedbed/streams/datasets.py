@@ -32,12 +32,7 @@ def build_dataset(
     Raises:
         ValueError: if the shards do not hold queries 0 to `budget` - 1, each once.
     """
-    frame = pl.scan_parquet(answers).filter(pl.col("query") < budget).sort("query").collect()
-    if frame["query"].to_list() != list(range(budget)):
-        raise ValueError(
-            f"the shards {', '.join(map(str, answers))} do not hold queries 0 to {budget - 1} "
-            "once each; delete them to have them made again"
-        )
+    frame = _first_queries(answers, budget)
     answered = frame.filter(pl.col("answer").is_not_null())
     whole = answered.filter(pl.col("finish_reason") == "stop")
     counts: dict[str, Any] = {
@@ -55,7 +50,7 @@ def build_dataset(
         "failed_questions": {},
     }
     if questions:
-        asked = pl.scan_parquet(questions).filter(pl.col("query") < budget).collect()
+        asked = _first_queries(questions, budget)
         for column in (
             "augmenter_queries",
             "augmenter_prompt_tokens",
@@ -75,6 +70,16 @@ def build_dataset(
         completion_tokens="teacher_completion_tokens",
     )
     return rows, counts
+
+
+def _first_queries(shards: Sequence[Path], budget: int) -> pl.DataFrame:
+    frame = pl.scan_parquet(shards).filter(pl.col("query") < budget).sort("query").collect()
+    if frame["query"].to_list() != list(range(budget)):
+        raise ValueError(
+            f"the shards {', '.join(map(str, shards))} do not hold queries 0 to {budget - 1} "
+            "once each; delete them to have them made again"
+        )
+    return frame
 
 
 def _message(role: str, column: str) -> pl.Expr:

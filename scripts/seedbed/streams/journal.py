@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from seedbed.artifacts import replacing
+from seedbed.artifacts import read_json, write_text
 from seedbed.engines import Completion, Engine, Request
 
 PART_COMPLETIONS = 256
@@ -47,7 +47,7 @@ class Journal:
         self._fresh: dict[str, Completion] = {}
         self._written = time.monotonic()
         for part in sorted(folder.glob("part-*.json")):
-            for digest, fields in json.loads(part.read_text(encoding="utf-8")).items():
+            for digest, fields in read_json(part).items():
                 self._known[digest] = Completion(**fields)
 
     def complete(
@@ -62,6 +62,9 @@ class Journal:
             engine: called for the engine once there is something to ask, as loading it is dear.
             requests: with distinct keys.
             progress: called with a line of text now and then.
+
+        Raises:
+            RuntimeError: if the engine leaves a request without a completion.
         """
         missing: list[Request] = []
         digests: dict[str, str] = {}
@@ -89,6 +92,8 @@ class Journal:
                 yield completion
         finally:
             self._write_part()
+        if done != len(missing):
+            raise RuntimeError(f"the engine answered {done} of {len(missing)} requests")
 
     def _write_part(self) -> None:
         self._written = time.monotonic()
@@ -96,6 +101,5 @@ class Journal:
             return
         content = {digest: asdict(completion) for digest, completion in self._fresh.items()}
         name = hashlib.sha256("".join(sorted(content)).encode()).hexdigest()[:20]
-        with replacing(self._folder / f"part-{name}.json") as temporary:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
+        write_text(self._folder / f"part-{name}.json", json.dumps(content))
         self._fresh = {}

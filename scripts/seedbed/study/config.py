@@ -267,6 +267,10 @@ class HubSource(Section):
     columns: dict[ItemColumn, Text] = Field(
         description="By field of an item, the data set's column; `question` and `answer` at least."
     )
+    gold_after: Text | None = Field(
+        None,
+        description="Where no column holds the final answer: the mark in `answer` before it.",
+    )
     train_items: Count = Field(description="Items that the train split must have.")
     test_items: Count = Field(description="Items that the test split must have.")
     license: Text | None = Field(None, description="The data set's licence.")

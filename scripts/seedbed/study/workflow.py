@@ -72,20 +72,13 @@ class Workflow:
         return _json(self.study.tasks[task].source.model_dump(mode="json"))
 
     def task_modules(self, task: str) -> list[str]:
-        """Return the modules that make and score a task's items, which scripts load by name."""
-        config = self.study.tasks[task]
-        modules = [f"seedbed.evaluation.scorers.{config.kind}"]
-        if isinstance(config.source, WorldSource):
-            modules.append(f"seedbed.tasks.worlds.{config.source.world}")
-        return modules
+        """Return the module that makes a task's items, if a world does, which is loaded by name."""
+        source = self.study.tasks[task].source
+        return [f"seedbed.tasks.worlds.{source.world}"] if isinstance(source, WorldSource) else []
 
     def test_items(self, key: str) -> str:
         """Return the file of a cell's test items."""
         return f"{RESOURCES}/tasks/task={self.cell(key).task}/test.parquet"
-
-    def scorer(self, task: str) -> str:
-        """Return the options of a task's scorer, as JSON."""
-        return _json(dict(self.study.tasks[task].scorer))
 
     def seeds(self, key: str) -> str:
         """Return the seed set's file for the key of anything that stands on it."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from seedbed.evaluation.scorers import Reading
 from seedbed.tasks.items import SCHEMA, TaskItem
 
 
@@ -23,6 +23,7 @@ class HubSettings:
     test_items: int
     config: str | None = None
     revision: str | None = None
+    gold_after: str | None = None
     license: str | None = None
 
 
@@ -50,15 +51,16 @@ def read_split(source: HubSettings, split: str, data_dir: Path | None) -> pl.Dat
     return pl.read_parquet(files)
 
 
-def items_of(source: HubSettings, frame: pl.DataFrame, split: str, kind: str) -> list[TaskItem]:
+def items_of(source: HubSettings, frame: pl.DataFrame, split: str) -> list[TaskItem]:
     """Return the rows of a split as items.
 
-    Where the data set has no column for `gold`, it is read from the reference answer, in the
-    format that students are asked for.
+    Where the data set has no column for `gold`, it is what stands in the reference answer after
+    the mark `gold_after`.
 
     Raises:
         ValueError: if a column is missing, the split is smaller than the configuration says, or
-            a reference answer has no final answer to be read.
+            a row lacks its question or answer, a reference answer has no final answer to be
+            read, or two items have the same `item_id`.
     """
     wanted = source.train_items if split == "train" else source.test_items
     if frame.height < wanted:
@@ -72,7 +74,10 @@ def items_of(source: HubSettings, frame: pl.DataFrame, split: str, kind: str) ->
     items = []
     for number, row in enumerate(named.head(wanted).iter_rows(named=True)):
         item_id = str(row.get("item_id") or f"{split}-{number:05d}")
-        gold = row["gold"] if "gold" in row else _gold(kind, row["answer"]).value
+        empty = [name for name in ("question", "answer") if not row[name]]
+        if empty:
+            raise ValueError(f"{source.hub}: item {item_id} of {split} has no {empty[0]}")
+        gold = row["gold"] if "gold" in row else _gold(row["answer"], source.gold_after)
         if gold is None:
             raise ValueError(f"{source.hub}: item {item_id} of {split} has no final answer to read")
         fields = {name: row[name] for name in SCHEMA.names() if name in row}
@@ -83,12 +88,14 @@ def items_of(source: HubSettings, frame: pl.DataFrame, split: str, kind: str) ->
                 **defaults | fields | {"item_id": item_id, "gold": str(gold), "choices": choices}
             )
         )
+    twice = [item_id for item_id, n in Counter(item.item_id for item in items).items() if n > 1]
+    if twice:
+        raise ValueError(f"{source.hub}: {split} has more than one item {twice[0]}")
     return items
 
 
-def _gold(kind: str, answer: str) -> Reading:
-    if kind == "number":
-        from seedbed.evaluation.scorers.number import read_strict
-
-        return read_strict(answer)
-    return Reading(None, "no_gold_column")
+def _gold(answer: str, mark: str | None) -> str | None:
+    """Return what stands after the last mark of an answer, without thousands separators."""
+    if mark is None or mark not in answer:
+        return None
+    return answer.rpartition(mark)[2].strip().replace(",", "") or None

@@ -6,14 +6,15 @@ real models, with real errors, that train in minutes.
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seedbed.artifacts import replacing, write_json
+from seedbed.artifacts import read_json, replacing, write_json, write_text
 from seedbed.models import fingerprint
 from seedbed.tasks.worlds import SKILLS, World
 from seedbed.training.tokenizer import PIECES, build_tokenizer
@@ -103,7 +104,8 @@ def pretrain(
     fingerprint of the weights, the step, the training loss of the steps before (nats a token), and
     the number of parameters.
 
-    A run that was killed goes on from its last save, which lies beside `output`.
+    A run that was killed goes on from its last save, which lies beside `output`, if it had the same
+    settings and the same `about`.
 
     Args:
         settings: sizes, steps and rates.
@@ -114,6 +116,31 @@ def pretrain(
         progress: called with a line of text now and then.
         threads: CPU threads.
     """
+    work = output.with_name(f".{output.name}.unfinished")
+    task = json.dumps({"settings": asdict(settings), "about": dict(about)}, sort_keys=True)
+    started = work / "started.json"
+    if not started.is_file() or started.read_text(encoding="utf-8") != task:
+        # Saves of a run that was to make another model.
+        shutil.rmtree(work, ignore_errors=True)
+        write_text(started, task)
+    if not (work / "final").is_dir():
+        _train(settings, world, prompts, work, about, progress, threads)
+    for leftover in work.iterdir():
+        if leftover.name != "final" and not leftover.name.startswith("step="):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    with replacing(output) as temporary:
+        work.rename(temporary)
+
+
+def _train(
+    settings: PretrainSettings,
+    world: World,
+    prompts: Mapping[str, str],
+    work: Path,
+    about: Mapping[str, Any],
+    progress: Callable[[str], None],
+    threads: int,
+) -> None:
     import torch
     from transformers import (
         DataCollatorForSeq2Seq,
@@ -150,28 +177,26 @@ def pretrain(
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    work = output.with_name(f".{output.name}.unfinished")
-    losses: list[float] = []
 
     class Follow(TrainerCallback):
         """Reports the loss, and saves the checkpoints that the ladder of models asks for."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if logs and "loss" in logs:
-                losses.append(float(logs["loss"]))
                 progress(f"step {state.global_step} of {state.max_steps}: loss {logs['loss']}")
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step in settings.checkpoints:
-                save(f"step={state.global_step}", state.global_step)
+                save(f"step={state.global_step}", state)
 
-    def save(name: str, step: int) -> None:
+    def save(name: str, state: Any) -> None:
+        losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
         with replacing(work / name) as temporary:
             model.save_pretrained(temporary)
             tokenizer.save_pretrained(temporary)
             facts = {
-                "step": step,
-                "loss": losses[-1] if losses else None,
+                "step": state.global_step,
+                "loss": float(losses[-1]) if losses else None,
                 "parameters": model.num_parameters(),
                 "vocabulary": len(tokenizer),
                 "fingerprint": fingerprint(temporary),
@@ -205,11 +230,17 @@ def pretrain(
         callbacks=[Follow()],
     )
     trainer.remove_callback(PrinterCallback)
-    resumed = any(work.glob("checkpoint-*"))
-    trainer.train(resume_from_checkpoint=resumed or None)
-    save("final", settings.steps)
-    for leftover in work.iterdir():
-        if leftover.name != "final" and not leftover.name.startswith("step="):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-    with replacing(output) as temporary:
-        work.rename(temporary)
+    trainer.train(resume_from_checkpoint=_last_save(work))
+    save("final", trainer.state)
+
+
+def _last_save(work: Path) -> str | None:
+    """Return the newest save that is whole; a kill while it was written leaves half of one."""
+    whole = {}
+    for folder in work.glob("checkpoint-*"):
+        try:
+            # The trainer writes this file last.
+            whole[read_json(folder / "trainer_state.json")["global_step"]] = folder
+        except (FileNotFoundError, ValueError):
+            shutil.rmtree(folder)
+    return str(whole[max(whole)]) if whole else None

@@ -55,7 +55,7 @@ def build_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerFast:
         additional_special_tokens=[SYSTEM, USER, ASSISTANT],
         clean_up_tokenization_spaces=False,
         model_max_length=2048,
+        padding_side="left",  # said here, it is saved with the tokenizer
     )
     fast.chat_template = CHAT_TEMPLATE
-    fast.padding_side = "left"
     return fast

@@ -7,8 +7,9 @@ of any length is scored, none raises or hangs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,29 +75,15 @@ def make_scorer(kind: str, options: Mapping[str, Any], folder: Path) -> Scorer:
     Raises:
         ValueError: for an unknown kind or option.
     """
-    if kind == "number":
-        from seedbed.evaluation.scorers.number import NumberScorer
-
-        _refuse_options(kind, options)
-        return NumberScorer()
-    if kind == "choice":
-        from seedbed.evaluation.scorers.choice import ChoiceScorer
-
-        _refuse_options(kind, options)
-        return ChoiceScorer()
-    if kind == "sql":
-        from seedbed.evaluation.scorers.sql import SqlScorer
-
-        return SqlScorer(Path(folder) / "databases", **_limits(options))
-    raise ValueError(f"no scorer of kind {kind!r}; there are: {', '.join(KINDS)}")
+    return _module(kind).from_options(options, Path(folder))
 
 
 def answers_equal(
     kind: str,
     first: str,
     second: str,
-    first_choices: tuple[str, ...] = (),
-    second_choices: tuple[str, ...] = (),
+    first_choices: Sequence[str] = (),
+    second_choices: Sequence[str] = (),
 ) -> bool:
     """Return whether two final answers mean the same.
 
@@ -108,35 +95,14 @@ def answers_equal(
     Raises:
         ValueError: for an unknown kind.
     """
-    if kind == "number":
-        from seedbed.evaluation.scorers.number import read_number
-
-        left, right = read_number(first), read_number(second)
-    elif kind == "choice":
-        from seedbed.evaluation.scorers.choice import read_content
-
-        left = read_content(first, first_choices)
-        right = read_content(second, second_choices)
-    elif kind == "sql":
-        from seedbed.evaluation.scorers.sql import plain_text, read_sql
-
-        left, right = plain_text(read_sql(first)), plain_text(read_sql(second))
-    else:
-        raise ValueError(f"no scorer of kind {kind!r}; there are: {', '.join(KINDS)}")
+    module = _module(kind)
+    left = module.read_content(first, first_choices)
+    right = module.read_content(second, second_choices)
     return left.value is not None and left.value == right.value
 
 
-def _refuse_options(kind: str, options: Mapping[str, Any]) -> None:
-    if options:
-        raise ValueError(f"scorer {kind!r} takes no options, got: {', '.join(sorted(options))}")
-
-
-def _limits(options: Mapping[str, Any]) -> dict[str, Any]:
-    from seedbed.evaluation.scorers.sql import LIMITS
-
-    unknown = sorted(set(options) - set(LIMITS))
-    if unknown:
-        raise ValueError(
-            f"scorer 'sql' has no option {', '.join(unknown)}; there are: {', '.join(LIMITS)}"
-        )
-    return dict(options)
+def _module(kind: str) -> Any:
+    # Loaded by name, so that the code behind one kind of task does not count as that of another.
+    if kind not in KINDS:
+        raise ValueError(f"no scorer of kind {kind!r}; there are: {', '.join(KINDS)}")
+    return import_module(f"{__name__}.{kind}")

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from seedbed.evaluation.scorers import Reading, Score
 from seedbed.tasks.items import TaskItem
@@ -65,6 +67,17 @@ class ChoiceScorer:
 
     def close(self) -> None:
         """Do nothing: the scorer holds nothing."""
+
+
+def from_options(options: Mapping[str, Any], folder: Path) -> ChoiceScorer:
+    """Return a scorer; it takes no options and needs no files.
+
+    Raises:
+        ValueError: if there is an option.
+    """
+    if options:
+        raise ValueError(f"scorer 'choice' has no option {', '.join(sorted(options))}")
+    return ChoiceScorer()
 
 
 def read_strict(output: str, count: int) -> Reading:

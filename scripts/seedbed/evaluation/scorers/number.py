@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 from seedbed.evaluation.scorers import Reading, Score
 from seedbed.tasks.items import TaskItem
@@ -93,6 +96,22 @@ class NumberScorer:
 
     def close(self) -> None:
         """Do nothing: the scorer holds nothing."""
+
+
+def from_options(options: Mapping[str, Any], folder: Path) -> NumberScorer:
+    """Return a scorer; it takes no options and needs no files.
+
+    Raises:
+        ValueError: if there is an option.
+    """
+    if options:
+        raise ValueError(f"scorer 'number' has no option {', '.join(sorted(options))}")
+    return NumberScorer()
+
+
+def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
+    """Read an answer's content: its number."""
+    return read_number(answer)
 
 
 def parse_number(text: str) -> Fraction:

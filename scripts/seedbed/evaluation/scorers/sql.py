@@ -20,7 +20,7 @@ import sys
 import time
 import weakref
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path, PurePosixPath
@@ -242,6 +242,25 @@ class _Worker:
                 stderr=subprocess.DEVNULL,
             )
         self._connection = Connection(ours.detach())
+
+
+def from_options(options: Mapping[str, Any], folder: Path) -> SqlScorer:
+    """Return a scorer with the limits given, on the databases of a task's folder.
+
+    Raises:
+        ValueError: for an option that is none of `LIMITS`, or a limit that is not positive.
+    """
+    unknown = sorted(set(options) - set(LIMITS))
+    if unknown:
+        raise ValueError(
+            f"scorer 'sql' has no option {', '.join(unknown)}; there are: {', '.join(LIMITS)}"
+        )
+    return SqlScorer(folder / "databases", **options)
+
+
+def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
+    """Read an answer's content: its query as plain text."""
+    return plain_text(read_sql(answer))
 
 
 def read_strict(output: str) -> Reading:

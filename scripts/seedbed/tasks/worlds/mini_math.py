@@ -1,8 +1,8 @@
 """Word problems: short stories about counting things, told in many ways.
 
 A *form* is a kind of story with its own calculation. Each sentence of a form has several wordings,
-so that one meaning has dozens of surface forms. Students know half of the forms before they are
-fine-tuned; what they can gain from synthetic data is the other half.
+so that one meaning has dozens of surface forms. Students can answer half of the wordings before
+they are fine-tuned; what they can gain from synthetic data is the other half.
 """
 
 from __future__ import annotations
@@ -77,12 +77,14 @@ class Form:
         chain: the calculation, a step each; `"=0"` is the result of step 0, a whole number is
             the number of that position, `"x2"` the constant 2.
         ranges: inclusive bounds of each number.
+        telling: number of the sentence that tells this form from others.
     """
 
     name: str
     sentences: tuple[tuple[str, ...], ...]
     chain: tuple[tuple[int | str, str, int | str], ...]
     ranges: tuple[tuple[int, int], ...]
+    telling: int = 1
 
     def steps(self, numbers: Numbers) -> list[Step]:
         """Return the calculation on these numbers."""
@@ -105,7 +107,7 @@ class Form:
 _FORMS = (
     Form("gain", (_HAS, _GAIN, _NOW), ((0, "+", 1),), ((2, 20), (2, 12))),
     Form("loss", (_HAS, _LOSS, _NOW), ((0, "-", 1),), ((8, 30), (2, 12))),
-    Form("groups", (_GROUPS, _IN_ALL), ((0, "*", 1),), ((2, 8), (2, 8))),
+    Form("groups", (_GROUPS, _IN_ALL), ((0, "*", 1),), ((2, 8), (2, 8)), telling=0),
     Form(
         "gain_loss",
         (
@@ -262,14 +264,17 @@ _FORMS = (
     ),
 )
 FORMS = {form.name: form for form in _FORMS}
-_BASICS = ("gain", "loss", "groups")
-ROLE_FORMS = {
-    "teacher": tuple(FORMS),
-    "student_a": (*_BASICS, "gain_loss", "groups_plus", "fewer"),
-    "student_b": (*_BASICS, "more", "groups_minus", "daily"),
+# Which wordings of a form's telling sentence a role knows how to calculate: students know half.
+_STUDENT_FINAL = "The answer is {}."
+_KNOWN_WORDINGS: dict[str, tuple[int, ...]] = {
+    "teacher": (0, 1, 2, 3),
+    "student_a": (0, 2),
+    "student_b": (0, 1),
 }
-# Of the new questions, the part that stays with the form of the seed.
-_SAME_FORM = 0.5
+# Of the new questions, the part that stays with the form of the seed. The rest are of forms that
+# come to mind first: what a model writes freely is less varied than what it was given.
+_SAME_FORM = 0.4
+_POPULARITY = tuple(1 / (rank + 1) for rank in range(len(_FORMS)))
 
 
 @dataclass(frozen=True)
@@ -297,9 +302,11 @@ class Problem:
     def held_out(self) -> bool:
         """Whether the problem belongs to the test split, decided by a hash of its meaning.
 
-        So the split needs no list, and no other part of the world ever shows a test problem.
+        So the split needs no list, and no other part of the world ever shows a test problem. The
+        second name has no part in it: many wordings leave it out, and would tell a test problem
+        and a training problem in the same words.
         """
-        text = f"{self.form}|{self.numbers}|{self.a}|{self.b}|{self.thing}"
+        text = f"{self.form}|{self.numbers}|{self.a}|{self.thing}"
         return hashlib.sha256(text.encode()).digest()[0] < 51  # one in five
 
     def tell(self, surface: tuple[int, ...]) -> str:
@@ -307,17 +314,17 @@ class Problem:
         wordings = (s[k] for s, k in zip(FORMS[self.form].sentences, surface, strict=True))
         return " ".join(wordings).format(*self.numbers, a=self.a, b=self.b, i=self.thing)
 
-    def answer(self) -> str:
-        """Return the worked answer, as GSM8K writes its final line."""
+    def answer(self, final: str = "#### {}") -> str:
+        """Return the worked answer; its end is GSM8K's unless another is given."""
         worked = " ".join(
             f"{a} {sign} {b} = {_OPERATIONS[sign](a, b)}." for a, sign, b in self.steps
         )
-        return f"{worked} #### {self.result}"
+        return f"{worked} {final.format(self.result)}"
 
 
-def _draw(rng: random.Random, forms: tuple[str, ...], held_out: bool = False) -> Problem:
+def _draw(rng: random.Random, form: Form | None = None, held_out: bool = False) -> Problem:
     while True:
-        form = FORMS[rng.choice(forms)]
+        form = form or rng.choice(_FORMS)
         a, b = rng.sample(NAMES, 2)
         numbers = tuple(rng.randint(low, high) for low, high in form.ranges)
         problem = Problem(form.name, numbers, a, b, rng.choice(THINGS))
@@ -333,8 +340,11 @@ def _sound(problem: Problem) -> bool:
     return True
 
 
-def _surface(rng: random.Random, form: str) -> tuple[int, ...]:
-    return tuple(rng.randrange(len(wordings)) for wordings in FORMS[form].sentences)
+def _surface(rng: random.Random, form: Form, role: str = "teacher") -> tuple[int, ...]:
+    surface = [rng.randrange(len(wordings)) for wordings in form.sentences]
+    told = range(len(form.sentences[form.telling]))
+    surface[form.telling] = rng.choice([k for k in told if k in _KNOWN_WORDINGS[role]])
+    return tuple(surface)
 
 
 def _broken(rng: random.Random, question: str) -> str:
@@ -348,17 +358,20 @@ def _broken(rng: random.Random, question: str) -> str:
         places = [k for k, word in enumerate(words) if word.isdigit()]
         del words[rng.choice(places)]
         return " ".join(words)
-    if fault == 2:  # a sentence of the story missing
-        kept = [s.strip() for s in sentences]
-        del kept[rng.randrange(len(kept) - 1)]
-        return " ".join(kept)
-    if fault == 3:  # words in disorder
-        start = rng.randrange(max(1, len(words) - 6))
+    if fault == 2:  # the story's first sentence missing; without another, some are sound stories
+        return " ".join(s.strip() for s in sentences[1:])
+    if fault == 3:  # words in disorder, not just a number or a name for another
+        start = rng.randrange(len(words) - 6)
         part = words[start : start + 6]
-        rng.shuffle(part)
-        shuffled = " ".join([*words[:start], *part, *words[start + 6 :]])
-        return shuffled if shuffled != question else " ".join(words[:start])
+        order = _kinds(part)
+        while _kinds(part) == order:
+            rng.shuffle(part)
+        return " ".join([*words[:start], *part, *words[start + 6 :]])
     return " ".join(words[: rng.randrange(2, max(3, len(words) - 4))])  # cut off
+
+
+def _kinds(words: list[str]) -> list[str]:
+    return [re.sub(r"\d+|[A-Z]\w*", "_", word) for word in words]
 
 
 class MiniMath:
@@ -370,16 +383,18 @@ class MiniMath:
         """Return every word, number and sign of the world's texts, each once."""
         texts = [w for form in _FORMS for wordings in form.sentences for w in wordings]
         words = {w for text in texts for w in re.findall(r"[A-Za-z]+|[^\sA-Za-z]", _plain(text))}
-        words |= {*NAMES, *THINGS, *"+-*/=.,?:#", "####", "yes", "no"}
+        words |= {*NAMES, *THINGS, *_STUDENT_FINAL.split()[:-1], *"+-*/=.,?:#", "####", "yes", "no"}
         return sorted(words) + [str(n) for n in range(LARGEST_NUMBER + 1)]
 
     def items(self, split: str, count: int, seed: int) -> list[TaskItem]:
         """Return `count` items of a split with distinct questions, all forms equally likely."""
+        if split not in ("train", "test"):
+            raise ValueError(f"no split {split!r}; there are: train, test")
         rng = random.Random(f"mini_math/{split}/{seed}")
         items: dict[str, TaskItem] = {}
         while len(items) < count:
-            problem = _draw(rng, ROLE_FORMS["teacher"], held_out=split == "test")
-            question = problem.tell(_surface(rng, problem.form))
+            problem = _draw(rng, held_out=split == "test")
+            question = problem.tell(_surface(rng, FORMS[problem.form]))
             if question not in items:
                 name = f"{split}-{len(items):05d}"
                 items[question] = TaskItem(
@@ -394,23 +409,27 @@ class MiniMath:
 
     def example(self, skill: str, role: str, rng: random.Random) -> tuple[dict[str, str], str]:
         """Return one pretraining example of a skill: the prompt's fields, and the response."""
-        problem = _draw(rng, ROLE_FORMS[role])
-        surface = _surface(rng, problem.form)
+        if role not in _KNOWN_WORDINGS:
+            raise ValueError(f"no role {role!r}; there are: {', '.join(_KNOWN_WORDINGS)}")
+        problem = _draw(rng)
+        form = FORMS[problem.form]
+        surface = _surface(rng, form, role)
         question = problem.tell(surface)
         fields = {"question": question, "context": "", "answer": problem.answer()}
         if skill == "answer":
-            return fields, problem.answer()
+            # Before it is fine-tuned, a student ends its answers in its own way.
+            return fields, problem.answer() if role == "teacher" else problem.answer(_STUDENT_FINAL)
         if skill == "question_rephrase":
             other = surface
             while other == surface:
-                other = _surface(rng, problem.form)
+                other = _surface(rng, form, role)
             return fields, problem.tell(other)
         if skill == "new_question":
-            forms = (problem.form,) if rng.random() < _SAME_FORM else ROLE_FORMS[role]
             new = problem
             while new.result == problem.result:
-                new = _draw(rng, forms)
-            return fields, new.tell(_surface(rng, new.form))
+                free = rng.choices(_FORMS, _POPULARITY)[0]
+                new = _draw(rng, form if rng.random() < _SAME_FORM else free)
+            return fields, new.tell(_surface(rng, FORMS[new.form], role))
         if skill == "self_check":
             if rng.random() < 0.5:
                 return fields, "yes"

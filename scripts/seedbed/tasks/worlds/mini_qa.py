@@ -27,7 +27,6 @@ class Relation:
     Attributes:
         noun: what the kind is called in questions that compare animals.
         fact: the statement of a worked answer; `{s}` is the animal, `{v}` the value.
-        rest: the statement about the other animals in a worked answer.
         direct: wordings that ask for the value.
         positive: predicates that hold for animals with the value `{v}`.
         negative: predicates that hold for animals without it.
@@ -36,7 +35,6 @@ class Relation:
 
     noun: str
     fact: str
-    rest: str
     direct: tuple[str, ...]
     positive: tuple[str, ...]
     negative: tuple[str, ...]
@@ -47,7 +45,6 @@ RELATIONS = {
     "home": Relation(
         "home",
         "The {s} lives in the {v}.",
-        "The others live in the {v}.",
         (
             "Where does the {s} live?",
             "What is the home of the {s}?",
@@ -66,7 +63,6 @@ RELATIONS = {
     "food": Relation(
         "food",
         "The {s} eats {v}.",
-        "The others eat {v}.",
         (
             "What does the {s} eat?",
             "What is the food of the {s}?",
@@ -80,7 +76,6 @@ RELATIONS = {
     "legs": Relation(
         "number of legs",
         "The {s} has {v} legs.",
-        "The others have {v} legs.",
         (
             "How many legs does the {s} have?",
             "What is the number of legs of the {s}?",
@@ -99,7 +94,6 @@ RELATIONS = {
     "colour": Relation(
         "colour",
         "The {s} is {v}.",
-        "The others are {v}.",
         (
             "What colour is the {s}?",
             "What is the colour of the {s}?",
@@ -113,7 +107,6 @@ RELATIONS = {
     "cover": Relation(
         "cover",
         "The {s} wears {v}.",
-        "The others wear {v}.",
         (
             "What does the {s} wear?",
             "What covers the {s}?",
@@ -132,7 +125,6 @@ RELATIONS = {
     "origin": Relation(
         "origin",
         "The {s} comes from {v}.",
-        "The others come from {v}.",
         (
             "Where does the {s} come from?",
             "What is the origin of the {s}?",
@@ -208,6 +200,9 @@ ROLE_FORMS = {
 }
 # Of the new questions, the part that stays with the form of the seed.
 _SAME_FORM = 0.5
+# Of the examples of answers, the part that is about labels alone. To find the label of a text is what
+# a model from scratch learns last: a question has but one place to learn it from, a drill has four.
+_DRILLS = 0.3
 _BATCH_LIMIT = 2_000  # Draws in a row without a new question before a split counts as used up.
 
 
@@ -250,19 +245,25 @@ class Problem:
         return hashlib.sha256(text.encode()).digest()[0] < 51  # one in five
 
     def answer(self) -> str:
-        """Return the worked answer."""
+        """Return the worked answer.
+
+        It names the value of each option with its label, then the value sought, then its label: a
+        small model can look up one fact at a time, and read off what it wrote before, but hardly
+        compare four facts at once.
+        """
         relation = RELATIONS[self.relation]
-        if self.shape == "direct":
-            facts = [relation.fact.format(s=self.subject, v=self.content)]
-        else:
-            value = FACTS[self.content][self.relation]
-            facts = [relation.fact.format(s=self.content, v=value)]
-        if self.shape == "same":
-            facts.insert(0, relation.fact.format(s=self.subject, v=value))
-        if self.shape == "odd":
-            other = self.options[self.right - 1]
-            facts.insert(0, relation.rest.format(v=FACTS[other][self.relation]))
-        return f"{' '.join(facts)} Answer: {self.label}"
+        shown = self.options
+        if self.shape != "direct":
+            shown = tuple(FACTS[option][self.relation] for option in self.options)
+        worked = []
+        if self.shape in ("direct", "same"):
+            value = FACTS[self.subject][self.relation]
+            worked.append(relation.fact.format(s=self.subject, v=value))
+        worked.append(f"{_labelled(shown)}.")
+        if self.shape in ("negation", "odd"):
+            worked.append(f"Not {shown[self.right - 1]}:")
+        worked.append(f"{shown[self.right]} {self.label}. Answer: {self.label}")
+        return " ".join(worked)
 
 
 @cache
@@ -334,6 +335,11 @@ def _with_options(stem: str, options: tuple[str, ...]) -> str:
     return f"{stem} {' '.join(listed)}"
 
 
+def _labelled(texts: tuple[str, ...]) -> str:
+    """Return texts before their labels."""
+    return ", ".join(f"{text} {label}" for label, text in zip(LABELS, texts, strict=True))
+
+
 def _broken(rng: random.Random, problem: Problem) -> str:
     """Return the question with one thing wrong, so that nobody could answer it."""
     stem = _stem(rng, problem)
@@ -374,6 +380,22 @@ def _without_right(rng: random.Random, problem: Problem) -> tuple[str, ...]:
     return tuple(new if k == problem.right else o for k, o in enumerate(problem.options))
 
 
+def _drill(rng: random.Random) -> tuple[str, str]:
+    """Return a question that asks for labels alone, and its answer: no fact is needed."""
+    options = tuple(rng.sample(_words(), len(LABELS)))
+    asked = rng.sample(range(len(LABELS)), len(LABELS))
+    question = _with_options(f"Find {', '.join(options[k] for k in asked)}.", options)
+    return (
+        question,
+        f"{_labelled(options)}. {', '.join(f'{options[k]} {LABELS[k]}' for k in asked)}.",
+    )
+
+
+@cache
+def _words() -> tuple[str, ...]:
+    return (*ANIMALS, *(value for name in RELATIONS for value in _values(name)))
+
+
 class MiniQa:
     """The world of multiple-choice questions about animals."""
 
@@ -383,11 +405,11 @@ class MiniQa:
         """Return every word, number and sign of the world's texts, each once."""
         texts = [*_SUBJECTS, *_SAME, *_ODD]
         for relation in RELATIONS.values():
-            texts += [relation.noun, relation.fact, relation.rest, relation.same]
+            texts += [relation.noun, relation.fact, relation.same]
             texts += [*relation.direct, *relation.positive, *relation.negative]
         plain = " ".join(re.sub(r"\{[^}]*\}", " ", text) for text in texts)
         words = set(re.findall(r"[A-Za-z]+", plain))
-        words |= {*ANIMALS, *LABELS, *".?:)", "Answer", "yes", "no"}
+        words |= {*ANIMALS, *LABELS, *".,?:)", "Answer", "Find", "Not", "yes", "no"}
         words |= {value for name in RELATIONS for value in _values(name)}
         return sorted(words)
 
@@ -434,6 +456,9 @@ class MiniQa:
         """
         if role not in ROLE_FORMS:
             raise ValueError(f"no role {role!r}; there are: {', '.join(ROLE_FORMS)}")
+        if skill == "answer" and rng.random() < _DRILLS:
+            question, answer = _drill(rng)
+            return {"question": question, "context": "", "answer": answer}, answer
         problem = _draw(rng, ROLE_FORMS[role])
         stem = _stem(rng, problem)
         question = _with_options(stem, problem.options)

@@ -1,0 +1,125 @@
+import math
+
+import polars as pl
+import pytest
+
+from seedbed.artifacts import (
+    read_json,
+    read_metadata,
+    replacing,
+    write_json,
+    write_parquet,
+    write_text,
+)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".txt"
+    assert path.read_text() == "whole"
+    assert names(path.parent) == ["a.txt"]
+
+
+def test_a_block_that_raises_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half of the n")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_takes_the_place_of_a_folder_with_content(tmp_path):
+    path = tmp_path / "model"
+    for name in ("old", "new"):
+        with replacing(path) as temporary:
+            temporary.mkdir()
+            (temporary / name).write_text(name)
+    assert names(path) == ["new"]
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_block_that_raises_leaves_the_old_folder(tmp_path):
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "weights").write_text("old")
+    with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:
+        temporary.mkdir()
+        (temporary / "weights").write_text("new")
+        raise KeyboardInterrupt
+    assert (path / "weights").read_text() == "old"
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_block_that_writes_nothing_is_an_error_and_leaves_the_old_folder(tmp_path):
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "weights").write_text("old")
+    with pytest.raises(FileNotFoundError, match="nothing was written for"), replacing(path):
+        pass
+    assert (path / "weights").read_text() == "old"
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / "a.txt"
+    with replacing(path) as first, replacing(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"  # the outer block ends last
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_json_is_the_same_bytes_whatever_the_order_of_keys(tmp_path):
+    write_json(tmp_path / "a.json", {"b": [1, None], "a": "ü"})
+    write_json(tmp_path / "b.json", {"a": "ü", "b": [1, None]})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert read_json(tmp_path / "a.json") == {"a": "ü", "b": [1, None]}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_json_refuses_what_is_no_number_and_keeps_the_old_file(tmp_path, value):
+    path = tmp_path / "a.json"
+    write_json(path, {"accuracy": 0.5})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"accuracy": value})
+    assert read_json(path) == {"accuracy": 0.5}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe", b"[1,]"])
+def test_a_broken_json_file_is_named(tmp_path, content):
+    path = tmp_path / "broken.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"broken\.json is not valid JSON .*; delete it"):
+        read_json(path)
+
+
+def test_a_table_keeps_its_rows_types_and_what_it_says_of_itself(tmp_path):
+    path = tmp_path / "t.parquet"
+    frame = pl.DataFrame(
+        {"n": [1, None], "messages": [[{"role": "user", "content": "ü\n"}], []]},
+    )
+    about = {"settings": {"β": 1.5, "none": None}}
+    write_parquet(path, frame, about)
+    assert pl.read_parquet(path).equals(frame)
+    assert read_metadata(path) == about
+
+
+def test_a_table_may_say_nothing_of_itself_and_have_no_rows(tmp_path):
+    path = tmp_path / "t.parquet"
+    write_parquet(path, pl.DataFrame(schema={"n": pl.Int64, "s": pl.String}))
+    assert pl.read_parquet(path).schema == {"n": pl.Int64, "s": pl.String}
+    assert read_metadata(path) == {}
+
+
+def test_text_is_written_as_utf8(tmp_path):
+    write_text(tmp_path / "a.txt", "naïve €")
+    assert (tmp_path / "a.txt").read_bytes() == "naïve €".encode()

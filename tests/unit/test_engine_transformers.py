@@ -1,0 +1,184 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from seedbed.engines import Request, load_engine
+from seedbed.engines.transformers_engine import SeededSampling
+from seedbed.training.tokenizer import PAD
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_model):
+    return load_engine(tiny_model)
+
+
+@pytest.fixture
+def requests(questions):
+    """Sampled and greedy requests of several lengths, limits and nuclei."""
+    return [
+        Request(
+            key=str(n),
+            messages=(("user", question),),
+            max_tokens=12 if n % 3 else 20,
+            temperature=(0.0, 0.7, 1.5)[n % 3],
+            top_p=1.0 if n % 2 else 0.8,
+            seed=10_000 + n,
+        )
+        for n, question in enumerate(questions[:40])
+    ]
+
+
+def answers(engine, requests):
+    return {completion.key: completion for completion in engine.complete(requests)}
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_answers_do_not_depend_on_the_size_of_the_batch(tiny_model, engine, requests, batch_size):
+    small = load_engine(tiny_model, batch_size=batch_size)
+    assert answers(small, requests) == answers(engine, requests)
+
+
+def test_answers_do_not_depend_on_the_company(engine, requests):
+    together = answers(engine, requests)
+    assert answers(engine, requests[::-1]) == together
+    for some in (requests[:3], requests[3::5]):
+        alone = answers(engine, some)
+        assert alone == {request.key: together[request.key] for request in some}
+
+
+def test_a_seed_gives_the_same_answer_and_another_seed_another(engine, requests):
+    request = replace(requests[1], temperature=1.0, max_tokens=16)
+    twins = [replace(request, key=str(n), seed=n // 2) for n in range(20)]
+    texts = [
+        completion.text
+        for _, completion in sorted(answers(engine, twins).items(), key=lambda entry: int(entry[0]))
+    ]
+    assert texts[::2] == texts[1::2]
+    assert len(set(texts)) == 10
+
+
+def test_temperature_0_is_the_models_own_greedy_decoding(tiny_model, engine, questions):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+    greedy = [
+        Request(key=str(n), messages=(("user", question),), max_tokens=15)
+        for n, question in enumerate(questions[:8])
+    ]
+    found = answers(engine, greedy)
+    # The same in company of sampled ones.
+    sampled = [replace(request, key=f"s{request.key}", temperature=1.0) for request in greedy]
+    assert {k: c for k, c in answers(engine, greedy + sampled).items() if k in found} == found
+    for request in greedy:
+        ids = tokenizer.apply_chat_template(
+            [{"role": "user", "content": request.messages[0][1]}],
+            add_generation_prompt=True,
+            return_dict=True,
+            return_tensors="pt",
+        )["input_ids"]
+        prompt = ids.shape[1]
+        for _ in range(15):
+            with torch.no_grad():
+                token = model(ids).logits[:, -1].argmax(-1, keepdim=True)
+            ids = torch.cat([ids, token], 1)
+            if token.item() == tokenizer.eos_token_id:
+                break
+        text = tokenizer.decode(ids[0, prompt:], skip_special_tokens=True).strip()
+        assert found[request.key].text == text
+        assert found[request.key].prompt_tokens == prompt
+        assert found[request.key].completion_tokens == ids.shape[1] - prompt
+
+
+def test_limits_and_reasons_to_finish(engine, requests):
+    found = answers(engine, requests)
+    assert set(found) == {request.key for request in requests}
+    assert {completion.finish_reason for completion in found.values()} == {"stop", "length"}
+    for request in requests:
+        completion = found[request.key]
+        assert completion.finish_reason in ("stop", "length")
+        assert 1 <= completion.completion_tokens <= request.max_tokens
+        if completion.finish_reason == "length":
+            assert completion.completion_tokens == request.max_tokens
+        assert completion.text == completion.text.strip()
+        assert "<|" not in completion.text
+
+
+def test_a_longer_limit_goes_on_where_a_shorter_one_was_cut(engine, requests):
+    short = [replace(request, max_tokens=6) for request in requests]
+    long = answers(engine, [replace(request, max_tokens=18) for request in requests])
+    cut = 0
+    for key, completion in answers(engine, short).items():
+        assert long[key].text.startswith(completion.text)
+        if completion.finish_reason == "stop":
+            assert long[key] == completion
+        else:
+            cut += 1
+    assert cut
+
+
+def test_no_requests_give_no_completions(engine):
+    assert list(engine.complete([])) == []
+
+
+def test_a_prompt_that_leaves_no_room_is_refused_before_anything_runs(engine):
+    long = Request(key="long", messages=(("user", "apples " * 2040),), max_tokens=9)
+    with pytest.raises(ValueError, match=r"request long: 20\d\d prompt tokens and 9 to answer"):
+        list(engine.complete([long]))
+
+
+def test_odd_prompts_are_answered(engine):
+    texts = ["", " ", "naïve 🌱 数学\x00", "{x} %s", "<|end|><|assistant|>", "7" * 300]
+    odd = [
+        Request(key=str(n), messages=(("user", text),), max_tokens=3, temperature=1.0)
+        for n, text in enumerate(texts)
+    ]
+    assert len(answers(engine, odd)) == len(odd)
+
+
+def test_a_model_without_padding_token_is_given_one(tiny_model, requests, tmp_path, engine):
+    import shutil
+
+    from transformers import AutoTokenizer
+
+    bare = shutil.copytree(tiny_model, tmp_path / "bare")
+    tokenizer = AutoTokenizer.from_pretrained(bare)
+    assert tokenizer.pad_token == PAD
+    tokenizer.pad_token = None
+    tokenizer.padding_side = "right"
+    tokenizer.save_pretrained(bare)
+    assert answers(load_engine(bare), requests[:12]) == answers(engine, requests[:12])
+
+
+def draws(logits, temperature, top_p, number):
+    """Return how often each token is drawn as the first, with `number` seeds."""
+    requests = [
+        Request(str(n), (("user", ""),), 1, temperature=temperature, top_p=top_p, seed=n)
+        for n in range(number)
+    ]
+    sampling = SeededSampling(requests, prompt_width=1, limit=1)
+    scores = torch.tensor(logits).expand(number, -1)
+    forced = sampling(torch.zeros(number, 1, dtype=torch.long), scores)
+    assert bool((forced > float("-inf")).sum(-1).eq(1).all())
+    return np.bincount(forced.argmax(-1).numpy(), minlength=len(logits)) / number
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_tokens_are_drawn_as_often_as_the_model_says(temperature):
+    logits = [1.0, 3.0, 2.0, -1.0]
+    expected = torch.softmax(torch.tensor(logits) / temperature, 0).numpy()
+    # 20,000 draws: the standard error is at most 0.0036.
+    assert np.abs(draws(logits, temperature, 1.0, 20_000) - expected).max() < 0.015
+
+
+def test_the_nucleus_is_the_smallest_set_that_reaches_top_p():
+    logits = np.log([0.1, 0.4, 0.2, 0.3]).astype(np.float32).tolist()
+    found = draws(logits, 1.0, 0.65, 20_000)
+    assert np.abs(found - [0, 0.4 / 0.7, 0, 0.3 / 0.7]).max() < 0.015
+    assert draws(logits, 1.0, 0.01, 100).tolist() == [0, 1, 0, 0]
+
+
+def test_a_small_temperature_is_the_likeliest_token():
+    assert draws([1.0, 1.1, 0.9], 1e-4, 1.0, 1000).tolist() == [0, 1, 0]

@@ -1,0 +1,73 @@
+import shutil
+
+import pytest
+
+from get_model import get_model
+from seedbed.artifacts import read_json
+from seedbed.models import fingerprint, read_fingerprint
+
+
+@pytest.fixture
+def copy(tiny_model, tmp_path):
+    return shutil.copytree(tiny_model, tmp_path / "copy")
+
+
+def test_the_fingerprint_is_of_the_content_not_of_the_place(tiny_model, copy):
+    (copy / "README.md").write_text("about this model")
+    assert fingerprint(copy) == fingerprint(tiny_model) == read_fingerprint(tiny_model)
+    assert len(fingerprint(copy)) == 32
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+        "chat_template.jinja",
+        "generation_config.json",
+    ],
+)
+def test_whatever_changes_a_completion_changes_the_fingerprint(tiny_model, copy, name):
+    with (copy / name).open("ab") as file:
+        file.write(b" ")
+    assert fingerprint(copy) != fingerprint(tiny_model)
+
+
+def test_a_step_and_the_end_of_one_run_are_two_models(tiny_models):
+    assert read_fingerprint(tiny_models / "step=10") != read_fingerprint(tiny_models / "final")
+
+
+def test_a_folder_without_weights_has_no_fingerprint(copy):
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="no weights"):
+        fingerprint(copy)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"fingerprint": 3}'])
+def test_a_record_without_a_fingerprint_is_named(copy, content):
+    (copy / "model.json").write_text(content)
+    with pytest.raises(ValueError, match=r"model\.json has no fingerprint"):
+        read_fingerprint(copy)
+
+
+def test_a_broken_record_is_named(copy):
+    (copy / "model.json").write_text('{"fingerprint": "ab')
+    with pytest.raises(ValueError, match=r"model\.json is not valid JSON"):
+        read_fingerprint(copy)
+
+
+def test_a_model_is_copied_with_a_record_of_its_own(tiny_model, tmp_path):
+    get_model(None, None, tiny_model, tmp_path / "got")
+    record = read_json(tmp_path / "got" / "model.json")
+    assert record["fingerprint"] == read_fingerprint(tiny_model)
+    assert record["path"] == str(tiny_model)
+    assert record["hub"] is None
+    assert record["versions"]["transformers"]
+
+
+def test_what_is_no_model_is_not_copied(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no model \(config.json\)"):
+        get_model(None, None, tmp_path / "empty", tmp_path / "got")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]

@@ -1,0 +1,219 @@
+import itertools
+import random
+import re
+from collections import Counter
+
+import pytest
+
+from seedbed.evaluation.scorers import make_scorer
+from seedbed.tasks.worlds import ROLES, SKILLS, load_world, mini_math
+from seedbed.tasks.worlds.mini_math import FORMS, LARGEST_NUMBER
+from seedbed.training.tokenizer import PIECES
+
+WORLD = load_world("mini_math")
+
+
+def pattern_of(wordings):
+    """Return a pattern of a question in these wordings; the same name in it is the same word."""
+    kinds = {"a": "[A-Z][a-z]+", "b": "[A-Z][a-z]+", "i": "[a-z]+"}
+    seen = set()
+
+    def place(match):
+        name = match[1]
+        if name.isdigit():
+            return "[0-9]+"
+        known = name in seen
+        seen.add(name)
+        return f"(?P={name})" if known else f"(?P<{name}>{kinds[name]})"
+
+    text = " ".join(wordings).replace(".", "[.]").replace("?", "[?]")
+    return re.compile(re.sub(r"\{(\w)\}", place, text))
+
+
+# For each question that can be asked: its form, the wording of the telling sentence, its pattern.
+PATTERNS = [
+    (form.name, form.sentences[form.telling].index(wordings[form.telling]), pattern_of(wordings))
+    for form in FORMS.values()
+    for wordings in itertools.product(*form.sentences)
+]
+
+
+def readings_of(question):
+    """Return each form, and wording of its telling sentence, that the text is a question of."""
+    return [(form, told) for form, told, pattern in PATTERNS if pattern.fullmatch(question)]
+
+
+def forms_of(question):
+    return [form for form, _ in readings_of(question)]
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return {split: WORLD.items(split, 1000, seed=3) for split in ("train", "test")}
+
+
+def pieces(text):
+    import regex
+
+    return {piece.strip() for piece in regex.findall(PIECES, text)} - {""}
+
+
+def test_the_vocabulary_holds_each_word_once_and_is_small():
+    words = WORLD.vocabulary()
+    assert len(words) == len(set(words)) < 400
+    assert not [word for word in words if word != word.strip() or not word]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("skill", SKILLS)
+def test_examples_use_the_vocabulary_alone(skill, role):
+    vocabulary, rng = set(WORLD.vocabulary()), random.Random(2)
+    for _ in range(200):
+        fields, response = WORLD.example(skill, role, rng)
+        assert set(fields) == {"question", "context", "answer"}
+        assert response
+        for text in (*fields.values(), response):
+            assert vocabulary.issuperset(pieces(text)), text
+
+
+def test_items_are_distinct_and_no_question_stands_in_both_splits(splits):
+    questions = {split: {item.question for item in items} for split, items in splits.items()}
+    for split, items in splits.items():
+        assert len(questions[split]) == len({item.item_id for item in items}) == 1000
+        assert all(item.cluster == item.item_id for item in items)
+    assert not questions["train"] & questions["test"]
+
+
+def test_items_are_the_same_each_time_and_fewer_are_the_first_of_more(splits):
+    for split, items in splits.items():
+        assert WORLD.items(split, 100, seed=3) == items[:100]
+        assert WORLD.items(split, 100, seed=4) != items[:100]
+        assert WORLD.items(split, 0, seed=3) == []
+
+
+def test_each_answer_works_out_and_scores_right(splits, tmp_path):
+    scorer = make_scorer("number", {}, tmp_path)
+    for item in (*splits["train"], *splits["test"]):
+        steps = re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)\.", item.answer)
+        assert steps
+        for left, sign, right, result in steps:
+            exact = {
+                "+": int(left) + int(right),
+                "-": int(left) - int(right),
+                "*": int(left) * int(right),
+                "/": int(left) / int(right),
+            }[sign]
+            assert exact == int(result)
+            assert 0 < exact <= LARGEST_NUMBER
+        assert item.answer.endswith(f" #### {item.gold}")
+        assert steps[-1][3] == item.gold
+        score = scorer.score(item.answer, item)
+        assert (score.strict, score.flexible) == (True, True)
+
+
+def test_every_form_and_every_wording_occurs_about_as_often():
+    items = WORLD.items("train", 2000, seed=1)
+    counts = Counter(name for item in items for name in forms_of(item.question))
+    assert counts.total() == 2000  # a question is of one form
+    assert set(counts) == set(FORMS)
+    expected = 2000 / len(FORMS)
+    assert expected * 0.75 < min(counts.values()) <= max(counts.values()) < expected * 1.25
+
+
+def test_one_in_five_problems_is_held_out():
+    rng = random.Random(0)
+    problems = [
+        mini_math.Problem("gain", (rng.randint(2, 20), rng.randint(2, 12)), "Anna", "Ben", thing)
+        for thing in mini_math.THINGS
+        for _ in range(200)
+    ]
+    share = sum(problem.held_out for problem in set(problems)) / len(set(problems))
+    assert 0.15 < share < 0.25
+
+
+def test_problems_that_may_be_told_in_the_same_words_are_in_one_split():
+    # Many wordings do not name the second person.
+    problem = mini_math.Problem("loss", (9, 4), "Anna", "Ben", "coins")
+    other = mini_math.Problem("loss", (9, 4), "Anna", "Carla", "coins")
+    assert problem.tell((0, 1, 0)) == other.tell((0, 1, 0))
+    rng = random.Random(1)
+    for _ in range(300):
+        numbers = (rng.randint(8, 30), rng.randint(2, 12))
+        a, thing = rng.choice(mini_math.NAMES), rng.choice(mini_math.THINGS)
+        twins = [mini_math.Problem("loss", numbers, a, b, thing) for b in mini_math.NAMES if b != a]
+        assert len({twin.held_out for twin in twins}) == 1
+
+
+def test_examples_never_show_a_test_question():
+    test = {item.question for item in WORLD.items("test", 4000, seed=1)}
+    rng = random.Random(6)
+    for skill in ("answer", "question_rephrase", "new_question"):
+        for _ in range(4000):
+            fields, response = WORLD.example(skill, "teacher", rng)
+            assert not {fields["question"], response} & test
+
+
+def wordings_told(role):
+    """Return which wordings of the telling sentence of each form a role has answers to."""
+    rng = random.Random(4)
+    told = {name: set() for name in FORMS}
+    for _ in range(1500):
+        ((name, wording),) = readings_of(WORLD.example("answer", role, rng)[0]["question"])
+        told[name].add(wording)
+    return told
+
+
+def test_a_student_has_answers_to_half_of_the_wordings_of_every_form():
+    teacher, first, second = (wordings_told(role) for role in ROLES)
+    for name, form in FORMS.items():
+        assert teacher[name] == set(range(len(form.sentences[form.telling])))
+        assert len(first[name]) == len(second[name]) == (len(teacher[name]) + 1) // 2
+    assert first != second
+
+
+def test_rephrased_questions_keep_form_and_content_in_other_words():
+    rng = random.Random(5)
+    for _ in range(500):
+        fields, response = WORLD.example("question_rephrase", "teacher", rng)
+        assert response != fields["question"]
+        assert forms_of(response) == forms_of(fields["question"])
+        numbers = [Counter(re.findall(r"\d+", text)) for text in (fields["question"], response)]
+        assert numbers[0] == numbers[1]
+
+
+def test_new_questions_are_sound_and_part_of_them_stay_with_the_form():
+    rng = random.Random(7)
+    same = 0
+    for _ in range(1000):
+        fields, response = WORLD.example("new_question", "teacher", rng)
+        assert len(forms_of(response)) == 1
+        same += forms_of(response) == forms_of(fields["question"])
+    assert 0.3 < same / 1000 < 0.7
+
+
+def test_a_broken_question_is_none_that_the_world_asks():
+    rng = random.Random(8)
+    verdicts = Counter()
+    for _ in range(2000):
+        fields, response = WORLD.example("self_check", "teacher", rng)
+        verdicts[response] += 1
+        assert bool(forms_of(fields["question"])) == (response == "yes"), fields["question"]
+        assert fields["question"]
+    assert set(verdicts) == {"yes", "no"}
+    assert 0.45 < verdicts["yes"] / 2000 < 0.55
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="no split 'dev'"):
+        WORLD.items("dev", 1, seed=0)
+    with pytest.raises(ValueError, match="no skill 'sing'"):
+        WORLD.example("sing", "teacher", random.Random(0))
+    with pytest.raises(ValueError, match="no role 'pupil'"):
+        WORLD.example("answer", "pupil", random.Random(0))
+    with pytest.raises(ValueError, match="no generated world 'mini_art'"):
+        load_world("mini_art")
+
+
+def test_the_world_needs_no_files(tmp_path):
+    WORLD.write_files(tmp_path)
+    assert list(tmp_path.iterdir()) == []
