@@ -18,12 +18,14 @@ rule get_task:
         "../envs/cpu.yaml"
     params:
         source=lambda wc: FLOW.source(wc.task),
+        # With `input` among its arguments it is not tracked: the files' content is, as input.
+        data_dir=lambda wc, input: RUN.data_dir or "",
         folder=f"{RESOURCES}/tasks/task={{task}}",
         code=lambda wc: code("get_task", *FLOW.task_modules(wc.task)),
     shell:
         "python scripts/get_task.py"
         " --source {params.source:q}"
-        f" {f'--data-dir {Path(RUN.data_dir).resolve()}' if RUN.data_dir else ''}"
+        " --data-dir {params.data_dir:q}"
         " --output {params.folder:q}"
         " 2> {log:q}"
 

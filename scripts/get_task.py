@@ -66,11 +66,15 @@ def main() -> None:
     parser.add_argument(
         "--source", type=json.loads, required=True, help="`source` of the task's file, as JSON"
     )
-    parser.add_argument("--data-dir", type=Path, help="folder with data sets in the hub's layout")
+    parser.add_argument(
+        "--data-dir",
+        nargs="?",
+        help="folder with data sets in the hub's layout; without, the hub is asked",
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     args = parser.parse_args()
     report = reporter("get_task")
-    counts = get_task(args.source, args.data_dir, args.output)
+    counts = get_task(args.source, Path(args.data_dir) if args.data_dir else None, args.output)
     report(f"{counts['train_items']} train and {counts['test_items']} test items")
 
 

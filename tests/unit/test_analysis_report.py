@@ -243,8 +243,9 @@ def test_results_say_how_they_were_made(study):
         ({"methods": METHODS[:1], "untrained": None}, "use AA"),
         ({"accuracy": lambda method, seeds, ratio: 0.0, "untrained": 0.0}, "do not differ"),
         ({"accuracy": lambda method, seeds, ratio: 1.0, "untrained": 1.0}, "100.0*"),
+        ({"accuracy": lambda *_: 0.3, "untrained": 0.7}, "student: leave it untrained"),
     ],
-    ids=["two budgets", "one budget", "one method", "all 0", "all 1"],
+    ids=["two budgets", "one budget", "one method", "all 0", "all 1", "training does harm"],
 )
 def test_degenerate_studies_have_a_report(tmp_path, kwargs, words):
     run_all(tmp_path, simulate(items=60, **kwargs))

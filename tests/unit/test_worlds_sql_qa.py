@@ -263,6 +263,25 @@ def test_facts_give_every_question_one_right_choice():
                     assert sorted([*holds, right]) == sorted(item.choices)
 
 
+def test_drills_name_the_labels_of_their_options_and_are_no_items():
+    rng = random.Random(14)
+    drills = 0
+    for _ in range(1000):
+        fields, answer = mini_qa.WORLD.example("answer", "student_a", rng)
+        if not fields["question"].startswith("Find "):
+            continue
+        drills += 1
+        options = dict(re.findall(r"([A-D])\) (\w+)", fields["question"]))
+        asked = re.findall(r"\w+", fields["question"].split(". A) ")[0])[1:]
+        found = re.findall(r"(\w+) ([A-D])", answer)
+        assert found[:4] == [(options[label], label) for label in "ABCD"]
+        assert [text for text, _ in found[4:]] == asked
+        assert all(options[label] == text for text, label in found)
+    assert 200 < drills < 400
+    items = mini_qa.WORLD.items("train", 1000, seed=1)
+    assert not any(item.question.startswith("Find ") for item in items)
+
+
 def test_labels_are_balanced():
     counts = Counter(item.gold for item in mini_qa.WORLD.items("test", 2000, seed=1))
     assert set(counts) == set("ABCD")

@@ -237,7 +237,11 @@ def _advice(fit: Fit, seeds: int, budgets: Sequence[int], titles: Titles, confid
     ends = []
     for budget in dict.fromkeys([budgets[0], budgets[-1]]):
         best = advise(fit, seeds, budget, confidence).best
-        ends.append(f"at {budget:,} teacher queries {_outlook_text(best, titles)}")
+        text = f"at {budget:,} teacher queries {_outlook_text(best, titles)}"
+        untrained = fit.record["untrained"]
+        if untrained and best.accuracy < untrained["accuracy"]:
+            text += ", which is below the untrained student: leave it untrained"
+        ends.append(text)
     return f"{seeds:,} seeds: {use}; {'; '.join(ends)}."
 
 

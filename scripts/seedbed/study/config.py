@@ -117,7 +117,12 @@ class RunConfig(Section):
 class Generation(Section):
     """How questions and answers are sampled."""
 
-    temperature: NotNegative = Field(0.7, description="0 takes the likeliest token.")
+    temperature: NotNegative = Field(
+        0.7, description="Of answers, and of questions; 0 takes the likeliest token."
+    )
+    question_temperature: NotNegative | None = Field(
+        None, description="Of questions, where it differs: higher for more varied ones."
+    )
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="Probability mass that tokens are sampled from."
     )
@@ -127,6 +132,9 @@ class Training(Section):
     """How a student is trained: LoRA, with loss on the answers only."""
 
     epochs: Count = Field(description="Passes over the dataset.")
+    max_steps: Count | None = Field(
+        None, description="Most optimiser steps, if that is less than the epochs take."
+    )
     learning_rate: Positive = Field(description="Peak learning rate.")
     batch_size: Count = Field(description="Rows in one optimiser step.")
     lora_rank: Count = Field(description="Rank of the adapter.")

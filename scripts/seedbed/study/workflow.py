@@ -163,6 +163,7 @@ class Workflow:
     def questions(self, key: str) -> str:
         """Return how a question stream is written, as JSON."""
         stream = self.grid.question_stream_by_key[key]
+        generation = self.study.config.generation
         task, method = self.study.tasks[stream.task], self.study.methods[stream.method]
         return _json(
             {
@@ -171,7 +172,10 @@ class Workflow:
                 "max_attempts": method.max_attempts,
                 "question_tokens": task.max_tokens.question,
                 "check_tokens": task.max_tokens.check,
-                **self.study.config.generation.model_dump(),
+                "temperature": generation.temperature
+                if generation.question_temperature is None
+                else generation.question_temperature,
+                "top_p": generation.top_p,
             }
         )
 
@@ -182,7 +186,8 @@ class Workflow:
             {
                 "prompt": self.study.answer_prompt(task),
                 "answer_tokens": self.study.tasks[task].max_tokens.answer,
-                **self.study.config.generation.model_dump(),
+                "temperature": self.study.config.generation.temperature,
+                "top_p": self.study.config.generation.top_p,
             }
         )
 

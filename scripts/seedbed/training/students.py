@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class TrainingSettings:
     lora_rank: int
     lora_alpha: float
     max_length: int
+    max_steps: int | None = None
     lora_dropout: float = 0.0
     warmup_fraction: float = 0.03
     schedule: str = "cosine"
@@ -112,13 +114,14 @@ def train_student(
             if logs and "loss" in logs:
                 progress(f"step {state.global_step} of {state.max_steps}: loss {logs['loss']}")
 
-    steps = -(-len(kept) // settings.batch_size) * settings.epochs
+    steps = math.ceil(len(kept) / settings.batch_size) * settings.epochs
+    steps = min(steps, settings.max_steps or steps)
     with replacing(output) as temporary:
         trainer = SFTTrainer(
             model=student,
             args=SFTConfig(
                 output_dir=str(temporary / "work"),
-                num_train_epochs=settings.epochs,
+                max_steps=steps,
                 per_device_train_batch_size=settings.batch_size,
                 learning_rate=settings.learning_rate,
                 lr_scheduler_type=settings.schedule,

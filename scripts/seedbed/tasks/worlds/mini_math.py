@@ -1,7 +1,7 @@
 """Word problems: short stories about counting things, told in many ways.
 
 A *form* is a kind of story with its own calculation. Each sentence of a form has several wordings,
-so that one meaning has dozens of surface forms. Students can answer half of the wordings before
+so that one meaning has dozens of surface forms. Students are at home in half of the forms before
 they are fine-tuned; what they can gain from synthetic data is the other half.
 """
 
@@ -77,14 +77,12 @@ class Form:
         chain: the calculation, a step each; `"=0"` is the result of step 0, a whole number is
             the number of that position, `"x2"` the constant 2.
         ranges: inclusive bounds of each number.
-        telling: number of the sentence that tells this form from others.
     """
 
     name: str
     sentences: tuple[tuple[str, ...], ...]
     chain: tuple[tuple[int | str, str, int | str], ...]
     ranges: tuple[tuple[int, int], ...]
-    telling: int = 1
 
     def steps(self, numbers: Numbers) -> list[Step]:
         """Return the calculation on these numbers."""
@@ -107,7 +105,7 @@ class Form:
 _FORMS = (
     Form("gain", (_HAS, _GAIN, _NOW), ((0, "+", 1),), ((2, 20), (2, 12))),
     Form("loss", (_HAS, _LOSS, _NOW), ((0, "-", 1),), ((8, 30), (2, 12))),
-    Form("groups", (_GROUPS, _IN_ALL), ((0, "*", 1),), ((2, 8), (2, 8)), telling=0),
+    Form("groups", (_GROUPS, _IN_ALL), ((0, "*", 1),), ((2, 8), (2, 8))),
     Form(
         "gain_loss",
         (
@@ -264,13 +262,16 @@ _FORMS = (
     ),
 )
 FORMS = {form.name: form for form in _FORMS}
-# Which wordings of a form's telling sentence a role knows how to calculate: students know half.
-_STUDENT_FINAL = "The answer is {}."
-_KNOWN_WORDINGS: dict[str, tuple[int, ...]] = {
-    "teacher": (0, 1, 2, 3),
-    "student_a": (0, 2),
-    "student_b": (0, 1),
+_BASICS = ("gain", "loss", "groups")
+# The forms that a role is at home in, which is where most of its examples come from.
+_HOME_FORMS: dict[str, tuple[str, ...]] = {
+    "teacher": tuple(FORMS),
+    "student_a": (*_BASICS, "gain_loss", "groups_plus", "fewer"),
+    "student_b": (*_BASICS, "more", "groups_minus", "daily"),
 }
+# The part of a student's examples that comes from all forms: it has met them, but rarely. What is
+# known faintly is what a few examples can bring out, as in large pretrained models.
+_ELSEWHERE = 0.15
 # Of the new questions, the part that stays with the form of the seed. The rest are of forms that
 # come to mind first: what a model writes freely is less varied than what it was given.
 _SAME_FORM = 0.4
@@ -314,12 +315,12 @@ class Problem:
         wordings = (s[k] for s, k in zip(FORMS[self.form].sentences, surface, strict=True))
         return " ".join(wordings).format(*self.numbers, a=self.a, b=self.b, i=self.thing)
 
-    def answer(self, final: str = "#### {}") -> str:
-        """Return the worked answer; its end is GSM8K's unless another is given."""
+    def answer(self) -> str:
+        """Return the worked answer, as GSM8K ends it."""
         worked = " ".join(
             f"{a} {sign} {b} = {_OPERATIONS[sign](a, b)}." for a, sign, b in self.steps
         )
-        return f"{worked} {final.format(self.result)}"
+        return f"{worked} #### {self.result}"
 
 
 def _draw(rng: random.Random, form: Form | None = None, held_out: bool = False) -> Problem:
@@ -340,11 +341,8 @@ def _sound(problem: Problem) -> bool:
     return True
 
 
-def _surface(rng: random.Random, form: Form, role: str = "teacher") -> tuple[int, ...]:
-    surface = [rng.randrange(len(wordings)) for wordings in form.sentences]
-    told = range(len(form.sentences[form.telling]))
-    surface[form.telling] = rng.choice([k for k in told if k in _KNOWN_WORDINGS[role]])
-    return tuple(surface)
+def _surface(rng: random.Random, form: Form) -> tuple[int, ...]:
+    return tuple(rng.randrange(len(wordings)) for wordings in form.sentences)
 
 
 def _broken(rng: random.Random, question: str) -> str:
@@ -383,7 +381,7 @@ class MiniMath:
         """Return every word, number and sign of the world's texts, each once."""
         texts = [w for form in _FORMS for wordings in form.sentences for w in wordings]
         words = {w for text in texts for w in re.findall(r"[A-Za-z]+|[^\sA-Za-z]", _plain(text))}
-        words |= {*NAMES, *THINGS, *_STUDENT_FINAL.split()[:-1], *"+-*/=.,?:#", "####", "yes", "no"}
+        words |= {*NAMES, *THINGS, *"+-*/=.,?:#", "####", "yes", "no"}
         return sorted(words) + [str(n) for n in range(LARGEST_NUMBER + 1)]
 
     def items(self, split: str, count: int, seed: int) -> list[TaskItem]:
@@ -409,27 +407,27 @@ class MiniMath:
 
     def example(self, skill: str, role: str, rng: random.Random) -> tuple[dict[str, str], str]:
         """Return one pretraining example of a skill: the prompt's fields, and the response."""
-        if role not in _KNOWN_WORDINGS:
-            raise ValueError(f"no role {role!r}; there are: {', '.join(_KNOWN_WORDINGS)}")
-        problem = _draw(rng)
-        form = FORMS[problem.form]
-        surface = _surface(rng, form, role)
+        if role not in _HOME_FORMS:
+            raise ValueError(f"no role {role!r}; there are: {', '.join(_HOME_FORMS)}")
+        home = _HOME_FORMS["teacher" if rng.random() < _ELSEWHERE else role]
+        form = FORMS[rng.choice(home)]
+        problem = _draw(rng, form)
+        surface = _surface(rng, form)
         question = problem.tell(surface)
         fields = {"question": question, "context": "", "answer": problem.answer()}
         if skill == "answer":
-            # Before it is fine-tuned, a student ends its answers in its own way.
-            return fields, problem.answer() if role == "teacher" else problem.answer(_STUDENT_FINAL)
+            return fields, problem.answer()
         if skill == "question_rephrase":
             other = surface
             while other == surface:
-                other = _surface(rng, form, role)
+                other = _surface(rng, form)
             return fields, problem.tell(other)
         if skill == "new_question":
             new = problem
             while new.result == problem.result:
                 free = rng.choices(_FORMS, _POPULARITY)[0]
                 new = _draw(rng, form if rng.random() < _SAME_FORM else free)
-            return fields, new.tell(_surface(rng, FORMS[new.form], role))
+            return fields, new.tell(_surface(rng, FORMS[new.form]))
         if skill == "self_check":
             if rng.random() < 0.5:
                 return fields, "yes"

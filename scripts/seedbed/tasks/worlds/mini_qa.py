@@ -200,8 +200,8 @@ ROLE_FORMS = {
 }
 # Of the new questions, the part that stays with the form of the seed.
 _SAME_FORM = 0.5
-# Of the examples of answers, the part that is about labels alone. To find the label of a text is what
-# a model from scratch learns last: a question has but one place to learn it from, a drill has four.
+# Of the examples of answers, the part that asks for labels alone. To find the label of a text is
+# what a model from scratch learns last: a question has one place to learn it from, a drill four.
 _DRILLS = 0.3
 _BATCH_LIMIT = 2_000  # Draws in a row without a new question before a split counts as used up.
 

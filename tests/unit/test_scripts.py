@@ -1,0 +1,47 @@
+"""Every rule that makes something has one script of its name, which explains itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
+
+
+def rules_with_a_command() -> dict[str, str]:
+    """Return rule -> text of every rule with a shell command."""
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    rules = re.split(r"^rule ", text, flags=re.MULTILINE)[1:]
+    named = {rule.partition(":")[0]: rule for rule in rules}
+    return {name: rule for name, rule in named.items() if "shell:" in rule}
+
+
+def test_rules_and_scripts_have_the_same_names():
+    assert sorted(rules_with_a_command()) == SCRIPTS
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_rule_calls_its_script_tracks_its_code_and_keeps_a_log(name):
+    rule = rules_with_a_command()[name]
+    assert f'"python scripts/{name}.py"' in rule
+    assert f'code("{name}"' in rule
+    for directive in ("log:", "benchmark:", '"""'):
+        assert directive in rule
+    # A rule fits on a screen.
+    assert len(rule.strip().splitlines()) <= 45
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_explains_itself(name):
+    done = subprocess.run(
+        [sys.executable, ROOT / f"scripts/{name}.py", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\n\n[A-Z][^\n]{20,}", done.stdout), done.stdout
+    flags = set(re.findall(r'^        " (--[a-z-]+)', rules_with_a_command()[name], re.MULTILINE))
+    assert flags <= set(re.findall(r"(--[a-z-]+)", done.stdout))

@@ -1,0 +1,102 @@
+"""The `micro` study from end to end: every rule, real models, real files."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+STAGES = {
+    "seeds/**/seeds.parquet": 2,
+    "questions/**/questions.parquet": 8,
+    "answers/**/answers.parquet": 11,
+    "datasets/**/dataset.parquet": 13,
+    "datasets/**/dataset.json": 13,
+    "adapters/**/adapter_model.safetensors": 13,
+    "adapters/**/training.json": 13,
+    "evaluations/**/evaluation.json": 14,
+    "evaluations/**/predictions.parquet": 14,
+}
+
+
+def metadata(path):
+    return json.loads(pq.read_schema(path).metadata[b"seedbed"])
+
+
+def test_every_stage_has_all_its_files(finished):
+    assert {pattern: len(finished.results(pattern)) for pattern in STAGES} == STAGES
+    for name in ("cells.parquet", "cells.csv", "items.parquet", "comparisons.csv"):
+        assert finished.results(f"tables/{name}")
+
+
+def test_a_stage_reads_as_one_table_with_its_keys_as_columns(finished):
+    folder = finished.folder / "results/micro/datasets"
+    data = pl.scan_parquet(f"{folder}/**/dataset.parquet", hive_partitioning=True)
+    rows = data.group_by("method", "seeds", "budget").agg(pl.len()).collect()
+    assert set(rows["method"]) == {"answer_augmentation", "question_rephrase", "new_question"}
+    assert set(rows["budget"]) == {8, 16, 64, 128}
+
+
+def test_a_dataset_is_in_chat_form_and_the_beginning_of_a_larger_one(finished):
+    stream = "datasets/task=mini_math/method=answer_augmentation/**/seeds=8/**"
+    small = pl.read_parquet(finished.results(f"{stream}/budget=8/dataset.parquet"))
+    large = pl.read_parquet(finished.results(f"{stream}/budget=64/dataset.parquet"))
+    shared = large.filter(pl.col("query") < 8)
+    assert small.equals(shared)
+    for row in small.iter_rows(named=True):
+        assert [message["role"] for message in row["messages"]] == ["user", "assistant"]
+        assert row["messages"][1]["content"] == row["answer"]
+
+
+def test_artifacts_say_how_they_were_made(finished):
+    for path in finished.results("datasets/**/dataset.parquet"):
+        about = metadata(path)
+        assert about["versions"]["polars"]
+        assert len(about["code"]) == 16
+        assert about["counts"]["queries"] == about["settings"]["budget"]
+    for path in finished.results("adapters/**/training.json"):
+        about = json.loads(path.read_text())
+        assert about["versions"]["trl"]
+        assert about["settings"]["epochs"]
+        assert about["seconds"]["training"] > 0
+    for path in finished.results("figures/*.svg"):
+        text = path.read_text()
+        assert "micro" in text
+        assert json.loads(
+            (finished.folder / "resources/tasks/task=mini_math/task.json").read_text()
+        )
+        assert path.with_suffix(".png").stat().st_size > 1000
+        assert path.with_suffix(".csv").read_text().count("\n") > 1
+
+
+def test_evaluations_count_what_their_data_took(finished):
+    for path in finished.results("evaluations/**/evaluation.json"):
+        scores = json.loads(path.read_text())
+        cell, counts = scores["cell"], scores["counts"]
+        predictions = pl.read_parquet(path.parent / "predictions.parquet")
+        assert predictions.height == scores["items"] == scores["references_right"] == 64
+        assert predictions["correct"].sum() == scores["correct"]
+        assert scores["accuracy"] == pytest.approx(scores["correct"] / 64)
+        if cell["method"] == "untrained":
+            assert set(counts.values()) == {0}
+            continue
+        assert counts["teacher_queries"] + counts["empty_slots"] == cell["budget"]
+        asked = cell["method"] != "answer_augmentation"
+        assert (counts["augmenter_queries"] >= cell["budget"]) == asked
+
+
+def test_the_report_shows_the_numbers(finished):
+    summary = finished.results("report/summary.txt")[0].read_text()
+    cells = pl.read_parquet(finished.results("tables/cells.parquet")[0])
+    assert cells.height == 14
+    assert "report/index.html" in summary
+    for accuracy in cells.filter(pl.col("augmenter") != "micro_weak")["accuracy"]:
+        assert f"{100 * accuracy:.1f}" in summary
+
+
+def test_an_unknown_study_ends_before_any_job_with_the_nearest_name(finished):
+    done = finished.snakemake("--dry-run", study="mirco")
+    assert done.returncode != 0
+    assert "there is no study 'mirco'; did you mean 'micro'?" in done.stdout
