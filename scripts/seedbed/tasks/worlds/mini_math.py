@@ -1,8 +1,8 @@
 """Word problems: short stories about counting things, told in many ways.
 
 A *form* is a kind of story with its own calculation. Each sentence of a form has several wordings,
-so that one meaning has dozens of surface forms. Students are at home in half of the forms before
-they are fine-tuned; what they can gain from synthetic data is the other half.
+so that one meaning has dozens of surface forms. Students can answer half of the forms before they
+are fine-tuned; what they can gain from synthetic data is the other half.
 """
 
 from __future__ import annotations
@@ -263,15 +263,12 @@ _FORMS = (
 )
 FORMS = {form.name: form for form in _FORMS}
 _BASICS = ("gain", "loss", "groups")
-# The forms that a role is at home in, which is where most of its examples come from.
-_HOME_FORMS: dict[str, tuple[str, ...]] = {
+# The forms that a role can answer. A student has read the others, but never with their answers.
+_ROLE_FORMS: dict[str, tuple[str, ...]] = {
     "teacher": tuple(FORMS),
     "student_a": (*_BASICS, "gain_loss", "groups_plus", "fewer"),
     "student_b": (*_BASICS, "more", "groups_minus", "daily"),
 }
-# The part of a student's examples that comes from all forms: it has met them, but rarely. What is
-# known faintly is what a few examples can bring out, as in large pretrained models.
-_ELSEWHERE = 0.15
 # Of the new questions, the part that stays with the form of the seed. The rest are of forms that
 # come to mind first: what a model writes freely is less varied than what it was given.
 _SAME_FORM = 0.4
@@ -407,10 +404,9 @@ class MiniMath:
 
     def example(self, skill: str, role: str, rng: random.Random) -> tuple[dict[str, str], str]:
         """Return one pretraining example of a skill: the prompt's fields, and the response."""
-        if role not in _HOME_FORMS:
-            raise ValueError(f"no role {role!r}; there are: {', '.join(_HOME_FORMS)}")
-        home = _HOME_FORMS["teacher" if rng.random() < _ELSEWHERE else role]
-        form = FORMS[rng.choice(home)]
+        if role not in _ROLE_FORMS:
+            raise ValueError(f"no role {role!r}; there are: {', '.join(_ROLE_FORMS)}")
+        form = FORMS[rng.choice(_ROLE_FORMS[role])]
         problem = _draw(rng, form)
         surface = _surface(rng, form)
         question = problem.tell(surface)
