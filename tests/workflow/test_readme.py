@@ -50,7 +50,7 @@ def test_the_polars_example_works(finished):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "new_question" in done.stdout
+    assert "question_rephrase" in done.stdout
 
 
 def test_make_lists_its_commands():

@@ -39,11 +39,11 @@ def replace(name: str, old: str, new: str) -> Callable[[Path], None]:
 
 
 def append(name: str, text: str) -> Callable[[Path], None]:
-    """Return an edit that adds text at the end of a file."""
+    """Return an edit that adds text at the end of a file, which need not be there yet."""
 
     def edit(root: Path) -> None:
-        path = root / name
-        path.write_text(path.read_text() + text)
+        with (root / name).open("a") as file:
+            file.write(text)
 
     return edit
 
