@@ -31,7 +31,7 @@ def silent(text):
 def tiny_models(tmp_path_factory):
     """A folder with `final` and `step=10`: a teacher of word problems that babbles of them."""
     settings = PretrainSettings(
-        role="teacher", steps=100, batch_size=16, learning_rate=1e-2, checkpoints=(10,), **SIZES
+        role="teacher", steps=160, batch_size=16, learning_rate=1e-2, checkpoints=(10,), **SIZES
     )
     output = tmp_path_factory.mktemp("models") / "tiny"
     pretrain(

@@ -86,7 +86,7 @@ BAD = [
     ("unknown key in a block", STUDY, (*B, "budget_ratio"), [1],
      ["blocks[0].budget_ratio: is not a key here", "did you mean 'budget_ratios'?"]),
     ("unknown key far from any", STUDY, ("generation",), {"x": 1},
-     ["generation.x: is not a key here", "keys: temperature, top_p"]),
+     ["generation.x: is not a key here", "keys: question_temperature, temperature, top_p"]),
     ("key missing", STUDY, ("training", "epochs"), sf.GONE, ["training.epochs: is missing"]),
     ("section missing", STUDY, ("blocks",), sf.GONE, ["blocks: is missing"]),
     # types

@@ -421,11 +421,18 @@ class _Checks:
 
     def _use_tasks_of_worlds(self) -> None:
         """Read the tasks that models are trained on for others: their prompts are practised."""
+        if self.problems:
+            return
+        known = {
+            file.config.source.world
+            for file in self.used["tasks"].values()
+            if file is not None and isinstance(file.config.source, WorldSource)
+        }
         for name, file in list(self.used["models"].items()):
             if file is None:
                 continue
             for task, world in file.config.worlds.items():
-                if task in self.used["tasks"]:
+                if task in self.used["tasks"] and world not in known:
                     self._use("tasks", world, "worlds", task, file=self.used["models"][name])
 
     def _check_students_named(self) -> None:

@@ -119,7 +119,12 @@ class Workflow:
 
     def skill_prompts(self, world: str) -> str:
         """Return the prompts that a model of a world practises, as JSON."""
-        return _json(dict(self.study.tasks[world].prompts))
+        practised = next(
+            task
+            for task in self.study.tasks.values()
+            if isinstance(task.source, WorldSource) and task.source.world == world
+        )
+        return _json(dict(practised.prompts))
 
     # --- streams
 
