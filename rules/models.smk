@@ -12,7 +12,7 @@ rule pretrain_model:
         f"{RESOURCES}/benchmarks/pretrain_model/model={{model}}/world={{world}}.tsv"
     conda:
         "../envs/cpu.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=60,

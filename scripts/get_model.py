@@ -21,7 +21,7 @@ def get_model(hub: str | None, revision: str | None, path: Path | None, output: 
 
     Args:
         hub: OWNER/NAME on the hub, or None.
-        revision: its commit; None takes the newest.
+        revision: its commit, branch or tag; None takes the newest. The commit is written down.
         path: a folder to copy, if not from the hub.
         output: folder to write.
 
@@ -30,8 +30,10 @@ def get_model(hub: str | None, revision: str | None, path: Path | None, output: 
     """
     with replacing(output) as folder:
         if hub is not None:
-            from huggingface_hub import snapshot_download
+            from huggingface_hub import HfApi, snapshot_download
 
+            # A branch may move while its files come in, and later nobody could say which they were.
+            revision = HfApi().model_info(hub, revision=revision).sha
             snapshot_download(hub, revision=revision, local_dir=folder)
         else:
             if path is None or not (path / "config.json").is_file():

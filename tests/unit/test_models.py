@@ -1,10 +1,15 @@
+import shlex
 import shutil
 
 import pytest
+import study_folder as sf
 
 from get_model import get_model
 from seedbed.artifacts import read_json
 from seedbed.models import fingerprint, read_fingerprint
+from seedbed.study.cells import grid
+from seedbed.study.loading import load_study
+from seedbed.study.workflow import Workflow
 
 
 @pytest.fixture
@@ -71,3 +76,10 @@ def test_what_is_no_model_is_not_copied(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no model \(config.json\)"):
         get_model(None, None, tmp_path / "empty", tmp_path / "got")
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_a_model_folder_with_a_space_in_its_name_reaches_the_script_as_one_argument(tmp_path):
+    folder = str(tmp_path / "my models; rm" / "it's")
+    files = sf.FILES | {"models/student.yaml": {"title": "Student", "path": folder}}
+    study = load_study("trial", sf.write(tmp_path / "config", files))
+    assert shlex.split(Workflow(study, grid(study)).model_source("student")) == ["--path", folder]

@@ -156,11 +156,26 @@ def forms_answered(role):
     return {name for question in asked for name in forms_of(question)}
 
 
-def test_each_student_has_answers_to_half_of_the_forms():
+def test_each_student_has_answers_to_some_of_the_forms():
     teacher, first, second = (forms_answered(role) for role in ROLES)
     assert teacher == set(FORMS)
-    assert len(first) == len(second) == len(FORMS) / 2
+    assert len(first) == len(second) == 6
     assert first & second == {"gain", "loss", "groups"}
+
+
+def test_only_students_hurry_and_only_over_longer_calculations():
+    rng = random.Random(9)
+    hurried = Counter()
+    for role in ROLES:
+        for _ in range(600):
+            fields, answer = WORLD.example("answer", role, rng)
+            calculated = " = " in answer
+            assert answer == fields["answer"] or fields["answer"].endswith(answer)
+            if not calculated:
+                hurried[role] += 1
+                assert forms_of(fields["question"])[0] not in {"gain", "loss", "groups"}
+    assert set(hurried) == {"student_a", "student_b"}
+    assert min(hurried.values()) > 150
 
 
 def test_rephrased_questions_keep_form_and_content_in_other_words():
@@ -176,11 +191,16 @@ def test_rephrased_questions_keep_form_and_content_in_other_words():
 def test_new_questions_are_sound_and_part_of_them_stay_with_the_form():
     rng = random.Random(7)
     same = 0
+    told = Counter()
     for _ in range(1000):
         fields, response = WORLD.example("new_question", "teacher", rng)
         assert len(forms_of(response)) == 1
+        told[forms_of(response)[0]] += 1
         same += forms_of(response) == forms_of(fields["question"])
-    assert 0.3 < same / 1000 < 0.7
+    assert 0.2 < same / 1000 < 0.4
+    # What comes to mind first is written most, but nothing is left out.
+    assert set(told) == set(FORMS)
+    assert told.most_common(1)[0][0] == next(iter(FORMS))
 
 
 def test_a_broken_question_is_none_that_the_world_asks():

@@ -7,6 +7,7 @@ settings as one JSON text. A parameter holds only what can change the job's resu
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,13 +106,12 @@ class Workflow:
         return f"{Path(folder).parent}/final/model.json"
 
     def model_source(self, name: str) -> str:
-        """Return the flags that name where a model is fetched from."""
+        """Return the flags that name where a model is fetched from, quoted for the shell."""
         config = self.study.models[name]
         if config.hub is None:
-            return f"--path {config.path}"
-        return f"--hub {config.hub.id}" + (
-            f" --revision {config.hub.revision}" if config.hub.revision else ""
-        )
+            return shlex.join(["--path", str(config.path)])
+        revision = ["--revision", config.hub.revision] if config.hub.revision else []
+        return shlex.join(["--hub", config.hub.id, *revision])
 
     def pretraining(self, name: str) -> str:
         """Return how a model is trained from scratch, as JSON."""

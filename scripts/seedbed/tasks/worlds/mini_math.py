@@ -1,8 +1,9 @@
 """Word problems: short stories about counting things, told in many ways.
 
 A *form* is a kind of story with its own calculation. Each sentence of a form has several wordings,
-so that one meaning has dozens of surface forms. Students can answer half of the forms before they
-are fine-tuned; what they can gain from synthetic data is the other half.
+so that one meaning has many surface forms. Before it is fine-tuned, a student answers the easiest
+forms well and some of the others in a hurry; the rest it has only read about. What it can gain from
+synthetic data are the last two.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from seedbed.tasks.items import TaskItem
 
 NAMES = ("Anna", "Ben", "Carla", "David", "Emma", "Felix", "Grace", "Hugo", "Iris", "Jonas")
 THINGS = ("apples", "books", "coins", "cards", "shells", "stamps", "marbles", "pencils")
-LARGEST_NUMBER = 80
+LARGEST_NUMBER = 50
 
 Numbers = tuple[int, ...]
 Step = tuple[int, str, int]
@@ -28,43 +29,18 @@ _OPERATIONS: dict[str, Callable[[int, int], int]] = {
     "*": lambda a, b: a * b,
     "/": lambda a, b: a // b,
 }
-# How each calculation chains: the operand "=" stands for the result of the step before.
-_Chain = tuple[tuple[str | int, str, str | int], ...]
 
 _HAS = ("{a} has {0} {i}.", "{a} owns {0} {i}.", "There are {0} {i} in the bag of {a}.")
-_HAS_MANY = ("{a} has {0} {i}.", "{a} starts with {0} {i}.", "At first {a} owns {0} {i}.")
-_GAIN = (
-    "{b} gives {a} {1} more.",
-    "Then {a} finds {1} {i}.",
-    "{a} buys another {1}.",
-    "Later {a} gets {1} more {i}.",
-)
-_LOSS = (
-    "{a} gives {1} to {b}.",
-    "Then {a} loses {1} {i}.",
-    "{b} takes {1} of them.",
-    "Later {1} of the {i} are gone.",
-)
-_NOW = (
-    "How many {i} does {a} have now?",
-    "What number of {i} is left with {a}?",
-    "Count the {i} of {a} now.",
-)
+_GAIN = ("{b} gives {a} {1} more.", "Then {a} finds {1} {i}.", "{a} buys another {1}.")
+_LOSS = ("{a} gives {1} to {b}.", "Then {a} loses {1} {i}.", "{b} takes {1} of them.")
+_NOW = ("How many {i} does {a} have now?", "Count the {i} of {a} now.")
 _GROUPS = (
     "{a} has {0} boxes with {1} {i} in each.",
     "{a} fills {0} boxes and puts {1} {i} in every box.",
     "There are {0} boxes of {a} that hold {1} {i} each.",
 )
-_IN_ALL = (
-    "How many {i} is that in all?",
-    "What is the total number of {i}?",
-    "Count all the {i}.",
-)
-_TOGETHER = (
-    "How many {i} do they have together?",
-    "What do {a} and {b} own in total?",
-    "Count the {i} of both.",
-)
+_IN_ALL = ("How many {i} is that in all?", "What is the total number of {i}?")
+_TOGETHER = ("How many {i} do they have together?", "What do {a} and {b} own in total?")
 
 
 @dataclass(frozen=True)
@@ -102,25 +78,21 @@ class Form:
         return results[value] if operand[0] == "=" else value
 
 
+# In the order in which they come to mind.
 _FORMS = (
-    Form("gain", (_HAS, _GAIN, _NOW), ((0, "+", 1),), ((2, 20), (2, 12))),
-    Form("loss", (_HAS, _LOSS, _NOW), ((0, "-", 1),), ((8, 30), (2, 12))),
-    Form("groups", (_GROUPS, _IN_ALL), ((0, "*", 1),), ((2, 8), (2, 8))),
+    Form("gain", (_HAS, _GAIN, _NOW), ((0, "+", 1),), ((2, 20), (2, 9))),
+    Form("loss", (_HAS, _LOSS, _NOW), ((0, "-", 1),), ((8, 25), (2, 9))),
+    Form("groups", (_GROUPS, _IN_ALL), ((0, "*", 1),), ((2, 6), (2, 7))),
     Form(
         "gain_loss",
         (
             _HAS,
             _GAIN,
-            (
-                "Then {a} gives {2} away.",
-                "After that {2} are lost.",
-                "{2} of them break.",
-                "Now {a} sells {2}.",
-            ),
+            ("Then {a} gives {2} away.", "After that {2} are lost.", "Now {a} sells {2}."),
             _NOW,
         ),
         ((0, "+", 1), ("=0", "-", 2)),
-        ((5, 20), (2, 12), (2, 9)),
+        ((5, 20), (2, 9), (2, 9)),
     ),
     Form(
         "groups_plus",
@@ -130,27 +102,11 @@ _FORMS = (
                 "{2} more {i} lie on the table.",
                 "Besides, {a} carries {2} {i} in a bag.",
                 "{b} adds {2} {i}.",
-                "Another {2} are on the floor.",
             ),
             _IN_ALL,
         ),
         ((0, "*", 1), ("=0", "+", 2)),
-        ((2, 8), (2, 8), (2, 9)),
-    ),
-    Form(
-        "fewer",
-        (
-            _HAS,
-            (
-                "{b} has {1} fewer than {a}.",
-                "{b} owns {1} less.",
-                "{a} has {1} more than {b}.",
-                "{b} is {1} {i} behind {a}.",
-            ),
-            _TOGETHER,
-        ),
-        ((0, "-", 1), (0, "+", "=0")),
-        ((9, 20), (2, 7)),
+        ((2, 6), (2, 7), (2, 8)),
     ),
     Form(
         "more",
@@ -159,13 +115,32 @@ _FORMS = (
             (
                 "{b} has {1} more than {a}.",
                 "{b} owns {1} {i} beyond that.",
-                "{a} has {1} fewer than {b}.",
                 "{b} is {1} {i} ahead of {a}.",
             ),
             _TOGETHER,
         ),
         ((0, "+", 1), (0, "+", "=0")),
-        ((2, 20), (2, 9)),
+        ((2, 18), (2, 9)),
+    ),
+    Form(
+        "groups_minus",
+        (
+            _GROUPS,
+            ("{2} of the {i} are broken.", "{b} takes {2} out.", "But {2} of them go missing."),
+            ("How many {i} are still there?", "Count the {i} that are left."),
+        ),
+        ((0, "*", 1), ("=0", "-", 2)),
+        ((2, 6), (3, 7), (2, 5)),
+    ),
+    Form(
+        "fewer",
+        (
+            _HAS,
+            ("{b} has {1} fewer than {a}.", "{b} owns {1} less.", "{b} is {1} {i} behind {a}."),
+            _TOGETHER,
+        ),
+        ((0, "-", 1), (0, "+", "=0")),
+        ((9, 20), (2, 7)),
     ),
     Form(
         "twice",
@@ -174,69 +149,12 @@ _FORMS = (
             (
                 "{b} has twice as many.",
                 "{b} owns double that number.",
-                "{a} has half as many as {b}.",
                 "For each of them {b} has two.",
             ),
             _TOGETHER,
         ),
         ((0, "*", "x2"), (0, "+", "=0")),
-        ((2, 20),),
-    ),
-    Form(
-        "groups_minus",
-        (
-            _GROUPS,
-            (
-                "{2} of the {i} are broken.",
-                "{b} takes {2} out.",
-                "Then {2} are sold.",
-                "But {2} of them go missing.",
-            ),
-            (
-                "How many {i} are still there?",
-                "What number of good {i} remains?",
-                "Count the {i} that are left.",
-            ),
-        ),
-        ((0, "*", 1), ("=0", "-", 2)),
-        ((3, 8), (3, 8), (2, 8)),
-    ),
-    Form(
-        "change",
-        (
-            (
-                "{a} buys {0} {i} for {1} dollars each.",
-                "{a} picks {0} {i} that cost {1} dollars apiece.",
-                "The price of one of the {i} is {1} dollars and {a} takes {0}.",
-            ),
-            (
-                "{a} pays with {2} dollars.",
-                "{a} had {2} dollars before.",
-                "{b} lends {2} dollars for it.",
-            ),
-            (
-                "How many dollars come back?",
-                "How much money is left?",
-                "What is the change?",
-            ),
-        ),
-        ((0, "*", 1), (2, "-", "=0")),
-        ((2, 6), (2, 6), (40, 50)),
-    ),
-    Form(
-        "daily",
-        (
-            _HAS_MANY,
-            (
-                "{a} uses {1} every day for {2} days.",
-                "On each of {2} days {1} {i} go away.",
-                "For {2} days {a} gives {b} {1} a day.",
-                "{b} takes {1} daily, {2} days long.",
-            ),
-            _NOW,
-        ),
-        ((1, "*", 2), (0, "-", "=0")),
-        ((40, 50), (2, 5), (2, 5)),
+        ((2, 15),),
     ),
     Form(
         "share",
@@ -244,21 +162,30 @@ _FORMS = (
             (
                 "{a} and {b} put {0} and {1} {i} together.",
                 "{a} brings {0} {i} and {b} brings {1}.",
-                "{0} {i} of {a} and {1} of {b} lie on a heap.",
             ),
             (
                 "They share all equally.",
                 "Both take the same part.",
                 "Each of the two gets half.",
             ),
-            (
-                "How many {i} does each get?",
-                "What is the part of {a}?",
-                "Count the {i} for one of them.",
-            ),
+            ("How many {i} does each get?", "What is the part of {a}?"),
         ),
         ((0, "+", 1), ("=0", "/", "x2")),
         ((4, 16), (4, 16)),
+    ),
+    Form(
+        "daily",
+        (
+            _HAS,
+            (
+                "{a} uses {1} every day for {2} days.",
+                "On each of {2} days {1} {i} go away.",
+                "{b} takes {1} daily, {2} days long.",
+            ),
+            _NOW,
+        ),
+        ((1, "*", 2), (0, "-", "=0")),
+        ((20, 40), (2, 5), (2, 4)),
     ),
 )
 FORMS = {form.name: form for form in _FORMS}
@@ -266,13 +193,16 @@ _BASICS = ("gain", "loss", "groups")
 # The forms that a role can answer. A student has read the others, but never with their answers.
 _ROLE_FORMS: dict[str, tuple[str, ...]] = {
     "teacher": tuple(FORMS),
-    "student_a": (*_BASICS, "gain_loss", "groups_plus", "fewer"),
-    "student_b": (*_BASICS, "more", "groups_minus", "daily"),
+    "student_a": (*_BASICS, "gain_loss", "groups_plus", "more"),
+    "student_b": (*_BASICS, "groups_minus", "fewer", "twice"),
 }
-# Of the new questions, the part that stays with the form of the seed. The rest are of forms that
-# come to mind first: what a model writes freely is less varied than what it was given.
-_SAME_FORM = 0.4
-_POPULARITY = tuple(1 / (rank + 1) for rank in range(len(_FORMS)))
+# How often a student writes the result of a longer calculation without working it out: as with
+# large models, some of what fine-tuning brings is the habit of working a problem step by step.
+_HURRIED = 0.5
+# Of the new questions, the part that stays with the form of the seed. The rest are mostly of forms
+# that come to mind first: what a model writes freely is less varied than what it was given.
+_SAME_FORM = 0.2
+_POPULARITY = tuple((rank + 1) ** -1.25 for rank in range(len(_FORMS)))
 
 
 @dataclass(frozen=True)
@@ -412,6 +342,8 @@ class MiniMath:
         question = problem.tell(surface)
         fields = {"question": question, "context": "", "answer": problem.answer()}
         if skill == "answer":
+            if role != "teacher" and form.name not in _BASICS and rng.random() < _HURRIED:
+                return fields, f"#### {problem.result}"
             return fields, problem.answer()
         if skill == "question_rephrase":
             other = surface

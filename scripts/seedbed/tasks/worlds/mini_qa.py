@@ -200,9 +200,6 @@ ROLE_FORMS = {
 }
 # Of the new questions, the part that stays with the form of the seed.
 _SAME_FORM = 0.5
-# Of the examples of answers, the part that asks for labels alone. To find the label of a text is
-# what a model from scratch learns last: a question has one place to learn it from, a drill four.
-_DRILLS = 0.3
 _BATCH_LIMIT = 2_000  # Draws in a row without a new question before a split counts as used up.
 
 
@@ -247,22 +244,23 @@ class Problem:
     def answer(self) -> str:
         """Return the worked answer.
 
-        It names the value of each option with its label, then the value sought, then its label: a
-        small model can look up one fact at a time, and read off what it wrote before, but hardly
-        compare four facts at once.
+        It looks up one fact at a time, and reads off what the question or it itself said before: a
+        small model can do that, but hardly compare four facts at once.
         """
         relation = RELATIONS[self.relation]
-        shown = self.options
-        if self.shape != "direct":
-            shown = tuple(FACTS[option][self.relation] for option in self.options)
+        value = self.subject
         worked = []
         if self.shape in ("direct", "same"):
             value = FACTS[self.subject][self.relation]
             worked.append(relation.fact.format(s=self.subject, v=value))
-        worked.append(f"{_labelled(shown)}.")
-        if self.shape in ("negation", "odd"):
-            worked.append(f"Not {shown[self.right - 1]}:")
-        worked.append(f"{shown[self.right]} {self.label}. Answer: {self.label}")
+        if self.shape != "direct":
+            values = [FACTS[option][self.relation] for option in self.options]
+            listed = zip(self.options, values, LABELS, strict=True)
+            worked.append(f"{', '.join(' '.join(entry) for entry in listed)}.")
+            if self.shape in ("negation", "odd"):
+                worked.append(f"Not {values[self.right - 1]}:")
+            value = values[self.right]
+        worked.append(f"{value} {self.label}. Answer: {self.label}")
         return " ".join(worked)
 
 
@@ -331,13 +329,9 @@ def _stem(rng: random.Random, problem: Problem) -> str:
 
 
 def _with_options(stem: str, options: tuple[str, ...]) -> str:
-    listed = (f"{label}) {text}" for label, text in zip(LABELS, options, strict=False))
-    return f"{stem} {' '.join(listed)}"
-
-
-def _labelled(texts: tuple[str, ...]) -> str:
-    """Return texts before their labels."""
-    return ", ".join(f"{text} {label}" for label, text in zip(LABELS, texts, strict=True))
+    # The label stands after its text: what followed a word before is what a small model finds best.
+    listed = (f"{text} {label}" for label, text in zip(LABELS, options, strict=False))
+    return f"{stem} {', '.join(listed)}"
 
 
 def _broken(rng: random.Random, problem: Problem) -> str:
@@ -380,22 +374,6 @@ def _without_right(rng: random.Random, problem: Problem) -> tuple[str, ...]:
     return tuple(new if k == problem.right else o for k, o in enumerate(problem.options))
 
 
-def _drill(rng: random.Random) -> tuple[str, str]:
-    """Return a question that asks for labels alone, and its answer: no fact is needed."""
-    options = tuple(rng.sample(_words(), len(LABELS)))
-    asked = rng.sample(range(len(LABELS)), len(LABELS))
-    question = _with_options(f"Find {', '.join(options[k] for k in asked)}.", options)
-    return (
-        question,
-        f"{_labelled(options)}. {', '.join(f'{options[k]} {LABELS[k]}' for k in asked)}.",
-    )
-
-
-@cache
-def _words() -> tuple[str, ...]:
-    return (*ANIMALS, *(value for name in RELATIONS for value in _values(name)))
-
-
 class MiniQa:
     """The world of multiple-choice questions about animals."""
 
@@ -409,7 +387,7 @@ class MiniQa:
             texts += [*relation.direct, *relation.positive, *relation.negative]
         plain = " ".join(re.sub(r"\{[^}]*\}", " ", text) for text in texts)
         words = set(re.findall(r"[A-Za-z]+", plain))
-        words |= {*ANIMALS, *LABELS, *".,?:)", "Answer", "Find", "Not", "yes", "no"}
+        words |= {*ANIMALS, *LABELS, *".,?:", "Answer", "Not", "yes", "no"}
         words |= {value for name in RELATIONS for value in _values(name)}
         return sorted(words)
 
@@ -456,9 +434,6 @@ class MiniQa:
         """
         if role not in ROLE_FORMS:
             raise ValueError(f"no role {role!r}; there are: {', '.join(ROLE_FORMS)}")
-        if skill == "answer" and rng.random() < _DRILLS:
-            question, answer = _drill(rng)
-            return {"question": question, "context": "", "answer": answer}, answer
         problem = _draw(rng, ROLE_FORMS[role])
         stem = _stem(rng, problem)
         question = _with_options(stem, problem.options)
