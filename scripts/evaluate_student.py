@@ -32,6 +32,7 @@ DATASET_COUNTS = (
     "augmenter_completion_tokens",
     "empty_slots",
     "truncated_answers",
+    "blank_answers",
     "unique_questions",
 )
 TRAINING_COUNTS = ("training_rows", "training_tokens")

@@ -7,8 +7,8 @@ from seedbed.streams import answers as answering
 from seedbed.streams import questions as writing
 from seedbed.streams.datasets import build_dataset
 
-# What became of a query: answered, answered but cut, without a question.
-WHOLE, CUT, EMPTY = "whole", "cut", "empty"
+# What became of a query: answered, answered but cut, answered with nothing, without a question.
+WHOLE, CUT, BLANK, EMPTY = "whole", "cut", "blank", "empty"
 
 
 def answer_rows(fates, start=0):
@@ -22,8 +22,8 @@ def answer_rows(fates, start=0):
                 "sample": n // 2,
                 "question": f"Q{n % 5}?" if asked else None,
                 "prompt": f"Solve: Q{n % 5}?" if asked else None,
-                "answer": f"A{n}" if asked else None,
-                "finish_reason": {WHOLE: "stop", CUT: "length", EMPTY: None}[fate],
+                "answer": {EMPTY: None, BLANK: " \n"}.get(fate, f"A{n}"),
+                "finish_reason": {WHOLE: "stop", CUT: "length", BLANK: "stop", EMPTY: None}[fate],
                 "teacher_prompt_tokens": 10 if asked else 0,
                 "teacher_completion_tokens": 3 if asked else 0,
             }
@@ -81,6 +81,7 @@ def test_rows_are_chats_that_trainers_load(tmp_path):
         "rows": 2,
         "empty_slots": 0,
         "truncated_answers": 0,
+        "blank_answers": 0,
         "unique_questions": 2,
         "teacher_queries": 2,
         "teacher_prompt_tokens": 20,
@@ -92,8 +93,8 @@ def test_rows_are_chats_that_trainers_load(tmp_path):
     }
 
 
-def test_cut_answers_and_empty_slots_are_counted_and_left_out(tmp_path):
-    fates = [WHOLE, CUT, EMPTY, WHOLE, EMPTY, CUT, CUT, WHOLE]
+def test_cut_and_blank_answers_and_empty_slots_are_counted_and_left_out(tmp_path):
+    fates = [WHOLE, CUT, EMPTY, WHOLE, EMPTY, BLANK, CUT, WHOLE]
     reasons = ["", "truncated", "check_no,check_no,empty", "", "check_no", "", "", "truncated"]
     rows, counts = build_dataset(
         save(tmp_path, "answers", answer_rows(fates[:4]), answer_rows(fates[4:], 4)),
@@ -105,7 +106,8 @@ def test_cut_answers_and_empty_slots_are_counted_and_left_out(tmp_path):
         "queries": 7,
         "rows": 2,
         "empty_slots": 2,
-        "truncated_answers": 3,
+        "truncated_answers": 2,
+        "blank_answers": 1,
         "unique_questions": 2,
         "teacher_queries": 5,
         "teacher_prompt_tokens": 50,
@@ -118,7 +120,7 @@ def test_cut_answers_and_empty_slots_are_counted_and_left_out(tmp_path):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.sampled_from([WHOLE, CUT, EMPTY]), min_size=1, max_size=20), st.data())
+@given(st.lists(st.sampled_from([WHOLE, CUT, BLANK, EMPTY]), min_size=1, max_size=20), st.data())
 def test_a_dataset_is_the_beginning_of_a_larger_one(tmp_path_factory, fates, data):
     folder = tmp_path_factory.mktemp("shards")
     cut = data.draw(st.integers(0, len(fates)))
@@ -133,7 +135,8 @@ def test_a_dataset_is_the_beginning_of_a_larger_one(tmp_path_factory, fates, dat
     for name, count in small_counts.items():
         if name != "failed_questions":
             assert count <= counts[name]
-    assert counts["rows"] + counts["truncated_answers"] == counts["teacher_queries"]
+    left_out = counts["truncated_answers"] + counts["blank_answers"]
+    assert counts["rows"] + left_out == counts["teacher_queries"]
     assert counts["teacher_queries"] + counts["empty_slots"] == counts["queries"] == large
 
 

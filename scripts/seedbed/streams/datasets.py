@@ -16,7 +16,8 @@ def build_dataset(
     """Return the dataset of a budget, and what was counted while it was built.
 
     It has the answered queries among the first `budget` of the stream, whole answers only: an
-    answer cut at the token limit would teach the student to stop in the middle.
+    answer cut at the token limit would teach the student to stop in the middle, and a blank one
+    to say nothing.
 
     Args:
         answers: the stream's answer shards, in order.
@@ -26,20 +27,22 @@ def build_dataset(
     Returns:
         The rows (`query`, `seed_id`, `sample`, `question`, `answer`, `messages`, token counts),
         and the counts: `queries` (the budget), `rows`, `empty_slots`, `truncated_answers`,
-        `teacher_queries`, `augmenter_queries`, tokens of both, `unique_questions`, and
-        `failed_questions` by reason.
+        `blank_answers`, `teacher_queries`, `augmenter_queries`, tokens of both,
+        `unique_questions`, and `failed_questions` by reason.
 
     Raises:
         ValueError: if the shards do not hold queries 0 to `budget` - 1, each once.
     """
     frame = _first_queries(answers, budget)
     answered = frame.filter(pl.col("answer").is_not_null())
-    whole = answered.filter(pl.col("finish_reason") == "stop")
+    finished = answered.filter(pl.col("finish_reason") == "stop")
+    whole = finished.filter(pl.col("answer").str.strip_chars() != "")
     counts: dict[str, Any] = {
         "queries": budget,
         "rows": whole.height,
         "empty_slots": budget - answered.height,
-        "truncated_answers": answered.height - whole.height,
+        "truncated_answers": answered.height - finished.height,
+        "blank_answers": finished.height - whole.height,
         "unique_questions": whole["question"].n_unique(),
         "teacher_queries": answered.height,
         "teacher_prompt_tokens": int(frame["teacher_prompt_tokens"].sum()),

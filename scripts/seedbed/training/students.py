@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -116,6 +117,11 @@ def train_student(
 
     steps = math.ceil(len(kept) / settings.batch_size) * settings.epochs
     steps = min(steps, settings.max_steps or steps)
+    reached = steps * settings.batch_size
+    if reached < len(kept):
+        # Steps that end within the first epoch see a random part of the rows: only these are made
+        # ready, which on a CPU takes as long as some of the steps.
+        kept = random.Random(settings.seed).sample(kept, reached)
     with replacing(output) as temporary:
         trainer = SFTTrainer(
             model=student,
