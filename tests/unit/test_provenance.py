@@ -131,7 +131,7 @@ def test_a_world_counts_only_for_the_tasks_that_name_it(scripts):
     math, sql = (["seedbed.tasks.worlds." + name] for name in ("mini_math", "mini_sql"))
     before = [digest(scripts, "get_task.py", modules) for modules in (math, sql, [])]
     assert len(set(before)) == 3
-    edit(scripts / "seedbed/tasks/worlds/mini_math.py", "LARGEST_NUMBER = 80", "LARGEST_NUMBER = 9")
+    edit(scripts / "seedbed/tasks/worlds/mini_math.py", "LARGEST_NUMBER = 50", "LARGEST_NUMBER = 9")
     after = [digest(scripts, "get_task.py", modules) for modules in (math, sql, [])]
     assert after[0] != before[0]
     assert after[1:] == before[1:]
