@@ -34,6 +34,12 @@ def splits(world):
     return {"train": world.items("train", 1500, seed=3), "test": world.items("test", 1500, seed=3)}
 
 
+def stem_and_options(question: str) -> tuple[str, tuple[str, ...]]:
+    """Return a multiple-choice question's own words, and the texts of its options."""
+    stem, options = re.fullmatch(r"(.*[.?]) (.*)", question).groups()
+    return stem, tuple(option.split()[0] for option in options.split(", "))
+
+
 def test_the_vocabulary_holds_each_word_once_and_is_small(world):
     words = world.vocabulary()
     assert len(words) == len(set(words))
@@ -152,12 +158,6 @@ def test_a_role_sees_its_own_forms_and_all_of_them(role):
     assert ("comes from" in told) == (role == "teacher")
     assert ("legs" in told) == (role != "student_b")
     assert ("wears" in told) == (role != "student_a")
-
-
-def stem_and_options(question: str) -> tuple[str, tuple[str, ...]]:
-    """Return a multiple-choice question's own words, and the texts of its options."""
-    stem, options = re.fullmatch(r"(.*[.?]) (.*)", question).groups()
-    return stem, tuple(option.split()[0] for option in options.split(", "))
 
 
 def test_a_meaning_has_many_wordings():

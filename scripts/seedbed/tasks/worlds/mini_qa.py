@@ -248,7 +248,6 @@ class Problem:
         small model can do that, but hardly compare four facts at once.
         """
         relation = RELATIONS[self.relation]
-        value = self.subject
         worked = []
         if self.shape in ("direct", "same"):
             value = FACTS[self.subject][self.relation]
