@@ -342,6 +342,33 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tiny_model, pairs, tmp_
     assert (counts["training_rows"], counts["too_long_rows"], counts["steps"]) == (0, 1, 0)
 
 
+def test_few_steps_see_rows_from_the_whole_dataset_and_no_others_are_made_ready(
+    tiny_model, pairs, tmp_path, monkeypatch
+):
+    import trl
+
+    shown = []
+
+    class Noting(trl.SFTTrainer):
+        def __init__(self, *args, train_dataset, **options):
+            shown.append(train_dataset["prompt"])
+            super().__init__(*args, train_dataset=train_dataset, **options)
+
+    monkeypatch.setattr(trl, "SFTTrainer", Noting)
+    data = save(tmp_path / "dataset.parquet", pairs)
+    capped = replace(STUDENT, max_steps=2, batch_size=3)
+    counts = train(tiny_model, data, tmp_path / "adapter", capped)
+    again = train(tiny_model, data, tmp_path / "again", capped)
+    other = train(tiny_model, data, tmp_path / "other", replace(capped, seed=1))
+    assert len(pairs) > 6
+    assert [c["steps"] for c in (counts, again, other)] == [2, 2, 2]
+    assert counts["training_rows"] == len(pairs)
+    assert [len(prompts) for prompts in shown] == [6, 6, 6]
+    first = [chat[0]["content"] for chat in shown[0]]
+    assert first != [question for question, _ in pairs[:6]]
+    assert shown[0] == shown[1] != shown[2]
+
+
 def test_a_training_that_dies_leaves_nothing_behind(tiny_model, pairs, tmp_path):
     def die(text):
         raise KilledError
