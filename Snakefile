@@ -23,21 +23,29 @@ rule all:
     input:
         rules.report.input,
         rules.figures.input,
+    message:
+        "all"
 
 
 rule datasets:
     """All synthetic data, as Parquet."""
     input:
         FLOW.datasets(),
+    message:
+        "datasets"
 
 
 rule adapters:
     """All trained students, as LoRA adapters."""
     input:
         FLOW.adapters(),
+    message:
+        "adapters"
 
 
 rule evaluations:
     """The scores of all cells."""
     input:
         FLOW.evaluations(),
+    message:
+        "evaluations"

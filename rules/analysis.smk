@@ -18,6 +18,8 @@ rule collect_results:
         "../envs/cpu.yaml"
     params:
         code=code("collect_results"),
+    message:
+        "collect_results"
     shell:
         "python scripts/collect_results.py"
         " --evaluations {input.evaluations:q}"
@@ -45,6 +47,8 @@ rule compare_methods:
     params:
         settings=FLOW.comparison_settings(),
         code=code("compare_methods"),
+    message:
+        "compare_methods"
     shell:
         "python scripts/compare_methods.py"
         " --cells {input.cells:q}"
@@ -73,6 +77,8 @@ rule fit_decay:
     params:
         settings=FLOW.fit_settings(),
         code=code("fit_decay"),
+    message:
+        "fit_decay"
     shell:
         "python scripts/fit_decay.py"
         " --cells {input.cells:q}"
@@ -101,6 +107,8 @@ rule find_crossovers:
     params:
         settings=FLOW.crossover_settings(),
         code=code("find_crossovers"),
+    message:
+        "find_crossovers"
     shell:
         "python scripts/find_crossovers.py"
         " --fits {input.fits:q}"
@@ -116,3 +124,5 @@ rule fits:
     input:
         rules.fit_decay.output,
         rules.find_crossovers.output,
+    message:
+        "fits"

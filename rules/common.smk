@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from seedbed.provenance import code_digest
 from seedbed.study.cells import grid, wildcard_pattern
 from seedbed.study.loading import StudyError, check_data, check_run_config, load_study
-from seedbed.study.workflow import RESOURCES, Workflow
+from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
 try:
     RUN = check_run_config(config)
@@ -23,6 +23,7 @@ except StudyError as error:
 GRID = grid(STUDY)
 FLOW = Workflow(STUDY, GRID, RUN.data_dir)
 RESULTS = FLOW.results
+put_python_first()
 
 
 wildcard_constraints:

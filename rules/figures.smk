@@ -20,6 +20,8 @@ rule plot_accuracy:
     params:
         titles=FLOW.titles(),
         code=code("plot_accuracy"),
+    message:
+        "plot_accuracy"
     shell:
         "python scripts/plot_accuracy.py"
         f" --study {STUDY.name}"
@@ -51,6 +53,8 @@ rule plot_cost_effectiveness:
     params:
         titles=FLOW.titles(),
         code=code("plot_cost_effectiveness"),
+    message:
+        "plot_cost_effectiveness"
     shell:
         "python scripts/plot_cost_effectiveness.py"
         f" --study {STUDY.name}"
@@ -88,6 +92,8 @@ rule write_report:
         titles=FLOW.titles(),
         description=STUDY.config.description,
         code=code("write_report"),
+    message:
+        "write_report"
     shell:
         "python scripts/write_report.py"
         f" --study {STUDY.name}"
@@ -108,9 +114,13 @@ rule figures:
     input:
         rules.plot_accuracy.output,
         rules.plot_cost_effectiveness.output,
+    message:
+        "figures"
 
 
 rule report:
     """The report."""
     input:
         rules.write_report.output,
+    message:
+        "report"

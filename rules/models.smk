@@ -21,6 +21,8 @@ rule pretrain_model:
         prompts=lambda wc: FLOW.skill_prompts(wc.world),
         folder=f"{RESOURCES}/models/model={{model}}/world={{world}}",
         code=lambda wc: code("pretrain_model", f"seedbed.tasks.worlds.{wc.world}"),
+    message:
+        "pretrain_model model={wildcards.model}/world={wildcards.world}"
     shell:
         "python scripts/pretrain_model.py"
         " --world {wildcards.world:q}"
@@ -46,6 +48,8 @@ rule get_model:
         source=lambda wc: FLOW.model_source(wc.model),
         folder=f"{RESOURCES}/models/model={{model}}/source=fetched",
         code=code("get_model"),
+    message:
+        "get_model model={wildcards.model}"
     shell:
         "python scripts/get_model.py"
         " {params.source}"

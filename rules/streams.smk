@@ -28,6 +28,8 @@ rule write_questions:
             FLOW.augmenter(wc.question_stream)[0]
         ),
         code=code("write_questions"),
+    message:
+        "write_questions {wildcards.question_stream}/shard={wildcards.shard}"
     shell:
         "python scripts/write_questions.py"
         " --stream {wildcards.question_stream:q}"
@@ -69,6 +71,8 @@ rule answer_questions:
         # With `input` among its arguments it is not tracked: how many at a time changes no result.
         batch_size=lambda wc, input: FLOW.batch_size(FLOW.teacher(wc.stream)[0]),
         code=code("answer_questions"),
+    message:
+        "answer_questions {wildcards.stream}/shard={wildcards.shard}"
     shell:
         "python scripts/answer_questions.py"
         " --stream {wildcards.stream:q}"
@@ -103,6 +107,8 @@ rule build_dataset:
     params:
         budget=lambda wc: GRID.dataset_by_key[wc.dataset].budget,
         code=code("build_dataset"),
+    message:
+        "build_dataset {wildcards.dataset}"
     shell:
         "python scripts/build_dataset.py"
         " --answers {input.answers:q}"

@@ -24,6 +24,8 @@ rule train_student:
         model=lambda wc: FLOW.model(*FLOW.student(wc.trained_cell)),
         folder=f"{RESULTS}/adapters/{{trained_cell}}",
         code=code("train_student"),
+    message:
+        "train_student {wildcards.trained_cell}"
     shell:
         "python scripts/train_student.py"
         " --model {params.model:q}"
@@ -60,6 +62,8 @@ rule evaluate_student:
         # With `input` among its arguments it is not tracked: how many at a time changes no result.
         batch_size=lambda wc, input: FLOW.batch_size(FLOW.student(wc.cell)[0]),
         code=lambda wc: code("evaluate_student", scorer_module(FLOW.cell(wc.cell).task)),
+    message:
+        "evaluate_student {wildcards.cell}"
     shell:
         "python scripts/evaluate_student.py"
         " --cell {params.cell:q}"

@@ -22,6 +22,8 @@ rule get_task:
         data_dir=lambda wc, input: RUN.data_dir or "",
         folder=f"{RESOURCES}/tasks/task={{task}}",
         code=lambda wc: code("get_task", *FLOW.task_modules(wc.task)),
+    message:
+        "get_task task={wildcards.task}"
     shell:
         "python scripts/get_task.py"
         " --source {params.source:q}"
@@ -45,6 +47,8 @@ rule draw_seeds:
         "../envs/cpu.yaml"
     params:
         code=code("draw_seeds"),
+    message:
+        "draw_seeds task={wildcards.task}/seeds={wildcards.seeds}/replicate={wildcards.replicate}"
     shell:
         "python scripts/draw_seeds.py"
         " --train {input.train:q}"

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seedbed.analysis.collect import ResultError, collect
-from seedbed.artifacts import replacing
+from seedbed.artifacts import replacing, write_parquet
+from seedbed.provenance import provenance
 
 
 def collect_results(
@@ -26,12 +27,11 @@ def collect_results(
         ResultError: if an evaluation cannot be used, naming its file.
     """
     table, scores = collect(evaluations)
-    with replacing(items) as temporary:
-        scores.write_parquet(temporary)
+    about = {"evaluations": len(evaluations)} | provenance(__file__)
+    write_parquet(items, scores, about)
     with replacing(csv or cells.with_suffix(".csv")) as temporary:
         table.write_csv(temporary)
-    with replacing(cells) as temporary:
-        table.write_parquet(temporary)
+    write_parquet(cells, table, about)
 
 
 def main() -> None:

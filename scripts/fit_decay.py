@@ -9,7 +9,7 @@ from pathlib import Path
 from seedbed.analysis import fitting
 from seedbed.analysis.outcomes import read_outcomes
 from seedbed.analysis.settings import FitSettings, parse_settings
-from seedbed.artifacts import replacing, write_json
+from seedbed.artifacts import write_json, write_parquet
 from seedbed.provenance import provenance
 
 
@@ -24,9 +24,9 @@ def fit_decay(cells: Path, items: Path, settings: FitSettings, fits: Path, draws
         draws: Parquet file to write: bootstrap draws of parameters and cell means.
     """
     content, table = fitting.fit_decay(read_outcomes(cells, items), settings)
-    with replacing(draws) as temporary:
-        table.write_parquet(temporary)
-    write_json(fits, content | {"provenance": provenance(__file__)})
+    made = provenance(__file__)
+    write_parquet(draws, table, made)
+    write_json(fits, content | {"provenance": made})
 
 
 def main() -> None:

@@ -182,3 +182,13 @@ def test_the_nucleus_is_the_smallest_set_that_reaches_top_p():
 
 def test_a_small_temperature_is_the_likeliest_token():
     assert draws([1.0, 1.1, 0.9], 1e-4, 1.0, 1000).tolist() == [0, 1, 0]
+
+
+def test_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"no config.json in {tmp_path / 'nowhere'}"):
+        load_engine(tmp_path / "nowhere")
+
+
+def test_folder_without_an_adapter_is_named(tiny_model, tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"no adapter_config.json in {tmp_path}"):
+        load_engine(tiny_model, tmp_path)

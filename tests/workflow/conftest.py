@@ -15,6 +15,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+# Snakemake is called by its path, as by somebody who has not activated the environment.
+WITHOUT_ENVIRONMENT = os.pathsep.join(
+    part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != BIN
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Clone:
         return subprocess.run(
             [BIN / "snakemake", *arguments, "--config", f"study={study}"],
             cwd=self.folder,
-            env=os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+            env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -70,6 +71,16 @@ def test_artifacts_say_how_they_were_made(finished):
         )
         assert path.with_suffix(".png").stat().st_size > 1000
         assert path.with_suffix(".csv").read_text().count("\n") > 1
+
+
+def test_every_table_says_which_code_and_versions_made_it(finished):
+    tables = finished.results("*/**/*.parquet")
+    stages = {path.relative_to(finished.folder / "results/micro").parts[0] for path in tables}
+    assert stages == {"seeds", "questions", "answers", "datasets", "evaluations", "tables", "fits"}
+    for path in tables:
+        about = metadata(path)
+        assert re.fullmatch(r"[0-9a-f]{16}", about["code"]), path
+        assert about["versions"]["polars"], path
 
 
 def test_evaluations_count_what_their_data_took(finished):

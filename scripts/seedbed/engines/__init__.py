@@ -70,7 +70,14 @@ def load_engine(
         adapter: a folder in the PEFT layout.
         batch_size: prompts that are generated from together.
         threads: CPU threads.
+
+    Raises:
+        FileNotFoundError: if a folder is not there or holds no such model. A library would take its
+            path for a name on the hub, and ask there.
     """
+    for folder, name in ((model, "config.json"), (adapter, "adapter_config.json")):
+        if folder is not None and not (folder / name).is_file():
+            raise FileNotFoundError(f"no {name} in {folder}")
     from seedbed.engines.transformers_engine import TransformersEngine
 
     return TransformersEngine(model, adapter, batch_size, threads)

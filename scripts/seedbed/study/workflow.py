@@ -7,7 +7,9 @@ settings as one JSON text. A parameter holds only what can change the job's resu
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,15 @@ from seedbed.study.fields import nearest
 from seedbed.study.loading import Study
 
 RESOURCES = "resources"
+
+
+def put_python_first() -> None:
+    """Let the rules' `python` be the one that runs Snakemake, if its environment is active or not.
+
+    An environment that Snakemake itself activates for a job still comes before it.
+    """
+    path = [str(Path(sys.executable).parent), *os.environ.get("PATH", "").split(os.pathsep)]
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys(path))
 
 
 @dataclass(frozen=True)
