@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from seedbed.analysis.outcomes import (
+    GROUP_COLUMNS,
     Group,
     Outcomes,
     clustered_standard_error,
@@ -34,11 +35,7 @@ POWER = 0.8
 
 SCHEMA = pl.Schema(
     {
-        "task": pl.String,
-        "student": pl.String,
-        "teacher": pl.String,
-        "filter": pl.String,
-        "augmenter": pl.String,
+        **GROUP_COLUMNS,
         "seeds": pl.Int64,
         "budget": pl.Int64,
         "budget_ratio": pl.Float64,

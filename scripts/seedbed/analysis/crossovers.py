@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from seedbed.analysis.fits import Fit
+from seedbed.analysis.outcomes import GROUP_COLUMNS
 from seedbed.analysis.settings import CrossoverSettings
 
 ABOUT = (
@@ -29,11 +30,7 @@ GRID_POINTS = 257
 
 CSV_SCHEMA = pl.Schema(
     {
-        "task": pl.String,
-        "student": pl.String,
-        "teacher": pl.String,
-        "filter": pl.String,
-        "augmenter": pl.String,
+        **GROUP_COLUMNS,
         "seeds": pl.Int64,
         "reference": pl.String,
         "method": pl.String,

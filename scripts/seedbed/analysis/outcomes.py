@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,10 @@ class Group:
     def key(self) -> str:
         """The group's coordinates as one string."""
         return "/".join(f"{name}={value}" for name, value in asdict(self).items())
+
+
+GROUP_COLUMNS = {field.name: pl.String for field in fields(Group)}
+"""Columns with the coordinates of a group, for a table's schema."""
 
 
 def read_outcomes(cells: str | Path, items: str | Path) -> dict[str, Outcomes]:

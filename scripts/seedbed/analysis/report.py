@@ -15,6 +15,7 @@ from seedbed.analysis.advice import MethodOutlook, advise, leaders
 from seedbed.analysis.crossovers import describe, ratio_text
 from seedbed.analysis.figures.drawing import group_titles
 from seedbed.analysis.fits import Fit
+from seedbed.analysis.outcomes import GROUP_COLUMNS
 from seedbed.analysis.settings import Titles
 
 
@@ -183,10 +184,7 @@ def _size(
             )
         )
     paired = comparisons.filter(
-        *(
-            pl.col(name) == fit.record[name]
-            for name in ("task", "student", "teacher", "filter", "augmenter")
-        ),
+        *(pl.col(name) == fit.record[name] for name in GROUP_COLUMNS),
         pl.col("seeds") == seeds,
         pl.col("reference") == fit.methods[0],
     )

@@ -21,6 +21,7 @@ from seedbed.analysis.figures.drawing import (
     set_ratio_axis,
 )
 from seedbed.analysis.fits import Fit
+from seedbed.analysis.outcomes import GROUP_COLUMNS
 from seedbed.analysis.settings import Titles
 
 if TYPE_CHECKING:
@@ -28,11 +29,7 @@ if TYPE_CHECKING:
 
 SCHEMA = pl.Schema(
     {
-        "task": pl.String,
-        "student": pl.String,
-        "teacher": pl.String,
-        "filter": pl.String,
-        "augmenter": pl.String,
+        **GROUP_COLUMNS,
         "seeds": pl.Int64,
         "kind": pl.String,
         "method": pl.String,
@@ -63,10 +60,7 @@ def plot_accuracy(
     methods = all_methods(fits)
     with drawing(fits, titles) as (figure, panels):
         for fit, seeds, axes in panels:
-            base = {
-                name: fit.record[name]
-                for name in ("task", "student", "teacher", "filter", "augmenter")
-            } | {"seeds": seeds}
+            base = {name: fit.record[name] for name in GROUP_COLUMNS} | {"seeds": seeds}
             rows += [base | row for row in _draw_panel(axes, fit, seeds, methods, confidence)]
             axes.set_title(f"{seeds:,} seeds")
             set_ratio_axis(axes, fit, seeds)

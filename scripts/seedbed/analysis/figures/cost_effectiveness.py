@@ -23,6 +23,7 @@ from seedbed.analysis.figures.drawing import (
     set_ratio_axis,
 )
 from seedbed.analysis.fits import Fit
+from seedbed.analysis.outcomes import GROUP_COLUMNS
 from seedbed.analysis.settings import Titles
 
 if TYPE_CHECKING:
@@ -30,11 +31,7 @@ if TYPE_CHECKING:
 
 SCHEMA = pl.Schema(
     {
-        "task": pl.String,
-        "student": pl.String,
-        "teacher": pl.String,
-        "filter": pl.String,
-        "augmenter": pl.String,
+        **GROUP_COLUMNS,
         "seeds": pl.Int64,
         "kind": pl.String,
         "reference": pl.String,
@@ -49,8 +46,6 @@ SCHEMA = pl.Schema(
 """Columns of the figure's table. `kind` is "comparison" (item-paired difference of two cells),
 "curve" (difference of two fitted curves), "crossover" (`low` and `high` are budget ratios), or
 "leader" (the method leads from the budget ratio `low` to `high`)."""
-
-_COORDINATES = ("task", "student", "teacher", "filter", "augmenter")
 
 
 def plot_cost_effectiveness(
@@ -83,7 +78,7 @@ def plot_cost_effectiveness(
     panel_of: dict[str, Axes] = {}
     with drawing(fits, titles) as (figure, panels):
         for fit, seeds, axes in panels:
-            place = {name: fit.record[name] for name in _COORDINATES} | {"seeds": seeds}
+            place = {name: fit.record[name] for name in GROUP_COLUMNS} | {"seeds": seeds}
             paired = comparisons.filter(
                 *(pl.col(name) == value for name, value in place.items()),
                 pl.col("reference") == fit.methods[0],

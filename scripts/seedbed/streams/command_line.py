@@ -1,0 +1,42 @@
+"""What the command lines that fill one shard of a stream have in common."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from seedbed.engines import Engine, load_engine
+
+
+def shard_parser(description: str | None, settings: type) -> argparse.ArgumentParser:
+    """Return a parser of the options that say which shard of a stream to fill, and with what.
+
+    Args:
+        description: what the script does.
+        settings: the class whose attributes `--settings` gives, apart from `stream`.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--stream", required=True, help="key of the stream")
+    parser.add_argument("--seeds", type=Path, required=True, help="seeds.parquet of the seed set")
+    parser.add_argument("--start", type=int, required=True, help="first query of the shard")
+    parser.add_argument("--stop", type=int, required=True, help="one past its last query")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model to ask")
+    parser.add_argument(
+        "--settings",
+        type=json.loads,
+        required=True,
+        help=f"prompts, limits and sampling, as JSON: see the class {settings.__name__}",
+    )
+    parser.add_argument("--batch-size", type=int, default=256, help="prompts at a time")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--journal", type=Path, required=True, help="folder of finished answers")
+    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+    return parser
+
+
+def engine_of(args: argparse.Namespace) -> Callable[[], Engine]:
+    """Return what loads the model when it is first asked for: a full journal needs none."""
+    return cache(lambda: load_engine(args.model, batch_size=args.batch_size, threads=args.threads))
