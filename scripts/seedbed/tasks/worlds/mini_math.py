@@ -202,7 +202,12 @@ _HURRIED = 0.5
 # Of the new questions, the part that stays with the form of the seed. The rest are mostly of forms
 # that come to mind first: what a model writes freely is less varied than what it was given.
 _SAME_FORM = 0.2
-_POPULARITY = tuple((rank + 1) ** -1.25 for rank in range(len(_FORMS)))
+# How often each wording of a sentence is drawn in a rephrasing, the plainest first; and how often a
+# rephrasing loses a part of the question. Models do both: their paraphrases fall back on common
+# words, and some no longer say what is needed.
+_PLAINNESS = (12, 3, 1)
+_LOSS_RATE = 0.25
+_POPULARITY = tuple((rank + 1) ** -1.5 for rank in range(len(_FORMS)))
 
 
 @dataclass(frozen=True)
@@ -272,19 +277,32 @@ def _surface(rng: random.Random, form: Form) -> tuple[int, ...]:
     return tuple(rng.randrange(len(wordings)) for wordings in form.sentences)
 
 
+def _plain_surface(rng: random.Random, form: Form) -> tuple[int, ...]:
+    return tuple(
+        rng.choices(range(len(wordings)), _PLAINNESS[: len(wordings)])[0]
+        for wordings in form.sentences
+    )
+
+
+def _with_a_loss(rng: random.Random, question: str) -> str:
+    """Return the question without its first sentence, its last one, or one of its numbers."""
+    loss = rng.randrange(3)
+    if loss == 2:
+        words = question.split(" ")
+        del words[rng.choice([k for k, word in enumerate(words) if word.isdigit()])]
+        return " ".join(words)
+    sentences = re.findall(r"[^.?]+[.?]", question)
+    # Without another sentence than these two, some are sound stories.
+    del sentences[-loss]
+    return " ".join(sentence.strip() for sentence in sentences)
+
+
 def _broken(rng: random.Random, question: str) -> str:
     """Return the question with one thing wrong, so that nobody could answer it."""
-    sentences = re.findall(r"[^.?]+[.?]", question)
     words = question.split(" ")
     fault = rng.randrange(5)
-    if fault == 0:  # no question asked
-        return " ".join(s.strip() for s in sentences[:-1])
-    if fault == 1:  # a number missing
-        places = [k for k, word in enumerate(words) if word.isdigit()]
-        del words[rng.choice(places)]
-        return " ".join(words)
-    if fault == 2:  # the story's first sentence missing; without another, some are sound stories
-        return " ".join(s.strip() for s in sentences[1:])
+    if fault < 3:
+        return _with_a_loss(rng, question)
     if fault == 3:  # words in disorder, not just a number or a name for another
         start = rng.randrange(len(words) - 6)
         part = words[start : start + 6]
@@ -348,8 +366,9 @@ class MiniMath:
         if skill == "question_rephrase":
             other = surface
             while other == surface:
-                other = _surface(rng, form)
-            return fields, problem.tell(other)
+                other = _plain_surface(rng, form)
+            told = problem.tell(other)
+            return fields, _with_a_loss(rng, told) if rng.random() < _LOSS_RATE else told
         if skill == "new_question":
             new = problem
             while new.result == problem.result:
