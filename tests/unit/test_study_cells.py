@@ -105,9 +105,9 @@ def test_shipped_studies_counted_by_hand():
     counts = {
         # 3 methods x 2 sizes x 4 ratios, and the baseline.
         "demo": 3 * 2 * 4 + 1,
-        # 3 tasks of that; 2 weaker augmenters x 2 methods x 3 tasks; another student on one task;
+        # 3 tasks, one size; 2 weaker augmenters x 2 methods x 3 tasks; another student on one task;
         # and the baselines of 3 tasks and of the other student.
-        "miniature": 3 * 24 + 2 * 2 * 3 + 3 * 4 + 4,
+        "miniature": 3 * 12 + 2 * 2 * 3 + 3 * 4 + 4,
         "micro": 3 * 2 * 2 + 1 + 1,
         "gsm8k_tiny": 3 * 2 + 1,
     }

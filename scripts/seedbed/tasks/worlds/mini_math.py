@@ -207,7 +207,7 @@ _SAME_FORM = 0.2
 # words, and some no longer say what is needed.
 _PLAINNESS = (12, 3, 1)
 _LOSS_RATE = 0.25
-_POPULARITY = tuple((rank + 1) ** -1.5 for rank in range(len(_FORMS)))
+_POPULARITY = tuple((rank + 1) ** -1.25 for rank in range(len(_FORMS)))
 
 
 @dataclass(frozen=True)
@@ -354,7 +354,9 @@ class MiniMath:
         """Return one pretraining example of a skill: the prompt's fields, and the response."""
         if role not in _ROLE_FORMS:
             raise ValueError(f"no role {role!r}; there are: {', '.join(_ROLE_FORMS)}")
-        form = FORMS[rng.choice(_ROLE_FORMS[role])]
+        known = [FORMS[name] for name in _ROLE_FORMS[role]]
+        practice = [2 if role == "teacher" and len(form.ranges) > 2 else 1 for form in known]
+        form = rng.choices(known, practice)[0]
         problem = _draw(rng, form)
         surface = _surface(rng, form)
         question = problem.tell(surface)
