@@ -32,8 +32,6 @@ SAVE_EVERY_STEPS = 250
 _BATCHES_SORTED_TOGETHER = 20
 # Llama's 0.02 is meant for widths of thousands; at 128, attention would start out nearly uniform.
 INITIALIZER_RANGE = 0.06
-# Llama's 10,000 is meant for thousands of tokens: over a hundred, most of its rotations stand still.
-ROPE_THETA = 500.0
 
 
 @dataclass(frozen=True)
@@ -197,7 +195,6 @@ def _train(
             max_position_embeddings=tokenizer.model_max_length,
             tie_word_embeddings=True,
             initializer_range=INITIALIZER_RANGE,
-            rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
