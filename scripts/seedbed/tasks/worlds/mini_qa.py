@@ -242,24 +242,23 @@ class Problem:
         return hashlib.sha256(text.encode()).digest()[0] < 51  # one in five
 
     def answer(self) -> str:
-        """Return the worked answer.
+        """Return the worked answer: a verdict on one option after another.
 
-        It looks up one fact at a time, and reads off what the question or it itself said before: a
-        small model can do that, but hardly compare four facts at once.
+        Each verdict compares two words that were said just before; a small model can do that, but
+        hardly weigh four options at once, or find again which letter a text had.
         """
         relation = RELATIONS[self.relation]
         worked = []
         if self.shape in ("direct", "same"):
             value = FACTS[self.subject][self.relation]
             worked.append(relation.fact.format(s=self.subject, v=value))
-        if self.shape != "direct":
-            values = [FACTS[option][self.relation] for option in self.options]
-            listed = zip(self.options, values, LABELS, strict=True)
-            worked.append(f"{', '.join(' '.join(entry) for entry in listed)}.")
-            if self.shape in ("negation", "odd"):
-                worked.append(f"Not {values[self.right - 1]}:")
-            value = values[self.right]
-        worked.append(f"{value} {self.label}. Answer: {self.label}")
+        if self.shape == "odd":
+            worked.append(f"Not {FACTS[self.options[self.right - 1]][self.relation]}:")
+        verdicts = []
+        for place, option in enumerate(self.options):
+            told = option if self.shape == "direct" else f"{option} {FACTS[option][self.relation]}"
+            verdicts.append(f"{told} {'yes' if place == self.right else 'no'} {LABELS[place]}")
+        worked.append(f"{', '.join(verdicts)}. Answer: {self.label}")
         return " ".join(worked)
 
 
