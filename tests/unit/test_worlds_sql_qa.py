@@ -116,7 +116,9 @@ def test_every_gold_scores_right_against_itself(world, splits, tmp_path):
     items = splits["train"] + splits["test"]
     for item, other in zip(items, items[1:] + items[:1], strict=True):
         score = scorer.score(item.answer, item)
-        assert (score.strict, score.flexible, score.reason) == (True, True, ""), item
+        # The answers of mini_qa end in the text of an option, which only the flexible rule reads.
+        assert (score.flexible, score.reason) == (True, ""), item
+        assert score.strict or world.kind == "choice", item
         wrong += not scorer.score(other.answer, item).flexible
     scorer.close()
     # Another item's answer is now and then right by chance: one in four for multiple choice.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 # How often each skill is practised: answers are longest and hardest.
-SKILL_SHARES = {"answer": 0.4, "question_rephrase": 0.2, "new_question": 0.25, "self_check": 0.15}
+SKILL_SHARES = {"answer": 0.55, "question_rephrase": 0.15, "new_question": 0.2, "self_check": 0.1}
 # What a student reads of all forms: questions without answers, and answers without questions. So
 # it knows every word and sum, as a pretrained model does, but not what goes with what.
 READING_SHARE = 0.35

@@ -354,9 +354,7 @@ class MiniMath:
         """Return one pretraining example of a skill: the prompt's fields, and the response."""
         if role not in _ROLE_FORMS:
             raise ValueError(f"no role {role!r}; there are: {', '.join(_ROLE_FORMS)}")
-        known = [FORMS[name] for name in _ROLE_FORMS[role]]
-        practice = [2 if role == "teacher" and len(form.ranges) > 2 else 1 for form in known]
-        form = rng.choices(known, practice)[0]
+        form = FORMS[rng.choice(_ROLE_FORMS[role])]
         problem = _draw(rng, form)
         surface = _surface(rng, form)
         question = problem.tell(surface)

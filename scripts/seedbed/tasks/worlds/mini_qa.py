@@ -242,24 +242,20 @@ class Problem:
         return hashlib.sha256(text.encode()).digest()[0] < 51  # one in five
 
     def answer(self) -> str:
-        """Return the worked answer: a verdict on one option after another.
+        """Return the worked answer: the facts that decide, and the text of the right option.
 
-        Each verdict compares two words that were said just before; a small model can do that, but
-        hardly weigh four options at once, or find again which letter a text had.
+        The text, not its letter: which letter an option has is what a small model learns last.
         """
-        relation = RELATIONS[self.relation]
-        worked = []
+        told = []
         if self.shape in ("direct", "same"):
-            value = FACTS[self.subject][self.relation]
-            worked.append(relation.fact.format(s=self.subject, v=value))
+            told.append(self.subject)
         if self.shape == "odd":
-            worked.append(f"Not {FACTS[self.options[self.right - 1]][self.relation]}:")
-        verdicts = []
-        for place, option in enumerate(self.options):
-            told = option if self.shape == "direct" else f"{option} {FACTS[option][self.relation]}"
-            verdicts.append(f"{told} {'yes' if place == self.right else 'no'} {LABELS[place]}")
-        worked.append(f"{', '.join(verdicts)}. Answer: {self.label}")
-        return " ".join(worked)
+            told.append(self.options[self.right - 1])  # one of those that are alike
+        if self.shape != "direct":
+            told.append(self.content)
+        fact = RELATIONS[self.relation].fact
+        worked = [fact.format(s=name, v=FACTS[name][self.relation]) for name in told]
+        return " ".join([*worked, f"Answer: {self.content}"])
 
 
 @cache
@@ -385,7 +381,7 @@ class MiniQa:
             texts += [*relation.direct, *relation.positive, *relation.negative]
         plain = " ".join(re.sub(r"\{[^}]*\}", " ", text) for text in texts)
         words = set(re.findall(r"[A-Za-z]+", plain))
-        words |= {*ANIMALS, *LABELS, *".,?:", "Answer", "Not", "yes", "no"}
+        words |= {*ANIMALS, *LABELS, *".,?:", "Answer", "yes", "no"}
         words |= {value for name in RELATIONS for value in _values(name)}
         return sorted(words)
 
