@@ -205,9 +205,9 @@ _SAME_FORM = 0.2
 # How often each wording of a sentence is drawn in a rephrasing, the plainest first; and how often a
 # rephrasing loses a part of the question. Models do both: their paraphrases fall back on common
 # words, and some no longer say what is needed.
-_PLAINNESS = (12, 3, 1)
+_PLAINNESS = (20, 4, 1)
 _LOSS_RATE = 0.25
-_POPULARITY = tuple((rank + 1) ** -1.25 for rank in range(len(_FORMS)))
+_POPULARITY = tuple((rank + 1) ** -1.4 for rank in range(len(_FORMS)))
 
 
 @dataclass(frozen=True)
