@@ -201,11 +201,11 @@ _ROLE_FORMS: dict[str, tuple[str, ...]] = {
 _HURRIED = 0.5
 # Of the new questions, the part that stays with the form of the seed. The rest are mostly of forms
 # that come to mind first: what a model writes freely is less varied than what it was given.
-_SAME_FORM = 0.2
-# How often each wording of a sentence is drawn in a rephrasing, the plainest first; and how often a
-# rephrasing loses a part of the question. Models do both: their paraphrases fall back on common
+_SAME_FORM = 0.1
+# A rephrasing has one sentence in other words, the plainest first, and sometimes it loses a part of
+# the question. Models do both: their paraphrases stay close to the text and fall back on common
 # words, and some no longer say what is needed.
-_PLAINNESS = (20, 4, 1)
+_PLAINNESS = (6, 2, 1)
 _LOSS_RATE = 0.25
 _POPULARITY = tuple((rank + 1) ** -1.4 for rank in range(len(_FORMS)))
 
@@ -277,11 +277,12 @@ def _surface(rng: random.Random, form: Form) -> tuple[int, ...]:
     return tuple(rng.randrange(len(wordings)) for wordings in form.sentences)
 
 
-def _plain_surface(rng: random.Random, form: Form) -> tuple[int, ...]:
-    return tuple(
-        rng.choices(range(len(wordings)), _PLAINNESS[: len(wordings)])[0]
-        for wordings in form.sentences
-    )
+def _reworded(rng: random.Random, form: Form, surface: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a surface form with one sentence in other words."""
+    place = rng.randrange(len(surface))
+    others = [k for k in range(len(form.sentences[place])) if k != surface[place]]
+    new = rng.choices(others, [_PLAINNESS[k] for k in others])[0]
+    return (*surface[:place], new, *surface[place + 1 :])
 
 
 def _with_a_loss(rng: random.Random, question: str) -> str:
@@ -364,10 +365,7 @@ class MiniMath:
                 return fields, f"#### {problem.result}"
             return fields, problem.answer()
         if skill == "question_rephrase":
-            other = surface
-            while other == surface:
-                other = _plain_surface(rng, form)
-            told = problem.tell(other)
+            told = problem.tell(_reworded(rng, form, surface))
             return fields, _with_a_loss(rng, told) if rng.random() < _LOSS_RATE else told
         if skill == "new_question":
             new = problem
