@@ -193,13 +193,20 @@ def test_rephrased_questions_keep_form_and_content_in_other_words_or_lose_a_part
     assert 0.2 < lost / 1000 < 0.3
 
 
-def test_rephrased_questions_fall_back_on_the_plainest_wordings():
+def test_rephrased_questions_have_one_sentence_in_other_words_rather_in_the_plainest():
     rng = random.Random(6)
     told = Counter()
-    for _ in range(2000):
-        _, response = WORLD.example("question_rephrase", "teacher", rng)
-        told.update(w for w in ("together?", "in total?") if response.endswith(w))
-    assert told["together?"] > 2 * told["in total?"] > 0
+    for _ in range(3000):
+        fields, response = WORLD.example("question_rephrase", "teacher", rng)
+        if not forms_of(response):
+            continue
+        texts = (fields["question"], response)
+        before, after = (re.findall(r"[^.?]+[.?]", text) for text in texts)
+        assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
+        if " in the bag of " in before[0] and before[0] != after[0]:
+            told[after[0].split()[1]] += 1
+    assert set(told) == {"has", "owns"}
+    assert told["has"] > 2 * told["owns"]
 
 
 def test_new_questions_are_sound_and_part_of_them_stay_with_the_form():
@@ -211,7 +218,7 @@ def test_new_questions_are_sound_and_part_of_them_stay_with_the_form():
         assert len(forms_of(response)) == 1
         told[forms_of(response)[0]] += 1
         same += forms_of(response) == forms_of(fields["question"])
-    assert 0.2 < same / 1000 < 0.4
+    assert 0.1 < same / 1000 < 0.3
     # What comes to mind first is written most, but nothing is left out.
     assert set(told) == set(FORMS)
     assert told.most_common(1)[0][0] == next(iter(FORMS))
