@@ -37,9 +37,9 @@ def test_a_teacher_practises_every_skill_in_its_share():
     chats = training_messages(WORLD, PROMPTS, "teacher", 2000, seed=0)
     assert all([message["role"] for message in chat] == ["user", "assistant"] for chat in chats)
     starts = Counter(chat[0]["content"].split(" ")[0] for chat in chats)
-    shares = {"Rephrase:": 0.2, "New:": 0.25, "Check:": 0.15}
-    for start, share in shares.items():
-        assert abs(starts[start] / 2000 - share) < 0.04
+    skills = {"Rephrase:": "question_rephrase", "New:": "new_question", "Check:": "self_check"}
+    for start, skill in skills.items():
+        assert abs(starts[start] / 2000 - pretraining.SKILL_SHARES[skill]) < 0.04
 
 
 def test_a_student_has_answers_and_reading_matter_of_one_message():
