@@ -119,6 +119,13 @@ def test_a_longer_limit_goes_on_where_a_shorter_one_was_cut(engine, requests):
     assert cut
 
 
+def test_rows_that_leave_early_take_nothing_from_the_others(engine, requests):
+    mixed = [replace(request, max_tokens=1 + n % 23) for n, request in enumerate(requests)]
+    together = answers(engine, mixed)
+    for request in mixed:
+        assert answers(engine, [request]) == {request.key: together[request.key]}
+
+
 def test_no_requests_give_no_completions(engine):
     assert list(engine.complete([])) == []
 
@@ -158,7 +165,7 @@ def draws(logits, temperature, top_p, number):
         Request(str(n), (("user", ""),), 1, temperature=temperature, top_p=top_p, seed=n)
         for n in range(number)
     ]
-    sampling = SeededSampling(requests, prompt_width=1, limit=1)
+    sampling = SeededSampling(requests, prompt_width=1)
     scores = torch.tensor(logits).expand(number, -1)
     forced = sampling(torch.zeros(number, 1, dtype=torch.long), scores)
     assert bool((forced > float("-inf")).sum(-1).eq(1).all())

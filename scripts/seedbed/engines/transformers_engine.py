@@ -59,47 +59,100 @@ class TransformersEngine:
             batch = prompts[start : start + self._batch_size]
             yield from self._complete_batch([(request, ids) for _, request, ids in batch])
 
-    def _complete_batch(self, batch: Sequence[tuple[Request, list[int]]]) -> list[Completion]:
-        import torch
-        from transformers import GenerationConfig, LogitsProcessorList
+    def _complete_batch(self, batch: Sequence[tuple[Request, list[int]]]) -> Iterator[Completion]:
+        """Yield the batch's completions.
 
-        requests = [request for request, _ in batch]
-        limit = max(request.max_tokens for request in requests)
+        Most answers end long before the longest. So whenever half of the rows have ended they leave
+        the batch, and generation goes on with the others, from what the cache holds of them.
+        """
+        import torch
+        from transformers import (
+            DynamicCache,
+            GenerationConfig,
+            LogitsProcessorList,
+            StoppingCriteriaList,
+        )
+
+        rows = list(batch)
         inputs = self._tokenizer.pad(
-            {"input_ids": [ids for _, ids in batch]}, return_tensors="pt"
+            {"input_ids": [ids for _, ids in rows]}, return_tensors="pt"
         ).to(self._device)
-        width = inputs["input_ids"].shape[1]
-        ends = self._end_tokens()
-        with torch.inference_mode():
-            output = self._model.generate(
-                **inputs,
-                generation_config=GenerationConfig(
-                    max_new_tokens=limit,
-                    do_sample=False,  # sampling is in the processor, one seed a request
-                    eos_token_id=ends,
-                    pad_token_id=self._tokenizer.pad_token_id,
-                ),
-                logits_processor=LogitsProcessorList([SeededSampling(requests, width, limit)]),
-            )
-        completions = []
-        for request, row, (_, ids) in zip(requests, output[:, width:].tolist(), batch, strict=True):
-            written = row[: request.max_tokens]
-            stop = next((k for k, token in enumerate(written) if token in ends), None)
-            completions.append(
-                Completion(
-                    key=request.key,
-                    text=self._tokenizer.decode(written[:stop], skip_special_tokens=True).strip(),
-                    finish_reason="length" if stop is None else "stop",
-                    prompt_tokens=len(ids),
-                    completion_tokens=len(written) if stop is None else stop + 1,
+        tokens, mask = inputs["input_ids"], inputs["attention_mask"]
+        width = tokens.shape[1]
+        longest = max(request.max_tokens for request, _ in rows)
+        cache = DynamicCache(config=self._model.config)
+        while rows:
+            requests = [request for request, _ in rows]
+            ended = HalfEnded(requests, width, self._end_tokens())
+            with torch.inference_mode():
+                tokens = self._model.generate(
+                    input_ids=tokens,
+                    attention_mask=mask,
+                    past_key_values=cache,
+                    generation_config=GenerationConfig(
+                        max_length=width + longest,
+                        do_sample=False,  # sampling is in the processor, one seed a request
+                        eos_token_id=self._end_tokens(),
+                        pad_token_id=self._tokenizer.pad_token_id,
+                    ),
+                    logits_processor=LogitsProcessorList([SeededSampling(requests, width)]),
+                    stopping_criteria=StoppingCriteriaList([ended]),
                 )
+            leave = ended.rows(tokens)
+            for (request, ids), gone, row in zip(
+                rows, leave.tolist(), tokens[:, width:].tolist(), strict=True
+            ):
+                if gone:
+                    yield self._completion(request, len(ids), row)
+            stay = (~leave).nonzero().squeeze(1)
+            rows = [rows[k] for k in stay.tolist()]
+            cache.batch_select_indices(stay)
+            tokens = tokens[stay]
+            mask = torch.cat(
+                [mask[stay], mask.new_ones(len(rows), tokens.shape[1] - mask.shape[1])], dim=1
             )
-        return completions
+
+    def _completion(self, request: Request, prompt_tokens: int, row: list[int]) -> Completion:
+        """Return what a row of generated tokens, with others after its end, says."""
+        written = row[: request.max_tokens]
+        ends = self._end_tokens()
+        stop = next((k for k, token in enumerate(written) if token in ends), None)
+        return Completion(
+            key=request.key,
+            text=self._tokenizer.decode(written[:stop], skip_special_tokens=True).strip(),
+            finish_reason="length" if stop is None else "stop",
+            prompt_tokens=prompt_tokens,
+            completion_tokens=len(written) if stop is None else stop + 1,
+        )
 
     def _end_tokens(self) -> list[int]:
         ends = self._model.generation_config.eos_token_id
         ends = [ends] if isinstance(ends, int) else list(ends or [])
         return sorted({*ends, self._tokenizer.eos_token_id})
+
+
+class HalfEnded:
+    """A stopping criterion: all rows stop when half of them have an end or all tokens they may."""
+
+    def __init__(self, requests: Sequence[Request], prompt_width: int, ends: list[int]) -> None:
+        import torch
+
+        self._prompt_width = prompt_width
+        self._limits = torch.tensor([request.max_tokens for request in requests])
+        self._ends = torch.tensor(ends)
+
+    def rows(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Return which rows have come to their end (booleans, one a row)."""
+        import torch
+
+        written = input_ids[:, self._prompt_width :]
+        full = self._limits.to(written.device) <= written.shape[1]
+        return full | torch.isin(written, self._ends.to(written.device)).any(dim=1)
+
+    def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+        """Return which rows stop here: those that have ended or, from a half of them on, all."""
+        ended = self.rows(input_ids)
+        return ended | (2 * ended.sum() >= len(ended))
 
 
 class SeededSampling:
@@ -110,10 +163,11 @@ class SeededSampling:
     token, and leaves the drawn token as the only possible one.
     """
 
-    def __init__(self, requests: Sequence[Request], prompt_width: int, limit: int) -> None:
+    def __init__(self, requests: Sequence[Request], prompt_width: int) -> None:
         import numpy as np
         import torch
 
+        limit = max(request.max_tokens for request in requests)
         self._prompt_width = prompt_width
         self._temperature = torch.tensor([[request.temperature] for request in requests])
         self._top_p = torch.tensor([[request.top_p] for request in requests])
@@ -134,17 +188,37 @@ class SeededSampling:
         device = scores.device
         temperature = self._temperature.to(device)
         logits = scores.float() / temperature.clamp(min=1e-6)
-        probabilities, order = torch.softmax(logits, dim=-1).sort(
-            dim=-1, descending=True, stable=True
-        )
-        cumulative = probabilities.cumsum(dim=-1)
-        # Keep the smallest set of likeliest tokens that reaches top_p.
-        kept = cumulative - probabilities < self._top_p.to(device)
-        mass = torch.where(kept, probabilities, torch.zeros_like(probabilities)).cumsum(dim=-1)
-        aim = self._uniforms[:, step : step + 1].to(device) * mass[:, -1:]
-        # Rounding may put the aim at the very end of the mass: the last kept token is meant.
-        place = torch.searchsorted(mass, aim, right=True)
-        place = torch.minimum(place, kept.sum(dim=-1, keepdim=True) - 1)
-        drawn = order.gather(1, place)
+        probabilities = torch.softmax(logits, dim=-1)
+        aim = self._uniforms[:, step : step + 1].to(device)
+        drawn = _draw(probabilities, aim)
+        # Only rows with a smaller nucleus are sorted, in whatever company: it takes long.
+        nuclei = (self._top_p < 1).squeeze(1).to(device)
+        if bool(nuclei.any()):
+            top_p = self._top_p.to(device)[nuclei]
+            drawn[nuclei] = _draw_from_nucleus(probabilities[nuclei], top_p, aim[nuclei])
         forced = torch.full_like(scores, float("-inf")).scatter(1, drawn, 0.0)
         return torch.where(temperature > 0, forced, scores)
+
+
+def _draw(probabilities: torch.Tensor, aim: torch.Tensor) -> torch.Tensor:
+    """Return, of each row, the place at which the probability before it reaches the aim."""
+    import torch
+
+    mass = probabilities.cumsum(dim=-1)
+    total = mass[:, -1:].contiguous()
+    # Rounding may put the aim at the very end of the mass: the last place with any is meant.
+    return torch.minimum(
+        torch.searchsorted(mass, aim * total, right=True), torch.searchsorted(mass, total)
+    )
+
+
+def _draw_from_nucleus(
+    probabilities: torch.Tensor, top_p: torch.Tensor, aim: torch.Tensor
+) -> torch.Tensor:
+    """Return a draw of each row from its smallest set of likeliest tokens that reaches top_p."""
+    import torch
+
+    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    before = ordered.cumsum(dim=-1) - ordered
+    kept = torch.where(before < top_p, ordered, torch.zeros_like(ordered))
+    return order.gather(1, _draw(kept, aim))
