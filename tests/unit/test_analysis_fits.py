@@ -417,7 +417,7 @@ def test_advice_names_the_best_method_and_its_cost(usual):
     low, high = advise(usual, 32, 32), advise(usual, 32, 2048)
     assert high.best.method == "new_question"
     assert high.best.probability_best > 0.99
-    assert low.basis == "curve"
+    assert low.basis == "curve and means"
     assert high.best.accuracy == pytest.approx(true_accuracy("new_question", 32, 64), abs=0.03)
     assert high.best.low < high.best.accuracy < high.best.high
     # The simulation makes one and a half augmenter queries for each teacher query.
@@ -427,6 +427,36 @@ def test_advice_names_the_best_method_and_its_cost(usual):
     assert sum(entry.probability_best for entry in low.outlook) == pytest.approx(1)
     between = advise(usual, 48, 480).best
     assert between.accuracy == pytest.approx(true_accuracy(between.method, 48, 10), abs=0.04)
+
+
+def test_advice_is_unsure_where_the_cells_contradict_the_curve(usual):
+    """One cell is far above its curve, which shares strength with the others and hardly moves."""
+    assert advise(usual, 32, 2048).rivals == ()
+    place = ("question_rephrase", 32, 2048)
+    cells = [
+        cell | {"accuracy": 0.95}
+        if (cell["method"], cell["seeds"], cell["budget"]) == place
+        else cell
+        for cell in usual.record["cells"]
+    ]
+    draws = usual.cell_draws | {place: np.full_like(usual.cell_draws[place], 0.95)}
+    record = {**usual.record, "cells": cells}
+    contradicted = type(usual)(record, usual.model, usual.values, usual.parameter_draws, draws)
+    advice = advise(contradicted, 32, 2048)
+    shares = {entry.method: entry.probability_best for entry in advice.outlook}
+    assert 0.45 < shares["new_question"] <= 0.5 and 0.5 <= shares["question_rephrase"] < 0.55
+    assert len(advice.rivals) == 1
+    by_method = {entry.method: entry for entry in advice.outlook}
+    # Its interval holds both what the curve and what the cell says.
+    assert by_method["question_rephrase"].low < 0.85 and by_method["question_rephrase"].high == 0.95
+
+
+def test_nothing_leads_where_all_methods_are_equal():
+    found = fit(seeds=(32,), ratios=(1, 64), items=60, accuracy=lambda *_: 0.0, untrained=0.0)[0]
+    assert leaders(found, 32) == []
+    advice = advise(found, 32, 32)
+    assert [entry.probability_best for entry in advice.outlook] == pytest.approx([1 / 3] * 3)
+    assert len(advice.rivals) == 2
 
 
 @pytest.mark.parametrize(("seeds", "budget"), [(16, 64), (128, 512), (32, 16), (32, 4096)])

@@ -187,6 +187,16 @@ def test_summary_holds_the_numbers(study):
     assert "64 seeds: use " in text
 
 
+def test_summary_says_that_nothing_can_be_told_apart(tmp_path):
+    """A student that gets nothing right, whatever it was trained on."""
+    nothing = simulate(lambda *_: 0.0, seeds=(32,), ratios=(1, 4), items=60, untrained=0.0)
+    text = (run_all(tmp_path, nothing) / "report/summary.txt").read_text(encoding="utf-8")
+    words = " ".join(text.split())
+    assert "32 seeds: no method leads at any budget ratio" in words
+    assert "cannot be told apart from QR (33%) and NQ (33%)" in words
+    assert "0.0*" not in text and "use AA" not in text
+
+
 class Elements(HTMLParser):
     """Collects the elements, attributes and text of a page."""
 

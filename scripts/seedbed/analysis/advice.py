@@ -1,4 +1,10 @@
-"""Which method to use for a given seed set and budget, within the range of the data."""
+"""Which method to use for a given seed set and budget, within the range of the data.
+
+Expectations come from two descriptions of the same cells, in equal parts: the fitted curve, which
+lends each cell the strength of the others but may have the wrong form, and straight lines in ln BR
+between cell means, which have no form but all the noise of single cells. Where the two disagree on
+the best method, the advice is as unsure as that; the curve alone was seen to be too sure.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +25,8 @@ class MethodOutlook:
         accuracy: expected accuracy, a fraction.
         low: lower end of the bootstrap interval.
         high: upper end.
-        probability_best: share of the bootstrap resamples in which it is best (ties shared).
+        probability_best: share of the bootstrap resamples, of both descriptions if there are two,
+            in which it is best (ties shared).
         augmenter_queries: augmenter queries that it takes beside the teacher queries, at the rate
             seen in its cells of the nearest seed-set size; None if not counted.
     """
@@ -39,23 +46,34 @@ class Advice:
     Attributes:
         seeds: seed-set size.
         budget: teacher queries.
-        basis: "curve" (the fitted model) or "means" (straight lines between cell means).
+        basis: "curve", "means", or "curve and means".
         outlook: the methods, the best expected accuracy first.
+        confidence: coverage of the intervals.
     """
 
     seeds: int
     budget: int
     basis: str
     outlook: tuple[MethodOutlook, ...]
+    confidence: float
 
     @property
     def best(self) -> MethodOutlook:
         """The method to use: of highest expected accuracy."""
         return self.outlook[0]
 
+    @property
+    def rivals(self) -> tuple[MethodOutlook, ...]:
+        """The others that cannot be told apart from it: best in too many of the resamples."""
+        return tuple(
+            entry for entry in self.outlook[1:] if entry.probability_best > 1 - self.confidence
+        )
+
 
 def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advice:
-    """Return advice from a fit: by its curve if it has one, else by the cell means.
+    """Return advice from a fit: by its curve, if it has one, and by the cell means.
+
+    Between the study's seed-set sizes there are no cell means, and advice is by the curve alone.
 
     Raises:
         ValueError: if the seed-set size or the budget ratio is outside the data. Without a curve
@@ -65,8 +83,7 @@ def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advic
     ratio = budget / seeds
     if not sizes[0] <= seeds <= sizes[-1]:
         raise ValueError(f"{seeds} seeds: the data has {sizes[0]} to {sizes[-1]}")
-    basis = "curve" if fit.model is not None else "means"
-    if basis == "means" and seeds not in sizes:
+    if fit.model is None and seeds not in sizes:
         raise ValueError(
             f"{seeds} seeds: without a fitted curve, only {', '.join(map(str, sizes))} are known"
         )
@@ -76,13 +93,10 @@ def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advic
         known = [cell["budget_ratio"] for cell in fit.cells(nearest, method)]
         if not known or not min(known) <= ratio <= max(known):
             continue
-        at = np.array([ratio])
-        found = fit.curve(seeds, method, at)
-        if found is None:
-            found = fit.means(seeds, method).at(at)
+        centre, drawn = _expected(fit, seeds, method, np.array([ratio]))
         names.append(method)
-        centres.append(float(found[0][0]))
-        draws.append(found[1][:, 0])
+        centres.append(float(centre[0]))
+        draws.append(drawn[:, 0])
     if not names:
         ratios = [cell["budget_ratio"] for cell in fit.cells(nearest)]
         raise ValueError(
@@ -105,13 +119,30 @@ def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advic
     ]
     # The sort is stable: of equal methods the first of the study comes first.
     outlook.sort(key=lambda entry: -entry.accuracy)
-    return Advice(seeds, budget, basis, tuple(outlook))
+    bases = ["curve"] * (fit.model is not None) + ["means"] * (seeds in sizes)
+    return Advice(seeds, budget, " and ".join(bases), tuple(outlook), confidence)
+
+
+def _expected(
+    fit: Fit, seeds: int, method: str, ratios: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the expected accuracy at n ratios, and its draws of shape (samples, n).
+
+    With both a curve and means it is their mean, and the draws are those of the one and the other.
+    """
+    found = [fit.curve(seeds, method, ratios)]
+    means = fit.means(seeds, method)
+    if means is not None:
+        found.append(means.at(ratios))
+    centres, draws = zip(*(part for part in found if part is not None), strict=True)
+    return np.mean(centres, axis=0), np.concatenate(draws)
 
 
 def leaders(fit: Fit, seeds: int) -> list[tuple[str, float, float]]:
-    """Return which method leads from which budget ratio to which, by curve or by cell means.
+    """Return which method is expected to lead from which budget ratio to which.
 
-    Only ratios that all methods cover are looked at.
+    Only ratios that all methods cover are looked at. Nothing is returned where there are none, or
+    where no two methods differ at any.
     """
     series = {method: fit.means(seeds, method) for method in fit.methods}
     known = {method: found for method, found in series.items() if found is not None}
@@ -122,10 +153,9 @@ def leaders(fit: Fit, seeds: int) -> list[tuple[str, float, float]]:
     ratios = np.geomspace(low, high, 401)
     # Rounding must not carry the ends outside the cells.
     ratios[0], ratios[-1] = low, high
-    heights = []
-    for method, found in known.items():
-        curve = fit.curve(seeds, method, ratios)
-        heights.append(found.at(ratios)[0] if curve is None else curve[0])
+    heights = [_expected(fit, seeds, method, ratios)[0] for method in known]
+    if len(known) > 1 and np.ptp(heights, axis=0).max() < 1e-12:
+        return []
     best = np.argmax(heights, axis=0)
     names = list(known)
     turns = np.flatnonzero(best[1:] != best[:-1]) + 1

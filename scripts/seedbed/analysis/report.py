@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from seedbed.analysis.advice import MethodOutlook, advise, leaders
+from seedbed.analysis.advice import Advice, advise, leaders
 from seedbed.analysis.crossovers import describe, ratio_text
 from seedbed.analysis.figures.drawing import group_titles
 from seedbed.analysis.fits import Fit
@@ -169,6 +169,12 @@ def _size(
         budget: max(value for (_, at), value in accuracy.items() if at == budget)
         for budget in budgets
     }
+    # Where all methods are equal none is the best.
+    alike = {
+        budget
+        for budget in budgets
+        if len(fit.methods) > 1 and len({accuracy.get((m, budget)) for m in fit.methods}) == 1
+    }
     rows = []
     for method in fit.methods:
         values = [accuracy.get((method, budget)) for budget in budgets]
@@ -178,7 +184,7 @@ def _size(
                 titles.short(method),
                 tuple("" if value is None else _percent(value) for value in values),
                 tuple(
-                    value is not None and value == best[budget]
+                    value is not None and value == best[budget] and budget not in alike
                     for value, budget in zip(values, budgets, strict=True)
                 ),
             )
@@ -231,26 +237,33 @@ def _advice(fit: Fit, seeds: int, budgets: Sequence[int], titles: Titles, confid
         ]
         use = ", ".join(steps)
     else:
-        use = "the methods share no range of budgets"
+        use = "no method leads at any budget ratio that all of them have"
     ends = []
     for budget in dict.fromkeys([budgets[0], budgets[-1]]):
-        best = advise(fit, seeds, budget, confidence).best
-        text = f"at {budget:,} teacher queries {_outlook_text(best, titles)}"
+        advice = advise(fit, seeds, budget, confidence)
+        text = f"at {budget:,} teacher queries {_outlook_text(advice, titles)}"
         untrained = fit.record["untrained"]
-        if untrained and best.accuracy < untrained["accuracy"]:
+        if untrained and advice.best.accuracy < untrained["accuracy"]:
             text += ", which is below the untrained student: leave it untrained"
         ends.append(text)
     return f"{seeds:,} seeds: {use}; {'; '.join(ends)}."
 
 
-def _outlook_text(outlook: MethodOutlook, titles: Titles) -> str:
-    interval = f"{_percent(outlook.low)} to {_percent(outlook.high)}"
+def _outlook_text(advice: Advice, titles: Titles) -> str:
+    best = advice.best
+    interval = f"{_percent(best.low)} to {_percent(best.high)}"
     text = (
-        f"{titles.short(outlook.method)} is expected to reach {_percent(outlook.accuracy)}% "
-        f"({interval}) and is best in {100 * outlook.probability_best:.0f}% of resamples"
+        f"{titles.short(best.method)} is expected to reach {_percent(best.accuracy)}% "
+        f"({interval}) and is best in {100 * best.probability_best:.0f}% of resamples"
     )
-    if outlook.augmenter_queries:
-        text += f", for {outlook.augmenter_queries:,.0f} augmenter queries besides"
+    if best.augmenter_queries:
+        text += f", for {best.augmenter_queries:,.0f} augmenter queries besides"
+    rivals = [
+        f"{titles.short(entry.method)} ({100 * entry.probability_best:.0f}%)"
+        for entry in advice.rivals
+    ]
+    if rivals:
+        text += f", but cannot be told apart from {' and '.join(rivals)}"
     return text
 
 

@@ -61,7 +61,8 @@ def plot_cost_effectiveness(
 
     Points are item-paired differences to the first method with intervals from the test items;
     lines are differences of the fitted curves with bootstrap bands. A vertical line marks where the
-    curves cross, its shade the interval. The strip above says which method leads where.
+    curves cross, its shade the interval. The strip above says which method is expected to lead
+    where, by the curves and the cells.
 
     Args:
         fits: the fits.
