@@ -187,6 +187,16 @@ def test_the_nucleus_is_the_smallest_set_that_reaches_top_p():
     assert draws(logits, 1.0, 0.01, 100).tolist() == [0, 1, 0, 0]
 
 
+@pytest.mark.parametrize(("top_p", "last"), [(1.0, 100), (0.8, 80), (0.1, 10)])
+def test_tokens_are_drawn_from_flat_distributions_as_well(top_p, last):
+    """Most draws are beyond the likeliest tokens, which are looked at first."""
+    logits = (np.arange(100) * -1e-4).astype(np.float32)
+    found = draws(logits.tolist(), 1.0, top_p, 50_000)
+    # Rounding may add one token to the nucleus; the standard error is at most 0.0014.
+    assert np.abs(found[:last] - 1 / last).max() < 0.006
+    assert not found[last + 1 :].any()
+
+
 def test_a_small_temperature_is_the_likeliest_token():
     assert draws([1.0, 1.1, 0.9], 1e-4, 1.0, 1000).tolist() == [0, 1, 0]
 

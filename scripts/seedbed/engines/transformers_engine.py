@@ -190,35 +190,43 @@ class SeededSampling:
         logits = scores.float() / temperature.clamp(min=1e-6)
         probabilities = torch.softmax(logits, dim=-1)
         aim = self._uniforms[:, step : step + 1].to(device)
-        drawn = _draw(probabilities, aim)
-        # Only rows with a smaller nucleus are sorted, in whatever company: it takes long.
-        nuclei = (self._top_p < 1).squeeze(1).to(device)
-        if bool(nuclei.any()):
-            top_p = self._top_p.to(device)[nuclei]
-            drawn[nuclei] = _draw_from_nucleus(probabilities[nuclei], top_p, aim[nuclei])
+        drawn = _draw(probabilities, self._top_p.to(device), aim)
         forced = torch.full_like(scores, float("-inf")).scatter(1, drawn, 0.0)
         return torch.where(temperature > 0, forced, scores)
 
 
-def _draw(probabilities: torch.Tensor, aim: torch.Tensor) -> torch.Tensor:
-    """Return, of each row, the place at which the probability before it reaches the aim."""
-    import torch
-
-    mass = probabilities.cumsum(dim=-1)
-    total = mass[:, -1:].contiguous()
-    # Rounding may put the aim at the very end of the mass: the last place with any is meant.
-    return torch.minimum(
-        torch.searchsorted(mass, aim * total, right=True), torch.searchsorted(mass, total)
-    )
-
-
-def _draw_from_nucleus(
-    probabilities: torch.Tensor, top_p: torch.Tensor, aim: torch.Tensor
+def _draw(
+    probabilities: torch.Tensor, top_p: torch.Tensor, aim: torch.Tensor, likeliest: int = 32
 ) -> torch.Tensor:
-    """Return a draw of each row from its smallest set of likeliest tokens that reaches top_p."""
+    """Draw a token for each row from the smallest set of likeliest tokens that reaches top_p.
+
+    To put a whole vocabulary in order takes long, and nearly every draw falls on one of a few
+    tokens: only rows that need more than the `likeliest` are sorted further.
+
+    Args:
+        probabilities: rows x vocabulary.
+        top_p: of each row, rows x 1.
+        aim: of each row, the share of that set's probability at which to draw, rows x 1.
+        likeliest: tokens to look at first.
+
+    Returns:
+        Tokens, rows x 1.
+    """
     import torch
 
-    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
-    before = ordered.cumsum(dim=-1) - ordered
-    kept = torch.where(before < top_p, ordered, torch.zeros_like(ordered))
-    return order.gather(1, _draw(kept, aim))
+    size = probabilities.shape[1]
+    ordered, order = probabilities.topk(min(likeliest, size), dim=-1)
+    reached = ordered.cumsum(dim=-1)
+    kept = reached - ordered < top_p
+    mass = torch.where(kept, ordered, torch.zeros_like(ordered)).cumsum(dim=-1)
+    all_mass = probabilities.sum(dim=-1, keepdim=True)
+    target = aim * torch.where(top_p < 1, mass[:, -1:], all_mass)
+    place = torch.searchsorted(mass, target, right=True)
+    # Rounding may put the aim at the very end of the mass: the last kept token is meant.
+    place = torch.minimum(place, kept.sum(dim=-1, keepdim=True) - 1)
+    drawn = order.gather(1, place)
+    known = (reached[:, -1:] >= top_p) | ((top_p >= 1) & (target < mass[:, -1:]))
+    rest = ~known.squeeze(1)
+    if likeliest < size and bool(rest.any()):
+        drawn[rest] = _draw(probabilities[rest], top_p[rest], aim[rest], size)
+    return drawn
