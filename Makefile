@@ -8,6 +8,10 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Output in the order in which it happens, also through pipes.
 export PYTHONUNBUFFERED := 1
+# glibc's malloc keeps what is freed. By default it gives large tensors back to the system, and gets
+# them page by page again: on a CPU, a good part of the time that a small model takes to generate.
+export MALLOC_MMAP_THRESHOLD_ := 1073741824
+export MALLOC_TRIM_THRESHOLD_ := 1073741824
 
 .PHONY: help
 help: ## list the commands
