@@ -9,7 +9,13 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from seedbed.provenance import code_digest
 from seedbed.study.cells import grid, wildcard_pattern
-from seedbed.study.loading import StudyError, check_data, check_run_config, load_study
+from seedbed.study.loading import (
+    StudyError,
+    check_data,
+    check_downloads,
+    check_run_config,
+    load_study,
+)
 from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
 try:
@@ -19,6 +25,16 @@ try:
         check_data(STUDY, RUN.data_dir)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
+
+
+# A dry run needs no data, and does not come here.
+onstart:
+    if RUN.data_dir is None:
+        try:
+            check_downloads(STUDY)
+        except StudyError as error:
+            raise WorkflowError(str(error)) from None
+
 
 GRID = grid(STUDY)
 FLOW = Workflow(STUDY, GRID, RUN.data_dir)

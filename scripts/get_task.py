@@ -2,20 +2,21 @@
 
 The source is a generated world, a data set of the hub, or a folder with data sets in the hub's
 layout. The folder that is written holds train.parquet, test.parquet, databases/ (for SQL) and
-task.json, which says where everything came from.
+task.json, which says where everything came from, and what was left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from seedbed.artifacts import replacing, write_json, write_parquet
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.tasks.hub import HubSettings, items_of, read_split
+from seedbed.tasks.hub import HubSettings, database_file, items_of, read_split
 from seedbed.tasks.items import to_frame
 from seedbed.tasks.worlds import load_world
 
@@ -34,8 +35,12 @@ def get_task(
 
     Returns:
         Counts: items of each split.
+
+    Raises:
+        ValueError: if the data set does not fit what the source says of it.
     """
     modules: tuple[str, ...] = ()
+    excluded: dict[str, dict[str, str]] = {}
     with replacing(output) as folder:
         folder.mkdir()
         if "world" in source:
@@ -48,15 +53,26 @@ def get_task(
             }
         else:
             hub = HubSettings(**source)
-            splits = {
-                split: items_of(hub, read_split(hub, split, data_dir), split)
+            found = {
+                split: items_of(hub, read_split(hub, split, data_dir), split, data_dir)
                 for split in ("train", "test")
             }
+            unknown = found["train"].not_found & found["test"].not_found
+            if unknown:
+                raise ValueError(
+                    f"{hub.hub}: {min(unknown)!r} was to be excluded, but is not there"
+                )
+            splits = {split: part.items for split, part in found.items()}
+            excluded = {split: part.excluded for split, part in found.items()}
+            for name in sorted({item.database for part in splits.values() for item in part} - {""}):
+                file = database_file(hub, name.removesuffix(".sqlite"), data_dir)
+                (folder / "databases").mkdir(exist_ok=True)
+                shutil.copyfile(file, folder / "databases" / name)
         about = {"source": source} | provenance(__file__, modules)
         counts = {f"{split}_items": len(items) for split, items in splits.items()}
         for split, items in splits.items():
             write_parquet(folder / f"{split}.parquet", to_frame(items), about)
-        write_json(folder / "task.json", about | {"counts": counts})
+        write_json(folder / "task.json", about | {"counts": counts, "excluded": excluded})
     return counts
 
 

@@ -11,7 +11,13 @@ from pydantic import BaseModel
 
 from seedbed.study import config, fields
 from seedbed.study.documents import read_document, spell
-from seedbed.study.loading import StudyError, check_data, check_run_config, load_study
+from seedbed.study.loading import (
+    StudyError,
+    check_data,
+    check_downloads,
+    check_run_config,
+    load_study,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = REPOSITORY / "config"
@@ -209,6 +215,32 @@ BAD = [
      ["changes[0]: '2026-02-30' is not a date"]),
     ("score that is none", SUMS, ("score",), "lenient",
      ["score: 'lenient' is not valid", "valid: flexible, strict"]),
+    # data sets
+    ("no column for the question", REAL, ("source", "columns", "question"), sf.GONE,
+     ["source.columns: has no column for 'question'"]),
+    ("no answer at all", REAL, ("source", "columns", "answer"), sf.GONE,
+     ["source.columns: has no column for 'answer', and no key 'answer'"]),
+    ("two answers", REAL, ("source", "answer"), "It is {gold}.",
+     ["source.answer: is given, and a column for 'answer' as well"]),
+    ("answer from a gold that is not there", REAL, ("source",),
+     sf.REAL["source"] | {"columns": {"question": "question"}, "answer": "It is {gold}."},
+     ["source.columns: has no column for 'gold'"]),
+    ("answer without the gold", REAL, ("source",),
+     sf.REAL["source"] | {"columns": {"question": "q", "gold": "g"}, "answer": "It is so."},
+     ["source.answer: has no placeholder {gold}"]),
+    ("answer with another placeholder", REAL, ("source",),
+     sf.REAL["source"] | {"columns": {"question": "q", "gold": "g"}, "answer": "{gold} {a}"},
+     ["source.answer: has an unknown placeholder {a}"]),
+    ("databases without a column", REAL, ("source", "databases"), "{database}.sqlite",
+     ["source: needs a column for 'database' and the key 'databases', or neither"]),
+    ("column of databases without files", REAL, ("source", "columns", "database"), "db",
+     ["source: needs a column for 'database' and the key 'databases', or neither"]),
+    ("excluded by nothing", REAL, ("source", "excluded"), [{"reason": "x"}],
+     ["source.excluded[0]: must have exactly one of the keys item and database"]),
+    ("excluded without a reason", REAL, ("source", "excluded"), [{"item": "x"}],
+     ["source.excluded[0].reason: is missing"]),
+    ("unknown column", REAL, ("source", "columns", "label"), "x",
+     ["source.columns.label", "did you mean 'labels'?"]),
     # methods
     ("self-check without a prompt", NQ, ("prompts", "number"), {"question": "{question}"},
      ["new_question.yaml", "prompts.number.self_check: is missing: self_check is true"]),
@@ -508,6 +540,26 @@ def test_data_that_is_not_there(tmp_path):
     assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
 
 
+def test_databases_that_are_not_there(tmp_path):
+    columns = sf.REAL["source"]["columns"] | {"database": "db"}
+    files = sf.bend(ALL, REAL, ("source", "columns"), columns)
+    files = sf.bend(files, REAL, ("source", "databases"), "db/{database}.sqlite")
+    study = load(tmp_path / "config", files)
+    with pytest.raises(StudyError, match="task 'real' needs databases, which the hub does not"):
+        check_downloads(study)
+    check_downloads(load(tmp_path / "other", ALL))
+    data = tmp_path / "data" / "owner" / "sums" / "main"
+    (data / "db").mkdir(parents=True)
+    (data / "test.jsonl").touch()
+    (data / "train.parquet").touch()
+    with pytest.raises(StudyError, match=r"needs databases at .*/main/db/{database}\.sqlite"):
+        check_data(study, tmp_path / "data")
+    (data / "db" / "shop.sqlite").touch()
+    check_data(study, tmp_path / "data")
+    found = study.tasks["real"].source.database_files(tmp_path / "data")
+    assert found == [data / "db" / "shop.sqlite"]
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("studies/*.yaml")))
 def test_shipped_study_is_sound(name):
     assert load_study(name, SHIPPED).name == name
@@ -528,7 +580,8 @@ def test_own_constants_agree_with_the_tasks():
     from seedbed.tasks.worlds import ROLES, WORLDS
 
     assert set(fields.WORLDS) == set(WORLDS)
-    assert list(get_args(fields.ItemColumn)) == SCHEMA.names()
+    # The labels of choices are read, and not kept.
+    assert [name for name in get_args(fields.ItemColumn) if name != "labels"] == SCHEMA.names()
     assert get_args(config.Pretrain.model_fields["role"].annotation) == ROLES
 
 

@@ -50,6 +50,7 @@ from seedbed.study.fields import (
     Text,
     World,
     check_prompt,
+    check_template,
     distinct,
     listed,
     nearest,
@@ -265,6 +266,20 @@ class Splits(Section):
     test: Text = Field(description="The data set's split that students are evaluated on.")
 
 
+class Excluded(Section):
+    """What is left out of a data set: an item, or all items of a database."""
+
+    item: Text | None = Field(None, description="Id of the item.")
+    database: Text | None = Field(None, description="Name of the database, as in its column.")
+    reason: Text = Field(description="Why.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Excluded:
+        if (self.item is None) == (self.database is None):
+            raise problem("must have exactly one of the keys item and database")
+        return self
+
+
 class HubSource(Section):
     """A data set on the hub, or in the same layout in a folder."""
 
@@ -273,39 +288,73 @@ class HubSource(Section):
     revision: Commit | None = Field(None, description="Commit to take; null takes the newest.")
     splits: Splits = Field(description="Which of its splits to use.")
     columns: dict[ItemColumn, Text] = Field(
-        description="By field of an item, the data set's column; `question` and `answer` at least."
+        description="By field of an item, the data set's column, with a dot before a field of a "
+        "structure; `question` at least, and `answer` or `gold`. `labels` are those of `choices`, "
+        "which are shown as A, B and so on."
     )
     gold_after: Text | None = Field(
         None,
         description="Where no column holds the final answer: the mark in `answer` before it.",
     )
+    answer: Text | None = Field(
+        None,
+        description="Where no column holds a worked answer: what a student would learn to say, "
+        "with `{gold}` for the final answer.",
+    )
+    databases: Text | None = Field(
+        None,
+        description="Where an item's SQLite file lies in the data set's folder, with `{database}` "
+        "for its name. The hub has none, so `data_dir` must be given.",
+    )
+    excluded: listed(Excluded) = Field((), description="What is left out, and why.")
     train_items: Count = Field(description="Items that the train split must have.")
     test_items: Count = Field(description="Items that the test split must have.")
     license: Text | None = Field(None, description="The data set's licence.")
 
     @model_validator(mode="after")
     def _columns_needed(self) -> HubSource:
-        for column in ("question", "answer"):
-            if column not in self.columns:
-                raise problem(f"has no column for {column!r}", "columns")
+        if "question" not in self.columns:
+            raise problem("has no column for 'question'", "columns")
+        if "answer" not in self.columns and self.answer is None:
+            raise problem("has no column for 'answer', and no key 'answer' to write one", "columns")
+        if self.answer is not None:
+            if "answer" in self.columns:
+                raise problem("is given, and a column for 'answer' as well", "answer")
+            if "gold" not in self.columns:
+                raise problem("has no column for 'gold', which 'answer' is written from", "columns")
+            check_template(self.answer, "gold", ("gold",), "answer")
+        if (self.databases is None) != ("database" not in self.columns):
+            raise problem("needs a column for 'database' and the key 'databases', or neither")
+        if self.databases is not None:
+            check_template(self.databases, "database", ("database",), "databases")
         return self
 
+    def folder(self, data_dir: str | Path) -> Path:
+        """Return the data set's folder in a folder of the hub's layout."""
+        return Path(data_dir) / self.hub / (self.config or "")
+
     def path(self, data_dir: str | Path, split: Literal["train", "test"]) -> Path:
-        """Return where a split lies in a folder of the hub's layout, if it is one file."""
-        folder = Path(data_dir) / self.hub
-        name = f"{getattr(self.splits, split)}.parquet"
-        return folder / self.config / name if self.config else folder / name
+        """Return where a split lies in a folder of the hub's layout, if it is one Parquet file."""
+        return self.folder(data_dir) / f"{getattr(self.splits, split)}.parquet"
 
     def files(self, data_dir: str | Path, split: Literal["train", "test"]) -> list[Path]:
-        """Return the Parquet files of a split in a folder, in order; empty if there are none.
+        """Return the files of a split in a folder, in order; empty if there are none.
 
-        A split is one file, SPLIT.parquet, or parts as the hub itself has them,
+        A split is one file, SPLIT.parquet or SPLIT.jsonl, or parts as the hub itself has them,
         SPLIT-00000-of-00002.parquet and so on.
         """
         whole = self.path(data_dir, split)
-        if whole.is_file():
-            return [whole]
+        for file in (whole, whole.with_suffix(".jsonl")):
+            if file.is_file():
+                return [file]
         return sorted(whole.parent.glob(f"{glob.escape(whole.stem)}-*-of-*.parquet"))
+
+    def database_files(self, data_dir: str | Path) -> list[Path]:
+        """Return the databases in a folder, in order; empty if the data set has none."""
+        if self.databases is None:
+            return []
+        pattern = glob.escape(self.databases).format(database="*")
+        return sorted(self.folder(data_dir).glob(pattern))
 
 
 # They stand in Pydantic's paths between `source` and its keys.

@@ -19,9 +19,10 @@ FILTERS = ("none",)
 """Filters that choose which answers of a stream become training rows."""
 
 ItemColumn = Literal[
-    "item_id", "question", "context", "answer", "gold", "choices", "database", "cluster"
+    "item_id", "question", "context", "answer", "gold", "choices", "labels", "database", "cluster"
 ]
-"""Columns of a task's items, as in `seedbed.tasks.items`, which is too heavy to import."""
+"""Columns of a task's items, as in `seedbed.tasks.items`, which is too heavy to import; and the
+labels of the choices, by which a data set may name the gold one."""
 
 NONE = "none"
 UNTRAINED = "untrained"
@@ -129,6 +130,15 @@ def check_prompt(value: str, placeholders: tuple[str, ...], *at: Part) -> None:
     Raises:
         PydanticCustomError: if it has not, with `at` as the place.
     """
+    check_template(value, "question", placeholders, *at)
+
+
+def check_template(value: str, needed: str, placeholders: tuple[str, ...], *at: Part) -> None:
+    """Check that a text has the placeholder that it needs, and none but the given ones.
+
+    Raises:
+        PydanticCustomError: if it has not, with `at` as the place.
+    """
     try:
         fields = [piece[1:] for piece in string.Formatter().parse(value) if piece[1] is not None]
     except ValueError as error:
@@ -139,8 +149,8 @@ def check_prompt(value: str, placeholders: tuple[str, ...], *at: Part) -> None:
             raise problem(f"has an unknown placeholder {{{name}}}; {hint}", *at)
         if form or conversion:
             raise problem(f"has a format in the placeholder {{{name}}}, which takes none", *at)
-    if "question" not in {name for name, _, _ in fields}:
-        raise problem("has no placeholder {question}", *at)
+    if needed not in {name for name, _, _ in fields}:
+        raise problem(f"has no placeholder {{{needed}}}", *at)
 
 
 def _answer_prompt(value: str) -> str:

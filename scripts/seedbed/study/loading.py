@@ -30,7 +30,14 @@ from seedbed.study.config import (
 from seedbed.study.documents import At, Document, Problem, StudyError, read_document
 from seedbed.study.fields import RESERVED, Part, nearest
 
-__all__ = ["Study", "StudyError", "check_data", "check_run_config", "load_study"]
+__all__ = [
+    "Study",
+    "StudyError",
+    "check_data",
+    "check_downloads",
+    "check_run_config",
+    "load_study",
+]
 
 
 @dataclass(frozen=True)
@@ -147,19 +154,46 @@ def check_data(study: Study, data_dir: str | Path) -> None:
     """Check that a folder has the data sets that a study reads, in the hub's layout.
 
     Raises:
-        StudyError: naming each split that is not there.
+        StudyError: naming each split that is not there, and each task without databases.
     """
-    problems = []
-    for name, task in study.tasks.items():
-        if not isinstance(task.source, HubSource):
-            continue
-        for split in ("train", "test"):
-            if not task.source.files(data_dir, split):
-                said = (
-                    f"task {name!r} needs {task.source.path(data_dir, split)}, which is not there"
-                )
-                problems.append(Problem("config.yaml or --config", ("data_dir",), said))
-    if problems:
+    said = []
+    for name, source in _hub_sources(study):
+        said += [
+            f"task {name!r} needs {source.path(data_dir, split)}, which is not there"
+            for split in ("train", "test")
+            if not source.files(data_dir, split)
+        ]
+        if source.databases is not None and not source.database_files(data_dir):
+            place = source.folder(data_dir) / source.databases
+            said.append(f"task {name!r} needs databases at {place}, and there are none")
+    _refuse_data(study, said)
+
+
+def check_downloads(study: Study) -> None:
+    """Check that the hub has all that a study reads.
+
+    Raises:
+        StudyError: naming each task with databases, which the hub does not have.
+    """
+    _refuse_data(
+        study,
+        [
+            f"task {name!r} needs databases, which the hub does not have: give the folder in which "
+            f"{source.path('', 'test')} and {source.folder('') / source.databases} lie"
+            for name, source in _hub_sources(study)
+            if source.databases is not None
+        ],
+    )
+
+
+def _hub_sources(study: Study) -> list[tuple[str, HubSource]]:
+    tasks = study.tasks.items()
+    return [(name, task.source) for name, task in tasks if isinstance(task.source, HubSource)]
+
+
+def _refuse_data(study: Study, said: list[str]) -> None:
+    if said:
+        problems = [Problem("config.yaml or --config", ("data_dir",), text) for text in said]
         raise StudyError(f"study {study.name!r} cannot run", problems)
 
 

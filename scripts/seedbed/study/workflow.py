@@ -75,9 +75,8 @@ class Workflow:
         source = self.study.tasks[task].source
         if not isinstance(source, HubSource) or self.data_dir is None:
             return []
-        return [
-            str(path) for split in ("train", "test") for path in source.files(self.data_dir, split)
-        ]
+        files = [path for split in ("train", "test") for path in source.files(self.data_dir, split)]
+        return list(map(str, [*files, *source.database_files(self.data_dir)]))
 
     def source(self, task: str) -> str:
         """Return where a task's items come from, as JSON."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from seedbed.tasks.items import SCHEMA, TaskItem
+from seedbed.tasks.databases import schema_text
+from seedbed.tasks.items import TaskItem
+
+LETTERS = "ABCDEFGH"
+"""Labels of choices, as the scorer knows them."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,14 @@ class HubSettings:
     config: str | None = None
     revision: str | None = None
     gold_after: str | None = None
+    answer: str | None = None
+    databases: str | None = None
+    excluded: Sequence[Mapping[str, str | None]] = ()
     license: str | None = None
+
+    def folder(self, data_dir: Path) -> Path:
+        """Return the data set's folder in a folder of the hub's layout."""
+        return data_dir / self.hub / (self.config or "")
 
 
 def read_split(source: HubSettings, split: str, data_dir: Path | None) -> pl.DataFrame:
@@ -33,7 +45,8 @@ def read_split(source: HubSettings, split: str, data_dir: Path | None) -> pl.Dat
     Args:
         source: the data set.
         split: `train` or `test`, in the project's terms.
-        data_dir: a folder with OWNER/NAME/CONFIG/SPLIT.parquet, or None to ask the hub.
+        data_dir: a folder with OWNER/NAME/CONFIG/SPLIT.parquet (or .jsonl), or None to ask the
+            hub.
 
     Raises:
         FileNotFoundError: if the folder has no such file.
@@ -44,54 +57,143 @@ def read_split(source: HubSettings, split: str, data_dir: Path | None) -> pl.Dat
 
         rows = load_dataset(source.hub, source.config, split=name, revision=source.revision)
         return pl.from_arrow(rows.with_format("arrow")[:])
-    folder = data_dir / source.hub / (source.config or "")
+    folder = source.folder(data_dir)
+    if (folder / f"{name}.jsonl").is_file() and not (folder / f"{name}.parquet").is_file():
+        return pl.read_ndjson(folder / f"{name}.jsonl", infer_schema_length=None)
     files = sorted(folder.glob(f"{name}.parquet")) or sorted(folder.glob(f"{name}-*-of-*.parquet"))
     if not files:
         raise FileNotFoundError(f"no {name}.parquet in {folder}")
     return pl.read_parquet(files)
 
 
-def items_of(source: HubSettings, frame: pl.DataFrame, split: str) -> list[TaskItem]:
+@dataclass(frozen=True)
+class Split:
+    """The items of a split.
+
+    Attributes:
+        items: the items, in the data set's order.
+        excluded: by id of the items that were left out, why.
+        not_found: names of items and databases that were to be left out and are not there.
+    """
+
+    items: list[TaskItem]
+    excluded: dict[str, str]
+    not_found: set[str]
+
+
+def items_of(
+    source: HubSettings, frame: pl.DataFrame, split: str, data_dir: Path | None = None
+) -> Split:
     """Return the rows of a split as items.
 
-    Where the data set has no column for `gold`, it is what stands in the reference answer after
-    the mark `gold_after`.
+    The final answer is that of the column `gold` or, where there is none, what stands in the
+    reference answer after the mark `gold_after`. Choices stand a line each below the question,
+    labelled with letters, whatever their labels are in the data set. An item on a database has the
+    database's schema as its context.
+
+    Args:
+        source: the data set.
+        frame: its rows.
+        split: `train` or `test`, in the project's terms.
+        data_dir: the folder that databases lie in, if there are any.
 
     Raises:
-        ValueError: if a column is missing, the split is smaller than the configuration says, or
-            a row lacks its question or answer, a reference answer has no final answer to be
-            read, or two items have the same `item_id`.
+        FileNotFoundError: if an item's database is not there.
+        ValueError: if a column is missing, there are fewer items than the configuration says, a
+            row lacks its question or answer, a reference answer has no final answer to be read,
+            a gold label is none of the choices', or two items have the same `item_id`.
     """
-    wanted = source.train_items if split == "train" else source.test_items
-    if frame.height < wanted:
-        raise ValueError(f"{source.hub}: the {split} split has {frame.height} rows, not {wanted}")
-    missing = [column for column in source.columns.values() if column not in frame.columns]
-    if missing:
-        raise ValueError(
-            f"{source.hub} has no column {missing[0]!r}; it has: {', '.join(frame.columns)}"
-        )
-    named = frame.select(pl.col(theirs).alias(ours) for ours, theirs in source.columns.items())
-    items = []
-    for number, row in enumerate(named.head(wanted).iter_rows(named=True)):
-        item_id = str(row.get("item_id") or f"{split}-{number:05d}")
-        empty = [name for name in ("question", "answer") if not row[name]]
-        if empty:
-            raise ValueError(f"{source.hub}: item {item_id} of {split} has no {empty[0]}")
-        gold = row["gold"] if "gold" in row else _gold(row["answer"], source.gold_after)
-        if gold is None:
-            raise ValueError(f"{source.hub}: item {item_id} of {split} has no final answer to read")
-        fields = {name: row[name] for name in SCHEMA.names() if name in row}
-        defaults = {"context": "", "cluster": item_id}
-        choices = tuple(row.get("choices") or ())
-        items.append(
-            TaskItem(
-                **defaults | fields | {"item_id": item_id, "gold": str(gold), "choices": choices}
-            )
-        )
-    twice = [item_id for item_id, n in Counter(item.item_id for item in items).items() if n > 1]
+    columns = [_column(source, frame, path).alias(name) for name, path in source.columns.items()]
+    rows = frame.select(columns).to_dicts()
+    ids = [str(row.get("item_id") or f"{split}-{number:05d}") for number, row in enumerate(rows)]
+    twice = [item_id for item_id, n in Counter(ids).items() if n > 1]
     if twice:
         raise ValueError(f"{source.hub}: {split} has more than one item {twice[0]}")
-    return items
+    reasons = {entry.get("item") or entry["database"]: entry["reason"] for entry in source.excluded}
+    names = [
+        {item_id, row.get("database")} & reasons.keys()
+        for item_id, row in zip(ids, rows, strict=True)
+    ]
+    kept = [(item_id, row) for item_id, row, name in zip(ids, rows, names, strict=True) if not name]
+    wanted = source.train_items if split == "train" else source.test_items
+    if len(kept) < wanted:
+        raise ValueError(f"{source.hub}: the {split} split has {len(kept)} items, not {wanted}")
+    return Split(
+        [_item(source, item_id, row, split, data_dir) for item_id, row in kept[:wanted]],
+        {item_id: reasons[min(name)] for item_id, name in zip(ids, names, strict=True) if name},
+        reasons.keys() - set().union(*names),
+    )
+
+
+def _column(source: HubSettings, frame: pl.DataFrame, path: str) -> pl.Expr:
+    """Return a column, or a field of a structure where the path has a dot."""
+    name, *fields = [path] if path in frame.columns else path.split(".")
+    if name not in frame.columns:
+        raise ValueError(f"{source.hub} has no column {name!r}; it has: {', '.join(frame.columns)}")
+    column, kind = pl.col(name), frame.schema[name]
+    for field in fields:
+        known = [entry.name for entry in kind.fields] if isinstance(kind, pl.Struct) else []
+        if field not in known:
+            raise ValueError(
+                f"{source.hub}: column {name!r} has no field {field!r}; "
+                f"it has: {', '.join(known) or 'none'}"
+            )
+        column, kind = column.struct.field(field), dict(kind)[field]
+    return column
+
+
+def _item(
+    source: HubSettings, item_id: str, row: Mapping[str, Any], split: str, data_dir: Path | None
+) -> TaskItem:
+    place = f"{source.hub}: item {item_id} of {split}"
+    for name in ("question", "answer"):
+        if name in source.columns and not row[name]:
+            raise ValueError(f"{place} has no {name}")
+    gold = row["gold"] if "gold" in row else _gold(row["answer"], source.gold_after)
+    if gold in (None, ""):
+        raise ValueError(f"{place} has no final answer to read")
+    gold, question, choices = str(gold), row["question"], tuple(row.get("choices") or ())
+    if choices:
+        labels = list(row.get("labels") or LETTERS)[: len(choices)]
+        if len(choices) > len(LETTERS):
+            raise ValueError(f"{place} has {len(choices)} choices; at most {len(LETTERS)} can be")
+        if gold not in labels:
+            raise ValueError(f"{place} has the gold {gold!r}, which is none of {labels}")
+        gold = LETTERS[labels.index(gold)]
+        lines = (f"({letter}) {text}" for letter, text in zip(LETTERS, choices, strict=False))
+        question = "\n".join([question, *lines])
+    database = row.get("database") or ""
+    context = row.get("context") or ""
+    if database:
+        file = database_file(source, database, data_dir)
+        context = context or schema_text(file)
+    return TaskItem(
+        item_id=item_id,
+        question=question,
+        context=context,
+        answer=row["answer"] if source.answer is None else source.answer.format(gold=gold),
+        gold=gold,
+        choices=choices,
+        database=f"{database}.sqlite" if database else "",
+        cluster=str(row.get("cluster") or item_id),
+    )
+
+
+def database_file(source: HubSettings, name: str, data_dir: Path | None) -> Path:
+    """Return the SQLite file of a database.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if the name is no file name.
+    """
+    if Path(name).name != name or name == "..":
+        raise ValueError(f"{source.hub}: {name!r} cannot be the name of a database")
+    if data_dir is None or source.databases is None:
+        raise FileNotFoundError(f"{source.hub} has no databases on the hub: give a folder")
+    path = source.folder(data_dir) / source.databases.format(database=name)
+    if not path.is_file():
+        raise FileNotFoundError(f"no database {path}")
+    return path
 
 
 def _gold(answer: str, mark: str | None) -> str | None:
