@@ -169,11 +169,12 @@ def _size(
         budget: max(value for (_, at), value in accuracy.items() if at == budget)
         for budget in budgets
     }
-    # Where all methods are equal none is the best.
-    alike = {
+    # Where all that were measured are equal, or one alone was, none is the best.
+    contested = {
         budget
         for budget in budgets
-        if len(fit.methods) > 1 and len({accuracy.get((m, budget)) for m in fit.methods}) == 1
+        if len(fit.methods) == 1
+        or len({value for (_, at), value in accuracy.items() if at == budget}) > 1
     }
     rows = []
     for method in fit.methods:
@@ -184,7 +185,7 @@ def _size(
                 titles.short(method),
                 tuple("" if value is None else _percent(value) for value in values),
                 tuple(
-                    value is not None and value == best[budget] and budget not in alike
+                    value is not None and value == best[budget] and budget in contested
                     for value, budget in zip(values, budgets, strict=True)
                 ),
             )
@@ -229,24 +230,33 @@ def _differences(paired: pl.DataFrame, titles: Titles) -> list[str]:
 
 
 def _advice(fit: Fit, seeds: int, budgets: Sequence[int], titles: Titles, confidence: float) -> str:
+    """Return one sentence: which method to use where, and what to expect at the ends.
+
+    Only budgets at which all methods were measured are spoken of: elsewhere one of them would be
+    best for want of others.
+    """
+    measured = {(cell["method"], cell["budget"]) for cell in fit.cells(seeds)}
+    shared = [b for b in budgets if all((method, b) in measured for method in fit.methods)]
+    if not shared:
+        return f"{seeds:,} seeds: the methods have no budget in common."
+    said = []
     parts = leaders(fit, seeds)
     if parts:
         steps = [f"use {titles.short(parts[0][0])}"]
         steps += [
             f"from BR {ratio_text(low)} {titles.short(method)}" for method, low, _ in parts[1:]
         ]
-        use = ", ".join(steps)
-    else:
-        use = "no method leads at any budget ratio that all of them have"
-    ends = []
-    for budget in dict.fromkeys([budgets[0], budgets[-1]]):
+        said.append(", ".join(steps))
+    elif len(shared) > 1:
+        said.append("no method leads at any budget ratio that all of them have")
+    for budget in dict.fromkeys([shared[0], shared[-1]]):
         advice = advise(fit, seeds, budget, confidence)
         text = f"at {budget:,} teacher queries {_outlook_text(advice, titles)}"
         untrained = fit.record["untrained"]
         if untrained and advice.best.accuracy < untrained["accuracy"]:
-            text += ", which is below the untrained student: leave it untrained"
-        ends.append(text)
-    return f"{seeds:,} seeds: {use}; {'; '.join(ends)}."
+            text += " (but the untrained student is better: leave it untrained)"
+        said.append(text)
+    return f"{seeds:,} seeds: {'; '.join(said)}."
 
 
 def _outlook_text(advice: Advice, titles: Titles) -> str:
