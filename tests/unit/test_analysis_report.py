@@ -19,6 +19,8 @@ from find_crossovers import find_crossovers
 from fit_decay import fit_decay
 from plot_accuracy import plot_accuracy
 from plot_cost_effectiveness import plot_cost_effectiveness
+from seedbed.analysis.figures.drawing import drawing
+from seedbed.analysis.fits import read_fits
 from seedbed.analysis.report import inline_svg
 from seedbed.analysis.settings import (
     CompareSettings,
@@ -208,6 +210,26 @@ def test_advice_speaks_of_budgets_that_all_methods_have(tmp_path):
     assert "no method leads" not in advice and "100% of resamples" not in advice.split("AA")[-1]
     line = next(line for line in text.splitlines() if "Answer augmentation" in line)
     assert "*" not in line
+
+
+def test_long_titles_stay_within_the_figure(study):
+    from matplotlib.text import Text
+
+    fits = read_fits(study / "fits/decay.json", study / "fits/draws.parquet")
+    other = type(fits[0])({**fits[0].record, "student": "s2"}, *([None] * 3), {})
+    long = Titles(
+        {
+            "mini_math": Title(title="Questions on a small number of Databases (generated)"),
+            "mini_student": Title(title="The Other Miniature Student with a Long Name"),
+        }
+    )
+    with drawing([fits[0], other], long) as (figure, _):
+        figure.draw_without_rendering()
+        shown = [text for text in figure.findobj(Text) if "Databases" in text.get_text()]
+        assert len(shown) == 2
+        for text in shown:
+            box = text.get_window_extent()
+            assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
 
 
 class Elements(HTMLParser):

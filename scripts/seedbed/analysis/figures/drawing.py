@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 INK = "#333333"
 WIDTH_INCHES = 8.0
 PANEL_HEIGHT_INCHES = 2.9
+TITLE_CHARACTERS = 76
+"""Of a title in bold that fit into the width."""
+
 COLUMNS = 3
 """Most panels side by side: with more, text is too small at 800 pixels."""
 
@@ -107,17 +111,20 @@ def drawing(
 
     columns = min(COLUMNS, max((len(fit.seeds) for fit in fits), default=1))
     rows = [-(-len(fit.seeds) // columns) for fit in fits]
+    wrapped = [textwrap.fill(title, TITLE_CHARACTERS) for title in group_titles(fits, titles)]
+    heights = [
+        (PANEL_HEIGHT_INCHES + 0.25) * count + 0.2 * title.count("\n")
+        for count, title in zip(rows, wrapped, strict=True)
+    ]
     with mpl.rc_context(_STYLE):
         figure = plt.figure(
-            figsize=(WIDTH_INCHES, (PANEL_HEIGHT_INCHES + 0.25) * max(1, sum(rows)) + 0.6),
+            figsize=(WIDTH_INCHES, max(PANEL_HEIGHT_INCHES, sum(heights)) + 0.6),
             layout="constrained",
         )
         try:
-            parts = figure.subfigures(len(fits), 1, squeeze=False, height_ratios=rows)[:, 0]
+            parts = figure.subfigures(len(fits), 1, squeeze=False, height_ratios=heights)[:, 0]
             panels = []
-            for fit, title, part, count in zip(
-                fits, group_titles(fits, titles), parts, rows, strict=True
-            ):
+            for fit, title, part, count in zip(fits, wrapped, parts, rows, strict=True):
                 part.suptitle(title, fontsize=11, fontweight="bold")
                 grid = part.subplots(count, columns, squeeze=False, sharey=True).ravel()
                 for seeds, axes in zip(fit.seeds, grid, strict=False):
