@@ -1,4 +1,4 @@
-"""Streams of teacher queries, shard by shard, and the datasets cut from them."""
+"""Streams of teacher queries, shard by shard."""
 
 
 rule write_questions:
@@ -86,34 +86,4 @@ rule answer_questions:
         " --threads {threads}"
         " --journal {params.journal:q}"
         " --output {output.answers:q}"
-        " 2> {log:q}"
-
-
-rule build_dataset:
-    """Cut the dataset of a budget from its stream."""
-    input:
-        answers=lambda wc: FLOW.answer_shards(wc.dataset),
-        questions=lambda wc: FLOW.question_shards(wc.dataset),
-    output:
-        rows=f"{RESULTS}/datasets/{{dataset}}/dataset.parquet",
-        record=f"{RESULTS}/datasets/{{dataset}}/dataset.json",
-    log:
-        f"{RESULTS}/logs/build_dataset/{{dataset}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/build_dataset/{{dataset}}.tsv"
-    localrule: True
-    conda:
-        "../envs/cpu.yaml"
-    params:
-        budget=lambda wc: GRID.dataset_by_key[wc.dataset].budget,
-        code=code("build_dataset"),
-    message:
-        "build_dataset {wildcards.dataset}"
-    shell:
-        "python scripts/build_dataset.py"
-        " --answers {input.answers:q}"
-        " --questions {input.questions:q}"
-        " --budget {params.budget}"
-        " --output {output.rows:q}"
-        " --counts {output.record:q}"
         " 2> {log:q}"

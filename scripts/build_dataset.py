@@ -1,35 +1,59 @@
-"""Build the dataset of a budget: the first queries of a stream, as rows to train on.
+"""Build the dataset of a budget: the first queries of a stream, or real pairs, as rows to train on.
 
 The Parquet file has a `messages` column in chat form, which TRL and `datasets` load as it is. What
-was counted on the way (queries, tokens, empty slots) lies in its metadata and in the JSON file.
+was counted on the way (queries, tokens, rows left out, how varied the questions are) lies in its
+metadata and in the JSON file.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from seedbed.artifacts import write_json, write_parquet
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.datasets import build_dataset
+from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
+from seedbed.tasks.items import read_items
 
 
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--answers", type=Path, nargs="+", required=True, help="answer shards")
-    parser.add_argument("--questions", type=Path, nargs="*", default=[], help="question shards")
-    parser.add_argument("--budget", type=int, required=True, help="teacher queries to take")
+    parser.add_argument(
+        "--dataset", type=json.loads, required=True, help="the dataset's coordinates, as JSON"
+    )
+    parser.add_argument("--seeds", type=Path, required=True, help="seeds.parquet of the seed set")
+    parser.add_argument("--test", type=Path, required=True, help="test.parquet of the task")
+    shards = ("answers", "questions", "votes", "checks")
+    for name in shards:
+        parser.add_argument(
+            f"--{name}", type=Path, nargs="*", default=[], help=f"the stream's {name}, by shard"
+        )
+    parser.add_argument(
+        "--settings",
+        type=json.loads,
+        required=True,
+        help="budget, filter and what it takes, as JSON: see the class DatasetSettings",
+    )
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument("--counts", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--record", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
     report = reporter("build_dataset")
-    rows, counts = build_dataset(args.answers, args.questions, args.budget)
-    about = {"settings": {"budget": args.budget}, "counts": counts} | provenance(__file__)
+    settings = DatasetSettings(**args.settings)
+    rows, record = build_dataset(
+        settings,
+        Shards(**{name: getattr(args, name) for name in shards}),
+        read_items(args.seeds),
+        read_items(args.test),
+    )
+    about = {"dataset": args.dataset, "settings": asdict(settings)} | record | provenance(__file__)
     write_parquet(args.output, rows, about)
-    write_json(args.counts, about)
-    report(f"{counts['rows']} rows from {counts['queries']} queries")
+    write_json(args.record, about)
+    counts = record["counts"]
+    report(f"{counts['rows']} rows from {counts['teacher_queries']} teacher queries")
 
 
 if __name__ == "__main__":

@@ -30,9 +30,11 @@ DATASET_COUNTS = (
     "augmenter_queries",
     "augmenter_prompt_tokens",
     "augmenter_completion_tokens",
+    "verification_queries",
+    "verification_prompt_tokens",
+    "verification_completion_tokens",
     "empty_slots",
-    "truncated_answers",
-    "blank_answers",
+    "rows",
     "unique_questions",
 )
 TRAINING_COUNTS = ("training_rows", "training_tokens")
@@ -64,16 +66,18 @@ class EvaluationSettings:
         return cls(**json.loads(text))
 
 
-def costs(dataset: Path | None, adapter: Path | None) -> tuple[dict[str, int], float]:
-    """Return what a cell's data and training took: counts, and seconds of training.
+def costs(dataset: Path | None, adapter: Path | None) -> tuple[dict[str, int], dict[str, float]]:
+    """Return what a cell's data and training took: counts, and seconds by stage.
 
     All are 0 for a student that was not trained.
     """
-    made = read_json(dataset)["counts"] if dataset else {}
+    made = read_json(dataset) if dataset else {"counts": {}, "seconds": {}}
     trained = read_json(adapter / "training.json") if adapter else {"counts": {}, "seconds": {}}
-    counts = {name: made.get(name, 0) for name in DATASET_COUNTS}
+    counts = {name: made["counts"].get(name, 0) for name in DATASET_COUNTS}
     counts |= {name: trained["counts"].get(name, 0) for name in TRAINING_COUNTS}
-    return counts, trained["seconds"].get("training", 0.0)
+    seconds = {"generation": made["seconds"].get("generation", 0.0)}
+    seconds["training"] = trained["seconds"].get("training", 0.0)
+    return counts, seconds
 
 
 def main() -> None:
@@ -117,8 +121,8 @@ def main() -> None:
         )
     finally:
         scorer.close()
-    counts, training_seconds = costs(args.dataset, adapter)
-    seconds = {"training": training_seconds, "evaluation": round(time.monotonic() - start, 3)}
+    counts, seconds = costs(args.dataset, adapter)
+    seconds["evaluation"] = round(time.monotonic() - start, 3)
     about: dict[str, Any] = {"cell": args.cell, "settings": asdict(settings)}
     about["model"] = read_fingerprint(args.model)
     about |= provenance(__file__, [f"seedbed.evaluation.scorers.{settings.kind}"])

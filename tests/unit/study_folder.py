@@ -73,10 +73,23 @@ FILES = {
         "short": "AA",
         "writes_questions": False,
     },
+    "methods/seed_only.yaml": {
+        "title": "Seeds",
+        "short": "S",
+        "writes_questions": False,
+        "real_pairs": "seeds",
+    },
+    "methods/human.yaml": {
+        "title": "Real pairs",
+        "short": "R",
+        "writes_questions": False,
+        "real_pairs": "budget",
+    },
     "methods/new_question.yaml": {
         "title": "New question",
         "short": "NQ",
         "writes_questions": True,
+        "keeps_answer": False,
         "self_check": True,
         "max_attempts": 2,
         "prompts": {"number": PROMPTS},

@@ -4,11 +4,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.streams import answers as answering
+from seedbed.streams import checks as checking
 from seedbed.streams import questions as writing
-from seedbed.streams.datasets import build_dataset
+from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
+from seedbed.tasks.items import TaskItem
 
 # What became of a query: answered, answered but cut, answered with nothing, without a question.
 WHOLE, CUT, BLANK, EMPTY = "whole", "cut", "blank", "empty"
+SEEDS = [TaskItem(f"train-{n}", f"Seed {n}?", "", f"#### {n}", str(n)) for n in range(2)]
+
+
+def build(
+    answers=(),
+    questions=(),
+    budget=0,
+    checks=(),
+    votes=(),
+    test=(),
+    seeds=SEEDS,
+    overlap_words=None,
+    **settings,
+):
+    """Build a dataset, by default of all whole answers among the first `budget`."""
+    chosen = {"filter": "none", "reach": budget, "prompt": "Solve: {question}"} | settings
+    return build_dataset(
+        DatasetSettings(budget=budget, overlap_words=overlap_words, **chosen),
+        Shards(answers, questions, votes, checks),
+        seeds,
+        test,
+    )
 
 
 def answer_rows(fates, start=0):
@@ -26,6 +50,7 @@ def answer_rows(fates, start=0):
                 "finish_reason": {WHOLE: "stop", CUT: "length", BLANK: "stop", EMPTY: None}[fate],
                 "teacher_prompt_tokens": 10 if asked else 0,
                 "teacher_completion_tokens": 3 if asked else 0,
+                "teacher_seconds": 0.5 if asked else 0.0,
             }
         )
     return pl.DataFrame(rows, schema=answering.SCHEMA)
@@ -43,10 +68,44 @@ def question_rows(reasons, start=0):
             "augmenter_queries": 2,
             "augmenter_prompt_tokens": 20,
             "augmenter_completion_tokens": 7,
+            "augmenter_seconds": 0.25,
         }
         for n, reason in enumerate(reasons, start)
     ]
     return pl.DataFrame(rows, schema=writing.SCHEMA)
+
+
+def check_rows(verdicts, start=0, problems=None):
+    """Rows of checks for whole answers; a verdict of None is an answer that was not checked."""
+    rows = [
+        {
+            "query": n,
+            "final": str(n),
+            "problem": (problems or {}).get(n, ""),
+            "verified": verdict,
+            "samples": 3,
+            "agreeing": 3 if verdict else 1,
+        }
+        for n, verdict in enumerate(verdicts, start)
+    ]
+    return pl.DataFrame(rows, schema=checking.CHECKS_SCHEMA)
+
+
+def vote_rows(queries):
+    rows = [
+        {
+            "query": n,
+            "sample": sample,
+            "answer": "A",
+            "finish_reason": "stop",
+            "verification_prompt_tokens": 10,
+            "verification_completion_tokens": 2,
+            "verification_seconds": 0.125,
+        }
+        for n in queries
+        for sample in (1, 2)
+    ]
+    return pl.DataFrame(rows, schema=checking.VOTES_SCHEMA)
 
 
 def save(folder, name, *frames):
@@ -61,7 +120,7 @@ def save(folder, name, *frames):
 
 
 def test_rows_are_chats_that_trainers_load(tmp_path):
-    rows, counts = build_dataset(save(tmp_path, "answers", answer_rows([WHOLE] * 3)), [], 2)
+    rows, record = build(save(tmp_path, "answers", answer_rows([WHOLE] * 3)), budget=2)
     assert rows.columns == [
         "query",
         "seed_id",
@@ -76,47 +135,52 @@ def test_rows_are_chats_that_trainers_load(tmp_path):
         {"role": "user", "content": "Solve: Q1?"},
         {"role": "assistant", "content": "A1"},
     ]
-    assert counts == {
-        "queries": 2,
-        "rows": 2,
-        "empty_slots": 0,
-        "truncated_answers": 0,
-        "blank_answers": 0,
-        "unique_questions": 2,
-        "teacher_queries": 2,
-        "teacher_prompt_tokens": 20,
-        "teacher_completion_tokens": 6,
-        "augmenter_queries": 0,
-        "augmenter_prompt_tokens": 0,
-        "augmenter_completion_tokens": 0,
-        "failed_questions": {},
+    assert record == {
+        "counts": {
+            "queries": 2,
+            "rows": 2,
+            "missing_rows": 0,
+            "empty_slots": 0,
+            "dropped": {},
+            "unique_questions": 2,
+            "near_seed_rows": 0,
+            "near_test_rows": 0,
+            "teacher_queries": 2,
+            "teacher_prompt_tokens": 20,
+            "teacher_completion_tokens": 6,
+            "augmenter_queries": 0,
+            "augmenter_prompt_tokens": 0,
+            "augmenter_completion_tokens": 0,
+            "verification_queries": 0,
+            "verification_prompt_tokens": 0,
+            "verification_completion_tokens": 0,
+            "failed_questions": {},
+        },
+        "diversity": {"distinct_1": 1.0, "distinct_2": None, "distinct_3": None},
+        "seconds": {"generation": 1.0},
     }
 
 
 def test_cut_and_blank_answers_and_empty_slots_are_counted_and_left_out(tmp_path):
     fates = [WHOLE, CUT, EMPTY, WHOLE, EMPTY, BLANK, CUT, WHOLE]
     reasons = ["", "truncated", "check_no,check_no,empty", "", "check_no", "", "", "truncated"]
-    rows, counts = build_dataset(
+    rows, record = build(
         save(tmp_path, "answers", answer_rows(fates[:4]), answer_rows(fates[4:], 4)),
         save(tmp_path, "questions", question_rows(reasons[:4]), question_rows(reasons[4:], 4)),
         7,
     )
     assert rows["query"].to_list() == [0, 3]
-    assert counts == {
+    counts = record["counts"]
+    assert {name: counts[name] for name in ("queries", "rows", "empty_slots", "dropped")} == {
         "queries": 7,
         "rows": 2,
         "empty_slots": 2,
-        "truncated_answers": 2,
-        "blank_answers": 1,
-        "unique_questions": 2,
-        "teacher_queries": 5,
-        "teacher_prompt_tokens": 50,
-        "teacher_completion_tokens": 15,
-        "augmenter_queries": 14,
-        "augmenter_prompt_tokens": 140,
-        "augmenter_completion_tokens": 49,
-        "failed_questions": {"check_no": 3, "empty": 1, "truncated": 1},
+        "dropped": {"blank": 1, "truncated": 2},
     }
+    assert counts["failed_questions"] == {"check_no": 3, "empty": 1, "truncated": 1}
+    assert (counts["teacher_queries"], counts["teacher_prompt_tokens"]) == (5, 50)
+    assert (counts["augmenter_queries"], counts["augmenter_completion_tokens"]) == (14, 49)
+    assert record["seconds"] == {"generation": 5 * 0.5 + 7 * 0.25}
 
 
 @settings(max_examples=30, deadline=None)
@@ -127,29 +191,29 @@ def test_a_dataset_is_the_beginning_of_a_larger_one(tmp_path_factory, fates, dat
     shards = save(folder, "answers", answer_rows(fates[:cut]), answer_rows(fates[cut:], cut))
     small = data.draw(st.integers(1, len(fates)))
     large = data.draw(st.integers(small, len(fates)))
-    (fewer, small_counts), (more, counts) = (
-        build_dataset(shards, [], budget) for budget in (small, large)
-    )
+    (fewer, first), (more, second) = (build(shards, budget=budget) for budget in (small, large))
+    small_counts, counts = first["counts"], second["counts"]
     assert more[: fewer.height].equals(fewer)
     assert fewer["query"].to_list() == [n for n in range(small) if fates[n] == WHOLE]
     for name, count in small_counts.items():
-        if name != "failed_questions":
+        if name not in ("failed_questions", "dropped"):
             assert count <= counts[name]
-    left_out = counts["truncated_answers"] + counts["blank_answers"]
-    assert counts["rows"] + left_out == counts["teacher_queries"]
+    assert counts["rows"] + sum(counts["dropped"].values()) == counts["teacher_queries"]
     assert counts["teacher_queries"] + counts["empty_slots"] == counts["queries"] == large
 
 
 def test_the_order_of_the_shards_does_not_matter(tmp_path):
     shards = save(tmp_path, "answers", answer_rows([WHOLE] * 2), answer_rows([WHOLE] * 3, 2))
-    assert build_dataset(shards, [], 5)[0].equals(build_dataset(shards[::-1], [], 5)[0])
+    assert build(shards, budget=5)[0].equals(build(shards[::-1], budget=5)[0])
 
 
 def test_a_dataset_without_rows_has_the_same_columns(tmp_path):
     shards = save(tmp_path, "answers", answer_rows([EMPTY, CUT, WHOLE]))
-    none, counts = build_dataset(shards, [], 2)
-    some, _ = build_dataset(shards, [], 3)
+    none, record = build(shards, budget=2)
+    some, _ = build(shards, budget=3)
+    counts = record["counts"]
     assert none.schema == some.schema
+    assert record["diversity"] == {"distinct_1": None, "distinct_2": None, "distinct_3": None}
     assert (none.height, counts["rows"], counts["unique_questions"]) == (0, 0, 0)
 
 
@@ -165,14 +229,14 @@ def test_a_dataset_without_rows_has_the_same_columns(tmp_path):
 def test_shards_that_do_not_hold_each_query_once_are_refused(tmp_path, frames):
     paths = save(tmp_path, "answers", *frames)
     with pytest.raises(ValueError, match="do not hold queries 0 to 4 once each; delete them"):
-        build_dataset(paths, [], 5)
+        build(paths, budget=5)
 
 
 def test_question_shards_must_hold_each_query_too(tmp_path):
     answers = save(tmp_path, "answers", answer_rows([WHOLE] * 5))
     questions = save(tmp_path, "questions", question_rows([""] * 4))
     with pytest.raises(ValueError, match=r"questions\.parquet do not hold queries 0 to 4"):
-        build_dataset(answers, questions, 5)
+        build(answers, questions, 5)
 
 
 def test_the_file_is_loaded_by_datasets_as_it_is(tmp_path):
@@ -180,7 +244,7 @@ def test_the_file_is_loaded_by_datasets_as_it_is(tmp_path):
 
     from seedbed.artifacts import write_parquet
 
-    rows, _ = build_dataset(save(tmp_path, "answers", answer_rows([WHOLE, WHOLE])), [], 2)
+    rows, _ = build(save(tmp_path, "answers", answer_rows([WHOLE, WHOLE])), budget=2)
     write_parquet(tmp_path / "dataset.parquet", rows, {"counts": {}})
     loaded = Dataset.from_parquet(
         str(tmp_path / "dataset.parquet"), cache_dir=str(tmp_path / "cache")
@@ -189,3 +253,120 @@ def test_the_file_is_loaded_by_datasets_as_it_is(tmp_path):
         {"role": "user", "content": "Solve: Q0?"},
         {"role": "assistant", "content": "A0"},
     ]
+
+
+def test_real_pairs_are_the_seeds_with_their_own_answers_and_cost_nothing():
+    rows, record = build(seeds=SEEDS, prompt="Solve: {question}")
+    assert rows.select("query", "seed_id", "answer").rows() == [
+        (0, "train-0", "#### 0"),
+        (1, "train-1", "#### 1"),
+    ]
+    assert rows["messages"][1][0] == {"role": "user", "content": "Solve: Seed 1?"}
+    counts = record["counts"]
+    assert (counts["rows"], counts["queries"], counts["teacher_queries"]) == (2, 0, 0)
+    assert counts["near_seed_rows"] == 2
+    assert record["seconds"] == {"generation": 0}
+
+
+def test_questions_of_the_test_split_are_left_out(tmp_path):
+    answers = save(tmp_path, "answers", answer_rows([WHOLE] * 5))
+    test = [TaskItem("test-0", " q1 ", "", "#### 0", "0")]
+    rows, record = build(answers, budget=5, test=test)
+    assert rows["query"].to_list() == [0, 2, 3, 4]
+    assert record["counts"]["dropped"] == {"test_overlap": 1}
+
+
+def test_the_database_of_a_question_tells_it_from_one_of_the_test_split(tmp_path):
+    answers = save(tmp_path, "answers", answer_rows([WHOLE] * 2))
+    seeds = [TaskItem("train-0", "Seed?", "shops(id)", "SELECT 1", "SELECT 1")]
+    for context, kept in (("shops(id)", [0]), ("cars(id)", [0, 1])):
+        test = [TaskItem("test-0", "Q1?", context, "SELECT 1", "SELECT 1")]
+        assert build(answers, budget=2, test=test, seeds=seeds)[0]["query"].to_list() == kept
+
+
+def test_a_new_question_that_does_not_do_is_left_out_whatever_the_filter(tmp_path):
+    answers = save(tmp_path, "answers", answer_rows([WHOLE, WHOLE, CUT, WHOLE]))
+    checks = check_rows([True] * 4, problems={0: "same_answer_as_seed", 3: "no_rows"})
+    rows, record = build(
+        answers, budget=4, checks=save(tmp_path, "checks", checks.filter(pl.col("query") != 2))
+    )
+    assert rows["query"].to_list() == [1]
+    dropped = {"same_answer_as_seed": 1, "no_rows": 1, "truncated": 1}
+    assert record["counts"]["dropped"] == dropped
+
+
+def test_verified_rows_are_those_whose_answer_was_found_right(tmp_path):
+    answers = save(tmp_path, "answers", answer_rows([WHOLE] * 6))
+    checks = save(tmp_path, "checks", check_rows([True, False, True, True, False, True]))
+    votes = save(tmp_path, "votes", vote_rows(range(6)))
+    rows, record = build(answers, budget=5, checks=checks, votes=votes, filter="verified")
+    assert rows["query"].to_list() == [0, 2, 3]
+    counts = record["counts"]
+    assert counts["dropped"] == {"not_verified": 2}
+    assert (counts["queries"], counts["missing_rows"]) == (5, 0)
+    # Two further answers to each of five questions.
+    assert counts["verification_queries"] == 10
+    assert counts["verification_prompt_tokens"] == 100
+    assert record["seconds"] == {"generation": 5 * 0.5 + 10 * 0.125}
+
+
+def test_matched_rows_go_on_along_the_stream_until_they_are_as_many(tmp_path):
+    answers = save(tmp_path, "answers", answer_rows([WHOLE, WHOLE, CUT, WHOLE, WHOLE, WHOLE]))
+    checks = save(tmp_path, "checks", check_rows([True, False, True, False, True, True]))
+    settings = {"checks": checks, "filter": "verified_matched", "budget": 3}
+    # All of the first three make two rows. The second one that is right is query 4.
+    rows, record = build(answers, reach=6, **settings)
+    assert rows["query"].to_list() == [0, 4]
+    counts = record["counts"]
+    assert (counts["queries"], counts["teacher_queries"], counts["missing_rows"]) == (5, 5, 0)
+    # Query 4 is out of reach.
+    rows, record = build(answers, reach=4, **settings)
+    assert rows["query"].to_list() == [0]
+    assert (record["counts"]["queries"], record["counts"]["missing_rows"]) == (4, 1)
+
+
+def test_matched_rows_that_are_all_right_are_those_of_the_budget(tmp_path):
+    answers = save(tmp_path, "answers", answer_rows([WHOLE, WHOLE, CUT, WHOLE]))
+    checks = save(tmp_path, "checks", check_rows([True] * 4))
+    matched = build(answers, budget=3, reach=4, checks=checks, filter="verified_matched")
+    everything = build(answers, budget=3, checks=checks)
+    assert matched[0].equals(everything[0])
+    assert matched[1]["counts"]["queries"] == 3
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([WHOLE, CUT, EMPTY]), st.booleans()), min_size=1, max_size=16
+    ),
+    st.data(),
+)
+def test_matched_rows_are_as_many_as_all_or_missing(tmp_path_factory, stream, data):
+    folder = tmp_path_factory.mktemp("matched")
+    answers = save(folder, "answers", answer_rows([fate for fate, _ in stream]))
+    checks = save(folder, "checks", check_rows([right for _, right in stream]))
+    budget = data.draw(st.integers(1, len(stream)))
+    every, _ = build(answers, budget=budget, checks=checks)
+    right, _ = build(answers, budget=budget, checks=checks, filter="verified")
+    matched, record = build(
+        answers, budget=budget, reach=len(stream), checks=checks, filter="verified_matched"
+    )
+    assert matched[: right.height].equals(right)
+    assert matched.height + record["counts"]["missing_rows"] == every.height
+    assert all(stream[query][1] for query in matched["query"])
+
+
+@pytest.mark.parametrize("filter", ["none", "verified"])
+def test_answers_that_were_not_checked_are_no_dataset(tmp_path, filter):
+    answers = save(tmp_path, "answers", answer_rows([WHOLE] * 3))
+    checks = save(tmp_path, "checks", check_rows([True] * 2))
+    with pytest.raises(ValueError, match="the answer to query 2 was not checked"):
+        build(answers, budget=3, checks=checks, filter=filter)
+
+
+def test_answers_without_votes_are_not_verified_by_default(tmp_path):
+    answers = save(tmp_path, "answers", answer_rows([WHOLE] * 2))
+    checks = save(tmp_path, "checks", check_rows([True, None]))
+    assert build(answers, budget=2, checks=checks)[0].height == 2
+    with pytest.raises(ValueError, match="the answer to query 1 was not checked"):
+        build(answers, budget=2, checks=checks, filter="verified")

@@ -2,7 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from recording_engine import KilledError, RecordingEngine, echo, no_engine
+from recording_engine import KilledError, RecordingEngine, echo, no_engine, timeless
 
 from seedbed.engines import Request
 from seedbed.streams import journal as module
@@ -44,6 +44,15 @@ def test_what_is_known_is_answered_without_an_engine_also_under_another_key(tmp_
     }
 
 
+def test_seconds_add_up_to_the_time_that_the_engine_took_and_are_kept(tmp_path, monkeypatch):
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    first = ask(tmp_path, RecordingEngine(echo))
+    assert all(completion.seconds > 0 for completion in first.values())
+    again = Journal(tmp_path, "m").complete(no_engine, REQUESTS, silent)
+    assert {completion.key: completion for completion in again} == first
+
+
 def test_no_requests_need_no_engine(tmp_path):
     assert list(Journal(tmp_path, "m").complete(no_engine, [], silent)) == []
     assert list(tmp_path.iterdir()) == []
@@ -58,7 +67,7 @@ def test_a_run_that_died_asks_for_the_rest_alone(tmp_path, monkeypatch, after, p
     with pytest.raises(KilledError):
         ask(tmp_path / "killed", dying)
     second = RecordingEngine(echo)
-    assert ask(tmp_path / "killed", second) == whole
+    assert timeless(ask(tmp_path / "killed", second)) == timeless(whole)
     assert len(dying.asked) == after
     assert sorted(r.key for r in dying.asked + second.asked) == sorted(r.key for r in REQUESTS)
 

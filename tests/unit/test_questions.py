@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recording_engine import KilledError, RecordingEngine, echo, no_engine
+from recording_engine import KilledError, RecordingEngine, echo, no_engine, timeless
 
 from seedbed.engines import Completion
 from seedbed.streams import sampling_seed
@@ -17,6 +17,7 @@ from seedbed.streams.questions import (
     read_verdict,
     write_questions,
 )
+from seedbed.tasks.choices import with_choices
 from seedbed.tasks.items import TaskItem
 
 SEEDS = [
@@ -32,6 +33,7 @@ SETTINGS = QuestionSettings(
     check_tokens=2,
     temperature=0.7,
     top_p=0.9,
+    keeps_answer=False,
 )
 UNCHECKED = replace(SETTINGS, check_prompt=None)
 
@@ -81,7 +83,7 @@ def test_two_shards_are_one_larger_one_cut_in_two(tmp_path):
         write(SETTINGS, RecordingEngine(obliging), tmp_path / "b", start, stop)
         for start, stop in ((0, 16), (16, 17), (17, 40))
     ]
-    assert pl.concat(parts).equals(whole)
+    assert timeless(pl.concat(parts)).equals(timeless(whole))
     assert whole["reason"].str.contains("check_no").any()
 
 
@@ -150,7 +152,8 @@ def test_a_run_that_died_ends_as_if_it_had_not(tmp_path, after):
     with pytest.raises(KilledError):
         write(SETTINGS, dying, tmp_path / "killed", 0, 20)
     second = RecordingEngine(obliging)
-    assert write(SETTINGS, second, tmp_path / "killed", 0, 20).equals(whole)
+    killed = write(SETTINGS, second, tmp_path / "killed", 0, 20)
+    assert timeless(killed).equals(timeless(whole))
     # Of questions, each has a sampling seed of its own, so none may be there twice.
     seeds = [r.seed for r in dying.asked + second.asked if r.temperature]
     assert len(seeds) == len(set(seeds))
@@ -168,6 +171,17 @@ def test_braces_in_seeds_and_questions_are_text(tmp_path):
         "Check: And {y}, {0}?",
     ]
     assert rows["question"].to_list() == ["And {y}, {0}?"]
+
+
+SEED = TaskItem("train-0", "The seed question?", "", "#### 1", "1")
+CHOICE_SEED = TaskItem(
+    "train-0",
+    with_choices("Which one flies?", ("owl", "cow", "worm")),
+    "",
+    "Answer: A",
+    "A",
+    ("owl", "cow", "worm"),
+)
 
 
 def completion(text, finish_reason="stop"):
@@ -189,12 +203,36 @@ def completion(text, finish_reason="stop"):
     ],
 )
 def test_which_questions_can_be_used(text, finish_reason, expected):
-    assert read_question(completion(text, finish_reason), "The seed question?") == expected
+    assert read_question(completion(text, finish_reason), SEED, True) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "new"),
+    [
+        ("What can fly?\n(A) owl\n(B) cow\n(C) worm", "", ""),
+        ("What can fly?\n(A) Owl \n(B)  cow\n(C) worm\n", "no_choices", "no_choices"),
+        ("What can fly?\n(A) cow\n(B) owl\n(C) worm", "other_choices", ""),
+        ("What can swim?\n(A) cow\n(B) owl\n(C) eel", "other_choices", ""),
+        ("What can swim? cow A, owl B, eel C", "other_choices", ""),
+        ("What can swim?\n(A) cow\n(B) owl", "no_choices", "no_choices"),
+        ("What can swim?\n(A) cow\n(B) owl\n(D) eel", "no_choices", "no_choices"),
+        ("What can swim?\n(A) cow\n(B) cow\n(C) eel", "repeated_choice", "repeated_choice"),
+        ("What can swim?", "no_choices", "no_choices"),
+    ],
+)
+def test_a_multiple_choice_question_must_have_its_choices(text, kept, new):
+    assert read_question(completion(text), CHOICE_SEED, True)[1] == kept
+    assert read_question(completion(text), CHOICE_SEED, False)[1] == new
+
+
+def test_a_layout_of_choices_that_is_not_known_is_not_asked_for():
+    seed = replace(CHOICE_SEED, question="Which one flies: owl, cow or worm?")
+    assert read_question(completion("What can swim: eel or cow?"), seed, True)[1] == ""
 
 
 @given(st.text())
 def test_any_text_gives_a_question_or_a_reason(text):
-    question, reason = read_question(completion(text), "The seed question?")
+    question, reason = read_question(completion(text), SEED, False)
     assert (question is None) == bool(reason)
     assert question is None or (question == text.strip() and "," not in reason)
 

@@ -101,6 +101,57 @@ def test_every_list_multiplies(tmp_path):
     assert {seed_set.replicate for seed_set in found.seed_sets} == {1, 2, 3}
 
 
+PAIRS = {
+    "name": "pairs",
+    "tasks": ["sums"],
+    "methods": ["seed_only", "human"],
+    "seeds": [10, 20],
+    "budget_ratios": [1, 2, 4],
+    "students": ["student"],
+    "replicates": 2,
+}
+
+
+def test_real_pairs_are_cells_of_as_many_seeds_without_a_budget(tmp_path):
+    found = make(tmp_path, PAIRS)
+    cells = {(c.method, c.seeds, c.replicate) for c in found.cells if not c.untrained}
+    # 10, 20 and 40 pairs for one size, 20, 40 and 80 for the other: each once.
+    assert cells == {
+        *(("seed_only", seeds, r) for seeds in (10, 20) for r in (1, 2)),
+        *(("human", pairs, r) for pairs in (10, 20, 40, 80) for r in (1, 2)),
+    }
+    assert {(c.teacher, c.augmenter, c.filter, c.budget) for c in found.cells} == {
+        ("none", "none", "none", 0)
+    }
+    assert sizes(found) == {
+        "cells": 2 * 2 + 4 * 2 + 1,
+        "datasets": 2 * 2 + 4 * 2,
+        "streams": 0,
+        "question_streams": 0,
+        # A baseline of 10 pairs has the seeds of the methods that start from 10.
+        "seed_sets": 4 * 2,
+    }
+
+
+def test_verified_rows_that_are_topped_up_reach_further_along_their_stream(tmp_path):
+    block = BLOCK | {"seeds": [10], "filters": ["none", "verified", "verified_matched"]}
+    found = make(tmp_path, block | {"budget_ratios": [1, 3]})
+    assert len(found.datasets) == 2 * 2 * 3
+    reaches = {(d.filter, d.budget): d.reach(1.5) for d in found.datasets}
+    assert reaches[("verified", 30)] == reaches[("none", 30)] == 30
+    assert reaches[("verified_matched", 30)] == 45
+    assert {found.largest_budget(stream) for stream in found.streams} == {45}
+    assert {found.largest_budget(stream) for stream in found.question_streams} == {45}
+    assert {found.largest_verified(stream) for stream in found.streams} == {45}
+
+
+def test_answers_are_verified_only_as_far_as_a_filter_asks(tmp_path):
+    verified = BLOCK | {"name": "verified", "filters": ["verified"], "budget_ratios": [1]}
+    found = make(tmp_path, BLOCK, verified)
+    assert {(s.seeds, found.largest_verified(s)) for s in found.streams} == {(10, 10), (20, 20)}
+    assert {(s.seeds, found.largest_budget(s)) for s in found.streams} == {(10, 40), (20, 80)}
+
+
 def test_shipped_studies_counted_by_hand():
     counts = {
         # 3 methods x 2 sizes x 4 ratios, and the baseline.
@@ -108,7 +159,9 @@ def test_shipped_studies_counted_by_hand():
         # 3 tasks, one size; 2 weaker augmenters x 2 methods x 3 tasks; another student on one task;
         # and the baselines of 3 tasks and of the other student.
         "miniature": 3 * 12 + 2 * 2 * 3 + 3 * 4 + 4,
-        "micro": 3 * 2 * 2 + 1 + 1,
+        # 3 methods x 2 sizes x 2 ratios; a weaker augmenter, verified answers, the seeds alone, and
+        # the baseline.
+        "micro": 3 * 2 * 2 + 1 + 1 + 1 + 1,
         "gsm8k_tiny": 3 * 2 + 1,
     }
     folder = sf.Path(__file__).parents[2] / "config"

@@ -65,6 +65,16 @@ ALL = sf.bend(ALL, STUDENT, ("worlds",), {"real": "mini_math"})
 ALL = sf.bend(ALL, STUDY, (*B, "tasks"), ["sums", "real"])
 
 
+PAIRS = {
+    "name": "pairs",
+    "tasks": ["sums"],
+    "methods": ["human"],
+    "seeds": [10],
+    "budgets": [20],
+    "students": ["student"],
+}
+
+
 # (what is wrong, file, path in it, value or GONE, path and words that the message must have)
 BAD = [
     # names that are not there
@@ -80,6 +90,33 @@ BAD = [
      ["blocks[0].methods[0]", "no method 'new_questions'", "did you mean 'new_question'?"]),
     ("filter not defined", STUDY, (*B, "filters"), ["non"],
      ["blocks[0].filters[0]", "no filter 'non'", "did you mean 'none'?"]),
+    ("filter of another name", STUDY, (*B, "filters"), ["none", "verified_match"],
+     ["blocks[0].filters[1]", "no filter 'verified_match'", "did you mean 'verified_matched'?"]),
+    ("teachers missing", STUDY, (*B, "teachers"), sf.GONE,
+     ["blocks[0].teachers: is missing", "'answer_augmentation', 'new_question' needs models"]),
+    ("teachers without effect", STUDY, ("blocks",), [PAIRS | {"teachers": ["teacher"]}],
+     ["blocks[0].teachers: has no effect: no method of the block asks a teacher"]),
+    ("filter without effect", STUDY, ("blocks",), [PAIRS | {"filters": ["verified"]}],
+     ["blocks[0].filters: has no effect: no method of the block asks a teacher"]),
+    ("more real pairs than there are", STUDY, ("blocks",), [PAIRS | {"budgets": [20, 101]}],
+     ["blocks[0].budgets[1]: 101 is more than the 100 items of the train split of task 'sums'"]),
+    ("more real pairs by their ratio", STUDY, ("blocks",),
+     [{k: v for k, v in PAIRS.items() if k != "budgets"} | {"budget_ratios": [1, 11]}],
+     ["blocks[0].budget_ratios[1]: 110 is more than the 100 items of the train split"]),
+    ("one vote", STUDY, ("verification",), {"samples": 1},
+     ["verification.samples: must be at least 2, not 1"]),
+    ("reach below the budget", STUDY, ("verification",), {"reach": 0.5},
+     ["verification.reach: must be at least 1, not 0.5"]),
+    ("real pairs of something else", AA, ("real_pairs",), "seed",
+     ["answer_augmentation.yaml", "real_pairs: 'seed' is not valid; did you mean 'seeds'?"]),
+    ("budget without effect", STUDY, ("blocks",), [PAIRS | {"methods": ["seed_only"]}],
+     ["blocks[0].budgets: has no effect: the methods of the block take the seeds alone"]),
+    ("real pairs that are written", NQ, ("real_pairs",), "seeds",
+     ["new_question.yaml", "real_pairs: must be null: the method writes questions"]),
+    ("answers of seeds that do not stay", AA, ("keeps_answer",), False,
+     ["answer_augmentation.yaml", "keeps_answer: must be true: the questions are the seeds' own"]),
+    ("overlap of no words", SUMS, ("overlap_words",), 0,
+     ["overlap_words: must be at least 1, not 0"]),
     ("name that leaves the folder", STUDY, (*B, "students"), ["../student"],
      ["blocks[0].students[0]", "'../student' cannot be a name"]),
     ("name with a capital", STUDY, (*B, "name"), "Main", ["blocks[0].name", "'Main' cannot be"]),

@@ -43,6 +43,8 @@ class Completion:
         finish_reason: "stop" (the model ended it) or "length" (cut at `max_tokens`).
         prompt_tokens: tokens read.
         completion_tokens: tokens written, the ending one included.
+        seconds: its share of the time that the engine took, filled in by who asks: those of a run
+            add up to the run's, the engine's start included.
     """
 
     key: str
@@ -50,6 +52,7 @@ class Completion:
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    seconds: float = 0.0
 
 
 class Engine(Protocol):

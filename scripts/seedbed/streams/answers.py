@@ -23,6 +23,7 @@ SCHEMA = pl.Schema(
         "finish_reason": pl.String,
         "teacher_prompt_tokens": pl.Int64,
         "teacher_completion_tokens": pl.Int64,
+        "teacher_seconds": pl.Float64,
     }
 )
 
@@ -97,6 +98,7 @@ def answer_questions(
             "finish_reason": None,
             "teacher_prompt_tokens": 0,
             "teacher_completion_tokens": 0,
+            "teacher_seconds": 0.0,
         }
         rows.append(row)
         if question is None:
@@ -118,4 +120,15 @@ def answer_questions(
         row["finish_reason"] = completion.finish_reason
         row["teacher_prompt_tokens"] = completion.prompt_tokens
         row["teacher_completion_tokens"] = completion.completion_tokens
+        row["teacher_seconds"] = completion.seconds
     return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def is_whole() -> pl.Expr:
+    """Return the expression for an answer that is there, ended by itself, and says something."""
+    answer = pl.col("answer")
+    return (
+        answer.is_not_null()
+        & (pl.col("finish_reason") == "stop")
+        & (answer.str.strip_chars() != "")
+    )

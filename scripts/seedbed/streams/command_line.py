@@ -23,18 +23,23 @@ def shard_parser(description: str | None, settings: type) -> argparse.ArgumentPa
     parser.add_argument("--seeds", type=Path, required=True, help="seeds.parquet of the seed set")
     parser.add_argument("--start", type=int, required=True, help="first query of the shard")
     parser.add_argument("--stop", type=int, required=True, help="one past its last query")
-    parser.add_argument("--model", type=Path, required=True, help="folder of the model to ask")
     parser.add_argument(
         "--settings",
         type=json.loads,
         required=True,
         help=f"prompts, limits and sampling, as JSON: see the class {settings.__name__}",
     )
+    add_model_options(parser)
+    return parser
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which model to ask, how, and where its answers go."""
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model to ask")
     parser.add_argument("--batch-size", type=int, default=256, help="prompts at a time")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--journal", type=Path, required=True, help="folder of finished answers")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
-    return parser
 
 
 def engine_of(args: argparse.Namespace) -> Callable[[], Engine]:

@@ -1,68 +1,111 @@
-"""Datasets: the first queries of a stream, as rows to train on."""
+"""Datasets: the first queries of a stream, or real pairs, as rows to train on."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from seedbed.streams import diversity
+from seedbed.streams.answers import SCHEMA as ANSWERS_SCHEMA
+from seedbed.streams.answers import is_whole
+from seedbed.tasks.items import TaskItem
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """How a dataset is cut.
+
+    Attributes:
+        budget: teacher queries; 0 for real pairs.
+        filter: which answers become rows: `none` (all), `verified` (those found right), or
+            `verified_matched` (those, from further along the stream, until they are as many as all
+            of the budget's).
+        reach: queries of the stream that may be used: the budget, or more for `verified_matched`.
+        overlap_words: words in a row that a question may not share with a test question; None
+            compares whole questions alone.
+        prompt: template of the question as teacher and student see it, for real pairs.
+    """
+
+    budget: int
+    filter: str
+    reach: int
+    overlap_words: int | None
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The files of a stream that a dataset is cut from, each list in order; empty where none are.
+
+    Attributes:
+        answers: what the teacher answered.
+        questions: what the augmenter wrote.
+        votes: what the teacher answered when it was asked again.
+        checks: which answers stand.
+    """
+
+    answers: Sequence[Path] = field(default=())
+    questions: Sequence[Path] = field(default=())
+    votes: Sequence[Path] = field(default=())
+    checks: Sequence[Path] = field(default=())
+
 
 def build_dataset(
-    answers: Sequence[Path], questions: Sequence[Path], budget: int
+    settings: DatasetSettings,
+    shards: Shards,
+    seeds: Sequence[TaskItem],
+    test: Sequence[TaskItem],
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Return the dataset of a budget, and what was counted while it was built.
 
-    It has the answered queries among the first `budget` of the stream, whole answers only: an
-    answer cut at the token limit would teach the student to stop in the middle, and a blank one
-    to say nothing.
+    Rows are left out, each for the first reason that holds: `truncated` (an answer cut at the token
+    limit would teach the student to stop in the middle), `blank`, `test_overlap` (the question is
+    near one of the test split), what the check of a new question found (`same_answer_as_seed`,
+    `query_failed`, `no_rows`), and `not_verified`, where the filter asks for that.
 
     Args:
-        answers: the stream's answer shards, in order.
-        questions: its question shards, in order; empty where the seeds' own questions were asked.
-        budget: queries to take.
+        settings: budget and filter.
+        shards: the stream; without answers, the seeds themselves are the rows.
+        seeds: the seed set, in order.
+        test: items of the test split, all of them.
 
     Returns:
-        The rows (`query`, `seed_id`, `sample`, `question`, `answer`, `messages`, token counts),
-        and the counts: `queries` (the budget), `rows`, `empty_slots`, `truncated_answers`,
-        `blank_answers`, `teacher_queries`, `augmenter_queries`, tokens of both,
-        `unique_questions`, and `failed_questions` by reason.
+        The rows (`query`, `seed_id`, `sample`, `question`, `answer`, `messages`, token counts), and
+        a record: `counts` with `queries` (of the stream that were used), `rows`, `empty_slots`,
+        `dropped` rows by reason, `unique_questions`, `near_seed_rows`, `near_test_rows`,
+        `missing_rows` (that `verified_matched` did not find), `failed_questions` by reason, and
+        queries and tokens of augmenter, teacher and verification; `diversity` with `distinct_1` to
+        `distinct_3` of the questions; and `seconds` of generation.
 
     Raises:
-        ValueError: if the shards do not hold queries 0 to `budget` - 1, each once.
+        ValueError: if the shards do not hold the queries that are needed, each once.
     """
-    frame = _first_queries(answers, budget)
-    answered = frame.filter(pl.col("answer").is_not_null())
-    finished = answered.filter(pl.col("finish_reason") == "stop")
-    whole = finished.filter(pl.col("answer").str.strip_chars() != "")
-    counts: dict[str, Any] = {
-        "queries": budget,
-        "rows": whole.height,
-        "empty_slots": budget - answered.height,
-        "truncated_answers": answered.height - finished.height,
-        "blank_answers": finished.height - whole.height,
-        "unique_questions": whole["question"].n_unique(),
-        "teacher_queries": answered.height,
-        "teacher_prompt_tokens": int(frame["teacher_prompt_tokens"].sum()),
-        "teacher_completion_tokens": int(frame["teacher_completion_tokens"].sum()),
-        "augmenter_queries": 0,
-        "augmenter_prompt_tokens": 0,
-        "augmenter_completion_tokens": 0,
-        "failed_questions": {},
-    }
-    if questions:
-        asked = _first_queries(questions, budget)
-        for column in (
-            "augmenter_queries",
-            "augmenter_prompt_tokens",
-            "augmenter_completion_tokens",
-        ):
-            counts[column] = int(asked[column].sum())
-        reasons = Counter(r for text in asked["reason"] for r in text.split(",") if r)
-        counts["failed_questions"] = dict(sorted(reasons.items()))
-    rows = whole.select(
+    if shards.answers:
+        frame = _first_queries(shards.answers, settings.reach)
+    else:
+        frame = _real_pairs(seeds, settings.prompt)
+    if shards.checks:
+        checks = pl.scan_parquet(shards.checks).select("query", "problem", "verified").collect()
+        frame = frame.join(checks, on="query", how="left", maintain_order="left")
+    else:
+        frame = frame.with_columns(problem=pl.lit(""), verified=pl.lit(None, pl.Boolean))
+    frame = frame.with_columns(reason=_reason(_overlapping(frame, seeds, test, settings)))
+    _check_known(frame, pl.col("reason"))
+    if settings.filter != "none":
+        _check_known(frame.filter(pl.col("reason") == ""), pl.col("verified"))
+        wrong = (pl.col("reason") == "") & ~pl.col("verified")
+        frame = frame.with_columns(
+            reason=pl.when(wrong).then(pl.lit("not_verified")).otherwise(pl.col("reason"))
+        )
+    used, missing = _used(frame, settings)
+    frame = frame[:used]
+    kept = frame.filter(pl.col("reason") == "")
+    rows = kept.select(
         "query",
         "seed_id",
         "sample",
@@ -72,17 +115,167 @@ def build_dataset(
         prompt_tokens="teacher_prompt_tokens",
         completion_tokens="teacher_completion_tokens",
     )
-    return rows, counts
+    answered = frame.filter(pl.col("answer").is_not_null())
+    dropped = Counter(answered.filter(pl.col("reason") != "")["reason"])
+    questions = _first_queries(shards.questions, used) if shards.questions else None
+    votes = _votes(shards.votes, used) if shards.votes else None
+    failed = Counter(
+        reason
+        for text in ([] if questions is None else questions["reason"])
+        for reason in text.split(",")
+        if reason
+    )
+    counts: dict[str, Any] = {
+        "queries": used if shards.answers else 0,
+        "rows": rows.height,
+        "missing_rows": missing,
+        "empty_slots": used - answered.height,
+        "dropped": dict(sorted(dropped.items())),
+        "failed_questions": dict(sorted(failed.items())),
+        "teacher_queries": answered.height if shards.answers else 0,
+        **_tokens("teacher", frame),
+        "augmenter_queries": _total(questions, "augmenter_queries"),
+        **_tokens("augmenter", questions),
+        "verification_queries": 0 if votes is None else votes.height,
+        **_tokens("verification", votes),
+        "unique_questions": rows["question"].n_unique(),
+        "near_seed_rows": _near_rows(rows, [item.question for item in seeds]),
+        "near_test_rows": _near_rows(rows, [item.question for item in test]),
+    }
+    seconds = sum(
+        _seconds(who, files, part)
+        for who, files, part in (
+            ("teacher", shards.answers, frame),
+            ("augmenter", shards.questions, questions),
+            ("verification", shards.votes, votes),
+        )
+    )
+    varied = {f"distinct_{n}": diversity.distinct(rows["question"], n) for n in diversity.DISTINCT}
+    return rows, {
+        "counts": counts,
+        "diversity": varied,
+        "seconds": {"generation": round(seconds, 3)},
+    }
 
 
-def _first_queries(shards: Sequence[Path], budget: int) -> pl.DataFrame:
-    frame = pl.scan_parquet(shards).filter(pl.col("query") < budget).sort("query").collect()
-    if frame["query"].to_list() != list(range(budget)):
+def _first_queries(shards: Sequence[Path], stop: int) -> pl.DataFrame:
+    frame = pl.scan_parquet(shards).filter(pl.col("query") < stop).sort("query").collect()
+    if frame["query"].to_list() != list(range(stop)):
         raise ValueError(
-            f"the shards {', '.join(map(str, shards))} do not hold queries 0 to {budget - 1} "
+            f"the shards {', '.join(map(str, shards))} do not hold queries 0 to {stop - 1} "
             "once each; delete them to have them made again"
         )
     return frame
+
+
+def _real_pairs(seeds: Sequence[TaskItem], prompt: str) -> pl.DataFrame:
+    """Return the seeds with their reference answers, in the form of a teacher's answers."""
+    rows = [
+        {
+            "query": number,
+            "seed_id": item.item_id,
+            "sample": 0,
+            "question": item.question,
+            "prompt": prompt.format(question=item.question, context=item.context),
+            "answer": item.answer,
+            "finish_reason": "stop",
+            "teacher_prompt_tokens": 0,
+            "teacher_completion_tokens": 0,
+            "teacher_seconds": 0.0,
+        }
+        for number, item in enumerate(seeds)
+    ]
+    return pl.DataFrame(rows, schema=ANSWERS_SCHEMA)
+
+
+def _overlapping(
+    frame: pl.DataFrame,
+    seeds: Sequence[TaskItem],
+    test: Sequence[TaskItem],
+    settings: DatasetSettings,
+) -> pl.Series:
+    """Return for each row whether its question overlaps with one of the test split."""
+    overlaps = diversity.overlap_test(
+        [item.context for item in test], [item.question for item in test], settings.overlap_words
+    )
+    asked = frame.select("query", "question").iter_rows()
+    return pl.Series(
+        [
+            question is not None and overlaps(seeds[query % len(seeds)].context, question)
+            for query, question in asked
+        ],
+        dtype=pl.Boolean,
+    )
+
+
+def _reason(overlapping: pl.Series) -> pl.Expr:
+    """Return the expression for why a row is left out, whatever the filter: "" if it is not."""
+    return (
+        pl.when(pl.col("answer").is_null())
+        .then(pl.lit("empty_slot"))
+        .when(pl.col("finish_reason") != "stop")
+        .then(pl.lit("truncated"))
+        .when(~is_whole())
+        .then(pl.lit("blank"))
+        .when(pl.lit(overlapping))
+        .then(pl.lit("test_overlap"))
+        .otherwise(pl.col("problem"))
+    )
+
+
+def _check_known(frame: pl.DataFrame, column: pl.Expr) -> None:
+    """Check that a column that comes from the checks has a value in every row."""
+    unknown = frame.filter(column.is_null())["query"]
+    if len(unknown):
+        raise ValueError(
+            f"the answer to query {unknown[0]} was not checked; delete the checks to have them "
+            "made again"
+        )
+
+
+def _used(frame: pl.DataFrame, settings: DatasetSettings) -> tuple[int, int]:
+    """Return how many queries are used, and how many rows could not be found."""
+    if settings.filter != "verified_matched":
+        return frame.height, 0
+    # As many rows as there would be without the filter.
+    target = frame[: settings.budget]["reason"].is_in(["", "not_verified"]).sum()
+    found = (frame["reason"] == "").cum_sum()
+    enough = (found >= target).arg_true()
+    if not len(enough):
+        return frame.height, int(target - found[-1])
+    return max(settings.budget, int(enough[0]) + 1), 0
+
+
+def _votes(shards: Sequence[Path], stop: int) -> pl.DataFrame:
+    return pl.scan_parquet(shards).filter(pl.col("query") < stop).collect()
+
+
+def _total(frame: pl.DataFrame | None, column: str) -> Any:
+    return 0 if frame is None else frame[column].sum()
+
+
+def _tokens(who: str, frame: pl.DataFrame | None) -> dict[str, int]:
+    names = (f"{who}_prompt_tokens", f"{who}_completion_tokens")
+    return {name: int(_total(frame, name)) for name in names}
+
+
+def _seconds(who: str, shards: Sequence[Path], part: pl.DataFrame | None) -> float:
+    """Return the share of the shards' seconds that falls to a part of them, by tokens written.
+
+    Answers come in batches, so what a single one took is not known.
+    """
+    if part is None or not shards:
+        return 0.0
+    names = (f"{who}_seconds", f"{who}_completion_tokens")
+    seconds, tokens = pl.scan_parquet(shards).select(names).sum().collect().row(0)
+    return seconds * _total(part, names[1]) / tokens if tokens else 0.0
+
+
+def _near_rows(rows: pl.DataFrame, others: Sequence[str]) -> int:
+    """Return how many rows have a question that is nearly one of the others."""
+    questions = rows["question"].value_counts()
+    alike = diversity.near(questions["question"].to_list(), others)
+    return int(questions.filter(pl.Series(alike, dtype=pl.Boolean))["count"].sum())
 
 
 def _message(role: str, column: str) -> pl.Expr:

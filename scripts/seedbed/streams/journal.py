@@ -58,6 +58,9 @@ class Journal:
     ) -> Iterator[Completion]:
         """Yield a completion for each request: the known ones first, then what the engine says.
 
+        Each has the `seconds` that passed since the one before it, so that on disk, too, they add
+        up to the time that was spent.
+
         Args:
             engine: called for the engine once there is something to ask, as loading it is dear.
             requests: with distinct keys.
@@ -78,8 +81,12 @@ class Journal:
         if not missing:
             return
         done = 0
+        waiting = time.monotonic()
         try:
-            for completion in engine().complete(missing):
+            for answer in engine().complete(missing):
+                now = time.monotonic()
+                completion = replace(answer, seconds=round(now - waiting, 6))
+                waiting = now
                 digest = digests[completion.key]
                 self._known[digest] = self._fresh[digest] = completion
                 done += 1

@@ -11,6 +11,7 @@ import polars as pl
 from seedbed.engines import Completion, Engine, Request
 from seedbed.streams import sampling_seed
 from seedbed.streams.journal import Journal
+from seedbed.tasks.choices import choices_of
 from seedbed.tasks.items import TaskItem
 
 SCHEMA = pl.Schema(
@@ -24,6 +25,7 @@ SCHEMA = pl.Schema(
         "augmenter_queries": pl.Int64,
         "augmenter_prompt_tokens": pl.Int64,
         "augmenter_completion_tokens": pl.Int64,
+        "augmenter_seconds": pl.Float64,
     }
 )
 LONGEST_QUESTION_CHARACTERS = 4000
@@ -42,6 +44,7 @@ class QuestionSettings:
         check_tokens: the longest verdict of a self-check, in tokens.
         temperature: of the questions; self-checks take the likeliest verdict.
         top_p: nucleus of the questions.
+        keeps_answer: whether the seed's answer stays right, and so its choices stay as they are.
     """
 
     stream: str
@@ -52,6 +55,7 @@ class QuestionSettings:
     check_tokens: int
     temperature: float
     top_p: float
+    keeps_answer: bool
 
 
 @dataclass
@@ -65,11 +69,13 @@ class _Slot:
     queries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    seconds: float = 0.0
 
     def count(self, completion: Completion) -> None:
         self.queries += 1
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens
+        self.seconds += completion.seconds
 
 
 def write_questions(
@@ -112,7 +118,7 @@ def write_questions(
             slot = open_slots[completion.key]
             slot.attempts += 1
             slot.count(completion)
-            question, reason = read_question(completion, slot.seed.question)
+            question, reason = read_question(completion, slot.seed, settings.keeps_answer)
             if question is None:
                 slot.reasons.append(reason)
             elif settings.check_prompt is None:
@@ -133,6 +139,7 @@ def write_questions(
                 "augmenter_queries": slot.queries,
                 "augmenter_prompt_tokens": slot.prompt_tokens,
                 "augmenter_completion_tokens": slot.completion_tokens,
+                "augmenter_seconds": slot.seconds,
             }
             for slot in slots
         ],
@@ -166,11 +173,15 @@ def _check(
             slot.reasons.append("check_unreadable" if verdict is None else "check_no")
 
 
-def read_question(completion: Completion, seed_question: str) -> tuple[str | None, str]:
+def read_question(
+    completion: Completion, seed: TaskItem, keeps_answer: bool
+) -> tuple[str | None, str]:
     """Return the question that an augmenter wrote, or None and the reason why it cannot be used.
 
     Reasons: `truncated` (cut at the limit), `empty`, `too_long`, `control_characters`, and
-    `same_as_seed` (but for spacing and letter case).
+    `same_as_seed` (but for spacing and letter case). Where the seed's question ends in choices:
+    `no_choices` (not as many in that layout), `repeated_choice`, and, if the seed's answer is to
+    stay right, `other_choices` (not the seed's).
     """
     text = completion.text.strip()
     if completion.finish_reason != "stop":
@@ -181,9 +192,23 @@ def read_question(completion: Completion, seed_question: str) -> tuple[str | Non
         return None, "too_long"
     if any(ord(sign) < 32 and sign not in "\n\t" for sign in text):
         return None, "control_characters"
-    if " ".join(text.lower().split()) == " ".join(seed_question.lower().split()):
+    if _folded(text) == _folded(seed.question):
         return None, "same_as_seed"
+    known = [_folded(choice) for choice in choices_of(seed.question)]
+    if known:
+        choices = [_folded(choice) for choice in choices_of(text)]
+        if len(choices) != len(known):
+            return None, "no_choices"
+        if len(set(choices)) < len(set(known)):
+            return None, "repeated_choice"
+        if keeps_answer and choices != known:
+            return None, "other_choices"
     return text, ""
+
+
+def _folded(text: str) -> str:
+    """Return a text without regard to spacing and letter case."""
+    return " ".join(text.lower().split())
 
 
 def read_verdict(text: str) -> bool | None:

@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from math import ceil
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
-from seedbed.study.fields import NONE, UNTRAINED
+from seedbed.study.fields import MATCHED, NONE, UNTRAINED
 
 if TYPE_CHECKING:
     from seedbed.study.config import Block, MethodConfig
@@ -103,7 +104,10 @@ class Stream(_Point):
 
 @dataclass(frozen=True, slots=True)
 class Dataset(_Point):
-    """The training rows that the first `budget` queries of a stream leave after a filter."""
+    """The training rows that the first `budget` queries of a stream leave after a filter.
+
+    Or, with no teacher and a budget of 0, the real pairs of the seed set.
+    """
 
     task: str
     method: str
@@ -117,11 +121,17 @@ class Dataset(_Point):
     @property
     def key(self) -> str:
         """Identify the dataset; its path below `datasets/`."""
-        return f"{self.stream.key}/filter={self.filter}/budget={self.budget}"
+        return (
+            f"task={self.task}/method={self.method}/augmenter={self.augmenter}"
+            f"/teacher={self.teacher}/seeds={self.seeds}/replicate={self.replicate}"
+            f"/filter={self.filter}/budget={self.budget}"
+        )
 
     @property
-    def stream(self) -> Stream:
-        """The stream that the dataset is the beginning of."""
+    def stream(self) -> Stream | None:
+        """The stream that the dataset is cut from; None if it is made of real pairs."""
+        if self.teacher == NONE:
+            return None
         return Stream(
             self.task, self.method, self.augmenter, self.teacher, self.seeds, self.replicate
         )
@@ -129,7 +139,8 @@ class Dataset(_Point):
     @property
     def question_stream(self) -> QuestionStream | None:
         """The questions in the dataset, or None if they are those of the seeds."""
-        return self.stream.question_stream
+        stream = self.stream
+        return stream and stream.question_stream
 
     @property
     def seed_set(self) -> SeedSet:
@@ -140,6 +151,13 @@ class Dataset(_Point):
     def budget_ratio(self) -> float:
         """Teacher queries for each seed, BR."""
         return self.budget / self.seeds
+
+    def reach(self, reach: float) -> int:
+        """Return how many queries of the stream the dataset may use.
+
+        Those of its budget; where verified rows are topped up, `reach` times as many.
+        """
+        return ceil(queries(reach, self.budget)) if self.filter == MATCHED else self.budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +206,13 @@ class Cell(_Point):
 
     @property
     def stream(self) -> Stream | None:
-        """The stream under the dataset; None for the baseline."""
+        """The stream under the dataset; None for baselines."""
         dataset = self.dataset
         return dataset and dataset.stream
 
     @property
     def question_stream(self) -> QuestionStream | None:
-        """The questions in the dataset; None for the baseline and for questions of the seeds."""
+        """The questions in the dataset; None for baselines and for questions of the seeds."""
         dataset = self.dataset
         return dataset and dataset.question_stream
 
@@ -265,6 +283,7 @@ class Grid:
     question_stream_by_key: Mapping[str, QuestionStream]
     seed_set_by_key: Mapping[str, SeedSet]
     largest_budget_by_key: Mapping[str, int]
+    largest_verified_by_key: Mapping[str, int]
 
     def largest_budget(self, stream: Stream | QuestionStream) -> int:
         """Return how many queries of a stream the study needs.
@@ -273,6 +292,10 @@ class Grid:
             KeyError: if the study does not have the stream.
         """
         return self.largest_budget_by_key[stream.key]
+
+    def largest_verified(self, stream: Stream) -> int:
+        """Return how many queries of a stream have their answers verified, 0 for none."""
+        return self.largest_verified_by_key.get(stream.key, 0)
 
 
 def queries(budget_ratio: float, seeds: int) -> Fraction:
@@ -298,16 +321,34 @@ def budgets(block: Block, seeds: int) -> list[int]:
 
 
 def block_cells(block: Block, methods: Mapping[str, MethodConfig]) -> Iterator[Cell]:
-    """Yield the cells of one block, each once, without baselines.
+    """Yield the cells of one block, each once, without untrained baselines.
 
     Args:
         block: a block that has been checked.
-        methods: the study's methods by name; one that writes no questions has no augmenter.
+        methods: the study's methods by name. One that writes no questions has no augmenter. One
+            of real pairs has neither augmenter nor teacher nor filter, its budget is 0, and its
+            `seeds` are its pairs: those of the seed set, or as many as a budget.
     """
     for method in block.methods:
+        pairs = methods[method].real_pairs
+        if pairs is not None:
+            counts = {
+                count
+                for seeds in block.seeds
+                for count in ([seeds] if pairs == "seeds" else budgets(block, seeds))
+            }
+            for task, count, replicate, student in itertools.product(
+                block.tasks, sorted(counts), range(1, block.replicates + 1), block.students
+            ):
+                yield Cell(task, method, NONE, NONE, count, replicate, NONE, 0, student)
+            continue
         augmenters = (block.augmenters or ()) if methods[method].writes_questions else (NONE,)
         for task, augmenter, teacher, seeds, replicate in itertools.product(
-            block.tasks, augmenters, block.teachers, block.seeds, range(1, block.replicates + 1)
+            block.tasks,
+            augmenters,
+            block.teachers or (),
+            block.seeds,
+            range(1, block.replicates + 1),
         ):
             for chosen, budget, student in itertools.product(
                 block.filters, budgets(block, seeds), block.students
@@ -334,6 +375,7 @@ def grid(study: Study) -> Grid:
     Beside the cells of the blocks there is an untrained baseline for each student on each task
     that it is trained for.
     """
+    reach = study.config.verification.reach
     found: dict[Cell, None] = {}
     for block in study.config.blocks:
         found.update(dict.fromkeys(block_cells(block, study.methods)))
@@ -342,17 +384,20 @@ def grid(study: Study) -> Grid:
 
     cells = _by_key(found)
     datasets = _by_key(cell.dataset for cell in cells.values() if not cell.untrained)
-    streams = _by_key(dataset.stream for dataset in datasets.values())
+    streams = _by_key(dataset.stream for dataset in datasets.values() if dataset.stream)
     question_streams = _by_key(
         stream.question_stream for stream in streams.values() if stream.question_stream
     )
-    seed_sets = _by_key(stream.seed_set for stream in streams.values())
+    seed_sets = _by_key(dataset.seed_set for dataset in datasets.values())
 
     largest: dict[str, int] = {}
+    verified: dict[str, int] = {}
     for dataset in datasets.values():
         for stream in (dataset.stream, dataset.question_stream):
             if stream is not None:
-                largest[stream.key] = max(dataset.budget, largest.get(stream.key, 0))
+                largest[stream.key] = max(dataset.reach(reach), largest.get(stream.key, 0))
+                if dataset.filter != NONE:
+                    verified[stream.key] = max(dataset.reach(reach), verified.get(stream.key, 0))
 
     return Grid(
         cells=tuple(cells.values()),
@@ -366,6 +411,7 @@ def grid(study: Study) -> Grid:
         question_stream_by_key=question_streams,
         seed_set_by_key=seed_sets,
         largest_budget_by_key=largest,
+        largest_verified_by_key=verified,
     )
 
 

@@ -129,6 +129,21 @@ class Generation(Section):
     )
 
 
+class Verification(Section):
+    """How answers are verified, for the filters `verified` and `verified_matched`."""
+
+    samples: Annotated[int, Field(ge=2)] = Field(
+        3,
+        description="Teacher answers to a question of which more than half must agree, where no "
+        "seed's answer applies; the row's own is one of them.",
+    )
+    reach: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+        1.5,
+        description="How far along its stream `verified_matched` goes for right answers, as a "
+        "multiple of the budget.",
+    )
+
+
 class Training(Section):
     """How a student is trained: LoRA, with loss on the answers only."""
 
@@ -187,7 +202,8 @@ class Block(Section):
     budget_ratios: Ratios | None = Field(
         None,
         description="Budgets as multiples of the size of the seed set; each must come to a whole "
-        "number of queries. Exactly one of `budget_ratios` and `budgets`.",
+        "number of queries. One of `budget_ratios` and `budgets` is given, unless the methods take "
+        "the seeds alone.",
     )
     budgets: Counts | None = Field(None, description="Budgets in teacher queries.")
     augmenters: Names | None = Field(
@@ -195,15 +211,16 @@ class Block(Section):
         description="Models that write questions. Given exactly if a method of the block writes "
         "questions.",
     )
-    teachers: Names = Field(description="Models that write answers.")
+    teachers: Names | None = Field(
+        None,
+        description="Models that write answers. Given exactly if a method of the block asks one.",
+    )
     students: Names = Field(description="Models that are trained.")
     filters: Filters = Field(("none",), description="Which answers become training rows.")
     replicates: Count = Field(1, description="Draws of the seed set, numbered from 1.")
 
     @model_validator(mode="after")
     def _one_kind_of_budget(self) -> Block:
-        if self.budgets is None and self.budget_ratios is None:
-            raise problem("has neither budgets nor budget_ratios; give one of them")
         if self.budgets is not None and self.budget_ratios is not None:
             raise problem("has both budgets and budget_ratios; give one of them", "budgets")
         return self
@@ -222,6 +239,7 @@ class StudyConfig(Section):
         32, description="Queries in a stream's first shard; the bounds double from there."
     )
     generation: Generation = Field(Generation(), description="How text is sampled.")
+    verification: Verification = Field(Verification(), description="How answers are verified.")
     training: Training = Field(description="How students are trained.")
     student_training: dict[Name, TrainingChanges] = Field(
         {}, description="By student, the keys of `training` that differ for it."
@@ -400,6 +418,11 @@ class TaskConfig(Section):
     )
     scorer: dict[str, JsonValue] = Field({}, description="Options of the scorer of the kind.")
     max_tokens: MaxTokens = Field(description="The longest outputs.")
+    overlap_words: Count | None = Field(
+        13,
+        description="A row is dropped whose question shares so many words in a row with a "
+        "question of the test split, or is one; null: only if it is one.",
+    )
     prompts: dict[Name, str] = Field(
         description="`answer` is what teacher and student are asked. Optional: under the name of a "
         "method, its prompt to write a question for this task; and `self_check`."
@@ -448,6 +471,17 @@ class MethodConfig(Section):
     writes_questions: bool = Field(
         description="Whether an augmenter writes the questions; if not, the seeds' are used."
     )
+    keeps_answer: bool = Field(
+        True,
+        description="Whether the seed's answer stays right, so that answers can be verified "
+        "against it. If not, a row is dropped whose answer is the seed's or, in SQL, finds "
+        "nothing.",
+    )
+    real_pairs: Literal["seeds", "budget"] | None = Field(
+        None,
+        description="A baseline that asks no teacher, and trains on real pairs: those of the "
+        "seed set, or as many as the budget.",
+    )
     self_check: bool = Field(
         False, description="Whether the augmenter must find its own question sound."
     )
@@ -468,6 +502,10 @@ class MethodConfig(Section):
             for key in ("self_check", "max_attempts", "prompts"):
                 if getattr(self, key):
                     raise problem("has no effect: the method writes no questions", key)
+            if not self.keeps_answer:
+                raise problem("must be true: the questions are the seeds' own", "keeps_answer")
+        elif self.real_pairs is not None:
+            raise problem("must be null: the method writes questions", "real_pairs")
         for kind, prompts in self.prompts.items():
             if self.self_check and prompts.self_check is None:
                 raise problem("is missing: self_check is true", "prompts", kind, "self_check")

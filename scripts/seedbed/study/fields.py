@@ -15,8 +15,10 @@ from pydantic_core import PydanticCustomError
 WORLDS = {"mini_math": "number", "mini_sql": "sql", "mini_qa": "choice"}
 """Generated worlds and their kinds, as in `seedbed.tasks.worlds`, which is too heavy to import."""
 
-FILTERS = ("none",)
-"""Filters that choose which answers of a stream become training rows."""
+MATCHED = "verified_matched"
+FILTERS = ("none", "verified", MATCHED)
+"""Filters that choose which answers of a stream become training rows: all of them; those that are
+found right; and those, from further along the stream as well, until they are as many as all."""
 
 ItemColumn = Literal[
     "item_id", "question", "context", "answer", "gold", "choices", "labels", "database", "cluster"

@@ -393,15 +393,33 @@ class _Checks:
                     f"({', '.join(map(repr, block.methods))}); leave it out"
                 )
                 self._refuse(said, *at, "augmenters")
+            askers = [
+                name
+                for name, method in zip(block.methods, methods, strict=True)
+                if method.real_pairs is None
+            ]
+            if askers and block.teachers is None:
+                said = f"is missing: {', '.join(map(repr, askers))} needs models to write answers"
+                self._refuse(said, *at, "teachers")
+            spenders = [
+                name
+                for name, method in zip(block.methods, methods, strict=True)
+                if method.real_pairs != "seeds"
+            ]
+            given = [key for key in ("budgets", "budget_ratios") if getattr(block, key) is not None]
+            if spenders and not given:
+                said = "has neither budgets nor budget_ratios; give one of them"
+                self._refuse(said, *at)
+            if given and not spenders:
+                said = "has no effect: the methods of the block take the seeds alone; leave it out"
+                self._refuse(said, *at, given[0])
+            if not askers:
+                for key, empty in (("teachers", None), ("filters", (cells.NONE,))):
+                    if getattr(block, key) != empty:
+                        said = "has no effect: no method of the block asks a teacher; leave it out"
+                        self._refuse(said, *at, key)
         for place, seeds in enumerate(block.seeds):
-            for name in block.tasks:
-                task = self._get("tasks", name)
-                if task is not None and seeds > task.source.train_items:
-                    said = (
-                        f"{seeds} is more than the {task.source.train_items} items of the train "
-                        f"split of task {name!r}"
-                    )
-                    self._refuse(said, *at, "seeds", place)
+            self._check_train_split(block, seeds, *at, "seeds", place)
             for position, ratio in enumerate(block.budget_ratios or ()):
                 budget = cells.queries(ratio, seeds)
                 if budget < 1 or budget.denominator != 1:
@@ -410,8 +428,24 @@ class _Checks:
                     )
                     said = f"{ratio:g} x {seeds} seeds is {float(budget):g} queries; {wanted}"
                     self._refuse(said, *at, "budget_ratios", position)
+                elif any(method and method.real_pairs == "budget" for method in methods):
+                    self._check_train_split(block, int(budget), *at, "budget_ratios", position)
+        if any(method and method.real_pairs == "budget" for method in methods):
+            for position, budget in enumerate(block.budgets or ()):
+                self._check_train_split(block, budget, *at, "budgets", position)
         self._check_prompts(at, block)
         self._check_worlds(at, block)
+
+    def _check_train_split(self, block: Block, pairs: int, *at: Part) -> None:
+        """Check that each task of a block has so many real pairs."""
+        for name in block.tasks:
+            task = self._get("tasks", name)
+            if task is not None and pairs > task.source.train_items:
+                said = (
+                    f"{pairs} is more than the {task.source.train_items} items of the train "
+                    f"split of task {name!r}"
+                )
+                self._refuse(said, *at)
 
     def _check_prompts(self, at: At, block: Block) -> None:
         """Check that each method of a block has its prompts for each of its tasks."""

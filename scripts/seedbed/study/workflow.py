@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedbed.study.cells import Cell, Grid, Shard, shards
+from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
 from seedbed.study.config import HubSource, WorldSource
-from seedbed.study.fields import nearest
+from seedbed.study.fields import NONE, nearest
 from seedbed.study.loading import Study
 
 RESOURCES = "resources"
@@ -88,8 +88,14 @@ class Workflow:
         return [f"seedbed.tasks.worlds.{source.world}"] if isinstance(source, WorldSource) else []
 
     def test_items(self, key: str) -> str:
-        """Return the file of a cell's test items."""
-        return f"{RESOURCES}/tasks/task={self.cell(key).task}/test.parquet"
+        """Return the file of the test items, for the key of a cell or of anything below it."""
+        cell = self.grid.cell_by_key.get(key)
+        task = (cell or self._point(key)).task
+        return f"{RESOURCES}/tasks/task={task}/test.parquet"
+
+    def task_record(self, key: str) -> str:
+        """Return the file that stands beside a task's databases, for the key of a stream."""
+        return f"{RESOURCES}/tasks/task={self._point(key).task}/task.json"
 
     def seeds(self, key: str) -> str:
         """Return the seed set's file for the key of anything that stands on it."""
@@ -141,8 +147,8 @@ class Workflow:
     def shards(self, key: str) -> list[Shard]:
         """Return the shards that a stream has in this study, for its key or a dataset's."""
         point = self._point(key)
-        budget = getattr(point, "budget", None) or self.grid.largest_budget(point)
-        return shards(budget, self.study.config.shard_size)
+        stop = self._reach(point) if isinstance(point, Dataset) else self.grid.largest_budget(point)
+        return shards(stop, self.study.config.shard_size)
 
     def shard(self, key: str, index: str | int) -> Shard:
         """Return one shard of a stream.
@@ -164,9 +170,52 @@ class Workflow:
         return [f"{folder}/shard={shard.index}/questions.parquet" for shard in self.shards(key)]
 
     def answer_shards(self, key: str) -> list[str]:
-        """Return the answer shards under a dataset."""
-        folder = f"{self.results}/answers/{self._point(key).stream.key}"
+        """Return the answer shards under a dataset; none if it is made of real pairs."""
+        stream = self._point(key).stream
+        if stream is None:
+            return []
+        folder = f"{self.results}/answers/{stream.key}"
         return [f"{folder}/shard={shard.index}/answers.parquet" for shard in self.shards(key)]
+
+    def check_shards(self, key: str) -> list[str]:
+        """Return the checks of a dataset's answers; none where all of them become rows."""
+        dataset = self.grid.dataset_by_key[key]
+        if dataset.stream is None or (dataset.filter == NONE and self._keeps_answer(dataset)):
+            return []
+        folder = f"{self.results}/checks/{dataset.stream.key}"
+        return [f"{folder}/shard={shard.index}/checks.parquet" for shard in self.shards(key)]
+
+    def vote_shards(self, key: str) -> list[str]:
+        """Return the further answers that verify a dataset's own; none where it takes none."""
+        dataset = self.grid.dataset_by_key[key]
+        if dataset.filter == NONE:
+            return []
+        folder = f"{self.results}/votes/{dataset.stream.key}"
+        return [
+            f"{folder}/shard={shard.index}/votes.parquet"
+            for shard in self.shards(key)
+            if self._voted(dataset.stream, shard)
+        ]
+
+    def votes_of_shard(self, key: str, index: str) -> list[str]:
+        """Return the further answers to a shard's questions; none where no dataset needs them."""
+        if not self._voted(self.grid.stream_by_key[key], self.shard(key, index)):
+            return []
+        return [f"{self.results}/votes/{key}/shard={index}/votes.parquet"]
+
+    def votes_stop(self, key: str, index: str) -> int:
+        """Return one past the last query of a shard that further answers are needed for."""
+        stream = self.grid.stream_by_key[key]
+        return min(self.shard(key, index).stop, self.grid.largest_verified(stream))
+
+    def _voted(self, stream: Stream, shard: Shard) -> bool:
+        return not self._keeps_answer(stream) and shard.start < self.grid.largest_verified(stream)
+
+    def _keeps_answer(self, point: Stream | Dataset) -> bool:
+        return self.study.methods[point.method].keeps_answer
+
+    def _reach(self, dataset: Dataset) -> int:
+        return dataset.reach(self.study.config.verification.reach)
 
     def questions_of_shard(self, key: str, index: str) -> list[str]:
         """Return the question shard under an answer shard; none where the seeds' own are asked."""
@@ -191,6 +240,7 @@ class Workflow:
                 if generation.question_temperature is None
                 else generation.question_temperature,
                 "top_p": generation.top_p,
+                "keeps_answer": method.keeps_answer,
             }
         )
 
@@ -203,6 +253,37 @@ class Workflow:
                 "answer_tokens": self.study.tasks[task].max_tokens.answer,
                 "temperature": self.study.config.generation.temperature,
                 "top_p": self.study.config.generation.top_p,
+            }
+        )
+
+    def votes(self, key: str) -> str:
+        """Return how a stream's questions are answered again, as JSON."""
+        settings = json.loads(self.answers(key))
+        del settings["prompt"]  # the prompts stand with the answers
+        return _json(settings | {"samples": self.study.config.verification.samples})
+
+    def checks(self, key: str) -> str:
+        """Return how a stream's answers are checked, as JSON."""
+        stream = self.grid.stream_by_key[key]
+        task = self.study.tasks[stream.task]
+        return _json(
+            {
+                "kind": task.kind,
+                "scorer": dict(task.scorer),
+                "keeps_answer": self._keeps_answer(stream),
+            }
+        )
+
+    def dataset(self, key: str) -> str:
+        """Return how a dataset is cut, as JSON."""
+        dataset = self.grid.dataset_by_key[key]
+        return _json(
+            {
+                "budget": dataset.budget,
+                "filter": dataset.filter,
+                "reach": self._reach(dataset),
+                "overlap_words": self.study.tasks[dataset.task].overlap_words,
+                "prompt": self.study.answer_prompt(dataset.task),
             }
         )
 
@@ -236,8 +317,9 @@ class Workflow:
         return found
 
     def coordinates(self, key: str) -> str:
-        """Return a cell's coordinates, as JSON."""
-        return _json(self.cell(key).coordinates)
+        """Return the coordinates of a cell or dataset, as JSON."""
+        point = self.grid.dataset_by_key.get(key) or self.cell(key)
+        return _json(point.coordinates)
 
     def training(self, key: str) -> str:
         """Return how a cell's student is trained, as JSON."""

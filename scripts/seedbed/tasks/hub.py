@@ -10,11 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from seedbed.tasks.choices import LETTERS, with_choices
 from seedbed.tasks.databases import schema_text
 from seedbed.tasks.items import TaskItem
-
-LETTERS = "ABCDEFGH"
-"""Labels of choices, as the scorer knows them."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +158,7 @@ def _item(
         if gold not in labels:
             raise ValueError(f"{place} has the gold {gold!r}, which is none of {labels}")
         gold = LETTERS[labels.index(gold)]
-        lines = (f"({letter}) {text}" for letter, text in zip(LETTERS, choices, strict=False))
-        question = "\n".join([question, *lines])
+        question = with_choices(question, choices)
     database = row.get("database") or ""
     context = row.get("context") or ""
     if database:

@@ -101,6 +101,20 @@ def answers_equal(
     return left.value is not None and left.value == right.value
 
 
+def read_answer(kind: str, answer: str, choices: Sequence[str] = ()) -> Reading:
+    """Return the final answer of a worked one: a number, a choice's text or label, or a query.
+
+    Args:
+        kind: the task's kind.
+        answer: what a model wrote.
+        choices: texts of the choices in label order, if there are any and they are known.
+
+    Raises:
+        ValueError: for an unknown kind.
+    """
+    return _module(kind).read_answer(answer, choices)
+
+
 def _module(kind: str) -> Any:
     # Loaded by name, so that the code behind one kind of task does not count as that of another.
     if kind not in KINDS:

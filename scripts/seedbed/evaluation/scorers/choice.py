@@ -141,6 +141,11 @@ def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
     return read_choice(answer, [""] * len(LETTERS))
 
 
+def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
+    """Read an answer's final answer, as `read_content` does."""
+    return read_content(answer, choices)
+
+
 def _position(label: str) -> int | None:
     """Return the place of a label (0 for A, a or 1), or None if it is none."""
     label = label.strip()

@@ -114,6 +114,11 @@ def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
     return read_number(answer)
 
 
+def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
+    """Read an answer's final answer: its number."""
+    return read_number(answer)
+
+
 def parse_number(text: str) -> Fraction:
     """Return the value of a text that is one number and nothing else.
 

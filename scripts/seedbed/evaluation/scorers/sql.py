@@ -263,6 +263,11 @@ def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
     return plain_text(read_sql(answer))
 
 
+def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
+    """Read an answer's final answer: its query, as it can be run."""
+    return read_sql(answer)
+
+
 def read_strict(output: str) -> Reading:
     """Read the SQL of an output that is one query and nothing else."""
     text = output.strip()

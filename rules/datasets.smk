@@ -1,0 +1,113 @@
+"""What of the answers becomes a dataset: checks, and the cut at a budget."""
+
+
+rule sample_votes:
+    """Ask the teacher again what it answered in a shard, to see whether it agrees."""
+    input:
+        answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
+        model=lambda wc: FLOW.model_record(*FLOW.teacher(wc.stream)),
+    output:
+        votes=f"{RESULTS}/votes/{{stream}}/shard={{shard}}/votes.parquet",
+    log:
+        f"{RESULTS}/logs/sample_votes/{{stream}}/shard={{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/sample_votes/{{stream}}/shard={{shard}}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        settings=lambda wc: FLOW.votes(wc.stream),
+        stop=lambda wc: FLOW.votes_stop(wc.stream, wc.shard),
+        model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
+        journal=f"{RESULTS}/journal/votes/{{stream}}",
+        # With `input` among its arguments it is not tracked: how many at a time changes no result.
+        batch_size=lambda wc, input: FLOW.batch_size(FLOW.teacher(wc.stream)[0]),
+        code=code("sample_votes"),
+    message:
+        "sample_votes {wildcards.stream}/shard={wildcards.shard}"
+    shell:
+        "python scripts/sample_votes.py"
+        " --stream {wildcards.stream:q}"
+        " --answers {input.answers:q}"
+        " --stop {params.stop}"
+        " --settings {params.settings:q}"
+        " --model {params.model:q}"
+        " --batch-size {params.batch_size}"
+        " --threads {threads}"
+        " --journal {params.journal:q}"
+        " --output {output.votes:q}"
+        " 2> {log:q}"
+
+
+rule check_answers:
+    """Check the answers of a shard, by the seed's answer or by the teacher's others."""
+    input:
+        answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
+        votes=lambda wc: FLOW.votes_of_shard(wc.stream, wc.shard),
+        seeds=lambda wc: FLOW.seeds(wc.stream),
+        task=lambda wc: FLOW.task_record(wc.stream),
+    output:
+        checks=f"{RESULTS}/checks/{{stream}}/shard={{shard}}/checks.parquet",
+    log:
+        f"{RESULTS}/logs/check_answers/{{stream}}/shard={{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/check_answers/{{stream}}/shard={{shard}}.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        settings=lambda wc: FLOW.checks(wc.stream),
+        code=lambda wc: code("check_answers", scorer_module(FLOW.teacher(wc.stream)[1])),
+    message:
+        "check_answers {wildcards.stream}/shard={wildcards.shard}"
+    shell:
+        "python scripts/check_answers.py"
+        " --answers {input.answers:q}"
+        " --votes {input.votes:q}"
+        " --seeds {input.seeds:q}"
+        " --task {input.task:q}"
+        " --settings {params.settings:q}"
+        " --output {output.checks:q}"
+        " 2> {log:q}"
+
+
+rule build_dataset:
+    """Cut the dataset of a budget from its stream, or make it of real pairs."""
+    input:
+        seeds=lambda wc: FLOW.seeds(wc.dataset),
+        test=lambda wc: FLOW.test_items(wc.dataset),
+        answers=lambda wc: FLOW.answer_shards(wc.dataset),
+        questions=lambda wc: FLOW.question_shards(wc.dataset),
+        votes=lambda wc: FLOW.vote_shards(wc.dataset),
+        checks=lambda wc: FLOW.check_shards(wc.dataset),
+    output:
+        rows=f"{RESULTS}/datasets/{{dataset}}/dataset.parquet",
+        record=f"{RESULTS}/datasets/{{dataset}}/dataset.json",
+    log:
+        f"{RESULTS}/logs/build_dataset/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/build_dataset/{{dataset}}.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        dataset=lambda wc: FLOW.coordinates(wc.dataset),
+        settings=lambda wc: FLOW.dataset(wc.dataset),
+        code=code("build_dataset"),
+    message:
+        "build_dataset {wildcards.dataset}"
+    shell:
+        "python scripts/build_dataset.py"
+        " --dataset {params.dataset:q}"
+        " --seeds {input.seeds:q}"
+        " --test {input.test:q}"
+        " --answers {input.answers:q}"
+        " --questions {input.questions:q}"
+        " --votes {input.votes:q}"
+        " --checks {input.checks:q}"
+        " --settings {params.settings:q}"
+        " --output {output.rows:q}"
+        " --record {output.record:q}"
+        " 2> {log:q}"

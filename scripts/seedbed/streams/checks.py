@@ -1,0 +1,202 @@
+"""Checks: whether answers stand, by the seed's answer or by the teacher's further ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from seedbed.engines import Engine, Request
+from seedbed.evaluation.scorers import Scorer, answers_equal, read_answer
+from seedbed.streams import sampling_seed
+from seedbed.streams.answers import is_whole
+from seedbed.streams.journal import Journal
+from seedbed.tasks.choices import choices_of
+from seedbed.tasks.items import TaskItem
+
+VOTES_SCHEMA = pl.Schema(
+    {
+        "query": pl.Int64,
+        "sample": pl.Int64,
+        "answer": pl.String,
+        "finish_reason": pl.String,
+        "verification_prompt_tokens": pl.Int64,
+        "verification_completion_tokens": pl.Int64,
+        "verification_seconds": pl.Float64,
+    }
+)
+CHECKS_SCHEMA = pl.Schema(
+    {
+        "query": pl.Int64,
+        "final": pl.String,
+        "problem": pl.String,
+        "verified": pl.Boolean,
+        "samples": pl.Int64,
+        "agreeing": pl.Int64,
+    }
+)
+
+
+@dataclass(frozen=True)
+class VoteSettings:
+    """How further answers are sampled.
+
+    Attributes:
+        stream: key of the stream.
+        samples: answers to a question in all, the stream's own included.
+        answer_tokens: the longest answer, in tokens.
+        temperature: of the answers.
+        top_p: nucleus of the answers.
+    """
+
+    stream: str
+    samples: int
+    answer_tokens: int
+    temperature: float
+    top_p: float
+
+
+def sample_votes(
+    settings: VoteSettings,
+    answers: pl.DataFrame,
+    stop: int,
+    engine: Callable[[], Engine],
+    journal: Journal,
+    progress: Callable[[str], None],
+) -> pl.DataFrame:
+    """Ask the teacher again what it answered, `samples - 1` times with other sampling seeds.
+
+    Args:
+        settings: how often, and how answers are sampled.
+        answers: rows of `seedbed.streams.answers`; those without a whole answer are not asked.
+        stop: one past the last query to ask.
+        engine: called for the teacher once there is something to ask.
+        journal: where answers are kept as they arrive.
+        progress: called with a line of text now and then.
+
+    Returns:
+        One row an answer, in order of query and sample, with the columns of `VOTES_SCHEMA`.
+    """
+    asked = answers.filter((pl.col("query") < stop) & is_whole())
+    requests = [
+        Request(
+            key=f"{query}/{sample}",
+            messages=(("user", prompt),),
+            max_tokens=settings.answer_tokens,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            seed=sampling_seed(settings.stream, query, "vote", sample),
+        )
+        for query, prompt in asked.select("query", "prompt").iter_rows()
+        for sample in range(1, settings.samples)
+    ]
+    rows = []
+    for completion in journal.complete(engine, requests, progress):
+        query, sample = completion.key.split("/")
+        rows.append(
+            {
+                "query": int(query),
+                "sample": int(sample),
+                "answer": completion.text,
+                "finish_reason": completion.finish_reason,
+                "verification_prompt_tokens": completion.prompt_tokens,
+                "verification_completion_tokens": completion.completion_tokens,
+                "verification_seconds": completion.seconds,
+            }
+        )
+    return pl.DataFrame(rows, schema=VOTES_SCHEMA).sort("query", "sample")
+
+
+def check_answers(
+    answers: pl.DataFrame,
+    votes: pl.DataFrame | None,
+    seeds: Sequence[TaskItem],
+    kind: str,
+    scorer: Scorer,
+    keeps_answer: bool,
+) -> pl.DataFrame:
+    """Check every whole answer of a shard.
+
+    Where the seed's answer stays right, an answer is verified if the scorer finds it right by the
+    flexible reading. Else it is verified if more than half of the teacher's answers to the question
+    agree with it, itself among them (self-consistency, Wang et al. 2022); in SQL those agree whose
+    queries find the same.
+
+    Args:
+        answers: rows of `seedbed.streams.answers`.
+        votes: rows of `sample_votes`, or None if none were sampled.
+        seeds: the seed set, in order.
+        kind: the task's kind.
+        scorer: the task's scorer.
+        keeps_answer: whether the seed's answer is right for the question that is answered.
+
+    Returns:
+        One row a whole answer, with the columns of `CHECKS_SCHEMA`: `final` is the final answer as
+        it is read, `problem` why the row does not do for a new question ("" if it does, and where
+        the seed's answer stays): `same_answer_as_seed`, `query_failed` or `no_rows`. `verified` is
+        null where it is not known, for want of votes.
+    """
+    voted: dict[int, list[str]] = {}
+    if votes is not None:
+        for query, answer in votes.filter(is_whole()).select("query", "answer").iter_rows():
+            voted.setdefault(query, []).append(answer)
+        # A cut answer is a vote as well, for nothing.
+        samples = dict(votes.group_by("query").len().iter_rows())
+    else:
+        samples = {}
+    rows = []
+    whole = answers.filter(is_whole()).select("query", "question", "answer")
+    for query, question, answer in whole.iter_rows():
+        seed = seeds[query % len(seeds)]
+        row = {"query": query, "problem": "", "verified": None, "samples": 1, "agreeing": 1}
+        if keeps_answer:
+            score = scorer.score(answer, seed)
+            row |= {"final": score.extracted, "verified": score.flexible}
+        else:
+            judge = _Judge(kind, scorer, seed, question, answer)
+            row |= {"final": judge.final, "problem": judge.problem()}
+            if query in samples:
+                row["samples"] += samples[query]
+                row["agreeing"] += sum(map(judge.agrees, voted.get(query, [])))
+                readable = judge.final is not None
+                row["verified"] = readable and 2 * row["agreeing"] > row["samples"]
+        rows.append(row)
+    return pl.DataFrame(rows, schema=CHECKS_SCHEMA)
+
+
+class _Judge:
+    """What can be said of one answer to a new question."""
+
+    def __init__(
+        self, kind: str, scorer: Scorer, seed: TaskItem, question: str, answer: str
+    ) -> None:
+        self._kind = kind
+        self._scorer = scorer
+        self._seed = seed
+        self._answer = answer
+        self._choices = choices_of(question) if seed.choices else ()
+        self.final = read_answer(kind, answer, self._choices).value
+
+    def problem(self) -> str:
+        """Return why the row does not do for a new question, "" if it does."""
+        seed = self._seed
+        if answers_equal(self._kind, self._answer, seed.answer, self._choices, seed.choices):
+            return "same_answer_as_seed"
+        if self._kind != "sql":
+            return ""
+        if self.final is None:
+            return "query_failed"
+        result = self._scorer.run(seed.database, self.final)
+        if result.error:
+            return "query_failed"
+        return "" if result.rows else "no_rows"
+
+    def agrees(self, other: str) -> bool:
+        """Return whether another answer to the same question says the same."""
+        if self.final is None:
+            return False
+        if self._kind == "sql":
+            item = replace(self._seed, gold=self.final)
+            return self._scorer.score(other, item).flexible
+        return answers_equal(self._kind, self._answer, other, self._choices, self._choices)

@@ -1,0 +1,248 @@
+import sqlite3
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from recording_engine import KilledError, RecordingEngine, no_engine, timeless
+
+from seedbed.evaluation.scorers import make_scorer
+from seedbed.streams.answers import SCHEMA
+from seedbed.streams.checks import (
+    CHECKS_SCHEMA,
+    VOTES_SCHEMA,
+    VoteSettings,
+    check_answers,
+    sample_votes,
+)
+from seedbed.streams.journal import Journal
+from seedbed.tasks.choices import with_choices
+from seedbed.tasks.items import TaskItem
+
+SETTINGS = VoteSettings(
+    stream="task=t/method=new_question", samples=3, answer_tokens=9, temperature=0.7, top_p=0.9
+)
+SUMS = [TaskItem(f"train-{n}", f"{n} + {n}?", "", f"#### {2 * n}", str(2 * n)) for n in range(2)]
+
+
+def silent(text):
+    pass
+
+
+def answered(*answers, questions=None, finish_reasons=None):
+    """Rows of answers; None is an empty slot."""
+    rows = [
+        {
+            "query": n,
+            "seed_id": "",
+            "sample": 0,
+            "question": questions[n] if questions else f"Question {n}?",
+            "prompt": None if answer is None else f"Solve: question {n}?",
+            "answer": answer,
+            "finish_reason": finish_reasons[n] if finish_reasons else "stop",
+            "teacher_prompt_tokens": 1,
+            "teacher_completion_tokens": 1,
+            "teacher_seconds": 0.0,
+        }
+        for n, answer in enumerate(answers)
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def voted(*votes):
+    """Rows of votes from (query, answer) pairs; an answer of None was cut."""
+    rows = [
+        {
+            "query": query,
+            "sample": 1,
+            "answer": answer or "and so on",
+            "finish_reason": "stop" if answer else "length",
+            "verification_prompt_tokens": 1,
+            "verification_completion_tokens": 1,
+            "verification_seconds": 0.0,
+        }
+        for query, answer in votes
+    ]
+    return pl.DataFrame(rows, schema=VOTES_SCHEMA)
+
+
+def check(answers, votes=None, seeds=SUMS, kind="number", keeps_answer=False, folder="."):
+    scorer = make_scorer(kind, {}, folder)
+    try:
+        return check_answers(answers, votes, seeds, kind, scorer, keeps_answer)
+    finally:
+        scorer.close()
+
+
+# --- votes
+
+
+def votes_of(engine, folder, answers, stop=9):
+    journal = Journal(folder, "m")
+    return sample_votes(SETTINGS, answers, stop, lambda: engine, journal, silent)
+
+
+def test_whole_answers_below_the_bound_are_asked_for_again(tmp_path):
+    answers = answered(
+        "1", None, "2", " ", "3", "4", finish_reasons=["stop", None, "length", *["stop"] * 3]
+    )
+    engine = RecordingEngine(lambda request: (str(request.seed), "stop"))
+    votes = votes_of(engine, tmp_path, answers, stop=5)
+    assert votes.schema == VOTES_SCHEMA
+    assert votes.select("query", "sample").rows() == [(0, 1), (0, 2), (4, 1), (4, 2)]
+    assert {request.messages[0][1] for request in engine.asked} == {
+        "Solve: question 0?",
+        "Solve: question 4?",
+    }
+    # Each vote is sampled apart.
+    assert votes["answer"].n_unique() == 4
+
+
+def test_no_answer_to_ask_for_again_needs_no_engine(tmp_path):
+    votes = sample_votes(SETTINGS, answered(None), 1, no_engine, Journal(tmp_path, "m"), silent)
+    assert (votes.height, votes.schema) == (0, VOTES_SCHEMA)
+
+
+@pytest.mark.parametrize("after", [0, 3, 19])
+def test_votes_of_a_run_that_died_are_not_paid_twice(tmp_path, after):
+    answers = answered(*"0123456789")
+
+    def answer(request):
+        return str(request.seed % 7), "stop"
+
+    whole = votes_of(RecordingEngine(answer), tmp_path / "whole", answers, 10)
+    dying, second = RecordingEngine(answer, die_after=after), RecordingEngine(answer)
+    with pytest.raises(KilledError):
+        votes_of(dying, tmp_path / "killed", answers, 10)
+    assert timeless(votes_of(second, tmp_path / "killed", answers, 10)).equals(timeless(whole))
+    assert len(dying.asked) + len(second.asked) == 20
+
+
+# --- checks by the seed's answer
+
+
+def test_an_answer_to_the_seed_is_verified_by_the_seeds_own(tmp_path):
+    answers = answered("#### 0", "It is 2.", "So #### 1", "no idea", None, "#### 2")
+    checks = check(answers, keeps_answer=True)
+    assert checks.schema == CHECKS_SCHEMA
+    assert checks.select("query", "final", "verified", "problem").rows() == [
+        (0, "0", True, ""),
+        (1, "2", True, ""),
+        (2, "1", False, ""),
+        (3, None, False, ""),
+        (5, "2", True, ""),
+    ]
+
+
+def test_cut_and_blank_answers_are_not_checked():
+    answers = answered("#### 0", " \n", "#### 0", finish_reasons=["length", "stop", "stop"])
+    assert check(answers, keeps_answer=True)["query"].to_list() == [2]
+
+
+# --- checks of new questions
+
+
+def test_a_new_question_whose_answer_is_the_seeds_does_not_do():
+    checks = check(answered("#### 0", "#### 5", "#### 0.0", "#### 3", "who knows"))
+    assert checks["problem"].to_list() == [
+        "same_answer_as_seed",
+        "",
+        "same_answer_as_seed",
+        "",
+        "",
+    ]
+    assert checks["verified"].null_count() == 5
+
+
+@pytest.mark.parametrize(
+    ("votes", "agreeing", "verified"),
+    [
+        (["5", "5.0"], 3, True),
+        (["5", "6"], 2, True),
+        (["6", "6"], 1, False),
+        # A cut vote agrees with nothing, and counts.
+        (["5", None, None], 2, False),
+        ([None, None], 1, False),
+        (["5", "5", "6", "6"], 3, True),
+        (["5", "6", "6"], 2, False),
+    ],
+)
+def test_more_than_half_must_agree(votes, agreeing, verified):
+    votes = voted(*((0, vote and f"#### {vote}") for vote in votes))
+    (row,) = check(answered("#### 5"), votes).iter_rows(named=True)
+    assert (row["samples"], row["agreeing"]) == (votes.height + 1, agreeing)
+    assert row["verified"] is verified
+
+
+def test_an_answer_that_cannot_be_read_is_not_verified_by_others_like_it():
+    (row,) = check(answered("hm"), voted((0, "hm"), (0, "hm"))).iter_rows(named=True)
+    assert row["verified"] is False
+
+
+def test_queries_without_votes_are_not_known_to_be_right():
+    checks = check(answered("#### 5", "#### 6"), voted((0, "#### 5")))
+    assert checks["verified"].to_list() == [True, None]
+
+
+OWL = TaskItem(
+    "train-0",
+    with_choices("Which flies?", ("owl", "cow", "eel")),
+    "",
+    "Answer: A",
+    "A",
+    ("owl", "cow", "eel"),
+)
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer", "vote", "problem", "verified"),
+    [
+        # The label is the seed's, what it stands for is not.
+        (("crow", "cow", "eel"), "Answer: A", "It is (A)", "", True),
+        (("cow", "owl", "eel"), "Answer: B", "Answer: owl", "same_answer_as_seed", True),
+        (("crow", "cow", "eel"), "Answer: A", "Answer: B", "", False),
+    ],
+)
+def test_choices_are_compared_by_what_they_say(choices, answer, vote, problem, verified):
+    answers = answered(answer, questions=[with_choices("What else flies?", choices)])
+    (row,) = check(answers, voted((0, vote)), [OWL], "choice").iter_rows(named=True)
+    assert (row["problem"], row["verified"]) == (problem, verified)
+
+
+@pytest.fixture
+def shop(tmp_path):
+    (tmp_path / "databases").mkdir()
+    with sqlite3.connect(tmp_path / "databases/shop.sqlite") as connection:
+        connection.execute("CREATE TABLE goods(name TEXT, price INTEGER)")
+        connection.execute("INSERT INTO goods VALUES ('tea', 3), ('jam', 4)")
+    sql = "SELECT name FROM goods WHERE price > 3"
+    item = TaskItem("train-0", "What costs more than 3?", "goods", sql, sql, database="shop.sqlite")
+    return tmp_path, item
+
+
+@pytest.mark.parametrize(
+    ("sql", "vote", "problem", "verified"),
+    [
+        ("SELECT price FROM goods", "SELECT goods.price FROM goods ORDER BY 1", "", True),
+        ("SELECT price FROM goods", "SELECT max(price) FROM goods", "", False),
+        ("select NAME from goods where price > 3;", "SELECT 1", "same_answer_as_seed", False),
+        ("SELECT name FROM goods WHERE price > 9", "SELECT 1", "no_rows", False),
+        ("SELECT colour FROM goods", "SELECT 1", "query_failed", False),
+        ("DROP TABLE goods", "SELECT 1", "query_failed", False),
+        ("I do not know", "SELECT 1", "query_failed", False),
+    ],
+)
+def test_queries_are_run(shop, sql, vote, problem, verified):
+    folder, seed = shop
+    before = (folder / "databases/shop.sqlite").read_bytes()
+    (row,) = check(answered(sql), voted((0, vote)), [seed], "sql", folder=folder).iter_rows(
+        named=True
+    )
+    assert (row["problem"], row["verified"]) == (problem, verified)
+    assert (folder / "databases/shop.sqlite").read_bytes() == before
+
+
+def test_an_answer_in_sql_is_verified_by_what_the_seeds_query_finds(shop):
+    folder, seed = shop
+    answers = answered("SELECT name FROM goods WHERE price = 4", "SELECT name FROM goods")
+    checks = check(answers, None, [replace(seed)], "sql", keeps_answer=True, folder=folder)
+    assert checks["verified"].to_list() == [True, False]
