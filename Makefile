@@ -4,6 +4,9 @@
 SHELL := bash
 PYTHON ?= python3.11
 STUDY ?= demo
+# The environment that .venv was made for, or cpu. `make env ENV=gpu` makes .venv anew for another.
+MADE := $(or $(shell cat .venv/ready 2>/dev/null),cpu)
+ENV := $(MADE)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Output in the order in which it happens, also through pipes.
@@ -18,12 +21,18 @@ help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 .PHONY: env
-env: .venv/ready ## make the environment in .venv, from the lock
+env: .venv/ready ## make the environment in .venv, from the lock; ENV=gpu for the one with vLLM
 
-.venv/ready: envs/cpu.lock
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --requirement envs/cpu.lock
-	touch .venv/ready
+# Not over the other one: pip takes a build of torch for the CPU to be the version that GPUs need.
+ifneq ($(ENV),$(MADE))
+.PHONY: .venv/ready
+CLEAR := --clear
+endif
+
+.venv/ready: envs/$(ENV).lock
+	$(PYTHON) -m venv $(CLEAR) .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --requirement envs/$(ENV).lock
+	echo $(ENV) > .venv/ready
 
 .PHONY: demo
 demo: env ## run the study in miniature to the end, and print what it found
@@ -42,10 +51,28 @@ lint: env ## check the code without running it
 	snakemake --lint
 
 .PHONY: lock
-lock: ## pin what envs/requirements.in asks for, in a fresh environment
+lock: ## pin anew what the environments need, the one for the CPU in a fresh .venv
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/requirements.in
 	{ echo "# Made by 'make lock' from requirements.in, for Python 3.11 on Linux."; $(BIN)/python -m pip freeze | sed 's/+cpu$$//'; } > envs/cpu.lock
-	touch .venv/ready
+	$(call conda_file,cpu)
+	echo cpu > .venv/ready
+	$(MAKE) lock-gpu
+
+# By what the packages say of themselves: that takes no GPU, and installs nothing. The versions are those
+# of cpu.lock where vLLM allows them.
+.PHONY: lock-gpu
+lock-gpu:
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .venv/lock uv
+	cp envs/cpu.lock .venv/lock/gpu.lock
+	.venv/lock/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --output-file .venv/lock/gpu.lock envs/gpu.in
+	{ echo "# Made by 'make lock' from gpu.in, for Python 3.11 on Linux (x86_64), with uv, and not installed."; cat .venv/lock/gpu.lock; } > envs/gpu.lock
+	$(call conda_file,gpu)
+
+# The pins of a lock as a conda file. They are in the file itself, as Snakemake makes environments
+# from a copy that lies elsewhere, and makes one anew when the text of its file changes.
+define conda_file
+{ echo "# Made by 'make lock' from $(1).lock, for --sdm conda."; printf '%s\n' channels: '  - conda-forge' dependencies: '  - python=3.11' '  - pip' '  - pip:'; sed -n 's/^[^#]/      - &/p' envs/$(1).lock; } > envs/$(1).yaml
+endef

@@ -15,7 +15,7 @@ rule collect_results:
         f"{RESULTS}/benchmarks/collect_results.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         code=code("collect_results"),
     message:
@@ -43,7 +43,7 @@ rule compare_methods:
         f"{RESULTS}/benchmarks/compare_methods.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         settings=FLOW.comparison_settings(),
         code=code("compare_methods"),
@@ -73,7 +73,7 @@ rule fit_decay:
         f"{RESULTS}/benchmarks/fit_decay.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         settings=FLOW.fit_settings(),
         code=code("fit_decay"),
@@ -103,7 +103,7 @@ rule find_crossovers:
         f"{RESULTS}/benchmarks/find_crossovers.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         settings=FLOW.crossover_settings(),
         code=code("find_crossovers"),

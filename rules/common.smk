@@ -39,6 +39,8 @@ onstart:
 GRID = grid(STUDY)
 FLOW = Workflow(STUDY, GRID, RUN.data_dir)
 RESULTS = FLOW.results
+# The conda file of all rules, as seen from the folder of the rules.
+ENVIRONMENT = f"../envs/{RUN.environment}.yaml"
 put_python_first()
 
 

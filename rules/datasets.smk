@@ -13,7 +13,7 @@ rule sample_votes:
     benchmark:
         f"{RESULTS}/benchmarks/sample_votes/{{stream}}/shard={{shard}}.tsv"
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     resources:
         mem_mb=3000,
         runtime=240,
@@ -56,7 +56,7 @@ rule check_answers:
         f"{RESULTS}/benchmarks/check_answers/{{stream}}/shard={{shard}}.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         settings=lambda wc: FLOW.checks(wc.stream),
         code=lambda wc: code("check_answers", scorer_module(FLOW.teacher(wc.stream)[1])),
@@ -91,7 +91,7 @@ rule build_dataset:
         f"{RESULTS}/benchmarks/build_dataset/{{dataset}}.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         dataset=lambda wc: FLOW.coordinates(wc.dataset),
         settings=lambda wc: FLOW.dataset(wc.dataset),

@@ -16,7 +16,7 @@ rule plot_accuracy:
         f"{RESULTS}/benchmarks/plot_accuracy.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         titles=FLOW.titles(),
         code=code("plot_accuracy"),
@@ -49,7 +49,7 @@ rule plot_cost_effectiveness:
         f"{RESULTS}/benchmarks/plot_cost_effectiveness.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         titles=FLOW.titles(),
         code=code("plot_cost_effectiveness"),
@@ -87,7 +87,7 @@ rule write_report:
         f"{RESULTS}/benchmarks/write_report.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         titles=FLOW.titles(),
         description=STUDY.config.description,

@@ -11,7 +11,7 @@ rule pretrain_model:
     benchmark:
         f"{RESOURCES}/benchmarks/pretrain_model/model={{model}}/world={{world}}.tsv"
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=4000,
@@ -43,7 +43,7 @@ rule get_model:
         f"{RESOURCES}/benchmarks/get_model/model={{model}}.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         source=lambda wc: FLOW.model_source(wc.model),
         folder=f"{RESOURCES}/models/model={{model}}/source=fetched",

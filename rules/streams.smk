@@ -13,7 +13,7 @@ rule write_questions:
     benchmark:
         f"{RESULTS}/benchmarks/write_questions/{{question_stream}}/shard={{shard}}.tsv"
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     resources:
         mem_mb=3000,
         runtime=240,
@@ -58,7 +58,7 @@ rule answer_questions:
     benchmark:
         f"{RESULTS}/benchmarks/answer_questions/{{stream}}/shard={{shard}}.tsv"
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     resources:
         mem_mb=3000,
         runtime=240,

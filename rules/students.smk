@@ -15,7 +15,7 @@ rule train_student:
     benchmark:
         f"{RESULTS}/benchmarks/train_student/{{trained_cell}}.tsv"
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     resources:
         mem_mb=4000,
         runtime=240,
@@ -51,7 +51,7 @@ rule evaluate_student:
     benchmark:
         f"{RESULTS}/benchmarks/evaluate_student/{{cell}}.tsv"
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     resources:
         mem_mb=3000,
         runtime=120,

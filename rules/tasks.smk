@@ -15,7 +15,7 @@ rule get_task:
         f"{RESOURCES}/benchmarks/get_task/task={{task}}.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         source=lambda wc: FLOW.source(wc.task),
         # With `input` among its arguments it is not tracked: the files' content is, as input.
@@ -44,7 +44,7 @@ rule draw_seeds:
         f"{RESULTS}/benchmarks/draw_seeds/task={{task}}/seeds={{seeds}}/replicate={{replicate}}.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         code=code("draw_seeds"),
     message:

@@ -97,6 +97,14 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
         append("config/models/micro_teacher.yaml", "engine: {batch_size: 8}\n"),
         {},
     ),
+    "the environment that jobs run in": (
+        replace("config/config.yaml", "environment: cpu", "environment: gpu"),
+        {},
+    ),
+    "another pin of a package": (
+        replace("envs/cpu.yaml", "- tqdm==", "- tqdm>="),
+        {},
+    ),
     "a method's prompt that no task of the study uses": (
         replace(
             "config/methods/question_rephrase.yaml", "Rewrite the problem", "Reword the problem"

@@ -103,12 +103,17 @@ def _again(detail: ErrorDetails) -> InitErrorDetails:
 
 
 class RunConfig(Section):
-    """`config/config.yaml`: which study to run, and where the real data lies."""
+    """`config/config.yaml`: which study to run, where the real data lies, and what it runs in."""
 
     study: Name = Field(description="Name of a file in `studies/`.")
     data_dir: Text | None = Field(
         default=None,
         description="Folder with data sets in the hub's layout, OWNER/NAME/CONFIG/SPLIT.parquet.",
+    )
+    environment: Literal["cpu", "gpu"] = Field(
+        default="cpu",
+        description="Which of the files in `envs/` jobs run in with `--sdm conda`. A change makes "
+        "no result stale.",
     )
 
 
