@@ -42,10 +42,9 @@ rule sample_votes:
 
 
 rule check_answers:
-    """Check the answers of a shard, by the seed's answer or by the teacher's others."""
+    """Check the answers of a shard to new questions."""
     input:
         answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
-        votes=lambda wc: FLOW.votes_of_shard(wc.stream, wc.shard),
         seeds=lambda wc: FLOW.seeds(wc.stream),
         task=lambda wc: FLOW.task_record(wc.stream),
     output:
@@ -58,18 +57,51 @@ rule check_answers:
     conda:
         ENVIRONMENT
     params:
-        settings=lambda wc: FLOW.checks(wc.stream),
+        settings=lambda wc: FLOW.scoring(wc.stream),
         code=lambda wc: code("check_answers", scorer_module(FLOW.teacher(wc.stream)[1])),
     message:
         "check_answers {wildcards.stream}/shard={wildcards.shard}"
     shell:
         "python scripts/check_answers.py"
         " --answers {input.answers:q}"
-        " --votes {input.votes:q}"
         " --seeds {input.seeds:q}"
         " --task {input.task:q}"
         " --settings {params.settings:q}"
         " --output {output.checks:q}"
+        " 2> {log:q}"
+
+
+rule verify_answers:
+    """Verify the answers of a shard, by the seed's answer or by the teacher's others."""
+    input:
+        answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
+        votes=lambda wc: FLOW.votes_of_shard(wc.stream, wc.shard),
+        seeds=lambda wc: FLOW.seeds(wc.stream),
+        task=lambda wc: FLOW.task_record(wc.stream),
+    output:
+        verdicts=f"{RESULTS}/verdicts/{{stream}}/shard={{shard}}/verdicts.parquet",
+    log:
+        f"{RESULTS}/logs/verify_answers/{{stream}}/shard={{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/verify_answers/{{stream}}/shard={{shard}}.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        settings=lambda wc: FLOW.scoring(wc.stream),
+        code=lambda wc: code(
+            "verify_answers", scorer_module(FLOW.teacher(wc.stream)[1])
+        ),
+    message:
+        "verify_answers {wildcards.stream}/shard={wildcards.shard}"
+    shell:
+        "python scripts/verify_answers.py"
+        " --answers {input.answers:q}"
+        " --votes {input.votes:q}"
+        " --seeds {input.seeds:q}"
+        " --task {input.task:q}"
+        " --settings {params.settings:q}"
+        " --output {output.verdicts:q}"
         " 2> {log:q}"
 
 
@@ -82,6 +114,7 @@ rule build_dataset:
         questions=lambda wc: FLOW.question_shards(wc.dataset),
         votes=lambda wc: FLOW.vote_shards(wc.dataset),
         checks=lambda wc: FLOW.check_shards(wc.dataset),
+        verdicts=lambda wc: FLOW.verdict_shards(wc.dataset),
     output:
         rows=f"{RESULTS}/datasets/{{dataset}}/dataset.parquet",
         record=f"{RESULTS}/datasets/{{dataset}}/dataset.json",
@@ -107,6 +140,7 @@ rule build_dataset:
         " --questions {input.questions:q}"
         " --votes {input.votes:q}"
         " --checks {input.checks:q}"
+        " --verdicts {input.verdicts:q}"
         " --settings {params.settings:q}"
         " --output {output.rows:q}"
         " --record {output.record:q}"

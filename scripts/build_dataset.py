@@ -27,7 +27,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=Path, required=True, help="seeds.parquet of the seed set")
     parser.add_argument("--test", type=Path, required=True, help="test.parquet of the task")
-    shards = ("answers", "questions", "votes", "checks")
+    shards = ("answers", "questions", "votes", "checks", "verdicts")
     for name in shards:
         parser.add_argument(
             f"--{name}", type=Path, nargs="*", default=[], help=f"the stream's {name}, by shard"

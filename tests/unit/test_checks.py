@@ -1,5 +1,4 @@
 import sqlite3
-from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -9,10 +8,12 @@ from seedbed.evaluation.scorers import make_scorer
 from seedbed.streams.answers import SCHEMA
 from seedbed.streams.checks import (
     CHECKS_SCHEMA,
+    VERDICTS_SCHEMA,
     VOTES_SCHEMA,
     VoteSettings,
     check_answers,
     sample_votes,
+    verify_answers,
 )
 from seedbed.streams.journal import Journal
 from seedbed.tasks.choices import with_choices
@@ -65,10 +66,18 @@ def voted(*votes):
     return pl.DataFrame(rows, schema=VOTES_SCHEMA)
 
 
-def check(answers, votes=None, seeds=SUMS, kind="number", keeps_answer=False, folder="."):
+def check(answers, seeds=SUMS, kind="number", folder="."):
     scorer = make_scorer(kind, {}, folder)
     try:
-        return check_answers(answers, votes, seeds, kind, scorer, keeps_answer)
+        return check_answers(answers, seeds, kind, scorer)
+    finally:
+        scorer.close()
+
+
+def verify(answers, votes=None, seeds=SUMS, kind="number", folder="."):
+    scorer = make_scorer(kind, {}, folder)
+    try:
+        return verify_answers(answers, votes, seeds, kind, scorer)
     finally:
         scorer.close()
 
@@ -117,32 +126,34 @@ def test_votes_of_a_run_that_died_are_not_paid_twice(tmp_path, after):
     assert len(dying.asked) + len(second.asked) == 20
 
 
-# --- checks by the seed's answer
+# --- answers to the seeds
 
 
 def test_an_answer_to_the_seed_is_verified_by_the_seeds_own(tmp_path):
     answers = answered("#### 0", "It is 2.", "So #### 1", "no idea", None, "#### 2")
-    checks = check(answers, keeps_answer=True)
-    assert checks.schema == CHECKS_SCHEMA
-    assert checks.select("query", "final", "verified", "problem").rows() == [
-        (0, "0", True, ""),
-        (1, "2", True, ""),
-        (2, "1", False, ""),
-        (3, None, False, ""),
-        (5, "2", True, ""),
+    verdicts = verify(answers)
+    assert verdicts.schema == VERDICTS_SCHEMA
+    assert verdicts.select("query", "final", "verified").rows() == [
+        (0, "0", True),
+        (1, "2", True),
+        (2, "1", False),
+        (3, None, False),
+        (5, "2", True),
     ]
 
 
-def test_cut_and_blank_answers_are_not_checked():
+def test_cut_and_blank_answers_are_not_judged():
     answers = answered("#### 0", " \n", "#### 0", finish_reasons=["length", "stop", "stop"])
-    assert check(answers, keeps_answer=True)["query"].to_list() == [2]
+    assert verify(answers)["query"].to_list() == [2]
+    assert check(answers)["query"].to_list() == [2]
 
 
-# --- checks of new questions
+# --- answers to new questions
 
 
 def test_a_new_question_whose_answer_is_the_seeds_does_not_do():
     checks = check(answered("#### 0", "#### 5", "#### 0.0", "#### 3", "who knows"))
+    assert checks.schema == CHECKS_SCHEMA
     assert checks["problem"].to_list() == [
         "same_answer_as_seed",
         "",
@@ -150,7 +161,6 @@ def test_a_new_question_whose_answer_is_the_seeds_does_not_do():
         "",
         "",
     ]
-    assert checks["verified"].null_count() == 5
 
 
 @pytest.mark.parametrize(
@@ -168,19 +178,20 @@ def test_a_new_question_whose_answer_is_the_seeds_does_not_do():
 )
 def test_more_than_half_must_agree(votes, agreeing, verified):
     votes = voted(*((0, vote and f"#### {vote}") for vote in votes))
-    (row,) = check(answered("#### 5"), votes).iter_rows(named=True)
+    (row,) = verify(answered("#### 5"), votes).iter_rows(named=True)
     assert (row["samples"], row["agreeing"]) == (votes.height + 1, agreeing)
     assert row["verified"] is verified
 
 
 def test_an_answer_that_cannot_be_read_is_not_verified_by_others_like_it():
-    (row,) = check(answered("hm"), voted((0, "hm"), (0, "hm"))).iter_rows(named=True)
+    (row,) = verify(answered("hm"), voted((0, "hm"), (0, "hm"))).iter_rows(named=True)
     assert row["verified"] is False
 
 
 def test_queries_without_votes_are_not_known_to_be_right():
-    checks = check(answered("#### 5", "#### 6"), voted((0, "#### 5")))
-    assert checks["verified"].to_list() == [True, None]
+    verdicts = verify(answered("#### 5", "#### 6"), voted((0, "#### 5")))
+    assert verdicts.select("query", "verified").rows() == [(0, True)]
+    assert verify(answered("#### 5"), voted()).height == 0
 
 
 OWL = TaskItem(
@@ -204,8 +215,9 @@ OWL = TaskItem(
 )
 def test_choices_are_compared_by_what_they_say(choices, answer, vote, problem, verified):
     answers = answered(answer, questions=[with_choices("What else flies?", choices)])
-    (row,) = check(answers, voted((0, vote)), [OWL], "choice").iter_rows(named=True)
-    assert (row["problem"], row["verified"]) == (problem, verified)
+    assert check(answers, [OWL], "choice")["problem"].to_list() == [problem]
+    verdicts = verify(answers, voted((0, vote)), [OWL], "choice")
+    assert verdicts["verified"].to_list() == [verified]
 
 
 @pytest.fixture
@@ -234,15 +246,14 @@ def shop(tmp_path):
 def test_queries_are_run(shop, sql, vote, problem, verified):
     folder, seed = shop
     before = (folder / "databases/shop.sqlite").read_bytes()
-    (row,) = check(answered(sql), voted((0, vote)), [seed], "sql", folder=folder).iter_rows(
-        named=True
-    )
-    assert (row["problem"], row["verified"]) == (problem, verified)
+    assert check(answered(sql), [seed], "sql", folder)["problem"].to_list() == [problem]
+    verdicts = verify(answered(sql), voted((0, vote)), [seed], "sql", folder)
+    assert verdicts["verified"].to_list() == [verified]
     assert (folder / "databases/shop.sqlite").read_bytes() == before
 
 
 def test_an_answer_in_sql_is_verified_by_what_the_seeds_query_finds(shop):
     folder, seed = shop
     answers = answered("SELECT name FROM goods WHERE price = 4", "SELECT name FROM goods")
-    checks = check(answers, None, [replace(seed)], "sql", keeps_answer=True, folder=folder)
-    assert checks["verified"].to_list() == [True, False]
+    verdicts = verify(answers, None, [seed], "sql", folder)
+    assert verdicts["verified"].to_list() == [True, False]

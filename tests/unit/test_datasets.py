@@ -20,6 +20,7 @@ def build(
     budget=0,
     checks=(),
     votes=(),
+    verdicts=(),
     test=(),
     seeds=SEEDS,
     overlap_words=None,
@@ -29,7 +30,7 @@ def build(
     chosen = {"filter": "none", "reach": budget, "prompt": "Solve: {question}"} | settings
     return build_dataset(
         DatasetSettings(budget=budget, overlap_words=overlap_words, **chosen),
-        Shards(answers, questions, votes, checks),
+        Shards(answers, questions, votes, checks, verdicts),
         seeds,
         test,
     )
@@ -75,20 +76,19 @@ def question_rows(reasons, start=0):
     return pl.DataFrame(rows, schema=writing.SCHEMA)
 
 
-def check_rows(verdicts, start=0, problems=None):
-    """Rows of checks for whole answers; a verdict of None is an answer that was not checked."""
+def check_rows(problems):
+    """Rows of checks, by query; None is an answer that was not checked."""
+    rows = [{"query": n, "final": str(n), "problem": p} for n, p in enumerate(problems)]
+    return pl.DataFrame(rows, schema=checking.CHECKS_SCHEMA).drop_nulls()
+
+
+def verdict_rows(verdicts):
+    """Rows of verdicts, by query; None is an answer that was not verified."""
     rows = [
-        {
-            "query": n,
-            "final": str(n),
-            "problem": (problems or {}).get(n, ""),
-            "verified": verdict,
-            "samples": 3,
-            "agreeing": 3 if verdict else 1,
-        }
-        for n, verdict in enumerate(verdicts, start)
+        {"query": n, "final": str(n), "verified": v, "samples": 3, "agreeing": 3 if v else 1}
+        for n, v in enumerate(verdicts)
     ]
-    return pl.DataFrame(rows, schema=checking.CHECKS_SCHEMA)
+    return pl.DataFrame(rows, schema=checking.VERDICTS_SCHEMA).drop_nulls()
 
 
 def vote_rows(queries):
@@ -286,10 +286,8 @@ def test_the_database_of_a_question_tells_it_from_one_of_the_test_split(tmp_path
 
 def test_a_new_question_that_does_not_do_is_left_out_whatever_the_filter(tmp_path):
     answers = save(tmp_path, "answers", answer_rows([WHOLE, WHOLE, CUT, WHOLE]))
-    checks = check_rows([True] * 4, problems={0: "same_answer_as_seed", 3: "no_rows"})
-    rows, record = build(
-        answers, budget=4, checks=save(tmp_path, "checks", checks.filter(pl.col("query") != 2))
-    )
+    checks = check_rows(["same_answer_as_seed", "", None, "no_rows"])
+    rows, record = build(answers, budget=4, checks=save(tmp_path, "checks", checks))
     assert rows["query"].to_list() == [1]
     dropped = {"same_answer_as_seed": 1, "no_rows": 1, "truncated": 1}
     assert record["counts"]["dropped"] == dropped
@@ -297,9 +295,9 @@ def test_a_new_question_that_does_not_do_is_left_out_whatever_the_filter(tmp_pat
 
 def test_verified_rows_are_those_whose_answer_was_found_right(tmp_path):
     answers = save(tmp_path, "answers", answer_rows([WHOLE] * 6))
-    checks = save(tmp_path, "checks", check_rows([True, False, True, True, False, True]))
+    verdicts = save(tmp_path, "verdicts", verdict_rows([True, False, True, True, False, True]))
     votes = save(tmp_path, "votes", vote_rows(range(6)))
-    rows, record = build(answers, budget=5, checks=checks, votes=votes, filter="verified")
+    rows, record = build(answers, budget=5, verdicts=verdicts, votes=votes, filter="verified")
     assert rows["query"].to_list() == [0, 2, 3]
     counts = record["counts"]
     assert counts["dropped"] == {"not_verified": 2}
@@ -312,8 +310,8 @@ def test_verified_rows_are_those_whose_answer_was_found_right(tmp_path):
 
 def test_matched_rows_go_on_along_the_stream_until_they_are_as_many(tmp_path):
     answers = save(tmp_path, "answers", answer_rows([WHOLE, WHOLE, CUT, WHOLE, WHOLE, WHOLE]))
-    checks = save(tmp_path, "checks", check_rows([True, False, True, False, True, True]))
-    settings = {"checks": checks, "filter": "verified_matched", "budget": 3}
+    verdicts = save(tmp_path, "verdicts", verdict_rows([True, False, True, False, True, True]))
+    settings = {"verdicts": verdicts, "filter": "verified_matched", "budget": 3}
     # All of the first three make two rows. The second one that is right is query 4.
     rows, record = build(answers, reach=6, **settings)
     assert rows["query"].to_list() == [0, 4]
@@ -327,9 +325,9 @@ def test_matched_rows_go_on_along_the_stream_until_they_are_as_many(tmp_path):
 
 def test_matched_rows_that_are_all_right_are_those_of_the_budget(tmp_path):
     answers = save(tmp_path, "answers", answer_rows([WHOLE, WHOLE, CUT, WHOLE]))
-    checks = save(tmp_path, "checks", check_rows([True] * 4))
-    matched = build(answers, budget=3, reach=4, checks=checks, filter="verified_matched")
-    everything = build(answers, budget=3, checks=checks)
+    verdicts = save(tmp_path, "verdicts", verdict_rows([True] * 4))
+    matched = build(answers, budget=3, reach=4, verdicts=verdicts, filter="verified_matched")
+    everything = build(answers, budget=3)
     assert matched[0].equals(everything[0])
     assert matched[1]["counts"]["queries"] == 3
 
@@ -344,12 +342,16 @@ def test_matched_rows_that_are_all_right_are_those_of_the_budget(tmp_path):
 def test_matched_rows_are_as_many_as_all_or_missing(tmp_path_factory, stream, data):
     folder = tmp_path_factory.mktemp("matched")
     answers = save(folder, "answers", answer_rows([fate for fate, _ in stream]))
-    checks = save(folder, "checks", check_rows([right for _, right in stream]))
+    verdicts = save(folder, "verdicts", verdict_rows([right for _, right in stream]))
     budget = data.draw(st.integers(1, len(stream)))
-    every, _ = build(answers, budget=budget, checks=checks)
-    right, _ = build(answers, budget=budget, checks=checks, filter="verified")
+    every, _ = build(answers, budget=budget)
+    right, _ = build(answers, budget=budget, verdicts=verdicts, filter="verified")
     matched, record = build(
-        answers, budget=budget, reach=len(stream), checks=checks, filter="verified_matched"
+        answers,
+        budget=budget,
+        reach=len(stream),
+        verdicts=verdicts,
+        filter="verified_matched",
     )
     assert matched[: right.height].equals(right)
     assert matched.height + record["counts"]["missing_rows"] == every.height
@@ -357,16 +359,16 @@ def test_matched_rows_are_as_many_as_all_or_missing(tmp_path_factory, stream, da
 
 
 @pytest.mark.parametrize("filter", ["none", "verified"])
-def test_answers_that_were_not_checked_are_no_dataset(tmp_path, filter):
+def test_new_questions_that_were_not_checked_are_no_dataset(tmp_path, filter):
     answers = save(tmp_path, "answers", answer_rows([WHOLE] * 3))
-    checks = save(tmp_path, "checks", check_rows([True] * 2))
+    checks = save(tmp_path, "checks", check_rows([""] * 2))
+    verdicts = save(tmp_path, "verdicts", verdict_rows([True] * 3))
     with pytest.raises(ValueError, match="the answer to query 2 was not checked"):
-        build(answers, budget=3, checks=checks, filter=filter)
+        build(answers, budget=3, checks=checks, verdicts=verdicts, filter=filter)
 
 
-def test_answers_without_votes_are_not_verified_by_default(tmp_path):
+def test_answers_that_were_not_verified_are_no_verified_dataset(tmp_path):
     answers = save(tmp_path, "answers", answer_rows([WHOLE] * 2))
-    checks = save(tmp_path, "checks", check_rows([True, None]))
-    assert build(answers, budget=2, checks=checks)[0].height == 2
+    verdicts = save(tmp_path, "verdicts", verdict_rows([True, None]))
     with pytest.raises(ValueError, match="the answer to query 1 was not checked"):
-        build(answers, budget=2, checks=checks, filter="verified")
+        build(answers, budget=2, verdicts=verdicts, filter="verified")

@@ -157,11 +157,13 @@ def test_shipped_studies_counted_by_hand():
         # 3 methods x 2 sizes x 4 ratios, and the baseline.
         "demo": 3 * 2 * 4 + 1,
         # 3 tasks, one size; 2 weaker augmenters x 2 methods x 3 tasks; another student on one task;
-        # and the baselines of 3 tasks and of the other student.
-        "miniature": 3 * 12 + 2 * 2 * 3 + 3 * 4 + 4,
-        # 3 methods x 2 sizes x 2 ratios; a weaker augmenter, verified answers, the seeds alone, and
-        # the baseline.
-        "micro": 3 * 2 * 2 + 1 + 1 + 1 + 1,
+        # 2 filters x 3 methods x 3 tasks, and one at the highest ratio; another teacher with 2
+        # methods x 2 ratios x 2 filters, and the first one verified at the lower ratio; 3 sets of
+        # real pairs x 3 tasks; and the baselines of 3 tasks and of the other student.
+        "miniature": 3 * 12 + 2 * 2 * 3 + 3 * 4 + 2 * 3 * 3 + 3 + 2 * 2 * 2 + 2 + 3 * 3 + 4,
+        # 3 methods at 2 ratios with one size, and at one with another; a weaker augmenter, verified
+        # answers, the seeds alone, and the baseline.
+        "micro": 3 * 2 + 3 + 1 + 1 + 1 + 1,
         "gsm8k_tiny": 3 * 2 + 1,
     }
     folder = sf.Path(__file__).parents[2] / "config"

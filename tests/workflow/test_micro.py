@@ -13,12 +13,15 @@ STAGES = {
     "seeds/**/seeds.parquet": 2,
     "questions/**/questions.parquet": 8,
     "answers/**/answers.parquet": 11,
-    "datasets/**/dataset.parquet": 13,
-    "datasets/**/dataset.json": 13,
-    "adapters/**/adapter_model.safetensors": 13,
-    "adapters/**/training.json": 13,
-    "evaluations/**/evaluation.json": 14,
-    "evaluations/**/predictions.parquet": 14,
+    "checks/**/checks.parquet": 5,
+    "votes/**/votes.parquet": 2,
+    "verdicts/**/verdicts.parquet": 2,
+    "datasets/**/dataset.parquet": 12,
+    "datasets/**/dataset.json": 12,
+    "adapters/**/adapter_model.safetensors": 12,
+    "adapters/**/training.json": 12,
+    "evaluations/**/evaluation.json": 13,
+    "evaluations/**/predictions.parquet": 13,
 }
 
 
@@ -38,14 +41,14 @@ def test_a_stage_reads_as_one_table_with_its_keys_as_columns(finished):
     rows = data.group_by("method", "seeds", "budget").agg(pl.len()).collect()
     # The micro models may write no new question that passes its self-check: then there is no row.
     assert {"answer_augmentation", "question_rephrase"} <= set(rows["method"])
-    assert set(rows["budget"]) == {8, 16, 64, 128}
+    assert set(rows["budget"]) == {0, 16, 64, 128}
 
 
 def test_a_dataset_is_in_chat_form_and_the_beginning_of_a_larger_one(finished):
-    stream = "datasets/task=mini_math/method=answer_augmentation/**/seeds=8/**"
-    small = pl.read_parquet(finished.results(f"{stream}/budget=8/dataset.parquet"))
-    large = pl.read_parquet(finished.results(f"{stream}/budget=64/dataset.parquet"))
-    shared = large.filter(pl.col("query") < 8)
+    stream = "datasets/task=mini_math/method=answer_augmentation/**/seeds=16/**"
+    small = pl.read_parquet(finished.results(f"{stream}/budget=16/dataset.parquet"))
+    large = pl.read_parquet(finished.results(f"{stream}/budget=128/dataset.parquet"))
+    shared = large.filter(pl.col("query") < 16)
     assert small.equals(shared)
     for row in small.iter_rows(named=True):
         assert [message["role"] for message in row["messages"]] == ["user", "assistant"]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 STREAMS_100 = 8 + 5 + 5  # shards up to 100,000 queries for one draw of seeds, 10,000 for two
 QUESTIONS = 3 * 2 * (STREAMS_100 + 8 + 8) + 3 * 2 * 2 * 5  # tasks, methods; augmenters
-TRAINED = (
+SYNTHETIC = (
     3 * 3 * (5 * 3 + 3)  # 100 seeds: tasks, methods, budgets with three draws and with one
     + 3 * 3 * 6  # 1,000 seeds
     + 3 * (4 + 4 + 6)  # all seeds
     + 3 * 2 * 2  # two other augmenters
     + 3 * 6  # another student
     + 3 * 3  # another teacher
+    + 3 * 3 * 3 * 2  # filters: tasks, methods, budgets
+    + 3 * (3 + 1)  # answers to the seeds, verified: 100 seeds, and 1,000 at the highest budget
+    + 3 * 2  # another teacher, verified
 )
+REAL = 3 * 3 + 2 * (2 + 2) + (2 + 1)  # 100 pairs; with more, two tasks and the one with few items
+TRAINED = SYNTHETIC + REAL
 
 
 def test_the_jobs_of_the_paper_are_as_many_as_by_hand(finished):
@@ -19,9 +24,14 @@ def test_the_jobs_of_the_paper_are_as_many_as_by_hand(finished):
     assert jobs == {
         "get_model": 4,
         "get_task": 3,
-        "draw_seeds": 3 * 3 + 3 + 3,
+        "draw_seeds": 3 * 3 + 3 + 3 + 2 + 2 + 1,
         "write_questions": QUESTIONS,
         "answer_questions": QUESTIONS + 3 * (STREAMS_100 + 8 + 8) + 3 * 8,
+        # New questions: of tasks, of other augmenters, of another teacher.
+        "check_answers": 3 * (STREAMS_100 + 8 + 8) + 3 * 2 * 5 + 8,
+        # Up to 15,000 queries of each method, of answers to the seeds all; 10,000 of one teacher.
+        "verify_answers": 3 * (8 + 5 + 5) + 3 * 8 + 3 * 5,
+        "sample_votes": 3 * 5 + 5,
         "build_dataset": TRAINED - 3 * 6,  # the other student has the same data
         "train_student": TRAINED,
         "evaluate_student": TRAINED + 3 + 1,  # and untrained: on three tasks, and on one

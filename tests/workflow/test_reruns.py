@@ -1,8 +1,9 @@
 """What reruns when: edits to a finished study, against the exact jobs that they make stale.
 
 Each edit is made in a finished `micro` study, and taken back after the plan was read. That study
-has 13 trained cells and a baseline, on 7 streams of 11 answer shards; 5 of the streams have
-questions of an augmenter, in 8 shards.
+has 12 trained cells, one of them on real pairs, and a baseline. The others stand on 7 streams of 11
+answer shards; 5 of the streams have questions of an augmenter, in 8 shards, and 3 of these have new
+ones, in 5 shards, of which 2 are verified.
 """
 
 from __future__ import annotations
@@ -17,10 +18,25 @@ import pytest
 FIGURES = {"plot_accuracy": 1, "plot_cost_effectiveness": 1, "write_report": 1}
 FITS = {"fit_decay": 1, "find_crossovers": 1, **FIGURES}
 ANALYSIS = {"collect_results": 1, "compare_methods": 1, **FITS}
-EVALUATIONS = {"evaluate_student": 14, **ANALYSIS}
+EVALUATIONS = {"evaluate_student": 13, **ANALYSIS}
 # The baseline has no adapter, so it is not evaluated again when adapters change.
-STUDENTS = {"train_student": 13, "evaluate_student": 13, **ANALYSIS}
-STREAMS = {"write_questions": 8, "answer_questions": 11, "build_dataset": 13, **STUDENTS}
+STUDENTS = {"train_student": 12, "evaluate_student": 12, **ANALYSIS}
+
+
+def data(datasets: int) -> dict[str, int]:
+    """Return the jobs that rerun if so many datasets do."""
+    students = {"train_student": datasets, "evaluate_student": datasets}
+    return {"build_dataset": datasets, **students, **ANALYSIS}
+
+
+CHECKS = {"check_answers": 5, "verify_answers": 2}
+STREAMS = {
+    "write_questions": 8,
+    "answer_questions": 11,
+    "sample_votes": 2,
+    **CHECKS,
+    **data(11),
+}
 
 MICRO = "config/studies/micro.yaml"
 LIBRARY = "scripts/seedbed"
@@ -129,7 +145,8 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
     # --- evaluation
     "the scorer of the task's kind": (
         append(f"{LIBRARY}/evaluation/scorers/number.py", "\nUNUSED = 1\n"),
-        EVALUATIONS,
+        # Rows of new questions, too, are chosen by their answers.
+        {**CHECKS, **data(5), **EVALUATIONS},
     ),
     "the scorer of another kind": (
         append(f"{LIBRARY}/evaluation/scorers/sql.py", "\nUNUSED = 1\n"),
@@ -149,42 +166,64 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
     "the sampling temperature": (replace(MICRO, "temperature: 0.7", "temperature: 0.8"), STREAMS),
     "how often one method tries": (
         replace("config/methods/new_question.yaml", "max_attempts: 3", "max_attempts: 2"),
-        {
-            "write_questions": 5,
-            "answer_questions": 5,
-            "build_dataset": 5,
-            "train_student": 5,
-            "evaluate_student": 5,
-            **ANALYSIS,
-        },
+        {"write_questions": 5, "answer_questions": 5, "sample_votes": 2, **CHECKS, **data(5)},
     ),
     "a bigger budget": (
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1, 8, 16]"),
-        {
-            "write_questions": 4,
-            "answer_questions": 6,
-            "build_dataset": 6,
-            "train_student": 6,
-            "evaluate_student": 6,
-            **ANALYSIS,
-        },
+        {"write_questions": 2, "answer_questions": 3, "check_answers": 1, **data(3)},
     ),
     "a budget between others": (
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1, 4, 8]"),
-        {"build_dataset": 6, "train_student": 6, "evaluate_student": 6, **ANALYSIS},
+        data(3),
+    ),
+    "how many answers must agree": (
+        append(MICRO, "verification: {samples: 5}\n"),
+        {"sample_votes": 2, "verify_answers": 2, **data(1)},
+    ),
+    "another filter": (
+        replace(MICRO, "filters: [verified]", "filters: [verified, verified_matched]"),
+        # It reaches 1.5 times as far along its stream.
+        {
+            "write_questions": 1,
+            "answer_questions": 1,
+            "sample_votes": 1,
+            "check_answers": 1,
+            "verify_answers": 1,
+            **data(1),
+        },
+    ),
+    "more real pairs": (
+        append(
+            MICRO,
+            "  - {name: human, tasks: [mini_math], methods: [human], seeds: [16], budgets: [32],"
+            " students: [micro_student]}\n",
+        ),
+        {"draw_seeds": 1, **data(1)},
+    ),
+    "how words overlap with the test split": (
+        replace("config/tasks/mini_math/task.yaml", "overlap_words: null", "overlap_words: 13"),
+        data(12),
     ),
     # --- models and tasks
     "the seed of the student's weights": (
         replace("config/models/micro_student.yaml", "seed: 1", "seed: 2"),
-        {"pretrain_model": 1, **STUDENTS, "evaluate_student": 14},
+        {"pretrain_model": 1, **STUDENTS, "evaluate_student": 13},
     ),
     "a prompt that the models practise": (
         replace("config/tasks/mini_math/task.yaml", '"New: {question}"', '"Another: {question}"'),
-        {"pretrain_model": 2, **STREAMS, "evaluate_student": 14},
+        {"pretrain_model": 2, **STREAMS, "train_student": 12, "evaluate_student": 13},
     ),
     "the generated world": (
         append(f"{LIBRARY}/tasks/worlds/mini_math.py", "\nUNUSED = 1\n"),
-        {"get_task": 1, "draw_seeds": 2, "pretrain_model": 2, **STREAMS, "evaluate_student": 14},
+        {
+            "get_task": 1,
+            "draw_seeds": 2,
+            "pretrain_model": 2,
+            **STREAMS,
+            "build_dataset": 12,
+            "train_student": 12,
+            "evaluate_student": 13,
+        },
     ),
     "another generated world": (append(f"{LIBRARY}/tasks/worlds/mini_qa.py", "\nUNUSED = 1\n"), {}),
     "a new task": (
@@ -195,14 +234,13 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
         ),
         {
             "get_task": 1,
-            "draw_seeds": 2,
+            "draw_seeds": 1,
             "pretrain_model": 2,
-            "write_questions": 6,
-            "answer_questions": 9,
-            "build_dataset": 12,
-            "train_student": 12,
-            "evaluate_student": 13,
-            **ANALYSIS,
+            "write_questions": 4,
+            "answer_questions": 6,
+            "check_answers": 2,
+            **data(6),
+            "evaluate_student": 7,
         },
     ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -26,11 +26,11 @@ VOTES_SCHEMA = pl.Schema(
         "verification_seconds": pl.Float64,
     }
 )
-CHECKS_SCHEMA = pl.Schema(
+CHECKS_SCHEMA = pl.Schema({"query": pl.Int64, "final": pl.String, "problem": pl.String})
+VERDICTS_SCHEMA = pl.Schema(
     {
         "query": pl.Int64,
         "final": pl.String,
-        "problem": pl.String,
         "verified": pl.Boolean,
         "samples": pl.Int64,
         "agreeing": pl.Int64,
@@ -109,60 +109,102 @@ def sample_votes(
 
 
 def check_answers(
+    answers: pl.DataFrame, seeds: Sequence[TaskItem], kind: str, scorer: Scorer
+) -> pl.DataFrame:
+    """Check every whole answer of a shard to new questions.
+
+    Args:
+        answers: rows of `seedbed.streams.answers`.
+        seeds: the seed set, in order.
+        kind: the task's kind.
+        scorer: the task's scorer.
+
+    Returns:
+        One row a whole answer, with the columns of `CHECKS_SCHEMA`: `final` is the final answer as
+        it is read, `problem` why the row does not do for a new question, "" if it does:
+        `same_answer_as_seed`, and in SQL `query_failed` or `no_rows`.
+    """
+    judges = _judges(answers, seeds, kind, scorer)
+    rows = [
+        {"query": query, "final": judge.final, "problem": judge.problem()}
+        for query, judge in judges
+    ]
+    return pl.DataFrame(rows, schema=CHECKS_SCHEMA)
+
+
+def verify_answers(
     answers: pl.DataFrame,
     votes: pl.DataFrame | None,
     seeds: Sequence[TaskItem],
     kind: str,
     scorer: Scorer,
-    keeps_answer: bool,
 ) -> pl.DataFrame:
-    """Check every whole answer of a shard.
+    """Say of every whole answer of a shard whether it is verified.
 
     Where the seed's answer stays right, an answer is verified if the scorer finds it right by the
-    flexible reading. Else it is verified if more than half of the teacher's answers to the question
-    agree with it, itself among them (self-consistency, Wang et al. 2022); in SQL those agree whose
-    queries find the same.
+    flexible reading. For a new question, which has votes, it is verified if more than half of the
+    teacher's answers agree with it, itself among them (self-consistency, Wang et al. 2022); in SQL
+    those agree whose queries find the same.
 
     Args:
         answers: rows of `seedbed.streams.answers`.
-        votes: rows of `sample_votes`, or None if none were sampled.
+        votes: rows of `sample_votes`, or None where the seed's answer stays right.
         seeds: the seed set, in order.
         kind: the task's kind.
         scorer: the task's scorer.
-        keeps_answer: whether the seed's answer is right for the question that is answered.
 
     Returns:
-        One row a whole answer, with the columns of `CHECKS_SCHEMA`: `final` is the final answer as
-        it is read, `problem` why the row does not do for a new question ("" if it does, and where
-        the seed's answer stays): `same_answer_as_seed`, `query_failed` or `no_rows`. `verified` is
-        null where it is not known, for want of votes.
+        One row a whole answer that can be verified, with the columns of `VERDICTS_SCHEMA`: those of
+        new questions are left out that have no votes.
     """
+    if votes is None:
+        return _verified_by_seeds(answers, seeds, scorer)
     voted: dict[int, list[str]] = {}
-    if votes is not None:
-        for query, answer in votes.filter(is_whole()).select("query", "answer").iter_rows():
-            voted.setdefault(query, []).append(answer)
-        # A cut answer is a vote as well, for nothing.
-        samples = dict(votes.group_by("query").len().iter_rows())
-    else:
-        samples = {}
+    for query, answer in votes.filter(is_whole()).select("query", "answer").iter_rows():
+        voted.setdefault(query, []).append(answer)
+    # A vote that was cut counts as well, and agrees with nothing.
+    sampled = dict(votes.group_by("query").len().iter_rows())
+    asked = answers.filter(pl.col("query").is_in(list(sampled)))
     rows = []
+    for query, judge in _judges(asked, seeds, kind, scorer):
+        samples = 1 + sampled[query]
+        agreeing = 1 + sum(map(judge.agrees, voted.get(query, [])))
+        rows.append(
+            {
+                "query": query,
+                "final": judge.final,
+                "verified": judge.final is not None and 2 * agreeing > samples,
+                "samples": samples,
+                "agreeing": agreeing,
+            }
+        )
+    return pl.DataFrame(rows, schema=VERDICTS_SCHEMA)
+
+
+def _verified_by_seeds(
+    answers: pl.DataFrame, seeds: Sequence[TaskItem], scorer: Scorer
+) -> pl.DataFrame:
+    rows = []
+    for query, answer in answers.filter(is_whole()).select("query", "answer").iter_rows():
+        score = scorer.score(answer, seeds[query % len(seeds)])
+        rows.append(
+            {
+                "query": query,
+                "final": score.extracted,
+                "verified": score.flexible,
+                "samples": 1,
+                "agreeing": 1,
+            }
+        )
+    return pl.DataFrame(rows, schema=VERDICTS_SCHEMA)
+
+
+def _judges(
+    answers: pl.DataFrame, seeds: Sequence[TaskItem], kind: str, scorer: Scorer
+) -> Iterator[tuple[int, _Judge]]:
     whole = answers.filter(is_whole()).select("query", "question", "answer")
     for query, question, answer in whole.iter_rows():
-        seed = seeds[query % len(seeds)]
-        row = {"query": query, "problem": "", "verified": None, "samples": 1, "agreeing": 1}
-        if keeps_answer:
-            score = scorer.score(answer, seed)
-            row |= {"final": score.extracted, "verified": score.flexible}
-        else:
-            judge = _Judge(kind, scorer, seed, question, answer)
-            row |= {"final": judge.final, "problem": judge.problem()}
-            if query in samples:
-                row["samples"] += samples[query]
-                row["agreeing"] += sum(map(judge.agrees, voted.get(query, [])))
-                readable = judge.final is not None
-                row["verified"] = readable and 2 * row["agreeing"] > row["samples"]
-        rows.append(row)
-    return pl.DataFrame(rows, schema=CHECKS_SCHEMA)
+        yield query, _Judge(kind, scorer, seeds[query % len(seeds)], question, answer)
 
 
 class _Judge:

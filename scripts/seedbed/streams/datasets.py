@@ -46,13 +46,15 @@ class Shards:
         answers: what the teacher answered.
         questions: what the augmenter wrote.
         votes: what the teacher answered when it was asked again.
-        checks: which answers stand.
+        checks: why an answer to a new question does not do.
+        verdicts: which answers are verified.
     """
 
     answers: Sequence[Path] = field(default=())
     questions: Sequence[Path] = field(default=())
     votes: Sequence[Path] = field(default=())
     checks: Sequence[Path] = field(default=())
+    verdicts: Sequence[Path] = field(default=())
 
 
 def build_dataset(
@@ -89,14 +91,11 @@ def build_dataset(
         frame = _first_queries(shards.answers, settings.reach)
     else:
         frame = _real_pairs(seeds, settings.prompt)
-    if shards.checks:
-        checks = pl.scan_parquet(shards.checks).select("query", "problem", "verified").collect()
-        frame = frame.join(checks, on="query", how="left", maintain_order="left")
-    else:
-        frame = frame.with_columns(problem=pl.lit(""), verified=pl.lit(None, pl.Boolean))
+    frame = _with_column(frame, "problem", shards.checks)
     frame = frame.with_columns(reason=_reason(_overlapping(frame, seeds, test, settings)))
     _check_known(frame, pl.col("reason"))
     if settings.filter != "none":
+        frame = _with_column(frame, "verified", shards.verdicts)
         _check_known(frame.filter(pl.col("reason") == ""), pl.col("verified"))
         wrong = (pl.col("reason") == "") & ~pl.col("verified")
         frame = frame.with_columns(
@@ -166,6 +165,14 @@ def _first_queries(shards: Sequence[Path], stop: int) -> pl.DataFrame:
             "once each; delete them to have them made again"
         )
     return frame
+
+
+def _with_column(frame: pl.DataFrame, column: str, shards: Sequence[Path]) -> pl.DataFrame:
+    """Return the rows with what the shards say of them: null if nothing, "" without any shard."""
+    if not shards:
+        return frame.with_columns(pl.lit("").alias(column))
+    said = pl.scan_parquet(shards).select("query", column).collect()
+    return frame.join(said, on="query", how="left", maintain_order="left")
 
 
 def _real_pairs(seeds: Sequence[TaskItem], prompt: str) -> pl.DataFrame:

@@ -178,28 +178,34 @@ class Workflow:
         return [f"{folder}/shard={shard.index}/answers.parquet" for shard in self.shards(key)]
 
     def check_shards(self, key: str) -> list[str]:
-        """Return the checks of a dataset's answers; none where all of them become rows."""
+        """Return the checks of a dataset's answers; none where they are answers to the seeds."""
         dataset = self.grid.dataset_by_key[key]
-        if dataset.stream is None or (dataset.filter == NONE and self._keeps_answer(dataset)):
+        if dataset.stream is None or self._keeps_answer(dataset):
             return []
         folder = f"{self.results}/checks/{dataset.stream.key}"
         return [f"{folder}/shard={shard.index}/checks.parquet" for shard in self.shards(key)]
 
-    def vote_shards(self, key: str) -> list[str]:
-        """Return the further answers that verify a dataset's own; none where it takes none."""
+    def verdict_shards(self, key: str) -> list[str]:
+        """Return what verifies a dataset's answers; none where all of them become rows."""
         dataset = self.grid.dataset_by_key[key]
         if dataset.filter == NONE:
             return []
-        folder = f"{self.results}/votes/{dataset.stream.key}"
+        folder = f"{self.results}/verdicts/{dataset.stream.key}"
+        return [f"{folder}/shard={shard.index}/verdicts.parquet" for shard in self.shards(key)]
+
+    def vote_shards(self, key: str) -> list[str]:
+        """Return the further answers that a dataset pays for; none where it needs none."""
+        dataset = self.grid.dataset_by_key[key]
+        if dataset.filter == NONE:
+            return []
+        indices = [shard.index for shard in self.shards(key)]
         return [
-            f"{folder}/shard={shard.index}/votes.parquet"
-            for shard in self.shards(key)
-            if self._voted(dataset.stream, shard)
+            path for index in indices for path in self.votes_of_shard(dataset.stream.key, index)
         ]
 
-    def votes_of_shard(self, key: str, index: str) -> list[str]:
-        """Return the further answers to a shard's questions; none where no dataset needs them."""
-        if not self._voted(self.grid.stream_by_key[key], self.shard(key, index)):
+    def votes_of_shard(self, key: str, index: str | int) -> list[str]:
+        """Return the further answers to a shard's questions; none where the seed's answer stays."""
+        if self._keeps_answer(self.grid.stream_by_key[key]):
             return []
         return [f"{self.results}/votes/{key}/shard={index}/votes.parquet"]
 
@@ -207,9 +213,6 @@ class Workflow:
         """Return one past the last query of a shard that further answers are needed for."""
         stream = self.grid.stream_by_key[key]
         return min(self.shard(key, index).stop, self.grid.largest_verified(stream))
-
-    def _voted(self, stream: Stream, shard: Shard) -> bool:
-        return not self._keeps_answer(stream) and shard.start < self.grid.largest_verified(stream)
 
     def _keeps_answer(self, point: Stream | Dataset) -> bool:
         return self.study.methods[point.method].keeps_answer
@@ -262,17 +265,10 @@ class Workflow:
         del settings["prompt"]  # the prompts stand with the answers
         return _json(settings | {"samples": self.study.config.verification.samples})
 
-    def checks(self, key: str) -> str:
-        """Return how a stream's answers are checked, as JSON."""
-        stream = self.grid.stream_by_key[key]
-        task = self.study.tasks[stream.task]
-        return _json(
-            {
-                "kind": task.kind,
-                "scorer": dict(task.scorer),
-                "keeps_answer": self._keeps_answer(stream),
-            }
-        )
+    def scoring(self, key: str) -> str:
+        """Return how the final answers of a stream are read and compared, as JSON."""
+        task = self.study.tasks[self.grid.stream_by_key[key].task]
+        return _json({"kind": task.kind, "scorer": dict(task.scorer)})
 
     def dataset(self, key: str) -> str:
         """Return how a dataset is cut, as JSON."""

@@ -1,0 +1,43 @@
+"""Verify the answers of one shard, by the seed's answer or by what else the teacher answered.
+
+Queries in SQL are run, read-only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from seedbed.artifacts import write_parquet
+from seedbed.evaluation.command_line import checks_parser, scoring
+from seedbed.progress import reporter
+from seedbed.provenance import provenance
+from seedbed.streams.checks import verify_answers
+from seedbed.tasks.items import read_items
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = checks_parser(__doc__)
+    parser.add_argument(
+        "--votes", type=Path, nargs="?", help="further answers, where the seed's does not apply"
+    )
+    args = parser.parse_args()
+    report = reporter("verify_answers")
+    with scoring(args) as (kind, scorer):
+        verdicts = verify_answers(
+            pl.read_parquet(args.answers),
+            pl.read_parquet(args.votes) if args.votes else None,
+            read_items(args.seeds),
+            kind,
+            scorer,
+        )
+    about = {"settings": args.settings}
+    about |= provenance(__file__, [f"seedbed.evaluation.scorers.{kind}"])
+    write_parquet(args.output, verdicts, about)
+    report(f"{int(verdicts['verified'].sum())} of {verdicts.height} verified")
+
+
+if __name__ == "__main__":
+    main()
