@@ -1,3 +1,7 @@
+import os
+from pathlib import Path
+
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,3 +101,30 @@ def test_near_is_jaccard_similarity_of_runs(questions, others):
 
     expected = [any(similarity(q, other) >= 0.6 for other in others) for q in questions]
     assert near(questions, others).tolist() == expected
+
+
+@pytest.mark.skipif(
+    "SEEDBED_TEST_DATA" not in os.environ,
+    reason="SEEDBED_TEST_DATA names no folder with data sets in the hub's layout",
+)
+@pytest.mark.parametrize(
+    ("name", "length", "test_items", "train_items"),
+    [
+        # Three test items share thirteen words in a row with train, where four questions do so.
+        ("openai/gsm8k/main", 13, 3, 4),
+        # Six questions of the train split are test questions.
+        ("allenai/ai2_arc/ARC-Challenge", None, 7, 6),
+    ],
+)
+def test_known_leaks_between_real_splits_are_found(name, length, test_items, train_items):
+    folder = Path(os.environ["SEEDBED_TEST_DATA"], name)
+    train, test = (
+        pl.read_parquet(folder / f"{split}.parquet")["question"].to_list()
+        for split in ("train", "test")
+    )
+
+    def overlapping(questions, others):
+        overlaps = overlap_test([""] * len(others), others, length)
+        return sum(overlaps("", question) for question in questions)
+
+    assert (overlapping(test, train), overlapping(train, test)) == (test_items, train_items)
