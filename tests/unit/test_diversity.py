@@ -92,7 +92,7 @@ def test_near_repeats_by_hand():
     assert near(["of them"], ["of them", seed]).tolist() == [True]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(SENTENCES, max_size=8), st.lists(SENTENCES, max_size=5))
 def test_near_is_jaccard_similarity_of_runs(questions, others):
     def similarity(first, second):
