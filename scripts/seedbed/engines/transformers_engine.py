@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedbed.engines import Completion, Request
+from seedbed.imports import paused_collector
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +17,11 @@ class TransformersEngine:
     """A model of the Transformers library, with or without a PEFT adapter."""
 
     def __init__(self, model: Path, adapter: Path | None, batch_size: int, threads: int) -> None:
+        with paused_collector():
+            self._load(model, adapter, threads)
+        self._batch_size = batch_size
+
+    def _load(self, model: Path, adapter: Path | None, threads: int) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -32,7 +38,6 @@ class TransformersEngine:
 
             self._model = PeftModel.from_pretrained(self._model, str(adapter))
         self._model.eval()
-        self._batch_size = batch_size
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Yield one completion for each request, batch by batch of prompts of like length.

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from seedbed.artifacts import replacing
+from seedbed.imports import paused_collector
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,18 @@ def train_student(
         than `max_length`), `steps`, and `loss` (mean of the last epoch, nats an answer token; None
         if there were no steps).
     """
-    import torch
-    from datasets import Dataset
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+    with paused_collector():
+        import torch
+        from datasets import Dataset
+        from peft import LoraConfig, get_peft_model
+        from transformers import (
+            AutoModelForCausalLM,
+            AutoTokenizer,
+            PrinterCallback,
+            TrainerCallback,
+            set_seed,
+        )
+        from trl import SFTConfig, SFTTrainer
 
     torch.set_num_threads(threads)
     set_seed(settings.seed)
@@ -104,9 +113,6 @@ def train_student(
             get_peft_model(student, lora).save_pretrained(temporary)
             describe(temporary, counts)
         return counts
-
-    from transformers import PrinterCallback, TrainerCallback
-    from trl import SFTConfig, SFTTrainer
 
     class Follow(TrainerCallback):
         """Reports the loss."""
