@@ -381,6 +381,13 @@ def test_a_fault_in_own_files_is_named(tmp_path, text, message):
         get_task(CAPITALS | {"train_items": 1}, own, tmp_path / "task")
 
 
+def test_a_file_that_is_no_parquet_is_named(tmp_path):
+    own = own_files(tmp_path / "own")
+    (own / "test.parquet").write_text('{"question": "A?", "capital": "B"}\n')
+    with pytest.raises(ValueError, match=r"test\.parquet cannot be read as Parquet: "):
+        get_task(CAPITALS, own, tmp_path / "task")
+
+
 def test_own_files_may_come_with_databases(tmp_path):
     shop(tmp_path / "data")
     own = tmp_path / "data" / "openai" / "gsm8k" / "main"

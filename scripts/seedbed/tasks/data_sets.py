@@ -116,7 +116,12 @@ class FilesDataSet(DataSet):
         if data_dir is None:
             raise FileNotFoundError(f"{self.name} are no data set of the hub: give their folder")
         path = data_dir / self.files[split]
-        return _read_lines(path) if path.suffix == ".jsonl" else pl.read_parquet(path)
+        if path.suffix == ".jsonl":
+            return _read_lines(path)
+        try:
+            return pl.read_parquet(path)
+        except pl.exceptions.PolarsError as error:
+            raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
 
 
 def data_set(source: Mapping[str, Any]) -> DataSet:
