@@ -59,8 +59,3 @@ wildcard_constraints:
 def code(script, *modules):
     """Return the digest of a script and of all project code that it reaches."""
     return code_digest(Path(workflow.basedir) / "scripts" / f"{script}.py", modules)
-
-
-def scorer_module(task):
-    """Return the module that scores a task, which scripts load by its name."""
-    return f"seedbed.evaluation.scorers.{STUDY.tasks[task].kind}"

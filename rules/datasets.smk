@@ -58,7 +58,7 @@ rule check_answers:
         ENVIRONMENT
     params:
         settings=lambda wc: FLOW.scoring(wc.stream),
-        code=lambda wc: code("check_answers", scorer_module(FLOW.teacher(wc.stream)[1])),
+        code=lambda wc: code("check_answers", FLOW.kind_module(wc.stream)),
     message:
         "check_answers {wildcards.stream}/shard={wildcards.shard}"
     shell:
@@ -89,9 +89,9 @@ rule verify_answers:
         ENVIRONMENT
     params:
         settings=lambda wc: FLOW.scoring(wc.stream),
-        code=lambda wc: code(
-            "verify_answers", scorer_module(FLOW.teacher(wc.stream)[1])
-        ),
+        # With `input` among its arguments it is not tracked: the code in it is.
+        task_folder=lambda wc, input: FLOW.task_folder(FLOW.teacher(wc.stream)[1]),
+        code=lambda wc: code("verify_answers", *FLOW.judging_modules(wc.stream)),
     message:
         "verify_answers {wildcards.stream}/shard={wildcards.shard}"
     shell:
@@ -100,6 +100,7 @@ rule verify_answers:
         " --votes {input.votes:q}"
         " --seeds {input.seeds:q}"
         " --task {input.task:q}"
+        " --task-folder {params.task_folder:q}"
         " --settings {params.settings:q}"
         " --output {output.verdicts:q}"
         " 2> {log:q}"

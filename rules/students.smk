@@ -59,15 +59,17 @@ rule evaluate_student:
         cell=lambda wc: FLOW.coordinates(wc.cell),
         settings=lambda wc: FLOW.evaluation(wc.cell),
         model=lambda wc: FLOW.model(*FLOW.student(wc.cell)),
-        # With `input` among its arguments it is not tracked: how many at a time changes no result.
+        # With `input` among their arguments, what by itself changes no result is not tracked.
+        task_folder=lambda wc, input: FLOW.task_folder(FLOW.cell(wc.cell).task),
         batch_size=lambda wc, input: FLOW.batch_size(FLOW.student(wc.cell)[0]),
-        code=lambda wc: code("evaluate_student", scorer_module(FLOW.cell(wc.cell).task)),
+        code=lambda wc: code("evaluate_student", *FLOW.scorer_modules(wc.cell)),
     message:
         "evaluate_student {wildcards.cell}"
     shell:
         "python scripts/evaluate_student.py"
         " --cell {params.cell:q}"
         " --test {input.test:q}"
+        " --task-folder {params.task_folder:q}"
         " --model {params.model:q}"
         " --adapter {input.adapter:q}"
         " --dataset {input.dataset:q}"

@@ -19,7 +19,7 @@ rule get_task:
     params:
         source=lambda wc: FLOW.source(wc.task),
         # With `input` among its arguments it is not tracked: the files' content is, as input.
-        data_dir=lambda wc, input: RUN.data_dir or "",
+        data_dir=lambda wc, input: FLOW.task_data_dir(wc.task) or "",
         folder=f"{RESOURCES}/tasks/task={{task}}",
         code=lambda wc: code("get_task", *FLOW.task_modules(wc.task)),
     message:

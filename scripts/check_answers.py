@@ -10,6 +10,7 @@ import polars as pl
 
 from seedbed.artifacts import write_parquet
 from seedbed.evaluation.command_line import checks_parser, scoring
+from seedbed.evaluation.scorers import kind_module
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.checks import check_answers
@@ -20,10 +21,12 @@ def main() -> None:
     """Run the command line."""
     args = checks_parser(__doc__).parse_args()
     report = reporter("check_answers")
-    with scoring(args) as (kind, scorer):
-        checks = check_answers(pl.read_parquet(args.answers), read_items(args.seeds), kind, scorer)
+    with scoring(args, by_kind=True) as scorer:
+        checks = check_answers(
+            pl.read_parquet(args.answers), read_items(args.seeds), args.settings["kind"], scorer
+        )
     about = {"settings": args.settings}
-    about |= provenance(__file__, [f"seedbed.evaluation.scorers.{kind}"])
+    about |= provenance(__file__, [kind_module(args.settings["kind"])])
     write_parquet(args.output, checks, about)
     report(f"{checks.filter(pl.col('problem') != '').height} of {checks.height} do not do")
 

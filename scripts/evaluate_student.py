@@ -17,7 +17,7 @@ from typing import Any
 from seedbed.artifacts import read_json, write_json, write_parquet
 from seedbed.engines import load_engine
 from seedbed.evaluation.evaluation import check_references, evaluate, summarise
-from seedbed.evaluation.scorers import make_scorer
+from seedbed.evaluation.scorers import make_scorer, scorer_modules
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
@@ -45,8 +45,8 @@ class EvaluationSettings:
     """How a task is asked and scored; see `config/README.md` for each.
 
     Attributes:
-        kind: `number`, `choice` or `sql`.
-        scorer: options of the scorer of that kind.
+        kind: `number`, `choice`, `sql` or `exact`.
+        scorer: options of the scorer of that kind, or the task's own function.
         score: which reading is the accuracy, `strict` or `flexible`.
         prompt: template of the question, as in training.
         answer_tokens: the longest answer, in tokens.
@@ -54,7 +54,7 @@ class EvaluationSettings:
     """
 
     kind: str
-    scorer: dict[str, Any]
+    scorer: dict[str, Any] | str
     score: str
     prompt: str
     answer_tokens: int
@@ -86,6 +86,9 @@ def main() -> None:
     parser.add_argument("--cell", type=json.loads, required=True, help="coordinates, as JSON")
     parser.add_argument("--test", type=Path, required=True, help="test.parquet of the task")
     parser.add_argument(
+        "--task-folder", type=Path, required=True, help="where the task's file lies"
+    )
+    parser.add_argument(
         "--settings",
         type=EvaluationSettings.from_json,
         required=True,
@@ -106,7 +109,7 @@ def main() -> None:
     settings = args.settings
     adapter = args.adapter[0].parent if args.adapter else None
     items = read_items(args.test)[: settings.test_items]
-    scorer = make_scorer(settings.kind, settings.scorer, args.test.parent)
+    scorer = make_scorer(settings.kind, settings.scorer, args.test.parent, args.task_folder)
     try:
         references = check_references(items, scorer)
         engine = load_engine(args.model, adapter, args.batch_size, args.threads)
@@ -125,7 +128,8 @@ def main() -> None:
     seconds["evaluation"] = round(time.monotonic() - start, 3)
     about: dict[str, Any] = {"cell": args.cell, "settings": asdict(settings)}
     about["model"] = read_fingerprint(args.model)
-    about |= provenance(__file__, [f"seedbed.evaluation.scorers.{settings.kind}"])
+    modules = scorer_modules(settings.kind, settings.scorer, args.task_folder)
+    about |= provenance(__file__, modules)
     write_parquet(args.predictions, predictions, about)
     scores = summarise(predictions) | {"references_right": references}
     write_json(args.output, about | scores | {"counts": counts, "seconds": seconds})

@@ -1,8 +1,8 @@
 """Make a task: its train and test items as Parquet, and the files that its scorer needs.
 
-The source is a generated world, a data set of the hub, or a folder with data sets in the hub's
-layout. The folder that is written holds train.parquet, test.parquet, databases/ (for SQL) and
-task.json, which says where everything came from, and what was left out.
+The source is a generated world, a data set of the hub, a folder with data sets in the hub's layout,
+or files beside the task's own. The folder that is written holds train.parquet, test.parquet,
+databases/ (for SQL) and task.json, which says where everything came from, and what was left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from seedbed.artifacts import replacing, write_json, write_parquet
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.tasks.hub import HubSettings, database_file, items_of, read_split
+from seedbed.tasks.data_sets import data_set, database_file, items_of
 from seedbed.tasks.items import to_frame
 from seedbed.tasks.worlds import load_world
 
@@ -30,7 +30,8 @@ def get_task(
 
     Args:
         source: the section `source` of a task's file.
-        data_dir: folder with data sets in the hub's layout; None asks the hub.
+        data_dir: folder with data sets in the hub's layout, or with the task's own files; None
+            asks the hub.
         output: folder to write.
 
     Returns:
@@ -52,20 +53,20 @@ def get_task(
                 for split in ("train", "test")
             }
         else:
-            hub = HubSettings(**source)
+            rows = data_set(source)
             found = {
-                split: items_of(hub, read_split(hub, split, data_dir), split, data_dir)
+                split: items_of(rows, rows.read(split, data_dir), split, data_dir)
                 for split in ("train", "test")
             }
             unknown = found["train"].not_found & found["test"].not_found
             if unknown:
                 raise ValueError(
-                    f"{hub.hub}: {min(unknown)!r} was to be excluded, but is not there"
+                    f"{rows.name}: {min(unknown)!r} was to be excluded, but is not there"
                 )
             splits = {split: part.items for split, part in found.items()}
             excluded = {split: part.excluded for split, part in found.items()}
             for name in sorted({item.database for part in splits.values() for item in part} - {""}):
-                file = database_file(hub, name.removesuffix(".sqlite"), data_dir)
+                file = database_file(rows, name.removesuffix(".sqlite"), data_dir)
                 (folder / "databases").mkdir(exist_ok=True)
                 shutil.copyfile(file, folder / "databases" / name)
         about = {"source": source} | provenance(__file__, modules)
@@ -85,7 +86,8 @@ def main() -> None:
     parser.add_argument(
         "--data-dir",
         nargs="?",
-        help="folder with data sets in the hub's layout; without, the hub is asked",
+        help="folder with data sets in the hub's layout, or with the task's own files; without, "
+        "the hub is asked",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     args = parser.parse_args()

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from seedbed.artifacts import write_parquet
-from seedbed.evaluation.command_line import checks_parser, scoring
+from seedbed.evaluation.command_line import checks_parser, scoring, scoring_modules
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.checks import verify_answers
@@ -25,16 +25,15 @@ def main() -> None:
     )
     args = parser.parse_args()
     report = reporter("verify_answers")
-    with scoring(args) as (kind, scorer):
+    with scoring(args, by_kind=args.votes is not None) as scorer:
         verdicts = verify_answers(
             pl.read_parquet(args.answers),
             pl.read_parquet(args.votes) if args.votes else None,
             read_items(args.seeds),
-            kind,
+            args.settings["kind"],
             scorer,
         )
-    about = {"settings": args.settings}
-    about |= provenance(__file__, [f"seedbed.evaluation.scorers.{kind}"])
+    about = {"settings": args.settings} | provenance(__file__, scoring_modules(args))
     write_parquet(args.output, verdicts, about)
     report(f"{int(verdicts['verified'].sum())} of {verdicts.height} verified")
 

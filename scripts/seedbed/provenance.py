@@ -16,7 +16,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 LIBRARIES = ("torch", "transformers", "trl", "peft", "polars", "pyarrow", "scipy", "snakemake")
 
 
-def code_digest(script: str | Path, modules: Iterable[str] = ()) -> str:
+def code_digest(script: str | Path, modules: Iterable[str | Path] = ()) -> str:
     """Return a digest of the meaning of a script and of every project module that it reaches.
 
     It is taken of the syntax trees without docstrings, comments and positions, so formatting does
@@ -25,15 +25,23 @@ def code_digest(script: str | Path, modules: Iterable[str] = ()) -> str:
 
     Args:
         script: a Python file.
-        modules: modules that the script loads by a name that it computes (a world, a scorer), which
-            no import statement shows.
+        modules: what the script loads by a name that it computes, which no import statement shows:
+            modules of the project by name (a world, a scorer), and other files by path (a task's
+            own scorer).
 
     Returns:
         16 hexadecimal digits.
     """
     script = Path(script).resolve()
     parts = {f"script:{script.name}": _tree_digest(script)}
-    waiting = [*_imports(script), *modules]
+    waiting = [*_imports(script)]
+    for module in modules:
+        if isinstance(module, Path):
+            file = module.resolve()
+            parts[f"file:{file.name}"] = _tree_digest(file)
+            waiting += _imports(file)
+        else:
+            waiting.append(module)
     while waiting:
         module = waiting.pop()
         if module in parts:
@@ -50,7 +58,7 @@ def code_digest(script: str | Path, modules: Iterable[str] = ()) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def provenance(script: str | Path, modules: Iterable[str] = ()) -> dict[str, Any]:
+def provenance(script: str | Path, modules: Iterable[str | Path] = ()) -> dict[str, Any]:
     """Return what an artifact says of its making: the code's digest and the versions used."""
     return {"code": code_digest(script, modules), "versions": versions()}
 

@@ -15,6 +15,7 @@ from seedbed.engines import load_engine
 from seedbed.evaluation.evaluation import SCHEMA, check_references, evaluate, summarise
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.models import read_fingerprint
+from seedbed.provenance import code_digest
 from seedbed.tasks.items import TaskItem, to_frame
 from seedbed.tasks.worlds import load_world
 
@@ -184,6 +185,7 @@ def run(folder, monkeypatch, test_items, model, *more, settings=EVALUATION):
     write_parquet(folder / "task" / "test.parquet", to_frame(test_items))
     arguments = ["--cell", json.dumps(CELL), "--settings", json.dumps(settings)]
     arguments += ["--test", str(folder / "task" / "test.parquet"), "--model", str(model), *more]
+    arguments += ["--task-folder", str(folder)]
     arguments += ["--predictions", str(folder / "out" / "predictions.parquet")]
     arguments += ["--output", str(folder / "out" / "evaluation.json")]
     monkeypatch.setattr(sys, "argv", ["evaluate_student", *arguments])
@@ -244,6 +246,20 @@ def test_a_task_whose_references_are_wrong_has_no_score(
     with pytest.raises(ValueError, match="answers of 1 of 5 items are wrong"):
         run(tmp_path, monkeypatch, items, tiny_model)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_function_of_the_tasks_own_scores(tmp_path, monkeypatch, tiny_model, test_items):
+    own = tmp_path / "judge.py"
+    own.write_text("def score(output, item):\n    return len(item.gold) > 0\n")
+    settings = EVALUATION | {"scorer": "judge:score"}
+    found = run(tmp_path, monkeypatch, test_items, tiny_model, settings=settings)
+    assert (found["correct"], found["strict"]["correct"], found["unparsed"]) == (5, 5, 0)
+    assert found["settings"]["scorer"] == "judge:score"
+    modules = ["seedbed.evaluation.scorers.function", own]
+    assert found["code"] == code_digest(evaluate_student.__file__, modules)
+    own.write_text("def score(output, item):\n    return item.golden\n")
+    with pytest.raises(ValueError, match=r"judge\.py:score, on item '"):
+        run(tmp_path, monkeypatch, test_items, tiny_model, settings=settings)
 
 
 def test_a_student_that_cannot_be_loaded_has_no_score(

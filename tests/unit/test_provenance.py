@@ -146,6 +146,28 @@ def test_the_program_that_runs_sql_counts_for_the_sql_scorer(scripts):
     assert digest(scripts, "evaluate_student.py", modules) != before
 
 
+def test_a_file_of_a_task_counts_by_its_meaning(scripts, tmp_path):
+    own = tmp_path / "judge.py"
+    own.write_text("def score(output, item):\n    return output == item.gold\n")
+    modules = ["seedbed.evaluation.scorers.function", own]
+    before = digest(scripts, "evaluate_student.py", modules)
+    assert before != digest(scripts, "evaluate_student.py", modules[:1])
+    comment(own)
+    edit(own, "    return", '    """Compare."""\n    return')
+    assert digest(scripts, "evaluate_student.py", modules) == before
+    edit(own, "output ==", "output in")
+    after = digest(scripts, "evaluate_student.py", modules)
+    assert after != before
+    # What it imports of the project counts as well; that its name is a script's does not matter.
+    own = own.rename(tmp_path / "evaluate_student.py")
+    renamed = digest(scripts, "evaluate_student.py", [own])
+    edit(own, "def score", "import seedbed.evaluation.scorers.number\n\n\ndef score")
+    assert digest(scripts, "evaluate_student.py", [own]) != renamed
+    before = digest(scripts, "evaluate_student.py", [own])
+    edit(scripts / "seedbed/evaluation/scorers/number.py", "MAX_DIGITS = 40", "MAX_DIGITS = 41")
+    assert digest(scripts, "evaluate_student.py", [own]) != before
+
+
 @pytest.mark.parametrize(
     ("importer", "line"),
     [

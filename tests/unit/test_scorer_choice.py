@@ -94,6 +94,37 @@ def test_flexible_reading(text, label):
     assert (reading.reason == "") == (label is not None)
 
 
+THREE = ("ice", "fire", "air")
+FIVE = ("red", "green", "blue", "black", "white")
+OTHER_COUNTS = [
+    ("C", THREE, "C"),
+    ("(3)", THREE, "C"),
+    ("3", THREE, "C"),
+    ("Answer: air", THREE, "C"),
+    ("D", THREE, None),
+    ("4", THREE, None),
+    ("Answer: D", THREE, None),
+    ("E", FIVE, "E"),
+    ("(e)", FIVE, "E"),
+    ("5", FIVE, "E"),
+    ("E) white", FIVE, "E"),
+    ("It is white.", FIVE, "E"),
+    ("The answer is 5.", FIVE, "E"),
+    ("Answer: F", FIVE, None),
+    ("Answer: D or E", FIVE, None),
+    ("(D) no, (E)", FIVE, None),
+    ("E) black", FIVE, None),
+    ("white or black", FIVE, None),
+]
+
+
+@pytest.mark.parametrize(("text", "choices", "label"), OTHER_COUNTS)
+def test_three_and_five_choices(text, choices, label):
+    reading = read_choice(text, choices)
+    assert reading.value == label
+    assert (reading.reason == "") == (label is not None)
+
+
 def test_numbers_as_choices_are_texts_unless_the_labels_are_digits():
     assert read_choice("4", COUNTS).value == "B"
     assert read_choice("Answer: 4", COUNTS).value == "B"

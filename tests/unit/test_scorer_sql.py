@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,10 @@ STAFF = [
 ]
 
 
-def write_database(folder: Path) -> Path:
-    (folder / "databases").mkdir(parents=True)
-    path = folder / "databases" / "firm.sqlite"
+def write_database(path: Path, journal: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA journal_mode = {journal}")
     with connection:
         connection.execute("CREATE TABLE staff (id INTEGER, name TEXT, age INT, pay REAL, city)")
         connection.executemany("INSERT INTO staff VALUES (?, ?, ?, ?, ?)", STAFF)
@@ -46,13 +47,14 @@ def write_database(folder: Path) -> Path:
         )
         connection.execute("INSERT INTO pairs VALUES (1, 2, CAST(x'ff41' AS TEXT))")
     connection.close()
-    return path
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
+    """A task's folder with the same database twice, one of them with a write-ahead log."""
     place = tmp_path_factory.mktemp("sql")
-    write_database(place)
+    write_database(place / "databases" / "firm.sqlite", "DELETE")
+    write_database(place / "databases" / "wal.sqlite", "WAL")
     return place
 
 
@@ -63,8 +65,8 @@ def scorer(folder):
     made.close()
 
 
-def item(gold: str) -> TaskItem:
-    return TaskItem("item", "Who?", "", gold, gold, database="firm.sqlite", cluster="item")
+def item(gold: str, database: str = "firm.sqlite") -> TaskItem:
+    return TaskItem("item", "Who?", "", gold, gold, database=database, cluster="item")
 
 
 MATCHES = [
@@ -223,38 +225,94 @@ def test_order_counts_at_the_top_level_alone(query, ordered):
     assert orders_rows(query) is ordered
 
 
-HOSTILE = [
+EVIL = Path("/tmp/seedbed_evil.sqlite")
+REACHING_OUT = [
+    # Writing.
     "DROP TABLE staff",
+    "DROP TABLE IF EXISTS staff",
     "DELETE FROM staff",
     "UPDATE staff SET age = 0",
+    "UPDATE staff SET age = 0 RETURNING name",
     "INSERT INTO staff VALUES (9, 'Mal', 1, 1.0, 'Rome')",
-    "WITH x AS (SELECT 1) DELETE FROM staff",
-    "WITH x AS (SELECT 1) INSERT INTO staff SELECT 1, 'x', 1, 1, 'y'",
-    "SELECT 1; DROP TABLE staff",
-    "SELECT name FROM staff; DELETE FROM staff; SELECT 1",
-    "ATTACH DATABASE '/tmp/seedbed_evil.sqlite' AS evil",
-    "SELECT 1 FROM staff; ATTACH '/tmp/seedbed_evil.sqlite' AS evil",
-    "PRAGMA writable_schema = 1",
-    "SELECT * FROM pragma_table_info('staff')",
-    "SELECT * FROM pragma_database_list",
+    "REPLACE INTO staff VALUES (1, 'Mal', 1, 1.0, 'Rome')",
+    "INSERT INTO sqlite_master VALUES ('table', 'evil', 'evil', 9, '')",
+    "UPDATE sqlite_schema SET sql = 'x'",
     "CREATE TABLE evil (a INT)",
     "CREATE TEMP TABLE evil AS SELECT * FROM staff",
+    "CREATE VIEW evil AS SELECT * FROM staff",
+    "CREATE TRIGGER evil AFTER INSERT ON staff BEGIN DELETE FROM staff; END",
+    "CREATE INDEX evil ON staff (age)",
+    "CREATE VIRTUAL TABLE evil USING fts5(a)",
     "ALTER TABLE staff RENAME TO evil",
-    "VACUUM INTO '/tmp/seedbed_evil.sqlite'",
+    "ALTER TABLE staff DROP COLUMN age",
     "REINDEX",
     "ANALYZE",
+    "VACUUM",
+    f"VACUUM INTO '{EVIL}'",
+    # Writing behind a WITH.
+    "WITH x AS (SELECT 1) DELETE FROM staff",
+    "WITH x AS (SELECT 1) UPDATE staff SET age = (SELECT * FROM x)",
+    "WITH x AS (SELECT 1) INSERT INTO staff SELECT 1, 'x', 1, 1, 'y'",
+    "WITH RECURSIVE x(n) AS (SELECT 1) REPLACE INTO staff SELECT n, n, n, n, n FROM x",
+    "WITH x AS (DELETE FROM staff RETURNING name) SELECT * FROM x",
+    "SELECT * FROM (DELETE FROM staff RETURNING name)",
+    # Several statements, and comments that hide one.
+    "SELECT 1; DROP TABLE staff",
+    "SELECT name FROM staff; DELETE FROM staff; SELECT 1",
+    "SELECT 1;;;DROP TABLE staff;",
+    "SELECT 1 /*; */; DROP TABLE staff --",
+    "SELECT 1 -- \n; DROP TABLE staff",
+    "/* SELECT */ DROP TABLE staff",
+    "-- SELECT 1\nDROP TABLE staff",
+    "SELECT 1; COMMIT; DROP TABLE staff",
+    "SELECT ';' ; DELETE FROM staff WHERE name = ';'",
+    # Other files, settings, transactions.
+    f"ATTACH DATABASE '{EVIL}' AS evil",
+    "ATTACH DATABASE 'file:firm.sqlite?mode=rwc' AS evil",
+    "ATTACH ':memory:' AS evil",
+    f"SELECT 1 FROM staff; ATTACH '{EVIL}' AS evil",
+    "DETACH DATABASE main",
+    "PRAGMA writable_schema = 1",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA query_only = 0",
+    "PRAGMA user_version = 7",
+    "PRAGMA hard_heap_limit = 0",
+    "SELECT * FROM pragma_table_info('staff')",
+    "SELECT * FROM pragma_database_list",
+    "SELECT * FROM pragma_user_version(7)",
     "BEGIN EXCLUSIVE",
+    "SAVEPOINT evil",
+    "ROLLBACK",
+    # Functions that reach out.
     "SELECT load_extension('/tmp/evil.so')",
-    "SELECT writefile('/tmp/seedbed_evil.sqlite', 'x')",
+    "SELECT Load_Extension('/tmp/evil.so', 'main')",
+    f"SELECT writefile('{EVIL}', 'x')",
     "SELECT readfile('/etc/passwd')",
+    "SELECT edit('x', 'sh')",
     "SELECT fts3_tokenizer('simple')",
+    "SELECT * FROM fsdir('/')",
+    "SELECT * FROM dbstat",
+]
+HOSTILE = [
+    *REACHING_OUT,
+    # Much memory at once.
     "SELECT length(randomblob(2000000000))",
+    "SELECT randomblob(999999) FROM pairs a, pairs b",
+    "SELECT group_concat(randomblob(999999)) FROM pairs",
     "SELECT length(zeroblob(2000000000))",
     "SELECT printf('%2000000000d', 1)",
+    "SELECT hex(randomblob(400000)) AS x FROM pairs a, pairs b ORDER BY x",
+    # Depth and length.
     "SELECT " + "(" * 5_000 + "1" + ")" * 5_000,
+    "SELECT " + "(SELECT " * 1_500 + "1" + ")" * 1_500,
+    "SELECT * FROM " + "(SELECT * FROM " * 1_000 + "staff" + ")" * 1_000,
     "SELECT " + "1+" * 9_000 + "1",
+    "SELECT " + "NOT " * 4_000 + "1",
     "SELECT 1 " + "UNION ALL SELECT 1 " * 900,
     "SELECT " + "1," * 5_000 + "1",
+    "SELECT 1 FROM staff WHERE " + "age = 1 OR " * 1_500 + "0",
+    "SELECT 1 WHERE 'x' LIKE '" + "%" * 9_000 + "'",
+    # Text that is no query.
     "SELECT '\x00'",
     "SELECT '\ud800'",
     "SELECT 'unclosed",
@@ -265,23 +323,80 @@ HOSTILE = [
     "EXPLAIN SELECT 1",
     "SELECT abs(-9223372036854775808)",
 ]
+COUNTER = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)"
+ENDLESS = [
+    f"{COUNTER} SELECT count(*) FROM c",
+    f"{COUNTER} SELECT x FROM c ORDER BY x",
+    f"{COUNTER} SELECT x FROM c WHERE x < 0",
+    f"{COUNTER} SELECT max(x) FROM c, staff",
+    f"{COUNTER} SELECT name FROM staff WHERE age IN (SELECT x + 100 FROM c)",
+    "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + id FROM c, staff) SELECT sum(x) FROM c",
+    "WITH RECURSIVE c(x) AS (SELECT 'a' UNION ALL SELECT x || x FROM c) SELECT count(*) FROM c",
+    "SELECT count(*) FROM pairs a, pairs b, pairs c, pairs d, pairs e",
+    "SELECT DISTINCT a.a FROM pairs a, pairs b, pairs c, pairs d ORDER BY b.b + c.b * d.b",
+    "SELECT count(*) FROM pairs a JOIN pairs b ON a.raw <> b.raw JOIN pairs c JOIN pairs d",
+    "SELECT replace(hex(zeroblob(400000)), '0', hex(zeroblob(400000))) FROM pairs a, pairs b",
+    "SELECT sum(length(randomblob(900000))) FROM pairs a, pairs b",
+    # One function call of many seconds, which only the kill of its process ends.
+    "SELECT instr(hex(zeroblob(490000)), hex(zeroblob(240000)) || '1')",
+]
+TIMEOUT = 0.5  # s of CPU time for one query
+DEADLINE = 2 * TIMEOUT + 1  # s of any time
+SLACK = 1.5  # s to end a process and start the next, on a busy machine
 
 
-@pytest.mark.parametrize("query", HOSTILE, ids=[f"{k}: {q[:30]!r}" for k, q in enumerate(HOSTILE)])
-def test_hostile_queries_change_nothing(scorer, folder, query):
-    path = folder / "databases" / "firm.sqlite"
-    evil = Path("/tmp/seedbed_evil.sqlite")
-    before = hashlib.sha256(path.read_bytes()).hexdigest()
+def contents(folder: Path) -> dict[str, str]:
+    """Return a digest of every file beside the databases, by name."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (folder / "databases").iterdir()
+    }
+
+
+@pytest.fixture(scope="module")
+def strained(folder):
+    """A scorer with a short deadline, for the hostile queries."""
+    with SqlScorer(folder / "databases", timeout=TIMEOUT) as made:
+        yield made
+
+
+@contextmanager
+def unharmed(folder: Path):
+    """Check that databases are the same to the byte, no file is left, and it was over in time."""
+    before = contents(folder)
+    assert set(before) == {"firm.sqlite", "wal.sqlite"}
     start = time.monotonic()
+    yield
+    assert time.monotonic() - start < DEADLINE + SLACK
+    assert contents(folder) == before
+    assert not EVIL.exists()
+
+
+def names(queries: list[str]) -> list[str]:
+    return [f"{place}: {query[:30]!r}" for place, query in enumerate(queries)]
+
+
+@pytest.mark.parametrize("query", HOSTILE, ids=names(HOSTILE))
+def test_hostile_queries_change_nothing(strained, folder, query):
+    gold = item("SELECT name FROM staff WHERE age = 30")
     for output in (query, f"```sql\n{query}\n```"):
-        assert not scorer.score(output, item("SELECT name FROM staff WHERE age = 30")).flexible
+        with unharmed(folder):
+            assert not strained.score(output, gold).flexible
     # The engine itself refuses too, whatever the reading of the output lets through.
-    scorer.run("firm.sqlite", query)
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
-    assert sorted(p.name for p in path.parent.iterdir()) == ["firm.sqlite"]
-    assert not evil.exists()
-    assert time.monotonic() - start < 10
-    assert scorer.score("SELECT count(*) FROM staff", item("SELECT 5")).flexible
+    with unharmed(folder):
+        strained.run("firm.sqlite", query)
+    assert strained.score("SELECT count(*) FROM staff", item("SELECT 5")).flexible
+
+
+@pytest.mark.parametrize("query", REACHING_OUT, ids=names(REACHING_OUT))
+def test_nor_do_they_where_a_database_has_a_write_ahead_log(strained, folder, query):
+    with unharmed(folder):
+        strained.run("wal.sqlite", query)
+    assert strained.score("SELECT count(*) FROM staff", item("SELECT 5", "wal.sqlite")).flexible
+
+
+def test_there_are_enough_hostile_queries():
+    assert len(set(HOSTILE)) + len(set(ENDLESS)) >= 60
 
 
 @pytest.mark.parametrize(
@@ -301,27 +416,14 @@ def test_the_worker_refuses_what_only_looks_like_reading(scorer, query):
     assert scorer.run("firm.sqlite", query).error
 
 
-ENDLESS = [
-    "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c",
-    "SELECT count(*) FROM pairs a, pairs b, pairs c, pairs d, pairs e",
-    "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c ORDER BY x",
-    "SELECT replace(hex(zeroblob(400000)), '0', hex(zeroblob(400000))) FROM pairs a, pairs b",
-    # One function call of many seconds, which only the kill of its process ends.
-    "SELECT instr(hex(zeroblob(490000)), hex(zeroblob(240000)) || '1')",
-]
-
-
-@pytest.mark.parametrize("query", ENDLESS)
-def test_the_deadline_fires(folder, query):
-    with SqlScorer(folder / "databases", timeout=0.5) as scorer:
-        assert scorer.run("firm.sqlite", "SELECT 1").rows == ((1,),)
-        start = time.monotonic()
-        score = scorer.score(query, item("SELECT 1"))
-        # Half a second of CPU time, or twice that and one second of any time.
-        assert time.monotonic() - start < 4
-        assert not score.flexible
-        assert score.reason
-        assert scorer.score("SELECT 1", item("SELECT 1")).flexible
+@pytest.mark.parametrize("query", ENDLESS, ids=names(ENDLESS))
+def test_the_deadline_fires(strained, folder, query):
+    assert strained.run("firm.sqlite", "SELECT 1").rows == ((1,),)
+    with unharmed(folder):
+        score = strained.score(query, item("SELECT 1"))
+    assert not score.flexible
+    assert score.reason
+    assert strained.score("SELECT 1", item("SELECT 1")).flexible
 
 
 def test_too_many_rows_and_too_much_memory_end_a_query(folder):
@@ -351,7 +453,59 @@ def test_the_worker_is_replaced_when_it_dies_and_ends_when_closed(folder):
     assert second.poll() is not None
 
 
+def test_a_gold_query_runs_once_for_each_database(folder, monkeypatch):
+    with SqlScorer(folder / "databases") as scorer:
+        asked = []
+        ask = scorer._worker.ask
+
+        def record(request, seconds):
+            asked.append((Path(request["database"]).name, request["sql"]))
+            return ask(request, seconds)
+
+        monkeypatch.setattr(scorer._worker, "ask", record)
+        gold = "SELECT count(*) FROM staff"
+        for output in ("SELECT 5", "SELECT 6", "SELECT 5.0"):
+            scorer.score(output, item(gold))
+        scorer.score("SELECT 5", item(gold, "wal.sqlite"))
+    assert [name for name, sql in asked if sql == gold] == ["firm.sqlite", "wal.sqlite"]
+    assert len(asked) == 6
+
+
+IN_ORDER = [
+    # (gold, output, right with free columns, right with fixed ones)
+    ("SELECT name, age FROM staff", "SELECT name, age FROM staff", True, True),
+    ("SELECT name, age FROM staff", "SELECT age, name FROM staff", True, False),
+    ("SELECT name, age FROM staff", "SELECT name, age FROM staff ORDER BY age", True, True),
+    ("SELECT id, age FROM staff", "SELECT age, id FROM staff", True, False),
+    ("SELECT name, name FROM staff", "SELECT name, name AS x FROM staff", True, True),
+    ("SELECT 5, 0.3", "SELECT 5.0, 0.1 + 0.2", True, True),
+    ("SELECT NULL, 1", "SELECT NULL, 1", True, True),
+    ("SELECT NULL, 1", "SELECT 1, NULL", True, False),
+    ("SELECT id, id FROM staff ORDER BY id", "SELECT id, id FROM staff ORDER BY name", True, True),
+    ("SELECT id, age FROM staff ORDER BY id", "SELECT age, id FROM staff ORDER BY id", True, False),
+    (
+        "SELECT id, age FROM staff ORDER BY id",
+        "SELECT id, age FROM staff ORDER BY -id",
+        False,
+        False,
+    ),
+    ("SELECT city, age FROM staff", "SELECT DISTINCT city, age FROM staff", False, False),
+    ("SELECT a, b FROM pairs", "SELECT a, (b + 1) % 7 FROM pairs", False, False),
+    ("SELECT name FROM staff", "SELECT name, age FROM staff", False, False),
+]
+
+
+@pytest.mark.parametrize(("gold", "output", "free", "fixed"), IN_ORDER)
+def test_the_order_of_columns_is_free_or_fixed(folder, gold, output, free, fixed):
+    for order, right in ((None, free), ("free", free), ("fixed", fixed)):
+        with make_scorer("sql", {"column_order": order} if order else {}, folder) as scorer:
+            score = scorer.score(output, item(gold))
+            assert (score.strict, score.flexible, score.reason) == (right, right, "")
+
+
 def test_limits_are_checked(folder):
+    with pytest.raises(ValueError, match="order of columns is 'any', not free or fixed"):
+        make_scorer("sql", {"column_order": "any"}, folder)
     with pytest.raises(ValueError, match="positive"):
         make_scorer("sql", {"timeout": 0}, folder)
     with pytest.raises(ValueError, match="no option timeot"):
@@ -386,6 +540,10 @@ def test_a_result_equals_itself_in_any_order(table, random):
     assert same_result(Result(rows, columns), Result(tuple(mixed), columns), False) == (True, "")
     kept = Result(permuted(rows, order), columns)
     assert same_result(Result(rows, columns), kept, True) == (True, "")
+    mixed = Result(tuple(random.sample(rows, len(rows))), columns)
+    assert same_result(Result(rows, columns), mixed, False, True) == (True, "")
+    same = kept.rows == rows
+    assert same_result(Result(rows, columns), kept, True, True) == (same, "")
 
 
 @given(tables(), st.data())

@@ -10,6 +10,7 @@ import study_folder as sf
 from pydantic import BaseModel
 
 from seedbed.study import config, fields
+from seedbed.study.cells import grid
 from seedbed.study.documents import read_document, spell
 from seedbed.study.loading import (
     StudyError,
@@ -18,6 +19,7 @@ from seedbed.study.loading import (
     check_run_config,
     load_study,
 )
+from seedbed.study.workflow import Workflow
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = REPOSITORY / "config"
@@ -63,6 +65,14 @@ ALL = sf.bend(
 ALL = sf.bend(ALL, TEACHER, ("worlds",), {"real": "mini_math"})
 ALL = sf.bend(ALL, STUDENT, ("worlds",), {"real": "mini_math"})
 ALL = sf.bend(ALL, STUDY, (*B, "tasks"), ["sums", "real"])
+
+FILES = {"train": "rows/train.jsonl", "test": "rows/test.parquet"}
+OWN = {
+    "files": FILES,
+    "columns": {"question": "question", "answer": "answer"},
+    "train_items": 100,
+    "test_items": 50,
+}
 
 
 PAIRS = {
@@ -221,9 +231,46 @@ BAD = [
     ("world of another kind", SUMS, ("source", "world"), "mini_sql",
      ["kind: is 'number', but the world 'mini_sql' is of the kind 'sql'"]),
     ("source of both kinds", SUMS, ("source", "hub"), "owner/name",
-     ["source: must have exactly one of the keys world and hub"]),
+     ["source: must have exactly one of the keys world, hub and files"]),
     ("source of no kind", SUMS, ("source", "world"), sf.GONE,
-     ["source: must have exactly one of the keys world and hub"]),
+     ["source: must have exactly one of the keys world, hub and files"]),
+    ("source of a world and of files", SUMS, ("source", "files"), {"train": "a.jsonl"},
+     ["source: must have exactly one of the keys world, hub and files"]),
+    ("kind that is none", SUMS, ("kind",), "exacct",
+     ["kind: 'exacct' is not valid", "did you mean 'exact'?"]),
+    # files of the task's own
+    ("files that are not there", REAL, ("source",), OWN,
+     ["source.files.train: there is no file ", "real/rows/train.jsonl", "source.files.test"]),
+    ("only one file", REAL, ("source",), OWN | {"files": {"train": "a.jsonl"}},
+     ["source.files.test: is missing"]),
+    ("one file for both", REAL, ("source",), OWN | {"files": "rows.jsonl"},
+     ["source.files: must be a section of keys, not 'rows.jsonl'"]),
+    ("file of another folder", REAL, ("source",), OWN | {"files": FILES | {"test": "../a.jsonl"}},
+     ["source.files.test: '../a.jsonl' leads out of the folder"]),
+    ("file by its whole path", REAL, ("source",), OWN | {"files": FILES | {"test": "/a.jsonl"}},
+     ["source.files.test: '/a.jsonl' leads out of the folder"]),
+    ("file of another format", REAL, ("source",), OWN | {"files": FILES | {"test": "a.csv"}},
+     ["source.files.test: 'a.csv' ends in neither .jsonl nor .parquet"]),
+    ("splits of files", REAL, ("source",), OWN | {"splits": {"train": "a", "test": "b"}},
+     ["source.splits: is not a key here"]),
+    ("databases of another folder", REAL, ("source",),
+     OWN | {"columns": OWN["columns"] | {"database": "db"}, "databases": "../{database}.db"},
+     ["source.databases: '../{database}.db' leads out of the folder"]),
+    # scorers
+    ("scorer without a colon", SUMS, ("scorer",), "judge",
+     ["scorer: 'judge' names no function: write MODULE:FUNCTION"]),
+    ("scorer by a path", SUMS, ("scorer",), "lib/judge.py:score", ["names no function"]),
+    ("scorer in a package", SUMS, ("scorer",), "lib.judge:score", ["names no function"]),
+    ("scorer that is not there", SUMS, ("scorer",), "judge:score",
+     ["scorer: there is no file ", "sums/judge.py"]),
+    ("scorer that is a list", SUMS, ("scorer",), ["judge:score"],
+     ["scorer: must be a section of keys, not a list"]),
+    ("option of no scorer", SUMS, ("scorer",), {"timeot": 3},
+     ["scorer.timeot: is not a key here", "did you mean 'timeout'?"]),
+    ("option of another scorer", SUMS, ("scorer",), {"timeout": 3.0},
+     ["scorer.timeout: has no effect: the kind is 'number'"]),
+    ("order of columns that is none", REAL, ("scorer",), {"column_order": "any"},
+     ["scorer.column_order: 'any' is not valid", "valid: fixed, free"]),
     ("unknown key in a source", SUMS, ("source", "sed"), 1,
      ["source.sed: is not a key here", "did you mean 'seed'?"]),
     ("prompt with an unknown placeholder", SUMS, ("prompts", "answer"), "{question} {contxt}",
@@ -357,6 +404,89 @@ def test_bad_study_is_refused_with_its_place_and_what_would_be_right(
     for shown in refusal.value.problems:
         assert str(tmp_path / (STUDY if shown.at[:1] == ("blocks",) else file)) in shown.where
     assert len(refusal.value.problems) <= 3
+
+
+def test_a_task_may_lie_in_files_of_its_own(tmp_path):
+    folder = sf.write(tmp_path, sf.bend(ALL, REAL, ("source",), OWN))
+    (folder / "tasks/real/rows").mkdir()
+    for name in FILES.values():
+        (folder / "tasks/real" / name).touch()
+    study = load_study("trial", folder)
+    flow = Workflow(study, grid(study), data_dir="elsewhere")
+    assert flow.task_files("real") == [f"config/tasks/real/{name}" for name in FILES.values()]
+    assert flow.task_data_dir("real") == "config/tasks/real"
+    # They need no folder of data, and no network.
+    check_data(study, tmp_path / "none")
+    check_downloads(study)
+
+
+def test_files_of_a_task_may_need_databases(tmp_path):
+    source = OWN | {
+        "columns": OWN["columns"] | {"database": "db"},
+        "databases": "db/{database}.sqlite",
+    }
+    folder = sf.write(tmp_path, sf.bend(ALL, REAL, ("source",), source))
+    for name in ("rows/train.jsonl", "rows/test.parquet", "db/shop.txt"):
+        (folder / "tasks/real" / name).parent.mkdir(exist_ok=True)
+        (folder / "tasks/real" / name).touch()
+    with pytest.raises(StudyError, match=r"source\.databases: there are no databases at .*/db/"):
+        load_study("trial", folder)
+    (folder / "tasks/real/db/shop.sqlite").touch()
+    assert load_study("trial", folder)
+
+
+def scored_by(study):
+    """Return what scores the one task of a study, by the keys of all that stands on it."""
+    points = grid(study)
+    flow = Workflow(study, points)
+    (first, *others) = (flow.scorer_modules(p.key) for p in (*points.cells, *points.datasets))
+    assert all(other == first for other in others)
+    return first
+
+
+FUNCTIONS = {
+    "the function": ("def score(output, item):\n    return True\n", None),
+    "types and a default": ("def score(output: str, item, *more, x=1) -> bool: ...\n", None),
+    "any values": ("def score(*values): ...\n", None),
+    "a module that cannot be imported here": ("import nowhere\ndef score(a, b): ...\n", None),
+    "no function": ("", "has no function 'score'; there are none"),
+    "another function": ("def scores(a, b): ...\n", "did you mean 'scores'?"),
+    "no function of that name": ("score = 3\n", "has no function 'score'"),
+    "a function inside another": ("def f():\n    def score(a, b): ...\n", "has no function"),
+    "a function that runs later": ("async def score(a, b): ...\n", "has no function"),
+    "one value": ("def score(output): ...\n", "'score' cannot be called with two values"),
+    "three values": ("def score(a, b, c): ...\n", "'score' cannot be called with two values"),
+    "a value by name": ("def score(a, b, *, c): ...\n", "'score' cannot be called with two values"),
+    "no Python": ("def score(:\n", "judge.py cannot be read as Python: "),
+    "no text": ("\x00", "judge.py cannot be read as Python: "),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), FUNCTIONS.values(), ids=FUNCTIONS)
+def test_a_scorer_of_the_tasks_own_is_looked_for(tmp_path, text, words):
+    folder = sf.write(tmp_path, sf.bend(sf.FILES, SUMS, ("scorer",), "judge:score"))
+    (folder / "tasks/sums/judge.py").write_text(text)
+    if words is None:
+        study = load_study("trial", folder)
+        assert study.tasks["sums"].scorer_options == "judge:score"
+        own = Path("config/tasks/sums/judge.py")
+        assert scored_by(study) == ["seedbed.evaluation.scorers.function", own]
+        return
+    with pytest.raises(StudyError, match=re.escape(words)) as refusal:
+        load_study("trial", folder)
+    assert "task.yaml:" in str(refusal.value)
+    assert ": scorer: " in str(refusal.value)
+
+
+def test_only_the_options_that_are_given_reach_the_scorer(tmp_path):
+    assert load(tmp_path / "none").tasks["sums"].scorer_options == {}
+    options = {"column_order": "fixed", "timeout": 2.5}
+    sql = {"kind": "sql", "source": sf.SUMS["source"] | {"world": "mini_sql"}, "scorer": options}
+    files = sf.bend(sf.FILES, SUMS, (), sf.SUMS | sql)
+    files = sf.bend(files, NQ, ("prompts", "sql"), sf.PROMPTS)
+    study = load(tmp_path / "some", files)
+    assert study.tasks["sums"].scorer_options == options
+    assert scored_by(study) == ["seedbed.evaluation.scorers.sql"]
 
 
 def test_message_names_the_line(tmp_path):
@@ -573,7 +703,7 @@ def test_data_that_is_not_there(tmp_path):
     (data / "test.parquet").touch()
     check_data(study, tmp_path / "data")
     source = study.tasks["real"].source
-    names = [path.name for path in source.files(tmp_path / "data", "train")]
+    names = [path.name for path in source.split_files(tmp_path / "data", "train")]
     assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
 
 
@@ -613,10 +743,14 @@ def test_every_shipped_file_is_used_by_a_study():
 
 
 def test_own_constants_agree_with_the_tasks():
+    from seedbed.evaluation.scorers import KINDS, sql
     from seedbed.tasks.items import SCHEMA
     from seedbed.tasks.worlds import ROLES, WORLDS
 
     assert set(fields.WORLDS) == set(WORLDS)
+    assert get_args(fields.Kind) == KINDS
+    options = config.ScorerOptions()
+    assert options.model_dump() == sql.LIMITS | {"column_order": sql.COLUMN_ORDERS[0]}
     # The labels of choices are read, and not kept.
     assert [name for name in get_args(fields.ItemColumn) if name != "labels"] == SCHEMA.names()
     assert get_args(config.Pretrain.model_fields["role"].annotation) == ROLES
@@ -719,4 +853,5 @@ def test_readme_has_every_key_with_type_default_and_meaning(name):
         f"| `{place}` | {kind_of(field.annotation)} | {default(field)} | {field.description} |"
         for place, field in sections(FILES_AND_MODELS[name])
     ]
-    assert rows == wanted
+    # What several kinds of source have in common is told once.
+    assert rows == list(dict.fromkeys(wanted))

@@ -74,6 +74,12 @@ def copy_project(folder: Path) -> Clone:
     return Clone(folder)
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of the project without results."""
+    return copy_project(tmp_path_factory.mktemp("fresh"))
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The `micro` study, run to the end in a copy of the project."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seedbed.evaluation.scorers import Scorer, make_scorer
+from seedbed.evaluation.scorers import Scorer, kind_module, make_scorer, scorer_modules
 
 
 def checks_parser(description: str | None) -> argparse.ArgumentParser:
@@ -21,6 +21,7 @@ def checks_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--answers", type=Path, required=True, help="answers of the shard")
     parser.add_argument("--seeds", type=Path, required=True, help="seeds.parquet of the seed set")
     parser.add_argument("--task", type=Path, required=True, help="task.json of the task")
+    parser.add_argument("--task-folder", type=Path, help="folder of the task's own function")
     parser.add_argument(
         "--settings",
         type=json.loads,
@@ -32,11 +33,25 @@ def checks_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 @contextmanager
-def scoring(args: argparse.Namespace) -> Iterator[tuple[str, Scorer]]:
-    """Yield the kind of a task and its scorer, which is closed at the end of the block."""
-    kind = args.settings["kind"]
-    scorer = make_scorer(kind, args.settings["scorer"], args.task.parent)
+def scoring(args: argparse.Namespace, by_kind: bool) -> Iterator[Scorer]:
+    """Yield a task's scorer, which is closed at the end of the block.
+
+    Args:
+        args: what a `checks_parser` read.
+        by_kind: whether to take the scorer of the task's kind even if the task has a function of
+            its own, which knows the answers to its items alone.
+    """
+    options = args.settings["scorer"]
+    if by_kind and isinstance(options, str):
+        options = {}
+    scorer = make_scorer(args.settings["kind"], options, args.task.parent, args.task_folder)
     try:
-        yield kind, scorer
+        yield scorer
     finally:
         scorer.close()
+
+
+def scoring_modules(args: argparse.Namespace) -> list[str | Path]:
+    """Return the code that reads and scores answers, for the provenance of what was judged."""
+    kind, options = args.settings["kind"], args.settings["scorer"]
+    return [kind_module(kind), *scorer_modules(kind, options, args.task_folder or "")]

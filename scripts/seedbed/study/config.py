@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    JsonValue,
     ModelWrapValidatorHandler,
     Tag,
     ValidationError,
@@ -46,9 +45,12 @@ from seedbed.study.fields import (
     Positive,
     QuestionPrompt,
     Ratios,
+    ScorerFunction,
     Seed,
+    TaskFile,
     Text,
     World,
+    check_inside,
     check_prompt,
     check_template,
     distinct,
@@ -289,6 +291,13 @@ class Splits(Section):
     test: Text = Field(description="The data set's split that students are evaluated on.")
 
 
+class Files(Section):
+    """The files of a task's items."""
+
+    train: TaskFile = Field(description="The file that seeds are drawn from.")
+    test: TaskFile = Field(description="The file that students are evaluated on.")
+
+
 class Excluded(Section):
     """What is left out of a data set: an item, or all items of a database."""
 
@@ -303,13 +312,9 @@ class Excluded(Section):
         return self
 
 
-class HubSource(Section):
-    """A data set on the hub, or in the same layout in a folder."""
+class DataSource(Section):
+    """A data set in rows, wherever it is, and what its columns mean."""
 
-    hub: HubId = Field(description="Name of the data set, OWNER/NAME.")
-    config: Text | None = Field(None, description="Its configuration; null if it has but one.")
-    revision: Commit | None = Field(None, description="Commit to take; null takes the newest.")
-    splits: Splits = Field(description="Which of its splits to use.")
     columns: dict[ItemColumn, Text] = Field(
         description="By field of an item, the data set's column, with a dot before a field of a "
         "structure; `question` at least, and `answer` or `gold`. `labels` are those of `choices`, "
@@ -327,7 +332,7 @@ class HubSource(Section):
     databases: Text | None = Field(
         None,
         description="Where an item's SQLite file lies in the data set's folder, with `{database}` "
-        "for its name. The hub has none, so `data_dir` must be given.",
+        "for its name. The hub has none: with `hub`, `data_dir` must be given.",
     )
     excluded: listed(Excluded) = Field((), description="What is left out, and why.")
     train_items: Count = Field(description="Items that the train split must have.")
@@ -335,7 +340,7 @@ class HubSource(Section):
     license: Text | None = Field(None, description="The data set's licence.")
 
     @model_validator(mode="after")
-    def _columns_needed(self) -> HubSource:
+    def _columns_needed(self) -> Self:
         if "question" not in self.columns:
             raise problem("has no column for 'question'", "columns")
         if "answer" not in self.columns and self.answer is None:
@@ -350,7 +355,32 @@ class HubSource(Section):
             raise problem("needs a column for 'database' and the key 'databases', or neither")
         if self.databases is not None:
             check_template(self.databases, "database", ("database",), "databases")
+            check_inside(self.databases, "databases")
         return self
+
+    def folder(self, data_dir: str | Path) -> Path:
+        """Return the data set's folder in the folder that it is read from."""
+        raise NotImplementedError
+
+    def split_files(self, data_dir: str | Path, split: Literal["train", "test"]) -> list[Path]:
+        """Return the files of a split, in order; empty if there are none."""
+        raise NotImplementedError
+
+    def database_files(self, data_dir: str | Path) -> list[Path]:
+        """Return the databases in a folder, in order; empty if the data set has none."""
+        if self.databases is None:
+            return []
+        pattern = glob.escape(self.databases).format(database="*")
+        return sorted(self.folder(data_dir).glob(pattern))
+
+
+class HubSource(DataSource):
+    """A data set on the hub, or in the same layout in a folder."""
+
+    hub: HubId = Field(description="Name of the data set, OWNER/NAME.")
+    config: Text | None = Field(None, description="Its configuration; null if it has but one.")
+    revision: Commit | None = Field(None, description="Commit to take; null takes the newest.")
+    splits: Splits = Field(description="Which of its splits to use.")
 
     def folder(self, data_dir: str | Path) -> Path:
         """Return the data set's folder in a folder of the hub's layout."""
@@ -360,7 +390,7 @@ class HubSource(Section):
         """Return where a split lies in a folder of the hub's layout, if it is one Parquet file."""
         return self.folder(data_dir) / f"{getattr(self.splits, split)}.parquet"
 
-    def files(self, data_dir: str | Path, split: Literal["train", "test"]) -> list[Path]:
+    def split_files(self, data_dir: str | Path, split: Literal["train", "test"]) -> list[Path]:
         """Return the files of a split in a folder, in order; empty if there are none.
 
         A split is one file, SPLIT.parquet or SPLIT.jsonl, or parts as the hub itself has them,
@@ -372,34 +402,70 @@ class HubSource(Section):
                 return [file]
         return sorted(whole.parent.glob(f"{glob.escape(whole.stem)}-*-of-*.parquet"))
 
-    def database_files(self, data_dir: str | Path) -> list[Path]:
-        """Return the databases in a folder, in order; empty if the data set has none."""
-        if self.databases is None:
-            return []
-        pattern = glob.escape(self.databases).format(database="*")
-        return sorted(self.folder(data_dir).glob(pattern))
 
+class FilesSource(DataSource):
+    """A data set in files beside the task's file."""
 
-# They stand in Pydantic's paths between `source` and its keys.
-SOURCE_TAGS = ("a world", "a hub")
+    files: Files = Field(
+        description="The files of the items, in the task's folder: lines of JSON (`.jsonl`) or "
+        "Parquet (`.parquet`)."
+    )
+
+    def folder(self, data_dir: str | Path) -> Path:
+        """Return the data set's folder, which is the task's own."""
+        return Path(data_dir)
+
+    def split_files(self, data_dir: str | Path, split: Literal["train", "test"]) -> list[Path]:
+        """Return the one file of a split, whether it is there or not."""
+        return [Path(data_dir) / getattr(self.files, split)]
 
 
 def _source_tag(value: Any) -> str | None:
-    """Tell the two kinds of source apart by the key that only one of them has."""
-    if not isinstance(value, dict) or ("world" in value) == ("hub" in value):
-        return None
-    return SOURCE_TAGS["hub" in value]
+    """Tell the kinds of source apart by the key that only one of them has."""
+    given = [key for key in SOURCES if isinstance(value, dict) and key in value]
+    return SOURCES[given[0]] if len(given) == 1 else None
 
+
+def _scorer_tag(value: Any) -> str:
+    """Tell a function's name from options."""
+    return SCORER_TAGS[isinstance(value, str)]
+
+
+# They stand in Pydantic's paths between a key and what is below it.
+SOURCES = {"world": "a world", "hub": "a hub", "files": "files of its own"}
+SCORER_TAGS = ("options", "a function")
+TAGS = (*SOURCES.values(), *SCORER_TAGS)
 
 Source = Annotated[
-    Annotated[WorldSource, Tag(SOURCE_TAGS[0])] | Annotated[HubSource, Tag(SOURCE_TAGS[1])],
+    Annotated[WorldSource, Tag(SOURCES["world"])]
+    | Annotated[HubSource, Tag(SOURCES["hub"])]
+    | Annotated[FilesSource, Tag(SOURCES["files"])],
     Discriminator(
         _source_tag,
         custom_error_type="seedbed",
         custom_error_message="{text}",
-        custom_error_context={"text": "must have exactly one of the keys world and hub", "at": ()},
+        custom_error_context={
+            "text": "must have exactly one of the keys world, hub and files",
+            "at": (),
+        },
     ),
 ]
+
+
+class ScorerOptions(Section):
+    """Options of the scorer of a task's kind; so far, only that of SQL has any."""
+
+    timeout: Positive = Field(
+        5.0, description="SQL: CPU seconds for one query; twice that and one second by the clock."
+    )
+    max_rows: Count = Field(100_000, description="SQL: most rows of a gold result.")
+    max_memory_mb: Count = Field(
+        512, description="SQL: most memory of the process that runs queries."
+    )
+    column_order: Literal["free", "fixed"] = Field(
+        "free",
+        description="SQL: whether columns may come in any order, or must in the gold query's.",
+    )
 
 
 class MaxTokens(Section):
@@ -414,14 +480,25 @@ class TaskConfig(Section):
     """`config/tasks/NAME/task.yaml`: everything that changes a score."""
 
     title: Text = Field(description="Name for people to read.")
-    kind: Kind = Field(description="How answers are read and scored.")
+    kind: Kind = Field(
+        description="How answers are read and scored: a number, one of given choices, SQL by its "
+        "result, or an exact string."
+    )
     version: Count = Field(description="Goes up by one with each change that changes scores.")
     source: Source = Field(description="Where the items come from.")
     score: Literal["strict", "flexible"] = Field(
         description="Which reading of an output is the accuracy: `strict` wants the format that "
         "was asked for, `flexible` finds the answer in free text."
     )
-    scorer: dict[str, JsonValue] = Field({}, description="Options of the scorer of the kind.")
+    scorer: Annotated[
+        Annotated[ScorerOptions, Tag(SCORER_TAGS[0])]
+        | Annotated[ScorerFunction, Tag(SCORER_TAGS[1])],
+        Discriminator(_scorer_tag),
+    ] = Field(
+        ScorerOptions(),
+        description="Options of the scorer of the kind; or MODULE:FUNCTION, a function of "
+        "MODULE.py in the task's folder that scores instead.",
+    )
     max_tokens: MaxTokens = Field(description="The longest outputs.")
     overlap_words: Count | None = Field(
         13,
@@ -444,6 +521,20 @@ class TaskConfig(Section):
                 prompt, QUESTION_PLACEHOLDERS if writes else ANSWER_PLACEHOLDERS, "prompts", key
             )
         return self
+
+    @model_validator(mode="after")
+    def _options_fit_kind(self) -> TaskConfig:
+        if isinstance(self.scorer, ScorerOptions) and self.kind != "sql":
+            for key in sorted(self.scorer.model_fields_set):
+                raise problem(f"has no effect: the kind is {self.kind!r}", "scorer", key)
+        return self
+
+    @property
+    def scorer_options(self) -> dict[str, Any] | str:
+        """The options that are given, or the function, as `make_scorer` wants it."""
+        if isinstance(self.scorer, str):
+            return self.scorer
+        return self.scorer.model_dump(exclude_unset=True)
 
     @model_validator(mode="after")
     def _kind_fits_world(self) -> TaskConfig:

@@ -7,6 +7,7 @@ import difflib
 import re
 import string
 from collections.abc import Collection, Hashable
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -109,6 +110,33 @@ def _hub_id(value: str) -> str:
     return value
 
 
+def _scorer_function(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*", value):
+        raise problem(
+            f"{value!r} names no function: write MODULE:FUNCTION, for a function of MODULE.py in "
+            "the task's folder"
+        )
+    return value
+
+
+def check_inside(value: str, *at: Part) -> None:
+    """Check that a path stays in the folder that it is relative to.
+
+    Raises:
+        PydanticCustomError: if it does not, with `at` as the place.
+    """
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts:
+        raise problem(f"{value!r} leads out of the folder: give a path inside it", *at)
+
+
+def _task_file(value: str) -> str:
+    check_inside(value)
+    if PurePosixPath(value).suffix not in (".jsonl", ".parquet"):
+        raise problem(f"{value!r} ends in neither .jsonl nor .parquet")
+    return value
+
+
 def _date(value: str) -> str:
     try:
         if datetime.date.fromisoformat(value).isoformat() == value:
@@ -177,7 +205,9 @@ Commit = Annotated[str, AfterValidator(_commit)]
 HubId = Annotated[str, AfterValidator(_hub_id)]
 Date = Annotated[str, AfterValidator(_date)]
 World = Annotated[str, AfterValidator(_world)]
-Kind = Literal["number", "choice", "sql"]
+Kind = Literal["number", "choice", "sql", "exact"]
+ScorerFunction = Annotated[str, AfterValidator(_scorer_function)]
+TaskFile = Annotated[str, AfterValidator(_task_file)]
 AnswerPrompt = Annotated[str, AfterValidator(_answer_prompt)]
 QuestionPrompt = Annotated[str, AfterValidator(_question_prompt)]
 

@@ -5,6 +5,7 @@ This runs before any rule exists: what can be known to fail is refused here, not
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +14,12 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from seedbed.evaluation.scorers import module_file
 from seedbed.study import cells
 from seedbed.study.config import (
-    SOURCE_TAGS,
+    TAGS,
     Block,
+    FilesSource,
     HubSource,
     MethodConfig,
     ModelConfig,
@@ -161,7 +164,7 @@ def check_data(study: Study, data_dir: str | Path) -> None:
         said += [
             f"task {name!r} needs {source.path(data_dir, split)}, which is not there"
             for split in ("train", "test")
-            if not source.files(data_dir, split)
+            if not source.split_files(data_dir, split)
         ]
         if source.databases is not None and not source.database_files(data_dir):
             place = source.folder(data_dir) / source.databases
@@ -368,10 +371,30 @@ class _Checks:
             if method is not None and not method.writes_questions:
                 said = f"has no effect: the method {key!r} writes no questions"
                 self._refuse(said, "prompts", key, file=file)
+        self._check_task_folder(name, file)
         wanted, held = self.study.config.test_items, file.config.source.test_items
         if wanted is not None and wanted > held:
             said = f"{wanted} is more than the {held} items of the test split of task {name!r}"
             self._refuse(said, "test_items")
+
+    def _check_task_folder(self, name: str, file: _File[TaskConfig]) -> None:
+        """Check that what a task needs beside its file is there."""
+        folder = self.files.path("tasks", name).parent
+        source, scorer = file.config.source, file.config.scorer
+        if isinstance(source, FilesSource):
+            for split in ("train", "test"):
+                for path in source.split_files(folder, split):
+                    if not path.is_file():
+                        self._refuse(
+                            f"there is no file {path}", "source", "files", split, file=file
+                        )
+            if source.databases is not None and not source.database_files(folder):
+                said = f"there are no databases at {folder / source.databases}"
+                self._refuse(said, "source", "databases", file=file)
+        if isinstance(scorer, str):
+            said = _function_problem(scorer, folder)
+            if said:
+                self._refuse(said, "scorer", file=file)
 
     def _check_block(self, index: int, block: Block) -> None:
         at = ("blocks", index)
@@ -527,13 +550,36 @@ class _Checks:
             seen.setdefault(found, block.name)
 
 
+def _function_problem(scorer: str, folder: Path) -> str | None:
+    """Say what is wrong with a scorer named MODULE:FUNCTION, if anything is.
+
+    The file is read and not run: it may import what is not here.
+    """
+    path, function = module_file(scorer, folder), scorer.partition(":")[2]
+    if not path.is_file():
+        return f"there is no file {path}"
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (SyntaxError, ValueError) as error:
+        return f"{path} cannot be read as Python: {error}"
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if function not in functions:
+        return f"{path} has no function {function!r}; {nearest(function, functions, 'functions')}"
+    given = functions[function].args
+    values = len(given.posonlyargs) + len(given.args)
+    too_few = values < 2 and given.vararg is None
+    if too_few or values - len(given.defaults) > 2 or None in given.kw_defaults:
+        return f"{path}: {function!r} cannot be called with two values, an output and an item"
+    return None
+
+
 # --- messages
 
 
 def _explain(detail: Mapping[str, Any]) -> tuple[At, str]:
     """Turn one of Pydantic's errors into a path of the file and a sentence."""
     # Pydantic's paths also hold the tags of unions and a mark for keys.
-    at = tuple(part for part in detail["loc"] if part not in (*SOURCE_TAGS, "[key]"))
+    at = tuple(part for part in detail["loc"] if part not in (*TAGS, "[key]"))
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "seedbed":
         return at + tuple(context.get("at", ())), detail["msg"]

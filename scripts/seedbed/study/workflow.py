@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
-from seedbed.study.config import HubSource, WorldSource
+from seedbed.study.config import DataSource, FilesSource, WorldSource
 from seedbed.study.fields import NONE, nearest
 from seedbed.study.loading import Study
 
 RESOURCES = "resources"
+CONFIG = "config"
 
 
 def put_python_first() -> None:
@@ -70,13 +72,40 @@ class Workflow:
 
     # --- tasks and seed sets
 
+    def task_folder(self, task: str) -> str:
+        """Return the folder of a task's file, and of what the task brings along."""
+        return f"{CONFIG}/tasks/{task}"
+
+    def task_data_dir(self, task: str) -> str | None:
+        """Return the folder that a task is read from; None for worlds and for the hub."""
+        source = self.study.tasks[task].source
+        if isinstance(source, FilesSource):
+            return self.task_folder(task)
+        return self.data_dir if isinstance(source, DataSource) else None
+
     def task_files(self, task: str) -> list[str]:
         """Return the local files that a task is read from; none for worlds and for the hub."""
-        source = self.study.tasks[task].source
-        if not isinstance(source, HubSource) or self.data_dir is None:
+        source, data_dir = self.study.tasks[task].source, self.task_data_dir(task)
+        if data_dir is None:
             return []
-        files = [path for split in ("train", "test") for path in source.files(self.data_dir, split)]
-        return list(map(str, [*files, *source.database_files(self.data_dir)]))
+        files = [
+            path for split in ("train", "test") for path in source.split_files(data_dir, split)
+        ]
+        return list(map(str, [*files, *source.database_files(data_dir)]))
+
+    def scorer_modules(self, key: str) -> list[str | Path]:
+        """Return what scores the task of a cell or a dataset, loaded by scripts by name or path."""
+        task = (self.grid.cell_by_key.get(key) or self._point(key)).task
+        config = self.study.tasks[task]
+        return scorer_modules(config.kind, config.scorer_options, self.task_folder(task))
+
+    def kind_module(self, key: str) -> str:
+        """Return the module that compares the answers of a stream with each other."""
+        return kind_module(self.study.tasks[self._point(key).task].kind)
+
+    def judging_modules(self, key: str) -> list[str | Path]:
+        """Return what compares the answers of a stream with each other, and what scores them."""
+        return [self.kind_module(key), *self.scorer_modules(key)]
 
     def source(self, task: str) -> str:
         """Return where a task's items come from, as JSON."""
@@ -268,7 +297,7 @@ class Workflow:
     def scoring(self, key: str) -> str:
         """Return how the final answers of a stream are read and compared, as JSON."""
         task = self.study.tasks[self.grid.stream_by_key[key].task]
-        return _json({"kind": task.kind, "scorer": dict(task.scorer)})
+        return _json({"kind": task.kind, "scorer": task.scorer_options})
 
     def dataset(self, key: str) -> str:
         """Return how a dataset is cut, as JSON."""
@@ -335,7 +364,7 @@ class Workflow:
         return _json(
             {
                 "kind": task.kind,
-                "scorer": dict(task.scorer),
+                "scorer": task.scorer_options,
                 "score": task.score,
                 "prompt": self.study.answer_prompt(name),
                 "answer_tokens": task.max_tokens.answer,

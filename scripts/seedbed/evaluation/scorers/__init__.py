@@ -1,8 +1,9 @@
 """Scorers: whether one model output answers one task item.
 
-There is one scorer for each kind of task. Each gives two scores: `strict` asks for the format that
-the prompts ask for, `flexible` takes the answer from free text. Model output is untrusted: any text
-of any length is scored, none raises or hangs.
+There is one scorer for each kind of task, and one for tasks that bring a function of their own.
+Each gives two scores: `strict` asks for the format that the prompts ask for, `flexible` takes the
+answer from free text. Model output is untrusted: any text of any length is scored, and none makes a
+scorer of this package raise or hang.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from seedbed.tasks.items import TaskItem
+if TYPE_CHECKING:
+    from seedbed.tasks.items import TaskItem  # Too heavy for those that only plan.
 
-KINDS = ("number", "choice", "sql")
+KINDS = ("number", "choice", "sql", "exact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +66,52 @@ class Scorer(Protocol):
         ...
 
 
-def make_scorer(kind: str, options: Mapping[str, Any], folder: Path) -> Scorer:
-    """Return the scorer of a kind of task.
+def make_scorer(
+    kind: str,
+    options: Mapping[str, Any] | str,
+    folder: Path,
+    task_folder: Path | None = None,
+) -> Scorer:
+    """Return the scorer of a task.
 
     Args:
-        kind: `number`, `choice` or `sql`.
-        options: limits of the scorer; only `sql` has any (see `seedbed.evaluation.scorers.sql`).
-        folder: the task's folder, which holds `databases/` if the task has any.
+        kind: one of `KINDS`.
+        options: options of the scorer of that kind; only `sql` has any (see
+            `seedbed.evaluation.scorers.sql`). Or the task's own function as text, MODULE:FUNCTION
+            (see `seedbed.evaluation.scorers.function`), which then scores instead.
+        folder: the task's folder in the resources, which holds `databases/` if the task has any.
+        task_folder: the folder of the task's file, where MODULE.py lies; needed for a function.
 
     Raises:
-        ValueError: for an unknown kind or option.
+        ValueError: for an unknown kind or option, or a function that cannot be loaded.
     """
-    return _module(kind).from_options(options, Path(folder))
+    module = _module(kind)
+    if isinstance(options, str):
+        module = import_module(f"{__name__}.function")
+        return module.from_text(options, task_folder)
+    return module.from_options(options, Path(folder))
+
+
+def scorer_modules(
+    kind: str, options: Mapping[str, Any] | str, task_folder: str | Path
+) -> list[str | Path]:
+    """Return what scores a task beside this module: modules by name, and a task's own by path.
+
+    None of it shows in import statements, so a digest of code must be told of it.
+    """
+    if isinstance(options, str):
+        return [f"{__name__}.function", module_file(options, task_folder)]
+    return [kind_module(kind)]
+
+
+def kind_module(kind: str) -> str:
+    """Return the module that reads and compares the answers of a kind of task."""
+    return f"{__name__}.{kind}"
+
+
+def module_file(function: str, task_folder: str | Path) -> Path:
+    """Return the file of a task's own function, MODULE:FUNCTION."""
+    return Path(task_folder) / f"{function.partition(':')[0]}.py"
 
 
 def answers_equal(
@@ -89,8 +125,8 @@ def answers_equal(
 
     Each may be a bare final answer or a worked one. Numbers are compared exactly by value; choices
     by the text behind the label where the choices are given, else by label; SQL as text without
-    regard to spacing and letter case outside quotes. Two answers of which one cannot be read are
-    not equal.
+    regard to spacing and letter case outside quotes; exact strings by the flexible reading of
+    `seedbed.evaluation.scorers.exact`. Two answers of which one cannot be read are not equal.
 
     Raises:
         ValueError: for an unknown kind.
@@ -119,4 +155,4 @@ def _module(kind: str) -> Any:
     # Loaded by name, so that the code behind one kind of task does not count as that of another.
     if kind not in KINDS:
         raise ValueError(f"no scorer of kind {kind!r}; there are: {', '.join(KINDS)}")
-    return import_module(f"{__name__}.{kind}")
+    return import_module(kind_module(kind))

@@ -27,6 +27,7 @@ MAX_CHARACTERS = 10_000
 _MARKER = "####"
 _THIN_SPACES = "\u00a0\u2007\u2009\u200a\u202f"
 _MINUS_SIGNS = "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
+_FRACTION_SLASH = "\u2044"
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _CURRENCY = "$€£¥₹"
 
@@ -41,7 +42,7 @@ _NUMBER = re.compile(
     rf"(?<![A-Za-z\d])(?P<digits>{_DIGITS}(?:\.\d++)?|(?<!\.)\.\d++)"
     r"(?:[eE](?P<exponent>[+-]?\d++)"
     r"|\s?(?:[x×*·]|\\times|\\cdot)\s?10\s?\^\s?\{?(?P<power>[+-]?\d++)\}?"
-    r"|(?:\s(?P<numerator>\d{1,6}))?\s?/\s?(?P<denominator>\d++)(?![.,]?\d))?"
+    r"|(?:\s{1,2}(?P<numerator>\d{1,6}))?\s?/\s?(?P<denominator>\d++)(?![.,]?\d))?"
 )
 _SCALE_WORD = re.compile(r"\s?(hundred|thousand|million|billion|trillion)s?\b", re.IGNORECASE)
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
@@ -220,7 +221,7 @@ def _normalised(text: str) -> str:
     text = _CALCULATION.sub("", text)
     for old, new in (("{,}", ","), ("\\,", ""), ("\\$", "$"), ("\\%", "%"), ("**", ""), ("`", "")):
         text = text.replace(old, new)
-    text = re.sub(r"\\[dt]?frac\{(\d{1,20})\}\{(\d{1,20})\}", r"\1/\2", text)
+    text = re.sub(r"\\[dt]?frac\{(-?\d{1,20})\}\{(\d{1,20})\}", r"\1/\2", text)
     text = re.sub(r"\b(?:USD|EUR|GBP|INR|US|CA|AU|Rs\.?)\s?(?=[\d$])", "$", text)
     return _without_list_marks(text)
 
@@ -245,6 +246,11 @@ def _plain_character(character: str) -> str:
         return "-"
     if character.isdecimal():
         return str(unicodedata.decimal(character))
+    compatible = unicodedata.normalize("NFKC", character)
+    if _FRACTION_SLASH in compatible:
+        # A space before ½ keeps it apart from the whole number of 1½.
+        space = " " if len(compatible) > 1 else ""
+        return space + compatible.replace(_FRACTION_SLASH, "/")
     return "." if character == "\uff0e" else "," if character == "\uff0c" else character
 
 

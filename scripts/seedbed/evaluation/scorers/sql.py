@@ -2,8 +2,9 @@
 
 Queries run in a worker process, which is killed when it overruns, on databases opened read-only;
 see `seedbed.evaluation.scorers.sql_worker`. Results are compared as multisets of rows in any order
-of columns; the order of rows counts where the gold query has ORDER BY at its top level. A whole
-number equals the same number as a float, and floats are equal within a tolerance.
+of columns, or in the gold query's if the option `column_order` is `fixed`; the order of rows counts
+where the gold query has ORDER BY at its top level. A whole number equals the same number as a
+float, and floats are equal within a tolerance.
 
 An empty gold result matches any query that finds nothing, so for empty results the queries must
 also read the same columns and use the same literals, and the score carries a reason.
@@ -30,7 +31,8 @@ from seedbed.evaluation.scorers import Reading, Score, sql_worker
 from seedbed.tasks.items import TaskItem
 
 LIMITS = {"timeout": 5.0, "max_rows": 100_000, "max_memory_mb": 512}
-"""Options of the scorer: CPU seconds for one query, rows of one result, memory of the worker."""
+"""Limits of the scorer: CPU seconds for one query, rows of one result, memory of the worker."""
+COLUMN_ORDERS = ("free", "fixed")
 
 TOLERANCE = 1e-9  # Relative; sums of floats in another order differ by about 1e-15.
 MAX_CHARACTERS = 20_000
@@ -80,6 +82,7 @@ class SqlScorer:
         timeout: float = LIMITS["timeout"],
         max_rows: int = int(LIMITS["max_rows"]),
         max_memory_mb: int = int(LIMITS["max_memory_mb"]),
+        column_order: str = "free",
     ) -> None:
         """Score on the databases below `folder`; no process is started before the first query.
 
@@ -89,12 +92,17 @@ class SqlScorer:
                 and one second, so that a busy machine changes no score and nothing hangs.
             max_rows: most rows of a gold result.
             max_memory_mb: most memory of the worker process, in MB.
+            column_order: `free` if columns may come in any order, `fixed` if they must come in the
+                gold query's.
 
         Raises:
-            ValueError: if a limit is not positive.
+            ValueError: if a limit is not positive, or the order of columns is none of the two.
         """
         if min(timeout, max_rows, max_memory_mb) <= 0:
             raise ValueError("the limits of the SQL scorer must be positive")
+        if column_order not in COLUMN_ORDERS:
+            raise ValueError(f"the order of columns is {column_order!r}, not free or fixed")
+        self._fixed_columns = column_order == "fixed"
         self._folder = Path(folder).resolve()
         self._timeout = float(timeout)
         self._max_rows = max_rows
@@ -178,7 +186,7 @@ class SqlScorer:
             return same, "both results are empty: judged by what the queries read"
         if not gold.rows or not result.rows:
             return False, "gold result is empty" if result.rows else "result is empty"
-        return same_result(gold, result, ordered=orders_rows(gold_sql))
+        return same_result(gold, result, orders_rows(gold_sql), self._fixed_columns)
 
     def _run(self, path: str, sql: str, most_rows: int) -> Result:
         request = {"database": path, "sql": sql, "seconds": self._timeout, "rows": most_rows}
@@ -245,15 +253,17 @@ class _Worker:
 
 
 def from_options(options: Mapping[str, Any], folder: Path) -> SqlScorer:
-    """Return a scorer with the limits given, on the databases of a task's folder.
+    """Return a scorer with the options given, on the databases of a task's folder.
 
     Raises:
-        ValueError: for an option that is none of `LIMITS`, or a limit that is not positive.
+        ValueError: for an option that is neither `column_order` nor one of `LIMITS`, or a value
+            that it cannot have.
     """
-    unknown = sorted(set(options) - set(LIMITS))
+    known = (*LIMITS, "column_order")
+    unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(
-            f"scorer 'sql' has no option {', '.join(unknown)}; there are: {', '.join(LIMITS)}"
+            f"scorer 'sql' has no option {', '.join(unknown)}; there are: {', '.join(known)}"
         )
     return SqlScorer(folder / "databases", **options)
 
@@ -330,13 +340,16 @@ def orders_rows(sql: str) -> bool:
     return False
 
 
-def same_result(gold: Result, result: Result, ordered: bool) -> tuple[bool, str]:
-    """Return whether two results are the same but for the order of columns, and a reason.
+def same_result(
+    gold: Result, result: Result, ordered: bool, fixed_columns: bool = False
+) -> tuple[bool, str]:
+    """Return whether two results are the same, and a reason.
 
     Args:
         gold: the expected result.
         result: the result to compare with it.
         ordered: whether the order of rows counts.
+        fixed_columns: whether the order of columns counts.
 
     The reason is "" unless the comparison was given up: results of many rows and columns with the
     same values in every column can take more steps than anyone will wait for.
@@ -346,6 +359,9 @@ def same_result(gold: Result, result: Result, ordered: bool) -> tuple[bool, str]
     alike = _alike([*gold.rows, *result.rows])
     left = [tuple(alike[_key(row[c])] for row in gold.rows) for c in range(gold.columns)]
     right = [tuple(alike[_key(row[c])] for row in result.rows) for c in range(gold.columns)]
+    if fixed_columns:
+        mine, theirs = list(zip(*left, strict=True)), list(zip(*right, strict=True))
+        return mine == theirs if ordered else Counter(mine) == Counter(theirs), ""
     if ordered:
         return Counter(left) == Counter(right), ""
     sums = [frozenset(Counter(column).items()) for column in right]

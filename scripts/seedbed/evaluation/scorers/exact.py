@@ -1,0 +1,107 @@
+"""Scorer for answers that are one exact string on one line, such as a name.
+
+The strict rule wants `Answer: TEXT` as the last line, or TEXT and nothing else. The flexible rule
+reads the rest of the line behind the last "answer:" or "answer is" (the next line, if there is no
+rest), or else the last line; it takes no notice of letter case, doubled spaces, and quotes,
+emphasis or punctuation around the answer.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seedbed.evaluation.scorers import Reading, Score
+from seedbed.tasks.items import TaskItem
+
+# The final answer stands at the end, and a text this long has gone astray anyway.
+MAX_CHARACTERS = 10_000
+MAX_GOLD_CHARACTERS = 1_000
+
+_MARKER = "Answer: "
+_CUE = re.compile(r"\banswer(?:\s?[*_]{0,3}:|\s(?:is\b:?|=))", re.IGNORECASE)
+_QUOTES = "\"'`´‘’‚“”„«»‹›*_"
+_PUNCTUATION = ".,;:!?…。"
+
+
+class ExactScorer:
+    """Scores outputs whose final answer is one exact string."""
+
+    def score(self, output: str, item: TaskItem) -> Score:
+        """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`."""
+        gold = _normalised(item.gold).strip()
+        if not gold or len(gold.splitlines()) != 1 or len(gold) > MAX_GOLD_CHARACTERS:
+            raise ValueError(
+                f"the gold of item {item.item_id!r} is not one line of at most "
+                f"{MAX_GOLD_CHARACTERS} characters: the task needs a scorer of its own"
+            )
+        strict = gold in _strict_readings(output)
+        flexible = read_exact(output)
+        return Score(
+            strict=strict,
+            flexible=strict or (flexible.value is not None and flexible.value == _folded(gold)),
+            extracted=flexible.value,
+            reason=flexible.reason,
+        )
+
+    def close(self) -> None:
+        """Do nothing: the scorer holds nothing."""
+
+
+def from_options(options: Mapping[str, Any], folder: Path) -> ExactScorer:
+    """Return a scorer; it takes no options and needs no files.
+
+    Raises:
+        ValueError: if there is an option.
+    """
+    if options:
+        raise ValueError(f"scorer 'exact' has no option {', '.join(sorted(options))}")
+    return ExactScorer()
+
+
+def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
+    """Read an answer's content: its string, by the flexible rule."""
+    return read_exact(answer)
+
+
+def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
+    """Read an answer's final answer, as `read_content` does."""
+    return read_content(answer, choices)
+
+
+def read_exact(output: str) -> Reading:
+    """Read the answer of a free text, in lower case and without what stands around it."""
+    text = _normalised(output[-MAX_CHARACTERS:])
+    cue = None
+    for cue in _CUE.finditer(text):  # noqa: B007 (only the last one matters)
+        pass
+    parts = [] if cue is None else text[cue.end() :].splitlines()
+    for line in [*parts, *reversed(text.splitlines())]:
+        value = _folded(line)
+        if value:
+            return Reading(value)
+    return Reading(None, "empty")
+
+
+def _strict_readings(output: str) -> list[str]:
+    """Return what an output may mean as a whole: itself, and what its last line marks."""
+    text = _normalised(output[-MAX_CHARACTERS:]).strip()
+    last = text.splitlines()[-1] if text else ""
+    marked = [last.removeprefix(_MARKER).strip()] if last.startswith(_MARKER) else []
+    return [text, *marked]
+
+
+def _normalised(text: str) -> str:
+    """Return the text in one Unicode form: NFKC, in which a full-width A is an A."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def _folded(line: str) -> str:
+    """Return a line without letter case, doubled spaces, and what may stand around an answer."""
+    # Control and format characters cannot be seen; NFKC leaves them.
+    seen = "".join(c for c in line if c.isspace() or unicodedata.category(c)[0] != "C")
+    plain = " ".join(_normalised(seen.casefold()).split())
+    return plain.strip(_QUOTES + " ").rstrip(_QUOTES + _PUNCTUATION + " ")

@@ -1,0 +1,287 @@
+"""Data sets in rows: of the hub, of a folder in the hub's layout, or files beside a task's file."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+
+from seedbed.tasks.choices import LETTERS, with_choices
+from seedbed.tasks.databases import schema_text
+from seedbed.tasks.items import TaskItem
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet(ABC):
+    """A data set, and what its columns mean; see `source` in config/README.md."""
+
+    columns: Mapping[str, str]
+    train_items: int
+    test_items: int
+    gold_after: str | None = None
+    answer: str | None = None
+    databases: str | None = None
+    excluded: Sequence[Mapping[str, str | None]] = ()
+    license: str | None = None
+
+    complete: ClassVar[bool] = False
+    """Whether every item must be counted; if not, the first are taken of more."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What messages call it."""
+
+    @abstractmethod
+    def folder(self, data_dir: Path) -> Path:
+        """Return the data set's folder in the folder that it is read from."""
+
+    @abstractmethod
+    def read(self, split: str, data_dir: Path | None) -> pl.DataFrame:
+        """Return the rows of a split.
+
+        Args:
+            split: `train` or `test`, in the project's terms.
+            data_dir: the folder that it is read from, or None to ask the hub.
+
+        Raises:
+            FileNotFoundError: if the folder has no such file.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubDataSet(DataSet):
+    """A data set of the hub; a folder holds it as OWNER/NAME/CONFIG/SPLIT.parquet, or .jsonl."""
+
+    hub: str
+    splits: Mapping[str, str]
+    config: str | None = None
+    revision: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name on the hub."""
+        return self.hub
+
+    def folder(self, data_dir: Path) -> Path:
+        """Return its folder in a folder of the hub's layout."""
+        return data_dir / self.hub / (self.config or "")
+
+    def read(self, split: str, data_dir: Path | None) -> pl.DataFrame:
+        """Return the rows of a split; see `DataSet.read`."""
+        name = self.splits[split]
+        if data_dir is None:
+            from datasets import load_dataset
+
+            rows = load_dataset(self.hub, self.config, split=name, revision=self.revision)
+            return pl.from_arrow(rows.with_format("arrow")[:])
+        folder = self.folder(data_dir)
+        if (folder / f"{name}.jsonl").is_file() and not (folder / f"{name}.parquet").is_file():
+            return _read_lines(folder / f"{name}.jsonl")
+        files = sorted(folder.glob(f"{name}.parquet"))
+        files = files or sorted(folder.glob(f"{name}-*-of-*.parquet"))
+        if not files:
+            raise FileNotFoundError(f"no {name}.parquet in {folder}")
+        return pl.read_parquet(files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesDataSet(DataSet):
+    """A data set in a file a split, JSONL or Parquet, in the task's own folder."""
+
+    files: Mapping[str, str]
+
+    # Whoever counts their own items wants to know of a slip.
+    complete: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """The names of its files."""
+        return " and ".join(self.files.values())
+
+    def folder(self, data_dir: Path) -> Path:
+        """Return the task's folder itself."""
+        return data_dir
+
+    def read(self, split: str, data_dir: Path | None) -> pl.DataFrame:
+        """Return the rows of a split; see `DataSet.read`."""
+        if data_dir is None:
+            raise FileNotFoundError(f"{self.name} are no data set of the hub: give their folder")
+        path = data_dir / self.files[split]
+        if path.suffix == ".jsonl":
+            return _read_lines(path)
+        try:
+            return pl.read_parquet(path)
+        except pl.exceptions.PolarsError as error:
+            raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def data_set(source: Mapping[str, Any]) -> DataSet:
+    """Return the data set of the section `source` of a task's file."""
+    return HubDataSet(**source) if "hub" in source else FilesDataSet(**source)
+
+
+def _read_lines(path: Path) -> pl.DataFrame:
+    """Return the rows of a file of JSON lines.
+
+    Raises:
+        ValueError: if it holds anything else, naming the file and, if one is at fault, the line.
+    """
+    try:
+        return pl.read_ndjson(path, infer_schema_length=None)
+    except pl.exceptions.PolarsError as error:
+        # That message has no line; most often, one line alone is no JSON.
+        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+            try:
+                json.loads(line.strip() or "{}")
+            except ValueError as fault:
+                raise ValueError(f"{path}:{number}: is no line of JSON: {fault}") from None
+        raise ValueError(f"{path} cannot be read as lines of JSON: {error}") from error
+
+
+@dataclass(frozen=True)
+class Split:
+    """The items of a split.
+
+    Attributes:
+        items: the items, in the data set's order.
+        excluded: by id of the items that were left out, why.
+        not_found: names of items and databases that were to be left out and are not there.
+    """
+
+    items: list[TaskItem]
+    excluded: dict[str, str]
+    not_found: set[str]
+
+
+def items_of(
+    source: DataSet, frame: pl.DataFrame, split: str, data_dir: Path | None = None
+) -> Split:
+    """Return the rows of a split as items.
+
+    The final answer is that of the column `gold` or, where there is none, what stands in the
+    reference answer after the mark `gold_after`. Choices stand a line each below the question,
+    labelled with letters, whatever their labels are in the data set. An item on a database has the
+    database's schema as its context.
+
+    Args:
+        source: the data set.
+        frame: its rows.
+        split: `train` or `test`, in the project's terms.
+        data_dir: the folder that databases lie in, if there are any.
+
+    Raises:
+        FileNotFoundError: if an item's database is not there.
+        ValueError: if a column is missing, there are fewer items than the configuration says (or,
+            in the task's own files, more), a row lacks its question or answer, a reference answer
+            has no final answer to be read, a gold label is none of the choices', or two items have
+            the same `item_id`.
+    """
+    columns = [_column(source, frame, path).alias(name) for name, path in source.columns.items()]
+    rows = frame.select(columns).to_dicts()
+    ids = [str(row.get("item_id") or f"{split}-{number:05d}") for number, row in enumerate(rows)]
+    twice = [item_id for item_id, n in Counter(ids).items() if n > 1]
+    if twice:
+        raise ValueError(f"{source.name}: {split} has more than one item {twice[0]}")
+    reasons = {entry.get("item") or entry["database"]: entry["reason"] for entry in source.excluded}
+    names = [
+        {item_id, row.get("database")} & reasons.keys()
+        for item_id, row in zip(ids, rows, strict=True)
+    ]
+    kept = [(item_id, row) for item_id, row, name in zip(ids, rows, names, strict=True) if not name]
+    wanted = source.train_items if split == "train" else source.test_items
+    if len(kept) < wanted or (source.complete and len(kept) > wanted):
+        raise ValueError(f"{source.name}: the {split} split has {len(kept)} items, not {wanted}")
+    return Split(
+        [_item(source, item_id, row, split, data_dir) for item_id, row in kept[:wanted]],
+        {item_id: reasons[min(name)] for item_id, name in zip(ids, names, strict=True) if name},
+        reasons.keys() - set().union(*names),
+    )
+
+
+def _column(source: DataSet, frame: pl.DataFrame, path: str) -> pl.Expr:
+    """Return a column, or a field of a structure where the path has a dot."""
+    name, *fields = [path] if path in frame.columns else path.split(".")
+    if name not in frame.columns:
+        raise ValueError(
+            f"{source.name} has no column {name!r}; it has: {', '.join(frame.columns)}"
+        )
+    column, kind = pl.col(name), frame.schema[name]
+    for field in fields:
+        known = [entry.name for entry in kind.fields] if isinstance(kind, pl.Struct) else []
+        if field not in known:
+            raise ValueError(
+                f"{source.name}: column {name!r} has no field {field!r}; "
+                f"it has: {', '.join(known) or 'none'}"
+            )
+        column, kind = column.struct.field(field), dict(kind)[field]
+    return column
+
+
+def _item(
+    source: DataSet, item_id: str, row: Mapping[str, Any], split: str, data_dir: Path | None
+) -> TaskItem:
+    place = f"{source.name}: item {item_id} of {split}"
+    for name in ("question", "answer", "context"):
+        value = row.get(name)
+        if name in source.columns and name != "context" and not value:
+            raise ValueError(f"{place} has no {name}")
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"{place} has a {name} that is no text: {value!r:.80}")
+    gold = row["gold"] if "gold" in row else _gold(row["answer"], source.gold_after)
+    if gold in (None, ""):
+        raise ValueError(f"{place} has no final answer to read")
+    gold, question, choices = str(gold), row["question"], tuple(map(str, row.get("choices") or ()))
+    if choices:
+        labels = list(row.get("labels") or LETTERS)[: len(choices)]
+        if len(choices) > len(LETTERS):
+            raise ValueError(f"{place} has {len(choices)} choices; at most {len(LETTERS)} can be")
+        if gold not in labels:
+            raise ValueError(f"{place} has the gold {gold!r}, which is none of {labels}")
+        gold = LETTERS[labels.index(gold)]
+        question = with_choices(question, choices)
+    database = row.get("database") or ""
+    context = row.get("context") or ""
+    if database:
+        file = database_file(source, database, data_dir)
+        context = context or schema_text(file)
+    return TaskItem(
+        item_id=item_id,
+        question=question,
+        context=context,
+        answer=row["answer"] if source.answer is None else source.answer.format(gold=gold),
+        gold=gold,
+        choices=choices,
+        database=f"{database}.sqlite" if database else "",
+        cluster=str(row.get("cluster") or item_id),
+    )
+
+
+def database_file(source: DataSet, name: str, data_dir: Path | None) -> Path:
+    """Return the SQLite file of a database.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if the name is no file name.
+    """
+    if Path(name).name != name or name == "..":
+        raise ValueError(f"{source.name}: {name!r} cannot be the name of a database")
+    if data_dir is None or source.databases is None:
+        raise FileNotFoundError(f"{source.name} has no databases on the hub: give a folder")
+    path = source.folder(data_dir) / source.databases.format(database=name)
+    if not path.is_file():
+        raise FileNotFoundError(f"no database {path}")
+    return path
+
+
+def _gold(answer: str, mark: str | None) -> str | None:
+    """Return what stands after the last mark of an answer."""
+    if mark is None or mark not in answer:
+        return None
+    return answer.rpartition(mark)[2].strip() or None
