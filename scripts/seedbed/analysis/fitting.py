@@ -14,11 +14,10 @@ from seedbed.analysis.outcomes import (
     UNTRAINED,
     Group,
     Outcomes,
-    clustered_standard_error,
     groups,
     in_group,
+    mean_accuracy,
     order_methods,
-    proportion_interval,
     resampled_accuracies,
     untrained_of,
 )
@@ -185,7 +184,7 @@ def fit_group(
     record["cells"] = _cell_records(trained, outcomes, chosen, methods, settings.confidence)
     if untrained.height:
         row = int(untrained["row"][0])
-        record["untrained"] = _accuracy_record(outcomes, [row], settings.confidence)
+        record["untrained"] = mean_accuracy(outcomes, [row], settings.confidence)
     return record, _draw_rows(group, trained, untrained, draws, chosen, parameter_draws)
 
 
@@ -523,14 +522,6 @@ def _add_intervals(parameters: list[dict[str, Any]], draws: np.ndarray, confiden
         parameter["low"], parameter["high"] = float(low), float(high)
 
 
-def _accuracy_record(outcomes: Outcomes, rows: Sequence[int], confidence: float) -> dict[str, Any]:
-    by_item = outcomes.correct[list(rows)].mean(axis=0)
-    mean = float(by_item.mean())
-    error = clustered_standard_error(by_item, outcomes.clusters)
-    low, high = proportion_interval(mean, error, len(by_item) * len(rows), confidence)
-    return {"accuracy": mean, "standard_error": error, "low": low, "high": high}
-
-
 def _cell_records(
     trained: pl.DataFrame,
     outcomes: Outcomes,
@@ -552,7 +543,7 @@ def _cell_records(
                 "budget_ratio": budget / seeds,
                 "replicates": part.height,
                 "replicate_sd": float(by_replicate.std(ddof=1)) if part.height > 1 else None,
-                **_accuracy_record(outcomes, rows, confidence),
+                **mean_accuracy(outcomes, rows, confidence),
                 "fitted": None,
             }
             for name in ("augmenter_queries", "teacher_queries", "empty_slots"):

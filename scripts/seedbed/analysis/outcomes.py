@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,9 @@ UNTRAINED = "untrained"
 """The method of the baseline cell: the student as it is, without any training."""
 
 NO_AUGMENTER = "none"
+
+ON_A_CURVE = (pl.col("budget") > 0) & (pl.col("seeds") > 0)
+"""Selects the cells that a budget was spent on; the others are baselines, and lie on no curve."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,12 @@ def outcomes_by_task(cells: pl.DataFrame, items: pl.DataFrame) -> dict[str, Outc
 def order_methods(cells: pl.DataFrame, methods: Sequence[str]) -> list[str]:
     """Return the methods that the cells have, in the given order (or in alphabetical order).
 
+    Baselines are no methods of spending a budget, and are left out.
+
     Raises:
         ValueError: if the cells have a method that the given ones lack.
     """
-    found = set(cells["method"].unique().to_list()) - {UNTRAINED}
+    found = set(cells.filter(ON_A_CURVE)["method"].unique().to_list())
     if not methods:
         return sorted(found)
     if unknown := sorted(found - set(methods)):
@@ -113,13 +119,12 @@ def order_methods(cells: pl.DataFrame, methods: Sequence[str]) -> list[str]:
 
 
 def groups(cells: pl.DataFrame) -> list[Group]:
-    """Return the groups of the cells, sorted.
+    """Return the groups of the cells, sorted; baselines make none.
 
     A study without any augmenter has groups of augmenter "none".
     """
-    trained = cells.filter(pl.col("method") != UNTRAINED)
     found = set()
-    for keys, part in trained.group_by("task", "student", "teacher", "filter"):
+    for keys, part in cells.filter(ON_A_CURVE).group_by("task", "student", "teacher", "filter"):
         augmenters = set(part["augmenter"].to_list())
         for augmenter in augmenters - {NO_AUGMENTER} or augmenters:
             found.add(Group(*keys, augmenter))
@@ -127,17 +132,14 @@ def groups(cells: pl.DataFrame) -> list[Group]:
 
 
 def in_group(group: Group) -> pl.Expr:
-    """Return the expression that selects the trained cells of a group."""
+    """Return the expression that selects the cells of a group, without baselines."""
     return (
         (pl.col("task") == group.task)
         & (pl.col("student") == group.student)
         & (pl.col("teacher") == group.teacher)
         & (pl.col("filter") == group.filter)
         & pl.col("augmenter").is_in([group.augmenter, NO_AUGMENTER])
-        & (pl.col("method") != UNTRAINED)
-        # Cells without a budget are baselines: they lie on no curve.
-        & (pl.col("budget") > 0)
-        & (pl.col("seeds") > 0)
+        & ON_A_CURVE
     )
 
 
@@ -189,6 +191,24 @@ def proportion_interval(
     half = z / (1 + z**2 / trials) * np.sqrt(spread / trials + z**2 / (4 * trials**2))
     # At 0 and 1 one end is the mean itself, which rounding must not shut out.
     return max(0.0, min(mean, float(centre - half))), min(1.0, max(mean, float(centre + half)))
+
+
+def mean_accuracy(outcomes: Outcomes, rows: Sequence[int], confidence: float) -> dict[str, Any]:
+    """Return the mean accuracy of some cells (replicates of one another) with its uncertainty.
+
+    Args:
+        outcomes: outcomes of the task.
+        rows: rows of `outcomes.correct`.
+        confidence: coverage of the interval.
+
+    Returns:
+        `accuracy`, `standard_error` (None for a single cluster of items), `low` and `high`.
+    """
+    by_item = outcomes.correct[list(rows)].mean(axis=0)
+    mean = float(by_item.mean())
+    error = clustered_standard_error(by_item, outcomes.clusters)
+    low, high = proportion_interval(mean, error, len(by_item) * len(rows), confidence)
+    return {"accuracy": mean, "standard_error": error, "low": low, "high": high}
 
 
 def resampled_accuracies(outcomes: Outcomes, samples: int, seed: int) -> np.ndarray:
