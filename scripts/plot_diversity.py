@@ -1,0 +1,43 @@
+"""Draw how many different questions and words datasets have, and how near they are to others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from seedbed.analysis.figures import diversity
+from seedbed.analysis.figures.command_line import draw, figure_parser, settings_of
+from seedbed.analysis.figures.drawing import Output
+from seedbed.analysis.settings import CompareSettings
+from seedbed.artifacts import read_json
+
+
+def plot_diversity(output: Output, datasets: Sequence[Path], settings: CompareSettings) -> None:
+    """Write the figure as SVG, PNG and CSV.
+
+    Args:
+        output: where the figure goes.
+        datasets: `dataset.json` files.
+        settings: methods in order.
+    """
+    found = [read_json(path) for path in datasets]
+    diversity.plot_diversity(found, settings.methods, output)
+
+
+if __name__ == "__main__":
+    parser = figure_parser(__doc__)
+    parser.add_argument(
+        "--datasets",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="dataset.json files",
+    )
+    parser.add_argument(
+        "--settings",
+        type=settings_of(CompareSettings),
+        required=True,
+        help='JSON: {"methods": [...] in order; "confidence": 0.95}',
+    )
+    draw(__file__, plot_diversity, parser)
