@@ -110,6 +110,11 @@ class RunConfig(Section):
         default=None,
         description="Folder with data sets in the hub's layout, OWNER/NAME/CONFIG/SPLIT.parquet.",
     )
+    partial: bool = Field(
+        default=False,
+        description="Whether tables, figures and report are made of the evaluations that are "
+        "there, and say what is missing, instead of making the rest.",
+    )
 
 
 # --- studies/NAME.yaml
