@@ -12,6 +12,12 @@ from seedbed.analysis.settings import CompareSettings
 from seedbed.artifacts import read_json
 
 
+def coordinates_of(path: Path) -> dict[str, str | int]:
+    """Return the coordinates of a dataset, which its path has as `name=value/name=value/...`."""
+    found = dict(part.split("=", 1) for part in path.parts if "=" in part)
+    return {name: int(value) if value.isdecimal() else value for name, value in found.items()}
+
+
 def plot_diversity(output: Output, datasets: Sequence[Path], settings: CompareSettings) -> None:
     """Write the figure as SVG, PNG and CSV.
 
@@ -20,7 +26,7 @@ def plot_diversity(output: Output, datasets: Sequence[Path], settings: CompareSe
         datasets: `dataset.json` files.
         settings: methods in order.
     """
-    found = [read_json(path) for path in datasets]
+    found = [{"dataset": coordinates_of(path), **read_json(path)} for path in datasets]
     diversity.plot_diversity(found, settings.methods, output)
 
 

@@ -13,6 +13,11 @@ TRAINED = (
     + 3 * 3  # another teacher
 )
 
+FIGURES = (
+    *("accuracy", "cost_effectiveness", "best_method", "costs", "diversity"),
+    *("augmenters", "students", "teachers"),
+)
+
 
 def test_the_jobs_of_the_paper_are_as_many_as_by_hand(finished):
     jobs = finished.plan("figures", study="paper")
@@ -29,8 +34,7 @@ def test_the_jobs_of_the_paper_are_as_many_as_by_hand(finished):
         "compare_methods": 1,
         "fit_decay": 1,
         "find_crossovers": 1,
-        "plot_accuracy": 1,
-        "plot_cost_effectiveness": 1,
+        **{f"plot_{name}": 1 for name in FIGURES},
         "figures": 1,
     }
 

@@ -14,13 +14,22 @@ from pathlib import Path
 
 import pytest
 
-FIGURES = {"plot_accuracy": 1, "plot_cost_effectiveness": 1, "write_report": 1}
-FITS = {"fit_decay": 1, "find_crossovers": 1, **FIGURES}
-ANALYSIS = {"collect_results": 1, "compare_methods": 1, **FITS}
+OF_FITS = ("plot_accuracy", "plot_cost_effectiveness", "plot_best_method", "write_report")
+OF_CELLS = {"plot_augmenters": 1, "plot_costs": 1}
+FITS = {"fit_decay": 1, "find_crossovers": 1, **dict.fromkeys(OF_FITS, 1)}
+FIGURES = {**dict.fromkeys(OF_FITS, 1), **OF_CELLS, "plot_diversity": 1}
+ANALYSIS = {"collect_results": 1, "compare_methods": 1, **FITS, **OF_CELLS}
 EVALUATIONS = {"evaluate_student": 14, **ANALYSIS}
 # The baseline has no adapter, so it is not evaluated again when adapters change.
 STUDENTS = {"train_student": 13, "evaluate_student": 13, **ANALYSIS}
-STREAMS = {"write_questions": 8, "answer_questions": 11, "build_dataset": 13, **STUDENTS}
+DATASETS = {**ANALYSIS, "plot_diversity": 1}
+STREAMS = {
+    "write_questions": 8,
+    "answer_questions": 11,
+    "build_dataset": 13,
+    **STUDENTS,
+    "plot_diversity": 1,
+}
 
 MICRO = "config/studies/micro.yaml"
 LIBRARY = "scripts/seedbed"
@@ -113,6 +122,13 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
         replace(f"{LIBRARY}/analysis/figures/drawing.py", "#0072B2", "#0072B3"),
         FIGURES,
     ),
+    "a model's price": (
+        append(
+            "config/models/micro_teacher.yaml",
+            "price: {usd_per_million_prompt_tokens: 1.0, date: 2026-01-31}\n",
+        ),
+        {"plot_costs": 1, "write_report": 1},
+    ),
     "the study's description": (
         replace(MICRO, "description: The smallest", "description: A smallest"),
         {"write_report": 1},
@@ -147,7 +163,7 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
             "build_dataset": 5,
             "train_student": 5,
             "evaluate_student": 5,
-            **ANALYSIS,
+            **DATASETS,
         },
     ),
     "a bigger budget": (
@@ -158,12 +174,12 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
             "build_dataset": 6,
             "train_student": 6,
             "evaluate_student": 6,
-            **ANALYSIS,
+            **DATASETS,
         },
     ),
     "a budget between others": (
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1, 4, 8]"),
-        {"build_dataset": 6, "train_student": 6, "evaluate_student": 6, **ANALYSIS},
+        {"build_dataset": 6, "train_student": 6, "evaluate_student": 6, **DATASETS},
     ),
     # --- models and tasks
     "the seed of the student's weights": (
@@ -194,7 +210,7 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
             "build_dataset": 12,
             "train_student": 12,
             "evaluate_student": 13,
-            **ANALYSIS,
+            **DATASETS,
         },
     ),
 }

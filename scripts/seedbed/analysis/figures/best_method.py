@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -262,7 +263,7 @@ def _label_regions(axes: Axes, mapped: Sequence[dict[str, Any]], short: Any) -> 
         axes.text(
             budget,
             height,
-            short(method),
+            textwrap.shorten(short(method), 14, placeholder="…"),
             ha="center",
             va="center",
             fontsize=9,

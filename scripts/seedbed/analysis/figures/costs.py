@@ -221,6 +221,8 @@ def _draw(
     titles: Titles,
 ) -> None:
     """Draw one measure of the cells of a part; `rows` are the figure's, which styles are of."""
+    from matplotlib.ticker import NullFormatter
+
     known = [row for row in part if row[name] is not None and row["gain"] is not None]
     if not known:
         say(axes, _why_unknown(part, name, titles))
@@ -245,6 +247,8 @@ def _draw(
     values = [row[f"{name}_per_point"] for row in gained]
     if min(values) > 0:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(min(values) / 3, max(values) * 6)
     for series in dict.fromkeys(tuple(row[key] for key in SERIES) for row in gained):
         line = [row for row in gained if tuple(row[key] for key in SERIES) == series]

@@ -60,6 +60,8 @@ _STYLE = {
     "axes.grid.axis": "y",
     "grid.color": "#e4e4e4",
     "axes.axisbelow": True,
+    # Titles are from a study's files: a dollar sign in them is a dollar sign.
+    "text.parse_math": False,
     # Text stays text: it can be searched, and the file is small.
     "svg.fonttype": "none",
     # Identifiers in SVG files depend on this alone, so the same figure has the same bytes.
@@ -258,7 +260,7 @@ def drawing(
 
 def wrap_title(title: str, columns: int = 2) -> str:
     """Return a panel's title with line breaks, for a number of panels side by side."""
-    return textwrap.fill(title, 90 // columns)
+    return textwrap.fill(title, 78 // columns)
 
 
 def add_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from seedbed.analysis.figures.drawing import (
     say,
     set_count_axis,
     sheet,
+    wrap_title,
 )
 from seedbed.analysis.outcomes import (
     Group,
@@ -101,7 +102,7 @@ def plot_verification(
             for method, axes in zip(of_methods, each, strict=True):
                 rows = [r for r in part if r["method"] == method and r["kind"] == "accuracy"]
                 _draw_lines(axes, rows, methods)
-                axes.set_title(output.titles.title(method))
+                axes.set_title(wrap_title(output.titles.title(method), COLUMNS))
                 axes.set_ylabel("accuracy, %")
             limits = [axes.get_ylim() for axes in each]
             for axes in each:
@@ -262,7 +263,8 @@ def _draw_differences(
         return
     axes.axhline(0, color=colour(methods, rows[0]["reference"]), linewidth=1.2, linestyle="--")
     _draw_lines(axes, rows, methods)
-    axes.set_title(f"Gain over {titles.short(rows[0]['reference'])} verified")
+    reference = titles.short(rows[0]["reference"])
+    axes.set_title(wrap_title(f"Gain over {reference} verified", COLUMNS))
     axes.set_ylabel("points")
 
 
