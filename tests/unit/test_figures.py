@@ -369,6 +369,29 @@ def test_verified_answers_against_all_of_another_method(tmp_path):
     assert "Gain over AA verified" in words and "verified answers" in words
 
 
+def test_filters_are_shown_once_for_the_augmenter_that_has_them(tmp_path):
+    plain = simulate(seeds=(8,), ratios=(1, 4), items=20)
+    weak = simulate(
+        methods=(NQ,),
+        seeds=(8,),
+        ratios=(4,),
+        items=20,
+        untrained=None,
+        other={"augmenter": "mini_weak"},
+    )
+    for methods in (METHODS, (AA,)):
+        verified = simulate(
+            methods=methods,
+            seeds=(8,),
+            ratios=(1, 4),
+            items=20,
+            untrained=None,
+            other={"filter": "verified"},
+        )
+        table, _ = draw("verification", together(plain, weak, verified), tmp_path)
+        assert set(table["augmenter"]) == {"mini_teacher"}
+
+
 def test_a_filter_unknown_here_is_drawn(tmp_path):
     tables = by_hand((AA, 32, "a", {}), (AA, 32, "ab", {"filter": "longest"}))
     table, words = draw("verification", tables, tmp_path)

@@ -259,8 +259,8 @@ def drawing(
 
 
 def wrap_title(title: str, columns: int = 2) -> str:
-    """Return a panel's title with line breaks, for a number of panels side by side."""
-    return textwrap.fill(title, 78 // columns)
+    """Return a panel's title on at most three lines, for a number of panels side by side."""
+    return textwrap.fill(title, 78 // columns, max_lines=3, placeholder="…")
 
 
 def add_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
@@ -379,7 +379,8 @@ def interval_bar(
 
 def label_rows(axes: Axes, labels: Sequence[str]) -> None:
     """Make the y axis one of named rows, the first on top, with lines along them."""
-    axes.set_yticks(range(len(labels)), [textwrap.fill(label, 22) for label in labels])
+    wrapped = [textwrap.fill(label, 22, max_lines=3, placeholder="…") for label in labels]
+    axes.set_yticks(range(len(labels)), wrapped)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(False)

@@ -26,7 +26,7 @@ from seedbed.analysis.figures.drawing import (
     wrap_title,
 )
 from seedbed.analysis.outcomes import (
-    Group,
+    NO_AUGMENTER,
     Outcomes,
     groups,
     in_group,
@@ -83,8 +83,7 @@ def plot_verification(
     for found in outcomes.values():
         ordered = order_methods(found.cells, settings.methods)
         methods += [method for method in ordered if method not in methods]
-        for group in dict.fromkeys(replace(group, filter="") for group in groups(found.cells)):
-            parts += _parts(found, group, ordered, settings.confidence)
+        parts += _parts(found, ordered, settings.confidence)
     places = [part[0] for part in parts]
     names = ("student", "teacher", "augmenter")
     sections = [
@@ -123,24 +122,34 @@ def _methods_of(part: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _parts(
-    outcomes: Outcomes, group: Group, methods: Sequence[str], confidence: float
+    outcomes: Outcomes, methods: Sequence[str], confidence: float
 ) -> list[list[dict[str, Any]]]:
-    """Return the rows of a group for each seed-set size with more than one filter."""
+    """Return the rows of a task for each group and seed-set size with more than one filter.
+
+    A method without an augmenter belongs to the groups of all augmenters. Where it alone has
+    several filters, only the group with most cells is shown.
+    """
     indexed = outcomes.cells.with_row_index("row")
-    cells = pl.concat(
-        indexed.filter(in_group(replace(group, filter=name)))
-        for name in sorted(set(indexed["filter"]), key=_rank)
-    )
+    names = sorted(set(indexed["filter"]), key=_rank)
+    found: dict[tuple[Any, ...], list[tuple[bool, int, list[dict[str, Any]]]]] = {}
+    for group in dict.fromkeys(replace(group, filter="") for group in groups(outcomes.cells)):
+        cells = pl.concat(indexed.filter(in_group(replace(group, filter=name))) for name in names)
+        for seeds in cells["seeds"].unique().sort():
+            part = cells.filter(pl.col("seeds") == seeds)
+            filters = part.group_by("method", "augmenter").agg(pl.col("filter").n_unique())
+            several = filters.filter(pl.col("filter") > 1)["augmenter"].to_list()
+            if not several:
+                continue
+            base = {name: getattr(group, name) for name in PLACE[:-1]} | {"seeds": seeds}
+            place = (group.student, group.teacher, seeds)
+            rows = _rows(outcomes, part, methods, confidence, base)
+            # The group without an augmenter is a part of each of the others.
+            own = group.augmenter in several and group.augmenter != NO_AUGMENTER
+            found.setdefault(place, []).append((own, part.height, rows))
     parts = []
-    for (seeds,), part in cells.sort("seeds", maintain_order=True).group_by(
-        "seeds", maintain_order=True
-    ):
-        # One method's answers with two filters, and the group's own method among the methods.
-        filters = part.group_by("method").agg(pl.col("filter").n_unique())
-        if (filters["filter"] < 2).all() or group.augmenter not in set(part["augmenter"]):
-            continue
-        base = {name: getattr(group, name) for name in PLACE[:-1]} | {"seeds": seeds}
-        parts.append(_rows(outcomes, part, methods, confidence, base))
+    for of_place in found.values():
+        shown = [rows for own, _, rows in of_place if own]
+        parts += shown or [max(of_place, key=lambda entry: entry[1])[2]]
     return parts
 
 
