@@ -54,7 +54,10 @@ def main() -> None:
     parser.add_argument(
         "--evaluations-list", type=Path, metavar="FILE", help="file with one such path a line"
     )
-    parser.add_argument("--missing", default="", help="a line on the cells that are missing")
+    # Snakemake leaves an empty text out of the command.
+    parser.add_argument(
+        "--missing", nargs="?", const="", default="", help="a line on the cells that are missing"
+    )
     parser.add_argument(
         "--cells", type=Path, required=True, help="table of cells to write (Parquet)"
     )

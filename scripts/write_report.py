@@ -61,7 +61,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--description", default="", help="what the study asks")
-    parser.add_argument("--missing", default="", help="a line on results that are missing")
+    # Snakemake leaves an empty text out of the command.
+    parser.add_argument(
+        "--missing", nargs="?", const="", default="", help="a line on results that are missing"
+    )
     parser.add_argument("--fits", type=Path, required=True, help="fits (JSON)")
     parser.add_argument("--draws", type=Path, required=True, help="bootstrap draws (Parquet)")
     parser.add_argument("--comparisons", type=Path, required=True, help="comparisons (CSV)")

@@ -571,3 +571,12 @@ def test_every_figure_is_tried_here():
     folder = Path(__file__).parents[2] / "scripts"
     named = {path.stem.removeprefix("plot_") for path in folder.glob("plot_*.py")}
     assert named == {*MODULES, Path(cost_effectiveness.__file__).stem}
+
+
+@pytest.mark.parametrize("script", ["plot_diversity", "collect_results", "write_report"])
+def test_an_option_without_text_says_that_nothing_is_missing(script):
+    """As Snakemake gives it: it leaves an empty text out of the command."""
+    path = Path(__file__).parents[2] / f"scripts/{script}.py"
+    done = subprocess.run([sys.executable, path, "--missing"], capture_output=True, text=True)
+    assert "expected one argument" not in done.stderr
+    assert "the following arguments are required" in done.stderr

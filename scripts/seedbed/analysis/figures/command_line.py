@@ -43,8 +43,13 @@ def figure_parser(description: str | None, *files: str) -> argparse.ArgumentPars
         default="{}",
         help='JSON: {name: {"title": ..., "short": ...}}',
     )
+    # Snakemake leaves an empty text out of the command.
     parser.add_argument(
-        "--missing", default="", help="a line on missing results, to stand at the figure's foot"
+        "--missing",
+        nargs="?",
+        const="",
+        default="",
+        help="a line on missing results, to stand at the figure's foot",
     )
     parser.add_argument(
         "--figure", type=Path, required=True, help="figure to write (.svg; .png and .csv beside it)"
