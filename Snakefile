@@ -9,13 +9,22 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/models.smk"
-include: "rules/tasks.smk"
-include: "rules/streams.smk"
-include: "rules/datasets.smk"
-include: "rules/students.smk"
+
+
+# With `partial=true`, what has been evaluated is final: no rule could make it again, or more of it.
+if not RUN.partial:
+
+    include: "rules/models.smk"
+    include: "rules/tasks.smk"
+    include: "rules/streams.smk"
+    include: "rules/datasets.smk"
+    include: "rules/students.smk"
+
+
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
+include: "rules/ablations.smk"
+include: "rules/report.smk"
 
 
 rule all:

@@ -17,12 +17,14 @@ rule collect_results:
     conda:
         ENVIRONMENT
     params:
+        missing=MISSING,
         code=code("collect_results"),
     message:
         "collect_results"
     shell:
         "python scripts/collect_results.py"
         " --evaluations {input.evaluations:q}"
+        " --missing {params.missing:q}"
         " --cells {output.cells:q}"
         " --cells-csv {output.csv:q}"
         " --items {output.item_scores:q}"

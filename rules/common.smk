@@ -21,7 +21,7 @@ from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 try:
     RUN = check_run_config(config)
     STUDY = load_study(RUN.study, Path(workflow.basedir) / "config")
-    if RUN.data_dir is not None:
+    if RUN.data_dir is not None and not RUN.partial:
         check_data(STUDY, RUN.data_dir)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
@@ -29,7 +29,7 @@ except StudyError as error:
 
 # A dry run needs no data, and does not come here.
 onstart:
-    if RUN.data_dir is None:
+    if RUN.data_dir is None and not RUN.partial:
         try:
             check_downloads(STUDY)
         except StudyError as error:
@@ -37,10 +37,11 @@ onstart:
 
 
 GRID = grid(STUDY)
-FLOW = Workflow(STUDY, GRID, RUN.data_dir)
+FLOW = Workflow(STUDY, GRID, RUN.data_dir, RUN.partial)
 RESULTS = FLOW.results
 # The conda file of all rules, as seen from the folder of the rules.
 ENVIRONMENT = f"../envs/{RUN.environment}.yaml"
+MISSING = FLOW.missing()
 put_python_first()
 
 

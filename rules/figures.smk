@@ -1,4 +1,4 @@
-"""Figures, each with its table beside it, and the report."""
+"""Figures of what a study finds as a whole, each with its table beside it."""
 
 
 rule plot_accuracy:
@@ -6,6 +6,8 @@ rule plot_accuracy:
     input:
         fits=rules.fit_decay.output.fits,
         draws=rules.fit_decay.output.draws,
+        cells=rules.collect_results.output.cells,
+        item_scores=rules.collect_results.output.item_scores,
     output:
         svg=f"{RESULTS}/figures/accuracy.svg",
         png=f"{RESULTS}/figures/accuracy.png",
@@ -19,6 +21,7 @@ rule plot_accuracy:
         ENVIRONMENT
     params:
         titles=FLOW.titles(),
+        missing=MISSING,
         code=code("plot_accuracy"),
     message:
         "plot_accuracy"
@@ -27,7 +30,10 @@ rule plot_accuracy:
         f" --study {STUDY.name}"
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"
+        " --cells {input.cells:q}"
+        " --items {input.item_scores:q}"
         " --titles {params.titles:q}"
+        " --missing {params.missing:q}"
         " --figure {output.svg:q}"
         " 2> {log:q}"
 
@@ -52,6 +58,7 @@ rule plot_cost_effectiveness:
         ENVIRONMENT
     params:
         titles=FLOW.titles(),
+        missing=MISSING,
         code=code("plot_cost_effectiveness"),
     message:
         "plot_cost_effectiveness"
@@ -63,64 +70,109 @@ rule plot_cost_effectiveness:
         " --comparisons {input.comparisons:q}"
         " --crossovers {input.crossovers:q}"
         " --titles {params.titles:q}"
+        " --missing {params.missing:q}"
         " --figure {output.svg:q}"
         " 2> {log:q}"
 
 
-rule write_report:
-    """Write the summary that a person reads first, as text and as a page."""
+rule plot_best_method:
+    """Draw a map of the best method over seeds and budget."""
     input:
         fits=rules.fit_decay.output.fits,
         draws=rules.fit_decay.output.draws,
-        comparisons=rules.compare_methods.output.csv,
-        crossovers=rules.find_crossovers.output.json,
-        figures=[
-            rules.plot_cost_effectiveness.output.svg,
-            rules.plot_accuracy.output.svg,
-        ],
     output:
-        summary=f"{RESULTS}/report/summary.txt",
-        page=f"{RESULTS}/report/index.html",
+        svg=f"{RESULTS}/figures/best_method.svg",
+        png=f"{RESULTS}/figures/best_method.png",
+        csv=f"{RESULTS}/figures/best_method.csv",
     log:
-        f"{RESULTS}/logs/write_report.log",
+        f"{RESULTS}/logs/plot_best_method.log",
     benchmark:
-        f"{RESULTS}/benchmarks/write_report.tsv"
+        f"{RESULTS}/benchmarks/plot_best_method.tsv"
     localrule: True
     conda:
         ENVIRONMENT
     params:
         titles=FLOW.titles(),
-        description=STUDY.config.description,
-        code=code("write_report"),
+        missing=MISSING,
+        code=code("plot_best_method"),
     message:
-        "write_report"
+        "plot_best_method"
     shell:
-        "python scripts/write_report.py"
+        "python scripts/plot_best_method.py"
         f" --study {STUDY.name}"
-        " --description {params.description:q}"
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"
-        " --comparisons {input.comparisons:q}"
-        " --crossovers {input.crossovers:q}"
-        " --figures {input.figures:q}"
         " --titles {params.titles:q}"
-        " --summary {output.summary:q}"
-        " --page {output.page:q}"
+        " --missing {params.missing:q}"
+        " --figure {output.svg:q}"
         " 2> {log:q}"
 
 
-rule figures:
-    """All figures."""
+rule plot_costs:
+    """Draw what a point of accuracy costs, by four measures."""
     input:
-        rules.plot_accuracy.output,
-        rules.plot_cost_effectiveness.output,
+        cells=rules.collect_results.output.cells,
+        item_scores=rules.collect_results.output.item_scores,
+    output:
+        svg=f"{RESULTS}/figures/costs.svg",
+        png=f"{RESULTS}/figures/costs.png",
+        csv=f"{RESULTS}/figures/costs.csv",
+    log:
+        f"{RESULTS}/logs/plot_costs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_costs.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        prices=FLOW.prices(),
+        settings=FLOW.comparison_settings(),
+        titles=FLOW.titles(),
+        missing=MISSING,
+        code=code("plot_costs"),
     message:
-        "figures"
+        "plot_costs"
+    shell:
+        "python scripts/plot_costs.py"
+        f" --study {STUDY.name}"
+        " --cells {input.cells:q}"
+        " --items {input.item_scores:q}"
+        " --prices {params.prices:q}"
+        " --settings {params.settings:q}"
+        " --titles {params.titles:q}"
+        " --missing {params.missing:q}"
+        " --figure {output.svg:q}"
+        " 2> {log:q}"
 
 
-rule report:
-    """The report."""
+rule plot_diversity:
+    """Draw how much of the synthetic data is new."""
     input:
-        rules.write_report.output,
+        datasets=FLOW.dataset_records(),
+    output:
+        svg=f"{RESULTS}/figures/diversity.svg",
+        png=f"{RESULTS}/figures/diversity.png",
+        csv=f"{RESULTS}/figures/diversity.csv",
+    log:
+        f"{RESULTS}/logs/plot_diversity.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_diversity.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        settings=FLOW.comparison_settings(),
+        titles=FLOW.titles(),
+        missing=MISSING,
+        code=code("plot_diversity"),
     message:
-        "report"
+        "plot_diversity"
+    shell:
+        "python scripts/plot_diversity.py"
+        f" --study {STUDY.name}"
+        " --datasets {input.datasets:q}"
+        " --settings {params.settings:q}"
+        " --titles {params.titles:q}"
+        " --missing {params.missing:q}"
+        " --figure {output.svg:q}"
+        " 2> {log:q}"

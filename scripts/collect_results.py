@@ -7,13 +7,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from seedbed.analysis.collect import ResultError, collect
+from seedbed.analysis.collect import ResultError, collect, no_results
 from seedbed.artifacts import replacing, write_parquet
 from seedbed.provenance import provenance
 
 
 def collect_results(
-    evaluations: Sequence[Path], cells: Path, items: Path, csv: Path | None = None
+    evaluations: Sequence[Path],
+    cells: Path,
+    items: Path,
+    csv: Path | None = None,
+    missing: str = "",
 ) -> None:
     """Read evaluations, check them, and write the table of cells and the table of items.
 
@@ -22,12 +26,14 @@ def collect_results(
         cells: Parquet file to write, one row a cell.
         items: Parquet file to write, one row a cell and test item.
         csv: CSV file of the table of cells; beside the Parquet file if not given.
+        missing: a line on the cells of the study that are not among the evaluations. Only with it,
+            there may be none.
 
     Raises:
         ResultError: if an evaluation cannot be used, naming its file.
     """
-    table, scores = collect(evaluations)
-    about = {"evaluations": len(evaluations)} | provenance(__file__)
+    table, scores = collect(evaluations) if evaluations or not missing else no_results()
+    about = {"evaluations": len(evaluations), "missing": missing} | provenance(__file__)
     write_parquet(items, scores, about)
     with replacing(csv or cells.with_suffix(".csv")) as temporary:
         table.write_csv(temporary)
@@ -40,13 +46,17 @@ def main() -> None:
     parser.add_argument(
         "--evaluations",
         type=Path,
-        nargs="+",
+        nargs="*",
         default=[],
         metavar="FILE",
         help="evaluation.json files, each with predictions.parquet beside it",
     )
     parser.add_argument(
         "--evaluations-list", type=Path, metavar="FILE", help="file with one such path a line"
+    )
+    # Snakemake leaves an empty text out of the command.
+    parser.add_argument(
+        "--missing", nargs="?", const="", default="", help="a line on the cells that are missing"
     )
     parser.add_argument(
         "--cells", type=Path, required=True, help="table of cells to write (Parquet)"
@@ -63,7 +73,13 @@ def main() -> None:
         lines = arguments.evaluations_list.read_text(encoding="utf-8").splitlines()
         evaluations += [Path(line) for line in lines if line.strip()]
     try:
-        collect_results(evaluations, arguments.cells, arguments.items, arguments.cells_csv)
+        collect_results(
+            evaluations,
+            arguments.cells,
+            arguments.items,
+            arguments.cells_csv,
+            arguments.missing,
+        )
     except ResultError as error:
         sys.exit(f"collect_results: {error}")
 

@@ -18,6 +18,7 @@ from seedbed.provenance import provenance
 def write_report(
     study: str,
     description: str,
+    missing: str,
     fits: Path,
     draws: Path,
     comparisons: Path,
@@ -32,6 +33,7 @@ def write_report(
     Args:
         study: name of the study.
         description: what the study asks, or "".
+        missing: a line on results that are missing, or "".
         fits: fits of `fit_decay`.
         draws: bootstrap draws of `fit_decay`.
         comparisons: table of `compare_methods` (CSV).
@@ -50,8 +52,8 @@ def write_report(
         confidence,
     )
     made = provenance(__file__)
-    write_text(page, report_page(study, description, found, figures, confidence, made))
-    write_text(summary, summary_text(study, found, str(page), confidence))
+    write_text(page, report_page(study, description, missing, found, figures, confidence, made))
+    write_text(summary, summary_text(study, missing, found, str(page), confidence))
 
 
 def main() -> None:
@@ -59,6 +61,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--description", default="", help="what the study asks")
+    # Snakemake leaves an empty text out of the command.
+    parser.add_argument(
+        "--missing", nargs="?", const="", default="", help="a line on results that are missing"
+    )
     parser.add_argument("--fits", type=Path, required=True, help="fits (JSON)")
     parser.add_argument("--draws", type=Path, required=True, help="bootstrap draws (Parquet)")
     parser.add_argument("--comparisons", type=Path, required=True, help="comparisons (CSV)")
@@ -74,6 +80,7 @@ def main() -> None:
         write_report(
             arguments.study,
             arguments.description,
+            arguments.missing,
             arguments.fits,
             arguments.draws,
             arguments.comparisons,

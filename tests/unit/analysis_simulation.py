@@ -119,6 +119,30 @@ def simulate(
     return pl.DataFrame(rows, infer_schema_length=None), pl.concat(tables)
 
 
+def with_real_pairs(
+    tables: tuple[pl.DataFrame, pl.DataFrame], pairs: dict[tuple[str, int], float]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables with baselines of real pairs, given their accuracies by method and pairs."""
+    cells, items = tables
+    like = cells.filter(pl.col("method") == METHODS[0]).head(1)
+    some = items.filter(pl.col("cell") == like["cell"][0]).sort("item_id")
+    rows, scores = [cells], [items]
+    for (method, count), share in pairs.items():
+        cell = coordinates(method, count, 0, augmenter="none", teacher="none", task=like["task"][0])
+        k = round(share * some.height)
+        new = {**cell, "cell": cell_key(cell), "budget_ratio": 0.0, "teacher_queries": 0}
+        new |= {"correct": k, "accuracy": k / some.height}
+        rows.append(
+            like.with_columns(
+                pl.lit(value).cast(cells.schema[name]).alias(name) for name, value in new.items()
+            )
+        )
+        scores.append(
+            some.with_columns(cell=pl.lit(new["cell"]), correct=pl.int_range(pl.len()) < k)
+        )
+    return pl.concat(rows), pl.concat(scores)
+
+
 def write_evaluations(cells: pl.DataFrame, items: pl.DataFrame, folder: Path) -> list[Path]:
     """Write a cell's `evaluation.json` and `predictions.parquet` as the evaluation does."""
     paths = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import re
 import struct
@@ -19,6 +20,7 @@ from find_crossovers import find_crossovers
 from fit_decay import fit_decay
 from plot_accuracy import plot_accuracy
 from plot_cost_effectiveness import plot_cost_effectiveness
+from seedbed.analysis.figures.command_line import figure_output
 from seedbed.analysis.figures.drawing import drawing
 from seedbed.analysis.fits import read_fits
 from seedbed.analysis.report import inline_svg
@@ -41,6 +43,11 @@ TITLES = Titles(
 )
 
 
+def output(script, figure, titles=TITLES):
+    """Where the figure of a script's function goes."""
+    return figure_output(inspect.getfile(script), "fake", figure, titles)
+
+
 def run_all(folder, tables, titles=TITLES):
     """Run every script in order; return the folder."""
     paths = write_evaluations(*tables, folder / "evaluations")
@@ -60,11 +67,14 @@ def run_all(folder, tables, titles=TITLES):
     settings = FitSettings(methods=METHODS, bootstrap_samples=20, starts=2)
     fit_decay(cells, items, settings, fits, draws)
     find_crossovers(fits, draws, CrossoverSettings(), crossovers, crossovers.with_suffix(".csv"))
-    plot_accuracy("fake", fits, draws, titles, figures[0])
-    plot_cost_effectiveness("fake", fits, draws, comparisons, crossovers, titles, figures[1])
+    plot_accuracy(output(plot_accuracy, figures[0], titles), fits, draws, cells, items)
+    plot_cost_effectiveness(
+        output(plot_cost_effectiveness, figures[1], titles), fits, draws, comparisons, crossovers
+    )
     write_report(
         "fake",
         "What <script>alert(1)</script> is best?",
+        "",
         fits,
         draws,
         comparisons,
@@ -152,7 +162,13 @@ def test_cost_effectiveness_table_holds_differences_crossovers_and_leaders(study
 
 def test_figures_are_the_same_bytes_again(study, tmp_path):
     again = tmp_path / "accuracy.svg"
-    plot_accuracy("fake", study / "fits/decay.json", study / "fits/draws.parquet", TITLES, again)
+    files = (
+        "fits/decay.json",
+        "fits/draws.parquet",
+        "tables/cells.parquet",
+        "tables/items.parquet",
+    )
+    plot_accuracy(output(plot_accuracy, again), *(study / name for name in files))
     for ending in (".svg", ".png", ".csv"):
         first = (study / "figures/accuracy.svg").with_suffix(ending)
         assert again.with_suffix(ending).read_bytes() == first.read_bytes()

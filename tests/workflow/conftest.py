@@ -27,10 +27,13 @@ class Clone:
 
     folder: Path
 
-    def snakemake(self, *arguments: str, study: str = "micro") -> subprocess.CompletedProcess[str]:
+    def snakemake(
+        self, *arguments: str, study: str = "micro", **config: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake in the copy, and return its output (both streams in `stdout`)."""
+        settings = [f"{name}={value}" for name, value in config.items()]
         return subprocess.run(
-            [BIN / "snakemake", *arguments, "--config", f"study={study}"],
+            [BIN / "snakemake", *arguments, "--config", f"study={study}", *settings],
             cwd=self.folder,
             env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
             stdout=subprocess.PIPE,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from seedbed.study.cells import grid
+from seedbed.study.estimate import table
 from seedbed.study.loading import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,3 +68,8 @@ def test_the_table_of_studies_is_complete_and_right():
         found = grid(study)
         assert len(found.cells) == int(cells)
         assert set(re.findall(r"`(\w+)`", tasks)) == {cell.task for cell in found.cells}
+
+
+def test_the_table_of_figures_is_that_of_the_estimate():
+    studies = [load_study(name, ROOT / "config") for name in ("paper", "miniature")]
+    assert table(studies) in README, f"the README's table of figures must be:\n{table(studies)}"

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
-FIGURES = {"plot_accuracy": 1, "plot_cost_effectiveness": 1, "write_report": 1}
-FITS = {"fit_decay": 1, "find_crossovers": 1, **FIGURES}
-ANALYSIS = {"collect_results": 1, "compare_methods": 1, **FITS}
+OF_FITS = ("plot_accuracy", "plot_cost_effectiveness", "plot_best_method", "write_report")
+OF_CELLS = {"plot_augmenters": 1, "plot_verification": 1, "plot_costs": 1}
+FITS = {"fit_decay": 1, "find_crossovers": 1, **dict.fromkeys(OF_FITS, 1)}
+FIGURES = {**dict.fromkeys(OF_FITS, 1), **OF_CELLS, "plot_diversity": 1}
+ANALYSIS = {"collect_results": 1, "compare_methods": 1, **FITS, **OF_CELLS}
 EVALUATIONS = {"evaluate_student": 13, **ANALYSIS}
 # The baseline has no adapter, so it is not evaluated again when adapters change.
 STUDENTS = {"train_student": 12, "evaluate_student": 12, **ANALYSIS}
@@ -26,7 +28,7 @@ STUDENTS = {"train_student": 12, "evaluate_student": 12, **ANALYSIS}
 def data(datasets: int) -> dict[str, int]:
     """Return the jobs that rerun if so many datasets do."""
     students = {"train_student": datasets, "evaluate_student": datasets}
-    return {"build_dataset": datasets, **students, **ANALYSIS}
+    return {"build_dataset": datasets, **students, **ANALYSIS, "plot_diversity": 1}
 
 
 CHECKS = {"check_answers": 5, "verify_answers": 2}
@@ -136,6 +138,13 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
     "a colour of the figures": (
         replace(f"{LIBRARY}/analysis/figures/drawing.py", "#0072B2", "#0072B3"),
         FIGURES,
+    ),
+    "a model's price": (
+        append(
+            "config/models/micro_teacher.yaml",
+            "price: {usd_per_million_prompt_tokens: 1.0, date: 2026-01-31}\n",
+        ),
+        {"plot_costs": 1, "write_report": 1},
     ),
     "the study's description": (
         replace(MICRO, "description: The smallest", "description: A smallest"),

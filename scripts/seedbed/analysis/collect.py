@@ -81,11 +81,20 @@ def collect(evaluations: Sequence[str | Path]) -> tuple[pl.DataFrame, pl.DataFra
         tables.append(predictions.select(pl.lit(key).alias("cell"), *_ITEM_COLUMNS))
     if not rows:
         raise ResultError("there are no evaluations to collect")
-    schema = {"cell": pl.String, **COORDINATES, "budget_ratio": pl.Float64}
-    schema |= _score_schema(rows)
-    cells = pl.DataFrame(rows, schema=schema).sort(list(COORDINATES))
+    cells = pl.DataFrame(rows, schema=_cells_schema(rows)).sort(list(COORDINATES))
     items = pl.concat(tables).sort("cell", "item_id")
     return cells, items
+
+
+def no_results() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the tables of cells and items of a study without any evaluation: empty ones."""
+    items = pl.DataFrame(schema={"cell": pl.String, **_ITEM_COLUMNS})
+    return pl.DataFrame(schema=_cells_schema([])), items
+
+
+def _cells_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataType]]:
+    coordinates = {"cell": pl.String, **COORDINATES, "budget_ratio": pl.Float64}
+    return coordinates | _score_schema(rows)
 
 
 def _score_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataType]]:

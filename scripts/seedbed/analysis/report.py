@@ -277,16 +277,20 @@ def _outlook_text(advice: Advice, titles: Titles) -> str:
     return text
 
 
-def summary_text(study: str, summaries: Sequence[FitSummary], page: str, confidence: float) -> str:
+def summary_text(
+    study: str, missing: str, summaries: Sequence[FitSummary], page: str, confidence: float
+) -> str:
     """Return the report as plain text; sentences are wrapped at 100 columns.
 
     Args:
         study: name of the study.
+        missing: a line on results that are missing, or "".
         summaries: what `summarise` returned.
         page: path of the HTML page, for the last line.
         confidence: coverage of the intervals.
     """
     lines = [f"Study {study}: accuracy in %, * best of its column"]
+    lines += _wrapped(missing, "", "")
     for summary in summaries:
         lines += ["", summary.title, f"  {summary.setting}"]
         if summary.untrained:
@@ -342,6 +346,7 @@ def _wrapped(text: str, first: str, others: str) -> list[str]:
 def report_page(
     study: str,
     description: str,
+    missing: str,
     summaries: Sequence[FitSummary],
     figures: Sequence[Path],
     confidence: float,
@@ -355,6 +360,7 @@ def report_page(
     Args:
         study: name of the study.
         description: what the study asks, or "".
+        missing: a line on results that are missing, or "".
         summaries: what `summarise` returned.
         figures: paths of SVG files.
         confidence: coverage of the intervals.
@@ -369,6 +375,7 @@ def report_page(
     return environment.from_string(_PAGE).render(
         study=study,
         description=description,
+        missing=missing,
         summaries=summaries,
         confidence=f"{100 * confidence:g}",
         what_intervals_hold=_WHAT_INTERVALS_HOLD,
@@ -443,6 +450,9 @@ details { margin: .5rem 0; }
 <h1>How to spend a budget of teacher queries: study {{ study }}</h1>
 {% if description %}
 <p>{{ description }}</p>
+{% endif %}
+{% if missing %}
+<p><strong>{{ missing }}</strong></p>
 {% endif %}
 <p class="soft">BR, the budget ratio, is teacher queries per seed. Intervals cover
 {{ confidence }}%. {{ what_intervals_hold }}</p>

@@ -43,6 +43,17 @@ class FitSettings(CompareSettings):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class AugmenterSettings(CompareSettings):
+    """Settings of `plot_augmenters`, beside those of `CompareSettings`.
+
+    Attributes:
+        augmenters: the study's augmenters, the strongest first; others follow in alphabetical
+            order.
+    """
+
+    augmenters: tuple[str, ...] = ()
+
+
 class CrossoverSettings(_Settings):
     """Settings of `find_crossovers`: the coverage of the intervals."""
 

@@ -117,6 +117,11 @@ class RunConfig(Section):
         description="Which of the files in `envs/` jobs run in with `--sdm conda`. A change makes "
         "no result stale.",
     )
+    partial: bool = Field(
+        default=False,
+        description="Whether tables, figures and report are made of the evaluations that are "
+        "there, and say what is missing, instead of making the rest.",
+    )
 
 
 # --- studies/NAME.yaml

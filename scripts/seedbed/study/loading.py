@@ -143,7 +143,10 @@ def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
     Raises:
         StudyError: if a key is unknown or a value wrong, or the data folder is not there.
     """
-    document = Document("config.yaml or --config", dict(mapping))
+    # On the command line, Snakemake takes only `True` for a truth, and `true` for text.
+    said = {"true": True, "false": False}.get(str(mapping.get("partial")).lower())
+    told = dict(mapping) if said is None else {**mapping, "partial": said}
+    document = Document("config.yaml or --config", told)
     problems: list[Problem] = []
     run = _validate(document, RunConfig, problems)
     if run is not None and run.data_dir is not None and not Path(run.data_dir).is_dir():

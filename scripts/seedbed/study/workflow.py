@@ -10,7 +10,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
 from seedbed.study.config import DataSource, FilesSource, WorldSource
 from seedbed.study.fields import NONE, nearest
+from seedbed.study.figures import figures, missing_text
 from seedbed.study.loading import Study
 
 RESOURCES = "resources"
@@ -36,11 +37,19 @@ def put_python_first() -> None:
 
 @dataclass(frozen=True)
 class Workflow:
-    """A study, its grid, and the names of its files."""
+    """A study, its grid, and the names of its files.
+
+    Attributes:
+        study: the study.
+        grid: its grid.
+        data_dir: folder with real data, if there is one.
+        partial: whether the end points are what is there, instead of what there should be.
+    """
 
     study: Study
     grid: Grid
     data_dir: str | None = None
+    partial: bool = False
 
     @property
     def results(self) -> str:
@@ -51,24 +60,46 @@ class Workflow:
 
     def evaluations(self) -> list[str]:
         """Return the evaluation files of all cells, baselines included."""
-        return [
-            f"{self.results}/evaluations/{cell.key}/evaluation.json" for cell in self.grid.cells
-        ]
+        return self._wanted(map(self._evaluation, self.grid.cells))
 
     def adapters(self) -> list[str]:
         """Return the records of all adapters."""
-        return [
+        return self._wanted(
             f"{self.results}/adapters/{cell.key}/training.json"
             for cell in self.grid.cells
             if not cell.untrained
-        ]
+        )
 
     def datasets(self) -> list[str]:
         """Return all datasets."""
-        return [
+        return self._wanted(
             f"{self.results}/datasets/{dataset.key}/dataset.parquet"
             for dataset in self.grid.datasets
-        ]
+        )
+
+    def dataset_records(self) -> list[str]:
+        """Return the files that count what all datasets took."""
+        return self._wanted(
+            f"{self.results}/datasets/{dataset.key}/dataset.json" for dataset in self.grid.datasets
+        )
+
+    def figures(self) -> list[str]:
+        """Return the names of the figures that the study has cells for."""
+        return figures(self.grid)
+
+    def missing(self) -> str:
+        """Return a line on the cells without an evaluation; "" if all are waited for, or there."""
+        if not self.partial:
+            return ""
+        cells = self.grid.cells
+        absent = [cell for cell in cells if not Path(self._evaluation(cell)).is_file()]
+        return missing_text(absent, len(cells))
+
+    def _evaluation(self, cell: Cell) -> str:
+        return f"{self.results}/evaluations/{cell.key}/evaluation.json"
+
+    def _wanted(self, paths: Iterable[str]) -> list[str]:
+        return [path for path in paths if not self.partial or Path(path).is_file()]
 
     # --- tasks and seed sets
 
@@ -397,10 +428,33 @@ class Workflow:
             titles |= {name: {"title": config.title} for name, config in named.items()}
         return _json(titles)
 
+    def prices(self) -> str:
+        """Return what the tokens of each model cost in dollars per million, as JSON."""
+        return _json(
+            {
+                name: model.price.model_dump(
+                    include={"usd_per_million_prompt_tokens", "usd_per_million_completion_tokens"}
+                )
+                for name, model in self.study.models.items()
+            }
+        )
+
     def comparison_settings(self) -> str:
         """Return how methods are compared, as JSON."""
         analysis = self.study.config.analysis
         return _json({"methods": list(self.study.methods), "confidence": analysis.confidence})
+
+    def augmenter_settings(self) -> str:
+        """Return how augmenters are compared, in the order in which blocks name them, as JSON."""
+        named = [name for block in self.study.config.blocks for name in block.augmenters or ()]
+        analysis = self.study.config.analysis
+        return _json(
+            {
+                "methods": list(self.study.methods),
+                "augmenters": list(dict.fromkeys(named)),
+                "confidence": analysis.confidence,
+            }
+        )
 
     def fit_settings(self) -> str:
         """Return how curves are fitted, as JSON."""

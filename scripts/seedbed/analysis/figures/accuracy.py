@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from seedbed.analysis.figures.drawing import (
     INK,
+    Output,
     add_legend,
     all_methods,
     band,
@@ -19,13 +19,17 @@ from seedbed.analysis.figures.drawing import (
     ratio_grid,
     save_figure,
     set_ratio_axis,
+    with_curves,
 )
 from seedbed.analysis.fits import Fit
-from seedbed.analysis.outcomes import GROUP_COLUMNS
+from seedbed.analysis.outcomes import GROUP_COLUMNS, Outcomes, mean_accuracy
 from seedbed.analysis.settings import Titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+SEED_ONLY, HUMAN = "seed_only", "human"
+"""Baselines of real pairs: the seed set itself, and as many pairs as their `seeds` say."""
 
 SCHEMA = pl.Schema(
     {
@@ -40,41 +44,112 @@ SCHEMA = pl.Schema(
         "high": pl.Float64,
     }
 )
-"""Columns of the figure's table; `kind` is "cell", "curve" or "untrained"."""
+"""Columns of the figure's table. `kind` is "cell", "curve", "untrained", or "real" for baselines of
+real pairs, whose `budget` is the number of pairs."""
 
 
 def plot_accuracy(
-    fits: Sequence[Fit],
-    path: str | Path,
-    titles: Titles,
-    confidence: float,
-    provenance: Mapping[str, Any],
+    fits: Sequence[Fit], outcomes: Mapping[str, Outcomes], confidence: float, output: Output
 ) -> None:
     """Draw one panel for each fit and seed-set size, and write it as SVG, PNG and CSV.
 
     Points are cell means with intervals from the test items; lines are the fitted curves with
-    bootstrap bands (where nothing could be fitted, straight lines between the points); the dashed
-    line is the untrained student.
+    bootstrap bands (where nothing could be fitted, straight lines between the points). The dashed
+    line is the untrained student, the dash-dotted one the student of the seeds alone; crosses are
+    students of real pairs, as many as there are teacher queries elsewhere.
+
+    Args:
+        fits: the fits.
+        outcomes: the outcomes of every task, for the baselines of real pairs.
+        confidence: coverage of the intervals.
+        output: where the figure goes.
     """
     rows: list[dict[str, Any]] = []
+    fits = with_curves(fits)
     methods = all_methods(fits)
-    with drawing(fits, titles) as (figure, panels):
+    with drawing(fits, output.titles, output.missing) as (figure, panels):
         for fit, seeds, axes in panels:
             base = {name: fit.record[name] for name in GROUP_COLUMNS} | {"seeds": seeds}
-            rows += [base | row for row in _draw_panel(axes, fit, seeds, methods, confidence)]
-            axes.set_title(f"{seeds:,} seeds")
+            real = real_pairs(outcomes[fit.record["task"]], fit.record["student"], confidence)
+            drawn = draw_panel(axes, fit, seeds, methods, confidence)
             set_ratio_axis(axes, fit, seeds)
+            drawn += _draw_real_pairs(axes, real, seeds)
+            rows += [base | row for row in drawn]
+            axes.set_title(f"{seeds:,} seeds")
             if axes.get_subplotspec().is_first_col():
                 axes.set_ylabel("accuracy, %")
-        handles, labels = _legend(methods, titles, any(f.record["untrained"] for f in fits))
-        add_legend(figure, handles, labels)
+        kinds = {row["kind"] for row in rows}
+        real_methods = {row["method"] for row in rows if row["kind"] == "real"}
+        add_legend(figure, *legend(methods, output.titles, "untrained" in kinds, real_methods))
         table = pl.DataFrame(rows, schema=SCHEMA)
-        save_figure(figure, path, table, "Accuracy against budget", provenance)
+        save_figure(figure, output, table, "Accuracy against budget")
 
 
-def _draw_panel(
+def real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[dict[str, Any]]:
+    """Return the means of a student's baselines of real pairs, over their replicates.
+
+    Returns:
+        A record for each method and number of pairs: `method`, `pairs`, `accuracy`, `low`, `high`.
+    """
+    cells = outcomes.cells.with_row_index("row").filter(
+        pl.col("student") == student, pl.col("method").is_in([SEED_ONLY, HUMAN])
+    )
+    return [
+        {"method": method, "pairs": pairs}
+        | mean_accuracy(outcomes, part["row"].to_list(), confidence)
+        for (method, pairs), part in cells.sort("method", "seeds").group_by(
+            "method", "seeds", maintain_order=True
+        )
+    ]
+
+
+def _draw_real_pairs(
+    axes: Axes, real: Sequence[Mapping[str, Any]], seeds: int
+) -> list[dict[str, Any]]:
+    """Draw the baselines of real pairs that a panel has room for on its axis."""
+    rows = []
+    low, high = axes.get_xlim()
+    for record in real:
+        ratio = record["pairs"] / seeds
+        if record["method"] == SEED_ONLY and record["pairs"] == seeds:
+            axes.axhline(100 * record["accuracy"], color=INK, linestyle="-.", linewidth=1)
+        elif record["method"] == HUMAN and low <= ratio <= high:
+            axes.errorbar(
+                ratio,
+                100 * record["accuracy"],
+                yerr=[
+                    [100 * (record["accuracy"] - record["low"])],
+                    [100 * (record["high"] - record["accuracy"])],
+                ],
+                fmt="X",
+                color=INK,
+                markersize=6,
+                linewidth=1.2,
+            )
+        else:
+            continue
+        rows.append(
+            {name: record[name] for name in ("method", "accuracy", "low", "high")}
+            | {"kind": "real", "budget_ratio": ratio, "budget": float(record["pairs"])}
+        )
+    return rows
+
+
+def draw_panel(
     axes: Axes, fit: Fit, seeds: int, methods: Sequence[str], confidence: float
 ) -> list[dict[str, Any]]:
+    """Draw the cells and curves of one fit and seed-set size, and return what was drawn.
+
+    Args:
+        axes: the panel.
+        fit: the fit.
+        seeds: one of its seed-set sizes.
+        methods: the figure's methods, by whose order colours are chosen.
+        confidence: coverage of the bands.
+
+    Returns:
+        Rows of `SCHEMA` without the columns of the group and `seeds`.
+    """
     rows = []
     baseline = fit.record["untrained"]
     if baseline:
@@ -136,9 +211,10 @@ def _draw_panel(
     return rows
 
 
-def _legend(
-    methods: Sequence[str], titles: Titles, with_untrained: bool
+def legend(
+    methods: Sequence[str], titles: Titles, with_untrained: bool, real: Iterable[str] = ()
 ) -> tuple[list[Any], list[str]]:
+    """Return handles and labels: of methods, the untrained student, and baselines of real pairs."""
     from matplotlib.lines import Line2D
 
     handles = [
@@ -149,4 +225,10 @@ def _legend(
     if with_untrained:
         handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=1))
         labels.append("Untrained student")
+    if SEED_ONLY in real:
+        handles.append(Line2D([], [], color=INK, linestyle="-.", linewidth=1))
+        labels.append("Seeds alone")
+    if HUMAN in real:
+        handles.append(Line2D([], [], color=INK, linestyle="none", marker="X", markersize=6))
+        labels.append("Real pairs")
     return handles, labels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from seedbed.analysis.advice import leaders
 from seedbed.analysis.crossovers import ratio_text
 from seedbed.analysis.figures.drawing import (
     INK,
+    Output,
     add_legend,
     all_methods,
     band,
@@ -21,6 +21,8 @@ from seedbed.analysis.figures.drawing import (
     marker,
     save_figure,
     set_ratio_axis,
+    shown_crossovers,
+    with_curves,
 )
 from seedbed.analysis.fits import Fit
 from seedbed.analysis.outcomes import GROUP_COLUMNS
@@ -52,10 +54,8 @@ def plot_cost_effectiveness(
     fits: Sequence[Fit],
     comparisons: pl.DataFrame,
     crossovers: Sequence[Mapping[str, Any]],
-    path: str | Path,
-    titles: Titles,
     confidence: float,
-    provenance: Mapping[str, Any],
+    output: Output,
 ) -> None:
     """Draw one panel for each fit and seed-set size, and write it as SVG, PNG and CSV.
 
@@ -68,30 +68,23 @@ def plot_cost_effectiveness(
         fits: the fits.
         comparisons: table of `compare_methods`.
         crossovers: records of `find_crossovers`.
-        path: path of the SVG file.
-        titles: titles of methods and tasks.
         confidence: coverage of the bands.
-        provenance: what the metadata says of the figure's making.
+        output: where the figure goes.
     """
     rows: list[dict[str, Any]] = []
+    fits = with_curves(fits)
+    titles = output.titles
     methods = all_methods(fits)
     crossings_in: dict[str, int] = {}
     panel_of: dict[str, Axes] = {}
-    with drawing(fits, titles) as (figure, panels):
+    with drawing(fits, titles, output.missing) as (figure, panels):
         for fit, seeds, axes in panels:
             place = {name: fit.record[name] for name in GROUP_COLUMNS} | {"seeds": seeds}
             paired = comparisons.filter(
                 *(pl.col(name) == value for name, value in place.items()),
                 pl.col("reference") == fit.methods[0],
             )
-            crossing = [
-                record
-                for record in crossovers
-                if record["fit"] == fit.record["fit"]
-                and record["seeds"] == seeds
-                and record["reference"] == fit.methods[0]
-                and record["basis"] == ("means" if fit.model is None else "curve")
-            ]
+            crossing = shown_crossovers(fit, seeds, crossovers)
             axes.axhline(0, color=colour(methods, fit.methods[0]), linewidth=1.6)
             drawn = _draw_crossovers(axes, crossing, methods)
             drawn += _draw_differences(axes, fit, seeds, paired, methods, confidence)
@@ -111,9 +104,10 @@ def plot_cost_effectiveness(
         for key, axes in panel_of.items():
             if crossings_in[key]:
                 _make_room(axes, crossings_in[key])
-        add_legend(figure, *_legend(methods, titles, confidence))
+        if fits:
+            add_legend(figure, *_legend(methods, titles, confidence))
         table = pl.DataFrame(rows, schema=SCHEMA)
-        save_figure(figure, path, table, "Which method leads at which budget", provenance)
+        save_figure(figure, output, table, "Which method leads at which budget")
 
 
 def _draw_differences(

@@ -6,6 +6,7 @@ import json
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from seedbed.artifacts import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -30,6 +32,9 @@ WIDTH_INCHES = 8.0
 PANEL_HEIGHT_INCHES = 2.9
 TITLE_CHARACTERS = 76
 """Of a title in bold that fit into the width."""
+
+NOTE_CHARACTERS = 105
+"""Of a note at the foot that fit into the width."""
 
 COLUMNS = 3
 """Most panels side by side: with more, text is too small at 800 pixels."""
@@ -55,12 +60,50 @@ _STYLE = {
     "axes.grid.axis": "y",
     "grid.color": "#e4e4e4",
     "axes.axisbelow": True,
+    # Titles are from a study's files: a dollar sign in them is a dollar sign.
+    "text.parse_math": False,
     # Text stays text: it can be searched, and the file is small.
     "svg.fonttype": "none",
     # Identifiers in SVG files depend on this alone, so the same figure has the same bytes.
     "svg.hashsalt": "seedbed",
     "savefig.dpi": 200,
 }
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a figure goes, and what is said on it and about it.
+
+    Attributes:
+        path: path of the SVG file; the others differ in their ending.
+        titles: titles of methods, tasks and models.
+        provenance: what the files' metadata says of the figure's making (study, code, versions).
+        missing: a line on the results that are missing, to stand at the figure's foot; or "".
+    """
+
+    path: Path
+    titles: Titles
+    provenance: Mapping[str, Any]
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a figure under a title of its own: panels in rows.
+
+    Attributes:
+        title: the title; it is wrapped to the figure's width.
+        panels: number of panels.
+        columns: panels side by side, at most `COLUMNS`.
+        share_y: whether its panels have one y axis.
+        height: height of a panel in inches.
+    """
+
+    title: str
+    panels: int
+    columns: int
+    share_y: bool = False
+    height: float = PANEL_HEIGHT_INCHES
 
 
 def colour(methods: Sequence[str], method: str) -> str:
@@ -79,65 +122,151 @@ def all_methods(fits: Iterable[Fit]) -> list[str]:
 
 
 def group_titles(fits: Sequence[Fit], titles: Titles) -> list[str]:
-    """Return a title for each fit: its task, and the coordinates in which the fits differ."""
-    varied = [
-        name
-        for name in ("student", "teacher", "augmenter", "filter")
-        if len({fit.record[name] for fit in fits}) > 1
-    ]
-    return [
-        ", ".join(
-            [
-                titles.title(fit.record["task"]),
-                *(f"{name} {titles.title(fit.record[name])}" for name in varied),
-            ]
+    """Return a title for each fit: its task, and coordinates in which the task's fits differ."""
+    return place_titles([fit.record for fit in fits], titles)
+
+
+def place_titles(
+    places: Sequence[Mapping[str, Any]],
+    titles: Titles,
+    names: Sequence[str] = ("student", "teacher", "augmenter", "filter"),
+) -> list[str]:
+    """Return a title for each place: its task, and coordinates in which the task's places differ.
+
+    Args:
+        places: mappings with `task` and the coordinates.
+        titles: titles of tasks and models.
+        names: the coordinates.
+    """
+    made = []
+    for place in places:
+        same_task = [other for other in places if other["task"] == place["task"]]
+        varied = [name for name in names if len({other[name] for other in same_task}) > 1]
+        parts = [f"{name} {titles.title(str(place[name]))}" for name in varied]
+        made.append(", ".join([titles.title(place["task"]), *parts]))
+    return made
+
+
+def with_curves(fits: Sequence[Fit]) -> list[Fit]:
+    """Return the fits in which at least two methods were measured at two budgets or more.
+
+    The others are of ablations at a single budget, which have figures of their own. Of a task that
+    has no such fit, all are returned.
+    """
+    curved = {
+        fit.record["fit"]: any(
+            sum(len(fit.cells(seeds, method)) > 1 for method in fit.methods) > 1
+            for seeds in fit.seeds
         )
         for fit in fits
+    }
+    tasks = {fit.record["task"] for fit in fits if curved[fit.record["fit"]]}
+    return [fit for fit in fits if curved[fit.record["fit"]] or fit.record["task"] not in tasks]
+
+
+def shown_crossovers(
+    fit: Fit, seeds: int, crossovers: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return the crossovers with the first method that figures show: by the curve, if there is one.
+
+    Args:
+        fit: the fit.
+        seeds: seed-set size.
+        crossovers: records of `find_crossovers`.
+    """
+    return [
+        record
+        for record in crossovers
+        if record["fit"] == fit.record["fit"]
+        and record["seeds"] == seeds
+        and record["reference"] == fit.methods[0]
+        and record["basis"] == ("means" if fit.model is None else "curve")
     ]
 
 
 @contextmanager
-def drawing(
-    fits: Sequence[Fit], titles: Titles
-) -> Iterator[tuple[Figure, list[tuple[Fit, int, Axes]]]]:
-    """Yield a figure and its panels: one for each fit and seed-set size, a fit's on its rows.
+def sheet(
+    sections: Sequence[Section], notes: str = "", nothing: str = "there are no results yet"
+) -> Iterator[tuple[Figure, list[list[Axes]]]]:
+    """Yield a figure and, for each section, its panels in reading order.
 
     The figure is closed at the end of the block.
+
+    Args:
+        sections: the sections, one below the other.
+        notes: lines for the figure's foot, or "".
+        nothing: what the figure says if it has no sections.
     """
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    columns = min(COLUMNS, max((len(fit.seeds) for fit in fits), default=1))
-    rows = [-(-len(fit.seeds) // columns) for fit in fits]
-    wrapped = [textwrap.fill(title, TITLE_CHARACTERS) for title in group_titles(fits, titles)]
+    wrapped = [textwrap.fill(section.title, TITLE_CHARACTERS) for section in sections]
     heights = [
-        (PANEL_HEIGHT_INCHES + 0.25) * count + 0.2 * title.count("\n")
-        for count, title in zip(rows, wrapped, strict=True)
+        (section.height + 0.25) * -(-section.panels // section.columns) + 0.2 * title.count("\n")
+        for section, title in zip(sections, wrapped, strict=True)
     ]
+    note = "\n".join(textwrap.fill(line, NOTE_CHARACTERS) for line in notes.splitlines())
+    height = max(PANEL_HEIGHT_INCHES, sum(heights)) if sections else 1.2
+    height += 0.6 + 0.17 * len(note.splitlines())
     with mpl.rc_context(_STYLE):
-        figure = plt.figure(
-            figsize=(WIDTH_INCHES, max(PANEL_HEIGHT_INCHES, sum(heights)) + 0.6),
-            layout="constrained",
-        )
+        figure = plt.figure(figsize=(WIDTH_INCHES, height), layout="constrained")
         try:
-            parts = figure.subfigures(len(fits), 1, squeeze=False, height_ratios=heights)[:, 0]
+            if note:
+                figure.supxlabel(note, x=0.01, ha="left", fontsize=9)
+            if not sections:
+                text = textwrap.fill(f"Nothing to draw: {nothing}.", TITLE_CHARACTERS)
+                figure.text(0.5, 0.6, text, ha="center", va="center", fontsize=11)
+                yield figure, []
+                return
+            parts = figure.subfigures(len(sections), 1, squeeze=False, height_ratios=heights)[:, 0]
             panels = []
-            for fit, title, part, count in zip(fits, wrapped, parts, rows, strict=True):
+            for section, title, part in zip(sections, wrapped, parts, strict=True):
                 part.suptitle(title, fontsize=11, fontweight="bold")
-                grid = part.subplots(count, columns, squeeze=False, sharey=True).ravel()
-                for seeds, axes in zip(fit.seeds, grid, strict=False):
-                    panels.append((fit, seeds, axes))
-                for axes in grid[len(fit.seeds) :]:
+                rows = -(-section.panels // section.columns)
+                grid = part.subplots(rows, section.columns, squeeze=False, sharey=section.share_y)
+                for axes in grid.ravel()[section.panels :]:
                     axes.set_visible(False)
+                panels.append(list(grid.ravel()[: section.panels]))
             yield figure, panels
         finally:
             plt.close(figure)
 
 
+@contextmanager
+def drawing(
+    fits: Sequence[Fit], titles: Titles, missing: str = ""
+) -> Iterator[tuple[Figure, list[tuple[Fit, int, Axes]]]]:
+    """Yield a figure and its panels: one for each fit and seed-set size, a fit's on its rows.
+
+    The figure is closed at the end of the block.
+    """
+    columns = min(COLUMNS, max((len(fit.seeds) for fit in fits), default=1))
+    sections = [
+        Section(title, len(fit.seeds), columns, share_y=True)
+        for fit, title in zip(fits, group_titles(fits, titles), strict=True)
+    ]
+    with sheet(sections, missing) as (figure, panels):
+        yield (
+            figure,
+            [
+                (fit, seeds, axes)
+                for fit, row in zip(fits, panels, strict=True)
+                for seeds, axes in zip(fit.seeds, row, strict=True)
+            ],
+        )
+
+
+def wrap_title(title: str, columns: int = 2) -> str:
+    """Return a panel's title on at most three lines, for a number of panels side by side."""
+    return textwrap.fill(title, 78 // columns, max_lines=3, placeholder="…")
+
+
 def add_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """Add a legend above all panels, on as many lines as its labels need."""
+    if not labels:
+        return
     columns = len(labels)
     # About 96 characters, with 6 for the sign before each label, fit into the figure's width.
     while columns > 1 and sum(sorted(len(label) + 6 for label in labels)[-columns:]) > 96:
@@ -159,23 +288,103 @@ def set_ratio_axis(axes: Axes, fit: Fit, seeds: int) -> None:
     cells = fit.cells(seeds)
     ratios = sorted({cell["budget_ratio"] for cell in cells})
     span = np.log(ratios[-1] / ratios[0]) if len(ratios) > 1 else 1.0
-    shown = [ratios[0]]
-    for ratio in ratios[1:]:
-        # Four labels fit into the narrowest panel. The last ratio has its label in any case.
-        if np.log(ratio / shown[-1]) >= 0.28 * span and (
-            ratio == ratios[-1] or np.log(ratios[-1] / ratio) >= 0.28 * span
-        ):
-            shown.append(ratio)
+    shown = spread(ratios)
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(shown, [f"{ratio:.3g}\n{_short_count(ratio * seeds)}" for ratio in shown])
+    axes.set_xticks(shown, [f"{ratio:.3g}\n{short_count(ratio * seeds)}" for ratio in shown])
     margin = np.exp(0.06 * span)
     axes.set_xlim(ratios[0] / margin, ratios[-1] * margin)
     axes.set_xlabel("BR (queries per seed),\nteacher queries")
 
 
-def _short_count(count: float) -> str:
+def set_count_axis(axis: Axis, counts: Sequence[float]) -> None:
+    """Make an axis logarithmic, with labels at those of the given counts that have room."""
+    from matplotlib.ticker import NullLocator
+
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_minor_locator(NullLocator())
+    shown = spread(counts)
+    axis.set_ticks(shown, [short_count(count) for count in shown])
+
+
+def spread(values: Sequence[float]) -> list[float]:
+    """Return those of ascending positive values that have room for labels on a logarithmic axis.
+
+    Four labels fit into the narrowest panel. The first and the last value are always among them.
+    """
+    if len(values) < 2:
+        return list(values)
+    span = np.log(values[-1] / values[0])
+    shown = [values[0]]
+    for value in values[1:]:
+        if np.log(value / shown[-1]) >= 0.28 * span and (
+            value == values[-1] or np.log(values[-1] / value) >= 0.28 * span
+        ):
+            shown.append(value)
+    return shown
+
+
+def short_count(count: float) -> str:
+    """Return a count as a short text: in thousands from 10,000 on, in millions from 10 of them."""
+    if count >= 10_000_000:
+        return f"{count / 1_000_000:,.3g}M"
     return f"{count / 1000:.3g}k" if count >= 10_000 else f"{count:,.0f}"
+
+
+def say(axes: Axes, text: str) -> None:
+    """Let a panel say in words why it shows nothing."""
+    axes.text(
+        0.5,
+        0.5,
+        textwrap.fill(text, 28),
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        fontsize=9,
+    )
+    axes.set(xticks=[], yticks=[])
+
+
+def interval_bar(
+    axes: Axes,
+    row: Mapping[str, Any],
+    value: str,
+    height: float,
+    paint: str,
+    sign: str,
+) -> None:
+    """Draw a share or a difference of shares in points, with its interval, along the x axis.
+
+    Args:
+        axes: the panel.
+        row: has the value, and `low` and `high`, which are None where they are not known.
+        value: name of the value in the row.
+        height: where on the y axis.
+        paint: the colour.
+        sign: the marker.
+    """
+    known = row["low"] is not None
+    axes.errorbar(
+        100 * row[value],
+        height,
+        xerr=[[100 * (row[value] - row["low"])], [100 * (row["high"] - row[value])]]
+        if known
+        else None,
+        fmt=sign,
+        color=paint,
+        markersize=5,
+        linewidth=1.2,
+    )
+
+
+def label_rows(axes: Axes, labels: Sequence[str]) -> None:
+    """Make the y axis one of named rows, the first on top, with lines along them."""
+    wrapped = [textwrap.fill(label, 22, max_lines=3, placeholder="…") for label in labels]
+    axes.set_yticks(range(len(labels)), wrapped)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False)
+    axes.grid(True, axis="x")
 
 
 def ratio_grid(fit: Fit, seeds: int, method: str) -> np.ndarray:
@@ -190,29 +399,22 @@ def band(draws: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def save_figure(
-    figure: Figure,
-    path: str | Path,
-    table: pl.DataFrame,
-    title: str,
-    provenance: Mapping[str, Any],
-) -> None:
+def save_figure(figure: Figure, output: Output, table: pl.DataFrame, title: str) -> None:
     """Write a figure as SVG, PNG and CSV (the table behind it), each whole or not at all.
 
     Args:
         figure: the figure.
-        path: path of the SVG file; the others differ in their ending.
+        output: where it goes, and what its metadata says.
         table: the numbers that the figure shows.
         title: title in the files' metadata.
-        provenance: what the metadata says of the figure's making (study, code, versions).
 
     Raises:
         ValueError: if the path does not end in .svg.
     """
-    path = Path(path)
+    path = output.path
     if path.suffix != ".svg":
         raise ValueError(f"a figure's path must end in .svg, not {path}")
-    description = json.dumps(dict(provenance), sort_keys=True)
+    description = json.dumps(dict(output.provenance), sort_keys=True)
     with replacing(path.with_suffix(".csv")) as temporary:
         table.write_csv(temporary)
     with replacing(path.with_suffix(".png")) as temporary:

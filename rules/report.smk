@@ -1,0 +1,62 @@
+"""The end of a study: its report, and the figures that it can fill."""
+
+
+rule write_report:
+    """Write the summary that a person reads first, as text and as a page."""
+    input:
+        fits=rules.fit_decay.output.fits,
+        draws=rules.fit_decay.output.draws,
+        comparisons=rules.compare_methods.output.csv,
+        crossovers=rules.find_crossovers.output.json,
+        figures=expand(f"{RESULTS}/figures/{{name}}.svg", name=FLOW.figures()),
+    output:
+        summary=f"{RESULTS}/report/summary.txt",
+        page=f"{RESULTS}/report/index.html",
+    log:
+        f"{RESULTS}/logs/write_report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_report.tsv"
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    params:
+        titles=FLOW.titles(),
+        description=STUDY.config.description,
+        missing=MISSING,
+        code=code("write_report"),
+    message:
+        "write_report"
+    shell:
+        "python scripts/write_report.py"
+        f" --study {STUDY.name}"
+        " --description {params.description:q}"
+        " --missing {params.missing:q}"
+        " --fits {input.fits:q}"
+        " --draws {input.draws:q}"
+        " --comparisons {input.comparisons:q}"
+        " --crossovers {input.crossovers:q}"
+        " --figures {input.figures:q}"
+        " --titles {params.titles:q}"
+        " --summary {output.summary:q}"
+        " --page {output.page:q}"
+        " 2> {log:q}"
+
+
+rule figures:
+    """All figures that the study has cells for."""
+    input:
+        expand(
+            f"{RESULTS}/figures/{{name}}.{{ending}}",
+            name=FLOW.figures(),
+            ending=["svg", "png", "csv"],
+        ),
+    message:
+        "figures"
+
+
+rule report:
+    """The report."""
+    input:
+        rules.write_report.output,
+    message:
+        "report"

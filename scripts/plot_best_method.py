@@ -1,0 +1,25 @@
+"""Draw a map of which method is best for a seed-set size and a budget, and how sure that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seedbed.analysis.figures import best_method
+from seedbed.analysis.figures.command_line import draw, figure_parser
+from seedbed.analysis.figures.drawing import Output
+from seedbed.analysis.fits import read_fits
+
+
+def plot_best_method(output: Output, fits: Path, draws: Path) -> None:
+    """Write the figure as SVG, PNG and CSV.
+
+    Args:
+        output: where the figure goes.
+        fits: fits of `fit_decay`.
+        draws: bootstrap draws of `fit_decay`.
+    """
+    best_method.plot_best_method(read_fits(fits, draws), output)
+
+
+if __name__ == "__main__":
+    draw(__file__, plot_best_method, figure_parser(__doc__, "fits", "draws"))

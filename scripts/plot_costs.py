@@ -1,0 +1,50 @@
+"""Draw what a point of accuracy costs, in teacher queries, tokens, money and hours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from seedbed.analysis.figures import costs
+from seedbed.analysis.figures.command_line import draw, figure_parser, settings_of
+from seedbed.analysis.figures.drawing import Output
+from seedbed.analysis.outcomes import read_outcomes
+from seedbed.analysis.settings import CompareSettings
+
+
+def plot_costs(
+    output: Output,
+    cells: Path,
+    items: Path,
+    prices: Mapping[str, Mapping[str, float | None]],
+    settings: CompareSettings,
+) -> None:
+    """Write the figure as SVG, PNG and CSV.
+
+    Args:
+        output: where the figure goes.
+        cells: table of cells.
+        items: table of items.
+        prices: by model, dollars per million tokens of prompts and of completions.
+        settings: methods in order, and the coverage of the intervals.
+    """
+    costs.plot_costs(read_outcomes(cells, items), prices, settings, output)
+
+
+if __name__ == "__main__":
+    parser = figure_parser(__doc__, "cells", "items")
+    parser.add_argument(
+        "--prices",
+        type=json.loads,
+        default={},
+        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
+        '"usd_per_million_completion_tokens": ...}}',
+    )
+    parser.add_argument(
+        "--settings",
+        type=settings_of(CompareSettings),
+        required=True,
+        help='JSON: {"methods": [...] in order; "confidence": 0.95}',
+    )
+    draw(__file__, plot_costs, parser)

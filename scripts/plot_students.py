@@ -1,0 +1,28 @@
+"""Draw accuracy against budget for each student, and where the best method changes for each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seedbed.analysis.figures import models
+from seedbed.analysis.figures.command_line import draw, figure_parser
+from seedbed.analysis.figures.drawing import Output
+from seedbed.analysis.fits import confidence_of, read_fits
+from seedbed.artifacts import read_json
+
+
+def plot_students(output: Output, fits: Path, draws: Path, crossovers: Path) -> None:
+    """Write the figure as SVG, PNG and CSV.
+
+    Args:
+        output: where the figure goes.
+        fits: fits of `fit_decay`.
+        draws: bootstrap draws of `fit_decay`.
+        crossovers: crossovers of `find_crossovers` (JSON).
+    """
+    found = read_json(crossovers)["crossovers"]
+    models.plot_models(read_fits(fits, draws), found, "student", confidence_of(fits), output)
+
+
+if __name__ == "__main__":
+    draw(__file__, plot_students, figure_parser(__doc__, "fits", "draws", "crossovers"))

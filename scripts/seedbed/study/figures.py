@@ -1,0 +1,65 @@
+"""Which figures a study can fill, and what to say of the cells that it does not have yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from seedbed.study.cells import Cell, Grid
+
+ABLATIONS = {
+    "augmenters": "augmenter",
+    "verification": "filter",
+    "students": "student",
+    "teachers": "teacher",
+}
+"""Figures of what changes with one coordinate alone."""
+
+_SHOWN = 5
+"""Kinds of missing cells that are named."""
+
+
+def figures(grid: Grid) -> list[str]:
+    """Return the names of the figures that a study has cells for, the most telling first.
+
+    Each is made by the rule `plot_NAME`.
+    """
+    several = len({cell.method for cell in grid.cells if cell.budget}) > 1
+    return [
+        *(["cost_effectiveness"] if several else []),
+        "accuracy",
+        *(["best_method"] if several else []),
+        *(name for name, coordinate in ABLATIONS.items() if varied(grid, coordinate)),
+        "costs",
+        "diversity",
+    ]
+
+
+def varied(grid: Grid, coordinate: str) -> list[Cell]:
+    """Return the cells that another one differs from in one coordinate alone; no baselines."""
+
+    def others(cell: Cell) -> tuple[str | int, ...]:
+        return tuple(value for name, value in cell.coordinates.items() if name != coordinate)
+
+    trained = [cell for cell in grid.cells if cell.budget]
+    alike = Counter(map(others, trained))
+    return [cell for cell in trained if alike[others(cell)] > 1]
+
+
+def missing_text(missing: Sequence[Cell], total: int) -> str:
+    """Return a line on the cells that are missing out of a number of them; "" if none are."""
+    if not missing:
+        return ""
+    several = len({cell.task for cell in missing}) > 1
+    kinds = Counter(
+        (f"{cell.task} " if several else "")
+        + cell.method
+        + (f" at BR {cell.budget_ratio:.3g}" if cell.budget else "")
+        for cell in missing
+    )
+    named = [f"{kind} ({count})" for kind, count in kinds.most_common(_SHOWN)]
+    left = sum(count for _, count in kinds.most_common()[_SHOWN:])
+    if left:
+        named.append(f"and {left} more")
+
+    return f"{len(missing)} of {total} cells are missing: {', '.join(named)}."

@@ -1,0 +1,582 @@
+"""Figures on simulated tables: what their tables hold, and that their texts can be read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import polars as pl
+import pytest
+from analysis_simulation import METHODS, coordinates, simulate, with_real_pairs
+
+from plot_diversity import coordinates_of
+from seedbed.analysis.collect import cell_key, no_results
+from seedbed.analysis.crossovers import find_crossovers
+from seedbed.analysis.figures import (
+    accuracy,
+    augmenters,
+    best_method,
+    cost_effectiveness,
+    costs,
+    diversity,
+    models,
+    verification,
+)
+from seedbed.analysis.figures.command_line import figure_output
+from seedbed.analysis.figures.drawing import short_count, spread
+from seedbed.analysis.fits import fits_from
+from seedbed.analysis.fitting import fit_decay
+from seedbed.analysis.outcomes import groups, order_methods, outcomes_by_task
+from seedbed.analysis.settings import (
+    AugmenterSettings,
+    CompareSettings,
+    CrossoverSettings,
+    FitSettings,
+    Title,
+    Titles,
+)
+
+AA, QR, NQ = METHODS
+MODULES = {
+    "accuracy": accuracy,
+    "best_method": best_method,
+    "augmenters": augmenters,
+    "verification": verification,
+    "students": models,
+    "teachers": models,
+    "costs": costs,
+    "diversity": diversity,
+}
+AUGMENTERS = ("mini_teacher", "mini_mid", "mini_weak")
+COMPARE = CompareSettings(methods=METHODS)
+TITLES = Titles(
+    {
+        AA: Title(title="Answer augmentation", short="AA"),
+        QR: Title(title="Question rephrase", short="QR"),
+        NQ: Title(title="New question", short="NQ"),
+    }
+)
+HOSTILE = Titles(
+    {
+        **{
+            name: Title(title=f"{name.replace('_', ' ').title()} <b>&amp; $\\frac % with {n} words")
+            for n, name in enumerate((AA, QR, NQ, "mini_math", "mini_qa"))
+        },
+        **{
+            name: Title(title=f"{name} of a Maker with a Long Name, Instruct v{n}.1 (quantised)")
+            for n, name in enumerate((*AUGMENTERS, "mini_student", "student_b", "big_teacher"))
+        },
+    }
+)
+
+
+def together(*tables):
+    return (
+        pl.concat([cells for cells, _ in tables], how="diagonal"),
+        pl.concat([items for _, items in tables]),
+    )
+
+
+def fitted(tables, samples=20):
+    settings = FitSettings(methods=METHODS, bootstrap_samples=samples, starts=2)
+    return fits_from(*fit_decay(outcomes_by_task(*tables), settings))
+
+
+def record(method, budget, replicate=1, **content):
+    """The content of a `dataset.json`."""
+    place = coordinates(method, 8, budget, replicate=replicate)
+    return {"dataset": {k: v for k, v in place.items() if k != "student"}, **content}
+
+
+DATASETS = [
+    record(
+        QR,
+        32,
+        replicate,
+        counts={
+            "queries": 32,
+            "rows": 30,
+            "unique_questions": unique,
+            "near_seed_rows": 4,
+            "dropped": {"test_overlap": 2},
+        },
+        diversity={"distinct_1": 0.25, "distinct_2": 0.5, "distinct_3": 0.75},
+    )
+    for replicate, unique in ((1, 20), (2, 24))
+] + [record(AA, 32, counts={"teacher_queries": 32, "unique_questions": 8, "dropped": {}})]
+
+
+def draw(
+    name, tables, folder, titles=TITLES, missing="", prices=None, datasets=DATASETS, fits=None
+):
+    """Draw one figure of all tables; return its table and its words."""
+    path = folder / f"{name}.svg"
+    output = figure_output(__file__, "fake", path, titles, missing)
+    outcomes = outcomes_by_task(*tables)
+    if name == "diversity":
+        diversity.plot_diversity(datasets, METHODS, output)
+    elif name == "costs":
+        costs.plot_costs(outcomes, prices or {}, COMPARE, output)
+    elif name == "verification":
+        verification.plot_verification(outcomes, COMPARE, output)
+    elif name == "augmenters":
+        settings = AugmenterSettings(methods=METHODS, augmenters=AUGMENTERS)
+        augmenters.plot_augmenters(outcomes, settings, output)
+    else:
+        fits = fitted(tables) if fits is None else fits
+        found = find_crossovers(fits, CrossoverSettings())["crossovers"]
+        if name == "accuracy":
+            accuracy.plot_accuracy(fits, outcomes, 0.95, output)
+        elif name == "best_method":
+            best_method.plot_best_method(fits, output)
+        else:
+            models.plot_models(fits, found, name.removesuffix("s"), 0.95, output)
+    words = " ".join(" ".join(ElementTree.parse(path).getroot().itertext()).split())
+    assert path.with_suffix(".png").stat().st_size > 1000
+    return pl.read_csv(path.with_suffix(".csv"), infer_schema_length=None), words
+
+
+@pytest.fixture(scope="module")
+def everything():
+    """Two tasks, three augmenters, two filters, two students, two teachers, real pairs."""
+    small = {"seeds": (8,), "ratios": (1, 16), "items": 60}
+    weak = [
+        simulate(methods=(QR, NQ), untrained=None, other={"augmenter": name}, **small)
+        for name in AUGMENTERS[1:]
+    ]
+    return together(
+        with_real_pairs(
+            simulate(seeds=(8, 32), ratios=(1, 4, 16), items=60),
+            {("seed_only", 8): 0.3, ("human", 64): 0.6, ("human", 5000): 0.7},
+        ),
+        simulate(other={"task": "mini_qa"}, **small),
+        *weak,
+        simulate(untrained=None, other={"filter": "verified"}, **small),
+        simulate(other={"student": "student_b"}, **small),
+        simulate(untrained=None, other={"teacher": "big_teacher"}, **small),
+    )
+
+
+@pytest.fixture(scope="module")
+def all_fits(everything):
+    return fitted(everything)
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("titles", [TITLES, HOSTILE], ids=["plain", "hostile"])
+def test_no_text_is_cut(everything, all_fits, name, titles, tmp_path, monkeypatch):
+    class CheckedError(Exception):
+        """The figure was drawn and is right: it need not be written."""
+
+    def check(figure, *rest):
+        figure.draw_without_rendering()
+        # It holds all that is drawn, ticks outside their axes not.
+        box = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        assert box.x0 >= -0.01 and box.x1 <= width + 0.01, (box, width)
+        assert box.y0 >= -0.01 and box.y1 <= height + 0.01, (box, height)
+        raise CheckedError
+
+    monkeypatch.setattr(MODULES[name], "save_figure", check)
+    missing = "3 of 9 cells are missing: " + "x " * 150
+    with pytest.raises(CheckedError):
+        draw(name, everything, tmp_path, titles, missing, fits=all_fits)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_to_draw_is_said(name, tmp_path):
+    table, words = draw(
+        name, no_results(), tmp_path, missing="9 of 9 cells are missing: all.", datasets=[]
+    )
+    assert table.height == 0 and table.columns
+    assert "Nothing to draw" in words and "9 of 9 cells are missing: all." in words
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "tables",
+    [
+        simulate(methods=(AA,), seeds=(8,), ratios=(4,), items=20, untrained=None),
+        simulate(lambda *_: 1.0, seeds=(8,), ratios=(1, 4), items=20, untrained=1.0),
+        simulate(seeds=(8,), ratios=(1, 1_000_000), items=20, cluster_size=20),
+    ],
+    ids=["one cell", "all equal", "huge budgets in one cluster"],
+)
+def test_degenerate_studies_are_drawn(name, tables, tmp_path):
+    draw(name, tables, tmp_path)
+
+
+# --- accuracy, and baselines of real pairs
+
+
+def test_baselines_of_real_pairs_make_no_groups(everything):
+    cells = everything[0]
+    assert {group.teacher for group in groups(cells)} == {"mini_teacher", "big_teacher"}
+    assert order_methods(cells, ()) == sorted(METHODS)
+    assert order_methods(cells, METHODS) == list(METHODS)
+    alone = cells.filter(pl.col("method") == "human")
+    assert groups(alone) == [] and order_methods(alone, METHODS) == []
+
+
+def test_accuracy_shows_baselines_of_real_pairs(everything, all_fits, tmp_path):
+    table, words = draw("accuracy", everything, tmp_path, fits=all_fits)
+    real = table.filter(
+        pl.col("kind") == "real", pl.col("student") == "mini_student", pl.col("filter") == "none"
+    )
+    real = real.filter(pl.col("teacher") == "mini_teacher", pl.col("task") == "mini_math")
+    found = {(r["seeds"], r["method"], r["budget_ratio"], r["accuracy"]) for r in real.to_dicts()}
+    # 8 seeds are the seed set of one panel; 64 pairs are BR 8 there and BR 2 in the other; 5,000
+    # pairs lie beyond both axes.
+    assert found == {(8, "seed_only", 1, 0.3), (8, "human", 8, 0.6), (32, "human", 2, 0.6)}
+    assert "Seeds alone" in words and "Real pairs" in words
+    # Ablations at a single budget have figures of their own.
+    assert set(table["augmenter"]) == {"mini_teacher", "mini_mid", "mini_weak"}
+
+
+def test_ablations_at_one_budget_are_left_to_their_figures(tmp_path):
+    weak = simulate(
+        methods=(NQ,), seeds=(8,), ratios=(4,), untrained=None, other={"augmenter": "mini_weak"}
+    )
+    tables = together(simulate(seeds=(8,), ratios=(1, 4)), weak)
+    table, _ = draw("accuracy", tables, tmp_path)
+    assert set(table["augmenter"]) == {"mini_teacher"}
+
+
+# --- best method
+
+
+def test_best_method_is_that_of_highest_accuracy(tmp_path):
+    def better(method, seeds, ratio):
+        return {AA: 0.6, QR: 0.3, NQ: 0.9}[method] if ratio > 4 else {AA: 0.9}.get(method, 0.5)
+
+    tables = simulate(better, seeds=(8,), ratios=(1, 16), items=400)
+    table, words = draw("best_method", tables, tmp_path)
+    cells = table.filter(pl.col("kind") == "cell").sort("budget")
+    assert cells["method"].to_list() == [AA, NQ]
+    assert cells["budget"].to_list() == [8, 128]
+    assert cells["probability_best"].to_list() == [1, 1]
+    mapped = table.filter(pl.col("kind") == "map").sort("budget")
+    assert mapped["basis"].unique().to_list() == ["means"]
+    assert mapped.height == best_method.BUDGETS
+    assert (mapped["method"][0], mapped["method"][-1]) == (AA, NQ)
+    assert mapped["budget"][0] == pytest.approx(8) and mapped["budget"][-1] == pytest.approx(128)
+    assert "AA" in words and "NQ" in words
+
+
+def test_equal_methods_share_the_resamples(tmp_path):
+    tables = simulate(lambda *_: 1.0, seeds=(8,), ratios=(1, 4), items=20)
+    table, _ = draw("best_method", tables, tmp_path)
+    assert table["probability_best"].to_list() == pytest.approx([1 / 3] * table.height)
+
+
+def test_map_between_sizes_is_the_curves(tmp_path):
+    tables = simulate(seeds=(32, 128), ratios=(1, 4, 16, 64), items=400)
+    table, _ = draw("best_method", tables, tmp_path)
+    mapped = table.filter(pl.col("kind") == "map")
+    assert mapped["basis"].unique().to_list() == ["curve"]
+    assert mapped["seeds"].n_unique() == best_method.SIZES
+    assert mapped["seeds"].min() == pytest.approx(32)
+    assert mapped["seeds"].max() == pytest.approx(128)
+    # The edges of what was measured: BR 1 to 64 at either size, and so between them.
+    assert mapped["budget_ratio"].min() == pytest.approx(1)
+    assert mapped["budget_ratio"].max() == pytest.approx(64)
+
+
+# --- a table made by hand
+
+
+def by_hand(*cells):
+    """Tables of cells on four items: each is (method, budget, correct items, other columns)."""
+    rows, scores = [], []
+    for method, budget, correct, other in cells:
+        names = ("augmenter", "teacher", "filter", "student", "replicate")
+        place = {name: other.pop(name) for name in names if name in other}
+        cell = coordinates(method, 8 if budget else 0, budget, **place)
+        rows.append(
+            {
+                "cell": cell_key(cell),
+                **cell,
+                "budget_ratio": budget / 8 if budget else None,
+                "accuracy": len(correct) / 4,
+                "teacher_queries": budget,
+                **other,
+            }
+        )
+        scores.append(
+            pl.DataFrame(
+                {
+                    "cell": cell_key(cell),
+                    "item_id": list("abcd"),
+                    "cluster": list("abcd"),
+                    "correct": [item in correct for item in "abcd"],
+                }
+            )
+        )
+    return pl.DataFrame(rows, infer_schema_length=None), pl.concat(scores)
+
+
+def test_augmenters_are_compared_with_the_strongest(tmp_path):
+    tables = by_hand(
+        (AA, 32, "ab", {}),
+        (QR, 32, "abc", {"augmenter": "mini_teacher"}),
+        (QR, 32, "a", {"augmenter": "mini_weak"}),
+        (NQ, 32, "abcd", {"augmenter": "mini_teacher"}),
+        (NQ, 64, "abcd", {"augmenter": "mini_weak"}),
+    )
+    table, words = draw("augmenters", tables, tmp_path)
+    shown = {
+        (row["kind"], row["method"], row["augmenter"]): row["accuracy"]
+        if row["kind"] == "accuracy"
+        else row["difference"]
+        for row in table.to_dicts()
+    }
+    assert shown == {
+        ("accuracy", AA, "none"): 0.5,
+        ("accuracy", QR, "mini_teacher"): 0.75,
+        ("accuracy", QR, "mini_weak"): 0.25,
+        ("difference", QR, "mini_weak"): -0.5,
+    }
+    difference = table.filter(pl.col("kind") == "difference").row(0, named=True)
+    # Differences by item are 0, -1, -1, 0: their variance is 1/3, and the error sqrt(1/3 / 4).
+    error = (1 / 3 / 4) ** 0.5
+    assert difference["high"] - difference["difference"] == pytest.approx(1.959964 * error)
+    assert difference["reference"] == "mini_teacher"
+    assert "8 seeds, 32 queries" in words
+
+
+def test_verified_answers_against_all_of_another_method(tmp_path):
+    tables = by_hand(
+        (AA, 32, "a", {"rows": 32}),
+        (AA, 32, "ab", {"filter": "verified", "rows": 24}),
+        (NQ, 32, "abcd", {"rows": 30}),
+        (NQ, 64, "abcd", {"rows": 60}),
+    )
+    table, words = draw("verification", tables, tmp_path)
+    (difference,) = table.filter(pl.col("kind") == "difference").to_dicts()
+    assert (difference["method"], difference["reference"]) == (NQ, AA)
+    assert difference["value"] == pytest.approx(0.5)
+    kept = table.filter(pl.col("kind") == "kept")
+    found = {(r["method"], r["filter"], r["budget"]): r["value"] for r in kept.to_dicts()}
+    assert found == {
+        (AA, "none", 32): 1,
+        (AA, "verified", 32): 0.75,
+        (NQ, "none", 32): 30 / 32,
+        (NQ, "none", 64): 60 / 64,
+    }
+    assert "Gain over AA verified" in words and "verified answers" in words
+
+
+def test_filters_are_shown_once_for_the_augmenter_that_has_them(tmp_path):
+    plain = simulate(seeds=(8,), ratios=(1, 4), items=20)
+    weak = simulate(
+        methods=(NQ,),
+        seeds=(8,),
+        ratios=(4,),
+        items=20,
+        untrained=None,
+        other={"augmenter": "mini_weak"},
+    )
+    for methods in (METHODS, (AA,)):
+        verified = simulate(
+            methods=methods,
+            seeds=(8,),
+            ratios=(1, 4),
+            items=20,
+            untrained=None,
+            other={"filter": "verified"},
+        )
+        table, _ = draw("verification", together(plain, weak, verified), tmp_path)
+        assert set(table["augmenter"]) == {"mini_teacher"}
+
+
+def test_a_filter_unknown_here_is_drawn(tmp_path):
+    tables = by_hand((AA, 32, "a", {}), (AA, 32, "ab", {"filter": "longest"}))
+    table, words = draw("verification", tables, tmp_path)
+    assert set(table["filter"]) == {"none", "longest"} and "longest" in words
+    assert "not counted" in words
+
+
+@pytest.mark.parametrize("role", ["student", "teacher"])
+def test_models_are_compared_where_all_else_is_equal(role, tmp_path):
+    other = {role: f"other_{role}"}
+    # Each student has a baseline of its own; the teacher's is the same.
+    untrained = 0.4 if role == "student" else None
+    tables = together(
+        simulate(seeds=(32, 64), items=400),
+        simulate(seeds=(32,), items=400, other=other, untrained=untrained),
+    )
+    fits = fitted(tables)
+    table, words = draw(f"{role}s", tables, tmp_path, fits=fits)
+    assert set(table["seeds"]) == {32}
+    assert set(table[role]) == {f"mini_{role}", f"other_{role}"}
+    assert table.filter(pl.col("kind") == "cell").height == 2 * 3 * 4
+    crossovers = table.filter(pl.col("kind") == "crossover", pl.col("method") == NQ)
+    expected = {
+        fit_record[role]: crossing["budget_ratio"]
+        for fit_record in find_crossovers(fits, CrossoverSettings())["crossovers"]
+        if fit_record["seeds"] == 32
+        and fit_record["basis"] == "curve"
+        and (fit_record["reference"], fit_record["method"]) == (AA, NQ)
+        for crossing in fit_record["crossings"]
+    }
+    assert dict(crossovers.select(role, "budget_ratio").rows()) == pytest.approx(expected)
+    assert f"other {role}" in words and "Crossover with AA" in words
+
+
+# --- costs
+
+COUNTS = {
+    "teacher_prompt_tokens": 1000,
+    "teacher_completion_tokens": 2000,
+    "augmenter_prompt_tokens": 500,
+    "augmenter_completion_tokens": 500,
+    "generation_seconds": 3000.0,
+    "training_seconds": 600.0,
+}
+PRICES = {
+    "mini_teacher": {
+        "usd_per_million_prompt_tokens": 1.0,
+        "usd_per_million_completion_tokens": 2.0,
+    },
+    "mini_weak": {"usd_per_million_prompt_tokens": 10.0, "usd_per_million_completion_tokens": 20.0},
+    "unpriced": {"usd_per_million_prompt_tokens": None, "usd_per_million_completion_tokens": None},
+}
+
+
+def cost_row(tables, folder, prices=PRICES):
+    table, words = draw("costs", tables, folder, prices=prices)
+    (row,) = table.to_dicts()
+    return row, words
+
+
+def test_costs_by_hand(tmp_path):
+    cell = (NQ, 32, "abc", {"augmenter": "mini_weak", **COUNTS})
+    row, _ = cost_row(by_hand(("untrained", 0, "a", {}), cell), tmp_path)
+    assert row["gain"] == pytest.approx(0.5)
+    # 0.001 + 0.004 dollars for the teacher, 0.005 + 0.010 for the augmenter.
+    expected = {"teacher_queries": 32, "tokens": 4000, "usd": 0.02, "hours": 1.0}
+    assert {name: row[name] for name in expected} == pytest.approx(expected)
+    per_point = {f"{name}_per_point": cost / 50 for name, cost in expected.items()}
+    assert {name: row[name] for name in per_point} == pytest.approx(per_point)
+    assert not row["unknown"]
+
+
+def test_an_unknown_price_is_unknown_and_never_0(tmp_path):
+    cell = (NQ, 32, "abc", {"augmenter": "unpriced", **COUNTS})
+    row, words = cost_row(by_hand(("untrained", 0, "a", {}), cell), tmp_path)
+    assert row["usd"] is None and row["usd_per_point"] is None
+    assert row["unknown"] == "price of unpriced"
+    assert row["tokens_per_point"] == pytest.approx(80)
+    assert "US dollars per point: unknown (price of unpriced)" in words
+    # What was not used has no price to know.
+    unused = COUNTS | {"augmenter_prompt_tokens": 0, "augmenter_completion_tokens": 0}
+    cell = (NQ, 32, "abc", {"augmenter": "unpriced", **unused})
+    row, _ = cost_row(by_hand(("untrained", 0, "a", {}), cell), tmp_path)
+    assert row["usd"] == pytest.approx(0.005)
+
+
+def test_costs_of_verification_are_the_teachers(tmp_path):
+    counts = COUNTS | {"verification_prompt_tokens": 1000, "verification_completion_tokens": 0}
+    place = {"augmenter": "mini_weak", "filter": "verified"}
+    cell = (NQ, 32, "abc", {**place, **counts})
+    row, _ = cost_row(by_hand(("untrained", 0, "a", {}), cell), tmp_path)
+    assert row["tokens"] == 5000 and row["usd"] == pytest.approx(0.021)
+    # Where verified answers were not counted, their cost is not known.
+    row, _ = cost_row(
+        by_hand(("untrained", 0, "a", {}), (NQ, 32, "abc", {**place, **COUNTS})), tmp_path
+    )
+    assert row["tokens"] is None and row["unknown"] == "tokens of verification"
+
+
+def test_no_gain_has_no_cost_per_point(tmp_path):
+    for correct in ("a", ""):
+        cell = (NQ, 32, correct, {"augmenter": "mini_weak", **COUNTS})
+        row, words = cost_row(by_hand(("untrained", 0, "a", {}), cell), tmp_path)
+        assert row["gain"] <= 0 and row["tokens"] == 4000
+        assert row["tokens_per_point"] is None and row["usd_per_point"] is None
+        assert "no cell gained accuracy" in words and "no gain" in words
+
+
+def test_without_the_untrained_student_there_is_no_gain_to_pay_for(tmp_path):
+    row, words = cost_row(by_hand((NQ, 32, "abc", {"augmenter": "mini_weak", **COUNTS})), tmp_path)
+    assert row["gain"] is None and row["usd"] == pytest.approx(0.02)
+    assert row["usd_per_point"] is None
+    assert row["unknown"] == "accuracy of the untrained student"
+    assert "the untrained student has not been evaluated" in words
+
+
+# --- diversity
+
+
+def test_diversity_is_the_mean_over_replicates(tmp_path):
+    table, words = draw("diversity", no_results(), tmp_path)
+    rephrased = table.filter(pl.col("method") == QR).row(0, named=True)
+    assert rephrased["unique_questions"] == 22 and rephrased["replicates"] == 2
+    assert [rephrased[f"distinct_{n}"] for n in (1, 2, 3)] == [0.25, 0.5, 0.75]
+    assert (rephrased["near_seed_rows"], rephrased["test_overlap"]) == (4, 2)
+    seeds_own = table.filter(pl.col("method") == AA).row(0, named=True)
+    assert seeds_own["unique_questions"] == 8 and seeds_own["distinct_1"] is None
+    assert seeds_own["test_overlap"] == 0
+    assert "Question rephrase" in words
+
+
+def test_baselines_of_real_pairs_are_no_synthetic_data(tmp_path):
+    real = record("human", 0, counts={"rows": 100})
+    table, _ = draw("diversity", no_results(), tmp_path, datasets=[*DATASETS, real])
+    assert set(table["method"]) == {AA, QR}
+
+
+def test_a_dataset_has_its_coordinates_in_its_path():
+    place = coordinates(QR, 8, 32)
+    del place["student"]
+    key = "/".join(f"{name}={value}" for name, value in place.items())
+    assert coordinates_of(Path(f"results/micro/datasets/{key}/dataset.json")) == place
+
+
+# --- axes and command lines
+
+
+def test_labels_of_counts():
+    assert [short_count(n) for n in (1, 9_999, 10_000, 100_000, 25_000_000)] == [
+        "1",
+        "9,999",
+        "10k",
+        "100k",
+        "25M",
+    ]
+    assert spread([100, 110, 120, 1000, 100_000]) == [100, 1000, 100_000]
+    assert spread([5]) == [5] and spread([]) == []
+
+
+def test_a_wrong_option_ends_with_what_is_wrong(tmp_path):
+    script = Path(__file__).parents[2] / "scripts/plot_costs.py"
+    command = [sys.executable, script, "--study", "s", "--cells", "c", "--items", "i"]
+    command += ["--figure", tmp_path / "f.svg", "--settings", json.dumps({"confidence": 2})]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0 and "confidence" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_figure_must_be_an_svg(tmp_path):
+    output = figure_output(__file__, "fake", tmp_path / "figure.pdf", TITLES)
+    with pytest.raises(ValueError, match=r"must end in \.svg"):
+        diversity.plot_diversity([], METHODS, output)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_figure_is_tried_here():
+    folder = Path(__file__).parents[2] / "scripts"
+    named = {path.stem.removeprefix("plot_") for path in folder.glob("plot_*.py")}
+    assert named == {*MODULES, Path(cost_effectiveness.__file__).stem}
+
+
+@pytest.mark.parametrize("script", ["plot_diversity", "collect_results", "write_report"])
+def test_an_option_without_text_says_that_nothing_is_missing(script):
+    """As Snakemake gives it: it leaves an empty text out of the command."""
+    path = Path(__file__).parents[2] / f"scripts/{script}.py"
+    done = subprocess.run([sys.executable, path, "--missing"], capture_output=True, text=True)
+    assert "expected one argument" not in done.stderr
+    assert "the following arguments are required" in done.stderr
