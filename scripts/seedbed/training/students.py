@@ -139,7 +139,7 @@ def train_student(
                 lr_scheduler_type=settings.schedule,
                 warmup_steps=round(settings.warmup_fraction * steps),
                 weight_decay=settings.weight_decay,
-                max_length=settings.max_length,
+                max_length=None,  # What is longer was left out; nothing is to be cut.
                 completion_only_loss=True,
                 bf16=on_gpu,
                 gradient_checkpointing=on_gpu,
