@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,26 @@ def test_gpu_hours_by_hand():
     seconds += 3 * 1100 * ROW_TOKENS / TRAINING_TOKENS_PER_SECOND
     seconds += 3 * 1319 * ANSWER_TOKENS / SMALL_TOKENS_PER_SECOND
     assert gpu_hours(study, cells) == pytest.approx(seconds / 3600)
+
+
+def test_gpu_hours_of_verified_answers_by_hand():
+    study = load_study("paper", CONFIG)
+
+    def seconds(chosen, method):
+        found = replace(cell(budget=1000), filter=chosen, method=method)
+        if method == "answer_augmentation":
+            found = replace(found, augmenter="none")
+        return 3600 * gpu_hours(study, [found])
+
+    answer = ANSWER_TOKENS / LARGE_TOKENS_PER_SECOND
+    question = ATTEMPTS * QUESTION_TOKENS / SMALL_TOKENS_PER_SECOND
+    for chosen, queries in (("verified", 1000), ("verified_matched", 1500)):
+        # New questions are answered twice more; answers to seeds need no further ones.
+        more = seconds(chosen, "new_question") - seconds("none", "new_question")
+        extra = queries - 1000
+        assert more == pytest.approx(2 * queries * answer + extra * (answer + question))
+        more = seconds(chosen, "answer_augmentation") - seconds("none", "answer_augmentation")
+        assert more == pytest.approx(extra * answer, abs=1e-9)
 
 
 def test_models_without_a_gpu_have_no_estimate():

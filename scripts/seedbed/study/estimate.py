@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from seedbed.study.cells import Cell, Grid, QuestionStream, Stream, grid, untrained_cell
+from seedbed.study.fields import NONE
 from seedbed.study.figures import ABLATIONS, figures, varied
 from seedbed.study.loading import Study, StudyError, load_study
 
@@ -75,18 +76,23 @@ def cells_of_figure(found: Grid, name: str) -> list[Cell]:
 def gpu_hours(study: Study, cells: Iterable[Cell]) -> float | None:
     """Return the GPU hours that cells would take from nothing; None for models without a GPU.
 
-    Streams are paid once, at their largest budget; each cell is trained and evaluated. Start-up,
-    and queries that verify answers, are not counted.
+    Streams, and what verifies their answers, are paid once, as far as the cells reach along them;
+    each cell is trained and evaluated. Start-up is not counted.
     """
     cells = list(cells)
     seconds = 0.0
-    for stream, budget in _streams(cells).items():
+    reach, votes = study.config.verification.reach, study.config.verification.samples - 1
+    for stream, queries in _queries(cells, reach).items():
         questions = isinstance(stream, QuestionStream)
         speed = _speed(study, stream.augmenter if questions else stream.teacher)
         if speed is None:
             return None
         tokens = QUESTION_TOKENS * ATTEMPTS if questions else ANSWER_TOKENS
-        seconds += budget * tokens / speed
+        seconds += queries * tokens / speed
+    voted = [c for c in cells if c.filter != NONE and not study.methods[c.method].keeps_answer]
+    for stream, queries in _queries(voted, reach).items():
+        if isinstance(stream, Stream):
+            seconds += votes * queries * ANSWER_TOKENS / _speed(study, stream.teacher)
     for cell in cells:
         speed = _speed(study, cell.student)
         if speed is None:
@@ -103,15 +109,16 @@ def gpu_hours(study: Study, cells: Iterable[Cell]) -> float | None:
     return seconds / 3600
 
 
-def _streams(cells: Iterable[Cell]) -> dict[Stream | QuestionStream, int]:
-    """Return the streams under cells, each with its largest budget."""
+def _queries(cells: Iterable[Cell], reach: float) -> dict[Stream | QuestionStream, int]:
+    """Return the streams under cells, each with the most queries that a cell may use."""
     largest: dict[Stream | QuestionStream, int] = {}
     for cell in cells:
-        if not cell.budget:
+        dataset = cell.dataset
+        if dataset is None:
             continue
-        for stream in (cell.stream, cell.question_stream):
+        for stream in (dataset.stream, dataset.question_stream):
             if stream is not None:
-                largest[stream] = max(cell.budget, largest.get(stream, 0))
+                largest[stream] = max(dataset.reach(reach), largest.get(stream, 0))
     return largest
 
 
