@@ -20,7 +20,7 @@ TRAINED = SYNTHETIC + REAL
 
 FIGURES = (
     *("accuracy", "cost_effectiveness", "best_method", "costs", "diversity"),
-    *("augmenters", "students", "teachers"),
+    *("augmenters", "verification", "students", "teachers"),
 )
 
 
