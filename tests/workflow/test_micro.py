@@ -79,7 +79,8 @@ def test_artifacts_say_how_they_were_made(finished):
 def test_every_table_says_which_code_and_versions_made_it(finished):
     tables = finished.results("*/**/*.parquet")
     stages = {path.relative_to(finished.folder / "results/micro").parts[0] for path in tables}
-    assert stages == {"seeds", "questions", "answers", "datasets", "evaluations", "tables", "fits"}
+    made = {"seeds", "questions", "answers", "checks", "votes", "verdicts", "datasets"}
+    assert stages == made | {"evaluations", "tables", "fits"}
     for path in tables:
         about = metadata(path)
         assert re.fullmatch(r"[0-9a-f]{16}", about["code"]), path
@@ -98,16 +99,38 @@ def test_evaluations_count_what_their_data_took(finished):
             assert set(counts.values()) == {0}
             continue
         assert counts["teacher_queries"] + counts["empty_slots"] == cell["budget"]
-        asked = cell["method"] != "answer_augmentation"
-        assert (counts["augmenter_queries"] >= cell["budget"]) == asked
+        asked = cell["augmenter"] != "none"
+        assert (counts["augmenter_queries"] >= cell["budget"] > 0) == asked
+        # Two further answers to each new question that has one.
+        verified = cell["filter"] == "verified"
+        assert counts["verification_queries"] == (2 * counts["teacher_queries"] if verified else 0)
+        seconds = scores["seconds"]
+        assert (seconds["generation"] > 0) == (cell["teacher"] != "none")
+        assert seconds["training"] > 0 and seconds["evaluation"] > 0
+
+
+def test_datasets_account_for_every_query(finished):
+    for path in finished.results("datasets/**/dataset.json"):
+        record = json.loads(path.read_text())
+        counts, rows = record["counts"], pl.read_parquet(path.with_suffix(".parquet"))
+        assert record["dataset"]["task"] == "mini_math"
+        assert rows.height == counts["rows"] >= counts["unique_questions"]
+        if record["dataset"]["teacher"] == "none":
+            assert (counts["rows"], counts["near_seed_rows"]) == (16, 16)
+            continue
+        assert counts["rows"] + sum(counts["dropped"].values()) == counts["teacher_queries"]
+        assert counts["teacher_queries"] + counts["empty_slots"] == counts["queries"]
+        if counts["rows"]:
+            assert 0 < record["diversity"]["distinct_1"] <= record["diversity"]["distinct_3"] <= 1
 
 
 def test_the_report_shows_the_numbers(finished):
     summary = finished.results("report/summary.txt")[0].read_text()
     cells = pl.read_parquet(finished.results("tables/cells.parquet")[0])
-    assert cells.height == 14
+    assert cells.height == 13
     assert "report/index.html" in summary
-    for accuracy in cells.filter(pl.col("augmenter") != "micro_weak")["accuracy"]:
+    shown = (pl.col("filter") == "none") & (pl.col("augmenter") != "micro_weak")
+    for accuracy in cells.filter(shown, pl.col("method") != "seed_only")["accuracy"]:
         assert f"{100 * accuracy:.1f}" in summary
 
 

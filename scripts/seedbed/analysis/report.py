@@ -173,8 +173,7 @@ def _size(
     contested = {
         budget
         for budget in budgets
-        if len(fit.methods) == 1
-        or len({value for (_, at), value in accuracy.items() if at == budget}) > 1
+        if len({value for (_, at), value in accuracy.items() if at == budget}) > 1
     }
     rows = []
     for method in fit.methods:
@@ -263,9 +262,11 @@ def _outlook_text(advice: Advice, titles: Titles) -> str:
     best = advice.best
     interval = f"{_percent(best.low)} to {_percent(best.high)}"
     text = (
-        f"{titles.short(best.method)} is expected to reach {_percent(best.accuracy)}% "
-        f"({interval}) and is best in {100 * best.probability_best:.0f}% of resamples"
+        f"{titles.short(best.method)} is expected to reach {_percent(best.accuracy)}% ({interval})"
     )
+    # A method that stands alone is best for want of others.
+    if len(advice.outlook) > 1:
+        text += f" and is best in {100 * best.probability_best:.0f}% of resamples"
     if best.augmenter_queries:
         text += f", for {best.augmenter_queries:,.0f} augmenter queries besides"
     rivals = [
