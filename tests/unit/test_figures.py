@@ -7,6 +7,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -26,7 +27,7 @@ from seedbed.analysis.figures import (
     verification,
 )
 from seedbed.analysis.figures.command_line import figure_output
-from seedbed.analysis.figures.drawing import short_count, spread
+from seedbed.analysis.figures.drawing import all_methods, short_count, spread
 from seedbed.analysis.fits import fits_from
 from seedbed.analysis.fitting import fit_decay
 from seedbed.analysis.outcomes import groups, order_methods, outcomes_by_task
@@ -580,3 +581,8 @@ def test_an_option_without_text_says_that_nothing_is_missing(script):
     done = subprocess.run([sys.executable, path, "--missing"], capture_output=True, text=True)
     assert "expected one argument" not in done.stderr
     assert "the following arguments are required" in done.stderr
+
+
+def test_a_method_keeps_its_place_where_the_first_group_lacks_one():
+    groups = [SimpleNamespace(methods=list(names)) for names in ("ac", "abc", "c")]
+    assert all_methods(groups) == ["a", "b", "c"]

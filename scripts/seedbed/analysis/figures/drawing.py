@@ -117,8 +117,13 @@ def marker(methods: Sequence[str], method: str) -> str:
 
 
 def all_methods(fits: Iterable[Fit]) -> list[str]:
-    """Return the methods of all fits, in the order in which they come."""
-    return list(dict.fromkeys(method for fit in fits for method in fit.methods))
+    """Return the methods of all fits, in the study's order as far as one fit shows it.
+
+    Each fit has its own methods in that order, so those of the fit with most of them come first: a
+    method then has the same colour in every figure.
+    """
+    ordered = sorted(fits, key=lambda fit: -len(fit.methods))
+    return list(dict.fromkeys(method for fit in ordered for method in fit.methods))
 
 
 def group_titles(fits: Sequence[Fit], titles: Titles) -> list[str]:
