@@ -16,7 +16,7 @@ rule plot_augmenters:
         f"{RESULTS}/benchmarks/plot_augmenters.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         settings=FLOW.augmenter_settings(),
         titles=FLOW.titles(),
@@ -51,7 +51,7 @@ rule plot_verification:
         f"{RESULTS}/benchmarks/plot_verification.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         settings=FLOW.comparison_settings(),
         titles=FLOW.titles(),
@@ -87,7 +87,7 @@ rule plot_students:
         f"{RESULTS}/benchmarks/plot_students.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         titles=FLOW.titles(),
         missing=MISSING,
@@ -122,7 +122,7 @@ rule plot_teachers:
         f"{RESULTS}/benchmarks/plot_teachers.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         titles=FLOW.titles(),
         missing=MISSING,

@@ -123,7 +123,7 @@ rule plot_costs:
         f"{RESULTS}/benchmarks/plot_costs.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         prices=FLOW.prices(),
         settings=FLOW.comparison_settings(),
@@ -159,7 +159,7 @@ rule plot_diversity:
         f"{RESULTS}/benchmarks/plot_diversity.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         settings=FLOW.comparison_settings(),
         titles=FLOW.titles(),

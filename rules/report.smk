@@ -18,7 +18,7 @@ rule write_report:
         f"{RESULTS}/benchmarks/write_report.tsv"
     localrule: True
     conda:
-        "../envs/cpu.yaml"
+        ENVIRONMENT
     params:
         titles=FLOW.titles(),
         description=STUDY.config.description,

@@ -224,7 +224,10 @@ def test_a_trained_student_carries_what_its_data_and_training_took(
     trained = {"training_rows": 3, "training_tokens": 99, "steps": 1}
     write_json(adapter / "training.json", {"counts": trained, "seconds": {"training": 1.5}})
     made = {name: number for number, name in enumerate(evaluate_student.DATASET_COUNTS, start=1)}
-    write_json(tmp_path / "dataset.json", {"counts": made | {"failed_questions": {}}})
+    write_json(
+        tmp_path / "dataset.json",
+        {"counts": made | {"failed_questions": {}}, "seconds": {"generation": 2.5}},
+    )
     files = [str(adapter / name) for name in ("adapter_model.safetensors", "training.json")]
     found = run(
         tmp_path,
@@ -236,7 +239,7 @@ def test_a_trained_student_carries_what_its_data_and_training_took(
     )
     assert found["items"] == len(test_items)
     assert found["counts"] == made | {"training_rows": 3, "training_tokens": 99}
-    assert found["seconds"]["training"] == 1.5
+    assert (found["seconds"]["generation"], found["seconds"]["training"]) == (2.5, 1.5)
 
 
 def test_a_task_whose_references_are_wrong_has_no_score(
