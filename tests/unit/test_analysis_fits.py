@@ -11,7 +11,7 @@ import pytest
 from analysis_simulation import METHODS, TRUE, simulate, true_accuracy
 from scipy.optimize import brentq
 
-from seedbed.analysis.advice import advise, best_shares, leaders
+from seedbed.analysis.advice import advise, basis_of, best_shares, expected, leaders
 from seedbed.analysis.crossovers import (
     crossings,
     crossover_table,
@@ -427,6 +427,22 @@ def test_advice_names_the_best_method_and_its_cost(usual):
     assert sum(entry.probability_best for entry in low.outlook) == pytest.approx(1)
     between = advise(usual, 48, 480).best
     assert between.accuracy == pytest.approx(true_accuracy(between.method, 48, 10), abs=0.04)
+
+
+def test_between_sizes_means_are_on_straight_lines_as_far_as_both_are_measured(usual):
+    ratios = np.array([1.0, 5.0, 64.0, 65.0])
+    low, high = usual.seeds[:2]
+    between = np.sqrt(low * high)
+    middle, draws = usual.means_at(between, "new_question", ratios)
+    ends = [usual.means_at(seeds, "new_question", ratios) for seeds in (low, high)]
+    assert middle == pytest.approx((ends[0][0] + ends[1][0]) / 2, nan_ok=True)
+    assert draws == pytest.approx((ends[0][1] + ends[1][1]) / 2)
+    assert list(np.isnan(middle)) == [False, False, False, True]
+    # Beyond them, the curve stands alone.
+    known, _ = expected(usual, between, "new_question", ratios)
+    assert known[3] == usual.curve(between, "new_question", ratios)[0][3]
+    assert known[1] != usual.curve(between, "new_question", ratios)[0][1]
+    assert basis_of(usual, between, ["new_question"], ratios)[2:] == ["curve and means", "curve"]
 
 
 def test_advice_is_unsure_where_the_cells_contradict_the_curve(usual):

@@ -273,11 +273,11 @@ def test_equal_methods_share_the_resamples(tmp_path):
     assert table["probability_best"].to_list() == pytest.approx([1 / 3] * table.height)
 
 
-def test_map_between_sizes_is_the_curves(tmp_path):
+def test_map_between_sizes_is_of_curve_and_means(tmp_path):
     tables = simulate(seeds=(32, 128), ratios=(1, 4, 16, 64), items=400)
     table, _ = draw("best_method", tables, tmp_path)
     mapped = table.filter(pl.col("kind") == "map")
-    assert mapped["basis"].unique().to_list() == ["curve"]
+    assert mapped["basis"].unique().to_list() == ["curve and means"]
     assert mapped["seeds"].n_unique() == best_method.SIZES
     assert mapped["seeds"].min() == pytest.approx(32)
     assert mapped["seeds"].max() == pytest.approx(128)

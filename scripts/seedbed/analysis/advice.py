@@ -8,6 +8,7 @@ the best method, the advice is as unsure as that; the curve alone was seen to be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -73,7 +74,8 @@ class Advice:
 def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advice:
     """Return advice from a fit: by its curve, if it has one, and by the cell means.
 
-    Between the study's seed-set sizes there are no cell means, and advice is by the curve alone.
+    Between the study's seed-set sizes the means are on straight lines between theirs; where a size
+    has not been measured at that budget ratio, advice is by the curve alone.
 
     Raises:
         ValueError: if the seed-set size or the budget ratio is outside the data. Without a curve
@@ -93,7 +95,7 @@ def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advic
         known = [cell["budget_ratio"] for cell in fit.cells(nearest, method)]
         if not known or not min(known) <= ratio <= max(known):
             continue
-        centre, drawn = _expected(fit, seeds, method, np.array([ratio]))
+        centre, drawn = expected(fit, seeds, method, np.array([ratio]))
         names.append(method)
         centres.append(float(centre[0]))
         draws.append(drawn[:, 0])
@@ -119,23 +121,38 @@ def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advic
     ]
     # The sort is stable: of equal methods the first of the study comes first.
     outlook.sort(key=lambda entry: -entry.accuracy)
-    bases = ["curve"] * (fit.model is not None) + ["means"] * (seeds in sizes)
-    return Advice(seeds, budget, " and ".join(bases), tuple(outlook), confidence)
+    (basis,) = basis_of(fit, seeds, names, np.array([ratio]))
+    return Advice(seeds, budget, basis, tuple(outlook), confidence)
 
 
-def _expected(
-    fit: Fit, seeds: int, method: str, ratios: np.ndarray
+def expected(
+    fit: Fit, seeds: float, method: str, ratios: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the expected accuracy at n ratios, and its draws of shape (samples, n).
 
     With both a curve and means it is their mean, and the draws are those of the one and the other.
     """
-    found = [fit.curve(seeds, method, ratios)]
-    means = fit.means(seeds, method)
-    if means is not None:
-        found.append(means.at(ratios))
-    centres, draws = zip(*(part for part in found if part is not None), strict=True)
+    curve, means = fit.curve(seeds, method, ratios), fit.means_at(seeds, method, ratios)
+    if curve is None or means is None:
+        found = [part for part in (curve, means) if part is not None]
+    else:
+        known = ~np.isnan(means[0])
+        found = [curve, tuple(np.where(known, *pair) for pair in zip(means, curve, strict=True))]
+    centres, draws = zip(*found, strict=True)
     return np.mean(centres, axis=0), np.concatenate(draws)
+
+
+def basis_of(fit: Fit, seeds: float, methods: Sequence[str], ratios: np.ndarray) -> list[str]:
+    """Return what expectations at n ratios stand on: "curve", "means" or "curve and means".
+
+    Where only some of the methods have means, it is "curve and means".
+    """
+    found = [fit.means_at(seeds, method, ratios) for method in methods]
+    known = np.zeros(len(ratios), dtype=bool)
+    for part in found:
+        known |= False if part is None else ~np.isnan(part[0])
+    bases = ["curve"] * (fit.model is not None)
+    return [" and ".join([*bases, "means"] if some else bases) for some in known]
 
 
 def leaders(fit: Fit, seeds: int) -> list[tuple[str, float, float]]:
@@ -153,7 +170,7 @@ def leaders(fit: Fit, seeds: int) -> list[tuple[str, float, float]]:
     ratios = np.geomspace(low, high, 401)
     # Rounding must not carry the ends outside the cells.
     ratios[0], ratios[-1] = low, high
-    heights = [_expected(fit, seeds, method, ratios)[0] for method in known]
+    heights = [expected(fit, seeds, method, ratios)[0] for method in known]
     if len(known) > 1 and np.ptp(heights, axis=0).max() < 1e-12:
         return []
     best = np.argmax(heights, axis=0)

@@ -87,6 +87,44 @@ class Fit:
             draws=np.stack(draws, axis=1),
         )
 
+    def means_at(
+        self, seeds: float, method: str, ratios: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the accuracy on straight lines between cell means at n ratios, and its draws.
+
+        The lines are straight in ln BR and, between two seed-set sizes, in ln seeds. It is NaN at
+        ratios beyond the cells of a size that it takes.
+
+        Args:
+            seeds: from the smallest seed-set size to the largest.
+            method: the method.
+            ratios: budget ratios, shape (n,).
+
+        Returns:
+            Accuracy, shape (n,), and its draws, shape (samples, n); None if a size that it takes
+            has no cell of the method.
+        """
+        # The logarithm of a size and back may be a little beyond it.
+        seeds = min(max(seeds, self.seeds[0]), self.seeds[-1])
+        below = max(size for size in self.seeds if size <= seeds)
+        above = min(size for size in self.seeds if size >= seeds)
+        share = np.log(seeds / below) / np.log(above / below) if above > below else 0.0
+        centre, draws = 0.0, 0.0
+        for size, weight in ((below, 1 - share), (above, share)):
+            if not weight:
+                continue
+            series = self.means(size, method)
+            if series is None:
+                return None
+            # Rounding must not put an end of the cells beyond them.
+            beyond = (ratios < series.ratios.min() * (1 - 1e-9)) | (
+                ratios > series.ratios.max() * (1 + 1e-9)
+            )
+            accuracy, drawn = series.at(ratios)
+            centre = centre + weight * np.where(beyond, np.nan, accuracy)
+            draws = draws + weight * drawn
+        return centre, draws
+
     def untrained_draws(self) -> np.ndarray | None:
         """Return the draws of the untrained student's accuracy, or None if it has no cell."""
         return self.cell_draws.get((UNTRAINED, 0, 0))

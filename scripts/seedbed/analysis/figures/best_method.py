@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.advice import best_shares
+from seedbed.analysis.advice import basis_of, best_shares, expected
 from seedbed.analysis.figures.drawing import (
     INK,
     PANEL_HEIGHT_INCHES,
@@ -58,17 +58,17 @@ SCHEMA = pl.Schema(
         "accuracy": pl.Float64,
     }
 )
-"""Columns of the figure's table. `kind` is "map" (a point of the map, by the fitted "curve" or, if
-there is none, by the cell "means") or "cell" (measured). `method` is the best one there."""
+"""Columns of the figure's table. `kind` is "map" (a point of the map) or "cell" (measured); `basis`
+is the fitted "curve", the cell "means", or "curve and means". `method` is the best one there."""
 
 
 def plot_best_method(fits: Sequence[Fit], output: Output) -> None:
     """Draw one map for each fit, and write it as SVG, PNG and CSV.
 
-    The colour is that of the best method by the fitted curve, the deeper the larger its share of
-    the bootstrap resamples in which it is best. Between seed-set sizes the map is the curve's;
-    without a curve, and for a single size, each size has a band. Only budgets are shown that all
-    methods of a size have in common. Points are measured: their colour is that of the best cell.
+    The colour is that of the method to expect most of, as in the advice, the deeper the larger its
+    share of the bootstrap resamples in which it is best. Without a curve, and for a single size,
+    each size has a band. Only budgets are shown that all methods of a size have in common. Points
+    are measured: their colour is that of the best cell.
 
     Args:
         fits: the fits.
@@ -152,18 +152,12 @@ def _points(
     fit: Fit, seeds: float, methods: Sequence[str], low: float, high: float
 ) -> Iterator[dict[str, Any]]:
     ratios = np.geomspace(low, high, BUDGETS if high > low else 1) / seeds
-    if fit.model is None:
-        series = [fit.means(int(seeds), method) for method in methods]
-        # Rounding must not carry the ends outside the cells.
-        ends = [(means.ratios.min(), means.ratios.max()) for means in series]
-        ratios = np.clip(ratios, max(a for a, _ in ends), min(b for _, b in ends))
-        found = [means.at(ratios) for means in series]
-    else:
-        found = [fit.curve(seeds, method, ratios) for method in methods]
+    found = [expected(fit, seeds, method, ratios) for method in methods]
     centres = np.stack([centre for centre, _ in found])
     draws = np.stack([drawn for _, drawn in found])
-    for index, ratio in enumerate(ratios):
-        yield _best("map", fit, seeds, ratio, methods, centres[:, index], draws[:, :, index])
+    for index, basis in enumerate(basis_of(fit, seeds, methods, ratios)):
+        at = (seeds, ratios[index], methods, centres[:, index], draws[:, :, index])
+        yield _best("map", basis, *at)
 
 
 def _best_cells(fit: Fit) -> Iterator[dict[str, Any]]:
@@ -176,12 +170,12 @@ def _best_cells(fit: Fit) -> Iterator[dict[str, Any]]:
             methods = [cell["method"] for cell in cells]
             centres = np.array([cell["accuracy"] for cell in cells])
             draws = np.stack([fit.cell_draws[method, seeds, budget] for method in methods])
-            yield _best("cell", fit, seeds, budget / seeds, methods, centres, draws)
+            yield _best("cell", "means", seeds, budget / seeds, methods, centres, draws)
 
 
 def _best(
     kind: str,
-    fit: Fit,
+    basis: str,
     seeds: float,
     ratio: float,
     methods: Sequence[str],
@@ -191,7 +185,7 @@ def _best(
     first = int(np.argmax(centres))
     return {
         "kind": kind,
-        "basis": "means" if kind == "cell" or fit.model is None else "curve",
+        "basis": basis,
         "seeds": float(seeds),
         "budget": float(ratio * seeds),
         "budget_ratio": float(ratio),
