@@ -40,7 +40,8 @@ _SHADES = (0.2, 0.4, 0.65, 1.0)
 
 BUDGETS = 81
 SIZES = 33
-"""Points of the map in the logarithms of budget and seed-set size."""
+"""Points of the map in the logarithms of budget and seed-set size. A map of fewer sizes is one of
+bands, as no study has so many."""
 
 _HALF_BAND = 0.5 * np.log(1.3)
 """Half the height of a band for a single seed-set size, in its logarithm."""
@@ -207,7 +208,7 @@ def _draw_map(axes: Axes, mapped: Sequence[dict[str, Any]], methods: Sequence[st
     """Draw each row of the map as bars, one for each stretch of one method and shade."""
     by_size = [list(row) for _, row in groupby(mapped, key=lambda point: point["seeds"])]
     sizes = np.log([row[0]["seeds"] for row in by_size])
-    continuous = len(by_size) > 1 and by_size[0][0]["basis"] == "curve"
+    continuous = len(by_size) == SIZES
     for at, row in zip(sizes, by_size, strict=True):
         half = (sizes[-1] - sizes[0]) / (len(sizes) - 1) / 2 if continuous else _HALF_BAND
         place = np.log([point["budget"] for point in row])
@@ -234,7 +235,7 @@ def _label_regions(axes: Axes, mapped: Sequence[dict[str, Any]], short: Any) -> 
     by_size = [list(row) for _, row in groupby(mapped, key=lambda point: point["seeds"])]
     if not by_size:
         return
-    bands = by_size[0][0]["basis"] == "means" or len(by_size) == 1
+    bands = len(by_size) < SIZES
     # In a continuous map, the middle row carries the label, away from the points, or else the
     # longest stretch of all rows; of bands, each has labels of its own.
     candidates: dict[Any, tuple[float, float, float]] = {}
