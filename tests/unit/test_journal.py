@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import pytest
@@ -59,9 +58,7 @@ def test_no_requests_need_no_engine(tmp_path):
 
 
 @pytest.mark.parametrize("after", [0, 1, 7, 19])
-@pytest.mark.parametrize("part", [1, 3, 256])
-def test_a_run_that_died_asks_for_the_rest_alone(tmp_path, monkeypatch, after, part):
-    monkeypatch.setattr(module, "PART_COMPLETIONS", part)
+def test_a_run_that_died_asks_for_the_rest_alone(tmp_path, after):
     whole = ask(tmp_path / "whole", RecordingEngine(echo))
     dying = RecordingEngine(echo, die_after=after)
     with pytest.raises(KilledError):
@@ -72,14 +69,28 @@ def test_a_run_that_died_asks_for_the_rest_alone(tmp_path, monkeypatch, after, p
     assert sorted(r.key for r in dying.asked + second.asked) == sorted(r.key for r in REQUESTS)
 
 
-def test_a_kill_that_lets_nothing_be_written_costs_the_last_part_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "PART_COMPLETIONS", 4)
+def test_an_answer_is_on_disk_before_it_is_handed_on(tmp_path):
     answers = Journal(tmp_path, "m").complete(lambda: RecordingEngine(echo), REQUESTS, silent)
-    for _ in range(10):
+    for count in range(1, 11):
         next(answers)
-    # What lies on disk now is what a power cut would leave: two parts of four.
-    known = [key for part in tmp_path.glob("part-*.json") for key in json.loads(part.read_text())]
-    assert len(set(known)) == len(known) == 8
+        (file,) = tmp_path.iterdir()
+        assert len(file.read_text().splitlines()) == count
+
+
+def test_a_line_that_a_death_cut_short_is_asked_for_again_and_no_other(tmp_path):
+    whole = ask(tmp_path, RecordingEngine(echo))
+    (file,) = tmp_path.iterdir()
+    content = file.read_bytes()
+    lines = content.splitlines(keepends=True)
+    for kept in (0, 1, len(lines[-1]) // 2, len(lines[-1]) - 1):
+        (tmp_path / "cut").mkdir(exist_ok=True)
+        for old in (tmp_path / "cut").iterdir():
+            old.unlink()
+        (tmp_path / "cut" / file.name).write_bytes(b"".join(lines[:-1]) + lines[-1][:kept])
+        engine = RecordingEngine(echo)
+        assert timeless(ask(tmp_path / "cut", engine)) == timeless(whole)
+        assert len(engine.asked) == 1
+        assert len(ask(tmp_path / "cut", RecordingEngine(echo, die_after=0))) == len(REQUESTS)
 
 
 def test_a_reader_that_stops_early_loses_nothing(tmp_path):
@@ -92,13 +103,11 @@ def test_a_reader_that_stops_early_loses_nothing(tmp_path):
     assert len(second.asked) == len(REQUESTS) - 5
 
 
-def test_answers_are_written_when_they_have_waited_long_enough(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "PART_SECONDS", -1.0)
+def test_progress_is_said_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SYNC_COMPLETIONS", 8)
     said = []
-    answers = Journal(tmp_path, "m").complete(lambda: RecordingEngine(echo), REQUESTS, said.append)
-    next(answers)
-    assert len(list(tmp_path.glob("part-*.json"))) == 1
-    assert said == ["1 of 20 queries"]
+    list(Journal(tmp_path, "m").complete(lambda: RecordingEngine(echo), REQUESTS, said.append))
+    assert said == ["8 of 20 queries", "16 of 20 queries"]
 
 
 def test_two_processes_may_write_into_one_folder(tmp_path):
@@ -140,16 +149,12 @@ def test_the_key_has_no_part_in_the_digest():
     assert request_digest(first, "m") == request_digest(second, "m")
 
 
-def test_a_half_written_file_of_a_dead_process_is_passed_over(tmp_path):
+@pytest.mark.parametrize("line", ['{"ab": 1}', "{}", "[]", "null", '{"request": "ab"}', "\x00"])
+def test_a_broken_line_is_named(tmp_path, line):
     ask(tmp_path, RecordingEngine(echo))
-    (part,) = tmp_path.glob("part-*.json")
-    (tmp_path / f".0123456789ab.{part.name}").write_text(part.read_text()[:50])
-    assert len(list(Journal(tmp_path, "m").complete(no_engine, REQUESTS, silent))) == 20
-
-
-def test_a_broken_file_is_named(tmp_path):
-    (tmp_path / "part-0.json").write_text('{"ab": {"key"')
-    with pytest.raises(ValueError, match=r"part-0\.json is not valid JSON .* delete it"):
+    (file,) = tmp_path.iterdir()
+    file.write_text(line + "\n" + file.read_text())
+    with pytest.raises(ValueError, match=rf"line 1 of .*{file.name} is not .*: delete it"):
         Journal(tmp_path, "m")
 
 

@@ -1,19 +1,22 @@
-"""The journal: completions are on disk soon after they arrive, and are never asked for again."""
+"""The journal: completions are on disk as they arrive, and are never asked for again."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import TracebackType
 
-from seedbed.artifacts import read_json, write_text
 from seedbed.engines import Completion, Engine, Request
 
-PART_COMPLETIONS = 256
-PART_SECONDS = 30.0
+SYNC_COMPLETIONS = 256
+SYNC_SECONDS = 30.0
+"""What the death of a process may cost is nothing; what that of a machine may, is this."""
 
 
 def request_digest(request: Request, model: str) -> str:
@@ -35,20 +38,23 @@ def request_digest(request: Request, model: str) -> str:
 
 
 class Journal:
-    """A folder of small files with completions, each file written whole or not at all.
+    """A folder of files with a line of JSON for each completion.
 
-    Several processes may write into one folder: each adds files of its own.
+    Each process adds a file of its own, so several may write into one folder, and none writes where
+    another died in the middle of a line.
     """
 
     def __init__(self, folder: Path, model: str) -> None:
+        """Read what is there.
+
+        Raises:
+            ValueError: if a whole line of a file is not what a journal writes.
+        """
         self._folder = folder
         self._model = model
         self._known: dict[str, Completion] = {}
-        self._fresh: dict[str, Completion] = {}
-        self._written = time.monotonic()
-        for part in sorted(folder.glob("part-*.json")):
-            for digest, fields in read_json(part).items():
-                self._known[digest] = Completion(**fields)
+        for file in sorted(folder.glob("*.jsonl")):
+            self._known.update(_read(file))
 
     def complete(
         self,
@@ -81,32 +87,80 @@ class Journal:
         if not missing:
             return
         done = 0
-        waiting = time.monotonic()
-        try:
+        waiting = said = time.monotonic()
+        with _Writer(self._folder) as writer:
             for answer in engine().complete(missing):
                 now = time.monotonic()
                 completion = replace(answer, seconds=round(now - waiting, 6))
                 waiting = now
                 digest = digests[completion.key]
-                self._known[digest] = self._fresh[digest] = completion
+                writer.write(digest, completion)
+                self._known[digest] = completion
                 done += 1
-                if (
-                    len(self._fresh) >= PART_COMPLETIONS
-                    or time.monotonic() - self._written > PART_SECONDS
-                ):
-                    self._write_part()
+                if done % SYNC_COMPLETIONS == 0 or now - said > SYNC_SECONDS:
+                    said = now
                     progress(f"{done} of {len(missing)} queries")
                 yield completion
-        finally:
-            self._write_part()
         if done != len(missing):
             raise RuntimeError(f"the engine answered {done} of {len(missing)} requests")
 
-    def _write_part(self) -> None:
-        self._written = time.monotonic()
-        if not self._fresh:
-            return
-        content = {digest: asdict(completion) for digest, completion in self._fresh.items()}
-        name = hashlib.sha256("".join(sorted(content)).encode()).hexdigest()[:20]
-        write_text(self._folder / f"part-{name}.json", json.dumps(content))
-        self._fresh = {}
+
+class _Writer:
+    """Appends to a new file, which is there once it has a line."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / f"{uuid.uuid4().hex}.jsonl"
+        self._file = -1
+        self._unsynced = 0
+        self._synced = time.monotonic()
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def write(self, digest: str, completion: Completion) -> None:
+        """Hand a completion to the operating system, which keeps it if this process is killed."""
+        if self._file < 0:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        line = (json.dumps({"request": digest} | asdict(completion)) + "\n").encode()
+        while line:
+            line = line[os.write(self._file, line) :]
+        self._unsynced += 1
+        if self._unsynced >= SYNC_COMPLETIONS or time.monotonic() - self._synced > SYNC_SECONDS:
+            self._sync()
+
+    def _sync(self) -> None:
+        os.fsync(self._file)
+        self._unsynced = 0
+        self._synced = time.monotonic()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file >= 0:
+            try:
+                self._sync()
+            finally:
+                os.close(self._file)
+
+
+def _read(file: Path) -> Iterator[tuple[str, Completion]]:
+    """Yield a file's completions by the digest of their request.
+
+    A last line without an end is where its process died: it is left out.
+    """
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                fields = json.loads(line)
+                yield fields.pop("request"), Completion(**fields)
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise ValueError(
+                    f"line {number} of {file} is not a line of a journal ({error}): delete it, and "
+                    "its answer alone is asked for again"
+                ) from None
