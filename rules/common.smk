@@ -13,6 +13,7 @@ from seedbed.study.loading import (
     StudyError,
     check_data,
     check_downloads,
+    check_keys,
     check_run_config,
     load_study,
 )
@@ -20,20 +21,27 @@ from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
 try:
     RUN = check_run_config(config)
-    STUDY = load_study(RUN.study, Path(workflow.basedir) / "config")
+    STUDY = load_study(
+        RUN.study, Path(workflow.basedir) / "config", engines=RUN.engines
+    )
     if RUN.data_dir is not None and not RUN.partial:
         check_data(STUDY, RUN.data_dir)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
 
-# A dry run needs no data, and does not come here.
+# A dry run needs no data and no keys, and does not come here.
 onstart:
-    if RUN.data_dir is None and not RUN.partial:
-        try:
+    try:
+        if RUN.data_dir is None and not RUN.partial:
             check_downloads(STUDY)
-        except StudyError as error:
-            raise WorkflowError(str(error)) from None
+        jobs = [
+            (job.rule.name, job.wildcards_dict)
+            for job in workflow.dag.needrun_jobs()
+        ]
+        check_keys(STUDY, FLOW.asked_models(jobs))
+    except StudyError as error:
+        raise WorkflowError(str(error)) from None
 
 
 GRID = grid(STUDY)

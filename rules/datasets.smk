@@ -22,9 +22,9 @@ rule sample_votes:
         stop=lambda wc: FLOW.votes_stop(wc.stream, wc.shard),
         model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
         journal=f"{RESULTS}/journal/votes/{{stream}}",
-        # With `input` among its arguments it is not tracked: how many at a time changes no result.
-        batch_size=lambda wc, input: FLOW.batch_size(FLOW.teacher(wc.stream)[0]),
-        code=code("sample_votes"),
+        # With `input` among its arguments it is not tracked: what runs the model changes no result.
+        engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
+        code=lambda wc: code("sample_votes", FLOW.engine_code("teacher", wc.stream)),
     message:
         "sample_votes {wildcards.stream}/shard={wildcards.shard}"
     shell:
@@ -34,7 +34,7 @@ rule sample_votes:
         " --stop {params.stop}"
         " --settings {params.settings:q}"
         " --model {params.model:q}"
-        " --batch-size {params.batch_size}"
+        " --engine {params.engine:q}"
         " --threads {threads}"
         " --journal {params.journal:q}"
         " --output {output.votes:q}"

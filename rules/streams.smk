@@ -23,11 +23,11 @@ rule write_questions:
         stop=lambda wc: FLOW.shard(wc.question_stream, wc.shard).stop,
         model=lambda wc: FLOW.model(*FLOW.augmenter(wc.question_stream)),
         journal=f"{RESULTS}/journal/questions/{{question_stream}}",
-        # With `input` among its arguments it is not tracked: how many at a time changes no result.
-        batch_size=lambda wc, input: FLOW.batch_size(
-            FLOW.augmenter(wc.question_stream)[0]
+        # With `input` among its arguments it is not tracked: what runs the model changes no result.
+        engine=lambda wc, input: FLOW.engine("augmenter", wc.question_stream),
+        code=lambda wc: code(
+            "write_questions", FLOW.engine_code("augmenter", wc.question_stream)
         ),
-        code=code("write_questions"),
     message:
         "write_questions {wildcards.question_stream}/shard={wildcards.shard}"
     shell:
@@ -38,7 +38,7 @@ rule write_questions:
         " --stop {params.stop}"
         " --model {params.model:q}"
         " --settings {params.settings:q}"
-        " --batch-size {params.batch_size}"
+        " --engine {params.engine:q}"
         " --threads {threads}"
         " --journal {params.journal:q}"
         " --output {output.questions:q}"
@@ -68,9 +68,9 @@ rule answer_questions:
         stop=lambda wc: FLOW.shard(wc.stream, wc.shard).stop,
         model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
         journal=f"{RESULTS}/journal/answers/{{stream}}",
-        # With `input` among its arguments it is not tracked: how many at a time changes no result.
-        batch_size=lambda wc, input: FLOW.batch_size(FLOW.teacher(wc.stream)[0]),
-        code=code("answer_questions"),
+        # With `input` among its arguments it is not tracked: what runs the model changes no result.
+        engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
+        code=lambda wc: code("answer_questions", FLOW.engine_code("teacher", wc.stream)),
     message:
         "answer_questions {wildcards.stream}/shard={wildcards.shard}"
     shell:
@@ -82,7 +82,7 @@ rule answer_questions:
         " --stop {params.stop}"
         " --model {params.model:q}"
         " --settings {params.settings:q}"
-        " --batch-size {params.batch_size}"
+        " --engine {params.engine:q}"
         " --threads {threads}"
         " --journal {params.journal:q}"
         " --output {output.answers:q}"

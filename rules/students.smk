@@ -61,8 +61,8 @@ rule evaluate_student:
         model=lambda wc: FLOW.model(*FLOW.student(wc.cell)),
         # With `input` among their arguments, what by itself changes no result is not tracked.
         task_folder=lambda wc, input: FLOW.task_folder(FLOW.cell(wc.cell).task),
-        batch_size=lambda wc, input: FLOW.batch_size(FLOW.student(wc.cell)[0]),
-        code=lambda wc: code("evaluate_student", *FLOW.scorer_modules(wc.cell)),
+        engine=lambda wc, input: FLOW.engine("student", wc.cell),
+        code=lambda wc: code("evaluate_student", *FLOW.evaluation_modules(wc.cell)),
     message:
         "evaluate_student {wildcards.cell}"
     shell:
@@ -74,7 +74,7 @@ rule evaluate_student:
         " --adapter {input.adapter:q}"
         " --dataset {input.dataset:q}"
         " --settings {params.settings:q}"
-        " --batch-size {params.batch_size}"
+        " --engine {params.engine:q}"
         " --threads {threads}"
         " --predictions {output.predictions:q}"
         " --output {output.scores:q}"

@@ -41,7 +41,9 @@ def main() -> None:
         Journal(args.journal, model),
         report,
     )
-    about = {"settings": asdict(settings), "model": model} | provenance(__file__)
+    about = {"settings": asdict(settings), "model": model} | provenance(
+        __file__, [args.engine.module]
+    )
     write_parquet(args.output, answers, about)
     report(f"{answers.height - answers['answer'].null_count()} of {answers.height} answered")
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from seedbed.artifacts import read_json, write_json, write_parquet
 from seedbed.engines import load_engine
+from seedbed.engines.command_line import add_engine_options
 from seedbed.evaluation.evaluation import check_references, evaluate, summarise
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
 from seedbed.models import read_fingerprint
@@ -94,13 +95,11 @@ def main() -> None:
         required=True,
         help="kind, scorer, score, prompt, answer_tokens and test_items, as JSON",
     )
-    parser.add_argument("--model", type=Path, required=True, help="folder of the student")
+    add_engine_options(parser, "the student")
     parser.add_argument(
         "--adapter", type=Path, nargs="*", default=[], help="its weights, and training.json"
     )
     parser.add_argument("--dataset", type=Path, nargs="?", help="JSON of the adapter's dataset")
-    parser.add_argument("--batch-size", type=int, default=256, help="prompts at a time")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--predictions", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
@@ -112,7 +111,7 @@ def main() -> None:
     scorer = make_scorer(settings.kind, settings.scorer, args.test.parent, args.task_folder)
     try:
         references = check_references(items, scorer)
-        engine = load_engine(args.model, adapter, args.batch_size, args.threads)
+        engine = load_engine(args.model, args.engine, adapter, args.threads)
         predictions = evaluate(
             items,
             engine,
@@ -129,6 +128,7 @@ def main() -> None:
     about: dict[str, Any] = {"cell": args.cell, "settings": asdict(settings)}
     about["model"] = read_fingerprint(args.model)
     modules = scorer_modules(settings.kind, settings.scorer, args.task_folder)
+    modules.append(args.engine.module)
     about |= provenance(__file__, modules)
     write_parquet(args.predictions, predictions, about)
     scores = summarise(predictions) | {"references_right": references}

@@ -46,7 +46,9 @@ def main() -> None:
         Journal(args.journal, model),
         report,
     )
-    about = {"settings": asdict(settings), "model": model} | provenance(__file__)
+    about = {"settings": asdict(settings), "model": model} | provenance(
+        __file__, [args.engine.module]
+    )
     write_parquet(args.output, votes, about)
     report(f"{votes.height} answers")
 

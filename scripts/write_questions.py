@@ -35,7 +35,9 @@ def main() -> None:
         Journal(args.journal, model),
         report,
     )
-    about = {"settings": asdict(settings), "model": model} | provenance(__file__)
+    about = {"settings": asdict(settings), "model": model} | provenance(
+        __file__, [args.engine.module]
+    )
     write_parquet(args.output, questions, about)
     report(f"{questions.height - questions['question'].null_count()} of {questions.height} usable")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from seedbed.artifacts import read_json
@@ -31,6 +32,16 @@ def fingerprint(folder: Path) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:32]
+
+
+def api_fingerprint(name: str, version: str | None) -> str:
+    """Return what stands for the fingerprint of a model whose weights nobody sees.
+
+    Args:
+        name: at the endpoint.
+        version: as its user tells it from others of that name.
+    """
+    return hashlib.sha256(json.dumps(["api", name, version]).encode()).hexdigest()[:32]
 
 
 def read_fingerprint(folder: Path) -> str:

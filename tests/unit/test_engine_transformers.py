@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from seedbed.engines import Request, load_engine
+from seedbed.engines import EngineSettings, Request, load_engine
 from seedbed.engines.transformers_engine import SeededSampling
 from seedbed.training.tokenizer import PAD
 
@@ -36,7 +36,7 @@ def answers(engine, requests):
 
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_answers_do_not_depend_on_the_size_of_the_batch(tiny_model, engine, requests, batch_size):
-    small = load_engine(tiny_model, batch_size=batch_size)
+    small = load_engine(tiny_model, EngineSettings(batch_size=batch_size))
     assert answers(small, requests) == answers(engine, requests)
 
 
@@ -208,4 +208,4 @@ def test_folder_without_a_model_is_named(tmp_path):
 
 def test_folder_without_an_adapter_is_named(tiny_model, tmp_path):
     with pytest.raises(FileNotFoundError, match=f"no adapter_config.json in {tmp_path}"):
-        load_engine(tiny_model, tmp_path)
+        load_engine(tiny_model, adapter=tmp_path)

@@ -11,7 +11,7 @@ from recording_engine import RecordingEngine
 
 import evaluate_student
 from seedbed.artifacts import read_json, read_metadata, write_json, write_parquet
-from seedbed.engines import load_engine
+from seedbed.engines import EngineSettings, load_engine
 from seedbed.evaluation.evaluation import SCHEMA, check_references, evaluate, summarise
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.models import read_fingerprint
@@ -154,7 +154,7 @@ def test_greedy_predictions_do_not_depend_on_the_batch_size(tiny_model, test_ite
     tables = [
         evaluate(
             test_items,
-            load_engine(tiny_model, batch_size=size),
+            load_engine(tiny_model, EngineSettings(batch_size=size)),
             scorer,
             "{question}",
             16,
@@ -258,7 +258,7 @@ def test_a_function_of_the_tasks_own_scores(tmp_path, monkeypatch, tiny_model, t
     found = run(tmp_path, monkeypatch, test_items, tiny_model, settings=settings)
     assert (found["correct"], found["strict"]["correct"], found["unparsed"]) == (5, 5, 0)
     assert found["settings"]["scorer"] == "judge:score"
-    modules = ["seedbed.evaluation.scorers.function", own]
+    modules = ["seedbed.evaluation.scorers.function", own, "seedbed.engines.transformers_engine"]
     assert found["code"] == code_digest(evaluate_student.__file__, modules)
     own.write_text("def score(output, item):\n    return item.golden\n")
     with pytest.raises(ValueError, match=r"judge\.py:score, on item '"):

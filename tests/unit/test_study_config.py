@@ -339,7 +339,7 @@ BAD = [
     ("model with two sources", STUDENT, ("path",), "/model",
      ["student.yaml", "must have exactly one of", "not both pretrain and path"]),
     ("model without a source", STUDENT, ("pretrain",), sf.GONE,
-     ["must have exactly one of pretrain, checkpoint, hub, path, not none of them"]),
+     ["must have exactly one of pretrain, checkpoint, hub, path, api, not none of them"]),
     ("heads of uneven width", STUDENT, ("pretrain", "heads"), 5,
      ["pretrain.hidden_size: 16 does not divide into 5 heads"]),
     ("checkpoint after the end", STUDENT, ("pretrain", "checkpoints"), [50, 100],
@@ -794,7 +794,8 @@ def inside(kind):
     origin, parts = get_origin(kind), get_args(kind)
     mark = {tuple: "[]", dict: ".NAME"}.get(origin, "")
     if origin is dict:
-        parts = parts[1:]
+        # An engine is told once, at its model.
+        parts = [part for part in parts[1:] if part is not config.Engine]
     elif origin is Annotated:
         parts = parts[:1]
     for part in parts:

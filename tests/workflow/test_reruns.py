@@ -115,6 +115,17 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
         append("config/models/micro_teacher.yaml", "engine: {batch_size: 8}\n"),
         {},
     ),
+    "what runs a model here": (
+        append(
+            "config/config.yaml",
+            "engines: {micro_teacher: {kind: openai, base_url: http://host/v1, model: micro}}\n",
+        ),
+        {},
+    ),
+    "the code of an engine that no model of the study has": (
+        append(f"{LIBRARY}/engines/openai_engine.py", "\nUNUSED = 1\n"),
+        {},
+    ),
     "the environment that jobs run in": (
         replace("config/config.yaml", "environment: cpu", "environment: gpu"),
         {},
@@ -172,6 +183,10 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
         STUDENTS,
     ),
     # --- streams
+    "the code of the models' engine": (
+        append(f"{LIBRARY}/engines/transformers_engine.py", "\nUNUSED = 1\n"),
+        {**STREAMS, "evaluate_student": 13},
+    ),
     "the sampling temperature": (replace(MICRO, "temperature: 0.7", "temperature: 0.8"), STREAMS),
     "how often one method tries": (
         replace("config/methods/new_question.yaml", "max_attempts: 3", "max_attempts: 2"),

@@ -6,10 +6,12 @@ finish, in whatever order that is.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Completion:
     Attributes:
         key: the request's.
         text: without special tokens and outer white space.
-        finish_reason: "stop" (the model ended it) or "length" (cut at `max_tokens`).
+        finish_reason: "stop" (the model ended it) or "length" (cut at `max_tokens`); an endpoint
+            may have others.
         prompt_tokens: tokens read.
         completion_tokens: tokens written, the ending one included.
         seconds: its share of the time that the engine took, filled in by who asks: those of a run
@@ -55,6 +58,46 @@ class Completion:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How a model is run, which does not determine what it answers.
+
+    Attributes:
+        kind: "transformers", on this machine; or "openai", behind an endpoint.
+        batch_size: transformers: prompts that are generated from together.
+        base_url: openai: address of the endpoint, up to the version of the API.
+        name: openai: the model's name there.
+        key_variable: openai: environment variable that holds the key; None sends none.
+        concurrency: openai: the most requests under way at once.
+        timeout: openai: seconds after which a request is given up, and asked again.
+        limit_field: openai: how the endpoint calls the most tokens of an answer.
+    """
+
+    kind: str = "transformers"
+    batch_size: int = 256
+    base_url: str = ""
+    name: str = ""
+    key_variable: str | None = None
+    concurrency: int = 64
+    timeout: float = 600.0
+    limit_field: str = "max_tokens"
+
+    @classmethod
+    def from_json(cls, text: str) -> EngineSettings:
+        """Read settings from JSON."""
+        return cls(**json.loads(text))
+
+    @property
+    def module(self) -> str:
+        """The engine's module."""
+        return engine_module(self.kind)
+
+
+def engine_module(kind: str) -> str:
+    """Return the module of a kind of engine, which is imported only where that kind is used."""
+    return f"seedbed.engines.{kind}_engine"
+
+
 class Engine(Protocol):
     """A loaded model."""
 
@@ -64,23 +107,35 @@ class Engine(Protocol):
 
 
 def load_engine(
-    model: Path, adapter: Path | None = None, batch_size: int = 256, threads: int = 1
+    model: Path,
+    settings: EngineSettings | None = None,
+    adapter: Path | None = None,
+    threads: int = 1,
 ) -> Engine:
     """Load a model, and a LoRA adapter on it if one is given (it is not merged).
 
     Args:
-        model: a folder in the Transformers layout.
+        model: a folder in the Transformers layout; not looked at for an endpoint.
+        settings: what runs it; by default, Transformers.
         adapter: a folder in the PEFT layout.
-        batch_size: prompts that are generated from together.
         threads: CPU threads.
 
     Raises:
         FileNotFoundError: if a folder is not there or holds no such model. A library would take its
             path for a name on the hub, and ask there.
+        ValueError: if there is an adapter, and the engine takes none.
     """
+    settings = settings or EngineSettings()
+    if settings.kind == "openai":
+        if adapter is not None:
+            raise ValueError(f"an endpoint does not load the adapter {adapter}")
+        return _class(settings, "OpenAIEngine")(settings)
     for folder, name in ((model, "config.json"), (adapter, "adapter_config.json")):
         if folder is not None and not (folder / name).is_file():
             raise FileNotFoundError(f"no {name} in {folder}")
-    from seedbed.engines.transformers_engine import TransformersEngine
+    return _class(settings, "TransformersEngine")(model, adapter, settings.batch_size, threads)
 
-    return TransformersEngine(model, adapter, batch_size, threads)
+
+def _class(settings: EngineSettings, name: str) -> Any:
+    # By name: code that is not run is not part of what made a result.
+    return getattr(import_module(settings.module), name)

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from seedbed.engines import Engine, load_engine
+from seedbed.engines.command_line import add_engine_options
 
 
 def shard_parser(description: str | None, settings: type) -> argparse.ArgumentParser:
@@ -35,13 +36,11 @@ def shard_parser(description: str | None, settings: type) -> argparse.ArgumentPa
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which model to ask, how, and where its answers go."""
-    parser.add_argument("--model", type=Path, required=True, help="folder of the model to ask")
-    parser.add_argument("--batch-size", type=int, default=256, help="prompts at a time")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    add_engine_options(parser, "the model to ask")
     parser.add_argument("--journal", type=Path, required=True, help="folder of finished answers")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
 
 
 def engine_of(args: argparse.Namespace) -> Callable[[], Engine]:
     """Return what loads the model when it is first asked for: a full journal needs none."""
-    return cache(lambda: load_engine(args.model, batch_size=args.batch_size, threads=args.threads))
+    return cache(lambda: load_engine(args.model, args.engine, threads=args.threads))

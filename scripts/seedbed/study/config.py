@@ -8,8 +8,10 @@ they are: text is never read as a number, nor true as 1, and a key that no class
 from __future__ import annotations
 
 import glob
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_type_hints
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -98,29 +100,6 @@ def _again(detail: ErrorDetails) -> InitErrorDetails:
         loc=detail["loc"],
         input=detail["input"],
         ctx=context,
-    )
-
-
-# --- config.yaml
-
-
-class RunConfig(Section):
-    """`config/config.yaml`: which study to run, where the real data lies, and what it runs in."""
-
-    study: Name = Field(description="Name of a file in `studies/`.")
-    data_dir: Text | None = Field(
-        default=None,
-        description="Folder with data sets in the hub's layout, OWNER/NAME/CONFIG/SPLIT.parquet.",
-    )
-    environment: Literal["cpu", "gpu"] = Field(
-        default="cpu",
-        description="Which of the files in `envs/` jobs run in with `--sdm conda`. A change makes "
-        "no result stale.",
-    )
-    partial: bool = Field(
-        default=False,
-        description="Whether tables, figures and report are made of the evaluations that are "
-        "there, and say what is missing, instead of making the rest.",
     )
 
 
@@ -668,8 +647,85 @@ class HubModel(Section):
 class Engine(Section):
     """What runs a model to generate text."""
 
-    kind: Literal["transformers"] = Field("transformers", description="Which library.")
-    batch_size: Count = Field(256, description="Prompts that are generated from together.")
+    kind: Literal["transformers", "openai"] = Field(
+        "transformers",
+        description="`transformers` runs it in the job itself, on a CPU or a GPU; `openai` asks an "
+        "endpoint that takes the OpenAI API's chat completions: a hosted one, or a vLLM server.",
+    )
+    batch_size: Count = Field(
+        256, description="transformers: prompts that are generated from together."
+    )
+    base_url: Text | None = Field(
+        None, description="openai: address of the endpoint, as `http://localhost:8000/v1`."
+    )
+    model: Text | None = Field(
+        None, description="openai: the model's name there; null takes that of `api` or `hub`."
+    )
+    key_variable: Text | None = Field(
+        None,
+        description="openai: the environment variable that holds the key; null sends none. The key "
+        "itself must not stand in any file.",
+    )
+    concurrency: Count = Field(
+        64,
+        description="openai: the most requests under way at once; fewer when the endpoint has too "
+        "much to do.",
+    )
+    timeout: Positive = Field(
+        600.0, description="openai: seconds after which a request is given up, and asked again."
+    )
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        "max_tokens",
+        description="openai: how the endpoint calls the most tokens of an answer; some models "
+        "refuse the older name.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Engine:
+        keys = ENGINE_KEYS[self.kind]
+        for key in self.model_fields_set - {"kind"}:
+            if key not in keys:
+                raise problem(f"has no effect with kind: {self.kind}", key)
+        if self.kind == "openai":
+            self._check_endpoint()
+        return self
+
+    def _check_endpoint(self) -> None:
+        if self.base_url is None:
+            raise problem("is missing: the address of the endpoint", "base_url")
+        # Of what may hold a secret, the message shows nothing.
+        try:
+            address = urlsplit(self.base_url)
+            sound = address.scheme in ("http", "https") and bool(address.hostname)
+        except ValueError:
+            sound = False
+        if not sound or address.query or address.fragment:
+            raise problem("must be an address as http://localhost:8000/v1", "base_url")
+        if "@" in address.netloc:
+            raise problem("must not hold a password; give key_variable", "base_url")
+        if self.key_variable is not None and not re.fullmatch(
+            r"[A-Z_][A-Z0-9_]*", self.key_variable
+        ):
+            said = "must be the name of an environment variable, as OPENAI_API_KEY, not a key"
+            raise problem(said, "key_variable")
+
+
+ENGINE_KEYS = {
+    "transformers": ("batch_size",),
+    "openai": ("base_url", "model", "key_variable", "concurrency", "timeout", "limit_field"),
+}
+
+
+class ApiModel(Section):
+    """A model that only an endpoint has."""
+
+    name: Text = Field(
+        description="Its name there; one with a date, if there is, as others may move to a newer "
+        "model."
+    )
+    version: Text | None = Field(
+        None, description="Whatever tells it from an older model of that name, in your words."
+    )
 
 
 class Price(Section):
@@ -691,7 +747,7 @@ class Price(Section):
         return self
 
 
-SOURCES_OF_MODELS = ("pretrain", "checkpoint", "hub", "path")
+SOURCES_OF_MODELS = ("pretrain", "checkpoint", "hub", "path", "api")
 
 
 class ModelConfig(Section):
@@ -704,6 +760,9 @@ class ModelConfig(Section):
     )
     hub: HubModel | None = Field(None, description="Taken from the hub.")
     path: Text | None = Field(None, description="A folder with a Transformers model.")
+    api: ApiModel | None = Field(
+        None, description="Behind an endpoint, which `engine` names; it cannot be a student."
+    )
     worlds: dict[Name, World] = Field(
         {},
         description="Only with `pretrain`: by task, the generated world that its model is trained "
@@ -723,3 +782,31 @@ class ModelConfig(Section):
                 "has no effect: only a model with pretrain is trained on a world", "worlds"
             )
         return self
+
+
+# --- config.yaml
+
+
+class RunConfig(Section):
+    """`config/config.yaml`: which study to run, where the real data lies, and what it runs in."""
+
+    study: Name = Field(description="Name of a file in `studies/`.")
+    data_dir: Text | None = Field(
+        default=None,
+        description="Folder with data sets in the hub's layout, OWNER/NAME/CONFIG/SPLIT.parquet.",
+    )
+    environment: Literal["cpu", "gpu"] = Field(
+        default="cpu",
+        description="Which of the files in `envs/` jobs run in with `--sdm conda`. A change makes "
+        "no result stale.",
+    )
+    engines: dict[Name, Engine] = Field(
+        default={},
+        description="By model, what runs it here, in place of its own `engine`, with the same "
+        "keys. A change makes no result stale.",
+    )
+    partial: bool = Field(
+        default=False,
+        description="Whether tables, figures and report are made of the evaluations that are "
+        "there, and say what is missing, instead of making the rest.",
+    )

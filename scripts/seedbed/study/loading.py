@@ -6,8 +6,9 @@ This runs before any rule exists: what can be known to fail is refused here, not
 from __future__ import annotations
 
 import ast
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,6 +20,7 @@ from seedbed.study import cells
 from seedbed.study.config import (
     TAGS,
     Block,
+    Engine,
     FilesSource,
     HubSource,
     MethodConfig,
@@ -33,11 +35,14 @@ from seedbed.study.config import (
 from seedbed.study.documents import At, Document, Problem, StudyError, read_document
 from seedbed.study.fields import RESERVED, Part, nearest
 
+RUN_CONFIG = "config.yaml or --config"
+
 __all__ = [
     "Study",
     "StudyError",
     "check_data",
     "check_downloads",
+    "check_keys",
     "check_run_config",
     "load_study",
 ]
@@ -54,6 +59,7 @@ class Study:
             whose worlds models are trained.
         methods: likewise.
         models: likewise; a model whose checkpoint is used is among them.
+        engines: by model, what runs it here, where that is not what its file says.
     """
 
     name: str
@@ -61,6 +67,7 @@ class Study:
     tasks: Mapping[str, TaskConfig]
     methods: Mapping[str, MethodConfig]
     models: Mapping[str, ModelConfig]
+    engines: Mapping[str, Engine] = field(default_factory=dict)
 
     def answer_prompt(self, task: str) -> str:
         """Return the prompt that teacher and student answer."""
@@ -86,6 +93,14 @@ class Study:
         """Return the settings that a student is trained with."""
         return self.config.training_of(student)
 
+    def engine(self, model: str) -> Engine:
+        """Return what runs a model, with its name there if it is behind an endpoint."""
+        config = self.models[model]
+        engine = self.engines.get(model, config.engine)
+        if engine.kind != "openai":
+            return engine
+        return engine.model_copy(update={"model": _name_at_endpoint(engine, config)})
+
     def pretrained(self, model: str) -> tuple[str, int] | None:
         """Return the model whose training from scratch gives this one, and after which step.
 
@@ -109,7 +124,18 @@ class Study:
         return own or self.tasks[task].source.world
 
 
-def load_study(name: str, config_dir: Path, overrides: Mapping[str, Any] | None = None) -> Study:
+def _name_at_endpoint(engine: Engine, config: ModelConfig) -> str | None:
+    if engine.model is not None or (config.api is None and config.hub is None):
+        return engine.model
+    return config.api.name if config.api is not None else config.hub.id
+
+
+def load_study(
+    name: str,
+    config_dir: Path,
+    overrides: Mapping[str, Any] | None = None,
+    engines: Mapping[str, Engine] | None = None,
+) -> Study:
     """Read a study and all that it uses, and check it.
 
     Args:
@@ -117,6 +143,7 @@ def load_study(name: str, config_dir: Path, overrides: Mapping[str, Any] | None 
         config_dir: folder with `studies/`, `tasks/`, `methods/` and `models/`.
         overrides: values that take the place of those in the study's file; sections are merged
             key by key, lists are replaced.
+        engines: by model, what runs it here, where that is not what its file says.
 
     Raises:
         StudyError: naming file, key, value and what would be right, for everything that is wrong.
@@ -131,7 +158,7 @@ def load_study(name: str, config_dir: Path, overrides: Mapping[str, Any] | None 
     file = files.read(files.path("studies", name), StudyConfig, problems, overrides)
     if file is None:
         raise StudyError(heading, problems)
-    study = _Checks(files, file, problems).run(name)
+    study = _Checks(files, file, problems, engines or {}).run(name)
     if problems:
         raise StudyError(heading, problems)
     return study
@@ -146,7 +173,7 @@ def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
     # On the command line, Snakemake takes only `True` for a truth, and `true` for text.
     said = {"true": True, "false": False}.get(str(mapping.get("partial")).lower())
     told = dict(mapping) if said is None else {**mapping, "partial": said}
-    document = Document("config.yaml or --config", told)
+    document = Document(RUN_CONFIG, told)
     problems: list[Problem] = []
     run = _validate(document, RunConfig, problems)
     if run is not None and run.data_dir is not None and not Path(run.data_dir).is_dir():
@@ -192,6 +219,32 @@ def check_downloads(study: Study) -> None:
     )
 
 
+def check_keys(study: Study, models: Iterable[str]) -> None:
+    """Check that the keys for endpoints are there, before anything runs.
+
+    Args:
+        study: the study.
+        models: those of it that will be asked.
+
+    Raises:
+        StudyError: naming each environment variable that is not set.
+    """
+    problems = []
+    for name in sorted(models):
+        engine = study.engine(name)
+        if engine.key_variable and not os.environ.get(engine.key_variable, "").strip():
+            said = (
+                f"the environment variable {engine.key_variable} is not set; it should hold "
+                f"the key for {engine.base_url}"
+            )
+            place = (f"models/{name}.yaml", ("engine", "key_variable"))
+            if name in study.engines:
+                place = (RUN_CONFIG, ("engines", name, "key_variable"))
+            problems.append(Problem(*place, said))
+    if problems:
+        raise StudyError(f"study {study.name!r} cannot run", problems)
+
+
 def _hub_sources(study: Study) -> list[tuple[str, HubSource]]:
     tasks = study.tasks.items()
     return [(name, task.source) for name, task in tasks if isinstance(task.source, HubSource)]
@@ -199,7 +252,7 @@ def _hub_sources(study: Study) -> list[tuple[str, HubSource]]:
 
 def _refuse_data(study: Study, said: list[str]) -> None:
     if said:
-        problems = [Problem("config.yaml or --config", ("data_dir",), text) for text in said]
+        problems = [Problem(RUN_CONFIG, ("data_dir",), text) for text in said]
         raise StudyError(f"study {study.name!r} cannot run", problems)
 
 
@@ -274,6 +327,7 @@ class _Checks:
     files: _Files
     study: _File[StudyConfig]
     problems: list[Problem]
+    engines: Mapping[str, Engine] = field(default_factory=dict)
     used: dict[str, dict[str, _File[Any] | None]] = field(
         default_factory=lambda: {"tasks": {}, "methods": {}, "models": {}}
     )
@@ -292,6 +346,7 @@ class _Checks:
             self._check_task(task)
         for index, block in enumerate(self.study.config.blocks):
             self._check_block(index, block)
+        self._check_engines()
         self._check_students_named()
         self._check_same_cells()
         self._use_tasks_of_worlds()
@@ -299,7 +354,7 @@ class _Checks:
             kind: {name: file.config for name, file in files.items() if file is not None}
             for kind, files in self.used.items()
         }
-        return Study(name, self.study.config, **found)
+        return Study(name, self.study.config, **found, engines=self.engines)
 
     def _refuse(self, text: str, *at: Part, file: _File[Any] | None = None) -> None:
         self.problems.append((file or self.study).document.problem(text, *at))
@@ -528,6 +583,35 @@ class _Checks:
             for task, world in file.config.worlds.items():
                 if task in self.used["tasks"] and world not in known:
                     self._use("tasks", world, "worlds", task, file=self.used["models"][name])
+
+    def _check_engines(self) -> None:
+        """Check that each model is run by what can run it."""
+        named = Document(RUN_CONFIG, {"engines": {name: {} for name in self.engines}})
+        for name in self.engines:
+            if name not in self.files.names["models"]:
+                hint = nearest(name, self.files.names["models"], "models")
+                self.problems.append(
+                    named.problem(f"there is no model {name!r}; {hint}", "engines", name)
+                )
+        for name, file in self.used["models"].items():
+            if file is None:
+                continue
+            document, at = file.document, ("engine",)
+            if name in self.engines:
+                document, at = named, ("engines", name)
+            engine = self.engines.get(name, file.config.engine)
+            if file.config.api is not None and engine.kind != "openai":
+                said = f"{engine.kind!r} cannot run {name!r}, which only an endpoint has (api)"
+                self.problems.append(document.problem(said, *at, "kind"))
+            elif engine.kind == "openai" and _name_at_endpoint(engine, file.config) is None:
+                said = f"is missing: the name of {name!r} at the endpoint"
+                self.problems.append(document.problem(said, *at, "model"))
+        for index, block in enumerate(self.study.config.blocks):
+            for place, name in enumerate(block.students):
+                config = self._get("models", name)
+                if config is not None and self.engines.get(name, config.engine).kind == "openai":
+                    said = f"{name!r} is behind an endpoint, which runs no adapters of ours"
+                    self._refuse(said, "blocks", index, "students", place)
 
     def _check_students_named(self) -> None:
         students = {name for block in self.study.config.blocks for name in block.students}

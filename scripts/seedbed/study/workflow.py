@@ -13,14 +13,17 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from seedbed.engines import engine_module
 from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
-from seedbed.study.config import DataSource, FilesSource, WorldSource
+from seedbed.study.config import ENGINE_KEYS, DataSource, FilesSource, WorldSource
 from seedbed.study.fields import NONE, nearest
 from seedbed.study.figures import figures, missing_text
 from seedbed.study.loading import Study
+
+Part = Literal["augmenter", "teacher", "student"]
 
 RESOURCES = "resources"
 CONFIG = "config"
@@ -130,6 +133,10 @@ class Workflow:
         config = self.study.tasks[task]
         return scorer_modules(config.kind, config.scorer_options, self.task_folder(task))
 
+    def evaluation_modules(self, key: str) -> list[str | Path]:
+        """Return what runs a cell's student, and scores it."""
+        return [*self.scorer_modules(key), self.engine_code("student", key)]
+
     def kind_module(self, key: str) -> str:
         """Return the module that compares the answers of a stream with each other."""
         return kind_module(self.study.tasks[self._point(key).task].kind)
@@ -184,6 +191,9 @@ class Workflow:
     def model_source(self, name: str) -> str:
         """Return the flags that name where a model is fetched from, quoted for the shell."""
         config = self.study.models[name]
+        if config.api is not None:
+            version = ["--revision", config.api.version] if config.api.version else []
+            return shlex.join(["--api", config.api.name, *version])
         if config.hub is None:
             return shlex.join(["--path", str(config.path)])
         revision = ["--revision", config.hub.revision] if config.hub.revision else []
@@ -412,9 +422,34 @@ class Workflow:
         dataset = self.cell(key).dataset
         return [] if dataset is None else [f"{self.results}/datasets/{dataset.key}/dataset.json"]
 
-    def batch_size(self, model: str) -> int:
-        """Return how many prompts a model takes at a time."""
-        return self.study.models[model].engine.batch_size
+    def engine(self, part: Part, key: str) -> str:
+        """Return what runs the model that has a part in what has the key, as JSON."""
+        engine = self.study.engine(getattr(self, part)(key)[0])
+        settings = {key: getattr(engine, key) for key in ENGINE_KEYS[engine.kind]}
+        if "model" in settings:
+            settings["name"] = settings.pop("model")
+        return _json({"kind": engine.kind, **settings})
+
+    def asked_models(self, jobs: Iterable[tuple[str, Mapping[str, str]]]) -> set[str]:
+        """Return the models that some jobs ask for text, but for students.
+
+        Args:
+            jobs: name of the rule and wildcards of each.
+        """
+        found = set()
+        for rule, wildcards in jobs:
+            if rule == "write_questions":
+                found.add(self.augmenter(wildcards["question_stream"])[0])
+            elif rule in ("answer_questions", "sample_votes"):
+                found.add(self.teacher(wildcards["stream"])[0])
+        return found
+
+    def engine_code(self, part: Part, key: str) -> str:
+        """Return the code that such a model is meant to be run by.
+
+        It is that of the model's own file: to run it by another, in some place, changes no result.
+        """
+        return engine_module(self.study.models[getattr(self, part)(key)[0]].engine.kind)
 
     # --- analysis
 

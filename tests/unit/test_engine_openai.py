@@ -1,0 +1,433 @@
+import asyncio
+import json
+import random
+import socket
+import threading
+import time
+from dataclasses import replace
+from email.utils import formatdate
+
+import pytest
+from aiohttp import web
+
+from endpoint import Endpoint, completion, error, running
+from seedbed.engines import Completion, EngineSettings, Request, load_engine
+from seedbed.engines import openai_engine as module
+from seedbed.engines.openai_engine import EndpointError
+from seedbed.streams.journal import Journal
+
+KEY = "sk-very-secret"
+REQUESTS = [
+    Request(
+        key=f"k{n}",
+        messages=(("user", f"question {n}"),),
+        max_tokens=9,
+        temperature=0.7,
+        top_p=0.9,
+        seed=2**62 + n,
+    )
+    for n in range(40)
+]
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.001)
+
+
+@pytest.fixture
+def endpoint():
+    with running(Endpoint()) as served:
+        yield served
+
+
+def engine_of(endpoint, **settings):
+    given = {"kind": "openai", "base_url": endpoint.url, "name": "some/model", **settings}
+    return load_engine(None, EngineSettings(**given))
+
+
+def answers(endpoint, requests=REQUESTS, **settings):
+    """Return the completions by key, and the error that ended the call."""
+    found, problem = {}, None
+    try:
+        for answer in engine_of(endpoint, **settings).complete(requests):
+            assert answer.key not in found
+            found[answer.key] = answer
+    except EndpointError as raised:
+        problem = raised
+    return found, problem
+
+
+def echoes(requests=REQUESTS):
+    return {
+        request.key: Completion(
+            request.key, f"{request.messages[0][1]} / {request.seed}", "stop", 5, 3
+        )
+        for request in requests
+    }
+
+
+def test_every_request_is_asked_once_with_all_that_determines_its_answer(endpoint):
+    assert answers(endpoint) == (echoes(), None)
+    assert set(endpoint.times().values()) == {1}
+    assert endpoint.asked[0] == {
+        "model": "some/model",
+        "messages": [{"role": "user", "content": endpoint.asked[0]["messages"][0]["content"]}],
+        "max_tokens": 9,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "seed": endpoint.asked[0]["seed"],
+    }
+    assert "Authorization" not in endpoint.headers[0]
+
+
+def test_conversations_and_system_prompts_are_sent_as_they_are(endpoint):
+    request = replace(REQUESTS[0], messages=(("system", "Be short."), ("user", 'a "b"\n\u2028🌱')))
+    answers(endpoint, [request])
+    assert endpoint.asked[0]["messages"] == [
+        {"role": "system", "content": "Be short."},
+        {"role": "user", "content": 'a "b"\n\u2028🌱'},
+    ]
+
+
+def test_the_newer_name_of_the_limit(endpoint):
+    answers(endpoint, limit_field="max_completion_tokens")
+    assert endpoint.asked[0]["max_completion_tokens"] == 9
+    assert "max_tokens" not in endpoint.asked[0]
+
+
+def test_no_requests_need_no_endpoint():
+    assert list(load_engine(None, EngineSettings("openai", base_url="http://[")).complete([])) == []
+
+
+def test_no_more_are_under_way_than_allowed(endpoint):
+    endpoint.latency = 0.02
+    answers(endpoint, concurrency=7)
+    assert endpoint.most == 7
+
+
+def test_answers_are_handed_on_as_they_arrive(endpoint):
+    async def slow(body, before):
+        if body["messages"][0]["content"] == "question 0":
+            await asyncio.sleep(1.0)
+
+    endpoint.behave = slow
+    start = time.monotonic()
+    arrivals = [
+        (answer.key, time.monotonic() - start) for answer in engine_of(endpoint).complete(REQUESTS)
+    ]
+    assert arrivals[-1][0] == "k0"
+    assert arrivals[-2][1] < 0.8
+
+
+# --- what fails for a while
+
+
+def stalled(body, before):
+    return asyncio.sleep(60)
+
+
+async def reset(request):
+    request.transport.abort()
+
+
+FAULTS = {
+    "too many": lambda: error(429, "slow down"),
+    "too many, wait": lambda: error(429, "slow down", **{"Retry-After": "0.01"}),
+    "too many, wait until": lambda: error(429, **{"Retry-After": formatdate(time.time())}),
+    "too many, wait for nonsense": lambda: error(429, **{"Retry-After": "soon"}),
+    "server error": lambda: error(500),
+    "bad gateway, in HTML": lambda: web.Response(status=502, text="<h1>Bad gateway</h1>"),
+    "unavailable": lambda: error(503),
+    "overloaded": lambda: error(529),
+    "timeout at the other end": lambda: error(408),
+    "not JSON": lambda: b"{",
+    "nothing": lambda: b"",
+    "half a character": lambda: b'{"choices": "\xff"',
+    "deep nesting": lambda: b"[" * 100_000,
+    "no object": lambda: b"[]",
+    "null": lambda: b"null",
+    "no choices": lambda: {"choices": [], "usage": {}},
+    "choices that are none": lambda: {"choices": 3},
+    "choice without a message": lambda: {"choices": [{}]},
+    "no content": lambda: completion(None),
+    "content that is no text": lambda: completion(["a"]),
+    "no reason": lambda: completion("a", None),
+    "no usage": lambda: {"choices": completion("a")["choices"]},
+    "usage that is no number": lambda: (
+        completion("a") | {"usage": {"prompt_tokens": "5", "completion_tokens": True}}
+    ),
+    "negative usage": lambda: (
+        completion("a") | {"usage": {"prompt_tokens": -5, "completion_tokens": 3}}
+    ),
+    "an error with the status of success": lambda: {"error": {"message": "upstream"}},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_fails_now_and_then_is_asked_again(endpoint, fault):
+    endpoint.behave = lambda body, before: (
+        FAULTS[fault]() if before < 2 and body["seed"] % 3 == 0 else None
+    )
+    assert answers(endpoint) == (echoes(), None)
+    assert sorted(set(endpoint.times().values())) == [1, 3]
+
+
+def test_a_request_that_stalls_is_given_up_and_asked_again(endpoint):
+    endpoint.behave = lambda body, before: (
+        asyncio.sleep(60) if before == 0 and body["seed"] % 10 == 0 else None
+    )
+    assert answers(endpoint, timeout=0.3) == (echoes(), None)
+
+
+def test_a_connection_that_breaks_is_made_again(endpoint):
+    broken = []
+
+    async def handle(request, usual=endpoint.handle):
+        if len(broken) < 5:
+            broken.append(request)
+            request.transport.abort()
+        return await usual(request)
+
+    endpoint.handle = handle
+    with running(endpoint):
+        found, problem = answers(endpoint)
+    assert (found, problem) == (echoes(), None)
+    assert len(broken) == 5
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(endpoint, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_ANSWER", 100_000)
+    endpoint.behave = lambda body, before: completion("x" * 10**6) if before == 0 else None
+    assert answers(endpoint, REQUESTS[:2]) == (echoes(REQUESTS[:2]), None)
+
+
+def test_mixed_faults_at_random_lose_nothing(endpoint):
+    dice = random.Random(0)
+    endpoint.behave = lambda body, before: (
+        FAULTS[dice.choice(list(FAULTS))]() if dice.random() < 0.3 else None
+    )
+    requests = [replace(REQUESTS[0], key=str(n), seed=n) for n in range(500)]
+    assert answers(endpoint, requests) == (echoes(requests), None)
+
+
+def test_the_wait_that_the_endpoint_asks_for_holds_for_all(endpoint):
+    moments = []
+
+    def behave(body, before):
+        moments.append(time.monotonic())
+        if len(moments) == 1:
+            return error(429, **{"Retry-After": "0.5"})
+        return None
+
+    endpoint.behave = behave
+    assert answers(endpoint, concurrency=1) == (echoes(), None)
+    assert moments[1] - moments[0] >= 0.5
+
+
+def test_fewer_are_under_way_when_there_is_too_much_to_do(endpoint):
+    endpoint.latency = 0.01
+    room = 4
+    refused = []
+
+    def behave(body, before):
+        if endpoint._active > room:
+            refused.append(body)
+            return error(429)
+        return None
+
+    endpoint.behave = behave
+    requests = [replace(REQUESTS[0], key=str(n), seed=n) for n in range(400)]
+    assert answers(endpoint, requests, concurrency=64) == (echoes(requests), None)
+    # At a constant concurrency of 64 nearly all would be refused, over and over.
+    assert len(refused) < 150
+
+
+# --- what cannot succeed
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, "invalid_api_key"), (403, None), (404, "model_not_found"), (429, "insufficient_quota")],
+)
+def test_a_refusal_ends_the_call_at_once(endpoint, status, code):
+    endpoint.behave = lambda body, before: error(status, "because of this", code)
+    found, problem = answers(endpoint, concurrency=4)
+    assert found == {}
+    assert f"refuses: HTTP {status}: because of this" in str(problem)
+    assert len(endpoint.asked) <= 4
+
+
+def test_a_redirection_is_not_followed(endpoint):
+    endpoint.behave = lambda body, before: web.Response(
+        status=307, headers={"Location": f"{endpoint.url}/elsewhere"}
+    )
+    found, problem = answers(endpoint, concurrency=1)
+    assert found == {}
+    assert "HTTP 307" in str(problem)
+    assert len(endpoint.asked) == 1
+
+
+def test_what_is_under_way_when_a_call_must_end_is_awaited_and_kept(endpoint):
+    async def behave(body, before):
+        if body["messages"][0]["content"] == "question 3":
+            return error(401)
+        await asyncio.sleep(0.3)
+
+    endpoint.behave = behave
+    found, problem = answers(endpoint, concurrency=8)
+    assert "HTTP 401" in str(problem)
+    assert "start again, and only the rest is asked" in str(problem)
+    assert found == {key: echoes()[key] for key in found}
+    assert len(found) == len(endpoint.asked) - 1 == 7
+
+
+def test_an_endpoint_that_is_not_there_is_down(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = Endpoint()
+        nobody.url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    found, problem = answers(nobody)
+    assert found == {}
+    assert "is down: nothing was answered in 4 tries" in str(problem)
+    assert nobody.url in str(problem)
+
+
+def test_an_endpoint_that_goes_down_keeps_what_it_answered_and_goes_on_from_there(
+    endpoint, tmp_path
+):
+    endpoint.behave = lambda body, before: error(500) if len(endpoint.asked) > 25 else None
+
+    def ask():
+        journal = Journal(tmp_path, "m")
+        return list(journal.complete(lambda: engine_of(endpoint), REQUESTS, lambda text: None))
+
+    with pytest.raises(EndpointError, match="is down"):
+        ask()
+    endpoint.behave = lambda body, before: None
+    endpoint.asked.clear()
+    found = {answer.key: replace(answer, seconds=0.0) for answer in ask()}
+    assert found == echoes()
+    assert len(endpoint.asked) == 15
+
+
+def test_a_request_that_never_succeeds_does_not_keep_the_others_from_it(endpoint):
+    endpoint.latency = 0.002
+    endpoint.behave = lambda body, before: (
+        error(500, "cannot do this one") if body["messages"][0]["content"] == "question 3" else None
+    )
+    found, problem = answers(endpoint, concurrency=2)
+    assert found == {key: answer for key, answer in echoes().items() if key != "k3"}
+    assert "left 1 of 40 requests without an answer after 8 tries each" in str(problem)
+    assert "cannot do this one" in str(problem)
+
+
+def test_all_tries_together_are_bounded(endpoint):
+    endpoint.behave = lambda body, before: error(500) if before < 6 else None
+    found, problem = answers(endpoint, concurrency=4)
+    assert "fails too often: 73 times; last, HTTP 500" in str(problem)
+    assert found == {key: echoes()[key] for key in found}
+    assert len(endpoint.asked) <= 73 + len(found) + 4
+
+
+# --- what is refused for its content, or as wrong
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        completion(None, "content_filter"),
+        completion("", "content_filter"),
+        completion(None, "stop", refusal="I cannot help with that."),
+    ],
+)
+def test_a_refusal_to_answer_is_an_answer(endpoint, said):
+    endpoint.behave = lambda body, before: said if body["seed"] == REQUESTS[3].seed else None
+    found, problem = answers(endpoint)
+    assert problem is None
+    assert found.pop("k3") == Completion("k3", "", "content_filter", 5, 3)
+    assert found == {key: answer for key, answer in echoes().items() if key != "k3"}
+    assert len(endpoint.asked) == 40
+
+
+def test_a_filter_that_answers_with_an_error_is_one_too(endpoint):
+    endpoint.behave = lambda body, before: (
+        error(400, "filtered", "content_filter") if body["seed"] == REQUESTS[3].seed else None
+    )
+    found, problem = answers(endpoint)
+    assert problem is None
+    assert found["k3"] == Completion("k3", "", "content_filter", 0, 0)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_request_taken_for_wrong_is_asked_once_and_stays_empty(endpoint, status):
+    endpoint.behave = lambda body, before: (
+        error(status, "too long") if body["seed"] % 4 == 0 else None
+    )
+    found, problem = answers(endpoint)
+    assert problem is None
+    assert sum(answer.finish_reason == "rejected" for answer in found.values()) == 10
+    assert found["k0"] == Completion("k0", "", "rejected", 0, 0)
+    assert len(endpoint.asked) == 40
+
+
+@pytest.mark.parametrize("count", [1, 9, 40])
+def test_if_all_are_taken_for_wrong_the_mistake_is_ours(endpoint, count):
+    endpoint.behave = lambda body, before: error(400, "unknown field top_p")
+    found, problem = answers(endpoint, REQUESTS[:count], concurrency=2)
+    assert found == {}
+    assert "takes every request for wrong: HTTP 400: unknown field top_p" in str(problem)
+    assert len(endpoint.asked) <= module.REJECTIONS + 1
+
+
+def test_an_answer_that_was_cut_says_so(endpoint):
+    endpoint.behave = lambda body, before: completion("half of", "length")
+    assert answers(endpoint)[0]["k0"] == Completion("k0", "half of", "length", 5, 3)
+
+
+def test_any_text_comes_through_and_halves_of_characters_do_not(endpoint):
+    texts = ["", " a\n", "naïve 🌱\u2028.", "\ud83c half", '"\\', "\x00"]
+    endpoint.behave = lambda body, before: json.dumps(
+        completion(texts[body["seed"] - 2**62])
+    ).encode()
+    found, _ = answers(endpoint, REQUESTS[: len(texts)])
+    assert [found[f"k{n}"].text for n in range(len(texts))] == [
+        "", "a", "naïve 🌱\u2028.", "? half", '"\\', "\x00",
+    ]  # fmt: skip
+
+
+# --- keys
+
+
+def test_the_key_is_sent_and_never_shown(endpoint, monkeypatch):
+    monkeypatch.setenv("SOME_KEY", KEY)
+    endpoint.behave = lambda body, before: error(401, f"Incorrect API key provided: {KEY}")
+    _, problem = answers(endpoint, key_variable="SOME_KEY")
+    assert endpoint.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert KEY not in str(problem)
+    assert "Incorrect API key provided: (key)" in str(problem)
+
+
+@pytest.mark.parametrize("value", [None, "", " "])
+def test_a_missing_key_is_named(endpoint, monkeypatch, value):
+    if value is None:
+        monkeypatch.delenv("SOME_KEY", raising=False)
+    else:
+        monkeypatch.setenv("SOME_KEY", value)
+    with pytest.raises(EndpointError, match="environment variable SOME_KEY is not set"):
+        engine_of(endpoint, key_variable="SOME_KEY")
+
+
+# --- a reader that goes
+
+
+def test_a_reader_that_stops_leaves_nothing_running(endpoint):
+    endpoint.latency = 0.05
+    found = engine_of(endpoint, concurrency=4).complete(REQUESTS)
+    next(found)
+    found.close()
+    asked = len(endpoint.asked)
+    assert asked < 20
+    assert not [thread for thread in threading.enumerate() if thread.name == "endpoint"]
+    time.sleep(0.2)
+    assert len(endpoint.asked) == asked

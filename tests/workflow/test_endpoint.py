@@ -1,0 +1,138 @@
+"""A study whose teacher is behind an endpoint, with a key."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+
+import polars as pl
+import pytest
+import yaml
+
+from endpoint import Endpoint, completion, error, running
+
+# Not a text that stands in any file.
+KEY = f"sk-{secrets.token_hex(16)}"
+ANSWER = "It is 1 + 2 = 3.\n#### 3"
+BUDGETS = (16, 64)
+STUDY = {
+    "description": "A teacher behind an endpoint.",
+    "shard_size": 16,
+    "training": {
+        "epochs": 1,
+        "learning_rate": 2.0e-3,
+        "batch_size": 16,
+        "lora_rank": 4,
+        "lora_alpha": 8,
+        "max_length": 256,
+    },
+    "analysis": {"bootstrap_samples": 20, "seed": 0, "confidence": 0.95},
+    "blocks": [
+        {
+            "name": "main",
+            "tasks": ["mini_math"],
+            "methods": ["answer_augmentation"],
+            "seeds": [8],
+            "budgets": list(BUDGETS),
+            "teachers": ["hosted"],
+            "students": ["micro_student"],
+        }
+    ],
+}
+
+
+@pytest.fixture
+def endpoint():
+    with running(Endpoint()) as served:
+        served.behave = lambda body, before: completion(ANSWER)
+        yield served
+
+
+@pytest.fixture
+def hosted(endpoint, fresh, monkeypatch):
+    """A fresh copy of the project with such a study."""
+    config = fresh.folder / "config"
+    (config / "studies/hosted.yaml").write_text(yaml.safe_dump(STUDY))
+    model = {
+        "title": "Hosted teacher",
+        "api": {"name": "hosted-2026-01-31"},
+        "engine": {
+            "kind": "openai",
+            "base_url": endpoint.url,
+            "key_variable": "HOSTED_KEY",
+            "concurrency": 8,
+        },
+    }
+    (config / "models/hosted.yaml").write_text(yaml.safe_dump(model))
+    monkeypatch.setenv("HOSTED_KEY", KEY)
+    shutil.rmtree(fresh.folder / "results", ignore_errors=True)
+    return fresh
+
+
+def make(clone, *arguments):
+    return clone.snakemake("datasets", *arguments, study="hosted")
+
+
+def rows(clone, budget):
+    (file,) = (clone.folder / "results/hosted/datasets").glob(f"**/budget={budget}/dataset.parquet")
+    return pl.read_parquet(file)
+
+
+def test_datasets_come_from_the_endpoint_each_query_once(hosted, endpoint):
+    done = make(hosted)
+    assert done.returncode == 0, done.stdout
+    assert [rows(hosted, budget).height for budget in BUDGETS] == list(BUDGETS)
+    assert set(rows(hosted, 64)["answer"]) == {ANSWER}
+    assert len(endpoint.asked) == max(BUDGETS)
+    assert {body["model"] for body in endpoint.asked} == {"hosted-2026-01-31"}
+    assert len({json.dumps(body) for body in endpoint.asked}) == max(BUDGETS)
+
+
+def test_the_key_is_in_no_file_and_not_shown(hosted, endpoint):
+    done = make(hosted, "--printshellcmds", "--verbose")
+    assert done.returncode == 0, done.stdout
+    assert endpoint.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert KEY not in done.stdout
+    for file in hosted.folder.rglob("*"):
+        assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
+
+
+def test_a_missing_key_is_named_before_anything_runs(hosted, endpoint, monkeypatch):
+    monkeypatch.delenv("HOSTED_KEY")
+    done = make(hosted)
+    assert done.returncode != 0
+    assert (
+        "models/hosted.yaml: engine.key_variable: the environment variable HOSTED_KEY is not set"
+        in done.stdout
+    )
+    assert endpoint.asked == []
+    assert not (hosted.folder / "results/hosted/seeds").exists()
+    # What asks nothing needs no key, and neither does a plan.
+    assert make(hosted, "--dry-run").returncode == 0
+    assert hosted.snakemake("--dry-run", study="hosted").returncode == 0
+
+
+def test_a_run_that_ends_half_way_goes_on_from_there(hosted, endpoint):
+    endpoint.behave = lambda body, before: (
+        completion(ANSWER) if len(endpoint.asked) <= 40 else error(401, "expired")
+    )
+    done = make(hosted)
+    assert done.returncode != 0
+    assert "refuses: HTTP 401: expired" in done.stdout
+    asked = len(endpoint.asked)
+    endpoint.behave = lambda body, before: completion(ANSWER)
+    done = make(hosted)
+    assert done.returncode == 0, done.stdout
+    assert len(endpoint.asked) - asked == max(BUDGETS) - 40
+    assert rows(hosted, 64).height == 64
+
+
+def test_another_place_to_ask_makes_nothing_stale(hosted, endpoint):
+    assert make(hosted).returncode == 0
+    asked = len(endpoint.asked)
+    place = {"hosted": {"kind": "openai", "base_url": "http://127.0.0.1:1/v1"}}
+    done = hosted.snakemake("datasets", study="hosted", engines=json.dumps(place))
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in done.stdout
+    assert len(endpoint.asked) == asked
