@@ -10,9 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
-import queue
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -92,66 +90,70 @@ class OpenAIEngine:
                 without an answer after all tries. Everything that it answered was yielded before.
         """
         call = _Call(self._settings, self._key, list(requests))
-        thread = threading.Thread(target=call.run, name="endpoint", daemon=True)
-        thread.start()
+        loop = call.loop
+        asking = loop.create_task(call.ask_all())
+        asking.add_done_callback(lambda _: loop.stop())
         try:
-            yield from iter(call.results.get, None)
+            # The loop runs while the reader waits, until there is something for it.
+            while not asking.done():
+                loop.run_forever()
+                yield from call.take()
+            asking.result()
         finally:
-            call.cancel()
-            thread.join()
-        if call.error is not None:
-            raise call.error
+            asking.cancel()
+            while not asking.done():
+                loop.run_forever()
+            loop.close()
 
 
 class _Call:
-    """The requests of one call, asked from a thread of its own while the reader is busy.
+    """The requests of one call.
 
     Attributes:
-        results: completions as they arrive, then None.
-        error: why the call ended early, once `results` has given None.
+        loop: what they are asked in.
     """
 
     def __init__(self, settings: EngineSettings, key: str, requests: list[Request]) -> None:
-        self.results: queue.SimpleQueue[Completion | None] = queue.SimpleQueue()
-        self.error: BaseException | None = None
+        self.loop = asyncio.new_event_loop()
         self._settings = settings
         self._key = key
         self._total = len(requests)
         self._requests = iter(requests)
+        self._ready: deque[tuple[Completion, asyncio.Future[None]]] = deque()
         self._answered = 0
         self._retries = 0
         self._rejected: list[tuple[Request, str]] = []
         self._failed: list[str] = []
-        self._cancelled = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._error: EndpointError | None = None
+        self._over = asyncio.Event()
+        self._pace = Pace(settings.concurrency, self.loop.time)
 
-    def run(self) -> None:
-        """Ask, to the end."""
-        try:
-            asyncio.run(self._ask_all())
-        except asyncio.CancelledError:
-            pass  # The reader has gone.
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.results.put(None)
+    def take(self) -> Iterator[Completion]:
+        """Yield what has arrived; who brought it goes on once the reader has dealt with it."""
+        while self._ready:
+            completion, taken = self._ready.popleft()
+            yield completion
+            if not taken.done():
+                taken.set_result(None)
 
-    def cancel(self) -> None:
-        """Give up what is under way, if anything is."""
-        self._cancelled.set()
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # The loop has ended.
-                self._loop.call_soon_threadsafe(self._main.cancel)
+    async def _hand_over(self, completion: Completion) -> None:
+        """Wait until the reader has a completion.
 
-    async def _ask_all(self) -> None:
+        Its place among those under way stays taken: a kill loses no more than there are places.
+        """
+        taken = self.loop.create_future()
+        self._ready.append((completion, taken))
+        self.loop.stop()
+        await taken
+
+    async def ask_all(self) -> None:
+        """Ask, to the end.
+
+        Raises:
+            EndpointError: see `OpenAIEngine.complete`.
+        """
         import aiohttp
 
-        self._main = asyncio.current_task()
-        self._loop = asyncio.get_running_loop()
-        self._over = asyncio.Event()
-        self._pace = Pace(self._settings.concurrency, self._loop.time)
-        if self._cancelled.is_set():
-            return
         headers = {"Content-Type": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
@@ -165,7 +167,7 @@ class _Call:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._work(session))
-        self._conclude()
+        await self._conclude()
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
         for request in self._requests:
@@ -207,36 +209,33 @@ class _Call:
                 self._pace.leave()
                 return self._end(str(error))
             else:
-                self._pace.leave(well=True)
                 self._answered += 1
-                self.results.put(completion)
-                return
+                await self._hand_over(completion)
+                return self._pace.leave(well=True)
         self._failed.append(said)
         if self._answered == answered_before:
             self._end(f"is down: nothing was answered in {ATTEMPTS // 2} tries; last, {said}")
 
     def _end(self, said: str) -> None:
         """Ask for no more. What is under way is awaited, as it may be paid for."""
-        if self.error is None:
-            self.error = EndpointError(self._about(said))
+        if self._error is None:
+            self._error = EndpointError(self._about(said))
         self._over.set()
 
-    def _conclude(self) -> None:
+    async def _conclude(self) -> None:
         """Say how it ended, after the last answer."""
-        if self.error is not None:
-            return
         if self._rejected and not self._answered:
-            said = f"takes every request for wrong: {self._rejected[0][1]}"
-            self.error = EndpointError(self._about(said))
-            return
-        for request, _ in self._rejected:
-            self.results.put(Completion(request.key, "", "rejected", 0, 0))
-        if self._failed:
-            said = (
-                f"left {len(self._failed)} of {self._total} requests without an answer after "
-                f"{ATTEMPTS} tries each; last, {self._failed[-1]}"
-            )
-            self.error = EndpointError(self._about(said))
+            self._end(f"takes every request for wrong: {self._rejected[0][1]}")
+        elif self._error is None:
+            for request, _ in self._rejected:
+                await self._hand_over(Completion(request.key, "", "rejected", 0, 0))
+            if self._failed:
+                self._end(
+                    f"left {len(self._failed)} of {self._total} requests without an answer after "
+                    f"{ATTEMPTS} tries each; last, {self._failed[-1]}"
+                )
+        if self._error is not None:
+            raise self._error
 
     def _about(self, said: str) -> str:
         text = (
