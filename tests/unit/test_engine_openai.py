@@ -96,7 +96,14 @@ def test_the_newer_name_of_the_limit(endpoint):
 
 
 def test_no_requests_need_no_endpoint():
-    assert list(load_engine(None, EngineSettings("openai", base_url="http://[")).complete([])) == []
+    assert (
+        list(
+            load_engine(None, EngineSettings("openai", base_url="http://nowhere.invalid")).complete(
+                []
+            )
+        )
+        == []
+    )
 
 
 def test_no_more_are_under_way_than_allowed(endpoint):
@@ -117,6 +124,19 @@ def test_answers_are_handed_on_as_they_arrive(endpoint):
     ]
     assert arrivals[-1][0] == "k0"
     assert arrivals[-2][1] < 0.8
+
+
+def test_the_proxy_of_the_environment_is_used_but_for_hosts_that_it_leaves_out(
+    endpoint, monkeypatch
+):
+    proxy = endpoint.url.removesuffix("/v1")
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    engine = load_engine(None, EngineSettings("openai", base_url="http://elsewhere.invalid/v1"))
+    assert {answer.key: answer for answer in engine.complete(REQUESTS)} == echoes()
+    assert endpoint.headers[0]["Host"] == "elsewhere.invalid"
+    assert answers(endpoint) == (echoes(), None)
+    assert endpoint.headers[-1]["Host"] == proxy.removeprefix("http://")
 
 
 # --- what fails for a while

@@ -4,7 +4,7 @@ import shutil
 import pytest
 import study_folder as sf
 
-from get_model import get_model
+from get_model import get_model, name_model
 from seedbed.artifacts import read_json
 from seedbed.models import fingerprint, read_fingerprint
 from seedbed.study.cells import grid
@@ -47,6 +47,16 @@ def test_a_folder_without_weights_has_no_fingerprint(copy):
     (copy / "model.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match="no weights"):
         fingerprint(copy)
+
+
+def test_a_model_of_an_endpoint_is_known_by_name_and_version(tmp_path):
+    name_model("m", None, tmp_path / "first")
+    name_model("m", "2", tmp_path / "second")
+    name_model("n", None, tmp_path / "third")
+    found = [read_fingerprint(tmp_path / name) for name in ("first", "second", "third")]
+    assert len(set(found)) == 3
+    assert read_json(tmp_path / "second/model.json")["api"] == "m"
+    assert [path.name for path in (tmp_path / "second").iterdir()] == ["model.json"]
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"fingerprint": 3}'])

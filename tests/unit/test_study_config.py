@@ -16,6 +16,7 @@ from seedbed.study.loading import (
     StudyError,
     check_data,
     check_downloads,
+    check_keys,
     check_run_config,
     load_study,
 )
@@ -75,6 +76,7 @@ OWN = {
 }
 
 
+ENDPOINT = {"kind": "openai", "base_url": "http://localhost:8000/v1"}
 PAIRS = {
     "name": "pairs",
     "tasks": ["sums"],
@@ -348,6 +350,29 @@ BAD = [
      ["pretrain.role: 'student' is not valid", "did you mean 'student_"]),
     ("engine that is none", STUDENT, ("engine",), {"kind": "transformer"},
      ["engine.kind: 'transformer' is not valid", "did you mean 'transformers'?"]),
+    ("endpoint without an address", OTHER, ("engine",), {"kind": "openai"},
+     ["other.yaml", "engine.base_url: is missing: the address of the endpoint"]),
+    ("endpoint that is no address", OTHER, ("engine",), ENDPOINT | {"base_url": "localhost:80"},
+     ["engine.base_url: must be an address as http://localhost:8000/v1"]),
+    ("endpoint with brackets of nothing", OTHER, ("engine",), ENDPOINT | {"base_url": "http://["},
+     ["engine.base_url: must be an address"]),
+    ("endpoint with a query", OTHER, ("engine",), ENDPOINT | {"base_url": "http://h/v1?key=1"},
+     ["engine.base_url: must be an address"]),
+    ("password in an address", OTHER, ("engine",), ENDPOINT | {"base_url": "http://u:p@h/v1"},
+     ["engine.base_url: must not hold a password; give key_variable"]),
+    ("batch size of an endpoint", OTHER, ("engine",), ENDPOINT | {"batch_size": 8},
+     ["engine.batch_size: has no effect with kind: openai"]),
+    ("requests at once without an endpoint", OTHER, ("engine",), {"concurrency": 8},
+     ["engine.concurrency: has no effect with kind: transformers"]),
+    ("no time for an answer", OTHER, ("engine",), ENDPOINT | {"timeout": 0},
+     ["engine.timeout: must be greater than 0, not 0"]),
+    ("model of an endpoint that has none", WEAK, ("engine",), ENDPOINT,
+     ["weak.yaml", "engine.model: is missing: the name of 'weak' at the endpoint"]),
+    ("model of an endpoint run in the job", "models/other.yaml", (),
+     {"title": "Other", "api": {"name": "other-1"}},
+     ["engine.kind: 'transformers' cannot run 'other', which only an endpoint has (api)"]),
+    ("student behind an endpoint", STUDENT, ("engine",), ENDPOINT | {"model": "s"},
+     ["blocks[0].students[0]: 'student' is behind an endpoint"]),
     ("world that is none in a model", STUDENT, ("worlds",), {"real": "mini_mat"},
      ["worlds.real: there is no generated world 'mini_mat'", "did you mean 'mini_math'?"]),
     ("world for a task that is none", STUDENT, ("worlds",), {"reel": "mini_math"},
@@ -404,6 +429,76 @@ def test_bad_study_is_refused_with_its_place_and_what_would_be_right(
     for shown in refusal.value.problems:
         assert str(tmp_path / (STUDY if shown.at[:1] == ("blocks",) else file)) in shown.where
     assert len(refusal.value.problems) <= 3
+
+
+@pytest.mark.parametrize("key", ["sk-1a2b", "Bearer x", "$KEY"])
+def test_a_key_in_place_of_its_variable_is_refused_and_not_shown(tmp_path, key):
+    engine = ENDPOINT | {"key_variable": key}
+    with pytest.raises(
+        StudyError, match=r"engine\.key_variable: must be the name of an"
+    ) as refusal:
+        load(tmp_path, sf.bend(ALL, OTHER, ("engine",), engine))
+    assert key not in str(refusal.value)
+
+
+def engines(**given):
+    return check_run_config({"study": "trial", "engines": given}).engines
+
+
+def test_what_runs_a_model_can_differ_from_place_to_place(tmp_path):
+    hosted = {"title": "Other", "api": {"name": "other-1"}, "engine": ENDPOINT | {"timeout": 9}}
+    files = sf.bend(sf.bend(ALL, OTHER, (), hosted), WEAK, ("engine",), {"batch_size": 3})
+    study = load(tmp_path, files, engines=engines(weak=ENDPOINT | {"model": "w"}))
+    assert study.engine("other").model == "other-1"
+    assert study.engine("weak").model == "w"
+    flow = Workflow(study, grid(study))
+    key = "task=sums/method=new_question/augmenter=weak/seeds=10/replicate=1"
+    assert json.loads(flow.engine("augmenter", key)) == {
+        "kind": "openai", "base_url": ENDPOINT["base_url"], "name": "w", "key_variable": None,
+        "concurrency": 64, "timeout": 600.0, "limit_field": "max_tokens",
+    }  # fmt: skip
+    assert flow.engine_code("augmenter", key) == "seedbed.engines.transformers_engine"
+    assert flow.model_source("other") == "--api other-1"
+
+
+def test_a_hub_models_name_at_an_endpoint_is_that_on_the_hub(tmp_path):
+    study = load(tmp_path, ALL, engines=engines(other=ENDPOINT))
+    assert study.engine("other").model == "owner/other"
+    # A model that this study does not use.
+    assert load(tmp_path / "small", engines=engines(other=ENDPOINT)).engine("teacher").model is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"techer": ENDPOINT}, ["engines.techer: there is no model 'techer'", "'teacher'?"]),
+        ({"teacher": ENDPOINT}, ["engines.teacher.model: is missing: the name of 'teacher'"]),
+        (
+            {"student": ENDPOINT | {"model": "s"}},
+            ["blocks[0].students[0]: 'student' is behind an endpoint"],
+        ),
+    ],
+)
+def test_bad_engines_of_a_place_are_refused(tmp_path, given, words):
+    with pytest.raises(StudyError) as refusal:
+        load(tmp_path, ALL, engines=engines(**given))
+    for word in words:
+        assert word in str(refusal.value)
+
+
+@pytest.mark.parametrize("value", [None, "", " "])
+def test_a_key_that_is_not_there_is_named(tmp_path, monkeypatch, value):
+    files = sf.bend(ALL, OTHER, ("engine",), ENDPOINT | {"key_variable": "OTHER_KEY"})
+    study = load(tmp_path, files)
+    monkeypatch.setenv("OTHER_KEY", "x")
+    check_keys(study, ["other", "teacher"])
+    if value is None:
+        monkeypatch.delenv("OTHER_KEY")
+    else:
+        monkeypatch.setenv("OTHER_KEY", value)
+    check_keys(study, ["teacher"])
+    with pytest.raises(StudyError, match=r"engine\.key_variable: the environment .* OTHER_KEY"):
+        check_keys(study, ["other", "teacher"])
 
 
 def test_a_task_may_lie_in_files_of_its_own(tmp_path):

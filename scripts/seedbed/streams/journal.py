@@ -8,7 +8,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -122,7 +122,9 @@ class _Writer:
         if self._file < 0:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        line = (json.dumps({"request": digest} | asdict(completion)) + "\n").encode()
+        # As `asdict`, which takes several times as long as the rest of this.
+        fields = {name: getattr(completion, name) for name in Completion.__slots__}
+        line = (json.dumps({"request": digest, **fields}) + "\n").encode()
         while line:
             line = line[os.write(self._file, line) :]
         self._unsynced += 1
