@@ -161,6 +161,19 @@ def test_rows_are_chats_that_trainers_load(tmp_path):
     }
 
 
+def test_answers_that_an_endpoint_refuses_are_counted_by_its_reason(tmp_path):
+    ends = ["stop", "content_filter", "rejected", "tool_calls", "content_filter", "length"]
+    answers = answer_rows([WHOLE] * 6).with_columns(finish_reason=pl.Series(ends))
+    rows, record = build(save(tmp_path, "answers", answers), budget=6)
+    assert rows["query"].to_list() == [0]
+    assert record["counts"]["dropped"] == {
+        "content_filter": 2,
+        "not_finished": 1,
+        "rejected": 1,
+        "truncated": 1,
+    }
+
+
 def test_cut_and_blank_answers_and_empty_slots_are_counted_and_left_out(tmp_path):
     fates = [WHOLE, CUT, EMPTY, WHOLE, EMPTY, BLANK, CUT, WHOLE]
     reasons = ["", "truncated", "check_no,check_no,empty", "", "check_no", "", "", "truncated"]

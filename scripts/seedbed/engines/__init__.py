@@ -42,8 +42,8 @@ class Completion:
     Attributes:
         key: the request's.
         text: without special tokens and outer white space.
-        finish_reason: "stop" (the model ended it) or "length" (cut at `max_tokens`); an endpoint
-            may have others.
+        finish_reason: "stop" (the model ended it) or "length" (cut at `max_tokens`); from an
+            endpoint also "content_filter" and "rejected", with an empty text, or what it says.
         prompt_tokens: tokens read.
         completion_tokens: tokens written, the ending one included.
         seconds: its share of the time that the engine took, filled in by who asks: those of a run
@@ -56,6 +56,14 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     seconds: float = 0.0
+
+
+UNFINISHED = {
+    "length": "truncated",
+    "content_filter": "content_filter",
+    "rejected": "rejected",
+}
+"""By finish reason, why a text cannot be used; any other than "stop" is `not_finished`."""
 
 
 @dataclass(frozen=True, slots=True)

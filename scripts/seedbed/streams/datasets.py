@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from seedbed.engines import UNFINISHED
 from seedbed.streams import diversity
 from seedbed.streams.answers import SCHEMA as ANSWERS_SCHEMA
 from seedbed.streams.answers import is_whole
@@ -66,8 +67,9 @@ def build_dataset(
     """Return the dataset of a budget, and what was counted while it was built.
 
     Rows are left out, each for the first reason that holds: `truncated` (an answer cut at the token
-    limit would teach the student to stop in the middle), `blank`, `test_overlap` (the question is
-    near one of the test split), what the check of a new question found (`same_answer_as_seed`,
+    limit would teach the student to stop in the middle), `content_filter` and `rejected` (refused
+    by an endpoint), `not_finished` (ended by anything else), `blank`, `test_overlap` (the question
+    is near one of the test split), what the check of a new question found (`same_answer_as_seed`,
     `query_failed`, `no_rows`), and `not_verified`, where the filter asks for that.
 
     Args:
@@ -221,7 +223,7 @@ def _reason(overlapping: pl.Series) -> pl.Expr:
         pl.when(pl.col("answer").is_null())
         .then(pl.lit("empty_slot"))
         .when(pl.col("finish_reason") != "stop")
-        .then(pl.lit("truncated"))
+        .then(pl.col("finish_reason").replace_strict(UNFINISHED, default="not_finished"))
         .when(~is_whole())
         .then(pl.lit("blank"))
         .when(pl.lit(overlapping))

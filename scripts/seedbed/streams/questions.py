@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from seedbed.engines import Completion, Engine, Request
+from seedbed.engines import UNFINISHED, Completion, Engine, Request
 from seedbed.streams import sampling_seed
 from seedbed.streams.journal import Journal
 from seedbed.tasks.choices import choices_of
@@ -178,14 +178,15 @@ def read_question(
 ) -> tuple[str | None, str]:
     """Return the question that an augmenter wrote, or None and the reason why it cannot be used.
 
-    Reasons: `truncated` (cut at the limit), `empty`, `too_long`, `control_characters`, and
+    Reasons: `truncated` (cut at the limit), `content_filter` and `rejected` (refused by an
+    endpoint), `not_finished` (ended by anything else), `empty`, `too_long`, `control_characters`, and
     `same_as_seed` (but for spacing and letter case). Where the seed's question ends in choices:
     `no_choices` (not as many in that layout), `repeated_choice`, and, if the seed's answer is to
     stay right, `other_choices` (not the seed's).
     """
     text = completion.text.strip()
     if completion.finish_reason != "stop":
-        return None, "truncated"
+        return None, UNFINISHED.get(completion.finish_reason, "not_finished")
     if not text:
         return None, "empty"
     if len(text) > LONGEST_QUESTION_CHARACTERS:
