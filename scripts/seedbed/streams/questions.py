@@ -179,8 +179,8 @@ def read_question(
     """Return the question that an augmenter wrote, or None and the reason why it cannot be used.
 
     Reasons: `truncated` (cut at the limit), `content_filter` and `rejected` (refused by an
-    endpoint), `not_finished` (ended by anything else), `empty`, `too_long`, `control_characters`, and
-    `same_as_seed` (but for spacing and letter case). Where the seed's question ends in choices:
+    endpoint), `not_finished` (ended by anything else), `empty`, `too_long`, `control_characters`,
+    and `same_as_seed` (but for spacing and letter case). Where the seed's question ends in choices:
     `no_choices` (not as many in that layout), `repeated_choice`, and, if the seed's answer is to
     stay right, `other_choices` (not the seed's).
     """
