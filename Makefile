@@ -39,6 +39,10 @@ demo: env ## run the study in miniature to the end, and print what it found
 	snakemake --config study=$(STUDY)
 	@cat results/$(STUDY)/report/summary.txt
 
+.PHONY: quote
+quote: env ## print what the study costs, and what of it is still to pay; STUDY=paper for that one
+	snakemake quote --quiet all --config study=$(STUDY)
+
 .PHONY: test
 test: env lint ## check the code, and run all tests
 	pytest

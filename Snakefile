@@ -21,6 +21,7 @@ if not RUN.partial:
     include: "rules/students.smk"
 
 
+include: "rules/quote.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
 include: "rules/ablations.smk"

@@ -12,6 +12,7 @@ from seedbed.study.cells import Cell, grid, untrained_cell
 from seedbed.study.estimate import (
     ANSWER_TOKENS,
     ATTEMPTS,
+    CHECK_TOKENS,
     LARGE_TOKENS_PER_SECOND,
     QUESTION_TOKENS,
     ROW_TOKENS,
@@ -114,7 +115,7 @@ def test_gpu_hours_by_hand():
     # One stream of 1,000 queries is paid once, whatever is cut from it.
     cells = [cell(budget=100), cell(budget=1000), untrained_cell("gsm8k", "llama_2_7b")]
     seconds = 1000 * ANSWER_TOKENS / LARGE_TOKENS_PER_SECOND
-    seconds += 1000 * ATTEMPTS * QUESTION_TOKENS / SMALL_TOKENS_PER_SECOND
+    seconds += 1000 * ATTEMPTS * (QUESTION_TOKENS + CHECK_TOKENS) / SMALL_TOKENS_PER_SECOND
     seconds += 3 * 1100 * ROW_TOKENS / TRAINING_TOKENS_PER_SECOND
     seconds += 3 * 1319 * ANSWER_TOKENS / SMALL_TOKENS_PER_SECOND
     assert gpu_hours(study, cells) == pytest.approx(seconds / 3600)
@@ -130,7 +131,7 @@ def test_gpu_hours_of_verified_answers_by_hand():
         return 3600 * gpu_hours(study, [found])
 
     answer = ANSWER_TOKENS / LARGE_TOKENS_PER_SECOND
-    question = ATTEMPTS * QUESTION_TOKENS / SMALL_TOKENS_PER_SECOND
+    question = ATTEMPTS * (QUESTION_TOKENS + CHECK_TOKENS) / SMALL_TOKENS_PER_SECOND
     for chosen, queries in (("verified", 1000), ("verified_matched", 1500)):
         # New questions are answered twice more; answers to seeds need no further ones.
         more = seconds(chosen, "new_question") - seconds("none", "new_question")

@@ -54,7 +54,7 @@ class Journal:
         self._model = model
         self._known: dict[str, Completion] = {}
         for file in sorted(folder.glob("*.jsonl")):
-            self._known.update(_read(file))
+            self._known.update(read_completions(file))
 
     def complete(
         self,
@@ -149,10 +149,13 @@ class _Writer:
                 os.close(self._file)
 
 
-def _read(file: Path) -> Iterator[tuple[str, Completion]]:
+def read_completions(file: Path) -> Iterator[tuple[str, Completion]]:
     """Yield a file's completions by the digest of their request.
 
     A last line without an end is where its process died: it is left out.
+
+    Raises:
+        ValueError: if a whole line is not what a journal writes.
     """
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):

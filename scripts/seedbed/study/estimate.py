@@ -11,7 +11,9 @@ import argparse
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from seedbed.study.cells import Cell, Grid, QuestionStream, Stream, grid, untrained_cell
 from seedbed.study.fields import NONE
@@ -33,11 +35,17 @@ LARGE_PARAMETERS = 30.0
 """Billions of parameters from which on the speed is that of a large model."""
 
 # What follows is assumed by this project: replace it by what a first run has counted.
+PROMPT_TOKENS = 200
+"""Of what a model is asked, its prompt included."""
+
 ANSWER_TOKENS = 150
 """Of a teacher's answer, and of a student's in evaluation."""
 
 QUESTION_TOKENS = 60
 """Of a question that an augmenter writes."""
+
+CHECK_TOKENS = 2
+"""Of the verdict of a self-check."""
 
 ATTEMPTS = 1.25
 """Questions that an augmenter writes for one that is kept."""
@@ -45,6 +53,8 @@ ATTEMPTS = 1.25
 ROW_TOKENS = 300
 """Of a training row: prompt, question and answer."""
 
+
+Stage = Literal["questions", "answers", "verification", "training", "evaluation"]
 
 SHOWN = {
     "cost_effectiveness": "what each method gains over the first, and where the best one shifts",
@@ -73,40 +83,93 @@ def cells_of_figure(found: Grid, name: str) -> list[Cell]:
     return list(dict.fromkeys([*cells, *(cell for cell in untrained if cell in found.cells)]))
 
 
-def gpu_hours(study: Study, cells: Iterable[Cell]) -> float | None:
-    """Return the GPU hours that cells would take from nothing; None for models without a GPU.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one model has to do in one place, with lengths that are assumed.
+
+    Attributes:
+        stage: `questions`, `answers`, `verification`, `training` or `evaluation`.
+        model: who does it.
+        task: the task.
+        method: the method; of a cell's work, too.
+        key: of the stream or the cell that it is for.
+        units: slots of questions, queries, rows that are trained on, or test items.
+        queries: of the model, for each unit; 0 in training.
+        prompt_tokens: read, for each unit.
+        completion_tokens: written, for each unit; in training, all of a row's.
+    """
+
+    stage: Stage
+    model: str
+    task: str
+    method: str
+    key: str
+    units: int
+    queries: float
+    prompt_tokens: float
+    completion_tokens: float
+
+
+def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
+    """Return all that is to be done for some cells, from nothing.
 
     Streams, and what verifies their answers, are paid once, as far as the cells reach along them;
-    each cell is trained and evaluated. Start-up is not counted.
+    each cell is trained and evaluated.
     """
     cells = list(cells)
-    seconds = 0.0
+    found = []
     reach, votes = study.config.verification.reach, study.config.verification.samples - 1
     for stream, queries in _queries(cells, reach).items():
-        questions = isinstance(stream, QuestionStream)
-        speed = _speed(study, stream.augmenter if questions else stream.teacher)
-        if speed is None:
-            return None
-        tokens = QUESTION_TOKENS * ATTEMPTS if questions else ANSWER_TOKENS
-        seconds += queries * tokens / speed
+        at = (stream.task, stream.method, stream.key, queries)
+        if isinstance(stream, QuestionStream):
+            checks = int(study.methods[stream.method].self_check)
+            found.append(
+                Work(
+                    "questions",
+                    stream.augmenter,
+                    *at,
+                    queries=ATTEMPTS * (1 + checks),
+                    prompt_tokens=ATTEMPTS * (1 + checks) * PROMPT_TOKENS,
+                    completion_tokens=ATTEMPTS * (QUESTION_TOKENS + checks * CHECK_TOKENS),
+                )
+            )
+        else:
+            found.append(Work("answers", stream.teacher, *at, 1, PROMPT_TOKENS, ANSWER_TOKENS))
     voted = [c for c in cells if c.filter != NONE and not study.methods[c.method].keeps_answer]
     for stream, queries in _queries(voted, reach).items():
         if isinstance(stream, Stream):
-            seconds += votes * queries * ANSWER_TOKENS / _speed(study, stream.teacher)
+            at = (stream.task, stream.method, stream.key, queries)
+            tokens = (votes * PROMPT_TOKENS, votes * ANSWER_TOKENS)
+            found.append(Work("verification", stream.teacher, *at, votes, *tokens))
     for cell in cells:
-        speed = _speed(study, cell.student)
-        if speed is None:
-            return None
         task, training = study.tasks[cell.task], study.training(cell.student)
+        at = (cell.student, cell.task, cell.method, cell.key)
         items = study.config.test_items or task.source.test_items
-        seconds += items * ANSWER_TOKENS / speed
+        found.append(Work("evaluation", *at, items, 1, PROMPT_TOKENS, ANSWER_TOKENS))
         if not cell.untrained:
             # A baseline of real pairs has no budget: its pairs are its seeds.
             rows = training.epochs * (cell.budget or cell.seeds)
             if training.max_steps is not None:
                 rows = min(rows, training.max_steps * training.batch_size)
-            seconds += rows * ROW_TOKENS / TRAINING_TOKENS_PER_SECOND
-    return seconds / 3600
+            found.append(Work("training", *at, rows, 0, 0, ROW_TOKENS))
+    return found
+
+
+def hours(study: Study, some: Work) -> float | None:
+    """Return the GPU hours that some work would take; None for a model without a known speed.
+
+    Start-up is not counted.
+    """
+    speed = _speed(study, some.model)
+    if speed is not None and some.stage == "training":
+        speed = TRAINING_TOKENS_PER_SECOND
+    return speed and some.units * some.completion_tokens / speed / 3600
+
+
+def gpu_hours(study: Study, cells: Iterable[Cell]) -> float | None:
+    """Return the GPU hours that cells would take from nothing; None for models without a GPU."""
+    parts = [hours(study, some) for some in work(study, cells)]
+    return None if None in parts else sum(parts)
 
 
 def _queries(cells: Iterable[Cell], reach: float) -> dict[Stream | QuestionStream, int]:
@@ -122,14 +185,19 @@ def _queries(cells: Iterable[Cell], reach: float) -> dict[Stream | QuestionStrea
     return largest
 
 
-def _speed(study: Study, model: str) -> float | None:
-    """Return a model's output tokens in a second, by the size in its name on the hub."""
+def parameters(study: Study, model: str) -> float | None:
+    """Return the billions of parameters that a model's name on the hub tells; None if none does."""
     hub = study.models[model].hub
     size = hub and re.search(r"(?<![\d.])(\d+(?:\.\d+)?)b(?![a-z])", hub.id.lower())
-    if not size:
+    return float(size[1]) if size else None
+
+
+def _speed(study: Study, model: str) -> float | None:
+    """Return a model's output tokens in a second, by its size."""
+    size = parameters(study, model)
+    if size is None:
         return None
-    large = float(size[1]) >= LARGE_PARAMETERS
-    return LARGE_TOKENS_PER_SECOND if large else SMALL_TOKENS_PER_SECOND
+    return LARGE_TOKENS_PER_SECOND if size >= LARGE_PARAMETERS else SMALL_TOKENS_PER_SECOND
 
 
 def table(studies: Sequence[Study]) -> str:

@@ -1,0 +1,24 @@
+"""What the study costs, before anything is asked."""
+
+
+rule quote:
+    """Print what the study costs; without an output, it runs whenever it is asked for."""
+    log:
+        f"{RESULTS}/logs/quote.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/quote.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        results=RESULTS,
+        output=f"{RESULTS}/quote/quote.json",
+        code=code("quote"),
+    message:
+        "quote"
+    shell:
+        "python scripts/quote.py"
+        f" --study {STUDY.name}"
+        " --results {params.results:q}"
+        " --output {params.output:q}"
+        " 2> {log:q}"

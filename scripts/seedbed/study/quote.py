@@ -1,0 +1,342 @@
+"""The quote: what a study costs, whole and as far as it is still to pay.
+
+Lengths are those of what has been done already, by the same model with the same method on the same
+task; where there is nothing yet, they are assumed, and the quote says so. Prices are those of the
+models' files; one that is not known stays so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from seedbed.artifacts import read_json
+from seedbed.streams.journal import read_completions
+from seedbed.study.cells import Grid, shards
+from seedbed.study.estimate import Work, hours, parameters, work
+from seedbed.study.loading import Study
+
+TEXT_BYTES = 12.0
+"""Of disk for each token: four characters, in the journal, in a shard and in a dataset."""
+
+ADAPTER_PARAMETERS = 360_000
+"""Of a LoRA adapter for each rank and each billion of the student's parameters. In Llama 2 7B, the
+inputs and outputs of the linear maps are 78,080 wide in each of 32 layers, with widths of 4,096 and
+11,008 (config.json of meta-llama/Llama-2-7b-chat-hf)."""
+
+ADAPTER_BYTES = 4
+"""Of each parameter, in 32 bits."""
+
+STAGES = {
+    "questions": ("questions", "augmenter"),
+    "answers": ("answers", "teacher"),
+    "verification": ("votes", "verification"),
+}
+"""By stage, the folder of its shards, and how its columns begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What has been done of some work.
+
+    Attributes:
+        units: as many as of the work; a part of one where its shard is not whole yet.
+        queries: of the model.
+        prompt_tokens: read.
+        completion_tokens: written.
+        seconds: that it took.
+        bytes: of an adapter, where there is one.
+    """
+
+    units: float = 0.0
+    queries: float = 0.0
+    prompt_tokens: float = 0.0
+    completion_tokens: float = 0.0
+    seconds: float = 0.0
+    bytes: float = 0.0
+
+    def __add__(self, other: Done) -> Done:
+        return Done(*(getattr(self, name) + getattr(other, name) for name in Done.__slots__))
+
+
+@dataclass(slots=True)
+class Line:
+    """What one model has to do in one stage.
+
+    Attributes:
+        stage: see `Work`.
+        model: who does it.
+        queries: of the model.
+        prompt_tokens: read.
+        completion_tokens: written.
+        usd: what they cost; None if a price is not known, and for training, which has none.
+        hours: of computing; None if neither measured nor to be estimated.
+        measured: share of the tokens whose lengths were measured; None if there are none.
+    """
+
+    stage: str
+    model: str
+    queries: float = 0.0
+    prompt_tokens: float = 0.0
+    completion_tokens: float = 0.0
+    usd: float | None = 0.0
+    hours: float | None = 0.0
+    measured: float | None = 0.0
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A study's costs: as configured, and what of them is left."""
+
+    whole: Sequence[Line]
+    left: Sequence[Line]
+    disk: tuple[float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "as_configured": [asdict(line) for line in self.whole],
+            "still_to_pay": [asdict(line) for line in self.left],
+            "disk_bytes": {"as_configured": self.disk[0], "still_to_pay": self.disk[1]},
+        }
+
+
+def quote(study: Study, grid: Grid, results: Path) -> Quote:
+    """Return what a study costs.
+
+    Args:
+        study: the study.
+        grid: its grid.
+        results: folder of its results, which need not be there.
+    """
+    parts = work(study, grid.cells)
+    done = [_done(part, results, study.config.shard_size) for part in parts]
+    alike: dict[tuple[str, ...], Done] = defaultdict(Done)
+    for part, some in zip(parts, done, strict=True):
+        alike[_kind(part)] += some
+    whole: dict[tuple[str, str], Line] = {}
+    left: dict[tuple[str, str], Line] = {}
+    disk = [0.0, 0.0]
+    for part, some in zip(parts, done, strict=True):
+        missing = max(0.0, part.units - some.units)
+        for place, (lines, units) in enumerate(((whole, part.units), (left, missing))):
+            line = lines.setdefault((part.stage, part.model), Line(part.stage, part.model))
+            disk[place] += _add(line, study, part, alike[_kind(part)], units)
+    return Quote(_ended(whole), _ended(left), (disk[0], disk[1]))
+
+
+def _kind(part: Work) -> tuple[str, ...]:
+    """Return what makes the lengths of two pieces of work alike."""
+    return part.stage, part.model, part.task, part.method
+
+
+def _add(line: Line, study: Study, part: Work, alike: Done, units: float) -> float:
+    """Add some units of a piece of work to a line, and return the bytes of disk that they take."""
+    queries, prompt, completion = part.queries, part.prompt_tokens, part.completion_tokens
+    took = hours(study, part)
+    took = took and took / part.units
+    if alike.units:
+        queries, prompt, completion, seconds = (
+            getattr(alike, name) / alike.units
+            for name in ("queries", "prompt_tokens", "completion_tokens", "seconds")
+        )
+        took = seconds / 3600
+        line.measured += units * (prompt + completion)
+    line.queries += units * queries
+    line.prompt_tokens += units * prompt
+    line.completion_tokens += units * completion
+    if line.hours is not None:
+        line.hours = None if took is None else line.hours + units * took
+    price = study.models[part.model].price
+    read, written = price.usd_per_million_prompt_tokens, price.usd_per_million_completion_tokens
+    if read is None or written is None or part.stage == "training":
+        line.usd = None
+    elif line.usd is not None:
+        line.usd += units * (prompt * read + completion * written) / 1e6
+    if part.stage != "training":
+        return units * (prompt + completion) * TEXT_BYTES
+    size = parameters(study, part.model)
+    rank = study.training(part.model).lora_rank
+    one = alike.bytes / alike.units * part.units if alike.units else 0.0
+    one = one or (size or 0.0) * ADAPTER_PARAMETERS * rank * ADAPTER_BYTES
+    return one * (units > 0)
+
+
+def _ended(lines: dict[tuple[str, str], Line]) -> list[Line]:
+    for line in lines.values():
+        tokens = line.prompt_tokens + line.completion_tokens
+        line.measured = line.measured / tokens if tokens else None
+    return list(lines.values())
+
+
+# --- what is there
+
+
+def _done(part: Work, results: Path, shard_size: int) -> Done:
+    if part.stage == "evaluation":
+        return _evaluated(results / "evaluations" / part.key / "evaluation.json", part)
+    if part.stage == "training":
+        return _trained(results / "adapters" / part.key, part)
+    folder, who = STAGES[part.stage]
+    found = Done()
+    for shard in shards(part.units, shard_size):
+        file = results / folder / part.key / f"shard={shard.index}" / f"{folder}.parquet"
+        if file.is_file():
+            found += _of_shard(pl.read_parquet(file), part, who, len(shard))
+    return _with_journal(found, results / "journal" / folder / part.key, part)
+
+
+def _of_shard(frame: pl.DataFrame, part: Work, who: str, length: int) -> Done:
+    """Return what a whole shard holds.
+
+    Args:
+        frame: its rows.
+        part: the work that it belongs to.
+        who: how its columns begin.
+        length: slots that it has in the study; if it is the last, it may hold fewer so far.
+    """
+    names = ("prompt_tokens", "completion_tokens", "seconds")
+    sums = [float(frame[f"{who}_{name}"].sum()) for name in names]
+    if part.stage == "questions":
+        return Done(frame.height, float(frame["augmenter_queries"].sum()), *sums)
+    if part.stage == "answers":
+        return Done(frame.height, float(frame["answer"].count()), *sums)
+    # Empty slots have no row.
+    return Done(length, frame.height, *sums)
+
+
+def _with_journal(whole: Done, folder: Path, part: Work) -> Done:
+    """Return what shards hold, and what the journal has for one that is not whole yet."""
+    answers = dict(chain.from_iterable(map(read_completions, sorted(folder.glob("*.jsonl")))))
+    kept = Done()
+    for answer in answers.values():
+        kept += Done(0, 1, answer.prompt_tokens, answer.completion_tokens, answer.seconds)
+    more = kept.queries - whole.queries
+    if more <= 0:
+        return whole
+    a_unit = whole.queries / whole.units if whole.queries else part.queries
+    return kept + Done(whole.units + more / a_unit)
+
+
+def _evaluated(file: Path, part: Work) -> Done:
+    if not file.is_file():
+        return Done()
+    found = read_json(file)
+    predictions = pl.read_parquet(file.with_name("predictions.parquet"))
+    sums = [float(predictions[name].sum()) for name in ("prompt_tokens", "completion_tokens")]
+    return Done(part.units, part.units, *sums, found["seconds"]["evaluation"])
+
+
+def _trained(folder: Path, part: Work) -> Done:
+    file = folder / "training.json"
+    if not file.is_file():
+        return Done()
+    found = read_json(file)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    tokens = found["counts"]["training_tokens"]
+    return Done(part.units, 0, 0, tokens, found["seconds"]["training"], size)
+
+
+# --- in words
+
+
+def text(study: Study, found: Quote) -> str:
+    """Return a quote as a table for a terminal, with what it does not know."""
+    heads = (
+        "stage",
+        "model",
+        "queries",
+        "tokens read",
+        "written",
+        "US dollars",
+        "hours",
+        "lengths",
+    )
+    said = [f"Quote for the study {study.name}."]
+    parts = [("As configured", found.whole, found.disk[0])]
+    if found.left != found.whole:
+        parts.append(("Still to pay", found.left, found.disk[1]))
+    for title, lines, disk in parts:
+        rows = [_row(line) for line in lines if line.queries or line.completion_tokens]
+        said += ["", f"{title}: {_total(lines)}; {disk / 1e9:,.2f} GB of disk."]
+        if rows:
+            widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+            said += [_laid_out(row, widths) for row in (heads, *rows)]
+    if len(parts) == 1:
+        said += ["", "Still to pay: all of it."]
+    return "\n".join([*said, "", *_notes(study, found)]) + "\n"
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    training = line.stage == "training"
+    return (
+        line.stage,
+        line.model,
+        "-" if training else f"{line.queries:,.0f}",
+        "-" if training else f"{line.prompt_tokens:,.0f}",
+        "-" if training else f"{line.completion_tokens:,.0f}",
+        "-" if training else _dollars(line.usd),
+        "unknown" if line.hours is None else f"{line.hours:,.3g}",
+        _lengths(line.measured),
+    )
+
+
+def _lengths(measured: float | None) -> str:
+    if measured is None or 0 < measured < 1:
+        return "-" if measured is None else f"{measured:.0%} measured"
+    return "measured" if measured else "assumed"
+
+
+def _dollars(usd: float | None) -> str:
+    return "unknown" if usd is None else f"{usd:,.2f}"
+
+
+def _total(lines: Sequence[Line]) -> str:
+    asked = [line for line in lines if line.stage != "training" and line.queries]
+    known = [line.usd for line in asked if line.usd is not None]
+    unknown = len(known) < len(asked)
+    if unknown:
+        dollars = f"{sum(known):,.2f} US dollars and what is unknown" if known else None
+        dollars = dollars or "US dollars unknown"
+    else:
+        dollars = f"{sum(known):,.2f} US dollars"
+    hours = [line.hours for line in lines]
+    computing = "hours of computing unknown"
+    if None not in hours:
+        computing = f"{sum(hours):,.3g} hours of computing"
+    return f"{sum(line.queries for line in asked):,.0f} queries; {dollars}; {computing}"
+
+
+def _laid_out(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = zip(row, widths, strict=True)
+    return "  " + "  ".join(
+        cell.ljust(width) if place < 2 else cell.rjust(width)
+        for place, (cell, width) in enumerate(cells)
+    )
+
+
+def _notes(study: Study, found: Quote) -> list[str]:
+    asked = {line.model: None for line in found.whole if line.stage != "training"}
+    notes = []
+    without = [name for name in asked if study.models[name].price.date is None]
+    if without:
+        notes.append(f"No price in config/models: {', '.join(without)}.")
+    for name in asked:
+        date = study.models[name].price.date
+        if date is not None:
+            notes.append(f"Price of {name}: as of {date}.")
+    notes.append(
+        "Hours are those of one GPU for models of the hub, by published speeds, until something "
+        "was measured; then those of the machines that it was measured on."
+    )
+    notes.append(
+        "What was answered counts as paid, even where an edit since would have it asked anew: "
+        "`snakemake -n` tells."
+    )
+    return notes

@@ -1,0 +1,137 @@
+import json
+from dataclasses import asdict
+
+import polars as pl
+import pytest
+import study_folder as sf
+
+from seedbed.engines import Completion
+from seedbed.study.cells import grid
+from seedbed.study.estimate import (
+    ANSWER_TOKENS,
+    ATTEMPTS,
+    CHECK_TOKENS,
+    PROMPT_TOKENS,
+    QUESTION_TOKENS,
+)
+from seedbed.study.loading import load_study
+from seedbed.study.quote import quote, text
+
+TEACHER = "models/teacher.yaml"
+PRICE = {
+    "usd_per_million_prompt_tokens": 2.0,
+    "usd_per_million_completion_tokens": 10.0,
+    "date": "2026-01-31",
+}
+PRICED = sf.bend(sf.FILES, TEACHER, ("price",), PRICE)
+# In the study: 10 and 20 seeds, up to 4 queries a seed, answered as they are and to new questions.
+QUERIES = {"answers": 2 * (40 + 80), "questions": 40 + 80}
+AA = "task=sums/method=answer_augmentation/augmenter=none/teacher=teacher/seeds=20/replicate=1"
+NQ = "task=sums/method=new_question/augmenter=teacher/seeds=20/replicate=1"
+
+
+def quoted(folder, files=PRICED):
+    study = load_study("trial", sf.write(folder, files))
+    found = quote(study, grid(study), folder / "results")
+    return study, found
+
+
+def lines(some):
+    return {line.stage: line for line in some if line.model == "teacher"}
+
+
+def save_answers(folder, shard, rows):
+    """Write a shard of AA's answers, 50 tokens read and 20 written each; None is an empty slot."""
+    path = folder / "results/answers" / AA / f"shard={shard}/answers.parquet"
+    path.parent.mkdir(parents=True)
+    pl.DataFrame(
+        {
+            "answer": rows,
+            "teacher_prompt_tokens": [0 if row is None else 50 for row in rows],
+            "teacher_completion_tokens": [0 if row is None else 20 for row in rows],
+            "teacher_seconds": [0.0 if row is None else 3.6 for row in rows],
+        },
+        schema_overrides={"answer": pl.String},
+    ).write_parquet(path)
+
+
+def save_journal(folder, count, torn=""):
+    path = folder / "results/journal/answers" / AA / "a.jsonl"
+    path.parent.mkdir(parents=True)
+    answer = Completion("k", "x", "stop", prompt_tokens=50, completion_tokens=20, seconds=3.6)
+    lines = [json.dumps({"request": f"{n}", **asdict(answer)}) for n in range(count)]
+    path.write_text("".join(f"{line}\n" for line in lines) + torn)
+
+
+def test_from_nothing_all_is_assumed_and_left(tmp_path):
+    study, found = quoted(tmp_path)
+    asked = lines(found.whole)
+    assert asked["answers"].queries == QUERIES["answers"]
+    assert asked["answers"].prompt_tokens == QUERIES["answers"] * PROMPT_TOKENS
+    assert asked["answers"].completion_tokens == QUERIES["answers"] * ANSWER_TOKENS
+    assert asked["answers"].usd == pytest.approx(
+        QUERIES["answers"] * (2 * PROMPT_TOKENS + 10 * ANSWER_TOKENS) / 1e6
+    )
+    # Each question is checked.
+    assert asked["questions"].queries == QUERIES["questions"] * ATTEMPTS * 2
+    assert asked["questions"].completion_tokens == pytest.approx(
+        QUERIES["questions"] * ATTEMPTS * (QUESTION_TOKENS + CHECK_TOKENS)
+    )
+    assert {line.measured for line in found.whole} == {0.0}
+    assert found.left == found.whole
+    assert "Still to pay: all of it." in text(study, found)
+    assert "Price of teacher: as of 2026-01-31." in text(study, found)
+
+
+def test_an_unknown_price_is_unknown_and_never_nothing(tmp_path):
+    study, found = quoted(tmp_path, sf.FILES)
+    assert {line.usd for line in found.whole} == {None}
+    said = text(study, found)
+    assert "US dollars unknown" in said
+    assert "No price in config/models: teacher, student." in said
+    assert "0.00" not in said.split("GB")[0].split("queries", 1)[1].split("dollars")[0]
+    half = PRICE | {"usd_per_million_completion_tokens": None}
+    _, found = quoted(tmp_path / "half", sf.bend(sf.FILES, TEACHER, ("price",), half))
+    assert lines(found.whole)["answers"].usd is None
+
+
+def test_what_was_done_measures_the_rest_and_is_paid(tmp_path):
+    _, before = quoted(tmp_path)
+    save_answers(tmp_path, 0, ["a"] * 8)
+    study, found = quoted(tmp_path)
+    whole, left = lines(found.whole)["answers"], lines(found.left)["answers"]
+    # AA is 120 of the 240 queries, on both seed sets; NQ stays assumed.
+    assert whole.completion_tokens == 120 * 20 + 120 * ANSWER_TOKENS
+    assert whole.queries - left.queries == 8
+    assert whole.usd - left.usd == pytest.approx(8 * (2 * 50 + 10 * 20) / 1e6)
+    assert 0 < whole.measured < 1
+    assert "% measured" in text(study, found)
+    assert "Still to pay: " in text(study, found)
+    assert lines(found.whole)["questions"] == lines(before.whole)["questions"]
+
+
+def test_a_shard_that_is_not_whole_counts_by_its_journal(tmp_path):
+    save_journal(tmp_path, 30, torn='{"text": "half a li')
+    _, found = quoted(tmp_path)
+    whole, left = lines(found.whole)["answers"], lines(found.left)["answers"]
+    assert whole.queries - left.queries == 30
+    assert whole.completion_tokens == 120 * 20 + 120 * ANSWER_TOKENS
+    # Part of them are in a shard by now: they are not counted twice.
+    save_answers(tmp_path, 0, ["a"] * 8)
+    _, found = quoted(tmp_path)
+    assert lines(found.whole)["answers"].queries - lines(found.left)["answers"].queries == 30
+
+
+def test_empty_slots_make_a_stream_cheaper(tmp_path):
+    save_answers(tmp_path, 0, ["a"] * 6 + [None] * 2)
+    _, found = quoted(tmp_path)
+    assert lines(found.whole)["answers"].queries == pytest.approx(120 * 6 / 8 + 120)
+
+
+def test_more_than_is_asked_for_leaves_nothing(tmp_path):
+    for shard, size in enumerate((8, 8, 16, 32, 64)):
+        save_answers(tmp_path, shard, ["a"] * size)
+    save_journal(tmp_path, 500)
+    _, found = quoted(tmp_path)
+    # Of AA, the smaller seed set is left.
+    assert lines(found.left)["answers"].queries == 40 + 120
