@@ -100,20 +100,20 @@ def test_a_rejected_question_is_written_again_and_all_of_it_is_counted(tmp_path)
                 for n in range(3)
                 if request.seed == sampling_seed(SETTINGS.stream, 0, "question", n)
             )
-            return ["How many are  0 AND 0?", "Good or bad?", "Good?"][attempt], "stop"
-        return {"Check: Good or bad?": "No.", "Check: Good?": "Yes!"}[
+            return ["How many are  0 AND 0?", "Good or bad?", "Good now?"][attempt], "stop"
+        return {"Check: Good or bad?": "No.", "Check: Good now?": "Yes!"}[
             request.messages[0][1]
         ], "stop"
 
     engine = RecordingEngine(answer)
     (row,) = write(SETTINGS, engine, tmp_path, 0, 1).iter_rows(named=True)
-    assert row["question"] == "Good?"
+    assert row["question"] == "Good now?"
     assert row["reason"] == "same_as_seed,check_no"
     assert (row["attempts"], row["augmenter_queries"]) == (3, 5)
     prompts = [request.messages[0][1] for request in engine.asked]
     assert row["augmenter_prompt_tokens"] == sum(len(prompt.split()) for prompt in prompts)
-    # Six, three and one words of questions, two verdicts, and the end of each.
-    assert row["augmenter_completion_tokens"] == (6 + 1) + (3 + 1) + (1 + 1) + 2 * 2
+    # Six, three and two words of questions, two verdicts, and the end of each.
+    assert row["augmenter_completion_tokens"] == (6 + 1) + (3 + 1) + (2 + 1) + 2 * 2
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_a_rejected_question_is_written_again_and_all_of_it_is_counted(tmp_path)
     [
         (UNCHECKED, ("Half of a quest", "length"), "truncated,truncated,truncated", 3),
         (UNCHECKED, (" \n ", "stop"), "empty,empty,empty", 3),
-        (SETTINGS, ("perhaps", "stop"), ",".join(["check_unreadable"] * 3), 6),
-        (SETTINGS, ("no", "stop"), "check_no,check_no,check_no", 6),
-        (replace(SETTINGS, max_attempts=1), ("no", "stop"), "check_no", 2),
+        (SETTINGS, ("perhaps so", "stop"), ",".join(["check_unreadable"] * 3), 6),
+        (SETTINGS, ("no more", "stop"), "check_no,check_no,check_no", 6),
+        (replace(SETTINGS, max_attempts=1), ("no more", "stop"), "check_no", 2),
     ],
 )
 def test_a_slot_stays_empty_when_no_attempt_was_usable(
@@ -203,6 +203,29 @@ def completion(text, finish_reason="stop"):
         ("How \x00 many?", "stop", (None, "control_characters")),
         ("How \x1b[31m many?", "stop", (None, "control_characters")),
         ("the  SEED\nquestion?", "stop", (None, "same_as_seed")),
+        ('**"The seed question"**', "stop", (None, "same_as_seed")),
+        ("I'm sorry, but I can't help with that.", "stop", (None, "refusal")),
+        ("As an AI, I do not count apples.", "stop", (None, "refusal")),
+        ("Sure!", "stop", (None, "preamble")),
+        ("Sure, here is one: How many?", "stop", (None, "preamble")),
+        ("Here is the rewritten problem:\n\nTom has 3 apples.", "stop", (None, "preamble")),
+        ("**New problem:** Tom has 3 apples.", "stop", (None, "preamble")),
+        ("Question: How many apples?", "stop", (None, "preamble")),
+        (
+            "Here are 3 apples. How many are red?",
+            "stop",
+            ("Here are 3 apples. How many are red?", ""),
+        ),
+        ("How sure is Tom?", "stop", ("How sure is Tom?", "")),
+        ("<|assistant|>How many?", "stop", (None, "special_tokens")),
+        ("How many? [/INST]", "stop", (None, "special_tokens")),
+        ("Is 3 < 4 or s > 2?", "stop", ("Is 3 < 4 or s > 2?", "")),
+        ("How many apples? #### 7", "stop", (None, "has_answer")),
+        ("How many apples?\nSolution: 9-2=7", "stop", (None, "has_answer")),
+        ("How many apples?\n**Answer:** 7", "stop", (None, "has_answer")),
+        ("What is the answer: 3 or 4?", "stop", ("What is the answer: 3 or 4?", "")),
+        ("x", "stop", (None, "no_question")),
+        ("?!", "stop", (None, "no_question")),
     ],
 )
 def test_which_questions_can_be_used(text, finish_reason, expected):
@@ -221,11 +244,18 @@ def test_which_questions_can_be_used(text, finish_reason, expected):
         ("What can swim?\n(A) cow\n(B) owl\n(D) eel", "no_choices", "no_choices"),
         ("What can swim?\n(A) cow\n(B) cow\n(C) eel", "repeated_choice", "repeated_choice"),
         ("What can swim?", "no_choices", "no_choices"),
+        ("(A) owl\n(B) cow\n(C) worm", "no_question", "no_question"),
+        ("Answer: A\nWhat is it?\n(A) owl\n(B) cow\n(C) worm", "has_answer", "has_answer"),
     ],
 )
 def test_a_multiple_choice_question_must_have_its_choices(text, kept, new):
     assert read_question(completion(text), CHOICE_SEED, True)[1] == kept
     assert read_question(completion(text), CHOICE_SEED, False)[1] == new
+
+
+def test_what_a_seed_has_a_question_may_have():
+    seed = replace(SEED, question="Question: what follows?\nAnswer: one number.")
+    assert read_question(completion("Question: what comes next?"), seed, True)[1] == ""
 
 
 def test_a_layout_of_choices_that_is_not_known_is_not_asked_for():

@@ -109,7 +109,11 @@ def sample_votes(
 
 
 def check_answers(
-    answers: pl.DataFrame, seeds: Sequence[TaskItem], kind: str, scorer: Scorer
+    answers: pl.DataFrame,
+    seeds: Sequence[TaskItem],
+    kind: str,
+    scorer: Scorer,
+    any_form: bool = False,
 ) -> pl.DataFrame:
     """Check every whole answer of a shard to new questions.
 
@@ -118,15 +122,17 @@ def check_answers(
         seeds: the seed set, in order.
         kind: the task's kind.
         scorer: the task's scorer.
+        any_form: whether answers will do that cannot be read by the kind, as where the task has a
+            scorer of its own.
 
     Returns:
         One row a whole answer, with the columns of `CHECKS_SCHEMA`: `final` is the final answer as
         it is read, `problem` why the row does not do for a new question, "" if it does:
-        `same_answer_as_seed`, and in SQL `query_failed` or `no_rows`.
+        `same_answer_as_seed`, `unreadable_answer`, and in SQL `query_failed` or `no_rows`.
     """
     judges = _judges(answers, seeds, kind, scorer)
     rows = [
-        {"query": query, "final": judge.final, "problem": judge.problem()}
+        {"query": query, "final": judge.final, "problem": judge.problem(any_form)}
         for query, judge in judges
     ]
     return pl.DataFrame(rows, schema=CHECKS_SCHEMA)
@@ -220,13 +226,13 @@ class _Judge:
         self._choices = choices_of(question) if seed.choices else ()
         self.final = read_answer(kind, answer, self._choices).value
 
-    def problem(self) -> str:
-        """Return why the row does not do for a new question, "" if it does."""
+    def problem(self, any_form: bool) -> str:
+        """Return why the row does not do for a new question, "" if it does; see `check_answers`."""
         seed = self._seed
         if answers_equal(self._kind, self._answer, seed.answer, self._choices, seed.choices):
             return "same_answer_as_seed"
         if self._kind != "sql":
-            return ""
+            return "" if any_form or self.final is not None else "unreadable_answer"
         if self.final is None:
             return "query_failed"
         result = self._scorer.run(seed.database, self.final)

@@ -70,7 +70,8 @@ def build_dataset(
     limit would teach the student to stop in the middle), `content_filter` and `rejected` (refused
     by an endpoint), `not_finished` (ended by anything else), `blank`, `test_overlap` (the question
     is near one of the test split), what the check of a new question found (`same_answer_as_seed`,
-    `query_failed`, `no_rows`), and `not_verified`, where the filter asks for that.
+    `unreadable_answer`, `query_failed`, `no_rows`), and `not_verified`, where the filter asks for
+    that.
 
     Args:
         settings: budget and filter.

@@ -10,8 +10,9 @@ import polars as pl
 
 from seedbed.engines import UNFINISHED, Completion, Engine, Request
 from seedbed.streams import sampling_seed
+from seedbed.streams.diversity import words
 from seedbed.streams.journal import Journal
-from seedbed.tasks.choices import choices_of
+from seedbed.tasks.choices import choices_of, split_choices
 from seedbed.tasks.items import TaskItem
 
 SCHEMA = pl.Schema(
@@ -29,6 +30,26 @@ SCHEMA = pl.Schema(
     }
 )
 LONGEST_QUESTION_CHARACTERS = 4000
+
+_NOT_A_QUESTION = {
+    "special_tokens": re.compile(r"<\|[^<>|]{1,40}\|>|\[/?INST\]|<</?SYS>>|</?s>"),
+    "refusal": re.compile(
+        r"\A\W*(?:I(?:'|’| a)m sorry|sorry|I (?:cannot|can(?:'|’)t|am unable)|as an AI"
+        r"|unfortunately)\b",
+        re.IGNORECASE,
+    ),
+    "preamble": re.compile(
+        r"\A\W*(?:sure|certainly|of course)\b\W*[,!.:]"
+        r"|\A\W*here(?: is| are|'s|’s)\b[^\n]{0,200}:\W*(?:\n|\Z)"
+        r"|\A\W*(?:(?:the|a|new|rewritten|rephrased) )*(?:problem|question)\b\W{0,3}:",
+        re.IGNORECASE,
+    ),
+    "has_answer": re.compile(
+        r"####|^\W*(?:solution|answer|final answer|explanation|sql)\b\W{0,3}:",
+        re.IGNORECASE | re.MULTILINE,
+    ),
+}
+"""By reason, how texts look that an augmenter was told not to write, in the order of looking."""
 
 
 @dataclass(frozen=True)
@@ -180,9 +201,11 @@ def read_question(
 
     Reasons: `truncated` (cut at the limit), `content_filter` and `rejected` (refused by an
     endpoint), `not_finished` (ended by anything else), `empty`, `too_long`, `control_characters`,
-    and `same_as_seed` (but for spacing and letter case). Where the seed's question ends in choices:
-    `no_choices` (not as many in that layout), `repeated_choice`, and, if the seed's answer is to
-    stay right, `other_choices` (not the seed's).
+    `special_tokens` (of a chat template), `refusal`, `preamble` (words about the question before
+    it, or a heading), `has_answer` (an answer below it), `no_question` (fewer than two words), and
+    `same_as_seed` (but for spacing, letter case and punctuation). Where the seed's question ends in
+    choices: `no_choices` (not as many in that layout), `repeated_choice`, and, if the seed's answer
+    is to stay right, `other_choices` (not the seed's).
     """
     text = completion.text.strip()
     if completion.finish_reason != "stop":
@@ -193,7 +216,13 @@ def read_question(
         return None, "too_long"
     if any(ord(sign) < 32 and sign not in "\n\t" for sign in text):
         return None, "control_characters"
-    if _folded(text) == _folded(seed.question):
+    for reason, form in _NOT_A_QUESTION.items():
+        # A seed that looks like that is meant to.
+        if form.search(text) and not form.search(seed.question):
+            return None, reason
+    if len(words(split_choices(text)[0])) < 2:
+        return None, "no_question"
+    if words(text) == words(seed.question):
         return None, "same_as_seed"
     known = [_folded(choice) for choice in choices_of(seed.question)]
     if known:

@@ -24,19 +24,23 @@ def choices_of(question: str) -> tuple[str, ...]:
     They are read from either layout: lines as of `with_choices`, or behind the question mark on
     one line, `text A, text B, text C`. There must be at least two, with the labels A, B and so on.
     """
-    lines = []
-    for line in reversed(question.rstrip().split("\n")):
-        match = _LINE.fullmatch(line.strip())
-        if match is None:
-            break
-        lines.append((match[1], match[2].strip()))
-    found = lines[::-1]
+    return split_choices(question)[1]
+
+
+def split_choices(question: str) -> tuple[str, tuple[str, ...]]:
+    """Return what stands before the choices of a question, and the choices as `choices_of` does."""
+    lines = question.rstrip().split("\n")
+    found = []
+    while lines and (match := _LINE.fullmatch(lines[-1].strip())):
+        found.insert(0, (match[1], match[2].strip()))
+        lines.pop()
+    before = "\n".join(lines)
     if not found:
-        behind = question.rpartition("?")[2].strip()
+        before, _, behind = question.rpartition("?")
         inline = [_INLINE.fullmatch(part.strip()) for part in behind.split(",")]
         found = [(match[2], match[1].strip()) for match in inline if match]
         if len(found) < len(inline):
-            return ()
+            return question, ()
     if len(found) < 2 or [label for label, _ in found] != list(LETTERS[: len(found)]):
-        return ()
-    return tuple(text for _, text in found)
+        return question, ()
+    return before, tuple(text for _, text in found)
