@@ -33,12 +33,12 @@ except StudyError as error:
 # A dry run needs no data and no keys, and does not come here.
 onstart:
     try:
-        if RUN.data_dir is None and not RUN.partial:
-            check_downloads(STUDY)
         jobs = [
             (job.rule.name, job.wildcards_dict)
             for job in workflow.dag.needrun_jobs()
         ]
+        if RUN.data_dir is None and "get_task" in dict(jobs):
+            check_downloads(STUDY)
         check_keys(STUDY, FLOW.asked_models(jobs))
     except StudyError as error:
         raise WorkflowError(str(error)) from None

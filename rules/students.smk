@@ -40,6 +40,8 @@ rule evaluate_student:
     """Answer and score the test items, with the cell's adapter or, for a baseline, without."""
     input:
         test=lambda wc: FLOW.test_items(wc.cell),
+        # With the digests of the databases that queries are run on.
+        task=lambda wc: FLOW.task_record(wc.cell),
         model=lambda wc: FLOW.model_record(*FLOW.student(wc.cell)),
         adapter=lambda wc: FLOW.adapter(wc.cell),
         dataset=lambda wc: FLOW.dataset_record(wc.cell),

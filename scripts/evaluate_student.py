@@ -36,6 +36,7 @@ DATASET_COUNTS = (
     "verification_completion_tokens",
     "empty_slots",
     "rows",
+    "missing_rows",
     "unique_questions",
 )
 TRAINING_COUNTS = ("training_rows", "training_tokens")
@@ -110,7 +111,7 @@ def main() -> None:
     items = read_items(args.test)[: settings.test_items]
     scorer = make_scorer(settings.kind, settings.scorer, args.test.parent, args.task_folder)
     try:
-        references = check_references(items, scorer)
+        references = check_references(items, scorer, settings.score)
         engine = load_engine(args.model, args.engine, adapter, args.threads)
         predictions = evaluate(
             items,

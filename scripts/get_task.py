@@ -8,6 +8,7 @@ databases/ (for SQL) and task.json, which says where everything came from, and w
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -73,7 +74,13 @@ def get_task(
         counts = {f"{split}_items": len(items) for split, items in splits.items()}
         for split, items in splits.items():
             write_parquet(folder / f"{split}.parquet", to_frame(items), about)
-        write_json(folder / "task.json", about | {"counts": counts, "excluded": excluded})
+        # A database is no part of the items; with its digest here, a change of one is seen.
+        databases = {
+            file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted((folder / "databases").glob("*.sqlite"))
+        }
+        about |= {"counts": counts, "excluded": excluded, "databases": databases}
+        write_json(folder / "task.json", about)
     return counts
 
 

@@ -400,8 +400,9 @@ def test_sentences_say_what_was_found():
     )
     slight = [crossing | {"lead_after": 0.001}]
     assert "hardly leads" in describe(record | {"status": "one", "crossings": slight}, str)
-    none = record | {"status": "none", "leader_at_lowest": "b", "crossings": []}
+    none = record | {"status": "none", "leader_at_lowest": "b", "lead": 0.02, "crossings": []}
     assert describe(none, str) == "b leads a over the whole range, BR 1 to 64: no crossover."
+    assert "BR 1 to 64, but hardly: no crossover" in describe(none | {"lead": 0.001}, str)
 
 
 def test_crossovers_on_a_single_budget_are_too_few():
@@ -424,6 +425,7 @@ def test_advice_names_the_best_method_and_its_cost(usual):
     assert high.best.augmenter_queries == pytest.approx(1.5 * 2048)
     aa = next(entry for entry in high.outlook if entry.method == "answer_augmentation")
     assert aa.augmenter_queries == 0
+    assert high.best.further_queries == 0
     assert sum(entry.probability_best for entry in low.outlook) == pytest.approx(1)
     between = advise(usual, 48, 480).best
     assert between.accuracy == pytest.approx(true_accuracy(between.method, 48, 10), abs=0.04)

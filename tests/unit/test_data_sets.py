@@ -203,6 +203,28 @@ def test_choices_are_labelled_with_letters_below_the_question():
     assert check_references([first, second], make_scorer("choice", {}, Path())) == 2
 
 
+def test_labels_may_be_numbers_and_a_gold_the_text_of_its_choice():
+    rows = [
+        {
+            "question": "What is hot?",
+            "choices": {"text": ["ice", "fire"], "label": [1, 2]},
+            "key": 2,
+        },
+        {
+            "question": "What is wet?",
+            "choices": {"text": ["fog", "sand"], "label": [1, 2]},
+            "key": 1,
+        },
+    ]
+    columns = CHOICE_COLUMNS | {"gold": "key"}
+    del columns["item_id"]
+    found = items_of(choice_source(columns=columns), pl.DataFrame(rows), "train").items
+    assert [item.gold for item in found] == ["B", "A"]
+    texts = [row | {"key": key} for row, key in zip(rows, ("ice", "sand"), strict=True)]
+    found = items_of(choice_source(columns=columns), pl.DataFrame(texts), "train").items
+    assert [item.gold for item in found] == ["A", "B"]
+
+
 @pytest.mark.parametrize(
     ("changes", "columns", "message"),
     [
@@ -276,6 +298,14 @@ def test_databases_come_along_and_give_the_context(tmp_path):
     }
     with closing(make_scorer("sql", {}, tmp_path / "task")) as scorer:
         assert check_references(train, scorer) == 2
+    # A change of a database changes no item, but the record.
+    with closing(sqlite3.connect(next((tmp_path / "data").rglob("toys.sqlite")))) as database:
+        database.execute("INSERT INTO toy VALUES ('kite', 1, 3)")
+        database.commit()
+    get_task(settings, tmp_path / "data", tmp_path / "later")
+    later = read_json(tmp_path / "later" / "task.json")["databases"]
+    assert later.keys() == record["databases"].keys()
+    assert later != record["databases"]
 
 
 def test_a_database_that_is_not_there_is_named(tmp_path):

@@ -109,6 +109,13 @@ def test_references_that_could_never_be_got_right_are_named(scorer):
         check_references([*ITEMS[:3], wrong, *ITEMS[4:]], scorer)
 
 
+def test_references_must_be_right_by_the_reading_that_counts(scorer):
+    free = replace(ITEMS[3], answer=f"The answer is {ITEMS[3].gold}.")
+    assert check_references([free], scorer, "flexible") == 1
+    with pytest.raises(ValueError, match="strict reading, that of test-3 among them"):
+        check_references([free], scorer, "strict")
+
+
 def test_no_predictions_are_an_error_and_not_zero():
     with pytest.raises(ValueError, match="no predictions"):
         summarise(pl.DataFrame(schema=SCHEMA))

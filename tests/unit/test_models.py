@@ -1,5 +1,6 @@
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 import study_folder as sf
@@ -90,6 +91,8 @@ def test_what_is_no_model_is_not_copied(tmp_path):
 
 def test_a_model_folder_with_a_space_in_its_name_reaches_the_script_as_one_argument(tmp_path):
     folder = str(tmp_path / "my models; rm" / "it's")
+    Path(folder).mkdir(parents=True)
+    (Path(folder) / "config.json").touch()
     files = sf.FILES | {"models/student.yaml": {"title": "Student", "path": folder}}
     study = load_study("trial", sf.write(tmp_path / "config", files))
     assert shlex.split(Workflow(study, grid(study)).model_source("student")) == ["--path", folder]

@@ -340,6 +340,10 @@ BAD = [
     # models
     ("model with two sources", STUDENT, ("path",), "/model",
      ["student.yaml", "must have exactly one of", "not both pretrain and path"]),
+    ("folder without a model", "models/other.yaml", (), {"title": "Other", "path": "nowhere"},
+     ["other.yaml", "path: there is no model (config.json) in 'nowhere'"]),
+    ("bootstrap of one sample", STUDY, ("analysis",), {"bootstrap_samples": 1},
+     ["analysis.bootstrap_samples: must be at least 2, not 1"]),
     ("model without a source", STUDENT, ("pretrain",), sf.GONE,
      ["must have exactly one of pretrain, checkpoint, hub, path, api, not none of them"]),
     ("heads of uneven width", STUDENT, ("pretrain", "heads"), 5,

@@ -30,6 +30,8 @@ class MethodOutlook:
             in which it is best (ties shared).
         augmenter_queries: augmenter queries that it takes beside the teacher queries, at the rate
             seen in its cells of the nearest seed-set size; None if not counted.
+        further_queries: teacher queries beyond the budget, likewise: those that verify answers, and
+            those behind the budget that a filter goes on to.
     """
 
     method: str
@@ -38,6 +40,7 @@ class MethodOutlook:
     high: float
     probability_best: float
     augmenter_queries: float | None
+    further_queries: float | None
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,8 @@ def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advic
             low=float(low),
             high=float(high),
             probability_best=float(share),
-            augmenter_queries=_augmenter_queries(fit, nearest, name, budget),
+            augmenter_queries=_besides(fit, nearest, name, budget, ("augmenter_queries",)),
+            further_queries=_beyond(fit, nearest, name, budget),
         )
         for name, centre, low, high, share in zip(names, centres, *edges, shares, strict=True)
     ]
@@ -194,11 +198,18 @@ def best_shares(draws: np.ndarray) -> np.ndarray:
     return (best / best.sum(axis=0)).mean(axis=1)
 
 
-def _augmenter_queries(fit: Fit, seeds: int, method: str, budget: int) -> float | None:
-    """Return the augmenter queries for a budget, at the rate of the method's cells."""
-    cells = [c for c in fit.cells(seeds, method) if c.get("augmenter_queries") is not None]
+def _beyond(fit: Fit, seeds: int, method: str, budget: int) -> float | None:
+    """Return the teacher queries beyond a budget, at the rate of the method's cells."""
+    names = ("teacher_queries", "verification_queries")
+    spent = _besides(fit, seeds, method, budget, names)
+    return None if spent is None else max(0.0, spent - budget)
+
+
+def _besides(fit: Fit, seeds: int, method: str, budget: int, names: Sequence[str]) -> float | None:
+    """Return how many queries of some kinds a budget takes, at the rate of the method's cells."""
+    cells = [c for c in fit.cells(seeds, method) if c.get(names[0]) is not None]
     if not cells:
         return None
     # The largest budgets weigh most: their rate is known best.
-    rate = sum(c["augmenter_queries"] for c in cells) / sum(c["budget"] for c in cells)
-    return rate * budget
+    asked = sum(c.get(name) or 0.0 for c in cells for name in names)
+    return asked / sum(c["budget"] for c in cells) * budget

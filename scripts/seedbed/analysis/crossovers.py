@@ -23,7 +23,7 @@ ABOUT = (
 )
 
 _HARDLY = 0.005
-"""Lead in accuracy below which a crossing is said to matter little: half a point."""
+"""Lead in accuracy below which one is said to matter little: half a point."""
 
 GRID_POINTS = 257
 """Points of the curves in ln BR; between them the difference is taken to be straight."""
@@ -96,6 +96,7 @@ def _pair(
         "range": None,
         "leader_at_lowest": None,
         "leader_at_highest": None,
+        "lead": None,
         "crossings": [],
         "resamples_without_crossing": None,
     }
@@ -124,6 +125,7 @@ def _pair(
         "range": [float(low), float(high)],
         "leader_at_lowest": name_of[found["first_sign"]],
         "leader_at_highest": name_of[found["last_sign"]],
+        "lead": float(np.abs(right_at - left_at).max()),
         "crossings": [
             {
                 "budget_ratio": _exp(crossing["at"]),
@@ -277,7 +279,9 @@ def describe(record: dict[str, Any], short: Any) -> str:
     if record["status"] == "none":
         leader = short(record["leader_at_lowest"])
         other = method if leader == reference else reference
-        return f"{leader} leads {other} over the whole range, BR {low} to {high}: no crossover."
+        hardly = ", but hardly" if record["lead"] < _HARDLY else ""
+        over = f"over the whole range, BR {low} to {high}{hardly}"
+        return f"{leader} leads {other} {over}: no crossover."
     parts = []
     for crossing in record["crossings"]:
         ahead = crossing["overtaken_by"]

@@ -49,6 +49,13 @@ it), or "cell" (the accuracy of a method at a budget, mean over replicates)."""
 
 _MAX_EVALUATIONS = 200
 _STARTS_AGREE = 0.1
+_KEPT_COUNTS = (
+    "augmenter_queries",
+    "teacher_queries",
+    "verification_queries",
+    "empty_slots",
+    "missing_rows",
+)
 """Starting points agree if their deviances differ by less: far below what any choice rests on."""
 
 
@@ -546,7 +553,7 @@ def _cell_records(
                 **mean_accuracy(outcomes, rows, confidence),
                 "fitted": None,
             }
-            for name in ("augmenter_queries", "teacher_queries", "empty_slots"):
+            for name in _KEPT_COUNTS:
                 record[name] = part[name].mean() if name in part.columns else None
             if chosen is not None:
                 point = Points(

@@ -242,20 +242,34 @@ def _advice(fit: Fit, seeds: int, budgets: Sequence[int], titles: Titles, confid
     parts = leaders(fit, seeds)
     if parts:
         steps = [f"use {titles.short(parts[0][0])}"]
+        if parts[0][1] > (1 + 1e-9) * budgets[0] / seeds:
+            # Below that, not all methods were measured.
+            steps = [f"from BR {ratio_text(parts[0][1])} use {titles.short(parts[0][0])}"]
         steps += [
             f"from BR {ratio_text(low)} {titles.short(method)}" for method, low, _ in parts[1:]
         ]
+        if parts[-1][2] < (1 - 1e-9) * budgets[-1] / seeds:
+            steps.append(f"up to BR {ratio_text(parts[-1][2])}")
         said.append(", ".join(steps))
     elif len(shared) > 1:
         said.append("no method leads at any budget ratio that all of them have")
     for budget in dict.fromkeys([shared[0], shared[-1]]):
         advice = advise(fit, seeds, budget, confidence)
         text = f"at {budget:,} teacher queries {_outlook_text(advice, titles)}"
+        missing = _missing_rows(fit, seeds, advice.best.method, budget)
+        if missing:
+            text += f" (with {missing:,.0f} rows fewer than without a filter)"
         untrained = fit.record["untrained"]
         if untrained and advice.best.accuracy < untrained["accuracy"]:
             text += " (but the untrained student is better: leave it untrained)"
         said.append(text)
     return f"{seeds:,} seeds: {'; '.join(said)}."
+
+
+def _missing_rows(fit: Fit, seeds: int, method: str, budget: int) -> float:
+    """Return how many rows a cell's filter did not find, on the average of its replicates."""
+    cells = [cell for cell in fit.cells(seeds, method) if cell["budget"] == budget]
+    return sum(cell.get("missing_rows") or 0.0 for cell in cells)
 
 
 def _outlook_text(advice: Advice, titles: Titles) -> str:
@@ -267,8 +281,16 @@ def _outlook_text(advice: Advice, titles: Titles) -> str:
     # A method that stands alone is best for want of others.
     if len(advice.outlook) > 1:
         text += f" and is best in {100 * best.probability_best:.0f}% of resamples"
-    if best.augmenter_queries:
-        text += f", for {best.augmenter_queries:,.0f} augmenter queries besides"
+    besides = [
+        f"{count:,.0f} {kind} queries"
+        for count, kind in (
+            (best.augmenter_queries, "augmenter"),
+            (best.further_queries, "further teacher"),
+        )
+        if count and count >= 0.5
+    ]
+    if besides:
+        text += f", for {' and '.join(besides)} besides"
     rivals = [
         f"{titles.short(entry.method)} ({100 * entry.probability_best:.0f}%)"
         for entry in advice.rivals

@@ -88,8 +88,13 @@ def evaluate(
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
-def check_references(items: Sequence[TaskItem], scorer: Scorer) -> int:
+def check_references(items: Sequence[TaskItem], scorer: Scorer, reading: str = "flexible") -> int:
     """Score each item's reference answer: one that is not right could never be got right.
+
+    Args:
+        items: the items.
+        scorer: the task's scorer.
+        reading: the one that the task's accuracy is by, `strict` or `flexible`.
 
     Returns:
         How many were scored: all of them.
@@ -97,11 +102,13 @@ def check_references(items: Sequence[TaskItem], scorer: Scorer) -> int:
     Raises:
         ValueError: if the scorer finds some wrong, naming the first.
     """
-    wrong = [item.item_id for item in items if not scorer.score(item.answer, item).flexible]
+    wrong = [
+        item.item_id for item in items if not getattr(scorer.score(item.answer, item), reading)
+    ]
     if wrong:
         raise ValueError(
             f"the reference answers of {len(wrong)} of {len(items)} items are wrong by the task's "
-            f"own scorer, that of {wrong[0]} among them"
+            f"own scorer, {reading} reading, that of {wrong[0]} among them"
         )
     return len(items)
 

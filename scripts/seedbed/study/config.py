@@ -176,7 +176,9 @@ TrainingChanges: type[Section] = create_model(
 class Analysis(Section):
     """How results are compared and curves are fitted."""
 
-    bootstrap_samples: Count = Field(400, description="Bootstrap samples of the test items.")
+    bootstrap_samples: Annotated[int, Field(ge=2)] = Field(
+        400, description="Bootstrap samples of the test items."
+    )
     seed: Seed = Field(0, description="Seed of the bootstrap and of the starts of the fits.")
     confidence: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.95, description="Coverage of the intervals."

@@ -394,6 +394,10 @@ class _Checks:
         file = self.used["models"][name]
         if file is None:
             return
+        path = file.config.path
+        if path is not None and not (Path(path) / "config.json").is_file():
+            said = f"there is no model (config.json) in {path!r}"
+            self._refuse(said, "path", file=file)
         for task in file.config.worlds:
             if task not in self.files.names["tasks"]:
                 hint = nearest(task, self.files.names["tasks"], "tasks")

@@ -171,7 +171,8 @@ def _add(line: Line, study: Study, part: Work, alike: Done, units: float) -> flo
 def _ended(lines: dict[tuple[str, str], Line]) -> list[Line]:
     for line in lines.values():
         tokens = line.prompt_tokens + line.completion_tokens
-        line.measured = line.measured / tokens if tokens else None
+        # Sums of the same numbers in another order differ in the last digits.
+        line.measured = round(line.measured / tokens, 9) if tokens else None
     return list(lines.values())
 
 

@@ -156,13 +156,14 @@ class Workflow:
 
     def test_items(self, key: str) -> str:
         """Return the file of the test items, for the key of a cell or of anything below it."""
-        cell = self.grid.cell_by_key.get(key)
-        task = (cell or self._point(key)).task
-        return f"{RESOURCES}/tasks/task={task}/test.parquet"
+        return f"{RESOURCES}/tasks/task={self._task(key)}/test.parquet"
 
     def task_record(self, key: str) -> str:
-        """Return the file that stands beside a task's databases, for the key of a stream."""
-        return f"{RESOURCES}/tasks/task={self._point(key).task}/task.json"
+        """Return the file with the digests of a task's databases, for a key as of `test_items`."""
+        return f"{RESOURCES}/tasks/task={self._task(key)}/task.json"
+
+    def _task(self, key: str) -> str:
+        return (self.grid.cell_by_key.get(key) or self._point(key)).task
 
     def seeds(self, key: str) -> str:
         """Return the seed set's file for the key of anything that stands on it."""

@@ -239,12 +239,18 @@ def _item(
         raise ValueError(f"{place} has no final answer to read")
     gold, question, choices = str(gold), row["question"], tuple(map(str, row.get("choices") or ()))
     if choices:
-        labels = list(row.get("labels") or LETTERS)[: len(choices)]
+        labels = [str(label) for label in row.get("labels") or LETTERS][: len(choices)]
         if len(choices) > len(LETTERS):
             raise ValueError(f"{place} has {len(choices)} choices; at most {len(LETTERS)} can be")
-        if gold not in labels:
-            raise ValueError(f"{place} has the gold {gold!r}, which is none of {labels}")
-        gold = LETTERS[labels.index(gold)]
+        # A gold is a label; or else the text of a choice, if it is that of one alone.
+        named = [n for n, label in enumerate(labels) if label == gold]
+        named = named or [n for n, choice in enumerate(choices) if choice == gold]
+        if len(named) != 1:
+            raise ValueError(
+                f"{place} has the gold {gold!r}, which is none of {labels}, nor the text of one "
+                "choice"
+            )
+        gold = LETTERS[named[0]]
         question = with_choices(question, choices)
     database = row.get("database") or ""
     context = row.get("context") or ""
