@@ -143,6 +143,9 @@ def with_real_pairs(
     return pl.concat(rows), pl.concat(scores)
 
 
+KEPT_COUNTS = ("augmenter_queries", "teacher_queries", "verification_queries", "missing_rows")
+
+
 def write_evaluations(cells: pl.DataFrame, items: pl.DataFrame, folder: Path) -> list[Path]:
     """Write a cell's `evaluation.json` and `predictions.parquet` as the evaluation does."""
     paths = []
@@ -160,8 +163,7 @@ def write_evaluations(cells: pl.DataFrame, items: pl.DataFrame, folder: Path) ->
             "truncated": 0,
             "standard_error": 0.01,
             "counts": {
-                "augmenter_queries": row["augmenter_queries"],
-                "teacher_queries": row["teacher_queries"],
+                **{name: row[name] for name in KEPT_COUNTS if name in row},
                 "empty_slots": 0,
             },
             "seconds": {"generation": 1.5, "training": 2.0, "evaluation": 0.5},

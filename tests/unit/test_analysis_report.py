@@ -228,6 +228,30 @@ def test_advice_speaks_of_budgets_that_all_methods_have(tmp_path):
     assert "*" not in line
 
 
+def test_advice_names_all_queries_of_a_budget_and_rows_that_are_missing(tmp_path):
+    """As with a filter that asks the teacher again, and goes on behind the budget."""
+    cells, items = simulate(seeds=(32,), items=200, ratios=(4, 16))
+    cells = cells.with_columns(
+        teacher_queries=(1.5 * pl.col("budget")).cast(pl.Int64),
+        verification_queries=2 * pl.col("budget"),
+        missing_rows=pl.lit(77),
+    )
+    text = (run_all(tmp_path, (cells, items)) / "report/summary.txt").read_text(encoding="utf-8")
+    words = " ".join(text.split())
+    # Of 512 queries, one and a half times as many, and twice as many besides.
+    assert re.search(r"at 512 teacher queries .* 1,280 further teacher queries besides", words)
+    assert "(with 77 rows fewer than without a filter)" in words
+
+
+def test_advice_says_from_where_it_holds(tmp_path):
+    cells, items = simulate(seeds=(32,), items=400)
+    kept = cells.filter((pl.col("method") != METHODS[2]) | pl.col("budget_ratio").is_between(4, 16))
+    items = items.filter(pl.col("cell").is_in(kept["cell"].to_list()))
+    text = (run_all(tmp_path, (kept, items)) / "report/summary.txt").read_text(encoding="utf-8")
+    words = " ".join(text.split())
+    assert re.search(r"32 seeds: from BR 4 use .*up to BR 16;", words)
+
+
 def test_long_titles_stay_within_the_figure(study):
     from matplotlib.text import Text
 
