@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -472,5 +473,14 @@ def test_real_tasks_are_read_whole_and_every_gold_scores_right(
             for number in (3153, 4513, 4514):
                 row = rows.row(number, named=True)
                 assert s.run(f"{row['db_id']}.sqlite", row["query"]).error
+        # Many of the golds that find nothing have texts in double quotes, which students do not.
+        items = read_items(tmp_path / "task" / "test.parquet")
+        with closing(make_scorer(kind, {"timeout": 30}, tmp_path / "task")) as s:
+            quoted = [item for item in items if '"' in item.gold]
+            quoted = [item for item in quoted if not s.run(item.database, item.gold).rows]
+            assert len(quoted) >= 20
+            for item in quoted:
+                assert s.score(item.gold.replace('"', "'"), item).flexible, item.gold
+                assert not s.score(re.sub(r'"[^"]*"', '"zzz"', item.gold), item).flexible
         broken = [item for item in record["excluded"]["train"].items() if "gold query" in item[1]]
         assert [item for item, _ in broken] == ["train-03153", "train-04513", "train-04514"]

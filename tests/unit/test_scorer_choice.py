@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.evaluation.scorers import answers_equal, make_scorer
-from seedbed.evaluation.scorers.choice import LETTERS, read_choice, read_strict
+from seedbed.evaluation.scorers.choice import LETTERS, ChoiceScorer, read_choice, read_strict
 from seedbed.tasks.items import TaskItem
 
 PLACES = ("sea", "deep sea", "forest", "cave")
@@ -60,6 +61,17 @@ FLEXIBLE = [
     ("The answer is not A. The answer is C.", "C"),
     ("A) sea B) deep sea C) forest D) cave Answer: D", "D"),
     ("Answer: C, cave", None),
+    ("Answer: B, C", None),
+    ("Answer: B,C", None),
+    ("Answer: (B), (C)", None),
+    ("Answer: B) C)", None),
+    ("Answer: B. C.", None),
+    ("Answer: A, B, C, D", None),
+    ("The answer is B, C and D.", None),
+    ("The answer is B, because C is dry.", "B"),
+    # What was asked for, at the end, is the answer whatever stands before it.
+    ("Option A is the sea, which is wet. Option B is deep, which is dark.\nAnswer: B", "B"),
+    ("The first choice is (A) sea; but it is not dark.\nAnswer: B", "B"),
     ("Answer: C) cave", None),
     ("Answer: A and B", None),
     ("Answer: A/B", None),
@@ -164,6 +176,16 @@ STRICT = [
 @pytest.mark.parametrize(("text", "label"), STRICT)
 def test_strict_reading(text, label):
     assert read_strict(text, 4).value == label
+
+
+def test_a_digit_that_is_the_text_of_a_choice_is_no_label():
+    item = TaskItem("t", "How many?", "", "Answer: B", "B", choices=("2", "4", "6", "8"))
+    scorer = ChoiceScorer()
+    score = scorer.score("Answer: 4", item)
+    assert (score.strict, score.flexible, score.extracted) == (False, True, "B")
+    assert not scorer.score("Answer: 4", replace(item, gold="D")).strict
+    # Where it is none, it stays a label.
+    assert scorer.score("Answer: 3", replace(item, gold="C")).strict
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5])

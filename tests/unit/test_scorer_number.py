@@ -110,6 +110,9 @@ FLEXIBLE = [
     ("⅓", "1/3"),
     ("1⁄2", "0.5"),
     ("\\frac{-3}{4}", "-0.75"),
+    ("\\boxed{1\\frac{1}{2}}", "1.5"),
+    ("2\\frac{3}{4} hours", "2.75"),
+    ("1 and 1/2 hours", "1.5"),
     # Other digits and invisible characters.
     ("１８", "18"),
     ("١٨", "18"),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedbed.evaluation.scorers import answers_equal, make_scorer
+from seedbed.evaluation.scorers import answers_equal, make_scorer, sql
 from seedbed.evaluation.scorers.sql import (
     Result,
     SqlScorer,
@@ -147,6 +147,33 @@ def test_empty_results_are_judged_by_what_the_queries_read(scorer):
     assert (none.flexible, none.reason) == (False, "result is empty")
 
 
+def test_texts_in_either_quotes_are_the_same_literals(scorer):
+    gold = item('SELECT name AS "Who", "age" FROM staff WHERE city = "Atlantis"')
+    for output, right in [
+        ("SELECT name, age FROM staff WHERE city = 'Atlantis'", True),
+        ('SELECT name, age FROM "staff" WHERE "city" = "Atlantis"', True),
+        ("SELECT name, age FROM staff WHERE city = 'Utopia'", False),
+        ('SELECT name, age FROM staff WHERE city = "Utopia"', False),
+    ]:
+        assert scorer.score(output, gold).flexible == right, output
+
+
+def test_what_is_right_as_it_was_asked_for_is_right(scorer):
+    gold = item("SELECT name FROM staff WHERE age = 60")
+    score = scorer.score("select name from staff\n\n\nwhere\n\nage = 60", gold)
+    assert (score.strict, score.flexible) == (True, True)
+
+
+def test_gold_results_are_forgotten_when_there_are_too_many(folder, monkeypatch):
+    monkeypatch.setattr(sql, "MAX_KEPT_VALUES", 3000)
+    with SqlScorer(folder / "databases") as scorer:
+        for n in range(30):
+            gold = f"SELECT a, b FROM pairs WHERE a >= {n}"
+            assert scorer.score(gold, item(gold)).flexible
+        assert 1 <= len(scorer._gold) <= 12
+        assert scorer._gold_values <= 3000
+
+
 def test_a_bad_gold_spoils_its_own_item_alone(scorer):
     score = scorer.score("SELECT name FROM staff", item("SELECT name FROM nowhere"))
     assert not score.flexible
@@ -175,6 +202,16 @@ FLEXIBLE = [
     ("SELECT 1; DROP TABLE t", "SELECT 1"),
     ("SELECT ';' AS a; x", "SELECT ';' AS a"),
     ("SELECT 1\n\nThis gives one.", "SELECT 1"),
+    (
+        "select a from t where b not in (SELECT b FROM u)",
+        "select a from t where b not in (SELECT b FROM u)",
+    ),
+    ("select a from t\n\nwhere b = 1", "select a from t\n\nwhere b = 1"),
+    (
+        "select a from t\n\nOrder by b\n\nlimit 1\n\nThat is it.",
+        "select a from t\n\nOrder by b\n\nlimit 1",
+    ),
+    ("SELECT a FROM t\n\nOne by one.", "SELECT a FROM t"),
     ("no idea", None),
     ("with all due respect", None),
     ("```sql\n```", None),

@@ -37,9 +37,10 @@ _MARKED = re.compile(
 _BARE = re.compile(r"(?<![\w'’-])([A-H])(?![\w'’-])")
 _ARTICLE = re.compile(r"\s[a-z]")
 _AFTER_ARTICLE = re.compile(r"\s(?:and|or|is|was|because|since|as|but|not|nor)\b")
-_LEADING_LABEL = re.compile(r"[(\[]?([A-Ha-h1-8])(?![\w'’])[)\].:,]{0,2}")
+_LEADING_LABEL = re.compile(r"[(\[]?([A-Ha-h1-8])(?![\w'’])[)\].:]{0,2}")
 _ANOTHER_LABEL = re.compile(
-    r"\s{0,3}(?:,|/|&|;|and\b|or\b)+\s{0,3}(?:and\s|or\s)?[(\[]?([A-H1-8])\b"
+    r"\s{0,3}(?:,|/|&|;|and\b|or\b)+\s{0,3}(?:and\s|or\s)?[(\[]?(?P<listed>[A-H1-8])\b"
+    r"|\s{1,3}(?:\((?P<bracketed>[A-H1-8])\)|(?P<closed>[A-H1-8])[).](?!\w))"
 )
 _DECORATION = " \t\r\n*_`\"'“”‘’.,;:!?$"
 
@@ -56,7 +57,7 @@ class ChoiceScorer:
         if gold is None or gold >= count:
             raise ValueError(f"gold {item.gold!r} of item {item.item_id!r} is none of its labels")
         digits = item.gold.isdigit()
-        strict = read_strict(output, count)
+        strict = read_strict(output, count, () if digits else item.choices)
         flexible = read_choice(output, item.choices, digits)
         return Score(
             strict=strict.value == LETTERS[gold],
@@ -80,19 +81,23 @@ def from_options(options: Mapping[str, Any], folder: Path) -> ChoiceScorer:
     return ChoiceScorer()
 
 
-def read_strict(output: str, count: int) -> Reading:
+def read_strict(output: str, count: int, choices: Sequence[str] = ()) -> Reading:
     """Read the label of an output that ends in `Answer: B`, as a letter.
 
     Args:
         output: the text.
         count: how many choices there are.
+        choices: their texts, if the labels shown were letters: a digit that is one of them is no
+            label.
     """
     text = output[-MAX_CHARACTERS:].rstrip()
     match = _STRICT.search(text)
     if match is None:
         return Reading(None, "does not end in 'Answer: label'")
-    named = {_position(label) for label in _STRICT_CUE.findall(text)}
-    return _one_of(named, count)
+    labels = _STRICT_CUE.findall(text)
+    if {label for label in labels if label.isdigit()} & {choice.strip() for choice in choices}:
+        return Reading(None, "the text of a choice, not its label")
+    return _one_of(map(_position, labels), count)
 
 
 def read_choice(output: str, choices: Sequence[str], digit_labels: bool = False) -> Reading:
@@ -104,6 +109,9 @@ def read_choice(output: str, choices: Sequence[str], digit_labels: bool = False)
         digit_labels: the labels shown were 1, 2, ...; a digit is then a label before it is the
             text of a choice. Where they were letters, it is the other way round.
     """
+    strict = read_strict(output, len(choices), () if digit_labels else choices)
+    if strict.value is not None:
+        return strict
     text = _plain(output[-MAX_CHARACTERS:])
     if not text.strip(_DECORATION):
         return Reading(None, "empty")
@@ -193,7 +201,7 @@ def _statement(text: str, options: list[str], digit_labels: bool, alone: bool) -
         return by_text
     sign, rest = label[1], text[label.end() :]
     place = _position(sign)
-    marked = len(label[0]) > 1
+    marked = len(label[0]) > 1 or rest.startswith(",")
     if by_text and not marked and (sign in "aA" or (sign.isdigit() and not digit_labels)):
         # "A shark" is a shark, and "4" is the choice "4" where the labels are letters.
         return by_text
@@ -205,7 +213,7 @@ def _statement(text: str, options: list[str], digit_labels: bool, alone: bool) -
     beside = _begins_with(rest.lstrip(_DECORATION + "-–—="), options, alone=True)
     if alone and rest.strip(_DECORATION) and not beside and another is None:
         return set()
-    places = {place, _position(another[1])} if another else {place}
+    places = {place, _position(another[another.lastgroup or 0])} if another else {place}
     return places | beside
 
 

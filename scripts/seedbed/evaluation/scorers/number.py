@@ -221,6 +221,7 @@ def _normalised(text: str) -> str:
     text = _CALCULATION.sub("", text)
     for old, new in (("{,}", ","), ("\\,", ""), ("\\$", "$"), ("\\%", "%"), ("**", ""), ("`", "")):
         text = text.replace(old, new)
+    text = re.sub(r"(?<=\d)(?=\\[dt]?frac\{)|(?<=\d) and (?=\d{1,20}/\d)", " ", text)
     text = re.sub(r"\\[dt]?frac\{(-?\d{1,20})\}\{(\d{1,20})\}", r"\1/\2", text)
     text = re.sub(r"\b(?:USD|EUR|GBP|INR|US|CA|AU|Rs\.?)\s?(?=[\d$])", "$", text)
     return _without_list_marks(text)

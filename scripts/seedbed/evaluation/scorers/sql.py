@@ -20,8 +20,8 @@ import subprocess
 import sys
 import time
 import weakref
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path, PurePosixPath
@@ -37,6 +37,8 @@ COLUMN_ORDERS = ("free", "fixed")
 TOLERANCE = 1e-9  # Relative; sums of floats in another order differ by about 1e-15.
 MAX_CHARACTERS = 20_000
 MAX_COMPARED_VALUES = 5_000_000
+MAX_KEPT_VALUES = 2_000_000
+"""Of results of gold queries in memory, to which others are compared."""
 
 _TOKEN = re.compile(
     r"(?P<comment>--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z))"
@@ -54,6 +56,11 @@ _QUERY = (
 # Prose may say "select"; a query in capitals is preferred to it.
 _UPPER = re.compile(_QUERY)
 _ANY = re.compile(_QUERY, re.IGNORECASE)
+_QUERY_END = re.compile(
+    r"```|\n\s{0,9}\n(?!\s{0,9}(?:from|(?:left |inner |cross )?join|on|where|and|or|group by|having"
+    r"|order by|limit|union|intersect|except|\))(?:\s|\b|\Z))",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,8 @@ class SqlScorer:
         self._timeout = float(timeout)
         self._max_rows = max_rows
         self._worker = _Worker(int(max_memory_mb * 1e6))
-        self._gold: dict[tuple[str, str], Result] = {}
+        self._gold: OrderedDict[tuple[str, str], Result] = OrderedDict()
+        self._gold_values = 0
         weakref.finalize(self, self._worker.stop)
 
     def score(self, output: str, item: TaskItem) -> Score:
@@ -133,6 +141,8 @@ class SqlScorer:
             strictly = False
         elif strict.value != flexible.value:
             strictly, _ = self._judge(path, strict.value, item.gold, gold)
+            if strictly and not right:
+                return Score(True, True, strict.value, "")
         return Score(strictly, right, flexible.value, reason)
 
     def run(self, database: str, sql: str) -> Result:
@@ -165,9 +175,14 @@ class SqlScorer:
 
     def _gold_result(self, path: str, sql: str) -> Result:
         key = (path, sql)
-        if key not in self._gold:
-            self._gold[key] = self._run(path, sql, self._max_rows)
-        return self._gold[key]
+        if key in self._gold:
+            self._gold.move_to_end(key)
+            return self._gold[key]
+        result = self._gold[key] = self._run(path, sql, self._max_rows)
+        self._gold_values += _values(result)
+        while self._gold_values > MAX_KEPT_VALUES and len(self._gold) > 1:
+            self._gold_values -= _values(self._gold.popitem(last=False)[1])
+        return result
 
     def _judge(self, path: str, sql: str, gold_sql: str, gold: Result) -> tuple[bool, str]:
         # One row too many already tells that the results differ.
@@ -181,7 +196,7 @@ class SqlScorer:
             same = (
                 result.columns == gold.columns
                 and result.reads == gold.reads
-                and _literals(sql) == _literals(gold_sql)
+                and _literals(sql, result.reads) == _literals(gold_sql, gold.reads)
             )
             return same, "both results are empty: judged by what the queries read"
         if not gold.rows or not result.rows:
@@ -294,19 +309,21 @@ def read_strict(output: str) -> Reading:
 def read_sql(output: str) -> Reading:
     """Read the SQL of a free text: of its last code block with a query, or from the first query on.
 
-    The query ends at its semicolon, at an empty line or at the end.
+    The query ends at its semicolon, at an empty line with no more of it behind, or at the end.
     """
     text = output[:MAX_CHARACTERS]
     if not text.strip():
         return Reading(None, "empty")
     blocks = [block[1] for block in _FENCE.finditer(text) if _ANY.search(block[1])]
     source = blocks[-1] if blocks else text
-    start = _UPPER.search(source) or _ANY.search(source)
+    # A text that begins with a query is one; elsewhere, "select" may be a word.
+    source = source.lstrip()
+    start = _ANY.match(source) or _UPPER.search(source) or _ANY.search(source)
     if start is None:
         return Reading(None, "no query")
     query = source[start.start() :]
     if not blocks:
-        query = re.split(r"\n\s{0,9}\n|```", query, maxsplit=1)[0]
+        query = _QUERY_END.split(query, maxsplit=1)[0]
     return Reading(_first_statement(query))
 
 
@@ -451,6 +468,10 @@ def _alike(rows: Sequence[tuple[Hashable, ...]]) -> dict[tuple[str, Hashable], i
     return alike
 
 
+def _values(result: Result) -> int:
+    return 1 + len(result.rows) * max(1, result.columns)
+
+
 def _first_statement(text: str) -> str:
     """Return the text up to its first semicolon outside quotes and comments."""
     for match in _TOKEN.finditer(text):
@@ -459,6 +480,24 @@ def _first_statement(text: str) -> str:
     return text.strip()
 
 
-def _literals(sql: str) -> Counter[str]:
-    kinds = ("text", "number")
-    return Counter(m[0].lower() for m in _TOKEN.finditer(sql) if m.lastgroup in kinds)
+def _literals(sql: str, reads: Iterable[tuple[str, str]]) -> Counter[str]:
+    """Return the literals of a query, without quotes.
+
+    A text in double quotes is one, too, for SQLite, unless it is a name that the query reads, or
+    gives.
+    """
+    names = {name.lower() for pair in reads for name in pair}
+    found: Counter[str] = Counter()
+    previous = ""
+    for match in _TOKEN.finditer(sql):
+        token, kind = match[0], match.lastgroup
+        inner = token[1:-1].replace(token[:1] * 2, token[:1]).lower()
+        if kind == "number":
+            found[token.lower()] += 1
+        elif kind == "text" or (
+            kind == "name" and token[0] == '"' and previous != "as" and inner not in names
+        ):
+            found[inner] += 1
+        if kind != "comment":
+            previous = token.lower()
+    return found
