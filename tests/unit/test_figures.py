@@ -348,6 +348,28 @@ def test_augmenters_are_compared_with_the_strongest(tmp_path):
     assert "8 seeds, 32 queries" in words
 
 
+def test_rows_that_a_match_lacks_are_told_and_its_marks_are_of_their_own(tmp_path):
+    place = {"teacher_queries": 32, "verification_queries": 64, "rows": 24}
+    tables = by_hand(
+        (NQ, 32, "abcd", {"rows": 30, "teacher_queries": 32}),
+        (NQ, 32, "abc", {"filter": "verified", **place}),
+        (NQ, 32, "ab", {"filter": "verified_matched", "missing_rows": 6, **place}),
+    )
+    table, words = draw("verification", tables, tmp_path)
+    assert "Not as many rows" in words and "32 queries: 6 missing" in words
+    kept = table.filter((pl.col("kind") == "kept") & (pl.col("filter") == "verified"))
+    assert kept["value"].to_list() == [24 / 96]
+    assert verification._fill("verified") != verification._fill("verified_matched")
+
+
+def test_diversity_is_of_rows_and_not_of_queries():
+    row = {"unique_questions": 393, "near_seed_rows": 0, "test_overlap": 2, "rows": 398}
+    row["queries"] = 2048
+    assert diversity._height(row, "unique_questions") == pytest.approx(100 * 393 / 398)
+    assert diversity._height(row, "test_overlap") == pytest.approx(100 * 2 / 2048)
+    assert diversity._height(row | {"rows": 0}, "near_seed_rows") is None
+
+
 def test_verified_answers_against_all_of_another_method(tmp_path):
     tables = by_hand(
         (AA, 32, "a", {"rows": 32}),
@@ -481,10 +503,12 @@ def test_an_unknown_price_is_unknown_and_never_0(tmp_path):
 
 def test_costs_of_verification_are_the_teachers(tmp_path):
     counts = COUNTS | {"verification_prompt_tokens": 1000, "verification_completion_tokens": 0}
+    counts["verification_queries"] = 64
     place = {"augmenter": "mini_weak", "filter": "verified"}
     cell = (NQ, 32, "abc", {**place, **counts})
     row, _ = cost_row(by_hand(("untrained", 0, "a", {}), cell), tmp_path)
     assert row["tokens"] == 5000 and row["usd"] == pytest.approx(0.021)
+    assert row["teacher_queries"] == 32 + 64
     # Where verified answers were not counted, their cost is not known.
     row, _ = cost_row(
         by_hand(("untrained", 0, "a", {}), (NQ, 32, "abc", {**place, **COUNTS})), tmp_path

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import polars as pl
+from pydantic import BaseModel
 
 from seedbed.analysis.figures.drawing import Output
 from seedbed.analysis.settings import S, Titles, parse_settings, parse_titles
+from seedbed.artifacts import read_json
 from seedbed.provenance import provenance
 
 T = TypeVar("T")
@@ -103,6 +108,51 @@ def draw(script: str, function: Callable[..., None], parser: argparse.ArgumentPa
     options = vars(parser.parse_args())
     common = [options.pop(name) for name in ("study", "figure", "titles", "missing")]
     try:
-        function(figure_output(script, *common), **options)
+        output = figure_output(script, *common)
+        about = {**output.provenance, "settings": _settings(options), **_drawn_from(options)}
+        function(replace(output, provenance=about), **options)
     except ValueError as error:
         sys.exit(f"{Path(script).stem}: {error}")
+
+
+def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a script's options as plain values, without those that name files."""
+    found = {}
+    for name, value in options.items():
+        if isinstance(value, BaseModel):
+            found[name] = value.model_dump(mode="json")
+        elif not isinstance(value, Path | list):
+            found[name] = value
+    return found
+
+
+def _drawn_from(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the results behind a figure took, summed over its cells or datasets.
+
+    Cells that share a stream each count its queries.
+    """
+    rows: list[Mapping[str, Any]] = []
+    if "cells" in options:
+        rows = pl.read_parquet(options["cells"]).to_dicts()
+    elif "fits" in options:
+        rows = [cell for fit in read_json(options["fits"])["fits"] for cell in fit["cells"]]
+    elif "datasets" in options:
+        for file in options["datasets"]:
+            record = read_json(file)
+            seconds = {f"{stage}_seconds": took for stage, took in record["seconds"].items()}
+            rows.append(record["counts"] | seconds)
+    sums = {name: sum(row.get(name) or 0 for row in rows) for name in _TOTALS}
+    return {"summed_over_cells": {"cells": len(rows), **sums}}
+
+
+_TOTALS = (
+    *(
+        f"{who}_{what}"
+        for who in ("augmenter", "teacher", "verification")
+        for what in ("queries", "prompt_tokens", "completion_tokens")
+    ),
+    "generation_seconds",
+    "training_seconds",
+    "evaluation_seconds",
+)
+"""Counts of an evaluation or a dataset that a figure's metadata sum up."""

@@ -203,8 +203,10 @@ def cell_costs(
             unknown.append(f"seconds of {stage}")
     if cell.get("teacher_queries") is None:
         unknown.append("teacher queries")
+    asked = cell.get("teacher_queries")
     costs = {
-        "teacher_queries": cell.get("teacher_queries"),
+        # Those that verify answers are queries of the teacher, too.
+        "teacher_queries": asked and asked + (cell.get("verification_queries") or 0),
         "tokens": tokens,
         "usd": money,
         "hours": None if None in seconds else sum(seconds) / 3600,

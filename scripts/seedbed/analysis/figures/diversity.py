@@ -28,9 +28,10 @@ MEASURES = {
     "distinct_2": "distinct word pairs, %",
     "distinct_3": "distinct word triples, %",
     "near_seed_rows": "rows near a seed, %",
-    "test_overlap": "removed for overlap with test, %",
+    "test_overlap": "test overlap, % of queries",
 }
-"""What is drawn of a dataset, and how it is called. What is counted is drawn per 100 queries."""
+"""What is drawn of a dataset, and how it is called. What is counted is drawn per 100 rows, but for
+what was removed: that is no row."""
 
 PLACE = ("task", "teacher")
 SERIES = ("method", "augmenter", "filter", "seeds")
@@ -110,7 +111,8 @@ def _height(row: Mapping[str, Any], name: str) -> float | None:
         return None
     if name.startswith("distinct"):
         return 100 * value
-    return 100 * value / row["queries"] if row["queries"] else None
+    whole = row["queries" if name == "test_overlap" else "rows"]
+    return 100 * value / whole if whole else None
 
 
 def _draw(

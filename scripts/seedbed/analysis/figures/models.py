@@ -132,8 +132,9 @@ def _draw_crossovers(
         for index, (record, found) in enumerate(crossings):
             height = number + 0.3 * (index - (len(crossings) - 1) / 2) / max(1, len(crossings) / 3)
             paint = colour(methods, record["method"])
-            low = first if found["low"] is None else found["low"]
-            high = last if found["high"] is None else found["high"]
+            # Open where it reaches beyond what was measured of this model.
+            low = record["range"][0] if found["low"] is None else found["low"]
+            high = record["range"][1] if found["high"] is None else found["high"]
             axes.plot([low, high], [height, height], color=paint, linewidth=1.2)
             axes.plot(
                 found["budget_ratio"],

@@ -95,7 +95,9 @@ def plot_verification(
         for part, title in zip(parts, place_titles(places, output.titles, names), strict=True)
     ]
     nothing = "no method has been measured with more than one filter of its answers"
-    with sheet(sections, output.missing, nothing) as (figure, panels):
+    notes = [_short_of_rows(found.cells, output.titles) for found in outcomes.values()]
+    foot = "\n".join(filter(None, [*notes, output.missing]))
+    with sheet(sections, foot, nothing) as (figure, panels):
         for part, (*each, difference, kept) in zip(parts, panels, strict=True):
             of_methods = _methods_of(part)
             for method, axes in zip(of_methods, each, strict=True):
@@ -215,12 +217,36 @@ def _rows(
 
 
 def _kept(cells: pl.DataFrame) -> float | None:
-    """Return the rows for each teacher query, or None where they were not counted."""
+    """Return the rows for each teacher query, or None where they were not counted.
+
+    The queries that verify answers are among them.
+    """
     if "rows" not in cells.columns or "teacher_queries" not in cells.columns:
         return None
-    counted = cells.select("rows", "teacher_queries").drop_nulls()
+    counted = cells.drop_nulls(["rows", "teacher_queries"])
     asked = counted["teacher_queries"].sum()
+    if "verification_queries" in counted.columns:
+        asked += counted["verification_queries"].sum()
     return counted["rows"].sum() / asked if asked else None
+
+
+def _short_of_rows(cells: pl.DataFrame, titles: Titles) -> str:
+    """Return a line on the cells that have fewer rows than without a filter, or ""."""
+    if "missing_rows" not in cells.columns:
+        return ""
+    short = cells.filter((pl.col("filter") == MATCHED) & (pl.col("missing_rows") > 0))
+    parts = [
+        f"{titles.short(row['method'])}, {titles.title(row['task'])}, {row['budget']:,} queries: "
+        f"{row['missing_rows']:,} missing"
+        for row in short.sort("task", "method", "budget").iter_rows(named=True)
+    ]
+    if not parts:
+        return ""
+    return f"Not as many rows, as the stream was not followed further: {'; '.join(parts)}."
+
+
+def _fill(name: str) -> str:
+    return "left" if name == MATCHED else "full"
 
 
 def _style(name: str) -> str:
@@ -251,12 +277,14 @@ def _draw_lines(axes: Axes, rows: Sequence[Mapping[str, Any]], methods: Sequence
             fmt=marker(methods, method),
             linestyle=_style(name),
             color=colour(methods, method),
-            markerfacecolor=colour(methods, method) if name == ALL else "white",
-            markersize=5,
+            markerfacecolor=colour(methods, method) if name != VERIFIED else "white",
+            markerfacecoloralt="white",
+            fillstyle=_fill(name),
+            markersize=6,
             linewidth=1.2,
         )
     set_count_axis(axes.xaxis, sorted({row["budget"] for row in rows}))
-    axes.set_xlabel("teacher queries")
+    axes.set_xlabel("budget, teacher queries")
 
 
 def _draw_differences(
@@ -286,6 +314,9 @@ def _legend(methods: Sequence[str], used: set[str], titles: Titles) -> tuple[lis
     ]
     labels = [titles.title(method) for method in methods]
     for name in sorted(used, key=_rank):
-        handles.append(Line2D([], [], color=INK, linestyle=_style(name)))
+        look = {"color": INK, "linestyle": _style(name), "marker": "o", "markersize": 6}
+        paint = "white" if name == VERIFIED else INK
+        look |= {"markerfacecolor": paint, "markerfacecoloralt": "white"}
+        handles.append(Line2D([], [], fillstyle=_fill(name), **look))
         labels.append(dict(zip(FILTERS, _LABELS, strict=True)).get(name, name.replace("_", " ")))
     return handles, labels
