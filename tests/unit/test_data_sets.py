@@ -204,6 +204,18 @@ def test_choices_are_labelled_with_letters_below_the_question():
     assert check_references([first, second], make_scorer("choice", {}, Path())) == 2
 
 
+def test_other_rows_than_those_of_the_digest_are_refused():
+    frame = pl.DataFrame(CHOICES)
+    wrong = {"train": "0" * 64, "test": "0" * 64}
+    with pytest.raises(ValueError, match=r"the rows of the train split are others") as refusal:
+        items_of(choice_source(sha256=wrong), frame, "train")
+    right = {"train": str(refusal.value).rpartition(" ")[2], "test": "0" * 64}
+    assert len(items_of(choice_source(sha256=right), frame, "train").items) == 2
+    # The order counts as well, as items may be excluded by their place.
+    with pytest.raises(ValueError, match="the rows of the train split are others"):
+        items_of(choice_source(sha256=right), frame.reverse(), "train")
+
+
 def test_labels_may_be_numbers_and_a_gold_the_text_of_its_choice():
     rows = [
         {

@@ -403,6 +403,10 @@ BAD = [
      ["source.columns.anser: 'anser' is not valid", "did you mean 'answer'?"]),
     ("column missing", REAL, ("source", "columns"), {"question": "question"},
      ["source.columns: has no column for 'answer'"]),
+    ("digest that is none", REAL, ("source", "sha256"), {"train": "ab", "test": "0" * 64},
+     ["source.sha256.train: 'ab' is not a SHA-256 digest: give its 64 hexadecimal digits"]),
+    ("digest of one split", REAL, ("source", "sha256"), {"train": "0" * 64},
+     ["source.sha256.test: is missing"]),
     ("unknown key of a hub source", REAL, ("source", "revison"), None,
      ["source.revison: is not a key here", "did you mean 'revision'?"]),
 ]  # fmt: skip

@@ -49,6 +49,7 @@ from seedbed.study.fields import (
     Ratios,
     ScorerFunction,
     Seed,
+    Sha256,
     TaskFile,
     Text,
     World,
@@ -298,6 +299,13 @@ class Excluded(Section):
         return self
 
 
+class Digests(Section):
+    """SHA-256 of the rows of both splits, 64 hexadecimal digits each."""
+
+    train: Sha256 = Field(description="Of the train split.")
+    test: Sha256 = Field(description="Of the test split.")
+
+
 class DataSource(Section):
     """A data set in rows, wherever it is, and what its columns mean."""
 
@@ -324,6 +332,11 @@ class DataSource(Section):
     train_items: Count = Field(description="Items that the train split must have.")
     test_items: Count = Field(description="Items that the test split must have.")
     license: Text | None = Field(None, description="The data set's licence.")
+    sha256: Digests | None = Field(
+        None,
+        description="Digests of the splits' rows, for a data set without a commit to take: other "
+        "rows are refused, and the message tells their digest.",
+    )
 
     @model_validator(mode="after")
     def _columns_needed(self) -> Self:

@@ -104,6 +104,12 @@ def _commit(value: str) -> str:
     return value
 
 
+def _sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise problem(f"{value!r} is not a SHA-256 digest: give its 64 hexadecimal digits")
+    return value
+
+
 def _hub_id(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", value):
         raise problem(f"{value!r} is not a name on the hub: it must read OWNER/NAME")
@@ -202,6 +208,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Commit = Annotated[str, AfterValidator(_commit)]
+Sha256 = Annotated[str, AfterValidator(_sha256)]
 HubId = Annotated[str, AfterValidator(_hub_id)]
 Date = Annotated[str, AfterValidator(_date)]
 World = Annotated[str, AfterValidator(_world)]

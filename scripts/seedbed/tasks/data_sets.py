@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -29,6 +30,7 @@ class DataSet(ABC):
     databases: str | None = None
     excluded: Sequence[Mapping[str, str | None]] = ()
     license: str | None = None
+    sha256: Mapping[str, str] | None = None
 
     complete: ClassVar[bool] = False
     """Whether every item must be counted; if not, the first are taken of more."""
@@ -180,11 +182,12 @@ def items_of(
         FileNotFoundError: if an item's database is not there.
         ValueError: if a column is missing, there are fewer items than the configuration says (or,
             in the task's own files, more), a row lacks its question or answer, a reference answer
-            has no final answer to be read, a gold label is none of the choices', or two items have
-            the same `item_id`.
+            has no final answer to be read, a gold label is none of the choices', two items have
+            the same `item_id`, or the rows have another digest than they should.
     """
     columns = [_column(source, frame, path).alias(name) for name, path in source.columns.items()]
     rows = frame.select(columns).to_dicts()
+    _check_digest(source, rows, split)
     ids = [str(row.get("item_id") or f"{split}-{number:05d}") for number, row in enumerate(rows)]
     twice = [item_id for item_id, n in Counter(ids).items() if n > 1]
     if twice:
@@ -203,6 +206,22 @@ def items_of(
         {item_id: reasons[min(name)] for item_id, name in zip(ids, names, strict=True) if name},
         reasons.keys() - set().union(*names),
     )
+
+
+def _check_digest(source: DataSet, rows: Sequence[Mapping[str, Any]], split: str) -> None:
+    """Check that the rows of a split are those that the configuration was written for.
+
+    The digest is of what items are made of, in order, whatever file it was read from.
+    """
+    if source.sha256 is None:
+        return
+    content = json.dumps(rows, sort_keys=True, ensure_ascii=True)
+    found = hashlib.sha256(content.encode()).hexdigest()
+    if found != source.sha256[split]:
+        raise ValueError(
+            f"{source.name}: the rows of the {split} split are others than those that sha256 in "
+            f"the task's file is of: theirs is {found}"
+        )
 
 
 def _column(source: DataSet, frame: pl.DataFrame, path: str) -> pl.Expr:
