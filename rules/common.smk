@@ -7,6 +7,8 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from seedbed.engines.cap import Ledger
+from seedbed.engines.sharing import write_plan
 from seedbed.provenance import code_digest
 from seedbed.study.cells import grid, wildcard_pattern
 from seedbed.study.loading import (
@@ -14,9 +16,11 @@ from seedbed.study.loading import (
     check_data,
     check_downloads,
     check_keys,
+    check_prices,
     check_run_config,
     load_study,
 )
+from seedbed.study.others import Others
 from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
 try:
@@ -39,14 +43,32 @@ onstart:
         ]
         if RUN.data_dir is None and "get_task" in dict(jobs):
             check_downloads(STUDY)
-        check_keys(STUDY, FLOW.asked_models(jobs))
+        asked = FLOW.asked_models(jobs)
+        check_keys(STUDY, asked)
+        if FLOW.max_usd is not None:
+            check_prices(STUDY, asked)
     except StudyError as error:
         raise WorkflowError(str(error)) from None
+    # A job on a cluster, which is a run of Snakemake too, leaves these to the one that sent it.
+    if workflow.is_main_process:
+        write_plan(
+            PLAN,
+            (file for job in workflow.dag.needrun_jobs() for file in job.output),
+        )
+        if FLOW.capped:
+            from seedbed.study.quote import spent
+
+            Ledger(Path(FLOW.ledger)).open(spent(STUDY, GRID, Path(RESULTS)))
 
 
 GRID = grid(STUDY)
-FLOW = Workflow(STUDY, GRID, RUN.data_dir, RUN.partial)
+FLOW = Workflow(
+    STUDY, GRID, RUN.data_dir, RUN.partial, RUN.max_teacher_queries, RUN.max_usd
+)
 RESULTS = FLOW.results
+# What the run that is under way is to make, for jobs that answer for each other.
+PLAN = f"{RESULTS}/journal/plan.txt"
+OTHERS = Others(FLOW, PLAN)
 # The conda file of all rules, as seen from the folder of the rules.
 ENVIRONMENT = f"../envs/{RUN.environment}.yaml"
 MISSING = FLOW.missing()

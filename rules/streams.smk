@@ -23,8 +23,9 @@ rule write_questions:
         stop=lambda wc: FLOW.shard(wc.question_stream, wc.shard).stop,
         model=lambda wc: FLOW.model(*FLOW.augmenter(wc.question_stream)),
         journal=f"{RESULTS}/journal/questions/{{question_stream}}",
-        # With `input` among its arguments it is not tracked: what runs the model changes no result.
+        # With `input` among their arguments they are not tracked: they change no result.
         engine=lambda wc, input: FLOW.engine("augmenter", wc.question_stream),
+        sharing=lambda wc, input: OTHERS.questions(wc.question_stream, wc.shard),
         code=lambda wc: code(
             "write_questions", FLOW.engine_code("augmenter", wc.question_stream)
         ),
@@ -41,6 +42,7 @@ rule write_questions:
         " --engine {params.engine:q}"
         " --threads {threads}"
         " --journal {params.journal:q}"
+        " --sharing {params.sharing:q}"
         " --output {output.questions:q}"
         " 2> {log:q}"
 
@@ -68,8 +70,9 @@ rule answer_questions:
         stop=lambda wc: FLOW.shard(wc.stream, wc.shard).stop,
         model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
         journal=f"{RESULTS}/journal/answers/{{stream}}",
-        # With `input` among its arguments it is not tracked: what runs the model changes no result.
+        # With `input` among their arguments they are not tracked: they change no result.
         engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
+        sharing=lambda wc, input: OTHERS.answers(wc.stream, wc.shard),
         code=lambda wc: code("answer_questions", FLOW.engine_code("teacher", wc.stream)),
     message:
         "answer_questions {wildcards.stream}/shard={wildcards.shard}"
@@ -85,5 +88,6 @@ rule answer_questions:
         " --engine {params.engine:q}"
         " --threads {threads}"
         " --journal {params.journal:q}"
+        " --sharing {params.sharing:q}"
         " --output {output.answers:q}"
         " 2> {log:q}"

@@ -52,6 +52,8 @@ rule evaluate_student:
         f"{RESULTS}/logs/evaluate_student/{{cell}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate_student/{{cell}}.tsv"
+    # After all that waits to be trained, so that one start of the engine serves many cells.
+    priority: -1
     conda:
         ENVIRONMENT
     resources:
@@ -64,6 +66,8 @@ rule evaluate_student:
         # With `input` among their arguments, what by itself changes no result is not tracked.
         task_folder=lambda wc, input: FLOW.task_folder(FLOW.cell(wc.cell).task),
         engine=lambda wc, input: FLOW.engine("student", wc.cell),
+        sharing=lambda wc, input: OTHERS.evaluations(wc.cell),
+        journal=f"{RESULTS}/journal/evaluations/{{cell}}",
         code=lambda wc: code("evaluate_student", *FLOW.evaluation_modules(wc.cell)),
     message:
         "evaluate_student {wildcards.cell}"
@@ -78,6 +82,8 @@ rule evaluate_student:
         " --settings {params.settings:q}"
         " --engine {params.engine:q}"
         " --threads {threads}"
+        " --journal {params.journal:q}"
+        " --sharing {params.sharing:q}"
         " --predictions {output.predictions:q}"
         " --output {output.scores:q}"
         " 2> {log:q}"

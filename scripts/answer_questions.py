@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from seedbed.artifacts import write_parquet
+from seedbed.engines.command_line import EngineStart
+from seedbed.engines.sharing import claimed
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import AnswerSettings, answer_questions
-from seedbed.streams.command_line import engine_of, shard_parser
+from seedbed.streams.command_line import shard_parser
 from seedbed.streams.journal import Journal
 from seedbed.tasks.items import read_items
 
@@ -29,23 +32,36 @@ def main() -> None:
     )
     args = parser.parse_args()
     report = reporter("answer_questions")
-    settings = AnswerSettings(stream=args.stream, **args.settings)
     model = read_fingerprint(args.model)
-    answers = answer_questions(
-        settings,
-        read_items(args.seeds),
-        pl.read_parquet(args.questions) if args.questions else None,
-        args.start,
-        args.stop,
-        engine_of(args),
-        Journal(args.journal, model),
-        report,
-    )
-    about = {"settings": asdict(settings), "model": model} | provenance(
-        __file__, [args.engine.module]
-    )
+    engine = EngineStart(args)
+
+    def answer(
+        settings: dict[str, Any],
+        seeds: Path | str,
+        questions: Path | str | None,
+        start: int,
+        stop: int,
+        journal: Path,
+    ) -> pl.DataFrame:
+        return answer_questions(
+            AnswerSettings(**settings),
+            read_items(Path(seeds)),
+            pl.read_parquet(questions) if questions else None,
+            start,
+            stop,
+            engine.start,
+            Journal(journal, model),
+            report,
+        )
+
+    settings = {"stream": args.stream, **args.settings}
+    with claimed(args.journal, args.output, report):
+        answers = answer(settings, args.seeds, args.questions, args.start, args.stop, args.journal)
+    about = {"settings": asdict(AnswerSettings(**settings)), "model": model}
+    about |= provenance(__file__, [args.engine.module])
     write_parquet(args.output, answers, about)
     report(f"{answers.height - answers['answer'].null_count()} of {answers.height} answered")
+    engine.share(lambda other: answer(**other.values, journal=other.journal), report)
 
 
 if __name__ == "__main__":

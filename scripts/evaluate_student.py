@@ -1,27 +1,35 @@
 """Evaluate a student on a task's test items, with an adapter or as it is.
 
-Answers are greedy; the adapter is not merged. Two files are written: predictions.parquet, a row an
-item, and evaluation.json with the scores, what the data cost, and how everything was made. The
-JSON is written last: a cell has a score only if its predictions are there.
+Answers are greedy; the adapter is not merged. They are kept in the journal as they arrive, so a run
+that was killed goes on from there. Two files are written: predictions.parquet, a row an item, and
+evaluation.json with the scores, what the data cost, and how everything was made. The JSON is
+written last: a cell has a score only if its predictions are there.
+
+If the student had to be loaded, it then answers the same items with the adapters of --sharing too,
+whose own evaluations find these answers in their journals.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from seedbed.artifacts import read_json, write_json, write_parquet
-from seedbed.engines import load_engine
-from seedbed.engines.command_line import add_engine_options
-from seedbed.evaluation.evaluation import check_references, evaluate, summarise
+from seedbed.engines import Completion
+from seedbed.engines.command_line import EngineStart, add_engine_options, add_sharing_option
+from seedbed.engines.sharing import Other, claimed, drain
+from seedbed.evaluation.evaluation import check_references, evaluate, item_requests, summarise
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
-from seedbed.models import read_fingerprint
+from seedbed.models import fingerprint, lora_rank, read_fingerprint
 from seedbed.progress import reporter
-from seedbed.provenance import provenance
+from seedbed.provenance import code_digest, provenance
+from seedbed.streams.journal import Journal
 from seedbed.tasks.items import read_items
 
 DATASET_COUNTS = (
@@ -52,6 +60,8 @@ class EvaluationSettings:
         score: which reading is the accuracy, `strict` or `flexible`.
         prompt: template of the question, as in training.
         answer_tokens: the longest answer, in tokens.
+        system: message that sets the student up, as in training, or None.
+        stop: texts that end an answer.
         test_items: how many items to take, the first; None takes all.
     """
 
@@ -61,6 +71,8 @@ class EvaluationSettings:
     prompt: str
     answer_tokens: int
     test_items: int | None
+    system: str | None = None
+    stop: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> EvaluationSettings:
@@ -103,38 +115,70 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, nargs="?", help="JSON of the adapter's dataset")
     parser.add_argument("--predictions", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--journal", type=Path, required=True, help="folder of finished answers")
+    add_sharing_option(parser)
     args = parser.parse_args()
     report = reporter("evaluate_student")
-    start = time.monotonic()
     settings = args.settings
     adapter = args.adapter[0].parent if args.adapter else None
     items = read_items(args.test)[: settings.test_items]
+    requests = item_requests(
+        items, settings.prompt, settings.answer_tokens, settings.system, settings.stop
+    )
+    waiting = map(_adapter, args.sharing.waiting())
+    ranks = [lora_rank(path) for path in (adapter, *waiting) if path is not None]
+    engine = EngineStart(args, lora_rank=max(ranks, default=0))
+    # Not the answers of another engine's code: a score is of the code that made it.
+    asked = [read_fingerprint(args.model), code_digest(__file__, [args.engine.module])]
+
+    def answers(journal: Path, adapter: Path | None) -> Iterator[Completion]:
+        student = json.dumps([*asked, adapter and fingerprint(adapter)])
+        return Journal(journal, student).complete(engine.start, requests, report, adapter)
+
     scorer = make_scorer(settings.kind, settings.scorer, args.test.parent, args.task_folder)
+    seconds: list[float] = []
     try:
         references = check_references(items, scorer, settings.score)
-        engine = load_engine(args.model, args.engine, adapter, args.threads)
-        predictions = evaluate(
-            items,
-            engine,
-            scorer,
-            settings.prompt,
-            settings.answer_tokens,
-            settings.score,
-            report,
-        )
+        with claimed(args.journal, args.output, report):
+            completions = (
+                seconds.append(completion.seconds) or completion
+                for completion in answers(args.journal, adapter)
+            )
+            predictions = evaluate(items, requests, completions, scorer, settings.score, report)
     finally:
         scorer.close()
-    counts, seconds = costs(args.dataset, adapter)
-    seconds["evaluation"] = round(time.monotonic() - start, 3)
+    write_evaluation(args, predictions, references, round(sum(seconds), 3))
+    report(f"{int(predictions['correct'].sum())} of {predictions.height} right")
+    engine.share(lambda other: drain(answers(other.journal, _adapter(other))), report)
+
+
+def write_evaluation(
+    args: argparse.Namespace, predictions: pl.DataFrame, references: int, seconds: float
+) -> None:
+    """Write the predictions and then, with what all of it took, the scores.
+
+    Args:
+        args: the command line.
+        predictions: rows of `seedbed.evaluation.evaluation`.
+        references: how many reference answers were scored right.
+        seconds: that the student took for its answers.
+    """
+    settings = args.settings
+    adapter = args.adapter[0].parent if args.adapter else None
+    counts, taken = costs(args.dataset, adapter)
     about: dict[str, Any] = {"cell": args.cell, "settings": asdict(settings)}
     about["model"] = read_fingerprint(args.model)
     modules = scorer_modules(settings.kind, settings.scorer, args.task_folder)
-    modules.append(args.engine.module)
-    about |= provenance(__file__, modules)
+    about |= provenance(__file__, [*modules, args.engine.module])
     write_parquet(args.predictions, predictions, about)
     scores = summarise(predictions) | {"references_right": references}
-    write_json(args.output, about | scores | {"counts": counts, "seconds": seconds})
-    report(f"{scores['correct']} of {scores['items']} right, {scores['unparsed']} not readable")
+    made = {"counts": counts, "seconds": taken | {"evaluation": seconds}}
+    write_json(args.output, about | scores | made)
+
+
+def _adapter(other: Other) -> Path | None:
+    folder = other.values["adapter"]
+    return None if folder is None else Path(folder)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ from pathlib import Path
 import polars as pl
 
 from seedbed.artifacts import write_parquet
+from seedbed.engines.command_line import EngineStart
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.checks import VoteSettings, sample_votes
-from seedbed.streams.command_line import add_model_options, engine_of
+from seedbed.streams.command_line import add_model_options
 from seedbed.streams.journal import Journal
 
 
@@ -42,7 +43,7 @@ def main() -> None:
         settings,
         pl.read_parquet(args.answers),
         args.stop,
-        engine_of(args),
+        EngineStart(args).start,
         Journal(args.journal, model),
         report,
     )

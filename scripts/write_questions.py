@@ -8,12 +8,18 @@ of the model are kept in the journal as they arrive, so a run that was killed go
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from seedbed.artifacts import write_parquet
+from seedbed.engines.command_line import EngineStart
+from seedbed.engines.sharing import claimed
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.command_line import engine_of, shard_parser
+from seedbed.streams.command_line import shard_parser
 from seedbed.streams.journal import Journal
 from seedbed.streams.questions import QuestionSettings, write_questions
 from seedbed.tasks.items import read_items
@@ -24,22 +30,25 @@ def main() -> None:
     parser = shard_parser(__doc__, QuestionSettings)
     args = parser.parse_args()
     report = reporter("write_questions")
-    settings = QuestionSettings(stream=args.stream, **args.settings)
     model = read_fingerprint(args.model)
-    questions = write_questions(
-        settings,
-        read_items(args.seeds),
-        args.start,
-        args.stop,
-        engine_of(args),
-        Journal(args.journal, model),
-        report,
-    )
-    about = {"settings": asdict(settings), "model": model} | provenance(
-        __file__, [args.engine.module]
-    )
+    engine = EngineStart(args)
+
+    def write(
+        settings: dict[str, Any], seeds: Path | str, start: int, stop: int, journal: Path
+    ) -> pl.DataFrame:
+        asked = QuestionSettings(**settings)
+        kept = Journal(journal, model)
+        items = read_items(Path(seeds))
+        return write_questions(asked, items, start, stop, engine.start, kept, report)
+
+    settings = {"stream": args.stream, **args.settings}
+    with claimed(args.journal, args.output, report):
+        questions = write(settings, args.seeds, args.start, args.stop, args.journal)
+    about = {"settings": asdict(QuestionSettings(**settings)), "model": model}
+    about |= provenance(__file__, [args.engine.module])
     write_parquet(args.output, questions, about)
     report(f"{questions.height - questions['question'].null_count()} of {questions.height} usable")
+    engine.share(lambda other: write(**other.values, journal=other.journal), report)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,19 @@ def api_fingerprint(name: str, version: str | None) -> str:
     return hashlib.sha256(json.dumps(["api", name, version]).encode()).hexdigest()[:32]
 
 
+def lora_rank(adapter: Path) -> int:
+    """Return the rank of an adapter in the PEFT layout.
+
+    Raises:
+        FileNotFoundError: if the folder holds none. A library would take its path for a name on the
+            hub, and ask there.
+    """
+    file = adapter / "adapter_config.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"no {file.name} in {adapter}")
+    return int(read_json(file)["r"])
+
+
 def read_fingerprint(folder: Path) -> str:
     """Return the fingerprint that a model's folder carries in its `model.json`.
 

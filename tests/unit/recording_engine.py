@@ -22,7 +22,7 @@ class RecordingEngine:
         self._die_after = die_after
         self.asked = []
 
-    def complete(self, requests):
+    def complete(self, requests, adapter=None):
         requests = list(requests)
         random.Random(len(requests)).shuffle(requests)
         for request in requests:

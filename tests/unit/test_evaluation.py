@@ -12,7 +12,13 @@ from recording_engine import RecordingEngine
 import evaluate_student
 from seedbed.artifacts import read_json, read_metadata, write_json, write_parquet
 from seedbed.engines import EngineSettings, load_engine
-from seedbed.evaluation.evaluation import SCHEMA, check_references, evaluate, summarise
+from seedbed.evaluation.evaluation import (
+    SCHEMA,
+    check_references,
+    evaluate,
+    item_requests,
+    summarise,
+)
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.models import read_fingerprint
 from seedbed.provenance import code_digest
@@ -47,7 +53,13 @@ def evaluated(scorer, outputs, score="strict", items=ITEMS):
     """Return the predictions of a student that gives these outputs, in order of the items."""
     by_question = dict(zip((item.question for item in items), outputs, strict=True))
     engine = RecordingEngine(lambda request: by_question[request.messages[0][1]])
-    return evaluate(items, engine, scorer, "{question}", 10, score, silent)
+    return asked(items, engine, scorer, score)
+
+
+def asked(items, engine, scorer, score="strict", **asking):
+    """Return the predictions of a student that an engine runs."""
+    requests = item_requests(items, **({"prompt": "{question}", "answer_tokens": 10} | asking))
+    return evaluate(items, requests, engine.complete(requests), scorer, score, silent)
 
 
 OUTPUTS = [
@@ -96,10 +108,19 @@ def test_the_summary_counts_every_item(scorer):
 def test_requests_are_greedy_and_carry_limit_prompt_and_context(scorer):
     engine = RecordingEngine(lambda _: ("#### 1", "stop"))
     item = TaskItem("t", "Who has {x}?", "table", "#### 1", "1")
-    evaluate([item], engine, scorer, "{context}: {question}", 7, "strict", silent)
+    asked([item], engine, scorer, prompt="{context}: {question}", answer_tokens=7)
     (request,) = engine.asked
-    assert (request.temperature, request.max_tokens) == (0.0, 7)
+    assert (request.temperature, request.max_tokens, request.stop) == (0.0, 7, ())
     assert request.messages == (("user", "table: Who has {x}?"),)
+
+
+def test_a_student_is_set_up_and_stopped_as_its_file_says(scorer):
+    engine = RecordingEngine(lambda _: ("#### 1", "stop"))
+    rows = asked(ITEMS[:1], engine, scorer, system="Count.", stop=["Q:"])
+    (request,) = engine.asked
+    assert request.messages == (("system", "Count."), ("user", ITEMS[0].question))
+    assert request.stop == ("Q:",)
+    assert rows["prompt"].to_list() == [ITEMS[0].question]
 
 
 def test_references_that_could_never_be_got_right_are_named(scorer):
@@ -123,12 +144,10 @@ def test_no_predictions_are_an_error_and_not_zero():
 
 def test_an_item_without_prediction_is_an_error_and_not_wrong(scorer):
     class Forgetful(RecordingEngine):
-        def complete(self, requests):
+        def complete(self, requests, adapter=None):
             return super().complete(list(requests)[1:])
 
-    rows = evaluate(
-        ITEMS, Forgetful(lambda _: ("#### 1", "stop")), scorer, "{question}", 9, "strict", silent
-    )
+    rows = asked(ITEMS, Forgetful(lambda _: ("#### 1", "stop")), scorer)
     with pytest.raises(ValueError, match="1 of 6 items have no score"):
         summarise(rows)
 
@@ -159,14 +178,12 @@ def test_items():
 
 def test_greedy_predictions_do_not_depend_on_the_batch_size(tiny_model, test_items, scorer):
     tables = [
-        evaluate(
+        asked(
             test_items,
             load_engine(tiny_model, EngineSettings(batch_size=size)),
             scorer,
-            "{question}",
-            16,
             "flexible",
-            silent,
+            answer_tokens=16,
         )
         for size in (1, 7, 64)
     ]

@@ -215,7 +215,7 @@ def trained(tiny_model, pairs, tmp_path_factory):
 
 def greedy(model, adapter, questions):
     requests = [Request(str(n), (("user", q),), max_tokens=24) for n, q in enumerate(questions)]
-    return {c.key: c.text for c in load_engine(model, adapter=adapter).complete(requests)}
+    return {c.key: c.text for c in load_engine(model).complete(requests, adapter)}
 
 
 def test_an_adapter_is_a_peft_folder_with_its_counts(trained, tiny_model):

@@ -25,6 +25,7 @@ class Request:
         temperature: 0 for the likeliest token each time.
         top_p: nucleus of the distribution that is sampled from, in (0, 1].
         seed: of this request's sampling alone, so that its answer does not depend on its company.
+        stop: texts that end the answer where the model writes one of them; they are not part of it.
     """
 
     key: str
@@ -33,6 +34,13 @@ class Request:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+def chat(content: str, system: str | None = None) -> tuple[tuple[str, str], ...]:
+    """Return the messages that ask a model something, after the one that sets it up, if any."""
+    asked = ("user", content)
+    return (asked,) if system is None else (("system", system), asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,8 @@ class Completion:
     Attributes:
         key: the request's.
         text: without special tokens and outer white space.
-        finish_reason: "stop" (the model ended it) or "length" (cut at `max_tokens`); from an
+        finish_reason: "stop" (the model ended it, or wrote one of the request's `stop`) or "length"
+            (cut at `max_tokens`); from an
             endpoint also "content_filter" and "rejected", with an empty text, or what it says.
         prompt_tokens: tokens read.
         completion_tokens: tokens written, the ending one included.
@@ -67,33 +76,66 @@ UNFINISHED = {
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """How much may be asked; see `seedbed.engines.cap`.
+
+    Attributes:
+        ledger: file with what all jobs have spent.
+        max_teacher_queries: the most queries of teachers; None for no limit.
+        max_usd: the most dollars; None for no limit.
+        counts_queries: whether this model is asked as a teacher.
+        usd_per_million_prompt_tokens: its price.
+        usd_per_million_completion_tokens: its price.
+    """
+
+    ledger: str
+    max_teacher_queries: int | None
+    max_usd: float | None
+    counts_queries: bool
+    usd_per_million_prompt_tokens: float
+    usd_per_million_completion_tokens: float
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSettings:
     """How a model is run, which does not determine what it answers.
 
     Attributes:
-        kind: "transformers", on this machine; or "openai", behind an endpoint.
-        batch_size: transformers: prompts that are generated from together.
+        kind: "transformers" or "vllm", in this process; or "openai", behind an endpoint.
+        batch_size: transformers, vllm: the most prompts that are generated from together.
+        gpus: vllm: GPUs that the model is spread over.
+        gpu_memory: vllm: share of a GPU's memory that it may take, in (0, 1].
+        context: vllm: tokens that it makes room for; None takes the model's own limit.
+        eager: vllm: whether not to compile the model first, which takes a minute or two.
         base_url: openai: address of the endpoint, up to the version of the API.
         name: openai: the model's name there.
         key_variable: openai: environment variable that holds the key; None sends none.
         concurrency: openai: the most requests under way at once.
         timeout: openai: seconds after which a request is given up, and asked again.
         limit_field: openai: how the endpoint calls the most tokens of an answer.
+        cap: how much may be asked; None for no limit.
     """
 
     kind: str = "transformers"
     batch_size: int = 256
+    gpus: int = 1
+    gpu_memory: float = 0.9
+    context: int | None = None
+    eager: bool = False
     base_url: str = ""
     name: str = ""
     key_variable: str | None = None
     concurrency: int = 64
     timeout: float = 600.0
     limit_field: str = "max_tokens"
+    cap: Cap | None = None
 
     @classmethod
     def from_json(cls, text: str) -> EngineSettings:
         """Read settings from JSON."""
-        return cls(**json.loads(text))
+        fields = json.loads(text)
+        cap = fields.pop("cap", None)
+        return cls(**fields, cap=None if cap is None else Cap(**cap))
 
     @property
     def module(self) -> str:
@@ -109,41 +151,48 @@ def engine_module(kind: str) -> str:
 class Engine(Protocol):
     """A loaded model."""
 
-    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """Yield one completion for each request, in the order in which they finish."""
+    def complete(
+        self, requests: Iterable[Request], adapter: Path | None = None
+    ) -> Iterator[Completion]:
+        """Yield one completion for each request, in the order in which they finish.
+
+        Args:
+            requests: with distinct keys.
+            adapter: a folder in the PEFT layout; None uses the model as it is.
+        """
         ...
 
 
 def load_engine(
     model: Path,
     settings: EngineSettings | None = None,
-    adapter: Path | None = None,
+    lora_rank: int = 0,
     threads: int = 1,
 ) -> Engine:
-    """Load a model, and a LoRA adapter on it if one is given (it is not merged).
+    """Load a model, to be used as it is or with LoRA adapters, which are not merged into it.
 
     Args:
         model: a folder in the Transformers layout; not looked at for an endpoint.
         settings: what runs it; by default, Transformers.
-        adapter: a folder in the PEFT layout.
+        lora_rank: highest rank of the adapters that it will be used with, 0 for none.
         threads: CPU threads.
 
     Raises:
-        FileNotFoundError: if a folder is not there or holds no such model. A library would take its
+        FileNotFoundError: if the folder is not there or holds no model. A library would take its
             path for a name on the hub, and ask there.
-        ValueError: if there is an adapter, and the engine takes none.
     """
     settings = settings or EngineSettings()
     if settings.kind == "openai":
-        if adapter is not None:
-            raise ValueError(f"an endpoint does not load the adapter {adapter}")
-        return _class(settings, "OpenAIEngine")(settings)
-    for folder, name in ((model, "config.json"), (adapter, "adapter_config.json")):
-        if folder is not None and not (folder / name).is_file():
-            raise FileNotFoundError(f"no {name} in {folder}")
-    return _class(settings, "TransformersEngine")(model, adapter, settings.batch_size, threads)
+        return _class(settings.module, "OpenAIEngine")(settings)
+    if not (model / "config.json").is_file():
+        raise FileNotFoundError(f"no config.json in {model}")
+    name = {"transformers": "TransformersEngine", "vllm": "VLLMEngine"}[settings.kind]
+    engine = _class(settings.module, name)(model, settings, lora_rank, threads)
+    if settings.cap is None:
+        return engine
+    return _class("seedbed.engines.cap", "CappedEngine")(engine, settings.cap)
 
 
-def _class(settings: EngineSettings, name: str) -> Any:
+def _class(module: str, name: str) -> Any:
     # By name: code that is not run is not part of what made a result.
-    return getattr(import_module(settings.module), name)
+    return getattr(import_module(module), name)

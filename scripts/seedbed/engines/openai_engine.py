@@ -16,15 +16,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from seedbed.engines import Completion, EngineSettings, Request
+from seedbed.engines.cap import Purse
 
 if TYPE_CHECKING:
     import aiohttp
 
+AFFORD_SECONDS = 0.02
+"""How often to look whether what was answered leaves room below the cap."""
 ATTEMPTS = 8
 """Tries at one request."""
 FIRST_WAIT = 0.5
@@ -80,7 +84,9 @@ class OpenAIEngine:
                     f"the key for {settings.base_url}"
                 )
 
-    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def complete(
+        self, requests: Iterable[Request], adapter: Path | None = None
+    ) -> Iterator[Completion]:
         """Yield one completion for each request, in the order in which they arrive.
 
         Beside "stop" and "length", a `finish_reason` may be "content_filter", for what the endpoint
@@ -90,7 +96,11 @@ class OpenAIEngine:
         Raises:
             EndpointError: if the endpoint refuses the key or the model, is down, or leaves requests
                 without an answer after all tries. Everything that it answered was yielded before.
+            CapReachedError: if the cap leaves no room for more. The same holds.
+            ValueError: if there is an adapter.
         """
+        if adapter is not None:
+            raise ValueError(f"an endpoint does not load the adapter {adapter}")
         call = _Call(self._settings, self._key, list(requests))
         loop = call.loop
         asking = loop.create_task(call.ask_all())
@@ -128,6 +138,11 @@ class _Call:
         self._failed: list[str] = []
         self._error: EndpointError | None = None
         self._over = asyncio.Event()
+        self._purse = None
+        if settings.cap is not None:
+            self._purse = Purse(settings.cap)
+        self._asking = 0
+        self._capped = False
         self._pace = Pace(settings.concurrency, self.loop.time)
 
     def take(self) -> Iterator[Completion]:
@@ -154,6 +169,14 @@ class _Call:
         Raises:
             EndpointError: see `OpenAIEngine.complete`.
         """
+        try:
+            await self._ask_all()
+        finally:
+            if self._purse is not None:
+                self._purse.close()
+        await self._conclude()
+
+    async def _ask_all(self) -> None:
         import aiohttp
 
         headers = {"Content-Type": "application/json"}
@@ -169,7 +192,6 @@ class _Call:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._work(session))
-        await self._conclude()
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
         for request in self._requests:
@@ -191,8 +213,12 @@ class _Call:
                 return self._pace.leave()
             if attempt == ATTEMPTS // 2:
                 answered_before = self._answered
+            if not await self._afford(request):
+                self._capped = True
+                self._over.set()
+                return self._pace.leave()
             try:
-                completion = await self._ask(session, request)
+                completion = await self._try(session, request)
             except _RetryError as problem:
                 said = str(problem)
                 self._pace.leave(slow_down=problem.slow_down, wait=problem.wait)
@@ -224,8 +250,24 @@ class _Call:
             self._error = EndpointError(self._about(said))
         self._over.set()
 
+    async def _afford(self, request: Request) -> bool:
+        """Return whether the cap leaves room for a try; what is under way may cost less than most.
+
+        Every try counts, as a server may have answered what never arrived.
+        """
+        while self._purse is not None and not self._purse.take(request):
+            if not self._asking:
+                return False
+            await _either(self._over, AFFORD_SECONDS)
+            if self._over.is_set():
+                return False
+        self._asking += 1
+        return True
+
     async def _conclude(self) -> None:
         """Say how it ended, after the last answer."""
+        if self._capped and self._purse is not None and self._error is None:
+            raise self._purse.reached(self._total - self._answered)
         if self._rejected and not self._answered:
             self._end(f"takes every request for wrong: {self._rejected[0][1]}")
         elif self._error is None:
@@ -246,6 +288,23 @@ class _Call:
         )
         return text.replace(self._key, "(key)") if self._key else text
 
+    async def _try(self, session: aiohttp.ClientSession, request: Request) -> Completion:
+        """Ask once, as `_ask`, and book what that took."""
+        completion, refused = None, False
+        try:
+            completion = await self._ask(session, request)
+        except _RetryError as problem:
+            refused = problem.slow_down
+            raise
+        except (_RejectedError, EndpointError):
+            refused = True
+            raise
+        finally:
+            self._asking -= 1
+            if self._purse is not None:
+                self._purse.settle(request, completion, refused)
+        return completion
+
     async def _ask(self, session: aiohttp.ClientSession, request: Request) -> Completion:
         """Ask once.
 
@@ -264,6 +323,8 @@ class _Call:
             "top_p": request.top_p,
             "seed": request.seed,
         }
+        if request.stop:
+            body["stop"] = list(request.stop)
         url = f"{self._settings.base_url.rstrip('/')}/chat/completions"
         try:
             async with session.post(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedbed.engines import Completion, Request
+from seedbed.chats import encode_prompts, load_tokenizer
+from seedbed.engines import Completion, EngineSettings, Request
 from seedbed.imports import paused_collector
 
 if TYPE_CHECKING:
@@ -14,55 +16,55 @@ if TYPE_CHECKING:
 
 
 class TransformersEngine:
-    """A model of the Transformers library, with or without a PEFT adapter."""
+    """A model of the Transformers library, with or without PEFT adapters."""
 
-    def __init__(self, model: Path, adapter: Path | None, batch_size: int, threads: int) -> None:
+    def __init__(self, model: Path, settings: EngineSettings, lora_rank: int, threads: int) -> None:
         with paused_collector():
-            self._load(model, adapter, threads)
-        self._batch_size = batch_size
+            self._load(model, threads)
+        self._batch_size = settings.batch_size
+        self._adapter: Path | None = None
 
-    def _load(self, model: Path, adapter: Path | None, threads: int) -> None:
+    def _load(self, model: Path, threads: int) -> None:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         torch.set_num_threads(threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._tokenizer = AutoTokenizer.from_pretrained(model)
+        self._tokenizer = load_tokenizer(model)
         self._tokenizer.padding_side = "left"
-        if self._tokenizer.pad_token is None:
-            self._tokenizer.pad_token = self._tokenizer.eos_token
         dtype = torch.bfloat16 if self._device == "cuda" else torch.float32
-        self._model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(self._device)
+        self._base = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(self._device)
+        self._model = self._base.eval()
+
+    def _use(self, adapter: Path | None) -> None:
+        """Put an adapter on the model, in place of the one that is on it."""
+        if adapter == self._adapter:
+            return
+        if self._adapter is not None:
+            self._base = self._model.unload()
+        self._model, self._adapter = self._base, None
         if adapter is not None:
             from peft import PeftModel
 
-            self._model = PeftModel.from_pretrained(self._model, str(adapter))
+            self._model = PeftModel.from_pretrained(self._base, str(adapter))
+            self._adapter = adapter
         self._model.eval()
 
-    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def complete(
+        self, requests: Iterable[Request], adapter: Path | None = None
+    ) -> Iterator[Completion]:
         """Yield one completion for each request, batch by batch of prompts of like length.
 
         Raises:
             ValueError: if a prompt leaves no room for an answer in the model's context.
         """
-        prompts = []
-        for request in requests:
-            messages = [{"role": role, "content": content} for role, content in request.messages]
-            ids = self._tokenizer.apply_chat_template(
-                messages, add_generation_prompt=True, return_dict=True
-            )["input_ids"]
-            room = self._model.config.max_position_embeddings - len(ids)
-            if room < request.max_tokens:
-                raise ValueError(
-                    f"request {request.key}: {len(ids)} prompt tokens and {request.max_tokens} to "
-                    f"answer do not fit into {self._model.config.max_position_embeddings}"
-                )
-            prompts.append((len(ids), request, ids))
+        self._use(adapter)
+        context = self._base.config.max_position_embeddings
+        prompts = encode_prompts(self._tokenizer, requests, context)
         # Batches of like length and limit waste little on padding.
-        prompts.sort(key=lambda entry: (entry[1].max_tokens, entry[0], entry[1].key))
+        prompts.sort(key=lambda entry: (entry[0].max_tokens, len(entry[1]), entry[0].key))
         for start in range(0, len(prompts), self._batch_size):
-            batch = prompts[start : start + self._batch_size]
-            yield from self._complete_batch([(request, ids) for _, request, ids in batch])
+            yield from self._complete_batch(prompts[start : start + self._batch_size])
 
     def _complete_batch(self, batch: Sequence[tuple[Request, list[int]]]) -> Iterator[Completion]:
         """Yield the batch's completions.
@@ -88,7 +90,7 @@ class TransformersEngine:
         cache = DynamicCache(config=self._model.config)
         while rows:
             requests = [request for request, _ in rows]
-            ended = HalfEnded(requests, width, self._end_tokens())
+            ended = HalfEnded(requests, width, self._end_tokens(), self._decode)
             with torch.inference_mode():
                 tokens = self._model.generate(
                     input_ids=tokens,
@@ -121,14 +123,28 @@ class TransformersEngine:
         """Return what a row of generated tokens, with others after its end, says."""
         written = row[: request.max_tokens]
         ends = self._end_tokens()
-        stop = next((k for k, token in enumerate(written) if token in ends), None)
+        end = next((k for k, token in enumerate(written) if token in ends), None)
+        text = self._decode(written[:end])
+        tokens = len(written) if end is None else end + 1
+        places = [text.index(stop) for stop in request.stop if stop in text]
+        if places:
+            # What it wrote up to the token with which the first of them was there.
+            tokens = bisect_left(
+                range(tokens),
+                True,
+                key=lambda n: any(stop in self._decode(written[:n]) for stop in request.stop),
+            )
+            text = text[: min(places)]
         return Completion(
             key=request.key,
-            text=self._tokenizer.decode(written[:stop], skip_special_tokens=True).strip(),
-            finish_reason="length" if stop is None else "stop",
+            text=text.strip(),
+            finish_reason="length" if end is None and not places else "stop",
             prompt_tokens=prompt_tokens,
-            completion_tokens=len(written) if stop is None else stop + 1,
+            completion_tokens=tokens,
         )
+
+    def _decode(self, tokens: list[int]) -> str:
+        return self._tokenizer.decode(tokens, skip_special_tokens=True)
 
     def _end_tokens(self) -> list[int]:
         ends = self._model.generation_config.eos_token_id
@@ -137,14 +153,26 @@ class TransformersEngine:
 
 
 class HalfEnded:
-    """A stopping criterion: all rows stop when half of them have an end or all tokens they may."""
+    """A stopping criterion: all rows stop when half of them have come to their end.
 
-    def __init__(self, requests: Sequence[Request], prompt_width: int, ends: list[int]) -> None:
+    That is an end token, one of the request's texts to stop at, or all tokens it may have.
+    """
+
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        prompt_width: int,
+        ends: list[int],
+        decode: Callable[[list[int]], str],
+    ) -> None:
         import torch
 
         self._prompt_width = prompt_width
         self._limits = torch.tensor([request.max_tokens for request in requests])
         self._ends = torch.tensor(ends)
+        self._decode = decode
+        self._stops = {row: request.stop for row, request in enumerate(requests) if request.stop}
+        self._stopped = torch.zeros(len(requests), dtype=torch.bool)
 
     def rows(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Return which rows have come to their end (booleans, one a row)."""
@@ -152,7 +180,19 @@ class HalfEnded:
 
         written = input_ids[:, self._prompt_width :]
         full = self._limits.to(written.device) <= written.shape[1]
-        return full | torch.isin(written, self._ends.to(written.device)).any(dim=1)
+        ended = torch.isin(written, self._ends.to(written.device)).any(dim=1)
+        for row, stops in self._stops.items():
+            if not self._stopped[row] and not full[row] and not ended[row]:
+                self._stopped[row] = self._has_stop(written[row], stops)
+        return full | ended | self._stopped.to(written.device)
+
+    def _has_stop(self, written: torch.Tensor, stops: tuple[str, ...]) -> bool:
+        # A token is a byte at least: only in so many of the last could there be a new one. The
+        # whole text decides, as the first of these may be the end of a letter.
+        last = max(len(stop.encode()) for stop in stops) + 1
+        if not any(stop in self._decode(written[-last:].tolist()) for stop in stops):
+            return False
+        return any(stop in self._decode(written.tolist()) for stop in stops)
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
         """Return which rows stop here: those that have ended or, from a half of them on, all."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import polars as pl
 
-from seedbed.engines import Engine, Request
+from seedbed.engines import Completion, Request, chat
 from seedbed.evaluation.scorers import Scorer
 from seedbed.tasks.items import TaskItem
 
@@ -32,46 +32,63 @@ SCHEMA = pl.Schema(
 )
 
 
-def evaluate(
+def item_requests(
     items: Sequence[TaskItem],
-    engine: Engine,
-    scorer: Scorer,
     prompt: str,
     answer_tokens: int,
-    score: str,
-    progress: Callable[[str], None],
-) -> pl.DataFrame:
-    """Answer and score every item.
+    system: str | None = None,
+    stop: Sequence[str] = (),
+) -> list[Request]:
+    """Return the greedy requests that ask a student the items, with their numbers as keys.
 
     Args:
         items: test items.
-        engine: the student.
-        scorer: of the task's kind.
         prompt: template of the question, the same as in training.
         answer_tokens: the longest answer, in tokens.
+        system: message that sets the student up, the same as in training, or None.
+        stop: texts that end an answer.
+    """
+    return [
+        Request(
+            key=str(number),
+            messages=chat(prompt.format(question=item.question, context=item.context), system),
+            max_tokens=answer_tokens,
+            stop=tuple(stop),
+        )
+        for number, item in enumerate(items)
+    ]
+
+
+def evaluate(
+    items: Sequence[TaskItem],
+    requests: Sequence[Request],
+    completions: Iterable[Completion],
+    scorer: Scorer,
+    score: str,
+    progress: Callable[[str], None],
+) -> pl.DataFrame:
+    """Score what a student answered to every item.
+
+    Args:
+        items: test items.
+        requests: what it was asked, as of `item_requests`.
+        completions: one for each request, in any order.
+        scorer: of the task's kind.
         score: which reading is the accuracy, `strict` or `flexible`.
         progress: called with a line of text now and then.
 
     Returns:
         One row an item, in order, with the columns of `SCHEMA`.
     """
-    requests = [
-        Request(
-            key=str(number),
-            messages=(("user", prompt.format(question=item.question, context=item.context)),),
-            max_tokens=answer_tokens,
-        )
-        for number, item in enumerate(items)
-    ]
     rows: list[dict[str, Any]] = [{} for _ in items]
-    for done, completion in enumerate(engine.complete(requests), start=1):
+    for done, completion in enumerate(completions, start=1):
         number = int(completion.key)
         item = items[number]
         result = scorer.score(completion.text, item)
         rows[number] = {
             "item_id": item.item_id,
             "cluster": item.cluster,
-            "prompt": requests[number].messages[0][1],
+            "prompt": requests[number].messages[-1][1],
             "output": completion.text,
             "extracted": result.extracted,
             "gold": item.gold,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from seedbed.engines import Engine, Request
+from seedbed.engines import Engine, Request, chat
 from seedbed.streams import sampling_seed
 from seedbed.streams.journal import Journal
 from seedbed.tasks.items import TaskItem
@@ -38,6 +38,8 @@ class AnswerSettings:
         answer_tokens: the longest answer, in tokens.
         temperature: of the answers.
         top_p: nucleus of the answers.
+        system: message that sets the model up, or None.
+        stop: texts that end what it writes.
     """
 
     stream: str
@@ -45,6 +47,8 @@ class AnswerSettings:
     answer_tokens: int
     temperature: float
     top_p: float
+    system: str | None = None
+    stop: tuple[str, ...] = ()
 
 
 def answer_questions(
@@ -107,11 +111,12 @@ def answer_questions(
         requests.append(
             Request(
                 key=str(i),
-                messages=(("user", row["prompt"]),),
+                messages=chat(row["prompt"], settings.system),
                 max_tokens=settings.answer_tokens,
                 temperature=settings.temperature,
                 top_p=settings.top_p,
                 seed=sampling_seed(settings.stream, i, "answer"),
+                stop=tuple(settings.stop),
             )
         )
     for completion in journal.complete(engine, requests, progress):

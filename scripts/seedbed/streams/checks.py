@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from seedbed.engines import Engine, Request
+from seedbed.engines import Engine, Request, chat
 from seedbed.evaluation.scorers import Scorer, answers_equal, read_answer
 from seedbed.streams import sampling_seed
 from seedbed.streams.answers import is_whole
@@ -48,6 +48,8 @@ class VoteSettings:
         answer_tokens: the longest answer, in tokens.
         temperature: of the answers.
         top_p: nucleus of the answers.
+        system: message that sets the model up, or None.
+        stop: texts that end what it writes.
     """
 
     stream: str
@@ -55,6 +57,8 @@ class VoteSettings:
     answer_tokens: int
     temperature: float
     top_p: float
+    system: str | None = None
+    stop: tuple[str, ...] = ()
 
 
 def sample_votes(
@@ -82,11 +86,12 @@ def sample_votes(
     requests = [
         Request(
             key=f"{query}/{sample}",
-            messages=(("user", prompt),),
+            messages=chat(prompt, settings.system),
             max_tokens=settings.answer_tokens,
             temperature=settings.temperature,
             top_p=settings.top_p,
             seed=sampling_seed(settings.stream, query, "vote", sample),
+            stop=tuple(settings.stop),
         )
         for query, prompt in asked.select("query", "prompt").iter_rows()
         for sample in range(1, settings.samples)

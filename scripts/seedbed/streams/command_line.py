@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
-from seedbed.engines import Engine, load_engine
-from seedbed.engines.command_line import add_engine_options
+from seedbed.engines.command_line import add_engine_options, add_sharing_option
 
 
 def shard_parser(description: str | None, settings: type) -> argparse.ArgumentParser:
@@ -31,6 +28,7 @@ def shard_parser(description: str | None, settings: type) -> argparse.ArgumentPa
         help=f"prompts, limits and sampling, as JSON: see the class {settings.__name__}",
     )
     add_model_options(parser)
+    add_sharing_option(parser)
     return parser
 
 
@@ -39,8 +37,3 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add_engine_options(parser, "the model to ask")
     parser.add_argument("--journal", type=Path, required=True, help="folder of finished answers")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
-
-
-def engine_of(args: argparse.Namespace) -> Callable[[], Engine]:
-    """Return what loads the model when it is first asked for: a full journal needs none."""
-    return cache(lambda: load_engine(args.model, args.engine, threads=args.threads))

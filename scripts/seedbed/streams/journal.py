@@ -24,7 +24,7 @@ def request_digest(request: Request, model: str) -> str:
 
     Args:
         request: its messages, limits and seed count; its key does not.
-        model: what identifies the model's weights.
+        model: what identifies the model's weights, those of an adapter included.
     """
     content = [
         model,
@@ -33,6 +33,8 @@ def request_digest(request: Request, model: str) -> str:
         request.temperature,
         request.top_p,
         request.seed,
+        # Only where there are some, so that what was kept before there could be is still known.
+        *([request.stop] if request.stop else []),
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -61,6 +63,7 @@ class Journal:
         engine: Callable[[], Engine],
         requests: Iterable[Request],
         progress: Callable[[str], None],
+        adapter: Path | None = None,
     ) -> Iterator[Completion]:
         """Yield a completion for each request: the known ones first, then what the engine says.
 
@@ -71,6 +74,7 @@ class Journal:
             engine: called for the engine once there is something to ask, as loading it is dear.
             requests: with distinct keys.
             progress: called with a line of text now and then.
+            adapter: of those that the engine may use; it belongs to what identifies the model.
 
         Raises:
             RuntimeError: if the engine leaves a request without a completion.
@@ -89,7 +93,7 @@ class Journal:
         done = 0
         waiting = said = time.monotonic()
         with _Writer(self._folder) as writer:
-            for answer in engine().complete(missing):
+            for answer in engine().complete(missing, adapter):
                 now = time.monotonic()
                 completion = replace(answer, seconds=round(now - waiting, 6))
                 waiting = now

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from seedbed.engines import UNFINISHED, Completion, Engine, Request
+from seedbed.engines import UNFINISHED, Completion, Engine, Request, chat
 from seedbed.streams import sampling_seed
 from seedbed.streams.diversity import words
 from seedbed.streams.journal import Journal
@@ -66,6 +66,8 @@ class QuestionSettings:
         temperature: of the questions; self-checks take the likeliest verdict.
         top_p: nucleus of the questions.
         keeps_answer: whether the seed's answer stays right, and so its choices stay as they are.
+        system: message that sets the model up, or None.
+        stop: texts that end what it writes.
     """
 
     stream: str
@@ -77,6 +79,8 @@ class QuestionSettings:
     temperature: float
     top_p: float
     keeps_answer: bool
+    system: str | None = None
+    stop: tuple[str, ...] = ()
 
 
 @dataclass
@@ -126,11 +130,14 @@ def write_questions(
         requests = [
             Request(
                 key=key,
-                messages=(("user", _fill(settings.prompt, slot.seed, slot.seed.question)),),
+                messages=chat(
+                    _fill(settings.prompt, slot.seed, slot.seed.question), settings.system
+                ),
                 max_tokens=settings.question_tokens,
                 temperature=settings.temperature,
                 top_p=settings.top_p,
                 seed=sampling_seed(settings.stream, slot.query, "question", attempt),
+                stop=tuple(settings.stop),
             )
             for key, slot in open_slots.items()
         ]
@@ -179,8 +186,11 @@ def _check(
     requests = [
         Request(
             key=key,
-            messages=(("user", _fill(settings.check_prompt or "", slots[key].seed, question)),),
+            messages=chat(
+                _fill(settings.check_prompt or "", slots[key].seed, question), settings.system
+            ),
             max_tokens=settings.check_tokens,
+            stop=tuple(settings.stop),
         )
         for key, question in drafts.items()
     ]

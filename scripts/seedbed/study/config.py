@@ -662,13 +662,29 @@ class HubModel(Section):
 class Engine(Section):
     """What runs a model to generate text."""
 
-    kind: Literal["transformers", "openai"] = Field(
+    kind: Literal["transformers", "vllm", "openai"] = Field(
         "transformers",
-        description="`transformers` runs it in the job itself, on a CPU or a GPU; `openai` asks an "
-        "endpoint that takes the OpenAI API's chat completions: a hosted one, or a vLLM server.",
+        description="`transformers` and `vllm` run it in the job itself, on a CPU or on GPUs; "
+        "`openai` asks an endpoint that takes the OpenAI API's chat completions: a hosted one, or "
+        "a vLLM server.",
     )
     batch_size: Count = Field(
-        256, description="transformers: prompts that are generated from together."
+        256,
+        description="transformers, vllm: the most prompts that are generated from together.",
+    )
+    gpus: Count = Field(1, description="vllm: GPUs that the model is spread over.")
+    gpu_memory: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.9, description="vllm: share of a GPU's memory that it may take."
+    )
+    context: Count | None = Field(
+        None,
+        description="vllm: tokens of prompt and answer that it makes room for; null takes what the "
+        "model can, which may be more than the GPU has memory for.",
+    )
+    eager: bool = Field(
+        False,
+        description="vllm: whether to go without compiling the model first, which takes a minute "
+        "or two and makes it faster.",
     )
     base_url: Text | None = Field(
         None, description="openai: address of the endpoint, as `http://localhost:8000/v1`."
@@ -727,6 +743,7 @@ class Engine(Section):
 
 ENGINE_KEYS = {
     "transformers": ("batch_size",),
+    "vllm": ("batch_size", "gpus", "gpu_memory", "context", "eager"),
     "openai": ("base_url", "model", "key_variable", "concurrency", "timeout", "limit_field"),
 }
 
@@ -783,6 +800,13 @@ class ModelConfig(Section):
         description="Only with `pretrain`: by task, the generated world that its model is trained "
         "on. Needed for tasks with real data; by default the task's own world.",
     )
+    system: Text | None = Field(
+        None, description="Message that sets it up, before each question; null sends none."
+    )
+    stop: distinct(Text) = Field(
+        (),
+        description="Texts that end what it writes, where it writes one of them; they are cut off.",
+    )
     engine: Engine = Field(Engine(), description="What runs it.")
     price: Price = Field(Price(), description="What its tokens cost.")
 
@@ -819,6 +843,17 @@ class RunConfig(Section):
         default={},
         description="By model, what runs it here, in place of its own `engine`, with the same "
         "keys. A change makes no result stale.",
+    )
+    max_teacher_queries: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="The most queries that teachers of the study are asked, answers and votes, by "
+        "all jobs together; those that were asked before count, and so do tries that failed. Null "
+        "for no limit. A change makes no result stale.",
+    )
+    max_usd: NotNegative | None = Field(
+        default=None,
+        description="The most dollars that teachers and augmenters behind endpoints cost, by the "
+        "prices of their files. Null for no limit. A change makes no result stale.",
     )
     partial: bool = Field(
         default=False,

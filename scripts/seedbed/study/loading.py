@@ -245,6 +245,29 @@ def check_keys(study: Study, models: Iterable[str]) -> None:
         raise StudyError(f"study {study.name!r} cannot run", problems)
 
 
+def check_prices(study: Study, models: Iterable[str]) -> None:
+    """Check that all prices are known that a cap in dollars needs.
+
+    Args:
+        study: the study.
+        models: those of it that will be asked.
+
+    Raises:
+        StudyError: naming each model behind an endpoint without a price.
+    """
+    problems = []
+    for name in sorted(models):
+        price = study.models[name].price
+        if study.engine(name).kind == "openai" and price.date is None:
+            said = (
+                "is missing: with max_usd, each model behind an endpoint needs a price (0 for a "
+                "server of one's own)"
+            )
+            problems.append(Problem(f"models/{name}.yaml", ("price",), said))
+    if problems:
+        raise StudyError(f"study {study.name!r} cannot keep below max_usd", problems)
+
+
 def _hub_sources(study: Study) -> list[tuple[str, HubSource]]:
     tasks = study.tasks.items()
     return [(name, task.source) for name, task in tasks if isinstance(task.source, HubSource)]

@@ -131,6 +131,27 @@ def quote(study: Study, grid: Grid, results: Path) -> Quote:
     return Quote(_ended(whole), _ended(left), (disk[0], disk[1]))
 
 
+def spent(study: Study, grid: Grid, results: Path) -> tuple[int, float]:
+    """Return the queries of teachers that were answered, and the dollars that all answers cost.
+
+    Args:
+        study: the study.
+        grid: its grid.
+        results: folder of its results, which need not be there.
+    """
+    queries, usd = 0.0, 0.0
+    for part in work(study, grid.cells):
+        if part.stage not in STAGES:
+            continue
+        done = _done(part, results, study.config.shard_size)
+        queries += done.queries if part.stage != "questions" else 0
+        price = study.models[part.model].price
+        if study.engine(part.model).kind == "openai":
+            usd += done.prompt_tokens * (price.usd_per_million_prompt_tokens or 0) / 1e6
+            usd += done.completion_tokens * (price.usd_per_million_completion_tokens or 0) / 1e6
+    return round(queries), usd
+
+
 def _kind(part: Work) -> tuple[str, ...]:
     """Return what makes the lengths of two pieces of work alike."""
     return part.stage, part.model, part.task, part.method

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from seedbed.engines import engine_module
 from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
-from seedbed.study.config import ENGINE_KEYS, DataSource, FilesSource, WorldSource
+from seedbed.study.config import ENGINE_KEYS, DataSource, FilesSource, Price, WorldSource
 from seedbed.study.fields import NONE, nearest
 from seedbed.study.figures import figures, missing_text
 from seedbed.study.loading import Study
@@ -47,12 +47,16 @@ class Workflow:
         grid: its grid.
         data_dir: folder with real data, if there is one.
         partial: whether the end points are what is there, instead of what there should be.
+        max_teacher_queries: see `RunConfig`.
+        max_usd: see `RunConfig`.
     """
 
     study: Study
     grid: Grid
     data_dir: str | None = None
     partial: bool = False
+    max_teacher_queries: int | None = None
+    max_usd: float | None = None
 
     @property
     def results(self) -> str:
@@ -63,7 +67,7 @@ class Workflow:
 
     def evaluations(self) -> list[str]:
         """Return the evaluation files of all cells, baselines included."""
-        return self._wanted(map(self._evaluation, self.grid.cells))
+        return self._wanted(map(self.evaluation_file, self.grid.cells))
 
     def adapters(self) -> list[str]:
         """Return the records of all adapters."""
@@ -95,10 +99,11 @@ class Workflow:
         if not self.partial:
             return ""
         cells = self.grid.cells
-        absent = [cell for cell in cells if not Path(self._evaluation(cell)).is_file()]
+        absent = [cell for cell in cells if not Path(self.evaluation_file(cell)).is_file()]
         return missing_text(absent, len(cells))
 
-    def _evaluation(self, cell: Cell) -> str:
+    def evaluation_file(self, cell: Cell) -> str:
+        """Return the file with the scores of a cell."""
         return f"{self.results}/evaluations/{cell.key}/evaluation.json"
 
     def _wanted(self, paths: Iterable[str]) -> list[str]:
@@ -315,18 +320,21 @@ class Workflow:
                 else generation.question_temperature,
                 "top_p": generation.top_p,
                 "keeps_answer": method.keeps_answer,
+                **self._manner(stream.augmenter),
             }
         )
 
     def answers(self, key: str) -> str:
         """Return how a stream is answered, as JSON."""
-        task = self.grid.stream_by_key[key].task
+        stream = self.grid.stream_by_key[key]
+        task = stream.task
         return _json(
             {
                 "prompt": self.study.answer_prompt(task),
                 "answer_tokens": self.study.tasks[task].max_tokens.answer,
                 "temperature": self.study.config.generation.temperature,
                 "top_p": self.study.config.generation.top_p,
+                **self._manner(stream.teacher),
             }
         )
 
@@ -390,7 +398,10 @@ class Workflow:
 
     def training(self, key: str) -> str:
         """Return how a cell's student is trained, as JSON."""
-        return _json(self.study.training(self.cell(key).student).model_dump(mode="json"))
+        student = self.cell(key).student
+        training = self.study.training(student).model_dump(mode="json")
+        system = self.study.models[student].system
+        return _json(training if system is None else training | {"system": system})
 
     def adapter(self, key: str) -> list[str]:
         """Return the files of a cell's adapter, its weights first; none for a baseline."""
@@ -401,7 +412,7 @@ class Workflow:
 
     def evaluation(self, key: str) -> str:
         """Return how a cell is evaluated, as JSON."""
-        name = self.cell(key).task
+        name, student = self.cell(key).task, self.cell(key).student
         task = self.study.tasks[name]
         return _json(
             {
@@ -411,6 +422,7 @@ class Workflow:
                 "prompt": self.study.answer_prompt(name),
                 "answer_tokens": task.max_tokens.answer,
                 "test_items": self.study.config.test_items,
+                **self._manner(student),
             }
         )
 
@@ -429,7 +441,37 @@ class Workflow:
         settings = {key: getattr(engine, key) for key in ENGINE_KEYS[engine.kind]}
         if "model" in settings:
             settings["name"] = settings.pop("model")
+        if self.capped and part != "student":
+            settings["cap"] = self._cap(part, engine.kind, getattr(self, part)(key)[0])
         return _json({"kind": engine.kind, **settings})
+
+    @property
+    def capped(self) -> bool:
+        """Whether there is a limit to what may be asked."""
+        return self.max_teacher_queries is not None or self.max_usd is not None
+
+    @property
+    def ledger(self) -> str:
+        """Return the file with what was spent, in a study with a cap."""
+        return f"{self.results}/journal/ledger.sqlite"
+
+    def _cap(self, part: Part, kind: str, model: str) -> dict[str, Any]:
+        # What runs here costs no dollars.
+        price = self.study.models[model].price if kind == "openai" else Price()
+        return {
+            "ledger": self.ledger,
+            "max_teacher_queries": self.max_teacher_queries,
+            "max_usd": self.max_usd,
+            "counts_queries": part == "teacher",
+            "usd_per_million_prompt_tokens": price.usd_per_million_prompt_tokens or 0.0,
+            "usd_per_million_completion_tokens": price.usd_per_million_completion_tokens or 0.0,
+        }
+
+    def _manner(self, model: str) -> dict[str, Any]:
+        """Return what sets a model up and ends its texts, where its file says so."""
+        config = self.study.models[model]
+        manner = {"system": config.system, "stop": list(config.stop)}
+        return {name: value for name, value in manner.items() if value}
 
     def asked_models(self, jobs: Iterable[tuple[str, Mapping[str, str]]]) -> set[str]:
         """Return the models that some jobs ask for text, but for students.

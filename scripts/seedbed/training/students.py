@@ -13,12 +13,13 @@ from typing import Any
 import polars as pl
 
 from seedbed.artifacts import replacing
+from seedbed.chats import load_tokenizer
 from seedbed.imports import paused_collector
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a student is trained; see `training` in config/README.md."""
+    """How a student is trained; see `training` in config/README.md, and `system` of a model."""
 
     epochs: int
     learning_rate: float
@@ -32,6 +33,7 @@ class TrainingSettings:
     schedule: str = "cosine"
     weight_decay: float = 0.0
     seed: int = 0
+    system: str | None = None
 
 
 def train_student(
@@ -69,7 +71,6 @@ def train_student(
         from peft import LoraConfig, get_peft_model
         from transformers import (
             AutoModelForCausalLM,
-            AutoTokenizer,
             PrinterCallback,
             TrainerCallback,
             set_seed,
@@ -78,10 +79,10 @@ def train_student(
 
     torch.set_num_threads(threads)
     set_seed(settings.seed)
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer = load_tokenizer(model)
     chats = pl.read_parquet(dataset, columns=["messages"])["messages"].to_list()
+    if settings.system is not None:
+        chats = [[{"role": "system", "content": settings.system}, *chat] for chat in chats]
     lengths = (
         [len(ids) for ids in tokenizer.apply_chat_template(chats, return_dict=True)["input_ids"]]
         if chats

@@ -1,0 +1,148 @@
+"""The vLLM engine: continuous batching in this process, on GPUs or on a CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seedbed.chats import encode_prompts, load_tokenizer
+from seedbed.engines import Completion, EngineSettings, Request
+from seedbed.imports import paused_collector
+
+if TYPE_CHECKING:
+    from vllm import RequestOutput, SamplingParams
+
+WAITING = 2
+"""Rounds of requests that vLLM holds: those that run, and as many to follow them. All at once would
+keep the first answers back until the last prompt is ready."""
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks that vLLM makes room for."""
+ENVIRONMENT = {
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    # In this process: a job that is killed leaves no other behind that holds the GPU.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    # GiB for the keys and values of a model on a CPU; by default, half of the machine's memory.
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+}
+"""How vLLM is set up, where the environment does not say otherwise."""
+
+
+class VLLMEngine:
+    """A model in vLLM, with or without PEFT adapters."""
+
+    def __init__(self, model: Path, settings: EngineSettings, lora_rank: int, threads: int) -> None:
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        with paused_collector():
+            self._load(model, settings, lora_rank, threads)
+        self._ids: dict[Path, int] = {}
+
+    def _load(self, model: Path, settings: EngineSettings, lora_rank: int, threads: int) -> None:
+        import torch
+        from vllm import EngineArgs, LLMEngine
+
+        torch.set_num_threads(threads)
+        on_gpu = torch.cuda.is_available()
+        special: dict[str, Any] = {}
+        if lora_rank:
+            special = {"enable_lora": True, "max_loras": 1, "max_lora_rank": _room(lora_rank)}
+        if not on_gpu:
+            # Of a prompt that is read in parts, vLLM 0.32 takes back what it drew too early, which
+            # the CPU's random numbers do not allow ("CPU Generator does not use offset").
+            special |= {"enable_chunked_prefill": False}
+        self._tokenizer = load_tokenizer(model)
+        self._engine = LLMEngine.from_engine_args(
+            EngineArgs(
+                model=str(model),
+                # As the engine of Transformers has it.
+                dtype="bfloat16" if on_gpu else "float32",
+                tensor_parallel_size=settings.gpus,
+                gpu_memory_utilization=settings.gpu_memory,
+                max_model_len=settings.context,
+                max_num_seqs=settings.batch_size,
+                enforce_eager=settings.eager or not on_gpu,
+                disable_log_stats=True,
+                **special,
+            )
+        )
+        self._context = self._engine.model_config.max_model_len
+        self._hold = WAITING * settings.batch_size
+
+    def complete(
+        self, requests: Iterable[Request], adapter: Path | None = None
+    ) -> Iterator[Completion]:
+        """Yield one completion for each request, as they finish.
+
+        Raises:
+            ValueError: if a prompt leaves no room for an answer in the model's context.
+        """
+        from vllm.lora.request import LoRARequest
+
+        lora = None
+        if adapter is not None:
+            number = self._ids.setdefault(adapter, len(self._ids) + 1)
+            lora = LoRARequest(str(adapter), number, str(adapter))
+        coming = iter(requests)
+        under_way: dict[str, Request] = {}
+        try:
+            while True:
+                new = list(islice(coming, self._hold - len(under_way)))
+                for request, ids in encode_prompts(self._tokenizer, new, self._context):
+                    prompt = self._engine.renderer.render_cmpl([{"prompt_token_ids": ids}])[0]
+                    self._engine.add_request(
+                        request.key, prompt, _sampling(request), lora_request=lora
+                    )
+                    under_way[request.key] = request
+                if not under_way:
+                    return
+                for output in self._engine.step():
+                    if output.finished:
+                        del under_way[output.request_id]
+                        yield _completion(output)
+        finally:
+            # Who reads no further leaves nothing behind in an engine that others ask.
+            self._engine.abort_request(list(under_way))
+
+
+def _room(rank: int) -> int:
+    """Return the least rank to make room for that an adapter of a rank fits into.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    for room in LORA_RANKS:
+        if rank <= room:
+            return room
+    raise ValueError(f"vLLM takes adapters up to rank {LORA_RANKS[-1]}, and not of {rank}")
+
+
+def _sampling(request: Request) -> SamplingParams:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        max_tokens=request.max_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        seed=request.seed,
+        stop=list(request.stop),
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _completion(output: RequestOutput) -> Completion:
+    written = output.outputs[0]
+    return Completion(
+        key=output.request_id,
+        text=written.text.strip(),
+        finish_reason=written.finish_reason or "unknown",
+        prompt_tokens=len(output.prompt_token_ids or ()),
+        completion_tokens=len(written.token_ids),
+    )

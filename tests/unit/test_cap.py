@@ -1,0 +1,271 @@
+"""The cap: jobs that run together never ask more than it allows, by the server's own count."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from recording_engine import RecordingEngine, echo
+
+from endpoint import Endpoint, completion, error, running
+from seedbed.artifacts import write_json
+from seedbed.engines import Cap, Completion, EngineSettings, Request, load_engine
+from seedbed.engines import openai_engine as openai
+from seedbed.engines.cap import CappedEngine, CapReachedError, Ledger, Purse
+from seedbed.models import api_fingerprint
+from seedbed.tasks.items import TaskItem, to_frame
+
+SCRIPT = Path(__file__).parents[2] / "scripts/answer_questions.py"
+CONCURRENCY = 16
+PROMPT_TOKENS, COMPLETION_TOKENS = 5, 3  # of each answer of the endpoint
+PRICE = {"usd_per_million_prompt_tokens": 1000.0, "usd_per_million_completion_tokens": 2000.0}
+USD = (PROMPT_TOKENS * 1000 + COMPLETION_TOKENS * 2000) / 1e6
+
+
+@pytest.fixture
+def endpoint():
+    with running(Endpoint()) as served:
+        yield served
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr(openai, "FIRST_WAIT", 0.001)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    found = Ledger(tmp_path / "ledger.sqlite")
+    found.open((0, 0.0))
+    return found
+
+
+def cap_of(tmp_path, queries=None, usd=None, counts=True, **price):
+    given = PRICE | price
+    return Cap(str(tmp_path / "ledger.sqlite"), queries, usd, counts, **given)
+
+
+def requests_of(count, name="q"):
+    return [Request(f"{n}", (("user", f"{name} {n}"),), max_tokens=9) for n in range(count)]
+
+
+def ask(endpoint, cap, requests):
+    """Return what was answered before the end, and the error that ended it."""
+    engine = load_engine(
+        None, EngineSettings("openai", base_url=endpoint.url, name="m", concurrency=8, cap=cap)
+    )
+    found = {}
+    try:
+        for answer in engine.complete(requests):
+            found[answer.key] = answer
+    except CapReachedError as reached:
+        return found, reached
+    return found, None
+
+
+@pytest.mark.parametrize("most", [0, 1, 7, 63, 64, 65, 200])
+def test_a_job_asks_as_many_as_the_cap_allows_and_not_one_more(endpoint, ledger, tmp_path, most):
+    found, reached = ask(endpoint, cap_of(tmp_path, most), requests_of(300))
+    assert len(found) == len(endpoint.asked) == most
+    assert f"max_teacher_queries is {most}, and {most} were asked" in str(reached)
+    assert f"{300 - most} queries of this job are left to ask" in str(reached)
+    assert ledger.spent().queries == most
+    assert ledger.spent().doubtful == 0
+
+
+def test_a_cap_that_is_not_reached_is_not_felt(endpoint, ledger, tmp_path):
+    found, reached = ask(endpoint, cap_of(tmp_path, 300, 100.0), requests_of(300))
+    assert reached is None
+    assert len(found) == 300
+    assert ledger.spent().usd == pytest.approx(300 * USD)
+
+
+def test_dollars_are_those_of_the_answers_and_stay_below_the_cap(endpoint, ledger, tmp_path):
+    # At most, a request of this kind costs several times of what it turns out to cost.
+    found, reached = ask(endpoint, cap_of(tmp_path, usd=1.0), requests_of(300))
+    spent = len(endpoint.asked) * USD
+    assert spent <= 1.0
+    assert ledger.spent().usd == pytest.approx(spent)
+    assert "max_usd is 1.00, and" in str(reached)
+    # What is left would not pay for one that costs the most it could.
+    assert spent > 1.0 - 0.1
+    assert len(found) == len(endpoint.asked)
+
+
+def test_questions_of_augmenters_cost_dollars_and_are_no_queries_of_teachers(
+    endpoint, ledger, tmp_path
+):
+    found, reached = ask(endpoint, cap_of(tmp_path, 5, counts=False), requests_of(40))
+    assert reached is None
+    assert len(found) == 40
+    assert (ledger.spent().queries, ledger.spent().usd) == (0, pytest.approx(40 * USD))
+
+
+def test_every_try_counts(endpoint, ledger, tmp_path):
+    endpoint.behave = lambda body, before: error(500) if before == 0 else None
+    found, reached = ask(endpoint, cap_of(tmp_path, 51), requests_of(100))
+    assert len(endpoint.asked) == 51
+    assert reached is not None
+    assert ledger.spent().queries == 51
+    assert len(found) <= 25
+
+
+def test_an_answer_that_is_missing_may_have_been_paid_for(endpoint, ledger, tmp_path):
+    endpoint.behave = lambda body, before: b"half an ans" if before == 0 else None
+    ask(endpoint, cap_of(tmp_path, usd=100.0), requests_of(4))
+    assert ledger.spent().usd > 4 * 2 * USD
+
+
+def test_a_refused_try_costs_no_dollars(endpoint, ledger, tmp_path):
+    endpoint.behave = lambda body, before: error(429) if before == 0 else None
+    found, _ = ask(endpoint, cap_of(tmp_path, usd=100.0), requests_of(4))
+    assert len(found) == 4
+    assert ledger.spent().usd == pytest.approx(4 * USD)
+
+
+def test_engines_of_this_machine_are_capped_as_well(ledger, tmp_path):
+    inner = RecordingEngine(echo)
+    engine = CappedEngine(inner, cap_of(tmp_path, 70))
+    found = []
+    with pytest.raises(CapReachedError, match="130 queries of this job are left"):
+        found.extend(engine.complete(requests_of(200)))
+    assert len(found) == len(inner.asked) == 70
+    assert ledger.spent().queries == 70
+
+
+def test_who_stops_reading_gives_back_what_was_not_asked(endpoint, ledger, tmp_path):
+    engine = load_engine(
+        None,
+        EngineSettings(
+            "openai", base_url=endpoint.url, name="m", concurrency=4, cap=cap_of(tmp_path, 500)
+        ),
+    )
+    answers = engine.complete(requests_of(300))
+    for _ in range(10):
+        next(answers)
+    answers.close()
+    time.sleep(0.2)
+    spent = ledger.spent()
+    assert spent.doubtful == 0
+    assert len(endpoint.asked) <= spent.queries <= 10 + 2 * 4
+
+
+def test_a_new_run_closes_what_a_killed_one_left_open(ledger, tmp_path):
+    cap = cap_of(tmp_path, 100)
+    assert Purse(cap).take(requests_of(1)[0])  # and is never heard of again
+    left_open = ledger.spent()
+    assert left_open.queries == left_open.doubtful > 0
+    ledger.open((3, 0.0))
+    assert (ledger.spent().queries, ledger.spent().doubtful) == (left_open.queries, 0)
+    # Answers from runs without a cap count.
+    ledger.open((90, 0.9))
+    assert (ledger.spent().queries, ledger.spent().usd) == (90, pytest.approx(0.9))
+
+
+def test_a_purse_takes_small_and_large_requests_as_they_come(ledger, tmp_path):
+    dice = random.Random(1)
+    cap = cap_of(tmp_path, usd=5.0)
+    purses = [Purse(cap) for _ in range(3)]
+    spent = 0.0
+    for n in range(5000):
+        purse = dice.choice(purses)
+        request = Request(
+            str(n), (("user", "x" * dice.choice((1, 10, 400))),), dice.choice((1, 50, 500))
+        )
+        if not purse.take(request):
+            continue
+        answer = Completion(
+            str(n), "", "stop", dice.randint(1, 30), dice.randint(1, request.max_tokens)
+        )
+        spent += (answer.prompt_tokens * 1000 + answer.completion_tokens * 2000) / 1e6
+        purse.settle(request, answer)
+    for purse in purses:
+        purse.close()
+    assert 4.0 < spent <= 5.0
+    assert ledger.spent().usd == pytest.approx(spent)
+
+
+def test_a_job_without_its_ledger_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no ledger"):
+        Purse(cap_of(tmp_path, 5)).take(requests_of(1)[0])
+
+
+# --- jobs that run together
+
+
+@pytest.fixture
+def folder(tmp_path, questions):
+    items = [
+        TaskItem(f"s{n}", f"{n}. {question}", context="", answer="#### 1", gold="1")
+        for n, question in enumerate(questions[:50])
+    ]
+    to_frame(items).write_parquet(tmp_path / "seeds.parquet")
+    write_json(tmp_path / "model/model.json", {"fingerprint": api_fingerprint("m", None)})
+    return tmp_path
+
+
+def start(folder, endpoint, name, most, queries):
+    cap = {
+        "ledger": str(folder / "ledger.sqlite"),
+        "max_teacher_queries": most,
+        "max_usd": None,
+        "counts_queries": True,
+        **PRICE,
+    }
+    engine = {"kind": "openai", "base_url": endpoint.url, "name": "m", "cap": cap}
+    settings = {"prompt": "{question}", "answer_tokens": 9, "temperature": 0.7, "top_p": 1.0}
+    words = {
+        "--stream": f"task=t/{name}",
+        "--seeds": folder / "seeds.parquet",
+        "--start": 0,
+        "--stop": queries,
+        "--settings": json.dumps(settings),
+        "--model": folder / "model",
+        "--engine": json.dumps(engine | {"concurrency": CONCURRENCY}),
+        "--journal": folder / name / "journal",
+        "--output": folder / name / "answers.parquet",
+    }
+    given = [str(part) for pair in words.items() for part in pair]
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, *given], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def on_disk(folder):
+    return sum(file.read_bytes().count(b"\n") for file in folder.rglob("*.jsonl"))
+
+
+def test_concurrent_jobs_together_stay_at_the_cap_and_go_on_when_it_is_raised(
+    folder, endpoint, ledger
+):
+    endpoint.latency = 0.01
+    jobs = [start(folder, endpoint, name, 701, 400) for name in "abcd"]
+    said = [job.communicate()[1] for job in jobs]
+    assert len(endpoint.asked) == 701 == ledger.spent().queries
+    assert on_disk(folder) == 701
+    assert all("the cap is reached" in text for text in said)
+    assert not list(folder.rglob("answers.parquet"))
+    jobs = [start(folder, endpoint, name, 1600, 400) for name in "abcd"]
+    assert [job.wait() for job in jobs] == [0] * 4, [job.stderr.read() for job in jobs]
+    assert len(endpoint.asked) == 1600 == ledger.spent().queries
+    assert len({json.dumps(body) for body in endpoint.asked}) == 1600
+
+
+def test_killed_jobs_never_lead_past_the_cap(folder, endpoint, ledger):
+    endpoint.latency = 0.02
+    endpoint.behave = lambda body, before: completion("#### 1")
+    dice = random.Random(2)
+    for _ in range(12):
+        before = len(endpoint.asked)
+        jobs = [start(folder, endpoint, name, 900, 800) for name in "ab"]
+        while len(endpoint.asked) < before + 20 and any(job.poll() is None for job in jobs):
+            time.sleep(0.002)
+        time.sleep(dice.uniform(0, 0.15))
+        for job in jobs:
+            job.kill()
+            job.communicate()
+        time.sleep(0.1)
+        assert len(endpoint.asked) <= ledger.spent().queries <= 900
