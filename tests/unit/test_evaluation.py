@@ -209,7 +209,7 @@ def run(folder, monkeypatch, test_items, model, *more, settings=EVALUATION):
     write_parquet(folder / "task" / "test.parquet", to_frame(test_items))
     arguments = ["--cell", json.dumps(CELL), "--settings", json.dumps(settings)]
     arguments += ["--test", str(folder / "task" / "test.parquet"), "--model", str(model), *more]
-    arguments += ["--task-folder", str(folder)]
+    arguments += ["--task-folder", str(folder), "--journal", str(folder / "journal")]
     arguments += ["--predictions", str(folder / "out" / "predictions.parquet")]
     arguments += ["--output", str(folder / "out" / "evaluation.json")]
     monkeypatch.setattr(sys, "argv", ["evaluate_student", *arguments])
@@ -225,7 +225,7 @@ def test_a_student_as_it_is_costs_nothing(tmp_path, monkeypatch, tiny_model, tes
     assert found["correct"] == int(rows["correct"].sum())
     assert found["references_right"] == 5
     assert found["cell"] == CELL
-    assert found["settings"] == EVALUATION
+    assert found["settings"] == EVALUATION | {"system": None, "stop": []}
     assert found["model"] == read_fingerprint(tiny_model)
     assert set(found["counts"].values()) == {0}
     assert found["seconds"]["training"] == 0

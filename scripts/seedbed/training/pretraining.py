@@ -22,8 +22,9 @@ from seedbed.training.tokenizer import PIECES, build_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-# How often each skill is practised: answers are longest and hardest.
-SKILL_SHARES = {"answer": 0.55, "question_rephrase": 0.15, "new_question": 0.2, "self_check": 0.1}
+# How often each skill is practised: answers are longest and hardest, and to say the same in other
+# words takes more practice than to say something new.
+SKILL_SHARES = {"answer": 0.45, "question_rephrase": 0.3, "new_question": 0.15, "self_check": 0.1}
 # What a student reads of all forms: questions without answers, and answers without questions. So
 # it knows every word and sum, as a pretrained model does, but not what goes with what.
 READING_SHARE = 0.35

@@ -207,7 +207,7 @@ _SAME_FORM = 0.1
 # words, and some no longer say what is needed.
 _PLAINNESS = (6, 2, 1)
 _LOSS_RATE = 0.25
-_POPULARITY = tuple((rank + 1) ** -1.4 for rank in range(len(_FORMS)))
+_POPULARITY = tuple((rank + 1) ** -0.9 for rank in range(len(_FORMS)))
 
 
 @dataclass(frozen=True)
