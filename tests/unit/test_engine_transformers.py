@@ -210,3 +210,59 @@ def test_folder_without_a_model_is_named(tmp_path):
 def test_folder_without_an_adapter_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"no adapter_config.json in {tmp_path}"):
         lora_rank(tmp_path)
+
+
+def stopped(engine, requests, *stops):
+    return answers(engine, [replace(request, stop=stops) for request in requests])
+
+
+def test_an_answer_ends_before_the_first_text_to_stop_at(engine, requests):
+    plain = answers(engine, requests)
+    stops = ("=", "has ")
+    found = stopped(engine, requests, *stops)
+    cut = 0
+    for request in requests:
+        text = plain[request.key].text
+        places = [text.index(stop) for stop in stops if stop in text]
+        completion = found[request.key]
+        assert completion.text == (text[: min(places)].strip() if places else text)
+        if places:
+            cut += 1
+            assert completion.finish_reason == "stop"
+            assert completion.completion_tokens <= plain[request.key].completion_tokens
+        else:
+            assert completion == plain[request.key]
+    assert 3 < cut < len(requests)
+
+
+def test_a_text_to_stop_at_does_not_hold_up_or_disturb_the_others(engine, requests):
+    plain = answers(engine, requests)
+    mixed = [replace(request, stop=("=",) if n % 2 else ()) for n, request in enumerate(requests)]
+    found = answers(engine, mixed)
+    alone = stopped(engine, requests[1::2], "=")
+    for n, request in enumerate(requests):
+        expected = alone if n % 2 else plain
+        assert found[request.key] == expected[request.key]
+
+
+def test_tokens_are_counted_up_to_the_one_that_stops(engine, requests, tiny_model):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+
+    def length(text):
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    plain, found = answers(engine, requests), stopped(engine, requests, "=")
+    counted = 0
+    for key, completion in plain.items():
+        ended = completion.finish_reason == "stop"
+        # In some, there are special tokens between, which the text does not show.
+        if (
+            "=" in completion.text
+            and length(completion.text) + ended == completion.completion_tokens
+        ):
+            until = completion.text[: completion.text.index("=") + 1]
+            assert found[key].completion_tokens == length(until)
+            counted += 1
+    assert counted > 3

@@ -105,10 +105,24 @@ class VLLMEngine:
                 for output in self._engine.step():
                     if output.finished:
                         del under_way[output.request_id]
-                        yield _completion(output)
+                        yield self._completion(output)
         finally:
             # Who reads no further leaves nothing behind in an engine that others ask.
             self._engine.abort_request(list(under_way))
+
+    def _completion(self, output: RequestOutput) -> Completion:
+        written = output.outputs[0]
+        text = written.text
+        if not isinstance(written.stop_reason, str):
+            # As the engine of Transformers, which shows half a letter at the end as well.
+            text = self._tokenizer.decode(written.token_ids, skip_special_tokens=True)
+        return Completion(
+            key=output.request_id,
+            text=text.strip(),
+            finish_reason=written.finish_reason or "unknown",
+            prompt_tokens=len(output.prompt_token_ids or ()),
+            completion_tokens=len(written.token_ids),
+        )
 
 
 def _room(rank: int) -> int:
@@ -133,16 +147,7 @@ def _sampling(request: Request) -> SamplingParams:
         top_p=request.top_p,
         seed=request.seed,
         stop=list(request.stop),
+        # Only to find these; otherwise the text is made of the tokens at the end, once.
+        detokenize=bool(request.stop),
         output_kind=RequestOutputKind.FINAL_ONLY,
-    )
-
-
-def _completion(output: RequestOutput) -> Completion:
-    written = output.outputs[0]
-    return Completion(
-        key=output.request_id,
-        text=written.text.strip(),
-        finish_reason=written.finish_reason or "unknown",
-        prompt_tokens=len(output.prompt_token_ids or ()),
-        completion_tokens=len(written.token_ids),
     )

@@ -1,0 +1,115 @@
+"""The three engines on one tiny model, each started once: vLLM takes half a minute for it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from seedbed.engines import EngineSettings, load_engine
+
+START_SECONDS = 240
+LORA_RANK = 8  # highest of the adapters
+# Batches of other sizes than the Transformers engine's.
+BATCH = 48
+
+
+def pytest_collection_modifyitems(items):
+    """Skip the tests of this folder where there is no vLLM."""
+    if find_spec("vllm") is None:
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(pytest.mark.skip("vLLM is not installed: `make vllm` adds it"))
+
+
+@pytest.fixture(scope="session")
+def transformers_engine(tiny_model):
+    return load_engine(tiny_model)
+
+
+@pytest.fixture(scope="session")
+def vllm_engine(tiny_model):
+    settings = EngineSettings("vllm", batch_size=BATCH)
+    return load_engine(tiny_model, settings, lora_rank=LORA_RANK)
+
+
+@pytest.fixture(scope="session")
+def server(tiny_model, tmp_path_factory):
+    """A vLLM server of this machine alone, with a key of its own: its address and its log."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log"
+    # Not on the command line, where others of the machine could read it.
+    os.environ["VLLM_API_KEY"] = secrets.token_hex(16)
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    words = [
+        "--model",
+        str(tiny_model),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--served-model-name",
+        "tiny",
+    ]
+    words += ["--dtype", "float32", "--enforce-eager", "--max-num-seqs", str(BATCH)]
+    words += ["--no-enable-chunked-prefill", "--max-model-len", "2048"]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *words],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait(f"http://127.0.0.1:{port}/health", process, log)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        del os.environ["VLLM_API_KEY"]
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait(address, process, log):
+    start = time.monotonic()
+    while time.monotonic() - start < START_SECONDS:
+        assert process.poll() is None, log.read_text()[-3000:]
+        try:
+            with urllib.request.urlopen(address, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise TimeoutError(log.read_text()[-3000:])
+
+
+@pytest.fixture(scope="session")
+def openai_engine(server):
+    return load_engine(
+        None,
+        EngineSettings("openai", base_url=server, name="tiny", key_variable="VLLM_API_KEY"),
+    )
+
+
+@pytest.fixture(params=["transformers", "vllm", "openai"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def engine(kind, request):
+    return request.getfixturevalue(f"{kind}_engine")
