@@ -344,7 +344,7 @@ def test_a_request_that_never_succeeds_does_not_keep_the_others_from_it(endpoint
 def test_all_tries_together_are_bounded(endpoint):
     endpoint.behave = lambda body, before: error(500) if before < 6 else None
     found, problem = answers(endpoint, concurrency=4)
-    assert "fails too often: 73 times; last, HTTP 500" in str(problem)
+    assert "fails too often: 41 times; last, HTTP 500" in str(problem)
     assert found == {key: echoes()[key] for key in found}
     assert len(endpoint.asked) <= 73 + len(found) + 4
 

@@ -160,7 +160,7 @@ def test_a_broken_line_is_named(tmp_path, line):
 
 def test_an_engine_that_forgets_a_request_is_found_out(tmp_path):
     class Forgetful(RecordingEngine):
-        def complete(self, requests):
+        def complete(self, requests, adapter=None):
             return super().complete(list(requests)[1:])
 
     with pytest.raises(RuntimeError, match="the engine answered 19 of 20 requests"):

@@ -70,8 +70,8 @@ def hosted(endpoint, fresh, monkeypatch):
     return fresh
 
 
-def make(clone, *arguments):
-    return clone.snakemake("datasets", *arguments, study="hosted")
+def make(clone, *arguments, **config):
+    return clone.snakemake("datasets", *arguments, study="hosted", **config)
 
 
 def rows(clone, budget):
@@ -136,3 +136,46 @@ def test_another_place_to_ask_makes_nothing_stale(hosted, endpoint):
     assert done.returncode == 0, done.stdout
     assert "Nothing to be done" in done.stdout
     assert len(endpoint.asked) == asked
+
+
+def test_a_run_stops_at_the_cap_and_goes_on_when_it_is_raised(hosted, endpoint):
+    done = make(hosted, max_teacher_queries="41")
+    assert done.returncode != 0
+    assert len(endpoint.asked) == 41
+    assert "the cap is reached: max_teacher_queries is 41, and 41 were asked" in done.stdout
+    assert "7 queries of this job are left to ask" in done.stdout
+    kept = sum(
+        file.read_bytes().count(b"\n")
+        for file in (hosted.folder / "results/hosted/journal/answers").rglob("*.jsonl")
+    )
+    assert kept == 41
+    # What was asked before counts: this is no 41 more.
+    done = make(hosted, max_teacher_queries="50")
+    assert done.returncode != 0
+    assert len(endpoint.asked) == 50
+    # Nothing is stale by another cap, or none.
+    done = make(hosted)
+    assert done.returncode == 0, done.stdout
+    assert len(endpoint.asked) == max(BUDGETS)
+    assert rows(hosted, 64).height == 64
+    assert make(hosted, max_teacher_queries="1").returncode == 0
+    assert len(endpoint.asked) == max(BUDGETS)
+
+
+def test_a_cap_in_dollars_needs_prices(hosted, endpoint):
+    done = make(hosted, max_usd="1")
+    assert done.returncode != 0
+    assert "models/hosted.yaml: price: is missing: with max_usd" in done.stdout
+    assert endpoint.asked == []
+    file = hosted.folder / "config/models/hosted.yaml"
+    price = {"usd_per_million_prompt_tokens": 100, "usd_per_million_completion_tokens": 1000}
+    model = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump(model | {"price": price | {"date": "2026-01-31"}}))
+    # An answer of the endpoint has 5 tokens read and 3 written: 0.0035 dollars.
+    done = make(hosted, max_usd="0.1")
+    assert done.returncode != 0
+    assert "max_usd is 0.10" in done.stdout
+    assert 0 < len(endpoint.asked) * 0.0035 <= 0.1
+    done = make(hosted, max_usd="100")
+    assert done.returncode == 0, done.stdout
+    assert len(endpoint.asked) == max(BUDGETS)

@@ -101,7 +101,7 @@ class OpenAIEngine:
         """
         if adapter is not None:
             raise ValueError(f"an endpoint does not load the adapter {adapter}")
-        call = _Call(self._settings, self._key, list(requests))
+        call = _Call(self._settings, self._key, requests)
         loop = call.loop
         asking = loop.create_task(call.ask_all())
         asking.add_done_callback(lambda _: loop.stop())
@@ -125,11 +125,11 @@ class _Call:
         loop: what they are asked in.
     """
 
-    def __init__(self, settings: EngineSettings, key: str, requests: list[Request]) -> None:
+    def __init__(self, settings: EngineSettings, key: str, requests: Iterable[Request]) -> None:
         self.loop = asyncio.new_event_loop()
         self._settings = settings
         self._key = key
-        self._total = len(requests)
+        self._taken = 0
         self._requests = iter(requests)
         self._ready: deque[tuple[Completion, asyncio.Future[None]]] = deque()
         self._answered = 0
@@ -182,19 +182,22 @@ class _Call:
         headers = {"Content-Type": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(total=self._settings.timeout, sock_connect=30),
-            proxy=_proxy(self._settings.base_url),
-        ) as session:
-            workers = min(self._settings.concurrency, self._total)
-            async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self._work(session))
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=self._settings.timeout, sock_connect=30),
+                proxy=_proxy(self._settings.base_url),
+            ) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            for _ in range(self._settings.concurrency):
+                group.create_task(self._work(session))
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
+        # Taken one by one: they need not all be there at once.
         for request in self._requests:
+            self._taken += 1
             await self._finish(session, request)
             if self._over.is_set():
                 return
@@ -202,8 +205,8 @@ class _Call:
     async def _finish(self, session: aiohttp.ClientSession, request: Request) -> None:
         """Ask until there is an answer, or no hope of one.
 
-        All tries together are bounded: by one for each request, and those that find an endpoint
-        down, or too busy for all that are under way at first.
+        All tries together are bounded: by one for each request begun, and those that find an
+        endpoint down, or too busy for all that are under way at first.
         """
         answered_before = 0
         said = ""
@@ -223,7 +226,7 @@ class _Call:
                 said = str(problem)
                 self._pace.leave(slow_down=problem.slow_down, wait=problem.wait)
                 self._retries += 1
-                if self._retries > self._total + ATTEMPTS * self._settings.concurrency:
+                if self._retries > self._taken + ATTEMPTS * self._settings.concurrency:
                     return self._end(f"fails too often: {self._retries} times; last, {said}")
                 wait = min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1)
                 await _either(self._over, max(wait, problem.wait or 0.0))
@@ -267,7 +270,8 @@ class _Call:
     async def _conclude(self) -> None:
         """Say how it ended, after the last answer."""
         if self._capped and self._purse is not None and self._error is None:
-            raise self._purse.reached(self._total - self._answered)
+            left = self._taken - self._answered - len(self._rejected)
+            raise self._purse.reached(left + sum(1 for _ in self._requests))
         if self._rejected and not self._answered:
             self._end(f"takes every request for wrong: {self._rejected[0][1]}")
         elif self._error is None:
@@ -275,7 +279,7 @@ class _Call:
                 await self._hand_over(Completion(request.key, "", "rejected", 0, 0))
             if self._failed:
                 self._end(
-                    f"left {len(self._failed)} of {self._total} requests without an answer after "
+                    f"left {len(self._failed)} of {self._taken} requests without an answer after "
                     f"{ATTEMPTS} tries each; last, {self._failed[-1]}"
                 )
         if self._error is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,12 @@ class VLLMEngine:
 
     def _load(self, model: Path, settings: EngineSettings, lora_rank: int, threads: int) -> None:
         import torch
+
+        if find_spec("vllm") is None:
+            raise ModuleNotFoundError(
+                "vLLM is not installed: `make env ENV=gpu` makes an environment that has it, "
+                "`make vllm` adds its build for the CPU"
+            )
         from vllm import EngineArgs, LLMEngine
 
         torch.set_num_threads(threads)

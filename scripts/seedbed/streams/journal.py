@@ -7,8 +7,10 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +19,9 @@ from seedbed.engines import Completion, Engine, Request
 SYNC_COMPLETIONS = 256
 SYNC_SECONDS = 30.0
 """What the death of a process may cost is nothing; what that of a machine may, is this."""
+
+Place = tuple[int, int]
+"""Number of a file, and where in it a line begins."""
 
 
 def request_digest(request: Request, model: str) -> str:
@@ -43,20 +48,23 @@ class Journal:
     """A folder of files with a line of JSON for each completion.
 
     Each process adds a file of its own, so several may write into one folder, and none writes where
-    another died in the middle of a line.
+    another died in the middle of a line. In memory there is no more than where each line stands.
     """
 
     def __init__(self, folder: Path, model: str) -> None:
-        """Read what is there.
+        """Look through what is there.
 
         Raises:
             ValueError: if a whole line of a file is not what a journal writes.
         """
         self._folder = folder
         self._model = model
-        self._known: dict[str, Completion] = {}
+        self._files: list[Path] = []
+        self._places: dict[bytes, Place] = {}
         for file in sorted(folder.glob("*.jsonl")):
-            self._known.update(read_completions(file))
+            for offset, digest, _ in _lines(file):
+                self._places[bytes.fromhex(digest)] = (len(self._files), offset)
+            self._files.append(file)
 
     def complete(
         self,
@@ -65,75 +73,107 @@ class Journal:
         progress: Callable[[str], None],
         adapter: Path | None = None,
     ) -> Iterator[Completion]:
-        """Yield a completion for each request: the known ones first, then what the engine says.
+        """Yield a completion for each request: as they are asked for, those that are known first.
 
         Each has the `seconds` that passed since the one before it, so that on disk, too, they add
         up to the time that was spent.
 
         Args:
             engine: called for the engine once there is something to ask, as loading it is dear.
-            requests: with distinct keys.
+            requests: with distinct keys; they are taken as the engine asks for them.
             progress: called with a line of text now and then.
             adapter: of those that the engine may use; it belongs to what identifies the model.
 
         Raises:
             RuntimeError: if the engine leaves a request without a completion.
         """
-        missing: list[Request] = []
-        digests: dict[str, str] = {}
-        for request in requests:
-            digests[request.key] = request_digest(request, self._model)
-            known = self._known.get(digests[request.key])
-            if known is None:
-                missing.append(request)
-            else:
-                yield replace(known, key=request.key)
-        if not missing:
+        known: deque[tuple[str, Place]] = deque()
+        asked: dict[str, bytes] = {}
+
+        def missing() -> Iterator[Request]:
+            for request in requests:
+                digest = bytes.fromhex(request_digest(request, self._model))
+                place = self._places.get(digest)
+                if place is None:
+                    asked[request.key] = digest
+                    yield request
+                else:
+                    known.append((request.key, place))
+
+        coming = missing()
+        first = next(coming, None)
+        yield from self._read(known)
+        if first is None:
             return
         done = 0
         waiting = said = time.monotonic()
         with _Writer(self._folder) as writer:
-            for answer in engine().complete(missing, adapter):
+            self._files.append(writer.path)
+            number = len(self._files) - 1
+            for answer in engine().complete(chain([first], coming), adapter):
                 now = time.monotonic()
                 completion = replace(answer, seconds=round(now - waiting, 6))
                 waiting = now
-                digest = digests[completion.key]
-                writer.write(digest, completion)
-                self._known[digest] = completion
+                digest = asked.pop(completion.key)
+                self._places[digest] = (number, writer.write(digest.hex(), completion))
                 done += 1
                 if done % SYNC_COMPLETIONS == 0 or now - said > SYNC_SECONDS:
                     said = now
-                    progress(f"{done} of {len(missing)} queries")
+                    of = f" of {len(requests):,}" if isinstance(requests, Sized) else ""
+                    progress(f"{done:,}{of} queries")
                 yield completion
-        if done != len(missing):
-            raise RuntimeError(f"the engine answered {done} of {len(missing)} requests")
+                yield from self._read(known)
+        yield from self._read(known)
+        left = len(asked) + sum(1 for _ in coming)
+        if left:
+            raise RuntimeError(f"the engine answered {done} of {done + left} requests")
+
+    def _read(self, known: deque[tuple[str, Place]]) -> Iterator[Completion]:
+        """Yield the completions that stand at these places, and take them from there."""
+        while known:
+            number = known[0][1][0]
+            with self._files[number].open("rb") as file:
+                while known and known[0][1][0] == number:
+                    key, (_, offset) = known.popleft()
+                    file.seek(offset)
+                    fields = json.loads(file.readline())
+                    del fields["request"]
+                    yield replace(Completion(**fields), key=key)
 
 
 class _Writer:
     """Appends to a new file, which is there once it has a line."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / f"{uuid.uuid4().hex}.jsonl"
+        self.path = folder / f"{uuid.uuid4().hex}.jsonl"
         self._file = -1
+        self._length = 0
         self._unsynced = 0
         self._synced = time.monotonic()
 
     def __enter__(self) -> _Writer:
         return self
 
-    def write(self, digest: str, completion: Completion) -> None:
-        """Hand a completion to the operating system, which keeps it if this process is killed."""
+    def write(self, digest: str, completion: Completion) -> int:
+        """Hand a completion to the operating system, which keeps it if this process is killed.
+
+        Returns:
+            Where its line begins.
+        """
         if self._file < 0:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         # As `asdict`, which takes several times as long as the rest of this.
         fields = {name: getattr(completion, name) for name in Completion.__slots__}
         line = (json.dumps({"request": digest, **fields}) + "\n").encode()
+        place = self._length
+        self._length += len(line)
         while line:
             line = line[os.write(self._file, line) :]
         self._unsynced += 1
         if self._unsynced >= SYNC_COMPLETIONS or time.monotonic() - self._synced > SYNC_SECONDS:
             self._sync()
+        return place
 
     def _sync(self) -> None:
         os.fsync(self._file)
@@ -161,15 +201,26 @@ def read_completions(file: Path) -> Iterator[tuple[str, Completion]]:
     Raises:
         ValueError: if a whole line is not what a journal writes.
     """
+    for _, digest, completion in _lines(file):
+        yield digest, completion
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str, Completion]]:
+    """Yield where each line of a file begins, the digest of its request, and its completion."""
+    offset = 0
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.endswith(b"\n"):
                 return
             try:
                 fields = json.loads(line)
-                yield fields.pop("request"), Completion(**fields)
+                digest = fields.pop("request")
+                bytes.fromhex(digest)
+                completion = Completion(**fields)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ValueError(
                     f"line {number} of {file} is not a line of a journal ({error}): delete it, and "
                     "its answer alone is asked for again"
                 ) from None
+            yield offset, digest, completion
+            offset += len(line)

@@ -803,7 +803,7 @@ class ModelConfig(Section):
     system: Text | None = Field(
         None, description="Message that sets it up, before each question; null sends none."
     )
-    stop: distinct(Text) = Field(
+    stop: distinct(Text, least=0) = Field(
         (),
         description="Texts that end what it writes, where it writes one of them; they are cut off.",
     )

@@ -1,0 +1,112 @@
+"""How much longer it takes to evaluate adapters with an engine start each than with one for all.
+
+Runs the script of the rule, a process for each adapter, one after the other: first alone, then told
+of the others, as the workflow does. Checks that each item is answered and scored the same.
+
+    python tests/benchmarks/one_start.py --engine vllm --adapters 8
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tiny import SCRIPTS, make_adapters, make_model
+
+
+def command(folder: Path, run: str, adapter: Path, engine: str, others: list[Path]) -> list[str]:
+    """Return the command that evaluates one adapter."""
+
+    def paths(adapter: Path) -> dict[str, object]:
+        return {
+            "output": str(folder / run / adapter.name / "evaluation.json"),
+            "journal": str(folder / run / "journal" / adapter.name),
+            "inputs": [str(adapter / "training.json")],
+            "adapter": str(adapter),
+        }
+
+    settings = {
+        "kind": "number",
+        "scorer": {},
+        "score": "strict",
+        "prompt": "{question}",
+        "answer_tokens": 32,
+        "test_items": None,
+    }
+    own = paths(adapter)
+    sharing = {"plan": str(folder / run / "plan"), "others": [paths(other) for other in others]}
+    words = {
+        "--cell": json.dumps({"adapter": adapter.name}),
+        "--test": folder / "test.parquet",
+        "--task-folder": folder,
+        "--settings": json.dumps(settings),
+        "--model": folder / "model" / "final",
+        "--engine": json.dumps({"kind": engine}),
+        "--threads": 2,
+        "--journal": own["journal"],
+        "--sharing": json.dumps(sharing),
+        "--predictions": Path(str(own["output"])).with_name("predictions.parquet"),
+        "--output": own["output"],
+    }
+    files = [str(adapter / name) for name in ("adapter_model.safetensors", "training.json")]
+    given = [str(part) for pair in words.items() for part in pair]
+    return [sys.executable, str(SCRIPTS / "evaluate_student.py"), *given, "--adapter", *files]
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", choices=("transformers", "vllm"), default="vllm")
+    parser.add_argument("--adapters", type=int, default=8)
+    parser.add_argument("--items", type=int, default=200)
+    args = parser.parse_args()
+
+    import polars as pl
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = make_model(folder / "model", 64, 2, 100)
+        adapters = make_adapters(model, folder / "adapters", args.adapters)
+        from seedbed.engines.sharing import write_plan
+        from seedbed.tasks.items import to_frame
+        from seedbed.tasks.worlds import load_world
+
+        to_frame(load_world("mini_math").items("test", args.items, 1)).write_parquet(
+            folder / "test.parquet"
+        )
+        seconds = {}
+        for run in ("alone", "shared"):
+            evaluations = [folder / run / a.name / "evaluation.json" for a in adapters]
+            write_plan(folder / run / "plan", evaluations if run == "shared" else [])
+            start = time.monotonic()
+            for adapter in adapters:
+                others = [other for other in adapters if other != adapter]
+                words = command(folder, run, adapter, args.engine, others)
+                done = subprocess.run(words, capture_output=True, text=True)
+                if done.returncode:
+                    raise SystemExit(done.stderr)
+            seconds[run] = time.monotonic() - start
+            print(f"{run}: {seconds[run]:.1f} s", flush=True)
+        outputs = []
+        for adapter in adapters:
+            tables = [
+                pl.read_parquet(folder / run / adapter.name / "predictions.parquet")
+                for run in seconds
+            ]
+            if not tables[0].equals(tables[1]):
+                raise SystemExit(f"adapter {adapter.name}: not the same item by item")
+            outputs.append(tuple(tables[0]["output"].to_list()))
+        print(
+            f"{args.engine}, {args.adapters} adapters ({len(set(outputs))} different in what they "
+            f"say), {args.items} items each, the same item by item: "
+            f"a start each / one start = {seconds['alone'] / seconds['shared']:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
