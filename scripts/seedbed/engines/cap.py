@@ -29,8 +29,6 @@ PATIENCE = 60.0
 """Seconds to wait for another job's hold on the ledger."""
 ROLE_TOKENS = 16
 """Tokens that a chat template puts around a message, at most; the text has one a byte, at most."""
-
-
 TABLES = """
 CREATE TABLE spent (queries INTEGER, usd REAL);
 CREATE TABLE leases (job TEXT PRIMARY KEY, queries INTEGER, usd REAL);
@@ -78,12 +76,7 @@ class Ledger:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._file.with_name(f".{uuid.uuid4().hex}.{self._file.name}")
             with closing(sqlite3.connect(temporary)) as file:
-                file.execute("CREATE TABLE spent (queries INTEGER, usd REAL)")
-                file.execute(
-                    "CREATE TABLE leases (job TEXT PRIMARY KEY, queries INTEGER, usd REAL)"
-                )
-                file.execute("INSERT INTO spent VALUES (0, 0)")
-                file.commit()
+                file.executescript(TABLES)
             temporary.replace(self._file)
         with self._writing() as file:
             before = _spent(file)
