@@ -52,8 +52,7 @@ rule evaluate_student:
         f"{RESULTS}/logs/evaluate_student/{{cell}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate_student/{{cell}}.tsv"
-    # After all that waits to be trained, so that one start of the engine serves many cells.
-    priority: -1
+    priority: -1  # After training, so that one start of the engine serves many cells.
     conda:
         ENVIRONMENT
     resources:

@@ -1,9 +1,11 @@
 """How much longer it takes to evaluate adapters with an engine start each than with one for all.
 
-Runs the script of the rule, a process for each adapter, one after the other: first alone, then told
-of the others, as the workflow does. Checks that each item is answered and scored the same.
+Runs the script of the rule, a process for each adapter, one after the other or as jobs of SLURM:
+first alone, then told of the others, as the workflow does. Checks that each item is answered and
+scored the same.
 
     python tests/benchmarks/one_start.py --engine vllm --adapters 8
+    python tests/benchmarks/one_start.py --engine vllm --adapters 8 --slurm
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from slurm import cluster, run_jobs
 from tiny import SCRIPTS, make_adapters, make_model
 
 
@@ -58,12 +61,27 @@ def command(folder: Path, run: str, adapter: Path, engine: str, others: list[Pat
     return [sys.executable, str(SCRIPTS / "evaluate_student.py"), *given, "--adapter", *files]
 
 
+def run_here(commands: list[list[str]]) -> float:
+    """Run one command after the other, and return the seconds that it takes."""
+    start = time.monotonic()
+    for words in commands:
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+    return time.monotonic() - start
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", choices=("transformers", "vllm"), default="vllm")
     parser.add_argument("--adapters", type=int, default=8)
     parser.add_argument("--items", type=int, default=200)
+    parser.add_argument(
+        "--slurm",
+        action="store_true",
+        help="as jobs of a real SLURM on this machine, two at a time, with a stand-in GPU each",
+    )
     args = parser.parse_args()
 
     import polars as pl
@@ -83,14 +101,15 @@ def main() -> None:
         for run in ("alone", "shared"):
             evaluations = [folder / run / a.name / "evaluation.json" for a in adapters]
             write_plan(folder / run / "plan", evaluations if run == "shared" else [])
-            start = time.monotonic()
+            commands = []
             for adapter in adapters:
                 others = [other for other in adapters if other != adapter]
-                words = command(folder, run, adapter, args.engine, others)
-                done = subprocess.run(words, capture_output=True, text=True)
-                if done.returncode:
-                    raise SystemExit(done.stderr)
-            seconds[run] = time.monotonic() - start
+                commands.append(command(folder, run, adapter, args.engine, others))
+            if args.slurm:
+                with cluster(folder / run / "slurm"):
+                    seconds[run] = run_jobs(commands, folder / run)
+            else:
+                seconds[run] = run_here(commands)
             print(f"{run}: {seconds[run]:.1f} s", flush=True)
         outputs = []
         for adapter in adapters:
