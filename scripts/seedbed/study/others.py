@@ -15,6 +15,9 @@ from seedbed.study.workflow import Part, Workflow
 MOST = 32
 """Others that a job is told of: after so many answers, the start of an engine weighs little."""
 
+LONGEST = 65_536
+"""Characters that they may take on a job's command line; Linux takes twice as many."""
+
 Asked = tuple[str, str]
 """A model, and the task that it is for."""
 
@@ -73,7 +76,11 @@ class Others:
         # A model behind an endpoint is always up.
         engine = self._flow.study.engine(getattr(self._flow, part)(key)[0])
         others = [] if engine.kind == "openai" else found
-        return json.dumps({"plan": self._plan, "others": others}, sort_keys=True)
+        while True:
+            text = json.dumps({"plan": self._plan, "others": others}, sort_keys=True)
+            if len(text) <= LONGEST:
+                return text
+            others = others[: len(others) // 2]
 
     def _shard(
         self, stage: str, key: str, shard: Shard, settings: str, asked: Iterable[str] = ()
