@@ -32,18 +32,18 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip("vLLM is not installed: `make vllm` adds it"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def transformers_engine(tiny_model):
     return load_engine(tiny_model)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def vllm_engine(tiny_model):
     settings = EngineSettings("vllm", batch_size=BATCH)
     return load_engine(tiny_model, settings, lora_rank=LORA_RANK)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tiny_model, tmp_path_factory):
     """A vLLM server of this machine alone, with a key of its own: its address and its log."""
     with socket.socket() as free:
@@ -97,7 +97,7 @@ def wait(address, process, log):
     raise TimeoutError(log.read_text()[-3000:])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def openai_engine(server):
     return load_engine(
         None,
