@@ -2,9 +2,22 @@
 
 Both ask the same requests of a server on this machine that answers after a fixed time, turn by
 turn, so that what else the machine does meets both. The server is a process of its own. Prints each
-round, and the median of the ratios; and how much memory each took at most.
+round, and the median of the ratios; and how much memory each took at most. What a run takes is
+measured, and no imports.
 
     python tests/benchmarks/orchestration.py --queries 5000 --rounds 5
+
+With --others, bespokelabs-curator and distilabel take their turns too: the same prompts, as many at
+a time, and what they keep by default kept in a fresh folder. Their environments are made once. What
+their runs consist of is said in `clients/`.
+
+    python tests/benchmarks/orchestration.py --others --rounds 3
+
+With --memory, prints instead how the most memory of a process grows with its queries, where the
+server answers at once: with those that are asked and kept (`asked`), those that are all known from
+the journal (`known`), and those of a shard, with its table (`shard`).
+
+    python tests/benchmarks/orchestration.py --memory
 """
 
 from __future__ import annotations
@@ -19,21 +32,39 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+from urllib.request import ProxyHandler, build_opener
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+from other_tools import TOOLS, UnavailableError, make_environment, run_tool
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 QUESTION = (
     "A question of some length, as a word problem has it, with a number to tell it: {n}. " * 3
 )
-ANSWER = "First this, then that, and so the answer is 12. " * 5
+ANSWER = ("First this, then that, and so the answer is 12. " * 5).strip()
+MODEL = "m"
+SAMPLING = {"max_tokens": 100, "temperature": 0.7, "top_p": 1.0}
+SEEDS = 1000
+"""Seed questions of the shard whose memory is measured."""
+MEMORY_QUERIES = (5_000, 20_000, 100_000)
 
 
-def messages(n: int) -> list[dict[str, str]]:
-    """Return the messages of the nth request."""
-    return [{"role": "user", "content": QUESTION.format(n=n)}]
+class Took(NamedTuple):
+    """What a run took: its time, and the most memory of one of its processes."""
+
+    seconds: float
+    mib: float
+
+
+def question(n: int) -> str:
+    """Return the text of the nth request."""
+    return QUESTION.format(n=n)
 
 
 def serve(latency: float) -> None:
@@ -41,19 +72,42 @@ def serve(latency: float) -> None:
     from aiohttp import web
 
     body = {
-        "choices": [{"message": {"content": ANSWER}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 60, "completion_tokens": 60},
+        "id": "0",
+        "object": "chat.completion",
+        "created": 0,
+        "model": MODEL,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": ANSWER},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 60, "completion_tokens": 60, "total_tokens": 120},
     }
     content = json.dumps(body).encode()
+    active = most = 0
 
     async def answer(request: web.Request) -> web.Response:
-        await request.read()
-        await asyncio.sleep(latency)
+        nonlocal active, most
+        active += 1
+        most = max(most, active)
+        try:
+            await request.read()
+            await asyncio.sleep(latency)
+        finally:
+            active -= 1
         return web.Response(body=content, content_type="application/json")
+
+    async def tell(request: web.Request) -> web.Response:
+        nonlocal most
+        told, most = most, 0
+        return web.Response(text=str(told))
 
     async def run() -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", answer)
+        app.router.add_get("/v1/most", tell)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -75,6 +129,12 @@ def server(latency: float) -> Iterator[str]:
             process.kill()
 
 
+def most_at_once(url: str) -> int:
+    """Return how many requests the server had at once since it was last asked this."""
+    with build_opener(ProxyHandler({})).open(f"{url}/most", timeout=60) as response:
+        return int(response.read())
+
+
 def bare(url: str, queries: int, concurrency: int) -> None:
     """Ask with as little as it takes, and keep nothing."""
     import aiohttp
@@ -82,11 +142,9 @@ def bare(url: str, queries: int, concurrency: int) -> None:
     async def work(session: aiohttp.ClientSession, left: Iterator[int]) -> None:
         for n in left:
             body = {
-                "model": "m",
-                "messages": messages(n),
-                "max_tokens": 100,
-                "temperature": 0.7,
-                "top_p": 1.0,
+                "model": MODEL,
+                "messages": [{"role": "user", "content": question(n)}],
+                **SAMPLING,
                 "seed": n,
             }
             async with session.post(f"{url}/chat/completions", json=body) as response:
@@ -101,76 +159,181 @@ def bare(url: str, queries: int, concurrency: int) -> None:
     asyncio.run(run())
 
 
-def seedbed(url: str, queries: int, concurrency: int) -> None:
-    """Ask with the engine, through the journal."""
+def seedbed(url: str, queries: int, concurrency: int, folder: Path | None = None) -> None:
+    """Ask with the engine, through a journal: a fresh one, or that in `folder`."""
     from seedbed.engines import EngineSettings, Request, load_engine
     from seedbed.streams.journal import Journal
 
-    settings = EngineSettings("openai", base_url=url, name="m", concurrency=concurrency)
+    if folder is None:
+        with tempfile.TemporaryDirectory() as name:
+            return seedbed(url, queries, concurrency, Path(name))
+    settings = EngineSettings("openai", base_url=url, name=MODEL, concurrency=concurrency)
     requests = (
-        Request(str(n), (("user", messages(n)[0]["content"]),), 100, 0.7, 1.0, n)
-        for n in range(queries)
+        Request(str(n), (("user", question(n)),), seed=n, **SAMPLING) for n in range(queries)
     )
-    with tempfile.TemporaryDirectory() as folder:
-        journal = Journal(Path(folder), "m")
-        done = journal.complete(lambda: load_engine(Path(), settings), requests, lambda text: None)
-        assert sum(completion.text == ANSWER.strip() for completion in done) == queries
+    journal = Journal(folder, MODEL)
+    done = journal.complete(lambda: load_engine(Path(), settings), requests, lambda text: None)
+    assert sum(completion.text == ANSWER for completion in done) == queries
 
 
-CLIENTS = {"bare": bare, "seedbed": seedbed}
+def shard(url: str, queries: int, concurrency: int, folder: Path) -> None:
+    """Ask the queries of one shard, as `scripts/answer_questions.py` does."""
+    from seedbed.engines import EngineSettings, load_engine
+    from seedbed.streams.answers import AnswerSettings, answer_questions
+    from seedbed.streams.journal import Journal
+    from seedbed.tasks.items import TaskItem
+
+    settings = EngineSettings("openai", base_url=url, name=MODEL, concurrency=concurrency)
+    sampling = {"temperature": SAMPLING["temperature"], "top_p": SAMPLING["top_p"]}
+    answers = answer_questions(
+        AnswerSettings("memory", "{question}", SAMPLING["max_tokens"], **sampling),
+        [TaskItem(str(n), question(n), "", "12", "12") for n in range(SEEDS)],
+        None,
+        0,
+        queries,
+        lambda: load_engine(Path(), settings),
+        Journal(folder, MODEL),
+        lambda text: None,
+    )
+    assert (answers["answer"] == ANSWER).sum() == queries
 
 
-def measure(client: str, url: str, queries: int, concurrency: int) -> tuple[float, float]:
-    """Return the seconds that a client takes in a process of its own, and its most MiB."""
+OURS = {"bare": bare, "seedbed": seedbed}
+
+
+def measure(name: str, run: Callable[[], None]) -> Took:
+    """Return what a run takes in a process of its own."""
     pipe, other = os.pipe()
     child = os.fork()
     if child == 0:
-        start = time.perf_counter()
-        CLIENTS[client](url, queries, concurrency)
-        seconds = time.perf_counter() - start
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        os.write(other, json.dumps([seconds, most]).encode())
-        os._exit(0)
+        try:
+            start = time.perf_counter()
+            run()
+            seconds = time.perf_counter() - start
+            mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            os.write(other, json.dumps([seconds, mib]).encode())
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
     os.close(other)
     _, status = os.waitpid(child, 0)
     if status:
-        raise SystemExit(f"{client} failed")
-    return tuple(json.loads(os.read(pipe, 1000)))
+        raise SystemExit(f"{name} failed")
+    with os.fdopen(pipe) as said:
+        return Took(*json.load(said))
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--queries", type=int, default=5000)
-    parser.add_argument("--concurrency", type=int, default=64)
-    parser.add_argument("--latency", type=float, default=0.05, help="seconds to an answer")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--serve", type=float, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.serve is not None:
-        return serve(args.serve)
+def spread(values: list[float]) -> str:
+    """Return the median of ratios, and their range."""
+    return f"median {statistics.median(values):.3f}, {min(values):.3f} to {max(values):.3f}"
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Print what each takes, round by round, and the ratios."""
     # Imports are no part of what is measured.
     import aiohttp  # noqa: F401
 
     import seedbed.engines.openai_engine
     import seedbed.streams.journal  # noqa: F401
 
+    others = {}
+    for tool in TOOLS if args.others else ():
+        try:
+            others[tool.name] = (tool, make_environment(tool, args.environments))
+            print(f"{tool.name}: {', '.join(tool.requirements)}", flush=True)
+        except UnavailableError as problem:
+            print(f"{tool.name} {problem}", flush=True)
     ideal = args.queries / args.concurrency * args.latency
     print(f"{args.queries} queries, {args.concurrency} at a time, ideal {ideal:.2f} s")
-    ratios = []
+    rounds: list[dict[str, Took]] = []
     with server(args.latency) as url:
+        task = {
+            "url": url,
+            "model": MODEL,
+            "prompts": [question(n) for n in range(args.queries)],
+            "sampling": SAMPLING,
+            "concurrency": args.concurrency,
+            "answer": ANSWER,
+        }
         for turn in range(args.rounds):
-            order = list(CLIENTS) if turn % 2 == 0 else list(CLIENTS)[::-1]
-            took = {name: measure(name, url, args.queries, args.concurrency) for name in order}
-            ratios.append(took["seedbed"][0] / took["bare"][0])
-            said = ", ".join(
-                f"{name} {took[name][0]:.2f} s {took[name][1]:.0f} MiB" for name in CLIENTS
-            )
-            print(f"round {turn + 1}: {said}, ratio {ratios[-1]:.3f}", flush=True)
-    print(
-        f"seedbed / bare: median {statistics.median(ratios):.3f}, "
-        f"{min(ratios):.3f} to {max(ratios):.3f}"
+            order = [*OURS, *others]
+            took: dict[str, Took] = {}
+            said: dict[str, str] = {}
+            for name in order if turn % 2 == 0 else reversed(order):
+                try:
+                    if name in OURS:
+                        run, size = OURS[name], (url, args.queries, args.concurrency)
+                        took[name] = measure(name, lambda run=run, size=size: run(*size))
+                    else:
+                        took[name] = Took(*run_tool(*others[name], task))
+                except UnavailableError as problem:
+                    print(f"{name} {problem}", flush=True)
+                    del others[name]
+                    most_at_once(url)
+                    continue
+                seconds, mib = took[name]
+                said[name] = f"{name} {seconds:.2f} s {mib:.0f} MiB ({most_at_once(url)} at once)"
+            rounds.append(took)
+            told = ", ".join(said[name] for name in order if name in said)
+            print(f"round {turn + 1}: {told}", flush=True)
+    for name in [name for name in rounds[0] if name != "bare"]:
+        for base in ("bare", "seedbed"):
+            ratios = [took[name].seconds / took[base].seconds for took in rounds if name in took]
+            if name != base:
+                print(f"{name} / {base}: {spread(ratios)}")
+
+
+def grow(args: argparse.Namespace) -> None:
+    """Print how memory grows with the queries of a process."""
+    cases = {"asked": seedbed, "known": seedbed, "shard": shard}
+    before: dict[str, tuple[int, float]] = {}
+    with server(0.0) as url:
+        for queries in MEMORY_QUERIES:
+            with tempfile.TemporaryDirectory() as asked, tempfile.TemporaryDirectory() as other:
+                for name, run in cases.items():
+                    folder = Path(other if name == "shard" else asked)
+                    size = (url, queries, args.concurrency, folder)
+                    seconds, mib = measure(name, lambda run=run, size=size: run(*size))
+                    growth = ""
+                    if name in before:
+                        fewer, less = before[name]
+                        each = (mib - less) * 2**20 / (queries - fewer)
+                        growth = f", {each:.0f} bytes a query from {fewer:,} on"
+                    before[name] = (queries, mib)
+                    print(
+                        f"{name}: {queries:,} queries, {mib:.1f} MiB at most in {seconds:.0f} s"
+                        f"{growth}",
+                        flush=True,
+                    )
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--queries", type=int, default=5000)
+    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--latency", type=float, default=0.05, help="seconds to an answer")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--others", action="store_true", help="compare with other tools too")
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        default=REPOSITORY / ".benchmarks",
+        help="folder that keeps the environments of other tools",
+    )
+    parser.add_argument("--memory", action="store_true", help="measure memory instead")
+    parser.add_argument("--serve", type=float, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.serve is not None:
+        serve(args.serve)
+    elif args.memory:
+        grow(args)
+    else:
+        compare(args)
 
 
 if __name__ == "__main__":
