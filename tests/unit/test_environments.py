@@ -155,7 +155,17 @@ def test_every_rule_with_a_command_runs_in_the_environment_that_is_asked_for():
     environments = get_args(RunConfig.model_fields["environment"].annotation)
     assert set(environments) == set(SOURCES)
     assert {path.stem for path in ENVS.glob("*.yaml")} == set(SOURCES)
-    assert {path.stem for path in ENVS.glob("*.lock")} == set(SOURCES)
+    # What is added to the one for the CPU is no environment of its own.
+    assert {path.stem for path in ENVS.glob("*.lock")} == {*SOURCES, "vllm_cpu"}
+
+
+def test_vllm_for_the_cpu_adds_to_the_lock_what_it_needs_and_changes_nothing():
+    base, added = pins("cpu")[1], pins("vllm_cpu")[1]
+    assert not set(base) & set(added)
+    assert str(added["vllm-cpu"]) == VLLM
+    # These have no build for the CPU that fits torch's, and triton is for GPUs.
+    assert not {"torchvision", "torchaudio", "torchcodec", "triton"} & set(added)
+    assert unmet(requirements("vllm_cpu.in"), base | added) == []
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def save_journal(folder, count, torn=""):
     path = folder / "results/journal/answers" / AA / "a.jsonl"
     path.parent.mkdir(parents=True)
     answer = Completion("k", "x", "stop", prompt_tokens=50, completion_tokens=20, seconds=3.6)
-    lines = [json.dumps({"request": f"{n}", **asdict(answer)}) for n in range(count)]
+    lines = [json.dumps({"request": f"{n:064x}", **asdict(answer)}) for n in range(count)]
     path.write_text("".join(f"{line}\n" for line in lines) + torn)
 
 

@@ -959,3 +959,16 @@ def test_readme_has_every_key_with_type_default_and_meaning(name):
     ]
     # What several kinds of source have in common is told once.
     assert rows == list(dict.fromkeys(wanted))
+
+
+def test_numbers_of_engines_are_numbers_also_on_the_command_line():
+    # As Snakemake hands over `--config 'engines={m: {kind: vllm, batch_size: 32, eager: true}}'`.
+    given = {"kind": "vllm", "batch_size": "32", "gpu_memory": "0.5", "eager": "true"}
+    run = check_run_config({"study": "demo", "engines": {"m": given}})
+    engine = run.engines["m"]
+    assert (engine.batch_size, engine.gpu_memory, engine.eager) == (32, 0.5, True)
+    place = {"kind": "openai", "base_url": "http://localhost:1/v1", "model": "7", "timeout": "9"}
+    engine = check_run_config({"study": "demo", "engines": {"m": place}}).engines["m"]
+    assert (engine.model, engine.timeout) == ("7", 9.0)
+    with pytest.raises(StudyError, match=r"engines\.m\.batch_size: must be a whole number"):
+        check_run_config({"study": "demo", "engines": {"m": given | {"batch_size": "many"}}})

@@ -26,7 +26,8 @@ def copy(finished, tmp_path):
 
 
 def test_another_engine_makes_nothing_stale_and_one_start_evaluates_many_cells(copy):
-    assert copy.snakemake("--dry-run", engines=ENGINES).stdout.count("Nothing to be done") == 1
+    planned = copy.snakemake("--dry-run", engines=ENGINES).stdout
+    assert "Nothing to be done" in planned, planned
     cells = [file.parent for file in copy.results("evaluations/**/budget=*/**/evaluation.json")]
     before = {}
     for cell in cells[:CELLS]:

@@ -9,6 +9,7 @@ import ast
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -173,6 +174,8 @@ def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
     # On the command line, Snakemake takes only `True` for a truth, and `true` for text.
     said = {"true": True, "false": False}.get(str(mapping.get("partial")).lower())
     told = dict(mapping) if said is None else {**mapping, "partial": said}
+    if isinstance(told.get("engines"), dict):
+        told["engines"] = {name: _read_numbers(one) for name, one in told["engines"].items()}
     document = Document(RUN_CONFIG, told)
     problems: list[Problem] = []
     run = _validate(document, RunConfig, problems)
@@ -181,6 +184,20 @@ def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
     if run is None or problems:
         raise StudyError("the configuration is not right", problems)
     return run
+
+
+def _read_numbers(engine: Any) -> Any:
+    """Return an engine with its numbers and truths as such, which Snakemake leaves as texts."""
+    if not isinstance(engine, dict):
+        return engine
+    texts = {name for name, field in Engine.model_fields.items() if "str" in repr(field.annotation)}
+    read = dict(engine)
+    for key, value in engine.items():
+        if isinstance(value, str) and key not in texts | {"kind", "limit_field"}:
+            words = {"true": True, "false": False, "null": None}
+            with suppress(ValueError, SyntaxError):
+                read[key] = words[value] if value in words else ast.literal_eval(value)
+    return read
 
 
 def check_data(study: Study, data_dir: str | Path) -> None:
