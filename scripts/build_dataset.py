@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from seedbed.artifacts import write_json, write_parquet
+from seedbed.artifacts import parquet_rows, whole_file, write_json
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
@@ -25,12 +25,18 @@ def main() -> None:
     parser.add_argument(
         "--dataset", type=json.loads, required=True, help="the dataset's coordinates, as JSON"
     )
-    parser.add_argument("--seeds", type=Path, required=True, help="seeds.parquet of the seed set")
-    parser.add_argument("--test", type=Path, required=True, help="test.parquet of the task")
+    parser.add_argument(
+        "--seeds", type=whole_file, required=True, help="seeds.parquet of the seed set"
+    )
+    parser.add_argument("--test", type=whole_file, required=True, help="test.parquet of the task")
     shards = ("answers", "questions", "votes", "checks", "verdicts")
     for name in shards:
         parser.add_argument(
-            f"--{name}", type=Path, nargs="*", default=[], help=f"the stream's {name}, by shard"
+            f"--{name}",
+            type=whole_file,
+            nargs="*",
+            default=[],
+            help=f"the stream's {name}, by shard",
         )
     parser.add_argument(
         "--settings",
@@ -43,14 +49,17 @@ def main() -> None:
     args = parser.parse_args()
     report = reporter("build_dataset")
     settings = DatasetSettings(**args.settings)
-    rows, record = build_dataset(
-        settings,
-        Shards(**{name: getattr(args, name) for name in shards}),
-        read_items(args.seeds),
-        read_items(args.test),
-    )
-    about = {"dataset": args.dataset, "settings": asdict(settings)} | record | provenance(__file__)
-    write_parquet(args.output, rows, about)
+    about = {"dataset": args.dataset, "settings": asdict(settings)}
+    with parquet_rows(args.output) as rows:
+        record = build_dataset(
+            settings,
+            Shards(**{name: getattr(args, name) for name in shards}),
+            read_items(args.seeds),
+            read_items(args.test),
+            rows.add,
+        )
+        about |= record | provenance(__file__)
+        rows.metadata = about
     write_json(args.record, about)
     counts = record["counts"]
     report(f"{counts['rows']} rows from {counts['teacher_queries']} teacher queries")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seedbed.analysis.collect import ResultError, collect, no_results
-from seedbed.artifacts import replacing, write_parquet
+from seedbed.artifacts import parquet_rows, replacing, write_parquet
 from seedbed.provenance import provenance
 
 
@@ -32,9 +32,14 @@ def collect_results(
     Raises:
         ResultError: if an evaluation cannot be used, naming its file.
     """
-    table, scores = collect(evaluations) if evaluations or not missing else no_results()
     about = {"evaluations": len(evaluations), "missing": missing} | provenance(__file__)
-    write_parquet(items, scores, about)
+    with parquet_rows(items) as scores:
+        scores.metadata = about
+        if evaluations or not missing:
+            table = collect(evaluations, scores.add)
+        else:
+            table, none = no_results()
+            scores.add(none)
     with replacing(csv or cells.with_suffix(".csv")) as temporary:
         table.write_csv(temporary)
     write_parquet(cells, table, about)

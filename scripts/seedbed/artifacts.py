@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import base64
 import json
 import os
 import secrets
@@ -9,12 +11,80 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow.parquet as pq
 
 METADATA_KEY = b"seedbed"
+_ROW_GROUP = 131_072
+_ROW_GROUP_BYTES = 64 * 2**20
+"""Rows that are written at a time: as many, or of so many bytes."""
+
+PARQUET_MARK = b"PAR1"
+"""First and last bytes of a Parquet file: https://parquet.apache.org/docs/file-format."""
+
+
+def whole_file(text: str) -> Path:
+    """Return the path of a file that a script is told to read, for `type=` of an option.
+
+    Only the ends of it are looked at, so that this takes no time; and all of it, if it is JSON.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is not there, or cut short, or of another kind than the
+            ending of its name says, with what to do.
+    """
+    path = Path(text)
+    try:
+        why = _broken(path)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
+    if why is not None:
+        raise argparse.ArgumentTypeError(broken(path, why))
+    return path
+
+
+def broken(path: str | os.PathLike[str], why: object) -> str:
+    """Return what to say of an artifact that cannot be read."""
+    return f"{path} is broken ({why}): delete it, and start snakemake again, to have it made again"
+
+
+def _broken(path: Path) -> str | None:
+    """Return what is wrong with a file, None if nothing is seen."""
+    if path.suffix == ".json":
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            return str(error)
+        return None
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if path.suffix == ".parquet":
+            begins = file.read(4)
+            file.seek(max(0, size - 4))
+            marked = begins == PARQUET_MARK == file.read(4)
+            return None if marked and size >= 12 else "not a whole Parquet file"
+        if path.suffix == ".safetensors":
+            return _broken_tensors(file.read(8), file, size)
+    return None
+
+
+def _broken_tensors(head: bytes, file: BinaryIO, size: int) -> str | None:
+    """Return what is wrong with a file of tensors, whose header says how long it is.
+
+    Source: https://huggingface.co/docs/safetensors, "Format".
+    """
+    length = int.from_bytes(head, "little")
+    if len(head) < 8 or 8 + length > size:
+        return "not a whole file of tensors"
+    try:
+        header = json.loads(file.read(length))
+        ends = [value["data_offsets"][1] for key, value in header.items() if key != "__metadata__"]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return "not a file of tensors"
+    return None if 8 + length + max(ends, default=0) == size else "not a whole file of tensors"
 
 
 @contextmanager
@@ -71,9 +141,73 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path} is not valid JSON ({error}); delete it to have it made again"
-        ) from None
+        raise ValueError(broken(path, error)) from None
+
+
+class ParquetRows:
+    """A Parquet file that is written part by part: see `parquet_rows`.
+
+    Attributes:
+        metadata: what the file says of itself; it may be set until the file is closed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.metadata: dict[str, Any] | None = None
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[pl.DataFrame] = []
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Write some more rows. All parts have the same columns, and one at least is needed."""
+        self._waiting.append(frame)
+        waiting = self._waiting
+        if (
+            sum(part.height for part in waiting) >= _ROW_GROUP
+            or sum(part.estimated_size() for part in waiting) >= _ROW_GROUP_BYTES
+        ):
+            self._write()
+
+    def _write(self) -> None:
+        import polars as pl
+        import pyarrow.parquet as pq
+
+        table = pl.concat(self._waiting).to_arrow()
+        self._waiting = []
+        if self._writer is None:
+            # The schema is stored at the end, when its metadata are known.
+            self._writer = pq.ParquetWriter(
+                self._path, table.schema, compression="zstd", store_schema=False
+            )
+        self._writer.write_table(table)
+
+    def _finish(self) -> None:
+        if self._waiting or self._writer is None:
+            self._write()
+        schema, about = self._writer.schema, {}
+        if self.metadata is not None:
+            text = json.dumps(self.metadata, sort_keys=True, allow_nan=False)
+            about = {METADATA_KEY: text.encode()}
+            schema = schema.with_metadata(about)
+        # As Arrow itself stores a schema: readers find large strings and the metadata in it.
+        stored = base64.b64encode(schema.serialize().to_pybytes())
+        self._writer.add_key_value_metadata(about | {b"ARROW:schema": stored})
+
+
+@contextmanager
+def parquet_rows(path: str | os.PathLike[str]) -> Iterator[ParquetRows]:
+    """Yield what writes a table as Parquet part by part, the file whole or not at all.
+
+    However the rows come in parts, and however many they are, no more than a row group of them is
+    in memory. A file of one row group has the same bytes as one of `write_parquet`.
+    """
+    with replacing(path) as temporary:
+        rows = ParquetRows(temporary)
+        try:
+            yield rows
+            rows._finish()
+        finally:
+            if rows._writer is not None:
+                rows._writer.close()
 
 
 def write_parquet(
@@ -87,14 +221,9 @@ def write_parquet(
         metadata: what the file says of itself, kept as JSON under the key `seedbed` of the
             schema's metadata, where `read_metadata` finds it.
     """
-    import pyarrow.parquet as pq
-
-    table = frame.to_arrow()
-    if metadata is not None:
-        text = json.dumps(metadata, sort_keys=True, allow_nan=False)
-        table = table.replace_schema_metadata({METADATA_KEY: text.encode()})
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    with parquet_rows(path) as rows:
+        rows.metadata = metadata
+        rows.add(frame)
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:

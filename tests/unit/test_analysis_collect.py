@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 from analysis_simulation import simulate, write_evaluations
 
-from seedbed.analysis.collect import COORDINATES, ResultError, cell_key, collect
+from seedbed.analysis import collect as collecting
+from seedbed.analysis.collect import COORDINATES, ResultError, cell_key
 from seedbed.analysis.outcomes import NO_AUGMENTER, UNTRAINED
 from seedbed.study.cells import Cell
 from seedbed.study.fields import NONE
@@ -25,6 +26,12 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "collect_results.py"
 def evaluations(tmp_path):
     cells, items = simulate(seeds=(8,), ratios=(1, 4), items=20)
     return write_evaluations(cells, items, tmp_path)
+
+
+def collect(evaluations):
+    parts = []
+    cells = collecting.collect(evaluations, parts.append)
+    return cells, pl.concat(parts)
 
 
 def change(path, **changes):

@@ -1,5 +1,7 @@
+import argparse
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -7,6 +9,7 @@ from seedbed.artifacts import (
     read_json,
     read_metadata,
     replacing,
+    whole_file,
     write_json,
     write_parquet,
     write_text,
@@ -98,7 +101,7 @@ def test_json_refuses_what_is_no_number_and_keeps_the_old_file(tmp_path, value):
 def test_a_broken_json_file_is_named(tmp_path, content):
     path = tmp_path / "broken.json"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"broken\.json is not valid JSON .*; delete it"):
+    with pytest.raises(ValueError, match=r"broken\.json is broken \(.*\): delete it"):
         read_json(path)
 
 
@@ -123,3 +126,43 @@ def test_a_table_may_say_nothing_of_itself_and_have_no_rows(tmp_path):
 def test_text_is_written_as_utf8(tmp_path):
     write_text(tmp_path / "a.txt", "naïve €")
     assert (tmp_path / "a.txt").read_bytes() == "naïve €".encode()
+
+
+@pytest.fixture
+def artifacts(tmp_path):
+    """A file of each kind."""
+    from safetensors.numpy import save_file
+
+    write_parquet(tmp_path / "rows.parquet", pl.DataFrame({"a": list(range(1000))}))
+    write_json(tmp_path / "record.json", {"a": [1, 2, 3]})
+    save_file({"a": np.zeros((4, 5))}, tmp_path / "weights.safetensors", {"format": "np"})
+    return [tmp_path / name for name in ("rows.parquet", "record.json", "weights.safetensors")]
+
+
+def test_a_whole_file_is_taken(artifacts, tmp_path):
+    (tmp_path / "notes.csv").write_text("a,b")
+    assert [whole_file(str(path)) for path in artifacts] == artifacts
+    assert whole_file(str(tmp_path / "notes.csv")) == tmp_path / "notes.csv"
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4, 8, 11, -2, -30])
+def test_a_file_that_is_cut_short_is_named_with_what_to_do(artifacts, kept):
+    for path in artifacts:
+        path.write_bytes(path.read_bytes()[:kept])
+        with pytest.raises(argparse.ArgumentTypeError) as caught:
+            whole_file(str(path))
+        assert str(caught.value).startswith(f"{path} is broken (")
+        assert "delete it, and start snakemake again" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\0" * 4096, b"\xff" * 64, b"[1, 2", b"PAR1"])
+def test_a_file_of_something_else_is_broken(artifacts, content):
+    for path in artifacts:
+        path.write_bytes(content)
+        with pytest.raises(argparse.ArgumentTypeError, match="is broken"):
+            whole_file(str(path))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"gone\.parquet: No such file"):
+        whole_file(str(tmp_path / "gone.parquet"))

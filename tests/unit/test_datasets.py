@@ -28,12 +28,15 @@ def build(
 ):
     """Build a dataset, by default of all whole answers among the first `budget`."""
     chosen = {"filter": "none", "reach": budget, "prompt": "Solve: {question}"} | settings
-    return build_dataset(
+    parts = []
+    record = build_dataset(
         DatasetSettings(budget=budget, overlap_words=overlap_words, **chosen),
         Shards(answers, questions, votes, checks, verdicts),
         seeds,
         test,
+        parts.append,
     )
+    return pl.concat(parts), record
 
 
 def answer_rows(fates, start=0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,42 +48,53 @@ def cell_key(coordinates: Mapping[str, Any]) -> str:
     return "/".join(f"{name}={coordinates[name]}" for name in COORDINATES)
 
 
-def collect(evaluations: Sequence[str | Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def collect(
+    evaluations: Sequence[str | Path], keep: Callable[[pl.DataFrame], None]
+) -> pl.DataFrame:
     """Read evaluations and the predictions beside them, and check that they fit together.
+
+    Of the predictions, those of one cell and of the first of its task are in memory.
 
     Args:
         evaluations: paths of `evaluation.json` files; `predictions.parquet` lies beside each.
+        keep: called with the rows of the table of items, cell by cell: `cell`, `item_id`,
+            `cluster`, `correct`, in all sorted by the first two.
 
     Returns:
         The table of cells, sorted by coordinates: `cell` (the key), the coordinates, `budget_ratio`
-        (null where there are no seeds), items, scores, counts and seconds. And the table of items:
-        `cell`, `item_id`, `cluster`, `correct`, sorted by the first two.
+        (null where there are no seeds), items, scores, counts and seconds.
 
     Raises:
         ResultError: if there is no evaluation, a file is missing or broken, a score is missing or
             disagrees with the predictions, two files hold the same cell, or the cells of one task
             were not evaluated on the same items.
     """
-    rows: list[dict[str, Any]] = []
-    tables: list[pl.DataFrame] = []
+    rows: dict[str, dict[str, Any]] = {}
     file_of: dict[str, Path] = {}
-    reference: dict[str, tuple[Path, pl.DataFrame]] = {}
+    first_of: dict[str, str] = {}
     for path in map(Path, evaluations):
         row = _read_evaluation(path)
         key = row["cell"]
         if key in file_of:
             raise ResultError(f"{path} holds the same cell as {file_of[key]}: {key}")
         file_of[key] = path
-        predictions = _read_predictions(path, row)
-        first_path, first = reference.setdefault(row["task"], (path, predictions))
-        _check_same_items(path, predictions, first_path, first)
-        rows.append(row)
-        tables.append(predictions.select(pl.lit(key).alias("cell"), *_ITEM_COLUMNS))
+        first_of.setdefault(row["task"], key)
+        rows[key] = row
     if not rows:
         raise ResultError("there are no evaluations to collect")
-    cells = pl.DataFrame(rows, schema=_cells_schema(rows)).sort(list(COORDINATES))
-    items = pl.concat(tables).sort("cell", "item_id")
-    return cells, items
+    reference: dict[str, pl.DataFrame] = {}
+    # The key begins with the task: all its cells follow each other.
+    for key in sorted(rows):
+        task = rows[key]["task"]
+        first = file_of[first_of[task]]
+        if task not in reference:
+            reference = {task: _read_predictions(first, rows[first_of[task]])}
+        predictions = _read_predictions(file_of[key], rows[key])
+        _check_same_items(file_of[key], predictions, first, reference[task])
+        keep(predictions.select(pl.lit(key).alias("cell"), *_ITEM_COLUMNS))
+    return pl.DataFrame(list(rows.values()), schema=_cells_schema(rows.values())).sort(
+        list(COORDINATES)
+    )
 
 
 def no_results() -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from seedbed.artifacts import whole_file
 from seedbed.engines.command_line import add_engine_options, add_sharing_option
 
 
@@ -18,7 +19,9 @@ def shard_parser(description: str | None, settings: type) -> argparse.ArgumentPa
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--stream", required=True, help="key of the stream")
-    parser.add_argument("--seeds", type=Path, required=True, help="seeds.parquet of the seed set")
+    parser.add_argument(
+        "--seeds", type=whole_file, required=True, help="seeds.parquet of the seed set"
+    )
     parser.add_argument("--start", type=int, required=True, help="first query of the shard")
     parser.add_argument("--stop", type=int, required=True, help="one past its last query")
     parser.add_argument(

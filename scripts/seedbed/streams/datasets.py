@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from seedbed.engines import UNFINISHED
@@ -15,6 +19,8 @@ from seedbed.streams import diversity
 from seedbed.streams.answers import SCHEMA as ANSWERS_SCHEMA
 from seedbed.streams.answers import is_whole
 from seedbed.tasks.items import TaskItem
+
+_ROWS_AT_A_TIME = 32_768
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,9 @@ def build_dataset(
     shards: Shards,
     seeds: Sequence[TaskItem],
     test: Sequence[TaskItem],
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Return the dataset of a budget, and what was counted while it was built.
+    keep: Callable[[pl.DataFrame], None],
+) -> dict[str, Any]:
+    """Build the dataset of a budget part by part, and return what was counted meanwhile.
 
     Rows are left out, each for the first reason that holds: `truncated` (an answer cut at the token
     limit would teach the student to stop in the middle), `content_filter` and `rejected` (refused
@@ -78,10 +85,11 @@ def build_dataset(
         shards: the stream; without answers, the seeds themselves are the rows.
         seeds: the seed set, in order.
         test: items of the test split, all of them.
+        keep: called with the rows, some at a time and in order, at least once (`query`, `seed_id`,
+            `sample`, `question`, `answer`, `messages`, token counts).
 
     Returns:
-        The rows (`query`, `seed_id`, `sample`, `question`, `answer`, `messages`, token counts), and
-        a record: `counts` with `queries` (of the stream that were used), `rows`, `empty_slots`,
+        A record: `counts` with `queries` (of the stream that were used), `rows`, `empty_slots`,
         `dropped` rows by reason, `unique_questions`, `near_seed_rows`, `near_test_rows`,
         `missing_rows` (that `verified_matched` did not find), `failed_questions` by reason, and
         queries and tokens of augmenter, teacher and verification; `diversity` with `distinct_1` to
@@ -91,131 +99,280 @@ def build_dataset(
         ValueError: if the shards do not hold the queries that are needed, each once.
     """
     if shards.answers:
-        frame = _first_queries(shards.answers, settings.reach)
+        frames = _first_queries(shards.answers, settings.reach, ANSWERS_SCHEMA.names())
     else:
-        frame = _real_pairs(seeds, settings.prompt)
-    frame = _with_column(frame, "problem", shards.checks)
-    frame = frame.with_columns(reason=_reason(_overlapping(frame, seeds, test, settings)))
-    _check_known(frame, pl.col("reason"))
-    if settings.filter != "none":
-        frame = _with_column(frame, "verified", shards.verdicts)
-        _check_known(frame.filter(pl.col("reason") == ""), pl.col("verified"))
-        wrong = (pl.col("reason") == "") & ~pl.col("verified")
-        frame = frame.with_columns(
-            reason=pl.when(wrong).then(pl.lit("not_verified")).otherwise(pl.col("reason"))
+        frames = _real_pairs(seeds, settings.prompt)
+    checks = _Beside(shards.checks, "problem")
+    verdicts = _Beside(shards.verdicts, "verified") if settings.filter != "none" else None
+    questions = _Questions(seeds, test, settings.overlap_words)
+    cut = _Cut(settings)
+    teacher = _Spent("teacher")
+    dropped: Counter[str] = Counter()
+    rows = answered = 0
+    for answers in frames:
+        frame = checks.join(answers)
+        known = questions.split(frame)
+        frame = frame.with_columns(reason=_reason(known.overlapping))
+        _check_known(frame, pl.col("reason"))
+        if verdicts is not None:
+            frame = verdicts.join(frame)
+            _check_known(frame.filter(pl.col("reason") == ""), pl.col("verified"))
+            wrong = (pl.col("reason") == "") & ~pl.col("verified")
+            frame = frame.with_columns(
+                reason=pl.when(wrong).then(pl.lit("not_verified")).otherwise(pl.col("reason"))
+            )
+        # The rest is read nonetheless: an answer within reach that was not checked is an error.
+        frame = frame[: cut.take(frame["reason"])]
+        kept = frame.filter(pl.col("reason") == "")
+        part = kept.select(
+            "query",
+            "seed_id",
+            "sample",
+            "question",
+            "answer",
+            messages=pl.concat_list(_message("user", "prompt"), _message("assistant", "answer")),
+            prompt_tokens="teacher_prompt_tokens",
+            completion_tokens="teacher_completion_tokens",
         )
-    used, missing = _used(frame, settings)
-    frame = frame[:used]
-    kept = frame.filter(pl.col("reason") == "")
-    rows = kept.select(
-        "query",
-        "seed_id",
-        "sample",
-        "question",
-        "answer",
-        messages=pl.concat_list(_message("user", "prompt"), _message("assistant", "answer")),
-        prompt_tokens="teacher_prompt_tokens",
-        completion_tokens="teacher_completion_tokens",
-    )
-    answered = frame.filter(pl.col("answer").is_not_null())
-    dropped = Counter(answered.filter(pl.col("reason") != "")["reason"])
-    questions = _first_queries(shards.questions, used) if shards.questions else None
-    votes = _votes(shards.votes, used) if shards.votes else None
-    failed = Counter(
-        reason
-        for text in ([] if questions is None else questions["reason"])
-        for reason in text.split(",")
-        if reason
-    )
+        if part.height or not rows:
+            keep(part)
+        rows += part.height
+        questions.count(known, frame["reason"] == "")
+        given = frame.filter(pl.col("answer").is_not_null())["reason"]
+        answered += len(given)
+        dropped.update(given.filter(given != ""))
+        teacher.add(frame)
+    used, missing = cut.used(), cut.missing()
+    augmenter, verification = _Spent("augmenter"), _Spent("verification")
+    failed: Counter[str] = Counter()
+    if shards.questions:
+        columns = ["reason", "augmenter_queries", *augmenter.columns]
+        for frame in _first_queries(shards.questions, used, columns):
+            augmenter.add(frame, frame["augmenter_queries"].sum())
+            for text, times in frame["reason"].value_counts().iter_rows():
+                for reason in filter(None, text.split(",")):
+                    failed[reason] += times
+    for frame in _frames(shards.votes, verification.columns, pl.col("query") < used):
+        verification.add(frame, frame.height)
     counts: dict[str, Any] = {
         "queries": used if shards.answers else 0,
-        "rows": rows.height,
+        "rows": rows,
         "missing_rows": missing,
-        "empty_slots": used - answered.height,
+        "empty_slots": used - answered,
         "dropped": dict(sorted(dropped.items())),
         "failed_questions": dict(sorted(failed.items())),
-        "teacher_queries": answered.height if shards.answers else 0,
-        **_tokens("teacher", frame),
-        "augmenter_queries": _total(questions, "augmenter_queries"),
-        **_tokens("augmenter", questions),
-        "verification_queries": 0 if votes is None else votes.height,
-        **_tokens("verification", votes),
-        "unique_questions": rows["question"].n_unique(),
-        "near_seed_rows": _near_rows(rows, [item.question for item in seeds]),
-        "near_test_rows": _near_rows(rows, [item.question for item in test]),
+        "teacher_queries": answered if shards.answers else 0,
+        **teacher.tokens(),
+        "augmenter_queries": augmenter.queries,
+        **augmenter.tokens(),
+        "verification_queries": verification.queries,
+        **verification.tokens(),
+        **questions.counts(),
     }
-    seconds = sum(
-        _seconds(who, files, part)
-        for who, files, part in (
-            ("teacher", shards.answers, frame),
-            ("augmenter", shards.questions, questions),
-            ("verification", shards.votes, votes),
-        )
+    seconds = (
+        teacher.seconds(shards.answers)
+        + augmenter.seconds(shards.questions)
+        + verification.seconds(shards.votes)
     )
-    varied = {f"distinct_{n}": diversity.distinct(rows["question"], n) for n in diversity.DISTINCT}
-    return rows, {
+    return {
         "counts": counts,
-        "diversity": varied,
+        "diversity": questions.diversity(),
         "seconds": {"generation": round(seconds, 3)},
     }
 
 
-def _first_queries(shards: Sequence[Path], stop: int) -> pl.DataFrame:
-    frame = pl.scan_parquet(shards).filter(pl.col("query") < stop).sort("query").collect()
-    if frame["query"].to_list() != list(range(stop)):
-        raise ValueError(
-            f"the shards {', '.join(map(str, shards))} do not hold queries 0 to {stop - 1} "
-            "once each; delete them to have them made again"
-        )
-    return frame
+def _frames(
+    shards: Sequence[Path], columns: Sequence[str], wanted: pl.Expr | None = None
+) -> Iterator[pl.DataFrame]:
+    """Yield columns of the shards, and `query`, some rows at a time, in the order of the files.
+
+    Polars' own batches are as large as a file's row groups, and several are read ahead: a shard
+    with long answers would fill the memory.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = list(dict.fromkeys(["query", *columns]))
+    for path in shards:
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=names, use_threads=False):
+                    frame = pl.DataFrame(pl.from_arrow(batch)).select(names)
+                    yield frame if wanted is None else frame.filter(wanted)
+        except (pa.ArrowInvalid, OSError, pl.exceptions.ColumnNotFoundError) as error:
+            raise ValueError(
+                f"{path} cannot be read ({str(error).splitlines()[0]}); delete it to have it made "
+                "again"
+            ) from None
 
 
-def _with_column(frame: pl.DataFrame, column: str, shards: Sequence[Path]) -> pl.DataFrame:
-    """Return the rows with what the shards say of them: null if nothing, "" without any shard."""
-    if not shards:
-        return frame.with_columns(pl.lit("").alias(column))
-    said = pl.scan_parquet(shards).select("query", column).collect()
-    return frame.join(said, on="query", how="left", maintain_order="left")
+def _in_order(
+    shards: Sequence[Path], columns: Sequence[str], wanted: pl.Expr | None = None
+) -> Iterator[pl.DataFrame]:
+    """Yield what `_frames` does, by query."""
+    first: dict[Path, int] = {}
+    last, ascending = dict.fromkeys(shards, -1), True
+    for path in shards:
+        for frame in _frames([path], [], wanted):
+            queries = frame["query"]
+            if len(queries):
+                first.setdefault(path, queries[0])
+                ascending &= queries.is_sorted() and queries[0] >= last[path]
+                last[path] = queries[-1]
+    ordered = sorted(first, key=lambda path: (first[path], last[path]))
+    if ascending and all(last[a] <= first[b] for a, b in pairwise(ordered)):
+        yield from _frames(ordered, columns, wanted)
+        return
+    # Shards of a stream are in order. Others, someone's own, are sorted in memory.
+    names = list(dict.fromkeys(["query", *columns]))
+    rows = pl.scan_parquet(shards).select(names)
+    rows = rows if wanted is None else rows.filter(wanted)
+    yield from rows.sort("query", maintain_order=True).collect().iter_slices(_ROWS_AT_A_TIME)
 
 
-def _real_pairs(seeds: Sequence[TaskItem], prompt: str) -> pl.DataFrame:
-    """Return the seeds with their reference answers, in the form of a teacher's answers."""
-    rows = [
-        {
-            "query": number,
-            "seed_id": item.item_id,
-            "sample": 0,
-            "question": item.question,
-            "prompt": prompt.format(question=item.question, context=item.context),
-            "answer": item.answer,
-            "finish_reason": "stop",
-            "teacher_prompt_tokens": 0,
-            "teacher_completion_tokens": 0,
-            "teacher_seconds": 0.0,
+def _first_queries(
+    shards: Sequence[Path], stop: int, columns: Sequence[str]
+) -> Iterator[pl.DataFrame]:
+    reached = 0
+    for frame in _in_order(shards, columns, pl.col("query") < stop):
+        end = reached + frame.height
+        if not (frame["query"] == pl.int_range(reached, end, eager=True)).all():
+            break
+        reached = end
+        yield frame
+    else:
+        if reached == stop:
+            return
+    raise ValueError(
+        f"the shards {', '.join(map(str, shards))} do not hold queries 0 to {stop - 1} "
+        "once each; delete them to have them made again"
+    )
+
+
+class _Beside:
+    """What other shards say of the queries of a stream, in one column of theirs."""
+
+    def __init__(self, shards: Sequence[Path], column: str) -> None:
+        self._column = column
+        self._shards = shards
+        self._frames = _in_order(shards, [column])
+        self._waiting: pl.DataFrame | None = None
+
+    def join(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the next rows with the column: null if nothing is said, "" without any shard."""
+        if not self._shards:
+            return frame.with_columns(pl.lit("").alias(self._column))
+        last = -1 if frame.is_empty() else frame["query"][-1]
+        parts = [] if self._waiting is None else [self._waiting]
+        while not parts or parts[-1].is_empty() or parts[-1]["query"][-1] <= last:
+            more = next(self._frames, None)
+            if more is None:
+                break
+            parts.append(more)
+        if not parts:
+            return frame.with_columns(pl.lit(None, pl.String).alias(self._column))
+        said = pl.concat(parts)
+        self._waiting = said.filter(pl.col("query") > last)
+        return frame.join(said, on="query", how="left", maintain_order="left")
+
+
+def _real_pairs(seeds: Sequence[TaskItem], prompt: str) -> Iterator[pl.DataFrame]:
+    """Yield the seeds with their reference answers, in the form of a teacher's answers."""
+    for start in range(0, max(len(seeds), 1), _ROWS_AT_A_TIME):
+        rows = [
+            {
+                "query": number,
+                "seed_id": item.item_id,
+                "sample": 0,
+                "question": item.question,
+                "prompt": prompt.format(question=item.question, context=item.context),
+                "answer": item.answer,
+                "finish_reason": "stop",
+                "teacher_prompt_tokens": 0,
+                "teacher_completion_tokens": 0,
+                "teacher_seconds": 0.0,
+            }
+            for number, item in enumerate(seeds[start : start + _ROWS_AT_A_TIME], start)
+        ]
+        yield pl.DataFrame(rows, schema=ANSWERS_SCHEMA)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The questions of some rows: each different one once, and which of them a row asks.
+
+    Attributes:
+        different: the different questions.
+        texts: the same as numbers of words.
+        place: for each row the place of its question among them; null without a question.
+        overlapping: for each row whether its question overlaps with one of the test split.
+    """
+
+    different: pl.Series
+    texts: diversity.Texts
+    place: pl.Series
+    overlapping: pl.Series
+
+
+class _Questions:
+    """Counts questions: how varied they are, and how near to the seeds and the test split."""
+
+    def __init__(
+        self, seeds: Sequence[TaskItem], test: Sequence[TaskItem], length: int | None
+    ) -> None:
+        self._seeds = seeds
+        self._length = length
+        self._vocabulary = diversity.Vocabulary()
+        self._others = {
+            name: diversity.Others([item.question for item in items], self._vocabulary)
+            for name, items in (("seed", seeds), ("test", test))
         }
-        for number, item in enumerate(seeds)
-    ]
-    return pl.DataFrame(rows, schema=ANSWERS_SCHEMA)
+        self._overlaps = diversity.overlap_test(
+            [item.context for item in test], [item.question for item in test], length
+        )
+        self._near = dict.fromkeys(self._others, 0)
+        self._distinct = {n: diversity.Distinct(n) for n in diversity.DISTINCT}
+        self._unique = diversity.Different(columns=2)
 
+    def split(self, frame: pl.DataFrame) -> _Asked:
+        """Return the questions of some rows, and which overlap with the test split."""
+        different = frame["question"].drop_nulls().unique(maintain_order=True)
+        table = different.to_frame("question").with_row_index("place")
+        place = frame.select("question").join(
+            table, on="question", how="left", maintain_order="left"
+        )["place"]
+        texts = self._vocabulary.texts(different)
+        possible = pl.Series(self._others["test"].may_overlap(texts, self._length))
+        overlapping = np.zeros(frame.height, dtype=bool)
+        asked = frame.select("query", "question", possible=possible.gather(place).fill_null(False))
+        asked = asked.with_row_index("row").filter("possible")
+        for row, query, question, _ in asked.iter_rows():
+            context = self._seeds[query % len(self._seeds)].context
+            overlapping[row] = self._overlaps(context, question)
+        return _Asked(different, texts, place, pl.Series(overlapping, dtype=pl.Boolean))
 
-def _overlapping(
-    frame: pl.DataFrame,
-    seeds: Sequence[TaskItem],
-    test: Sequence[TaskItem],
-    settings: DatasetSettings,
-) -> pl.Series:
-    """Return for each row whether its question overlaps with one of the test split."""
-    overlaps = diversity.overlap_test(
-        [item.context for item in test], [item.question for item in test], settings.overlap_words
-    )
-    asked = frame.select("query", "question").iter_rows()
-    return pl.Series(
-        [
-            question is not None and overlaps(seeds[query % len(seeds)].context, question)
-            for query, question in asked
-        ],
-        dtype=pl.Boolean,
-    )
+    def count(self, asked: _Asked, kept: pl.Series) -> None:
+        """Count the questions of the rows that are kept: the first ones, or some of them."""
+        place = asked.place[: len(kept)].filter(kept).to_numpy()
+        repeated = np.bincount(place.astype(np.int64), minlength=len(asked.different))
+        for name, others in self._others.items():
+            self._near[name] += int(repeated[others.near(asked.texts)].sum())
+        for counted in self._distinct.values():
+            counted.add(asked.texts, repeated)
+        questions = asked.different.filter(pl.Series(repeated > 0, dtype=pl.Boolean))
+        # By 128 bits of digest: of a thousand million questions, no two have the same one.
+        digests = [blake2b(text.encode(), digest_size=16).digest() for text in questions]
+        numbers = np.frombuffer(b"".join(digests), dtype=np.uint64).reshape(-1, 2)
+        self._unique.add(pl.from_numpy(numbers))
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts of a dataset's record that are of questions."""
+        near = {f"near_{name}_rows": count for name, count in self._near.items()}
+        return {"unique_questions": self._unique.count(), **near}
+
+    def diversity(self) -> dict[str, float | None]:
+        """Return distinct-n of all questions."""
+        return {f"distinct_{n}": counted.share() for n, counted in self._distinct.items()}
 
 
 def _reason(overlapping: pl.Series) -> pl.Expr:
@@ -243,49 +400,87 @@ def _check_known(frame: pl.DataFrame, column: pl.Expr) -> None:
         )
 
 
-def _used(frame: pl.DataFrame, settings: DatasetSettings) -> tuple[int, int]:
-    """Return how many queries are used, and how many rows could not be found."""
-    if settings.filter != "verified_matched":
-        return frame.height, 0
-    # As many rows as there would be without the filter.
-    target = frame[: settings.budget]["reason"].is_in(["", "not_verified"]).sum()
-    found = (frame["reason"] == "").cum_sum()
-    enough = (found >= target).arg_true()
-    if not len(enough):
-        return frame.height, int(target - found[-1])
-    return max(settings.budget, int(enough[0]) + 1), 0
+class _Cut:
+    """Finds where along the stream a dataset ends."""
+
+    def __init__(self, settings: DatasetSettings) -> None:
+        self._matched = settings.filter == "verified_matched"
+        self._budget = settings.budget
+        self._seen = 0
+        self._target = 0
+        self._found = 0
+        self._enough: int | None = None
+
+    def take(self, reasons: pl.Series) -> int:
+        """Return how many of the next rows are used, by why they are left out."""
+        start, height = self._seen, len(reasons)
+        self._seen += height
+        if not self._matched:
+            return height
+        # As many rows as there would be without the filter.
+        within = max(0, min(height, self._budget - start))
+        self._target += int(reasons[:within].is_in(["", "not_verified"]).sum())
+        found = self._found + (reasons == "").cast(pl.Int64).cum_sum()
+        if height:
+            self._found = int(found[-1])
+        if start + height < self._budget:
+            return height
+        if self._enough is None:
+            enough = (found >= self._target).arg_true()
+            if not len(enough):
+                return height
+            self._enough = max(self._budget, start + int(enough[0]) + 1)
+        return max(0, min(height, self._enough - start))
+
+    def used(self) -> int:
+        """Return how many queries are used."""
+        return self._seen if self._enough is None else self._enough
+
+    def missing(self) -> int:
+        """Return how many rows could not be found."""
+        short = self._matched and self._enough is None
+        return self._target - self._found if short else 0
 
 
-def _votes(shards: Sequence[Path], stop: int) -> pl.DataFrame:
-    return pl.scan_parquet(shards).filter(pl.col("query") < stop).collect()
+class _Spent:
+    """Adds up the queries and tokens that one model spent."""
 
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self.columns = (f"{who}_prompt_tokens", f"{who}_completion_tokens")
+        self._tokens = dict.fromkeys(self.columns, 0)
+        self.queries = 0
 
-def _total(frame: pl.DataFrame | None, column: str) -> Any:
-    return 0 if frame is None else frame[column].sum()
+    def add(self, frame: pl.DataFrame, queries: int = 0) -> None:
+        """Add the tokens of some rows, and queries."""
+        self.queries += queries
+        for name in self.columns:
+            self._tokens[name] += int(frame[name].sum())
 
+    def tokens(self) -> dict[str, int]:
+        """Return the tokens, by column."""
+        return dict(self._tokens)
 
-def _tokens(who: str, frame: pl.DataFrame | None) -> dict[str, int]:
-    names = (f"{who}_prompt_tokens", f"{who}_completion_tokens")
-    return {name: int(_total(frame, name)) for name in names}
+    def seconds(self, shards: Sequence[Path]) -> float:
+        """Return the share of the shards' seconds that falls to what was added, by tokens written.
 
+        Answers come in batches, so what a single one took is not known.
+        """
+        written = self._tokens[self.columns[1]]
+        if not shards or not written:
+            return 0.0
+        columns = (f"{self._who}_seconds", self.columns[1])
+        tokens = 0
 
-def _seconds(who: str, shards: Sequence[Path], part: pl.DataFrame | None) -> float:
-    """Return the share of the shards' seconds that falls to a part of them, by tokens written.
+        def seconds() -> Iterator[float]:
+            nonlocal tokens
+            for frame in _frames(shards, columns):
+                tokens += int(frame[columns[1]].sum())
+                yield from frame[columns[0]].drop_nulls()
 
-    Answers come in batches, so what a single one took is not known.
-    """
-    if part is None or not shards:
-        return 0.0
-    names = (f"{who}_seconds", f"{who}_completion_tokens")
-    seconds, tokens = pl.scan_parquet(shards).select(names).sum().collect().row(0)
-    return seconds * _total(part, names[1]) / tokens if tokens else 0.0
-
-
-def _near_rows(rows: pl.DataFrame, others: Sequence[str]) -> int:
-    """Return how many rows have a question that is nearly one of the others."""
-    questions = rows["question"].value_counts()
-    alike = diversity.near(questions["question"].to_list(), others)
-    return int(questions.filter(pl.Series(alike, dtype=pl.Boolean))["count"].sum())
+        # Whatever the order and the number of threads, the sum is the same.
+        total = math.fsum(seconds())
+        return total * written / tokens
 
 
 def _message(role: str, column: str) -> pl.Expr:

@@ -1,0 +1,77 @@
+"""Rows per second and peak memory of datasets that are streamed, against those built at once.
+
+Run by hand: `python tests/benchmarks/large_data.py --rows 200000 --large 5000000`. The alternative
+is `build_eagerly` of tests/unit/eager_dataset.py: everything is read with Polars, eager, and runs
+of words are Python sets. Both make the same rows, each in a fresh process, which also starts
+Python; the larger stream is built by streaming alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "unit")]
+
+from generated_shards import command, run, write_stream  # noqa: E402
+
+EAGER = """
+import json, sys
+sys.path[:0] = json.loads(sys.argv[1])
+import build_dataset
+from eager_dataset import build_eagerly
+def build(settings, shards, seeds, test, keep):
+    rows, record = build_eagerly(settings, shards, seeds, test)
+    keep(rows)
+    return record
+build_dataset.build_dataset = build
+sys.argv = sys.argv[2:]
+build_dataset.main()
+"""
+
+
+def measure(rows: int, new: bool, eager: bool) -> list[tuple[float, float]]:
+    """Build a dataset by streaming and, if asked, eagerly; return seconds and MiB of each."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        arguments = command(
+            folder, write_stream(folder, rows, new), rows, folder / "dataset.parquet"
+        )
+        streamed = run(arguments)
+        if not eager:
+            return [streamed]
+        record = json.loads((folder / "dataset.json").read_text())
+        other = run([sys.executable, "-c", EAGER, json.dumps(sys.path[:2]), *arguments[1:]])
+        again = json.loads((folder / "dataset.json").read_text())
+        if any(record[name] != again[name] for name in ("counts", "diversity", "seconds")):
+            raise SystemExit(f"the two differ: {record} {again}")
+        return [streamed, other]
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=200_000, help="rows for both ways")
+    parser.add_argument("--large", type=int, default=0, help="rows for streaming alone")
+    args = parser.parse_args()
+    print("| questions | rows | way | rows per second | peak MiB | speed ratio | memory ratio |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for rows, eager in ((args.rows, True), (args.large, False)):
+        for new in (True, False) if rows else ():
+            measured = measure(rows, new, eager)
+            (base_seconds, base_memory) = measured[-1]
+            for way, (seconds, memory) in zip(("streamed", "eager"), measured, strict=False):
+                ratios = f"{base_seconds / seconds:.2f} | {memory / base_memory:.2f}"
+                print(
+                    f"| {'new' if new else 'repeated'} | {rows} | {way} | {rows / seconds:.0f} "
+                    f"| {memory:.0f} | {ratios if eager else '- | -'} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""Data larger than memory: the same results as at once, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+import random
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from eager_dataset import build_eagerly
+from eager_dataset import distinct as distinct_eagerly
+from eager_dataset import near as near_eagerly
+from generated_shards import command, run, write_evaluations, write_stream
+
+from seedbed.artifacts import parquet_rows, read_json, read_metadata, write_parquet
+from seedbed.streams import answers, checks, datasets, diversity, questions
+from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
+from seedbed.tasks.items import TaskItem
+
+WORDS = ["how", "many", "Apples", "does", "Tom", "have", "ΟΔΟΣ", "हिन्दी", "x_1", "9", "½", "K", "—"]
+SEEDS = [
+    TaskItem(f"train-{n}", f"How many apples does Tom have, {n}?", f"t(c{n % 2})", f"#### {n}", "1")
+    for n in range(4)
+]
+
+
+def sentence(rng, longest=9):
+    return " ".join(rng.choices(WORDS, k=rng.randint(0, longest)))
+
+
+def stream(rng, count):
+    """Rows of every kind of shard for the first queries of a stream."""
+    rows = {name: [] for name in ("answers", "questions", "votes", "checks", "verdicts")}
+    known = [sentence(rng) for _ in range(5)] + [SEEDS[0].question, SEEDS[1].question.upper()]
+    for n in range(count):
+        asked = rng.random() > 0.1
+        question = rng.choice([sentence(rng), rng.choice(known)]) if asked else None
+        tokens = rng.randint(1, 50) if asked else 0
+        end = rng.choice(["stop"] * 8 + ["length", "rejected", "content_filter", "odd"])
+        rows["answers"].append(
+            (n, f"train-{n % 4}", n // 4, question, f"P {question}" if asked else None)
+            + ((rng.choice(["A", f"#### {n}", " \n"]), end) if asked else (None, None))
+            + (tokens, tokens, rng.random() if asked else 0.0)
+        )
+        reason = rng.choice(["", "empty", "check_no,empty", "check_no"])
+        rows["questions"].append(
+            (n, f"train-{n % 4}", n // 4, question, reason, 1, 2, tokens, tokens, rng.random())
+        )
+        rows["checks"].append((n, "1", rng.choice(["", "", "no_rows"])))
+        rows["verdicts"].append((n, "1", rng.random() > 0.4, 3, 2))
+        rows["votes"] += [(n, s, "A", "stop", tokens, tokens, rng.random()) for s in (1, 2)]
+    schemas = {
+        "answers": answers.SCHEMA,
+        "questions": questions.SCHEMA,
+        "votes": checks.VOTES_SCHEMA,
+        "checks": checks.CHECKS_SCHEMA,
+        "verdicts": checks.VERDICTS_SCHEMA,
+    }
+    return {
+        name: pl.DataFrame(part, schema=schemas[name], orient="row") for name, part in rows.items()
+    }
+
+
+def save(folder, frames, bounds):
+    """Write each table as shards with these bounds, and return them."""
+    files = {}
+    for name, frame in frames.items():
+        files[name] = []
+        for number, (start, stop) in enumerate(pairwise(bounds)):
+            path = folder / name / f"{number}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            frame.filter(pl.col("query").is_between(start, stop, closed="left")).write_parquet(path)
+            files[name].append(path)
+    return Shards(**files)
+
+
+@pytest.mark.parametrize("batch", [7, 1000])
+@pytest.mark.parametrize("choice", ["none", "verified", "verified_matched"])
+@pytest.mark.parametrize("length", [None, 2, 4])
+def test_a_streamed_dataset_equals_one_built_at_once(tmp_path, monkeypatch, batch, choice, length):
+    monkeypatch.setattr(datasets, "_ROWS_AT_A_TIME", batch)
+    monkeypatch.setattr(diversity, "_KEYS_IN_MEMORY", 16)
+    rng = random.Random(f"{batch}{choice}{length}")
+    shards = save(tmp_path, stream(rng, 120), [0, 8, 16, 32, 64, 120])
+    shards = replace(shards, answers=shards.answers[::-1], votes=shards.votes[::-1])
+    test = [TaskItem(f"test-{n}", sentence(rng), f"t(c{n % 2})", "", "") for n in range(9)]
+    for budget, reach in ((1, 1), (40, 110), (100, 120)):
+        settings = DatasetSettings(budget, choice, reach, length, "")
+        for part in (shards, Shards(shards.answers, verdicts=shards.verdicts)):
+            parts = []
+            record = build_dataset(settings, part, SEEDS, test, parts.append)
+            rows, expected = build_eagerly(settings, part, SEEDS, test)
+            assert record == expected
+            assert pl.concat(parts).equals(rows)
+            assert parts[0].schema == rows.schema
+
+
+def test_shards_whose_rows_are_mixed_give_the_same_dataset(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "_ROWS_AT_A_TIME", 5)
+    frames = stream(random.Random(1), 60)
+    settings = DatasetSettings(50, "verified_matched", 60, None, "")
+    built = []
+    for name, order in (("sorted", frames), ("mixed", {})):
+        order = order or {n: frame.sample(fraction=1, shuffle=True) for n, frame in frames.items()}
+        parts = []
+        shards = save(tmp_path / name, order, [0, 30, 60])
+        record = build_dataset(settings, shards, SEEDS, [], parts.append)
+        built.append((pl.concat(parts), record))
+    assert built[0][0].equals(built[1][0])
+    assert built[0][1] == built[1][1]
+
+
+def test_a_broken_shard_is_named(tmp_path):
+    shards = save(tmp_path, stream(random.Random(2), 20), [0, 20])
+    path = shards.checks[0]
+    path.write_bytes(path.read_bytes()[:-20])
+    settings = DatasetSettings(20, "none", 20, None, "")
+    with pytest.raises(ValueError, match=f"{path} cannot be read .*; delete it"):
+        build_dataset(settings, shards, SEEDS, [], lambda rows: None)
+
+
+def test_diversity_in_numbers_is_that_of_sets_of_words(monkeypatch):
+    monkeypatch.setattr(diversity, "_KEYS_IN_MEMORY", 8)
+    rng = random.Random(3)
+    for _ in range(12):
+        texts = [sentence(rng) for _ in range(rng.randint(0, 40))]
+        others = [sentence(rng) for _ in range(rng.randint(0, 10))]
+        assert diversity.near(texts, others).tolist() == near_eagerly(texts, others).tolist()
+        for n in diversity.DISTINCT:
+            assert diversity.distinct(texts, n) == distinct_eagerly(texts, n)
+        for length in (None, 1, 3, 4):
+            overlaps = diversity.overlap_test([""] * len(others), others, length)
+            vocabulary = diversity.Vocabulary()
+            held = diversity.Others(others, vocabulary)
+            numbered = vocabulary.texts(pl.Series(texts, dtype=pl.String))
+            may = held.may_overlap(numbered, length)
+            found = [overlaps("", text) for text in texts]
+            assert all(m for m, f in zip(may, found, strict=True) if f)
+
+
+def test_parts_make_the_same_file_as_the_whole(tmp_path, monkeypatch):
+    frame = pl.DataFrame({"n": range(10), "m": [[{"role": "user"}]] * 10})
+    with parquet_rows(tmp_path / "parts.parquet") as rows:
+        for part in frame.iter_slices(3):
+            rows.add(part)
+        rows.metadata = {"known": "late"}
+    write_parquet(tmp_path / "whole.parquet", frame, {"known": "late"})
+    assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    # As Arrow writes it itself, metadata and all.
+    table = frame.to_arrow().replace_schema_metadata({"seedbed": b'{"known": "late"}'})
+    pq.write_table(table, tmp_path / "arrow.parquet", compression="zstd")
+    assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "arrow.parquet").read_bytes()
+    monkeypatch.setattr("seedbed.artifacts._ROW_GROUP", 4)
+    with parquet_rows(tmp_path / "groups.parquet") as rows:
+        rows.metadata = {"known": "early"}
+        for part in frame.iter_slices(3):
+            rows.add(part)
+    assert pq.ParquetFile(tmp_path / "groups.parquet").num_row_groups == 2
+    assert pl.read_parquet(tmp_path / "groups.parquet").equals(frame)
+    assert read_metadata(tmp_path / "groups.parquet") == {"known": "early"}
+
+
+def test_parts_that_end_in_an_error_leave_the_file_as_it_was(tmp_path):
+    path = tmp_path / "rows.parquet"
+    frame = pl.DataFrame({"n": range(200_000)})
+    write_parquet(path, frame[:1])
+    with pytest.raises(RuntimeError), parquet_rows(path) as rows:
+        rows.add(frame)
+        raise RuntimeError
+    assert [file.name for file in tmp_path.iterdir()] == ["rows.parquet"]
+    assert pl.read_parquet(path).height == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "new", "most"),
+    [
+        pytest.param(5_000_000, False, 2048, id="the same questions again and again"),
+        pytest.param(500_000, True, 1024, id="a new question each"),
+    ],
+)
+def test_a_large_dataset_is_built_in_little_memory(tmp_path, rows, new, most):
+    output = tmp_path / "dataset.parquet"
+    _, peak = run(command(tmp_path, write_stream(tmp_path, rows, new), rows, output))
+    counts = read_json(output.with_suffix(".json"))["counts"]
+    queries = pl.read_parquet(output, columns=["query"])["query"]
+    for path in tmp_path.rglob("*.parquet"):
+        path.unlink()
+    assert peak < most  # MiB
+    assert counts["teacher_queries"] == rows
+    assert counts["rows"] + sum(counts["dropped"].values()) == rows
+    assert len(queries) == counts["rows"] > 0.99 * rows
+    assert queries.is_sorted() and queries.n_unique() == len(queries)
+
+
+def test_many_evaluations_are_collected_in_little_memory(tmp_path):
+    listed = tmp_path / "list.txt"
+    files = write_evaluations(tmp_path, cells=400, items=5000)
+    listed.write_text("\n".join(map(str, files)))
+    script = Path(__file__).parents[2] / "scripts" / "collect_results.py"
+    cells, items = tmp_path / "cells.parquet", tmp_path / "items.parquet"
+    options = ["--evaluations-list", listed, "--cells", cells, "--items", items]
+    _, peak = run([sys.executable, str(script), *map(str, options)])
+    assert peak < 600  # MiB
+    assert pl.read_parquet(cells).height == 400
+    assert pq.ParquetFile(items).metadata.num_rows == 400 * 5000
