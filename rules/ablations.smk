@@ -21,7 +21,7 @@ rule plot_augmenters:
         settings=FLOW.augmenter_settings(),
         titles=FLOW.titles(),
         missing=MISSING,
-        code=code("plot_augmenters"),
+        code=lambda wc: code("plot_augmenters"),
     message:
         "plot_augmenters"
     shell:
@@ -56,7 +56,7 @@ rule plot_verification:
         settings=FLOW.comparison_settings(),
         titles=FLOW.titles(),
         missing=MISSING,
-        code=code("plot_verification"),
+        code=lambda wc: code("plot_verification"),
     message:
         "plot_verification"
     shell:
@@ -91,7 +91,7 @@ rule plot_students:
     params:
         titles=FLOW.titles(),
         missing=MISSING,
-        code=code("plot_students"),
+        code=lambda wc: code("plot_students"),
     message:
         "plot_students"
     shell:
@@ -126,7 +126,7 @@ rule plot_teachers:
     params:
         titles=FLOW.titles(),
         missing=MISSING,
-        code=code("plot_teachers"),
+        code=lambda wc: code("plot_teachers"),
     message:
         "plot_teachers"
     shell:

@@ -18,7 +18,7 @@ rule collect_results:
         ENVIRONMENT
     params:
         missing=MISSING,
-        code=code("collect_results"),
+        code=lambda wc: code("collect_results"),
     message:
         "collect_results"
     shell:
@@ -48,7 +48,7 @@ rule compare_methods:
         ENVIRONMENT
     params:
         settings=FLOW.comparison_settings(),
-        code=code("compare_methods"),
+        code=lambda wc: code("compare_methods"),
     message:
         "compare_methods"
     shell:
@@ -78,7 +78,7 @@ rule fit_decay:
         ENVIRONMENT
     params:
         settings=FLOW.fit_settings(),
-        code=code("fit_decay"),
+        code=lambda wc: code("fit_decay"),
     message:
         "fit_decay"
     shell:
@@ -108,7 +108,7 @@ rule find_crossovers:
         ENVIRONMENT
     params:
         settings=FLOW.crossover_settings(),
-        code=code("find_crossovers"),
+        code=lambda wc: code("find_crossovers"),
     message:
         "find_crossovers"
     shell:

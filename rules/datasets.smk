@@ -15,8 +15,7 @@ rule sample_votes:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=3000,
-        runtime=240,
+        **NEEDS.votes(),
     params:
         settings=lambda wc: FLOW.votes(wc.stream),
         stop=lambda wc: FLOW.votes_stop(wc.stream, wc.shard),

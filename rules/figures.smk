@@ -22,7 +22,7 @@ rule plot_accuracy:
     params:
         titles=FLOW.titles(),
         missing=MISSING,
-        code=code("plot_accuracy"),
+        code=lambda wc: code("plot_accuracy"),
     message:
         "plot_accuracy"
     shell:
@@ -59,7 +59,7 @@ rule plot_cost_effectiveness:
     params:
         titles=FLOW.titles(),
         missing=MISSING,
-        code=code("plot_cost_effectiveness"),
+        code=lambda wc: code("plot_cost_effectiveness"),
     message:
         "plot_cost_effectiveness"
     shell:
@@ -94,7 +94,7 @@ rule plot_best_method:
     params:
         titles=FLOW.titles(),
         missing=MISSING,
-        code=code("plot_best_method"),
+        code=lambda wc: code("plot_best_method"),
     message:
         "plot_best_method"
     shell:
@@ -129,7 +129,7 @@ rule plot_costs:
         settings=FLOW.comparison_settings(),
         titles=FLOW.titles(),
         missing=MISSING,
-        code=code("plot_costs"),
+        code=lambda wc: code("plot_costs"),
     message:
         "plot_costs"
     shell:
@@ -164,7 +164,7 @@ rule plot_diversity:
         settings=FLOW.comparison_settings(),
         titles=FLOW.titles(),
         missing=MISSING,
-        code=code("plot_diversity"),
+        code=lambda wc: code("plot_diversity"),
     message:
         "plot_diversity"
     shell:

@@ -14,8 +14,7 @@ rule pretrain_model:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **NEEDS.pretraining(),
     params:
         settings=lambda wc: FLOW.pretraining(wc.model),
         prompts=lambda wc: FLOW.skill_prompts(wc.world),
@@ -29,6 +28,7 @@ rule pretrain_model:
         " --settings {params.settings:q}"
         " --prompts {params.prompts:q}"
         " --threads {threads}"
+        " --gpus {resources.gpu}"
         " --output {params.folder:q}"
         " 2> >(tee {log:q} >&2)"
 
@@ -47,7 +47,7 @@ rule get_model:
     params:
         source=lambda wc: FLOW.model_source(wc.model),
         folder=f"{RESOURCES}/models/model={{model}}/source=fetched",
-        code=code("get_model"),
+        code=lambda wc: code("get_model"),
     message:
         "get_model model={wildcards.model}"
     shell:

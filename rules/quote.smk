@@ -13,7 +13,7 @@ rule quote:
     params:
         results=RESULTS,
         output=f"{RESULTS}/quote/quote.json",
-        code=code("quote"),
+        code=lambda wc: code("quote"),
     message:
         "quote"
     shell:

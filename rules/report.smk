@@ -23,7 +23,7 @@ rule write_report:
         titles=FLOW.titles(),
         description=STUDY.config.description,
         missing=MISSING,
-        code=code("write_report"),
+        code=lambda wc: code("write_report"),
     message:
         "write_report"
     shell:

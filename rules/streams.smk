@@ -15,8 +15,7 @@ rule write_questions:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=3000,
-        runtime=240,
+        **NEEDS.questions(),
     params:
         settings=lambda wc: FLOW.questions(wc.question_stream),
         start=lambda wc: FLOW.shard(wc.question_stream, wc.shard).start,
@@ -43,6 +42,7 @@ rule write_questions:
         " --threads {threads}"
         " --journal {params.journal:q}"
         " --sharing {params.sharing:q}"
+        " --minutes {resources.runtime}"
         " --output {output.questions:q}"
         " 2> {log:q}"
 
@@ -62,8 +62,7 @@ rule answer_questions:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=3000,
-        runtime=240,
+        **NEEDS.answers(),
     params:
         settings=lambda wc: FLOW.answers(wc.stream),
         start=lambda wc: FLOW.shard(wc.stream, wc.shard).start,
@@ -89,5 +88,6 @@ rule answer_questions:
         " --threads {threads}"
         " --journal {params.journal:q}"
         " --sharing {params.sharing:q}"
+        " --minutes {resources.runtime}"
         " --output {output.answers:q}"
         " 2> {log:q}"

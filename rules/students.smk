@@ -17,8 +17,7 @@ rule train_student:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **NEEDS.training(),
     params:
         settings=lambda wc: FLOW.training(wc.trained_cell),
         model=lambda wc: FLOW.model(*FLOW.student(wc.trained_cell)),
@@ -32,6 +31,7 @@ rule train_student:
         " --dataset {input.dataset:q}"
         " --settings {params.settings:q}"
         " --threads {threads}"
+        " --gpus {resources.gpu}"
         " --output {params.folder:q}"
         " 2> {log:q}"
 
@@ -56,8 +56,7 @@ rule evaluate_student:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=3000,
-        runtime=120,
+        **NEEDS.evaluation(),
     params:
         cell=lambda wc: FLOW.coordinates(wc.cell),
         settings=lambda wc: FLOW.evaluation(wc.cell),
@@ -83,6 +82,7 @@ rule evaluate_student:
         " --threads {threads}"
         " --journal {params.journal:q}"
         " --sharing {params.sharing:q}"
+        " --minutes {resources.runtime}"
         " --predictions {output.predictions:q}"
         " --output {output.scores:q}"
         " 2> {log:q}"

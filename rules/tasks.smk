@@ -46,7 +46,7 @@ rule draw_seeds:
     conda:
         ENVIRONMENT
     params:
-        code=code("draw_seeds"),
+        code=lambda wc: code("draw_seeds"),
     message:
         "draw_seeds task={wildcards.task}/seeds={wildcards.seeds}/replicate={wildcards.replicate}"
     shell:

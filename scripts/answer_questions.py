@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from seedbed.artifacts import write_parquet
+from seedbed.artifacts import whole_file, write_parquet
 from seedbed.engines.command_line import EngineStart
 from seedbed.engines.sharing import claimed
 from seedbed.models import read_fingerprint
@@ -28,12 +28,12 @@ def main() -> None:
     """Run the command line."""
     parser = shard_parser(__doc__, AnswerSettings)
     parser.add_argument(
-        "--questions", type=Path, nargs="?", help="the same shard of the question stream"
+        "--questions", type=whole_file, nargs="?", help="the same shard of the question stream"
     )
     args = parser.parse_args()
     report = reporter("answer_questions")
     model = read_fingerprint(args.model)
-    engine = EngineStart(args)
+    engine = EngineStart(args, report)
 
     def answer(
         settings: dict[str, Any],
@@ -61,7 +61,7 @@ def main() -> None:
     about |= provenance(__file__, [args.engine.module])
     write_parquet(args.output, answers, about)
     report(f"{answers.height - answers['answer'].null_count()} of {answers.height} answered")
-    engine.share(lambda other: answer(**other.values, journal=other.journal), report)
+    engine.share(lambda other: answer(**other.values, journal=other.journal))
 
 
 if __name__ == "__main__":

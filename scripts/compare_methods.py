@@ -9,7 +9,7 @@ from pathlib import Path
 from seedbed.analysis import comparisons
 from seedbed.analysis.outcomes import read_outcomes
 from seedbed.analysis.settings import CompareSettings, parse_settings
-from seedbed.artifacts import replacing, write_json
+from seedbed.artifacts import replacing, whole_file, write_json
 from seedbed.provenance import provenance
 
 
@@ -42,8 +42,8 @@ def compare_methods(
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=Path, required=True, help="table of cells (Parquet)")
-    parser.add_argument("--items", type=Path, required=True, help="table of items (Parquet)")
+    parser.add_argument("--cells", type=whole_file, required=True, help="table of cells (Parquet)")
+    parser.add_argument("--items", type=whole_file, required=True, help="table of items (Parquet)")
     parser.add_argument(
         "--settings",
         default="{}",

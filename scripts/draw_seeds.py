@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from seedbed.artifacts import write_parquet
+from seedbed.artifacts import whole_file, write_parquet
 from seedbed.provenance import provenance
 from seedbed.tasks.items import SCHEMA
 
@@ -33,7 +33,7 @@ def draw_seeds(train: pl.DataFrame, seeds: int, replicate: int) -> pl.DataFrame:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train", type=Path, required=True, help="train.parquet of a task")
+    parser.add_argument("--train", type=whole_file, required=True, help="train.parquet of a task")
     parser.add_argument("--seeds", type=int, required=True, help="size of the seed set")
     parser.add_argument("--replicate", type=int, required=True, help="number of the draw")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")

@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from seedbed.artifacts import read_json, write_json, write_parquet
+from seedbed.artifacts import read_json, whole_file, write_json, write_parquet
 from seedbed.engines import Completion
 from seedbed.engines.command_line import EngineStart, add_engine_options, add_sharing_option
 from seedbed.engines.sharing import Other, claimed, drain
@@ -98,7 +98,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cell", type=json.loads, required=True, help="coordinates, as JSON")
-    parser.add_argument("--test", type=Path, required=True, help="test.parquet of the task")
+    parser.add_argument("--test", type=whole_file, required=True, help="test.parquet of the task")
     parser.add_argument(
         "--task-folder", type=Path, required=True, help="where the task's file lies"
     )
@@ -110,9 +110,11 @@ def main() -> None:
     )
     add_engine_options(parser, "the student")
     parser.add_argument(
-        "--adapter", type=Path, nargs="*", default=[], help="its weights, and training.json"
+        "--adapter", type=whole_file, nargs="*", default=[], help="its weights, and training.json"
     )
-    parser.add_argument("--dataset", type=Path, nargs="?", help="JSON of the adapter's dataset")
+    parser.add_argument(
+        "--dataset", type=whole_file, nargs="?", help="JSON of the adapter's dataset"
+    )
     parser.add_argument("--predictions", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--journal", type=Path, required=True, help="folder of finished answers")
@@ -127,7 +129,7 @@ def main() -> None:
     )
     waiting = map(_adapter, args.sharing.waiting())
     ranks = [lora_rank(path) for path in (adapter, *waiting) if path is not None]
-    engine = EngineStart(args, lora_rank=max(ranks, default=0))
+    engine = EngineStart(args, report, lora_rank=max(ranks, default=0))
     # Not the answers of another engine's code: a score is of the code that made it.
     asked = [read_fingerprint(args.model), code_digest(__file__, [args.engine.module])]
 
@@ -149,7 +151,7 @@ def main() -> None:
         scorer.close()
     write_evaluation(args, predictions, references, round(sum(seconds), 3))
     report(f"{int(predictions['correct'].sum())} of {predictions.height} right")
-    engine.share(lambda other: drain(answers(other.journal, _adapter(other))), report)
+    engine.share(lambda other: drain(answers(other.journal, _adapter(other))))
 
 
 def write_evaluation(

@@ -9,7 +9,7 @@ from pathlib import Path
 from seedbed.analysis import crossovers
 from seedbed.analysis.fits import read_fits
 from seedbed.analysis.settings import CrossoverSettings, parse_settings
-from seedbed.artifacts import replacing, write_json
+from seedbed.artifacts import replacing, whole_file, write_json
 from seedbed.provenance import provenance
 
 
@@ -34,8 +34,8 @@ def find_crossovers(
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fits", type=Path, required=True, help="fits (JSON)")
-    parser.add_argument("--draws", type=Path, required=True, help="bootstrap draws (Parquet)")
+    parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
+    parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
     parser.add_argument("--settings", default="{}", help='JSON: {"confidence": 0.95}')
     parser.add_argument("--json", type=Path, required=True, help="crossovers to write (JSON)")
     parser.add_argument("--csv", type=Path, required=True, help="the same to write (CSV)")

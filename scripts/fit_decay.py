@@ -9,7 +9,7 @@ from pathlib import Path
 from seedbed.analysis import fitting
 from seedbed.analysis.outcomes import read_outcomes
 from seedbed.analysis.settings import FitSettings, parse_settings
-from seedbed.artifacts import write_json, write_parquet
+from seedbed.artifacts import whole_file, write_json, write_parquet
 from seedbed.provenance import provenance
 
 
@@ -32,8 +32,8 @@ def fit_decay(cells: Path, items: Path, settings: FitSettings, fits: Path, draws
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=Path, required=True, help="table of cells (Parquet)")
-    parser.add_argument("--items", type=Path, required=True, help="table of items (Parquet)")
+    parser.add_argument("--cells", type=whole_file, required=True, help="table of cells (Parquet)")
+    parser.add_argument("--items", type=whole_file, required=True, help="table of items (Parquet)")
     parser.add_argument(
         "--settings",
         default="{}",

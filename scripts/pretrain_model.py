@@ -11,6 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
+from seedbed.engines.devices import use_gpus
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.tasks.worlds import load_world
@@ -28,8 +29,11 @@ def main() -> None:
         "--prompts", type=json.loads, required=True, help="prompt of each skill, as JSON"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--gpus", type=int, default=1, help="0 to train on the CPU")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     args = parser.parse_args()
+    report = reporter(f"pretrain_model {args.output.parent.name}")
+    use_gpus(args.gpus, report)
     settings = PretrainSettings(**args.settings)
     about = {"world": args.world, "settings": args.settings, "prompts": args.prompts}
     about |= provenance(__file__, [f"seedbed.tasks.worlds.{args.world}"])
@@ -39,7 +43,7 @@ def main() -> None:
         args.prompts,
         args.output,
         about,
-        reporter(f"pretrain_model {args.output.parent.name}"),
+        report,
         args.threads,
     )
 

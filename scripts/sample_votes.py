@@ -8,11 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import polars as pl
 
-from seedbed.artifacts import write_parquet
+from seedbed.artifacts import whole_file, write_parquet
 from seedbed.engines.command_line import EngineStart
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
@@ -26,7 +25,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stream", required=True, help="key of the stream")
-    parser.add_argument("--answers", type=Path, required=True, help="answers of the shard")
+    parser.add_argument("--answers", type=whole_file, required=True, help="answers of the shard")
     parser.add_argument("--stop", type=int, required=True, help="one past the last query to ask")
     parser.add_argument(
         "--settings",
@@ -43,7 +42,7 @@ def main() -> None:
         settings,
         pl.read_parquet(args.answers),
         args.stop,
-        EngineStart(args).start,
+        EngineStart(args, report).start,
         Journal(args.journal, model),
         report,
     )

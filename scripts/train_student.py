@@ -11,7 +11,8 @@ import json
 import time
 from pathlib import Path
 
-from seedbed.artifacts import write_json
+from seedbed.artifacts import whole_file, write_json
+from seedbed.engines.devices import use_gpus
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
@@ -22,14 +23,16 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of the student")
-    parser.add_argument("--dataset", type=Path, required=True, help="Parquet with `messages`")
+    parser.add_argument("--dataset", type=whole_file, required=True, help="Parquet with `messages`")
     parser.add_argument(
         "--settings", type=json.loads, required=True, help="`training` of a study, as JSON"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--gpus", type=int, default=1, help="0 to train on the CPU")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     args = parser.parse_args()
     report = reporter("train_student")
+    use_gpus(args.gpus, report)
     about = {"settings": args.settings, "model": read_fingerprint(args.model)}
     start = time.monotonic()
 

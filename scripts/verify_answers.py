@@ -5,11 +5,9 @@ Queries in SQL are run, read-only.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 
-from seedbed.artifacts import write_parquet
+from seedbed.artifacts import whole_file, write_parquet
 from seedbed.evaluation.command_line import checks_parser, scoring, scoring_modules
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
@@ -21,7 +19,10 @@ def main() -> None:
     """Run the command line."""
     parser = checks_parser(__doc__)
     parser.add_argument(
-        "--votes", type=Path, nargs="?", help="further answers, where the seed's does not apply"
+        "--votes",
+        type=whole_file,
+        nargs="?",
+        help="further answers, where the seed's does not apply",
     )
     args = parser.parse_args()
     report = reporter("verify_answers")

@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     report = reporter("write_questions")
     model = read_fingerprint(args.model)
-    engine = EngineStart(args)
+    engine = EngineStart(args, report)
 
     def write(
         settings: dict[str, Any], seeds: Path | str, start: int, stop: int, journal: Path
@@ -48,7 +48,7 @@ def main() -> None:
     about |= provenance(__file__, [args.engine.module])
     write_parquet(args.output, questions, about)
     report(f"{questions.height - questions['question'].null_count()} of {questions.height} usable")
-    engine.share(lambda other: write(**other.values, journal=other.journal), report)
+    engine.share(lambda other: write(**other.values, journal=other.journal))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from seedbed.analysis.comparisons import read_comparisons
 from seedbed.analysis.fits import confidence_of, read_fits
 from seedbed.analysis.report import report_page, summarise, summary_text
 from seedbed.analysis.settings import Titles, parse_titles
-from seedbed.artifacts import read_json, write_text
+from seedbed.artifacts import read_json, whole_file, write_text
 from seedbed.provenance import provenance
 
 
@@ -65,10 +65,10 @@ def main() -> None:
     parser.add_argument(
         "--missing", nargs="?", const="", default="", help="a line on results that are missing"
     )
-    parser.add_argument("--fits", type=Path, required=True, help="fits (JSON)")
-    parser.add_argument("--draws", type=Path, required=True, help="bootstrap draws (Parquet)")
-    parser.add_argument("--comparisons", type=Path, required=True, help="comparisons (CSV)")
-    parser.add_argument("--crossovers", type=Path, required=True, help="crossovers (JSON)")
+    parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
+    parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
+    parser.add_argument("--comparisons", type=whole_file, required=True, help="comparisons (CSV)")
+    parser.add_argument("--crossovers", type=whole_file, required=True, help="crossovers (JSON)")
     parser.add_argument(
         "--figures", type=Path, nargs="*", default=[], metavar="FILE", help="figures (SVG)"
     )

@@ -1,4 +1,4 @@
-"""What tests of several modules stand on: one tiny model, trained for real, once a session."""
+"""What tests of several modules stand on, made once: a tiny model, a finished `micro` study."""
 
 import os
 
@@ -11,21 +11,10 @@ from dataclasses import asdict
 
 import pytest
 
+from practice import PROMPTS, SIZES, silent
+from project import Clone, copy_project
 from seedbed.tasks.worlds import load_world
 from seedbed.training.pretraining import PretrainSettings, pretrain
-
-PROMPTS = {
-    "answer": "{question}",
-    "question_rephrase": "Rephrase: {question}",
-    "new_question": "New: {question}",
-    "self_check": "Check: {question}",
-}
-# One head, as on a CPU vLLM has none that are narrower.
-SIZES = {"hidden_size": 32, "layers": 1, "heads": 1, "intermediate_size": 64}
-
-
-def silent(text):
-    """Report no progress."""
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +45,18 @@ def tiny_model(tiny_models):
 def questions():
     """Questions of the world, short and long ones."""
     return [item.question for item in load_world("mini_math").items("test", 80, seed=5)]
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of the project without results."""
+    return copy_project(tmp_path_factory.mktemp("fresh"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The `micro` study, run to the end in a copy of the project."""
+    clone = copy_project(tmp_path_factory.mktemp("project"))
+    done = clone.snakemake()
+    assert done.returncode == 0, done.stdout
+    return clone

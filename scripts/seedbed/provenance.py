@@ -83,26 +83,24 @@ def _module_path(module: str) -> Path | None:
     return None
 
 
-@cache
 def _tree_digest(path: Path) -> str:
-    tree = ast.parse(path.read_bytes(), filename=str(path))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return _read(path)[0]
 
 
-@cache
 def _imports(path: Path) -> tuple[str, ...]:
     """Return the project's modules that a file imports, wherever in it."""
+    return _read(path)[1]
+
+
+@cache
+def _read(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the digest of a file's syntax tree, and the project's modules that it imports."""
+    tree = ast.parse(path.read_bytes(), filename=str(path))
     found = []
-    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+    # Statements alone: expressions hold neither docstrings nor imports, and are most of a tree.
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -110,8 +108,21 @@ def _imports(path: Path) -> tuple[str, ...]:
             found.append(source)
             # `from package import module` reaches the module as well as the package.
             found += [f"{source}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            children = getattr(node, field, None)
+            if isinstance(children, list):
+                waiting += children
     ours = [name for name in found if name == PACKAGE or name.startswith(f"{PACKAGE}.")]
-    return tuple(name for name in dict.fromkeys(ours) if _module_path(name) is not None)
+    imports = tuple(name for name in dict.fromkeys(ours) if _module_path(name) is not None)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports
 
 
 def _import_source(node: ast.ImportFrom, path: Path) -> str:

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from slurm import cluster, run_jobs
 from tiny import SCRIPTS, make_adapters, make_model
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from cluster import cluster, run_jobs
 
 
 def command(folder: Path, run: str, adapter: Path, engine: str, others: list[Path]) -> list[str]:
@@ -106,8 +109,8 @@ def main() -> None:
                 others = [other for other in adapters if other != adapter]
                 commands.append(command(folder, run, adapter, args.engine, others))
             if args.slurm:
-                with cluster(folder / run / "slurm"):
-                    seconds[run] = run_jobs(commands, folder / run)
+                with cluster(folder / run / "slurm") as slurm:
+                    seconds[run] = run_jobs(slurm, list(map(shlex.join, commands)), folder / run)
             else:
                 seconds[run] = run_here(commands)
             print(f"{run}: {seconds[run]:.1f} s", flush=True)

@@ -289,11 +289,20 @@ def test_a_function_of_the_tasks_own_scores(tmp_path, monkeypatch, tiny_model, t
         run(tmp_path, monkeypatch, test_items, tiny_model, settings=settings)
 
 
+# A file of weights without any.
+EMPTY = (2).to_bytes(8, "little") + b"{}"
+
+
 def test_a_student_that_cannot_be_loaded_has_no_score(
     tmp_path, monkeypatch, tiny_model, test_items
 ):
     (tmp_path / "adapter").mkdir()
-    missing = str(tmp_path / "adapter" / "adapter_model.safetensors")
-    with pytest.raises((OSError, ValueError)):
-        run(tmp_path, monkeypatch, test_items, tiny_model, "--adapter", missing)
-    assert not (tmp_path / "out").exists()
+    weights = tmp_path / "adapter" / "adapter_model.safetensors"
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    no_header = (2**20).to_bytes(8, "little") + b"{}"
+    for broken, error in ((None, SystemExit), (no_header, SystemExit), (EMPTY, Exception)):
+        if broken is not None:
+            weights.write_bytes(broken)
+        with pytest.raises(error):
+            run(tmp_path, monkeypatch, test_items, tiny_model, "--adapter", str(weights))
+        assert not (tmp_path / "out").exists()

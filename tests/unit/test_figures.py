@@ -578,7 +578,9 @@ def test_labels_of_counts():
 
 def test_a_wrong_option_ends_with_what_is_wrong(tmp_path):
     script = Path(__file__).parents[2] / "scripts/plot_costs.py"
-    command = [sys.executable, script, "--study", "s", "--cells", "c", "--items", "i"]
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1" * 3)
+    rows = tmp_path / "rows.parquet"
+    command = [sys.executable, script, "--study", "s", "--cells", rows, "--items", rows]
     command += ["--figure", tmp_path / "f.svg", "--settings", json.dumps({"confidence": 2})]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0 and "confidence" in done.stderr

@@ -69,7 +69,7 @@ def test_a_record_without_a_fingerprint_is_named(copy, content):
 
 def test_a_broken_record_is_named(copy):
     (copy / "model.json").write_text('{"fingerprint": "ab')
-    with pytest.raises(ValueError, match=r"model\.json is not valid JSON"):
+    with pytest.raises(ValueError, match=r"model\.json is broken"):
         read_fingerprint(copy)
 
 

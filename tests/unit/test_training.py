@@ -12,7 +12,7 @@ import transformers
 from recording_engine import KilledError
 from safetensors.torch import load_file
 
-from conftest import PROMPTS, SIZES, silent
+from practice import PROMPTS, SIZES, silent
 from seedbed.artifacts import read_json, write_json
 from seedbed.engines import Request, load_engine
 from seedbed.models import fingerprint

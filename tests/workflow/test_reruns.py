@@ -8,10 +8,12 @@ ones, in 5 shards, of which 2 are verified.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,11 +81,43 @@ def touch(*patterns: str) -> Callable[[Path], None]:
 
 
 def remove(name: str) -> Callable[[Path], None]:
-    """Return an edit that deletes a folder."""
-    return lambda root: shutil.rmtree(root / name)
+    """Return an edit that deletes a file or a folder."""
+
+    def edit(root: Path) -> None:
+        shutil.rmtree(root / name) if (root / name).is_dir() else (root / name).unlink()
+
+    return edit
 
 
-EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
+def cut(name: str) -> Callable[[Path], None]:
+    """Return an edit that cuts a file short."""
+    return lambda root: (root / name).write_bytes((root / name).read_bytes()[:-9])
+
+
+def nothing(root: Path) -> None:
+    """Leave all as it is, for a plan with other words on the command line."""
+
+
+def older_notes(root: Path) -> None:
+    """Let all that Snakemake noted look as noted by a version with another form of notes."""
+    files = [path for path in (root / ".snakemake/metadata").rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        notes = json.loads(path.read_text())
+        path.write_text(json.dumps(notes | {"record_format_version": 5}))
+
+
+UNTRAINED = (
+    "task=mini_math/method=untrained/augmenter=none/teacher=none/seeds=0/replicate=0/filter=none"
+    "/budget=0/student=micro_student"
+)
+SMALLEST = (
+    "task=mini_math/method=answer_augmentation/augmenter=none/teacher=micro_teacher/seeds=16"
+    "/replicate=1/filter=none/budget=16/student=micro_student"
+)
+
+# By edit: how it is made, the jobs that it makes stale, and words for the command line.
+EDITS: dict[str, tuple[Any, ...]] = {
     # --- what cannot change a result
     "a comment in a module": (append(f"{LIBRARY}/streams/journal.py", "\n# A comment.\n"), {}),
     "a docstring": (
@@ -143,6 +177,47 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
     "a method's title": (
         replace("config/methods/new_question.yaml", "title: New question", "title: New questions"),
         FIGURES,
+    ),
+    "a comment in a rule": (append("rules/students.smk", "\n# A comment.\n"), {}),
+    "how much memory a job is given": (
+        replace(f"{LIBRARY}/study/needs.py", "BASE_MB = 4_300", "BASE_MB = 5_300"),
+        {},
+    ),
+    "the scheduler's settings in the profile": (
+        replace(
+            "profiles/default/config.yaml", "scheduler-subsample: 50", "scheduler-subsample: 9"
+        ),
+        {},
+    ),
+    "another number of cores": (nothing, {}, "--cores", "1"),
+    "the profile for a machine with GPUs": (nothing, {}, "--profile", "profiles/gpu"),
+    "the profile for SLURM": (nothing, {}, "--profile", "slurm"),
+    "how many GPUs a model runs on": (
+        append("config/config.yaml", "engines: {micro_student: {gpus: 1}}\n"),
+        {},
+    ),
+    "the kind of GPU": (append("config/config.yaml", "gpu_model: h200\n"), {}),
+    "a cap on queries": (append("config/config.yaml", "max_teacher_queries: 5\n"), {}),
+    "a limit for endpoints alone": (
+        append(
+            "config/config.yaml",
+            "engines: {micro_teacher: {kind: openai, base_url: http://host/v1, model: m,"
+            " concurrency: 8}}\n",
+        ),
+        {},
+    ),
+    "a study that is not run": (
+        replace("config/studies/demo.yaml", "test_items: 2000", "test_items: 100"),
+        {},
+    ),
+    "a model that the study does not have": (
+        replace("config/models/mini_teacher.yaml", "seed: 0", "seed: 5"),
+        {},
+    ),
+    "the names of blocks": (replace(MICRO, "name: fewer_seeds", "name: few_seeds"), {}),
+    "the order of budget ratios": (
+        replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [8, 1]"),
+        {},
     ),
     "the journal of finished answers": (remove("results/micro/journal"), {}),
     # --- analysis and figures
@@ -228,6 +303,28 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
         replace("config/tasks/mini_math/task.yaml", "overlap_words: null", "overlap_words: 13"),
         data(12),
     ),
+    # --- what is gone or broken
+    "a figure is gone": (
+        remove("results/micro/figures/accuracy.svg"),
+        {"plot_accuracy": 1, "write_report": 1},
+    ),
+    "a score is gone": (
+        remove(f"results/micro/evaluations/{UNTRAINED}/evaluation.json"),
+        {"evaluate_student": 1, **ANALYSIS},
+    ),
+    "a table is gone that others stand on": (remove("results/micro/tables/cells.parquet"), {}),
+    "an adapter is gone that has its score": (remove(f"results/micro/adapters/{SMALLEST}"), {}),
+    "a seed set is cut short": (
+        cut("results/micro/seeds/task=mini_math/seeds=8/replicate=1/seeds.parquet"),
+        {"write_questions": 2, "answer_questions": 3, "check_answers": 1, **data(3)},
+    ),
+    # --- what Snakemake noted
+    "all that Snakemake noted": (remove(".snakemake/metadata"), {}),
+    "notes in the form of an older Snakemake": (older_notes, {}),
+    "a lock that a killed run left": (
+        append(".snakemake/locks/0.output.lock", "results/micro/report/index.html\n"),
+        {},
+    ),
     # --- models and tasks
     "the seed of the student's weights": (
         replace("config/models/micro_student.yaml", "seed: 1", "seed: 2"),
@@ -267,7 +364,128 @@ EDITS: dict[str, tuple[Callable[[Path], None], dict[str, int]]] = {
             "evaluate_student": 10,
         },
     ),
+    "what sets the student up": (
+        append("config/models/micro_student.yaml", "system: Solve it.\n"),
+        {**STUDENTS, "evaluate_student": 13},
+    ),
+    "where the student's answers end": (
+        append("config/models/micro_student.yaml", "stop: ['###']\n"),
+        EVALUATIONS,
+    ),
+    "where the teacher's texts end": (
+        append("config/models/micro_teacher.yaml", "stop: ['###']\n"),
+        {**STREAMS, "write_questions": 6},
+    ),
+    "how questions are asked": (
+        replace(
+            "config/tasks/mini_math/task.yaml", 'answer: "{question}"', 'answer: "Q {question}"'
+        ),
+        {"pretrain_model": 2, **STREAMS, **data(12), "evaluate_student": 13},
+    ),
+    "another student": (
+        replace(
+            MICRO,
+            "    budget_ratios: [1, 8]\n    augmenters: [micro_teacher]\n"
+            "    teachers: [micro_teacher]\n    students: [micro_student]",
+            "    budget_ratios: [1, 8]\n    augmenters: [micro_teacher]\n"
+            "    teachers: [micro_teacher]\n    students: [micro_student, mini_student]",
+        ),
+        {
+            "pretrain_model": 1,
+            "train_student": 6,
+            "evaluate_student": 7,
+            **ANALYSIS,
+            "plot_diversity": 1,
+            "plot_students": 1,
+        },
+    ),
+    "another replicate": (
+        replace(
+            MICRO, "    budget_ratios: [1, 8]\n", "    budget_ratios: [1, 8]\n    replicates: 2\n"
+        ),
+        {
+            "draw_seeds": 1,
+            "write_questions": 4,
+            "answer_questions": 6,
+            "check_answers": 2,
+            **data(6),
+        },
+    ),
+    "a budget less": (
+        replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [8]"),
+        {**ANALYSIS, "plot_diversity": 1},
+    ),
+    "a method less": (
+        replace(
+            MICRO,
+            "methods: [answer_augmentation, question_rephrase, new_question]\n    seeds: [8]",
+            "methods: [answer_augmentation, new_question]\n    seeds: [8]",
+        ),
+        {**ANALYSIS, "plot_diversity": 1},
+    ),
 }
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/reruns.md"
+SECTIONS = {
+    "a comment in a module": "What cannot change a result",
+    "a colour of the figures": "Analysis and figures",
+    "the scorer of the task's kind": "Evaluation",
+    "the learning rate": "Training",
+    "the code of the models' engine": "Streams and datasets",
+    "a figure is gone": "What is gone or broken",
+    "all that Snakemake noted": "What Snakemake noted",
+    "the seed of the student's weights": "Models and tasks",
+}
+# What an edit may change. Dates are kept.
+KEPT = ("scripts", "config", "rules", "profiles", "resources", "results", ".snakemake/metadata")
+
+
+HEAD = """# What reruns when
+
+Edits of a finished study, and what they make stale: the rules, and how many of their jobs. The
+study is `micro`: 12 trained cells and a baseline, on 7 streams of 11 shards. Each line is tried by
+`tests/workflow/test_reruns.py`, which also writes this page
+(`PYTHONPATH=tests:scripts python tests/workflow/test_reruns.py`).
+
+A job is stale when something changed that can change what it makes: the settings that it uses, the
+meaning of the code that it reaches, or the content of its inputs. Dates, comments, formatting, what
+runs a model and where, and what other jobs use change nothing.
+
+Analysis, below, stands for `collect_results`, `compare_methods`, `fit_decay`, `find_crossovers`,
+the figures of accuracies and `write_report`, a job each: they look at all scores together.
+"""
+TAIL = """
+What Snakemake noted lies in `.snakemake` beside the results. Results that are copied or moved
+without it count as finished as they are: edits made before the copy are not seen. The same holds
+for files that are gone while all that stands on them is there; scores alone are always made again.
+"""
+
+
+def document() -> str:
+    """Return the page about reruns."""
+    lines = []
+    for name, (_, jobs, *words) in EDITS.items():
+        if name in SECTIONS:
+            lines += [
+                "",
+                f"## {SECTIONS[name]}",
+                "",
+                "| Edit | Jobs | Reruns |",
+                "| --- | ---: | --- |",
+            ]
+        edit = f"{name} (`{' '.join(words)}`)" if words else name
+        whole = jobs.items() >= ANALYSIS.items()
+        shown = {rule: n for rule, n in jobs.items() if not (whole and rule in ANALYSIS)}
+        parts = [f"`{rule}`" + (f" {n}" if n > 1 else "") for rule, n in shown.items()]
+        parts += ["analysis"] * whole
+        lines.append(f"| {edit} | {sum(jobs.values())} | {', '.join(parts) or 'nothing'} |")
+    return HEAD + "\n".join(lines) + "\n" + TAIL
+
+
+def test_the_page_says_what_is_tested():
+    assert len(EDITS) >= 40
+    assert PAGE.read_text() == document()
 
 
 def test_a_finished_study_has_nothing_to_do(finished):
@@ -276,17 +494,17 @@ def test_a_finished_study_has_nothing_to_do(finished):
 
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edit_reruns_what_it_can_change_and_nothing_else(finished, name, tmp_path):
-    edit, expected = EDITS[name]
+    edit, expected, *words = EDITS[name]
     kept = tmp_path / "kept"
-    for part in ("scripts", "config", "results/micro/journal"):
-        shutil.copytree(finished.folder / part, kept / part)
+    for part in KEPT:
+        shutil.copytree(finished.folder / part, kept / part, symlinks=True)
     try:
         edit(finished.folder)
-        assert finished.plan() == expected
+        assert finished.plan(*words) == expected
     finally:
-        for part in ("scripts", "config", "results/micro/journal"):
+        for part in KEPT:
             shutil.rmtree(finished.folder / part, ignore_errors=True)
-            shutil.copytree(kept / part, finished.folder / part)
+            shutil.copytree(kept / part, finished.folder / part, symlinks=True)
 
 
 def test_copied_results_in_a_fresh_clone_are_not_stale(finished, tmp_path):
@@ -294,3 +512,7 @@ def test_copied_results_in_a_fresh_clone_are_not_stale(finished, tmp_path):
     # Dates are not kept: every file is as old as the copy, in the order of copying.
     shutil.copytree(finished.folder, copy, copy_function=shutil.copyfile)
     assert type(finished)(copy).plan() == {}
+
+
+if __name__ == "__main__":
+    PAGE.write_text(document())

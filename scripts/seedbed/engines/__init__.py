@@ -103,7 +103,7 @@ class EngineSettings:
     Attributes:
         kind: "transformers" or "vllm", in this process; or "openai", behind an endpoint.
         batch_size: transformers, vllm: the most prompts that are generated from together.
-        gpus: vllm: GPUs that the model is spread over.
+        gpus: transformers, vllm: GPUs that it runs on, 0 for none.
         gpu_memory: vllm: share of a GPU's memory that it may take, in (0, 1].
         context: vllm: tokens that it makes room for; None takes the model's own limit.
         eager: vllm: whether not to compile the model first, which takes a minute or two.

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from seedbed.engines import Engine, EngineSettings, load_engine
+from seedbed.engines.devices import use_gpus
 from seedbed.engines.sharing import NOBODY, Other, Sharing, serve
+
+SHARE_OF_TIME = 1 / 3
+"""Of a job's time, in which it may begin to answer for another."""
 
 
 def add_engine_options(parser: argparse.ArgumentParser, model: str) -> None:
@@ -35,36 +41,47 @@ def add_sharing_option(parser: argparse.ArgumentParser) -> None:
         default=NOBODY,
         help="jobs to answer for as well once the model is loaded, as JSON: see the class Sharing",
     )
+    parser.add_argument(
+        "--minutes", type=float, help="after which the job is ended; others have a third of them"
+    )
 
 
 class EngineStart:
     """The engine of a command line, which is started when it is first needed."""
 
-    def __init__(self, args: argparse.Namespace, lora_rank: int = 0) -> None:
+    def __init__(
+        self, args: argparse.Namespace, progress: Callable[[str], None], lora_rank: int = 0
+    ) -> None:
         """Take note of what to start.
 
         Args:
             args: with the options of `add_engine_options`.
+            progress: called with lines of text.
             lora_rank: highest rank of the adapters that it will be used with, 0 for none.
         """
         self._args = args
+        self._progress = progress
         self._lora_rank = lora_rank
+        self._since = time.monotonic()
         self._engine: Engine | None = None
 
     def start(self) -> Engine:
         """Return the engine, started: a full journal needs none."""
         if self._engine is None:
+            if self._args.engine.kind != "openai":
+                use_gpus(self._args.engine.gpus, self._progress)
             self._engine = load_engine(
                 self._args.model, self._args.engine, self._lora_rank, self._args.threads
             )
         return self._engine
 
-    def share(self, answer: Callable[[Other], None], progress: Callable[[str], None]) -> None:
+    def share(self, answer: Callable[[Other], None]) -> None:
         """Answer for the jobs of `--sharing` too, if a model had to be loaded.
 
         Args:
             answer: fills the journal of one.
-            progress: called with a line of text for each.
         """
         if self._engine is not None and self._args.engine.kind != "openai":
-            serve(self._args.sharing, answer, progress)
+            minutes = self._args.minutes
+            until = math.inf if minutes is None else self._since + 60 * minutes * SHARE_OF_TIME
+            serve(self._args.sharing, answer, self._progress, until)

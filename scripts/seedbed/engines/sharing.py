@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import time
 from collections import deque
@@ -158,7 +159,10 @@ def drain(completions: Iterable[object]) -> None:
 
 
 def serve(
-    sharing: Sharing, answer: Callable[[Other], None], progress: Callable[[str], None]
+    sharing: Sharing,
+    answer: Callable[[Other], None],
+    progress: Callable[[str], None],
+    until: float = math.inf,
 ) -> None:
     """Fill the journals of those that wait, one after the other, and leave out those that are held.
 
@@ -166,8 +170,11 @@ def serve(
         sharing: jobs that ask the model that is loaded.
         answer: fills the journal of one.
         progress: called with a line of text for each.
+        until: the time, of `time.monotonic`, after which no more are begun.
     """
     for other in sharing.others:
+        if time.monotonic() > until:
+            return
         # As late as that: the others go on meanwhile.
         if not sharing.plan.waits(other):
             continue

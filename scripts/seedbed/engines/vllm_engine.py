@@ -70,7 +70,7 @@ class VLLMEngine:
                 model=str(model),
                 # As the engine of Transformers has it.
                 dtype="bfloat16" if on_gpu else "float32",
-                tensor_parallel_size=settings.gpus,
+                tensor_parallel_size=max(1, settings.gpus),
                 gpu_memory_utilization=settings.gpu_memory,
                 max_model_len=settings.context,
                 max_num_seqs=settings.batch_size,

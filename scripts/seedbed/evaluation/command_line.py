@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seedbed.artifacts import whole_file
 from seedbed.evaluation.scorers import Scorer, kind_module, make_scorer, scorer_modules
 
 
@@ -18,9 +19,11 @@ def checks_parser(description: str | None) -> argparse.ArgumentParser:
         description: what the script does.
     """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--answers", type=Path, required=True, help="answers of the shard")
-    parser.add_argument("--seeds", type=Path, required=True, help="seeds.parquet of the seed set")
-    parser.add_argument("--task", type=Path, required=True, help="task.json of the task")
+    parser.add_argument("--answers", type=whole_file, required=True, help="answers of the shard")
+    parser.add_argument(
+        "--seeds", type=whole_file, required=True, help="seeds.parquet of the seed set"
+    )
+    parser.add_argument("--task", type=whole_file, required=True, help="task.json of the task")
     parser.add_argument("--task-folder", type=Path, help="folder of the task's own function")
     parser.add_argument(
         "--settings",

@@ -672,7 +672,13 @@ class Engine(Section):
         256,
         description="transformers, vllm: the most prompts that are generated from together.",
     )
-    gpus: Count = Field(1, description="vllm: GPUs that the model is spread over.")
+    gpus: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="transformers, vllm: GPUs that a job which runs the model asks for, and that "
+        "vLLM spreads it over; with `transformers` at most one. With null, none for a model that "
+        "the workflow trains and Transformers runs; else as many of 80 GB as the size in its name "
+        "on the hub needs, and one if it tells none.",
+    )
     gpu_memory: Annotated[float, Field(gt=0, le=1)] = Field(
         0.9, description="vllm: share of a GPU's memory that it may take."
     )
@@ -717,6 +723,8 @@ class Engine(Section):
         for key in self.model_fields_set - {"kind"}:
             if key not in keys:
                 raise problem(f"has no effect with kind: {self.kind}", key)
+        if self.kind == "transformers" and (self.gpus or 0) > 1:
+            raise problem("must be 0 or 1 with kind: transformers; vllm takes more", "gpus")
         if self.kind == "openai":
             self._check_endpoint()
         return self
@@ -742,7 +750,7 @@ class Engine(Section):
 
 
 ENGINE_KEYS = {
-    "transformers": ("batch_size",),
+    "transformers": ("batch_size", "gpus"),
     "vllm": ("batch_size", "gpus", "gpu_memory", "context", "eager"),
     "openai": ("base_url", "model", "key_variable", "concurrency", "timeout", "limit_field"),
 }
@@ -843,6 +851,11 @@ class RunConfig(Section):
         default={},
         description="By model, what runs it here, in place of its own `engine`, with the same "
         "keys. A change makes no result stale.",
+    )
+    gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = Field(
+        default=None,
+        description="The kind of GPU that jobs on a SLURM cluster ask for, as the cluster calls "
+        "it; null for any. A change makes no result stale.",
     )
     max_teacher_queries: Annotated[int, Field(ge=0)] | None = Field(
         default=None,

@@ -142,17 +142,24 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
             tokens = (votes * PROMPT_TOKENS, votes * ANSWER_TOKENS)
             found.append(Work("verification", stream.teacher, *at, votes, *tokens))
     for cell in cells:
-        task, training = study.tasks[cell.task], study.training(cell.student)
+        task = study.tasks[cell.task]
         at = (cell.student, cell.task, cell.method, cell.key)
         items = study.config.test_items or task.source.test_items
         found.append(Work("evaluation", *at, items, 1, PROMPT_TOKENS, ANSWER_TOKENS))
         if not cell.untrained:
-            # A baseline of real pairs has no budget: its pairs are its seeds.
-            rows = training.epochs * (cell.budget or cell.seeds)
-            if training.max_steps is not None:
-                rows = min(rows, training.max_steps * training.batch_size)
+            rows = training_rows(study, cell)
             found.append(Work("training", *at, rows, 0, 0, ROW_TOKENS))
     return found
+
+
+def training_rows(study: Study, cell: Cell) -> int:
+    """Return how many rows a cell's student is trained on at most, each as often as it comes."""
+    training = study.training(cell.student)
+    # A baseline of real pairs has no budget: its pairs are its seeds.
+    rows = training.epochs * (cell.budget or cell.seeds)
+    return (
+        rows if training.max_steps is None else min(rows, training.max_steps * training.batch_size)
+    )
 
 
 def hours(study: Study, some: Work) -> float | None:
@@ -160,10 +167,23 @@ def hours(study: Study, some: Work) -> float | None:
 
     Start-up is not counted.
     """
-    speed = _speed(study, some.model)
-    if speed is not None and some.stage == "training":
+    tokens = some.units * some.completion_tokens
+    return hours_of_tokens(study, some.model, tokens, some.stage == "training")
+
+
+def hours_of_tokens(study: Study, model: str, tokens: float, training: bool) -> float | None:
+    """Return the GPU hours that tokens take; None for a model without a known speed.
+
+    Args:
+        study: has the model.
+        model: writes them, or is trained on them.
+        tokens: how many.
+        training: whether it is trained.
+    """
+    speed = _speed(study, model)
+    if speed is not None and training:
         speed = TRAINING_TOKENS_PER_SECOND
-    return speed and some.units * some.completion_tokens / speed / 3600
+    return speed and tokens / speed / 3600
 
 
 def gpu_hours(study: Study, cells: Iterable[Cell]) -> float | None:

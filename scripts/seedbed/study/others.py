@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ LONGEST = 65_536
 
 Asked = tuple[str, str]
 """A model, and the task that it is for."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Jobs in the order of the study, and the place of each."""
+
+    order: list[Any]
+    places: dict[Any, int]
 
 
 class Others:
@@ -42,45 +51,54 @@ class Others:
     def questions(self, key: str, index: str) -> str:
         """Return the shards of questions that the same augmenter writes."""
         jobs = self._question_jobs[self._flow.augmenter(key)]
-        found = []
-        for other, shard in self._after(jobs, (key, self._flow.shard(key, index))):
-            found.append(self._shard("questions", other, shard, self._flow.questions(other)))
-        return self._json("augmenter", key, found)
+        others = map(self._question_job, self._after(jobs, (key, self._flow.shard(key, index))))
+        return self._json("augmenter", key, others)
 
     def answers(self, key: str, index: str) -> str:
         """Return the shards that the same teacher answers."""
         jobs = self._answer_jobs[self._flow.teacher(key)]
-        found = []
-        for other, shard in self._after(jobs, (key, self._flow.shard(key, index))):
-            questions = self._flow.questions_of_shard(other, str(shard.index))
-            job = self._shard("answers", other, shard, self._flow.answers(other), questions)
-            found.append(job | {"questions": questions[0] if questions else None})
-        return self._json("teacher", key, found)
+        others = map(self._answer_job, self._after(jobs, (key, self._flow.shard(key, index))))
+        return self._json("teacher", key, others)
 
     def evaluations(self, key: str) -> str:
         """Return the cells that ask the same student the same items."""
-        found = []
-        for other in self._after(self._cells[self._flow.student(key)], key):
-            adapter = self._flow.adapter(other)
-            found.append(
-                {
-                    "output": self._flow.evaluation_file(self._flow.cell(other)),
-                    "journal": f"{self._flow.results}/journal/evaluations/{other}",
-                    "inputs": [self._flow.test_items(other), *adapter],
-                    "adapter": str(Path(adapter[0]).parent) if adapter else None,
-                }
-            )
-        return self._json("student", key, found)
+        jobs = self._cells[self._flow.student(key)]
+        return self._json("student", key, map(self._evaluation, self._after(jobs, key)))
 
-    def _json(self, part: Part, key: str, found: list[dict[str, Any]]) -> str:
+    def _json(self, part: Part, key: str, others: Iterable[str]) -> str:
         # A model behind an endpoint is always up.
         engine = self._flow.study.engine(getattr(self._flow, part)(key)[0])
-        others = [] if engine.kind == "openai" else found
+        found = [] if engine.kind == "openai" else list(others)
         while True:
-            text = json.dumps({"plan": self._plan, "others": others}, sort_keys=True)
+            text = f'{{"others": [{", ".join(found)}], "plan": {json.dumps(self._plan)}}}'
             if len(text) <= LONGEST:
                 return text
-            others = others[: len(others) // 2]
+            found = found[: len(found) // 2]
+
+    # What stands in the list of many jobs is put together once.
+    @cache  # noqa: B019
+    def _question_job(self, job: tuple[str, Shard]) -> str:
+        key, shard = job
+        return json.dumps(self._shard("questions", key, shard, self._flow.questions(key)))
+
+    @cache  # noqa: B019
+    def _answer_job(self, job: tuple[str, Shard]) -> str:
+        key, shard = job
+        questions = self._flow.questions_of_shard(key, str(shard.index))
+        about = self._shard("answers", key, shard, self._flow.answers(key), questions)
+        return json.dumps(about | {"questions": questions[0] if questions else None})
+
+    @cache  # noqa: B019
+    def _evaluation(self, key: str) -> str:
+        adapter = self._flow.adapter(key)
+        return json.dumps(
+            {
+                "output": self._flow.evaluation_file(self._flow.cell(key)),
+                "journal": f"{self._flow.results}/journal/evaluations/{key}",
+                "inputs": [self._flow.test_items(key), *adapter],
+                "adapter": str(Path(adapter[0]).parent) if adapter else None,
+            }
+        )
 
     def _shard(
         self, stage: str, key: str, shard: Shard, settings: str, asked: Iterable[str] = ()
@@ -97,27 +115,36 @@ class Others:
         }
 
     @staticmethod
-    def _after(jobs: Sequence[Any], own: Any) -> list[Any]:
-        place = jobs.index(own)
-        return [*jobs[place + 1 :], *jobs[:place]][:MOST]
+    def _after(jobs: _Order, own: Any) -> list[Any]:
+        """Return the jobs that come next, and after the last the first ones, without the own."""
+        place = jobs.places[own]
+        found = jobs.order[place + 1 : place + 1 + MOST]
+        return found + jobs.order[: min(place, MOST - len(found))]
 
     @cached_property
-    def _question_jobs(self) -> dict[Asked, list[tuple[str, Shard]]]:
+    def _question_jobs(self) -> dict[Asked, _Order]:
         jobs = defaultdict(list)
         for key in self._flow.grid.question_stream_by_key:
             jobs[self._flow.augmenter(key)] += [(key, part) for part in self._flow.shards(key)]
-        return jobs
+        return _in_order(jobs)
 
     @cached_property
-    def _answer_jobs(self) -> dict[Asked, list[tuple[str, Shard]]]:
+    def _answer_jobs(self) -> dict[Asked, _Order]:
         jobs = defaultdict(list)
         for key in self._flow.grid.stream_by_key:
             jobs[self._flow.teacher(key)] += [(key, part) for part in self._flow.shards(key)]
-        return jobs
+        return _in_order(jobs)
 
     @cached_property
-    def _cells(self) -> dict[Asked, list[str]]:
+    def _cells(self) -> dict[Asked, _Order]:
         cells = defaultdict(list)
         for cell in self._flow.grid.cells:
             cells[self._flow.student(cell.key)].append(cell.key)
-        return cells
+        return _in_order(cells)
+
+
+def _in_order(jobs: Mapping[Asked, list[Any]]) -> dict[Asked, _Order]:
+    return {
+        asked: _Order(order, {job: place for place, job in enumerate(order)})
+        for asked, order in jobs.items()
+    }

@@ -19,9 +19,11 @@ from seedbed.engines import engine_module
 from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
 from seedbed.study.config import ENGINE_KEYS, DataSource, FilesSource, Price, WorldSource
+from seedbed.study.estimate import training_rows
 from seedbed.study.fields import NONE, nearest
 from seedbed.study.figures import figures, missing_text
 from seedbed.study.loading import Study
+from seedbed.study.needs import gpus
 
 Part = Literal["augmenter", "teacher", "student"]
 
@@ -403,6 +405,10 @@ class Workflow:
         system = self.study.models[student].system
         return _json(training if system is None else training | {"system": system})
 
+    def training_rows(self, key: str) -> int:
+        """Return how many rows a cell's student is trained on at most, repetitions counted."""
+        return training_rows(self.study, self.cell(key))
+
     def adapter(self, key: str) -> list[str]:
         """Return the files of a cell's adapter, its weights first; none for a baseline."""
         if self.cell(key).untrained:
@@ -441,6 +447,8 @@ class Workflow:
         settings = {key: getattr(engine, key) for key in ENGINE_KEYS[engine.kind]}
         if "model" in settings:
             settings["name"] = settings.pop("model")
+        if "gpus" in settings:
+            settings["gpus"] = gpus(self.study, getattr(self, part)(key)[0])
         if self.capped and part != "student":
             settings["cap"] = self._cap(part, engine.kind, getattr(self, part)(key)[0])
         return _json({"kind": engine.kind, **settings})

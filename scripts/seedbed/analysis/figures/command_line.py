@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from seedbed.analysis.figures.drawing import Output
 from seedbed.analysis.settings import S, Titles, parse_settings, parse_titles
-from seedbed.artifacts import read_json
+from seedbed.artifacts import read_json, whole_file
 from seedbed.provenance import provenance
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def figure_parser(description: str | None, *files: str) -> argparse.ArgumentPars
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--study", required=True, help="name of the study")
     for name in files:
-        parser.add_argument(f"--{name}", type=Path, required=True, help=FILES[name])
+        parser.add_argument(f"--{name}", type=whole_file, required=True, help=FILES[name])
     parser.add_argument(
         "--titles",
         type=reading(parse_titles),

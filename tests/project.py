@@ -1,19 +1,21 @@
-"""A finished `micro` study, run once for all tests of the workflow, and ways to plan on it."""
+"""Copies of the project, and ways to run and to plan in them."""
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 # Snakemake is called by its path, as by somebody who has not activated the environment.
 WITHOUT_ENVIRONMENT = os.pathsep.join(
@@ -43,12 +45,11 @@ class Clone:
 
     def plan(self, *arguments: str, study: str = "micro") -> dict[str, int]:
         """Return how many jobs of each rule would run, without `all`; {} if none would."""
-        done = self.snakemake("--dry-run", *arguments, study=study)
-        assert done.returncode == 0, done.stdout
-        if "Nothing to be done" in done.stdout:
+        said = planned(self.folder, "--dry-run", *arguments, "--config", f"study={study}")
+        if "Nothing to be done" in said:
             return {}
-        table = re.search(r"^Job stats:\n(.*?)^total ", done.stdout, re.MULTILINE | re.DOTALL)
-        assert table is not None, done.stdout
+        table = re.search(r"^Job stats:\n(.*?)^total ", said, re.MULTILINE | re.DOTALL)
+        assert table is not None, said
         counts = Counter(
             {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table[1], re.MULTILINE)}
         )
@@ -58,6 +59,41 @@ class Clone:
     def results(self, pattern: str) -> list[Path]:
         """Return the files of the study's results that fit a pattern."""
         return sorted((self.folder / "results/micro").glob(pattern))
+
+
+def planned(folder: Path, *words: str) -> str:
+    """Return what Snakemake says in a folder, from a process that has started already.
+
+    Raises:
+        AssertionError: if it fails.
+    """
+    planner = _planner()
+    print(json.dumps([str(folder), list(words)]), file=planner.stdin, flush=True)
+    status = json.loads(planner.stdout.readline())
+    said = Path(planner.args[-1]).read_text(errors="replace")
+    assert status == 0, said
+    return said
+
+
+@cache
+def _planner() -> subprocess.Popen[str]:
+    file, output = tempfile.mkstemp(suffix=".log")
+    os.close(file)
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("planner.py"), output],
+        env={**os.environ, "PATH": WITHOUT_ENVIRONMENT, "PYTHONPATH": ""},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def end() -> None:
+        process.stdin.close()
+        process.wait()
+        Path(output).unlink()
+
+    atexit.register(end)
+    return process
 
 
 def copy_project(folder: Path) -> Clone:
@@ -70,23 +106,8 @@ def copy_project(folder: Path) -> Clone:
         text=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
+        if (ROOT / name).exists():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target)
+            shutil.copy2(ROOT / name, target, follow_symlinks=False)
     return Clone(folder)
-
-
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A copy of the project without results."""
-    return copy_project(tmp_path_factory.mktemp("fresh"))
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The `micro` study, run to the end in a copy of the project."""
-    clone = copy_project(tmp_path_factory.mktemp("project"))
-    done = clone.snakemake()
-    assert done.returncode == 0, done.stdout
-    return clone

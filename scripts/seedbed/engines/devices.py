@@ -1,0 +1,78 @@
+"""The GPUs that a job may use, where several jobs share a machine."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+POLL_SECONDS = 1.0
+SAY_SECONDS = 60.0
+
+_held: list[int] = []
+
+
+def use_gpus(count: int, progress: Callable[[str], None], devices: Path = Path("/dev")) -> None:
+    """Let this process see so many GPUs, none of which another job on this machine was given.
+
+    To be called before anything looks for GPUs. A job on a cluster sees its own alone, and keeps
+    them; elsewhere it takes free ones, and waits until there are some. They are held by locks on
+    files, which end with the process. Users of one machine divide its GPUs between them by
+    CUDA_VISIBLE_DEVICES. Without any GPU the job runs on the CPU.
+
+    Args:
+        count: how many; 0 hides all.
+        progress: called with a line of text while it waits.
+        devices: folder of the device files.
+    """
+    if count == 0:
+        os.environ[VISIBLE] = ""
+        return
+    seen = _visible(devices)
+    if len(seen) <= count:
+        return
+    locks = Path(tempfile.gettempdir()) / f"seedbed-gpus-{os.getuid()}"
+    locks.mkdir(mode=0o700, exist_ok=True)
+    said = -SAY_SECONDS
+    while len(taken := _take(seen, count, locks)) < count:
+        if time.monotonic() - said >= SAY_SECONDS:
+            said = time.monotonic()
+            progress(f"waiting for {count} of the {len(seen)} GPUs, which other jobs use")
+        time.sleep(POLL_SECONDS)
+    os.environ[VISIBLE] = ",".join(taken)
+    progress(f"on GPU {', '.join(taken)}")
+
+
+def _visible(devices: Path) -> list[str]:
+    """Return the GPUs that this process sees, by number or by name."""
+    said = os.environ.get(VISIBLE)
+    if said is not None:
+        return [name.strip() for name in said.split(",") if name.strip()]
+    numbers = [re.fullmatch(r"nvidia(\d+)", path.name) for path in devices.glob("nvidia*")]
+    return sorted((found[1] for found in numbers if found), key=int)
+
+
+def _take(names: list[str], count: int, locks: Path) -> list[str]:
+    """Lock that many of the GPUs, or none if there are fewer that are free."""
+    files: dict[str, int] = {}
+    for name in names:
+        if len(files) == count:
+            break
+        file = os.open(locks / re.sub(r"\W", "-", name), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+        else:
+            files[name] = file
+    if len(files) < count:
+        for file in files.values():
+            os.close(file)
+        return []
+    _held.extend(files.values())
+    return list(files)

@@ -1,0 +1,136 @@
+"""A real SLURM for the tests of this folder, and copies of the finished study to run on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster import ACTIVE, Cluster, cluster, missing, wait_until
+from project import Clone
+
+SNAKEMAKE = Path(__file__).with_name("fast_snakemake.py")
+# The weaker augmenter has none: its questions are written in the partition without GPUs.
+WITH_GPU = ("micro_teacher", "micro_student")
+SITE = {"gpu_model": "h200", "engines": {model: {"gpus": 1} for model in WITH_GPU}}
+QUICK = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
+POLL_SECONDS = 0.3
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """The daemons, in a folder of their own with a short name."""
+    if (why := missing()) is not None:
+        pytest.skip(why)
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder.chmod(0o755)
+    try:
+        with cluster(folder) as found:
+            yield found
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Run:
+    """A run of Snakemake that is under way on a cluster.
+
+    Attributes:
+        clone: the project that it runs in.
+        slurm: the cluster.
+        process: Snakemake.
+        output: the file that has what it says.
+    """
+
+    clone: Clone
+    slurm: Cluster
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def jobs(self) -> list[dict[str, str]]:
+        """Return what SLURM says of the jobs of this project."""
+        return [job for job in self.slurm.jobs() if job["WorkDir"] == str(self.clone.folder)]
+
+    def active(self, state: str = "RUNNING") -> list[dict[str, str]]:
+        """Return the jobs in a state."""
+        return [job for job in self.jobs() if job["JobState"] == state]
+
+    def jobs_ended(self) -> bool:
+        """Return whether none of its jobs waits or runs."""
+        return not any(job["JobState"] in ACTIVE for job in self.jobs())
+
+    def said(self) -> str:
+        """Return what Snakemake has said so far."""
+        return self.output.read_text(errors="replace")
+
+    def until(self, condition: Callable[[], object], seconds: float = 120) -> None:
+        """Wait until something is the case while Snakemake runs."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < end, self.said()
+            time.sleep(POLL_SECONDS)
+
+    def end(self, seconds: float = 600) -> int:
+        """Wait for the end, and return the exit status."""
+        return self.process.wait(seconds)
+
+
+@pytest.fixture
+def start(slurm, tmp_path):
+    """Start Snakemake as typed, but for a site with this cluster and a quicker look at jobs."""
+    started = []
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(SITE))
+
+    def run(clone: Clone, *arguments: str) -> Run:
+        output = tmp_path / f"run{len(started)}.log"
+        words = [sys.executable, SNAKEMAKE, "--profile", "slurm", *arguments, *QUICK]
+        words += ["--configfile", "profiles/slurm/site.yaml", tmp_path / "site.yaml"]
+        with output.open("w") as file:
+            process = subprocess.Popen(
+                [*words, "--config", "study=micro"],
+                cwd=clone.folder,
+                env=os.environ | slurm.environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        started.append(Run(clone, slurm, process, output))
+        return started[-1]
+
+    yield run
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+        if not one.jobs_ended():
+            slurm.said(
+                "scancel", *(job["JobId"] for job in one.jobs() if job["JobState"] in ACTIVE)
+            )
+            wait_until(one.jobs_ended, "the end of its jobs")
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """Make a copy of the finished study, with all that Snakemake noted."""
+
+    def copy(*gone: str) -> Clone:
+        """Leave out what fits these patterns in the study's results."""
+        folder = tmp_path / "project"
+        shutil.copytree(finished.folder, folder, symlinks=True)
+        clone = Clone(folder)
+        for pattern in gone:
+            paths = clone.results(pattern)
+            assert paths, pattern
+            for path in paths:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return clone
+
+    return copy

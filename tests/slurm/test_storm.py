@@ -1,0 +1,183 @@
+"""The `micro` study on a real SLURM, where much goes wrong meanwhile."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from same import assert_same
+
+from cluster import ACTIVE, wait_until
+
+RULES = {"write_questions", "answer_questions", "sample_votes", "train_student"}
+RULES |= {"evaluate_student", "pretrain_model"}
+# The first try has too little for Python and torch; the second and third have enough.
+LITTLE_MEMORY = ["--set-resources", "sample_votes:mem_mb=350 + (attempt - 1) * 4000"]
+
+
+def rule(job):
+    """Return the name of a job's rule, by the comment that Snakemake gave it."""
+    return job["Comment"].removeprefix("rule_").split("_wildcards_")[0]
+
+
+def processes(job):
+    """Return the Python processes of a job's script."""
+    found = subprocess.run(
+        ["pgrep", "-f", f"^python scripts/{rule(job)}.py"], capture_output=True, text=True
+    )
+    return [int(text) for text in found.stdout.split() if job["JobId"] == number_of(int(text))]
+
+
+def number_of(process):
+    """Return the number of the SLURM job that a process is of."""
+    with suppress(OSError):
+        variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+        named = dict(variable.split(b"=", 1) for variable in variables if b"=" in variable)
+        return named.get(b"SLURM_JOB_ID", b"").decode()
+    return None
+
+
+class Storm:
+    """Faults, each once, to the first job that each can happen to."""
+
+    def __init__(self, run):
+        self.run = run
+        self.slurm = run.slurm
+        self.left = {
+            "pretrain_model": [self.cancel],
+            "write_questions": [self.kill],
+            "answer_questions": [self.preempt, self.fail_node],
+            "train_student": [self.restart_controller, self.stop],
+        }
+        self.met = {}
+
+    def blow(self):
+        """Let one fault happen, if there is a job for it, and the last one is over."""
+        jobs = self.run.jobs()
+        for job in jobs:
+            # What is put back into the queue would wait for two minutes.
+            if (job["JobState"], job["Reason"]) == ("PENDING", "BeginTime"):
+                self.slurm.said("scontrol", "update", f"JobId={job['JobId']}", "StartTime=now")
+        if any(job["JobId"] in self.met and job["JobState"] in ACTIVE for job in jobs):
+            return
+        for job in self.run.active():
+            faults = self.left.get(rule(job))
+            if faults and job["JobId"] not in self.met and processes(job):
+                fault = faults.pop(0)
+                self.met[job["JobId"]] = fault.__name__
+                fault(job)
+                return
+
+    def cancel(self, job):
+        self.slurm.said("scancel", job["JobId"])
+
+    def kill(self, job):
+        for process in processes(job):
+            with suppress(ProcessLookupError):
+                subprocess.run(["kill", "-9", str(process)])
+
+    def stop(self, job):
+        """Let a job hang, with a minute to live."""
+        self.slurm.said("scontrol", "update", f"JobId={job['JobId']}", "TimeLimit=1")
+        for process in processes(job):
+            subprocess.run(["kill", "-STOP", str(process)])
+
+    def preempt(self, job):
+        """Let a job of a partition that goes before take the node, or else put the job back."""
+        options = ["--exclusive", "--time=1", "--output=/dev/null", "--wrap=sleep 2"]
+        urgent = self.slurm.said("sbatch", "--parsable", "--partition=urgent", *options).strip()
+        with suppress(TimeoutError):
+            wait_until(lambda: self.restarted(job), "preemption", 15)
+            return
+        # SLURM does not look for room at once when much else waits.
+        self.slurm.said("scancel", urgent)
+        self.slurm.said("scontrol", "requeue", job["JobId"])
+
+    def restarted(self, job):
+        return any(
+            one["JobId"] == job["JobId"] and one["Restarts"] != "0" for one in self.run.jobs()
+        )
+
+    def fail_node(self, job):
+        self.slurm.said("scontrol", "update", "NodeName=gpu1", "State=DOWN", "Reason=test")
+        time.sleep(3)
+        # Unless it has come back by itself.
+        with suppress(subprocess.CalledProcessError):
+            self.slurm.said("scontrol", "update", "NodeName=gpu1", "State=RESUME")
+
+    def restart_controller(self, job):
+        self.slurm.stop_controller()
+        time.sleep(2)
+        self.slurm.start_controller()
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """What was seen of jobs while they ran: by sample, the number, node and GPU of each."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def storm(request):
+    """Filled by the first test of this module."""
+    return {}
+
+
+def test_the_study_ends_well_whatever_happens_to_its_jobs(
+    fresh, finished, start, slurm, seen, storm
+):
+    run = start(fresh, "all", *LITTLE_MEMORY)
+    weather = Storm(run)
+    while run.process.poll() is None:
+        weather.blow()
+        seen.append([(j["JobId"], j["NodeList"], j.get("GRES", "")) for j in run.active()])
+        time.sleep(0.5)
+    assert run.process.returncode == 0, run.said()
+    assert not any(weather.left.values())
+    jobs = {job["JobId"]: job for job in run.jobs()}
+    storm |= {"jobs": jobs, "met": weather.met}
+    ends = {fault: jobs[number]["JobState"] for number, fault in weather.met.items()}
+    restarts = {fault: int(jobs[number]["Restarts"]) for number, fault in weather.met.items()}
+    assert ends["cancel"] == "CANCELLED"
+    assert ends["kill"] == "FAILED"
+    assert ends["stop"] == "TIMEOUT"
+    assert (ends["preempt"], restarts["preempt"]) == ("COMPLETED", 1)
+    assert (ends["fail_node"], restarts["fail_node"]) == ("COMPLETED", 1)
+    assert (ends["restart_controller"], restarts["restart_controller"]) == ("COMPLETED", 0)
+    assert_same(fresh, finished)
+    assert fresh.plan() == {}
+
+
+def test_memory_grows_with_the_attempt(storm):
+    votes = [job for job in storm["jobs"].values() if rule(job) == "sample_votes"]
+    memory = defaultdict(list)
+    for job in votes:
+        memory[job["Comment"]].append((job["JobState"], job["MinMemoryNode"]))
+    for tries in memory.values():
+        assert tries == [("FAILED", "350M"), ("COMPLETED", "4350M")]
+
+
+def test_jobs_with_a_gpu_are_in_its_partition_and_the_others_are_not(storm):
+    places = defaultdict(set)
+    for job in storm["jobs"].values():
+        assert rule(job) in RULES
+        small = rule(job) == "write_questions" and "micro_weak" in job["Comment"]
+        gpus = job.get("TresPerJob", "")
+        places[small].add((job["Partition"], job["NodeList"], gpus))
+    assert places == {False: {("gpu", "gpu1", "gres:gpu:h200:1")}, True: {("cpu", "cpu1", "")}}
+
+
+def test_no_two_jobs_held_the_same_gpu(seen):
+    held = [[gpu for _, node, gpu in sample if node == "gpu1"] for sample in seen]
+    assert any(len(gpus) == 2 for gpus in held)
+    for gpus in held:
+        assert all("IDX:" in gpu for gpu in gpus)
+        assert len(set(gpus)) == len(gpus)
+
+
+def test_nothing_but_jobs_with_models_went_to_the_cluster(storm):
+    assert {rule(job) for job in storm["jobs"].values()} == RULES

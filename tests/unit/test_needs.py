@@ -1,0 +1,104 @@
+from types import SimpleNamespace
+
+import pytest
+import study_folder as sf
+
+from seedbed.study.cells import grid
+from seedbed.study.loading import StudyError, load_study
+from seedbed.study.needs import Needs, gpus, limits
+from seedbed.study.workflow import Workflow
+
+TEACHER = "models/teacher.yaml"
+STREAM = "task=sums/method=new_question/augmenter=teacher/teacher=teacher/seeds=20/replicate=1"
+CELL = f"{STREAM}/filter=none/budget=%d/student=student"
+
+
+def hub(name, **engine):
+    """Return a study's files, with a teacher from the hub."""
+    model = {"title": "Teacher", "hub": {"id": f"owner/{name}", "revision": None}}
+    return sf.FILES | {TEACHER: model | ({"engine": engine} if engine else {})}
+
+
+def flow(folder, files=sf.FILES):
+    study = load_study("trial", sf.write(folder, files))
+    return Workflow(study, grid(study))
+
+
+@pytest.mark.parametrize(
+    ("name", "engine", "count"),
+    [
+        ("Llama-2-7b-chat-hf", {"kind": "vllm"}, 1),
+        ("Qwen-32B-Instruct", {"kind": "vllm"}, 2),
+        ("Llama-3.1-70B-Instruct", {"kind": "vllm"}, 4),
+        ("Llama-3.1-405B", {"kind": "vllm"}, 32),
+        ("Llama-3.1-70B-Instruct", {"kind": "vllm", "gpus": 8}, 8),
+        ("Llama-3.1-70B-Instruct", {"kind": "transformers"}, 1),
+        ("tiny-0.5b", {"kind": "vllm"}, 1),
+        ("a-name-without-a-size", {"kind": "vllm"}, 1),
+        ("Llama-2-7b-chat-hf", {"kind": "openai", "base_url": "http://localhost/v1"}, 0),
+    ],
+)
+def test_gpus_are_by_the_size_of_the_model(tmp_path, name, engine, count):
+    assert gpus(flow(tmp_path, hub(name, **engine)).study, "teacher") == count
+
+
+def test_a_model_that_the_workflow_trains_needs_a_gpu_only_if_told_so(tmp_path):
+    assert gpus(flow(tmp_path / "a").study, "teacher") == 0
+    told = sf.bend(sf.FILES, TEACHER, ("engine",), {"gpus": 1})
+    assert gpus(flow(tmp_path / "b", told).study, "teacher") == 1
+
+
+def test_transformers_takes_no_more_than_one_gpu(tmp_path):
+    with pytest.raises(StudyError, match=r"engine\.gpus.*0 or 1"):
+        flow(tmp_path, sf.bend(sf.FILES, TEACHER, ("engine",), {"gpus": 2}))
+
+
+def of(needs, **wildcards):
+    """Return what a rule's resources come to at the first attempt."""
+    at = SimpleNamespace(**wildcards)
+    return {
+        name: need(at, 1) if name in ("mem_mb", "runtime") else need(at)
+        for name, need in needs.items()
+    }
+
+
+def test_the_kind_of_gpu_goes_with_gpus_alone(tmp_path):
+    here = flow(tmp_path, hub("Llama-3.1-70B-Instruct", kind="vllm"))
+    needs = Needs(here, "h200")
+    answers = of(needs.answers(), stream=STREAM, shard="0")
+    assert (answers["gpu"], answers["gpu_model"]) == (4, "h200")
+    training = of(needs.training(), trained_cell=CELL % 20)
+    assert (training["gpu"], training["gpu_model"]) == (0, None)
+
+
+def test_time_grows_with_the_budget_and_memory_with_the_model(tmp_path):
+    small, large = flow(tmp_path / "a"), flow(tmp_path / "b", hub("x-70b", kind="vllm"))
+    rows = sf.bend(sf.FILES, "studies/trial.yaml", ("training", "epochs"), 500)
+    long = Needs(flow(tmp_path / "c", rows)).training()["runtime"]
+    at = [SimpleNamespace(trained_cell=CELL % budget) for budget in (20, 80)]
+    assert long(at[0], 1) < long(at[1], 1)
+    shard = SimpleNamespace(stream=STREAM, shard="0")
+    little, much = (Needs(here).answers()["mem_mb"](shard, 1) for here in (small, large))
+    assert little < 6_000
+    assert much > 140_000
+
+
+def test_memory_and_time_grow_with_each_attempt(tmp_path):
+    needs = Needs(flow(tmp_path)).evaluation()
+    at = SimpleNamespace(cell=CELL % 20)
+    for name in ("mem_mb", "runtime"):
+        asked = [needs[name](at, attempt) for attempt in (1, 2, 3)]
+        assert asked == sorted(set(asked))
+
+
+def test_a_model_that_needs_more_gpus_than_there_are_is_named(tmp_path):
+    needs = Needs(flow(tmp_path, hub("Llama-3.1-70B-Instruct", kind="vllm")))
+    assert "'teacher' runs on 4 GPUs, and there are 2" in needs.too_many(2)
+    assert needs.too_many(4) is None
+    assert needs.too_many(None) is None
+
+
+def test_the_limit_is_that_of_the_profile():
+    assert limits({"gpu": SimpleNamespace(value=2)}) == 2
+    assert limits({"gpu": 3}) == 3
+    assert limits({"_cores": 8}) is None
