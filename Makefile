@@ -48,11 +48,24 @@ endif
 .PHONY: demo
 demo: env ## run the study in miniature to the end, and print what it found
 	snakemake --config study=$(STUDY)
+	@snakemake --report results/$(STUDY)/report/workflow.html --quiet all --config study=$(STUDY)
 	@cat results/$(STUDY)/report/summary.txt
 
 .PHONY: quote
 quote: env ## print what the study costs, and what of it is still to pay; STUDY=paper for that one
 	snakemake quote --quiet all --config study=$(STUDY)
+
+.PHONY: status
+status: env ## say how the study stands: what is made, what runs, what failed and where its log is
+	@python scripts/status.py --study $(STUDY)
+
+.PHONY: explain
+explain: env ## say why TARGET (all) would be made again, while a run is under way too
+	@snakemake explain $(or $(TARGET),all) --nolock --quiet all --config study=$(STUDY)
+
+.PHONY: report
+report: env ## put how the results were made beside them: Snakemake's own report, as one page
+	snakemake --report results/$(STUDY)/report/workflow.html --quiet all --config study=$(STUDY)
 
 .PHONY: test
 test: env vllm lint ## check the code, and run all tests

@@ -17,6 +17,7 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/run.smk"
 
 
 # With `partial=true`, what has been evaluated is final: no rule could make it again, or more of it.

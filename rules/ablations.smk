@@ -7,7 +7,7 @@ rule plot_augmenters:
         cells=rules.collect_results.output.cells,
         item_scores=rules.collect_results.output.item_scores,
     output:
-        svg=f"{RESULTS}/figures/augmenters.svg",
+        svg=report(f"{RESULTS}/figures/augmenters.svg", category="Figures"),
         png=f"{RESULTS}/figures/augmenters.png",
         csv=f"{RESULTS}/figures/augmenters.csv",
     log:
@@ -42,7 +42,7 @@ rule plot_verification:
         cells=rules.collect_results.output.cells,
         item_scores=rules.collect_results.output.item_scores,
     output:
-        svg=f"{RESULTS}/figures/verification.svg",
+        svg=report(f"{RESULTS}/figures/verification.svg", category="Figures"),
         png=f"{RESULTS}/figures/verification.png",
         csv=f"{RESULTS}/figures/verification.csv",
     log:
@@ -78,7 +78,7 @@ rule plot_students:
         draws=rules.fit_decay.output.draws,
         crossovers=rules.find_crossovers.output.json,
     output:
-        svg=f"{RESULTS}/figures/students.svg",
+        svg=report(f"{RESULTS}/figures/students.svg", category="Figures"),
         png=f"{RESULTS}/figures/students.png",
         csv=f"{RESULTS}/figures/students.csv",
     log:
@@ -113,7 +113,7 @@ rule plot_teachers:
         draws=rules.fit_decay.output.draws,
         crossovers=rules.find_crossovers.output.json,
     output:
-        svg=f"{RESULTS}/figures/teachers.svg",
+        svg=report(f"{RESULTS}/figures/teachers.svg", category="Figures"),
         png=f"{RESULTS}/figures/teachers.png",
         csv=f"{RESULTS}/figures/teachers.csv",
     log:

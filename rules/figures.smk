@@ -9,7 +9,7 @@ rule plot_accuracy:
         cells=rules.collect_results.output.cells,
         item_scores=rules.collect_results.output.item_scores,
     output:
-        svg=f"{RESULTS}/figures/accuracy.svg",
+        svg=report(f"{RESULTS}/figures/accuracy.svg", category="Figures"),
         png=f"{RESULTS}/figures/accuracy.png",
         csv=f"{RESULTS}/figures/accuracy.csv",
     log:
@@ -46,7 +46,7 @@ rule plot_cost_effectiveness:
         comparisons=rules.compare_methods.output.csv,
         crossovers=rules.find_crossovers.output.json,
     output:
-        svg=f"{RESULTS}/figures/cost_effectiveness.svg",
+        svg=report(f"{RESULTS}/figures/cost_effectiveness.svg", category="Figures"),
         png=f"{RESULTS}/figures/cost_effectiveness.png",
         csv=f"{RESULTS}/figures/cost_effectiveness.csv",
     log:
@@ -81,7 +81,7 @@ rule plot_best_method:
         fits=rules.fit_decay.output.fits,
         draws=rules.fit_decay.output.draws,
     output:
-        svg=f"{RESULTS}/figures/best_method.svg",
+        svg=report(f"{RESULTS}/figures/best_method.svg", category="Figures"),
         png=f"{RESULTS}/figures/best_method.png",
         csv=f"{RESULTS}/figures/best_method.csv",
     log:
@@ -114,7 +114,7 @@ rule plot_costs:
         cells=rules.collect_results.output.cells,
         item_scores=rules.collect_results.output.item_scores,
     output:
-        svg=f"{RESULTS}/figures/costs.svg",
+        svg=report(f"{RESULTS}/figures/costs.svg", category="Figures"),
         png=f"{RESULTS}/figures/costs.png",
         csv=f"{RESULTS}/figures/costs.csv",
     log:
@@ -150,7 +150,7 @@ rule plot_diversity:
     input:
         datasets=FLOW.dataset_records(),
     output:
-        svg=f"{RESULTS}/figures/diversity.svg",
+        svg=report(f"{RESULTS}/figures/diversity.svg", category="Figures"),
         png=f"{RESULTS}/figures/diversity.png",
         csv=f"{RESULTS}/figures/diversity.csv",
     log:

@@ -1,4 +1,4 @@
-"""What the study costs, before anything is asked."""
+"""What a person asks of a study before it runs: what it costs, and what would run."""
 
 
 rule quote:
@@ -22,3 +22,9 @@ rule quote:
         " --results {params.results:q}"
         " --output {params.output:q}"
         " 2> {log:q}"
+
+
+rule explain:
+    """Say why other targets would be made again, as in `snakemake explain all`."""
+    message:
+        "explain"

@@ -10,8 +10,8 @@ rule write_report:
         crossovers=rules.find_crossovers.output.json,
         figures=expand(f"{RESULTS}/figures/{{name}}.svg", name=FLOW.figures()),
     output:
-        summary=f"{RESULTS}/report/summary.txt",
-        page=f"{RESULTS}/report/index.html",
+        summary=report(f"{RESULTS}/report/summary.txt", category="Report"),
+        page=report(f"{RESULTS}/report/index.html", category="Report"),
     log:
         f"{RESULTS}/logs/write_report.log",
     benchmark:

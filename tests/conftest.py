@@ -7,7 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -59,4 +59,4 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     clone = copy_project(tmp_path_factory.mktemp("project"))
     done = clone.snakemake()
     assert done.returncode == 0, done.stdout
-    return clone
+    return replace(clone, said=done.stdout)

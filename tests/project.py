@@ -25,9 +25,20 @@ WITHOUT_ENVIRONMENT = os.pathsep.join(
 
 @dataclass(frozen=True)
 class Clone:
-    """A copy of the project, with or without results."""
+    """A copy of the project, with or without results.
+
+    Attributes:
+        folder: where it is.
+        said: what Snakemake said when it made the results.
+    """
 
     folder: Path
+    said: str = ""
+
+    def copy(self, folder: Path) -> Clone:
+        """Copy it, with all that Snakemake noted."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Clone(folder)
 
     def snakemake(
         self, *arguments: str, study: str = "micro", **config: str

@@ -33,29 +33,35 @@ def code_digest(script: str | Path, modules: Iterable[str | Path] = ()) -> str:
         16 hexadecimal digits.
     """
     script = Path(script).resolve()
-    parts = {f"script:{script.name}": _tree_digest(script)}
+    files = reached(script, modules)
+    text = "\n".join(f"{name} {_tree_digest(path)}" for name, path in sorted(files.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def reached(script: Path, modules: Iterable[str | Path] = ()) -> dict[str, Path]:
+    """Return the files that `code_digest` is of: the script, and what it imports, by name."""
+    files = {f"script:{script.name}": script}
     waiting = [*_imports(script)]
     for module in modules:
         if isinstance(module, Path):
             file = module.resolve()
-            parts[f"file:{file.name}"] = _tree_digest(file)
+            files[f"file:{file.name}"] = file
             waiting += _imports(file)
         else:
             waiting.append(module)
     while waiting:
         module = waiting.pop()
-        if module in parts:
+        if module in files:
             continue
         path = _module_path(module)
         if path is None:
             raise ValueError(f"{script} reaches {module}, which is not in {SCRIPTS / PACKAGE}")
-        parts[module] = _tree_digest(path)
+        files[module] = path
         # Importing a.b.c runs a and a.b too.
         parents = module.split(".")[:-1]
         waiting += [".".join(parents[:n]) for n in range(1, len(parents) + 1)]
         waiting += _imports(path)
-    text = "\n".join(f"{name} {digest}" for name, digest in sorted(parts.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return files
 
 
 def provenance(script: str | Path, modules: Iterable[str | Path] = ()) -> dict[str, Any]:

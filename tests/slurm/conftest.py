@@ -123,9 +123,7 @@ def copied(finished, tmp_path):
 
     def copy(*gone: str) -> Clone:
         """Leave out what fits these patterns in the study's results."""
-        folder = tmp_path / "project"
-        shutil.copytree(finished.folder, folder, symlinks=True)
-        clone = Clone(folder)
+        clone = finished.copy(tmp_path / "project")
         for pattern in gone:
             paths = clone.results(pattern)
             assert paths, pattern

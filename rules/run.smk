@@ -1,0 +1,100 @@
+"""What happens around a run: before its first job, while it is under way, and at its end."""
+
+from snakemake.logging import logger
+
+from seedbed.engines.cap import Ledger
+from seedbed.engines.sharing import write_plan
+from seedbed.study.explaining import explanation
+from seedbed.study.killed import note_settings, record_finished, take_over
+from seedbed.study.loading import check_downloads, check_keys, check_prices
+from seedbed.study.slurm import check_status_command
+from seedbed.study.watching import Watch, measured_seconds
+
+# By what settings each file of the run is made; and how far the run is.
+NOTED = Path(RESULTS) / "journal/settings.json"
+STATE = Path(RESULTS) / "journal/run.json"
+
+
+def asked_only():
+    """Return whether the run answers a question, and makes nothing."""
+    return {"explain", "quote"} & set(sys.argv)
+
+
+# A dry run changes nothing; and a job on a cluster, which is a run of Snakemake too, leaves it to the
+# one that sent it.
+if (
+    workflow.is_main_process
+    and not workflow.output_settings.dryrun
+    and not asked_only()
+):
+    take_over(Path(".snakemake").resolve(), logger.info)
+
+
+def check_needs():
+    """Raise an error for what the jobs of this run need and have not."""
+    jobs = [(job.rule.name, job.wildcards_dict) for job in workflow.dag.needrun_jobs()]
+    if RUN.data_dir is None and "get_task" in dict(jobs):
+        check_downloads(STUDY)
+    asked = FLOW.asked_models(jobs)
+    check_keys(STUDY, asked)
+    if FLOW.max_usd is not None:
+        check_prices(STUDY, asked)
+
+
+def take_over_jobs():
+    """Record what jobs on a cluster finished after their run was killed."""
+    check_status_command(workflow.executor_settings, logger.info)
+    other = record_finished(NOTED, workflow, logger.info)
+    if other:
+        raise RuntimeError(
+            f"{', '.join(other)}: made by a run that was killed, with other settings than now. "
+            "Start snakemake again, and they are made anew."
+        )
+    note_settings(NOTED, workflow)
+
+
+def watch():
+    """Follow the run from here on."""
+    watch = Watch(workflow, STATE, measured_seconds(Path(RESULTS)), logger.info)
+    for handler in logger.handlers:
+        watch.hush(handler)
+    logger.addHandler(watch)
+
+
+def watched(well):
+    """Say how the run ended."""
+    for handler in logger.handlers:
+        if isinstance(handler, Watch):
+            handler.end(well)
+
+
+# A dry run needs no data and no keys, and does not come here.
+onstart:
+    if asked_only() and "explain" in sys.argv:
+        sys.stdout.write(explanation(workflow, "explain"))
+        sys.stdout.flush()
+        raise SystemExit
+    try:
+        check_needs()
+        if workflow.is_main_process and workflow.executor_plugin.name == "slurm":
+            take_over_jobs()
+    except (StudyError, RuntimeError) as error:
+        raise WorkflowError(str(error)) from None
+    if workflow.is_main_process and not asked_only():
+        write_plan(
+            PLAN,
+            (file for job in workflow.dag.needrun_jobs() for file in job.output),
+        )
+        if FLOW.capped:
+            from seedbed.study.quote import spent
+
+            Ledger(Path(FLOW.ledger)).open(spent(STUDY, GRID, Path(RESULTS)))
+        watch()
+
+
+onsuccess:
+    watched(True)
+
+
+onerror:
+    watched(False)

@@ -1,0 +1,181 @@
+"""What a person is told of a study: how far it is, what is broken, and why it would run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from browser import rendered
+from project import WITHOUT_ENVIRONMENT
+
+STUDENTS = "adapters/task=*/method=question_rephrase/**/*.safetensors"
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished study."""
+    return finished.copy(tmp_path / "project")
+
+
+def status(clone, *words):
+    script = [sys.executable, "scripts/status.py", "--study", "micro", *words]
+    done = subprocess.run(script, cwd=clone.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_run_says_how_far_it_is(finished):
+    lines = re.findall(r"^(Cells \d+ of 13, .*)$", finished.said, re.MULTILINE)
+    assert len(lines) >= 3
+    assert "answers 11 of 11" in lines[-1] and "adapters 12 of 12" in lines[-1]
+    assert lines[-1].startswith("Cells 13 of 13") and "left" not in lines[-1]
+    counts = [int(re.match(r"Cells (\d+)", line)[1]) for line in lines]
+    assert counts == sorted(counts)
+    assert any(re.search(r"; (about|more than) .* left$", line) for line in lines)
+    # Once, and not in Snakemake's words too.
+    assert "steps (" not in finished.said
+
+
+def test_a_finished_study_is_told(finished):
+    said = status(finished)
+    assert said.startswith("Study micro: finished (the last run ended ")
+    assert re.search(r"^  cells +13 of 13$", said, re.MULTILINE)
+    found = json.loads(status(finished, "--json"))
+    assert found["state"] == "finished" and found["run"]["failed"] == []
+
+
+def test_a_study_that_nobody_started_is_told(fresh):
+    said = status(fresh)
+    assert said.startswith("Study micro: not started\n")
+    assert re.search(r"^  cells +0 of 13$", said, re.MULTILINE)
+
+
+def test_an_unknown_study_is_an_error(finished):
+    script = [sys.executable, "scripts/status.py", "--study", "none"]
+    done = subprocess.run(script, cwd=finished.folder, capture_output=True, text=True)
+    assert done.returncode == 2 and "none" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_failed_is_named_with_its_log_and_the_cells_that_wait(copied):
+    dataset = copied.results("datasets/task=*/method=question_rephrase/**/dataset.parquet")[0]
+    cell = dataset.parent.relative_to(copied.folder / "results/micro/datasets")
+    for file in copied.results(f"adapters/{cell}/**/*.safetensors"):
+        file.unlink()
+    for file in copied.results(f"evaluations/{cell}/**/evaluation.json"):
+        file.unlink()
+    dataset.write_bytes(dataset.read_bytes()[:-9])
+    done = copied.snakemake("--retries", "0", "evaluations")
+    assert done.returncode != 0
+    assert re.search(r"^Cells 12 of 13, .*; 1 failed$", done.stdout, re.MULTILINE)
+    said = status(copied)
+    assert said.startswith("Study micro: failed")
+    assert re.search(r"cells +12 of 13 \(1 wait for what failed\)", said)
+    assert re.search(r"^  train_student task=\S*question_rephrase\S*$", said, re.MULTILINE)
+    log = re.search(r"^    log: (\S+train_student\S+\.log)$", said, re.MULTILINE)[1]
+    assert (copied.folder / log).is_file()
+    assert "is broken" in said and "delete it" in said
+    # A log has what a model wrote: it does nothing to a terminal.
+    (copied.folder / log).write_text("\x1b[2J\x1b]0;owned\x07 last\n\n")
+    said = status(copied)
+    assert "\x1b" not in said and "\x07" not in said and "last" in said
+    dataset.unlink()
+    assert copied.snakemake("evaluations").returncode == 0
+    assert status(copied).startswith("Study micro: finished")
+
+
+def test_a_run_is_told_while_it_goes_on_and_when_it_is_killed(copied):
+    for file in copied.results(STUDENTS):
+        file.unlink()
+    for file in copied.results("evaluations/task=*/method=question_rephrase/**/evaluation.json"):
+        file.unlink()
+    words = [sys.executable, "-m", "snakemake", "evaluations", "--config", "study=micro"]
+    process = subprocess.Popen(
+        words,
+        cwd=copied.folder,
+        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        end = time.monotonic() + 120
+        while True:
+            assert process.poll() is None and time.monotonic() < end
+            found = json.loads(status(copied, "--json"))
+            if found["state"] == "running" and found["run"]["running"]:
+                break
+            time.sleep(0.2)
+        said = status(copied)
+        assert re.match(r"Study micro: running for .* on \S+", said)
+        assert re.search(r"^  cells +\d+ of 13 \(\d under way\)$", said, re.MULTILINE)
+        assert re.search(r"^  train_student task=\S+, for \d+ s$", said, re.MULTILINE)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert re.match(r"Study micro: stopped \(the last run was killed; it was alive", status(copied))
+
+
+def explained(clone, target):
+    done = clone.snakemake("explain", target, "--quiet", "all")
+    assert done.returncode == 0, done.stdout
+    return done.stdout.partition("\n")[2] if done.stdout.startswith("Using") else done.stdout
+
+
+def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
+    assert "Nothing would run" in explained(copied, "all")
+    study = copied.folder / "config/studies/micro.yaml"
+    edit(study, "lora_alpha: 8", "lora_alpha: 9")
+    edit(study, "epochs: 1", "epochs: 2")
+    gone = "results/micro/figures/costs.svg"
+    (copied.folder / gone).unlink()
+    module = copied.folder / "scripts/seedbed/analysis/decay.py"
+    module.write_text(module.read_text() + "\nADDED = 1\n")
+    (copied.folder / "results/micro/tables/comparisons.csv").write_text("")
+    lines = explained(copied, "all").splitlines()
+    named = [line.partition(" [")[0] for line in lines]
+    assert "- train_student, 12 jobs: lora_alpha was 8.0 and is 9.0" in named
+    assert "- train_student, 12 jobs: epochs was 1 and is 2" in named
+    assert "- plot_costs, 1 job: its result is gone" in named
+    fits = next(line for line in named if line.startswith("- fit_decay"))
+    assert fits.startswith("- fit_decay, 1 job: the code of scripts/fit_decay.py")
+    assert fits.endswith("(newer than its result: scripts/seedbed/analysis/decay.py)")
+    assert lines[-1].startswith("- and what is made of these: evaluate_student 12")
+    # Nothing was made, and nothing is left behind.
+    assert not (copied.folder / gone).exists()
+    assert not [*(copied.folder / ".snakemake/locks").glob("*")]
+
+
+def test_a_target_that_does_not_change_is_not_explained_by_others(copied):
+    edit(copied.folder / "config/studies/micro.yaml", "lora_alpha: 8", "lora_alpha: 9")
+    assert "Nothing would run" in explained(copied, "datasets")
+
+
+def test_without_a_target_explain_asks_for_one(finished):
+    done = finished.snakemake("explain", "--quiet", "all")
+    assert "Name what to explain" in done.stdout
+
+
+def test_snakemakes_own_report_opens_in_a_browser_without_a_network(finished, tmp_path):
+    page = "results/micro/report/workflow.html"
+    done = finished.snakemake("--report", page)
+    assert done.returncode == 0, done.stdout
+    html = rendered(finished.folder / page, tmp_path)
+    shown = re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", html, flags=re.DOTALL)
+    assert "Loading" not in shown.partition("Workflow")[2]
+    # What the menu has once the page's scripts have run; and the jobs, drawn.
+    assert re.search(r"General\s+Workflow\s+Statistics\s+About\s+Results\s+Figures\s+Report", shown)
+    assert ("train_student" in html and "<canvas" in html) or "<svg" in html
+    assert not re.search(r"""(src|href)=["']?https?://""", html.partition("</head>")[0])
