@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
+import os
 import platform
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +16,9 @@ from typing import Any
 
 PACKAGE = "seedbed"
 SCRIPTS = Path(__file__).resolve().parent.parent
+# What was read of each file, beside what Python itself notes of them: reading takes longer.
+NOTES = SCRIPTS / PACKAGE / "__pycache__" / "digests.json"
+_MOST_NOTES = 1000
 LIBRARIES = ("torch", "transformers", "trl", "peft", "polars", "pyarrow", "scipy", "snakemake")
 
 
@@ -34,6 +40,7 @@ def code_digest(script: str | Path, modules: Iterable[str | Path] = ()) -> str:
     """
     script = Path(script).resolve()
     files = reached(script, modules)
+    _save_notes()
     text = "\n".join(f"{name} {_tree_digest(path)}" for name, path in sorted(files.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -101,7 +108,49 @@ def _imports(path: Path) -> tuple[str, ...]:
 @cache
 def _read(path: Path) -> tuple[str, tuple[str, ...]]:
     """Return the digest of a file's syntax tree, and the project's modules that it imports."""
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    content = path.read_bytes()
+    key = hashlib.sha256(b"\0".join([_reader(), os.fsencode(path), content])).hexdigest()
+    noted, new = _notes()
+    if key not in noted:
+        noted[key] = new[key] = _parse(path, content)
+    digest, imports = noted[key]
+    return digest, tuple(name for name in imports if _module_path(name) is not None)
+
+
+@cache
+def _reader() -> bytes:
+    """Return what notes depend on besides a file: how this module reads it, with which Python."""
+    return platform.python_version().encode() + Path(__file__).read_bytes()
+
+
+@cache
+def _notes() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what was noted of files, by earlier processes too, and by this one alone."""
+    try:
+        found = json.loads(NOTES.read_bytes())
+    except (OSError, ValueError):
+        found = None
+    return (found if isinstance(found, dict) else {}), {}
+
+
+def _save_notes() -> None:
+    noted, new = _notes()
+    if not new:
+        return
+    kept = noted if len(noted) <= _MOST_NOTES else new
+    temporary = NOTES.with_name(f"{NOTES.name}.{os.getpid()}")
+    try:
+        NOTES.parent.mkdir(exist_ok=True)
+        temporary.write_text(json.dumps(kept))
+        temporary.replace(NOTES)
+    except OSError:  # Not ours to write, or no room: then without notes.
+        with suppress(OSError):
+            temporary.unlink()
+    new.clear()
+
+
+def _parse(path: Path, content: bytes) -> tuple[str, list[str]]:
+    tree = ast.parse(content, filename=str(path))
     found = []
     # Statements alone: expressions hold neither docstrings nor imports, and are most of a tree.
     waiting: list[ast.AST] = [tree]
@@ -127,8 +176,7 @@ def _read(path: Path) -> tuple[str, tuple[str, ...]]:
             if isinstance(children, list):
                 waiting += children
     ours = [name for name in found if name == PACKAGE or name.startswith(f"{PACKAGE}.")]
-    imports = tuple(name for name in dict.fromkeys(ours) if _module_path(name) is not None)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), [*dict.fromkeys(ours)]
 
 
 def _import_source(node: ast.ImportFrom, path: Path) -> str:

@@ -215,3 +215,30 @@ def test_versions_name_what_results_depend_on():
     found = original.provenance(__file__)
     assert {"python", "torch", "transformers", "trl", "peft"} <= found["versions"].keys()
     assert found["code"] == original.code_digest(__file__)
+
+
+@pytest.mark.parametrize("broken", [b"", b"[]", b"{\x00", b'{"a": 1}'])
+def test_what_was_noted_of_files_changes_no_digest(scripts, broken):
+    notes = scripts / "seedbed" / "__pycache__" / "digests.json"
+    first = digest(scripts, "answer_questions.py")
+    assert notes.is_file()
+    assert digest(scripts, "answer_questions.py") == first
+    notes.write_bytes(broken)
+    assert digest(scripts, "answer_questions.py") == first
+    # Content counts, and not dates: of the same size, in the same second.
+    path = scripts / "seedbed" / "streams" / "answers.py"
+    path.write_text(path.read_text() + "\nA = 1\n")
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    second = digest(scripts, "answer_questions.py")
+    path.write_text(path.read_text().replace("A = 1", "A = 2"))
+    os.utime(path, ns=times)
+    assert len({first, second, digest(scripts, "answer_questions.py")}) == 3
+
+
+def test_scripts_that_are_not_ours_to_write_to_have_digests(scripts):
+    folder = scripts / "seedbed" / "__pycache__"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.write_text("in the way")
+    found = digest(scripts, "answer_questions.py")
+    assert found == original.code_digest(SCRIPTS / "answer_questions.py")
+    assert folder.read_text() == "in the way"
