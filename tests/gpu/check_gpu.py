@@ -97,7 +97,10 @@ def make_model(size: Size, folder: Path) -> int:
     from seedbed.training.tokenizer import build_tokenizer
 
     torch.manual_seed(0)
-    tokenizer = build_tokenizer(load_world("mini_math").vocabulary())
+    # Words for all of the model's vocabulary: a token without one would be no text, and go unseen.
+    words = [*load_world("mini_math").vocabulary()]
+    room = size.vocabulary - len(build_tokenizer(words))
+    tokenizer = build_tokenizer([*words, *(f"word{n}" for n in range(room // 2))])
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=max(size.vocabulary, len(tokenizer)),
@@ -136,6 +139,7 @@ def generate(size: Size, model: Path) -> float:
     seconds = time.perf_counter() - start
     again = {completion.key: completion for completion in engine.complete(requests)}
     check(set(found) == {request.key for request in requests}, "each request has an answer")
+    check(len({c.text for c in found.values()}) > len(found) / 2, "answers have texts of their own")
     check(found == again, "the same seeds give the same answers")
     check(
         all(1 <= c.completion_tokens <= size.tokens for c in found.values()),
