@@ -37,8 +37,7 @@ FLOW = Workflow(
 )
 RESULTS = FLOW.results
 # What the run that is under way is to make, for jobs that answer for each other.
-PLAN = f"{RESULTS}/journal/plan.txt"
-OTHERS = Others(FLOW, PLAN)
+OTHERS = Others(FLOW, f"{RESULTS}/journal/sharing")
 NEEDS = Needs(FLOW, RUN.gpu_model)
 if (said := NEEDS.too_many(limits(workflow.global_resources))) is not None:
     raise WorkflowError(said)

@@ -3,7 +3,6 @@
 from snakemake.logging import logger
 
 from seedbed.engines.cap import Ledger
-from seedbed.engines.sharing import write_plan
 from seedbed.study.explaining import explanation
 from seedbed.study.killed import note_settings, record_finished, take_over
 from seedbed.study.loading import check_downloads, check_keys, check_prices
@@ -81,9 +80,8 @@ onstart:
     except (StudyError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None
     if workflow.is_main_process and not asked_only():
-        write_plan(
-            PLAN,
-            (file for job in workflow.dag.needrun_jobs() for file in job.output),
+        OTHERS.write(
+            str(file) for job in workflow.dag.needrun_jobs() for file in job.output
         )
         if FLOW.capped:
             from seedbed.study.quote import spent

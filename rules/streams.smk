@@ -24,7 +24,7 @@ rule write_questions:
         journal=f"{RESULTS}/journal/questions/{{question_stream}}",
         # With `input` among their arguments they are not tracked: they change no result.
         engine=lambda wc, input: FLOW.engine("augmenter", wc.question_stream),
-        sharing=lambda wc, input: OTHERS.questions(wc.question_stream, wc.shard),
+        sharing=lambda wc, input: OTHERS.file("augmenter", wc.question_stream),
         code=lambda wc: code(
             "write_questions", FLOW.engine_code("augmenter", wc.question_stream)
         ),
@@ -71,7 +71,7 @@ rule answer_questions:
         journal=f"{RESULTS}/journal/answers/{{stream}}",
         # With `input` among their arguments they are not tracked: they change no result.
         engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
-        sharing=lambda wc, input: OTHERS.answers(wc.stream, wc.shard),
+        sharing=lambda wc, input: OTHERS.file("teacher", wc.stream),
         code=lambda wc: code("answer_questions", FLOW.engine_code("teacher", wc.stream)),
     message:
         "answer_questions {wildcards.stream}/shard={wildcards.shard}"

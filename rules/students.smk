@@ -64,7 +64,7 @@ rule evaluate_student:
         # With `input` among their arguments, what by itself changes no result is not tracked.
         task_folder=lambda wc, input: FLOW.task_folder(FLOW.cell(wc.cell).task),
         engine=lambda wc, input: FLOW.engine("student", wc.cell),
-        sharing=lambda wc, input: OTHERS.evaluations(wc.cell),
+        sharing=lambda wc, input: OTHERS.file("student", wc.cell),
         journal=f"{RESULTS}/journal/evaluations/{{cell}}",
         code=lambda wc: code("evaluate_student", *FLOW.evaluation_modules(wc.cell)),
     message:

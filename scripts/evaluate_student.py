@@ -23,7 +23,7 @@ import polars as pl
 from seedbed.artifacts import read_json, whole_file, write_json, write_parquet
 from seedbed.engines import Completion
 from seedbed.engines.command_line import EngineStart, add_engine_options, add_sharing_option
-from seedbed.engines.sharing import Other, claimed, drain
+from seedbed.engines.sharing import Other, Sharing, claimed, drain
 from seedbed.evaluation.evaluation import check_references, evaluate, item_requests, summarise
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
 from seedbed.models import fingerprint, lora_rank, read_fingerprint
@@ -127,7 +127,7 @@ def main() -> None:
     requests = item_requests(
         items, settings.prompt, settings.answer_tokens, settings.system, settings.stop
     )
-    waiting = map(_adapter, args.sharing.waiting())
+    waiting = map(_adapter, Sharing.read(args.sharing, args.output).waiting())
     ranks = [lora_rank(path) for path in (adapter, *waiting) if path is not None]
     engine = EngineStart(args, report, lora_rank=max(ranks, default=0))
     # Not the answers of another engine's code: a score is of the code that made it.

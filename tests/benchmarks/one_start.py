@@ -45,7 +45,9 @@ def command(folder: Path, run: str, adapter: Path, engine: str, others: list[Pat
         "test_items": None,
     }
     own = paths(adapter)
-    sharing = {"plan": str(folder / run / "plan"), "others": [paths(other) for other in others]}
+    sharing = folder / run / f"{adapter.name}.jsonl"
+    sharing.parent.mkdir(exist_ok=True)
+    sharing.write_text("".join(json.dumps(paths(other)) + "\n" for other in others))
     words = {
         "--cell": json.dumps({"adapter": adapter.name}),
         "--test": folder / "test.parquet",
@@ -55,7 +57,7 @@ def command(folder: Path, run: str, adapter: Path, engine: str, others: list[Pat
         "--engine": json.dumps({"kind": engine}),
         "--threads": 2,
         "--journal": own["journal"],
-        "--sharing": json.dumps(sharing),
+        "--sharing": sharing,
         "--predictions": Path(str(own["output"])).with_name("predictions.parquet"),
         "--output": own["output"],
     }
@@ -103,7 +105,7 @@ def main() -> None:
         seconds = {}
         for run in ("alone", "shared"):
             evaluations = [folder / run / a.name / "evaluation.json" for a in adapters]
-            write_plan(folder / run / "plan", evaluations if run == "shared" else [])
+            write_plan(folder / run / "plan.txt", evaluations if run == "shared" else [])
             commands = []
             for adapter in adapters:
                 others = [other for other in adapters if other != adapter]

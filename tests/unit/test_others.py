@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.study import others as module
+from seedbed.engines import sharing
+from seedbed.engines.sharing import Sharing
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
-from seedbed.study.others import MOST, Others
+from seedbed.study.others import Others
 from seedbed.study.workflow import Workflow
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -22,58 +23,73 @@ def flow():
     return flow_of("miniature")
 
 
-def read(text):
-    content = json.loads(text)
-    assert content["plan"] == "plan.txt"
-    return content["others"]
-
-
-def test_cells_of_a_student_and_task_are_served_by_each_other(flow):
-    others = Others(flow, "plan.txt")
-    for cell in flow.grid.cells[:20]:
-        found = read(others.evaluations(cell.key))
-        outputs = {other["output"] for other in found}
-        assert len(outputs) == len(found) <= MOST
-        assert flow.evaluation_file(cell) not in outputs
-        alike = [c for c in flow.grid.cells if (c.student, c.task) == (cell.student, cell.task)]
-        assert outputs <= {flow.evaluation_file(c) for c in alike}
-        assert len(found) == min(MOST, len(alike) - 1)
-        for other in found:
-            assert (other["adapter"] is None) == (len(other["inputs"]) == 1)
-
-
-def test_shards_of_a_teacher_are_told_with_all_that_their_jobs_get(flow):
-    others = Others(flow, "plan.txt")
+def written(flow, folder, without=()):
+    """Return the jobs that a run which makes all but some files notes of each model."""
+    others = Others(flow, str(folder))
+    everything = [flow.evaluation_file(cell) for cell in flow.grid.cells]
     for stream in flow.grid.streams:
         for shard in flow.shards(stream.key):
-            for other in read(others.answers(stream.key, str(shard.index))):
-                key = other["settings"]["stream"]
-                assert flow.teacher(key) == flow.teacher(stream.key)
-                assert (key, other["start"]) != (stream.key, shard.start)
-                settings = {"stream": key, **json.loads(flow.answers(key))}
-                assert other["settings"] == settings
-                assert other["seeds"] == flow.seeds(key)
-                assert other["seeds"] in other["inputs"]
-                assert other["questions"] is None or other["questions"] in other["inputs"]
+            folder_of_shard = f"{stream.key}/shard={shard.index}"
+            everything.append(f"{flow.results}/answers/{folder_of_shard}/answers.parquet")
+    paths = [path for path in everything if path not in without]
+    others.write(paths)
+    assert (folder / "plan.txt").read_text().splitlines() == [*dict.fromkeys(paths)]
+    return {
+        file.name: [json.loads(line) for line in file.read_text().splitlines()]
+        for file in folder.glob("*.jsonl")
+    }
 
 
-def test_a_model_behind_an_endpoint_is_always_up():
+def test_cells_of_a_student_and_task_are_in_one_file(flow, tmp_path):
+    gone = flow.evaluation_file(flow.grid.cells[3])
+    found = written(flow, tmp_path, {gone})
+    others = Others(flow, str(tmp_path))
+    for cell in flow.grid.cells:
+        alike = [c for c in flow.grid.cells if (c.student, c.task) == (cell.student, cell.task)]
+        jobs = found[Path(others.file("student", cell.key)).name]
+        expected = [flow.evaluation_file(c) for c in alike]
+        assert [job["output"] for job in jobs] == [name for name in expected if name != gone]
+        for job in jobs:
+            assert (job["adapter"] is None) == (len(job["inputs"]) == 1)
+
+
+def test_shards_of_a_teacher_are_told_with_all_that_their_jobs_get(flow, tmp_path):
+    found = written(flow, tmp_path)
+    others = Others(flow, str(tmp_path))
+    told = set()
+    for stream in flow.grid.streams:
+        for job in found[Path(others.file("teacher", stream.key)).name]:
+            key = job["settings"]["stream"]
+            told.add((key, job["start"]))
+            assert flow.teacher(key) == flow.teacher(stream.key)
+            assert job["settings"] == {"stream": key, **json.loads(flow.answers(key))}
+            assert job["seeds"] == flow.seeds(key)
+            assert job["seeds"] in job["inputs"]
+            assert job["questions"] is None or job["questions"] in job["inputs"]
+    assert told == {(s.key, part.start) for s in flow.grid.streams for part in flow.shards(s.key)}
+
+
+def test_a_model_behind_an_endpoint_is_always_up(tmp_path):
     from seedbed.study.config import Engine
 
     engine = Engine(kind="openai", base_url="http://localhost:1/v1", model="m")
-    flow = flow_of("demo", engines={"mini_teacher": engine})
-    others = Others(flow, "plan.txt")
-    stream = flow.grid.streams[0]
-    assert read(others.answers(stream.key, "0")) == []
-    assert read(others.evaluations(flow.grid.cells[0].key))
+    found = written(flow_of("demo", engines={"mini_teacher": engine}), tmp_path)
+    assert not [name for name in found if name.startswith("teacher.")]
+    assert found["student.mini_student.mini_math.jsonl"]
 
 
-def test_long_prompts_do_not_make_a_command_that_is_too_long(flow, monkeypatch):
-    others = Others(flow, "plan.txt")
-    key = flow.grid.cells[0].key
-    whole = read(others.evaluations(key))
-    monkeypatch.setattr(module, "LONGEST", 3000)
-    some = others.evaluations(key)
-    assert len(some) <= 3000
-    assert 0 < len(read(some)) < len(whole)
-    assert read(some) == whole[: len(read(some))]
+def test_a_job_answers_for_those_after_it_and_then_for_those_before(flow, tmp_path, monkeypatch):
+    outputs = [job["output"] for job in next(iter(written(flow, tmp_path).values()))]
+    file = next(tmp_path.glob("*.jsonl"))
+
+    def of(own):
+        return [str(other.output) for other in Sharing.read(file, Path(own)).others]
+
+    monkeypatch.setattr(sharing, "MOST", len(outputs))
+    assert of(outputs[1]) == [*outputs[2:], outputs[0]]
+    assert of("another") == outputs
+    monkeypatch.setattr(sharing, "MOST", 2)
+    assert of(outputs[0]) == outputs[1:3]
+    assert Sharing.read(tmp_path / "none.jsonl", Path(outputs[0])).others == ()
+    # All of it is by name on a job's command line, however long the prompts are.
+    assert len(Others(flow, "journal").file("student", flow.grid.cells[0].key)) < 100

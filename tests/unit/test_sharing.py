@@ -181,7 +181,8 @@ def test_one_start_answers_the_streams_of_a_teacher(tmp_path, monkeypatch, tiny_
 
     def run(key, others):
         own = of(key)
-        sharing = {"plan": str(tmp_path / "plan.txt"), "others": [of(name) for name in others]}
+        sharing = tmp_path / "jobs.jsonl"
+        sharing.write_text("".join(json.dumps(of(name)) + "\n" for name in others))
         return script(
             "answer_questions",
             monkeypatch,
@@ -258,7 +259,8 @@ def test_one_start_evaluates_the_adapters_of_a_student(tmp_path, monkeypatch, ti
 
     def run(number, others, root="shared"):
         own, files = of(number, root)
-        sharing = {"plan": str(tmp_path / "plan"), "others": [of(n, root)[0] for n in others]}
+        sharing = tmp_path / "jobs.jsonl"
+        sharing.write_text("".join(json.dumps(of(n, root)[0]) + "\n" for n in others))
         return script(
             "evaluate_student",
             monkeypatch,
@@ -274,7 +276,7 @@ def test_one_start_evaluates_the_adapters_of_a_student(tmp_path, monkeypatch, ti
             **({"adapter": files} if files else {}),
         )
 
-    write_plan(tmp_path / "plan", [of(number, "shared")[0]["output"] for number in range(3)])
+    write_plan(tmp_path / "plan.txt", [of(number, "shared")[0]["output"] for number in range(3)])
     assert run(0, [1, 2]) == 1
     assert run(1, [2, 0]) == run(2, [0, 1]) == 0
     for number in range(3):

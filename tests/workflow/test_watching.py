@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
 
 from browser import rendered
 from project import WITHOUT_ENVIRONMENT
+from seedbed.study.watching import Watch, duration
 
 STUDENTS = "adapters/task=*/method=question_rephrase/**/*.safetensors"
 
@@ -179,3 +183,51 @@ def test_snakemakes_own_report_opens_in_a_browser_without_a_network(finished, tm
     assert re.search(r"General\s+Workflow\s+Statistics\s+About\s+Results\s+Figures\s+Report", shown)
     assert ("train_student" in html and "<canvas" in html) or "<svg" in html
     assert not re.search(r"""(src|href)=["']?https?://""", html.partition("</head>")[0])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "1 s"),
+        (89, "89 s"),
+        (90, "2 min"),
+        (89 * 60, "89 min"),
+        (2 * 3600, "2 h"),
+        (47.99 * 3600, "47 h 59 min"),
+        (100 * 3600, "4 d 4 h"),
+    ],
+)
+def test_times_are_told_in_words(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_the_time_left_is_that_of_the_pace_so_far(tmp_path):
+    """By hand: of 10 jobs of 30 s each, two at a time, 4 are done after a minute; 6 take 90 s."""
+    now = [0.0]
+    rule = SimpleNamespace(name="train_student")
+    jobs = [
+        SimpleNamespace(rule=rule, output=["o"], number=n, wildcards_dict={}) for n in range(10)
+    ]
+    dag = SimpleNamespace(
+        jobs=jobs, needrun_jobs=lambda: jobs, jobid=lambda job: job.number, depending={}
+    )
+    said = []
+    file = tmp_path / "run.json"
+    watch = Watch(SimpleNamespace(dag=dag), file, {}, said.append, clock=lambda: now[0])
+
+    def tell(event, **fields):
+        record = logging.makeLogRecord({"event": event, **fields})
+        watch.emit(record)
+
+    for number in range(0, 4, 2):
+        tell(LogEvent.JOB_STARTED, jobs=[number, number + 1])
+        now[0] += 30
+        for one in (number, number + 1):
+            tell(LogEvent.JOB_FINISHED, job_id=one)
+    assert watch.line() == "Adapters 4 of 10; about 2 min left"
+    assert said[-1].startswith("Adapters 3 of 10") or said[-1] == watch.line()
+    # A job that is not of this run, and an event without what it should have, end nothing.
+    tell(LogEvent.JOB_FINISHED, job_id=99)
+    tell(LogEvent.JOB_ERROR, jobid=99)
+    watch.end(False)
+    assert json.loads(file.read_text())["stages"] == {"adapters": [4, 10]}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seedbed.engines import Engine, EngineSettings, load_engine
 from seedbed.engines.devices import use_gpus
-from seedbed.engines.sharing import NOBODY, Other, Sharing, serve
+from seedbed.engines.sharing import Other, Sharing, serve
 
 SHARE_OF_TIME = 1 / 3
 """Of a job's time, in which it may begin to answer for another."""
@@ -34,12 +34,11 @@ def add_engine_options(parser: argparse.ArgumentParser, model: str) -> None:
 
 
 def add_sharing_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names jobs that ask the same model."""
+    """Add the options that say for which jobs to answer as well; `--output` is the own one."""
     parser.add_argument(
         "--sharing",
-        type=Sharing.from_json,
-        default=NOBODY,
-        help="jobs to answer for as well once the model is loaded, as JSON: see the class Sharing",
+        type=Path,
+        help="jobs that ask the same model, a line of JSON each: see the class Other",
     )
     parser.add_argument(
         "--minutes", type=float, help="after which the job is ended; others have a third of them"
@@ -84,4 +83,5 @@ class EngineStart:
         if self._engine is not None and self._args.engine.kind != "openai":
             minutes = self._args.minutes
             until = math.inf if minutes is None else self._since + 60 * minutes * SHARE_OF_TIME
-            serve(self._args.sharing, answer, self._progress, until)
+            sharing = Sharing.read(self._args.sharing, self._args.output)
+            serve(sharing, answer, self._progress, until)

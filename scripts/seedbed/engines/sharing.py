@@ -21,6 +21,12 @@ from typing import Any
 
 from seedbed.artifacts import write_text
 
+MOST = 32
+"""Others that a job answers for: after so many answers, the start of an engine weighs little."""
+
+PLAN = "plan.txt"
+"""What a run is to make, beside the files of its jobs by model."""
+
 POLL_SECONDS = 0.2
 SAY_SECONDS = 60.0
 
@@ -43,7 +49,7 @@ class Other:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Other:
-        """Read one of `--others`."""
+        """Read a line of the file of jobs."""
         rest = dict(fields)
         output, journal, inputs = (rest.pop(name) for name in ("output", "journal", "inputs"))
         return cls(Path(output), Path(journal), tuple(map(Path, inputs)), rest)
@@ -97,17 +103,26 @@ class Sharing:
     others: tuple[Other, ...]
 
     @classmethod
-    def from_json(cls, text: str) -> Sharing:
-        """Read it from JSON, with the plan by the name of its file."""
-        fields = json.loads(text)
-        return cls(Plan(Path(fields["plan"])), tuple(map(Other.from_json, fields["others"])))
+    def read(cls, file: Path | None, own: Path) -> Sharing:
+        """Read whom a job answers for: those that come after it in the file, then those before it.
+
+        Args:
+            file: jobs that ask the same model, a line of JSON each; it need not be there.
+            own: what the job itself makes.
+        """
+        if file is None or not file.is_file():
+            return cls(Plan(None), ())
+        lines = file.read_text(encoding="utf-8").splitlines()
+        # Without reading all of them: there may be thousands.
+        begins = json.dumps({"output": str(own)})[:-1] + ","
+        place = next((n for n, line in enumerate(lines) if line.startswith(begins)), len(lines))
+        order = lines[place + 1 :] + lines[:place]
+        others = (Other.from_json(json.loads(line)) for line in order[:MOST])
+        return cls(Plan(file.with_name(PLAN)), tuple(others))
 
     def waiting(self) -> list[Other]:
         """Return those that are to come, and could."""
         return [other for other in self.others if self.plan.waits(other)]
-
-
-NOBODY = Sharing(Plan(None), ())
 
 
 @contextmanager
