@@ -35,6 +35,7 @@ include: "rules/analysis.smk"
 include: "rules/figures.smk"
 include: "rules/ablations.smk"
 include: "rules/report.smk"
+include: "rules/advise.smk"
 
 
 rule all:

@@ -5,7 +5,12 @@ from snakemake.logging import logger
 from seedbed.engines.cap import Ledger
 from seedbed.study.explaining import explanation
 from seedbed.study.killed import note_settings, record_finished, take_over
-from seedbed.study.loading import check_downloads, check_keys, check_prices
+from seedbed.study.loading import (
+    check_downloads,
+    check_keys,
+    check_prices,
+    check_question,
+)
 from seedbed.study.slurm import check_status_command
 from seedbed.study.watching import Watch, measured_seconds
 
@@ -34,6 +39,8 @@ def check_needs():
     jobs = [(job.rule.name, job.wildcards_dict) for job in workflow.dag.needrun_jobs()]
     if RUN.data_dir is None and "get_task" in dict(jobs):
         check_downloads(STUDY)
+    if "advise" in dict(jobs):
+        check_question(RUN, STUDY)
     asked = FLOW.asked_models(jobs)
     check_keys(STUDY, asked)
     if FLOW.max_usd is not None:

@@ -3,7 +3,8 @@
 Run by hand: `python tests/benchmarks/large_data.py --rows 200000 --large 5000000`. The alternative
 is `build_eagerly` of tests/unit/eager_dataset.py: everything is read with Polars, eager, and runs
 of words are Python sets. Both make the same rows, each in a fresh process, which also starts
-Python; the larger stream is built by streaming alone.
+Python; the larger stream is built by streaming alone. Then collects many evaluations into the
+tables of cells and items, which has no other way to compare with.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "unit")]
 
-from generated_shards import command, run, write_stream  # noqa: E402
+from generated_shards import command, run, write_evaluations, write_stream  # noqa: E402
+
+TEST_ITEMS = 1319
+"""Of each evaluation: as many as GSM8K has, https://huggingface.co/datasets/openai/gsm8k."""
 
 EAGER = """
 import json, sys
@@ -52,11 +56,24 @@ def measure(rows: int, new: bool, eager: bool) -> list[tuple[float, float]]:
         return [streamed, other]
 
 
+def collect(cells: int) -> tuple[float, float]:
+    """Collect so many evaluations, and return the seconds and MiB that it takes."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        listed = folder / "list.txt"
+        listed.write_text("\n".join(map(str, write_evaluations(folder, cells, TEST_ITEMS))))
+        files = {"cells": folder / "cells.parquet", "items": folder / "items.parquet"}
+        options = [f"--{option}={file}" for option, file in files.items()]
+        script = str(ROOT / "scripts/collect_results.py")
+        return run([sys.executable, script, f"--evaluations-list={listed}", *options])
+
+
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000, help="rows for both ways")
     parser.add_argument("--large", type=int, default=0, help="rows for streaming alone")
+    parser.add_argument("--cells", type=int, default=1000, help="evaluations to collect")
     args = parser.parse_args()
     print("| questions | rows | way | rows per second | peak MiB | speed ratio | memory ratio |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -71,6 +88,9 @@ def main() -> None:
                     f"| {memory:.0f} | {ratios if eager else '- | -'} |",
                     flush=True,
                 )
+    seconds, memory = collect(args.cells)
+    rows = args.cells * TEST_ITEMS
+    print(f"| collected | {rows} | streamed | {rows / seconds:.0f} | {memory:.0f} | - | - |")
 
 
 if __name__ == "__main__":

@@ -427,6 +427,10 @@ def test_advice_names_the_best_method_and_its_cost(usual):
     assert aa.augmenter_queries == 0
     assert high.best.further_queries == 0
     assert sum(entry.probability_best for entry in low.outlook) == pytest.approx(1)
+    # What the best one loses to others is little; what they lose to it is what they are behind.
+    behind = high.best.accuracy - aa.accuracy
+    assert 0 <= high.best.expected_regret < 1e-3
+    assert aa.expected_regret == pytest.approx(behind, abs=0.02)
     between = advise(usual, 48, 480).best
     assert between.accuracy == pytest.approx(true_accuracy(between.method, 48, 10), abs=0.04)
 

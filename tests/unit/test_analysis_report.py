@@ -7,8 +7,11 @@ import inspect
 import json
 import re
 import struct
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -31,6 +34,7 @@ from seedbed.analysis.settings import (
     Title,
     Titles,
 )
+from seedbed.artifacts import read_json
 from write_report import write_report
 
 TITLES = Titles(
@@ -366,3 +370,46 @@ def test_inline_svg_keeps_identifiers_apart():
     assert "<metadata>" not in found
     with pytest.raises(ValueError, match="fig"):
         inline_svg("nothing", "fig")
+
+
+def ask(study, folder, *words):
+    script = Path(__file__).parents[2] / "scripts/advise.py"
+    files = ["--fits", study / "fits/decay.json", "--draws", study / "fits/draws.parquet"]
+    titles = json.dumps({"new_question": {"title": "New question", "short": "NQ"}})
+    words = [*words, "--output", folder / "advice.json", "--study", "fake", "--titles", titles]
+    command = [sys.executable, script, *files, *words]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+
+def test_advice_for_one_question_is_a_table_a_sentence_and_json(study, tmp_path):
+    done = ask(study, tmp_path, "--task", "mini_math", "--seeds", "32", "--queries", "2048")
+    assert done.returncode == 0, done.stderr
+    written = read_json(tmp_path / "advice.json")["answers"][0]
+    best, *others = written["outlook"]
+    assert written["task"] == "mini_math" and len(others) == 2
+    assert best["method"] == "new_question" and best["low"] < best["accuracy"] < best["high"]
+    columns = r"^  New question +([\d.]+) +([\d.]+) to ([\d.]+) +(\d+)% +([\d.]+)$"
+    row = re.search(columns, done.stdout, re.MULTILINE)
+    shown = [float(text) for text in row.groups()]
+    known = [100 * best[name] for name in ("accuracy", "low", "high", "probability_best")]
+    assert shown == pytest.approx([*known, 100 * best["expected_regret"]], abs=0.51)
+    assert "  32 seeds, 2,048 teacher queries: BR 64\n" in done.stdout
+    assert re.search(
+        r"^  NQ is expected to reach .*\. By curve and means\.$", done.stdout, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("another", 32, 64), "task another: the study has results of mini_math"),
+        (("mini_math", 31, 64), "31 seeds: the data has 32 to 64"),
+        (("mini_math", 32, 4096), "is BR 128: the data has 1 to 64"),
+    ],
+)
+def test_what_was_not_measured_is_not_advised_on(study, tmp_path, words, said):
+    task, seeds, queries = words
+    done = ask(study, tmp_path, "--task", task, "--seeds", seeds, "--queries", queries)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("advise: ") and said in done.stderr
+    assert not (tmp_path / "advice.json").exists()

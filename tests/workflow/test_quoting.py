@@ -1,4 +1,4 @@
-"""The quote, before a study and after it."""
+"""What is asked of a study: the quote, before it and after it, and advice."""
 
 from __future__ import annotations
 
@@ -28,3 +28,20 @@ def test_a_finished_study_has_nothing_left_to_pay(finished):
     assert {line["queries"] for line in written["still_to_pay"]} == {0.0}
     assert {line["measured"] for line in written["as_configured"]} <= {1.0, None}
     assert finished.plan() == {}
+
+
+def test_advice_is_printed_and_makes_nothing_stale(finished):
+    done = finished.snakemake("advise", task="mini_math", seeds="16", queries="128")
+    assert done.returncode == 0, done.stdout
+    assert "  16 seeds, 128 teacher queries: BR 8\n" in done.stdout
+    written = json.loads((finished.folder / "results/micro/advice/advice.json").read_text())
+    assert {answer["augmenter"] for answer in written["answers"]} == {"micro_teacher", "micro_weak"}
+    assert finished.plan() == {}
+
+
+def test_a_question_that_is_not_complete_is_an_error_before_anything_runs(fresh):
+    done = fresh.snakemake("advise", task="gsm8k", queries="128")
+    assert done.returncode != 0
+    assert "seeds: is missing: advise needs it, as in --config seeds=100" in done.stdout
+    assert "task: gsm8k: study micro has mini_math" in done.stdout
+    assert not (fresh.folder / "resources").exists()

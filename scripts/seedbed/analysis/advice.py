@@ -28,6 +28,8 @@ class MethodOutlook:
         high: upper end.
         probability_best: share of the bootstrap resamples, of both descriptions if there are two,
             in which it is best (ties shared).
+        expected_regret: by how much the best method is better, on the average of these resamples;
+            a fraction.
         augmenter_queries: augmenter queries that it takes beside the teacher queries, at the rate
             seen in its cells of the nearest seed-set size; None if not counted.
         further_queries: teacher queries beyond the budget, likewise: those that verify answers, and
@@ -39,6 +41,7 @@ class MethodOutlook:
     low: float
     high: float
     probability_best: float
+    expected_regret: float
     augmenter_queries: float | None
     further_queries: float | None
 
@@ -110,6 +113,7 @@ def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advic
         )
     by_method = np.stack(draws)
     shares = best_shares(by_method)
+    regrets = (by_method.max(axis=0) - by_method).mean(axis=1)
     edges = np.quantile(by_method, [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
     outlook = [
         MethodOutlook(
@@ -118,10 +122,13 @@ def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advic
             low=float(low),
             high=float(high),
             probability_best=float(share),
+            expected_regret=float(regret),
             augmenter_queries=_besides(fit, nearest, name, budget, ("augmenter_queries",)),
             further_queries=_beyond(fit, nearest, name, budget),
         )
-        for name, centre, low, high, share in zip(names, centres, *edges, shares, strict=True)
+        for name, centre, low, high, share, regret in zip(
+            names, centres, *edges, shares, regrets, strict=True
+        )
     ]
     # The sort is stable: of equal methods the first of the study comes first.
     outlook.sort(key=lambda entry: -entry.accuracy)

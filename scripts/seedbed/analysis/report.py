@@ -111,13 +111,14 @@ def summarise(
     return summaries
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Return a share in percent, as tables have it."""
     return f"{100 * share:.1f}"
 
 
 def _with_interval(entry: Mapping[str, Any]) -> str:
-    interval = f"{_percent(entry['low'])} to {_percent(entry['high'])}"
-    return f"{_percent(entry['accuracy'])}% ({interval})"
+    interval = f"{percent(entry['low'])} to {percent(entry['high'])}"
+    return f"{percent(entry['accuracy'])}% ({interval})"
 
 
 def _model_lines(fit: Fit) -> tuple[str, str, tuple[tuple[str, str, str, str, str, str], ...]]:
@@ -182,7 +183,7 @@ def _size(
             (
                 titles.title(method),
                 titles.short(method),
-                tuple("" if value is None else _percent(value) for value in values),
+                tuple("" if value is None else percent(value) for value in values),
                 tuple(
                     value is not None and value == best[budget] and budget in contested
                     for value, budget in zip(values, budgets, strict=True)
@@ -255,7 +256,7 @@ def _advice(fit: Fit, seeds: int, budgets: Sequence[int], titles: Titles, confid
         said.append("no method leads at any budget ratio that all of them have")
     for budget in dict.fromkeys([shared[0], shared[-1]]):
         advice = advise(fit, seeds, budget, confidence)
-        text = f"at {budget:,} teacher queries {_outlook_text(advice, titles)}"
+        text = f"at {budget:,} teacher queries {outlook_text(advice, titles)}"
         missing = _missing_rows(fit, seeds, advice.best.method, budget)
         if missing:
             text += f" (with {missing:,.0f} rows fewer than without a filter)"
@@ -272,11 +273,12 @@ def _missing_rows(fit: Fit, seeds: int, method: str, budget: int) -> float:
     return sum(cell.get("missing_rows") or 0.0 for cell in cells)
 
 
-def _outlook_text(advice: Advice, titles: Titles) -> str:
+def outlook_text(advice: Advice, titles: Titles) -> str:
+    """Return what to expect of the method that is advised, as a part of a sentence."""
     best = advice.best
-    interval = f"{_percent(best.low)} to {_percent(best.high)}"
+    interval = f"{percent(best.low)} to {percent(best.high)}"
     text = (
-        f"{titles.short(best.method)} is expected to reach {_percent(best.accuracy)}% ({interval})"
+        f"{titles.short(best.method)} is expected to reach {percent(best.accuracy)}% ({interval})"
     )
     # A method that stands alone is best for want of others.
     if len(advice.outlook) > 1:

@@ -873,3 +873,12 @@ class RunConfig(Section):
         description="Whether tables, figures and report are made of the evaluations that are "
         "there, and say what is missing, instead of making the rest.",
     )
+    task: Name | None = Field(
+        default=None, description="For `snakemake advise`: the task that is asked about."
+    )
+    seeds: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="For `snakemake advise`: how many seed questions there are."
+    )
+    queries: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="For `snakemake advise`: teacher queries, the budget."
+    )

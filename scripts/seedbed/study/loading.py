@@ -186,6 +186,26 @@ def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
     return run
 
 
+def check_question(run: RunConfig, study: Study) -> None:
+    """Check that advice is asked about something that the study has.
+
+    Raises:
+        StudyError: naming what is missing or wrong.
+    """
+    document = Document(RUN_CONFIG, run.model_dump())
+    problems = [
+        document.problem(f"is missing: advise needs it, as in --config {name}={example}", name)
+        for name, example in (("task", next(iter(study.tasks))), ("seeds", 100), ("queries", 1000))
+        if getattr(run, name) is None
+    ]
+    if run.task is not None and run.task not in study.tasks:
+        problems.append(
+            document.problem(f"{run.task}: study {study.name} has {', '.join(study.tasks)}", "task")
+        )
+    if problems:
+        raise StudyError("the question is not complete", problems)
+
+
 def _read_numbers(engine: Any) -> Any:
     """Return an engine with its numbers and truths as such, which Snakemake leaves as texts."""
     if not isinstance(engine, dict):

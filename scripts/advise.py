@@ -1,0 +1,47 @@
+"""Say which method to use for a task, a number of seeds and a budget, and how sure that is.
+
+For each teacher, student, augmenter and filter that the task was studied with: a table of the
+methods, the best expected accuracy first, and a sentence. Only within what the study has measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from seedbed.analysis.answers import advice_json, advice_text, ask
+from seedbed.analysis.fits import confidence_of, read_fits
+from seedbed.analysis.settings import parse_titles
+from seedbed.artifacts import whole_file, write_json
+from seedbed.provenance import provenance
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="name of the study")
+    parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
+    parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
+    parser.add_argument("--titles", default="{}", help='JSON: {name: {"title": ..., "short": ...}}')
+    parser.add_argument("--task", required=True, help="the task")
+    parser.add_argument("--seeds", type=int, required=True, help="seed questions")
+    parser.add_argument("--queries", type=int, required=True, help="teacher queries, the budget")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    args = parser.parse_args()
+    try:
+        found = ask(
+            read_fits(args.fits, args.draws),
+            args.task,
+            args.seeds,
+            args.queries,
+            confidence_of(args.fits),
+        )
+    except ValueError as error:
+        sys.exit(f"advise: {error}")
+    sys.stdout.write(advice_text(args.study, found, parse_titles(args.titles)))
+    write_json(args.output, {"study": args.study, **advice_json(found), **provenance(__file__)})
+
+
+if __name__ == "__main__":
+    main()
