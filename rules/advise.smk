@@ -2,21 +2,20 @@
 
 
 rule advise:
-    """Print advice; without an output, it runs whenever it is asked for."""
+    """Print advice; without an output or a benchmark, it runs whenever it is asked for."""
     input:
         fits=rules.fit_decay.output.fits,
         draws=rules.fit_decay.output.draws,
     log:
         f"{RESULTS}/logs/advise.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/advise.tsv"
     localrule: True
     conda:
         ENVIRONMENT
     params:
         task=RUN.task,
         seeds=RUN.seeds,
-        queries=RUN.queries,
+        goal="queries" if RUN.target_accuracy is None else "target",
+        amount=RUN.queries if RUN.target_accuracy is None else RUN.target_accuracy,
         titles=FLOW.titles(),
         output=f"{RESULTS}/advice/advice.json",
         code=lambda wc: code("advise"),
@@ -30,6 +29,6 @@ rule advise:
         " --titles {params.titles:q}"
         " --task {params.task:q}"
         " --seeds {params.seeds}"
-        " --queries {params.queries}"
+        " --{params.goal} {params.amount}"
         " --output {params.output:q}"
         " 2> {log:q}"

@@ -2,11 +2,9 @@
 
 
 rule quote:
-    """Print what the study costs; without an output, it runs whenever it is asked for."""
+    """Print what the study costs; without an output or a benchmark, it runs whenever it is asked."""
     log:
         f"{RESULTS}/logs/quote.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/quote.tsv"
     localrule: True
     conda:
         ENVIRONMENT

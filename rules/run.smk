@@ -19,24 +19,18 @@ NOTED = Path(RESULTS) / "journal/settings.json"
 STATE = Path(RESULTS) / "journal/run.json"
 
 
-def asked_only():
-    """Return whether the run answers a question, and makes nothing."""
-    return {"explain", "quote"} & set(sys.argv)
-
-
-# A dry run changes nothing; and a job on a cluster, which is a run of Snakemake too, leaves it to the
-# one that sent it.
+# A dry run changes nothing, nor does a question; and a job on a cluster, which is a run of Snakemake
+# too, leaves it to the one that sent it. What the targets are is not known yet but by the command line.
 if (
     workflow.is_main_process
     and not workflow.output_settings.dryrun
-    and not asked_only()
+    and not {"explain", "quote"} & set(sys.argv)
 ):
     take_over(Path(".snakemake").resolve(), logger.info)
 
 
-def check_needs():
-    """Raise an error for what the jobs of this run need and have not."""
-    jobs = [(job.rule.name, job.wildcards_dict) for job in workflow.dag.needrun_jobs()]
+def check_needs(jobs):
+    """Raise an error for what jobs, as names of rules and wildcards, need and have not."""
     if RUN.data_dir is None and "get_task" in dict(jobs):
         check_downloads(STUDY)
     if "advise" in dict(jobs):
@@ -76,20 +70,20 @@ def watched(well):
 
 # A dry run needs no data and no keys, and does not come here.
 onstart:
-    if asked_only() and "explain" in sys.argv:
+    jobs = [*workflow.dag.needrun_jobs()]
+    if any(job.rule.name == "explain" for job in jobs):
         sys.stdout.write(explanation(workflow, "explain"))
         sys.stdout.flush()
         raise SystemExit
     try:
-        check_needs()
+        check_needs([(job.rule.name, job.wildcards_dict) for job in jobs])
         if workflow.is_main_process and workflow.executor_plugin.name == "slurm":
             take_over_jobs()
     except (StudyError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None
-    if workflow.is_main_process and not asked_only():
-        OTHERS.write(
-            str(file) for job in workflow.dag.needrun_jobs() for file in job.output
-        )
+    made = [str(file) for job in jobs for file in job.output]
+    if workflow.is_main_process and made:
+        OTHERS.write(made)
         if FLOW.capped:
             from seedbed.study.quote import spent
 

@@ -1,4 +1,4 @@
-"""Say which method to use for a task, a number of seeds and a budget, and how sure that is.
+"""Say which method to use for a task, so many seeds, and a budget or an accuracy, and how surely.
 
 For each teacher, student, augmenter and filter that the task was studied with: a table of the
 methods, the best expected accuracy first, and a sentence. Only within what the study has measured.
@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from seedbed.analysis.answers import advice_json, advice_text, ask
+from seedbed.analysis.answers import Question, advice_json, advice_text, ask
 from seedbed.analysis.fits import confidence_of, read_fits
 from seedbed.analysis.settings import parse_titles
 from seedbed.artifacts import whole_file, write_json
@@ -26,21 +26,21 @@ def main() -> None:
     parser.add_argument("--titles", default="{}", help='JSON: {name: {"title": ..., "short": ...}}')
     parser.add_argument("--task", required=True, help="the task")
     parser.add_argument("--seeds", type=int, required=True, help="seed questions")
-    parser.add_argument("--queries", type=int, required=True, help="teacher queries, the budget")
+    goal = parser.add_mutually_exclusive_group(required=True)
+    goal.add_argument("--queries", type=int, help="teacher queries, the budget")
+    goal.add_argument("--target", type=float, help="accuracy to reach, a fraction")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
+    question = Question(args.task, args.seeds, args.queries, args.target)
+    confidence = confidence_of(args.fits)
     try:
-        found = ask(
-            read_fits(args.fits, args.draws),
-            args.task,
-            args.seeds,
-            args.queries,
-            confidence_of(args.fits),
-        )
+        answers = ask(read_fits(args.fits, args.draws), question, confidence)
     except ValueError as error:
         sys.exit(f"advise: {error}")
-    sys.stdout.write(advice_text(args.study, found, parse_titles(args.titles)))
-    write_json(args.output, {"study": args.study, **advice_json(found), **provenance(__file__)})
+    titles = parse_titles(args.titles)
+    sys.stdout.write(advice_text(args.study, question, answers, confidence, titles))
+    found = advice_json(question, answers)
+    write_json(args.output, {"study": args.study, **found, **provenance(__file__)})
 
 
 if __name__ == "__main__":

@@ -54,10 +54,12 @@ class Storm:
             "train_student": [self.restart_controller, self.stop],
         }
         self.met = {}
+        self.idle_since = None
 
     def blow(self):
         """Let one fault happen, if there is a job for it, and the last one is over."""
         jobs = self.run.jobs()
+        self.free_lost_gpus(jobs)
         for job in jobs:
             # What is put back into the queue would wait for two minutes.
             if (job["JobState"], job["Reason"]) == ("PENDING", "BeginTime"):
@@ -71,6 +73,21 @@ class Storm:
                 self.met[job["JobId"]] = fault.__name__
                 fault(job)
                 return
+
+    def free_lost_gpus(self, jobs):
+        """Free GPUs that SLURM holds for nobody.
+
+        SLURM 22.05 was seen to keep those of jobs that end in the second of a controller's restart,
+        before the nodes have answered it: for ever, or until it is told to look again.
+        """
+        states = {job["JobState"] for job in jobs}
+        if "PENDING" not in states or states & (ACTIVE - {"PENDING"}):
+            self.idle_since = None
+        elif self.idle_since is None:
+            self.idle_since = time.monotonic()
+        elif time.monotonic() - self.idle_since > 15:
+            self.slurm.said("scontrol", "reconfigure")
+            self.idle_since = None
 
     def cancel(self, job):
         self.slurm.said("scancel", job["JobId"])

@@ -11,7 +11,7 @@ import pytest
 from analysis_simulation import METHODS, TRUE, simulate, true_accuracy
 from scipy.optimize import brentq
 
-from seedbed.analysis.advice import advise, basis_of, best_shares, expected, leaders
+from seedbed.analysis.advice import advise, basis_of, best_shares, expected, leaders, reach
 from seedbed.analysis.crossovers import (
     crossings,
     crossover_table,
@@ -433,6 +433,27 @@ def test_advice_names_the_best_method_and_its_cost(usual):
     assert aa.expected_regret == pytest.approx(behind, abs=0.02)
     between = advise(usual, 48, 480).best
     assert between.accuracy == pytest.approx(true_accuracy(between.method, 48, 10), abs=0.04)
+
+
+def test_the_least_budget_is_the_first_that_is_expected_to_reach_the_target(usual):
+    found = {one.method: one for one in reach(usual, 32, 0.6)}
+    for method, one in found.items():
+        before, at = (
+            float(expected(usual, 32, method, np.array([budget / 32]))[0][0])
+            for budget in (one.budget / 1.03, one.budget)
+        )
+        assert before < 0.6 <= at == pytest.approx(one.accuracy)
+        assert one.low < one.accuracy < one.high and 0.2 < one.probability < 0.9
+    budgets = [one.budget for one in reach(usual, 32, 0.6)]
+    assert budgets == sorted(budgets)
+    # What the first budget reaches, and what none does.
+    assert {one.budget for one in reach(usual, 32, 1e-6)} == {32}
+    assert {one.probability for one in reach(usual, 32, 1e-6)} == {1.0}
+    never = reach(usual, 48, 0.999)
+    assert {one.budget for one in never} == {None} and never[0].accuracy < 0.999
+    assert [one.accuracy for one in never] == sorted((o.accuracy for o in never), reverse=True)
+    with pytest.raises(ValueError, match="16 seeds: the data has 32 to"):
+        reach(usual, 16, 0.5)
 
 
 def test_between_sizes_means_are_on_straight_lines_as_far_as_both_are_measured(usual):

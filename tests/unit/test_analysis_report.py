@@ -399,6 +399,25 @@ def test_advice_for_one_question_is_a_table_a_sentence_and_json(study, tmp_path)
     )
 
 
+def test_the_fewest_queries_for_an_accuracy(study, tmp_path):
+    done = ask(study, tmp_path, "--task", "mini_math", "--seeds", "32", "--target", "0.6")
+    assert done.returncode == 0, done.stderr
+    written = read_json(tmp_path / "advice.json")
+    assert written["question"] == {
+        "task": "mini_math",
+        "seeds": 32,
+        "queries": None,
+        "target": 0.6,
+    }
+    best = written["answers"][0]["reach"][0]
+    names = {"new_question": "NQ"}
+    short = names.get(best["method"], best["method"].replace("_", " "))
+    assert f"  {short} is expected to reach it with the fewest teacher queries: " in done.stdout
+    assert f"{best['budget']:,}, BR " in done.stdout
+    done = ask(study, tmp_path, "--task", "mini_math", "--seeds", "32", "--target", "1")
+    assert "No method is expected to reach it within what was measured" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -7,7 +7,8 @@ import re
 
 
 def quote(clone, study):
-    done = clone.snakemake("quote", study=study)
+    """Return what is printed of the quote, and what is written."""
+    done = clone.snakemake("quote", "--quiet", "all", study=study)
     assert done.returncode == 0, done.stdout
     written = clone.folder / f"results/{study}/quote/quote.json"
     return done.stdout, json.loads(written.read_text())
@@ -23,6 +24,7 @@ def test_a_study_that_nobody_began_is_quoted_by_assumptions(fresh):
 
 
 def test_a_finished_study_has_nothing_left_to_pay(finished):
+    assert quote(finished, "micro") == quote(finished, "micro")
     said, written = quote(finished, "micro")
     assert "Still to pay: 0 queries; 0.00 US dollars" in said
     assert {line["queries"] for line in written["still_to_pay"]} == {0.0}
@@ -36,6 +38,15 @@ def test_advice_is_printed_and_makes_nothing_stale(finished):
     assert "  16 seeds, 128 teacher queries: BR 8\n" in done.stdout
     written = json.loads((finished.folder / "results/micro/advice/advice.json").read_text())
     assert {answer["augmenter"] for answer in written["answers"]} == {"micro_teacher", "micro_weak"}
+    done = finished.snakemake("advise", task="mini_math", seeds="16", target_accuracy="0.9")
+    assert "  16 seeds, to reach 90.0%\n" in done.stdout
+    assert "No method is expected to reach it" in done.stdout
+    # With other targets, these are made and watched as ever.
+    gone = finished.folder / "results/micro/figures/costs.png"
+    gone.unlink()
+    done = finished.snakemake("quote", "plot_costs")
+    assert done.returncode == 0 and gone.is_file()
+    assert re.search(r"^Tables and figures (\d+) of \1$", done.stdout, re.MULTILINE)
     assert finished.plan() == {}
 
 
@@ -44,4 +55,10 @@ def test_a_question_that_is_not_complete_is_an_error_before_anything_runs(fresh)
     assert done.returncode != 0
     assert "seeds: is missing: advise needs it, as in --config seeds=100" in done.stdout
     assert "task: gsm8k: study micro has mini_math" in done.stdout
+    both = fresh.snakemake(
+        "advise", task="mini_math", seeds="8", queries="9", target_accuracy="0.5"
+    )
+    assert "target_accuracy: advice is by `queries` or by this, not both" in both.stdout
+    above = fresh.snakemake("advise", task="mini_math", seeds="8", target_accuracy="50")
+    assert above.returncode != 0 and "target_accuracy" in above.stdout
     assert not (fresh.folder / "resources").exists()

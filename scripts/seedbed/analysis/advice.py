@@ -87,15 +87,8 @@ def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advic
         ValueError: if the seed-set size or the budget ratio is outside the data. Without a curve
             the seed-set size must be one of the study's.
     """
-    sizes = fit.seeds
     ratio = budget / seeds
-    if not sizes[0] <= seeds <= sizes[-1]:
-        raise ValueError(f"{seeds} seeds: the data has {sizes[0]} to {sizes[-1]}")
-    if fit.model is None and seeds not in sizes:
-        raise ValueError(
-            f"{seeds} seeds: without a fitted curve, only {', '.join(map(str, sizes))} are known"
-        )
-    nearest = min(sizes, key=lambda size: (abs(np.log(size / seeds)), size))
+    nearest = _nearest(fit, seeds)
     names, centres, draws = [], [], []
     for method in fit.methods:
         known = [cell["budget_ratio"] for cell in fit.cells(nearest, method)]
@@ -134,6 +127,88 @@ def advise(fit: Fit, seeds: int, budget: int, confidence: float = 0.95) -> Advic
     outlook.sort(key=lambda entry: -entry.accuracy)
     (basis,) = basis_of(fit, seeds, names, np.array([ratio]))
     return Advice(seeds, budget, basis, tuple(outlook), confidence)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The least budget with which a method is expected to reach an accuracy.
+
+    Attributes:
+        method: its name.
+        budget: teacher queries; None if it does not within what was measured.
+        accuracy: expected accuracy at that budget, or the best within what was measured.
+        low: lower end of its bootstrap interval.
+        high: upper end.
+        probability: share of the bootstrap resamples in which the accuracy is reached there.
+    """
+
+    method: str
+    budget: int | None
+    accuracy: float
+    low: float
+    high: float
+    probability: float
+
+
+def reach(fit: Fit, seeds: int, target: float, confidence: float = 0.95) -> list[Reach]:
+    """Return for each method the least budget that is expected to reach an accuracy.
+
+    Budgets are looked for from the least to the largest budget ratio at which the method was
+    measured with the nearest seed-set size, each 1.02 times the one before or less.
+
+    Args:
+        fit: a fit.
+        seeds: seed-set size.
+        target: accuracy, a fraction.
+        confidence: coverage of the intervals.
+
+    Returns:
+        The methods, those with the least budgets first, and last those that do not reach it.
+
+    Raises:
+        ValueError: if the seed-set size is outside the data, as for `advise`.
+    """
+    nearest = _nearest(fit, seeds)
+    found = []
+    for method in fit.methods:
+        known = [cell["budget_ratio"] for cell in fit.cells(nearest, method)]
+        if not known:
+            continue
+        first, last = np.ceil(min(known) * seeds), np.floor(max(known) * seeds)
+        steps = 1 + int(np.ceil(np.log(max(last / first, 1)) / np.log(1.02)))
+        budgets = np.unique(np.geomspace(first, max(first, last), steps).round())
+        centres, draws = expected(fit, seeds, method, budgets / seeds)
+        reached = np.flatnonzero(centres >= target)
+        place = reached[0] if len(reached) else int(np.argmax(centres))
+        low, high = np.quantile(draws[:, place], [(1 - confidence) / 2, (1 + confidence) / 2])
+        found.append(
+            Reach(
+                method=method,
+                budget=int(budgets[place]) if len(reached) else None,
+                accuracy=float(centres[place]),
+                low=float(low),
+                high=float(high),
+                probability=float((draws[:, place] >= target).mean()),
+            )
+        )
+    return sorted(found, key=lambda one: (one.budget is None, one.budget or -one.accuracy))
+
+
+def _nearest(fit: Fit, seeds: int) -> int:
+    """Return the size of the study's seed sets that is nearest, in the logarithm.
+
+    Raises:
+        ValueError: if the seed-set size is outside the data. Without a curve it must be one of the
+            study's.
+    """
+    sizes = fit.seeds
+    if not sizes[0] <= seeds <= sizes[-1]:
+        raise ValueError(f"{seeds} seeds: the data has {sizes[0]} to {sizes[-1]}")
+    if fit.model is None and seeds not in sizes:
+        raise ValueError(
+            f"{seeds} seeds: without a fitted curve, only {', '.join(map(str, sizes))} are known"
+        )
+    return min(sizes, key=lambda size: (abs(np.log(size / seeds)), size))
 
 
 def expected(

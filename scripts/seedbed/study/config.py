@@ -882,3 +882,8 @@ class RunConfig(Section):
     queries: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="For `snakemake advise`: teacher queries, the budget."
     )
+    target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="For `snakemake advise`, in place of `queries`: the accuracy to reach with the "
+        "fewest, as a fraction.",
+    )

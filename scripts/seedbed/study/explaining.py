@@ -92,7 +92,8 @@ def _causes(snakemake: Snakemake, job: Job) -> Iterator[str]:
     # Snakemake does not look at the settings of a job that runs anyway.
     changed = reason.params_changed or snakemake.persistence.params_changed(job)
     if changed:
-        yield from _settings(job, set(changed.only_old), set(changed.only_new), snakemake)
+        found = [*_settings(job, set(changed.only_old), set(changed.only_new), snakemake)]
+        yield from found or ["a setting that it had is gone"]
     if reason.input_changed:
         yield "it is to read other files than before" + _inputs(snakemake, job)
     if reason.code_changed:

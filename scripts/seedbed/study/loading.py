@@ -196,8 +196,12 @@ def check_question(run: RunConfig, study: Study) -> None:
     problems = [
         document.problem(f"is missing: advise needs it, as in --config {name}={example}", name)
         for name, example in (("task", next(iter(study.tasks))), ("seeds", 100), ("queries", 1000))
-        if getattr(run, name) is None
+        if getattr(run, name) is None and (name != "queries" or run.target_accuracy is None)
     ]
+    if run.queries is not None and run.target_accuracy is not None:
+        problems.append(
+            document.problem("advice is by `queries` or by this, not both", "target_accuracy")
+        )
     if run.task is not None and run.task not in study.tasks:
         problems.append(
             document.problem(f"{run.task}: study {study.name} has {', '.join(study.tasks)}", "task")
