@@ -108,6 +108,7 @@ rule find_crossovers:
         ENVIRONMENT
     params:
         settings=FLOW.crossover_settings(),
+        prices=FLOW.prices(),
         code=lambda wc: code("find_crossovers"),
     message:
         "find_crossovers"
@@ -116,6 +117,7 @@ rule find_crossovers:
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"
         " --settings {params.settings:q}"
+        " --prices {params.prices:q}"
         " --json {output.json:q}"
         " --csv {output.csv:q}"
         " 2> {log:q}"

@@ -1,12 +1,14 @@
-"""Find the budget ratios at which one method overtakes another, with intervals."""
+"""Find the budget ratios and the costs at which one method overtakes another, with intervals."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from seedbed.analysis import crossovers
+from seedbed.analysis.costs import Prices
 from seedbed.analysis.fits import read_fits
 from seedbed.analysis.settings import CrossoverSettings, parse_settings
 from seedbed.artifacts import replacing, whole_file, write_json
@@ -14,7 +16,12 @@ from seedbed.provenance import provenance
 
 
 def find_crossovers(
-    fits: Path, draws: Path, settings: CrossoverSettings, json: Path, csv: Path
+    fits: Path,
+    draws: Path,
+    settings: CrossoverSettings,
+    prices: Prices,
+    output: Path,
+    csv: Path,
 ) -> None:
     """Write the crossovers of all pairs of methods, as JSON and as a CSV table.
 
@@ -22,13 +29,14 @@ def find_crossovers(
         fits: fits of `fit_decay`.
         draws: bootstrap draws of `fit_decay`.
         settings: settings.
-        json: file to write.
+        prices: by model, what its tokens cost.
+        output: JSON file to write.
         csv: file to write.
     """
-    content = crossovers.find_crossovers(read_fits(fits, draws), settings)
+    content = crossovers.find_crossovers(read_fits(fits, draws), settings, prices)
     with replacing(csv) as temporary:
         crossovers.crossover_table(content).write_csv(temporary)
-    write_json(json, content | {"provenance": provenance(__file__)})
+    write_json(output, content | {"provenance": provenance(__file__)})
 
 
 def main() -> None:
@@ -37,12 +45,26 @@ def main() -> None:
     parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
     parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
     parser.add_argument("--settings", default="{}", help='JSON: {"confidence": 0.95}')
+    parser.add_argument(
+        "--prices",
+        type=json.loads,
+        default={},
+        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
+        '"usd_per_million_completion_tokens": ...}}',
+    )
     parser.add_argument("--json", type=Path, required=True, help="crossovers to write (JSON)")
     parser.add_argument("--csv", type=Path, required=True, help="the same to write (CSV)")
     arguments = parser.parse_args()
     try:
         settings = parse_settings(CrossoverSettings, arguments.settings)
-        find_crossovers(arguments.fits, arguments.draws, settings, arguments.json, arguments.csv)
+        find_crossovers(
+            arguments.fits,
+            arguments.draws,
+            settings,
+            arguments.prices,
+            arguments.json,
+            arguments.csv,
+        )
     except ValueError as error:
         sys.exit(f"find_crossovers: {error}")
 

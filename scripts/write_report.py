@@ -44,10 +44,11 @@ def write_report(
         page: HTML file to write.
     """
     confidence = confidence_of(fits)
+    crossed = read_json(crossovers)
     found = summarise(
         read_fits(fits, draws),
         read_comparisons(comparisons),
-        read_json(crossovers)["crossovers"],
+        [*crossed["crossovers"], *crossed["costs"]],
         titles,
         confidence,
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from seedbed.analysis.collect import COORDINATES, cell_key
+from seedbed.analysis.outcomes import Outcomes
 
 METHODS = ("answer_augmentation", "question_rephrase", "new_question")
 TRUE = {
@@ -104,6 +107,7 @@ def simulate(
                 if cell["augmenter"] == "none"
                 else int(cell["budget"] * 1.5),
                 "empty_slots": 0,
+                **tokens(cell),
             }
         )
         tables.append(
@@ -117,6 +121,19 @@ def simulate(
             )
         )
     return pl.DataFrame(rows, infer_schema_length=None), pl.concat(tables)
+
+
+def tokens(cell: dict[str, object]) -> dict[str, object]:
+    """Tokens of a cell, 50 and 30 a query of the teacher, 100 and 40 of an augmenter; seconds."""
+    asked, written = cell["budget"], 0 if cell["augmenter"] == "none" else cell["budget"]
+    return {
+        "teacher_prompt_tokens": 50 * asked,
+        "teacher_completion_tokens": 30 * asked,
+        "augmenter_prompt_tokens": 100 * written,
+        "augmenter_completion_tokens": 40 * written,
+        "generation_seconds": 0.01 * (asked + written),
+        "training_seconds": 20.0,
+    }
 
 
 def with_real_pairs(
@@ -143,7 +160,16 @@ def with_real_pairs(
     return pl.concat(rows), pl.concat(scores)
 
 
-KEPT_COUNTS = ("augmenter_queries", "teacher_queries", "verification_queries", "missing_rows")
+KEPT_COUNTS = (
+    "augmenter_queries",
+    "teacher_queries",
+    "verification_queries",
+    "missing_rows",
+    "teacher_prompt_tokens",
+    "teacher_completion_tokens",
+    "augmenter_prompt_tokens",
+    "augmenter_completion_tokens",
+)
 
 
 def write_evaluations(cells: pl.DataFrame, items: pl.DataFrame, folder: Path) -> list[Path]:
@@ -166,7 +192,11 @@ def write_evaluations(cells: pl.DataFrame, items: pl.DataFrame, folder: Path) ->
                 **{name: row[name] for name in KEPT_COUNTS if name in row},
                 "empty_slots": 0,
             },
-            "seconds": {"generation": 1.5, "training": 2.0, "evaluation": 0.5},
+            "seconds": {
+                "generation": row["generation_seconds"],
+                "training": row["training_seconds"],
+                "evaluation": 0.5,
+            },
             "settings": {},
             "versions": {},
             "code": "0123",
@@ -178,3 +208,96 @@ def write_evaluations(cells: pl.DataFrame, items: pl.DataFrame, folder: Path) ->
         )
         paths.append(path)
     return paths
+
+
+PAPER_GRID = {
+    100: (100, 500, 1000, 5000, 10000, 25000, 50000, 100000),
+    1000: (1000, 5000, 10000, 25000, 50000, 100000),
+    7473: (7473, 25000, 50000, 100000),
+}
+"""Seeds and budgets of GSM8K in `config/studies/paper.yaml`; up to 10,000 queries, 100 seeds have
+three replicates."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A study's truth: the exponential decay form, written out once more, with its noise.
+
+    The numbers are ours. They put the shifts from answer augmentation to new questions near the
+    paper's. What a draw of 100 seeds changes has standard deviation `between_draws`, less for more
+    seeds, and a training run changes `between_runs`.
+    """
+
+    floor: float = 0.22
+    ceiling: float = 0.70
+    kappa: float = 6000.0
+    gamma: float = 0.55
+    delta: float = 0.12
+    value: tuple[float, ...] = (1.0, 0.8, 0.55)
+    tau: tuple[float, ...] = (18.0, 45.0, 400.0)
+    methods: tuple[str, ...] = METHODS
+    items: int = 1319
+    shared: float = 0.6
+    between_draws: float = 0.006
+    between_runs: float = 0.008
+
+    def effective(self, method: str, seeds: int, ratio: float) -> float:
+        """Effective examples."""
+        m = self.methods.index(method)
+        tau = self.tau[m] * (seeds / 100) ** -self.delta
+        return self.value[m] * seeds * tau * -np.expm1(-ratio / tau)
+
+    def accuracy(self, method: str, seeds: int, ratio: float) -> float:
+        """Accuracy without any noise."""
+        e = self.effective(method, seeds, ratio)
+        rise = -np.expm1(-((e / self.kappa) ** self.gamma))
+        return float(self.floor + (self.ceiling - self.floor) * rise)
+
+    def crossover(self, reference: str, method: str, seeds: int) -> float | None:
+        """The budget ratio at which `method` overtakes, or None if not within the grid."""
+        from scipy.optimize import brentq
+
+        def lead(log_ratio: float) -> float:
+            ratio = np.exp(log_ratio)
+            ours, theirs = (self.effective(m, seeds, ratio) for m in (method, reference))
+            return ours - theirs
+
+        low, high = (np.log(PAPER_GRID[seeds][end] / seeds) for end in (0, -1))
+        if lead(low) * lead(high) >= 0:
+            return None
+        return float(np.exp(brentq(lead, low, high)))
+
+
+PAPER_TRUTH = Truth()
+
+
+def paper_study(seed: int, truth: Truth = PAPER_TRUTH) -> Outcomes:
+    """Outcomes of a simulated study on the paper's grid for GSM8K."""
+    from scipy.stats import norm
+
+    generator = np.random.default_rng([seed, 77])
+    cells, shares = [], []
+    draws: dict[tuple[int, int], float] = {}
+    for method, (seeds, budgets) in product(truth.methods, PAPER_GRID.items()):
+        for budget in budgets:
+            for replicate in range(3 if seeds == 100 and budget <= 10_000 else 1):
+                if (seeds, replicate) not in draws:
+                    spread = truth.between_draws * np.sqrt(100 / seeds)
+                    draws[seeds, replicate] = generator.normal(0, spread)
+                cell = coordinates(method, seeds, budget, task="gsm8k", replicate=replicate)
+                cells.append({**cell, "budget_ratio": budget / seeds})
+                noise = draws[seeds, replicate] + generator.normal(0, truth.between_runs)
+                shares.append(truth.accuracy(method, seeds, budget / seeds) + noise)
+    untrained = coordinates("untrained", 0, 0, task="gsm8k")
+    cells.append({**untrained, "budget_ratio": None})
+    shares.append(truth.floor)
+    difficulty = np.sqrt(truth.shared) * generator.normal(size=truth.items)
+    own = np.sqrt(1 - truth.shared) * generator.normal(size=(len(cells), truth.items))
+    correct = difficulty + own < norm.ppf(np.array(shares))[:, None]
+    return Outcomes(
+        task="gsm8k",
+        cells=pl.DataFrame(cells, infer_schema_length=None),
+        items=tuple(f"item{i:05d}" for i in range(truth.items)),
+        clusters=np.arange(truth.items),
+        correct=correct.astype(float),
+    )

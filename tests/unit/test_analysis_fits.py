@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
 import polars as pl
 import pytest
 from analysis_simulation import METHODS, TRUE, simulate, true_accuracy
-from scipy.optimize import brentq
+from scipy.optimize import brentq, least_squares
 
 from seedbed.analysis.advice import advise, basis_of, best_shares, expected, leaders, reach
+from seedbed.analysis.costs import CostLine
 from seedbed.analysis.crossovers import (
     crossings,
     crossover_table,
     describe,
     find_crossovers,
+    inverted,
     sign_changes,
 )
-from seedbed.analysis.decay import RESPONSES, AccuracyModel, Points, candidates, values_of
+from seedbed.analysis.decay import (
+    RESPONSES,
+    SHARING,
+    AccuracyModel,
+    Points,
+    candidates,
+    values_of,
+    variants,
+)
 from seedbed.analysis.fits import fits_from
-from seedbed.analysis.fitting import CellData, fit_decay, fit_model, qaicc
+from seedbed.analysis.fitting import fit_decay, qaicc, variance_between_draws
+from seedbed.analysis.least_squares import minimise
+from seedbed.analysis.likelihood import CellData, fit_model, refit
 from seedbed.analysis.outcomes import outcomes_by_task
 from seedbed.analysis.settings import CrossoverSettings, FitSettings
 
@@ -40,8 +53,13 @@ def usual():
     return fit(items=2000)[0]
 
 
-def model_of(response="exponential", harm=False, start=False, seed_exponent=True):
-    return AccuracyModel(response, harm, start, METHODS, 32.0, seed_exponent)
+def model_of(response="exponential", harm=False, start=False, sharing=""):
+    return AccuracyModel(response, harm, start, METHODS, 32.0, sharing)
+
+
+def has(fit, extension):
+    """Whether the chosen model has an extension."""
+    return extension in fit.record["chosen"].split("+")
 
 
 def some_points():
@@ -50,10 +68,15 @@ def some_points():
     return Points(method, seeds, ratio)
 
 
+def cells_at(accuracy, points, items):
+    return CellData(points, accuracy, items, np.zeros(len(accuracy), dtype=int))
+
+
 def true_values(model):
     names = {"A0": TRUE["A0"], "Ainf": TRUE["Ainf"], "kappa": TRUE["kappa"], "h": 0.01}
     names |= {"gamma": TRUE["gamma"], "delta": TRUE["delta"], "a": -0.2, "b": 0.9}
-    names |= {f"v:{m}": v for m, v in TRUE["value"].items()} | {"untrained": 0.3}
+    names |= {f"v:{m}": v for m, v in TRUE["value"].items()} | {"untrained": 0.3, "tau": 9.0}
+    names |= {f"delta:{m}": 0.1 * i for i, m in enumerate(METHODS)}
     return values_of(model, names | {f"tau:{m}": t for m, t in TRUE["tau"].items()})
 
 
@@ -67,10 +90,14 @@ def test_exponential_form_equals_its_equation():
 
 
 @pytest.mark.parametrize(
-    ("response", "harm", "start"), list(product(RESPONSES, (False, True), (False, True)))
+    ("response", "harm", "start", "sharing"),
+    [
+        *product(RESPONSES, (False, True), (False, True), [""]),
+        *product(RESPONSES, [True], [True], SHARING),
+    ],
 )
-def test_derivatives_equal_differences(response, harm, start):
-    model, points = model_of(response, harm, start), some_points()
+def test_derivatives_equal_differences(response, harm, start, sharing):
+    model, points = model_of(response, harm, start, sharing), some_points()
     values = true_values(model)
     parameters = model.parameters([1, 64], [32, 64])
     logarithmic = np.array([parameter.logarithmic for parameter in parameters])
@@ -96,13 +123,63 @@ def test_many_parameter_values_at_once_equal_one_by_one():
     model, points = model_of("power", harm=True), some_points()
     values = true_values(model) * np.linspace(0.9, 1.1, 5)[:, None]
     together = model.accuracy(values, points)
-    for row, one in zip(together, values, strict=True):
+    gradients = model.accuracy_and_gradient(values, points)[1]
+    for row, gradient, one in zip(together, gradients, values, strict=True):
         assert row == pytest.approx(model.accuracy(one, points))
+        assert gradient == pytest.approx(model.accuracy_and_gradient(one, points)[1])
+
+
+def test_variants_share_what_their_names_say():
+    model = model_of()
+    names = {one.sharing: set(one.parameter_names()) for one in variants(model)}
+    free = set(model.parameter_names())
+    assert free - names["one_value"] == {"v:question_rephrase", "v:new_question"}
+    assert names["one_tau"] - free == {"tau"} and len(free - names["one_tau"]) == 3
+    assert "no_delta" not in names
+    assert names["each_delta"] - free == {f"delta:{method}" for method in METHODS}
+    assert variants(model_of(sharing="no_delta")) == []
+    assert "delta_m" in next(m for m in variants(model) if m.sharing == "each_delta").equation
+
+
+def test_problems_side_by_side_are_minimised_as_scipy_minimises_each():
+    """Exponential decays with noise, some of whose best values lie on a bound."""
+    generator = np.random.default_rng(0)
+    x = np.linspace(0, 4, 30)
+    truth = generator.uniform([0.5, 0.2], [2.0, 3.0], (40, 2))
+    targets = truth[:, :1] * np.exp(-truth[:, 1:] * x) + generator.normal(0, 0.05, (40, 30))
+    low, high = np.array([0.0, 0.5]), np.array([1.5, 2.5])
+
+    def residuals(values, rows):
+        decay = np.exp(-values[:, 1:] * x)
+        slopes = np.stack([decay, -values[:, :1] * x * decay], axis=-1)
+        return values[:, :1] * decay - targets[rows], slopes
+
+    found = minimise(residuals, np.full((40, 2), 9.0), low, high, tolerance=1e-10)
+    assert found.converged.all()
+    for row in range(40):
+
+        def one(values, row=row):
+            return residuals(values[None], np.array([row]))[0][0]
+
+        best = least_squares(one, [1.0, 1.0], bounds=(low, high), xtol=1e-12, ftol=1e-12)
+        assert found.cost[row] == pytest.approx(best.cost, rel=1e-5)
+        assert found.x[row] == pytest.approx(best.x, abs=2e-3)
+    assert (found.x[:, 1] == 2.5).any() and (found.x[:, 0] == 1.5).any()
+
+
+def test_what_no_step_can_better_ends_as_it_is():
+    def nothing(values, rows):
+        return np.ones((len(values), 3)), np.zeros((len(values), 3, 2))
+
+    found = minimise(nothing, np.zeros((2, 2)), np.full(2, -1.0), np.ones(2))
+    assert found.converged.all() and (found.x == 0).all()
+    none = minimise(nothing, np.zeros((0, 2)), np.full(2, -1.0), np.ones(2))
+    assert none.x.shape == (0, 2)
 
 
 @pytest.mark.parametrize("response", RESPONSES)
 def test_endless_persistence_makes_budget_alone_count(response):
-    model = model_of(response, harm=True, seed_exponent=False)
+    model = model_of(response, harm=True, sharing="no_delta")
     names = model.parameter_names()
     values = true_values(model)
     values[[names.index(f"tau:{m}") for m in METHODS]] = 1e9
@@ -124,7 +201,7 @@ def test_only_harm_lets_accuracy_fall(response):
 def test_exact_data_gives_the_true_parameters_back():
     model, points = model_of(), some_points()
     truth = true_values(model)
-    data = CellData(points, model.accuracy(truth, points), 10_000)
+    data = cells_at(model.accuracy(truth, points), points, 10_000)
     found = fit_model(model, data, starts=8, seed=0)
     assert found.converged and not found.at_bound
     assert found.deviance == pytest.approx(0, abs=1e-4)
@@ -171,7 +248,7 @@ def fall(method, seeds, ratio):
 
 def test_falling_accuracy_needs_the_harm_term():
     found = fit(accuracy=fall)[0]
-    assert found.model.harm
+    assert has(found, "harm")
     models = {entry["name"]: entry for entry in found.record["models"]}
     for response in RESPONSES:
         assert models[f"{response}+harm"]["qaicc"] < models[response]["qaicc"] - 20
@@ -196,7 +273,7 @@ def test_training_noise_is_seen_and_widens_the_intervals(usual):
 
 def test_an_untrained_student_of_its_own_level_is_recognised():
     found = fit(items=3000, untrained=0.15)[0]
-    assert found.model.start
+    assert has(found, "start")
     at_zero = found.cell_draws["untrained", 0, 0]
     assert at_zero.mean() == pytest.approx(0.15, abs=0.03)
 
@@ -205,7 +282,74 @@ def test_the_same_seed_gives_the_same_fit():
     settings = FitSettings(bootstrap_samples=4, starts=2)
     runs = [fit(settings, items=300, methods=METHODS[:1]) for _ in range(2)]
     assert runs[0][0].record == runs[1][0].record
-    assert np.array_equal(runs[0][0].parameter_draws, runs[1][0].parameter_draws)
+    for one, other in zip(runs[0][0].models, runs[1][0].models, strict=True):
+        assert np.array_equal(one.draws, other.draws)
+
+
+def test_the_curve_is_the_mean_of_models_by_their_weight(usual):
+    by_name = {entry["name"]: entry for entry in usual.record["models"]}
+    used = [entry for entry in by_name.values() if entry.get("weight")]
+    assert len(used) == len(usual.models) > 1
+    assert sum(entry["weight"] for entry in used) == pytest.approx(1)
+    first, second = used[:2]
+    odds = np.exp((second["qaicc_above_best"] - first["qaicc_above_best"]) / 2)
+    assert first["weight"] / second["weight"] == pytest.approx(odds)
+    resamples = np.concatenate([member.resamples for member in usual.models])
+    assert sorted(resamples) == list(range(SETTINGS.bootstrap_samples))
+    at = np.array([8.0])
+    points = Points(np.array([0]), np.array([32.0]), at)
+    mean = sum(m.weight * m.model.accuracy(m.values, points) for m in usual.models)
+    centre, draws = usual.curve(32, METHODS[0], at)
+    assert centre == pytest.approx(mean)
+    for member in usual.models:
+        expected_draws = member.model.accuracy(member.draws, points)
+        assert draws[member.resamples] == pytest.approx(expected_draws)
+
+
+def test_the_choice_is_the_best_on_held_out_budgets_of_those_that_qaicc_hardly_tells_apart(usual):
+    models = [entry for entry in usual.record["models"] if entry.get("held_out_error") is not None]
+    near = [entry for entry in models if entry["qaicc_above_best"] <= 2]
+    best = min(near, key=lambda entry: entry["held_out_error"])
+    assert usual.record["chosen"] == best["name"]
+    assert 0 < best["held_out_error"] < 0.1
+
+
+def test_held_out_budgets_show_the_form_that_cannot_foretell_them():
+    """A model whose seeds all last equally long misses what lies beyond."""
+    found = fit(items=20_000, ratios=(1, 2, 4, 8, 16, 32, 64))[0]
+    models = {entry["name"]: entry for entry in found.record["models"]}
+    right = models["exponential"]["held_out_error"]
+    wrong = [entry for name, entry in models.items() if name.endswith("one_tau")]
+    assert wrong and all(entry["held_out_error"] > 2 * right for entry in wrong)
+
+
+def test_noise_between_draws_of_the_seeds_is_told_from_noise_between_runs():
+    """Replicates of a size share an effect of 3 points; runs of their own have 1."""
+    generator = np.random.default_rng(4)
+    places = list(product(range(3), (32.0, 64.0), (1.0, 4.0, 16.0), range(8)))
+    method, seeds, ratio, replicate = map(np.array, zip(*places, strict=True))
+    points = Points(method, seeds, ratio)
+    own = generator.normal(0, 0.01, len(places))
+    effects = generator.normal(0, 0.03, (2, 8))
+    shared = effects[(seeds == 64).astype(int), replicate] / np.sqrt(seeds / 32)
+    same = np.full((20, len(places)), 0.5)
+    both = CellData(points, 0.5 + shared + own, 1000, replicate)
+    assert variance_between_draws(both, same) == pytest.approx(
+        32 * effects.var(axis=1, ddof=1).mean(), rel=0.3
+    )
+    runs = CellData(points, 0.5 + own, 1000, replicate)
+    assert variance_between_draws(runs, same) < 32 * 0.01**2 / 4
+    first = replicate == 0
+    assert variance_between_draws(both.only(first), same[:, first]) == 0
+
+
+def test_refits_of_the_same_data_stay_where_they_are():
+    model, points = model_of(), some_points()
+    data = cells_at(model.accuracy(true_values(model), points), points, 10_000)
+    found = fit_model(model, data, starts=8, seed=0)
+    values, failed = refit(found, data, np.stack([data.accuracy] * 3))
+    assert failed == 0
+    assert values == pytest.approx(np.stack([found.values] * 3), rel=0.02)
 
 
 def test_qaicc_equals_the_hand_calculation():
@@ -218,7 +362,7 @@ def test_candidates():
     assert len(candidates(METHODS, [32, 64], True)) == 12
     without = candidates(METHODS, [32], False)
     assert len(without) == 6
-    assert not any(model.start or model.seed_exponent for model in without)
+    assert not any(model.start or model.sharing != "no_delta" for model in without)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +406,7 @@ def test_replicates_give_cell_means_degrees_of_freedom():
 
 def test_two_budgets_are_too_few_and_the_means_remain():
     found = fit(seeds=(50,), ratios=(1, 64))[0]
-    assert (found.record["status"], found.model) == ("too_few_cells", None)
+    assert (found.record["status"], found.models) == ("too_few_cells", ())
     assert "7 cells" in found.record["reason"]
     advice = advise(found, 50, 3200)
     assert (advice.basis, advice.best.method) == ("means", "new_question")
@@ -276,13 +420,7 @@ def test_two_budgets_are_too_few_and_the_means_remain():
 
 def fits_like(found, sizes):
     """The fit with other seed-set sizes."""
-    return type(found)(
-        {**found.record, "seeds": sizes},
-        found.model,
-        found.values,
-        found.parameter_draws,
-        found.cell_draws,
-    )
+    return replace(found, record={**found.record, "seeds": sizes})
 
 
 def true_crossover(seeds, reference, method):
@@ -395,6 +533,7 @@ def test_sentences_say_what_was_found():
     crossing = {"budget_ratio": 12.3, "overtaken_by": "b", "low": 8.1, "high": None}
     crossing |= {"low_beyond_range": False, "high_beyond_range": True, "lead_after": 0.1}
     record = {"reference": "a", "method": "b", "range": [1.0, 64.0], "crossings": [crossing]}
+    record |= {"measure": "budget_ratio", "possible": []}
     assert describe(record | {"status": "one"}, str.upper) == (
         "B overtakes A at BR 12 (8.1 to above 64)."
     )
@@ -403,6 +542,82 @@ def test_sentences_say_what_was_found():
     none = record | {"status": "none", "leader_at_lowest": "b", "lead": 0.02, "crossings": []}
     assert describe(none, str) == "b leads a over the whole range, BR 1 to 64: no crossover."
     assert "BR 1 to 64, but hardly: no crossover" in describe(none | {"lead": 0.001}, str)
+    late = none | {"possible": [{"overtaken_by": "a", "low": 40.0, "high": None}]}
+    assert "crossover; that a leads above BR 40 is not excluded." in describe(late, str)
+    cost = {"measure": "usd", "crossings": [{**crossing, "amount": 1234.0}]}
+    assert describe(record | {"status": "one", **cost}, str) == (
+        "b overtakes a at $1,200 ($8.1 to above $64)."
+    )
+    unknown = record | {"status": "unknown", "measure": "usd", "reason": "price of m"}
+    assert describe(unknown, str) == "a and b by US dollars: not known (price of m)."
+
+
+def test_where_no_difference_is_not_refused():
+    x = np.linspace(0, 4, 401)
+    noise = np.random.default_rng(0).normal(0, 1.0, (4000, 1))
+
+    def stretches(difference):
+        return inverted(x, difference, difference + noise, 0.95)
+
+    ((low, high),) = stretches(4 * (x - 2))
+    assert (low, high) == (pytest.approx(2 - 1.96 / 4, abs=0.02), pytest.approx(2.49, abs=0.02))
+    assert stretches(np.full_like(x, 5.0)) == []
+    assert stretches(np.full_like(x, 1.0)) == [(None, None)]
+    assert stretches(4 * (x - 4)) == [(pytest.approx(3.51, abs=0.02), None)]
+    assert len(stretches(6 * (x - 1) * (x - 3))) == 2
+
+
+def test_a_crossing_that_resamples_do_not_exclude_is_possible():
+    x = np.linspace(0, 4, 41)
+    difference = -0.5 - 0 * x
+    draws = difference + np.linspace(-1, 1, 21)[:, None] * x / 4
+    found = crossings(x, difference, draws, 0.95)
+    assert (found["status"], found["crossings"]) == ("none", [])
+    (turn,) = found["possible"]
+    assert (turn["direction"], turn["high"]) == (1, None)
+    # The steepest of the resamples crosses at 2.
+    assert turn["low"] == pytest.approx(2.0, abs=0.1)
+    sure = crossings(x, difference, difference - 0 * draws, 0.95)
+    assert sure["possible"] == []
+
+
+def test_crossovers_by_cost_are_where_equal_amounts_give_equal_accuracy(usual):
+    price = {"usd_per_million_prompt_tokens": 1.0, "usd_per_million_completion_tokens": 10.0}
+    found = find_crossovers([usual], CrossoverSettings(), {"mini_teacher": price})
+    by_cost = {
+        r["measure"]: r
+        for r in found["costs"]
+        if (r["seeds"], r["reference"], r["method"]) == (32, METHODS[0], METHODS[2])
+    }
+    assert set(by_cost) == {"tokens", "usd", "hours"}
+    (crossing,) = by_cost["usd"]["crossings"]
+    amount = crossing["amount"]
+    # A query of the teacher costs 350 millionths, one of the augmenter 500 more.
+    spent = {METHODS[0]: amount / 350e-6, METHODS[2]: amount / 850e-6}
+    reached = [usual.curve(32, m, np.array([b / 32]))[0][0] for m, b in spent.items()]
+    assert reached[0] == pytest.approx(reached[1], abs=1e-3)
+    by_queries = next(
+        r
+        for r in found["crossovers"]
+        if (r["seeds"], r["reference"], r["method"], r["basis"])
+        == (32, METHODS[0], METHODS[2], "curve")
+    )["crossings"][-1]
+    # New questions cost more a query: in money they take over later.
+    assert spent[METHODS[0]] > by_queries["budget"]
+    assert crossing["low"] < amount < crossing["high"]
+    unpriced = find_crossovers([usual], CrossoverSettings())["costs"]
+    (reason,) = {r["reason"] for r in unpriced if r["measure"] == "usd"}
+    assert reason == "price of mini_teacher"
+    table = crossover_table(found)
+    assert set(table["measure"]) == {"budget_ratio", "tokens", "usd", "hours"}
+
+
+def test_a_line_of_costs_is_straight_in_logarithms_and_proportional_beyond():
+    line = CostLine(np.array([10.0, 1000.0]), np.array([1.0, 10.0]))
+    assert line.of(100) == pytest.approx(np.sqrt(10))
+    assert line.budget(line.of(np.array([3.0, 50.0, 4000.0]))) == pytest.approx([3.0, 50.0, 4000.0])
+    assert line.of(2000) == pytest.approx(20)
+    assert line.of(5) == pytest.approx(0.5)
 
 
 def test_crossovers_on_a_single_budget_are_too_few():
@@ -484,7 +699,7 @@ def test_advice_is_unsure_where_the_cells_contradict_the_curve(usual):
     ]
     draws = usual.cell_draws | {place: np.full_like(usual.cell_draws[place], 0.95)}
     record = {**usual.record, "cells": cells}
-    contradicted = type(usual)(record, usual.model, usual.values, usual.parameter_draws, draws)
+    contradicted = replace(usual, record=record, cell_draws=draws)
     advice = advise(contradicted, 32, 2048)
     shares = {entry.method: entry.probability_best for entry in advice.outlook}
     assert 0.45 < shares["new_question"] <= 0.5 and 0.5 <= shares["question_rephrase"] < 0.55

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -46,6 +47,13 @@ TITLES = Titles(
     }
 )
 
+PRICES = {
+    "mini_teacher": {
+        "usd_per_million_prompt_tokens": 0.5,
+        "usd_per_million_completion_tokens": 2.0,
+    }
+}
+
 
 def output(script, figure, titles=TITLES):
     """Where the figure of a script's function goes."""
@@ -70,7 +78,8 @@ def run_all(folder, tables, titles=TITLES):
     )
     settings = FitSettings(methods=METHODS, bootstrap_samples=20, starts=2)
     fit_decay(cells, items, settings, fits, draws)
-    find_crossovers(fits, draws, CrossoverSettings(), crossovers, crossovers.with_suffix(".csv"))
+    settings, csv = CrossoverSettings(), crossovers.with_suffix(".csv")
+    find_crossovers(fits, draws, settings, PRICES, crossovers, csv)
     plot_accuracy(output(plot_accuracy, figures[0], titles), fits, draws, cells, items)
     plot_cost_effectiveness(
         output(plot_cost_effectiveness, figures[1], titles), fits, draws, comparisons, crossovers
@@ -260,7 +269,7 @@ def test_long_titles_stay_within_the_figure(study):
     from matplotlib.text import Text
 
     fits = read_fits(study / "fits/decay.json", study / "fits/draws.parquet")
-    other = type(fits[0])({**fits[0].record, "student": "s2"}, *([None] * 3), {})
+    other = replace(fits[0], record={**fits[0].record, "student": "s2"}, models=())
     long = Titles(
         {
             "mini_math": Title(title="Questions on a small number of Databases (generated)"),

@@ -204,7 +204,7 @@ def _nearest(fit: Fit, seeds: int) -> int:
     sizes = fit.seeds
     if not sizes[0] <= seeds <= sizes[-1]:
         raise ValueError(f"{seeds} seeds: the data has {sizes[0]} to {sizes[-1]}")
-    if fit.model is None and seeds not in sizes:
+    if not fit.models and seeds not in sizes:
         raise ValueError(
             f"{seeds} seeds: without a fitted curve, only {', '.join(map(str, sizes))} are known"
         )
@@ -237,7 +237,7 @@ def basis_of(fit: Fit, seeds: float, methods: Sequence[str], ratios: np.ndarray)
     known = np.zeros(len(ratios), dtype=bool)
     for part in found:
         known |= False if part is None else ~np.isnan(part[0])
-    bases = ["curve"] * (fit.model is not None)
+    bases = ["curve"] if fit.models else []
     return [" and ".join([*bases, "means"] if some else bases) for some in known]
 
 
@@ -257,7 +257,7 @@ def leaders(fit: Fit, seeds: int) -> list[tuple[str, float, float]]:
     # Rounding must not carry the ends outside the cells.
     ratios[0], ratios[-1] = low, high
     heights = [expected(fit, seeds, method, ratios)[0] for method in known]
-    if len(known) > 1 and np.ptp(heights, axis=0).max() < 1e-12:
+    if len(known) > 1 and np.ptp(heights, axis=0).max() < 1e-6:
         return []
     best = np.argmax(heights, axis=0)
     names = list(known)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from seedbed.analysis.costs import MEASURES, Prices, cost_line
 from seedbed.analysis.fits import Fit
 from seedbed.analysis.outcomes import GROUP_COLUMNS
 from seedbed.analysis.settings import CrossoverSettings
@@ -19,7 +20,13 @@ ABOUT = (
     "`means`: on straight lines in ln BR between cell means. An interval holds the bootstrap "
     "resamples' crossings of the same direction nearest to the crossing; a resample in which one "
     "method leads over the whole range puts it beyond the range's edge, and an end of the interval "
-    "that lies there is null."
+    "that lies there is null. `inverted` are the ratios at which a difference of nothing is not "
+    "refused, |difference| <= z times its standard error over the resamples: none where one method "
+    "leads everywhere beyond doubt, several stretches where the curves come close twice, and "
+    "unbounded (an end of null) where the range ends first. `possible`, where the curves do not "
+    "cross, is what resamples that do cross do not exclude. `costs` has the same for equal tokens, "
+    "money and hours of computing in place of equal queries; amounts are of one cell, all that its "
+    "dataset took and, of hours, its training."
 )
 
 _HARDLY = 0.005
@@ -35,6 +42,7 @@ CSV_SCHEMA = pl.Schema(
         "reference": pl.String,
         "method": pl.String,
         "basis": pl.String,
+        "measure": pl.String,
         "status": pl.String,
         "leader_at_lowest": pl.String,
         "leader_at_highest": pl.String,
@@ -43,6 +51,7 @@ CSV_SCHEMA = pl.Schema(
         "overtaken_by": pl.String,
         "budget_ratio": pl.Float64,
         "budget": pl.Float64,
+        "amount": pl.Float64,
         "low": pl.Float64,
         "high": pl.Float64,
         "low_beyond_range": pl.Boolean,
@@ -54,95 +63,192 @@ CSV_SCHEMA = pl.Schema(
 )
 
 
-def find_crossovers(fits: Sequence[Fit], settings: CrossoverSettings) -> dict[str, Any]:
+def find_crossovers(
+    fits: Sequence[Fit], settings: CrossoverSettings, prices: Prices | None = None
+) -> dict[str, Any]:
     """Return the record that `crossovers.json` holds: every pair of methods at each seed-set size.
 
     Each has a `status`: "one", "several" or "none" (crossings within the range of the data),
-    "equal" (no difference anywhere), "too_few_budgets" (fewer than two budgets in common) or
-    "no_fit".
+    "equal" (no difference anywhere), "too_few_budgets" (fewer than two budgets in common),
+    "no_fit", or, of costs alone, "unknown" (`reason` says what of the cost is not known).
+
+    Args:
+        fits: the fits.
+        settings: coverage of the intervals.
+        prices: by model, what its tokens cost; without, money is not known.
     """
-    records = []
+    records, costs = [], []
     for fit in fits:
+        names = ("fit", "task", "student", "teacher", "filter", "augmenter")
+        place = {name: fit.record[name] for name in names}
         for seeds in fit.seeds:
             for reference, method in combinations(fit.methods, 2):
+                pair = place | {"seeds": seeds, "reference": reference, "method": method}
                 for basis in ("curve", "means"):
-                    records.append(
-                        {
-                            **{
-                                name: fit.record[name]
-                                for name in (
-                                    "fit",
-                                    "task",
-                                    "student",
-                                    "teacher",
-                                    "filter",
-                                    "augmenter",
-                                )
-                            },
-                            "seeds": seeds,
-                            "reference": reference,
-                            "method": method,
-                            "basis": basis,
-                            **_pair(fit, seeds, reference, method, basis, settings.confidence),
-                        }
+                    found = _pair(fit, seeds, reference, method, basis, settings.confidence)
+                    records.append(pair | {"basis": basis, "measure": "budget_ratio", **found})
+                basis = "curve" if fit.models else "means"
+                for measure in MEASURES:
+                    if measure == "teacher_queries":
+                        continue
+                    found = _pair_by_cost(
+                        fit, seeds, (reference, method), measure, settings.confidence, prices or {}
                     )
-    return {"about": ABOUT, "settings": settings.model_dump(mode="json"), "crossovers": records}
+                    costs.append(pair | {"basis": basis, "measure": measure, **found})
+    return {
+        "about": ABOUT,
+        "settings": settings.model_dump(mode="json"),
+        "crossovers": records,
+        "costs": costs,
+    }
+
+
+_NOTHING: dict[str, Any] = {
+    "range": None,
+    "leader_at_lowest": None,
+    "leader_at_highest": None,
+    "lead": None,
+    "crossings": [],
+    "possible": [],
+    "inverted": None,
+    "resamples_without_crossing": None,
+}
 
 
 def _pair(
     fit: Fit, seeds: int, reference: str, method: str, basis: str, confidence: float
 ) -> dict[str, Any]:
-    empty: dict[str, Any] = {
-        "range": None,
-        "leader_at_lowest": None,
-        "leader_at_highest": None,
-        "lead": None,
-        "crossings": [],
-        "resamples_without_crossing": None,
-    }
     left, right = fit.means(seeds, reference), fit.means(seeds, method)
     if left is None or right is None:
-        return empty | {"status": "too_few_budgets"}
+        return _NOTHING | {"status": "too_few_budgets"}
     low = max(left.ratios.min(), right.ratios.min())
     high = min(left.ratios.max(), right.ratios.max())
     if low >= high:
-        return empty | {"status": "too_few_budgets"}
+        return _NOTHING | {"status": "too_few_budgets"}
     if basis == "curve":
         ratios = np.geomspace(low, high, GRID_POINTS)
         curves = [fit.curve(seeds, name, ratios) for name in (reference, method)]
         if curves[0] is None or curves[1] is None:
-            return empty | {"status": "no_fit", "range": [low, high]}
+            return _NOTHING | {"status": "no_fit", "range": [low, high]}
         (left_at, left_draws), (right_at, right_draws) = curves
     else:
         known = np.concatenate([left.ratios, right.ratios])
         ratios = np.unique(known[(known >= low) & (known <= high)])
         left_at, left_draws = left.at(ratios)
         right_at, right_draws = right.at(ratios)
-    found = crossings(np.log(ratios), right_at - left_at, right_draws - left_draws, confidence)
+    record = _record(
+        ratios, right_at - left_at, right_draws - left_draws, (reference, method), confidence
+    )
+    for crossing in record["crossings"]:
+        crossing["budget_ratio"] = crossing.pop("at")
+        crossing["budget"] = crossing["budget_ratio"] * seeds
+    return record
+
+
+def _pair_by_cost(
+    fit: Fit,
+    seeds: int,
+    pair: tuple[str, str],
+    measure: str,
+    confidence: float,
+    prices: Prices,
+) -> dict[str, Any]:
+    """Compare two methods where both have cost the same."""
+    found = [cost_line(fit, seeds, method, measure, prices) for method in pair]
+    if not all(fit.cells(seeds, method) for method in pair):
+        return _NOTHING | {"status": "too_few_budgets"}
+    lines = [line for line, _ in found if line is not None]
+    if len(lines) < 2:
+        reasons = dict.fromkeys(text for _, missing in found for text in missing)
+        return _NOTHING | {"status": "unknown", "reason": "; ".join(reasons)}
+    low = max(line.amounts[0] for line in lines)
+    high = min(line.amounts[-1] for line in lines)
+    if low >= high:
+        return _NOTHING | {"status": "too_few_budgets"}
+    amounts = np.geomspace(low, high, GRID_POINTS)
+    at = []
+    for method, line in zip(pair, lines, strict=True):
+        series = fit.means(seeds, method)
+        # Rounding must not carry the ends outside the cells.
+        ratios = np.clip(line.budget(amounts) / seeds, series.ratios[0], series.ratios[-1])
+        at.append(fit.curve(seeds, method, ratios) or series.at(ratios))
+    (left, left_draws), (right, right_draws) = at
+    record = _record(amounts, right - left, right_draws - left_draws, pair, confidence)
+    for crossing in record["crossings"]:
+        crossing["amount"] = crossing.pop("at")
+    return record
+
+
+def _record(
+    positions: np.ndarray,
+    difference: np.ndarray,
+    draws: np.ndarray,
+    pair: tuple[str, str],
+    confidence: float,
+) -> dict[str, Any]:
+    """Return what `crossings` and `inverted` find, in units of the positions."""
+    found = crossings(np.log(positions), difference, draws, confidence)
+    reference, method = pair
     name_of = {1: method, -1: reference, 0: None}
+
+    def interval(entry: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "overtaken_by": name_of[entry["direction"]],
+            "low": _exp(entry["low"]),
+            "high": _exp(entry["high"]),
+            "low_beyond_range": entry["low"] is None,
+            "high_beyond_range": entry["high"] is None,
+            "share_of_resamples": entry["share"],
+        }
+
     return {
         "status": found["status"],
-        "range": [float(low), float(high)],
+        "range": [float(positions[0]), float(positions[-1])],
         "leader_at_lowest": name_of[found["first_sign"]],
         "leader_at_highest": name_of[found["last_sign"]],
-        "lead": float(np.abs(right_at - left_at).max()),
+        "lead": float(np.abs(difference).max()),
         "crossings": [
-            {
-                "budget_ratio": _exp(crossing["at"]),
-                "budget": _exp(crossing["at"]) * seeds,
-                "overtaken_by": name_of[crossing["direction"]],
-                "low": _exp(crossing["low"]),
-                "high": _exp(crossing["high"]),
-                "low_beyond_range": crossing["low"] is None,
-                "high_beyond_range": crossing["high"] is None,
-                "share_of_resamples": crossing["share"],
-                "lead_before": crossing["before"],
-                "lead_after": crossing["after"],
-            }
-            for crossing in found["crossings"]
+            {"at": _exp(entry["at"]), **interval(entry)}
+            | {"lead_before": entry["before"], "lead_after": entry["after"]}
+            for entry in found["crossings"]
+        ],
+        "possible": [interval(entry) for entry in found["possible"]],
+        "inverted": [
+            {"low": _exp(low), "high": _exp(high)}
+            for low, high in inverted(np.log(positions), difference, draws, confidence)
         ],
         "resamples_without_crossing": found["without"],
     }
+
+
+def inverted(
+    positions: np.ndarray, difference: np.ndarray, draws: np.ndarray, confidence: float
+) -> list[tuple[float | None, float | None]]:
+    """Return where the test that a difference is nothing does not refuse.
+
+    The set {x: difference(x)^2 <= z^2 Var difference(x)} inverts a test of level `confidence` at
+    every x, as Fieller (1954) did for a ratio; it may be empty, of several stretches, or unbounded.
+
+    Args:
+        positions: ascending positions (ln BR), shape (n,).
+        difference: the difference there, shape (n,).
+        draws: the difference in bootstrap resamples, shape (samples, n).
+        confidence: coverage.
+
+    Returns:
+        Stretches, each from its low to its high end; None for an end that is the range's.
+    """
+    from scipy.stats import norm
+
+    z = float(norm.ppf(0.5 + confidence / 2))
+    margin = np.abs(difference) - z * draws.std(axis=0, ddof=1)
+    changes, first, last = sign_changes(positions, margin)
+    if first == 0:
+        return [(None, None)]
+    edges: list[float | None] = [None] if first < 0 else []
+    edges += [place for place, _ in changes]
+    edges += [None] if last < 0 else []
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _exp(value: float | None) -> Any:
@@ -165,8 +271,9 @@ def crossings(
         difference; `crossings`, each with its position `at`, `direction` (+1 where the difference
         becomes positive), interval `low` and `high` (None where it reaches beyond the range) and
         `share` (of the resamples with a crossing of that direction), and the greatest difference on
-        the stretch `before` and `after` it, up to the next crossing; and `without`, the share of
-        resamples without any crossing.
+        the stretch `before` and `after` it, up to the next crossing; `possible`, for "none", the
+        same of crossings that resamples do not exclude (without a position); and `without`, the
+        share of resamples without any crossing.
     """
     found, first, last = sign_changes(positions, difference)
     of_draw = [sign_changes(positions, row) for row in draws]
@@ -176,48 +283,62 @@ def crossings(
         "first_sign": first,
         "last_sign": last,
         "crossings": [],
+        "possible": [],
         "without": float(np.mean([not changes for changes, _, _ in of_draw])),
     }
-    tail = (1 - confidence) / 2
     edges = [-np.inf, *(at for at, _ in found), np.inf]
     leads = [
         float(np.abs(difference[(positions >= left) & (positions <= right)]).max(initial=0.0))
         for left, right in pairwise(edges)
     ]
     for index, (at, direction) in enumerate(found):
-        lower, upper, hits = [], [], 0
-        for changes, start, _ in of_draw:
-            same = [place for place, turn in changes if turn == direction]
-            if same:
-                nearest = min(same, key=lambda place: abs(place - at))
-                lower.append(nearest)
-                upper.append(nearest)
-                hits += 1
-            elif changes or start == 0:
-                # Only the opposite turn, or no difference: it says nothing about where this turn
-                # is, so it widens the interval on both sides.
-                lower.append(-np.inf)
-                upper.append(np.inf)
-            else:
-                # One method leads throughout: the turn lies before or beyond the whole range.
-                beyond = -np.inf if start == direction else np.inf
-                lower.append(beyond)
-                upper.append(beyond)
-        # Quantiles that are draws, since infinities cannot be interpolated.
-        low = float(np.quantile(lower, tail, method="lower"))
-        high = float(np.quantile(upper, 1 - tail, method="higher"))
-        result["crossings"].append(
-            {
-                "at": at,
-                "direction": direction,
-                "low": low if np.isfinite(low) else None,
-                "high": high if np.isfinite(high) else None,
-                "share": hits / len(draws),
-                "before": leads[index],
-                "after": leads[index + 1],
-            }
-        )
+        interval = _interval(of_draw, at, direction, confidence)
+        ends = {"at": at, "before": leads[index], "after": leads[index + 1]}
+        result["crossings"].append(ends | interval)
+    if status == "none":
+        # The leader may be overtaken beyond the range, or have overtaken before it.
+        for direction, beyond in ((-first, positions[-1]), (first, positions[0])):
+            interval = _interval(of_draw, beyond, direction, confidence)
+            if interval["low"] is not None or interval["high"] is not None:
+                result["possible"].append(interval)
     return result
+
+
+def _interval(
+    of_draw: Sequence[tuple[list[tuple[float, int]], int, int]],
+    at: float,
+    direction: int,
+    confidence: float,
+) -> dict[str, Any]:
+    """Return the interval of a turn in one direction, from the sign changes of each resample."""
+    lower, upper, hits = [], [], 0
+    for changes, start, _ in of_draw:
+        same = [place for place, turn in changes if turn == direction]
+        if same:
+            nearest = min(same, key=lambda place: abs(place - at))
+            lower.append(nearest)
+            upper.append(nearest)
+            hits += 1
+        elif changes or start == 0:
+            # Only the opposite turn, or no difference: it says nothing about where this turn is, so
+            # it widens the interval on both sides.
+            lower.append(-np.inf)
+            upper.append(np.inf)
+        else:
+            # One method leads throughout: the turn lies before or beyond the whole range.
+            beyond = -np.inf if start == direction else np.inf
+            lower.append(beyond)
+            upper.append(beyond)
+    tail = (1 - confidence) / 2
+    # Quantiles that are draws, since infinities cannot be interpolated.
+    low = float(np.quantile(lower, tail, method="lower"))
+    high = float(np.quantile(upper, 1 - tail, method="higher"))
+    return {
+        "direction": direction,
+        "low": low if np.isfinite(low) else None,
+        "high": high if np.isfinite(high) else None,
+        "share": hits / len(of_draw),
+    }
 
 
 def sign_changes(
@@ -251,7 +372,7 @@ def sign_changes(
 def crossover_table(content: dict[str, Any]) -> pl.DataFrame:
     """Return the crossovers as a table: one row a crossing, or one for a pair without any."""
     rows = []
-    for record in content["crossovers"]:
+    for record in (*content["crossovers"], *content["costs"]):
         low, high = record["range"] or (None, None)
         base = {name: record.get(name) for name in CSV_SCHEMA} | {
             "range_low": low,
@@ -261,48 +382,88 @@ def crossover_table(content: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=CSV_SCHEMA)
 
 
-def describe(record: dict[str, Any], short: Any) -> str:
+def describe(record: Mapping[str, Any], short: Callable[[str], str]) -> str:
     """Return a crossover record as one plain sentence.
 
     Args:
-        record: one of the `crossovers`.
+        record: one of the `crossovers`, or of the `costs`.
         short: function from a method's name to its short title.
     """
     reference, method = short(record["reference"]), short(record["method"])
+    measure = record["measure"]
     if record["status"] == "no_fit":
         return f"{reference} and {method}: there is no fitted curve."
+    if record["status"] == "unknown":
+        noun = MEASURES[measure]
+        return f"{reference} and {method} by {noun}: not known ({record['reason']})."
     if record["status"] == "too_few_budgets":
         return f"{reference} and {method}: fewer than two budgets in common."
-    low, high = (f"{edge:.3g}" for edge in record["range"])
+    low, high = record["range"]
+    over = f"{place_text(measure, low)} to {_number(measure, high)}"
     if record["status"] == "equal":
-        return f"{reference} and {method} do not differ anywhere from BR {low} to {high}."
+        return f"{reference} and {method} do not differ anywhere from {over}."
     if record["status"] == "none":
         leader = short(record["leader_at_lowest"])
         other = method if leader == reference else reference
         hardly = ", but hardly" if record["lead"] < _HARDLY else ""
-        over = f"over the whole range, BR {low} to {high}{hardly}"
-        return f"{leader} leads {other} {over}: no crossover."
+        text = f"{leader} leads {other} over the whole range, {over}{hardly}: no crossover"
+        for turn in record["possible"]:
+            ahead = short(turn["overtaken_by"])
+            if turn["low"] is not None:
+                text += f"; that {ahead} leads above {place_text(measure, turn['low'])}"
+            else:
+                text += f"; that {ahead} leads only above {place_text(measure, turn['high'])}"
+            text += " is not excluded"
+        return text + "."
     parts = []
     for crossing in record["crossings"]:
         ahead = crossing["overtaken_by"]
         behind = record["reference"] if ahead == record["method"] else record["method"]
-        at = ratio_text(crossing["budget_ratio"])
+        at = crossing["budget_ratio" if measure == "budget_ratio" else "amount"]
         parts.append(
-            f"{short(ahead)} overtakes {short(behind)} at BR {at} "
-            f"({interval_text(crossing, record['range'])})"
+            f"{short(ahead)} overtakes {short(behind)} at {place_text(measure, at)} "
+            f"({interval_text(crossing, record['range'], measure)})"
             + (", but hardly leads" if crossing["lead_after"] < _HARDLY else "")
         )
     return "; ".join(parts) + "."
 
 
-def interval_text(crossing: dict[str, Any], limits: Sequence[float]) -> str:
+def inverted_text(record: Mapping[str, Any]) -> str:
+    """Return the ratios or amounts at which a difference of nothing is not refused, as text."""
+    stretches = record["inverted"]
+    if stretches is None:
+        return ""
+    if not stretches:
+        return "nowhere"
+    measure = record["measure"]
+    return " and ".join(interval_text(part, record["range"], measure) for part in stretches)
+
+
+def interval_text(
+    interval: Mapping[str, Any], limits: Sequence[float], measure: str = "budget_ratio"
+) -> str:
     """Return the interval of a crossing as text, open where it reaches beyond the data."""
-    low, high = crossing["low"], crossing["high"]
-    low_text = f"below {limits[0]:.3g}" if low is None else ratio_text(low)
-    high_text = f"above {limits[1]:.3g}" if high is None else ratio_text(high)
+    low, high = interval["low"], interval["high"]
+    low_text = f"below {_number(measure, limits[0])}" if low is None else _number(measure, low)
+    high_text = f"above {_number(measure, limits[1])}" if high is None else _number(measure, high)
     return f"{low_text} to {high_text}"
 
 
+def place_text(measure: str, value: float) -> str:
+    """Return a budget ratio or an amount with its unit, as text of two digits."""
+    number = _number(measure, value)
+    return {"budget_ratio": f"BR {number}", "hours": f"{number} hours"}.get(
+        measure, number if measure == "usd" else f"{number} {MEASURES.get(measure)}"
+    )
+
+
+def _number(measure: str, value: float) -> str:
+    return f"${ratio_text(value)}" if measure == "usd" else ratio_text(value)
+
+
 def ratio_text(ratio: float) -> str:
-    """Return a budget ratio that was estimated as text of two digits: more would mean nothing."""
-    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+    """Return a number that was estimated as text of two digits: more would mean nothing."""
+    if ratio < 10:
+        return f"{ratio:.2g}"
+    digits = len(f"{ratio:.0f}") - 2
+    return f"{round(ratio, -digits) if digits > 1 else ratio:,.0f}"

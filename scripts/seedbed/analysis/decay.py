@@ -25,12 +25,23 @@ Two extensions, each of one parameter, are fitted with and without:
            (logit: h u is subtracted on the logit scale).
     start  the untrained student has an accuracy of its own in place of A0: for students that the
            first few examples change by their format alone.
+
+Parameters may be shared or free. By default each method has its own v_m and tau_m and all share one
+delta; the variants are
+
+    one_value     v_m = 1: a fresh query is worth the same in every method.
+    one_tau       tau_m = tau: seeds last equally long in every method.
+    each_delta    a delta for each method: not all need depend on the number of seeds alike.
+    no_delta      delta = 0. Only for a single seed-set size, which cannot tell delta: with several,
+                  the paper's shift points cannot be had from the budget ratio alone, and the model
+                  without delta, chosen now and then for being simpler, would pull those of all
+                  sizes together (simulated: docs/statistics.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
@@ -43,6 +54,9 @@ _EQUATIONS = {
     "power": "A = A0 + (Ainf - A0) {gain}, gain = (1 - (1 + e/kappa)^-gamma)",
     "logit": "logit A = a + b ln(1 + e/kappa)",
 }
+
+SHARING = ("", "one_value", "one_tau", "each_delta", "no_delta")
+"""Variants of which parameters methods share; "" is the default."""
 
 _SMALLEST = 1e-6
 """Bound of accuracies from 0 and 1, so that likelihoods stay finite."""
@@ -98,7 +112,7 @@ class AccuracyModel:
         start: whether the untrained student has an accuracy of its own.
         methods: the methods in order; the first one's queries are the unit of value.
         reference_seeds: S0.
-        seed_exponent: whether delta is free (it is 0 otherwise, as for a single seed-set size).
+        sharing: one of `SHARING`; "no_delta" for a single seed-set size, which cannot tell delta.
     """
 
     response: str
@@ -106,14 +120,13 @@ class AccuracyModel:
     start: bool
     methods: tuple[str, ...]
     reference_seeds: float
-    seed_exponent: bool
+    sharing: str = ""
 
     @property
     def name(self) -> str:
-        """The response with the extensions, e.g. "exponential+harm"."""
-        return "+".join(
-            [self.response, *(["harm"] if self.harm else []), *(["start"] if self.start else [])]
-        )
+        """The response with the extensions and the variant, e.g. "exponential+harm+one_tau"."""
+        parts = (self.response, self.harm and "harm", self.start and "start", self.sharing)
+        return "+".join(part for part in parts if part)
 
     @property
     def equation(self) -> str:
@@ -123,8 +136,11 @@ class AccuracyModel:
         else:
             gain = "gain exp(-h u)" if self.harm else "gain"
             accuracy = _EQUATIONS[self.response].format(gain=gain)
-        tau = "tau_m(S) = tau_m (S/S0)^-delta" if self.seed_exponent else "tau_m(S) = tau_m"
-        parts = [accuracy, f"e = v_m S tau_m(S) (1 - exp(-x/tau_m(S))), {tau}"]
+        base = "tau" if self.sharing == "one_tau" else "tau_m"
+        delta = "delta_m" if self.sharing == "each_delta" else "delta"
+        tau = f"tau_m(S) = {base}" + ("" if self.sharing == "no_delta" else f" (S/S0)^-{delta}")
+        value = "" if self.sharing == "one_value" else "v_m "
+        parts = [accuracy, f"e = {value}S tau_m(S) (1 - exp(-x/tau_m(S))), {tau}"]
         if self.harm:
             parts.append("u = x - tau_m(S) (1 - exp(-x/tau_m(S)))")
         return "; ".join([*parts, "x = BR"])
@@ -169,15 +185,15 @@ class AccuracyModel:
         )
         if self.response != "logit":
             add("gamma", "none", "shape of the rise", (0.2, 5), (0.5, 1.5), logarithmic=True)
-        if self.seed_exponent:
+        for name in self._delta_names():
             add(
-                "delta",
+                name,
                 "none",
                 "how persistence falls with the seed-set size",
                 (-2, 2),
                 (-0.3, 0.5),
             )
-        for method in self.methods[1:]:
+        for method in () if self.sharing == "one_value" else self.methods[1:]:
             add(
                 f"v:{method}",
                 f"fresh queries of {self.methods[0]}",
@@ -186,9 +202,9 @@ class AccuracyModel:
                 (0.4, 1.5),
                 logarithmic=True,
             )
-        for method in self.methods:
+        for name in self._tau_names():
             add(
-                f"tau:{method}",
+                name,
                 f"queries per seed, at {self.reference_seeds:g} seeds",
                 "persistence: queries on a seed after which the next is worth 1/e of a fresh one",
                 (x_low / 20, x_high * 50),
@@ -206,6 +222,18 @@ class AccuracyModel:
         if self.start:
             add("untrained", "fraction", "accuracy of the untrained student", share, (0.05, 0.8))
         return found
+
+    def _tau_names(self) -> tuple[str, ...]:
+        if self.sharing == "one_tau":
+            return ("tau",)
+        return tuple(f"tau:{method}" for method in self.methods)
+
+    def _delta_names(self) -> tuple[str, ...]:
+        if self.sharing == "no_delta":
+            return ()
+        if self.sharing == "each_delta":
+            return tuple(f"delta:{method}" for method in self.methods)
+        return ("delta",)
 
     def parameter_names(self) -> list[str]:
         """Return the names of the parameters in order."""
@@ -229,12 +257,12 @@ class AccuracyModel:
         """Return the accuracy at n points and its derivatives by the parameters as fitted.
 
         Args:
-            values: parameter values (no logarithms), shape (parameters,).
+            values: parameter values (no logarithms), shape (..., parameters).
             points: n points.
 
         Returns:
-            Accuracies, shape (n,), and derivatives, shape (n, parameters): by the logarithm of
-            those parameters that are fitted as logarithms.
+            Accuracies, shape (..., n), and derivatives, shape (..., n, parameters): by the
+            logarithm of those parameters that are fitted as logarithms.
         """
         accuracy, columns = self._evaluate(np.asarray(values, dtype=float), points)
         return accuracy, np.stack([columns[name] for name in self.parameter_names()], axis=-1)
@@ -248,14 +276,19 @@ class AccuracyModel:
         # No division by zero at the untrained student, whose effective examples are none.
         x = np.where(untrained, 1.0, points.ratio)
         log_size = np.log(np.asarray(points.seeds) / self.reference_seeds)
-        delta = at.get("delta", np.zeros(1))
         one = np.ones_like(values[..., :1])
-        tau_of = np.concatenate([at[f"tau:{name}"] for name in self.methods], axis=-1)
-        v_of = np.concatenate([one, *(at[f"v:{name}"] for name in self.methods[1:])], axis=-1)
-        tau = tau_of[..., method] * np.exp(-delta * log_size)
+
+        def by_method(name: str, otherwise: float) -> np.ndarray:
+            """The value for each point's method: its own, the shared one, or a constant."""
+            shared = at.get(name, otherwise * one)
+            own = [at.get(f"{name}:{one_method}", shared) for one_method in self.methods]
+            return np.concatenate(own, axis=-1)[..., method]
+
+        delta = by_method("delta", 0.0)
+        tau = by_method("tau", 1.0) * np.exp(-delta * log_size)
         spent = -np.expm1(-x / tau)
         useful = tau * spent
-        e = v_of[..., method] * points.seeds * useful
+        e = by_method("v", 1.0) * points.seeds * useful
         # d ln e / d ln tau; the value of x queries per seed grows with tau.
         e_by_tau = (useful - x * (1 - spent)) / useful
         wasted = np.where(untrained, 0.0, x - useful)
@@ -302,9 +335,12 @@ class AccuracyModel:
         columns["kappa"] = -by_log_e
         by_log_tau = by_log_e * e_by_tau + by_wasted * wasted_by_tau
         columns["delta"] = -by_log_tau * log_size
+        columns["tau"] = by_log_tau
         for index, name in enumerate(self.methods):
-            columns[f"tau:{name}"] = np.where(method == index, by_log_tau, 0.0)
-            columns[f"v:{name}"] = np.where(method == index, by_log_e, 0.0)
+            of_method = method == index
+            columns[f"delta:{name}"] = np.where(of_method, columns["delta"], 0.0)
+            columns[f"tau:{name}"] = np.where(of_method, by_log_tau, 0.0)
+            columns[f"v:{name}"] = np.where(of_method, by_log_e, 0.0)
         if self.start:
             accuracy = np.where(untrained, at["untrained"], accuracy)
             for name in columns:
@@ -322,7 +358,7 @@ def _names(model: AccuracyModel) -> tuple[str, ...]:
 def candidates(
     methods: Sequence[str], seeds: Sequence[int], with_untrained: bool
 ) -> list[AccuracyModel]:
-    """Return the models to fit, the simplest of our own form first.
+    """Return the models to fit first, the simplest of our own form first.
 
     Args:
         methods: the methods in order.
@@ -336,12 +372,19 @@ def candidates(
             start=start,
             methods=tuple(methods),
             reference_seeds=float(min(seeds)),
-            seed_exponent=len(set(seeds)) > 1,
+            sharing="" if len(set(seeds)) > 1 else "no_delta",
         )
         for response, harm, start in product(
             RESPONSES, (False, True), (False, True) if with_untrained else (False,)
         )
     ]
+
+
+def variants(model: AccuracyModel) -> list[AccuracyModel]:
+    """Return the same model with other parameters shared; none for one seed-set size or method."""
+    if model.sharing == "no_delta" or len(model.methods) == 1:
+        return []
+    return [replace(model, sharing=name) for name in SHARING if name not in ("", "no_delta")]
 
 
 def values_of(model: AccuracyModel, by_name: Mapping[str, float]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,21 +40,37 @@ class MeanSeries:
 
 
 @dataclass(frozen=True)
+class WeightedModel:
+    """A model in the mean that makes a fit's curve.
+
+    Attributes:
+        model: the model.
+        weight: its weight; those of a fit's models sum to 1.
+        values: its parameters' values, shape (parameters,).
+        resamples: numbers of the bootstrap resamples that it was refitted to, shape (n,). Every
+            resample has one model.
+        draws: its parameters there, shape (n, parameters).
+    """
+
+    model: AccuracyModel
+    weight: float
+    values: np.ndarray
+    resamples: np.ndarray
+    draws: np.ndarray
+
+
+@dataclass(frozen=True)
 class Fit:
     """One group's record in `decay.json`, with its draws.
 
     Attributes:
         record: the record.
-        model: the chosen model, or None if there is no fit.
-        values: its parameters' values, shape (parameters,).
-        parameter_draws: bootstrap draws of them, shape (samples, parameters).
+        models: the models whose weighted mean is the curve; none if there is no fit.
         cell_draws: draws of the cell means by (method, seeds, budget).
     """
 
     record: Mapping[str, Any]
-    model: AccuracyModel | None
-    values: np.ndarray | None
-    parameter_draws: np.ndarray | None
+    models: tuple[WeightedModel, ...]
     cell_draws: Mapping[tuple[str, int, int], np.ndarray]
 
     @property
@@ -136,17 +152,19 @@ class Fit:
 
         None if there is no fit.
         """
-        if self.model is None:
+        if not self.models:
             return None
         points = Points(
             method=np.full(len(ratios), self.methods.index(method)),
             seeds=np.full(len(ratios), float(seeds)),
             ratio=np.asarray(ratios, dtype=float),
         )
-        return (
-            self.model.accuracy(self.values, points),
-            self.model.accuracy(self.parameter_draws, points),
-        )
+        centre = np.zeros(len(ratios))
+        draws = np.empty((sum(len(member.resamples) for member in self.models), len(ratios)))
+        for member in self.models:
+            centre += member.weight * member.model.accuracy(member.values, points)
+            draws[member.resamples] = member.model.accuracy(member.draws, points)
+        return centre, draws
 
 
 def read_fits(path: str | Path, draws: str | Path) -> list[Fit]:
@@ -182,18 +200,28 @@ def _fit(record: Mapping[str, Any], draws: pl.DataFrame) -> Fit:
         (row["method"], row["seeds"], row["budget"]): np.array(row["draws"])
         for row in draws.filter(pl.col("kind") == "cell").iter_rows(named=True)
     }
-    if record["chosen"] is None:
-        return Fit(record, None, None, None, cell_draws)
-    chosen = next(entry for entry in record["models"] if entry["name"] == record["chosen"])
-    model = AccuracyModel(
-        response=chosen["response"],
-        harm=chosen["harm"],
-        start=chosen["start"],
-        methods=tuple(record["methods"]),
-        reference_seeds=chosen["reference_seeds"],
-        seed_exponent=chosen["seed_exponent"],
-    )
-    values = values_of(model, {entry["name"]: entry["value"] for entry in chosen["parameters"]})
-    of_parameter = dict(draws.filter(pl.col("kind") == "parameter").select("name", "draws").rows())
-    columns = [np.array(of_parameter[name]) for name in model.parameter_names()]
-    return Fit(record, model, values, np.stack(columns, axis=1), cell_draws)
+    return Fit(record, tuple(_models(record, draws)), cell_draws)
+
+
+def _models(record: Mapping[str, Any], draws: pl.DataFrame) -> Iterator[WeightedModel]:
+    parameters = draws.filter(pl.col("kind") == "parameter")
+    for entry in record["models"]:
+        if not entry.get("weight"):
+            continue
+        model = AccuracyModel(
+            response=entry["response"],
+            harm=entry["harm"],
+            start=entry["start"],
+            methods=tuple(record["methods"]),
+            reference_seeds=entry["reference_seeds"],
+            sharing=entry["sharing"],
+        )
+        of_model = parameters.filter(pl.col("model") == entry["name"])
+        drawn = dict(of_model.select("name", "draws").rows())
+        yield WeightedModel(
+            model=model,
+            weight=entry["weight"],
+            values=values_of(model, {one["name"]: one["value"] for one in entry["parameters"]}),
+            resamples=of_model["resamples"][0].to_numpy(),
+            draws=np.stack([np.array(drawn[name]) for name in model.parameter_names()], axis=1),
+        )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.decay import AccuracyModel, Parameter, Points, candidates
+from seedbed.analysis.decay import AccuracyModel, Points, candidates, variants
+from seedbed.analysis.likelihood import CellData, ModelFit, fit_model, held_out_error, refit
 from seedbed.analysis.outcomes import (
     UNTRAINED,
     Group,
@@ -27,10 +28,16 @@ ABOUT = (
     "The decay equations are this project's own: the paper's are not known. Models are compared by "
     "QAICc: twice the model's shortfall in log-likelihood (its binomial deviance) over the "
     "dispersion, plus a charge for parameters. The dispersion is Pearson's statistic of the model "
-    "with most parameters over its degrees of freedom, and at least 1. Intervals are bootstrap "
-    "percentiles: test items (whole clusters) are drawn again, the same for all cells, and noise "
-    "between training runs is added as far as cells lie further from the curve than test items "
-    "explain."
+    "with most parameters over its degrees of freedom: below 1 where cells share their test items' "
+    "luck, which moves all of them together. held_out_error is the root "
+    "mean square by which a model misses the highest budget of each seed-set size when fitted to "
+    "the rest. Chosen is, of the models within 2 of the lowest QAICc, the one of least "
+    "held_out_error. Curves are the mean of the models by their weight exp(-qaicc_above_best / 2) "
+    "(Buckland, Burnham & Augustin 1997), so that intervals hold the doubt about the form. Models "
+    "with one_value or one_tau have no crossovers, and are in the table for comparison alone. "
+    "Intervals are bootstrap percentiles: test items (whole clusters) are drawn again, the same "
+    "for all cells; noise between draws of the seeds is added as far as replicates differ, and "
+    "noise between training runs as far as cells lie further from the curve than all that explains."
 )
 
 DRAWS_SCHEMA = pl.Schema(
@@ -41,67 +48,39 @@ DRAWS_SCHEMA = pl.Schema(
         "method": pl.String,
         "seeds": pl.Int64,
         "budget": pl.Int64,
+        "model": pl.String,
+        "resamples": pl.List(pl.Int64),
         "draws": pl.List(pl.Float64),
     }
 )
-"""Bootstrap draws, one row a quantity. `kind` is "parameter" (of the chosen model; `name` names
-it), or "cell" (the accuracy of a method at a budget, mean over replicates)."""
+"""Bootstrap draws, one row a quantity. `kind` is "parameter" (`name` of `model`, whose share of the
+resamples `resamples` numbers from 0), or "cell" (the accuracy of a method at a budget, mean over
+replicates, in all resamples)."""
 
-_MAX_EVALUATIONS = 200
-_STARTS_AGREE = 0.1
+_LEAST_DISPERSION = 0.25
+"""Dispersion that is used at least: few degrees of freedom can show hardly any scatter by luck."""
+
+_EQUALLY_GOOD = 2.0
+"""QAICc within which models have "substantial support" (Burnham & Anderson 2002, 2.6)."""
+
+_LEAST_WEIGHT = 0.02
+"""Models of less weight are left out of the mean: they would have a handful of resamples."""
+
 _KEPT_COUNTS = (
     "augmenter_queries",
     "teacher_queries",
     "verification_queries",
     "empty_slots",
     "missing_rows",
+    *(
+        f"{writer}_{kind}_tokens"
+        for writer in ("teacher", "augmenter", "verification")
+        for kind in ("prompt", "completion")
+    ),
+    "generation_seconds",
+    "training_seconds",
 )
-"""Starting points agree if their deviances differ by less: far below what any choice rests on."""
-
-
-@dataclass(frozen=True)
-class CellData:
-    """The cells of one group as arrays, one element a cell; the untrained cell is the last, if any.
-
-    Attributes:
-        points: where the cells lie.
-        accuracy: share of correct items.
-        items: number of test items.
-    """
-
-    points: Points
-    accuracy: np.ndarray
-    items: int
-
-
-@dataclass(frozen=True)
-class ModelFit:
-    """A model fitted by maximum likelihood.
-
-    Attributes:
-        model: the model.
-        values: parameter values, shape (parameters,).
-        deviance: binomial deviance.
-        pearson: Pearson's statistic.
-        converged: whether the optimiser says so.
-        at_bound: names of parameters that ended on a bound.
-        agreeing: how many starting points led to this deviance.
-        fitted: accuracy at the cells.
-    """
-
-    model: AccuracyModel
-    values: np.ndarray
-    deviance: float
-    pearson: float
-    converged: bool
-    at_bound: tuple[str, ...]
-    agreeing: int
-    fitted: np.ndarray
-
-    @property
-    def parameter_count(self) -> int:
-        """The number of free parameters."""
-        return len(self.values)
+"""What the cells of a fit keep of the table of cells, beside accuracies."""
 
 
 def fit_decay(
@@ -171,17 +150,19 @@ def fit_group(
     rows = np.concatenate([trained["row"].to_numpy(), untrained["row"].to_numpy()]).astype(int)
     data = _cell_data(trained, untrained, outcomes, rows, methods)
     fits, skipped = _fit_candidates(data, methods, seeds, bool(untrained.height), settings)
-    record["models"], record["dispersion"] = _model_records(fits, skipped, data, trained)
+    record["models"], record["dispersion"] = _model_records(fits, skipped, data, trained, settings)
     chosen = _choose(fits, record["models"])
     draws = resampled[:, rows]
-    parameter_draws = None
+    members: list[_Member] = []
     if chosen is not None:
-        draws, parameter_draws, record["bootstrap"] = _bootstrap(chosen, data, draws, settings)
+        draws, values, record["bootstrap"] = _bootstrap(chosen, data, draws, settings)
+        members = _members(fits, record["models"], chosen, values, data, draws, settings)
         record["status"], record["chosen"] = "fitted", chosen.model.name
         record["lack_of_fit"] = chosen.deviance / max(1, len(rows) - chosen.parameter_count)
         for entry in record["models"]:
+            entry["weight"] = next((m.weight for m in members if m.name == entry["name"]), 0.0)
             if entry["name"] == chosen.model.name:
-                _add_intervals(entry["parameters"], parameter_draws, settings.confidence)
+                _add_intervals(entry["parameters"], values, settings.confidence)
     elif fits:
         record["status"] = "not_converged"
         record["reason"] = "no model's fit converged"
@@ -192,7 +173,7 @@ def fit_group(
     if untrained.height:
         row = int(untrained["row"][0])
         record["untrained"] = mean_accuracy(outcomes, [row], settings.confidence)
-    return record, _draw_rows(group, trained, untrained, draws, chosen, parameter_draws)
+    return record, _draw_rows(group, trained, untrained, draws, members)
 
 
 def _cell_data(
@@ -213,6 +194,7 @@ def _cell_data(
         ),
         accuracy=outcomes.correct[rows].mean(axis=1),
         items=len(outcomes.items),
+        replicate=np.array([*trained["replicate"].to_list(), *[0] * more]),
     )
 
 
@@ -223,137 +205,41 @@ def _fit_candidates(
     with_untrained: bool,
     settings: FitSettings,
 ) -> tuple[list[ModelFit], list[tuple[AccuracyModel, int]]]:
-    fits, skipped = [], []
-    for model in candidates(methods, seeds, with_untrained):
-        count = len(model.parameter_names())
-        # QAICc, whose parameters include the dispersion, needs cells > parameters + 2.
-        if len(data.accuracy) - (count + 1) - 1 < 1:
-            skipped.append((model, count))
-            continue
-        fits.append(fit_model(model, data, settings.starts, settings.seed))
+    """Fit all forms, and then of each response's best form the variants of what is shared."""
+    cells = len(data.accuracy)
+    fits: list[ModelFit] = []
+    skipped: list[tuple[AccuracyModel, int]] = []
+
+    def try_all(models: Sequence[AccuracyModel]) -> None:
+        for model in models:
+            count = len(model.parameter_names())
+            # QAICc, whose parameters include the dispersion, needs cells > parameters + 2.
+            if cells - (count + 1) - 1 < 1:
+                skipped.append((model, count))
+            else:
+                fits.append(fit_model(model, data, settings.starts, settings.seed))
+
+    try_all(candidates(methods, seeds, with_untrained))
+    _, dispersion = _dispersion(fits, cells)
+    for response in dict.fromkeys(fit.model.response for fit in fits):
+        of_response = [fit for fit in fits if fit.model.response == response and fit.converged]
+        score = {
+            fit.model: qaicc(fit.deviance, dispersion, fit.parameter_count, cells)
+            for fit in of_response
+        }
+        if score:
+            try_all(variants(min(score, key=lambda model: score[model])))
     return fits, skipped
 
 
-def _bounds(model: AccuracyModel, data: CellData) -> list[Parameter]:
-    positive = data.points.ratio > 0
-    return model.parameters(data.points.ratio[positive], data.points.seeds[positive])
-
-
-def _to_fitted(parameters: Sequence[Parameter], values: np.ndarray) -> np.ndarray:
-    logarithmic = np.array([parameter.logarithmic for parameter in parameters])
-    return np.where(logarithmic, np.log(np.where(logarithmic, values, 1.0)), values)
-
-
-def _to_values(parameters: Sequence[Parameter], fitted: np.ndarray) -> np.ndarray:
-    logarithmic = np.array([parameter.logarithmic for parameter in parameters])
-    return np.where(logarithmic, np.exp(np.where(logarithmic, fitted, 0.0)), fitted)
-
-
-def fit_model(model: AccuracyModel, data: CellData, starts: int, seed: int) -> ModelFit:
-    """Fit a model by maximum binomial likelihood, from several seeded starting points.
-
-    The deviance is summed over cells. It is minimised as the sum of squared deviance residuals,
-    with analytic derivatives, within the bounds of the parameters.
-    """
-    parameters = _bounds(model, data)
-    generator = np.random.default_rng(seed)
-    low = _to_fitted(parameters, np.array([p.start_low for p in parameters], dtype=float))
-    high = _to_fitted(parameters, np.array([p.start_high for p in parameters], dtype=float))
-    points = low + (high - low) * generator.random((starts, len(parameters)))
-    results = [_minimise(model, parameters, data, data.accuracy, start) for start in points]
-    best = min(results, key=lambda result: result.cost)
-    polished = _minimise(model, parameters, data, data.accuracy, best.x, tolerance=1e-12)
-    if polished.success and polished.cost <= best.cost:
-        best = polished
-    agreeing = sum(2 * (result.cost - best.cost) < _STARTS_AGREE for result in results)
-    values = _to_values(parameters, best.x)
-    fitted = model.accuracy(values, data.points)
-    variance = np.clip(fitted * (1 - fitted), 1e-12, None) / data.items
-    return ModelFit(
-        model=model,
-        values=values,
-        deviance=float(2 * best.cost),
-        pearson=float(np.sum((data.accuracy - fitted) ** 2 / variance)),
-        converged=bool(best.success),
-        at_bound=tuple(
-            parameter.name
-            for parameter, value in zip(parameters, best.x, strict=True)
-            if _on_bound(parameter, value)
-        ),
-        agreeing=int(agreeing),
-        fitted=fitted,
-    )
-
-
-def _on_bound(parameter: Parameter, fitted: float) -> bool:
-    low, high = parameter.low, parameter.high
-    if parameter.logarithmic:
-        low, high = np.log(low), np.log(high)
-    return min(fitted - low, high - fitted) < 1e-3 * (high - low)
-
-
-def _minimise(
-    model: AccuracyModel,
-    parameters: Sequence[Parameter],
-    data: CellData,
-    accuracy: np.ndarray,
-    start: np.ndarray,
-    tolerance: float = 1e-8,
-) -> Any:
-    """Return SciPy's result of minimising half the deviance from one starting point."""
-    from scipy.optimize import least_squares
-
-    low = _to_fitted(parameters, np.array([p.low for p in parameters], dtype=float))
-    high = _to_fitted(parameters, np.array([p.high for p in parameters], dtype=float))
-    # The optimiser must start strictly inside the bounds.
-    start = np.clip(start, low + 1e-6 * (high - low), high - 1e-6 * (high - low))
-    memory: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
-
-    def evaluate(fitted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        key = fitted.tobytes()
-        if key not in memory:
-            memory.clear()
-            values = _to_values(parameters, fitted)
-            mean, gradient = model.accuracy_and_gradient(values, data.points)
-            memory[key] = _deviance_residuals(accuracy, mean, gradient, data.items)
-        return memory[key]
-
-    return least_squares(
-        lambda fitted: evaluate(fitted)[0],
-        start,
-        jac=lambda fitted: evaluate(fitted)[1],
-        bounds=(low, high),
-        x_scale="jac",
-        ftol=tolerance,
-        xtol=tolerance,
-        gtol=tolerance,
-        max_nfev=_MAX_EVALUATIONS,
-    )
-
-
-def _deviance_residuals(
-    accuracy: np.ndarray, mean: np.ndarray, gradient: np.ndarray, items: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return signed roots of the cells' deviances, and their derivatives.
-
-    A residual is sign(y - m) sqrt(2 n [y ln(y/m) + (1-y) ln((1-y)/(1-m))]).
-    """
-    from scipy.special import rel_entr
-
-    mean = np.clip(mean, 1e-9, 1 - 1e-9)
-    distance = accuracy - mean
-    entropy = rel_entr(accuracy, mean) + rel_entr(1 - accuracy, 1 - mean)
-    # Rounding can leave a small negative number where accuracy and mean agree.
-    residuals = np.sign(distance) * np.sqrt(2 * items * np.clip(entropy, 0, None))
-    variance = mean * (1 - mean)
-    close = np.abs(distance) < 1e-6 * np.sqrt(variance)
-    slope = np.where(
-        close,
-        -np.sqrt(items / variance),
-        -items * distance / (variance * np.where(close, 1.0, residuals)),
-    )
-    residuals = np.where(close, np.sqrt(items / variance) * distance, residuals)
-    return residuals, slope[:, None] * gradient
+def _dispersion(fits: Sequence[ModelFit], cells: int) -> tuple[dict[str, Any] | None, float]:
+    """Return the record of the dispersion, and what is used of it."""
+    if not fits:
+        return None, 1.0
+    richest = min(fits, key=lambda fit: (-fit.parameter_count, fit.pearson))
+    raw = richest.pearson / (cells - richest.parameter_count)
+    used = max(_LEAST_DISPERSION, raw)
+    return {"estimate": raw, "used": used, "model": richest.model.name}, used
 
 
 def _model_records(
@@ -361,16 +247,11 @@ def _model_records(
     skipped: Sequence[tuple[AccuracyModel, int]],
     data: CellData,
     trained: pl.DataFrame,
+    settings: FitSettings,
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     cells = len(data.accuracy)
     records: list[dict[str, Any]] = []
-    dispersion = None
-    used = 1.0
-    if fits:
-        richest = min(fits, key=lambda fit: (-fit.parameter_count, fit.pearson))
-        raw = richest.pearson / (cells - richest.parameter_count)
-        used = max(1.0, raw)
-        dispersion = {"estimate": raw, "used": used, "model": richest.model.name}
+    dispersion, used = _dispersion(fits, cells)
     for fit in fits:
         records.append(
             {
@@ -378,7 +259,7 @@ def _model_records(
                 "response": fit.model.response,
                 "harm": fit.model.harm,
                 "start": fit.model.start,
-                "seed_exponent": fit.model.seed_exponent,
+                "sharing": fit.model.sharing,
                 "reference_seeds": fit.model.reference_seeds,
                 "equation": fit.model.equation,
                 "source": "this project's own",
@@ -390,6 +271,8 @@ def _model_records(
                 "parameter_count": fit.parameter_count,
                 "degrees_of_freedom": cells - fit.parameter_count,
                 "qaicc": qaicc(fit.deviance, used, fit.parameter_count, cells),
+                "held_out_error": held_out_error(fit, data, settings.starts, settings.seed),
+                "weight": 0.0,
                 "parameters": [
                     {
                         "name": parameter.name,
@@ -400,7 +283,7 @@ def _model_records(
                         "low": None,
                         "high": None,
                     }
-                    for parameter, value in zip(_bounds(fit.model, data), fit.values, strict=True)
+                    for parameter, value in zip(fit.parameters, fit.values, strict=True)
                 ],
             }
         )
@@ -465,13 +348,80 @@ def qaicc(deviance: float, dispersion: float, parameters: int, cells: int) -> fl
 
 
 def _choose(fits: Sequence[ModelFit], records: Sequence[dict[str, Any]]) -> ModelFit | None:
-    """Return the converged curve of lowest QAICc.
+    """Return, of the curves that QAICc hardly tells apart, the best on held-out budgets."""
+    known = {record["name"]: record for record in records if record["qaicc"] is not None}
+    converged = [fit for fit in fits if _usable(fit, known)]
+    if not converged:
+        return None
 
-    Per-cell means stand in the table of models but are never chosen: they are no curve.
+    def score(fit: ModelFit) -> float:
+        return known[fit.model.name]["qaicc"]
+
+    def miss(fit: ModelFit) -> float:
+        found = known[fit.model.name]["held_out_error"]
+        return np.inf if found is None else found
+
+    lowest = min(map(score, converged))
+    equal = [fit for fit in converged if score(fit) - lowest <= _EQUALLY_GOOD]
+    return min(equal, key=lambda fit: (miss(fit), score(fit)))
+
+
+def _usable(fit: ModelFit, known: Container[str]) -> bool:
+    """Return whether a model may be chosen, or be in the mean.
+
+    Models in which a fresh query is worth the same in every method, or seeds last equally long,
+    have no crossovers: they would answer what the study asks by assumption, the more so the less
+    data there is. They stand in the table to be compared with, like the cell means.
     """
-    score = {record["name"]: record["qaicc"] for record in records}
-    converged = [fit for fit in fits if fit.converged and score[fit.model.name] is not None]
-    return min(converged, key=lambda fit: score[fit.model.name], default=None)
+    return (
+        fit.converged
+        and fit.model.name in known
+        and fit.model.sharing not in ("one_value", "one_tau")
+    )
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A model in the mean of models: its name, weight, resamples, and their parameter values."""
+
+    name: str
+    names: tuple[str, ...]
+    weight: float
+    resamples: np.ndarray
+    values: np.ndarray
+
+
+def _members(
+    fits: Sequence[ModelFit],
+    records: Sequence[dict[str, Any]],
+    chosen: ModelFit,
+    chosen_values: np.ndarray,
+    data: CellData,
+    accuracies: np.ndarray,
+    settings: FitSettings,
+) -> list[_Member]:
+    """Return the models with their weights, each refitted to its share of the resamples."""
+    score = {one["name"]: one["qaicc"] for one in records if one["qaicc"] is not None}
+    usable = [fit for fit in fits if _usable(fit, score)]
+    scores = np.array([score[fit.model.name] for fit in usable])
+    weights = np.exp(-(scores - scores.min()) / 2)
+    weights = np.where(weights >= _LEAST_WEIGHT * weights.sum(), weights, 0.0)
+    weights /= weights.sum()
+    samples = len(accuracies)
+    edges = np.round(np.concatenate([[0.0], np.cumsum(weights)]) * samples).astype(int)
+    order = np.random.default_rng([settings.seed, 2]).permutation(samples)
+    members = []
+    for fit, weight, first, last in zip(usable, weights, edges, edges[1:], strict=False):
+        if weight == 0:
+            continue
+        share = np.sort(order[first:last])
+        if fit is chosen:
+            values = chosen_values[share]
+        else:
+            values, _ = refit(fit, data, accuracies[share])
+        names = tuple(fit.model.parameter_names())
+        members.append(_Member(fit.model.name, names, float(weight), share, values))
+    return members
 
 
 def _bootstrap(
@@ -479,48 +429,109 @@ def _bootstrap(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Refit the chosen model to resamples, from its best values.
 
-    First the test items alone are resampled. The scatter of the cells around the curve beyond what
-    that explains is taken for noise between training runs; if there is any, normal noise of that
-    size is added to every trained cell of every resample, and all are refitted.
+    First the test items alone are resampled. Replicates of one place that differ by more than that
+    show noise between draws of the seeds (a random effect of each draw, which its cells share); the
+    scatter of the cells around the curve beyond both is taken for noise between training runs.
+    Normal noise of these sizes is added to the trained cells of every resample, and all are
+    refitted.
 
     Returns:
         The accuracies that were refitted, (samples, cells); the parameters, (samples, parameters);
         and what to record.
     """
-    values, failed = _refit(chosen, data, resampled)
+    values, failed = refit(chosen, data, resampled)
     fitted = chosen.model.accuracy(values, data.points)
     from_items = (resampled - fitted).var(axis=0, ddof=1).sum()
     seen = np.sum((data.accuracy - chosen.fitted) ** 2)
     freedom = len(data.accuracy) - chosen.parameter_count
-    noise = float(np.sqrt(max(0.0, seen - from_items) / freedom))
+    scatter = max(0.0, seen - from_items) / freedom
+    between = np.minimum(scatter, variance_between_draws(data, resampled) / data.points.seeds)
+    trained = data.points.ratio > 0
+    rest = max(0.0, scatter - float(between[trained].mean()))
     accuracies = resampled
-    if noise > 0:
+    if scatter > 0:
         generator = np.random.default_rng([settings.seed, 1])
-        trained = data.points.ratio > 0
-        added = generator.normal(0.0, noise, resampled.shape) * trained
-        accuracies = np.clip(resampled + added, 0.0, 1.0)
-        values, failed = _refit(chosen, data, accuracies)
+        draw = _numbered(data.points.seeds, data.replicate)
+        samples = len(resampled)
+        shared = generator.normal(size=(samples, draw.max() + 1))[:, draw]
+        own = generator.normal(size=resampled.shape)
+        # A few replicates tell the sizes of noise badly: each resample has sizes of its own.
+        of_draws = _sizes(generator, len(set(draw[trained])) - len(set(data.points.seeds)), samples)
+        of_runs = _sizes(generator, freedom, samples)
+        noise = of_draws * np.sqrt(between) * shared + of_runs * np.sqrt(rest) * own
+        accuracies = np.clip(resampled + noise * trained, 0.0, 1.0)
+        values, failed = refit(chosen, data, accuracies)
     return (
         accuracies,
         values,
         {
             "samples": settings.bootstrap_samples,
             "not_converged": failed,
-            "training_noise": noise,
-            "covers": "test items and, as far as seen around the curve, training runs",
+            "training_noise": float(np.sqrt(rest)),
+            "seed_draw_noise": float(np.sqrt(between.max())),
+            "covers": "test items and, as far as seen, draws of the seeds and training runs",
         },
     )
 
 
-def _refit(chosen: ModelFit, data: CellData, accuracies: np.ndarray) -> tuple[np.ndarray, int]:
-    parameters = _bounds(chosen.model, data)
-    start = _to_fitted(parameters, chosen.values)
-    # Where the data hardly tell a parameter, finer steps move it on, and no accuracy by 0.0005.
-    results = [
-        _minimise(chosen.model, parameters, data, row, start, tolerance=1e-5) for row in accuracies
-    ]
-    values = np.array([_to_values(parameters, result.x) for result in results])
-    return values, sum(not result.success for result in results)
+def _sizes(generator: np.random.Generator, freedom: int, samples: int) -> np.ndarray:
+    """Return draws of a standard deviation over its estimate, shape (samples, 1).
+
+    The square is scaled inverse chi-square: what the estimate of a variance from normal values
+    leaves open about it (Gelman et al. 2013, Bayesian Data Analysis, 3.2). 1 without any freedom.
+    """
+    if freedom < 1:
+        return np.ones((samples, 1))
+    return np.sqrt(freedom / generator.chisquare(freedom, (samples, 1)))
+
+
+def _numbered(*columns: np.ndarray) -> np.ndarray:
+    """Return a number from 0 for each combination of columns, shape (n,)."""
+    return np.unique(np.stack(columns), axis=1, return_inverse=True)[1].ravel()
+
+
+def variance_between_draws(data: CellData, resampled: np.ndarray) -> float:
+    """Return the variance between draws of the seeds, for one seed, by the method of moments.
+
+    What a draw of S seeds changes is taken to be a mean over them, of variance this over S. For
+    each place (method, seed-set size, budget) with several replicates, a cell's deviation from the
+    place's mean is taken; deviations of one replicate over m places have a mean whose variance is
+    that of the shared effect plus a 1/m of the rest.
+
+    Args:
+        data: the cells.
+        resampled: their accuracies in resamples of the test items, shape (samples, cells).
+
+    Returns:
+        The variance, at least 0; 0 without replicates.
+    """
+    points = data.points
+    place = _numbered(points.method, points.seeds, points.ratio)
+    count = np.bincount(place)[place]
+    several = (count > 1) & (points.ratio > 0)
+    if not several.any():
+        return 0.0
+
+    def deviations(accuracy: np.ndarray) -> np.ndarray:
+        means = np.bincount(place, weights=accuracy) / np.bincount(place)
+        return (accuracy - means[place])[several]
+
+    draw = _numbered(points.seeds[several], data.replicate[several])
+    seeds = np.zeros(draw.max() + 1)
+    seeds[draw] = points.seeds[several]
+    cells = np.bincount(draw)
+    seen = deviations(data.accuracy)
+    from_items = np.stack([deviations(row) for row in resampled])
+    # A deviation from a mean of r has a share (r - 1) / r of the variance.
+    share = (count[several] - 1) / count[several]
+    whole = max(0.0, float(np.sum(seen**2 - from_items.var(axis=0, ddof=1)) / share.sum()))
+    means = np.bincount(draw, weights=seen) / cells
+    item_means = np.stack([np.bincount(draw, weights=row) / cells for row in from_items])
+    mean_share = np.bincount(draw, weights=share) / cells
+    # E[mean^2] = share (between + (whole - between) / cells) + noise of the items.
+    excess = means**2 - item_means.var(axis=0, ddof=1) - mean_share * whole / cells
+    right = float(np.sum(mean_share * (1 - 1 / cells)))
+    return max(0.0, float(np.sum(seeds * excess)) / right) if right > 0 else 0.0
 
 
 def _add_intervals(parameters: list[dict[str, Any]], draws: np.ndarray, confidence: float) -> None:
@@ -572,10 +583,10 @@ def _draw_rows(
     trained: pl.DataFrame,
     untrained: pl.DataFrame,
     accuracies: np.ndarray,
-    chosen: ModelFit | None,
-    parameter_draws: np.ndarray | None,
+    members: Sequence[_Member],
 ) -> list[dict[str, Any]]:
-    empty = {"fit": group.key, "name": "", "method": "", "seeds": None, "budget": None}
+    empty: dict[str, Any] = {"fit": group.key, "name": "", "method": "", "model": ""}
+    empty |= {"seeds": None, "budget": None, "resamples": None}
     rows = []
     position = trained.with_row_index("position")
     for (method, seeds, budget), part in position.group_by("method", "seeds", "budget"):
@@ -589,7 +600,9 @@ def _draw_rows(
             | {"method": UNTRAINED, "seeds": 0, "budget": 0, "kind": "cell"}
             | {"draws": accuracies[:, -1].tolist()}
         )
-    if chosen is not None and parameter_draws is not None:
-        for name, draws in zip(chosen.model.parameter_names(), parameter_draws.T, strict=True):
-            rows.append(empty | {"kind": "parameter", "name": name, "draws": draws.tolist()})
+    for member in members:
+        of_member = {"kind": "parameter", "model": member.name}
+        of_member |= {"resamples": member.resamples.tolist()}
+        for name, draws in zip(member.names, member.values.T, strict=True):
+            rows.append(empty | of_member | {"name": name, "draws": draws.tolist()})
     return rows

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from seedbed.analysis.advice import Advice, advise, leaders
-from seedbed.analysis.crossovers import describe, ratio_text
+from seedbed.analysis.crossovers import describe, inverted_text, ratio_text
 from seedbed.analysis.figures.drawing import group_titles
 from seedbed.analysis.fits import Fit
 from seedbed.analysis.outcomes import GROUP_COLUMNS
@@ -195,14 +195,14 @@ def _size(
         pl.col("seeds") == seeds,
         pl.col("reference") == fit.methods[0],
     )
-    basis = "means" if fit.model is None else "curve"
+    basis = "means" if not fit.models else "curve"
     return SizeSummary(
         seeds=seeds,
         columns=tuple(f"BR {budget / seeds:.3g}" for budget in budgets),
         rows=tuple(rows),
         differences=tuple(_differences(paired, titles)),
         crossovers=tuple(
-            describe(record, titles.short)
+            _crossover_line(record, titles)
             for record in crossovers
             if record["fit"] == fit.record["fit"]
             and record["seeds"] == seeds
@@ -211,6 +211,14 @@ def _size(
         ),
         advice=_advice(fit, seeds, budgets, titles, confidence),
     )
+
+
+def _crossover_line(record: Mapping[str, Any], titles: Titles) -> str:
+    text = describe(record, titles.short)
+    if record["measure"] == "budget_ratio" and record["crossings"]:
+        # Beside the bootstrap's: where a test of no difference does not refuse.
+        text = f"{text[:-1]}; by inverted tests {inverted_text(record)}."
+    return text
 
 
 def _differences(paired: pl.DataFrame, titles: Titles) -> list[str]:
@@ -225,8 +233,15 @@ def _differences(paired: pl.DataFrame, titles: Titles) -> list[str]:
             text = f"BR {row['budget_ratio']:.3g}: {pair} = {100 * row['difference']:+.1f} points"
             if row["low"] is not None:
                 text += f" ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
+                text += f"; p {p_text(row['p_holm'])} of {row['family_size']} by Holm"
+                text += f"; {100 * row['detectable']:.1f} could have been seen"
             lines.append(text)
     return lines
+
+
+def p_text(p: float) -> str:
+    """Return a p-value as text: no more digits than anything rests on."""
+    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
 
 
 def _advice(fit: Fit, seeds: int, budgets: Sequence[int], titles: Titles, confidence: float) -> str:

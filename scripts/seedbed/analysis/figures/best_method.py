@@ -134,7 +134,7 @@ def _map(fit: Fit) -> Iterator[dict[str, Any]]:
         return
     ranges = [_common_range(fit, size) for size in sizes]
     shared = [method for method in fit.methods if all(method in known for known, _, _ in ranges)]
-    if fit.model is None or len(sizes) == 1 or len(shared) < 2:
+    if not fit.models or len(sizes) == 1 or len(shared) < 2:
         for size, (known, low, high) in zip(sizes, ranges, strict=True):
             if low <= high:
                 yield from _points(fit, size, known, low * size, high * size)

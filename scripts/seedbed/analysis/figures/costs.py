@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from seedbed.analysis.comparisons import paired_difference
+from seedbed.analysis.costs import MEASURES, Prices, cell_costs
 from seedbed.analysis.figures.drawing import (
     INK,
     Output,
@@ -26,14 +27,6 @@ from seedbed.analysis.settings import CompareSettings, Titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-MEASURES = {
-    "teacher_queries": "teacher queries",
-    "tokens": "tokens",
-    "usd": "US dollars",
-    "hours": "hours of computing",
-}
-"""What a cell costs, and how it is called."""
 
 PLACE = ("task", "student", "teacher")
 SERIES = ("method", "augmenter", "filter", "seeds")
@@ -56,12 +49,10 @@ SCHEMA = pl.Schema(
 above the untrained student's, paired by test item, a fraction; a cost per point is null where there
 is no gain or where a part of the cost is not known, and `unknown` says what is not."""
 
-WRITERS = ("teacher", "augmenter", "verification")
-
 
 def plot_costs(
     outcomes: Mapping[str, Outcomes],
-    prices: Mapping[str, Mapping[str, float | None]],
+    prices: Prices,
     settings: CompareSettings,
     output: Output,
 ) -> None:
@@ -74,8 +65,7 @@ def plot_costs(
 
     Args:
         outcomes: the outcomes of every task.
-        prices: by model, `usd_per_million_prompt_tokens` and `usd_per_million_completion_tokens`;
-            None where it is not known.
+        prices: by model, what its tokens cost.
         settings: the methods in order, and the coverage of the intervals.
         output: where the figure goes.
     """
@@ -113,7 +103,7 @@ def plot_costs(
 def _rows(
     outcomes: Outcomes,
     methods: Sequence[str],
-    prices: Mapping[str, Mapping[str, float | None]],
+    prices: Prices,
     confidence: float,
 ) -> list[dict[str, Any]]:
     indexed = outcomes.cells.with_row_index("row")
@@ -149,9 +139,7 @@ def _rows(
     return rows
 
 
-def _mean_costs(
-    cells: pl.DataFrame, prices: Mapping[str, Mapping[str, float | None]]
-) -> tuple[dict[str, float | None], list[str]]:
+def _mean_costs(cells: pl.DataFrame, prices: Prices) -> tuple[dict[str, float | None], list[str]]:
     """Return the mean costs of replicates, None where unknown, and what is not known."""
     found = [cell_costs(row, prices) for row in cells.iter_rows(named=True)]
     means: dict[str, float | None] = {}
@@ -160,58 +148,6 @@ def _mean_costs(
         known = [value for value in values if value is not None]
         means[name] = sum(known) / len(known) if len(known) == len(values) else None
     return means, list(dict.fromkeys(text for _, unknown in found for text in unknown))
-
-
-def cell_costs(
-    cell: Mapping[str, Any], prices: Mapping[str, Mapping[str, float | None]]
-) -> tuple[dict[str, float | None], list[str]]:
-    """Return what one cell cost by each of `MEASURES`, and what is not known of it.
-
-    The tokens of verification are charged at the teacher's price.
-
-    Args:
-        cell: a row of the table of cells.
-        prices: as in `plot_costs`.
-
-    Returns:
-        The costs, None where a part of them is not known; and texts that name those parts.
-    """
-    unknown: list[str] = []
-    tokens: float | None = 0.0
-    money: float | None = 0.0
-    for writer in WRITERS:
-        model = cell["teacher" if writer == "verification" else writer]
-        for kind in ("prompt", "completion"):
-            count = cell.get(f"{writer}_{kind}_tokens")
-            if count is None and writer == "verification" and cell["filter"] == "none":
-                count = 0
-            if count is None:
-                tokens = money = None
-                unknown.append(f"tokens of {writer}")
-                continue
-            tokens = None if tokens is None else tokens + count
-            price = prices.get(model, {}).get(f"usd_per_million_{kind}_tokens")
-            # What was not used costs nothing, whatever its price.
-            if count and price is None:
-                money = None
-                unknown.append(f"price of {model}")
-            elif count and money is not None:
-                money += count * price / 1e6
-    seconds = [cell.get(f"{stage}_seconds") for stage in ("generation", "training")]
-    for stage, value in zip(("generation", "training"), seconds, strict=True):
-        if value is None:
-            unknown.append(f"seconds of {stage}")
-    if cell.get("teacher_queries") is None:
-        unknown.append("teacher queries")
-    asked = cell.get("teacher_queries")
-    costs = {
-        # Those that verify answers are queries of the teacher, too.
-        "teacher_queries": asked and asked + (cell.get("verification_queries") or 0),
-        "tokens": tokens,
-        "usd": money,
-        "hours": None if None in seconds else sum(seconds) / 3600,
-    }
-    return costs, list(dict.fromkeys(unknown))
 
 
 def _draw(

@@ -185,7 +185,7 @@ def shown_crossovers(
         if record["fit"] == fit.record["fit"]
         and record["seeds"] == seeds
         and record["reference"] == fit.methods[0]
-        and record["basis"] == ("means" if fit.model is None else "curve")
+        and record["basis"] == ("means" if not fit.models else "curve")
     ]
 
 

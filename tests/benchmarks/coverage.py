@@ -1,0 +1,142 @@
+"""How well the intervals cover: many simulated studies on the paper's grid, whose truth is known.
+
+Prints the table of docs/statistics.md. Takes about N minutes on two cores for 500 studies:
+
+    PYTHONPATH=scripts:tests/unit python tests/benchmarks/coverage.py --studies 500
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from analysis_simulation import PAPER_GRID, PAPER_TRUTH, paper_study
+
+from seedbed.analysis.crossovers import find_crossovers
+from seedbed.analysis.fits import Fit, fits_from
+from seedbed.analysis.fitting import fit_decay
+from seedbed.analysis.settings import CrossoverSettings, FitSettings
+
+CONFIDENCE = 0.95
+
+
+def examine(seed: int, samples: int, starts: int) -> dict[str, Any]:
+    """Simulate a study, fit it, and say of each quantity the estimate and whether it is covered."""
+    methods = tuple(PAPER_TRUTH.methods)
+    settings = FitSettings(
+        methods=methods, bootstrap_samples=samples, starts=starts, confidence=CONFIDENCE
+    )
+    started = time.process_time()
+    content, draws = fit_decay({"gsm8k": paper_study(seed)}, settings)
+    (fit,) = fits_from(content, draws)
+    quantities = {**_accuracies(fit), **_crossovers(fit, methods)}
+    chosen = content["fits"][0]["chosen"]
+    return {"quantities": quantities, "chosen": chosen, "seconds": time.process_time() - started}
+
+
+def _accuracies(fit: Fit) -> dict[str, tuple[float, float, bool, float]]:
+    found = {}
+    for method in fit.methods:
+        for seeds, budgets in PAPER_GRID.items():
+            for name, budget in (("middle", budgets[len(budgets) // 2]), ("2x", 2 * budgets[-1])):
+                at = np.array([budget / seeds])
+                truth = PAPER_TRUTH.accuracy(method, seeds, budget / seeds)
+                centre, drawn = fit.curve(seeds, method, at)
+                low, high = np.quantile(drawn[:, 0], [0.025, 0.975])
+                key = f"accuracy, {name}, {method}, {seeds}"
+                found[key] = (
+                    float(centre[0]),
+                    truth,
+                    bool(low <= truth <= high),
+                    float(high - low),
+                )
+    return found
+
+
+def _crossovers(fit: Fit, methods: tuple[str, ...]) -> dict[str, tuple[float, float, bool, float]]:
+    records = find_crossovers([fit], CrossoverSettings(confidence=CONFIDENCE))["crossovers"]
+    found = {}
+    for reference, method in combinations(methods, 2):
+        for seeds in PAPER_GRID:
+            truth = PAPER_TRUTH.crossover(reference, method, seeds)
+            (record,) = (
+                r
+                for r in records
+                if (r["reference"], r["method"], r["seeds"], r["basis"])
+                == (reference, method, seeds, "curve")
+            )
+            if truth is None:
+                continue
+            crossings = [c for c in record["crossings"] if c["overtaken_by"] == method]
+            key = f"crossover, {reference} to {method}, {seeds}"
+            if not crossings:
+                found[key] = (np.nan, np.log(truth), False, np.nan)
+                continue
+            nearest = min(crossings, key=lambda c: abs(np.log(c["budget_ratio"] / truth)))
+            low, high = nearest["low"] or 0.0, nearest["high"] or np.inf
+            width = np.log(high / low) if low and np.isfinite(high) else np.nan
+            covered = bool(low <= truth <= high)
+            found[key] = (
+                float(np.log(nearest["budget_ratio"])),
+                float(np.log(truth)),
+                covered,
+                width,
+            )
+    return found
+
+
+def main() -> None:
+    """Run the simulation and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--studies", type=int, default=500)
+    parser.add_argument("--samples", type=int, default=400, help="bootstrap resamples of a study")
+    parser.add_argument("--starts", type=int, default=6)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first study")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--output", type=Path)
+    args = parser.parse_args()
+    found = []
+    with ProcessPoolExecutor(args.processes) as pool:
+        jobs = [
+            pool.submit(examine, args.first + i, args.samples, args.starts)
+            for i in range(args.studies)
+        ]
+        for number, job in enumerate(jobs, 1):
+            found.append(job.result())
+            if sys.stderr.isatty():
+                print(f"\r{number} of {args.studies} studies", end="", file=sys.stderr)
+    if args.output:
+        args.output.write_text(json.dumps(found))
+    print(table(found))
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """Return what was found as a Markdown table, and how often each model was chosen."""
+    lines = [
+        "| Quantity | Bias | Spread | Covered | Studies with an estimate |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for key in found[0]["quantities"]:
+        rows = np.array([one["quantities"][key] for one in found], dtype=float)
+        known = ~np.isnan(rows[:, 0])
+        errors = rows[known, 0] - rows[known, 1]
+        lines.append(
+            f"| {key} | {errors.mean():+.4f} | {errors.std(ddof=1):.4f} "
+            f"| {100 * rows[:, 2].mean():.1f}% | {known.sum()} |"
+        )
+    chosen = [one["chosen"] for one in found]
+    for name in sorted(set(chosen), key=chosen.count, reverse=True):
+        lines.append(f"- `{name}` was chosen in {100 * chosen.count(name) / len(chosen):.1f}%")
+    lines.append(f"- {np.median([one['seconds'] for one in found]):.1f} s of one core a study")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
