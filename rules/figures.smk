@@ -58,6 +58,7 @@ rule plot_cost_effectiveness:
         ENVIRONMENT
     params:
         titles=FLOW.titles(),
+        published=FLOW.published(),
         missing=MISSING,
         code=lambda wc: code("plot_cost_effectiveness"),
     message:
@@ -69,6 +70,7 @@ rule plot_cost_effectiveness:
         " --draws {input.draws:q}"
         " --comparisons {input.comparisons:q}"
         " --crossovers {input.crossovers:q}"
+        " --published {params.published:q}"
         " --titles {params.titles:q}"
         " --missing {params.missing:q}"
         " --figure {output.svg:q}"

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from seedbed.analysis.comparisons import read_comparisons
 from seedbed.analysis.figures import cost_effectiveness
-from seedbed.analysis.figures.command_line import draw, figure_parser
+from seedbed.analysis.figures.command_line import draw, figure_parser, reading
 from seedbed.analysis.figures.drawing import Output
 from seedbed.analysis.fits import confidence_of, read_fits
+from seedbed.analysis.settings import PublishedShift, parse_published
 from seedbed.artifacts import read_json
 
 
 def plot_cost_effectiveness(
-    output: Output, fits: Path, draws: Path, comparisons: Path, crossovers: Path
+    output: Output,
+    fits: Path,
+    draws: Path,
+    comparisons: Path,
+    crossovers: Path,
+    published: Sequence[PublishedShift] = (),
 ) -> None:
     """Write the figure as SVG, PNG and CSV.
 
@@ -23,6 +30,7 @@ def plot_cost_effectiveness(
         draws: bootstrap draws of `fit_decay`.
         comparisons: table of `compare_methods` (CSV).
         crossovers: crossovers of `find_crossovers` (JSON).
+        published: shifts that others saw.
     """
     cost_effectiveness.plot_cost_effectiveness(
         read_fits(fits, draws),
@@ -30,9 +38,17 @@ def plot_cost_effectiveness(
         read_json(crossovers)["crossovers"],
         confidence_of(fits),
         output,
+        published,
     )
 
 
 if __name__ == "__main__":
     parser = figure_parser(__doc__, "fits", "draws", "comparisons", "crossovers")
+    parser.add_argument(
+        "--published",
+        type=reading(parse_published),
+        default="[]",
+        help='JSON: [{"source": "...", "seeds": 100 or null, "student": null, "low": 27, '
+        '"high": 51 or null}, ...]',
+    )
     draw(__file__, plot_cost_effectiveness, parser)

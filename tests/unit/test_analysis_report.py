@@ -10,8 +10,8 @@ import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from html.parser import HTMLParser
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import polars as pl
@@ -32,8 +32,10 @@ from seedbed.analysis.settings import (
     CompareSettings,
     CrossoverSettings,
     FitSettings,
+    PublishedShift,
     Title,
     Titles,
+    published_for,
 )
 from seedbed.artifacts import read_json
 from write_report import write_report
@@ -82,7 +84,12 @@ def run_all(folder, tables, titles=TITLES):
     find_crossovers(fits, draws, settings, PRICES, crossovers, csv)
     plot_accuracy(output(plot_accuracy, figures[0], titles), fits, draws, cells, items)
     plot_cost_effectiveness(
-        output(plot_cost_effectiveness, figures[1], titles), fits, draws, comparisons, crossovers
+        output(plot_cost_effectiveness, figures[1], titles),
+        fits,
+        draws,
+        comparisons,
+        crossovers,
+        [PublishedShift(source="somewhere", seeds=24, low=5, high=9)],
     )
     write_report(
         "fake",
@@ -150,7 +157,10 @@ def test_accuracy_table_holds_the_cells(study):
 def test_cost_effectiveness_table_holds_differences_crossovers_and_leaders(study):
     rows = read_table(study / "figures/cost_effectiveness.csv")
     kinds = {row["kind"] for row in rows}
-    assert kinds == {"comparison", "curve", "crossover", "leader"}
+    assert kinds == {"comparison", "curve", "crossover", "leader", "published"}
+    # 24 seeds are within a factor of 2 of 32, not of 64.
+    published = [(r["seeds"], r["method"], r["low"]) for r in rows if r["kind"] == "published"]
+    assert published == [("32", "somewhere", "5.0")]
     paired = [r for r in rows if r["kind"] == "comparison"]
     assert len(paired) == 2 * 2 * 4
     expected = {
@@ -171,6 +181,22 @@ def test_cost_effectiveness_table_holds_differences_crossovers_and_leaders(study
     )
     drawn = [float(r["budget_ratio"]) for r in rows if r["kind"] == "crossover"]
     assert any(value == pytest.approx(crossing) for value in drawn)
+
+
+def test_published_shifts_are_of_the_student_and_of_like_seeds():
+    shifts = [
+        PublishedShift(source="a", seeds=100, low=27, high=51),
+        PublishedShift(source="b", seeds=1000, low=17.6),
+        PublishedShift(source="c", student="other", low=12),
+    ]
+
+    def sources(student, seeds):
+        return [shift.source for shift in published_for(shifts, student, seeds)]
+
+    assert sources("one", 50) == sources("one", 200) == ["a"]
+    assert sources("one", 2000) == ["b"]
+    assert sources("one", 300) == []
+    assert sources("other", 300) == ["c"]
 
 
 def test_figures_are_the_same_bytes_again(study, tmp_path):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 Confidence = Annotated[float, Field(gt=0, lt=1)]
 
@@ -60,6 +60,39 @@ class CrossoverSettings(_Settings):
     confidence: Confidence = 0.95
 
 
+class PublishedShift(_Settings):
+    """A budget ratio at which others saw the first method overtaken.
+
+    Attributes:
+        source: where it was published.
+        seeds: its seed-set size; None if it is not known.
+        student: the student it is of; None if it is that of the main results.
+        low: the budget ratio, or the lower end of what was given.
+        high: the upper end; None for `low` alone.
+    """
+
+    source: str
+    seeds: int | None = None
+    student: str | None = None
+    low: float
+    high: float | None = None
+
+
+def published_for(
+    shifts: Sequence[PublishedShift], student: str, seeds: int
+) -> list[PublishedShift]:
+    """Return the shifts to hold against ours: of its student, at most a factor of 2 in seeds away.
+
+    Where one names the student, those that name none are of another.
+    """
+    of_student = [shift for shift in shifts if shift.student == student]
+    return [
+        shift
+        for shift in of_student or [shift for shift in shifts if shift.student is None]
+        if shift.seeds is None or 1 / 2 <= seeds / shift.seeds <= 2
+    ]
+
+
 class Title(_Settings):
     """How a method, task or model is called in text and figures.
 
@@ -102,6 +135,18 @@ def parse_settings(kind: type[S], text: str) -> S:
         return kind.model_validate_json(text)
     except ValidationError as error:
         raise ValueError(f"--settings: {_problems(error)}") from None
+
+
+def parse_published(text: str) -> tuple[PublishedShift, ...]:
+    """Read a list of published shifts from JSON text.
+
+    Raises:
+        ValueError: if the text is not of that form, naming what is wrong.
+    """
+    try:
+        return TypeAdapter(tuple[PublishedShift, ...]).validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"--published: {_problems(error)}") from None
 
 
 def parse_titles(text: str) -> Titles:

@@ -186,6 +186,28 @@ class Analysis(Section):
     )
 
 
+class PublishedShift(Section):
+    """A budget ratio at which others saw the first method overtaken, to be drawn beside ours."""
+
+    source: Annotated[str, Field(min_length=1, max_length=60)] = Field(
+        description="Where it was published, as figures name it."
+    )
+    seeds: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="Its seed-set size: it is drawn with the study's sizes of at most twice and at "
+        "least half as many. Null: with any.",
+    )
+    student: Name | None = Field(None, description="The student it is of. Null: any without one.")
+    low: Positive = Field(description="Budget ratio, or the lower end of what was given.")
+    high: Positive | None = Field(None, description="The upper end. Null: `low` alone.")
+
+    @model_validator(mode="after")
+    def _order(self) -> PublishedShift:
+        if self.high is not None and self.high < self.low:
+            raise problem(f"{self.high:g} is below low, {self.low:g}", "high")
+        return self
+
+
 class Block(Section):
     """A part of the grid: every combination of its lists."""
 
@@ -239,6 +261,9 @@ class StudyConfig(Section):
         {}, description="By student, the keys of `training` that differ for it."
     )
     analysis: Analysis = Field(Analysis(), description="How results are compared and fitted.")
+    published: listed(PublishedShift, least=0) = Field(
+        (), description="Shifts that others saw, drawn beside the study's own."
+    )
     blocks: listed(Block) = Field(
         description="Parts of the grid. They may overlap: a cell is run once."
     )

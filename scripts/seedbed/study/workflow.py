@@ -525,6 +525,10 @@ class Workflow:
             }
         )
 
+    def published(self) -> str:
+        """Return the shifts that others saw, as JSON."""
+        return _json([one.model_dump() for one in self.study.config.published])
+
     def comparison_settings(self) -> str:
         """Return how methods are compared, as JSON."""
         analysis = self.study.config.analysis

@@ -26,7 +26,7 @@ from seedbed.analysis.figures.drawing import (
 )
 from seedbed.analysis.fits import Fit
 from seedbed.analysis.outcomes import GROUP_COLUMNS
-from seedbed.analysis.settings import Titles
+from seedbed.analysis.settings import PublishedShift, Titles, published_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,8 @@ SCHEMA = pl.Schema(
 )
 """Columns of the figure's table. `kind` is "comparison" (item-paired difference of two cells),
 "curve" (difference of two fitted curves), "crossover" (`low` and `high` are budget ratios), or
-"leader" (the method leads from the budget ratio `low` to `high`)."""
+"leader" (the method leads from the budget ratio `low` to `high`), or "published" (where others saw
+the reference overtaken, as the source says that stands in place of a method)."""
 
 
 def plot_cost_effectiveness(
@@ -56,6 +57,7 @@ def plot_cost_effectiveness(
     crossovers: Sequence[Mapping[str, Any]],
     confidence: float,
     output: Output,
+    published: Sequence[PublishedShift] = (),
 ) -> None:
     """Draw one panel for each fit and seed-set size, and write it as SVG, PNG and CSV.
 
@@ -70,6 +72,7 @@ def plot_cost_effectiveness(
         crossovers: records of `find_crossovers`.
         confidence: coverage of the bands.
         output: where the figure goes.
+        published: shifts that others saw, drawn in the panels of like seeds and student.
     """
     rows: list[dict[str, Any]] = []
     fits = with_curves(fits)
@@ -77,6 +80,7 @@ def plot_cost_effectiveness(
     methods = all_methods(fits)
     crossings_in: dict[str, int] = {}
     panel_of: dict[str, Axes] = {}
+    sources: set[str] = set()
     with drawing(fits, titles, output.missing) as (figure, panels):
         for fit, seeds, axes in panels:
             place = {name: fit.record[name] for name in GROUP_COLUMNS} | {"seeds": seeds}
@@ -87,6 +91,9 @@ def plot_cost_effectiveness(
             crossing = shown_crossovers(fit, seeds, crossovers)
             axes.axhline(0, color=colour(methods, fit.methods[0]), linewidth=1.6)
             drawn = _draw_crossovers(axes, crossing, methods)
+            shifts = published_for(published, fit.record["student"], seeds)
+            drawn += _draw_published(axes, fit, seeds, shifts)
+            sources.update(shift.source for shift in shifts)
             drawn += _draw_differences(axes, fit, seeds, paired, methods, confidence)
             drawn += _draw_leaders(axes, fit, seeds, methods, titles)
             key = fit.record["fit"]
@@ -105,7 +112,7 @@ def plot_cost_effectiveness(
             if crossings_in[key]:
                 _make_room(axes, crossings_in[key])
         if fits:
-            add_legend(figure, *_legend(methods, titles, confidence))
+            add_legend(figure, *_legend(methods, titles, confidence, sorted(sources)))
         table = pl.DataFrame(rows, schema=SCHEMA)
         save_figure(figure, output, table, "Which method leads at which budget")
 
@@ -236,6 +243,35 @@ def _draw_crossovers(
     return rows
 
 
+def _draw_published(
+    axes: Axes, fit: Fit, seeds: int, shifts: Sequence[PublishedShift]
+) -> list[dict[str, Any]]:
+    """Shade where others saw the first method overtaken, as far as the panel's ratios go."""
+    rows = []
+    known = [cell["budget_ratio"] for cell in fit.cells(seeds)]
+    for shift in shifts:
+        high = shift.high or shift.low
+        rows.append(
+            {
+                "kind": "published",
+                "method": shift.source,
+                "budget_ratio": shift.low if shift.high is None else None,
+                "low": shift.low,
+                "high": high,
+            }
+        )
+        # A ratio alone is a narrow stripe.
+        left, right = (
+            (shift.low / 1.02, shift.low * 1.02) if high == shift.low else (shift.low, high)
+        )
+        if right < min(known) or left > max(known):
+            continue
+        axes.axvspan(left, right, facecolor=_PUBLISHED, alpha=0.35, linewidth=0, zorder=0)
+    return rows
+
+
+_PUBLISHED = "#b9a44c"
+
 _INTERVAL_HEIGHT = 0.08
 """Height of a crossover's interval with its label, as a share of the panel's."""
 
@@ -284,7 +320,7 @@ def _draw_leaders(
 
 
 def _legend(
-    methods: Sequence[str], titles: Titles, confidence: float
+    methods: Sequence[str], titles: Titles, confidence: float, sources: Sequence[str]
 ) -> tuple[list[Any], list[str]]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -297,4 +333,7 @@ def _legend(
         labels.append(titles.title(method))
     handles.append(Patch(facecolor=INK, alpha=0.3, linewidth=0))
     labels.append(f"Crossover, {100 * confidence:g}% interval")
+    for source in sources:
+        handles.append(Patch(facecolor=_PUBLISHED, alpha=0.35, linewidth=0))
+        labels.append(f"Shift in {source}")
     return handles, labels
