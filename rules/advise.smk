@@ -1,4 +1,4 @@
-"""The answer of a study to one question: which method, for so many seeds and queries."""
+"""The answer of a study to one question: which method, for so many seeds and so much to spend."""
 
 
 rule advise:
@@ -14,8 +14,9 @@ rule advise:
     params:
         task=RUN.task,
         seeds=RUN.seeds,
-        goal="queries" if RUN.target_accuracy is None else "target",
-        amount=RUN.queries if RUN.target_accuracy is None else RUN.target_accuracy,
+        goal=RUN.goal[0],
+        amount=RUN.goal[1],
+        prices=FLOW.prices(),
         titles=FLOW.titles(),
         output=f"{RESULTS}/advice/advice.json",
         code=lambda wc: code("advise"),
@@ -26,6 +27,7 @@ rule advise:
         f" --study {STUDY.name}"
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"
+        " --prices {params.prices:q}"
         " --titles {params.titles:q}"
         " --task {params.task:q}"
         " --seeds {params.seeds}"

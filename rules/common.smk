@@ -20,11 +20,10 @@ from seedbed.study.needs import Needs, limits
 from seedbed.study.others import Others
 from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
+CONFIG = Path(workflow.basedir) / "config"
 try:
     RUN = check_run_config(config)
-    STUDY = load_study(
-        RUN.study, Path(workflow.basedir) / "config", engines=RUN.engines
-    )
+    STUDY = load_study(RUN.study, CONFIG, engines=RUN.engines)
     if RUN.data_dir is not None and not RUN.partial:
         check_data(STUDY, RUN.data_dir)
 except StudyError as error:

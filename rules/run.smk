@@ -34,7 +34,7 @@ def check_needs(jobs):
     if RUN.data_dir is None and "get_task" in dict(jobs):
         check_downloads(STUDY)
     if "advise" in dict(jobs):
-        check_question(RUN, STUDY)
+        check_question(RUN, STUDY, CONFIG)
     asked = FLOW.asked_models(jobs)
     check_keys(STUDY, asked)
     if FLOW.max_usd is not None:

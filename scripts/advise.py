@@ -7,6 +7,7 @@ methods, the best expected accuracy first, and a sentence. Only within what the 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -24,17 +25,25 @@ def main() -> None:
     parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
     parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
     parser.add_argument("--titles", default="{}", help='JSON: {name: {"title": ..., "short": ...}}')
+    parser.add_argument(
+        "--prices",
+        type=json.loads,
+        default={},
+        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
+        '"usd_per_million_completion_tokens": ...}}',
+    )
     parser.add_argument("--task", required=True, help="the task")
     parser.add_argument("--seeds", type=int, required=True, help="seed questions")
     goal = parser.add_mutually_exclusive_group(required=True)
     goal.add_argument("--queries", type=int, help="teacher queries, the budget")
+    goal.add_argument("--usd", type=float, help="US dollars, the budget")
     goal.add_argument("--target", type=float, help="accuracy to reach, a fraction")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
-    question = Question(args.task, args.seeds, args.queries, args.target)
+    question = Question(args.task, args.seeds, args.queries, args.usd, args.target)
     confidence = confidence_of(args.fits)
     try:
-        answers = ask(read_fits(args.fits, args.draws), question, confidence)
+        answers = ask(read_fits(args.fits, args.draws), question, confidence, args.prices)
     except ValueError as error:
         sys.exit(f"advise: {error}")
     titles = parse_titles(args.titles)

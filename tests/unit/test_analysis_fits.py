@@ -12,7 +12,16 @@ import pytest
 from analysis_simulation import METHODS, TRUE, simulate, true_accuracy
 from scipy.optimize import brentq, least_squares
 
-from seedbed.analysis.advice import advise, basis_of, best_shares, expected, leaders, reach
+from seedbed.analysis.advice import (
+    advise,
+    basis_of,
+    best_shares,
+    borrow,
+    expected,
+    leaders,
+    new_task_draws,
+    reach,
+)
 from seedbed.analysis.costs import CostLine
 from seedbed.analysis.crossovers import (
     crossings,
@@ -717,10 +726,84 @@ def test_nothing_leads_where_all_methods_are_equal():
     assert len(advice.rivals) == 2
 
 
-@pytest.mark.parametrize(("seeds", "budget"), [(16, 64), (128, 512), (32, 16), (32, 4096)])
-def test_advice_outside_the_data_is_refused(usual, seeds, budget):
-    with pytest.raises(ValueError, match="the data has"):
-        advise(usual, seeds, budget)
+@pytest.mark.parametrize(
+    ("seeds", "budget", "beyond"), [(16, 64, 2), (128, 512, 2), (32, 16, 2), (64, 16384, 4)]
+)
+def test_advice_beyond_the_data_says_how_far_and_is_less_sure(usual, seeds, budget, beyond):
+    advice = advise(usual, seeds, budget)
+    assert (advice.basis, advice.beyond) == ("curve", pytest.approx(beyond))
+    for entry in advice.outlook:
+        centre, draws = usual.curve(seeds, entry.method, np.array([budget / seeds]))
+        assert entry.accuracy == pytest.approx(centre[0])
+        curve_alone = np.ptp(np.quantile(draws, [0.025, 0.975]))
+        assert entry.high - entry.low > 0.98 * curve_alone
+    # The more curves missed held-out budgets by, the less they are trusted beyond the data.
+    models = [entry | {"held_out_error": 0.2} for entry in usual.record["models"]]
+    missed = advise(replace(usual, record={**usual.record, "models": models}), seeds, budget)
+    assert missed.best.high - missed.best.low > 1.3 * (advice.best.high - advice.best.low)
+    assert advise(usual, 32, 512).beyond == 1
+
+
+def test_without_a_curve_nothing_is_said_beyond_the_data():
+    found = fit(seeds=(50,), ratios=(1, 64))[0]
+    for seeds, budget in ((50, 6400), (25, 100)):
+        with pytest.raises(ValueError, match="the data has"):
+            advise(found, seeds, budget)
+
+
+def other_tasks(count, lift=0.0):
+    """Fits of tasks that differ in their level, by `lift` from one to the next."""
+    fits = []
+    for number in range(count):
+        place = {"task": f"task{number}"}
+
+        def accuracy(method, seeds, ratio, number=number):
+            return true_accuracy(method, seeds, ratio) - lift * number
+
+        tables = {"accuracy": accuracy, "other": place, "untrained": 0.45 - lift * number}
+        fits += fit(items=1500, seed=number, **tables)
+    return fits
+
+
+def test_a_task_without_results_borrows_from_others():
+    near, far = (borrow(other_tasks(3, lift), 32, 1024) for lift in (0.0, 0.1))
+    truth = true_accuracy("new_question", 32, 32)
+    for advice in (near, far):
+        assert (advice.basis, advice.best.method) == ("other tasks", "new_question")
+    assert near.best.low < truth < near.best.high
+    # The more the tasks differ, the less is known of another.
+    assert far.best.high - far.best.low > 2 * (near.best.high - near.best.low)
+    # What they have in common is still known: which method is best.
+    assert far.best.probability_best > 0.9
+    own = advise(other_tasks(1)[0], 32, 1024)
+    assert near.best.high - near.best.low > own.best.high - own.best.low
+    with pytest.raises(ValueError, match="two other tasks"):
+        borrow(other_tasks(1), 32, 1024)
+
+
+def test_draws_for_a_new_task_have_the_spread_between_tasks():
+    generator = np.random.default_rng(1)
+    levels = generator.normal(0.0, 0.5, 200)
+    centres = np.stack([levels, levels + 1.0], axis=1)
+    draws = centres[:, :, None] + generator.normal(0, 0.1, (200, 2, 500))
+    new = new_task_draws(centres, draws)
+    assert new.std(axis=1) == pytest.approx(np.std(levels), rel=0.1)
+    # The methods differ by the same in all tasks, and so they do in a new one.
+    assert (new[1] - new[0]).mean() == pytest.approx(1.0, abs=0.05)
+    assert (new[1] - new[0]).std() < 0.2 * new[0].std()
+
+
+def test_the_cells_that_tell_most_are_those_that_the_lead_depends_on(usual):
+    advice = advise(usual, 32, 256)
+    best, rival = (entry.method for entry in advice.outlook[:2])
+    assert 0 < len(advice.next_cells) <= 3
+    for cell in advice.next_cells:
+        assert cell.method in (best, rival)
+        assert 0 < cell.doubt_after < cell.doubt_before
+    # Doubt is told in the same unit as accuracies.
+    _, one = usual.curve(32, best, np.array([8.0]))
+    _, other = usual.curve(32, rival, np.array([8.0]))
+    assert advice.next_cells[0].doubt_before == pytest.approx((one - other).std(ddof=1))
 
 
 def test_leaders_follow_the_curves(usual):

@@ -423,7 +423,7 @@ def test_advice_for_one_question_is_a_table_a_sentence_and_json(study, tmp_path)
     best, *others = written["outlook"]
     assert written["task"] == "mini_math" and len(others) == 2
     assert best["method"] == "new_question" and best["low"] < best["accuracy"] < best["high"]
-    columns = r"^  New question +([\d.]+) +([\d.]+) to ([\d.]+) +(\d+)% +([\d.]+)$"
+    columns = r"^  New question +2,048 +([\d.]+) +([\d.]+) to ([\d.]+) +(\d+)% +([\d.]+) +-$"
     row = re.search(columns, done.stdout, re.MULTILINE)
     shown = [float(text) for text in row.groups()]
     known = [100 * best[name] for name in ("accuracy", "low", "high", "probability_best")]
@@ -442,13 +442,14 @@ def test_the_fewest_queries_for_an_accuracy(study, tmp_path):
         "task": "mini_math",
         "seeds": 32,
         "queries": None,
+        "usd": None,
         "target": 0.6,
     }
     best = written["answers"][0]["reach"][0]
     names = {"new_question": "NQ"}
     short = names.get(best["method"], best["method"].replace("_", " "))
     assert f"  {short} is expected to reach it with the fewest teacher queries: " in done.stdout
-    assert f"{best['budget']:,}, BR " in done.stdout
+    assert f"{best['budget']:,} queries, BR " in done.stdout
     done = ask(study, tmp_path, "--task", "mini_math", "--seeds", "32", "--target", "1")
     assert "No method is expected to reach it within what was measured" in done.stdout
 
@@ -456,9 +457,11 @@ def test_the_fewest_queries_for_an_accuracy(study, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("another", 32, 64), "task another: the study has results of mini_math"),
-        (("mini_math", 31, 64), "31 seeds: the data has 32 to 64"),
-        (("mini_math", 32, 4096), "is BR 128: the data has 1 to 64"),
+        (
+            ("another", 32, 64),
+            "task another: the study has results of mini_math; it takes two other",
+        ),
+        (("mini_math", 32, 0), "budget 0: at least one query is needed"),
     ],
 )
 def test_what_was_not_measured_is_not_advised_on(study, tmp_path, words, said):
@@ -467,3 +470,26 @@ def test_what_was_not_measured_is_not_advised_on(study, tmp_path, words, said):
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.startswith("advise: ") and said in done.stderr
     assert not (tmp_path / "advice.json").exists()
+
+
+def test_advice_by_money_names_what_it_buys_and_what_would_tell_more(study, tmp_path):
+    words = ["--task", "mini_math", "--seeds", "32", "--prices", json.dumps(PRICES)]
+    done = ask(study, tmp_path, *words, "--usd", "0.1")
+    assert done.returncode == 0, done.stderr
+    assert "  32 seeds, $0.10\n" in done.stdout
+    (answer,) = read_json(tmp_path / "advice.json")["answers"]
+    by_method = {entry["method"]: entry for entry in answer["outlook"]}
+    # 85 millionths for a query of the teacher, 130 more for one of the augmenter.
+    assert by_method["answer_augmentation"]["budget"] == pytest.approx(0.1 / 85e-6, abs=1)
+    assert by_method["new_question"]["budget"] == pytest.approx(0.1 / 215e-6, abs=1)
+    for entry in answer["outlook"]:
+        assert entry["costs"]["usd"] == pytest.approx(0.1, rel=0.01)
+    told = answer["next_cells"]
+    assert told and f"{told[0]['budget']:,} queries, $" in done.stdout
+    assert all(0 < cell["doubt_after"] < cell["doubt_before"] for cell in told)
+
+
+def test_advice_beyond_the_data_says_how_far(study, tmp_path):
+    done = ask(study, tmp_path, "--task", "mini_math", "--seeds", "32", "--queries", "8192")
+    assert done.returncode == 0, done.stderr
+    assert "This is 4 times beyond the data: the intervals are widened" in done.stdout

@@ -41,6 +41,11 @@ def test_advice_is_printed_and_makes_nothing_stale(finished):
     done = finished.snakemake("advise", task="mini_math", seeds="16", target_accuracy="0.9")
     assert "  16 seeds, to reach 90.0%\n" in done.stdout
     assert "No method is expected to reach it" in done.stdout
+    # The models of the study have no prices.
+    done = finished.snakemake("advise", task="mini_math", seeds="16", usd="5")
+    assert done.returncode != 0
+    log = (finished.folder / "results/micro/logs/advise.log").read_text()
+    assert "usd: what answer_augmentation costs is not known: price of micro_teacher" in log
     assert finished.plan() == {}
 
 
@@ -54,10 +59,11 @@ def test_what_is_asked_for_beside_the_quote_is_made_and_watched(finished, tmp_pa
 
 
 def test_a_question_that_is_not_complete_is_an_error_before_anything_runs(fresh):
-    done = fresh.snakemake("advise", task="gsm8k", queries="128")
+    done = fresh.snakemake("advise", task="gsm9k", queries="128")
     assert done.returncode != 0
     assert "seeds: is missing: advise needs it, as in --config seeds=100" in done.stdout
-    assert "task: gsm8k: study micro has mini_math" in done.stdout
+    assert "task: gsm9k: study micro has mini_math; advice for another task of" in done.stdout
+    assert "gsm8k, mini_math" in done.stdout
     both = fresh.snakemake(
         "advise", task="mini_math", seeds="8", queries="9", target_accuracy="0.5"
     )

@@ -907,8 +907,20 @@ class RunConfig(Section):
     queries: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="For `snakemake advise`: teacher queries, the budget."
     )
+    usd: Positive | None = Field(
+        default=None,
+        description="For `snakemake advise`, in place of `queries`: US dollars, the budget, by the "
+        "prices of the models' files.",
+    )
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None,
-        description="For `snakemake advise`, in place of `queries`: the accuracy to reach with the "
-        "fewest, as a fraction.",
+        description="For `snakemake advise`, in place of `queries`: the accuracy to reach at the "
+        "least cost, as a fraction.",
     )
+
+    @property
+    def goal(self) -> tuple[str, float | None]:
+        """What `snakemake advise` is asked for: "queries", "usd" or "target", and how much."""
+        if self.target_accuracy is not None:
+            return "target", self.target_accuracy
+        return ("queries", self.queries) if self.usd is None else ("usd", self.usd)

@@ -186,8 +186,13 @@ def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
     return run
 
 
-def check_question(run: RunConfig, study: Study) -> None:
-    """Check that advice is asked about something that the study has.
+def check_question(run: RunConfig, study: Study, folder: Path) -> None:
+    """Check that advice is asked about something that the study has, or that it may borrow for.
+
+    Args:
+        run: what `snakemake` runs.
+        study: the study.
+        folder: the configuration's folder.
 
     Raises:
         StudyError: naming what is missing or wrong.
@@ -196,15 +201,21 @@ def check_question(run: RunConfig, study: Study) -> None:
     problems = [
         document.problem(f"is missing: advise needs it, as in --config {name}={example}", name)
         for name, example in (("task", next(iter(study.tasks))), ("seeds", 100), ("queries", 1000))
-        if getattr(run, name) is None and (name != "queries" or run.target_accuracy is None)
+        if getattr(run, name) is None and (name != "queries" or run.goal[1] is None)
     ]
-    if run.queries is not None and run.target_accuracy is not None:
+    given = [name for name in ("queries", "usd", "target_accuracy") if getattr(run, name)]
+    problems += [
+        document.problem(f"advice is by `{given[0]}` or by this, not both", name)
+        for name in given[1:]
+    ]
+    others = sorted(path.parent.name for path in folder.glob("tasks/*/task.yaml"))
+    if run.task is not None and run.task not in {*study.tasks, *others}:
         problems.append(
-            document.problem("advice is by `queries` or by this, not both", "target_accuracy")
-        )
-    if run.task is not None and run.task not in study.tasks:
-        problems.append(
-            document.problem(f"{run.task}: study {study.name} has {', '.join(study.tasks)}", "task")
+            document.problem(
+                f"{run.task}: study {study.name} has {', '.join(study.tasks)}; advice for another "
+                f"task of {folder}/tasks is borrowed from these: {', '.join(others)}",
+                "task",
+            )
         )
     if problems:
         raise StudyError("the question is not complete", problems)
