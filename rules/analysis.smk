@@ -123,10 +123,43 @@ rule find_crossovers:
         " 2> {log:q}"
 
 
+rule check_findings:
+    """Test whether the study shows what the paper found."""
+    input:
+        cells=rules.collect_results.output.cells,
+        item_scores=rules.collect_results.output.item_scores,
+        fits=rules.fit_decay.output.fits,
+        draws=rules.fit_decay.output.draws,
+    output:
+        json=f"{RESULTS}/fits/findings.json",
+    log:
+        f"{RESULTS}/logs/check_findings.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/check_findings.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        settings=FLOW.augmenter_settings(),
+        code=lambda wc: code("check_findings"),
+    message:
+        "check_findings"
+    shell:
+        "python scripts/check_findings.py"
+        " --cells {input.cells:q}"
+        " --items {input.item_scores:q}"
+        " --fits {input.fits:q}"
+        " --draws {input.draws:q}"
+        " --settings {params.settings:q}"
+        " --output {output.json:q}"
+        " 2> {log:q}"
+
+
 rule fits:
-    """All fits and crossovers."""
+    """All fits, crossovers and findings."""
     input:
         rules.fit_decay.output,
         rules.find_crossovers.output,
+        rules.check_findings.output,
     message:
         "fits"

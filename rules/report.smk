@@ -8,6 +8,7 @@ rule write_report:
         draws=rules.fit_decay.output.draws,
         comparisons=rules.compare_methods.output.csv,
         crossovers=rules.find_crossovers.output.json,
+        findings=rules.check_findings.output.json,
         figures=expand(f"{RESULTS}/figures/{{name}}.svg", name=FLOW.figures()),
     output:
         summary=report(f"{RESULTS}/report/summary.txt", category="Report"),
@@ -21,6 +22,7 @@ rule write_report:
         ENVIRONMENT
     params:
         titles=FLOW.titles(),
+        prices=FLOW.prices(),
         description=STUDY.config.description,
         missing=MISSING,
         code=lambda wc: code("write_report"),
@@ -35,8 +37,10 @@ rule write_report:
         " --draws {input.draws:q}"
         " --comparisons {input.comparisons:q}"
         " --crossovers {input.crossovers:q}"
+        " --findings {input.findings:q}"
         " --figures {input.figures:q}"
         " --titles {params.titles:q}"
+        " --prices {params.prices:q}"
         " --summary {output.summary:q}"
         " --page {output.page:q}"
         " 2> {log:q}"

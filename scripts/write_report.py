@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from seedbed.analysis.comparisons import read_comparisons
+from seedbed.analysis.costs import Prices
+from seedbed.analysis.explorer import explorer_data
 from seedbed.analysis.fits import confidence_of, read_fits
 from seedbed.analysis.report import report_page, summarise, summary_text
 from seedbed.analysis.settings import Titles, parse_titles
@@ -23,8 +26,10 @@ def write_report(
     draws: Path,
     comparisons: Path,
     crossovers: Path,
+    findings: Path,
     figures: Sequence[Path],
     titles: Titles,
+    prices: Prices,
     summary: Path,
     page: Path,
 ) -> None:
@@ -38,23 +43,34 @@ def write_report(
         draws: bootstrap draws of `fit_decay`.
         comparisons: table of `compare_methods` (CSV).
         crossovers: crossovers of `find_crossovers` (JSON).
+        findings: tests of `check_findings` (JSON).
         figures: SVG files to show in the page.
         titles: titles of methods, tasks and models.
+        prices: by model, what its tokens cost.
         summary: text file to write.
         page: HTML file to write.
     """
     confidence = confidence_of(fits)
     crossed = read_json(crossovers)
+    fitted = read_fits(fits, draws)
     found = summarise(
-        read_fits(fits, draws),
+        fitted,
         read_comparisons(comparisons),
         [*crossed["crossovers"], *crossed["costs"]],
         titles,
         confidence,
     )
     made = provenance(__file__)
-    write_text(page, report_page(study, description, missing, found, figures, confidence, made))
-    write_text(summary, summary_text(study, missing, found, str(page), confidence))
+    explorer = explorer_data(fitted, titles, confidence, prices)
+    tested = read_json(findings)["findings"]
+    for test in (test for finding in tested for test in finding["tests"]):
+        test["task_title"] = titles.title(test["task"])
+        test["student_title"] = titles.title(test["student"])
+    text = report_page(
+        study, description, missing, found, tested, figures, confidence, made, explorer
+    )
+    write_text(page, text)
+    write_text(summary, summary_text(study, missing, found, tested, str(page), confidence))
 
 
 def main() -> None:
@@ -70,10 +86,18 @@ def main() -> None:
     parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
     parser.add_argument("--comparisons", type=whole_file, required=True, help="comparisons (CSV)")
     parser.add_argument("--crossovers", type=whole_file, required=True, help="crossovers (JSON)")
+    parser.add_argument("--findings", type=whole_file, required=True, help="findings (JSON)")
     parser.add_argument(
         "--figures", type=Path, nargs="*", default=[], metavar="FILE", help="figures (SVG)"
     )
     parser.add_argument("--titles", default="{}", help='JSON: {name: {"title": ..., "short": ...}}')
+    parser.add_argument(
+        "--prices",
+        type=json.loads,
+        default={},
+        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
+        '"usd_per_million_completion_tokens": ...}}',
+    )
     parser.add_argument("--summary", type=Path, required=True, help="summary to write (text)")
     parser.add_argument("--page", type=Path, required=True, help="page to write (HTML)")
     arguments = parser.parse_args()
@@ -86,8 +110,10 @@ def main() -> None:
             arguments.draws,
             arguments.comparisons,
             arguments.crossovers,
+            arguments.findings,
             arguments.figures,
             parse_titles(arguments.titles),
+            arguments.prices,
             arguments.summary,
             arguments.page,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,22 @@ OPTIONS = [
 ]
 # Milliseconds that the page's own clock goes on for, which takes less.
 PATIENCE = "--virtual-time-budget=10000"
+
+
+class Elements(HTMLParser):
+    """Collects the elements, attributes and text of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.attributes, self.text = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.text.append(data)
 
 
 def rendered(page: Path, profile: Path) -> str:

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import polars as pl
 import pytest
 from analysis_simulation import METHODS, simulate, write_evaluations
 
+from browser import Elements
+from check_findings import check_findings
 from collect_results import collect_results
 from compare_methods import compare_methods
 from find_crossovers import find_crossovers
@@ -29,6 +30,7 @@ from seedbed.analysis.figures.drawing import drawing
 from seedbed.analysis.fits import read_fits
 from seedbed.analysis.report import inline_svg
 from seedbed.analysis.settings import (
+    AugmenterSettings,
     CompareSettings,
     CrossoverSettings,
     FitSettings,
@@ -82,6 +84,8 @@ def run_all(folder, tables, titles=TITLES):
     fit_decay(cells, items, settings, fits, draws)
     settings, csv = CrossoverSettings(), crossovers.with_suffix(".csv")
     find_crossovers(fits, draws, settings, PRICES, crossovers, csv)
+    findings = folder / "fits/findings.json"
+    check_findings(cells, items, fits, draws, AugmenterSettings(), findings)
     plot_accuracy(output(plot_accuracy, figures[0], titles), fits, draws, cells, items)
     plot_cost_effectiveness(
         output(plot_cost_effectiveness, figures[1], titles),
@@ -99,8 +103,10 @@ def run_all(folder, tables, titles=TITLES):
         draws,
         comparisons,
         crossovers,
+        findings,
         figures,
         titles,
+        PRICES,
         folder / "report/summary.txt",
         folder / "report/index.html",
     )
@@ -311,36 +317,25 @@ def test_long_titles_stay_within_the_figure(study):
             assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
 
 
-class Elements(HTMLParser):
-    """Collects the elements, attributes and text of a page."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.tags, self.attributes, self.text = [], [], []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
 def test_page_is_self_contained_and_escapes_what_it_is_given(study):
     page = (study / "report/index.html").read_text(encoding="utf-8")
     found = Elements(page)
-    assert "script" not in found.tags and "b" not in found.tags
+    # The data of the controls, the plots' library, and what moves them.
+    assert found.tags.count("script") == 3 and "b" not in found.tags
     assert found.tags.count("svg") == 2
     assert "What <script>alert(1)</script> is best?" in " ".join(found.text)
-    # Nothing is loaded: references lead into the page alone.
+    # Nothing is loaded: references lead into the page alone, and links to the files beside it.
+    links = [value for name, value in found.attributes if name == "href" and value[:2] == ".."]
     for name, value in found.attributes:
-        if name in ("src", "href", "xlink:href"):
+        assert name != "src"
+        if name in ("href", "xlink:href") and value not in links:
             assert value.startswith("#")
+    there = {path.relative_to(study).as_posix() for path in study.rglob("*") if path.is_file()}
+    assert {link.removeprefix("../") for link in links} - {"tables/cells.csv"} <= there
     ids = [value for name, value in found.attributes if name == "id"]
     assert len(ids) == len(set(ids))
-    targets = {v[1:] for n, v in found.attributes if n in ("href", "xlink:href")}
-    targets |= set(re.findall(r"url\(#([^)]+)\)", page))
+    targets = {v[1:] for n, v in found.attributes if n in ("href", "xlink:href") and v[:1] == "#"}
+    targets |= set(re.findall(r"url\(#([^)]+)\)", page.partition("<script")[0]))
     assert targets <= set(ids)
     text = (study / "report/summary.txt").read_text(encoding="utf-8")
     advice = [line.strip()[2:] for line in text.splitlines() if line.startswith("  - ")]

@@ -126,6 +126,7 @@ def advise(
     confidence: float = 0.95,
     usd: float | None = None,
     prices: Prices | None = None,
+    look_further: bool = True,
 ) -> Advice:
     """Return advice from a fit: by its curve, if it has one, and by the cell means.
 
@@ -140,6 +141,7 @@ def advise(
         usd: US dollars, which buy each method a budget of its own.
         confidence: coverage of the intervals.
         prices: by model, what its tokens cost.
+        look_further: whether to say which further cells would tell more.
 
     Raises:
         ValueError: if a price is needed and not known, or if the seed-set size or the budget ratio
@@ -160,6 +162,8 @@ def advise(
     ratios = np.array([found.budgets[name] / seeds for name in names])
     basis = "curve" if found.beyond > 1 else basis_of(fit, seeds, names, ratios[:1])[0]
     advice = Advice(seeds, budget, usd, basis, found.beyond, tuple(outlook), confidence)
+    if not look_further:
+        return advice
     return replace(advice, next_cells=tuple(_next_cells(fit, advice, prices)))
 
 

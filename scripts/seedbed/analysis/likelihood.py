@@ -141,12 +141,22 @@ def refit(
     Returns:
         Parameter values, shape (samples, parameters), and how many fits did not converge.
     """
-    parameters = fit.parameters
-    low, high = _limits(parameters)
-    start = np.repeat(_to_fitted(parameters, fit.values)[None, :], len(accuracies), axis=0)
-    residuals = _residuals(fit.model, parameters, data, accuracies)
-    found = minimise(residuals, start, low, high, tolerance)
-    return _to_values(parameters, found.x), int(np.sum(~found.converged))
+    residuals, start, low, high = residuals_of(fit, data, accuracies)
+    starts = np.repeat(start[None, :], len(accuracies), axis=0)
+    found = minimise(residuals, starts, low, high, tolerance)
+    return _to_values(fit.parameters, found.x), int(np.sum(~found.converged))
+
+
+def residuals_of(
+    fit: ModelFit, data: CellData, accuracies: np.ndarray
+) -> tuple[Residuals, np.ndarray, np.ndarray, np.ndarray]:
+    """Return what a refit minimises, as functions and bounds of the parameters as fitted.
+
+    Returns:
+        The residuals of rows of accuracies, the fit's own values, and the lower and upper bounds.
+    """
+    residuals = _residuals(fit.model, fit.parameters, data, accuracies)
+    return residuals, _to_fitted(fit.parameters, fit.values), *_limits(fit.parameters)
 
 
 def held_out_error(fit: ModelFit, data: CellData, starts: int, seed: int) -> float | None:

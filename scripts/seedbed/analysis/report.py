@@ -13,7 +13,9 @@ import polars as pl
 
 from seedbed.analysis.advice import Advice, advise, leaders
 from seedbed.analysis.crossovers import describe, inverted_text, ratio_text
+from seedbed.analysis.explorer import CONTROLS, SCRIPT, script_json, vega_bundle
 from seedbed.analysis.figures.drawing import group_titles
+from seedbed.analysis.findings import finding_text
 from seedbed.analysis.fits import Fit
 from seedbed.analysis.outcomes import GROUP_COLUMNS
 from seedbed.analysis.settings import Titles
@@ -270,7 +272,7 @@ def _advice(fit: Fit, seeds: int, budgets: Sequence[int], titles: Titles, confid
     elif len(shared) > 1:
         said.append("no method leads at any budget ratio that all of them have")
     for budget in dict.fromkeys([shared[0], shared[-1]]):
-        advice = advise(fit, seeds, budget, confidence)
+        advice = advise(fit, seeds, budget, confidence, look_further=False)
         text = f"at {budget:,} teacher queries {outlook_text(advice, titles)}"
         missing = _missing_rows(fit, seeds, advice.best.method, budget)
         if missing:
@@ -318,7 +320,12 @@ def outlook_text(advice: Advice, titles: Titles) -> str:
 
 
 def summary_text(
-    study: str, missing: str, summaries: Sequence[FitSummary], page: str, confidence: float
+    study: str,
+    missing: str,
+    summaries: Sequence[FitSummary],
+    findings: Sequence[Mapping[str, Any]],
+    page: str,
+    confidence: float,
 ) -> str:
     """Return the report as plain text; sentences are wrapped at 100 columns.
 
@@ -326,6 +333,7 @@ def summary_text(
         study: name of the study.
         missing: a line on results that are missing, or "".
         summaries: what `summarise` returned.
+        findings: the `findings` of `check_findings`.
         page: path of the HTML page, for the last line.
         confidence: coverage of the intervals.
     """
@@ -358,6 +366,14 @@ def summary_text(
         lines += ["", *_wrapped(summary.model, "  ", "  "), "  Advice:"]
         for size in summary.sizes:
             lines += _wrapped(size.advice, "  - ", "    ")
+    tested = [finding for finding in findings if finding["tests"]]
+    if tested:
+        lines += ["", "The paper's findings (arXiv 2409.19759), as far as this study has cells:"]
+    for finding in tested:
+        lines += _wrapped(f"{finding['finding']}. {finding['text']}", "  ", "     ")
+        for test in finding["tests"]:
+            text = f"{finding_place(test)}: {finding_text(test)}"
+            lines += _wrapped(text, "     - ", "       ")
     lines += [
         "",
         *_wrapped(f"Intervals cover {100 * confidence:g}%. {_WHAT_INTERVALS_HOLD}", "", ""),
@@ -383,14 +399,21 @@ def _wrapped(text: str, first: str, others: str) -> list[str]:
     )
 
 
+def finding_place(test: Mapping[str, Any]) -> str:
+    """Return the task and the student of a test, by their titles."""
+    return f"{test['task_title']}, {test['student_title']}"
+
+
 def report_page(
     study: str,
     description: str,
     missing: str,
     summaries: Sequence[FitSummary],
+    findings: Sequence[Mapping[str, Any]],
     figures: Sequence[Path],
     confidence: float,
     provenance: Mapping[str, Any],
+    explorer: Mapping[str, Any],
 ) -> str:
     """Return the report as one HTML page that needs no other file.
 
@@ -402,9 +425,11 @@ def report_page(
         description: what the study asks, or "".
         missing: a line on results that are missing, or "".
         summaries: what `summarise` returned.
+        findings: the `findings` of `check_findings`.
         figures: paths of SVG files.
         confidence: coverage of the intervals.
         provenance: code digest and versions.
+        explorer: what `explorer_data` returned.
     """
     import jinja2
     from markupsafe import Markup
@@ -417,6 +442,11 @@ def report_page(
         description=description,
         missing=missing,
         summaries=summaries,
+        findings=[
+            (finding["text"], [(finding_place(test), finding_text(test)) for test in tests])
+            for finding in findings
+            if (tests := finding["tests"])
+        ],
         confidence=f"{100 * confidence:g}",
         what_intervals_hold=_WHAT_INTERVALS_HOLD,
         figures=[
@@ -427,6 +457,13 @@ def report_page(
             for path in figures
         ],
         provenance=provenance,
+        # Only what this project wrote itself is markup; data stand in it as JSON.
+        explorer=bool(explorer["fits"]),
+        controls=Markup(CONTROLS),
+        explorer_data=Markup(script_json(explorer)),
+        vega=Markup(vega_bundle() if explorer["fits"] else ""),
+        script=Markup(SCRIPT),
+        tables=_TABLES,
     )
 
 
@@ -452,6 +489,14 @@ def inline_svg(text: str, name: str) -> str:
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
     return f'{head} role="img" aria-label="{name.replace("_", " ")}">{rest}'
 
+
+_TABLES = {
+    "../tables/cells.csv": "every cell",
+    "../tables/comparisons.csv": "every comparison of two methods",
+    "../fits/crossovers.csv": "every crossover",
+    "../fits/decay.json": "every model that was fitted",
+}
+"""Files beside the page, and what is in them."""
 
 # The template is Python text, not a file of its own, so that the digest of the code covers it.
 _PAGE = """<!doctype html>
@@ -480,6 +525,17 @@ th:first-child, td:first-child, td.text { text-align: left; }
 td.best { background: var(--best); font-weight: 700; }
 /* Figures are drawn on white, in either colour scheme. */
 figure { margin: 1.5rem 0; background: #ffffff; border-radius: 6px; padding: .5rem; }
+figure.moving { background: none; padding: 0; }
+figure.moving > div { width: 100%; }
+figure.moving figcaption { color: var(--soft); font-size: .9rem; }
+#explorer > form { border: 1px solid var(--line); border-radius: 6px; padding: .2rem 1rem; }
+fieldset { border: none; padding: 0; margin: 0; }
+legend { padding: 0; float: left; margin-right: 1rem; }
+input[type="range"] { width: 100%; height: 2rem; accent-color: #0072b2; }
+select { font: inherit; max-width: 100%; }
+caption { text-align: left; color: var(--soft); }
+#answer { font-size: 1.15rem; font-weight: 600; }
+a { color: inherit; }
 figure svg { display: block; width: 100%; height: auto; }
 figcaption { color: #333333; padding: .25rem; }
 code { font-size: .9em; overflow-wrap: anywhere; }
@@ -496,6 +552,10 @@ details { margin: .5rem 0; }
 {% endif %}
 <p class="soft">BR, the budget ratio, is teacher queries per seed. Intervals cover
 {{ confidence }}%. {{ what_intervals_hold }}</p>
+{% if explorer %}
+<h2>Your question</h2>
+{{ controls }}
+{% endif %}
 {% if summaries %}
 <h2>Advice</h2>
 {% for summary in summaries %}
@@ -506,6 +566,22 @@ details { margin: .5rem 0; }
 {% endfor %}
 </ul>
 {% endfor %}
+{% endif %}
+{% if findings %}
+<h2>The paper's findings</h2>
+<p class="soft">Those of arXiv 2409.19759, tested on this study's cells. Intervals hold the test
+items and, where there are replicates, draws of the seeds and training runs; no adjustment is made
+for there being several tests. "Little" is less than three points, a margin of ours.</p>
+<ol>
+{% for text, tests in findings %}
+<li>{{ text }}
+<ul>
+{% for place, line in tests %}
+<li>{{ place }}: {{ line }}</li>
+{% endfor %}
+</ul></li>
+{% endfor %}
+</ol>
 {% endif %}
 {% for caption, figure in figures %}
 <figure>
@@ -568,11 +644,26 @@ Untrained student: {{ summary.untrained }}.
 </details>
 {% endif %}
 {% endfor %}
+<h2>Tables</h2>
+<ul>
+{% for path, content in tables.items() %}
+<li><a href="{{ path }}">{{ path[3:] }}</a>: {{ content }}</li>
+{% endfor %}
+{% for caption, figure in figures %}
+<li><a href="../figures/{{ caption | lower | replace(" ", "_") }}.csv">figures/
+{{- caption | lower | replace(" ", "_") }}.csv</a>: the numbers of the figure</li>
+{% endfor %}
+</ul>
 <h2>How this was made</h2>
 <p class="soft">Code {{ provenance["code"] }};
 {% for library, version in provenance["versions"].items() %}
 {{ library }} {{ version }}{{ "" if loop.last else ", " }}
 {%- endfor %}.</p>
+{% if explorer %}
+<script type="application/json" id="explorer-data">{{ explorer_data }}</script>
+<script type="module">{{ vega }}</script>
+<script type="module">{{ script }}</script>
+{% endif %}
 </body>
 </html>
 """

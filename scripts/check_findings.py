@@ -1,0 +1,69 @@
+"""Test whether a study shows what the paper found."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from seedbed.analysis import findings
+from seedbed.analysis.fits import read_fits
+from seedbed.analysis.outcomes import read_outcomes
+from seedbed.analysis.settings import AugmenterSettings, parse_settings
+from seedbed.artifacts import whole_file, write_json
+from seedbed.provenance import provenance
+
+
+def check_findings(
+    cells: Path, items: Path, fits: Path, draws: Path, settings: AugmenterSettings, output: Path
+) -> None:
+    """Write the tests of the paper's findings.
+
+    Args:
+        cells: table of cells.
+        items: table of items.
+        fits: fits of `fit_decay`.
+        draws: bootstrap draws of `fit_decay`.
+        settings: the augmenters in order, and the coverage of the intervals.
+        output: JSON file to write.
+    """
+    content = findings.check_findings(
+        read_outcomes(cells, items),
+        read_fits(fits, draws),
+        settings.augmenters,
+        settings.confidence,
+    )
+    write_json(output, content | {"provenance": provenance(__file__)})
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", type=whole_file, required=True, help="table of cells (Parquet)")
+    parser.add_argument("--items", type=whole_file, required=True, help="table of items (Parquet)")
+    parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
+    parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
+    parser.add_argument(
+        "--settings",
+        default="{}",
+        help='JSON: {"methods": [...]; "augmenters": [...], the strongest first; '
+        '"confidence": 0.95}',
+    )
+    parser.add_argument("--output", type=Path, required=True, help="tests to write (JSON)")
+    arguments = parser.parse_args()
+    try:
+        settings = parse_settings(AugmenterSettings, arguments.settings)
+        check_findings(
+            arguments.cells,
+            arguments.items,
+            arguments.fits,
+            arguments.draws,
+            settings,
+            arguments.output,
+        )
+    except ValueError as error:
+        sys.exit(f"check_findings: {error}")
+
+
+if __name__ == "__main__":
+    main()
