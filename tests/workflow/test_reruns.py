@@ -19,7 +19,7 @@ import pytest
 
 OF_FITS = ("plot_accuracy", "plot_cost_effectiveness", "plot_best_method", "write_report")
 OF_CELLS = {"plot_augmenters": 1, "plot_verification": 1, "plot_costs": 1}
-FITS = {"fit_decay": 1, "find_crossovers": 1, **dict.fromkeys(OF_FITS, 1)}
+FITS = dict.fromkeys(("fit_decay", "find_crossovers", "check_findings", *OF_FITS), 1)
 FIGURES = {**dict.fromkeys(OF_FITS, 1), **OF_CELLS, "plot_diversity": 1}
 ANALYSIS = {"collect_results": 1, "compare_methods": 1, **FITS, **OF_CELLS}
 EVALUATIONS = {"evaluate_student": 13, **ANALYSIS}
@@ -231,7 +231,12 @@ EDITS: dict[str, tuple[Any, ...]] = {
             "config/models/micro_teacher.yaml",
             "price: {usd_per_million_prompt_tokens: 1.0, date: 2026-01-31}\n",
         ),
-        {"plot_costs": 1, "write_report": 1},
+        # Where methods overtake each other in money.
+        {"find_crossovers": 1, "plot_cost_effectiveness": 1, "plot_costs": 1, "write_report": 1},
+    ),
+    "a published shift": (
+        append(MICRO, "published: [{source: elsewhere, low: 2}]\n"),
+        {"plot_cost_effectiveness": 1, "write_report": 1},
     ),
     "the study's description": (
         replace(MICRO, "description: The smallest", "description: A smallest"),
@@ -454,7 +459,8 @@ meaning of the code that it reaches, or the content of its inputs. Dates, commen
 runs a model and where, and what other jobs use change nothing.
 
 Analysis, below, stands for `collect_results`, `compare_methods`, `fit_decay`, `find_crossovers`,
-the figures of accuracies and `write_report`, a job each: they look at all scores together.
+`check_findings`, the figures of accuracies and `write_report`, a job each: they look at all scores
+together.
 """
 TAIL = """
 What Snakemake noted lies in `.snakemake` beside the results. Results that are copied or moved

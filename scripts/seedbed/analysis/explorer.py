@@ -55,6 +55,9 @@ def explorer_data(
     """
     shown = with_curves(fits)
     methods = all_methods(shown)
+    titled = zip(shown, group_titles(shown, titles), strict=True)
+    # What most of the study is about comes first, and is what the page opens with.
+    titled = sorted(titled, key=lambda pair: -len(pair[0].record["cells"]))
     return {
         "confidence": confidence,
         "methods": [
@@ -84,7 +87,7 @@ def explorer_data(
                 "usd": _grid(fit, confidence, prices, _dollars),
                 "usd_unknown": _unknown(fit, prices),
             }
-            for fit, title in zip(shown, group_titles(shown, titles), strict=True)
+            for fit, title in titled
         ],
     }
 
@@ -414,20 +417,16 @@ SCRIPT = r"""
           mark: { type: "point", size: 130, strokeWidth: 3, color: theme().axis.labelColor },
           encoding: { x, y: { field: "seeds", type: "nominal", sort: null } } },
       ] });
-    const leads = sizes.map((one) => {
-      const parts = [];
-      one.rows.forEach((entry) => {
-        const name = known[entry.methods[0].method].title;
-        if (!parts.length || parts[parts.length - 1][0] !== name) {
-          const ratio = Number((entry.at / one.seeds).toPrecision(2));
-          parts.push([name, money ? dollars(entry.at) : "BR " + ratio]);
-        }
-      });
-      return whole.format(one.seeds) + " seeds: "
-        + parts.map((part) => part[0] + " from " + part[1]).join(", ");
-    });
+    const parts = [];
+    for (const entry of size.rows) {
+      const name = known[entry.methods[0].method].title;
+      if (parts.length && parts[parts.length - 1][0] === name) { continue; }
+      const ratio = Number((entry.at / size.seeds).toPrecision(2));
+      parts.push([name, money ? dollars(entry.at) : "BR " + ratio]);
+    }
     find("map-text").textContent = "The best method by seeds and budget, paler where it is less "
-      + "sure; the circle is your question. " + leads.join("; ") + ".";
+      + "sure; the circle is your question. With " + whole.format(size.seeds) + " seeds: "
+      + parts.map((part) => part[0] + " from " + part[1]).join(", ") + ".";
   }
 
   find("fit").addEventListener("input", (event) => { choose(Number(event.target.value)); say(); });

@@ -129,11 +129,20 @@ def _model_lines(fit: Fit) -> tuple[str, str, tuple[tuple[str, str, str, str, st
         return f"No curve was fitted: {record['reason']}. Cell means are used.", "", ()
     chosen = next(entry for entry in record["models"] if entry["name"] == record["chosen"])
     bootstrap = record["bootstrap"]
-    text = (
-        f"Curve: {chosen['name']} (lowest QAICc of the models tried); deviance "
-        f"{chosen['deviance']:.1f} on {chosen['degrees_of_freedom']} degrees of freedom; noise "
-        f"between training runs {100 * bootstrap['training_noise']:.1f} points."
+    others = sum(bool(entry.get("weight")) for entry in record["models"]) - 1
+    held_out = chosen["held_out_error"]
+    text = f"Curve: {chosen['name']}"
+    if held_out is not None:
+        text += f", which missed held-out highest budgets by {100 * held_out:.1f} points"
+    text += f", with a weight of {chosen['weight']:.2f}"
+    text += f"; the rest is {others} other models'" if others > 0 else ""
+    text += (
+        f". Deviance {chosen['deviance']:.1f} on {chosen['degrees_of_freedom']} degrees of freedom"
     )
+    noise = {"training runs": "training_noise", "draws of the seeds": "seed_draw_noise"}
+    for between, name in noise.items():
+        text += f"; noise between {between} {100 * bootstrap[name]:.1f} points"
+    text += "."
     if record["lack_of_fit"] > _POOR_FIT:
         text += " The curve fits poorly: trust the cell means more."
     if chosen["at_bound"]:
@@ -236,7 +245,7 @@ def _differences(paired: pl.DataFrame, titles: Titles) -> list[str]:
             if row["low"] is not None:
                 text += f" ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
                 text += f"; p {p_text(row['p_holm'])} of {row['family_size']} by Holm"
-                text += f"; {100 * row['detectable']:.1f} could have been seen"
+                text += f"; {100 * row['detectable']:.1f} could be seen with 80% power"
             lines.append(text)
     return lines
 

@@ -121,6 +121,8 @@ def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         if isinstance(value, BaseModel):
             found[name] = value.model_dump(mode="json")
+        elif isinstance(value, tuple):
+            found[name] = [one.model_dump(mode="json") for one in value]
         elif not isinstance(value, Path | list):
             found[name] = value
     return found
