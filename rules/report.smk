@@ -9,6 +9,7 @@ rule write_report:
         comparisons=rules.compare_methods.output.csv,
         crossovers=rules.find_crossovers.output.json,
         findings=rules.check_findings.output.json,
+        examples=FLOW.example_datasets(),
         figures=expand(f"{RESULTS}/figures/{{name}}.svg", name=FLOW.figures()),
     output:
         summary=report(f"{RESULTS}/report/summary.txt", category="Report"),
@@ -38,6 +39,7 @@ rule write_report:
         " --comparisons {input.comparisons:q}"
         " --crossovers {input.crossovers:q}"
         " --findings {input.findings:q}"
+        " --examples {input.examples:q}"
         " --figures {input.figures:q}"
         " --titles {params.titles:q}"
         " --prices {params.prices:q}"

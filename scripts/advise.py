@@ -7,11 +7,11 @@ methods, the best expected accuracy first, and a sentence. Only within what the 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from seedbed.analysis.answers import Question, advice_json, advice_text, ask
+from seedbed.analysis.costs import add_prices_option
 from seedbed.analysis.fits import confidence_of, read_fits
 from seedbed.analysis.settings import parse_titles
 from seedbed.artifacts import whole_file, write_json
@@ -25,13 +25,7 @@ def main() -> None:
     parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
     parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
     parser.add_argument("--titles", default="{}", help='JSON: {name: {"title": ..., "short": ...}}')
-    parser.add_argument(
-        "--prices",
-        type=json.loads,
-        default={},
-        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
-        '"usd_per_million_completion_tokens": ...}}',
-    )
+    add_prices_option(parser)
     parser.add_argument("--task", required=True, help="the task")
     parser.add_argument("--seeds", type=int, required=True, help="seed questions")
     goal = parser.add_mutually_exclusive_group(required=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from seedbed.analysis import crossovers
-from seedbed.analysis.costs import Prices
+from seedbed.analysis.costs import Prices, add_prices_option
 from seedbed.analysis.fits import read_fits
 from seedbed.analysis.settings import CrossoverSettings, parse_settings
 from seedbed.artifacts import replacing, whole_file, write_json
@@ -45,13 +44,7 @@ def main() -> None:
     parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
     parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
     parser.add_argument("--settings", default="{}", help='JSON: {"confidence": 0.95}')
-    parser.add_argument(
-        "--prices",
-        type=json.loads,
-        default={},
-        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
-        '"usd_per_million_completion_tokens": ...}}',
-    )
+    add_prices_option(parser)
     parser.add_argument("--json", type=Path, required=True, help="crossovers to write (JSON)")
     parser.add_argument("--csv", type=Path, required=True, help="the same to write (CSV)")
     arguments = parser.parse_args()

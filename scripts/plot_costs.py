@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from seedbed.analysis.costs import add_prices_option
 from seedbed.analysis.figures import costs
 from seedbed.analysis.figures.command_line import draw, figure_parser, settings_of
 from seedbed.analysis.figures.drawing import Output
@@ -34,13 +34,7 @@ def plot_costs(
 
 if __name__ == "__main__":
     parser = figure_parser(__doc__, "cells", "items")
-    parser.add_argument(
-        "--prices",
-        type=json.loads,
-        default={},
-        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
-        '"usd_per_million_completion_tokens": ...}}',
-    )
+    add_prices_option(parser)
     parser.add_argument(
         "--settings",
         type=settings_of(CompareSettings),

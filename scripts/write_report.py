@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from seedbed.analysis.comparisons import read_comparisons
-from seedbed.analysis.costs import Prices
+from seedbed.analysis.costs import Prices, add_prices_option
 from seedbed.analysis.explorer import explorer_data
 from seedbed.analysis.fits import confidence_of, read_fits
-from seedbed.analysis.report import report_page, summarise, summary_text
+from seedbed.analysis.report import examples_of, report_page, summarise, summary_text
 from seedbed.analysis.settings import Titles, parse_titles
 from seedbed.artifacts import read_json, whole_file, write_text
 from seedbed.provenance import provenance
@@ -27,6 +26,7 @@ def write_report(
     comparisons: Path,
     crossovers: Path,
     findings: Path,
+    examples: Sequence[Path],
     figures: Sequence[Path],
     titles: Titles,
     prices: Prices,
@@ -44,6 +44,7 @@ def write_report(
         comparisons: table of `compare_methods` (CSV).
         crossovers: crossovers of `find_crossovers` (JSON).
         findings: tests of `check_findings` (JSON).
+        examples: datasets to show rows of, in folders named by their coordinates.
         figures: SVG files to show in the page.
         titles: titles of methods, tasks and models.
         prices: by model, what its tokens cost.
@@ -66,8 +67,9 @@ def write_report(
     for test in (test for finding in tested for test in finding["tests"]):
         test["task_title"] = titles.title(test["task"])
         test["student_title"] = titles.title(test["student"])
+    shown = [examples_of(path, titles) for path in examples]
     text = report_page(
-        study, description, missing, found, tested, figures, confidence, made, explorer
+        study, description, missing, found, tested, shown, figures, confidence, made, explorer
     )
     write_text(page, text)
     write_text(summary, summary_text(study, missing, found, tested, str(page), confidence))
@@ -88,16 +90,13 @@ def main() -> None:
     parser.add_argument("--crossovers", type=whole_file, required=True, help="crossovers (JSON)")
     parser.add_argument("--findings", type=whole_file, required=True, help="findings (JSON)")
     parser.add_argument(
+        "--examples", type=Path, nargs="*", default=[], metavar="FILE", help="datasets (Parquet)"
+    )
+    parser.add_argument(
         "--figures", type=Path, nargs="*", default=[], metavar="FILE", help="figures (SVG)"
     )
     parser.add_argument("--titles", default="{}", help='JSON: {name: {"title": ..., "short": ...}}')
-    parser.add_argument(
-        "--prices",
-        type=json.loads,
-        default={},
-        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
-        '"usd_per_million_completion_tokens": ...}}',
-    )
+    add_prices_option(parser)
     parser.add_argument("--summary", type=Path, required=True, help="summary to write (text)")
     parser.add_argument("--page", type=Path, required=True, help="page to write (HTML)")
     arguments = parser.parse_args()
@@ -111,6 +110,7 @@ def main() -> None:
             arguments.comparisons,
             arguments.crossovers,
             arguments.findings,
+            arguments.examples,
             arguments.figures,
             parse_titles(arguments.titles),
             arguments.prices,

@@ -64,6 +64,15 @@ def output(script, figure, titles=TITLES):
     return figure_output(inspect.getfile(script), "fake", figure, titles)
 
 
+def write_dataset(folder):
+    """A dataset of rows that a model wrote, some of them long."""
+    path = folder / f"datasets/task=mini_math/method={METHODS[2]}/budget=9/dataset.parquet"
+    path.parent.mkdir(parents=True)
+    rows = [(f"How many? <img src=x> {n}", "x" * 400 * n) for n in range(5)]
+    pl.DataFrame(rows, schema=["question", "answer"], orient="row").write_parquet(path)
+    return path
+
+
 def run_all(folder, tables, titles=TITLES):
     """Run every script in order; return the folder."""
     paths = write_evaluations(*tables, folder / "evaluations")
@@ -104,6 +113,7 @@ def run_all(folder, tables, titles=TITLES):
         comparisons,
         crossovers,
         findings,
+        [write_dataset(folder)],
         figures,
         titles,
         PRICES,
@@ -340,6 +350,9 @@ def test_page_is_self_contained_and_escapes_what_it_is_given(study):
     text = (study / "report/summary.txt").read_text(encoding="utf-8")
     advice = [line.strip()[2:] for line in text.splitlines() if line.startswith("  - ")]
     words = " ".join(" ".join(found.text).split())
+    assert "Word <b>problems</b> & more: New question" in words
+    assert "How many? <img src=x> 2" in words and "How many? <img src=x> 3" not in words
+    assert "x" * 600 + " ..." in words and "img" not in found.tags
     assert len(advice) == 2 and all(line in words for line in advice)
 
 

@@ -15,7 +15,7 @@ from seedbed.analysis.explorer import explorer_data, script_json
 from seedbed.analysis.fits import fits_from
 from seedbed.analysis.fitting import fit_decay
 from seedbed.analysis.outcomes import outcomes_by_task
-from seedbed.analysis.report import report_page
+from seedbed.analysis.report import Examples, report_page
 from seedbed.analysis.settings import FitSettings, Title, Titles
 
 PRICE = {"usd_per_million_prompt_tokens": 0.5, "usd_per_million_completion_tokens": 2.0}
@@ -27,6 +27,7 @@ TITLES = Titles(
         "mini_math": Title(title=HOSTILE),
     }
 )
+EXAMPLES = [Examples("Task: method", ((HOSTILE, f"a < b & {HOSTILE}"),))]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def page_with(fits, prices, actions=""):
     """The page, with a script that moves its controls once they stand."""
     data = explorer_data(fits, TITLES, 0.95, prices)
     made = {"code": "0", "versions": {}}
-    text = report_page("study", "", "", [], [], [], 0.95, made, data)
+    text = report_page("study", "", "", [], [], EXAMPLES, [], 0.95, made, data)
     moved = f"<script>window.addEventListener('load', () => {{ {actions} }});</script>"
     # The last one: the plots' script has the words as well.
     page, end, rest = text.rpartition("</body>")
@@ -131,7 +132,9 @@ def test_hostile_titles_are_text(fits, tmp_path):
     assert "img" not in elements.tags
     assert {name for name, _ in elements.attributes if name.startswith("on")} == {"onsubmit"}
     assert "<title>study" in found
-    assert HOSTILE in html.unescape(found)
+    # Once in the choice of task, twice in examples.
+    words = " ".join(elements.text)
+    assert words.count(HOSTILE) >= 3 and "a < b &" in words
     assert "</script" not in script_json({"text": HOSTILE})
 
 

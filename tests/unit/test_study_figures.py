@@ -142,6 +142,17 @@ def test_gpu_hours_of_verified_answers_by_hand():
         assert more == pytest.approx(extra * answer, abs=1e-9)
 
 
+def test_examples_are_of_the_largest_dataset_of_each_method():
+    study = load_study("miniature", CONFIG)
+    found = Workflow(study, grid(study)).example_datasets()
+    places = [dict(part.split("=") for part in path.split("/") if "=" in part) for path in found]
+    assert len(places) == len({(place["task"], place["method"]) for place in places}) == 3 * 5
+    assert {place["filter"] for place in places} == {"none"}
+    budgets = {(p["task"], p["method"]): int(p["budget"]) for p in places}
+    assert budgets["mini_math", "new_question"] == 256 * 64
+    assert budgets["mini_sql", "question_rephrase"] == 128 * 64
+
+
 def test_models_without_a_gpu_have_no_estimate():
     study = load_study("miniature", CONFIG)
     assert gpu_hours(study, grid(study).cells) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,17 @@ WRITERS = ("teacher", "augmenter", "verification")
 Prices = Mapping[str, Mapping[str, float | None]]
 """By model, `usd_per_million_prompt_tokens` and `usd_per_million_completion_tokens`; None where it
 is not known."""
+
+
+def add_prices_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--prices` to a script's command line."""
+    parser.add_argument(
+        "--prices",
+        type=json.loads,
+        default={},
+        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
+        '"usd_per_million_completion_tokens": ...}}',
+    )
 
 
 def cell_costs(

@@ -408,6 +408,37 @@ def _wrapped(text: str, first: str, others: str) -> list[str]:
     )
 
 
+@dataclass(frozen=True)
+class Examples:
+    """Rows of a dataset.
+
+    Attributes:
+        title: of what task and method.
+        rows: questions and answers, cut where they are long.
+    """
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+
+
+_EXAMPLES = 3
+_EXAMPLE_CHARACTERS = 600
+
+
+def examples_of(dataset: Path, titles: Titles) -> Examples:
+    """Return the first rows of a dataset in a folder that is named by its coordinates."""
+    place = dict(part.split("=", 1) for part in dataset.parts if "=" in part)
+    table = pl.scan_parquet(dataset).select("question", "answer").head(_EXAMPLES).collect()
+
+    def cut(text: str) -> str:
+        return text if len(text) <= _EXAMPLE_CHARACTERS else text[:_EXAMPLE_CHARACTERS] + " ..."
+
+    return Examples(
+        f"{titles.title(place['task'])}: {titles.title(place['method'])}",
+        tuple((cut(question), cut(answer)) for question, answer in table.rows()),
+    )
+
+
 def finding_place(test: Mapping[str, Any]) -> str:
     """Return the task and the student of a test, by their titles."""
     return f"{test['task_title']}, {test['student_title']}"
@@ -419,6 +450,7 @@ def report_page(
     missing: str,
     summaries: Sequence[FitSummary],
     findings: Sequence[Mapping[str, Any]],
+    examples: Sequence[Examples],
     figures: Sequence[Path],
     confidence: float,
     provenance: Mapping[str, Any],
@@ -435,6 +467,7 @@ def report_page(
         missing: a line on results that are missing, or "".
         summaries: what `summarise` returned.
         findings: the `findings` of `check_findings`.
+        examples: rows of datasets.
         figures: paths of SVG files.
         confidence: coverage of the intervals.
         provenance: code digest and versions.
@@ -458,9 +491,11 @@ def report_page(
         ],
         confidence=f"{100 * confidence:g}",
         what_intervals_hold=_WHAT_INTERVALS_HOLD,
+        examples=examples,
         figures=[
             (
-                path.stem.replace("_", " ").capitalize(),
+                path.stem,
+                _CAPTIONS.get(path.stem, path.stem.replace("_", " ").capitalize()),
                 Markup(inline_svg(path.read_text(encoding="utf-8"), path.stem)),
             )
             for path in figures
@@ -498,6 +533,21 @@ def inline_svg(text: str, name: str) -> str:
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
     return f'{head} role="img" aria-label="{name.replace("_", " ")}">{rest}'
 
+
+_CAPTIONS = {
+    "accuracy": "Accuracy against the budget. Points are cells with intervals, lines fitted curves "
+    "with bands; the method whose line is higher makes more of the budget.",
+    "cost_effectiveness": "What each method gains over the first one. Above the line at 0 it is "
+    "ahead; dashed lines are where curves cross, the strip above says which method leads where.",
+    "best_method": "The best method over seeds and budget, paler where it is less sure.",
+    "augmenters": "What a weaker augmenter costs the methods that write questions.",
+    "students": "Accuracy against the budget for each student.",
+    "teachers": "Accuracy against the budget for each teacher.",
+    "verification": "What training on verified answers alone changes.",
+    "costs": "What a point of accuracy above the untrained student costs; lower is better.",
+    "diversity": "How varied the questions of each dataset are, and how much of it repeats others.",
+}
+"""What each figure shows, for those who read and for those who cannot see it."""
 
 _TABLES = {
     "../tables/cells.csv": "every cell",
@@ -548,6 +598,8 @@ a { color: inherit; }
 figure svg { display: block; width: 100%; height: auto; }
 figcaption { color: #333333; padding: .25rem; }
 code { font-size: .9em; overflow-wrap: anywhere; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .4rem 0; }
+pre.soft { margin-left: 1.5rem; }
 details { margin: .5rem 0; }
 </style>
 </head>
@@ -592,10 +644,11 @@ for there being several tests. "Little" is less than three points, a margin of o
 {% endfor %}
 </ol>
 {% endif %}
-{% for caption, figure in figures %}
+{% for name, caption, figure in figures %}
 <figure>
 {{ figure }}
-<figcaption>{{ caption }}</figcaption>
+<figcaption>{{ caption }} Its numbers: <a href="../figures/{{ name }}.csv">{{ name }}.csv</a>.
+</figcaption>
 </figure>
 {% endfor %}
 {% for summary in summaries %}
@@ -653,14 +706,23 @@ Untrained student: {{ summary.untrained }}.
 </details>
 {% endif %}
 {% endfor %}
+{% if examples %}
+<h2>Examples of what students were trained on</h2>
+<p class="soft">The first rows of a dataset of each method, as the models wrote them.</p>
+{% for part in examples %}
+<details>
+<summary>{{ part.title }}</summary>
+{% for question, answer in part.rows %}
+<pre>{{ question }}</pre>
+<pre class="soft">{{ answer }}</pre>
+{% endfor %}
+</details>
+{% endfor %}
+{% endif %}
 <h2>Tables</h2>
 <ul>
 {% for path, content in tables.items() %}
 <li><a href="{{ path }}">{{ path[3:] }}</a>: {{ content }}</li>
-{% endfor %}
-{% for caption, figure in figures %}
-<li><a href="../figures/{{ caption | lower | replace(" ", "_") }}.csv">figures/
-{{- caption | lower | replace(" ", "_") }}.csv</a>: the numbers of the figure</li>
 {% endfor %}
 </ul>
 <h2>How this was made</h2>

@@ -699,6 +699,11 @@ class _Checks:
                 hint = nearest(name, students, "students")
                 said = f"{name!r} is not a student of this study; {hint}"
                 self._refuse(said, "student_training", name)
+        for index, shift in enumerate(self.study.config.published):
+            if shift.student is not None and shift.student not in students:
+                hint = nearest(shift.student, students, "students")
+                said = f"{shift.student!r} is not a student of this study; {hint}"
+                self._refuse(said, "published", index, "student")
 
     def _check_same_cells(self) -> None:
         """Check that no two blocks give exactly the same cells."""

@@ -86,6 +86,19 @@ class Workflow:
             for dataset in self.grid.datasets
         )
 
+    def example_datasets(self) -> list[str]:
+        """Return the dataset that examples of each task and method are from: the largest budget."""
+        largest: dict[tuple[str, str], Dataset] = {}
+        for dataset in self.grid.datasets:
+            place = (dataset.task, dataset.method)
+            size = (dataset.filter == "none", dataset.budget)
+            known = largest.get(place)
+            if known is None or size > (known.filter == "none", known.budget):
+                largest[place] = dataset
+        return self._wanted(
+            f"{self.results}/datasets/{dataset.key}/dataset.parquet" for dataset in largest.values()
+        )
+
     def dataset_records(self) -> list[str]:
         """Return the files that count what all datasets took."""
         return self._wanted(
