@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from seedbed.analysis.comparisons import POWER
 from seedbed.analysis.crossovers import sign_changes
 from seedbed.analysis.fits import Fit
 from seedbed.analysis.outcomes import (
@@ -49,6 +50,8 @@ class Tested:
         high: upper end.
         verdict: "found", "open", "opposite", or "not in this study".
         noise: what the interval holds: "test items", or "test items, seeds and training".
+        detectable: the smallest true contrast that such a test finds with 80% power; None where
+            the interval has no end.
     """
 
     finding: int
@@ -60,6 +63,7 @@ class Tested:
     high: float | None
     verdict: str
     noise: str
+    detectable: float | None
 
 
 FINDINGS = {
@@ -173,24 +177,24 @@ class _Task:
         self, finding: int, student: str, claim: str, found: tuple[float, float, float] | None
     ) -> Tested:
         """Return a test from its estimate and interval."""
+        from scipy.stats import norm
+
         noise = "test items, seeds and training" if self.freedom else "test items"
-        blank = Tested(
-            finding,
-            self.outcomes.task,
-            student,
-            claim,
-            None,
-            None,
-            None,
-            "not in this study",
-            noise,
-        )
+        place = (finding, self.outcomes.task, student, claim)
+        blank = Tested(*place, None, None, None, "not in this study", noise, None)
         if found is None:
             return blank
         estimate, low, high = found
         verdict = "found" if low > 0 else "opposite" if high < 0 else "open"
+        # Half the interval is z standard errors; power takes a few more.
+        needed = 1 + norm.ppf(POWER) / norm.ppf(0.5 + self.confidence / 2)
         return replace(
-            blank, estimate=estimate, low=_finite(low), high=_finite(high), verdict=verdict
+            blank,
+            estimate=estimate,
+            low=_finite(low),
+            high=_finite(high),
+            verdict=verdict,
+            detectable=_finite(needed * (high - low) / 2),
         )
 
     def tests(self, fits: Sequence[Fit]) -> Iterator[Tested]:
@@ -385,4 +389,9 @@ def finding_text(test: Mapping[str, Any]) -> str:
     unit = "" if logs else " points"
     unit += " to spare" if "less than" in test["claim"] else ""
     interval = f"{number(test['low'])} to {number(test['high'])}"
-    return f"{test['claim']} {number(test['estimate'])}{unit} ({interval}): {test['verdict']}."
+    text = f"{test['claim']} {number(test['estimate'])}{unit} ({interval}): {test['verdict']}"
+    if test["verdict"] == "open" and test["detectable"] is not None:
+        # Why nothing came out, as far as numbers can say.
+        least = f"{test['detectable']:.2f}" if logs else f"{100 * test['detectable']:.1f} points"
+        text += f", where {least} could be seen with 80% power"
+    return f"{text}."
