@@ -242,9 +242,10 @@ def _expectations(fit: Fit, seeds: int, budgets: Mapping[str, int]) -> _Expectat
             f"{min(refused):g} to {max(refused):g}, and no held-out budget says how far to trust "
             "curves beyond"
         )
-    # Some may stand on curves alone, with half the draws of those on curves and means.
+    # Some may stand on curves alone, with half the draws of those on curves and means, whose first
+    # half are of their curves.
     least = min(len(drawn) for drawn in draws)
-    return _Expectations(kept, furthest, np.array(centres), np.stack([d[-least:] for d in draws]))
+    return _Expectations(kept, furthest, np.array(centres), np.stack([d[:least] for d in draws]))
 
 
 def _held_out(fit: Fit) -> tuple[float, float | None]:
