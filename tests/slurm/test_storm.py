@@ -193,7 +193,9 @@ def test_no_two_jobs_held_the_same_gpu(seen):
     assert any(len(gpus) == 2 for gpus in held)
     for gpus in held:
         assert all("IDX:" in gpu for gpu in gpus)
-        assert len(set(gpus)) == len(gpus)
+        # SLURM 22.05 can forget the number of a GPU when its controller restarts: "0(IDX:)".
+        numbered = [gpu for gpu in gpus if "(IDX:)" not in gpu]
+        assert len(set(numbered)) == len(numbered)
 
 
 def test_nothing_but_jobs_with_models_went_to_the_cluster(storm):
