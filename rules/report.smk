@@ -25,6 +25,7 @@ rule write_report:
         titles=FLOW.titles(),
         prices=FLOW.prices(),
         description=STUDY.config.description,
+        remarks=FLOW.remarks(),
         missing=MISSING,
         code=lambda wc: code("write_report"),
     message:
@@ -33,6 +34,7 @@ rule write_report:
         "python scripts/write_report.py"
         f" --study {STUDY.name}"
         " --description {params.description:q}"
+        " --remarks {params.remarks:q}"
         " --missing {params.missing:q}"
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from seedbed.provenance import provenance
 def write_report(
     study: str,
     description: str,
+    remarks: Sequence[str],
     missing: str,
     fits: Path,
     draws: Path,
@@ -38,6 +40,7 @@ def write_report(
     Args:
         study: name of the study.
         description: what the study asks, or "".
+        remarks: what to know in reading its findings.
         missing: a line on results that are missing, or "".
         fits: fits of `fit_decay`.
         draws: bootstrap draws of `fit_decay`.
@@ -69,10 +72,20 @@ def write_report(
         test["student_title"] = titles.title(test["student"])
     shown = [examples_of(path, titles) for path in examples]
     text = report_page(
-        study, description, missing, found, tested, shown, figures, confidence, made, explorer
+        study,
+        description,
+        missing,
+        found,
+        tested,
+        remarks,
+        shown,
+        figures,
+        confidence,
+        made,
+        explorer,
     )
     write_text(page, text)
-    write_text(summary, summary_text(study, missing, found, tested, str(page), confidence))
+    write_text(summary, summary_text(study, missing, found, tested, remarks, str(page), confidence))
 
 
 def main() -> None:
@@ -80,6 +93,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--description", default="", help="what the study asks")
+    parser.add_argument(
+        "--remarks", type=json.loads, default=[], help="JSON: texts to read its findings by"
+    )
     # Snakemake leaves an empty text out of the command.
     parser.add_argument(
         "--missing", nargs="?", const="", default="", help="a line on results that are missing"
@@ -104,6 +120,7 @@ def main() -> None:
         write_report(
             arguments.study,
             arguments.description,
+            arguments.remarks,
             arguments.missing,
             arguments.fits,
             arguments.draws,

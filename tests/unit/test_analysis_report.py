@@ -107,6 +107,7 @@ def run_all(folder, tables, titles=TITLES):
     write_report(
         "fake",
         "What <script>alert(1)</script> is best?",
+        ["The student is <small>."],
         "",
         fits,
         draws,
@@ -351,6 +352,7 @@ def test_page_is_self_contained_and_escapes_what_it_is_given(study):
     advice = [line.strip()[2:] for line in text.splitlines() if line.startswith("  - ")]
     words = " ".join(" ".join(found.text).split())
     assert "Word <b>problems</b> & more: New question" in words
+    assert "The student is <small>." in words and "The student is <small>." in text
     assert "How many? <img src=x> 2" in words and "How many? <img src=x> 3" not in words
     assert "x" * 600 + " ..." in words and "img" not in found.tags
     assert len(advice) == 2 and all(line in words for line in advice)

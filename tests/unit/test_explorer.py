@@ -40,7 +40,7 @@ def page_with(fits, prices, actions=""):
     """The page, with a script that moves its controls once they stand."""
     data = explorer_data(fits, TITLES, 0.95, prices)
     made = {"code": "0", "versions": {}}
-    text = report_page("study", "", "", [], [], EXAMPLES, [], 0.95, made, data)
+    text = report_page("study", "", "", [], [], [], EXAMPLES, [], 0.95, made, data)
     moved = f"<script>window.addEventListener('load', () => {{ {actions} }});</script>"
     # The last one: the plots' script has the words as well.
     page, end, rest = text.rpartition("</body>")

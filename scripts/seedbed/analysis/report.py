@@ -333,6 +333,7 @@ def summary_text(
     missing: str,
     summaries: Sequence[FitSummary],
     findings: Sequence[Mapping[str, Any]],
+    remarks: Sequence[str],
     page: str,
     confidence: float,
 ) -> str:
@@ -343,6 +344,7 @@ def summary_text(
         missing: a line on results that are missing, or "".
         summaries: what `summarise` returned.
         findings: the `findings` of `check_findings`.
+        remarks: what to know in reading them.
         page: path of the HTML page, for the last line.
         confidence: coverage of the intervals.
     """
@@ -383,6 +385,8 @@ def summary_text(
         for test in finding["tests"]:
             text = f"{finding_place(test)}: {finding_text(test)}"
             lines += _wrapped(text, "     - ", "       ")
+    for remark in remarks:
+        lines += _wrapped(remark, "  ", "  ")
     lines += [
         "",
         *_wrapped(f"Intervals cover {100 * confidence:g}%. {_WHAT_INTERVALS_HOLD}", "", ""),
@@ -450,6 +454,7 @@ def report_page(
     missing: str,
     summaries: Sequence[FitSummary],
     findings: Sequence[Mapping[str, Any]],
+    remarks: Sequence[str],
     examples: Sequence[Examples],
     figures: Sequence[Path],
     confidence: float,
@@ -467,6 +472,7 @@ def report_page(
         missing: a line on results that are missing, or "".
         summaries: what `summarise` returned.
         findings: the `findings` of `check_findings`.
+        remarks: what to know in reading them.
         examples: rows of datasets.
         figures: paths of SVG files.
         confidence: coverage of the intervals.
@@ -491,6 +497,7 @@ def report_page(
         ],
         confidence=f"{100 * confidence:g}",
         what_intervals_hold=_WHAT_INTERVALS_HOLD,
+        remarks=remarks,
         examples=examples,
         figures=[
             (
@@ -644,6 +651,9 @@ for there being several tests. "Little" is less than three points, a margin of o
 {% endfor %}
 </ol>
 {% endif %}
+{% for remark in remarks %}
+<p>{{ remark }}</p>
+{% endfor %}
 {% for name, caption, figure in figures %}
 <figure>
 {{ figure }}

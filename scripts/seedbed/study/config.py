@@ -264,6 +264,9 @@ class StudyConfig(Section):
     published: listed(PublishedShift, least=0) = Field(
         (), description="Shifts that others saw, drawn beside the study's own."
     )
+    remarks: listed(Text, least=0) = Field(
+        (), description="What to know in reading its findings; the report has it below them."
+    )
     blocks: listed(Block) = Field(
         description="Parts of the grid. They may overlap: a cell is run once."
     )

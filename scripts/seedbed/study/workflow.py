@@ -542,6 +542,10 @@ class Workflow:
         """Return the shifts that others saw, as JSON."""
         return _json([one.model_dump() for one in self.study.config.published])
 
+    def remarks(self) -> str:
+        """Return what to know in reading the study's findings, as JSON."""
+        return _json(list(self.study.config.remarks))
+
     def comparison_settings(self) -> str:
         """Return how methods are compared, as JSON."""
         analysis = self.study.config.analysis
