@@ -221,13 +221,15 @@ three replicates."""
 
 @dataclass(frozen=True)
 class Truth:
-    """A study's truth: the exponential decay form, written out once more, with its noise.
+    """A study's truth, its forms written out once more, with its noise.
 
     The numbers are ours. They put the shifts from answer augmentation to new questions near the
     paper's. What a draw of 100 seeds changes has standard deviation `between_draws`, less for more
     seeds, and a training run changes `between_runs`.
     """
 
+    response: str = "exponential"
+    decay: str = "exponential"
     floor: float = 0.22
     ceiling: float = 0.70
     kappa: float = 6000.0
@@ -242,16 +244,29 @@ class Truth:
     between_runs: float = 0.008
 
     def effective(self, method: str, seeds: int, ratio: float) -> float:
-        """Effective examples."""
+        """Effective examples; a query's value may also fall as 1 / (1 + x / tau)."""
         m = self.methods.index(method)
         tau = self.tau[m] * (seeds / 100) ** -self.delta
-        return self.value[m] * seeds * tau * -np.expm1(-ratio / tau)
+        useful = np.log1p(ratio / tau) if self.decay == "harmonic" else -np.expm1(-ratio / tau)
+        return self.value[m] * seeds * tau * useful
 
     def accuracy(self, method: str, seeds: int, ratio: float) -> float:
         """Accuracy without any noise."""
-        e = self.effective(method, seeds, ratio)
-        rise = -np.expm1(-((e / self.kappa) ** self.gamma))
-        return float(self.floor + (self.ceiling - self.floor) * rise)
+        e = self.effective(method, seeds, ratio) / self.kappa
+        if self.response == "logit":
+            logit = np.log(self.floor / (1 - self.floor)) + self.gamma * np.log1p(e)
+            return float(1 / (1 + np.exp(-logit)))
+        left = {"exponential": np.exp(-(e**self.gamma)), "power": (1 + e) ** -self.gamma}
+        return float(self.ceiling - (self.ceiling - self.floor) * left[self.response])
+
+    def parameters(self) -> dict[str, float]:
+        """Those that mean the same in every candidate: values, persistences and delta."""
+        named = {"delta": self.delta}
+        for method, value, tau in zip(self.methods, self.value, self.tau, strict=True):
+            named |= {f"v:{method}": value, f"tau:{method}": tau}
+        # The first method's queries are the unit of value.
+        del named[f"v:{self.methods[0]}"]
+        return named
 
     def crossover(self, reference: str, method: str, seeds: int) -> float | None:
         """The budget ratio at which `method` overtakes, or None if not within the grid."""
@@ -269,6 +284,12 @@ class Truth:
 
 
 PAPER_TRUTH = Truth()
+RIVAL_TRUTHS = {
+    "power": Truth(response="power", kappa=3000.0, gamma=0.6, ceiling=0.75),
+    "logit": Truth(response="logit", kappa=1500.0, gamma=0.5),
+    "outside": Truth(decay="harmonic", tau=(9.0, 25.0, 200.0)),
+}
+"""Truths of the rivals' forms, and one that is none of the candidates."""
 
 
 def paper_study(seed: int, truth: Truth = PAPER_TRUTH) -> Outcomes:

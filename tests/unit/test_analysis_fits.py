@@ -43,7 +43,7 @@ from seedbed.analysis.decay import (
 from seedbed.analysis.fits import fits_from
 from seedbed.analysis.fitting import fit_decay, qaicc, variance_between_draws
 from seedbed.analysis.least_squares import minimise
-from seedbed.analysis.likelihood import CellData, fit_model, refit
+from seedbed.analysis.likelihood import CellData, fit_model, refit, residuals_of
 from seedbed.analysis.outcomes import outcomes_by_task
 from seedbed.analysis.settings import CrossoverSettings, FitSettings
 
@@ -350,6 +350,92 @@ def test_noise_between_draws_of_the_seeds_is_told_from_noise_between_runs():
     assert variance_between_draws(runs, same) < 32 * 0.01**2 / 4
     first = replicate == 0
     assert variance_between_draws(both.only(first), same[:, first]) == 0
+
+
+def cells_of_draws(effect):
+    """Exact accuracies of four draws; the last has an effect, and the higher budgets only."""
+    places = [
+        (m, s, x, r)
+        for m, s, x, r in product(range(3), (32.0, 64.0), (1.0, 4.0, 16.0, 64.0), range(4))
+        if r < 3 or x > 4
+    ]
+    method, seeds, ratio, replicate = map(np.array, zip(*places, strict=True))
+    points = Points(method, seeds, ratio)
+    truth = model_of().accuracy(true_values(model_of()), points)
+    return CellData(points, truth + effect * (replicate == 3), 2000, replicate), truth
+
+
+def test_the_likelihood_gives_a_draw_of_the_seeds_its_own_effect():
+    data, truth = cells_of_draws(0.04)
+    model = model_of()
+    plain = fit_model(model, data, starts=6, seed=0)
+    assert not len(plain.effects)
+    weighed = fit_model(model, replace(data, seed_variance=32 * 0.03**2), starts=6, seed=0)
+    assert weighed.converged
+    draws = [tuple(draw) for draw in data.draws()[0]]
+    assert draws == [(s, r) for s in (32, 64) for r in range(4)]
+    # The curve is that of the mean draw: a quarter of the effect is everybody's.
+    expected = [0.03 if replicate == 3 else -0.01 for _, replicate in draws]
+    assert weighed.effects == pytest.approx(expected, abs=0.008)
+    # It is not bent where the one draw has cells and the others alone do not.
+    bent = [np.ptp(one.fitted - truth) for one in (plain, weighed)]
+    assert bent[0] > 0.006 and bent[1] < 0.4 * bent[0]
+    assert weighed.deviance < 0.5 * plain.deviance
+    # An effect that is hardly allowed takes no freedom and changes nothing; a free one takes one.
+    held = fit_model(model, replace(data, seed_variance=1e-9), starts=6, seed=0)
+    assert held.freedom == pytest.approx(plain.freedom, abs=0.01)
+    assert held.fitted == pytest.approx(plain.fitted, abs=1e-4)
+    free = fit_model(model, replace(data, seed_variance=1e3), starts=6, seed=0)
+    assert free.freedom == pytest.approx(plain.freedom - 8, abs=0.1)
+
+
+def test_refits_find_other_effects_of_the_draws():
+    data, truth = cells_of_draws(0.0)
+    data = replace(data, seed_variance=32 * 0.03**2)
+    found = fit_model(model_of(), data, starts=6, seed=0)
+    moved = cells_of_draws(0.04)[0].accuracy
+    values, failed = refit(found, data, np.stack([data.accuracy, moved]))
+    assert failed == 0
+    curves = model_of().accuracy(values, data.points)
+    assert curves[0] == pytest.approx(truth, abs=0.003)
+    assert curves[1] == pytest.approx(truth + 0.01, abs=0.004)
+
+
+def test_derivatives_by_effects_equal_differences():
+    data, _ = cells_of_draws(0.03)
+    data = replace(data, seed_variance=0.05, dispersion=0.5)
+    found = fit_model(model_of(), data, starts=4, seed=0)
+    residuals, at, low, high = residuals_of(found, data, data.accuracy[None])
+    assert len(at) == len(low) == len(high) == found.parameter_count + 8
+    at = at + 0.01
+    first = np.zeros(1, dtype=int)
+    _, slopes = residuals(at[None], first)
+    assert slopes.shape == (1, len(data.accuracy) + 8, len(at))
+    for place in range(len(at)):
+        step = np.zeros(len(at))
+        step[place] = 1e-6
+        ends = [residuals((at + sign * step)[None], first)[0][0] for sign in (1, -1)]
+        assert slopes[0, :, place] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-3, abs=1e-3)
+
+
+def test_replicates_that_differ_are_told_by_their_effects():
+    """The third draw of the seeds is 4 points worse, and the record says so."""
+    usual_draws = simulate(items=4000, replicates=3)
+    worse = simulate(lambda *at: true_accuracy(*at) - 0.04, items=4000, replicates=3)
+    of_third = pl.col("cell").str.contains("replicate=2")
+    mixed = [
+        pl.concat([ours.filter(~of_third), theirs.filter(of_third)])
+        for ours, theirs in zip(usual_draws, worse, strict=True)
+    ]
+    content, _ = fit_decay(outcomes_by_task(*mixed), SETTINGS)
+    (record,) = json.loads(json.dumps(content, allow_nan=False))["fits"]
+    told = record["seed_draw_effects"]
+    effects = {(one["seeds"], one["replicate"]): one["effect"] for one in told}
+    assert set(effects) == set(product((32, 64), range(3)))
+    for size in (32, 64):
+        others = np.mean([effects[size, 0], effects[size, 1]])
+        assert effects[size, 2] - others == pytest.approx(-0.04, abs=0.02)
+    assert record["bootstrap"]["seed_draw_noise"] > 0.01
 
 
 def test_refits_of_the_same_data_stay_where_they_are():

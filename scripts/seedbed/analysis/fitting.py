@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from seedbed.analysis.decay import AccuracyModel, Points, candidates, variants
-from seedbed.analysis.likelihood import CellData, ModelFit, fit_model, held_out_error, refit
+from seedbed.analysis.likelihood import (
+    CellData,
+    ModelFit,
+    fit_model,
+    held_out_error,
+    means_deviance,
+    refit,
+)
 from seedbed.analysis.outcomes import (
     UNTRAINED,
     Group,
@@ -25,8 +32,10 @@ from seedbed.analysis.outcomes import (
 from seedbed.analysis.settings import FitSettings
 
 ABOUT = (
-    "The decay equations are this project's own: the paper's are not known. Models are compared by "
-    "QAICc: twice the model's shortfall in log-likelihood (its binomial deviance) over the "
+    "The decay equations are this project's own: the paper's are not known. Likelihoods are "
+    "binomial, with a random effect of each draw of the seeds where replicates show that draws "
+    "differ (seed_draw_effects). Models are compared by QAICc: twice the model's shortfall in "
+    "log-likelihood (its deviance) over the "
     "dispersion, plus a charge for parameters. The dispersion is Pearson's statistic of the model "
     "with most parameters over its degrees of freedom: below 1 where cells share their test items' "
     "luck, which moves all of them together. held_out_error is the root "
@@ -59,6 +68,9 @@ replicates, in all resamples)."""
 
 _LEAST_DISPERSION = 0.25
 """Dispersion that is used at least: few degrees of freedom can show hardly any scatter by luck."""
+
+_LEAST_FREEDOM = 2
+"""Cells that a model must leave over for the dispersion to be told at all."""
 
 _EQUALLY_GOOD = 2.0
 """QAICc within which models have "substantial support" (Burnham & Anderson 2002, 2.6)."""
@@ -144,20 +156,23 @@ def fit_group(
         "reason": "",
         "chosen": None,
         "dispersion": None,
+        "seed_draw_effects": [],
         "models": [],
         "bootstrap": None,
     }
     rows = np.concatenate([trained["row"].to_numpy(), untrained["row"].to_numpy()]).astype(int)
     data = _cell_data(trained, untrained, outcomes, rows, methods)
+    draws = resampled[:, rows]
+    data = _with_effects(data, draws, candidates(methods, seeds, bool(untrained.height)), settings)
     fits, skipped = _fit_candidates(data, methods, seeds, bool(untrained.height), settings)
     record["models"], record["dispersion"] = _model_records(fits, skipped, data, trained, settings)
     chosen = _choose(fits, record["models"])
-    draws = resampled[:, rows]
     members: list[_Member] = []
     if chosen is not None:
         draws, values, record["bootstrap"] = _bootstrap(chosen, data, draws, settings)
         members = _members(fits, record["models"], chosen, values, data, draws, settings)
         record["status"], record["chosen"] = "fitted", chosen.model.name
+        record["seed_draw_effects"] = _effect_records(chosen, data)
         record["lack_of_fit"] = chosen.deviance / max(1, len(rows) - chosen.parameter_count)
         for entry in record["models"]:
             entry["weight"] = next((m.weight for m in members if m.name == entry["name"]), 0.0)
@@ -198,6 +213,43 @@ def _cell_data(
     )
 
 
+def _with_effects(
+    data: CellData,
+    resampled: np.ndarray,
+    models: Sequence[AccuracyModel],
+    settings: FitSettings,
+) -> CellData:
+    """Return the cells with the variance of what draws of the seeds change, and the dispersion.
+
+    The variance is told by replicates, without any model. The dispersion, which weighs the effects
+    against the cells, is that of the models with most parameters, fitted with a dispersion of 1.
+    """
+    data = replace(data, seed_variance=variance_between_draws(data, resampled))
+    if data.seed_variance == 0:
+        return data
+    most = max(len(model.parameter_names()) for model in models)
+    richest = [model for model in models if len(model.parameter_names()) == most]
+    if len(data.accuracy) - most < _LEAST_FREEDOM:
+        return data
+    fits = [fit_model(model, data, settings.starts, settings.seed) for model in richest]
+    return replace(data, dispersion=_dispersion(fits)[1])
+
+
+def _effect_records(chosen: ModelFit, data: CellData) -> list[dict[str, Any]]:
+    """Return the effects of the draws of the seeds that the chosen model found, fractions."""
+    if not len(chosen.effects):
+        return []
+    return [
+        {
+            "seeds": int(seeds),
+            "replicate": int(replicate),
+            "effect": float(effect),
+            "standard_deviation": float(np.sqrt(data.seed_variance / seeds)),
+        }
+        for (seeds, replicate), effect in zip(data.draws()[0], chosen.effects, strict=True)
+    ]
+
+
 def _fit_candidates(
     data: CellData,
     methods: Sequence[str],
@@ -213,31 +265,33 @@ def _fit_candidates(
     def try_all(models: Sequence[AccuracyModel]) -> None:
         for model in models:
             count = len(model.parameter_names())
-            # QAICc, whose parameters include the dispersion, needs cells > parameters + 2.
-            if cells - (count + 1) - 1 < 1:
+            # QAICc counts the dispersion and the variance of effects as parameters, too.
+            if qaicc(0.0, 1.0, count + bool(data.seed_variance), cells) is None:
                 skipped.append((model, count))
             else:
                 fits.append(fit_model(model, data, settings.starts, settings.seed))
 
     try_all(candidates(methods, seeds, with_untrained))
-    _, dispersion = _dispersion(fits, cells)
+    _, dispersion = _dispersion(fits)
     for response in dict.fromkeys(fit.model.response for fit in fits):
         of_response = [fit for fit in fits if fit.model.response == response and fit.converged]
-        score = {
-            fit.model: qaicc(fit.deviance, dispersion, fit.parameter_count, cells)
-            for fit in of_response
-        }
+        score = {fit.model: _score(fit, dispersion, cells) for fit in of_response}
         if score:
             try_all(variants(min(score, key=lambda model: score[model])))
     return fits, skipped
 
 
-def _dispersion(fits: Sequence[ModelFit], cells: int) -> tuple[dict[str, Any] | None, float]:
+def _score(fit: ModelFit, dispersion: float, cells: int) -> float | None:
+    """Return a fit's QAICc; the variance of the effects is a parameter like the dispersion."""
+    return qaicc(fit.deviance, dispersion, fit.parameter_count + bool(len(fit.effects)), cells)
+
+
+def _dispersion(fits: Sequence[ModelFit]) -> tuple[dict[str, Any] | None, float]:
     """Return the record of the dispersion, and what is used of it."""
     if not fits:
         return None, 1.0
     richest = min(fits, key=lambda fit: (-fit.parameter_count, fit.pearson))
-    raw = richest.pearson / (cells - richest.parameter_count)
+    raw = richest.pearson / richest.freedom
     used = max(_LEAST_DISPERSION, raw)
     return {"estimate": raw, "used": used, "model": richest.model.name}, used
 
@@ -251,7 +305,7 @@ def _model_records(
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     cells = len(data.accuracy)
     records: list[dict[str, Any]] = []
-    dispersion, used = _dispersion(fits, cells)
+    dispersion, used = _dispersion(fits)
     for fit in fits:
         records.append(
             {
@@ -270,7 +324,7 @@ def _model_records(
                 "pearson": fit.pearson,
                 "parameter_count": fit.parameter_count,
                 "degrees_of_freedom": cells - fit.parameter_count,
-                "qaicc": qaicc(fit.deviance, used, fit.parameter_count, cells),
+                "qaicc": _score(fit, used, cells),
                 "held_out_error": held_out_error(fit, data, settings.starts, settings.seed),
                 "weight": 0.0,
                 "parameters": [
@@ -312,17 +366,13 @@ def _cell_means_record(data: CellData, trained: pl.DataFrame, dispersion: float)
 
     Only replicates leave it degrees of freedom.
     """
-    from scipy.special import rel_entr
-
     cells = len(data.accuracy)
     places = trained.select(pl.struct("method", "seeds", "budget").rank("dense")).to_series()
     place = np.concatenate([places.to_numpy() - 1, [places.max()] * (cells - trained.height)])
     place = place.astype(int)
-    mean = (np.bincount(place, weights=data.accuracy) / np.bincount(place))[place]
-    mean = np.clip(mean, 1e-12, 1 - 1e-12)
-    terms = rel_entr(data.accuracy, mean) + rel_entr(1 - data.accuracy, 1 - mean)
-    deviance = max(0.0, float(2 * data.items * terms.sum()))
     count = int(place.max()) + 1
+    deviance = means_deviance(data, place)
+    effects = bool(data.seed_variance)
     return {
         "name": "cell_means",
         "equation": "A = the mean of the replicates, for each method, seed-set size and budget",
@@ -330,7 +380,7 @@ def _cell_means_record(data: CellData, trained: pl.DataFrame, dispersion: float)
         "parameter_count": count,
         "degrees_of_freedom": cells - count,
         "deviance": deviance,
-        "qaicc": qaicc(deviance, dispersion, count, cells),
+        "qaicc": qaicc(deviance, dispersion, count + effects, cells),
         "parameters": [],
     }
 
@@ -445,7 +495,7 @@ def _bootstrap(
     seen = np.sum((data.accuracy - chosen.fitted) ** 2)
     freedom = len(data.accuracy) - chosen.parameter_count
     scatter = max(0.0, seen - from_items) / freedom
-    between = np.minimum(scatter, variance_between_draws(data, resampled) / data.points.seeds)
+    between = np.minimum(scatter, data.seed_variance / data.points.seeds)
     trained = data.points.ratio > 0
     rest = max(0.0, scatter - float(between[trained].mean()))
     accuracies = resampled
