@@ -121,7 +121,7 @@ def fit_model(model: AccuracyModel, data: CellData, starts: int, seed: int) -> M
     found = _search(problem, residuals, starts, seed)
     at, cost, converged = _polished(problem, residuals, found)
     count = len(parameters)
-    values, effects = _to_values(parameters, at[:count]), at[count:]
+    values, effects = to_values(parameters, at[:count]), at[count:]
     fitted = model.accuracy(values, data.points)
     means = np.clip(fitted + effects @ problem.of_draw, 1e-9, 1 - 1e-9)
     variance = means * (1 - means) / data.items
@@ -166,7 +166,7 @@ def refit(
     residuals, start, low, high = residuals_of(fit, data, accuracies)
     starts = np.repeat(start[None, :], len(accuracies), axis=0)
     found = minimise(residuals, starts, low, high, tolerance)
-    values = _to_values(fit.parameters, found.x[:, : fit.parameter_count])
+    values = to_values(fit.parameters, found.x[:, : fit.parameter_count])
     return values, int(np.sum(~found.converged))
 
 
@@ -204,7 +204,7 @@ def held_out_error(fit: ModelFit, data: CellData, starts: int, seed: int) -> flo
     found = _search(problem, problem.residuals(rest.accuracy[None, :]), starts, seed)
     best = found.x[np.argmin(found.cost), : fit.parameter_count]
     held = data.only(highest)
-    misses = held.accuracy - fit.model.accuracy(_to_values(fit.parameters, best), held.points)
+    misses = held.accuracy - fit.model.accuracy(to_values(fit.parameters, best), held.points)
     return float(np.sqrt(np.mean(misses**2)))
 
 
@@ -268,7 +268,7 @@ class _Problem:
 
         def residuals(fitted: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             split = fitted.shape[-1] - count
-            values, effects = _to_values(self.parameters, fitted[:, :split]), fitted[:, split:]
+            values, effects = to_values(self.parameters, fitted[:, :split]), fitted[:, split:]
             mean, slopes = self._model.accuracy_and_gradient(values, self._data.points)
             if not count:
                 return _deviance_residuals(accuracies[rows], mean, slopes, self._data.items)
@@ -345,7 +345,8 @@ def _to_fitted(parameters: Sequence[Parameter], values: np.ndarray) -> np.ndarra
     return np.where(logarithmic, np.log(np.where(logarithmic, values, 1.0)), values)
 
 
-def _to_values(parameters: Sequence[Parameter], fitted: np.ndarray) -> np.ndarray:
+def to_values(parameters: Sequence[Parameter], fitted: np.ndarray) -> np.ndarray:
+    """Return parameters' values from the numbers as fitted, shape (..., parameters)."""
     logarithmic = np.array([parameter.logarithmic for parameter in parameters])
     return np.where(logarithmic, np.exp(np.where(logarithmic, fitted, 0.0)), fitted)
 
