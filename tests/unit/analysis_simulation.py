@@ -59,6 +59,7 @@ def simulate(
     replicates: int = 1,
     cluster_size: int = 1,
     noise: float = 0.0,
+    between: float = 0.0,
     untrained: float | None = TRUE["A0"],
     shared: float = 0.7,
     seed: int = 0,
@@ -68,7 +69,8 @@ def simulate(
 
     Each item has a difficulty; a share `shared` of the variance of what decides an answer belongs
     to the item (or its cluster), so outcomes of different cells on one item are correlated, as real
-    ones are. `noise` is the standard deviation that training adds to a cell's accuracy.
+    ones are. `noise` is the standard deviation that training adds to a cell's accuracy, `between`
+    that of what a draw of 32 seeds adds to all of its cells.
     """
     from scipy.stats import norm
 
@@ -76,8 +78,15 @@ def simulate(
     clusters = np.arange(items) // cluster_size
     common = generator.normal(size=clusters.max() + 1)[clusters]
     names = [f"item{i:05d}" for i in range(items)]
+    draws = {
+        (s, r): between * np.sqrt(32 / s) * generator.normal() if between else 0.0
+        for s, r in product(seeds, range(replicates))
+    }
     plan = [
-        (coordinates(m, s, s * x, replicate=r, **(other or {})), accuracy(m, s, x) + noise * z)
+        (
+            coordinates(m, s, s * x, replicate=r, **(other or {})),
+            accuracy(m, s, x) + draws[s, r] + noise * z,
+        )
         for m in methods
         for s in seeds
         for x in ratios

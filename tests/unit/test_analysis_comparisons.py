@@ -34,11 +34,41 @@ def test_paired_standard_error_equals_the_hand_calculation():
     assert found["difference"] == pytest.approx(0.3)
     error = np.sqrt(4.1 / 9 / 10)
     assert found["standard_error"] == pytest.approx(error)
-    assert found["low"] == pytest.approx(0.3 - 1.959964 * error, abs=1e-6)
-    assert found["high"] == pytest.approx(0.3 + 1.959964 * error, abs=1e-6)
-    # z = 1.4056: two-sided p = 0.1598; 80% power needs 1.959964 + 0.841621 standard errors.
-    assert found["p"] == pytest.approx(0.15984, abs=1e-4)
-    assert found["detectable"] == pytest.approx(2.801585 * error, abs=1e-6)
+    # t of 9 degrees of freedom, from tables: 2.262157 at 97.5%, 0.883404 at 80%.
+    assert found["low"] == pytest.approx(0.3 - 2.262157 * error, abs=1e-6)
+    assert found["high"] == pytest.approx(0.3 + 2.262157 * error, abs=1e-6)
+    assert found["detectable"] == pytest.approx((2.262157 + 0.883404) * error, abs=1e-6)
+    # t = 1.4056, between the 90% and the 95% point (1.383, 1.833): two-sided p just below 0.2.
+    assert 0.19 < found["p"] < 0.2
+
+
+def test_few_databases_have_the_tails_of_few():
+    """Under no difference, 20 clusters of unlike sizes refuse about as often as they say."""
+    generator = np.random.default_rng(3)
+    sizes = generator.integers(4, 120, 20)
+    clusters = np.repeat(np.arange(20), sizes)
+    refused = 0
+    for _ in range(600):
+        both = generator.normal(0, 0.15, (2, 20))[:, clusters] + 0.5
+        left, right = (generator.random(len(clusters)) < share for share in both)
+        found = paired_difference(left[None].astype(float), right[None].astype(float), clusters)
+        refused += found["p"] < 0.05
+    # By the normal distribution it is 8%; by t with 19 degrees of freedom nearer to 6.
+    assert 0.03 <= refused / 600 <= 0.075
+
+
+def test_p_holm_of_a_table_is_adjusted_in_each_family():
+    one = simulate(items=60, seeds=(8,), ratios=(1, 4))
+    two = simulate(
+        items=60, seeds=(8,), ratios=(1,), untrained=None, other={"student": "other"}, seed=1
+    )
+    table = compare(pl.concat([one[0], two[0]]), pl.concat([one[1], two[1]]))
+    sizes = {"mini_student": 6, "other": 3}
+    for student, size in sizes.items():
+        family = table.filter(pl.col("student") == student)
+        assert family["family_size"].to_list() == [size] * size
+        assert family["p_holm"].to_list() == pytest.approx(holm(family["p"].to_list()))
+    assert (table["p_holm"] > table["p"]).any()
 
 
 def test_clustered_standard_error_equals_the_hand_calculation():
@@ -164,7 +194,8 @@ def test_only_shared_replicates_are_paired():
 
 
 def test_equal_and_opposite_outcomes():
-    for other, difference, p in ((1.0, 0.0, 1.0), (0.0, -1.0, 0.0)):
+    # Thirty signs alike: 2 x 0.5^30.
+    for other, difference, p in ((1.0, 0.0, 1.0), (0.0, -1.0, pytest.approx(2 * 0.5**30))):
         cells, items = simulate(
             lambda method, seeds, ratio, other=other: 1.0 if method == METHODS[0] else other,
             methods=METHODS[:2],

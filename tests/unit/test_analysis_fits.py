@@ -41,10 +41,11 @@ from seedbed.analysis.decay import (
     variants,
 )
 from seedbed.analysis.fits import fits_from
-from seedbed.analysis.fitting import fit_decay, qaicc, variance_between_draws
+from seedbed.analysis.fitting import fit_decay, noise_of, qaicc
 from seedbed.analysis.least_squares import minimise
 from seedbed.analysis.likelihood import CellData, fit_model, refit, residuals_of
-from seedbed.analysis.outcomes import outcomes_by_task
+from seedbed.analysis.outcomes import outcomes_by_task, resampled_accuracies
+from seedbed.analysis.replicates import Noise, noise_between_replicates
 from seedbed.analysis.settings import CrossoverSettings, FitSettings
 
 SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=60, starts=4)
@@ -342,14 +343,78 @@ def test_noise_between_draws_of_the_seeds_is_told_from_noise_between_runs():
     effects = generator.normal(0, 0.03, (2, 8))
     shared = effects[(seeds == 64).astype(int), replicate] / np.sqrt(seeds / 32)
     same = np.full((20, len(places)), 0.5)
-    both = CellData(points, 0.5 + shared + own, 1000, replicate)
-    assert variance_between_draws(both, same) == pytest.approx(
-        32 * effects.var(axis=1, ddof=1).mean(), rel=0.3
+    both = noise_of(CellData(points, 0.5 + shared + own, 1000, replicate), same)
+    assert both.seed_variance == pytest.approx(32 * effects.var(axis=1, ddof=1).mean(), rel=0.3)
+    assert both.run_variance == pytest.approx(0.01**2, rel=0.2)
+    # Two sizes of 8 draws; 18 places of 8 replicates.
+    assert (both.draw_freedom, both.run_freedom) == (14, 126)
+    runs = noise_of(CellData(points, 0.5 + own, 1000, replicate), same)
+    assert runs.seed_variance < 32 * 0.01**2 / 4
+    alone = CellData(points, 0.5 + shared + own, 1000, replicate).only(replicate == 0)
+    assert noise_of(alone, same[:, replicate == 0]) == Noise(0.0, 0.0, 0, 0)
+
+
+def test_noise_of_draws_is_not_biased_where_sizes_differ():
+    """Sizes of 100 and 1,000 seeds with three draws each: the mean of many studies is the truth."""
+    generator = np.random.default_rng(6)
+    places = list(product(range(3), (100.0, 1000.0), (1.0, 4.0, 16.0), range(3)))
+    method, seeds, ratio, replicate = map(np.array, zip(*places, strict=True))
+    points = Points(method, seeds, ratio)
+    same = np.full((4, len(places)), 0.5)
+    found = []
+    for _ in range(300):
+        effects = generator.normal(0, 0.02, (2, 3))[(seeds == 1000).astype(int), replicate]
+        own = generator.normal(0, 0.008, len(places))
+        accuracy = 0.5 + effects * np.sqrt(100 / seeds) + own
+        found.append(noise_of(CellData(points, accuracy, 1000, replicate), same))
+    variances = [one.seed_variance for one in found]
+    # The draws' variance is 0.04; the mean of 300 has a standard error of 5%.
+    assert np.mean(variances) == pytest.approx(100 * 0.02**2, rel=0.15)
+    assert np.mean([one.run_variance for one in found]) == pytest.approx(0.008**2, rel=0.1)
+
+
+def test_the_luck_of_the_items_is_no_noise_between_replicates():
+    """Replicates that differ by their items alone: what is left is next to nothing."""
+    outcomes = outcomes_by_task(*simulate(items=500, replicates=3, shared=0.5))["mini_math"]
+    trained = outcomes.cells["budget"].to_numpy() > 0
+    cells = outcomes.cells.filter(pl.col("budget") > 0)
+    noise = noise_between_replicates(
+        cells.select(pl.struct("method", "seeds", "budget").rank("dense")).to_series().to_numpy(),
+        cells["seeds"].to_numpy().astype(float),
+        cells["replicate"].to_numpy(),
+        outcomes.correct[trained].mean(axis=1),
+        resampled_accuracies(outcomes, 400, 0)[:, trained],
     )
-    runs = CellData(points, 0.5 + own, 1000, replicate)
-    assert variance_between_draws(runs, same) < 32 * 0.01**2 / 4
-    first = replicate == 0
-    assert variance_between_draws(both.only(first), same[:, first]) == 0
+    from_items = 0.25 * 0.5 / 500
+    assert noise.run_variance < 0.3 * from_items
+    assert noise.seed_variance / 32 < 0.3 * from_items
+
+
+def test_draws_of_a_cell_spread_as_items_seeds_and_training_do():
+    """The spread of a cell in the bootstrap is that of its known parts."""
+    count = 12
+    study = simulate(
+        items=1500, replicates=count, ratios=(1, 4, 16), shared=0.6, noise=0.012, between=0.04
+    )
+    by_task = outcomes_by_task(*study)
+    settings = FitSettings(methods=METHODS, bootstrap_samples=400, starts=2)
+    (found,) = fits_from(*fit_decay(by_task, settings))
+    noise = found.record["bootstrap"]
+    assert noise["training_noise"] == pytest.approx(0.012, rel=0.25)
+    # 22 degrees of freedom tell a standard deviation to 15%.
+    assert noise["seed_draw_noise"] == pytest.approx(0.04, rel=0.4)
+    outcomes = by_task["mini_math"]
+    place = {"method": METHODS[1], "seeds": 32, "budget": 128}
+    rows = outcomes.cells.with_row_index("row").filter(
+        *(pl.col(name) == value for name, value in place.items())
+    )["row"]
+    assert len(rows) == count
+    from_items = outcomes.correct[rows.to_list()].mean(axis=0).var(ddof=1) / 1500
+    rest = (noise["training_noise"] ** 2 + noise["seed_draw_noise"] ** 2) / count
+    spread = found.cell_draws[METHODS[1], 32, 128].std(ddof=1)
+    assert spread == pytest.approx(np.sqrt(from_items + rest), rel=0.12)
+    # A bootstrap of the items alone, or one whose noise is each cell's own, would have less.
+    assert np.sqrt(from_items) < 0.8 * spread
 
 
 def cells_of_draws(effect):
@@ -394,9 +459,10 @@ def test_refits_find_other_effects_of_the_draws():
     data = replace(data, seed_variance=32 * 0.03**2)
     found = fit_model(model_of(), data, starts=6, seed=0)
     moved = cells_of_draws(0.04)[0].accuracy
-    values, failed = refit(found, data, np.stack([data.accuracy, moved]))
-    assert failed == 0
-    curves = model_of().accuracy(values, data.points)
+    again = refit(found, data, np.stack([data.accuracy, moved]))
+    assert again.failed == 0
+    curves = model_of().accuracy(again.values, data.points)
+    assert again.with_effects[1] == pytest.approx(moved, abs=0.008)
     assert curves[0] == pytest.approx(truth, abs=0.003)
     assert curves[1] == pytest.approx(truth + 0.01, abs=0.004)
 
@@ -442,9 +508,9 @@ def test_refits_of_the_same_data_stay_where_they_are():
     model, points = model_of(), some_points()
     data = cells_at(model.accuracy(true_values(model), points), points, 10_000)
     found = fit_model(model, data, starts=8, seed=0)
-    values, failed = refit(found, data, np.stack([data.accuracy] * 3))
-    assert failed == 0
-    assert values == pytest.approx(np.stack([found.values] * 3), rel=0.02)
+    again = refit(found, data, np.stack([data.accuracy] * 3))
+    assert again.failed == 0
+    assert again.values == pytest.approx(np.stack([found.values] * 3), rel=0.02)
 
 
 def test_qaicc_equals_the_hand_calculation():
@@ -635,10 +701,13 @@ def test_sentences_say_what_was_found():
     slight = [crossing | {"lead_after": 0.001}]
     assert "hardly leads" in describe(record | {"status": "one", "crossings": slight}, str)
     none = record | {"status": "none", "leader_at_lowest": "b", "lead": 0.02, "crossings": []}
+    none |= {"share_of_the_other": 0.01}
     assert describe(none, str) == "b leads a over the whole range, BR 1 to 64: no crossover."
     assert "BR 1 to 64, but hardly: no crossover" in describe(none | {"lead": 0.001}, str)
     late = none | {"possible": [{"overtaken_by": "a", "low": 40.0, "high": None}]}
     assert "crossover; that a leads above BR 40 is not excluded." in describe(late, str)
+    unsure = describe(none | {"share_of_the_other": 0.3}, str)
+    assert unsure.endswith("no crossover; a leads throughout in 30% of resamples.")
     cost = {"measure": "usd", "crossings": [{**crossing, "amount": 1234.0}]}
     assert describe(record | {"status": "one", **cost}, str) == (
         "b overtakes a at $1,200 ($8.1 to above $64)."
@@ -673,7 +742,42 @@ def test_a_crossing_that_resamples_do_not_exclude_is_possible():
     # The steepest of the resamples crosses at 2.
     assert turn["low"] == pytest.approx(2.0, abs=0.1)
     sure = crossings(x, difference, difference - 0 * draws, 0.95)
-    assert sure["possible"] == []
+    assert (sure["possible"], sure["opposite"]) == ([], 0.0)
+
+
+def test_where_the_other_leads_throughout_in_many_resamples_it_is_said():
+    x = np.linspace(0, 4, 41)
+    draws = np.repeat([[-0.5], [0.5]], [70, 30], axis=0) * np.ones_like(x)
+    found = crossings(x, np.full_like(x, -0.2), draws, 0.95)
+    assert (found["status"], found["possible"], found["opposite"]) == ("none", [], 0.3)
+
+
+def test_lines_between_means_that_cross_have_the_crossing_in_their_inverted_stretch(usual):
+    """Where every cell alone is beyond doubt, the lines cross between two of them."""
+    cells = [
+        cell
+        | {"accuracy": 0.6 + lead.get(cell["budget_ratio"], 0.0) * (cell["method"] == METHODS[2])}
+        for lead in [{1: -0.10, 4: -0.06, 16: 0.05, 64: 0.10}]
+        for cell in usual.record["cells"]
+    ]
+    generator = np.random.default_rng(5)
+    draws = {
+        (cell["method"], cell["seeds"], cell["budget"]): cell["accuracy"]
+        + generator.normal(0, 0.007, 200)
+        for cell in cells
+    }
+    found = find_crossovers(
+        [replace(usual, record=usual.record | {"cells": cells}, cell_draws=draws)],
+        CrossoverSettings(),
+    )
+    several = [r for r in found["crossovers"] if r["basis"] == "means" and r["crossings"]]
+    assert several
+    for record in several:
+        for crossing in record["crossings"]:
+            assert any(
+                (part["low"] or 0) <= crossing["budget_ratio"] <= (part["high"] or np.inf)
+                for part in record["inverted"]
+            )
 
 
 def test_crossovers_by_cost_are_where_equal_amounts_give_equal_accuracy(usual):

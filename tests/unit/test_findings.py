@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 import pytest
 from analysis_simulation import METHODS, simulate
+from scipy.stats import t as student_t
 
-from seedbed.analysis.findings import check_findings, finding_text
-from seedbed.analysis.fits import fits_from
+from seedbed.analysis.findings import (
+    _difference_of_shifts,
+    _Task,
+    check_findings,
+    finding_text,
+)
+from seedbed.analysis.fits import MeanSeries, fits_from
 from seedbed.analysis.fitting import fit_decay
 from seedbed.analysis.outcomes import outcomes_by_task
+from seedbed.analysis.replicates import Noise
 from seedbed.analysis.settings import FitSettings
 
 SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=40, starts=2)
 
 
-def findings(*parts, confidence=0.95):
+AUGMENTERS = ("mini_teacher", "mini_mid", "mini_weak")
+
+
+def findings(*parts, confidence=0.95, augmenters=AUGMENTERS):
     """The tests by finding, of tables of cells and items put together."""
     cells = pl.concat([part[0] for part in parts], how="diagonal").unique(
         "cell", maintain_order=True
@@ -25,7 +37,7 @@ def findings(*parts, confidence=0.95):
     items = pl.concat([part[1] for part in parts]).unique(["cell", "item_id"], maintain_order=True)
     by_task = outcomes_by_task(cells, items)
     fits = fits_from(*fit_decay(by_task, SETTINGS))
-    content = check_findings(by_task, fits, ["mini_teacher", "mini_weak"], confidence)
+    content = check_findings(by_task, fits, augmenters, confidence)
     json.dumps(content, allow_nan=False)
     return {entry["finding"]: entry["tests"] for entry in content["findings"]}
 
@@ -63,9 +75,100 @@ def test_a_shift_is_found_where_it_is(main):
     assert finding_text(ends[0]).endswith("): found.")
     unsure = ends[2] | {"verdict": "open"}
     assert finding_text(unsure).endswith(" points could be seen with 80% power.")
-    # 2.8 standard errors, of which half the interval is 1.96.
+    # 2.8 standard errors, of which half the interval is 1.96, with 2,000 items.
     half = (ends[0]["high"] - ends[0]["low"]) / 2
     assert ends[0]["detectable"] == pytest.approx(half * 2.802 / 1.96, rel=1e-3)
+
+
+def test_a_contrast_equals_the_hand_calculation():
+    """Clusters of two items; noise of the seeds and of training of known sizes."""
+    cells, items = simulate(
+        accuracy=shifting, items=400, seeds=(32,), ratios=(1, 4), replicates=2, cluster_size=2
+    )
+    outcomes = outcomes_by_task(cells, items)["mini_math"]
+    task = _Task(outcomes, AUGMENTERS, 0.95)
+    task.noise = Noise(seed_variance=0.032, run_variance=0.0004, draw_freedom=3, run_freedom=12)
+    at = {"student": "mini_student", "teacher": "mini_teacher", "augmenter": "mini_teacher"}
+    at |= {"seeds": 32, "budget": 32}
+    places = [task.place(method=method, **at) for method in (METHODS[0], METHODS[2])]
+    assert [len(place) for place in places] == [2, 2]
+    found = task.contrast((1, places[0]), (-1, places[1]))
+    answers, new = (outcomes.correct[list(place)].mean(axis=0) for place in places)
+    assert found.estimate == pytest.approx(answers.mean() - new.mean())
+    by_cluster = (answers - new).reshape(-1, 2).sum(axis=1)
+    from_items = 200 / 199 * np.sum((by_cluster - by_cluster.mean()) ** 2) / 400**2
+    # Four cells of weight 1/2; what a draw changes cancels between the methods.
+    assert found.error**2 == pytest.approx(from_items + 4 * 0.25 * 0.0004)
+    freedom = found.error**4 / (from_items**2 / 199 + 0.0004**2 / 12)
+    assert found.freedom == pytest.approx(freedom)
+    quantile = student_t.ppf(0.975, freedom)
+    _, low, high = found.interval(0.95)
+    assert (high - low) / 2 == pytest.approx(quantile * found.error)
+    # One place alone has the draws' noise: two draws of weight 1/2, each of 0.032 / 32.
+    alone = task.contrast((1, places[0]))
+    by_cluster = answers.reshape(-1, 2).sum(axis=1)
+    from_items = 200 / 199 * np.sum((by_cluster - by_cluster.mean()) ** 2) / 400**2
+    assert alone.error**2 == pytest.approx(from_items + 2 * 0.25 * (0.001 + 0.0004))
+
+
+def test_the_items_luck_is_in_an_interval_once():
+    """Replicates that differ by their items alone widen nothing, on the average of studies."""
+    ratios = []
+    for seed in range(6):
+        study = simulate(
+            accuracy=flat, items=1500, seeds=(32,), ratios=(1, 16), replicates=3, seed=seed
+        )
+        first = findings(study)[1][0]
+        cells, scores = study
+        means = {}
+        for method in (METHODS[0], METHODS[2]):
+            chosen = cells.filter(pl.col("method") == method, pl.col("budget") == 32)["cell"]
+            of_method = scores.filter(pl.col("cell").is_in(chosen.to_list()))
+            means[method] = (
+                of_method.group_by("item_id").agg(pl.col("correct").mean()).sort("item_id")
+            )
+        paired = means[METHODS[0]]["correct"] - means[METHODS[2]]["correct"]
+        ratios.append((first["high"] - first["low"]) / (2 * 1.96 * paired.std() / 1500**0.5))
+    assert 0.97 < np.mean(ratios) < 1.2
+
+
+@dataclass
+class Curves:
+    """Lines of new questions over answers, told by where each resample crosses."""
+
+    places: dict
+    ranges: dict
+
+    def means(self, seeds, method):
+        return MeanSeries(np.array(self.ranges[seeds]), np.zeros(2), np.zeros((1, 2)))
+
+    def curve(self, seeds, method, ratios):
+        places = np.array(self.places[seeds], dtype=float)
+        if method == METHODS[0]:
+            return np.zeros(len(ratios)), np.zeros((len(places) - 1, len(ratios)))
+        lines = np.log(ratios) - np.log(places)[:, None]
+        return lines[0], lines[1:]
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "expected"),
+    [
+        # Each in its own range: 100 seeds cross at 30, beyond all that 7,473 seeds have.
+        ([30] * 9, [10] * 9, (np.log(3), np.log(3), np.log(3))),
+        # With few it is beyond 64, with many at 16: later by 4 at least.
+        ([100] * 9, [8] * 9, (None, np.log(8), np.inf)),
+        # Beyond the range in both: nothing is known.
+        ([100] * 9, [100] * 9, (None, -np.inf, np.inf)),
+        # With many it is before BR 1.
+        ([32] * 9, [0.5] * 9, (None, np.log(32), np.inf)),
+        ([0.5] * 9, [8] * 9, (None, -np.inf, -np.log(8))),
+    ],
+)
+def test_shifts_beyond_a_range_are_known_to_lie_beyond(few, many, expected):
+    ranges = {100: (1, 64), 7473: (1, 13)}
+    found = _difference_of_shifts(Curves({100: few, 7473: many}, ranges), 100, 7473, 0.95)
+    for value, number in zip(found, expected, strict=True):
+        assert value == (None if number is None else pytest.approx(number, abs=0.01))
 
 
 def test_no_shift_is_found_where_methods_are_equal():
@@ -92,6 +195,28 @@ def test_what_a_weak_augmenter_costs_is_told_by_method(main):
     assert more["estimate"] == pytest.approx(0.15, abs=0.03)
     assert robust["estimate"] == pytest.approx(0.03, abs=0.02)
     assert "to spare" in finding_text(robust)
+
+
+def test_the_weaker_augmenter_is_the_weaker_also_where_most_cells_have_it():
+    """Most cells have the weak augmenter, one place the strong one and one the middling one."""
+
+    def of(name, loss, ratios):
+        return simulate(
+            accuracy=lambda m, s, x: 0.6 - loss * (m == METHODS[2]),
+            methods=METHODS if name == "mini_weak" else METHODS[1:],
+            items=2000,
+            seeds=(32,),
+            ratios=ratios,
+            untrained=None,
+            other={"augmenter": name},
+        )
+
+    weak = of("mini_weak", 0.15, (1, 4, 16))
+    tests = findings(weak, of("mini_teacher", 0.0, (16,)), of("mini_mid", 0.05, (16,)))[2]
+    loses = tests[0]
+    assert "loses by the weak augmenter with 32 seeds at BR 16" in loses["claim"]
+    assert loses["estimate"] == pytest.approx(0.15, abs=0.03)
+    assert loses["verdict"] == "found"
 
 
 @pytest.mark.parametrize(("gain", "expected"), [(0.0, "found"), (0.1, "opposite")])

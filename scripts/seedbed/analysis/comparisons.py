@@ -24,8 +24,9 @@ from seedbed.analysis.settings import CompareSettings
 ABOUT = (
     "Differences in accuracy (fractions, method minus reference), paired by test item and "
     "clustered (Miller 2024, arXiv 2411.00640), after averaging each item over replicates. "
-    "Intervals and p hold the noise of the test items alone; replicate_sd is the standard "
-    "deviation of the difference over replicates. p_holm is adjusted by Holm's method over all "
+    "Intervals and p hold the noise of the test items alone, by the t distribution of one degree "
+    "of freedom less than there are clusters; replicate_sd is the standard deviation of the "
+    "difference over replicates. p_holm is adjusted by Holm's method over all "
     "comparisons of the same task, student, teacher, filter and augmenter. detectable is the "
     "smallest true difference found with 80% power by one such test."
 )
@@ -73,9 +74,11 @@ def compare_methods(by_task: dict[str, Outcomes], settings: CompareSettings) -> 
     what another draw of seeds or another training run would change shows in `replicate_sd`, the
     standard deviation of the difference over replicates (null for one replicate).
 
-    `p` is two-sided and normal; `p_holm` is adjusted over the family of all comparisons with the
-    same task, student, teacher, filter and augmenter. `detectable` is the smallest true difference
-    that such a test finds with 80% power. All differences are fractions, not points.
+    `p` is two-sided, of the t distribution with as many degrees of freedom as there are clusters,
+    less one; where all clusters have the same difference, it is that of a sign test. `p_holm` is
+    adjusted over the family of all comparisons with the same task, student, teacher, filter and
+    augmenter. `detectable` is the smallest true difference that such a test finds with 80% power.
+    All differences are fractions, not points.
 
     Returns:
         One row a comparison, with the columns of `SCHEMA`.
@@ -151,17 +154,19 @@ def paired_difference(
         The columns of `SCHEMA` from `replicates` to `replicate_sd` that a single comparison has.
         What needs a standard error is None if there are fewer than two clusters.
     """
-    from scipy.stats import norm
+    from scipy.stats import t
 
     by_item = (method - reference).mean(axis=0)
     by_replicate = (method - reference).mean(axis=1)
     difference = float(by_item.mean())
     error = clustered_standard_error(by_item, clusters)
-    z = float(norm.ppf(0.5 + confidence / 2))
+    clustered = int(clusters.max()) + 1
+    freedom = max(1, clustered - 1)
+    quantile = float(t.ppf(0.5 + confidence / 2, freedom))
     result: dict[str, Any] = {
         "replicates": len(by_replicate),
         "items": len(by_item),
-        "clusters": int(clusters.max()) + 1,
+        "clusters": clustered,
         "accuracy_reference": float(reference.mean()),
         "accuracy_method": float(method.mean()),
         "difference": difference,
@@ -173,14 +178,14 @@ def paired_difference(
         "replicate_sd": float(by_replicate.std(ddof=1)) if len(by_replicate) > 1 else None,
     }
     if error is not None:
-        result["low"] = difference - z * error
-        result["high"] = difference + z * error
-        result["detectable"] = (z + float(norm.ppf(POWER))) * error
+        result["low"] = difference - quantile * error
+        result["high"] = difference + quantile * error
+        result["detectable"] = (quantile + float(t.ppf(POWER, freedom))) * error
         if error > 0:
-            result["p"] = float(2 * norm.sf(abs(difference) / error))
+            result["p"] = float(2 * t.sf(abs(difference) / error, freedom))
         else:
-            # Every item has the same difference: no noise is seen, only equality or its opposite.
-            result["p"] = 1.0 if difference == 0 else 0.0
+            # Every cluster has the same difference: signs alone are seen, and no noise.
+            result["p"] = 1.0 if difference == 0 else min(1.0, 2 * 0.5**clustered)
     return result
 
 

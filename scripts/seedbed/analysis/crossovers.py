@@ -24,10 +24,14 @@ ABOUT = (
     "refused, |difference| <= z times its standard error over the resamples: none where one method "
     "leads everywhere beyond doubt, several stretches where the curves come close twice, and "
     "unbounded (an end of null) where the range ends first. `possible`, where the curves do not "
-    "cross, is what resamples that do cross do not exclude. `costs` has the same for equal tokens, "
+    "cross, is what resamples do not exclude; share_of_the_other is the share of them in which the "
+    "other method leads throughout. `costs` has the same for equal tokens, "
     "money and hours of computing in place of equal queries; amounts are of one cell, all that its "
     "dataset took and, of hours, its training."
 )
+
+_WORTH_SAYING = 0.025
+"""Share of resamples that is worth a word: half of what a usual interval leaves out."""
 
 _HARDLY = 0.005
 """Lead in accuracy below which one is said to matter little: half a point."""
@@ -112,6 +116,7 @@ _NOTHING: dict[str, Any] = {
     "possible": [],
     "inverted": None,
     "resamples_without_crossing": None,
+    "share_of_the_other": None,
 }
 
 
@@ -132,7 +137,8 @@ def _pair(
             return _NOTHING | {"status": "no_fit", "range": [low, high]}
         (left_at, left_draws), (right_at, right_draws) = curves
     else:
-        known = np.concatenate([left.ratios, right.ratios])
+        # Between the cells as well: there the lines cross, and their errors are no lines.
+        known = np.concatenate([left.ratios, right.ratios, np.geomspace(low, high, GRID_POINTS)])
         ratios = np.unique(known[(known >= low) & (known <= high)])
         left_at, left_draws = left.at(ratios)
         right_at, right_draws = right.at(ratios)
@@ -218,6 +224,7 @@ def _record(
             for low, high in inverted(np.log(positions), difference, draws, confidence)
         ],
         "resamples_without_crossing": found["without"],
+        "share_of_the_other": found["opposite"],
     }
 
 
@@ -228,6 +235,8 @@ def inverted(
 
     The set {x: difference(x)^2 <= z^2 Var difference(x)} inverts a test of level `confidence` at
     every x, as Fieller (1954) did for a ratio; it may be empty, of several stretches, or unbounded.
+    The standard error is taken from the middle part, of share `confidence`, of the resamples: a
+    few of them lie so far out that their standard deviation says little.
 
     Args:
         positions: ascending positions (ln BR), shape (n,).
@@ -238,10 +247,10 @@ def inverted(
     Returns:
         Stretches, each from its low to its high end; None for an end that is the range's.
     """
-    from scipy.stats import norm
-
-    z = float(norm.ppf(0.5 + confidence / 2))
-    margin = np.abs(difference) - z * draws.std(axis=0, ddof=1)
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    # z standard errors are half of what lies between the quantiles.
+    lowest, highest = np.quantile(draws, tails, axis=0)
+    margin = np.abs(difference) - (highest - lowest) / 2
     changes, first, last = sign_changes(positions, margin)
     if first == 0:
         return [(None, None)]
@@ -272,8 +281,9 @@ def crossings(
         becomes positive), interval `low` and `high` (None where it reaches beyond the range) and
         `share` (of the resamples with a crossing of that direction), and the greatest difference on
         the stretch `before` and `after` it, up to the next crossing; `possible`, for "none", the
-        same of crossings that resamples do not exclude (without a position); and `without`, the
-        share of resamples without any crossing.
+        same of crossings that resamples do not exclude (without a position); `without`, the share
+        of resamples without any crossing; and `opposite`, for "none", the share in which the other
+        leads throughout.
     """
     found, first, last = sign_changes(positions, difference)
     of_draw = [sign_changes(positions, row) for row in draws]
@@ -285,6 +295,7 @@ def crossings(
         "crossings": [],
         "possible": [],
         "without": float(np.mean([not changes for changes, _, _ in of_draw])),
+        "opposite": None,
     }
     edges = [-np.inf, *(at for at, _ in found), np.inf]
     leads = [
@@ -296,6 +307,8 @@ def crossings(
         ends = {"at": at, "before": leads[index], "after": leads[index + 1]}
         result["crossings"].append(ends | interval)
     if status == "none":
+        led = [not changes and start == -first for changes, start, _ in of_draw]
+        result["opposite"] = float(np.mean(led))
         # The leader may be overtaken beyond the range, or have overtaken before it.
         for direction, beyond in ((-first, positions[-1]), (first, positions[0])):
             interval = _interval(of_draw, beyond, direction, confidence)
@@ -414,6 +427,9 @@ def describe(record: Mapping[str, Any], short: Callable[[str], str]) -> str:
             else:
                 text += f"; that {ahead} leads only above {place_text(measure, turn['high'])}"
             text += " is not excluded"
+        if record["share_of_the_other"] >= _WORTH_SAYING:
+            share = f"{100 * record['share_of_the_other']:.0f}%"
+            text += f"; {other} leads throughout in {share} of resamples"
         return text + "."
     parts = []
     for crossing in record["crossings"]:

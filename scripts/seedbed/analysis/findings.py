@@ -1,10 +1,10 @@
 """Whether a study shows what the paper found (arXiv 2409.19759), each finding by tests.
 
-Every test is of a contrast: a weighted sum of the accuracies of cells. Its standard error holds the
-test items, paired and clustered, and, where the task has replicates, what another draw of seeds and
-another training run would change: the variance between replicates of one place, pooled over the
-task, times the sum of the squared weights. That variance holds some of the items' noise a second
-time, so intervals are rather too wide than too narrow.
+Every test is of a contrast: a weighted sum of the accuracies of cells. Its variance is that of the
+test items, paired and clustered, and, where the task has replicates, of what another draw of the
+seeds (the same for all cells of a draw) and another training run would change: see `replicates`.
+Quantiles are of the t distribution, with degrees of freedom by Satterthwaite (1946, doi
+10.2307/3002019).
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ import numpy as np
 import polars as pl
 
 from seedbed.analysis.comparisons import POWER
-from seedbed.analysis.crossovers import sign_changes
+from seedbed.analysis.crossovers import GRID_POINTS, sign_changes
 from seedbed.analysis.fits import Fit
 from seedbed.analysis.outcomes import (
     NO_AUGMENTER,
     ON_A_CURVE,
     Outcomes,
     clustered_standard_error,
+    resampled_accuracies,
 )
+from seedbed.analysis.replicates import noise_between_replicates
 
 ANSWERS, REPHRASED, NEW = "answer_augmentation", "question_rephrase", "new_question"
 
@@ -109,6 +111,26 @@ def check_findings(
     }
 
 
+@dataclass(frozen=True)
+class _Contrast:
+    """A contrast: its estimate, its standard error, and the degrees of freedom of that."""
+
+    estimate: float
+    error: float
+    freedom: float
+
+    def interval(self, confidence: float) -> tuple[float, float, float]:
+        """Return the estimate and its interval."""
+        from scipy.stats import t
+
+        half = float(t.ppf(0.5 + confidence / 2, self.freedom)) * self.error
+        return self.estimate, self.estimate - half, self.estimate + half
+
+
+_RESAMPLES = 400
+"""Resamples of the test items that tell how much of replicates' differences is theirs."""
+
+
 class _Task:
     """The tests of one task, on the cells of the models that most of its cells have."""
 
@@ -117,21 +139,15 @@ class _Task:
         self.confidence = confidence
         self.cells = outcomes.cells.with_row_index("row").filter(ON_A_CURVE)
         self.strength = {name: index for index, name in enumerate(augmenters)}
-        self.variance, self.freedom = self._between_replicates()
-
-    def _between_replicates(self) -> tuple[float, int]:
         place = ["method", "augmenter", "teacher", "seeds", "filter", "budget", "student"]
-        accuracy = self.outcomes.correct.mean(axis=1)
-        spread = (
-            self.cells.with_columns(accuracy=pl.Series(accuracy[self.cells["row"].to_numpy()]))
-            .group_by(place)
-            .agg(pl.col("accuracy").var(ddof=1).alias("variance"), pl.len().alias("count"))
-            .filter(pl.col("count") > 1)
+        rows = self.cells["row"].to_numpy()
+        self.noise = noise_between_replicates(
+            self.cells.select(pl.struct(place).rank("dense")).to_series().to_numpy(),
+            self.cells["seeds"].to_numpy().astype(float),
+            self.cells["replicate"].to_numpy(),
+            outcomes.correct[rows].mean(axis=1),
+            resampled_accuracies(outcomes, _RESAMPLES, 0)[:, rows],
         )
-        freedom = int((spread["count"] - 1).sum()) if spread.height else 0
-        if not freedom:
-            return 0.0, 0
-        return float((spread["variance"] * (spread["count"] - 1)).sum() / freedom), freedom
 
     def main(self, column: str, **among: str) -> str | None:
         """Return the value of a column that most cells have."""
@@ -141,22 +157,20 @@ class _Task:
         counts = cells.group_by(column).len().sort(pl.col("len"), column, descending=[True, False])
         return counts[column][0] if counts.height else None
 
-    def place(self, **coordinates: Any) -> dict[int, float]:
-        """Return the rows of the replicates of a place, each with its share of the mean."""
+    def of(self, **coordinates: Any) -> pl.DataFrame:
+        """Return the cells of some coordinates, without a filter if none is named."""
         wanted = {"filter": "none", **coordinates}
         if wanted["method"] == ANSWERS:
             wanted["augmenter"] = NO_AUGMENTER
-        rows = self.cells.filter(*(pl.col(name) == value for name, value in wanted.items()))[
-            "row"
-        ].to_list()
+        return self.cells.filter(*(pl.col(name) == value for name, value in wanted.items()))
+
+    def place(self, **coordinates: Any) -> dict[int, float]:
+        """Return the rows of the replicates of a place, each with its share of the mean."""
+        rows = self.of(**coordinates)["row"].to_list()
         return dict.fromkeys(rows, 1 / len(rows)) if rows else {}
 
-    def contrast(
-        self, *terms: tuple[float, Mapping[int, float]]
-    ) -> tuple[float, float, float] | None:
-        """Return a weighted sum of means of places with its interval; None if a place is empty."""
-        from scipy.stats import norm, t
-
+    def contrast(self, *terms: tuple[float, Mapping[int, float]]) -> _Contrast | None:
+        """Return a weighted sum of means of places; None if a place is empty."""
         if not all(places for _, places in terms):
             return None
         weights = np.zeros(len(self.outcomes.correct))
@@ -167,35 +181,49 @@ class _Task:
         error = clustered_standard_error(by_item, self.outcomes.clusters)
         if error is None:
             return None
-        whole = float(np.hypot(error, np.sqrt(self.variance * np.sum(weights**2))))
-        level = 0.5 + self.confidence / 2
-        z = float(t.ppf(level, self.freedom) if self.freedom else norm.ppf(level))
-        estimate = float(by_item.mean())
-        return estimate, estimate - z * whole, estimate + z * whole
+        of_draws = (
+            self.cells.with_columns(weight=pl.Series(weights[self.cells["row"].to_numpy()]))
+            .group_by("seeds", "replicate")
+            .agg(pl.col("weight").sum())
+        )
+        spread = float((of_draws["weight"] ** 2 / of_draws["seeds"]).sum())
+        parts = [
+            (error**2, self.outcomes.cluster_count - 1),
+            (self.noise.seed_variance * spread, self.noise.draw_freedom),
+            (self.noise.run_variance * float(np.sum(weights**2)), self.noise.run_freedom),
+        ]
+        whole = sum(variance for variance, _ in parts)
+        # Satterthwaite's: the variance's own variance is the sum of those of its parts.
+        doubt = sum(variance**2 / freedom for variance, freedom in parts if variance > 0)
+        freedom = whole**2 / doubt if doubt > 0 else float(self.outcomes.cluster_count - 1)
+        return _Contrast(float(by_item.mean()), float(np.sqrt(whole)), freedom)
 
-    def test(
-        self, finding: int, student: str, claim: str, found: tuple[float, float, float] | None
+    def test(self, finding: int, student: str, claim: str, found: _Contrast | None) -> Tested:
+        """Return a test of whether a contrast is above nothing."""
+        from scipy.stats import t
+
+        if found is None:
+            return self.tested(finding, student, claim, None, None)
+        quantiles = t.ppf([0.5 + self.confidence / 2, POWER], found.freedom)
+        detectable = float(sum(quantiles) * found.error)
+        return self.tested(finding, student, claim, found.interval(self.confidence), detectable)
+
+    def tested(
+        self,
+        finding: int,
+        student: str,
+        claim: str,
+        found: tuple[float | None, float, float] | None,
+        detectable: float | None,
     ) -> Tested:
         """Return a test from its estimate and interval."""
-        from scipy.stats import norm
-
-        noise = "test items, seeds and training" if self.freedom else "test items"
+        noise = "test items, seeds and training" if self.noise.run_freedom else "test items"
         place = (finding, self.outcomes.task, student, claim)
-        blank = Tested(*place, None, None, None, "not in this study", noise, None)
         if found is None:
-            return blank
+            return Tested(*place, None, None, None, "not in this study", noise, None)
         estimate, low, high = found
         verdict = "found" if low > 0 else "opposite" if high < 0 else "open"
-        # Half the interval is z standard errors; power takes a few more.
-        needed = 1 + norm.ppf(POWER) / norm.ppf(0.5 + self.confidence / 2)
-        return replace(
-            blank,
-            estimate=estimate,
-            low=_finite(low),
-            high=_finite(high),
-            verdict=verdict,
-            detectable=_finite(needed * (high - low) / 2),
-        )
+        return Tested(*place, estimate, _finite(low), _finite(high), verdict, noise, detectable)
 
     def tests(self, fits: Sequence[Fit]) -> Iterator[Tested]:
         """Yield the tests of all findings that the task has cells for."""
@@ -216,10 +244,7 @@ class _Task:
         """Return the budgets that methods have in common, by seed-set size."""
         common = None
         for method in methods:
-            wanted = {"filter": "none", **at, "method": method}
-            if method == ANSWERS:
-                wanted["augmenter"] = NO_AUGMENTER
-            found = self.cells.filter(*(pl.col(k) == v for k, v in wanted.items()))
+            found = self.of(**at, method=method)
             places = set(found.select("seeds", "budget").unique().rows())
             common = places if common is None else common & places
         shared: dict[int, list[int]] = {}
@@ -245,32 +270,36 @@ class _Task:
         self, at: Mapping[str, str], fits: Sequence[Fit]
     ) -> Iterator[Tested]:
         shared = self._shared((ANSWERS, NEW), at)
-        sizes = [seeds for seeds, budgets in shared.items() if len(budgets) > 1]
-        if len(sizes) < 2:
-            return
-        few, many = sizes[0], sizes[-1]
-        claim = "The shift from answer augmentation to new question comes later (in ln BR) "
-        claim += f"with {few:,} seeds than with {many:,}."
+        few, *more = [seeds for seeds, budgets in shared.items() if len(budgets) > 1] or [0]
         wanted = {"task": self.outcomes.task, "filter": "none", **at}
         fit = next(
             (fit for fit in fits if all(fit.record[k] == v for k, v in wanted.items())), None
         )
-        found = None
-        if fit is not None and fit.models:
-            found = _difference_of_shifts(fit, few, many, self.confidence)
-        test = self.test(1, at["student"], claim, found)
-        yield replace(test, noise="test items, and as far as seen seeds and training")
+        for many in more:
+            claim = "The shift from answer augmentation to new question comes later (in ln BR) "
+            claim += f"with {few:,} seeds than with {many:,}."
+            found = None
+            if fit is not None and fit.models:
+                found = _difference_of_shifts(fit, few, many, self.confidence)
+            detectable = None
+            if found is not None and np.isfinite(found[1:]).all():
+                detectable = _detectable((found[2] - found[1]) / 2, self.confidence)
+            test = self.tested(1, at["student"], claim, found, detectable)
+            yield replace(test, noise="test items, and as far as seen seeds and training")
 
     def _weak_augmenter(self, at: Mapping[str, str]) -> Iterator[Tested]:
-        others = set(self.cells["augmenter"].to_list()) - {NO_AUGMENTER, at["augmenter"]}
-        if not others:
+        used = set(self.cells["augmenter"].to_list()) & self.strength.keys()
+        # The strongest is the main one, unless that is the weakest of all.
+        *stronger, weak = sorted(used, key=lambda name: self.strength[name]) or [""]
+        if not stronger:
             return
-        weak = max(others, key=lambda name: (self.strength.get(name, -1), name))
-        weak_at = at | {"augmenter": weak}
+        strong = at["augmenter"] if at["augmenter"] in stronger else stronger[0]
+        at, weak_at = at | {"augmenter": strong}, at | {"augmenter": weak}
         places = [
             {"seeds": seeds, "budget": budget}
             for seeds, budgets in self._shared((REPHRASED, NEW), weak_at).items()
             for budget in budgets
+            if budget in self._shared((REPHRASED, NEW), at).get(seeds, [])
         ]
 
         def loss(method: str, place: Mapping[str, Any], factor: float) -> Iterator[Any]:
@@ -293,7 +322,7 @@ class _Task:
             )
             # Robustness is a loss that is small: within a margin, which is ours.
             found = self.contrast(*loss(REPHRASED, place, -1))
-            shifted = found and tuple(value + _LITTLE for value in found)
+            shifted = found and replace(found, estimate=found.estimate + _LITTLE)
             claim = f"Question rephrase loses less than {100 * _LITTLE:g} points by it {where}."
             yield self.test(2, at["student"], claim, shifted)
 
@@ -320,7 +349,7 @@ class _Task:
             name = kind.replace("_", " ")
             gain = self.contrast(*((f / count, p) for f, p in gains))
             claim = f"Answers that are {name} gain less than {100 * _LITTLE:g} points over all."
-            less = gain and (_LITTLE - gain[0], _LITTLE - gain[2], _LITTLE - gain[1])
+            less = gain and replace(gain, estimate=_LITTLE - gain.estimate)
             yield self.test(3, at["student"], claim, less)
             terms = [*more, *((-f, p) for f, p in gains)]
             claim = f"The next larger budget gains more than answers that are {name} do."
@@ -333,42 +362,62 @@ _LITTLE = 0.03
 new question lose by a weak augmenter."""
 
 
+def _detectable(half: float, confidence: float) -> float:
+    """Return what a test finds with 80% power, from half its interval, taken for normal."""
+    from scipy.stats import norm
+
+    return half * float(1 + norm.ppf(POWER) / norm.ppf(0.5 + confidence / 2))
+
+
 def _difference_of_shifts(
     fit: Fit, few: int, many: int, confidence: float
-) -> tuple[float, float, float] | None:
+) -> tuple[float | None, float, float] | None:
     """Return by how much ln BR of the shift is larger with few seeds, with its interval.
 
-    A resample without a shift in the range has it beyond the range's end, or before its start.
+    Each size has the range of its own cells. A shift that is not in it lies before or beyond it, so
+    that a difference may be known to lie above or below a number only; the interval's low end is of
+    the least that the resamples' differences can be, its high end of the most. The estimate is None
+    where it is not one number.
     """
-    low = max(fit.means(s, m).ratios.min() for s in (few, many) for m in (ANSWERS, NEW))
-    high = min(fit.means(s, m).ratios.max() for s in (few, many) for m in (ANSWERS, NEW))
+    places = [_shifts(fit, seeds) for seeds in (few, many)]
+    if None in places:
+        return None
+    (few_least, few_most), (many_least, many_most) = places
+    least, most = few_least - many_most, few_most - many_least
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low = float(np.quantile(least[1:], tails[0], method="lower"))
+    high = float(np.quantile(most[1:], tails[1], method="higher"))
+    return (float(least[0]) if least[0] == most[0] else None), low, high
+
+
+def _shifts(fit: Fit, seeds: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the least and the most that ln BR of the shift can be.
+
+    Of the curves first, then of each resample; None without a range in common.
+    """
+    means = [fit.means(seeds, method) for method in (ANSWERS, NEW)]
+    low = max(series.ratios.min() for series in means)
+    high = min(series.ratios.max() for series in means)
     if low >= high:
         return None
-    ratios = np.geomspace(low, high, 257)
-    positions = np.log(ratios)
-    places = []
-    for seeds in (few, many):
-        (answers, answer_draws) = fit.curve(seeds, ANSWERS, ratios)
-        (new, new_draws) = fit.curve(seeds, NEW, ratios)
-        rows = np.vstack([new - answers, new_draws - answer_draws])
-        places.append(np.array([_shift_of(positions, row) for row in rows]))
-    with np.errstate(invalid="ignore"):
-        difference = places[0] - places[1]
-    # Beyond the range in both: nothing is known of the difference.
-    difference = np.where(np.isnan(difference), 0.0, difference)
-    if not np.isfinite(difference[0]):
-        return None
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    lowest, highest = np.quantile(difference[1:], tails, method="nearest")
-    return float(difference[0]), float(lowest), float(highest)
+    ratios = np.geomspace(low, high, GRID_POINTS)
+    (answers, answer_draws), (new, new_draws) = (
+        fit.curve(seeds, method, ratios) for method in (ANSWERS, NEW)
+    )
+    leads = np.vstack([new - answers, new_draws - answer_draws])
+    found = [_shift_of(np.log(ratios), lead) for lead in leads]
+    return tuple(np.array(found).T)
 
 
-def _shift_of(positions: np.ndarray, lead: np.ndarray) -> float:
+def _shift_of(positions: np.ndarray, lead: np.ndarray) -> tuple[float, float]:
+    """Return the least and the most that the place of the first turn to a lead can be."""
     changes, first, _ = sign_changes(positions, lead)
     turns = [place for place, direction in changes if direction > 0]
     if turns:
-        return turns[0]
-    return -np.inf if first > 0 else np.inf
+        return turns[0], turns[0]
+    if first > 0:
+        return -np.inf, float(positions[0])
+    return float(positions[-1]), np.inf
 
 
 def _finite(value: float) -> float | None:
@@ -377,19 +426,20 @@ def _finite(value: float) -> float | None:
 
 def finding_text(test: Mapping[str, Any]) -> str:
     """Return a test as one line: its claim, its estimate with the interval, and the verdict."""
-    if test["estimate"] is None:
+    if test["verdict"] == "not in this study":
         return f"{test['claim']} {test['verdict'].capitalize()}."
     logs = "ln BR" in test["claim"]
 
     def number(value: float | None) -> str:
         if value is None:
-            return "beyond the range"
+            return "no limit"
         return f"{value:+.2f}" if logs else f"{100 * value:+.1f}"
 
     unit = "" if logs else " points"
     unit += " to spare" if "less than" in test["claim"] else ""
     interval = f"{number(test['low'])} to {number(test['high'])}"
-    text = f"{test['claim']} {number(test['estimate'])}{unit} ({interval}): {test['verdict']}"
+    estimate = "no estimate" if test["estimate"] is None else number(test["estimate"]) + unit
+    text = f"{test['claim']} {estimate} ({interval}): {test['verdict']}"
     if test["verdict"] == "open" and test["detectable"] is not None:
         # Why nothing came out, as far as numbers can say.
         least = f"{test['detectable']:.2f}" if logs else f"{100 * test['detectable']:.1f} points"

@@ -29,6 +29,7 @@ from seedbed.analysis.outcomes import (
     resampled_accuracies,
     untrained_of,
 )
+from seedbed.analysis.replicates import Noise, noise_between_replicates
 from seedbed.analysis.settings import FitSettings
 
 ABOUT = (
@@ -163,13 +164,16 @@ def fit_group(
     rows = np.concatenate([trained["row"].to_numpy(), untrained["row"].to_numpy()]).astype(int)
     data = _cell_data(trained, untrained, outcomes, rows, methods)
     draws = resampled[:, rows]
-    data = _with_effects(data, draws, candidates(methods, seeds, bool(untrained.height)), settings)
-    fits, skipped = _fit_candidates(data, methods, seeds, bool(untrained.height), settings)
+    noise = noise_of(data, draws)
+    models = candidates(methods, seeds, bool(untrained.height))
+    data = _with_effects(data, noise, models, settings)
+    fits, skipped = _fit_candidates(data, models, settings)
     record["models"], record["dispersion"] = _model_records(fits, skipped, data, trained, settings)
     chosen = _choose(fits, record["models"])
     members: list[_Member] = []
     if chosen is not None:
-        draws, values, record["bootstrap"] = _bootstrap(chosen, data, draws, settings)
+        draws, values, record["bootstrap"] = _bootstrap(chosen, data, draws, noise, settings)
+        record["bootstrap"]["covers"] = _covers(outcomes)
         members = _members(fits, record["models"], chosen, values, data, draws, settings)
         record["status"], record["chosen"] = "fitted", chosen.model.name
         record["seed_draw_effects"] = _effect_records(chosen, data)
@@ -177,7 +181,7 @@ def fit_group(
         for entry in record["models"]:
             entry["weight"] = next((m.weight for m in members if m.name == entry["name"]), 0.0)
             if entry["name"] == chosen.model.name:
-                _add_intervals(entry["parameters"], values, settings.confidence)
+                _add_intervals(entry["parameters"], values, members, settings.confidence)
     elif fits:
         record["status"] = "not_converged"
         record["reason"] = "no model's fit converged"
@@ -213,9 +217,32 @@ def _cell_data(
     )
 
 
+def noise_of(data: CellData, resampled: np.ndarray) -> Noise:
+    """Return what replicates of the trained cells tell of noise between them."""
+    trained = data.points.ratio > 0
+    points = data.only(trained).points
+    return noise_between_replicates(
+        _numbered(points.method, points.seeds, points.ratio),
+        points.seeds,
+        data.replicate[trained],
+        data.accuracy[trained],
+        resampled[:, trained],
+    )
+
+
+def _covers(outcomes: Outcomes) -> str:
+    """Return what the intervals of a task hold."""
+    if outcomes.cluster_count < 2:
+        # Every resample of one cluster is the same.
+        return (
+            "draws of the seeds and training runs as far as seen; not the test items, one cluster"
+        )
+    return "test items and, as far as seen, draws of the seeds and training runs"
+
+
 def _with_effects(
     data: CellData,
-    resampled: np.ndarray,
+    noise: Noise,
     models: Sequence[AccuracyModel],
     settings: FitSettings,
 ) -> CellData:
@@ -224,7 +251,7 @@ def _with_effects(
     The variance is told by replicates, without any model. The dispersion, which weighs the effects
     against the cells, is that of the models with most parameters, fitted with a dispersion of 1.
     """
-    data = replace(data, seed_variance=variance_between_draws(data, resampled))
+    data = replace(data, seed_variance=noise.seed_variance)
     if data.seed_variance == 0:
         return data
     most = max(len(model.parameter_names()) for model in models)
@@ -251,11 +278,7 @@ def _effect_records(chosen: ModelFit, data: CellData) -> list[dict[str, Any]]:
 
 
 def _fit_candidates(
-    data: CellData,
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    with_untrained: bool,
-    settings: FitSettings,
+    data: CellData, first: Sequence[AccuracyModel], settings: FitSettings
 ) -> tuple[list[ModelFit], list[tuple[AccuracyModel, int]]]:
     """Fit all forms, and then of each response's best form the variants of what is shared."""
     cells = len(data.accuracy)
@@ -271,7 +294,7 @@ def _fit_candidates(
             else:
                 fits.append(fit_model(model, data, settings.starts, settings.seed))
 
-    try_all(candidates(methods, seeds, with_untrained))
+    try_all(first)
     _, dispersion = _dispersion(fits)
     for response in dict.fromkeys(fit.model.response for fit in fits):
         of_response = [fit for fit in fits if fit.model.response == response and fit.converged]
@@ -468,70 +491,73 @@ def _members(
         if fit is chosen:
             values = chosen_values[share]
         else:
-            values, _ = refit(fit, data, accuracies[share])
+            values = refit(fit, data, accuracies[share]).values
         names = tuple(fit.model.parameter_names())
         members.append(_Member(fit.model.name, names, float(weight), share, values))
     return members
 
 
 def _bootstrap(
-    chosen: ModelFit, data: CellData, resampled: np.ndarray, settings: FitSettings
+    chosen: ModelFit, data: CellData, resampled: np.ndarray, noise: Noise, settings: FitSettings
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Refit the chosen model to resamples, from its best values.
 
-    First the test items alone are resampled. Replicates of one place that differ by more than that
-    show noise between draws of the seeds (a random effect of each draw, which its cells share); the
-    scatter of the cells around the curve beyond both is taken for noise between training runs.
-    Normal noise of these sizes is added to the trained cells of every resample, and all are
-    refitted.
+    First the test items alone are resampled. The scatter of the cells around the curve and their
+    draws' effects, beyond what the items explain, is taken for noise between training runs. Normal
+    noise of that size, and of each draw of the seeds, is added to the trained cells of every
+    resample, and all are refitted.
 
     Returns:
         The accuracies that were refitted, (samples, cells); the parameters, (samples, parameters);
         and what to record.
     """
-    values, failed = refit(chosen, data, resampled)
-    fitted = chosen.model.accuracy(values, data.points)
-    from_items = (resampled - fitted).var(axis=0, ddof=1).sum()
-    seen = np.sum((data.accuracy - chosen.fitted) ** 2)
-    freedom = len(data.accuracy) - chosen.parameter_count
-    scatter = max(0.0, seen - from_items) / freedom
-    between = np.minimum(scatter, data.seed_variance / data.points.seeds)
+    found = refit(chosen, data, resampled)
+    from_items = (resampled - found.with_effects).var(axis=0, ddof=1).sum()
+    seen = np.sum((data.accuracy - chosen.with_effects) ** 2)
+    runs = max(0.0, float(seen - from_items)) / chosen.freedom
+    between = data.seed_variance / data.points.seeds
     trained = data.points.ratio > 0
-    rest = max(0.0, scatter - float(between[trained].mean()))
     accuracies = resampled
-    if scatter > 0:
+    if runs > 0 or data.seed_variance > 0:
         generator = np.random.default_rng([settings.seed, 1])
         draw = _numbered(data.points.seeds, data.replicate)
         samples = len(resampled)
         shared = generator.normal(size=(samples, draw.max() + 1))[:, draw]
         own = generator.normal(size=resampled.shape)
         # A few replicates tell the sizes of noise badly: each resample has sizes of its own.
-        of_draws = _sizes(generator, len(set(draw[trained])) - len(set(data.points.seeds)), samples)
-        of_runs = _sizes(generator, freedom, samples)
-        noise = of_draws * np.sqrt(between) * shared + of_runs * np.sqrt(rest) * own
-        accuracies = np.clip(resampled + noise * trained, 0.0, 1.0)
-        values, failed = refit(chosen, data, accuracies)
+        of_draws = _sizes(generator, noise.draw_freedom, samples)
+        of_runs = _sizes(generator, chosen.freedom, samples)
+        added = of_draws * np.sqrt(between) * shared + of_runs * np.sqrt(runs) * own
+        accuracies = np.clip(resampled + added * trained, 0.0, 1.0)
+        found = refit(chosen, data, accuracies)
     return (
         accuracies,
-        values,
+        found.values,
         {
             "samples": settings.bootstrap_samples,
-            "not_converged": failed,
-            "training_noise": float(np.sqrt(rest)),
+            "not_converged": found.failed,
+            "training_noise": float(np.sqrt(runs)),
             "seed_draw_noise": float(np.sqrt(between.max())),
-            "covers": "test items and, as far as seen, draws of the seeds and training runs",
         },
     )
 
 
-def _sizes(generator: np.random.Generator, freedom: int, samples: int) -> np.ndarray:
+_PRIOR_FREEDOM = 2
+"""Degrees of freedom that a size of noise is taken to have beside those of its estimate."""
+
+
+def _sizes(generator: np.random.Generator, freedom: float, samples: int) -> np.ndarray:
     """Return draws of a standard deviation over its estimate, shape (samples, 1).
 
     The square is scaled inverse chi-square: what the estimate of a variance from normal values
-    leaves open about it (Gelman et al. 2013, Bayesian Data Analysis, 3.2). 1 without any freedom.
+    leaves open about it (Gelman et al. 2013, Bayesian Data Analysis, 3.2). With the freedom of the
+    estimate alone, one of 2 would give the tails of a t distribution of 2, and intervals that cover
+    too much, as such mixtures do (the problem of Behrens and Fisher); hence a little more. 1
+    without any freedom.
     """
     if freedom < 1:
         return np.ones((samples, 1))
+    freedom += _PRIOR_FREEDOM
     return np.sqrt(freedom / generator.chisquare(freedom, (samples, 1)))
 
 
@@ -540,54 +566,34 @@ def _numbered(*columns: np.ndarray) -> np.ndarray:
     return np.unique(np.stack(columns), axis=1, return_inverse=True)[1].ravel()
 
 
-def variance_between_draws(data: CellData, resampled: np.ndarray) -> float:
-    """Return the variance between draws of the seeds, for one seed, by the method of moments.
+_SHARED_MEANING = ("delta", "v:", "tau:")
+"""How the parameters begin that mean the same in every model that has them."""
 
-    What a draw of S seeds changes is taken to be a mean over them, of variance this over S. For
-    each place (method, seed-set size, budget) with several replicates, a cell's deviation from the
-    place's mean is taken; deviations of one replicate over m places have a mean whose variance is
-    that of the shared effect plus a 1/m of the rest.
+
+def _add_intervals(
+    parameters: list[dict[str, Any]],
+    chosen: np.ndarray,
+    members: Sequence[_Member],
+    confidence: float,
+) -> None:
+    """Add intervals to the chosen model's parameters.
+
+    Those that mean the same in every model have the draws of all models in the mean, so that their
+    intervals hold the doubt about the form; the others have the chosen model's.
 
     Args:
-        data: the cells.
-        resampled: their accuracies in resamples of the test items, shape (samples, cells).
-
-    Returns:
-        The variance, at least 0; 0 without replicates.
+        parameters: the chosen model's, in order.
+        chosen: its draws, shape (samples, parameters).
+        members: the models in the mean.
+        confidence: coverage.
     """
-    points = data.points
-    place = _numbered(points.method, points.seeds, points.ratio)
-    count = np.bincount(place)[place]
-    several = (count > 1) & (points.ratio > 0)
-    if not several.any():
-        return 0.0
-
-    def deviations(accuracy: np.ndarray) -> np.ndarray:
-        means = np.bincount(place, weights=accuracy) / np.bincount(place)
-        return (accuracy - means[place])[several]
-
-    draw = _numbered(points.seeds[several], data.replicate[several])
-    seeds = np.zeros(draw.max() + 1)
-    seeds[draw] = points.seeds[several]
-    cells = np.bincount(draw)
-    seen = deviations(data.accuracy)
-    from_items = np.stack([deviations(row) for row in resampled])
-    # A deviation from a mean of r has a share (r - 1) / r of the variance.
-    share = (count[several] - 1) / count[several]
-    whole = max(0.0, float(np.sum(seen**2 - from_items.var(axis=0, ddof=1)) / share.sum()))
-    means = np.bincount(draw, weights=seen) / cells
-    item_means = np.stack([np.bincount(draw, weights=row) / cells for row in from_items])
-    mean_share = np.bincount(draw, weights=share) / cells
-    # E[mean^2] = share (between + (whole - between) / cells) + noise of the items.
-    excess = means**2 - item_means.var(axis=0, ddof=1) - mean_share * whole / cells
-    right = float(np.sum(mean_share * (1 - 1 / cells)))
-    return max(0.0, float(np.sum(seeds * excess)) / right) if right > 0 else 0.0
-
-
-def _add_intervals(parameters: list[dict[str, Any]], draws: np.ndarray, confidence: float) -> None:
-    edges = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    for parameter, low, high in zip(parameters, *edges, strict=True):
-        parameter["low"], parameter["high"] = float(low), float(high)
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    for place, parameter in enumerate(parameters):
+        name, draws = parameter["name"], chosen[:, place]
+        if name.startswith(_SHARED_MEANING):
+            having = [member for member in members if name in member.names]
+            draws = np.concatenate([one.values[:, one.names.index(name)] for one in having])
+        parameter["low"], parameter["high"] = map(float, np.quantile(draws, tails))
 
 
 def _cell_records(

@@ -87,6 +87,7 @@ class ModelFit:
         at_bound: names of parameters that ended on a bound.
         agreeing: how many starting points led to this deviance.
         fitted: accuracy at the cells, of a draw without an effect.
+        with_effects: the same with the effects of their draws.
     """
 
     model: AccuracyModel
@@ -100,6 +101,7 @@ class ModelFit:
     at_bound: tuple[str, ...]
     agreeing: int
     fitted: np.ndarray
+    with_effects: np.ndarray
 
     @property
     def parameter_count(self) -> int:
@@ -145,12 +147,27 @@ def fit_model(model: AccuracyModel, data: CellData, starts: int, seed: int) -> M
         ),
         agreeing=int(np.sum(2 * (found.cost - cost) < _STARTS_AGREE)),
         fitted=fitted,
+        with_effects=fitted + effects @ problem.of_draw,
     )
 
 
-def refit(
-    fit: ModelFit, data: CellData, accuracies: np.ndarray, tolerance: float = 1e-4
-) -> tuple[np.ndarray, int]:
+@dataclass(frozen=True)
+class Refits:
+    """A model fitted to other accuracies of the same cells.
+
+    Attributes:
+        values: parameter values, shape (samples, parameters).
+        with_effects: accuracy at the cells, with the effects of their draws, shape
+            (samples, cells).
+        failed: how many fits did not converge.
+    """
+
+    values: np.ndarray
+    with_effects: np.ndarray
+    failed: int
+
+
+def refit(fit: ModelFit, data: CellData, accuracies: np.ndarray, tolerance: float = 1e-4) -> Refits:
     """Fit the same model to other accuracies of the same cells, from its best values.
 
     Args:
@@ -159,15 +176,16 @@ def refit(
         accuracies: accuracies, shape (samples, cells).
         tolerance: as in `minimise`. Where the data hardly tell a parameter, finer steps move it on,
             and no accuracy by 0.0005.
-
-    Returns:
-        Parameter values, shape (samples, parameters), and how many fits did not converge.
     """
     residuals, start, low, high = residuals_of(fit, data, accuracies)
     starts = np.repeat(start[None, :], len(accuracies), axis=0)
     found = minimise(residuals, starts, low, high, tolerance)
     values = to_values(fit.parameters, found.x[:, : fit.parameter_count])
-    return values, int(np.sum(~found.converged))
+    fitted = fit.model.accuracy(values, data.points)
+    effects = found.x[:, fit.parameter_count :]
+    if effects.shape[1]:
+        fitted = fitted + effects @ data.draws()[1]
+    return Refits(values, fitted, int(np.sum(~found.converged)))
 
 
 def residuals_of(

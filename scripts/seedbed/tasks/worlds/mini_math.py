@@ -207,8 +207,8 @@ _SAME_FORM = 0.1
 # words, and some no longer say what is needed.
 _PLAINNESS = (6, 2, 1)
 _LOSS_RATE = 0.25
-# A new question has no text to stay close to, and loses a part somewhat more often. Some of these pass
-# the self-check, so that the first new questions are worth less than the seeds; many average out.
+# A new question has no text to stay close to, and loses a part somewhat more often. Some of these
+# pass the self-check: so the first new questions are worth less than the seeds.
 _FAULT_RATE = 0.3
 _POPULARITY = tuple((rank + 1) ** -0.9 for rank in range(len(_FORMS)))
 

@@ -1,0 +1,88 @@
+"""What another draw of the seeds and another training run would change, as replicates tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Variances of accuracy, as fractions, beyond what the test items' luck explains.
+
+    Attributes:
+        seed_variance: of a draw's effect, for one seed. What a draw of S seeds changes is taken to
+            be a mean over them, of variance `seed_variance` / S, and the same in all its cells.
+        run_variance: between training runs, each cell's own.
+        draw_freedom: degrees of freedom of the first: draws less seed-set sizes.
+        run_freedom: degrees of freedom of both: cells less places.
+    """
+
+    seed_variance: float
+    run_variance: float
+    draw_freedom: int
+    run_freedom: int
+
+
+def noise_between_replicates(
+    place: np.ndarray,
+    seeds: np.ndarray,
+    replicate: np.ndarray,
+    accuracy: np.ndarray,
+    resampled: np.ndarray,
+) -> Noise:
+    """Estimate the variances between replicates by the method of moments.
+
+    Cells of one place differ in their replicate alone. A deviation from a place's mean of r
+    replicates has a share (r - 1) / r of the variance of a cell; the mean of a draw's deviations
+    over m places has, of the draw's own variance, as much, and of the rest 1/m of that. What the
+    test items explain, seen in the resamples, is taken off; what is left of the means, by least
+    squares over the draws, is the seeds' variance over S.
+
+    Args:
+        place: number of each cell's place, shape (cells,).
+        seeds: seed-set size, shape (cells,).
+        replicate: number of the replicate, shape (cells,).
+        accuracy: fractions, shape (cells,).
+        resampled: the same in resamples of the test items, shape (samples, cells).
+
+    Returns:
+        The variances, at least 0; no freedom and 0 without replicates.
+    """
+    place = np.unique(place, return_inverse=True)[1]
+    count = np.bincount(place)[place] if len(place) else np.zeros(0, dtype=int)
+    several = count > 1
+    if not several.any():
+        return Noise(0.0, 0.0, 0, 0)
+
+    def deviations(values: np.ndarray) -> np.ndarray:
+        means = np.bincount(place, weights=values) / np.bincount(place)
+        return (values - means[place])[several]
+
+    seen = deviations(accuracy)
+    from_items = np.stack([deviations(row) for row in resampled])
+    share = ((count - 1) / count)[several]
+    sizes, size = np.unique(seeds[several], return_inverse=True)
+    beyond = seen**2 - from_items.var(axis=0, ddof=1)
+    freedom = np.bincount(size, weights=share)
+    whole = np.bincount(size, weights=beyond) / freedom
+
+    draws, draw = np.unique(np.stack([size, replicate[several]]), axis=1, return_inverse=True)
+    draw, of_size = draw.ravel(), draws[0].astype(int)
+    cells = np.bincount(draw)
+    means = np.bincount(draw, weights=seen) / cells
+    item_means = np.stack([np.bincount(draw, weights=row) / cells for row in from_items])
+    mean_share = np.bincount(draw, weights=share) / cells
+    # E[mean^2] = share (v / S + (whole - v / S) / m) + noise of the items; whole = v / S + runs.
+    excess = means**2 - item_means.var(axis=0, ddof=1) - mean_share * whole[of_size] / cells
+    slope = mean_share * (1 - 1 / cells) / sizes[of_size]
+    told = float(np.sum(slope**2))
+    variance = max(0.0, float(np.sum(slope * excess)) / told) if told > 0 else 0.0
+    runs = float(np.sum(freedom * (whole - variance / sizes)) / np.sum(freedom))
+    return Noise(
+        seed_variance=variance,
+        run_variance=max(0.0, runs),
+        draw_freedom=len(cells) - len(sizes),
+        run_freedom=round(float(np.sum(freedom))),
+    )
