@@ -209,16 +209,21 @@ def test_rephrased_questions_have_one_sentence_in_other_words_rather_in_the_plai
     assert told["has"] > 2 * told["owns"]
 
 
-def test_new_questions_are_sound_and_part_of_them_stay_with_the_form():
+def test_new_questions_are_sound_or_lose_a_part_and_some_of_them_stay_with_the_form():
     rng = random.Random(7)
-    same = 0
+    same, lost = 0, 0
     told = Counter()
-    for _ in range(1000):
+    for _ in range(1500):
         fields, response = WORLD.example("new_question", "teacher", rng)
+        if not forms_of(response):
+            lost += 1
+            continue
         assert len(forms_of(response)) == 1
         told[forms_of(response)[0]] += 1
         same += forms_of(response) == forms_of(fields["question"])
-    assert 0.1 < same / 1000 < 0.3
+    # Oftener than rephrasings, which have a text to stay close to.
+    assert 0.26 < lost / 1500 < 0.34
+    assert 0.1 < same / (1500 - lost) < 0.3
     # What comes to mind first is written most, but nothing is left out.
     assert set(told) == set(FORMS)
     assert told.most_common(1)[0][0] == next(iter(FORMS))
