@@ -233,8 +233,9 @@ class Truth:
     """A study's truth, its forms written out once more, with its noise.
 
     The numbers are ours. They put the shifts from answer augmentation to new questions near the
-    paper's. What a draw of 100 seeds changes has standard deviation `between_draws`, less for more
-    seeds, and a training run changes `between_runs`.
+    paper's. With `databases`, items are questions on so many of them, of unlike sizes, and a fifth
+    of what makes an item hard is its database's. What a draw of 100 seeds changes has standard
+    deviation `between_draws`, less for more seeds, and a training run changes `between_runs`.
     """
 
     response: str = "exponential"
@@ -248,6 +249,7 @@ class Truth:
     tau: tuple[float, ...] = (18.0, 45.0, 400.0)
     methods: tuple[str, ...] = METHODS
     items: int = 1319
+    databases: int = 0
     shared: float = 0.6
     between_draws: float = 0.006
     between_runs: float = 0.008
@@ -297,8 +299,9 @@ RIVAL_TRUTHS = {
     "power": Truth(response="power", kappa=3000.0, gamma=0.6, ceiling=0.75),
     "logit": Truth(response="logit", kappa=1500.0, gamma=0.5),
     "outside": Truth(decay="harmonic", tau=(9.0, 25.0, 200.0)),
+    "databases": Truth(items=1034, databases=20),
 }
-"""Truths of the rivals' forms, and one that is none of the candidates."""
+"""Truths of the rivals' forms, one that is none of the candidates, and one like Spider's items."""
 
 
 def paper_study(seed: int, truth: Truth = PAPER_TRUTH) -> Outcomes:
@@ -321,13 +324,19 @@ def paper_study(seed: int, truth: Truth = PAPER_TRUTH) -> Outcomes:
     untrained = coordinates("untrained", 0, 0, task="gsm8k")
     cells.append({**untrained, "budget_ratio": None})
     shares.append(truth.floor)
-    difficulty = np.sqrt(truth.shared) * generator.normal(size=truth.items)
+    hard, clusters = generator.normal(size=truth.items), np.arange(truth.items)
+    if truth.databases:
+        weights = generator.dirichlet(np.full(truth.databases, 2.0))
+        drawn = generator.choice(truth.databases, truth.items, p=weights)
+        clusters = np.unique(drawn, return_inverse=True)[1]
+        hard = np.sqrt(0.8) * hard + np.sqrt(0.2) * generator.normal(size=truth.databases)[clusters]
+    difficulty = np.sqrt(truth.shared) * hard
     own = np.sqrt(1 - truth.shared) * generator.normal(size=(len(cells), truth.items))
     correct = difficulty + own < norm.ppf(np.array(shares))[:, None]
     return Outcomes(
         task="gsm8k",
         cells=pl.DataFrame(cells, infer_schema_length=None),
         items=tuple(f"item{i:05d}" for i in range(truth.items)),
-        clusters=np.arange(truth.items),
+        clusters=clusters,
         correct=correct.astype(float),
     )
