@@ -172,7 +172,8 @@ def fit_group(
     chosen = _choose(fits, record["models"])
     members: list[_Member] = []
     if chosen is not None:
-        draws, values, record["bootstrap"] = _bootstrap(chosen, data, draws, noise, settings)
+        runs = _variance_of_runs(_richest(fits, chosen), data, draws)
+        draws, values, record["bootstrap"] = _bootstrap(chosen, data, draws, noise, runs, settings)
         record["bootstrap"]["covers"] = _covers(outcomes)
         members = _members(fits, record["models"], chosen, values, data, draws, settings)
         record["status"], record["chosen"] = "fitted", chosen.model.name
@@ -497,28 +498,66 @@ def _members(
     return members
 
 
+def _richest(fits: Sequence[ModelFit], chosen: ModelFit) -> ModelFit:
+    """Return the model to tell noise by: of the chosen one's response, that of most parameters.
+
+    A model that was chosen for fitting well leaves too little scatter, a tenth of its variance in
+    simulated studies; one that is taken for its parameters does not. It must have half of the
+    freedom that the chosen one has.
+    """
+    rich = [
+        fit
+        for fit in fits
+        if fit.converged
+        and fit.model.response == chosen.model.response
+        and fit.parameter_count >= chosen.parameter_count
+        and fit.freedom >= chosen.freedom / 2
+    ]
+    return max([chosen, *rich], key=lambda fit: fit.parameter_count)
+
+
+def _variance_of_runs(fit: ModelFit, data: CellData, resampled: np.ndarray) -> tuple[float, float]:
+    """Return the variance between training runs and its degrees of freedom.
+
+    It is the scatter of the cells around a curve and their draws' effects, beyond what the same
+    scatter in resamples of the test items explains.
+    """
+    found = refit(fit, data, resampled)
+    from_items = (resampled - found.with_effects).var(axis=0, ddof=1).sum()
+    seen = np.sum((data.accuracy - fit.with_effects) ** 2)
+    return max(0.0, float(seen - from_items)) / fit.freedom, fit.freedom
+
+
 def _bootstrap(
-    chosen: ModelFit, data: CellData, resampled: np.ndarray, noise: Noise, settings: FitSettings
+    chosen: ModelFit,
+    data: CellData,
+    resampled: np.ndarray,
+    noise: Noise,
+    runs: tuple[float, float],
+    settings: FitSettings,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Refit the chosen model to resamples, from its best values.
 
-    First the test items alone are resampled. The scatter of the cells around the curve and their
-    draws' effects, beyond what the items explain, is taken for noise between training runs. Normal
-    noise of that size, and of each draw of the seeds, is added to the trained cells of every
-    resample, and all are refitted.
+    The test items are resampled. Normal noise of the size of that between training runs, and of
+    each draw of the seeds, is added to the trained cells of every resample.
+
+    Args:
+        chosen: the chosen model.
+        data: the cells.
+        resampled: their accuracies in resamples of the test items, (samples, cells).
+        noise: what replicates tell.
+        runs: the variance between training runs, and its degrees of freedom.
+        settings: settings of the fit.
 
     Returns:
         The accuracies that were refitted, (samples, cells); the parameters, (samples, parameters);
         and what to record.
     """
-    found = refit(chosen, data, resampled)
-    from_items = (resampled - found.with_effects).var(axis=0, ddof=1).sum()
-    seen = np.sum((data.accuracy - chosen.with_effects) ** 2)
-    runs = max(0.0, float(seen - from_items)) / chosen.freedom
+    variance, freedom = runs
     between = data.seed_variance / data.points.seeds
     trained = data.points.ratio > 0
     accuracies = resampled
-    if runs > 0 or data.seed_variance > 0:
+    if variance > 0 or data.seed_variance > 0:
         generator = np.random.default_rng([settings.seed, 1])
         draw = _numbered(data.points.seeds, data.replicate)
         samples = len(resampled)
@@ -526,17 +565,17 @@ def _bootstrap(
         own = generator.normal(size=resampled.shape)
         # A few replicates tell the sizes of noise badly: each resample has sizes of its own.
         of_draws = _sizes(generator, noise.draw_freedom, samples)
-        of_runs = _sizes(generator, chosen.freedom, samples)
-        added = of_draws * np.sqrt(between) * shared + of_runs * np.sqrt(runs) * own
+        of_runs = _sizes(generator, freedom, samples)
+        added = of_draws * np.sqrt(between) * shared + of_runs * np.sqrt(variance) * own
         accuracies = np.clip(resampled + added * trained, 0.0, 1.0)
-        found = refit(chosen, data, accuracies)
+    found = refit(chosen, data, accuracies)
     return (
         accuracies,
         found.values,
         {
             "samples": settings.bootstrap_samples,
             "not_converged": found.failed,
-            "training_noise": float(np.sqrt(runs)),
+            "training_noise": float(np.sqrt(variance)),
             "seed_draw_noise": float(np.sqrt(between.max())),
         },
     )
