@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -221,6 +222,15 @@ def test_were_an_escape_missed_nothing_would_run_or_load(browser, pages, tmp_pat
         # The browser says what it refused, and the controls go on.
         assert "Content Security Policy" in " ".join(seen.complaints)
         assert shown(seen.page)[0].startswith("With ")
+
+
+def test_the_page_allows_itself_two_scripts_and_no_connection(pages):
+    page = (pages / "plain.html").read_text(encoding="utf-8")
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    parts = dict(part.split(" ", 1) for part in html.unescape(policy).split("; "))
+    assert parts["default-src"] == "'none'" and "connect-src" not in parts
+    digests = parts["script-src"].split()
+    assert len(digests) == 2 and all(one.startswith("'sha256-") for one in digests)
 
 
 def test_without_scripts_the_page_says_where_the_advice_is(browser, pages):

@@ -661,10 +661,13 @@ h3 { font-size: 1.05rem; margin-bottom: .3rem; }
 table { border-collapse: collapse; margin: .5rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child, td.text { text-align: left; }
+td.text { min-width: 5rem; }
+td.text:last-child { min-width: 14rem; }
 #outlook td { white-space: nowrap; }
 .shifts { font-size: .875rem; }
 .shifts th, .shifts td { text-align: left; vertical-align: top; padding: .3rem .5rem; }
 .shifts td { min-width: 6rem; }
+@media (max-width: 40rem) { .shifts td { min-width: 9rem; } }
 .shifts td:nth-child(2) { min-width: 0; text-align: right; }
 /* What a row is about stays in sight while a table scrolls. */
 .wide th:first-child:not([scope="rowgroup"]) { position: sticky; left: 0;
@@ -688,6 +691,8 @@ input { accent-color: #0072b2; }
 input[type="radio"] { width: 1.5rem; height: 1.5rem; margin: 0 .4rem 0 0; }
 input[type="range"] { width: 100%; height: 2rem; margin: 0; }
 select { font: inherit; max-width: 100%; min-height: 2.25rem; }
+#usd-unknown { display: block; }
+#usd-unknown:empty { display: none; }
 summary { padding: .25rem 0; }
 caption { text-align: left; color: var(--soft); }
 #answer { font-size: 1.15rem; font-weight: 600; }
