@@ -224,6 +224,15 @@ def test_were_an_escape_missed_nothing_would_run_or_load(browser, pages, tmp_pat
         assert shown(seen.page)[0].startswith("With ")
 
 
+def test_without_its_policy_the_page_would_run_them(browser, pages, tmp_path):
+    page = (pages / "plain.html").read_text(encoding="utf-8")
+    page = re.sub(r"<meta http-equiv[^>]*>", "<script>document.title = 'taken'</script>", page)
+    file = tmp_path / "page.html"
+    file.write_text(page, encoding="utf-8")
+    with visit(browser, file, "#map svg") as seen:
+        assert seen.page.title() == "taken"
+
+
 def test_the_page_allows_itself_two_scripts_and_no_connection(pages):
     page = (pages / "plain.html").read_text(encoding="utf-8")
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
