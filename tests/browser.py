@@ -95,7 +95,8 @@ def visit(browser: Browser, file: Path, wait: str = "body", **how: object) -> It
         how: of the window, as Playwright calls it: `viewport`, `color_scheme` and others.
     """
     context = browser.new_context(**{"viewport": WIDE, **how})
-    context.set_default_timeout(20_000)
+    # Milliseconds, for machines that have much else to do.
+    context.set_default_timeout(60_000)
     try:
         seen = Visit(context.new_page())
         seen.page.goto(file.as_uri())

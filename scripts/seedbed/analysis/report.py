@@ -631,6 +631,7 @@ _TABLES = {
     "../tables/comparisons.csv": "every comparison of two methods",
     "../fits/crossovers.csv": "every crossover",
     "../fits/decay.json": "every model that was fitted",
+    "../fits/findings.json": "every test of the paper's findings",
 }
 """Files beside the page, and what is in them."""
 
