@@ -24,6 +24,7 @@ rule write_report:
     params:
         titles=FLOW.titles(),
         prices=FLOW.prices(),
+        published=FLOW.published(),
         description=STUDY.config.description,
         remarks=FLOW.remarks(),
         missing=MISSING,
@@ -45,6 +46,7 @@ rule write_report:
         " --figures {input.figures:q}"
         " --titles {params.titles:q}"
         " --prices {params.prices:q}"
+        " --published {params.published:q}"
         " --summary {output.summary:q}"
         " --page {output.page:q}"
         " 2> {log:q}"

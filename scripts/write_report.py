@@ -13,7 +13,7 @@ from seedbed.analysis.costs import Prices, add_prices_option
 from seedbed.analysis.explorer import explorer_data
 from seedbed.analysis.fits import confidence_of, read_fits
 from seedbed.analysis.report import examples_of, report_page, summarise, summary_text
-from seedbed.analysis.settings import Titles, parse_titles
+from seedbed.analysis.settings import PublishedShift, Titles, parse_published, parse_titles
 from seedbed.artifacts import read_json, whole_file, write_text
 from seedbed.provenance import provenance
 
@@ -32,6 +32,7 @@ def write_report(
     figures: Sequence[Path],
     titles: Titles,
     prices: Prices,
+    published: Sequence[PublishedShift],
     summary: Path,
     page: Path,
 ) -> None:
@@ -51,6 +52,7 @@ def write_report(
         figures: SVG files to show in the page.
         titles: titles of methods, tasks and models.
         prices: by model, what its tokens cost.
+        published: shifts that others saw.
         summary: text file to write.
         page: HTML file to write.
     """
@@ -63,6 +65,7 @@ def write_report(
         [*crossed["crossovers"], *crossed["costs"]],
         titles,
         confidence,
+        published,
     )
     made = provenance(__file__)
     explorer = explorer_data(fitted, titles, confidence, prices)
@@ -113,6 +116,12 @@ def main() -> None:
     )
     parser.add_argument("--titles", default="{}", help='JSON: {name: {"title": ..., "short": ...}}')
     add_prices_option(parser)
+    parser.add_argument(
+        "--published",
+        default="[]",
+        help='JSON: [{"source": "...", "seeds": 100 or null, "student": null, "low": 27, '
+        '"high": 51 or null}, ...]',
+    )
     parser.add_argument("--summary", type=Path, required=True, help="summary to write (text)")
     parser.add_argument("--page", type=Path, required=True, help="page to write (HTML)")
     arguments = parser.parse_args()
@@ -131,6 +140,7 @@ def main() -> None:
             arguments.figures,
             parse_titles(arguments.titles),
             arguments.prices,
+            parse_published(arguments.published),
             arguments.summary,
             arguments.page,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import json
 import re
 import struct
@@ -15,113 +14,16 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from analysis_simulation import METHODS, simulate, write_evaluations
+from analysis_simulation import METHODS, simulate
+from whole_report import PRICES, TITLES, output, run_all
 
 from browser import Elements
-from check_findings import check_findings
-from collect_results import collect_results
-from compare_methods import compare_methods
-from find_crossovers import find_crossovers
-from fit_decay import fit_decay
 from plot_accuracy import plot_accuracy
-from plot_cost_effectiveness import plot_cost_effectiveness
-from seedbed.analysis.figures.command_line import figure_output
 from seedbed.analysis.figures.drawing import drawing
 from seedbed.analysis.fits import read_fits
 from seedbed.analysis.report import inline_svg
-from seedbed.analysis.settings import (
-    AugmenterSettings,
-    CompareSettings,
-    CrossoverSettings,
-    FitSettings,
-    PublishedShift,
-    Title,
-    Titles,
-    published_for,
-)
+from seedbed.analysis.settings import PublishedShift, Title, Titles, published_for
 from seedbed.artifacts import read_json
-from write_report import write_report
-
-TITLES = Titles(
-    {
-        "answer_augmentation": Title(title="Answer augmentation", short="AA"),
-        "question_rephrase": Title(title="Question rephrase", short="QR"),
-        "new_question": Title(title="New question", short="NQ"),
-        "mini_math": Title(title="Word <b>problems</b> & more"),
-    }
-)
-
-PRICES = {
-    "mini_teacher": {
-        "usd_per_million_prompt_tokens": 0.5,
-        "usd_per_million_completion_tokens": 2.0,
-    }
-}
-
-
-def output(script, figure, titles=TITLES):
-    """Where the figure of a script's function goes."""
-    return figure_output(inspect.getfile(script), "fake", figure, titles)
-
-
-def write_dataset(folder):
-    """A dataset of rows that a model wrote, some of them long."""
-    path = folder / f"datasets/task=mini_math/method={METHODS[2]}/budget=9/dataset.parquet"
-    path.parent.mkdir(parents=True)
-    rows = [(f"How many? <img src=x> {n}", "x" * 400 * n) for n in range(5)]
-    pl.DataFrame(rows, schema=["question", "answer"], orient="row").write_parquet(path)
-    return path
-
-
-def run_all(folder, tables, titles=TITLES):
-    """Run every script in order; return the folder."""
-    paths = write_evaluations(*tables, folder / "evaluations")
-    cells, items = folder / "tables/cells.parquet", folder / "tables/items.parquet"
-    comparisons = folder / "tables/comparisons.csv"
-    fits, draws = folder / "fits/decay.json", folder / "fits/draws.parquet"
-    crossovers = folder / "fits/crossovers.json"
-    figures = [folder / "figures/accuracy.svg", folder / "figures/cost_effectiveness.svg"]
-    collect_results(paths, cells, items)
-    compare_methods(
-        cells,
-        items,
-        CompareSettings(methods=METHODS),
-        comparisons,
-        comparisons.with_suffix(".json"),
-    )
-    settings = FitSettings(methods=METHODS, bootstrap_samples=20, starts=2)
-    fit_decay(cells, items, settings, fits, draws)
-    settings, csv = CrossoverSettings(), crossovers.with_suffix(".csv")
-    find_crossovers(fits, draws, settings, PRICES, crossovers, csv)
-    findings = folder / "fits/findings.json"
-    check_findings(cells, items, fits, draws, AugmenterSettings(), findings)
-    plot_accuracy(output(plot_accuracy, figures[0], titles), fits, draws, cells, items)
-    plot_cost_effectiveness(
-        output(plot_cost_effectiveness, figures[1], titles),
-        fits,
-        draws,
-        comparisons,
-        crossovers,
-        [PublishedShift(source="somewhere", seeds=24, low=5, high=9)],
-    )
-    write_report(
-        "fake",
-        "What <script>alert(1)</script> is best?",
-        ["The student is <small>."],
-        "",
-        fits,
-        draws,
-        comparisons,
-        crossovers,
-        findings,
-        [write_dataset(folder)],
-        figures,
-        titles,
-        PRICES,
-        folder / "report/summary.txt",
-        folder / "report/index.html",
-    )
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +312,8 @@ def test_inline_svg_keeps_identifiers_apart():
     svg = '<?xml version="1.0"?><svg width="5pt" height="3pt" viewBox="0 0 5 3"><metadata>m'
     svg += '</metadata><g id="a" clip-path="url(#c)"><use xlink:href="#d"/></g></svg>'
     found = inline_svg(svg, "fig")
-    assert found.startswith('<svg viewBox="0 0 5 3" role="img" aria-label="fig">')
+    words = 'role="img" aria-labelledby="fig-name" aria-describedby="fig-about"'
+    assert found.startswith(f'<svg viewBox="0 0 5 3" {words}>')
     assert 'id="fig-a"' in found and "url(#fig-c)" in found and 'xlink:href="#fig-d"' in found
     assert "<metadata>" not in found
     with pytest.raises(ValueError, match="fig"):

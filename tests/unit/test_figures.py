@@ -27,7 +27,16 @@ from seedbed.analysis.figures import (
     verification,
 )
 from seedbed.analysis.figures.command_line import figure_output
-from seedbed.analysis.figures.drawing import all_methods, short_count, spread
+from seedbed.analysis.figures.drawing import (
+    COLOURS,
+    CONTRAST,
+    all_methods,
+    contrast,
+    short_count,
+    spread,
+    text_colour,
+    text_on,
+)
 from seedbed.analysis.fits import fits_from
 from seedbed.analysis.fitting import fit_decay
 from seedbed.analysis.outcomes import groups, order_methods, outcomes_by_task
@@ -612,3 +621,15 @@ def test_an_option_without_text_says_that_nothing_is_missing(script):
 def test_a_method_keeps_its_place_where_the_first_group_lacks_one():
     groups = [SimpleNamespace(methods=list(names)) for names in ("ac", "abc", "c")]
     assert all_methods(groups) == ["a", "b", "c"]
+
+
+def test_text_in_the_colours_of_methods_can_be_read():
+    assert contrast("black", "white") == pytest.approx(21)
+    # As WebAIM's checker has it.
+    assert contrast("#D55E00", "white") == pytest.approx(3.87, abs=0.01)
+    for paint in COLOURS:
+        assert contrast(text_colour(paint), "white") >= CONTRAST
+        assert contrast(text_on(paint), paint) >= CONTRAST
+    # What is dark enough stays as it is.
+    assert text_colour(COLOURS[0]) == COLOURS[0].lower()
+    assert (text_on(COLOURS[0]), text_on(COLOURS[2])) == ("white", "black")

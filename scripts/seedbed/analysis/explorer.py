@@ -204,8 +204,12 @@ def vega_bundle() -> str:
 _BUNDLED = "window.vegaEmbed = vegaEmbed;"
 
 CONTROLS = """
-<section id="explorer" aria-label="Advice for your question">
-<form onsubmit="return false">
+<section aria-labelledby="question">
+<h2 id="question">Your question</h2>
+<noscript><p>The controls here need JavaScript. What they would say of the study's own budgets
+stands below, in <a href="#advice">Advice</a>.</p></noscript>
+<div id="explorer" hidden>
+<form>
 <p><label for="fit">Task and models</label> <select id="fit"></select></p>
 <p><label for="seeds">Seed questions: <output id="seeds-shown"></output></label>
 <input type="range" id="seeds" min="0" value="0" step="1"></p>
@@ -219,15 +223,23 @@ teacher queries</label>
 <input type="range" id="budget" min="0" value="0" step="1"></p>
 </form>
 <p id="answer" role="status" aria-live="polite"></p>
-<div class="wide"><table id="outlook"><caption>What to expect of each method</caption>
+<div class="wide" role="group" aria-labelledby="outlook-title" tabindex="0">
+<table id="outlook"><caption id="outlook-title">What to expect of each method</caption>
 <thead><tr><th scope="col">method</th><th scope="col">queries</th>
 <th scope="col">accuracy, %</th><th scope="col">interval</th><th scope="col">best in, %</th>
 <th scope="col">regret, points</th><th scope="col">cost</th></tr></thead>
 <tbody></tbody></table></div>
-<figure class="moving"><div id="curves" role="img" aria-labelledby="curves-text"></div>
-<figcaption id="curves-text"></figcaption></figure>
-<figure class="moving"><div id="map" role="img" aria-labelledby="map-text"></div>
-<figcaption id="map-text"></figcaption></figure>
+<figure class="moving">
+<div id="curves" role="img" aria-labelledby="curves-name" aria-describedby="curves-text">
+<div></div></div>
+<figcaption><strong id="curves-name">Expected accuracy by budget.</strong>
+<span id="curves-text"></span></figcaption></figure>
+<figure class="moving">
+<div id="map" role="img" aria-labelledby="map-name" aria-describedby="map-text">
+<div></div></div>
+<figcaption><strong id="map-name">The best method by seeds and budget.</strong>
+<span id="map-text"></span></figcaption></figure>
+</div>
 </section>
 """
 
@@ -341,13 +353,22 @@ SCRIPT = r"""
       axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line,
         tickColor: line, labelFontSize: 12, titleFontSize: 12 },
       legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, orient: "bottom", columns: 1,
-        title: null, labelLimit: 400, symbolOpacity: 1 },
-      view: { stroke: line }, aria: true,
+        title: null, labelLimit: 400, symbolOpacity: 1, symbolStrokeWidth: 0 },
+      view: { stroke: line },
+      // The plots' elements have names and descriptions of their own.
+      aria: false, mark: { aria: false },
     };
   }
 
-  const scale = { domain: data.methods.map((one) => one.title),
-    range: data.methods.map((one) => one.colour) };
+  const domain = data.methods.map((one) => one.title);
+  const scale = { domain, range: data.methods.map((one) => one.colour) };
+  // Beside the colour, for eyes that do not tell colours apart: one legend shows all three.
+  const dashes = [[1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 4], [10, 3]];
+  const strokeDash = { field: "method", type: "nominal",
+    scale: { domain, range: domain.map((_, index) => dashes[index % dashes.length]) } };
+  const shapes = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"];
+  const shape = { field: "method", type: "nominal",
+    scale: { domain, range: domain.map((_, index) => shapes[index % shapes.length]) } };
   const views = {};
   const waiting = {};
 
@@ -356,8 +377,10 @@ SCRIPT = r"""
     if (waiting[id]) { waiting[id] = spec; return; }
     waiting[id] = true;
     if (views[id]) { views[id].finalize(); }
-    vegaEmbed(find(id), { ...spec, config: theme() }, { actions: false, renderer: "svg",
-      tooltip: false }).then((made) => {
+    // With the interpreter of expressions, as the page lets no text become code; and in an element
+    // of its own, as Vega gives that a role.
+    vegaEmbed(find(id).firstElementChild, { ...spec, config: theme() }, { actions: false,
+      renderer: "svg", tooltip: false, ast: true, defaultStyle: false }).then((made) => {
       views[id] = made;
       const more = waiting[id];
       waiting[id] = false;
@@ -384,17 +407,19 @@ SCRIPT = r"""
         y: { field: "low", type: "quantitative", scale: { zero: false } },
         y2: { field: "high" } } },
       { mark: { type: "line", strokeWidth: 2.5 }, encoding: { x, y, color: paint,
-        strokeDash: { field: "method", type: "nominal", legend: null } } },
-      { data: { values: points }, mark: { type: "point", filled: true, size: 60 },
-        encoding: { x, y, color: paint,
-          shape: { field: "method", type: "nominal", legend: null } } },
+        strokeDash } },
+      // Between the measured sizes there are none, and no data has no extent.
+      ...(points.length ? [{ data: { values: points },
+        mark: { type: "point", filled: true, size: 60 },
+        encoding: { x, y, color: paint, shape } }] : []),
       { data: { values: [{ at: at(row.at) }] },
         mark: { type: "rule", strokeDash: [4, 3], strokeWidth: 2, color: theme().axis.labelColor },
         encoding: { x } },
     ] });
-    find("curves-text").textContent = "Expected accuracy by budget with "
-      + whole.format(size.seeds) + " seeds and its " + 100 * data.confidence
-      + "% intervals; points are measured cells, the dashed line is your budget, where "
+    find("curves-text").textContent = "With "
+      + whole.format(size.seeds) + " seeds, and its " + 100 * data.confidence
+      + "% intervals; " + (points.length ? "points are measured cells, " : "")
+      + "the dashed line is your budget, where "
       + row.methods.map((one) => known[one.method].title + " is expected to reach "
         + percent(one.accuracy) + "%").join(", ") + ".";
     const sizes = fit[state.unit];
@@ -424,11 +449,13 @@ SCRIPT = r"""
       const ratio = Number((entry.at / size.seeds).toPrecision(2));
       parts.push([name, money ? dollars(entry.at) : "BR " + ratio]);
     }
-    find("map-text").textContent = "The best method by seeds and budget, paler where it is less "
-      + "sure; the circle is your question. With " + whole.format(size.seeds) + " seeds: "
+    find("map-text").textContent = "It is fainter where it is less sure; the circle is "
+      + "your question. With " + whole.format(size.seeds) + " seeds: "
       + parts.map((part) => part[0] + " from " + part[1]).join(", ") + ".";
   }
 
+  document.querySelector("#explorer form").addEventListener("submit",
+    (event) => event.preventDefault());
   find("fit").addEventListener("input", (event) => { choose(Number(event.target.value)); say(); });
   find("seeds").addEventListener("input", () => {
     resize(Number(find("budget").value) / Math.max(1, Number(find("budget").max)));
@@ -447,6 +474,7 @@ SCRIPT = r"""
     });
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", say);
+  find("explorer").hidden = false;
   choose(0);
   say();
 })();

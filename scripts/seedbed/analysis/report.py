@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from seedbed.analysis.figures.drawing import group_titles
 from seedbed.analysis.findings import finding_text
 from seedbed.analysis.fits import Fit
 from seedbed.analysis.outcomes import GROUP_COLUMNS
-from seedbed.analysis.settings import Titles
+from seedbed.analysis.settings import PublishedShift, Titles
+from seedbed.analysis.shifts import AMOUNTS, NOTHING, Shift, shifts
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class SizeSummary:
             there is none), and which of them are the best of their column.
         differences: sentences on the differences at the lowest and the highest budget.
         crossovers: sentences on where methods overtake the first one.
+        shifts: rows of the table of where one method takes over from another.
         advice: one sentence.
     """
 
@@ -40,6 +44,7 @@ class SizeSummary:
     rows: tuple[tuple[str, str, tuple[str, ...], tuple[bool, ...]], ...]
     differences: tuple[str, ...]
     crossovers: tuple[str, ...]
+    shifts: tuple[Shift, ...]
     advice: str
 
 
@@ -72,6 +77,7 @@ def summarise(
     crossovers: Sequence[Mapping[str, Any]],
     titles: Titles,
     confidence: float,
+    published: Sequence[PublishedShift] = (),
 ) -> list[FitSummary]:
     """Return what the report says of every fit.
 
@@ -81,6 +87,7 @@ def summarise(
         crossovers: records of `find_crossovers`.
         titles: titles of methods, tasks and models.
         confidence: coverage of the intervals.
+        published: shifts that others saw.
     """
     summaries = []
     for fit, title in zip(fits, group_titles(fits, titles), strict=True):
@@ -105,7 +112,7 @@ def summarise(
                 equation=equation,
                 parameters=parameters,
                 sizes=tuple(
-                    _size(fit, seeds, comparisons, crossovers, titles, confidence)
+                    _size(fit, seeds, comparisons, crossovers, titles, confidence, published)
                     for seeds in fit.seeds
                 ),
             )
@@ -174,6 +181,7 @@ def _size(
     crossovers: Sequence[Mapping[str, Any]],
     titles: Titles,
     confidence: float,
+    published: Sequence[PublishedShift],
 ) -> SizeSummary:
     budgets = sorted({cell["budget"] for cell in fit.cells(seeds)})
     accuracy = {(cell["method"], cell["budget"]): cell["accuracy"] for cell in fit.cells(seeds)}
@@ -220,6 +228,7 @@ def _size(
             and record["reference"] == fit.methods[0]
             and record["basis"] == basis
         ),
+        shifts=tuple(shifts(fit, seeds, crossovers, published, titles)),
         advice=_advice(fit, seeds, budgets, titles, confidence),
     )
 
@@ -482,6 +491,7 @@ def report_page(
     import jinja2
     from markupsafe import Markup
 
+    scripts = [vega_bundle(), SCRIPT] if explorer["fits"] else []
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -499,10 +509,16 @@ def report_page(
         what_intervals_hold=_WHAT_INTERVALS_HOLD,
         remarks=remarks,
         examples=examples,
+        shift_columns=[_SHIFT_AT, "by inverted tests", *AMOUNTS.values()],
+        any_published=any(
+            shift.published for one in summaries for size in one.sizes for shift in size.shifts
+        ),
+        short_titles=_short_titles(summaries),
+        nothing=NOTHING,
         figures=[
             (
                 path.stem,
-                _CAPTIONS.get(path.stem, path.stem.replace("_", " ").capitalize()),
+                *_CAPTIONS.get(path.stem, (path.stem.replace("_", " ").capitalize(), "")),
                 Markup(inline_svg(path.read_text(encoding="utf-8"), path.stem)),
             )
             for path in figures
@@ -512,10 +528,45 @@ def report_page(
         explorer=bool(explorer["fits"]),
         controls=Markup(CONTROLS),
         explorer_data=Markup(script_json(explorer)),
-        vega=Markup(vega_bundle() if explorer["fits"] else ""),
-        script=Markup(SCRIPT),
+        scripts=[Markup(script) for script in scripts],
+        policy=content_policy(scripts),
         tables=_TABLES,
     )
+
+
+def content_policy(scripts: Sequence[str]) -> str:
+    """Return what the page allows itself, as its Content-Security-Policy.
+
+    Text that models wrote is escaped; were an escape missed, nothing in it would run or load.
+    Styles may stand in the page: the figures' are theirs, and they can load nothing.
+
+    Args:
+        scripts: the page's own scripts, each as it stands between its tags.
+    """
+    digests = [base64.b64encode(sha256(text.encode()).digest()).decode() for text in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {allowed}",
+            "style-src 'unsafe-inline'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
+def _short_titles(summaries: Sequence[FitSummary]) -> str:
+    """Return what the methods' short titles stand for, as a part of a sentence."""
+    names = {
+        short: title
+        for summary in summaries
+        for size in summary.sizes
+        for title, short, *_ in size.rows
+        if short and short != title
+    }
+    return ", ".join(f"{short}: {title}" for short, title in names.items())
 
 
 def inline_svg(text: str, name: str) -> str:
@@ -538,29 +589,49 @@ def inline_svg(text: str, name: str) -> str:
     # The view box scales it; fixed sizes would overflow a narrow screen.
     head, rest = text.split(">", 1)
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
-    return f'{head} role="img" aria-label="{name.replace("_", " ")}">{rest}'
+    # What stands below it says what it shows, to those who cannot see it as well.
+    words = f'aria-labelledby="{name}-name" aria-describedby="{name}-about"'
+    return f'{head} role="img" {words}>{rest}'
 
 
 _CAPTIONS = {
-    "accuracy": "Accuracy against the budget. Points are cells with intervals, lines fitted curves "
-    "with bands; the method whose line is higher makes more of the budget.",
-    "cost_effectiveness": "What each method gains over the first one. Above the line at 0 it is "
-    "ahead; dashed lines are where curves cross, the strip above says which method leads where.",
-    "best_method": "The best method over seeds and budget, paler where it is less sure.",
-    "augmenters": "What a weaker augmenter costs the methods that write questions.",
-    "students": "Accuracy against the budget for each student.",
-    "teachers": "Accuracy against the budget for each teacher.",
-    "verification": "What training on verified answers alone changes.",
-    "costs": "What a point of accuracy above the untrained student costs; lower is better.",
-    "diversity": "How varied the questions of each dataset are, and how much of it repeats others.",
+    "accuracy": (
+        "Accuracy against the budget",
+        "Points are cells with intervals, lines fitted curves with bands; the method whose line is "
+        "higher makes more of the budget.",
+    ),
+    "cost_effectiveness": (
+        "What each method gains over the first one",
+        "Above the line at 0 it is ahead; dashed lines are where curves cross, the strip above "
+        "says which method leads where.",
+    ),
+    "best_method": (
+        "The best method over seeds and budget",
+        "It is paler where it is less sure.",
+    ),
+    "augmenters": ("What a weaker augmenter costs the methods that write questions", ""),
+    "students": ("Accuracy against the budget for each student", ""),
+    "teachers": ("Accuracy against the budget for each teacher", ""),
+    "verification": ("What training on verified answers alone changes", ""),
+    "costs": (
+        "What a point of accuracy above the untrained student costs",
+        "Lower is better.",
+    ),
+    "diversity": (
+        "How varied the questions of each dataset are, and how much of it repeats others",
+        "",
+    ),
 }
-"""What each figure shows, for those who read and for those who cannot see it."""
+"""What each figure is called and shows, for those who read and for those who cannot see it."""
+
+_SHIFT_AT = "teacher queries per seed (BR)"
 
 _TABLES = {
     "../tables/cells.csv": "every cell",
     "../tables/comparisons.csv": "every comparison of two methods",
     "../fits/crossovers.csv": "every crossover",
     "../fits/decay.json": "every model that was fitted",
+    "../fits/findings.json": "every test of the paper's findings",
 }
 """Files beside the page, and what is in them."""
 
@@ -570,35 +641,60 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
 <title>{{ study }}: how to spend a budget of teacher queries</title>
 <style>
 :root { color-scheme: light dark; --ink: #1c1c1c; --soft: #5d5d5d; --paper: #ffffff;
-  --line: #d9d9d9; --best: #e3f1ea; }
+  --line: #d9d9d9; --best: #e3f1ea; --focus: #0059a8; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #ececec; --soft: #aaaaaa; --paper: #17191c; --line: #3b3f45; --best: #1d4234; }
+  :root { --ink: #ececec; --soft: #aaaaaa; --paper: #17191c; --line: #3b3f45; --best: #1d4234;
+    --focus: #7cc4ff; }
 }
 body { margin: 0 auto; padding: 1rem; max-width: 56rem; background: var(--paper);
-  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
+  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
 h1 { font-size: 1.6rem; line-height: 1.2; }
 h2 { font-size: 1.25rem; margin-top: 2.5rem; border-top: 1px solid var(--line);
   padding-top: 1rem; }
 h3 { font-size: 1.05rem; margin-bottom: .3rem; }
+:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
 .soft { color: var(--soft); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: .5rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child, td.text { text-align: left; }
+td.text { min-width: 5rem; }
+td.text:last-child { min-width: 14rem; }
+#outlook td { white-space: nowrap; }
+.shifts { font-size: .875rem; }
+.shifts th, .shifts td { text-align: left; vertical-align: top; padding: .3rem .5rem; }
+.shifts td { min-width: 6rem; }
+@media (max-width: 40rem) { .shifts td { min-width: 9rem; } }
+.shifts td:nth-child(2) { min-width: 0; text-align: right; }
+/* What a row is about stays in sight while a table scrolls. */
+.wide th:first-child:not([scope="rowgroup"]) { position: sticky; left: 0;
+  background: var(--paper); }
+.shifts td span { display: block; }
 td.best { background: var(--best); font-weight: 700; }
 /* Figures are drawn on white, in either colour scheme. */
 figure { margin: 1.5rem 0; background: #ffffff; border-radius: 6px; padding: .5rem; }
+/* Smaller than this, their text could not be read: then they scroll by themselves. */
+.drawn { overflow-x: auto; }
+.drawn svg { min-width: 38rem; }
 figure.moving { background: none; padding: 0; }
-figure.moving > div { width: 100%; }
+figure.moving > div, figure.moving > div > div { width: 100%; }
 figure.moving figcaption { color: var(--soft); font-size: .9rem; }
 #explorer > form { border: 1px solid var(--line); border-radius: 6px; padding: .2rem 1rem; }
 fieldset { border: none; padding: 0; margin: 0; }
 legend { padding: 0; float: left; margin-right: 1rem; }
-input[type="range"] { width: 100%; height: 2rem; accent-color: #0072b2; }
-select { font: inherit; max-width: 100%; }
+legend, fieldset label { min-height: 2rem; line-height: 2rem; }
+fieldset label { display: inline-flex; align-items: center; margin-right: 1rem; }
+input { accent-color: #0072b2; }
+input[type="radio"] { width: 1.5rem; height: 1.5rem; margin: 0 .4rem 0 0; }
+input[type="range"] { width: 100%; height: 2rem; margin: 0; }
+select { font: inherit; max-width: 100%; min-height: 2.25rem; }
+#usd-unknown { display: block; }
+#usd-unknown:empty { display: none; }
+summary { padding: .25rem 0; }
 caption { text-align: left; color: var(--soft); }
 #answer { font-size: 1.15rem; font-weight: 600; }
 a { color: inherit; }
@@ -611,6 +707,7 @@ details { margin: .5rem 0; }
 </style>
 </head>
 <body>
+<main>
 <h1>How to spend a budget of teacher queries: study {{ study }}</h1>
 {% if description %}
 <p>{{ description }}</p>
@@ -621,11 +718,10 @@ details { margin: .5rem 0; }
 <p class="soft">BR, the budget ratio, is teacher queries per seed. Intervals cover
 {{ confidence }}%. {{ what_intervals_hold }}</p>
 {% if explorer %}
-<h2>Your question</h2>
 {{ controls }}
 {% endif %}
 {% if summaries %}
-<h2>Advice</h2>
+<h2 id="advice">Advice</h2>
 {% for summary in summaries %}
 <h3>{{ summary.title }}</h3>
 <ul>
@@ -634,6 +730,47 @@ details { margin: .5rem 0; }
 {% endfor %}
 </ul>
 {% endfor %}
+{% endif %}
+{% if summaries %}
+<h2 id="shifts">Where one method takes over</h2>
+<p class="soft">Where the lead changes between two methods, with its interval and by how much the
+new leader leads at most: for equal numbers of queries, and where both have cost the same. Inverted
+tests give the ratios at which a test does not refuse that the two are equal. An interval is
+unbounded where it goes on beyond the budgets that were measured.
+{% if short_titles %}
+{{ short_titles }}.
+{% endif %}
+</p>
+<div class="wide" role="group" aria-labelledby="shifts" tabindex="0">
+<table class="shifts">
+<thead><tr><th scope="col">methods</th><th scope="col">seeds</th>
+{% for column in shift_columns %}
+<th scope="col">{{ column }}</th>
+{% endfor %}
+{% if any_published %}
+<th scope="col">published, BR</th>
+{% endif %}
+</tr></thead>
+{% for summary in summaries %}
+<tbody>
+<tr><th scope="rowgroup" colspan="{{ shift_columns | length + 2 + any_published }}">
+{{- summary.title }}</th></tr>
+{% for size in summary.sizes %}
+{% for shift in size.shifts %}
+<tr><th scope="row">{{ shift.pair }}</th><td>{{ "{:,}".format(size.seeds) }}</td>
+{% for lines in shift.cells %}
+<td>{% for line in lines %}<span>{{ line }}</span>{% endfor %}</td>
+{% endfor %}
+{% if any_published %}
+<td>{% for line in shift.published or [nothing] %}<span>{{ line }}</span>{% endfor %}</td>
+{% endif %}
+</tr>
+{% endfor %}
+{% endfor %}
+</tbody>
+{% endfor %}
+</table>
+</div>
 {% endif %}
 {% if findings %}
 <h2>The paper's findings</h2>
@@ -654,10 +791,14 @@ for there being several tests. "Little" is less than three points, a margin of o
 {% for remark in remarks %}
 <p>{{ remark }}</p>
 {% endfor %}
-{% for name, caption, figure in figures %}
+{% for name, title, about, figure in figures %}
 <figure>
+<div class="drawn" role="group" aria-labelledby="{{ name }}-name" tabindex="0">
 {{ figure }}
-<figcaption>{{ caption }} Its numbers: <a href="../figures/{{ name }}.csv">{{ name }}.csv</a>.
+</div>
+<figcaption><strong id="{{ name }}-name">{{ title }}.</strong>
+<span id="{{ name }}-about">{{ about }}</span>
+Its numbers: <a href="../figures/{{ name }}.csv">{{ name }}.csv</a>.
 </figcaption>
 </figure>
 {% endfor %}
@@ -670,7 +811,8 @@ Untrained student: {{ summary.untrained }}.
 </p>
 {% for size in summary.sizes %}
 <h3>{{ "{:,}".format(size.seeds) }} seeds</h3>
-<div class="wide">
+<div class="wide" role="group" tabindex="0"
+aria-label="{{ summary.title }}: accuracy with {{ size.seeds }} seeds">
 <table>
 <thead><tr><th scope="col">accuracy, %</th>
 {% for column in size.columns %}
@@ -688,18 +830,20 @@ Untrained student: {{ summary.untrained }}.
 </tbody>
 </table>
 </div>
+{% if size.differences %}
 <ul>
-{% for line in size.crossovers + size.differences %}
+{% for line in size.differences %}
 <li>{{ line }}</li>
 {% endfor %}
 </ul>
+{% endif %}
 {% endfor %}
 <p>{{ summary.model }}</p>
 {% if summary.parameters %}
 <details>
 <summary>The fitted model</summary>
 <p>The equations are this project's own: <code>{{ summary.equation }}</code></p>
-<div class="wide">
+<div class="wide" role="group" tabindex="0" aria-label="{{ summary.title }}: parameters">
 <table>
 <thead><tr><th scope="col">parameter</th><th scope="col">value</th>
 <th scope="col">{{ confidence }}% interval</th><th scope="col">unit</th>
@@ -740,10 +884,12 @@ Untrained student: {{ summary.untrained }}.
 {% for library, version in provenance["versions"].items() %}
 {{ library }} {{ version }}{{ "" if loop.last else ", " }}
 {%- endfor %}.</p>
+</main>
 {% if explorer %}
 <script type="application/json" id="explorer-data">{{ explorer_data }}</script>
-<script type="module">{{ vega }}</script>
+{% for script in scripts %}
 <script type="module">{{ script }}</script>
+{% endfor %}
 {% endif %}
 </body>
 </html>

@@ -22,6 +22,8 @@ from seedbed.analysis.figures.drawing import (
     save_figure,
     set_ratio_axis,
     shown_crossovers,
+    text_colour,
+    text_on,
     with_curves,
 )
 from seedbed.analysis.fits import Fit
@@ -225,7 +227,7 @@ def _draw_crossovers(
                 ha=align,
                 va="center_baseline",
                 fontsize=9,
-                color=paint,
+                color=text_colour(paint),
                 fontweight="bold",
                 # Another crossing's line may pass behind the label.
                 bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5},
@@ -313,7 +315,7 @@ def _draw_leaders(
                 va="center",
                 fontsize=9,
                 fontweight="bold",
-                color="white",
+                color=text_on(colour(methods, method)),
             )
         rows.append({"kind": "leader", "method": method, "low": low, "high": high})
     return rows

@@ -111,6 +111,38 @@ def colour(methods: Sequence[str], method: str) -> str:
     return COLOURS[list(methods).index(method) % len(COLOURS)]
 
 
+CONTRAST = 4.5
+"""Of text with what it stands on, at the least: WCAG 2.2, 1.4.3."""
+
+
+def text_colour(paint: str) -> str:
+    """Return a colour for text on white that is near another one, and dark enough to be read."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    parts = np.array(to_rgb(paint))
+    while contrast(to_hex(parts), "white") < CONTRAST:
+        parts = 0.95 * parts
+    return to_hex(parts)
+
+
+def text_on(paint: str) -> str:
+    """Return black or white, whichever is read better on a colour."""
+    return max(("white", "black"), key=lambda ink: contrast(ink, paint))
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, from 1 to 21, as WCAG defines it."""
+    from matplotlib.colors import to_rgb
+
+    def luminance(paint: str) -> float:
+        parts = np.array(to_rgb(paint))
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    dark, light = sorted([luminance(one), luminance(other)])
+    return (light + 0.05) / (dark + 0.05)
+
+
 def marker(methods: Sequence[str], method: str) -> str:
     """Return the marker of a method."""
     return MARKERS[list(methods).index(method) % len(MARKERS)]

@@ -24,6 +24,7 @@ from seedbed.analysis.figures.drawing import (
     set_ratio_axis,
     sheet,
     shown_crossovers,
+    text_colour,
     wrap_title,
 )
 from seedbed.analysis.fits import Fit
@@ -150,7 +151,7 @@ def _draw_crossovers(
                 textcoords="offset points",
                 ha="center",
                 fontsize=8,
-                color=paint,
+                color=text_colour(paint),
             )
         if not crossings:
             middle = np.sqrt(first * last)
