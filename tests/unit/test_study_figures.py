@@ -26,7 +26,7 @@ from seedbed.study.loading import check_run_config, load_study
 from seedbed.study.workflow import Workflow
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
-MAIN = ["cost_effectiveness", "accuracy", "best_method"]
+MAIN = ["cost_effectiveness", "crossovers", "accuracy", "best_method"]
 REST = ["costs", "diversity"]
 
 

@@ -546,6 +546,8 @@ _CAPTIONS = {
     "with bands; the method whose line is higher makes more of the budget.",
     "cost_effectiveness": "What each method gains over the first one. Above the line at 0 it is "
     "ahead; dashed lines are where curves cross, the strip above says which method leads where.",
+    "crossovers": "Where one method overtakes another: at how many queries per seed, and at how "
+    "many tokens, dollars and hours. Lines are intervals, arrows say that they leave the data.",
     "best_method": "The best method over seeds and budget, paler where it is less sure.",
     "augmenters": "What a weaker augmenter costs the methods that write questions.",
     "students": "Accuracy against the budget for each student.",
