@@ -17,9 +17,9 @@ is shared, but at least what Var(lead) and the covariance ask for. How much of t
 do not share is what their scatter around the curve has beyond the other two noises: its size is the
 dispersion, in units of the binomial variance.
 
-How much the spread of the lead falls was simulated (`tests/unit/test_analysis_advice.py`): as
-predicted, within the simulation's error, for the cells that tell most; with all of the items' luck
-taken for noise, the prediction was less than half of it.
+How much the spread of the lead falls was simulated (`tests/unit/test_analysis_advice.py`): on the
+mean of the cells that tell most it is about as foretold; with all of the items' luck taken for
+noise, less than half of it was foretold.
 """
 
 from __future__ import annotations
