@@ -77,6 +77,43 @@ rule plot_cost_effectiveness:
         " 2> {log:q}"
 
 
+rule plot_crossovers:
+    """Draw where one method overtakes another, by queries, tokens, money and hours."""
+    input:
+        fits=rules.fit_decay.output.fits,
+        draws=rules.fit_decay.output.draws,
+        crossovers=rules.find_crossovers.output.json,
+    output:
+        svg=report(f"{RESULTS}/figures/crossovers.svg", category="Figures"),
+        png=f"{RESULTS}/figures/crossovers.png",
+        csv=f"{RESULTS}/figures/crossovers.csv",
+    log:
+        f"{RESULTS}/logs/plot_crossovers.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/plot_crossovers.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        titles=FLOW.titles(),
+        published=FLOW.published(),
+        missing=MISSING,
+        code=lambda wc: code("plot_crossovers"),
+    message:
+        "plot_crossovers"
+    shell:
+        "python scripts/plot_crossovers.py"
+        f" --study {STUDY.name}"
+        " --fits {input.fits:q}"
+        " --draws {input.draws:q}"
+        " --crossovers {input.crossovers:q}"
+        " --published {params.published:q}"
+        " --titles {params.titles:q}"
+        " --missing {params.missing:q}"
+        " --figure {output.svg:q}"
+        " 2> {log:q}"
+
+
 rule plot_best_method:
     """Draw a map of the best method over seeds and budget."""
     input:

@@ -1,7 +1,8 @@
 """Say which method to use for a task, so many seeds, and a budget or an accuracy, and how surely.
 
 For each teacher, student, augmenter and filter that the task was studied with: a table of the
-methods, the best expected accuracy first, and a sentence. Only within what the study has measured.
+methods, the best expected accuracy first, and a sentence; or the cheapest way to an accuracy. What
+lies beyond the data is said to, and is less sure; a task without results borrows from the others.
 """
 
 from __future__ import annotations

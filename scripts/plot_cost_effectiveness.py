@@ -7,10 +7,10 @@ from pathlib import Path
 
 from seedbed.analysis.comparisons import read_comparisons
 from seedbed.analysis.figures import cost_effectiveness
-from seedbed.analysis.figures.command_line import draw, figure_parser, reading
+from seedbed.analysis.figures.command_line import add_published_option, draw, figure_parser
 from seedbed.analysis.figures.drawing import Output
 from seedbed.analysis.fits import confidence_of, read_fits
-from seedbed.analysis.settings import PublishedShift, parse_published
+from seedbed.analysis.settings import PublishedShift
 from seedbed.artifacts import read_json
 
 
@@ -44,11 +44,5 @@ def plot_cost_effectiveness(
 
 if __name__ == "__main__":
     parser = figure_parser(__doc__, "fits", "draws", "comparisons", "crossovers")
-    parser.add_argument(
-        "--published",
-        type=reading(parse_published),
-        default="[]",
-        help='JSON: [{"source": "...", "seeds": 100 or null, "student": null, "low": 27, '
-        '"high": 51 or null}, ...]',
-    )
+    add_published_option(parser)
     draw(__file__, plot_cost_effectiveness, parser)

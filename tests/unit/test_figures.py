@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 from analysis_simulation import METHODS, coordinates, simulate, with_real_pairs
@@ -22,6 +23,7 @@ from seedbed.analysis.figures import (
     best_method,
     cost_effectiveness,
     costs,
+    crossovers,
     diversity,
     models,
     verification,
@@ -45,6 +47,7 @@ from seedbed.analysis.settings import (
     CompareSettings,
     CrossoverSettings,
     FitSettings,
+    PublishedShift,
     Title,
     Titles,
 )
@@ -52,6 +55,7 @@ from seedbed.analysis.settings import (
 AA, QR, NQ = METHODS
 MODULES = {
     "accuracy": accuracy,
+    "crossovers": crossovers,
     "best_method": best_method,
     "augmenters": augmenters,
     "verification": verification,
@@ -120,12 +124,20 @@ DATASETS = [
 
 
 def draw(
-    name, tables, folder, titles=TITLES, missing="", prices=None, datasets=DATASETS, fits=None
+    name,
+    tables,
+    folder,
+    titles=TITLES,
+    missing="",
+    prices=None,
+    datasets=DATASETS,
+    fits=None,
+    published=(),
 ):
     """Draw one figure of all tables; return its table and its words."""
     path = folder / f"{name}.svg"
     output = figure_output(__file__, "fake", path, titles, missing)
-    outcomes = outcomes_by_task(*tables)
+    outcomes = None if tables is None else outcomes_by_task(*tables)
     if name == "diversity":
         diversity.plot_diversity(datasets, METHODS, output)
     elif name == "costs":
@@ -137,8 +149,12 @@ def draw(
         augmenters.plot_augmenters(outcomes, settings, output)
     else:
         fits = fitted(tables) if fits is None else fits
-        found = find_crossovers(fits, CrossoverSettings())["crossovers"]
-        if name == "accuracy":
+        content = find_crossovers(fits, CrossoverSettings(), prices)
+        found = content["crossovers"]
+        if name == "crossovers":
+            records = [*found, *content["costs"]]
+            crossovers.plot_crossovers(fits, records, output, published)
+        elif name == "accuracy":
             accuracy.plot_accuracy(fits, outcomes, 0.95, output)
         elif name == "best_method":
             best_method.plot_best_method(fits, output)
@@ -293,6 +309,92 @@ def test_map_between_sizes_is_of_curve_and_means(tmp_path):
     # The edges of what was measured: BR 1 to 64 at either size, and so between them.
     assert mapped["budget_ratio"].min() == pytest.approx(1)
     assert mapped["budget_ratio"].max() == pytest.approx(64)
+
+
+# --- crossovers
+
+
+@pytest.fixture(scope="module")
+def crossing_fits():
+    """Two sizes in which new questions overtake, and rephrased ones never do."""
+
+    def truth(method, seeds, ratio):
+        return {AA: 0.6, QR: 0.4}.get(method, 0.45 + 0.05 * np.log2(ratio))
+
+    return fitted(simulate(truth, seeds=(32, 64), ratios=(1, 4, 16, 64), items=800), samples=40)
+
+
+def test_crossovers_are_those_that_were_found_by_every_measure(crossing_fits, tmp_path):
+    shift = PublishedShift(source="Someone 2024", seeds=32, low=3, high=9)
+    prices = {"mini_teacher": PRICES["mini_teacher"]}
+    table, words = draw(
+        "crossovers", None, tmp_path, fits=crossing_fits, prices=prices, published=(shift,)
+    )
+    found = find_crossovers(crossing_fits, CrossoverSettings(), prices)
+    expected = {
+        (r["measure"], r["seeds"], r["reference"], r["method"]): (
+            c.get("budget_ratio", c.get("amount")),
+            c["low"],
+            c["high"],
+        )
+        for r in [*found["crossovers"], *found["costs"]]
+        if r["basis"] == "curve"
+        for c in r["crossings"][:1]
+    }
+    drawn = table.filter(pl.col("kind") == "crossover")
+    place = ("measure", "seeds", "reference", "method")
+    shown = {row[:4]: row[4:] for row in drawn.select(*place, "at", "low", "high").rows()}
+    assert set(shown) == set(expected)
+    for key, values in expected.items():
+        assert shown[key] == pytest.approx(values, nan_ok=True)
+    assert {("budget_ratio", size, AA, NQ) for size in (32, 64)} <= set(shown)
+    assert {row[0] for row in shown} == set(crossovers.PANELS)
+    # The published shift is of the first method, and of panels with as many seeds, about.
+    published = table.filter(pl.col("kind") == "published")
+    assert set(published["measure"]) == {"budget_ratio"}
+    assert set(published["reference"]) == {AA} and published.height == 4
+    assert "Shift in Someone 2024" in words and "32 seeds: AA, NQ" in words
+    assert "none in the range" in words and "Interval by the inverted test" in words
+    none = table.filter(pl.col("words") == "none in the range")
+    assert (AA, QR) in set(none.select("reference", "method").rows())
+
+
+def test_a_price_that_is_not_known_is_said_once_in_the_panel(crossing_fits, tmp_path):
+    table, words = draw("crossovers", None, tmp_path, fits=crossing_fits)
+    assert words.count("not known (price of mini teacher)") == 1
+    usd = table.filter(pl.col("measure") == "usd")
+    assert set(usd["words"]) == {"not known"} and usd["at"].null_count() == usd.height
+
+
+@pytest.mark.parametrize(
+    ("status", "crossings", "words"),
+    [("several", [2.0, 20.0], "several"), ("equal", [], "no difference"), ("one", [2.0], None)],
+)
+def test_a_pair_says_in_words_what_marks_do_not(crossing_fits, tmp_path, status, crossings, words):
+    turns = [
+        {"overtaken_by": NQ, "budget_ratio": at, "low": at / 2, "high": None} for at in crossings
+    ]
+    record = {"fit": crossing_fits[0].record["fit"], "seeds": 32, "reference": AA, "method": NQ}
+    record |= {"measure": "budget_ratio", "basis": "curve", "status": status, "range": [1, 64]}
+    record |= {"crossings": turns, "inverted": [{"low": None, "high": 30.0}]}
+    output = figure_output(__file__, "fake", tmp_path / "crossovers.svg", TITLES)
+    crossovers.plot_crossovers(crossing_fits, [record], output)
+    table = pl.read_csv(tmp_path / "crossovers.csv")
+    rows = table.filter(pl.col("seeds") == 32, pl.col("reference") == AA, pl.col("method") == NQ)
+    rows = rows.filter(pl.col("measure") == "budget_ratio")
+    assert rows.filter(pl.col("kind") == "crossover")["at"].to_list() == crossings
+    said = rows.filter(pl.col("kind") == "none")["words"].to_list()
+    assert said == ([] if words is None else [words])
+
+
+def test_round_ticks_stand_within_what_is_shown():
+    assert crossovers._round_ticks(1, 64) == [1, 3, 10, 30]
+    assert crossovers._round_ticks(90, 95_000) == [100, 1000, 10_000]
+    assert crossovers._round_ticks(0.0026, 0.013) == pytest.approx([0.003, 0.01])
+    assert crossovers._round_ticks(6, 6.5) == [6]
+    for low, high in ((1, 1e12), (3, 17), (0.4, 9), (1.5, 4)):
+        ticks = crossovers._round_ticks(low, high)
+        assert 1 <= len(ticks) <= 5 and low <= ticks[0] and ticks[-1] <= high * 1.001
 
 
 # --- a table made by hand

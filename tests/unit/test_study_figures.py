@@ -22,11 +22,11 @@ from seedbed.study.estimate import (
     gpu_hours,
 )
 from seedbed.study.figures import figures, missing_text, varied
-from seedbed.study.loading import check_run_config, load_study
+from seedbed.study.loading import StudyError, check_question, check_run_config, load_study
 from seedbed.study.workflow import Workflow
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
-MAIN = ["cost_effectiveness", "accuracy", "best_method"]
+MAIN = ["cost_effectiveness", "crossovers", "accuracy", "best_method"]
 REST = ["costs", "diversity"]
 
 
@@ -102,6 +102,28 @@ def test_a_partial_workflow_has_what_is_there(tmp_path, monkeypatch):
     there.touch()
     assert part.evaluations() == [str(there)]
     assert part.missing().startswith("24 of 25 cells are missing")
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"task": "mini_maths"}, ["is borrowed from these:", "did you mean 'mini_math'?"]),
+        ({"queries": 5, "usd": 2}, ["usd: advice is by `queries` or by this, not both"]),
+        ({"seeds": None}, ["seeds: is missing: advise needs it, as in --config seeds=100"]),
+        ({"seeds": 0}, ["seeds: must be at least 1, not 0"]),
+        ({"queries": "abc"}, ["queries: must be a whole number, not 'abc'"]),
+        ({"queries": None, "usd": 0}, ["usd: must be greater than 0"]),
+        ({"queries": None, "target_accuracy": 60}, ["target_accuracy: must be at most 1"]),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_refused_with_what_is_wrong(told, said):
+    question = {"study": "demo", "task": "mini_math", "seeds": 96, "queries": 10}
+    study = load_study("demo", CONFIG)
+    check_question(check_run_config(question), study, CONFIG)
+    with pytest.raises(StudyError) as error:
+        check_question(check_run_config(question | told), study, CONFIG)
+    for text in said:
+        assert text in str(error.value)
 
 
 @pytest.mark.parametrize("value", ["true", "True", True])

@@ -75,7 +75,7 @@ def run_all(folder, tables, titles=TITLES):
         comparisons,
         comparisons.with_suffix(".json"),
     )
-    settings = FitSettings(methods=METHODS, bootstrap_samples=20, starts=2)
+    settings = FitSettings(methods=METHODS, bootstrap_samples=100, starts=2)
     fit_decay(cells, items, settings, fits, draws)
     settings, csv = CrossoverSettings(), crossovers.with_suffix(".csv")
     find_crossovers(fits, draws, settings, PRICES, crossovers, csv)

@@ -19,7 +19,7 @@ REAL = 3 * 3 + 2 * (2 + 2) + (2 + 1)  # 100 pairs; with more, two tasks and the 
 TRAINED = SYNTHETIC + REAL
 
 FIGURES = (
-    *("accuracy", "cost_effectiveness", "best_method", "costs", "diversity"),
+    *("accuracy", "cost_effectiveness", "crossovers", "best_method", "costs", "diversity"),
     *("augmenters", "verification", "students", "teachers"),
 )
 

@@ -64,6 +64,7 @@ def test_a_question_that_is_not_complete_is_an_error_before_anything_runs(fresh)
     assert "seeds: is missing: advise needs it, as in --config seeds=100" in done.stdout
     assert "task: gsm9k: study micro has mini_math; advice for another task of" in done.stdout
     assert "gsm8k, mini_math" in done.stdout
+    assert "did you mean 'gsm8k'?" in done.stdout
     both = fresh.snakemake(
         "advise", task="mini_math", seeds="8", queries="9", target_accuracy="0.5"
     )

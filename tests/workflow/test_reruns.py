@@ -17,7 +17,13 @@ from typing import Any
 
 import pytest
 
-OF_FITS = ("plot_accuracy", "plot_cost_effectiveness", "plot_best_method", "write_report")
+OF_FITS = (
+    "plot_accuracy",
+    "plot_cost_effectiveness",
+    "plot_crossovers",
+    "plot_best_method",
+    "write_report",
+)
 OF_CELLS = {"plot_augmenters": 1, "plot_verification": 1, "plot_costs": 1}
 FITS = dict.fromkeys(("fit_decay", "find_crossovers", "check_findings", *OF_FITS), 1)
 FIGURES = {**dict.fromkeys(OF_FITS, 1), **OF_CELLS, "plot_diversity": 1}
@@ -232,11 +238,17 @@ EDITS: dict[str, tuple[Any, ...]] = {
             "price: {usd_per_million_prompt_tokens: 1.0, date: 2026-01-31}\n",
         ),
         # Where methods overtake each other in money.
-        {"find_crossovers": 1, "plot_cost_effectiveness": 1, "plot_costs": 1, "write_report": 1},
+        {
+            "find_crossovers": 1,
+            "plot_cost_effectiveness": 1,
+            "plot_crossovers": 1,
+            "plot_costs": 1,
+            "write_report": 1,
+        },
     ),
     "a published shift": (
         append(MICRO, "published: [{source: elsewhere, low: 2}]\n"),
-        {"plot_cost_effectiveness": 1, "write_report": 1},
+        {"plot_cost_effectiveness": 1, "plot_crossovers": 1, "write_report": 1},
     ),
     "the study's description": (
         replace(MICRO, "description: The smallest", "description: A smallest"),

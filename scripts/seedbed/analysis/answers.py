@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from seedbed.analysis.advice import Advice, Reach, advise, borrow, reach
+from seedbed.analysis.advice import Advice, advise
+from seedbed.analysis.borrowing import borrow, borrow_reach
 from seedbed.analysis.costs import Prices
 from seedbed.analysis.crossovers import ratio_text
-from seedbed.analysis.figures.drawing import group_titles
+from seedbed.analysis.figures.drawing import place_titles
 from seedbed.analysis.fits import Fit
+from seedbed.analysis.reaching import Reach, reach
 from seedbed.analysis.report import outlook_text, percent
 from seedbed.analysis.settings import Titles
 
@@ -70,7 +73,7 @@ def ask(
     own = [fit for fit in fits if fit.record["task"] == question.task]
     answers = [_answer(fit, question, confidence, prices or {}) for fit in own]
     if not own:
-        answers = _borrowed(fits, question, confidence)
+        answers = _borrowed(fits, question, confidence, prices or {})
     if not any(answer.said for answer in answers):
         raise ValueError("; ".join(dict.fromkeys(answer.reason for answer in answers)))
     return answers
@@ -87,19 +90,25 @@ def _answer(fit: Fit, question: Question, confidence: float, prices: Prices) -> 
         return Answer(fit, None, str(error))
 
 
-def _borrowed(fits: Sequence[Fit], question: Question, confidence: float) -> list[Answer]:
+def _borrowed(
+    fits: Sequence[Fit], question: Question, confidence: float, prices: Prices
+) -> list[Answer]:
     known = list(dict.fromkeys(fit.record["task"] for fit in fits))
     missing = f"task {question.task}: the study has results of {', '.join(known) or 'none'}"
-    if question.queries is None:
-        raise ValueError(f"{missing}; from other tasks there is advice by queries alone")
+    if not fits:
+        raise ValueError(missing)
     by_models: dict[tuple[str, ...], list[Fit]] = {}
     for fit in fits:
         by_models.setdefault(tuple(fit.record[name] for name in COORDINATES[1:]), []).append(fit)
+    seeds = question.seeds
     answers = []
     for group in by_models.values():
         tasks = tuple(fit.record["task"] for fit in group)
         try:
-            said = borrow(group, question.seeds, question.queries, confidence)
+            if question.target is not None:
+                said = borrow_reach(group, seeds, question.target, confidence, prices)
+            else:
+                said = borrow(group, seeds, question.queries, confidence, question.usd, prices)
             answers.append(Answer(group[0], said, borrowed=tasks))
         except ValueError as error:
             answers.append(Answer(group[0], None, f"{missing}; {error}"))
@@ -111,22 +120,36 @@ def advice_text(
     study: str, question: Question, answers: Sequence[Answer], confidence: float, titles: Titles
 ) -> str:
     """Return answers as tables and sentences for a person."""
-    names = group_titles([answer.fit for answer in answers], titles)
     lines = []
-    for answer, name in zip(answers, names, strict=True):
+    for answer, name in zip(answers, _names(question, answers, titles), strict=True):
+        lines.append(f"{name} (study {study})")
         if answer.borrowed:
             tasks = ", ".join(titles.title(task) for task in answer.borrowed)
-            lines.append(f"{titles.title(question.task)}: no results, borrowed from {tasks}")
-        else:
-            lines.append(f"{name} (study {study})")
+            lines += _wrapped(
+                f"This task has no results here: what follows is borrowed from {tasks}. How far a "
+                "task may lie from the others is estimated from how far these lie apart, and is in "
+                "the intervals; what it costs is the geometric mean of what they cost."
+            )
+            if len(answer.borrowed) == 2:
+                lines += _wrapped("Two tasks say little of how far tasks lie apart.")
         if answer.said is None:
-            lines.append(f"  nothing to say: {answer.reason}")
+            lines += _wrapped(f"nothing to say: {answer.reason}")
         elif isinstance(answer.said, Advice):
             lines += _budget_lines(answer.said, confidence, titles)
         else:
-            lines += _target_lines(question, answer.said, confidence, titles)
+            lines += _target_lines(question, answer, confidence, titles)
         lines.append("")
     return "\n".join(lines)
+
+
+def _names(question: Question, answers: Sequence[Answer], titles: Titles) -> list[str]:
+    """Return what to call each answer: the task that is asked about, and what sets it apart."""
+    places = [{**answer.fit.record, "task": question.task} for answer in answers]
+    return place_titles(places, titles)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 98, initial_indent="  ", subsequent_indent="  ")
 
 
 def _budget_lines(advice: Advice, confidence: float, titles: Titles) -> list[str]:
@@ -145,19 +168,40 @@ def _budget_lines(advice: Advice, confidence: float, titles: Titles) -> list[str
             f"{interval:>16}{100 * entry.probability_best:>8.0f}%"
             f"{100 * entry.expected_regret:>16.1f}{money(entry.costs.get('usd')):>10}"
         )
-    said = f"  {outlook_text(advice, titles)}. By {advice.basis}."
+    said = f"{outlook_text(advice, titles)}. By {advice.basis}."
     if advice.beyond > 1:
-        said += (
-            f" This is {advice.beyond:.2g} times beyond the data: the intervals are widened by what"
-            " curves missed at held-out budgets."
-        )
-    lines.append(said)
+        said += f" This is {_times(advice.beyond)} beyond the data: {_WIDENED}."
+    lines += _wrapped(said)
+    if advice.next_cells:
+        lines += _next_lines(advice, titles)
+    return lines
+
+
+_WIDENED = "the intervals are widened by what curves missed at held-out budgets"
+
+
+def _times(factor: float) -> str:
+    """Return how far beyond the data something is; 2 digits, but never 1 for what is beyond."""
+    return f"{max(factor, 1.01):.3g} times" if factor < 1.1 else f"{factor:.2g} times"
+
+
+def _next_lines(advice: Advice, titles: Titles) -> list[str]:
+    """Return what to measure next, as sentences of a line each."""
+    names = [titles.short(entry.method) for entry in advice.outlook[:2]]
+    before = advice.next_cells[0].doubt_before
+    pilot = "Pilot cells of this task" if advice.basis == "other tasks" else "Cells"
+    lines = _wrapped(
+        f"{pilot} that would tell most, for what their data costs, of whether {names[0]} is better "
+        f"than {names[1]}; the standard error of that difference is {100 * before:.2f} points, and "
+        "with one of them:"
+    )
     for cell in advice.next_cells:
         price = "" if cell.usd is None else f", {money(cell.usd)}"
+        price = f"{cell.queries:,} queries to ask{price}" if cell.queries else "its data is there"
+        kind = "a new cell" if cell.new else "again"
         lines.append(
-            f"  To know more: {titles.short(cell.method)} again with {cell.seeds:,} seeds and "
-            f"{cell.budget:,} queries{price}; the lead's standard error would go from "
-            f"{100 * cell.doubt_before:.2f} to {100 * cell.doubt_after:.2f} points."
+            f"    {100 * cell.doubt_after:.2f} points  {titles.short(cell.method)} with "
+            f"{cell.seeds:,} seeds and {cell.budget:,} queries, {kind} ({price})"
         )
     return lines
 
@@ -170,34 +214,70 @@ def money(usd: float | None) -> str:
 
 
 def _target_lines(
-    question: Question, found: Sequence[Reach], confidence: float, titles: Titles
+    question: Question, answer: Answer, confidence: float, titles: Titles
 ) -> list[str]:
+    found: Sequence[Reach] = answer.said
     head = ("", "queries", "accuracy, %", f"{100 * confidence:g}% interval", "reached in", "cost")
     lines = [
         f"  {question.seeds:,} seeds, to reach {percent(question.target)}%",
-        "  {:<26}{:>10}{:>12}{:>16}{:>12}{:>10}".format(*head),
+        "  {:<26}{:>10}{:>12}{:>16}{:>12}{:>10}  {}".format(*head, "beyond the data"),
     ]
     for one in found:
         interval = f"{percent(one.low)} to {percent(one.high)}"
-        queries = "-" if one.budget is None else f"{one.budget:,}"
+        queries = f"{one.at:,}" if one.budget is not None else f"({one.at:,})"
+        beyond = "" if one.beyond == 1 else _times(one.beyond)
         lines.append(
             f"  {titles.title(one.method):<26}{queries:>10}{percent(one.accuracy):>12}"
             f"{interval:>16}{100 * one.probability:>11.0f}%{money(one.costs.get('usd')):>10}"
+            f"  {beyond}".rstrip()
         )
+    said = [*_untrained(question, answer), _plan_text(question, found, titles)]
+    if any(one.beyond > 1 for one in found):
+        said.append(f"What is beyond the data is by curves alone; {_WIDENED}.")
+    return [*lines, *(line for text in said for line in _wrapped(text))]
+
+
+def _untrained(question: Question, answer: Answer) -> list[str]:
+    untrained = answer.fit.record["untrained"]
+    if answer.borrowed or not untrained or untrained["accuracy"] < question.target:
+        return []
+    return [f"The untrained student has {percent(untrained['accuracy'])}% without any query."]
+
+
+def _plan_text(question: Question, found: Sequence[Reach], titles: Titles) -> str:
+    """Return the cheapest plan as sentences, or that there is none, and how far was looked."""
     best = found[0]
     if best.budget is None:
-        return [
-            *lines,
-            "  No method is expected to reach it within what was measured; their best is shown.",
-        ]
+        most = max(one.looked_to for one in found)
+        return (
+            "No method is expected to reach it; looked for were budgets up to "
+            f"{most:,} queries, BR {ratio_text(most / question.seeds)}. Most is expected of "
+            f"{titles.short(best.method)}, {percent(best.accuracy)}%. In brackets are the queries "
+            "with which most is expected of each."
+        )
     ratio = ratio_text(best.budget / question.seeds)
-    cost = best.costs.get("usd")
-    least = "the fewest teacher queries" if cost is None else f"the least money, {money(cost)}"
-    return [
-        *lines,
-        f"  {titles.short(best.method)} is expected to reach it with {least}: "
-        f"{best.budget:,} queries, BR {ratio}.",
-    ]
+    reaching = [one for one in found if one.budget is not None]
+    priced = all(one.costs.get("usd") is not None for one in reaching)
+    least = (
+        f"the least money, {money(best.costs['usd'])}" if priced else "the fewest teacher queries"
+    )
+    text = (
+        f"{titles.short(best.method)} is expected to reach it with {least}: "
+        f"{best.budget:,} queries, BR {ratio}; it is reached in {100 * best.probability:.0f}% of "
+        "resamples."
+    )
+    if best.budget == best.looked_from:
+        text += " These are the fewest that were measured: fewer may do."
+    if best.beyond > 1:
+        text += f" This plan is {_times(best.beyond)} beyond the data."
+    never = [titles.short(one.method) for one in found if one.budget is None]
+    if never:
+        most = max(one.looked_to for one in found if one.budget is None)
+        text += (
+            f" {' and '.join(never)} {'is' if len(never) == 1 else 'are'} not expected to, up to "
+            f"{most:,} queries; in brackets are those with which most is expected."
+        )
+    return text
 
 
 def advice_json(question: Question, answers: Sequence[Answer]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,12 @@ class CostLine:
 def _along(x: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
     inside = np.exp(np.interp(np.log(x), np.log(known), np.log(values)))
     return inside * np.where(x < known[0], x / known[0], np.where(x > known[-1], x / known[-1], 1))
+
+
+def mean_line(lines: Sequence[CostLine]) -> CostLine:
+    """Return the geometric mean of what budgets cost, itself straight lines in logarithms."""
+    budgets = np.unique(np.concatenate([line.budgets for line in lines]))
+    return CostLine(budgets, np.exp(np.mean([np.log(line.of(budgets)) for line in lines], axis=0)))
 
 
 def cost_line(

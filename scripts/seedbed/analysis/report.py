@@ -605,6 +605,11 @@ _CAPTIONS = {
         "Above the line at 0 it is ahead; dashed lines are where curves cross, the strip above "
         "says which method leads where.",
     ),
+    "crossovers": (
+        "Where one method overtakes another",
+        "At how many queries per seed, and at how many tokens, dollars and hours. Lines are "
+        "intervals; arrows say that they leave the data.",
+    ),
     "best_method": (
         "The best method over seeds and budget",
         "It is paler where it is less sure.",

@@ -58,6 +58,7 @@ Stage = Literal["questions", "answers", "verification", "training", "evaluation"
 
 SHOWN = {
     "cost_effectiveness": "what each method gains over the first, and where the best one shifts",
+    "crossovers": "where one method overtakes another, in queries, tokens, money and hours",
     "accuracy": "accuracy against budget by method, task and seeds",
     "best_method": "map of the best method over seeds and budget",
     "augmenters": "what a weaker augmenter costs",

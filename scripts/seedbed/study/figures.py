@@ -26,7 +26,7 @@ def figures(grid: Grid) -> list[str]:
     """
     several = len({cell.method for cell in grid.cells if cell.budget}) > 1
     return [
-        *(["cost_effectiveness"] if several else []),
+        *(["cost_effectiveness", "crossovers"] if several else []),
         "accuracy",
         *(["best_method"] if several else []),
         *(name for name, coordinate in ABLATIONS.items() if varied(grid, coordinate)),

@@ -209,11 +209,14 @@ def check_question(run: RunConfig, study: Study, folder: Path) -> None:
         for name in given[1:]
     ]
     others = sorted(path.parent.name for path in folder.glob("tasks/*/task.yaml"))
-    if run.task is not None and run.task not in {*study.tasks, *others}:
+    known = list(dict.fromkeys([*study.tasks, *others]))
+    if run.task is not None and run.task not in known:
+        hint = nearest(run.task, known)
         problems.append(
             document.problem(
                 f"{run.task}: study {study.name} has {', '.join(study.tasks)}; advice for another "
-                f"task of {folder}/tasks is borrowed from these: {', '.join(others)}",
+                f"task of {folder}/tasks is borrowed from these: {', '.join(others)}"
+                + (f"; {hint}" if hint.startswith("did you mean") else ""),
                 "task",
             )
         )

@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from seedbed.analysis.figures.drawing import Output
-from seedbed.analysis.settings import S, Titles, parse_settings, parse_titles
+from seedbed.analysis.settings import S, Titles, parse_published, parse_settings, parse_titles
 from seedbed.artifacts import read_json, whole_file
 from seedbed.provenance import provenance
 
@@ -60,6 +60,17 @@ def figure_parser(description: str | None, *files: str) -> argparse.ArgumentPars
         "--figure", type=Path, required=True, help="figure to write (.svg; .png and .csv beside it)"
     )
     return parser
+
+
+def add_published_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--published` to a figure's command line."""
+    parser.add_argument(
+        "--published",
+        type=reading(parse_published),
+        default="[]",
+        help='JSON: [{"source": "...", "seeds": 100 or null, "student": null, "low": 27, '
+        '"high": 51 or null}, ...]',
+    )
 
 
 def figure_output(

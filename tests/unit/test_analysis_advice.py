@@ -1,0 +1,327 @@
+"""Advice beyond the data, for tasks without results, and on what to measure next."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import polars as pl
+import pytest
+from analysis_simulation import METHODS, simulate, true_accuracy
+from scipy.stats import norm
+
+from seedbed.analysis import next_cells as cells_module
+from seedbed.analysis.advice import advise
+from seedbed.analysis.answers import Question, advice_json, advice_text, ask
+from seedbed.analysis.borrowing import borrow, borrow_reach, new_task_draws
+from seedbed.analysis.costs import CostLine, mean_line
+from seedbed.analysis.decay import AccuracyModel, Points
+from seedbed.analysis.expectations import anywhere, how_far
+from seedbed.analysis.fits import fits_from
+from seedbed.analysis.fitting import fit_decay
+from seedbed.analysis.likelihood import CellData, fit_model, refit
+from seedbed.analysis.next_cells import doublings, next_cells
+from seedbed.analysis.outcomes import outcomes_by_task
+from seedbed.analysis.reaching import FURTHEST, reach
+from seedbed.analysis.settings import FitSettings, Title, Titles
+
+AA, QR, NQ = METHODS
+SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=60, starts=1)
+PRICES = {
+    "mini_teacher": {
+        "usd_per_million_prompt_tokens": 1.0,
+        "usd_per_million_completion_tokens": 10.0,
+    }
+}
+TITLES = Titles(
+    {name: Title(title=name, short=short) for name, short in zip(METHODS, "ABC", strict=True)}
+)
+
+
+def fit(*tables, settings=SETTINGS):
+    cells = pl.concat([cells for cells, _ in tables], how="diagonal")
+    return fits_from(
+        *fit_decay(outcomes_by_task(cells, pl.concat([items for _, items in tables])), settings)
+    )
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    """Fits of three tasks, which differ in their level, and in what a query costs."""
+    tables = []
+    for number, lift in enumerate((0.0, 0.06, -0.05)):
+
+        def accuracy(method, seeds, ratio, lift=lift):
+            return true_accuracy(method, seeds, ratio) + lift
+
+        place = {"task": f"task{number}"}
+        cells, items = simulate(
+            accuracy, items=1500, seed=number, other=place, untrained=0.45 + lift
+        )
+        dear = pl.col("^.*_tokens$") * 2**number
+        tables.append((cells.with_columns(dear), items))
+    return fit(*tables)
+
+
+@pytest.fixture(scope="module")
+def usual(tasks):
+    return tasks[0]
+
+
+# --- the cheapest plan for an accuracy, within the data and beyond
+
+
+def test_a_plan_beyond_the_data_says_how_far_and_is_as_unsure_as_advice_there(usual):
+    top = float(anywhere(usual, 32, NQ, np.array([64.0]))[0][0])
+    best = reach(usual, 32, top + 0.02, prices=PRICES)[0]
+    assert best.method == NQ and 1 < best.beyond <= FURTHEST
+    assert best.beyond == pytest.approx(best.budget / (64 * 32))
+    advice = next(e for e in advise(usual, 32, best.budget).outlook if e.method == NQ)
+    for name in ("accuracy", "low", "high"):
+        assert getattr(best, name) == pytest.approx(getattr(advice, name))
+    assert best.costs["usd"] == pytest.approx(best.budget * 850e-6)
+    # The less curves foretold held-out budgets, the wider.
+    models = [entry | {"held_out_error": 0.2} for entry in usual.record["models"]]
+    doubtful = replace(usual, record={**usual.record, "models": models})
+    worse = reach(doubtful, 32, top + 0.02)[0]
+    assert worse.budget == best.budget
+    assert worse.high - worse.low > 1.3 * (best.high - best.low)
+
+
+def test_plans_for_seeds_beyond_the_study_are_looked_for_as_far_as_the_limit_goes(usual):
+    found = reach(usual, 128, 0.6)
+    assert {one.beyond for one in found} == {2.0}
+    assert {one.looked_to for one in found} == {5 * 64 * 128}
+    with pytest.raises(ValueError, match="1000 seeds: the data has 32 to 64, and plans are looked"):
+        reach(usual, 1000, 0.6)
+
+
+def test_what_nothing_reaches_has_the_best_that_is_expected(usual):
+    never = reach(usual, 32, 0.999)
+    assert {one.budget for one in never} == {None}
+    for one in never:
+        assert one.looked_to == 640 * 32 and one.looked_from <= one.at <= one.looked_to
+        centre = anywhere(usual, 32, one.method, np.array([one.at / 32]))[0][0]
+        assert one.accuracy == pytest.approx(centre)
+        assert one.accuracy > anywhere(usual, 32, one.method, np.array([64.0]))[0][0] - 1e-3
+
+
+def test_without_held_out_budgets_plans_stay_within_the_data(usual):
+    models = [entry | {"held_out_error": None} for entry in usual.record["models"]]
+    untold = replace(usual, record={**usual.record, "models": models})
+    assert {one.looked_to for one in reach(untold, 32, 0.999)} == {64 * 32}
+    with pytest.raises(ValueError, match="no held-out budget says how far to trust curves"):
+        reach(untold, 16, 0.5)
+    assert all(cell.budget <= 64 * cell.seeds for cell in advise(untold, 48, 480).next_cells)
+
+
+def test_plans_are_ranked_by_money_where_it_is_known(usual):
+    by_money = reach(usual, 32, 0.6, prices=PRICES)
+    spent = [one.costs["usd"] for one in by_money if one.budget is not None]
+    assert spent == sorted(spent)
+    budgets = [one.budget for one in reach(usual, 32, 0.6)]
+    assert budgets == sorted(budgets)
+
+
+def test_expectations_of_many_ratios_equal_those_of_each(usual):
+    ratios = np.array([0.5, 1.0, 8.0, 64.0, 300.0])
+    centres, draws = anywhere(usual, 32, QR, ratios)
+    for place, ratio in enumerate(ratios):
+        centre, drawn = anywhere(usual, 32, QR, np.array([ratio]))
+        assert centres[place] == pytest.approx(centre[0])
+        assert draws[: len(drawn), place] == pytest.approx(drawn[:, 0])
+    assert how_far(usual, 32, QR, ratios) == pytest.approx([2, 1, 1, 1, 300 / 64])
+
+
+# --- a task without results
+
+
+@pytest.mark.parametrize(
+    ("tasks", "between", "open_of_each", "alike"),
+    [(2, 0.5, 0.1, False), (3, 0.5, 0.1, False), (3, 0.3, 0.15, False), (3, 0.05, 0.2, True)],
+)
+def test_intervals_of_a_new_task_cover_it(tasks, between, open_of_each, alike):
+    """Tasks from a known normal distribution; half of the variance is shared by two methods."""
+    generator = np.random.default_rng([tasks, 7])
+    studies, samples = 500, 100
+    covered, widths = np.zeros(3), []
+    for _ in range(studies):
+        level = generator.normal(0, between / np.sqrt(2), (tasks + 1, 1))
+        truth = level + generator.normal(0, between / np.sqrt(2), (tasks + 1, 2))
+        centres = truth[:tasks] + generator.normal(0, open_of_each, (tasks, 2))
+        noise = generator.normal(0, open_of_each, (tasks, 2, samples))
+        found = new_task_draws(centres, centres[:, :, None] + noise)
+        found = np.stack([*found, found[1] - found[0]])
+        low, high = np.quantile(found, [0.025, 0.975], axis=1)
+        new = np.array([*truth[tasks], truth[tasks, 1] - truth[tasks, 0]])
+        covered += (low <= new) & (new <= high)
+        widths.append(high - low)
+    share = covered / studies
+    if alike:
+        # Three tasks cannot show that all are alike: too wide, but not by all of the noise again.
+        assert (share > 0.97).all()
+        assert np.median(widths) < 1.8
+    else:
+        # The simulation's own error is 1 point for each, and 0.7 points for their mean.
+        assert 0.93 < share.mean() < 0.97
+        assert (share > 0.915).all() and (share < 0.985).all()
+
+
+def test_money_for_a_task_without_results_is_by_what_the_others_cost(tasks):
+    advice = borrow(tasks, 32, usd=1.0, prices=PRICES)
+    assert (advice.basis, advice.usd) == ("other tasks", 1.0)
+    by_method = {entry.method: entry for entry in advice.outlook}
+    # A query costs 350 millionths in the first task, and 2 and 4 times that in the others.
+    assert by_method[AA].budget == pytest.approx(1 / (2 * 350e-6), abs=1)
+    assert by_method[NQ].budget == pytest.approx(1 / (2 * 850e-6), abs=1)
+    for entry in advice.outlook:
+        assert entry.costs["usd"] == pytest.approx(1.0, rel=2e-3)
+    assert by_method[NQ].augmenter_queries == pytest.approx(1.5 * by_method[NQ].budget)
+    with pytest.raises(ValueError, match=f"usd: what {AA} costs is not known: price of mini_tea"):
+        borrow(tasks, 32, usd=1.0)
+    with pytest.raises(ValueError, match="does not pay for a query"):
+        borrow(tasks, 32, usd=1e-5, prices=PRICES)
+
+
+def test_an_accuracy_in_a_task_without_results_is_looked_for_where_all_tasks_were_measured(tasks):
+    found = borrow_reach(tasks, 32, 0.6, prices=PRICES)
+    for one in found:
+        assert 32 <= one.budget <= 2048 and one.beyond == 1
+        assert one.low < 0.6 <= one.accuracy < one.high and 0.2 < one.probability < 0.8
+        assert one.costs["usd"] > 0
+        said = next(e for e in borrow(tasks, 32, one.budget).outlook if e.method == one.method)
+        assert said.accuracy == pytest.approx(one.accuracy)
+    own = {one.method: one for one in reach(tasks[0], 32, 0.6)}
+    assert all(one.high - one.low > own[one.method].high - own[one.method].low for one in found)
+    assert {one.budget for one in borrow_reach(tasks, 32, 0.999)} == {None}
+    with pytest.raises(ValueError, match="two other tasks"):
+        borrow_reach(tasks[:1], 32, 0.6)
+
+
+def test_pilot_cells_are_new_ones_of_the_task_within_what_the_others_measured(tasks):
+    advice = borrow(tasks, 32, 128, prices=PRICES)
+    assert advice.next_cells
+    for cell in advice.next_cells:
+        assert cell.new and cell.seeds == 32 and 32 <= cell.budget <= 2048
+        assert cell.queries == cell.budget and cell.usd > 0
+        assert 0 < cell.doubt_after < cell.doubt_before
+
+
+def test_costs_of_tasks_have_their_geometric_mean_between_and_beyond_the_cells(usual):
+    one = CostLine(np.array([10.0, 1000.0]), np.array([1.0, 10.0]))
+    other = CostLine(np.array([20.0, 500.0]), np.array([4.0, 90.0]))
+    budgets = np.array([5.0, 15.0, 100.0, 700.0, 4000.0])
+    mean = mean_line([one, other])
+    assert mean.of(budgets) == pytest.approx(np.sqrt(one.of(budgets) * other.of(budgets)))
+    assert mean.budget(mean.of(budgets)) == pytest.approx(budgets)
+
+
+@pytest.mark.parametrize("goal", [{"queries": 1000}, {"usd": 1.0}, {"target": 0.6}])
+def test_a_borrowed_answer_says_whose_it_is(tasks, goal):
+    question = Question("elsewhere", 32, **goal)
+    answers = ask(tasks, question, 0.95, PRICES)
+    text = advice_text("trial", question, answers, 0.95, TITLES)
+    assert text.startswith("elsewhere (study trial)\n")
+    assert "borrowed from task0, task1, task2" in text
+    said = advice_json(question, answers)["answers"][0]
+    assert said["task"] == "elsewhere" and said["borrowed"] == ["task0", "task1", "task2"]
+    json.dumps(said, allow_nan=False)
+
+
+# --- which cells to measure next
+
+
+def test_new_cells_are_offered_beside_those_of_the_study(usual):
+    assert doublings(32, 1, 64) == [32, 64, 128, 256, 512, 1024, 2048]
+    assert doublings(30, 1, 9) == [30, 60, 120, 270]
+    offered = cells_module._candidates(usual, 48)
+    budgets = {(c.seeds, c.new): set() for c in offered}
+    for cell in offered:
+        budgets[cell.seeds, cell.new].add(cell.budget // cell.seeds)
+    assert budgets == {
+        (32, False): {1, 4, 16, 64},
+        (32, True): {2, 8, 32, 128},
+        (64, False): {1, 4, 16, 64},
+        (64, True): {2, 8, 32, 128},
+        (48, True): {1, 2, 4, 8, 16, 32, 64, 128},
+    }
+    # Sizes beyond the study's are not offered.
+    assert {cell.seeds for cell in cells_module._candidates(usual, 128)} == {32, 64}
+
+
+def test_a_further_cell_costs_what_of_its_data_is_not_bought(usual, monkeypatch):
+    monkeypatch.setattr(cells_module, "_LEAST_GAIN", 0.0)
+    monkeypatch.setattr(cells_module, "_LUCK", 0.0)
+    monkeypatch.setattr(cells_module, "_COUNT", 1000)
+    monkeypatch.setattr(cells_module, "_NAMED_FREE", 1000)
+    found = {
+        (cell.method, cell.seeds, cell.budget // cell.seeds): cell
+        for cell in next_cells(usual, 48, {NQ: 480, AA: 480}, PRICES)
+    }
+    between, beyond = found[NQ, 32, 8], found[NQ, 32, 128]
+    again, size = found[NQ, 32, 16], found[NQ, 48, 16]
+    assert between.new and (between.queries, between.usd) == (0, 0.0)
+    # From BR 64, which is bought, to 128.
+    assert beyond.new and beyond.queries == 64 * 32
+    assert beyond.usd == pytest.approx(64 * 32 * 850e-6)
+    assert not again.new and again.queries == 16 * 32
+    assert again.usd == pytest.approx(16 * 32 * 850e-6)
+    assert size.new and size.queries == 16 * 48
+    assert json.loads(json.dumps(asdict(size)))["new"] is True
+
+
+def test_the_best_cell_that_is_there_already_and_the_best_that_cost(usual):
+    found = advise(usual, 48, 240, prices=PRICES).next_cells
+    assert found[0].usd == 0 and all(cell.usd > 0 for cell in found[1:])
+    worth = [(c.doubt_before**2 - c.doubt_after**2) / c.usd for c in found[1:]]
+    assert worth == sorted(worth, reverse=True)
+    # Without prices the same by queries.
+    found = advise(usual, 48, 240).next_cells
+    assert found[0].queries == 0 and all(cell.queries > 0 for cell in found[1:])
+
+
+def test_a_further_cell_lessens_the_doubt_as_foretold(monkeypatch):
+    """Studies from a known truth, each with one more cell, refitted: the actual spread of a lead.
+
+    All cells are evaluated on the same items, whose luck they share.
+    """
+    monkeypatch.setattr(cells_module, "_LEAST_GAIN", 0.0)
+    monkeypatch.setattr(cells_module, "_LUCK", 0.0)
+    monkeypatch.setattr(cells_module, "_COUNT", 1000)
+    items, seeds, ratio, shared = 1000, 32, 8, 0.7
+    base = [(m, s, x) for m in range(3) for s in (32, 64) for x in (1, 4, 16, 64)]
+    more = [(0, 32, 4), (0, 32, 16), (2, 32, 4), (2, 32, 16)]
+    places = base + more
+    truth = np.array([true_accuracy(METHODS[m], s, x) for m, s, x in places])
+    generator = np.random.default_rng(3)
+    studies = np.empty((300, len(places)))
+    for study in studies:
+        luck = np.sqrt(shared) * generator.normal(size=items)
+        own = np.sqrt(1 - shared) * generator.normal(size=(len(places), items))
+        study[:] = (luck + own < norm.ppf(truth)[:, None]).mean(axis=1)
+    model = AccuracyModel("exponential", False, False, METHODS, 32.0, "")
+
+    def spread(columns):
+        m, s, x = (np.array(part) for part in zip(*(places[c] for c in columns), strict=True))
+        points = Points(m, s.astype(float), x.astype(float))
+        data = CellData(points, truth[columns], items, np.zeros(len(columns), dtype=int))
+        values, _ = refit(fit_model(model, data, 4, 0), data, studies[:, columns])
+        at = [Points(np.array([m]), np.array([32.0]), np.array([8.0])) for m in (2, 0)]
+        lead = model.accuracy(values, at[0]) - model.accuracy(values, at[1])
+        return float(lead.std())
+
+    old = list(range(len(base)))
+    before = spread(old)
+    taken = [1 - (spread([*old, len(base) + i]) / before) ** 2 for i in range(len(more))]
+    foretold = []
+    for seed in range(2):
+        tables = simulate(items=items, shared=shared, seed=50 + seed, untrained=None)
+        found = next_cells(
+            fit(tables)[0], seeds, {METHODS[m]: ratio * seeds for m in (2, 0)}, prices={}
+        )
+        by_place = {(c.method, c.seeds, c.budget // c.seeds): c for c in found if not c.new}
+        cells = [by_place[METHODS[m], s, x] for m, s, x in more]
+        foretold.append([1 - (c.doubt_after / c.doubt_before) ** 2 for c in cells])
+    assert 0.05 < np.mean(taken) < 0.2
+    assert 0.65 < np.mean(foretold) / np.mean(taken) < 1.5
