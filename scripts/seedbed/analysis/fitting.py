@@ -43,7 +43,8 @@ ABOUT = (
     "mean square by which a model misses the highest budget of each seed-set size when fitted to "
     "the rest. Chosen is, of the models within 2 of the lowest QAICc, the one of least "
     "held_out_error. Curves are the mean of the models by their weight exp(-qaicc_above_best / 2) "
-    "(Buckland, Burnham & Augustin 1997), so that intervals hold the doubt about the form. Models "
+    "(Buckland, Burnham & Augustin 1997), and a resample has the curve of one model, drawn by the "
+    "weights there, so that intervals hold the doubt about the form. Models "
     "with one_value or one_tau have no crossovers, and are in the table for comparison alone. "
     "Intervals are bootstrap percentiles: test items (whole clusters) are drawn again, the same "
     "for all cells; noise between draws of the seeds is added as far as replicates differ, and "
@@ -175,7 +176,8 @@ def fit_group(
         runs = _variance_of_runs(_richest(fits, chosen), data, draws)
         draws, values, record["bootstrap"] = _bootstrap(chosen, data, draws, noise, runs, settings)
         record["bootstrap"]["covers"] = _covers(outcomes)
-        members = _members(fits, record["models"], chosen, values, data, draws, settings)
+        dispersion = record["dispersion"]["used"]
+        members = _members(fits, record["models"], dispersion, data, draws, settings)
         record["status"], record["chosen"] = "fitted", chosen.model.name
         record["seed_draw_effects"] = _effect_records(chosen, data)
         record["lack_of_fit"] = chosen.deviance / max(1, len(rows) - chosen.parameter_count)
@@ -468,34 +470,45 @@ class _Member:
 def _members(
     fits: Sequence[ModelFit],
     records: Sequence[dict[str, Any]],
-    chosen: ModelFit,
-    chosen_values: np.ndarray,
+    dispersion: float,
     data: CellData,
     accuracies: np.ndarray,
     settings: FitSettings,
 ) -> list[_Member]:
-    """Return the models with their weights, each refitted to its share of the resamples."""
+    """Return the models with their weights, each refitted to its share of the resamples.
+
+    A resample is given to one model, drawn by the weights that the models have in that resample
+    (Buckland, Burnham & Augustin 1997, 3.2): other data would have other weights. Resamples hold
+    the noise of the data and that which was added, so that all deviances in one are larger; its
+    dispersion is larger by as much as that of the model that fits it best.
+    """
     score = {one["name"]: one["qaicc"] for one in records if one["qaicc"] is not None}
     usable = [fit for fit in fits if _usable(fit, score)]
-    scores = np.array([score[fit.model.name] for fit in usable])
-    weights = np.exp(-(scores - scores.min()) / 2)
-    weights = np.where(weights >= _LEAST_WEIGHT * weights.sum(), weights, 0.0)
-    weights /= weights.sum()
-    samples = len(accuracies)
-    edges = np.round(np.concatenate([[0.0], np.cumsum(weights)]) * samples).astype(int)
-    order = np.random.default_rng([settings.seed, 2]).permutation(samples)
+    weights = _weights(np.array([[score[fit.model.name] for fit in usable]]))[0]
+    kept = weights >= _LEAST_WEIGHT
+    usable = [fit for fit, keep in zip(usable, kept, strict=True) if keep]
+    weights = weights[kept] / weights[kept].sum()
+    refits = [refit(fit, data, accuracies) for fit in usable]
+    deviances = np.stack([one.deviance for one in refits], axis=1)
+    least = min(fit.deviance for fit in usable)
+    larger = deviances.min(axis=1, keepdims=True) / max(least, 1e-9)
+    charges = np.array([_score(fit, dispersion, len(data.accuracy)) for fit in usable])
+    charges -= [fit.deviance / dispersion for fit in usable]
+    drawn = _weights(deviances / (dispersion * np.maximum(larger, 1.0)) + charges)
+    uniform = np.random.default_rng([settings.seed, 2]).random((len(accuracies), 1))
+    taken = np.minimum((uniform > np.cumsum(drawn, axis=1)).sum(axis=1), len(usable) - 1)
     members = []
-    for fit, weight, first, last in zip(usable, weights, edges, edges[1:], strict=False):
-        if weight == 0:
-            continue
-        share = np.sort(order[first:last])
-        if fit is chosen:
-            values = chosen_values[share]
-        else:
-            values = refit(fit, data, accuracies[share]).values
+    for place, (fit, weight, one) in enumerate(zip(usable, weights, refits, strict=True)):
+        share = np.flatnonzero(taken == place)
         names = tuple(fit.model.parameter_names())
-        members.append(_Member(fit.model.name, names, float(weight), share, values))
+        members.append(_Member(fit.model.name, names, float(weight), share, one.values[share]))
     return members
+
+
+def _weights(scores: np.ndarray) -> np.ndarray:
+    """Return the Akaike weights of models, rows of which sum to 1, from rows of their QAICc."""
+    weights = np.exp(-(scores - scores.min(axis=1, keepdims=True)) / 2)
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def _richest(fits: Sequence[ModelFit], chosen: ModelFit) -> ModelFit:

@@ -159,11 +159,13 @@ class Refits:
         values: parameter values, shape (samples, parameters).
         with_effects: accuracy at the cells, with the effects of their draws, shape
             (samples, cells).
+        deviance: as of `ModelFit`, shape (samples,).
         failed: how many fits did not converge.
     """
 
     values: np.ndarray
     with_effects: np.ndarray
+    deviance: np.ndarray
     failed: int
 
 
@@ -185,7 +187,7 @@ def refit(fit: ModelFit, data: CellData, accuracies: np.ndarray, tolerance: floa
     effects = found.x[:, fit.parameter_count :]
     if effects.shape[1]:
         fitted = fitted + effects @ data.draws()[1]
-    return Refits(values, fitted, int(np.sum(~found.converged)))
+    return Refits(values, fitted, 2 * found.cost, int(np.sum(~found.converged)))
 
 
 def residuals_of(
