@@ -900,6 +900,26 @@ def test_advice_is_unsure_where_the_cells_contradict_the_curve(usual):
     assert by_method["question_rephrase"].low < 0.85 and by_method["question_rephrase"].high == 0.95
 
 
+def test_advice_within_the_data_and_beyond_has_intervals_of_what_it_expects(usual):
+    """One method is beyond its data; another has a cell that contradicts its curve."""
+    place = ("answer_augmentation", 32, 2048)
+    cells = [
+        cell | {"accuracy": 0.95}
+        if (cell["method"], cell["seeds"], cell["budget"]) == place
+        else cell
+        for cell in usual.record["cells"]
+        if (cell["method"], cell["budget_ratio"]) != ("new_question", 64)
+    ]
+    draws = usual.cell_draws | {place: np.full_like(usual.cell_draws[place], 0.95)}
+    fit = replace(usual, record={**usual.record, "cells": cells}, cell_draws=draws)
+    advice = advise(fit, 32, 2048, look_further=False)
+    assert (advice.beyond, advice.basis) == (pytest.approx(4), "curve and means")
+    for entry in advice.outlook:
+        assert entry.low <= entry.accuracy <= entry.high
+    by_method = {entry.method: entry for entry in advice.outlook}
+    assert by_method["answer_augmentation"].high == 0.95
+
+
 def test_nothing_leads_where_all_methods_are_equal():
     found = fit(seeds=(32,), ratios=(1, 64), items=60, accuracy=lambda *_: 0.0, untrained=0.0)[0]
     assert leaders(found, 32) == []

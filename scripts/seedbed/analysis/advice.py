@@ -140,8 +140,14 @@ def advise(
     outlook = outlook_of(
         found, confidence, [_spending(fit, seeds, name, found, prices) for name in names]
     )
-    ratios = np.array([found.budgets[name] / seeds for name in names])
-    basis = "curve" if found.beyond > 1 else basis_of(fit, seeds, names, ratios[:1])[0]
+    # Beyond the data there are curves alone.
+    within = [
+        name
+        for name in names
+        if how_far(fit, seeds, name, np.array([found.budgets[name] / seeds]))[0] == 1
+    ]
+    ratio = np.array([found.budgets[(within or names)[0]] / seeds])
+    basis = basis_of(fit, seeds, within, ratio)[0]
     advice = Advice(seeds, budget, usd, basis, found.beyond, tuple(outlook), confidence)
     if not look_further:
         return advice
@@ -211,10 +217,11 @@ def expectations(fit: Fit, seeds: int, budgets: Mapping[str, int]) -> Expectatio
             f"budget {max(budgets.values())} for {seeds} seeds is BR {ratio:g}: the data has "
             f"{min(refused):g} to {max(refused):g}, {NOTHING_SAYS}"
         )
-    # Some may stand on curves alone, with half the draws of those on curves and means, whose first
-    # half are of their curves.
-    least = min(len(drawn) for drawn in draws)
-    return Expectations(kept, furthest, np.array(centres), np.stack([d[:least] for d in draws]))
+    # Some may stand on curves alone, with half the draws of those on curves and means: beside the
+    # means of these stand their curves once more.
+    most = max(len(drawn) for drawn in draws)
+    repeated = np.stack([np.tile(drawn, most // len(drawn)) for drawn in draws])
+    return Expectations(kept, furthest, np.array(centres), repeated)
 
 
 def outlook_of(
