@@ -199,11 +199,19 @@ def test_an_accuracy_in_a_task_without_results_is_looked_for_where_all_tasks_wer
         borrow_reach(tasks[:1], 32, 0.6)
 
 
+def test_two_tasks_have_long_tails_that_stay_shares(tasks):
+    with np.errstate(over="raise"):
+        for one in borrow_reach(tasks[:2], 32, 0.6):
+            assert 0 <= one.low < one.accuracy < one.high <= 1
+
+
 def test_pilot_cells_are_new_ones_of_the_task_within_what_the_others_measured(tasks):
     advice = borrow(tasks, 32, 128, prices=PRICES)
     assert advice.next_cells
     for cell in advice.next_cells:
         assert cell.new and cell.seeds == 32 and 32 <= cell.budget <= 2048
+        # A third method would tell of the lead by the luck of few tasks alone.
+        assert cell.method in {entry.method for entry in advice.outlook[:2]}
         assert cell.queries == cell.budget and cell.usd > 0
         assert 0 < cell.doubt_after < cell.doubt_before
 

@@ -217,17 +217,18 @@ def _spending(
 def _pilots(fits: Sequence[Fit], advice: Advice, prices: Prices) -> tuple[NextCell, ...]:
     """Return cells of the new task that would tell most about the lead, for what they cost.
 
-    They are looked for where all tasks were measured. The noise of a measurement is the tasks'
-    mean. Few tasks differ in few ways, so that one cell seems to tell more of the others than it
-    may: with two tasks, all that it is not noise.
+    They are of the two methods, and looked for where all tasks were measured: few tasks differ in
+    few ways, so that a cell of a third method would seem to tell much of the lead by that alone.
+    The same makes one cell seem to tell more of others than it may; it is a rough guide. The noise
+    of a measurement is the tasks' mean.
     """
     if len(advice.outlook) < 2:
         return ()
     seeds = advice.seeds
     first, second = advice.outlook[:2]
     cells = []
-    for method in _methods(fits, seeds):
-        span = _common(fits, seeds, method)
+    for method in (first.method, second.method):
+        span = _common(fits, seeds, method) if method in _methods(fits, seeds) else None
         if span is not None:
             cells += [Candidate(method, seeds, budget, True) for budget in doublings(seeds, *span)]
     asked = [(entry.method, entry.budget) for entry in (first, second)]
@@ -319,4 +320,5 @@ def _logit(share: np.ndarray) -> np.ndarray:
 
 
 def _share(logit: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logit))
+    # Two tasks may have draws so far out that the exponential has no number.
+    return 1 / (1 + np.exp(-np.clip(logit, -50.0, 50.0)))
