@@ -406,7 +406,8 @@ def summary_text(
 
 _WHAT_INTERVALS_HOLD = (
     "Differences are paired by test item and hold the noise of the test items alone; where a curve "
-    "was fitted, intervals of crossovers and advice hold noise between training runs as well."
+    "was fitted, intervals of crossovers and advice hold, as far as seen, what another draw of "
+    "the seeds and another training run would change as well."
 )
 
 
