@@ -314,7 +314,7 @@ def test_a_further_cell_lessens_the_doubt_as_foretold(monkeypatch):
         m, s, x = (np.array(part) for part in zip(*(places[c] for c in columns), strict=True))
         points = Points(m, s.astype(float), x.astype(float))
         data = CellData(points, truth[columns], items, np.zeros(len(columns), dtype=int))
-        values, _ = refit(fit_model(model, data, 4, 0), data, studies[:, columns])
+        values = refit(fit_model(model, data, 4, 0), data, studies[:, columns]).values
         at = [Points(np.array([m]), np.array([32.0]), np.array([8.0])) for m in (2, 0)]
         lead = model.accuracy(values, at[0]) - model.accuracy(values, at[1])
         return float(lead.std())

@@ -70,11 +70,11 @@ def test_one_method_alone_has_no_figure_of_the_best(tmp_path):
 
 def test_cells_that_vary_in_one_coordinate_counted_by_hand():
     found = grid(load_study("miniature", CONFIG))
-    # 2 methods, 3 augmenters at one budget: 2 sizes and 2 replicates in one task, 1 in two others.
-    assert len(varied(found, "augmenter")) == 2 * 3 * (2 * 2 + 2)
-    # 3 methods, 5 budgets, 2 replicates, 2 students.
-    assert len(varied(found, "student")) == 3 * 5 * 2 * 2
-    assert len(cells_of_figure(found, "students")) == 3 * 5 * 2 * 2 + 2
+    # 2 methods, 3 augmenters at one budget: 4 replicates in one task, 1 in two others.
+    assert len(varied(found, "augmenter")) == 2 * 3 * (4 + 2)
+    # 3 methods, 4 budgets, 2 replicates, 2 students.
+    assert len(varied(found, "student")) == 3 * 4 * 2 * 2
+    assert len(cells_of_figure(found, "students")) == 3 * 4 * 2 * 2 + 2
     assert len(cells_of_figure(found, "accuracy")) == len(found.cells)
 
 
@@ -171,7 +171,7 @@ def test_examples_are_of_the_largest_dataset_of_each_method():
     assert len(places) == len({(place["task"], place["method"]) for place in places}) == 3 * 5
     assert {place["filter"] for place in places} == {"none"}
     budgets = {(p["task"], p["method"]): int(p["budget"]) for p in places}
-    assert budgets["mini_math", "new_question"] == 256 * 64
+    assert budgets["mini_math", "new_question"] == 96 * 64
     assert budgets["mini_sql", "question_rephrase"] == 128 * 64
 
 
