@@ -36,7 +36,7 @@ def test_all_that_is_there_is_drawn_and_the_rest_is_named(stopped):
     done = stopped.snakemake("all", partial="true")
     assert done.returncode == 0, done.stdout
     figures = stopped.results("figures/*.svg")
-    assert len(figures) == 7
+    assert len(figures) == 8
     for path in figures:
         assert NOTE in words(path), path
     assert NOTE in stopped.results("report/summary.txt")[0].read_text()
@@ -69,7 +69,7 @@ def test_a_study_without_any_result_has_figures_that_say_so(stopped):
     done = stopped.snakemake("all", partial="true", study="demo")
     assert done.returncode == 0, done.stdout
     figures = sorted((stopped.folder / "results/demo/figures").glob("*.svg"))
-    assert len(figures) == 5
+    assert len(figures) == 6
     for path in figures:
         assert "Nothing to draw" in words(path)
         assert "25 of 25 cells are missing" in words(path)
