@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.analysis.comparisons import compare_methods, holm, paired_difference
+from seedbed.analysis.fitting import fit_decay
 from seedbed.analysis.outcomes import (
     clustered_standard_error,
     groups,
+    mean_accuracy,
     outcomes_by_task,
     proportion_interval,
     resampled_accuracies,
@@ -82,6 +84,36 @@ def test_clustered_standard_error_of_single_items_is_the_usual_one():
     values = np.random.default_rng(0).normal(size=50)
     usual = values.std(ddof=1) / np.sqrt(50)
     assert clustered_standard_error(values, np.arange(50)) == pytest.approx(usual)
+
+
+def test_resamples_of_few_clusters_vary_as_the_standard_error_says():
+    cells, items = simulate(items=40, cluster_size=8, seeds=(8,), ratios=(1,))
+    outcomes = outcomes_by_task(cells, items)["mini_math"]
+    assert outcomes.cluster_count == 5
+    drawn = resampled_accuracies(outcomes, 20_000, 0).std(axis=0)
+    for spread, row in zip(drawn, outcomes.correct, strict=True):
+        # Without the stretch it would be sqrt(4 / 5) of that.
+        expected = clustered_standard_error(row, outcomes.clusters)
+        assert spread == pytest.approx(expected, rel=0.05)
+
+
+def test_where_all_is_right_each_cluster_counts_once_and_replicates_do_not():
+    cells, items = simulate(
+        lambda *_: 1.0, items=20, cluster_size=2, seeds=(8,), ratios=(1,), replicates=3
+    )
+    outcomes = outcomes_by_task(cells, items)["mini_math"]
+    rows = [i for i, cell in enumerate(outcomes.cells["method"]) if cell == METHODS[0]]
+    one, three = (mean_accuracy(outcomes, rows[:count], 0.95) for count in (1, 3))
+    assert one == three
+    # Wilson's interval of ten trials that all succeed: 1 / (1 + 1.96^2 / 10).
+    assert three["low"] == pytest.approx(1 / (1 + 1.959964**2 / 10))
+
+
+def test_the_fits_of_a_single_cluster_say_that_test_items_are_not_in_their_intervals():
+    by_task = outcomes_by_task(*simulate(items=60, cluster_size=60))
+    settings = FitSettings(methods=METHODS, bootstrap_samples=10, starts=2)
+    (record,) = fit_decay(by_task, settings)[0]["fits"]
+    assert "not the test items" in record["bootstrap"]["covers"]
 
 
 def test_a_single_cluster_has_no_standard_error():
