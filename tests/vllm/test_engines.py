@@ -99,12 +99,16 @@ def test_a_system_message_is_read(engine, transformers_engine, greedy):
 
 
 def test_answers_come_as_they_finish(engine, greedy):
-    # So hot that hardly any ends by itself.
-    long = [replace(r, key=f"long {r.key}", max_tokens=150, temperature=2.0) for r in greedy[:8]]
+    # As hot as vLLM lets it be, and 32 of them: which ones grow long is a matter of the processor
+    # that the model was trained on, that one does is not.
+    long = [
+        replace(greedy[n % 8], key=f"long {n}", max_tokens=150, temperature=2.0, seed=n)
+        for n in range(32)
+    ]
     short = [replace(r, max_tokens=1) for r in greedy[:8]]
     order = list(engine.complete([*long, *short]))
     longest = max(order, key=lambda completion: completion.completion_tokens)
-    assert longest.completion_tokens > 50
+    assert longest.completion_tokens > 30
     places = {completion.key: place for place, completion in enumerate(order)}
     assert all(places[request.key] < places[longest.key] for request in short)
 
