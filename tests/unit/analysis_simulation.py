@@ -239,7 +239,7 @@ class Truth:
     """
 
     response: str = "exponential"
-    decay: str = "exponential"
+    decay: tuple[str, ...] = ("exponential",) * 3
     floor: float = 0.22
     ceiling: float = 0.70
     kappa: float = 6000.0
@@ -255,11 +255,20 @@ class Truth:
     between_runs: float = 0.008
 
     def effective(self, method: str, seeds: int, ratio: float) -> float:
-        """Effective examples; a query's value may also fall as 1 / (1 + x / tau)."""
+        """Effective examples: the integral of a query's value, which is 1/exp(1) at tau.
+
+        It falls as exp(-u), as 1 / (1 + (exp(1) - 1) u), or between the two, as
+        1 / (1 + (exp(1/2) - 1) u)^2, by method.
+        """
         m = self.methods.index(method)
         tau = self.tau[m] * (seeds / 100) ** -self.delta
-        useful = np.log1p(ratio / tau) if self.decay == "harmonic" else -np.expm1(-ratio / tau)
-        return self.value[m] * seeds * tau * useful
+        u = ratio / tau
+        useful = {
+            "exponential": 1 - np.exp(-u),
+            "harmonic": np.log1p((np.e - 1) * u) / (np.e - 1),
+            "between": u / (1 + (np.exp(0.5) - 1) * u),
+        }
+        return self.value[m] * seeds * tau * useful[self.decay[m]]
 
     def accuracy(self, method: str, seeds: int, ratio: float) -> float:
         """Accuracy without any noise."""
@@ -298,10 +307,13 @@ PAPER_TRUTH = Truth()
 RIVAL_TRUTHS = {
     "power": Truth(response="power", kappa=3000.0, gamma=0.6, ceiling=0.75),
     "logit": Truth(response="logit", kappa=1500.0, gamma=0.5),
-    "outside": Truth(decay="harmonic", tau=(9.0, 25.0, 200.0)),
+    "harmonic": Truth(decay=("harmonic",) * 3, tau=(15.0, 40.0, 350.0)),
+    "between": Truth(decay=("between",) * 3),
+    "mixed": Truth(decay=("exponential", "harmonic", "harmonic")),
     "databases": Truth(items=1034, databases=20),
 }
-"""Truths of the rivals' forms, one that is none of the candidates, and one like Spider's items."""
+"""Truths of the rivals' forms; two that are none of the candidates, a decay between theirs and one
+by method; and one like Spider's items."""
 
 
 def paper_study(seed: int, truth: Truth = PAPER_TRUTH) -> Outcomes:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from analysis_simulation import METHODS, TRUE, simulate, true_accuracy
+from scipy.integrate import quad
 from scipy.optimize import brentq, least_squares
 
 from seedbed.analysis.advice import advise, best_shares, leaders
@@ -24,6 +25,7 @@ from seedbed.analysis.crossovers import (
     sign_changes,
 )
 from seedbed.analysis.decay import (
+    DECAYS,
     RESPONSES,
     SHARING,
     AccuracyModel,
@@ -57,8 +59,8 @@ def usual():
     return fit(items=2000)[0]
 
 
-def model_of(response="exponential", harm=False, start=False, sharing=""):
-    return AccuracyModel(response, harm, start, METHODS, 32.0, sharing)
+def model_of(response="exponential", harm=False, start=False, sharing="", decay="exponential"):
+    return AccuracyModel(response, harm, start, METHODS, 32.0, sharing, decay)
 
 
 def has(fit, extension):
@@ -93,15 +95,29 @@ def test_exponential_form_equals_its_equation():
     assert model.accuracy(true_values(model), points) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("decay", DECAYS)
+def test_the_value_of_a_query_falls_as_its_equation_says(decay):
+    """Effective examples are its integral; at tau it is 1/e of a fresh query's."""
+    value = {"exponential": lambda u: np.exp(-u), "harmonic": lambda u: 1 / (1 + (np.e - 1) * u)}
+    assert value[decay](1.0) == pytest.approx(1 / np.e)
+    model = model_of(decay=decay)
+    values, tau, ratios = true_values(model), TRUE["tau"][METHODS[1]], (1.0, 10.0, 640.0)
+    points = Points(np.ones(3, int), np.full(3, 32.0), np.array(ratios))
+    for accuracy, ratio in zip(model.accuracy(values, points), ratios, strict=True):
+        e = TRUE["value"][METHODS[1]] * 32 * quad(lambda x: value[decay](x / tau), 0, ratio)[0]
+        rise = 1 - np.exp(-((e / TRUE["kappa"]) ** TRUE["gamma"]))
+        assert accuracy == pytest.approx(TRUE["A0"] + (TRUE["Ainf"] - TRUE["A0"]) * rise)
+
+
 @pytest.mark.parametrize(
-    ("response", "harm", "start", "sharing"),
+    ("response", "harm", "start", "sharing", "decay"),
     [
-        *product(RESPONSES, (False, True), (False, True), [""]),
-        *product(RESPONSES, [True], [True], SHARING),
+        *product(RESPONSES, (False, True), (False, True), [""], DECAYS),
+        *product(RESPONSES, [True], [True], SHARING, DECAYS),
     ],
 )
-def test_derivatives_equal_differences(response, harm, start, sharing):
-    model, points = model_of(response, harm, start, sharing), some_points()
+def test_derivatives_equal_differences(response, harm, start, sharing, decay):
+    model, points = model_of(response, harm, start, sharing, decay), some_points()
     values = true_values(model)
     parameters = model.parameters([1, 64], [32, 64])
     logarithmic = np.array([parameter.logarithmic for parameter in parameters])

@@ -4,13 +4,20 @@ All equations here are this project's own; the paper's (arXiv 2409.19759) are no
 model has two parts.
 
 Effective examples. With S seeds and x = BR queries per seed, the value of the next query on a seed
-decays as exp(-x / tau), so that method m yields
+falls with x / tau. Method m yields
 
-    e = v_m S tau_m(S) (1 - exp(-x / tau_m(S))),    tau_m(S) = tau_m (S / S0)^-delta
+    e = v_m S tau_m(S) W(x / tau_m(S)),    tau_m(S) = tau_m (S / S0)^-delta
 
 effective examples: v_m is the value of a fresh query (1 for the first method: the unit), tau_m the
-persistence of a seed at S0 seeds. This follows Muennighoff et al. 2023 (arXiv 2305.16264), whose
-repeated tokens lose value in the same way.
+persistence of a seed at S0 seeds, the queries after which the next is worth 1/exp(1) of a fresh
+one. W is the integral of that value, which decays in one of two ways:
+
+    exponential  value exp(-u),         W(u) = 1 - exp(-u):        seeds wear out
+    harmonic     value 1 / (1 + c u),   W(u) = ln(1 + c u) / c:    they give ever less, without end
+
+with c = exp(1) - 1. The first follows Muennighoff et al. 2023 (arXiv 2305.16264), whose repeated
+tokens lose value in the same way. The second is for seeds of which a little is always left: a truth
+that the first alone misses (simulated: docs/statistics.md).
 
 Response. Accuracy rises from the floor A0 (no training data, e = 0) with e in one of three ways:
 
@@ -20,7 +27,7 @@ Response. Accuracy rises from the floor A0 (no training data, e = 0) with e in o
 
 Two extensions, each of one parameter, are fitted with and without:
 
-    harm   accuracy can fall where seeds are used too often. u = x - tau (1 - exp(-x / tau)) are the
+    harm   accuracy can fall where seeds are used too often. u = x - tau W(x / tau) are the
            queries per seed that brought nothing; the gain Ainf - A0 is multiplied by exp(-h u)
            (logit: h u is subtracted on the logit scale).
     start  the untrained student has an accuracy of its own in place of A0: for students that the
@@ -49,11 +56,22 @@ import numpy as np
 
 RESPONSES = ("exponential", "power", "logit")
 
+DECAYS = ("exponential", "harmonic")
+
 _EQUATIONS = {
     "exponential": "A = A0 + (Ainf - A0) {gain}, gain = (1 - exp(-(e/kappa)^gamma))",
     "power": "A = A0 + (Ainf - A0) {gain}, gain = (1 - (1 + e/kappa)^-gamma)",
     "logit": "logit A = a + b ln(1 + e/kappa)",
 }
+
+_USEFUL = {
+    "exponential": "tau_m(S) (1 - exp(-x/tau_m(S)))",
+    "harmonic": "tau_m(S) ln(1 + c x/tau_m(S))/c",
+}
+"""Fresh queries that x queries on a seed are worth."""
+
+_HARMONIC = np.e - 1
+"""c: makes the next query worth 1/exp(1) after tau, as in the exponential decay."""
 
 SHARING = ("", "one_value", "one_tau", "each_delta", "no_delta")
 """Variants of which parameters methods share; "" is the default."""
@@ -113,6 +131,7 @@ class AccuracyModel:
         methods: the methods in order; the first one's queries are the unit of value.
         reference_seeds: S0.
         sharing: one of `SHARING`; "no_delta" for a single seed-set size, which cannot tell delta.
+        decay: one of `DECAYS`: how the value of a seed's next query falls.
     """
 
     response: str
@@ -121,11 +140,13 @@ class AccuracyModel:
     methods: tuple[str, ...]
     reference_seeds: float
     sharing: str = ""
+    decay: str = "exponential"
 
     @property
     def name(self) -> str:
-        """The response with the extensions and the variant, e.g. "exponential+harm+one_tau"."""
-        parts = (self.response, self.harm and "harm", self.start and "start", self.sharing)
+        """The response with the rest, e.g. "exponential+harm+one_tau" or "logit+harmonic"."""
+        decay = "" if self.decay == "exponential" else self.decay
+        parts = (self.response, decay, self.harm and "harm", self.start and "start", self.sharing)
         return "+".join(part for part in parts if part)
 
     @property
@@ -140,9 +161,12 @@ class AccuracyModel:
         delta = "delta_m" if self.sharing == "each_delta" else "delta"
         tau = f"tau_m(S) = {base}" + ("" if self.sharing == "no_delta" else f" (S/S0)^-{delta}")
         value = "" if self.sharing == "one_value" else "v_m "
-        parts = [accuracy, f"e = {value}S tau_m(S) (1 - exp(-x/tau_m(S))), {tau}"]
+        useful = _USEFUL[self.decay]
+        parts = [accuracy, f"e = {value}S {useful}, {tau}"]
         if self.harm:
-            parts.append("u = x - tau_m(S) (1 - exp(-x/tau_m(S)))")
+            parts.append(f"u = x - {useful}")
+        if self.decay == "harmonic":
+            parts.append("c = exp(1) - 1")
         return "; ".join([*parts, "x = BR"])
 
     def parameters(self, ratios: Sequence[float], seeds: Sequence[float]) -> list[Parameter]:
@@ -286,13 +310,17 @@ class AccuracyModel:
 
         delta = by_method("delta", 0.0)
         tau = by_method("tau", 1.0) * np.exp(-delta * log_size)
-        spent = -np.expm1(-x / tau)
-        useful = tau * spent
+        if self.decay == "exponential":
+            value, useful = np.exp(-x / tau), -tau * np.expm1(-x / tau)
+        else:
+            used = _HARMONIC * x / tau
+            value, useful = 1 / (1 + used), tau * np.log1p(used) / _HARMONIC
         e = by_method("v", 1.0) * points.seeds * useful
-        # d ln e / d ln tau; the value of x queries per seed grows with tau.
-        e_by_tau = (useful - x * (1 - spent)) / useful
+        # d useful / d ln tau: x queries on a seed are worth the more the longer it lasts.
+        useful_by_tau = useful - x * value
+        e_by_tau = useful_by_tau / useful
         wasted = np.where(untrained, 0.0, x - useful)
-        wasted_by_tau = np.where(untrained, 0.0, -(useful - x * (1 - spent)))
+        wasted_by_tau = np.where(untrained, 0.0, -useful_by_tau)
         h = at.get("h", np.zeros(1))
 
         columns: dict[str, np.ndarray] = {}
@@ -373,9 +401,10 @@ def candidates(
             methods=tuple(methods),
             reference_seeds=float(min(seeds)),
             sharing="" if len(set(seeds)) > 1 else "no_delta",
+            decay=decay,
         )
-        for response, harm, start in product(
-            RESPONSES, (False, True), (False, True) if with_untrained else (False,)
+        for decay, response, harm, start in product(
+            DECAYS, RESPONSES, (False, True), (False, True) if with_untrained else (False,)
         )
     ]
 

@@ -215,6 +215,7 @@ def _models(record: Mapping[str, Any], draws: pl.DataFrame) -> Iterator[Weighted
             methods=tuple(record["methods"]),
             reference_seeds=entry["reference_seeds"],
             sharing=entry["sharing"],
+            decay=entry["decay"],
         )
         of_model = parameters.filter(pl.col("model") == entry["name"])
         drawn = dict(of_model.select("name", "draws").rows())

@@ -283,7 +283,7 @@ def _effect_records(chosen: ModelFit, data: CellData) -> list[dict[str, Any]]:
 def _fit_candidates(
     data: CellData, first: Sequence[AccuracyModel], settings: FitSettings
 ) -> tuple[list[ModelFit], list[tuple[AccuracyModel, int]]]:
-    """Fit all forms, and then of each response's best form the variants of what is shared."""
+    """Fit all forms, and then variants of what is shared: of the best with each curve and decay."""
     cells = len(data.accuracy)
     fits: list[ModelFit] = []
     skipped: list[tuple[AccuracyModel, int]] = []
@@ -299,12 +299,17 @@ def _fit_candidates(
 
     try_all(first)
     _, dispersion = _dispersion(fits)
-    for response in dict.fromkeys(fit.model.response for fit in fits):
-        of_response = [fit for fit in fits if fit.model.response == response and fit.converged]
-        score = {fit.model: _score(fit, dispersion, cells) for fit in of_response}
+    for form in dict.fromkeys(_form(fit.model) for fit in fits):
+        of_form = [fit for fit in fits if _form(fit.model) == form and fit.converged]
+        score = {fit.model: _score(fit, dispersion, cells) for fit in of_form}
         if score:
             try_all(variants(min(score, key=lambda model: score[model])))
     return fits, skipped
+
+
+def _form(model: AccuracyModel) -> tuple[str, str]:
+    """Return what a model's extensions and variants are of: its response and decay."""
+    return model.response, model.decay
 
 
 def _score(fit: ModelFit, dispersion: float, cells: int) -> float | None:
@@ -337,6 +342,7 @@ def _model_records(
             {
                 "name": fit.model.name,
                 "response": fit.model.response,
+                "decay": fit.model.decay,
                 "harm": fit.model.harm,
                 "start": fit.model.start,
                 "sharing": fit.model.sharing,
@@ -512,7 +518,7 @@ def _weights(scores: np.ndarray) -> np.ndarray:
 
 
 def _richest(fits: Sequence[ModelFit], chosen: ModelFit) -> ModelFit:
-    """Return the model to tell noise by: of the chosen one's response, that of most parameters.
+    """Return the model to tell noise by: of the chosen one's form, that of most parameters.
 
     A model that was chosen for fitting well leaves too little scatter, a tenth of its variance in
     simulated studies; one that is taken for its parameters does not. It must have half of the
@@ -522,7 +528,7 @@ def _richest(fits: Sequence[ModelFit], chosen: ModelFit) -> ModelFit:
         fit
         for fit in fits
         if fit.converged
-        and fit.model.response == chosen.model.response
+        and _form(fit.model) == _form(chosen.model)
         and fit.parameter_count >= chosen.parameter_count
         and fit.freedom >= chosen.freedom / 2
     ]
