@@ -323,7 +323,8 @@ def test_a_further_cell_lessens_the_doubt_as_foretold(monkeypatch):
     before = spread(old)
     taken = [1 - (spread([*old, len(base) + i]) / before) ** 2 for i in range(len(more))]
     foretold = []
-    for seed in range(2):
+    # One study in six may foretell double.
+    for seed in range(6):
         tables = simulate(items=items, shared=shared, seed=50 + seed, untrained=None)
         found = next_cells(
             fit(tables)[0], seeds, {METHODS[m]: ratio * seeds for m in (2, 0)}, prices={}

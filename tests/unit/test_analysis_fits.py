@@ -34,7 +34,7 @@ from seedbed.analysis.decay import (
     values_of,
     variants,
 )
-from seedbed.analysis.expectations import basis_of, expected
+from seedbed.analysis.expectations import anywhere, basis_of, expected
 from seedbed.analysis.fits import fits_from
 from seedbed.analysis.fitting import fit_decay, noise_of, qaicc
 from seedbed.analysis.least_squares import minimise
@@ -234,6 +234,9 @@ def test_simulated_study_gives_true_curve_within_its_band(usual):
     assert usual.record["lack_of_fit"] < 2
     ratios = np.geomspace(1, 64, 9)
     inside = []
+    for cell in usual.record["cells"]:
+        at = (cell["seeds"], cell["method"], np.array([cell["budget_ratio"]]))
+        assert cell["fitted"] == pytest.approx(usual.curve(*at)[0][0])
     for method, seeds in product(METHODS, (32, 64)):
         centre, draws = usual.curve(seeds, method, ratios)
         truth = [true_accuracy(method, seeds, x) for x in ratios]
@@ -530,9 +533,9 @@ def test_qaicc_equals_the_hand_calculation():
 
 
 def test_candidates():
-    assert len(candidates(METHODS, [32, 64], True)) == 12
+    assert len(candidates(METHODS, [32, 64], True)) == 24
     without = candidates(METHODS, [32], False)
-    assert len(without) == 6
+    assert len(without) == 12
     assert not any(model.start or model.sharing != "no_delta" for model in without)
 
 
@@ -887,10 +890,11 @@ def test_between_sizes_means_are_on_straight_lines_as_far_as_both_are_measured(u
     assert middle == pytest.approx((ends[0][0] + ends[1][0]) / 2, nan_ok=True)
     assert draws == pytest.approx((ends[0][1] + ends[1][1]) / 2)
     assert list(np.isnan(middle)) == [False, False, False, True]
-    # Beyond them, the curve stands alone.
     known, _ = expected(usual, between, "new_question", ratios)
-    assert known[3] == usual.curve(between, "new_question", ratios)[0][3]
-    assert known[1] != usual.curve(between, "new_question", ratios)[0][1]
+    curve = usual.curve(between, "new_question", ratios)[0]
+    assert known[:3] == pytest.approx((middle[:3] + curve[:3]) / 2)
+    # Beyond them, the lines go on as the curve does.
+    assert known[3] - known[2] == pytest.approx(curve[3] - curve[2])
     assert basis_of(usual, between, ["new_question"], ratios)[2:] == ["curve and means", "curve"]
 
 
@@ -951,8 +955,12 @@ def test_advice_beyond_the_data_says_how_far_and_is_less_sure(usual, seeds, budg
     advice = advise(usual, seeds, budget)
     assert (advice.basis, advice.beyond) == ("curve", pytest.approx(beyond))
     for entry in advice.outlook:
-        centre, draws = usual.curve(seeds, entry.method, np.array([budget / seeds]))
-        assert entry.accuracy == pytest.approx(centre[0])
+        ratio = np.array([budget / seeds])
+        centre, draws = usual.curve(seeds, entry.method, ratio)
+        last, size = np.clip(ratio, 1, 64), np.clip(seeds, 32, 64)
+        missed = usual.means_at(size, entry.method, last)[0]
+        missed = missed - usual.curve(size, entry.method, last)[0]
+        assert entry.accuracy == pytest.approx((centre + missed / 2)[0])
         curve_alone = np.ptp(np.quantile(draws, [0.025, 0.975]))
         assert entry.high - entry.low > 0.98 * curve_alone
     # The more curves missed held-out budgets by, the less they are trusted beyond the data.
@@ -960,6 +968,18 @@ def test_advice_beyond_the_data_says_how_far_and_is_less_sure(usual, seeds, budg
     missed = advise(replace(usual, record={**usual.record, "models": models}), seeds, budget)
     assert missed.best.high - missed.best.low > 1.3 * (advice.best.high - advice.best.low)
     assert advise(usual, 32, 512).beyond == 1
+
+
+@pytest.mark.parametrize(("seeds", "end"), [(32, 64.0), (48, 1.0), (64, 64.0)])
+def test_what_is_expected_does_not_jump_where_the_data_ends(usual, seeds, end):
+    for method in METHODS:
+        ratios = end * np.exp(np.array([-1e-6, 0.0, 1e-6]))
+        centre, draws = anywhere(usual, seeds, method, ratios)
+        assert np.ptp(centre) < 1e-4
+        assert np.ptp(draws, axis=1).max() < 1e-3
+    beyond = np.array([64.0, 1e3, 1e6])
+    centre, draws = anywhere(usual, seeds, METHODS[0], beyond)
+    assert draws.min() >= 0 and draws.max() <= 1 and (np.diff(draws.std(axis=0)) > 0).all()
 
 
 def test_without_a_curve_nothing_is_said_beyond_the_data():

@@ -140,7 +140,7 @@ def advise(
     outlook = outlook_of(
         found, confidence, [_spending(fit, seeds, name, found, prices) for name in names]
     )
-    # Beyond the data there are curves alone.
+    # Beyond the data it is the curve that says how accuracy goes on.
     within = [
         name
         for name in names

@@ -53,6 +53,7 @@ from functools import lru_cache
 from itertools import product
 
 import numpy as np
+from scipy.special import expit
 
 RESPONSES = ("exponential", "power", "logit")
 
@@ -329,7 +330,7 @@ class AccuracyModel:
             growth = np.where(untrained, 0.0, np.logaddexp(0.0, log_e))
             share = np.where(untrained, 0.0, 1 / (1 + np.exp(-log_e)))
             logit = at["a"] + at["b"] * growth - h * wasted
-            accuracy = 1 / (1 + np.exp(-logit))
+            accuracy = expit(logit)
             slope = accuracy * (1 - accuracy)
             columns["a"] = slope * np.ones_like(growth)
             columns["b"] = slope * growth

@@ -5,9 +5,10 @@ lends each cell the strength of the others but may have the wrong form, and stra
 between cell means, which have no form but all the noise of single cells. Where the two disagree on
 the best method, the advice is as unsure as that; the curve alone was seen to be too sure.
 
-Beyond the data there are only the curves. What a curve fitted to the lower budgets was seen to miss
-the highest ones by is added there as noise, once for every step as large as the one that it missed
-them over.
+Lines end with the cells. Beyond them they go on as the curve does, as far above or below it as the
+last cell means are: what the curve has missed there is taken half on, and nothing jumps. What a
+curve fitted to the lower budgets was seen to miss the highest ones by is added beyond the data as
+noise, once for every step as large as the one that it missed them over.
 """
 
 from __future__ import annotations
@@ -118,14 +119,21 @@ def curve_anywhere(
         Accuracies, shape (n,), and draws, shape (samples, n).
     """
     centre, drawn = fit.curve(seeds, method, ratios)
+    return centre, _less_sure(fit, seeds, method, ratios, drawn)
+
+
+def _less_sure(
+    fit: Fit, seeds: float, method: str, ratios: np.ndarray, drawn: np.ndarray
+) -> np.ndarray:
+    """Return draws, shape (samples, n), with noise for what lies beyond the data."""
     beyond = how_far(fit, seeds, method, ratios)
-    if (beyond > 1).any():
-        step, miss = _held_out(fit)
-        generator = np.random.default_rng([fit.methods.index(method), 3])
-        noise = generator.normal(size=(len(drawn), 1))
-        size = miss * np.log(beyond) / np.log(step)
-        drawn = np.where(beyond > 1, np.clip(drawn + size * noise, 0.0, 1.0), drawn)
-    return centre, drawn
+    if (beyond == 1).all():
+        return drawn
+    step, miss = _held_out(fit)
+    generator = np.random.default_rng([fit.methods.index(method), 3])
+    noise = generator.normal(size=(len(drawn), 1))
+    size = miss * np.log(beyond) / np.log(step)
+    return np.where(beyond > 1, np.clip(drawn + size * noise, 0.0, 1.0), drawn)
 
 
 def anywhere(
@@ -142,17 +150,8 @@ def anywhere(
     Returns:
         Accuracies, shape (n,), and draws, shape (samples, n).
     """
-    inside = how_far(fit, seeds, method, ratios) == 1
-    if inside.all():
-        return expected(fit, seeds, method, ratios)
-    centre, drawn = curve_anywhere(fit, seeds, method, ratios)
-    if inside.any():
-        of_inside, drawn_inside = expected(fit, seeds, method, ratios[inside])
-        centre[inside] = of_inside
-        # With means there are as many draws again.
-        drawn = np.tile(drawn, (len(drawn_inside) // len(drawn), 1))
-        drawn[:, inside] = drawn_inside
-    return centre, drawn
+    centre, drawn = expected(fit, seeds, method, ratios)
+    return centre, _less_sure(fit, seeds, method, ratios, drawn)
 
 
 def expected(
@@ -161,14 +160,20 @@ def expected(
     """Return the expected accuracy at n ratios, and its draws of shape (samples, n).
 
     With both a curve and means it is their mean, and the draws are those of the one and the other.
+    Beyond the cells, means go on as far from the curve as the nearest of them.
     """
-    curve, means = fit.curve(seeds, method, ratios), fit.means_at(seeds, method, ratios)
-    if curve is None or means is None:
-        found = [part for part in (curve, means) if part is not None]
-    else:
-        known = ~np.isnan(means[0])
-        found = [curve, tuple(np.where(known, *pair) for pair in zip(means, curve, strict=True))]
-    centres, draws = zip(*found, strict=True)
+    curve, known = fit.curve(seeds, method, ratios), fit.means_range(seeds, method)
+    if curve is None:
+        return fit.means_at(seeds, method, ratios)
+    if known is None:
+        return curve
+    near, size = np.clip(ratios, *known), np.clip(seeds, fit.seeds[0], fit.seeds[-1])
+    means, of_near = fit.means_at(size, method, near), fit.curve(size, method, near)
+    found = [
+        (of_curve, np.clip(of_means + (of_curve - of_curve_near), 0.0, 1.0))
+        for of_curve, of_means, of_curve_near in zip(curve, means, of_near, strict=True)
+    ]
+    centres, draws = found
     return np.mean(centres, axis=0), np.concatenate(draws)
 
 

@@ -112,7 +112,7 @@ class Fit:
         ratios beyond the cells of a size that it takes.
 
         Args:
-            seeds: from the smallest seed-set size to the largest.
+            seeds: from the smallest seed-set size to the largest; beyond, that of the nearest.
             method: the method.
             ratios: budget ratios, shape (n,).
 
@@ -120,18 +120,11 @@ class Fit:
             Accuracy, shape (n,), and its draws, shape (samples, n); None if a size that it takes
             has no cell of the method.
         """
-        # The logarithm of a size and back may be a little beyond it.
-        seeds = min(max(seeds, self.seeds[0]), self.seeds[-1])
-        below = max(size for size in self.seeds if size <= seeds)
-        above = min(size for size in self.seeds if size >= seeds)
-        share = np.log(seeds / below) / np.log(above / below) if above > below else 0.0
+        found = self._series_beside(seeds, method)
+        if found is None:
+            return None
         centre, draws = 0.0, 0.0
-        for size, weight in ((below, 1 - share), (above, share)):
-            if not weight:
-                continue
-            series = self.means(size, method)
-            if series is None:
-                return None
+        for series, weight in found:
             # Rounding must not put an end of the cells beyond them.
             beyond = (ratios < series.ratios.min() * (1 - 1e-9)) | (
                 ratios > series.ratios.max() * (1 + 1e-9)
@@ -140,6 +133,35 @@ class Fit:
             centre = centre + weight * np.where(beyond, np.nan, accuracy)
             draws = draws + weight * drawn
         return centre, draws
+
+    def means_range(self, seeds: float, method: str) -> tuple[float, float] | None:
+        """Return the budget ratios from which and to which `means_at` knows the accuracy.
+
+        None if it knows it nowhere.
+        """
+        found = self._series_beside(seeds, method)
+        if found is None:
+            return None
+        low = max(float(series.ratios.min()) for series, _ in found)
+        high = min(float(series.ratios.max()) for series, _ in found)
+        return (low, high) if low <= high else None
+
+    def _series_beside(self, seeds: float, method: str) -> list[tuple[MeanSeries, float]] | None:
+        """Return the cell means of the sizes on both sides of a size, with their shares in it."""
+        # The logarithm of a size and back may be a little beyond it.
+        seeds = min(max(seeds, self.seeds[0]), self.seeds[-1])
+        below = max(size for size in self.seeds if size <= seeds)
+        above = min(size for size in self.seeds if size >= seeds)
+        share = np.log(seeds / below) / np.log(above / below) if above > below else 0.0
+        found = []
+        for size, weight in ((below, 1 - share), (above, share)):
+            if not weight:
+                continue
+            series = self.means(size, method)
+            if series is None:
+                return None
+            found.append((series, weight))
+        return found
 
     def untrained_draws(self) -> np.ndarray | None:
         """Return the draws of the untrained student's accuracy, or None if it has no cell."""

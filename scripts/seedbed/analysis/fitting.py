@@ -191,7 +191,7 @@ def fit_group(
     else:
         record["status"] = "too_few_cells"
         record["reason"] = f"{len(rows)} cells do not determine the parameters of any model"
-    record["cells"] = _cell_records(trained, outcomes, chosen, methods, settings.confidence)
+    record["cells"] = _cell_records(trained, outcomes, members, methods, settings.confidence)
     if untrained.height:
         row = int(untrained["row"][0])
         record["untrained"] = mean_accuracy(outcomes, [row], settings.confidence)
@@ -464,13 +464,22 @@ def _usable(fit: ModelFit, known: Container[str]) -> bool:
 
 @dataclass(frozen=True)
 class _Member:
-    """A model in the mean of models: its name, weight, resamples, and their parameter values."""
+    """A model in the mean of models: its fit, weight, resamples, and their parameter values."""
 
-    name: str
-    names: tuple[str, ...]
+    fit: ModelFit
     weight: float
     resamples: np.ndarray
     values: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.fit.model.name
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its parameters."""
+        return self.fit.model.parameter_names()
 
 
 def _members(
@@ -506,8 +515,7 @@ def _members(
     members = []
     for place, (fit, weight, one) in enumerate(zip(usable, weights, refits, strict=True)):
         share = np.flatnonzero(taken == place)
-        names = tuple(fit.model.parameter_names())
-        members.append(_Member(fit.model.name, names, float(weight), share, one.values[share]))
+        members.append(_Member(fit, float(weight), share, one.values[share]))
     return members
 
 
@@ -657,11 +665,14 @@ def _add_intervals(
 def _cell_records(
     trained: pl.DataFrame,
     outcomes: Outcomes,
-    chosen: ModelFit | None,
+    members: Sequence[_Member],
     methods: Sequence[str],
     confidence: float,
 ) -> list[dict[str, Any]]:
-    """Return one record per method, seed-set size and budget: the mean over its replicates."""
+    """Return one record per method, seed-set size and budget: the mean over its replicates.
+
+    `fitted` is the curve there, as it is drawn and advised by: the mean of the models.
+    """
     records = []
     for method in methods:
         of_method = trained.filter(pl.col("method") == method)
@@ -680,13 +691,16 @@ def _cell_records(
             }
             for name in _KEPT_COUNTS:
                 record[name] = part[name].mean() if name in part.columns else None
-            if chosen is not None:
+            if members:
                 point = Points(
                     np.array([methods.index(method)]),
                     np.array([float(seeds)]),
                     np.array([budget / seeds]),
                 )
-                record["fitted"] = float(chosen.model.accuracy(chosen.values, point)[0])
+                record["fitted"] = sum(
+                    member.weight * float(member.fit.model.accuracy(member.fit.values, point)[0])
+                    for member in members
+                )
             records.append(record)
     order = {method: index for index, method in enumerate(methods)}
     return sorted(records, key=lambda r: (r["seeds"], order[r["method"]], r["budget"]))
