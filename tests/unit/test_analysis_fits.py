@@ -727,6 +727,10 @@ def test_sentences_say_what_was_found():
     )
     unknown = record | {"status": "unknown", "measure": "usd", "reason": "price of m"}
     assert describe(unknown, str) == "a and b by US dollars: not known (price of m)."
+    apart = record | {"status": "too_few_budgets", "range": None}
+    assert describe(apart, str) == "a and b: fewer than two budgets in common."
+    apart |= {"measure": "hours"}
+    assert describe(apart, str) == "a and b by hours of computing: no range in common."
 
 
 def test_where_no_difference_is_not_refused():

@@ -184,6 +184,9 @@ def test_advice_speaks_of_budgets_that_all_methods_have(tmp_path):
     assert "no method leads" not in advice and "100% of resamples" not in advice.split("AA")[-1]
     line = next(line for line in text.splitlines() if "Answer augmentation" in line)
     assert "*" not in line
+    # Said once of each pair, not again of tokens, dollars and hours.
+    assert text.count("fewer than two budgets in common") == 2
+    assert "by US dollars" not in text
 
 
 def test_advice_names_all_queries_of_a_budget_and_rows_that_are_missing(tmp_path):

@@ -111,6 +111,8 @@ def test_none_several_and_what_cannot_be_said():
     assert queries(status="no_fit", **nothing) == (("no fitted curve",), ("–",))
     words = "fewer than two budgets in common"
     assert queries(status="too_few_budgets", **nothing) == ((words,), ("–",))
+    by_tokens = row(record(), record("tokens", status="too_few_budgets", **nothing))
+    assert by_tokens.cells[2] == ("no range in common",)
     assert queries(status="equal")[0] == ("no difference from 1 to 64",)
 
 

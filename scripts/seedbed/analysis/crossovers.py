@@ -73,7 +73,7 @@ def find_crossovers(
     """Return the record that `crossovers.json` holds: every pair of methods at each seed-set size.
 
     Each has a `status`: "one", "several" or "none" (crossings within the range of the data),
-    "equal" (no difference anywhere), "too_few_budgets" (fewer than two budgets in common),
+    "equal" (no difference anywhere), "too_few_budgets" (no range of budgets in common),
     "no_fit", or, of costs alone, "unknown" (`reason` says what of the cost is not known).
 
     Args:
@@ -410,7 +410,9 @@ def describe(record: Mapping[str, Any], short: Callable[[str], str]) -> str:
         noun = MEASURES[measure]
         return f"{reference} and {method} by {noun}: not known ({record['reason']})."
     if record["status"] == "too_few_budgets":
-        return f"{reference} and {method}: fewer than two budgets in common."
+        if measure == "budget_ratio":
+            return f"{reference} and {method}: fewer than two budgets in common."
+        return f"{reference} and {method} by {MEASURES[measure]}: no range in common."
     low, high = record["range"]
     over = f"{place_text(measure, low)} to {_number(measure, high)}"
     if record["status"] == "equal":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -215,30 +215,38 @@ def _size(
         pl.col("reference") == fit.methods[0],
     )
     basis = "means" if not fit.models else "curve"
+    compared = [
+        record
+        for record in crossovers
+        if (record["fit"], record["seeds"], record["basis"]) == (fit.record["fit"], seeds, basis)
+        and record["reference"] == fit.methods[0]
+    ]
     return SizeSummary(
         seeds=seeds,
         columns=tuple(f"BR {budget / seeds:.3g}" for budget in budgets),
         rows=tuple(rows),
         differences=tuple(_differences(paired, titles)),
-        crossovers=tuple(
-            _crossover_line(record, titles)
-            for record in crossovers
-            if record["fit"] == fit.record["fit"]
-            and record["seeds"] == seeds
-            and record["reference"] == fit.methods[0]
-            and record["basis"] == basis
-        ),
+        crossovers=tuple(_crossover_lines(compared, titles)),
         shifts=tuple(shifts(fit, seeds, crossovers, published, titles)),
         advice=_advice(fit, seeds, budgets, titles, confidence),
     )
 
 
-def _crossover_line(record: Mapping[str, Any], titles: Titles) -> str:
-    text = describe(record, titles.short)
-    if record["measure"] == "budget_ratio" and record["crossings"]:
-        # Beside the bootstrap's: where a test of no difference does not refuse.
-        text = f"{text[:-1]}; by inverted tests {inverted_text(record)}."
-    return text
+def _crossover_lines(records: Sequence[Mapping[str, Any]], titles: Titles) -> Iterator[str]:
+    apart = {
+        record["method"]
+        for record in records
+        if (record["measure"], record["status"]) == ("budget_ratio", "too_few_budgets")
+    }
+    for record in records:
+        if record["measure"] != "budget_ratio" and record["method"] in apart:
+            # Without budgets in common, what they cost says nothing more.
+            continue
+        text = describe(record, titles.short)
+        if record["measure"] == "budget_ratio" and record["crossings"]:
+            # Beside the bootstrap's: where a test of no difference does not refuse.
+            text = f"{text[:-1]}; by inverted tests {inverted_text(record)}."
+        yield text
 
 
 def _differences(paired: pl.DataFrame, titles: Titles) -> list[str]:

@@ -86,9 +86,12 @@ def _turns(record: Mapping[str, Any] | None, short: Callable[[str], str]) -> tup
     status = record["status"]
     if status == "unknown":
         return (f"not known: {record['reason']}",)
-    if status in _WITHOUT:
-        return (_WITHOUT[status],)
+    if status == "no_fit":
+        return ("no fitted curve",)
     measure = record["measure"]
+    if status == "too_few_budgets":
+        by_queries = measure == "budget_ratio"
+        return ("fewer than two budgets in common" if by_queries else "no range in common",)
     over = " to ".join(_amount(measure, end) for end in record["range"])
     if status == "equal":
         return (f"no difference from {over}",)
@@ -112,12 +115,6 @@ def _turns(record: Mapping[str, Any] | None, short: Callable[[str], str]) -> tup
         if measure == "budget_ratio":
             lines.append(f"by up to {100 * turn['lead_after']:.1f} points")
     return tuple(lines)
-
-
-_WITHOUT = {
-    "no_fit": "no fitted curve",
-    "too_few_budgets": "fewer than two budgets in common",
-}
 
 
 def _not_refused(record: Mapping[str, Any]) -> tuple[str, ...]:
