@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -33,6 +34,7 @@ from seedbed.analysis.figures.drawing import (
     COLOURS,
     CONTRAST,
     all_methods,
+    colour,
     contrast,
     short_count,
     spread,
@@ -635,6 +637,17 @@ def test_no_gain_has_no_cost_per_point(tmp_path):
         assert row["gain"] <= 0 and row["tokens"] == 4000
         assert row["tokens_per_point"] is None and row["usd_per_point"] is None
         assert "no cell gained accuracy" in words and "no gain" in words
+
+
+def test_crosses_of_methods_without_gain_do_not_hide_each_other(tmp_path):
+    place = {"augmenter": "mini_weak", **COUNTS}
+    cells = [(AA, 32, "", {**place, "augmenter": "none"}), (NQ, 32, "", place)]
+    draw("costs", by_hand(("untrained", 0, "a", {}), *cells), tmp_path, prices=PRICES)
+    svg = (tmp_path / "costs.svg").read_text(encoding="utf-8")
+    marks = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style="[^"]*stroke: (#\w+)', svg)
+    at = {paint: {(x, y) for x, y, of in marks if of == paint} for *_, paint in marks}
+    first, second = (at[colour(METHODS, method).lower()] for method in (AA, NQ))
+    assert first and second and not first & second
 
 
 def test_without_the_untrained_student_there_is_no_gain_to_pay_for(tmp_path):
