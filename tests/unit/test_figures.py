@@ -646,7 +646,7 @@ def test_crosses_of_methods_without_gain_do_not_hide_each_other(tmp_path):
     svg = (tmp_path / "costs.svg").read_text(encoding="utf-8")
     marks = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style="[^"]*stroke: (#\w+)', svg)
     at = {paint: {(x, y) for x, y, of in marks if of == paint} for *_, paint in marks}
-    first, second = (at[colour(METHODS, method).lower()] for method in (AA, NQ))
+    first, second = (at[colour((AA, NQ), method).lower()] for method in (AA, NQ))
     assert first and second and not first & second
 
 
