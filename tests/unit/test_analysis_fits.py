@@ -974,6 +974,26 @@ def test_advice_beyond_the_data_says_how_far_and_is_less_sure(usual, seeds, budg
     assert advise(usual, 32, 512).beyond == 1
 
 
+def test_what_noise_alone_makes_a_curve_miss_does_not_widen_advice():
+    """Of the right form, curves miss held-out budgets by their noise; of a wrong one by more."""
+
+    def misses(accuracy, seed):
+        found = fit(accuracy=accuracy, items=800, ratios=(1, 2, 4, 8, 16, 32), seed=seed)[0]
+        used = [entry for entry in found.record["models"] if entry.get("weight")]
+        weights = [entry["weight"] for entry in used]
+        names = ("held_out_error", "held_out_noise")
+        return [np.average([e[name] ** 2 for e in used], weights=weights) for name in names]
+
+    def cliff(method, seeds, ratio):
+        """What no form has: the highest budget brings a tenth less than any curve would say."""
+        return true_accuracy(method, seeds, ratio) - (0.1 if ratio == 32 else 0.0)
+
+    error, noise = np.mean([misses(true_accuracy, seed) for seed in range(6)], axis=0)
+    assert 0.5 < error / noise < 2
+    error, noise = misses(cliff, 0)
+    assert error > 4 * noise
+
+
 @pytest.mark.parametrize(("seeds", "end"), [(32, 64.0), (48, 1.0), (64, 64.0)])
 def test_what_is_expected_does_not_jump_where_the_data_ends(usual, seeds, end):
     for method in METHODS:

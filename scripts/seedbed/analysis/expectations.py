@@ -7,8 +7,9 @@ the best method, the advice is as unsure as that; the curve alone was seen to be
 
 Lines end with the cells. Beyond them they go on as the curve does, as far above or below it as the
 last cell means are: what the curve has missed there is taken half on, and nothing jumps. What a
-curve fitted to the lower budgets was seen to miss the highest ones by is added beyond the data as
-noise, once for every step as large as the one that it missed them over.
+curve fitted to the lower budgets was seen to miss the highest ones by, beyond what the noise of the
+cells explains, is added beyond the data as noise, once for every step as large as the one that it
+missed them over.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def trusted_beyond(fit: Fit, seeds: float, method: str) -> bool:
 def _held_out(fit: Fit) -> tuple[float, float | None]:
     """Return how far the highest budgets lie beyond the next ones, and how curves miss them.
 
-    The factor is the geometric mean over seed-set sizes; the miss that of the models by weight.
+    The factor is the geometric mean over seed-set sizes. The miss is that of the models by weight,
+    less what noise would make of it if their form were right, which their draws have already.
     """
     steps = []
     for seeds in fit.seeds:
@@ -97,8 +99,11 @@ def _held_out(fit: Fit) -> tuple[float, float | None]:
     used = [entry for entry in fit.record["models"] if entry.get("weight")]
     if not steps or not used or any(entry["held_out_error"] is None for entry in used):
         return 1.0, None
-    miss = sum(entry["weight"] * entry["held_out_error"] ** 2 for entry in used) ** 0.5
-    return float(np.exp(np.mean(np.log(steps)))), float(miss)
+    beyond_noise = sum(
+        entry["weight"] * (entry["held_out_error"] ** 2 - entry["held_out_noise"] ** 2)
+        for entry in used
+    )
+    return float(np.exp(np.mean(np.log(steps)))), max(0.0, float(beyond_noise)) ** 0.5
 
 
 def curve_anywhere(

@@ -15,6 +15,7 @@ from seedbed.analysis.likelihood import (
     ModelFit,
     fit_model,
     held_out_error,
+    held_out_noise,
     means_deviance,
     refit,
 )
@@ -41,7 +42,8 @@ ABOUT = (
     "with most parameters over its degrees of freedom: below 1 where cells share their test items' "
     "luck, which moves all of them together. held_out_error is the root "
     "mean square by which a model misses the highest budget of each seed-set size when fitted to "
-    "the rest. Chosen is, of the models within 2 of the lowest QAICc, the one of least "
+    "the rest; held_out_noise is how far it would by noise alone. Chosen is, of the models within "
+    "2 of the lowest QAICc, the one of least "
     "held_out_error. Curves are the mean of the models by their weight exp(-qaicc_above_best / 2) "
     "(Buckland, Burnham & Augustin 1997), and a resample has the curve of one model, drawn by the "
     "weights there, so that intervals hold the doubt about the form. Models "
@@ -182,7 +184,12 @@ def fit_group(
         record["seed_draw_effects"] = _effect_records(chosen, data)
         record["lack_of_fit"] = chosen.deviance / max(1, len(rows) - chosen.parameter_count)
         for entry in record["models"]:
-            entry["weight"] = next((m.weight for m in members if m.name == entry["name"]), 0.0)
+            member = next((one for one in members if one.name == entry["name"]), None)
+            entry["weight"] = member.weight if member else 0.0
+            if member:
+                entry["held_out_noise"] = held_out_noise(
+                    member.fit, data, draws, settings.starts, settings.seed
+                )
             if entry["name"] == chosen.model.name:
                 _add_intervals(entry["parameters"], values, members, settings.confidence)
     elif fits:

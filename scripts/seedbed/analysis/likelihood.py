@@ -23,6 +23,10 @@ _MAX_EVALUATIONS = 200
 _FURTHEST = 6.0
 """Bound of an effect, in its standard deviations."""
 
+_REFIT_TOLERANCE = 1e-4
+"""Of `minimise`, for resamples. Where the data hardly tell a parameter, finer steps move it on, and
+no accuracy by 0.0005."""
+
 _STARTS_AGREE = 0.1
 """Starting points agree if their deviances differ by less: far below what any choice rests on."""
 
@@ -169,15 +173,16 @@ class Refits:
     failed: int
 
 
-def refit(fit: ModelFit, data: CellData, accuracies: np.ndarray, tolerance: float = 1e-4) -> Refits:
+def refit(
+    fit: ModelFit, data: CellData, accuracies: np.ndarray, tolerance: float = _REFIT_TOLERANCE
+) -> Refits:
     """Fit the same model to other accuracies of the same cells, from its best values.
 
     Args:
         fit: the fit to start from.
         data: the cells.
         accuracies: accuracies, shape (samples, cells).
-        tolerance: as in `minimise`. Where the data hardly tell a parameter, finer steps move it on,
-            and no accuracy by 0.0005.
+        tolerance: as in `minimise`.
     """
     residuals, start, low, high = residuals_of(fit, data, accuracies)
     starts = np.repeat(start[None, :], len(accuracies), axis=0)
@@ -212,6 +217,78 @@ def held_out_error(fit: ModelFit, data: CellData, starts: int, seed: int) -> flo
         The root mean square of the misses, a fraction; None where the rest has no more cells than
         the model has parameters.
     """
+    held = _hold_out(fit, data, starts, seed)
+    if held is None:
+        return None
+    return float(np.sqrt(np.mean(held.misses(data.accuracy, held.best) ** 2)))
+
+
+def held_out_noise(
+    fit: ModelFit, data: CellData, accuracies: np.ndarray, starts: int, seed: int
+) -> float | None:
+    """Return how far a model of the right form would miss the highest budgets, by noise alone.
+
+    It is how the misses differ between resamples, to each of which the model is fitted anew
+    without the highest budgets. Each cell's standard deviation is taken from the middle 95% of the
+    resamples: curves that are fitted to few budgets can lie far out beyond them.
+
+    Args:
+        fit: the fit.
+        data: the cells.
+        accuracies: accuracies of the cells in resamples, with all their noise, (samples, cells).
+        starts: starting points of the fit to the data.
+        seed: seed of the starting points.
+
+    Returns:
+        The root mean square over the highest budgets, a fraction; None as by `held_out_error`.
+    """
+    held = _hold_out(fit, data, starts, seed)
+    if held is None:
+        return None
+    found = minimise(
+        held.problem.residuals(accuracies[:, ~held.highest]),
+        np.repeat(held.best[None, :], len(accuracies), axis=0),
+        held.problem.low,
+        held.problem.high,
+        _REFIT_TOLERANCE,
+    )
+    low, high = np.quantile(held.misses(accuracies, found.x), [0.025, 0.975], axis=0)
+    return float(np.sqrt(np.mean(((high - low) / (2 * 1.96)) ** 2)))
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """A model fitted without the highest budget of each seed-set size.
+
+    Attributes:
+        fit: the fit to all cells.
+        highest: whether a cell is held out, shape (cells,).
+        points: where those lie.
+        problem: what is minimised over the rest.
+        best: parameters as fitted and effects of the best fit to the rest.
+    """
+
+    fit: ModelFit
+    highest: np.ndarray
+    points: Points
+    problem: _Problem
+    best: np.ndarray
+
+    def misses(self, accuracy: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+        """Return how far cells lie above what fits to the rest have there.
+
+        Args:
+            accuracy: accuracies of all cells, shape (..., cells).
+            fitted: parameters as fitted and effects, shape (..., parameters + draws).
+
+        Returns:
+            Of the cells held out, shape (..., held out).
+        """
+        values = to_values(self.fit.parameters, fitted[..., : self.fit.parameter_count])
+        return accuracy[..., self.highest] - self.fit.model.accuracy(values, self.points)
+
+
+def _hold_out(fit: ModelFit, data: CellData, starts: int, seed: int) -> _HeldOut | None:
     points = data.points
     highest = np.zeros(len(points.seeds), dtype=bool)
     for seeds in np.unique(points.seeds):
@@ -222,10 +299,8 @@ def held_out_error(fit: ModelFit, data: CellData, starts: int, seed: int) -> flo
         return None
     problem = _Problem(fit.model, fit.parameters, rest)
     found = _search(problem, problem.residuals(rest.accuracy[None, :]), starts, seed)
-    best = found.x[np.argmin(found.cost), : fit.parameter_count]
-    held = data.only(highest)
-    misses = held.accuracy - fit.model.accuracy(to_values(fit.parameters, best), held.points)
-    return float(np.sqrt(np.mean(misses**2)))
+    best = found.x[np.argmin(found.cost)]
+    return _HeldOut(fit, highest, data.only(highest).points, problem, best)
 
 
 def means_deviance(data: CellData, place: np.ndarray) -> float:
