@@ -67,6 +67,15 @@ def shown(page):
     return page.inner_text("#answer"), rows
 
 
+def next_rows(page):
+    """The rows of the table of what to measure next; none where it is not shown."""
+    if not page.is_visible("#next"):
+        return []
+    return [
+        line.locator("th, td").all_inner_texts() for line in page.locator("#next tbody tr").all()
+    ]
+
+
 def focused(page):
     return page.evaluate("document.activeElement.id")
 
@@ -117,9 +126,21 @@ def test_keys_move_the_controls_and_the_page_says_what_advise_says(fits, browser
             assert TITLES.title(advice.best.method) in answer
             assert ("times beyond the data" in answer) == (advice.beyond > 1)
             assert close(rows, expected_rows(advice))
+            assert next_rows(page) == [
+                [
+                    f"{TITLES.title(cell.method)}, {'a new cell' if cell.new else 'again'}",
+                    f"{cell.seeds:,}",
+                    f"{cell.budget:,}",
+                    f"{cell.queries:,}" if cell.queries else "none, its data is there",
+                    "-",
+                    f"{100 * round(cell.doubt_after, 4):.2f}",
+                ]
+                for cell in advice.next_cells
+            ]
             return advice
 
         # Each control, in the order in which they stand.
+        assert "to know whether" in page.inner_text("#next-title")
         reached = []
         for _ in range(4):
             press(page, "Tab")
@@ -167,6 +188,8 @@ def test_money_is_a_control_where_prices_are_known(fits, browser, pages):
         assert close(rows, expected_rows(advice))
         assert len({row[0] for row in rows.values()}) > 1
         assert all(row[5].startswith("$") for row in rows.values())
+        assert next_rows(seen.page)
+        assert all(row[4].startswith("$") for row in next_rows(seen.page))
     with visit(browser, pages / "plain.html", "#map svg") as seen:
         words = "Money is not known: price of mini_teacher"
         assert seen.page.inner_text("#usd-unknown") == words

@@ -93,6 +93,11 @@ class Advice:
         return self.outlook[0]
 
     @property
+    def leading(self) -> dict[str, int]:
+        """The best two methods, whose lead is in doubt, with their teacher queries."""
+        return {entry.method: entry.budget for entry in self.outlook[:2]}
+
+    @property
     def rivals(self) -> tuple[MethodOutlook, ...]:
         """The others that cannot be told apart from it: best in too many of the resamples."""
         return tuple(
@@ -151,8 +156,7 @@ def advise(
     advice = Advice(seeds, budget, usd, basis, found.beyond, tuple(outlook), confidence)
     if not look_further:
         return advice
-    leading = {entry.method: entry.budget for entry in outlook[:2]}
-    return replace(advice, next_cells=next_cells(fit, seeds, leading, prices))
+    return replace(advice, next_cells=next_cells(fit, seeds, advice.leading, prices))
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def _budget_lines(advice: Advice, confidence: float, titles: Titles) -> list[str
     return lines
 
 
-_WIDENED = "the intervals are widened by what curves missed at held-out budgets"
+_WIDENED = "the intervals are widened by what curves missed at held-out budgets beyond noise"
 
 
 def _times(factor: float) -> str:
@@ -233,7 +233,7 @@ def _target_lines(
         )
     said = [*_untrained(question, answer), _plan_text(question, found, titles)]
     if any(one.beyond > 1 for one in found):
-        said.append(f"What is beyond the data is by curves alone; {_WIDENED}.")
+        said.append(f"Beyond the data it is curves that say how accuracy goes on; {_WIDENED}.")
     return [*lines, *(line for text in said for line in _wrapped(text))]
 
 

@@ -24,7 +24,7 @@ from seedbed.analysis.expectations import (
     trusted_beyond,
 )
 from seedbed.analysis.fits import Fit
-from seedbed.analysis.next_cells import Candidate, NextCell, best_cells, doublings
+from seedbed.analysis.next_cells import Candidate, Further, NextCell, best_cells, doublings
 from seedbed.analysis.reaching import Prospect, Reach, budgets_between, least, ranked
 
 _NEEDS_TWO = "it takes two other tasks to tell how much tasks differ"
@@ -241,14 +241,14 @@ def _pilots(fits: Sequence[Fit], advice: Advice, prices: Prices) -> tuple[NextCe
         parts.append((centres, np.stack([drawn[:fewest, 0] for _, drawn in found])))
     centres, new = _new_task(parts)
     noises = [_measurement(fits, seeds, float(share)) for share in centres[2:]]
-    return best_cells(
-        new[0] - new[1],
+    further = Further(
         [(cell, row, noise, 0.0) for cell, row, noise in zip(cells, new[2:], noises, strict=True)],
         {
             (seeds, method): _line(fits, seeds, method, "usd", prices)[0]
             for method in dict.fromkeys(cell.method for cell in cells)
         },
     )
+    return best_cells(new[0] - new[1], further)
 
 
 def _measurement(fits: Sequence[Fit], seeds: int, share: float) -> float:

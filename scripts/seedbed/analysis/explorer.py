@@ -18,6 +18,7 @@ from seedbed.analysis.advice import Advice, advise
 from seedbed.analysis.costs import Prices, cost_line
 from seedbed.analysis.figures.drawing import all_methods, colour, group_titles, with_curves
 from seedbed.analysis.fits import Fit
+from seedbed.analysis.next_cells import Further, NextCell, further_cells, next_cells
 from seedbed.analysis.settings import Titles
 
 SIZES = 7
@@ -142,17 +143,20 @@ def _grid(
 ) -> list[dict[str, Any]]:
     found = []
     for seeds in _sizes(fit):
+        further = further_cells(fit, seeds, prices)
         rows = [
             row
             for place in places(fit, seeds, prices)
-            for row in _row(fit, place, confidence, prices)
+            for row in _row(fit, place, confidence, prices, further)
         ]
         if rows:
             found.append({"seeds": seeds, "rows": rows})
     return found
 
 
-def _row(fit: Fit, place: _Place, confidence: float, prices: Prices) -> list[dict[str, Any]]:
+def _row(
+    fit: Fit, place: _Place, confidence: float, prices: Prices, further: Further
+) -> list[dict[str, Any]]:
     try:
         advice = advise(
             fit, place.seeds, place.queries, confidence, place.usd, prices, look_further=False
@@ -160,7 +164,28 @@ def _row(fit: Fit, place: _Place, confidence: float, prices: Prices) -> list[dic
     except ValueError:
         # Some budgets are of no method there: between sizes, or too little money.
         return []
-    return [{"at": place.queries or place.usd, **_said(advice)}]
+    cells = next_cells(fit, place.seeds, advice.leading, prices, further)
+    return [{"at": place.queries or place.usd, **_said(advice), "next": _next(cells)}]
+
+
+def _next(cells: Sequence[NextCell]) -> dict[str, Any] | None:
+    if not cells:
+        return None
+    return {
+        "before": _short(cells[0].doubt_before),
+        "cells": [
+            {
+                "method": cell.method,
+                "seeds": cell.seeds,
+                "budget": cell.budget,
+                "new": cell.new,
+                "queries": cell.queries,
+                "usd": cell.usd,
+                "after": _short(cell.doubt_after),
+            }
+            for cell in cells
+        ],
+    }
 
 
 def _said(advice: Advice) -> dict[str, Any]:
@@ -228,6 +253,12 @@ teacher queries</label>
 <thead><tr><th scope="col">method</th><th scope="col">queries</th>
 <th scope="col">accuracy, %</th><th scope="col">interval</th><th scope="col">best in, %</th>
 <th scope="col">regret, points</th><th scope="col">cost</th></tr></thead>
+<tbody></tbody></table></div>
+<div class="wide" role="group" aria-labelledby="next-title" tabindex="0" id="next-group">
+<table id="next"><caption id="next-title"></caption>
+<thead><tr><th scope="col">measure</th><th scope="col">seeds</th><th scope="col">queries</th>
+<th scope="col">queries to ask</th><th scope="col">cost</th>
+<th scope="col">error left, points</th></tr></thead>
 <tbody></tbody></table></div>
 <figure class="moving">
 <div id="curves" role="img" aria-labelledby="curves-name" aria-describedby="curves-text">
@@ -341,7 +372,26 @@ SCRIPT = r"""
         cell((100 * one.regret).toFixed(1)), cell(dollars(one.usd)));
       return line;
     }));
+    sayNext(row);
     draw(fit, size, row);
+  }
+
+  function sayNext(row) {
+    find("next-group").hidden = !row.next;
+    if (!row.next) { return; }
+    const [best, other] = row.methods.map((one) => known[one.method].title);
+    find("next-title").textContent = "What to measure next, to know whether " + best
+      + " is better than " + other + ": the standard error of that difference is "
+      + (100 * row.next.before).toFixed(2) + " points";
+    document.querySelector("#next tbody").replaceChildren(...row.next.cells.map((one) => {
+      const line = document.createElement("tr");
+      const name = cell(known[one.method].title + (one.new ? ", a new cell" : ", again"), "th");
+      name.scope = "row";
+      line.append(name, cell(whole.format(one.seeds)), cell(whole.format(one.budget)),
+        cell(one.queries ? whole.format(one.queries) : "none, its data is there"),
+        cell(dollars(one.usd)), cell((100 * one.after).toFixed(2)));
+      return line;
+    }));
   }
 
   function theme() {

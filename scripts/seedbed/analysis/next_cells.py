@@ -83,8 +83,51 @@ class NextCell:
     doubt_after: float
 
 
+@dataclass(frozen=True)
+class Further:
+    """The cells that could be measured for a question about a seed-set size, whatever the budget.
+
+    Attributes:
+        cells: each with its accuracy in the resamples, and the variances of a measurement that are
+            its own and that it shares with what the resamples are of.
+        lines: by seed-set size and method, what budgets cost in dollars; None where not known.
+    """
+
+    cells: Sequence[tuple[Candidate, np.ndarray, float, float]]
+    lines: Mapping[tuple[int, str], CostLine | None]
+
+
+def further_cells(fit: Fit, seeds: int, prices: Prices) -> Further:
+    """Return the cells that `next_cells` looks at, for those who ask about many budgets.
+
+    Args:
+        fit: the fit.
+        seeds: the seed-set size that is asked about.
+        prices: by model, what its tokens cost.
+    """
+    if not fit.models:
+        return Further((), {})
+    found = []
+    for one in _candidates(fit, seeds):
+        ratios = np.array([one.budget / one.seeds])
+        centre, drawn = curve_anywhere(fit, one.seeds, one.method, ratios)
+        own, shared = _noise(fit, one, float(centre[0]))
+        found.append((one, drawn[:, 0], own, shared))
+    lines = {
+        (one.seeds, one.method): cost_line(fit, closest(fit, one.seeds), one.method, "usd", prices)[
+            0
+        ]
+        for one, *_ in found
+    }
+    return Further(found, lines)
+
+
 def next_cells(
-    fit: Fit, seeds: int, budgets: Mapping[str, int], prices: Prices
+    fit: Fit,
+    seeds: int,
+    budgets: Mapping[str, int],
+    prices: Prices,
+    further: Further | None = None,
 ) -> tuple[NextCell, ...]:
     """Return the cells that would lessen the doubt about a lead most for what they cost.
 
@@ -99,6 +142,7 @@ def next_cells(
         seeds: the seed-set size that is asked about.
         budgets: the budgets of the two methods whose lead is in doubt.
         prices: by model, what its tokens cost.
+        further: what `further_cells` returns, where it is known already.
 
     Returns:
         The best first: by variance taken away per dollar, or per teacher query where prices are not
@@ -110,20 +154,7 @@ def next_cells(
     for method, budget in budgets.items():
         ratios = np.array([budget / seeds])
         sides.append(curve_anywhere(fit, seeds, method, ratios)[1][:, 0])
-    lead = sides[0] - sides[1]
-    found = []
-    for one in _candidates(fit, seeds):
-        ratios = np.array([one.budget / one.seeds])
-        centre, drawn = curve_anywhere(fit, one.seeds, one.method, ratios)
-        own, shared = _noise(fit, one, float(centre[0]))
-        found.append((one, drawn[:, 0], own, shared))
-    priced = {
-        (one.seeds, one.method): cost_line(fit, closest(fit, one.seeds), one.method, "usd", prices)[
-            0
-        ]
-        for one, *_ in found
-    }
-    return best_cells(lead, found, priced)
+    return best_cells(sides[0] - sides[1], further or further_cells(fit, seeds, prices))
 
 
 @dataclass(frozen=True)
@@ -192,19 +223,14 @@ def _noise(fit: Fit, cell: Candidate, accuracy: float) -> tuple[float, float]:
     return runs + own_items + draws * (1 - same), items - own_items + draws * same
 
 
-def best_cells(
-    lead: np.ndarray,
-    cells: Sequence[tuple[Candidate, np.ndarray, float, float]],
-    lines: Mapping[tuple[int, str], CostLine | None],
-) -> tuple[NextCell, ...]:
+def best_cells(lead: np.ndarray, further: Further) -> tuple[NextCell, ...]:
     """Return those of some cells that would lessen the doubt about a lead most for their cost.
 
     Args:
         lead: the lead in resamples, shape (samples,).
-        cells: candidates, each with its accuracy in the same resamples, and the variances of a
-            measurement that are its own and that it shares with what the resamples are of.
-        lines: by seed-set size and method, what budgets cost in dollars; None where not known.
+        further: the cells, with their accuracies in the same resamples.
     """
+    cells, lines = further.cells, further.lines
     before = float(lead.var(ddof=1))
     if before <= 1e-12:
         return ()
