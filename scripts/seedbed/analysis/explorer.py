@@ -254,12 +254,15 @@ teacher queries</label>
 <th scope="col">accuracy, %</th><th scope="col">interval</th><th scope="col">best in, %</th>
 <th scope="col">regret, points</th><th scope="col">cost</th></tr></thead>
 <tbody></tbody></table></div>
-<div class="wide" role="group" aria-labelledby="next-title" tabindex="0" id="next-group">
-<table id="next"><caption id="next-title"></caption>
+<div id="next-group">
+<p id="next-title" class="soft"></p>
+<div class="wide" role="group" aria-labelledby="next-title" tabindex="0">
+<table id="next" aria-labelledby="next-title">
 <thead><tr><th scope="col">measure</th><th scope="col">seeds</th><th scope="col">queries</th>
 <th scope="col">queries to ask</th><th scope="col">cost</th>
 <th scope="col">error left, points</th></tr></thead>
 <tbody></tbody></table></div>
+</div>
 <figure class="moving">
 <div id="curves" role="img" aria-labelledby="curves-name" aria-describedby="curves-text">
 <div></div></div>
