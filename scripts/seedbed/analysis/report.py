@@ -141,8 +141,12 @@ def _model_lines(fit: Fit) -> tuple[str, str, tuple[tuple[str, str, str, str, st
     text = f"Curve: {chosen['name']}"
     if held_out is not None:
         text += f", which missed held-out highest budgets by {100 * held_out:.1f} points"
+        by_noise = chosen.get("held_out_noise")
+        if by_noise is not None:
+            text += f" (by noise alone it would by {100 * by_noise:.1f})"
     text += f", with a weight of {chosen['weight']:.2f}"
-    text += f"; the rest is {others} other models'" if others > 0 else ""
+    if others > 0:
+        text += f"; the rest is {others} other models'" if others > 1 else "; the rest another's"
     text += (
         f". Deviance {chosen['deviance']:.1f} on {chosen['degrees_of_freedom']} degrees of freedom"
     )
