@@ -11,6 +11,7 @@ from seedbed.study.loading import (
     check_prices,
     check_question,
 )
+from seedbed.study.scheduling import look_once_at_a_time
 from seedbed.study.slurm import check_status_command
 from seedbed.study.watching import Watch, measured_seconds
 
@@ -81,6 +82,7 @@ onstart:
             take_over_jobs()
     except (StudyError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None
+    look_once_at_a_time(workflow.scheduler)
     made = [str(file) for job in jobs for file in job.output]
     if workflow.is_main_process and made:
         OTHERS.write(made)
