@@ -75,7 +75,9 @@ def _accuracies(fit: Fit, whole: Truth) -> Found:
     found = {}
     for method in fit.methods:
         for seeds, budgets in PAPER_GRID.items():
-            for name, budget in (("middle", budgets[len(budgets) // 2]), ("2x", 2 * budgets[-1])):
+            places = {"middle": budgets[len(budgets) // 2]}
+            places |= {f"{times}x": times * budgets[-1] for times in (2, 10)}
+            for name, budget in places.items():
                 at = np.array([budget / seeds])
                 truth = whole.accuracy(method, seeds, budget / seeds)
                 by = {"accuracy": fit.curve, "advised": partial(anywhere, fit)}

@@ -257,8 +257,8 @@ class Truth:
     def effective(self, method: str, seeds: int, ratio: float) -> float:
         """Effective examples: the integral of a query's value, which is 1/exp(1) at tau.
 
-        It falls as exp(-u), as 1 / (1 + (exp(1) - 1) u), or between the two, as
-        1 / (1 + (exp(1/2) - 1) u)^2, by method.
+        It falls as exp(-u), as 1 / (1 + (exp(1) - 1) u), or as 1 / (1 + (exp(1/2) - 1) u)^2, by
+        method.
         """
         m = self.methods.index(method)
         tau = self.tau[m] * (seeds / 100) ** -self.delta
@@ -266,7 +266,7 @@ class Truth:
         useful = {
             "exponential": 1 - np.exp(-u),
             "harmonic": np.log1p((np.e - 1) * u) / (np.e - 1),
-            "between": u / (1 + (np.exp(0.5) - 1) * u),
+            "hyperbolic": u / (1 + (np.exp(0.5) - 1) * u),
         }
         return self.value[m] * seeds * tau * useful[self.decay[m]]
 
@@ -308,12 +308,12 @@ RIVAL_TRUTHS = {
     "power": Truth(response="power", kappa=3000.0, gamma=0.6, ceiling=0.75),
     "logit": Truth(response="logit", kappa=1500.0, gamma=0.5),
     "harmonic": Truth(decay=("harmonic",) * 3, tau=(15.0, 40.0, 350.0)),
-    "between": Truth(decay=("between",) * 3),
-    "mixed": Truth(decay=("exponential", "harmonic", "harmonic")),
+    "hyperbolic": Truth(decay=("hyperbolic",) * 3),
+    "mixed": Truth(decay=("exponential", "harmonic", "hyperbolic")),
     "databases": Truth(items=1034, databases=20),
 }
-"""Truths of the rivals' forms; two that are none of the candidates, a decay between theirs and one
-by method; and one like Spider's items."""
+"""Truths of the rivals' forms; one that is none of the candidates, as methods decay in different
+ways; and one like Spider's items."""
 
 
 def paper_study(seed: int, truth: Truth = PAPER_TRUTH) -> Outcomes:

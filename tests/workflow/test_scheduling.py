@@ -24,13 +24,15 @@ onstart:
         return looked(jobs)
     workflow.scheduler.job_selector = counted
 rule all:
-    input: expand("made/{{n}}", n=range(24))
+    input: expand("made/{{n}}", n=range(21)), expand("made/slow{{n}}", n=range(3))
 rule make:
-    output: touch("made/{{n}}")
-    # The last two leave the scheduler some seconds with one job that is ready.
-    params: lambda wildcards: 3 if int(wildcards.n) > 20 else 0
+    output: touch("made/{{n,[0-9]+}}")
     priority: 1
-    shell: "sleep {{params}}"
+    shell: "true"
+# Once the others have ended, they leave the scheduler some seconds with one job that is ready.
+rule make_slowly:
+    output: touch("made/slow{{n}}")
+    shell: "sleep 3"
 """
 
 

@@ -19,6 +19,7 @@ from seedbed.analysis.expectations import (
     basis_of,
     check_size,
     closest,
+    drawn_alike,
     expected,
     how_far,
     known_ratios,
@@ -117,7 +118,7 @@ def advise(
     """Return advice from a fit: by its curve, if it has one, and by the cell means.
 
     Between the study's seed-set sizes the means are on straight lines between theirs; where a size
-    has not been measured at that budget ratio, advice is by the curve alone. A method that was
+    has not been measured at that budget ratio, they go on as the curve does. A method that was
     measured at one budget only is left out elsewhere.
 
     Args:
@@ -145,14 +146,7 @@ def advise(
     outlook = outlook_of(
         found, confidence, [_spending(fit, seeds, name, found, prices) for name in names]
     )
-    # Beyond the data it is the curve that says how accuracy goes on.
-    within = [
-        name
-        for name in names
-        if how_far(fit, seeds, name, np.array([found.budgets[name] / seeds]))[0] == 1
-    ]
-    ratio = np.array([found.budgets[(within or names)[0]] / seeds])
-    basis = basis_of(fit, seeds, within, ratio)[0]
+    basis = basis_of(fit, seeds, names)
     advice = Advice(seeds, budget, usd, basis, found.beyond, tuple(outlook), confidence)
     if not look_further:
         return advice
@@ -221,11 +215,7 @@ def expectations(fit: Fit, seeds: int, budgets: Mapping[str, int]) -> Expectatio
             f"budget {max(budgets.values())} for {seeds} seeds is BR {ratio:g}: the data has "
             f"{min(refused):g} to {max(refused):g}, {NOTHING_SAYS}"
         )
-    # Some may stand on curves alone, with half the draws of those on curves and means: beside the
-    # means of these stand their curves once more.
-    most = max(len(drawn) for drawn in draws)
-    repeated = np.stack([np.tile(drawn, most // len(drawn)) for drawn in draws])
-    return Expectations(kept, furthest, np.array(centres), repeated)
+    return Expectations(kept, furthest, np.array(centres), drawn_alike(draws))
 
 
 def outlook_of(

@@ -182,14 +182,20 @@ def expected(
     return np.mean(centres, axis=0), np.concatenate(draws)
 
 
-def basis_of(fit: Fit, seeds: float, methods: Sequence[str], ratios: np.ndarray) -> list[str]:
-    """Return what expectations at n ratios stand on: "curve", "means" or "curve and means".
+def drawn_alike(draws: Sequence[np.ndarray]) -> np.ndarray:
+    """Return draws of expectations, each of shape (samples, ...), as one array.
+
+    Some may stand on curves alone, with half the draws of those on curves and means: beside the
+    means of these stand their curves once more.
+    """
+    most = max(len(drawn) for drawn in draws)
+    return np.stack([np.concatenate([drawn] * (most // len(drawn))) for drawn in draws])
+
+
+def basis_of(fit: Fit, seeds: float, methods: Sequence[str]) -> str:
+    """Return what expectations with a seed-set size stand on: "curve", "means" or both.
 
     Where only some of the methods have means, it is "curve and means".
     """
-    found = [fit.means_at(seeds, method, ratios) for method in methods]
-    known = np.zeros(len(ratios), dtype=bool)
-    for part in found:
-        known |= False if part is None else ~np.isnan(part[0])
-    bases = ["curve"] if fit.models else []
-    return [" and ".join([*bases, "means"] if some else bases) for some in known]
+    known = any(fit.means_range(seeds, method) for method in methods)
+    return " and ".join(["curve"] * bool(fit.models) + ["means"] * known)

@@ -80,7 +80,8 @@ _EQUALLY_GOOD = 2.0
 """QAICc within which models have "substantial support" (Burnham & Anderson 2002, 2.6)."""
 
 _LEAST_WEIGHT = 0.02
-"""Models of less weight are left out of the mean: they would have a handful of resamples."""
+"""Models of less weight, but the chosen one, are left out of the mean: they would have a handful of
+resamples."""
 
 _KEPT_COUNTS = (
     "augmenter_queries",
@@ -179,7 +180,7 @@ def fit_group(
         draws, values, record["bootstrap"] = _bootstrap(chosen, data, draws, noise, runs, settings)
         record["bootstrap"]["covers"] = _covers(outcomes)
         dispersion = record["dispersion"]["used"]
-        members = _members(fits, record["models"], dispersion, data, draws, settings)
+        members = _members(fits, chosen, record["models"], dispersion, data, draws, settings)
         record["status"], record["chosen"] = "fitted", chosen.model.name
         record["seed_draw_effects"] = _effect_records(chosen, data)
         record["lack_of_fit"] = chosen.deviance / max(1, len(rows) - chosen.parameter_count)
@@ -491,6 +492,7 @@ class _Member:
 
 def _members(
     fits: Sequence[ModelFit],
+    chosen: ModelFit,
     records: Sequence[dict[str, Any]],
     dispersion: float,
     data: CellData,
@@ -507,7 +509,7 @@ def _members(
     score = {one["name"]: one["qaicc"] for one in records if one["qaicc"] is not None}
     usable = [fit for fit in fits if _usable(fit, score)]
     weights = _weights(np.array([[score[fit.model.name] for fit in usable]]))[0]
-    kept = weights >= _LEAST_WEIGHT
+    kept = (weights >= _LEAST_WEIGHT) | [fit is chosen for fit in usable]
     usable = [fit for fit, keep in zip(usable, kept, strict=True) if keep]
     weights = weights[kept] / weights[kept].sum()
     refits = [refit(fit, data, accuracies) for fit in usable]

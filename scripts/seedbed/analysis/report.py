@@ -243,8 +243,9 @@ def _crossover_lines(records: Sequence[Mapping[str, Any]], titles: Titles) -> It
         if (record["measure"], record["status"]) == ("budget_ratio", "too_few_budgets")
     }
     for record in records:
-        if record["measure"] != "budget_ratio" and record["method"] in apart:
-            # Without budgets in common, what they cost says nothing more.
+        nothing = record["status"] in ("too_few_budgets", "unknown")
+        if record["measure"] != "budget_ratio" and record["method"] in apart and nothing:
+            # That they have no budgets in common says enough.
             continue
         text = describe(record, titles.short)
         if record["measure"] == "budget_ratio" and record["crossings"]:

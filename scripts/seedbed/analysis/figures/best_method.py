@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.advice import basis_of, best_shares, expected
+from seedbed.analysis.advice import best_shares
+from seedbed.analysis.expectations import basis_of, drawn_alike, expected
 from seedbed.analysis.figures.drawing import (
     INK,
     PANEL_HEIGHT_INCHES,
@@ -155,9 +156,10 @@ def _points(
     ratios = np.geomspace(low, high, BUDGETS if high > low else 1) / seeds
     found = [expected(fit, seeds, method, ratios) for method in methods]
     centres = np.stack([centre for centre, _ in found])
-    draws = np.stack([drawn for _, drawn in found])
-    for index, basis in enumerate(basis_of(fit, seeds, methods, ratios)):
-        at = (seeds, ratios[index], methods, centres[:, index], draws[:, :, index])
+    draws = drawn_alike([drawn for _, drawn in found])
+    basis = basis_of(fit, seeds, methods)
+    for index, ratio in enumerate(ratios):
+        at = (seeds, ratio, methods, centres[:, index], draws[:, :, index])
         yield _best("map", basis, *at)
 
 
