@@ -13,6 +13,7 @@ from analysis_simulation import METHODS, TRUE, simulate, true_accuracy
 from scipy.integrate import quad
 from scipy.optimize import brentq, least_squares
 
+import seedbed.analysis.fitting as fitting_module
 from seedbed.analysis.advice import advise, best_shares, leaders
 from seedbed.analysis.borrowing import borrow, new_task_draws
 from seedbed.analysis.costs import CostLine
@@ -903,7 +904,8 @@ def test_between_sizes_means_are_on_straight_lines_as_far_as_both_are_measured(u
     assert known[:3] == pytest.approx((middle[:3] + curve[:3]) / 2)
     # Beyond them, the lines go on as the curve does.
     assert known[3] - known[2] == pytest.approx(curve[3] - curve[2])
-    assert basis_of(usual, between, ["new_question"], ratios)[2:] == ["curve and means", "curve"]
+    assert basis_of(usual, between, ["new_question"]) == "curve and means"
+    assert basis_of(replace(usual, models=()), between, ["new_question"]) == "means"
 
 
 def test_advice_is_unsure_where_the_cells_contradict_the_curve(usual):
@@ -961,7 +963,7 @@ def test_nothing_leads_where_all_methods_are_equal():
 )
 def test_advice_beyond_the_data_says_how_far_and_is_less_sure(usual, seeds, budget, beyond):
     advice = advise(usual, seeds, budget)
-    assert (advice.basis, advice.beyond) == ("curve", pytest.approx(beyond))
+    assert (advice.basis, advice.beyond) == ("curve and means", pytest.approx(beyond))
     for entry in advice.outlook:
         ratio = np.array([budget / seeds])
         centre, draws = usual.curve(seeds, entry.method, ratio)
@@ -996,6 +998,32 @@ def test_what_noise_alone_makes_a_curve_miss_does_not_widen_advice():
     assert 0.5 < error / noise < 2
     error, noise = misses(cliff, 0)
     assert error > 4 * noise
+
+
+def test_beyond_the_data_draws_are_widened_by_the_miss_that_noise_does_not_explain(usual):
+    place = (32, "new_question", np.array([16.0, 640.0]))
+    plain = expected(usual, *place)[1]
+
+    def widened(error, noise):
+        missed = {"held_out_error": error, "held_out_noise": noise}
+        models = [entry | missed for entry in usual.record["models"]]
+        fit = replace(usual, record={**usual.record, "models": models})
+        drawn = anywhere(fit, *place)[1]
+        assert (drawn[:, 0] == plain[:, 0]).all()
+        return drawn[:, 1] - plain[:, 1]
+
+    assert (widened(0.03, 0.03) == 0).all() and (widened(0.02, 0.03) == 0).all()
+    # Ten times beyond, in steps of four as the highest budgets are from the next.
+    steps = np.log(10) / np.log(4)
+    assert widened(0.05, 0.03).std() == pytest.approx(0.04 * steps, rel=0.25)
+
+
+def test_the_chosen_model_is_in_the_mean_however_little_its_weight(monkeypatch):
+    monkeypatch.setattr(fitting_module, "_LEAST_WEIGHT", 1.1)
+    (found,) = fit(items=300)
+    (model,) = found.models
+    assert (model.model.name, model.weight) == (found.record["chosen"], 1.0)
+    assert len(model.resamples) == SETTINGS.bootstrap_samples
 
 
 @pytest.mark.parametrize(("seeds", "end"), [(32, 64.0), (48, 1.0), (64, 64.0)])

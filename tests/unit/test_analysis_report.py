@@ -189,6 +189,21 @@ def test_advice_speaks_of_budgets_that_all_methods_have(tmp_path):
     assert "by US dollars" not in text
 
 
+def test_a_crossover_by_cost_is_said_of_methods_without_budgets_in_common(tmp_path):
+    """One method is dear and has small budgets; the other has large ones, for the same tokens."""
+    cells, items = simulate(seeds=(32,), ratios=(1, 2, 4, 8, 16, 32, 64), items=200)
+    small = (pl.col("method") == METHODS[1]) & (pl.col("budget_ratio") <= 4)
+    large = (pl.col("method") == METHODS[0]) & (pl.col("budget_ratio") >= 8)
+    kept = cells.filter(small | large | (pl.col("method") == "untrained"))
+    dear = pl.col("teacher_completion_tokens") * pl.when(small).then(100).otherwise(1)
+    kept = kept.with_columns(teacher_completion_tokens=dear)
+    items = items.filter(pl.col("cell").is_in(kept["cell"].to_list()))
+    text = (run_all(tmp_path, (kept, items)) / "report/summary.txt").read_text(encoding="utf-8")
+    assert text.count("AA and QR: fewer than two budgets in common.") == 1
+    (said,) = re.findall(r"^  (?:AA|QR) (?:leads|overtakes) .* tokens.*$", text, re.MULTILINE)
+    assert "AA" in said and "QR" in said
+
+
 def test_advice_names_all_queries_of_a_budget_and_rows_that_are_missing(tmp_path):
     """As with a filter that asks the teacher again, and goes on behind the budget."""
     cells, items = simulate(seeds=(32,), items=200, ratios=(4, 16))
@@ -416,4 +431,4 @@ def test_advice_by_money_names_what_it_buys_and_what_would_tell_more(study, tmp_
 def test_advice_beyond_the_data_says_how_far(study, tmp_path):
     done = ask(study, tmp_path, "--task", "mini_math", "--seeds", "32", "--queries", "8192")
     assert done.returncode == 0, done.stderr
-    assert "This is 4 times beyond the data: the intervals are widened" in in_one(done.stdout)
+    assert "This is 4 times beyond the data: the intervals are wider" in in_one(done.stdout)

@@ -300,6 +300,18 @@ def test_equal_methods_share_the_resamples(tmp_path):
     assert table["probability_best"].to_list() == pytest.approx([1 / 3] * table.height)
 
 
+def test_map_where_one_method_has_no_cell_means_between_sizes(tmp_path):
+    """One method has the same budget with either size: no budget ratio in common."""
+    cells, items = simulate(seeds=(32, 64), ratios=(1, 2, 4, 8, 16), items=300)
+    kept = cells.filter((pl.col("method") != NQ) | (pl.col("budget") == 128))
+    kept = kept.filter((pl.col("budget_ratio").is_in([1.0, 4.0, 16.0])) | (pl.col("method") != AA))
+    items = items.filter(pl.col("cell").is_in(kept["cell"].to_list()))
+    table, _ = draw("best_method", (kept, items), tmp_path)
+    mapped = table.filter(pl.col("kind") == "map")
+    assert mapped.height > 0 and set(mapped["basis"]) == {"curve and means"}
+    assert mapped["probability_best"].is_between(0, 1).all()
+
+
 def test_map_between_sizes_is_of_curve_and_means(tmp_path):
     tables = simulate(seeds=(32, 128), ratios=(1, 4, 16, 64), items=400)
     table, _ = draw("best_method", tables, tmp_path)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from project import ROOT
+from seedbed.study.scheduling import look_once_at_a_time
 
 SNAKEFILE = """
 from seedbed.study.scheduling import look_once_at_a_time
@@ -34,6 +37,19 @@ rule make_slowly:
     output: touch("made/slow{{n}}")
     shell: "sleep 3"
 """
+
+
+def test_of_planned_looks_the_earliest_counts():
+    looks = threading.Semaphore(0)
+    scheduler = SimpleNamespace(_open_jobs=looks)
+    look_once_at_a_time(scheduler)
+    for delay in (3600, 0.05, 0.05, 7200):
+        scheduler._schedule_reevalutation(delay)
+    assert looks.acquire(timeout=30)
+    # The others were not planned besides; and after a look another can be.
+    assert not looks.acquire(timeout=0.5)
+    scheduler._schedule_reevalutation(0.05)
+    assert looks.acquire(timeout=30)
 
 
 @pytest.mark.parametrize("once", [True, False])

@@ -177,7 +177,10 @@ def _budget_lines(advice: Advice, confidence: float, titles: Titles) -> list[str
     return lines
 
 
-_WIDENED = "the intervals are widened by what curves missed at held-out budgets beyond noise"
+_WIDENED = (
+    "the intervals are wider, as resampled curves spread there, and hold what curves missed at "
+    "held-out budgets beyond noise"
+)
 
 
 def _times(factor: float) -> str:

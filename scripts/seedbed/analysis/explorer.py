@@ -361,7 +361,7 @@ SCRIPT = r"""
     }
     text += ".";
     if (row.beyond > 1) {
-      text += " This is " + row.beyond + " times beyond the data: the intervals are widened.";
+      text += " This is " + row.beyond + " times beyond the data: the intervals are wider.";
     }
     find("answer").textContent = text;
     const body = document.querySelector("#outlook tbody");
