@@ -309,11 +309,11 @@ RIVAL_TRUTHS = {
     "logit": Truth(response="logit", kappa=1500.0, gamma=0.5),
     "harmonic": Truth(decay=("harmonic",) * 3, tau=(15.0, 40.0, 350.0)),
     "hyperbolic": Truth(decay=("hyperbolic",) * 3),
-    "mixed": Truth(decay=("exponential", "harmonic", "hyperbolic")),
+    "mixed": Truth(decay=("exponential", "harmonic", "harmonic")),
     "databases": Truth(items=1034, databases=20),
 }
-"""Truths of the rivals' forms; one that is none of the candidates, as methods decay in different
-ways; and one like Spider's items."""
+"""Truths of the rivals' forms; two that are none of the candidates, a decay between theirs and one
+by method; and one like Spider's items."""
 
 
 def paper_study(seed: int, truth: Truth = PAPER_TRUTH) -> Outcomes:

@@ -10,15 +10,14 @@ falls with x / tau. Method m yields
 
 effective examples: v_m is the value of a fresh query (1 for the first method: the unit), tau_m the
 persistence of a seed at S0 seeds, the queries after which the next is worth 1/exp(1) of a fresh
-one. W is the integral of that value, which decays in one of three ways:
+one. W is the integral of that value, which decays in one of two ways:
 
-    exponential  value exp(-u),          W(u) = 1 - exp(-u):      seeds wear out
-    hyperbolic   value 1 / (1 + c u)^2,  W(u) = u / (1 + c u):    they do, far more slowly
-    harmonic     value 1 / (1 + c u),    W(u) = ln(1 + c u) / c:  they give ever less, without end
+    exponential  value exp(-u),         W(u) = 1 - exp(-u):        seeds wear out
+    harmonic     value 1 / (1 + c u),   W(u) = ln(1 + c u) / c:    they give ever less, without end
 
-with c = exp(1/2) - 1 and exp(1) - 1. The first follows Muennighoff et al. 2023 (arXiv 2305.16264),
-whose repeated tokens lose value in the same way. The others are for seeds of which a little is left
-for long: truths that the first alone misses (simulated: docs/statistics.md).
+with c = exp(1) - 1. The first follows Muennighoff et al. 2023 (arXiv 2305.16264), whose repeated
+tokens lose value in the same way. The second is for seeds of which a little is always left: a truth
+that the first alone misses (simulated: docs/statistics.md).
 
 Response. Accuracy rises from the floor A0 (no training data, e = 0) with e in one of three ways:
 
@@ -58,7 +57,7 @@ from scipy.special import expit
 
 RESPONSES = ("exponential", "power", "logit")
 
-DECAYS = ("exponential", "hyperbolic", "harmonic")
+DECAYS = ("exponential", "harmonic")
 
 _EQUATIONS = {
     "exponential": "A = A0 + (Ainf - A0) {gain}, gain = (1 - exp(-(e/kappa)^gamma))",
@@ -68,12 +67,11 @@ _EQUATIONS = {
 
 _USEFUL = {
     "exponential": "tau_m(S) (1 - exp(-x/tau_m(S)))",
-    "hyperbolic": "x/(1 + c x/tau_m(S))",
     "harmonic": "tau_m(S) ln(1 + c x/tau_m(S))/c",
 }
 """Fresh queries that x queries on a seed are worth."""
 
-_HYPERBOLIC, _HARMONIC = np.exp(0.5) - 1, np.e - 1
+_HARMONIC = np.e - 1
 """c: makes the next query worth 1/exp(1) after tau, as in the exponential decay."""
 
 SHARING = ("", "one_value", "one_tau", "each_delta", "no_delta")
@@ -168,8 +166,8 @@ class AccuracyModel:
         parts = [accuracy, f"e = {value}S {useful}, {tau}"]
         if self.harm:
             parts.append(f"u = x - {useful}")
-        if self.decay != "exponential":
-            parts.append(f"c = exp({'1' if self.decay == 'harmonic' else '1/2'}) - 1")
+        if self.decay == "harmonic":
+            parts.append("c = exp(1) - 1")
         return "; ".join([*parts, "x = BR"])
 
     def parameters(self, ratios: Sequence[float], seeds: Sequence[float]) -> list[Parameter]:
@@ -315,9 +313,6 @@ class AccuracyModel:
         tau = by_method("tau", 1.0) * np.exp(-delta * log_size)
         if self.decay == "exponential":
             value, useful = np.exp(-x / tau), -tau * np.expm1(-x / tau)
-        elif self.decay == "hyperbolic":
-            left = 1 / (1 + _HYPERBOLIC * x / tau)
-            value, useful = left**2, x * left
         else:
             used = _HARMONIC * x / tau
             value, useful = 1 / (1 + used), tau * np.log1p(used) / _HARMONIC
