@@ -431,4 +431,4 @@ def test_advice_by_money_names_what_it_buys_and_what_would_tell_more(study, tmp_
 def test_advice_beyond_the_data_says_how_far(study, tmp_path):
     done = ask(study, tmp_path, "--task", "mini_math", "--seeds", "32", "--queries", "8192")
     assert done.returncode == 0, done.stderr
-    assert "This is 4 times beyond the data: the intervals are wider" in in_one(done.stdout)
+    assert "This is 4 times beyond the data: the intervals are widened" in in_one(done.stdout)

@@ -178,8 +178,8 @@ def _budget_lines(advice: Advice, confidence: float, titles: Titles) -> list[str
 
 
 _WIDENED = (
-    "the intervals are wider, as resampled curves spread there, and hold what curves missed at "
-    "held-out budgets beyond noise"
+    "the intervals are widened by what curves missed at held-out budgets beyond noise, or by what "
+    "noise can hide"
 )
 
 

@@ -8,8 +8,8 @@ the best method, the advice is as unsure as that; the curve alone was seen to be
 Lines end with the cells. Beyond them they go on as the curve does, as far above or below it as the
 last cell means are: what the curve has missed there is taken half on, and nothing jumps. What a
 curve fitted to the lower budgets was seen to miss the highest ones by, beyond what the noise of the
-cells explains, is added beyond the data as noise, once for every step as large as the one that it
-missed them over.
+cells explains (or, where that is nothing, what noise can hide), is added beyond the data as noise,
+once for every step as large as the one that it missed them over.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from seedbed.analysis.fits import Fit
 _ROUNDING = 1e-9
 """Share by which a ratio may lie beyond the data and still be in it."""
 
+
+_HIDDEN = 1 / 8
+"""Share of the noise's variance that the miss beyond noise has at least. Where it seems to be none,
+a quarter of the standard error of what says so, a mean square of some eight held-out cells."""
 
 NOTHING_SAYS = "and no held-out budget says how far to trust curves beyond"
 
@@ -90,7 +94,8 @@ def _held_out(fit: Fit) -> tuple[float, float | None]:
     """Return how far the highest budgets lie beyond the next ones, and how curves miss them.
 
     The factor is the geometric mean over seed-set sizes. The miss is that of the models by weight,
-    less what noise would make of it if their form were right, which their draws have already.
+    less what noise would make of it if their form were right, which their draws have already; but
+    at least what noise can hide.
     """
     steps = []
     for seeds in fit.seeds:
@@ -103,7 +108,9 @@ def _held_out(fit: Fit) -> tuple[float, float | None]:
         entry["weight"] * (entry["held_out_error"] ** 2 - entry["held_out_noise"] ** 2)
         for entry in used
     )
-    return float(np.exp(np.mean(np.log(steps)))), max(0.0, float(beyond_noise)) ** 0.5
+    noise = sum(entry["weight"] * entry["held_out_noise"] ** 2 for entry in used)
+    miss = max(beyond_noise, _HIDDEN * noise) ** 0.5
+    return float(np.exp(np.mean(np.log(steps)))), float(miss)
 
 
 def curve_anywhere(

@@ -361,7 +361,7 @@ SCRIPT = r"""
     }
     text += ".";
     if (row.beyond > 1) {
-      text += " This is " + row.beyond + " times beyond the data: the intervals are wider.";
+      text += " This is " + row.beyond + " times beyond the data: the intervals are widened.";
     }
     find("answer").textContent = text;
     const body = document.querySelector("#outlook tbody");
