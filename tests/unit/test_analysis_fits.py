@@ -976,7 +976,7 @@ def test_advice_beyond_the_data_says_how_far_and_is_less_sure(usual, seeds, budg
     assert advise(usual, 32, 512).beyond == 1
 
 
-def test_what_noise_alone_makes_a_curve_miss_does_not_widen_advice():
+def test_held_out_noise_is_what_curves_of_the_right_form_miss_by():
     """Of the right form, curves miss held-out budgets by their noise; of a wrong one by more."""
 
     def misses(accuracy, seed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,10 +12,10 @@ import polars as pl
 from seedbed.analysis.decay import AccuracyModel, Points, candidates, variants
 from seedbed.analysis.likelihood import (
     CellData,
+    HeldOut,
     ModelFit,
     fit_model,
-    held_out_error,
-    held_out_noise,
+    hold_out,
     means_deviance,
     refit,
 )
@@ -172,7 +172,8 @@ def fit_group(
     models = candidates(methods, seeds, bool(untrained.height))
     data = _with_effects(data, noise, models, settings)
     fits, skipped = _fit_candidates(data, models, settings)
-    record["models"], record["dispersion"] = _model_records(fits, skipped, data, trained, settings)
+    held = {fit.model.name: hold_out(fit, data, settings.starts, settings.seed) for fit in fits}
+    record["models"], record["dispersion"] = _model_records(fits, held, skipped, data, trained)
     chosen = _choose(fits, record["models"])
     members: list[_Member] = []
     if chosen is not None:
@@ -188,9 +189,8 @@ def fit_group(
             member = next((one for one in members if one.name == entry["name"]), None)
             entry["weight"] = member.weight if member else 0.0
             if member:
-                entry["held_out_noise"] = held_out_noise(
-                    member.fit, data, draws, settings.starts, settings.seed
-                )
+                rest = held[member.name]
+                entry["held_out_noise"] = None if rest is None else rest.noise(draws)
             if entry["name"] == chosen.model.name:
                 _add_intervals(entry["parameters"], values, members, settings.confidence)
     elif fits:
@@ -337,15 +337,16 @@ def _dispersion(fits: Sequence[ModelFit]) -> tuple[dict[str, Any] | None, float]
 
 def _model_records(
     fits: Sequence[ModelFit],
+    held: Mapping[str, HeldOut | None],
     skipped: Sequence[tuple[AccuracyModel, int]],
     data: CellData,
     trained: pl.DataFrame,
-    settings: FitSettings,
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     cells = len(data.accuracy)
     records: list[dict[str, Any]] = []
     dispersion, used = _dispersion(fits)
     for fit in fits:
+        rest = held[fit.model.name]
         records.append(
             {
                 "name": fit.model.name,
@@ -365,7 +366,7 @@ def _model_records(
                 "parameter_count": fit.parameter_count,
                 "degrees_of_freedom": cells - fit.parameter_count,
                 "qaicc": _score(fit, used, cells),
-                "held_out_error": held_out_error(fit, data, settings.starts, settings.seed),
+                "held_out_error": None if rest is None else rest.error(),
                 "weight": 0.0,
                 "parameters": [
                     {

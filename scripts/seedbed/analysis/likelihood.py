@@ -208,87 +208,73 @@ def residuals_of(
     return problem.residuals(accuracies), start, problem.low, problem.high
 
 
-def held_out_error(fit: ModelFit, data: CellData, starts: int, seed: int) -> float | None:
-    """Return how far a model misses the highest budgets when fitted to the rest.
-
-    The highest budget of each seed-set size is held out.
-
-    Returns:
-        The root mean square of the misses, a fraction; None where the rest has no more cells than
-        the model has parameters.
-    """
-    held = _hold_out(fit, data, starts, seed)
-    if held is None:
-        return None
-    return float(np.sqrt(np.mean(held.misses(data.accuracy, held.best) ** 2)))
-
-
-def held_out_noise(
-    fit: ModelFit, data: CellData, accuracies: np.ndarray, starts: int, seed: int
-) -> float | None:
-    """Return how far a model of the right form would miss the highest budgets, by noise alone.
-
-    It is how the misses differ between resamples, to each of which the model is fitted anew
-    without the highest budgets. Each cell's standard deviation is taken from the middle 95% of the
-    resamples: curves that are fitted to few budgets can lie far out beyond them.
-
-    Args:
-        fit: the fit.
-        data: the cells.
-        accuracies: accuracies of the cells in resamples, with all their noise, (samples, cells).
-        starts: starting points of the fit to the data.
-        seed: seed of the starting points.
-
-    Returns:
-        The root mean square over the highest budgets, a fraction; None as by `held_out_error`.
-    """
-    held = _hold_out(fit, data, starts, seed)
-    if held is None:
-        return None
-    found = minimise(
-        held.problem.residuals(accuracies[:, ~held.highest]),
-        np.repeat(held.best[None, :], len(accuracies), axis=0),
-        held.problem.low,
-        held.problem.high,
-        _REFIT_TOLERANCE,
-    )
-    low, high = np.quantile(held.misses(accuracies, found.x), [0.025, 0.975], axis=0)
-    return float(np.sqrt(np.mean(((high - low) / (2 * 1.96)) ** 2)))
-
-
 @dataclass(frozen=True)
-class _HeldOut:
+class HeldOut:
     """A model fitted without the highest budget of each seed-set size.
 
     Attributes:
         fit: the fit to all cells.
+        data: all cells.
         highest: whether a cell is held out, shape (cells,).
-        points: where those lie.
         problem: what is minimised over the rest.
         best: parameters as fitted and effects of the best fit to the rest.
     """
 
     fit: ModelFit
+    data: CellData
     highest: np.ndarray
-    points: Points
     problem: _Problem
     best: np.ndarray
 
-    def misses(self, accuracy: np.ndarray, fitted: np.ndarray) -> np.ndarray:
-        """Return how far cells lie above what fits to the rest have there.
+    def error(self) -> float:
+        """Return how far the model misses the highest budgets: the root mean square, a fraction."""
+        return float(np.sqrt(np.mean(self._misses(self.data.accuracy, self.best) ** 2)))
+
+    def noise(self, accuracies: np.ndarray) -> float:
+        """Return how far a model of the right form would miss the highest budgets, by noise alone.
+
+        It is how the misses differ between resamples, to each of which the model is fitted anew
+        without the highest budgets. Each cell's standard deviation is taken from the middle 95% of
+        the resamples: curves that are fitted to few budgets can lie far out beyond them.
+
+        Args:
+            accuracies: accuracies of all cells in resamples, with all their noise, shape
+                (samples, cells).
+
+        Returns:
+            The root mean square over the highest budgets, a fraction.
+        """
+        found = minimise(
+            self.problem.residuals(accuracies[:, ~self.highest]),
+            np.repeat(self.best[None, :], len(accuracies), axis=0),
+            self.problem.low,
+            self.problem.high,
+            _REFIT_TOLERANCE,
+        )
+        low, high = np.quantile(self._misses(accuracies, found.x), [0.025, 0.975], axis=0)
+        return float(np.sqrt(np.mean(((high - low) / (2 * 1.96)) ** 2)))
+
+    def _misses(self, accuracy: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+        """Return how far the held-out cells lie above what was fitted to the rest.
 
         Args:
             accuracy: accuracies of all cells, shape (..., cells).
             fitted: parameters as fitted and effects, shape (..., parameters + draws).
 
         Returns:
-            Of the cells held out, shape (..., held out).
+            Shape (..., held out).
         """
         values = to_values(self.fit.parameters, fitted[..., : self.fit.parameter_count])
-        return accuracy[..., self.highest] - self.fit.model.accuracy(values, self.points)
+        points = self.data.only(self.highest).points
+        return accuracy[..., self.highest] - self.fit.model.accuracy(values, points)
 
 
-def _hold_out(fit: ModelFit, data: CellData, starts: int, seed: int) -> _HeldOut | None:
+def hold_out(fit: ModelFit, data: CellData, starts: int, seed: int) -> HeldOut | None:
+    """Fit a model to the cells without the highest budget of each seed-set size.
+
+    Returns:
+        The fit; None where the rest has no more cells than the model has parameters.
+    """
     points = data.points
     highest = np.zeros(len(points.seeds), dtype=bool)
     for seeds in np.unique(points.seeds):
@@ -299,8 +285,7 @@ def _hold_out(fit: ModelFit, data: CellData, starts: int, seed: int) -> _HeldOut
         return None
     problem = _Problem(fit.model, fit.parameters, rest)
     found = _search(problem, problem.residuals(rest.accuracy[None, :]), starts, seed)
-    best = found.x[np.argmin(found.cost)]
-    return _HeldOut(fit, highest, data.only(highest).points, problem, best)
+    return HeldOut(fit, data, highest, problem, found.x[np.argmin(found.cost)])
 
 
 def means_deviance(data: CellData, place: np.ndarray) -> float:
