@@ -1,5 +1,7 @@
 """The answer of a study to one question: which method, for so many seeds and so much to spend."""
 
+ADVISED = answer_folder(RESULTS, "logs/advise.log", "advice/advice.json")
+
 
 rule advise:
     """Print advice; without an output or a benchmark, it runs whenever it is asked for."""
@@ -7,7 +9,7 @@ rule advise:
         fits=rules.fit_decay.output.fits,
         draws=rules.fit_decay.output.draws,
     log:
-        f"{RESULTS}/logs/advise.log",
+        f"{ADVISED}/logs/advise.log",
     localrule: True
     conda:
         ENVIRONMENT
@@ -18,7 +20,7 @@ rule advise:
         amount=RUN.goal[1],
         prices=FLOW.prices(),
         titles=FLOW.titles(),
-        output=f"{RESULTS}/advice/advice.json",
+        output=f"{ADVISED}/advice/advice.json",
         code=lambda wc: code("advise"),
     message:
         "advise"

@@ -1,17 +1,10 @@
 """What all rules share: the checked study, its grid, and the digests of the code."""
 
-import sys
 from functools import cache
-from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
-
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from seedbed.provenance import code_digest
 from seedbed.study.cells import grid, wildcard_pattern
 from seedbed.study.loading import (
-    StudyError,
     check_data,
     check_run_config,
     load_study,

@@ -1,7 +1,5 @@
 """What happens around a run: before its first job, while it is under way, and at its end."""
 
-from snakemake.logging import logger
-
 from seedbed.engines.cap import Ledger
 from seedbed.study.explaining import explanation
 from seedbed.study.killed import note_settings, record_finished, take_over
@@ -26,6 +24,7 @@ if (
     workflow.is_main_process
     and not workflow.output_settings.dryrun
     and not {"explain", "quote"} & set(sys.argv)
+    and can_write(".snakemake/seedbed.lock")
 ):
     take_over(Path(".snakemake").resolve(), logger.info)
 
@@ -76,6 +75,12 @@ onstart:
         sys.stdout.write(explanation(workflow, "explain"))
         sys.stdout.flush()
         raise SystemExit
+    made = [str(file) for job in jobs for file in job.output]
+    if workflow.is_main_process and made and not can_write(f"{RESULTS}/journal"):
+        raise WorkflowError(
+            f"{RESULTS} may only be read here, and {jobs[0].rule.name} would be made in it first "
+            f"({len(made)} files in all): `snakemake explain` says why."
+        )
     try:
         check_needs([(job.rule.name, job.wildcards_dict) for job in jobs])
         if workflow.is_main_process and workflow.executor_plugin.name == "slurm":
@@ -83,7 +88,6 @@ onstart:
     except (StudyError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None
     look_once_at_a_time(workflow.scheduler)
-    made = [str(file) for job in jobs for file in job.output]
     if workflow.is_main_process and made:
         OTHERS.write(made)
         if FLOW.capped:

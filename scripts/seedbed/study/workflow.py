@@ -86,6 +86,10 @@ class Workflow:
             for dataset in self.grid.datasets
         )
 
+    def files(self) -> list[str]:
+        """Return what a person may ask for by its path: scores, records of adapters, datasets."""
+        return [*self.evaluations(), *self.adapters(), *self.datasets()]
+
     def example_datasets(self) -> list[str]:
         """Return the dataset that examples of each task and method are from: the largest budget."""
         largest: dict[tuple[str, str], Dataset] = {}

@@ -1,0 +1,23 @@
+"""The edge of Snakemake: errors are shown, a mistyped target is named, Ctrl-C ends with a line."""
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from seedbed.study.documents import StudyError, read_document
+from seedbed.study.edge import Interrupt, answer_folder, can_write, guard, show_errors
+
+show_errors(logger)
+INTERRUPT = Interrupt()
+if workflow.is_main_process:
+    INTERRUPT.watch(logger)
+    guard(workflow, lambda: FLOW.files())
+try:
+    # Snakemake reads it too, and does not say which file it cannot read, nor in which line.
+    read_document(Path("config/config.yaml"))
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
