@@ -10,7 +10,7 @@ from seedbed.study.loading import (
     check_question,
 )
 from seedbed.study.scheduling import look_once_at_a_time
-from seedbed.study.slurm import check_status_command
+from seedbed.study.slurm import check_status_command, jobs_of
 from seedbed.study.watching import Watch, measured_seconds
 
 # By what settings each file of the run is made; and how far the run is.
@@ -55,10 +55,20 @@ def take_over_jobs():
 
 def watch():
     """Follow the run from here on."""
-    watch = Watch(workflow, STATE, measured_seconds(Path(RESULTS)), logger.info)
+    slurm = workflow.executor_plugin.name == "slurm"
+    watch = Watch(
+        workflow,
+        STATE,
+        measured_seconds(Path(RESULTS)),
+        logger.info,
+        interrupt=INTERRUPT,
+        queue=(lambda: jobs_of(Path.cwd())) if slurm else None,
+    )
     for handler in logger.handlers:
         watch.hush(handler)
     logger.addHandler(watch)
+    follow_submissions(workflow, watch.submitted)
+    watch.start()
 
 
 def watched(well):
@@ -66,6 +76,8 @@ def watched(well):
     for handler in logger.handlers:
         if isinstance(handler, Watch):
             handler.end(well)
+            if not well:
+                OTHERS.keep(handler.left())
 
 
 # A dry run needs no data and no keys, and does not come here.

@@ -1,9 +1,8 @@
-"""The edge of Snakemake 9.27: which errors it shows, where it may write, how Ctrl-C ends it.
+"""The edge of Snakemake 9.27: which errors it shows, and where it may write.
 
-It hides all errors under `--quiet all`, names no target that a mistyped one may stand for, needs a
-`.snakemake` folder that it can write to for a question as well as for a run, and answers Ctrl-C
-with a traceback of each job. What replaces these parts uses private names of Snakemake, which are
-checked here when a workflow starts.
+It hides all errors under `--quiet all`, names no target that a mistyped one may stand for, and
+needs a `.snakemake` folder that it can write to for a question as well as for a run. What replaces
+these parts uses private names of Snakemake, which are checked here when a workflow starts.
 """
 
 from __future__ import annotations
@@ -15,15 +14,10 @@ import logging
 import os
 import re
 import shutil
-import signal
-import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import snakemake.workflow as parts
@@ -41,7 +35,6 @@ EXPLAIN = "explain"
 OWN = Path(".snakemake")
 """Where Snakemake keeps its notes."""
 
-INTERRUPTED = "Interrupted: the jobs under way end here. Start snakemake again to go on."
 # That a file may not be written, that there is no room, and that the disk may only be read.
 _FILE_SYSTEM = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _FRAMES = re.compile(r"(\n *File \"[^\n]*\", line \d+, in [^\n]*)+\s*\Z")
@@ -189,43 +182,22 @@ def _borrowing(persistence: type[FilePersistence]) -> type[FilePersistence]:
     return Borrowing
 
 
-# --- Ctrl-C
+# --- jobs elsewhere
 
 
-class Interrupt:
-    """Whether Ctrl-C was pressed, and when.
+def follow_submissions(snakemake: Snakemake, note: Callable[[int, str | None], None]) -> None:
+    """Learn by which number a cluster knows each job that a run sends there.
 
-    Attributes:
-        at: seconds, as of `time.monotonic`; None before.
+    Args:
+        snakemake: the run, which has a scheduler.
+        note: called with the job's number in the run and in the cluster (None on this machine).
     """
+    executor = snakemake.scheduler._executor
+    report = executor.report_job_submission
 
-    def __init__(self) -> None:
-        self.at: float | None = None
+    def reported(job_info: Any, *args: Any, **kwargs: Any) -> None:
+        report(job_info, *args, **kwargs)
+        for job in getattr(job_info.job, "jobs", None) or [job_info.job]:
+            note(snakemake.dag.jobid(job), job_info.external_jobid)
 
-    def watch(self, logger: logging.Logger) -> None:
-        """End this process on Ctrl-C with one line, and keep the rest to Snakemake's log file."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        signal.signal(signal.SIGINT, lambda number, frame: self._interrupt(logger, number, frame))
-        sys.excepthook = _silent_on_interrupt
-
-    def _interrupt(self, logger: logging.Logger, number: int, frame: Any) -> None:
-        if self.at is None:
-            self.at = time.monotonic()
-            for handler in logger.handlers:
-                if isinstance(handler, logging.StreamHandler) and not isinstance(
-                    handler, logging.FileHandler
-                ):
-                    handler.addFilter(lambda record: False)
-            # Not by `print`, which this signal may have come in the middle of.
-            with suppress(OSError):
-                start = "\n" if os.isatty(2) else ""
-                os.write(2, f"{start}{INTERRUPTED}\n".encode())
-        signal.default_int_handler(number, frame)
-
-
-def _silent_on_interrupt(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    if not issubclass(kind, KeyboardInterrupt):
-        sys.__excepthook__(kind, error, trace)
+    executor.report_job_submission = reported
