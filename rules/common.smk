@@ -9,6 +9,7 @@ from seedbed.study.loading import (
     check_run_config,
     load_study,
 )
+from seedbed.study.lists import Lists
 from seedbed.study.needs import Needs, limits
 from seedbed.study.others import Others
 from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
@@ -30,6 +31,7 @@ FLOW = Workflow(
 RESULTS = FLOW.results
 # What the run that is under way is to make, for jobs that answer for each other.
 OTHERS = Others(FLOW, f"{RESULTS}/journal/sharing")
+LISTS = Lists(f"{RESULTS}/journal/lists")
 NEEDS = Needs(FLOW, RUN.gpu_model)
 if (said := NEEDS.too_many(limits(workflow.global_resources))) is not None:
     raise WorkflowError(said)

@@ -102,6 +102,7 @@ onstart:
     look_once_at_a_time(workflow.scheduler)
     if workflow.is_main_process and made:
         OTHERS.write(made)
+        LISTS.write(jobs)
         if FLOW.capped:
             from seedbed.study.quote import spent
 

@@ -8,8 +8,9 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -43,6 +44,22 @@ def whole_file(text: str) -> Path:
     if why is not None:
         raise argparse.ArgumentTypeError(broken(path, why))
     return path
+
+
+def listed_files(text: str) -> list[Path]:
+    """Return the paths that a file lists, one a line, for `type=` of an option.
+
+    Raises:
+        argparse.ArgumentTypeError: if it cannot be read.
+    """
+    try:
+        lines = Path(text).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text}: {error.strerror}; `snakemake` writes it before its first job starts, unless "
+            "it is run with --no-hooks"
+        ) from None
+    return [Path(line) for line in lines if line.strip()]
 
 
 def broken(path: str | os.PathLike[str], why: object) -> str:
@@ -93,7 +110,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The caller writes a file, or makes a folder, at the temporary path. Its name is unique, so two
     processes that write the same artifact never write into each other's file; its ending is that of
-    `path`, for writers that choose a format by it. A block that raises leaves `path` as it was.
+    `path`, for writers that choose a format by it. A block that raises leaves `path` as it was. Who
+    may read and write the artifact is as the umask says, whatever the writer chose.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +121,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         if not temporary.exists():
             raise FileNotFoundError(f"nothing was written for {path}")
+        grant(temporary)
         if path.is_dir() and not path.is_symlink():
             # A folder cannot be renamed over one that has content; and to delete that one in its
             # place would leave half a folder if the process were killed meanwhile.
@@ -114,6 +133,46 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
+
+
+def grant(path: Path) -> None:
+    """Let those read and write a file or a folder, and all in it, whom the umask allows to.
+
+    Some writers leave files that only their owner may read, as those of tensors do. Files keep the
+    permission to run them.
+    """
+    hidden = _umask()
+    for one in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if one.is_symlink():
+            continue
+        mode = stat.S_IMODE(one.stat().st_mode)
+        kept = mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX)
+        allowed = 0o777 if one.is_dir() or mode & 0o111 else 0o666
+        wanted = kept | (allowed & ~hidden)
+        if _has_access_list(one.parent):
+            # Where the folder decides instead of the umask, nothing is taken away.
+            wanted |= mode
+        if wanted != mode:
+            with suppress(PermissionError):  # not ours: somebody else's is renamed as it is
+                one.chmod(wanted)
+
+
+def _umask() -> int:
+    """Return the umask, without setting it for a moment as `os.umask` does, in all threads."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _has_access_list(folder: Path) -> bool:
+    try:
+        return "system.posix_acl_default" in os.listxattr(folder)
+    except (OSError, AttributeError):
+        return False
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from seedbed.artifacts import grant
 from seedbed.engines import Cap, Completion, Engine, Request
 
 LEASE = 64
@@ -77,6 +78,7 @@ class Ledger:
             temporary = self._file.with_name(f".{uuid.uuid4().hex}.{self._file.name}")
             with closing(sqlite3.connect(temporary)) as file:
                 file.executescript(TABLES)
+            grant(temporary)
             temporary.replace(self._file)
         with self._writing() as file:
             before = _spent(file)
