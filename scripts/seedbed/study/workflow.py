@@ -477,8 +477,8 @@ class Workflow:
 
     @property
     def ledger(self) -> str:
-        """Return the file with what was spent, in a study with a cap."""
-        return f"{self.results}/journal/ledger.sqlite"
+        """Return the folder with what was spent, in a study with a cap."""
+        return f"{self.results}/journal/ledger"
 
     def _cap(self, part: Part, kind: str, model: str) -> dict[str, Any]:
         # What runs here costs no dollars.
