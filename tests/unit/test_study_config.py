@@ -977,3 +977,44 @@ def test_numbers_of_engines_are_numbers_also_on_the_command_line():
     assert (engine.model, engine.timeout) == ("7", 9.0)
     with pytest.raises(StudyError, match=r"engines\.m\.batch_size: must be a whole number"):
         check_run_config({"study": "demo", "engines": {"m": given | {"batch_size": "many"}}})
+
+
+def renamed(tmp_path, name, kind="student"):
+    """Return a study whose student (or task) has another name."""
+    files = sf.bend(ALL, STUDY, ("blocks", 0, f"{kind}s"), [name])
+    path = {"student": "models/{}.yaml", "task": "tasks/{}/task.yaml"}[kind]
+    files[path.format(name)] = files[path.format({"student": "student", "task": "sums"}[kind])]
+    return load(tmp_path / name[-4:], files)
+
+
+def test_a_name_that_no_path_has_room_for_is_refused(tmp_path):
+    fits = 255 - len(".0123456789ab.student=.replaced")
+    with pytest.raises(
+        StudyError, match=rf"students\[0\]: 's+\.\.\.' is {fits + 1} char.* {fits} fit"
+    ):
+        renamed(tmp_path, "s" * (fits + 1))
+    # Shorter, it fits, but not with all other names of a cell, which SLURM's log has as one.
+    with pytest.raises(StudyError, match=r"students\[0\]: the cell task=sums.* takes 255: shorten"):
+        renamed(tmp_path, "s" * (fits - 20))
+    cell = max((cell.key for cell in grid(load(tmp_path / "own")).cells), key=len)
+    room = 255 - len(cell) + len("student")
+    assert renamed(tmp_path, "s" * (room - 1) + "x")
+    with pytest.raises(StudyError, match="shorten names"):
+        renamed(tmp_path, "s" * room + "y")
+
+
+def test_two_names_that_stand_in_one_part_of_a_path_are_refused_together(tmp_path):
+    files = sf.bend(ALL, STUDY, ("blocks", 0, "tasks"), ["t" * 130])
+    files[f"tasks/{'t' * 130}/task.yaml"] = files["tasks/sums/task.yaml"]
+    files = sf.bend(files, STUDY, ("blocks", 0, "students"), ["s" * 130])
+    files[f"models/{'s' * 130}.yaml"] = files["models/student.yaml"]
+    with pytest.raises(StudyError, match=r"students\[0\].* beside the task 'ttt"):
+        load(tmp_path, files)
+
+
+def test_a_working_directory_that_is_too_deep_is_refused(tmp_path, monkeypatch):
+    study = load(tmp_path)
+    monkeypatch.setattr("seedbed.study.loading.Path.cwd", lambda: tmp_path / ("d/" * 1950))
+    with pytest.raises(StudyError, match="the system takes 4095"):
+        load(tmp_path / "again")
+    assert study
