@@ -68,14 +68,14 @@ def too_long(
             said = f"{_short(name)} is {len(name)} characters long, and {room} fit into the name of"
             yield f"{said} a file beside the task {_short(task)}", ("blocks", index, key, place)
             found = True
-    longest = max((cell.key for cell in cells), key=len, default="")
+    longest = max((cell.key for cell in cells), key=lambda key: (len(key), key), default="")
     if found or not longest:
         return
     key, place, name = max(named, key=lambda one: len(one[2]))
     if len(longest) > NAME_BYTES:
         said = (
             f"the cell {longest} has {len(longest)} characters, and SLURM's log of a job takes "
-            f"{NAME_BYTES}: shorten names, the longest of which is {name!r}"
+            f"{NAME_BYTES}: shorten names, the longest of which is {_short(name)}"
         )
         yield said, ("blocks", index, key, place)
         return
