@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Any
 
 from seedbed.artifacts import read_json
+from seedbed.study.owners import RESULTS_FOLDER, seems_alive
 from seedbed.study.watching import duration, named
 from seedbed.study.workflow import Workflow
 
-LOCK = Path(".snakemake/seedbed.lock")
 SHOWN = 10
 """Jobs that are named, of those that run or failed."""
 
@@ -44,7 +42,7 @@ def status(flow: Workflow, root: Path) -> dict[str, Any]:
         )
     }
     whole = counts["cells"][0] == counts["cells"][1] and (results / "report/index.html").is_file()
-    if run is not None and run["ended"] is None and _alive(root, run):
+    if run is not None and run["ended"] is None and _alive(results):
         state = "running"
     elif run is not None and run["failed"]:
         state = "failed"
@@ -154,19 +152,6 @@ def _advice(state: str) -> str:
     }[state]
 
 
-def _alive(root: Path, run: dict[str, Any]) -> bool:
-    """Return whether the process of a run is there: by the lock that it holds while it lives."""
-    try:
-        file = os.open(root / LOCK, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        # No such locks on this file system: then by what it last noted.
-        return run["host"] != socket.gethostname() or Path(f"/proc/{run['process']}").exists()
-    finally:
-        os.close(file)
-    return False
+def _alive(results: Path) -> bool:
+    """Return whether a run of a study is alive."""
+    return seems_alive(results / RESULTS_FOLDER)
