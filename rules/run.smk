@@ -22,6 +22,7 @@ from seedbed.study.submitting import (
     before_unlock,
     leave_own_allocation,
     lock_files,
+    note_own_allocation,
     take_whole_allocation,
 )
 from seedbed.study.watching import Watch, measured_seconds
@@ -42,6 +43,7 @@ def prepare(executor, settings):
         return
     slurm = executor.name == "slurm"
     try:
+        note_own_allocation()
         if slurm:
             leave_own_allocation()
         TENANCY.take_over(slurm)

@@ -506,15 +506,20 @@ def asked_by(job: Any, attempt: int, site: Site) -> SimpleNamespace:
     return view(job.name, resources.get("_cores", 1), resources, site)
 
 
+def note_own_allocation() -> None:
+    """Tell the jobs of this run which SLURM job the run itself is, if it is one."""
+    os.environ[CONTROLLER_JOB] = os.environ.get("SLURM_JOB_ID", "")
+
+
 def leave_own_allocation() -> None:
     """Let a run that is a SLURM job itself send jobs that know nothing of its allocation.
 
-    The executor would do it too, but drop where SLURM's configuration is.
+    The executor would do it too, but forget where SLURM's configuration is.
     """
-    os.environ[CONTROLLER_JOB] = os.environ.get("SLURM_JOB_ID", "")
     for name in list(os.environ):
         if name.startswith(("SLURM_", "SBATCH_", "SRUN_")) and name != "SLURM_CONF":
             del os.environ[name]
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
 
 
 def take_whole_allocation() -> None:
