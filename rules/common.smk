@@ -12,9 +12,12 @@ from seedbed.study.loading import (
 from seedbed.study.lists import Lists
 from seedbed.study.needs import Needs, limits
 from seedbed.study.others import Others
+from seedbed.study.sites import keep_profile_configfiles
 from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
 CONFIG = Path(workflow.basedir) / "config"
+if workflow.is_main_process:
+    keep_profile_configfiles(workflow, config, sys.argv[1:], logger.info)
 try:
     RUN = check_run_config(config)
     STUDY = load_study(RUN.study, CONFIG, engines=RUN.engines)

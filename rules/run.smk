@@ -2,15 +2,27 @@
 
 from seedbed.engines.cap import Ledger
 from seedbed.study.explaining import explanation
-from seedbed.study.killed import note_settings, record_finished, take_over
+from seedbed.study.killed import Tenancy, note_settings, record_finished
 from seedbed.study.loading import (
     check_downloads,
     check_keys,
     check_prices,
     check_question,
 )
+from seedbed.study.partitions import write_offers
 from seedbed.study.scheduling import look_once_at_a_time
+from seedbed.study.sites import check_jobs, partitions_of
 from seedbed.study.slurm import check_status_command, jobs_of
+from seedbed.study.submitting import (
+    Site,
+    become_patient,
+    before_run,
+    before_unlock,
+    leave_own_allocation,
+    lock_files,
+    note_own_allocation,
+    take_whole_allocation,
+)
 from seedbed.study.watching import Watch, measured_seconds
 
 # By what settings each file of the run is made; and how far the run is.
@@ -18,15 +30,45 @@ NOTED = Path(RESULTS) / "journal/settings.json"
 STATE = Path(RESULTS) / "journal/run.json"
 
 
-# A dry run changes nothing, nor does a question; and a job on a cluster, which is a run of Snakemake
-# too, leaves it to the one that sent it. What the targets are is not known yet but by the command line.
-if (
-    workflow.is_main_process
-    and not workflow.output_settings.dryrun
-    and not {"explain", "quote"} & set(sys.argv)
-    and can_write(".snakemake/seedbed.lock")
-):
-    take_over(Path(".snakemake").resolve(), logger.info)
+TENANCY = Tenancy(Path.cwd(), STUDY.name, Path(RESULTS), logger.info)
+SITE = Site(RUN.gpu_request, RUN.cores_per_gpu)
+
+
+def prepare(executor, settings):
+    """Clear up after runs that were killed, and read what the cluster offers."""
+    # A dry run changes nothing, nor does a question.
+    if executor.common_settings.dryrun_exec or {"explain", "quote"} & set(sys.argv):
+        return
+    if not can_write(".snakemake/locks"):
+        return
+    slurm = executor.name == "slurm"
+    try:
+        note_own_allocation()
+        if slurm:
+            leave_own_allocation()
+        TENANCY.take_over(slurm)
+        if slurm:
+            SITE_PARTITIONS.append(partitions_of(settings.partition_config))
+            write_offers(SITE_PARTITIONS[0].offers)
+    except (ValueError, RuntimeError) as error:
+        raise WorkflowError(str(error)) from None
+
+
+def refuse_unlock():
+    """Keep the lock of a run that is alive."""
+    try:
+        TENANCY.check_unlock()
+    except RuntimeError as error:
+        raise WorkflowError(str(error)) from None
+
+
+# A job on a cluster is a run of Snakemake too, and leaves all of this to the one that sent it.
+SITE_PARTITIONS = []
+if workflow.is_main_process:
+    before_run(workflow, prepare, TENANCY.end)
+    before_unlock(workflow, refuse_unlock)
+elif workflow.remote_exec:
+    take_whole_allocation()
 
 
 def check_needs(jobs):
@@ -43,7 +85,6 @@ def check_needs(jobs):
 
 def take_over_jobs():
     """Record what jobs on a cluster finished after their run was killed."""
-    check_status_command(workflow.executor_settings, logger.info)
     other = record_finished(NOTED, workflow, logger.info)
     if other:
         raise RuntimeError(
@@ -88,15 +129,23 @@ onstart:
         sys.stdout.flush()
         raise SystemExit
     made = [str(file) for job in jobs for file in job.output]
-    if workflow.is_main_process and made and not can_write(f"{RESULTS}/journal"):
+    writable = can_write(f"{RESULTS}/journal/owners") and can_write(".snakemake/locks")
+    if workflow.is_main_process and made and not writable:
         raise WorkflowError(
-            f"{RESULTS} may only be read here, and {jobs[0].rule.name} would be made in it first "
-            f"({len(made)} files in all): `snakemake explain` says why."
+            f"{RESULTS} may only be read here, and {len(made)} of its files would be made: "
+            "`snakemake explain` says why. What needs none: quote, explain, advise, -n."
         )
     try:
         check_needs([(job.rule.name, job.wildcards_dict) for job in jobs])
         if workflow.is_main_process and workflow.executor_plugin.name == "slurm":
-            take_over_jobs()
+            check_status_command(workflow.executor_settings, logger.info)
+            check_jobs(jobs, SITE_PARTITIONS[0], SITE)
+            name = become_patient(workflow.scheduler, SITE_PARTITIONS[0], SITE)
+            if writable:
+                TENANCY.begin(lock_files(workflow), name)
+                take_over_jobs()
+        elif workflow.is_main_process and jobs and writable:
+            TENANCY.begin(lock_files(workflow), None)
     except (StudyError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None
     look_once_at_a_time(workflow.scheduler)

@@ -880,10 +880,20 @@ class RunConfig(Section):
         description="By model, what runs it here, in place of its own `engine`, with the same "
         "keys. A change makes no result stale.",
     )
-    gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = Field(
+    gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = Field(
         default=None,
         description="The kind of GPU that jobs on a SLURM cluster ask for, as the cluster calls "
         "it; null for any. A change makes no result stale.",
+    )
+    gpu_request: Literal["gpus", "gres"] = Field(
+        default="gpus",
+        description="How jobs on a SLURM cluster ask for GPUs: `--gpus=KIND:2`, or "
+        "`--gres=gpu:KIND:2`. A change makes no result stale.",
+    )
+    cores_per_gpu: Annotated[int, Field(ge=1)] = Field(
+        default=4,
+        description="Cores that a job on a SLURM cluster gets with each of its GPUs. A change "
+        "makes no result stale.",
     )
     max_teacher_queries: Annotated[int, Field(ge=0)] | None = Field(
         default=None,

@@ -45,12 +45,11 @@ _EXPLAINED = (
     (r"BadConstraints", "no node offers what it asks for"),
     (r"ReqNodeNotAvail.*|.*DOWN, DRAINED.*|NodeDown|FrontEndDown", "the nodes for it are down"),
     (r"Reservation.*", "the reservation is not active"),
-    (r"(Max|QOS|Assoc|Acc).*", "a limit of the account, user or QOS; others of its jobs may have to "
-     "end first"),
-)  # fmt: skip
+    (r"(Max|QOS|Assoc|Acc).*", "a limit of the account, user or QOS, which other jobs may use up"),
+)
 
 
-class NoAnswer(Exception):
+class NoAnswerError(Exception):
     """SLURM's controller does not answer."""
 
 
@@ -64,6 +63,7 @@ class SlurmJob:
         name: of the run that sent it.
         reason: why it waits, empty if it does not.
         comment: what job it is: `rule_NAME_wildcards_...`; empty where a site drops comments.
+        folder: the working directory that it was sent from.
     """
 
     number: str
@@ -71,6 +71,7 @@ class SlurmJob:
     name: str
     reason: str
     comment: str
+    folder: Path
 
     @property
     def rule(self) -> str:
@@ -87,19 +88,21 @@ class SlurmJob:
         return f"{self.reason}: {meant}" if meant else self.reason
 
 
-def jobs_of(folder: Path, names: Collection[str] = (), ended: bool = False) -> list[SlurmJob]:
+def jobs_of(
+    folder: Path | None, names: Collection[str] = (), ended: bool = False
+) -> list[SlurmJob]:
     """Return the SLURM jobs that runs of Snakemake sent from a folder.
 
     A job that runs Snakemake itself is none of them, whatever its name.
 
     Args:
-        folder: the working directory that they were sent from.
+        folder: the working directory that they were sent from; None for any.
         names: of the runs that are meant; all if there are none.
         ended: whether those that have ended count too, while SLURM remembers them.
 
     Raises:
-        FileNotFoundError: if there is no squeue.
-        NoAnswer: if it does not answer.
+        FileNotFoundError: if there is no squeue, or it knows of no cluster.
+        NoAnswerError: if it does not answer.
     """
     words = ["squeue", "--noheader", f"--user={getpass.getuser()}", f"--format={_FORMAT}"]
     words += ["--states=all"] if ended else []
@@ -108,9 +111,11 @@ def jobs_of(folder: Path, names: Collection[str] = (), ended: bool = False) -> l
             words, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS
         )
     except subprocess.TimeoutExpired:
-        raise NoAnswer(f"squeue: no answer in {ANSWER_SECONDS:.0f} s") from None
+        raise NoAnswerError(f"squeue: no answer in {ANSWER_SECONDS:.0f} s") from None
+    if done.returncode and "configuration" in done.stderr:
+        raise FileNotFoundError(done.stderr.strip())
     if done.returncode:
-        raise NoAnswer(done.stderr.strip() or f"squeue ended with {done.returncode}")
+        raise NoAnswerError(done.stderr.strip() or f"squeue ended with {done.returncode}")
     own = {os.environ.get("SLURM_JOB_ID"), os.environ.get(CONTROLLER_JOB)}
     found = []
     for line in done.stdout.splitlines():
@@ -122,18 +127,18 @@ def jobs_of(folder: Path, names: Collection[str] = (), ended: bool = False) -> l
             continue
         if comment and not comment.startswith(_COMMENTS):
             continue
-        if _same_folder(place, folder):
+        if folder is None or _same_folder(Path(place), folder):
             reason = reason if state == "PENDING" else ""
-            found.append(SlurmJob(number, state, name, reason, comment))
+            found.append(SlurmJob(number, state, name, reason, comment, Path(place)))
     return found
 
 
-def _same_folder(place: str, folder: Path) -> bool:
+def _same_folder(place: Path, folder: Path) -> bool:
     """Return whether two paths lead to the same folder, be it by different mounts."""
-    if Path(place) == folder or Path(place).resolve() == folder.resolve():
+    if place == folder or place.resolve() == folder.resolve():
         return True
     try:
-        return os.path.samefile(place, folder)
+        return place.samefile(folder)
     except OSError:
         return False
 
@@ -141,35 +146,42 @@ def _same_folder(place: str, folder: Path) -> bool:
 def await_jobs(
     folder: Path,
     progress: Callable[[str], None],
+    names: Collection[str] = (),
     spared: Collection[str] = (),
     patient: bool = True,
 ) -> int:
-    """Cancel the SLURM jobs of a folder that wait, and wait for those that run.
+    """Cancel the SLURM jobs of dead runs that wait, and wait for those that run.
 
     Args:
         folder: the working directory that they were sent from.
         progress: called with a line of text while some run, or while SLURM does not answer.
+        names: of dead runs, whose jobs are meant too if they were sent from elsewhere.
         spared: names of runs that are alive, whose jobs are left to them.
         patient: whether to wait for SLURM to answer.
 
     Returns:
         How many jobs there were.
     """
-    said = -SAY_SECONDS
+    last = -SAY_SECONDS
     met: set[str] = set()
 
     def say(text: str) -> None:
-        nonlocal said
-        if time.monotonic() - said >= SAY_SECONDS:
-            said = time.monotonic()
+        nonlocal last
+        if time.monotonic() - last >= SAY_SECONDS:
+            last = time.monotonic()
             progress(text)
 
     while True:
         try:
-            jobs = [job for job in jobs_of(folder) if job.name not in spared]
+            jobs = [
+                job
+                for job in jobs_of(None)
+                if job.name in names
+                or (job.name not in spared and _same_folder(job.folder, folder))
+            ]
         except FileNotFoundError:
             return 0
-        except NoAnswer as error:
+        except NoAnswerError as error:
             if not patient:
                 return 0
             say(f"waiting for SLURM to answer, as jobs of an earlier run may be there: {error}")
@@ -180,7 +192,7 @@ def await_jobs(
         met |= {job.number for job in jobs}
         waiting = sorted(job.number for job in jobs if job.state == "PENDING")
         if waiting:
-            # Those that have started since then are left alone.
+            # One that has started meanwhile goes on.
             subprocess.run(["scancel", "--state=PENDING", *waiting], check=False)
         running = sorted({job.number for job in jobs} - set(waiting))
         if running:

@@ -9,8 +9,9 @@ from typing import Any
 
 from seedbed.artifacts import read_json
 from seedbed.engines.sharing import PLAN, Plan
+from seedbed.study.owners import RESULTS_FOLDER, seems_alive
 from seedbed.study.slurm import NoAnswer, SlurmJob, jobs_of
-from seedbed.study.watching import duration, is_alive, last_line, named, printable
+from seedbed.study.watching import duration, last_line, named, printable
 from seedbed.study.workflow import Workflow
 
 SHOWN = 10
@@ -47,7 +48,7 @@ def status(flow: Workflow, root: Path) -> dict[str, Any]:
         )
     }
     whole = counts["cells"][0] == counts["cells"][1] and (results / "report/index.html").is_file()
-    alive = run is not None and run["ended"] is None and is_alive(run, time.time() - run["noted"])
+    alive = run is not None and run["ended"] is None and seems_alive(results / RESULTS_FOLDER)
     if alive:
         state = "running"
     elif run is not None and run["failed"]:

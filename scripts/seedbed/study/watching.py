@@ -62,9 +62,6 @@ FAILED_LOGS = "logs/failed"
 _INTERRUPTED_SECONDS = 1.0
 """Jobs that failed so shortly before Ctrl-C was noticed were ended by it."""
 
-_SILENT_SECONDS = 60.0
-"""A run of another machine that noted nothing for so long is over."""
-
 _LOG_BYTES = 2**20
 _TAIL = 65536
 _LONGEST_LINE = 300
@@ -131,7 +128,13 @@ class Watch(logging.Handler):
         self._logs: dict[int, dict[str, Any]] = {}
         self._blocks = 0
         self._took: dict[str, list[float]] = {}
-        self._state = {"started": time.time(), "ended": None, "interrupted": False, **identity()}
+        self._state = {
+            "started": time.time(),
+            "ended": None,
+            "interrupted": False,
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+        }
         self._needed = needed
         shutil.rmtree(self._results / FAILED_LOGS, ignore_errors=True)
         self._save()
@@ -370,47 +373,6 @@ class Watch(logging.Handler):
         unknown = ("PENDING" if self._queue is not None else "RUNNING", "")
         state, reason = self._states.get(external, unknown)
         return {"slurm": external, "state": state, "reason": reason}
-
-
-def identity() -> dict[str, Any]:
-    """Return what tells this process from all others, on this machine and elsewhere."""
-    return {
-        "host": socket.gethostname(),
-        "space": _process_space(),
-        "process": os.getpid(),
-        "ticks": process_start(os.getpid()),
-    }
-
-
-def is_alive(noted: Mapping[str, Any], since: float) -> bool:
-    """Return whether a process lives that left its `identity`, and noted something since then.
-
-    Args:
-        noted: its identity.
-        since: seconds since it last noted something. On another machine, only this can be known.
-    """
-    here = (noted.get("host"), noted.get("space")) == (socket.gethostname(), _process_space())
-    if here:
-        return noted.get("ticks") == process_start(noted["process"])
-    return since < _SILENT_SECONDS
-
-
-def process_start(process: int) -> int | None:
-    """Return when a process of this machine began, in ticks since its start; None if it is gone."""
-    try:
-        text = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return None
-    # The name of the program, in parentheses, may hold anything.
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
-
-
-def _process_space() -> str:
-    """Return what tells the process numbers of this container from those of others."""
-    with suppress(OSError):
-        return str(Path("/proc/self/ns/pid").readlink())
-    return ""
 
 
 def _signature(path: Any) -> tuple[int, int, int] | None:
