@@ -129,7 +129,9 @@ onstart:
         sys.stdout.flush()
         raise SystemExit
     made = [str(file) for job in jobs for file in job.output]
-    writable = can_write(f"{RESULTS}/journal/owners") and can_write(".snakemake/locks")
+    writable = can_write(f"{RESULTS}/journal/owners") and can_write(
+        ".snakemake/locks"
+    )
     if workflow.is_main_process and made and not writable:
         raise WorkflowError(
             f"{RESULTS} may only be read here, and {len(made)} of its files would be made: "

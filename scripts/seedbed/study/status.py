@@ -10,7 +10,7 @@ from typing import Any
 from seedbed.artifacts import read_json
 from seedbed.engines.sharing import PLAN, Plan
 from seedbed.study.owners import RESULTS_FOLDER, seems_alive
-from seedbed.study.slurm import NoAnswer, SlurmJob, jobs_of
+from seedbed.study.slurm import NoAnswerError, SlurmJob, jobs_of
 from seedbed.study.watching import duration, last_line, named, printable
 from seedbed.study.workflow import Workflow
 
@@ -93,7 +93,7 @@ def _by_place(run: Mapping[str, Any], root: Path, alive: bool) -> dict[str, Any]
 def _queue(root: Path) -> dict[str, SlurmJob]:
     try:
         return {job.number: job for job in jobs_of(root.resolve())}
-    except (FileNotFoundError, NoAnswer):
+    except (FileNotFoundError, NoAnswerError):
         return {}
 
 
