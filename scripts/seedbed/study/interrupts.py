@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -37,6 +38,9 @@ class Interrupt:
                     handler, logging.FileHandler
                 ):
                     handler.addFilter(lambda record: False)
+            # What was to be planned or awaited is not, which is no news.
+            warnings.simplefilter("ignore")
+            logging.getLogger("asyncio").disabled = True
             # Not by `print`, which this signal may have come in the middle of.
             with suppress(OSError):
                 start = "\n" if os.isatty(2) else ""

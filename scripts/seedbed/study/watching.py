@@ -262,7 +262,7 @@ class Watch(logging.Handler):
         job = self._jobs.get(number)
         if job is not None:
             # A log that is the same when the job has failed is that of an earlier attempt.
-            self._logs[number] = {str(path): _signature(path) for path in job.log}
+            self._logs[number] = {str(path): _signature(path) for path in getattr(job, "log", ())}
 
     def _finish(self, number: int) -> None:
         job = self._jobs.get(number)
