@@ -32,8 +32,8 @@ def use_gpus(count: int, progress: Callable[[str], None], devices: Path = Path("
     """Let this process see so many GPUs, none of which another job on this machine was given.
 
     To be called before anything looks for GPUs. A job that SLURM started has what it was allocated,
-    also where the count is 0, but no more than the count where there is one: more would change what
-    a student becomes. Elsewhere a job takes free GPUs, and waits until there are some. They are held
+    also if the count is 0, but no more than the count if there is one: more would change what a
+    student becomes. Elsewhere a job takes free GPUs, and waits until there are some. They are held
     by locks on files, which end with the process. Users of one machine divide its GPUs between them
     by CUDA_VISIBLE_DEVICES. Without any GPU the job runs on the CPU.
 

@@ -95,8 +95,7 @@ class Tenancy:
         alive = living(others, *self._folders)
         self._refuse_other_folders(alive)
         for other in alive:
-            kept = other.locks and all(Path(path).exists() for path in other.locks)
-            if other.study == self._study and not (run.locks and kept):
+            if other.study == self._study and not (run.locks and other.locked()):
                 raise RuntimeError(
                     f"a run of {self._study} is alive, though nothing locks its files: "
                     f"{other.title}. Wait for its end, or end it"

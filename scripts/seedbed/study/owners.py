@@ -74,6 +74,10 @@ class Owner:
         """Return whether its process can be looked up on this machine."""
         return (self.boot, self.space) == (_boot(), _space())
 
+    def locked(self) -> bool:
+        """Return whether the lock files that it made are still there."""
+        return bool(self.locks) and all(_made(path) == made for path, made in self.locks.items())
+
     def at(self, folder: Path) -> bool:
         """Return whether its working directory is a folder, be it by another path."""
         with suppress(OSError):
@@ -172,10 +176,9 @@ def lift_locks(runs: Iterable[Owner], others: Iterable[Owner]) -> int:
     lifted = 0
     for run in runs:
         for path, made in run.locks.items():
-            with suppress(OSError):
-                if (path, made) not in kept and Path(path).stat().st_mtime_ns == made:
-                    Path(path).unlink()
-                    lifted += 1
+            if (path, made) not in kept and _made(path) == made:
+                Path(path).unlink(missing_ok=True)
+                lifted += 1
     return lifted
 
 
@@ -234,6 +237,13 @@ def _read(file: Path) -> Owner | None:
             return None
         except ValueError:
             time.sleep(0.05)  # It is being written.
+    return None
+
+
+def _made(path: str) -> int | None:
+    """Return when a file was written (ns), None if it is not there."""
+    with suppress(OSError):
+        return Path(path).stat().st_mtime_ns
     return None
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 20.0
 """Between looks at jobs that wait; a reason that does not pass is said at the second."""
 
-FIRST_DELAY, LAST_DELAY = 5.0, 60.0
+FIRST_DELAY, LAST_DELAY = 3.0, 60.0
 """Seconds until a refused job is sent again: they double from the first to the last."""
 
 SAY_SECONDS = 60.0
@@ -74,7 +74,7 @@ def _check_parts() -> None:
     """
     needed = {
         plugin.Executor: (
-            "cancel_jobs", "check_active_jobs", "get_account_arg", "run_job", "shutdown", "sleep",
+            "cancel_jobs", "check_active_jobs", "run_job", "shutdown", "sleep",
             "_report_job_error_threadsafe", "_report_job_submission_threadsafe",
         ),
         plugin: ("get_job_wildcards", "get_submit_command", "validate_slurm_extra",
@@ -268,7 +268,7 @@ class PatientExecutor(plugin.Executor):
             "run_uuid": self.run_uuid,
             "slurm_logfile": log,
             "comment_str": comment,
-            "account": next(self.get_account_arg(job)),
+            "account": _account(asked.resources),
             "partition": f"-p {shlex.quote(partition)}" if partition else "",
             "workdir": self.workflow.workdir_init,
         }
@@ -414,6 +414,12 @@ class PatientExecutor(plugin.Executor):
         """End, without sending what is not sent."""
         self._ending.set()
         super().shutdown()
+
+
+def _account(resources: dict[str, Any]) -> str:
+    """Return the option for the account. SLURM checks it, and has a default where there is none."""
+    accounts = re.split(r"[,\s]+", str(resources.get("slurm_account") or ""))
+    return f"-A {shlex.quote(accounts[0])}" if accounts[0] else ""
 
 
 def _named(jobs: list[SlurmJob]) -> str:
