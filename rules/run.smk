@@ -11,13 +11,22 @@ from seedbed.study.loading import (
     check_prices,
     check_question,
 )
-from seedbed.study.scheduling import look_once_at_a_time
+from seedbed.study.manifest import Manifest
+from seedbed.study.planning import Planner
+from seedbed.study.scheduling import ignore_dates, look_once_at_a_time, plan_by
 from seedbed.study.slurm import check_status_command
 from seedbed.study.watching import Watch, measured_seconds
 
 # By what settings each file of the run is made; and how far the run is.
 NOTED = Path(RESULTS) / "journal/settings.json"
 STATE = Path(RESULTS) / "journal/run.json"
+
+
+# What is stale is decided by the content of files, and by the process that starts jobs alone.
+ignore_dates(workflow)
+if workflow.is_main_process:
+    PLANNER = Planner(Manifest([RESULTS, RESOURCES]), module_code, PARTS.of, also)
+    PLANS = plan_by(workflow, PLANNER, lambda job: skip(job))
 
 
 # A dry run changes nothing, nor does a question; and a job on a cluster, which is a run of Snakemake
