@@ -23,7 +23,7 @@ rule sample_votes:
         journal=f"{RESULTS}/journal/votes/{{stream}}",
         # With `input` among its arguments it is not tracked: what runs the model changes no result.
         engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
-        code=lambda wc: code("sample_votes", FLOW.engine_code("teacher", wc.stream)),
+        code=lambda wc: code("sample_votes"),
     message:
         "sample_votes {wildcards.stream}/shard={wildcards.shard}"
     shell:

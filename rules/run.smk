@@ -13,6 +13,7 @@ from seedbed.study.loading import (
 )
 from seedbed.study.manifest import Manifest
 from seedbed.study.planning import Planner
+from seedbed.study.same_settings import same_settings
 from seedbed.study.scheduling import ignore_dates, look_once_at_a_time, plan_by
 from seedbed.study.slurm import check_status_command
 from seedbed.study.watching import Watch, measured_seconds
@@ -22,20 +23,29 @@ NOTED = Path(RESULTS) / "journal/settings.json"
 STATE = Path(RESULTS) / "journal/run.json"
 
 
-# What is stale is decided by the content of files, and by the process that starts jobs alone.
-ignore_dates(workflow)
-if workflow.is_main_process:
-    PLANNER = Planner(Manifest([RESULTS, RESOURCES]), module_code, PARTS.of, also)
-    PLANS = plan_by(workflow, PLANNER, lambda job: skip(job))
-
-
-# A dry run changes nothing, nor does a question; and a job on a cluster, which is a run of Snakemake
-# too, leaves it to the one that sent it. What the targets are is not known yet but by the command line.
-if (
+# A dry run changes nothing, nor does a question. What the targets are is not known yet but by the
+# command line. And a job on a cluster, a run of Snakemake too, leaves it to the one that sent it.
+CHANGES = (
     workflow.is_main_process
     and not workflow.output_settings.dryrun
     and not {"explain", "quote"} & set(sys.argv)
-):
+)
+
+# What is stale is decided by the content of files, and by the process that starts jobs alone.
+ignore_dates(workflow)
+if workflow.is_main_process:
+    PLANNER = Planner(Manifest([RESULTS, RESOURCES]), RULE_CODE, same_settings)
+    STATUSES = plan_by(workflow, PLANNER, lambda job: skip(job), CHANGES)
+
+
+def skip(job):
+    """Count a job as done that does not run."""
+    for handler in logger.handlers:
+        if isinstance(handler, Watch):
+            handler.skip(job)
+
+
+if CHANGES:
     take_over(Path(".snakemake").resolve(), logger.info)
 
 

@@ -25,9 +25,7 @@ rule write_questions:
         # With `input` among their arguments they are not tracked: they change no result.
         engine=lambda wc, input: FLOW.engine("augmenter", wc.question_stream),
         sharing=lambda wc, input: OTHERS.file("augmenter", wc.question_stream),
-        code=lambda wc: code(
-            "write_questions", FLOW.engine_code("augmenter", wc.question_stream)
-        ),
+        code=lambda wc: code("write_questions"),
     message:
         "write_questions {wildcards.question_stream}/shard={wildcards.shard}"
     shell:
@@ -72,7 +70,7 @@ rule answer_questions:
         # With `input` among their arguments they are not tracked: they change no result.
         engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
         sharing=lambda wc, input: OTHERS.file("teacher", wc.stream),
-        code=lambda wc: code("answer_questions", FLOW.engine_code("teacher", wc.stream)),
+        code=lambda wc: code("answer_questions"),
     message:
         "answer_questions {wildcards.stream}/shard={wildcards.shard}"
     shell:

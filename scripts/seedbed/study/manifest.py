@@ -14,12 +14,14 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from seedbed.artifacts import replacing
+import pyarrow.parquet as pq
+
+from seedbed.artifacts import read_metadata, replacing
 
 NAME = "manifest.jsonl"
 
@@ -29,6 +31,7 @@ LONGEST = 64
 # What JSON artifacts say of their making at their top, which no reader uses.
 _ABOUT_MAKING = frozenset({"code", "versions"})
 _TIMED = frozenset({"training.json"})
+_BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +109,13 @@ class Record:
     def to_json(self) -> str:
         """Return the line of the manifest."""
         content: dict[str, Any] = {
-            "outputs": {path: astuple(state) for path, state in self.outputs.items()},
+            "outputs": {path: _entry(state) for path, state in self.outputs.items()},
             "rule": self.rule,
             "inputs": {
                 name: [
                     [one.path, one.content]
                     if one.state is None
-                    else [one.path, one.content, astuple(one.state)]
+                    else [one.path, one.content, _entry(one.state)]
                     for one in files
                 ]
                 for name, files in self.inputs.items()
@@ -134,10 +137,10 @@ class Record:
         engine = found.get("engine")
         return cls(
             rule=found["rule"],
-            outputs={path: State(*entry) for path, entry in found["outputs"].items()},
+            outputs={path: _state(entry) for path, entry in found["outputs"].items()},
             inputs={
                 name: tuple(
-                    Input(path, content, State(*state[0]) if state else None)
+                    Input(path, content, _state(state[0]) if state else None)
                     for path, content, *state in files
                 )
                 for name, files in found["inputs"].items()
@@ -150,6 +153,16 @@ class Record:
             rows=found.get("rows", ""),
             versions=tuple((stop, digest) for stop, digest in found.get("versions", ())),
         )
+
+
+def _entry(state: State) -> list[Any]:
+    content = [] if state.content == state.sha256 else [state.content]
+    return [state.sha256, state.size, state.mtime_ns, *content]
+
+
+def _state(entry: Sequence[Any]) -> State:
+    sha256, size, mtime_ns, *content = entry
+    return State(sha256, content[0] if content else sha256, size, mtime_ns)
 
 
 class Manifest:
@@ -253,7 +266,7 @@ class _Store:
                 if "shared" in found:
                     self.shared.update(found["shared"])
                 else:
-                    states = {path: State(*entry) for path, entry in found["outputs"].items()}
+                    states = {path: _state(entry) for path, entry in found["outputs"].items()}
                     self._take(line, states)
             except (ValueError, TypeError, KeyError):
                 continue  # Torn by a kill: its job counts as not noted.
@@ -282,7 +295,7 @@ class _Store:
 
     def restate(self, path: str, state: State) -> None:
         found = json.loads(self.lines[self.first[path]])
-        found["outputs"][path] = astuple(state)
+        found["outputs"][path] = _entry(state)
         self.lines[self.first[path]] = json.dumps(found, ensure_ascii=False).encode()
         self.states[path] = state
         self._restated = True
@@ -371,22 +384,43 @@ def read_state(path: str | os.PathLike[str], known: State | None = None) -> Stat
 def content_digest(path: str | os.PathLike[str], sha256: str) -> str:
     """Return a digest of what the readers of a file use.
 
-    Of a JSON artifact, that is all but what it says of its making: the digest of the code, and the
-    versions of libraries; and the seconds that the training of an adapter took.
+    Of an artifact in JSON or Parquet, that is all but what it says of its making: the digest of the
+    code, and the versions of libraries; and the seconds that the training of an adapter took.
 
     Args:
         path: the file.
         sha256: digest of its bytes, which is returned for other files.
     """
     path = Path(path)
-    if path.suffix != ".json":
-        return sha256
     try:
-        found = json.loads(path.read_bytes())
-    except ValueError:
+        if path.suffix == ".json":
+            about, digest = json.loads(path.read_bytes()), hashlib.sha256()
+        elif path.suffix == ".parquet":
+            about, digest = read_metadata(path), _rows_digest(path)
+        else:
+            return sha256
+    except (OSError, ValueError):
         return sha256  # Broken, which its readers will say.
-    if not isinstance(found, dict) or not _ABOUT_MAKING & found.keys():
+    if not isinstance(about, dict) or not _ABOUT_MAKING & about.keys():
         return sha256
     left_out = _ABOUT_MAKING | ({"seconds"} if path.name in _TIMED else set())
-    rest = {key: value for key, value in found.items() if key not in left_out}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    rest = {key: value for key, value in about.items() if key not in left_out}
+    digest.update(json.dumps(rest, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _rows_digest(path: Path) -> Any:
+    """Return the digest of a Parquet file up to its footer, and of its schema.
+
+    Source: https://parquet.apache.org/docs/file-format.
+    """
+    schema = pq.read_schema(path).remove_metadata()
+    digest = hashlib.sha256(str(schema).encode())
+    with path.open("rb") as file:
+        size = file.seek(-8, os.SEEK_END)
+        left = size - int.from_bytes(file.read(4), "little")
+        file.seek(0)
+        while left > 0 and (part := file.read(min(left, _BLOCK))):
+            digest.update(part)
+            left -= len(part)
+    return digest

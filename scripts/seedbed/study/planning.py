@@ -20,6 +20,7 @@ from typing import Any, Literal
 import polars as pl
 
 from seedbed.study.manifest import Input, Manifest, Record, State, read_state, setting
+from seedbed.study.rule_code import RuleCode
 
 STREAM_RULES = frozenset(
     {"write_questions", "answer_questions", "sample_votes", "check_answers", "verify_answers"}
@@ -92,16 +93,14 @@ class Planner:
 
     Attributes:
         manifest: what is noted.
-        digest: returns the digest of a module's code, by the module's name; None if it is gone.
-        parts: returns the digests of all code behind a code digest, by name.
-        equivalents: by rule, a function of a job and its record that returns other settings that
-            mean the same as those of the record.
+        code: the code that the rules run.
+        same_settings: returns other settings that mean the same, of a rule's name, a job's
+            parameters and its outputs.
     """
 
     manifest: Manifest
-    digest: Callable[[str], str | None]
-    parts: Callable[[str], Mapping[str, str]]
-    also: Callable[[str, Mapping[str, Any], Iterable[str]], dict[str, Any]]
+    code: RuleCode
+    same_settings: Callable[[str, Mapping[str, Any], Iterable[str]], dict[str, Any]]
     _states: dict[str, State | None] = field(default_factory=dict)
     _tracked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _shared: dict[str, Any] = field(default_factory=dict)
@@ -114,8 +113,10 @@ class Planner:
         return self.manifest.record(str(job.output[0]))
 
     def causes(self, job: Any, record: Record) -> tuple[Cause, ...]:
-        """Return what makes a job stale that was made as its record says; nothing if it is fresh."""
-        return (*self._code_causes(job, record), *self._setting_causes(job, record)) + (
+        """Return what differs from a job's record; nothing if the job is fresh."""
+        return (
+            *self._code_causes(job, record),
+            *self._setting_causes(job, record),
             *self._input_causes(job, record),
             *self._query_causes(job, record),
         )
@@ -127,7 +128,7 @@ class Planner:
         if record.engine is not None:
             # That of the engine that ran the model: to run it by another changes no result.
             module, was = record.engine
-            now = self.digest(module)
+            now = self.code.module(module)
             if now != was:
                 yield Cause("engine", name=module, was=was, now=now)
 
@@ -170,7 +171,7 @@ class Planner:
         return found is None or found.content == noted.content or self.continued(noted)
 
     def continued(self, noted: Input) -> bool:
-        """Return whether an input is a shard that was extended since, and still begins as it did."""
+        """Return whether an input is a shard that was extended, and still begins as it did."""
         record = self.manifest.record(noted.path)
         return record is not None and any(noted.content == digest for _, digest in record.versions)
 
@@ -203,7 +204,7 @@ class Planner:
             return self._states[path]
         known = self.manifest.state(path) or noted
         try:
-            status = os.stat(path)
+            status = Path(path).stat()
             if known is not None and known.holds_for(status):
                 found = known
             else:
@@ -230,7 +231,7 @@ class Planner:
     @staticmethod
     def stop(job: Any) -> int | None:
         """Return one past the last query that a job needs of its shard; None without a stream."""
-        return int(job.params["stop"]) if job.rule.name in STREAM_RULES else None
+        return job.params.get("stop") if job.rule.name in STREAM_RULES else None
 
     # --- planning
 
@@ -238,7 +239,7 @@ class Planner:
         """Return whether a file is there."""
         if path in self._states:
             return self._states[path] is not None
-        return os.path.exists(path)
+        return Path(path).exists()
 
     def status(self, job: Any) -> Status:
         """Return where a job stands by itself, whatever happens to its producers."""
@@ -284,7 +285,7 @@ class Planner:
         for job in jobs:
             for path in map(str, job.output):
                 self._states.pop(path, None)
-            if job.output and all(os.path.exists(path) for path in job.output):
+            if job.output and all(Path(path).exists() for path in job.output):
                 records.append(self.described(job))
         self.manifest.add(records, self._shared)
         for record in records:
@@ -296,13 +297,12 @@ class Planner:
             path: read_state(path, self.manifest.state(path)) for path in map(str, job.output)
         }
         inputs = {
-            name: tuple(self._input(path) for path in paths)
-            for name, paths in _inputs(job).items()
+            name: tuple(self._input(path) for path in paths) for name, paths in _inputs(job).items()
         }
         settings, code = self.settings(job), job.params.get("code") or ""
-        self._shared.setdefault(code, dict(self.parts(code)))
+        self._shared.setdefault(code, dict(self.code.parts(code)))
         engine = self._engine(job)
-        meant = self.also(job.rule.name, job.params, outputs)
+        meant = self.same_settings(job.rule.name, job.params, outputs)
         inputs |= meant.pop("inputs", {})
         record = Record(
             rule=job.rule.name,
@@ -313,7 +313,7 @@ class Planner:
             engine=engine,
             also={name: setting(value, self._shared) for name, value in meant.items()},
         )
-        return record if job.rule.name not in STREAM_RULES else self._shard(job, record)
+        return record if self.stop(job) is None else self._shard(job, record)
 
     def unneeded(self, job: Any, status: Status, ran: Iterable[str]) -> bool:
         """Return whether a job that waited is fresh, now that its producers have run.
@@ -325,7 +325,7 @@ class Planner:
         """
         if status.certain or not job.output:
             return False
-        if not all(os.path.exists(path) for path in job.output):
+        if not all(Path(path).exists() for path in job.output):
             return False
         record = self.record(job)
         if record is not None:
@@ -347,7 +347,7 @@ class Planner:
             return
         outputs = {}
         for path, state in record.outputs.items():
-            status = os.stat(path)
+            status = Path(path).stat()
             outputs[path] = (
                 replace(state, mtime_ns=status.st_mtime_ns)
                 if state.size == status.st_size
@@ -364,9 +364,10 @@ class Planner:
         other = {}
         for path, state in self._states.items():
             noted = self.manifest.state(path)
-            if noted is not None and state is not None and state != noted:
-                if state.sha256 == noted.sha256:
-                    other[path] = state
+            if noted is None or state is None or state == noted:
+                continue
+            if state.sha256 == noted.sha256:
+                other[path] = state
         with suppress(OSError):
             self.manifest.restate(other)
             self.manifest.compact()
@@ -382,8 +383,8 @@ class Planner:
         if not engine:
             return None
         module = ENGINE_MODULE.format(kind=json.loads(engine)["kind"])
-        digest = self.digest(module) or ""
-        self._shared.setdefault(digest, dict(self.parts(digest)))
+        digest = self.code.module(module) or ""
+        self._shared.setdefault(digest, dict(self.code.parts(digest)))
         return module, digest
 
     def _shard(self, job: Any, record: Record) -> Record:

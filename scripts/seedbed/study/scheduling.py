@@ -13,11 +13,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import snakemake as package
+
+# First, as Snakemake's modules import each other. And not from `snakemake.workflow`: Snakefiles run
+# in its namespace, where ours puts another `Workflow`.
+from snakemake.api import Workflow  # isort: skip
 from snakemake.dag import DAG
 from snakemake.jobs import Reason
 from snakemake.persistence import NO_PARAMS_CHANGE, PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
-from snakemake.workflow import Workflow
 
 from seedbed.study.planning import Planner, Status
 
@@ -25,7 +28,14 @@ if TYPE_CHECKING:
     from snakemake.jobs import Job
 
 _METHODS = {
-    DAG: ("update_needrun", "finish", "toposorted", "reason", "check_output_mtime", "requested_files"),
+    DAG: (
+        "update_needrun",
+        "finish",
+        "toposorted",
+        "reason",
+        "check_output_mtime",
+        "requested_files",
+    ),
     Workflow: ("_prepare_dag", "async_run"),
     PersistenceBase: ("params_changed", "code_changed", "input_changed", "started", "incomplete"),
     JobScheduler: ("_schedule_reevalutation", "open_jobs"),
@@ -66,7 +76,7 @@ _check()
 
 
 def plan_by(
-    snakemake: Workflow, planner: Planner, skipped: Callable[[Job], None]
+    snakemake: Workflow, planner: Planner, skipped: Callable[[Job], None], writes: bool
 ) -> dict[Job, Status]:
     """Let a run plan by content, and skip jobs whose inputs come out as they were.
 
@@ -74,6 +84,7 @@ def plan_by(
         snakemake: the run, whose jobs are not known yet.
         planner: decides which jobs are needed.
         skipped: called with each job that is skipped.
+        writes: whether the run may write to the manifest before its first job.
 
     Returns:
         Where each job stands, filled when the jobs are known.
@@ -90,9 +101,10 @@ def plan_by(
             if create_inventory:
                 await snakemake.iocache.mtime_inventory(dag.jobs)
             _plan(dag, planner, statuses)
-            if not snakemake.dryrun:
-                for job in dag.needrun_jobs():
-                    planner.foresee(job)
+            if writes:
+                planner.restate()
+            for job in dag.needrun_jobs():
+                planner.foresee(job)
 
         async def finished(job: Any, update_checkpoint_dependencies: bool = True) -> Any:
             if snakemake.dryrun:
