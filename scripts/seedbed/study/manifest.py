@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
 
-from seedbed.artifacts import read_metadata, replacing
+from seedbed.artifacts import RECORDS, content_digest, read_metadata, replacing
 
 NAME = "manifest.jsonl"
 
@@ -30,7 +30,6 @@ LONGEST = 64
 
 # What JSON artifacts say of their making at their top, which no reader uses.
 _ABOUT_MAKING = frozenset({"code", "versions"})
-_TIMED = frozenset({"training.json"})
 _BLOCK = 2**20
 
 
@@ -40,7 +39,7 @@ class State:
 
     Attributes:
         sha256: digest of its bytes.
-        content: digest of what its readers use; see `content_digest`.
+        content: digest of what its readers use: all but what it says of its making.
         size: bytes.
         mtime_ns: its date. With the size it saves hashing the file again, and decides nothing else.
     """
@@ -377,22 +376,19 @@ def read_state(path: str | os.PathLike[str], known: State | None = None) -> Stat
     if known is not None and known.sha256 == sha256:
         content = known.content
     else:
-        content = content_digest(path, sha256)
+        content = _content(Path(path), sha256)
     return State(sha256, content, status.st_size, status.st_mtime_ns)
 
 
-def content_digest(path: str | os.PathLike[str], sha256: str) -> str:
+def _content(path: Path, sha256: str) -> str:
     """Return a digest of what the readers of a file use.
 
-    Of an artifact in JSON or Parquet, that is all but what it says of its making: the digest of the
-    code, and the versions of libraries; and the seconds that the training of an adapter took.
-
-    Args:
-        path: the file.
-        sha256: digest of its bytes, which is returned for other files.
+    That is `content_digest`, without what an artifact says of its making: the digest of the code,
+    and the versions of libraries.
     """
-    path = Path(path)
     try:
+        if path.name in RECORDS:
+            return content_digest(path)
         if path.suffix == ".json":
             about, digest = json.loads(path.read_bytes()), hashlib.sha256()
         elif path.suffix == ".parquet":
@@ -403,8 +399,7 @@ def content_digest(path: str | os.PathLike[str], sha256: str) -> str:
         return sha256  # Broken, which its readers will say.
     if not isinstance(about, dict) or not _ABOUT_MAKING & about.keys():
         return sha256
-    left_out = _ABOUT_MAKING | ({"seconds"} if path.name in _TIMED else set())
-    rest = {key: value for key, value in about.items() if key not in left_out}
+    rest = {key: value for key, value in about.items() if key not in _ABOUT_MAKING}
     digest.update(json.dumps(rest, sort_keys=True).encode())
     return digest.hexdigest()
 

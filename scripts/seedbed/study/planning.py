@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from seedbed.streams.extension import held_until, rows_digest
 from seedbed.study.manifest import Input, Manifest, Record, State, read_state, setting
 from seedbed.study.rule_code import RuleCode
 
@@ -137,7 +138,7 @@ class Planner:
         if now == record.settings:
             return
         for name in [*now, *(record.settings.keys() - now.keys())]:
-            was, found = record.settings.get(name, _ABSENT), now.get(name, _ABSENT)
+            was, found = record.settings.get(name, ABSENT), now.get(name, ABSENT)
             if was != found and found != record.also.get(name, was):
                 yield Cause("setting", name, self.shown(was), self.shown(found))
 
@@ -293,27 +294,84 @@ class Planner:
 
     def described(self, job: Any) -> Record:
         """Return how the outputs of a job are made, by what is there now."""
-        outputs = {
+        states = {
             path: read_state(path, self.manifest.state(path)) for path in map(str, job.output)
         }
+        return self._described(job, replace(self._begun(job), outputs=states))
+
+    def _begun(self, job: Any) -> Record:
+        """Return the record of a job before it has run."""
+        code = job.params.get("code") or ""
+        self._shared.setdefault(code, dict(self.code.parts(code)))
+        return Record(
+            rule=job.rule.name,
+            outputs={str(path): NOT_MADE for path in job.output},
+            inputs={},
+            settings=self.settings(job),
+            code=code,
+            engine=self._engine(job),
+        )
+
+    def _described(self, job: Any, record: Record) -> Record:
+        """Return a record with what is known of a job when it has run."""
         inputs = {
             name: tuple(self._input(path) for path in paths) for name, paths in _inputs(job).items()
         }
-        settings, code = self.settings(job), job.params.get("code") or ""
-        self._shared.setdefault(code, dict(self.code.parts(code)))
-        engine = self._engine(job)
-        meant = self.same_settings(job.rule.name, job.params, outputs)
-        inputs |= meant.pop("inputs", {})
-        record = Record(
-            rule=job.rule.name,
-            outputs=outputs,
+        also = self.same_settings(job.rule.name, job.params, record.outputs)
+        record = replace(
+            record,
             inputs=inputs,
-            settings=settings,
-            code=code,
-            engine=engine,
-            also={name: setting(value, self._shared) for name, value in meant.items()},
+            also={name: setting(value, self._shared) for name, value in also.items()},
         )
         return record if self.stop(job) is None else self._shard(job, record)
+
+    def begun(self, jobs: Iterable[Any]) -> str:
+        """Return by what settings jobs make their files: for `ended`, if their run is killed.
+
+        A line of JSON a job, and one with what they share.
+        """
+        shared: dict[str, Any] = {}
+        lines = []
+        for job in jobs:
+            record = self._begun(job)
+            for digest in record.shared_digests():
+                shared[digest] = self._shared.get(digest) or self.manifest.shared(digest)
+            lines.append(record.to_json())
+        return "\n".join([json.dumps({"shared": shared}), *lines, ""])
+
+    def ended(self, noted: str, jobs: Iterable[Any]) -> int:
+        """Note how files were made whose jobs ended when their run was no longer there.
+
+        Args:
+            noted: what that run wrote by `begun`.
+            jobs: all jobs of the present run.
+
+        Returns:
+            How many jobs were noted.
+        """
+        begun: dict[str, Record] = {}
+        for line in noted.splitlines():
+            found = json.loads(line)
+            if "shared" in found:
+                self._shared |= found["shared"]
+            else:
+                begun[next(iter(found["outputs"]))] = Record.from_json(found)
+        records = []
+        for job in jobs:
+            record = begun.get(str(job.output[0])) if job.output else None
+            if record is None or not all(Path(path).exists() for path in job.output):
+                continue
+            outputs = {path: self.current(path) for path in record.outputs}
+            if any(
+                noted is not None and noted.sha256 == outputs[path].sha256
+                for path in outputs
+                if (noted := self.manifest.state(path)) is not None
+            ):
+                continue  # Not begun, or noted already.
+            made = self._described(job, replace(record, outputs={**outputs}))
+            records.append(made)
+        self.manifest.add(records, self._shared)
+        return len(records)
 
     def unneeded(self, job: Any, status: Status, ran: Iterable[str]) -> bool:
         """Return whether a job that waited is fresh, now that its producers have run.
@@ -390,35 +448,29 @@ class Planner:
     def _shard(self, job: Any, record: Record) -> Record:
         """Return the record of a shard, with the versions that it continues."""
         (path, state), *_ = record.outputs.items()
-        stop = self.stop(job)
-        before = self.manifest.record(path)
-        rows = pl.read_parquet(path)
-        if before is not None and before.stop is not None and before.stop > stop:
-            # It holds more than this study needs, and was left alone.
-            stop = before.stop if before.outputs[path].sha256 == state.sha256 else stop
+        before, rows = self.manifest.record(path), pl.read_parquet(path)
+        stop = held_until(Path(path))
+        stop = self.stop(job) if stop is None else stop
         versions: tuple[tuple[int, str], ...] = ()
         if (
             before is not None
             and before.stop is not None
             and before.stop <= stop
-            and before.rows == rows_digest(rows, before.stop)
+            and before.rows == _rows_before(rows, before.stop)
         ):
             versions = before.versions
         version = (stop, state.content)
         if version not in versions:
             versions = (*versions, version)
-        return replace(record, stop=stop, rows=rows_digest(rows, stop), versions=versions)
+        return replace(record, stop=stop, rows=_rows_before(rows, stop), versions=versions)
 
 
-def rows_digest(rows: pl.DataFrame, stop: int) -> str:
-    """Return a digest of the rows of a shard before a query."""
-    import hashlib
-
-    text = rows.filter(pl.col("query") < stop).write_ndjson()
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _rows_before(rows: pl.DataFrame, stop: int) -> str:
+    return rows_digest(rows.filter(pl.col("query") < stop))
 
 
-_ABSENT = "not set"
+ABSENT = "not set"
+NOT_MADE = State("", "", 0, 0)
 
 
 def _inputs(job: Any) -> dict[str, tuple[str, ...]]:

@@ -76,7 +76,10 @@ _check()
 
 
 def plan_by(
-    snakemake: Workflow, planner: Planner, skipped: Callable[[Job], None], writes: bool
+    snakemake: Workflow,
+    planner: Planner,
+    skipped: Callable[[Job], None],
+    before: Callable[[Iterable[Job]], None] | None,
 ) -> dict[Job, Status]:
     """Let a run plan by content, and skip jobs whose inputs come out as they were.
 
@@ -84,7 +87,8 @@ def plan_by(
         snakemake: the run, whose jobs are not known yet.
         planner: decides which jobs are needed.
         skipped: called with each job that is skipped.
-        writes: whether the run may write to the manifest before its first job.
+        before: called with all jobs before it is decided which are needed; None for a run that
+            changes nothing, as a dry run.
 
     Returns:
         Where each job stands, filled when the jobs are known.
@@ -100,8 +104,10 @@ def plan_by(
         async def update_needrun(create_inventory: bool = False) -> None:
             if create_inventory:
                 await snakemake.iocache.mtime_inventory(dag.jobs)
+            if before is not None:
+                before(dag.jobs)
             _plan(dag, planner, statuses)
-            if writes:
+            if before is not None:
                 planner.restate()
             for job in dag.needrun_jobs():
                 planner.foresee(job)
