@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
+
 from seedbed.artifacts import file_digest, read_json, read_metadata, whole_file
-from seedbed.models import read_fingerprint
+from seedbed.models import fingerprint, read_fingerprint
+from seedbed.study.equivalence import items_source, same_result
 from seedbed.study.explaining import cause_text, example, jobs_text
 from seedbed.study.manifest import Record
 from seedbed.study.planning import STREAM_RULES, Planner
@@ -180,7 +183,7 @@ def _unrecorded(
         about = _about(job)
     except (argparse.ArgumentTypeError, OSError, ValueError) as error:
         return [str(error)], []
-    compared, wrong = [], []
+    compared, wrong = [], [*_miscounted(job, about), *_otherwise_fetched(job, about)]
     now = {name: _meaning(planner.shown(value)) for name, value in planner.settings(job).items()}
     said = about.get(SETTINGS) if job.rule.name in _SAY_SETTINGS else None
     if isinstance(said, dict):
@@ -214,6 +217,38 @@ def _about(job: Job) -> dict[str, Any]:
             continue
         found |= said if isinstance(said, dict) else {}
     return found
+
+
+def _miscounted(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
+    """Yield tables that have not as many rows as the record beside them says."""
+    counts = about.get("counts", {})
+    expected = {
+        "dataset.parquet": counts.get("rows"),
+        "predictions.parquet": about.get("items"),
+        "train.parquet": counts.get("train_items"),
+        "test.parquet": counts.get("test_items"),
+    }
+    for path in map(Path, job.output):
+        wanted = expected.get(path.name)
+        if wanted is not None and (found := pq.read_metadata(path).num_rows) != wanted:
+            yield f"{path.name} has {found} rows, and its record says {wanted}"
+
+
+def _otherwise_fetched(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a task or a model is made from that its record says otherwise."""
+    if "source" in about:
+        was, now = items_source(about["source"]), items_source(json.loads(job.params["source"]))
+        yield from _differences(_meaning(was), _meaning(now))
+    if "fingerprint" in about and about.get("api") is None:
+        folder = Path(job.output["record"]).parent
+        if fingerprint(folder) != about["fingerprint"]:
+            yield f"the weights or settings in {folder} are not those that its record is of"
+    if job.rule.name == "get_model":
+        source = job.params["source"]
+        if "--hub" in source and "--revision" not in source:
+            source += f" --revision {about['revision']}"  # The newest, which that was.
+        if not same_result("get_model", {"source": source}, {"record": Path(job.output["record"])}):
+            yield "it was fetched from elsewhere, or is another version"
 
 
 def _differences(

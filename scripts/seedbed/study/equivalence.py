@@ -92,7 +92,9 @@ def _same_model(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
     about = read_json(outputs["record"])
     if now.path is not None:
         return fingerprint(Path(now.path)) == about["fingerprint"]
-    return now.hub is not None and [now.hub, now.revision] == [about["hub"], about["revision"]]
+    if now.api is not None:
+        return [now.api, now.revision] == [about.get("api"), about.get("version")]
+    return [now.hub, now.revision] == [about["hub"], about["revision"]]
 
 
 _RULES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], bool]] = {
