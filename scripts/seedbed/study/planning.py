@@ -438,7 +438,11 @@ class Planner:
     def _shard(self, job: Any, record: Record) -> Record:
         """Return the record of a shard, with the versions that it continues."""
         (path, state), *_ = record.outputs.items()
-        before, rows = self.manifest.record(path), pl.read_parquet(path)
+        before = self.manifest.record(path)
+        try:
+            rows = pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError):
+            return record  # Broken, which its readers will say.
         stop = held_until(Path(path))
         stop = self.stop(job) if stop is None else stop
         versions: tuple[tuple[int, str], ...] = ()
