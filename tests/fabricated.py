@@ -55,4 +55,4 @@ build = Workflow._build_dag
 
 if __name__ == "__main__":
     Workflow._build_dag = fabricate
-    main(["--dry-run", "--quiet", "all", *sys.argv[1:]])
+    main([*sys.argv[1:], "--dry-run", "--quiet", "all"])

@@ -109,9 +109,8 @@ def plan(clone: Clone, study: str, ratios: list[float]) -> dict[str, int]:
         # At bounds: 10 2/3 and 21 1/3 are not whole; 8 times 128 is 1,024, and 16 times 2,048.
         (SHARDS, [1, 4, 8, 16, 64], cells(6)),
         (SHARDS, [1, 4, 16, 32, 64], cells(6)),
-        # Without the highest, the matched filter alone goes beyond 1,536.
+        # Without the highest, the matched filter alone goes beyond 2,048.
         (SHARDS, [1, 4, 16], cells(0)),
-        (SHARDS, [1, 4], cells(0)),
     ],
 )
 def test_a_budget_runs_its_own_cells_and_the_analysis(planned, study, ratios, jobs):

@@ -14,12 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from seedbed.artifacts import file_digest, read_json
 from seedbed.models import fingerprint
-from seedbed.tasks.data_sets import data_set, database_file, items_of
-from seedbed.tasks.items import to_frame
 
 # Of a data set's description, what says nothing of its items; and what is checked, and not used.
 _WORDS = ("license", "sha256")
@@ -38,8 +34,8 @@ def same_result(rule: str, params: Mapping[str, Any], outputs: Mapping[str, Path
         return False
     try:
         return same(params, outputs)
-    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
-        return False  # Then the job itself says what is wrong.
+    except Exception:
+        return False  # Whatever is wrong with them, the job itself says it.
 
 
 def items_source(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,6 +58,12 @@ def items_source(source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
+    # Not for every plan: a table library takes half a second to import.
+    import polars as pl
+
+    from seedbed.tasks.data_sets import data_set, database_file, items_of
+    from seedbed.tasks.items import to_frame
+
     source, data_dir = json.loads(params["source"]), params["data_dir"]
     about = read_json(outputs["record"])
     if "world" in source:

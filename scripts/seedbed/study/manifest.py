@@ -19,8 +19,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pyarrow.parquet as pq
-
 from seedbed.artifacts import RECORDS, content_digest, file_digest, read_metadata, replacing
 
 NAME = "manifest.jsonl"
@@ -396,6 +394,9 @@ def _rows_digest(path: Path) -> Any:
 
     Source: https://parquet.apache.org/docs/file-format.
     """
+    # Not for every plan: it takes long to import.
+    import pyarrow.parquet as pq
+
     schema = pq.read_schema(path).remove_metadata()
     digest = hashlib.sha256(str(schema).encode())
     with path.open("rb") as file:

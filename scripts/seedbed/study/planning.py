@@ -16,9 +16,6 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
-import polars as pl
-
-from seedbed.streams.extension import held_until, rows_digest
 from seedbed.study.manifest import Input, Manifest, Record, State, read_state, setting
 from seedbed.study.rule_code import RuleCode
 
@@ -437,6 +434,11 @@ class Planner:
 
     def _shard(self, job: Any, record: Record) -> Record:
         """Return the record of a shard, with the versions that it continues."""
+        # Not for every plan: a table library takes half a second to import.
+        import polars as pl
+
+        from seedbed.streams.extension import held_until, rows_digest
+
         (path, state), *_ = record.outputs.items()
         before = self.manifest.record(path)
         try:
@@ -450,17 +452,14 @@ class Planner:
             before is not None
             and before.stop is not None
             and before.stop <= stop
-            and before.rows == _rows_before(rows, before.stop)
+            and before.rows == rows_digest(rows.filter(pl.col("query") < before.stop))
         ):
             versions = before.versions
         version = (stop, state.content)
         if version not in versions:
             versions = (*versions, version)
-        return replace(record, stop=stop, rows=_rows_before(rows, stop), versions=versions)
-
-
-def _rows_before(rows: pl.DataFrame, stop: int) -> str:
-    return rows_digest(rows.filter(pl.col("query") < stop))
+        digest = rows_digest(rows.filter(pl.col("query") < stop))
+        return replace(record, stop=stop, rows=digest, versions=versions)
 
 
 ABSENT = "not set"
