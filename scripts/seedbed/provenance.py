@@ -136,6 +136,8 @@ class _Walk:
         self._modules = modules
         self._files: dict[str | Path, _File] = {}
         self._waiting: deque[tuple[_File, int]] = deque()
+        self._objects: set[str] = set()
+        self._uses: set[tuple[str, str, tuple[str, ...]]] = set()
 
     def parts(self) -> dict[str, str]:
         """Return the digests of what is reached, by name."""
@@ -145,7 +147,8 @@ class _Walk:
             files = reached(self._script, self._modules)
             return {
                 _shown(path, "script" if path == self._script else "file"): _whole(path)
-                for path in files.values()
+                for module, path in files.items()
+                if module not in UNTRACKED
             }
         return {name: digest for file in self._files.values() for name, digest in file.parts()}
 
@@ -200,6 +203,8 @@ class _Walk:
             if "." in module:
                 self._load(module.rpartition(".")[0])
             self._import(file)
+            if any(module.startswith(f"{package}.") for package in self._objects):
+                self._take_whole(file)
         return file
 
     def _take(self, file: _File, place: int) -> None:
@@ -217,9 +222,13 @@ class _Walk:
                 self._use(file, name, None)
 
     def _take_module(self, module: str) -> None:
+        """Reach all of a module, and of the modules in it that are loaded, if it is a package."""
         file = self._load(module)
-        if file is not None:
+        if file is not None and module not in self._objects:
+            self._objects.add(module)
             self._take_whole(file)
+            for name in [name for name in self._files if str(name).startswith(f"{module}.")]:
+                self._take_whole(self._files[name])
 
     def _use(self, file: _File, name: str, attributes: list[str] | None) -> None:
         """Reach what a name of a file means.
@@ -229,6 +238,10 @@ class _Walk:
             name: that it uses.
             attributes: those that alone it uses of the name; None if it uses the name by itself.
         """
+        use = (file.name, name, tuple(attributes or ()))
+        if use in self._uses:
+            return
+        self._uses.add(use)
         for place in file.binds.get(name, ()):
             file.names.add(name)
             self._take(file, place)
@@ -245,19 +258,21 @@ class _Walk:
         file = self._load(module)
         if file is None:
             return
-        if name is None:
-            whole = module
-        elif name == "*":
-            return self._take_whole(file)
-        elif name in file.binds or name in file.facts["bindings"]:
-            return self._use(file, name, attributes)
-        elif _module_path(f"{module}.{name}") is not None:
-            whole = f"{module}.{name}"
-        else:  # A name that a function of the module makes up, perhaps.
-            return self._take_whole(file)
-        for attribute in attributes or ["__dict__"]:
-            self._take_import(whole, attribute, None)
-        return None
+        bindings = [] if name is None else file.facts["bindings"].get(name, [])
+        # A package may import its own modules.
+        known = name in file.binds or any(binding != [module, name] for binding in bindings)
+        if name is not None and (known or bindings):
+            self._use(file, name, attributes)
+        submodule = f"{module}.{name}" if name else module
+        if name == "*":
+            self._take_module(module)
+        elif _module_path(submodule) is not None:
+            for attribute in attributes or ():
+                self._take_import(submodule, attribute, None)
+            if not attributes:
+                self._take_module(submodule)
+        elif not known:  # Perhaps a function of the module makes it up.
+            self._take_module(module)
 
 
 @cache
