@@ -28,13 +28,13 @@ UNTRACKED = frozenset([f"{PACKAGE}.provenance", f"{PACKAGE}.statements"])
 LIBRARIES = ("torch", "transformers", "trl", "peft", "polars", "pyarrow", "scipy", "snakemake")
 
 
-def code_digest(script: str | Path, modules: Iterable[str | Path] = ()) -> str:
+def code_digest(script: str | Path | None, modules: Iterable[str | Path] = ()) -> str:
     """Return a digest of the meaning of a script and of all project code that it reaches.
 
     It is of the parts that `code_parts` returns.
 
     Args:
-        script: a Python file.
+        script: a Python file; None for `modules` alone.
         modules: what the script loads by a name that it computes, which no import statement shows:
             modules of the project by name (a world, a scorer), and other files by path (a task's
             own scorer).
@@ -47,7 +47,7 @@ def code_digest(script: str | Path, modules: Iterable[str | Path] = ()) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def code_parts(script: str | Path, modules: Iterable[str | Path] = ()) -> dict[str, str]:
+def code_parts(script: str | Path | None, modules: Iterable[str | Path] = ()) -> dict[str, str]:
     """Return the digests of all code that a script reaches, part by part.
 
     From what a script does when it runs, names are followed to the functions, classes and constants
@@ -70,11 +70,11 @@ def code_parts(script: str | Path, modules: Iterable[str | Path] = ()) -> dict[s
         ValueError: if one of `modules` does not exist.
         SyntaxError: if a file is not Python.
     """
-    return dict(_parts(Path(script).resolve(), tuple(modules)))
+    return dict(_parts(script and Path(script).resolve(), tuple(modules)))
 
 
 @cache
-def _parts(script: Path, modules: tuple[str | Path, ...]) -> dict[str, str]:
+def _parts(script: Path | None, modules: tuple[str | Path, ...]) -> dict[str, str]:
     walk = _Walk(script, modules)
     parts = walk.parts()
     _save_notes()
@@ -131,7 +131,7 @@ class _File:
 class _Walk:
     """What a script reaches."""
 
-    def __init__(self, script: Path, modules: tuple[str | Path, ...]) -> None:
+    def __init__(self, script: Path | None, modules: tuple[str | Path, ...]) -> None:
         self._script = script
         self._modules = modules
         self._files: dict[str | Path, _File] = {}
@@ -153,9 +153,10 @@ class _Walk:
         return {name: digest for file in self._files.values() for name, digest in file.parts()}
 
     def _walk(self) -> None:
-        script = _File(self._script, _shown(self._script, "script"))
-        self._files[self._script] = script
-        self._import(script, main=True)
+        if self._script is not None:
+            script = _File(self._script, _shown(self._script, "script"))
+            self._files[self._script] = script
+            self._import(script, main=True)
         for module in self._modules:
             if isinstance(module, Path):
                 path = module.resolve()
@@ -283,14 +284,14 @@ def _shown(path: Path, kind: str) -> str:
     return f"{kind} {path.name}"
 
 
-def _missing(script: Path, module: str) -> str:
-    return f"{script} reaches {module}, which is not in {SCRIPTS / PACKAGE}"
+def _missing(script: Path | None, module: str) -> str:
+    return f"{script or 'this'} reaches {module}, which is not in {SCRIPTS / PACKAGE}"
 
 
-def reached(script: Path, modules: Iterable[str | Path] = ()) -> dict[str, Path]:
+def reached(script: Path | None, modules: Iterable[str | Path] = ()) -> dict[str, Path]:
     """Return the files that a script may import: itself, and others by the name of the module."""
-    files = {f"script:{script.name}": script}
-    waiting = [*_imports(script)]
+    files = {} if script is None else {f"script:{script.name}": script}
+    waiting = [] if script is None else [*_imports(script)]
     for module in modules:
         if isinstance(module, Path):
             file = module.resolve()

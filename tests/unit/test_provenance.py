@@ -15,9 +15,13 @@ SCRIPTS = Path(original.__file__).resolve().parent.parent
 
 @pytest.fixture
 def scripts(tmp_path):
-    return shutil.copytree(
+    copy = shutil.copytree(
         SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__")
     )
+    if original.NOTES.exists():  # They are of contents: a copy reads less with them.
+        (copy / "seedbed" / "__pycache__").mkdir()
+        shutil.copy(original.NOTES, copy / "seedbed" / "__pycache__")
+    return copy
 
 
 def digest(scripts, script, modules=()):
@@ -27,7 +31,7 @@ def digest(scripts, script, modules=()):
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.code_digest(scripts / script, modules)
+    return module.code_digest(script and scripts / script, modules)
 
 
 def edit(path, old, new):
@@ -207,6 +211,21 @@ def test_an_engine_counts_where_it_is_named(scripts):
     after = [digest(scripts, "answer_questions.py", modules) for modules in (local, endpoint)]
     assert after[0] != before[0]
     assert after[1] == before[1]
+
+
+def test_answers_that_are_kept_know_their_engine_and_the_encoding_of_chats_alone(scripts):
+    modules = ["seedbed.engines.transformers_engine"]
+    before = digest(scripts, None, modules)
+    edit(scripts / "evaluate_student.py", "items = read_items(args.test)[", "items = list()[")
+    edit(scripts / "seedbed/evaluation/scorers/number.py", "MAX_DIGITS = 40", "MAX_DIGITS = 41")
+    edit(scripts / "seedbed/streams/journal.py", "SYNC_COMPLETIONS = 256", "SYNC_COMPLETIONS = 9")
+    edit(scripts / "seedbed/engines/openai_engine.py", "ATTEMPTS = ", "ATTEMPTS = 1 + ")
+    assert digest(scripts, None, modules) == before
+    assert digest(scripts, None, ["seedbed.engines.vllm_engine"]) != before
+    edit(scripts / "seedbed/chats.py", "26 Jul 2024", "27 Jul 2024")
+    second = digest(scripts, None, modules)
+    edit(scripts / "seedbed/engines/transformers_engine.py", "do_sample=False", "do_sample=True")
+    assert len({before, second, digest(scripts, None, modules)}) == 3
 
 
 def test_the_program_that_runs_sql_counts_for_the_sql_scorer(scripts):
