@@ -66,7 +66,7 @@ rule evaluate_student:
         engine=lambda wc, input: FLOW.engine("student", wc.cell),
         sharing=lambda wc, input: OTHERS.file("student", wc.cell),
         journal=f"{RESULTS}/journal/evaluations/{{cell}}",
-        code=lambda wc: code("evaluate_student", *FLOW.evaluation_modules(wc.cell)),
+        code=lambda wc: code("evaluate_student", *FLOW.scorer_modules(wc.cell)),
     message:
         "evaluate_student {wildcards.cell}"
     shell:

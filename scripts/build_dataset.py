@@ -1,8 +1,9 @@
 """Build the dataset of a budget: the first queries of a stream, or real pairs, as rows to train on.
 
-The Parquet file has a `messages` column in chat form, which TRL and `datasets` load as it is. What
-was counted on the way (queries, tokens, rows left out, how varied the questions are) lies in its
-metadata and in the JSON file.
+The Parquet file has a `messages` column in chat form, which TRL and `datasets` load as it is. Its
+metadata name the dataset and nothing else, so that the same rows are the same bytes. What was
+counted on the way (queries, tokens, rows left out, how varied the questions are) and how it was
+made lies in the JSON file.
 """
 
 from __future__ import annotations
@@ -58,9 +59,8 @@ def main() -> None:
             read_items(args.test),
             rows.add,
         )
-        about |= record | provenance(__file__)
-        rows.metadata = about
-    write_json(args.record, about)
+        rows.metadata = {"dataset": args.dataset}
+    write_json(args.record, about | record | provenance(__file__))
     counts = record["counts"]
     report(f"{counts['rows']} rows from {counts['teacher_queries']} teacher queries")
 

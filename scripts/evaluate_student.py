@@ -171,9 +171,9 @@ def write_evaluation(
     counts, taken = costs(args.dataset, adapter)
     about: dict[str, Any] = {"cell": args.cell, "settings": asdict(settings)}
     about["model"] = read_fingerprint(args.model)
+    write_parquet(args.predictions, predictions, about)
     modules = scorer_modules(settings.kind, settings.scorer, args.task_folder)
     about |= provenance(__file__, [*modules, args.engine.module])
-    write_parquet(args.predictions, predictions, about)
     scores = summarise(predictions) | {"references_right": references}
     made = {"counts": counts, "seconds": taken | {"evaluation": seconds}}
     write_json(args.output, about | scores | made)

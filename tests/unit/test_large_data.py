@@ -154,7 +154,8 @@ def test_parts_make_the_same_file_as_the_whole(tmp_path, monkeypatch):
     table = frame.to_arrow().replace_schema_metadata({"seedbed": b'{"known": "late"}'})
     pq.write_table(table, tmp_path / "arrow.parquet", compression="zstd")
     assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "arrow.parquet").read_bytes()
-    monkeypatch.setattr("seedbed.artifacts._ROW_GROUP", 4)
+    monkeypatch.setattr("seedbed.artifacts._ROWS_AT_A_TIME", 2)
+    monkeypatch.setattr("seedbed.artifacts._ROW_GROUP", 6)
     with parquet_rows(tmp_path / "groups.parquet") as rows:
         rows.metadata = {"known": "early"}
         for part in frame.iter_slices(3):

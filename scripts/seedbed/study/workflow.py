@@ -30,6 +30,15 @@ Part = Literal["augmenter", "teacher", "student"]
 RESOURCES = "resources"
 CONFIG = "config"
 
+STREAM_RULES = (
+    "write_questions",
+    "answer_questions",
+    "sample_votes",
+    "check_answers",
+    "verify_answers",
+)
+"""Rules that make a shard of a stream, and extend it in place when more queries are needed."""
+
 
 def put_python_first() -> None:
     """Let the rules' `python` be the one that runs Snakemake, if its environment is active or not.
@@ -300,10 +309,32 @@ class Workflow:
             return []
         return [f"{self.results}/votes/{key}/shard={index}/votes.parquet"]
 
-    def votes_stop(self, key: str, index: str) -> int:
-        """Return one past the last query of a shard that further answers are needed for."""
-        stream = self.grid.stream_by_key[key]
-        return min(self.shard(key, index).stop, self.grid.largest_verified(stream))
+    def shard_end(self, index: str | int) -> int:
+        """Return one past the last query that a shard can hold, whatever the study's budgets."""
+        return self.study.config.shard_size << int(index)
+
+    def stop(self, rule: str, wildcards: Mapping[str, str]) -> int | None:
+        """Return one past the last query of a stream that a job uses; None if it uses no stream.
+
+        It is no part of what the job's files are made by: a file may hold more queries than that,
+        and one that holds fewer is extended.
+
+        Args:
+            rule: name of the job's rule.
+            wildcards: the job's wildcards.
+        """
+        if rule == "build_dataset":
+            dataset = self.grid.dataset_by_key[wildcards["dataset"]]
+            return None if dataset.stream is None else self._reach(dataset)
+        if rule == "write_questions":
+            return self.shard(wildcards["question_stream"], wildcards["shard"]).stop
+        if rule not in STREAM_RULES:
+            return None
+        key = wildcards["stream"]
+        stop = self.shard(key, wildcards["shard"]).stop
+        if rule in ("sample_votes", "verify_answers"):
+            stop = min(stop, self.grid.largest_verified(self.grid.stream_by_key[key]))
+        return stop
 
     def _keeps_answer(self, point: Stream | Dataset) -> bool:
         return self.study.methods[point.method].keeps_answer
