@@ -39,6 +39,8 @@ OTHERS = Others(FLOW, f"{RESULTS}/journal/sharing")
 NEEDS = Needs(FLOW, RUN.gpu_model)
 if (said := NEEDS.too_many(limits(workflow.global_resources))) is not None:
     raise WorkflowError(said)
+# Where the checksums of all results stand, for jobs that compare them with what they read.
+MANIFESTS = f"{RESULTS}/manifest.jsonl {RESOURCES}/manifest.jsonl"
 # The conda file of all rules, as seen from the folder of the rules.
 ENVIRONMENT = f"../envs/{RUN.environment}.yaml"
 MISSING = FLOW.missing()

@@ -160,6 +160,7 @@ rule build_dataset:
         " --votes {input.votes:q}"
         " --checks {input.checks:q}"
         " --verdicts {input.verdicts:q}"
+        f" --manifest {MANIFESTS}"
         " --settings {params.settings:q}"
         " --output {output.rows:q}"
         " --record {output.record:q}"

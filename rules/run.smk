@@ -3,6 +3,8 @@
 from snakemake.logging import logger
 
 from seedbed.engines.cap import Ledger
+from seedbed.study.adopting import adopt, review
+from seedbed.study.equivalence import same_result
 from seedbed.study.explaining import explanation
 from seedbed.study.killed import note_begun, note_ended, take_over
 from seedbed.study.loading import (
@@ -13,7 +15,6 @@ from seedbed.study.loading import (
 )
 from seedbed.study.manifest import Manifest
 from seedbed.study.planning import Planner
-from seedbed.study.same_settings import same_settings
 from seedbed.study.scheduling import ignore_dates, look_once_at_a_time, plan_by
 from seedbed.study.slurm import check_status_command
 from seedbed.study.watching import Watch, measured_seconds
@@ -28,7 +29,7 @@ STATE = Path(RESULTS) / "journal/run.json"
 CHANGES = (
     workflow.is_main_process
     and not workflow.output_settings.dryrun
-    and not {"explain", "quote"} & set(sys.argv)
+    and not {"adopt", "adopt_confirmed", "explain", "quote"} & set(sys.argv)
 )
 
 
@@ -47,7 +48,7 @@ def take_over_results(jobs):
 # What is stale is decided by the content of files, and by the process that starts jobs alone.
 ignore_dates(workflow)
 if workflow.is_main_process:
-    PLANNER = Planner(Manifest([RESULTS, RESOURCES]), RULE_CODE, same_settings)
+    PLANNER = Planner(Manifest([RESULTS, RESOURCES]), RULE_CODE, same_result)
     STATUSES = plan_by(workflow, PLANNER, skip, take_over_results if CHANGES else None)
 
 
@@ -65,6 +66,14 @@ def check_needs(jobs):
     check_keys(STUDY, asked)
     if FLOW.max_usd is not None:
         check_prices(STUDY, asked)
+
+
+def adopted(confirmed):
+    """Return which results are kept as they are, and note them if that was confirmed."""
+    found = review(workflow.dag.jobs, PLANNER, workflow.persistence)
+    if confirmed:
+        adopt(found, PLANNER)
+    return found.text(confirmed, f"make adopt STUDY={STUDY.name} CONFIRM=yes")
 
 
 def watch():
@@ -87,6 +96,10 @@ onstart:
     jobs = [*workflow.dag.needrun_jobs()]
     if any(job.rule.name == "explain" for job in jobs):
         sys.stdout.write(explanation(workflow, PLANNER, STATUSES, "explain"))
+        sys.stdout.flush()
+        raise SystemExit
+    for asked in {"adopt", "adopt_confirmed"} & {job.rule.name for job in jobs}:
+        sys.stdout.write(adopted(asked == "adopt_confirmed"))
         sys.stdout.flush()
         raise SystemExit
     try:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from seedbed.artifacts import parquet_rows, whole_file, write_json
+from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
@@ -47,7 +48,10 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--record", type=Path, required=True, help="JSON file to write")
+    add_manifest_option(parser)
     args = parser.parse_args()
+    read = [path for name in shards for path in getattr(args, name)]
+    check_inputs(args.manifest, [args.seeds, args.test, *read])
     report = reporter("build_dataset")
     settings = DatasetSettings(**args.settings)
     about = {"dataset": args.dataset, "settings": asdict(settings)}

@@ -22,6 +22,7 @@ from typing import Any
 import polars as pl
 
 from seedbed.artifacts import read_json, whole_file, write_json, write_parquet
+from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.engines import Completion
 from seedbed.engines.command_line import EngineStart, add_engine_options, add_sharing_option
 from seedbed.engines.sharing import Other, Sharing, claimed, drain
@@ -120,7 +121,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--journal", type=Path, required=True, help="folder of finished answers")
     add_sharing_option(parser)
+    add_manifest_option(parser)
     args = parser.parse_args()
+    check_inputs(args.manifest, _files(args))
     report = reporter("evaluate_student")
     settings = args.settings
     adapter = args.adapter[0].parent if args.adapter else None
@@ -177,6 +180,14 @@ def write_evaluation(
     scores = summarise(predictions) | {"references_right": references}
     made = {"counts": counts, "seconds": taken | {"evaluation": seconds}}
     write_json(args.output, about | scores | made)
+
+
+def _files(args: argparse.Namespace) -> list[Path]:
+    """Return all files that the scores depend on."""
+    files = [args.test, args.test.with_name("task.json"), *args.adapter]
+    files += [args.adapter[0].with_name("adapter_config.json")] if args.adapter else []
+    files += [args.model / name for name in ("model.json", "model.safetensors")]
+    return files + ([args.dataset] if args.dataset else [])
 
 
 def _adapter(other: Other) -> Path | None:

@@ -175,7 +175,12 @@ def content_digest(path: str | os.PathLike[str]) -> str:
             raise ValueError(broken(path, "not a record"))
         content = json.dumps([record.get(key) for key in RECORDS[path.name]], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
-    with path.open("rb") as file:
+    return file_digest(path)
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

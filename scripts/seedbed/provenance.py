@@ -22,8 +22,8 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 # What was read of each file, beside what Python itself notes of them: reading takes longer.
 NOTES = SCRIPTS / PACKAGE / "__pycache__" / "digests.json"
 _MOST_NOTES = 500
-UNTRACKED = frozenset([f"{PACKAGE}.provenance", f"{PACKAGE}.statements"])
-"""Modules that say how a result was made, and have no part in it."""
+UNTRACKED = frozenset(f"{PACKAGE}.{name}" for name in ("provenance", "statements", "checksums"))
+"""Modules that say or check how a result was made, and have no part in it."""
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "polars", "pyarrow", "scipy", "snakemake")
 

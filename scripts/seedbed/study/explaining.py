@@ -40,7 +40,7 @@ def explanation(
         A line for each cause, with its jobs, and one on what follows from them.
     """
     dag = snakemake.dag
-    needed = [job for job in dag.needrun_jobs() if job.rule.name != rule and job.output]
+    needed = [job for job in dag.needrunjobs_text() if job.rule.name != rule and job.output]
     by_cause = defaultdict(list)
     follows: Counter[str] = Counter()
     for job in needed:
@@ -53,9 +53,9 @@ def explanation(
         return f"Name what to explain: a rule or a file, as in `snakemake {rule} all`.\n"
     if not needed:
         return "Nothing would run: all of it is there and up to date.\n"
-    lines = [f"{_jobs(len(needed))} would run."]
+    lines = [f"{jobs_text(len(needed))} would run."]
     for (name, cause), jobs in by_cause.items():
-        lines.append(f"- {name}, {_jobs(len(jobs))}: {cause}{_example(jobs)}")
+        lines.append(f"- {name}, {jobs_text(len(jobs))}: {cause}{example(jobs)}")
     if follows:
         rest = ", ".join(f"{name} {count}" for name, count in follows.items())
         lines.append(f"- and what is made of these: {rest}")
@@ -87,11 +87,13 @@ def cause_text(planner: Planner, rule: str, cause: Cause) -> Iterator[str]:
         yield f"it is to go as far as query {cause.now} of its stream, and goes to {cause.was}"
 
 
-def _jobs(count: int) -> str:
+def jobs_text(count: int) -> str:
+    """Return a number of jobs in words."""
     return f"{count} job" if count == 1 else f"{count} jobs"
 
 
-def _example(jobs: list[Job]) -> str:
+def example(jobs: list[Job]) -> str:
+    """Return what tells the first of some jobs from others."""
     first = named(jobs[0].wildcards_dict)
     if not first:
         return ""
@@ -142,7 +144,7 @@ def _differences(name: str, was: Any, now: Any) -> Iterator[str]:
 
 
 # Parameters that hold a section of settings: their keys speak for themselves.
-_WHOLE = frozenset({"settings", "source", "dataset", "cell", "prices", "titles"})
+_WHOLE = frozenset({"settings", "data", "source", "dataset", "cell", "prices", "titles"})
 
 
 def _value(value: Any) -> Any:

@@ -14,14 +14,14 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
 
-from seedbed.artifacts import RECORDS, content_digest, read_metadata, replacing
+from seedbed.artifacts import RECORDS, content_digest, file_digest, read_metadata, replacing
 
 NAME = "manifest.jsonl"
 
@@ -80,8 +80,6 @@ class Record:
         settings: tracked parameters by name, as `setting` returns them.
         code: digest of the code that it ran, without that of the engine.
         engine: module of the engine that ran its model, and the digest of that module's code.
-        also: other settings that mean the same, by name: with the commit that was taken where the
-            settings named none.
         stop: of a shard of a stream, one past the last query that it holds.
         rows: of a shard, the digest of its rows.
         versions: of a shard, `stop` and digest of this file and of the shorter ones that it
@@ -94,7 +92,6 @@ class Record:
     settings: dict[str, Any]
     code: str
     engine: tuple[str, str] | None = None
-    also: dict[str, Any] = field(default_factory=dict)
     stop: int | None = None
     rows: str = ""
     versions: tuple[tuple[int, str], ...] = ()
@@ -102,8 +99,7 @@ class Record:
     def shared_digests(self) -> list[str]:
         """Return the digests of what it shares with other records."""
         found = [self.code] if self.engine is None else [self.code, self.engine[1]]
-        values = [*self.settings.values(), *self.also.values()]
-        return found + [value[0] for value in values if isinstance(value, list)]
+        return found + [value[0] for value in self.settings.values() if isinstance(value, list)]
 
     def to_json(self) -> str:
         """Return the line of the manifest."""
@@ -124,8 +120,6 @@ class Record:
         }
         if self.engine is not None:
             content["engine"] = self.engine
-        if self.also:
-            content["also"] = self.also
         if self.stop is not None:
             content |= {"stop": self.stop, "rows": self.rows, "versions": self.versions}
         return json.dumps(content, ensure_ascii=False)
@@ -147,7 +141,6 @@ class Record:
             settings=found["settings"],
             code=found["code"],
             engine=None if engine is None else (engine[0], engine[1]),
-            also=found.get("also", {}),
             stop=found.get("stop"),
             rows=found.get("rows", ""),
             versions=tuple((stop, digest) for stop, digest in found.get("versions", ())),
@@ -353,12 +346,6 @@ def setting(value: Any, shared: dict[str, Any]) -> Any:
 @lru_cache(maxsize=4096)
 def _text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def file_digest(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_state(path: str | os.PathLike[str], known: State | None = None) -> State:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from inspect import signature
@@ -95,16 +94,17 @@ class Planner:
     Attributes:
         manifest: what is noted.
         code: the code that the rules run.
-        same_settings: returns other settings that mean the same, of a rule's name, a job's
-            parameters and its outputs.
+        same_result: whether a job would make what is there though settings or inputs differ, by
+            the name of its rule, its parameters, and its outputs by name.
     """
 
     manifest: Manifest
     code: RuleCode
-    same_settings: Callable[[str, Mapping[str, Any], Iterable[str]], dict[str, Any]]
+    same_result: Callable[[str, Mapping[str, Any], Mapping[str, Path]], bool]
     _states: dict[str, State | None] = field(default_factory=dict)
     _tracked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _shared: dict[str, Any] = field(default_factory=dict)
+    _renewed: list[Any] = field(default_factory=list)
     _before: dict[str, str | None] = field(default_factory=dict)
 
     # --- comparing
@@ -115,12 +115,16 @@ class Planner:
 
     def causes(self, job: Any, record: Record) -> tuple[Cause, ...]:
         """Return what differs from a job's record; nothing if the job is fresh."""
-        return (
-            *self._code_causes(job, record),
-            *self._setting_causes(job, record),
-            *self._input_causes(job, record),
-            *self._query_causes(job, record),
-        )
+        code = (*self._code_causes(job, record), *self._query_causes(job, record))
+        rest = (*self._setting_causes(job, record), *self._input_causes(job, record))
+        if not rest or not all(self.exists(path) for path in record.outputs):
+            return code + rest
+        outputs = {name: Path(path) for name, path in job.output.items()}
+        if not self.same_result(job.rule.name, job.params, outputs):
+            return code + rest
+        if not code:
+            self._renewed.append(job)
+        return code
 
     def _code_causes(self, job: Any, record: Record) -> Iterator[Cause]:
         now = job.params.get("code")
@@ -139,7 +143,7 @@ class Planner:
             return
         for name in [*now, *(record.settings.keys() - now.keys())]:
             was, found = record.settings.get(name, ABSENT), now.get(name, ABSENT)
-            if was != found and found != record.also.get(name, was):
+            if was != found:
                 yield Cause("setting", name, self.shown(was), self.shown(found))
 
     def _query_causes(self, job: Any, record: Record) -> Iterator[Cause]:
@@ -151,20 +155,14 @@ class Planner:
         now = _inputs(job)
         for name in [*now, *(record.inputs.keys() - now.keys())]:
             paths, noted = now.get(name, ()), record.inputs.get(name, ())
-            if len(paths) == len(noted) and all(
-                path == one.path for path, one in zip(paths, noted, strict=True)
-            ):
-                changed = tuple(one.path for one in noted if not self._holds(one))
+            known = {one.path: one for one in noted}
+            if {*paths} == known.keys():
+                changed = tuple(path for path in paths if not self._holds(known[path]))
                 if changed:
                     yield Cause("input", name, paths=changed)
             elif not self._same_content(paths, noted):
-                before = {one.path for one in noted}
-                yield Cause(
-                    "inputs",
-                    name,
-                    was=tuple(sorted(before - {*paths})),
-                    now=tuple(sorted({*paths} - before)),
-                )
+                gone = tuple(sorted(known.keys() - {*paths}))
+                yield Cause("inputs", name, was=gone, now=tuple(sorted({*paths} - known.keys())))
 
     def _holds(self, noted: Input) -> bool:
         """Return whether an input is what it was; one that is gone counts as that."""
@@ -176,23 +174,15 @@ class Planner:
         record = self.manifest.record(noted.path)
         return record is not None and any(noted.content == digest for _, digest in record.versions)
 
-    def _same_content(self, paths: Iterable[str], noted: tuple[Input, ...]) -> bool:
-        """Return whether files are those that were noted, wherever they lie and in any order."""
-        paths = [*paths]
-        if not paths and any(one.state is not None for one in noted):
-            return True  # Read from the hub now.
-        known = {one.path: one for one in noted}
-        states = {one.content: one.state for one in noted if one.state is not None}
-        contents = []
-        for path in paths:
-            found = self.current(path, next(iter(states.values()), None) if states else None)
-            if found is not None:
-                contents.append(found.content)
-            elif path in known:
-                contents.append(known[path].content)
-            else:
-                return False
-        return Counter(contents) == Counter(one.content for one in noted)
+    def _same_content(self, paths: Sequence[str], noted: Sequence[Input]) -> bool:
+        """Return whether files that lie elsewhere are those that were noted, in their order."""
+        if len(paths) != len(noted):
+            return False
+        found = (self.current(path, one.state) for path, one in zip(paths, noted, strict=True))
+        return all(
+            state is not None and state.content == one.content
+            for state, one in zip(found, noted, strict=True)
+        )
 
     def current(self, path: str, noted: State | None = None) -> State | None:
         """Return the state of a file now, None if it is not there.
@@ -317,12 +307,7 @@ class Planner:
         inputs = {
             name: tuple(self._input(path) for path in paths) for name, paths in _inputs(job).items()
         }
-        also = self.same_settings(job.rule.name, job.params, record.outputs)
-        record = replace(
-            record,
-            inputs=inputs,
-            also={name: setting(value, self._shared) for name, value in also.items()},
-        )
+        record = replace(record, inputs=inputs)
         return record if self.stop(job) is None else self._shard(job, record)
 
     def begun(self, jobs: Iterable[Any]) -> str:
@@ -415,7 +400,9 @@ class Planner:
         self.manifest.add([replace(record, outputs=outputs)], self._shared)
 
     def restate(self) -> None:
-        """Note the dates of files that are what they were, so that they are not hashed again.
+        """Note other dates of files, and other settings of jobs, that change no result.
+
+        So they are not compared again.
 
         Nothing is done where the manifest may not be written.
         """
@@ -426,7 +413,10 @@ class Planner:
                 continue
             if state.sha256 == noted.sha256:
                 other[path] = state
+        renewed = [self.described(job) for job in self._renewed]
+        self._renewed.clear()
         with suppress(OSError):
+            self.manifest.add(renewed, self._shared)
             self.manifest.restate(other)
             self.manifest.compact()
 
@@ -448,7 +438,11 @@ class Planner:
     def _shard(self, job: Any, record: Record) -> Record:
         """Return the record of a shard, with the versions that it continues."""
         (path, state), *_ = record.outputs.items()
-        before, rows = self.manifest.record(path), pl.read_parquet(path)
+        before = self.manifest.record(path)
+        try:
+            rows = pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError):
+            return record  # Broken, which its readers will say.
         stop = held_until(Path(path))
         stop = self.stop(job) if stop is None else stop
         versions: tuple[tuple[int, str], ...] = ()

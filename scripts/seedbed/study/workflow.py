@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from seedbed.engines import engine_module
 from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
 from seedbed.study.config import ENGINE_KEYS, DataSource, FilesSource, Price, WorldSource
+from seedbed.study.equivalence import items_source
 from seedbed.study.estimate import training_rows
 from seedbed.study.fields import NONE, nearest
 from seedbed.study.figures import figures, missing_text
@@ -162,10 +162,6 @@ class Workflow:
         config = self.study.tasks[task]
         return scorer_modules(config.kind, config.scorer_options, self.task_folder(task))
 
-    def evaluation_modules(self, key: str) -> list[str | Path]:
-        """Return what runs a cell's student, and scores it."""
-        return [*self.scorer_modules(key), self.engine_code("student", key)]
-
     def kind_module(self, key: str) -> str:
         """Return the module that compares the answers of a stream with each other."""
         return kind_module(self.study.tasks[self._point(key).task].kind)
@@ -177,6 +173,10 @@ class Workflow:
     def source(self, task: str) -> str:
         """Return where a task's items come from, as JSON."""
         return _json(self.study.tasks[task].source.model_dump(mode="json"))
+
+    def items_source(self, task: str) -> str:
+        """Return what of that a task's items depend on, as JSON."""
+        return _json(items_source(self.study.tasks[task].source.model_dump(mode="json")))
 
     def task_modules(self, task: str) -> list[str]:
         """Return the module that makes a task's items, if a world does, which is loaded by name."""
@@ -464,6 +464,8 @@ class Workflow:
         """Return how a cell is evaluated, as JSON."""
         name, student = self.cell(key).task, self.cell(key).student
         task = self.study.tasks[name]
+        # All of them are all, by whatever number.
+        taken, held = self.study.config.test_items, task.source.test_items
         return _json(
             {
                 "kind": task.kind,
@@ -471,7 +473,7 @@ class Workflow:
                 "score": task.score,
                 "prompt": self.study.answer_prompt(name),
                 "answer_tokens": task.max_tokens.answer,
-                "test_items": self.study.config.test_items,
+                "test_items": None if taken is None or taken >= held else taken,
                 **self._manner(student),
             }
         )
@@ -538,13 +540,6 @@ class Workflow:
             elif rule in ("answer_questions", "sample_votes"):
                 found.add(self.teacher(wildcards["stream"])[0])
         return found
-
-    def engine_code(self, part: Part, key: str) -> str:
-        """Return the code that such a model is meant to be run by.
-
-        It is that of the model's own file: to run it by another, in some place, changes no result.
-        """
-        return engine_module(self.study.models[getattr(self, part)(key)[0]].engine.kind)
 
     # --- analysis
 
