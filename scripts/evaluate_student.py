@@ -1,9 +1,10 @@
 """Evaluate a student on a task's test items, with an adapter or as it is.
 
 Answers are greedy; the adapter is not merged. They are kept in the journal as they arrive, so a run
-that was killed goes on from there. Two files are written: predictions.parquet, a row an item, and
-evaluation.json with the scores, what the data cost, and how everything was made. The JSON is
-written last: a cell has a score only if its predictions are there.
+that was killed goes on from there, and another scorer scores them without asking again. Two files
+are written: predictions.parquet, a row an item, and evaluation.json with the scores, what the data
+cost, and how everything was made. The JSON is written last: a cell has a score only if its
+predictions are there.
 
 If the student had to be loaded, it then answers the same items with the adapters of --sharing too,
 whose own evaluations find these answers in their journals.
@@ -27,7 +28,7 @@ from seedbed.engines.command_line import EngineStart, add_engine_options, add_sh
 from seedbed.engines.sharing import Other, Sharing, claimed, drain
 from seedbed.evaluation.evaluation import check_references, evaluate, item_requests, summarise
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
-from seedbed.models import fingerprint, lora_rank, read_fingerprint
+from seedbed.models import adapter_fingerprint, lora_rank, read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import code_digest, provenance
 from seedbed.streams.journal import Journal
@@ -133,11 +134,11 @@ def main() -> None:
     waiting = map(_adapter, Sharing.read(args.sharing, args.output).waiting())
     ranks = [lora_rank(path) for path in (adapter, *waiting) if path is not None]
     engine = EngineStart(args, report, lora_rank=max(ranks, default=0))
-    # Not the answers of another engine's code: a score is of the code that made it.
-    asked = [read_fingerprint(args.model), code_digest(__file__, [args.engine.module])]
+    # What determines an answer besides its request: not the code that scores it.
+    asked = [read_fingerprint(args.model), code_digest(None, [args.engine.module])]
 
     def answers(journal: Path, adapter: Path | None) -> Iterator[Completion]:
-        student = json.dumps([*asked, adapter and fingerprint(adapter)])
+        student = json.dumps([*asked, adapter and adapter_fingerprint(adapter)])
         return Journal(journal, student).complete(engine.start, requests, report, adapter)
 
     scorer = make_scorer(settings.kind, settings.scorer, args.test.parent, args.task_folder)

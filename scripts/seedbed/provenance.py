@@ -28,13 +28,13 @@ UNTRACKED = frozenset(f"{PACKAGE}.{name}" for name in ("provenance", "statements
 LIBRARIES = ("torch", "transformers", "trl", "peft", "polars", "pyarrow", "scipy", "snakemake")
 
 
-def code_digest(script: str | Path, modules: Iterable[str | Path] = ()) -> str:
+def code_digest(script: str | Path | None, modules: Iterable[str | Path] = ()) -> str:
     """Return a digest of the meaning of a script and of all project code that it reaches.
 
     It is of the parts that `code_parts` returns.
 
     Args:
-        script: a Python file.
+        script: a Python file; None for `modules` alone.
         modules: what the script loads by a name that it computes, which no import statement shows:
             modules of the project by name (a world, a scorer), and other files by path (a task's
             own scorer).
@@ -47,7 +47,7 @@ def code_digest(script: str | Path, modules: Iterable[str | Path] = ()) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def code_parts(script: str | Path, modules: Iterable[str | Path] = ()) -> dict[str, str]:
+def code_parts(script: str | Path | None, modules: Iterable[str | Path] = ()) -> dict[str, str]:
     """Return the digests of all code that a script reaches, part by part.
 
     From what a script does when it runs, names are followed to the functions, classes and constants
@@ -70,11 +70,11 @@ def code_parts(script: str | Path, modules: Iterable[str | Path] = ()) -> dict[s
         ValueError: if one of `modules` does not exist.
         SyntaxError: if a file is not Python.
     """
-    return dict(_parts(Path(script).resolve(), tuple(modules)))
+    return dict(_parts(script and Path(script).resolve(), tuple(modules)))
 
 
 @cache
-def _parts(script: Path, modules: tuple[str | Path, ...]) -> dict[str, str]:
+def _parts(script: Path | None, modules: tuple[str | Path, ...]) -> dict[str, str]:
     walk = _Walk(script, modules)
     parts = walk.parts()
     _save_notes()
@@ -131,11 +131,13 @@ class _File:
 class _Walk:
     """What a script reaches."""
 
-    def __init__(self, script: Path, modules: tuple[str | Path, ...]) -> None:
+    def __init__(self, script: Path | None, modules: tuple[str | Path, ...]) -> None:
         self._script = script
         self._modules = modules
         self._files: dict[str | Path, _File] = {}
         self._waiting: deque[tuple[_File, int]] = deque()
+        self._objects: set[str] = set()
+        self._uses: set[tuple[str, str, tuple[str, ...]]] = set()
 
     def parts(self) -> dict[str, str]:
         """Return the digests of what is reached, by name."""
@@ -145,14 +147,16 @@ class _Walk:
             files = reached(self._script, self._modules)
             return {
                 _shown(path, "script" if path == self._script else "file"): _whole(path)
-                for path in files.values()
+                for module, path in files.items()
+                if module not in UNTRACKED
             }
         return {name: digest for file in self._files.values() for name, digest in file.parts()}
 
     def _walk(self) -> None:
-        script = _File(self._script, _shown(self._script, "script"))
-        self._files[self._script] = script
-        self._import(script, main=True)
+        if self._script is not None:
+            script = _File(self._script, _shown(self._script, "script"))
+            self._files[self._script] = script
+            self._import(script, main=True)
         for module in self._modules:
             if isinstance(module, Path):
                 path = module.resolve()
@@ -200,6 +204,8 @@ class _Walk:
             if "." in module:
                 self._load(module.rpartition(".")[0])
             self._import(file)
+            if any(module.startswith(f"{package}.") for package in self._objects):
+                self._take_whole(file)
         return file
 
     def _take(self, file: _File, place: int) -> None:
@@ -217,9 +223,13 @@ class _Walk:
                 self._use(file, name, None)
 
     def _take_module(self, module: str) -> None:
+        """Reach all of a module, and of the modules in it that are loaded, if it is a package."""
         file = self._load(module)
-        if file is not None:
+        if file is not None and module not in self._objects:
+            self._objects.add(module)
             self._take_whole(file)
+            for name in [name for name in self._files if str(name).startswith(f"{module}.")]:
+                self._take_whole(self._files[name])
 
     def _use(self, file: _File, name: str, attributes: list[str] | None) -> None:
         """Reach what a name of a file means.
@@ -229,6 +239,10 @@ class _Walk:
             name: that it uses.
             attributes: those that alone it uses of the name; None if it uses the name by itself.
         """
+        use = (file.name, name, tuple(attributes or ()))
+        if use in self._uses:
+            return
+        self._uses.add(use)
         for place in file.binds.get(name, ()):
             file.names.add(name)
             self._take(file, place)
@@ -245,19 +259,21 @@ class _Walk:
         file = self._load(module)
         if file is None:
             return
-        if name is None:
-            whole = module
-        elif name == "*":
-            return self._take_whole(file)
-        elif name in file.binds or name in file.facts["bindings"]:
-            return self._use(file, name, attributes)
-        elif _module_path(f"{module}.{name}") is not None:
-            whole = f"{module}.{name}"
-        else:  # A name that a function of the module makes up, perhaps.
-            return self._take_whole(file)
-        for attribute in attributes or ["__dict__"]:
-            self._take_import(whole, attribute, None)
-        return None
+        bindings = [] if name is None else file.facts["bindings"].get(name, [])
+        # A package may import its own modules.
+        known = name in file.binds or any(binding != [module, name] for binding in bindings)
+        if name is not None and (known or bindings):
+            self._use(file, name, attributes)
+        submodule = f"{module}.{name}" if name else module
+        if name == "*":
+            self._take_module(module)
+        elif _module_path(submodule) is not None:
+            for attribute in attributes or ():
+                self._take_import(submodule, attribute, None)
+            if not attributes:
+                self._take_module(submodule)
+        elif not known:  # Perhaps a function of the module makes it up.
+            self._take_module(module)
 
 
 @cache
@@ -268,14 +284,14 @@ def _shown(path: Path, kind: str) -> str:
     return f"{kind} {path.name}"
 
 
-def _missing(script: Path, module: str) -> str:
-    return f"{script} reaches {module}, which is not in {SCRIPTS / PACKAGE}"
+def _missing(script: Path | None, module: str) -> str:
+    return f"{script or 'this'} reaches {module}, which is not in {SCRIPTS / PACKAGE}"
 
 
-def reached(script: Path, modules: Iterable[str | Path] = ()) -> dict[str, Path]:
+def reached(script: Path | None, modules: Iterable[str | Path] = ()) -> dict[str, Path]:
     """Return the files that a script may import: itself, and others by the name of the module."""
-    files = {f"script:{script.name}": script}
-    waiting = [*_imports(script)]
+    files = {} if script is None else {f"script:{script.name}": script}
+    waiting = [] if script is None else [*_imports(script)]
     for module in modules:
         if isinstance(module, Path):
             file = module.resolve()

@@ -134,6 +134,8 @@ class _File:
             for module, name, bound in self._imports(statement):
                 if bound == "*":
                     self._stars.append(module)
+                elif name is None and module.startswith(f"{bound}."):  # `import a.b.c` binds a.
+                    self._bindings.setdefault(bound, []).append((bound, None))
                 elif isinstance(statement, ast.Import | ast.ImportFrom):
                     self._bindings.setdefault(bound, []).append((module, name))
         self._bound = {bound for statement in tree.body for bound in _assigned(statement)}
@@ -166,7 +168,13 @@ class _File:
         uses |= quoted
         alone, below = _attributes(nodes)
         alone |= quoted
-        imports = [(module, name) for node in nodes for module, name, _ in self._imports(node)]
+        imports = [
+            place
+            for node in nodes
+            for module, name, bound in self._imports(node)
+            for place in ((module, name), (bound, None))
+            if place[0] == module or (name is None and module.startswith(f"{bound}."))
+        ]
         return {
             "kind": kind,
             "names": sorted(names),

@@ -18,7 +18,7 @@ class RuleCode:
 
     def __init__(self, scripts: Path) -> None:
         self._scripts = scripts
-        self._sources: dict[str, tuple[Path, tuple[str | Path, ...]]] = {}
+        self._sources: dict[str, tuple[Path | None, tuple[str | Path, ...]]] = {}
         # One instance a process, so these caches do not outlive it.
         self.script = cache(self._script)
         self.module = cache(self._module)
@@ -35,14 +35,14 @@ class RuleCode:
     def _module(self, name: str) -> str | None:
         """Return the digest of a module and of all project code that it reaches; None if gone."""
         path = self._scripts.joinpath(*name.split(".")).with_suffix(".py")
-        return self._noted(path, ()) if path.is_file() else None
+        return self._noted(None, (name,)) if path.is_file() else None
 
     def parts(self, digest: str) -> Mapping[str, str]:
         """Return the digests of the parts behind a digest that this object gave, by name."""
         source = self._sources.get(digest)
         return {} if source is None else code_parts(*source)
 
-    def _noted(self, path: Path, modules: tuple[str | Path, ...]) -> str:
+    def _noted(self, path: Path | None, modules: tuple[str | Path, ...]) -> str:
         digest = code_digest(path, modules)
         self._sources[digest] = (path, modules)
         return digest
