@@ -6,6 +6,8 @@ import importlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -74,8 +76,10 @@ class Line:
     def file(self, stage: str) -> Path:
         return self.folder / stage / "shard=1" / f"{stage}.parquet"
 
-    def run(self, stage: str, stop: int, start: int = 4, end: int = 40, **more: object) -> None:
-        """Run a stage's script; the shard begins with query 4."""
+    def words(
+        self, stage: str, stop: int, start: int = 4, end: int = 40, **more: object
+    ) -> list[str]:
+        """Return the options of a stage's script; the shard begins with query 4."""
         options: dict[str, object] = {"start": start, "stop": stop, "end": end}
         options |= {"settings": json.dumps(self.settings[stage]), "output": self.file(stage)}
         if stage in ASKING:
@@ -94,7 +98,11 @@ class Line:
         words: list[object] = []
         for name, value in (options | more).items():
             words += [f"--{name}"] if value is None else [f"--{name}", value]
-        self._patch.setattr("sys.argv", ["script", *map(str, words)])
+        return [str(word) for word in words]
+
+    def run(self, stage: str, stop: int, **more: object) -> None:
+        """Run a stage's script in this process."""
+        self._patch.setattr("sys.argv", ["script", *self.words(stage, stop, **more)])
         self._patch.setattr(command_line, "load_engine", lambda *_: self.engine)
         importlib.import_module(SCRIPTS[stage]).main()
 
@@ -408,3 +416,47 @@ def test_a_job_that_has_the_model_asks_for_no_rows_that_others_hold(line, tmp_pa
     line.run("answers", 30)
     assert not line.engine.asked
     assert held_until(line.file("answers")) == 30
+
+
+ALONGSIDE = """
+import importlib, sys, time
+from recording_engine import RecordingEngine
+from seedbed.engines import command_line
+
+def slowly(request):
+    time.sleep(0.05)
+    return f"#### {request.seed % 3}", "stop"
+
+engine = RecordingEngine(slowly)
+command_line.load_engine = lambda *_: engine
+importlib.import_module(sys.argv.pop(1)).main()
+print(len(engine.asked))
+"""
+
+
+@pytest.mark.parametrize("stage", ["answers", "votes"])
+def test_two_jobs_that_extend_a_shard_ask_for_each_query_once(line, stage):
+    line.run("questions", 30)
+    if stage == "votes":
+        line.run("answers", 30)
+    line.forget()
+    before = line.read(stage)
+    folder = Path(__file__).parent
+    path = os.pathsep.join([str(folder), str(folder.parents[1] / "scripts")])
+    command = [sys.executable, "-c", ALONGSIDE, SCRIPTS[stage]]
+    jobs = [
+        subprocess.Popen(
+            [*command, *line.words(stage, stop)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+        for stop in (24, 30)
+    ]
+    asked = [int(job.communicate()[0]) for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0]
+    after = line.read(stage)
+    assert held_until(line.file(stage)) == 30
+    assert after[: before.height].equals(before)
+    new = after[before.height :]
+    assert sum(asked) == new["answer"].count()
