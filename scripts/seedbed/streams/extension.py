@@ -20,6 +20,9 @@ import polars as pl
 
 from seedbed.artifacts import PROVENANCE, read_metadata, write_json, write_parquet
 
+MOST_QUERIES = 2**62
+"""No stream is as long."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -131,7 +134,7 @@ def held_until(path: Path) -> int | None:
     except (OSError, ValueError, RecursionError):
         return None
     stop = queries.get("stop") if isinstance(queries, dict) else None
-    return stop if isinstance(stop, int) else None
+    return stop if isinstance(stop, int) and 0 <= stop < MOST_QUERIES else None
 
 
 def held(path: Path, part: Part, schema: pl.Schema, basis: Basis) -> Held:
