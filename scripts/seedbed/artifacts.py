@@ -31,7 +31,7 @@ PROVENANCE = "provenance.json"
 RECORDS = {
     "model.json": ("fingerprint",),
     "task.json": ("databases",),
-    "dataset.json": ("counts", "diversity", "seconds"),
+    "dataset.json": ("counts", "diversity"),
     "training.json": ("counts",),
 }
 """By file name, what jobs read of a record; the rest says how it was made, and changes nothing."""

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import snakemake as package
@@ -37,7 +38,10 @@ _METHODS = {
         "requested_files",
     ),
     Workflow: ("_prepare_dag", "async_run"),
-    PersistenceBase: ("params_changed", "code_changed", "input_changed", "started", "incomplete"),
+    PersistenceBase: (
+        *("params_changed", "code_changed", "input_changed", "software_stack_changed"),
+        *("restore_output", "_get_backup_path"),
+    ),
     JobScheduler: ("_schedule_reevalutation", "open_jobs"),
     Reason: ("clear", "mark_finished"),
 }
@@ -146,6 +150,14 @@ def plan_by(
         persistence.code_changed = lambda job, file=None: []
         persistence.input_changed = lambda job, file=None: []
         persistence.software_stack_changed = lambda job, file=None: []
+        restore = persistence.restore_output
+
+        def restore_output(path: Path) -> bool:
+            # A failed job on a cluster has put back the old version itself, and used up its copy.
+            put_back = path.exists() and not persistence._get_backup_path(path).exists()
+            return put_back or restore(path)
+
+        persistence.restore_output = restore_output
         # It would hash the inputs of each job once more.
         persistence.max_checksum_file_size = 0
 
