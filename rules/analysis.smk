@@ -27,6 +27,7 @@ rule collect_results:
         "python scripts/collect_results.py"
         " --evaluations-list {params.listed:q}"
         " --missing {params.missing:q}"
+        f" --manifest {MANIFESTS}"
         " --cells {output.cells:q}"
         " --cells-csv {output.csv:q}"
         " --items {output.item_scores:q}"

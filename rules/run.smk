@@ -1,16 +1,20 @@
 """What happens around a run: before its first job, while it is under way, and at its end."""
 
 from seedbed.engines.cap import Ledger
+from seedbed.study.adopting import adopt, review
+from seedbed.study.equivalence import same_result
 from seedbed.study.explaining import explanation
-from seedbed.study.killed import Tenancy, note_settings, record_finished
+from seedbed.study.killed import Tenancy, note_begun, note_ended
 from seedbed.study.loading import (
     check_downloads,
     check_keys,
     check_prices,
     check_question,
 )
+from seedbed.study.manifest import Manifest
 from seedbed.study.partitions import write_offers
-from seedbed.study.scheduling import look_once_at_a_time
+from seedbed.study.planning import Planner
+from seedbed.study.scheduling import ignore_dates, look_once_at_a_time, plan_by
 from seedbed.study.sites import check_jobs, partitions_of
 from seedbed.study.slurm import check_status_command, jobs_of
 from seedbed.study.submitting import (
@@ -26,9 +30,19 @@ from seedbed.study.submitting import (
 from seedbed.study.watching import Watch, measured_seconds
 
 # By what settings each file of the run is made; and how far the run is.
-NOTED = Path(RESULTS) / "journal/settings.json"
+BEGUN = Path(RESULTS) / "journal/begun.jsonl"
 STATE = Path(RESULTS) / "journal/run.json"
 
+
+# A dry run changes nothing, nor does a question. What the targets are is not known yet but by the
+# command line. And a job on a cluster, a run of Snakemake too, leaves it to the one that sent it.
+CHANGES = (
+    workflow.is_main_process
+    and not workflow.output_settings.dryrun
+    and not {"adopt", "adopt_confirmed", "explain", "quote"} & set(sys.argv)
+    and can_write(".snakemake/locks")
+    and can_write(f"{RESULTS}/manifest.jsonl")
+)
 
 TENANCY = Tenancy(Path.cwd(), STUDY.name, Path(RESULTS), logger.info)
 SITE = Site(RUN.gpu_request, RUN.cores_per_gpu)
@@ -36,10 +50,7 @@ SITE = Site(RUN.gpu_request, RUN.cores_per_gpu)
 
 def prepare(executor, settings):
     """Clear up after runs that were killed, and read what the cluster offers."""
-    # A dry run changes nothing, nor does a question.
-    if executor.common_settings.dryrun_exec or {"explain", "quote"} & set(sys.argv):
-        return
-    if not can_write(".snakemake/locks"):
+    if executor.common_settings.dryrun_exec or not CHANGES:
         return
     slurm = executor.name == "slurm"
     try:
@@ -71,6 +82,25 @@ elif workflow.remote_exec:
     take_whole_allocation()
 
 
+def skip(job):
+    """Count a job as done that does not run."""
+    for handler in logger.handlers:
+        if isinstance(handler, Watch):
+            handler.skip(job)
+
+
+def take_over_results(jobs):
+    """Note what the jobs of a killed run made."""
+    note_ended(BEGUN, PLANNER, jobs, logger.info)
+
+
+# What is stale is decided by the content of files, and by the process that starts jobs alone.
+ignore_dates(workflow)
+if workflow.is_main_process:
+    PLANNER = Planner(Manifest([RESULTS, RESOURCES]), RULE_CODE, same_result)
+    STATUSES = plan_by(workflow, PLANNER, skip, take_over_results if CHANGES else None)
+
+
 def check_needs(jobs):
     """Raise an error for what jobs, as names of rules and wildcards, need and have not."""
     if RUN.data_dir is None and "get_task" in dict(jobs):
@@ -83,15 +113,12 @@ def check_needs(jobs):
         check_prices(STUDY, asked)
 
 
-def take_over_jobs():
-    """Record what jobs on a cluster finished after their run was killed."""
-    other = record_finished(NOTED, workflow, logger.info)
-    if other:
-        raise RuntimeError(
-            f"{', '.join(other)}: made by a run that was killed, with other settings than now. "
-            "Start snakemake again, and they are made anew."
-        )
-    note_settings(NOTED, workflow)
+def adopted(confirmed):
+    """Return which results are kept as they are, and note them if that was confirmed."""
+    found = review(workflow.dag.jobs, PLANNER, workflow.persistence)
+    if confirmed:
+        adopt(found, PLANNER)
+    return found.text(confirmed, f"make adopt STUDY={STUDY.name} CONFIRM=yes")
 
 
 def watch():
@@ -125,7 +152,11 @@ def watched(well):
 onstart:
     jobs = [*workflow.dag.needrun_jobs()]
     if any(job.rule.name == "explain" for job in jobs):
-        sys.stdout.write(explanation(workflow, "explain"))
+        sys.stdout.write(explanation(workflow, PLANNER, STATUSES, "explain"))
+        sys.stdout.flush()
+        raise SystemExit
+    for asked in {"adopt", "adopt_confirmed"} & {job.rule.name for job in jobs}:
+        sys.stdout.write(adopted(asked == "adopt_confirmed"))
         sys.stdout.flush()
         raise SystemExit
     made = [str(file) for job in jobs for file in job.output]
@@ -139,19 +170,19 @@ onstart:
         )
     try:
         check_needs([(job.rule.name, job.wildcards_dict) for job in jobs])
-        if workflow.is_main_process and workflow.executor_plugin.name == "slurm":
+        if SITE_PARTITIONS:
             check_status_command(workflow.executor_settings, logger.info)
             check_jobs(jobs, SITE_PARTITIONS[0], SITE)
             name = become_patient(workflow.scheduler, SITE_PARTITIONS[0], SITE)
             if writable:
                 TENANCY.begin(lock_files(workflow), name)
-                take_over_jobs()
         elif workflow.is_main_process and jobs and writable:
             TENANCY.begin(lock_files(workflow), None)
     except (StudyError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None
     look_once_at_a_time(workflow.scheduler)
     if workflow.is_main_process and made:
+        note_begun(BEGUN, PLANNER, jobs)
         OTHERS.write(made)
         LISTS.write(jobs)
         if FLOW.capped:
@@ -162,6 +193,8 @@ onstart:
 
 
 onsuccess:
+    if CHANGES:
+        BEGUN.unlink(missing_ok=True)
     watched(True)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seedbed.analysis.collect import ResultError, collect, no_results
 from seedbed.artifacts import listed_files, parquet_rows, replacing, write_parquet
+from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.provenance import provenance
 
 
@@ -76,10 +77,14 @@ def main() -> None:
     parser.add_argument(
         "--items", type=Path, required=True, help="table of items to write (Parquet)"
     )
+    add_manifest_option(parser)
     arguments = parser.parse_args()
+    evaluations = [*arguments.evaluations, *arguments.evaluations_list]
+    predictions = (path.with_name("predictions.parquet") for path in evaluations)
+    check_inputs(arguments.manifest, [*evaluations, *predictions])
     try:
         collect_results(
-            [*arguments.evaluations, *arguments.evaluations_list],
+            evaluations,
             arguments.cells,
             arguments.items,
             arguments.cells_csv,

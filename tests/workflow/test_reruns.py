@@ -50,6 +50,7 @@ STREAMS = {
 
 MICRO = "config/studies/micro.yaml"
 LIBRARY = "scripts/seedbed"
+ROOTS = ("results/micro", "resources")
 
 
 def replace(name: str, old: str, new: str) -> Callable[[Path], None]:
@@ -103,6 +104,13 @@ def cut(name: str) -> Callable[[Path], None]:
 
 def nothing(root: Path) -> None:
     """Leave all as it is, for a plan with other words on the command line."""
+
+
+def shuffle_dates(root: Path) -> None:
+    """Give all results dates that tell nothing, some of them in the future."""
+    files = [path for name in ROOTS for path in sorted((root / name).rglob("*"))]
+    for n, path in enumerate(files):
+        os.utime(path, (2e9 + n * 37 % 1001, 2e9 + n * 37 % 1001))
 
 
 def older_notes(root: Path) -> None:
@@ -160,6 +168,13 @@ EDITS: dict[str, tuple[Any, ...]] = {
         append(
             "config/config.yaml",
             "engines: {micro_teacher: {kind: openai, base_url: http://host/v1, model: micro}}\n",
+        ),
+        {},
+    ),
+    "what runs a model, in its own file": (
+        append(
+            "config/models/micro_teacher.yaml",
+            "engine: {kind: openai, base_url: http://host/v1, model: micro}\n",
         ),
         {},
     ),
@@ -272,8 +287,16 @@ EDITS: dict[str, tuple[Any, ...]] = {
         STUDENTS,
     ),
     "the code of training": (
-        append(f"{LIBRARY}/training/students.py", "\nUNUSED = 1\n"),
+        replace(
+            f"{LIBRARY}/training/students.py",
+            "gradient_checkpointing=on_gpu",
+            "gradient_checkpointing=not on_gpu",
+        ),
         STUDENTS,
+    ),
+    "a constant in the code of training that nobody uses": (
+        append(f"{LIBRARY}/training/students.py", "\nUNUSED = 1\n"),
+        {},
     ),
     # --- streams
     "the code of the models' engine": (
@@ -336,7 +359,21 @@ EDITS: dict[str, tuple[Any, ...]] = {
         cut("results/micro/seeds/task=mini_math/seeds=8/replicate=1/seeds.parquet"),
         {"write_questions": 2, "answer_questions": 3, "check_answers": 1, **data(3)},
     ),
-    # --- what Snakemake noted
+    "a dataset is not what was made": (
+        cut(f"results/micro/datasets/{Path(SMALLEST).parent}/dataset.parquet"),
+        # Which then say so, and do not train on it.
+        {"train_student": 1, "evaluate_student": 1, **ANALYSIS},
+    ),
+    # --- what was noted
+    "dates of results, in no order": (shuffle_dates, {}),
+    "the manifests": (
+        lambda root: [(root / name / "manifest.jsonl").unlink() for name in ROOTS],
+        {},
+    ),
+    "a manifest whose last line was torn by a kill": (
+        append("results/micro/manifest.jsonl", '{"outputs": {"results/micro/tab'),
+        {},
+    ),
     "all that Snakemake noted": (remove(".snakemake/metadata"), {}),
     "notes in the form of an older Snakemake": (older_notes, {}),
     "a lock that a killed run left": (
@@ -452,7 +489,7 @@ SECTIONS = {
     "the learning rate": "Training",
     "the code of the models' engine": "Streams and datasets",
     "a figure is gone": "What is gone or broken",
-    "all that Snakemake noted": "What Snakemake noted",
+    "dates of results, in no order": "What was noted",
     "the seed of the student's weights": "Models and tasks",
 }
 # What an edit may change. Dates are kept.
@@ -475,9 +512,12 @@ Analysis, below, stands for `collect_results`, `compare_methods`, `fit_decay`, `
 together.
 """
 TAIL = """
-What Snakemake noted lies in `.snakemake` beside the results. Results that are copied or moved
-without it count as finished as they are: edits made before the copy are not seen. The same holds
-for files that are gone while all that stands on them is there; scores alone are always made again.
+What results were made from is noted beside them, in `results/STUDY/manifest.jsonl` and
+`resources/manifest.jsonl`, and goes where they go. Results without it count as finished as they
+are: edits are not seen. `make adopt` notes them. Files that are gone while all that stands on them
+is there count as what they were; scores alone are always made again.
+
+A plan shows all that stands on what is made again. A run skips it where that comes out as it was.
 """
 
 
