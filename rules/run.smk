@@ -139,7 +139,7 @@ onstart:
         )
     try:
         check_needs([(job.rule.name, job.wildcards_dict) for job in jobs])
-        if workflow.is_main_process and workflow.executor_plugin.name == "slurm":
+        if SITE_PARTITIONS:
             check_status_command(workflow.executor_settings, logger.info)
             check_jobs(jobs, SITE_PARTITIONS[0], SITE)
             name = become_patient(workflow.scheduler, SITE_PARTITIONS[0], SITE)
