@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import snakemake as package
 from snakemake.api import Workflow  # isort: skip
 from snakemake.dag import DAG
 from snakemake.jobs import Reason
+from snakemake.logging import logger
 from snakemake.persistence import NO_PARAMS_CHANGE, PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
 
@@ -115,6 +116,7 @@ def plan_by(
                 planner.restate()
             for job in dag.needrun_jobs():
                 planner.foresee(job)
+            _say_unrecorded(statuses)
 
         async def finished(job: Any, update_checkpoint_dependencies: bool = True) -> Any:
             if snakemake.dryrun:
@@ -320,6 +322,17 @@ def _plan(dag: DAG, planner: Planner, statuses: dict[Job, Status], demand: _Dema
     needed.update(job for job in jobs if statuses[job].needed)
     demand.count(needed, statuses)
     dag._len = len(dag._finished | needed)
+
+
+def _say_unrecorded(statuses: Mapping[Job, Status]) -> None:
+    """Say that some results are taken as they are."""
+    kept = [job for job, status in statuses.items() if not (status.recorded or status.needed)]
+    count = sum(1 for job in kept if job.output)
+    if count:
+        logger.info(
+            f"The results of {count} jobs have no record of what they were made from. They count "
+            "as finished as they are, and edits are not seen; `make adopt STUDY=...` notes them."
+        )
 
 
 def _alone(dag: DAG, planner: Planner, job: Job) -> Status:
