@@ -60,6 +60,7 @@ class Status:
         needed: whether it is to run, or waits for jobs that do.
         forced: whether the command line asks for it.
         missing: whether outputs are wanted that are not there.
+        on_demand: whether jobs that wait want such outputs: if they need to run after all.
         causes: what makes it stale.
         recorded: whether the manifest notes how it was made.
         waits: whether a producer runs whose new output may differ.
@@ -68,6 +69,7 @@ class Status:
     needed: bool = False
     forced: bool = False
     missing: bool = False
+    on_demand: bool = False
     causes: tuple[Cause, ...] = ()
     recorded: bool = False
     waits: bool = False
@@ -383,7 +385,7 @@ class Planner:
         with suppress(OSError):
             for path in job.output:
                 os.utime(path)
-        if record is None:
+        if record is None or not all(Path(path).exists() for path in record.outputs):
             return
         outputs = {}
         for path, state in record.outputs.items():
