@@ -12,16 +12,17 @@ PER_JOB = 2
 """A log, and Snakemake's measurements in `benchmarks`."""
 
 FILES = {
-    "seed sets": 1,
+    # With what they were made by, as have shards.
+    "seed sets": 2,
     # With the lock of its journal.
-    "question shards": 1 + 1,
+    "question shards": 2 + 1,
     # A journal of each: questions are written, and checked, again and again until they are right.
     "rounds of questions": 1 - PER_JOB,
     # With the journal of what was answered, and its lock.
-    "answer shards": 1 + 2,
-    "vote shards": 1 + 1,
-    "check shards": 1,
-    "verdict shards": 1,
+    "answer shards": 2 + 2,
+    "vote shards": 2 + 1,
+    "check shards": 2,
+    "verdict shards": 2,
     "datasets": 2,
     # Weights, their configuration, the record, and the README of PEFT.
     "adapters": 4,
