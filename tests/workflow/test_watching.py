@@ -22,7 +22,7 @@ from project import BIN, WITHOUT_ENVIRONMENT
 from seedbed.study.interrupts import INTERRUPTED, Interrupt
 from seedbed.study.owners import RESULTS_FOLDER, Sign, this_run
 from seedbed.study.slurm import SlurmJob
-from seedbed.study.watching import Watch, duration
+from seedbed.study.watching import PLANNING_FOLDER, Watch, duration
 
 STUDENTS = "adapters/task=*/method=question_rephrase/**/*.safetensors"
 
@@ -187,10 +187,12 @@ def test_ctrl_c_while_a_run_is_planned_shows_no_traceback(finished):
     for line in process.stdout:
         if line.startswith("Building DAG"):
             break
+    assert [*(finished.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[0]
     assert process.returncode != 0
     assert said.strip().splitlines()[-1:] == [INTERRUPTED], said
+    assert not [*(finished.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
 
 
 def explained(clone, target):
@@ -283,6 +285,9 @@ def test_what_waits_in_a_queue_is_told_from_what_runs(copied, tmp_path):
         for n in ("41", "42", "43", None)
     ]
     (results / "journal/run.json").write_text(json.dumps(noted | {"ended": None, "well": None}))
+    planned = Sign(this_run("micro", copied.folder, [], None), results / PLANNING_FOLDER)
+    assert status(copied).startswith("Study micro: planned")
+    planned.take_back()
     sign = Sign(this_run("micro", copied.folder, [], run), results / RESULTS_FOLDER)
     try:
         with pytest.MonkeyPatch.context() as patch:
