@@ -13,7 +13,7 @@ min_version("9.27")
 gc.set_threshold(200_000, 50, 1_000)
 
 
-include: "rules/edge.smk"
+include: "rules/begin.smk"
 
 
 configfile: "config/config.yaml"

@@ -18,8 +18,8 @@ rule advise:
     conda:
         ENVIRONMENT
     params:
-        fits=rules.fit_decay.output.fits,
-        draws=rules.fit_decay.output.draws,
+        fits=lambda wc: rules.fit_decay.output.fits,
+        draws=lambda wc: rules.fit_decay.output.draws,
         task=RUN.task,
         seeds=RUN.seeds,
         goal=RUN.goal[0],

@@ -12,6 +12,7 @@ from seedbed.study.loading import (
     check_question,
 )
 from seedbed.study.manifest import Manifest
+from seedbed.study.owners import Sign, this_run
 from seedbed.study.partitions import write_offers
 from seedbed.study.planning import Planner
 from seedbed.study.scheduling import ignore_dates, look_once_at_a_time, plan_by
@@ -27,7 +28,7 @@ from seedbed.study.submitting import (
     note_own_allocation,
     take_whole_allocation,
 )
-from seedbed.study.watching import Watch, measured_seconds
+from seedbed.study.watching import PLANNING_FOLDER, Watch, measured_seconds
 
 # By what settings each file of the run is made; and how far the run is.
 BEGUN = Path(RESULTS) / "journal/begun.jsonl"
@@ -58,11 +59,27 @@ def prepare(executor, settings):
         if slurm:
             leave_own_allocation()
         TENANCY.take_over(slurm)
+        SIGNS.append(planning())
         if slurm:
             SITE_PARTITIONS.append(partitions_of(settings.partition_config))
             write_offers(SITE_PARTITIONS[0].offers)
     except (ValueError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None
+
+
+def planning():
+    """Say that this run is planned, which takes minutes for tens of thousands of cells."""
+    folder = Path(RESULTS) / PLANNING_FOLDER
+    for left in folder.glob("*.json"):
+        left.unlink(missing_ok=True)
+    return Sign(this_run(STUDY.name, Path.cwd(), [], None), folder)
+
+
+def end_run():
+    """Take back all that this run said of itself."""
+    while SIGNS:
+        SIGNS.pop().take_back()
+    TENANCY.end()
 
 
 def refuse_unlock():
@@ -75,8 +92,9 @@ def refuse_unlock():
 
 # A job on a cluster is a run of Snakemake too, and leaves all of this to the one that sent it.
 SITE_PARTITIONS = []
+SIGNS = []
 if workflow.is_main_process:
-    before_run(workflow, prepare, TENANCY.end)
+    before_run(workflow, prepare, end_run)
     before_unlock(workflow, refuse_unlock)
 elif workflow.remote_exec:
     take_whole_allocation()
@@ -193,6 +211,8 @@ onstart:
 
             Ledger(Path(FLOW.ledger)).open(spent(STUDY, GRID, Path(RESULTS)))
         watch()
+    while SIGNS:
+        SIGNS.pop().take_back()
 
 
 onsuccess:

@@ -20,8 +20,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from browser import rendered
 from project import BIN, WITHOUT_ENVIRONMENT
 from seedbed.study.interrupts import INTERRUPTED, Interrupt
+from seedbed.study.owners import RESULTS_FOLDER, Sign, this_run
 from seedbed.study.slurm import SlurmJob
-from seedbed.study.watching import Watch, duration
+from seedbed.study.watching import PLANNING_FOLDER, Watch, duration
 
 STUDENTS = "adapters/task=*/method=question_rephrase/**/*.safetensors"
 
@@ -186,10 +187,12 @@ def test_ctrl_c_while_a_run_is_planned_shows_no_traceback(finished):
     for line in process.stdout:
         if line.startswith("Building DAG"):
             break
+    assert [*(finished.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[0]
     assert process.returncode != 0
     assert said.strip().splitlines()[-1:] == [INTERRUPTED], said
+    assert not [*(finished.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
 
 
 def explained(clone, target):
@@ -259,6 +262,51 @@ def test_snakemakes_own_report_opens_in_a_browser_without_a_network(finished, tm
 )
 def test_times_are_told_in_words(seconds, text):
     assert duration(seconds) == text
+
+
+SQUEUE = """#!/bin/sh
+echo '41|RUNNING|{run}|{folder}|None|rule_train_student'
+echo '42|PENDING|{run}|{folder}|PartitionTimeLimit|rule_train_student'
+echo '43|PENDING|{run}|{folder}|Priority|rule_train_student'
+"""
+
+
+def test_what_waits_in_a_queue_is_told_from_what_runs(copied, tmp_path):
+    results = copied.folder / "results/micro"
+    squeue = tmp_path / "squeue"
+    run = "seedbed_01234567-0123-0123-0123-0123456789ab"
+    squeue.write_text(SQUEUE.format(run=run, folder=copied.folder))
+    squeue.chmod(0o755)
+    noted = json.loads((results / "journal/run.json").read_text())
+    # All of them were waiting when the run last asked; it did not hear of the last one yet.
+    job = {"rule": "train_student", "since": time.time() - 9, "attempt": 1, "reason": ""}
+    noted["running"] = [
+        job | {"wildcards": {"trained_cell": f"cell={n}"}, "slurm": n, "state": "PENDING"}
+        for n in ("41", "42", "43", None)
+    ]
+    (results / "journal/run.json").write_text(json.dumps(noted | {"ended": None, "well": None}))
+    planned = Sign(this_run("micro", copied.folder, [], None), results / PLANNING_FOLDER)
+    assert status(copied).startswith("Study micro: planned")
+    planned.take_back()
+    sign = Sign(this_run("micro", copied.folder, [], run), results / RESULTS_FOLDER)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+            said = status(copied)
+            found = json.loads(status(copied, "--json"))["run"]
+            sign.take_back()
+            after = status(copied)
+    finally:
+        sign.take_back()
+    assert [job["slurm"] for job in found["running"]] == ["41"]
+    assert [job["slurm"] for job in found["queued"]] == ["42", "43", None]
+    assert "(1 under way, 3 queued)" in said
+    assert re.search(r"^  train_student cell=41, for \d+ s, SLURM job 41$", said, re.MULTILINE)
+    assert "SLURM job 42: PartitionTimeLimit: its time is more than the partition allows" in said
+    assert "SLURM job 43: Priority\n" in said
+    # Its process is gone, its jobs are not.
+    assert after.startswith("Study micro: finished") or "stopped" in after.partition("\n")[0]
+    assert "SLURM job 42" in after and "cell=None" not in after
 
 
 class Job(SimpleNamespace):

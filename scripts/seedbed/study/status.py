@@ -11,7 +11,7 @@ from seedbed.artifacts import read_json
 from seedbed.engines.sharing import PLAN, Plan
 from seedbed.study.owners import RESULTS_FOLDER, seems_alive
 from seedbed.study.slurm import NoAnswerError, SlurmJob, jobs_of
-from seedbed.study.watching import duration, last_line, named, printable
+from seedbed.study.watching import PLANNING_FOLDER, duration, last_line, named, printable
 from seedbed.study.workflow import Workflow
 
 SHOWN = 10
@@ -29,9 +29,10 @@ def status(flow: Workflow, root: Path) -> dict[str, Any]:
         root: the folder that holds `results` and Snakemake's own files.
 
     Returns:
-        `state` (`not started`, `running`, `failed`, `stopped`, `finished`), `cells`, `adapters` and
-        `datasets` (made, all), `run`: what the last run noted of itself (None if none did), with
-        the jobs that wait in the queue of a cluster in `queued` and the others in `running`.
+        `state` (`not started`, `planned`, `running`, `failed`, `stopped`, `finished`), `cells`,
+        `adapters` and `datasets` (made, all), `run`: what the last run noted of itself (None if
+        none did), with the jobs that wait in the queue of a cluster in `queued` and the others in
+        `running`.
     """
     results = root / flow.results
     file = results / "journal" / "run.json"
@@ -51,6 +52,8 @@ def status(flow: Workflow, root: Path) -> dict[str, Any]:
     alive = run is not None and run["ended"] is None and seems_alive(results / RESULTS_FOLDER)
     if alive:
         state = "running"
+    elif seems_alive(results / PLANNING_FOLDER):
+        state = "planned"
     elif run is not None and run["failed"]:
         state = "failed"
     elif whole:
@@ -200,6 +203,7 @@ def _advice(state: str, run: dict[str, Any] | None) -> str:
         return "Its SLURM jobs are there still: the next start of snakemake takes them over."
     return {
         "finished": "What an edit since then would make again: snakemake explain all",
+        "planned": "A run plans its jobs: for tens of thousands, that takes minutes.",
         "running": "It goes on by itself. What it says is in .snakemake/log.",
         "failed": "Start snakemake again when the cause is gone: what is made stays.",
         "stopped": "Start snakemake again to go on: what is made stays.",

@@ -47,6 +47,9 @@ STAGES = {
 }
 """What a person calls the jobs of a rule, in the order of the work."""
 
+PLANNING_FOLDER = Path("journal/planning")
+"""In a study's results, where a run leaves its sign while it plans, before its first job."""
+
 REST = "tables and figures"
 SAY_SECONDS = 10.0
 SAVE_SECONDS = 2.0

@@ -1,4 +1,4 @@
-"""The edge of Snakemake: errors are shown, a mistyped target is named, Ctrl-C ends with a line."""
+"""What comes first: errors are shown, a mistyped target is named, Ctrl-C ends with a line."""
 
 import sys
 from pathlib import Path
