@@ -8,6 +8,7 @@ the jobs finish.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,6 +77,9 @@ class Tenancy:
         if lift_locks(dead, alive):
             self._progress("an earlier run was killed: its lock on this folder is lifted")
         forget(dead, *self._folders)
+        if not alive:
+            for folder in (self._root / ".snakemake").glob("tmp.*"):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def begin(self, locks: Iterable[Path], slurm: str | None) -> None:
         """Say that this run, which holds Snakemake's lock, is alive.
