@@ -234,9 +234,13 @@ class Planner:
     def status(self, job: Any) -> Status:
         """Return where a job stands by itself, whatever happens to its producers."""
         record = self.record(job)
-        if record is None:
-            return Status()
-        return Status(causes=self.causes(job, record), recorded=True)
+        if record is not None:
+            return Status(causes=self.causes(job, record), recorded=True)
+        wanted = self.stop(job)
+        if wanted is not None and (held := _held(job)) is not None and held < wanted:
+            # The result of an earlier version counts as it is, and goes on from there.
+            return Status(causes=(Cause("queries", was=held, now=wanted),))
+        return Status()
 
     def triggers(self, producer: Status, job: Any, files: Iterable[str]) -> bool:
         """Return whether a job has to wait for a producer that runs, to see what it makes.
@@ -439,7 +443,7 @@ class Planner:
         # Not for every plan: a table library takes half a second to import.
         import polars as pl
 
-        from seedbed.streams.extension import held_until, rows_digest
+        from seedbed.streams.extension import rows_digest
 
         (path, state), *_ = record.outputs.items()
         before = self.manifest.record(path)
@@ -447,7 +451,7 @@ class Planner:
             rows = pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError):
             return record  # Broken, which its readers will say.
-        stop = held_until(Path(path))
+        stop = _held(job)
         stop = self.stop(job) if stop is None else stop
         versions: tuple[tuple[int, str], ...] = ()
         if (
@@ -462,6 +466,27 @@ class Planner:
             versions = (*versions, version)
         digest = rows_digest(rows.filter(pl.col("query") < stop))
         return replace(record, stop=stop, rows=digest, versions=versions)
+
+
+def _held(job: Any) -> int | None:
+    """Return one past the last query that a job's shard holds; None if it cannot be read."""
+    # Not for every plan: a table library takes half a second to import.
+    import polars as pl
+
+    from seedbed.streams.extension import held_until
+
+    path = str(job.output[0])
+    stop = held_until(Path(path))
+    if stop is not None or not Path(path).exists():
+        return stop
+    # Shards of earlier versions do not say it. Those of questions and answers have a row for each
+    # query, and the others go as far as the answers that they are made from.
+    source = dict(job.input.items()).get("answers", path)
+    try:
+        last = pl.scan_parquet(str(source)).select(pl.col("query").max()).collect().item()
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+    return None if last is None else last + 1
 
 
 ABSENT = "not set"
