@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,9 @@ class Tenancy:
         if lift_locks(dead, alive):
             self._progress("an earlier run was killed: its lock on this folder is lifted")
         forget(dead, *self._folders)
+        if not alive:
+            for folder in (self._root / ".snakemake").glob("tmp.*"):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def begin(self, locks: Iterable[Path], slurm: str | None) -> None:
         """Say that this run, which holds Snakemake's lock, is alive.

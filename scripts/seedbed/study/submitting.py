@@ -408,6 +408,8 @@ class PatientExecutor(plugin.Executor):
             self.logger.warning(f"jobs could not be cancelled: {error}")
         if self._leave_running:
             self.logger.info("Jobs that run on the cluster go on, and count at the next start.")
+            # A job that has just started looks for this run's folder, which shutdown removes.
+            self._tmpdir = None
         self.shutdown()
 
     def shutdown(self) -> None:
