@@ -25,6 +25,7 @@ if workflow.is_main_process:
     guard(workflow, lambda: FLOW.files())
 try:
     # Snakemake reads it too, and does not say which file it cannot read, nor in which line.
-    read_document(Path("config/config.yaml"))
+    if Path("config/config.yaml").is_file():
+        read_document(Path("config/config.yaml"))
 except StudyError as error:
     raise WorkflowError(str(error)) from None

@@ -181,12 +181,17 @@ onstart:
         sys.stdout.flush()
         raise SystemExit
     made = [str(file) for job in jobs for file in job.output]
-    writable = can_write(f"{RESULTS}/journal/owners") and can_write(
-        ".snakemake/locks"
-    )
-    if workflow.is_main_process and made and not writable:
+    closed = [
+        place
+        for place, file in (
+            (RESULTS, f"{RESULTS}/journal/owners"),
+            (".snakemake", ".snakemake/locks"),
+        )
+        if not can_write(file)
+    ]
+    if workflow.is_main_process and made and closed:
         raise WorkflowError(
-            f"{RESULTS} may only be read here, and {len(made)} of its files would be made: "
+            f"{closed[0]} may only be read here, and {len(made)} files would be made: "
             "`snakemake explain` says why. What needs none: quote, explain, advise, -n."
         )
     try:
@@ -195,9 +200,9 @@ onstart:
             check_status_command(workflow.executor_settings, logger.info)
             check_jobs(jobs, SITE_PARTITIONS[0], SITE)
             name = become_patient(workflow.scheduler, SITE_PARTITIONS[0], SITE)
-            if writable:
+            if not closed:
                 TENANCY.begin(lock_files(workflow), name)
-        elif workflow.is_main_process and jobs and writable:
+        elif workflow.is_main_process and jobs and not closed:
             TENANCY.begin(lock_files(workflow), None)
     except (StudyError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None

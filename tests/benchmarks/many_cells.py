@@ -3,14 +3,15 @@
 Run by hand: `python tests/benchmarks/many_cells.py 10000 60000`. Makes a study of about so many
 cells with all its evaluations, of 20 test items each, and nothing else. Then reads the study, plans
 the collection (`snakemake -n -p collect_results`), collects, asks for the status, and says what the
-longest line of a command is. Jobs of models are not among it: `tests/benchmarks/planning.py` plans
-these as well.
+longest line of a command is. Seconds are the processor's. Jobs of models are not among it:
+`tests/benchmarks/planning.py` plans these as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ sys.path[:0] = [
     str(Path(__file__).resolve().parents[n]) + part for n, part in ((1, ""), (1, "/unit"))
 ]
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-from generated_shards import run, write_evaluations  # noqa: E402
+from generated_shards import write_evaluations  # noqa: E402
 
 from project import BIN, copy_project  # noqa: E402
 from seedbed.study.cells import Grid, grid  # noqa: E402
@@ -62,34 +63,31 @@ def load(folder: Path) -> tuple[Study, Grid]:
     return study, grid(study)
 
 
+def spent(folder: Path, *words: str) -> tuple[float, float, str]:
+    """Run a command in a folder; return its processor seconds, its peak in MiB and what it says."""
+    said = folder / "said.txt"
+    with said.open("w") as file:
+        process = subprocess.Popen(words, cwd=folder, stdout=file, stderr=file)
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(said.read_text()[-3000:])
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said.read_text()
+
+
 def measure(cells: int, folder: Path) -> str:
     """Return a row of the table for a study of about so many cells."""
     copy_project(folder)
     write_study(folder, cells)
-    start = time.monotonic()
+    start = time.process_time()
     _, found = load(folder)
-    reading = time.monotonic() - start
+    reading = time.process_time() - start
     files = write_results(folder, found)
-    command = ["sh", "-c", 'cd "$0" && exec "$@"', str(folder)]
-    asked = [
-        str(BIN / "snakemake"),
-        "collect_results",
-        "--config",
-        f"study={STUDY}",
-        "partial=true",
-    ]
-    said = subprocess.run(
-        [*command, *asked, "--dry-run", "--printshellcmds"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=True,
-    )
-    longest = max(len(line) for line in said.stdout.splitlines() if "python scripts/" in line)
-    plan = run([*command, *asked, "--dry-run"])
-    collected = run([*command, *asked])
-    status = run([*command, str(BIN / "python"), "scripts/status.py", "--study", STUDY])
-    measured = (f"{seconds:.1f} | {memory:.0f}" for seconds, memory in (plan, collected, status))
+    asked = [BIN / "snakemake", "collect_results", "--config", f"study={STUDY}", "partial=true"]
+    plan = spent(folder, *asked, "--dry-run", "--printshellcmds")
+    longest = max(len(line) for line in plan[2].splitlines() if "python scripts/" in line)
+    collected = spent(folder, *asked)
+    status = spent(folder, BIN / "python", "scripts/status.py", "--study", STUDY)
+    measured = (f"{seconds:.1f} | {memory:.0f}" for seconds, memory, _ in (plan, collected, status))
     return (
         f"| {len(found.cells):,} | {files:,} | {longest:,} | {reading:.1f} | "
         f"{' | '.join(measured)} |"
