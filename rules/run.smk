@@ -32,14 +32,15 @@ NOTED = Path(RESULTS) / "journal/settings.json"
 STATE = Path(RESULTS) / "journal/run.json"
 
 
+# A question changes nothing, and is answered while a run is under way.
+ASKS = bool({"explain", "quote"} & set(sys.argv))
 TENANCY = Tenancy(Path.cwd(), STUDY.name, Path(RESULTS), logger.info)
 SITE = Site(RUN.gpu_request, RUN.cores_per_gpu)
 
 
 def prepare(executor, settings):
     """Clear up after runs that were killed, and read what the cluster offers."""
-    # A dry run changes nothing, nor does a question.
-    if executor.common_settings.dryrun_exec or {"explain", "quote"} & set(sys.argv):
+    if executor.common_settings.dryrun_exec or ASKS:
         return
     slurm = executor.name == "slurm"
     try:
@@ -63,7 +64,7 @@ def refuse_unlock():
 
 
 # A job on a cluster is a run of Snakemake too, and leaves all of this to the one that sent it.
-SITE_PARTITIONS = []
+SITE_PARTITIONS = []  # One entry if this run sends jobs to SLURM.
 if workflow.is_main_process:
     before_run(workflow, prepare, TENANCY.end)
     before_unlock(workflow, refuse_unlock)
@@ -118,13 +119,13 @@ onstart:
         raise SystemExit
     try:
         check_needs([(job.rule.name, job.wildcards_dict) for job in jobs])
-        if workflow.is_main_process and workflow.executor_plugin.name == "slurm":
+        if SITE_PARTITIONS:
             check_status_command(workflow.executor_settings, logger.info)
             check_jobs(jobs, SITE_PARTITIONS[0], SITE)
             name = become_patient(workflow.scheduler, SITE_PARTITIONS[0], SITE)
             TENANCY.begin(lock_files(workflow), name)
             take_over_jobs()
-        elif workflow.is_main_process and jobs:
+        elif workflow.is_main_process and jobs and not ASKS:
             TENANCY.begin(lock_files(workflow), None)
     except (StudyError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None
