@@ -31,14 +31,15 @@ NOTED = Path(RESULTS) / "journal/settings.json"
 STATE = Path(RESULTS) / "journal/run.json"
 
 
+# A question changes nothing, and is answered while a run is under way.
+ASKS = bool({"explain", "quote"} & set(sys.argv))
 TENANCY = Tenancy(Path.cwd(), STUDY.name, Path(RESULTS), logger.info)
 SITE = Site(RUN.gpu_request, RUN.cores_per_gpu)
 
 
 def prepare(executor, settings):
     """Clear up after runs that were killed, and read what the cluster offers."""
-    # A dry run changes nothing, nor does a question.
-    if executor.common_settings.dryrun_exec or {"explain", "quote"} & set(sys.argv):
+    if executor.common_settings.dryrun_exec or ASKS:
         return
     if not can_write(".snakemake/locks"):
         return
@@ -80,8 +81,8 @@ def refuse_unlock():
 
 
 # A job on a cluster is a run of Snakemake too, and leaves all of this to the one that sent it.
-SITE_PARTITIONS = []
-SIGNS = []
+SITE_PARTITIONS = []  # One entry if this run sends jobs to SLURM.
+SIGNS = []  # One entry while this run is planned.
 if workflow.is_main_process:
     before_run(workflow, prepare, end_run)
     before_unlock(workflow, refuse_unlock)
@@ -169,7 +170,7 @@ onstart:
             if not closed:
                 TENANCY.begin(lock_files(workflow), name)
                 take_over_jobs()
-        elif workflow.is_main_process and jobs and not closed:
+        elif workflow.is_main_process and jobs and not ASKS and not closed:
             TENANCY.begin(lock_files(workflow), None)
     except (StudyError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None
