@@ -91,8 +91,8 @@ def refuse_unlock():
 
 
 # A job on a cluster is a run of Snakemake too, and leaves all of this to the one that sent it.
-SITE_PARTITIONS = []
-SIGNS = []
+SITE_PARTITIONS = []  # One entry if this run sends jobs to SLURM.
+SIGNS = []  # One entry while this run is planned.
 if workflow.is_main_process:
     before_run(workflow, prepare, end_run)
     before_unlock(workflow, refuse_unlock)
@@ -202,7 +202,7 @@ onstart:
             name = become_patient(workflow.scheduler, SITE_PARTITIONS[0], SITE)
             if not closed:
                 TENANCY.begin(lock_files(workflow), name)
-        elif workflow.is_main_process and jobs and not closed:
+        elif workflow.is_main_process and CHANGES and jobs and not closed:
             TENANCY.begin(lock_files(workflow), None)
     except (StudyError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None

@@ -59,14 +59,14 @@ def test_a_killed_run_is_gone_on_with_and_nothing_is_made_twice(copied, finished
 
 
 def test_an_interrupted_run_takes_its_jobs_back(copied, finished, start):
-    clone = copied(*MADE)
+    clone = copied(EVALUATED)
     run = start(clone, "evaluations")
     run.until(lambda: busy(run))
     run.process.send_signal(signal.SIGINT)
     assert run.end(60) != 0
     wait_until(run.jobs_ended, "the end of its jobs")
     assert not run.active("COMPLETED")
-    assert not clone.results("adapters/task=*/method=question_rephrase/**/*.safetensors")
+    assert not clone.results("evaluations/task=*/method=question_rephrase/**/*.json")
     again = start(clone, "evaluations")
     assert again.end() == 0, again.said()
     assert set(completed(again).values()) == {1}

@@ -77,15 +77,19 @@ def test_a_run_on_another_machine_is_alive_while_it_gives_a_sign(tmp_path, quick
 
 
 def test_locks_of_dead_runs_alone_are_lifted(tmp_path):
-    locks = [tmp_path / name for name in ("0.input.lock", "0.output.lock", "1.output.lock")]
+    place = tmp_path / ".snakemake/locks"
+    place.mkdir(parents=True)
+    locks = [place / name for name in ("0.input.lock", "0.output.lock", "1.output.lock")]
     for path in locks:
         path.touch()
     dead = this_run("micro", tmp_path, locks[:2], None)
     live = this_run("micro", tmp_path, locks[2:], None)
     # Made anew since then, by another run.
     os.utime(locks[1], ns=(5, 5))
-    assert lift_locks([dead, replace(live, number="older")], [live]) == 1
+    assert lift_locks(tmp_path, [dead, replace(live, number="older")], [live]) == 1
     assert [path.exists() for path in locks] == [False, True, True]
+    assert live.locked(tmp_path)
+    assert not dead.locked(tmp_path)
     folder = tmp_path / "runs"
     Sign(live, folder).take_back()
     Sign(dead, folder)

@@ -154,12 +154,18 @@ def test_time_grows_to_what_a_partition_offers_and_no_further(start, slurm):
     assert 3 * first > 45, output.read_text()
 
 
-def test_a_run_without_the_profile_asks_for_the_default_partition(start, slurm):
+def test_a_run_without_the_profile_asks_for_the_default_partition_and_says_why_it_waits(
+    start, slurm
+):
     slurm.say("scontrol", "PartitionName=main Default=YES MaxTime=08:00:00")
+    slurm.state("PENDING", "PartitionTimeLimit")
     run = start("--jobs", "2", profile=["--executor", "slurm"])
     wait_for(SENT, *run)
     (sent,) = slurm.sent()
     assert sent["-p"] == "main"
     # The jobs are found after a kill all the same.
     assert sent["--job-name"].startswith("seedbed_")
+    # It would wait for ever, and says so within two minutes of being sent.
+    said = wait_for("SLURM holds jobs back (PartitionTimeLimit", *run, seconds=100)
+    assert "1 (pretrain_model)" in said
     assert end(run[0]) == 1

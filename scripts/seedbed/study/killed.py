@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from seedbed.artifacts import write_text
 from seedbed.study.owners import (
     FOLDER,
+    LOCKS,
     RESULTS_FOLDER,
     Owner,
     Sign,
@@ -68,13 +69,15 @@ class Tenancy:
         self._refuse_other_folders(alive)
         for run in alive:
             self._progress(f"a run of {run.study} is under way: {run.title}")
+        if self._locked_by_others(known):
+            return  # Nothing says whether that run is alive: Snakemake asks for --unlock.
         dead = [run for run in known if run not in alive]
         names = {run.slurm for run in dead if run.slurm is not None}
         spared = {run.slurm for run in alive if run.slurm is not None}
         await_jobs(self._root, self._progress, names, spared, patient=sends or bool(names))
         # Meanwhile another run may have come.
         alive = living([run for run in owners(*self._folders) if run not in dead], *self._folders)
-        if lift_locks(dead, alive):
+        if lift_locks(self._root, dead, alive):
             self._progress("an earlier run was killed: its lock on this folder is lifted")
         forget(dead, *self._folders)
         if not alive:
@@ -98,7 +101,7 @@ class Tenancy:
         alive = living(others, *self._folders)
         self._refuse_other_folders(alive)
         for other in alive:
-            if other.study == self._study and not (run.locks and other.locked()):
+            if other.study == self._study and not (run.locks and other.locked(self._root)):
                 raise RuntimeError(
                     f"a run of {self._study} is alive, though nothing locks its files: "
                     f"{other.title}. Wait for its end, or end it"
@@ -127,6 +130,12 @@ class Tenancy:
                 f"the folder stays locked, as a run is alive: {here[0].title}. Wait for its end, "
                 "or end it there; the next start then lifts its lock by itself"
             )
+
+    def _locked_by_others(self, known: Iterable[Owner]) -> bool:
+        """Return whether there are lock files of a run that says nothing of itself."""
+        made = {item for run in known for item in run.locks.items()}
+        files = (self._root / LOCKS).glob("*.lock")
+        return any((path.name, path.stat().st_mtime_ns) not in made for path in files)
 
     def _refuse_other_folders(self, alive: Iterable[Owner]) -> None:
         for run in alive:

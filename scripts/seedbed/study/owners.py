@@ -21,6 +21,9 @@ from pathlib import Path
 FOLDER = Path(".snakemake/seedbed")
 """Of the files of the runs in a working directory."""
 
+LOCKS = Path(".snakemake/locks")
+"""Of Snakemake's lock files in a working directory."""
+
 RESULTS_FOLDER = Path("journal/owners")
 """Of the files of the runs that write a study's results, in these results."""
 
@@ -45,7 +48,7 @@ class Owner:
         since: seconds since the epoch.
         folder: its working directory.
         inode: of that directory.
-        locks: Snakemake's lock files that it made, with the time of their making (ns).
+        locks: names of Snakemake's lock files that it made, with the time of their making (ns).
         slurm: the name of its SLURM jobs; None if it sends none.
         beat: counts up.
     """
@@ -74,9 +77,11 @@ class Owner:
         """Return whether its process can be looked up on this machine."""
         return (self.boot, self.space) == (_boot(), _space())
 
-    def locked(self) -> bool:
-        """Return whether the lock files that it made are still there."""
-        return bool(self.locks) and all(_made(path) == made for path, made in self.locks.items())
+    def locked(self, folder: Path) -> bool:
+        """Return whether the lock files that it made are still in its working directory."""
+        return bool(self.locks) and all(
+            _made(folder / LOCKS / name) == made for name, made in self.locks.items()
+        )
 
     def at(self, folder: Path) -> bool:
         """Return whether its working directory is a folder, be it by another path."""
@@ -99,7 +104,7 @@ def this_run(study: str, folder: Path, locks: Iterable[Path], slurm: str | None)
         since=time.time(),
         folder=str(folder.resolve()),
         inode=folder.stat().st_ino,
-        locks={str(path): path.stat().st_mtime_ns for path in locks},
+        locks={path.name: path.stat().st_mtime_ns for path in locks},
         slurm=slurm,
     )
 
@@ -162,22 +167,24 @@ def forget(runs: Iterable[Owner], *folders: Path) -> None:
                 (folder / f"{run.number}.json").unlink()
 
 
-def lift_locks(runs: Iterable[Owner], others: Iterable[Owner]) -> int:
+def lift_locks(folder: Path, runs: Iterable[Owner], others: Iterable[Owner]) -> int:
     """Remove the lock files that dead runs left to Snakemake, and no others.
 
     Args:
+        folder: the working directory.
         runs: that are dead.
         others: that are alive.
 
     Returns:
         How many there were.
     """
-    kept = {(path, made) for run in others for path, made in run.locks.items()}
+    kept = {item for run in others if run.at(folder) for item in run.locks.items()}
     lifted = 0
     for run in runs:
-        for path, made in run.locks.items():
-            if (path, made) not in kept and _made(path) == made:
-                Path(path).unlink(missing_ok=True)
+        for name, made in run.locks.items() if run.at(folder) else ():
+            path = folder / LOCKS / name
+            if (name, made) not in kept and _made(path) == made:
+                path.unlink(missing_ok=True)
                 lifted += 1
     return lifted
 
@@ -240,10 +247,10 @@ def _read(file: Path) -> Owner | None:
     return None
 
 
-def _made(path: str) -> int | None:
+def _made(path: Path) -> int | None:
     """Return when a file was written (ns), None if it is not there."""
     with suppress(OSError):
-        return Path(path).stat().st_mtime_ns
+        return path.stat().st_mtime_ns
     return None
 
 

@@ -40,7 +40,7 @@ from seedbed.study.slurm import (
 if TYPE_CHECKING:
     from snakemake.scheduling.job_scheduler import JobScheduler
 
-LOOK_SECONDS = 20.0
+LOOK_SECONDS = 15.0
 """Between looks at jobs that wait; a reason that does not pass is said at the second."""
 
 FIRST_DELAY, LAST_DELAY = 3.0, 60.0
