@@ -71,8 +71,11 @@ def check_needs(jobs):
 def adopted(confirmed):
     """Return which results are kept as they are, and note them if that was confirmed."""
     found = review(workflow.dag.jobs, PLANNER, workflow.persistence)
-    if confirmed:
-        adopt(found, PLANNER)
+    try:
+        if confirmed:
+            adopt(found, PLANNER)
+    except OSError as error:
+        raise WorkflowError(f"the manifest cannot be written: {error}") from None
     return found.text(confirmed, f"make adopt STUDY={STUDY.name} CONFIRM=yes")
 
 

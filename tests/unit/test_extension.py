@@ -314,6 +314,11 @@ def strange(path):
     write_parquet(path, pl.read_parquet(path), {"queries": ["all"], "settings": None})
 
 
+def no_record(path):
+    table = pq.read_table(path).replace_schema_metadata({"seedbed": "[1]"})
+    pq.write_table(table, path)
+
+
 def nested(path):
     table = pq.read_table(path).replace_schema_metadata({"seedbed": "[" * 100_000})
     pq.write_table(table, path)
@@ -342,6 +347,7 @@ def other_text(path):
         other_columns,
         boasting,
         strange,
+        no_record,
         nested,
         older,
         other_text,
@@ -364,6 +370,8 @@ def test_a_shard_of_smaller_bounds_gives_its_end_to_the_next(line):
     line.run("questions", 9, end=9)
     assert line.read("questions")["query"].to_list() == list(range(4, 9))
     assert held_until(line.file("questions")) == 9
+    (made,) = read_json(line.file("questions").with_name("provenance.json"))["made"]
+    assert (made["start"], made["stop"]) == (4, 9)
     assert not line.engine.asked
     # And one that began elsewhere is another one.
     line.run("questions", 12, start=9, end=19)

@@ -11,7 +11,7 @@ import argparse
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,10 +129,11 @@ def held_until(path: Path) -> int | None:
 
     None if the file is not there, is broken, or does not say, as those of earlier versions.
     """
-    try:
-        queries = read_metadata(path).get("queries")
-    except (OSError, ValueError, RecursionError):
-        return None
+    return _held_until(_about(path))
+
+
+def _held_until(about: Mapping[str, Any]) -> int | None:
+    queries = about.get("queries")
     stop = queries.get("stop") if isinstance(queries, dict) else None
     return stop if isinstance(stop, int) and 0 <= stop < MOST_QUERIES else None
 
@@ -151,18 +152,14 @@ def held(path: Path, part: Part, schema: pl.Schema, basis: Basis) -> Held:
         basis: what rows are determined by now.
     """
     none = Held(pl.DataFrame(schema=schema), part.start, whole=False)
-    stop = held_until(path)
+    about = _about(path)
+    stop, digest = _held_until(about), about.pop("rows", None)
     if stop is None or stop < part.start:
         return none
-    try:
-        about = read_metadata(path)
-        rows = _read(path)
-    except (OSError, ValueError, RecursionError):
-        return none
-    digest = about.pop("rows", None)
     if about != basis.described(Part(part.start, stop, part.end)):
         return none
-    if rows.schema != schema or rows_digest(rows) != digest:
+    rows = _rows(path)
+    if rows is None or rows.schema != schema or rows_digest(rows) != digest:
         return none
     made = _made(path, digest)
     if basis.code is not None and {one.get("code") for one in made} != {basis.code}:
@@ -170,7 +167,8 @@ def held(path: Path, part: Part, schema: pl.Schema, basis: Basis) -> Held:
     if stop <= part.end:
         return Held(rows, stop, whole=True, made=made)
     # Shards were larger once; the rest belongs to the next one.
-    return Held(rows.filter(pl.col("query") < part.end), part.end, whole=False, made=made)
+    rows = rows.filter(pl.col("query") < part.end)
+    return Held(rows, part.end, whole=False, made=_made_before(made, part.end))
 
 
 def extend(
@@ -211,10 +209,10 @@ def extend(
 
 
 def spread_seconds(rows: pl.DataFrame, who: str) -> pl.DataFrame:
-    """Return rows with the seconds of all of them divided by the tokens that each was written in.
+    """Return rows with their total time distributed in proportion to the tokens of each.
 
-    Answers come in batches, so what a single one took is not known. From then on each row has its
-    seconds, to the microsecond, whatever other rows join it later.
+    Answers come in batches, so the time of a single one is not known. Each row keeps its seconds,
+    to the microsecond, when the shard is extended; those of a dataset are the sum over its queries.
 
     Args:
         rows: made together.
@@ -225,19 +223,43 @@ def spread_seconds(rows: pl.DataFrame, who: str) -> pl.DataFrame:
     return rows.with_columns(pl.when(tokens.sum() > 0).then(share).otherwise(seconds).round(6))
 
 
-def _read(path: Path) -> pl.DataFrame:
-    """Read a file whose pages may be damaged: Polars might end the process."""
+def _about(path: Path) -> dict[str, Any]:
+    """Return what a file says of itself; nothing if it cannot be read."""
+    import pyarrow as pa
+
+    try:
+        found = read_metadata(path)
+    except (OSError, ValueError, RecursionError, pa.ArrowException):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _rows(path: Path) -> pl.DataFrame | None:
+    """Return the rows of a file whose pages may be damaged; None if they cannot be read."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
-    table.validate(full=True)
+    try:
+        table = pq.read_table(path)
+        # Texts that are not UTF-8, which Polars takes for granted.
+        table.validate(full=True)
+    except (OSError, ValueError, pa.ArrowException):
+        return None
     return pl.DataFrame(pl.from_arrow(table))
+
+
+def _made_before(made: Iterable[dict[str, Any]], end: int) -> tuple[dict[str, Any], ...]:
+    """Return which code made which queries, of those before one."""
+    return tuple(one | {"stop": min(one["stop"], end)} for one in made if one["start"] < end)
 
 
 def _made(path: Path, digest: str) -> tuple[dict[str, Any], ...]:
     """Return what stands beside a file of the making of its rows; nothing if it is of others."""
     try:
         found = json.loads(path.with_name(PROVENANCE).read_text(encoding="utf-8"))
-        return tuple(map(dict, found["made"])) if found["rows"] == digest else ()
+        made = tuple(
+            one | {"start": int(one["start"]), "stop": int(one["stop"])} for one in found["made"]
+        )
+        return made if found["rows"] == digest else ()
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return ()

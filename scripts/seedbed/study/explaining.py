@@ -40,7 +40,8 @@ def explanation(
         A line for each cause, with its jobs, and one on what follows from them.
     """
     dag = snakemake.dag
-    needed = [job for job in dag.needrun_jobs() if job.rule.name != rule and job.output]
+    # What is made first comes first.
+    needed = [job for job, status in statuses.items() if status.needed and job.output]
     by_cause = defaultdict(list)
     follows: Counter[str] = Counter()
     for job in needed:

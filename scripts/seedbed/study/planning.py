@@ -60,6 +60,7 @@ class Status:
         needed: whether it is to run, or waits for jobs that do.
         forced: whether the command line asks for it.
         missing: whether outputs are wanted that are not there.
+        on_demand: whether jobs that wait want such outputs: if they need to run after all.
         causes: what makes it stale.
         recorded: whether the manifest notes how it was made.
         waits: whether a producer runs whose new output may differ.
@@ -68,6 +69,7 @@ class Status:
     needed: bool = False
     forced: bool = False
     missing: bool = False
+    on_demand: bool = False
     causes: tuple[Cause, ...] = ()
     recorded: bool = False
     waits: bool = False
@@ -232,9 +234,13 @@ class Planner:
     def status(self, job: Any) -> Status:
         """Return where a job stands by itself, whatever happens to its producers."""
         record = self.record(job)
-        if record is None:
-            return Status()
-        return Status(causes=self.causes(job, record), recorded=True)
+        if record is not None:
+            return Status(causes=self.causes(job, record), recorded=True)
+        wanted = self.stop(job)
+        if wanted is not None and (held := _held(job)) is not None and held < wanted:
+            # The result of an earlier version counts as it is, and goes on from there.
+            return Status(causes=(Cause("queries", was=held, now=wanted),))
+        return Status()
 
     def triggers(self, producer: Status, job: Any, files: Iterable[str]) -> bool:
         """Return whether a job has to wait for a producer that runs, to see what it makes.
@@ -383,7 +389,7 @@ class Planner:
         with suppress(OSError):
             for path in job.output:
                 os.utime(path)
-        if record is None:
+        if record is None or not all(Path(path).exists() for path in record.outputs):
             return
         outputs = {}
         for path, state in record.outputs.items():
@@ -437,7 +443,7 @@ class Planner:
         # Not for every plan: a table library takes half a second to import.
         import polars as pl
 
-        from seedbed.streams.extension import held_until, rows_digest
+        from seedbed.streams.extension import rows_digest
 
         (path, state), *_ = record.outputs.items()
         before = self.manifest.record(path)
@@ -445,7 +451,7 @@ class Planner:
             rows = pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError):
             return record  # Broken, which its readers will say.
-        stop = held_until(Path(path))
+        stop = _held(job)
         stop = self.stop(job) if stop is None else stop
         versions: tuple[tuple[int, str], ...] = ()
         if (
@@ -460,6 +466,27 @@ class Planner:
             versions = (*versions, version)
         digest = rows_digest(rows.filter(pl.col("query") < stop))
         return replace(record, stop=stop, rows=digest, versions=versions)
+
+
+def _held(job: Any) -> int | None:
+    """Return one past the last query that a job's shard holds; None if it cannot be read."""
+    # Not for every plan: a table library takes half a second to import.
+    import polars as pl
+
+    from seedbed.streams.extension import held_until
+
+    path = str(job.output[0])
+    stop = held_until(Path(path))
+    if stop is not None or not Path(path).exists():
+        return stop
+    # Shards of earlier versions do not say it. Those of questions and answers have a row for each
+    # query, and the others go as far as the answers that they are made from.
+    source = dict(job.input.items()).get("answers", path)
+    try:
+        last = pl.scan_parquet(str(source)).select(pl.col("query").max()).collect().item()
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+    return None if last is None else last + 1
 
 
 ABSENT = "not set"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import snakemake as package
 from snakemake.api import Workflow  # isort: skip
 from snakemake.dag import DAG
 from snakemake.jobs import Reason
+from snakemake.logging import logger
 from snakemake.persistence import NO_PARAMS_CHANGE, PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
 
@@ -103,45 +104,61 @@ def plan_by(
     def prepare_dag(*args: Any, **kwargs: Any) -> None:
         prepare(*args, **kwargs)
         dag, persistence = snakemake.dag, snakemake.persistence
-        finish = dag.finish
+        finish, demand = dag.finish, _Demand(dag, planner)
 
         async def update_needrun(create_inventory: bool = False) -> None:
             if create_inventory:
                 await snakemake.iocache.mtime_inventory(dag.jobs)
             if before is not None:
                 before(dag.jobs)
-            _plan(dag, planner, statuses)
+            _plan(dag, planner, statuses, demand)
             if before is not None:
                 planner.restate()
             for job in dag.needrun_jobs():
                 planner.foresee(job)
+            _say_unrecorded(statuses)
 
         async def finished(job: Any, update_checkpoint_dependencies: bool = True) -> Any:
             if snakemake.dryrun:
                 return await finish(job, update_checkpoint_dependencies)
             jobs = [*job] if job.is_group() else [job]
             planner.made(jobs)
-            return await finish_and_skip(job, jobs, update_checkpoint_dependencies)
+            found = await finish(job, update_checkpoint_dependencies)
+            for one in jobs:
+                await settle(one)
+            if not dag._ready_jobs and not dag._running:
+                # Jobs that wait for each other's decision.
+                for one in [*demand.held]:
+                    demand.release(one)
+            return found
 
-        async def finish_and_skip(job: Any, jobs: Iterable[Any], update: bool) -> Any:
-            found = await finish(job, update)
-            for next_job in [other for one in jobs for other in dag.depending[one]]:
-                if next_job not in dag._ready_jobs or next_job.is_norun:
+        async def settle(job: Any) -> None:
+            """Decide what becomes of the jobs that waited for one that has ended."""
+            for other in [*dag.depending[job]]:
+                if other not in dag._ready_jobs or other.is_norun:
                     continue
                 ran = {
                     str(path)
-                    for producer, files in dag._dependencies[next_job].items()
+                    for producer, files in dag._dependencies[other].items()
                     if dag.finished(producer)
                     for path in files
                 }
-                if planner.unneeded(next_job, statuses[next_job], ran):
-                    planner.skip(next_job)
-                    dag._ready_jobs.discard(next_job)
-                    dag._running.add(next_job)
-                    snakemake.scheduler.finished_jobs += 1
-                    skipped(next_job)
-                    await finish_and_skip(next_job, [next_job], update)
-            return found
+                if planner.unneeded(other, statuses[other], ran):
+                    await skip(other)
+                else:
+                    demand.release_for(other)
+            for producer in demand.unwanted(job):
+                await skip(producer)
+
+        async def skip(job: Any) -> None:
+            planner.skip(job)
+            demand.held.discard(job)
+            dag._ready_jobs.discard(job)
+            dag._running.add(job)
+            snakemake.scheduler.finished_jobs += 1
+            skipped(job)
+            await finish(job, False)
+            await settle(job)
 
         dag.update_needrun = update_needrun
         dag.finish = finished
@@ -217,7 +234,72 @@ def look_once_at_a_time(scheduler: JobScheduler) -> None:
     scheduler._schedule_reevalutation = look_later
 
 
-def _plan(dag: DAG, planner: Planner, statuses: dict[Job, Status]) -> None:
+class _Demand:
+    """Jobs that run only if those turn out to, which want their outputs.
+
+    An output that is gone need not be made again for a job that waits, before it is known whether
+    that one runs.
+
+    Attributes:
+        held: such jobs, while that is open.
+    """
+
+    def __init__(self, dag: DAG, planner: Planner) -> None:
+        self.held: set[Job] = set()
+        self._dag, self._planner = dag, planner
+        self._wanted: dict[Job, set[Job]] = {}
+
+    def count(self, needed: set[Job], statuses: dict[Job, Status]) -> None:
+        """Count for each job the jobs that it has to wait for, and hold those on demand."""
+        found = {job for job in needed if statuses[job].on_demand and not statuses[job].certain}
+        # A dry run shows them as if they ran.
+        self.held = set() if self._dag.workflow.dryrun else found
+        self._wanted = {job: set() for job in self.held}
+        for job in needed:
+            count = int(job in self.held)
+            for producer, files in self._dag._dependencies[job].items():
+                if producer not in needed:
+                    continue
+                waits = not statuses[job].certain and job.output
+                if producer in self.held and waits and self._missing(files):
+                    self._wanted[producer].add(job)
+                else:
+                    count += 1
+            self._dag._n_until_ready[job] = count
+
+    def release_for(self, job: Job) -> None:
+        """Let the jobs run that make what a job lacks, which runs after all."""
+        for producer in [*self._dag._dependencies[job]]:
+            if producer in self.held and job in self._wanted[producer]:
+                self.release(producer)
+
+    def release(self, job: Job) -> None:
+        """Let a job run, and those wait for it that want its outputs."""
+        if job not in self.held:
+            return
+        dag = self._dag
+        self.held.discard(job)
+        for other in self._wanted[job]:
+            if not dag.finished(other):
+                dag._n_until_ready[other] += 1
+                dag._ready_jobs.discard(other)
+        self.release_for(job)
+        dag._n_until_ready[job] -= 1
+        dag.update_ready([job])
+
+    def unwanted(self, job: Job) -> list[Job]:
+        """Return the jobs that nobody wants any more now that a job has ended."""
+        return [
+            producer
+            for producer in self._dag._dependencies[job]
+            if producer in self.held and all(map(self._dag.finished, self._wanted[producer]))
+        ]
+
+    def _missing(self, files: Iterable[Any]) -> bool:
+        return not all(self._planner.exists(str(file)) for file in files)
+
+
+def _plan(dag: DAG, planner: Planner, statuses: dict[Job, Status], demand: _Demand) -> None:
     """Decide which jobs run, as `DAG.update_needrun` does by dates."""
     levels = [[job for job in level if not dag.finished(job)] for level in dag.toposorted()]
     jobs = [job for level in levels for job in level]
@@ -238,9 +320,19 @@ def _plan(dag: DAG, planner: Planner, statuses: dict[Job, Status]) -> None:
     dag._n_until_ready.clear()
     dag._ready_jobs.clear()
     needed.update(job for job in jobs if statuses[job].needed)
-    for job in needed:
-        dag._n_until_ready[job] = sum(1 for other in dag._dependencies[job] if other in needed)
+    demand.count(needed, statuses)
     dag._len = len(dag._finished | needed)
+
+
+def _say_unrecorded(statuses: Mapping[Job, Status]) -> None:
+    """Say that some results are taken as they are."""
+    kept = [job for job, status in statuses.items() if not (status.recorded or status.needed)]
+    count = sum(1 for job in kept if job.output)
+    if count:
+        logger.info(
+            f"The results of {count} jobs have no record of what they were made from. They count "
+            "as finished as they are, and edits are not seen; `make adopt STUDY=...` notes them."
+        )
 
 
 def _alone(dag: DAG, planner: Planner, job: Job) -> Status:
@@ -315,13 +407,19 @@ def _spread(
     for job in reversed(jobs):
         if not statuses[job].needed:
             continue
+        certain = statuses[job].certain or not job.output
         for producer, files in dag._dependencies[job].items():
             status = statuses.get(producer)
             if status is None or (allowed and producer.rule.name not in allowed):
                 continue
             missing = [file for file in files if not planner.exists(str(file))]
-            if missing:
-                dag.reason(producer).missing_output.update(missing)
-                changed |= not status.needed
-                status.needed = status.missing = True
+            if not missing:
+                continue
+            dag.reason(producer).missing_output.update(missing)
+            changed |= not status.needed or (certain and not status.missing)
+            status.needed = True
+            if certain:
+                status.missing = True
+            else:
+                status.on_demand = True
     return changed
