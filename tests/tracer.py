@@ -1,7 +1,7 @@
 """Runs scripts in this process, and prints which functions of the project each of them ran.
 
-Reads a list of commands, each a list of a script and its words, as JSON; prints a list of lists of
-[file, first line], as JSON.
+Reads a list of commands, each a list of a script and its words, and the names of files whose
+functions, and what they call, are left out, as JSON; prints a list of lists of [file, first line].
 """
 
 import json
@@ -10,13 +10,17 @@ import sys
 from pathlib import Path
 
 
-def functions(command: list[str], root: Path) -> list[tuple[str, int]]:
+def functions(command: list[str], root: Path, left_out: list[str]) -> list[tuple[str, int]]:
     """Run a script, and return the functions below a folder that it ran."""
     seen = set()
 
     def note(frame: object, event: str, _: object) -> None:
-        if event == "call":
-            seen.add(frame.f_code)
+        if event == "call" and frame.f_code not in seen:
+            caller = frame
+            while caller is not None and not caller.f_code.co_filename.endswith(tuple(left_out)):
+                caller = caller.f_back
+            if caller is None:
+                seen.add(frame.f_code)
 
     sys.argv = command
     sys.setprofile(note)
@@ -31,4 +35,5 @@ def functions(command: list[str], root: Path) -> list[tuple[str, int]]:
 if __name__ == "__main__":
     scripts = Path("scripts").resolve()
     sys.path.insert(0, str(scripts))
-    print(json.dumps([functions(command, scripts) for command in json.load(sys.stdin)]))
+    commands, left_out = json.load(sys.stdin)
+    print(json.dumps([functions(command, scripts, left_out) for command in commands]))

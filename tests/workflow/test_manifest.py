@@ -9,7 +9,9 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import polars as pl
 import pytest
+import yaml
 
 from project import Clone, copy_project
 from seedbed.study.manifest import Manifest
@@ -82,6 +84,42 @@ def test_studies_share_tasks_and_models(copied):
     jobs = copied.plan(study="other")
     assert jobs["draw_seeds"] == 2
     assert not jobs.keys() & {"get_task", "pretrain_model"}
+
+
+def test_where_data_lies_changes_nothing(fresh, tmp_path):
+    """Data of a folder, by its name, by another, by a link, moved, and of the hub."""
+    study = yaml.safe_load((fresh.folder / "config/studies/paper.yaml").read_text())
+    del study["student_training"], study["published"]
+    few = {"tasks": ["gsm8k"], "seeds": [3], "budgets": [3], "replicates": 1}
+    study["blocks"] = [study["blocks"][0] | few]
+    (fresh.folder / "config/studies/few.yaml").write_text(yaml.safe_dump(study))
+    task = "config/tasks/gsm8k/task.yaml"
+    edit(fresh, task, "train_items: 7473", "train_items: 3")
+    edit(fresh, task, "test_items: 1319", "test_items: 2")
+    data = tmp_path / "data"
+    (folder := data / "openai/gsm8k/main").mkdir(parents=True)
+    for split, count in (("train", 3), ("test", 2)):
+        rows = [{"question": f"{split} {n}?", "answer": f"So.\n#### {n}"} for n in range(count)]
+        pl.DataFrame(rows).write_parquet(folder / f"{split}.parquet")
+    target = "resources/tasks/task=gsm8k/task.json"
+    done = fresh.snakemake(target, study="few", data_dir=str(data))
+    assert done.returncode == 0, done.stdout
+
+    def nothing_to_do(data_dir=None):
+        where = {} if data_dir is None else {"data_dir": str(data_dir)}
+        done = fresh.snakemake("--dry-run", target, study="few", **where)
+        assert done.returncode == 0, done.stdout
+        return "Nothing to be done" in done.stdout
+
+    assert nothing_to_do(os.path.relpath(data, fresh.folder))
+    moved = data.rename(tmp_path / "moved")
+    (tmp_path / "link").symlink_to(moved)
+    assert nothing_to_do(tmp_path / "link")
+    assert nothing_to_do()
+    edit(fresh, task, "license: MIT", "license: CC0")
+    assert nothing_to_do(moved)
+    pl.DataFrame(rows[:1] * 2).write_parquet(moved / "openai/gsm8k/main/test.parquet")
+    assert not nothing_to_do(moved)
 
 
 def test_a_job_is_skipped_if_what_it_reads_comes_out_as_it_was(copied):
