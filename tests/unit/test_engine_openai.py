@@ -13,6 +13,7 @@ from endpoint import Endpoint, completion, error, running
 from seedbed.engines import Completion, EngineSettings, Request, load_engine
 from seedbed.engines import openai_engine as module
 from seedbed.engines.openai_engine import EndpointError
+from seedbed.engines.verdicts import REJECTIONS
 from seedbed.streams.journal import Journal
 
 KEY = "sk-very-secret"
@@ -23,7 +24,7 @@ REQUESTS = [
         max_tokens=9,
         temperature=0.7,
         top_p=0.9,
-        seed=2**62 + n,
+        seed=2**30 + n,
     )
     for n in range(40)
 ]
@@ -171,14 +172,6 @@ FAULTS = {
     "choice without a message": lambda: {"choices": [{}]},
     "no content": lambda: completion(None),
     "content that is no text": lambda: completion(["a"]),
-    "no reason": lambda: completion("a", None),
-    "no usage": lambda: {"choices": completion("a")["choices"]},
-    "usage that is no number": lambda: (
-        completion("a") | {"usage": {"prompt_tokens": "5", "completion_tokens": True}}
-    ),
-    "negative usage": lambda: (
-        completion("a") | {"usage": {"prompt_tokens": -5, "completion_tokens": 3}}
-    ),
     "an error with the status of success": lambda: {"error": {"message": "upstream"}},
 }
 
@@ -396,7 +389,7 @@ def test_if_all_are_taken_for_wrong_the_mistake_is_ours(endpoint, count):
     found, problem = answers(endpoint, REQUESTS[:count], concurrency=2)
     assert found == {}
     assert "takes every request for wrong: HTTP 400: unknown field top_p" in str(problem)
-    assert len(endpoint.asked) <= module.REJECTIONS + 1
+    assert len(endpoint.asked) <= REJECTIONS + 1
 
 
 def test_an_answer_that_was_cut_says_so(endpoint):
@@ -407,7 +400,7 @@ def test_an_answer_that_was_cut_says_so(endpoint):
 def test_any_text_comes_through_and_halves_of_characters_do_not(endpoint):
     texts = ["", " a\n", "naïve 🌱\u2028.", "\ud83c half", '"\\', "\x00"]
     endpoint.behave = lambda body, before: json.dumps(
-        completion(texts[body["seed"] - 2**62])
+        completion(texts[body["seed"] - 2**30])
     ).encode()
     found, _ = answers(endpoint, REQUESTS[: len(texts)])
     assert [found[f"k{n}"].text for n in range(len(texts))] == [
@@ -449,3 +442,170 @@ def test_a_reader_that_stops_leaves_nothing_running(endpoint):
     assert asked < 20
     time.sleep(0.2)
     assert len(endpoint.asked) == asked
+
+
+# --- ends by other names, and answers without a text
+
+
+def test_answers_without_a_text_that_were_cut_off_are_asked_for_once(endpoint):
+    thought = completion(None, "length", reasoning_content="Let me see")
+    endpoint.behave = lambda body, before: thought if body["seed"] % 8 == 0 else None
+    found, problem = answers(endpoint)
+    assert problem is None
+    assert len(endpoint.asked) == len(found) == 40
+    cut = [answer for answer in found.values() if answer.finish_reason == "length"]
+    assert len(cut) == 5
+    assert {(answer.text, answer.thinking) for answer in cut} == {("", "Let me see")}
+
+
+def test_an_answer_that_is_empty_each_time_is_kept_as_such(endpoint):
+    endpoint.behave = lambda body, before: (
+        completion(None) if body["messages"][0]["content"] == "question 3" else None
+    )
+    found, problem = answers(endpoint)
+    assert problem is None
+    assert found["k3"] == Completion("k3", "", "stop", 5, 3)
+    assert len(endpoint.asked) == 39 + module.ATTEMPTS_WITHOUT_TEXT
+
+
+def test_an_end_that_nobody_knows_ends_the_run_after_a_handful(endpoint):
+    endpoint.behave = lambda body, before: completion("3", "weary")
+    found, problem = answers(endpoint, concurrency=2)
+    assert "'weary'" in str(problem)
+    assert "engine.ends" in str(problem)
+    assert module.UNKNOWN_ENDS <= len(endpoint.asked) <= module.UNKNOWN_ENDS + 1
+    assert {answer.finish_reason for answer in found.values()} == {"weary"}
+    found, problem = answers(endpoint, ends={"weary": "stop"})
+    assert problem is None
+    assert {answer.finish_reason for answer in found.values()} == {"stop"}
+
+
+# --- refused for the item, or for the account
+
+
+def ask(endpoint, folder, requests=REQUESTS, **settings):
+    """Return the completions of a call with a journal, and the error that ended it."""
+    journal = Journal(folder, "m")
+    found = {}
+    try:
+        for answer in journal.complete(
+            lambda: engine_of(endpoint, **settings), requests, lambda text: None
+        ):
+            found[answer.key] = answer
+    except EndpointError as raised:
+        return found, raised
+    return found, None
+
+
+ACCOUNT = {
+    "credit": (400, "Your credit balance is too low to access the API."),
+    "hard limit": (400, "Billing hard limit has been reached"),
+    "budget": (422, "Budget has been exceeded! Current cost: 2, Max budget: 1"),
+    "expired": (400, "API key expired. Please renew the API key."),
+    "forbidden": (403, "Key limit exceeded (total limit)"),
+    "quota": (429, "You exceeded your current quota, please check your plan and billing"),
+    "payment": (402, "no"),
+    "without a reason": (400, "no"),
+    "forbidden without a reason": (403, "no"),
+}
+
+
+@pytest.mark.parametrize("trouble", ACCOUNT)
+@pytest.mark.parametrize("concurrency", [1, 8, 64])
+def test_an_account_in_trouble_ends_the_run_and_keeps_nothing_back_from_the_next(
+    endpoint, tmp_path, trouble, concurrency
+):
+    requests = [replace(REQUESTS[0], key=str(n), seed=n) for n in range(64)]
+    endpoint.behave = lambda body, before: (
+        error(*ACCOUNT[trouble]) if len(endpoint.asked) > 30 else None
+    )
+    found, problem = ask(endpoint, tmp_path, requests, concurrency=concurrency)
+    assert ACCOUNT[trouble][1] in str(problem)
+    assert len(found) == 30
+    assert {answer.finish_reason for answer in found.values()} == {"stop"}
+    assert len(endpoint.asked) <= 30 + concurrency + REJECTIONS + 1
+    endpoint.behave = lambda body, before: None
+    endpoint.asked.clear()
+    found, problem = ask(endpoint, tmp_path, requests, concurrency=concurrency)
+    assert problem is None
+    assert len(endpoint.asked) == 34
+    assert {answer.finish_reason for answer in found.values()} == {"stop"}
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 64])
+@pytest.mark.parametrize("place", [0, 17, 39])
+@pytest.mark.parametrize(
+    ("status", "message", "reason"),
+    [
+        (403, "Forbidden", "rejected"),
+        (403, "Your input was flagged for violence", "content_filter"),
+        (400, "no", "rejected"),
+        (400, "prompt is too long: 9 tokens > 8 maximum", "rejected"),
+    ],
+)
+def test_an_item_that_is_refused_does_not_disturb_the_others(
+    endpoint, concurrency, place, status, message, reason
+):
+    endpoint.behave = lambda body, before: (
+        error(status, message) if body["messages"][0]["content"] == f"question {place}" else None
+    )
+    found, problem = answers(endpoint, concurrency=concurrency)
+    assert problem is None
+    assert found.pop(f"k{place}") == Completion(f"k{place}", "", reason, 0, 0)
+    assert found == {key: answer for key, answer in echoes().items() if key != f"k{place}"}
+    assert len(endpoint.asked) == 40
+
+
+def test_items_refused_at_once_while_answers_are_slow_are_items(endpoint):
+    async def behave(body, before):
+        if body["seed"] % 3 == 0:
+            return error(400, "no")
+        await asyncio.sleep(0.2)
+
+    endpoint.behave = behave
+    found, problem = answers(endpoint, concurrency=32)
+    assert problem is None
+    assert {answer.finish_reason for answer in found.values()} == {"stop", "rejected"}
+    assert len(endpoint.asked) == len(found) == 40
+
+
+def test_words_of_an_account_about_a_single_item_are_about_the_item(endpoint):
+    endpoint.behave = lambda body, before: (
+        error(403, "billing questions are unwanted")
+        if body["messages"][0]["content"] == "question 3"
+        else None
+    )
+    found, problem = answers(endpoint, concurrency=4)
+    assert problem is None
+    assert found["k3"].finish_reason == "rejected"
+    assert len(found) == 40
+    assert len(endpoint.asked) <= 42
+
+
+def test_the_last_item_of_a_shard_is_not_taken_for_the_account(endpoint, tmp_path):
+    ask(endpoint, tmp_path, REQUESTS[:39])
+    endpoint.behave = lambda body, before: (
+        error(403, "no") if body["messages"][0]["content"] == "question 39" else None
+    )
+    endpoint.asked.clear()
+    found, problem = ask(endpoint, tmp_path)
+    assert problem is None
+    assert found["k39"].finish_reason == "rejected"
+    assert len(endpoint.asked) == 2
+    # Of the account, it is not.
+    endpoint.behave = lambda body, before: error(403, "no")
+    found, problem = ask(endpoint, tmp_path)
+    assert "refuses: HTTP 403: no" in str(problem)
+    assert "k39" not in found
+
+
+@pytest.mark.parametrize("status", [404, 424, 498])
+@pytest.mark.parametrize("place", [0, 17])
+def test_a_single_failure_that_looks_final_is_tried_again(endpoint, status, place):
+    endpoint.behave = lambda body, before: (
+        error(status)
+        if before == 0 and body["messages"][0]["content"] == f"question {place}"
+        else None
+    )
+    assert answers(endpoint, concurrency=4) == (echoes(), None)
+    assert len(endpoint.asked) == 41

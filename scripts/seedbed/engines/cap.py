@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.engines import Cap, Completion, Engine, Request
+from seedbed.engines import Cap, Completion, Engine, ExpectedError, Request
 
 LEASE = 64
 """Requests that are reserved at a time, at most."""
@@ -38,7 +38,7 @@ Amount = tuple[int, float]
 """Queries of teachers, and dollars."""
 
 
-class CapReachedError(RuntimeError):
+class CapReachedError(ExpectedError):
     """The next request would pass the cap."""
 
 
@@ -194,11 +194,11 @@ class Purse:
         Args:
             request: the request.
             completion: its answer; None if there was none, though it may have been paid for.
-            refused: whether there was none as it was refused, which costs no more than a query.
+            refused: whether there was none as it was refused, which costs nothing.
         """
         queries, usd = need = self._need(request)
         if refused:
-            usd = 0.0
+            queries, usd = 0, 0.0
         elif completion is not None and completion.prompt_tokens:
             usd = self._price(completion.prompt_tokens, completion.completion_tokens)
         self._used = _sum(self._used, need)

@@ -20,6 +20,9 @@ SYNC_COMPLETIONS = 256
 SYNC_SECONDS = 30.0
 """What the death of a process may cost is nothing; what that of a machine may, is this."""
 
+RARE = ("thinking", "thinking_tokens", "estimated", "model")
+"""Fields of a completion that are written where they say something."""
+
 OFFSET_BITS = 48
 """A place is one number, of a file and, in so many bits, of where in it a line begins: there is one
 for each completion."""
@@ -116,8 +119,10 @@ class Journal:
                 completion = replace(answer, seconds=round(now - waiting, 6))
                 waiting = now
                 digest = asked.pop(completion.key)
-                offset = writer.write(digest, completion)
-                self._places[_short(digest)] = _place(number, offset)
+                # A refusal costs nothing, and may be another one tomorrow.
+                if completion.finish_reason != "rejected":
+                    offset = writer.write(digest, completion)
+                    self._places[_short(digest)] = _place(number, offset)
                 done += 1
                 if done % SYNC_COMPLETIONS == 0 or now - said > SYNC_SECONDS:
                     said = now
@@ -176,6 +181,9 @@ class _Writer:
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         # As `asdict`, which takes several times as long as the rest of this.
         fields = {name: getattr(completion, name) for name in Completion.__slots__}
+        for name in RARE:
+            if not fields[name]:
+                del fields[name]
         line = (json.dumps({"request": digest, **fields}) + "\n").encode()
         place = self._length
         self._length += len(line)
