@@ -13,13 +13,13 @@ from typing import Any
 import polars as pl
 
 from seedbed.artifacts import whole_file, write_parquet
-from seedbed.engines.command_line import EngineStart
+from seedbed.engines.command_line import EngineStart, run
 from seedbed.engines.sharing import claimed
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import AnswerSettings, answer_questions
-from seedbed.streams.command_line import shard_parser
+from seedbed.streams.command_line import answered_by, open_journal, shard_parser
 from seedbed.streams.journal import Journal
 from seedbed.tasks.items import read_items
 
@@ -41,7 +41,7 @@ def main() -> None:
         questions: Path | str | None,
         start: int,
         stop: int,
-        journal: Path,
+        journal: Journal,
     ) -> pl.DataFrame:
         return answer_questions(
             AnswerSettings(**settings),
@@ -50,19 +50,20 @@ def main() -> None:
             start,
             stop,
             engine.start,
-            Journal(journal, model),
+            journal,
             report,
         )
 
     settings = {"stream": args.stream, **args.settings}
     with claimed(args.journal, args.output, report):
-        answers = answer(settings, args.seeds, args.questions, args.start, args.stop, args.journal)
+        journal = open_journal(args)
+        answers = answer(settings, args.seeds, args.questions, args.start, args.stop, journal)
     about = {"settings": asdict(AnswerSettings(**settings)), "model": model}
-    about |= provenance(__file__, [args.engine.module])
+    about |= answered_by([journal]) | provenance(__file__, [args.engine.module])
     write_parquet(args.output, answers, about)
     report(f"{answers.height - answers['answer'].null_count()} of {answers.height} answered")
-    engine.share(lambda other: answer(**other.values, journal=other.journal))
+    engine.share(lambda other: answer(**other.values, journal=open_journal(args, other.journal)))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -12,13 +12,12 @@ from dataclasses import asdict
 import polars as pl
 
 from seedbed.artifacts import whole_file, write_parquet
-from seedbed.engines.command_line import EngineStart
+from seedbed.engines.command_line import EngineStart, run
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.checks import VoteSettings, sample_votes
-from seedbed.streams.command_line import add_model_options
-from seedbed.streams.journal import Journal
+from seedbed.streams.command_line import add_model_options, answered_by, open_journal
 
 
 def main() -> None:
@@ -38,20 +37,20 @@ def main() -> None:
     report = reporter("sample_votes")
     settings = VoteSettings(stream=args.stream, **args.settings)
     model = read_fingerprint(args.model)
+    journal = open_journal(args)
     votes = sample_votes(
         settings,
         pl.read_parquet(args.answers),
         args.stop,
         EngineStart(args, report).start,
-        Journal(args.journal, model),
+        journal,
         report,
     )
-    about = {"settings": asdict(settings), "model": model} | provenance(
-        __file__, [args.engine.module]
-    )
+    about = {"settings": asdict(settings), "model": model} | answered_by([journal])
+    about |= provenance(__file__, [args.engine.module])
     write_parquet(args.output, votes, about)
     report(f"{votes.height} answers")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -14,12 +14,12 @@ from typing import Any
 import polars as pl
 
 from seedbed.artifacts import write_parquet
-from seedbed.engines.command_line import EngineStart
+from seedbed.engines.command_line import EngineStart, run
 from seedbed.engines.sharing import claimed
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.command_line import shard_parser
+from seedbed.streams.command_line import answered_by, open_journal, shard_parser
 from seedbed.streams.journal import Journal
 from seedbed.streams.questions import QuestionSettings, write_questions
 from seedbed.tasks.items import read_items
@@ -34,22 +34,22 @@ def main() -> None:
     engine = EngineStart(args, report)
 
     def write(
-        settings: dict[str, Any], seeds: Path | str, start: int, stop: int, journal: Path
+        settings: dict[str, Any], seeds: Path | str, start: int, stop: int, journal: Journal
     ) -> pl.DataFrame:
         asked = QuestionSettings(**settings)
-        kept = Journal(journal, model)
         items = read_items(Path(seeds))
-        return write_questions(asked, items, start, stop, engine.start, kept, report)
+        return write_questions(asked, items, start, stop, engine.start, journal, report)
 
     settings = {"stream": args.stream, **args.settings}
     with claimed(args.journal, args.output, report):
-        questions = write(settings, args.seeds, args.start, args.stop, args.journal)
+        journal = open_journal(args)
+        questions = write(settings, args.seeds, args.start, args.stop, journal)
     about = {"settings": asdict(QuestionSettings(**settings)), "model": model}
-    about |= provenance(__file__, [args.engine.module])
+    about |= answered_by([journal]) | provenance(__file__, [args.engine.module])
     write_parquet(args.output, questions, about)
     report(f"{questions.height - questions['question'].null_count()} of {questions.height} usable")
-    engine.share(lambda other: write(**other.values, journal=other.journal))
+    engine.share(lambda other: write(**other.values, journal=open_journal(args, other.journal)))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

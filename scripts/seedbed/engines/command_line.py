@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from seedbed.engines import Engine, EngineSettings, load_engine
+from seedbed.engines import Engine, EngineSettings, ExpectedError, load_engine
 from seedbed.engines.devices import use_gpus
 from seedbed.engines.sharing import Other, Sharing, serve
 
@@ -59,6 +61,7 @@ class EngineStart:
             lora_rank: highest rank of the adapters that it will be used with, 0 for none.
         """
         self._args = args
+        self._settings = replace(args.engine, place=_file(args.model))
         self._progress = progress
         self._lora_rank = lora_rank
         self._since = time.monotonic()
@@ -67,10 +70,10 @@ class EngineStart:
     def start(self) -> Engine:
         """Return the engine, started: a full journal needs none."""
         if self._engine is None:
-            if self._args.engine.kind != "openai":
-                use_gpus(self._args.engine.gpus, self._progress)
+            if self._settings.kind != "openai":
+                use_gpus(self._settings.gpus, self._progress)
             self._engine = load_engine(
-                self._args.model, self._args.engine, self._lora_rank, self._args.threads
+                self._args.model, self._settings, self._lora_rank, self._args.threads
             )
         return self._engine
 
@@ -85,3 +88,19 @@ class EngineStart:
             until = math.inf if minutes is None else self._since + 60 * minutes * SHARE_OF_TIME
             sharing = Sharing.read(self._args.sharing, self._args.output)
             serve(sharing, answer, self._progress, until)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command line; an end that its message explains comes without a traceback."""
+    try:
+        main()
+    except ExpectedError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("ended at Ctrl-C")
+
+
+def _file(model: Path) -> str:
+    """Return the file that says what runs a model, by the model's folder."""
+    names = [part.removeprefix("model=") for part in model.parts if part.startswith("model=")]
+    return f"config/models/{names[0]}.yaml" if names else ""

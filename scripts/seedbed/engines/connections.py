@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,13 +12,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from seedbed.engines import EngineSettings
+from seedbed.engines import VARIABLE, EngineSettings
 
 if TYPE_CHECKING:
     import aiohttp
 
-VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
-"""An environment variable in the text of a header or of a parameter."""
 BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Environment variables that name a file of certificates to trust."""
 CONNECT_SECONDS = 30

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from seedbed.artifacts import whole_file
 from seedbed.engines.command_line import add_engine_options, add_sharing_option
+from seedbed.models import read_fingerprint
+from seedbed.streams.journal import Journal
 
 
 def shard_parser(description: str | None, settings: type) -> argparse.ArgumentParser:
@@ -33,6 +36,23 @@ def shard_parser(description: str | None, settings: type) -> argparse.ArgumentPa
     add_model_options(parser)
     add_sharing_option(parser)
     return parser
+
+
+def open_journal(args: argparse.Namespace, folder: Path | None = None) -> Journal:
+    """Return the journal of the model to ask, asked as its engine says.
+
+    Args:
+        args: with the options of `add_model_options`.
+        folder: the journal's; by default that of `--journal`.
+    """
+    model = args.engine.identity(read_fingerprint(args.model))
+    return Journal(folder or args.journal, model, args.engine.ends)
+
+
+def answered_by(journals: Iterable[Journal]) -> dict[str, list[str]]:
+    """Return what an artifact says of the models that answered, if an endpoint named them."""
+    names = sorted(set().union(*(journal.answered_by for journal in journals)) - {""})
+    return {"answered_by": names} if names else {}
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
