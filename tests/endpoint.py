@@ -31,6 +31,7 @@ class Endpoint:
             may be a coroutine.
         asked: bodies of all requests, in the order in which they arrived.
         headers: of all requests.
+        paths: of all requests, with their parameters.
         latency: seconds before an answer.
         most: requests that were under way at once, at most.
         url: its address.
@@ -40,6 +41,7 @@ class Endpoint:
         self.behave = lambda body, before: None
         self.asked = []
         self.headers = []
+        self.paths = []
         self.latency = 0.0
         self.most = 0
         self.url = ""
@@ -57,6 +59,7 @@ class Endpoint:
         self._before[content] += 1
         self.asked.append(body)
         self.headers.append(request.headers)
+        self.paths.append(request.path_qs)
         self._active += 1
         self.most = max(self.most, self._active)
         try:
@@ -74,9 +77,11 @@ class Endpoint:
         return web.json_response(said) if isinstance(said, dict) else said
 
 
-def error(status, message="no", code=None, **headers):
+def error(status, message="no", code=None, details=None, **headers):
     """Return a response with an error as the OpenAI API words it."""
     content = {"error": {"message": message, "code": code}}
+    if details is not None:
+        content["error"]["details"] = details
     return web.json_response(content, status=status, headers=headers)
 
 

@@ -609,3 +609,142 @@ def test_a_single_failure_that_looks_final_is_tried_again(endpoint, status, plac
     )
     assert answers(endpoint, concurrency=4) == (echoes(), None)
     assert len(endpoint.asked) == 41
+
+
+# --- what a request holds
+
+
+def sent(endpoint, request=REQUESTS[0], **settings):
+    """Return the body and the headers of a request, and the parameters of its address."""
+    endpoint.asked.clear()
+    answers(endpoint, [request], **settings)
+    return endpoint.asked[0]
+
+
+@pytest.mark.parametrize("field", ["limit", "temperature", "top_p", "seed", "stop"])
+def test_each_field_can_be_left_out_and_renamed(endpoint, field):
+    endpoint.behave = lambda body, before: completion("3")
+    request = replace(REQUESTS[0], stop=("##",))
+    usual = sent(endpoint, request)
+    name = {"limit": "max_tokens"}.get(field, field)
+    value = usual.pop(name)
+    assert sent(endpoint, request, **{f"{field}_field": None}) == usual
+    assert sent(endpoint, request, **{f"{field}_field": "other"}) == usual | {"other": value}
+
+
+def test_defaults_are_not_sent_unless_they_are_wanted(endpoint):
+    endpoint.behave = lambda body, before: completion("3")
+    request = replace(REQUESTS[0], temperature=1.0, top_p=1.0, seed=2**62 + 5)
+    body = sent(endpoint, request)
+    assert body.keys() == {"model", "messages", "max_tokens", "seed"}
+    assert body["seed"] == 5
+    body = sent(endpoint, request, send_defaults=True)
+    assert (body["temperature"], body["top_p"]) == (1.0, 1.0)
+    assert 0 <= sent(endpoint, replace(request, seed=2**63 - 1))["seed"] < 2**31
+    # The likeliest token is not the default.
+    assert sent(endpoint, replace(request, temperature=0.0))["temperature"] == 0.0
+
+
+def test_further_fields_headers_and_parameters_are_sent(endpoint, monkeypatch):
+    monkeypatch.setenv("GATEWAY_KEY", KEY)
+    endpoint.behave = lambda body, before: error(401, f"wrong: {KEY}")
+    _found, problem = answers(
+        endpoint,
+        body={"reasoning_effort": "low", "chat_template_kwargs": {"enable_thinking": False}},
+        headers={"api-key": "${GATEWAY_KEY}", "X-Project": "seeds"},
+        query={"api-version": "2024-10-21"},
+        concurrency=1,
+    )
+    assert endpoint.asked[0]["reasoning_effort"] == "low"
+    assert endpoint.asked[0]["chat_template_kwargs"] == {"enable_thinking": False}
+    assert endpoint.headers[0]["api-key"] == KEY
+    assert endpoint.headers[0]["X-Project"] == "seeds"
+    assert endpoint.paths[0] == "/v1/chat/completions?api-version=2024-10-21"
+    assert KEY not in str(problem)
+    monkeypatch.delenv("GATEWAY_KEY")
+    with pytest.raises(EndpointError, match="GATEWAY_KEY is not set"):
+        engine_of(endpoint, headers={"api-key": "${GATEWAY_KEY}"})
+
+
+def test_an_allowance_for_thinking_is_added_to_every_limit(endpoint):
+    endpoint.behave = lambda body, before: completion("3")
+    for request in (REQUESTS[0], Request("check", (("user", "Well?"),), max_tokens=4)):
+        assert sent(endpoint, request, thinking_tokens=100)["max_tokens"] == (
+            request.max_tokens + 100
+        )
+
+
+def test_what_is_sent_and_left_out_is_part_of_an_answers_identity():
+    def identity(kind="openai", **settings):
+        return EngineSettings(kind, **settings).identity("m")
+
+    assert identity() == "m"
+    # Where it is asked, and as whom, is not.
+    assert identity(base_url="u", key_variable="K", headers={"a": "b"}, query={"c": "d"}) == "m"
+    assert identity(concurrency=3, stream=True, limit_field="max_completion_tokens") == "m"
+    others = [
+        identity(temperature_field=None),
+        identity(top_p_field=None),
+        identity(seed_field=None),
+        identity(limit_field=None),
+        identity(send_defaults=True),
+        identity(body={"reasoning_effort": "low"}),
+        identity(body={"reasoning_effort": "high"}),
+        identity(thinking_tokens=9),
+        identity("vllm", options={"quantization": "fp8"}),
+    ]
+    assert len({"m", *others}) == 1 + len(others)
+    assert identity("vllm", options={"max_num_seqs": 9}) == "m"
+
+
+def test_a_model_that_refuses_a_field_names_the_key_that_leaves_it_out(endpoint):
+    said = (
+        "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default "
+        "(1) value is supported."
+    )
+    endpoint.behave = lambda body, before: (
+        error(400, said, "unsupported_value") if "temperature" in body else completion("3")
+    )
+    found, problem = answers(endpoint, concurrency=4, place="config/models/hosted.yaml")
+    assert found == {}
+    assert len(endpoint.asked) <= 4
+    assert "config/models/hosted.yaml" in str(problem)
+    assert "engine.temperature_field: null" in str(problem)
+    assert "start again" not in str(problem)
+    found, problem = answers(endpoint, temperature_field=None)
+    assert (len(found), problem) == (40, None)
+
+
+def test_a_404_shows_the_address_that_was_asked(endpoint):
+    _found, problem = answers(endpoint, base_url=f"{endpoint.url}/chat/completions", concurrency=4)
+    assert f"{endpoint.url}/chat/completions/chat/completions" in str(problem)
+    assert "without /chat/completions" in str(problem)
+
+
+def test_a_host_that_nobody_knows_says_so_within_seconds(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.5)
+    start = time.monotonic()
+    engine = load_engine(None, EngineSettings("openai", base_url="http://nowhere.invalid/v1"))
+    with pytest.raises(EndpointError, match=r"nowhere\.invalid.* cannot be found"):
+        list(engine.complete(REQUESTS))
+    assert time.monotonic() - start < 10
+
+
+def test_a_stream_is_read_as_an_answer(endpoint):
+    async def behave(body, before):
+        assert body["stream"] and body["stream_options"] == {"include_usage": True}
+        parts = [
+            {"choices": [{"delta": {"content": "It is"}}]},
+            {"choices": [{"delta": {"content": " 3."}, "finish_reason": "stop"}]},
+            {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}},
+        ]
+        lines = [f"data: {json.dumps(part)}\n\n" for part in parts]
+        broken = before == 0 and body["seed"] % 5 == 0
+        text = "".join(lines[:1] if broken else [*lines, "data: [DONE]\n\n"])
+        return web.Response(text=text, content_type="text/event-stream")
+
+    endpoint.behave = behave
+    found, problem = answers(endpoint, stream=True)
+    assert problem is None
+    assert {answer.text for answer in found.values()} == {"It is 3."}
+    assert len(endpoint.asked) == 48
