@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from seedbed.provenance import code_digest
 from seedbed.study.cells import grid, wildcard_pattern
+from seedbed.study.environment import read_environment
 from seedbed.study.loading import (
     StudyError,
     check_data,
@@ -22,6 +23,8 @@ from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
 CONFIG = Path(workflow.basedir) / "config"
 try:
+    # Keys for endpoints; what the environment says itself takes precedence.
+    read_environment(Path(workflow.basedir) / ".env")
     RUN = check_run_config(config)
     STUDY = load_study(RUN.study, CONFIG, engines=RUN.engines)
     if RUN.data_dir is not None and not RUN.partial:

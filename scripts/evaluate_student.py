@@ -21,13 +21,9 @@ from typing import Any
 import polars as pl
 
 from seedbed.artifacts import read_json, whole_file, write_json, write_parquet
+from seedbed.endings import run
 from seedbed.engines import Completion
-from seedbed.engines.command_line import (
-    EngineStart,
-    add_engine_options,
-    add_sharing_option,
-    run,
-)
+from seedbed.engines.command_line import EngineStart, add_engine_options, add_sharing_option
 from seedbed.engines.sharing import Other, Sharing, claimed, drain
 from seedbed.evaluation.evaluation import check_references, evaluate, item_requests, summarise
 from seedbed.evaluation.scorers import make_scorer, scorer_modules

@@ -12,7 +12,8 @@ from dataclasses import asdict
 import polars as pl
 
 from seedbed.artifacts import whole_file, write_parquet
-from seedbed.engines.command_line import EngineStart, run
+from seedbed.endings import run
+from seedbed.engines.command_line import EngineStart
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance

@@ -14,7 +14,8 @@ from typing import Any
 import polars as pl
 
 from seedbed.artifacts import write_parquet
-from seedbed.engines.command_line import EngineStart, run
+from seedbed.endings import run
+from seedbed.engines.command_line import EngineStart
 from seedbed.engines.sharing import claimed
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter

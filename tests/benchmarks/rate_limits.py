@@ -12,13 +12,12 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "scripts")]
 
-from endpoint import Endpoint, running
-from limits import FORMS, Bucket, Window
-from seedbed.engines import EngineSettings, Request, load_engine
-
 
 def measured(limit, requests, latency):
     """Return the seconds that some requests take under a limit."""
+    from endpoint import Endpoint, running
+    from seedbed.engines import EngineSettings, Request, load_engine
+
     asked = [Request(str(n), (("user", f"question {n}"),), max_tokens=9) for n in range(requests)]
     with running(Endpoint()) as endpoint:
         endpoint.behave, endpoint.latency = limit, latency
@@ -30,6 +29,8 @@ def measured(limit, requests, latency):
 
 def main():
     """Run the command line."""
+    from limits import FORMS, Bucket, Window
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--most", type=int, default=20, help="requests in a window")
     parser.add_argument("--seconds", type=float, default=20.0, help="of a window")

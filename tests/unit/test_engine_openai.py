@@ -1,15 +1,20 @@
 import asyncio
 import json
 import random
+import signal
 import socket
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from endpoint import Endpoint, completion, error, running
+from limits import FORMS, Window
 from seedbed.engines import Completion, EngineSettings, Request, load_engine
 from seedbed.engines import openai_engine as module
 from seedbed.engines.openai_engine import EndpointError
@@ -748,3 +753,82 @@ def test_a_stream_is_read_as_an_answer(endpoint):
     assert problem is None
     assert {answer.text for answer in found.values()} == {"It is 3."}
     assert len(endpoint.asked) == 48
+
+
+# --- limits of requests a time
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_limit_is_waited_for_however_it_is_told(endpoint, form):
+    limit = Window(10, 0.6, form)
+    endpoint.behave = limit
+    start = time.monotonic()
+    assert answers(endpoint, REQUESTS[:25]) == (echoes(REQUESTS[:25]), None)
+    # At best, and with what a busy machine adds; `benchmarks/rate_limits.py` measures it.
+    assert limit.best(25) <= time.monotonic() - start < 2 * limit.best(25)
+
+
+def test_a_limit_uses_up_no_tries_and_makes_no_endpoint_down(endpoint, monkeypatch):
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.01)
+    endpoint.behave = Window(1, 0.5, "nothing")
+    assert answers(endpoint, REQUESTS[:6], concurrency=6) == (echoes(REQUESTS[:6]), None)
+    # More than twice the tries of a request, and nothing was answered between them.
+    assert endpoint.behave.refused > 2 * module.ATTEMPTS
+
+
+def test_a_limit_of_days_ends_the_run_and_says_so(endpoint):
+    endpoint.behave = lambda body, before: error(
+        429, "a day's requests", **{"Retry-After": "50000"}
+    )
+    found, problem = answers(endpoint)
+    assert found == {}
+    assert "after 13.9 hours" in str(problem)
+    assert "start again" in str(problem)
+
+
+# --- Ctrl-C
+
+
+INTERRUPTED = """
+import sys, threading, time
+sys.path.insert(0, {scripts!r})
+from seedbed.endings import run
+from seedbed.engines import EngineSettings, Request, load_engine
+
+def main():
+    engine = load_engine(None, EngineSettings("openai", base_url={url!r}, name="m", concurrency=4))
+    requests = (Request(str(n), (("user", f"q {{n}}"),), max_tokens=9) for n in range(100))
+    print("ready", flush=True)
+    for answer in engine.complete(requests):
+        print(answer.key, flush=True)
+
+run(main)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_stops_asking_and_keeps_what_is_under_way(endpoint, times):
+    endpoint.latency = 1.0
+    scripts = str(Path(__file__).parents[2] / "scripts")
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED.format(scripts=scripts, url=endpoint.url)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while len(endpoint.asked) < 4:
+        time.sleep(0.01)
+    start = time.monotonic()
+    for _ in range(times):
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+    said, problem = process.communicate()
+    assert process.returncode == 1
+    assert "Traceback" not in problem
+    assert len(endpoint.asked) == 4
+    if times == 1:
+        assert set(said.split()) == {"ready", "0", "1", "2", "3"}
+        assert "start again, and only the rest is asked" in problem
+    else:
+        assert said.split() == ["ready"]
+        assert time.monotonic() - start < 0.9

@@ -80,10 +80,6 @@ class Completion:
     model: str = ""
 
 
-class ExpectedError(RuntimeError):
-    """An end that its message explains to whom it concerns: a traceback would not help."""
-
-
 UNFINISHED = {
     "length": "truncated",
     "content_filter": "content_filter",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from seedbed.engines import Engine, EngineSettings, ExpectedError, load_engine
+from seedbed.engines import Engine, EngineSettings, load_engine
 from seedbed.engines.devices import use_gpus
 from seedbed.engines.sharing import Other, Sharing, serve
 
@@ -88,16 +87,6 @@ class EngineStart:
             until = math.inf if minutes is None else self._since + 60 * minutes * SHARE_OF_TIME
             sharing = Sharing.read(self._args.sharing, self._args.output)
             serve(sharing, answer, self._progress, until)
-
-
-def run(main: Callable[[], None]) -> None:
-    """Run a command line; an end that its message explains comes without a traceback."""
-    try:
-        main()
-    except ExpectedError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("ended at Ctrl-C")
 
 
 def _file(model: Path) -> str:

@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedbed.engines import Completion, EngineSettings, ExpectedError, Request
+from seedbed.endings import ExpectedError
+from seedbed.engines import Completion, EngineSettings, Request
 from seedbed.engines.cap import Purse
 from seedbed.engines.connections import Secrets, certificates, connection, trouble
 from seedbed.engines.rate_limits import LONGEST_WAIT, Pace, either

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedbed.chats import encode_prompts, load_tokenizer
-from seedbed.engines import Completion, EngineSettings, ExpectedError, Request
+from seedbed.endings import ExpectedError
+from seedbed.engines import Completion, EngineSettings, Request
 from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
 

@@ -341,12 +341,17 @@ def check_prices(study: Study, models: Iterable[str]) -> None:
     problems = []
     for name in sorted(models):
         price = study.models[name].price
-        if study.engine(name).kind == "openai" and price.date is None:
+        if study.engine(name).kind != "openai":
+            continue
+        names = ("usd_per_million_prompt_tokens", "usd_per_million_completion_tokens")
+        unknown = [key for key in names if getattr(price, key) is None]
+        if unknown:
+            at = ("price",) if len(unknown) == len(names) else ("price", unknown[0])
             said = (
                 "is missing: with max_usd, each model behind an endpoint needs a price (0 for a "
-                "server of one's own)"
+                "server of one's own), of tokens read and of tokens written"
             )
-            problems.append(Problem(f"models/{name}.yaml", ("price",), said))
+            problems.append(Problem(f"models/{name}.yaml", at, said))
     if problems:
         raise StudyError(f"study {study.name!r} cannot keep below max_usd", problems)
 
