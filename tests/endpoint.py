@@ -86,13 +86,20 @@ def error(status, message="no", code=None, details=None, **headers):
 
 
 @contextmanager
-def running(endpoint):
-    """Serve an endpoint on a free port of this machine."""
+def running(endpoint, **more):
+    """Serve an endpoint on a free port of this machine.
+
+    Args:
+        endpoint: answers chat completions.
+        more: by path below `/v1`, what else answers requests there.
+    """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v1/chat/completions", endpoint.handle)
+    for path, handle in more.items():
+        app.router.add_post(f"/v1/{path}", handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
 
     async def start():
