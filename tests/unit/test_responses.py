@@ -183,7 +183,8 @@ def test_what_is_no_completion_is_asked_again(payload):
         read(payload)
 
 
-def test_the_model_that_answered_is_named():
+def test_the_model_that_answered_is_named_and_makes_no_answer_another_one():
+    assert read(body() | {"model": "x"}) == read(body())
     assert read(body() | {"model": "gpt-x-2026-01-31"}).model == "gpt-x-2026-01-31"
     assert read(body() | {"model": None}).model == ""
 

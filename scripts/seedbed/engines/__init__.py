@@ -65,7 +65,7 @@ class Completion:
         thinking: what the model wrote for itself before the text, which does not contain it.
         thinking_tokens: of the tokens written, those of the thinking.
         estimated: whether an endpoint did not count the tokens, so they are estimated.
-        model: the model that answered, as an endpoint names it.
+        model: the model that answered, as an endpoint names it; it makes no answer another one.
     """
 
     key: str
@@ -77,7 +77,7 @@ class Completion:
     thinking: str = ""
     thinking_tokens: int = 0
     estimated: bool = False
-    model: str = ""
+    model: str = field(default="", compare=False)
 
 
 UNFINISHED = {
