@@ -25,6 +25,7 @@ rule collect_results:
         "python scripts/collect_results.py"
         " --evaluations {input.evaluations:q}"
         " --missing {params.missing:q}"
+        f" --manifest {MANIFESTS}"
         " --cells {output.cells:q}"
         " --cells-csv {output.csv:q}"
         " --items {output.item_scores:q}"

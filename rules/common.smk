@@ -1,14 +1,12 @@
 """What all rules share: the checked study, its grid, and the digests of the code."""
 
 import sys
-from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from seedbed.provenance import code_digest
 from seedbed.study.cells import grid, wildcard_pattern
 from seedbed.study.environment import read_environment
 from seedbed.study.loading import (
@@ -19,6 +17,7 @@ from seedbed.study.loading import (
 )
 from seedbed.study.needs import Needs, limits
 from seedbed.study.others import Others
+from seedbed.study.rule_code import RuleCode
 from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
 CONFIG = Path(workflow.basedir) / "config"
@@ -43,10 +42,15 @@ OTHERS = Others(FLOW, f"{RESULTS}/journal/sharing")
 NEEDS = Needs(FLOW, RUN.gpu_model)
 if (said := NEEDS.too_many(limits(workflow.global_resources))) is not None:
     raise WorkflowError(said)
+# Where the checksums of all results stand, for jobs that compare them with what they read.
+MANIFESTS = f"{RESULTS}/manifest.jsonl {RESOURCES}/manifest.jsonl"
 # The conda file of all rules, as seen from the folder of the rules.
 ENVIRONMENT = f"../envs/{RUN.environment}.yaml"
 MISSING = FLOW.missing()
 put_python_first()
+RULE_CODE = RuleCode(Path(workflow.basedir) / "scripts")
+# Of a script, and of modules that it loads by name, the digest of all code that they reach.
+code = RULE_CODE.script
 
 
 wildcard_constraints:
@@ -59,9 +63,3 @@ wildcard_constraints:
     task="|".join(STUDY.tasks),
     model="|".join(STUDY.models),
     shard=r"\d+",
-
-
-@cache
-def code(script, *modules):
-    """Return the digest of a script and of all project code that it reaches."""
-    return code_digest(Path(workflow.basedir) / "scripts" / f"{script}.py", modules)

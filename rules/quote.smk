@@ -22,6 +22,18 @@ rule quote:
         " 2> {log:q}"
 
 
+rule adopt:
+    """Say which results without a record could be kept as they are, as in `snakemake adopt all`."""
+    message:
+        "adopt"
+
+
+rule adopt_confirmed:
+    """Note these results as made by the present code and settings."""
+    message:
+        "adopt_confirmed"
+
+
 rule explain:
     """Say why other targets would be made again, as in `snakemake explain all`."""
     message:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seedbed.analysis.collect import ResultError, collect, no_results
 from seedbed.artifacts import parquet_rows, replacing, write_parquet
+from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.provenance import provenance
 
 
@@ -72,11 +73,14 @@ def main() -> None:
     parser.add_argument(
         "--items", type=Path, required=True, help="table of items to write (Parquet)"
     )
+    add_manifest_option(parser)
     arguments = parser.parse_args()
     evaluations = list(arguments.evaluations)
     if arguments.evaluations_list:
         lines = arguments.evaluations_list.read_text(encoding="utf-8").splitlines()
         evaluations += [Path(line) for line in lines if line.strip()]
+    predictions = (path.with_name("predictions.parquet") for path in evaluations)
+    check_inputs(arguments.manifest, [*evaluations, *predictions])
     try:
         collect_results(
             evaluations,

@@ -471,7 +471,6 @@ def test_what_runs_a_model_can_differ_from_place_to_place(tmp_path):
         "kind": "openai", "base_url": ENDPOINT["base_url"], "name": "w", "key_variable": None,
         "concurrency": 64, "timeout": 600.0, "limit_field": "max_tokens",
     }  # fmt: skip
-    assert flow.engine_code("augmenter", key) == "seedbed.engines.transformers_engine"
     assert flow.model_source("other") == "--api other-1"
 
 
@@ -974,6 +973,40 @@ def test_readme_has_every_key_with_type_default_and_meaning(name):
     ]
     # What several kinds of source have in common is told once.
     assert rows == list(dict.fromkeys(wanted))
+
+
+def keys(model, prefix=""):
+    """Yield each key of a model and of the sections inside it that has no section as its value."""
+    for name, field in model.model_fields.items():
+        found = [*inside(field.annotation)]
+        for inner, mark in found:
+            yield from keys(inner, f"{prefix}{name}{mark}.")
+        told = config.stages_of(model, name)
+        if told is not None:
+            yield f"{prefix}{name}", told
+        elif not found:
+            assert name in ("engines", "student_training"), (
+                f"{prefix}{name} says not what it changes"
+            )
+
+
+def test_readme_says_what_a_change_of_each_key_reruns():
+    order = get_args(fields.Stage)
+    by_stages = {}
+    for file, model in FILES_AND_MODELS.items():
+        for place, stages in keys(model):
+            assert set(stages) <= set(order)
+            by_stages.setdefault(stages, {}).setdefault(file, {})[f"`{place}`"] = None
+    wanted = [
+        f"| {', '.join(stages) or 'nothing'} | "
+        + "; ".join(f"`{file}`: {', '.join(found)}" for file, found in by_stages[stages].items())
+        + " |"
+        for stages in sorted(by_stages, key=lambda stages: [order.index(word) for word in stages])
+    ]
+    text = (SHIPPED / "README.md").read_text()
+    section = text.split("\n## What a change reruns\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    assert rows == wanted
 
 
 def test_numbers_of_engines_are_numbers_also_on_the_command_line():

@@ -146,7 +146,7 @@ def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
     gone = "results/micro/figures/costs.svg"
     (copied.folder / gone).unlink()
     module = copied.folder / "scripts/seedbed/analysis/decay.py"
-    module.write_text(module.read_text() + "\nADDED = 1\n")
+    edit(module, "_SMALLEST = 1e-6", "_SMALLEST = 2e-6")
     (copied.folder / "results/micro/tables/comparisons.csv").write_text("")
     lines = explained(copied, "all").splitlines()
     named = [line.partition(" [")[0] for line in lines]
@@ -154,8 +154,8 @@ def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
     assert "- train_student, 12 jobs: epochs was 1 and is 2" in named
     assert "- plot_costs, 1 job: its result is gone" in named
     fits = next(line for line in named if line.startswith("- fit_decay"))
-    assert fits.startswith("- fit_decay, 1 job: the code of scripts/fit_decay.py")
-    assert fits.endswith("(newer than its result: scripts/seedbed/analysis/decay.py)")
+    assert fits.startswith("- fit_decay, 1 job: the code of scripts/fit_decay.py changed (")
+    assert "seedbed/analysis/decay.py: _SMALLEST)" in fits
     assert lines[-1].startswith("- and what is made of these: evaluate_student 12")
     # Nothing was made, and nothing is left behind.
     assert not (copied.folder / gone).exists()

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
+THINKING = "_thinking_tokens"
+"""How the columns end that count thinking, which only rows of models that think have."""
+
 
 def sampling_seed(stream: str, query: int, purpose: str, attempt: int = 0) -> int:
     """Return the seed of one query's sampling, below 2**63, from its coordinates alone.
@@ -31,4 +34,4 @@ def with_thinking(rows: pl.DataFrame, who: str, tokens: Sequence[int]) -> pl.Dat
     """
     if not any(tokens):
         return rows
-    return rows.with_columns(pl.Series(f"{who}_thinking_tokens", tokens, dtype=pl.Int64))
+    return rows.with_columns(pl.Series(f"{who}{THINKING}", tokens, dtype=pl.Int64))

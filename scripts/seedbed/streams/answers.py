@@ -10,6 +10,7 @@ import polars as pl
 
 from seedbed.engines import Engine, Request, chat
 from seedbed.streams import sampling_seed, with_thinking
+from seedbed.streams.extension import spread_seconds
 from seedbed.streams.journal import Journal
 from seedbed.tasks.items import TaskItem
 
@@ -132,7 +133,8 @@ def answer_questions(
         row["teacher_completion_tokens"] = completion.completion_tokens
         thinking[int(completion.key) - start] = completion.thinking_tokens
         row["teacher_seconds"] = completion.seconds
-    return with_thinking(pl.DataFrame(rows, schema=SCHEMA), "teacher", thinking)
+    found = with_thinking(pl.DataFrame(rows, schema=SCHEMA), "teacher", thinking)
+    return spread_seconds(found, "teacher")
 
 
 def is_whole() -> pl.Expr:

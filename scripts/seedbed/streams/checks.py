@@ -12,6 +12,7 @@ from seedbed.engines import Engine, Request, chat
 from seedbed.evaluation.scorers import Scorer, answers_equal, read_answer
 from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.answers import is_whole
+from seedbed.streams.extension import spread_seconds
 from seedbed.streams.journal import Journal
 from seedbed.tasks.choices import choices_of
 from seedbed.tasks.items import TaskItem
@@ -117,7 +118,7 @@ def sample_votes(
             }
         )
     votes = with_thinking(pl.DataFrame(rows, schema=VOTES_SCHEMA), "verification", thinking)
-    return votes.sort("query", "sample")
+    return spread_seconds(votes.sort("query", "sample"), "verification")
 
 
 def check_answers(

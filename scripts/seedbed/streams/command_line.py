@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from seedbed.artifacts import whole_file
 from seedbed.engines.command_line import add_engine_options, add_sharing_option
+from seedbed.engines.sharing import Other
 from seedbed.models import read_fingerprint
+from seedbed.streams.extension import Basis, Part, held, rows_digest
 from seedbed.streams.journal import Journal
+from seedbed.tasks.items import TaskItem, to_frame
 
 
 def shard_parser(description: str | None, settings: type) -> argparse.ArgumentParser:
@@ -25,8 +32,7 @@ def shard_parser(description: str | None, settings: type) -> argparse.ArgumentPa
     parser.add_argument(
         "--seeds", type=whole_file, required=True, help="seeds.parquet of the seed set"
     )
-    parser.add_argument("--start", type=int, required=True, help="first query of the shard")
-    parser.add_argument("--stop", type=int, required=True, help="one past its last query")
+    Part.add_options(parser)
     parser.add_argument(
         "--settings",
         type=json.loads,
@@ -49,9 +55,9 @@ def open_journal(args: argparse.Namespace, folder: Path | None = None) -> Journa
     return Journal(folder or args.journal, model, args.engine.ends)
 
 
-def answered_by(journals: Iterable[Journal]) -> dict[str, list[str]]:
-    """Return what an artifact says of the models that answered, if an endpoint named them."""
-    names = sorted(set().union(*(journal.answered_by for journal in journals)) - {""})
+def answered_by(journal: Journal) -> dict[str, list[str]]:
+    """Return what is noted of the models that answered, if an endpoint named them."""
+    names = sorted(journal.answered_by - {""})
     return {"answered_by": names} if names else {}
 
 
@@ -60,3 +66,42 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add_engine_options(parser, "the model to ask")
     parser.add_argument("--journal", type=Path, required=True, help="folder of finished answers")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def told(settings: Any) -> dict[str, Any]:
+    """Return settings by name; how a model is asked is left out where it is as by default."""
+    found = asdict(settings)
+    return {name: value for name, value in found.items() if name != "manner" or value}
+
+
+def asking_basis(
+    settings: Any, model: str, seeds: Sequence[TaskItem], **rows: pl.DataFrame
+) -> Basis:
+    """Return what determines what a model writes for the queries of a shard.
+
+    Args:
+        settings: a dataclass of prompts, limits and sampling.
+        model: fingerprint of the model.
+        seeds: the seed set, in order.
+        rows: by name, what it is asked about, query by query.
+    """
+    identity = {"settings": told(settings), "model": model}
+    return Basis(identity | {"seeds": rows_digest(to_frame(seeds))}, rows)
+
+
+def fill(
+    other: Other, schema: pl.Schema, basis: Basis, make: Callable[[int, int], pl.DataFrame]
+) -> None:
+    """Fill the journal of another job with what its shard's file lacks.
+
+    Args:
+        other: the job.
+        schema: columns of its rows.
+        basis: what its rows are determined by.
+        make: see `extend`; what it returns is in the journal as well.
+    """
+    start, stop = other.values["start"], other.values["stop"]
+    part = Part(start, stop, other.values.get("end", stop))
+    known = held(other.output, part, schema, basis)
+    if known.stop < part.stop:
+        make(known.stop, part.stop)

@@ -12,6 +12,7 @@ import polars as pl
 from seedbed.engines import UNFINISHED, Completion, Engine, Request, chat
 from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.diversity import words
+from seedbed.streams.extension import spread_seconds
 from seedbed.streams.journal import Journal
 from seedbed.tasks.choices import choices_of, split_choices
 from seedbed.tasks.items import TaskItem
@@ -161,7 +162,7 @@ def write_questions(
                 drafts[completion.key] = question
         if drafts and settings.check_prompt is not None:
             _check(settings, open_slots, drafts, engine, journal, progress)
-    written = pl.DataFrame(
+    rows = pl.DataFrame(
         [
             {
                 "query": slot.query,
@@ -179,7 +180,8 @@ def write_questions(
         ],
         schema=SCHEMA,
     )
-    return with_thinking(written, "augmenter", [slot.thinking_tokens for slot in slots])
+    rows = with_thinking(rows, "augmenter", [slot.thinking_tokens for slot in slots])
+    return spread_seconds(rows, "augmenter")
 
 
 def _check(

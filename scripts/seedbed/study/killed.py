@@ -9,20 +9,19 @@ the jobs finish.
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from seedbed.artifacts import read_json, write_json
+from seedbed.artifacts import write_text
+from seedbed.study.planning import Planner
 from seedbed.study.slurm import await_jobs
 
 if TYPE_CHECKING:
-    from snakemake.workflow import Workflow as Snakemake
+    from snakemake.jobs import Job
 
 
 def take_over(folder: Path, progress: Callable[[str], None]) -> None:
@@ -59,59 +58,35 @@ def take_over(folder: Path, progress: Callable[[str], None]) -> None:
         os.close(file)
 
 
-def note_settings(file: Path, snakemake: Snakemake) -> None:
+def note_begun(file: Path, planner: Planner, jobs: Iterable[Job]) -> None:
     """Write down by what settings a run makes its files.
 
-    Snakemake records it for each job when it ends. If it is killed before a job on a cluster ends,
-    the job's files are made all the same, without a record of what they were made by.
+    The manifest notes it for each job when it ends. If the run is killed before a job on a cluster
+    ends, the job's files are made all the same.
 
     Args:
-        file: the JSON file to write.
-        snakemake: the run.
+        file: the file to write.
+        planner: of the run.
+        jobs: what the run is to make.
     """
-    jobs = snakemake.dag.needrun_jobs()
-    write_json(file, {str(path): _settings(snakemake, job) for job in jobs for path in job.output})
+    write_text(file, planner.begun(job for job in jobs if job.output))
 
 
-def record_finished(
-    file: Path, snakemake: Snakemake, progress: Callable[[str], None]
-) -> Iterable[str]:
-    """Record what jobs made after their run was killed, so that later edits are seen.
+def note_ended(
+    file: Path, planner: Planner, jobs: Iterable[Job], progress: Callable[[str], None]
+) -> None:
+    """Note in the manifest what jobs made after their run was killed: nothing is made twice.
 
     Args:
-        file: what that run wrote by `note_settings`.
-        snakemake: the present run.
+        file: what that run wrote by `note_begun`.
+        planner: of the present run.
+        jobs: all jobs of the present run.
         progress: called with a line of text, if there is something.
-
-    Returns:
-        Files that were made by other settings than the present ones. They are marked as
-        incomplete, so that the next run makes them again.
     """
-    noted = read_json(file) if file.is_file() else {}
-    needed = set(snakemake.dag.needrun_jobs())
-    recorded, other = 0, []
-    for job in snakemake.dag.jobs:
-        files = [path for path in job.output if str(path) in noted]
-        if job in needed or not files or _recorded(snakemake, files[0]):
-            continue
-        if noted[str(files[0])] == _settings(snakemake, job):
-            snakemake.async_run(snakemake.persistence.finished(job))
-            recorded += 1
-        else:
-            snakemake.persistence.started(job)
-            other += map(str, files)
-    if recorded:
-        progress(f"{recorded} jobs of a run that was killed had ended well: nothing is made twice")
-    return other
-
-
-def _recorded(snakemake: Snakemake, file: Any) -> bool:
-    """Return whether Snakemake has a record of the making of a file, and not of an earlier one."""
-    record = snakemake.persistence.metadata(file)
-    return record is not None and record.endtime >= Path(file).stat().st_mtime
-
-
-def _settings(snakemake: Snakemake, job: Any) -> str:
-    # What Snakemake itself would record, and compare later.
-    parameters = json.dumps(snakemake.persistence._params(job))
-    return hashlib.sha256(parameters.encode()).hexdigest()
+    try:
+        noted = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    count = planner.ended(noted, jobs)
+    if count:
+        progress(f"{count} jobs of a run that was killed had ended well: nothing is made twice")

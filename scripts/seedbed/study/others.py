@@ -101,4 +101,5 @@ class Others:
             "seeds": seeds,
             "start": shard.start,
             "stop": shard.stop,
+            "end": self._flow.shard_end(shard.index),
         }

@@ -133,6 +133,11 @@ class Watch(logging.Handler):
             # A run does not end because of what is said of it.
             self.handleError(record)
 
+    def skip(self, job: Any) -> None:
+        """Count a job as done that need not run, as what it reads came out as it was."""
+        if self._dag.jobid(job) in self._needed:
+            self._left[job.rule.name] -= 1
+
     def end(self, well: bool) -> None:
         """Keep how the run ended, and say it."""
         self._state["ended"], self._state["well"] = time.time(), well
