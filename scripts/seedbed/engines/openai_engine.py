@@ -297,7 +297,7 @@ class _Call:
                 if await self._refused(request, problem.refusal, sent):
                     return
                 tries += 1
-                said = problem.refusal.said
+                said = f"{problem.refusal.said} ({url(self._settings)})"
                 await either(self._over, min(LONGEST_PAUSE, FIRST_WAIT * 2 ** (tries - 1)))
             except EndpointError as error:
                 self._pace.leave(sent)
