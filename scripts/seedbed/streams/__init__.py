@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def sampling_seed(stream: str, query: int, purpose: str, attempt: int = 0) -> int:
@@ -29,6 +31,9 @@ def with_thinking(rows: pl.DataFrame, who: str, tokens: Sequence[int]) -> pl.Dat
         who: whose tokens they are, for the column's name.
         tokens: of thinking, by row; they are part of the tokens written.
     """
+    # Not above: the journal alone, which a run with many queries holds, needs no tables.
+    import polars as pl
+
     if not any(tokens):
         return rows
     return rows.with_columns(pl.Series(f"{who}_thinking_tokens", tokens, dtype=pl.Int64))
