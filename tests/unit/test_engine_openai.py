@@ -776,6 +776,13 @@ def test_a_limit_uses_up_no_tries_and_makes_no_endpoint_down(endpoint, monkeypat
     assert endpoint.behave.refused > 2 * module.ATTEMPTS
 
 
+def test_a_limit_that_is_waited_for_is_told(endpoint, monkeypatch, capsys):
+    monkeypatch.setattr(module, "SAY_AFTER", 0.2)
+    endpoint.behave = Window(3, 0.5, "seconds")
+    assert answers(endpoint, REQUESTS[:6]) == (echoes(REQUESTS[:6]), None)
+    assert capsys.readouterr().err.count("limits requests: waiting") == 1
+
+
 def test_a_limit_of_days_ends_the_run_and_says_so(endpoint):
     endpoint.behave = lambda body, before: error(
         429, "a day's requests", **{"Retry-After": "50000"}

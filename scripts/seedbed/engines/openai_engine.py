@@ -10,6 +10,7 @@ import asyncio
 import json
 import random
 import signal
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -48,6 +49,9 @@ LONGEST_PAUSE = 30.0
 """Seconds before a second try; twice as many before each further one, up to this."""
 UNKNOWN_ENDS = 5
 """So many answers with an unknown end: then the run ends, before it has paid for more."""
+SAY_AFTER = 5.0
+SAY_EVERY = 60.0
+"""Seconds of a limit after which it is told that it is waited for, and between two such lines."""
 LONGEST_ANSWER = 32 * 2**20
 """Bytes of a response, which an endpoint could send without end."""
 SEED_BITS = 31
@@ -184,6 +188,7 @@ class _Call:
         self._pace = Pace(settings.concurrency, self.loop.time, FIRST_WAIT)
         self._verdicts = Verdicts()
         self._interrupted = False
+        self._said = -SAY_EVERY
 
     def take(self) -> Iterator[Completion]:
         """Yield what has arrived; who brought it goes on once the reader has dealt with it."""
@@ -279,6 +284,7 @@ class _Call:
                 if problem.limited:
                     if self._pace.waits > LONGEST_WAIT:
                         return self._end(_too_long(self._pace.waits, said), restart=True)
+                    self._say_limit(said)
                     continue
                 tries += 1
                 empty += problem.kept is not None
@@ -297,7 +303,7 @@ class _Call:
                 if await self._refused(request, problem.refusal, sent):
                     return
                 tries += 1
-                said = problem.refusal.said
+                said = f"{problem.refusal.said} ({url(self._settings)})"
                 await either(self._over, min(LONGEST_PAUSE, FIRST_WAIT * 2 ** (tries - 1)))
             except EndpointError as error:
                 self._pace.leave(sent)
@@ -309,6 +315,17 @@ class _Call:
         if self._answered == answered_before:
             said = f"is down: nothing was answered in {ATTEMPTS // 2} tries; last, {said}"
             self._end(said, restart=True)
+
+    def _say_limit(self, said: str) -> None:
+        """Say on the standard error stream that a limit is waited for, now and then."""
+        now = self.loop.time()
+        if self._pace.waits >= SAY_AFTER and now - self._said >= SAY_EVERY:
+            self._said = now
+            text = (
+                f"{self._settings.base_url} limits requests: waiting, {self._pace.waits:.0f} s of "
+                f"this limit; {self._answered:,} were answered so far ({said})"
+            )
+            print(self._secrets.hide(text), file=sys.stderr, flush=True)
 
     async def _answer(self, completion: Completion, sent: float) -> None:
         """Hand an answer over, with what it shows of others."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 THINKING = "_thinking_tokens"
 """How the columns end that count thinking, which only rows of models that think have."""
@@ -32,6 +34,9 @@ def with_thinking(rows: pl.DataFrame, who: str, tokens: Sequence[int]) -> pl.Dat
         who: whose tokens they are, for the column's name.
         tokens: of thinking, by row; they are part of the tokens written.
     """
+    # Not above: the journal alone, which a run with many queries holds, needs no tables.
+    import polars as pl
+
     if not any(tokens):
         return rows
     return rows.with_columns(pl.Series(f"{who}{THINKING}", tokens, dtype=pl.Int64))
