@@ -74,7 +74,7 @@ _PURE_BASES = _words(
 """Base classes, of built-in ones apart, that keep no list of the classes derived from them."""
 
 _OWN_MAGIC = _words("globals exec eval __builtins__ __import__ sys.modules")
-"""Names by which code may reach anything of its own module."""
+"""What lets code reach anything of its own module; so do `vars`, `locals` and `dir` of nothing."""
 
 _ALL_MAGIC = _words(
     """
@@ -83,7 +83,10 @@ _ALL_MAGIC = _words(
     metaclass __globals__ __code__ __closure__ _getframe currentframe settrace setprofile
     """
 )
-"""Names by which code may look at any code, its annotations included."""
+"""Last names of what lets code look at any code, its annotations included."""
+
+_READERS = _words("beartype fastapi fire jsonargparse typeguard typer tyro")
+"""Libraries that read the annotations of functions that they are given."""
 
 _TYPE_CHECKING = ("typing", "TYPE_CHECKING")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -186,7 +189,7 @@ class _File:
                 if name in uses and name in self._bindings and name not in alone
             },
             "imports": [*dict.fromkeys(imports)],
-            "magic": _magic(nodes),
+            "magic": self._magic(nodes),
         }
 
     # --- what a statement may do when it runs
@@ -261,7 +264,8 @@ class _File:
             return False
         for statement in node.body:
             if isinstance(statement, _FUNCTIONS):
-                pure = self._pure_function(statement)
+                # That one runs for each class that is derived from this.
+                pure = statement.name != "__init_subclass__" and self._pure_function(statement)
             elif isinstance(statement, ast.ClassDef):
                 pure = self._pure_class(statement)
             else:
@@ -306,6 +310,26 @@ class _File:
             return None
         module, name = imported[0]
         return ".".join([module, *([name] if name else []), *parts])
+
+    def _magic(self, nodes: Iterable[ast.AST]) -> int:
+        """Return 2 for code that may look at any code, 1 if at its own module's, else 0."""
+        level = 0
+        for node in nodes:
+            full = ""
+            if isinstance(node, ast.Name | ast.Attribute):
+                full = self._full_name(node) or getattr(node, "attr", None) or node.id
+            elif isinstance(node, ast.alias | ast.FunctionDef):
+                full = node.name
+            elif isinstance(node, ast.keyword):
+                full = node.arg or ""
+            elif isinstance(node, ast.Call) and not (node.args or node.keywords):
+                level = max(level, int(self._full_name(node.func) in ("vars", "locals", "dir")))
+            names = full.split(".")
+            if names[-1] in _ALL_MAGIC or names[0] in _READERS:
+                return 2
+            if full.removeprefix("builtins.") in _OWN_MAGIC:
+                level = 1
+        return level
 
     # --- what is left out
 
@@ -490,28 +514,6 @@ def _attributes(nodes: Iterable[ast.AST]) -> tuple[set[str], dict[str, set[str]]
             below.setdefault(node.value.id, set()).add(node.attr)
             owners.add(id(node.value))
     return {name.id for name in names if id(name) not in owners}, below
-
-
-def _magic(nodes: Iterable[ast.AST]) -> int:
-    level = 0
-    for node in nodes:
-        if isinstance(node, ast.Name):
-            name = node.id
-        elif isinstance(node, ast.Attribute):
-            owner = node.value
-            name = f"{owner.id}." if isinstance(owner, ast.Name) and owner.id == "sys" else ""
-            name += node.attr
-        elif isinstance(node, ast.alias | ast.FunctionDef):
-            name = node.name
-        elif isinstance(node, ast.keyword):
-            name = node.arg or ""
-        else:
-            continue
-        if name.removeprefix("sys.") in _ALL_MAGIC:
-            return 2
-        if name in _OWN_MAGIC:
-            level = 1
-    return level
 
 
 def _digest(parts: Iterable[ast.AST | str]) -> str:

@@ -365,6 +365,21 @@ def test_a_file_that_proves_nothing_is_made_again_from_the_journal(line, whole, 
         assert timeless(line.read(stage)).equals(timeless(whole.read(stage)))
 
 
+@pytest.mark.parametrize("stage", ASKING)
+def test_rows_of_an_earlier_version_stay_as_they_are(line, stage):
+    """Its files prove nothing. The journal gives the same rows, though not the same seconds."""
+    (timed,) = (name for name in line.read(stage).columns if name.endswith("_seconds"))
+    before = line.read(stage).with_columns(pl.col(timed) + 1.5)
+    write_parquet(line.file(stage), before, {"settings": {}, "code": "a", "versions": {}})
+    for under in ASKING[: ASKING.index(stage)]:
+        line.run(under, 30)
+    asked = len(line.engine.asked)
+    line.run(stage, 30)
+    assert line.read(stage)[: before.height].equals(before)
+    assert line.read(stage).height > before.height
+    assert len(line.engine.asked) - asked < before.height
+
+
 def test_a_shard_of_smaller_bounds_gives_its_end_to_the_next(line):
     line.forget()
     line.run("questions", 9, end=9)

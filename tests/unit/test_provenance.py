@@ -13,14 +13,22 @@ from seedbed import provenance as original
 SCRIPTS = Path(original.__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="module")
+def noted():
+    """The file of notes about the project's own code."""
+    for script in SCRIPTS.glob("*.py"):
+        original.code_digest(script)
+    return original.NOTES
+
+
 @pytest.fixture
-def scripts(tmp_path):
+def scripts(tmp_path, noted):
     copy = shutil.copytree(
         SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__")
     )
-    if original.NOTES.exists():  # They are of contents: a copy reads less with them.
-        (copy / "seedbed" / "__pycache__").mkdir()
-        shutil.copy(original.NOTES, copy / "seedbed" / "__pycache__")
+    # They are of contents: copies are read sooner with them.
+    (copy / "seedbed" / "__pycache__").mkdir()
+    shutil.copy(noted, copy / "seedbed" / "__pycache__")
     return copy
 
 
@@ -131,7 +139,7 @@ def test_code_that_is_reached_changes_the_digest(scripts, file, old, new):
             "        done = 0\n        'A text.'\n        3\n",
         ),
         # A function, a constant and a library that answers do not need.
-        ("seedbed/artifacts.py", "indent=2", "indent=3"),
+        ("seedbed/models.py", '["r"]', '["rank"]'),
         ("seedbed/artifacts.py", "import base64\n", "import base64\nimport bisect\n"),
         ("seedbed/streams/__init__.py", "def sampling", "LIMIT = {'a': 1}\n\n\ndef sampling"),
         (
@@ -149,7 +157,11 @@ def test_code_that_is_reached_changes_the_digest(scripts, file, old, new):
         ),
         ("seedbed/artifacts.py", "    import polars as pl\n    import pya", "    import pya"),
         # The order of imports, and of functions.
-        ("seedbed/artifacts.py", "import base64\nimport json\n", "import json\nimport base64\n"),
+        (
+            "seedbed/artifacts.py",
+            "import base64\nimport hashlib\n",
+            "import hashlib\nimport base64\n",
+        ),
     ],
 )
 def test_what_a_script_does_not_use_of_its_modules_does_not_change_its_digest(
@@ -340,6 +352,35 @@ EDITS_OF_MEANING = {
         "class A:\n    def __init_subclass__(cls):\n        print(cls.x)\nclass B(A):\n    x = 1\n",
         "class A:\n    def __init_subclass__(cls):\n        print(cls.x)\nclass B(A):\n    x = 2\n",
         "m.A()",
+    ),
+    "a class that its base registers": (
+        "A = {}\nclass B:\n    def __init_subclass__(cls):\n        A[0] = cls\n"
+        "class C(B):\n    x = 1\ndef f():\n    return A[0].x\n",
+        "A = {}\nclass B:\n    def __init_subclass__(cls):\n        A[0] = cls\n"
+        "class C(B):\n    x = 2\ndef f():\n    return A[0].x\n",
+        "m.f()",
+    ),
+    "a class that its metaclass registers": (
+        "A = []\nclass B(type):\n    def __init__(cls, *_):\n        A.append(cls)\n"
+        "class C(metaclass=B):\n    x = 1\nclass D(C):\n    x = 1\n",
+        "A = []\nclass B(type):\n    def __init__(cls, *_):\n        A.append(cls)\n"
+        "class C(metaclass=B):\n    x = 1\nclass D(C):\n    x = 2\n",
+        "print(m.A)",
+    ),
+    "a type of a function that is looked at under another name": (
+        "from inspect import signature as s\ndef f(x: int):\n    pass\ndef g():\n    return s(f)\n",
+        "from inspect import signature as s\ndef f(x: str):\n    pass\ndef g():\n    return s(f)\n",
+        "m.g()",
+    ),
+    "a type of a function that becomes a command line": (
+        "import tyro\ndef f(x: int):\n    pass\ndef g():\n    tyro.cli(f)\n",
+        "import tyro\ndef f(x: str):\n    pass\ndef g():\n    tyro.cli(f)\n",
+        "m.g()",
+    ),
+    "a name that is looked up in the module as it is loaded": (
+        "import sys as s\nA = 1\ndef f():\n    return s.modules[__name__].A\n",
+        "import sys as s\nA = 2\ndef f():\n    return s.modules[__name__].A\n",
+        "m.f()",
     ),
     "a name that is looked up as a text": (
         "A = 1\ndef f(name):\n    return globals()[name]\n",

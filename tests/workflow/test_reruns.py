@@ -736,7 +736,7 @@ By more than its name counts, as another rule would not be safe:
 Answers of evaluation that are kept are known by the model, the adapter, the request, and the code
 of the engine with its encoding of chats: an edit of a scorer scores them again, and asks nothing.
 Answers and questions of streams are known by the model and the request alone: what was bought
-outlives an edit of the engine's code, until the journal is deleted.
+outlives an edit of the engine's code, until the journal and the shards are deleted.
 """
 
 

@@ -203,6 +203,8 @@ def extend(
         # Only rows of a model that thinks have a column of what it thought.
         rows = pl.concat([rows, make(known.stop, stop)], how="diagonal")
         rows = rows.with_columns(cs.ends_with(THINKING).fill_null(0))
+        if not known.rows.height:
+            rows = _with_seconds_of(path, rows)
         made.append({"start": known.stop, "stop": stop, **provenance})
     about = basis.described(Part(part.start, stop, part.end))
     digest = rows_digest(rows)
@@ -229,6 +231,23 @@ def spread_seconds(rows: pl.DataFrame, who: str) -> pl.DataFrame:
     seconds, tokens = pl.col(f"{who}_seconds"), pl.col(f"{who}_completion_tokens")
     share = seconds.sum() * tokens / tokens.sum()
     return rows.with_columns(pl.when(tokens.sum() > 0).then(share).otherwise(seconds).round(6))
+
+
+def _with_seconds_of(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with the seconds that a file has for the first of them, if it has the same rows.
+
+    A file of an earlier version does not say what its rows are determined by. They come out the
+    same from the journal, but for the time that they took, which is what was measured first.
+    """
+    before = _rows(path) if path.is_file() else None
+    if before is None or before.schema != rows.schema:
+        return rows
+    before = before[: rows.height]
+    first = rows[: before.height]
+    timed = [name for name in rows.columns if name.endswith("_seconds")]
+    if not timed or not before.drop(timed).equals(first.drop(timed)):
+        return rows
+    return pl.concat([before, rows[before.height :]])
 
 
 def _about(path: Path) -> dict[str, Any]:

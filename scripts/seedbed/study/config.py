@@ -873,35 +873,42 @@ class Engine(Section):
         "max_tokens",
         description="openai: the endpoint's name for the most tokens of an answer; some models "
         "take only `max_completion_tokens`. Null leaves it out.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
     temperature_field: Text | None = Field(
         "temperature",
         description="openai: the endpoint's name for the temperature. Null leaves it out, for "
         "models that refuse it.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
     top_p_field: Text | None = Field(
         "top_p",
         description="openai: the endpoint's name for `generation.top_p`. Null leaves it out.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
     seed_field: Text | None = Field(
         "seed",
         description="openai: the endpoint's name for the sampling seed, a number of 31 bits, as "
         "`random_seed`. Null leaves it out.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
     stop_field: Text | None = Field(
         "stop",
         description="openai: the endpoint's name for the texts of `stop`. Null leaves it out.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
     send_defaults: bool = Field(
         False,
         description="openai: whether a temperature or `top_p` of 1 is sent as well. Needed for "
         "servers whose defaults are others, as vLLM, llama.cpp and Ollama; hosted models may "
         "refuse it.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
     body: dict[Text, Any] = Field(
         {},
         description="openai: further fields of each request, as `{reasoning_effort: low}` or "
         "`{chat_template_kwargs: {enable_thinking: false}}`.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
     headers: dict[Text, Text] = Field(
         {},
@@ -928,11 +935,13 @@ class Engine(Section):
         {},
         description="vllm: arguments of vLLM's engine by its own names, as `{quantization: fp8, "
         "max_num_seqs: 64}`, and `chat_template_kwargs`. They take precedence over the keys above.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
     thinking_tokens: Annotated[int, Field(ge=0)] = Field(
         0,
         description="Tokens that the model may think before it answers, added to every limit. "
         "Thinking is never part of an answer.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
 
     @model_validator(mode="after")

@@ -103,80 +103,10 @@ def plan_by(
 
     def prepare_dag(*args: Any, **kwargs: Any) -> None:
         prepare(*args, **kwargs)
-        dag, persistence = snakemake.dag, snakemake.persistence
-        finish, demand = dag.finish, _Demand(dag, planner)
-
-        async def update_needrun(create_inventory: bool = False) -> None:
-            if create_inventory:
-                await snakemake.iocache.mtime_inventory(dag.jobs)
-            if before is not None:
-                before(dag.jobs)
-            _plan(dag, planner, statuses, demand)
-            if before is not None:
-                planner.restate()
-            for job in dag.needrun_jobs():
-                planner.foresee(job)
-            _say_unrecorded(statuses)
-
-        async def finished(job: Any, update_checkpoint_dependencies: bool = True) -> Any:
-            if snakemake.dryrun:
-                return await finish(job, update_checkpoint_dependencies)
-            jobs = [*job] if job.is_group() else [job]
-            planner.made(jobs)
-            found = await finish(job, update_checkpoint_dependencies)
-            for one in jobs:
-                await settle(one)
-            if not dag._ready_jobs and not dag._running:
-                # Jobs that wait for each other's decision.
-                for one in [*demand.held]:
-                    demand.release(one)
-            return found
-
-        async def settle(job: Any) -> None:
-            """Decide what becomes of the jobs that waited for one that has ended."""
-            for other in [*dag.depending[job]]:
-                if other not in dag._ready_jobs or other.is_norun:
-                    continue
-                ran = {
-                    str(path)
-                    for producer, files in dag._dependencies[other].items()
-                    if dag.finished(producer)
-                    for path in files
-                }
-                if planner.unneeded(other, statuses[other], ran):
-                    await skip(other)
-                else:
-                    demand.release_for(other)
-            for producer in demand.unwanted(job):
-                await skip(producer)
-
-        async def skip(job: Any) -> None:
-            planner.skip(job)
-            demand.held.discard(job)
-            dag._ready_jobs.discard(job)
-            dag._running.add(job)
-            snakemake.scheduler.finished_jobs += 1
-            skipped(job)
-            await finish(job, False)
-            await settle(job)
-
-        dag.update_needrun = update_needrun
-        dag.finish = finished
-        # What Snakemake itself noted decides nothing.
-        persistence.params_changed = lambda job, file=None: NO_PARAMS_CHANGE
-        persistence.code_changed = lambda job, file=None: []
-        persistence.input_changed = lambda job, file=None: []
-        persistence.software_stack_changed = lambda job, file=None: []
-        restore = persistence.restore_output
-
-        def restore_output(path: Path) -> bool:
-            # A failed job on a cluster has put back the old version itself, and used up its copy.
-            put_back = path.exists() and not persistence._get_backup_path(path).exists()
-            return put_back or restore(path)
-
-        persistence.restore_output = restore_output
-        # It would hash the inputs of each job once more.
-        persistence.max_checksum_file_size = 0
+        plan = _Plan(snakemake, planner, statuses, skipped, before)
+        snakemake.dag.update_needrun = plan.update_needrun
+        snakemake.dag.finish = plan.finish
+        _ignore_notes(snakemake.persistence)
 
     snakemake._prepare_dag = prepare_dag
     return statuses
@@ -232,6 +162,104 @@ def look_once_at_a_time(scheduler: JobScheduler) -> None:
             timer.start()
 
     scheduler._schedule_reevalutation = look_later
+
+
+class _Plan:
+    """What a run needs, and what becomes of it while jobs end; see `plan_by`."""
+
+    def __init__(
+        self,
+        snakemake: Workflow,
+        planner: Planner,
+        statuses: dict[Job, Status],
+        skipped: Callable[[Job], None],
+        before: Callable[[Iterable[Job]], None] | None,
+    ) -> None:
+        self._snakemake, self._dag = snakemake, snakemake.dag
+        self._planner, self._statuses = planner, statuses
+        self._skipped, self._before = skipped, before
+        self._finish = snakemake.dag.finish
+        self._demand = _Demand(snakemake.dag, planner)
+
+    async def update_needrun(self, create_inventory: bool = False) -> None:
+        """Decide which jobs run, in place of `DAG.update_needrun`."""
+        if create_inventory:
+            await self._snakemake.iocache.mtime_inventory(self._dag.jobs)
+        if self._before is not None:
+            self._before(self._dag.jobs)
+        _plan(self._dag, self._planner, self._statuses, self._demand)
+        if self._before is not None:
+            self._planner.restate()
+        for job in self._dag.needrun_jobs():
+            self._planner.foresee(job)
+        _say_unrecorded(self._statuses)
+
+    async def finish(self, job: Any, update_checkpoint_dependencies: bool = True) -> Any:
+        """Note how a job's outputs were made, before others start that read them."""
+        if self._snakemake.dryrun:
+            return await self._finish(job, update_checkpoint_dependencies)
+        jobs = [*job] if job.is_group() else [job]
+        try:
+            self._planner.made(jobs)
+        except OSError as error:
+            # The results are there; without their record the next run makes them again, or keeps
+            # them as they are.
+            logger.error(f"What {job} was made from cannot be noted: {error}")
+        found = await self._finish(job, update_checkpoint_dependencies)
+        for one in jobs:
+            await self._settle(one)
+        if not self._dag._ready_jobs and not self._dag._running:
+            # Jobs that wait for each other's decision.
+            for one in [*self._demand.held]:
+                self._demand.release(one)
+        return found
+
+    async def _settle(self, job: Job) -> None:
+        """Decide what becomes of the jobs that waited for one that has ended."""
+        dag = self._dag
+        for other in [*dag.depending[job]]:
+            if other not in dag._ready_jobs or other.is_norun:
+                continue
+            ran = {
+                str(path)
+                for producer, files in dag._dependencies[other].items()
+                if dag.finished(producer)
+                for path in files
+            }
+            if self._planner.unneeded(other, self._statuses[other], ran):
+                await self._skip(other)
+            else:
+                self._demand.release_for(other)
+        for producer in self._demand.unwanted(job):
+            await self._skip(producer)
+
+    async def _skip(self, job: Job) -> None:
+        self._planner.skip(job)
+        self._demand.held.discard(job)
+        self._dag._ready_jobs.discard(job)
+        self._dag._running.add(job)
+        self._snakemake.scheduler.finished_jobs += 1
+        self._skipped(job)
+        await self._finish(job, False)
+        await self._settle(job)
+
+
+def _ignore_notes(persistence: PersistenceBase) -> None:
+    """Let what Snakemake itself noted of jobs decide nothing."""
+    persistence.params_changed = lambda job, file=None: NO_PARAMS_CHANGE
+    persistence.code_changed = lambda job, file=None: []
+    persistence.input_changed = lambda job, file=None: []
+    persistence.software_stack_changed = lambda job, file=None: []
+    # It would hash the inputs of each job once more.
+    persistence.max_checksum_file_size = 0
+    restore = persistence.restore_output
+
+    def restore_output(path: Path) -> bool:
+        # A failed job on a cluster has put back the old version itself, and used up its copy.
+        put_back = path.exists() and not persistence._get_backup_path(path).exists()
+        return put_back or restore(path)
+
+    persistence.restore_output = restore_output
 
 
 class _Demand:
