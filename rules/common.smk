@@ -1,6 +1,7 @@
 """What all rules share: the checked study, its grid, and the digests of the code."""
 
 from seedbed.study.cells import grid, wildcard_pattern
+from seedbed.study.environment import read_environment
 from seedbed.study.loading import (
     check_data,
     check_run_config,
@@ -17,6 +18,8 @@ CONFIG = Path(workflow.basedir) / "config"
 if workflow.is_main_process:
     keep_profile_configfiles(workflow, config, sys.argv[1:], logger.info)
 try:
+    # Keys for endpoints; what the environment says itself takes precedence.
+    read_environment(Path(workflow.basedir) / ".env")
     RUN = check_run_config(config)
     STUDY = load_study(RUN.study, CONFIG, engines=RUN.engines)
     if RUN.data_dir is not None and not RUN.partial:

@@ -14,15 +14,21 @@ from typing import Any
 import polars as pl
 
 from seedbed.artifacts import whole_file
+from seedbed.endings import run
 from seedbed.engines.command_line import EngineStart
 from seedbed.engines.sharing import Other, claimed
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import SCHEMA, AnswerSettings, answer_questions
-from seedbed.streams.command_line import asking_basis, fill, shard_parser
+from seedbed.streams.command_line import (
+    answered_by,
+    asking_basis,
+    fill,
+    open_journal,
+    shard_parser,
+)
 from seedbed.streams.extension import Basis, Part, extend
-from seedbed.streams.journal import Journal
 from seedbed.tasks.items import read_items
 
 
@@ -48,8 +54,10 @@ def main() -> None:
         written = pl.read_parquet(questions).select("query", "question") if questions else None
 
         def answer(start: int, stop: int) -> pl.DataFrame:
-            kept = Journal(journal, model)
-            return answer_questions(asked, items, written, start, stop, engine.start, kept, report)
+            kept = open_journal(args, journal)
+            found = answer_questions(asked, items, written, start, stop, engine.start, kept, report)
+            made_by.update(answered_by(kept))
+            return found
 
         rows = {} if written is None else {"questions": written}
         return asking_basis(asked, model, items, **rows), answer
@@ -69,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -12,13 +12,27 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from seedbed.artifacts import parquet_rows, whole_file, write_json
 from seedbed.checksums import add_manifest_option, check_inputs
+from seedbed.endings import ExpectedError, run
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
 from seedbed.tasks.items import read_items
+
+CAUSES = {
+    "truncated": "cut off: raise max_tokens.answer of the task, or engine.thinking_tokens",
+    "content_filter": "refused for their content by the provider",
+    "rejected": "refused by the endpoint, as too long or otherwise wrong",
+    "not_finished": "ended in a way that is not known: see the key engine.ends",
+    "blank": "without a text: a model that thinks needs engine.thinking_tokens",
+    "not_verified": "found wrong by the filter",
+    "unreadable_answer": "without a final answer that the task's kind can read",
+    "empty_slots": "without a usable question",
+}
+"""By why rows were left out, what that means and what to change."""
 
 
 def main() -> None:
@@ -63,11 +77,30 @@ def main() -> None:
             read_items(args.test),
             rows.add,
         )
+        if not record["counts"]["rows"]:
+            raise ExpectedError(no_rows(record["counts"]))
         rows.metadata = {"dataset": args.dataset}
     write_json(args.record, about | record | provenance(__file__))
     counts = record["counts"]
     report(f"{counts['rows']} rows from {counts['teacher_queries']} teacher queries")
 
 
+def no_rows(counts: dict[str, Any]) -> str:
+    """Return why a dataset has no rows, and what to change."""
+    lost = {"empty_slots": counts["empty_slots"], **counts["dropped"]}
+    reasons = [
+        f"{number:,} {name} ({CAUSES[name]})" if name in CAUSES else f"{number:,} {name}"
+        for name, number in sorted(lost.items(), key=lambda pair: -pair[1])
+        if number
+    ]
+    failed = ", ".join(f"{number:,} {name}" for name, number in counts["failed_questions"].items())
+    if failed:
+        reasons.append(f"of the questions: {failed}")
+    return (
+        f"none of {counts['queries']:,} queries became a row, so there is nothing to train on: "
+        f"{'; '.join(reasons) or 'there are no queries'}"
+    )
+
+
 if __name__ == "__main__":
-    main()
+    run(main)

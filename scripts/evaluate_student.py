@@ -23,6 +23,7 @@ import polars as pl
 
 from seedbed.artifacts import read_json, whole_file, write_json, write_parquet
 from seedbed.checksums import add_manifest_option, check_inputs
+from seedbed.endings import run
 from seedbed.engines import Completion
 from seedbed.engines.command_line import EngineStart, add_engine_options, add_sharing_option
 from seedbed.engines.sharing import Other, Sharing, claimed, drain
@@ -64,6 +65,8 @@ class EvaluationSettings:
         answer_tokens: the longest answer, in tokens.
         system: message that sets the student up, as in training, or None.
         stop: texts that end an answer.
+        manner: how the student is asked otherwise than by default; the engine's settings say so
+            too.
         test_items: how many items to take, the first; None takes all.
     """
 
@@ -75,6 +78,7 @@ class EvaluationSettings:
     test_items: int | None
     system: str | None = None
     stop: tuple[str, ...] = ()
+    manner: dict[str, Any] | None = None
 
     @classmethod
     def from_json(cls, text: str) -> EvaluationSettings:
@@ -135,7 +139,10 @@ def main() -> None:
     ranks = [lora_rank(path) for path in (adapter, *waiting) if path is not None]
     engine = EngineStart(args, report, lora_rank=max(ranks, default=0))
     # What determines an answer besides its request: not the code that scores it.
-    asked = [read_fingerprint(args.model), code_digest(None, [args.engine.module])]
+    asked = [
+        args.engine.identity(read_fingerprint(args.model)),
+        code_digest(None, [args.engine.module]),
+    ]
 
     def answers(journal: Path, adapter: Path | None) -> Iterator[Completion]:
         student = json.dumps([*asked, adapter and adapter_fingerprint(adapter)])
@@ -172,7 +179,10 @@ def write_evaluation(
     settings = args.settings
     adapter = args.adapter[0].parent if args.adapter else None
     counts, taken = costs(args.dataset, adapter)
-    about: dict[str, Any] = {"cell": args.cell, "settings": asdict(settings)}
+    told = asdict(settings)
+    if told["manner"] is None:
+        del told["manner"]
+    about: dict[str, Any] = {"cell": args.cell, "settings": told}
     about["model"] = read_fingerprint(args.model)
     write_parquet(args.predictions, predictions, about)
     modules = scorer_modules(settings.kind, settings.scorer, args.task_folder)
@@ -196,4 +206,4 @@ def _adapter(other: Other) -> Path | None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

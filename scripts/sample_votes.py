@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
 
 import polars as pl
 
 from seedbed.artifacts import whole_file
+from seedbed.endings import run
 from seedbed.engines.command_line import EngineStart
 from seedbed.engines.sharing import claimed
 from seedbed.models import read_fingerprint
@@ -20,9 +20,8 @@ from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import is_whole
 from seedbed.streams.checks import VOTES_SCHEMA, VoteSettings, sample_votes
-from seedbed.streams.command_line import add_model_options
+from seedbed.streams.command_line import add_model_options, answered_by, open_journal, told
 from seedbed.streams.extension import Basis, Part, extend
-from seedbed.streams.journal import Journal
 
 
 def main() -> None:
@@ -45,13 +44,15 @@ def main() -> None:
     engine = EngineStart(args, report)
     part = Part.of(args)
     answers = part.rows(args.answers)
-    identity = {"settings": asdict(settings), "model": model}
+    identity = {"settings": told(settings), "model": model}
     basis = Basis(identity, {"answers": answers.filter(is_whole()).select("query", "prompt")})
 
     def sample(start: int, stop: int) -> pl.DataFrame:
-        kept = Journal(args.journal, model)
+        kept = open_journal(args)
         asked = answers.filter(pl.col("query") >= start)
-        return sample_votes(settings, asked, stop, engine.start, kept, report)
+        found = sample_votes(settings, asked, stop, engine.start, kept, report)
+        made_by.update(answered_by(kept))
+        return found
 
     with claimed(args.journal, args.output, report):
         made_by = provenance(__file__, [args.engine.module])
@@ -60,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

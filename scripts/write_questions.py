@@ -14,14 +14,20 @@ from typing import Any
 
 import polars as pl
 
+from seedbed.endings import run
 from seedbed.engines.command_line import EngineStart
 from seedbed.engines.sharing import Other, claimed
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.command_line import asking_basis, fill, shard_parser
+from seedbed.streams.command_line import (
+    answered_by,
+    asking_basis,
+    fill,
+    open_journal,
+    shard_parser,
+)
 from seedbed.streams.extension import Basis, Part, extend
-from seedbed.streams.journal import Journal
 from seedbed.streams.questions import SCHEMA, QuestionSettings, write_questions
 from seedbed.tasks.items import read_items
 
@@ -41,8 +47,10 @@ def main() -> None:
         items = read_items(Path(seeds))
 
         def write(start: int, stop: int) -> pl.DataFrame:
-            kept = Journal(journal, model)
-            return write_questions(asked, items, start, stop, engine.start, kept, report)
+            kept = open_journal(args, journal)
+            found = write_questions(asked, items, start, stop, engine.start, kept, report)
+            made_by.update(answered_by(kept))
+            return found
 
         return asking_basis(asked, model, items), write
 
@@ -60,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -31,6 +31,7 @@ class Endpoint:
             may be a coroutine.
         asked: bodies of all requests, in the order in which they arrived.
         headers: of all requests.
+        paths: of all requests, with their parameters.
         latency: seconds before an answer.
         most: requests that were under way at once, at most.
         url: its address.
@@ -40,6 +41,7 @@ class Endpoint:
         self.behave = lambda body, before: None
         self.asked = []
         self.headers = []
+        self.paths = []
         self.latency = 0.0
         self.most = 0
         self.url = ""
@@ -57,6 +59,7 @@ class Endpoint:
         self._before[content] += 1
         self.asked.append(body)
         self.headers.append(request.headers)
+        self.paths.append(request.path_qs)
         self._active += 1
         self.most = max(self.most, self._active)
         try:
@@ -74,20 +77,29 @@ class Endpoint:
         return web.json_response(said) if isinstance(said, dict) else said
 
 
-def error(status, message="no", code=None, **headers):
+def error(status, message="no", code=None, details=None, **headers):
     """Return a response with an error as the OpenAI API words it."""
     content = {"error": {"message": message, "code": code}}
+    if details is not None:
+        content["error"]["details"] = details
     return web.json_response(content, status=status, headers=headers)
 
 
 @contextmanager
-def running(endpoint):
-    """Serve an endpoint on a free port of this machine."""
+def running(endpoint, **more):
+    """Serve an endpoint on a free port of this machine.
+
+    Args:
+        endpoint: answers chat completions.
+        more: by path below `/v1`, what else answers requests there.
+    """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v1/chat/completions", endpoint.handle)
+    for path, handle in more.items():
+        app.router.add_post(f"/v1/{path}", handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
 
     async def start():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,10 @@ def load_tokenizer(model: Path) -> Any:
 
 
 def encode_prompts(
-    tokenizer: Any, requests: Iterable[Request], context: int
+    tokenizer: Any,
+    requests: Iterable[Request],
+    context: int,
+    template: Mapping[str, Any] | None = None,
 ) -> list[tuple[Request, list[int]]]:
     """Return the requests with the tokens of their prompts.
 
@@ -44,6 +47,7 @@ def encode_prompts(
         tokenizer: the model's.
         requests: any number.
         context: tokens that the model takes, prompt and answer together.
+        template: arguments of the chat template, as whether to think.
 
     Raises:
         ValueError: if a prompt leaves no room for an answer in the model's context.
@@ -51,9 +55,10 @@ def encode_prompts(
     prompts = []
     for request in requests:
         messages = [{"role": role, "content": content} for role, content in request.messages]
-        ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)[
-            "input_ids"
-        ]
+        encoded = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_dict=True, **(template or {})
+        )
+        ids = encoded["input_ids"]
         if context - len(ids) < request.max_tokens:
             raise ValueError(
                 f"request {request.key}: {len(ids)} prompt tokens and {request.max_tokens} to "

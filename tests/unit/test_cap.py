@@ -131,6 +131,32 @@ def test_a_refused_try_costs_no_dollars(endpoint, ledger, tmp_path):
     assert ledger.spent().usd == pytest.approx(4 * USD)
 
 
+def test_a_provider_that_bills_more_than_was_foreseen_is_asked_for_less(endpoint, ledger, tmp_path):
+    # Thinking beside the limit of 9 tokens: about 24 times as much as a request could cost.
+    endpoint.behave = lambda body, before: (
+        completion("3")
+        | {"usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 505}}
+    )
+    usd = (5 * 1000 + 500 * 2000) / 1e6
+    found, reached = ask(endpoint, cap_of(tmp_path, usd=20.0), requests_of(300))
+    assert "max_usd is 20.00, and" in str(reached)
+    # Those that were under way when the first answer came, and no more.
+    assert usd * len(endpoint.asked) <= 20.0 + 8 * usd
+    assert ledger.spent().usd == pytest.approx(usd * len(endpoint.asked))
+    assert len(found) == len(endpoint.asked) >= 8
+    asked = len(endpoint.asked)
+    _, reached = ask(endpoint, cap_of(tmp_path, usd=24.0), requests_of(300, "other"))
+    assert usd * (len(endpoint.asked) - asked) <= 4.0 + 8 * usd
+
+
+def test_a_request_that_is_one_too_many_is_no_query(endpoint, ledger, tmp_path):
+    endpoint.behave = lambda body, before: error(429) if before < 3 else None
+    found, reached = ask(endpoint, cap_of(tmp_path, 10), requests_of(10))
+    assert (len(found), reached) == (10, None)
+    assert ledger.spent().queries == 10
+    assert len(endpoint.asked) == 40
+
+
 def test_engines_of_this_machine_are_capped_as_well(ledger, tmp_path):
     inner = RecordingEngine(echo)
     engine = CappedEngine(inner, cap_of(tmp_path, 70))

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from build_dataset import no_rows
 from seedbed.streams import answers as answering
 from seedbed.streams import checks as checking
 from seedbed.streams import questions as writing
@@ -388,3 +389,17 @@ def test_answers_that_were_not_verified_are_no_verified_dataset(tmp_path):
     verdicts = save(tmp_path, "verdicts", verdict_rows([True, None]))
     with pytest.raises(ValueError, match="the answer to query 1 was not checked"):
         build(answers, budget=2, verdicts=verdicts, filter="verified")
+
+
+def test_a_dataset_without_rows_is_an_error_that_says_why():
+    counts = {
+        "queries": 64,
+        "empty_slots": 4,
+        "dropped": {"content_filter": 10, "truncated": 50},
+        "failed_questions": {"check_no": 8},
+    }
+    said = no_rows(counts)
+    assert "none of 64 queries became a row" in said
+    assert said.index("50 truncated") < said.index("10 content_filter") < said.index("4 empty")
+    assert "max_tokens.answer" in said
+    assert "8 check_no" in said

@@ -1,18 +1,24 @@
 import asyncio
 import json
 import random
+import signal
 import socket
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from endpoint import Endpoint, completion, error, running
+from limits import FORMS, Window
 from seedbed.engines import Completion, EngineSettings, Request, load_engine
 from seedbed.engines import openai_engine as module
 from seedbed.engines.openai_engine import EndpointError
+from seedbed.engines.verdicts import REJECTIONS
 from seedbed.streams.journal import Journal
 
 KEY = "sk-very-secret"
@@ -23,7 +29,7 @@ REQUESTS = [
         max_tokens=9,
         temperature=0.7,
         top_p=0.9,
-        seed=2**62 + n,
+        seed=2**30 + n,
     )
     for n in range(40)
 ]
@@ -171,14 +177,6 @@ FAULTS = {
     "choice without a message": lambda: {"choices": [{}]},
     "no content": lambda: completion(None),
     "content that is no text": lambda: completion(["a"]),
-    "no reason": lambda: completion("a", None),
-    "no usage": lambda: {"choices": completion("a")["choices"]},
-    "usage that is no number": lambda: (
-        completion("a") | {"usage": {"prompt_tokens": "5", "completion_tokens": True}}
-    ),
-    "negative usage": lambda: (
-        completion("a") | {"usage": {"prompt_tokens": -5, "completion_tokens": 3}}
-    ),
     "an error with the status of success": lambda: {"error": {"message": "upstream"}},
 }
 
@@ -396,7 +394,7 @@ def test_if_all_are_taken_for_wrong_the_mistake_is_ours(endpoint, count):
     found, problem = answers(endpoint, REQUESTS[:count], concurrency=2)
     assert found == {}
     assert "takes every request for wrong: HTTP 400: unknown field top_p" in str(problem)
-    assert len(endpoint.asked) <= module.REJECTIONS + 1
+    assert len(endpoint.asked) <= REJECTIONS + 1
 
 
 def test_an_answer_that_was_cut_says_so(endpoint):
@@ -407,7 +405,7 @@ def test_an_answer_that_was_cut_says_so(endpoint):
 def test_any_text_comes_through_and_halves_of_characters_do_not(endpoint):
     texts = ["", " a\n", "naïve 🌱\u2028.", "\ud83c half", '"\\', "\x00"]
     endpoint.behave = lambda body, before: json.dumps(
-        completion(texts[body["seed"] - 2**62])
+        completion(texts[body["seed"] - 2**30])
     ).encode()
     found, _ = answers(endpoint, REQUESTS[: len(texts)])
     assert [found[f"k{n}"].text for n in range(len(texts))] == [
@@ -449,3 +447,395 @@ def test_a_reader_that_stops_leaves_nothing_running(endpoint):
     assert asked < 20
     time.sleep(0.2)
     assert len(endpoint.asked) == asked
+
+
+# --- ends by other names, and answers without a text
+
+
+def test_answers_without_a_text_that_were_cut_off_are_asked_for_once(endpoint):
+    thought = completion(None, "length", reasoning_content="Let me see")
+    endpoint.behave = lambda body, before: thought if body["seed"] % 8 == 0 else None
+    found, problem = answers(endpoint)
+    assert problem is None
+    assert len(endpoint.asked) == len(found) == 40
+    cut = [answer for answer in found.values() if answer.finish_reason == "length"]
+    assert len(cut) == 5
+    assert {(answer.text, answer.thinking) for answer in cut} == {("", "Let me see")}
+
+
+def test_an_answer_that_is_empty_each_time_is_kept_as_such(endpoint):
+    endpoint.behave = lambda body, before: (
+        completion(None) if body["messages"][0]["content"] == "question 3" else None
+    )
+    found, problem = answers(endpoint)
+    assert problem is None
+    assert found["k3"] == Completion("k3", "", "stop", 5, 3)
+    assert len(endpoint.asked) == 39 + module.ATTEMPTS_WITHOUT_TEXT
+
+
+def test_an_end_that_nobody_knows_ends_the_run_after_a_handful(endpoint):
+    endpoint.behave = lambda body, before: completion("3", "weary")
+    found, problem = answers(endpoint, concurrency=2)
+    assert "'weary'" in str(problem)
+    assert "engine.ends" in str(problem)
+    assert module.UNKNOWN_ENDS <= len(endpoint.asked) <= module.UNKNOWN_ENDS + 1
+    assert {answer.finish_reason for answer in found.values()} == {"weary"}
+    found, problem = answers(endpoint, ends={"weary": "stop"})
+    assert problem is None
+    assert {answer.finish_reason for answer in found.values()} == {"stop"}
+
+
+# --- refused for the item, or for the account
+
+
+def ask(endpoint, folder, requests=REQUESTS, **settings):
+    """Return the completions of a call with a journal, and the error that ended it."""
+    journal = Journal(folder, "m")
+    found = {}
+    try:
+        for answer in journal.complete(
+            lambda: engine_of(endpoint, **settings), requests, lambda text: None
+        ):
+            found[answer.key] = answer
+    except EndpointError as raised:
+        return found, raised
+    return found, None
+
+
+ACCOUNT = {
+    "credit": (400, "Your credit balance is too low to access the API."),
+    "hard limit": (400, "Billing hard limit has been reached"),
+    "budget": (422, "Budget has been exceeded! Current cost: 2, Max budget: 1"),
+    "expired": (400, "API key expired. Please renew the API key."),
+    "forbidden": (403, "Key limit exceeded (total limit)"),
+    "quota": (429, "You exceeded your current quota, please check your plan and billing"),
+    "payment": (402, "no"),
+    "without a reason": (400, "no"),
+    "forbidden without a reason": (403, "no"),
+}
+
+
+@pytest.mark.parametrize("trouble", ACCOUNT)
+@pytest.mark.parametrize("concurrency", [1, 8, 64])
+def test_an_account_in_trouble_ends_the_run_and_keeps_nothing_back_from_the_next(
+    endpoint, tmp_path, trouble, concurrency
+):
+    requests = [replace(REQUESTS[0], key=str(n), seed=n) for n in range(64)]
+    endpoint.behave = lambda body, before: (
+        error(*ACCOUNT[trouble]) if len(endpoint.asked) > 30 else None
+    )
+    found, problem = ask(endpoint, tmp_path, requests, concurrency=concurrency)
+    assert ACCOUNT[trouble][1] in str(problem)
+    assert len(found) == 30
+    assert {answer.finish_reason for answer in found.values()} == {"stop"}
+    assert len(endpoint.asked) <= 30 + concurrency + REJECTIONS + 1
+    endpoint.behave = lambda body, before: None
+    endpoint.asked.clear()
+    found, problem = ask(endpoint, tmp_path, requests, concurrency=concurrency)
+    assert problem is None
+    assert len(endpoint.asked) == 34
+    assert {answer.finish_reason for answer in found.values()} == {"stop"}
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 64])
+@pytest.mark.parametrize("place", [0, 17, 39])
+@pytest.mark.parametrize(
+    ("status", "message", "reason"),
+    [
+        (403, "Forbidden", "rejected"),
+        (403, "Your input was flagged for violence", "content_filter"),
+        (400, "no", "rejected"),
+        (400, "prompt is too long: 9 tokens > 8 maximum", "rejected"),
+    ],
+)
+def test_an_item_that_is_refused_does_not_disturb_the_others(
+    endpoint, concurrency, place, status, message, reason
+):
+    endpoint.behave = lambda body, before: (
+        error(status, message) if body["messages"][0]["content"] == f"question {place}" else None
+    )
+    found, problem = answers(endpoint, concurrency=concurrency)
+    assert problem is None
+    assert found.pop(f"k{place}") == Completion(f"k{place}", "", reason, 0, 0)
+    assert found == {key: answer for key, answer in echoes().items() if key != f"k{place}"}
+    assert len(endpoint.asked) == 40
+
+
+def test_items_refused_at_once_while_answers_are_slow_are_items(endpoint):
+    async def behave(body, before):
+        if body["seed"] % 3 == 0:
+            return error(400, "no")
+        await asyncio.sleep(0.2)
+
+    endpoint.behave = behave
+    found, problem = answers(endpoint, concurrency=32)
+    assert problem is None
+    assert {answer.finish_reason for answer in found.values()} == {"stop", "rejected"}
+    assert len(endpoint.asked) == len(found) == 40
+
+
+def test_words_of_an_account_about_a_single_item_are_about_the_item(endpoint):
+    endpoint.behave = lambda body, before: (
+        error(403, "billing questions are unwanted")
+        if body["messages"][0]["content"] == "question 3"
+        else None
+    )
+    found, problem = answers(endpoint, concurrency=4)
+    assert problem is None
+    assert found["k3"].finish_reason == "rejected"
+    assert len(found) == 40
+    assert len(endpoint.asked) <= 42
+
+
+def test_the_last_item_of_a_shard_is_not_taken_for_the_account(endpoint, tmp_path):
+    ask(endpoint, tmp_path, REQUESTS[:39])
+    endpoint.behave = lambda body, before: (
+        error(403, "no") if body["messages"][0]["content"] == "question 39" else None
+    )
+    endpoint.asked.clear()
+    found, problem = ask(endpoint, tmp_path)
+    assert problem is None
+    assert found["k39"].finish_reason == "rejected"
+    assert len(endpoint.asked) == 2
+    # Of the account, it is not.
+    endpoint.behave = lambda body, before: error(403, "no")
+    found, problem = ask(endpoint, tmp_path)
+    assert "refuses: HTTP 403: no" in str(problem)
+    assert "k39" not in found
+
+
+@pytest.mark.parametrize("status", [404, 424, 498])
+@pytest.mark.parametrize("place", [0, 17])
+def test_a_single_failure_that_looks_final_is_tried_again(endpoint, status, place):
+    endpoint.behave = lambda body, before: (
+        error(status)
+        if before == 0 and body["messages"][0]["content"] == f"question {place}"
+        else None
+    )
+    assert answers(endpoint, concurrency=4) == (echoes(), None)
+    assert len(endpoint.asked) == 41
+
+
+# --- what a request holds
+
+
+def sent(endpoint, request=REQUESTS[0], **settings):
+    """Return the body and the headers of a request, and the parameters of its address."""
+    endpoint.asked.clear()
+    answers(endpoint, [request], **settings)
+    return endpoint.asked[0]
+
+
+@pytest.mark.parametrize("field", ["limit", "temperature", "top_p", "seed", "stop"])
+def test_each_field_can_be_left_out_and_renamed(endpoint, field):
+    endpoint.behave = lambda body, before: completion("3")
+    request = replace(REQUESTS[0], stop=("##",))
+    usual = sent(endpoint, request)
+    name = {"limit": "max_tokens"}.get(field, field)
+    value = usual.pop(name)
+    assert sent(endpoint, request, **{f"{field}_field": None}) == usual
+    assert sent(endpoint, request, **{f"{field}_field": "other"}) == usual | {"other": value}
+
+
+def test_defaults_are_not_sent_unless_they_are_wanted(endpoint):
+    endpoint.behave = lambda body, before: completion("3")
+    request = replace(REQUESTS[0], temperature=1.0, top_p=1.0, seed=2**62 + 5)
+    body = sent(endpoint, request)
+    assert body.keys() == {"model", "messages", "max_tokens", "seed"}
+    assert body["seed"] == 5
+    body = sent(endpoint, request, send_defaults=True)
+    assert (body["temperature"], body["top_p"]) == (1.0, 1.0)
+    assert 0 <= sent(endpoint, replace(request, seed=2**63 - 1))["seed"] < 2**31
+    # The likeliest token is not the default.
+    assert sent(endpoint, replace(request, temperature=0.0))["temperature"] == 0.0
+
+
+def test_further_fields_headers_and_parameters_are_sent(endpoint, monkeypatch):
+    monkeypatch.setenv("GATEWAY_KEY", KEY)
+    endpoint.behave = lambda body, before: error(401, f"wrong: {KEY}")
+    _found, problem = answers(
+        endpoint,
+        body={"reasoning_effort": "low", "chat_template_kwargs": {"enable_thinking": False}},
+        headers={"api-key": "${GATEWAY_KEY}", "X-Project": "seeds"},
+        query={"api-version": "2024-10-21"},
+        concurrency=1,
+    )
+    assert endpoint.asked[0]["reasoning_effort"] == "low"
+    assert endpoint.asked[0]["chat_template_kwargs"] == {"enable_thinking": False}
+    assert endpoint.headers[0]["api-key"] == KEY
+    assert endpoint.headers[0]["X-Project"] == "seeds"
+    assert endpoint.paths[0] == "/v1/chat/completions?api-version=2024-10-21"
+    assert KEY not in str(problem)
+    monkeypatch.delenv("GATEWAY_KEY")
+    with pytest.raises(EndpointError, match="GATEWAY_KEY is not set"):
+        engine_of(endpoint, headers={"api-key": "${GATEWAY_KEY}"})
+
+
+def test_an_allowance_for_thinking_is_added_to_every_limit(endpoint):
+    endpoint.behave = lambda body, before: completion("3")
+    for request in (REQUESTS[0], Request("check", (("user", "Well?"),), max_tokens=4)):
+        assert sent(endpoint, request, thinking_tokens=100)["max_tokens"] == (
+            request.max_tokens + 100
+        )
+
+
+def test_what_is_sent_and_left_out_is_part_of_an_answers_identity():
+    def identity(kind="openai", **settings):
+        return EngineSettings(kind, **settings).identity("m")
+
+    assert identity() == "m"
+    # Where it is asked, and as whom, is not.
+    assert identity(base_url="u", key_variable="K", headers={"a": "b"}, query={"c": "d"}) == "m"
+    assert identity(concurrency=3, stream=True, limit_field="max_completion_tokens") == "m"
+    others = [
+        identity(temperature_field=None),
+        identity(top_p_field=None),
+        identity(seed_field=None),
+        identity(limit_field=None),
+        identity(send_defaults=True),
+        identity(body={"reasoning_effort": "low"}),
+        identity(body={"reasoning_effort": "high"}),
+        identity(thinking_tokens=9),
+        identity("vllm", options={"quantization": "fp8"}),
+    ]
+    assert len({"m", *others}) == 1 + len(others)
+    assert identity("vllm", options={"max_num_seqs": 9}) == "m"
+
+
+def test_a_model_that_refuses_a_field_names_the_key_that_leaves_it_out(endpoint):
+    said = (
+        "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default "
+        "(1) value is supported."
+    )
+    endpoint.behave = lambda body, before: (
+        error(400, said, "unsupported_value") if "temperature" in body else completion("3")
+    )
+    found, problem = answers(endpoint, concurrency=4, place="config/models/hosted.yaml")
+    assert found == {}
+    assert len(endpoint.asked) <= 4
+    assert "config/models/hosted.yaml" in str(problem)
+    assert "engine.temperature_field: null" in str(problem)
+    assert "start again" not in str(problem)
+    found, problem = answers(endpoint, temperature_field=None)
+    assert (len(found), problem) == (40, None)
+
+
+def test_a_404_shows_the_address_that_was_asked(endpoint):
+    _found, problem = answers(endpoint, base_url=f"{endpoint.url}/chat/completions", concurrency=4)
+    assert f"{endpoint.url}/chat/completions/chat/completions" in str(problem)
+    assert "without /chat/completions" in str(problem)
+
+
+def test_a_host_that_nobody_knows_says_so_within_seconds(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.5)
+    start = time.monotonic()
+    engine = load_engine(None, EngineSettings("openai", base_url="http://nowhere.invalid/v1"))
+    with pytest.raises(EndpointError, match=r"nowhere\.invalid.* cannot be found"):
+        list(engine.complete(REQUESTS))
+    assert time.monotonic() - start < 10
+
+
+def test_a_stream_is_read_as_an_answer(endpoint):
+    async def behave(body, before):
+        assert body["stream"] and body["stream_options"] == {"include_usage": True}
+        parts = [
+            {"choices": [{"delta": {"content": "It is"}}]},
+            {"choices": [{"delta": {"content": " 3."}, "finish_reason": "stop"}]},
+            {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}},
+        ]
+        lines = [f"data: {json.dumps(part)}\n\n" for part in parts]
+        broken = before == 0 and body["seed"] % 5 == 0
+        text = "".join(lines[:1] if broken else [*lines, "data: [DONE]\n\n"])
+        return web.Response(text=text, content_type="text/event-stream")
+
+    endpoint.behave = behave
+    found, problem = answers(endpoint, stream=True)
+    assert problem is None
+    assert {answer.text for answer in found.values()} == {"It is 3."}
+    assert len(endpoint.asked) == 48
+
+
+# --- limits of requests a time
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_limit_is_waited_for_however_it_is_told(endpoint, form):
+    limit = Window(10, 0.6, form)
+    endpoint.behave = limit
+    start = time.monotonic()
+    assert answers(endpoint, REQUESTS[:25]) == (echoes(REQUESTS[:25]), None)
+    # At best, and with what a busy machine adds; `benchmarks/rate_limits.py` measures it.
+    assert limit.best(25) <= time.monotonic() - start < 2 * limit.best(25)
+
+
+def test_a_limit_uses_up_no_tries_and_makes_no_endpoint_down(endpoint, monkeypatch):
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.01)
+    endpoint.behave = Window(1, 0.5, "nothing")
+    assert answers(endpoint, REQUESTS[:6], concurrency=6) == (echoes(REQUESTS[:6]), None)
+    # More than twice the tries of a request, and nothing was answered between them.
+    assert endpoint.behave.refused > 2 * module.ATTEMPTS
+
+
+def test_a_limit_that_is_waited_for_is_told(endpoint, monkeypatch, capsys):
+    monkeypatch.setattr(module, "SAY_AFTER", 0.2)
+    endpoint.behave = Window(3, 0.5, "seconds")
+    assert answers(endpoint, REQUESTS[:6]) == (echoes(REQUESTS[:6]), None)
+    assert capsys.readouterr().err.count("limits requests: waiting") == 1
+
+
+def test_a_limit_of_days_ends_the_run_and_says_so(endpoint):
+    endpoint.behave = lambda body, before: error(
+        429, "a day's requests", **{"Retry-After": "50000"}
+    )
+    found, problem = answers(endpoint)
+    assert found == {}
+    assert "after 13.9 hours" in str(problem)
+    assert "start again" in str(problem)
+
+
+# --- Ctrl-C
+
+
+INTERRUPTED = """
+import sys, threading, time
+sys.path.insert(0, {scripts!r})
+from seedbed.endings import run
+from seedbed.engines import EngineSettings, Request, load_engine
+
+def main():
+    engine = load_engine(None, EngineSettings("openai", base_url={url!r}, name="m", concurrency=4))
+    requests = (Request(str(n), (("user", f"q {{n}}"),), max_tokens=9) for n in range(100))
+    print("ready", flush=True)
+    for answer in engine.complete(requests):
+        print(answer.key, flush=True)
+
+run(main)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_stops_asking_and_keeps_what_is_under_way(endpoint, times):
+    endpoint.latency = 1.0
+    scripts = str(Path(__file__).parents[2] / "scripts")
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED.format(scripts=scripts, url=endpoint.url)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while len(endpoint.asked) < 4:
+        time.sleep(0.01)
+    start = time.monotonic()
+    for _ in range(times):
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+    said, problem = process.communicate()
+    assert process.returncode == 1
+    assert "Traceback" not in problem
+    assert len(endpoint.asked) == 4
+    if times == 1:
+        assert set(said.split()) == {"ready", "0", "1", "2", "3"}
+        assert "start again, and only the rest is asked" in problem
+    else:
+        assert said.split() == ["ready"]
+        assert time.monotonic() - start < 0.9

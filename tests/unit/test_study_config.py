@@ -17,6 +17,7 @@ from seedbed.study.loading import (
     check_data,
     check_downloads,
     check_keys,
+    check_prices,
     check_run_config,
     load_study,
 )
@@ -839,6 +840,13 @@ def test_shipped_study_is_sound(name):
     assert load_study(name, SHIPPED).name == name
 
 
+ENDPOINTS = {
+    "anthropic", "azure", "azure_deployment", "deepseek", "gemini", "groq", "litellm",
+    "llama_cpp_server", "mistral", "ollama", "openai", "openai_reasoning", "openrouter", "together",
+    "vllm_server", "xai",
+}  # fmt: skip
+
+
 def test_every_shipped_file_is_used_by_a_study():
     studies = [load_study(path.stem, SHIPPED) for path in SHIPPED.glob("studies/*.yaml")]
     for kind, pattern in (("tasks", "*/task.yaml"), ("methods", "*.yaml"), ("models", "*.yaml")):
@@ -846,7 +854,9 @@ def test_every_shipped_file_is_used_by_a_study():
             path.parent.name if kind == "tasks" else path.stem
             for path in (SHIPPED / kind).glob(pattern)
         }
-        assert files == {name for study in studies for name in getattr(study, kind)}
+        used = {name for study in studies for name in getattr(study, kind)}
+        # Endpoints are ready for who has a key.
+        assert used | (ENDPOINTS if kind == "models" else set()) == files
 
 
 def test_own_constants_agree_with_the_tasks():
@@ -1051,3 +1061,102 @@ def test_a_working_directory_that_is_too_deep_is_refused(tmp_path, monkeypatch):
     with pytest.raises(StudyError, match="the system takes 4095"):
         load(tmp_path / "again")
     assert study
+
+
+HEADERS = {"kind": "openai", "base_url": "https://r.openai.azure.com/openai/v1", "model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        ({"headers": {"api-key": "abc123"}}, ["engine.headers.api-key: must name the environment"]),
+        ({"headers": {"Authorization": "Bearer abc123"}}, ["engine.headers.Authorization: must"]),
+        ({"query": {"key": "abc123"}}, ["engine.query.key: must name the environment variable"]),
+        ({"body": {"model": "x"}}, ["engine.body.model: 'model' is sent already"]),
+        ({"body": {"seed": 3}}, ["engine.body.seed: 'seed' is sent already"]),
+        (
+            {"seed_field": "temperature"},
+            ["engine.seed_field: 'temperature' is the name of another"],
+        ),
+        ({"thinking_tokens": -1}, ["engine.thinking_tokens: must be at least 0"]),
+        ({"ends": {"weary": "fine"}}, ["engine.ends.weary: 'fine' is not valid"]),
+        ({"options": {"dtype": "half"}}, ["engine.options: has no effect with kind: openai"]),
+    ],
+)
+def test_bad_ways_to_ask_an_endpoint_are_refused(tmp_path, engine, words):
+    with pytest.raises(StudyError) as refusal:
+        load(tmp_path, sf.bend(ALL, OTHER, ("engine",), HEADERS | engine))
+    for word in words:
+        assert word in str(refusal.value)
+    assert "abc123" not in str(refusal.value)
+
+
+def test_how_an_endpoint_is_asked_reaches_jobs_and_is_part_of_what_is_tracked(tmp_path):
+    asked = {
+        "temperature_field": None, "seed_field": "random_seed", "body": {"effort": "low"},
+        "headers": {"api-key": "${AZURE_KEY}"}, "thinking_tokens": 9,
+    }  # fmt: skip
+    files = sf.bend(ALL, WEAK, (), {"title": "Weak", "api": {"name": "w"}})
+    plain = load(tmp_path / "plain", sf.bend(files, WEAK, ("engine",), HEADERS))
+    key = "task=sums/method=new_question/augmenter=weak/seeds=10/replicate=1"
+    assert "manner" not in json.loads(Workflow(plain, grid(plain)).questions(key))
+    study = load(tmp_path / "asked", sf.bend(files, WEAK, ("engine",), HEADERS | asked))
+    flow = Workflow(study, grid(study))
+    told = json.loads(flow.engine("augmenter", key))
+    assert {name: told[name] for name in asked} == asked
+    assert json.loads(flow.questions(key))["manner"] == {
+        "left_out": ["temperature"], "body": {"effort": "low"}, "thinking_tokens": 9,
+    }  # fmt: skip
+
+
+def test_variables_in_headers_are_asked_for_before_anything_runs(tmp_path, monkeypatch):
+    engine = HEADERS | {"headers": {"api-key": "${AZURE_KEY}"}}
+    study = load(tmp_path, sf.bend(ALL, OTHER, ("engine",), engine))
+    monkeypatch.delenv("AZURE_KEY", raising=False)
+    with pytest.raises(StudyError, match=r"engine\.headers: the environment variable AZURE_KEY"):
+        check_keys(study, ["other"])
+    monkeypatch.setenv("AZURE_KEY", "x")
+    check_keys(study, ["other"])
+
+
+def test_ways_to_ask_are_what_they_say_also_on_the_command_line():
+    given = HEADERS | {
+        "temperature_field": "null", "send_defaults": "true", "thinking_tokens": "100",
+        "body": {"top_k": "20", "thinking": {"enabled": "false"}, "effort": "low"},
+    }  # fmt: skip
+    engine = check_run_config({"study": "demo", "engines": {"m": given}}).engines["m"]
+    assert engine.temperature_field is None
+    assert (engine.send_defaults, engine.thinking_tokens) == (True, 100)
+    assert engine.body == {"top_k": 20, "thinking": {"enabled": False}, "effort": "low"}
+
+
+@pytest.mark.parametrize("file", sorted((SHIPPED / "models").glob("*.yaml")), ids=lambda f: f.stem)
+def test_shipped_models_are_sound_and_have_no_price_without_a_day(file):
+    model = config.ModelConfig.model_validate(read_document(file).content)
+    if model.engine.kind == "openai":
+        assert (
+            model.engine.key_variable
+            or model.engine.headers
+            or "localhost" in (model.engine.base_url)
+        )
+
+
+@pytest.mark.parametrize(
+    ("price", "at"),
+    [
+        ({"date": "2026-11-28"}, "price: is missing"),
+        (
+            {"date": "2026-11-28", "usd_per_million_prompt_tokens": 1},
+            "price.usd_per_million_completion_tokens: is missing",
+        ),
+        (
+            {"date": "2026-11-28", "usd_per_million_completion_tokens": 1},
+            "price.usd_per_million_prompt_tokens: is missing",
+        ),
+    ],
+)
+def test_a_price_that_is_not_whole_is_refused_under_a_cap(tmp_path, price, at):
+    files = sf.bend(ALL, OTHER, ("engine",), HEADERS)
+    study = load(tmp_path, sf.bend(files, OTHER, ("price",), price))
+    with pytest.raises(StudyError, match=re.escape(at)):
+        check_prices(study, ["other"])

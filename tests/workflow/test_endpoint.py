@@ -200,6 +200,74 @@ def test_a_run_stops_at_the_cap_and_goes_on_when_it_is_raised(hosted, endpoint):
     assert len(endpoint.asked) == max(BUDGETS)
 
 
+def test_what_endpoints_of_today_send_becomes_rows(hosted, endpoint, monkeypatch):
+    """An end by another name, thinking in the text, one item that is flagged; the key in .env."""
+    monkeypatch.delenv("HOSTED_KEY")
+    (hosted.folder / ".env").write_text(f"HOSTED_KEY={KEY}\n")
+    flagged = []
+
+    def behave(body, before):
+        flagged[:] = flagged or [body["seed"]]
+        if body["seed"] == flagged[0]:
+            return error(403, "Forbidden")
+        thought = f"<think>1 and 2, {body['seed']}</think>\n{ANSWER}"
+        return completion(thought, "eos") | {"model": "hosted-2026-01-31"}
+
+    endpoint.behave = behave
+    done = make(hosted)
+    assert done.returncode == 0, done.stdout
+    assert endpoint.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert rows(hosted, 64).height == 63
+    assert set(rows(hosted, 64)["answer"]) == {ANSWER}
+    shards = sorted((hosted.folder / "results/hosted/answers").rglob("*.parquet"))
+    answers = pl.concat([pl.read_parquet(shard) for shard in shards], how="diagonal")
+    assert answers["finish_reason"].value_counts().sort("count").rows() == [
+        ("rejected", 1),
+        ("stop", 63),
+    ]
+    assert answers["teacher_thinking_tokens"].sum() > 0
+    assert len(endpoint.asked) <= max(BUDGETS) + 1
+    # Asked in another way, they are other answers.
+    file = hosted.folder / "config/models/hosted.yaml"
+    model = yaml.safe_load(file.read_text())
+    model["engine"] |= {"temperature_field": None, "body": {"reasoning_effort": "low"}}
+    file.write_text(yaml.safe_dump(model))
+    endpoint.asked.clear()
+    endpoint.behave = lambda body, before: completion(ANSWER)
+    done = make(hosted)
+    assert done.returncode == 0, done.stdout
+    assert len(endpoint.asked) == max(BUDGETS)
+    assert "temperature" not in endpoint.asked[0]
+    assert endpoint.asked[0]["reasoning_effort"] == "low"
+
+
+def test_an_account_in_trouble_ends_the_run_in_one_paragraph(hosted, endpoint):
+    said = "Your credit balance is too low to access the API."
+    endpoint.behave = lambda body, before: (
+        completion(ANSWER) if len(endpoint.asked) <= 30 else error(400, said)
+    )
+    done = make(hosted)
+    assert done.returncode != 0
+    assert f"refuses: HTTP 400: {said.rstrip('.')}" in done.stdout
+    assert "config/models/hosted.yaml" in done.stdout
+    assert "Traceback" not in done.stdout
+    asked = len(endpoint.asked)
+    endpoint.behave = lambda body, before: completion(ANSWER)
+    done = make(hosted)
+    assert done.returncode == 0, done.stdout
+    assert len(endpoint.asked) - asked == max(BUDGETS) - 30
+    assert rows(hosted, 64).height == 64
+
+
+def test_a_dataset_without_rows_ends_the_run_and_says_why(hosted, endpoint):
+    endpoint.behave = lambda body, before: completion(None, "length", reasoning_content="Hm")
+    done = make(hosted, "--keep-going")
+    assert done.returncode != 0
+    assert "none of 16 queries became a row" in done.stdout
+    assert "16 truncated" in done.stdout
+    assert len(endpoint.asked) == max(BUDGETS)
+
+
 def test_a_cap_in_dollars_needs_prices(hosted, endpoint):
     done = make(hosted, max_usd="1")
     assert done.returncode != 0

@@ -6,12 +6,17 @@ finish, in whatever order that is.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
+
+VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
+"""An environment variable in the text of a header, or of a parameter of an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,16 @@ class Completion:
         key: the request's.
         text: without special tokens and outer white space.
         finish_reason: "stop" (the model ended it, or wrote one of the request's `stop`) or "length"
-            (cut at `max_tokens`); from an
-            endpoint also "content_filter" and "rejected", with an empty text, or what it says.
+            (cut at `max_tokens`); from an endpoint also "content_filter", "tool_calls", "rejected"
+            with an empty text, or a name that is not known.
         prompt_tokens: tokens read.
-        completion_tokens: tokens written, the ending one included.
+        completion_tokens: tokens written and billed, thinking and the ending one included.
         seconds: its share of the time that the engine took, filled in by who asks: those of a run
             add up to the run's, the engine's start included.
+        thinking: what the model wrote for itself before the text, which does not contain it.
+        thinking_tokens: of the tokens written, those of the thinking.
+        estimated: whether an endpoint did not count the tokens, so they are estimated.
+        model: the model that answered, as an endpoint names it; it makes no answer another one.
     """
 
     key: str
@@ -65,6 +74,10 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     seconds: float = 0.0
+    thinking: str = ""
+    thinking_tokens: int = 0
+    estimated: bool = False
+    model: str = field(default="", compare=False)
 
 
 UNFINISHED = {
@@ -112,8 +125,22 @@ class EngineSettings:
         key_variable: openai: environment variable that holds the key; None sends none.
         concurrency: openai: the most requests under way at once.
         timeout: openai: seconds after which a request is given up, and asked again.
-        limit_field: openai: how the endpoint calls the most tokens of an answer.
+        limit_field: openai: the endpoint's name for the most tokens of an answer; None leaves it
+            out, and so for the other fields.
+        temperature_field: openai: the same for the temperature.
+        top_p_field: openai: the same for the nucleus.
+        seed_field: openai: the same for the seed, of 31 bits.
+        stop_field: openai: the same for the texts to stop at.
+        send_defaults: openai: whether a temperature or nucleus of 1 is sent as well.
+        body: openai: further fields of each request.
+        headers: openai: further headers; `${NAME}` in them is an environment variable.
+        query: openai: parameters of the address; `${NAME}` likewise.
+        stream: openai: whether answers are sent as they are written.
+        ends: openai: by further name of a finish reason, what it means.
+        options: vllm: further arguments of the engine, by vLLM's names.
+        thinking_tokens: tokens that the model may think beyond the limit of an answer.
         cap: how much may be asked; None for no limit.
+        place: the file or key that says all this, for messages.
     """
 
     kind: str = "transformers"
@@ -127,8 +154,21 @@ class EngineSettings:
     key_variable: str | None = None
     concurrency: int = 64
     timeout: float = 600.0
-    limit_field: str = "max_tokens"
+    limit_field: str | None = "max_tokens"
+    temperature_field: str | None = "temperature"
+    top_p_field: str | None = "top_p"
+    seed_field: str | None = "seed"
+    stop_field: str | None = "stop"
+    send_defaults: bool = False
+    body: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    stream: bool = False
+    ends: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    thinking_tokens: int = 0
     cap: Cap | None = None
+    place: str = ""
 
     @classmethod
     def from_json(cls, text: str) -> EngineSettings:
@@ -141,6 +181,64 @@ class EngineSettings:
     def module(self) -> str:
         """The engine's module."""
         return engine_module(self.kind)
+
+    def identity(self, model: str) -> str:
+        """Return what identifies the model of an answer, together with what changes what it says.
+
+        Args:
+            model: what identifies the model's weights.
+
+        Returns:
+            The same, where nothing is asked otherwise than by default.
+        """
+        differs = manner(self.kind, vars_of(self))
+        if not differs:
+            return model
+        text = json.dumps([model, differs], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+SPEED_OPTIONS = frozenset(
+    (
+        "block_size", "compilation_config", "cpu_offload_gb", "data_parallel_size",
+        "disable_custom_all_reduce", "disable_log_stats", "distributed_executor_backend",
+        "download_dir", "enable_chunked_prefill", "enable_prefix_caching", "enforce_eager",
+        "gpu_memory_utilization", "load_format", "max_model_len", "max_num_batched_tokens",
+        "max_num_seqs", "max_parallel_loading_workers", "num_gpu_blocks_override",
+        "pipeline_parallel_size", "swap_space", "tensor_parallel_size",
+    )
+)  # fmt: skip
+"""vLLM's options that change how fast a model answers, and not what."""
+
+
+def vars_of(settings: EngineSettings) -> dict[str, Any]:
+    """Return settings by name."""
+    return {name: getattr(settings, name) for name in settings.__slots__}
+
+
+def manner(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a model is asked otherwise than by default, which its answers depend on.
+
+    Addresses, headers and queries are not part of it: they say where and as whom it is asked.
+
+    Args:
+        kind: of the engine.
+        settings: attributes of `EngineSettings`, or of the configuration, by name.
+
+    Returns:
+        By name, what differs; empty if nothing does.
+    """
+    found: dict[str, Any] = {"thinking_tokens": settings.get("thinking_tokens")}
+    if kind == "openai":
+        names = ("limit", "temperature", "top_p", "seed", "stop")
+        found["left_out"] = [name for name in names if settings.get(f"{name}_field", "") is None]
+        found |= {name: settings.get(name) for name in ("send_defaults", "body")}
+    elif kind == "vllm":
+        options = settings.get("options") or {}
+        found["options"] = {
+            name: value for name, value in options.items() if name not in SPEED_OPTIONS
+        }
+    return {name: value for name, value in found.items() if value}
 
 
 def engine_module(kind: str) -> str:
@@ -182,6 +280,13 @@ def load_engine(
             path for a name on the hub, and ask there.
     """
     settings = settings or EngineSettings()
+    engine = _load(model, settings, lora_rank, threads)
+    if not settings.thinking_tokens:
+        return engine
+    return _class("seedbed.engines.thinking", "ThinkingEngine")(engine, settings.thinking_tokens)
+
+
+def _load(model: Path, settings: EngineSettings, lora_rank: int, threads: int) -> Engine:
     if settings.kind == "openai":
         return _class(settings.module, "OpenAIEngine")(settings)
     if not (model / "config.json").is_file():

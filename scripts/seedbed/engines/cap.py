@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from seedbed.endings import ExpectedError
 from seedbed.engines import Cap, Completion, Engine, Request
 from seedbed.engines.ledger import Amount, Ledger
 
@@ -23,7 +24,7 @@ ROLE_TOKENS = 16
 """Tokens that a chat template puts around a message, at most; the text has one a byte, at most."""
 
 
-class CapReachedError(RuntimeError):
+class CapReachedError(ExpectedError):
     """The next request would pass the cap."""
 
 
@@ -37,10 +38,12 @@ class Purse:
         self._left: Amount = (0, 0.0)
         self._used: Amount = (0, 0.0)
         self._cost: Amount = (0, 0.0)
+        self._taken: dict[str, Amount] = {}
+        self._excess = 1.0
 
     def take(self, request: Request) -> bool:
         """Take the room that a request needs at most; False if there is none."""
-        queries, usd = self._need(request)
+        queries, usd = need = self._need(request)
         short = (max(0, queries - self._left[0]), max(0.0, usd - self._left[1]))
         # What is left of a lease is a difference of many numbers, and so not exact.
         if short[0] or short[1] > usd * 1e-9:
@@ -51,6 +54,7 @@ class Purse:
                 return False
             self._left = _sum(self._left, lease)
         self._left = _sum(self._left, (-queries, -usd))
+        self._taken[request.key] = need
         return True
 
     def settle(
@@ -61,13 +65,19 @@ class Purse:
         Args:
             request: the request.
             completion: its answer; None if there was none, though it may have been paid for.
-            refused: whether there was none as it was refused, which costs no more than a query.
+            refused: whether there was none as it was refused, which costs nothing.
         """
-        queries, usd = need = self._need(request)
+        queries, usd = need = self._taken.pop(request.key, self._need(request))
         if refused:
-            usd = 0.0
+            queries, usd = 0, 0.0
         elif completion is not None and completion.prompt_tokens:
             usd = self._price(completion.prompt_tokens, completion.completion_tokens)
+        if usd > need[1] > 0:
+            # More was billed than foreseen, as for thinking beyond the limit: so it will be again.
+            self._excess = max(self._excess, usd / self._foreseen(request))
+            drawn = min(usd - need[1], max(0.0, self._left[1]))
+            self._left = _sum(self._left, (0, -drawn))
+            need = _sum(need, (0, drawn))
         self._used = _sum(self._used, need)
         self._cost = _sum(self._cost, (queries, usd))
 
@@ -99,9 +109,12 @@ class Purse:
         )
 
     def _need(self, request: Request) -> Amount:
+        return int(self._cap.counts_queries), self._foreseen(request) * self._excess
+
+    def _foreseen(self, request: Request) -> float:
+        """Return the dollars that a request costs at most, as far as its limits say."""
         text = sum(len(content.encode()) + ROLE_TOKENS for _, content in request.messages)
-        usd = self._price(text + ROLE_TOKENS, request.max_tokens)
-        return int(self._cap.counts_queries), usd
+        return self._price(text + ROLE_TOKENS, request.max_tokens)
 
     def _price(self, prompt_tokens: int, completion_tokens: int) -> float:
         return (

@@ -6,6 +6,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from seedbed.engines import Engine, EngineSettings, load_engine
@@ -59,6 +60,7 @@ class EngineStart:
             lora_rank: highest rank of the adapters that it will be used with, 0 for none.
         """
         self._args = args
+        self._settings = replace(args.engine, place=_file(args.model))
         self._progress = progress
         self._lora_rank = lora_rank
         self._since = time.monotonic()
@@ -67,10 +69,10 @@ class EngineStart:
     def start(self) -> Engine:
         """Return the engine, started: a full journal needs none."""
         if self._engine is None:
-            if self._args.engine.kind != "openai":
-                use_gpus(self._args.engine.gpus, self._progress)
+            if self._settings.kind != "openai":
+                use_gpus(self._settings.gpus, self._progress)
             self._engine = load_engine(
-                self._args.model, self._args.engine, self._lora_rank, self._args.threads
+                self._args.model, self._settings, self._lora_rank, self._args.threads
             )
         return self._engine
 
@@ -85,3 +87,9 @@ class EngineStart:
             until = math.inf if minutes is None else self._since + 60 * minutes * SHARE_OF_TIME
             sharing = Sharing.read(self._args.sharing, self._args.output)
             serve(sharing, answer, self._progress, until)
+
+
+def _file(model: Path) -> str:
+    """Return the file that says what runs a model, by the model's folder."""
+    names = [part.removeprefix("model=") for part in model.parts if part.startswith("model=")]
+    return f"config/models/{names[0]}.yaml" if names else ""

@@ -1,68 +1,80 @@
 """The OpenAI engine: any endpoint that takes the OpenAI API's chat completions.
 
-Answers that are paid for must arrive: what fails for a while is asked again, more slowly where the
-endpoint asks for that, and what cannot succeed ends the run, after everything under way has ended.
+Answers that are paid for must arrive: what fails for a while is asked again, limits are waited for,
+and what cannot succeed ends the run, after everything under way has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
 import random
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+import signal
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import TYPE_CHECKING
 
+from seedbed.endings import ExpectedError
 from seedbed.engines import Completion, EngineSettings, Request
 from seedbed.engines.cap import Purse
+from seedbed.engines.connections import Secrets, certificates, connection, trouble
+from seedbed.engines.rate_limits import LONGEST_WAIT, Pace, either
+from seedbed.engines.refusals import Meaning, Refusal, read_refusal
+from seedbed.engines.responses import (
+    ENDS,
+    AgainError,
+    read_completion,
+    read_json,
+    read_stream,
+)
+from seedbed.engines.verdicts import Suspect, Verdicts
 
 if TYPE_CHECKING:
+    import ssl
+
     import aiohttp
 
 AFFORD_SECONDS = 0.02
 """How often to look whether what was answered leaves room below the cap."""
 ATTEMPTS = 8
 """Tries at one request."""
+ATTEMPTS_WITHOUT_TEXT = 3
+"""Tries at one request that is answered without a text each time; then that is its answer."""
 FIRST_WAIT = 0.5
-LONGEST_WAIT = 30.0
+LONGEST_PAUSE = 30.0
 """Seconds before a second try; twice as many before each further one, up to this."""
-REJECTIONS = 10
-"""So many requests refused as wrong, and none answered: then all of them are."""
+UNKNOWN_ENDS = 5
+"""So many answers with an unknown end: then the run ends, before it has paid for more."""
+SAY_AFTER = 5.0
+SAY_EVERY = 60.0
+"""Seconds of a limit after which it is told that it is waited for, and between two such lines."""
 LONGEST_ANSWER = 32 * 2**20
 """Bytes of a response, which an endpoint could send without end."""
-SLOW_DOWN = (429, 503, 529)
-WRONG_REQUEST = (400, 413, 422)
-SAID_CHARACTERS = 300
+SEED_BITS = 31
+"""Bits of a seed that every provider takes."""
+PROBE = "Reply with the word yes."
+"""What is asked to find out whether an endpoint that refused the last requests answers at all."""
+PROBE_TOKENS = 16
 
 
-class EndpointError(RuntimeError):
+class EndpointError(ExpectedError):
     """An endpoint does not answer, for a reason that trying again will not mend."""
 
 
-class _RetryError(Exception):
-    """An attempt that failed and may succeed later.
+class _RefusedError(Exception):
+    """A request that the endpoint refused.
 
     Attributes:
-        wait: seconds that the endpoint asks to wait, if it says so.
-        slow_down: whether it has too much to do.
+        refusal: what it said.
     """
 
-    def __init__(self, said: str, wait: float | None = None, slow_down: bool = False) -> None:
-        super().__init__(said)
-        self.wait = wait
-        self.slow_down = slow_down
-
-
-class _RejectedError(Exception):
-    """A request that the endpoint takes for wrong."""
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.said)
+        self.refusal = refusal
 
 
 class OpenAIEngine:
@@ -72,17 +84,21 @@ class OpenAIEngine:
         """Prepare the calls.
 
         Raises:
-            EndpointError: if the environment variable with the key is not set.
+            EndpointError: if an environment variable with a key is not set, or one names
+                certificates that cannot be read.
         """
         self._settings = settings
-        self._key = ""
-        if settings.key_variable is not None:
-            self._key = os.environ.get(settings.key_variable, "").strip()
-            if not self._key:
-                raise EndpointError(
-                    f"the environment variable {settings.key_variable} is not set; it should hold "
-                    f"the key for {settings.base_url}"
-                )
+        try:
+            self._secrets = Secrets(settings)
+        except KeyError as missing:
+            raise EndpointError(
+                f"the environment variable {missing.args[0]} is not set; it should hold the key "
+                f"for {settings.base_url}"
+            ) from None
+        try:
+            self._trusted = certificates(settings.base_url)
+        except OSError as error:
+            raise EndpointError(str(error)) from None
 
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
@@ -91,7 +107,9 @@ class OpenAIEngine:
 
         Beside "stop" and "length", a `finish_reason` may be "content_filter", for what the endpoint
         refuses to answer, and "rejected", for a request that it takes for wrong (too long, say)
-        though it answers others. Both have an empty text.
+        though it answers others. Both may have an empty text.
+
+        The first Ctrl-C stops asking, and waits for what is under way; the second one ends at once.
 
         Raises:
             EndpointError: if the endpoint refuses the key or the model, is down, or leaves requests
@@ -101,8 +119,9 @@ class OpenAIEngine:
         """
         if adapter is not None:
             raise ValueError(f"an endpoint does not load the adapter {adapter}")
-        call = _Call(self._settings, self._key, requests)
+        call = _Call(self._settings, self._secrets, self._trusted, requests)
         loop = call.loop
+        heard = _hear_interrupts(call)
         asking = loop.create_task(call.ask_all())
         asking.add_done_callback(lambda _: loop.stop())
         try:
@@ -112,10 +131,22 @@ class OpenAIEngine:
                 yield from call.take()
             asking.result()
         finally:
+            if heard:
+                loop.remove_signal_handler(signal.SIGINT)
             asking.cancel()
             while not asking.done():
                 loop.run_forever()
             loop.close()
+
+
+def _hear_interrupts(call: _Call) -> bool:
+    """Have a call end well at the first Ctrl-C, where this process may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return False
+    call.loop.add_signal_handler(signal.SIGINT, call.interrupt)
+    return True
 
 
 class _Call:
@@ -125,16 +156,27 @@ class _Call:
         loop: what they are asked in.
     """
 
-    def __init__(self, settings: EngineSettings, key: str, requests: Iterable[Request]) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        secrets: Secrets,
+        trusted: ssl.SSLContext | None,
+        requests: Iterable[Request],
+    ) -> None:
         self.loop = asyncio.new_event_loop()
         self._settings = settings
-        self._key = key
-        self._taken = 0
+        self._secrets = secrets
+        self._certificates = trusted
         self._requests = iter(requests)
+        self._again: deque[Request] = deque()
+        self._asked_again: Counter[str] = Counter()
         self._ready: deque[tuple[Completion, asyncio.Future[None]]] = deque()
+        self._taken = 0
+        self._finished = 0
         self._answered = 0
         self._retries = 0
-        self._rejected: list[tuple[Request, str]] = []
+        self._unknown: Counter[str] = Counter()
+        self._rejected: list[Request] = []
         self._failed: list[str] = []
         self._error: EndpointError | None = None
         self._over = asyncio.Event()
@@ -143,7 +185,10 @@ class _Call:
             self._purse = Purse(settings.cap)
         self._asking = 0
         self._capped = False
-        self._pace = Pace(settings.concurrency, self.loop.time)
+        self._pace = Pace(settings.concurrency, self.loop.time, FIRST_WAIT)
+        self._verdicts = Verdicts()
+        self._interrupted = False
+        self._said = -SAY_EVERY
 
     def take(self) -> Iterator[Completion]:
         """Yield what has arrived; who brought it goes on once the reader has dealt with it."""
@@ -152,6 +197,13 @@ class _Call:
             yield completion
             if not taken.done():
                 taken.set_result(None)
+
+    def interrupt(self) -> None:
+        """Stop asking; at the second call, stop at once."""
+        if self._interrupted:
+            raise KeyboardInterrupt
+        self._interrupted = True
+        self._end("was left at Ctrl-C, after what was under way had come", restart=True)
 
     async def _hand_over(self, completion: Completion) -> None:
         """Wait until the reader has a completion.
@@ -170,98 +222,245 @@ class _Call:
             EndpointError: see `OpenAIEngine.complete`.
         """
         try:
-            await self._ask_all()
+            async with connection(self._settings, self._secrets, self._certificates) as session:
+                while True:
+                    async with asyncio.TaskGroup() as group:
+                        for _ in range(self._settings.concurrency):
+                            group.create_task(self._work(session))
+                    if not await self._judge_last(session):
+                        break
         finally:
             if self._purse is not None:
                 self._purse.close()
         await self._conclude()
 
-    async def _ask_all(self) -> None:
-        import aiohttp
-
-        headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        async with (
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=self._settings.timeout, sock_connect=30),
-                proxy=_proxy(self._settings.base_url),
-            ) as session,
-            asyncio.TaskGroup() as group,
-        ):
-            for _ in range(self._settings.concurrency):
-                group.create_task(self._work(session))
+    def _next(self) -> Request | None:
+        if self._again:
+            return self._again.popleft()
+        # Taken one by one: they need not all be there at once.
+        request = next(self._requests, None)
+        self._taken += request is not None
+        return request
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
-        # Taken one by one: they need not all be there at once.
-        for request in self._requests:
-            self._taken += 1
-            await self._finish(session, request)
-            if self._over.is_set():
-                return
+        while not self._over.is_set():
+            await self._verdicts.enter(self._over)
+            try:
+                if self._over.is_set() or (request := self._next()) is None:
+                    return
+                await self._finish(session, request)
+            finally:
+                self._verdicts.leave()
 
     async def _finish(self, session: aiohttp.ClientSession, request: Request) -> None:
         """Ask until there is an answer, or no hope of one.
 
-        All tries together are bounded: by one for each request begun, and those that find an
-        endpoint down, or too busy for all that are under way at first.
+        A request that was one too many costs no try. All other tries together are bounded: by one
+        for each request begun, and those that find an endpoint down at first.
         """
         answered_before = 0
         said = ""
-        for attempt in range(ATTEMPTS):
-            await self._pace.enter(self._over)
+        tries = empty = 0
+        while tries < ATTEMPTS:
+            sent = await self._pace.enter(self._over)
             if self._over.is_set():
-                return self._pace.leave()
-            if attempt == ATTEMPTS // 2:
+                return self._pace.leave(sent)
+            if tries == ATTEMPTS // 2:
                 answered_before = self._answered
             if not await self._afford(request):
                 self._capped = True
                 self._over.set()
-                return self._pace.leave()
+                return self._pace.leave(sent)
             try:
                 completion = await self._try(session, request)
-            except _RetryError as problem:
+            except AgainError as problem:
                 said = str(problem)
-                self._pace.leave(slow_down=problem.slow_down, wait=problem.wait)
+                self._pace.leave(
+                    sent,
+                    slow_down=problem.slow_down,
+                    limited=problem.limited,
+                    wait=problem.wait,
+                )
+                if problem.limited:
+                    if self._pace.waits > LONGEST_WAIT:
+                        return self._end(_too_long(self._pace.waits, said), restart=True)
+                    self._say_limit(said)
+                    continue
+                tries += 1
+                empty += problem.kept is not None
+                if problem.kept is not None and empty == ATTEMPTS_WITHOUT_TEXT:
+                    return await self._answer(problem.kept, sent)
                 self._retries += 1
                 if self._retries > self._taken + ATTEMPTS * self._settings.concurrency:
-                    return self._end(f"fails too often: {self._retries} times; last, {said}")
-                wait = min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1)
-                await _either(self._over, max(wait, problem.wait or 0.0))
-            except _RejectedError as problem:
-                self._pace.leave()
-                self._rejected.append((request, str(problem)))
-                if not self._answered and len(self._rejected) >= REJECTIONS:
-                    self._end(f"takes every request for wrong: {problem}")
-                return
+                    said = f"fails too often: {self._retries} times; last, {said}"
+                    return self._end(said, restart=True)
+                if self._answered == 0 and tries == 2 and problem.slow_to_mend:
+                    return self._end(said)
+                pause = min(LONGEST_PAUSE, FIRST_WAIT * 2 ** (tries - 1)) * random.uniform(0.5, 1)
+                await either(self._over, max(pause, problem.wait or 0.0))
+            except _RefusedError as problem:
+                self._pace.leave(sent)
+                if await self._refused(request, problem.refusal, sent):
+                    return
+                tries += 1
+                said = f"{problem.refusal.said} ({url(self._settings)})"
+                await either(self._over, min(LONGEST_PAUSE, FIRST_WAIT * 2 ** (tries - 1)))
             except EndpointError as error:
-                self._pace.leave()
+                self._pace.leave(sent)
                 return self._end(str(error))
             else:
-                self._answered += 1
-                await self._hand_over(completion)
-                return self._pace.leave(well=True)
+                await self._answer(completion, sent)
+                return self._pace.leave(sent, well=True)
         self._failed.append(said)
         if self._answered == answered_before:
-            self._end(f"is down: nothing was answered in {ATTEMPTS // 2} tries; last, {said}")
+            said = f"is down: nothing was answered in {ATTEMPTS // 2} tries; last, {said}"
+            self._end(said, restart=True)
 
-    def _end(self, said: str) -> None:
-        """Ask for no more. What is under way is awaited, as it may be paid for."""
+    def _say_limit(self, said: str) -> None:
+        """Say on the standard error stream that a limit is waited for, now and then."""
+        now = self.loop.time()
+        if self._pace.waits >= SAY_AFTER and now - self._said >= SAY_EVERY:
+            self._said = now
+            text = (
+                f"{self._settings.base_url} limits requests: waiting, {self._pace.waits:.0f} s of "
+                f"this limit; {self._answered:,} were answered so far ({said})"
+            )
+            print(self._secrets.hide(text), file=sys.stderr, flush=True)
+
+    async def _answer(self, completion: Completion, sent: float) -> None:
+        """Hand an answer over, with what it shows of others."""
+        self._answered += 1
+        for suspect in self._verdicts.well(sent):
+            await self._clear(suspect)
+        reason = completion.finish_reason
+        if reason not in _KNOWN_ENDS:
+            self._unknown[reason] += 1
+            if self._unknown.total() >= UNKNOWN_ENDS:
+                names = ", ".join(map(repr, self._unknown))
+                self._end(
+                    f"ends answers with the finish_reason {names}, and nobody here knows what that "
+                    f"means: say so with the key engine.ends, as {{{next(iter(self._unknown))}: "
+                    "stop} if such an answer is whole (or length, content_filter, again)"
+                )
+        await self._take(completion)
+
+    async def _take(self, completion: Completion) -> None:
+        self._finished += 1
+        await self._hand_over(completion)
+
+    async def _refused(self, request: Request, refusal: Refusal, sent: float) -> bool:
+        """Deal with a refusal; False if the request is to be asked again."""
+        if refusal.certain:
+            self._refuse_all(refusal)
+        elif self._answered and refusal.meaning is Meaning.FILTERED:
+            await self._take(Completion(request.key, "", "content_filter", 0, 0))
+        elif self._answered and refusal.meaning is Meaning.ITEM:
+            self._rejected.append(request)
+        elif self._answered and refusal.meaning is Meaning.MISSING:
+            return False
+        elif self._verdicts.refused(Suspect(request, refusal, sent, self.loop.time())):
+            self._refuse_all(refusal)
+        return True
+
+    async def _clear(self, suspect: Suspect) -> None:
+        """Deal with a request that was refused for itself."""
+        request, meaning = suspect.request, suspect.refusal.meaning
+        often = self._asked_again[request.key]
+        if meaning is Meaning.FILTERED:
+            await self._take(Completion(request.key, "", "content_filter", 0, 0))
+        elif meaning is Meaning.MISSING or (suspect.about_all and not often):
+            self._asked_again[request.key] += 1
+            self._again.append(request)
+        else:
+            self._rejected.append(request)
+
+    async def _judge_last(self, session: aiohttp.ClientSession) -> bool:
+        """Decide on the suspects after which there was nothing more to ask.
+
+        Returns:
+            Whether there is something to ask again.
+        """
+        about_items = (Meaning.ITEM, Meaning.FILTERED)
+        doubtful = [one for one in self._verdicts.last() if one.refusal.meaning not in about_items]
+        suspects, self._verdicts.suspects = self._verdicts.suspects, []
+        if not suspects or self._over.is_set():
+            return False
+        if doubtful and not await self._probe(session, doubtful[0].request):
+            if not self._capped:
+                self._refuse_all(doubtful[0].refusal)
+            return False
+        for suspect in suspects:
+            await self._clear(suspect)
+        return bool(self._again)
+
+    async def _probe(self, session: aiohttp.ClientSession, refused: Request) -> bool:
+        """Return whether the endpoint answers a request that nobody could mind."""
+        request = Request(
+            key="",
+            messages=(("user", PROBE),),
+            max_tokens=PROBE_TOKENS + self._settings.thinking_tokens,
+            temperature=refused.temperature,
+            top_p=refused.top_p,
+            seed=refused.seed,
+            stop=refused.stop,
+        )
+        if not await self._afford(request):
+            self._capped = True
+            return False
+        try:
+            await self._try(session, request)
+        except (AgainError, _RefusedError, EndpointError):
+            return False
+        return True
+
+    def _refuse_all(self, refusal: Refusal) -> None:
+        """End the run, as the endpoint refuses not one item but whoever asks."""
+        settings, said = self._settings, refusal.said
+        if refusal.meaning is Meaning.PARAMETER:
+            self._end(f"takes every request for wrong: {said}. {_advice(settings, said)}")
+        elif refusal.meaning is Meaning.MISSING:
+            self._end(
+                f"refuses: {said}. Asked was {url(settings)} for the model {settings.name!r}: "
+                "engine.base_url ends with the version of the API, as https://api.openai.com/v1, "
+                "without /chat/completions, and the model's name is as the provider lists it"
+            )
+        elif refusal.meaning is Meaning.ACCOUNT or refusal.forbidden:
+            key = settings.key_variable
+            held = f" The key is in the environment variable {key}." if key else ""
+            self._end(f"refuses: {said}.{held}", restart=True)
+        else:
+            self._end(f"takes every request for wrong: {said}")
+
+    def _end(self, said: str, restart: bool = False) -> None:
+        """Ask for no more. What is under way is awaited, as it may be paid for.
+
+        Args:
+            said: why.
+            restart: whether starting again may help, once nothing but time or the account changed.
+        """
         if self._error is None:
-            self._error = EndpointError(self._about(said))
+            self._error = EndpointError(self._about(said, restart))
         self._over.set()
+
+    def _about(self, said: str, restart: bool) -> str:
+        place = f"{self._settings.place}: " if self._settings.place else ""
+        kept = (
+            "What it answered is kept: start again, and only the rest is asked"
+            if restart
+            else "What it answered is kept"
+        )
+        text = f"{place}{self._settings.base_url} {said.rstrip('.')}. {kept}"
+        return self._secrets.hide(text)
 
     async def _afford(self, request: Request) -> bool:
         """Return whether the cap leaves room for a try; what is under way may cost less than most.
 
-        Every try counts, as a server may have answered what never arrived.
+        Every try counts that may have been answered, as the answer may not have arrived.
         """
         while self._purse is not None and not self._purse.take(request):
             if not self._asking:
                 return False
-            await _either(self._over, AFFORD_SECONDS)
+            await either(self._over, AFFORD_SECONDS)
             if self._over.is_set():
                 return False
         self._asking += 1
@@ -270,37 +469,30 @@ class _Call:
     async def _conclude(self) -> None:
         """Say how it ended, after the last answer."""
         if self._capped and self._purse is not None and self._error is None:
-            left = self._taken - self._answered - len(self._rejected)
+            left = self._taken - self._finished - len(self._rejected)
             raise self._purse.reached(left + sum(1 for _ in self._requests))
-        if self._rejected and not self._answered:
-            self._end(f"takes every request for wrong: {self._rejected[0][1]}")
-        elif self._error is None:
-            for request, _ in self._rejected:
+        if self._error is None:
+            for request in self._rejected:
                 await self._hand_over(Completion(request.key, "", "rejected", 0, 0))
             if self._failed:
                 self._end(
                     f"left {len(self._failed)} of {self._taken} requests without an answer after "
-                    f"{ATTEMPTS} tries each; last, {self._failed[-1]}"
+                    f"{ATTEMPTS} tries each; last, {self._failed[-1]}",
+                    restart=True,
                 )
         if self._error is not None:
             raise self._error
-
-    def _about(self, said: str) -> str:
-        text = (
-            f"{self._settings.base_url} {said}. What it answered is kept: start again, and only "
-            "the rest is asked"
-        )
-        return text.replace(self._key, "(key)") if self._key else text
 
     async def _try(self, session: aiohttp.ClientSession, request: Request) -> Completion:
         """Ask once, as `_ask`, and book what that took."""
         completion, refused = None, False
         try:
             completion = await self._ask(session, request)
-        except _RetryError as problem:
+        except AgainError as problem:
             refused = problem.slow_down
+            completion = problem.kept
             raise
-        except (_RejectedError, EndpointError):
+        except (_RefusedError, EndpointError):
             refused = True
             raise
         finally:
@@ -313,164 +505,119 @@ class _Call:
         """Ask once.
 
         Raises:
-            _RetryError: if it may succeed later.
-            _RejectedError: if this request is wrong.
+            AgainError: if it may succeed later.
+            _RefusedError: if the endpoint refuses it.
             EndpointError: if none can succeed.
         """
         import aiohttp
 
-        body = {
-            "model": self._settings.name,
-            "messages": [{"role": role, "content": text} for role, text in request.messages],
-            self._settings.limit_field: request.max_tokens,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "seed": request.seed,
-        }
-        if request.stop:
-            body["stop"] = list(request.stop)
-        url = f"{self._settings.base_url.rstrip('/')}/chat/completions"
+        data = json.dumps(body(self._settings, request)).encode()
         try:
             async with session.post(
-                url, data=json.dumps(body).encode(), allow_redirects=False
+                url(self._settings),
+                params=self._secrets.query,
+                data=data,
+                allow_redirects=False,
             ) as response:
                 content = await _content(response)
         except TimeoutError:
-            raise _RetryError(f"no answer in {self._settings.timeout:g} s") from None
-        except aiohttp.InvalidURL as error:
-            raise EndpointError(f"is no address that can be asked: {error}") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise _RetryError(f"{type(error).__name__}: {error}") from None
-        if response.status == 200:
-            return read_completion(request.key, content)
-        said, code = _read_error(content)
-        said = f"HTTP {response.status}: {said}"
-        if code == "content_filter":
-            return Completion(request.key, "", "content_filter", 0, 0)
-        if response.status in WRONG_REQUEST:
-            raise _RejectedError(said)
-        if code == "insufficient_quota":
-            raise EndpointError(f"refuses: {said}")
-        if response.status in SLOW_DOWN:
-            raise _RetryError(said, _wait(response.headers.get("Retry-After")), slow_down=True)
-        if response.status >= 500 or response.status in (408, 409, 425):
-            raise _RetryError(said)
-        raise EndpointError(f"refuses: {said}")
+            raise AgainError(f"no answer in {self._settings.timeout:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            said, lasting, slow_to_mend = trouble(error)
+            if lasting:
+                raise EndpointError(said) from None
+            raise AgainError(said, slow_to_mend=slow_to_mend) from None
+        status = response.status
+        if status == 200:
+            if content.startswith((b"data:", b":", b"event:")):
+                content = read_stream(content.splitlines())
+            status = _inner_status(content) or status
+        if status == 200:
+            return read_completion(request, content, self._settings.ends)
+        refusal = read_refusal(status, content, response.headers)
+        if refusal.meaning is Meaning.LIMITED:
+            raise AgainError(refusal.said, refusal.wait, limited=True)
+        if refusal.meaning is Meaning.AGAIN:
+            slow_down = status in SLOW_DOWN
+            raise AgainError(refusal.said, refusal.wait, slow_down=slow_down)
+        raise _RefusedError(refusal)
 
 
-class Pace:
-    """How many requests may be under way at once: additive increase, multiplicative decrease.
+SLOW_DOWN = (503, 529)
+_KNOWN_ENDS = frozenset(ENDS.values()) | {"rejected"}
 
-    The number is halved when the endpoint has too much to do, once for those that were under way
-    together, and grows by one with each round of answers, as TCP does (Jacobson 1988).
+
+def url(settings: EngineSettings) -> str:
+    """Return the address that is asked, without its parameters."""
+    return f"{settings.base_url.rstrip('/')}/chat/completions"
+
+
+def body(settings: EngineSettings, request: Request) -> dict[str, object]:
+    """Return what is sent for a request.
+
+    A temperature or nucleus of 1, which the API takes for the default, is left out, as some models
+    refuse either of them whatever it is.
     """
-
-    def __init__(self, most: int, clock: Callable[[], float]) -> None:
-        self._most = most
-        self._clock = clock
-        self._limit = float(most)
-        self._active = 0
-        self._resume = 0.0
-        self._spared = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def limit(self) -> int:
-        """How many may be under way."""
-        return max(1, int(self._limit))
-
-    async def enter(self, over: asyncio.Event) -> None:
-        """Wait for a place among those under way, or for the end of all."""
-        while not over.is_set():
-            pause = self._resume - self._clock()
-            if pause > 0:
-                await _either(over, pause)
-            elif self._active < self.limit:
-                break
-            else:
-                place = asyncio.get_running_loop().create_future()
-                self._waiting.append(place)
-                await place
-        self._active += 1
-
-    def leave(self, well: bool = False, slow_down: bool = False, wait: float | None = None) -> None:
-        """Give the place back.
-
-        Args:
-            well: whether there was an answer.
-            slow_down: whether the endpoint has too much to do.
-            wait: seconds that it wants not to be asked.
-        """
-        self._active -= 1
-        if slow_down:
-            if wait is not None:
-                self._resume = max(self._resume, self._clock() + wait)
-            if self._spared > 0:
-                self._spared -= 1
-            else:
-                # Those under way were sent before this was known.
-                self._spared = self._active
-                self._limit = max(1.0, self._limit / 2)
-        elif well:
-            self._spared = max(0, self._spared - 1)
-            self._limit = min(float(self._most), self._limit + 1 / self._limit)
-        for _ in range(max(1, self.limit - self._active)):
-            while self._waiting:
-                place = self._waiting.popleft()
-                if not place.done():
-                    place.set_result(None)
-                    break
-
-
-@dataclass(frozen=True, slots=True)
-class _Usage:
-    prompt_tokens: int
-    completion_tokens: int
-
-
-def read_completion(key: str, content: bytes) -> Completion:
-    """Return what the body of a response says.
-
-    Raises:
-        _RetryError: if it is not a chat completion with a text and its counts of tokens.
-    """
-    try:
-        payload = json.loads(content)
-    except (ValueError, RecursionError):
-        raise _RetryError(f"an answer that is not JSON: {_shown(content)}") from None
-    try:
-        choice = payload["choices"][0]
-        message, reason = choice["message"], choice["finish_reason"]
-        text, refusal = message["content"], message.get("refusal")
-        usage = _Usage(*(payload["usage"][name] for name in _Usage.__slots__))
-    except (TypeError, KeyError, IndexError, AttributeError):
-        raise _RetryError(f"an answer without a completion: {_shown(content)}") from None
-    if text is None and (refusal or reason == "content_filter"):
-        text, reason = "", "content_filter"
-    counts = (usage.prompt_tokens, usage.completion_tokens)
-    if (
-        not isinstance(text, str)
-        or not isinstance(reason, str)
-        or any(type(count) is not int or not 0 <= count < 2**40 for count in counts)
+    sent: dict[str, object] = {
+        "model": settings.name,
+        "messages": [{"role": role, "content": text} for role, text in request.messages],
+    }
+    everything = settings.send_defaults
+    for name, value, wanted in (
+        (settings.limit_field, request.max_tokens, True),
+        (settings.temperature_field, request.temperature, everything or request.temperature != 1),
+        (settings.top_p_field, request.top_p, everything or request.top_p != 1),
+        (settings.seed_field, request.seed % 2**SEED_BITS, True),
+        (settings.stop_field, list(request.stop), bool(request.stop)),
     ):
-        raise _RetryError(f"an answer without a completion: {_shown(content)}")
-    return Completion(key, _clean(text).strip(), _clean(reason)[:40], *counts)
+        if name is not None and wanted:
+            sent[name] = value
+    if settings.stream:
+        sent |= {"stream": True, "stream_options": {"include_usage": True}}
+    return sent | settings.body
 
 
-def _clean(text: str) -> str:
-    """Replace halves of characters, which JSON can name and no file can hold."""
-    return text.encode("utf-8", "replace").decode()
+def _advice(settings: EngineSettings, said: str) -> str:
+    """Return which key of the configuration changes what an endpoint does not take."""
+    low = said.lower()
+    fields = {
+        "top_p": settings.top_p_field,
+        "temperature": settings.temperature_field,
+        "seed": settings.seed_field,
+        "stop": settings.stop_field,
+    }
+    limit = settings.limit_field
+    if "max_completion_tokens" in low and limit == "max_tokens":
+        return "Set engine.limit_field: max_completion_tokens"
+    if limit and limit.lower() in low:
+        return "Set engine.limit_field to the name that it takes, or to null to leave the limit out"
+    for name in settings.body:
+        if name.lower() in low:
+            return f"Change or leave out engine.body.{name}"
+    named = [name for name, field in fields.items() if field and field.lower() in low]
+    if named:
+        keys = " or ".join(f"engine.{name}_field: null" for name in named)
+        return f"Leave it out with {keys}"
+    keys = ", ".join(f"engine.{name}_field" for name in fields)
+    return f"What is sent is set by {keys}, engine.limit_field and engine.body; null leaves one out"
 
 
-def _proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for an address; clusters often have one.
+def _too_long(seconds: float, said: str) -> str:
+    return f"wants to be asked again only after {seconds / 3600:.1f} hours: {said}"
 
-    (What aiohttp's `trust_env` does for each request anew takes longer than the rest of it.)
-    """
-    address = urlsplit(url)
-    if not address.hostname or proxy_bypass(address.hostname):
+
+def _inner_status(content: bytes) -> int | None:
+    """Return the status of an error that arrives as a success; None if there is no error."""
+    payload = read_json(content)
+    if isinstance(payload, list) and payload:
+        payload = payload[0]
+    if not isinstance(payload, dict) or not payload.get("error") or payload.get("choices"):
         return None
-    return getproxies().get(address.scheme)
+    code = payload["error"].get("code") if isinstance(payload["error"], dict) else None
+    with suppress(TypeError, ValueError):
+        if 400 <= int(code) < 600:
+            return int(code)
+    return 500
 
 
 async def _content(response: aiohttp.ClientResponse) -> bytes:
@@ -478,45 +625,5 @@ async def _content(response: aiohttp.ClientResponse) -> bytes:
     async for part in response.content.iter_any():
         parts += part
         if len(parts) > LONGEST_ANSWER:
-            raise _RetryError(f"an answer of more than {LONGEST_ANSWER} bytes")
+            raise AgainError(f"an answer of more than {LONGEST_ANSWER} bytes")
     return bytes(parts)
-
-
-def _read_error(content: bytes) -> tuple[str, str]:
-    """Return the message and the code in the body of an error, whatever it looks like."""
-    try:
-        error: Any = json.loads(content)
-    except (ValueError, RecursionError):
-        error = None
-    if isinstance(error, dict):
-        error = error.get("error", error)
-    if isinstance(error, dict):
-        message = error.get("message")
-        said = message if isinstance(message, str) else _shown(content)
-        return _clean(said)[:SAID_CHARACTERS], str(error.get("code"))
-    return _shown(content), ""
-
-
-def _shown(content: bytes) -> str:
-    return " ".join(content[:SAID_CHARACTERS].decode("utf-8", "replace").split()) or "(nothing)"
-
-
-def _wait(header: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, at most ten minutes; None if it says none."""
-    if header is None:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(header)
-            seconds = date.timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return None
-    return min(max(seconds, 0.0), 600.0) if seconds == seconds else None
-
-
-async def _either(over: asyncio.Event, seconds: float) -> None:
-    """Wait, but not past the end of all."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(over.wait(), seconds)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from seedbed.chats import encode_prompts, load_tokenizer
 from seedbed.engines import Completion, EngineSettings, Request
+from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
 
 if TYPE_CHECKING:
@@ -135,12 +136,14 @@ class TransformersEngine:
                 key=lambda n: any(stop in self._decode(written[:n]) for stop in request.stop),
             )
             text = text[: min(places)]
-        return Completion(
-            key=request.key,
-            text=text.strip(),
-            finish_reason="length" if end is None and not places else "stop",
-            prompt_tokens=prompt_tokens,
-            completion_tokens=tokens,
+        return without_thinking(
+            Completion(
+                key=request.key,
+                text=text.strip(),
+                finish_reason="length" if end is None and not places else "stop",
+                prompt_tokens=prompt_tokens,
+                completion_tokens=tokens,
+            )
         )
 
     def _decode(self, tokens: list[int]) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from difflib import get_close_matches
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedbed.chats import encode_prompts, load_tokenizer
+from seedbed.endings import ExpectedError
 from seedbed.engines import Completion, EngineSettings, Request
+from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
 
 if TYPE_CHECKING:
@@ -65,22 +69,31 @@ class VLLMEngine:
             # the CPU's random numbers do not allow ("CPU Generator does not use offset").
             special |= {"enable_chunked_prefill": False}
         self._tokenizer = load_tokenizer(model)
-        self._engine = LLMEngine.from_engine_args(
-            EngineArgs(
-                model=str(model),
-                # As the engine of Transformers has it.
-                dtype="bfloat16" if on_gpu else "float32",
-                tensor_parallel_size=max(1, settings.gpus),
-                gpu_memory_utilization=settings.gpu_memory,
-                max_model_len=settings.context,
-                max_num_seqs=settings.batch_size,
-                enforce_eager=settings.eager or not on_gpu,
-                disable_log_stats=True,
-                **special,
+        options = dict(settings.options)
+        self._template = options.pop("chat_template_kwargs", {})
+        arguments = {
+            "model": str(model),
+            # As the engine of Transformers has it.
+            "dtype": "bfloat16" if on_gpu else "float32",
+            "tensor_parallel_size": max(1, settings.gpus),
+            "gpu_memory_utilization": settings.gpu_memory,
+            "max_model_len": settings.context,
+            "max_num_seqs": settings.batch_size,
+            "enforce_eager": settings.eager or not on_gpu,
+            "disable_log_stats": True,
+            **special,
+            **options,
+        }
+        known = {field.name for field in fields(EngineArgs)}
+        unknown = [name for name in options if name not in known]
+        if unknown:
+            raise ExpectedError(
+                f"{settings.place}: engine.options: {unknown[0]!r} is not an argument of this "
+                f"vLLM; {_nearest(unknown[0], known)}"
             )
-        )
+        self._engine = LLMEngine.from_engine_args(EngineArgs(**arguments))
         self._context = self._engine.model_config.max_model_len
-        self._hold = WAITING * settings.batch_size
+        self._hold = WAITING * arguments["max_num_seqs"]
 
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
@@ -101,7 +114,9 @@ class VLLMEngine:
         try:
             while True:
                 new = list(islice(coming, self._hold - len(under_way)))
-                for request, ids in encode_prompts(self._tokenizer, new, self._context):
+                for request, ids in encode_prompts(
+                    self._tokenizer, new, self._context, self._template
+                ):
                     prompt = self._engine.renderer.render_cmpl([{"prompt_token_ids": ids}])[0]
                     self._engine.add_request(
                         request.key, prompt, _sampling(request), lora_request=lora
@@ -123,13 +138,20 @@ class VLLMEngine:
         if not isinstance(written.stop_reason, str):
             # As the engine of Transformers, which shows half a letter at the end as well.
             text = self._tokenizer.decode(written.token_ids, skip_special_tokens=True)
-        return Completion(
-            key=output.request_id,
-            text=text.strip(),
-            finish_reason=written.finish_reason or "unknown",
-            prompt_tokens=len(output.prompt_token_ids or ()),
-            completion_tokens=len(written.token_ids),
+        return without_thinking(
+            Completion(
+                key=output.request_id,
+                text=text.strip(),
+                finish_reason=written.finish_reason or "unknown",
+                prompt_tokens=len(output.prompt_token_ids or ()),
+                completion_tokens=len(written.token_ids),
+            )
         )
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else "see the documentation of its EngineArgs"
 
 
 def _room(rank: int) -> int:

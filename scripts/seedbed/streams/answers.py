@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from seedbed.engines import Engine, Request, chat
-from seedbed.streams import sampling_seed
+from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.extension import spread_seconds
 from seedbed.streams.journal import Journal
 from seedbed.tasks.items import TaskItem
@@ -41,6 +42,7 @@ class AnswerSettings:
         top_p: nucleus of the answers.
         system: message that sets the model up, or None.
         stop: texts that end what it writes.
+        manner: how the model is asked otherwise than by default; the engine's settings say so too.
     """
 
     stream: str
@@ -50,6 +52,7 @@ class AnswerSettings:
     top_p: float
     system: str | None = None
     stop: tuple[str, ...] = ()
+    manner: dict[str, Any] | None = None
 
 
 def answer_questions(
@@ -76,8 +79,9 @@ def answer_questions(
         progress: called with a line of text now and then.
 
     Returns:
-        One row a query, in order, with the columns of `SCHEMA`. An empty slot costs no query:
-        its `answer` is null and its token counts are 0.
+        One row a query, in order, with the columns of `SCHEMA`, and `teacher_thinking_tokens` if
+        there was thinking. An empty slot costs no query: its `answer` is null and its token counts
+        are 0.
 
     Raises:
         ValueError: if `questions` lacks one of the queries.
@@ -90,6 +94,7 @@ def answer_questions(
             raise ValueError(f"no row for query {absent[0]} of {settings.stream} in the questions")
     rows = []
     requests = []
+    thinking = [0] * (stop - start)
     for i in range(start, stop):
         seed = seeds[i % len(seeds)]
         question = seed.question if questions is None else written[i]
@@ -126,8 +131,10 @@ def answer_questions(
         row["finish_reason"] = completion.finish_reason
         row["teacher_prompt_tokens"] = completion.prompt_tokens
         row["teacher_completion_tokens"] = completion.completion_tokens
+        thinking[int(completion.key) - start] = completion.thinking_tokens
         row["teacher_seconds"] = completion.seconds
-    return spread_seconds(pl.DataFrame(rows, schema=SCHEMA), "teacher")
+    found = with_thinking(pl.DataFrame(rows, schema=SCHEMA), "teacher", thinking)
+    return spread_seconds(found, "teacher")
 
 
 def is_whole() -> pl.Expr:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import polars as pl
 
 from seedbed.engines import Engine, Request, chat
 from seedbed.evaluation.scorers import Scorer, answers_equal, read_answer
-from seedbed.streams import sampling_seed
+from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.answers import is_whole
 from seedbed.streams.extension import spread_seconds
 from seedbed.streams.journal import Journal
@@ -51,6 +52,7 @@ class VoteSettings:
         top_p: nucleus of the answers.
         system: message that sets the model up, or None.
         stop: texts that end what it writes.
+        manner: how the model is asked otherwise than by default; the engine's settings say so too.
     """
 
     stream: str
@@ -60,6 +62,7 @@ class VoteSettings:
     top_p: float
     system: str | None = None
     stop: tuple[str, ...] = ()
+    manner: dict[str, Any] | None = None
 
 
 def sample_votes(
@@ -81,7 +84,8 @@ def sample_votes(
         progress: called with a line of text now and then.
 
     Returns:
-        One row an answer, in order of query and sample, with the columns of `VOTES_SCHEMA`.
+        One row an answer, in order of query and sample, with the columns of `VOTES_SCHEMA`, and
+        `verification_thinking_tokens` if there was thinking.
     """
     asked = answers.filter((pl.col("query") < stop) & is_whole())
     requests = [
@@ -98,7 +102,9 @@ def sample_votes(
         for sample in range(1, settings.samples)
     ]
     rows = []
+    thinking = []
     for completion in journal.complete(engine, requests, progress):
+        thinking.append(completion.thinking_tokens)
         query, sample = completion.key.split("/")
         rows.append(
             {
@@ -111,8 +117,8 @@ def sample_votes(
                 "verification_seconds": completion.seconds,
             }
         )
-    table = pl.DataFrame(rows, schema=VOTES_SCHEMA).sort("query", "sample")
-    return spread_seconds(table, "verification")
+    votes = with_thinking(pl.DataFrame(rows, schema=VOTES_SCHEMA), "verification", thinking)
+    return spread_seconds(votes.sort("query", "sample"), "verification")
 
 
 def check_answers(

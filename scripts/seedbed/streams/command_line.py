@@ -14,7 +14,9 @@ import polars as pl
 from seedbed.artifacts import whole_file
 from seedbed.engines.command_line import add_engine_options, add_sharing_option
 from seedbed.engines.sharing import Other
+from seedbed.models import read_fingerprint
 from seedbed.streams.extension import Basis, Part, held, rows_digest
+from seedbed.streams.journal import Journal
 from seedbed.tasks.items import TaskItem, to_frame
 
 
@@ -42,11 +44,34 @@ def shard_parser(description: str | None, settings: type) -> argparse.ArgumentPa
     return parser
 
 
+def open_journal(args: argparse.Namespace, folder: Path | None = None) -> Journal:
+    """Return the journal of the model to ask, asked as its engine says.
+
+    Args:
+        args: with the options of `add_model_options`.
+        folder: the journal's; by default that of `--journal`.
+    """
+    model = args.engine.identity(read_fingerprint(args.model))
+    return Journal(folder or args.journal, model, args.engine.ends)
+
+
+def answered_by(journal: Journal) -> dict[str, list[str]]:
+    """Return what is noted of the models that answered, if an endpoint named them."""
+    names = sorted(journal.answered_by - {""})
+    return {"answered_by": names} if names else {}
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which model to ask, how, and where its answers go."""
     add_engine_options(parser, "the model to ask")
     parser.add_argument("--journal", type=Path, required=True, help="folder of finished answers")
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+
+
+def told(settings: Any) -> dict[str, Any]:
+    """Return settings by name; how a model is asked is left out where it is as by default."""
+    found = asdict(settings)
+    return {name: value for name, value in found.items() if name != "manner" or value}
 
 
 def asking_basis(
@@ -60,7 +85,7 @@ def asking_basis(
         seeds: the seed set, in order.
         rows: by name, what it is asked about, query by query.
     """
-    identity = {"settings": asdict(settings), "model": model}
+    identity = {"settings": told(settings), "model": model}
     return Basis(identity | {"seeds": rows_digest(to_frame(seeds))}, rows)
 
 

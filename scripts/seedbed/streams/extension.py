@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from seedbed.artifacts import PROVENANCE, read_metadata, write_json, write_parquet
+from seedbed.streams import THINKING
 
 MOST_QUERIES = 2**62
 """No stream is as long."""
@@ -159,7 +161,7 @@ def held(path: Path, part: Part, schema: pl.Schema, basis: Basis) -> Held:
     if about != basis.described(Part(part.start, stop, part.end)):
         return none
     rows = _rows(path)
-    if rows is None or rows.schema != schema or rows_digest(rows) != digest:
+    if rows is None or _without_thinking(rows.schema) != schema or rows_digest(rows) != digest:
         return none
     made = _made(path, digest)
     if basis.code is not None and {one.get("code") for one in made} != {basis.code}:
@@ -198,7 +200,9 @@ def extend(
     stop = max(known.stop, part.stop)
     rows, made = known.rows, [*known.made]
     if known.stop < stop:
-        rows = pl.concat([rows, make(known.stop, stop)])
+        # Only rows of a model that thinks have a column of what it thought.
+        rows = pl.concat([rows, make(known.stop, stop)], how="diagonal")
+        rows = rows.with_columns(cs.ends_with(THINKING).fill_null(0))
         if not known.rows.height:
             rows = _with_seconds_of(path, rows)
         made.append({"start": known.stop, "stop": stop, **provenance})
@@ -208,6 +212,10 @@ def extend(
     # Afterwards: if the process dies in between, the file does not fit what is said of another.
     write_json(path.with_name(PROVENANCE), {"rows": digest, "made": made})
     return rows
+
+
+def _without_thinking(schema: pl.Schema) -> pl.Schema:
+    return pl.Schema({name: kind for name, kind in schema.items() if not name.endswith(THINKING)})
 
 
 def spread_seconds(rows: pl.DataFrame, who: str) -> pl.DataFrame:

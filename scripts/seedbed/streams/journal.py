@@ -8,7 +8,7 @@ import os
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,9 @@ from seedbed.engines import Completion, Engine, Request
 SYNC_COMPLETIONS = 256
 SYNC_SECONDS = 30.0
 """What the death of a process may cost is nothing; what that of a machine may, is this."""
+
+RARE = ("thinking", "thinking_tokens", "estimated", "model")
+"""Fields of a completion that are written where they say something."""
 
 OFFSET_BITS = 48
 """A place is one number, of a file and, in so many bits, of where in it a line begins: there is one
@@ -50,20 +53,32 @@ class Journal:
 
     Each process adds a file of its own, so several may write into one folder, and none writes where
     another died in the middle of a line. In memory there is no more than where each line stands.
+
+    Attributes:
+        answered_by: the models that answered so far, as endpoints name them; "" for no name.
     """
 
-    def __init__(self, folder: Path, model: str) -> None:
+    def __init__(self, folder: Path, model: str, ends: Mapping[str, str] | None = None) -> None:
         """Look through what is there.
+
+        Args:
+            folder: the folder; it need not be there.
+            model: what identifies the model and how it is asked.
+            ends: by finish reason that was not known when an answer came, what it means.
 
         Raises:
             ValueError: if a whole line of a file is not what a journal writes.
         """
         self._folder = folder
         self._model = model
+        self._ends = ends or {}
+        self._named: set[str] = set()
+        self.answered_by: set[str] = set()
         self._files: list[Path] = []
         self._places: dict[bytes, int] = {}
         for file in sorted(folder.glob("*.jsonl")):
-            for offset, digest, _ in _lines(file):
+            for offset, digest, completion in _lines(file):
+                self._named.add(completion.model)
                 self._places[_short(digest)] = _place(len(self._files), offset)
             self._files.append(file)
 
@@ -116,9 +131,12 @@ class Journal:
                 completion = replace(answer, seconds=round(now - waiting, 6))
                 waiting = now
                 digest = asked.pop(completion.key)
-                offset = writer.write(digest, completion)
-                self._places[_short(digest)] = _place(number, offset)
+                # A refusal costs nothing, and may be another one tomorrow.
+                if completion.finish_reason != "rejected":
+                    offset = writer.write(digest, completion)
+                    self._places[_short(digest)] = _place(number, offset)
                 done += 1
+                self._note(completion, progress)
                 if done % SYNC_COMPLETIONS == 0 or now - said > SYNC_SECONDS:
                     said = now
                     of = f" of {len(requests):,}" if isinstance(requests, Sized) else ""
@@ -140,7 +158,25 @@ class Journal:
                     file.seek(place - _place(number, 0))
                     fields = json.loads(file.readline())
                     del fields["request"]
-                    yield replace(Completion(**fields), key=key)
+                    completion = replace(Completion(**fields), key=key)
+                    if completion.finish_reason in self._ends:
+                        meaning = self._ends[completion.finish_reason]
+                        completion = replace(completion, finish_reason=meaning)
+                    self.answered_by.add(completion.model)
+                    yield completion
+
+    def _note(self, completion: Completion, progress: Callable[[str], None]) -> None:
+        """Take note of the model that an endpoint says has answered."""
+        name = completion.model
+        self.answered_by.add(name)
+        if name not in self._named:
+            others = ", ".join(map(repr, sorted(filter(None, self._named))))
+            if others:
+                progress(
+                    f"warning: {name!r} answers now, and {others} answered before in this stream: "
+                    "the endpoint has changed the model behind its name"
+                )
+            self._named.add(name)
 
 
 def _short(digest: str) -> bytes:
@@ -176,6 +212,9 @@ class _Writer:
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         # As `asdict`, which takes several times as long as the rest of this.
         fields = {name: getattr(completion, name) for name in Completion.__slots__}
+        for name in RARE:
+            if not fields[name]:
+                del fields[name]
         line = (json.dumps({"request": digest, **fields}) + "\n").encode()
         place = self._length
         self._length += len(line)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
 from seedbed.engines import UNFINISHED, Completion, Engine, Request, chat
-from seedbed.streams import sampling_seed
+from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.diversity import words
 from seedbed.streams.extension import spread_seconds
 from seedbed.streams.journal import Journal
@@ -69,6 +70,7 @@ class QuestionSettings:
         keeps_answer: whether the seed's answer stays right, and so its choices stay as they are.
         system: message that sets the model up, or None.
         stop: texts that end what it writes.
+        manner: how the model is asked otherwise than by default; the engine's settings say so too.
     """
 
     stream: str
@@ -82,6 +84,7 @@ class QuestionSettings:
     keeps_answer: bool
     system: str | None = None
     stop: tuple[str, ...] = ()
+    manner: dict[str, Any] | None = None
 
 
 @dataclass
@@ -95,12 +98,14 @@ class _Slot:
     queries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    thinking_tokens: int = 0
     seconds: float = 0.0
 
     def count(self, completion: Completion) -> None:
         self.queries += 1
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens
+        self.thinking_tokens += completion.thinking_tokens
         self.seconds += completion.seconds
 
 
@@ -119,8 +124,9 @@ def write_questions(
     rejects, is tried again with another sampling seed; after `max_attempts` the slot stays empty.
 
     Returns:
-        One row a query, in order, with the columns of `SCHEMA`: `question` is null for an empty
-        slot, and `reason` lists why each failed attempt failed, comma-separated.
+        One row a query, in order, with the columns of `SCHEMA`, and `augmenter_thinking_tokens` if
+        there was thinking: `question` is null for an empty slot, and `reason` lists why each failed
+        attempt failed, comma-separated.
     """
     slots = [_Slot(i, seeds[i % len(seeds)], i // len(seeds)) for i in range(start, stop)]
     for attempt in range(settings.max_attempts):
@@ -174,6 +180,7 @@ def write_questions(
         ],
         schema=SCHEMA,
     )
+    rows = with_thinking(rows, "augmenter", [slot.thinking_tokens for slot in slots])
     return spread_seconds(rows, "augmenter")
 
 

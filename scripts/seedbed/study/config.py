@@ -8,6 +8,7 @@ they are: text is never read as a number, nor true as 1, and a key that no class
 from __future__ import annotations
 
 import glob
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_type_hints
@@ -26,6 +27,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from seedbed.engines import VARIABLE
 from seedbed.study.fields import (
     ANSWER_PLACEHOLDERS,
     QUESTION_PLACEHOLDERS,
@@ -867,10 +869,79 @@ class Engine(Section):
     timeout: Positive = Field(
         600.0, description="openai: seconds after which a request is given up, and asked again."
     )
-    limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+    limit_field: Text | None = Field(
         "max_tokens",
-        description="openai: how the endpoint calls the most tokens of an answer; some models "
-        "refuse the older name.",
+        description="openai: the endpoint's name for the most tokens of an answer; some models "
+        "take only `max_completion_tokens`. Null leaves it out.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
+    )
+    temperature_field: Text | None = Field(
+        "temperature",
+        description="openai: the endpoint's name for the temperature. Null leaves it out, for "
+        "models that refuse it.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
+    )
+    top_p_field: Text | None = Field(
+        "top_p",
+        description="openai: the endpoint's name for `generation.top_p`. Null leaves it out.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
+    )
+    seed_field: Text | None = Field(
+        "seed",
+        description="openai: the endpoint's name for the sampling seed, a number of 31 bits, as "
+        "`random_seed`. Null leaves it out.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
+    )
+    stop_field: Text | None = Field(
+        "stop",
+        description="openai: the endpoint's name for the texts of `stop`. Null leaves it out.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
+    )
+    send_defaults: bool = Field(
+        False,
+        description="openai: whether a temperature or `top_p` of 1 is sent as well. Needed for "
+        "servers whose defaults are others, as vLLM, llama.cpp and Ollama; hosted models may "
+        "refuse it.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
+    )
+    body: dict[Text, Any] = Field(
+        {},
+        description="openai: further fields of each request, as `{reasoning_effort: low}` or "
+        "`{chat_template_kwargs: {enable_thinking: false}}`.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
+    )
+    headers: dict[Text, Text] = Field(
+        {},
+        description="openai: further headers of each request. A secret stands in them as "
+        "`${NAME}`, the environment variable that holds it.",
+    )
+    query: dict[Text, Text] = Field(
+        {},
+        description="openai: parameters of the address, as `{api-version: 2024-10-21}`; secrets as "
+        "in `headers`.",
+    )
+    stream: bool = Field(
+        False,
+        description="openai: whether answers are sent while they are written, for gateways that "
+        "close a connection on which nothing happens.",
+    )
+    ends: dict[Text, Literal["stop", "length", "content_filter", "again"]] = Field(
+        {},
+        description="openai: what a `finish_reason` means that is not known here: `stop` (the "
+        "answer is whole), `length` (cut off), `content_filter`, or `again` (the endpoint failed: "
+        "the request is retried).",
+    )
+    options: dict[Text, Any] = Field(
+        {},
+        description="vllm: arguments of vLLM's engine by its own names, as `{quantization: fp8, "
+        "max_num_seqs: 64}`, and `chat_template_kwargs`. They take precedence over the keys above.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
+    )
+    thinking_tokens: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="Tokens that the model may think before it answers, added to every limit. "
+        "Thinking is never part of an answer.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
 
     @model_validator(mode="after")
@@ -903,13 +974,56 @@ class Engine(Section):
         ):
             said = "must be the name of an environment variable, as OPENAI_API_KEY, not a key"
             raise problem(said, "key_variable")
+        self._check_fields()
+        for key in ("headers", "query"):
+            for name, text in getattr(self, key).items():
+                if _SECRET.search(name) and not VARIABLE.search(text):
+                    said = (
+                        "must name the environment variable that holds the secret, as "
+                        "${SOME_API_KEY}: a secret must not stand in any file"
+                    )
+                    raise problem(said, key, name)
+
+    def _check_fields(self) -> None:
+        """Check that no field of a request is given twice."""
+        given = ["model", "messages", "stream", "n"]
+        for key in FIELD_KEYS:
+            name = getattr(self, key)
+            if name is None:
+                continue
+            if name in given:
+                raise problem(f"{name!r} is the name of another field of a request", key)
+            given.append(name)
+        for name, value in self.body.items():
+            if name in given:
+                said = f"{name!r} is sent already: rename or leave out that one first"
+                raise problem(said, "body", name)
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError):
+                said = f"cannot be written as JSON: {value!r}; put it in quotes"
+                raise problem(said, "body", name) from None
 
 
+FIELD_KEYS = ("limit_field", "temperature_field", "top_p_field", "seed_field", "stop_field")
+_SECRET = re.compile(r"key|token|secret|auth|password|credential|cookie", re.IGNORECASE)
 ENGINE_KEYS = {
-    "transformers": ("batch_size", "gpus"),
-    "vllm": ("batch_size", "gpus", "gpu_memory", "context", "eager"),
-    "openai": ("base_url", "model", "key_variable", "concurrency", "timeout", "limit_field"),
+    "transformers": ("batch_size", "gpus", "thinking_tokens"),
+    "vllm": (
+        *("batch_size", "gpus", "gpu_memory", "context", "eager"),
+        *("options", "thinking_tokens"),
+    ),
+    "openai": (
+        *("base_url", "model", "key_variable", "concurrency", "timeout", "limit_field"),
+        *FIELD_KEYS[1:],
+        *("send_defaults", "body", "headers", "query", "stream", "ends", "thinking_tokens"),
+    ),
 }
+"""By kind, the keys that have an effect."""
+ALWAYS_TOLD = frozenset(
+    ("batch_size", "gpus", "gpu_memory", "context", "eager", "base_url", "model", "key_variable")
+) | {"concurrency", "timeout", "limit_field"}
+"""Keys that a job is told whatever they are; all others, where they differ from their default."""
 
 
 class ApiModel(Section):
@@ -1043,8 +1157,8 @@ class RunConfig(Section):
     max_teacher_queries: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
         description="The most queries that teachers of the study are asked, answers and votes, by "
-        "all jobs together; those that were asked before count, and so do tries that failed. Null "
-        "for no limit. A change makes no result stale.",
+        "all jobs together; those that were asked before count, and so do tries that failed and "
+        "may have been answered. Null for no limit. A change makes no result stale.",
         json_schema_extra=changes(),
     )
     max_usd: NotNegative | None = Field(

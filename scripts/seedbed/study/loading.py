@@ -16,9 +16,11 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from seedbed.engines import VARIABLE
 from seedbed.evaluation.scorers import module_file
 from seedbed.study import cells
 from seedbed.study.config import (
+    FIELD_KEYS,
     TAGS,
     Block,
     Engine,
@@ -232,11 +234,25 @@ def _read_numbers(engine: Any) -> Any:
     texts = {name for name, field in Engine.model_fields.items() if "str" in repr(field.annotation)}
     read = dict(engine)
     for key, value in engine.items():
-        if isinstance(value, str) and key not in texts | {"kind", "limit_field"}:
-            words = {"true": True, "false": False, "null": None}
-            with suppress(ValueError, SyntaxError):
-                read[key] = words[value] if value in words else ast.literal_eval(value)
+        if key in FIELD_KEYS and value == "null":
+            read[key] = None
+        elif key in ("body", "options") or (key not in texts and key != "kind"):
+            read[key] = _read_values(value)
     return read
+
+
+def _read_values(value: Any) -> Any:
+    """Return a value with the numbers and truths in it as such."""
+    if isinstance(value, dict):
+        return {key: _read_values(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_read_values(inner) for inner in value]
+    words = {"true": True, "false": False, "null": None}
+    if isinstance(value, str):
+        with suppress(ValueError, SyntaxError):
+            found = words[value] if value in words else ast.literal_eval(value)
+            return found if isinstance(found, bool | int | float | None) else value
+    return value
 
 
 def check_data(study: Study, data_dir: str | Path) -> None:
@@ -288,17 +304,29 @@ def check_keys(study: Study, models: Iterable[str]) -> None:
     problems = []
     for name in sorted(models):
         engine = study.engine(name)
-        if engine.key_variable and not os.environ.get(engine.key_variable, "").strip():
+        for variable, key in _variables(engine):
+            if os.environ.get(variable, "").strip():
+                continue
             said = (
-                f"the environment variable {engine.key_variable} is not set; it should hold "
+                f"the environment variable {variable} is not set; it should hold "
                 f"the key for {engine.base_url}"
             )
-            place = (f"models/{name}.yaml", ("engine", "key_variable"))
+            place = (f"models/{name}.yaml", ("engine", key))
             if name in study.engines:
-                place = (RUN_CONFIG, ("engines", name, "key_variable"))
+                place = (RUN_CONFIG, ("engines", name, key))
             problems.append(Problem(*place, said))
     if problems:
         raise StudyError(f"study {study.name!r} cannot run", problems)
+
+
+def _variables(engine: Engine) -> list[tuple[str, str]]:
+    """Return the environment variables that an engine needs, each with the key that names it."""
+    found = [(engine.key_variable, "key_variable")] if engine.key_variable else []
+    for key in ("headers", "query"):
+        found += [
+            (name, key) for text in getattr(engine, key).values() for name in VARIABLE.findall(text)
+        ]
+    return list(dict.fromkeys(found))
 
 
 def check_prices(study: Study, models: Iterable[str]) -> None:
@@ -314,12 +342,17 @@ def check_prices(study: Study, models: Iterable[str]) -> None:
     problems = []
     for name in sorted(models):
         price = study.models[name].price
-        if study.engine(name).kind == "openai" and price.date is None:
+        if study.engine(name).kind != "openai":
+            continue
+        names = ("usd_per_million_prompt_tokens", "usd_per_million_completion_tokens")
+        unknown = [key for key in names if getattr(price, key) is None]
+        if unknown:
+            at = ("price",) if len(unknown) == len(names) else ("price", unknown[0])
             said = (
                 "is missing: with max_usd, each model behind an endpoint needs a price (0 for a "
-                "server of one's own)"
+                "server of one's own), of tokens read and of tokens written"
             )
-            problems.append(Problem(f"models/{name}.yaml", ("price",), said))
+            problems.append(Problem(f"models/{name}.yaml", at, said))
     if problems:
         raise StudyError(f"study {study.name!r} cannot keep below max_usd", problems)
 

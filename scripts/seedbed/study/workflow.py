@@ -15,9 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from seedbed.engines import manner
 from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
-from seedbed.study.config import ENGINE_KEYS, DataSource, FilesSource, Price, WorldSource
+from seedbed.study.config import (
+    ALWAYS_TOLD,
+    ENGINE_KEYS,
+    DataSource,
+    Engine,
+    FilesSource,
+    Price,
+    WorldSource,
+)
 from seedbed.study.equivalence import items_source
 from seedbed.study.estimate import training_rows
 from seedbed.study.fields import NONE, nearest
@@ -494,7 +503,12 @@ class Workflow:
     def engine(self, part: Part, key: str) -> str:
         """Return what runs the model that has a part in what has the key, as JSON."""
         engine = self.study.engine(getattr(self, part)(key)[0])
-        settings = {key: getattr(engine, key) for key in ENGINE_KEYS[engine.kind]}
+        settings = {
+            key: value
+            for key in ENGINE_KEYS[engine.kind]
+            if (value := getattr(engine, key)) != Engine.model_fields[key].default
+            or key in ALWAYS_TOLD
+        }
         if "model" in settings:
             settings["name"] = settings.pop("model")
         if "gpus" in settings:
@@ -526,10 +540,14 @@ class Workflow:
         }
 
     def _manner(self, model: str) -> dict[str, Any]:
-        """Return what sets a model up and ends its texts, where its file says so."""
+        """Return what sets a model up, ends its texts, and how it is asked, where its file says so.
+
+        How it is asked is that of the model's own file, as the code in `engine_code`.
+        """
         config = self.study.models[model]
-        manner = {"system": config.system, "stop": list(config.stop)}
-        return {name: value for name, value in manner.items() if value}
+        asked = manner(config.engine.kind, config.engine.model_dump(mode="json"))
+        found = {"system": config.system, "stop": list(config.stop), "manner": asked}
+        return {name: value for name, value in found.items() if value}
 
     def asked_models(self, jobs: Iterable[tuple[str, Mapping[str, str]]]) -> set[str]:
         """Return the models that some jobs ask for text, but for students.

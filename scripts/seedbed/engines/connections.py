@@ -1,0 +1,167 @@
+"""Connections: how an endpoint is reached, with its secrets, proxies and certificates."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from seedbed.engines import VARIABLE, EngineSettings
+
+if TYPE_CHECKING:
+    import aiohttp
+
+BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Environment variables that name a file of certificates to trust."""
+CONNECT_SECONDS = 30
+
+
+def variables(settings: Mapping[str, object]) -> list[str]:
+    """Return the environment variables that an engine's settings name."""
+    texts = [
+        *dict(settings.get("headers") or {}).values(),
+        *dict(settings.get("query") or {}).values(),
+    ]
+    found = [name for text in texts for name in VARIABLE.findall(str(text))]
+    key = settings.get("key_variable")
+    return list(dict.fromkeys([*([str(key)] if key else []), *found]))
+
+
+class Secrets:
+    """The headers and parameters of requests, with the secrets in them.
+
+    Attributes:
+        headers: of each request.
+        query: of each address.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """Read the environment.
+
+        Raises:
+            KeyError: naming a variable that is not set.
+        """
+        known: dict[str, str] = {}
+        named = {name: getattr(settings, name) for name in ("headers", "query", "key_variable")}
+        for name in variables(named):
+            known[name] = os.environ.get(name, "").strip()
+            if not known[name]:
+                raise KeyError(name)
+        self._hidden = sorted(known.values(), key=len, reverse=True)
+
+        def filled(texts: Mapping[str, str]) -> dict[str, str]:
+            return {
+                name: VARIABLE.sub(lambda found: known[found[1]], text)
+                for name, text in texts.items()
+            }
+
+        self.headers = {"Content-Type": "application/json"}
+        if settings.key_variable is not None:
+            self.headers["Authorization"] = f"Bearer {known[settings.key_variable]}"
+        self.headers |= filled(settings.headers)
+        self.query = filled(settings.query)
+
+    def hide(self, text: str) -> str:
+        """Return a text without the secrets in it."""
+        for secret in self._hidden:
+            text = text.replace(secret, "(key)")
+        return text
+
+
+@asynccontextmanager
+async def connection(
+    settings: EngineSettings, secrets: Secrets, certificates: ssl.SSLContext | None
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the connections to an endpoint, and close them."""
+    import aiohttp
+
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=certificates or True),
+        headers=secrets.headers,
+        timeout=aiohttp.ClientTimeout(total=settings.timeout, sock_connect=CONNECT_SECONDS),
+        proxy=proxy(settings.base_url),
+    ) as session:
+        yield session
+
+
+def proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for an address; clusters often have one.
+
+    (What aiohttp's `trust_env` does for each request anew takes longer than the rest of it.)
+    """
+    address = urlsplit(url)
+    if not address.hostname or proxy_bypass(address.netloc) or _left_out(address.hostname):
+        return None
+    proxies = getproxies()
+    return proxies.get(address.scheme) or proxies.get("all")
+
+
+def _left_out(host: str) -> bool:
+    """Return whether `no_proxy` has a network of addresses that a host is in, as 10.0.0.0/8."""
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    for part in named.split(","):
+        try:
+            if "/" in part and address in ipaddress.ip_network(part.strip(), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def certificates(url: str) -> ssl.SSLContext | None:
+    """Return the certificates to trust for an address: the system's, and those of `BUNDLES`.
+
+    Raises:
+        OSError: if a file that the environment names cannot be read.
+    """
+    if urlsplit(url).scheme != "https":
+        return None
+    context = ssl.create_default_context()
+    for name in BUNDLES:
+        file = os.environ.get(name, "")
+        if file:
+            try:
+                if Path(file).is_dir():
+                    context.load_verify_locations(capath=file)
+                else:
+                    context.load_verify_locations(cafile=file)
+            except (OSError, ssl.SSLError) as error:
+                raise OSError(
+                    f"the certificates of {name}={file} cannot be read: {error}"
+                ) from None
+    return context
+
+
+def trouble(error: Exception) -> tuple[str, bool, bool]:
+    """Return what a connection that fails says, whether for good, and whether it is slow to mend.
+
+    Args:
+        error: of aiohttp or of the operating system.
+    """
+    import aiohttp
+
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, aiohttp.InvalidURL):
+        return f"is no address that can be asked: {error}", True, False
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return (
+            f"shows a certificate that is not trusted: {error}. A file of certificates to trust is "
+            f"named by the environment variable {BUNDLES[0]} or {BUNDLES[1]}",
+            True,
+            False,
+        )
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"cannot be found: {error}", False, True
+    if isinstance(error, ValueError):
+        return f"cannot be asked through this proxy or address: {error}", True, False
+    return said, False, False

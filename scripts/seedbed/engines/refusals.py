@@ -1,0 +1,272 @@
+"""Refusals: whether an endpoint refuses one item, or the account that asks.
+
+Statuses alone do not tell: an empty account is a 400 at one provider, a 402, 403 or 429 at others,
+and a flagged item may be a 403. So the words decide where they are known (`WORDS`), and the other
+requests of a call where they are not (`seedbed.engines.verdicts`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from seedbed.engines.rate_limits import told_wait
+from seedbed.engines.responses import clean, read_json, shown
+
+SAID_CHARACTERS = 300
+
+
+class Meaning(Enum):
+    """What a refusal is about."""
+
+    ACCOUNT = "account"
+    """The account: its key, credit, budget or rights. Nothing else will be answered."""
+    PARAMETER = "parameter"
+    """What is sent with every request. Nothing else will be answered."""
+    MISSING = "missing"
+    """The address or the model, which is not there."""
+    FILTERED = "filtered"
+    """This item, for its content."""
+    ITEM = "item"
+    """This item, as it is too long, say."""
+    LIMITED = "limited"
+    """This request for now, as there were too many."""
+    AGAIN = "again"
+    """This try, which failed for a while."""
+    DOUBTFUL = "doubtful"
+    """It does not say."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What an endpoint says of a request that it does not answer.
+
+    Attributes:
+        meaning: what it is about.
+        said: the status and the endpoint's own words.
+        certain: whether it cannot be about one item alone.
+        wait: seconds that it asks to wait, if it says so.
+        forbidden: whether the status says that it is forbidden, and nothing says why.
+    """
+
+    meaning: Meaning
+    said: str
+    certain: bool = False
+    wait: float | None = None
+    forbidden: bool = False
+
+
+CODES = {
+    # OpenAI and those who follow it
+    "insufficient_quota": Meaning.ACCOUNT,
+    "invalid_api_key": Meaning.ACCOUNT,
+    "account_deactivated": Meaning.ACCOUNT,
+    "billing_hard_limit_reached": Meaning.ACCOUNT,
+    "billing_not_active": Meaning.ACCOUNT,
+    "access_terminated": Meaning.ACCOUNT,
+    "unsupported_parameter": Meaning.PARAMETER,
+    "unsupported_value": Meaning.PARAMETER,
+    "unknown_parameter": Meaning.PARAMETER,
+    "model_not_found": Meaning.MISSING,
+    "deploymentnotfound": Meaning.MISSING,
+    "context_length_exceeded": Meaning.ITEM,
+    "string_above_max_length": Meaning.ITEM,
+    "content_filter": Meaning.FILTERED,
+    "content_policy_violation": Meaning.FILTERED,
+    "responsibleaipolicyviolation": Meaning.FILTERED,
+    "data_inspection_failed": Meaning.FILTERED,
+    # Anthropic
+    "authentication_error": Meaning.ACCOUNT,
+    "billing_error": Meaning.ACCOUNT,
+    # Gemini
+    "api_key_invalid": Meaning.ACCOUNT,
+    "api_key_expired": Meaning.ACCOUNT,
+    # Mistral and other servers that check by Pydantic
+    "extra_forbidden": Meaning.PARAMETER,
+    # LiteLLM
+    "budget_exceeded": Meaning.ACCOUNT,
+    "expired_key": Meaning.ACCOUNT,
+}
+"""By code, type or reason of an error, in lower case, what it is about."""
+
+WORDS = (
+    (
+        Meaning.ITEM,
+        r"context[ _](?:length|window)|maximum context|(?:prompt|input|messages?|request|sequence)"
+        r"[^.]{0,40} (?:is|are|was|exceeds?)?[^.]{0,20}too (?:long|large)|too many tokens"
+        r"|reduce the length|exceed[^.]{0,40}(?:context|max_model_len|maximum (?:input|sequence))"
+        r"|payload too large|string too long",
+    ),
+    (
+        Meaning.PARAMETER,
+        r"unsupported[ _]?(?:param|value|argument|field)"
+        r"|(?:unknown|unrecognized|unexpected|invalid|extra)(?: request)?[ _]"
+        r"(?:param|argument|field|keyword|inputs?)"
+        r"|extra (?:inputs|fields)|not permitted"
+        r"|(?:param\w*|value|field|argument|temperature|top_p|seed|stop|max_tokens|penalty)"
+        r"\W[^.]{0,60}"
+        r"\b(?:is|are) (?:not (?:supported|allowed|available|valid)|unsupported|deprecated)"
+        r"|does(?: not|n't) support (?:the )?(?:param|temperature|top_p|seed|stop|max|value|custom)"
+        r"|(?:temperature|top_p|seed|stop|max_tokens|max_completion_tokens)\W+"
+        r"(?:does|do) not support"
+        r"|cannot both be (?:specified|set)|only the default \(?1"
+        r"|max_(?:completion_)?tokens[^.]{0,30}too (?:large|small|high)",
+    ),
+    (
+        Meaning.ACCOUNT,
+        r"credit balance|(?:insufficient|not enough|out of|no|add|more|exhausted)(?: \w+){0,3}[ _]"
+        r"(?:credits?|balance|funds|quota)\b|credits? (?:exhausted|depleted|required)"
+        r"|insufficient[ _](?:quota|balance|credits?|funds|permissions?)"
+        r"|payment (?:is )?required|billing|hard[ _]limit|over (?:its |your |the )?budget"
+        r"|budget[^.]{0,40}exceeded|exceeded[ _]?(?:your |the |its )?[ _]?budget|crossed budget"
+        r"|spend(?:ing)?[ _](?:limit|cap)|usage limits?\b|key limit"
+        r"|quota[^.]{0,30}(?:exceeded|exhausted)"
+        r"|exceeded your current quota|monthly (?:limit|quota)"
+        r"|(?:account|organi[sz]ation|project|subscription|workspace)[^.]{0,40}"
+        r"(?:suspend|disabled|deactivat|not active|inactive|blocked|overdue|in arrears|restricted)"
+        r"|(?:(?:api|access|auth|virtual)[ _-]?(?:key|token)|\bkey\b)[^.]{0,40}"
+        r"(?:expired|invalid|not valid|incorrect|revoked|disabled|not found|missing|required)"
+        r"|(?:invalid|incorrect|expired|wrong|missing|no|revoked|disabled)[^.]{0,20} "
+        r"(?:api|access|auth\w*|virtual)[ _-]?(?:key|token|credentials?)"
+        r"|unauthori[sz]ed|authentication|not authori[sz]ed|invalid credentials"
+        r"|trial (?:has )?ended",
+    ),
+    (
+        Meaning.FILTERED,
+        r"content[ _](?:filter|policy|management|moderation)|flagged|moderat"
+        r"|safety (?:system|filter|polic|reason)|usage polic|violat|harmful|inappropriate"
+        r"|prohibited content|sensitive|blocked (?:by|for|due)|policy",
+    ),
+    (
+        Meaning.MISSING,
+        r"(?:model|deployment|engine)[^.]{0,80}"
+        r"(?:not (?:found|exist|available|deployed)|does not exist|unknown|not a valid)"
+        r"|(?:no such|unknown|invalid) (?:model|deployment)|is not a valid model",
+    ),
+)
+"""What a refusal is about, by its words; the first that fits. They are sought in messages and
+codes, never in what an error repeats of the request."""
+_WORDS = tuple((meaning, re.compile(words, re.IGNORECASE)) for meaning, words in WORDS)
+
+# By status, for what no word tells.
+_STATUSES = {
+    401: Meaning.ACCOUNT,
+    402: Meaning.ACCOUNT,
+    407: Meaning.ACCOUNT,
+    403: Meaning.DOUBTFUL,
+    404: Meaning.MISSING,
+    405: Meaning.MISSING,
+    410: Meaning.MISSING,
+    413: Meaning.ITEM,
+    400: Meaning.DOUBTFUL,
+    422: Meaning.DOUBTFUL,
+    429: Meaning.LIMITED,
+    408: Meaning.AGAIN,
+    409: Meaning.AGAIN,
+    425: Meaning.AGAIN,
+    424: Meaning.AGAIN,
+    498: Meaning.AGAIN,
+    499: Meaning.AGAIN,
+}
+_REPEATED = frozenset(
+    (
+        "input",
+        "input_value",
+        "flagged_input",
+        "request",
+        "prompt",
+        "messages",
+        "body",
+        "url",
+        "@type",
+    )
+)
+_CODES_AT = frozenset(("code", "type", "reason", "status", "error_code"))
+
+
+def read_refusal(status: int, content: bytes, headers: Mapping[str, str]) -> Refusal:
+    """Return what a response without an answer is about.
+
+    Args:
+        status: of HTTP, or the one that a body with an error names.
+        content: the body.
+        headers: of the response.
+    """
+    payload = read_json(content)
+    texts = list(_texts(payload))
+    said = f"HTTP {status}: {_message(payload, content)}"
+    wait = told_wait(headers, payload, said)
+    codes = [
+        CODES[text.lower()] for key, text in texts if key in _CODES_AT and text.lower() in CODES
+    ]
+    # What stands under "status" is a class, as INVALID_ARGUMENT for whatever it may be.
+    words = " | ".join(text for key, text in texts if key != "status") or shown(content)
+    limited = "RESOURCE_EXHAUSTED" in (text for _, text in texts)
+    spoken = next((meaning for meaning, known in _WORDS if known.search(words)), None)
+    if status >= 500:
+        # A server in trouble may say anything: only what it cannot mean otherwise is believed.
+        certain = next((one for one in codes if one is Meaning.ACCOUNT), None)
+        return Refusal(certain or Meaning.AGAIN, said, certain is not None, wait)
+    if 300 <= status < 400 or (status in (401, 402, 407) and spoken is not Meaning.FILTERED):
+        return Refusal(Meaning.ACCOUNT if status >= 400 else Meaning.MISSING, said, True)
+    if status == 429:
+        # Some call a limit a minute a quota, and say how long to wait; others mean the account.
+        paid = Meaning.ACCOUNT in codes or (spoken is Meaning.ACCOUNT and wait is None)
+        if paid and not limited:
+            return Refusal(Meaning.ACCOUNT, said, Meaning.ACCOUNT in codes)
+        return Refusal(Meaning.LIMITED, said, wait=wait)
+    if codes:
+        return Refusal(codes[0], said, codes[0] in (Meaning.ACCOUNT, Meaning.PARAMETER), wait)
+    meaning = spoken or _STATUSES.get(status, Meaning.DOUBTFUL)
+    if meaning is Meaning.MISSING and status in (400, 403, 422) and not spoken:
+        meaning = Meaning.DOUBTFUL
+    if status in (408, 409, 425, 424, 498, 499) and meaning is not Meaning.ACCOUNT:
+        meaning = Meaning.AGAIN
+    return Refusal(meaning, said, wait=wait, forbidden=status == 403 and spoken is None)
+
+
+def _texts(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield all texts of an error with the key that each stands under, but what it repeats."""
+    if depth > 8:
+        return
+    if isinstance(value, str):
+        inner = read_json(value.encode()) if value.lstrip().startswith(("{", "[")) else None
+        if isinstance(inner, dict | list):
+            yield from _texts(inner, key, depth + 1)
+        else:
+            yield key, clean(value)[:2000]
+    elif isinstance(value, dict):
+        for name, inner in list(value.items())[:50]:
+            if name not in _REPEATED:
+                yield from _texts(inner, str(name), depth + 1)
+    elif isinstance(value, list):
+        for inner in value[:20]:
+            yield from _texts(inner, key, depth + 1)
+
+
+def _message(payload: Any, content: bytes) -> str:
+    """Return the message in the body of an error, whatever it looks like, and where it points."""
+    if isinstance(payload, list) and payload:
+        payload = payload[0]
+    error = payload.get("error", payload) if isinstance(payload, dict) else payload
+    if isinstance(error, str) and error.strip():
+        return clean(error)[:SAID_CHARACTERS]
+    if not isinstance(error, dict):
+        return shown(content)
+    for name in ("message", "msg", "detail", "error"):
+        found = error.get(name)
+        if isinstance(found, str) and found.strip():
+            inner = read_json(found.encode()) if found.lstrip().startswith(("{", "[")) else None
+            if isinstance(inner, dict | list):
+                return _message(inner, found.encode())
+            return " ".join(clean(found).split())[:SAID_CHARACTERS]
+        if isinstance(found, dict):
+            return _message(found, content)
+        if isinstance(found, list) and found and isinstance(found[0], dict):
+            place = found[0].get("loc")
+            place = ".".join(map(str, place)) if isinstance(place, list) else ""
+            return f"{found[0].get('msg', shown(content))} {place}".strip()[:SAID_CHARACTERS]
+    return shown(content)

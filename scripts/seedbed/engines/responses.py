@@ -1,0 +1,307 @@
+"""Responses: what the body of a chat completion says, whoever wrote it.
+
+Providers agree on the frame of a response and on little inside it. `ENDS` holds all that is known
+about the names of ends; everything else about a response is read here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from seedbed.engines import Completion, Request
+from seedbed.engines.thinking import split_thinking
+
+AGAIN = "again"
+"""The meaning of an end by which a provider says that it failed."""
+ENDS = {
+    # The model came to its end, or wrote one of the texts to stop at.
+    **dict.fromkeys(
+        (
+            "", "stop", "eos", "eos_token", "end", "end_turn", "stop_sequence", "stop_token",
+            "stop_words", "stop_str", "complete", "completed", "finished", "finish", "done",
+            "eot", "natural",
+        ),
+        "stop",
+    ),
+    # It was cut off.
+    **dict.fromkeys(
+        (
+            "length", "max_tokens", "max_token", "max_length", "max_output_tokens", "model_length",
+            "max_completion_tokens", "max_new_tokens", "token_limit", "context_length",
+            "model_context_window_exceeded", "incomplete",
+        ),
+        "length",
+    ),
+    # It was kept from answering.
+    **dict.fromkeys(
+        (
+            "content_filter", "content_filtered", "filter", "filtered", "safety", "refusal",
+            "recitation", "prohibited_content", "blocklist", "spii", "guardrail_intervened",
+            "guardrails", "sensitive", "moderation", "flagged", "blocked", "language",
+        ),
+        "content_filter",
+    ),
+    # The provider failed: what there is of a text is no answer.
+    **dict.fromkeys(
+        (
+            "error", "errored", "abort", "aborted", "cancelled", "canceled", "overload",
+            "overloaded", "overloaded_error", "insufficient_system_resource", "server_error",
+            "internal_error", "network_error", "timeout", "timed_out", "failed", "unavailable",
+            "rate_limit", "load_shed", "preempted", "engine_overloaded", "malformed_response",
+        ),
+        AGAIN,
+    ),
+    # It called a tool, though it was offered none: there is no answer, and would be none again.
+    **dict.fromkeys(
+        ("tool_calls", "tool_call", "tool_use", "function_call", "malformed_function_call"),
+        "tool_calls",
+    ),
+}  # fmt: skip
+"""By name of a `finish_reason`, in lower case, what it means: "stop", "length", "content_filter",
+"tool_calls", or `AGAIN`."""
+CHARACTERS_PER_TOKEN = 4
+"""By which tokens are estimated that a response does not count."""
+NAME_CHARACTERS = 40
+SHOWN_CHARACTERS = 300
+
+
+class AgainError(Exception):
+    """A try that failed and may succeed later.
+
+    Attributes:
+        wait: seconds that the endpoint asks to wait, if it says so.
+        limited: whether it refused the request as too many, which costs no try.
+        slow_down: whether it has too much to do.
+        kept: a completion to take in the end, if every further try says the same.
+        slow_to_mend: whether it is not worth many tries where nothing was answered yet.
+    """
+
+    def __init__(
+        self,
+        said: str,
+        wait: float | None = None,
+        limited: bool = False,
+        slow_down: bool = False,
+        kept: Completion | None = None,
+        slow_to_mend: bool = False,
+    ) -> None:
+        super().__init__(said)
+        self.wait = wait
+        self.limited = limited
+        self.slow_down = slow_down or limited
+        self.kept = kept
+        self.slow_to_mend = slow_to_mend
+
+
+def read_json(content: bytes) -> Any:
+    """Return what a body holds; None if it is not JSON."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_completion(
+    request: Request, content: bytes, ends: Mapping[str, str] | None = None
+) -> Completion:
+    """Return what the body of a response says.
+
+    Args:
+        request: what was asked; tokens of the prompt that are not counted are estimated from it.
+        content: the body.
+        ends: by name, the meaning of further ends, as in `ENDS`.
+
+    Returns:
+        A completion without its thinking. Its `completion_tokens` are those that are billed: where
+        the total says that there were more than are counted, that many. An end that is not known
+        stays as it is in `finish_reason`.
+
+    Raises:
+        AgainError: if it holds no completion, or one that the provider failed to finish.
+    """
+    payload = read_json(content)
+    if not isinstance(payload, dict):
+        raise AgainError(f"an answer that is not a JSON object: {shown(content)}")
+    choices = payload.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise AgainError(f"an answer without a completion: {shown(content)}")
+    name = choice.get("finish_reason")
+    text, thinking = _text(message.get("content"))
+    if (name is not None and not isinstance(name, str)) or text is False:
+        raise AgainError(f"an answer without a completion: {shown(content)}")
+    meaning = _meaning(name, ends or {})
+    thinking = "\n".join(filter(None, [_thinking(message), thinking]))
+    if message.get("refusal") and not text:
+        meaning = "content_filter"
+    if meaning == AGAIN or choice.get("error"):
+        raise AgainError(f"an answer that ended with {name!r}: {shown(content)}")
+    if name is None and text is None:
+        raise AgainError(f"an answer without a text and without an end: {shown(content)}")
+    completion = _counted(request, payload.get("usage"), text or "", thinking, meaning)
+    model = payload.get("model")
+    if isinstance(model, str):
+        completion = replace(completion, model=clean(model)[:200])
+    if text is None and meaning == "stop" and not completion.thinking:
+        raise AgainError(f"an answer without a text: {shown(content)}", kept=completion)
+    return completion
+
+
+def _meaning(name: str | None, ends: Mapping[str, str]) -> str:
+    plain = (name or "").strip()
+    if plain in ends:
+        return ends[plain]
+    # Some say more after a colon, as "content_filter: PROHIBITED_CONTENT".
+    known = plain.lower().partition(":")[0].strip()
+    return ENDS.get(known, clean(plain)[:NAME_CHARACTERS])
+
+
+def _text(content: Any) -> tuple[Any, str]:
+    """Return the text of a message's content and its thinking; False for what is neither.
+
+    A list of parts has each part's text, with thinking in parts of its own.
+    """
+    if content is None or isinstance(content, str):
+        return content, ""
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        return False, ""
+    texts, thoughts = [], []
+    for part in content:
+        kind = str(part.get("type", "text"))
+        if "think" in kind or "reason" in kind:
+            thoughts.append(_flat(part))
+        elif isinstance(part.get("text"), str):
+            texts.append(part["text"])
+    return "".join(texts) if texts else None, "\n".join(filter(None, thoughts))
+
+
+def _flat(part: Any) -> str:
+    """Return all text in a part of thinking, which may be a list of parts itself."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, list):
+        return "".join(map(_flat, part))
+    if isinstance(part, dict):
+        return "".join(_flat(part.get(key)) for key in ("thinking", "reasoning", "text", "summary"))
+    return ""
+
+
+def _thinking(message: Mapping[str, Any]) -> str:
+    for key in ("reasoning_content", "reasoning", "thinking"):
+        if found := _flat(message.get(key)):
+            return found
+    return ""
+
+
+def _counted(request: Request, usage: Any, text: str, thinking: str, meaning: str) -> Completion:
+    usage = usage if isinstance(usage, dict) else {}
+    prompt = _count(usage, "prompt_tokens", "input_tokens")
+    written = _count(usage, "completion_tokens", "output_tokens")
+    total = _count(usage, "total_tokens")
+    estimated = prompt is None or written is None
+    if prompt is None:
+        asked = sum(len(content) for _, content in request.messages)
+        prompt = _estimate(asked) if total is None else max(0, total - (written or 0))
+    whole = len(text) + len(thinking)
+    if written is None:
+        written = _estimate(whole) if total is None else max(0, total - prompt)
+    details = usage.get("completion_tokens_details")
+    thought = _count(details if isinstance(details, dict) else {}, "reasoning_tokens")
+    thought = thought or _count(usage, "reasoning_tokens") or 0
+    if total is not None and total - prompt > written:
+        # Thinking that is billed beside the tokens that are counted.
+        thought = max(thought, total - prompt - written)
+        written = total - prompt
+    inner, text = split_thinking(clean(text).strip())
+    thinking = "\n".join(filter(None, [clean(thinking).strip(), inner]))
+    if thinking and not thought:
+        share = len(thinking) / (len(thinking) + len(text))
+        thought = round(share * written)
+    return Completion(
+        request.key,
+        text,
+        meaning,
+        prompt,
+        written,
+        thinking=thinking,
+        thinking_tokens=min(thought, written),
+        estimated=estimated,
+    )
+
+
+def _count(usage: Mapping[str, Any], *names: str) -> int | None:
+    """Return the first of some counts that is a whole number of at least 0, if one is."""
+    for name in names:
+        value = usage.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if math.isfinite(value) and value == int(value) and 0 <= value < 2**40:
+            return int(value)
+    return None
+
+
+def _estimate(characters: int) -> int:
+    return math.ceil(characters / CHARACTERS_PER_TOKEN)
+
+
+def clean(text: str) -> str:
+    """Replace halves of characters, which JSON can name and no file can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def shown(content: bytes) -> str:
+    """Return the beginning of a body for a message."""
+    return " ".join(content[:SHOWN_CHARACTERS].decode("utf-8", "replace").split()) or "(nothing)"
+
+
+def read_stream(lines: list[bytes]) -> bytes:
+    """Return the body that a response would have had, from the events that it was sent in.
+
+    Args:
+        lines: of the stream of server-sent events.
+
+    Raises:
+        AgainError: if the stream ends before the answer does.
+    """
+    texts: dict[str, list[str]] = {"content": [], "reasoning_content": [], "refusal": []}
+    choice: dict[str, Any] = {}
+    payload: dict[str, Any] = {}
+    ended = False
+    for line in lines:
+        if not line.startswith(b"data:"):
+            continue
+        data = line[5:].strip()
+        if data == b"[DONE]":
+            ended = True
+            continue
+        event = read_json(data)
+        if not isinstance(event, dict):
+            raise AgainError(f"an event that is not a JSON object: {shown(data)}")
+        if event.get("error"):
+            return json.dumps({"error": event["error"]}).encode()
+        for key in ("usage", "model"):
+            if event.get(key):
+                payload[key] = event[key]
+        choices = event.get("choices")
+        part = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(part, dict):
+            continue
+        if part.get("finish_reason") is not None:
+            choice["finish_reason"] = part["finish_reason"]
+            ended = True
+        delta = part.get("delta")
+        delta = delta if isinstance(delta, dict) else {}
+        text, thinking = _text(delta.get("content"))
+        texts["content"].append(text or "")
+        texts["reasoning_content"].append(thinking + _thinking(delta))
+        texts["refusal"].append(delta.get("refusal") or "")
+    if not ended:
+        raise AgainError("an answer whose stream broke off")
+    message: dict[str, Any] = {key: "".join(parts) or None for key, parts in texts.items()}
+    choice.setdefault("finish_reason", None)
+    return json.dumps({**payload, "choices": [{**choice, "message": message}]}).encode()
