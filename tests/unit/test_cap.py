@@ -309,7 +309,8 @@ def test_the_cap_holds_where_locks_of_files_do_not(folder, endpoint, ledger, no_
     assert (done.returncode == 0) == (locks == "lie")
     jobs = [start(folder, endpoint, name, 501, 400, **faked) for name in "abc"]
     said = [job.communicate()[1] for job in jobs]
-    assert all("the cap is reached" in text for text in said), said
+    # One may be through with its own 400 queries before.
+    assert sum("the cap is reached" in text for text in said) >= 2, said
     assert len(endpoint.asked) == 501 == ledger.spent().queries
 
 
