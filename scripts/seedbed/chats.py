@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,3 +62,58 @@ def encode_prompts(
             )
         prompts.append((request, ids))
     return prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A chat to train on, in tokens.
+
+    Attributes:
+        ids: of the whole chat.
+        prompt_tokens: how many of them are the prompt, which has no loss.
+    """
+
+    ids: list[int]
+    prompt_tokens: int
+
+
+def encode_rows(
+    tokenizer: Any, chats: Sequence[Sequence[dict[str, str]]], system: str | None = None
+) -> list[Row]:
+    """Return chats in tokens, to train on their last messages.
+
+    Args:
+        tokenizer: the model's.
+        chats: messages with `role` and `content`, the last one the answer.
+        system: message that goes before each chat, if any.
+
+    Raises:
+        ValueError: if a prompt is not how the whole chat begins: a student would be trained with
+            another prompt than it is asked with.
+    """
+    if system is not None:
+        chats = [[{"role": "system", "content": system}, *chat] for chat in chats]
+    if not chats:
+        return []
+    prompts = tokenizer.apply_chat_template(
+        [chat[:-1] for chat in chats], add_generation_prompt=True, return_dict=True
+    )["input_ids"]
+    whole = tokenizer.apply_chat_template(list(chats), return_dict=True)["input_ids"]
+    for prompt, ids in zip(prompts, whole, strict=True):
+        if ids[: len(prompt)] != prompt:
+            raise ValueError(not_a_prefix(tokenizer.decode(prompt), tokenizer.decode(ids)))
+    return [Row(ids, len(prompt)) for prompt, ids in zip(prompts, whole, strict=True)]
+
+
+def not_a_prefix(prompt: str, row: str) -> str:
+    """Return what to say of a chat template whose prompt is not how the whole chat begins."""
+    same = next(
+        (n for n, (one, other) in enumerate(zip(prompt, row, strict=False)) if one != other),
+        min(len(prompt), len(row)),
+    )
+    start = max(0, same - 60)
+    return (
+        "the chat template writes a prompt otherwise when its answer follows, so the student would "
+        f"be trained with another prompt than it is asked with. Asked: {prompt[start:]!r}. "
+        f"Trained: {row[start : same + 200]!r}."
+    )

@@ -784,6 +784,21 @@ ENGINE_KEYS = {
 }
 
 
+class Trainer(Section):
+    """How the training of a student is run, which changes no result."""
+
+    save_minutes: Positive = Field(
+        15.0,
+        description="Minutes between two saves of a training under way, from the last of which it "
+        "goes on after a kill.",
+    )
+    micro_batch_tokens: Count | None = Field(
+        None,
+        description="Most tokens, padding included, that go through the model at once; the rows of "
+        "an optimiser step are cut accordingly. Null takes what the GPU's free memory allows.",
+    )
+
+
 class ApiModel(Section):
     """A model that only an endpoint has."""
 
@@ -844,6 +859,9 @@ class ModelConfig(Section):
         description="Texts that end what it writes, where it writes one of them; they are cut off.",
     )
     engine: Engine = Field(Engine(), description="What runs it.")
+    trainer: Trainer = Field(
+        Trainer(), description="How its training is run. A change makes no result stale."
+    )
     price: Price = Field(Price(), description="What its tokens cost.")
 
     @model_validator(mode="after")
@@ -879,6 +897,11 @@ class RunConfig(Section):
         default={},
         description="By model, what runs it here, in place of its own `engine`, with the same "
         "keys. A change makes no result stale.",
+    )
+    trainers: dict[Name, Trainer] = Field(
+        default={},
+        description="By model, how its training is run here, in place of its own `trainer`, with "
+        "the same keys. A change makes no result stale.",
     )
     gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = Field(
         default=None,

@@ -418,6 +418,10 @@ class Workflow:
         system = self.study.models[student].system
         return _json(training if system is None else training | {"system": system})
 
+    def trainer(self, key: str) -> str:
+        """Return how the training of a cell's student is run, as JSON."""
+        return _json(self.study.trainer(self.cell(key).student).model_dump(mode="json"))
+
     def training_rows(self, key: str) -> int:
         """Return how many rows a cell's student is trained on at most, repetitions counted."""
         return training_rows(self.study, self.cell(key))
