@@ -2,9 +2,9 @@
 
 `python tests/benchmarks/training_speed.py --model FOLDER --rows 64` trains a model on rows of GSM8K
 (SEEDBED_TEST_DATA names a folder in the hub's layout) or, without them, of the generated world; a
-file that ends in .gguf is converted first, into a folder of its own cache. Tokens are those of rows,
-padding not counted; the seconds are those of the steps after the first, which warms up. On a busy
-machine, `--cpu-time --threads 1` counts the seconds of this process alone.
+file that ends in .gguf is converted first, into a folder of its own cache. Tokens are those of the
+rows, padding not counted; the seconds are those of the steps after the first, which warms up. On a
+busy machine, `--cpu-time --threads 1` counts the seconds of this process alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,12 @@ def folder_of(model: Path) -> Path:
         place = {"gguf_file": model.name}
         found = AutoModelForCausalLM.from_pretrained(model.parent, dtype=torch.float32, **place)
         AutoTokenizer.from_pretrained(model.parent, **place).save_pretrained(folder)
-        found.save_pretrained(folder)
+        # Its weights are numbers of 32 bits now, but it takes itself for quantized.
+        config = found.config
+        del config.quantization_config
+        whole = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        whole.load_state_dict(found.state_dict())
+        whole.save_pretrained(folder)
     return folder
 
 

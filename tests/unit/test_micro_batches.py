@@ -3,6 +3,8 @@
 import math
 import os
 import random
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,10 +67,20 @@ def answers(task):
         asked = [f"{r['question']} {' '.join(r['choices']['text'])}" for r in rows]
         return list(zip(asked, [r["answerKey"] for r in rows], strict=True))
     rows = pl.read_parquet(folder / "xlangai/spider/spider/train.parquet")
-    # A prompt has the database's schema, as long as the database is large.
-    tables = {name: random.Random(name).lognormvariate(5.5, 0.9) for name in rows["db_id"].unique()}
-    asked = [f"{q} {'table ' * int(tables[d])}" for q, d in rows.select("question", "db_id").rows()]
+    schemas = {name: schema(folder, name) for name in rows["db_id"].unique()}
+    rows = rows.filter(pl.col("db_id").is_in([name for name, text in schemas.items() if text]))
+    asked = [schemas[name] + text for name, text in rows.select("db_id", "question").rows()]
     return list(zip(asked, rows["query"], strict=True))
+
+
+def schema(folder, name):
+    """The statements that made a database, which a prompt has; "" if it is not there."""
+    file = folder / f"xlangai/spider/spider/database/{name}/{name}.sqlite"
+    if not file.is_file():
+        return ""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as base:
+        made = base.execute("SELECT sql FROM sqlite_master WHERE type = 'table'").fetchall()
+    return "\n".join(sql for (sql,) in made)
 
 
 @pytest.mark.skipif(DATA is None, reason="SEEDBED_TEST_DATA names no folder with the data sets")
