@@ -15,7 +15,7 @@ import polars as pl
 from seedbed.artifacts import whole_file, write_parquet
 from seedbed.engines.command_line import EngineStart
 from seedbed.engines.sharing import claimed
-from seedbed.models import read_fingerprint
+from seedbed.models import answers_identity, read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import AnswerSettings, answer_questions
@@ -33,6 +33,7 @@ def main() -> None:
     args = parser.parse_args()
     report = reporter("answer_questions")
     model = read_fingerprint(args.model)
+    identity = answers_identity(args.model, args.engine.kind)
     engine = EngineStart(args, report)
 
     def answer(
@@ -50,7 +51,7 @@ def main() -> None:
             start,
             stop,
             engine.start,
-            Journal(journal, model),
+            Journal(journal, identity),
             report,
         )
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from seedbed.artifacts import whole_file, write_parquet
 from seedbed.engines.command_line import EngineStart
-from seedbed.models import read_fingerprint
+from seedbed.models import answers_identity, read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.checks import VoteSettings, sample_votes
@@ -38,12 +38,13 @@ def main() -> None:
     report = reporter("sample_votes")
     settings = VoteSettings(stream=args.stream, **args.settings)
     model = read_fingerprint(args.model)
+    identity = answers_identity(args.model, args.engine.kind)
     votes = sample_votes(
         settings,
         pl.read_parquet(args.answers),
         args.stop,
         EngineStart(args, report).start,
-        Journal(args.journal, model),
+        Journal(args.journal, identity),
         report,
     )
     about = {"settings": asdict(settings), "model": model} | provenance(

@@ -16,7 +16,7 @@ import polars as pl
 from seedbed.artifacts import write_parquet
 from seedbed.engines.command_line import EngineStart
 from seedbed.engines.sharing import claimed
-from seedbed.models import read_fingerprint
+from seedbed.models import answers_identity, read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.command_line import shard_parser
@@ -31,13 +31,14 @@ def main() -> None:
     args = parser.parse_args()
     report = reporter("write_questions")
     model = read_fingerprint(args.model)
+    identity = answers_identity(args.model, args.engine.kind)
     engine = EngineStart(args, report)
 
     def write(
         settings: dict[str, Any], seeds: Path | str, start: int, stop: int, journal: Path
     ) -> pl.DataFrame:
         asked = QuestionSettings(**settings)
-        kept = Journal(journal, model)
+        kept = Journal(journal, identity)
         items = read_items(Path(seeds))
         return write_questions(asked, items, start, stop, engine.start, kept, report)
 

@@ -7,6 +7,7 @@ finish, in whatever order that is.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -66,6 +67,16 @@ class Completion:
     completion_tokens: int
     seconds: float = 0.0
 
+
+def without_empty_thinking(text: str) -> str:
+    """Return a text without an empty thinking block at its start.
+
+    Templates write one where a model is not to think, and students learn it with their answers.
+    """
+    return EMPTY_THINKING.sub("", text, count=1)
+
+
+EMPTY_THINKING = re.compile(r"\A\s*<think>\s*</think>\s*")
 
 UNFINISHED = {
     "length": "truncated",

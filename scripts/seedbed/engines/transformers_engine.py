@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedbed.chats import encode_prompts, load_tokenizer
-from seedbed.engines import Completion, EngineSettings, Request
+from seedbed.engines import Completion, EngineSettings, Request, without_empty_thinking
 from seedbed.imports import paused_collector
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class TransformersEngine:
 
     def _load(self, model: Path, threads: int) -> None:
         import torch
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
         torch.set_num_threads(threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -34,6 +34,11 @@ class TransformersEngine:
         self._tokenizer.padding_side = "left"
         dtype = torch.bfloat16 if self._device == "cuda" else torch.float32
         self._base = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(self._device)
+        # `generate` fills in what it is not told from here: penalties, say. The request alone says
+        # how text is sampled; only the ends of a text are the model's own.
+        self._base.generation_config = GenerationConfig(
+            eos_token_id=self._base.generation_config.eos_token_id
+        )
         self._model = self._base.eval()
 
     def _use(self, adapter: Path | None) -> None:
@@ -137,7 +142,7 @@ class TransformersEngine:
             text = text[: min(places)]
         return Completion(
             key=request.key,
-            text=text.strip(),
+            text=without_empty_thinking(text).strip(),
             finish_reason="length" if end is None and not places else "stop",
             prompt_tokens=prompt_tokens,
             completion_tokens=tokens,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedbed.chats import encode_prompts, load_tokenizer
-from seedbed.engines import Completion, EngineSettings, Request
+from seedbed.engines import Completion, EngineSettings, Request, without_empty_thinking
 from seedbed.imports import paused_collector
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class VLLMEngine:
             text = self._tokenizer.decode(written.token_ids, skip_special_tokens=True)
         return Completion(
             key=output.request_id,
-            text=text.strip(),
+            text=without_empty_thinking(text).strip(),
             finish_reason=written.finish_reason or "unknown",
             prompt_tokens=len(output.prompt_token_ids or ()),
             completion_tokens=len(written.token_ids),
