@@ -858,6 +858,16 @@ class ModelConfig(Section):
         (),
         description="Texts that end what it writes, where it writes one of them; they are cut off.",
     )
+    chat_template: Text | None = Field(
+        None,
+        description="With `hub` or `path`: a file with a chat template in Jinja in place of the "
+        "model's own, seen from `models/`. Base models need one: `templates/plain.jinja`.",
+    )
+    template: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], bool | int | float | str] = Field(
+        {},
+        description="With `hub` or `path`: variables of the chat template that have a value, "
+        "whoever renders it, as `{enable_thinking: false}`.",
+    )
     engine: Engine = Field(Engine(), description="What runs it.")
     trainer: Trainer = Field(
         Trainer(), description="How its training is run. A change makes no result stale."
@@ -870,6 +880,10 @@ class ModelConfig(Section):
         if len(given) != 1:
             found = f"both {' and '.join(given)}" if given else "none of them"
             raise problem(f"must have exactly one of {', '.join(SOURCES_OF_MODELS)}, not {found}")
+        if self.hub is None and self.path is None:
+            for key in ("chat_template", "template"):
+                if getattr(self, key):
+                    raise problem("has no effect: only a model with hub or path has one", key)
         if self.worlds and self.pretrain is None:
             raise problem(
                 "has no effect: only a model with pretrain is trained on a world", "worlds"

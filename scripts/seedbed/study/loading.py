@@ -488,6 +488,10 @@ class _Checks:
         if path is not None and not (Path(path) / "config.json").is_file():
             said = f"there is no model (config.json) in {path!r}"
             self._refuse(said, "path", file=file)
+        template = file.config.chat_template
+        if template is not None and not (self.files.folder / "models" / template).is_file():
+            said = f"there is no file {template!r} in {self.files.folder / 'models'}"
+            self._refuse(said, "chat_template", file=file)
         for task in file.config.worlds:
             if task not in self.files.names["tasks"]:
                 hint = nearest(task, self.files.names["tasks"], "tasks")

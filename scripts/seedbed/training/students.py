@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from seedbed.artifacts import replacing
-from seedbed.chats import Row, encode_rows, load_tokenizer
+from seedbed.chats import Row, check_template, encode_rows, end_tokens, load_tokenizer
 from seedbed.imports import paused_collector
 from seedbed.models import RECORD, fingerprint, read_fingerprint
 from seedbed.training.saves import Saves, stopped_by_sigterm
@@ -93,7 +93,7 @@ def train_student(
         if there were no steps). Of a training that went on from a save, `earlier_seconds` too.
 
     Raises:
-        ValueError: if the model's chat template does not suit training; see `encode_rows`.
+        ValueError: if the model's chat template does not suit training; see `check_template`.
         StoppedError: if SIGTERM asked the process to end; the training is saved.
     """
     with paused_collector():
@@ -114,6 +114,7 @@ def train_student(
     }
     with Saves(output, about, progress) as saves:
         tokenizer = load_tokenizer(model)
+        check_template(tokenizer, end_tokens(model, tokenizer), settings.system, trained=True)
         rows = encode_rows(tokenizer, chats, settings.system)
         kept = [row for row in rows if len(row.ids) <= settings.max_length]
         counts: dict[str, Any] = {
