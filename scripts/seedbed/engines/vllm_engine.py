@@ -68,6 +68,9 @@ class VLLMEngine:
         self._engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=str(model),
+                # Of a folder that has Mistral's own files too, those that students are trained with.
+                tokenizer_mode="hf",
+                config_format="hf",
                 # As the engine of Transformers has it.
                 dtype="bfloat16" if on_gpu else "float32",
                 tensor_parallel_size=max(1, settings.gpus),
