@@ -23,9 +23,7 @@ from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 CONFIG = Path(workflow.basedir) / "config"
 try:
     RUN = check_run_config(config)
-    STUDY = load_study(
-        RUN.study, CONFIG, engines=RUN.engines, trainers=RUN.trainers
-    )
+    STUDY = load_study(RUN.study, CONFIG, engines=RUN.engines, trainers=RUN.trainers)
     if RUN.data_dir is not None and not RUN.partial:
         check_data(STUDY, RUN.data_dir)
 except StudyError as error:

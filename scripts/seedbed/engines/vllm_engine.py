@@ -68,7 +68,7 @@ class VLLMEngine:
         self._engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=str(model),
-                # Of a folder that has Mistral's own files too, those that students are trained with.
+                # Of a folder that has Mistral's own files too, those that students are trained by.
                 tokenizer_mode="hf",
                 config_format="hf",
                 # As the engine of Transformers has it.

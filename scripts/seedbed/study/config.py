@@ -704,8 +704,8 @@ class Engine(Section):
         None,
         description="transformers, vllm: GPUs that a job which runs the model asks for, and that "
         "vLLM spreads it over; with `transformers` at most one. With null, none for a model that "
-        "the workflow trains and Transformers runs; else as many of 80 GB as the size in its name "
-        "on the hub needs, and one if it tells none.",
+        "the workflow trains and Transformers runs; else as many of 80 GB as its size needs, by "
+        "its weights, its name on the hub, or `size`, and one if nothing tells.",
     )
     gpu_memory: Annotated[float, Field(gt=0, le=1)] = Field(
         0.9, description="vllm: share of a GPU's memory that it may take."
@@ -857,6 +857,11 @@ class ModelConfig(Section):
     stop: distinct(Text, least=0) = Field(
         (),
         description="Texts that end what it writes, where it writes one of them; they are cut off.",
+    )
+    size: Positive | None = Field(
+        None,
+        description="Billions of parameters, where its name on the hub and the headers of its "
+        "weights do not tell: GPUs, memory and time of its jobs follow.",
     )
     chat_template: Text | None = Field(
         None,

@@ -16,15 +16,12 @@ from seedbed.study.estimate import (
     QUESTION_TOKENS,
     ROW_TOKENS,
     hours_of_tokens,
-    parameters,
+    size,
 )
 from seedbed.study.loading import Study
 
 if TYPE_CHECKING:
     from seedbed.study.workflow import Workflow
-
-WEIGHTS_GB = 2.0
-"""Of a billion parameters, in 16 bits."""
 
 GPU_GB = 80.0
 """Memory of a GPU, if nothing is said: that of an A100 or H100."""
@@ -70,10 +67,10 @@ def gpus(study: Study, model: str) -> int:
         return engine.gpus
     if study.pretrained(model) is not None:
         return int(engine.kind == "vllm")
-    size = parameters(study, model)
-    if size is None or engine.kind == "transformers":
+    found = size(study, model)
+    if found is None or engine.kind == "transformers":
         return 1
-    return 2 ** max(0, math.ceil(math.log2(size * WEIGHTS_GB / (GPU_GB * WEIGHTS_SHARE))))
+    return 2 ** max(0, math.ceil(math.log2(found.gigabytes / (GPU_GB * WEIGHTS_SHARE))))
 
 
 class Needs:
@@ -185,7 +182,8 @@ class Needs:
         def mem_mb(wildcards: Any, attempt: int) -> int:
             model = asked(wildcards)[0]
             local = self._study.engine(model).kind != "openai" or most is not None
-            weights = WEIGHTS_GB * (parameters(self._study, model) or 0.0) if local else 0.0
+            found = size(self._study, model) if local else None
+            weights = 0.0 if found is None else found.gigabytes
             return round((BASE_MB + weights * MB_PER_GB_OF_WEIGHTS) * (1 + attempt) / 2)
 
         def runtime(wildcards: Any, attempt: int) -> int:
