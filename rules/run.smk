@@ -79,6 +79,8 @@ onstart:
     try:
         check_needs([(job.rule.name, job.wildcards_dict) for job in jobs])
         if workflow.is_main_process and workflow.executor_plugin.name == "slurm":
+            if (said := NEEDS.unknown()) is not None:
+                raise RuntimeError(said)
             take_over_jobs()
     except (StudyError, RuntimeError) as error:
         raise WorkflowError(str(error)) from None

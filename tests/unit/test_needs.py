@@ -187,3 +187,16 @@ def test_the_size_that_a_file_states_comes_first(tmp_path):
     model = hub("Llama-2-7b-chat-hf", kind="vllm")
     stated = sf.bend(model, TEACHER, ("size",), 70)
     assert gpus(flow(tmp_path, stated).study, "teacher") == 4
+
+
+def test_on_a_cluster_a_model_of_unknown_size_is_refused_with_what_to_write(tmp_path):
+    def said(name, files):
+        return Needs(flow(tmp_path / name, files)).unknown()
+
+    nameless = hub("a-name-without-a-size", kind="vllm")
+    assert "set size in models/teacher.yaml" in said("a", nameless)
+    assert said("b", sf.bend(nameless, TEACHER, ("size",), 8)) is None
+    assert said("c", hub("Llama-2-7b-chat-hf")) is None
+    # Those that the workflow trains are tiny, and those of endpoints run elsewhere.
+    assert said("d", sf.FILES) is None
+    assert said("e", hub("nameless", kind="openai", base_url="http://localhost/v1")) is None

@@ -251,7 +251,7 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
 
 
-def test_sigterm_has_the_script_save_and_fail(tiny_model, dataset, tmp_path, monkeypatch):
+def test_sigterm_has_the_script_save_and_fail(tiny_model, dataset, tmp_path):
     settings = {
         "epochs": 10_000,
         "learning_rate": 1e-3,
@@ -262,17 +262,17 @@ def test_sigterm_has_the_script_save_and_fail(tiny_model, dataset, tmp_path, mon
     }
     command = [sys.executable, SCRIPTS / "train_student.py", "--model", tiny_model]
     command += ["--dataset", dataset, "--settings", json.dumps(settings), "--gpus", "0"]
-    command += ["--output", tmp_path / "adapter"]
+    # Once, as soon as it trains, and then not for a long time.
+    command += ["--trainer", json.dumps({"save_minutes": 0.02}), "--output", tmp_path / "adapter"]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
-    folder = tmp_path / ".adapter.unfinished"
-    limit = time.monotonic() + 90
-    while not (folder / "task.json").is_file() and time.monotonic() < limit:
-        time.sleep(0.1)
-    # Into the steps: before them, there is nothing to save, and the process just ends.
-    time.sleep(3)
+    folder, limit = tmp_path / ".adapter.unfinished", time.monotonic() + 120
+    while not (first := list(folder.glob("checkpoint-*/whole.json"))) and process.poll() is None:
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == STOPPED, said
     assert "the training is saved" in said
     (save,) = folder.glob("checkpoint-*")
-    assert read_json(save / "counts.json")["step"] > 0
+    assert read_json(save / "counts.json")["step"] > int(first[0].parent.name.split("-")[1])

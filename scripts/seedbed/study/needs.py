@@ -160,6 +160,20 @@ class Needs:
                 )
         return None
 
+    def unknown(self) -> str | None:
+        """Return what is wrong if nothing tells how large a model is; None if that is known.
+
+        On a cluster, its jobs would ask for the memory and the time of a tiny one.
+        """
+        for name in sorted(self._study.models):
+            runs_here = self._study.engine(name).kind != "openai"
+            if runs_here and self._study.pretrained(name) is None and not size(self._study, name):
+                return (
+                    f"nothing tells how large model {name!r} is, by which its jobs ask for GPUs, "
+                    f"memory and time: set size in models/{name}.yaml, in billions of parameters"
+                )
+        return None
+
     def _of(
         self,
         asked: Callable[[Any], tuple[str, str]],
