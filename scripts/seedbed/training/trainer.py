@@ -140,7 +140,9 @@ class MicroBatchTrainer(SFTTrainer):
             try:
                 nats = self._in_micro_batches(model, inputs, lengths, max(1, labels))
             except (RuntimeError, MemoryError) as error:
-                smaller = halved(self.plan, max(lengths)) if is_out_of_memory(error) else None
+                if not is_out_of_memory(error):
+                    raise
+                smaller = halved(self._tried(lengths), max(lengths))
                 if smaller is None:
                     raise
             else:
@@ -154,6 +156,12 @@ class MicroBatchTrainer(SFTTrainer):
         self._labels += labels
         self._tokens += sum(lengths)
         return torch.tensor(nats / max(1, labels), device=self.args.device)
+
+    def _tried(self, lengths: Sequence[int]) -> Plan:
+        """Return the plan with the tokens that a step's largest micro-batch really has."""
+        batches = cut(lengths, self.plan.tokens)
+        largest = max(len(rows) * max(lengths[row] for row in rows) for rows in batches)
+        return Plan(min(self.plan.tokens, largest), self.plan.checkpointing)
 
     def _in_micro_batches(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], lengths: list[int], labels: int
