@@ -122,6 +122,44 @@ def test_memory_of_llama_2_is_as_computed_with_fake_tensors():
     assert activation_bytes(Llama2(), checkpointing=False, element=2) > 5 * bytes_a_token
 
 
+def kept_for_backward(layers, dtype, tokens=256):
+    """Bytes that a token of Llama 2 7B with some layers and LoRA keeps, by tensors without data."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = {name: value for name, value in vars(Llama2).items() if isinstance(value, int)}
+    with torch.device("meta"):
+        model = LlamaForCausalLM(LlamaConfig(**shape | {"num_hidden_layers": layers})).to(dtype)
+        lora = LoraConfig(r=64, target_modules="all-linear", task_type="CAUSAL_LM")
+        model = get_peft_model(model, lora).train()
+    weights = {part.untyped_storage()._cdata for part in model.parameters()}
+    kept = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        # Kept until its storages are counted, as others might come to lie where they lay.
+        _output = model.get_base_model().model(
+            input_ids=torch.zeros((1, tokens), dtype=torch.long, device="meta"),
+            # To make one looks at data.
+            attention_mask=torch.zeros((1, 1, tokens, tokens), dtype=dtype, device="meta"),
+            use_cache=False,
+        )
+    return sum(storage.nbytes() for storage in kept.values()) / tokens
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_memory_of_a_layer_is_what_a_tracker_finds(dtype):
+    found = kept_for_backward(2, dtype) - kept_for_backward(1, dtype)
+    all_layers = activation_bytes(Llama2(), checkpointing=False, element=dtype.itemsize)
+    estimated = (all_layers - 8 * Llama2.vocab_size) / Llama2.num_hidden_layers
+    assert found <= estimated <= 1.2 * found
+
+
 def test_the_plan_follows_the_memory():
     def tokens(gib, stated=None, longest=1_500):
         return plan(Llama2(), gib * 2**30, 2, longest, stated)

@@ -99,12 +99,13 @@ def activation_bytes(config: PretrainedConfig, checkpointing: bool, element: int
     heads = getattr(text, "num_attention_heads", None) or 1
     width = (getattr(text, "head_dim", None) or hidden // heads) * heads
     keys = width * (getattr(text, "num_key_value_heads", None) or heads) // heads
-    # Attention: two norms with 32-bit inputs and their results; queries, keys and values, before
+    # Attention: two norms' inputs and results; queries, keys and values, before
     # and after the rotation; what is attended to. Feed-forward: gate, up, activation, product.
-    kept = element * (6 * hidden + 3 * width + 4 * keys + 4 * experts * inner) + 8 * hidden
-    # The adapters' 32-bit copies of inputs, where these are in 16 bits: q, k, v, o, gate, up, down.
+    kept = element * (6 * hidden + 3 * width + 4 * keys + 4 * experts * inner)
+    # Copies in 32 bits of what is in 16: of both norms' inputs, and of the adapters', at q, k, v, o,
+    # gate, up and down.
     if element < 4:
-        kept += 4 * (3 * hidden + width + experts * (2 * hidden + inner))
+        kept += 4 * (5 * hidden + width + experts * (2 * hidden + inner))
     layers = text.num_hidden_layers
     inside = element * hidden * layers + kept if checkpointing else kept * layers
     return inside + 8 * text.vocab_size
