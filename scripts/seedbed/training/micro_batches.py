@@ -102,8 +102,8 @@ def activation_bytes(config: PretrainedConfig, checkpointing: bool, element: int
     # Attention: two norms' inputs and results; queries, keys and values, before
     # and after the rotation; what is attended to. Feed-forward: gate, up, activation, product.
     kept = element * (6 * hidden + 3 * width + 4 * keys + 4 * experts * inner)
-    # Copies in 32 bits of what is in 16: of both norms' inputs, and of the adapters', at q, k, v, o,
-    # gate, up and down.
+    # Copies in 32 bits of what is in 16: of both norms' inputs, and of the adapters': q, k, v, o,
+    # gate, up, down.
     if element < 4:
         kept += 4 * (5 * hidden + width + experts * (2 * hidden + inner))
     layers = text.num_hidden_layers
