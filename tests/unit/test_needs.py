@@ -112,6 +112,7 @@ def test_the_limit_is_that_of_the_profile():
         ("meta-llama/Llama-2-7b-chat-hf", 7, 14),
         ("mistralai/Mixtral-8x22B-Instruct-v0.1", 176, 352),
         ("Qwen/Qwen3-30B-A3B", 30, 60),
+        ("owner/vicuna7b", 7, 14),
         ("HuggingFaceTB/SmolLM2-1.7B-Instruct", 1.7, 3.4),
         ("org/Llama-3.1-70B-Instruct-AWQ", 70, 35),
         ("org/Llama-3.1-70B-Instruct-FP8", 70, 70),
@@ -122,7 +123,7 @@ def test_names_tell_sizes_experts_and_bits_counted(name, parameters, gigabytes):
     assert (found.parameters, found.gigabytes) == (parameters, pytest.approx(gigabytes))
 
 
-@pytest.mark.parametrize("name", ["org/model", "org/phi-3-mini-4k", "org/gpt2-b2b"])
+@pytest.mark.parametrize("name", ["org/model", "org/phi-3-mini-4k", "org/model-A3B"])
 def test_names_without_a_size_tell_none(name):
     assert size_of_name(name) is None
 

@@ -43,7 +43,8 @@ def size_of_name(name: str) -> Size | None:
     this is more than there are.
     """
     name = name.lower()
-    found = re.search(r"(?<![\d.a-z])(?:(\d+)x)?(\d+(?:\.\d+)?)b(?![a-z])", name)
+    # Not the parameters that are active at a time, as the 3 of `30B-A3B`.
+    found = re.search(r"(?<![\d.])(?<!-a)(?:(\d+)x)?(\d+(?:\.\d+)?)b(?![a-z])", name)
     if found is None:
         return None
     parameters = int(found[1] or 1) * float(found[2])
