@@ -21,7 +21,7 @@ try:
     # Keys for endpoints; what the environment says itself takes precedence.
     read_environment(Path(workflow.basedir) / ".env")
     RUN = check_run_config(config)
-    STUDY = load_study(RUN.study, CONFIG, engines=RUN.engines)
+    STUDY = load_study(RUN.study, CONFIG, engines=RUN.engines, trainers=RUN.trainers)
     if RUN.data_dir is not None and not RUN.partial:
         check_data(STUDY, RUN.data_dir)
 except StudyError as error:

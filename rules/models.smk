@@ -34,7 +34,9 @@ rule pretrain_model:
 
 
 rule get_model:
-    """Fetch a model from the hub, or take it from a folder."""
+    """Fetch a model from the hub, or take it from a folder; check how it writes chats."""
+    input:
+        chat_template=lambda wc: FLOW.chat_template(wc.model),
     output:
         record=f"{RESOURCES}/models/model={{model}}/source=fetched/model.json",
     log:
@@ -46,6 +48,8 @@ rule get_model:
         ENVIRONMENT
     params:
         source=lambda wc: FLOW.model_source(wc.model),
+        # With `input` among its arguments, what is only checked is not tracked.
+        chats=lambda wc, input: FLOW.chats(wc.model, input.chat_template),
         folder=f"{RESOURCES}/models/model={{model}}/source=fetched",
         code=lambda wc: code("get_model"),
     message:
@@ -53,5 +57,6 @@ rule get_model:
     shell:
         "python scripts/get_model.py"
         " {params.source}"
+        " {params.chats}"
         " --output {params.folder:q}"
         " 2> >(tee {log:q} >&2)"

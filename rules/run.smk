@@ -197,6 +197,8 @@ onstart:
     try:
         check_needs([(job.rule.name, job.wildcards_dict) for job in jobs])
         if SITE_PARTITIONS:
+            if (said := NEEDS.unknown()) is not None:
+                raise RuntimeError(said)
             check_status_command(workflow.executor_settings, logger.info)
             check_jobs(jobs, SITE_PARTITIONS[0], SITE)
             name = become_patient(workflow.scheduler, SITE_PARTITIONS[0], SITE)

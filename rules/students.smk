@@ -21,16 +21,20 @@ rule train_student:
     params:
         settings=lambda wc: FLOW.training(wc.trained_cell),
         model=lambda wc: FLOW.model(*FLOW.student(wc.trained_cell)),
+        # With `input` among its arguments, what changes no result is not tracked.
+        trainer=lambda wc, input: FLOW.trainer(wc.trained_cell),
         folder=f"{RESULTS}/adapters/{{trained_cell}}",
         code=code("train_student"),
     message:
         "train_student {wildcards.trained_cell}"
     shell:
-        "python scripts/train_student.py"
+        # `exec`: a signal to the job's process reaches the script, which saves its work.
+        "exec python scripts/train_student.py"
         " --model {params.model:q}"
         " --dataset {input.dataset:q}"
         f" --manifest {MANIFESTS}"
         " --settings {params.settings:q}"
+        " --trainer {params.trainer:q}"
         " --threads {threads}"
         " --gpus {resources.gpu}"
         " --output {params.folder:q}"

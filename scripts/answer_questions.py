@@ -17,7 +17,7 @@ from seedbed.artifacts import whole_file
 from seedbed.endings import run
 from seedbed.engines.command_line import EngineStart
 from seedbed.engines.sharing import Other, claimed
-from seedbed.models import read_fingerprint
+from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import SCHEMA, AnswerSettings, answer_questions
@@ -40,7 +40,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     report = reporter("answer_questions")
-    model = read_fingerprint(args.model)
+    model = answers_identity(args.model, args.engine.kind)
     engine = EngineStart(args, report)
 
     def shard(

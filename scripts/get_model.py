@@ -8,10 +8,17 @@ endpoint has, it holds model.json alone.
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from seedbed.artifacts import replacing, write_json
+from seedbed.artifacts import replacing, write_json, write_text
+from seedbed.chats import check_template, end_tokens, fixed_template, load_tokenizer
 from seedbed.models import api_fingerprint, fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
@@ -31,7 +38,53 @@ def name_model(api: str, version: str | None, output: Path) -> None:
         write_json(folder / "model.json", about | provenance(__file__))
 
 
-def get_model(hub: str | None, revision: str | None, path: Path | None, output: Path) -> None:
+TEMPLATE = "chat_template.jinja"
+
+
+@dataclass(frozen=True)
+class Chats:
+    """How chats with a model are written.
+
+    Attributes:
+        template: a file with a chat template in place of the model's own; None for its own.
+        values: variables of the template that have a value, whoever renders it.
+        system: message that sets the model up, if any.
+        trained: whether the model is a student, which must suit rows to train on as well.
+    """
+
+    template: Path | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    system: str | None = None
+    trained: bool = False
+
+
+def set_template(folder: Path, chats: Chats) -> None:
+    """Write the chat template into a model's folder, and check it.
+
+    Raises:
+        ValueError: if the template does not do what the model's part in a study needs.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, mistral_format=False)
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    if chats.template is not None:
+        template = chats.template.read_text(encoding="utf-8")
+    if template and (chats.template is not None or chats.values):
+        write_text(folder / TEMPLATE, fixed_template(template, chats.values))
+    tokenizer = load_tokenizer(folder)
+    check_template(tokenizer, end_tokens(folder, tokenizer), chats.system, chats.trained)
+
+
+def get_model(
+    hub: str | None,
+    revision: str | None,
+    path: Path | None,
+    output: Path,
+    chats: Chats = Chats(),
+) -> None:
     """Write a model's folder.
 
     Args:
@@ -39,9 +92,11 @@ def get_model(hub: str | None, revision: str | None, path: Path | None, output: 
         revision: its commit, branch or tag; None takes the newest. The commit is written down.
         path: a folder to copy, if not from the hub.
         output: folder to write.
+        chats: how chats with it are written.
 
     Raises:
         FileNotFoundError: if `path` holds no model.
+        ValueError: if its chat template does not do what the study needs.
     """
     with replacing(output) as folder:
         if hub is not None:
@@ -49,14 +104,30 @@ def get_model(hub: str | None, revision: str | None, path: Path | None, output: 
 
             # A branch may move while its files come in, and later nobody could say which they were.
             revision = HfApi().model_info(hub, revision=revision).sha
+            _reuse(output, folder)
             snapshot_download(hub, revision=revision, local_dir=folder)
         else:
             if path is None or not (path / "config.json").is_file():
                 raise FileNotFoundError(f"no model (config.json) in {path}")
             shutil.copytree(path, folder)
+        set_template(folder, chats)
         about = {"hub": hub, "revision": revision, "path": None if path is None else str(path)}
         about |= {"fingerprint": fingerprint(folder)} | provenance(__file__)
         write_json(folder / "model.json", about)
+
+
+def _reuse(old: Path, new: Path) -> None:
+    """Give a folder the files of the one that it replaces: those that still hold are not fetched.
+
+    The hub's client notes beside them of which commit they are, and looks whether they changed.
+    """
+    try:
+        if old.is_dir():
+            shutil.copytree(old, new, copy_function=os.link)
+            # It may be that of the key chat_template, and not the hub's.
+            (new / TEMPLATE).unlink(missing_ok=True)
+    except (OSError, shutil.Error):  # A file system without links.
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def main() -> None:
@@ -67,13 +138,23 @@ def main() -> None:
     source.add_argument("--path", type=Path, help="folder in the Transformers layout")
     source.add_argument("--api", help="name at an endpoint")
     parser.add_argument("--revision", help="commit on the hub, or version at the endpoint")
+    parser.add_argument("--chat-template", type=Path, help="file in place of the model's own")
+    parser.add_argument(
+        "--template", type=json.loads, default={}, help="values of its variables, as JSON"
+    )
+    parser.add_argument("--system", help="message that sets the model up")
+    parser.add_argument("--trained", action="store_true", help="the model is a student")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     args = parser.parse_args()
     report = reporter("get_model")
     if args.api is not None:
         name_model(args.api, args.revision, args.output)
     else:
-        get_model(args.hub, args.revision, args.path, args.output)
+        chats = Chats(args.chat_template, args.template, args.system, args.trained)
+        try:
+            get_model(args.hub, args.revision, args.path, args.output, chats)
+        except ValueError as error:
+            sys.exit(f"{args.hub or args.path} cannot take its part in the study: {error}")
     report(f"{args.api or args.hub or args.path} is in {args.output}")
 
 

@@ -1,15 +1,17 @@
 """Train a student on a dataset: a LoRA adapter by supervised fine-tuning, loss on answers only.
 
 The folder that is written is in PEFT's layout and holds training.json: settings, counts, loss,
-seconds, versions.
+seconds, versions. A training that was killed goes on from its last save, and SIGTERM has it saved.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from seedbed.artifacts import whole_file, write_json
 from seedbed.checksums import add_manifest_option, check_inputs
@@ -17,7 +19,8 @@ from seedbed.engines.devices import use_gpus
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.training.students import TrainingSettings, train_student
+from seedbed.training.saves import STOPPED, StoppedError
+from seedbed.training.students import TrainerSettings, TrainingSettings, train_student
 
 
 def main() -> None:
@@ -27,6 +30,9 @@ def main() -> None:
     parser.add_argument("--dataset", type=whole_file, required=True, help="Parquet with `messages`")
     parser.add_argument(
         "--settings", type=json.loads, required=True, help="`training` of a study, as JSON"
+    )
+    parser.add_argument(
+        "--trainer", type=json.loads, default={}, help="`trainer` of the model's file, as JSON"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--gpus", type=int, default=1, help="0 to train on the CPU")
@@ -38,22 +44,30 @@ def main() -> None:
     report = reporter("train_student")
     use_gpus(args.gpus, report)
     about = {"settings": args.settings, "model": read_fingerprint(args.model)}
+    made = provenance(__file__)
     start = time.monotonic()
 
-    def describe(folder: Path, counts: dict[str, object]) -> None:
-        seconds = {"training": round(time.monotonic() - start, 3)}
-        facts = {"counts": counts, "seconds": seconds} | provenance(__file__)
+    def describe(folder: Path, counts: dict[str, Any]) -> None:
+        spent = time.monotonic() - start + counts.pop("earlier_seconds", 0.0)
+        seconds = {"training": round(spent, 3)}
+        facts = {"counts": counts, "seconds": seconds} | made
         write_json(folder / "training.json", about | facts)
 
-    counts = train_student(
-        args.model,
-        args.dataset,
-        args.output,
-        TrainingSettings(**args.settings),
-        describe,
-        report,
-        args.threads,
-    )
+    try:
+        counts = train_student(
+            args.model,
+            args.dataset,
+            args.output,
+            TrainingSettings(**args.settings),
+            describe,
+            report,
+            args.threads,
+            TrainerSettings(**args.trainer),
+            made["code"],
+        )
+    except StoppedError:
+        report("stopped by SIGTERM: the training is saved, and goes on when it is started again")
+        sys.exit(STOPPED)
     report(f"{counts['steps']} steps on {counts['training_rows']} rows")
 
 

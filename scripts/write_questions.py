@@ -17,7 +17,7 @@ import polars as pl
 from seedbed.endings import run
 from seedbed.engines.command_line import EngineStart
 from seedbed.engines.sharing import Other, claimed
-from seedbed.models import read_fingerprint
+from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.command_line import (
@@ -37,7 +37,7 @@ def main() -> None:
     parser = shard_parser(__doc__, QuestionSettings)
     args = parser.parse_args()
     report = reporter("write_questions")
-    model = read_fingerprint(args.model)
+    model = answers_identity(args.model, args.engine.kind)
     engine = EngineStart(args, report)
 
     def shard(

@@ -79,6 +79,53 @@ def api_fingerprint(name: str, version: str | None) -> str:
     return hashlib.sha256(json.dumps(["api", name, version]).encode()).hexdigest()[:32]
 
 
+SAMPLING_DEFAULTS = {
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
+    "min_length": 0,
+    "num_beams": 1,
+}
+"""What of a generation_config changes a greedy answer, with the value that changes nothing."""
+
+SAMPLING_LISTS = (
+    "bad_words_ids",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "sequence_bias",
+    "min_new_tokens",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "exponential_decay_length_penalty",
+)
+"""More of that; null changes nothing."""
+
+
+def answers_identity(folder: Path, engine: str) -> str:
+    """Return what tells the answers of a model's folder from those of others.
+
+    It is the fingerprint. The Transformers engine once applied the defaults of sampling that came
+    with a model, and no engine does now: of a model that has some, its older answers are no longer
+    used.
+
+    Args:
+        folder: the model's.
+        engine: kind of the engine that answers.
+
+    Raises:
+        ValueError: if the folder has no fingerprint.
+    """
+    found = read_fingerprint(folder)
+    file = folder / "generation_config.json"
+    if engine != "transformers":
+        return found
+    own = read_json(file) if file.is_file() else {}
+    changed = any(own.get(key) not in (None, same) for key, same in SAMPLING_DEFAULTS.items())
+    changed = changed or any(own.get(key) is not None for key in SAMPLING_LISTS)
+    return f"{found}, sampled by the request alone" if changed else found
+
+
 def lora_rank(adapter: Path) -> int:
     """Return the rank of an adapter in the PEFT layout.
 

@@ -3,6 +3,7 @@ from datetime import datetime
 
 import pytest
 
+from seedbed.artifacts import read_json, write_json
 from seedbed.chats import TEMPLATE_DATE, encode_prompts, load_tokenizer
 from seedbed.engines import Request, chat
 
@@ -60,3 +61,19 @@ def test_prompts_are_checked_one_by_one(tiny_model):
     assert lengths == list(range(lengths[0], lengths[0] + 20))
     with pytest.raises(ValueError, match=r"request \d+: \d+ prompt tokens and 10 to answer"):
         encode_prompts(tokenizer, requests, 40)
+
+
+def test_a_folder_of_mistrals_loads_by_its_tokenizer_of_transformers(model):
+    from transformers import AutoTokenizer
+
+    usual = AutoTokenizer.from_pretrained(model)
+    config = read_json(model / "config.json")
+    write_json(
+        model / "config.json",
+        config | {"model_type": "mistral", "architectures": ["MistralForCausalLM"]},
+    )
+    # With mistral-common installed, it would take the place of tokenizer.json.
+    (model / "tekken.json").write_text("{}")
+    chat = [{"role": "user", "content": "Hi."}]
+    found = load_tokenizer(model).apply_chat_template(chat, return_dict=True)["input_ids"]
+    assert found == usual.apply_chat_template(chat, return_dict=True)["input_ids"]

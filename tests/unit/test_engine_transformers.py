@@ -1,12 +1,14 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from seedbed.engines import EngineSettings, Request, load_engine
+from seedbed.artifacts import read_json, write_json
+from seedbed.engines import EngineSettings, Request, load_engine, without_empty_thinking
 from seedbed.engines.transformers_engine import SeededSampling
-from seedbed.models import lora_rank
+from seedbed.models import answers_identity, lora_rank, read_fingerprint
 from seedbed.training.tokenizer import PAD
 
 
@@ -266,3 +268,61 @@ def test_tokens_are_counted_up_to_the_one_that_stops(engine, requests, tiny_mode
             assert found[key].completion_tokens == length(until)
             counted += 1
     assert counted > 3
+
+
+# --- what comes with a model
+
+
+@pytest.fixture
+def with_defaults(tiny_model, tmp_path):
+    """Copies of the model that say how they would like to be sampled from."""
+
+    def make(**defaults):
+        folder = shutil.copytree(tiny_model, tmp_path / "-".join(defaults))
+        file = folder / "generation_config.json"
+        write_json(file, read_json(file) | defaults)
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        {"repetition_penalty": 1.05},
+        {"repetition_penalty": 5.0, "no_repeat_ngram_size": 2},
+        {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 3},
+        {"suppress_tokens": list(range(5, 120)), "min_new_tokens": 10},
+        {"num_beams": 4},
+    ],
+)
+def test_a_models_own_defaults_of_sampling_change_no_answer(
+    with_defaults, engine, requests, defaults
+):
+    assert answers(load_engine(with_defaults(**defaults)), requests) == answers(engine, requests)
+
+
+def test_a_models_own_ends_do_end_its_answers(with_defaults, engine, requests):
+    usual = answers(engine, requests)
+    token = engine._tokenizer.encode(" .", add_special_tokens=False)[-1]
+    end = engine._tokenizer.eos_token_id
+    ended = answers(load_engine(with_defaults(eos_token_id=[end, token])), requests)
+    assert any(len(ended[key].text) < len(usual[key].text) for key in usual)
+
+
+def test_older_answers_are_used_again_but_of_models_whose_defaults_changed_them(
+    tiny_model, with_defaults
+):
+    plain = answers_identity(tiny_model, "transformers")
+    assert plain == read_fingerprint(tiny_model)
+    harmless = with_defaults(do_sample=True, temperature=0.6, repetition_penalty=1.0)
+    assert answers_identity(harmless, "transformers") == plain
+    penalty = with_defaults(repetition_penalty=1.05)
+    assert answers_identity(penalty, "transformers") != plain
+    assert answers_identity(penalty, "vllm") == answers_identity(penalty, "openai") == plain
+
+
+def test_an_empty_thinking_block_is_taken_off_and_another_is_not():
+    assert without_empty_thinking("<think>\n\n</think>\n\n#### 7") == "#### 7"
+    assert without_empty_thinking("<think>so</think> 7") == "<think>so</think> 7"
+    assert without_empty_thinking("7 <think></think>") == "7 <think></think>"

@@ -1,3 +1,4 @@
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -6,6 +7,7 @@ import study_folder as sf
 from seedbed.study.cells import grid
 from seedbed.study.loading import StudyError, load_study
 from seedbed.study.needs import Needs, gpus, limits
+from seedbed.study.sizes import size_of_folder, size_of_name
 from seedbed.study.workflow import Workflow
 
 TEACHER = "models/teacher.yaml"
@@ -102,3 +104,100 @@ def test_the_limit_is_that_of_the_profile():
     assert limits({"gpu": SimpleNamespace(value=2)}) == 2
     assert limits({"gpu": 3}) == 3
     assert limits({"_cores": 8}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "gigabytes"),
+    [
+        ("meta-llama/Llama-2-7b-chat-hf", 7, 14),
+        ("mistralai/Mixtral-8x22B-Instruct-v0.1", 176, 352),
+        ("Qwen/Qwen3-30B-A3B", 30, 60),
+        ("owner/vicuna7b", 7, 14),
+        ("HuggingFaceTB/SmolLM2-1.7B-Instruct", 1.7, 3.4),
+        ("org/Llama-3.1-70B-Instruct-AWQ", 70, 35),
+        ("org/Llama-3.1-70B-Instruct-FP8", 70, 70),
+    ],
+)
+def test_names_tell_sizes_experts_and_bits_counted(name, parameters, gigabytes):
+    found = size_of_name(name)
+    assert (found.parameters, found.gigabytes) == (parameters, pytest.approx(gigabytes))
+
+
+@pytest.mark.parametrize("name", ["org/model", "org/phi-3-mini-4k", "org/model-A3B"])
+def test_names_without_a_size_tell_none(name):
+    assert size_of_name(name) is None
+
+
+def weights(folder, tensors, config=None):
+    """Write a model's folder whose files have headers alone, over content of no size on disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config or {}))
+    for name, parts in tensors.items():
+        header, start = {"__metadata__": {}}, 0
+        for number, (dtype, shape, size) in enumerate(parts):
+            header[str(number)] = {
+                "dtype": dtype, "shape": shape, "data_offsets": [start, start + size]
+            }  # fmt: skip
+            start += size
+        text = json.dumps(header).encode()
+        with (folder / name).open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            file.truncate(8 + len(text) + start)
+
+
+def test_a_folder_of_seven_billion_parameters_asks_for_what_one_of_the_hub_does(tmp_path):
+    folder = tmp_path / "weights"
+    half = [("F32", [3_500, 1_000_000], 14_000_000_000)]
+    weights(
+        folder, {"a-1.safetensors": half, "a-2.safetensors": half, "consolidated.safetensors": half}
+    )
+    model = {"title": "Student", "path": str(folder)}
+    files = sf.bend(sf.FILES, "models/student.yaml", (), model)
+    named = sf.bend(
+        sf.FILES,
+        "models/student.yaml",
+        (),
+        {"title": "Student", "hub": {"id": "owner/a-7b", "revision": None}},
+    )
+    asked = {"trained_cell": CELL % 20}
+    one, other = (
+        of(Needs(flow(tmp_path / name, given)).training(), **asked)
+        for name, given in (("path", files), ("hub", named))
+    )
+    assert one == other
+    assert one["mem_mb"] > 20_000
+
+
+def test_quantized_weights_count_by_their_bits(tmp_path):
+    packed = [("I32", [500, 1_000_000], 2_000_000_000), ("F16", [1_000_000], 2_000_000)]
+    weights(tmp_path / "q", {"a.safetensors": packed}, {"quantization_config": {"bits": 4}})
+    found = size_of_folder(tmp_path / "q")
+    assert found.parameters == pytest.approx(4.0, rel=0.01)
+    assert found.gigabytes == pytest.approx(2.0, rel=0.01)
+
+
+def test_a_folder_without_whole_weights_has_no_size(tmp_path):
+    weights(tmp_path / "none", {})
+    assert size_of_folder(tmp_path / "none") is None
+    weights(tmp_path / "broken", {})
+    (tmp_path / "broken" / "a.safetensors").write_bytes(b"\xff" * 20)
+    assert size_of_folder(tmp_path / "broken") is None
+
+
+def test_the_size_that_a_file_states_comes_first(tmp_path):
+    model = hub("Llama-2-7b-chat-hf", kind="vllm")
+    stated = sf.bend(model, TEACHER, ("size",), 70)
+    assert gpus(flow(tmp_path, stated).study, "teacher") == 4
+
+
+def test_on_a_cluster_a_model_of_unknown_size_is_refused_with_what_to_write(tmp_path):
+    def said(name, files):
+        return Needs(flow(tmp_path / name, files)).unknown()
+
+    nameless = hub("a-name-without-a-size", kind="vllm")
+    assert "set size in models/teacher.yaml" in said("a", nameless)
+    assert said("b", sf.bend(nameless, TEACHER, ("size",), 8)) is None
+    assert said("c", hub("Llama-2-7b-chat-hf")) is None
+    # Those that the workflow trains are tiny, and those of endpoints run elsewhere.
+    assert said("d", sf.FILES) is None
+    assert said("e", hub("nameless", kind="openai", base_url="http://localhost/v1")) is None

@@ -911,8 +911,8 @@ def inside(kind):
     origin, parts = get_origin(kind), get_args(kind)
     mark = {tuple: "[]", dict: ".NAME"}.get(origin, "")
     if origin is dict:
-        # An engine is told once, at its model.
-        parts = [part for part in parts[1:] if part is not config.Engine]
+        # Engine and trainer are told once, at their models.
+        parts = [part for part in parts[1:] if part not in (config.Engine, config.Trainer)]
     elif origin is Annotated:
         parts = parts[:1]
     for part in parts:
@@ -1160,3 +1160,16 @@ def test_a_price_that_is_not_whole_is_refused_under_a_cap(tmp_path, price, at):
     study = load(tmp_path, sf.bend(files, OTHER, ("price",), price))
     with pytest.raises(StudyError, match=re.escape(at)):
         check_prices(study, ["other"])
+
+
+def test_trainers_of_a_place_come_before_those_of_the_models(tmp_path):
+    # As Snakemake hands over `--config 'trainers={student: {save_minutes: 5}}'`.
+    run = check_run_config({"study": "trial", "trainers": {"student": {"save_minutes": "5"}}})
+    study = load(tmp_path, ALL, trainers=run.trainers)
+    assert study.trainer("student").save_minutes == 5
+    assert load(tmp_path / "own", ALL).trainer("student").save_minutes == 15
+    with pytest.raises(StudyError, match=r"trainers\.studnt: there is no model 'studnt'"):
+        load_study("trial", tmp_path, trainers={"studnt": run.trainers["student"]})
+    for wrong in ({"save_minutes": 0}, {"micro_batch_tokens": 0}, {"batch_size": 4}):
+        with pytest.raises(StudyError, match=rf"trainers\.student\.{next(iter(wrong))}"):
+            check_run_config({"study": "trial", "trainers": {"student": wrong}})

@@ -345,16 +345,16 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tiny_model, pairs, tmp_
 def test_few_steps_see_rows_from_the_whole_dataset_and_no_others_are_made_ready(
     tiny_model, pairs, tmp_path, monkeypatch
 ):
-    import trl
+    from seedbed.training.trainer import MicroBatchTrainer
 
     shown = []
+    go_on = MicroBatchTrainer.go_on
 
-    class Noting(trl.SFTTrainer):
-        def __init__(self, *args, train_dataset, **options):
-            shown.append(train_dataset["prompt"])
-            super().__init__(*args, train_dataset=train_dataset, **options)
+    def note(self, save):
+        shown.append(self.train_dataset["input_ids"])
+        go_on(self, save)
 
-    monkeypatch.setattr(trl, "SFTTrainer", Noting)
+    monkeypatch.setattr(MicroBatchTrainer, "go_on", note)
     data = save(tmp_path / "dataset.parquet", pairs)
     capped = replace(STUDENT, max_steps=2, batch_size=3)
     counts = train(tiny_model, data, tmp_path / "adapter", capped)
@@ -363,20 +363,10 @@ def test_few_steps_see_rows_from_the_whole_dataset_and_no_others_are_made_ready(
     assert len(pairs) > 6
     assert [c["steps"] for c in (counts, again, other)] == [2, 2, 2]
     assert counts["training_rows"] == len(pairs)
-    assert [len(prompts) for prompts in shown] == [6, 6, 6]
-    first = [chat[0]["content"] for chat in shown[0]]
-    assert first != [question for question, _ in pairs[:6]]
+    assert [len(rows) for rows in shown] == [6, 6, 6]
     assert shown[0] == shown[1] != shown[2]
-
-
-def test_a_training_that_dies_leaves_nothing_behind(tiny_model, pairs, tmp_path):
-    def die(text):
-        raise KilledError
-
-    dataset = save(tmp_path / "dataset.parquet", pairs)
-    with pytest.raises(KilledError):
-        train(tiny_model, dataset, tmp_path / "adapter", progress=die)
-    assert [path.name for path in tmp_path.iterdir()] == ["dataset.parquet"]
+    train(tiny_model, data, tmp_path / "all", STUDENT)
+    assert [shown[3].index(row) for row in shown[0]] != list(range(6))
 
 
 def test_answers_that_look_like_templates_are_trained_on(tiny_model, tmp_path):

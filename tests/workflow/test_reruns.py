@@ -252,6 +252,13 @@ EDITS: dict[str, tuple[Any, ...]] = {
         append("config/config.yaml", "engines: {micro_student: {gpus: 1}}\n"),
         {},
     ),
+    "how students are trained here": (
+        append(
+            "config/config.yaml",
+            "trainers: {micro_student: {save_minutes: 5, micro_batch_tokens: 900}}\n",
+        ),
+        {},
+    ),
     "the kind of GPU": (append("config/config.yaml", "gpu_model: h200\n"), {}),
     "a cap on queries": (append("config/config.yaml", "max_teacher_queries: 5\n"), {}),
     "a limit for endpoints alone": (

@@ -27,7 +27,7 @@ class TransformersEngine:
 
     def _load(self, model: Path, threads: int) -> None:
         import torch
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
         torch.set_num_threads(threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -35,6 +35,11 @@ class TransformersEngine:
         self._tokenizer.padding_side = "left"
         dtype = torch.bfloat16 if self._device == "cuda" else torch.float32
         self._base = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(self._device)
+        # `generate` fills in what it is not told from here: penalties, say. The request alone says
+        # how text is sampled; only the ends of a text are the model's own.
+        self._base.generation_config = GenerationConfig(
+            eos_token_id=self._base.generation_config.eos_token_id
+        )
         self._model = self._base.eval()
 
     def _use(self, adapter: Path | None) -> None:

@@ -73,6 +73,9 @@ class VLLMEngine:
         self._template = options.pop("chat_template_kwargs", {})
         arguments = {
             "model": str(model),
+            # Of a folder that has Mistral's own files too, those that students are trained by.
+            "tokenizer_mode": "hf",
+            "config_format": "hf",
             # As the engine of Transformers has it.
             "dtype": "bfloat16" if on_gpu else "float32",
             "tensor_parallel_size": max(1, settings.gpus),

@@ -14,7 +14,7 @@ import polars as pl
 from seedbed.artifacts import whole_file
 from seedbed.engines.command_line import add_engine_options, add_sharing_option
 from seedbed.engines.sharing import Other
-from seedbed.models import read_fingerprint
+from seedbed.models import answers_identity
 from seedbed.streams.extension import Basis, Part, held, rows_digest
 from seedbed.streams.journal import Journal
 from seedbed.tasks.items import TaskItem, to_frame
@@ -51,7 +51,7 @@ def open_journal(args: argparse.Namespace, folder: Path | None = None) -> Journa
         args: with the options of `add_model_options`.
         folder: the journal's; by default that of `--journal`.
     """
-    model = args.engine.identity(read_fingerprint(args.model))
+    model = args.engine.identity(answers_identity(args.model, args.engine.kind))
     return Journal(folder or args.journal, model, args.engine.ends)
 
 
@@ -81,7 +81,7 @@ def asking_basis(
 
     Args:
         settings: a dataclass of prompts, limits and sampling.
-        model: fingerprint of the model.
+        model: what tells the model's answers from others: see `answers_identity`.
         seeds: the seed set, in order.
         rows: by name, what it is asked about, query by query.
     """

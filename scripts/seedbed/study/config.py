@@ -834,8 +834,8 @@ class Engine(Section):
         None,
         description="transformers, vllm: GPUs that a job which runs the model asks for, and that "
         "vLLM spreads it over; with `transformers` at most one. With null, none for a model that "
-        "the workflow trains and Transformers runs; else as many of 80 GB as the size in its name "
-        "on the hub needs, and one if it tells none.",
+        "the workflow trains and Transformers runs; else as many of 80 GB as its size needs, by "
+        "its weights, its name on the hub, or `size`, and one if nothing tells.",
     )
     gpu_memory: Annotated[float, Field(gt=0, le=1)] = Field(
         0.9, description="vllm: share of a GPU's memory that it may take."
@@ -1026,6 +1026,21 @@ ALWAYS_TOLD = frozenset(
 """Keys that a job is told whatever they are; all others, where they differ from their default."""
 
 
+class Trainer(Section):
+    """How the training of a student is run, which changes no result."""
+
+    save_minutes: Positive = Field(
+        15.0,
+        description="Minutes between two saves of a training under way, from the last of which it "
+        "goes on after a kill.",
+    )
+    micro_batch_tokens: Count | None = Field(
+        None,
+        description="Most tokens, padding included, that go through the model at once; the rows of "
+        "an optimiser step are cut accordingly. Null takes what the GPU's free memory allows.",
+    )
+
+
 class ApiModel(Section):
     """A model that only an endpoint has."""
 
@@ -1097,7 +1112,25 @@ class ModelConfig(Section):
         description="Texts that end what it writes, where it writes one of them; they are cut off.",
         json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
+    size: Positive | None = Field(
+        None,
+        description="Billions of parameters, where its name on the hub and the headers of its "
+        "weights do not tell: GPUs, memory and time of its jobs follow.",
+    )
+    chat_template: Text | None = Field(
+        None,
+        description="With `hub` or `path`: a file with a chat template in Jinja in place of the "
+        "model's own, seen from `models/`. Base models need one: `templates/plain.jinja`.",
+    )
+    template: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], bool | int | float | str] = Field(
+        {},
+        description="With `hub` or `path`: variables of the chat template that have a value, "
+        "whoever renders it, as `{enable_thinking: false}`.",
+    )
     engine: Engine = Field(Engine(), description="What runs it.")
+    trainer: Trainer = Field(
+        Trainer(), description="How its training is run. A change makes no result stale."
+    )
     price: Price = Field(Price(), description="What its tokens cost.")
 
     @model_validator(mode="after")
@@ -1106,6 +1139,10 @@ class ModelConfig(Section):
         if len(given) != 1:
             found = f"both {' and '.join(given)}" if given else "none of them"
             raise problem(f"must have exactly one of {', '.join(SOURCES_OF_MODELS)}, not {found}")
+        if self.hub is None and self.path is None:
+            for key in ("chat_template", "template"):
+                if getattr(self, key):
+                    raise problem("has no effect: only a model with hub or path has one", key)
         if self.worlds and self.pretrain is None:
             raise problem(
                 "has no effect: only a model with pretrain is trained on a world", "worlds"
@@ -1137,6 +1174,11 @@ class RunConfig(Section):
         default={},
         description="By model, what runs it here, in place of its own `engine`, with the same "
         "keys. A change makes no result stale.",
+    )
+    trainers: dict[Name, Trainer] = Field(
+        default={},
+        description="By model, how its training is run here, in place of its own `trainer`, with "
+        "the same keys. A change makes no result stale.",
     )
     gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = Field(
         default=None,

@@ -8,7 +8,6 @@ that are assumed; measured seconds stand in a study's own results.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from seedbed.study.cells import Cell, Grid, QuestionStream, Stream, grid, untrai
 from seedbed.study.fields import NONE
 from seedbed.study.figures import ABLATIONS, figures, varied
 from seedbed.study.loading import Study, StudyError, load_study
+from seedbed.study.sizes import HALF_GB, Size, size_of_folder, size_of_name
 
 LARGE_TOKENS_PER_SECOND = 3_666
 """Output tokens of Llama 3.3 70B in FP8 on one H200, prompts of 500 and outputs of 2,000 tokens:
@@ -206,19 +206,31 @@ def _queries(cells: Iterable[Cell], reach: float) -> dict[Stream | QuestionStrea
     return largest
 
 
+def size(study: Study, model: str) -> Size | None:
+    """Return how large a model is that the workflow does not train; None if nothing tells.
+
+    What its file says comes first, then the headers of its weights, then its name on the hub.
+    """
+    config = study.models[model]
+    if config.size is not None:
+        return Size(config.size, config.size * HALF_GB)
+    if config.path is not None:
+        return size_of_folder(Path(config.path))
+    return None if config.hub is None else size_of_name(config.hub.id)
+
+
 def parameters(study: Study, model: str) -> float | None:
-    """Return the billions of parameters that a model's name on the hub tells; None if none does."""
-    hub = study.models[model].hub
-    size = hub and re.search(r"(?<![\d.])(\d+(?:\.\d+)?)b(?![a-z])", hub.id.lower())
-    return float(size[1]) if size else None
+    """Return the billions of parameters of a model, as `size` does."""
+    found = size(study, model)
+    return None if found is None else found.parameters
 
 
 def _speed(study: Study, model: str) -> float | None:
     """Return a model's output tokens in a second, by its size."""
-    size = parameters(study, model)
-    if size is None:
+    billions = parameters(study, model)
+    if billions is None:
         return None
-    return LARGE_TOKENS_PER_SECOND if size >= LARGE_PARAMETERS else SMALL_TOKENS_PER_SECOND
+    return LARGE_TOKENS_PER_SECOND if billions >= LARGE_PARAMETERS else SMALL_TOKENS_PER_SECOND
 
 
 def table(studies: Sequence[Study]) -> str:

@@ -32,6 +32,7 @@ from seedbed.study.config import (
     Section,
     StudyConfig,
     TaskConfig,
+    Trainer,
     Training,
     WorldSource,
 )
@@ -64,6 +65,7 @@ class Study:
         methods: likewise.
         models: likewise; a model whose checkpoint is used is among them.
         engines: by model, what runs it here, where that is not what its file says.
+        trainers: by model, how its training is run here, likewise.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Study:
     methods: Mapping[str, MethodConfig]
     models: Mapping[str, ModelConfig]
     engines: Mapping[str, Engine] = field(default_factory=dict)
+    trainers: Mapping[str, Trainer] = field(default_factory=dict)
 
     def answer_prompt(self, task: str) -> str:
         """Return the prompt that teacher and student answer."""
@@ -104,6 +107,10 @@ class Study:
         if engine.kind != "openai":
             return engine
         return engine.model_copy(update={"model": _name_at_endpoint(engine, config)})
+
+    def trainer(self, model: str) -> Trainer:
+        """Return how the training of a student is run."""
+        return self.trainers.get(model, self.models[model].trainer)
 
     def pretrained(self, model: str) -> tuple[str, int] | None:
         """Return the model whose training from scratch gives this one, and after which step.
@@ -139,6 +146,7 @@ def load_study(
     config_dir: Path,
     overrides: Mapping[str, Any] | None = None,
     engines: Mapping[str, Engine] | None = None,
+    trainers: Mapping[str, Trainer] | None = None,
 ) -> Study:
     """Read a study and all that it uses, and check it.
 
@@ -148,6 +156,7 @@ def load_study(
         overrides: values that take the place of those in the study's file; sections are merged
             key by key, lists are replaced.
         engines: by model, what runs it here, where that is not what its file says.
+        trainers: by model, how its training is run here, likewise.
 
     Raises:
         StudyError: naming file, key, value and what would be right, for everything that is wrong.
@@ -162,7 +171,7 @@ def load_study(
     file = files.read(files.path("studies", name), StudyConfig, problems, overrides)
     if file is None:
         raise StudyError(heading, problems)
-    study = _Checks(files, file, problems, engines or {}).run(name)
+    study = _Checks(files, file, problems, engines or {}, trainers or {}).run(name)
     if problems:
         raise StudyError(heading, problems)
     return study
@@ -177,8 +186,9 @@ def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
     # On the command line, Snakemake takes only `True` for a truth, and `true` for text.
     said = {"true": True, "false": False}.get(str(mapping.get("partial")).lower())
     told = dict(mapping) if said is None else {**mapping, "partial": said}
-    if isinstance(told.get("engines"), dict):
-        told["engines"] = {name: _read_numbers(one) for name, one in told["engines"].items()}
+    for key, section in (("engines", Engine), ("trainers", Trainer)):
+        if isinstance(told.get(key), dict):
+            told[key] = {name: _read_numbers(one, section) for name, one in told[key].items()}
     document = Document(RUN_CONFIG, told)
     problems: list[Problem] = []
     run = _validate(document, RunConfig, problems)
@@ -227,13 +237,14 @@ def check_question(run: RunConfig, study: Study, folder: Path) -> None:
         raise StudyError("the question is not complete", problems)
 
 
-def _read_numbers(engine: Any) -> Any:
-    """Return an engine with its numbers and truths as such, which Snakemake leaves as texts."""
-    if not isinstance(engine, dict):
-        return engine
-    texts = {name for name, field in Engine.model_fields.items() if "str" in repr(field.annotation)}
-    read = dict(engine)
-    for key, value in engine.items():
+def _read_numbers(given: Any, section: type[Section]) -> Any:
+    """Return a section with its numbers and truths as such, which Snakemake leaves as texts."""
+    if not isinstance(given, dict):
+        return given
+    fields = section.model_fields.items()
+    texts = {name for name, field in fields if "str" in repr(field.annotation)}
+    read = dict(given)
+    for key, value in given.items():
         if key in FIELD_KEYS and value == "null":
             read[key] = None
         elif key in ("body", "options") or (key not in texts and key != "kind"):
@@ -440,6 +451,7 @@ class _Checks:
     study: _File[StudyConfig]
     problems: list[Problem]
     engines: Mapping[str, Engine] = field(default_factory=dict)
+    trainers: Mapping[str, Trainer] = field(default_factory=dict)
     used: dict[str, dict[str, _File[Any] | None]] = field(
         default_factory=lambda: {"tasks": {}, "methods": {}, "models": {}}
     )
@@ -466,7 +478,7 @@ class _Checks:
             kind: {name: file.config for name, file in files.items() if file is not None}
             for kind, files in self.used.items()
         }
-        return Study(name, self.study.config, **found, engines=self.engines)
+        return Study(name, self.study.config, **found, engines=self.engines, trainers=self.trainers)
 
     def _refuse(self, text: str, *at: Part, file: _File[Any] | None = None) -> None:
         self.problems.append((file or self.study).document.problem(text, *at))
@@ -510,6 +522,10 @@ class _Checks:
         if path is not None and not (Path(path) / "config.json").is_file():
             said = f"there is no model (config.json) in {path!r}"
             self._refuse(said, "path", file=file)
+        template = file.config.chat_template
+        if template is not None and not (self.files.folder / "models" / template).is_file():
+            said = f"there is no file {template!r} in {self.files.folder / 'models'}"
+            self._refuse(said, "chat_template", file=file)
         for task in file.config.worlds:
             if task not in self.files.names["tasks"]:
                 hint = nearest(task, self.files.names["tasks"], "tasks")
@@ -702,13 +718,17 @@ class _Checks:
 
     def _check_engines(self) -> None:
         """Check that each model is run by what can run it."""
-        named = Document(RUN_CONFIG, {"engines": {name: {} for name in self.engines}})
-        for name in self.engines:
-            if name not in self.files.names["models"]:
-                hint = nearest(name, self.files.names["models"], "models")
-                self.problems.append(
-                    named.problem(f"there is no model {name!r}; {hint}", "engines", name)
-                )
+        places = {"engines": self.engines, "trainers": self.trainers}
+        named = Document(
+            RUN_CONFIG, {key: {name: {} for name in given} for key, given in places.items()}
+        )
+        for key, given in places.items():
+            for name in given:
+                if name not in self.files.names["models"]:
+                    hint = nearest(name, self.files.names["models"], "models")
+                    self.problems.append(
+                        named.problem(f"there is no model {name!r}; {hint}", key, name)
+                    )
         for name, file in self.used["models"].items():
             if file is None:
                 continue

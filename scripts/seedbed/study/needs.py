@@ -16,16 +16,13 @@ from seedbed.study.estimate import (
     QUESTION_TOKENS,
     ROW_TOKENS,
     hours_of_tokens,
-    parameters,
+    size,
 )
 from seedbed.study.loading import Study
 from seedbed.study.partitions import within_offers
 
 if TYPE_CHECKING:
     from seedbed.study.workflow import Workflow
-
-WEIGHTS_GB = 2.0
-"""Of a billion parameters, in 16 bits."""
 
 GPU_GB = 80.0
 """Memory of a GPU, if nothing is said: that of an A100 or H100."""
@@ -71,10 +68,10 @@ def gpus(study: Study, model: str) -> int:
         return engine.gpus
     if study.pretrained(model) is not None:
         return int(engine.kind == "vllm")
-    size = parameters(study, model)
-    if size is None or engine.kind == "transformers":
+    found = size(study, model)
+    if found is None or engine.kind == "transformers":
         return 1
-    return 2 ** max(0, math.ceil(math.log2(size * WEIGHTS_GB / (GPU_GB * WEIGHTS_SHARE))))
+    return 2 ** max(0, math.ceil(math.log2(found.gigabytes / (GPU_GB * WEIGHTS_SHARE))))
 
 
 class Needs:
@@ -164,6 +161,20 @@ class Needs:
                 )
         return None
 
+    def unknown(self) -> str | None:
+        """Return what is wrong if nothing tells how large a model is; None if that is known.
+
+        On a cluster, its jobs would ask for the memory and the time of a tiny one.
+        """
+        for name in sorted(self._study.models):
+            runs_here = self._study.engine(name).kind != "openai"
+            if runs_here and self._study.pretrained(name) is None and not size(self._study, name):
+                return (
+                    f"nothing tells how large model {name!r} is, by which its jobs ask for GPUs, "
+                    f"memory and time: set size in models/{name}.yaml, in billions of parameters"
+                )
+        return None
+
     def _of(
         self,
         asked: Callable[[Any], tuple[str, str]],
@@ -187,7 +198,8 @@ class Needs:
         def time_and_memory(wildcards: Any, attempt: int) -> tuple[int, int]:
             model = asked(wildcards)[0]
             local = self._study.engine(model).kind != "openai" or most is not None
-            weights = WEIGHTS_GB * (parameters(self._study, model) or 0.0) if local else 0.0
+            found = size(self._study, model) if local else None
+            weights = 0.0 if found is None else found.gigabytes
             memory = BASE_MB + weights * MB_PER_GB_OF_WEIGHTS
             needed = seconds(wildcards, model) / 60
             return within_offers(

@@ -237,10 +237,32 @@ class Workflow:
         if config.api is not None:
             version = ["--revision", config.api.version] if config.api.version else []
             return shlex.join(["--api", config.api.name, *version])
+        # Part of where it is from: it changes the tokens that the model reads.
+        template = ["--template", _json(config.template)] if config.template else []
         if config.hub is None:
-            return shlex.join(["--path", str(config.path)])
+            return shlex.join(["--path", str(config.path), *template])
         revision = ["--revision", config.hub.revision] if config.hub.revision else []
-        return shlex.join(["--hub", config.hub.id, *revision])
+        return shlex.join(["--hub", config.hub.id, *revision, *template])
+
+    def chat_template(self, name: str) -> list[str]:
+        """Return the file of the chat template that a model is given, if it is given one."""
+        file = self.study.models[name].chat_template
+        return [] if file is None else [f"{CONFIG}/models/{file}"]
+
+    def chats(self, name: str, chat_template: Iterable[str]) -> str:
+        """Return the flags that say how chats with a model are written, quoted for the shell.
+
+        Args:
+            name: the model's.
+            chat_template: what `chat_template` returns.
+        """
+        flags = [f"--chat-template={file}" for file in chat_template]
+        system = self.study.models[name].system
+        if system is not None:
+            flags.append(f"--system={system}")
+        if any(name in block.students for block in self.study.config.blocks):
+            flags.append("--trained")
+        return shlex.join(flags)
 
     def pretraining(self, name: str) -> str:
         """Return how a model is trained from scratch, as JSON."""
@@ -461,6 +483,10 @@ class Workflow:
         training = self.study.training(student).model_dump(mode="json")
         system = self.study.models[student].system
         return _json(training if system is None else training | {"system": system})
+
+    def trainer(self, key: str) -> str:
+        """Return how the training of a cell's student is run, as JSON."""
+        return _json(self.study.trainer(self.cell(key).student).model_dump(mode="json"))
 
     def training_rows(self, key: str) -> int:
         """Return how many rows a cell's student is trained on at most, repetitions counted."""

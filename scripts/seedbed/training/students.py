@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import random
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from seedbed.artifacts import replacing
-from seedbed.chats import load_tokenizer
+from seedbed.chats import Row, check_template, encode_rows, end_tokens, load_tokenizer
 from seedbed.imports import paused_collector
+from seedbed.models import RECORD, fingerprint, read_fingerprint
+from seedbed.training.saves import Saves, stopped_by_sigterm
+
+if TYPE_CHECKING:
+    from seedbed.training.trainer import MicroBatchTrainer
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,20 @@ class TrainingSettings:
     system: str | None = None
 
 
+@dataclass(frozen=True)
+class TrainerSettings:
+    """How a training is run, which does not determine its result; see `trainer` of a model.
+
+    Attributes:
+        save_minutes: between two saves of the training.
+        micro_batch_tokens: most tokens that go through the model at once, padding included; None
+            for what memory allows.
+    """
+
+    save_minutes: float = 15.0
+    micro_batch_tokens: int | None = None
+
+
 def train_student(
     model: Path,
     dataset: Path,
@@ -44,8 +64,13 @@ def train_student(
     describe: Callable[[Path, dict[str, Any]], None],
     progress: Callable[[str], None],
     threads: int = 1,
+    trainer: TrainerSettings | None = None,
+    code: str = "",
 ) -> dict[str, Any]:
     """Train a LoRA adapter and write it to the folder `output` in PEFT's layout.
+
+    The training saves itself from time to time beside `output`. A later call goes on from the last
+    save if settings, model, dataset and code are the same, and ends as if nothing had happened.
 
     A dataset without rows (no question passed its self-check, say) gives an adapter that changes
     nothing, as LoRA starts from one.
@@ -57,83 +82,94 @@ def train_student(
         settings: epochs, rates and sizes.
         describe: called with the folder and the counts before the folder gets its name, to add
             what the adapter says of itself.
-        progress: called with a line of text now and then.
+        progress: called with a line of text at least once a minute.
         threads: CPU threads.
+        trainer: how the training is run.
+        code: digest of the code that trains; a save of other code is not used.
 
     Returns:
         `training_rows`, `training_tokens` (of one epoch), `too_long_rows` (left out, as longer
         than `max_length`), `steps`, and `loss` (mean of the last epoch, nats an answer token; None
-        if there were no steps).
+        if there were no steps). Of a training that went on from a save, `earlier_seconds` too.
+
+    Raises:
+        ValueError: if the model's chat template does not suit training; see `check_template`.
+        StoppedError: if SIGTERM asked the process to end; the training is saved.
     """
     with paused_collector():
         import torch
-        from datasets import Dataset
-        from peft import LoraConfig, get_peft_model
-        from transformers import (
-            AutoModelForCausalLM,
-            PrinterCallback,
-            TrainerCallback,
-            set_seed,
-        )
-        from trl import SFTConfig, SFTTrainer
+        from peft import get_peft_model
+        from transformers import AutoModelForCausalLM, set_seed
+
+        from seedbed.training.trainer import MicroBatchTrainer  # noqa: F401, imports TRL
 
     torch.set_num_threads(threads)
     set_seed(settings.seed)
-    tokenizer = load_tokenizer(model)
     chats = pl.read_parquet(dataset, columns=["messages"])["messages"].to_list()
-    if settings.system is not None:
-        chats = [[{"role": "system", "content": settings.system}, *chat] for chat in chats]
-    lengths = (
-        [len(ids) for ids in tokenizer.apply_chat_template(chats, return_dict=True)["input_ids"]]
-        if chats
-        else []
-    )
-    kept = [
-        chat for chat, length in zip(chats, lengths, strict=True) if length <= settings.max_length
-    ]
-    on_gpu = torch.cuda.is_available()
-    student = AutoModelForCausalLM.from_pretrained(
-        model, dtype=torch.bfloat16 if on_gpu else torch.float32
-    )
-    lora = LoraConfig(
-        r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
-        lora_dropout=settings.lora_dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    counts: dict[str, Any] = {
-        "training_rows": len(kept),
-        "training_tokens": sum(length for length in lengths if length <= settings.max_length),
-        "too_long_rows": len(chats) - len(kept),
+    about = {
+        "settings": asdict(settings),
+        "model": read_fingerprint(model) if (model / RECORD).is_file() else fingerprint(model),
+        "messages": hashlib.sha256(json.dumps(chats).encode()).hexdigest(),
+        "code": code,
     }
-    if not kept:
-        progress("the dataset has no rows: the adapter changes nothing")
-        counts |= {"steps": 0, "loss": None}
+    with Saves(output, about, progress) as saves:
+        tokenizer = load_tokenizer(model)
+        check_template(tokenizer, end_tokens(model, tokenizer), settings.system, trained=True)
+        rows = encode_rows(tokenizer, chats, settings.system)
+        kept = [row for row in rows if len(row.ids) <= settings.max_length]
+        counts: dict[str, Any] = {
+            "training_rows": len(kept),
+            "training_tokens": sum(len(row.ids) for row in kept),
+            "too_long_rows": len(rows) - len(kept),
+        }
+        student = AutoModelForCausalLM.from_pretrained(
+            model, dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32
+        )
+        if kept:
+            how = trainer or TrainerSettings()
+            run = _run(student, tokenizer, kept, settings, how, saves, progress)
+            student = run.model
+            counts |= {"steps": run.state.global_step, "loss": run.loss}
+            if run.earlier_seconds:
+                counts["earlier_seconds"] = run.earlier_seconds
+        else:
+            progress("the dataset has no rows: the adapter changes nothing")
+            student = get_peft_model(student, _lora(settings))
+            counts |= {"steps": 0, "loss": None}
         with replacing(output) as temporary:
-            get_peft_model(student, lora).save_pretrained(temporary)
-            describe(temporary, counts)
-        return counts
+            student.save_pretrained(temporary)
+            describe(temporary, dict(counts))
+    return counts
 
-    class Follow(TrainerCallback):
-        """Reports the loss."""
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if logs and "loss" in logs:
-                progress(f"step {state.global_step} of {state.max_steps}: loss {logs['loss']}")
+def _run(
+    student: Any,
+    tokenizer: Any,
+    rows: Sequence[Row],
+    settings: TrainingSettings,
+    how: TrainerSettings,
+    saves: Saves,
+    progress: Callable[[str], None],
+) -> MicroBatchTrainer:
+    """Train a student on rows, and return its trainer."""
+    import torch
+    from datasets import Dataset
+    from trl import SFTConfig
 
-    steps = math.ceil(len(kept) / settings.batch_size) * settings.epochs
+    from seedbed.training.trainer import IGNORED, MicroBatchTrainer
+
+    steps = math.ceil(len(rows) / settings.batch_size) * settings.epochs
     steps = min(steps, settings.max_steps or steps)
     reached = steps * settings.batch_size
-    if reached < len(kept):
-        # Steps that end within the first epoch see a random part of the rows: only these are made
-        # ready, which on a CPU takes as long as some of the steps.
-        kept = random.Random(settings.seed).sample(kept, reached)
-    with replacing(output) as temporary:
-        trainer = SFTTrainer(
+    if reached < len(rows):
+        # Steps that end within the first epoch see a random part of the rows.
+        rows = random.Random(settings.seed).sample(rows, reached)
+    on_gpu = torch.cuda.is_available()
+    with stopped_by_sigterm() as stop:
+        trainer = MicroBatchTrainer(
             model=student,
             args=SFTConfig(
-                output_dir=str(temporary / "work"),
+                output_dir=str(saves.folder),
                 max_steps=steps,
                 per_device_train_batch_size=settings.batch_size,
                 learning_rate=settings.learning_rate,
@@ -141,29 +177,46 @@ def train_student(
                 warmup_steps=round(settings.warmup_fraction * steps),
                 weight_decay=settings.weight_decay,
                 max_length=None,  # What is longer was left out; nothing is to be cut.
-                completion_only_loss=True,
                 bf16=on_gpu,
-                gradient_checkpointing=on_gpu,
+                gradient_checkpointing=False,  # The trainer decides, by the memory there is.
+                # The balance of experts is that of a micro-batch, which rows share by chance; and
+                # the routers that it is to train are not adapted.
+                router_aux_loss_coef=0.0,
                 dataloader_pin_memory=on_gpu,
-                logging_strategy="epoch",
+                logging_strategy="no",
                 save_strategy="no",
                 report_to=[],
                 disable_tqdm=True,
                 seed=settings.seed,
             ),
-            # As prompt and completion, the loss is on the completion only, whatever the template.
-            train_dataset=Dataset.from_list(
-                [{"prompt": chat[:-1], "completion": chat[-1:]} for chat in kept]
+            train_dataset=Dataset.from_dict(
+                {
+                    "input_ids": [row.ids for row in rows],
+                    "labels": [
+                        [IGNORED] * row.prompt_tokens + row.ids[row.prompt_tokens :] for row in rows
+                    ],
+                }
             ),
             processing_class=tokenizer,
-            peft_config=lora,
-            callbacks=[Follow()],
+            peft_config=_lora(settings),
+            lengths=[len(row.ids) for row in rows],
+            micro_batch_tokens=how.micro_batch_tokens,
+            saves=saves,
+            save_seconds=60 * how.save_minutes,
+            stop=stop,
+            progress=progress,
         )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-        losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
-        trainer.model.save_pretrained(temporary)
-        shutil.rmtree(temporary / "work", ignore_errors=True)
-        counts |= {"steps": trainer.state.global_step, "loss": losses[-1]}
-        describe(temporary, counts)
-    return counts
+        trainer.go_on(saves.last())
+    return trainer
+
+
+def _lora(settings: TrainingSettings) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )

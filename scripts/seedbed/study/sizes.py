@@ -1,0 +1,101 @@
+"""How large a model is: by the headers of its weights, or else by its name."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HALF_GB = 2.0
+"""Gigabytes of a billion parameters in 16 bits, in which models run that are not quantized."""
+
+FLOATS = {"F64", "F32", "F16", "BF16"}
+"""Kinds of numbers that are loaded in 16 bits; others stay as they are."""
+
+QUANTIZED_NAMES = (
+    (4, r"awq|gptq|[-_](?:4bit|int4|w4a16|nf4|q4)"),
+    (8, r"[-_](?:8bit|int8|fp8|w8a8|w8a16|q8)"),
+)
+"""Bits of a weight, and how names on the hub tell them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a model is.
+
+    Attributes:
+        parameters: billions, of all experts.
+        gigabytes: of its weights, as they are loaded.
+    """
+
+    parameters: float
+    gigabytes: float
+
+
+def size_of_name(name: str) -> Size | None:
+    """Return the size that a name on the hub tells; None if it tells none.
+
+    Experts are counted: `8x7B` are eight of seven billion. They share some of their parameters, so
+    this is more than there are.
+    """
+    name = name.lower()
+    # Not the parameters that are active at a time, as the 3 of `30B-A3B`.
+    found = re.search(r"(?<![\d.])(?<!-a)(?:(\d+)x)?(\d+(?:\.\d+)?)b(?![a-z])", name)
+    if found is None:
+        return None
+    parameters = int(found[1] or 1) * float(found[2])
+    bits = next((bits for bits, pattern in QUANTIZED_NAMES if re.search(pattern, name)), 16)
+    return Size(parameters, parameters * HALF_GB * bits / 16)
+
+
+@cache
+def size_of_folder(folder: Path) -> Size | None:
+    """Return the size of the model in a folder, by the headers of its weights.
+
+    Returns:
+        None if the folder holds no whole safetensors file.
+    """
+    bits = _bits(folder)
+    parameters = size = 0.0
+    try:
+        for file in sorted(folder.glob("*.safetensors")):
+            # Mistral's own copy of the weights, beside those in the layout of Transformers.
+            if file.name.startswith("consolidated") and (folder / "config.json").is_file():
+                continue
+            for tensor in _header(file).values():
+                count = math.prod(tensor["shape"])
+                start, stop = tensor["data_offsets"]
+                if tensor["dtype"] in FLOATS:
+                    parameters += count
+                    size += 2 * count
+                else:
+                    # Quantized weights, several of which may be packed in a number.
+                    parameters += 8 * (stop - start) / bits
+                    size += stop - start
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+    return Size(parameters / 1e9, size / 1e9) if parameters else None
+
+
+def _header(file: Path) -> dict[str, Any]:
+    """Return what a file of tensors says of each: https://huggingface.co/docs/safetensors."""
+    with file.open("rb") as content:
+        length = int.from_bytes(content.read(8), "little")
+        header = json.loads(content.read(length))
+    return {name: tensor for name, tensor in header.items() if name != "__metadata__"}
+
+
+def _bits(folder: Path) -> int:
+    """Return the bits of a quantized weight in a model's folder; 8 where it does not say."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        quantization = config.get("quantization_config") or {}
+    except (OSError, ValueError, AttributeError):
+        return 8
+    if quantization.get("load_in_4bit"):
+        return 4
+    return int(quantization.get("bits") or 8)

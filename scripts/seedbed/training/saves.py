@@ -1,0 +1,152 @@
+"""Saves of a training under way, from which it goes on after its process ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from seedbed.artifacts import read_json, write_json, write_text
+
+SAVE = "checkpoint-"
+SEAL = "whole.json"
+TASK = "task.json"
+STOPPED = 128 + signal.SIGTERM
+"""Exit status of a script that SIGTERM stopped, as a shell has it. It is a failure, so Snakemake
+and SLURM start the job again, which goes on from its save."""
+
+
+class StoppedError(Exception):
+    """SIGTERM asked the training to end."""
+
+
+class Saves:
+    """The saves of one training, in a hidden folder beside its output.
+
+    The folder belongs to one training: it holds a description of it, and is emptied where that
+    differs from the description of the training that is to be done.
+    """
+
+    def __init__(
+        self, output: Path, task: Mapping[str, Any], progress: Callable[[str], None]
+    ) -> None:
+        """Prepare the folder, and remove what killed processes left behind.
+
+        Args:
+            output: the folder that the training is to write.
+            task: what determines the training's result; JSON.
+            progress: called with a line of text where something went wrong.
+        """
+        self.folder = output.with_name(f".{output.name}.unfinished")
+        self._output = output
+        self._progress = progress
+        self._clear_leftovers()
+        text = json.dumps(task, sort_keys=True)
+        file = self.folder / TASK
+        try:
+            same = file.read_text(encoding="utf-8") == text
+        except (OSError, UnicodeDecodeError):
+            same = False
+        if not same:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            write_text(file, text)
+
+    def __enter__(self) -> Saves:
+        """Return itself; the folder goes when the block ends, but not if it failed with a save."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or self.last() is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def last(self) -> Path | None:
+        """Return the newest save that is whole, and remove the others; None if there is none."""
+        found = None
+        for folder in sorted(self.folder.glob(f"{SAVE}*"), key=_step, reverse=True):
+            if found is None and _is_whole(folder):
+                found = folder
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+        return found
+
+    def write(self, step: int, save: Callable[[], None]) -> bool:
+        """Have a save written, and remove the older ones; return whether that went well.
+
+        A save that fails, on a full disk say, is reported and removed: the training goes on, and
+        the save before stays.
+
+        Args:
+            step: optimiser steps done.
+            save: writes the save's folder, `checkpoint-STEP`.
+        """
+        folder = self.folder / f"{SAVE}{step}"
+        if (folder / SEAL).is_file():
+            return True
+        try:
+            save()
+            _seal(folder)
+        # The libraries below report a full disk by errors of their own.
+        except Exception as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._progress(f"step {step} could not be saved, and training goes on: {error}")
+            return False
+        for other in self.folder.glob(f"{SAVE}*"):
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+        return True
+
+    def _clear_leftovers(self) -> None:
+        """Remove temporary folders in which killed processes were about to write the output."""
+        for path in self._output.parent.glob(f".{'[0-9a-f]' * 12}.{self._output.name}*"):
+            if path.name.split(".", 2)[2] in (self._output.name, f"{self._output.name}.replaced"):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM sets, instead of ending the process, while the block runs."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # Only the main thread may handle signals.
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _step(folder: Path) -> int:
+    number = folder.name.removeprefix(SAVE)
+    return int(number) if number.isdigit() else -1
+
+
+def _seal(folder: Path) -> None:
+    """Write down what a save consists of, once all of it is on the disk."""
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            digests[str(path.relative_to(folder))] = _digest(path)
+    write_json(folder / SEAL, digests)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        digests = read_json(folder / SEAL)
+        return all(_digest(folder / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -1,0 +1,372 @@
+"""The trainer of students: TRL's, in micro-batches of sorted rows, with saves to go on from."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PrinterCallback, TrainerCallback
+from trl import SFTTrainer
+
+from seedbed.artifacts import read_json, write_json
+from seedbed.training.lora import lighten
+from seedbed.training.micro_batches import Plan, cut, halved, is_out_of_memory, plan
+from seedbed.training.saves import Saves, StoppedError
+
+IGNORED = -100  # the label that torch's cross entropy leaves out
+COUNTS = "counts.json"
+REPORT_SECONDS = 30.0
+
+
+class MicroBatchTrainer(SFTTrainer):
+    """Trains a student; the rows of an optimiser step go through the model in micro-batches.
+
+    The loss of a step is the sum over all answer tokens of the step divided by their number, so a
+    step does not depend on how its rows are cut, but for rounding.
+
+    Attributes:
+        plan: how rows are cut; it changes where memory does not suffice.
+        earlier_seconds: that the training took in processes before this one.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        lengths: Sequence[int],
+        micro_batch_tokens: int | None,
+        saves: Saves,
+        save_seconds: float,
+        stop: Event,
+        progress: Callable[[str], None],
+        **options: Any,
+    ) -> None:
+        """Set up a trainer.
+
+        Args:
+            *args: of `SFTTrainer`.
+            lengths: tokens of the rows.
+            micro_batch_tokens: most tokens of a micro-batch; None for what memory allows.
+            saves: where the training is saved.
+            save_seconds: between two saves.
+            stop: set when the training is to save itself and end.
+            progress: called with a line of text at least once a minute.
+            **options: of `SFTTrainer`.
+        """
+        super().__init__(*args, **options)
+        self.remove_callback(PrinterCallback)
+        self.add_callback(_Clock(self, save_seconds))
+        self.plan = self._first_plan(max(lengths), micro_batch_tokens)
+        self._saves = saves
+        self._stop = stop
+        self._progress = progress
+        # Of the epoch under way: summed loss of its answer tokens, in nats, and their number.
+        self._nats, self._labels = 0.0, 0
+        self.earlier_seconds = 0.0
+        # Since this process began: tokens, padding not counted.
+        self._tokens, self._started, self._said = 0, time.monotonic(), time.monotonic()
+        # On a GPU, TRL's fused head computes logits at positions with a label alone.
+        self._fused = self.args.device.type == "cuda"
+        self._began = time.monotonic()
+        self._noise = row_dropout(self.model, self.args.seed)
+        lighten(self.model)
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the epoch under way, or of the last one, in nats an answer token."""
+        return self._nats / self._labels
+
+    def _first_plan(self, longest: int, stated: int | None) -> Plan:
+        """Return how rows are cut at first; the model is on its device."""
+        free = None
+        if self.args.device.type == "cuda":
+            free = torch.cuda.mem_get_info()[0]
+            # The adapter's gradients and both moments of Adam come with the first step.
+            adapter = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+            free -= adapter * 3 * 4
+        element = next(self.model.parameters()).element_size()
+        return plan(self.model.config, free, element, longest, stated)
+
+    def go_on(self, save: Path | None) -> None:
+        """Train to the end, from a save or from the start.
+
+        Raises:
+            StoppedError: if `stop` was set; what was done is saved.
+        """
+        if save is not None:
+            counts = read_json(save / COUNTS)
+            self._nats, self._labels = counts["nats"], counts["labels"]
+            # Sums of the same parts round in the same way.
+            self.plan = Plan(**counts["plan"])
+            self.earlier_seconds = counts["seconds"]
+            self._progress(f"goes on from its save of step {counts['step']}")
+        if self.plan.checkpointing:
+            self._checkpoint_activations()
+        try:
+            self.train(resume_from_checkpoint=None if save is None else str(save))
+        except StoppedError:
+            if self.state.global_step:
+                self._save_checkpoint(self.model, None)
+            raise
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor],
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Add the gradient of one optimiser step's rows, and return their mean loss.
+
+        Raises:
+            StoppedError: if `stop` was set.
+            FloatingPointError: if the loss is not finite.
+        """
+        if not model.training:
+            model.train()
+        if self.state.global_step % self._steps_an_epoch() == 0:
+            self._nats, self._labels = 0.0, 0
+        inputs = self._prepare_inputs(inputs)
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        labels = int((inputs["labels"][:, 1:] != IGNORED).sum())
+        while True:
+            try:
+                nats = self._in_micro_batches(model, inputs, lengths, max(1, labels))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                smaller = halved(self._tried(lengths), max(lengths))
+                if smaller is None:
+                    raise
+            else:
+                break
+            # Not in the handler: what it knows of the error holds the tensors in memory.
+            self._shrink(smaller)
+        if not math.isfinite(nats):
+            step = self.state.global_step + 1
+            raise FloatingPointError(f"the loss of step {step} is {nats}: lower learning_rate")
+        self._nats += nats
+        self._labels += labels
+        self._tokens += sum(lengths)
+        return torch.tensor(nats / max(1, labels), device=self.args.device)
+
+    def _tried(self, lengths: Sequence[int]) -> Plan:
+        """Return the plan with the tokens that a step's largest micro-batch really has."""
+        batches = cut(lengths, self.plan.tokens)
+        largest = max(len(rows) * max(lengths[row] for row in rows) for rows in batches)
+        return Plan(min(self.plan.tokens, largest), self.plan.checkpointing)
+
+    def _in_micro_batches(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], lengths: list[int], labels: int
+    ) -> float:
+        """Add the gradient of the mean loss of all rows; return their summed loss, in nats."""
+        nats = torch.zeros((), device=self.args.device, dtype=torch.float64)
+        batches = cut(lengths, self.plan.tokens)
+        for number, rows in enumerate(batches):
+            if self._stop.is_set():
+                raise StoppedError
+            if time.monotonic() - self._said >= REPORT_SECONDS:
+                self.report(f"{number} of its {len(batches)} micro-batches done")
+            width = max(lengths[row] for row in rows)
+            chosen = torch.tensor(rows, device=self.args.device)
+            ids, targets = (inputs[name][chosen, :width] for name in ("input_ids", "labels"))
+            # Numbered by their places in the step, which do not depend on the cut.
+            with self._noise(self.state.global_step, rows, [lengths[row] for row in rows]):
+                loss = self._loss(model, ids, targets) / labels
+                self.accelerator.backward(loss)
+            nats += loss.detach() * labels
+        return nats.item()
+
+    def _loss(self, model: nn.Module, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the summed loss of the positions with a label, the only ones with logits.
+
+        Rows are padded on their right, where causal attention keeps padding from their tokens: no
+        mask is needed, and attention without one is faster.
+
+        Args:
+            model: the student.
+            ids: tokens, rows x width.
+            targets: labels, of the same shape.
+        """
+        if self._fused:
+            found = model(input_ids=ids, labels=targets, fused_lm_head=True, num_items_in_batch=1)
+            return found.loss
+        targets = targets[:, 1:]
+        mask = targets != IGNORED
+        with _head_sees(model.get_output_embeddings(), mask):
+            logits = model(input_ids=ids, use_cache=False).logits
+        return nn.functional.cross_entropy(logits[0].float(), targets[mask], reduction="sum")
+
+    def floating_point_ops(self, inputs: object) -> int:
+        """Return 0: nobody asks, and to count takes a tenth of a small model's step."""
+        return 0
+
+    def _shrink(self, plan: Plan) -> None:
+        self._progress(
+            f"memory did not suffice for micro-batches of {self.plan.tokens} tokens: trying "
+            f"{plan.tokens}" + (", activations computed twice" if plan.checkpointing else "")
+        )
+        if plan.checkpointing and not self.plan.checkpointing:
+            self._checkpoint_activations()
+        self.plan = plan
+        self.model.zero_grad()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _checkpoint_activations(self) -> None:
+        self.model.enable_input_require_grads()
+        self.model.gradient_checkpointing_enable()
+
+    def _steps_an_epoch(self) -> int:
+        return math.ceil(len(self.train_dataset) / self.args.per_device_train_batch_size)
+
+    def report(self, also: str | None = None) -> None:
+        """Say how far the training is."""
+        state, self._said = self.state, time.monotonic()
+        done = state.global_step - self._initial_global_step
+        seconds = self._said - self._started
+        said = f"step {state.global_step} of {state.max_steps}: "
+        said += f"loss {self.loss:.4f}" if self._labels else "no loss yet"
+        said += f", {self._tokens / max(seconds, 1e-9):,.0f} tokens/s"
+        if done:
+            left = seconds / done * (state.max_steps - state.global_step)
+            said += f", {left:,.0f} s left" if left < 600 else f", {left / 60:,.0f} min left"
+        self._progress(said if also is None else f"{said}; {also}")
+
+    def quiet_for(self) -> float:
+        """Return the seconds since the last report."""
+        return time.monotonic() - self._said
+
+    def start_clock(self) -> None:
+        """Begin to count seconds, after what precedes the first step."""
+        self._started = self._said = time.monotonic()
+
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
+        """Save the training, or say why not; Transformers calls this."""
+        self._saves.write(self.state.global_step, self._write_save)
+
+    def _write_save(self) -> None:
+        # That of Transformers: TRL's writes a model card first.
+        super(SFTTrainer, self)._save_checkpoint(self.model, None)
+        step = self.state.global_step
+        counts = {
+            "step": step,
+            "nats": self._nats,
+            "labels": self._labels,
+            "plan": asdict(self.plan),
+            "seconds": self.earlier_seconds + time.monotonic() - self._began,
+        }
+        write_json(Path(self.args.output_dir) / f"checkpoint-{step}" / COUNTS, counts)
+
+
+class _Clock(TrainerCallback):
+    """Has the training saved and reported when it is time."""
+
+    def __init__(self, trainer: MicroBatchTrainer, save_seconds: float) -> None:
+        self._trainer = trainer
+        self._save_seconds = save_seconds
+        self._saved = time.monotonic()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._saved = time.monotonic()
+        self._trainer.start_clock()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._trainer.quiet_for() >= REPORT_SECONDS:
+            self._trainer.report()
+        # After the last step, the adapter itself is written.
+        due = time.monotonic() - self._saved >= self._save_seconds
+        if due and state.global_step < state.max_steps:
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._saved = time.monotonic()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._trainer.report()
+
+
+@contextmanager
+def _head_sees(head: nn.Module, mask: torch.Tensor) -> Iterator[None]:
+    """Show a model's output layer some positions alone, one after the other, while the block runs.
+
+    Args:
+        head: the layer.
+        mask: those positions, rows x (width - 1).
+    """
+    handle = head.register_forward_pre_hook(lambda _, args: (args[0][:, :-1][mask][None],))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+class RowDropout(nn.Module):
+    """Dropout whose noise depends on the step, the row and the layer, not on a row's company."""
+
+    def __init__(self, share: float, layer: int, rows: _Rows) -> None:
+        super().__init__()
+        self._share, self._layer, self._rows = share, layer, rows
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return rows x width x channels with some channels zero and the others scaled up."""
+        if not self.training:
+            return x
+        keep = torch.ones_like(x)
+        generator = torch.Generator(x.device)
+        for place, (row, length) in enumerate(self._rows.now):
+            generator.manual_seed(self._rows.seed(row, self._layer))
+            # Of the row's own shape: a GPU's random numbers depend on it.
+            noise = torch.rand((length, x.shape[-1]), device=x.device, generator=generator)
+            keep[place, :length] = (noise >= self._share) / (1 - self._share)
+        return x * keep
+
+
+class _Rows:
+    """The rows that are in the model, for the noise of dropout."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed, self._step = seed, 0
+        self.now: list[tuple[int, int]] = []
+
+    @contextmanager
+    def __call__(self, step: int, rows: Sequence[int], lengths: Sequence[int]) -> Iterator[None]:
+        self._step, self.now = step, list(zip(rows, lengths, strict=True))
+        yield
+
+    def seed(self, row: int, layer: int) -> int:
+        # A hash of tuples of numbers is the same in every process.
+        return hash((self._seed, self._step, row, layer)) & (2**63 - 1)
+
+
+def row_dropout(model: nn.Module, seed: int) -> _Rows:
+    """Put `RowDropout` in place of the dropout of a PEFT model's adapters, and disable the rest.
+
+    A base model's own dropout is that of its pretraining, and no setting of a study; its noise
+    would depend on how rows are cut.
+
+    Returns:
+        What is called with a step, rows and their lengths before each forward pass.
+    """
+    rows, layer = _Rows(seed), 0
+    for module in list(model.modules()):
+        if isinstance(module, nn.ModuleDict) and any(
+            isinstance(part, nn.Dropout) for part in module.values()
+        ):
+            for name, part in module.items():
+                module[name] = RowDropout(part.p, layer, rows)
+                layer += 1
+        elif isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name in ("dropout", "attention_dropout", "hidden_dropout", "activation_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+    return rows
