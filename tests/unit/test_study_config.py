@@ -985,7 +985,7 @@ def keys(model, prefix=""):
         if told is not None:
             yield f"{prefix}{name}", told
         elif not found:
-            assert name in ("engines", "student_training"), (
+            assert name in ("engines", "trainers", "student_training"), (
                 f"{prefix}{name} says not what it changes"
             )
 

@@ -1029,6 +1029,8 @@ ALWAYS_TOLD = frozenset(
 class Trainer(Section):
     """How the training of a student is run, which changes no result."""
 
+    STAGES: ClassVar[tuple[Stage, ...]] = ()
+
     save_minutes: Positive = Field(
         15.0,
         description="Minutes between two saves of a training under way, from the last of which it "
@@ -1116,16 +1118,19 @@ class ModelConfig(Section):
         None,
         description="Billions of parameters, where its name on the hub and the headers of its "
         "weights do not tell: GPUs, memory and time of its jobs follow.",
+        json_schema_extra=changes(),
     )
     chat_template: Text | None = Field(
         None,
         description="With `hub` or `path`: a file with a chat template in Jinja in place of the "
         "model's own, seen from `models/`. Base models need one: `templates/plain.jinja`.",
+        json_schema_extra=changes("models"),
     )
     template: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], bool | int | float | str] = Field(
         {},
         description="With `hub` or `path`: variables of the chat template that have a value, "
         "whoever renders it, as `{enable_thinking: false}`.",
+        json_schema_extra=changes("models"),
     )
     engine: Engine = Field(Engine(), description="What runs it.")
     trainer: Trainer = Field(
@@ -1190,11 +1195,13 @@ class RunConfig(Section):
         default="gpus",
         description="How jobs on a SLURM cluster ask for GPUs: `--gpus=KIND:2`, or "
         "`--gres=gpu:KIND:2`. A change makes no result stale.",
+        json_schema_extra=changes(),
     )
     cores_per_gpu: Annotated[int, Field(ge=1)] = Field(
         default=4,
         description="Cores that a job on a SLURM cluster gets with each of its GPUs. A change "
         "makes no result stale.",
+        json_schema_extra=changes(),
     )
     max_teacher_queries: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
