@@ -72,7 +72,9 @@ def plain_latex(text: str) -> str:
     text = _FRACTION.sub(_plain_fraction, text)
     text = _WRAPPER.sub(" ", text)
     text = _COMMAND.sub(lambda match: f" {_SYMBOLS.get(match[1], '')} ", text)
-    return re.sub(r"[{}]", "", text.replace("&=", " =").replace("&", " "))
+    # In tables, "&" separates columns.
+    text = re.sub(r"&(?=\s?[=≈])", " ", text)
+    return re.sub(r"[{}]", "", text)
 
 
 def _plain_fraction(match: re.Match[str]) -> str:
