@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import sqlite3
 import time
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedbed.evaluation.scorers import answers_equal, make_scorer, sql
+from seedbed.evaluation.scorers import Reading, answers_equal, make_scorer, sql
 from seedbed.evaluation.scorers.sql import (
     Result,
     SqlScorer,
@@ -225,11 +227,193 @@ def test_flexible_reading(text, query):
     assert read_sql(text).value == query
 
 
+QUERY = "SELECT name FROM staff WHERE age > 30"
+CHATS = [
+    (f"```sql\n{QUERY}\n```", QUERY),
+    (f"```SQL\n{QUERY};\n```", QUERY),
+    (f"```postgresql\n{QUERY}\n```", QUERY),
+    (f"```sqlite3\n{QUERY}\n```", QUERY),
+    (f"```text\n{QUERY}\n```", QUERY),
+    (f"```plaintext\n{QUERY}", QUERY),
+    (f"~~~sql\n{QUERY}\n~~~", QUERY),
+    (f"```sql {QUERY}```", QUERY),
+    (f"````sql\n{QUERY}\n````", QUERY),
+    (f'```python\ncursor.execute("""{QUERY}""")\n```', QUERY),
+    (f'```python\nquery = "{QUERY}"\nprint(query)\n```', QUERY),
+    (f"{QUERY}<|eot_id|>", QUERY),
+    (f"{QUERY}</s>", QUERY),
+    (f"{QUERY};<|im_end|>\n<|im_start|>user", QUERY),
+    (f"{QUERY}<end_of_turn>", QUERY),
+    (f"{QUERY}<｜end▁of▁sentence｜>", QUERY),
+    (f"<sql>{QUERY}</sql>", QUERY),
+    (f"<SQL>\n{QUERY};\n</SQL>", QUERY),
+    (f"<query>{QUERY}</query> as asked", QUERY),
+    (f"<answer>\n{QUERY}\n</answer>", QUERY),
+    (f"<code>{QUERY}</code>", QUERY),
+    (f"<think>SELECT 1</think>\n<answer>```sql\n{QUERY}\n```</answer>", QUERY),
+    (f"The query is `{QUERY}`.", QUERY),
+    (f"`{QUERY}`", QUERY),
+    (f"Use `{QUERY};` here.", QUERY),
+    (f'"{QUERY}"', QUERY),
+    (f"The query is '{QUERY}'", QUERY),
+    ("Use `SELECT \"a b\" FROM t WHERE c = 'x'` or so.", "SELECT \"a b\" FROM t WHERE c = 'x'"),
+    ("`SELECT `name` FROM `staff``", "SELECT `name` FROM `staff`"),
+    (
+        '{"sql": "SELECT name FROM staff WHERE city = \\"Rome\\"", "confidence": 1}',
+        'SELECT name FROM staff WHERE city = "Rome"',
+    ),
+    (f"{QUERY}\nThis query returns the names.", QUERY),
+    (f"{QUERY}\n\nThis query returns the names.", QUERY),
+    (f"{QUERY}\nExplanation: we filter by age.", QUERY),
+    (f"{QUERY}\nIn this query, we select the name from staff.", QUERY),
+    (f"{QUERY}\nAs you can see, it filters by age.", QUERY),
+    (f"{QUERY}\n- name is the column", QUERY),
+    (f"{QUERY}\n* name is the column", QUERY),
+    (f"{QUERY}\nNote: age > 30", QUERY),
+    (f"{QUERY};\nThis returns names", QUERY),
+    (f"{QUERY}\nWhere age is the column.", QUERY),
+    (f"{QUERY}\nOr you could join the tables.", QUERY),
+    (f"{QUERY}\n1. It filters", QUERY),
+    (
+        "SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3\nIt gives three.",
+        "SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3",
+    ),
+    ("Select name\nFrom staff\nWhere age > 30", "Select name\nFrom staff\nWhere age > 30"),
+    (
+        "SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'",
+        "SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'",
+    ),
+    ("SELECT a FROM t\nUNION\nSELECT b FROM u", "SELECT a FROM t\nUNION\nSELECT b FROM u"),
+    (
+        "SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a",
+        "SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a",
+    ),
+    (f"I will select the names from staff.\n\n{QUERY}", QUERY),
+    (f"To answer, I will SELECT the name of staff.\n{QUERY}", QUERY),
+    (f"I will SELECT the names FROM the staff table:\n\n```sql\n{QUERY}\n```", QUERY),
+    (f"We need to select names from the table with age above 30. So: {QUERY}", QUERY),
+    (f"First we SELECT names FROM staff, then filter.\n\nSQL: {QUERY}", QUERY),
+    (f"Select the name from staff:\n{QUERY}", QUERY),
+    (f"Here is the query: {QUERY}.", QUERY),
+    (f"**{QUERY}**", QUERY),
+    (f"SQL:\n{QUERY}", QUERY),
+    (f"1. {QUERY}", QUERY),
+    (f"> {QUERY}", QUERY),
+    (f"Use {QUERY} to get the names.", QUERY),
+    ("Run SELECT name FROM staff to get the names.", "SELECT name FROM staff"),
+    ("WITH a AS (SELECT 1 AS x) SELECT x FROM a", "WITH a AS (SELECT 1 AS x) SELECT x FROM a"),
+    (
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 3)\nSELECT x FROM c",
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 3)\nSELECT x FROM c",
+    ),
+    (
+        "WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a",
+        "WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a",
+    ),
+    (
+        "with a as not materialized(select 1) select * from a",
+        "with a as not materialized(select 1) select * from a",
+    ),
+    (
+        'Here:\nWITH "old staff" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "old staff"\n\nDone.',
+        'WITH "old staff" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "old staff"',
+    ),
+    (
+        "WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b",
+        "WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b",
+    ),
+    ("VALUES (1), (2)", "VALUES (1), (2)"),
+    (
+        "-- the names\nSELECT name FROM staff -- all\nWHERE age > 30",
+        "SELECT name FROM staff -- all\nWHERE age > 30",
+    ),
+    ("/* SELECT 1 */\nSELECT name FROM staff", "SELECT name FROM staff"),
+    ("(SELECT name FROM staff)", "SELECT name FROM staff"),
+    (f"{QUERY}; SELECT 2", QUERY),
+    ("x" * 30000 + f"\n{QUERY}", QUERY),
+    ("SELECT 1\n" + "word " * 6000 + f"\n```sql\n{QUERY}\n```", QUERY),
+    ("SELECT name FROM staff WHERE age &gt; 30", QUERY),
+    (f"{QUERY}\n\nQuestion: How many?\nSELECT count(*) FROM staff", QUERY),
+    (f"```sql\n{QUERY}\n```\n\nQ: How many?\n```sql\nSELECT 1\n```", QUERY),
+    (f"### Question: Who?\n### SQL:\n{QUERY}", QUERY),
+    ("<think>\nSELECT 1", None),
+    ("<think>SELECT 1</think>", None),
+    ("<think>SELECT 1</think>" + QUERY, QUERY),
+    (f"First try:\nSELECT 1\n\nFinal answer:\n{QUERY}", QUERY),
+    ("I cannot select a query for this.", None),
+    (
+        "SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1\n\nThis counts.",
+        "SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1",
+    ),
+    (
+        "SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id\nThe join gives names.",
+        "SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id",
+    ),
+    (
+        "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff\nResult: old",
+        "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff",
+    ),
+    ("SELECT * FROM staff\nAll of it.", "SELECT * FROM staff"),
+    (
+        "SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id",
+        "SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "query"), CHATS)
+def test_what_chat_models_write_is_read_as_a_person_reads_it(text, query):
+    reading = read_sql(text)
+    assert reading.value == query
+    assert (reading.reason == "") == (query is not None)
+
+
+FRAMES = [
+    "{query}",
+    "Here:\n```sql\n{query}\n```\nIt works.",
+    "<sql>{query}</sql>",
+    "{query}\nThis query returns what was asked for.",
+    "The query is `{query}`.",
+    "I will SELECT the rows we need.\n\n{query}",
+    "{query};<|eot_id|>",
+    "{lines}\nThis gives the result.",
+]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_every_real_query_is_read_from_every_frame(frame):
+    import polars as pl
+
+    frames = [
+        pl.read_parquet(real_data() / f"{split}.parquet") for split in ("train", "validation")
+    ]
+    queries = sorted(set(pl.concat([frame["query"] for frame in frames])))
+    assert len(queries) > 4000
+    for query in queries[::10]:
+        lines = re.sub(r" (from|where|group by|order by|join|union)\b", r"\n\1", query, flags=re.I)
+        text = frame.format(query=query, lines=lines)
+        assert plain_text(read_sql(text)) == plain_text(Reading(query)), text
+
+
+def real_data() -> Path:
+    folder = os.environ.get("SEEDBED_TEST_DATA")
+    if not folder:
+        pytest.skip("SEEDBED_TEST_DATA names no folder with the real data")
+    return Path(folder) / "xlangai/spider/spider"
+
+
 STRICT = [
     ("SELECT 1", "SELECT 1"),
     (" select 1 ; \n", "select 1"),
     ("WITH a AS (SELECT 1) SELECT * FROM a;", "WITH a AS (SELECT 1) SELECT * FROM a"),
     ("SELECT ';'", "SELECT ';'"),
+    ("-- the number\nSELECT 1", "SELECT 1"),
+    ("VALUES (1)", "VALUES (1)"),
+    ("<think>SELECT 2</think>\nSELECT 1", "SELECT 1"),
+    ("<think>SELECT 1", None),
+    ("SELECT 1;<|eot_id|>", "SELECT 1"),
+    ("SELECT 1\n\nQuestion: How many?\nSELECT 2", "SELECT 1"),
+    ("SELECT 1\nThis is one.", "SELECT 1\nThis is one."),
     ("```sql\nSELECT 1\n```", None),
     ("SELECT 1; SELECT 2", None),
     ("Answer: SELECT 1", None),
@@ -641,6 +825,41 @@ def test_any_text_is_read(text):
 
 LONG = ["SELECT " * 15_000, "WITH " * 20_000, "`" * 100_000, "```" * 30_000, ";" * 100_000]
 LONG += ["WITH a(" * 15_000, "WITH a (" + "x" * 100_000, "SELECT '" * 12_000, "\n" * 100_000]
+
+LONG += [
+    "select a\n" * 11000,
+    "I select a " * 9000,
+    "x select a from b\n" * 5000,
+    "<sql>" * 20000,
+    "<sql>SELECT " * 8000,
+    "```sql\n" * 14000,
+    "```sql\nSELECT 1\n" * 6000,
+    "`SELECT " * 12000,
+    "'SELECT 'a" * 10000,
+    "SELECT a\n\n" * 9000,
+    "WITH /*" * 14000,
+    "WITH --a\n" * 11000,
+    "--a\n" * 25000 + "SELECT 1",
+    "/*" * 50000,
+    "/* */" * 20000,
+    "final answer: SELECT 1\n" * 4500,
+    "final answer " * 7000,
+    "&lt;" * 25000,
+    "SELECT a b c d " * 6000,
+    "Select a\n" * 11000,
+    "Q: SELECT 1\n" * 8000,
+    "SELECT (" * 12000,
+    "SELECT )" * 12000,
+    "SELECT 1</a" * 9000,
+    "~~~" * 33000,
+    "~" * 100000,
+    "WITH a AS " * 10000,
+    'WITH "' * 16000,
+    "values (" * 12000,
+    "SELECT a\nIn x " * 7000,
+    '\\"' * 50000,
+    '"SELECT \\"' * 9000,
+]
 
 
 @pytest.mark.parametrize("text", LONG, ids=[repr(text[:8]) for text in LONG])

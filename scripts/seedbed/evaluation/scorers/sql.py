@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import socket
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seedbed.evaluation.scorers import Reading, Score, sql_worker
+from seedbed.evaluation.scorers.sql_reading import TOKEN, read_sql, read_strict
 from seedbed.tasks.items import TaskItem
 
 LIMITS = {"timeout": 5.0, "max_rows": 100_000, "max_memory_mb": 512}
@@ -35,32 +35,9 @@ LIMITS = {"timeout": 5.0, "max_rows": 100_000, "max_memory_mb": 512}
 COLUMN_ORDERS = ("free", "fixed")
 
 TOLERANCE = 1e-9  # Relative; sums of floats in another order differ by about 1e-15.
-MAX_CHARACTERS = 20_000
 MAX_COMPARED_VALUES = 5_000_000
 MAX_KEPT_VALUES = 2_000_000
 """Of results of gold queries in memory, to which others are compared."""
-
-_TOKEN = re.compile(
-    r"(?P<comment>--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z))"
-    r"|(?P<text>'(?:[^']|'')*+(?:'|\Z))"
-    r'|(?P<name>"(?:[^"]|"")*+(?:"|\Z)|`[^`]*+(?:`|\Z)|\[[^\]]*+(?:\]|\Z))'
-    r"|(?P<number>(?<![\w.])(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?)"
-    r"|(?P<word>\w++)"
-    r"|(?P<sign><>|<=|>=|!=|==|\|\||\S)"
-)
-_FENCE = re.compile(r"```[ \t]*(?:[Ss][Qq][Ll](?:ite)?)?[ \t]*\n?((?:[^`]|`(?!``))*+)(?:```|\Z)")
-_QUERY = (
-    r"\b(?:SELECT\b|WITH\s{1,9}(?:RECURSIVE\s{1,9})?\w{1,99}\s{0,9}"
-    r"(?:\([^()]{0,500}\)\s{0,9})?AS\s{0,9}\()"
-)
-# Prose may say "select"; a query in capitals is preferred to it.
-_UPPER = re.compile(_QUERY)
-_ANY = re.compile(_QUERY, re.IGNORECASE)
-_QUERY_END = re.compile(
-    r"```|\n\s{0,9}\n(?!\s{0,9}(?:from|(?:left |inner |cross )?join|on|where|and|or|group by|having"
-    r"|order by|limit|union|intersect|except|\))(?:\s|\b|\Z))",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,46 +270,12 @@ def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
     return read_sql(answer)
 
 
-def read_strict(output: str) -> Reading:
-    """Read the SQL of an output that is one query and nothing else."""
-    text = output.strip()
-    if len(text) > MAX_CHARACTERS:
-        return Reading(None, "too long")
-    if not _ANY.match(text):
-        return Reading(None, "does not begin with SELECT or WITH")
-    statement = _first_statement(text)
-    if text[len(statement) :].strip("; \t\r\n"):
-        return Reading(None, "more than one statement")
-    return Reading(statement)
-
-
-def read_sql(output: str) -> Reading:
-    """Read the SQL of a free text: of its last code block with a query, or from the first query on.
-
-    The query ends at its semicolon, at an empty line with no more of it behind, or at the end.
-    """
-    text = output[:MAX_CHARACTERS]
-    if not text.strip():
-        return Reading(None, "empty")
-    blocks = [block[1] for block in _FENCE.finditer(text) if _ANY.search(block[1])]
-    source = blocks[-1] if blocks else text
-    # A text that begins with a query is one; elsewhere, "select" may be a word.
-    source = source.lstrip()
-    start = _ANY.match(source) or _UPPER.search(source) or _ANY.search(source)
-    if start is None:
-        return Reading(None, "no query")
-    query = source[start.start() :]
-    if not blocks:
-        query = _QUERY_END.split(query, maxsplit=1)[0]
-    return Reading(_first_statement(query))
-
-
 def plain_text(reading: Reading) -> Reading:
     """Return a query with one space between tokens, in lower case outside quotes, uncommented."""
     if reading.value is None:
         return reading
     tokens = []
-    for match in _TOKEN.finditer(reading.value):
+    for match in TOKEN.finditer(reading.value):
         if match.lastgroup in ("text", "name"):
             tokens.append(match[0])
         elif match.lastgroup != "comment":
@@ -343,7 +286,7 @@ def plain_text(reading: Reading) -> Reading:
 def orders_rows(sql: str) -> bool:
     """Return whether a query has ORDER BY at its top level, outside all brackets."""
     depth, previous = 0, ""
-    for match in _TOKEN.finditer(sql):
+    for match in TOKEN.finditer(sql):
         token = match[0].lower()
         if match.lastgroup == "comment":
             continue
@@ -472,14 +415,6 @@ def _values(result: Result) -> int:
     return 1 + len(result.rows) * max(1, result.columns)
 
 
-def _first_statement(text: str) -> str:
-    """Return the text up to its first semicolon outside quotes and comments."""
-    for match in _TOKEN.finditer(text):
-        if match[0] == ";":
-            return text[: match.start()].strip()
-    return text.strip()
-
-
 def _literals(sql: str, reads: Iterable[tuple[str, str]]) -> Counter[str]:
     """Return the literals of a query, without quotes.
 
@@ -489,7 +424,7 @@ def _literals(sql: str, reads: Iterable[tuple[str, str]]) -> Counter[str]:
     names = {name.lower() for pair in reads for name in pair}
     found: Counter[str] = Counter()
     previous = ""
-    for match in _TOKEN.finditer(sql):
+    for match in TOKEN.finditer(sql):
         token, kind = match[0], match.lastgroup
         inner = token[1:-1].replace(token[:1] * 2, token[:1]).lower()
         if kind == "number":
