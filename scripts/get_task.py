@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from seedbed.artifacts import replacing, write_json, write_parquet
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.tasks.data_sets import data_set, database_file, items_of
+from seedbed.tasks.databases import copy_database
 from seedbed.tasks.items import to_frame
 from seedbed.tasks.worlds import load_world
 
@@ -69,7 +69,7 @@ def get_task(
             for name in sorted({item.database for part in splits.values() for item in part} - {""}):
                 file = database_file(rows, name.removesuffix(".sqlite"), data_dir)
                 (folder / "databases").mkdir(exist_ok=True)
-                shutil.copyfile(file, folder / "databases" / name)
+                copy_database(file, folder / "databases" / name)
         about = {"source": source} | provenance(__file__, modules)
         counts = {f"{split}_items": len(items) for split, items in splits.items()}
         for split, items in splits.items():

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
@@ -77,8 +78,8 @@ def provenance(script: str | Path, modules: Iterable[str | Path] = ()) -> dict[s
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that results depend on."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python, SQLite and the libraries that results depend on."""
+    found = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
     for library in LIBRARIES:
         try:
             found[library] = version(library)

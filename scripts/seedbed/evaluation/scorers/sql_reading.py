@@ -50,7 +50,7 @@ _ESCAPED = re.compile(r"&(?:lt|gt|amp|quot|#39|apos|nbsp);")
 _COMPOUND = re.compile(r"\b(?:union|all|intersect|except)\s*\Z", re.IGNORECASE)
 _LABELLED = re.compile(r"(?:[:=>\"'`]|\(\"|\('|^[\s>*\-\d.)#]*)[\s*_]*\Z")
 
-_KEYWORDS = frozenset(
+KEYWORDS = frozenset(
     re.findall(
         r"\w+",
         "select distinct all from join left right full inner cross outer natural on using where "
@@ -63,7 +63,7 @@ _KEYWORDS = frozenset(
 # "Select the names from staff:" announces a query.
 _SENTENCE = re.compile(r"Select\b[^\n]{0,300}[.:][ \t]*\n")
 _FROM = re.compile(r".{1,500}?\bfrom\b", re.IGNORECASE | re.DOTALL)
-_GO_ON = _KEYWORDS - {"select", "with", "values", "first", "last", "distinct", "true", "false"}
+_GO_ON = KEYWORDS - {"select", "with", "values", "first", "last", "distinct", "true", "false"}
 _COMPARES = re.compile(r"[=<>]|\b(?:is|in|like|between|not)\b", re.IGNORECASE)
 # More than a name, an alias and another word in a row is prose.
 _MOST_NAMES = 2
@@ -206,7 +206,7 @@ def _end(text: str) -> int:
         if token == "<" and re.match(r"/[A-Za-z]", text[match.end() : match.end() + 2]):
             # A tag that closes.
             return end
-        keyword = kind == "word" and word in _KEYWORDS
+        keyword = kind == "word" and word in KEYWORDS
         if depth == 0 and complete and "\n" in text[end : match.start()]:
             joins = with_query and previous == ")" and word == "select"
             if not joins and not _goes_on(text, match, keyword, title):
