@@ -56,7 +56,7 @@ rule check_answers:
     conda:
         ENVIRONMENT
     params:
-        settings=lambda wc: FLOW.scoring(wc.stream),
+        settings=lambda wc: FLOW.checking(wc.stream),
         code=lambda wc: code("check_answers", FLOW.kind_module(wc.stream)),
     message:
         "check_answers {wildcards.stream}/shard={wildcards.shard}"

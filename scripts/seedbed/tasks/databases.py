@@ -26,16 +26,26 @@ def copy_database(source: Path, target: Path) -> None:
     if not _write_ahead_log(source):
         shutil.copyfile(source, target)
         return
-    with closing(read_only(source)) as connection, closing(sqlite3.connect(target)) as copy:
-        connection.backup(copy)
+    try:
+        with closing(read_only(source)) as connection, closing(sqlite3.connect(target)) as copy:
+            connection.backup(copy)
+    except sqlite3.OperationalError:
+        # In a folder that cannot be written, SQLite does not open the log.
+        shutil.copyfile(source, target)
+        shutil.copyfile(_log(source), _log(target))
+    with closing(sqlite3.connect(target)) as copy:
         # The copy must be one file: it is read as one that never changes.
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
 def _write_ahead_log(path: Path) -> bool:
     """Return whether a database has a write-ahead log with something in it."""
-    log = path.with_name(f"{path.name}-wal")
+    log = _log(path)
     return log.is_file() and log.stat().st_size > 0
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 @lru_cache(maxsize=1024)
