@@ -103,7 +103,9 @@ def build_dataset(
     else:
         frames = _real_pairs(seeds, settings.prompt)
     checks = _Beside(shards.checks, "problem")
-    verdicts = _Beside(shards.verdicts, "verified") if settings.filter != "none" else None
+    verdicts = (
+        _Beside(shards.verdicts, "verified", pl.Boolean) if settings.filter != "none" else None
+    )
     questions = _Questions(seeds, test, settings.overlap_words)
     cut = _Cut(settings)
     teacher = _Spent("teacher")
@@ -252,8 +254,11 @@ def _first_queries(
 class _Beside:
     """What other shards say of the queries of a stream, in one column of theirs."""
 
-    def __init__(self, shards: Sequence[Path], column: str) -> None:
+    def __init__(
+        self, shards: Sequence[Path], column: str, dtype: type[pl.DataType] = pl.String
+    ) -> None:
         self._column = column
+        self._dtype = dtype
         self._shards = shards
         self._frames = _in_order(shards, [column])
         self._waiting: pl.DataFrame | None = None
@@ -270,7 +275,7 @@ class _Beside:
                 break
             parts.append(more)
         if not parts:
-            return frame.with_columns(pl.lit(None, pl.String).alias(self._column))
+            return frame.with_columns(pl.lit(None, self._dtype).alias(self._column))
         said = pl.concat(parts)
         self._waiting = said.filter(pl.col("query") > last)
         return frame.join(said, on="query", how="left", maintain_order="left")

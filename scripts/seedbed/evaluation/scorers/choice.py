@@ -93,6 +93,10 @@ _WRONG = re.compile(
     r"|n't\b|\bcannot\b|\bdoes not\b|\bcan be (?:ruled|eliminated))",
     re.IGNORECASE,
 )
+_EXCLUDED = re.compile(
+    r"\bneither\s\(?([A-Z])\)?,?\s(?:nor|or)\s\(?([A-Z])\b|\bnot\s\(?([A-Z])\b(?!['’])",
+    re.IGNORECASE,
+)
 _LISTING = re.compile(r"(?:^|\n|[.;]\s)\s{0,3}\(?([A-Z])\)?[.):]\s")
 _NUMBER = re.compile(
     r"(?P<sign>[-+−]?)[$€£]?\s?(?P<digits>\d[\d,]*+(?:\.\d++)?|\.\d++)"
@@ -412,7 +416,8 @@ def _statement(text: str, options: list[str], digit_labels: bool, alone: bool) -
         return set()
     if sign.islower() and not marked and rest.strip(_DECORATION):
         return set()
-    others = {other for other in _others(rest, sign.isdigit()) if other is not None}
+    line = rest.split("\n", 1)[0]
+    others = {other for other in _others(line, sign.isdigit()) if other is not None}
     beside = _begins_with(rest.lstrip(_DECORATION), options, alone=True)
     beside = beside or _begins_with(rest.lstrip(_DECORATION + "-–—="), options, alone=True)
     if alone and rest.strip(_DECORATION + ")]") and not beside and not others:
@@ -543,6 +548,8 @@ def _said_to_be_wrong(text: str) -> set[int | None]:
     for match in re.finditer(r"(?<![\w'’°-])\(?([A-Z])\b", text):
         if _WRONG.match(text, match.end()):
             wrong.add(_position(match[1]))
+    for match in _EXCLUDED.finditer(text):
+        wrong.update(_position(label) for label in match.groups() if label)
     return wrong
 
 

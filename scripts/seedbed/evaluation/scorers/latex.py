@@ -38,12 +38,14 @@ _SYMBOLS = {
     "dfrac": "√",
     "tfrac": "√",
     "sqrt": "√",
+    "overline": "√",
+    "bar": "√",
     "pi": "√",
     "left": "",
     "right": "",
     "circ": "",
 }
-"""Commands that are more than space. A root, pi, and a fraction of more than numbers are "√"."""
+"""Commands that are more than space. What makes another number of one is "√"."""
 _COMMAND = re.compile(r"\\([A-Za-z]{1,30})")
 
 
@@ -55,7 +57,9 @@ def plain_latex(text: str) -> str:
     text = text.replace("π", "√")
     if "\\" not in text and "{" not in text:
         return text
-    text = text.replace("{,}", ",").replace(",\\!", ",").replace("\\!", "")
+    text = (
+        text.replace("\\text{,}", ",").replace("{,}", ",").replace(",\\!", ",").replace("\\!", "")
+    )
     text = re.sub(r"(?<=\d)\\,(?=\d)", "", text).replace("\\,", " ")
     text = re.sub(r"\\[;:> ]|(?<=\S)~(?=\S)", " ", text)
     text = re.sub(r"\\([$%#_&])", r"\1", text)

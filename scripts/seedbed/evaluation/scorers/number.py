@@ -131,12 +131,15 @@ _EXPLANATION = re.compile(
     r"\b[^\n]{0,40}?[:?]|^[ \t#]{0,8}(?:explanation|reasoning|rationale|justification)[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_UNIT_WORDS = r"(?:[ \t-]?[A-Za-z]{1,15}(?:/[A-Za-z]{1,15})?){0,2}"
+_UNIT_WORDS = (
+    r"(?:[ \t-]?[A-Za-z]{1,15}(?:/[A-Za-z]{1,15})?){0,2}"
+    r"(?:[ \t](?:per|an?|each|every)[ \t][A-Za-z]{1,15})?"
+)
 _BARE = re.compile(
     rf"[\s\"'“*_~(\[]*+[+-]?[{_CURRENCY} ]*+[+-]?(?:{_DIGITS}(?:\.\d++)?|\.\d++)"
     rf"[ \t]?[%{_CURRENCY}]?{_UNIT_WORDS}"
 )
-_RESULT_END = re.compile(r"[.!\s\"'”*_~)\]]*\Z")
+_BARE_LINE = re.compile(_BARE.pattern + r"[.!\s\"'”*_~)\]]*\Z")
 _SENTENCE_END = re.compile(r"(?<!\bi\.e)(?<!\be\.g)(?<!\bvs)[.!?]+(?:\s|$)|\n")
 _EQUALS = re.compile(r"(?<![<>!=:≤≥])[=≈](?![=>])")
 _CONCLUDES = re.compile(
@@ -144,7 +147,7 @@ _CONCLUDES = re.compile(
 )
 # "18 more than 54", "5 more to have 20": what comes behind is no result.
 _REFERENCE = re.compile(
-    r"\b(?:than|out of(?: the| those| these)?|"
+    r"\b(?:than|out of(?: the| those| these)?|(?:goal|target|limit) of|"
     r"(?:more|another|additional)\b[^.\d]{0,40}\bto (?:have|reach|make|get|buy|afford)"
     rf"(?: a| the)?)\s[{_CURRENCY}]*$",
     re.IGNORECASE,
@@ -155,6 +158,10 @@ _UNITS_AND_OPERATOR = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z]{3}")
 _DIGIT = re.compile(r"\d")
+# Behind a number in words: it ends, maybe with its unit, before the sentence does.
+_WORDS_END = re.compile(
+    r"(?:\s(?!times|more|less|fewer|plus|minus|of|by|and|multiplied|divided)[a-z]{1,15}){0,3}\s?(?:[,.;]|$)"
+)
 _STATES = re.compile(rf"(?<!#)####[ \t]*[-{_CURRENCY}\d]|boxed\s?\{{|</answer>", re.IGNORECASE)
 _STRICT = re.compile(r"####[ \t]?([+-]?(?:\d{1,3}(?:,\d{3})++|\d++)(?:\.\d++)?)\Z")
 
@@ -275,8 +282,7 @@ def _answered(head: str, tail: str) -> bool:
 
 def _is_bare(line: str) -> bool:
     """Return whether a line is a number, maybe with a unit, and nothing else."""
-    match = _BARE.match(line)
-    return match is not None and _RESULT_END.match(line, match.end()) is not None
+    return _BARE_LINE.match(line) is not None
 
 
 class _Place:
@@ -535,7 +541,7 @@ def _leading_words(text: str) -> _WordPlace | None:
     if number is None or number.start != start:
         return None
     behind = text[number.end :]
-    ends = number.value is None and re.match(r"\s?(?:[,.;]|$)", behind)
+    ends = _WORDS_END.match(behind)
     if _DIGIT.search(behind) and not (ends or re.match(r"\s?\(", behind)):
         return None
     words = re.sub(r"\(.*", "", behind).split()

@@ -36,7 +36,9 @@ _TURN = re.compile(
     r")"
     r"|^\#{1,6}[ \t]{0,3}(?:(?:next|new|another)[ \t])?"
     r"(?:question|problem|exercise|instructions?|input|response|human|user|assistant|system)"
-    r"[ \t]?(?:\#?\d{1,3})?[ \t]{0,8}:?[ \t]{0,8}$",
+    r"[ \t]?(?:\#?\d{1,3})?[ \t]{0,8}:?[ \t]{0,8}$"
+    # On the same line, behind the end of a sentence.
+    r"|(?<=[\d.!?)}\]*$])[ \t]{1,3}(?-i:Question|Problem|Q|Human|User)[ \t]?\d{0,3}:(?=\s)",
     re.IGNORECASE | re.MULTILINE,
 )
 
