@@ -405,7 +405,8 @@ def _statement(text: str, options: list[str], digit_labels: bool, alone: bool) -
             return by_number
     label = _LEADING_LABEL.match(text)
     place = None if label is None else _position(label[1])
-    if label is None or place is None or place >= max(len(options), _FEWEST_LABELS):
+    labels = max(len(options), _FEWEST_LABELS)
+    if label is None or place is None or place >= labels:
         return by_text
     sign, rest = label[1], text[label.end() :]
     marked = len(label[0]) > 1 or rest.startswith(",")
@@ -417,7 +418,7 @@ def _statement(text: str, options: list[str], digit_labels: bool, alone: bool) -
     if sign.islower() and not marked and rest.strip(_DECORATION):
         return set()
     line = rest.split("\n", 1)[0]
-    others = {other for other in _others(line, sign.isdigit()) if other is not None}
+    others = {n for n in _others(line, sign.isdigit()) if n is not None and n < labels}
     beside = _begins_with(rest.lstrip(_DECORATION), options, alone=True)
     beside = beside or _begins_with(rest.lstrip(_DECORATION + "-–—="), options, alone=True)
     if alone and rest.strip(_DECORATION + ")]") and not beside and not others:
