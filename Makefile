@@ -63,6 +63,10 @@ status: env ## say how the study stands: what is made, what runs, what failed an
 explain: env ## say why TARGET (all) would be made again, while a run is under way too
 	@snakemake explain $(or $(TARGET),all) --nolock --quiet all --config study=$(STUDY)
 
+.PHONY: adopt
+adopt: env ## keep results of an earlier version as they are: says which; CONFIRM=yes notes them
+	@snakemake $(if $(filter yes,$(CONFIRM)),adopt_confirmed,adopt) all --quiet all --config study=$(STUDY)
+
 .PHONY: report
 report: env ## put how the results were made beside them: Snakemake's own report, as one page
 	snakemake --report results/$(STUDY)/report/workflow.html --quiet all --config study=$(STUDY)

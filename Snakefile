@@ -13,6 +13,9 @@ min_version("9.27")
 gc.set_threshold(200_000, 50, 1_000)
 
 
+include: "rules/begin.smk"
+
+
 configfile: "config/config.yaml"
 
 

@@ -17,14 +17,17 @@ rule collect_results:
     conda:
         ENVIRONMENT
     params:
+        # With `input` among its arguments it is not tracked: the files themselves are.
+        listed=lambda wc, input: LISTS.file(input.evaluations),
         missing=MISSING,
         code=lambda wc: code("collect_results"),
     message:
         "collect_results"
     shell:
         "python scripts/collect_results.py"
-        " --evaluations {input.evaluations:q}"
+        " --evaluations-list {params.listed:q}"
         " --missing {params.missing:q}"
+        f" --manifest {MANIFESTS}"
         " --cells {output.cells:q}"
         " --cells-csv {output.csv:q}"
         " --items {output.item_scores:q}"

@@ -1,26 +1,21 @@
 """What all rules share: the checked study, its grid, and the digests of the code."""
 
-import sys
-from functools import cache
-from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
-
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-
-from seedbed.provenance import code_digest
 from seedbed.study.cells import grid, wildcard_pattern
 from seedbed.study.loading import (
-    StudyError,
     check_data,
     check_run_config,
     load_study,
 )
+from seedbed.study.lists import Lists
 from seedbed.study.needs import Needs, limits
 from seedbed.study.others import Others
+from seedbed.study.rule_code import RuleCode
+from seedbed.study.sites import keep_profile_configfiles
 from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
 CONFIG = Path(workflow.basedir) / "config"
+if workflow.is_main_process:
+    keep_profile_configfiles(workflow, config, sys.argv[1:], logger.info)
 try:
     RUN = check_run_config(config)
     STUDY = load_study(RUN.study, CONFIG, engines=RUN.engines)
@@ -37,13 +32,19 @@ FLOW = Workflow(
 RESULTS = FLOW.results
 # What the run that is under way is to make, for jobs that answer for each other.
 OTHERS = Others(FLOW, f"{RESULTS}/journal/sharing")
+LISTS = Lists(f"{RESULTS}/journal/lists")
 NEEDS = Needs(FLOW, RUN.gpu_model)
 if (said := NEEDS.too_many(limits(workflow.global_resources))) is not None:
     raise WorkflowError(said)
+# Where the checksums of all results stand, for jobs that compare them with what they read.
+MANIFESTS = f"{RESULTS}/manifest.jsonl {RESOURCES}/manifest.jsonl"
 # The conda file of all rules, as seen from the folder of the rules.
 ENVIRONMENT = f"../envs/{RUN.environment}.yaml"
 MISSING = FLOW.missing()
 put_python_first()
+RULE_CODE = RuleCode(Path(workflow.basedir) / "scripts")
+# Of a script, and of modules that it loads by name, the digest of all code that they reach.
+code = RULE_CODE.script
 
 
 wildcard_constraints:
@@ -56,9 +57,3 @@ wildcard_constraints:
     task="|".join(STUDY.tasks),
     model="|".join(STUDY.models),
     shard=r"\d+",
-
-
-@cache
-def code(script, *modules):
-    """Return the digest of a script and of all project code that it reaches."""
-    return code_digest(Path(workflow.basedir) / "scripts" / f"{script}.py", modules)

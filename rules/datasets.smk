@@ -7,7 +7,7 @@ rule sample_votes:
         answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
         model=lambda wc: FLOW.model_record(*FLOW.teacher(wc.stream)),
     output:
-        votes=f"{RESULTS}/votes/{{stream}}/shard={{shard}}/votes.parquet",
+        votes=update(f"{RESULTS}/votes/{{stream}}/shard={{shard}}/votes.parquet"),
     log:
         f"{RESULTS}/logs/sample_votes/{{stream}}/shard={{shard}}.log",
     benchmark:
@@ -18,19 +18,23 @@ rule sample_votes:
         **NEEDS.votes(),
     params:
         settings=lambda wc: FLOW.votes(wc.stream),
-        stop=lambda wc: FLOW.votes_stop(wc.stream, wc.shard),
+        start=lambda wc: FLOW.shard(wc.stream, wc.shard).start,
+        end=lambda wc: FLOW.shard_end(wc.shard),
         model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
         journal=f"{RESULTS}/journal/votes/{{stream}}",
-        # With `input` among its arguments it is not tracked: what runs the model changes no result.
+        # With `input` among their arguments they are not tracked: they change no result.
+        stop=lambda wc, input: FLOW.stop("sample_votes", wc),
         engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
-        code=lambda wc: code("sample_votes", FLOW.engine_code("teacher", wc.stream)),
+        code=lambda wc: code("sample_votes"),
     message:
         "sample_votes {wildcards.stream}/shard={wildcards.shard}"
     shell:
         "python scripts/sample_votes.py"
         " --stream {wildcards.stream:q}"
         " --answers {input.answers:q}"
+        " --start {params.start}"
         " --stop {params.stop}"
+        " --end {params.end}"
         " --settings {params.settings:q}"
         " --model {params.model:q}"
         " --engine {params.engine:q}"
@@ -47,7 +51,7 @@ rule check_answers:
         seeds=lambda wc: FLOW.seeds(wc.stream),
         task=lambda wc: FLOW.task_record(wc.stream),
     output:
-        checks=f"{RESULTS}/checks/{{stream}}/shard={{shard}}/checks.parquet",
+        checks=update(f"{RESULTS}/checks/{{stream}}/shard={{shard}}/checks.parquet"),
     log:
         f"{RESULTS}/logs/check_answers/{{stream}}/shard={{shard}}.log",
     benchmark:
@@ -57,6 +61,10 @@ rule check_answers:
         ENVIRONMENT
     params:
         settings=lambda wc: FLOW.checking(wc.stream),
+        start=lambda wc: FLOW.shard(wc.stream, wc.shard).start,
+        end=lambda wc: FLOW.shard_end(wc.shard),
+        # With `input` among its arguments it is not tracked: a shard may hold more.
+        stop=lambda wc, input: FLOW.stop("check_answers", wc),
         code=lambda wc: code("check_answers", FLOW.kind_module(wc.stream)),
     message:
         "check_answers {wildcards.stream}/shard={wildcards.shard}"
@@ -65,6 +73,9 @@ rule check_answers:
         " --answers {input.answers:q}"
         " --seeds {input.seeds:q}"
         " --task {input.task:q}"
+        " --start {params.start}"
+        " --stop {params.stop}"
+        " --end {params.end}"
         " --settings {params.settings:q}"
         " --output {output.checks:q}"
         " 2> {log:q}"
@@ -78,7 +89,9 @@ rule verify_answers:
         seeds=lambda wc: FLOW.seeds(wc.stream),
         task=lambda wc: FLOW.task_record(wc.stream),
     output:
-        verdicts=f"{RESULTS}/verdicts/{{stream}}/shard={{shard}}/verdicts.parquet",
+        verdicts=update(
+            f"{RESULTS}/verdicts/{{stream}}/shard={{shard}}/verdicts.parquet"
+        ),
     log:
         f"{RESULTS}/logs/verify_answers/{{stream}}/shard={{shard}}.log",
     benchmark:
@@ -88,7 +101,10 @@ rule verify_answers:
         ENVIRONMENT
     params:
         settings=lambda wc: FLOW.scoring(wc.stream),
-        # With `input` among its arguments it is not tracked: the code in it is.
+        start=lambda wc: FLOW.shard(wc.stream, wc.shard).start,
+        end=lambda wc: FLOW.shard_end(wc.shard),
+        # With `input` among their arguments they are not tracked: the code in the folder is.
+        stop=lambda wc, input: FLOW.stop("verify_answers", wc),
         task_folder=lambda wc, input: FLOW.task_folder(FLOW.teacher(wc.stream)[1]),
         code=lambda wc: code("verify_answers", *FLOW.judging_modules(wc.stream)),
     message:
@@ -100,6 +116,9 @@ rule verify_answers:
         " --seeds {input.seeds:q}"
         " --task {input.task:q}"
         " --task-folder {params.task_folder:q}"
+        " --start {params.start}"
+        " --stop {params.stop}"
+        " --end {params.end}"
         " --settings {params.settings:q}"
         " --output {output.verdicts:q}"
         " 2> {log:q}"
@@ -141,6 +160,7 @@ rule build_dataset:
         " --votes {input.votes:q}"
         " --checks {input.checks:q}"
         " --verdicts {input.verdicts:q}"
+        f" --manifest {MANIFESTS}"
         " --settings {params.settings:q}"
         " --output {output.rows:q}"
         " --record {output.record:q}"

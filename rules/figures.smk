@@ -200,6 +200,7 @@ rule plot_diversity:
     conda:
         ENVIRONMENT
     params:
+        listed=lambda wc, input: LISTS.file(input.datasets),
         settings=FLOW.comparison_settings(),
         titles=FLOW.titles(),
         missing=MISSING,
@@ -209,7 +210,7 @@ rule plot_diversity:
     shell:
         "python scripts/plot_diversity.py"
         f" --study {STUDY.name}"
-        " --datasets {input.datasets:q}"
+        " --datasets-list {params.listed:q}"
         " --settings {params.settings:q}"
         " --titles {params.titles:q}"
         " --missing {params.missing:q}"

@@ -1,16 +1,19 @@
 """What a person asks of a study before it runs: what it costs, and what would run."""
 
+# Where the answer and the log of a question are written: beside the results, if they can be.
+QUOTED = answer_folder(RESULTS, "logs/quote.log", "quote/quote.json")
+
 
 rule quote:
     """Print what the study costs; without an output or a benchmark, it runs whenever it is asked."""
     log:
-        f"{RESULTS}/logs/quote.log",
+        f"{QUOTED}/logs/quote.log",
     localrule: True
     conda:
         ENVIRONMENT
     params:
         results=RESULTS,
-        output=f"{RESULTS}/quote/quote.json",
+        output=f"{QUOTED}/quote/quote.json",
         code=lambda wc: code("quote"),
     message:
         "quote"
@@ -20,6 +23,18 @@ rule quote:
         " --results {params.results:q}"
         " --output {params.output:q}"
         " 2> {log:q}"
+
+
+rule adopt:
+    """Say which results without a record could be kept as they are, as in `snakemake adopt all`."""
+    message:
+        "adopt"
+
+
+rule adopt_confirmed:
+    """Note these results as made by the present code and settings."""
+    message:
+        "adopt_confirmed"
 
 
 rule explain:

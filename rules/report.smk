@@ -22,6 +22,7 @@ rule write_report:
     conda:
         ENVIRONMENT
     params:
+        listed=lambda wc, input: LISTS.file(input.examples),
         titles=FLOW.titles(),
         prices=FLOW.prices(),
         published=FLOW.published(),
@@ -42,7 +43,7 @@ rule write_report:
         " --comparisons {input.comparisons:q}"
         " --crossovers {input.crossovers:q}"
         " --findings {input.findings:q}"
-        " --examples {input.examples:q}"
+        " --examples-list {params.listed:q}"
         " --figures {input.figures:q}"
         " --titles {params.titles:q}"
         " --prices {params.prices:q}"

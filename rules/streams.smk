@@ -7,7 +7,9 @@ rule write_questions:
         seeds=lambda wc: FLOW.seeds(wc.question_stream),
         model=lambda wc: FLOW.model_record(*FLOW.augmenter(wc.question_stream)),
     output:
-        questions=f"{RESULTS}/questions/{{question_stream}}/shard={{shard}}/questions.parquet",
+        questions=update(
+            f"{RESULTS}/questions/{{question_stream}}/shard={{shard}}/questions.parquet"
+        ),
     log:
         f"{RESULTS}/logs/write_questions/{{question_stream}}/shard={{shard}}.log",
     benchmark:
@@ -19,15 +21,14 @@ rule write_questions:
     params:
         settings=lambda wc: FLOW.questions(wc.question_stream),
         start=lambda wc: FLOW.shard(wc.question_stream, wc.shard).start,
-        stop=lambda wc: FLOW.shard(wc.question_stream, wc.shard).stop,
+        end=lambda wc: FLOW.shard_end(wc.shard),
         model=lambda wc: FLOW.model(*FLOW.augmenter(wc.question_stream)),
         journal=f"{RESULTS}/journal/questions/{{question_stream}}",
         # With `input` among their arguments they are not tracked: they change no result.
+        stop=lambda wc, input: FLOW.stop("write_questions", wc),
         engine=lambda wc, input: FLOW.engine("augmenter", wc.question_stream),
         sharing=lambda wc, input: OTHERS.file("augmenter", wc.question_stream),
-        code=lambda wc: code(
-            "write_questions", FLOW.engine_code("augmenter", wc.question_stream)
-        ),
+        code=lambda wc: code("write_questions"),
     message:
         "write_questions {wildcards.question_stream}/shard={wildcards.shard}"
     shell:
@@ -36,6 +37,7 @@ rule write_questions:
         " --seeds {input.seeds:q}"
         " --start {params.start}"
         " --stop {params.stop}"
+        " --end {params.end}"
         " --model {params.model:q}"
         " --settings {params.settings:q}"
         " --engine {params.engine:q}"
@@ -54,7 +56,7 @@ rule answer_questions:
         questions=lambda wc: FLOW.questions_of_shard(wc.stream, wc.shard),
         model=lambda wc: FLOW.model_record(*FLOW.teacher(wc.stream)),
     output:
-        answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
+        answers=update(f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet"),
     log:
         f"{RESULTS}/logs/answer_questions/{{stream}}/shard={{shard}}.log",
     benchmark:
@@ -66,13 +68,14 @@ rule answer_questions:
     params:
         settings=lambda wc: FLOW.answers(wc.stream),
         start=lambda wc: FLOW.shard(wc.stream, wc.shard).start,
-        stop=lambda wc: FLOW.shard(wc.stream, wc.shard).stop,
+        end=lambda wc: FLOW.shard_end(wc.shard),
         model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
         journal=f"{RESULTS}/journal/answers/{{stream}}",
         # With `input` among their arguments they are not tracked: they change no result.
+        stop=lambda wc, input: FLOW.stop("answer_questions", wc),
         engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
         sharing=lambda wc, input: OTHERS.file("teacher", wc.stream),
-        code=lambda wc: code("answer_questions", FLOW.engine_code("teacher", wc.stream)),
+        code=lambda wc: code("answer_questions"),
     message:
         "answer_questions {wildcards.stream}/shard={wildcards.shard}"
     shell:
@@ -82,6 +85,7 @@ rule answer_questions:
         " --questions {input.questions:q}"
         " --start {params.start}"
         " --stop {params.stop}"
+        " --end {params.end}"
         " --model {params.model:q}"
         " --settings {params.settings:q}"
         " --engine {params.engine:q}"

@@ -29,6 +29,7 @@ rule train_student:
         "python scripts/train_student.py"
         " --model {params.model:q}"
         " --dataset {input.dataset:q}"
+        f" --manifest {MANIFESTS}"
         " --settings {params.settings:q}"
         " --threads {threads}"
         " --gpus {resources.gpu}"
@@ -66,7 +67,7 @@ rule evaluate_student:
         engine=lambda wc, input: FLOW.engine("student", wc.cell),
         sharing=lambda wc, input: OTHERS.file("student", wc.cell),
         journal=f"{RESULTS}/journal/evaluations/{{cell}}",
-        code=lambda wc: code("evaluate_student", *FLOW.evaluation_modules(wc.cell)),
+        code=lambda wc: code("evaluate_student", *FLOW.scorer_modules(wc.cell)),
     message:
         "evaluate_student {wildcards.cell}"
     shell:
@@ -77,6 +78,7 @@ rule evaluate_student:
         " --model {params.model:q}"
         " --adapter {input.adapter:q}"
         " --dataset {input.dataset:q}"
+        f" --manifest {MANIFESTS}"
         " --settings {params.settings:q}"
         " --engine {params.engine:q}"
         " --threads {threads}"

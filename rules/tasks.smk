@@ -17,8 +17,9 @@ rule get_task:
     conda:
         ENVIRONMENT
     params:
-        source=lambda wc: FLOW.source(wc.task),
-        # With `input` among its arguments it is not tracked: the files' content is, as input.
+        data=lambda wc: FLOW.items_source(wc.task),
+        # With `input` among their arguments they are not tracked: what the items depend on is.
+        source=lambda wc, input: FLOW.source(wc.task),
         data_dir=lambda wc, input: FLOW.task_data_dir(wc.task) or "",
         # Not tracked, either: a change of how answers are scored makes no other items.
         scoring=lambda wc, input: FLOW.reference_scoring(wc.task),

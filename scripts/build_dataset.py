@@ -1,8 +1,9 @@
 """Build the dataset of a budget: the first queries of a stream, or real pairs, as rows to train on.
 
-The Parquet file has a `messages` column in chat form, which TRL and `datasets` load as it is. What
-was counted on the way (queries, tokens, rows left out, how varied the questions are) lies in its
-metadata and in the JSON file.
+The Parquet file has a `messages` column in chat form, which TRL and `datasets` load as it is. Its
+metadata name the dataset and nothing else, so that the same rows are the same bytes. What was
+counted on the way (queries, tokens, rows left out, how varied the questions are) and how it was
+made lies in the JSON file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from seedbed.artifacts import parquet_rows, whole_file, write_json
+from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
@@ -46,7 +48,10 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--record", type=Path, required=True, help="JSON file to write")
+    add_manifest_option(parser)
     args = parser.parse_args()
+    read = [path for name in shards for path in getattr(args, name)]
+    check_inputs(args.manifest, [args.seeds, args.test, *read])
     report = reporter("build_dataset")
     settings = DatasetSettings(**args.settings)
     about = {"dataset": args.dataset, "settings": asdict(settings)}
@@ -58,9 +63,8 @@ def main() -> None:
             read_items(args.test),
             rows.add,
         )
-        about |= record | provenance(__file__)
-        rows.metadata = about
-    write_json(args.record, about)
+        rows.metadata = {"dataset": args.dataset}
+    write_json(args.record, about | record | provenance(__file__))
     counts = record["counts"]
     report(f"{counts['rows']} rows from {counts['teacher_queries']} teacher queries")
 

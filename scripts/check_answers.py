@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import polars as pl
 
-from seedbed.artifacts import read_json, write_parquet
-from seedbed.evaluation.command_line import checks_parser, scoring
+from seedbed.artifacts import read_json
+from seedbed.evaluation.command_line import checks_parser, judging_basis, scoring
 from seedbed.evaluation.scorers import kind_module
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.checks import check_answers, requires_new_answer
+from seedbed.streams.checks import CHECKS_SCHEMA, check_answers, requires_new_answer
+from seedbed.streams.extension import Part, extend
 from seedbed.tasks.items import read_items
 
 
@@ -21,20 +22,30 @@ def main() -> None:
     """Run the command line."""
     args = checks_parser(__doc__).parse_args()
     report = reporter("check_answers")
+    new_answer = requires_new_answer(
+        args.settings.get("new_answer"), args.settings["kind"], read_json(args.task)
+    )
+    # As it was decided, so that what was checked by the other rule is checked again.
+    args.settings["new_answer"] = "required" if new_answer else "not_required"
+    made_by = provenance(__file__, [kind_module(args.settings["kind"])])
+    part = Part.of(args)
+    answers = part.rows(args.answers)
+    judged = answers.select("query", "question", "answer", "finish_reason")
+    basis = judging_basis(args, made_by["code"], answers=judged)
+
     with scoring(args, by_kind=True) as scorer:
-        checks = check_answers(
-            pl.read_parquet(args.answers),
-            read_items(args.seeds),
-            args.settings["kind"],
-            scorer,
-            any_form=isinstance(args.settings["scorer"], str),
-            new_answer=requires_new_answer(
-                args.settings.get("new_answer"), args.settings["kind"], read_json(args.task)
-            ),
-        )
-    about = {"settings": args.settings}
-    about |= provenance(__file__, [kind_module(args.settings["kind"])])
-    write_parquet(args.output, checks, about)
+
+        def check(start: int, stop: int) -> pl.DataFrame:
+            return check_answers(
+                answers.filter(pl.col("query").is_between(start, stop, closed="left")),
+                read_items(args.seeds),
+                args.settings["kind"],
+                scorer,
+                any_form=isinstance(args.settings["scorer"], str),
+                new_answer=new_answer,
+            )
+
+        checks = extend(args.output, part, CHECKS_SCHEMA, basis, check, made_by)
     report(f"{checks.filter(pl.col('problem') != '').height} of {checks.height} do not do")
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seedbed.analysis.collect import ResultError, collect, no_results
-from seedbed.artifacts import parquet_rows, replacing, write_parquet
+from seedbed.artifacts import listed_files, parquet_rows, replacing, write_parquet
+from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.provenance import provenance
 
 
@@ -57,7 +58,11 @@ def main() -> None:
         help="evaluation.json files, each with predictions.parquet beside it",
     )
     parser.add_argument(
-        "--evaluations-list", type=Path, metavar="FILE", help="file with one such path a line"
+        "--evaluations-list",
+        type=listed_files,
+        default=[],
+        metavar="FILE",
+        help="file with one such path a line",
     )
     # Snakemake leaves an empty text out of the command.
     parser.add_argument(
@@ -72,11 +77,11 @@ def main() -> None:
     parser.add_argument(
         "--items", type=Path, required=True, help="table of items to write (Parquet)"
     )
+    add_manifest_option(parser)
     arguments = parser.parse_args()
-    evaluations = list(arguments.evaluations)
-    if arguments.evaluations_list:
-        lines = arguments.evaluations_list.read_text(encoding="utf-8").splitlines()
-        evaluations += [Path(line) for line in lines if line.strip()]
+    evaluations = [*arguments.evaluations, *arguments.evaluations_list]
+    predictions = (path.with_name("predictions.parquet") for path in evaluations)
+    check_inputs(arguments.manifest, [*evaluations, *predictions])
     try:
         collect_results(
             evaluations,

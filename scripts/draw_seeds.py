@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from seedbed.artifacts import whole_file, write_parquet
+from seedbed.artifacts import PROVENANCE, whole_file, write_json, write_parquet
 from seedbed.provenance import provenance
 from seedbed.tasks.items import SCHEMA
 
@@ -40,11 +40,10 @@ def main() -> None:
     args = parser.parse_args()
     train = pl.read_parquet(args.train).select(SCHEMA.names())
     settings = {"seeds": args.seeds, "replicate": args.replicate}
-    write_parquet(
-        args.output,
-        draw_seeds(train, args.seeds, args.replicate),
-        {"settings": settings} | provenance(__file__),
-    )
+    # The same seeds are the same bytes, whichever code and versions drew them.
+    seeds = draw_seeds(train, args.seeds, args.replicate)
+    write_parquet(args.output, seeds, {"settings": settings})
+    write_json(args.output.with_name(PROVENANCE), provenance(__file__))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Evaluate a student on a task's test items, with an adapter or as it is.
 
 Answers are greedy; the adapter is not merged. They are kept in the journal as they arrive, so a run
-that was killed goes on from there. Two files are written: predictions.parquet, a row an item, and
-evaluation.json with the scores, what the data cost, and how everything was made. The JSON is
-written last: a cell has a score only if its predictions are there.
+that was killed goes on from there, and another scorer scores them without asking again. Two files
+are written: predictions.parquet, a row an item, and evaluation.json with the scores, what the data
+cost, and how everything was made. The JSON is written last: a cell has a score only if its
+predictions are there.
 
 If the student had to be loaded, it then answers the same items with the adapters of --sharing too,
 whose own evaluations find these answers in their journals.
@@ -21,12 +22,13 @@ from typing import Any
 import polars as pl
 
 from seedbed.artifacts import read_json, whole_file, write_json, write_parquet
+from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.engines import Completion
 from seedbed.engines.command_line import EngineStart, add_engine_options, add_sharing_option
 from seedbed.engines.sharing import Other, Sharing, claimed, drain
 from seedbed.evaluation.evaluation import check_references, evaluate, item_requests, summarise
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
-from seedbed.models import fingerprint, lora_rank, read_fingerprint
+from seedbed.models import adapter_fingerprint, lora_rank, read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import code_digest, provenance
 from seedbed.streams.journal import Journal
@@ -119,7 +121,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--journal", type=Path, required=True, help="folder of finished answers")
     add_sharing_option(parser)
+    add_manifest_option(parser)
     args = parser.parse_args()
+    check_inputs(args.manifest, _files(args))
     report = reporter("evaluate_student")
     settings = args.settings
     adapter = args.adapter[0].parent if args.adapter else None
@@ -130,11 +134,11 @@ def main() -> None:
     waiting = map(_adapter, Sharing.read(args.sharing, args.output).waiting())
     ranks = [lora_rank(path) for path in (adapter, *waiting) if path is not None]
     engine = EngineStart(args, report, lora_rank=max(ranks, default=0))
-    # Not the answers of another engine's code: a score is of the code that made it.
-    asked = [read_fingerprint(args.model), code_digest(__file__, [args.engine.module])]
+    # What determines an answer besides its request: not the code that scores it.
+    asked = [read_fingerprint(args.model), code_digest(None, [args.engine.module])]
 
     def answers(journal: Path, adapter: Path | None) -> Iterator[Completion]:
-        student = json.dumps([*asked, adapter and fingerprint(adapter)])
+        student = json.dumps([*asked, adapter and adapter_fingerprint(adapter)])
         return Journal(journal, student).complete(engine.start, requests, report, adapter)
 
     scorer = make_scorer(settings.kind, settings.scorer, args.test.parent, args.task_folder)
@@ -170,12 +174,20 @@ def write_evaluation(
     counts, taken = costs(args.dataset, adapter)
     about: dict[str, Any] = {"cell": args.cell, "settings": asdict(settings)}
     about["model"] = read_fingerprint(args.model)
+    write_parquet(args.predictions, predictions, about)
     modules = scorer_modules(settings.kind, settings.scorer, args.task_folder)
     about |= provenance(__file__, [*modules, args.engine.module])
-    write_parquet(args.predictions, predictions, about)
     scores = summarise(predictions) | {"references_right": references}
     made = {"counts": counts, "seconds": taken | {"evaluation": seconds}}
     write_json(args.output, about | scores | made)
+
+
+def _files(args: argparse.Namespace) -> list[Path]:
+    """Return all files that the scores depend on."""
+    files = [args.test, args.test.with_name("task.json"), *args.adapter]
+    files += [args.adapter[0].with_name("adapter_config.json")] if args.adapter else []
+    files += [args.model / name for name in ("model.json", "model.safetensors")]
+    return files + ([args.dataset] if args.dataset else [])
 
 
 def _adapter(other: Other) -> Path | None:

@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from seedbed.evaluation.references import describe_failures, failing_references
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.tasks.data_sets import data_set, database_file, items_of
+from seedbed.tasks.data_sets import DataSet, HubDataSet, data_set, database_file, items_of
 from seedbed.tasks.databases import copy_database
 from seedbed.tasks.items import TaskItem, gold_values, to_frame
 from seedbed.tasks.worlds import load_world
@@ -55,6 +56,7 @@ def get_task(
     """
     modules: tuple[str, ...] = ()
     excluded: dict[str, dict[str, str]] = {}
+    revision = None
     with replacing(output) as folder:
         folder.mkdir()
         if "world" in source:
@@ -67,6 +69,8 @@ def get_task(
             }
         else:
             rows = data_set(source)
+            if data_dir is None:
+                rows = revision_taken(rows)
             found = {
                 split: items_of(rows, rows.read(split, data_dir), split, data_dir)
                 for split in ("train", "test")
@@ -76,6 +80,7 @@ def get_task(
                 raise ValueError(
                     f"{rows.name}: {min(unknown)!r} was to be excluded, but is not there"
                 )
+            revision = None if data_dir else rows.revision
             splits = {split: part.items for split, part in found.items()}
             excluded = {split: part.excluded for split, part in found.items()}
             for name in sorted({item.database for part in splits.values() for item in part} - {""}):
@@ -87,7 +92,8 @@ def get_task(
         about = {"source": source} | provenance(__file__, modules)
         counts = {f"{split}_items": len(items) for split, items in splits.items()}
         for split, items in splits.items():
-            write_parquet(folder / f"{split}.parquet", to_frame(items), about)
+            # Of the items alone, and so the same bytes, whatever else `source` says.
+            write_parquet(folder / f"{split}.parquet", to_frame(items))
         # A database is no part of the items; with its digest here, a change of one is seen.
         databases = {
             file.name: hashlib.sha256(file.read_bytes()).hexdigest()
@@ -95,6 +101,7 @@ def get_task(
         }
         about |= {"gold_values": gold_values(splits["train"])}
         about |= {"counts": counts, "excluded": excluded, "databases": databases}
+        about["revision"] = revision
         write_json(folder / "task.json", about)
     return counts
 
@@ -110,6 +117,24 @@ def _check_references(
         failing = failing_references(splits, scorer, scoring["score"])
     if failing:
         raise ValueError(describe_failures(failing, sum(map(len, splits.values()))))
+
+
+def revision_taken(source: DataSet) -> DataSet:
+    """Return a data set of the hub with the commit that is taken now.
+
+    A branch may move, and later nobody could say which commit the items are of. Without a network,
+    the hub's own library knows what it has at hand, and the revision stays as it is.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    if not isinstance(source, HubDataSet):
+        return source
+    try:
+        found = HfApi().dataset_info(source.hub, revision=source.revision).sha
+    except (OfflineModeIsEnabled, HfHubHTTPError, OSError):
+        return source
+    return replace(source, revision=found)
 
 
 def main() -> None:

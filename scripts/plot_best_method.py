@@ -7,7 +7,7 @@ from pathlib import Path
 from seedbed.analysis.figures import best_method
 from seedbed.analysis.figures.command_line import draw, figure_parser
 from seedbed.analysis.figures.drawing import Output
-from seedbed.analysis.fits import read_fits
+from seedbed.analysis.fits import confidence_of, read_fits
 
 
 def plot_best_method(output: Output, fits: Path, draws: Path) -> None:
@@ -18,7 +18,7 @@ def plot_best_method(output: Output, fits: Path, draws: Path) -> None:
         fits: fits of `fit_decay`.
         draws: bootstrap draws of `fit_decay`.
     """
-    best_method.plot_best_method(read_fits(fits, draws), output)
+    best_method.plot_best_method(read_fits(fits, draws), confidence_of(fits), output)
 
 
 if __name__ == "__main__":

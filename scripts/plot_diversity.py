@@ -9,7 +9,7 @@ from seedbed.analysis.figures import diversity
 from seedbed.analysis.figures.command_line import draw, figure_parser, settings_of
 from seedbed.analysis.figures.drawing import Output
 from seedbed.analysis.settings import CompareSettings
-from seedbed.artifacts import read_json
+from seedbed.artifacts import listed_files, read_json
 
 
 def coordinates_of(path: Path) -> dict[str, str | int]:
@@ -33,12 +33,12 @@ def plot_diversity(output: Output, datasets: Sequence[Path], settings: CompareSe
 if __name__ == "__main__":
     parser = figure_parser(__doc__)
     parser.add_argument(
-        "--datasets",
-        type=Path,
-        nargs="*",
+        "--datasets-list",
+        dest="datasets",
+        type=listed_files,
         default=[],
         metavar="FILE",
-        help="dataset.json files",
+        help="file that lists dataset.json files, one a line",
     )
     parser.add_argument(
         "--settings",

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from seedbed.artifacts import whole_file, write_json
+from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.engines.devices import use_gpus
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
@@ -30,7 +31,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--gpus", type=int, default=1, help="0 to train on the CPU")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    add_manifest_option(parser)
     args = parser.parse_args()
+    model_files = (args.model / name for name in ("model.json", "model.safetensors"))
+    check_inputs(args.manifest, [args.dataset, *model_files])
     report = reporter("train_student")
     use_gpus(args.gpus, report)
     about = {"settings": args.settings, "model": read_fingerprint(args.model)}

@@ -14,7 +14,7 @@ from seedbed.analysis.explorer import explorer_data
 from seedbed.analysis.fits import confidence_of, read_fits
 from seedbed.analysis.report import examples_of, report_page, summarise, summary_text
 from seedbed.analysis.settings import PublishedShift, Titles, parse_published, parse_titles
-from seedbed.artifacts import read_json, whole_file, write_text
+from seedbed.artifacts import listed_files, read_json, whole_file, write_text
 from seedbed.provenance import provenance
 
 
@@ -109,7 +109,11 @@ def main() -> None:
     parser.add_argument("--crossovers", type=whole_file, required=True, help="crossovers (JSON)")
     parser.add_argument("--findings", type=whole_file, required=True, help="findings (JSON)")
     parser.add_argument(
-        "--examples", type=Path, nargs="*", default=[], metavar="FILE", help="datasets (Parquet)"
+        "--examples-list",
+        type=listed_files,
+        default=[],
+        metavar="FILE",
+        help="file that lists datasets (Parquet), one a line",
     )
     parser.add_argument(
         "--figures", type=Path, nargs="*", default=[], metavar="FILE", help="figures (SVG)"
@@ -136,7 +140,7 @@ def main() -> None:
             arguments.comparisons,
             arguments.crossovers,
             arguments.findings,
-            arguments.examples,
+            arguments.examples_list,
             arguments.figures,
             parse_titles(arguments.titles),
             arguments.prices,

@@ -215,6 +215,13 @@ def wait_until(condition, what: str, seconds: float = START_SECONDS) -> None:
         time.sleep(0.2)
 
 
+def on(host: str | None, words: list[str]) -> list[str]:
+    """Return a command as one of a machine with another name."""
+    if host is None:
+        return words
+    return ["unshare", "--uts", "sh", "-c", f'hostname {host}; exec "$@"', "sh", *words]
+
+
 def run_jobs(where: Cluster, scripts: Sequence[str], folder: Path) -> float:
     """Submit a job with a GPU for each shell script, and return the seconds until the last ends.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -21,6 +23,19 @@ METADATA_KEY = b"seedbed"
 _ROW_GROUP = 131_072
 _ROW_GROUP_BYTES = 64 * 2**20
 """Rows that are written at a time: as many, or of so many bytes."""
+_ROWS_AT_A_TIME = 4_096
+"""A row group is a multiple of as many rows, but for the last one."""
+
+PROVENANCE = "provenance.json"
+"""Beside a Parquet file without a record of its own: which code and versions made it."""
+
+RECORDS = {
+    "model.json": ("fingerprint",),
+    "task.json": ("databases",),
+    "dataset.json": ("counts", "diversity"),
+    "training.json": ("counts",),
+}
+"""By file name, what jobs read of a record; the rest says how it was made, and changes nothing."""
 
 PARQUET_MARK = b"PAR1"
 """First and last bytes of a Parquet file: https://parquet.apache.org/docs/file-format."""
@@ -43,6 +58,22 @@ def whole_file(text: str) -> Path:
     if why is not None:
         raise argparse.ArgumentTypeError(broken(path, why))
     return path
+
+
+def listed_files(text: str) -> list[Path]:
+    """Return the paths that a file lists, one a line, for `type=` of an option.
+
+    Raises:
+        argparse.ArgumentTypeError: if it cannot be read.
+    """
+    try:
+        lines = Path(text).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text}: {error.strerror}; `snakemake` writes it before its first job starts, unless "
+            "it is run with --no-hooks"
+        ) from None
+    return [Path(line) for line in lines if line.strip()]
 
 
 def broken(path: str | os.PathLike[str], why: object) -> str:
@@ -93,7 +124,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The caller writes a file, or makes a folder, at the temporary path. Its name is unique, so two
     processes that write the same artifact never write into each other's file; its ending is that of
-    `path`, for writers that choose a format by it. A block that raises leaves `path` as it was.
+    `path`, for writers that choose a format by it. A block that raises leaves `path` as it was. Who
+    may read and write the artifact is as the umask says, whatever the writer chose.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +135,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         if not temporary.exists():
             raise FileNotFoundError(f"nothing was written for {path}")
+        grant(temporary)
         if path.is_dir() and not path.is_symlink():
             # A folder cannot be renamed over one that has content; and to delete that one in its
             # place would leave half a folder if the process were killed meanwhile.
@@ -114,6 +147,46 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
+
+
+def grant(path: Path) -> None:
+    """Let those read and write a file or a folder, and all in it, whom the umask allows to.
+
+    Some writers leave files that only their owner may read, as those of tensors do. Files keep the
+    permission to run them.
+    """
+    hidden = _umask()
+    for one in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if one.is_symlink():
+            continue
+        mode = stat.S_IMODE(one.stat().st_mode)
+        kept = mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX)
+        allowed = 0o777 if one.is_dir() or mode & 0o111 else 0o666
+        wanted = kept | (allowed & ~hidden)
+        if _has_access_list(one.parent):
+            # Where the folder decides instead of the umask, nothing is taken away.
+            wanted |= mode
+        if wanted != mode:
+            with suppress(PermissionError):  # not ours: somebody else's is renamed as it is
+                one.chmod(wanted)
+
+
+def _umask() -> int:
+    """Return the umask, without setting it for a moment as `os.umask` does, in all threads."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _has_access_list(folder: Path) -> bool:
+    try:
+        return "system.posix_acl_default" in os.listxattr(folder)
+    except (OSError, AttributeError):
+        return False
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -144,6 +217,32 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise ValueError(broken(path, error)) from None
 
 
+def content_digest(path: str | os.PathLike[str]) -> str:
+    """Return a digest of all that jobs read of a file, 64 hexadecimal digits.
+
+    That is the file's bytes; of a record, the parts that are in `RECORDS`. So a model that was
+    fetched from elsewhere, or an adapter that another version of a library wrote, is the same.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if a record is broken, naming the file.
+    """
+    path = Path(path)
+    if path.name in RECORDS:
+        record = read_json(path)
+        if not isinstance(record, dict):
+            raise ValueError(broken(path, "not a record"))
+        content = json.dumps([record.get(key) for key in RECORDS[path.name]], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+    return file_digest(path)
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class ParquetRows:
     """A Parquet file that is written part by part: see `parquet_rows`.
 
@@ -155,24 +254,36 @@ class ParquetRows:
         self.metadata: dict[str, Any] | None = None
         self._path = path
         self._writer: pq.ParquetWriter | None = None
+        # Rows that are not yet `_ROWS_AT_A_TIME`; and as many each, for the next row group.
+        self._rest: list[pl.DataFrame] = []
         self._waiting: list[pl.DataFrame] = []
+        self._bytes = 0
 
     def add(self, frame: pl.DataFrame) -> None:
         """Write some more rows. All parts have the same columns, and one at least is needed."""
-        self._waiting.append(frame)
-        waiting = self._waiting
-        if (
-            sum(part.height for part in waiting) >= _ROW_GROUP
-            or sum(part.estimated_size() for part in waiting) >= _ROW_GROUP_BYTES
-        ):
-            self._write()
+        self._rest.append(frame)
+        if sum(part.height for part in self._rest) < _ROWS_AT_A_TIME:
+            return
+        import polars as pl
+
+        # However the rows come in parts, they are cut and measured at the same places.
+        rows = pl.concat(self._rest)
+        whole = rows.height - rows.height % _ROWS_AT_A_TIME
+        self._rest = [rows[whole:]]
+        for unit in rows[:whole].iter_slices(_ROWS_AT_A_TIME):
+            self._waiting.append(unit)
+            self._bytes += _size(unit)
+            count = _ROWS_AT_A_TIME * len(self._waiting)
+            if count >= _ROW_GROUP or self._bytes >= _ROW_GROUP_BYTES:
+                self._write()
 
     def _write(self) -> None:
         import polars as pl
         import pyarrow.parquet as pq
 
-        table = pl.concat(self._waiting).to_arrow()
-        self._waiting = []
+        # In one piece: where pages end depends on the pieces.
+        table = pl.concat(self._waiting).rechunk().to_arrow()
+        self._waiting, self._bytes = [], 0
         if self._writer is None:
             # The schema is stored at the end, when its metadata are known.
             self._writer = pq.ParquetWriter(
@@ -181,7 +292,8 @@ class ParquetRows:
         self._writer.write_table(table)
 
     def _finish(self) -> None:
-        if self._waiting or self._writer is None:
+        self._waiting += self._rest
+        if self._writer is None or any(part.height for part in self._waiting):
             self._write()
         schema, about = self._writer.schema, {}
         if self.metadata is not None:
@@ -197,8 +309,8 @@ class ParquetRows:
 def parquet_rows(path: str | os.PathLike[str]) -> Iterator[ParquetRows]:
     """Yield what writes a table as Parquet part by part, the file whole or not at all.
 
-    However the rows come in parts, and however many they are, no more than a row group of them is
-    in memory. A file of one row group has the same bytes as one of `write_parquet`.
+    However many the rows are, no more than a row group of them is in memory. The bytes of the file
+    are those of its rows and metadata, however the rows come in parts.
     """
     with replacing(path) as temporary:
         rows = ParquetRows(temporary)
@@ -224,6 +336,23 @@ def write_parquet(
     with parquet_rows(path) as rows:
         rows.metadata = metadata
         rows.add(frame)
+
+
+def _size(table: pl.DataFrame) -> int:
+    """Return the bytes of a table's texts and numbers, which how it is stored does not change."""
+
+    def of(column: pl.Series) -> int:
+        import polars as pl
+
+        if column.dtype == pl.String:
+            return int(column.str.len_bytes().sum())
+        if isinstance(column.dtype, pl.List):
+            return of(column.explode())
+        if isinstance(column.dtype, pl.Struct):
+            return sum(map(of, column.struct.unnest()))
+        return 8 * len(column)
+
+    return sum(map(of, table))
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import os
 import platform
 import sqlite3
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from seedbed import statements
+from seedbed.statements import EFFECT, FUNCTION, MAIN
+
 PACKAGE = "seedbed"
 SCRIPTS = Path(__file__).resolve().parent.parent
 # What was read of each file, beside what Python itself notes of them: reading takes longer.
 NOTES = SCRIPTS / PACKAGE / "__pycache__" / "digests.json"
-_MOST_NOTES = 1000
+_MOST_NOTES = 500
+UNTRACKED = frozenset(f"{PACKAGE}.{name}" for name in ("provenance", "statements", "checksums"))
+"""Modules that say or check how a result was made, and have no part in it."""
+
 LIBRARIES = ("torch", "transformers", "trl", "peft", "polars", "pyarrow", "scipy", "snakemake")
 
 
-def code_digest(script: str | Path, modules: Iterable[str | Path] = ()) -> str:
-    """Return a digest of the meaning of a script and of every project module that it reaches.
+def code_digest(script: str | Path | None, modules: Iterable[str | Path] = ()) -> str:
+    """Return a digest of the meaning of a script and of all project code that it reaches.
 
-    It is taken of the syntax trees without docstrings, comments and positions, so formatting does
-    not change it, and any change of what the code does is likely to. Modules are followed through
-    `import` statements, those inside functions too.
+    It is of the parts that `code_parts` returns.
 
     Args:
-        script: a Python file.
+        script: a Python file; None for `modules` alone.
         modules: what the script loads by a name that it computes, which no import statement shows:
             modules of the project by name (a world, a scorer), and other files by path (a task's
             own scorer).
@@ -39,17 +43,256 @@ def code_digest(script: str | Path, modules: Iterable[str | Path] = ()) -> str:
     Returns:
         16 hexadecimal digits.
     """
-    script = Path(script).resolve()
-    files = reached(script, modules)
-    _save_notes()
-    text = "\n".join(f"{name} {_tree_digest(path)}" for name, path in sorted(files.items()))
+    parts = code_parts(script, modules)
+    text = "\n".join(f"{name} {digest}" for name, digest in parts.items())
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def reached(script: Path, modules: Iterable[str | Path] = ()) -> dict[str, Path]:
-    """Return the files that `code_digest` is of: the script, and what it imports, by name."""
-    files = {f"script:{script.name}": script}
-    waiting = [*_imports(script)]
+def code_parts(script: str | Path | None, modules: Iterable[str | Path] = ()) -> dict[str, str]:
+    """Return the digests of all code that a script reaches, part by part.
+
+    From what a script does when it runs, names are followed to the functions, classes and constants
+    that they mean, through all modules of the project. What a module does when it is imported
+    always counts if it is imported. A module that is used as an object, or loaded by a name that is
+    computed, counts as a whole. Code that looks at other code (`get_type_hints`, `__subclasses__`
+    and the like, see `seedbed.statements`) makes all files that the script imports count as a
+    whole.
+
+    Args:
+        script: as for `code_digest`.
+        modules: as for `code_digest`.
+
+    Returns:
+        By name, in the order of names: "seedbed/artifacts.py: write_json" for a function, class or
+        constant; "seedbed/artifacts.py" for what the file imports by name, and does when it is
+        imported.
+
+    Raises:
+        ValueError: if one of `modules` does not exist.
+        SyntaxError: if a file is not Python.
+    """
+    return dict(_parts(script and Path(script).resolve(), tuple(modules)))
+
+
+@cache
+def _parts(script: Path | None, modules: tuple[str | Path, ...]) -> dict[str, str]:
+    walk = _Walk(script, modules)
+    parts = walk.parts()
+    _save_notes()
+    return dict(sorted(parts.items()))
+
+
+class _Magic(Exception):  # noqa: N818
+    """Code that may look at any other code."""
+
+
+class _File:
+    """A file, and what of it is reached.
+
+    Attributes:
+        name: as in the names of parts.
+        facts: what `statements.read` returns.
+        statements: places of the statements that are reached.
+        names: the names that are reached, by their statements' places.
+        imported: what is imported by names that are reached.
+        whole: whether all of it is reached.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self.facts = _read(path)
+        self.statements: set[int] = set()
+        self.names: set[str] = set()
+        self.imported: set[tuple[str, str, str | None]] = set()
+        self.whole = False
+        self.binds = _binds(path)
+
+    def parts(self) -> Iterator[tuple[str, str]]:
+        """Yield the digest of each name that is reached, and that of what belongs to none."""
+        found = self.facts["statements"]
+        for name in self.names & self.binds.keys():
+            digests = [found[place]["digest"] for place in self.binds[name]]
+            yield f"{self.name}: {name}", "+".join(digests)
+        effects = [place for place in self.statements if found[place]["kind"] in (EFFECT, MAIN)]
+        # What is evaluated when the file is imported may depend on what was done before.
+        ordered = [
+            found[place]["digest"]
+            for place in sorted(self.statements)
+            if effects and found[place]["kind"] != FUNCTION
+        ]
+        libraries = sorted(
+            {module for module, _ in self.facts["runs"] if statements.external(module)}
+        )
+        imports = sorted(map(list, self.imported), key=str)
+        if ordered or libraries or imports:
+            content = json.dumps([ordered, libraries, imports])
+            yield self.name, hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+class _Walk:
+    """What a script reaches."""
+
+    def __init__(self, script: Path | None, modules: tuple[str | Path, ...]) -> None:
+        self._script = script
+        self._modules = modules
+        self._files: dict[str | Path, _File] = {}
+        self._waiting: deque[tuple[_File, int]] = deque()
+        self._objects: set[str] = set()
+        self._uses: set[tuple[str, str, tuple[str, ...]]] = set()
+
+    def parts(self) -> dict[str, str]:
+        """Return the digests of what is reached, by name."""
+        try:
+            self._walk()
+        except _Magic:
+            files = reached(self._script, self._modules)
+            return {
+                _shown(path, "script" if path == self._script else "file"): _whole(path)
+                for module, path in files.items()
+                if module not in UNTRACKED
+            }
+        return {name: digest for file in self._files.values() for name, digest in file.parts()}
+
+    def _walk(self) -> None:
+        if self._script is not None:
+            script = _File(self._script, _shown(self._script, "script"))
+            self._files[self._script] = script
+            self._import(script, main=True)
+        for module in self._modules:
+            if isinstance(module, Path):
+                path = module.resolve()
+                file = _File(path, _shown(path, "file"))
+                self._files[f"file:{path}"] = file
+                self._import(file)
+                self._take_whole(file)
+            else:
+                if _module_path(module) is None:
+                    raise ValueError(_missing(self._script, module))
+                self._take_module(module)
+        while self._waiting:
+            file, place = self._waiting.popleft()
+            statement = file.facts["statements"][place]
+            if statement["magic"] == 2:
+                raise _Magic
+            if statement["magic"] == 1:
+                self._take_whole(file)
+            for name in statement["uses"]:
+                self._use(file, name, statement["attributes"].get(name))
+            for module, name in statement["imports"]:
+                self._take_import(module, name, None)
+
+    def _import(self, file: _File, main: bool = False) -> None:
+        """Reach what a file does when it is imported, or run as the script."""
+        for place, statement in enumerate(file.facts["statements"]):
+            if statement["kind"] == EFFECT or (main and statement["kind"] == MAIN):
+                self._take(file, place)
+        for module, name in file.facts["runs"]:
+            self._load(module)
+            if name is not None:
+                self._load(f"{module}.{name}")
+        for module in file.facts["stars"]:
+            self._take_module(module)
+
+    def _load(self, module: str) -> _File | None:
+        """Return a module of the project, imported; None if it is none."""
+        path = None if module in UNTRACKED else _module_path(module)
+        if path is None:
+            return None
+        file = self._files.get(module)
+        if file is None:
+            file = self._files[module] = _File(path, _shown(path, "file"))
+            # Importing a.b.c runs a and a.b too.
+            if "." in module:
+                self._load(module.rpartition(".")[0])
+            self._import(file)
+            if any(module.startswith(f"{package}.") for package in self._objects):
+                self._take_whole(file)
+        return file
+
+    def _take(self, file: _File, place: int) -> None:
+        if place not in file.statements:
+            file.statements.add(place)
+            file.names.update(file.facts["statements"][place]["names"])
+            self._waiting.append((file, place))
+
+    def _take_whole(self, file: _File) -> None:
+        if not file.whole:
+            file.whole = True
+            for place in range(len(file.facts["statements"])):
+                self._take(file, place)
+            for name in file.facts["bindings"]:
+                self._use(file, name, None)
+
+    def _take_module(self, module: str) -> None:
+        """Reach all of a module, and of the modules in it that are loaded, if it is a package."""
+        file = self._load(module)
+        if file is not None and module not in self._objects:
+            self._objects.add(module)
+            self._take_whole(file)
+            for name in [name for name in self._files if str(name).startswith(f"{module}.")]:
+                self._take_whole(self._files[name])
+
+    def _use(self, file: _File, name: str, attributes: list[str] | None) -> None:
+        """Reach what a name of a file means.
+
+        Args:
+            file: whose code uses it.
+            name: that it uses.
+            attributes: those that alone it uses of the name; None if it uses the name by itself.
+        """
+        use = (file.name, name, tuple(attributes or ()))
+        if use in self._uses:
+            return
+        self._uses.add(use)
+        for place in file.binds.get(name, ()):
+            file.names.add(name)
+            self._take(file, place)
+        bindings = file.facts["bindings"].get(name, ())
+        for module, imported in bindings:
+            file.imported.add((name, module, imported))
+            self._take_import(module, imported, attributes)
+        if not bindings and name not in file.binds:
+            for module in file.facts["stars"]:
+                file.imported.add(("*", module, None))
+
+    def _take_import(self, module: str, name: str | None, attributes: list[str] | None) -> None:
+        """Reach what an import statement, or a use of what it binds, means."""
+        file = self._load(module)
+        if file is None:
+            return
+        bindings = [] if name is None else file.facts["bindings"].get(name, [])
+        # A package may import its own modules.
+        known = name in file.binds or any(binding != [module, name] for binding in bindings)
+        if name is not None and (known or bindings):
+            self._use(file, name, attributes)
+        submodule = f"{module}.{name}" if name else module
+        if name == "*":
+            self._take_module(module)
+        elif _module_path(submodule) is not None:
+            for attribute in attributes or ():
+                self._take_import(submodule, attribute, None)
+            if not attributes:
+                self._take_module(submodule)
+        elif not known:  # Perhaps a function of the module makes it up.
+            self._take_module(module)
+
+
+@cache
+def _shown(path: Path, kind: str) -> str:
+    """Return the name of a file in the names of parts, wherever the project lies."""
+    if path.is_relative_to(SCRIPTS):
+        return path.relative_to(SCRIPTS).as_posix()
+    return f"{kind} {path.name}"
+
+
+def _missing(script: Path | None, module: str) -> str:
+    return f"{script or 'this'} reaches {module}, which is not in {SCRIPTS / PACKAGE}"
+
+
+def reached(script: Path | None, modules: Iterable[str | Path] = ()) -> dict[str, Path]:
+    """Return the files that a script may import: itself, and others by the name of the module."""
+    files = {} if script is None else {f"script:{script.name}": script}
+    waiting = [] if script is None else [*_imports(script)]
     for module in modules:
         if isinstance(module, Path):
             file = module.resolve()
@@ -63,7 +306,7 @@ def reached(script: Path, modules: Iterable[str | Path] = ()) -> dict[str, Path]
             continue
         path = _module_path(module)
         if path is None:
-            raise ValueError(f"{script} reaches {module}, which is not in {SCRIPTS / PACKAGE}")
+            raise ValueError(_missing(script, module))
         files[module] = path
         # Importing a.b.c runs a and a.b too.
         parents = module.split(".")[:-1]
@@ -88,7 +331,10 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache
 def _module_path(module: str) -> Path | None:
+    if module.partition(".")[0] != PACKAGE:
+        return None
     path = SCRIPTS.joinpath(*module.split("."))
     if path.with_suffix(".py").is_file():
         return path.with_suffix(".py")
@@ -97,31 +343,59 @@ def _module_path(module: str) -> Path | None:
     return None
 
 
-def _tree_digest(path: Path) -> str:
-    return _read(path)[0]
-
-
-def _imports(path: Path) -> tuple[str, ...]:
-    """Return the project's modules that a file imports, wherever in it."""
-    return _read(path)[1]
+def _imports(path: Path) -> Iterator[str]:
+    """Yield the project's modules that a file imports, wherever in it."""
+    facts = _read(path)
+    inside = [place for statement in facts["statements"] for place in statement["imports"]]
+    for module, name in [*facts["runs"], *inside]:
+        # `from package import module` reaches the module as well as the package.
+        for found in (module, f"{module}.{name}" if name else None):
+            if found is not None and _module_path(found) is not None:
+                yield found
 
 
 @cache
-def _read(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the digest of a file's syntax tree, and the project's modules that it imports."""
+def _read(path: Path) -> dict[str, Any]:
+    """Return what there is to know of a file, from the notes if it was read before."""
+    inside = path.is_relative_to(SCRIPTS)
+    package = path.relative_to(SCRIPTS).parent.parts if inside else None
     content = path.read_bytes()
-    key = hashlib.sha256(b"\0".join([_reader(), os.fsencode(path), content])).hexdigest()
+    return _noted(repr(package), content, lambda: statements.read(content, str(path), package))
+
+
+@cache
+def _binds(path: Path) -> dict[str, list[int]]:
+    """Return the places of the statements of a file that bind each name."""
+    found: dict[str, list[int]] = {}
+    for place, statement in enumerate(_read(path)["statements"]):
+        if statement["kind"] != MAIN:
+            for name in statement["names"]:
+                found.setdefault(name, []).append(place)
+    return found
+
+
+@cache
+def _whole(path: Path) -> str:
+    content = path.read_bytes()
+    return _noted("whole", content, lambda: statements.whole(content, str(path)))
+
+
+def _noted(kind: str, content: bytes, read: Callable[[], Any]) -> Any:
+    key = hashlib.sha256(b"\0".join([_reader(), kind.encode(), content])).hexdigest()
     noted, new = _notes()
     if key not in noted:
-        noted[key] = new[key] = _parse(path, content)
-    digest, imports = noted[key]
-    return digest, tuple(name for name in imports if _module_path(name) is not None)
+        # As it comes back from the notes: with lists for tuples.
+        noted[key] = new[key] = json.loads(json.dumps(read()))
+    return noted[key]
 
 
 @cache
 def _reader() -> bytes:
     """Return what notes depend on besides a file: how this module reads it, with which Python."""
-    return platform.python_version().encode() + Path(__file__).read_bytes()
+    readers = (Path(__file__), Path(statements.__file__))
+    return b"\0".join(
+        [platform.python_version().encode(), *(file.read_bytes() for file in readers)]
+    )
 
 
 @cache
@@ -148,44 +422,3 @@ def _save_notes() -> None:
         with suppress(OSError):
             temporary.unlink()
     new.clear()
-
-
-def _parse(path: Path, content: bytes) -> tuple[str, list[str]]:
-    tree = ast.parse(content, filename=str(path))
-    found = []
-    # Statements alone: expressions hold neither docstrings nor imports, and are most of a tree.
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            source = _import_source(node, path)
-            found.append(source)
-            # `from package import module` reaches the module as well as the package.
-            found += [f"{source}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-            children = getattr(node, field, None)
-            if isinstance(children, list):
-                waiting += children
-    ours = [name for name in found if name == PACKAGE or name.startswith(f"{PACKAGE}.")]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), [*dict.fromkeys(ours)]
-
-
-def _import_source(node: ast.ImportFrom, path: Path) -> str:
-    """Return the full name of what a `from ... import` in a file takes its names from."""
-    if not node.level:
-        return node.module or ""
-    if not path.is_relative_to(SCRIPTS):
-        return ""  # a script that belongs to no package
-    # `.` is the folder of the file, of a package's own __init__.py too; each more dot one higher.
-    package = path.relative_to(SCRIPTS).parts[: -node.level]
-    return ".".join([*package, *([node.module] if node.module else [])])

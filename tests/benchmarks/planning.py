@@ -1,9 +1,9 @@
 """How long it takes to plan a large study that is finished, against a bare workflow of its shape.
 
-Makes a study of about so many jobs, all its files (empty, as planning reads none) and Snakemake's
-notes of a finished run; then the same for a Snakefile with the same rules, jobs and
-files, whose inputs are looked up in a dictionary, and which has nothing else: no settings, digests,
-or resources. Then plans both by turns (`snakemake --dry-run`).
+Makes a study of about so many jobs, all its files (without meaning, as planning reads none) and the
+manifest of a finished run; then the same, with Snakemake's own notes, for a Snakefile with the same
+rules, jobs and files, whose inputs are looked up in a dictionary, and which has nothing else: no
+settings, digests, or resources. Then plans both by turns (`snakemake --dry-run`).
 
     python tests/benchmarks/planning.py 1000 10000 50000
 """
@@ -91,6 +91,16 @@ def finish(folder: Path, *words: str) -> list[tuple[str, list[str], list[str]]]:
     return json.loads((folder / "jobs.json").read_text())
 
 
+def fabricate(folder: Path, *words: str) -> list[tuple[str, list[str], list[str]]]:
+    """Let a study be finished, and return the rule, inputs and outputs of all its jobs."""
+    script = Path(__file__).resolve().parents[1] / "fabricated.py"
+    call = [sys.executable, script, *words]
+    done = subprocess.run(call, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    return json.loads((folder / "jobs.json").read_text())
+
+
 def write_bare(folder: Path, jobs: list[tuple[str, list[str], list[str]]]) -> None:
     """Write a Snakefile with the same rules, jobs and files, and nothing else."""
     by_rule = defaultdict(list)
@@ -126,7 +136,7 @@ def measure(jobs: int, rounds: int, folder: Path) -> str:
     copy_project(ours)
     write_study(ours, jobs)
     settings = ["--config", f"study={STUDY}"]
-    found = finish(ours, *settings)
+    found = fabricate(ours, *settings)
     bare.mkdir()
     write_bare(bare, found)
     finish(bare, "--scheduler", "greedy")

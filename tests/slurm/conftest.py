@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster import ACTIVE, Cluster, cluster, missing, wait_until
+from cluster import ACTIVE, Cluster, cluster, missing, on, wait_until
 from project import Clone
 
 SNAKEMAKE = Path(__file__).with_name("fast_snakemake.py")
@@ -86,18 +86,28 @@ class Run:
 
 
 @pytest.fixture
-def start(slurm, tmp_path):
-    """Start Snakemake as typed, but for a site with this cluster and a quicker look at jobs."""
-    started = []
+def command(tmp_path):
+    """Return Snakemake as typed, but for a site with this cluster and a quicker look at jobs."""
     (tmp_path / "site.yaml").write_text(yaml.safe_dump(SITE))
 
-    def run(clone: Clone, *arguments: str) -> Run:
+    def words(*arguments: str) -> list[str]:
+        typed = [sys.executable, str(SNAKEMAKE), "--profile", "slurm", *arguments, *QUICK]
+        typed += ["--configfile", str(tmp_path / "site.yaml")]
+        return [*typed, "--config", "study=micro"]
+
+    return words
+
+
+@pytest.fixture
+def start(slurm, command, tmp_path):
+    """Start Snakemake, on this machine or on one that says it has another name."""
+    started = []
+
+    def run(clone: Clone, *arguments: str, host: str | None = None) -> Run:
         output = tmp_path / f"run{len(started)}.log"
-        words = [sys.executable, SNAKEMAKE, "--profile", "slurm", *arguments, *QUICK]
-        words += ["--configfile", "profiles/slurm/site.yaml", tmp_path / "site.yaml"]
         with output.open("w") as file:
             process = subprocess.Popen(
-                [*words, "--config", "study=micro"],
+                on(host, command(*arguments)),
                 cwd=clone.folder,
                 env=os.environ | slurm.environment,
                 stdout=file,

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import signal
+import subprocess
 from collections import Counter
+from pathlib import Path
 
+import pytest
+from jobs import processes
 from same import assert_same
 
-from cluster import wait_until
+from cluster import ACTIVE, on, wait_until
+from project import BIN, Clone
 
 KEYS = ("adapters", "evaluations")
 MADE = [f"{stage}/task=*/method=question_rephrase/**/student=*" for stage in KEYS]
+EVALUATED = MADE[1]
+OTHER = "login2"
 
 
 def busy(run):
@@ -50,15 +59,114 @@ def test_a_killed_run_is_gone_on_with_and_nothing_is_made_twice(copied, finished
 
 
 def test_an_interrupted_run_takes_its_jobs_back(copied, finished, start):
-    clone = copied(*MADE)
+    clone = copied(EVALUATED)
     run = start(clone, "evaluations")
     run.until(lambda: busy(run))
     run.process.send_signal(signal.SIGINT)
     assert run.end(60) != 0
     wait_until(run.jobs_ended, "the end of its jobs")
     assert not run.active("COMPLETED")
-    assert not clone.results("adapters/task=*/method=question_rephrase/**/*.safetensors")
+    assert not clone.results("evaluations/task=*/method=question_rephrase/**/*.json")
     again = start(clone, "evaluations")
     assert again.end() == 0, again.said()
     assert set(completed(again).values()) == {1}
+    assert_same(clone, finished)
+
+
+def told(clone, *words, host=None):
+    """Return the status of Snakemake in a copy, and what it says."""
+    done = subprocess.run(
+        on(host, [str(BIN / "snakemake"), *words, "--config", "study=micro"]),
+        cwd=clone.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.returncode, done.stdout
+
+
+def test_a_live_run_keeps_its_lock_and_a_dead_one_its_jobs_from_any_host(
+    copied, finished, start, tmp_path
+):
+    if subprocess.run(on(OTHER, ["true"]), capture_output=True).returncode:
+        pytest.skip("no other name of the machine can be set")
+    clone = copied(EVALUATED)
+    run = start(clone, "evaluations")
+    run.until(lambda: busy(run) and all(map(processes, run.active())))
+    at_work = [process for job in run.active() for process in processes(job)]
+    for process in at_work:
+        os.kill(process, signal.SIGSTOP)
+    locks = sorted((clone.folder / ".snakemake/locks").iterdir())
+    status, said = told(clone, "--unlock", host=OTHER)
+    assert status != 0
+    assert f"as a run is alive: process {run.process.pid} on" in said
+    status, said = told(clone, "evaluations", host=OTHER)
+    assert status != 0
+    assert "a run of micro is under way" in said
+    # Nor does the loss of the lock let another in, nor another copy with the same results.
+    assert sorted((clone.folder / ".snakemake/locks").iterdir()) == locks
+    shutil.rmtree(clone.folder / ".snakemake/locks")
+    status, said = told(clone, "evaluations", host=OTHER)
+    assert status != 0
+    assert "a run of micro is alive, though nothing locks its files" in said
+    second = Clone(tmp_path / "second")
+    shutil.copytree(
+        clone.folder,
+        second.folder,
+        symlinks=True,
+        ignore=lambda folder, names: {"results"} if Path(folder) == clone.folder else set(),
+    )
+    (second.folder / "results").symlink_to(clone.folder / "results")
+    status, said = told(second, "evaluations")
+    assert status != 0
+    assert "another copy of the project writes the results of micro" in said
+    os.kill(run.process.pid, signal.SIGKILL)
+    run.process.wait()
+    assert told(clone, "--unlock", host=OTHER)[0] == 0
+    again = start(clone, "evaluations", host=OTHER)
+    again.until(lambda: "waiting for SLURM jobs of a run that was killed" in again.said())
+    for process in at_work:
+        os.kill(process, signal.SIGCONT)
+    assert again.end() == 0, again.said()
+    assert set(completed(again).values()) == {1}
+    assert len(completed(again)) == 3
+    assert_same(clone, finished)
+
+
+def test_a_run_that_is_a_job_itself_ends_and_is_gone_on_with(
+    copied, finished, start, command, slurm, tmp_path
+):
+    clone = copied(EVALUATED)
+    log = tmp_path / "controller.log"
+    options = ["--parsable", "--job-name=seedbed_all", f"--chdir={clone.folder}", "--mem=2000"]
+    options += [f"--output={log}", f"--wrap=exec {shlex.join(command('evaluations'))}"]
+    controller = slurm.said("sbatch", *options).strip()
+
+    def jobs():
+        return {
+            job["JobId"]: job["JobState"]
+            for job in slurm.jobs()
+            if job["WorkDir"] == str(clone.folder) and job["JobId"] != controller
+        }
+
+    def over():
+        states = {job["JobId"]: job["JobState"] for job in slurm.jobs()}
+        return states[controller] not in ACTIVE
+
+    wait_until(lambda: sorted(jobs().values()) == ["PENDING", "RUNNING", "RUNNING"], "jobs", 120)
+    slurm.said("scancel", controller)
+    wait_until(over, "the end of the run")
+    said = log.read_text()
+    assert "Jobs that run on the cluster go on" in said
+    assert not [*(clone.folder / ".snakemake/locks").glob("*")]
+    assert sorted(jobs().values()) in (
+        ["CANCELLED", "RUNNING", "RUNNING"],
+        ["CANCELLED", "COMPLETED", "RUNNING"],
+        ["CANCELLED", "COMPLETED", "COMPLETED"],
+    )
+    again = start(clone, "evaluations")
+    assert again.end() == 0, again.said()
+    counts = completed(again)
+    assert len(counts) == 3
+    assert set(counts.values()) == {1}, said + again.said()
     assert_same(clone, finished)

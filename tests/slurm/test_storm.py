@@ -6,9 +6,9 @@ import subprocess
 import time
 from collections import defaultdict
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
+from jobs import processes, rule
 from same import assert_same
 
 from cluster import ACTIVE, wait_until
@@ -17,28 +17,6 @@ RULES = {"write_questions", "answer_questions", "sample_votes", "train_student"}
 RULES |= {"evaluate_student", "pretrain_model"}
 # The first try has too little for Python and torch; the second and third have enough.
 LITTLE_MEMORY = ["--set-resources", "sample_votes:mem_mb=350 + (attempt - 1) * 4000"]
-
-
-def rule(job):
-    """Return the name of a job's rule, by the comment that Snakemake gave it."""
-    return job["Comment"].removeprefix("rule_").split("_wildcards_")[0]
-
-
-def processes(job):
-    """Return the Python processes of a job's script."""
-    found = subprocess.run(
-        ["pgrep", "-f", f"^python scripts/{rule(job)}.py"], capture_output=True, text=True
-    )
-    return [int(text) for text in found.stdout.split() if job["JobId"] == number_of(int(text))]
-
-
-def number_of(process):
-    """Return the number of the SLURM job that a process is of."""
-    with suppress(OSError):
-        variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
-        named = dict(variable.split(b"=", 1) for variable in variables if b"=" in variable)
-        return named.get(b"SLURM_JOB_ID", b"").decode()
-    return None
 
 
 class Storm:

@@ -92,19 +92,15 @@ def build_eagerly(
         "near_seed_rows": _near_rows(rows, [item.question for item in seeds]),
         "near_test_rows": _near_rows(rows, [item.question for item in test]),
     }
-    seconds = sum(
-        _seconds(who, files, part)
-        for who, files, part in (
-            ("teacher", shards.answers, frame),
-            ("augmenter", shards.questions, questions),
-            ("verification", shards.votes, votes),
-        )
+    microseconds = sum(
+        _microseconds(who, part)
+        for who, part in (("teacher", frame), ("augmenter", questions), ("verification", votes))
     )
     varied = {f"distinct_{n}": distinct(rows["question"], n) for n in DISTINCT}
     return rows, {
         "counts": counts,
         "diversity": varied,
-        "seconds": {"generation": round(seconds, 3)},
+        "seconds": {"generation": round(microseconds / 1e6, 3)},
     }
 
 
@@ -217,16 +213,9 @@ def _tokens(who: str, frame: pl.DataFrame | None) -> dict[str, int]:
     return {name: int(_total(frame, name)) for name in names}
 
 
-def _seconds(who: str, shards: Sequence[Path], part: pl.DataFrame | None) -> float:
-    """Return the share of the shards' seconds that falls to a part of them, by tokens written.
-
-    Answers come in batches, so what a single one took is not known.
-    """
-    if part is None or not shards:
-        return 0.0
-    names = (f"{who}_seconds", f"{who}_completion_tokens")
-    seconds, tokens = pl.scan_parquet(shards).select(names).sum().collect().row(0)
-    return seconds * _total(part, names[1]) / tokens if tokens else 0.0
+def _microseconds(who: str, part: pl.DataFrame | None) -> int:
+    """Return the time that was spent on some rows, each to the microsecond."""
+    return 0 if part is None else sum(round(s * 1e6) for s in part[f"{who}_seconds"])
 
 
 def _near_rows(rows: pl.DataFrame, others: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq, least_squares
 
 import seedbed.analysis.fitting as fitting_module
-from seedbed.analysis.advice import advise, best_shares, leaders
+from seedbed.analysis.advice import _merged, advise, best_shares, leaders, tied
 from seedbed.analysis.borrowing import borrow, new_task_draws
 from seedbed.analysis.costs import CostLine
 from seedbed.analysis.crossovers import (
@@ -1101,9 +1101,37 @@ def test_the_cells_that_tell_most_are_those_that_the_lead_depends_on(usual):
 
 def test_leaders_follow_the_curves(usual):
     parts = leaders(usual, 32)
-    assert parts[0][1] == 1 and parts[-1][2] == 64
-    assert parts[-1][0] == "new_question"
-    assert all(left[2] == right[1] for left, right in pairwise(parts))
+    assert parts[0].low == 1 and parts[-1].high == 64
+    assert parts[-1].methods == ("new_question",)
+    assert all(left.high == right.low for left, right in pairwise(parts))
+    assert all(left.methods != right.methods for left, right in pairwise(parts))
+
+
+def test_methods_that_are_tied_lead_together():
+    """Two equal methods cross by noise alone; which leads must not flip with it."""
+
+    def accuracy(method, seeds, ratio):
+        return 0.4 if method == "answer_augmentation" else 0.4 + 0.1 * min(1, ratio / 4)
+
+    found = fit(seeds=(32,), ratios=(1, 4, 16, 64), items=400, accuracy=accuracy)[0]
+    parts = leaders(found, 32)
+    assert parts[-1].methods == ("question_rephrase", "new_question")
+    assert parts[-1].low < 8 and parts[-1].high == 64
+    # By expected accuracy alone, one of the two would lead here, the other there.
+    ratios = np.geomspace(parts[-1].low, 64, 50)
+    draws = [expected(found, 32, name, ratios)[1] for name in parts[-1].methods]
+    assert 0.05 < (draws[0] > draws[1]).mean() < 0.95
+
+
+def test_stretches_too_narrow_to_matter_join_a_neighbour():
+    """The share of draws passes the threshold with noise of its own."""
+    leading = np.zeros((2, 401), dtype=bool)
+    leading[0, :200] = leading[1, 200:] = True
+    leading[1, 100] = leading[0, 300] = True
+    centres = np.where(leading, 0.6, 0.5)
+    draws = np.repeat(centres[:, None], 40, axis=1)
+    merged = list(_merged(tied(centres, draws, 0.95)))
+    assert [(start, stop) for _, start, stop in merged] == [(0, 200), (200, 401)]
 
 
 def test_ties_share_the_probability_of_being_best():

@@ -169,7 +169,7 @@ def test_summary_says_that_nothing_can_be_told_apart(tmp_path):
     text = (run_all(tmp_path, nothing) / "report/summary.txt").read_text(encoding="utf-8")
     words = " ".join(text.split())
     assert "32 seeds: no method leads at any budget ratio" in words
-    assert "cannot be told apart from QR (33%) and NQ (33%)" in words
+    assert "it is statistically tied with QR (33%) and NQ (33%)" in words
     assert "0.0*" not in text and "use AA" not in text
 
 

@@ -1,5 +1,7 @@
 import argparse
 import math
+import os
+import stat
 
 import numpy as np
 import polars as pl
@@ -49,6 +51,43 @@ def test_a_folder_takes_the_place_of_a_folder_with_content(tmp_path):
             (temporary / name).write_text(name)
     assert names(path) == ["new"]
     assert names(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("umask", "files", "folders"),
+    [(0o022, 0o644, 0o755), (0o002, 0o664, 0o775), (0o077, 0o600, 0o700)],
+)
+def test_who_may_read_an_artifact_is_as_the_umask_says(tmp_path, umask, files, folders):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    before = os.umask(umask)
+    try:
+        with replacing(tmp_path / "adapter") as temporary:
+            temporary.mkdir()
+            # Its writer leaves files that only their owner may read.
+            save_file({"weight": torch.zeros(1)}, temporary / "weights.safetensors")
+            (temporary / "tokens").mkdir(mode=0o700)
+            (temporary / "run.sh").write_text("#!/bin/sh")
+            (temporary / "run.sh").chmod(0o700)
+    finally:
+        os.umask(before)
+
+    def mode(name):
+        return stat.S_IMODE((tmp_path / "adapter" / name).stat().st_mode)
+
+    assert mode("weights.safetensors") == files
+    assert mode("") == mode("tokens") == mode("run.sh") == folders
+
+
+def test_what_a_link_in_a_folder_leads_to_keeps_its_mode(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("")
+    target.chmod(0o600)
+    with replacing(tmp_path / "model") as temporary:
+        temporary.mkdir()
+        (temporary / "weights").symlink_to(target)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
 def test_a_block_that_raises_leaves_the_old_folder(tmp_path):

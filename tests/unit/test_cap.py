@@ -1,10 +1,15 @@
 """The cap: jobs that run together never ask more than it allows, by the server's own count."""
 
+import errno
 import json
+import os
 import random
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,14 +43,14 @@ def no_waiting(monkeypatch):
 
 @pytest.fixture
 def ledger(tmp_path):
-    found = Ledger(tmp_path / "ledger.sqlite")
+    found = Ledger(tmp_path / "ledger")
     found.open((0, 0.0))
     return found
 
 
 def cap_of(tmp_path, queries=None, usd=None, counts=True, **price):
     given = PRICE | price
-    return Cap(str(tmp_path / "ledger.sqlite"), queries, usd, counts, **given)
+    return Cap(str(tmp_path / "ledger"), queries, usd, counts, **given)
 
 
 def requests_of(count, name="q"):
@@ -207,9 +212,9 @@ def folder(tmp_path, questions):
     return tmp_path
 
 
-def start(folder, endpoint, name, most, queries):
+def start(folder, endpoint, name, most, queries, **environment):
     cap = {
-        "ledger": str(folder / "ledger.sqlite"),
+        "ledger": str(folder / "ledger"),
         "max_teacher_queries": most,
         "max_usd": None,
         "counts_queries": True,
@@ -230,7 +235,11 @@ def start(folder, endpoint, name, most, queries):
     }
     given = [str(part) for pair in words.items() for part in pair]
     return subprocess.Popen(
-        [sys.executable, SCRIPT, *given], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, SCRIPT, *given],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | environment,
     )
 
 
@@ -252,6 +261,71 @@ def test_concurrent_jobs_together_stay_at_the_cap_and_go_on_when_it_is_raised(
     assert [job.wait() for job in jobs] == [0] * 4, [job.stderr.read() for job in jobs]
     assert len(endpoint.asked) == 1600 == ledger.spent().queries
     assert len({json.dumps(body) for body in endpoint.asked}) == 1600
+
+
+@pytest.fixture(scope="module")
+def no_locks(tmp_path_factory):
+    """A library under which locks of files fail, or are granted to everybody."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc")
+    library = tmp_path_factory.mktemp("library") / "no_locks.so"
+    source = Path(__file__).with_name("no_locks.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return str(library)
+
+
+@pytest.mark.parametrize("locks", ["none", "lie"])
+def test_the_cap_holds_where_locks_of_files_do_not(folder, endpoint, ledger, no_locks, locks):
+    endpoint.latency = 0.01
+    faked = {"LD_PRELOAD": no_locks, "LOCKS": locks}
+    probe = "import fcntl; fcntl.flock(open('/dev/null'), fcntl.LOCK_EX)"
+    done = subprocess.run([sys.executable, "-c", probe], env=os.environ | faked, check=False)
+    assert (done.returncode == 0) == (locks == "lie")
+    jobs = [start(folder, endpoint, name, 501, 400, **faked) for name in "abc"]
+    said = [job.communicate()[1] for job in jobs]
+    assert all("the cap is reached" in text for text in said), said
+    assert len(endpoint.asked) == 501 == ledger.spent().queries
+
+
+def test_a_file_system_without_hard_links_is_refused(tmp_path, monkeypatch):
+    def link(source, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(RuntimeError, match=r"has no hard links.*put results on another one"):
+        Ledger(tmp_path / "ledger").open((0, 0.0))
+
+
+def test_what_an_earlier_version_spent_counts(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as file:
+        file.executescript(
+            "CREATE TABLE spent (queries INTEGER, usd REAL);"
+            "CREATE TABLE leases (job TEXT PRIMARY KEY, queries INTEGER, usd REAL);"
+            "INSERT INTO spent VALUES (40, 0.5); INSERT INTO leases VALUES ('a', 2, 0.25);"
+        )
+    ledger = Ledger(tmp_path / "ledger")
+    ledger.open((3, 0.0))
+    assert (ledger.spent().queries, ledger.spent().usd) == (42, 0.75)
+
+
+def test_a_job_that_was_stopped_for_long_writes_no_page_of_the_past(tmp_path, monkeypatch):
+    """Its page's number was used and its file removed, while it stood between two steps."""
+    monkeypatch.setattr("seedbed.engines.ledger.KEPT_SECONDS", -1.0)
+    ledger, late = Ledger(tmp_path / "ledger"), Ledger(tmp_path / "ledger")
+    ledger.open((0, 0.0))
+    cap = cap_of(tmp_path, 10_000)
+    write = late._write
+
+    def stopped(page):
+        late._write = write
+        for _ in range(200):
+            ledger.book("other", (0, 0.0), (1, 0.0))
+        assert not ledger._file(page.number).exists()
+        return write(page)
+
+    late._write = stopped
+    assert late.lease("late", cap, (1, 0.0)) == (64, 0.0)
+    assert (ledger.spent().queries, ledger.spent().doubtful) == (264, 64)
 
 
 def test_killed_jobs_never_lead_past_the_cap(folder, endpoint, ledger):

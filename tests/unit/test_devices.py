@@ -99,3 +99,29 @@ def test_a_job_that_needs_none_sees_none(machine, monkeypatch):
 def test_without_a_gpu_a_job_runs_on_the_cpu(machine, tmp_path):
     use_gpus(2, pytest.fail, tmp_path)
     assert VISIBLE not in os.environ
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_slurm_job_sees_its_allocation_whatever_it_was_to_have(machine, monkeypatch, count):
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv(VISIBLE, "5")
+    use_gpus(count, pytest.fail, machine)
+    assert os.environ[VISIBLE] == "5"
+    monkeypatch.setenv(VISIBLE, "5,6,7")
+    use_gpus(2, pytest.fail, machine)
+    assert os.environ[VISIBLE] == "5,6"
+
+
+def test_a_slurm_job_without_a_gpu_sees_none_of_its_node(machine, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    use_gpus(1, pytest.fail, machine)
+    assert os.environ[VISIBLE] == ""
+
+
+def test_jobs_inside_the_allocation_of_their_run_share_it(job, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("SEEDBED_CONTROLLER_JOB", "17")
+    monkeypatch.setenv(VISIBLE, "4,5")
+    assert taken(job(1)) == "4"
+    assert taken(job(1)) == "5"
+    assert taken(job(0)) == ""

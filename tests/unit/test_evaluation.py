@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 import sys
 from dataclasses import replace
 
@@ -287,6 +288,22 @@ def test_a_function_of_the_tasks_own_scores(tmp_path, monkeypatch, tiny_model, t
     own.write_text("def score(output, item):\n    return item.golden\n")
     with pytest.raises(ValueError, match=r"judge\.py:score, on item '"):
         run(tmp_path, monkeypatch, test_items, tiny_model, settings=settings)
+
+
+def test_another_scorer_scores_the_answers_that_are_kept(
+    tmp_path, monkeypatch, tiny_model, test_items
+):
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    first = run(tmp_path, monkeypatch, test_items, model)
+    (model / "config.json").unlink()  # So it cannot be loaded again.
+    (tmp_path / "judge.py").write_text("def score(output, item):\n    return True\n")
+    settings = EVALUATION | {"scorer": "judge:score"}
+    second = run(tmp_path, monkeypatch, test_items, model, settings=settings)
+    assert second["correct"] == second["items"] == first["items"]
+    assert second["code"] != first["code"]
+    for other in ({"prompt": "Again: {question}"}, {"answer_tokens": 13}, {"stop": ["###"]}):
+        with pytest.raises(FileNotFoundError, match=r"no config\.json"):
+            run(tmp_path, monkeypatch, test_items, model, settings=EVALUATION | other)
 
 
 # A file of weights without any.

@@ -159,7 +159,7 @@ def draw(
         elif name == "accuracy":
             accuracy.plot_accuracy(fits, outcomes, 0.95, output)
         elif name == "best_method":
-            best_method.plot_best_method(fits, output)
+            best_method.plot_best_method(fits, 0.95, output)
         else:
             models.plot_models(fits, found, name.removesuffix("s"), 0.95, output)
     words = " ".join(" ".join(ElementTree.parse(path).getroot().itertext()).split())

@@ -114,6 +114,39 @@ def test_shards_whose_rows_are_mixed_give_the_same_dataset(tmp_path, monkeypatch
     assert built[0][1] == built[1][1]
 
 
+@pytest.mark.parametrize("choice", ["none", "verified", "verified_matched"])
+@pytest.mark.parametrize("budget", [16, 37, 64])
+def test_a_dataset_does_not_depend_on_what_else_its_shards_hold(
+    tmp_path, monkeypatch, choice, budget
+):
+    monkeypatch.setattr(datasets, "_ROWS_AT_A_TIME", 10)
+    monkeypatch.setattr("seedbed.artifacts._ROWS_AT_A_TIME", 8)
+    monkeypatch.setattr("seedbed.artifacts._ROW_GROUP", 16)
+    frames = stream(random.Random(choice), 150)
+    reach = 2 * budget if choice == "verified_matched" else budget
+    settings = DatasetSettings(budget, choice, reach, None, "")
+    files, records = set(), []
+    # The largest budget of a study, its shards, and verdicts that reach further than answers.
+    for number, (stop, size, further) in enumerate(
+        [(reach, 8, 0), (reach, 8, 5), (150, 8, 0), (150, 32, 0), (150, 150, 0), (reach + 1, 64, 0)]
+    ):
+        bounds = [0, *(size << n for n in range(8) if size << n < stop), stop]
+        bounds[-1] = min(150, bounds[-1] + further)
+        folder = tmp_path / str(number)
+        shards = save(folder, frames, bounds)
+        needed = next(n for n, bound in enumerate(bounds) if bound >= reach)
+        shards = Shards(**{name: getattr(shards, name)[:needed] for name in frames})
+        with parquet_rows(folder / "dataset.parquet") as rows:
+            records.append(build_dataset(settings, shards, SEEDS, [], rows.add))
+        files.add((folder / "dataset.parquet").read_bytes())
+    assert len(files) == 1
+    assert all(record == records[0] for record in records)
+    assert records[0]["counts"]["rows"] and records[0]["seconds"]["generation"] > 1
+    with pytest.raises(ValueError, match="do not hold queries 0 to"):
+        short = save(tmp_path / "short", frames, [0, reach - 1])
+        build_dataset(settings, short, SEEDS, [], lambda rows: None)
+
+
 def test_a_broken_shard_is_named(tmp_path):
     shards = save(tmp_path, stream(random.Random(2), 20), [0, 20])
     path = shards.checks[0]
@@ -154,7 +187,8 @@ def test_parts_make_the_same_file_as_the_whole(tmp_path, monkeypatch):
     table = frame.to_arrow().replace_schema_metadata({"seedbed": b'{"known": "late"}'})
     pq.write_table(table, tmp_path / "arrow.parquet", compression="zstd")
     assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "arrow.parquet").read_bytes()
-    monkeypatch.setattr("seedbed.artifacts._ROW_GROUP", 4)
+    monkeypatch.setattr("seedbed.artifacts._ROWS_AT_A_TIME", 2)
+    monkeypatch.setattr("seedbed.artifacts._ROW_GROUP", 6)
     with parquet_rows(tmp_path / "groups.parquet") as rows:
         rows.metadata = {"known": "early"}
         for part in frame.iter_slices(3):
@@ -162,6 +196,31 @@ def test_parts_make_the_same_file_as_the_whole(tmp_path, monkeypatch):
     assert pq.ParquetFile(tmp_path / "groups.parquet").num_row_groups == 2
     assert pl.read_parquet(tmp_path / "groups.parquet").equals(frame)
     assert read_metadata(tmp_path / "groups.parquet") == {"known": "early"}
+
+
+@pytest.mark.parametrize("limit", ["_ROW_GROUP", "_ROW_GROUP_BYTES"])
+def test_a_file_has_the_bytes_of_its_rows_however_they_come(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr("seedbed.artifacts._ROWS_AT_A_TIME", 50)
+    monkeypatch.setattr(f"seedbed.artifacts.{limit}", {"_ROW_GROUP": 150}.get(limit, 20_000))
+    rng = random.Random(4)
+    texts = [None if rng.random() < 0.1 else sentence(rng, 30) for _ in range(1000)]
+    frame = pl.DataFrame({"n": range(1000), "text": texts, "chat": [[{"said": t}] for t in texts]})
+    # Rows that were filtered from others, as those of a dataset are, keep the others' buffers.
+    wide = pl.concat([frame, frame]).filter(pl.int_range(pl.len()) < 1000)
+    groups = set()
+    files = set()
+    for number in range(12):
+        path = tmp_path / f"{number}.parquet"
+        with parquet_rows(path) as rows:
+            left = wide if number % 2 else frame
+            while left.height:
+                size = left.height if number == 0 else rng.randint(0, 40 * number)
+                rows.add(left[:size])
+                left = left[size:]
+        groups.add(pq.ParquetFile(path).num_row_groups)
+        files.add(path.read_bytes())
+    assert len(files) == 1
+    assert groups.pop() > 4
 
 
 def test_parts_that_end_in_an_error_leave_the_file_as_it_was(tmp_path):

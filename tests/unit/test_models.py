@@ -1,3 +1,4 @@
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ import study_folder as sf
 
 from get_model import get_model, name_model
 from seedbed.artifacts import read_json
-from seedbed.models import fingerprint, read_fingerprint
+from seedbed.models import adapter_fingerprint, fingerprint, read_fingerprint
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
 from seedbed.study.workflow import Workflow
@@ -96,3 +97,23 @@ def test_a_model_folder_with_a_space_in_its_name_reaches_the_script_as_one_argum
     files = sf.FILES | {"models/student.yaml": {"title": "Student", "path": folder}}
     study = load_study("trial", sf.write(tmp_path / "config", files))
     assert shlex.split(Workflow(study, grid(study)).model_source("student")) == ["--path", folder]
+
+
+def test_an_adapter_that_comes_out_the_same_has_the_same_fingerprint(tmp_path):
+    def adapter(name, weights=b"weights", **settings):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_bytes(weights)
+        (folder / "adapter_config.json").write_text(json.dumps(settings))
+        (folder / "training.json").write_text(json.dumps({"seconds": {"training": len(name)}}))
+        return adapter_fingerprint(folder)
+
+    first = adapter("first", r=2, target_modules=["a", "b"], base_model_name_or_path="here")
+    again = adapter("again", target_modules=["b", "a"], r=2, base_model_name_or_path="there")
+    others = [
+        adapter("weights", b"others", r=2, target_modules=["a", "b"]),
+        adapter("rank", r=3, target_modules=["a", "b"]),
+        adapter("modules", r=2, target_modules=["a"]),
+    ]
+    assert again == first
+    assert len({first, *others}) == 4

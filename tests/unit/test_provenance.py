@@ -13,11 +13,23 @@ from seedbed import provenance as original
 SCRIPTS = Path(original.__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="module")
+def noted():
+    """The file of notes about the project's own code."""
+    for script in SCRIPTS.glob("*.py"):
+        original.code_digest(script)
+    return original.NOTES
+
+
 @pytest.fixture
-def scripts(tmp_path):
-    return shutil.copytree(
+def scripts(tmp_path, noted):
+    copy = shutil.copytree(
         SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__")
     )
+    # They are of contents: copies are read sooner with them.
+    (copy / "seedbed" / "__pycache__").mkdir()
+    shutil.copy(noted, copy / "seedbed" / "__pycache__")
+    return copy
 
 
 def digest(scripts, script, modules=()):
@@ -27,7 +39,7 @@ def digest(scripts, script, modules=()):
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.code_digest(scripts / script, modules)
+    return module.code_digest(script and scripts / script, modules)
 
 
 def edit(path, old, new):
@@ -86,13 +98,20 @@ def test_docstrings_of_functions_and_classes_have_no_part_in_it(tmp_path):
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("answer_questions.py", "args.start", "args.start + 1"),
+        ("answer_questions.py", "args.stream", "args.stream + ''"),
         ("seedbed/engines/command_line.py", "default=1", "default=2"),
         ("seedbed/streams/answers.py", "i % len(seeds)", "i % (len(seeds) + 1)"),
-        # Reached by way of another module.
-        ("seedbed/artifacts.py", "indent=2", "indent=3"),
+        # Reached by way of another module, in a class and in a constant.
+        ("seedbed/artifacts.py", 'compression="zstd"', 'compression="lz4"'),
+        ("seedbed/artifacts.py", "_GROUP = 131_072", "_GROUP = 131_073"),
         # A package that runs because a module of it is imported.
-        ("seedbed/__init__.py", '"""\n', '"""\nNEW = 1\n'),
+        ("seedbed/__init__.py", '"""\n', '"""\nprint(1)\n'),
+        # What a module does when it is imported, whether or not a name of it is used.
+        (
+            "seedbed/streams/answers.py",
+            "import polars as pl\n",
+            "import polars as pl\npl.Config()\n",
+        ),
         ("seedbed/streams/__init__.py", "hashlib.sha256", "hashlib.sha512"),
         # A text that is no docstring.
         ("seedbed/streams/answers.py", '"answer")', '"reply")'),
@@ -102,6 +121,65 @@ def test_code_that_is_reached_changes_the_digest(scripts, file, old, new):
     before = digest(scripts, "answer_questions.py")
     edit(scripts / file, old, new)
     assert digest(scripts, "answer_questions.py") != before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        # One word in the text below a constant; and a text within a function.
+        ("seedbed/artifacts.py", "Rows that are written", "Lines that are written"),
+        (
+            "seedbed/artifacts.py",
+            "    path = Path(path)\n",
+            '    path = Path(path)\n    "A text."\n',
+        ),
+        (
+            "seedbed/streams/journal.py",
+            "        done = 0\n",
+            "        done = 0\n        'A text.'\n        3\n",
+        ),
+        # A function, a constant and a library that answers do not need.
+        ("seedbed/models.py", '["r"]', '["rank"]'),
+        ("seedbed/artifacts.py", "import base64\n", "import base64\nimport bisect\n"),
+        ("seedbed/streams/__init__.py", "def sampling", "LIMIT = {'a': 1}\n\n\ndef sampling"),
+        (
+            "seedbed/streams/__init__.py",
+            "def sampling",
+            "class Other(ValueError):\n    pass\n\n\ndef sampling",
+        ),
+        # Annotations that nobody evaluates, and what is imported for them alone.
+        ("seedbed/artifacts.py", "def broken(path: str | os", "def broken(path: bytes | os"),
+        ("seedbed/artifacts.py", "why: object) -> str:", "why: object) -> bytes:"),
+        (
+            "seedbed/streams/journal.py",
+            "known: deque[tuple[str, int]] = deque()",
+            "known = deque()",
+        ),
+        ("seedbed/artifacts.py", "    import polars as pl\n    import pya", "    import pya"),
+        # The order of imports, and of functions.
+        (
+            "seedbed/artifacts.py",
+            "import base64\nimport hashlib\n",
+            "import hashlib\nimport base64\n",
+        ),
+    ],
+)
+def test_what_a_script_does_not_use_of_its_modules_does_not_change_its_digest(
+    scripts, file, old, new
+):
+    before = digest(scripts, "answer_questions.py")
+    edit(scripts / file, old, new)
+    assert digest(scripts, "answer_questions.py") == before
+
+
+def test_the_order_of_functions_has_no_part_in_it(scripts):
+    path = scripts / "seedbed" / "models.py"
+    before = digest(scripts, "answer_questions.py")
+    tree = ast.parse(path.read_text())
+    defined = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    others = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
+    path.write_text(ast.unparse(ast.Module([*others, *reversed(defined)], [])))
+    assert digest(scripts, "answer_questions.py") == before
 
 
 @pytest.mark.parametrize(
@@ -124,7 +202,7 @@ def test_code_that_is_not_reached_does_not_change_the_digest(scripts, file):
 
 def test_a_module_that_nobody_imports_changes_nothing(scripts):
     before = digest(scripts, "answer_questions.py")
-    (scripts / "seedbed" / "streams" / "extra.py").write_text("VALUE = 1\n")
+    (scripts / "seedbed" / "streams" / "extra.py").write_text("print(1)\n")
     assert digest(scripts, "answer_questions.py") == before
 
 
@@ -145,6 +223,21 @@ def test_an_engine_counts_where_it_is_named(scripts):
     after = [digest(scripts, "answer_questions.py", modules) for modules in (local, endpoint)]
     assert after[0] != before[0]
     assert after[1] == before[1]
+
+
+def test_answers_that_are_kept_know_their_engine_and_the_encoding_of_chats_alone(scripts):
+    modules = ["seedbed.engines.transformers_engine"]
+    before = digest(scripts, None, modules)
+    edit(scripts / "evaluate_student.py", "items = read_items(args.test)[", "items = list()[")
+    edit(scripts / "seedbed/evaluation/scorers/number.py", "MAX_DIGITS = 40", "MAX_DIGITS = 41")
+    edit(scripts / "seedbed/streams/journal.py", "SYNC_COMPLETIONS = 256", "SYNC_COMPLETIONS = 9")
+    edit(scripts / "seedbed/engines/openai_engine.py", "ATTEMPTS = ", "ATTEMPTS = 1 + ")
+    assert digest(scripts, None, modules) == before
+    assert digest(scripts, None, ["seedbed.engines.vllm_engine"]) != before
+    edit(scripts / "seedbed/chats.py", "26 Jul 2024", "27 Jul 2024")
+    second = digest(scripts, None, modules)
+    edit(scripts / "seedbed/engines/transformers_engine.py", "do_sample=False", "do_sample=True")
+    assert len({before, second, digest(scripts, None, modules)}) == 3
 
 
 def test_the_program_that_runs_sql_counts_for_the_sql_scorer(scripts):
@@ -180,13 +273,31 @@ def test_a_file_of_a_task_counts_by_its_meaning(scripts, tmp_path):
 @pytest.mark.parametrize(
     ("importer", "line"),
     [
-        ("streams/answers.py", "from . import extra"),
-        ("streams/answers.py", "from .extra import VALUE"),
-        ("streams/__init__.py", "from . import extra"),
-        ("engines/__init__.py", "from ..streams.extra import VALUE"),
-        ("streams/answers.py", "import seedbed.streams.extra as other"),
-        ("streams/answers.py", "def f():\n    from seedbed.streams import extra"),
-        ("streams/answers.py", "if False:\n    from seedbed.streams.extra import VALUE"),
+        ("streams/answers.py", "from . import extra\nprint(extra.VALUE)"),
+        ("streams/answers.py", "from . import extra\nprint(extra)"),
+        ("streams/answers.py", "from . import extra\nprint(vars(extra))"),
+        ("streams/answers.py", "from .extra import VALUE\nprint(VALUE)"),
+        ("streams/answers.py", "from .extra import VALUE as SCHEMA"),
+        ("streams/answers.py", "from .extra import *"),
+        ("streams/__init__.py", "from . import extra\nprint(extra.VALUE)"),
+        ("engines/__init__.py", "from ..streams.extra import VALUE\nprint(VALUE)"),
+        ("streams/answers.py", "import seedbed.streams.extra as other\nprint(other.VALUE)"),
+        ("streams/answers.py", "import seedbed.streams.extra\nprint(seedbed.streams.extra.VALUE)"),
+        (
+            "streams/answers.py",
+            "import seedbed\nfrom . import extra\nprint(seedbed.streams.extra.VALUE)",
+        ),
+        ("streams/__init__.py", "from . import extra\nprint(extra)"),
+        ("streams/answers.py", "def f():\n    from seedbed.streams.extra import VALUE\nf()"),
+        ("streams/answers.py", "def f():\n    from seedbed.streams import extra\nf()"),
+        (
+            "streams/answers.py",
+            "def f(x=lambda: VALUE):\n    return x\nf()\nfrom .extra import VALUE",
+        ),
+        ("streams/answers.py", "if True:\n    from seedbed.streams.extra import VALUE"),
+        ("streams/answers.py", "try:\n    from .extra import VALUE\nexcept ImportError:\n    pass"),
+        # By way of a name that another module imports.
+        ("streams/__init__.py", "from .extra import VALUE\nfrom . import VALUE as V\nprint(V)"),
     ],
 )
 def test_every_way_to_import_a_module_reaches_it(scripts, importer, line):
@@ -197,6 +308,150 @@ def test_every_way_to_import_a_module_reaches_it(scripts, importer, line):
     before = digest(scripts, "answer_questions.py")
     extra.write_text("VALUE = 2\n")
     assert digest(scripts, "answer_questions.py") != before
+
+
+# By what it is that counts: the module before and after an edit, and the script.
+EDITS_OF_MEANING = {
+    "a name that is bound twice": ("A = 1\nA = 2\n", "A = 2\nA = 1\n", "print(m.A)"),
+    "a name that a function binds": (
+        "A = 1\ndef f():\n    global A\n    A += 1\n",
+        "A = 2\ndef f():\n    global A\n    A += 1\n",
+        "m.f()",
+    ),
+    "a name that comes to hide a built-in one": (
+        "def f(x):\n    return len(x)\n",
+        "def f(x):\n    return len(x)\ndef len(x):\n    return 0\n",
+        "m.f([])",
+    ),
+    "an item that is added when the module is imported": (
+        "A = {}\ndef f():\n    return A\nA['b'] = 1\n",
+        "A = {}\ndef f():\n    return A\nA['b'] = 2\n",
+        "m.f()",
+    ),
+    "the order of effects and of constants": (
+        "A = []\nB = len(A)\nA.append(1)\n",
+        "A = []\nA.append(1)\nB = len(A)\n",
+        "print(m.B)",
+    ),
+    "a function that is registered": (
+        "A = []\n@A.append\ndef f():\n    return 1\n",
+        "A = []\n@A.append\ndef f():\n    return 2\n",
+        "print(m.A)",
+    ),
+    "a call whose value nobody uses": (
+        "import os\nUNUSED = os.nice(0)\n",
+        "import os\nUNUSED = os.nice(1)\n",
+        "print(m)",
+    ),
+    "a class that is found by its base": (
+        "class A:\n    pass\nclass B(A):\n    x = 1\ndef f():\n    return A.__subclasses__()\n",
+        "class A:\n    pass\nclass B(A):\n    x = 2\ndef f():\n    return A.__subclasses__()\n",
+        "m.f()",
+    ),
+    "a class whose base is told of it": (
+        "class A:\n    def __init_subclass__(cls):\n        print(cls.x)\nclass B(A):\n    x = 1\n",
+        "class A:\n    def __init_subclass__(cls):\n        print(cls.x)\nclass B(A):\n    x = 2\n",
+        "m.A()",
+    ),
+    "a class that its base registers": (
+        "A = {}\nclass B:\n    def __init_subclass__(cls):\n        A[0] = cls\n"
+        "class C(B):\n    x = 1\ndef f():\n    return A[0].x\n",
+        "A = {}\nclass B:\n    def __init_subclass__(cls):\n        A[0] = cls\n"
+        "class C(B):\n    x = 2\ndef f():\n    return A[0].x\n",
+        "m.f()",
+    ),
+    "a class that its metaclass registers": (
+        "A = []\nclass B(type):\n    def __init__(cls, *_):\n        A.append(cls)\n"
+        "class C(metaclass=B):\n    x = 1\nclass D(C):\n    x = 1\n",
+        "A = []\nclass B(type):\n    def __init__(cls, *_):\n        A.append(cls)\n"
+        "class C(metaclass=B):\n    x = 1\nclass D(C):\n    x = 2\n",
+        "print(m.A)",
+    ),
+    "a type of a function that is looked at under another name": (
+        "from inspect import signature as s\ndef f(x: int):\n    pass\ndef g():\n    return s(f)\n",
+        "from inspect import signature as s\ndef f(x: str):\n    pass\ndef g():\n    return s(f)\n",
+        "m.g()",
+    ),
+    "a type of a function that becomes a command line": (
+        "import tyro\ndef f(x: int):\n    pass\ndef g():\n    tyro.cli(f)\n",
+        "import tyro\ndef f(x: str):\n    pass\ndef g():\n    tyro.cli(f)\n",
+        "m.g()",
+    ),
+    "a name that is looked up in the module as it is loaded": (
+        "import sys as s\nA = 1\ndef f():\n    return s.modules[__name__].A\n",
+        "import sys as s\nA = 2\ndef f():\n    return s.modules[__name__].A\n",
+        "m.f()",
+    ),
+    "a name that is looked up as a text": (
+        "A = 1\ndef f(name):\n    return globals()[name]\n",
+        "A = 2\ndef f(name):\n    return globals()[name]\n",
+        "m.f('A')",
+    ),
+    "an attribute that is looked up as a text": ("A = 1\n", "A = 2\n", "getattr(m, 'A')"),
+    "a method": (
+        "class A:\n    def f(self):\n        return 1\n",
+        "class A:\n    def f(self):\n        return 2\n",
+        "m.A().f()",
+    ),
+    "a type that a class is validated by": (
+        "import pydantic\nT = int\nclass A(pydantic.BaseModel):\n    x: T\n",
+        "import pydantic\nT = str\nclass A(pydantic.BaseModel):\n    x: T\n",
+        "m.A(x=1)",
+    ),
+    "a type that is written as a text": (
+        "import pydantic\nT = int\nclass A(pydantic.BaseModel):\n    x: 'list[T]'\n",
+        "import pydantic\nT = str\nclass A(pydantic.BaseModel):\n    x: 'list[T]'\n",
+        "m.A(x=1)",
+    ),
+    "a type of a function whose types are looked at": (
+        "import typing\ndef f(x: int):\n    pass\nprint(typing.get_type_hints(f))\n",
+        "import typing\ndef f(x: str):\n    pass\nprint(typing.get_type_hints(f))\n",
+        "m.f(1)",
+    ),
+    "a type of a function that is decorated": (
+        "import pydantic\n@pydantic.validate_call\ndef f(x: int):\n    pass\n",
+        "import pydantic\n@pydantic.validate_call\ndef f(x: str):\n    pass\n",
+        "m.f(1)",
+    ),
+    "a local name that hides a global one": (
+        "A = 1\ndef f():\n    return A\n",
+        "A = 1\ndef f():\n    A: int\n    return A\n",
+        "m.f()",
+    ),
+    "a block that runs, as by another constant of that name": (
+        "TYPE_CHECKING = True\nif TYPE_CHECKING:\n    print(1)\n",
+        "TYPE_CHECKING = True\nif TYPE_CHECKING:\n    print(2)\n",
+        "print(m)",
+    ),
+    "what runs where types are not checked": (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\nelse:\n    print(1)\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\nelse:\n    print(2)\n",
+        "print(m)",
+    ),
+    "another library": ("import numpy\n", "import numpy\nimport torch\n", "print(m)"),
+    "a function of the same name, of another library": (
+        "from json import dumps\ndef f():\n    return dumps(1)\n",
+        "from marshal import dumps\ndef f():\n    return dumps(1)\n",
+        "m.f()",
+    ),
+    "what a module makes up": (
+        "def __getattr__(name):\n    return 1\n",
+        "def __getattr__(name):\n    return 2\n",
+        "print(m.anything)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EDITS_OF_MEANING)
+def test_an_edit_of_meaning_changes_the_digest(scripts, name):
+    before, after, use = EDITS_OF_MEANING[name]
+    module = scripts / "seedbed" / "extra.py"
+    (scripts / "extra_script.py").write_text(f"import seedbed.extra as m\n\n{use}\n")
+    module.write_text(before)
+    first = digest(scripts, "extra_script.py")
+    assert digest(scripts, "extra_script.py") == first
+    module.write_text(after)
+    assert digest(scripts, "extra_script.py") != first
 
 
 def test_modules_may_import_each_other_in_a_circle(scripts):
@@ -227,10 +482,10 @@ def test_what_was_noted_of_files_changes_no_digest(scripts, broken):
     assert digest(scripts, "answer_questions.py") == first
     # Content counts, and not dates: of the same size, in the same second.
     path = scripts / "seedbed" / "streams" / "answers.py"
-    path.write_text(path.read_text() + "\nA = 1\n")
+    path.write_text(path.read_text() + "\nprint(1)\n")
     times = path.stat().st_atime_ns, path.stat().st_mtime_ns
     second = digest(scripts, "answer_questions.py")
-    path.write_text(path.read_text().replace("A = 1", "A = 2"))
+    path.write_text(path.read_text().replace("print(1)", "print(2)"))
     os.utime(path, ns=times)
     assert len({first, second, digest(scripts, "answer_questions.py")}) == 3
 

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 import study_folder as sf
 
+from seedbed.artifacts import write_parquet
 from seedbed.engines import Completion
 from seedbed.study.cells import grid
 from seedbed.study.estimate import (
@@ -15,7 +16,7 @@ from seedbed.study.estimate import (
     QUESTION_TOKENS,
 )
 from seedbed.study.loading import load_study
-from seedbed.study.quote import quote, text
+from seedbed.study.quote import quote, spent, text
 
 TEACHER = "models/teacher.yaml"
 PRICE = {
@@ -135,3 +136,42 @@ def test_more_than_is_asked_for_leaves_nothing(tmp_path):
     _, found = quoted(tmp_path)
     # Of AA, the smaller seed set is left.
     assert lines(found.left)["answers"].queries == 40 + 120
+
+
+def test_a_shard_that_holds_too_little_leaves_the_difference(tmp_path):
+    # Shards begin at 0, 8, 16, 32 and 64; the last has 16 queries of the study's 80.
+    for shard, size in enumerate((8, 8, 16, 32, 5)):
+        save_answers(tmp_path, shard, ["a"] * size)
+    _, found = quoted(tmp_path)
+    left = lines(found.left)["answers"]
+    assert left.queries == 11 + 40 + 120
+    assert left.usd == pytest.approx(
+        (51 * (2 * 50 + 10 * 20) + 120 * (2 * PROMPT_TOKENS + 10 * ANSWER_TOKENS)) / 1e6
+    )
+
+
+def test_what_a_shard_holds_beyond_the_study_is_not_of_its_cost(tmp_path):
+    for shard, size in enumerate((8, 8, 16, 32)):
+        save_answers(tmp_path, shard, ["a"] * size)
+    save_answers(tmp_path, 4, ["a"] * 16 + [None] * 24 + ["a"] * 24)
+    study, found = quoted(tmp_path)
+    # Empty slots beyond the 80th query are no part of the lengths.
+    assert lines(found.whole)["answers"].queries == QUERIES["answers"]
+    assert lines(found.left)["answers"].queries == 40 + 120
+    # What was paid is another question.
+    assert spent(study, grid(study), tmp_path / "results")[0] == 104
+
+
+def test_votes_are_paid_as_far_as_their_shard_says(tmp_path):
+    files = sf.bend(PRICED, "studies/trial.yaml", ("blocks", 0, "filters"), ["verified"])
+    _, before = quoted(tmp_path / "before", files)
+    stream = NQ.replace("/seeds", "/teacher=teacher/seeds")
+    path = tmp_path / "now/results/votes" / stream / "shard=0/votes.parquet"
+    # The first five queries, of which two have no answer to ask for again.
+    rows = pl.DataFrame({"query": [0, 0, 1, 1, 4, 4]}).with_columns(
+        verification_prompt_tokens=50, verification_completion_tokens=20, verification_seconds=1.0
+    )
+    write_parquet(path, rows, {"queries": {"start": 0, "stop": 5}})
+    _, found = quoted(tmp_path / "now", files)
+    assert lines(before.left)["verification"].queries == 120 * 2
+    assert lines(found.left)["verification"].queries == pytest.approx(115 * 6 / 5)

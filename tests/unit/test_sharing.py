@@ -200,6 +200,7 @@ def test_one_start_answers_the_streams_of_a_teacher(tmp_path, monkeypatch, tiny_
     two = pl.read_parquet(tmp_path / "two/shard=0/answers.parquet")
     # The same as if it had asked itself.
     assert run("alone", []) == 1
+    (tmp_path / "two/shard=0/answers.parquet").unlink()
     again = of("two") | {"journal": str(tmp_path / "other journal")}
     assert (
         script(

@@ -20,6 +20,7 @@ from seedbed.study.cells import (
     wildcard_pattern,
 )
 from seedbed.study.loading import load_study
+from seedbed.study.workflow import Workflow
 
 BLOCK = sf.STUDY["blocks"][0]
 AUGMENTERS = {
@@ -384,3 +385,28 @@ def test_fifty_thousand_cells_are_fast(tmp_path):
     assert len(found.cells) == 2 * 5 * 1000 * 5 + 5
     # About half a second on one slow core; the bound only has to catch a quadratic step.
     assert seconds < 5
+
+
+def test_each_job_reaches_as_far_along_its_stream_as_the_study_needs(tmp_path):
+    filters = ["none", "verified_matched"]
+    matched = BLOCK | {"methods": ["new_question"], "seeds": [20], "filters": filters}
+    plain = matched | {"name": "plain", "filters": ["none"], "budget_ratios": [3, 11]}
+    files = sf.bend(sf.FILES, "studies/trial.yaml", ("blocks",), [matched, plain])
+    study = load_study("trial", sf.write(tmp_path, files))
+    flow = Workflow(study, grid(study))
+    assert (study.config.shard_size, study.config.verification.reach) == (8, 1.5)
+    (stream,) = flow.grid.streams
+    # Answers: 11 queries for each of 20 seeds; verified ones: 1.5 times 4 of them.
+    at = {"stream": stream.key, "shard": "4"}
+    assert (flow.shard(stream.key, 4).start, flow.shard_end(4)) == (64, 128)
+    assert flow.stop("answer_questions", at) == flow.stop("check_answers", at) == 128
+    assert flow.stop("sample_votes", at) == flow.stop("verify_answers", at) == 120
+    assert (flow.stop("answer_questions", at | {"shard": "5"}), flow.shard_end(5)) == (220, 256)
+    questions = {"question_stream": stream.question_stream.key, "shard": "2"}
+    assert flow.stop("write_questions", questions) == 32
+    stops = {
+        (dataset.filter, dataset.budget): flow.stop("build_dataset", {"dataset": dataset.key})
+        for dataset in flow.grid.datasets
+    }
+    assert stops["verified_matched", 80] == 120 and stops["none", 80] == 80
+    assert flow.stop("train_student", {}) is None

@@ -470,7 +470,6 @@ def test_what_runs_a_model_can_differ_from_place_to_place(tmp_path):
         "kind": "openai", "base_url": ENDPOINT["base_url"], "name": "w", "key_variable": None,
         "concurrency": 64, "timeout": 600.0, "limit_field": "max_tokens",
     }  # fmt: skip
-    assert flow.engine_code("augmenter", key) == "seedbed.engines.transformers_engine"
     assert flow.model_source("other") == "--api other-1"
 
 
@@ -967,6 +966,40 @@ def test_readme_has_every_key_with_type_default_and_meaning(name):
     assert rows == list(dict.fromkeys(wanted))
 
 
+def keys(model, prefix=""):
+    """Yield each key of a model and of the sections inside it that has no section as its value."""
+    for name, field in model.model_fields.items():
+        found = [*inside(field.annotation)]
+        for inner, mark in found:
+            yield from keys(inner, f"{prefix}{name}{mark}.")
+        told = config.stages_of(model, name)
+        if told is not None:
+            yield f"{prefix}{name}", told
+        elif not found:
+            assert name in ("engines", "student_training"), (
+                f"{prefix}{name} says not what it changes"
+            )
+
+
+def test_readme_says_what_a_change_of_each_key_reruns():
+    order = get_args(fields.Stage)
+    by_stages = {}
+    for file, model in FILES_AND_MODELS.items():
+        for place, stages in keys(model):
+            assert set(stages) <= set(order)
+            by_stages.setdefault(stages, {}).setdefault(file, {})[f"`{place}`"] = None
+    wanted = [
+        f"| {', '.join(stages) or 'nothing'} | "
+        + "; ".join(f"`{file}`: {', '.join(found)}" for file, found in by_stages[stages].items())
+        + " |"
+        for stages in sorted(by_stages, key=lambda stages: [order.index(word) for word in stages])
+    ]
+    text = (SHIPPED / "README.md").read_text()
+    section = text.split("\n## What a change reruns\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    assert rows == wanted
+
+
 def test_numbers_of_engines_are_numbers_also_on_the_command_line():
     # As Snakemake hands over `--config 'engines={m: {kind: vllm, batch_size: 32, eager: true}}'`.
     given = {"kind": "vllm", "batch_size": "32", "gpu_memory": "0.5", "eager": "true"}
@@ -978,3 +1011,44 @@ def test_numbers_of_engines_are_numbers_also_on_the_command_line():
     assert (engine.model, engine.timeout) == ("7", 9.0)
     with pytest.raises(StudyError, match=r"engines\.m\.batch_size: must be a whole number"):
         check_run_config({"study": "demo", "engines": {"m": given | {"batch_size": "many"}}})
+
+
+def renamed(tmp_path, name, kind="student"):
+    """Return a study whose student (or task) has another name."""
+    files = sf.bend(ALL, STUDY, ("blocks", 0, f"{kind}s"), [name])
+    path = {"student": "models/{}.yaml", "task": "tasks/{}/task.yaml"}[kind]
+    files[path.format(name)] = files[path.format({"student": "student", "task": "sums"}[kind])]
+    return load(tmp_path / name[-4:], files)
+
+
+def test_a_name_that_no_path_has_room_for_is_refused(tmp_path):
+    fits = 255 - len(".0123456789ab.student=.replaced")
+    with pytest.raises(
+        StudyError, match=rf"students\[0\]: 's+\.\.\.' is {fits + 1} char.* {fits} fit"
+    ):
+        renamed(tmp_path, "s" * (fits + 1))
+    # Shorter, it fits, but not with all other names of a cell, which SLURM's log has as one.
+    with pytest.raises(StudyError, match=r"students\[0\]: the cell task=.* takes 255: shorten"):
+        renamed(tmp_path, "s" * (fits - 20))
+    cell = max((cell.key for cell in grid(load(tmp_path / "own")).cells), key=len)
+    room = 255 - len(cell) + len("student")
+    assert renamed(tmp_path, "s" * (room - 1) + "x")
+    with pytest.raises(StudyError, match="shorten names"):
+        renamed(tmp_path, "s" * room + "y")
+
+
+def test_two_names_that_stand_in_one_part_of_a_path_are_refused_together(tmp_path):
+    files = sf.bend(ALL, STUDY, ("blocks", 0, "tasks"), ["t" * 130])
+    files[f"tasks/{'t' * 130}/task.yaml"] = files["tasks/sums/task.yaml"]
+    files = sf.bend(files, STUDY, ("blocks", 0, "students"), ["s" * 130])
+    files[f"models/{'s' * 130}.yaml"] = files["models/student.yaml"]
+    with pytest.raises(StudyError, match=r"students\[0\].* beside the task 'ttt"):
+        load(tmp_path, files)
+
+
+def test_a_working_directory_that_is_too_deep_is_refused(tmp_path, monkeypatch):
+    study = load(tmp_path)
+    monkeypatch.setattr("seedbed.study.loading.Path.cwd", lambda: tmp_path / ("d/" * 1950))
+    with pytest.raises(StudyError, match="the system takes 4095"):
+        load(tmp_path / "again")
+    assert study

@@ -129,6 +129,40 @@ def test_a_run_that_ends_half_way_goes_on_from_there(hosted, endpoint):
     assert rows(hosted, 64).height == 64
 
 
+def test_other_budgets_ask_for_the_difference_alone(hosted, endpoint):
+    def budgets(*some):
+        block = STUDY["blocks"][0] | {"budgets": list(some)}
+        study = yaml.safe_dump(STUDY | {"blocks": [block]})
+        (hosted.folder / "config/studies/hosted.yaml").write_text(study)
+
+    # The last shard begins at 32, and could hold 64.
+    budgets(16, 40)
+    assert make(hosted).returncode == 0
+    assert len(endpoint.asked) == 40
+    results = hosted.folder / "results/hosted"
+    made = {path: path.read_bytes() for path in (results / "datasets").rglob("dataset.*")}
+    shutil.rmtree(results / "journal/answers")
+    budgets(16, 40, 50)
+    endpoint.behave = lambda body, before: (
+        completion(ANSWER) if len(endpoint.asked) <= 44 else error(401, "expired")
+    )
+    assert make(hosted).returncode != 0
+    asked = len(endpoint.asked)
+    endpoint.behave = lambda body, before: completion(ANSWER)
+    done = make(hosted)
+    assert done.returncode == 0, done.stdout
+    assert len(endpoint.asked) - asked == 50 - 44
+    assert rows(hosted, 50).height == 50
+    # A budget between, and fewer budgets, ask nothing, whatever the shards hold.
+    budgets(16, 40, 45)
+    assert make(hosted).returncode == 0
+    assert rows(hosted, 45).equals(rows(hosted, 50)[:45])
+    assert len(endpoint.asked) - asked == 50 - 44
+    budgets(16)
+    assert "Nothing to be done" in make(hosted).stdout
+    assert {path: path.read_bytes() for path in made} == made
+
+
 def test_another_place_to_ask_makes_nothing_stale(hosted, endpoint):
     assert make(hosted).returncode == 0
     asked = len(endpoint.asked)

@@ -56,11 +56,10 @@ def test_a_dataset_is_in_chat_form_and_the_beginning_of_a_larger_one(finished):
 
 
 def test_artifacts_say_how_they_were_made(finished):
-    for path in finished.results("datasets/**/dataset.parquet"):
-        about = metadata(path)
-        assert about["versions"]["polars"]
-        assert len(about["code"]) == 16
+    for path in finished.results("datasets/**/dataset.json"):
+        about = json.loads(path.read_text())
         assert about["counts"]["queries"] == about["settings"]["budget"]
+        assert metadata(path.with_suffix(".parquet")) == {"dataset": about["dataset"]}
     for path in finished.results("adapters/**/training.json"):
         about = json.loads(path.read_text())
         assert about["versions"]["trl"]
@@ -82,9 +81,20 @@ def test_every_table_says_which_code_and_versions_made_it(finished):
     made = {"seeds", "questions", "answers", "checks", "votes", "verdicts", "datasets"}
     assert stages == made | {"evaluations", "tables", "fits"}
     for path in tables:
-        about = metadata(path)
+        (about,) = making(path)
         assert re.fullmatch(r"[0-9a-f]{16}", about["code"]), path
         assert about["versions"]["polars"], path
+
+
+def making(path):
+    """Return what a table, or the record beside it, says of its making."""
+    if "code" in metadata(path):
+        return [metadata(path)]
+    records = ("provenance.json", "dataset.json", "evaluation.json")
+    (record,) = (path.parent / name for name in records if (path.parent / name).is_file())
+    about = json.loads(record.read_text())
+    # Of a shard, for the rows of each time that it was extended.
+    return about.get("made", [about])
 
 
 def test_evaluations_count_what_their_data_took(finished):

@@ -8,6 +8,7 @@ ones, in 5 shards, of which 2 are verified.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -49,7 +50,9 @@ STREAMS = {
 }
 
 MICRO = "config/studies/micro.yaml"
+TASK = "config/tasks/mini_math/task.yaml"
 LIBRARY = "scripts/seedbed"
+ROOTS = ("results/micro", "resources")
 
 
 def replace(name: str, old: str, new: str) -> Callable[[Path], None]:
@@ -105,6 +108,13 @@ def nothing(root: Path) -> None:
     """Leave all as it is, for a plan with other words on the command line."""
 
 
+def shuffle_dates(root: Path) -> None:
+    """Give all results dates that tell nothing, some of them in the future."""
+    files = [path for name in ROOTS for path in sorted((root / name).rglob("*"))]
+    for n, path in enumerate(files):
+        os.utime(path, (2e9 + n * 37 % 1001, 2e9 + n * 37 % 1001))
+
+
 def older_notes(root: Path) -> None:
     """Let all that Snakemake noted look as noted by a version with another form of notes."""
     files = [path for path in (root / ".snakemake/metadata").rglob("*") if path.is_file()]
@@ -112,6 +122,38 @@ def older_notes(root: Path) -> None:
     for path in files:
         notes = json.loads(path.read_text())
         path.write_text(json.dumps(notes | {"record_format_version": 5}))
+
+
+def dated(year: int) -> Callable[[Path], None]:
+    """Return an edit that gives all results the date of a year, as another clock or a copy does."""
+
+    def edit(root: Path) -> None:
+        for place in ("results", "resources"):
+            for path in (root / place).rglob("*"):
+                os.utime(path, (year * 31_556_952 - 62_167_219_200,) * 2)
+
+    return edit
+
+
+def write_again(root: Path) -> None:
+    """Write inputs and outputs again with the content that they have."""
+    for path in root.glob("results/micro/*/**/*.parquet"):
+        path.write_bytes(path.read_bytes())
+
+
+def reverse_functions(root: Path) -> None:
+    """Put the functions of a module in another order."""
+    path = root / LIBRARY / "models.py"
+    tree = ast.parse(path.read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    others = [node for node in tree.body if node not in functions]
+    path.write_text(ast.unparse(ast.Module([*others, *reversed(functions)], [])))
+
+
+def another_version(root: Path) -> None:
+    """Add a version of the task that changed nothing."""
+    replace(TASK, "version: 2", "version: 3")(root)
+    append(TASK, '  - "2026-11-24: another title"\n')(root)
 
 
 UNTRAINED = (
@@ -160,6 +202,13 @@ EDITS: dict[str, tuple[Any, ...]] = {
         append(
             "config/config.yaml",
             "engines: {micro_teacher: {kind: openai, base_url: http://host/v1, model: micro}}\n",
+        ),
+        {},
+    ),
+    "what runs a model, in its own file": (
+        append(
+            "config/models/micro_teacher.yaml",
+            "engine: {kind: openai, base_url: http://host/v1, model: micro}\n",
         ),
         {},
     ),
@@ -227,6 +276,67 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {},
     ),
     "the journal of finished answers": (remove("results/micro/journal"), {}),
+    "a word in the text below a constant": (
+        replace(f"{LIBRARY}/artifacts.py", "Rows that are written at a time", "Rows written"),
+        {},
+    ),
+    "a text within a function": (
+        replace(
+            f"{LIBRARY}/artifacts.py", "    path = Path(path)\n", "    path = Path(path)\n    'A'\n"
+        ),
+        {},
+    ),
+    "an unused constant of a module that all scripts use": (
+        append(f"{LIBRARY}/artifacts.py", "\nUNUSED = frozenset({1, 2})\n"),
+        {},
+    ),
+    "an unused function": (
+        append(f"{LIBRARY}/artifacts.py", "\n\ndef unused():\n    return os.getpid()\n"),
+        {},
+    ),
+    "an unused class": (
+        append(f"{LIBRARY}/engines/__init__.py", "\n\nclass Unused(ValueError):\n    code = 1\n"),
+        {},
+    ),
+    "an unused import": (
+        replace(f"{LIBRARY}/artifacts.py", "import base64\n", "import base64\nimport bisect\n"),
+        {},
+    ),
+    "the order of imports": (
+        replace(
+            f"{LIBRARY}/artifacts.py",
+            "import base64\nimport ",
+            "import shutil\nimport base64\nimport ",
+        ),
+        {},
+    ),
+    "the order of functions": (reverse_functions, {}),
+    "the type of an argument": (
+        replace(f"{LIBRARY}/artifacts.py", "why: object) -> str:", "why: str) -> str:"),
+        {},
+    ),
+    "an import for types alone": (
+        append(
+            f"{LIBRARY}/streams/journal.py",
+            "\nfrom typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import seedbed.chats\n",
+        ),
+        {},
+    ),
+    "the code that digests code": (
+        replace(f"{LIBRARY}/provenance.py", "_MOST_NOTES = 500", "_MOST_NOTES = 400"),
+        {},
+    ),
+    "where real data lies": (
+        replace("config/config.yaml", "data_dir: null", "data_dir: resources"),
+        {},
+    ),
+    "a version of the task that changed nothing": (another_version, {}),
+    "how far a filter reaches that no block has": (
+        append(MICRO, "verification: {reach: 2.0}\n"),
+        {},
+    ),
+    "a copy that lost its dates": (dated(1980), {}),
+    "results that were written again as they are": (write_again, {}),
     # --- analysis and figures
     "a colour of the figures": (
         replace(f"{LIBRARY}/analysis/figures/drawing.py", "#0072B2", "#0072B3"),
@@ -255,6 +365,25 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {"write_report": 1},
     ),
     "bootstrap samples": (replace(MICRO, "bootstrap_samples: 20", "bootstrap_samples: 21"), FITS),
+    "a model's title": (
+        replace("config/models/micro_student.yaml", "title: Micro", "title: Small"),
+        FIGURES,
+    ),
+    "a task's title": (replace(TASK, "title: Word", "title: Other word"), FIGURES),
+    "a method's abbreviation": (
+        replace("config/methods/new_question.yaml", "short: NQ", "short: NEW"),
+        FIGURES,
+    ),
+    "a remark on the study": (append(MICRO, "remarks: [Small.]\n"), {"write_report": 1}),
+    "the seed of the bootstrap": (replace(MICRO, "seed: 0, conf", "seed: 1, conf"), FITS),
+    "the coverage of intervals": (
+        replace(MICRO, "confidence: 0.95", "confidence: 0.9"),
+        {**FITS, **FIGURES, "compare_methods": 1},
+    ),
+    "the code of the report": (
+        append(f"{LIBRARY}/analysis/report.py", "\nprint(1)\n"),
+        {"write_report": 1},
+    ),
     # --- evaluation
     "the scorer of the task's kind": (
         append(f"{LIBRARY}/evaluation/scorers/number.py", "\nUNUSED = 1\n"),
@@ -266,13 +395,37 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {},
     ),
     "test items": (replace(MICRO, "test_items: 64", "test_items: 65"), EVALUATIONS),
+    "which reading is the accuracy": (
+        replace(TASK, "score: strict", "score: flexible"),
+        EVALUATIONS,
+    ),
+    "the code that evaluates": (
+        append("scripts/evaluate_student.py", "\nprint(1)\n"),
+        EVALUATIONS,
+    ),
     # --- training
     "the learning rate": (
         replace(MICRO, "learning_rate: 2.0e-3", "learning_rate: 1.0e-3"),
         STUDENTS,
     ),
     "the code of training": (
+        replace(
+            f"{LIBRARY}/training/students.py",
+            "gradient_checkpointing=on_gpu",
+            "gradient_checkpointing=not on_gpu",
+        ),
+        STUDENTS,
+    ),
+    "a constant in the code of training that nobody uses": (
         append(f"{LIBRARY}/training/students.py", "\nUNUSED = 1\n"),
+        {},
+    ),
+    "the rank of adapters": (replace(MICRO, "lora_rank: 4", "lora_rank: 8"), STUDENTS),
+    "the epochs": (replace(MICRO, "epochs: 1", "epochs: 2"), STUDENTS),
+    "the rows of a step": (replace(MICRO, "  batch_size: 16", "  batch_size: 8"), STUDENTS),
+    "the seed of training": (replace(MICRO, "  max_length", "  seed: 1\n  max_length"), STUDENTS),
+    "one student's own training": (
+        append(MICRO, "student_training: {micro_student: {weight_decay: 0.1}}\n"),
         STUDENTS,
     ),
     # --- streams
@@ -321,6 +474,50 @@ EDITS: dict[str, tuple[Any, ...]] = {
         replace("config/tasks/mini_math/task.yaml", "overlap_words: null", "overlap_words: 13"),
         data(12),
     ),
+    "the temperature of questions alone": (
+        replace(MICRO, "top_p: 1.0}", "top_p: 1.0, question_temperature: 0.9}"),
+        {"write_questions": 8, "answer_questions": 8, "sample_votes": 2, **CHECKS, **data(8)},
+    ),
+    "the nucleus that is sampled from": (replace(MICRO, "top_p: 1.0}", "top_p: 0.9}"), STREAMS),
+    "the date that templates are told": (
+        replace(f"{LIBRARY}/chats.py", "26 Jul 2024", "27 Jul 2024"),
+        {**STREAMS, **STUDENTS, "evaluate_student": 13},
+    ),
+    "the code of the journal": (
+        replace(f"{LIBRARY}/streams/journal.py", "SYNC_COMPLETIONS = 256", "SYNC_COMPLETIONS = 99"),
+        {**STREAMS, "evaluate_student": 13},
+    ),
+    "the longest answers": (
+        replace(TASK, "answer: 32", "answer: 33"),
+        {"answer_questions": 11, "sample_votes": 2, **CHECKS, **data(11), "evaluate_student": 13},
+    ),
+    "the longest questions": (
+        replace(TASK, "question: 40", "question: 41"),
+        {"write_questions": 8, "answer_questions": 8, "sample_votes": 2, **CHECKS, **data(8)},
+    ),
+    "the highest budget less": (
+        replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1]"),
+        {"collect_results": 1, "compare_methods": 1, **FITS, "plot_costs": 1, "plot_diversity": 1},
+    ),
+    "budgets between all others": (
+        replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1, 2, 3, 5, 8]"),
+        data(9),
+    ),
+    "a budget one ratio higher": (
+        replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1, 8, 9]"),
+        {"write_questions": 2, "answer_questions": 3, "check_answers": 1, **data(3)},
+    ),
+    "the size of shards": (
+        replace(MICRO, "shard_size: 64", "shard_size: 32"),
+        {
+            "write_questions": 13,
+            "answer_questions": 18,
+            "sample_votes": 3,
+            "check_answers": 8,
+            "verify_answers": 3,
+            **data(11),
+        },
+    ),
     # --- what is gone or broken
     "a figure is gone": (
         remove("results/micro/figures/accuracy.svg"),
@@ -336,7 +533,21 @@ EDITS: dict[str, tuple[Any, ...]] = {
         cut("results/micro/seeds/task=mini_math/seeds=8/replicate=1/seeds.parquet"),
         {"write_questions": 2, "answer_questions": 3, "check_answers": 1, **data(3)},
     ),
-    # --- what Snakemake noted
+    "a dataset is not what was made": (
+        cut(f"results/micro/datasets/{Path(SMALLEST).parent}/dataset.parquet"),
+        # Which then say so, and do not train on it.
+        {"train_student": 1, "evaluate_student": 1, **ANALYSIS},
+    ),
+    # --- what was noted
+    "dates of results, in no order": (shuffle_dates, {}),
+    "the manifests": (
+        lambda root: [(root / name / "manifest.jsonl").unlink() for name in ROOTS],
+        {},
+    ),
+    "a manifest whose last line was torn by a kill": (
+        append("results/micro/manifest.jsonl", '{"outputs": {"results/micro/tab'),
+        {},
+    ),
     "all that Snakemake noted": (remove(".snakemake/metadata"), {}),
     "notes in the form of an older Snakemake": (older_notes, {}),
     "a lock that a killed run left": (
@@ -400,6 +611,21 @@ EDITS: dict[str, tuple[Any, ...]] = {
         ),
         {"pretrain_model": 2, **STREAMS, **data(12), "evaluate_student": 13},
     ),
+    "the steps of the student's own training": (
+        replace("config/models/micro_student.yaml", "steps: ", "steps: 1"),
+        {"pretrain_model": 1, **STUDENTS, "evaluate_student": 13},
+    ),
+    "how many items the task has": (
+        replace(TASK, "test_items: 2000", "test_items: 1999"),
+        {
+            "get_task": 1,
+            "draw_seeds": 2,
+            **STREAMS,
+            "build_dataset": 12,
+            "train_student": 12,
+            "evaluate_student": 13,
+        },
+    ),
     "another student": (
         replace(
             MICRO,
@@ -452,7 +678,7 @@ SECTIONS = {
     "the learning rate": "Training",
     "the code of the models' engine": "Streams and datasets",
     "a figure is gone": "What is gone or broken",
-    "all that Snakemake noted": "What Snakemake noted",
+    "dates of results, in no order": "What was noted",
     "the seed of the student's weights": "Models and tasks",
 }
 # What an edit may change. Dates are kept.
@@ -470,14 +696,47 @@ A job is stale when something changed that can change what it makes: the setting
 meaning of the code that it reaches, or the content of its inputs. Dates, comments, formatting, what
 runs a model and where, and what other jobs use change nothing.
 
+Each key of the configuration says which stages its changes can reach: see "What a change reruns" in
+`config/README.md`. `tests/workflow/test_random_edits.py` holds that against ten edits that it draws
+anew each time.
+
 Analysis, below, stands for `collect_results`, `compare_methods`, `fit_decay`, `find_crossovers`,
 `check_findings`, the figures of accuracies and `write_report`, a job each: they look at all scores
 together.
 """
 TAIL = """
-What Snakemake noted lies in `.snakemake` beside the results. Results that are copied or moved
-without it count as finished as they are: edits made before the copy are not seen. The same holds
-for files that are gone while all that stands on them is there; scores alone are always made again.
+What results were made from is noted beside them, in `results/STUDY/manifest.jsonl` and
+`resources/manifest.jsonl`, and goes where they go. Results without it count as finished as they
+are: edits are not seen. `make adopt` notes them. Files that are gone while all that stands on them
+is there count as what they were; scores alone are always made again.
+
+A plan shows all that stands on what is made again. A run skips it where that comes out as it was.
+
+## Which code counts
+
+From what a script does, names are followed to the functions, classes and constants that they mean,
+through all modules of the project; the digest is of those parts. What nothing reaches by name has
+no part in it. Nor have comments, formatting, docstrings and other bare texts, `if TYPE_CHECKING:`
+blocks, the order of functions and of imports, annotations of functions and of local variables,
+imports of Python's own modules that are not used, and `seedbed.provenance`, which makes the digest.
+
+By more than its name counts, as another rule would not be safe:
+
+- what a module does when it is imported: statements at its top level other than definitions, calls
+  that are not known to have no effect, decorators that may register something, and imports of other
+  libraries;
+- a class as a whole, with the annotations of its fields, which Pydantic and dataclasses read;
+- a whole module where it is used as an object (`getattr(module, name)`, `vars(module)`, handed on),
+  imported by `*`, or looks names up in itself (`globals`, `exec`, `eval`, `sys.modules`);
+- a whole module where a script loads it by a name that it computes: engines, generated worlds,
+  scorers, and a task's own scorer;
+- all files that a script imports, where it reaches code that looks at other code (`get_type_hints`,
+  `signature`, `__subclasses__`, metaclasses and the like, named in `seedbed.statements`).
+
+Answers of evaluation that are kept are known by the model, the adapter, the request, and the code
+of the engine with its encoding of chats: an edit of a scorer scores them again, and asks nothing.
+Answers and questions of streams are known by the model and the request alone: what was bought
+outlives an edit of the engine's code, until the journal and the shards are deleted.
 """
 
 
@@ -503,7 +762,7 @@ def document() -> str:
 
 
 def test_the_page_says_what_is_tested():
-    assert len(EDITS) >= 40
+    assert len(EDITS) >= 90
     assert PAGE.read_text() == document()
 
 
@@ -511,21 +770,45 @@ def test_a_finished_study_has_nothing_to_do(finished):
     assert finished.plan() == {}
 
 
-@pytest.mark.parametrize("name", EDITS)
-def test_an_edit_reruns_what_it_can_change_and_nothing_else(finished, name, tmp_path):
-    edit, expected, *words = EDITS[name]
-    kept = tmp_path / "kept"
+@pytest.fixture(scope="module")
+def kept(finished, tmp_path_factory):
+    """A copy of what edits may change, dates included."""
+    folder = tmp_path_factory.mktemp("kept")
     for part in KEPT:
-        shutil.copytree(finished.folder / part, kept / part, symlinks=True)
+        shutil.copytree(finished.folder / part, folder / part, symlinks=True)
+    return folder
+
+
+def restore(folder, kept):
+    """Take back what was edited: files that differ in size or date, are gone, or are new."""
+    for part in KEPT:
+        before, now = (
+            {path.relative_to(root): path.lstat() for path in (root / part).rglob("*")}
+            for root in (kept, folder)
+        )
+        for name in sorted(now.keys() - before.keys(), reverse=True):
+            (folder / name).rmdir() if (folder / name).is_dir() else (folder / name).unlink()
+        for name, was in sorted(before.items()):
+            found = now.get(name)
+            if (kept / name).is_dir():
+                (folder / name).mkdir(exist_ok=True)
+            elif found is None or (found.st_size, found.st_mtime_ns) != (
+                was.st_size,
+                was.st_mtime_ns,
+            ):
+                shutil.copy2(kept / name, folder / name, follow_symlinks=False)
+    for lock in (folder / ".snakemake/locks").glob("*.lock"):
+        lock.unlink()
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_reruns_what_it_can_change_and_nothing_else(finished, name, kept):
+    edit, expected, *words = EDITS[name]
     try:
         edit(finished.folder)
         assert finished.plan(*words) == expected
     finally:
-        for part in KEPT:
-            shutil.rmtree(finished.folder / part, ignore_errors=True)
-            shutil.copytree(kept / part, finished.folder / part, symlinks=True)
-        for lock in (finished.folder / ".snakemake/locks").glob("*.lock"):
-            lock.unlink()
+        restore(finished.folder, kept)
 
 
 def test_copied_results_in_a_fresh_clone_are_not_stale(finished, tmp_path):

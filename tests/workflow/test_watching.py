@@ -10,14 +10,19 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from browser import rendered
-from project import WITHOUT_ENVIRONMENT
-from seedbed.study.watching import Watch, duration
+from project import BIN, WITHOUT_ENVIRONMENT
+from seedbed.study.interrupts import INTERRUPTED, Interrupt
+from seedbed.study.owners import RESULTS_FOLDER, Sign, this_run
+from seedbed.study.slurm import SlurmJob
+from seedbed.study.watching import PLANNING_FOLDER, Watch, duration
 
 STUDENTS = "adapters/task=*/method=question_rephrase/**/*.safetensors"
 
@@ -28,8 +33,8 @@ def copied(finished, tmp_path):
     return finished.copy(tmp_path / "project")
 
 
-def status(clone, *words):
-    script = [sys.executable, "scripts/status.py", "--study", "micro", *words]
+def status(clone, *words, study="micro"):
+    script = [sys.executable, "scripts/status.py", "--study", study, *words]
     done = subprocess.run(script, cwd=clone.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -123,6 +128,7 @@ def test_a_run_is_told_while_it_goes_on_and_when_it_is_killed(copied):
                 break
             time.sleep(0.2)
         said = status(copied)
+        assert status(copied, study="demo").startswith("Study demo: not started")
         assert re.match(r"Study micro: running for .* on \S+", said)
         assert re.search(r"^  cells +\d+ of 13 \(\d under way\)$", said, re.MULTILINE)
         assert re.search(r"^  train_student task=\S+, for \d+ s$", said, re.MULTILINE)
@@ -130,6 +136,63 @@ def test_a_run_is_told_while_it_goes_on_and_when_it_is_killed(copied):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert re.match(r"Study micro: stopped \(the last run was killed; it was alive", status(copied))
+
+
+def test_ctrl_c_ends_a_run_with_one_line_and_no_failure(copied):
+    for file in copied.results(STUDENTS):
+        file.unlink()
+    for file in copied.results("evaluations/task=*/method=question_rephrase/**/evaluation.json"):
+        file.unlink()
+    words = [BIN / "snakemake", "evaluations", "--config", "study=micro"]
+    process = subprocess.Popen(
+        words,
+        cwd=copied.folder,
+        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        end = time.monotonic() + 120
+        while not json.loads(status(copied, "--json"))["run"]["running"]:
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.2)
+        # As a terminal does: to Snakemake, to the shells of its jobs, and to what these run.
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[0]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode != 0
+    assert said.rstrip().splitlines()[-1].startswith("Interrupted: ")
+    assert "Traceback" not in said and "Error in rule" not in said and "Logfile" not in said
+    told = status(copied)
+    assert re.match(r"Study micro: stopped \(the last run was interrupted \d+ s ago\)\n", told)
+    assert "Failed" not in told and "wait for what failed" not in told
+    # What was to be made anew is not counted, though the earlier records are there.
+    assert re.search(r"^  adapters +([0-9]|1[01]) of 12$", told, re.MULTILINE)
+
+
+def test_ctrl_c_while_a_run_is_planned_shows_no_traceback(finished):
+    process = subprocess.Popen(
+        [BIN / "snakemake", "--forceall", "--config", "study=micro"],
+        cwd=finished.folder,
+        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout:
+        if line.startswith("Building DAG"):
+            break
+    assert [*(finished.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode != 0
+    assert said.strip().splitlines()[-1:] == [INTERRUPTED], said
+    assert not [*(finished.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
 
 
 def explained(clone, target):
@@ -146,7 +209,7 @@ def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
     gone = "results/micro/figures/costs.svg"
     (copied.folder / gone).unlink()
     module = copied.folder / "scripts/seedbed/analysis/decay.py"
-    module.write_text(module.read_text() + "\nADDED = 1\n")
+    edit(module, "_SMALLEST = 1e-6", "_SMALLEST = 2e-6")
     (copied.folder / "results/micro/tables/comparisons.csv").write_text("")
     lines = explained(copied, "all").splitlines()
     named = [line.partition(" [")[0] for line in lines]
@@ -154,8 +217,8 @@ def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
     assert "- train_student, 12 jobs: epochs was 1 and is 2" in named
     assert "- plot_costs, 1 job: its result is gone" in named
     fits = next(line for line in named if line.startswith("- fit_decay"))
-    assert fits.startswith("- fit_decay, 1 job: the code of scripts/fit_decay.py")
-    assert fits.endswith("(newer than its result: scripts/seedbed/analysis/decay.py)")
+    assert fits.startswith("- fit_decay, 1 job: the code of scripts/fit_decay.py changed (")
+    assert "seedbed/analysis/decay.py: _SMALLEST)" in fits
     assert lines[-1].startswith("- and what is made of these: evaluate_student 12")
     # Nothing was made, and nothing is left behind.
     assert not (copied.folder / gone).exists()
@@ -199,6 +262,150 @@ def test_snakemakes_own_report_opens_in_a_browser_without_a_network(finished, tm
 )
 def test_times_are_told_in_words(seconds, text):
     assert duration(seconds) == text
+
+
+SQUEUE = """#!/bin/sh
+echo '41|RUNNING|{run}|{folder}|None|rule_train_student'
+echo '42|PENDING|{run}|{folder}|PartitionTimeLimit|rule_train_student'
+echo '43|PENDING|{run}|{folder}|Priority|rule_train_student'
+"""
+
+
+def test_what_waits_in_a_queue_is_told_from_what_runs(copied, tmp_path):
+    results = copied.folder / "results/micro"
+    squeue = tmp_path / "squeue"
+    run = "seedbed_01234567-0123-0123-0123-0123456789ab"
+    squeue.write_text(SQUEUE.format(run=run, folder=copied.folder))
+    squeue.chmod(0o755)
+    noted = json.loads((results / "journal/run.json").read_text())
+    # All of them were waiting when the run last asked; it did not hear of the last one yet.
+    job = {"rule": "train_student", "since": time.time() - 9, "attempt": 1, "reason": ""}
+    noted["running"] = [
+        job | {"wildcards": {"trained_cell": f"cell={n}"}, "slurm": n, "state": "PENDING"}
+        for n in ("41", "42", "43", None)
+    ]
+    (results / "journal/run.json").write_text(json.dumps(noted | {"ended": None, "well": None}))
+    planned = Sign(this_run("micro", copied.folder, [], None), results / PLANNING_FOLDER)
+    assert status(copied).startswith("Study micro: planned")
+    planned.take_back()
+    sign = Sign(this_run("micro", copied.folder, [], run), results / RESULTS_FOLDER)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+            said = status(copied)
+            found = json.loads(status(copied, "--json"))["run"]
+            sign.take_back()
+            after = status(copied)
+    finally:
+        sign.take_back()
+    assert [job["slurm"] for job in found["running"]] == ["41"]
+    assert [job["slurm"] for job in found["queued"]] == ["42", "43", None]
+    assert "(1 under way, 3 queued)" in said
+    assert re.search(r"^  train_student cell=41, for \d+ s, SLURM job 41$", said, re.MULTILINE)
+    assert "SLURM job 42: PartitionTimeLimit: its time is more than the partition allows" in said
+    assert "SLURM job 43: Priority\n" in said
+    # Its process is gone, its jobs are not.
+    assert after.startswith("Study micro: finished") or "stopped" in after.partition("\n")[0]
+    assert "SLURM job 42" in after and "cell=None" not in after
+
+
+class Job(SimpleNamespace):
+    __hash__ = object.__hash__
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """What follows a run of two jobs that write logs, and a function that tells it events."""
+    rule = SimpleNamespace(name="train_student")
+    logs = [tmp_path / f"logs/train_student/student={n}.log" for n in range(2)]
+    logs[0].parent.mkdir(parents=True)
+    jobs = [
+        Job(rule=rule, output=[f"o{n}"], log=[str(logs[n])], number=n, wildcards_dict={}, attempt=1)
+        for n in range(2)
+    ]
+    dag = SimpleNamespace(
+        jobs=jobs,
+        needrun_jobs=lambda: jobs,
+        jobid=lambda job: job.number,
+        depending={job: [] for job in jobs},
+    )
+    queue, interrupt = [], Interrupt()
+    watch = Watch(
+        SimpleNamespace(dag=dag),
+        tmp_path / "journal/run.json",
+        {},
+        lambda text: None,
+        interrupt=interrupt,
+        queue=lambda: queue,
+    )
+
+    def tell(event, **fields):
+        watch.emit(logging.makeLogRecord({"event": event, **fields}))
+
+    def noted():
+        return json.loads((tmp_path / "journal/run.json").read_text())
+
+    return SimpleNamespace(
+        watch=watch, tell=tell, noted=noted, logs=logs, queue=queue, interrupt=interrupt
+    )
+
+
+def test_the_cause_of_a_failure_is_from_the_log_of_that_attempt(watched):
+    tell, logs = watched.tell, watched.logs
+    for number in range(2):
+        logs[number].write_text("what an older run said")
+    tell(LogEvent.JOB_STARTED, jobs=[0, 1])
+    logs[0].write_text("the first attempt's cause")
+    tell(LogEvent.JOB_ERROR, jobid=0, log=[str(logs[0])], rule_msg=None)
+    (failed,) = watched.noted()["failed"]
+    assert failed["said"] == "the first attempt's cause"
+    # Another attempt: its own log, and the former one is no cause any more.
+    tell(LogEvent.JOB_STARTED, jobs=[0])
+    logs[0].write_text("the second attempt's cause")
+    assert Path(failed["logs"][0]).read_text() == "the first attempt's cause"
+    tell(LogEvent.JOB_ERROR, jobid=0, log=[str(logs[0])], rule_msg=None)
+    # A later run writes the same file.
+    logs[0].write_text("what a later run says")
+    # It never began on its node, and wrote nothing.
+    tell(LogEvent.JOB_ERROR, jobid=1, log=[str(logs[1])], rule_msg="SLURM-job '7' failed: TIMEOUT")
+    first, second = watched.noted()["failed"]
+    assert first["said"] == "the second attempt's cause"
+    assert Path(first["logs"][0]).read_text() == "the second attempt's cause"
+    assert (second["said"], second["logs"]) == (None, [])
+    assert second["message"] == "SLURM-job '7' failed: TIMEOUT"
+
+
+def test_what_is_noted_is_refreshed_while_nothing_happens(watched, monkeypatch):
+    monkeypatch.setattr("seedbed.study.watching.HEARTBEAT_SECONDS", 0.02)
+    watched.tell(LogEvent.JOB_STARTED, jobs=[0, 1])
+    watched.watch.submitted(0, "41")
+    watched.watch.submitted(1, "42")
+    watched.queue.append(SlurmJob("41", "RUNNING", "seedbed_1", reason="", comment="", folder=""))
+    watched.queue.append(SlurmJob("42", "PENDING", "seedbed_1", "PartitionTimeLimit", "", ""))
+    before = watched.noted()["noted"]
+    watched.watch.start()
+    end = time.monotonic() + 20
+    while watched.noted()["noted"] <= before + 0.1 and time.monotonic() < end:
+        time.sleep(0.01)
+    jobs = watched.noted()["running"]
+    watched.watch.end(True)
+    assert [(job["slurm"], job["state"], job["reason"]) for job in jobs] == [
+        ("41", "RUNNING", ""),
+        ("42", "PENDING", "PartitionTimeLimit"),
+    ]
+    assert watched.noted()["ended"] and not watched.noted()["running"]
+
+
+def test_a_job_that_ctrl_c_ends_has_not_failed(watched):
+    tell, logs = watched.tell, watched.logs
+    tell(LogEvent.JOB_STARTED, jobs=[0, 1])
+    # The one died before this process heard of it, the other after.
+    tell(LogEvent.JOB_ERROR, jobid=0, log=[str(logs[0])], rule_msg=None)
+    watched.interrupt.at = time.monotonic()
+    tell(LogEvent.JOB_ERROR, jobid=1, log=[str(logs[1])], rule_msg=None)
+    watched.watch.end(False)
+    assert watched.noted()["failed"] == [] and watched.noted()["interrupted"]
+    assert sorted(watched.watch.left()) == ["o0", "o1"]
 
 
 def test_the_time_left_is_that_of_the_pace_so_far(tmp_path):

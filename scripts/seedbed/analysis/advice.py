@@ -5,7 +5,7 @@ What is expected, within the data and beyond it, is had by `expectations`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -271,40 +271,143 @@ def queries_besides(fit: Fit, seeds: int, method: str, budget: int) -> dict[str,
     }
 
 
-def leaders(fit: Fit, seeds: int) -> list[tuple[str, float, float]]:
-    """Return which method is expected to lead from which budget ratio to which.
+@dataclass(frozen=True)
+class Stretch:
+    """Budget ratios between which the same methods lead.
 
-    Only ratios that all methods cover are looked at. Nothing is returned where there are none, or
-    where no two methods differ at any.
+    Attributes:
+        methods: one that leads, or several that are statistically tied, in the study's order.
+        low: first budget ratio.
+        high: last budget ratio.
     """
-    series = {method: fit.means(seeds, method) for method in fit.methods}
-    known = {method: found for method, found in series.items() if found is not None}
-    low = max(found.ratios.min() for found in known.values())
-    high = min(found.ratios.max() for found in known.values())
+
+    methods: tuple[str, ...]
+    low: float
+    high: float
+
+
+def leaders(fit: Fit, seeds: int, confidence: float = 0.95) -> list[Stretch]:
+    """Return which methods lead from which budget ratio to which.
+
+    Methods that are statistically tied lead together, so that what is said does not flip where the
+    expected accuracies of two methods cross within their noise. Only ratios that all methods cover
+    are looked at. Nothing is returned where there are none, or where no two methods differ at any.
+
+    Args:
+        fit: the fit.
+        seeds: seed-set size, within the data.
+        confidence: a method is tied if it is best in more than one minus that of the draws.
+    """
+    known = {method: known_ratios(fit, seeds, method) for method in fit.methods}
+    known = {method: found for method, found in known.items() if found}
+    low = max(min(found) for found in known.values())
+    high = min(max(found) for found in known.values())
     if low >= high:
         return []
-    ratios = np.geomspace(low, high, 401)
+    ratios = np.geomspace(low, high, _RATIOS)
     # Rounding must not carry the ends outside the cells.
     ratios[0], ratios[-1] = low, high
-    heights = [expected(fit, seeds, method, ratios)[0] for method in known]
-    if len(known) > 1 and np.ptp(heights, axis=0).max() < 1e-6:
+    found = [expected(fit, seeds, method, ratios) for method in known]
+    centres = np.stack([centre for centre, _ in found])
+    if len(known) > 1 and np.ptp(centres, axis=0).max() < 1e-6:
         return []
-    best = np.argmax(heights, axis=0)
-    names = list(known)
-    turns = np.flatnonzero(best[1:] != best[:-1]) + 1
-    edges = [0, *turns, len(ratios) - 1]
-    return [
-        (names[best[start]], float(ratios[start]), float(ratios[stop]))
-        for start, stop in pairwise(edges)
-        if stop > start
+    leading = tied(centres, drawn_alike([drawn for _, drawn in found]), confidence)
+    edges = np.sqrt(ratios[1:] * ratios[:-1])
+    bounds = [low, *edges, high]
+    names = np.array([*known])
+    return _without_change_overs(
+        [
+            Stretch(tuple(names[members].tolist()), float(bounds[start]), float(bounds[stop]))
+            for members, start, stop in _merged(leading)
+        ]
+    )
+
+
+_RATIOS = 401
+"""Budget ratios at which `leaders` looks."""
+
+_NARROW = 0.04
+"""Share of the range, in its logarithm, below which a stretch is merged with a neighbour: the share
+of draws in which a method is best has noise of its own where it passes the threshold."""
+
+
+_CHANGE_OVER = 2.0
+"""Factor between the ends of a stretch up to which it may count as a change-over."""
+
+
+def _without_change_overs(parts: list[Stretch]) -> list[Stretch]:
+    """Divide short stretches in which all that lead before and after are tied among the two.
+
+    There, the lead changes at a ratio that is not known exactly: the middle stands for it.
+    """
+    kept = parts[:1]
+    for place, part in enumerate(parts[1:], start=1):
+        after = parts[place + 1] if place + 1 < len(parts) else None
+        short = part.high / part.low <= _CHANGE_OVER
+        if after and short and {*kept[-1].methods, *after.methods} <= {*part.methods}:
+            kept[-1] = replace(kept[-1], high=float(np.sqrt(part.low * part.high)))
+        else:
+            kept.append(replace(part, low=kept[-1].high))
+    return kept
+
+
+def tied(centres: np.ndarray, draws: np.ndarray, confidence: float) -> np.ndarray:
+    """Return which methods lead at each of n points: the best one, and those tied with it.
+
+    Args:
+        centres: expected accuracies, shape (methods, n).
+        draws: their draws, shape (methods, samples, n).
+        confidence: a method is tied if it is best in more than one minus that of the draws.
+
+    Returns:
+        Booleans, shape (methods, n).
+    """
+    leading = best_shares(draws) > 1 - confidence
+    leading[centres.argmax(axis=0), np.arange(centres.shape[1])] = True
+    return leading
+
+
+def _merged(leading: np.ndarray) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Yield stretches of points that the same methods lead: these, and the first and last point."""
+    count = leading.shape[1]
+    turns = np.flatnonzero((leading[:, 1:] != leading[:, :-1]).any(axis=0)) + 1
+    parts = [
+        (leading[:, start], int(start), int(stop))
+        for start, stop in pairwise([0, *turns.tolist(), count])
     ]
+    while len(parts) > 1:
+        widths = [stop - start for _, start, stop in parts]
+        least = int(np.argmin(widths))
+        if widths[least] >= _NARROW * count:
+            break
+        # The neighbour whose methods differ least takes it over; of two alike, the wider.
+        beside = [place for place in (least - 1, least + 1) if 0 <= place < len(parts)]
+        into = min(beside, key=lambda at: (np.sum(parts[least][0] != parts[at][0]), -widths[at]))
+        first, second = sorted((least, into))
+        parts[first : second + 1] = [(parts[into][0], parts[first][1], parts[second][2])]
+        # The grown stretch may now be of the same methods as its other neighbour.
+        parts = _joined(parts)
+    yield from parts
+
+
+def _joined(parts: list[tuple[np.ndarray, int, int]]) -> list[tuple[np.ndarray, int, int]]:
+    joined = [parts[0]]
+    for members, start, stop in parts[1:]:
+        if (members == joined[-1][0]).all():
+            joined[-1] = (members, joined[-1][1], stop)
+        else:
+            joined.append((members, start, stop))
+    return joined
 
 
 def best_shares(draws: np.ndarray) -> np.ndarray:
     """Return for each method the share of resamples in which it is best; ties are shared.
 
     Args:
-        draws: accuracies, shape (methods, samples).
+        draws: accuracies, shape (methods, samples, ...).
+
+    Returns:
+        Shares, shape (methods, ...).
     """
     best = np.abs(draws - draws.max(axis=0)) < 1e-12
     return (best / best.sum(axis=0)).mean(axis=1)

@@ -11,10 +11,11 @@ from seedbed.analysis.advice import Advice, advise
 from seedbed.analysis.borrowing import borrow, borrow_reach
 from seedbed.analysis.costs import Prices
 from seedbed.analysis.crossovers import ratio_text
+from seedbed.analysis.expectations import sizes_beyond
 from seedbed.analysis.figures.drawing import place_titles
 from seedbed.analysis.fits import Fit
 from seedbed.analysis.reaching import Reach, reach
-from seedbed.analysis.report import outlook_text, percent
+from seedbed.analysis.report import leaders_text, outlook_text, percent
 from seedbed.analysis.settings import Titles
 
 COORDINATES = ("task", "student", "teacher", "augmenter", "filter")
@@ -135,7 +136,7 @@ def advice_text(
         if answer.said is None:
             lines += _wrapped(f"nothing to say: {answer.reason}")
         elif isinstance(answer.said, Advice):
-            lines += _budget_lines(answer.said, confidence, titles)
+            lines += _budget_lines(answer, confidence, titles)
         else:
             lines += _target_lines(question, answer, confidence, titles)
         lines.append("")
@@ -152,7 +153,8 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, 98, initial_indent="  ", subsequent_indent="  ")
 
 
-def _budget_lines(advice: Advice, confidence: float, titles: Titles) -> list[str]:
+def _budget_lines(answer: Answer, confidence: float, titles: Titles) -> list[str]:
+    advice: Advice = answer.said
     if advice.usd is None:
         ratio = ratio_text(advice.budget / advice.seeds)
         lines = [f"  {advice.seeds:,} seeds, {advice.budget:,} teacher queries: BR {ratio}"]
@@ -172,6 +174,9 @@ def _budget_lines(advice: Advice, confidence: float, titles: Titles) -> list[str
     if advice.beyond > 1:
         said += f" This is {_times(advice.beyond)} beyond the data: {_WIDENED}."
     lines += _wrapped(said)
+    if advice.usd is None and not answer.borrowed and sizes_beyond(answer.fit, advice.seeds) == 1:
+        elsewhere = leaders_text(answer.fit, advice.seeds, titles, confidence)
+        lines += _wrapped(f"With other budgets: {elsewhere}." if elsewhere else "")
     if advice.next_cells:
         lines += _next_lines(advice, titles)
     return lines

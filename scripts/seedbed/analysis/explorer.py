@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from seedbed.analysis.advice import Advice, advise
+from seedbed.analysis.advice import Advice, advise, leaders
 from seedbed.analysis.costs import Prices, cost_line
 from seedbed.analysis.figures.drawing import all_methods, colour, group_titles, with_curves
 from seedbed.analysis.fits import Fit
@@ -150,7 +150,11 @@ def _grid(
             for row in _row(fit, place, confidence, prices, further)
         ]
         if rows:
-            found.append({"seeds": seeds, "rows": rows})
+            leading = [
+                {"methods": part.methods, "from": float(f"{part.low:.2g}")}
+                for part in leaders(fit, seeds, confidence)
+            ]
+            found.append({"seeds": seeds, "rows": rows, "leading": leading})
     return found
 
 
@@ -165,7 +169,7 @@ def _row(
         # Some budgets are of no method there: between sizes, or too little money.
         return []
     cells = next_cells(fit, place.seeds, advice.leading, prices, further)
-    return [{"at": place.queries or place.usd, **_said(advice), "next": _next(cells)}]
+    return [{"at": place.queries or place.usd, **_said(advice, fit.methods), "next": _next(cells)}]
 
 
 def _next(cells: Sequence[NextCell]) -> dict[str, Any] | None:
@@ -188,10 +192,17 @@ def _next(cells: Sequence[NextCell]) -> dict[str, Any] | None:
     }
 
 
-def _said(advice: Advice) -> dict[str, Any]:
+def _leading(advice: Advice, methods: Sequence[str]) -> list[str]:
+    found = {entry.method for entry in (advice.best, *advice.rivals)}
+    return [method for method in methods if method in found]
+
+
+def _said(advice: Advice, methods: Sequence[str]) -> dict[str, Any]:
     return {
         "beyond": float(f"{advice.beyond:.3g}"),
         "basis": advice.basis,
+        # The methods that lead: one, or several that are statistically tied, in the study's order.
+        "leading": _leading(advice, methods),
         "methods": [
             {
                 "method": entry.method,
@@ -347,7 +358,7 @@ SCRIPT = r"""
     find("budget").setAttribute("aria-valuetext", amount);
     const best = row.methods[0];
     const next = row.methods[1];
-    const sure = row.methods.slice(1).filter((one) => one.best > 1 - data.confidence);
+    const also = row.leading.filter((one) => one !== best.method);
     let text = "With " + whole.format(size.seeds) + " seeds and " + amount + ", use "
       + known[best.method].title + ": expected accuracy " + percent(best.accuracy) + "% ("
       + percent(best.low) + " to " + percent(best.high) + ")";
@@ -355,9 +366,9 @@ SCRIPT = r"""
       text += ", best in " + Math.round(100 * best.best) + "% of resamples; next is "
         + known[next.method].title + " with " + percent(next.accuracy) + "%";
     }
-    if (sure.length) {
-      text += ". It cannot be told apart from "
-        + sure.map((one) => known[one.method].title).join(" and ");
+    if (also.length) {
+      text += ". It is statistically tied with "
+        + also.map((one) => known[one].title).join(" and ");
     }
     text += ".";
     if (row.beyond > 1) {
@@ -476,13 +487,19 @@ SCRIPT = r"""
       + row.methods.map((one) => known[one.method].title + " is expected to reach "
         + percent(one.accuracy) + "%").join(", ") + ".";
     const sizes = fit[state.unit];
-    const tiles = sizes.flatMap((one) => one.rows.map((entry, index) => {
+    const tiles = sizes.flatMap((one) => one.rows.flatMap((entry, index) => {
       const place = (other) => money ? other.at : other.at / one.seeds;
       const before = one.rows[Math.max(0, index - 1)];
       const after = one.rows[Math.min(one.rows.length - 1, index + 1)];
-      return { seeds: String(one.seeds), at: Math.sqrt(place(before) * place(entry)),
-        to: Math.sqrt(place(entry) * place(after)),
-        method: known[entry.methods[0].method].title, sure: entry.methods[0].best };
+      const low = Math.sqrt(place(before) * place(entry));
+      const high = Math.sqrt(place(entry) * place(after));
+      // One shade for all that is tied: noise alone has the best of them change.
+      const sure = entry.leading.length > 1 ? 0.6 : entry.methods[0].best;
+      // Stripes of the methods that are statistically tied.
+      const edge = (share) => low * (high / low) ** share;
+      return entry.leading.map((name, stripe) => ({ seeds: String(one.seeds), sure,
+        at: edge(stripe / entry.leading.length), to: edge((stripe + 1) / entry.leading.length),
+        method: known[name].title }));
     }));
     embed("map", { width: "container", height: 22 * sizes.length + 20, data: { values: tiles },
       layer: [
@@ -495,16 +512,17 @@ SCRIPT = r"""
           mark: { type: "point", size: 130, strokeWidth: 3, color: theme().axis.labelColor },
           encoding: { x, y: { field: "seeds", type: "nominal", sort: null } } },
       ] });
-    const parts = [];
-    for (const entry of size.rows) {
-      const name = known[entry.methods[0].method].title;
+    const either = (names) => names.map((one) => known[one].title).join(" or ");
+    const parts = money ? [] : size.leading.map((one) => [either(one.methods), "BR " + one.from]);
+    for (const entry of money ? size.rows : []) {
+      const name = either(entry.leading);
       if (parts.length && parts[parts.length - 1][0] === name) { continue; }
-      const ratio = Number((entry.at / size.seeds).toPrecision(2));
-      parts.push([name, money ? dollars(entry.at) : "BR " + ratio]);
+      parts.push([name, dollars(entry.at)]);
     }
-    find("map-text").textContent = "It is fainter where it is less sure; the circle is "
-      + "your question. With " + whole.format(size.seeds) + " seeds: "
-      + parts.map((part) => part[0] + " from " + part[1]).join(", ") + ".";
+    find("map-text").textContent = "It is fainter where it is less sure, and striped where "
+      + "methods are statistically tied; the circle is your question. With "
+      + whole.format(size.seeds) + " seeds: "
+      + (parts.map((part) => part[0] + " from " + part[1]).join(", ") || "no method leads") + ".";
   }
 
   document.querySelector("#explorer form").addEventListener("submit",

@@ -15,6 +15,7 @@ import polars as pl
 
 from seedbed.analysis.advice import Advice, advise, leaders
 from seedbed.analysis.crossovers import describe, inverted_text, ratio_text
+from seedbed.analysis.expectations import closest
 from seedbed.analysis.explorer import CONTROLS, SCRIPT, script_json, vega_bundle
 from seedbed.analysis.figures.drawing import group_titles
 from seedbed.analysis.findings import finding_text
@@ -288,18 +289,9 @@ def _advice(fit: Fit, seeds: int, budgets: Sequence[int], titles: Titles, confid
     if not shared:
         return f"{seeds:,} seeds: the methods have no budget in common."
     said = []
-    parts = leaders(fit, seeds)
-    if parts:
-        steps = [f"use {titles.short(parts[0][0])}"]
-        if parts[0][1] > (1 + 1e-9) * budgets[0] / seeds:
-            # Below that, not all methods were measured.
-            steps = [f"from BR {ratio_text(parts[0][1])} use {titles.short(parts[0][0])}"]
-        steps += [
-            f"from BR {ratio_text(low)} {titles.short(method)}" for method, low, _ in parts[1:]
-        ]
-        if parts[-1][2] < (1 - 1e-9) * budgets[-1] / seeds:
-            steps.append(f"up to BR {ratio_text(parts[-1][2])}")
-        said.append(", ".join(steps))
+    leading = leaders_text(fit, seeds, titles, confidence)
+    if leading:
+        said.append(leading)
     elif len(shared) > 1:
         said.append("no method leads at any budget ratio that all of them have")
     for budget in dict.fromkeys([shared[0], shared[-1]]):
@@ -313,6 +305,34 @@ def _advice(fit: Fit, seeds: int, budgets: Sequence[int], titles: Titles, confid
             text += " (but the untrained student is better: leave it untrained)"
         said.append(text)
     return f"{seeds:,} seeds: {'; '.join(said)}."
+
+
+def leaders_text(fit: Fit, seeds: int, titles: Titles, confidence: float) -> str:
+    """Return which methods lead from which budget ratio on, as a clause; "" if none does.
+
+    As in "use AA, from BR 1.5 QR or NQ": methods that are statistically tied stand together.
+    """
+    parts = leaders(fit, seeds, confidence)
+    if not parts:
+        return ""
+    names = [
+        "any method"
+        if len(part.methods) == len(fit.methods) > 2
+        else " or ".join(map(titles.short, part.methods))
+        for part in parts
+    ]
+    budgets = [cell["budget_ratio"] for cell in fit.cells(closest(fit, seeds))]
+    steps = [f"use {names[0]}"]
+    if parts[0].low > (1 + 1e-9) * min(budgets):
+        # Below that, not all methods were measured.
+        steps = [f"from BR {ratio_text(parts[0].low)} use {names[0]}"]
+    steps += [
+        f"from BR {ratio_text(part.low)} {name}"
+        for part, name in zip(parts[1:], names[1:], strict=True)
+    ]
+    if parts[-1].high < (1 - 1e-9) * max(budgets):
+        steps.append(f"up to BR {ratio_text(parts[-1].high)}")
+    return ", ".join(steps)
 
 
 def _missing_rows(fit: Fit, seeds: int, method: str, budget: int) -> float:
@@ -346,7 +366,7 @@ def outlook_text(advice: Advice, titles: Titles) -> str:
         for entry in advice.rivals
     ]
     if rivals:
-        text += f", but cannot be told apart from {' and '.join(rivals)}"
+        text += f"; it is statistically tied with {' and '.join(rivals)}"
     return text
 
 

@@ -80,7 +80,7 @@ class Cap:
     """How much may be asked; see `seedbed.engines.cap`.
 
     Attributes:
-        ledger: file with what all jobs have spent.
+        ledger: folder with what all jobs have spent.
         max_teacher_queries: the most queries of teachers; None for no limit.
         max_usd: the most dollars; None for no limit.
         counts_queries: whether this model is asked as a teacher.

@@ -8,156 +8,23 @@ its job left behind, as it was killed, stays reserved: what was under way may ha
 from __future__ import annotations
 
 import os
-import sqlite3
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from seedbed.engines import Cap, Completion, Engine, Request
+from seedbed.engines.ledger import Amount, Ledger
 
-LEASE = 64
-"""Requests that are reserved at a time, at most."""
-SHARE = 8
-"""Near the cap, a lease takes one part in so many of what is left, so that it comes out even."""
 TOGETHER = 1024
 """Requests that an engine in this process is given at a time: so many, at most, are in doubt if it
 is killed."""
-PATIENCE = 60.0
-"""Seconds to wait for another job's hold on the ledger."""
 ROLE_TOKENS = 16
 """Tokens that a chat template puts around a message, at most; the text has one a byte, at most."""
-TABLES = """
-CREATE TABLE spent (queries INTEGER, usd REAL);
-CREATE TABLE leases (job TEXT PRIMARY KEY, queries INTEGER, usd REAL);
-INSERT INTO spent VALUES (0, 0);
-"""
-Amount = tuple[int, float]
-"""Queries of teachers, and dollars."""
 
 
 class CapReachedError(RuntimeError):
     """The next request would pass the cap."""
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What was spent.
-
-    Attributes:
-        queries: of teachers.
-        usd: dollars, of teachers and augmenters.
-        doubtful: of the queries, those that are reserved: under way, or in doubt after a kill.
-    """
-
-    queries: int
-    usd: float
-    doubtful: int
-
-
-class Ledger:
-    """A file with what all jobs have spent and reserved."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def open(self, answered: Amount) -> None:
-        """Begin a run: make the ledger, or close what the run before left open in it.
-
-        Leases that killed jobs left behind count as spent: what was under way may have been paid
-        for.
-
-        Args:
-            answered: what the answers that are there took, with those from runs without a cap.
-        """
-        if not self._file.is_file():
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._file.with_name(f".{uuid.uuid4().hex}.{self._file.name}")
-            with closing(sqlite3.connect(temporary)) as file:
-                file.executescript(TABLES)
-            temporary.replace(self._file)
-        with self._writing() as file:
-            before = _spent(file)
-            queries, usd = max(before.queries, answered[0]), max(before.usd, answered[1])
-            file.execute("UPDATE spent SET queries = ?, usd = ?", (queries, usd))
-            file.execute("DELETE FROM leases")
-
-    def spent(self) -> Spent:
-        """Return what was spent and what is reserved, together."""
-        with self._writing() as file:
-            return _spent(file)
-
-    def book(self, job: str, used: Amount, cost: Amount, keep: bool = True) -> None:
-        """Enter what a job has used of its lease.
-
-        Args:
-            job: the job.
-            used: what was reserved for it.
-            cost: what it cost.
-            keep: whether the rest of the lease stays.
-        """
-        with self._writing() as file:
-            file.execute("UPDATE spent SET queries = queries + ?, usd = usd + ?", cost)
-            if keep:
-                file.execute(
-                    "UPDATE leases SET queries = queries - ?, usd = usd - ? WHERE job = ?",
-                    (*used, job),
-                )
-            else:
-                file.execute("DELETE FROM leases WHERE job = ?", (job,))
-
-    def lease(self, job: str, cap: Cap, need: Amount) -> Amount:
-        """Reserve room for many requests like one, or for as many as there is room for.
-
-        Args:
-            job: the job.
-            cap: the cap.
-            need: what the one request takes at most.
-
-        Returns:
-            What is reserved, which is nothing if there is no room for one.
-        """
-        queries, usd = need
-        with self._writing() as file:
-            spent = _spent(file)
-            count = LEASE
-            if cap.max_teacher_queries is not None and queries:
-                count = min(count, _part(cap.max_teacher_queries - spent.queries))
-            if cap.max_usd is not None and usd > 0:
-                # A little less, as sums of many small numbers are not exact.
-                count = min(count, _part(int((cap.max_usd - spent.usd) * (1 - 1e-9) / usd)))
-            lease = (count * queries, count * usd)
-            file.execute(
-                "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (job) DO UPDATE SET "
-                "queries = queries + excluded.queries, usd = usd + excluded.usd",
-                (job, *lease),
-            )
-        return lease if count else (0, 0.0)
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        if not self._file.is_file():
-            raise FileNotFoundError(f"no ledger {self._file}: the run that has a cap makes it")
-        with closing(sqlite3.connect(self._file, timeout=PATIENCE, isolation_level=None)) as file:
-            # What a killed process wrote is in the system's hands, which is enough.
-            file.execute("PRAGMA synchronous = OFF")
-            file.execute("BEGIN IMMEDIATE")
-            yield file
-            file.execute("COMMIT")
-
-
-def _part(room: int) -> int:
-    return max(0, min(room, max(1, room // SHARE)))
-
-
-def _spent(file: sqlite3.Connection) -> Spent:
-    queries, usd = file.execute("SELECT queries, usd FROM spent").fetchone()
-    reserved, dollars = file.execute(
-        "SELECT COALESCE(SUM(queries), 0), COALESCE(SUM(usd), 0) FROM leases"
-    ).fetchone()
-    return Spent(queries + reserved, usd + dollars, reserved)
 
 
 class Purse:

@@ -14,22 +14,41 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 POLL_SECONDS = 1.0
 SAY_SECONDS = 60.0
 
+CONTROLLER_JOB = "SEEDBED_CONTROLLER_JOB"
+"""Holds the number of the SLURM job that the run of Snakemake itself is, empty if it is none."""
+
+_ALLOCATED = (
+    VISIBLE,
+    "SLURM_STEP_GPUS",
+    "SLURM_JOB_GPUS",
+    "SLURM_GPUS_ON_NODE",
+    "GPU_DEVICE_ORDINAL",
+)
+
 _held: list[int] = []
 
 
 def use_gpus(count: int, progress: Callable[[str], None], devices: Path = Path("/dev")) -> None:
     """Let this process see so many GPUs, none of which another job on this machine was given.
 
-    To be called before anything looks for GPUs. A job on a cluster sees its own alone, and keeps
-    them; elsewhere it takes free ones, and waits until there are some. They are held by locks on
-    files, which end with the process. Users of one machine divide its GPUs between them by
-    CUDA_VISIBLE_DEVICES. Without any GPU the job runs on the CPU.
+    To be called before anything looks for GPUs. A job that SLURM started has what it was allocated,
+    also if the count is 0, but no more than the count if there is one: more would change what a
+    student becomes. Elsewhere a job takes free GPUs, and waits until there are some. They are held
+    by locks on files, which end with the process. Users of one machine divide its GPUs between them
+    by CUDA_VISIBLE_DEVICES. Without any GPU the job runs on the CPU.
 
     Args:
         count: how many; 0 hides all.
         progress: called with a line of text while it waits.
         devices: folder of the device files.
     """
+    if _started_by_slurm():
+        if not any(os.environ.get(name) for name in _ALLOCATED):
+            # A node may show a job the GPUs of others.
+            os.environ[VISIBLE] = ""
+        elif os.environ.get(VISIBLE):
+            os.environ[VISIBLE] = ",".join(_visible(devices)[: max(1, count)])
+        return
     if count == 0:
         os.environ[VISIBLE] = ""
         return
@@ -46,6 +65,15 @@ def use_gpus(count: int, progress: Callable[[str], None], devices: Path = Path("
         time.sleep(POLL_SECONDS)
     os.environ[VISIBLE] = ",".join(taken)
     progress(f"on GPU {', '.join(taken)}")
+
+
+def _started_by_slurm() -> bool:
+    """Return whether this process has an allocation of its own.
+
+    Jobs that a run starts inside its own allocation share that one, as those on one machine do.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    return job is not None and job != os.environ.get(CONTROLLER_JOB)
 
 
 def _visible(devices: Path) -> list[str]:

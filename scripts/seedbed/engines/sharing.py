@@ -61,8 +61,14 @@ class Plan:
     So nobody answers for a job that will not come, or about a file that is still to be made anew.
     """
 
-    def __init__(self, file: Path | None) -> None:
-        """Read the plan; without a file, there is nothing to make."""
+    def __init__(self, file: Path | None, root: Path | None = None) -> None:
+        """Read the plan.
+
+        Args:
+            file: the plan; without a file, there is nothing to make.
+            root: the folder that paths are relative to; None for the working directory.
+        """
+        self._root = root or Path()
         self._files: frozenset[str] = frozenset()
         self._since = 0.0
         if file is not None and file.is_file():
@@ -73,14 +79,15 @@ class Plan:
         """Return whether a job is to come, and all is there that it asks about."""
         return (
             str(other.output) in self._files
-            and not self._there(other.output)
-            and all(map(self._there, other.inputs))
+            and not self.made(other.output)
+            and all(map(self.made, other.inputs))
         )
 
-    def _there(self, path: Path) -> bool:
+    def made(self, path: Path) -> bool:
+        """Return whether a file is there, and is not an earlier one that the run makes anew."""
         try:
-            made = path.stat().st_mtime
-        except FileNotFoundError:
+            made = (self._root / path).stat().st_mtime
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return str(path) not in self._files or made > self._since
 

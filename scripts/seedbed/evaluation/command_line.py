@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seedbed.artifacts import whole_file
+import polars as pl
+
+from seedbed.artifacts import read_json, whole_file
 from seedbed.evaluation.scorers import Scorer, kind_module, make_scorer, scorer_modules
+from seedbed.streams.extension import Basis, Part, rows_digest
 
 
 def checks_parser(description: str | None) -> argparse.ArgumentParser:
@@ -24,6 +27,7 @@ def checks_parser(description: str | None) -> argparse.ArgumentParser:
         "--seeds", type=whole_file, required=True, help="seeds.parquet of the seed set"
     )
     parser.add_argument("--task", type=whole_file, required=True, help="task.json of the task")
+    Part.add_options(parser)
     parser.add_argument("--task-folder", type=Path, help="folder of the task's own function")
     parser.add_argument(
         "--settings",
@@ -58,3 +62,19 @@ def scoring_modules(args: argparse.Namespace) -> list[str | Path]:
     """Return the code that reads and scores answers, for the provenance of what was judged."""
     kind, options = args.settings["kind"], args.settings["scorer"]
     return [kind_module(kind), *scorer_modules(kind, options, args.task_folder or "")]
+
+
+def judging_basis(args: argparse.Namespace, code: str, **rows: pl.DataFrame) -> Basis:
+    """Return what determines how answers are judged.
+
+    Args:
+        args: what a `checks_parser` read.
+        code: digest of the code that judges them.
+        rows: by name, what is judged, query by query.
+    """
+    identity = {
+        "settings": args.settings,
+        "seeds": rows_digest(pl.read_parquet(args.seeds)),
+        "databases": read_json(args.task).get("databases", {}),
+    }
+    return Basis(identity, rows, code)

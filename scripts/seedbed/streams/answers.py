@@ -9,6 +9,7 @@ import polars as pl
 
 from seedbed.engines import Engine, Request, chat
 from seedbed.streams import sampling_seed
+from seedbed.streams.extension import spread_seconds
 from seedbed.streams.journal import Journal
 from seedbed.tasks.items import TaskItem
 
@@ -126,7 +127,7 @@ def answer_questions(
         row["teacher_prompt_tokens"] = completion.prompt_tokens
         row["teacher_completion_tokens"] = completion.completion_tokens
         row["teacher_seconds"] = completion.seconds
-    return pl.DataFrame(rows, schema=SCHEMA)
+    return spread_seconds(pl.DataFrame(rows, schema=SCHEMA), "teacher")
 
 
 def is_whole() -> pl.Expr:

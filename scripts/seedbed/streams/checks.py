@@ -12,6 +12,7 @@ from seedbed.engines import Engine, Request, chat
 from seedbed.evaluation.scorers import Scorer, answers_equal, read_answer
 from seedbed.streams import sampling_seed
 from seedbed.streams.answers import is_whole
+from seedbed.streams.extension import spread_seconds
 from seedbed.streams.journal import Journal
 from seedbed.tasks.choices import choices_of
 from seedbed.tasks.items import TaskItem
@@ -116,7 +117,8 @@ def sample_votes(
                 "verification_seconds": completion.seconds,
             }
         )
-    return pl.DataFrame(rows, schema=VOTES_SCHEMA).sort("query", "sample")
+    table = pl.DataFrame(rows, schema=VOTES_SCHEMA).sort("query", "sample")
+    return spread_seconds(table, "verification")
 
 
 def requires_new_answer(setting: str | None, kind: str, record: Mapping[str, Any]) -> bool:

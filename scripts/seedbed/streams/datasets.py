@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -93,7 +92,8 @@ def build_dataset(
         `dropped` rows by reason, `unique_questions`, `near_seed_rows`, `near_test_rows`,
         `missing_rows` (that `verified_matched` did not find), `failed_questions` by reason, and
         queries and tokens of augmenter, teacher and verification; `diversity` with `distinct_1` to
-        `distinct_3` of the questions; and `seconds` of generation.
+        `distinct_3` of the questions; and `seconds` of generation. All of it is of the queries that
+        were used: what else the shards hold does not matter.
 
     Raises:
         ValueError: if the shards do not hold the queries that are needed, each once.
@@ -102,10 +102,10 @@ def build_dataset(
         frames = _first_queries(shards.answers, settings.reach, ANSWERS_SCHEMA.names())
     else:
         frames = _real_pairs(seeds, settings.prompt)
-    checks = _Beside(shards.checks, "problem")
-    verdicts = (
-        _Beside(shards.verdicts, "verified", pl.Boolean) if settings.filter != "none" else None
-    )
+    checks = _Beside(shards.checks, "problem", settings.reach)
+    verdicts = None
+    if settings.filter != "none":
+        verdicts = _Beside(shards.verdicts, "verified", settings.reach, pl.Boolean)
     questions = _Questions(seeds, test, settings.overlap_words)
     cut = _Cut(settings)
     teacher = _Spent("teacher")
@@ -171,15 +171,11 @@ def build_dataset(
         **verification.tokens(),
         **questions.counts(),
     }
-    seconds = (
-        teacher.seconds(shards.answers)
-        + augmenter.seconds(shards.questions)
-        + verification.seconds(shards.votes)
-    )
+    microseconds = sum(spent.microseconds for spent in (teacher, augmenter, verification))
     return {
         "counts": counts,
         "diversity": questions.diversity(),
-        "seconds": {"generation": round(seconds, 3)},
+        "seconds": {"generation": round(microseconds / 1e6, 3)},
     }
 
 
@@ -247,7 +243,7 @@ def _first_queries(
             return
     raise ValueError(
         f"the shards {', '.join(map(str, shards))} do not hold queries 0 to {stop - 1} "
-        "once each; delete them to have them made again"
+        f"once each; delete them to have them made again ({reached} are there in order)"
     )
 
 
@@ -255,12 +251,16 @@ class _Beside:
     """What other shards say of the queries of a stream, in one column of theirs."""
 
     def __init__(
-        self, shards: Sequence[Path], column: str, dtype: type[pl.DataType] = pl.String
+        self,
+        shards: Sequence[Path],
+        column: str,
+        stop: int,
+        dtype: type[pl.DataType] = pl.String,
     ) -> None:
         self._column = column
         self._dtype = dtype
         self._shards = shards
-        self._frames = _in_order(shards, [column])
+        self._frames = _in_order(shards, [column], pl.col("query") < stop)
         self._waiting: pl.DataFrame | None = None
 
     def join(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -448,44 +448,27 @@ class _Cut:
 
 
 class _Spent:
-    """Adds up the queries and tokens that one model spent."""
+    """Adds up the queries, tokens and time that one model spent."""
 
     def __init__(self, who: str) -> None:
-        self._who = who
-        self.columns = (f"{who}_prompt_tokens", f"{who}_completion_tokens")
-        self._tokens = dict.fromkeys(self.columns, 0)
+        names = (f"{who}_prompt_tokens", f"{who}_completion_tokens")
+        self._tokens = dict.fromkeys(names, 0)
+        self._seconds = f"{who}_seconds"
+        self.columns = (*names, self._seconds)
         self.queries = 0
+        # Whole numbers: the sum is the same in whatever parts the rows come.
+        self.microseconds = 0
 
     def add(self, frame: pl.DataFrame, queries: int = 0) -> None:
-        """Add the tokens of some rows, and queries."""
+        """Add the tokens and the time of some rows, and queries."""
         self.queries += queries
-        for name in self.columns:
+        for name in self._tokens:
             self._tokens[name] += int(frame[name].sum())
+        self.microseconds += int((frame[self._seconds] * 1e6).round().cast(pl.Int64).sum())
 
     def tokens(self) -> dict[str, int]:
         """Return the tokens, by column."""
         return dict(self._tokens)
-
-    def seconds(self, shards: Sequence[Path]) -> float:
-        """Return the share of the shards' seconds that falls to what was added, by tokens written.
-
-        Answers come in batches, so what a single one took is not known.
-        """
-        written = self._tokens[self.columns[1]]
-        if not shards or not written:
-            return 0.0
-        columns = (f"{self._who}_seconds", self.columns[1])
-        tokens = 0
-
-        def seconds() -> Iterator[float]:
-            nonlocal tokens
-            for frame in _frames(shards, columns):
-                tokens += int(frame[columns[1]].sum())
-                yield from frame[columns[0]].drop_nulls()
-
-        # Whatever the order and the number of threads, the sum is the same.
-        total = math.fsum(seconds())
-        return total * written / tokens
 
 
 def _message(role: str, column: str) -> pl.Expr:

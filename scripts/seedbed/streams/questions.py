@@ -11,6 +11,7 @@ import polars as pl
 from seedbed.engines import UNFINISHED, Completion, Engine, Request, chat
 from seedbed.streams import sampling_seed
 from seedbed.streams.diversity import words
+from seedbed.streams.extension import spread_seconds
 from seedbed.streams.journal import Journal
 from seedbed.tasks.choices import choices_of, split_choices
 from seedbed.tasks.items import TaskItem
@@ -155,7 +156,7 @@ def write_questions(
                 drafts[completion.key] = question
         if drafts and settings.check_prompt is not None:
             _check(settings, open_slots, drafts, engine, journal, progress)
-    return pl.DataFrame(
+    rows = pl.DataFrame(
         [
             {
                 "query": slot.query,
@@ -173,6 +174,7 @@ def write_questions(
         ],
         schema=SCHEMA,
     )
+    return spread_seconds(rows, "augmenter")
 
 
 def _check(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, get_type_hints
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -50,9 +50,11 @@ from seedbed.study.fields import (
     ScorerFunction,
     Seed,
     Sha256,
+    Stage,
     TaskFile,
     Text,
     World,
+    changes,
     check_inside,
     check_prompt,
     check_template,
@@ -67,6 +69,11 @@ class Section(BaseModel):
     """A section of a file: nothing unknown in it, nothing converted, nothing changed later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    STAGES: ClassVar[tuple[Stage, ...] | None] = None
+    """Stages of jobs that a change of a key can make stale, with what follows from them, where the
+    key itself does not say so by `changes`. `()` is none. Every key has such a statement, unless
+    its value is a section, whose keys have their own."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -92,6 +99,14 @@ class Section(BaseModel):
         return made
 
 
+def stages_of(section: type[Section], key: str) -> tuple[Stage, ...] | None:
+    """Return the stages of jobs that a change of a key can make stale; None if nobody says."""
+    extra = section.model_fields[key].json_schema_extra
+    if isinstance(extra, dict) and "stages" in extra:
+        return tuple(extra["stages"])
+    return section.STAGES
+
+
 def _again(detail: ErrorDetails) -> InitErrorDetails:
     """Return an error of Pydantic's in the form in which it can be raised again."""
     kind = detail["type"]
@@ -111,13 +126,19 @@ class Generation(Section):
     """How questions and answers are sampled."""
 
     temperature: NotNegative = Field(
-        0.7, description="Of answers, and of questions; 0 takes the likeliest token."
+        0.7,
+        description="Of answers, and of questions; 0 takes the likeliest token.",
+        json_schema_extra=changes("questions", "answers", "verification"),
     )
     question_temperature: NotNegative | None = Field(
-        None, description="Of questions, where it differs: higher for more varied ones."
+        None,
+        description="Of questions, where it differs: higher for more varied ones.",
+        json_schema_extra=changes("questions"),
     )
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="Probability mass that tokens are sampled from."
+        1.0,
+        description="Probability mass that tokens are sampled from.",
+        json_schema_extra=changes("questions", "answers", "verification"),
     )
 
 
@@ -128,16 +149,20 @@ class Verification(Section):
         3,
         description="Teacher answers to a question of which more than half must agree, where no "
         "seed's answer applies; the row's own is one of them.",
+        json_schema_extra=changes("verification"),
     )
     reach: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
         1.5,
         description="How far along its stream `verified_matched` goes for right answers, as a "
         "multiple of the budget.",
+        json_schema_extra=changes("questions", "answers", "verification", "datasets"),
     )
 
 
 class Training(Section):
     """How a student is trained: LoRA, with loss on the answers only."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("training",)
 
     epochs: Count = Field(description="Passes over the dataset.")
     max_steps: Count | None = Field(
@@ -161,10 +186,16 @@ class Training(Section):
     seed: Seed = Field(0, description="Seed of the adapter's start and of the order of rows.")
 
 
+class _OfTraining(Section):
+    """What changes the training."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("training",)
+
+
 # The same keys and checks as `Training`, each of them optional.
 TrainingChanges: type[Section] = create_model(
     "TrainingChanges",
-    __base__=Section,
+    __base__=_OfTraining,
     __doc__="Keys of `training` that differ for one student.",
     **{
         name: (kind, Field(None, description="Instead of that of `training`."))
@@ -177,6 +208,8 @@ TrainingChanges: type[Section] = create_model(
 class Analysis(Section):
     """How results are compared and curves are fitted."""
 
+    STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
+
     bootstrap_samples: Annotated[int, Field(ge=2)] = Field(
         400, description="Bootstrap samples of the test items."
     )
@@ -188,6 +221,8 @@ class Analysis(Section):
 
 class PublishedShift(Section):
     """A budget ratio at which others saw the first method overtaken, to be drawn beside ours."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("figures",)
 
     source: Annotated[str, Field(min_length=1, max_length=60)] = Field(
         description="Where it was published, as figures name it."
@@ -211,7 +246,9 @@ class PublishedShift(Section):
 class Block(Section):
     """A part of the grid: every combination of its lists."""
 
-    name: Name = Field(description="Name of the block, for messages.")
+    STAGES: ClassVar[tuple[Stage, ...]] = ("cells",)
+
+    name: Name = Field(description="Name of the block, for messages.", json_schema_extra=changes())
     tasks: Names = Field(description="Files in `tasks/`.")
     methods: Names = Field(description="Files in `methods/`.")
     seeds: Counts = Field(description="Sizes of the seed set.")
@@ -245,14 +282,17 @@ class Block(Section):
 class StudyConfig(Section):
     """`config/studies/NAME.yaml`: what is compared with what."""
 
-    description: Text = Field(description="One sentence.")
+    description: Text = Field(description="One sentence.", json_schema_extra=changes("report"))
     test_items: Count | None = Field(
         None,
         description="Test items that each cell is evaluated on, the first of the split; "
         "null takes all.",
+        json_schema_extra=changes("evaluation"),
     )
     shard_size: Count = Field(
-        32, description="Queries in a stream's first shard; the bounds double from there."
+        32,
+        description="Queries in a stream's first shard; the bounds double from there.",
+        json_schema_extra=changes("questions", "answers", "verification"),
     )
     generation: Generation = Field(Generation(), description="How text is sampled.")
     verification: Verification = Field(Verification(), description="How answers are verified.")
@@ -262,10 +302,14 @@ class StudyConfig(Section):
     )
     analysis: Analysis = Field(Analysis(), description="How results are compared and fitted.")
     published: listed(PublishedShift, least=0) = Field(
-        (), description="Shifts that others saw, drawn beside the study's own."
+        (),
+        description="Shifts that others saw, drawn beside the study's own.",
+        json_schema_extra=changes("figures"),
     )
     remarks: listed(Text, least=0) = Field(
-        (), description="What to know in reading its findings; the report has it below them."
+        (),
+        description="What to know in reading its findings; the report has it below them.",
+        json_schema_extra=changes("report"),
     )
     blocks: listed(Block) = Field(
         description="Parts of the grid. They may overlap: a cell is run once."
@@ -293,14 +337,22 @@ class StudyConfig(Section):
 class WorldSource(Section):
     """Items of a generated world."""
 
-    world: World = Field(description="Name of the world.")
-    train_items: Count = Field(description="Items in the train split.")
-    test_items: Count = Field(description="Items in the test split.")
-    seed: Seed = Field(0, description="Seed of the items.")
+    world: World = Field(
+        description="Name of the world.", json_schema_extra=changes("tasks", "models")
+    )
+    train_items: Count = Field(
+        description="Items in the train split.", json_schema_extra=changes("tasks")
+    )
+    test_items: Count = Field(
+        description="Items in the test split.", json_schema_extra=changes("tasks")
+    )
+    seed: Seed = Field(0, description="Seed of the items.", json_schema_extra=changes("tasks"))
 
 
 class Splits(Section):
     """Names of a data set's splits."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("tasks",)
 
     train: Text = Field(description="The data set's split that seeds are drawn from.")
     test: Text = Field(description="The data set's split that students are evaluated on.")
@@ -309,6 +361,8 @@ class Splits(Section):
 class Files(Section):
     """The files of a task's items."""
 
+    STAGES: ClassVar[tuple[Stage, ...]] = ("tasks",)
+
     train: TaskFile = Field(description="The file that seeds are drawn from.")
     test: TaskFile = Field(description="The file that students are evaluated on.")
 
@@ -316,9 +370,15 @@ class Files(Section):
 class Excluded(Section):
     """What is left out of a data set: an item, or all items of a database."""
 
-    item: Text | None = Field(None, description="Id of the item.")
-    database: Text | None = Field(None, description="Name of the database, as in its column.")
-    reason: Text = Field(description="Why.")
+    item: Text | None = Field(
+        None, description="Id of the item.", json_schema_extra=changes("tasks")
+    )
+    database: Text | None = Field(
+        None,
+        description="Name of the database, as in its column.",
+        json_schema_extra=changes("tasks"),
+    )
+    reason: Text = Field(description="Why.", json_schema_extra=changes())
 
     @model_validator(mode="after")
     def _one_kind(self) -> Excluded:
@@ -330,6 +390,8 @@ class Excluded(Section):
 class Digests(Section):
     """SHA-256 of the rows of both splits, 64 hexadecimal digits each."""
 
+    STAGES: ClassVar[tuple[Stage, ...]] = ()
+
     train: Sha256 = Field(description="Of the train split.")
     test: Sha256 = Field(description="Of the test split.")
 
@@ -340,26 +402,36 @@ class DataSource(Section):
     columns: dict[ItemColumn, Text] = Field(
         description="By field of an item, the data set's column, with a dot before a field of a "
         "structure; `question` at least, and `answer` or `gold`. `labels` are those of `choices`, "
-        "which are shown as A, B and so on."
+        "which are shown as A, B and so on.",
+        json_schema_extra=changes("tasks"),
     )
     gold_after: Text | None = Field(
         None,
         description="Where no column holds the final answer: the mark in `answer` before it.",
+        json_schema_extra=changes("tasks"),
     )
     answer: Text | None = Field(
         None,
         description="Where no column holds a worked answer: what a student would learn to say, "
         "with `{gold}` for the final answer.",
+        json_schema_extra=changes("tasks"),
     )
     databases: Text | None = Field(
         None,
         description="Where an item's SQLite file lies in the data set's folder, with `{database}` "
         "for its name. The hub has none: with `hub`, `data_dir` must be given.",
+        json_schema_extra=changes("tasks"),
     )
     excluded: listed(Excluded) = Field((), description="What is left out, and why.")
-    train_items: Count = Field(description="Items that the train split must have.")
-    test_items: Count = Field(description="Items that the test split must have.")
-    license: Text | None = Field(None, description="The data set's licence.")
+    train_items: Count = Field(
+        description="Items that the train split must have.", json_schema_extra=changes()
+    )
+    test_items: Count = Field(
+        description="Items that the test split must have.", json_schema_extra=changes()
+    )
+    license: Text | None = Field(
+        None, description="The data set's licence.", json_schema_extra=changes()
+    )
     sha256: Digests | None = Field(
         None,
         description="Digests of the splits' rows, for a data set without a commit to take: other "
@@ -404,9 +476,19 @@ class DataSource(Section):
 class HubSource(DataSource):
     """A data set on the hub, or in the same layout in a folder."""
 
-    hub: HubId = Field(description="Name of the data set, OWNER/NAME.")
-    config: Text | None = Field(None, description="Its configuration; null if it has but one.")
-    revision: Commit | None = Field(None, description="Commit to take; null takes the newest.")
+    hub: HubId = Field(
+        description="Name of the data set, OWNER/NAME.", json_schema_extra=changes("tasks")
+    )
+    config: Text | None = Field(
+        None,
+        description="Its configuration; null if it has but one.",
+        json_schema_extra=changes("tasks"),
+    )
+    revision: Commit | None = Field(
+        None,
+        description="Commit to take; null takes the newest.",
+        json_schema_extra=changes("tasks"),
+    )
     splits: Splits = Field(description="Which of its splits to use.")
 
     def folder(self, data_dir: str | Path) -> Path:
@@ -482,6 +564,12 @@ Source = Annotated[
 class ScorerOptions(Section):
     """Options of the scorer of a task's kind; so far, only that of SQL has any."""
 
+    STAGES: ClassVar[tuple[Stage, ...]] = (
+        "verification",
+        "datasets",
+        "evaluation",
+    )
+
     timeout: Positive = Field(
         5.0, description="SQL: CPU seconds for one query; twice that and one second by the clock."
     )
@@ -503,24 +591,37 @@ class ScorerOptions(Section):
 class MaxTokens(Section):
     """The longest outputs, in tokens."""
 
-    question: Count = Field(description="Of an augmenter that writes a question.")
-    answer: Count = Field(description="Of a teacher, and of a student in evaluation.")
-    check: Count = Field(description="Of a self-check.")
+    question: Count = Field(
+        description="Of an augmenter that writes a question.",
+        json_schema_extra=changes("questions"),
+    )
+    answer: Count = Field(
+        description="Of a teacher, and of a student in evaluation.",
+        json_schema_extra=changes("answers", "verification", "evaluation"),
+    )
+    check: Count = Field(description="Of a self-check.", json_schema_extra=changes("questions"))
 
 
 class TaskConfig(Section):
     """`config/tasks/NAME/task.yaml`: everything that changes a score."""
 
-    title: Text = Field(description="Name for people to read.")
+    title: Text = Field(
+        description="Name for people to read.", json_schema_extra=changes("figures")
+    )
     kind: Kind = Field(
         description="How answers are read and scored: a number, one of given choices, SQL by its "
-        "result, or an exact string."
+        "result, or an exact string.",
+        json_schema_extra=changes("questions", "verification", "datasets", "evaluation"),
     )
-    version: Count = Field(description="Goes up by one with each change that changes scores.")
+    version: Count = Field(
+        description="Goes up by one with each change that changes scores.",
+        json_schema_extra=changes(),
+    )
     source: Source = Field(description="Where the items come from.")
     score: Literal["strict", "flexible"] = Field(
         description="Which reading of an output is the accuracy: `strict` wants the format that "
-        "was asked for, `flexible` finds the answer in free text."
+        "was asked for, `flexible` finds the answer in free text.",
+        json_schema_extra=changes("evaluation"),
     )
     scorer: Annotated[
         Annotated[ScorerOptions, Tag(SCORER_TAGS[0])]
@@ -530,24 +631,32 @@ class TaskConfig(Section):
         ScorerOptions(),
         description="Options of the scorer of the kind; or MODULE:FUNCTION, a function of "
         "MODULE.py in the task's folder that scores instead.",
+        json_schema_extra=changes("verification", "datasets", "evaluation"),
     )
     new_answer: Literal["required", "not_required"] | None = Field(
         None,
         description="Whether a new question is dropped whose answer is the seed's. null: required, "
         "unless the answers are labels: exact strings or choices, at most 20 in the train split, "
         "with at least four items each on average.",
+        json_schema_extra=changes("verification"),
     )
     max_tokens: MaxTokens = Field(description="The longest outputs.")
     overlap_words: Count | None = Field(
         13,
         description="A row is dropped whose question shares so many words in a row with a "
         "question of the test split, or is one; null: only if it is one.",
+        json_schema_extra=changes("datasets"),
     )
     prompts: dict[Name, str] = Field(
         description="`answer` is what teacher and student are asked. Optional: under the name of a "
-        "method, its prompt to write a question for this task; and `self_check`."
+        "method, its prompt to write a question for this task; and `self_check`.",
+        json_schema_extra=changes(
+            "models", "questions", "answers", "verification", "datasets", "evaluation"
+        ),
     )
-    changes: DatedLines = Field(description="One dated line for each version.")
+    changes: DatedLines = Field(
+        description="One dated line for each version.", json_schema_extra=changes()
+    )
 
     @model_validator(mode="after")
     def _prompts_are_sound(self) -> TaskConfig:
@@ -591,6 +700,8 @@ class TaskConfig(Section):
 class MethodPrompts(Section):
     """What an augmenter is asked, for one kind of task."""
 
+    STAGES: ClassVar[tuple[Stage, ...]] = ("questions",)
+
     question: QuestionPrompt = Field(description="Asks for a question, from a seed.")
     self_check: AnswerPrompt | None = Field(
         None, description="Asks whether the question that was written is sound."
@@ -600,29 +711,39 @@ class MethodPrompts(Section):
 class MethodConfig(Section):
     """`config/methods/NAME.yaml`: a way of spending teacher queries."""
 
-    title: Text = Field(description="Name for people to read.")
-    short: Text = Field(description="Abbreviation for tables and figures.")
+    title: Text = Field(
+        description="Name for people to read.", json_schema_extra=changes("figures")
+    )
+    short: Text = Field(
+        description="Abbreviation for tables and figures.", json_schema_extra=changes("figures")
+    )
     writes_questions: bool = Field(
-        description="Whether an augmenter writes the questions; if not, the seeds' are used."
+        description="Whether an augmenter writes the questions; if not, the seeds' are used.",
+        json_schema_extra=changes("cells"),
     )
     keeps_answer: bool = Field(
         True,
         description="Whether the seed's answer stays right, so that answers can be verified "
         "against it. If not, a row is dropped whose answer is the seed's or, in SQL, finds "
         "nothing.",
+        json_schema_extra=changes("questions", "verification", "datasets"),
     )
     real_pairs: Literal["seeds", "budget"] | None = Field(
         None,
         description="A baseline that asks no teacher, and trains on real pairs: those of the "
         "seed set, or as many as the budget.",
+        json_schema_extra=changes("cells"),
     )
     self_check: bool = Field(
-        False, description="Whether the augmenter must find its own question sound."
+        False,
+        description="Whether the augmenter must find its own question sound.",
+        json_schema_extra=changes("questions"),
     )
     max_attempts: Count | None = Field(
         None,
         description="Tries at a question before its slot stays empty. Given exactly if "
         "`writes_questions`.",
+        json_schema_extra=changes("questions"),
     )
     prompts: dict[Kind, MethodPrompts] = Field(
         {}, description="By kind of task, what the augmenter is asked."
@@ -653,6 +774,8 @@ class MethodConfig(Section):
 
 class Pretrain(Section):
     """A small model, trained from scratch on a generated world by the workflow itself."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("models",)
 
     role: Literal["teacher", "student_a", "student_b"] = Field(
         description="What it gets to see: `teacher` everything, `student_a` and `student_b` each "
@@ -687,6 +810,8 @@ class Pretrain(Section):
 class Checkpoint(Section):
     """A model as it was during the training of another."""
 
+    STAGES: ClassVar[tuple[Stage, ...]] = ("models",)
+
     of: Name = Field(description="A model with `pretrain`.")
     step: Count = Field(description="One of its `checkpoints`.")
 
@@ -694,12 +819,16 @@ class Checkpoint(Section):
 class HubModel(Section):
     """A model on the hub."""
 
+    STAGES: ClassVar[tuple[Stage, ...]] = ("models",)
+
     id: HubId = Field(description="Name of the model, OWNER/NAME.")
     revision: Commit | None = Field(None, description="Commit to take; null takes the newest.")
 
 
 class Engine(Section):
     """What runs a model to generate text."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ()
 
     kind: Literal["transformers", "vllm", "openai"] = Field(
         "transformers",
@@ -798,6 +927,8 @@ ENGINE_KEYS = {
 class ApiModel(Section):
     """A model that only an endpoint has."""
 
+    STAGES: ClassVar[tuple[Stage, ...]] = ("models",)
+
     name: Text = Field(
         description="Its name there; one with a date, if there is, as others may move to a newer "
         "model."
@@ -809,6 +940,8 @@ class ApiModel(Section):
 
 class Price(Section):
     """What a model's tokens cost."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
 
     usd_per_million_prompt_tokens: NotNegative | None = Field(None, description="null: not known.")
     usd_per_million_completion_tokens: NotNegative | None = Field(
@@ -832,13 +965,17 @@ SOURCES_OF_MODELS = ("pretrain", "checkpoint", "hub", "path", "api")
 class ModelConfig(Section):
     """`config/models/NAME.yaml`: a model, and what runs it."""
 
-    title: Text = Field(description="Name for people to read.")
+    title: Text = Field(
+        description="Name for people to read.", json_schema_extra=changes("figures")
+    )
     pretrain: Pretrain | None = Field(None, description="Trained from scratch by the workflow.")
     checkpoint: Checkpoint | None = Field(
         None, description="Kept during the training of another model."
     )
     hub: HubModel | None = Field(None, description="Taken from the hub.")
-    path: Text | None = Field(None, description="A folder with a Transformers model.")
+    path: Text | None = Field(
+        None, description="A folder with a Transformers model.", json_schema_extra=changes("models")
+    )
     api: ApiModel | None = Field(
         None, description="Behind an endpoint, which `engine` names; it cannot be a student."
     )
@@ -846,13 +983,17 @@ class ModelConfig(Section):
         {},
         description="Only with `pretrain`: by task, the generated world that its model is trained "
         "on. Needed for tasks with real data; by default the task's own world.",
+        json_schema_extra=changes("models"),
     )
     system: Text | None = Field(
-        None, description="Message that sets it up, before each question; null sends none."
+        None,
+        description="Message that sets it up, before each question; null sends none.",
+        json_schema_extra=changes("questions", "answers", "verification", "training", "evaluation"),
     )
     stop: distinct(Text, least=0) = Field(
         (),
         description="Texts that end what it writes, where it writes one of them; they are cut off.",
+        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
     engine: Engine = Field(Engine(), description="What runs it.")
     price: Price = Field(Price(), description="What its tokens cost.")
@@ -876,60 +1017,86 @@ class ModelConfig(Section):
 class RunConfig(Section):
     """`config/config.yaml`: which study to run, where the real data lies, and what it runs in."""
 
-    study: Name = Field(description="Name of a file in `studies/`.")
+    study: Name = Field(
+        description="Name of a file in `studies/`.", json_schema_extra=changes("cells")
+    )
     data_dir: Text | None = Field(
         default=None,
         description="Folder with data sets in the hub's layout, OWNER/NAME/CONFIG/SPLIT.parquet.",
+        json_schema_extra=changes("tasks"),
     )
     environment: Literal["cpu", "gpu"] = Field(
         default="cpu",
         description="Which of the files in `envs/` jobs run in with `--sdm conda`. A change makes "
         "no result stale.",
+        json_schema_extra=changes(),
     )
     engines: dict[Name, Engine] = Field(
         default={},
         description="By model, what runs it here, in place of its own `engine`, with the same "
         "keys. A change makes no result stale.",
     )
-    gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = Field(
+    gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = Field(
         default=None,
         description="The kind of GPU that jobs on a SLURM cluster ask for, as the cluster calls "
         "it; null for any. A change makes no result stale.",
+        json_schema_extra=changes(),
+    )
+    gpu_request: Literal["gpus", "gres"] = Field(
+        default="gpus",
+        description="How jobs on a SLURM cluster ask for GPUs: `--gpus=KIND:2`, or "
+        "`--gres=gpu:KIND:2`. A change makes no result stale.",
+    )
+    cores_per_gpu: Annotated[int, Field(ge=1)] = Field(
+        default=4,
+        description="Cores that a job on a SLURM cluster gets with each of its GPUs. A change "
+        "makes no result stale.",
     )
     max_teacher_queries: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
         description="The most queries that teachers of the study are asked, answers and votes, by "
         "all jobs together; those that were asked before count, and so do tries that failed. Null "
         "for no limit. A change makes no result stale.",
+        json_schema_extra=changes(),
     )
     max_usd: NotNegative | None = Field(
         default=None,
         description="The most dollars that teachers and augmenters behind endpoints cost, by the "
         "prices of their files. Null for no limit. A change makes no result stale.",
+        json_schema_extra=changes(),
     )
     partial: bool = Field(
         default=False,
         description="Whether tables, figures and report are made of the evaluations that are "
         "there, and say what is missing, instead of making the rest.",
+        json_schema_extra=changes("analysis"),
     )
     task: Name | None = Field(
-        default=None, description="For `snakemake advise`: the task that is asked about."
+        default=None,
+        description="For `snakemake advise`: the task that is asked about.",
+        json_schema_extra=changes("advice"),
     )
     seeds: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="For `snakemake advise`: how many seed questions there are."
+        default=None,
+        description="For `snakemake advise`: how many seed questions there are.",
+        json_schema_extra=changes("advice"),
     )
     queries: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="For `snakemake advise`: teacher queries, the budget."
+        default=None,
+        description="For `snakemake advise`: teacher queries, the budget.",
+        json_schema_extra=changes("advice"),
     )
     usd: Positive | None = Field(
         default=None,
         description="For `snakemake advise`, in place of `queries`: US dollars, the budget, by the "
         "prices of the models' files.",
+        json_schema_extra=changes("advice"),
     )
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None,
         description="For `snakemake advise`, in place of `queries`: the accuracy to reach at the "
         "least cost, as a fraction.",
+        json_schema_extra=changes("advice"),
     )
 
     @property

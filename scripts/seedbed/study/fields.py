@@ -27,6 +27,24 @@ ItemColumn = Literal[
 """Columns of a task's items, as in `seedbed.tasks.items`, which is too heavy to import; and the
 labels of the choices, by which a data set may name the gold one."""
 
+Stage = Literal[
+    "tasks",
+    "models",
+    "questions",
+    "answers",
+    "verification",
+    "datasets",
+    "training",
+    "evaluation",
+    "analysis",
+    "figures",
+    "report",
+    "cells",
+    "advice",
+]
+"""Stages of jobs: those of the rule files, in the order of the data; `cells` is which cells there
+are, and `advice` what `snakemake advise` says, which no other job reads."""
+
 NONE = "none"
 UNTRAINED = "untrained"
 RESERVED = (NONE, UNTRAINED)
@@ -39,6 +57,16 @@ ANSWER_PLACEHOLDERS = ("question", "context")
 
 Part = str | int
 """One step of a path into a file: a key, or an index into a list."""
+
+
+def changes(*stages: Stage) -> dict[str, Any]:
+    """Return what a key's `Field` says of its changes, as `json_schema_extra`.
+
+    Args:
+        stages: those whose jobs a change can make stale, with what follows from them; none if it
+            changes no result.
+    """
+    return {"stages": list(stages)}
 
 
 def problem(text: str, *at: Part) -> PydanticCustomError:

@@ -8,110 +8,173 @@ the jobs finish.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
-import os
 import shutil
-import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from seedbed.artifacts import read_json, write_json
+from seedbed.artifacts import write_text
+from seedbed.study.owners import (
+    FOLDER,
+    LOCKS,
+    RESULTS_FOLDER,
+    Owner,
+    Sign,
+    forget,
+    lift_locks,
+    living,
+    owners,
+    this_run,
+)
+from seedbed.study.planning import Planner
 from seedbed.study.slurm import await_jobs
 
 if TYPE_CHECKING:
-    from snakemake.workflow import Workflow as Snakemake
+    from snakemake.jobs import Job
 
 
-def take_over(folder: Path, progress: Callable[[str], None]) -> None:
-    """Note that a run works in a folder, and clear up after one that was killed there.
-
-    Its lock is lifted once its jobs on a cluster have ended: those that run are waited for, as
-    hours of work may stand behind them, and those that only wait are cancelled. Whether a run is
-    alive is told by a lock of the system's own, which ends with its process. Nothing is done for a
-    run on another machine, nor on a file system without such locks: Snakemake then says that the
-    folder is locked, and how to unlock it.
+class Tenancy:
+    """This run among others in its folder, and among those that write the same results.
 
     Args:
-        folder: where Snakemake keeps its own files, `.snakemake` of the working directory.
+        root: the working directory.
+        study: the study's name.
+        results: its results.
         progress: called with lines of text.
     """
-    folder.mkdir(exist_ok=True)
-    file = os.open(folder / "seedbed.lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        pass  # Another run is alive, or there are no such locks.
-    else:
-        left = any((folder / "locks").glob("*.lock"))
-        if left and os.read(file, 1024).decode(errors="replace") == socket.gethostname():
-            await_jobs(folder.parent, progress)
-            shutil.rmtree(folder / "locks")
-            progress("an earlier run was killed: its lock on this folder is lifted")
-        os.ftruncate(file, 0)
-        os.pwrite(file, socket.gethostname().encode(), 0)
-    try:
-        # Held open, and so locked, until this process ends.
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        os.close(file)
+
+    def __init__(
+        self, root: Path, study: str, results: Path, progress: Callable[[str], None]
+    ) -> None:
+        self._root, self._study, self._progress = root.resolve(), study, progress
+        self._folders = (root / FOLDER, results / RESULTS_FOLDER)
+        self._sign: Sign | None = None
+
+    def take_over(self, sends: bool) -> None:
+        """Clear up after runs that were killed here, before anything is planned.
+
+        Their jobs on a cluster are looked for, whether or not they left a lock: those that run are
+        waited for, as hours of work may stand behind them, and those that only wait are cancelled.
+        Then their locks are lifted. Nothing is done to a run that is alive, on this machine or on
+        another.
+
+        Args:
+            sends: whether this run sends jobs to SLURM.
+
+        Raises:
+            RuntimeError: if a run that is alive in another folder writes the same results.
+        """
+        known = owners(*self._folders)
+        alive = living(known, *self._folders)
+        self._refuse_other_folders(alive)
+        for run in alive:
+            self._progress(f"a run of {run.study} is under way: {run.title}")
+        if self._locked_by_others(known):
+            return  # Nothing says whether that run is alive: Snakemake asks for --unlock.
+        dead = [run for run in known if run not in alive]
+        names = {run.slurm for run in dead if run.slurm is not None}
+        spared = {run.slurm for run in alive if run.slurm is not None}
+        await_jobs(self._root, self._progress, names, spared, patient=sends or bool(names))
+        # Meanwhile another run may have come.
+        alive = living([run for run in owners(*self._folders) if run not in dead], *self._folders)
+        if lift_locks(self._root, dead, alive):
+            self._progress("an earlier run was killed: its lock on this folder is lifted")
+        forget(dead, *self._folders)
+        if not alive:
+            for folder in (self._root / ".snakemake").glob("tmp.*"):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def begin(self, locks: Iterable[Path], slurm: str | None) -> None:
+        """Say that this run, which holds Snakemake's lock, is alive.
+
+        Args:
+            locks: the lock's files.
+            slurm: the name that its jobs have on SLURM; None if it sends none.
+
+        Raises:
+            RuntimeError: if another run is alive that writes the same results, and no lock keeps
+                the two apart; or if jobs of another run have come meanwhile.
+        """
+        run = this_run(self._study, self._root, locks, slurm)
+        self._sign = Sign(run, *self._folders)
+        others = [other for other in owners(*self._folders) if other.number != run.number]
+        alive = living(others, *self._folders)
+        self._refuse_other_folders(alive)
+        for other in alive:
+            if other.study == self._study and not (run.locks and other.locked(self._root)):
+                raise RuntimeError(
+                    f"a run of {self._study} is alive, though nothing locks its files: "
+                    f"{other.title}. Wait for its end, or end it"
+                )
+        spared = {slurm, *(other.slurm for other in alive)} - {None}
+        if slurm is not None and await_jobs(self._root, self._progress, spared=spared):
+            raise RuntimeError(
+                "jobs of an earlier run have ended while this one was planned: start it again"
+            )
+
+    def end(self) -> None:
+        """Take back what `begin` said."""
+        if self._sign is not None:
+            self._sign.take_back()
+
+    def check_unlock(self) -> None:
+        """Raise an error if a run is alive whose lock would be lifted.
+
+        Raises:
+            RuntimeError: naming the run.
+        """
+        alive = living(owners(*self._folders), *self._folders)
+        here = [run for run in alive if run.at(self._root)]
+        if here:
+            raise RuntimeError(
+                f"the folder stays locked, as a run is alive: {here[0].title}. Wait for its end, "
+                "or end it there; the next start then lifts its lock by itself"
+            )
+
+    def _locked_by_others(self, known: Iterable[Owner]) -> bool:
+        """Return whether there are lock files of a run that says nothing of itself."""
+        made = {item for run in known for item in run.locks.items()}
+        files = (self._root / LOCKS).glob("*.lock")
+        return any((path.name, path.stat().st_mtime_ns) not in made for path in files)
+
+    def _refuse_other_folders(self, alive: Iterable[Owner]) -> None:
+        for run in alive:
+            if run.study == self._study and not run.at(self._root):
+                raise RuntimeError(
+                    f"another copy of the project writes the results of {self._study}: "
+                    f"{run.title}. Wait for its end, or end it"
+                )
 
 
-def note_settings(file: Path, snakemake: Snakemake) -> None:
+def note_begun(file: Path, planner: Planner, jobs: Iterable[Job]) -> None:
     """Write down by what settings a run makes its files.
 
-    Snakemake records it for each job when it ends. If it is killed before a job on a cluster ends,
-    the job's files are made all the same, without a record of what they were made by.
+    The manifest notes it for each job when it ends. If the run is killed before a job on a cluster
+    ends, the job's files are made all the same.
 
     Args:
-        file: the JSON file to write.
-        snakemake: the run.
+        file: the file to write.
+        planner: of the run.
+        jobs: what the run is to make.
     """
-    jobs = snakemake.dag.needrun_jobs()
-    write_json(file, {str(path): _settings(snakemake, job) for job in jobs for path in job.output})
+    write_text(file, planner.begun(job for job in jobs if job.output))
 
 
-def record_finished(
-    file: Path, snakemake: Snakemake, progress: Callable[[str], None]
-) -> Iterable[str]:
-    """Record what jobs made after their run was killed, so that later edits are seen.
+def note_ended(
+    file: Path, planner: Planner, jobs: Iterable[Job], progress: Callable[[str], None]
+) -> None:
+    """Note in the manifest what jobs made after their run was killed: nothing is made twice.
 
     Args:
-        file: what that run wrote by `note_settings`.
-        snakemake: the present run.
+        file: what that run wrote by `note_begun`.
+        planner: of the present run.
+        jobs: all jobs of the present run.
         progress: called with a line of text, if there is something.
-
-    Returns:
-        Files that were made by other settings than the present ones. They are marked as
-        incomplete, so that the next run makes them again.
     """
-    noted = read_json(file) if file.is_file() else {}
-    needed = set(snakemake.dag.needrun_jobs())
-    recorded, other = 0, []
-    for job in snakemake.dag.jobs:
-        files = [path for path in job.output if str(path) in noted]
-        if job in needed or not files or _recorded(snakemake, files[0]):
-            continue
-        if noted[str(files[0])] == _settings(snakemake, job):
-            snakemake.async_run(snakemake.persistence.finished(job))
-            recorded += 1
-        else:
-            snakemake.persistence.started(job)
-            other += map(str, files)
-    if recorded:
-        progress(f"{recorded} jobs of a run that was killed had ended well: nothing is made twice")
-    return other
-
-
-def _recorded(snakemake: Snakemake, file: Any) -> bool:
-    """Return whether Snakemake has a record of the making of a file, and not of an earlier one."""
-    record = snakemake.persistence.metadata(file)
-    return record is not None and record.endtime >= Path(file).stat().st_mtime
-
-
-def _settings(snakemake: Snakemake, job: Any) -> str:
-    # What Snakemake itself would record, and compare later.
-    parameters = json.dumps(snakemake.persistence._params(job))
-    return hashlib.sha256(parameters.encode()).hexdigest()
+    try:
+        noted = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    count = planner.ended(noted, jobs)
+    if count:
+        progress(f"{count} jobs of a run that was killed had ended well: nothing is made twice")

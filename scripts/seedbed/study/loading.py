@@ -35,6 +35,7 @@ from seedbed.study.config import (
 )
 from seedbed.study.documents import At, Document, Problem, StudyError, read_document
 from seedbed.study.fields import RESERVED, Part, nearest
+from seedbed.study.lengths import too_long
 
 RUN_CONFIG = "config.yaml or --config"
 
@@ -426,7 +427,7 @@ class _Checks:
             self._check_block(index, block)
         self._check_engines()
         self._check_students_named()
-        self._check_same_cells()
+        self._check_cells(name)
         self._use_tasks_of_worlds()
         found = {
             kind: {name: file.config for name, file in files.items() if file is not None}
@@ -708,8 +709,8 @@ class _Checks:
                 said = f"{shift.student!r} is not a student of this study; {hint}"
                 self._refuse(said, "published", index, "student")
 
-    def _check_same_cells(self) -> None:
-        """Check that no two blocks give exactly the same cells."""
+    def _check_cells(self, study: str) -> None:
+        """Check that no two blocks give exactly the same cells, and that their files have names."""
         if self.problems:
             return
         methods = {name: file.config for name, file in self.used["methods"].items()}
@@ -722,6 +723,8 @@ class _Checks:
                 )
                 self._refuse(said, "blocks", index, "name")
             seen.setdefault(found, block.name)
+            for said, at in too_long(study, index, block, found, Path.cwd()):
+                self._refuse(said, *at)
 
 
 def _function_problem(scorer: str, folder: Path) -> str | None:

@@ -19,6 +19,7 @@ from seedbed.study.estimate import (
     parameters,
 )
 from seedbed.study.loading import Study
+from seedbed.study.partitions import within_offers
 
 if TYPE_CHECKING:
     from seedbed.study.workflow import Workflow
@@ -171,7 +172,8 @@ class Needs:
     ) -> dict[str, Callable[..., Any]]:
         """Return the resources of a rule, each a function of wildcards, and of the attempt.
 
-        Memory and time grow with each attempt: a job may have failed for want of them.
+        Memory and time grow with each attempt, as a job may have failed for want of them, up to
+        what the partitions of a cluster offer.
         """
 
         def count(wildcards: Any) -> int:
@@ -182,15 +184,24 @@ class Needs:
             # Without a GPU, the kind of one would ask for one.
             return self._gpu_model if count(wildcards) else None
 
-        def mem_mb(wildcards: Any, attempt: int) -> int:
+        def time_and_memory(wildcards: Any, attempt: int) -> tuple[int, int]:
             model = asked(wildcards)[0]
             local = self._study.engine(model).kind != "openai" or most is not None
             weights = WEIGHTS_GB * (parameters(self._study, model) or 0.0) if local else 0.0
-            return round((BASE_MB + weights * MB_PER_GB_OF_WEIGHTS) * (1 + attempt) / 2)
+            memory = BASE_MB + weights * MB_PER_GB_OF_WEIGHTS
+            needed = seconds(wildcards, model) / 60
+            return within_offers(
+                count(wildcards),
+                attempt * math.ceil(START_MINUTES + needed * SAFETY),
+                round(memory * (1 + attempt) / 2),
+                least=(math.ceil(START_MINUTES + needed), round(memory)),
+            )
+
+        def mem_mb(wildcards: Any, attempt: int) -> int:
+            return time_and_memory(wildcards, attempt)[1]
 
         def runtime(wildcards: Any, attempt: int) -> int:
-            needed = seconds(wildcards, asked(wildcards)[0]) * SAFETY / 60
-            return attempt * math.ceil(START_MINUTES + needed)
+            return time_and_memory(wildcards, attempt)[0]
 
         return {"gpu": count, "gpu_model": kind, "mem_mb": mem_mb, "runtime": runtime}
 

@@ -62,6 +62,10 @@ class Others:
         for file, jobs in lines.items():
             write_text(file, "".join(jobs))
 
+    def keep(self, paths: Iterable[str]) -> None:
+        """Write down what a run has not made in the end: what it made so far is not in doubt."""
+        write_plan(Path(self._folder) / PLAN, paths)
+
     def _jobs(self) -> Iterator[tuple[Part, str, Callable[[], dict[str, Any]]]]:
         for key in self._flow.grid.question_stream_by_key:
             for shard in self._flow.shards(key):
@@ -101,4 +105,5 @@ class Others:
             "seeds": seeds,
             "start": shard.start,
             "stop": shard.stop,
+            "end": self._flow.shard_end(shard.index),
         }

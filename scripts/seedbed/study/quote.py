@@ -17,8 +17,9 @@ from typing import Any
 import polars as pl
 
 from seedbed.artifacts import read_json
+from seedbed.streams.extension import held_until
 from seedbed.streams.journal import read_completions
-from seedbed.study.cells import Grid, shards
+from seedbed.study.cells import Grid, Shard, shards
 from seedbed.study.estimate import Work, hours, parameters, work
 from seedbed.study.loading import Study
 
@@ -143,7 +144,7 @@ def spent(study: Study, grid: Grid, results: Path) -> tuple[int, float]:
     for part in work(study, grid.cells):
         if part.stage not in STAGES:
             continue
-        done = _done(part, results, study.config.shard_size)
+        done = _done(part, results, study.config.shard_size, beyond=True)
         queries += done.queries if part.stage != "questions" else 0
         price = study.models[part.model].price
         if study.engine(part.model).kind == "openai":
@@ -200,7 +201,15 @@ def _ended(lines: dict[tuple[str, str], Line]) -> list[Line]:
 # --- what is there
 
 
-def _done(part: Work, results: Path, shard_size: int) -> Done:
+def _done(part: Work, results: Path, shard_size: int, beyond: bool = False) -> Done:
+    """Return what has been done of some work.
+
+    Args:
+        part: the work.
+        results: folder of the study's results.
+        shard_size: queries of a stream's first shard.
+        beyond: whether to count queries that the study does not need, if its shards hold more.
+    """
     if part.stage == "evaluation":
         return _evaluated(results / "evaluations" / part.key / "evaluation.json", part)
     if part.stage == "training":
@@ -210,27 +219,34 @@ def _done(part: Work, results: Path, shard_size: int) -> Done:
     for shard in shards(part.units, shard_size):
         file = results / folder / part.key / f"shard={shard.index}" / f"{folder}.parquet"
         if file.is_file():
-            found += _of_shard(pl.read_parquet(file), part, who, len(shard))
+            found += _of_shard(file, part.stage, who, shard, beyond)
     return _with_journal(found, results / "journal" / folder / part.key, part)
 
 
-def _of_shard(frame: pl.DataFrame, part: Work, who: str, length: int) -> Done:
-    """Return what a whole shard holds.
+def _of_shard(file: Path, stage: str, who: str, shard: Shard, beyond: bool) -> Done:
+    """Return what the file of a shard holds of what the study needs: it may hold more, or fewer.
 
     Args:
-        frame: its rows.
-        part: the work that it belongs to.
+        file: the file.
+        stage: that it belongs to.
         who: how its columns begin.
-        length: slots that it has in the study; if it is the last, it may hold fewer so far.
+        shard: the queries that the study needs of it.
+        beyond: whether to count others too.
     """
+    frame = pl.read_parquet(file)
+    if stage == "verification":
+        # As many rows as samples; empty slots have none.
+        held = held_until(file)
+        stop = shard.stop if held is None else held if beyond else min(held, shard.stop)
+        frame = frame if beyond else frame.filter(pl.col("query") < shard.stop)
+        units, queries = max(0, stop - shard.start), frame.height
+    else:
+        frame = frame if beyond else frame[: len(shard)]
+        units = frame.height
+        asked = frame["augmenter_queries" if stage == "questions" else "answer"]
+        queries = asked.sum() if stage == "questions" else asked.count()
     names = ("prompt_tokens", "completion_tokens", "seconds")
-    sums = [float(frame[f"{who}_{name}"].sum()) for name in names]
-    if part.stage == "questions":
-        return Done(frame.height, float(frame["augmenter_queries"].sum()), *sums)
-    if part.stage == "answers":
-        return Done(frame.height, float(frame["answer"].count()), *sums)
-    # Empty slots have no row.
-    return Done(length, frame.height, *sums)
+    return Done(units, float(queries), *(float(frame[f"{who}_{name}"].sum()) for name in names))
 
 
 def _with_journal(whole: Done, folder: Path, part: Work) -> Done:

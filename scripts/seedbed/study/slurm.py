@@ -1,57 +1,206 @@
-"""The cluster that a run sends its jobs to, where that is SLURM."""
+"""What SLURM says: of the jobs that a run sent, of its partitions, and how job states are read."""
 
 from __future__ import annotations
 
 import getpass
+import os
 import re
-import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-JOB_PREFIX = "seedbed_"
-"""Beginning of the names of jobs, by `slurm-jobname-prefix` in the profile."""
+JOB_PREFIX = "seedbed"
+"""What the names of jobs begin with: `slurm-jobname-prefix` in the profile."""
+
+RUN_NAME = re.compile(r"(?:[\w-]+_)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""The name of a run, which all its jobs have: the prefix and a number of the executor's own."""
+
+CONTROLLER_JOB = "SEEDBED_CONTROLLER_JOB"
+"""The variable that holds the number of the SLURM job that the run itself is, if it is one."""
 
 POLL_SECONDS = 2.0
 SAY_SECONDS = 60.0
+ANSWER_SECONDS = 90.0
+"""How long squeue may take."""
+
+_FORMAT = "%i|%T|%j|%Z|%r|%k"
+_COMMENTS = ("rule_", "group_")
+
+PASSING = re.compile(
+    r"(None|Priority|Resources|BeginTime|Cleaning|Prolog|Dependency|JobArrayTaskLimit|Licenses)?$"
+)
+"""Reasons for which a job waits that pass by themselves, as other jobs end."""
+
+_EXPLAINED = (
+    (r"PartitionTimeLimit", "its time is more than the partition allows"),
+    (r"PartitionNodeLimit", "it asks for more nodes than the partition has"),
+    (r"Partition(Down|Inactive)", "the partition is down"),
+    (r"DependencyNeverSatisfied", "it waits for a job that failed"),
+    (r"InvalidAccount|AccountNotAllowed", "the account may not use the partition"),
+    (r"InvalidQOS|QOSNotAllowed", "the QOS is not valid for the account or partition"),
+    (r"JobHeld(Admin|User)|.*requeued held", "it is held: `scontrol release` lets it go"),
+    (r"BadConstraints", "no node offers what it asks for"),
+    (r"ReqNodeNotAvail.*|.*DOWN, DRAINED.*|NodeDown|FrontEndDown", "the nodes for it are down"),
+    (r"Reservation.*", "the reservation is not active"),
+    (r"(Max|QOS|Assoc|Acc).*", "a limit of the account, user or QOS, which other jobs may use up"),
+)
 
 
-def await_jobs(folder: Path, progress: Callable[[str], None]) -> None:
-    """Cancel the SLURM jobs of a folder that wait, and wait for those that run.
+class NoAnswerError(Exception):
+    """SLURM's controller does not answer."""
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """A job of a run, as squeue shows it.
+
+    Attributes:
+        number: SLURM's job id.
+        state: `PENDING`, `RUNNING`, ...
+        name: of the run that sent it.
+        reason: why it waits, empty if it does not.
+        comment: what job it is: `rule_NAME_wildcards_...`; empty where a site drops comments.
+        folder: the working directory that it was sent from.
+    """
+
+    number: str
+    state: str
+    name: str
+    reason: str
+    comment: str
+    folder: Path
+
+    @property
+    def rule(self) -> str:
+        """The name of its rule, or what else is known of it."""
+        text = self.comment.partition("_wildcards_")[0].removeprefix("rule_")
+        return text or f"job {self.number}"
+
+    @property
+    def stuck(self) -> str | None:
+        """Why it waits, if the reason does not pass by itself; else None."""
+        if self.state != "PENDING" or PASSING.match(self.reason):
+            return None
+        meant = next((said for text, said in _EXPLAINED if re.fullmatch(text, self.reason)), None)
+        return f"{self.reason}: {meant}" if meant else self.reason
+
+
+def jobs_of(
+    folder: Path | None, names: Collection[str] = (), ended: bool = False
+) -> list[SlurmJob]:
+    """Return the SLURM jobs that runs of Snakemake sent from a folder.
+
+    A job that runs Snakemake itself is none of them, whatever its name.
+
+    Args:
+        folder: the working directory that they were sent from; None for any.
+        names: of the runs that are meant; all if there are none.
+        ended: whether those that have ended count too, while SLURM remembers them.
+
+    Raises:
+        FileNotFoundError: if there is no squeue, or it knows of no cluster.
+        NoAnswerError: if it does not answer.
+    """
+    words = ["squeue", "--noheader", f"--user={getpass.getuser()}", f"--format={_FORMAT}"]
+    words += ["--states=all"] if ended else []
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise NoAnswerError(f"squeue: no answer in {ANSWER_SECONDS:.0f} s") from None
+    if done.returncode and "configuration" in done.stderr:
+        raise FileNotFoundError(done.stderr.strip())
+    if done.returncode:
+        raise NoAnswerError(done.stderr.strip() or f"squeue ended with {done.returncode}")
+    own = {os.environ.get("SLURM_JOB_ID"), os.environ.get(CONTROLLER_JOB)}
+    found = []
+    for line in done.stdout.splitlines():
+        if line.count("|") < 5:
+            continue
+        number, state, name, place, reason, comment = line.split("|", 5)
+        comment = "" if comment == "(null)" else comment
+        if number in own or not RUN_NAME.fullmatch(name) or (names and name not in names):
+            continue
+        if comment and not comment.startswith(_COMMENTS):
+            continue
+        if folder is None or _same_folder(Path(place), folder):
+            reason = reason if state == "PENDING" else ""
+            found.append(SlurmJob(number, state, name, reason, comment, Path(place)))
+    return found
+
+
+def _same_folder(place: Path, folder: Path) -> bool:
+    """Return whether two paths lead to the same folder, be it by different mounts."""
+    if place == folder or place.resolve() == folder.resolve():
+        return True
+    try:
+        return place.samefile(folder)
+    except OSError:
+        return False
+
+
+def await_jobs(
+    folder: Path,
+    progress: Callable[[str], None],
+    names: Collection[str] = (),
+    spared: Collection[str] = (),
+    patient: bool = True,
+) -> int:
+    """Cancel the SLURM jobs of dead runs that wait, and wait for those that run.
 
     Args:
         folder: the working directory that they were sent from.
-        progress: called with a line of text while some run.
+        progress: called with a line of text while some run, or while SLURM does not answer.
+        names: of dead runs, whose jobs are meant too if they were sent from elsewhere.
+        spared: names of runs that are alive, whose jobs are left to them.
+        patient: whether to wait for SLURM to answer.
+
+    Returns:
+        How many jobs there were.
     """
-    if shutil.which("squeue") is None:
-        return
-    said = -SAY_SECONDS
-    while states := jobs_of(folder):
-        waiting = sorted(job for job, state in states.items() if state == "PENDING")
+    last = -SAY_SECONDS
+    met: set[str] = set()
+
+    def say(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SAY_SECONDS:
+            last = time.monotonic()
+            progress(text)
+
+    while True:
+        try:
+            jobs = [
+                job
+                for job in jobs_of(None)
+                if job.name in names
+                or (job.name not in spared and _same_folder(job.folder, folder))
+            ]
+        except FileNotFoundError:
+            return 0
+        except NoAnswerError as error:
+            if not patient:
+                return 0
+            say(f"waiting for SLURM to answer, as jobs of an earlier run may be there: {error}")
+            time.sleep(POLL_SECONDS)
+            continue
+        if not jobs:
+            return len(met)
+        met |= {job.number for job in jobs}
+        waiting = sorted(job.number for job in jobs if job.state == "PENDING")
         if waiting:
-            subprocess.run(["scancel", *waiting], check=False)
-        running = sorted(states.keys() - set(waiting))
-        if running and time.monotonic() - said >= SAY_SECONDS:
-            said = time.monotonic()
-            progress(
+            # One that has started meanwhile goes on.
+            subprocess.run(["scancel", "--state=PENDING", *waiting], check=False)
+        running = sorted({job.number for job in jobs} - set(waiting))
+        if running:
+            say(
                 f"waiting for SLURM jobs of a run that was killed: {' '.join(running)} "
                 "(`scancel` them to have them made again)"
             )
         time.sleep(POLL_SECONDS)
-
-
-def jobs_of(folder: Path) -> dict[str, str]:
-    """Return the state of each SLURM job that was sent from a folder and has not ended."""
-    words = ["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T|%j|%Z"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    found = {}
-    for line in done.stdout.splitlines():
-        number, state, name, place = line.split("|", 3)
-        if name.startswith(JOB_PREFIX) and Path(place).resolve() == folder.resolve():
-            found[number] = state
-    return found
 
 
 def check_status_command(settings: Any, progress: Callable[[str], None]) -> None:

@@ -1,17 +1,22 @@
 """A run that is under way, in words: how far it is, how long it will take, and what went wrong.
 
 Follows Snakemake's own log events, and keeps what they come to in a file, so that `make status` can
-tell it while the run goes on, and after it.
+tell it while the run goes on, and after it. The file is written anew every few seconds, also while
+nothing happens.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import shutil
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +24,12 @@ from typing import TYPE_CHECKING, Any
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from seedbed.artifacts import write_json
+from seedbed.study.interrupts import Interrupt
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow as Snakemake
+
+    from seedbed.study.slurm import SlurmJob
 
 STAGES = {
     "get_model": "models",
@@ -39,9 +47,27 @@ STAGES = {
 }
 """What a person calls the jobs of a rule, in the order of the work."""
 
+PLANNING_FOLDER = Path("journal/planning")
+"""In a study's results, where a run leaves its sign while it plans, before its first job."""
+
 REST = "tables and figures"
 SAY_SECONDS = 10.0
 SAVE_SECONDS = 2.0
+HEARTBEAT_SECONDS = 5.0
+"""After that long, at most, the file is written anew."""
+
+QUEUE_SECONDS = 30.0
+"""How often SLURM is asked which jobs wait."""
+
+FAILED_LOGS = "logs/failed"
+"""Below a study's results, the logs of failed attempts, which the next attempt overwrites."""
+
+_INTERRUPTED_SECONDS = 1.0
+"""Jobs that failed so shortly before Ctrl-C was noticed were ended by it."""
+
+_LOG_BYTES = 2**20
+_TAIL = 65536
+_LONGEST_LINE = 300
 # What is left is told from that many finished jobs on.
 _LEAST_FINISHED = 3
 _BENCHMARKS = 5
@@ -67,10 +93,12 @@ class Watch(logging.Handler):
 
     Args:
         snakemake: the run, whose jobs are known and not begun.
-        file: the JSON file to keep up to date.
+        file: the JSON file to keep up to date, `journal/run.json` of the study's results.
         known: seconds that a job of a rule took in earlier runs, by rule.
         say: called with a line of text.
         clock: seconds, as of `time.monotonic`.
+        interrupt: knows of Ctrl-C: a job that it ends has not failed.
+        queue: returns the run's SLURM jobs; None if jobs run on this machine.
     """
 
     def __init__(
@@ -80,10 +108,14 @@ class Watch(logging.Handler):
         known: Mapping[str, float],
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        interrupt: Interrupt | None = None,
+        queue: Callable[[], Iterable[SlurmJob]] | None = None,
     ) -> None:
         super().__init__()
         self._dag, self._file, self._known, self._say = snakemake.dag, file, known, say
         self._clock, self._start = clock, clock()
+        self._interrupt, self._queue = interrupt or Interrupt(), queue
         self._said = self._saved = self._start
         jobs = [job for job in self._dag.jobs if job.output]
         self._jobs = {self._dag.jobid(job): job for job in jobs}
@@ -91,17 +123,61 @@ class Watch(logging.Handler):
         self._left = Counter(self._jobs[number].rule.name for number in needed)
         self._total = Counter(job.rule.name for job in jobs)
         self._begun: dict[int, tuple[float, float]] = {}
+        self._submitted: dict[int, str] = {}
+        self._states: dict[str, tuple[str, str]] = {}
+        self._finished: set[int] = set()
         self._failed: dict[int, dict[str, Any]] = {}
+        self._failed_at: dict[int, float] = {}
+        self._logs: dict[int, dict[str, Any]] = {}
         self._blocks = 0
         self._took: dict[str, list[float]] = {}
         self._state = {
             "started": time.time(),
             "ended": None,
+            "interrupted": False,
             "host": socket.gethostname(),
             "process": os.getpid(),
         }
         self._needed = needed
+        shutil.rmtree(self._results / FAILED_LOGS, ignore_errors=True)
         self._save()
+        self._over = threading.Event()
+
+    def start(self) -> None:
+        """Keep the file up to date from here on, until `end` or the end of the process."""
+        atexit.register(self.end, False)
+        threading.Thread(target=self._beat, name="watch", daemon=True).start()
+
+    def left(self) -> list[str]:
+        """Return the files that the run was to make, and has not made."""
+        numbers = self._needed - self._finished
+        return [str(file) for number in numbers for file in self._jobs[number].output]
+
+    @property
+    def _results(self) -> Path:
+        return self._file.parent.parent
+
+    def _beat(self) -> None:
+        asked = -QUEUE_SECONDS
+        while not self._over.wait(HEARTBEAT_SECONDS):
+            if self._queue is not None and self._clock() - asked >= QUEUE_SECONDS:
+                asked = self._clock()
+                # Without an answer, what it last said holds.
+                with suppress(Exception):
+                    self._states = {job.number: (job.state, job.reason) for job in self._queue()}
+            self.acquire()
+            try:
+                # On a full disk, the run goes on, and the next beat tries again.
+                with suppress(OSError):
+                    if not self._over.is_set():
+                        self._save()
+            finally:
+                self.release()
+
+    def submitted(self, number: int, external: str | None) -> None:
+        """Take note of a job's number in the cluster, None for this machine."""
+        if external is not None:
+            self._submitted[number] = str(external)
 
     def hush(self, handler: logging.Handler) -> None:
         """Leave out of what a handler shows what the lines of this one tell better."""
@@ -119,8 +195,7 @@ class Watch(logging.Handler):
         try:
             if event == LogEvent.JOB_STARTED:
                 for number in getattr(record, "jobs", ()):
-                    self._begun[number] = (self._clock(), time.time())
-                    self._failed.pop(number, None)
+                    self._begin(number)
             elif event == LogEvent.JOB_FINISHED:
                 self._finish(record.job_id)
             elif event == LogEvent.JOB_ERROR:
@@ -133,11 +208,30 @@ class Watch(logging.Handler):
             # A run does not end because of what is said of it.
             self.handleError(record)
 
+    def skip(self, job: Any) -> None:
+        """Count a job as done that need not run, as what it reads came out as it was."""
+        if self._dag.jobid(job) in self._needed:
+            self._left[job.rule.name] -= 1
+
     def end(self, well: bool) -> None:
-        """Keep how the run ended, and say it."""
-        self._state["ended"], self._state["well"] = time.time(), well
-        self._begun.clear()
-        self._save()
+        """Keep how the run ended, and say it; the second time, nothing happens."""
+        if self._state["ended"] is not None:
+            return
+        self.acquire()
+        try:
+            self._over.set()
+            self._state["ended"], self._state["well"] = time.time(), well
+            interrupted = self._interrupt.at
+            if interrupted is not None:
+                self._state["interrupted"] = True
+                for number, at in self._failed_at.items():
+                    if at >= interrupted - _INTERRUPTED_SECONDS:
+                        self._failed.pop(number, None)
+                self._blocks = len(self._blocked(self._jobs[number] for number in self._failed))
+            self._begun.clear()
+            self._save()
+        finally:
+            self.release()
         self._say(self.line())
 
     def line(self) -> str:
@@ -169,10 +263,21 @@ class Watch(logging.Handler):
         # The cells first: they are what the study is made of.
         return {name: found[name] for name in sorted(found, key=lambda name: name != "cells")}
 
+    def _begin(self, number: int) -> None:
+        self._begun[number] = (self._clock(), time.time())
+        self._failed.pop(number, None)
+        self._submitted.pop(number, None)
+        job = self._jobs.get(number)
+        if job is not None:
+            # A log that is the same when the job has failed is that of an earlier attempt.
+            self._logs[number] = {str(path): _signature(path) for path in getattr(job, "log", ())}
+
     def _finish(self, number: int) -> None:
         job = self._jobs.get(number)
         if job is None or number not in self._needed:
             return
+        self._finished.add(number)
+        self._logs.pop(number, None)
         self._left[job.rule.name] -= 1
         begun, _ = self._begun.pop(number, (self._start, 0.0))
         self._took.setdefault(job.rule.name, []).append(self._clock() - begun)
@@ -186,14 +291,42 @@ class Watch(logging.Handler):
         job = self._jobs.get(number)
         if job is None:
             return
+        if self._interrupt.at is not None:
+            return
+        before = self._logs.pop(number, {})
+        # In the order in which causes are told: the job's own words, then those of the cluster.
+        logs = [
+            self._kept(str(path))
+            for path in map(str, record.log)
+            if Path(path).is_file() and before.get(path) != _signature(path)
+        ]
+        said = next(filter(None, map(last_line, logs)), None)
+        attempt = getattr(job, "attempt", 1)
         self._failed[number] = {
             "rule": job.rule.name,
             "wildcards": dict(job.wildcards_dict),
-            "logs": [str(path) for path in record.log],
+            "logs": logs,
+            "said": said,
+            "slurm": self._submitted.get(number),
+            "message": getattr(record, "rule_msg", None),
+            "attempt": attempt,
             "cells": len(self._blocked([job])),
         }
+        self._failed_at[number] = self._clock()
         self._blocks = len(self._blocked(self._jobs[number] for number in self._failed))
         self._save()
+
+    def _kept(self, log: str) -> str:
+        """Keep the log of a failed attempt from being overwritten, and return where it is."""
+        place = self._results / FAILED_LOGS / log.rpartition("logs/")[2]
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with Path(log).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_BYTES))
+                place.write_bytes(file.read())
+        except OSError:
+            return log
+        return str(place)
 
     def _blocked(self, jobs: Iterable[Any]) -> list[Any]:
         """Return the cells that wait for jobs, or are of these themselves."""
@@ -227,8 +360,10 @@ class Watch(logging.Handler):
                 "rule": self._jobs[number].rule.name,
                 "wildcards": dict(self._jobs[number].wildcards_dict),
                 "since": since,
+                "attempt": getattr(self._jobs[number], "attempt", 1),
+                **self._placed(number),
             }
-            for number, (_, since) in self._begun.items()
+            for number, (_, since) in [*self._begun.items()]
             if number in self._jobs
         ]
         failed = [*self._failed.values()]
@@ -236,6 +371,43 @@ class Watch(logging.Handler):
         state = {"stages": stages, "running": running, "failed": failed, "left": left}
         state["blocked"] = self._blocks if failed else 0
         write_json(self._file, {**self._state, "noted": time.time(), **state})
+
+    def _placed(self, number: int) -> dict[str, str | None]:
+        """Return a job's number in a cluster, its state there and the reason, as last heard."""
+        external = self._submitted.get(number)
+        if external is None:
+            # Where others are submitted, one that is not yet is on its way, or runs here.
+            return {"slurm": None, "state": "RUNNING", "reason": ""}
+        unknown = ("PENDING" if self._queue is not None else "RUNNING", "")
+        state, reason = self._states.get(external, unknown)
+        return {"slurm": external, "state": state, "reason": reason}
+
+
+def _signature(path: Any) -> tuple[int, int, int] | None:
+    """Return what tells one writing of a file from the next; None if it is not there."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def last_line(path: str | os.PathLike[str]) -> str | None:
+    """Return the last line of a log that says something, made safe for a terminal."""
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    said = next((line.strip() for line in reversed(lines) if line.strip()), None)
+    return None if said is None else printable(said)
+
+
+def printable(text: str) -> str:
+    """Return a line without what could control a terminal: a model may have written it."""
+    safe = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return safe[:_LONGEST_LINE]
 
 
 def named(wildcards: Mapping[str, str]) -> str:

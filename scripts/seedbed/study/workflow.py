@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from seedbed.engines import engine_module
 from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
 from seedbed.study.config import ENGINE_KEYS, DataSource, FilesSource, Price, WorldSource
+from seedbed.study.equivalence import items_source
 from seedbed.study.estimate import training_rows
 from seedbed.study.fields import NONE, nearest
 from seedbed.study.figures import figures, missing_text
@@ -29,6 +29,15 @@ Part = Literal["augmenter", "teacher", "student"]
 
 RESOURCES = "resources"
 CONFIG = "config"
+
+STREAM_RULES = (
+    "write_questions",
+    "answer_questions",
+    "sample_votes",
+    "check_answers",
+    "verify_answers",
+)
+"""Rules that make a shard of a stream, and extend it in place when more queries are needed."""
 
 
 def put_python_first() -> None:
@@ -85,6 +94,10 @@ class Workflow:
             f"{self.results}/datasets/{dataset.key}/dataset.parquet"
             for dataset in self.grid.datasets
         )
+
+    def files(self) -> list[str]:
+        """Return what a person may ask for by its path: scores, records of adapters, datasets."""
+        return [*self.evaluations(), *self.adapters(), *self.datasets()]
 
     def example_datasets(self) -> list[str]:
         """Return the dataset that examples of each task and method are from: the largest budget."""
@@ -153,10 +166,6 @@ class Workflow:
         config = self.study.tasks[task]
         return scorer_modules(config.kind, config.scorer_options, self.task_folder(task))
 
-    def evaluation_modules(self, key: str) -> list[str | Path]:
-        """Return what runs a cell's student, and scores it."""
-        return [*self.scorer_modules(key), self.engine_code("student", key)]
-
     def kind_module(self, key: str) -> str:
         """Return the module that compares the answers of a stream with each other."""
         return kind_module(self.study.tasks[self._point(key).task].kind)
@@ -173,6 +182,10 @@ class Workflow:
         """Return how a task's reference answers are scored, as JSON."""
         config = self.study.tasks[task]
         return _json({"kind": config.kind, "scorer": config.scorer_options, "score": config.score})
+
+    def items_source(self, task: str) -> str:
+        """Return what of that a task's items depend on, as JSON."""
+        return _json(items_source(self.study.tasks[task].source.model_dump(mode="json")))
 
     def task_modules(self, task: str) -> list[str]:
         """Return the module that makes a task's items, if a world does, which is loaded by name."""
@@ -305,10 +318,32 @@ class Workflow:
             return []
         return [f"{self.results}/votes/{key}/shard={index}/votes.parquet"]
 
-    def votes_stop(self, key: str, index: str) -> int:
-        """Return one past the last query of a shard that further answers are needed for."""
-        stream = self.grid.stream_by_key[key]
-        return min(self.shard(key, index).stop, self.grid.largest_verified(stream))
+    def shard_end(self, index: str | int) -> int:
+        """Return one past the last query that a shard can hold, whatever the study's budgets."""
+        return self.study.config.shard_size << int(index)
+
+    def stop(self, rule: str, wildcards: Mapping[str, str]) -> int | None:
+        """Return one past the last query of a stream that a job uses; None if it uses no stream.
+
+        It is no part of what the job's files are made by: a file may hold more queries than that,
+        and one that holds fewer is extended.
+
+        Args:
+            rule: name of the job's rule.
+            wildcards: the job's wildcards.
+        """
+        if rule == "build_dataset":
+            dataset = self.grid.dataset_by_key[wildcards["dataset"]]
+            return None if dataset.stream is None else self._reach(dataset)
+        if rule == "write_questions":
+            return self.shard(wildcards["question_stream"], wildcards["shard"]).stop
+        if rule not in STREAM_RULES:
+            return None
+        key = wildcards["stream"]
+        stop = self.shard(key, wildcards["shard"]).stop
+        if rule in ("sample_votes", "verify_answers"):
+            stop = min(stop, self.grid.largest_verified(self.grid.stream_by_key[key]))
+        return stop
 
     def _keeps_answer(self, point: Stream | Dataset) -> bool:
         return self.study.methods[point.method].keeps_answer
@@ -443,6 +478,8 @@ class Workflow:
         """Return how a cell is evaluated, as JSON."""
         name, student = self.cell(key).task, self.cell(key).student
         task = self.study.tasks[name]
+        # All of them are all, by whatever number.
+        taken, held = self.study.config.test_items, task.source.test_items
         return _json(
             {
                 "kind": task.kind,
@@ -450,7 +487,7 @@ class Workflow:
                 "score": task.score,
                 "prompt": self.study.answer_prompt(name),
                 "answer_tokens": task.max_tokens.answer,
-                "test_items": self.study.config.test_items,
+                "test_items": None if taken is None or taken >= held else taken,
                 **self._manner(student),
             }
         )
@@ -483,8 +520,8 @@ class Workflow:
 
     @property
     def ledger(self) -> str:
-        """Return the file with what was spent, in a study with a cap."""
-        return f"{self.results}/journal/ledger.sqlite"
+        """Return the folder with what was spent, in a study with a cap."""
+        return f"{self.results}/journal/ledger"
 
     def _cap(self, part: Part, kind: str, model: str) -> dict[str, Any]:
         # What runs here costs no dollars.
@@ -517,13 +554,6 @@ class Workflow:
             elif rule in ("answer_questions", "sample_votes"):
                 found.add(self.teacher(wildcards["stream"])[0])
         return found
-
-    def engine_code(self, part: Part, key: str) -> str:
-        """Return the code that such a model is meant to be run by.
-
-        It is that of the model's own file: to run it by another, in some place, changes no result.
-        """
-        return engine_module(self.study.models[getattr(self, part)(key)[0]].engine.kind)
 
     # --- analysis
 

@@ -65,8 +65,8 @@ def plot_cost_effectiveness(
 
     Points are item-paired differences to the first method with intervals from the test items;
     lines are differences of the fitted curves with bootstrap bands. A vertical line marks where the
-    curves cross, its shade the interval. The strip above says which method is expected to lead
-    where, by the curves and the cells.
+    curves cross, its shade the interval. The strip above says which methods lead where,
+    by the curves and the cells; several where they are statistically tied.
 
     Args:
         fits: the fits.
@@ -97,7 +97,7 @@ def plot_cost_effectiveness(
             drawn += _draw_published(axes, fit, seeds, shifts)
             sources.update(shift.source for shift in shifts)
             drawn += _draw_differences(axes, fit, seeds, paired, methods, confidence)
-            drawn += _draw_leaders(axes, fit, seeds, methods, titles)
+            drawn += _draw_leaders(axes, fit, seeds, methods, titles, confidence)
             key = fit.record["fit"]
             count = sum(len(record["crossings"]) for record in crossing)
             crossings_in[key] = max(count, crossings_in.get(key, 0))
@@ -286,39 +286,59 @@ def _make_room(axes: Axes, lines: int) -> None:
 
 
 def _draw_leaders(
-    axes: Axes, fit: Fit, seeds: int, methods: Sequence[str], titles: Titles
+    axes: Axes,
+    fit: Fit,
+    seeds: int,
+    methods: Sequence[str],
+    titles: Titles,
+    confidence: float,
 ) -> list[dict[str, Any]]:
+    """Draw the strip of leading methods; those that are statistically tied share its height."""
     from matplotlib.patches import Rectangle
 
     rows = []
-    parts = leaders(fit, seeds)
-    span = np.log(parts[-1][2] / parts[0][1]) if parts else 1.0
-    for method, low, high in parts:
-        axes.add_patch(
-            Rectangle(
-                (low, 1.02),
-                high - low,
-                0.08,
-                transform=axes.get_xaxis_transform(),
-                facecolor=colour(methods, method),
-                clip_on=False,
-                linewidth=0,
+    parts = leaders(fit, seeds, confidence)
+    span = np.log(parts[-1].high / parts[0].low) if parts else 1.0
+    for part in parts:
+        height = _STRIP_HEIGHT / len(part.methods)
+        for place, method in enumerate(part.methods):
+            axes.add_patch(
+                Rectangle(
+                    (part.low, 1.02 + height * (len(part.methods) - 1 - place)),
+                    part.high - part.low,
+                    height,
+                    transform=axes.get_xaxis_transform(),
+                    facecolor=colour(methods, method),
+                    clip_on=False,
+                    linewidth=0,
+                )
             )
-        )
-        if np.log(high / low) / span > 0.12:
+            row = {"kind": "leader", "method": method, "low": part.low, "high": part.high}
+            rows.append(row)
+        text = " or ".join(map(titles.short, part.methods))
+        if np.log(part.high / part.low) / span > 0.03 + 0.035 * len(text):
+            alone = len(part.methods) == 1
+            paint = text_on(colour(methods, part.methods[0])) if alone else INK
             axes.text(
-                np.sqrt(low * high),
-                1.057,
-                titles.short(method),
+                np.sqrt(part.low * part.high),
+                1.02 + _STRIP_HEIGHT / 2,
+                text,
                 transform=axes.get_xaxis_transform(),
                 ha="center",
-                va="center",
+                va="center_baseline" if alone else "center",
                 fontsize=9,
                 fontweight="bold",
-                color=text_on(colour(methods, method)),
+                color=paint,
+                # Over several colours, no single one has contrast.
+                bbox=None
+                if alone
+                else {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1},
             )
-        rows.append({"kind": "leader", "method": method, "low": low, "high": high})
     return rows
+
+
+_STRIP_HEIGHT = 0.08
+"""Height of the strip of leading methods, as a share of the panel's."""
 
 
 def _legend(

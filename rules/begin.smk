@@ -1,0 +1,31 @@
+"""What comes first: errors are shown, a mistyped target is named, Ctrl-C ends with a line."""
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from seedbed.study.documents import StudyError, read_document
+from seedbed.study.edge import (
+    answer_folder,
+    can_write,
+    follow_submissions,
+    guard,
+    show_errors,
+)
+from seedbed.study.interrupts import Interrupt
+
+show_errors(logger)
+INTERRUPT = Interrupt()
+if workflow.is_main_process:
+    INTERRUPT.watch(logger)
+    guard(workflow, lambda: FLOW.files())
+try:
+    # Snakemake reads it too, and does not say which file it cannot read, nor in which line.
+    if Path("config/config.yaml").is_file():
+        read_document(Path("config/config.yaml"))
+except StudyError as error:
+    raise WorkflowError(str(error)) from None

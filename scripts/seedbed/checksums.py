@@ -1,0 +1,73 @@
+"""Checksums: whether the files that a job reads are those that were made.
+
+A flipped byte in a table or an adapter often goes unnoticed by its readers. The manifests beside
+the results hold the checksum of every file that a job made; jobs whose work is dear compare them
+first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from seedbed.artifacts import broken, file_digest
+
+# Of an output, as `seedbed.study.manifest` writes it: its path, and the digest of its bytes.
+_NOTED = re.compile(rb'"((?:[^"\\]|\\.)+)": \["([0-9a-f]{64})"')
+_FEW = 16
+
+
+def add_manifest_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the manifests; without it, nothing is compared."""
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="files that note the checksums of inputs; those that they do not note are not checked",
+    )
+
+
+def check_inputs(manifests: Sequence[Path], files: Iterable[str | os.PathLike[str]]) -> None:
+    """Exit with a message if a file is not what it was when it was made.
+
+    Args:
+        manifests: files with the checksums; they need not be there.
+        files: what the job reads, by the paths in the manifests. Those without a checksum, or that
+            are not there, are left out.
+
+    Raises:
+        SystemExit: naming the first file that differs, and what to do.
+    """
+    paths = [os.fspath(file) for file in files]
+    noted: dict[str, str] = {}
+    for manifest in manifests:
+        try:
+            content = manifest.read_bytes()
+        except FileNotFoundError:
+            continue
+        noted |= _last(content, paths) if len(paths) <= _FEW else _all(content)
+    for path in paths:
+        if path in noted and Path(path).is_file() and file_digest(path) != noted[path]:
+            sys.exit(broken(path, "its checksum is not the one it was made with"))
+
+
+def _last(content: bytes, paths: Iterable[str]) -> dict[str, str]:
+    """Return the last checksum of some files, without a look at all others."""
+    found = {}
+    for path in paths:
+        key = json.dumps(path, ensure_ascii=False).encode() + b': ["'
+        place = content.rfind(key)
+        if place >= 0 and (match := _NOTED.match(content, place)):
+            found[path] = match[2].decode()
+    return found
+
+
+def _all(content: bytes) -> dict[str, str]:
+    """Return the last checksums of all files."""
+    return {json.loads(b'"%b"' % match[1]): match[2].decode() for match in _NOTED.finditer(content)}

@@ -1,0 +1,309 @@
+"""The ledger: what all jobs of a study have spent and reserved, in files that need no locks.
+
+On clusters, locks of files are often missing, or hold on one node alone. So the ledger is a row of
+numbered pages, each with all amounts. Who changes them writes the next page, and gives it its
+number by a hard link, of which the file system makes one alone: who comes second reads the page of
+the first, and tries again. A process that is killed leaves nothing that others must wait for.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import re
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from seedbed.artifacts import grant
+
+if TYPE_CHECKING:
+    from seedbed.engines import Cap
+
+LEASE = 64
+"""Requests that are reserved at a time, at most."""
+SHARE = 8
+"""Near the cap, a lease takes one part in so many of what is left, so that it comes out even."""
+KEPT_PAGES = 64
+"""Older pages are removed, once nobody can be about to write the page after them."""
+KEPT_SECONDS = 600.0
+WAIT_SECONDS = 0.02
+"""To wait, at most, before the next try to write a page."""
+_PAGE = re.compile(r"(\d{10})\.json")
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK)
+Amount = tuple[int, float]
+"""Queries of teachers, and dollars."""
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What was spent.
+
+    Attributes:
+        queries: of teachers.
+        usd: dollars, of teachers and augmenters.
+        doubtful: of the queries, those that are reserved: under way, or in doubt after a kill.
+    """
+
+    queries: int
+    usd: float
+    doubtful: int
+
+
+@dataclass
+class _Page:
+    """All amounts at a time.
+
+    Attributes:
+        spent: what is booked.
+        leases: what is reserved, by job.
+        number: of the page; 0 before the first.
+        name: what tells it from any other page that was written with this number.
+        before: the name of the page that it follows.
+    """
+
+    spent: Amount = (0, 0.0)
+    leases: dict[str, Amount] = field(default_factory=dict)
+    number: int = 0
+    name: str = ""
+    before: str = ""
+
+    def total(self) -> Spent:
+        reserved = sum(queries for queries, _ in self.leases.values())
+        dollars = sum(usd for _, usd in self.leases.values())
+        return Spent(self.spent[0] + reserved, self.spent[1] + dollars, reserved)
+
+    def next(self) -> _Page:
+        return _Page(
+            self.spent, dict(self.leases), self.number + 1, uuid.uuid4().hex, before=self.name
+        )
+
+
+class Ledger:
+    """A folder with what all jobs have spent and reserved.
+
+    Its file system has to offer hard links, as all but FAT and object stores do, and no locks.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known = 0
+
+    def open(self, answered: Amount) -> None:
+        """Begin a run: make the ledger, or close what the run before left open in it.
+
+        Leases that killed jobs left behind count as spent: what was under way may have been paid
+        for.
+
+        Args:
+            answered: what the answers that are there took, with those from runs without a cap.
+
+        Raises:
+            RuntimeError: if the file system has no hard links.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        former = _former(self._folder.with_name(f"{self._folder.name}.sqlite"))
+
+        def close(page: _Page) -> None:
+            total = page.total()
+            queries = max(total.queries, former[0], answered[0])
+            page.spent = (queries, max(total.usd, former[1], answered[1]))
+            page.leases = {}
+
+        self._change(close, first=True)
+
+    def spent(self) -> Spent:
+        """Return what was spent and what is reserved, together."""
+        return self._newest().total()
+
+    def book(self, job: str, used: Amount, cost: Amount, keep: bool = True) -> None:
+        """Enter what a job has used of its lease.
+
+        Args:
+            job: the job.
+            used: what was reserved for it.
+            cost: what it cost.
+            keep: whether the rest of the lease stays.
+        """
+
+        def enter(page: _Page) -> None:
+            page.spent = (page.spent[0] + cost[0], page.spent[1] + cost[1])
+            left = page.leases.pop(job, None)
+            if keep and left is not None:
+                page.leases[job] = (left[0] - used[0], left[1] - used[1])
+
+        self._change(enter)
+
+    def lease(self, job: str, cap: Cap, need: Amount) -> Amount:
+        """Reserve room for many requests like one, or for as many as there is room for.
+
+        Args:
+            job: the job.
+            cap: the cap.
+            need: what the one request takes at most.
+
+        Returns:
+            What is reserved, which is nothing if there is no room for one.
+        """
+        queries, usd = need
+
+        def reserve(page: _Page) -> Amount:
+            spent = page.total()
+            count = LEASE
+            if cap.max_teacher_queries is not None and queries:
+                count = min(count, _part(cap.max_teacher_queries - spent.queries))
+            if cap.max_usd is not None and usd > 0:
+                # A little less, as sums of many small numbers are not exact.
+                count = min(count, _part(int((cap.max_usd - spent.usd) * (1 - 1e-9) / usd)))
+            held = page.leases.get(job, (0, 0.0))
+            page.leases[job] = (held[0] + count * queries, held[1] + count * usd)
+            return (count * queries, count * usd) if count else (0, 0.0)
+
+        return self._change(reserve)
+
+    def _change(self, change: Callable[[_Page], Result], first: bool = False) -> Result:
+        """Write the next page, and return what the change of it returned."""
+        while True:
+            page = self._newest(first).next()
+            result = change(page)
+            if self._write(page):
+                return result
+            time.sleep(random.uniform(0, WAIT_SECONDS))
+
+    def _newest(self, first: bool = False) -> _Page:
+        """Return the newest page, or the one before the first where there is none yet."""
+        number = self._known
+        page = self._read(number) if number else None
+        if page is None:
+            numbers = self._numbers()
+            if not numbers:
+                if first:
+                    return _Page()
+                raise FileNotFoundError(
+                    f"no ledger {self._folder}: the run that has a cap makes it"
+                )
+            # It may be removed meanwhile, by who wrote many more.
+            page = self._read(max(numbers))
+            if page is None:
+                return self._newest(first)
+        # Not by the list alone, which a network's file system may keep for a while.
+        while (after := self._read(page.number + 1)) is not None:
+            page = after
+        self._known = page.number
+        return page
+
+    def _numbers(self) -> list[int]:
+        with suppress(FileNotFoundError):
+            found = (_PAGE.fullmatch(path.name) for path in self._folder.iterdir())
+            return sorted(int(match[1]) for match in found if match)
+        return []
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number:010}.json"
+
+    def _read(self, number: int) -> _Page | None:
+        file = self._file(number)
+        try:
+            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise RuntimeError(
+                f"{file} is broken ({error}): delete it to go on from the page before it, with "
+                "max_teacher_queries and max_usd lowered by what may have been spent since"
+            ) from None
+        leases = {job: (int(held[0]), float(held[1])) for job, held in content["leases"].items()}
+        queries, usd = content["spent"]
+        return _Page((queries, usd), leases, number, content["name"], content["before"])
+
+    def _write(self, page: _Page) -> bool:
+        """Write a page, and return whether it is the one of its number."""
+        file = self._file(page.number)
+        temporary = self._folder / f".{page.name}"
+        temporary.write_text(
+            json.dumps(
+                {
+                    "spent": page.spent,
+                    "leases": page.leases,
+                    "name": page.name,
+                    "before": page.before,
+                }
+            ),
+            encoding="utf-8",
+        )
+        grant(temporary)
+        try:
+            os.link(temporary, file)
+        except FileExistsError:
+            # A network's answer may be lost, and the link there: then it was its second try.
+            if temporary.stat().st_nlink == 1:
+                return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            raise RuntimeError(
+                f"the file system of {self._folder} has no hard links ({error.strerror}), without "
+                "which jobs cannot keep to a cap together: put results on another one (it may be "
+                "a link), or do without max_teacher_queries and max_usd"
+            ) from None
+        finally:
+            temporary.unlink(missing_ok=True)
+        if not self._follows(page):
+            file.unlink(missing_ok=True)
+            self._known = 0
+            return False
+        self._known = page.number
+        if page.number % KEPT_PAGES == 0:
+            self._remove_old(page.number)
+        return True
+
+    def _follows(self, page: _Page) -> bool:
+        """Return whether a page that was written is not one whose number was used and removed."""
+        if page.number == 1:
+            return not any(number > 1 for number in self._numbers()) or self._continued(page)
+        # Pages are removed in order: as long as the one before it is there, so is its successor.
+        return self._file(page.number - 1).exists() or self._continued(page)
+
+    def _continued(self, page: _Page) -> bool:
+        after = self._read(page.number + 1)
+        return after is not None and after.before == page.name
+
+    def _remove_old(self, newest: int) -> None:
+        oldest = time.time() - KEPT_SECONDS
+        for left in self._folder.glob(".*"):  # by killed jobs
+            with suppress(FileNotFoundError):
+                if left.stat().st_mtime <= oldest:
+                    left.unlink()
+        for number in self._numbers():
+            file = self._file(number)
+            with suppress(FileNotFoundError):
+                if number > newest - KEPT_PAGES or file.stat().st_mtime > oldest:
+                    return
+                file.unlink()
+
+
+def _part(room: int) -> int:
+    return max(0, min(room, max(1, room // SHARE)))
+
+
+def _former(file: Path) -> Amount:
+    """Return what the ledger of an earlier version holds, a database, as spent."""
+    if not file.is_file():
+        return (0, 0.0)
+    # Nobody writes it any more, and there may be no locks.
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", uri=True)) as opened:
+        spent, leases = (
+            opened.execute(
+                f"SELECT COALESCE(SUM(queries), 0), COALESCE(SUM(usd), 0) FROM {table}"
+            ).fetchone()
+            for table in ("spent", "leases")
+        )
+    return spent[0] + leases[0], spent[1] + leases[1]

@@ -1,0 +1,284 @@
+"""Extension: a shard that holds too few queries gets those that it lacks, and keeps its rows.
+
+Studies with other budgets need more or fewer queries of the same stream. So the file of a shard
+says how far it reaches, and what its rows are determined by. A larger budget appends rows; those
+that are there stay as they are, even without the journal. A smaller budget leaves the file alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from seedbed.artifacts import PROVENANCE, read_metadata, write_json, write_parquet
+
+MOST_QUERIES = 2**62
+"""No stream is as long."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The queries that a job needs of a shard.
+
+    Attributes:
+        start: first query of the shard.
+        stop: one past the last query that is needed.
+        end: one past the last query that the shard can hold.
+    """
+
+    start: int
+    stop: int
+    end: int
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Add the options that `of` reads."""
+        parser.add_argument("--start", type=int, required=True, help="first query of the shard")
+        parser.add_argument(
+            "--stop", type=int, required=True, help="one past the last query that is needed"
+        )
+        parser.add_argument(
+            "--end", type=int, help="one past the last query that it can hold; by default, --stop"
+        )
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Part:
+        """Return the queries that a command line asks for."""
+        stop = max(args.start, args.stop)
+        return cls(args.start, stop, max(stop, args.end or stop))
+
+    def rows(self, path: Path) -> pl.DataFrame:
+        """Read a file with a row for each query of the shard, those that are not needed too.
+
+        Raises:
+            ValueError: if the file lacks some that are needed.
+        """
+        table = pl.read_parquet(path)
+        queries = table["query"]
+        needed = queries.filter(queries.is_between(self.start, self.stop, closed="left"))
+        if needed.to_list() != list(range(self.start, self.stop)):
+            raise ValueError(
+                f"{path} does not hold queries {self.start} to {self.stop - 1} once each: start "
+                "snakemake again to have it extended, or delete it to have it made again"
+            )
+        return table
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What determines the rows of a shard.
+
+    Attributes:
+        identity: settings, model, digests of what all rows depend on; plain values for JSON.
+        rows: tables that the rows are made from, query by query, by name; each with a column
+            `query`. Rows of a shorter table must be those of a longer one.
+        code: digest of the code, where that determines the rows too; None where a model does.
+    """
+
+    identity: Mapping[str, Any]
+    rows: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    code: str | None = None
+
+    def described(self, part: Part) -> dict[str, Any]:
+        """Return, as JSON would have it, what the rows of some queries are determined by."""
+        within = (pl.col("query") >= part.start) & (pl.col("query") < part.stop)
+        digests = {name: rows_digest(table.filter(within)) for name, table in self.rows.items()}
+        found = {
+            **self.identity,
+            "basis": digests,
+            "queries": {"start": part.start, "stop": part.stop},
+        }
+        return json.loads(json.dumps(found))
+
+
+@dataclass(frozen=True)
+class Held:
+    """What can be kept of a shard's file.
+
+    Attributes:
+        rows: its rows.
+        stop: one past the last query that they cover.
+        whole: whether these are all rows of the file.
+        made: which code and versions made which queries, in their order.
+    """
+
+    rows: pl.DataFrame
+    stop: int
+    whole: bool
+    made: tuple[dict[str, Any], ...] = ()
+
+
+def rows_digest(table: pl.DataFrame) -> str:
+    """Return a digest of a table's rows, in their order, that no version of a library changes."""
+    digest = hashlib.sha256(json.dumps(table.columns).encode())
+    for row in table.iter_rows():
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()
+
+
+def held_until(path: Path) -> int | None:
+    """Return one past the last query that a shard's file says it holds.
+
+    None if the file is not there, is broken, or does not say, as those of earlier versions.
+    """
+    return _held_until(_about(path))
+
+
+def _held_until(about: Mapping[str, Any]) -> int | None:
+    queries = about.get("queries")
+    stop = queries.get("stop") if isinstance(queries, dict) else None
+    return stop if isinstance(stop, int) and 0 <= stop < MOST_QUERIES else None
+
+
+def held(path: Path, part: Part, schema: pl.Schema, basis: Basis) -> Held:
+    """Return the rows of a shard's file that need not be made again.
+
+    They are kept if the file itself proves that they were made by the same settings and model from
+    the same seeds and questions, and have not changed since; otherwise none is. How many queries
+    are needed plays no part: the file may hold more.
+
+    Args:
+        path: the file, which need not be there.
+        part: the queries that are needed.
+        schema: columns of the rows, `query` among them.
+        basis: what rows are determined by now.
+    """
+    none = Held(pl.DataFrame(schema=schema), part.start, whole=False)
+    about = _about(path)
+    stop, digest = _held_until(about), about.pop("rows", None)
+    if stop is None or stop < part.start:
+        return none
+    if about != basis.described(Part(part.start, stop, part.end)):
+        return none
+    rows = _rows(path)
+    if rows is None or rows.schema != schema or rows_digest(rows) != digest:
+        return none
+    made = _made(path, digest)
+    if basis.code is not None and {one.get("code") for one in made} != {basis.code}:
+        return none
+    if stop <= part.end:
+        return Held(rows, stop, whole=True, made=made)
+    # Shards were larger once; the rest belongs to the next one.
+    rows = rows.filter(pl.col("query") < part.end)
+    return Held(rows, part.end, whole=False, made=_made_before(made, part.end))
+
+
+def extend(
+    path: Path,
+    part: Part,
+    schema: pl.Schema,
+    basis: Basis,
+    make: Callable[[int, int], pl.DataFrame],
+    provenance: Mapping[str, Any],
+) -> pl.DataFrame:
+    """Bring a shard's file to hold all queries that are needed, and return its rows.
+
+    A file that holds them already keeps its bytes, and gets the present time.
+
+    Args:
+        path: the file, which need not be there.
+        part: the queries that are needed.
+        schema: columns of the rows, `query` among them.
+        basis: what rows are determined by.
+        make: returns the rows of the queries from a first one to one before another.
+        provenance: code and versions, kept beside the file.
+    """
+    known = held(path, part, schema, basis)
+    if known.whole and known.stop >= part.stop:
+        os.utime(path)
+        return known.rows
+    stop = max(known.stop, part.stop)
+    rows, made = known.rows, [*known.made]
+    if known.stop < stop:
+        rows = pl.concat([rows, make(known.stop, stop)])
+        if not known.rows.height:
+            rows = _with_seconds_of(path, rows)
+        made.append({"start": known.stop, "stop": stop, **provenance})
+    about = basis.described(Part(part.start, stop, part.end))
+    digest = rows_digest(rows)
+    write_parquet(path, rows, about | {"rows": digest})
+    # Afterwards: if the process dies in between, the file does not fit what is said of another.
+    write_json(path.with_name(PROVENANCE), {"rows": digest, "made": made})
+    return rows
+
+
+def spread_seconds(rows: pl.DataFrame, who: str) -> pl.DataFrame:
+    """Return rows with their total time distributed in proportion to the tokens of each.
+
+    Answers come in batches, so the time of a single one is not known. Each row keeps its seconds,
+    to the microsecond, when the shard is extended; those of a dataset are the sum over its queries.
+
+    Args:
+        rows: made together.
+        who: how the columns begin: `augmenter`, `teacher` or `verification`.
+    """
+    seconds, tokens = pl.col(f"{who}_seconds"), pl.col(f"{who}_completion_tokens")
+    share = seconds.sum() * tokens / tokens.sum()
+    return rows.with_columns(pl.when(tokens.sum() > 0).then(share).otherwise(seconds).round(6))
+
+
+def _with_seconds_of(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with the seconds that a file has for the first of them, if it has the same rows.
+
+    A file of an earlier version does not say what its rows are determined by. They come out the
+    same from the journal, but for the time that they took, which is what was measured first.
+    """
+    before = _rows(path) if path.is_file() else None
+    if before is None or before.schema != rows.schema:
+        return rows
+    before = before[: rows.height]
+    first = rows[: before.height]
+    timed = [name for name in rows.columns if name.endswith("_seconds")]
+    if not timed or not before.drop(timed).equals(first.drop(timed)):
+        return rows
+    return pl.concat([before, rows[before.height :]])
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """Return what a file says of itself; nothing if it cannot be read."""
+    import pyarrow as pa
+
+    try:
+        found = read_metadata(path)
+    except (OSError, ValueError, RecursionError, pa.ArrowException):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _rows(path: Path) -> pl.DataFrame | None:
+    """Return the rows of a file whose pages may be damaged; None if they cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        # Texts that are not UTF-8, which Polars takes for granted.
+        table.validate(full=True)
+    except (OSError, ValueError, pa.ArrowException):
+        return None
+    return pl.DataFrame(pl.from_arrow(table))
+
+
+def _made_before(made: Iterable[dict[str, Any]], end: int) -> tuple[dict[str, Any], ...]:
+    """Return which code made which queries, of those before one."""
+    return tuple(one | {"stop": min(one["stop"], end)} for one in made if one["start"] < end)
+
+
+def _made(path: Path, digest: str) -> tuple[dict[str, Any], ...]:
+    """Return what stands beside a file of the making of its rows; nothing if it is of others."""
+    try:
+        found = json.loads(path.with_name(PROVENANCE).read_text(encoding="utf-8"))
+        made = tuple(
+            one | {"start": int(one["start"]), "stop": int(one["stop"])} for one in found["made"]
+        )
+        return made if found["rows"] == digest else ()
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return ()

@@ -1,0 +1,105 @@
+"""Settings and inputs that differ, and make the same all the same.
+
+Data and models that come from elsewhere are the same wherever they come from: from the hub or from
+a folder, from a folder that was moved, or by the commit that was taken when none was named. What
+was made of them says so, and is looked at where settings or inputs differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from seedbed.artifacts import file_digest, read_json
+from seedbed.models import fingerprint
+
+# Of a data set's description, what says nothing of its items; and what is checked, and not used.
+_WORDS = ("license", "sha256")
+
+
+def same_result(rule: str, params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
+    """Return whether a job would make what is there, though its settings or inputs differ.
+
+    Args:
+        rule: name of the job's rule.
+        params: its parameters, as they are now.
+        outputs: its files by name, which are there.
+    """
+    same = _RULES.get(rule)
+    if same is None:
+        return False
+    try:
+        return same(params, outputs)
+    except Exception:
+        return False  # Whatever is wrong with them, the job itself says it.
+
+
+def items_source(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of the section `source` of a task's file its items depend on.
+
+    Args:
+        source: the section, as JSON would have it.
+    """
+    found = {key: value for key, value in source.items() if key not in _WORDS}
+    if "excluded" in found:
+        found["excluded"] = [
+            {key: value for key, value in one.items() if key != "reason"}
+            for one in found["excluded"]
+        ]
+    if "files" in found:
+        # They must have as many items as this says.
+        for key in ("train_items", "test_items"):
+            del found[key]
+    return found
+
+
+def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
+    # Not for every plan: a table library takes half a second to import.
+    import polars as pl
+
+    from seedbed.tasks.data_sets import data_set, database_file, items_of
+    from seedbed.tasks.items import to_frame
+
+    source, data_dir = json.loads(params["source"]), params["data_dir"]
+    about = read_json(outputs["record"])
+    if "world" in source:
+        return False
+    if not data_dir:
+        # On the hub now. What was taken there has a commit.
+        made, now = items_source(about["source"]), items_source(source)
+        made["revision"] = about.get("revision") or made["revision"]
+        return made == now
+    rows, databases = data_set(source), set()
+    for split in ("train", "test"):
+        items = items_of(rows, rows.read(split, Path(data_dir)), split, Path(data_dir)).items
+        if not to_frame(items).equals(pl.read_parquet(outputs[split])):
+            return False
+        databases |= {item.database for item in items} - {""}
+    digests = {
+        name: file_digest(database_file(rows, name.removesuffix(".sqlite"), Path(data_dir)))
+        for name in databases
+    }
+    return digests == about["databases"]
+
+
+def _same_model(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    for option in ("--hub", "--path", "--api", "--revision"):
+        parser.add_argument(option)
+    now = parser.parse_args(shlex.split(params["source"]))
+    about = read_json(outputs["record"])
+    if now.path is not None:
+        return fingerprint(Path(now.path)) == about["fingerprint"]
+    if now.api is not None:
+        return [now.api, now.revision] == [about.get("api"), about.get("version")]
+    return [now.hub, now.revision] == [about["hub"], about["revision"]]
+
+
+_RULES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], bool]] = {
+    "get_task": _same_task,
+    "get_model": _same_model,
+}

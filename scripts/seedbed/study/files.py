@@ -1,0 +1,91 @@
+"""How many files a study makes: file systems of clusters limit their number, as well as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+from seedbed.study.cells import QuestionStream
+from seedbed.study.workflow import Workflow
+
+PER_JOB = 2
+"""A log, and Snakemake's measurements in `benchmarks`."""
+
+FILES = {
+    # With what they were made by, as have shards.
+    "seed sets": 2,
+    # With the lock of its journal.
+    "question shards": 2 + 1,
+    # A journal of each: questions are written, and checked, again and again until they are right.
+    "rounds of questions": 1 - PER_JOB,
+    # With the journal of what was answered, and its lock.
+    "answer shards": 2 + 2,
+    "vote shards": 2 + 1,
+    "check shards": 2,
+    "verdict shards": 2,
+    "datasets": 2,
+    # Weights, their configuration, the record, and the README of PEFT.
+    "adapters": 4,
+    # Scores and predictions, and the journal with its lock.
+    "cells": 2 + 2,
+}
+"""By what is made, files of one beside those of its job, at most."""
+
+NOTES = {"rounds of questions": 0, "datasets": 2, "adapters": 3, "cells": 2}
+"""Notes of Snakemake, one for each file that a rule names; 1 for what is not among these."""
+
+
+def made(flow: Workflow) -> dict[str, int]:
+    """Return how many seed sets, shards, datasets, adapters and cells a study has.
+
+    Of rounds, there are as many as attempts are allowed.
+    """
+    keys = [dataset.key for dataset in flow.grid.datasets]
+
+    def several(shards: Iterable[list[str]]) -> int:
+        return len(set(chain.from_iterable(shards)))
+
+    def rounds(stream: QuestionStream) -> int:
+        method = flow.study.methods[stream.method]
+        return len(flow.shards(stream.key)) * method.max_attempts * (1 + method.self_check)
+
+    return {
+        "seed sets": len(flow.grid.seed_sets),
+        "question shards": several(map(flow.question_shards, keys)),
+        "rounds of questions": sum(map(rounds, flow.grid.question_streams)),
+        "answer shards": several(map(flow.answer_shards, keys)),
+        "vote shards": several(map(flow.vote_shards, keys)),
+        "check shards": several(map(flow.check_shards, keys)),
+        "verdict shards": several(map(flow.verdict_shards, keys)),
+        "datasets": len(keys),
+        "adapters": sum(not cell.untrained for cell in flow.grid.cells),
+        "cells": len(flow.grid.cells),
+    }
+
+
+def files(flow: Workflow) -> tuple[int, int]:
+    """Return how many files a study leaves in its results, and how many notes Snakemake keeps.
+
+    Without those of models, tasks, figures and tables, which are some dozens in any study.
+    """
+    counts = made(flow)
+    results = sum(count * (FILES[kind] + PER_JOB) for kind, count in counts.items())
+    return results, sum(count * NOTES.get(kind, 1) for kind, count in counts.items())
+
+
+def table(flows: Iterable[Workflow]) -> str:
+    """Return the counts of some studies as a table in Markdown."""
+    flows = [*flows]
+    names = [f"`{flow.study.name}`" for flow in flows]
+    lines = [
+        f"| | files of one | {' | '.join(names)} |",
+        f"| --- | ---: |{' ---: |' * len(flows)}",
+    ]
+    counts = [made(flow) for flow in flows]
+    for kind in FILES:
+        row = " | ".join(f"{count[kind]:,}" for count in counts)
+        lines.append(f"| {kind} | {FILES[kind] + PER_JOB} | {row} |")
+    totals = [files(flow) for flow in flows]
+    for place, name in enumerate(("files in `results`", "notes in `.snakemake`")):
+        lines.append(f"| {name} | | {' | '.join(f'{total[place]:,}' for total in totals)} |")
+    return "\n".join(lines)

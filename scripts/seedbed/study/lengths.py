@@ -1,0 +1,102 @@
+"""Names that are too long: for a part of a path, for a whole one, or for the logs of SLURM."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedbed.study.fields import Part
+
+if TYPE_CHECKING:
+    from seedbed.study.cells import Cell
+    from seedbed.study.config import Block
+
+NAME_BYTES = 255
+"""Of a part of a path, on most file systems."""
+
+PATH_BYTES = 4095
+"""Of a whole path, on Linux."""
+
+_ADDED = len(".0123456789ab.") + len(".replaced")
+"""What stands around the name of an artifact while it is written."""
+
+# What stands in a path beside the study's name and a cell's key, at most.
+_AROUND_KEY = _ADDED + len("results//logs/failed/evaluate_student/adapter_model.safetensors")
+_COORDINATES = {
+    "tasks": "task",
+    "methods": "method",
+    "augmenters": "augmenter",
+    "teachers": "teacher",
+    "students": "student",
+}
+
+
+def too_long(
+    study: str, index: int, block: Block, cells: Iterable[Cell], folder: Path
+) -> Iterator[tuple[str, tuple[Part, ...]]]:
+    """Yield what is wrong with the lengths of a block's names, and where it stands.
+
+    Args:
+        study: name of the study.
+        index: of the block.
+        block: the block.
+        cells: its cells, all of them.
+        folder: the working directory.
+    """
+    most = _name_bytes(folder)
+    named = [
+        (key, place, name)
+        for key in _COORDINATES
+        for place, name in enumerate(getattr(block, key) or ())
+    ]
+    found = False
+    for key, place, name in named:
+        room = most - _ADDED - len(f"{_COORDINATES[key]}=")
+        if len(name) > room:
+            found = True
+            said = f"{_short(name)} is {len(name)} characters long, and {room} fit into the name of"
+            yield f"{said} a file here", ("blocks", index, key, place)
+    tasks = [name for key, _, name in named if key == "tasks"]
+    task = max(tasks, key=len)
+    room = most - _ADDED - len(f"augmenter..{task}.jsonl")
+    for key, place, name in named:
+        if not found and key in ("augmenters", "teachers", "students") and len(name) > room:
+            said = f"{_short(name)} is {len(name)} characters long, and {room} fit into the name of"
+            yield f"{said} a file beside the task {_short(task)}", ("blocks", index, key, place)
+            found = True
+    longest = max((cell.key for cell in cells), key=lambda key: (len(key), key), default="")
+    if found or not longest:
+        return
+    key, place, name = max(named, key=lambda one: len(one[2]))
+    if len(longest) > NAME_BYTES:
+        said = (
+            f"the cell {longest} has {len(longest)} characters, and SLURM's log of a job takes "
+            f"{NAME_BYTES}: shorten names, the longest of which is {_short(name)}"
+        )
+        yield said, ("blocks", index, key, place)
+        return
+    path = _AROUND_KEY + len(study) + len(longest)
+    # Snakemake keeps a note of each file, whose name is the file's path in base 64, in pieces.
+    note = len(".snakemake/incomplete/") + math.ceil(path * 4 / 3 * (1 + 2 / (NAME_BYTES - 2)))
+    whole = len(os.fsencode(folder)) + 1 + max(path, note)
+    if whole > PATH_BYTES:
+        said = (
+            f"paths of its files have up to {whole} bytes, of which {len(os.fsencode(folder))} are "
+            f"those of the working directory, and the system takes {PATH_BYTES}: shorten them"
+        )
+        yield said, ("blocks", index, key, place)
+
+
+def _name_bytes(folder: Path) -> int:
+    """Return how long a name the file system takes: fewer bytes where it encrypts them."""
+    with suppress(OSError, ValueError):
+        return min(NAME_BYTES, os.pathconf(folder, "PC_NAME_MAX"))
+    return NAME_BYTES
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= 40 else f"{name[:37]}...")

@@ -1,0 +1,57 @@
+"""Lists of files that are too long for a command line: a job reads them from a file.
+
+A run writes them before its first job starts. Their names are digests of their content, so that a
+job finds the list of its own inputs, or none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from seedbed.artifacts import write_text
+
+LISTED = {
+    "collect_results": "evaluations",
+    "plot_diversity": "datasets",
+    "write_report": "examples",
+}
+"""The rules that read as many files as a study has cells or datasets, and these inputs' names."""
+
+
+class Lists:
+    """The lists of a study."""
+
+    def __init__(self, folder: str) -> None:
+        """Take note of a study.
+
+        Args:
+            folder: where the lists are.
+        """
+        self._folder = folder
+
+    def file(self, paths: Iterable[object]) -> str:
+        """Return the file of a list."""
+        digest = hashlib.sha256(_text(paths).encode()).hexdigest()[:16]
+        return f"{self._folder}/{digest}.txt"
+
+    def write(self, jobs: Iterable[Any]) -> None:
+        """Write the lists of a run's jobs, and remove those of earlier runs.
+
+        Args:
+            jobs: jobs of Snakemake.
+        """
+        listed = [job for job in jobs if job.rule.name in LISTED]
+        if not listed:
+            return
+        for old in Path(self._folder).glob("*.txt"):
+            old.unlink(missing_ok=True)
+        for job in listed:
+            paths = getattr(job.input, LISTED[job.rule.name])
+            write_text(self.file(paths), _text(paths))
+
+
+def _text(paths: Iterable[object]) -> str:
+    return "".join(f"{path}\n" for path in paths)

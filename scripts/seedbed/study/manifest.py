@@ -1,0 +1,409 @@
+"""What each result was made from: content digests, kept beside the results.
+
+`manifest.jsonl` lies in `results/STUDY` and in `resources`, and so travels with what it describes.
+It has a line for each finished job: the digests of the job's outputs and inputs, its settings, and
+the digest of its code. The last line of a job counts. Other lines hold what many jobs share by its
+digest: long settings, and the modules behind the digest of some code.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from seedbed.artifacts import RECORDS, content_digest, file_digest, read_metadata, replacing
+
+NAME = "manifest.jsonl"
+
+LONGEST = 64
+"""Characters of a setting that stand in the line of its job; longer ones are shared."""
+
+# What JSON artifacts say of their making at their top, which no reader uses.
+_ABOUT_MAKING = frozenset({"code", "versions"})
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A file as it was noted.
+
+    Attributes:
+        sha256: digest of its bytes.
+        content: digest of what its readers use: all but what it says of its making.
+        size: bytes.
+        mtime_ns: its date. With the size it saves hashing the file again, and decides nothing else.
+    """
+
+    sha256: str
+    content: str
+    size: int
+    mtime_ns: int
+
+    def holds_for(self, status: os.stat_result) -> bool:
+        """Return whether a file of this status need not be hashed again."""
+        return self.size == status.st_size and self.mtime_ns == status.st_mtime_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A file that a job read.
+
+    Attributes:
+        path: where it lay.
+        content: digest of what its readers use.
+        state: the file itself, if no job of the manifest made it; None otherwise.
+    """
+
+    path: str
+    content: str
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How the outputs of a job were made.
+
+    Attributes:
+        rule: name of the job's rule.
+        outputs: its files, by path.
+        inputs: what it read, by the name of the rule's input.
+        settings: tracked parameters by name, as `setting` returns them.
+        code: digest of the code that it ran, without that of the engine.
+        engine: module of the engine that ran its model, and the digest of that module's code.
+        stop: of a shard of a stream, one past the last query that it holds.
+        rows: of a shard, the digest of its rows.
+        versions: of a shard, `stop` and digest of this file and of the shorter ones that it
+            continues.
+    """
+
+    rule: str
+    outputs: dict[str, State]
+    inputs: dict[str, tuple[Input, ...]]
+    settings: dict[str, Any]
+    code: str
+    engine: tuple[str, str] | None = None
+    stop: int | None = None
+    rows: str = ""
+    versions: tuple[tuple[int, str], ...] = ()
+
+    def shared_digests(self) -> list[str]:
+        """Return the digests of what it shares with other records."""
+        found = [self.code] if self.engine is None else [self.code, self.engine[1]]
+        return found + [value[0] for value in self.settings.values() if isinstance(value, list)]
+
+    def to_json(self) -> str:
+        """Return the line of the manifest."""
+        content: dict[str, Any] = {
+            "outputs": {path: _entry(state) for path, state in self.outputs.items()},
+            "rule": self.rule,
+            "inputs": {
+                name: [
+                    [one.path, one.content]
+                    if one.state is None
+                    else [one.path, one.content, _entry(one.state)]
+                    for one in files
+                ]
+                for name, files in self.inputs.items()
+            },
+            "settings": self.settings,
+            "code": self.code,
+        }
+        if self.engine is not None:
+            content["engine"] = self.engine
+        if self.stop is not None:
+            content |= {"stop": self.stop, "rows": self.rows, "versions": self.versions}
+        return json.dumps(content, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Record:
+        """Read what `to_json` wrote."""
+        engine = found.get("engine")
+        return cls(
+            rule=found["rule"],
+            outputs={path: _state(entry) for path, entry in found["outputs"].items()},
+            inputs={
+                name: tuple(
+                    Input(path, content, _state(state[0]) if state else None)
+                    for path, content, *state in files
+                )
+                for name, files in found["inputs"].items()
+            },
+            settings=found["settings"],
+            code=found["code"],
+            engine=None if engine is None else (engine[0], engine[1]),
+            stop=found.get("stop"),
+            rows=found.get("rows", ""),
+            versions=tuple((stop, digest) for stop, digest in found.get("versions", ())),
+        )
+
+
+def _entry(state: State) -> list[Any]:
+    content = [] if state.content == state.sha256 else [state.content]
+    return [state.sha256, state.size, state.mtime_ns, *content]
+
+
+def _state(entry: Sequence[Any]) -> State:
+    sha256, size, mtime_ns, *content = entry
+    return State(sha256, content[0] if content else sha256, size, mtime_ns)
+
+
+class Manifest:
+    """The records of a study's jobs, and of those that studies share.
+
+    Args:
+        roots: folders that hold results, each with its own file. A job is noted in the file of the
+            folder that its first output lies in.
+    """
+
+    def __init__(self, roots: Sequence[str | os.PathLike[str]]) -> None:
+        self._stores = {os.fspath(root): _Store(Path(root)) for root in roots}
+
+    def __len__(self) -> int:
+        return sum(len(store.lines) for store in self._stores.values())
+
+    def record(self, path: str) -> Record | None:
+        """Return how a file was made, None if that was not noted."""
+        store = self._store(path)
+        first = None if store is None else store.first.get(path)
+        return None if first is None else Record.from_json(json.loads(store.lines[first]))
+
+    def records(self) -> Iterator[Record]:
+        """Yield all records."""
+        for store in self._stores.values():
+            for line in store.lines.values():
+                yield Record.from_json(json.loads(line))
+
+    def state(self, path: str) -> State | None:
+        """Return the digests that a file had when it was made, None if that was not noted."""
+        store = self._store(path)
+        return None if store is None else store.states.get(path)
+
+    def shared(self, digest: str) -> Any:
+        """Return what many jobs share by its digest: a long setting, or the parts of some code."""
+        found = (store.shared.get(digest) for store in self._stores.values())
+        return next((value for value in found if value is not None), None)
+
+    def add(self, records: Iterable[Record], shared: Mapping[str, Any]) -> None:
+        """Write down how jobs were made.
+
+        Args:
+            records: of the jobs.
+            shared: what they share, by its digest. What a file holds already is left out.
+
+        Raises:
+            OSError: if a file cannot be written.
+            ValueError: if outputs lie in none of the folders.
+        """
+        by_store: dict[str, list[Record]] = {}
+        for record in records:
+            path = next(iter(record.outputs))
+            store = self._store(path)
+            if store is None:
+                raise ValueError(f"{path} lies in none of {', '.join(self._stores)}")
+            by_store.setdefault(os.fspath(store.root), []).append(record)
+        for root, found in by_store.items():
+            self._stores[root].add(found, shared)
+
+    def restate(self, states: Mapping[str, State]) -> None:
+        """Take note of other dates and sizes of files, for `compact` to write down."""
+        for path, state in states.items():
+            store = self._store(path)
+            if store is not None and path in store.first:
+                store.restate(path, state)
+
+    def compact(self) -> None:
+        """Rewrite files that hold many lines that no longer count, or other dates than noted.
+
+        Raises:
+            OSError: if a file cannot be written.
+        """
+        for store in self._stores.values():
+            store.compact()
+
+    def _store(self, path: str) -> _Store | None:
+        for root, store in self._stores.items():
+            if path.startswith(root) and path[len(root) : len(root) + 1] == os.sep:
+                return store
+        return None
+
+
+class _Store:
+    """One manifest file, as it was read, and what came to it since."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.path = root, root / NAME
+        self.lines: dict[str, bytes] = {}
+        self.first: dict[str, str] = {}
+        self.states: dict[str, State] = {}
+        self.shared: dict[str, Any] = {}
+        self._superseded, self._restated, self._size = 0, False, 0
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return
+        self._size = len(content)
+        for line in content.splitlines():
+            try:
+                found = json.loads(line)
+                if "shared" in found:
+                    self.shared.update(found["shared"])
+                else:
+                    states = {path: _state(entry) for path, entry in found["outputs"].items()}
+                    self._take(line, states)
+            except (ValueError, TypeError, KeyError):
+                continue  # Torn by a kill: its job counts as not noted.
+
+    def add(self, records: Iterable[Record], shared: Mapping[str, Any]) -> None:
+        lines = []
+        for record in records:
+            new = {
+                digest: shared[digest]
+                for digest in record.shared_digests()
+                if digest in shared and digest not in self.shared
+            }
+            if new:
+                lines.append(json.dumps({"shared": new}, ensure_ascii=False).encode())
+                self.shared.update(new)
+            lines.append(record.to_json().encode())
+            self._take(lines[-1], record.outputs)
+        content = b"".join(b"%b\n" % line for line in lines)
+        with _locked(self.path) as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                # After a line that a kill tore.
+                content = content if file.read(1) == b"\n" else b"\n" + content
+            file.write(content)
+        self._size += len(content)
+
+    def restate(self, path: str, state: State) -> None:
+        found = json.loads(self.lines[self.first[path]])
+        found["outputs"][path] = _entry(state)
+        self.lines[self.first[path]] = json.dumps(found, ensure_ascii=False).encode()
+        self.states[path] = state
+        self._restated = True
+
+    def compact(self) -> None:
+        if not self._restated and self._superseded <= len(self.lines):
+            return
+        shared = json.dumps({"shared": self.shared}, ensure_ascii=False).encode()
+        content = b"".join(b"%b\n" % line for line in [shared, *self.lines.values()])
+        with _locked(self.path) as file:
+            if file.seek(0, os.SEEK_END) != self._size:
+                return  # A run of another study has added to it: later.
+            with replacing(self.path) as temporary:
+                temporary.write_bytes(content)
+        self._superseded, self._restated, self._size = 0, False, len(content)
+
+    def _take(self, line: bytes, states: Mapping[str, State]) -> None:
+        first = next(iter(states))
+        for known in {self.first[path] for path in states if path in self.first}:
+            self.lines.pop(known, None)
+            self._superseded += 1
+        self.lines[first] = line
+        self.first.update(dict.fromkeys(states, first))
+        self.states.update(states)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """Yield a manifest that no other process changes meanwhile, where the system has locks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        file = path.open("a+b", buffering=0)
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        # Another process may have put a new file in its place while this one waited.
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            break
+        file.close()
+    with file:
+        yield file
+
+
+def setting(value: Any, shared: dict[str, Any]) -> Any:
+    """Return a setting as a record holds it, and add it to what is shared if it is long."""
+    if isinstance(value, str):
+        if len(value) <= LONGEST:
+            return value
+        digest = _text_digest(value)
+        shared[digest] = value
+        return [digest]
+    if value is None or isinstance(value, int | float | bool):
+        return value
+    return setting(json.dumps(value, sort_keys=True, default=repr), shared)
+
+
+@lru_cache(maxsize=4096)
+def _text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def read_state(path: str | os.PathLike[str], known: State | None = None) -> State:
+    """Return the digests, the size and the date of a file.
+
+    Args:
+        path: the file.
+        known: what was noted of it, which is not made out again if its bytes are the same.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    status = Path(path).stat()
+    sha256 = file_digest(path)
+    if known is not None and known.sha256 == sha256:
+        content = known.content
+    else:
+        content = _content(Path(path), sha256)
+    return State(sha256, content, status.st_size, status.st_mtime_ns)
+
+
+def _content(path: Path, sha256: str) -> str:
+    """Return a digest of what the readers of a file use.
+
+    That is `content_digest`, without what an artifact says of its making: the digest of the code,
+    and the versions of libraries.
+    """
+    try:
+        if path.name in RECORDS:
+            return content_digest(path)
+        if path.suffix == ".json":
+            about, digest = json.loads(path.read_bytes()), hashlib.sha256()
+        elif path.suffix == ".parquet":
+            about, digest = read_metadata(path), _rows_digest(path)
+        else:
+            return sha256
+    except (OSError, ValueError):
+        return sha256  # Broken, which its readers will say.
+    if not isinstance(about, dict) or not _ABOUT_MAKING & about.keys():
+        return sha256
+    rest = {key: value for key, value in about.items() if key not in _ABOUT_MAKING}
+    digest.update(json.dumps(rest, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _rows_digest(path: Path) -> Any:
+    """Return the digest of a Parquet file up to its footer, and of its schema.
+
+    Source: https://parquet.apache.org/docs/file-format.
+    """
+    # Not for every plan: it takes long to import.
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(path).remove_metadata()
+    digest = hashlib.sha256(str(schema).encode())
+    with path.open("rb") as file:
+        size = file.seek(-8, os.SEEK_END)
+        left = size - int.from_bytes(file.read(4), "little")
+        file.seek(0)
+        while left > 0 and (part := file.read(min(left, _BLOCK))):
+            digest.update(part)
+            left -= len(part)
+    return digest

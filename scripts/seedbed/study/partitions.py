@@ -1,0 +1,312 @@
+"""What the partitions of a cluster offer, and which of them a job goes to.
+
+The file that the profile names says what a site's partitions are for; SLURM itself says what they
+allow. A job has to fit both.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+OFFERS = "SEEDBED_PARTITIONS"
+"""The variable by which a run tells its jobs what the partitions offer."""
+
+ANSWER_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The most that a job gets in a partition.
+
+    Attributes:
+        name: of the partition.
+        runtime: minutes.
+        mem_mb: memory of a node.
+        cpus: cores of a node.
+        gpus: GPUs of a node.
+    """
+
+    name: str
+    runtime: float = math.inf
+    mem_mb: float = math.inf
+    cpus: float = math.inf
+    gpus: float = math.inf
+
+    def within(self, other: Offer) -> Offer:
+        """Return what both allow."""
+        return Offer(
+            self.name,
+            min(self.runtime, other.runtime),
+            min(self.mem_mb, other.mem_mb),
+            min(self.cpus, other.cpus),
+            min(self.gpus, other.gpus),
+        )
+
+    def lacks(self, asked: Asked) -> list[str]:
+        """Return what a job asks for and does not get here, in words."""
+        pairs = (
+            ("runtime", "minutes"),
+            ("mem_mb", "MB of memory"),
+            ("cpus", "cores"),
+            ("gpus", "GPUs"),
+        )
+        return [
+            f"{getattr(self, name):g} {unit}"
+            for name, unit in pairs
+            if getattr(asked, name) > getattr(self, name)
+        ]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a job asks for: minutes, MB of memory, cores, GPUs."""
+
+    runtime: float = 0
+    mem_mb: float = 0
+    cpus: float = 1
+    gpus: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"{self.runtime:g} minutes"] if self.runtime else []
+        parts += [f"{self.mem_mb:g} MB of memory"] if self.mem_mb else []
+        parts += [f"{self.cpus:g} cores"] if self.cpus > 1 else []
+        parts += [f"{self.gpus} GPUs"] if self.gpus else []
+        return ", ".join(parts) or "1 core"
+
+
+class Partitions:
+    """The partitions that jobs of a run may go to.
+
+    Args:
+        listed: as Snakemake's executor read them from the profile's file; None without a file: then
+            SLURM's default partition is the only one.
+        real: what SLURM says of its partitions, by name; empty if it does not say.
+        default: the name of SLURM's default partition, None if there is none.
+
+    Raises:
+        ValueError: if a partition of the file is not one of SLURM's.
+    """
+
+    def __init__(
+        self, listed: Sequence[Any] | None, real: Mapping[str, Offer], default: str | None = None
+    ) -> None:
+        self._listed = {} if listed is None else {part.name: part for part in listed}
+        self._real = dict(real)
+        self._default = default
+        there = [part for part in self._listed.values() if part.partition_cluster is None]
+        absent = sorted({part.name for part in there} - self._real.keys()) if real else []
+        if absent:
+            raise ValueError(
+                f"SLURM has no partition {', '.join(map(repr, absent))}: its partitions are "
+                f"{', '.join(sorted(self._real))}. They are named in profiles/slurm/partitions.yaml"
+            )
+
+    @property
+    def offers(self) -> list[Offer]:
+        """What each partition that jobs may go to offers."""
+        if self._listed:
+            return [self._offer(name) for name in self._listed]
+        if self._default in self._real:
+            return [self._real[self._default]]
+        return []
+
+    def choose(self, view: SimpleNamespace) -> str | None:
+        """Return the partition for a job; None leaves it to SLURM, where nothing is known.
+
+        Jobs without a GPU avoid partitions with GPUs; among the others the closest fit counts.
+
+        Args:
+            view: the job, with its `name`, `threads` and `resources`.
+
+        Raises:
+            ValueError: if none takes it, with what each of them offers.
+        """
+        asked = asked_of(view)
+        wanted = view.resources.get("slurm_partition")
+        if wanted:
+            self._check(str(wanted), asked)
+            return str(wanted)
+        if not self._listed:
+            if self._default is not None:
+                self._check(self._default, asked)
+            return self._default
+        fitting = []
+        for place, (name, part) in enumerate(self._listed.items()):
+            score = part.score_job_fit(view)
+            if score is not None and not self._offer(name).lacks(asked):
+                spared = asked.gpus == 0 and part.limits.max_gpu > 0
+                fitting.append((not spared, score, -place, name))
+        if fitting:
+            return max(fitting)[-1]
+        raise ValueError(
+            f"no partition takes it: it asks for {_words(view, asked)}; "
+            + "; ".join(
+                f"{name} offers {' and '.join(self._offer(name).lacks(asked)) or _other(part)}"
+                for name, part in self._listed.items()
+            )
+        )
+
+    def _offer(self, name: str) -> Offer:
+        limits = self._listed[name].limits
+        given = Offer(
+            name, limits.max_runtime, limits.max_mem_mb, limits.max_threads, limits.max_gpu
+        )
+        return given.within(self._real[name]) if name in self._real else given
+
+    def _check(self, name: str, asked: Asked) -> None:
+        if self._real and name not in self._real:
+            raise ValueError(
+                f"SLURM has no partition {name!r}: its partitions are {', '.join(self._real)}"
+            )
+        lacking = self._real[name].lacks(asked) if name in self._real else []
+        if lacking:
+            raise ValueError(
+                f"partition {name} does not take it: it asks for {asked}; {name} offers "
+                f"{' and '.join(lacking)}"
+            )
+
+
+def _words(view: SimpleNamespace, asked: Asked) -> str:
+    kinds = [
+        f"{name} {view.resources[name]}"
+        for name in ("gpu_model", "constraint", "slurm_cluster")
+        if view.resources.get(name)
+    ]
+    return ", ".join([str(asked), *kinds])
+
+
+def _other(part: Any) -> str:
+    kinds = part.limits.available_gpu_models
+    return f"GPUs of the kinds {', '.join(kinds)}" if kinds else "none such"
+
+
+def asked_of(view: SimpleNamespace) -> Asked:
+    """Return what a job asks for.
+
+    Args:
+        view: the job, with its `threads` and `resources`.
+    """
+    resources = view.resources
+    cpus = _number(resources.get("cpus_per_task")) or _number(view.threads) or 1
+    memory = _number(resources.get("mem_mb"))
+    if per_cpu := _number(resources.get("mem_mb_per_cpu")):
+        memory = per_cpu * cpus
+    gpus = int(_number(resources.get("gpu")))
+    if found := re.search(r"\bgpu(?::[^:,]+)?:(\d+)", str(resources.get("gres") or "")):
+        gpus = int(found[1])
+    return Asked(_number(resources.get("runtime")), memory, cpus, gpus)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return 0
+
+
+def real_offers() -> tuple[dict[str, Offer], str | None]:
+    """Return what SLURM says of its partitions, by name, and which of them is the default.
+
+    Both are empty where it says nothing.
+    """
+    said = _said("scontrol", "--all", "show", "partition", "--oneliner")
+    offers: dict[str, Offer] = {}
+    default = None
+    for line in said.splitlines():
+        facts = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if "PartitionName" not in facts:
+            continue
+        name = facts["PartitionName"]
+        offers[name] = Offer(
+            name,
+            runtime=_minutes(facts.get("MaxTime", "UNLIMITED")),
+            mem_mb=_limit(facts.get("MaxMemPerNode", "UNLIMITED")),
+            cpus=_limit(facts.get("MaxCPUsPerNode", "UNLIMITED")),
+        )
+        if facts.get("Default") == "YES":
+            default = name
+    nodes: dict[str, Offer] = {}
+    for line in _said("sinfo", "--all", "--noheader", "--format=%R|%m|%c|%G").splitlines():
+        name, memory, cores, gres = (*line.split("|"), "", "", "", "")[:4]
+        # Where a site does not say how much memory a node has, it reads 1 MB.
+        known = _limit(memory) if _limit(memory) > 1 else math.inf
+        found = Offer(name, math.inf, known, _limit(cores), _gpus(gres))
+        other = nodes.get(name, found)
+        nodes[name] = replace(
+            found,
+            mem_mb=max(found.mem_mb, other.mem_mb),
+            cpus=max(found.cpus, other.cpus),
+            gpus=max(found.gpus, other.gpus),
+        )
+    for name, found in nodes.items():
+        if name in offers:
+            offers[name] = offers[name].within(found)
+    return offers, default
+
+
+def _said(*words: str) -> str:
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _minutes(text: str) -> float:
+    """Return the minutes of `[days-]hours:minutes:seconds`, infinite for other words."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", text)
+    if found is None:
+        return math.inf
+    days, hours, minutes = (int(part or 0) for part in found.groups()[:3])
+    return (days * 24 + hours) * 60 + minutes
+
+
+def _limit(text: str) -> float:
+    """Return a number that may have a sign behind it ("64000+"); infinite for other words."""
+    found = re.match(r"\d+", text)
+    return int(found[0]) if found and int(found[0]) else math.inf
+
+
+def _gpus(text: str) -> float:
+    """Return the GPUs of a node, by its generic resources: `gpu:h200:2(S:0-1),...`."""
+    counts = re.findall(r"\bgpu(?::[^:,(]+)?:(\d+)", text)
+    return sum(map(int, counts)) if counts else 0
+
+
+def write_offers(offers: Iterable[Offer]) -> None:
+    """Tell this process, and the jobs that it sends, what the partitions offer."""
+    rows = [[offer.gpus, offer.runtime, offer.mem_mb] for offer in offers]
+    os.environ[OFFERS] = json.dumps(rows)  # With Infinity, which Python reads again.
+
+
+def within_offers(gpus: int, runtime: int, mem_mb: int, least: tuple[int, int]) -> tuple[int, int]:
+    """Return time and memory for a job, no more than a partition with such GPUs offers.
+
+    Args:
+        gpus: that it needs.
+        runtime: minutes that it should get.
+        mem_mb: memory that it should get.
+        least: minutes and memory without which it cannot be done.
+
+    Returns:
+        Minutes and memory; as given if no partition offers the least, which is an error later.
+    """
+    rows = json.loads(os.environ.get(OFFERS, "[]"))
+    capped = [
+        (min(runtime, minutes), min(mem_mb, memory))
+        for count, minutes, memory in rows
+        if count >= gpus and minutes >= least[0] and memory >= least[1]
+    ]
+    if not capped:
+        return runtime, mem_mb
+    # Memory first: a job without it fails, and one without time may be done before.
+    minutes, memory = max(capped, key=lambda pair: (pair[1], pair[0]))
+    return int(minutes), int(memory)

@@ -1,0 +1,29 @@
+"""The jobs of a run on a cluster: what they are, and their processes on this machine."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+
+def rule(job):
+    """Return the name of a job's rule, by the comment that Snakemake gave it."""
+    return job["Comment"].removeprefix("rule_").split("_wildcards_")[0]
+
+
+def processes(job):
+    """Return the Python processes of a job's script."""
+    found = subprocess.run(
+        ["pgrep", "-f", f"^python scripts/{rule(job)}.py"], capture_output=True, text=True
+    )
+    return [int(text) for text in found.stdout.split() if job["JobId"] == number_of(int(text))]
+
+
+def number_of(process):
+    """Return the number of the SLURM job that a process is of."""
+    with suppress(OSError):
+        variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+        named = dict(variable.split(b"=", 1) for variable in variables if b"=" in variable)
+        return named.get(b"SLURM_JOB_ID", b"").decode()
+    return None
