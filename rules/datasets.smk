@@ -60,7 +60,7 @@ rule check_answers:
     conda:
         ENVIRONMENT
     params:
-        settings=lambda wc: FLOW.scoring(wc.stream),
+        settings=lambda wc: FLOW.checking(wc.stream),
         start=lambda wc: FLOW.shard(wc.stream, wc.shard).start,
         end=lambda wc: FLOW.shard_end(wc.shard),
         # With `input` among its arguments it is not tracked: a shard may hold more.

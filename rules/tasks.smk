@@ -21,6 +21,9 @@ rule get_task:
         # With `input` among their arguments they are not tracked: what the items depend on is.
         source=lambda wc, input: FLOW.source(wc.task),
         data_dir=lambda wc, input: FLOW.task_data_dir(wc.task) or "",
+        # Not tracked, either: a change of how answers are scored makes no other items.
+        scoring=lambda wc, input: FLOW.reference_scoring(wc.task),
+        task_folder=lambda wc, input: FLOW.task_folder(wc.task),
         folder=f"{RESOURCES}/tasks/task={{task}}",
         code=lambda wc: code("get_task", *FLOW.task_modules(wc.task)),
     message:
@@ -29,6 +32,8 @@ rule get_task:
         "python scripts/get_task.py"
         " --source {params.source:q}"
         " --data-dir {params.data_dir:q}"
+        " --scoring {params.scoring:q}"
+        " --task-folder {params.task_folder:q}"
         " --output {params.folder:q}"
         " 2> {log:q}"
 

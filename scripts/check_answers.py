@@ -1,18 +1,19 @@
 """Check the answers of one shard to new questions: a row may not do, whatever its filter.
 
-The final answer must be readable, and differ from that of the seed. A query in SQL is run,
-read-only, and must find something.
+The final answer must be readable, and differ from that of the seed, unless the task needs no new
+answers. A query in SQL is run, read-only, and must find something.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
+from seedbed.artifacts import read_json
 from seedbed.evaluation.command_line import checks_parser, judging_basis, scoring
 from seedbed.evaluation.scorers import kind_module
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.checks import CHECKS_SCHEMA, check_answers
+from seedbed.streams.checks import CHECKS_SCHEMA, check_answers, requires_new_answer
 from seedbed.streams.extension import Part, extend
 from seedbed.tasks.items import read_items
 
@@ -21,6 +22,11 @@ def main() -> None:
     """Run the command line."""
     args = checks_parser(__doc__).parse_args()
     report = reporter("check_answers")
+    new_answer = requires_new_answer(
+        args.settings.get("new_answer"), args.settings["kind"], read_json(args.task)
+    )
+    # As it was decided, so that what was checked by the other rule is checked again.
+    args.settings["new_answer"] = "required" if new_answer else "not_required"
     made_by = provenance(__file__, [kind_module(args.settings["kind"])])
     part = Part.of(args)
     answers = part.rows(args.answers)
@@ -36,6 +42,7 @@ def main() -> None:
                 args.settings["kind"],
                 scorer,
                 any_form=isinstance(args.settings["scorer"], str),
+                new_answer=new_answer,
             )
 
         checks = extend(args.output, part, CHECKS_SCHEMA, basis, check, made_by)

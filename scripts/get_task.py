@@ -3,6 +3,9 @@
 The source is a generated world, a data set of the hub, a folder with data sets in the hub's layout,
 or files beside the task's own. The folder that is written holds train.parquet, test.parquet,
 databases/ (for SQL) and task.json, which says where everything came from, and what was left out.
+
+With --scoring, every reference answer of both splits is scored first: if the task's own scorer does
+not find one right, nothing is written, and the message names all that fail.
 """
 
 from __future__ import annotations
@@ -10,16 +13,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from seedbed.artifacts import replacing, write_json, write_parquet
+from seedbed.evaluation.references import describe_failures, failing_references
+from seedbed.evaluation.scorers import make_scorer
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.tasks.data_sets import DataSet, HubDataSet, data_set, database_file, items_of
-from seedbed.tasks.items import to_frame
+from seedbed.tasks.databases import copy_database
+from seedbed.tasks.items import TaskItem, gold_values, to_frame
 from seedbed.tasks.worlds import load_world
 
 
@@ -27,6 +33,8 @@ def get_task(
     source: dict[str, Any],
     data_dir: Path | None,
     output: Path,
+    scoring: dict[str, Any] | None = None,
+    task_folder: Path | None = None,
 ) -> dict[str, Any]:
     """Write the folder of a task.
 
@@ -35,12 +43,16 @@ def get_task(
         data_dir: folder with data sets in the hub's layout, or with the task's own files; None
             asks the hub.
         output: folder to write.
+        scoring: `kind`, `scorer` and `score` of the task, to score its reference answers by; None
+            leaves them unscored.
+        task_folder: folder of the task's own function, if it has one.
 
     Returns:
         Counts: items of each split.
 
     Raises:
-        ValueError: if the data set does not fit what the source says of it.
+        ValueError: if the data set does not fit what the source says of it, or a reference answer
+            is not right by the task's own scorer.
     """
     modules: tuple[str, ...] = ()
     excluded: dict[str, dict[str, str]] = {}
@@ -74,7 +86,9 @@ def get_task(
             for name in sorted({item.database for part in splits.values() for item in part} - {""}):
                 file = database_file(rows, name.removesuffix(".sqlite"), data_dir)
                 (folder / "databases").mkdir(exist_ok=True)
-                shutil.copyfile(file, folder / "databases" / name)
+                copy_database(file, folder / "databases" / name)
+        if scoring is not None:
+            _check_references(splits, scoring, folder, task_folder)
         about = {"source": source} | provenance(__file__, modules)
         counts = {f"{split}_items": len(items) for split, items in splits.items()}
         for split, items in splits.items():
@@ -85,10 +99,24 @@ def get_task(
             file.name: hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted((folder / "databases").glob("*.sqlite"))
         }
+        about |= {"gold_values": gold_values(splits["train"])}
         about |= {"counts": counts, "excluded": excluded, "databases": databases}
         about["revision"] = revision
         write_json(folder / "task.json", about)
     return counts
+
+
+def _check_references(
+    splits: dict[str, list[TaskItem]],
+    scoring: dict[str, Any],
+    folder: Path,
+    task_folder: Path | None,
+) -> None:
+    scorer = make_scorer(scoring["kind"], scoring["scorer"], folder, task_folder)
+    with closing(scorer):
+        failing = failing_references(splits, scorer, scoring["score"])
+    if failing:
+        raise ValueError(describe_failures(failing, sum(map(len, splits.values()))))
 
 
 def revision_taken(source: DataSet) -> DataSet:
@@ -121,10 +149,20 @@ def main() -> None:
         help="folder with data sets in the hub's layout, or with the task's own files; without, "
         "the hub is asked",
     )
+    parser.add_argument(
+        "--scoring",
+        type=json.loads,
+        help="kind, scorer and score of the task, as JSON, to score its reference answers by",
+    )
+    parser.add_argument("--task-folder", type=Path, help="folder of the task's own function")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     args = parser.parse_args()
     report = reporter("get_task")
-    counts = get_task(args.source, Path(args.data_dir) if args.data_dir else None, args.output)
+    data_dir = Path(args.data_dir) if args.data_dir else None
+    try:
+        counts = get_task(args.source, data_dir, args.output, args.scoring, args.task_folder)
+    except ValueError as error:
+        raise SystemExit(f"get_task: {error}") from error
     report(f"{counts['train_items']} train and {counts['test_items']} test items")
 
 

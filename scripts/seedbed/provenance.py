@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -320,8 +321,8 @@ def provenance(script: str | Path, modules: Iterable[str | Path] = ()) -> dict[s
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that results depend on."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python, SQLite and the libraries that results depend on."""
+    found = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
     for library in LIBRARIES:
         try:
             found[library] = version(library)

@@ -12,6 +12,7 @@ from seedbed.streams.checks import (
     VOTES_SCHEMA,
     VoteSettings,
     check_answers,
+    requires_new_answer,
     sample_votes,
     verify_answers,
 )
@@ -164,6 +165,40 @@ def test_a_new_question_whose_answer_is_the_seeds_does_not_do():
     # A scorer of the task's own may read what its kind does not.
     own = check(answered("#### 0", "who knows"), any_form=True)
     assert own["problem"].to_list() == ["same_answer_as_seed", ""]
+
+
+def test_an_answer_that_is_the_seeds_will_do_where_no_new_one_is_required():
+    scorer = make_scorer("number", {}, ".")
+    answers = answered("#### 0", "who knows")
+    checks = check_answers(answers, SUMS, "number", scorer, new_answer=False)
+    assert checks["problem"].to_list() == ["", "unreadable_answer"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind", "values", "items", "required"),
+    [
+        # Yes and no.
+        (None, "exact", 2, 40, False),
+        (None, "choice", 2, 40, False),
+        (None, "exact", 5, 40, False),
+        ("required", "exact", 2, 40, True),
+        ("not_required", "exact", 40, 40, False),
+        ("not_required", "number", 40, 40, False),
+        # Names, and numbers.
+        (None, "exact", 12, 12, True),
+        (None, "exact", 11, 40, True),
+        (None, "exact", 21, 4000, True),
+        (None, "number", 2, 40, True),
+        (None, "sql", 2, 40, True),
+        # Of a task that was made before they were counted.
+        (None, "exact", None, 40, True),
+    ],
+)
+def test_few_labels_need_no_new_answer(setting, kind, values, items, required):
+    record = {"counts": {"train_items": items}} | (
+        {} if values is None else {"gold_values": values}
+    )
+    assert requires_new_answer(setting, kind, record) is required
 
 
 @pytest.mark.parametrize(

@@ -325,6 +325,15 @@ def test_verified_rows_are_those_whose_answer_was_found_right(tmp_path):
     assert record["seconds"] == {"generation": 5 * 0.5 + 10 * 0.125}
 
 
+@pytest.mark.parametrize("filter", ["verified", "verified_matched"])
+def test_a_stream_without_a_whole_answer_gives_no_rows(tmp_path, filter):
+    answers = save(tmp_path, "answers", answer_rows([CUT] * 4))
+    verdicts = save(tmp_path, "verdicts", verdict_rows([None] * 4))
+    rows, record = build(answers, budget=4, verdicts=verdicts, filter=filter)
+    assert rows.height == 0
+    assert record["counts"]["dropped"] == {"truncated": 4}
+
+
 def test_matched_rows_go_on_along_the_stream_until_they_are_as_many(tmp_path):
     answers = save(tmp_path, "answers", answer_rows([WHOLE, WHOLE, CUT, WHOLE, WHOLE, WHOLE]))
     verdicts = save(tmp_path, "verdicts", verdict_rows([True, False, True, False, True, True]))

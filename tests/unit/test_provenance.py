@@ -468,7 +468,7 @@ def test_a_module_that_does_not_exist_is_an_error(scripts):
 
 def test_versions_name_what_results_depend_on():
     found = original.provenance(__file__)
-    assert {"python", "torch", "transformers", "trl", "peft"} <= found["versions"].keys()
+    assert {"python", "sqlite", "torch", "transformers", "trl", "peft"} <= found["versions"].keys()
     assert found["code"] == original.code_digest(__file__)
 
 

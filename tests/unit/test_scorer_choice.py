@@ -76,8 +76,8 @@ FLEXIBLE = [
     ("Answer: A and B", None),
     ("Answer: A/B", None),
     ("The answer is A or C.", None),
-    ("Answer: B\nAnswer: C", None),
-    ("The answer is A. No, the answer is B.", None),
+    ("Answer: B\nAnswer: C", "C"),
+    ("The answer is A. No, the answer is B.", "B"),
     ("Answer: E", None),
     ("Answer: 5", None),
     # Labels and texts in prose.
@@ -137,6 +137,145 @@ def test_three_and_five_choices(text, choices, label):
     assert (reading.reason == "") == (label is not None)
 
 
+DECIMALS = ("0.4", "0.7", "1.0", "1.5")
+LENGTHS = ("1 cm", "2 cm", "4 cm", "8 cm")
+INTEGERS = ("1", "2", "4", "6")
+MANY = tuple(f"place {n}" for n in range(1, 27))
+CHATS = [
+    ("C\n\nOption D is wrong.", PLACES, "C"),
+    ("C\nOption D is wrong.", PLACES, "C"),
+    ("**C**\n\nA, B and D are wrong because they are wet.", PLACES, "C"),
+    ("(C)\n\nThe sea is wet, and so is the deep sea.", PLACES, "C"),
+    ("C.\n\nExplanation: option A is too wet; (D) is too dark.", PLACES, "C"),
+    ("C) forest\n\nA) sea is wet.\nD) cave is dark.", PLACES, "C"),
+    ("**C. forest**\n\nThe cave is too dark.", PLACES, "C"),
+    ("forest\n\nThe cave is too dark.", PLACES, "C"),
+    ("Option C\n\nOption D is wrong.", PLACES, "C"),
+    ("C: forest\n\nD is not.", PLACES, "C"),
+    ("C - forest\n\nD is not.", PLACES, "C"),
+    ("Answer: C\n\nOption D is wrong.", PLACES, "C"),
+    ("The answer is C.\n\nOption D is wrong, as is (A).", PLACES, "C"),
+    ("C. The forest is dry, unlike option D.", PLACES, "C"),
+    ("C, because option D is too dark.", PLACES, "C"),
+    ("C\n\nThe answer is not D.", PLACES, "C"),
+    ("C\n\nA common wrong answer is D.", PLACES, "C"),
+    ("C\n\nSome might think that the answer is D.", PLACES, "C"),
+    ("\\boxed{C}\n\nOption D is wrong.", PLACES, "C"),
+    ("$\\boxed{\\text{C}}$", PLACES, "C"),
+    ("\\boxed{\\textbf{(C) } \\text{forest}}", PLACES, "C"),
+    ("The answer is $\\mathbf{C}$.", PLACES, "C"),
+    ("<answer>C</answer>", PLACES, "C"),
+    ("<think>It is D. Answer: D</think>\n\nC", PLACES, "C"),
+    ("<think>It is D.", PLACES, None),
+    ("<think>Answer: D</think>", PLACES, None),
+    ("Answer: C\n\nQuestion: Which is wet?\n(A) sea (B) sand\nAnswer: A", PLACES, "C"),
+    ("C\n\nQ: Which is wet?\nAnswer: A", PLACES, "C"),
+    ("Answer: C<|im_end|>\n<|im_start|>user\nA or B?", PLACES, "C"),
+    ("Answer: C</s>Answer: A", PLACES, "C"),
+    ("Question: Where do bears live?\nAnswer: C", PLACES, "C"),
+    ("The answer is 1.5.", DECIMALS, "D"),
+    ("1.5", DECIMALS, "D"),
+    ("1.50", DECIMALS, "D"),
+    ("The answer is 1.0", DECIMALS, "C"),
+    ("The answer is 1.", DECIMALS, "C"),
+    ("Answer: 0.4", DECIMALS, "A"),
+    ("The answer is .7", DECIMALS, "B"),
+    ("The answer is 2.5.", DECIMALS, None),
+    ("The answer is 4 cm.", LENGTHS, "C"),
+    ("The answer is 4.", LENGTHS, "C"),
+    ("2", LENGTHS, "B"),
+    ("The answer is 2 cm, not 4 cm", LENGTHS, "B"),
+    ("The answer is 4", INTEGERS, "C"),
+    ("1", INTEGERS, "A"),
+    ("The answer is 1,000 m.", ("10 m", "100 m", "1000 m", "10000 m"), "C"),
+    ("The answer is 5 km.", ("5 m", "5 km", "50 m", "50 km"), "B"),
+    ("The answer is 9.8 m/s^(2).", PLACES, None),
+    ("It falls with 9.8 m/s^(2), so it is in the forest.", PLACES, "C"),
+    ("It has an area of 5 m^(2) (about 3), in the cave.", PLACES, "D"),
+    ("The air holds CO(2), so it is the cave.", PLACES, "D"),
+    ("At 20 °C it is the cave.", PLACES, "D"),
+    ("It is 100 °C there.", PLACES, None),
+    ("The answer is B. No, it is not. The answer is C.", PLACES, "C"),
+    ("Answer: B\n\nWait, that is wrong.\n\nAnswer: C", PLACES, "C"),
+    ("B\n\nOn second thought, the correct answer is C.", PLACES, "C"),
+    ("The answer is C, A is too wet.", PLACES, "C"),
+    ("Answer: C, D is too dark and A is too wet.", PLACES, "C"),
+    ("Answer: C, A and B are wrong.", PLACES, "C"),
+    ("The answer is C, since A, B and D are wet.", PLACES, "C"),
+    ("Answer: B, C", PLACES, None),
+    ("The answer is B and C.", PLACES, None),
+    ("Answer: B, C are both right", PLACES, None),
+    ("Option A is wrong. Option B is wrong. Option C is the correct answer.", PLACES, "C"),
+    ("A is too wet, B is too. So C is the best answer.", PLACES, "C"),
+    ("The forest is the correct answer, not the cave.", PLACES, "C"),
+    ("(A) sea\n(B) deep sea\n(C) forest\n(D) cave\n\nThe answer is (C).", PLACES, "C"),
+    ("A) sea\nB) deep sea\nC) forest\nD) cave\n\nC", PLACES, "C"),
+    ("The sea is wet. The cave is dark.\n\nC", PLACES, "C"),
+    ("The answer is definitely C.", PLACES, "C"),
+    ("The answer is option C", PLACES, "C"),
+    ("The answer is that bears live in the forest, unlike the cave.", PLACES, "C"),
+    ("The correct choice is: **C**", PLACES, "C"),
+    ("Option D is wrong. It must be C.", PLACES, "C"),
+    ("**Answer:** (C) forest", PLACES, "C"),
+    ("### Answer\nC", PLACES, "C"),
+    ("C\n\n(D) is incorrect because it is dark.", PLACES, "C"),
+    ("The answer is neither A nor B; it is C.", PLACES, "C"),
+    ("It is C, not D.", PLACES, "C"),
+    ("**C) forest**\n\nWhy not the others:\n* **A) sea** - wet\n* **D) cave** - dark", PLACES, "C"),
+    ("A. sea - wrong\nB. deep sea - wrong\nC. forest - correct\n\nAnswer: C", PLACES, "C"),
+    ("The answer is C rather than D.", PLACES, "C"),
+    ("\\boxed{\\text{forest}}", PLACES, "C"),
+    ("Answer: C or D", PLACES, None),
+    ("The answer is 1/2.", ("1/4", "1/2", "3/4", "1"), "B"),
+    ("30", ("10%", "20%", "30%", "40%"), "C"),
+    ("The answer is 5 g/cm³.", ("5 g/cm3", "2 g/cm3", "3 g", "4 g"), "A"),
+    ("### Final Answer: C", PLACES, "C"),
+    ("Z", MANY, "Z"),
+    ("Answer: Q", MANY, "Q"),
+    ("(K) place 11\n\nOption J is wrong.", MANY, "K"),
+    ("26", MANY, "Z"),
+    ("I think that it is place 3.", MANY, "C"),
+    ("The answer is place 12.", MANY, "L"),
+]
+
+
+@pytest.mark.parametrize(("text", "choices", "label"), CHATS)
+def test_what_chat_models_write_is_read_as_a_person_reads_it(text, choices, label):
+    reading = read_choice(text, choices)
+    assert reading.value == label
+    assert (reading.reason == "") == (label is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Answer: B\n\nQuestion: Which is wet?\nAnswer: A", "B"),
+        ("Answer: B\nQ: Which is wet?", "B"),
+        ("Answer: B<|im_end|>", "B"),
+        ("<think>\nAnswer: A\n</think>\nAnswer: B", "B"),
+        ("<think>\nAnswer: A", None),
+        ("<think>\nAnswer: A\n</think>", None),
+        ("Answer: A\nNo.\nAnswer: B", "B"),
+    ],
+)
+def test_the_strict_reading_is_of_the_last_answer(text, label):
+    assert read_strict(text, 4).value == label
+
+
+@pytest.mark.parametrize(("choices", "text"), [(DECIMALS, "Answer: 1"), (LENGTHS, "Answer: 4")])
+def test_the_number_of_a_choice_is_no_label_in_the_strict_reading(choices, text):
+    assert read_strict(text, 4, choices).value is None
+
+
+def test_26_choices_can_be_scored():
+    scorer = make_scorer("choice", {}, Path("none"))
+    assert scorer.score("Answer: Z", item("Z", MANY)).strict
+    assert not scorer.score("Answer: Z", item("Y", MANY)).flexible
+    assert scorer.score("26", item("26", MANY)).flexible
+    with pytest.raises(ValueError, match="27 choices"):
+        scorer.score("A", item("A", (*MANY, "place 27")))
+
+
 def test_numbers_as_choices_are_texts_unless_the_labels_are_digits():
     assert read_choice("4", COUNTS).value == "B"
     assert read_choice("Answer: 4", COUNTS).value == "B"
@@ -167,7 +306,7 @@ STRICT = [
     ("Answer:B", None),
     ("B", None),
     ("Answer: B because", None),
-    ("Answer: A. Answer: B", None),
+    ("Answer: A. Answer: B", "B"),
     ("Answer: E", None),
     ("", None),
 ]
@@ -219,6 +358,36 @@ def test_equal_answers_compare_content():
 HOSTILE = [
     *("9" * 100_000, "A " * 50_000, "answer " * 15_000, "(" * 100_000, "(A" * 50_000),
     *("option " * 14_000, "answer is " * 10_000, "sea " * 25_000, "\x00" * 100_000),
+    "Question:\nA\n" * 10000,
+    "</think>" * 12000,
+    "C is the correct answer. " * 4000,
+    "is the answer " * 8000,
+    "A, B, " * 17000,
+    "A is " * 20000,
+    "A " * 50000,
+    "(A " * 30000,
+    "\\boxed{A}" * 12000,
+    "\\boxed{" * 12000,
+    "<answer>" * 12000,
+    "<answer>A</answer>" * 6000,
+    "Q: A\n\n" * 15000,
+    "A) sea\n" * 14000,
+    "A. " * 33000,
+    "option A " * 12000,
+    "answer is that " * 7000,
+    "answer is option option " * 4000,
+    "if the answer is A" * 6000,
+    "1" * 100000,
+    "1," * 50000,
+    "$1x10^" * 20000,
+    "answer: A, A, A, " * 6000,
+    "a" * 100000,
+    "((((A" * 20000,
+    "forest is the best " * 6000,
+    "A" + " " * 99999,
+    "A" + "x" * 99999 + " is not",
+    "only option is " * 7000,
+    "|" * 100000,
     *("{" * 100_000, "Answer: B " * 10_000, "A/" * 50_000, "ﷺ" * 30_000, "\ud800" * 1_000),
 ]
 
@@ -270,3 +439,67 @@ def test_every_arc_gold_scores_right_against_itself():
         if choices.count(text) == 1:
             score = scorer.score(text, gold)
             assert score.flexible, (text, choices, score)
+
+
+def arc() -> list[tuple[tuple[str, ...], int]]:
+    """Return the choices of both splits' items, with the place of the right one."""
+    folder = os.environ.get("SEEDBED_TEST_DATA")
+    if not folder:
+        pytest.skip("SEEDBED_TEST_DATA names no folder with the real data")
+    import polars as pl
+
+    files = [
+        Path(folder) / f"allenai/ai2_arc/ARC-Challenge/{split}.parquet"
+        for split in ("train", "test")
+    ]
+    rows = pl.concat([pl.read_parquet(file) for file in files]).iter_rows(named=True)
+    found = [
+        (tuple(row["choices"]["text"]), row["choices"]["label"].index(row["answerKey"]))
+        for row in rows
+    ]
+    assert len(found) == 2228
+    return found
+
+
+FRAMES = [
+    # `right` and `wrong` are labels with texts `true` and `false`.
+    "{right}\n\nOption {wrong} is wrong.",
+    "**{right}.**\n\nExplanation: ({wrong}) {false} is not right.",
+    "{right}) {true}\n\n{wrong}) {false} is incorrect.",
+    "**({right}) {true}**\n\nThe answer is not {wrong}, because {false} is something else.",
+    "{right}. {true}, since option {wrong} does not fit.",
+    "Answer: {right}\n\nOption {wrong} is wrong.",
+    "The answer is {right}, {wrong} is wrong because of the rest.",
+    "The answer is {wrong}. No, wait.\n\nThe answer is {right}.",
+    "The answer is {true}.",
+    "<think>Answer: {wrong}</think>\n{right}",
+    "({wrong}) is wrong.\n\n\\boxed{{\\text{{{right}}}}}",
+    "So it is.\nAnswer: {right}\n\nQuestion: What else? (A) x (B) y\nAnswer: {wrong}",
+    "Option {wrong}: {false} is wrong.\n\nTherefore, {right} is the correct answer.",
+    "({wrong}) {false}\n({right}) {true}\n\n{right}",
+]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_no_real_item_reads_a_wrong_letter_in_any_frame(frame):
+    items = arc() if frame == FRAMES[0] else arc()[::7]
+    right = 0
+    for choices, place in items:
+        other = (place + 1) % len(choices)
+        text = frame.format(
+            right=LETTERS[place], wrong=LETTERS[other], true=choices[place], false=choices[other]
+        )
+        value = read_choice(text, choices).value
+        assert value in (None, LETTERS[place]), (text, choices)
+        right += value is not None
+    assert right >= 0.99 * len(items)
+
+
+def test_no_number_that_is_the_text_of_a_choice_reads_a_wrong_letter():
+    found = 0
+    for choices, _ in arc():
+        for place, text in enumerate(choices):
+            if text[:1].isdigit() and choices.count(text) == 1:
+                found += 1
+                assert read_choice(f"The answer is {text}.", choices).value == LETTERS[place]
+    assert found > 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -149,7 +150,7 @@ FLEXIBLE = [
     ("The answer is 3 + 4 = 7.", "7"),
     ("The answer is:\n18", "18"),
     ("Answer: 18\n\nQuestion: Tom has 3 apples", "18"),
-    ("So 3 and 4 give 7. The answer is twelve.", "7"),
+    ("So 3 and 4 give 7. The answer is twelve.", "12"),
     ("She sold 3. Then 4. Done.", "4"),
     # No number, or none to compute with.
     ("", None),
@@ -167,6 +168,206 @@ FLEXIBLE = [
 
 @pytest.mark.parametrize(("text", "value"), FLEXIBLE)
 def test_flexible_reading(text, value):
+    reading = read_number(text)
+    assert reading.value == value
+    assert (reading.reason == "") == (value is not None)
+
+
+CHATS = [
+    # What a model thinks is no answer, nor is a thought that never ends.
+    ("<think>\n9 * 2 = 18, or 20?\n</think>\n\n18", "18"),
+    ("<think>It is #### 7</think>\nShe makes 9 * 2 = 18 dollars.", "18"),
+    ("I think 7 </think> no </think> 18", "18"),
+    ("<think>\n16 - 3 - 4 = 9, 9 * 2 = 18", None),
+    ("<think>\\boxed{7}</think>", None),
+    ("<think></think>#### 18", "18"),
+    ("</think>\n#### 18", "18"),
+    (
+        "<|channel|>analysis<|message|>Maybe 7<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>18<|return|>",
+        "18",
+    ),
+    # A heading is no marker.
+    ("#### Step 2: money\n9 * 2 = 18\n\n\\boxed{18}", "18"),
+    ("#### Step 1: eggs\n16 - 3 = 13\n#### Step 2: money\n9 * 2 = 18", "18"),
+    ("#### 1. Eggs\n16 - 7 = 9\n#### 2. Money\n9 * 2 = 18", "18"),
+    ("#### 2) Money\nShe makes 9 * 2 = 18 dollars", "18"),
+    ("#### Solution\n16 - 3 - 4 = 9\n9 * 2 = 18", "18"),
+    ("#### Part 2\nThe total is 18.", "18"),
+    ("#### Answer: 18", "18"),
+    ("#### Final Answer\n18", "18"),
+    ("### Final Answer\n\n**18**\n\nThat covers 2 days.", "18"),
+    ("#### **18**", "18"),
+    ("#### $18", "18"),
+    ("#### Total: $18", "18"),
+    ("#### eighteen", "18"),
+    # What follows a next question or turn is another answer.
+    (
+        "So 18. #### 18\n\nQuestion: Tom has 3 apples and 4 pears. How many?\n3 + 4 = 7\n#### 7",
+        "18",
+    ),
+    ("#### 18\n\nProblem: Tom has 3.\n#### 7", "18"),
+    ("#### 18\nQ: Tom has 3.\nA: 7", "18"),
+    ("The answer is 18.\n\nQ: Tom has 3 apples.\nA: The answer is 7.", "18"),
+    ("18\n\nQuestion: Tom has 3", "18"),
+    ("#### 18\n\n**Question:** Tom has 3\n#### 7", "18"),
+    ("#### 18\n\nQuestion 2: Tom has 3\n#### 7", "18"),
+    ("#### 18\n\n### Question\nTom has 3\n#### 7", "18"),
+    ("#### 18\n\nHuman: and 7?\n\nAssistant: #### 7", "18"),
+    ("#### 18\n\nUser: and 7?", "18"),
+    ("#### 18\n\n### Instruction:\nAdd 3 and 4.\n\n### Response:\n#### 7", "18"),
+    ("#### 18<|im_end|>\n<|im_start|>user\nAdd 3 and 4<|im_end|>", "18"),
+    ("#### 18</s>\n#### 7", "18"),
+    ("#### 18<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n7", "18"),
+    ("<|im_start|>assistant\n#### 18<|im_end|>", "18"),
+    ("Problem: Janet has 16 eggs.\nSolution: 9 * 2 = 18\n#### 18", "18"),
+    ("Question: Janet has 16 eggs. How much?\nAnswer: 18", "18"),
+    ("Next question: how many eggs? 9\n#### 18", "18"),
+    ("She has 9 eggs.\nQuestion: how much does she make?\n9 * 2 = 18\n#### 18", "18"),
+    # The later of a box and a stated end.
+    ("\\boxed{20}\nThat is wrong.\n#### 18", "18"),
+    ("#### 20\nNo: \\boxed{18}", "18"),
+    ("The answer is 20. No, \\boxed{18}.", "18"),
+    ("\\boxed{20}. Hence the final answer is 18.", "18"),
+    ("Put the answer in \\boxed{}. The result is 18.", "18"),
+    ("\\boxed{18}\n\nShe sells 9 eggs at $2.", "18"),
+    ("Final Answer: The final answer is $\\boxed{18}$. I hope it is correct.", "18"),
+    # A marker before the reasoning does not state its first sum.
+    ("Answer: 16 - 3 - 4 = 9 eggs are left. 9 * 2 = 18 dollars.", "18"),
+    ("#### 16 - 3 - 4 = 9\n9 * 2 = 18", "18"),
+    ("Answer: Janet sells 16 - 3 - 4 = 9 duck eggs a day.\nShe makes 9 * 2 = $18 every day.", "18"),
+    ("Answer:\nFirst, 16 - 3 = 13.\nThen 13 - 4 = 9.\nLast, 9 * 2 = 18.", "18"),
+    ("Let me check the answer: 16 - 3 - 4 = 9, and 9 * 2 = 18.", "18"),
+    # What the last sum comes to.
+    ("Emma needs 72 - 54 = 18 more to have 72.", "18"),
+    ("So she makes 9 * $2 = $18 per day from 9 eggs.", "18"),
+    ("Total = 18 dollars for 7 days", "18"),
+    ("x = 3 + 4 = 7", "7"),
+    ("So 18 = 9 * 2.", "18"),
+    ("She has 9 eggs * $2 = $18 at 4 stalls.", "18"),
+    ("The answer is the number of eggs times 2, i.e. 9 * 2 = 18.", "18"),
+    ("The answer is 9 eggs * 2 dollars = 18 dollars.", "18"),
+    ("The total is >= 5, namely 18", "18"),
+    # An answer first, and an explanation behind it.
+    ("18\n\nExplanation: She has 16 eggs and eats 3.", "18"),
+    ("**18**\n\nJanet's ducks lay 16 eggs. She eats 3 and bakes 4.", "18"),
+    ("$18\n\nShe sells 9 eggs at $2 each, having 16.", "18"),
+    ("18 dollars\n\nExplanation: 16 - 3 - 4 = 9 eggs at $2.", "18"),
+    ("18. Explanation: 16 - 3 - 4 = 9 eggs are sold at $2.", "18"),
+    ("18 because she sells 9 eggs at $2.", "18"),
+    ("18 (because she sells 9 eggs at 2 dollars)", "18"),
+    ("Answer: 18. She has 16 eggs and eats 3.", "18"),
+    ("Answer: 18\n\nExplanation:\n16 - 3 = 13\n13 - 4 = 9", "18"),
+    ("The answer is 18. Let me explain: 16 - 3 = 13.", "18"),
+    ("Janet makes $18 every day.\n\nExplanation:\n16 - 3 = 13 and so on, with 4.", "18"),
+    ("16 eggs are laid. 3 are eaten, 4 are baked. 9 * 2 = 18", "18"),
+    ("#### 18\n\nExplanation: 16 - 3 - 4 = 9", "18"),
+    # LaTeX.
+    ("\\boxed{1\\,000}", "1000"),
+    ("\\boxed{10,\\!000}", "10000"),
+    ("\\boxed{1{,}000{,}000}", "1000000"),
+    ("\\boxed{18\\;\\text{dollars}}", "18"),
+    ("\\boxed{18\\text{ eggs in 7 days}}", "18"),
+    ("\\boxed{\\text{Janet makes } \\$18}", "18"),
+    ("\\boxed{\\dfrac{1}{2}}", "0.5"),
+    ("\\boxed{\\frac12}", "0.5"),
+    ("$\\boxed{x = 18}$", "18"),
+    ("\\boxed{9 \\times 2 = 18}", "18"),
+    ("$9\\times2=\\$18$", "18"),
+    ("$$9\\cdot2\\approx18$$", "18"),
+    ("\\[ 9 \\times 2 = 18 \\]", "18"),
+    ("\\begin{aligned} 16-7&=9\\\\ 9\\times2&=18 \\end{aligned}", "18"),
+    ("\\boxed{18^\\circ}", "18"),
+    ("\\boxed{18\\%}", "18"),
+    ("\\boxed{\\$1,\\!250.50}", "1250.5"),
+    ("\\boxed18", "18"),
+    ("\\\\boxed{18}", "18"),
+    ("\x08oxed{18}", "18"),
+    ("\\boxed{\\mathbf{18}}", "18"),
+    ("\\fbox{18}", "18"),
+    ("\\boxed{\\left(18\\right)}", "18"),
+    ("\\boxed{2\\sqrt{3}}", None),
+    ("\\boxed{9\\pi}", None),
+    ("\\boxed{-\\frac{3}{4}}", "-0.75"),
+    ("<answer>18</answer>", "18"),
+    ("<reasoning>16 - 3</reasoning>\n<answer>\n$18\n</answer>", "18"),
+    ("\\boxed{18} dollars in 7 days", "18"),
+    # Numbers in words.
+    ("The answer is twenty-five.", "25"),
+    ("The answer is twenty five apples.", "25"),
+    ("The answer is one hundred and two.", "102"),
+    ("Twelve", "12"),
+    ("twelve apples", "12"),
+    ("She has twelve apples left.", "12"),
+    ("\\boxed{\\text{twelve}}", "12"),
+    ("The answer is eighteen (18).", "18"),
+    ("The answer is three quarters, from 4 parts.", None),
+    ("The answer is minus five.", "-5"),
+    ("The answer is a dozen.", "12"),
+    ("16 - 3 = 13. Therefore, the answer is nine.", "9"),
+    ("The answer is zero.", "0"),
+    ("9 * 2 = 18. Each one is sold.", "18"),
+    ("Five plus 4 is 9", "9"),
+    # Separators and currencies.
+    ("1.234.567", "1234567"),
+    ("The total is 1.234.567,50 €", "1234567.5"),
+    ("She pays €1.234,50", "1234.5"),
+    ("R$ 18", "18"),
+    ("C$18", "18"),
+    ("₩5,000", "5000"),
+    ("1ʼ000", "1000"),
+    ("1٬000", "1000"),
+    ("-18%", "-18"),
+    # Bold, and other frames.
+    ("She makes **$18** every day from 9 eggs.", "18"),
+    ("**Total: 18**", "18"),
+    ("The final answer is: **$18**.", "18"),
+    ("**Final Answer:** 18 dollars per day for 7 eggs", "18"),
+    ("Therefore 18 out of 72 are red.", "18"),
+    ("She has 18 more than 54.", "18"),
+    ("The answer is not 20. It is 18.", "18"),
+    ("**Answer:** $\\boxed{18}$", "18"),
+    ("Answer: 18\nConfidence: 95%", "18"),
+    ("Final answer: \\(18\\)", "18"),
+    ("ANSWER: 18", "18"),
+    ("答案是18。", "18"),
+    ("Janet makes $18 every day at the farmers' market.", "18"),
+    ("The answer is $18.00.", "18"),
+    ("The answer is: $ 18 $", "18"),
+    ("#### 18 Question: Tom has 3\n#### 7", "18"),
+    ("The answer is 18. Q: 3 + 4? A: The answer is 7.", "18"),
+    ("#### 18\n\nQUESTION: Tom has 3\n#### 7", "18"),
+    ("Question 1: how many eggs? 9\nQuestion 2: how much? 18\n#### 18", "18"),
+    ("#### Given:\n- 16 eggs\n- 3 eaten\n#### Answer:\n18 dollars", "18"),
+    ("#### Total eggs: 9\n#### Total money: 9 * 2 = 18", "18"),
+    ("#### Let's solve: 16 - 7 = 9. 9 * 2 = 18.", "18"),
+    ("\\boxed{16-7=9}\n\\boxed{9*2=18}", "18"),
+    ("Each gets 20 / 4 = 5 of the 20 sweets.", "5"),
+    ("18 dollars per day.\n\n16 eggs a day, 3 eaten, 4 baked, 9 sold at $2.", "18"),
+    ("$18\\text{,}000$", "18000"),
+    ("\\boxed{18~\\text{dollars}}", "18"),
+    ("\\[9\\times\\$2=\\$18\\]", "18"),
+    ("\\therefore18", "18"),
+    ("\\boxed{0.5\\overline{3}}", None),
+    ("The answer is one half.", None),
+    ("The answer is ninety-nine point five.", None),
+    ("The answer is two and a half.", None),
+    ("The answer is twenty-one, from 3 times 7.", "21"),
+    ("The answer is thirty-two thousand five hundred.", "32500"),
+    ("He has seven apples.", "7"),
+    ("She needs 18 more stickers to reach her goal of 72.", "18"),
+    ('{"answer": "18", "confidence": 0.9}', "18"),
+    ("Final answer: 18 (since 9 * 2 = 18)", "18"),
+    ("I got 18. Let me double-check: 16 - 3 - 4 = 9; 9 * 2 = 18. Yes.", "18"),
+    ("The total is 15.36 minutes, so 768 / 50 = 15.36, which rounds down to 15.", "15"),
+    ("So 20 = A.", "20"),
+    ("This confirms that 80 is the answer, since 40 + 80 = 120.", "80"),
+    ("7 notebooks cost 7 x 4 = 28 dollars.\nHe has 56 - 42 = 14 left.", "14"),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), CHATS)
+def test_what_chat_models_write_is_read_as_a_person_reads_it(text, value):
     reading = read_number(text)
     assert reading.value == value
     assert (reading.reason == "") == (value is not None)
@@ -196,6 +397,24 @@ STRICT = [
 
 @pytest.mark.parametrize(("text", "value"), STRICT)
 def test_strict_reading(text, value):
+    assert read_strict(text).value == value
+
+
+STRICT_ENDS = [
+    ("#### 18\n\nQuestion: Tom has 3.\n#### 7", "18"),
+    ("#### 18\nQ: Tom has 3.\nA: 7", "18"),
+    ("#### 18\n\nProblem: Tom has 3.", "18"),
+    ("#### 18<|im_end|>", "18"),
+    ("#### 18</s>", "18"),
+    ("<think>\n#### 7\n</think>\n#### 18", "18"),
+    ("<think>\n#### 18", None),
+    ("<think>\n#### 18\n</think>", None),
+    ("Problem: Tom has 3.\n#### 18", "18"),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), STRICT_ENDS)
+def test_the_strict_reading_ends_where_the_answer_does(text, value):
     assert read_strict(text).value == value
 
 
@@ -247,6 +466,51 @@ HOSTILE = [
     *("[1" * 30_000, "[1," * 30_000, "9e" * 50_000, "<<" * 50_000, "<<1>" * 25_000),
     *("$" * 100_000, "-" * 100_000, "1'" * 50_000, " " * 100_000, "\n" * 100_000),
     *("\x00" * 100_000, "\\boxed{" * 15_000, "\\frac{1}{" * 10_000, "1." * 50_000),
+    "Question:\n1\n" * 10000,
+    "</think>" * 12000,
+    "<think>" * 12000,
+    "is the answer " * 8000,
+    "one hundred and " * 7000,
+    "= 1 " * 25000,
+    "1 = " * 25000,
+    "**" * 50000,
+    "**1** " * 15000,
+    "<answer>" * 12000,
+    "\\boxed{1}" * 12000,
+    "\\boxed{{" * 12000,
+    "{" * 100000,
+    "\\" * 100000,
+    "#### 1. a\n" * 10000,
+    "#### a\n" * 15000,
+    "answer: a 1\n" * 9000,
+    "answer is a 1 = 2. " * 6000,
+    "<|" * 50000,
+    "<|a|>" * 20000,
+    "1 a " * 25000,
+    "1 a * " * 17000,
+    "$" * 50000 + "1",
+    "Answer: " + "$ " * 50000,
+    "(1" * 50000,
+    "1)" * 50000,
+    "more 1 to have " * 7000,
+    "1, which rounds to " * 6000,
+    "\ue000" * 100000,
+    "\n\n" * 50000 + "1",
+    "answer\n" * 15000,
+    "twenty-" * 15000,
+    "1.234." * 17000,
+    "Q: 1\n\n" * 15000,
+    "a" * 100000,
+    " " * 99999 + "1",
+    "1" + " " * 99999,
+    "<s>" * 30000,
+    "[INST]" * 15000,
+    "\\frac" * 20000,
+    "\\frac1" * 17000,
+    "\\text{" * 17000,
+    "minus $" * 14000,
+    "= 1 or " * 14000,
+    "I" * 50000 + "=" * 50000,
     *("١" * 100_000, "\ud800" * 1_000, "1\n" * 50_000, "minus " * 15_000, "1 x 10^" * 14_000),
 ]
 
@@ -311,3 +575,56 @@ def test_every_gsm8k_gold_scores_right_against_itself():
             score = scorer.score(text, item(gold))
             assert score.flexible, (text, score)
         assert scorer.score(answer, item(gold)).strict
+
+
+FRAMES = [
+    "{body}",
+    "{plain}\nThe answer is {gold}.",
+    "{plain}\n\n\\boxed{{{gold}}}",
+    "{plain}\n\nThe final answer is: $\\boxed{{{gold}\\text{{ units}}}}$.",
+    "{plain}\n\n**Final Answer:** **{gold}**",
+    "The answer is {gold}. Here is why:\n{plain}",
+    "<think>\n{plain}\nOr #### 7?\n</think>\n\n{gold}",
+    "<reasoning>{plain}</reasoning>\n<answer>{gold}</answer>",
+    "Answer: {plain}\nThe answer is {gold}.",
+    "Problem: Tom has 3 apples.\nSolution: {body}",
+    "{body}\n\nQuestion: Tom has 3 apples and gets 4. How many?\n3 + 4 = 7\n#### 7",
+    "{plain}\nThe answer is {gold}.\n\nQ: Tom has 3 apples.\nA: The answer is 7.",
+    "{body}\n\nHuman: Now add 7.\n\nAssistant: #### 7",
+    "{body}<|im_end|>\n<|im_start|>user\nAdd 3 and 4.<|im_end|>",
+    "#### Step 1: work\n{plain}\n\n#### Step 2: answer\n\\boxed{{{gold}}}",
+]
+
+
+def gsm8k() -> list[tuple[str, str]]:
+    """Return the solutions of both splits with their golds."""
+    folder = os.environ.get("SEEDBED_TEST_DATA")
+    if not folder:
+        pytest.skip("SEEDBED_TEST_DATA names no folder with the real data")
+    import polars as pl
+
+    files = [Path(folder) / f"openai/gsm8k/main/{split}.parquet" for split in ("train", "test")]
+    answers = pl.concat([pl.read_parquet(file) for file in files])["answer"].to_list()
+    assert len(answers) == 7473 + 1319
+    return [(answer, answer.split("####")[1].strip()) for answer in answers]
+
+
+def right(text: str, gold: str) -> bool:
+    value = read_number(text).value
+    return value is not None and Fraction(value) == parse_number(gold)
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_real_solutions_are_right_in_every_frame(frame):
+    for answer, gold in gsm8k() if frame == "{body}" else gsm8k()[::25]:
+        plain = re.sub(r"<<[^>]*>>", "", answer.split("####")[0].strip())
+        text = frame.format(body=answer, plain=plain, gold=gold)
+        assert right(text, gold), text
+
+
+def test_real_solutions_without_the_end_that_was_asked_for_are_mostly_right():
+    solutions = [(answer.split("####")[0].strip(), gold) for answer, gold in gsm8k()[::5]]
+    # The rest states its result before its last number, or in another unit.
+    assert sum(right(text, gold) for text, gold in solutions) >= 0.985 * len(solutions)
+    behind = [(f"{gold}\n\nExplanation: {text}", gold) for text, gold in solutions]
+    assert sum(right(text, gold) for text, gold in behind) >= 0.995 * len(behind)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+import signal
 import sqlite3
 import time
 from contextlib import contextmanager
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedbed.evaluation.scorers import answers_equal, make_scorer, sql
+from seedbed.evaluation.scorers import Reading, answers_equal, make_scorer, sql
 from seedbed.evaluation.scorers.sql import (
     Result,
     SqlScorer,
@@ -126,25 +129,331 @@ def test_queries_with_another_result_do_not(scorer, gold, output):
     assert score.extracted == output
 
 
-def test_empty_results_are_judged_by_what_the_queries_read(scorer):
-    gold = item("SELECT name FROM staff WHERE age > 90")
-    for output, right in [
-        ("SELECT name FROM staff WHERE age > 90", True),
-        ("SELECT s.name FROM staff AS s WHERE s.age > 90", True),
-        ("SELECT city FROM staff WHERE age > 90", False),
-        ("SELECT name FROM staff WHERE age > 91", False),
-        ("SELECT a FROM pairs WHERE b > 90", False),
-        ("SELECT name, age FROM staff WHERE age > 90", False),
-    ]:
-        # Twice: the second run of a query must note what it reads as the first does.
+SHOP = """
+CREATE TABLE staff(
+    id INTEGER PRIMARY KEY, name TEXT, age INT, pay REAL, city TEXT, hired TEXT
+);
+CREATE TABLE sale(
+    sid INTEGER PRIMARY KEY, staff_id INT REFERENCES staff(id), item TEXT, price INT
+);
+INSERT INTO staff VALUES
+    (1, 'Ann', 30, 10.5, 'Rome', '2020-01-01'),
+    (2, 'Bob', 40, 20.25, 'Oslo', '2021-05-05'),
+    (3, 'Cid', 50, 0.1, 'Rome', '2019-01-01');
+INSERT INTO sale VALUES (1, 1, 'tea', 3), (2, 1, 'jam', 4), (3, 2, 'tea', 3), (4, 3, 'tea', 9);
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A scorer on a shop's database."""
+    place = tmp_path_factory.mktemp("shop")
+    (place / "databases").mkdir()
+    with sqlite3.connect(place / "databases" / "shop.sqlite") as connection:
+        connection.executescript(SHOP)
+    connection.close()
+    with make_scorer("sql", {}, place) as made:
+        yield made
+
+
+# (gold query, queries that differ in form, queries that differ in meaning); all find nothing
+EMPTY = [
+    (
+        "SELECT name FROM staff WHERE age > 90",
+        [
+            "SELECT name FROM staff WHERE age > 90;",
+            "SELECT s.name FROM staff AS s WHERE s.age > 90",
+            "SELECT name FROM staff WHERE NOT age <= 90",
+            "SELECT name FROM staff WHERE 90 < age",
+            "SELECT name FROM staff WHERE age >= 91",
+            "SELECT name FROM staff WHERE age > 90 ORDER BY name",
+            "SELECT name FROM (SELECT * FROM staff WHERE age > 90)",
+            "WITH t AS (SELECT * FROM staff) SELECT name FROM t WHERE age > 90",
+        ],
+        [
+            "SELECT city FROM staff WHERE age > 90",
+            "SELECT name FROM staff WHERE age > 91",
+            "SELECT name FROM staff WHERE age >= 90",
+            "SELECT name FROM staff WHERE age = 91",
+            "SELECT name FROM staff WHERE age > 90 AND city = 'Rome'",
+            "SELECT DISTINCT name FROM staff WHERE age > 90",
+            "SELECT name FROM staff WHERE 0",
+            "SELECT name FROM staff WHERE pay > 90",
+            "SELECT name FROM staff WHERE id > 90",
+            "SELECT name, age FROM staff WHERE age > 90",
+            "SELECT item FROM sale WHERE price > 90",
+            "SELECT NULL WHERE 0",
+            "SELECT name FROM staff WHERE age > 90 LIMIT 1",
+            "SELECT name FROM staff WHERE age > 90 UNION SELECT name FROM staff WHERE age > 99",
+        ],
+    ),
+    (
+        (
+            "SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
+            "T2.item = 'Atlantis'"
+        ),
+        [
+            "SELECT name FROM staff JOIN sale ON staff.id = sale.staff_id WHERE item = 'Atlantis'",
+            'SELECT s.name FROM sale x, staff s WHERE x.staff_id = s.id AND x.item = "Atlantis"',
+        ],
+        [
+            "SELECT name FROM staff WHERE id IN (SELECT staff_id FROM sale WHERE item = 'Utopia')",
+            (
+                "SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.sid WHERE T2.item "
+                "= 'Atlantis'"
+            ),
+            (
+                "SELECT T1.city FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
+                "T2.item = 'Atlantis'"
+            ),
+            (
+                "SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
+                "T1.city = 'Atlantis'"
+            ),
+            "SELECT T1.name FROM staff AS T1, sale AS T2 WHERE T2.item = 'Atlantis'",
+        ],
+    ),
+    (
+        "SELECT name FROM staff WHERE id NOT IN (SELECT staff_id FROM sale)",
+        [
+            (
+                "SELECT name FROM staff s WHERE NOT EXISTS (SELECT 1 FROM sale x WHERE "
+                "x.staff_id = s.id)"
+            ),
+            (
+                "SELECT s.name FROM staff s LEFT JOIN sale x ON s.id = x.staff_id WHERE "
+                "x.staff_id IS NULL"
+            ),
+        ],
+        [
+            "SELECT name FROM staff WHERE id NOT IN (SELECT sid FROM sale)",
+            "SELECT city FROM staff WHERE id NOT IN (SELECT staff_id FROM sale)",
+        ],
+    ),
+    (
+        "SELECT city FROM staff GROUP BY city HAVING count(*) > 5",
+        [
+            "SELECT city FROM staff GROUP BY city HAVING count(*) >= 6",
+            "SELECT city FROM staff GROUP BY city HAVING count(id) > 5",
+        ],
+        [
+            "SELECT city FROM staff GROUP BY city HAVING count(*) > 4",
+            "SELECT city FROM staff GROUP BY city HAVING count(*) >= 5",
+            "SELECT name FROM staff GROUP BY name HAVING count(*) > 5",
+            "SELECT city FROM staff GROUP BY city HAVING count(*) > 6",
+        ],
+    ),
+    (
+        "SELECT name FROM staff WHERE age > 90 ORDER BY pay DESC",
+        [
+            "SELECT name FROM staff WHERE age > 90 ORDER BY -pay",
+            "SELECT s.name FROM staff s WHERE s.age > 90 ORDER BY s.pay DESC",
+        ],
+        [
+            "SELECT name FROM staff WHERE age > 90 ORDER BY pay",
+            "SELECT name FROM staff WHERE age > 90 ORDER BY pay ASC",
+        ],
+    ),
+    (
+        "SELECT name FROM staff WHERE city LIKE '%zzz%'",
+        [
+            "SELECT name FROM staff WHERE city like '%zzz%'",
+            "SELECT name FROM staff WHERE instr(city, 'zzz')",
+        ],
+        [
+            "SELECT name FROM staff WHERE city LIKE 'zzz%'",
+            "SELECT name FROM staff WHERE city = 'zzz'",
+            "SELECT name FROM staff WHERE name LIKE '%zzz%'",
+            "SELECT name FROM staff WHERE city NOT LIKE '%zzz%' AND 0",
+        ],
+    ),
+    (
+        (
+            "SELECT name FROM staff WHERE city = 'Rome' INTERSECT SELECT name FROM staff "
+            "WHERE city = 'Oslo'"
+        ),
+        [
+            (
+                "SELECT name FROM staff WHERE city = 'Oslo' INTERSECT SELECT name FROM staff "
+                "WHERE city = 'Rome'"
+            ),
+            (
+                "SELECT name FROM staff WHERE city = 'Rome' AND name IN (SELECT name FROM staff "
+                "WHERE city='Oslo') GROUP BY name"
+            ),
+        ],
+        [
+            "SELECT name FROM staff WHERE city = 'Rome' AND city = 'Oslo'",
+            (
+                "SELECT city FROM staff WHERE city = 'Rome' INTERSECT SELECT city FROM staff "
+                "WHERE city = 'Oslo'"
+            ),
+        ],
+    ),
+    (
+        "SELECT name FROM staff WHERE age IS NULL",
+        [
+            "SELECT name FROM staff WHERE age ISNULL",
+            "SELECT name FROM staff WHERE NOT age IS NOT NULL",
+        ],
+        [
+            "SELECT name FROM staff WHERE city IS NULL",
+            "SELECT name FROM staff WHERE age IS NULL AND city IS NULL",
+        ],
+    ),
+    (
+        "SELECT name FROM staff WHERE hired > '2030-01-01'",
+        ["SELECT name FROM staff WHERE '2030-01-01' < hired"],
+        [
+            "SELECT name FROM staff WHERE hired >= '2030-01-01'",
+            "SELECT name FROM staff WHERE hired = '2030-01-01'",
+            "SELECT name FROM staff WHERE hired > '2031-01-01'",
+        ],
+    ),
+    (
+        "SELECT name FROM staff WHERE age = 99 OR city = 'X'",
+        ["SELECT name FROM staff WHERE city = 'X' OR age = 99"],
+        [
+            "SELECT name FROM staff WHERE age = 99 AND city = 'X'",
+            "SELECT name FROM staff WHERE age = 99",
+        ],
+    ),
+    (
+        "SELECT max(age) FROM staff WHERE city = 'X' GROUP BY city",
+        ["SELECT max(age) FROM staff GROUP BY city HAVING city = 'X'"],
+        [
+            "SELECT min(age) FROM staff WHERE city = 'X' GROUP BY city",
+            "SELECT avg(age) FROM staff WHERE city = 'X' GROUP BY city",
+            "SELECT max(id) FROM staff WHERE city = 'X' GROUP BY city",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("gold", "same", "other"), EMPTY)
+def test_queries_that_find_nothing_are_judged_where_they_would_find_something(
+    shop, gold, same, other
+):
+    for output, right in [(q, True) for q in (gold, *same)] + [(q, False) for q in other]:
+        # Twice: what was run before changes nothing.
         for _ in range(2):
-            score = scorer.score(output, gold)
+            score = shop.score(output, item(gold, "shop.sqlite"))
             assert score.flexible == right, output
-            assert score.reason.startswith("both results are empty")
+        assert score.reason.startswith("both results are empty")
+
+
+def test_where_no_rows_help_what_the_queries_compare_decides(shop):
+    gold = item("SELECT name FROM staff WHERE age > 90 AND age < 10", "shop.sqlite")
+    for output, right in [
+        ("SELECT s.name FROM staff s WHERE s.age > 90 AND s.age < 10", True),
+        ("SELECT name FROM staff WHERE age > 90 AND age <= 10", False),
+        ("SELECT name FROM staff WHERE age > 90 AND age < 11", False),
+        ("SELECT name FROM staff WHERE id > 90 AND id < 10", False),
+    ]:
+        score = shop.score(output, gold)
+        assert (score.flexible, "whatever the rows" in score.reason) == (right, True), output
+
+
+def test_a_result_beside_an_empty_one_is_wrong(scorer):
+    gold = item("SELECT name FROM staff WHERE age > 90")
     full = scorer.score("SELECT name FROM staff", gold)
     assert (full.flexible, full.reason) == (False, "gold result is empty")
     none = scorer.score("SELECT name FROM staff WHERE age > 90", item("SELECT name FROM staff"))
     assert (none.flexible, none.reason) == (False, "result is empty")
+
+
+def test_variants_are_copies_and_change_no_file(shop, tmp_path):
+    gold = "SELECT name FROM staff WHERE age > 90"
+    before = contents(shop._folder.parent)
+    assert not shop.score("DELETE FROM staff", item(gold, "shop.sqlite")).flexible
+    assert shop.score("SELECT name FROM staff s WHERE s.age > 90", item(gold, "shop.sqlite"))
+    assert contents(shop._folder.parent) == before
+
+
+def test_almost_every_real_query_that_finds_nothing_finds_something_in_a_variant():
+    import polars as pl
+
+    rows = pl.read_parquet(real_data() / "validation.parquet").select("db_id", "query").unique()
+    empty = found = 0
+    with SqlScorer(real_data() / "database") as scorer:
+        for name, query in rows.iter_rows():
+            file = f"{name}/{name}.sqlite"
+            if not (real_data() / "database" / file).is_file():
+                continue
+            result = scorer.run(file, query)
+            if result.error or result.rows:
+                continue
+            empty += 1
+            # In another form, so that it is run.
+            score = scorer.score(f"SELECT * FROM ({query})", item(query, file))
+            found += score.flexible and "whatever" not in score.reason
+    assert empty > 20
+    assert found >= 0.9 * empty
+
+
+DISTINCTS = [
+    # (gold, output, right where DISTINCT counts, right where it is ignored)
+    ("SELECT city FROM staff", "SELECT DISTINCT city FROM staff", False, True),
+    ("SELECT DISTINCT city FROM staff", "SELECT city FROM staff", False, True),
+    ("SELECT count(DISTINCT city) FROM staff", "SELECT count(city) FROM staff", False, True),
+    ("SELECT DISTINCT city FROM staff", "SELECT city FROM staff GROUP BY city", True, False),
+    ("SELECT name FROM staff", "SELECT DISTINCT city FROM staff", False, False),
+    ("SELECT 'distinct'", "SELECT DISTINCT 'distinct'", True, True),
+]
+
+
+@pytest.mark.parametrize(("gold", "output", "counted", "ignored"), DISTINCTS)
+def test_distinct_counts_or_is_ignored(folder, gold, output, counted, ignored):
+    for value, right in ((None, counted), ("count", counted), ("ignore", ignored)):
+        with make_scorer("sql", {"distinct": value} if value else {}, folder) as scorer:
+            assert scorer.score(output, item(gold)).flexible == right, value
+
+
+def test_tables_of_json_are_read(scorer):
+    for output in ("SELECT value FROM json_each('[5]')", "SELECT atom FROM json_tree('5')"):
+        assert scorer.score(output, item("SELECT 5")).strict
+    joined = "SELECT name FROM staff, json_each('[30, 40]') AS j WHERE j.value = age"
+    assert scorer.score(joined, item("SELECT name FROM staff WHERE age IN (30, 40)")).flexible
+    assert scorer.run("firm.sqlite", "SELECT fts3_tokenizer('simple')").error
+
+
+def test_a_worker_that_is_killed_now_and_then_changes_no_score(folder, monkeypatch):
+    with SqlScorer(folder / "databases") as scorer:
+        ask = scorer._worker._ask_once
+        count = 0
+
+        def struck(request, seconds):
+            nonlocal count
+            count += 1
+            if count % 7 == 0 and scorer._worker._process is not None:
+                # As the system's own killer does it: while the query is on its way.
+                scorer._worker._process.kill()
+            return ask(request, seconds)
+
+        monkeypatch.setattr(scorer._worker, "_ask_once", struck)
+        for n in range(60):
+            gold = f"SELECT a FROM pairs WHERE b = {n % 7} AND a <> {n}"
+            score = scorer.score(gold, item(gold))
+            assert score.flexible, (n, score.reason)
+    assert count > 120
+
+
+def test_an_error_that_is_not_the_querys_own_is_not_kept(folder, monkeypatch):
+    with SqlScorer(folder / "databases") as scorer:
+        died = {"error": "the query ended its process", "transient": True}
+        real = scorer._worker._ask_once
+        monkeypatch.setattr(scorer._worker, "_ask_once", lambda *_: died)
+        assert not scorer.score("SELECT 5", item("SELECT 5")).flexible
+        monkeypatch.setattr(scorer._worker, "_ask_once", real)
+        assert scorer.score("SELECT 5", item("SELECT 5")).flexible
+
+
+def test_a_query_that_only_the_clock_ended_is_asked_once_more(folder):
+    with SqlScorer(folder / "databases", timeout=0.2) as scorer:
+        assert scorer.run("firm.sqlite", "SELECT 1").rows == ((1,),)
+        # Stopped, it takes no time of the processor.
+        os.kill(scorer._worker._process.pid, signal.SIGSTOP)
+        assert scorer.run("firm.sqlite", "SELECT 2").rows == ((2,),)
 
 
 def test_texts_in_either_quotes_are_the_same_literals(scorer):
@@ -225,11 +534,193 @@ def test_flexible_reading(text, query):
     assert read_sql(text).value == query
 
 
+QUERY = "SELECT name FROM staff WHERE age > 30"
+CHATS = [
+    (f"```sql\n{QUERY}\n```", QUERY),
+    (f"```SQL\n{QUERY};\n```", QUERY),
+    (f"```postgresql\n{QUERY}\n```", QUERY),
+    (f"```sqlite3\n{QUERY}\n```", QUERY),
+    (f"```text\n{QUERY}\n```", QUERY),
+    (f"```plaintext\n{QUERY}", QUERY),
+    (f"~~~sql\n{QUERY}\n~~~", QUERY),
+    (f"```sql {QUERY}```", QUERY),
+    (f"````sql\n{QUERY}\n````", QUERY),
+    (f'```python\ncursor.execute("""{QUERY}""")\n```', QUERY),
+    (f'```python\nquery = "{QUERY}"\nprint(query)\n```', QUERY),
+    (f"{QUERY}<|eot_id|>", QUERY),
+    (f"{QUERY}</s>", QUERY),
+    (f"{QUERY};<|im_end|>\n<|im_start|>user", QUERY),
+    (f"{QUERY}<end_of_turn>", QUERY),
+    (f"{QUERY}<｜end▁of▁sentence｜>", QUERY),
+    (f"<sql>{QUERY}</sql>", QUERY),
+    (f"<SQL>\n{QUERY};\n</SQL>", QUERY),
+    (f"<query>{QUERY}</query> as asked", QUERY),
+    (f"<answer>\n{QUERY}\n</answer>", QUERY),
+    (f"<code>{QUERY}</code>", QUERY),
+    (f"<think>SELECT 1</think>\n<answer>```sql\n{QUERY}\n```</answer>", QUERY),
+    (f"The query is `{QUERY}`.", QUERY),
+    (f"`{QUERY}`", QUERY),
+    (f"Use `{QUERY};` here.", QUERY),
+    (f'"{QUERY}"', QUERY),
+    (f"The query is '{QUERY}'", QUERY),
+    ("Use `SELECT \"a b\" FROM t WHERE c = 'x'` or so.", "SELECT \"a b\" FROM t WHERE c = 'x'"),
+    ("`SELECT `name` FROM `staff``", "SELECT `name` FROM `staff`"),
+    (
+        '{"sql": "SELECT name FROM staff WHERE city = \\"Rome\\"", "confidence": 1}',
+        'SELECT name FROM staff WHERE city = "Rome"',
+    ),
+    (f"{QUERY}\nThis query returns the names.", QUERY),
+    (f"{QUERY}\n\nThis query returns the names.", QUERY),
+    (f"{QUERY}\nExplanation: we filter by age.", QUERY),
+    (f"{QUERY}\nIn this query, we select the name from staff.", QUERY),
+    (f"{QUERY}\nAs you can see, it filters by age.", QUERY),
+    (f"{QUERY}\n- name is the column", QUERY),
+    (f"{QUERY}\n* name is the column", QUERY),
+    (f"{QUERY}\nNote: age > 30", QUERY),
+    (f"{QUERY};\nThis returns names", QUERY),
+    (f"{QUERY}\nWhere age is the column.", QUERY),
+    (f"{QUERY}\nOr you could join the tables.", QUERY),
+    (f"{QUERY}\n1. It filters", QUERY),
+    (
+        "SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3\nIt gives three.",
+        "SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3",
+    ),
+    ("Select name\nFrom staff\nWhere age > 30", "Select name\nFrom staff\nWhere age > 30"),
+    (
+        "SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'",
+        "SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'",
+    ),
+    ("SELECT a FROM t\nUNION\nSELECT b FROM u", "SELECT a FROM t\nUNION\nSELECT b FROM u"),
+    (
+        "SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a",
+        "SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a",
+    ),
+    (f"I will select the names from staff.\n\n{QUERY}", QUERY),
+    (f"To answer, I will SELECT the name of staff.\n{QUERY}", QUERY),
+    (f"I will SELECT the names FROM the staff table:\n\n```sql\n{QUERY}\n```", QUERY),
+    (f"We need to select names from the table with age above 30. So: {QUERY}", QUERY),
+    (f"First we SELECT names FROM staff, then filter.\n\nSQL: {QUERY}", QUERY),
+    (f"Select the name from staff:\n{QUERY}", QUERY),
+    (f"Here is the query: {QUERY}.", QUERY),
+    (f"**{QUERY}**", QUERY),
+    (f"SQL:\n{QUERY}", QUERY),
+    (f"1. {QUERY}", QUERY),
+    (f"> {QUERY}", QUERY),
+    (f"Use {QUERY} to get the names.", QUERY),
+    ("Run SELECT name FROM staff to get the names.", "SELECT name FROM staff"),
+    ("WITH a AS (SELECT 1 AS x) SELECT x FROM a", "WITH a AS (SELECT 1 AS x) SELECT x FROM a"),
+    (
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION SELECT x FROM c)\nSELECT x FROM c",
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION SELECT x FROM c)\nSELECT x FROM c",
+    ),
+    (
+        "WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a",
+        "WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a",
+    ),
+    (
+        "with a as not materialized(select 1) select * from a",
+        "with a as not materialized(select 1) select * from a",
+    ),
+    (
+        'So:\nWITH "a b" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "a b"\n\nDone.',
+        'WITH "a b" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "a b"',
+    ),
+    (
+        "WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b",
+        "WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b",
+    ),
+    ("VALUES (1), (2)", "VALUES (1), (2)"),
+    (
+        "-- the names\nSELECT name FROM staff -- all\nWHERE age > 30",
+        "SELECT name FROM staff -- all\nWHERE age > 30",
+    ),
+    ("/* SELECT 1 */\nSELECT name FROM staff", "SELECT name FROM staff"),
+    ("(SELECT name FROM staff)", "SELECT name FROM staff"),
+    (f"{QUERY}; SELECT 2", QUERY),
+    ("x" * 30000 + f"\n{QUERY}", QUERY),
+    ("SELECT 1\n" + "word " * 6000 + f"\n```sql\n{QUERY}\n```", QUERY),
+    ("SELECT name FROM staff WHERE age &gt; 30", QUERY),
+    (f"{QUERY}\n\nQuestion: How many?\nSELECT count(*) FROM staff", QUERY),
+    (f"```sql\n{QUERY}\n```\n\nQ: How many?\n```sql\nSELECT 1\n```", QUERY),
+    (f"### Question: Who?\n### SQL:\n{QUERY}", QUERY),
+    ("<think>\nSELECT 1", None),
+    ("<think>SELECT 1</think>", None),
+    ("<think>SELECT 1</think>" + QUERY, QUERY),
+    (f"First try:\nSELECT 1\n\nFinal answer:\n{QUERY}", QUERY),
+    ("I cannot select a query for this.", None),
+    (
+        "SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1\n\nThis counts.",
+        "SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1",
+    ),
+    (
+        "SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id\nThe join gives names.",
+        "SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id",
+    ),
+    (
+        "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff\nResult: old",
+        "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff",
+    ),
+    ("SELECT * FROM staff\nAll of it.", "SELECT * FROM staff"),
+    (
+        "SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id",
+        "SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "query"), CHATS)
+def test_what_chat_models_write_is_read_as_a_person_reads_it(text, query):
+    reading = read_sql(text)
+    assert reading.value == query
+    assert (reading.reason == "") == (query is not None)
+
+
+FRAMES = [
+    "{query}",
+    "Here:\n```sql\n{query}\n```\nIt works.",
+    "<sql>{query}</sql>",
+    "{query}\nThis query returns what was asked for.",
+    "The query is `{query}`.",
+    "I will SELECT the rows we need.\n\n{query}",
+    "{query};<|eot_id|>",
+    "{lines}\nThis gives the result.",
+]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_every_real_query_is_read_from_every_frame(frame):
+    import polars as pl
+
+    frames = [
+        pl.read_parquet(real_data() / f"{split}.parquet") for split in ("train", "validation")
+    ]
+    queries = sorted(set(pl.concat([frame["query"] for frame in frames])))
+    assert len(queries) > 4000
+    for query in queries[::10]:
+        lines = re.sub(r" (from|where|group by|order by|join|union)\b", r"\n\1", query, flags=re.I)
+        text = frame.format(query=query, lines=lines)
+        assert plain_text(read_sql(text)) == plain_text(Reading(query)), text
+
+
+def real_data() -> Path:
+    folder = os.environ.get("SEEDBED_TEST_DATA")
+    if not folder:
+        pytest.skip("SEEDBED_TEST_DATA names no folder with the real data")
+    return Path(folder) / "xlangai/spider/spider"
+
+
 STRICT = [
     ("SELECT 1", "SELECT 1"),
     (" select 1 ; \n", "select 1"),
     ("WITH a AS (SELECT 1) SELECT * FROM a;", "WITH a AS (SELECT 1) SELECT * FROM a"),
     ("SELECT ';'", "SELECT ';'"),
+    ("-- the number\nSELECT 1", "SELECT 1"),
+    ("VALUES (1)", "VALUES (1)"),
+    ("<think>SELECT 2</think>\nSELECT 1", "SELECT 1"),
+    ("<think>SELECT 1", None),
+    ("SELECT 1;<|eot_id|>", "SELECT 1"),
+    ("SELECT 1\n\nQuestion: How many?\nSELECT 2", "SELECT 1"),
+    ("SELECT 1\nThis is one.", "SELECT 1\nThis is one."),
     ("```sql\nSELECT 1\n```", None),
     ("SELECT 1; SELECT 2", None),
     ("Answer: SELECT 1", None),
@@ -641,6 +1132,41 @@ def test_any_text_is_read(text):
 
 LONG = ["SELECT " * 15_000, "WITH " * 20_000, "`" * 100_000, "```" * 30_000, ";" * 100_000]
 LONG += ["WITH a(" * 15_000, "WITH a (" + "x" * 100_000, "SELECT '" * 12_000, "\n" * 100_000]
+
+LONG += [
+    "select a\n" * 11000,
+    "I select a " * 9000,
+    "x select a from b\n" * 5000,
+    "<sql>" * 20000,
+    "<sql>SELECT " * 8000,
+    "```sql\n" * 14000,
+    "```sql\nSELECT 1\n" * 6000,
+    "`SELECT " * 12000,
+    "'SELECT 'a" * 10000,
+    "SELECT a\n\n" * 9000,
+    "WITH /*" * 14000,
+    "WITH --a\n" * 11000,
+    "--a\n" * 25000 + "SELECT 1",
+    "/*" * 50000,
+    "/* */" * 20000,
+    "final answer: SELECT 1\n" * 4500,
+    "final answer " * 7000,
+    "&lt;" * 25000,
+    "SELECT a b c d " * 6000,
+    "Select a\n" * 11000,
+    "Q: SELECT 1\n" * 8000,
+    "SELECT (" * 12000,
+    "SELECT )" * 12000,
+    "SELECT 1</a" * 9000,
+    "~~~" * 33000,
+    "~" * 100000,
+    "WITH a AS " * 10000,
+    'WITH "' * 16000,
+    "values (" * 12000,
+    "SELECT a\nIn x " * 7000,
+    '\\"' * 50000,
+    '"SELECT \\"' * 9000,
+]
 
 
 @pytest.mark.parametrize("text", LONG, ids=[repr(text[:8]) for text in LONG])

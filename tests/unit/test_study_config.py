@@ -867,7 +867,8 @@ def test_own_constants_agree_with_the_tasks():
     assert set(fields.WORLDS) == set(WORLDS)
     assert get_args(fields.Kind) == KINDS
     options = config.ScorerOptions()
-    assert options.model_dump() == sql.LIMITS | {"column_order": sql.COLUMN_ORDERS[0]}
+    defaults = {"column_order": sql.COLUMN_ORDERS[0], "distinct": sql.DISTINCT[0]}
+    assert options.model_dump() == sql.LIMITS | defaults
     # The labels of choices are read, and not kept.
     assert [name for name in get_args(fields.ItemColumn) if name != "labels"] == SCHEMA.names()
     assert get_args(config.Pretrain.model_fields["role"].annotation) == ROLES

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from seedbed.engines import Completion, Request, chat
+from seedbed.evaluation.references import failing_references
 from seedbed.evaluation.scorers import Scorer
 from seedbed.tasks.items import TaskItem
 
@@ -119,13 +120,12 @@ def check_references(items: Sequence[TaskItem], scorer: Scorer, reading: str = "
     Raises:
         ValueError: if the scorer finds some wrong, naming the first.
     """
-    wrong = [
-        item.item_id for item in items if not getattr(scorer.score(item.answer, item), reading)
-    ]
+    wrong = failing_references({"test": items}, scorer, reading)
     if wrong:
         raise ValueError(
             f"the reference answers of {len(wrong)} of {len(items)} items are wrong by the task's "
-            f"own scorer, {reading} reading, that of {wrong[0]} among them"
+            f"own scorer, {reading} reading, that of {wrong[0].item_id} among them: "
+            f"{wrong[0].reason}"
         )
     return len(items)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +38,11 @@ VERDICTS_SCHEMA = pl.Schema(
         "agreeing": pl.Int64,
     }
 )
+
+LABEL_KINDS = ("exact", "choice")
+"""Kinds of task whose answers may be labels."""
+MOST_LABELS = 20
+FEWEST_ITEMS_A_LABEL = 4
 
 
 @dataclass(frozen=True)
@@ -121,12 +126,32 @@ def sample_votes(
     return spread_seconds(votes.sort("query", "sample"), "verification")
 
 
+def requires_new_answer(setting: str | None, kind: str, record: Mapping[str, Any]) -> bool:
+    """Return whether a new question is useless whose answer is the seed's.
+
+    With few labels, half of all sound questions have the seed's.
+
+    Args:
+        setting: `required` or `not_required`, or None to go by how many answers there are.
+        kind: the task's kind.
+        record: the task's `task.json`.
+    """
+    if setting is not None:
+        return setting == "required"
+    values = record.get("gold_values")
+    if kind not in LABEL_KINDS or values is None:
+        return True
+    items = record["counts"]["train_items"]
+    return values > MOST_LABELS or values * FEWEST_ITEMS_A_LABEL > items
+
+
 def check_answers(
     answers: pl.DataFrame,
     seeds: Sequence[TaskItem],
     kind: str,
     scorer: Scorer,
     any_form: bool = False,
+    new_answer: bool = True,
 ) -> pl.DataFrame:
     """Check every whole answer of a shard to new questions.
 
@@ -137,6 +162,7 @@ def check_answers(
         scorer: the task's scorer.
         any_form: whether answers will do that cannot be read by the kind, as where the task has a
             scorer of its own.
+        new_answer: whether the final answer must differ from the seed's.
 
     Returns:
         One row a whole answer, with the columns of `CHECKS_SCHEMA`: `final` is the final answer as
@@ -145,7 +171,7 @@ def check_answers(
     """
     judges = _judges(answers, seeds, kind, scorer)
     rows = [
-        {"query": query, "final": judge.final, "problem": judge.problem(any_form)}
+        {"query": query, "final": judge.final, "problem": judge.problem(any_form, new_answer)}
         for query, judge in judges
     ]
     return pl.DataFrame(rows, schema=CHECKS_SCHEMA)
@@ -239,10 +265,12 @@ class _Judge:
         self._choices = choices_of(question) if seed.choices else ()
         self.final = read_answer(kind, answer, self._choices).value
 
-    def problem(self, any_form: bool) -> str:
+    def problem(self, any_form: bool, new_answer: bool) -> str:
         """Return why the row does not do for a new question, "" if it does; see `check_answers`."""
         seed = self._seed
-        if answers_equal(self._kind, self._answer, seed.answer, self._choices, seed.choices):
+        if new_answer and answers_equal(
+            self._kind, self._answer, seed.answer, self._choices, seed.choices
+        ):
             return "same_answer_as_seed"
         if self._kind != "sql":
             return "" if any_form or self.final is not None else "unreadable_answer"

@@ -105,7 +105,7 @@ def build_dataset(
     checks = _Beside(shards.checks, "problem", settings.reach)
     verdicts = None
     if settings.filter != "none":
-        verdicts = _Beside(shards.verdicts, "verified", settings.reach)
+        verdicts = _Beside(shards.verdicts, "verified", settings.reach, pl.Boolean)
     questions = _Questions(seeds, test, settings.overlap_words)
     cut = _Cut(settings)
     teacher = _Spent("teacher")
@@ -250,8 +250,15 @@ def _first_queries(
 class _Beside:
     """What other shards say of the queries of a stream, in one column of theirs."""
 
-    def __init__(self, shards: Sequence[Path], column: str, stop: int) -> None:
+    def __init__(
+        self,
+        shards: Sequence[Path],
+        column: str,
+        stop: int,
+        dtype: type[pl.DataType] = pl.String,
+    ) -> None:
         self._column = column
+        self._dtype = dtype
         self._shards = shards
         self._frames = _in_order(shards, [column], pl.col("query") < stop)
         self._waiting: pl.DataFrame | None = None
@@ -268,7 +275,7 @@ class _Beside:
                 break
             parts.append(more)
         if not parts:
-            return frame.with_columns(pl.lit(None, pl.String).alias(self._column))
+            return frame.with_columns(pl.lit(None, self._dtype).alias(self._column))
         said = pl.concat(parts)
         self._waiting = said.filter(pl.col("query") > last)
         return frame.join(said, on="query", how="left", maintain_order="left")

@@ -583,6 +583,11 @@ class ScorerOptions(Section):
         "free",
         description="SQL: whether columns may come in any order, or must in the gold query's.",
     )
+    distinct: Literal["count", "ignore"] = Field(
+        "count",
+        description="SQL: whether DISTINCT counts, or is taken out of both queries before they "
+        "run, as the official evaluation of Spider does by default.",
+    )
 
 
 class MaxTokens(Section):
@@ -629,6 +634,13 @@ class TaskConfig(Section):
         description="Options of the scorer of the kind; or MODULE:FUNCTION, a function of "
         "MODULE.py in the task's folder that scores instead.",
         json_schema_extra=changes("verification", "datasets", "evaluation"),
+    )
+    new_answer: Literal["required", "not_required"] | None = Field(
+        None,
+        description="Whether a new question is dropped whose answer is the seed's. null: required, "
+        "unless the answers are labels: exact strings or choices, at most 20 in the train split, "
+        "with at least four items each on average.",
+        json_schema_extra=changes("verification"),
     )
     max_tokens: MaxTokens = Field(description="The longest outputs.")
     overlap_words: Count | None = Field(

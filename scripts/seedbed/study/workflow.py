@@ -187,6 +187,11 @@ class Workflow:
         """Return where a task's items come from, as JSON."""
         return _json(self.study.tasks[task].source.model_dump(mode="json"))
 
+    def reference_scoring(self, task: str) -> str:
+        """Return how a task's reference answers are scored, as JSON."""
+        config = self.study.tasks[task]
+        return _json({"kind": config.kind, "scorer": config.scorer_options, "score": config.score})
+
     def items_source(self, task: str) -> str:
         """Return what of that a task's items depend on, as JSON."""
         return _json(items_source(self.study.tasks[task].source.model_dump(mode="json")))
@@ -429,6 +434,11 @@ class Workflow:
         """Return how the final answers of a stream are read and compared, as JSON."""
         task = self.study.tasks[self.grid.stream_by_key[key].task]
         return _json({"kind": task.kind, "scorer": task.scorer_options})
+
+    def checking(self, key: str) -> str:
+        """Return how the answers of a stream of new questions are checked, as JSON."""
+        task = self.study.tasks[self.grid.stream_by_key[key].task]
+        return _json(json.loads(self.scoring(key)) | {"new_answer": task.new_answer})
 
     def dataset(self, key: str) -> str:
         """Return how a dataset is cut, as JSON."""

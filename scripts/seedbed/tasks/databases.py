@@ -1,27 +1,65 @@
-"""The schema of a SQLite database, as text for a prompt."""
+"""SQLite databases: reading them, copying them, and their schema as text for a prompt."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
 
+def read_only(path: Path) -> sqlite3.Connection:
+    """Return a connection to a database that can only read it.
+
+    Its write-ahead log is read as well, if it has one. Without one, nothing beside the file is
+    looked at or written.
+    """
+    fixed = "" if _write_ahead_log(path) else "&immutable=1"
+    return sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro{fixed}", uri=True)
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database to a new file, with what stands in its write-ahead log."""
+    if not _write_ahead_log(source):
+        shutil.copyfile(source, target)
+        return
+    try:
+        with closing(read_only(source)) as connection, closing(sqlite3.connect(target)) as copy:
+            connection.backup(copy)
+    except sqlite3.OperationalError:
+        # In a folder that cannot be written, SQLite does not open the log.
+        shutil.copyfile(source, target)
+        shutil.copyfile(_log(source), _log(target))
+    with closing(sqlite3.connect(target)) as copy:
+        # The copy must be one file: it is read as one that never changes.
+        copy.execute("PRAGMA journal_mode = DELETE")
+
+
+def _write_ahead_log(path: Path) -> bool:
+    """Return whether a database has a write-ahead log with something in it."""
+    log = _log(path)
+    return log.is_file() and log.stat().st_size > 0
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
 @lru_cache(maxsize=1024)
 def schema_text(path: Path) -> str:
-    """Return a line a table, as `singer(id INTEGER, name TEXT)`, and one a foreign key.
+    """Return a line a table or view, as `singer(id INTEGER, name TEXT)`, and one a foreign key.
 
     A foreign key reads `concert.singer_id = singer.id`. Names that are no plain words are in double
-    quotes, as SQL wants them.
+    quotes, as SQL wants them. Generated columns are among the others, and a view says that it is
+    one.
 
     Raises:
         sqlite3.DatabaseError: if the file is no database.
     """
-    uri = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
-    with closing(sqlite3.connect(uri, uri=True)) as connection:
+    with closing(read_only(path)) as connection:
         tables = [
             name
             for (name,) in connection.execute(
@@ -31,12 +69,15 @@ def schema_text(path: Path) -> str:
         ]
         lines, links, keys = [], [], {}
         for table in tables:
-            columns = connection.execute(
-                "SELECT name, type, pk FROM pragma_table_info(?) ORDER BY cid", (table,)
-            ).fetchall()
+            columns = _columns(connection, table)
             keys[table.lower()] = [name for name, _, place in columns if place]
-            parts = (f"{_name(name)} {kind}".strip() for name, kind, _ in columns)
-            lines.append(f"{_name(table)}({', '.join(parts)})")
+            lines.append(_line(table, columns))
+        for (view,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY rowid"
+        ).fetchall():
+            # A view of a table that is not there cannot be read.
+            with suppress(sqlite3.OperationalError):
+                lines.append(f"{_line(view, _columns(connection, view))} -- view")
         for table in tables:
             for place, other, ours, theirs in connection.execute(
                 'SELECT seq, "table", "from", "to" FROM pragma_foreign_key_list(?) '
@@ -50,6 +91,24 @@ def schema_text(path: Path) -> str:
                     left, right = f"{_name(table)}.{_name(ours)}", f"{_name(other)}.{_name(theirs)}"
                     links.append(f"{left} = {right}")
     return "\n".join([*lines, *dict.fromkeys(links)])
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[tuple[str, str, int]]:
+    """Return name, type and place in the primary key of a table's columns, generated ones too."""
+    return connection.execute(
+        "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid", (table,)
+    ).fetchall()
+
+
+def _line(table: str, columns: list[tuple[str, str, int]]) -> str:
+    # SQLite notes a generated column in its type.
+    kinds = (
+        re.sub(r"\s*GENERATED ALWAYS", "", kind, flags=re.IGNORECASE) for _, kind, _ in columns
+    )
+    parts = (
+        f"{_name(name)} {kind}".strip() for (name, *_), kind in zip(columns, kinds, strict=True)
+    )
+    return f"{_name(table)}({', '.join(parts)})"
 
 
 def _name(name: str) -> str:

@@ -53,6 +53,16 @@ def to_frame(items: Iterable[TaskItem]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
+def gold_values(items: Iterable[TaskItem]) -> int:
+    """Return how many different final answers items have; of choices, by what they say."""
+    return len({_content(item) for item in items})
+
+
+def _content(item: TaskItem) -> str:
+    place = ord(item.gold) - ord("A") if item.choices and len(item.gold) == 1 else -1
+    return item.choices[place] if 0 <= place < len(item.choices) else item.gold
+
+
 def read_items(path: str | Path) -> list[TaskItem]:
     """Read the items of a `train.parquet`, `test.parquet` or `seeds.parquet` file.
 

@@ -1,46 +1,106 @@
-"""Scorer for multiple choice with two to eight options, such as ARC.
+"""Scorer for multiple choice with two to 26 options, such as ARC.
 
 The strict rule wants the output to end in `Answer: B`. The flexible rule takes a letter, `(B)`, a
-digit, or the full text of one choice, from the whole output if that is all there is, else from
-behind "answer is" or "answer:", else from the labels or texts that the output names. An output that
-names two different choices in the same way has no answer.
+digit, or the full text of one choice: the whole output if that is all there is; else the last that
+is stated as the answer (behind "answer is" or "answer:", in a box, before "is the correct answer",
+or alone on the last line); else a label or a choice's text that stands first, with an explanation
+behind it; else the labels or texts that the output names. An output that names two different
+choices in the same way has no answer. Neither rule reads what
+`seedbed.evaluation.scorers.outputs` leaves out.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from seedbed.evaluation.scorers import Reading, Score
+from seedbed.evaluation.scorers.latex import BOX_END, BOX_START, plain_latex
+from seedbed.evaluation.scorers.outputs import final_part
 from seedbed.tasks.items import TaskItem
 
-LETTERS = "ABCDEFGH"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # The final answer stands at the end, and a text this long has gone astray anyway.
 MAX_CHARACTERS = 10_000
+# Letters up to this one are labels even where there are fewer choices; "E" of four is none of them.
+_FEWEST_LABELS = 8
 
-_STRICT = re.compile(r"\bAnswer: ([A-H]|[1-8])\.?\Z")
-_STRICT_CUE = re.compile(r"\bAnswer: ([A-H]|[1-8])\b")
+_LABEL = r"(?:[A-Z]|1\d|2[0-6]|[1-9])"
+_STRICT = re.compile(rf"\bAnswer: ({_LABEL})\.?\Z")
 _CUE = re.compile(
-    r"\b(?:answer|choice|option)\b(?P<between>[^\n.:=]{0,40}?)"
-    r"(?:\bis\b(?P<negation>\s(?:definitely\s)?not\b)?|\bmust be\b|\bshould be\b|[:=])",
+    r"(?P<adjective>\b\w{1,20}\s)?\b(?P<noun>answer|choice|option)\b(?P<between>[^\n.:=]{0,40}?)"
+    r"(?:\bis\b(?P<negation>\s(?:\w+ly\s)?not\b)?|\bmust be\b|\bshould be\b|[:=])",
+    re.IGNORECASE,
+)
+# "The correct option is", but "Option B: ..." lists one.
+_CHOSEN = re.compile(
+    r"(?:correct|right|best|proper|final|appropriate|suitable|accurate|likely|only|my|chosen|"
+    r"answer)\s?\Z",
+    re.IGNORECASE,
+)
+_NOT_CHOSEN = re.compile(
+    r"(?:wrong|incorrect|other|another|tempting|common|bad|false|worst)\s?\Z", re.IGNORECASE
+)
+_NO_STATEMENT = re.compile(
+    r"\b(?:not|cannot|never|choices|options|neither|nor)\b|n't\b|\b[A-Z]\b", re.IGNORECASE
+)
+_LIST_NOUN = re.compile(
+    r"\b(?:not|cannot|never|choices|options|neither|nor)\b|n't\b", re.IGNORECASE
+)
+# "Some might think that the answer is B": a statement of somebody else's.
+_SUPPOSED = re.compile(
+    r"\b(?:(?:might|may)\s(?:think|say|assume|believe|guess)|if|whether|some|many|people|students)"
+    r"\b[^\n.,;]{0,40}\Z",
+    re.IGNORECASE,
+)
+_QUALIFIERS = re.compile(
+    r"(?:(?:definitely|clearly|(?:most\s)?likely|probably|therefore|thus|indeed|simply|obviously"
+    r"|option|choice|letter|label|number|statement)\s+[*_`\"'“(]*){1,3}(?=[(\[*_\"'“]*[A-Z1-9]\b)",
     re.IGNORECASE,
 )
 # A label with a sign of being one; a bare letter may be a word ("A shark") or a name ("vitamin C").
 _MARKED = re.compile(
-    r"\((?P<bracketed>[A-Ha-h1-8])\)"
-    r"|(?<![\w(])(?P<closed>[A-H1-8])\)"
-    r"|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter)\s(?P<named>[A-H1-8])\b"
+    r"(?<![\w^])\((?P<bracketed>[A-Za-z]|1\d|2[0-6]|[1-9])\)"
+    rf"|(?<![\w(^.,/-])(?P<closed>{_LABEL})\)"
+    rf"|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter)\s(?P<named>{_LABEL})\b"
 )
-_BARE = re.compile(r"(?<![\w'’-])([A-H])(?![\w'’-])")
+_BARE = re.compile(r"(?<![\w'’°-])(?<!\d\s)([A-Z])(?![\w'’-])")
 _ARTICLE = re.compile(r"\s[a-z]")
 _AFTER_ARTICLE = re.compile(r"\s(?:and|or|is|was|because|since|as|but|not|nor)\b")
-_LEADING_LABEL = re.compile(r"[(\[]?([A-Ha-h1-8])(?![\w'’])[)\].:]{0,2}")
+_LEADING_LABEL = re.compile(r"[(\[]?([A-Za-z]|1\d|2[0-6]|[1-9])(?![\w'’])[)\].:]{0,2}")
 _ANOTHER_LABEL = re.compile(
-    r"\s{0,3}(?:,|/|&|;|and\b|or\b)+\s{0,3}(?:and\s|or\s)?[(\[]?(?P<listed>[A-H1-8])\b"
-    r"|\s{1,3}(?:\((?P<bracketed>[A-H1-8])\)|(?P<closed>[A-H1-8])[).](?!\w))"
+    rf"\s{{0,3}}(?P<sign>,|/|&|;|and\b|or\b)+\s{{0,3}}(?:and\s|or\s)?[(\[]?(?P<listed>{_LABEL})\b"
+    rf"|\s{{1,3}}(?:\((?P<bracketed>{_LABEL})\)|(?P<closed>{_LABEL})[).](?!\w))"
+)
+_LISTED_LABEL = re.compile(
+    rf"[)\]]?(?:\s{{0,3}}(?:,|/|&|and\b|or\b)+){{1,2}}\s{{0,3}}(?:or\s|and\s)?[(\[]?(?P<listed>{_LABEL})\b"
+)
+_TOGETHER = re.compile(
+    r"\b(?:both|all|correct|right|as well|also|too(?=\s{0,3}(?:[.,;!\n]|\Z)))\b", re.IGNORECASE
+)
+_IS_ANSWER = re.compile(
+    r"\s(?:is|was|seems|must be)\s(?:(?:therefore|thus|clearly|indeed|also|obviously)\s)?"
+    r"(?:(?:the\s)?(?:\w{1,12}\s){0,2}(?:answer|choice|option)\b|(?:the\s)?(?:correct|best)\b)",
+    re.IGNORECASE,
+)
+_WRONG = re.compile(
+    r"[)\].:]?[^.\n;,]{0,80}?(?:\b(?:is|are|was|were|would be|seems?|looks?)\s(?:\w+ly\s)?"
+    r"(?:not|wrong|incorrect|false|out|impossible|irrelevant|unlikely|ruled out|eliminated)\b"
+    r"|n't\b|\bcannot\b|\bdoes not\b|\bcan be (?:ruled|eliminated))",
+    re.IGNORECASE,
+)
+_EXCLUDED = re.compile(
+    r"\bneither\s\(?([A-Z])\)?,?\s(?:nor|or)\s\(?([A-Z])\b|\bnot\s\(?([A-Z])\b(?!['’])",
+    re.IGNORECASE,
+)
+_LISTING = re.compile(r"(?:^|\n|[.;]\s)\s{0,3}\(?([A-Z])\)?[.):]\s")
+_NUMBER = re.compile(
+    r"(?P<sign>[-+−]?)[$€£]?\s?(?P<digits>\d[\d,]*+(?:\.\d++)?|\.\d++)"
+    r"(?:\s?[x×*]\s?10\s?\^?\s?(?P<power>-?\d{1,3})|/(?P<below>\d{1,6}))?"
 )
 _DECORATION = " \t\r\n*_`\"'“”‘’.,;:!?$"
 
@@ -52,7 +112,7 @@ class ChoiceScorer:
         """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`."""
         count = len(item.choices)
         if not 2 <= count <= len(LETTERS):
-            raise ValueError(f"item {item.item_id!r} has {count} choices; 2 to 8 can be scored")
+            raise ValueError(f"item {item.item_id!r} has {count} choices; 2 to 26 can be scored")
         gold = _position(item.gold)
         if gold is None or gold >= count:
             raise ValueError(f"gold {item.gold!r} of item {item.item_id!r} is none of its labels")
@@ -87,17 +147,19 @@ def read_strict(output: str, count: int, choices: Sequence[str] = ()) -> Reading
     Args:
         output: the text.
         count: how many choices there are.
-        choices: their texts, if the labels shown were letters: a digit that is one of them is no
-            label.
+        choices: their texts, if the labels shown were letters: a digit that is one of them, or the
+            number of one, is no label.
     """
-    text = output[-MAX_CHARACTERS:].rstrip()
-    match = _STRICT.search(text)
+    return _read_strict(_final_part(output, choices, False), count, choices)
+
+
+def _read_strict(text: str, count: int, choices: Sequence[str]) -> Reading:
+    match = _STRICT.search(text[-MAX_CHARACTERS:].rstrip())
     if match is None:
         return Reading(None, "does not end in 'Answer: label'")
-    labels = _STRICT_CUE.findall(text)
-    if {label for label in labels if label.isdigit()} & {choice.strip() for choice in choices}:
+    if match[1].isdigit() and _with_number(match[1], [choice.strip() for choice in choices]):
         return Reading(None, "the text of a choice, not its label")
-    return _one_of(map(_position, labels), count)
+    return _one_of([_position(match[1])], count)
 
 
 def read_choice(output: str, choices: Sequence[str], digit_labels: bool = False) -> Reading:
@@ -109,33 +171,164 @@ def read_choice(output: str, choices: Sequence[str], digit_labels: bool = False)
         digit_labels: the labels shown were 1, 2, ...; a digit is then a label before it is the
             text of a choice. Where they were letters, it is the other way round.
     """
-    strict = read_strict(output, len(choices), () if digit_labels else choices)
+    return _read(_final_part(output, choices, digit_labels), choices, digit_labels)
+
+
+def _final_part(output: str, choices: Sequence[str], digit_labels: bool) -> str:
+    def answered(head: str, tail: str) -> bool:
+        return _read(head, choices or [""] * len(LETTERS), digit_labels).value is not None
+
+    return final_part(output, answered)
+
+
+def _read(text: str, choices: Sequence[str], digit_labels: bool) -> Reading:
+    strict = _read_strict(text, len(choices), () if digit_labels else choices)
     if strict.value is not None:
         return strict
-    text = _plain(output[-MAX_CHARACTERS:])
+    marked = _plain(text[-MAX_CHARACTERS:])
+    text = _unboxed(marked)
     if not text.strip(_DECORATION):
         return Reading(None, "empty")
-    options: list[str] = [_plain(choice).strip(_DECORATION) for choice in choices]
+    options: list[str] = [_unboxed(_plain(choice)).strip(_DECORATION) for choice in choices]
     folded = [option.casefold() for option in options]
     if len(set(folded)) == len(set(options)):
         # Letter case matters only where it tells choices apart ("Rr" and "RR").
         options = folded
     count = len(choices)
-
-    whole = _statement(text, options, digit_labels, alone=True)
-    if whole:
-        return _one_of(whole, count)
-    stated: set[int | None] = set()
-    for cue in _CUE.finditer(text):
-        if cue["negation"] is None and not re.search(r"\bnot\b", cue["between"]):
-            behind = text[cue.end() : cue.end() + 400].lstrip(" \n*_`\"'“:=")
-            stated |= _statement(behind.split("\n", 1)[0], options, digit_labels, alone=False)
-    if stated:
-        return _one_of(stated, count)
-    for named in (_marked(text), _mentioned(text, options), _bare(text)):
-        if named:
+    alone = _lone(text, options, digit_labels)
+    if alone:
+        return _one_of(alone, count)
+    stated = max(_stated(marked, options, digit_labels), default=None, key=lambda pair: pair[0])
+    if stated is not None:
+        return _one_of(stated[1], count)
+    first = _first(text, options, digit_labels)
+    if first:
+        return _one_of(first, count)
+    wrong = _said_to_be_wrong(text)
+    for named in (_marked(text), _mentioned(text, options), _bare(text) - wrong):
+        if named and not named <= wrong:
             return _one_of(named, count)
     return Reading(None, "no choice named")
+
+
+def _stated(
+    text: str, options: list[str], digit_labels: bool
+) -> Iterator[tuple[int, set[int | None]]]:
+    """Yield what a text states to be the answer, with the places where it does."""
+    for box in re.finditer(f"{BOX_START}([^{BOX_START}{BOX_END}]*){BOX_END}", text):
+        inside = _behind(box[1], options, digit_labels)
+        if inside:
+            yield box.start(), inside
+    plain = _unboxed(text)
+    for cue in _CUE.finditer(plain):
+        if not _states(plain, cue):
+            continue
+        behind = plain[cue.end() : cue.end() + 400].lstrip(" \n*_`\"'“:=")
+        said = _behind(behind.split("\n", 1)[0], options, digit_labels)
+        if said:
+            yield cue.start(), said
+    yield from _called_the_answer(plain, options)
+    lines = [line for line in plain.split("\n") if line.strip(_DECORATION)]
+    if len(lines) > 1:
+        last = _lone(lines[-1], options, digit_labels)
+        # The last of the choices, listed again, is no answer.
+        if last and not _lists(lines[-2], lines[-1], options, digit_labels):
+            yield plain.rfind(lines[-1]), last
+
+
+def _states(text: str, cue: re.Match[str]) -> bool:
+    """Return whether a cue such as "the answer is" states an answer."""
+    adjective, between = cue["adjective"] or "", cue["between"]
+    if cue["negation"] is not None or _NOT_CHOSEN.search(adjective):
+        return False
+    if _SUPPOSED.search(text, max(0, cue.start() - 60), cue.start() + len(adjective)):
+        return False
+    if cue["noun"].lower() == "answer":
+        # "Answer choice D is wrong" says nothing of what the answer is.
+        return not (_LIST_NOUN.search(between) or re.search(r"(?<![\w'])[B-Z]\b", between))
+    if adjective and not _CHOSEN.search(adjective):
+        return False
+    return not _NO_STATEMENT.search(between) and (bool(adjective) or not between.strip())
+
+
+def _behind(text: str, options: list[str], digit_labels: bool) -> set[int | None]:
+    """Return what a text says that begins behind a cue."""
+    said = _statement(text, options, digit_labels, alone=False)
+    if said:
+        return said
+    qualified = _QUALIFIERS.match(text)
+    if qualified is not None:
+        return _statement(text[qualified.end() :], options, digit_labels, alone=False)
+    # "The answer is that bears live in the forest, unlike ..."
+    clause = re.split(
+        r"[.,;(]\s|\b(?:because|since|unlike|not|rather|instead)\b", text, maxsplit=1
+    )[0]
+    named = _mentioned(clause, options)
+    return named if len(named) == 1 and len(clause) < 200 else set()
+
+
+def _called_the_answer(text: str, options: list[str]) -> Iterator[tuple[int, set[int | None]]]:
+    """Yield the choices that "is the correct answer" follows, with their places."""
+    taken = _texts(text, options)
+    for verb in _IS_ANSWER.finditer(text):
+        if taken[verb.start()]:
+            continue
+        start = max(0, verb.start() - 200)
+        before = re.split(r"[\n;!?]|\.\s", text[start : verb.start()])[-1]
+        if _LIST_NOUN.search(before) or _SUPPOSED.search(before):
+            continue
+        if re.search(r"\b(?:wrong|incorrect|worst|other)\b", verb[0], re.IGNORECASE):
+            continue
+        bare = re.search(r"(?<![\w'’-])([A-Z])\W{0,3}\Z", before)
+        named = {_position(bare[1])} if bare else _marked(before) or _mentioned(before, options)
+        if len(named) == 1 and _TOGETHER.search(before) is None:
+            yield verb.start(), named
+
+
+def _first(text: str, options: list[str], digit_labels: bool) -> set[int | None]:
+    """Return the choice that a text begins with, if the rest of the text explains it."""
+    lines = [line for line in text.split("\n") if line.strip(_DECORATION)]
+    if len(lines) > 1:
+        first = _lone(lines[0], options, digit_labels)
+        if first and not _lists(lines[0], lines[1], options, digit_labels):
+            return first
+        if first:
+            return set()
+    label = _LEADING_LABEL.match(text.strip(" \n*_`\"'“”‘’"))
+    if label is None or label[1].islower():
+        return set()
+    behind = text.strip(" \n*_`\"'“”‘’")[label.end() :]
+    if re.match(r",\s(?:because|since|as)\b", behind):
+        return {_position(label[1])}
+    if label[0][-1] in ")]":
+        marked = bool(_begins_with(behind, options, alone=False))
+    else:
+        marked = label[0][-1] in ".:"
+    if not marked or _WRONG.match(behind):
+        return set()
+    if len({match[1] for match in _LISTING.finditer(text)}) > 1:
+        # Every choice in turn.
+        return set()
+    return _statement(text, options, digit_labels, alone=False)
+
+
+def _lone(line: str, options: list[str], digit_labels: bool) -> set[int | None]:
+    """Return the choice that a line names if it says nothing else."""
+    line = line.strip(_DECORATION + "#>-")
+    named = _statement(line, options, digit_labels, alone=True)
+    qualified = None if named else _QUALIFIERS.match(line)
+    if qualified is not None:
+        return _statement(line[qualified.end() :], options, digit_labels, alone=True)
+    return named
+
+
+def _lists(one: str, two: str, options: list[str], digit_labels: bool) -> bool:
+    """Return whether two lines with a choice each are part of a list of the choices."""
+    if len(one.strip(_DECORATION + "()[]#>-")) == 1 or len(two.strip(_DECORATION + "()[]#>-")) == 1:
+        return False
+    first = _lone(one, options, digit_labels)
+    second = _lone(two, options, digit_labels)
+    return bool(first) and bool(second) and first != second
 
 
 def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
@@ -145,7 +338,7 @@ def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
         if reading.value is None:
             return reading
         chosen = choices[LETTERS.index(reading.value)]
-        return Reading(_plain(chosen).strip(_DECORATION).casefold())
+        return Reading(_unboxed(_plain(chosen)).strip(_DECORATION).casefold())
     return read_choice(answer, [""] * len(LETTERS))
 
 
@@ -157,11 +350,9 @@ def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
 def _position(label: str) -> int | None:
     """Return the place of a label (0 for A, a or 1), or None if it is none."""
     label = label.strip()
-    if len(label) != 1:
-        return None
-    if label in "12345678":
-        return int(label) - 1
-    place = LETTERS.find(label.upper())
+    if label.isascii() and label.isdigit():
+        return int(label) - 1 if 1 <= int(label[:3]) <= len(LETTERS) else None
+    place = LETTERS.find(label.upper()) if len(label) == 1 else -1
     return place if place >= 0 else None
 
 
@@ -178,11 +369,22 @@ def _one_of(named: Iterable[int | None], count: int) -> Reading:
 
 
 def _plain(text: str) -> str:
-    """Return the text in one Unicode form (NFKC), without control characters and doubled spaces."""
-    text = unicodedata.normalize("NFKC", text).replace("\\text", "").replace("**", "")
-    text = text.replace("\\boxed{", "answer: ").replace("}", " ").replace("{", "")
+    """Return the text in one Unicode form (NFKC), without markup and doubled spaces.
+
+    What was in a box or in a tag `<answer>` stands between `BOX_START` and `BOX_END`.
+    """
+    text = unicodedata.normalize("NFKC", text)
     text = "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else " " for c in text)
+    text = re.sub(r"</?(?:b|i|strong|em|p|br|span|code)\s?/?>", " ", text, flags=re.IGNORECASE)
+    text = re.sub(r"<answer>", BOX_START, text, flags=re.IGNORECASE)
+    text = re.sub(r"</answer>", BOX_END, text, flags=re.IGNORECASE)
+    text = plain_latex(text).replace("**", "")
     return re.sub(r"[^\S\n]+", " ", text)
+
+
+def _unboxed(text: str) -> str:
+    """Return a plain text without the characters that mark boxes."""
+    return re.sub(r"[^\S\n]+", " ", text.replace(BOX_START, " ").replace(BOX_END, " "))
 
 
 def _statement(text: str, options: list[str], digit_labels: bool, alone: bool) -> set[int | None]:
@@ -196,25 +398,99 @@ def _statement(text: str, options: list[str], digit_labels: bool, alone: bool) -
     """
     text = text.strip(" \n*_`\"'“”‘’")
     by_text = _begins_with(text, options, alone)
+    number = _NUMBER.match(text)
+    if number is not None and not (digit_labels and _is_label(text, number)):
+        by_number = by_text or _with_number(text, options, alone)
+        if by_number or not _is_label(text, number):
+            return by_number
     label = _LEADING_LABEL.match(text)
-    if label is None:
+    place = None if label is None else _position(label[1])
+    labels = max(len(options), _FEWEST_LABELS)
+    if label is None or place is None or place >= labels:
         return by_text
     sign, rest = label[1], text[label.end() :]
-    place = _position(sign)
     marked = len(label[0]) > 1 or rest.startswith(",")
-    if by_text and not marked and (sign in "aA" or (sign.isdigit() and not digit_labels)):
-        # "A shark" is a shark, and "4" is the choice "4" where the labels are letters.
+    if by_text and not marked and sign in "aA":
+        # "A shark" is a shark.
         return by_text
-    if not marked and sign in "aA" and _ARTICLE.match(rest) and not _AFTER_ARTICLE.match(rest):
+    if not marked and sign in "aAI" and _ARTICLE.match(rest) and not _AFTER_ARTICLE.match(rest):
         return set()
     if sign.islower() and not marked and rest.strip(_DECORATION):
         return set()
-    another = _ANOTHER_LABEL.match(rest)
-    beside = _begins_with(rest.lstrip(_DECORATION + "-–—="), options, alone=True)
-    if alone and rest.strip(_DECORATION) and not beside and another is None:
+    line = rest.split("\n", 1)[0]
+    others = {n for n in _others(line, sign.isdigit()) if n is not None and n < labels}
+    beside = _begins_with(rest.lstrip(_DECORATION), options, alone=True)
+    beside = beside or _begins_with(rest.lstrip(_DECORATION + "-–—="), options, alone=True)
+    if alone and rest.strip(_DECORATION + ")]") and not beside and not others:
         return set()
-    places = {place, _position(another[another.lastgroup or 0])} if another else {place}
-    return places | beside
+    return {place} | others | beside
+
+
+def _is_label(text: str, number: re.Match[str]) -> bool:
+    """Return whether a number at the beginning of a text can be a label: no unit follows it."""
+    if not number["digits"].isdigit() or number[0] != number["digits"]:
+        return False
+    return re.match(r"\s?(?:[%°/^]|[A-Za-z])", text[number.end() :]) is None
+
+
+def _others(rest: str, digits: bool) -> set[int | None]:
+    """Return the further labels that stand behind a label as part of the same answer.
+
+    Args:
+        rest: what stands behind the label.
+        digits: whether the label is a digit; a letter among digits, or a digit among letters, is
+            no label.
+    """
+    another = _ANOTHER_LABEL.match(rest)
+    if another is None:
+        return set()
+    sign = another["listed"] or another["bracketed"] or another["closed"]
+    if sign.isdigit() != digits:
+        return set()
+    named, end = {_position(sign)}, another.end()
+    if another["listed"] is None:
+        return named
+    while (more := _LISTED_LABEL.match(rest, end)) is not None:
+        named.add(_position(more["listed"]))
+        end = more.end()
+    goes_on = rest[end:].lstrip(" )]").strip("*_`\"'“”‘’")
+    explains = re.match(r"[a-z]", goes_on) and another["sign"] in (",", ";")
+    # "B, because A is wet", and "B, A is wet": what is said of the others is no answer.
+    if explains and not _TOGETHER.search(goes_on[:40]):
+        return set()
+    return named
+
+
+def _with_number(text: str, options: list[str], alone: bool = False) -> set[int | None]:
+    """Return the choices that begin with the number that a text begins with, and its unit."""
+    number = _NUMBER.match(text)
+    if number is None:
+        return set()
+    value, unit = _value(number), text[number.end() :].strip(_DECORATION).casefold()
+    if alone and len(unit) > 40:
+        return set()
+    same: dict[int | None, str] = {}
+    for place, option in enumerate(options):
+        found = _NUMBER.match(option)
+        if found is not None and value is not None and _value(found) == value:
+            same[place] = option[found.end() :].strip(_DECORATION).casefold()
+    units = {place for place, theirs in same.items() if theirs and unit.startswith(theirs)}
+    if units:
+        longest = max(len(same[place]) for place in units)
+        return {place for place in units if len(same[place]) == longest}
+    if re.match(r"(?:[%°/^]|[a-z])", unit) and alone:
+        return {place for place, theirs in same.items() if not theirs and len(unit) < 20}
+    return set(same)
+
+
+def _value(number: re.Match[str]) -> Fraction | None:
+    digits = number["digits"].replace(",", "")
+    below = int(number["below"] or 1)
+    if len(digits) > 40 or not below:
+        return None
+    value = Fraction(digits if digits[0] != "." else f"0{digits}") / below
+    value *= Fraction(10) ** max(-40, min(40, int(number["power"] or 0)))
+    return -value if number["sign"] in ("-", "−") else value
 
 
 def _folded(text: str, options: list[str]) -> str:
@@ -242,14 +518,60 @@ def _begins_with(text: str, options: list[str], alone: bool) -> set[int | None]:
 
 
 def _marked(text: str) -> set[int | None]:
-    return {_position(match[match.lastgroup or 0]) for match in _MARKED.finditer(text)}
+    """Return the labels that a text marks as such."""
+    aside = _in_brackets(text)
+    return {
+        _position(match[match.lastgroup or 0])
+        for match in _MARKED.finditer(text)
+        # "(about 3)" is an aside, and "5 m^(2)" a unit.
+        if match["closed"] is None or not aside[match.start()]
+    }
+
+
+def _in_brackets(text: str) -> bytearray:
+    """Return for each character of the text whether it stands in round brackets of its line."""
+    inside = bytearray(len(text) + 1)
+    depth = 0
+    for position, character in enumerate(text):
+        inside[position] = depth > 0
+        if character == "(":
+            depth += 1
+        elif character == "\n":
+            depth = 0
+        elif character == ")" and depth:
+            depth -= 1
+    return inside
+
+
+def _said_to_be_wrong(text: str) -> set[int | None]:
+    """Return the labels of which a text says that they are wrong."""
+    wrong: set[int | None] = set()
+    for match in re.finditer(r"(?<![\w'’°-])\(?([A-Z])\b", text):
+        if _WRONG.match(text, match.end()):
+            wrong.add(_position(match[1]))
+    for match in _EXCLUDED.finditer(text):
+        wrong.update(_position(label) for label in match.groups() if label)
+    return wrong
 
 
 def _mentioned(text: str, options: list[str]) -> set[int | None]:
     """Return the choices whose full texts stand in the text, not as part of a longer choice."""
+    return {place for place, _, _ in _mentions(text, options)}
+
+
+def _texts(text: str, options: list[str]) -> bytearray:
+    """Return for each character of the text whether it stands in the full text of a choice."""
+    taken = bytearray(len(text) + 1)
+    for _, start, end in _mentions(text, options):
+        taken[start:end] = b"\x01" * (end - start)
+    return taken
+
+
+def _mentions(text: str, options: list[str]) -> Iterator[tuple[int, int, int]]:
+    """Yield the choices whose full texts stand in the text, and where they begin and end."""
     folded = _folded(text, options)
     taken = bytearray(len(folded))
-    named: set[int | None] = set()
+    named: set[int] = set()
     order = sorted(range(len(options)), key=lambda place: -len(options[place]))
     for place in order:
         option = options[place]
@@ -257,18 +579,18 @@ def _mentioned(text: str, options: list[str]) -> set[int | None]:
             continue
         for match in re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", folded):
             start, end = match.span()
-            same = any(options[other] == option for other in named if other is not None)
+            same = any(options[other] == option for other in named)
             if same or not any(taken[start:end]):
                 taken[start:end] = b"\x01" * (end - start)
                 named.add(place)
-    return named
+                yield place, start, end
 
 
 def _bare(text: str) -> set[int | None]:
     named: set[int | None] = set()
     for match in _BARE.finditer(text):
         behind = text[match.end() : match.end() + 10]
-        if match[1] == "A" and _ARTICLE.match(behind) and not _AFTER_ARTICLE.match(behind):
+        if match[1] in "AI" and _ARTICLE.match(behind) and not _AFTER_ARTICLE.match(behind):
             continue
         named.add(_position(match[1]))
     return named

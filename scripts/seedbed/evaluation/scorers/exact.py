@@ -2,8 +2,9 @@
 
 The strict rule wants `Answer: TEXT` as the last line, or TEXT and nothing else. The flexible rule
 reads the rest of the line behind the last "answer:" or "answer is" (the next line, if there is no
-rest), or else the last line; it takes no notice of letter case, doubled spaces, and quotes,
-emphasis or punctuation around the answer.
+rest), or a box or tag `<answer>` behind it, or else the last line; it takes no notice of letter
+case, doubled spaces, and quotes, emphasis or punctuation around the answer. Neither rule reads what
+`seedbed.evaluation.scorers.outputs` leaves out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.evaluation.scorers import Reading, Score
+from seedbed.evaluation.scorers.latex import BOX_END, BOX_START, plain_latex
+from seedbed.evaluation.scorers.outputs import final_part
 from seedbed.tasks.items import TaskItem
 
 # The final answer stands at the end, and a text this long has gone astray anyway.
@@ -23,6 +26,9 @@ MAX_GOLD_CHARACTERS = 1_000
 
 _MARKER = "Answer: "
 _CUE = re.compile(r"\banswer(?:\s?[*_]{0,3}:|\s(?:is\b:?|=))", re.IGNORECASE)
+_BOX = re.compile(f"{BOX_START}([^{BOX_START}{BOX_END}\n]*){BOX_END}")
+_TAG = re.compile(r"<answer>\s{0,9}([^<>\n]{0,1000}?)\s{0,9}</answer>", re.IGNORECASE)
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
 _QUOTES = "\"'`´‘’‚“”„«»‹›*_"
 _PUNCTUATION = ".,;:!?…。"
 
@@ -74,24 +80,49 @@ def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
 
 def read_exact(output: str) -> Reading:
     """Read the answer of a free text, in lower case and without what stands around it."""
-    text = _normalised(output[-MAX_CHARACTERS:])
+    text = _normalised(_final_part(output)[-MAX_CHARACTERS:])
     cue = None
     for cue in _CUE.finditer(text):  # noqa: B007 (only the last one matters)
         pass
+    boxed = _boxed(text, 0 if cue is None else cue.start())
     parts = [] if cue is None else text[cue.end() :].splitlines()
-    for line in [*parts, *reversed(text.splitlines())]:
+    for line in [*boxed, *parts, *reversed(text.splitlines())]:
         value = _folded(line)
         if value:
             return Reading(value)
     return Reading(None, "empty")
 
 
+def _final_part(output: str) -> str:
+    return final_part(output, _answered)
+
+
+def _answered(head: str, tail: str) -> bool:
+    """Return whether a text answers, before a next question or turn begins."""
+    head = head[-MAX_CHARACTERS:]
+    return (
+        _CUE.search(head) is not None
+        or head.rstrip(" \t").endswith("\n\n")
+        or len(head.split("\n")) <= 2
+    )
+
+
+def _boxed(text: str, start: int) -> list[str]:
+    """Return what stands in the last box or tag of a text from `start` on, if there is one."""
+    text = _TAG.sub(f"{BOX_START}\\1{BOX_END}", _PRIVATE.sub("", text[start:]))
+    if "boxed" in text:
+        text = plain_latex(text)
+    found = _BOX.findall(text)
+    return found[-1:]
+
+
 def _strict_readings(output: str) -> list[str]:
     """Return what an output may mean as a whole: itself, and what its last line marks."""
-    text = _normalised(output[-MAX_CHARACTERS:]).strip()
+    text = _normalised(_final_part(output)[-MAX_CHARACTERS:]).strip()
     last = text.splitlines()[-1] if text else ""
     marked = [last.removeprefix(_MARKER).strip()] if last.startswith(_MARKER) else []
-    return [text, *marked]
+    # A gold that itself looks like a token of a chat template is right as it is.
+    return [_normalised(output[-MAX_CHARACTERS:]).strip(), text, *marked]
 
 
 def _normalised(text: str) -> str:

@@ -1,21 +1,27 @@
 """Scorer for answers that are one number, such as those of GSM8K.
 
 Numbers are compared exactly, as fractions. The strict rule wants the output to end in `#### 12`.
-The flexible rule looks, in this order, behind the last `####`, in the last `\\boxed{}`, behind the
-last "answer is" or "answer:", and in the last sentence that holds a number.
+The flexible rule takes the last number that is stated as the answer: behind `####`, in `\\boxed{}`
+or `<answer>`, or directly behind "answer is" or "answer:". Else it takes an answer that stands
+first, with an explanation behind it; else a number in the last sentence that holds one: behind its
+last "=", or in bold, or the last. Neither rule reads what `seedbed.evaluation.scorers.outputs`
+leaves out.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from seedbed.evaluation.scorers import Reading, Score
+from seedbed.evaluation.scorers.latex import BOX_END, BOX_START, plain_latex
+from seedbed.evaluation.scorers.number_words import WordNumber, word_numbers
+from seedbed.evaluation.scorers.outputs import begins_with_turn, final_part
 from seedbed.tasks.items import TaskItem
 
 # Longer numbers are no answers: exact arithmetic on what a model may write (1e999999) has no end.
@@ -24,18 +30,28 @@ MAX_EXPONENT = 40
 # The final answer stands at the end, and a text this long has gone astray anyway.
 MAX_CHARACTERS = 10_000
 
-_MARKER = "####"
 _THIN_SPACES = "\u00a0\u2007\u2009\u200a\u202f"
-_MINUS_SIGNS = "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
+_MINUS_SIGNS = "\u2010\u2011\u2012\u2013\u2212\u2796\u02d7\ufe63\uff0d"
 _FRACTION_SLASH = "\u2044"
+_SEPARATORS = {
+    "\uff0e": ".",
+    "\uff0c": ",",
+    "\u066b": ".",
+    "\u066c": ",",
+    "\u02bc": "'",
+    "\u2018": "'",
+}
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-_CURRENCY = "$€£¥₹"
+_CURRENCY = "$€£¥₹₩₽₱₺₫₦₴₪฿¢₵₡"
+_BOLD_START, _BOLD_END = "\ue002", "\ue003"
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
 
 # Every repetition is possessive (++) or bounded, so that matching takes linear time.
 _DIGITS = (
     r"(?:\d{1,3}(?:,\d{3})++(?!\d)"  # 1,234,567
     r"|\d{1,2}(?:,\d{2}(?!\d))++,\d{3}(?!\d)"  # 12,34,567
     rf"|\d{{1,3}}(?:[ {_THIN_SPACES}'’_]\d{{3}})++(?!\d)"  # 1 234 567
+    r"|\d{1,3}(?:\.\d{3}){2,}+(?![\d.])"  # 1.234.567
     r"|\d++)"
 )
 _NUMBER = re.compile(
@@ -66,8 +82,87 @@ _INDEX_BEFORE = re.compile(
 _LIST_MARK = re.compile(r"^[ \t]{0,8}\(?(\d{1,2})[.):][ \t]+(?=\S)", re.MULTILINE)
 _CITATION = re.compile(r"\[\d{1,3}(?:\s?[,;-]\s?\d{1,3}){0,9}\]|\^\{?\d{1,3}\}?")
 _CALCULATION = re.compile(r"<<[^<>]*+>>")
-_CUE = re.compile(r"\banswer\b[^\d\n.:=]{0,40}?(?:\bis\b|\bequals\b|\bbe\b|[:=])", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.!?]+(?:\s|$)|\n")
+_MARKER = re.compile(r"(?<!#)####(?!#)[ \t]*+(?P<line>[^\n]*)")
+_HEADING_NUMBER = re.compile(r"\d{1,2}[.):][ \t]+[A-Za-z]")
+_CUE = re.compile(
+    r"\banswer\b(?P<between>[^\d\n.:=]{0,40}?)(?:(?P<verb>\bis\b|\bequals\b|\bbe\b)|[:=])"
+    r"|^[ \t#>]{0,8}(?:(?:the|my)[ \t])?(?:final[ \t])?answer[ \t]{0,8}$",
+    re.IGNORECASE | re.MULTILINE,
+)
+# "... confirming that 80 is the answer"
+_IS_ANSWER = re.compile(r"\bis (?:the|our|my)(?: \w{1,10})? answer\b", re.IGNORECASE)
+_NEGATED = re.compile(r"\s*(?:\w+ly\s)?not\b", re.IGNORECASE)
+_NOT = re.compile(r"\b(?:not|cannot|never)\b|n't\b", re.IGNORECASE)
+# "Let me check the answer:" announces no answer.
+_SEEKING = re.compile(
+    r"\b(?:check|verify|confirm|find|get|calculate|compute|reach|know)(?:ing)?\s"
+    r"(?:(?:my|the|our|this|your)\s)?(?:final\s)?$",
+    re.IGNORECASE,
+)
+_DIRECT = re.compile(
+    rf"[\s\"'“‘*_~(\[:=≈{BOX_START}]*+"
+    r"(?:(?:about|approximately|around|exactly|just|only|simply|therefore|thus|then|now)\s++)*+"
+    rf"[\s{_CURRENCY}]*+(?:[+-]|minus\s|negative\s)?[\s{_CURRENCY}]*+(?=\.?\d)",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(rf"[\s\"'“‘*_~(\[:=≈{BOX_START}]*+")
+# Behind an answer: the rest explains it.
+_EXPLAINS = re.compile(
+    r"[\s\W]{0,20}(?:because|since|as|explanation|reason(?:ing)?|rationale|justification|here'?s"
+    r"|here is|this is|let me|let's|steps?|step-by-step|solution|to (?:find|get|solve|calculate)"
+    r"|check(?:ing)?|verif\w{1,8}|note|why)\b",
+    re.IGNORECASE,
+)
+# Behind a sum: what comes is no further step to the answer.
+_ASIDE = re.compile(
+    r"[\s\W]{0,20}(?:because|explanation|rationale|justification|here'?s why|this is because"
+    r"|let me explain|check(?:ing)?|verif\w{1,8}|note)\b",
+    re.IGNORECASE,
+)
+_REASON = re.compile(r"\b(?:because|since|as)\b", re.IGNORECASE)
+# "= 15.36, which rounds down to 15": what is said in other words comes last.
+_IN_OTHER_WORDS = re.compile(
+    rf"[^=]{{0,80}}?\b(?:round(?:s|ed|ing)?(?: up| down| off| it)*(?: up| down| off)? to(?: about)?"
+    rf"|which (?:is|means|equals)|or|meaning [^=\d]{{1,60}})\s[{_CURRENCY}]*",
+    re.IGNORECASE,
+)
+_EXPLANATION = re.compile(
+    r"^[ \t#*_>]{0,8}(?:explanation|reasoning|rationale|justification|here'?s why|here is why|why)"
+    r"\b[^\n]{0,40}?[:?]|^[ \t#]{0,8}(?:explanation|reasoning|rationale|justification)[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_UNIT_WORDS = (
+    r"(?:[ \t-]?[A-Za-z]{1,15}(?:/[A-Za-z]{1,15})?){0,2}"
+    r"(?:[ \t](?:per|an?|each|every)[ \t][A-Za-z]{1,15})?"
+)
+_BARE = re.compile(
+    rf"[\s\"'“*_~(\[]*+[+-]?[{_CURRENCY} ]*+[+-]?(?:{_DIGITS}(?:\.\d++)?|\.\d++)"
+    rf"[ \t]?[%{_CURRENCY}]?{_UNIT_WORDS}"
+)
+_BARE_LINE = re.compile(_BARE.pattern + r"[.!\s\"'”*_~)\]]*\Z")
+_SENTENCE_END = re.compile(r"(?<!\bi\.e)(?<!\be\.g)(?<!\bvs)[.!?]+(?:\s|$)|\n")
+_EQUALS = re.compile(r"(?<![<>!=:≤≥])[=≈](?![=>])")
+_CONCLUDES = re.compile(
+    r"\s*(?:so|thus|therefore|hence|in total|altogether|in all|finally|in the end)\b", re.IGNORECASE
+)
+# "18 more than 54", "5 more to have 20": what comes behind is no result.
+_REFERENCE = re.compile(
+    r"\b(?:than|out of(?: the| those| these)?|(?:goal|target|limit) of|"
+    r"(?:more|another|additional)\b[^.\d]{0,40}\bto (?:have|reach|make|get|buy|afford)"
+    rf"(?: a| the)?)\s[{_CURRENCY}]*$",
+    re.IGNORECASE,
+)
+_UNITS_AND_OPERATOR = re.compile(
+    r"[ \t%)]{0,3}(?:[A-Za-z]{1,15}[.,]?[ \t)]{1,3}){0,3}"
+    rf"[+*/=≈×÷x-][ \t({_CURRENCY}]{{0,4}}"
+)
+_WORD = re.compile(r"[A-Za-z]{3}")
+_DIGIT = re.compile(r"\d")
+# Behind a number in words: it ends, maybe with its unit, before the sentence does.
+_WORDS_END = re.compile(
+    r"(?:\s(?!times|more|less|fewer|plus|minus|of|by|and|multiplied|divided)[a-z]{1,15}){0,3}\s?(?:[,.;]|$)"
+)
+_STATES = re.compile(rf"(?<!#)####[ \t]*[-{_CURRENCY}\d]|boxed\s?\{{|</answer>", re.IGNORECASE)
 _STRICT = re.compile(r"####[ \t]?([+-]?(?:\d{1,3}(?:,\d{3})++|\d++)(?:\.\d++)?)\Z")
 
 
@@ -137,7 +232,7 @@ def parse_number(text: str) -> Fraction:
 
 def read_strict(output: str) -> Reading:
     """Read the number of an output that ends in `#### 12`, the value as a plain decimal."""
-    text = output[-MAX_CHARACTERS:].rstrip()
+    text = _final_part(output)[-MAX_CHARACTERS:].rstrip()
     match = _STRICT.search(text)
     if match is None:
         return Reading(None, "does not end in '#### number'")
@@ -149,82 +244,360 @@ def read_strict(output: str) -> Reading:
 
 def read_number(output: str) -> Reading:
     """Read the final number of a free text, the value as a plain decimal or a fraction."""
-    text = _normalised(output[-MAX_CHARACTERS:])
-    reason = "no number"
-    for part in _places(text):
-        found = _numbers(part.text)
-        chosen = part.choose(found)
-        if chosen is None:
-            continue
-        if chosen.value is None:
-            reason = "number out of range"
-            break
-        return Reading(_canonical(chosen.value))
-    return Reading(None, reason if text.strip() else "empty")
+    strict = read_strict(output)
+    if strict.value is not None:
+        return strict
+    text = _normalised(_final_part(output)[-MAX_CHARACTERS:])
+    for place in _places(text):
+        chosen = place.choose()
+        if chosen is not None:
+            if chosen.value is None:
+                return Reading(None, "number out of range")
+            return Reading(_canonical(chosen.value))
+    return Reading(None, "no number" if _unmarked(text).strip() else "empty")
 
 
-@dataclass(frozen=True, slots=True)
+def _final_part(output: str) -> str:
+    return final_part(output, _answered)
+
+
+def _answered(head: str, tail: str) -> bool:
+    """Return whether a text answers, before a next question or turn begins."""
+    head = head[-MAX_CHARACTERS:]
+    if _STATES.search(head):
+        return True
+    if begins_with_turn(head) and _STATES.search(tail):
+        # The model asks itself questions on the way to its answer.
+        return False
+    if not any(map(str.isdigit, head)):
+        return _CUE.search(head) is not None and any(True for _ in word_numbers(head))
+    last = head.rstrip().rpartition("\n")[2]
+    return bool(
+        _CUE.search(head)
+        or head.rstrip(" \t").endswith("\n\n")
+        or _EQUALS.search(last)
+        or _is_bare(last)
+    )
+
+
+def _is_bare(line: str) -> bool:
+    """Return whether a line is a number, maybe with a unit, and nothing else."""
+    return _BARE_LINE.match(line) is not None
+
+
 class _Place:
-    """A part of the text, and whether its first or its last number is the answer."""
+    """A part of the text, and which of its numbers is the answer."""
 
-    text: str
-    first: bool
+    def __init__(self, text: str, first: bool = False) -> None:
+        """Look for the answer in `text`, from its first number on or back from its last."""
+        self.text = text
+        self._first = first
+        self.found = _numbers(text)
 
-    def choose(self, found: list[_Found]) -> _Found | None:
-        aside = _in_brackets(self.text)
-        best = [n for n in found if n.likely and not aside[n.start]]
-        pool = best or [n for n in found if n.likely] or found
+    def choose(self) -> _Found | None:
+        """Return the number that is the answer, or None if there is none."""
+        pool = self.pool()
         if not pool:
             return None
-        if not self.first:
-            return pool[-1]
+        chosen = self._first_of(pool) if self._first else self._last_of(pool)
+        beside = self.text[: chosen.start].rstrip()[-1:] + self.text[chosen.end :].lstrip()[:1]
+        # The square root of a number, or a multiple of pi, is another number.
+        return _Found(None, chosen.start, chosen.end, True) if "√" in beside else chosen
+
+    def pool(self) -> list[_Found]:
+        """Return the numbers that can be the answer: likely ones outside brackets, if any are."""
+        aside = _in_brackets(self.text)
+        best = [n for n in self.found if n.likely and not aside[n.start]]
+        return best or [n for n in self.found if n.likely] or self.found
+
+    def sums(self) -> bool:
+        """Return whether the place begins with a sum rather than a number."""
+        return len(self._chain(self.pool())) > 1
+
+    def behind_equals(self, pool: list[_Found]) -> _Found | None:
+        """Return the number behind the last "=" that has one behind it."""
+        aside = _in_brackets(self.text)
+        signs = [m.end() for m in _EQUALS.finditer(self.text) if not aside[m.start()]]
+        for sign in reversed(signs):
+            behind = [n for n in pool if n.start >= sign]
+            if not behind:
+                # "20 = A" states 20.
+                before = [n for n in pool if n.end < sign]
+                if before and not self.text[before[-1].end : sign - 1].strip():
+                    return before[-1]
+                continue
+            if len(self._chain(behind)) == 1:
+                return self._in_other_words(behind)
+            # "18 = 9 * 2" states 18.
+            before = [n for n in pool if n.end < sign]
+            alone = before and (len(before) == 1 or not _joined(self.text, *before[-2:]))
+            return before[-1] if alone else None
+        return None
+
+    def _in_other_words(self, behind: list[_Found]) -> _Found:
+        """Return the result, or what is said to be the same: rounded, or in another unit."""
+        result = behind[0]
+        for number in behind[1:]:
+            if _IN_OTHER_WORDS.fullmatch(self.text, result.end, number.start):
+                result = number
+        return result
+
+    def _first_of(self, pool: list[_Found]) -> _Found:
         # "The answer is 3 + 4 = 7" states 7: follow the first number to the end of its sum.
-        chosen = 0
-        while chosen + 1 < len(pool) and _joined(self.text, pool[chosen], pool[chosen + 1]):
-            chosen += 1
-        return pool[chosen]
+        chain = self._chain(pool)
+        direct = _DIRECT.match(self.text)
+        if len(chain) == 1 and (direct is None or direct.end() < pool[0].start):
+            return self.behind_equals(pool) or pool[0]
+        return chain[-1]
+
+    def _chain(self, pool: list[_Found]) -> list[_Found]:
+        """Return the first number and those that a sum joins to it, up to its result."""
+        length = result = 1
+        while length < len(pool):
+            left, right = pool[length - 1], pool[length]
+            if "=" in self.text[left.end : right.start] and _joined(self.text, left, right, True):
+                result = length + 1
+            elif _joined(self.text, left, right):
+                result = length + 1 if result == length else result
+            elif not _joined(self.text, left, right, True):
+                break
+            length += 1
+        return pool[:result]
+
+    def _last_of(self, pool: list[_Found]) -> _Found:
+        result = self.behind_equals(pool)
+        if result is not None:
+            return result
+        while len(pool) > 1 and _REFERENCE.search(self.text, 0, pool[-1].start):
+            pool = pool[:-1]
+        return pool[-1]
 
 
-def _places(text: str) -> list[_Place]:
-    """Return where the answer may stand, the most trusted place first."""
-    places = []
-    marker = text.rfind(_MARKER)
-    if marker >= 0:
-        behind = text[marker + len(_MARKER) :].lstrip()
-        places.append(_Place(behind.split("\n", 1)[0], first=True))
-    boxed = text.rfind("\\boxed{")
-    if boxed >= 0:
-        inside = text[boxed + len("\\boxed{") :][:200]
-        places.append(_Place(inside.split("}", 1)[0], first=True))
-    cue = None
-    for cue in _CUE.finditer(text):  # noqa: B007 (only the last one matters)
-        pass
-    if cue is not None:
-        behind = text[cue.end() :].lstrip()
-        places.append(_Place(_SENTENCE_END.split(behind, maxsplit=1)[0], first=True))
-    sentences = [part for part in _SENTENCE_END.split(text) if any(c.isdigit() for c in part)]
+class _WordPlace:
+    """A part of the text whose answer is a number in words."""
+
+    def __init__(self, number: WordNumber) -> None:
+        self._number = number
+
+    def choose(self) -> _Found | None:
+        """Return the number, without a value where the words are not understood."""
+        return _Found(self._number.value, self._number.start, self._number.end, True)
+
+
+def _places(text: str) -> Iterator[_Place | _WordPlace]:
+    """Yield where the answer may stand, the most trusted place first."""
+    unmarked = _unmarked(text, keep_boxes=True)
+    strong, weak = [], []
+    for position, place, sure in _stated(unmarked):
+        (strong if sure else weak).append((position, place))
+    for _, place in sorted(strong, key=lambda pair: -pair[0]):
+        yield place
+    plain = _unmarked(text)
+    yield from _answer_first(plain)
+    for _, place in sorted(weak, key=lambda pair: -pair[0]):
+        yield place
+    yield from _last_sentence(text)
+
+
+def _stated(text: str) -> Iterator[tuple[int, _Place | _WordPlace, bool]]:
+    """Yield places that are marked as the answer, where they begin, and whether that is sure."""
+    last_line = len(text.rstrip().rpartition("\n")[0])
+    for marker in list(_MARKER.finditer(text))[-20:]:
+        line = _unmarked(marker["line"])
+        if _HEADING_NUMBER.match(line):
+            continue
+        place = _Place(line, first=_DIRECT.match(line) is not None)
+        words = _leading_words(line)
+        if words is not None:
+            yield marker.start(), words, True
+        elif any(n.likely for n in place.found) and (
+            not _before_reasoning(place, text[marker.end() :], stated=False)
+            if _DIRECT.match(line)
+            else marker.start() >= last_line
+        ):
+            yield marker.start(), place, True
+    for start, end in _boxes(text)[-20:]:
+        inside = text[start + 1 : end]
+        words = _leading_words(inside)
+        if words is not None:
+            yield start, words, True
+        elif any(map(str.isdigit, inside)):
+            yield start, _Place(inside, first=True), True
+    for match in list(_IS_ANSWER.finditer(text))[-20:]:
+        before = _SENTENCE_END.split(text[max(0, match.start() - 80) : match.start()])[-1]
+        place = _Place(_unmarked(before))
+        if place.found and place.found[-1].likely and not _NOT.search(before):
+            yield match.start(), place, True
+    for cue in list(_CUE.finditer(text))[-50:]:
+        yield from _behind_cue(text, cue)
+
+
+def _behind_cue(text: str, cue: re.Match[str]) -> Iterator[tuple[int, _Place | _WordPlace, bool]]:
+    """Yield what a cue such as "the answer is" states, if it states anything."""
+    if _NEGATED.match(text, cue.end()) or _NOT.search(cue["between"] or ""):
+        return
+    if cue["verb"] is None and _SEEKING.search(text, max(0, cue.start() - 40), cue.start()):
+        return
+    behind = _unmarked(text[cue.end() : cue.end() + 2_000]).lstrip(" \t\n:*_")
+    sentence = _SENTENCE_END.split(behind, maxsplit=1)[0]
+    rest = behind[len(sentence) :]
+    words = _leading_words(sentence)
+    if words is not None:
+        yield cue.start(), words, True
+        return
+    place = _Place(sentence, first=True)
+    if not place.found:
+        return
+    if _DIRECT.match(sentence):
+        if not _before_reasoning(place, rest, stated=cue["verb"] is not None):
+            yield cue.start(), place, True
+    elif cue["verb"] is not None:
+        yield cue.start(), place, False
+    elif not _DIGIT.search(rest) or _ASIDE.match(rest):
+        yield cue.start(), _Place(sentence), False
+
+
+def _before_reasoning(place: _Place, rest: str, stated: bool) -> bool:
+    """Return whether a place begins the reasoning, rather than states the answer.
+
+    Args:
+        place: behind a marker or a cue.
+        rest: what stands behind the place.
+        stated: whether a verb states what follows, as in "the answer is".
+    """
+    if _ASIDE.match(rest) or _REASON.search(place.text):
+        return False
+    if not place.sums() and (stated or _is_bare(place.text)):
+        return False
+    return _Place(rest[:1_000]).behind_equals(_numbers(rest[:1_000])) is not None
+
+
+def _answer_first(text: str) -> Iterator[_Place]:
+    """Yield an answer that stands first, if the rest of the text explains it."""
+    text = text.lstrip()
+    line, _, rest = text.partition("\n")
+    if _WORD.search(rest) and _is_bare(line) and not _is_bare(text.rstrip().rpartition("\n")[2]):
+        yield _Place(line)
+        return
+    bare = _BARE.match(line)
+    if bare is not None and any(map(str.isdigit, bare[0])):
+        number = _numbers(bare[0])
+        end = number[0].end if number else bare.end()
+        behind = text[end:]
+        follows = re.match(r"(?:[.:;,]|[ \t]{0,2}[-—–])?[ \t]{0,2}(?=\w)|\s?\(", behind)
+        unit = re.match(rf"[ \t]?[%{_CURRENCY}]?{_UNIT_WORDS}[.:;,]?[ \t]{{0,2}}", behind)
+        for after in (follows, unit):
+            if after is not None and _EXPLAINS.match(behind, after.end()):
+                yield _Place(bare[0])
+                return
+    header = _EXPLANATION.search(text)
+    if header is not None and 0 < header.start() <= 300:
+        head = _Place(text[: header.start()])
+        if len({n.value for n in head.pool()}) == 1:
+            yield head
+
+
+def _last_sentence(text: str) -> Iterator[_Place | _WordPlace]:
+    """Yield what the last sentences with a number say."""
+    whole = _unmarked(text)
+    spoken = list(word_numbers(whole)) if len(whole) < 2_000 else []
+    if not any(map(str.isdigit, whole)):
+        counts = [n for n in spoken if n.word != "one"] or spoken[:1]
+        if len(counts) == 1 and (counts[0].word != "one" or len(whole.split()) <= 3):
+            yield _WordPlace(counts[0])
+        return
+    parts = [part for part in _SENTENCE_END.split(text) if part.strip()]
+    if parts and not any(map(str.isdigit, parts[-1])) and _CONCLUDES.match(_unmarked(parts[-1])):
+        counts = [n for n in word_numbers(_unmarked(parts[-1])) if n.word != "one"]
+        if len(counts) == 1:
+            yield _WordPlace(counts[0])
+    sentences = [part for part in parts if any(map(str.isdigit, part))]
     # List marks and citations alone make no sentence: look for one with a likely number first.
     for sentence in reversed(sentences):
-        if any(number.likely for number in _numbers(sentence)):
-            places.append(_Place(sentence, first=False))
+        if any(number.likely for number in _numbers(_unmarked(sentence))):
+            yield _bold(sentence) or _Place(_unmarked(sentence))
             break
     if sentences:
-        places.append(_Place(sentences[-1], first=False))
-    return places
+        yield _Place(_unmarked(sentences[-1]))
+
+
+def _bold(sentence: str) -> _Place | None:
+    """Return the one number in bold of a sentence, if there is one, and no "=" says another."""
+    if _Place(plain := _unmarked(sentence)).behind_equals(_numbers(plain)) is not None:
+        return None
+    spans = [
+        _Place(_unmarked(match[1]))
+        for match in re.finditer(f"{_BOLD_START}([^{_BOLD_END}]*){_BOLD_END}(?!:)", sentence)
+        if not match[1].rstrip().endswith(":")
+    ]
+    spans = [span for span in spans if any(number.likely for number in span.found)]
+    return spans[0] if len(spans) == 1 else None
+
+
+def _leading_words(text: str) -> _WordPlace | None:
+    """Return the number in words that a text begins with, if it says a number."""
+    start = _LEADING.match(text).end()
+    number = next(word_numbers(text[:200], start), None)
+    if number is None or number.start != start:
+        return None
+    behind = text[number.end :]
+    ends = _WORDS_END.match(behind)
+    if _DIGIT.search(behind) and not (ends or re.match(r"\s?\(", behind)):
+        return None
+    words = re.sub(r"\(.*", "", behind).split()
+    if number.word == "one" and (len(words) > 3 or words[:1] in (["of"], ["that"], ["which"])):
+        return None
+    return _WordPlace(number)
+
+
+def _boxes(text: str) -> list[tuple[int, int]]:
+    """Return where the boxes of a normalised text begin and end."""
+    found, start = [], -1
+    for match in re.finditer(f"[{BOX_START}{BOX_END}]", text):
+        if match[0] == BOX_START:
+            start = match.start()
+        elif start >= 0:
+            found.append((start, match.start()))
+            start = -1
+    return found
+
+
+def _unmarked(text: str, keep_boxes: bool = False) -> str:
+    """Return a normalised text without the characters that mark what was bold, or in a box."""
+    text = text.replace(_BOLD_START, "").replace(_BOLD_END, "")
+    return text if keep_boxes else text.replace(BOX_START, " ").replace(BOX_END, " ")
 
 
 def _normalised(text: str) -> str:
-    """Return the text with plain digits, minus signs and no decoration."""
+    """Return the text with plain digits, minus signs and no markup.
+
+    What was bold stands between `_BOLD_START` and `_BOLD_END`, and what was in a box or in a tag
+    `<answer>` between `BOX_START` and `BOX_END`.
+    """
     if not text.isascii():
-        text = _INVISIBLE.sub("", text)
+        text = _PRIVATE.sub("", _INVISIBLE.sub("", text))
         text = "".join(map(_plain_character, text))
     text = _CALCULATION.sub("", text)
-    for old, new in (("{,}", ","), ("\\,", ""), ("\\$", "$"), ("\\%", "%"), ("**", ""), ("`", "")):
-        text = text.replace(old, new)
-    text = re.sub(r"(?<=\d)(?=\\[dt]?frac\{)|(?<=\d) and (?=\d{1,20}/\d)", " ", text)
-    text = re.sub(r"\\[dt]?frac\{(-?\d{1,20})\}\{(\d{1,20})\}", r"\1/\2", text)
-    text = re.sub(r"\b(?:USD|EUR|GBP|INR|US|CA|AU|Rs\.?)\s?(?=[\d$])", "$", text)
+    text = re.sub(r"<answer>((?:[^<]|<(?!/answer>)){0,500})</answer>", _boxed, text, flags=re.I)
+    text = re.sub(r"<br\s?/?>", "\n", text, flags=re.IGNORECASE)
+    text = re.sub(r"</?[A-Za-z]{1,12}>|&nbsp;", " ", text)
+    text = plain_latex(text)
+    bold = f"{_BOLD_START}\\1{_BOLD_END}\\2"
+    text = re.sub(r"\*\*([^*\n]{1,80}?)([.,;!?]{0,3})\*\*", bold, text)
+    text = text.replace("**", "").replace("__", "").replace("`", "")
+    text = re.sub(r"(?<=\d) and (?=\d{1,20}/\d)", " ", text)
+    text = re.sub(r"\b(?:USD|EUR|GBP|INR|Rs\.?|[A-Z]{1,3}(?=\$))\s?(?=[\d$])", "$", text)
+    # 1.234.567,50
+    text = re.sub(r"(?<![\d.,])(\d{1,3}(?:\.\d{3}){1,5}),(\d{1,2})(?![\d,.]\d|\d)", _european, text)
     return _without_list_marks(text)
+
+
+def _boxed(match: re.Match[str]) -> str:
+    return f"{BOX_START} {match[1]} {BOX_END}"
+
+
+def _european(match: re.Match[str]) -> str:
+    return f"{match[1].replace('.', '')}.{match[2]}"
 
 
 def _without_list_marks(text: str) -> str:
@@ -252,7 +625,7 @@ def _plain_character(character: str) -> str:
         # A space before ½ keeps it apart from the whole number of 1½.
         space = " " if len(compatible) > 1 else ""
         return space + compatible.replace(_FRACTION_SLASH, "/")
-    return "." if character == "\uff0e" else "," if character == "\uff0c" else character
+    return _SEPARATORS.get(character, character)
 
 
 def _numbers(text: str) -> list[_Found]:
@@ -290,6 +663,8 @@ def _value(
 ) -> Fraction | None:
     """Return the number that the parts make, or None if it is out of range."""
     plain = re.sub(rf"[, {_THIN_SPACES}'’_]", "", digits)
+    if plain.count(".") > 1:
+        plain = plain.replace(".", "")
     parts = [plain, numerator or "", denominator or ""]
     if max(map(len, parts)) > MAX_DIGITS:
         return None
@@ -362,9 +737,14 @@ def _in_brackets(text: str) -> bytearray:
     return inside
 
 
-def _joined(text: str, left: _Found, right: _Found) -> bool:
-    between = text[left.end : right.start].strip()
-    return 0 < len(between) <= 3 and not between.strip("+-*/=×÷x%() " + _CURRENCY)
+def _joined(text: str, left: _Found, right: _Found, with_units: bool = False) -> bool:
+    """Return whether an operator, or "=", joins two numbers; units may stand before it."""
+    between = text[left.end : right.start]
+    if with_units:
+        match = _UNITS_AND_OPERATOR.fullmatch(between)
+        return match is not None
+    between = between.strip()
+    return 0 < len(between) <= 3 and not between.strip("+-*/=≈×÷x%() " + _CURRENCY)
 
 
 def _canonical(value: Fraction) -> str:

@@ -6,15 +6,20 @@ of columns, or in the gold query's if the option `column_order` is `fixed`; the 
 where the gold query has ORDER BY at its top level. A whole number equals the same number as a
 float, and floats are equal within a tolerance.
 
-An empty gold result matches any query that finds nothing, so for empty results the queries must
-also read the same columns and use the same literals, and the score carries a reason.
+An empty gold result would match any query that finds nothing. So where both queries find nothing,
+they are run on variants of the database in which the gold query finds something, and must find the
+same there; see `seedbed.evaluation.scorers.sql_variants`. The score then carries a reason.
+
+The official evaluation of Spider takes DISTINCT out of both queries; the option `distinct: ignore`
+does so, too.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import math
-import re
+import os
 import socket
 import subprocess
 import sys
@@ -27,40 +32,25 @@ from multiprocessing.connection import Connection
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from seedbed.evaluation.scorers import Reading, Score, sql_worker
+from seedbed.evaluation.scorers import Reading, Score, sql_variants, sql_worker
+from seedbed.evaluation.scorers.sql_reading import TOKEN, read_sql, read_strict
 from seedbed.tasks.items import TaskItem
 
 LIMITS = {"timeout": 5.0, "max_rows": 100_000, "max_memory_mb": 512}
 """Limits of the scorer: CPU seconds for one query, rows of one result, memory of the worker."""
 COLUMN_ORDERS = ("free", "fixed")
+DISTINCT = ("count", "ignore")
 
 TOLERANCE = 1e-9  # Relative; sums of floats in another order differ by about 1e-15.
-MAX_CHARACTERS = 20_000
 MAX_COMPARED_VALUES = 5_000_000
+BUSY_SHARE = 0.5
+"""A query that took less of its CPU seconds than this when the clock ran out had no fair chance."""
+MAX_VARIANT_SECONDS = 2.0
 MAX_KEPT_VALUES = 2_000_000
 """Of results of gold queries in memory, to which others are compared."""
 
-_TOKEN = re.compile(
-    r"(?P<comment>--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z))"
-    r"|(?P<text>'(?:[^']|'')*+(?:'|\Z))"
-    r'|(?P<name>"(?:[^"]|"")*+(?:"|\Z)|`[^`]*+(?:`|\Z)|\[[^\]]*+(?:\]|\Z))'
-    r"|(?P<number>(?<![\w.])(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?)"
-    r"|(?P<word>\w++)"
-    r"|(?P<sign><>|<=|>=|!=|==|\|\||\S)"
-)
-_FENCE = re.compile(r"```[ \t]*(?:[Ss][Qq][Ll](?:ite)?)?[ \t]*\n?((?:[^`]|`(?!``))*+)(?:```|\Z)")
-_QUERY = (
-    r"\b(?:SELECT\b|WITH\s{1,9}(?:RECURSIVE\s{1,9})?\w{1,99}\s{0,9}"
-    r"(?:\([^()]{0,500}\)\s{0,9})?AS\s{0,9}\()"
-)
-# Prose may say "select"; a query in capitals is preferred to it.
-_UPPER = re.compile(_QUERY)
-_ANY = re.compile(_QUERY, re.IGNORECASE)
-_QUERY_END = re.compile(
-    r"```|\n\s{0,9}\n(?!\s{0,9}(?:from|(?:left |inner |cross )?join|on|where|and|or|group by|having"
-    r"|order by|limit|union|intersect|except|\))(?:\s|\b|\Z))",
-    re.IGNORECASE,
-)
+_SIGNS = frozenset(["=", "!=", "<", "<=", ">", ">=", "+", "-", "/", "%", "||"])
+_OPERATORS = _SIGNS | {"not", "like", "glob", "in", "between", "is", "null", "or"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +62,15 @@ class Result:
         columns: number of columns, known for empty results too.
         reads: (table, column) pairs that it reads, in lower case.
         error: why it gave none, "" if it did.
+        transient: whether the error says nothing about the query: its process was ended from
+            outside, or the machine was too busy to run it in time.
     """
 
     rows: tuple[tuple[Hashable, ...], ...] = ()
     columns: int = 0
     reads: frozenset[tuple[str, str]] = frozenset()
     error: str = ""
+    transient: bool = False
 
 
 class SqlScorer:
@@ -90,6 +83,7 @@ class SqlScorer:
         max_rows: int = int(LIMITS["max_rows"]),
         max_memory_mb: int = int(LIMITS["max_memory_mb"]),
         column_order: str = "free",
+        distinct: str = "count",
     ) -> None:
         """Score on the databases below `folder`; no process is started before the first query.
 
@@ -101,14 +95,18 @@ class SqlScorer:
             max_memory_mb: most memory of the worker process, in MB.
             column_order: `free` if columns may come in any order, `fixed` if they must come in the
                 gold query's.
+            distinct: `count` if DISTINCT counts, `ignore` if it is taken out of both queries.
 
         Raises:
-            ValueError: if a limit is not positive, or the order of columns is none of the two.
+            ValueError: if a limit is not positive, or another option has none of its values.
         """
         if min(timeout, max_rows, max_memory_mb) <= 0:
             raise ValueError("the limits of the SQL scorer must be positive")
         if column_order not in COLUMN_ORDERS:
             raise ValueError(f"the order of columns is {column_order!r}, not free or fixed")
+        if distinct not in DISTINCT:
+            raise ValueError(f"distinct is {distinct!r}, not count or ignore")
+        self._ignores_distinct = distinct == "ignore"
         self._fixed_columns = column_order == "fixed"
         self._folder = Path(folder).resolve()
         self._timeout = float(timeout)
@@ -132,15 +130,16 @@ class SqlScorer:
         flexible, strict = read_sql(output), read_strict(output)
         if flexible.value is None:
             return Score(False, False, None, flexible.reason)
-        gold = self._gold_result(path, item.gold)
+        gold_sql = self._asked(item.gold)
+        gold = self._gold_result(path, gold_sql)
         if gold.error:
             return Score(False, False, flexible.value, f"gold query failed: {gold.error}")
-        right, reason = self._judge(path, flexible.value, item.gold, gold)
+        right, reason = self._judge(path, self._asked(flexible.value), gold_sql, gold)
         strictly = right
         if strict.value is None:
             strictly = False
         elif strict.value != flexible.value:
-            strictly, _ = self._judge(path, strict.value, item.gold, gold)
+            strictly, _ = self._judge(path, self._asked(strict.value), gold_sql, gold)
             if strictly and not right:
                 return Score(True, True, strict.value, "")
         return Score(strictly, right, flexible.value, reason)
@@ -158,6 +157,10 @@ class SqlScorer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _asked(self, sql: str) -> str:
+        """Return a query as it is run: without DISTINCT, if that is ignored."""
+        return without_distinct(sql) if self._ignores_distinct else sql
 
     def _path(self, item: TaskItem) -> str:
         if not item.database:
@@ -178,7 +181,11 @@ class SqlScorer:
         if key in self._gold:
             self._gold.move_to_end(key)
             return self._gold[key]
-        result = self._gold[key] = self._run(path, sql, self._max_rows)
+        result = self._run(path, sql, self._max_rows)
+        if result.transient:
+            # Not the query's fault: another item with the same gold asks again.
+            return result
+        self._gold[key] = result
         self._gold_values += _values(result)
         while self._gold_values > MAX_KEPT_VALUES and len(self._gold) > 1:
             self._gold_values -= _values(self._gold.popitem(last=False)[1])
@@ -193,21 +200,59 @@ class SqlScorer:
         if result.error:
             return False, result.error
         if not gold.rows and not result.rows:
-            same = (
-                result.columns == gold.columns
-                and result.reads == gold.reads
-                and _literals(sql, result.reads) == _literals(gold_sql, gold.reads)
-            )
-            return same, "both results are empty: judged by what the queries read"
+            return self._judge_empty(path, sql, gold_sql, result, gold)
         if not gold.rows or not result.rows:
             return False, "gold result is empty" if result.rows else "result is empty"
         return same_result(gold, result, orders_rows(gold_sql), self._fixed_columns)
 
+    def _judge_empty(
+        self, path: str, sql: str, gold_sql: str, result: Result, gold: Result
+    ) -> tuple[bool, str]:
+        """Judge a query that finds nothing, as the gold query does, by what both find elsewhere."""
+        reason = "both results are empty: judged on variants of the database"
+        if result.columns != gold.columns:
+            return False, reason
+        if plain_text(Reading(sql)) == plain_text(Reading(gold_sql)):
+            return True, reason
+        tables, views, names = sql_variants.contents(path)
+        compared = sql_variants.wanted([gold_sql, sql], names)
+        read = frozenset(table for table, _ in gold.reads | result.reads)
+        ordered, found = orders_rows(gold_sql), False
+        for number in range(sql_variants.VARIANTS):
+            images = [
+                sql_variants.variant(tables, views, read, compared, number, backwards)
+                for backwards in (False, True)
+            ]
+            wanted, again = (self._run_on(image, gold_sql) for image in images)
+            # Where the order of the rows in the database decides, the gold query says nothing.
+            if wanted.error or not same_result(wanted, again, False, True)[0]:
+                continue
+            theirs = self._run_on(images[0], sql)
+            if theirs.error:
+                return False, theirs.error
+            found = found or bool(wanted.rows)
+            sorted_rows = ordered and same_result(wanted, again, True, True)[0]
+            if not same_result(wanted, theirs, sorted_rows, self._fixed_columns)[0]:
+                return False, reason
+        if found:
+            return True, reason
+        same = result.reads == gold.reads and _compared(sql) == _compared(gold_sql)
+        same = same and _literals(sql, result.reads) == _literals(gold_sql, gold.reads)
+        return same, "both results are empty, whatever the rows: judged by what the queries compare"
+
+    def _run_on(self, image: bytes, sql: str) -> Result:
+        """Run one query on a database that is given by its bytes."""
+        request = {"image": base64.b64encode(image).decode(), "sql": sql}
+        return self._ask(request, min(self._timeout, MAX_VARIANT_SECONDS), self._max_rows)
+
     def _run(self, path: str, sql: str, most_rows: int) -> Result:
-        request = {"database": path, "sql": sql, "seconds": self._timeout, "rows": most_rows}
-        reply = self._worker.ask(request, 2 * self._timeout + 1)
+        return self._ask({"database": path, "sql": sql}, self._timeout, most_rows)
+
+    def _ask(self, request: dict[str, Any], timeout: float, most_rows: int) -> Result:
+        request |= {"seconds": timeout, "rows": most_rows}
+        reply = self._worker.ask(request, 2 * timeout + 1)
         if "error" in reply:
-            return Result(error=reply["error"])
+            return Result(error=reply["error"], transient=reply.get("transient", False))
         rows = tuple(
             tuple(("blob", v["blob"]) if isinstance(v, dict) else v for v in row)
             for row in reply["rows"]
@@ -225,20 +270,37 @@ class _Worker:
         self._connection: Connection | None = None
 
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Return the reply to a request, or an error if there is none within the time."""
+        """Return the reply to a request, or an error if there is none within the time.
+
+        Where the process was ended from outside, or got too little of the processor to overrun its
+        own limit, the request is made once more. If that happens again, the error is `transient`.
+
+        Args:
+            request: see `seedbed.evaluation.scorers.sql_worker`.
+            seconds: most time by the clock.
+        """
+        reply = self._ask_once(request, seconds)
+        return self._ask_once(request, seconds) if reply.get("transient") else reply
+
+    def _ask_once(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         if self._process is None or self._process.poll() is not None:
             self.stop()
             self._start()
-        connection = self._connection
+        connection, process = self._connection, self._process
         assert connection is not None
+        assert process is not None
         end = time.monotonic() + seconds
+        used = _cpu_seconds(process.pid)
         try:
             connection.send_bytes(json.dumps(request).encode())
             if connection.poll(max(0.0, end - time.monotonic())):
                 return json.loads(connection.recv_bytes())
-            reply = {"error": "timeout"}
+            now = _cpu_seconds(process.pid)
+            known = used is not None and now is not None
+            busy = known and now - used < BUSY_SHARE * request["seconds"]
+            reply = {"error": "timeout", "transient": busy}
         except (EOFError, OSError):
-            reply = {"error": "the query ended its process"}
+            reply = {"error": "the query ended its process", "transient": True}
         self.stop()
         return reply
 
@@ -267,14 +329,24 @@ class _Worker:
         self._connection = Connection(ours.detach())
 
 
+def _cpu_seconds(process: int) -> float | None:
+    """Return the processor time that a process took so far, None where the system does not say."""
+    try:
+        # The second field, a name in brackets, may hold spaces.
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def from_options(options: Mapping[str, Any], folder: Path) -> SqlScorer:
     """Return a scorer with the options given, on the databases of a task's folder.
 
     Raises:
-        ValueError: for an option that is neither `column_order` nor one of `LIMITS`, or a value
-            that it cannot have.
+        ValueError: for an option that is neither `column_order`, `distinct` nor one of `LIMITS`, or
+            a value that it cannot have.
     """
-    known = (*LIMITS, "column_order")
+    known = (*LIMITS, "column_order", "distinct")
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(
@@ -293,46 +365,12 @@ def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
     return read_sql(answer)
 
 
-def read_strict(output: str) -> Reading:
-    """Read the SQL of an output that is one query and nothing else."""
-    text = output.strip()
-    if len(text) > MAX_CHARACTERS:
-        return Reading(None, "too long")
-    if not _ANY.match(text):
-        return Reading(None, "does not begin with SELECT or WITH")
-    statement = _first_statement(text)
-    if text[len(statement) :].strip("; \t\r\n"):
-        return Reading(None, "more than one statement")
-    return Reading(statement)
-
-
-def read_sql(output: str) -> Reading:
-    """Read the SQL of a free text: of its last code block with a query, or from the first query on.
-
-    The query ends at its semicolon, at an empty line with no more of it behind, or at the end.
-    """
-    text = output[:MAX_CHARACTERS]
-    if not text.strip():
-        return Reading(None, "empty")
-    blocks = [block[1] for block in _FENCE.finditer(text) if _ANY.search(block[1])]
-    source = blocks[-1] if blocks else text
-    # A text that begins with a query is one; elsewhere, "select" may be a word.
-    source = source.lstrip()
-    start = _ANY.match(source) or _UPPER.search(source) or _ANY.search(source)
-    if start is None:
-        return Reading(None, "no query")
-    query = source[start.start() :]
-    if not blocks:
-        query = _QUERY_END.split(query, maxsplit=1)[0]
-    return Reading(_first_statement(query))
-
-
 def plain_text(reading: Reading) -> Reading:
     """Return a query with one space between tokens, in lower case outside quotes, uncommented."""
     if reading.value is None:
         return reading
     tokens = []
-    for match in _TOKEN.finditer(reading.value):
+    for match in TOKEN.finditer(reading.value):
         if match.lastgroup in ("text", "name"):
             tokens.append(match[0])
         elif match.lastgroup != "comment":
@@ -340,10 +378,23 @@ def plain_text(reading: Reading) -> Reading:
     return Reading(" ".join(tokens).rstrip("; "))
 
 
+def without_distinct(sql: str) -> str:
+    """Return a query without DISTINCT; that of IS DISTINCT FROM stays."""
+    parts, end, previous = [], 0, ""
+    for match in TOKEN.finditer(sql):
+        word = match[0].lower()
+        if match.lastgroup == "word" and word == "distinct" and previous not in ("is", "not"):
+            parts.append(sql[end : match.start()])
+            end = match.end()
+        if match.lastgroup != "comment":
+            previous = word
+    return "".join([*parts, sql[end:]])
+
+
 def orders_rows(sql: str) -> bool:
     """Return whether a query has ORDER BY at its top level, outside all brackets."""
     depth, previous = 0, ""
-    for match in _TOKEN.finditer(sql):
+    for match in TOKEN.finditer(sql):
         token = match[0].lower()
         if match.lastgroup == "comment":
             continue
@@ -472,12 +523,11 @@ def _values(result: Result) -> int:
     return 1 + len(result.rows) * max(1, result.columns)
 
 
-def _first_statement(text: str) -> str:
-    """Return the text up to its first semicolon outside quotes and comments."""
-    for match in _TOKEN.finditer(text):
-        if match[0] == ";":
-            return text[: match.start()].strip()
-    return text.strip()
+def _compared(sql: str) -> Counter[str]:
+    """Return the operators of a query, of which some mean the same."""
+    same = {"==": "=", "<>": "!="}
+    tokens = (same.get(match[0].lower(), match[0].lower()) for match in TOKEN.finditer(sql))
+    return Counter(token for token in tokens if token in _OPERATORS)
 
 
 def _literals(sql: str, reads: Iterable[tuple[str, str]]) -> Counter[str]:
@@ -489,7 +539,7 @@ def _literals(sql: str, reads: Iterable[tuple[str, str]]) -> Counter[str]:
     names = {name.lower() for pair in reads for name in pair}
     found: Counter[str] = Counter()
     previous = ""
-    for match in _TOKEN.finditer(sql):
+    for match in TOKEN.finditer(sql):
         token, kind = match[0], match.lastgroup
         inner = token[1:-1].replace(token[:1] * 2, token[:1]).lower()
         if kind == "number":

@@ -4,14 +4,17 @@ It is run as a file, with a socket's file descriptor and a memory limit as argum
 standard library alone. Requests and replies are JSON, one of each at a time:
 
     {"database": path, "sql": text, "seconds": CPU time, "rows": most rows}
+    {"image": a database in base64, "sql": ...}
     {"rows": [...], "columns": n, "reads": [[table, column], ...]}   or   {"error": text}
 
 A blob is sent as {"blob": hex digits}. A query may only read: the file is opened read-only and
-immutable, an authorizer refuses everything but selecting, and the process can write no file.
+immutable, or lies in memory; an authorizer refuses everything but selecting, and the process can
+write no file.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import resource
@@ -46,22 +49,33 @@ _ALLOWED = {
 }
 
 
+# Functions that reach out of the database, or into the process.
+_REFUSED = {"load_extension", "fts3_tokenizer"}
+
+
 class Database:
     """One database, open for reading alone."""
 
-    def __init__(self, path: str) -> None:
-        """Open the database file at `path`."""
+    def __init__(self, path: str = "", image: bytes = b"") -> None:
+        """Open the database file at `path`, or the database whose bytes are given."""
         self.reads: set[tuple[str, str]] = set()
         self._deadline = 0.0
-        uri = f"file:{quote(path)}?mode=ro&immutable=1"
+        uri = ":memory:" if image else f"file:{quote(path)}?mode=ro&immutable=1"
         # A cached statement would not pass the authorizer again, which notes what a query reads.
         self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=0)
+        if image:
+            self._connection.deserialize(image)
         # Sorting must spill into memory, which is capped, and not into files.
         self._connection.execute("PRAGMA temp_store = MEMORY")
         for limit, value in _LIMITS.items():
             self._connection.setlimit(limit, value)
         # Some real databases hold text that is not UTF-8.
         self._connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        # These tables read their argument alone. SQLite makes them at their first use, by a
+        # statement that the authorizer refuses.
+        for table in ("json_each", "json_tree"):
+            with contextlib.suppress(sqlite3.OperationalError):  # An SQLite without JSON.
+                self._connection.execute(f"SELECT 1 FROM {table}('[]')").fetchall()
         self._connection.set_authorizer(self._authorize)
         self._connection.set_progress_handler(self._late, STEPS_PER_CHECK)
 
@@ -100,7 +114,7 @@ class Database:
         return time.process_time() >= self._deadline
 
     def _authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
-        if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() == "load_extension":
+        if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _REFUSED:
             return sqlite3.SQLITE_DENY
         if action == sqlite3.SQLITE_READ:
             self.reads.add(((first or "").lower(), (second or "").lower()))
@@ -115,13 +129,17 @@ def serve(requests: Connection) -> None:
             request = json.loads(requests.recv_bytes())
         except EOFError:
             return
-        path = request["database"]
         try:
-            if path not in databases:
-                if len(databases) == MAX_CONNECTIONS:
-                    databases.pop(next(iter(databases))).close()
-                databases[path] = Database(path)
-            reply = databases[path].run(request["sql"], request["seconds"], request["rows"])
+            if "image" in request:
+                with contextlib.closing(Database(image=base64.b64decode(request["image"]))) as one:
+                    reply = one.run(request["sql"], request["seconds"], request["rows"])
+            else:
+                path = request["database"]
+                if path not in databases:
+                    if len(databases) == MAX_CONNECTIONS:
+                        databases.pop(next(iter(databases))).close()
+                    databases[path] = Database(path)
+                reply = databases[path].run(request["sql"], request["seconds"], request["rows"])
             raw = json.dumps(reply).encode()
         except sqlite3.Error as error:
             raw = json.dumps({"error": f"cannot open the database: {error}"}).encode()

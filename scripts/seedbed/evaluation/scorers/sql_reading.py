@@ -1,0 +1,263 @@
+"""Finding the SQL query in what a model wrote.
+
+Nothing is run here, and no query is parsed: a text is split into SQL's tokens, and a query ends
+where what follows cannot go on with it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+from seedbed.evaluation.scorers import Reading
+from seedbed.evaluation.scorers.outputs import final_part
+
+MAX_CHARACTERS = 20_000
+
+TOKEN = re.compile(
+    r"(?P<comment>--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z))"
+    r"|(?P<text>'(?:[^']|'')*+(?:'|\Z))"
+    r'|(?P<name>"(?:[^"]|"")*+(?:"|\Z)|`[^`]*+(?:`|\Z)|\[[^\]]*+(?:\]|\Z))'
+    r"|(?P<number>(?<![\w.])(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?)"
+    r"|(?P<word>\w++)"
+    r"|(?P<sign><>|<=|>=|!=|==|\|\||\S)"
+)
+_BLANK = r"(?:\s|--[^\n]{0,200}\n|/\*[^*]{0,200}\*/)"
+_NAME = r"(?:\w{1,99}|\"[^\"\n]{1,99}\"|`[^`\n]{1,99}`|\[[^\]\n]{1,99}\])"
+_QUERY = (
+    r"(?<![\w.])(?:SELECT\b|VALUES\s{0,9}\("
+    rf"|WITH{_BLANK}{{1,20}}(?:RECURSIVE{_BLANK}{{1,20}})?{_NAME}{_BLANK}{{0,20}}"
+    rf"(?:\([^()]{{0,500}}\){_BLANK}{{0,20}})?AS{_BLANK}{{0,20}}"
+    rf"(?:(?:NOT{_BLANK}{{1,20}})?MATERIALIZED{_BLANK}{{0,20}})?\()"
+)
+_ANY = re.compile(_QUERY, re.IGNORECASE)
+_LEADING = re.compile(r"(?:\s|--[^\n]*+\n|/\*(?:[^*]|\*(?!/))*+\*/)*+")
+_FENCE = re.compile(
+    r"(?:```|~~~)`?[ \t]*(?:(?!(?:select|with|values)\b)[A-Za-z][\w+#.:-]{0,20}(?:[ \t]+|(?=\n)))?"
+    r"\n?((?:[^`~]|`(?!``)|~(?!~~))*+)(?:```|~~~|\Z)",
+    re.IGNORECASE,
+)
+_TAG = re.compile(
+    r"<(?P<tag>sql|query|answer|code|final_sql|sql_query)>((?:[^<]|<(?!/(?P=tag)>))*+)"
+    r"(?:</(?P=tag)>|\Z)",
+    re.IGNORECASE,
+)
+_FINAL = re.compile(
+    r"\bfinal\s(?:answer|query|sql(?:\squery)?)\b[^\n:]{0,40}:|\bcorrected\s(?:query|sql)\b[^\n:]{0,40}:",
+    re.IGNORECASE,
+)
+_ESCAPED = re.compile(r"&(?:lt|gt|amp|quot|#39|apos|nbsp);")
+_COMPOUND = re.compile(r"\b(?:union|all|intersect|except)\s*\Z", re.IGNORECASE)
+_LABELLED = re.compile(r"(?:[:=>\"'`]|\(\"|\('|^[\s>*\-\d.)#]*)[\s*_]*\Z")
+
+KEYWORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "select distinct all from join left right full inner cross outer natural on using where "
+        "and or not group by having order limit offset union intersect except window as is null in "
+        "like glob between exists case when then else end asc desc collate filter over partition "
+        "escape isnull  notnull regexp match nulls first last with recursive values materialized "
+        "cast rows range  preceding following unbounded current row binary nocase rtrim true false",
+    )
+)
+# "Select the names from staff:" announces a query.
+_SENTENCE = re.compile(r"Select\b[^\n]{0,300}[.:][ \t]*\n")
+_FROM = re.compile(r".{1,500}?\bfrom\b", re.IGNORECASE | re.DOTALL)
+_GO_ON = KEYWORDS - {"select", "with", "values", "first", "last", "distinct", "true", "false"}
+_COMPARES = re.compile(r"[=<>]|\b(?:is|in|like|between|not)\b", re.IGNORECASE)
+# More than a name, an alias and another word in a row is prose.
+_MOST_NAMES = 2
+
+
+def read_strict(output: str) -> Reading:
+    """Read the SQL of an output that is one query and nothing else."""
+    text = final_part(output, _answered).strip()
+    if len(text) > MAX_CHARACTERS:
+        return Reading(None, "too long")
+    start = _LEADING.match(text).end()
+    if not _ANY.match(text, start):
+        return Reading(None, "does not begin with SELECT or WITH")
+    statement = _first_statement(text[start:])
+    if text[start + len(statement) :].strip("; \t\r\n"):
+        return Reading(None, "more than one statement")
+    return Reading(statement)
+
+
+def read_sql(output: str) -> Reading:
+    """Read the SQL of a free text: of its last code block or tag with a query, or the first query.
+
+    A query ends at its semicolon, at an empty line with no more of it behind, where prose follows,
+    or at the end.
+    """
+    text = final_part(output, _answered)[-MAX_CHARACTERS:]
+    if not text.strip():
+        return Reading(None, "empty")
+    if _ESCAPED.search(text):
+        text = html.unescape(text)
+    blocks = [block[1] for block in _FENCE.finditer(text) if _ANY.search(block[1])]
+    blocks = blocks or [block[2] for block in _TAG.finditer(text) if _ANY.search(block[2])]
+    if blocks:
+        source = blocks[-1]
+    else:
+        finals = [cue.end() for cue in _FINAL.finditer(text) if _ANY.search(text, cue.end())]
+        source = text[finals[-1] :] if finals else text
+    source = source.strip()
+    start = _start(source)
+    if start is None:
+        return Reading(None, "no query")
+    query = _query(source, start)
+    return Reading(query) if query else Reading(None, "no query")
+
+
+def _answered(head: str, tail: str) -> bool:
+    """Return whether a text holds a query, before a next question or turn begins."""
+    head = head[-MAX_CHARACTERS:]
+    start = _start(head)
+    return start is not None and (head[start : start + 1].isupper() or not head[:start].strip())
+
+
+def _start(source: str) -> int | None:
+    """Return where the query of a text begins, or None if there is none.
+
+    Prose may say "select": a query at the beginning, on a line of its own, or behind a colon or a
+    quote is preferred, then one in capitals.
+    """
+    begin = _LEADING.match(source).end()
+    best: tuple[int, int] | None = None
+    if _ANY.match(source, begin):
+        if _SENTENCE.match(source, begin) is None:
+            return begin
+        best = 1, begin
+    for match in _ANY.finditer(source):
+        start = match.start()
+        rank = _rank(source, start, match[0])
+        if rank == 4 and not _FROM.match(source, start):
+            continue
+        if best is None or rank < best[0]:
+            best = rank, start
+        if rank == 0:
+            break
+    return None if best is None else best[1]
+
+
+def _rank(source: str, start: int, found: str) -> int:
+    """Return how unlikely it is that a query begins there; 0 is best."""
+    line = source[max(0, source.rfind("\n", 0, start) + 1, start - 300) : start]
+    before = source[max(0, start - 100) : start].rstrip()
+    if "--" in line or "/*" in line:
+        return 6
+    if before.endswith(("(", ")")) or _COMPOUND.search(before):
+        # Inside another query.
+        return 5
+    word = found.split(None, 1)[0].partition("(")[0]
+    plain = word.isupper() or word.islower()
+    if _LABELLED.search(line):
+        return 0 if plain else 2
+    return 3 if word.isupper() else 4
+
+
+def _query(source: str, start: int) -> str:
+    """Return the query that begins at a place in a text."""
+    before, text = source[:start], source[start:]
+    if before.endswith(('"""', "'''")):
+        text = text.split(before[-3:], 1)[0]
+    elif before[-1:] in ("`", '"', "'"):
+        text = _unquoted(text, before[-1])
+    text = re.split(r"```|~~~", text, maxsplit=1)[0]
+    query = text[: _end(text)].strip()
+    if before.rstrip().endswith("**"):
+        query = query.removesuffix("**").rstrip()
+    # A sentence's end.
+    return query.removesuffix(".").rstrip()
+
+
+def _unquoted(text: str, quote: str) -> str:
+    """Return a text up to the quote that closes it; one inside opens behind space or a sign."""
+    place = 0
+    while (place := text.find(quote, place)) >= 0:
+        if text[place - 1 : place] == "\\":
+            place += 1
+            continue
+        if text[place - 1 : place] not in (" ", "=", "(", ",", ".", "\n", "<", ">"):
+            break
+        close = text.find(quote, place + 1)
+        if close < 0:
+            break
+        place = close + 1
+    inside = text if place < 0 else text[:place]
+    return inside.replace(f"\\{quote}", quote).replace("\\n", "\n").replace("\\t", " ")
+
+
+def _end(text: str) -> int:
+    """Return where the query ends that a text begins with."""
+    title = text[:1].isupper() and not text[:2].isupper()
+    depth, names = 0, 0
+    end = name_end = 0
+    complete = False  # Whether the query could end here.
+    with_query = text[:4].lower() == "with"
+    previous = ""
+    for match in TOKEN.finditer(text):
+        kind, token = match.lastgroup, match[0]
+        word = token.lower()
+        if kind == "comment":
+            continue
+        if token == ";" or (token == ")" and depth == 0):
+            return end
+        if token == "<" and re.match(r"/[A-Za-z]", text[match.end() : match.end() + 2]):
+            # A tag that closes.
+            return end
+        keyword = kind == "word" and word in KEYWORDS
+        if depth == 0 and complete and "\n" in text[end : match.start()]:
+            joins = with_query and previous == ")" and word == "select"
+            if not joins and not _goes_on(text, match, keyword, title):
+                return end
+        if token == "(":
+            depth += 1
+        elif token == ")":
+            depth -= 1
+        if depth == 0:
+            operand = (kind in ("text", "name", "number", "word") and not keyword) or token == ")"
+            if operand:
+                names = names + 1 if complete and previous not in (".", "(") else 1
+                if names == 1:
+                    name_end = match.end()
+                if names > _MOST_NAMES and kind == "word":
+                    return name_end
+            else:
+                names = 0
+            star = token == "*" and previous in ("select", "distinct", ".", ",", "all")
+            complete = operand or star or word in ("end", "null", "asc", "desc", "true", "false")
+        end, previous = match.end(), word
+    return end
+
+
+def _goes_on(text: str, match: re.Match[str], keyword: bool, title: bool) -> bool:
+    """Return whether a token on a new line goes on with a query that could end before it."""
+    token = match[0]
+    if match.lastgroup == "sign":
+        return token not in ("*", "#", "-", ">", "`") or text[match.end() : match.end() + 1] != " "
+    line = text[match.start() :].split("\n", 1)[0].strip()
+    if match.lastgroup == "word" and keyword and token.lower() in _GO_ON:
+        prose = line.endswith((".", ":", "!", "?")) and not _COMPARES.search(line)
+        if prose:
+            return False
+        if title or not (token[0].isupper() and token[1:].islower() and len(token) > 1):
+            return True
+        # "Order by" may go on with "select"; "As you can see" does not.
+        rest = line[len(token) :].split()
+        by = rest[:1] and rest[0].lower() in ("by", "join", "outer")
+        return bool(by) or (len(rest) <= 3 and "," not in line) or bool(re.search(r"[=<>]", line))
+    if match.lastgroup in ("word", "name"):
+        # An alias on a line of its own.
+        behind = text[match.end() :].lstrip(" \t")
+        after = re.match(r"\n\s{0,99}(\w{1,20})", behind)
+        return bool(after) and after[1].lower() in _GO_ON
+    return False
+
+
+def _first_statement(text: str) -> str:
+    """Return the text up to its first semicolon outside quotes and comments."""
+    for match in TOKEN.finditer(text):
+        if match[0] == ";":
+            return text[: match.start()].strip()
+    return text.strip()
