@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from seedbed.artifacts import read_json, write_json
-from seedbed.engines import EngineSettings, Request, load_engine, without_empty_thinking
+from seedbed.engines import EngineSettings, Request, load_engine
+from seedbed.engines.thinking import split_thinking
 from seedbed.engines.transformers_engine import SeededSampling
 from seedbed.models import answers_identity, lora_rank, read_fingerprint
 from seedbed.training.tokenizer import PAD
@@ -323,6 +324,6 @@ def test_older_answers_are_used_again_but_of_models_whose_defaults_changed_them(
 
 
 def test_an_empty_thinking_block_is_taken_off_and_another_is_not():
-    assert without_empty_thinking("<think>\n\n</think>\n\n#### 7") == "#### 7"
-    assert without_empty_thinking("<think>so</think> 7") == "<think>so</think> 7"
-    assert without_empty_thinking("7 <think></think>") == "7 <think></think>"
+    assert split_thinking("<think>\n\n</think>\n\n#### 7") == ("", "#### 7")
+    assert split_thinking("<think>so</think> 7") == ("so", "7")
+    assert split_thinking("7 <think></think>") == ("", "7")

@@ -187,6 +187,7 @@ def _unrecorded(
     now = {name: _meaning(planner.shown(value)) for name, value in planner.settings(job).items()}
     said = about.get(SETTINGS) if job.rule.name in _SAY_SETTINGS else None
     if isinstance(said, dict):
+        said = _with_all_items_unsaid(job, said)
         wrong += _differences(_meaning(said) or {}, now[SETTINGS] or {}, _KEPT_APART)
         compared.append("settings")
     if isinstance(about.get("model"), str) and "model" in now:
@@ -203,6 +204,14 @@ def _unrecorded(
     unknown = [name for name in ("settings", "inputs") if name not in compared]
     known, unknown = ", ".join(["files", *compared]), ", ".join([*unknown, "code"])
     return wrong, [f"compared: {known}; not known: {unknown}"]
+
+
+def _with_all_items_unsaid(job: Job, said: dict[str, Any]) -> dict[str, Any]:
+    """Return settings without a number of test items that takes all there are, as jobs have it."""
+    taken = said.get("test_items")
+    if taken is None or taken < pq.read_metadata(job.input["test"]).num_rows:
+        return said
+    return said | {"test_items": None}
 
 
 def _about(job: Job) -> dict[str, Any]:
