@@ -166,12 +166,16 @@ class Planner:
     def _holds(self, noted: Input) -> bool:
         """Return whether an input is what it was; one that is gone counts as that."""
         found = self.current(noted.path, noted.state)
-        return found is None or found.content == noted.content or self.continued(noted)
+        return found is None or found.content == noted.content or self.continues(found, noted)
 
-    def continued(self, noted: Input) -> bool:
-        """Return whether an input is a shard that was extended, and still begins as it did."""
+    def continues(self, found: State, noted: Input) -> bool:
+        """Return whether a file is a shard that was extended since, and begins as it did."""
         record = self.manifest.record(noted.path)
-        return record is not None and any(noted.content == digest for _, digest in record.versions)
+        if record is None:
+            return False
+        versions = [digest for _, digest in record.versions]
+        # A file that was damaged, or edited by hand, is none of them.
+        return noted.content in versions and found.content in versions
 
     def _same_content(self, paths: Sequence[str], noted: Sequence[Input]) -> bool:
         """Return whether files that lie elsewhere are those that were noted, in their order."""
@@ -259,7 +263,7 @@ class Planner:
 
     def _known_version(self, noted: Input) -> bool:
         found = self.current(noted.path)
-        return found is None or found.content == noted.content or self.continued(noted)
+        return found is None or found.content == noted.content or self.continues(found, noted)
 
     def foresee(self, job: Any) -> None:
         """Keep in mind what the outputs of a job are before it runs."""
@@ -350,12 +354,11 @@ class Planner:
             if record is None or not all(Path(path).exists() for path in job.output):
                 continue
             outputs = {path: self.current(path) for path in record.outputs}
-            if any(
-                noted is not None and noted.sha256 == outputs[path].sha256
-                for path in outputs
-                if (noted := self.manifest.state(path)) is not None
-            ):
-                continue  # Not begun, or noted already.
+            known = {path: self.manifest.state(path) for path in outputs}
+            if all(known[path] and known[path].sha256 == outputs[path].sha256 for path in outputs):
+                # Not begun, or noted already. One file alone proves nothing: weights come out as
+                # they were, and the record beside them says other seconds.
+                continue
             made = self._described(job, replace(record, outputs={**outputs}))
             records.append(made)
         self.manifest.add(records, self._shared)
