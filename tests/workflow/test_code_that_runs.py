@@ -30,6 +30,9 @@ def function_at(path, line):
     return None
 
 
+CHECKED = "seedbed/evaluation/scorers/"
+
+
 @pytest.fixture(scope="module")
 def ran(finished, tmp_path_factory):
     """Return the functions that each script ran."""
@@ -59,4 +62,7 @@ def test_what_a_script_runs_is_in_its_digest(ran, script):
         if (name := function_at(path, line)) is not None
     }
     assert f"{script}.py: main" in named or len(named) > 3
+    if script == "get_task":
+        # It scores the reference answers to check them, and makes the same items by any scorer.
+        named = {name for name in named if not name.startswith(CHECKED)}
     assert named <= parts.keys()

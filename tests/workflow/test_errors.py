@@ -101,6 +101,8 @@ def closed(finished, tmp_path_factory):
     """A copy of the finished study that belongs to somebody else."""
     copy = finished.copy(tmp_path_factory.mktemp("closed") / "project")
     paths = [copy.folder, *copy.folder.rglob("*")]
+    # Folders of tests are for their owner alone.
+    copy.folder.chmod(0o755)
     for path in paths:
         if os.getuid() == 0:
             os.chown(path, NOBODY, -1, follow_symlinks=False)

@@ -152,7 +152,7 @@ def reverse_functions(root: Path) -> None:
 
 def another_version(root: Path) -> None:
     """Add a version of the task that changed nothing."""
-    replace(TASK, "version: 2", "version: 3")(root)
+    replace(TASK, "version: 3", "version: 4")(root)
     append(TASK, '  - "2026-11-24: another title"\n')(root)
 
 
@@ -260,7 +260,10 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {},
     ),
     "the kind of GPU": (append("config/config.yaml", "gpu_model: h200\n"), {}),
-    "a cap on queries": (append("config/config.yaml", "max_teacher_queries: 5\n"), {}),
+    "a cap on queries": (
+        replace("config/config.yaml", "max_teacher_queries: null", "max_teacher_queries: 5"),
+        {},
+    ),
     "a limit for endpoints alone": (
         append(
             "config/config.yaml",
@@ -418,8 +421,8 @@ EDITS: dict[str, tuple[Any, ...]] = {
     "the code of training": (
         replace(
             f"{LIBRARY}/training/students.py",
-            "gradient_checkpointing=on_gpu",
-            "gradient_checkpointing=not on_gpu",
+            'target_modules="all-linear"',
+            'target_modules=["q_proj"]',
         ),
         STUDENTS,
     ),
