@@ -21,10 +21,10 @@ from snakemake.api import Workflow  # isort: skip
 from snakemake.dag import DAG
 from snakemake.jobs import Reason
 from snakemake.logging import logger
-from snakemake.persistence import NO_PARAMS_CHANGE, PersistenceBase
+from snakemake.persistence import NO_PARAMS_CHANGE, ParamsChange, PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-from seedbed.study.planning import Planner, Status
+from seedbed.study.planning import Cause, Planner, Status
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
@@ -389,11 +389,23 @@ def _alone(dag: DAG, planner: Planner, job: Job) -> Status:
                 status.needed = status.missing = True
     if status.causes:
         status.needed = True
-        for cause in status.causes:
-            reason.updated_input.update(cause.paths)
-        # Snakemake's own words for it; `explain` has better ones.
-        reason.code_changed = not any(cause.paths for cause in status.causes)
+        _say(reason, status.causes, str(job.output[0]))
     return status
+
+
+def _say(reason: Reason, causes: Iterable[Cause], file: str) -> None:
+    """Tell Snakemake why a job runs, for its own words; `explain` has better ones."""
+    for cause in causes:
+        if cause.paths:
+            reason.updated_input.update(cause.paths)
+        elif cause.kind in ("code", "engine"):
+            reason.code_changed = True
+        elif cause.kind == "inputs":
+            reason.input_changed = True
+        else:
+            name = cause.name or cause.kind
+            change = ParamsChange({f"{name} {cause.was}"}, {f"{name} {cause.now}"}, {file})
+            reason.params_changed = reason.params_changed | change
 
 
 def _recorded(planner: Planner, job: Job) -> bool:
