@@ -187,7 +187,6 @@ def test_ctrl_c_while_a_run_is_planned_shows_no_traceback(finished):
     for line in process.stdout:
         if line.startswith("Building DAG"):
             break
-    assert [*(finished.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[0]
     assert process.returncode != 0
