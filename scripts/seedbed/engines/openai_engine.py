@@ -51,7 +51,7 @@ UNKNOWN_ENDS = 5
 """So many answers with an unknown end: then the run ends, before it has paid for more."""
 SAY_AFTER = 5.0
 SAY_EVERY = 60.0
-"""Seconds of a limit after which it is told that it is waited for, and between two such lines."""
+"""Seconds of waiting for a limit before the log says so, and between two such lines."""
 LONGEST_ANSWER = 32 * 2**20
 """Bytes of a response, which an endpoint could send without end."""
 SEED_BITS = 31
