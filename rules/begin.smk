@@ -8,15 +8,15 @@ from snakemake.logging import logger
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from seedbed.study.documents import StudyError, read_document
-from seedbed.study.edge import (
+from seedbed.config.documents import StudyError, read_document
+from seedbed.run.edge import (
     answer_folder,
     can_write,
     follow_submissions,
     guard,
     show_errors,
 )
-from seedbed.study.interrupts import Interrupt
+from seedbed.run.interrupts import Interrupt
 
 show_errors(logger)
 INTERRUPT = Interrupt()

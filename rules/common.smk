@@ -1,17 +1,17 @@
 """What all rules share: the checked study, its grid, and the digests of the code."""
 
 from seedbed.study.cells import grid, wildcard_pattern
-from seedbed.study.environment import read_environment
+from seedbed.run.environment import read_environment
 from seedbed.study.loading import (
     check_data,
     check_run_config,
     load_study,
 )
-from seedbed.study.lists import Lists
-from seedbed.study.needs import Needs, limits
-from seedbed.study.others import Others
-from seedbed.study.rule_code import RuleCode
-from seedbed.study.sites import keep_profile_configfiles
+from seedbed.run.lists import Lists
+from seedbed.study.resources import Needs, limits
+from seedbed.run.pending import Others
+from seedbed.run.rule_code import RuleCode
+from seedbed.run.sites import keep_profile_configfiles
 from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
 CONFIG = Path(workflow.basedir) / "config"

@@ -1,24 +1,24 @@
 """What happens around a run: before its first job, while it is under way, and at its end."""
 
 from seedbed.engines.cap import Ledger
-from seedbed.study.adopting import adopt, review
+from seedbed.run.adopting import adopt, review
 from seedbed.study.equivalence import same_result
-from seedbed.study.explaining import explanation
-from seedbed.study.killed import Tenancy, note_begun, note_ended
+from seedbed.run.explaining import explanation
+from seedbed.run.recovery import Tenancy, note_begun, note_ended
 from seedbed.study.loading import (
     check_downloads,
     check_keys,
     check_prices,
     check_question,
 )
-from seedbed.study.manifest import Manifest
-from seedbed.study.owners import Sign, this_run
-from seedbed.study.partitions import write_offers
-from seedbed.study.planning import Planner
-from seedbed.study.scheduling import ignore_dates, look_once_at_a_time, plan_by
-from seedbed.study.sites import check_jobs, partitions_of
-from seedbed.study.slurm import check_status_command, jobs_of
-from seedbed.study.submitting import (
+from seedbed.run.manifest import Manifest
+from seedbed.run.owners import Sign, this_run
+from seedbed.run.partitions import write_offers
+from seedbed.run.planning import Planner
+from seedbed.run.scheduling import ignore_dates, look_once_at_a_time, plan_by
+from seedbed.run.sites import check_jobs, partitions_of
+from seedbed.run.slurm import check_status_command, jobs_of
+from seedbed.run.submitting import (
     Site,
     become_patient,
     before_run,
@@ -28,7 +28,7 @@ from seedbed.study.submitting import (
     note_own_allocation,
     take_whole_allocation,
 )
-from seedbed.study.watching import PLANNING_FOLDER, Watch, measured_seconds
+from seedbed.run.progress import PLANNING_FOLDER, Watch, measured_seconds
 
 # By what settings each file of the run is made; and how far the run is.
 BEGUN = Path(RESULTS) / "journal/begun.jsonl"

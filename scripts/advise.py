@@ -11,9 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from seedbed.analysis.answers import Question, advice_json, advice_text, ask
-from seedbed.analysis.costs import add_prices_option
-from seedbed.analysis.fits import confidence_of, read_fits
+from seedbed.analysis.curves.fits import confidence_of, read_fits
+from seedbed.analysis.decide.costs import add_prices_option
+from seedbed.analysis.report.answers import Question, advice_json, advice_text, ask
 from seedbed.analysis.settings import parse_titles
 from seedbed.artifacts import whole_file, write_json
 from seedbed.provenance import provenance

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from seedbed.analysis import findings
-from seedbed.analysis.fits import read_fits
-from seedbed.analysis.outcomes import read_outcomes
+from seedbed.analysis.curves.fits import read_fits
+from seedbed.analysis.decide import contrasts as findings
 from seedbed.analysis.settings import AugmenterSettings, parse_settings
+from seedbed.analysis.tables.outcomes import read_outcomes
 from seedbed.artifacts import whole_file, write_json
 from seedbed.provenance import provenance
 

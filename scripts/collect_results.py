@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from seedbed.analysis.collect import ResultError, collect, no_results
+from seedbed.analysis.tables.collect import ResultError, collect, no_results
 from seedbed.artifacts import listed_files, parquet_rows, replacing, write_parquet
 from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.provenance import provenance

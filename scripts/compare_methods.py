@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from seedbed.analysis import comparisons
-from seedbed.analysis.outcomes import read_outcomes
 from seedbed.analysis.settings import CompareSettings, parse_settings
+from seedbed.analysis.tables import comparisons
+from seedbed.analysis.tables.outcomes import read_outcomes
 from seedbed.artifacts import replacing, whole_file, write_json
 from seedbed.provenance import provenance
 

@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from seedbed.analysis import crossovers
-from seedbed.analysis.costs import Prices, add_prices_option
-from seedbed.analysis.fits import read_fits
+from seedbed.analysis.curves.fits import read_fits
+from seedbed.analysis.decide import crossovers
+from seedbed.analysis.decide.costs import Prices, add_prices_option
 from seedbed.analysis.settings import CrossoverSettings, parse_settings
 from seedbed.artifacts import replacing, whole_file, write_json
 from seedbed.provenance import provenance

@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from seedbed.analysis import fitting
-from seedbed.analysis.outcomes import read_outcomes
+from seedbed.analysis.curves import fitting
 from seedbed.analysis.settings import FitSettings, parse_settings
+from seedbed.analysis.tables.outcomes import read_outcomes
 from seedbed.artifacts import whole_file, write_json, write_parquet
 from seedbed.provenance import provenance
 

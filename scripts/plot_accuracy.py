@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seedbed.analysis.figures import accuracy
-from seedbed.analysis.figures.command_line import draw, figure_parser
-from seedbed.analysis.figures.drawing import Output
-from seedbed.analysis.fits import confidence_of, read_fits
-from seedbed.analysis.outcomes import read_outcomes
+from seedbed.analysis.curves.fits import confidence_of, read_fits
+from seedbed.analysis.report.charts import accuracy
+from seedbed.analysis.report.charts.command_line import draw, figure_parser
+from seedbed.analysis.report.charts.drawing import Output
+from seedbed.analysis.tables.outcomes import read_outcomes
 
 
 def plot_accuracy(output: Output, fits: Path, draws: Path, cells: Path, items: Path) -> None:

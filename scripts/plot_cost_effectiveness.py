@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seedbed.analysis.comparisons import read_comparisons
-from seedbed.analysis.figures import cost_effectiveness
-from seedbed.analysis.figures.command_line import add_published_option, draw, figure_parser
-from seedbed.analysis.figures.drawing import Output
-from seedbed.analysis.fits import confidence_of, read_fits
+from seedbed.analysis.curves.fits import confidence_of, read_fits
+from seedbed.analysis.report.charts import cost_effectiveness
+from seedbed.analysis.report.charts.command_line import add_published_option, draw, figure_parser
+from seedbed.analysis.report.charts.drawing import Output
 from seedbed.analysis.settings import PublishedShift
+from seedbed.analysis.tables.comparisons import read_comparisons
 from seedbed.artifacts import read_json
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from seedbed.analysis.costs import add_prices_option
-from seedbed.analysis.figures import costs
-from seedbed.analysis.figures.command_line import draw, figure_parser, settings_of
-from seedbed.analysis.figures.drawing import Output
-from seedbed.analysis.outcomes import read_outcomes
+from seedbed.analysis.decide.costs import add_prices_option
+from seedbed.analysis.report.charts import costs
+from seedbed.analysis.report.charts.command_line import draw, figure_parser, settings_of
+from seedbed.analysis.report.charts.drawing import Output
 from seedbed.analysis.settings import CompareSettings
+from seedbed.analysis.tables.outcomes import read_outcomes
 
 
 def plot_costs(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seedbed.analysis.figures import crossovers as figure
-from seedbed.analysis.figures.command_line import add_published_option, draw, figure_parser
-from seedbed.analysis.figures.drawing import Output
-from seedbed.analysis.fits import read_fits
+from seedbed.analysis.curves.fits import read_fits
+from seedbed.analysis.report.charts import crossovers as figure
+from seedbed.analysis.report.charts.command_line import add_published_option, draw, figure_parser
+from seedbed.analysis.report.charts.drawing import Output
 from seedbed.analysis.settings import PublishedShift
 from seedbed.artifacts import read_json
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seedbed.analysis.figures import diversity
-from seedbed.analysis.figures.command_line import draw, figure_parser, settings_of
-from seedbed.analysis.figures.drawing import Output
+from seedbed.analysis.report.charts import diversity
+from seedbed.analysis.report.charts.command_line import draw, figure_parser, settings_of
+from seedbed.analysis.report.charts.drawing import Output
 from seedbed.analysis.settings import CompareSettings
 from seedbed.artifacts import listed_files, read_json
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seedbed.analysis.figures import models
-from seedbed.analysis.figures.command_line import draw, figure_parser
-from seedbed.analysis.figures.drawing import Output
-from seedbed.analysis.fits import confidence_of, read_fits
+from seedbed.analysis.curves.fits import confidence_of, read_fits
+from seedbed.analysis.report.charts import models
+from seedbed.analysis.report.charts.command_line import draw, figure_parser
+from seedbed.analysis.report.charts.drawing import Output
 from seedbed.artifacts import read_json
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seedbed.analysis.figures import verification
-from seedbed.analysis.figures.command_line import draw, figure_parser, settings_of
-from seedbed.analysis.figures.drawing import Output
-from seedbed.analysis.outcomes import read_outcomes
+from seedbed.analysis.report.charts import verification
+from seedbed.analysis.report.charts.command_line import draw, figure_parser, settings_of
+from seedbed.analysis.report.charts.drawing import Output
 from seedbed.analysis.settings import CompareSettings
+from seedbed.analysis.tables.outcomes import read_outcomes
 
 
 def plot_verification(output: Output, cells: Path, items: Path, settings: CompareSettings) -> None:

@@ -7,9 +7,9 @@ import json
 import sys
 from pathlib import Path
 
+from seedbed.run.status import status, text
 from seedbed.study.cells import grid
 from seedbed.study.loading import StudyError, load_study
-from seedbed.study.status import status, text
 from seedbed.study.workflow import Workflow
 
 

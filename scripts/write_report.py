@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from seedbed.analysis.comparisons import read_comparisons
-from seedbed.analysis.costs import Prices, add_prices_option
-from seedbed.analysis.explorer import explorer_data
-from seedbed.analysis.fits import confidence_of, read_fits
-from seedbed.analysis.report import examples_of, report_page, summarise, summary_text
+from seedbed.analysis.curves.fits import confidence_of, read_fits
+from seedbed.analysis.decide.costs import Prices, add_prices_option
+from seedbed.analysis.report.explorer import explorer_data
+from seedbed.analysis.report.report import examples_of, report_page, summarise, summary_text
 from seedbed.analysis.settings import PublishedShift, Titles, parse_published, parse_titles
+from seedbed.analysis.tables.comparisons import read_comparisons
 from seedbed.artifacts import listed_files, read_json, whole_file, write_text
 from seedbed.provenance import provenance
 

@@ -19,8 +19,8 @@ from snakemake.workflow import Workflow
 def fabricate(self: Workflow) -> None:
     """Make the files of all jobs, note them in the manifest, and end the process."""
     build(self)
-    from seedbed.study.manifest import Manifest
-    from seedbed.study.planning import Planner
+    from seedbed.run.manifest import Manifest
+    from seedbed.run.planning import Planner
 
     jobs = [job for level in self.dag.toposorted() for job in level]
     for job in jobs:

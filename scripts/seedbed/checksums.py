@@ -17,7 +17,7 @@ from pathlib import Path
 
 from seedbed.artifacts import broken, file_digest
 
-# Of an output, as `seedbed.study.manifest` writes it: its path, and the digest of its bytes.
+# Of an output, as `seedbed.run.manifest` writes it: its path, and the digest of its bytes.
 _NOTED = re.compile(rb'"((?:[^"\\]|\\.)+)": \["([0-9a-f]{64})"')
 _FEW = 16
 

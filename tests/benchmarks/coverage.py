@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from analysis_simulation import PAPER_GRID, PAPER_TRUTH, RIVAL_TRUTHS, Truth, paper_study
 
-from seedbed.analysis.crossovers import find_crossovers
-from seedbed.analysis.expectations import anywhere
-from seedbed.analysis.fits import Fit, fits_from
-from seedbed.analysis.fitting import fit_decay
+from seedbed.analysis.curves.fits import Fit, fits_from
+from seedbed.analysis.curves.fitting import fit_decay
+from seedbed.analysis.decide.crossovers import find_crossovers
+from seedbed.analysis.decide.expectations import anywhere
 from seedbed.analysis.settings import CrossoverSettings, FitSettings
 
 CONFIDENCE = 0.95

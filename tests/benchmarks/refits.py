@@ -13,9 +13,9 @@ import numpy as np
 from analysis_simulation import METHODS, PAPER_TRUTH, paper_study
 from scipy.optimize import least_squares
 
-from seedbed.analysis.decay import AccuracyModel, Points
-from seedbed.analysis.likelihood import CellData, fit_model, refit, residuals_of, to_values
-from seedbed.analysis.outcomes import resampled_accuracies
+from seedbed.analysis.curves.decay import AccuracyModel, Points
+from seedbed.analysis.curves.likelihood import CellData, fit_model, refit, residuals_of, to_values
+from seedbed.analysis.tables.outcomes import resampled_accuracies
 
 
 def main() -> None:

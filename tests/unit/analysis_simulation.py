@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.collect import COORDINATES, cell_key
-from seedbed.analysis.outcomes import Outcomes
+from seedbed.analysis.tables.collect import COORDINATES, cell_key
+from seedbed.analysis.tables.outcomes import Outcomes
 
 METHODS = ("answer_augmentation", "question_rephrase", "new_question")
 TRUE = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.collect import COORDINATES
+from seedbed.analysis.tables.collect import COORDINATES
 from seedbed.artifacts import write_json, write_parquet
 from seedbed.streams import answers
 from seedbed.streams.checks import CHECKS_SCHEMA

@@ -11,20 +11,20 @@ import pytest
 from analysis_simulation import METHODS, simulate, true_accuracy
 from scipy.stats import norm
 
-from seedbed.analysis import next_cells as cells_module
-from seedbed.analysis.advice import advise
-from seedbed.analysis.answers import Question, advice_json, advice_text, ask
-from seedbed.analysis.borrowing import borrow, borrow_reach, new_task_draws
-from seedbed.analysis.costs import CostLine, mean_line
-from seedbed.analysis.decay import AccuracyModel, Points
-from seedbed.analysis.expectations import anywhere, how_far
-from seedbed.analysis.fits import fits_from
-from seedbed.analysis.fitting import fit_decay
-from seedbed.analysis.likelihood import CellData, fit_model, refit
-from seedbed.analysis.next_cells import doublings, next_cells
-from seedbed.analysis.outcomes import outcomes_by_task
-from seedbed.analysis.reaching import FURTHEST, reach
+from seedbed.analysis.curves.decay import AccuracyModel, Points
+from seedbed.analysis.curves.fits import fits_from
+from seedbed.analysis.curves.fitting import fit_decay
+from seedbed.analysis.curves.likelihood import CellData, fit_model, refit
+from seedbed.analysis.decide import design as cells_module
+from seedbed.analysis.decide.advise import advise
+from seedbed.analysis.decide.costs import CostLine, mean_line
+from seedbed.analysis.decide.design import doublings, next_cells
+from seedbed.analysis.decide.expectations import anywhere, how_far
+from seedbed.analysis.decide.reaching import FURTHEST, reach
+from seedbed.analysis.decide.transfer import borrow, borrow_reach, new_task_draws
+from seedbed.analysis.report.answers import Question, advice_json, advice_text, ask
 from seedbed.analysis.settings import FitSettings, Title, Titles
+from seedbed.analysis.tables.outcomes import outcomes_by_task
 
 AA, QR, NQ = METHODS
 SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=60, starts=1)

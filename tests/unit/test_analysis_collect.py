@@ -12,12 +12,12 @@ import polars as pl
 import pytest
 from analysis_simulation import simulate, write_evaluations
 
-from seedbed.analysis import collect as collecting
-from seedbed.analysis.collect import COORDINATES, ResultError, cell_key
-from seedbed.analysis.outcomes import NO_AUGMENTER, UNTRAINED
+from seedbed.analysis.tables import collect as collecting
+from seedbed.analysis.tables.collect import COORDINATES, ResultError, cell_key
+from seedbed.analysis.tables.outcomes import NO_AUGMENTER, UNTRAINED
+from seedbed.config.values import NONE
+from seedbed.config.values import UNTRAINED as STUDY_UNTRAINED
 from seedbed.study.cells import Cell
-from seedbed.study.fields import NONE
-from seedbed.study.fields import UNTRAINED as STUDY_UNTRAINED
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "collect_results.py"
 

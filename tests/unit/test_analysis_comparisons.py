@@ -9,9 +9,10 @@ from analysis_simulation import METHODS, coordinates, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.analysis.comparisons import compare_methods, holm, paired_difference
-from seedbed.analysis.fitting import fit_decay
-from seedbed.analysis.outcomes import (
+from seedbed.analysis.curves.fitting import fit_decay
+from seedbed.analysis.settings import CompareSettings, FitSettings, parse_settings, parse_titles
+from seedbed.analysis.tables.comparisons import compare_methods, holm, paired_difference
+from seedbed.analysis.tables.outcomes import (
     clustered_standard_error,
     groups,
     mean_accuracy,
@@ -19,7 +20,6 @@ from seedbed.analysis.outcomes import (
     proportion_interval,
     resampled_accuracies,
 )
-from seedbed.analysis.settings import CompareSettings, FitSettings, parse_settings, parse_titles
 
 SETTINGS = CompareSettings(methods=METHODS)
 

@@ -13,19 +13,8 @@ from analysis_simulation import METHODS, TRUE, simulate, true_accuracy
 from scipy.integrate import quad
 from scipy.optimize import brentq, least_squares
 
-import seedbed.analysis.fitting as fitting_module
-from seedbed.analysis.advice import _merged, advise, best_shares, leaders, tied
-from seedbed.analysis.borrowing import borrow, new_task_draws
-from seedbed.analysis.costs import CostLine
-from seedbed.analysis.crossovers import (
-    crossings,
-    crossover_table,
-    describe,
-    find_crossovers,
-    inverted,
-    sign_changes,
-)
-from seedbed.analysis.decay import (
+import seedbed.analysis.curves.fitting as fitting_module
+from seedbed.analysis.curves.decay import (
     DECAYS,
     RESPONSES,
     SHARING,
@@ -35,15 +24,26 @@ from seedbed.analysis.decay import (
     values_of,
     variants,
 )
-from seedbed.analysis.expectations import anywhere, basis_of, expected
-from seedbed.analysis.fits import fits_from
-from seedbed.analysis.fitting import fit_decay, noise_of, qaicc
-from seedbed.analysis.least_squares import minimise
-from seedbed.analysis.likelihood import CellData, fit_model, refit, residuals_of
-from seedbed.analysis.outcomes import outcomes_by_task, resampled_accuracies
-from seedbed.analysis.reaching import reach
-from seedbed.analysis.replicates import Noise, noise_between_replicates
+from seedbed.analysis.curves.fits import fits_from
+from seedbed.analysis.curves.fitting import fit_decay, noise_of, qaicc
+from seedbed.analysis.curves.least_squares import minimise
+from seedbed.analysis.curves.likelihood import CellData, fit_model, refit, residuals_of
+from seedbed.analysis.curves.replicates import Noise, noise_between_replicates
+from seedbed.analysis.decide.advise import _merged, advise, best_shares, leaders, tied
+from seedbed.analysis.decide.costs import CostLine
+from seedbed.analysis.decide.crossovers import (
+    crossings,
+    crossover_table,
+    describe,
+    find_crossovers,
+    inverted,
+    sign_changes,
+)
+from seedbed.analysis.decide.expectations import anywhere, basis_of, expected
+from seedbed.analysis.decide.reaching import reach
+from seedbed.analysis.decide.transfer import borrow, new_task_draws
 from seedbed.analysis.settings import CrossoverSettings, FitSettings
+from seedbed.analysis.tables.outcomes import outcomes_by_task, resampled_accuracies
 
 SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=60, starts=4)
 

@@ -19,9 +19,9 @@ from whole_report import PRICES, TITLES, output, run_all
 
 from browser import Elements
 from plot_accuracy import plot_accuracy
-from seedbed.analysis.figures.drawing import drawing
-from seedbed.analysis.fits import read_fits
-from seedbed.analysis.report import inline_svg
+from seedbed.analysis.curves.fits import read_fits
+from seedbed.analysis.report.charts.drawing import drawing
+from seedbed.analysis.report.report import inline_svg
 from seedbed.analysis.settings import PublishedShift, Title, Titles, published_for
 from seedbed.artifacts import read_json
 

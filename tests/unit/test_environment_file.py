@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from seedbed.study.environment import read_environment
+from seedbed.run.environment import read_environment
 from seedbed.study.loading import StudyError
 
 

@@ -9,13 +9,13 @@ import pytest
 from analysis_simulation import METHODS, simulate
 
 from browser import Elements, chromium, visit
-from seedbed.analysis.advice import advise
-from seedbed.analysis.explorer import explorer_data, script_json
-from seedbed.analysis.fits import fits_from
-from seedbed.analysis.fitting import fit_decay
-from seedbed.analysis.outcomes import outcomes_by_task
-from seedbed.analysis.report import Examples, report_page
+from seedbed.analysis.curves.fits import fits_from
+from seedbed.analysis.curves.fitting import fit_decay
+from seedbed.analysis.decide.advise import advise
+from seedbed.analysis.report.explorer import explorer_data, script_json
+from seedbed.analysis.report.report import Examples, report_page
 from seedbed.analysis.settings import FitSettings, Title, Titles
+from seedbed.analysis.tables.outcomes import outcomes_by_task
 
 PRICE = {"usd_per_million_prompt_tokens": 0.5, "usd_per_million_completion_tokens": 2.0}
 PRICES = {"mini_teacher": PRICE}

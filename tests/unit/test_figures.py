@@ -16,9 +16,10 @@ import pytest
 from analysis_simulation import METHODS, coordinates, simulate, with_real_pairs
 
 from plot_diversity import coordinates_of
-from seedbed.analysis.collect import cell_key, no_results
-from seedbed.analysis.crossovers import find_crossovers
-from seedbed.analysis.figures import (
+from seedbed.analysis.curves.fits import fits_from
+from seedbed.analysis.curves.fitting import fit_decay
+from seedbed.analysis.decide.crossovers import find_crossovers
+from seedbed.analysis.report.charts import (
     accuracy,
     augmenters,
     best_method,
@@ -29,8 +30,8 @@ from seedbed.analysis.figures import (
     models,
     verification,
 )
-from seedbed.analysis.figures.command_line import figure_output
-from seedbed.analysis.figures.drawing import (
+from seedbed.analysis.report.charts.command_line import figure_output
+from seedbed.analysis.report.charts.drawing import (
     COLOURS,
     CONTRAST,
     all_methods,
@@ -41,9 +42,6 @@ from seedbed.analysis.figures.drawing import (
     text_colour,
     text_on,
 )
-from seedbed.analysis.fits import fits_from
-from seedbed.analysis.fitting import fit_decay
-from seedbed.analysis.outcomes import groups, order_methods, outcomes_by_task
 from seedbed.analysis.settings import (
     AugmenterSettings,
     CompareSettings,
@@ -53,6 +51,8 @@ from seedbed.analysis.settings import (
     Title,
     Titles,
 )
+from seedbed.analysis.tables.collect import cell_key, no_results
+from seedbed.analysis.tables.outcomes import groups, order_methods, outcomes_by_task
 
 AA, QR, NQ = METHODS
 MODULES = {

@@ -11,17 +11,17 @@ import pytest
 from analysis_simulation import METHODS, simulate
 from scipy.stats import t as student_t
 
-from seedbed.analysis.findings import (
+from seedbed.analysis.curves.fits import MeanSeries, fits_from
+from seedbed.analysis.curves.fitting import fit_decay
+from seedbed.analysis.curves.replicates import Noise
+from seedbed.analysis.decide.contrasts import (
     _difference_of_shifts,
     _Task,
     check_findings,
     finding_text,
 )
-from seedbed.analysis.fits import MeanSeries, fits_from
-from seedbed.analysis.fitting import fit_decay
-from seedbed.analysis.outcomes import outcomes_by_task
-from seedbed.analysis.replicates import Noise
 from seedbed.analysis.settings import FitSettings
+from seedbed.analysis.tables.outcomes import outcomes_by_task
 
 SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=40, starts=2)
 

@@ -14,8 +14,8 @@ from get_model import get_model
 from get_task import get_task
 from seedbed.artifacts import write_json, write_parquet
 from seedbed.checksums import check_inputs
+from seedbed.run.manifest import NAME, Input, Manifest, Record, read_state, setting
 from seedbed.study.equivalence import items_source, same_result
-from seedbed.study.manifest import NAME, Input, Manifest, Record, read_state, setting
 
 LONG = json.dumps({"prompt": "{question}" * 20})
 

@@ -6,7 +6,7 @@ import study_folder as sf
 
 from seedbed.study.cells import grid
 from seedbed.study.loading import StudyError, load_study
-from seedbed.study.needs import Needs, gpus, limits
+from seedbed.study.resources import Needs, gpus, limits
 from seedbed.study.sizes import size_of_folder, size_of_name
 from seedbed.study.workflow import Workflow
 

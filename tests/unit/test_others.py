@@ -5,9 +5,9 @@ import pytest
 
 from seedbed.engines import sharing
 from seedbed.engines.sharing import Sharing
+from seedbed.run.pending import Others
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
-from seedbed.study.others import Others
 from seedbed.study.workflow import Workflow
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from seedbed.study import owners as module
-from seedbed.study.owners import (
+from seedbed.run import owners as module
+from seedbed.run.owners import (
     Sign,
     forget,
     lift_locks,
@@ -34,7 +34,7 @@ def elsewhere(monkeypatch):
 def test_a_run_is_alive_while_its_process_is(tmp_path):
     script = f"""
 from pathlib import Path
-from seedbed.study.owners import Sign, this_run
+from seedbed.run.owners import Sign, this_run
 folder = Path({str(tmp_path)!r})
 Sign(this_run("micro", folder, [], None), folder / "runs")
 print("ready", flush=True)

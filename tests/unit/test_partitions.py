@@ -4,8 +4,8 @@ import pytest
 import yaml
 from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
-from seedbed.study import partitions as module
-from seedbed.study.partitions import (
+from seedbed.run import partitions as module
+from seedbed.run.partitions import (
     OFFERS,
     Offer,
     Partitions,
@@ -13,7 +13,7 @@ from seedbed.study.partitions import (
     within_offers,
     write_offers,
 )
-from seedbed.study.submitting import Site, gpu_option, view
+from seedbed.run.submitting import Site, gpu_option, view
 
 FILE = {
     "cpu": {"max_runtime": 2880, "max_mem_mb": 1_000_000, "max_threads": 128},

@@ -189,7 +189,7 @@ def test_the_order_of_functions_has_no_part_in_it(scripts):
         "seedbed/evaluation/scorers/sql.py",
         # Which engine runs a model is known by name alone.
         "seedbed/engines/transformers_engine.py",
-        "seedbed/analysis/decay.py",
+        "seedbed/analysis/curves/decay.py",
         "train_student.py",
     ],
 )

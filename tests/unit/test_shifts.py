@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from seedbed.analysis.decide.shifts import shifts
 from seedbed.analysis.settings import PublishedShift, Title, Titles
-from seedbed.analysis.shifts import shifts
 
 TITLES = Titles({"a": Title(title="Answers", short="AA"), "n": Title(title="New", short="NQ")})
 

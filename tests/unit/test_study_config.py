@@ -9,9 +9,11 @@ import pytest
 import study_folder as sf
 from pydantic import BaseModel
 
-from seedbed.study import config, fields
+from seedbed.config import values as fields
+from seedbed.config.documents import read_document, spell
+from seedbed.config.sections import stages_of
+from seedbed.study import config
 from seedbed.study.cells import grid
-from seedbed.study.documents import read_document, spell
 from seedbed.study.loading import (
     StudyError,
     check_data,
@@ -982,7 +984,7 @@ def keys(model, prefix=""):
         found = [*inside(field.annotation)]
         for inner, mark in found:
             yield from keys(inner, f"{prefix}{name}{mark}.")
-        told = config.stages_of(model, name)
+        told = stages_of(model, name)
         if told is not None:
             yield f"{prefix}{name}", told
         elif not found:

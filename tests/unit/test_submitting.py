@@ -1,7 +1,7 @@
 import pytest
 
-from seedbed.study.slurm import SlurmJob
-from seedbed.study.submitting import passes
+from seedbed.run.slurm import SlurmJob
+from seedbed.run.submitting import passes
 
 POLICY = (
     "sbatch: error: {}\nsbatch: error: Batch job submission failed: Job violates accounting/QOS "

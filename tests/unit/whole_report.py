@@ -14,7 +14,7 @@ from find_crossovers import find_crossovers
 from fit_decay import fit_decay
 from plot_accuracy import plot_accuracy
 from plot_cost_effectiveness import plot_cost_effectiveness
-from seedbed.analysis.figures.command_line import figure_output
+from seedbed.analysis.report.charts.command_line import figure_output
 from seedbed.analysis.settings import (
     AugmenterSettings,
     CompareSettings,

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel
 
 from draws import draws
+from seedbed.config.sections import Section, stages_of
 from seedbed.study import config
 from seedbed.study.cells import grid
 from seedbed.study.loading import StudyError, check_run_config, load_study
@@ -86,7 +87,7 @@ class Key:
 
     file: str
     place: tuple[str | int, ...]
-    section: type[config.Section]
+    section: type[Section]
 
     @property
     def field(self) -> Any:
@@ -94,7 +95,7 @@ class Key:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        return config.stages_of(self.section, self.place[-1])
+        return stages_of(self.section, self.place[-1])
 
 
 def parts(kind: Any) -> tuple[Any, ...]:

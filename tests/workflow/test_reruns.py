@@ -236,7 +236,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
     ),
     "a comment in a rule": (append("rules/students.smk", "\n# A comment.\n"), {}),
     "how much memory a job is given": (
-        replace(f"{LIBRARY}/study/needs.py", "BASE_MB = 4_300", "BASE_MB = 5_300"),
+        replace(f"{LIBRARY}/study/resources.py", "BASE_MB = 4_300", "BASE_MB = 5_300"),
         {},
     ),
     "the scheduler's settings in the profile": (
@@ -349,7 +349,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
     "results that were written again as they are": (write_again, {}),
     # --- analysis and figures
     "a colour of the figures": (
-        replace(f"{LIBRARY}/analysis/figures/drawing.py", "#0072B2", "#0072B3"),
+        replace(f"{LIBRARY}/analysis/report/charts/drawing.py", "#0072B2", "#0072B3"),
         FIGURES,
     ),
     "a model's price": (
@@ -391,7 +391,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {**FITS, **FIGURES, "compare_methods": 1},
     ),
     "the code of the report": (
-        append(f"{LIBRARY}/analysis/report.py", "\nprint(1)\n"),
+        append(f"{LIBRARY}/analysis/report/report.py", "\nprint(1)\n"),
         {"write_report": 1},
     ),
     # --- evaluation

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from project import Clone, copy_project
-from seedbed.study.manifest import Manifest
+from seedbed.run.manifest import Manifest
 
 MICRO = "config/studies/micro.yaml"
 ROOTS = ("results/micro", "resources")

@@ -19,10 +19,10 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from browser import rendered
 from project import BIN, WITHOUT_ENVIRONMENT
-from seedbed.study.interrupts import INTERRUPTED, Interrupt
-from seedbed.study.owners import RESULTS_FOLDER, Sign, this_run
-from seedbed.study.slurm import SlurmJob
-from seedbed.study.watching import PLANNING_FOLDER, Watch, duration
+from seedbed.run.interrupts import INTERRUPTED, Interrupt
+from seedbed.run.owners import RESULTS_FOLDER, Sign, this_run
+from seedbed.run.progress import PLANNING_FOLDER, Watch, duration
+from seedbed.run.slurm import SlurmJob
 
 STUDENTS = "adapters/task=*/method=question_rephrase/**/*.safetensors"
 
@@ -207,7 +207,7 @@ def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
     edit(study, "epochs: 1", "epochs: 2")
     gone = "results/micro/figures/costs.svg"
     (copied.folder / gone).unlink()
-    module = copied.folder / "scripts/seedbed/analysis/decay.py"
+    module = copied.folder / "scripts/seedbed/analysis/curves/decay.py"
     edit(module, "_SMALLEST = 1e-6", "_SMALLEST = 2e-6")
     (copied.folder / "results/micro/tables/comparisons.csv").write_text("")
     lines = explained(copied, "all").splitlines()
@@ -217,7 +217,7 @@ def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
     assert "- plot_costs, 1 job: its result is gone" in named
     fits = next(line for line in named if line.startswith("- fit_decay"))
     assert fits.startswith("- fit_decay, 1 job: the code of scripts/fit_decay.py changed (")
-    assert "seedbed/analysis/decay.py: _SMALLEST)" in fits
+    assert "seedbed/analysis/curves/decay.py: _SMALLEST)" in fits
     assert lines[-1].startswith("- and what is made of these: evaluate_student 12")
     # Nothing was made, and nothing is left behind.
     assert not (copied.folder / gone).exists()
@@ -375,7 +375,7 @@ def test_the_cause_of_a_failure_is_from_the_log_of_that_attempt(watched):
 
 
 def test_what_is_noted_is_refreshed_while_nothing_happens(watched, monkeypatch):
-    monkeypatch.setattr("seedbed.study.watching.HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr("seedbed.run.progress.HEARTBEAT_SECONDS", 0.02)
     watched.tell(LogEvent.JOB_STARTED, jobs=[0, 1])
     watched.watch.submitted(0, "41")
     watched.watch.submitted(1, "42")

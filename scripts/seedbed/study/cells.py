@@ -15,7 +15,7 @@ from math import ceil
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
-from seedbed.study.fields import MATCHED, NONE, UNTRAINED
+from seedbed.config.values import MATCHED, NONE, UNTRAINED
 
 if TYPE_CHECKING:
     from seedbed.study.config import Block, MethodConfig

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from seedbed.config.values import NONE
 from seedbed.study.cells import Cell, Grid, QuestionStream, Stream, grid, untrained_cell
-from seedbed.study.fields import NONE
 from seedbed.study.figures import ABLATIONS, figures, varied
 from seedbed.study.loading import Study, StudyError, load_study
 from seedbed.study.sizes import HALF_GB, Size, size_of_folder, size_of_name

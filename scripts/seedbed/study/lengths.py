@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedbed.study.fields import Part
+from seedbed.config.values import Part
 
 if TYPE_CHECKING:
     from seedbed.study.cells import Cell

@@ -16,6 +16,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from seedbed.config.documents import At, Document, Problem, StudyError, read_document
+from seedbed.config.sections import Section
+from seedbed.config.values import RESERVED, Part, nearest
 from seedbed.engines import VARIABLE
 from seedbed.evaluation.scorers import module_file
 from seedbed.study import cells
@@ -29,15 +32,12 @@ from seedbed.study.config import (
     MethodConfig,
     ModelConfig,
     RunConfig,
-    Section,
     StudyConfig,
     TaskConfig,
     Trainer,
     Training,
     WorldSource,
 )
-from seedbed.study.documents import At, Document, Problem, StudyError, read_document
-from seedbed.study.fields import RESERVED, Part, nearest
 from seedbed.study.lengths import too_long
 
 RUN_CONFIG = "config.yaml or --config"

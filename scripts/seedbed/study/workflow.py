@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from seedbed.config.values import NONE, nearest
 from seedbed.engines import manner
 from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
@@ -29,10 +30,9 @@ from seedbed.study.config import (
 )
 from seedbed.study.equivalence import items_source
 from seedbed.study.estimate import training_rows
-from seedbed.study.fields import NONE, nearest
 from seedbed.study.figures import figures, missing_text
 from seedbed.study.loading import Study
-from seedbed.study.needs import gpus
+from seedbed.study.resources import gpus
 
 Part = Literal["augmenter", "teacher", "student"]
 

@@ -1,0 +1,1 @@
+"""What to buy: costs, crossovers, advice, contrasts."""

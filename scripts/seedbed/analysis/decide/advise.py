@@ -1,0 +1,430 @@
+"""Which method to use for a given seed set and budget, or for given money.
+
+What is expected, within the data and beyond it, is had by `expectations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.decide.costs import MEASURES, Prices, cost_line
+from seedbed.analysis.decide.design import NextCell, next_cells
+from seedbed.analysis.decide.expectations import (
+    NOTHING_SAYS,
+    anywhere,
+    basis_of,
+    check_size,
+    closest,
+    drawn_alike,
+    expected,
+    how_far,
+    known_ratios,
+    outside_text,
+    sizes_beyond,
+    trusted_beyond,
+)
+
+
+@dataclass(frozen=True)
+class MethodOutlook:
+    """What to expect of one method.
+
+    Attributes:
+        method: its name.
+        budget: teacher queries.
+        accuracy: expected accuracy, a fraction.
+        low: lower end of the bootstrap interval.
+        high: upper end.
+        probability_best: share of the bootstrap resamples, of both descriptions if there are two,
+            in which it is best (ties shared).
+        expected_regret: by how much the best method is better, on the average of these resamples;
+            a fraction.
+        augmenter_queries: augmenter queries that it takes beside the teacher queries, at the rate
+            seen in its cells of the nearest seed-set size; None if not counted.
+        further_queries: teacher queries beyond the budget, likewise: those that verify answers, and
+            those behind the budget that a filter goes on to.
+        costs: by `costs.MEASURES`, what a cell of that budget takes; None where not known.
+    """
+
+    method: str
+    budget: int
+    accuracy: float
+    low: float
+    high: float
+    probability_best: float
+    expected_regret: float
+    augmenter_queries: float | None
+    further_queries: float | None
+    costs: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Advice for a seed-set size and a budget.
+
+    Attributes:
+        seeds: seed-set size.
+        budget: teacher queries; None if the budget is money.
+        usd: US dollars; None if the budget is queries.
+        basis: "curve", "means", "curve and means", or "other tasks".
+        beyond: factor by which the question lies beyond the data in seeds and budget ratio; 1
+            within.
+        outlook: the methods, the best expected accuracy first.
+        confidence: coverage of the intervals.
+    """
+
+    seeds: int
+    budget: int | None
+    usd: float | None
+    basis: str
+    beyond: float
+    outlook: tuple[MethodOutlook, ...]
+    confidence: float
+    next_cells: tuple[NextCell, ...] = ()
+
+    @property
+    def best(self) -> MethodOutlook:
+        """The method to use: of highest expected accuracy."""
+        return self.outlook[0]
+
+    @property
+    def leading(self) -> dict[str, int]:
+        """The best two methods, whose lead is in doubt, with their teacher queries."""
+        return {entry.method: entry.budget for entry in self.outlook[:2]}
+
+    @property
+    def rivals(self) -> tuple[MethodOutlook, ...]:
+        """The others that cannot be told apart from it: best in too many of the resamples."""
+        return tuple(
+            entry for entry in self.outlook[1:] if entry.probability_best > 1 - self.confidence
+        )
+
+
+def advise(
+    fit: Fit,
+    seeds: int,
+    budget: int | None = None,
+    confidence: float = 0.95,
+    usd: float | None = None,
+    prices: Prices | None = None,
+    look_further: bool = True,
+) -> Advice:
+    """Return advice from a fit: by its curve, if it has one, and by the cell means.
+
+    Between the study's seed-set sizes the means are on straight lines between theirs; where a size
+    has not been measured at that budget ratio, they go on as the curve does. A method that was
+    measured at one budget only is left out elsewhere.
+
+    Args:
+        fit: the fit.
+        seeds: seed-set size.
+        budget: teacher queries; or
+        usd: US dollars, which buy each method a budget of its own.
+        confidence: coverage of the intervals.
+        prices: by model, what its tokens cost.
+        look_further: whether to say which further cells would tell more.
+
+    Raises:
+        ValueError: if a price is needed and not known, or if the seed-set size or the budget ratio
+            is outside the data and nothing says how far curves can be trusted there. Without a
+            curve the seed-set size must be one of the study's.
+    """
+    if budget is not None and budget < 1:
+        raise ValueError(f"budget {budget}: at least one query is needed")
+    prices = prices or {}
+    budgets = dict.fromkeys(fit.methods, budget)
+    if usd is not None:
+        budgets = _budgets_for(fit, seeds, usd, prices)
+    found = expectations(fit, seeds, budgets)
+    names = list(found.budgets)
+    outlook = outlook_of(
+        found, confidence, [_spending(fit, seeds, name, found, prices) for name in names]
+    )
+    basis = basis_of(fit, seeds, names)
+    advice = Advice(seeds, budget, usd, basis, found.beyond, tuple(outlook), confidence)
+    if not look_further:
+        return advice
+    return replace(advice, next_cells=next_cells(fit, seeds, advice.leading, prices))
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """Expected accuracies of methods at a budget each: centres, shape (methods,), and draws."""
+
+    budgets: dict[str, int]
+    beyond: float
+    centres: np.ndarray
+    draws: np.ndarray
+
+
+def _budgets_for(fit: Fit, seeds: int, usd: float, prices: Prices) -> dict[str, int]:
+    """Return the teacher queries that an amount buys in each method.
+
+    Raises:
+        ValueError: if what a method costs is not known, or the amount does not buy a query.
+    """
+    nearest = closest(fit, seeds)
+    budgets = {}
+    for method in fit.methods:
+        if not fit.cells(nearest, method):
+            continue
+        line, unknown = cost_line(fit, nearest, method, "usd", prices)
+        if line is None:
+            raise ValueError(f"usd: what {method} costs is not known: {'; '.join(unknown)}")
+        budgets[method] = int(line.budget(usd))
+        if budgets[method] < 1:
+            raise ValueError(f"usd: {usd:g} does not pay for a query of {method}")
+    return budgets
+
+
+def expectations(fit: Fit, seeds: int, budgets: Mapping[str, int]) -> Expectations:
+    """Return what to expect of each method that was measured at several budgets or at this one.
+
+    Raises:
+        ValueError: as `advise`.
+    """
+    check_size(fit, seeds)
+    kept: dict[str, int] = {}
+    centres, draws, furthest = [], [], 1.0
+    refused: list[float] = []
+    for method in fit.methods:
+        known = known_ratios(fit, seeds, method)
+        if not known or method not in budgets:
+            continue
+        ratios = np.array([budgets[method] / seeds])
+        beyond = float(how_far(fit, seeds, method, ratios)[0])
+        if beyond > 1 and not trusted_beyond(fit, seeds, method):
+            refused += known
+            continue
+        centre, drawn = anywhere(fit, seeds, method, ratios)
+        furthest = max(furthest, beyond)
+        kept[method] = budgets[method]
+        centres.append(float(centre[0]))
+        draws.append(drawn[:, 0])
+    if not kept:
+        if sizes_beyond(fit, seeds) > 1:
+            raise ValueError(f"{outside_text(fit, seeds)}, {NOTHING_SAYS}")
+        ratio = max(budgets.values()) / seeds
+        raise ValueError(
+            f"budget {max(budgets.values())} for {seeds} seeds is BR {ratio:g}: the data has "
+            f"{min(refused):g} to {max(refused):g}, {NOTHING_SAYS}"
+        )
+    return Expectations(kept, furthest, np.array(centres), drawn_alike(draws))
+
+
+def outlook_of(
+    found: Expectations, confidence: float, spending: Sequence[Mapping[str, Any]]
+) -> list[MethodOutlook]:
+    """Return the methods, the best expected accuracy first."""
+    shares = best_shares(found.draws)
+    regrets = (found.draws.max(axis=0) - found.draws).mean(axis=1)
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    lows, highs = np.quantile(found.draws, tails, axis=1)
+    outlook = [
+        MethodOutlook(
+            method=name,
+            budget=found.budgets[name],
+            accuracy=float(found.centres[place]),
+            low=float(lows[place]),
+            high=float(highs[place]),
+            probability_best=float(shares[place]),
+            expected_regret=float(regrets[place]),
+            **spending[place],
+        )
+        for place, name in enumerate(found.budgets)
+    ]
+    # The sort is stable: of equal methods the first of the study comes first.
+    return sorted(outlook, key=lambda entry: -entry.accuracy)
+
+
+def _spending(
+    fit: Fit, seeds: int, method: str, found: Expectations, prices: Prices
+) -> dict[str, Any]:
+    """Return what a method's budget takes, at the rate of the nearest seed-set size."""
+    nearest = closest(fit, seeds)
+    budget = found.budgets[method]
+    lines = {m: cost_line(fit, nearest, method, m, prices)[0] for m in MEASURES}
+    return {
+        **queries_besides(fit, nearest, method, budget),
+        "costs": {m: line and float(line.of(budget)) for m, line in lines.items()},
+    }
+
+
+def queries_besides(fit: Fit, seeds: int, method: str, budget: int) -> dict[str, float | None]:
+    """Return the augmenter queries and further teacher queries of a budget; None if not counted.
+
+    Args:
+        fit: the fit.
+        seeds: one of its seed-set sizes.
+        method: the method.
+        budget: teacher queries.
+    """
+    return {
+        "augmenter_queries": _besides(fit, seeds, method, budget, ("augmenter_queries",)),
+        "further_queries": _beyond(fit, seeds, method, budget),
+    }
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Budget ratios between which the same methods lead.
+
+    Attributes:
+        methods: one that leads, or several that are statistically tied, in the study's order.
+        low: first budget ratio.
+        high: last budget ratio.
+    """
+
+    methods: tuple[str, ...]
+    low: float
+    high: float
+
+
+def leaders(fit: Fit, seeds: int, confidence: float = 0.95) -> list[Stretch]:
+    """Return which methods lead from which budget ratio to which.
+
+    Methods that are statistically tied lead together, so that what is said does not flip where the
+    expected accuracies of two methods cross within their noise. Only ratios that all methods cover
+    are looked at. Nothing is returned where there are none, or where no two methods differ at any.
+
+    Args:
+        fit: the fit.
+        seeds: seed-set size, within the data.
+        confidence: a method is tied if it is best in more than one minus that of the draws.
+    """
+    known = {method: known_ratios(fit, seeds, method) for method in fit.methods}
+    known = {method: found for method, found in known.items() if found}
+    low = max(min(found) for found in known.values())
+    high = min(max(found) for found in known.values())
+    if low >= high:
+        return []
+    ratios = np.geomspace(low, high, _RATIOS)
+    # Rounding must not carry the ends outside the cells.
+    ratios[0], ratios[-1] = low, high
+    found = [expected(fit, seeds, method, ratios) for method in known]
+    centres = np.stack([centre for centre, _ in found])
+    if len(known) > 1 and np.ptp(centres, axis=0).max() < 1e-6:
+        return []
+    leading = tied(centres, drawn_alike([drawn for _, drawn in found]), confidence)
+    edges = np.sqrt(ratios[1:] * ratios[:-1])
+    bounds = [low, *edges, high]
+    names = np.array([*known])
+    return _without_change_overs(
+        [
+            Stretch(tuple(names[members].tolist()), float(bounds[start]), float(bounds[stop]))
+            for members, start, stop in _merged(leading)
+        ]
+    )
+
+
+_RATIOS = 401
+"""Budget ratios at which `leaders` looks."""
+
+_NARROW = 0.04
+"""Share of the range, in its logarithm, below which a stretch is merged with a neighbour: the share
+of draws in which a method is best has noise of its own where it passes the threshold."""
+
+
+_CHANGE_OVER = 2.0
+"""Factor between the ends of a stretch up to which it may count as a change-over."""
+
+
+def _without_change_overs(parts: list[Stretch]) -> list[Stretch]:
+    """Divide short stretches in which all that lead before and after are tied among the two.
+
+    There, the lead changes at a ratio that is not known exactly: the middle stands for it.
+    """
+    kept = parts[:1]
+    for place, part in enumerate(parts[1:], start=1):
+        after = parts[place + 1] if place + 1 < len(parts) else None
+        short = part.high / part.low <= _CHANGE_OVER
+        if after and short and {*kept[-1].methods, *after.methods} <= {*part.methods}:
+            kept[-1] = replace(kept[-1], high=float(np.sqrt(part.low * part.high)))
+        else:
+            kept.append(replace(part, low=kept[-1].high))
+    return kept
+
+
+def tied(centres: np.ndarray, draws: np.ndarray, confidence: float) -> np.ndarray:
+    """Return which methods lead at each of n points: the best one, and those tied with it.
+
+    Args:
+        centres: expected accuracies, shape (methods, n).
+        draws: their draws, shape (methods, samples, n).
+        confidence: a method is tied if it is best in more than one minus that of the draws.
+
+    Returns:
+        Booleans, shape (methods, n).
+    """
+    leading = best_shares(draws) > 1 - confidence
+    leading[centres.argmax(axis=0), np.arange(centres.shape[1])] = True
+    return leading
+
+
+def _merged(leading: np.ndarray) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Yield stretches of points that the same methods lead: these, and the first and last point."""
+    count = leading.shape[1]
+    turns = np.flatnonzero((leading[:, 1:] != leading[:, :-1]).any(axis=0)) + 1
+    parts = [
+        (leading[:, start], int(start), int(stop))
+        for start, stop in pairwise([0, *turns.tolist(), count])
+    ]
+    while len(parts) > 1:
+        widths = [stop - start for _, start, stop in parts]
+        least = int(np.argmin(widths))
+        if widths[least] >= _NARROW * count:
+            break
+        # The neighbour whose methods differ least takes it over; of two alike, the wider.
+        beside = [place for place in (least - 1, least + 1) if 0 <= place < len(parts)]
+        into = min(beside, key=lambda at: (np.sum(parts[least][0] != parts[at][0]), -widths[at]))
+        first, second = sorted((least, into))
+        parts[first : second + 1] = [(parts[into][0], parts[first][1], parts[second][2])]
+        # The grown stretch may now be of the same methods as its other neighbour.
+        parts = _joined(parts)
+    yield from parts
+
+
+def _joined(parts: list[tuple[np.ndarray, int, int]]) -> list[tuple[np.ndarray, int, int]]:
+    joined = [parts[0]]
+    for members, start, stop in parts[1:]:
+        if (members == joined[-1][0]).all():
+            joined[-1] = (members, joined[-1][1], stop)
+        else:
+            joined.append((members, start, stop))
+    return joined
+
+
+def best_shares(draws: np.ndarray) -> np.ndarray:
+    """Return for each method the share of resamples in which it is best; ties are shared.
+
+    Args:
+        draws: accuracies, shape (methods, samples, ...).
+
+    Returns:
+        Shares, shape (methods, ...).
+    """
+    best = np.abs(draws - draws.max(axis=0)) < 1e-12
+    return (best / best.sum(axis=0)).mean(axis=1)
+
+
+def _beyond(fit: Fit, seeds: int, method: str, budget: int) -> float | None:
+    """Return the teacher queries beyond a budget, at the rate of the method's cells."""
+    names = ("teacher_queries", "verification_queries")
+    spent = _besides(fit, seeds, method, budget, names)
+    return None if spent is None else max(0.0, spent - budget)
+
+
+def _besides(fit: Fit, seeds: int, method: str, budget: int, names: Sequence[str]) -> float | None:
+    """Return how many queries of some kinds a budget takes, at the rate of the method's cells."""
+    cells = [c for c in fit.cells(seeds, method) if c.get(names[0]) is not None]
+    if not cells:
+        return None
+    # The largest budgets weigh most: their rate is known best.
+    asked = sum(c.get(name) or 0.0 for c in cells for name in names)
+    return asked / sum(c["budget"] for c in cells) * budget

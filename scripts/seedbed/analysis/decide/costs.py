@@ -1,0 +1,148 @@
+"""What cells cost, in teacher queries, tokens, money and hours, and what a budget would."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seedbed.analysis.curves.fits import Fit
+
+MEASURES = {
+    "teacher_queries": "teacher queries",
+    "tokens": "tokens",
+    "usd": "US dollars",
+    "hours": "hours of computing",
+}
+"""What a cell costs, and how it is called."""
+
+WRITERS = ("teacher", "augmenter", "verification")
+
+Prices = Mapping[str, Mapping[str, float | None]]
+"""By model, `usd_per_million_prompt_tokens` and `usd_per_million_completion_tokens`; None where it
+is not known."""
+
+
+def add_prices_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--prices` to a script's command line."""
+    parser.add_argument(
+        "--prices",
+        type=json.loads,
+        default={},
+        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
+        '"usd_per_million_completion_tokens": ...}}',
+    )
+
+
+def cell_costs(
+    cell: Mapping[str, Any], prices: Prices
+) -> tuple[dict[str, float | None], list[str]]:
+    """Return what one cell cost by each of `MEASURES`, and what is not known of it.
+
+    The tokens of verification are charged at the teacher's price.
+
+    Args:
+        cell: a row of the table of cells.
+        prices: by model, what its tokens cost.
+
+    Returns:
+        The costs, None where a part of them is not known; and texts that name those parts.
+    """
+    unknown: list[str] = []
+    tokens: float | None = 0.0
+    money: float | None = 0.0
+    for writer in WRITERS:
+        model = cell["teacher" if writer == "verification" else writer]
+        for kind in ("prompt", "completion"):
+            count = cell.get(f"{writer}_{kind}_tokens")
+            if count is None and writer == "verification" and cell["filter"] == "none":
+                count = 0
+            if count is None:
+                tokens = money = None
+                unknown.append(f"tokens of {writer}")
+                continue
+            tokens = None if tokens is None else tokens + count
+            price = prices.get(model, {}).get(f"usd_per_million_{kind}_tokens")
+            # What was not used costs nothing, whatever its price.
+            if count and price is None:
+                money = None
+                unknown.append(f"price of {model}")
+            elif count and money is not None:
+                money += count * price / 1e6
+    seconds = [cell.get(f"{stage}_seconds") for stage in ("generation", "training")]
+    for stage, value in zip(("generation", "training"), seconds, strict=True):
+        if value is None:
+            unknown.append(f"seconds of {stage}")
+    if cell.get("teacher_queries") is None:
+        unknown.append("teacher queries")
+    asked = cell.get("teacher_queries")
+    costs = {
+        # Those that verify answers are queries of the teacher, too.
+        "teacher_queries": asked and asked + (cell.get("verification_queries") or 0),
+        "tokens": tokens,
+        "usd": money,
+        "hours": None if None in seconds else sum(seconds) / 3600,
+    }
+    return costs, list(dict.fromkeys(unknown))
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """What budgets of one method cost with one seed-set size: straight lines in logarithms.
+
+    Beyond the cells the cost of a query stays that of the nearest cell.
+
+    Attributes:
+        budgets: teacher queries, ascending, shape (n,).
+        amounts: what they cost, ascending, shape (n,).
+    """
+
+    budgets: np.ndarray
+    amounts: np.ndarray
+
+    def of(self, budget: np.ndarray | float) -> np.ndarray:
+        """Return what budgets cost."""
+        return _along(np.asarray(budget, dtype=float), self.budgets, self.amounts)
+
+    def budget(self, amount: np.ndarray | float) -> np.ndarray:
+        """Return the budgets that amounts pay for."""
+        return _along(np.asarray(amount, dtype=float), self.amounts, self.budgets)
+
+
+def _along(x: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    inside = np.exp(np.interp(np.log(x), np.log(known), np.log(values)))
+    return inside * np.where(x < known[0], x / known[0], np.where(x > known[-1], x / known[-1], 1))
+
+
+def mean_line(lines: Sequence[CostLine]) -> CostLine:
+    """Return the geometric mean of what budgets cost, itself straight lines in logarithms."""
+    budgets = np.unique(np.concatenate([line.budgets for line in lines]))
+    return CostLine(budgets, np.exp(np.mean([np.log(line.of(budgets)) for line in lines], axis=0)))
+
+
+def cost_line(
+    fit: Fit, seeds: int, method: str, measure: str, prices: Prices
+) -> tuple[CostLine | None, list[str]]:
+    """Return what budgets of a method cost by one of `MEASURES`, and what is not known of it.
+
+    Returns:
+        The line, or None where the cost of a cell is not known or none has any; and texts that name
+        what is missing.
+    """
+    amounts, unknown = {}, []
+    for cell in fit.cells(seeds, method):
+        costs, missing = cell_costs({**fit.record, **cell}, prices)
+        if costs[measure] is None:
+            unknown += missing
+        amounts[cell["budget"]] = costs[measure]
+    if not amounts or None in amounts.values() or min(amounts.values()) <= 0:
+        return None, list(dict.fromkeys(unknown)) or [f"{MEASURES[measure]} of {method}"]
+    # Hours of training stop growing where the recipe has a limit of steps, and are measured: more
+    # queries never cost less, and a line that can be read both ways must rise.
+    risen = np.maximum.accumulate(np.array([amounts[budget] for budget in sorted(amounts)]))
+    risen = risen * (1 + 1e-9 * np.arange(len(risen)))
+    return CostLine(np.array(sorted(amounts), dtype=float), risen), []

@@ -1,0 +1,263 @@
+"""Which further cells would lessen the doubt about which of two methods is better.
+
+Over the bootstrap resamples, the lead of one method over another and the accuracy that the curve
+gives a cell vary together. If the cell is measured, the best linear prediction of the lead from how
+far the measurement lies from the curve leaves of the lead's variance
+
+    Var(lead) - Cov(lead, curve)^2 / (Var(curve) + Var(measurement))
+
+(the update of a Gaussian, as in Rasmussen & Williams 2006, eq. 2.19, for one observation).
+
+What the new measurement shares with those that made the curve moves both alike: it is neither noise
+between them, nor does it bear on a difference of methods. The test items are the same, and so are
+the seeds where a new budget of a stream is cut: the cells of a draw of the seeds share its luck.
+So Var(measurement) has the noise between training runs, the luck of the test items as far as cells
+do not share it, and what a new draw of the seeds changes; and Var(curve) is without the luck that
+is shared, but at least what Var(lead) and the covariance ask for. How much of the items' luck cells
+do not share is what their scatter around the curve has beyond the other two noises: its size is the
+dispersion, in units of the binomial variance.
+
+How much the spread of the lead falls was simulated (`tests/unit/test_analysis_advice.py`): on the
+mean of the cells that tell most it is about as foretold; with all of the items' luck taken for
+noise, less than half of it was foretold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.decide.costs import CostLine, Prices, cost_line
+from seedbed.analysis.decide.expectations import (
+    closest,
+    curve_anywhere,
+    known_ratios,
+    sizes_beyond,
+    trusted_beyond,
+)
+
+_LEAST_GAIN = 0.02
+"""Share of the variance that a further cell must take away to be worth a word."""
+
+_LUCK = 4.0
+"""Over the number of resamples, the share that it must take away: two standard errors, squared, of
+a correlation of nothing."""
+
+_COUNT = 3
+"""Cells that are named."""
+
+_NAMED_FREE = 1
+"""Of them, those whose data is bought already: the others would not be seen behind them."""
+
+_NEAR = 1.25
+"""Factor within which a new budget is not told from a measured one."""
+
+
+@dataclass(frozen=True)
+class NextCell:
+    """A cell that would lessen the doubt about which of two methods is better.
+
+    Attributes:
+        method: its method.
+        seeds: its seed-set size.
+        budget: its teacher queries.
+        new: whether the study has no such cell; otherwise it is measured again, with another draw
+            of the seeds.
+        queries: teacher queries that its data would take: of a stream whose first part is bought,
+            only those beyond.
+        usd: what its data would cost; None if not known.
+        doubt_before: standard deviation of the lead of the best method over the next, a fraction.
+        doubt_after: the same once the cell is measured, as linear prediction has it.
+    """
+
+    method: str
+    seeds: int
+    budget: int
+    new: bool
+    queries: int
+    usd: float | None
+    doubt_before: float
+    doubt_after: float
+
+
+@dataclass(frozen=True)
+class Further:
+    """The cells that could be measured for a question about a seed-set size, whatever the budget.
+
+    Attributes:
+        cells: each with its accuracy in the resamples, and the variances of a measurement that are
+            its own and that it shares with what the resamples are of.
+        lines: by seed-set size and method, what budgets cost in dollars; None where not known.
+    """
+
+    cells: Sequence[tuple[Candidate, np.ndarray, float, float]]
+    lines: Mapping[tuple[int, str], CostLine | None]
+
+
+def further_cells(fit: Fit, seeds: int, prices: Prices) -> Further:
+    """Return the cells that `next_cells` looks at, for those who ask about many budgets.
+
+    Args:
+        fit: the fit.
+        seeds: the seed-set size that is asked about.
+        prices: by model, what its tokens cost.
+    """
+    if not fit.models:
+        return Further((), {})
+    found = []
+    for one in _candidates(fit, seeds):
+        ratios = np.array([one.budget / one.seeds])
+        centre, drawn = curve_anywhere(fit, one.seeds, one.method, ratios)
+        own, shared = _noise(fit, one, float(centre[0]))
+        found.append((one, drawn[:, 0], own, shared))
+    lines = {
+        (one.seeds, one.method): cost_line(fit, closest(fit, one.seeds), one.method, "usd", prices)[
+            0
+        ]
+        for one, *_ in found
+    }
+    return Further(found, lines)
+
+
+def next_cells(
+    fit: Fit,
+    seeds: int,
+    budgets: Mapping[str, int],
+    prices: Prices,
+    further: Further | None = None,
+) -> tuple[NextCell, ...]:
+    """Return the cells that would lessen the doubt about a lead most for what they cost.
+
+    Looked at are the cells of the study, each measured again with another draw of its seeds, and
+    new ones of each method: budgets between and beyond the measured ones, each twice the one before
+    and up to twice the highest, with the seed-set sizes of the study and with the size that is
+    asked about, if it lies between them. A new budget of a size that the study has is cut from the
+    stream that was bought furthest, and pays for what is beyond that alone.
+
+    Args:
+        fit: the fit.
+        seeds: the seed-set size that is asked about.
+        budgets: the budgets of the two methods whose lead is in doubt.
+        prices: by model, what its tokens cost.
+        further: what `further_cells` returns, where it is known already.
+
+    Returns:
+        The best first: by variance taken away per dollar, or per teacher query where prices are not
+        known. Those that cost nothing come first, but only the best of them is named.
+    """
+    if not fit.models or len(budgets) < 2:
+        return ()
+    sides = []
+    for method, budget in budgets.items():
+        ratios = np.array([budget / seeds])
+        sides.append(curve_anywhere(fit, seeds, method, ratios)[1][:, 0])
+    return best_cells(sides[0] - sides[1], further or further_cells(fit, seeds, prices))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A cell that could be measured, with its coordinates and what of its stream was bought."""
+
+    method: str
+    seeds: int
+    budget: int
+    new: bool
+    bought: int = 0
+    draws: int = 0
+
+
+def _candidates(fit: Fit, seeds: int) -> list[Candidate]:
+    """Return cells of a study measured again, and new ones; `draws` counts those of the seeds."""
+    found = []
+    sizes = [*fit.seeds, *([] if seeds in fit.seeds or sizes_beyond(fit, seeds) > 1 else [seeds])]
+    for size in sizes:
+        for method in fit.methods:
+            known = fit.cells(closest(fit, size), method)
+            if not known:
+                continue
+            ratios = known_ratios(fit, size, method)
+            # Without a held-out budget, nothing is said of what lies beyond.
+            last = ratios[-1] * (2 if trusted_beyond(fit, size, method) else 1)
+            more = doublings(size, ratios[0], last)
+            if size in fit.seeds:
+                measured = [cell["budget"] for cell in known]
+                found += [Candidate(method, size, budget, new=False) for budget in measured]
+                draws = max(cell["replicates"] for cell in known)
+                found += [
+                    Candidate(method, size, budget, True, max(measured), draws)
+                    for budget in more
+                    if not any(1 / _NEAR < budget / other < _NEAR for other in measured)
+                ]
+            else:
+                found += [Candidate(method, size, budget, new=True) for budget in more]
+    return found
+
+
+def doublings(seeds: int, first: float, last: float) -> list[int]:
+    """Return budgets from a budget ratio to another: each twice the one before, and the last."""
+    steps = int(np.log2(last / first * (1 + 1e-9)))
+    # Rounding must not carry the ends beyond the ratios.
+    ratios = [first * 2.0**step for step in range(steps + 1)]
+    budgets = {int(np.ceil(ratio * seeds * (1 - 1e-9))) for ratio in ratios}
+    highest = int(last * seeds * (1 + 1e-9))
+    budgets = sorted({budget for budget in budgets if budget <= highest} | {highest})
+    near = [budget for budget in budgets[:-1] if budgets[-1] / budget < _NEAR]
+    return [budget for budget in budgets if budget not in near and budget > 0]
+
+
+def _noise(fit: Fit, cell: Candidate, accuracy: float) -> tuple[float, float]:
+    """Return the variance of a measurement that is its own, and that it shares with the curve."""
+    share = min(max(accuracy, 0.01), 0.99)
+    noise = fit.record["bootstrap"]
+    items = share * (1 - share) / fit.record["items"]
+    runs = noise["training_noise"] ** 2
+    # What is recorded is of the smallest seed sets; a mean over more seeds varies less.
+    draws = noise["seed_draw_noise"] ** 2 * fit.seeds[0] / cell.seeds
+    scatter = items * fit.record["dispersion"]["used"]
+    own_items = min(max(scatter - runs - draws, 0.0), items)
+    # One of the draws that the curve is of is a part of their mean.
+    same = 1 / cell.draws if cell.draws else 0.0
+    return runs + own_items + draws * (1 - same), items - own_items + draws * same
+
+
+def best_cells(lead: np.ndarray, further: Further) -> tuple[NextCell, ...]:
+    """Return those of some cells that would lessen the doubt about a lead most for their cost.
+
+    Args:
+        lead: the lead in resamples, shape (samples,).
+        further: the cells, with their accuracies in the same resamples.
+    """
+    cells, lines = further.cells, further.lines
+    before = float(lead.var(ddof=1))
+    if before <= 1e-12:
+        return ()
+    found: list[tuple[float, float, NextCell]] = []
+    priced = all(lines[one.seeds, one.method] is not None for one, *_ in cells)
+    for one, drawn, own, shared in cells:
+        common = float(np.cov(lead, drawn)[0, 1])
+        spread = max(float(drawn.var(ddof=1)) - shared, common**2 / before)
+        if spread + own <= 0:
+            continue
+        taken = common**2 / (spread + own)
+        if taken < max(_LEAST_GAIN, _LUCK / len(lead)) * before:
+            continue
+        queries = max(0, one.budget - one.bought)
+        usd = _further(lines[one.seeds, one.method], one)
+        doubts = (before**0.5, float(np.sqrt(max(0.0, before - taken))))
+        cell = NextCell(one.method, one.seeds, one.budget, one.new, queries, usd, *doubts)
+        found.append((usd if priced else queries, taken, cell))
+    free = sorted((one for one in found if one[0] <= 0), key=lambda one: -one[1])
+    paid = sorted((one for one in found if one[0] > 0), key=lambda one: -one[1] / one[0])
+    return tuple(cell for *_, cell in [*free[:_NAMED_FREE], *paid][:_COUNT])
+
+
+def _further(line: CostLine | None, cell: Candidate) -> float | None:
+    """Return the dollars for what of a cell's data is not bought."""
+    if line is None:
+        return None
+    if cell.budget <= cell.bought:
+        return 0.0
+    return float(line.of(cell.budget) - (line.of(cell.bought) if cell.bought else 0.0))

@@ -1,0 +1,203 @@
+"""Item-paired differences between methods at equal everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from seedbed.analysis.settings import CompareSettings
+from seedbed.analysis.tables.outcomes import (
+    GROUP_COLUMNS,
+    Group,
+    Outcomes,
+    clustered_standard_error,
+    groups,
+    in_group,
+    order_methods,
+)
+
+ABOUT = (
+    "Differences in accuracy (fractions, method minus reference), paired by test item and "
+    "clustered (Miller 2024, arXiv 2411.00640), after averaging each item over replicates. "
+    "Intervals and p hold the noise of the test items alone, by the t distribution of one degree "
+    "of freedom less than there are clusters; replicate_sd is the standard deviation of the "
+    "difference over replicates. p_holm is adjusted by Holm's method over all "
+    "comparisons of the same task, student, teacher, filter and augmenter. detectable is the "
+    "smallest true difference found with 80% power by one such test."
+)
+
+POWER = 0.8
+"""Power at which the smallest detectable difference is reported."""
+
+SCHEMA = pl.Schema(
+    {
+        **GROUP_COLUMNS,
+        "seeds": pl.Int64,
+        "budget": pl.Int64,
+        "budget_ratio": pl.Float64,
+        "reference": pl.String,
+        "method": pl.String,
+        "replicates": pl.Int64,
+        "items": pl.Int64,
+        "clusters": pl.Int64,
+        "accuracy_reference": pl.Float64,
+        "accuracy_method": pl.Float64,
+        "difference": pl.Float64,
+        "standard_error": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "p": pl.Float64,
+        "p_holm": pl.Float64,
+        "family_size": pl.Int64,
+        "detectable": pl.Float64,
+        "replicate_sd": pl.Float64,
+    }
+)
+
+
+def read_comparisons(path: str | Path) -> pl.DataFrame:
+    """Read the table of comparisons (CSV) that `compare_methods` wrote."""
+    return pl.read_csv(path, schema=SCHEMA)
+
+
+def compare_methods(by_task: dict[str, Outcomes], settings: CompareSettings) -> pl.DataFrame:
+    """Compare every pair of methods at equal task, models, filter, seed-set size and budget.
+
+    For each item the outcomes are averaged over the replicates that both methods have, and the
+    difference (method minus reference) is taken by item; its standard error is the paired,
+    clustered one of Miller 2024 (arXiv 2411.00640). It holds the noise of the test items alone:
+    what another draw of seeds or another training run would change shows in `replicate_sd`, the
+    standard deviation of the difference over replicates (null for one replicate).
+
+    `p` is two-sided, of the t distribution with as many degrees of freedom as there are clusters,
+    less one; where all clusters have the same difference, it is that of a sign test. `p_holm` is
+    adjusted over the family of all comparisons with the same task, student, teacher, filter and
+    augmenter. `detectable` is the smallest true difference that such a test finds with 80% power.
+    All differences are fractions, not points.
+
+    Returns:
+        One row a comparison, with the columns of `SCHEMA`.
+    """
+    rows: list[dict[str, Any]] = []
+    for outcomes in by_task.values():
+        methods = order_methods(outcomes.cells, settings.methods)
+        for group in groups(outcomes.cells):
+            family = _family(outcomes, group, methods, settings.confidence)
+            adjusted = holm([row["p"] for row in family])
+            rows += [
+                row | {"p_holm": value, "family_size": len(family)}
+                for row, value in zip(family, adjusted, strict=True)
+            ]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _family(
+    outcomes: Outcomes, group: Group, methods: Sequence[str], confidence: float
+) -> list[dict[str, Any]]:
+    cells = outcomes.cells.with_row_index("row").filter(in_group(group))
+    rows = []
+    for (seeds, budget), part in cells.group_by("seeds", "budget"):
+        of_method = {
+            method: dict(part.filter(pl.col("method") == method).select("replicate", "row").rows())
+            for method in methods
+        }
+        for reference, method in combinations(methods, 2):
+            shared = sorted(of_method[reference].keys() & of_method[method].keys())
+            if not shared:
+                continue
+            left = outcomes.correct[[of_method[reference][r] for r in shared]]
+            right = outcomes.correct[[of_method[method][r] for r in shared]]
+            rows.append(
+                {
+                    "task": group.task,
+                    "student": group.student,
+                    "teacher": group.teacher,
+                    "filter": group.filter,
+                    "augmenter": group.augmenter,
+                    "seeds": seeds,
+                    "budget": budget,
+                    "budget_ratio": budget / seeds,
+                    "reference": reference,
+                    "method": method,
+                    **paired_difference(left, right, outcomes.clusters, confidence),
+                }
+            )
+    order = {method: index for index, method in enumerate(methods)}
+    return sorted(
+        rows,
+        key=lambda row: (
+            row["seeds"],
+            row["budget"],
+            order[row["reference"]],
+            order[row["method"]],
+        ),
+    )
+
+
+def paired_difference(
+    reference: np.ndarray, method: np.ndarray, clusters: np.ndarray, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Return the difference in accuracy, method minus reference, with its uncertainty.
+
+    Args:
+        reference: outcomes of the reference, 0 or 1, shape (replicates, items).
+        method: outcomes of the method on the same items and replicates, same shape.
+        clusters: cluster numbers from 0, shape (items,).
+        confidence: coverage of the interval.
+
+    Returns:
+        The columns of `SCHEMA` from `replicates` to `replicate_sd` that a single comparison has.
+        What needs a standard error is None if there are fewer than two clusters.
+    """
+    from scipy.stats import t
+
+    by_item = (method - reference).mean(axis=0)
+    by_replicate = (method - reference).mean(axis=1)
+    difference = float(by_item.mean())
+    error = clustered_standard_error(by_item, clusters)
+    clustered = int(clusters.max()) + 1
+    freedom = max(1, clustered - 1)
+    quantile = float(t.ppf(0.5 + confidence / 2, freedom))
+    result: dict[str, Any] = {
+        "replicates": len(by_replicate),
+        "items": len(by_item),
+        "clusters": clustered,
+        "accuracy_reference": float(reference.mean()),
+        "accuracy_method": float(method.mean()),
+        "difference": difference,
+        "standard_error": error,
+        "low": None,
+        "high": None,
+        "p": None,
+        "detectable": None,
+        "replicate_sd": float(by_replicate.std(ddof=1)) if len(by_replicate) > 1 else None,
+    }
+    if error is not None:
+        result["low"] = difference - quantile * error
+        result["high"] = difference + quantile * error
+        result["detectable"] = (quantile + float(t.ppf(POWER, freedom))) * error
+        if error > 0:
+            result["p"] = float(2 * t.sf(abs(difference) / error, freedom))
+        else:
+            # Every cluster has the same difference: signs alone are seen, and no noise.
+            result["p"] = 1.0 if difference == 0 else min(1.0, 2 * 0.5**clustered)
+    return result
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Return p-values adjusted by Holm's step-down method (Holm 1979); None stays None.
+
+    Tests without a p-value do not count towards the family.
+    """
+    known = sorted((value, index) for index, value in enumerate(values) if value is not None)
+    adjusted: list[float | None] = [None] * len(values)
+    highest = 0.0
+    for rank, (value, index) in enumerate(known):
+        highest = max(highest, min(1.0, (len(known) - rank) * value))
+        adjusted[index] = highest
+    return adjusted

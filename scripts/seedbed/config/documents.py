@@ -1,0 +1,218 @@
+"""Reading YAML so that nothing in it is lost or taken for something else, and telling where it is.
+
+YAML is read by the core schema of YAML 1.2: `1e-3` is a number, and `no`, `on`, `12:30` and
+`2026-01-31` are text, all of which the usual loader for Python reads as something else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seedbed.config.values import Part
+
+At = tuple[Part, ...]
+"""A path into a file: keys, and indices into lists."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong in a file."""
+
+    where: str
+    at: At
+    text: str
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.where, spell(self.at), self.text)))
+
+
+class StudyError(ValueError):
+    """What is wrong in the configuration, all of it that could be found at once."""
+
+    def __init__(self, heading: str, problems: list[Problem]) -> None:
+        self.problems = list(dict.fromkeys(problems))
+        lines = [f"{heading}:", *(f"  {problem}" for problem in self.problems)]
+        super().__init__("\n".join(lines))
+
+
+def spell(at: At) -> str:
+    """Write a path as text, as in `blocks[0].students[1]`."""
+    text = ""
+    for part in at:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+@dataclass(frozen=True)
+class Document:
+    """The content of a file, and where in it each part stands.
+
+    Attributes:
+        name: what messages call it, such as the file's path.
+        content: its sections and values.
+        lines: by path, the line on which it starts, counted from 1.
+        overridden: paths that do not come from the file, but from the one who asked for it.
+    """
+
+    name: str
+    content: dict[str, Any]
+    lines: Mapping[At, int] = field(default_factory=dict)
+    overridden: frozenset[At] = frozenset()
+
+    def problem(self, text: str, *at: Part) -> Problem:
+        """Return a problem at a path of this document."""
+        return Problem(self._where(at), at, text)
+
+    def _where(self, at: At) -> str:
+        for length in range(len(at), -1, -1):
+            if at[:length] in self.overridden:
+                return f"{self.name} (overridden)"
+        # A path that is not there (a missing key) is reported at the section that lacks it.
+        for length in range(len(at), 0, -1):
+            if at[:length] in self.lines:
+                return f"{self.name}:{self.lines[at[:length]]}"
+        return self.name
+
+    def overriding(self, changes: Mapping[str, Any]) -> Document:
+        """Return the document with some values replaced.
+
+        A section is merged key by key; a list or a value takes the place of the former one.
+        """
+        replaced: set[At] = set()
+
+        def merge(old: Any, new: Any, at: At) -> Any:
+            if isinstance(old, Mapping) and isinstance(new, Mapping):
+                return dict(old) | {key: merge(old.get(key), new[key], (*at, key)) for key in new}
+            replaced.add(at)
+            return new
+
+        content = merge(self.content, changes, ())
+        return Document(self.name, content, self.lines, self.overridden | replaced)
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with the scalars of YAML 1.2's core schema."""
+
+    # The parent's resolvers are those of YAML 1.1; `add_implicit_resolver` adds to a copy of them.
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
+
+    def number(self, node: yaml.ScalarNode) -> int:
+        """Read a whole number; `010` is ten."""
+        return int(node.value)
+
+    def float_number(self, node: yaml.ScalarNode) -> float:
+        """Read a number with a point or an exponent, or `.inf` or `.nan`."""
+        return float(re.sub(r"\.(inf|nan)", r"\1", node.value.lower()))
+
+
+# Tag, how such a value looks, and the characters that it can begin with ("" for an empty value).
+_SCALARS = (
+    ("merge", r"<<", ["<"]),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+)
+for _tag, _pattern, _first in _SCALARS:
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first
+    )
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.float_number)
+
+
+def read_document(path: Path) -> Document:
+    """Read a YAML file that holds one section of keys.
+
+    Raises:
+        StudyError: if it cannot be read, is not YAML, is not a section, or has a key twice or a
+            key that is not text.
+    """
+    name = str(path)
+
+    def refuse(text: str, line: int | None = None) -> StudyError:
+        where = f"{name}:{line}" if line else name
+        return StudyError("the configuration cannot be read", [Problem(where, (), text)])
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise refuse(f"cannot be read: {error}") from None
+    try:
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            if not isinstance(root, yaml.MappingNode):
+                line = root.start_mark.line + 1 if root else None
+                raise refuse("holds no section of keys, such as 'title: ...'", line)
+            problems = list(_bad_keys(root, name, (), ()))
+            if problems:
+                raise StudyError("the configuration cannot be read", problems)
+            lines = dict(_lines(root, ()))
+            content = loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        said = ": ".join(filter(None, (error.context, error.problem)))
+        raise refuse(f"is not valid YAML: {said}", mark.line + 1 if mark else None) from None
+    except yaml.YAMLError as error:
+        raise refuse(f"is not valid YAML: {' '.join(str(error).split())}") from None
+    return Document(name, content, lines)
+
+
+def _children(node: yaml.Node) -> Iterator[tuple[yaml.Node | None, Part, yaml.Node]]:
+    """Yield the parts of a node: the node of its key (None in a list), its key or index, and it."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield key, str(key.value), value
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield None, index, value
+
+
+def _bad_keys(
+    node: yaml.Node, name: str, at: At, above: tuple[yaml.Node, ...]
+) -> Iterator[Problem]:
+    """Yield the keys below a node that stand twice or are not text, and nodes inside themselves."""
+    if any(node is other for other in above):
+        yield Problem(f"{name}:{node.start_mark.line + 1}", at, "holds itself")
+        return
+    first: dict[Part, int] = {}
+    for key, part, value in _children(node):
+        if key is not None:
+            line = key.start_mark.line + 1
+            if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+                said = f"the key {part} is not text: put it in quotes"
+                yield Problem(f"{name}:{line}", at, said)
+                continue
+            if part in first:
+                said = f"stands here a second time, first in line {first[part]}"
+                yield Problem(f"{name}:{line}", (*at, part), said)
+            first.setdefault(part, line)
+        yield from _bad_keys(value, name, (*at, part), (*above, node))
+
+
+def _lines(node: yaml.Node, at: At) -> Iterator[tuple[At, int]]:
+    """Yield each path below a node with its line; what is merged in comes first and gives way."""
+    parts = list(_children(node))
+    for key, _, value in parts:
+        if key is not None and key.tag == "tag:yaml.org,2002:merge":
+            sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            for source in reversed(sources):
+                yield from _lines(source, at)
+    for key, part, value in parts:
+        if key is None or key.tag != "tag:yaml.org,2002:merge":
+            yield (*at, part), (key or value).start_mark.line + 1
+            yield from _lines(value, (*at, part))

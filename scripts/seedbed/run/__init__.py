@@ -1,0 +1,1 @@
+"""What happens around a run of Snakemake: planning, clusters, recovery, progress."""

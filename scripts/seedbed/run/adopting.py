@@ -1,0 +1,297 @@
+"""Results that the manifest does not note, or notes as made by other code: what can be kept.
+
+Results of an earlier version, or copied without their manifest, are compared with the present
+settings as far as they themselves say how they were made. What differs is never adopted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from seedbed.artifacts import file_digest, read_json, read_metadata, whole_file
+from seedbed.models import fingerprint, read_fingerprint
+from seedbed.run.explaining import cause_text, example, jobs_text
+from seedbed.run.manifest import Record
+from seedbed.run.planning import STREAM_RULES, Planner
+from seedbed.study.equivalence import items_source, same_result
+
+if TYPE_CHECKING:
+    from snakemake.jobs import Job
+    from snakemake.persistence import PersistenceBase
+
+SETTINGS = "settings"
+
+# Rules whose artifacts hold the settings that the job was given.
+_SAY_SETTINGS = STREAM_RULES - {"check_answers", "verify_answers"} | {
+    *("pretrain_model", "build_dataset", "train_student", "evaluate_student")
+}
+# Of what artifacts say, what jobs are given by other parameters.
+_KEPT_APART = frozenset({"stream"})
+# Settings that earlier versions tracked, and that change no result.
+_CHECKS = frozenset({"license", "sha256", "excluded", "train_items", "test_items"})
+
+
+@dataclass
+class Review:
+    """What adopting would do.
+
+    Attributes:
+        noted: jobs whose record holds.
+        adopted: jobs that can be noted as they are, by rule and by what is said of them.
+        refused: jobs that cannot, by rule and by the reason.
+        absent: jobs whose files are not there.
+    """
+
+    noted: list[Job] = field(default_factory=list)
+    adopted: dict[tuple[str, str], list[Job]] = field(default_factory=lambda: defaultdict(list))
+    refused: dict[tuple[str, str], list[Job]] = field(default_factory=lambda: defaultdict(list))
+    absent: list[Job] = field(default_factory=list)
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs that can be noted as they are."""
+        return [job for jobs in self.adopted.values() for job in jobs]
+
+    def text(self, confirmed: bool, command: str) -> str:
+        """Return what a person is told.
+
+        Args:
+            confirmed: whether it has been done.
+            command: what does it.
+        """
+        lines = [
+            f"{jobs_text(len(self.noted))} of this study have a record that holds.",
+            *([f"{jobs_text(len(self.absent))} were not made yet."] if self.absent else []),
+        ]
+        if self.adopted:
+            count = jobs_text(len(self.jobs()))
+            done = "Noted as they are" if confirmed else "Can be noted as they are"
+            lines += ["", f"{done}: {count}.", *_listed(self.adopted)]
+        if self.refused:
+            count = jobs_text(sum(map(len, self.refused.values())))
+            lines += ["", f"Not adopted: {count}.", *_listed(self.refused)]
+        if self.adopted and not confirmed:
+            lines += [
+                "",
+                "Code cannot be compared by what it does: CHANGELOG.md says for which versions it "
+                "is sound to keep their results.",
+                f"To note them: {command}",
+            ]
+        elif not self.adopted:
+            lines += ["", "There is nothing to adopt."]
+        return "\n".join(lines) + "\n"
+
+
+def review(jobs: Iterable[Job], planner: Planner, persistence: PersistenceBase) -> Review:
+    """Return which results can be noted as made by the present settings.
+
+    Args:
+        jobs: all jobs of a run.
+        planner: of the run.
+        persistence: what Snakemake itself noted, which holds settings and checksums of inputs too.
+    """
+    found = Review()
+    for job in jobs:
+        if not job.output:
+            continue
+        if not all(planner.exists(str(path)) for path in job.output):
+            found.absent.append(job)
+            continue
+        record = planner.record(job)
+        if record is None:
+            wrong, said = _unrecorded(job, planner, persistence)
+        else:
+            wrong, said = _recorded(job, planner, record)
+        if wrong:
+            found.refused[job.rule.name, "; ".join(wrong)].append(job)
+        elif record is not None and not said:
+            found.noted.append(job)
+        else:
+            found.adopted[job.rule.name, "; ".join(said)].append(job)
+    return found
+
+
+def adopt(found: Review, planner: Planner) -> None:
+    """Note results as they are in the manifest.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    planner.made(found.jobs())
+
+
+def _listed(by_rule: Mapping[tuple[str, str], list[Job]]) -> Iterator[str]:
+    for (rule, said), jobs in by_rule.items():
+        yield f"- {rule}, {jobs_text(len(jobs))}: {said}{example(jobs)}"
+
+
+def _recorded(job: Job, planner: Planner, record: Record) -> tuple[list[str], list[str]]:
+    """Return what speaks against adopting a job that has a record, and what is said of it."""
+    wrong, said = [], []
+    same = _same_meaning(planner, record, planner.settings(job))
+    for cause in planner.causes(job, record):
+        texts = [*cause_text(planner, job.rule.name, cause)]
+        if cause.kind in ("code", "engine"):
+            said += texts
+        elif cause.kind == "setting" and same:
+            said.append(f"{cause.name} is written otherwise, and means the same")
+        elif cause.kind != "queries":
+            wrong += texts
+    return wrong, list(dict.fromkeys(said))
+
+
+def _same_meaning(planner: Planner, record: Record, now: Mapping[str, Any]) -> bool:
+    """Return whether settings are those of a record under other names, or with empty ones more."""
+
+    def meanings(settings: Mapping[str, Any]) -> list[str]:
+        values = (_meaning(planner.shown(value)) for value in settings.values())
+        return sorted(json.dumps(value, sort_keys=True) for value in values if value is not None)
+
+    return meanings(record.settings) == meanings(now)
+
+
+def _meaning(value: Any) -> Any:
+    """Return a setting without its empty parts: what is not set, and what is set to nothing."""
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            return value
+    if isinstance(value, Mapping):
+        parts = {key: _meaning(part) for key, part in value.items()}
+        return {key: part for key, part in parts.items() if part is not None} or None
+    if isinstance(value, list | tuple):
+        return [_meaning(part) for part in value] or None
+    return None if value in ("", None) else value
+
+
+def _unrecorded(
+    job: Job, planner: Planner, persistence: PersistenceBase
+) -> tuple[list[str], list[str]]:
+    """Return what speaks against adopting a job that has no record, and what is said of it."""
+    try:
+        for path in job.output:
+            whole_file(str(path))
+        about = _about(job)
+    except (argparse.ArgumentTypeError, OSError, ValueError) as error:
+        return [str(error)], []
+    compared, wrong = [], [*_miscounted(job, about), *_otherwise_fetched(job, about)]
+    now = {name: _meaning(planner.shown(value)) for name, value in planner.settings(job).items()}
+    said = about.get(SETTINGS) if job.rule.name in _SAY_SETTINGS else None
+    if isinstance(said, dict):
+        said = _with_all_items_unsaid(job, said)
+        wrong += _differences(_meaning(said) or {}, now[SETTINGS] or {}, _KEPT_APART)
+        compared.append("settings")
+    if isinstance(about.get("model"), str) and "model" in now:
+        if about["model"] != read_fingerprint(Path(job.params["model"])):
+            wrong.append("it is of another model than the present one")
+        compared.append("model")
+    snakemakes = persistence.metadata(job.output[0])
+    if snakemakes is not None:
+        wrong += _changed_inputs(job, snakemakes.input_checksums or {})
+        compared.append("inputs")
+        if not wrong and SETTINGS not in compared:
+            wrong += _snakemakes_differences(now, snakemakes.params or [])
+            compared.append("settings")
+    unknown = [name for name in ("settings", "inputs") if name not in compared]
+    known, unknown = ", ".join(["files", *compared]), ", ".join([*unknown, "code"])
+    return wrong, [f"compared: {known}; not known: {unknown}"]
+
+
+def _with_all_items_unsaid(job: Job, said: dict[str, Any]) -> dict[str, Any]:
+    """Return settings without a number of test items that takes all there are, as jobs have it."""
+    taken = said.get("test_items")
+    if taken is None or taken < pq.read_metadata(job.input["test"]).num_rows:
+        return said
+    return said | {"test_items": None}
+
+
+def _about(job: Job) -> dict[str, Any]:
+    """Return what the files of a job say of their making."""
+    found: dict[str, Any] = {}
+    for path in map(Path, job.output):
+        if path.suffix == ".json":
+            said = read_json(path)
+        elif path.suffix == ".parquet":
+            said = read_metadata(path)
+        else:
+            continue
+        found |= said if isinstance(said, dict) else {}
+    return found
+
+
+def _miscounted(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
+    """Yield tables that have not as many rows as the record beside them says."""
+    counts = about.get("counts", {})
+    expected = {
+        "dataset.parquet": counts.get("rows"),
+        "predictions.parquet": about.get("items"),
+        "train.parquet": counts.get("train_items"),
+        "test.parquet": counts.get("test_items"),
+    }
+    for path in map(Path, job.output):
+        wanted = expected.get(path.name)
+        if wanted is not None and (found := pq.read_metadata(path).num_rows) != wanted:
+            yield f"{path.name} has {found} rows, and its record says {wanted}"
+
+
+def _otherwise_fetched(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a task or a model is made from that its record says otherwise."""
+    if "source" in about:
+        was, now = items_source(about["source"]), items_source(json.loads(job.params["source"]))
+        yield from _differences(_meaning(was), _meaning(now))
+    if "fingerprint" in about and about.get("api") is None:
+        folder = Path(job.output["record"]).parent
+        if fingerprint(folder) != about["fingerprint"]:
+            yield f"the weights or settings in {folder} are not those that its record is of"
+    if job.rule.name == "get_model":
+        source = job.params["source"]
+        if "--hub" in source and "--revision" not in source:
+            source += f" --revision {about['revision']}"  # The newest, which that was.
+        if not same_result("get_model", {"source": source}, {"record": Path(job.output["record"])}):
+            yield "it was fetched from elsewhere, or is another version"
+
+
+def _differences(
+    was: Mapping[str, Any], now: Mapping[str, Any], left_out: frozenset[str] = frozenset()
+) -> Iterator[str]:
+    for key in sorted((was.keys() | now.keys()) - left_out):
+        before, value = was.get(key), now.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            yield from _differences(before, value)
+        elif before != value:
+            yield f"{key} was {json.dumps(before)} and is {json.dumps(value)}"
+
+
+def _snakemakes_differences(now: Mapping[str, Any], noted: list[str]) -> Iterator[str]:
+    """Yield settings that Snakemake noted otherwise; those that it did not note are none."""
+    for value in now.values():
+        if isinstance(value, Mapping):
+            dicts = [found for text in noted if (found := _dictionary(text)) is not None]
+            alike = [found for found in dicts if found.keys() & value.keys()]
+            differences = [[*_differences(found, value, _CHECKS)] for found in alike]
+            yield from min(differences, key=len, default=[])
+
+
+def _dictionary(text: str) -> dict[str, Any] | None:
+    """Return a parameter that holds JSON, from what Snakemake notes of it: its `repr`."""
+    try:
+        found = _meaning(json.loads(ast.literal_eval(text)))
+    except (ValueError, SyntaxError, TypeError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _changed_inputs(job: Job, checksums: Mapping[str, str]) -> Iterator[str]:
+    for path in job.input:
+        noted = str(checksums.get(str(path)) or "").removeprefix("sha256:")
+        if noted and Path(path).is_file() and file_digest(path) != noted:
+            yield f"the content of {path} changed"

@@ -1,0 +1,163 @@
+"""Why jobs would run again: one line for each cause, in words.
+
+Each cause is what the planner itself found to differ from the manifest: settings with their values,
+parts of the code, and files whose content changed. Dates are no cause.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from seedbed.run.planning import ABSENT, Cause, Planner, Status
+from seedbed.run.progress import named
+
+if TYPE_CHECKING:
+    from snakemake.jobs import Job
+    from snakemake.workflow import Workflow as Snakemake
+
+LONGEST = 60
+"""Characters of a setting's value that are shown."""
+
+SHOWN = 3
+"""Parts of some code, or files, that are named."""
+
+
+def explanation(
+    snakemake: Snakemake, planner: Planner, statuses: Mapping[Job, Status], rule: str
+) -> str:
+    """Return why the targets of a run would be made again.
+
+    Args:
+        snakemake: a run whose jobs are known, before any of them started.
+        planner: of the run.
+        statuses: where each of its jobs stands.
+        rule: the rule that asks, and is left out.
+
+    Returns:
+        A line for each cause, with its jobs, and one on what follows from them.
+    """
+    dag = snakemake.dag
+    # What is made first comes first.
+    needed = [job for job, status in statuses.items() if status.needed and job.output]
+    by_cause = defaultdict(list)
+    follows: Counter[str] = Counter()
+    for job in needed:
+        why = [*_causes(snakemake, planner, job, statuses[job])]
+        for cause in why:
+            by_cause[job.rule.name, cause].append(job)
+        if not why:
+            follows[job.rule.name] += 1
+    if len(dag.jobs) == 1:
+        return f"Name what to explain: a rule or a file, as in `snakemake {rule} all`.\n"
+    if not needed:
+        return "Nothing would run: all of it is there and up to date.\n"
+    lines = [f"{jobs_text(len(needed))} would run."]
+    for (name, cause), jobs in by_cause.items():
+        lines.append(f"- {name}, {jobs_text(len(jobs))}: {cause}{example(jobs)}")
+    if follows:
+        rest = ", ".join(f"{name} {count}" for name, count in follows.items())
+        lines.append(f"- and what is made of these: {rest}")
+    return "\n".join(lines) + "\n"
+
+
+def cause_text(planner: Planner, rule: str, cause: Cause) -> Iterator[str]:
+    """Yield a cause in words.
+
+    Args:
+        planner: what found it.
+        rule: name of the rule of its job.
+        cause: what differs.
+    """
+    if cause.kind == "code":
+        yield f"the code of scripts/{rule}.py changed{_parts(planner, cause)}"
+    elif cause.kind == "engine":
+        name = cause.name.rpartition(".")[2]
+        yield f"the code of {name}, which ran its model, changed{_parts(planner, cause)}"
+    elif cause.kind == "setting":
+        yield from _differences(cause.name, _value(cause.was), _value(cause.now))
+    elif cause.kind == "input":
+        yield f"the content of {_several(cause.paths)} changed"
+    elif cause.kind == "inputs":
+        said = [f"also {_several(cause.now)}"] if cause.now else []
+        said += [f"no longer {_several(cause.was)}"] if cause.was else []
+        yield f"it is to read other files than before: {', '.join(said) or cause.name}"
+    else:
+        yield f"it is to go as far as query {cause.now} of its stream, and goes to {cause.was}"
+
+
+def jobs_text(count: int) -> str:
+    """Return a number of jobs in words."""
+    return f"{count} job" if count == 1 else f"{count} jobs"
+
+
+def example(jobs: list[Job]) -> str:
+    """Return what tells the first of some jobs from others."""
+    first = named(jobs[0].wildcards_dict)
+    if not first:
+        return ""
+    return f" [{first}]" if len(jobs) == 1 else f" [the first: {first}]"
+
+
+def _causes(snakemake: Snakemake, planner: Planner, job: Job, status: Status) -> Iterator[str]:
+    """Yield what makes a job run by itself; nothing if it does as others run before it."""
+    if status.forced:
+        settings = snakemake.dag_settings
+        asked = settings.forceall or settings.forcerun or settings.forcetargets
+        if asked:
+            yield "the command line asks for it (--force)"
+        else:
+            yield "a run was stopped while it was made"
+    elif status.missing:
+        yield "its result is gone" if status.recorded else "it was not made yet"
+    for cause in status.causes:
+        yield from cause_text(planner, job.rule.name, cause)
+
+
+def _parts(planner: Planner, cause: Cause) -> str:
+    """Return which parts of some code differ, if that was noted."""
+    before = planner.manifest.shared(cause.was) or {}
+    now = planner.code.parts(cause.now) if cause.now else {}
+    if not before or not now:
+        return ""
+    names = [
+        name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)
+    ]
+    return f" ({_several(names)})" if names else ""
+
+
+def _several(names: Any) -> str:
+    names = [*names]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _differences(name: str, was: Any, now: Any) -> Iterator[str]:
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        for key in sorted(was.keys() | now.keys()):
+            a, b = was.get(key, ABSENT), now.get(key, ABSENT)
+            if a != b:
+                yield from _differences(key if name in _WHOLE else f"{name}.{key}", a, b)
+    else:
+        yield f"{name} was {_shown(was)} and is {_shown(now)}"
+
+
+# Parameters that hold a section of settings: their keys speak for themselves.
+_WHOLE = frozenset({"settings", "data", "source", "dataset", "cell", "prices", "titles"})
+
+
+def _value(value: Any) -> Any:
+    """Return a parameter, and what it holds if it is JSON."""
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError:
+            pass
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = value if value is ABSENT else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -1,0 +1,429 @@
+"""A run that is under way, in words: how far it is, how long it will take, and what went wrong.
+
+Follows Snakemake's own log events, and keeps what they come to in a file, so that `make status` can
+tell it while the run goes on, and after it. The file is written anew every few seconds, also while
+nothing happens.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shutil
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from seedbed.artifacts import write_json
+from seedbed.run.interrupts import Interrupt
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow as Snakemake
+
+    from seedbed.run.slurm import SlurmJob
+
+STAGES = {
+    "get_model": "models",
+    "pretrain_model": "models",
+    "get_task": "tasks",
+    "draw_seeds": "seed sets",
+    "write_questions": "questions",
+    "answer_questions": "answers",
+    "sample_votes": "checks",
+    "check_answers": "checks",
+    "verify_answers": "checks",
+    "build_dataset": "datasets",
+    "train_student": "adapters",
+    "evaluate_student": "cells",
+}
+"""What a person calls the jobs of a rule, in the order of the work."""
+
+PLANNING_FOLDER = Path("journal/planning")
+"""In a study's results, where a run leaves its sign while it plans, before its first job."""
+
+REST = "tables and figures"
+SAY_SECONDS = 10.0
+SAVE_SECONDS = 2.0
+HEARTBEAT_SECONDS = 5.0
+"""After that long, at most, the file is written anew."""
+
+QUEUE_SECONDS = 30.0
+"""How often SLURM is asked which jobs wait."""
+
+FAILED_LOGS = "logs/failed"
+"""Below a study's results, the logs of failed attempts, which the next attempt overwrites."""
+
+_INTERRUPTED_SECONDS = 1.0
+"""Jobs that failed so shortly before Ctrl-C was noticed were ended by it."""
+
+_LOG_BYTES = 2**20
+_TAIL = 65536
+_LONGEST_LINE = 300
+# What is left is told from that many finished jobs on.
+_LEAST_FINISHED = 3
+_BENCHMARKS = 5
+
+
+def measured_seconds(results: Path) -> dict[str, float]:
+    """Return how long a job of each rule takes, by what Snakemake noted of a few earlier ones."""
+    found = {}
+    for place in (results / "benchmarks").glob("*"):
+        seconds = []
+        for file in islice(place.rglob("*.tsv"), _BENCHMARKS) if place.is_dir() else [place]:
+            try:
+                seconds.append(float(file.read_text().splitlines()[1].split("\t")[0]))
+            except (OSError, ValueError, IndexError):
+                continue
+        if seconds:
+            found[place.stem] = sum(seconds) / len(seconds)
+    return found
+
+
+class Watch(logging.Handler):
+    """Says how far a run is, now and then, and keeps it in a file.
+
+    Args:
+        snakemake: the run, whose jobs are known and not begun.
+        file: the JSON file to keep up to date, `journal/run.json` of the study's results.
+        known: seconds that a job of a rule took in earlier runs, by rule.
+        say: called with a line of text.
+        clock: seconds, as of `time.monotonic`.
+        interrupt: knows of Ctrl-C: a job that it ends has not failed.
+        queue: returns the run's SLURM jobs; None if jobs run on this machine.
+    """
+
+    def __init__(
+        self,
+        snakemake: Snakemake,
+        file: Path,
+        known: Mapping[str, float],
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        interrupt: Interrupt | None = None,
+        queue: Callable[[], Iterable[SlurmJob]] | None = None,
+    ) -> None:
+        super().__init__()
+        self._dag, self._file, self._known, self._say = snakemake.dag, file, known, say
+        self._clock, self._start = clock, clock()
+        self._interrupt, self._queue = interrupt or Interrupt(), queue
+        self._said = self._saved = self._start
+        jobs = [job for job in self._dag.jobs if job.output]
+        self._jobs = {self._dag.jobid(job): job for job in jobs}
+        needed = {self._dag.jobid(job) for job in self._dag.needrun_jobs()} & self._jobs.keys()
+        self._left = Counter(self._jobs[number].rule.name for number in needed)
+        self._total = Counter(job.rule.name for job in jobs)
+        self._begun: dict[int, tuple[float, float]] = {}
+        self._submitted: dict[int, str] = {}
+        self._states: dict[str, tuple[str, str]] = {}
+        self._finished: set[int] = set()
+        self._failed: dict[int, dict[str, Any]] = {}
+        self._failed_at: dict[int, float] = {}
+        self._logs: dict[int, dict[str, Any]] = {}
+        self._blocks = 0
+        self._took: dict[str, list[float]] = {}
+        self._state = {
+            "started": time.time(),
+            "ended": None,
+            "interrupted": False,
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+        }
+        self._needed = needed
+        shutil.rmtree(self._results / FAILED_LOGS, ignore_errors=True)
+        self._save()
+        self._over = threading.Event()
+
+    def start(self) -> None:
+        """Keep the file up to date from here on, until `end` or the end of the process."""
+        atexit.register(self.end, False)
+        threading.Thread(target=self._beat, name="watch", daemon=True).start()
+
+    def left(self) -> list[str]:
+        """Return the files that the run was to make, and has not made."""
+        numbers = self._needed - self._finished
+        return [str(file) for number in numbers for file in self._jobs[number].output]
+
+    @property
+    def _results(self) -> Path:
+        return self._file.parent.parent
+
+    def _beat(self) -> None:
+        asked = -QUEUE_SECONDS
+        while not self._over.wait(HEARTBEAT_SECONDS):
+            if self._queue is not None and self._clock() - asked >= QUEUE_SECONDS:
+                asked = self._clock()
+                # Without an answer, what it last said holds.
+                with suppress(Exception):
+                    self._states = {job.number: (job.state, job.reason) for job in self._queue()}
+            self.acquire()
+            try:
+                # On a full disk, the run goes on, and the next beat tries again.
+                with suppress(OSError):
+                    if not self._over.is_set():
+                        self._save()
+            finally:
+                self.release()
+
+    def submitted(self, number: int, external: str | None) -> None:
+        """Take note of a job's number in the cluster, None for this machine."""
+        if external is not None:
+            self._submitted[number] = str(external)
+
+    def hush(self, handler: logging.Handler) -> None:
+        """Leave out of what a handler shows what the lines of this one tell better."""
+        told = {LogEvent.PROGRESS, LogEvent.JOB_STARTED}
+        handler.addFilter(
+            lambda record: (
+                getattr(record, "event", None) not in told
+                and record.getMessage() != "Select jobs to execute..."
+            )
+        )
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take what Snakemake logs."""
+        event = getattr(record, "event", None)
+        try:
+            if event == LogEvent.JOB_STARTED:
+                for number in getattr(record, "jobs", ()):
+                    self._begin(number)
+            elif event == LogEvent.JOB_FINISHED:
+                self._finish(record.job_id)
+            elif event == LogEvent.JOB_ERROR:
+                self._fail(record)
+            else:
+                return
+            if self._clock() - self._saved >= SAVE_SECONDS:
+                self._save()
+        except Exception:
+            # A run does not end because of what is said of it.
+            self.handleError(record)
+
+    def skip(self, job: Any) -> None:
+        """Count a job as done that need not run, as what it reads came out as it was."""
+        if self._dag.jobid(job) in self._needed:
+            self._left[job.rule.name] -= 1
+
+    def end(self, well: bool) -> None:
+        """Keep how the run ended, and say it; the second time, nothing happens."""
+        if self._state["ended"] is not None:
+            return
+        self.acquire()
+        try:
+            self._over.set()
+            self._state["ended"], self._state["well"] = time.time(), well
+            interrupted = self._interrupt.at
+            if interrupted is not None:
+                self._state["interrupted"] = True
+                for number, at in self._failed_at.items():
+                    if at >= interrupted - _INTERRUPTED_SECONDS:
+                        self._failed.pop(number, None)
+                self._blocks = len(self._blocked(self._jobs[number] for number in self._failed))
+            self._begun.clear()
+            self._save()
+        finally:
+            self.release()
+        self._say(self.line())
+
+    def line(self) -> str:
+        """Return how far the run is."""
+        parts = [
+            f"{name} {done} of {total}"
+            for name, (done, total, needed) in self._stages().items()
+            if needed
+        ]
+        said = ", ".join(parts) or "nothing to do"
+        said = said[0].upper() + said[1:]
+        if self._failed:
+            said += f"; {len(self._failed)} failed"
+        left = self._seconds_left()
+        if left is None or self._state["ended"] is not None:
+            return said
+        return f"{said}; {left}"
+
+    def _stages(self) -> dict[str, tuple[int, int, bool]]:
+        """Return jobs that are done, all jobs, and whether some are this run's, by stage."""
+        needed = {self._jobs[number].rule.name for number in self._needed}
+        found = {}
+        for name in dict.fromkeys([*STAGES.values(), REST]):
+            rules = [rule for rule in self._total if STAGES.get(rule, REST) == name]
+            total = sum(self._total[rule] for rule in rules)
+            left = sum(self._left[rule] for rule in rules)
+            if total:
+                found[name] = (total - left, total, not needed.isdisjoint(rules))
+        # The cells first: they are what the study is made of.
+        return {name: found[name] for name in sorted(found, key=lambda name: name != "cells")}
+
+    def _begin(self, number: int) -> None:
+        self._begun[number] = (self._clock(), time.time())
+        self._failed.pop(number, None)
+        self._submitted.pop(number, None)
+        job = self._jobs.get(number)
+        if job is not None:
+            # A log that is the same when the job has failed is that of an earlier attempt.
+            self._logs[number] = {str(path): _signature(path) for path in getattr(job, "log", ())}
+
+    def _finish(self, number: int) -> None:
+        job = self._jobs.get(number)
+        if job is None or number not in self._needed:
+            return
+        self._finished.add(number)
+        self._logs.pop(number, None)
+        self._left[job.rule.name] -= 1
+        begun, _ = self._begun.pop(number, (self._start, 0.0))
+        self._took.setdefault(job.rule.name, []).append(self._clock() - begun)
+        if self._clock() - self._said >= max(SAY_SECONDS, (self._clock() - self._start) / 100):
+            self._said = self._clock()
+            self._say(self.line())
+
+    def _fail(self, record: logging.LogRecord) -> None:
+        number = record.jobid
+        self._begun.pop(number, None)
+        job = self._jobs.get(number)
+        if job is None:
+            return
+        if self._interrupt.at is not None:
+            return
+        before = self._logs.pop(number, {})
+        # In the order in which causes are told: the job's own words, then those of the cluster.
+        logs = [
+            self._kept(str(path))
+            for path in map(str, record.log)
+            if Path(path).is_file() and before.get(path) != _signature(path)
+        ]
+        said = next(filter(None, map(last_line, logs)), None)
+        attempt = getattr(job, "attempt", 1)
+        self._failed[number] = {
+            "rule": job.rule.name,
+            "wildcards": dict(job.wildcards_dict),
+            "logs": logs,
+            "said": said,
+            "slurm": self._submitted.get(number),
+            "message": getattr(record, "rule_msg", None),
+            "attempt": attempt,
+            "cells": len(self._blocked([job])),
+        }
+        self._failed_at[number] = self._clock()
+        self._blocks = len(self._blocked(self._jobs[number] for number in self._failed))
+        self._save()
+
+    def _kept(self, log: str) -> str:
+        """Keep the log of a failed attempt from being overwritten, and return where it is."""
+        place = self._results / FAILED_LOGS / log.rpartition("logs/")[2]
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with Path(log).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_BYTES))
+                place.write_bytes(file.read())
+        except OSError:
+            return log
+        return str(place)
+
+    def _blocked(self, jobs: Iterable[Any]) -> list[Any]:
+        """Return the cells that wait for jobs, or are of these themselves."""
+        waiting = [*jobs]
+        seen = {*waiting}
+        while waiting:
+            for other in self._dag.depending[waiting.pop()]:
+                if other not in seen:
+                    seen.add(other)
+                    waiting.append(other)
+        return [job for job in seen if STAGES.get(job.rule.name) == "cells"]
+
+    def _seconds_left(self) -> str | None:
+        """Return how long what is left will take, at the pace so far."""
+        means = {**self._known, **{r: sum(took) / len(took) for r, took in self._took.items()}}
+        left = {rule: count for rule, count in self._left.items() if count > 0}
+        finished = sum(map(len, self._took.values()))
+        work = sum(sum(took) for took in self._took.values())
+        if finished < _LEAST_FINISHED or work <= 0 or not left:
+            return None
+        pace = work / max(self._clock() - self._start, 1e-9)
+        seconds = sum(means.get(rule, 0.0) * count for rule, count in left.items()) / pace
+        most = "about" if left.keys() <= means.keys() else "more than"
+        return f"{most} {duration(seconds)} left"
+
+    def _save(self) -> None:
+        self._saved = self._clock()
+        stages = {name: [done, total] for name, (done, total, _) in self._stages().items()}
+        running = [
+            {
+                "rule": self._jobs[number].rule.name,
+                "wildcards": dict(self._jobs[number].wildcards_dict),
+                "since": since,
+                "attempt": getattr(self._jobs[number], "attempt", 1),
+                **self._placed(number),
+            }
+            for number, (_, since) in [*self._begun.items()]
+            if number in self._jobs
+        ]
+        failed = [*self._failed.values()]
+        left = self._seconds_left()
+        state = {"stages": stages, "running": running, "failed": failed, "left": left}
+        state["blocked"] = self._blocks if failed else 0
+        write_json(self._file, {**self._state, "noted": time.time(), **state})
+
+    def _placed(self, number: int) -> dict[str, str | None]:
+        """Return a job's number in a cluster, its state there and the reason, as last heard."""
+        external = self._submitted.get(number)
+        if external is None:
+            # Where others are submitted, one that is not yet is on its way, or runs here.
+            return {"slurm": None, "state": "RUNNING", "reason": ""}
+        unknown = ("PENDING" if self._queue is not None else "RUNNING", "")
+        state, reason = self._states.get(external, unknown)
+        return {"slurm": external, "state": state, "reason": reason}
+
+
+def _signature(path: Any) -> tuple[int, int, int] | None:
+    """Return what tells one writing of a file from the next; None if it is not there."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def last_line(path: str | os.PathLike[str]) -> str | None:
+    """Return the last line of a log that says something, made safe for a terminal."""
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    said = next((line.strip() for line in reversed(lines) if line.strip()), None)
+    return None if said is None else printable(said)
+
+
+def printable(text: str) -> str:
+    """Return a line without what could control a terminal: a model may have written it."""
+    safe = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return safe[:_LONGEST_LINE]
+
+
+def named(wildcards: Mapping[str, str]) -> str:
+    """Return what tells a job from others of its rule; most wildcards say what they are."""
+    return " ".join(text if "=" in text else f"{name}={text}" for name, text in wildcards.items())
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: `40 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"

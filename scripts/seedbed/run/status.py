@@ -1,0 +1,211 @@
+"""How a study stands: finished, running, stopped or broken; what failed, and where its log is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seedbed.artifacts import read_json
+from seedbed.engines.sharing import PLAN, Plan
+from seedbed.run.owners import RESULTS_FOLDER, seems_alive
+from seedbed.run.progress import PLANNING_FOLDER, duration, last_line, named, printable
+from seedbed.run.slurm import NoAnswerError, SlurmJob, jobs_of
+from seedbed.study.workflow import Workflow
+
+SHOWN = 10
+"""Jobs that are named, of those that run, wait or failed."""
+
+SILENT_SECONDS = 30.0
+"""A run that noted nothing for so long is said to be silent: it does so every few seconds."""
+
+
+def status(flow: Workflow, root: Path) -> dict[str, Any]:
+    """Return how a study stands.
+
+    Args:
+        flow: the study.
+        root: the folder that holds `results` and Snakemake's own files.
+
+    Returns:
+        `state` (`not started`, `planned`, `running`, `failed`, `stopped`, `finished`), `cells`,
+        `adapters` and `datasets` (made, all), `run`: what the last run noted of itself (None if
+        none did), with the jobs that wait in the queue of a cluster in `queued` and the others in
+        `running`.
+    """
+    results = root / flow.results
+    file = results / "journal" / "run.json"
+    run = _read(file) if file.is_file() else None
+    # A run that did not end well may have left earlier files in place that it was to make anew.
+    unsure = run is not None and not run.get("well")
+    plan = Plan(results / "journal/sharing" / PLAN if unsure else None, root)
+    counts = {
+        name: [sum(plan.made(Path(path)) for path in paths), len(paths)]
+        for name, paths in (
+            ("cells", flow.evaluations()),
+            ("adapters", flow.adapters()),
+            ("datasets", flow.datasets()),
+        )
+    }
+    whole = counts["cells"][0] == counts["cells"][1] and (results / "report/index.html").is_file()
+    alive = run is not None and run["ended"] is None and seems_alive(results / RESULTS_FOLDER)
+    if alive:
+        state = "running"
+    elif seems_alive(results / PLANNING_FOLDER):
+        state = "planned"
+    elif run is not None and run["failed"]:
+        state = "failed"
+    elif whole:
+        state = "finished"
+    elif run is not None:
+        state = "stopped"
+    else:
+        state = "not started" if not any(made for made, _ in counts.values()) else "stopped"
+    if run is not None:
+        run |= _by_place(run, root, alive)
+    return {"study": flow.study.name, "state": state, **counts, "run": run}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return what a run noted of itself; an earlier version noted less."""
+    run = {"interrupted": False, **read_json(file)}
+    known = {"slurm": None, "state": "RUNNING", "reason": "", "attempt": 1}
+    run["running"] = [known | job for job in run["running"]]
+    run["failed"] = [known | {"said": None, "message": None} | job for job in run["failed"]]
+    return run
+
+
+def _by_place(run: Mapping[str, Any], root: Path, alive: bool) -> dict[str, Any]:
+    """Return a run's jobs as SLURM has them now, or as the run last noted them."""
+    jobs = [dict(job) for job in run["running"]]
+    if any(job["slurm"] for job in jobs):
+        known = _queue(root)
+        for job in jobs:
+            if job["slurm"] in known:
+                job["state"] = known[job["slurm"]].state
+                job["reason"] = known[job["slurm"]].stuck or known[job["slurm"]].reason
+        if not alive:
+            jobs = [job for job in jobs if job["slurm"] in known]
+    elif not alive:
+        jobs = []
+    queued = [job for job in jobs if job["state"] == "PENDING"]
+    return {"running": [job for job in jobs if job not in queued], "queued": queued}
+
+
+def _queue(root: Path) -> dict[str, SlurmJob]:
+    try:
+        return {job.number: job for job in jobs_of(root.resolve())}
+    except (FileNotFoundError, NoAnswerError):
+        return {}
+
+
+def text(found: dict[str, Any], root: Path) -> str:
+    """Return `status` for a person."""
+    run, state = found["run"], found["state"]
+    lines = [f"Study {found['study']}: {state}{_when(run, state)}", ""]
+    for name in ("cells", "adapters", "datasets"):
+        made, total = found[name]
+        also = _also(run, state) if name == "cells" and run is not None else ""
+        lines.append(f"  {name:<10}{made:>6} of {total}{also}")
+    if run is not None and (state == "running" or run["running"] or run["queued"]):
+        lines += ["", *_under_way(run, state)]
+    if run is not None and run["failed"]:
+        lines += ["", *_failed(run, root)]
+    lines += ["", _advice(state, run)]
+    return "\n".join(lines) + "\n"
+
+
+def _when(run: dict[str, Any] | None, state: str) -> str:
+    if run is None:
+        return ""
+    now = time.time()
+    if state == "running":
+        left = f", {run['left']}" if run["left"] else ""
+        silent = now - run["noted"]
+        left += f"; it noted nothing for {duration(silent)}" if silent > SILENT_SECONDS else ""
+        return f" for {duration(now - run['started'])} on {run['host']}{left}"
+    if run["ended"] is None:
+        return f" (the last run was killed; it was alive {duration(now - run['noted'])} ago)"
+    how = "was interrupted" if run["interrupted"] else "ended"
+    return f" (the last run {how} {duration(now - run['ended'])} ago)"
+
+
+def _also(run: dict[str, Any], state: str) -> str:
+    """Return what becomes of the cells that are not made."""
+    parts = []
+    if state == "running":
+        for name, jobs in (("under way", run["running"]), ("queued", run["queued"])):
+            cells = {
+                job["wildcards"].get("cell", job["wildcards"].get("trained_cell")) for job in jobs
+            } - {None}
+            if cells or name == "under way":
+                parts.append(f"{len(cells)} {name}")
+    if run["blocked"]:
+        parts.append(f"{run['blocked']} wait for what failed")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _under_way(run: dict[str, Any], state: str) -> list[str]:
+    lines = []
+    if state == "running":
+        stages = ", ".join(
+            f"{name} {done} of {total}" for name, (done, total) in run["stages"].items()
+        )
+        lines.append(f"This run: {stages}.")
+    lines.append(f"Jobs under way: {len(run['running'])}")
+    for job in run["running"][:SHOWN]:
+        lines.append(f"  {_name(job)}, for {_since(job)}{_slurm(job)}")
+    lines += _more(len(run["running"]))
+    if run["queued"]:
+        lines.append(f"Jobs in the queue: {len(run['queued'])}")
+        for job in run["queued"][:SHOWN]:
+            why = f": {printable(job['reason'])}" if job["reason"] not in ("", "None") else ""
+            lines.append(f"  {_name(job)}, for {_since(job)}{_slurm(job)}{why}")
+        lines += _more(len(run["queued"]))
+    return lines
+
+
+def _since(job: dict[str, Any]) -> str:
+    return duration(time.time() - job["since"])
+
+
+def _slurm(job: dict[str, Any]) -> str:
+    again = f", attempt {job['attempt']}" if job["attempt"] > 1 else ""
+    return again + (f", SLURM job {job['slurm']}" if job["slurm"] else "")
+
+
+def _failed(run: dict[str, Any], root: Path) -> list[str]:
+    lines = [f"Failed: {len(run['failed'])}"]
+    for job in run["failed"][:SHOWN]:
+        waits = f"; {job['cells']} cells wait for it" if job["cells"] > 1 else ""
+        lines.append(f"  {_name(job)}{_slurm(job)}{waits}")
+        for log in job["logs"]:
+            lines.append(f"    log: {log}")
+        # The log as it is, or what stood in it if it is gone since.
+        said = next(filter(None, (last_line(root / log) for log in job["logs"])), job["said"])
+        lines += [
+            f"    {text}" for text in (said, job["message"] and printable(job["message"])) if text
+        ]
+    return lines + _more(len(run["failed"]))
+
+
+def _more(count: int) -> list[str]:
+    return [f"  and {count - SHOWN} more"] if count > SHOWN else []
+
+
+def _name(job: dict[str, Any]) -> str:
+    return " ".join([job["rule"], named(job["wildcards"])]).rstrip()
+
+
+def _advice(state: str, run: dict[str, Any] | None) -> str:
+    if state in ("failed", "stopped") and run is not None and (run["running"] or run["queued"]):
+        return "Its SLURM jobs are there still: the next start of snakemake takes them over."
+    return {
+        "finished": "What an edit since then would make again: snakemake explain all",
+        "planned": "A run plans its jobs: for tens of thousands, that takes minutes.",
+        "running": "It goes on by itself. What it says is in .snakemake/log.",
+        "failed": "Start snakemake again when the cause is gone: what is made stays.",
+        "stopped": "Start snakemake again to go on: what is made stays.",
+        "not started": "Its costs: make quote. To start it: snakemake all",
+    }[state]

@@ -1,0 +1,240 @@
+"""What a job needs of the machine that it runs on: GPUs, memory and time.
+
+The profiles say where there is such a machine. Nothing here changes a result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from seedbed.run.partitions import within_offers
+from seedbed.study.estimate import (
+    ANSWER_TOKENS,
+    ATTEMPTS,
+    CHECK_TOKENS,
+    QUESTION_TOKENS,
+    ROW_TOKENS,
+    hours_of_tokens,
+    size,
+)
+from seedbed.study.loading import Study
+
+if TYPE_CHECKING:
+    from seedbed.study.workflow import Workflow
+
+GPU_GB = 80.0
+"""Memory of a GPU, if nothing is said: that of an A100 or H100."""
+
+WEIGHTS_SHARE = 0.6
+"""The most of a GPU's memory that weights should take: the rest is for what is generated."""
+
+BASE_MB = 4_300
+"""Memory of a job with a small model: 4,000 for torch and the model, and 300 for the two processes
+of Snakemake that a job on a cluster has."""
+
+MB_PER_GB_OF_WEIGHTS = 1_250
+"""Memory for weights, which pass through it on their way to the GPU, with a quarter to spare."""
+
+START_MINUTES = 20
+"""For the start of an engine, its compilation, and what it is told of other jobs."""
+
+SAFETY = 4.0
+"""Times the estimate: a job that is ended for its time has to start again."""
+
+SMALL_TOKENS_PER_SECOND = 3_000
+"""Of a model whose size is not known, as those that the workflow trains; on two cores of a CPU they
+were seen to write 10,000 and more."""
+
+ENDPOINT_SECONDS = 20.0
+"""For one query of an endpoint."""
+
+PRETRAIN_SECONDS = 0.5
+"""For one step of a model that is trained from scratch, with 64 texts in it; 0.15 were seen on two
+cores of a CPU."""
+
+
+def gpus(study: Study, model: str) -> int:
+    """Return on how many GPUs a model runs, by its file, or else by its size.
+
+    A model that the workflow trains needs none, unless vLLM runs it; one whose size is not known
+    gets one. More than one are a power of two, as vLLM splits the heads of a layer among them.
+    """
+    engine = study.engine(model)
+    if engine.kind == "openai":
+        return 0
+    if engine.gpus is not None:
+        return engine.gpus
+    if study.pretrained(model) is not None:
+        return int(engine.kind == "vllm")
+    found = size(study, model)
+    if found is None or engine.kind == "transformers":
+        return 1
+    return 2 ** max(0, math.ceil(math.log2(found.gigabytes / (GPU_GB * WEIGHTS_SHARE))))
+
+
+class Needs:
+    """What the jobs of a study need, as functions of their wildcards for `resources:`."""
+
+    def __init__(self, flow: Workflow, gpu_model: str | None = None) -> None:
+        """Take note of a study.
+
+        Args:
+            flow: the study.
+            gpu_model: what a cluster calls the kind of GPU that jobs are to run on; None for any.
+        """
+        self._flow = flow
+        self._study = flow.study
+        self._gpu_model = gpu_model
+
+    def questions(self) -> dict[str, Callable[..., Any]]:
+        """Return what it takes to write a shard of questions."""
+        tokens = ATTEMPTS * (QUESTION_TOKENS + CHECK_TOKENS)
+        return self._of(
+            lambda wc: self._flow.augmenter(wc.question_stream),
+            lambda wc, model: self._generating(
+                model, self._queries(wc.question_stream, wc.shard), tokens, 2 * ATTEMPTS
+            ),
+        )
+
+    def answers(self) -> dict[str, Callable[..., Any]]:
+        """Return what it takes to answer a shard of questions."""
+        return self._of(
+            lambda wc: self._flow.teacher(wc.stream),
+            lambda wc, model: self._generating(
+                model, self._queries(wc.stream, wc.shard), ANSWER_TOKENS
+            ),
+        )
+
+    def votes(self) -> dict[str, Callable[..., Any]]:
+        """Return what it takes to answer a shard again, as often as verification wants."""
+        samples = self._study.config.verification.samples
+        return self._of(
+            lambda wc: self._flow.teacher(wc.stream),
+            lambda wc, model: self._generating(
+                model, samples * self._queries(wc.stream, wc.shard), ANSWER_TOKENS
+            ),
+        )
+
+    def evaluation(self) -> dict[str, Callable[..., Any]]:
+        """Return what it takes to answer the test items."""
+
+        def seconds(wc: Any, model: str) -> float:
+            task = self._study.tasks[self._flow.cell(wc.cell).task]
+            items = self._study.config.test_items or task.source.test_items
+            return self._generating(model, items, ANSWER_TOKENS)
+
+        return self._of(lambda wc: self._flow.student(wc.cell), seconds)
+
+    def training(self) -> dict[str, Callable[..., Any]]:
+        """Return what it takes to train a student, which is done on one GPU at most."""
+
+        def seconds(wc: Any, model: str) -> float:
+            rows = self._flow.training_rows(wc.trained_cell)
+            return self._seconds(model, rows * ROW_TOKENS, training=True)
+
+        return self._of(lambda wc: self._flow.student(wc.trained_cell), seconds, most=1)
+
+    def pretraining(self) -> dict[str, Callable[..., Any]]:
+        """Return what it takes to train a model from scratch."""
+
+        def seconds(wc: Any, model: str) -> float:
+            settings = self._study.models[model].pretrain
+            return settings.steps * settings.batch_size / 64 * PRETRAIN_SECONDS
+
+        return self._of(lambda wc: (wc.model, ""), seconds, most=1)
+
+    def too_many(self, offered: int | None) -> str | None:
+        """Return what is wrong if a model needs more GPUs than there are; None if none does.
+
+        Args:
+            offered: as `--resources gpu=N` says; None if nothing limits them.
+        """
+        for name in sorted(self._study.models):
+            needed = gpus(self._study, name)
+            if offered is not None and needed > max(offered, 0):
+                return (
+                    f"model {name!r} runs on {needed} GPUs, and there are {offered} (`gpu` of "
+                    f"`resources` in the profile): set engines.{name}.gpus in config.yaml, or in "
+                    "its own file the key engine.gpus, to what it can do with"
+                )
+        return None
+
+    def unknown(self) -> str | None:
+        """Return what is wrong if nothing tells how large a model is; None if that is known.
+
+        On a cluster, its jobs would ask for the memory and the time of a tiny one.
+        """
+        for name in sorted(self._study.models):
+            runs_here = self._study.engine(name).kind != "openai"
+            if runs_here and self._study.pretrained(name) is None and not size(self._study, name):
+                return (
+                    f"nothing tells how large model {name!r} is, by which its jobs ask for GPUs, "
+                    f"memory and time: set size in models/{name}.yaml, in billions of parameters"
+                )
+        return None
+
+    def _of(
+        self,
+        asked: Callable[[Any], tuple[str, str]],
+        seconds: Callable[[Any, str], float],
+        most: int | None = None,
+    ) -> dict[str, Callable[..., Any]]:
+        """Return the resources of a rule, each a function of wildcards, and of the attempt.
+
+        Memory and time grow with each attempt, as a job may have failed for want of them, up to
+        what the partitions of a cluster offer.
+        """
+
+        def count(wildcards: Any) -> int:
+            found = gpus(self._study, asked(wildcards)[0])
+            return found if most is None else min(found, most)
+
+        def kind(wildcards: Any) -> str | None:
+            # Without a GPU, the kind of one would ask for one.
+            return self._gpu_model if count(wildcards) else None
+
+        def time_and_memory(wildcards: Any, attempt: int) -> tuple[int, int]:
+            model = asked(wildcards)[0]
+            local = self._study.engine(model).kind != "openai" or most is not None
+            found = size(self._study, model) if local else None
+            weights = 0.0 if found is None else found.gigabytes
+            memory = BASE_MB + weights * MB_PER_GB_OF_WEIGHTS
+            needed = seconds(wildcards, model) / 60
+            return within_offers(
+                count(wildcards),
+                attempt * math.ceil(START_MINUTES + needed * SAFETY),
+                round(memory * (1 + attempt) / 2),
+                least=(math.ceil(START_MINUTES + needed), round(memory)),
+            )
+
+        def mem_mb(wildcards: Any, attempt: int) -> int:
+            return time_and_memory(wildcards, attempt)[1]
+
+        def runtime(wildcards: Any, attempt: int) -> int:
+            return time_and_memory(wildcards, attempt)[0]
+
+        return {"gpu": count, "gpu_model": kind, "mem_mb": mem_mb, "runtime": runtime}
+
+    def _queries(self, key: str, index: str) -> int:
+        shard = self._flow.shard(key, index)
+        return shard.stop - shard.start
+
+    def _generating(self, model: str, units: float, tokens: float, queries: float = 1.0) -> float:
+        """Return the seconds that some units of work take, with so many tokens and queries each."""
+        engine = self._study.engine(model)
+        if engine.kind == "openai":
+            return units * queries * ENDPOINT_SECONDS / engine.concurrency
+        return self._seconds(model, units * tokens)
+
+    def _seconds(self, model: str, tokens: float, training: bool = False) -> float:
+        found = hours_of_tokens(self._study, model, tokens, training)
+        return tokens / SMALL_TOKENS_PER_SECOND if found is None else found * 3600
+
+
+def limits(resources: Mapping[str, Any]) -> int | None:
+    """Return how many GPUs a run offers to its jobs, by its global resources; None for no limit."""
+    offered = resources.get("gpu")
+    value = getattr(offered, "value", offered)
+    return value if isinstance(value, int) else None
