@@ -295,14 +295,16 @@ class ParquetRows:
         self._waiting += self._rest
         if self._writer is None or any(part.height for part in self._waiting):
             self._write()
-        schema, about = self._writer.schema, {}
+        writer = self._writer
+        assert writer is not None, "no rows were added"
+        schema, about = writer.schema, {}
         if self.metadata is not None:
             text = json.dumps(self.metadata, sort_keys=True, allow_nan=False)
             about = {METADATA_KEY: text.encode()}
             schema = schema.with_metadata(about)
         # As Arrow itself stores a schema: readers find large strings and the metadata in it.
         stored = base64.b64encode(schema.serialize().to_pybytes())
-        self._writer.add_key_value_metadata(about | {b"ARROW:schema": stored})
+        writer.add_key_value_metadata(about | {b"ARROW:schema": stored})
 
 
 @contextmanager

@@ -212,6 +212,7 @@ class _File:
         return VALUE if self._pure_assignment(statement) else EFFECT
 
     def _pure_assignment(self, statement: ast.stmt) -> bool:
+        targets: list[ast.expr]
         if isinstance(statement, ast.AnnAssign):
             targets = [statement.target]
             values = [statement.annotation, *filter(None, [statement.value])]
@@ -240,11 +241,10 @@ class _File:
 
     def _pure_decorators(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
         for decorator in node.decorator_list:
-            called = isinstance(decorator, ast.Call)
-            function = decorator.func if called else decorator
-            given = (
-                [*decorator.args, *(word.value for word in decorator.keywords)] if called else []
-            )
+            function, given = decorator, []
+            if isinstance(decorator, ast.Call):
+                function = decorator.func
+                given = [*decorator.args, *(word.value for word in decorator.keywords)]
             setter = isinstance(function, ast.Attribute) and function.attr in ("setter", "deleter")
             if not (setter or self._full_name(function) in _PURE_DECORATORS):
                 return False
@@ -317,7 +317,7 @@ class _File:
         for node in nodes:
             full = ""
             if isinstance(node, ast.Name | ast.Attribute):
-                full = self._full_name(node) or getattr(node, "attr", None) or node.id
+                full = self._full_name(node) or str(getattr(node, "attr", getattr(node, "id", "")))
             elif isinstance(node, ast.alias | ast.FunctionDef):
                 full = node.name
             elif isinstance(node, ast.keyword):

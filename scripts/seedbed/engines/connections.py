@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -22,7 +22,7 @@ BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 CONNECT_SECONDS = 30
 
 
-def variables(settings: Mapping[str, object]) -> list[str]:
+def variables(settings: Mapping[str, Any]) -> list[str]:
     """Return the environment variables that an engine's settings name."""
     texts = [
         *dict(settings.get("headers") or {}).values(),

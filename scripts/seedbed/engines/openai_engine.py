@@ -615,8 +615,9 @@ def _inner_status(content: bytes) -> int | None:
         return None
     code = payload["error"].get("code") if isinstance(payload["error"], dict) else None
     with suppress(TypeError, ValueError):
-        if 400 <= int(code) < 600:
-            return int(code)
+        status = int(str(code))
+        if 400 <= status < 600:
+            return status
     return 500
 
 

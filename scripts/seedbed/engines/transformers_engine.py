@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seedbed.chats import encode_prompts, load_tokenizer
 from seedbed.engines import Completion, EngineSettings, Request
@@ -34,7 +34,8 @@ class TransformersEngine:
         self._tokenizer = load_tokenizer(model)
         self._tokenizer.padding_side = "left"
         dtype = torch.bfloat16 if self._device == "cuda" else torch.float32
-        self._base = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(self._device)
+        base: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
+        self._base = base.to(self._device)
         # `generate` fills in what it is not told from here: penalties, say. The request alone says
         # how text is sampled; only the ends of a text are the model's own.
         self._base.generation_config = GenerationConfig(

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from seedbed.chats import encode_prompts, load_tokenizer
 from seedbed.endings import ExpectedError
@@ -130,7 +130,7 @@ class VLLMEngine:
                 for output in self._engine.step():
                     if output.finished:
                         del under_way[output.request_id]
-                        yield self._completion(output)
+                        yield self._completion(cast("RequestOutput", output))
         finally:
             # Who reads no further leaves nothing behind in an engine that others ask.
             self._engine.abort_request(list(under_way))

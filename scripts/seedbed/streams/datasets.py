@@ -150,7 +150,7 @@ def build_dataset(
     if shards.questions:
         columns = ["reason", "augmenter_queries", *augmenter.columns]
         for frame in _first_queries(shards.questions, used, columns):
-            augmenter.add(frame, frame["augmenter_queries"].sum())
+            augmenter.add(frame, int(frame["augmenter_queries"].sum()))
             for text, times in frame["reason"].value_counts().iter_rows():
                 for reason in filter(None, text.split(",")):
                     failed[reason] += times
@@ -223,7 +223,7 @@ def _in_order(
         return
     # Shards of a stream are in order. Others, someone's own, are sorted in memory.
     names = list(dict.fromkeys(["query", *columns]))
-    rows = pl.scan_parquet(shards).select(names)
+    rows = pl.scan_parquet([*shards]).select(names)
     rows = rows if wanted is None else rows.filter(wanted)
     yield from rows.sort("query", maintain_order=True).collect().iter_slices(_ROWS_AT_A_TIME)
 

@@ -82,7 +82,7 @@ class HubDataSet(DataSet):
             from datasets import load_dataset
 
             rows = load_dataset(self.hub, self.config, split=name, revision=self.revision)
-            return pl.from_arrow(rows.with_format("arrow")[:])
+            return pl.DataFrame(rows.with_format("arrow")[:])
         folder = self.folder(data_dir)
         if (folder / f"{name}.jsonl").is_file() and not (folder / f"{name}.parquet").is_file():
             return _read_lines(folder / f"{name}.jsonl")
@@ -194,7 +194,7 @@ def items_of(
         raise ValueError(f"{source.name}: {split} has more than one item {twice[0]}")
     reasons = {entry.get("item") or entry["database"]: entry["reason"] for entry in source.excluded}
     names = [
-        {item_id, row.get("database")} & reasons.keys()
+        {item_id, row.get("database") or item_id} & reasons.keys()
         for item_id, row in zip(ids, rows, strict=True)
     ]
     kept = [(item_id, row) for item_id, row, name in zip(ids, rows, names, strict=True) if not name]
@@ -231,15 +231,16 @@ def _column(source: DataSet, frame: pl.DataFrame, path: str) -> pl.Expr:
         raise ValueError(
             f"{source.name} has no column {name!r}; it has: {', '.join(frame.columns)}"
         )
-    column, kind = pl.col(name), frame.schema[name]
+    column: pl.Expr = pl.col(name)
+    kind: Any = frame.schema[name]
     for field in fields:
-        known = [entry.name for entry in kind.fields] if isinstance(kind, pl.Struct) else []
+        known = dict(kind) if isinstance(kind, pl.Struct) else {}
         if field not in known:
             raise ValueError(
                 f"{source.name}: column {name!r} has no field {field!r}; "
                 f"it has: {', '.join(known) or 'none'}"
             )
-        column, kind = column.struct.field(field), dict(kind)[field]
+        column, kind = column.struct.field(field), known[field]
     return column
 
 

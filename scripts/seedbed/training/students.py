@@ -215,7 +215,7 @@ def _lora(settings: TrainingSettings) -> Any:
 
     return LoraConfig(
         r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
+        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # a float, as PEFT scales by it
         lora_dropout=settings.lora_dropout,
         target_modules="all-linear",
         task_type="CAUSAL_LM",

@@ -296,8 +296,9 @@ class _Worker:
             if connection.poll(max(0.0, end - time.monotonic())):
                 return json.loads(connection.recv_bytes())
             now = _cpu_seconds(process.pid)
-            known = used is not None and now is not None
-            busy = known and now - used < BUSY_SHARE * request["seconds"]
+            busy = False
+            if used is not None and now is not None:
+                busy = now - used < BUSY_SHARE * request["seconds"]
             reply = {"error": "timeout", "transient": busy}
         except (EOFError, OSError):
             reply = {"error": "the query ended its process", "transient": True}
@@ -435,8 +436,8 @@ def same_result(
     sums = [frozenset(Counter(column).items()) for column in right]
     candidates = []
     for column in left:
-        mine = frozenset(Counter(column).items())
-        candidates.append([c for c in range(len(right)) if sums[c] == mine])
+        sum_of_mine = frozenset(Counter(column).items())
+        candidates.append([c for c in range(len(right)) if sums[c] == sum_of_mine])
     if not all(candidates):
         return False, ""
     order = sorted(range(len(left)), key=lambda c: len(candidates[c]))
@@ -499,23 +500,23 @@ def _key(value: Hashable) -> tuple[str, Hashable]:
 def _alike(rows: Sequence[tuple[Hashable, ...]]) -> dict[tuple[str, Hashable], int]:
     """Return a number for each value; equal values, and floats within tolerance, share theirs."""
     values = {_key(value) for row in rows for value in row}
-    alike = {}
-    numeric = []
-    for key in values:
-        if key[0] in ("int", "float"):
-            numeric.append(key)
+    alike: dict[tuple[str, Hashable], int] = {}
+    numeric: list[int | float] = []
+    for kind, value in values:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            numeric.append(value)
         else:
-            alike[key] = len(alike)
-    numeric.sort(key=lambda key: key[1])
+            alike[kind, value] = len(alike)
+    numeric.sort()
     number = len(alike)
-    for place, key in enumerate(numeric):
+    for place, value in enumerate(numeric):
         if place:
             before = numeric[place - 1]
-            exact = before[0] == key[0] == "int"
-            close = math.isclose(before[1], key[1], rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-            if before[1] != key[1] and (exact or not close):
+            exact = isinstance(before, int) and isinstance(value, int)
+            close = math.isclose(before, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+            if before != value and (exact or not close):
                 number += 1
-        alike[key] = number
+        alike[_key(value)] = number
     return alike
 
 
