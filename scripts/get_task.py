@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import json
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,10 @@ from seedbed.evaluation.references import describe_failures, failing_references
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.tasks.data_sets import DataSet, HubDataSet, data_set, database_file, items_of
+from seedbed.tasks.data_sets import database_file, items_of, read_rows
 from seedbed.tasks.databases import copy_database
 from seedbed.tasks.items import TaskItem, gold_values, to_frame
+from seedbed.tasks.settings import DataSource, HubSource, SourceOnly, WorldSource
 from seedbed.tasks.worlds import load_world
 
 
@@ -57,22 +57,21 @@ def get_task(
     modules: tuple[str, ...] = ()
     excluded: dict[str, dict[str, str]] = {}
     revision = None
+    wanted = SourceOnly.of(source)
     with replacing(output) as folder:
         folder.mkdir()
-        if "world" in source:
-            modules = (f"seedbed.tasks.worlds.{source['world']}",)
-            world = load_world(source["world"])
+        if isinstance(wanted, WorldSource):
+            modules = (f"seedbed.tasks.worlds.{wanted.world}",)
+            world = load_world(wanted.world)
             world.write_files(folder)
             splits = {
-                split: world.items(split, source[f"{split}_items"], source["seed"])
-                for split in ("train", "test")
+                "train": world.items("train", wanted.train_items, wanted.seed),
+                "test": world.items("test", wanted.test_items, wanted.seed),
             }
         else:
-            rows = data_set(source)
-            if data_dir is None:
-                rows = revision_taken(rows)
+            rows = revision_taken(wanted) if data_dir is None else wanted
             found = {
-                split: items_of(rows, rows.read(split, data_dir), split, data_dir)
+                split: items_of(rows, read_rows(rows, split, data_dir), split, data_dir)
                 for split in ("train", "test")
             }
             unknown = found["train"].not_found & found["test"].not_found
@@ -80,7 +79,8 @@ def get_task(
                 raise ValueError(
                     f"{rows.name}: {min(unknown)!r} was to be excluded, but is not there"
                 )
-            revision = None if data_dir else rows.revision
+            if data_dir is None and isinstance(rows, HubSource):
+                revision = rows.revision
             splits = {split: part.items for split, part in found.items()}
             excluded = {split: part.excluded for split, part in found.items()}
             for name in sorted({item.database for part in splits.values() for item in part} - {""}):
@@ -119,7 +119,7 @@ def _check_references(
         raise ValueError(describe_failures(failing, sum(map(len, splits.values()))))
 
 
-def revision_taken(source: DataSet) -> DataSet:
+def revision_taken(source: DataSource) -> DataSource:
     """Return a data set of the hub with the commit that is taken now.
 
     A branch may move, and later nobody could say which commit the items are of. Without a network,
@@ -128,13 +128,13 @@ def revision_taken(source: DataSet) -> DataSet:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    if not isinstance(source, HubDataSet):
+    if not isinstance(source, HubSource):
         return source
     try:
         found = HfApi().dataset_info(source.hub, revision=source.revision).sha
     except (OfflineModeIsEnabled, HfHubHTTPError, OSError):
         return source
-    return replace(source, revision=found)
+    return source.model_copy(update={"revision": found})
 
 
 def main() -> None:

@@ -15,7 +15,8 @@ from seedbed.engines.devices import use_gpus
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.tasks.worlds import load_world
-from seedbed.training.pretraining import PretrainSettings, pretrain
+from seedbed.training.pretraining import pretrain
+from seedbed.training.settings import Pretrain
 
 
 def main() -> None:
@@ -34,7 +35,7 @@ def main() -> None:
     args = parser.parse_args()
     report = reporter(f"pretrain_model {args.output.parent.name}")
     use_gpus(args.gpus, report)
-    settings = PretrainSettings(**args.settings)
+    settings = Pretrain.model_validate(args.settings)
     about = {"world": args.world, "settings": args.settings, "prompts": args.prompts}
     about |= provenance(__file__, [f"seedbed.tasks.worlds.{args.world}"])
     pretrain(

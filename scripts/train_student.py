@@ -20,7 +20,8 @@ from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.training.saves import STOPPED, StoppedError
-from seedbed.training.students import TrainerSettings, TrainingSettings, train_student
+from seedbed.training.settings import StudentTraining, Trainer
+from seedbed.training.students import train_student
 
 
 def main() -> None:
@@ -58,11 +59,11 @@ def main() -> None:
             args.model,
             args.dataset,
             args.output,
-            TrainingSettings(**args.settings),
+            StudentTraining.model_validate(args.settings),
             describe,
             report,
             args.threads,
-            TrainerSettings(**args.trainer),
+            Trainer.model_validate(args.trainer),
             made["code"],
         )
     except StoppedError:

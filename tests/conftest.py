@@ -14,13 +14,14 @@ import pytest
 from practice import PROMPTS, SIZES, silent
 from project import Clone, copy_project
 from seedbed.tasks.worlds import load_world
-from seedbed.training.pretraining import PretrainSettings, pretrain
+from seedbed.training.pretraining import pretrain
+from seedbed.training.settings import Pretrain
 
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory):
     """A folder with `final` and `step=10`: a teacher of word problems that babbles of them."""
-    settings = PretrainSettings(
+    settings = Pretrain(
         role="teacher", steps=160, batch_size=16, learning_rate=1e-2, checkpoints=(10,), **SIZES
     )
     output = tmp_path_factory.mktemp("models") / "tiny"

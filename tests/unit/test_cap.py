@@ -17,9 +17,10 @@ from recording_engine import RecordingEngine, echo
 
 from endpoint import Endpoint, completion, error, running
 from seedbed.artifacts import write_json
-from seedbed.engines import Cap, Completion, EngineSettings, Request, load_engine
+from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines import openai_engine as openai
 from seedbed.engines.cap import CappedEngine, CapReachedError, Ledger, Purse
+from seedbed.engines.settings import Cap
 from seedbed.models import api_fingerprint
 from seedbed.tasks.items import TaskItem, to_frame
 
@@ -50,7 +51,13 @@ def ledger(tmp_path):
 
 def cap_of(tmp_path, queries=None, usd=None, counts=True, **price):
     given = PRICE | price
-    return Cap(str(tmp_path / "ledger"), queries, usd, counts, **given)
+    return Cap(
+        ledger=str(tmp_path / "ledger"),
+        max_teacher_queries=queries,
+        max_usd=usd,
+        counts_queries=counts,
+        **given,
+    )
 
 
 def requests_of(count, name="q"):
@@ -60,7 +67,7 @@ def requests_of(count, name="q"):
 def ask(endpoint, cap, requests):
     """Return what was answered before the end, and the error that ended it."""
     engine = load_engine(
-        None, EngineSettings("openai", base_url=endpoint.url, name="m", concurrency=8, cap=cap)
+        None, EngineJob.of("openai", base_url=endpoint.url, model="m", concurrency=8, cap=cap)
     )
     found = {}
     try:
@@ -170,8 +177,8 @@ def test_engines_of_this_machine_are_capped_as_well(ledger, tmp_path):
 def test_who_stops_reading_gives_back_what_was_not_asked(endpoint, ledger, tmp_path):
     engine = load_engine(
         None,
-        EngineSettings(
-            "openai", base_url=endpoint.url, name="m", concurrency=4, cap=cap_of(tmp_path, 500)
+        EngineJob.of(
+            "openai", base_url=endpoint.url, model="m", concurrency=4, cap=cap_of(tmp_path, 500)
         ),
     )
     answers = engine.complete(requests_of(300))

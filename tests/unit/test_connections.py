@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from seedbed.engines import EngineSettings, Request, load_engine
+from seedbed.engines import EngineJob, Request, load_engine
 from seedbed.engines.connections import proxy
 from seedbed.engines.openai_engine import EndpointError
 
@@ -83,7 +83,7 @@ def secure(tmp_path_factory):
 
 
 def ask(url):
-    engine = load_engine(None, EngineSettings("openai", base_url=url, name="m", concurrency=1))
+    engine = load_engine(None, EngineJob.of("openai", base_url=url, model="m", concurrency=1))
     return [answer.text for answer in engine.complete([Request("k", (("user", "?"),), 9)])]
 
 

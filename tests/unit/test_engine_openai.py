@@ -15,7 +15,7 @@ from aiohttp import web
 
 from endpoint import Endpoint, completion, error, running
 from limits import FORMS, Window
-from seedbed.engines import Completion, EngineSettings, Request, load_engine
+from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines import openai_engine as module
 from seedbed.engines.openai_engine import EndpointError
 from seedbed.engines.verdicts import REJECTIONS
@@ -47,8 +47,8 @@ def endpoint():
 
 
 def engine_of(endpoint, **settings):
-    given = {"kind": "openai", "base_url": endpoint.url, "name": "some/model", **settings}
-    return load_engine(None, EngineSettings(**given))
+    given = {"kind": "openai", "base_url": endpoint.url, "model": "some/model", **settings}
+    return load_engine(None, EngineJob.of(**given))
 
 
 def answers(endpoint, requests=REQUESTS, **settings):
@@ -104,7 +104,7 @@ def test_the_newer_name_of_the_limit(endpoint):
 def test_no_requests_need_no_endpoint():
     assert (
         list(
-            load_engine(None, EngineSettings("openai", base_url="http://nowhere.invalid")).complete(
+            load_engine(None, EngineJob.of("openai", base_url="http://nowhere.invalid")).complete(
                 []
             )
         )
@@ -138,7 +138,7 @@ def test_the_proxy_of_the_environment_is_used_but_for_hosts_that_it_leaves_out(
     proxy = endpoint.url.removesuffix("/v1")
     monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    engine = load_engine(None, EngineSettings("openai", base_url="http://elsewhere.invalid/v1"))
+    engine = load_engine(None, EngineJob.of("openai", base_url="http://elsewhere.invalid/v1"))
     assert {answer.key: answer for answer in engine.complete(REQUESTS)} == echoes()
     assert endpoint.headers[0]["Host"] == "elsewhere.invalid"
     assert answers(endpoint) == (echoes(), None)
@@ -681,11 +681,14 @@ def test_an_allowance_for_thinking_is_added_to_every_limit(endpoint):
 
 def test_what_is_sent_and_left_out_is_part_of_an_answers_identity():
     def identity(kind="openai", **settings):
-        return EngineSettings(kind, **settings).identity("m")
+        given = {"base_url": "http://h/v1"} if kind == "openai" else {}
+        return EngineJob.of(kind, **given | settings).identity("m")
 
     assert identity() == "m"
     # Where it is asked, and as whom, is not.
-    assert identity(base_url="u", key_variable="K", headers={"a": "b"}, query={"c": "d"}) == "m"
+    assert (
+        identity(base_url="http://u", key_variable="K", headers={"a": "b"}, query={"c": "d"}) == "m"
+    )
     assert identity(concurrency=3, stream=True, limit_field="max_completion_tokens") == "m"
     others = [
         identity(temperature_field=None),
@@ -729,7 +732,7 @@ def test_a_404_shows_the_address_that_was_asked(endpoint):
 def test_a_host_that_nobody_knows_says_so_within_seconds(monkeypatch):
     monkeypatch.setattr(module, "FIRST_WAIT", 0.5)
     start = time.monotonic()
-    engine = load_engine(None, EngineSettings("openai", base_url="http://nowhere.invalid/v1"))
+    engine = load_engine(None, EngineJob.of("openai", base_url="http://nowhere.invalid/v1"))
     with pytest.raises(EndpointError, match=r"nowhere\.invalid.* cannot be found"):
         list(engine.complete(REQUESTS))
     assert time.monotonic() - start < 10
@@ -800,10 +803,10 @@ INTERRUPTED = """
 import sys, threading, time
 sys.path.insert(0, {scripts!r})
 from seedbed.endings import run
-from seedbed.engines import EngineSettings, Request, load_engine
+from seedbed.engines import EngineJob, Request, load_engine
 
 def main():
-    engine = load_engine(None, EngineSettings("openai", base_url={url!r}, name="m", concurrency=4))
+    engine = load_engine(None, EngineJob.of("openai", base_url={url!r}, model="m", concurrency=4))
     requests = (Request(str(n), (("user", f"q {{n}}"),), max_tokens=9) for n in range(100))
     print("ready", flush=True)
     for answer in engine.complete(requests):

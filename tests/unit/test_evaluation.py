@@ -12,7 +12,7 @@ from recording_engine import RecordingEngine
 
 import evaluate_student
 from seedbed.artifacts import read_json, read_metadata, write_json, write_parquet
-from seedbed.engines import EngineSettings, load_engine
+from seedbed.engines import EngineJob, load_engine
 from seedbed.evaluation.evaluation import (
     SCHEMA,
     check_references,
@@ -181,7 +181,7 @@ def test_greedy_predictions_do_not_depend_on_the_batch_size(tiny_model, test_ite
     tables = [
         asked(
             test_items,
-            load_engine(tiny_model, EngineSettings(batch_size=size)),
+            load_engine(tiny_model, EngineJob.of(batch_size=size)),
             scorer,
             "flexible",
             answer_tokens=16,

@@ -70,9 +70,9 @@ def test_shards_of_a_teacher_are_told_with_all_that_their_jobs_get(flow, tmp_pat
 
 
 def test_a_model_behind_an_endpoint_is_always_up(tmp_path):
-    from seedbed.study.config import Engine
+    from seedbed.engines.settings import OpenAISettings
 
-    engine = Engine(kind="openai", base_url="http://localhost:1/v1", model="m")
+    engine = OpenAISettings(base_url="http://localhost:1/v1", model="m")
     found = written(flow_of("demo", engines={"mini_teacher": engine}), tmp_path)
     assert not [name for name in found if name.startswith("teacher.")]
     assert found["student.mini_student.mini_math.jsonl"]

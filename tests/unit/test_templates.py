@@ -12,7 +12,8 @@ import get_model
 from practice import silent
 from seedbed.artifacts import read_json, write_json
 from seedbed.chats import check_template, encode_rows, end_tokens, fixed_template, load_tokenizer
-from seedbed.training.students import TrainingSettings, train_student
+from seedbed.training.settings import StudentTraining
+from seedbed.training.students import train_student
 
 TEACHER = "You are a patient teacher."
 USER = [{"role": "user", "content": "How many?"}]
@@ -126,7 +127,15 @@ def test_a_prompt_that_is_not_how_the_row_begins_is_never_trained_on(
     model = shutil.copytree(tiny_model, tmp_path / "model")
     (model / "chat_template.jinja").write_text(MISTRAL)
     pl.DataFrame({"messages": [ASKED]}).write_parquet(tmp_path / "rows.parquet")
-    settings = TrainingSettings(1, 1e-3, 1, 2, 2, 128, system=TEACHER)
+    settings = StudentTraining(
+        epochs=1,
+        learning_rate=1e-3,
+        batch_size=1,
+        lora_rank=2,
+        lora_alpha=2,
+        max_length=128,
+        system=TEACHER,
+    )
     with pytest.raises(ValueError, match="with another prompt than it is asked with"):
         train_student(
             model,

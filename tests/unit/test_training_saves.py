@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -21,10 +20,11 @@ from seedbed.artifacts import read_json, write_json
 from seedbed.tasks.worlds import load_world
 from seedbed.training import saves
 from seedbed.training.saves import STOPPED, Saves
-from seedbed.training.students import TrainerSettings, TrainingSettings, train_student
+from seedbed.training.settings import StudentTraining, Trainer
+from seedbed.training.students import train_student
 from seedbed.training.trainer import MicroBatchTrainer
 
-SETTINGS = TrainingSettings(
+SETTINGS = StudentTraining(
     epochs=6,
     learning_rate=1e-2,
     batch_size=4,
@@ -34,7 +34,7 @@ SETTINGS = TrainingSettings(
     lora_dropout=0.1,
 )
 STEPS = 18
-EVERY_STEP = TrainerSettings(save_minutes=1e-9)
+EVERY_STEP = Trainer(save_minutes=1e-9)
 SCRIPTS = Path(saves.__file__).parents[2]
 
 
@@ -63,7 +63,7 @@ def train(
 @pytest.fixture(scope="module")
 def undisturbed(tiny_model, dataset, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed") / "adapter"
-    train(tiny_model, dataset, output, trainer=TrainerSettings())
+    train(tiny_model, dataset, output, trainer=Trainer())
     return output
 
 
@@ -180,7 +180,7 @@ def test_saves_of_another_training_are_not_used(
 ):
     settings, code = SETTINGS, "now"
     if change == "settings":
-        settings = replace(SETTINGS, learning_rate=2e-2)
+        settings = SETTINGS.model_copy(update={"learning_rate": 2e-2})
     if change == "code":
         code = "later"
     if change == "data":

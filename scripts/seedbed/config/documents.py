@@ -14,10 +14,8 @@ from typing import Any
 
 import yaml
 
+from seedbed.config.messages import At, spell
 from seedbed.config.values import Part
-
-At = tuple[Part, ...]
-"""A path into a file: keys, and indices into lists."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +37,6 @@ class StudyError(ValueError):
         self.problems = list(dict.fromkeys(problems))
         lines = [f"{heading}:", *(f"  {problem}" for problem in self.problems)]
         super().__init__("\n".join(lines))
-
-
-def spell(at: At) -> str:
-    """Write a path as text, as in `blocks[0].students[1]`."""
-    text = ""
-    for part in at:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import argparse
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-from seedbed.engines import Engine, EngineSettings, load_engine
+from seedbed.engines import Engine, load_engine
 from seedbed.engines.devices import use_gpus
+from seedbed.engines.settings import EngineJob, OpenAISettings
 from seedbed.engines.sharing import Other, Sharing, serve
 
 SHARE_OF_TIME = 1 / 3
@@ -27,9 +27,9 @@ def add_engine_options(parser: argparse.ArgumentParser, model: str) -> None:
     parser.add_argument("--model", type=Path, required=True, help=f"folder of {model}")
     parser.add_argument(
         "--engine",
-        type=EngineSettings.from_json,
-        default=EngineSettings(),
-        help="what runs it, as JSON: see the class EngineSettings",
+        type=EngineJob.from_json,
+        default=EngineJob(),
+        help="what runs it, as JSON: see the class EngineJob",
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
 
@@ -60,7 +60,7 @@ class EngineStart:
             lora_rank: highest rank of the adapters that it will be used with, 0 for none.
         """
         self._args = args
-        self._settings = replace(args.engine, place=_file(args.model))
+        self._job = args.engine.model_copy(update={"place": _file(args.model)})
         self._progress = progress
         self._lora_rank = lora_rank
         self._since = time.monotonic()
@@ -69,10 +69,11 @@ class EngineStart:
     def start(self) -> Engine:
         """Return the engine, started: a full journal needs none."""
         if self._engine is None:
-            if self._settings.kind != "openai":
-                use_gpus(self._settings.gpus, self._progress)
+            settings = self._job.settings
+            if not isinstance(settings, OpenAISettings):
+                use_gpus(1 if settings.gpus is None else settings.gpus, self._progress)
             self._engine = load_engine(
-                self._args.model, self._settings, self._lora_rank, self._args.threads
+                self._args.model, self._job, self._lora_rank, self._args.threads
             )
         return self._engine
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedbed.chats import encode_prompts, load_tokenizer
-from seedbed.engines import Completion, EngineSettings, Request
+from seedbed.engines import Completion, Request
+from seedbed.engines.settings import TransformersSettings
 from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 class TransformersEngine:
     """A model of the Transformers library, with or without PEFT adapters."""
 
-    def __init__(self, model: Path, settings: EngineSettings, lora_rank: int, threads: int) -> None:
+    def __init__(
+        self, model: Path, settings: TransformersSettings, lora_rank: int, threads: int
+    ) -> None:
         with paused_collector():
             self._load(model, threads)
         self._batch_size = settings.batch_size

@@ -61,8 +61,9 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
     # Not for every plan: a table library takes half a second to import.
     import polars as pl
 
-    from seedbed.tasks.data_sets import data_set, database_file, items_of
+    from seedbed.tasks.data_sets import database_file, items_of, read_rows
     from seedbed.tasks.items import to_frame
+    from seedbed.tasks.settings import SourceOnly
 
     source, data_dir = json.loads(params["source"]), params["data_dir"]
     about = read_json(outputs["record"])
@@ -73,14 +74,15 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
         made, now = items_source(about["source"]), items_source(source)
         made["revision"] = about.get("revision") or made["revision"]
         return made == now
-    rows, databases = data_set(source), set()
+    found, databases = SourceOnly.of(source), set()
     for split in ("train", "test"):
-        items = items_of(rows, rows.read(split, Path(data_dir)), split, Path(data_dir)).items
+        rows = read_rows(found, split, Path(data_dir))
+        items = items_of(found, rows, split, Path(data_dir)).items
         if not to_frame(items).equals(pl.read_parquet(outputs[split])):
             return False
         databases |= {item.database for item in items} - {""}
     digests = {
-        name: file_digest(database_file(rows, name.removesuffix(".sqlite"), Path(data_dir)))
+        name: file_digest(database_file(found, name.removesuffix(".sqlite"), Path(data_dir)))
         for name in databases
     }
     return digests == about["databases"]

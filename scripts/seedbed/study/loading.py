@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,28 +16,17 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from seedbed.config.documents import At, Document, Problem, StudyError, read_document
+from seedbed.config.messages import explain
 from seedbed.config.sections import Section
 from seedbed.config.values import RESERVED, Part, nearest
-from seedbed.engines import VARIABLE
+from seedbed.engines.settings import FIELD_KEYS, KINDS, AnyEngine, OpenAISettings, kind_of
 from seedbed.evaluation.scorers import module_file
+from seedbed.streams.settings import MethodConfig
 from seedbed.study import cells
-from seedbed.study.config import (
-    FIELD_KEYS,
-    TAGS,
-    Block,
-    Engine,
-    FilesSource,
-    HubSource,
-    MethodConfig,
-    ModelConfig,
-    RunConfig,
-    StudyConfig,
-    TaskConfig,
-    Trainer,
-    Training,
-    WorldSource,
-)
+from seedbed.study.config import Block, ModelConfig, RunConfig, StudyConfig
 from seedbed.study.lengths import too_long
+from seedbed.tasks.settings import FilesSource, HubSource, TaskConfig, WorldSource
+from seedbed.training.settings import Trainer, Training
 
 RUN_CONFIG = "config.yaml or --config"
 
@@ -73,7 +61,7 @@ class Study:
     tasks: Mapping[str, TaskConfig]
     methods: Mapping[str, MethodConfig]
     models: Mapping[str, ModelConfig]
-    engines: Mapping[str, Engine] = field(default_factory=dict)
+    engines: Mapping[str, AnyEngine] = field(default_factory=dict)
     trainers: Mapping[str, Trainer] = field(default_factory=dict)
 
     def answer_prompt(self, task: str) -> str:
@@ -100,11 +88,11 @@ class Study:
         """Return the settings that a student is trained with."""
         return self.config.training_of(student)
 
-    def engine(self, model: str) -> Engine:
+    def engine(self, model: str) -> AnyEngine:
         """Return what runs a model, with its name there if it is behind an endpoint."""
         config = self.models[model]
         engine = self.engines.get(model, config.engine)
-        if engine.kind != "openai":
+        if not isinstance(engine, OpenAISettings):
             return engine
         return engine.model_copy(update={"model": _name_at_endpoint(engine, config)})
 
@@ -135,7 +123,7 @@ class Study:
         return own or self.tasks[task].source.world
 
 
-def _name_at_endpoint(engine: Engine, config: ModelConfig) -> str | None:
+def _name_at_endpoint(engine: OpenAISettings, config: ModelConfig) -> str | None:
     if engine.model is not None or (config.api is None and config.hub is None):
         return engine.model
     return config.api.name if config.api is not None else config.hub.id
@@ -145,7 +133,7 @@ def load_study(
     name: str,
     config_dir: Path,
     overrides: Mapping[str, Any] | None = None,
-    engines: Mapping[str, Engine] | None = None,
+    engines: Mapping[str, AnyEngine] | None = None,
     trainers: Mapping[str, Trainer] | None = None,
 ) -> Study:
     """Read a study and all that it uses, and check it.
@@ -186,9 +174,14 @@ def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
     # On the command line, Snakemake takes only `True` for a truth, and `true` for text.
     said = {"true": True, "false": False}.get(str(mapping.get("partial")).lower())
     told = dict(mapping) if said is None else {**mapping, "partial": said}
-    for key, section in (("engines", Engine), ("trainers", Trainer)):
+    for key in ("engines", "trainers"):
         if isinstance(told.get(key), dict):
-            told[key] = {name: _read_numbers(one, section) for name, one in told[key].items()}
+            told[key] = {
+                name: _read_numbers(
+                    one, Trainer if key == "trainers" else KINDS.get(kind_of(one), OpenAISettings)
+                )
+                for name, one in told[key].items()
+            }
     document = Document(RUN_CONFIG, told)
     problems: list[Problem] = []
     run = _validate(document, RunConfig, problems)
@@ -315,7 +308,7 @@ def check_keys(study: Study, models: Iterable[str]) -> None:
     problems = []
     for name in sorted(models):
         engine = study.engine(name)
-        for variable, key in _variables(engine):
+        for variable, key in engine.variables() if isinstance(engine, OpenAISettings) else ():
             if os.environ.get(variable, "").strip():
                 continue
             said = (
@@ -328,16 +321,6 @@ def check_keys(study: Study, models: Iterable[str]) -> None:
             problems.append(Problem(*place, said))
     if problems:
         raise StudyError(f"study {study.name!r} cannot run", problems)
-
-
-def _variables(engine: Engine) -> list[tuple[str, str]]:
-    """Return the environment variables that an engine needs, each with the key that names it."""
-    found = [(engine.key_variable, "key_variable")] if engine.key_variable else []
-    for key in ("headers", "query"):
-        found += [
-            (name, key) for text in getattr(engine, key).values() for name in VARIABLE.findall(text)
-        ]
-    return list(dict.fromkeys(found))
 
 
 def check_prices(study: Study, models: Iterable[str]) -> None:
@@ -435,7 +418,7 @@ def _validate(
         return model.model_validate(document.content)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            at, text = _explain(detail)
+            at, text = explain(detail)
             problems.append(document.problem(text, *at))
         return None
 
@@ -450,7 +433,7 @@ class _Checks:
     files: _Files
     study: _File[StudyConfig]
     problems: list[Problem]
-    engines: Mapping[str, Engine] = field(default_factory=dict)
+    engines: Mapping[str, AnyEngine] = field(default_factory=dict)
     trainers: Mapping[str, Trainer] = field(default_factory=dict)
     used: dict[str, dict[str, _File[Any] | None]] = field(
         default_factory=lambda: {"tasks": {}, "methods": {}, "models": {}}
@@ -736,10 +719,13 @@ class _Checks:
             if name in self.engines:
                 document, at = named, ("engines", name)
             engine = self.engines.get(name, file.config.engine)
-            if file.config.api is not None and engine.kind != "openai":
+            if file.config.api is not None and not isinstance(engine, OpenAISettings):
                 said = f"{engine.kind!r} cannot run {name!r}, which only an endpoint has (api)"
                 self.problems.append(document.problem(said, *at, "kind"))
-            elif engine.kind == "openai" and _name_at_endpoint(engine, file.config) is None:
+            elif (
+                isinstance(engine, OpenAISettings)
+                and _name_at_endpoint(engine, file.config) is None
+            ):
                 said = f"is missing: the name of {name!r} at the endpoint"
                 self.problems.append(document.problem(said, *at, "model"))
         for index, block in enumerate(self.study.config.blocks):
@@ -801,65 +787,3 @@ def _function_problem(scorer: str, folder: Path) -> str | None:
     if too_few or values - len(given.defaults) > 2 or None in given.kw_defaults:
         return f"{path}: {function!r} cannot be called with two values, an output and an item"
     return None
-
-
-# --- messages
-
-
-def _explain(detail: Mapping[str, Any]) -> tuple[At, str]:
-    """Turn one of Pydantic's errors into a path of the file and a sentence."""
-    # Pydantic's paths also hold the tags of unions and a mark for keys.
-    at = tuple(part for part in detail["loc"] if part not in (*TAGS, "[key]"))
-    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
-    if kind == "seedbed":
-        return at + tuple(context.get("at", ())), detail["msg"]
-    if kind == "missing":
-        return at, "is missing"
-    if kind == "literal_error":
-        valid = re.findall(r"'([^']*)'", context["expected"])
-        return at, f"{_show(value)} is not valid; {nearest(str(value), valid, 'valid')}"
-    if kind in ("too_short", "string_too_short"):
-        return at, "must not be empty"
-    wanted = _WANTED.get(kind)
-    if wanted is None:
-        return at, f"{_show(value)}: {detail['msg']}"
-    return at, f"must be {wanted.format(**context)}, not {_show(value)}{_hint(kind, value)}"
-
-
-_WANTED = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "dict_type": "a section of keys",
-    "model_type": "a section of keys",
-    "model_attributes_type": "a section of keys",
-    "greater_than": "greater than {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
-}
-
-
-def _hint(kind: str, value: Any) -> str:
-    if kind == "string_type" and isinstance(value, int | float):
-        return "; put it in quotes"
-    if kind == "tuple_type" and isinstance(value, str | int | float):
-        return f"; write [{_show(value).strip(chr(39))}]"
-    return ""
-
-
-def _show(value: Any) -> str:
-    """Write a value as it would stand in YAML, if it is short."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return "a section"
-    if isinstance(value, list | tuple):
-        return "a list"
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -16,23 +16,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seedbed.config.values import NONE, nearest
-from seedbed.engines import manner
+from seedbed.engines.settings import Cap, EngineJob, Price
 from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
-from seedbed.study.config import (
-    ALWAYS_TOLD,
-    ENGINE_KEYS,
-    DataSource,
-    Engine,
-    FilesSource,
-    Price,
-    WorldSource,
-)
 from seedbed.study.equivalence import items_source
 from seedbed.study.estimate import training_rows
 from seedbed.study.figures import figures, missing_text
 from seedbed.study.loading import Study
 from seedbed.study.resources import gpus
+from seedbed.tasks.settings import DataSource, FilesSource, WorldSource
 
 Part = Literal["augmenter", "teacher", "student"]
 
@@ -538,20 +530,13 @@ class Workflow:
 
     def engine(self, part: Part, key: str) -> str:
         """Return what runs the model that has a part in what has the key, as JSON."""
-        engine = self.study.engine(getattr(self, part)(key)[0])
-        settings = {
-            key: value
-            for key in ENGINE_KEYS[engine.kind]
-            if (value := getattr(engine, key)) != Engine.model_fields[key].default
-            or key in ALWAYS_TOLD
-        }
-        if "model" in settings:
-            settings["name"] = settings.pop("model")
-        if "gpus" in settings:
-            settings["gpus"] = gpus(self.study, getattr(self, part)(key)[0])
-        if self.capped and part != "student":
-            settings["cap"] = self._cap(part, engine.kind, getattr(self, part)(key)[0])
-        return _json({"kind": engine.kind, **settings})
+        model = getattr(self, part)(key)[0]
+        settings = self.study.engine(model)
+        if settings.kind != "openai":
+            settings = settings.model_copy(update={"gpus": gpus(self.study, model)})
+        capped = self.capped and part != "student"
+        cap = self._cap(part, settings.kind, model) if capped else None
+        return EngineJob(settings=settings, cap=cap).to_json()
 
     @property
     def capped(self) -> bool:
@@ -563,17 +548,17 @@ class Workflow:
         """Return the folder with what was spent, in a study with a cap."""
         return f"{self.results}/journal/ledger"
 
-    def _cap(self, part: Part, kind: str, model: str) -> dict[str, Any]:
+    def _cap(self, part: Part, kind: str, model: str) -> Cap:
         # What runs here costs no dollars.
         price = self.study.models[model].price if kind == "openai" else Price()
-        return {
-            "ledger": self.ledger,
-            "max_teacher_queries": self.max_teacher_queries,
-            "max_usd": self.max_usd,
-            "counts_queries": part == "teacher",
-            "usd_per_million_prompt_tokens": price.usd_per_million_prompt_tokens or 0.0,
-            "usd_per_million_completion_tokens": price.usd_per_million_completion_tokens or 0.0,
-        }
+        return Cap(
+            ledger=self.ledger,
+            max_teacher_queries=self.max_teacher_queries,
+            max_usd=self.max_usd,
+            counts_queries=part == "teacher",
+            usd_per_million_prompt_tokens=price.usd_per_million_prompt_tokens or 0.0,
+            usd_per_million_completion_tokens=price.usd_per_million_completion_tokens or 0.0,
+        )
 
     def _manner(self, model: str) -> dict[str, Any]:
         """Return what sets a model up, ends its texts, and how it is asked, where its file says so.
@@ -581,7 +566,7 @@ class Workflow:
         How it is asked is that of the model's own file, as the code in `engine_code`.
         """
         config = self.study.models[model]
-        asked = manner(config.engine.kind, config.engine.model_dump(mode="json"))
+        asked = config.engine.manner()
         found = {"system": config.system, "stop": list(config.stop), "manner": asked}
         return {name: value for name, value in found.items() if value}
 

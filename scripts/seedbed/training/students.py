@@ -7,7 +7,6 @@ import json
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,53 +17,21 @@ from seedbed.chats import Row, check_template, encode_rows, end_tokens, load_tok
 from seedbed.imports import paused_collector
 from seedbed.models import RECORD, fingerprint, read_fingerprint
 from seedbed.training.saves import Saves, stopped_by_sigterm
+from seedbed.training.settings import StudentTraining, Trainer
 
 if TYPE_CHECKING:
     from seedbed.training.trainer import MicroBatchTrainer
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a student is trained; see `training` in config/README.md, and `system` of a model."""
-
-    epochs: int
-    learning_rate: float
-    batch_size: int
-    lora_rank: int
-    lora_alpha: float
-    max_length: int
-    max_steps: int | None = None
-    lora_dropout: float = 0.0
-    warmup_fraction: float = 0.03
-    schedule: str = "cosine"
-    weight_decay: float = 0.0
-    seed: int = 0
-    system: str | None = None
-
-
-@dataclass(frozen=True)
-class TrainerSettings:
-    """How a training is run, which does not determine its result; see `trainer` of a model.
-
-    Attributes:
-        save_minutes: between two saves of the training.
-        micro_batch_tokens: most tokens that go through the model at once, padding included; None
-            for what memory allows.
-    """
-
-    save_minutes: float = 15.0
-    micro_batch_tokens: int | None = None
 
 
 def train_student(
     model: Path,
     dataset: Path,
     output: Path,
-    settings: TrainingSettings,
+    settings: StudentTraining,
     describe: Callable[[Path, dict[str, Any]], None],
     progress: Callable[[str], None],
     threads: int = 1,
-    trainer: TrainerSettings | None = None,
+    trainer: Trainer | None = None,
     code: str = "",
 ) -> dict[str, Any]:
     """Train a LoRA adapter and write it to the folder `output` in PEFT's layout.
@@ -107,7 +74,7 @@ def train_student(
     set_seed(settings.seed)
     chats = pl.read_parquet(dataset, columns=["messages"])["messages"].to_list()
     about = {
-        "settings": asdict(settings),
+        "settings": settings.model_dump(mode="json"),
         "model": read_fingerprint(model) if (model / RECORD).is_file() else fingerprint(model),
         "messages": hashlib.sha256(json.dumps(chats).encode()).hexdigest(),
         "code": code,
@@ -126,7 +93,7 @@ def train_student(
             model, dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32
         )
         if kept:
-            how = trainer or TrainerSettings()
+            how = trainer or Trainer()
             run = _run(student, tokenizer, kept, settings, how, saves, progress)
             student = run.model
             counts |= {"steps": run.state.global_step, "loss": run.loss}
@@ -146,8 +113,8 @@ def _run(
     student: Any,
     tokenizer: Any,
     rows: Sequence[Row],
-    settings: TrainingSettings,
-    how: TrainerSettings,
+    settings: StudentTraining,
+    how: Trainer,
     saves: Saves,
     progress: Callable[[str], None],
 ) -> MicroBatchTrainer:
@@ -210,7 +177,7 @@ def _run(
     return trainer
 
 
-def _lora(settings: TrainingSettings) -> Any:
+def _lora(settings: StudentTraining) -> Any:
     from peft import LoraConfig
 
     return LoraConfig(
