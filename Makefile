@@ -82,6 +82,10 @@ lint: env ## check the code without running it
 	snakefmt --check Snakefile rules
 	snakemake --lint
 
+.PHONY: reference
+reference: env ## write config/README.md's tables and config/schemas anew, after a change of a key
+	PYTHONPATH=scripts python -m seedbed.study.reference
+
 .PHONY: lock
 lock: ## pin anew what the environments need, the one for the CPU in a fresh .venv
 	rm -rf .venv

@@ -3,17 +3,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_origin
+from typing import get_args
 
 import pytest
 import study_folder as sf
-from pydantic import BaseModel
 
 from seedbed.config import values as fields
 from seedbed.config.documents import read_document, spell
-from seedbed.config.sections import stages_of
 from seedbed.evaluation.scorers import settings as scorer_settings
-from seedbed.streams import settings as stream_settings
 from seedbed.study import config
 from seedbed.study.cells import grid
 from seedbed.study.loading import (
@@ -26,7 +23,6 @@ from seedbed.study.loading import (
     load_study,
 )
 from seedbed.study.workflow import Workflow
-from seedbed.tasks import settings as task_settings
 from seedbed.training import settings as training_settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -898,124 +894,6 @@ def test_reading_a_study_imports_nothing_heavy():
     )
     heavy = {"polars", "pyarrow", "numpy", "scipy", "torch", "transformers", "matplotlib"}
     assert not heavy & set(json.loads(done.stdout))
-
-
-def sections(model, prefix=""):
-    """Yield each field of a model and of the sections inside it, with its place."""
-    for name, field in model.model_fields.items():
-        place = f"{prefix}{name}"
-        yield place, field
-        for inner, mark in inside(field.annotation):
-            yield from sections(inner, f"{place}{mark}.")
-
-
-def inside(kind):
-    """Yield the sections in a type, with the mark for a list or for keys of one's own choice."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        if kind is not training_settings.TrainingChanges:  # Told once, at `training`.
-            yield kind, ""
-        return
-    origin, parts = get_origin(kind), get_args(kind)
-    mark = {tuple: "[]", dict: ".NAME"}.get(origin, "")
-    if origin is dict:
-        # Engine and trainer are told once, at their models.
-        parts = [
-            part for part in parts[1:] if part not in (config.Engine, training_settings.Trainer)
-        ]
-    elif origin is Annotated:
-        parts = parts[:1]
-    for part in parts:
-        for section, further in inside(part):
-            yield section, mark + further
-
-
-def default(field):
-    if field.is_required():
-        return "needed"
-    value = field.default
-    if isinstance(value, BaseModel) or value in ({}, ()):
-        return "empty" if value in ({}, ()) else "its defaults"
-    if isinstance(value, tuple):
-        return f"`[{', '.join(value)}]`"
-    return f"`{json.dumps(value).strip(chr(34))}`"
-
-
-FILES_AND_MODELS = {
-    "config.yaml": config.RunConfig,
-    "studies/NAME.yaml": config.StudyConfig,
-    "tasks/NAME/task.yaml": task_settings.TaskConfig,
-    "methods/NAME.yaml": stream_settings.MethodConfig,
-    "models/NAME.yaml": config.ModelConfig,
-}
-
-
-def kind_of(kind):
-    """Return the type of a field in words."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return "section"
-    origin, parts = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return kind_of(parts[0])
-    if origin is tuple:
-        return f"list of {kind_of(parts[0])}".replace("number", "numbers").replace("ion", "ions")
-    if origin is dict:
-        return f"{kind_of(parts[1])} by name"
-    if origin is Literal:
-        return f"one of {', '.join(f'`{word}`' for word in parts)}"
-    if parts:
-        words = [kind_of(part) for part in parts if part is not type(None)]
-        optional = " or null" if type(None) in parts and "section" not in words else ""
-        return " or ".join(dict.fromkeys(words)) + optional
-    return {int: "whole number", float: "number", str: "text", bool: "true or false"}.get(
-        kind, "value"
-    )
-
-
-@pytest.mark.parametrize("name", FILES_AND_MODELS)
-def test_readme_has_every_key_with_type_default_and_meaning(name):
-    text = (SHIPPED / "README.md").read_text()
-    section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| `")]
-    wanted = [
-        f"| `{place}` | {kind_of(field.annotation)} | {default(field)} | {field.description} |"
-        for place, field in sections(FILES_AND_MODELS[name])
-    ]
-    # What several kinds of source have in common is told once.
-    assert rows == list(dict.fromkeys(wanted))
-
-
-def keys(model, prefix=""):
-    """Yield each key of a model and of the sections inside it that has no section as its value."""
-    for name, field in model.model_fields.items():
-        found = [*inside(field.annotation)]
-        for inner, mark in found:
-            yield from keys(inner, f"{prefix}{name}{mark}.")
-        told = stages_of(model, name)
-        if told is not None:
-            yield f"{prefix}{name}", told
-        elif not found:
-            assert name in ("engines", "trainers", "student_training"), (
-                f"{prefix}{name} says not what it changes"
-            )
-
-
-def test_readme_says_what_a_change_of_each_key_reruns():
-    order = get_args(fields.Stage)
-    by_stages = {}
-    for file, model in FILES_AND_MODELS.items():
-        for place, stages in keys(model):
-            assert set(stages) <= set(order)
-            by_stages.setdefault(stages, {}).setdefault(file, {})[f"`{place}`"] = None
-    wanted = [
-        f"| {', '.join(stages) or 'nothing'} | "
-        + "; ".join(f"`{file}`: {', '.join(found)}" for file, found in by_stages[stages].items())
-        + " |"
-        for stages in sorted(by_stages, key=lambda stages: [order.index(word) for word in stages])
-    ]
-    text = (SHIPPED / "README.md").read_text()
-    section = text.split("\n## What a change reruns\n")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
-    assert rows == wanted
 
 
 def test_numbers_of_engines_are_numbers_also_on_the_command_line():

@@ -10,7 +10,7 @@ from collections.abc import Collection, Hashable
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 WORLDS = {"mini_math": "number", "mini_sql": "sql", "mini_qa": "choice"}
@@ -227,7 +227,11 @@ def _question_prompt(value: str) -> str:
     return value
 
 
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[
+    str,
+    AfterValidator(_name),
+    WithJsonSchema({"type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]*$"}),
+]
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 # NumPy, which the libraries seed along with PyTorch, takes no larger one.
@@ -239,7 +243,7 @@ Commit = Annotated[str, AfterValidator(_commit)]
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 HubId = Annotated[str, AfterValidator(_hub_id)]
 Date = Annotated[str, AfterValidator(_date)]
-World = Annotated[str, AfterValidator(_world)]
+World = Annotated[str, AfterValidator(_world), WithJsonSchema({"enum": [*WORLDS]})]
 Kind = Literal["number", "choice", "sql", "exact"]
 ScorerFunction = Annotated[str, AfterValidator(_scorer_function)]
 TaskFile = Annotated[str, AfterValidator(_task_file)]
@@ -260,5 +264,5 @@ def distinct(item: Any, least: int = 1) -> Any:
 Names = distinct(Name)
 Counts = distinct(Count)
 Ratios = distinct(Positive)
-Filters = distinct(Annotated[str, AfterValidator(_filter)])
+Filters = distinct(Annotated[str, AfterValidator(_filter), WithJsonSchema({"enum": [*FILTERS]})])
 DatedLines = listed(Annotated[str, AfterValidator(_dated_line)])
