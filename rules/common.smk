@@ -2,11 +2,8 @@
 
 from seedbed.study.cells import grid, wildcard_pattern
 from seedbed.run.environment import read_environment
-from seedbed.study.loading import (
-    check_data,
-    check_run_config,
-    load_study,
-)
+from seedbed.study.checks import check_data
+from seedbed.study.loading import check_run_config, load_study
 from seedbed.run.lists import Lists
 from seedbed.study.resources import Needs, limits
 from seedbed.run.pending import Others

@@ -5,7 +5,7 @@ from seedbed.run.adopting import adopt, review
 from seedbed.study.equivalence import same_result
 from seedbed.run.explaining import explanation
 from seedbed.run.recovery import Tenancy, note_begun, note_ended
-from seedbed.study.loading import (
+from seedbed.study.checks import (
     check_downloads,
     check_keys,
     check_prices,

@@ -13,15 +13,8 @@ from seedbed.config.documents import read_document, spell
 from seedbed.evaluation.scorers import settings as scorer_settings
 from seedbed.study import config
 from seedbed.study.cells import grid
-from seedbed.study.loading import (
-    StudyError,
-    check_data,
-    check_downloads,
-    check_keys,
-    check_prices,
-    check_run_config,
-    load_study,
-)
+from seedbed.study.checks import check_data, check_downloads, check_keys, check_prices
+from seedbed.study.loading import StudyError, check_run_config, load_study
 from seedbed.study.workflow import Workflow
 from seedbed.training import settings as training_settings
 
@@ -944,7 +937,7 @@ def test_two_names_that_stand_in_one_part_of_a_path_are_refused_together(tmp_pat
 
 def test_a_working_directory_that_is_too_deep_is_refused(tmp_path, monkeypatch):
     study = load(tmp_path)
-    monkeypatch.setattr("seedbed.study.loading.Path.cwd", lambda: tmp_path / ("d/" * 1950))
+    monkeypatch.setattr("seedbed.study.agreement.Path.cwd", lambda: tmp_path / ("d/" * 1950))
     with pytest.raises(StudyError, match="the system takes 4095"):
         load(tmp_path / "again")
     assert study

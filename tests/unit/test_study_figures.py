@@ -9,6 +9,7 @@ import pytest
 import study_folder as sf
 
 from seedbed.study.cells import Cell, grid, untrained_cell
+from seedbed.study.checks import check_question
 from seedbed.study.estimate import (
     ANSWER_TOKENS,
     ATTEMPTS,
@@ -22,7 +23,7 @@ from seedbed.study.estimate import (
     gpu_hours,
 )
 from seedbed.study.figures import figures, missing_text, varied
-from seedbed.study.loading import StudyError, check_question, check_run_config, load_study
+from seedbed.study.loading import StudyError, check_run_config, load_study
 from seedbed.study.workflow import Workflow
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"

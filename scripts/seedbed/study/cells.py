@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 from seedbed.config.values import MATCHED, NONE, UNTRAINED
 
 if TYPE_CHECKING:
-    from seedbed.study.config import Block, MethodConfig
-    from seedbed.study.loading import Study
+    from seedbed.streams.settings import MethodConfig
+    from seedbed.study.config import Block
+    from seedbed.study.study import Study
 
 
 @dataclass(frozen=True, slots=True)

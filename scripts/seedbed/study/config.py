@@ -242,6 +242,10 @@ class ModelConfig(Section):
 # --- config.yaml
 
 
+RUN_CONFIG = "config.yaml or --config"
+"""What messages call the workflow's own configuration."""
+
+
 class RunConfig(Section):
     """`config/config.yaml`: which study to run, where the real data lies, and what it runs in."""
 
