@@ -12,14 +12,14 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from seedbed.artifacts import parquet_rows, whole_file, write_json
+from seedbed.artifacts import parquet_rows, whole_file
 from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.endings import ExpectedError, run
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
+from seedbed.streams.record import DatasetCounts, DatasetRecord
 from seedbed.tasks.items import read_items
 
 CAUSES = {
@@ -68,36 +68,37 @@ def main() -> None:
     check_inputs(args.manifest, [args.seeds, args.test, *read])
     report = reporter("build_dataset")
     settings = DatasetSettings(**args.settings)
-    about = {"dataset": args.dataset, "settings": asdict(settings)}
     with parquet_rows(args.output) as rows:
-        record = build_dataset(
+        facts = build_dataset(
             settings,
             Shards(**{name: getattr(args, name) for name in shards}),
             read_items(args.seeds),
             read_items(args.test),
             rows.add,
         )
-        if not record["counts"]["rows"]:
-            raise ExpectedError(no_rows(record["counts"]))
+        if not facts.counts.rows:
+            raise ExpectedError(no_rows(facts.counts))
         rows.metadata = {"dataset": args.dataset}
-    write_json(args.record, about | record | provenance(__file__))
-    counts = record["counts"]
-    report(f"{counts['rows']} rows from {counts['teacher_queries']} teacher queries")
+    record = DatasetRecord(
+        dataset=args.dataset, settings=asdict(settings), **dict(facts), **provenance(__file__)
+    )
+    record.write(args.record)
+    report(f"{facts.counts.rows} rows from {facts.counts.teacher_queries} teacher queries")
 
 
-def no_rows(counts: dict[str, Any]) -> str:
+def no_rows(counts: DatasetCounts) -> str:
     """Return why a dataset has no rows, and what to change."""
-    lost = {"empty_slots": counts["empty_slots"], **counts["dropped"]}
+    lost = {"empty_slots": counts.empty_slots, **(counts.dropped or {})}
     reasons = [
         f"{number:,} {name} ({CAUSES[name]})" if name in CAUSES else f"{number:,} {name}"
         for name, number in sorted(lost.items(), key=lambda pair: -pair[1])
         if number
     ]
-    failed = ", ".join(f"{number:,} {name}" for name, number in counts["failed_questions"].items())
+    failed = ", ".join(f"{number:,} {name}" for name, number in counts.failed_questions.items())
     if failed:
         reasons.append(f"of the questions: {failed}")
     return (
-        f"none of {counts['queries']:,} queries became a row, so there is nothing to train on: "
+        f"none of {counts.queries:,} queries became a row, so there is nothing to train on: "
         f"{'; '.join(reasons) or 'there are no queries'}"
     )
 

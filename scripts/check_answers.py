@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import polars as pl
 
-from seedbed.artifacts import read_json
 from seedbed.evaluation.command_line import checks_parser, judging_basis, scoring
 from seedbed.evaluation.scorers import kind_module
 from seedbed.progress import reporter
@@ -16,6 +15,7 @@ from seedbed.provenance import provenance
 from seedbed.streams.checks import CHECKS_SCHEMA, check_answers, requires_new_answer
 from seedbed.streams.extension import Part, extend
 from seedbed.tasks.items import read_items
+from seedbed.tasks.record import TaskRecord
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     args = checks_parser(__doc__).parse_args()
     report = reporter("check_answers")
     new_answer = requires_new_answer(
-        args.settings.get("new_answer"), args.settings["kind"], read_json(args.task)
+        args.settings.get("new_answer"), args.settings["kind"], TaskRecord.read(args.task)
     )
     # As it was decided, so that what was checked by the other rule is checked again.
     args.settings["new_answer"] = "required" if new_answer else "not_required"

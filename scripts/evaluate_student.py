@@ -21,19 +21,22 @@ from typing import Any
 
 import polars as pl
 
-from seedbed.artifacts import read_json, whole_file, write_json, write_parquet
+from seedbed.artifacts import whole_file, write_parquet
 from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.endings import run
 from seedbed.engines import Completion
 from seedbed.engines.command_line import EngineStart, add_engine_options, add_sharing_option
 from seedbed.engines.sharing import Other, Sharing, claimed, drain
 from seedbed.evaluation.evaluation import check_references, evaluate, item_requests, summarise
+from seedbed.evaluation.record import EvaluationRecord
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
 from seedbed.models import adapter_fingerprint, lora_rank, read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import code_digest, provenance
 from seedbed.streams.journal import Journal
+from seedbed.streams.record import DatasetCounts, DatasetRecord
 from seedbed.tasks.items import read_items
+from seedbed.training.record import TrainingRecord
 
 DATASET_COUNTS = (
     "teacher_queries",
@@ -91,13 +94,11 @@ def costs(dataset: Path | None, adapter: Path | None) -> tuple[dict[str, int], d
 
     All are 0 for a student that was not trained.
     """
-    made = read_json(dataset) if dataset else {"counts": {}, "seconds": {}}
-    trained = read_json(adapter / "training.json") if adapter else {"counts": {}, "seconds": {}}
-    counts = {name: made["counts"].get(name, 0) for name in DATASET_COUNTS}
-    counts |= {name: trained["counts"].get(name, 0) for name in TRAINING_COUNTS}
-    seconds = {"generation": made["seconds"].get("generation", 0.0)}
-    seconds["training"] = trained["seconds"].get("training", 0.0)
-    return counts, seconds
+    made = DatasetRecord.read(dataset) if dataset else DatasetRecord(counts=DatasetCounts())
+    trained = TrainingRecord.read(adapter / "training.json") if adapter else TrainingRecord()
+    counts = {name: getattr(made.counts, name) or 0 for name in DATASET_COUNTS}
+    counts |= {name: getattr(trained.counts, name) for name in TRAINING_COUNTS}
+    return counts, {"generation": made.seconds.generation, "training": trained.seconds.training}
 
 
 def main() -> None:
@@ -182,14 +183,18 @@ def write_evaluation(
     told = asdict(settings)
     if told["manner"] is None:
         del told["manner"]
-    about: dict[str, Any] = {"cell": args.cell, "settings": told}
-    about["model"] = read_fingerprint(args.model)
+    about = {"cell": args.cell, "settings": told, "model": read_fingerprint(args.model)}
     write_parquet(args.predictions, predictions, about)
     modules = scorer_modules(settings.kind, settings.scorer, args.task_folder)
-    about |= provenance(__file__, [*modules, args.engine.module])
-    scores = summarise(predictions) | {"references_right": references}
-    made = {"counts": counts, "seconds": taken | {"evaluation": seconds}}
-    write_json(args.output, about | scores | made)
+    record = EvaluationRecord(
+        references_right=references,
+        counts=counts,
+        seconds=taken | {"evaluation": seconds},
+        **about,
+        **dict(summarise(predictions)),
+        **provenance(__file__, [*modules, args.engine.module]),
+    )
+    record.write(args.output)
 
 
 def _files(args: argparse.Namespace) -> list[Path]:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seedbed.artifacts import replacing, write_json, write_text
+from seedbed.artifacts import replacing, write_text
 from seedbed.chats import check_template, end_tokens, fixed_template, load_tokenizer
-from seedbed.models import api_fingerprint, fingerprint
+from seedbed.models import RECORD, ModelRecord, api_fingerprint, fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 
@@ -34,8 +34,9 @@ def name_model(api: str, version: str | None, output: Path) -> None:
     """
     with replacing(output) as folder:
         folder.mkdir()
-        about = {"api": api, "version": version, "fingerprint": api_fingerprint(api, version)}
-        write_json(folder / "model.json", about | provenance(__file__))
+        print_of = api_fingerprint(api, version)
+        record = ModelRecord(api=api, version=version, fingerprint=print_of, **provenance(__file__))
+        record.write(folder / RECORD)
 
 
 TEMPLATE = "chat_template.jinja"
@@ -111,9 +112,14 @@ def get_model(
                 raise FileNotFoundError(f"no model (config.json) in {path}")
             shutil.copytree(path, folder)
         set_template(folder, chats)
-        about = {"hub": hub, "revision": revision, "path": None if path is None else str(path)}
-        about |= {"fingerprint": fingerprint(folder)} | provenance(__file__)
-        write_json(folder / "model.json", about)
+        record = ModelRecord(
+            hub=hub,
+            revision=revision,
+            path=None if path is None else str(path),
+            fingerprint=fingerprint(folder),
+            **provenance(__file__),
+        )
+        record.write(folder / RECORD)
 
 
 def _reuse(old: Path, new: Path) -> None:

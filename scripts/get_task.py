@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from seedbed.artifacts import replacing, write_json, write_parquet
+from seedbed.artifacts import replacing, write_parquet
 from seedbed.evaluation.references import describe_failures, failing_references
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.progress import reporter
@@ -25,6 +25,7 @@ from seedbed.provenance import provenance
 from seedbed.tasks.data_sets import database_file, items_of, read_rows
 from seedbed.tasks.databases import copy_database
 from seedbed.tasks.items import TaskItem, gold_values, to_frame
+from seedbed.tasks.record import TaskCounts, TaskRecord
 from seedbed.tasks.settings import DataSource, HubSource, SourceOnly, WorldSource
 from seedbed.tasks.worlds import load_world
 
@@ -35,7 +36,7 @@ def get_task(
     output: Path,
     scoring: dict[str, Any] | None = None,
     task_folder: Path | None = None,
-) -> dict[str, Any]:
+) -> TaskCounts:
     """Write the folder of a task.
 
     Args:
@@ -89,8 +90,7 @@ def get_task(
                 copy_database(file, folder / "databases" / name)
         if scoring is not None:
             _check_references(splits, scoring, folder, task_folder)
-        about = {"source": source} | provenance(__file__, modules)
-        counts = {f"{split}_items": len(items) for split, items in splits.items()}
+        counts = TaskCounts(train_items=len(splits["train"]), test_items=len(splits["test"]))
         for split, items in splits.items():
             # Of the items alone, and so the same bytes, whatever else `source` says.
             write_parquet(folder / f"{split}.parquet", to_frame(items))
@@ -99,10 +99,16 @@ def get_task(
             file.name: hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted((folder / "databases").glob("*.sqlite"))
         }
-        about |= {"gold_values": gold_values(splits["train"])}
-        about |= {"counts": counts, "excluded": excluded, "databases": databases}
-        about["revision"] = revision
-        write_json(folder / "task.json", about)
+        record = TaskRecord(
+            source=source,
+            revision=revision,
+            counts=counts,
+            excluded=excluded,
+            databases=databases,
+            gold_values=gold_values(splits["train"]),
+            **provenance(__file__, modules),
+        )
+        record.write(folder / "task.json")
     return counts
 
 
@@ -163,7 +169,7 @@ def main() -> None:
         counts = get_task(args.source, data_dir, args.output, args.scoring, args.task_folder)
     except ValueError as error:
         raise SystemExit(f"get_task: {error}") from error
-    report(f"{counts['train_items']} train and {counts['test_items']} test items")
+    report(f"{counts.train_items} train and {counts.test_items} test items")
 
 
 if __name__ == "__main__":

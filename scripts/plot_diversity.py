@@ -9,7 +9,8 @@ from seedbed.analysis.report.charts import diversity
 from seedbed.analysis.report.charts.command_line import draw, figure_parser, settings_of
 from seedbed.analysis.report.charts.drawing import Output
 from seedbed.analysis.settings import CompareSettings
-from seedbed.artifacts import listed_files, read_json
+from seedbed.artifacts import listed_files
+from seedbed.streams.record import DatasetRecord
 
 
 def coordinates_of(path: Path) -> dict[str, str | int]:
@@ -26,7 +27,10 @@ def plot_diversity(output: Output, datasets: Sequence[Path], settings: CompareSe
         datasets: `dataset.json` files.
         settings: methods in order.
     """
-    found = [{"dataset": coordinates_of(path), **read_json(path)} for path in datasets]
+    found = [
+        {"dataset": coordinates_of(path), **DatasetRecord.read(path).model_dump(exclude_unset=True)}
+        for path in datasets
+    ]
     diversity.plot_diversity(found, settings.methods, output)
 
 

@@ -11,14 +11,14 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from seedbed.artifacts import whole_file, write_json
+from seedbed.artifacts import whole_file
 from seedbed.checksums import add_manifest_option, check_inputs
 from seedbed.engines.devices import use_gpus
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
+from seedbed.training.record import TrainingCounts, TrainingRecord, TrainingSeconds
 from seedbed.training.saves import STOPPED, StoppedError
 from seedbed.training.settings import StudentTraining, Trainer
 from seedbed.training.students import train_student
@@ -44,15 +44,20 @@ def main() -> None:
     check_inputs(args.manifest, [args.dataset, *model_files])
     report = reporter("train_student")
     use_gpus(args.gpus, report)
-    about = {"settings": args.settings, "model": read_fingerprint(args.model)}
+    model = read_fingerprint(args.model)
     made = provenance(__file__)
     start = time.monotonic()
 
-    def describe(folder: Path, counts: dict[str, Any]) -> None:
-        spent = time.monotonic() - start + counts.pop("earlier_seconds", 0.0)
-        seconds = {"training": round(spent, 3)}
-        facts = {"counts": counts, "seconds": seconds} | made
-        write_json(folder / "training.json", about | facts)
+    def describe(folder: Path, counts: TrainingCounts, earlier_seconds: float) -> None:
+        spent = time.monotonic() - start + earlier_seconds
+        record = TrainingRecord(
+            settings=args.settings,
+            model=model,
+            counts=counts,
+            seconds=TrainingSeconds(training=round(spent, 3)),
+            **made,
+        )
+        record.write(folder / "training.json")
 
     try:
         counts = train_student(
@@ -69,7 +74,7 @@ def main() -> None:
     except StoppedError:
         report("stopped by SIGTERM: the training is saved, and goes on when it is started again")
         sys.exit(STOPPED)
-    report(f"{counts['steps']} steps on {counts['training_rows']} rows")
+    report(f"{counts.steps} steps on {counts.training_rows} rows")
 
 
 if __name__ == "__main__":

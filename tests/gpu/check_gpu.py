@@ -184,10 +184,10 @@ def train(size: Size, model: Path, folder: Path) -> float:
             lambda _: None,
         )
         seconds[name] = time.perf_counter() - start
-    check(counts["long"]["steps"] == 4 * size.steps, "training makes the steps that it is told")
-    check(all(math.isfinite(c["loss"]) for c in counts.values()), "the loss is finite")
-    check(counts["long"]["loss"] < counts["short"]["loss"], "the loss falls")
-    row = counts["long"]["training_tokens"] / counts["long"]["training_rows"]
+    check(counts["long"].steps == 4 * size.steps, "training makes the steps that it is told")
+    check(all(math.isfinite(c.loss) for c in counts.values()), "the loss is finite")
+    check(counts["long"].loss < counts["short"].loss, "the loss falls")
+    row = counts["long"].training_tokens / counts["long"].training_rows
     return 3 * size.steps * 16 * row / (seconds["long"] - seconds["short"])
 
 

@@ -15,6 +15,7 @@ from seedbed.evaluation.evaluation import check_references
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.tasks.data_sets import database_file, items_of, read_rows
 from seedbed.tasks.items import SCHEMA, read_items
+from seedbed.tasks.record import TaskCounts
 from seedbed.tasks.settings import SourceOnly
 from seedbed.tasks.worlds import load_world
 
@@ -128,7 +129,7 @@ def test_an_identity_that_stands_twice_is_refused():
 def test_a_task_is_written_whole_with_its_counts(tmp_path):
     settings = GSM8K | {"train_items": 3, "test_items": 2}
     counts = get_task(settings, save(tmp_path / "data"), tmp_path / "task")
-    assert counts == {"train_items": 3, "test_items": 2}
+    assert counts == TaskCounts(train_items=3, test_items=2)
     assert [item.gold for item in read_items(tmp_path / "task" / "train.parquet")] == [
         "0",
         "2",
@@ -136,7 +137,7 @@ def test_a_task_is_written_whole_with_its_counts(tmp_path):
     ]
     assert pl.read_parquet_schema(tmp_path / "task" / "test.parquet") == SCHEMA
     record = read_json(tmp_path / "task" / "task.json")
-    assert record["counts"] == counts
+    assert record["counts"] == counts.model_dump()
     assert record["source"] == settings
 
 
@@ -161,7 +162,7 @@ def test_without_a_mark_no_gold_is_guessed():
 
 def test_a_generated_world_is_a_task_too(tmp_path):
     settings = {"world": "mini_math", "train_items": 30, "test_items": 20, "seed": 1}
-    assert get_task(settings, None, tmp_path / "task") == {"train_items": 30, "test_items": 20}
+    assert get_task(settings, None, tmp_path / "task") == TaskCounts(train_items=30, test_items=20)
     train, test = (read_items(tmp_path / "task" / f"{s}.parquet") for s in ("train", "test"))
     assert train == load_world("mini_math").items("train", 30, 1)
     assert len(test) == 20
@@ -296,7 +297,7 @@ def test_databases_come_along_and_give_the_context(tmp_path):
     settings = shop(tmp_path / "data")
     settings["excluded"] += [{"item": "train-00001", "database": None, "reason": "it is wrong"}]
     counts = get_task(settings, tmp_path / "data", tmp_path / "task")
-    assert counts == {"train_items": 2, "test_items": 3}
+    assert counts == TaskCounts(train_items=2, test_items=3)
     train = read_items(tmp_path / "task" / "train.parquet")
     assert [item.item_id for item in train] == ["train-00000", "train-00003"]
     assert (train[0].database, train[0].cluster) == ("toys.sqlite", "toys")
@@ -371,7 +372,7 @@ def own_files(folder):
 
 def test_a_tasks_own_files_become_items(tmp_path):
     counts = get_task(CAPITALS, own_files(tmp_path / "own"), tmp_path / "task")
-    assert counts == {"train_items": 3, "test_items": 2}
+    assert counts == TaskCounts(train_items=3, test_items=2)
     train = read_items(tmp_path / "task" / "train.parquet")
     assert [item.gold for item in train] == ["Rome", "Washington, D.C.", "Havana"]
     assert (train[1].item_id, train[1].answer) == ("train-00001", "Answer: Washington, D.C.")
@@ -440,7 +441,7 @@ def test_own_files_may_come_with_databases(tmp_path):
     hub = {"hub", "config", "splits"}
     settings = {key: value for key, value in shop(tmp_path / "more").items() if key not in hub}
     settings |= {"files": {"train": "train.parquet", "test": "test.parquet"}, "train_items": 3}
-    assert get_task(settings, own, tmp_path / "task") == {"train_items": 3, "test_items": 3}
+    assert get_task(settings, own, tmp_path / "task") == TaskCounts(train_items=3, test_items=3)
     train = read_items(tmp_path / "task" / "train.parquet")
     with closing(make_scorer("sql", {}, tmp_path / "task")) as scorer:
         assert check_references(train, scorer) == 3
@@ -469,7 +470,7 @@ def test_real_tasks_are_read_whole_and_every_gold_scores_right(
 ):
     data = Path(os.environ["SEEDBED_TEST_DATA"])
     counts = get_task(task_source(name) | changes, data, tmp_path / "task")
-    assert counts == {"train_items": train, "test_items": test}
+    assert counts == TaskCounts(train_items=train, test_items=test)
     with closing(
         make_scorer(kind, {"timeout": 30} if kind == "sql" else {}, tmp_path / "task")
     ) as s:

@@ -93,11 +93,11 @@ def test_each_row_is_of_its_item_whatever_the_order_of_the_answers(scorer):
 def test_the_score_is_the_reading_that_the_task_names(scorer, score):
     rows = evaluated(scorer, OUTPUTS, score)
     assert rows["correct"].equals(rows[score].rename("correct"))
-    assert summarise(rows)["correct"] == summarise(rows)[score]["correct"]
+    assert summarise(rows).correct == getattr(summarise(rows), score).correct
 
 
 def test_the_summary_counts_every_item(scorer):
-    found = summarise(evaluated(scorer, OUTPUTS))
+    found = summarise(evaluated(scorer, OUTPUTS)).model_dump()
     assert (found["items"], found["correct"], found["truncated"]) == (6, 1, 1)
     assert found["accuracy"] == 1 / 6
     assert found["standard_error"] == pytest.approx(math.sqrt(1 / 6 * 5 / 6 / 6))
@@ -164,7 +164,7 @@ def test_accuracy_is_the_share_of_right_items(scores):
         ],
         schema=SCHEMA,
     )
-    found = summarise(rows)
+    found = summarise(rows).model_dump()
     assert found["correct"] == sum(flexible for _, flexible in scores)
     assert found["strict"]["correct"] == sum(strict for strict, _ in scores)
     assert found["accuracy"] == found["correct"] / len(scores)

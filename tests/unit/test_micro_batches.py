@@ -202,7 +202,7 @@ def dataset(tmp_path_factory):
 def train(model, dataset, output, tokens, settings=SETTINGS, progress=silent):
     how = Trainer(micro_batch_tokens=tokens)
     counts = train_student(model, dataset, output, settings, lambda *_: None, progress, trainer=how)
-    return counts["loss"], load_file(output / "adapter_model.safetensors")
+    return counts.loss, load_file(output / "adapter_model.safetensors")
 
 
 def assert_same(one, other):

@@ -64,7 +64,7 @@ def test_a_model_of_an_endpoint_is_known_by_name_and_version(tmp_path):
 @pytest.mark.parametrize("content", ["{}", "[]", '{"fingerprint": 3}'])
 def test_a_record_without_a_fingerprint_is_named(copy, content):
     (copy / "model.json").write_text(content)
-    with pytest.raises(ValueError, match=r"model\.json has no fingerprint"):
+    with pytest.raises(ValueError, match=r"model\.json is broken"):
         read_fingerprint(copy)
 
 

@@ -13,12 +13,13 @@ from recording_engine import KilledError
 from safetensors.torch import load_file
 
 from practice import PROMPTS, SIZES, silent
-from seedbed.artifacts import read_json, write_json
+from seedbed.artifacts import read_json
 from seedbed.engines import Request, load_engine
 from seedbed.models import fingerprint
 from seedbed.tasks.worlds import SKILLS, load_world
 from seedbed.training import pretraining
 from seedbed.training.pretraining import pretrain, training_messages, words_of
+from seedbed.training.record import TrainingRecord
 from seedbed.training.settings import Pretrain, StudentTraining
 from seedbed.training.students import train_student
 
@@ -205,10 +206,10 @@ def pairs():
 
 
 def train(model, dataset, output, settings=STUDENT, progress=silent):
-    def describe(folder, counts):
-        write_json(folder / "training.json", counts)
+    def describe(folder, counts, earlier_seconds):
+        TrainingRecord(counts=counts).write(folder / "training.json")
 
-    return train_student(model, dataset, output, settings, describe, progress)
+    return train_student(model, dataset, output, settings, describe, progress).model_dump()
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +232,7 @@ def test_an_adapter_is_a_peft_folder_with_its_counts(trained, tiny_model):
     names = {path.name for path in (folder / "adapter").iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors", "training.json"} <= names
     assert "work" not in names
-    assert read_json(folder / "adapter" / "training.json") == counts
+    assert read_json(folder / "adapter" / "training.json")["counts"] == counts
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     chats = pl.read_parquet(folder / "dataset.parquet")["messages"].to_list()
     tokens = sum(

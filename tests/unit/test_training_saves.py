@@ -16,9 +16,10 @@ import polars as pl
 import pytest
 
 from practice import silent
-from seedbed.artifacts import read_json, write_json
+from seedbed.artifacts import read_json
 from seedbed.tasks.worlds import load_world
 from seedbed.training import saves
+from seedbed.training.record import TrainingRecord, TrainingSeconds
 from seedbed.training.saves import STOPPED, Saves
 from seedbed.training.settings import StudentTraining, Trainer
 from seedbed.training.students import train_student
@@ -52,8 +53,9 @@ def dataset(tmp_path_factory):
 def train(
     model, dataset, output, settings=SETTINGS, trainer=EVERY_STEP, progress=silent, code="now"
 ):
-    def describe(folder, counts):
-        write_json(folder / "training.json", counts)
+    def describe(folder, counts, earlier_seconds):
+        seconds = TrainingSeconds(training=earlier_seconds)
+        TrainingRecord(counts=counts, seconds=seconds).write(folder / "training.json")
 
     return train_student(
         model, dataset, output, settings, describe, progress, trainer=trainer, code=code
@@ -137,8 +139,8 @@ def test_ten_kills_change_nothing_and_each_training_goes_on(
     counts = train(tiny_model, dataset, output, progress=said.append)
     assert f"goes on from its save of step {STEPS - 1}" in said
     assert weights(output) == weights(undisturbed)
-    assert counts.pop("earlier_seconds") > 0
-    assert counts == read_json(undisturbed / "training.json")
+    assert TrainingRecord.read(output / "training.json").seconds.training > 0
+    assert counts == TrainingRecord.read(undisturbed / "training.json").counts
     # Nothing is left, of ten killed processes, but the adapter.
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
 

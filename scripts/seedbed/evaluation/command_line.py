@@ -10,9 +10,10 @@ from pathlib import Path
 
 import polars as pl
 
-from seedbed.artifacts import read_json, whole_file
+from seedbed.artifacts import whole_file
 from seedbed.evaluation.scorers import Scorer, kind_module, make_scorer, scorer_modules
 from seedbed.streams.extension import Basis, Part, rows_digest
+from seedbed.tasks.record import TaskRecord
 
 
 def checks_parser(description: str | None) -> argparse.ArgumentParser:
@@ -75,6 +76,6 @@ def judging_basis(args: argparse.Namespace, code: str, **rows: pl.DataFrame) -> 
     identity = {
         "settings": args.settings,
         "seeds": rows_digest(pl.read_parquet(args.seeds)),
-        "databases": read_json(args.task).get("databases", {}),
+        "databases": TaskRecord.read(args.task).databases,
     }
     return Basis(identity, rows, code)

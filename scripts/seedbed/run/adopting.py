@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from seedbed.artifacts import file_digest, read_json, read_metadata, whole_file
-from seedbed.models import fingerprint, read_fingerprint
+from seedbed.models import ModelRecord, fingerprint, read_fingerprint
 from seedbed.run.explaining import cause_text, example, jobs_text
 from seedbed.run.manifest import Record
 from seedbed.run.planning import STREAM_RULES, Planner
 from seedbed.study.equivalence import items_source, same_result
+from seedbed.tasks.record import TaskRecord
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
@@ -246,17 +247,20 @@ def _miscounted(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
 def _otherwise_fetched(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a task or a model is made from that its record says otherwise."""
     if "source" in about:
-        was, now = items_source(about["source"]), items_source(json.loads(job.params["source"]))
+        was = items_source(TaskRecord.read(job.output["record"]).source)
+        now = items_source(json.loads(job.params["source"]))
         yield from _differences(_meaning(was), _meaning(now))
-    if "fingerprint" in about and about.get("api") is None:
-        folder = Path(job.output["record"]).parent
-        if fingerprint(folder) != about["fingerprint"]:
-            yield f"the weights or settings in {folder} are not those that its record is of"
-    if job.rule.name == "get_model":
+    if "fingerprint" in about:
+        record = Path(job.output["record"])
+        model = ModelRecord.read(record)
+        if model.api is None and fingerprint(record.parent) != model.fingerprint:
+            yield f"the weights or settings in {record.parent} differ from those in its record"
+        if job.rule.name != "get_model":
+            return
         source = job.params["source"]
         if "--hub" in source and "--revision" not in source:
-            source += f" --revision {about['revision']}"  # The newest, which that was.
-        if not same_result("get_model", {"source": source}, {"record": Path(job.output["record"])}):
+            source += f" --revision {model.revision}"  # The newest, which that was.
+        if not same_result("get_model", {"source": source}, {"record": record}):
             yield "it was fetched from elsewhere, or is another version"
 
 

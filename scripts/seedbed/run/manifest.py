@@ -19,7 +19,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from seedbed.artifacts import RECORDS, content_digest, file_digest, read_metadata, replacing
+from seedbed.artifacts import file_digest, read_metadata, replacing
+from seedbed.contents import RECORDS, content_digest
 
 NAME = "manifest.jsonl"
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from seedbed.artifacts import file_digest, read_json
-from seedbed.models import fingerprint
+from seedbed.artifacts import file_digest
+from seedbed.models import ModelRecord, fingerprint
+from seedbed.tasks.record import TaskRecord
 
 # Of a data set's description, what says nothing of its items; and what is checked, and not used.
 _WORDS = ("license", "sha256")
@@ -66,13 +67,13 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
     from seedbed.tasks.settings import SourceOnly
 
     source, data_dir = json.loads(params["source"]), params["data_dir"]
-    about = read_json(outputs["record"])
+    about = TaskRecord.read(outputs["record"])
     if "world" in source:
         return False
     if not data_dir:
         # On the hub now. What was taken there has a commit.
-        made, now = items_source(about["source"]), items_source(source)
-        made["revision"] = about.get("revision") or made["revision"]
+        made, now = items_source(about.source), items_source(source)
+        made["revision"] = about.revision or made["revision"]
         return made == now
     found, databases = SourceOnly.of(source), set()
     for split in ("train", "test"):
@@ -85,7 +86,7 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
         name: file_digest(database_file(found, name.removesuffix(".sqlite"), Path(data_dir)))
         for name in databases
     }
-    return digests == about["databases"]
+    return digests == about.databases
 
 
 def _same_model(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
@@ -93,12 +94,12 @@ def _same_model(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
     for option in ("--hub", "--path", "--api", "--revision"):
         parser.add_argument(option)
     now = parser.parse_args(shlex.split(params["source"]))
-    about = read_json(outputs["record"])
+    about = ModelRecord.read(outputs["record"])
     if now.path is not None:
-        return fingerprint(Path(now.path)) == about["fingerprint"]
+        return fingerprint(Path(now.path)) == about.fingerprint
     if now.api is not None:
-        return [now.api, now.revision] == [about.get("api"), about.get("version")]
-    return [now.hub, now.revision] == [about["hub"], about["revision"]]
+        return [now.api, now.revision] == [about.api, about.version]
+    return [now.hub, now.revision] == [about.hub, about.revision]
 
 
 _RULES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], bool]] = {

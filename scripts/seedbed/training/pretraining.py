@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seedbed.artifacts import read_json, replacing, write_json, write_text
-from seedbed.models import fingerprint
+from seedbed.artifacts import read_json, replacing, write_text
+from seedbed.models import RECORD, ModelRecord, fingerprint
 from seedbed.tasks.worlds import SKILLS, World
 from seedbed.training.settings import Pretrain
 from seedbed.training.tokenizer import PIECES, build_tokenizer
@@ -204,14 +204,15 @@ def _train(
         with replacing(work / name) as temporary:
             model.save_pretrained(temporary)
             tokenizer.save_pretrained(temporary)
-            facts = {
-                "step": state.global_step,
-                "loss": float(losses[-1]) if losses else None,
-                "parameters": model.num_parameters(),
-                "vocabulary": len(tokenizer),
-                "fingerprint": fingerprint(temporary),
-            }
-            write_json(temporary / "model.json", {**about, **facts})
+            record = ModelRecord(
+                step=state.global_step,
+                loss=float(losses[-1]) if losses else None,
+                parameters=model.num_parameters(),
+                vocabulary=len(tokenizer),
+                fingerprint=fingerprint(temporary),
+                **about,
+            )
+            record.write(temporary / RECORD)
 
     trainer = Trainer(
         model=model,

@@ -17,6 +17,7 @@ from seedbed.analysis.report.charts.drawing import Output
 from seedbed.analysis.settings import S, Titles, parse_published, parse_settings, parse_titles
 from seedbed.artifacts import read_json, whole_file
 from seedbed.provenance import provenance
+from seedbed.streams.record import DatasetRecord
 
 T = TypeVar("T")
 
@@ -151,9 +152,9 @@ def _drawn_from(options: Mapping[str, Any]) -> dict[str, Any]:
         rows = [cell for fit in read_json(options["fits"])["fits"] for cell in fit["cells"]]
     elif "datasets" in options:
         for file in options["datasets"]:
-            record = read_json(file)
-            seconds = {f"{stage}_seconds": took for stage, took in record["seconds"].items()}
-            rows.append(record["counts"] | seconds)
+            record = DatasetRecord.read(file)
+            seconds = {"generation_seconds": record.seconds.generation}
+            rows.append(record.counts.model_dump() | seconds)
     sums = {name: sum(row.get(name) or 0 for row in rows) for name in _TOTALS}
     return {"summed_over_cells": {"cells": len(rows), **sums}}
 
