@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from seedbed.analysis.curves.fits import read_fits
+from seedbed.analysis.curves import read_curves
 from seedbed.analysis.decide import contrasts as findings
 from seedbed.analysis.settings import AugmenterSettings, parse_settings
 from seedbed.analysis.tables.outcomes import read_outcomes
-from seedbed.artifacts import whole_file, write_json
+from seedbed.artifacts import whole_file
 from seedbed.provenance import provenance
 
 
@@ -27,13 +27,13 @@ def check_findings(
         settings: the augmenters in order, and the coverage of the intervals.
         output: JSON file to write.
     """
-    content = findings.check_findings(
+    record = findings.check_findings(
         read_outcomes(cells, items),
-        read_fits(fits, draws),
+        read_curves(fits, draws),
         settings.augmenters,
         settings.confidence,
     )
-    write_json(output, content | {"provenance": provenance(__file__)})
+    record.model_copy(update={"provenance": provenance(__file__)}).write(output)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Find the budget ratios and the costs at which one method overtakes another, with intervals."""
+"""Find the budget ratios and the costs at which methods cross over, with intervals."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from seedbed.analysis.curves.fits import read_fits
+from seedbed.analysis.curves import read_curves
 from seedbed.analysis.decide import crossovers
 from seedbed.analysis.decide.costs import Prices, add_prices_option
 from seedbed.analysis.settings import CrossoverSettings, parse_settings
-from seedbed.artifacts import replacing, whole_file, write_json
+from seedbed.artifacts import replacing, whole_file
 from seedbed.provenance import provenance
 
 
@@ -32,10 +32,10 @@ def find_crossovers(
         output: JSON file to write.
         csv: file to write.
     """
-    content = crossovers.find_crossovers(read_fits(fits, draws), settings, prices)
+    found = crossovers.find_crossovers(read_curves(fits, draws), settings, prices)
     with replacing(csv) as temporary:
-        crossovers.crossover_table(content).write_csv(temporary)
-    write_json(output, content | {"provenance": provenance(__file__)})
+        crossovers.crossover_table(found).write_csv(temporary)
+    found.model_copy(update={"provenance": provenance(__file__)}).write(output)
 
 
 def main() -> None:

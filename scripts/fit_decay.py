@@ -9,7 +9,7 @@ from pathlib import Path
 from seedbed.analysis.curves import fitting
 from seedbed.analysis.settings import FitSettings, parse_settings
 from seedbed.analysis.tables.outcomes import read_outcomes
-from seedbed.artifacts import whole_file, write_json, write_parquet
+from seedbed.artifacts import whole_file, write_parquet
 from seedbed.provenance import provenance
 
 
@@ -23,10 +23,10 @@ def fit_decay(cells: Path, items: Path, settings: FitSettings, fits: Path, draws
         fits: JSON file to write: models, parameters, cell means.
         draws: Parquet file to write: bootstrap draws of parameters and cell means.
     """
-    content, table = fitting.fit_decay(read_outcomes(cells, items), settings)
+    record, table = fitting.fit_decay(read_outcomes(cells, items), settings)
     made = provenance(__file__)
     write_parquet(draws, table, made)
-    write_json(fits, content | {"provenance": made})
+    record.model_copy(update={"provenance": made}).write(fits)
 
 
 def main() -> None:

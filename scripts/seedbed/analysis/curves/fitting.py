@@ -19,6 +19,7 @@ from seedbed.analysis.curves.likelihood import (
     means_deviance,
     refit,
 )
+from seedbed.analysis.curves.records import FitRecord, FitsRecord
 from seedbed.analysis.curves.replicates import Noise, noise_between_replicates
 from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.outcomes import (
@@ -101,8 +102,8 @@ _KEPT_COUNTS = (
 
 
 def fit_decay(
-    by_task: dict[str, Outcomes], settings: FitSettings
-) -> tuple[dict[str, Any], pl.DataFrame]:
+    by_task: Mapping[str, Outcomes], settings: FitSettings
+) -> tuple[FitsRecord, pl.DataFrame]:
     """Fit every group of every task.
 
     Returns:
@@ -117,12 +118,9 @@ def fit_decay(
             record, rows = fit_group(outcomes, group, methods, resampled, settings)
             records.append(record)
             draws += rows
-    content = {
-        "about": ABOUT,
-        "settings": settings.model_dump(mode="json"),
-        "fits": records,
-    }
-    return content, pl.DataFrame(draws, schema=DRAWS_SCHEMA)
+    fits = tuple(FitRecord.model_validate(record, strict=False) for record in records)
+    record = FitsRecord(about=ABOUT, settings=settings, fits=fits)
+    return record, pl.DataFrame(draws, schema=DRAWS_SCHEMA)
 
 
 def fit_group(

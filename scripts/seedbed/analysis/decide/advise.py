@@ -1,6 +1,6 @@
 """Which method to use for a given seed set and budget, or for given money.
 
-What is expected, within the data and beyond it, is had by `expectations`.
+What is expected, within the data and beyond it, is `Curves.accuracy`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import NOTHING_SAYS, Curves, drawn_alike
 from seedbed.analysis.decide.costs import MEASURES, Prices, cost_line
 from seedbed.analysis.decide.design import NextCell, next_cells
-from seedbed.analysis.decide.expectations import (
-    NOTHING_SAYS,
-    anywhere,
-    basis_of,
-    check_size,
-    closest,
-    drawn_alike,
-    expected,
-    how_far,
-    known_ratios,
-    outside_text,
-    sizes_beyond,
-    trusted_beyond,
-)
 
 
 @dataclass(frozen=True)
@@ -107,7 +93,7 @@ class Advice:
 
 
 def advise(
-    fit: Fit,
+    fit: Curves,
     seeds: int,
     budget: int | None = None,
     confidence: float = 0.95,
@@ -146,7 +132,7 @@ def advise(
     outlook = outlook_of(
         found, confidence, [_spending(fit, seeds, name, found, prices) for name in names]
     )
-    basis = basis_of(fit, seeds, names)
+    basis = fit.basis(seeds, names)
     advice = Advice(seeds, budget, usd, basis, found.beyond, tuple(outlook), confidence)
     if not look_further:
         return advice
@@ -163,13 +149,13 @@ class Expectations:
     draws: np.ndarray
 
 
-def _budgets_for(fit: Fit, seeds: int, usd: float, prices: Prices) -> dict[str, int]:
+def _budgets_for(fit: Curves, seeds: int, usd: float, prices: Prices) -> dict[str, int]:
     """Return the teacher queries that an amount buys in each method.
 
     Raises:
         ValueError: if what a method costs is not known, or the amount does not buy a query.
     """
-    nearest = closest(fit, seeds)
+    nearest = fit.nearest_size(seeds)
     budgets = {}
     for method in fit.methods:
         if not fit.cells(nearest, method):
@@ -183,33 +169,33 @@ def _budgets_for(fit: Fit, seeds: int, usd: float, prices: Prices) -> dict[str, 
     return budgets
 
 
-def expectations(fit: Fit, seeds: int, budgets: Mapping[str, int]) -> Expectations:
+def expectations(fit: Curves, seeds: int, budgets: Mapping[str, int]) -> Expectations:
     """Return what to expect of each method that was measured at several budgets or at this one.
 
     Raises:
         ValueError: as `advise`.
     """
-    check_size(fit, seeds)
+    fit.check_size(seeds)
     kept: dict[str, int] = {}
     centres, draws, furthest = [], [], 1.0
     refused: list[float] = []
     for method in fit.methods:
-        known = known_ratios(fit, seeds, method)
+        known = fit.ratios(seeds, method)
         if not known or method not in budgets:
             continue
         ratios = np.array([budgets[method] / seeds])
-        beyond = float(how_far(fit, seeds, method, ratios)[0])
-        if beyond > 1 and not trusted_beyond(fit, seeds, method):
+        beyond = float(fit.beyond(seeds, method, ratios)[0])
+        if beyond > 1 and not fit.trusted_beyond(seeds, method):
             refused += known
             continue
-        centre, drawn = anywhere(fit, seeds, method, ratios)
+        centre, drawn = fit.accuracy(seeds, method, ratios)
         furthest = max(furthest, beyond)
         kept[method] = budgets[method]
         centres.append(float(centre[0]))
         draws.append(drawn[:, 0])
     if not kept:
-        if sizes_beyond(fit, seeds) > 1:
-            raise ValueError(f"{outside_text(fit, seeds)}, {NOTHING_SAYS}")
+        if fit.beyond_sizes(seeds) > 1:
+            raise ValueError(f"{fit.outside_text(seeds)}, {NOTHING_SAYS}")
         ratio = max(budgets.values()) / seeds
         raise ValueError(
             f"budget {max(budgets.values())} for {seeds} seeds is BR {ratio:g}: the data has "
@@ -244,10 +230,10 @@ def outlook_of(
 
 
 def _spending(
-    fit: Fit, seeds: int, method: str, found: Expectations, prices: Prices
+    fit: Curves, seeds: int, method: str, found: Expectations, prices: Prices
 ) -> dict[str, Any]:
     """Return what a method's budget takes, at the rate of the nearest seed-set size."""
-    nearest = closest(fit, seeds)
+    nearest = fit.nearest_size(seeds)
     budget = found.budgets[method]
     lines = {m: cost_line(fit, nearest, method, m, prices)[0] for m in MEASURES}
     return {
@@ -256,7 +242,7 @@ def _spending(
     }
 
 
-def queries_besides(fit: Fit, seeds: int, method: str, budget: int) -> dict[str, float | None]:
+def queries_besides(fit: Curves, seeds: int, method: str, budget: int) -> dict[str, float | None]:
     """Return the augmenter queries and further teacher queries of a budget; None if not counted.
 
     Args:
@@ -286,7 +272,7 @@ class Stretch:
     high: float
 
 
-def leaders(fit: Fit, seeds: int, confidence: float = 0.95) -> list[Stretch]:
+def leaders(fit: Curves, seeds: int, confidence: float = 0.95) -> list[Stretch]:
     """Return which methods lead from which budget ratio to which.
 
     Methods that are statistically tied lead together, so that what is said does not flip where the
@@ -298,7 +284,7 @@ def leaders(fit: Fit, seeds: int, confidence: float = 0.95) -> list[Stretch]:
         seeds: seed-set size, within the data.
         confidence: a method is tied if it is best in more than one minus that of the draws.
     """
-    known = {method: known_ratios(fit, seeds, method) for method in fit.methods}
+    known = {method: fit.ratios(seeds, method) for method in fit.methods}
     known = {method: found for method, found in known.items() if found}
     low = max(min(found) for found in known.values())
     high = min(max(found) for found in known.values())
@@ -307,7 +293,7 @@ def leaders(fit: Fit, seeds: int, confidence: float = 0.95) -> list[Stretch]:
     ratios = np.geomspace(low, high, _RATIOS)
     # Rounding must not carry the ends outside the cells.
     ratios[0], ratios[-1] = low, high
-    found = [expected(fit, seeds, method, ratios) for method in known]
+    found = [fit.accuracy(seeds, method, ratios) for method in known]
     centres = np.stack([centre for centre, _ in found])
     if len(known) > 1 and np.ptp(centres, axis=0).max() < 1e-6:
         return []
@@ -413,18 +399,20 @@ def best_shares(draws: np.ndarray) -> np.ndarray:
     return (best / best.sum(axis=0)).mean(axis=1)
 
 
-def _beyond(fit: Fit, seeds: int, method: str, budget: int) -> float | None:
+def _beyond(fit: Curves, seeds: int, method: str, budget: int) -> float | None:
     """Return the teacher queries beyond a budget, at the rate of the method's cells."""
     names = ("teacher_queries", "verification_queries")
     spent = _besides(fit, seeds, method, budget, names)
     return None if spent is None else max(0.0, spent - budget)
 
 
-def _besides(fit: Fit, seeds: int, method: str, budget: int, names: Sequence[str]) -> float | None:
+def _besides(
+    fit: Curves, seeds: int, method: str, budget: int, names: Sequence[str]
+) -> float | None:
     """Return how many queries of some kinds a budget takes, at the rate of the method's cells."""
-    cells = [c for c in fit.cells(seeds, method) if c.get(names[0]) is not None]
+    cells = [c for c in fit.cells(seeds, method) if getattr(c, names[0]) is not None]
     if not cells:
         return None
     # The largest budgets weigh most: their rate is known best.
-    asked = sum(c.get(name) or 0.0 for c in cells for name in names)
-    return asked / sum(c["budget"] for c in cells) * budget
+    asked = sum(getattr(c, name) or 0.0 for c in cells for name in names)
+    return asked / sum(c.budget for c in cells) * budget

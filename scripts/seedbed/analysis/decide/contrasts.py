@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from pydantic import JsonValue
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import Curves
+from seedbed.analysis.curves.crossings import GRID_POINTS, sign_changes
+from seedbed.analysis.curves.records import Subscripted
 from seedbed.analysis.curves.replicates import noise_between_replicates
-from seedbed.analysis.decide.crossovers import GRID_POINTS, sign_changes
 from seedbed.analysis.tables.comparisons import POWER
 from seedbed.analysis.tables.outcomes import (
     NO_AUGMENTER,
@@ -27,6 +29,7 @@ from seedbed.analysis.tables.outcomes import (
     clustered_standard_error,
     resampled_accuracies,
 )
+from seedbed.records import Part, Record
 
 ANSWERS, REPHRASED, NEW = "answer_augmentation", "question_rephrase", "new_question"
 
@@ -38,22 +41,23 @@ ABOUT = (
 )
 
 
-@dataclass(frozen=True)
-class Tested:
-    """One test of a finding.
+class Tested(Subscripted, Part):
+    """One test of a contrast.
 
     Attributes:
-        finding: number of the finding in the paper's order, 1 to 4.
+        finding: number of the contrast, from 1.
         task: the task.
         student: the student.
         claim: what is tested, as a sentence that is true if the estimate is above 0.
-        estimate: the contrast; None where it could not be had.
+        estimate: the difference; None where it could not be computed.
         low: lower end of its interval; None if it has none.
         high: upper end.
         verdict: "found", "open", "opposite", or "not in this study".
         noise: what the interval holds: "test items", or "test items, seeds and training".
-        detectable: the smallest true contrast that such a test finds with 80% power; None where
+        detectable: the smallest true difference that such a test finds with 80% power; None where
             the interval has no end.
+        unit: of the estimate: a fraction, or the logarithm of a budget ratio.
+        margin: what the estimate holds beside the difference: how much of a loss counts as little.
     """
 
     finding: int
@@ -63,9 +67,35 @@ class Tested:
     estimate: float | None
     low: float | None
     high: float | None
-    verdict: str
+    verdict: Literal["found", "open", "opposite", "not in this study"]
     noise: str
     detectable: float | None
+    unit: Literal["accuracy", "ln BR"] = "accuracy"
+    margin: float = 0.0
+
+
+class ContrastRecord(Subscripted, Part):
+    """A contrast that the study states, with its tests."""
+
+    finding: int
+    text: str
+    tests: tuple[Tested, ...]
+    name: str = ""
+
+
+class ContrastsSettings(Part):
+    """The coverage of the intervals."""
+
+    confidence: float
+
+
+class ContrastsRecord(Subscripted, Record):
+    """`findings.json`."""
+
+    about: str
+    settings: ContrastsSettings
+    findings: tuple[ContrastRecord, ...]
+    provenance: dict[str, JsonValue] | None = None
 
 
 FINDINGS = {
@@ -80,10 +110,10 @@ FINDINGS = {
 
 def check_findings(
     by_task: Mapping[str, Outcomes],
-    fits: Sequence[Fit],
+    fits: Sequence[Curves],
     augmenters: Sequence[str],
     confidence: float,
-) -> dict[str, Any]:
+) -> ContrastsRecord:
     """Return the record that `findings.json` holds.
 
     Args:
@@ -97,18 +127,18 @@ def check_findings(
         for outcomes in by_task.values()
         for test in _Task(outcomes, augmenters, confidence).tests(fits)
     ]
-    return {
-        "about": ABOUT,
-        "settings": {"confidence": confidence},
-        "findings": [
-            {
-                "finding": number,
-                "text": text,
-                "tests": [asdict(test) for test in tests if test.finding == number],
-            }
+    return ContrastsRecord(
+        about=ABOUT,
+        settings=ContrastsSettings(confidence=confidence),
+        findings=tuple(
+            ContrastRecord(
+                finding=number,
+                text=text,
+                tests=tuple(test for test in tests if test.finding == number),
+            )
             for number, text in FINDINGS.items()
-        ],
-    }
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -218,14 +248,24 @@ class _Task:
     ) -> Tested:
         """Return a test from its estimate and interval."""
         noise = "test items, seeds and training" if self.noise.run_freedom else "test items"
-        place = (finding, self.outcomes.task, student, claim)
-        if found is None:
-            return Tested(*place, None, None, None, "not in this study", noise, None)
-        estimate, low, high = found
-        verdict = "found" if low > 0 else "opposite" if high < 0 else "open"
-        return Tested(*place, estimate, _finite(low), _finite(high), verdict, noise, detectable)
+        estimate, low, high = found or (None, None, None)
+        verdict = "not in this study"
+        if found is not None:
+            verdict = "found" if low > 0 else "opposite" if high < 0 else "open"
+        return Tested(
+            finding=finding,
+            task=self.outcomes.task,
+            student=student,
+            claim=claim,
+            estimate=estimate,
+            low=_finite(low),
+            high=_finite(high),
+            verdict=verdict,
+            noise=noise,
+            detectable=detectable,
+        )
 
-    def tests(self, fits: Sequence[Fit]) -> Iterator[Tested]:
+    def tests(self, fits: Sequence[Curves]) -> Iterator[Tested]:
         """Yield the tests of all findings that the task has cells for."""
         student, teacher = self.main("student"), self.main("teacher")
         augmenter = self.main("augmenter")
@@ -267,14 +307,12 @@ class _Task:
                 yield self.test(finding, at["student"], f"{claim}{budget / seeds:.3g}.", found)
 
     def _later_with_fewer_seeds(
-        self, at: Mapping[str, str], fits: Sequence[Fit]
+        self, at: Mapping[str, str], fits: Sequence[Curves]
     ) -> Iterator[Tested]:
         shared = self._shared((ANSWERS, NEW), at)
         few, *more = [seeds for seeds, budgets in shared.items() if len(budgets) > 1] or [0]
         wanted = {"task": self.outcomes.task, "filter": "none", **at}
-        fit = next(
-            (fit for fit in fits if all(fit.record[k] == v for k, v in wanted.items())), None
-        )
+        fit = next((fit for fit in fits if asdict(fit.group) == wanted), None)
         for many in more:
             claim = "The shift from answer augmentation to new question comes later (in ln BR) "
             claim += f"with {few:,} seeds than with {many:,}."
@@ -285,7 +323,9 @@ class _Task:
             if found is not None and np.isfinite(found[1:]).all():
                 detectable = _detectable((found[2] - found[1]) / 2, self.confidence)
             test = self.tested(1, at["student"], claim, found, detectable)
-            yield replace(test, noise="test items, and as far as seen seeds and training")
+            yield test.model_copy(
+                update={"noise": "test items, and as far as seen seeds and training"}
+            )
 
     def _weak_augmenter(self, at: Mapping[str, str]) -> Iterator[Tested]:
         used = set(self.cells["augmenter"].to_list()) & self.strength.keys()
@@ -370,7 +410,7 @@ def _detectable(half: float, confidence: float) -> float:
 
 
 def _difference_of_shifts(
-    fit: Fit, few: int, many: int, confidence: float
+    fit: Curves, few: int, many: int, confidence: float
 ) -> tuple[float | None, float, float] | None:
     """Return by how much ln BR of the shift is larger with few seeds, with its interval.
 
@@ -390,7 +430,7 @@ def _difference_of_shifts(
     return (float(least[0]) if least[0] == most[0] else None), low, high
 
 
-def _shifts(fit: Fit, seeds: int) -> tuple[np.ndarray, np.ndarray] | None:
+def _shifts(fit: Curves, seeds: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the least and the most that ln BR of the shift can be.
 
     Of the curves first, then of each resample; None without a range in common.
@@ -420,8 +460,8 @@ def _shift_of(positions: np.ndarray, lead: np.ndarray) -> tuple[float, float]:
     return float(positions[-1]), np.inf
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and np.isfinite(value) else None
 
 
 def finding_text(test: Mapping[str, Any]) -> str:

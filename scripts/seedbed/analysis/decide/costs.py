@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import Curves
 
 MEASURES = {
     "teacher_queries": "teacher queries",
@@ -104,6 +104,16 @@ class CostLine:
     budgets: np.ndarray
     amounts: np.ndarray
 
+    @property
+    def low(self) -> float:
+        """What the smallest budget costs."""
+        return float(self.amounts[0])
+
+    @property
+    def high(self) -> float:
+        """What the largest budget costs."""
+        return float(self.amounts[-1])
+
     def of(self, budget: np.ndarray | float) -> np.ndarray:
         """Return what budgets cost."""
         return _along(np.asarray(budget, dtype=float), self.budgets, self.amounts)
@@ -125,7 +135,7 @@ def mean_line(lines: Sequence[CostLine]) -> CostLine:
 
 
 def cost_line(
-    fit: Fit, seeds: int, method: str, measure: str, prices: Prices
+    fit: Curves, seeds: int, method: str, measure: str, prices: Prices
 ) -> tuple[CostLine | None, list[str]]:
     """Return what budgets of a method cost by one of `MEASURES`, and what is not known of it.
 
@@ -135,10 +145,10 @@ def cost_line(
     """
     amounts, unknown = {}, []
     for cell in fit.cells(seeds, method):
-        costs, missing = cell_costs({**fit.record, **cell}, prices)
+        costs, missing = cell_costs({**asdict(fit.group), **dict(cell)}, prices)
         if costs[measure] is None:
             unknown += missing
-        amounts[cell["budget"]] = costs[measure]
+        amounts[cell.budget] = costs[measure]
     if not amounts or None in amounts.values() or min(amounts.values()) <= 0:
         return None, list(dict.fromkeys(unknown)) or [f"{MEASURES[measure]} of {method}"]
     # Hours of training stop growing where the recipe has a limit of steps, and are measured: more

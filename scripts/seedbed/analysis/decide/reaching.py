@@ -7,19 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import NOTHING_SAYS, Curves
 from seedbed.analysis.decide.costs import MEASURES, CostLine, Prices, cost_line
-from seedbed.analysis.decide.expectations import (
-    NOTHING_SAYS,
-    anywhere,
-    check_size,
-    closest,
-    how_far,
-    known_ratios,
-    outside_text,
-    sizes_beyond,
-    trusted_beyond,
-)
 
 FURTHEST = 10.0
 """Factor beyond the data, in budget ratio and seeds together, up to which plans are looked for."""
@@ -60,7 +49,7 @@ class Reach:
 
 
 def reach(
-    fit: Fit,
+    fit: Curves,
     seeds: int,
     target: float,
     confidence: float = 0.95,
@@ -89,17 +78,17 @@ def reach(
         ValueError: if the seed-set size is further beyond the data, or is beyond it and nothing
             says how far to trust curves there. Without a curve it must be one of the study's.
     """
-    check_size(fit, seeds)
-    further = sizes_beyond(fit, seeds)
+    fit.check_size(seeds)
+    further = fit.beyond_sizes(seeds)
     if further > FURTHEST:
         raise ValueError(
-            f"{outside_text(fit, seeds)}, and plans are looked for up to {FURTHEST:g} times beyond"
+            f"{fit.outside_text(seeds)}, and plans are looked for up to {FURTHEST:g} times beyond"
         )
-    nearest = closest(fit, seeds)
+    nearest = fit.nearest_size(seeds)
     found = []
     for method in fit.methods:
-        known = known_ratios(fit, seeds, method)
-        trusted = trusted_beyond(fit, seeds, method)
+        known = fit.ratios(seeds, method)
+        trusted = fit.trusted_beyond(seeds, method)
         if not known or (further > 1 and not trusted):
             continue
         budgets = budgets_between(
@@ -107,19 +96,19 @@ def reach(
         )
 
         def draws(budget: int, method: str = method) -> np.ndarray:
-            return anywhere(fit, seeds, method, np.array([budget / seeds]))[1][:, 0]
+            return fit.accuracy(seeds, method, np.array([budget / seeds])).draws[:, 0]
 
         prospect = Prospect(
             method=method,
             budgets=budgets,
-            centres=anywhere(fit, seeds, method, budgets / seeds)[0],
+            centres=fit.accuracy(seeds, method, budgets / seeds).centre,
             draws=draws,
-            beyond=how_far(fit, seeds, method, budgets / seeds),
+            beyond=fit.beyond(seeds, method, budgets / seeds),
             lines={m: cost_line(fit, nearest, method, m, prices or {})[0] for m in MEASURES},
         )
         found.append(least(prospect, target, confidence))
     if not found:
-        raise ValueError(f"{outside_text(fit, seeds)}, {NOTHING_SAYS}")
+        raise ValueError(f"{fit.outside_text(seeds)}, {NOTHING_SAYS}")
     return ranked(found)
 
 
