@@ -125,20 +125,3 @@ def start(slurm, command, tmp_path):
                 "scancel", *(job["JobId"] for job in one.jobs() if job["JobState"] in ACTIVE)
             )
             wait_until(one.jobs_ended, "the end of its jobs")
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """Make a copy of the finished study, with all that Snakemake noted."""
-
-    def copy(*gone: str) -> Clone:
-        """Leave out what fits these patterns in the study's results."""
-        clone = finished.copy(tmp_path / "project")
-        for pattern in gone:
-            paths = clone.results(pattern)
-            assert paths, pattern
-            for path in paths:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        return clone
-
-    return copy
