@@ -247,25 +247,17 @@ def folder(tmp_path, questions):
 
 def start(folder, endpoint, name, most, queries, **environment):
     cap = {
-        "ledger": str(folder / "ledger"),
-        "max_teacher_queries": most,
-        "max_usd": None,
-        "counts_queries": True,
-        **PRICE,
-    }
+        "ledger": str(folder / "ledger"), "max_teacher_queries": most, "max_usd": None,
+        "counts_queries": True, **PRICE,
+    }  # fmt: skip
     engine = {"kind": "openai", "base_url": endpoint.url, "name": "m", "cap": cap}
     settings = {"prompt": "{question}", "answer_tokens": 9, "temperature": 0.7, "top_p": 1.0}
     words = {
-        "--stream": f"task=t/{name}",
-        "--seeds": folder / "seeds.parquet",
-        "--start": 0,
-        "--stop": queries,
-        "--settings": json.dumps(settings),
-        "--model": folder / "model",
+        "--stream": f"task=t/{name}", "--seeds": folder / "seeds.parquet", "--start": 0,
+        "--stop": queries, "--settings": json.dumps(settings), "--model": folder / "model",
         "--engine": json.dumps(engine | {"concurrency": CONCURRENCY}),
-        "--journal": folder / name / "journal",
-        "--output": folder / name / "answers.parquet",
-    }
+        "--journal": folder / name / "journal", "--output": folder / name / "answers.parquet",
+    }  # fmt: skip
     given = [str(part) for pair in words.items() for part in pair]
     return subprocess.Popen(
         [sys.executable, SCRIPT, *given],

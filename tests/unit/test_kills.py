@@ -37,16 +37,10 @@ def command(folder, endpoint, name):
     }
     output = folder / name / "answers.parquet"
     words = {
-        "--stream": "task=t/seeds=50",
-        "--seeds": folder / "seeds.parquet",
-        "--start": 0,
-        "--stop": QUERIES,
-        "--settings": json.dumps(SETTINGS),
-        "--model": folder / "model",
-        "--engine": json.dumps(engine),
-        "--journal": folder / name / "journal",
-        "--output": output,
-    }
+        "--stream": "task=t/seeds=50", "--seeds": folder / "seeds.parquet", "--start": 0,
+        "--stop": QUERIES, "--settings": json.dumps(SETTINGS), "--model": folder / "model",
+        "--engine": json.dumps(engine), "--journal": folder / name / "journal", "--output": output,
+    }  # fmt: skip
     return [sys.executable, SCRIPT, *(str(part) for pair in words.items() for part in pair)], output
 
 

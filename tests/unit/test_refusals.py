@@ -157,8 +157,7 @@ ROWS = [
         ),
         "missing",
     ),
-    (404, b"404 page not found", "missing"),
-    (405, {"detail": "Method Not Allowed"}, "missing"),
+    (404, b"404 page not found", "missing"), (405, {"detail": "Method Not Allowed"}, "missing"),
     (400, error("nothing/here is not a valid model ID"), "missing"),
     # --- this item
     (
@@ -216,15 +215,12 @@ ROWS = [
         gemini(429, "Resource has been exhausted (e.g. check quota).", "RESOURCE_EXHAUSTED"),
         "limited",
     ),
-    (429, b"Too many requests", "limited"),
-    (503, error("The model is overloaded"), "again"),
+    (429, b"Too many requests", "limited"), (503, error("The model is overloaded"), "again"),
     (500, error("Internal error: authentication backend"), "again"),
     (424, error("Failed dependency"), "again"),
     (498, error("Flex tier capacity exceeded"), "again"),
     # --- it does not say
-    (400, error("no"), "doubtful"),
-    (403, error("Forbidden"), "doubtful"),
-    (422, b"", "doubtful"),
+    (400, error("no"), "doubtful"), (403, error("Forbidden"), "doubtful"), (422, b"", "doubtful"),
     # What an error repeats of a request is the request's, and no reason.
     (
         400,
@@ -240,7 +236,7 @@ ROWS = [
         },
         "doubtful",
     ),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("status", "payload", "meaning"), ROWS)
