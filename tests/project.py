@@ -19,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+FAST_SNAKEMAKE = [sys.executable, ROOT / "tests/fast_snakemake.py"]
+"""Snakemake that looks at its SLURM jobs every second."""
 # Snakemake is called by its path, as by somebody who has not activated the environment.
 WITHOUT_ENVIRONMENT = os.pathsep.join(
     part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != BIN

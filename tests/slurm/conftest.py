@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,9 +15,8 @@ import pytest
 import yaml
 
 from cluster import ACTIVE, Cluster, cluster, missing, on, wait_until
-from project import Clone
+from project import FAST_SNAKEMAKE, Clone
 
-SNAKEMAKE = Path(__file__).with_name("fast_snakemake.py")
 # The weaker augmenter has none: its questions are written in the partition without GPUs.
 WITH_GPU = ("micro_teacher", "micro_student")
 SITE = {"gpu_model": "h200", "engines": {model: {"gpus": 1} for model in WITH_GPU}}
@@ -91,7 +89,7 @@ def command(tmp_path):
     (tmp_path / "site.yaml").write_text(yaml.safe_dump(SITE))
 
     def words(*arguments: str) -> list[str]:
-        typed = [sys.executable, str(SNAKEMAKE), "--profile", "slurm", *arguments, *QUICK]
+        typed = [*map(str, FAST_SNAKEMAKE), "--profile", "slurm", *arguments, *QUICK]
         typed += ["--configfile", str(tmp_path / "site.yaml")]
         return [*typed, "--config", "study=micro"]
 
