@@ -102,17 +102,13 @@ def test_counts_are_taken_or_estimated(usage, counts, estimated):
         (USAGE | {"completion_tokens_details": {"reasoning_tokens": 7}}, 10, 7),
         # Gemini, xAI: it is not, and the total has it
         (USAGE | {"total_tokens": 120}, 100, 90),
-        (
-            USAGE | {"total_tokens": 120, "completion_tokens_details": {"reasoning_tokens": 90}},
-            100,
-            90,
-        ),
+        (USAGE | {"total_tokens": 120, "completion_tokens_details": {"reasoning_tokens": 90}}, 100,
+         90),
         (USAGE | {"total_tokens": 30}, 10, 0),
         # A total that is too small is wrong, and takes nothing away.
-        (USAGE | {"total_tokens": 5}, 10, 0),
-        (USAGE | {"completion_tokens_details": None}, 10, 0),
+        (USAGE | {"total_tokens": 5}, 10, 0), (USAGE | {"completion_tokens_details": None}, 10, 0),
     ],
-)
+)  # fmt: skip
 def test_billed_tokens_are_those_of_the_total(usage, billed, thinking):
     found = read(body(usage=usage))
     assert (found.completion_tokens, found.thinking_tokens) == (billed, thinking)
@@ -125,12 +121,8 @@ def test_billed_tokens_are_those_of_the_total(usage, billed, thinking):
         {"content": "<think>1 and 2</think>\n\n3"}, {"content": "1 and 2</think>3"},
         {"content": "<THINK> 1 and 2 </THINK> 3"}, {"content": "[THINK]1 and 2[/THINK]3"},
         {"content": [{"type": "thinking", "thinking": "1 and 2"}, {"type": "text", "text": "3"}]},
-        {
-            "content": [
-                {"type": "thinking", "thinking": [{"type": "text", "text": "1 and 2"}]},
-                {"type": "text", "text": "3"},
-            ]
-        },
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "1 and 2"}]},
+         {"type": "text", "text": "3"}]},
     ],
 )  # fmt: skip
 def test_thinking_is_told_apart(message):

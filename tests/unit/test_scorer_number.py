@@ -86,11 +86,8 @@ CHATS = [
     ("I think 7 </think> no </think> 18", "18"), ("<think>\n16 - 3 - 4 = 9, 9 * 2 = 18", None),
     ("<think>\\boxed{7}</think>", None), ("<think></think>#### 18", "18"),
     ("</think>\n#### 18", "18"),
-    (
-        "<|channel|>analysis<|message|>Maybe 7<|end|>"
-        "<|start|>assistant<|channel|>final<|message|>18<|return|>",
-        "18",
-    ),
+    ("<|channel|>analysis<|message|>Maybe 7<|end|>"
+     "<|start|>assistant<|channel|>final<|message|>18<|return|>", "18"),
     # A heading is no marker.
     ("#### Step 2: money\n9 * 2 = 18\n\n\\boxed{18}", "18"),
     ("#### Step 1: eggs\n16 - 3 = 13\n#### Step 2: money\n9 * 2 = 18", "18"),
@@ -101,10 +98,8 @@ CHATS = [
     ("### Final Answer\n\n**18**\n\nThat covers 2 days.", "18"), ("#### **18**", "18"),
     ("#### $18", "18"), ("#### Total: $18", "18"), ("#### eighteen", "18"),
     # What follows a next question or turn is another answer.
-    (
-        "So 18. #### 18\n\nQuestion: Tom has 3 apples and 4 pears. How many?\n3 + 4 = 7\n#### 7",
-        "18",
-    ),
+    ("So 18. #### 18\n\nQuestion: Tom has 3 apples and 4 pears. How many?\n3 + 4 = 7\n#### 7",
+     "18"),
     ("#### 18\n\nProblem: Tom has 3.\n#### 7", "18"), ("#### 18\nQ: Tom has 3.\nA: 7", "18"),
     ("The answer is 18.\n\nQ: Tom has 3 apples.\nA: The answer is 7.", "18"),
     ("18\n\nQuestion: Tom has 3", "18"), ("#### 18\n\n**Question:** Tom has 3\n#### 7", "18"),

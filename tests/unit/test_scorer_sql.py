@@ -76,8 +76,7 @@ MATCHES = [
     ("SELECT name, age, age FROM staff", "SELECT age, name, age FROM staff"),
     ("SELECT count(*) FROM staff", "SELECT count(id) FROM staff"),
     ("SELECT avg(age) FROM staff", "SELECT 1.0 * sum(age) / count(*) FROM staff"),
-    ("SELECT 0.1 + 0.2", "SELECT 0.3"),
-    ("SELECT 5", "SELECT 5.0"),
+    ("SELECT 0.1 + 0.2", "SELECT 0.3"), ("SELECT 5", "SELECT 5.0"),
     ("SELECT city FROM staff WHERE id = 4", "SELECT NULL"),
     ("SELECT name FROM staff WHERE age = 40", "SELECT name FROM staff WHERE age = '40'"),
     ("SELECT name FROM staff ORDER BY id", "SELECT name FROM staff ORDER BY name"),
@@ -86,11 +85,9 @@ MATCHES = [
     ("SELECT raw FROM pairs LIMIT 3", "SELECT raw FROM pairs WHERE rowid < 4"),
     ("SELECT name FROM staff WHERE pay > 10", "SELECT name FROM staff -- all\nWHERE pay > 10"),
     ("SELECT DISTINCT city FROM staff", "SELECT city FROM staff GROUP BY city"),
-    (
-        "SELECT name FROM (SELECT * FROM staff ORDER BY age)",
-        "SELECT name FROM staff ORDER BY id DESC",
-    ),
-]
+    ("SELECT name FROM (SELECT * FROM staff ORDER BY age)",
+     "SELECT name FROM staff ORDER BY id DESC"),
+]  # fmt: skip
 MISMATCHES = [
     ("SELECT name FROM staff", "SELECT name FROM staff LIMIT 4"),
     ("SELECT name FROM staff", "SELECT name, age FROM staff"),
@@ -152,176 +149,84 @@ def shop(tmp_path_factory):
 
 # (gold query, queries that differ in form, queries that differ in meaning); all find nothing
 EMPTY = [
-    (
-        "SELECT name FROM staff WHERE age > 90",
-        [
-            "SELECT name FROM staff WHERE age > 90;",
-            "SELECT s.name FROM staff AS s WHERE s.age > 90",
-            "SELECT name FROM staff WHERE NOT age <= 90",
-            "SELECT name FROM staff WHERE 90 < age",
-            "SELECT name FROM staff WHERE age >= 91",
-            "SELECT name FROM staff WHERE age > 90 ORDER BY name",
-            "SELECT name FROM (SELECT * FROM staff WHERE age > 90)",
-            "WITH t AS (SELECT * FROM staff) SELECT name FROM t WHERE age > 90",
-        ],
-        [
-            "SELECT city FROM staff WHERE age > 90",
-            "SELECT name FROM staff WHERE age > 91",
-            "SELECT name FROM staff WHERE age >= 90",
-            "SELECT name FROM staff WHERE age = 91",
-            "SELECT name FROM staff WHERE age > 90 AND city = 'Rome'",
-            "SELECT DISTINCT name FROM staff WHERE age > 90",
-            "SELECT name FROM staff WHERE 0",
-            "SELECT name FROM staff WHERE pay > 90",
-            "SELECT name FROM staff WHERE id > 90",
-            "SELECT name, age FROM staff WHERE age > 90",
-            "SELECT item FROM sale WHERE price > 90",
-            "SELECT NULL WHERE 0",
-            "SELECT name FROM staff WHERE age > 90 LIMIT 1",
-            "SELECT name FROM staff WHERE age > 90 UNION SELECT name FROM staff WHERE age > 99",
-        ],
-    ),
-    (
-        (
-            "SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
-            "T2.item = 'Atlantis'"
-        ),
-        [
-            "SELECT name FROM staff JOIN sale ON staff.id = sale.staff_id WHERE item = 'Atlantis'",
-            'SELECT s.name FROM sale x, staff s WHERE x.staff_id = s.id AND x.item = "Atlantis"',
-        ],
-        [
-            "SELECT name FROM staff WHERE id IN (SELECT staff_id FROM sale WHERE item = 'Utopia')",
-            (
-                "SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.sid WHERE T2.item "
-                "= 'Atlantis'"
-            ),
-            (
-                "SELECT T1.city FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
-                "T2.item = 'Atlantis'"
-            ),
-            (
-                "SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
-                "T1.city = 'Atlantis'"
-            ),
-            "SELECT T1.name FROM staff AS T1, sale AS T2 WHERE T2.item = 'Atlantis'",
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE id NOT IN (SELECT staff_id FROM sale)",
-        [
-            (
-                "SELECT name FROM staff s WHERE NOT EXISTS (SELECT 1 FROM sale x WHERE "
-                "x.staff_id = s.id)"
-            ),
-            (
-                "SELECT s.name FROM staff s LEFT JOIN sale x ON s.id = x.staff_id WHERE "
-                "x.staff_id IS NULL"
-            ),
-        ],
-        [
-            "SELECT name FROM staff WHERE id NOT IN (SELECT sid FROM sale)",
-            "SELECT city FROM staff WHERE id NOT IN (SELECT staff_id FROM sale)",
-        ],
-    ),
-    (
-        "SELECT city FROM staff GROUP BY city HAVING count(*) > 5",
-        [
-            "SELECT city FROM staff GROUP BY city HAVING count(*) >= 6",
-            "SELECT city FROM staff GROUP BY city HAVING count(id) > 5",
-        ],
-        [
-            "SELECT city FROM staff GROUP BY city HAVING count(*) > 4",
-            "SELECT city FROM staff GROUP BY city HAVING count(*) >= 5",
-            "SELECT name FROM staff GROUP BY name HAVING count(*) > 5",
-            "SELECT city FROM staff GROUP BY city HAVING count(*) > 6",
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE age > 90 ORDER BY pay DESC",
-        [
-            "SELECT name FROM staff WHERE age > 90 ORDER BY -pay",
-            "SELECT s.name FROM staff s WHERE s.age > 90 ORDER BY s.pay DESC",
-        ],
-        [
-            "SELECT name FROM staff WHERE age > 90 ORDER BY pay",
-            "SELECT name FROM staff WHERE age > 90 ORDER BY pay ASC",
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE city LIKE '%zzz%'",
-        [
-            "SELECT name FROM staff WHERE city like '%zzz%'",
-            "SELECT name FROM staff WHERE instr(city, 'zzz')",
-        ],
-        [
-            "SELECT name FROM staff WHERE city LIKE 'zzz%'",
-            "SELECT name FROM staff WHERE city = 'zzz'",
-            "SELECT name FROM staff WHERE name LIKE '%zzz%'",
-            "SELECT name FROM staff WHERE city NOT LIKE '%zzz%' AND 0",
-        ],
-    ),
-    (
-        (
-            "SELECT name FROM staff WHERE city = 'Rome' INTERSECT SELECT name FROM staff "
-            "WHERE city = 'Oslo'"
-        ),
-        [
-            (
-                "SELECT name FROM staff WHERE city = 'Oslo' INTERSECT SELECT name FROM staff "
-                "WHERE city = 'Rome'"
-            ),
-            (
-                "SELECT name FROM staff WHERE city = 'Rome' AND name IN (SELECT name FROM staff "
-                "WHERE city='Oslo') GROUP BY name"
-            ),
-        ],
-        [
-            "SELECT name FROM staff WHERE city = 'Rome' AND city = 'Oslo'",
-            (
-                "SELECT city FROM staff WHERE city = 'Rome' INTERSECT SELECT city FROM staff "
-                "WHERE city = 'Oslo'"
-            ),
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE age IS NULL",
-        [
-            "SELECT name FROM staff WHERE age ISNULL",
-            "SELECT name FROM staff WHERE NOT age IS NOT NULL",
-        ],
-        [
-            "SELECT name FROM staff WHERE city IS NULL",
-            "SELECT name FROM staff WHERE age IS NULL AND city IS NULL",
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE hired > '2030-01-01'",
-        ["SELECT name FROM staff WHERE '2030-01-01' < hired"],
-        [
-            "SELECT name FROM staff WHERE hired >= '2030-01-01'",
-            "SELECT name FROM staff WHERE hired = '2030-01-01'",
-            "SELECT name FROM staff WHERE hired > '2031-01-01'",
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE age = 99 OR city = 'X'",
-        ["SELECT name FROM staff WHERE city = 'X' OR age = 99"],
-        [
-            "SELECT name FROM staff WHERE age = 99 AND city = 'X'",
-            "SELECT name FROM staff WHERE age = 99",
-        ],
-    ),
-    (
-        "SELECT max(age) FROM staff WHERE city = 'X' GROUP BY city",
-        ["SELECT max(age) FROM staff GROUP BY city HAVING city = 'X'"],
-        [
-            "SELECT min(age) FROM staff WHERE city = 'X' GROUP BY city",
-            "SELECT avg(age) FROM staff WHERE city = 'X' GROUP BY city",
-            "SELECT max(id) FROM staff WHERE city = 'X' GROUP BY city",
-        ],
-    ),
-]
+    ("SELECT name FROM staff WHERE age > 90", ["SELECT name FROM staff WHERE age > 90;",
+     "SELECT s.name FROM staff AS s WHERE s.age > 90", "SELECT name FROM staff WHERE NOT age <= 90",
+     "SELECT name FROM staff WHERE 90 < age", "SELECT name FROM staff WHERE age >= 91",
+     "SELECT name FROM staff WHERE age > 90 ORDER BY name",
+     "SELECT name FROM (SELECT * FROM staff WHERE age > 90)",
+     "WITH t AS (SELECT * FROM staff) SELECT name FROM t WHERE age > 90"],
+     ["SELECT city FROM staff WHERE age > 90", "SELECT name FROM staff WHERE age > 91",
+     "SELECT name FROM staff WHERE age >= 90", "SELECT name FROM staff WHERE age = 91",
+     "SELECT name FROM staff WHERE age > 90 AND city = 'Rome'",
+     "SELECT DISTINCT name FROM staff WHERE age > 90", "SELECT name FROM staff WHERE 0",
+     "SELECT name FROM staff WHERE pay > 90", "SELECT name FROM staff WHERE id > 90",
+     "SELECT name, age FROM staff WHERE age > 90", "SELECT item FROM sale WHERE price > 90",
+     "SELECT NULL WHERE 0", "SELECT name FROM staff WHERE age > 90 LIMIT 1",
+     "SELECT name FROM staff WHERE age > 90 UNION SELECT name FROM staff WHERE age > 99"]),
+    (("SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
+     "T2.item = 'Atlantis'"),
+     ["SELECT name FROM staff JOIN sale ON staff.id = sale.staff_id WHERE item = 'Atlantis'",
+     'SELECT s.name FROM sale x, staff s WHERE x.staff_id = s.id AND x.item = "Atlantis"'],
+     ["SELECT name FROM staff WHERE id IN (SELECT staff_id FROM sale WHERE item = 'Utopia')",
+     ("SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.sid WHERE T2.item "
+     "= 'Atlantis'"),
+     ("SELECT T1.city FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
+     "T2.item = 'Atlantis'"),
+     ("SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
+     "T1.city = 'Atlantis'"),
+     "SELECT T1.name FROM staff AS T1, sale AS T2 WHERE T2.item = 'Atlantis'"]),
+    ("SELECT name FROM staff WHERE id NOT IN (SELECT staff_id FROM sale)",
+     [("SELECT name FROM staff s WHERE NOT EXISTS (SELECT 1 FROM sale x WHERE "
+     "x.staff_id = s.id)"),
+     ("SELECT s.name FROM staff s LEFT JOIN sale x ON s.id = x.staff_id WHERE "
+     "x.staff_id IS NULL")], ["SELECT name FROM staff WHERE id NOT IN (SELECT sid FROM sale)",
+     "SELECT city FROM staff WHERE id NOT IN (SELECT staff_id FROM sale)"]),
+    ("SELECT city FROM staff GROUP BY city HAVING count(*) > 5",
+     ["SELECT city FROM staff GROUP BY city HAVING count(*) >= 6",
+     "SELECT city FROM staff GROUP BY city HAVING count(id) > 5"],
+     ["SELECT city FROM staff GROUP BY city HAVING count(*) > 4",
+     "SELECT city FROM staff GROUP BY city HAVING count(*) >= 5",
+     "SELECT name FROM staff GROUP BY name HAVING count(*) > 5",
+     "SELECT city FROM staff GROUP BY city HAVING count(*) > 6"]),
+    ("SELECT name FROM staff WHERE age > 90 ORDER BY pay DESC",
+     ["SELECT name FROM staff WHERE age > 90 ORDER BY -pay",
+     "SELECT s.name FROM staff s WHERE s.age > 90 ORDER BY s.pay DESC"],
+     ["SELECT name FROM staff WHERE age > 90 ORDER BY pay",
+     "SELECT name FROM staff WHERE age > 90 ORDER BY pay ASC"]),
+    ("SELECT name FROM staff WHERE city LIKE '%zzz%'",
+     ["SELECT name FROM staff WHERE city like '%zzz%'",
+     "SELECT name FROM staff WHERE instr(city, 'zzz')"],
+     ["SELECT name FROM staff WHERE city LIKE 'zzz%'", "SELECT name FROM staff WHERE city = 'zzz'",
+     "SELECT name FROM staff WHERE name LIKE '%zzz%'",
+     "SELECT name FROM staff WHERE city NOT LIKE '%zzz%' AND 0"]),
+    (("SELECT name FROM staff WHERE city = 'Rome' INTERSECT SELECT name FROM staff "
+     "WHERE city = 'Oslo'"),
+     [("SELECT name FROM staff WHERE city = 'Oslo' INTERSECT SELECT name FROM staff "
+     "WHERE city = 'Rome'"),
+     ("SELECT name FROM staff WHERE city = 'Rome' AND name IN (SELECT name FROM staff "
+     "WHERE city='Oslo') GROUP BY name")],
+     ["SELECT name FROM staff WHERE city = 'Rome' AND city = 'Oslo'",
+     ("SELECT city FROM staff WHERE city = 'Rome' INTERSECT SELECT city FROM staff "
+     "WHERE city = 'Oslo'")]),
+    ("SELECT name FROM staff WHERE age IS NULL", ["SELECT name FROM staff WHERE age ISNULL",
+     "SELECT name FROM staff WHERE NOT age IS NOT NULL"],
+     ["SELECT name FROM staff WHERE city IS NULL",
+     "SELECT name FROM staff WHERE age IS NULL AND city IS NULL"]),
+    ("SELECT name FROM staff WHERE hired > '2030-01-01'",
+     ["SELECT name FROM staff WHERE '2030-01-01' < hired"],
+     ["SELECT name FROM staff WHERE hired >= '2030-01-01'",
+     "SELECT name FROM staff WHERE hired = '2030-01-01'",
+     "SELECT name FROM staff WHERE hired > '2031-01-01'"]),
+    ("SELECT name FROM staff WHERE age = 99 OR city = 'X'",
+     ["SELECT name FROM staff WHERE city = 'X' OR age = 99"],
+     ["SELECT name FROM staff WHERE age = 99 AND city = 'X'",
+     "SELECT name FROM staff WHERE age = 99"]),
+    ("SELECT max(age) FROM staff WHERE city = 'X' GROUP BY city",
+     ["SELECT max(age) FROM staff GROUP BY city HAVING city = 'X'"],
+     ["SELECT min(age) FROM staff WHERE city = 'X' GROUP BY city",
+     "SELECT avg(age) FROM staff WHERE city = 'X' GROUP BY city",
+     "SELECT max(id) FROM staff WHERE city = 'X' GROUP BY city"]),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("gold", "same", "other"), EMPTY)
@@ -502,15 +407,11 @@ FLEXIBLE = [
     ("SQL: WITH a AS (SELECT 1) SELECT * FROM a", "WITH a AS (SELECT 1) SELECT * FROM a"),
     ("SELECT 1; DROP TABLE t", "SELECT 1"), ("SELECT ';' AS a; x", "SELECT ';' AS a"),
     ("SELECT 1\n\nThis gives one.", "SELECT 1"),
-    (
-        "select a from t where b not in (SELECT b FROM u)",
-        "select a from t where b not in (SELECT b FROM u)",
-    ),
+    ("select a from t where b not in (SELECT b FROM u)",
+     "select a from t where b not in (SELECT b FROM u)"),
     ("select a from t\n\nwhere b = 1", "select a from t\n\nwhere b = 1"),
-    (
-        "select a from t\n\nOrder by b\n\nlimit 1\n\nThat is it.",
-        "select a from t\n\nOrder by b\n\nlimit 1",
-    ),
+    ("select a from t\n\nOrder by b\n\nlimit 1\n\nThat is it.",
+     "select a from t\n\nOrder by b\n\nlimit 1"),
     ("SELECT a FROM t\n\nOne by one.", "SELECT a FROM t"), ("no idea", None),
     ("with all due respect", None), ("```sql\n```", None), ("", None), (" \n", None),
 ]  # fmt: skip
@@ -539,10 +440,8 @@ CHATS = [
     (f'"{QUERY}"', QUERY), (f"The query is '{QUERY}'", QUERY),
     ("Use `SELECT \"a b\" FROM t WHERE c = 'x'` or so.", "SELECT \"a b\" FROM t WHERE c = 'x'"),
     ("`SELECT `name` FROM `staff``", "SELECT `name` FROM `staff`"),
-    (
-        '{"sql": "SELECT name FROM staff WHERE city = \\"Rome\\"", "confidence": 1}',
-        'SELECT name FROM staff WHERE city = "Rome"',
-    ),
+    ('{"sql": "SELECT name FROM staff WHERE city = \\"Rome\\"", "confidence": 1}',
+     'SELECT name FROM staff WHERE city = "Rome"'),
     (f"{QUERY}\nThis query returns the names.", QUERY),
     (f"{QUERY}\n\nThis query returns the names.", QUERY),
     (f"{QUERY}\nExplanation: we filter by age.", QUERY),
@@ -552,20 +451,14 @@ CHATS = [
     (f"{QUERY}\nNote: age > 30", QUERY), (f"{QUERY};\nThis returns names", QUERY),
     (f"{QUERY}\nWhere age is the column.", QUERY),
     (f"{QUERY}\nOr you could join the tables.", QUERY), (f"{QUERY}\n1. It filters", QUERY),
-    (
-        "SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3\nIt gives three.",
-        "SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3",
-    ),
+    ("SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3\nIt gives three.",
+     "SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3"),
     ("Select name\nFrom staff\nWhere age > 30", "Select name\nFrom staff\nWhere age > 30"),
-    (
-        "SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'",
-        "SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'",
-    ),
+    ("SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'",
+     "SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'"),
     ("SELECT a FROM t\nUNION\nSELECT b FROM u", "SELECT a FROM t\nUNION\nSELECT b FROM u"),
-    (
-        "SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a",
-        "SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a",
-    ),
+    ("SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a",
+     "SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a"),
     (f"I will select the names from staff.\n\n{QUERY}", QUERY),
     (f"To answer, I will SELECT the name of staff.\n{QUERY}", QUERY),
     (f"I will SELECT the names FROM the staff table:\n\n```sql\n{QUERY}\n```", QUERY),
@@ -576,31 +469,19 @@ CHATS = [
     (f"> {QUERY}", QUERY), (f"Use {QUERY} to get the names.", QUERY),
     ("Run SELECT name FROM staff to get the names.", "SELECT name FROM staff"),
     ("WITH a AS (SELECT 1 AS x) SELECT x FROM a", "WITH a AS (SELECT 1 AS x) SELECT x FROM a"),
-    (
-        "WITH RECURSIVE c(x) AS (SELECT 1 UNION SELECT x FROM c)\nSELECT x FROM c",
-        "WITH RECURSIVE c(x) AS (SELECT 1 UNION SELECT x FROM c)\nSELECT x FROM c",
-    ),
-    (
-        "WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a",
-        "WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a",
-    ),
-    (
-        "with a as not materialized(select 1) select * from a",
-        "with a as not materialized(select 1) select * from a",
-    ),
-    (
-        'So:\nWITH "a b" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "a b"\n\nDone.',
-        'WITH "a b" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "a b"',
-    ),
-    (
-        "WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b",
-        "WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b",
-    ),
+    ("WITH RECURSIVE c(x) AS (SELECT 1 UNION SELECT x FROM c)\nSELECT x FROM c",
+     "WITH RECURSIVE c(x) AS (SELECT 1 UNION SELECT x FROM c)\nSELECT x FROM c"),
+    ("WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a",
+     "WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a"),
+    ("with a as not materialized(select 1) select * from a",
+     "with a as not materialized(select 1) select * from a"),
+    ('So:\nWITH "a b" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "a b"\n\nDone.',
+     'WITH "a b" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "a b"'),
+    ("WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b",
+     "WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b"),
     ("VALUES (1), (2)", "VALUES (1), (2)"),
-    (
-        "-- the names\nSELECT name FROM staff -- all\nWHERE age > 30",
-        "SELECT name FROM staff -- all\nWHERE age > 30",
-    ),
+    ("-- the names\nSELECT name FROM staff -- all\nWHERE age > 30",
+     "SELECT name FROM staff -- all\nWHERE age > 30"),
     ("/* SELECT 1 */\nSELECT name FROM staff", "SELECT name FROM staff"),
     ("(SELECT name FROM staff)", "SELECT name FROM staff"), (f"{QUERY}; SELECT 2", QUERY),
     ("x" * 30000 + f"\n{QUERY}", QUERY),
@@ -612,23 +493,15 @@ CHATS = [
     ("<think>SELECT 1</think>", None), ("<think>SELECT 1</think>" + QUERY, QUERY),
     (f"First try:\nSELECT 1\n\nFinal answer:\n{QUERY}", QUERY),
     ("I cannot select a query for this.", None),
-    (
-        "SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1\n\nThis counts.",
-        "SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1",
-    ),
-    (
-        "SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id\nThe join gives names.",
-        "SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id",
-    ),
-    (
-        "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff\nResult: old",
-        "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff",
-    ),
+    ("SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1\n\nThis counts.",
+     "SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1"),
+    ("SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id\nThe join gives names.",
+     "SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id"),
+    ("SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff\nResult: old",
+     "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff"),
     ("SELECT * FROM staff\nAll of it.", "SELECT * FROM staff"),
-    (
-        "SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id",
-        "SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id",
-    ),
+    ("SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id",
+     "SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id"),
 ]  # fmt: skip
 
 
@@ -915,16 +788,12 @@ IN_ORDER = [
     ("SELECT NULL, 1", "SELECT 1, NULL", True, False),
     ("SELECT id, id FROM staff ORDER BY id", "SELECT id, id FROM staff ORDER BY name", True, True),
     ("SELECT id, age FROM staff ORDER BY id", "SELECT age, id FROM staff ORDER BY id", True, False),
-    (
-        "SELECT id, age FROM staff ORDER BY id",
-        "SELECT id, age FROM staff ORDER BY -id",
-        False,
-        False,
-    ),
+    ("SELECT id, age FROM staff ORDER BY id", "SELECT id, age FROM staff ORDER BY -id", False,
+     False),
     ("SELECT city, age FROM staff", "SELECT DISTINCT city, age FROM staff", False, False),
     ("SELECT a, b FROM pairs", "SELECT a, (b + 1) % 7 FROM pairs", False, False),
     ("SELECT name FROM staff", "SELECT name, age FROM staff", False, False),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("gold", "output", "free", "fixed"), IN_ORDER)
