@@ -118,6 +118,7 @@ def test_no_more_are_under_way_than_allowed(endpoint):
     assert endpoint.most == 7
 
 
+@pytest.mark.alone
 def test_answers_are_handed_on_as_they_arrive(endpoint):
     async def slow(body, before):
         if body["messages"][0]["content"] == "question 0":
@@ -750,6 +751,7 @@ def test_a_stream_is_read_as_an_answer(endpoint):
 # --- limits of requests a time
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("form", FORMS)
 def test_a_limit_is_waited_for_however_it_is_told(endpoint, form):
     limit = Window(10, 0.6, form)
@@ -805,6 +807,7 @@ run(main)
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_stops_asking_and_keeps_what_is_under_way(endpoint, times):
     endpoint.latency = 1.0
