@@ -92,7 +92,7 @@ def under_way(clone, *words):
     process = subprocess.Popen(
         [BIN / "snakemake", *words, "--config", "study=micro"],
         cwd=clone.folder,
-        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
+        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -109,7 +109,7 @@ def under_way(clone, *words):
 def interrupted(process):
     """End a run as Ctrl-C does, with the shells of its jobs and what these run."""
     os.killpg(process.pid, signal.SIGINT)
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=120)[0]
     assert process.returncode != 0
     return said
 
@@ -148,14 +148,14 @@ def test_a_run_is_told_while_it_goes_on_and_how_it_ended(copied):
     assert re.match(r"Study micro: stopped \(the last run was killed; it was alive", told)
 
 
-def test_ctrl_c_while_a_run_is_planned_shows_no_traceback(finished):
-    with under_way(finished, "--forceall") as process:
+def test_ctrl_c_while_a_run_is_planned_shows_no_traceback(copied):
+    with under_way(copied, "--forceall") as process:
         for line in process.stdout:
             if line.startswith("Building DAG"):
                 break
         said = interrupted(process)
     assert said.strip().splitlines()[-1:] == [INTERRUPTED], said
-    assert not [*(finished.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
+    assert not [*(copied.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
 
 
 def explained(clone, target):
