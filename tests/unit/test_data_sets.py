@@ -20,14 +20,10 @@ from seedbed.tasks.settings import SourceOnly
 from seedbed.tasks.worlds import load_world
 
 GSM8K = {
-    "hub": "openai/gsm8k",
-    "config": "main",
-    "splits": {"train": "train", "test": "test"},
-    "columns": {"question": "question", "answer": "answer"},
-    "train_items": 7473,
-    "test_items": 1319,
-    "gold_after": "####",
-}
+    "hub": "openai/gsm8k", "config": "main", "splits": {"train": "train", "test": "test"},
+    "columns": {"question": "question", "answer": "answer"}, "train_items": 7473,
+    "test_items": 1319, "gold_after": "####",
+}  # fmt: skip
 ROWS = {
     "question": [f"How many are {n} and {n}?" for n in range(4)],
     "answer": [f"{n} + {n} = {2 * n}.\n#### {2 * n}" for n in range(4)],
@@ -67,20 +63,13 @@ def test_splits_may_have_other_names_and_lie_in_several_files(tmp_path):
 
 def test_columns_may_have_other_names_and_hold_gold_and_identity(tmp_path):
     rows = {
-        "q": ["A?", "B?"],
-        "worked": ["so 1", "so 2"],
-        "final": [1, 2],
-        "number": [7, 8],
-        "source": ["x", "x"],
-        "unused": [0, 0],
-    }
+        "q": ["A?", "B?"], "worked": ["so 1", "so 2"], "final": [1, 2], "number": [7, 8],
+        "source": ["x", "x"], "unused": [0, 0],
+    }  # fmt: skip
     columns = {
-        "question": "q",
-        "answer": "worked",
-        "gold": "final",
-        "item_id": "number",
+        "question": "q", "answer": "worked", "gold": "final", "item_id": "number",
         "cluster": "source",
-    }
+    }  # fmt: skip
     frame = read_rows(source(columns=columns), "test", save(tmp_path, rows))
     items = items_of(source(columns=columns), frame, "test").items
     assert [(i.item_id, i.gold, i.cluster) for i in items] == [("7", "1", "x"), ("8", "2", "x")]
@@ -175,21 +164,15 @@ def test_items_of_a_file_that_is_no_task_are_refused(tmp_path):
 
 
 CHOICES = {
-    "id": ["first", "second"],
-    "question": ["What is hot?", "What is wet?"],
-    "choices": [
-        {"text": ["ice", "fire", "air"], "label": ["1", "2", "3"]},
-        {"text": ["sand", "stone", "fog", "rain"], "label": ["A", "B", "C", "D"]},
-    ],
+    "id": ["first", "second"], "question": ["What is hot?", "What is wet?"],
+    "choices": [{"text": ["ice", "fire", "air"], "label": ["1", "2", "3"]}, {"text": ["sand",
+     "stone", "fog", "rain"], "label": ["A", "B", "C", "D"]}],
     "answerKey": ["2", "D"],
-}
+}  # fmt: skip
 CHOICE_COLUMNS = {
-    "item_id": "id",
-    "question": "question",
-    "choices": "choices.text",
-    "labels": "choices.label",
+    "item_id": "id", "question": "question", "choices": "choices.text", "labels": "choices.label",
     "gold": "answerKey",
-}
+}  # fmt: skip
 
 
 def choice_source(**changes):

@@ -118,6 +118,7 @@ def test_no_more_are_under_way_than_allowed(endpoint):
     assert endpoint.most == 7
 
 
+@pytest.mark.alone
 def test_answers_are_handed_on_as_they_arrive(endpoint):
     async def slow(body, before):
         if body["messages"][0]["content"] == "question 0":
@@ -163,22 +164,16 @@ FAULTS = {
     "too many, wait for nonsense": lambda: error(429, **{"Retry-After": "soon"}),
     "server error": lambda: error(500),
     "bad gateway, in HTML": lambda: web.Response(status=502, text="<h1>Bad gateway</h1>"),
-    "unavailable": lambda: error(503),
-    "overloaded": lambda: error(529),
-    "timeout at the other end": lambda: error(408),
-    "not JSON": lambda: b"{",
-    "nothing": lambda: b"",
-    "half a character": lambda: b'{"choices": "\xff"',
-    "deep nesting": lambda: b"[" * 100_000,
-    "no object": lambda: b"[]",
-    "null": lambda: b"null",
+    "unavailable": lambda: error(503), "overloaded": lambda: error(529),
+    "timeout at the other end": lambda: error(408), "not JSON": lambda: b"{",
+    "nothing": lambda: b"", "half a character": lambda: b'{"choices": "\xff"',
+    "deep nesting": lambda: b"[" * 100_000, "no object": lambda: b"[]", "null": lambda: b"null",
     "no choices": lambda: {"choices": [], "usage": {}},
     "choices that are none": lambda: {"choices": 3},
-    "choice without a message": lambda: {"choices": [{}]},
-    "no content": lambda: completion(None),
+    "choice without a message": lambda: {"choices": [{}]}, "no content": lambda: completion(None),
     "content that is no text": lambda: completion(["a"]),
     "an error with the status of success": lambda: {"error": {"message": "upstream"}},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -691,16 +686,11 @@ def test_what_is_sent_and_left_out_is_part_of_an_answers_identity():
     )
     assert identity(concurrency=3, stream=True, limit_field="max_completion_tokens") == "m"
     others = [
-        identity(temperature_field=None),
-        identity(top_p_field=None),
-        identity(seed_field=None),
-        identity(limit_field=None),
-        identity(send_defaults=True),
-        identity(body={"reasoning_effort": "low"}),
-        identity(body={"reasoning_effort": "high"}),
-        identity(thinking_tokens=9),
-        identity("vllm", options={"quantization": "fp8"}),
-    ]
+        identity(temperature_field=None), identity(top_p_field=None), identity(seed_field=None),
+        identity(limit_field=None), identity(send_defaults=True),
+        identity(body={"reasoning_effort": "low"}), identity(body={"reasoning_effort": "high"}),
+        identity(thinking_tokens=9), identity("vllm", options={"quantization": "fp8"}),
+    ]  # fmt: skip
     assert len({"m", *others}) == 1 + len(others)
     assert identity("vllm", options={"max_num_seqs": 9}) == "m"
 
@@ -761,6 +751,7 @@ def test_a_stream_is_read_as_an_answer(endpoint):
 # --- limits of requests a time
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("form", FORMS)
 def test_a_limit_is_waited_for_however_it_is_told(endpoint, form):
     limit = Window(10, 0.6, form)
@@ -816,6 +807,7 @@ run(main)
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_stops_asking_and_keeps_what_is_under_way(endpoint, times):
     endpoint.latency = 1.0

@@ -34,8 +34,8 @@ def test_commands_are_as_long_in_a_study_of_ten_times_the_cells(fresh):
     assert all(large[script] <= small[script] + 20 for script in small)
 
 
-def test_a_job_reads_the_list_of_its_own_inputs(finished, tmp_path):
-    clone = finished.copy(tmp_path / "project")
+def test_a_job_reads_the_list_of_its_own_inputs(copied):
+    clone = copied
     lists = clone.folder / "results/micro/journal/lists"
     expected = {
         str(path.relative_to(clone.folder)) for path in clone.results("evaluations/**/*.json")
