@@ -127,7 +127,7 @@ rule find_crossovers:
 
 
 rule check_findings:
-    """Test whether the study shows what the paper found."""
+    """Test whether the study shows what its contrasts claim."""
     input:
         cells=rules.collect_results.output.cells,
         item_scores=rules.collect_results.output.item_scores,
@@ -144,6 +144,8 @@ rule check_findings:
         ENVIRONMENT
     params:
         settings=FLOW.augmenter_settings(),
+        # Claims have placeholders, which are no wildcards.
+        contrasts=lambda wc: FLOW.contrasts(),
         code=lambda wc: code("check_findings"),
     message:
         "check_findings"
@@ -154,6 +156,7 @@ rule check_findings:
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"
         " --settings {params.settings:q}"
+        " --contrasts {params.contrasts:q}"
         " --output {output.json:q}"
         " 2> {log:q}"
 

@@ -1,13 +1,15 @@
-"""Test whether a study shows what the paper found."""
+"""Test whether a study shows what its contrasts claim."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from seedbed.analysis.curves import read_curves
-from seedbed.analysis.decide import contrasts as findings
+from seedbed.analysis.decide.contrasts import check_contrasts
+from seedbed.analysis.decide.settings import NamedContrast, parse_contrasts
 from seedbed.analysis.settings import AugmenterSettings, parse_settings
 from seedbed.analysis.tables.outcomes import read_outcomes
 from seedbed.artifacts import whole_file
@@ -15,9 +17,15 @@ from seedbed.provenance import provenance
 
 
 def check_findings(
-    cells: Path, items: Path, fits: Path, draws: Path, settings: AugmenterSettings, output: Path
+    cells: Path,
+    items: Path,
+    fits: Path,
+    draws: Path,
+    settings: AugmenterSettings,
+    contrasts: Sequence[NamedContrast],
+    output: Path,
 ) -> None:
-    """Write the tests of the paper's findings.
+    """Write the tests of the study's contrasts.
 
     Args:
         cells: table of cells.
@@ -25,11 +33,13 @@ def check_findings(
         fits: fits of `fit_decay`.
         draws: bootstrap draws of `fit_decay`.
         settings: the augmenters in order, and the coverage of the intervals.
+        contrasts: what to test.
         output: JSON file to write.
     """
-    record = findings.check_findings(
+    record = check_contrasts(
         read_outcomes(cells, items),
         read_curves(fits, draws),
+        contrasts,
         settings.augmenters,
         settings.confidence,
     )
@@ -49,16 +59,21 @@ def main() -> None:
         help='JSON: {"methods": [...]; "augmenters": [...], the strongest first; '
         '"confidence": 0.95}',
     )
+    parser.add_argument(
+        "--contrasts",
+        default="[]",
+        help="JSON: a list of contrasts, each as in config/contrasts/NAME.yaml, with its name",
+    )
     parser.add_argument("--output", type=Path, required=True, help="tests to write (JSON)")
     arguments = parser.parse_args()
     try:
-        settings = parse_settings(AugmenterSettings, arguments.settings)
         check_findings(
             arguments.cells,
             arguments.items,
             arguments.fits,
             arguments.draws,
-            settings,
+            parse_settings(AugmenterSettings, arguments.settings),
+            parse_contrasts(arguments.contrasts),
             arguments.output,
         )
     except ValueError as error:

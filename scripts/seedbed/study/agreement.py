@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seedbed.analysis.decide.settings import Contrast
 from seedbed.config.documents import Document, Problem
 from seedbed.config.messages import At
+from seedbed.config.sections import Section
 from seedbed.config.values import RESERVED, Part, nearest
 from seedbed.engines.settings import AnyEngine, OpenAISettings
 from seedbed.evaluation.scorers import module_file
@@ -21,6 +23,15 @@ from seedbed.study.reading import File, Files
 from seedbed.study.study import Study, name_at_endpoint
 from seedbed.tasks.settings import FilesSource, TaskConfig, WorldSource
 from seedbed.training.settings import Trainer
+
+
+_SECTIONS: dict[str, type[Section]] = {
+    "tasks": TaskConfig,
+    "methods": MethodConfig,
+    "models": ModelConfig,
+    "contrasts": Contrast,
+}
+"""By kind of file that a study names, the class of its content."""
 
 
 @dataclass
@@ -42,7 +53,7 @@ class Agreement:
     engines: Mapping[str, AnyEngine] = field(default_factory=dict)
     trainers: Mapping[str, Trainer] = field(default_factory=dict)
     used: dict[str, dict[str, File[Any] | None]] = field(
-        default_factory=lambda: {"tasks": {}, "methods": {}, "models": {}}
+        default_factory=lambda: {kind: {} for kind in _SECTIONS}
     )
 
     def run(self, name: str) -> Study:
@@ -59,6 +70,9 @@ class Agreement:
             self._check_task(task)
         for index, block in enumerate(self.study.config.blocks):
             self._check_block(index, block)
+        for index, contrast in enumerate(self.study.config.contrasts):
+            self._use("contrasts", contrast, "contrasts", index)
+            self._check_contrast(contrast)
         self._check_engines()
         self._check_students_named()
         self._check_cells(name)
@@ -88,7 +102,7 @@ class Agreement:
         elif name in reserved:
             self._refuse(f"no {noun} may have the name {name!r}, which is reserved", *at, file=file)
         elif name not in self.used[kind]:
-            model = {"tasks": TaskConfig, "methods": MethodConfig, "models": ModelConfig}[kind]
+            model = _SECTIONS[kind]
             path = self.files.path(kind, name)
             self.used[kind][name] = self.files.read(path, model, self.problems)
 
@@ -340,6 +354,15 @@ class Agreement:
                 if config is not None and self.engines.get(name, config.engine).kind == "openai":
                     said = f"{name!r} is behind an endpoint, which runs no adapters of ours"
                     self._refuse(said, "blocks", index, "students", place)
+
+    def _check_contrast(self, name: str) -> None:
+        """Check that what a contrast names is there; the study need not have cells of it."""
+        file = self.used["contrasts"].get(name)
+        for kind, named, at in file.config.names() if file is not None else ():
+            if named not in self.files.names[kind]:
+                hint = nearest(named, self.files.names[kind], kind)
+                said = f"there is no {kind.removesuffix('s')} {named!r}; {hint}"
+                self._refuse(said, *at, file=file)
 
     def _check_students_named(self) -> None:
         students = {name for block in self.study.config.blocks for name in block.students}

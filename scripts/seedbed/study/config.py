@@ -102,6 +102,11 @@ class StudyConfig(Section):
         description="Shifts that others saw, drawn beside the study's own.",
         json_schema_extra=changes("figures"),
     )
+    contrasts: distinct(Name, least=0) = Field(
+        (),
+        description="Files in `contrasts/`: what is tested of its results; the report has it.",
+        json_schema_extra=changes("analysis"),
+    )
     remarks: listed(Text, least=0) = Field(
         (),
         description="What to know in reading its findings; the report has it below them.",

@@ -36,6 +36,7 @@ class Files:
             "tasks": {path.parent.name for path in folders.glob("tasks/*/task.yaml")},
             "methods": {path.stem for path in folders.glob("methods/*.yaml")},
             "models": {path.stem for path in folders.glob("models/*.yaml")},
+            "contrasts": {path.stem for path in folders.glob("contrasts/*.yaml")},
         }
 
     def path(self, kind: str, name: str) -> Path:

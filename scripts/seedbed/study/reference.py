@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from seedbed.analysis.decide.settings import Contrast
 from seedbed.artifacts import write_text
 from seedbed.config.reference import page, schema
 from seedbed.engines.settings import KINDS
@@ -22,6 +23,7 @@ FILES = {
     "tasks/NAME/task.yaml": TaskConfig,
     "methods/NAME.yaml": MethodConfig,
     "models/NAME.yaml": ModelConfig,
+    "contrasts/NAME.yaml": Contrast,
 }
 """By file of the configuration, the class of its content."""
 
@@ -31,6 +33,7 @@ SCHEMAS = {
     "task": TaskConfig,
     "method": MethodConfig,
     "model": ModelConfig,
+    "contrast": Contrast,
 }
 """By name of a schema, the class that it is of."""
 

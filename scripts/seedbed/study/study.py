@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from seedbed.analysis.decide.settings import Contrast
 from seedbed.engines.settings import AnyEngine, OpenAISettings
 from seedbed.streams.settings import MethodConfig
 from seedbed.study.config import ModelConfig, StudyConfig
@@ -23,6 +24,7 @@ class Study:
             whose worlds models are trained.
         methods: likewise.
         models: likewise; a model whose checkpoint is used is among them.
+        contrasts: what it tests of its results, by name in its order.
         engines: by model, what runs it here, where that is not what its file says.
         trainers: by model, how its training is run here, likewise.
     """
@@ -32,6 +34,7 @@ class Study:
     tasks: Mapping[str, TaskConfig]
     methods: Mapping[str, MethodConfig]
     models: Mapping[str, ModelConfig]
+    contrasts: Mapping[str, Contrast] = field(default_factory=dict)
     engines: Mapping[str, AnyEngine] = field(default_factory=dict)
     trainers: Mapping[str, Trainer] = field(default_factory=dict)
 

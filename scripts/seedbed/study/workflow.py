@@ -632,6 +632,13 @@ class Workflow:
             }
         )
 
+    def contrasts(self) -> str:
+        """Return what is tested of the results, as JSON."""
+        found = self.study.contrasts.items()
+        return _json(
+            [{"name": name, **one.model_dump(exclude_defaults=True)} for name, one in found]
+        )
+
     def fit_settings(self) -> str:
         """Return how curves are fitted, as JSON."""
         analysis = self.study.config.analysis

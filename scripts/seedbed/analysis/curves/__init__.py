@@ -15,6 +15,7 @@ from seedbed.analysis.curves.interface import (
     drawn_alike,
     read_curves,
 )
+from seedbed.analysis.curves.measured import Difference, Measured
 from seedbed.analysis.curves.records import Accuracy, CellMean, FitRecord, FitsRecord
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "Crossing",
     "Crossings",
     "Curves",
+    "Difference",
     "Estimate",
     "FitRecord",
     "FitsRecord",
     "MeanSeries",
+    "Measured",
     "Noise",
     "Point",
     "Stretch",

@@ -272,3 +272,18 @@ def sign_changes(positions: np.ndarray, difference: np.ndarray) -> _Changes:
             place = positions[i] + share * (positions[j] - positions[i])
         changes.append((float(place), int(signs[index + 1])))
     return changes, int(signs[0]), int(signs[-1])
+
+
+def first_crossover(positions: np.ndarray, difference: np.ndarray) -> tuple[float, float]:
+    """Return the least and the most that the position of the first change to a lead can be.
+
+    They differ where the second method leads from the start (the change lies before the range), or
+    never does (beyond it).
+    """
+    changes, first, _ = sign_changes(positions, difference)
+    turns = [place for place, direction in changes if direction > 0]
+    if turns:
+        return turns[0], turns[0]
+    if first > 0:
+        return -np.inf, float(positions[0])
+    return float(positions[-1]), np.inf

@@ -25,7 +25,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.curves.crossings import GRID_POINTS, Crossings, Scale, crossings
+from seedbed.analysis.curves.crossings import (
+    GRID_POINTS,
+    Crossings,
+    Scale,
+    crossings,
+    first_crossover,
+)
 from seedbed.analysis.curves.decay import AccuracyModel, Points, values_of
 from seedbed.analysis.curves.records import CellMean, FitRecord, FitsRecord
 from seedbed.analysis.tables.outcomes import UNTRAINED, Group
@@ -424,7 +430,57 @@ class Curves:
             positions, right.centre - left.centre, right.draws - left.draws, pair, confidence
         )
 
+    def crossover_delay(
+        self, pair: tuple[str, str], few: int, many: int, confidence: float
+    ) -> tuple[float | None, float, float] | None:
+        """Return by how much ln BR of a crossover is larger with few seeds than with many.
+
+        Each size has the range of its own cells. A crossover that is not in it lies before or
+        beyond it, so that the difference may be known to lie above or below a number only: the
+        interval's low end is of the least that the resamples' differences can be, its high end of
+        the most.
+
+        Args:
+            pair: the method that is better at first, and the other.
+            few: a seed-set size.
+            many: a larger one.
+            confidence: coverage of the interval.
+
+        Returns:
+            The difference, None where it is not one number, and the ends of its interval, which may
+            be infinite; None without a curve or a range in common.
+        """
+        places = [self._first_crossovers(seeds, pair) for seeds in (few, many)]
+        if places[0] is None or places[1] is None:
+            return None
+        (few_least, few_most), (many_least, many_most) = places[0], places[1]
+        least, most = few_least - many_most, few_most - many_least
+        tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+        low = float(np.quantile(least[1:], tails[0], method="lower"))
+        high = float(np.quantile(most[1:], tails[1], method="higher"))
+        return (float(least[0]) if least[0] == most[0] else None), low, high
+
     # --- inside
+
+    def _first_crossovers(
+        self, seeds: int, pair: tuple[str, str]
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the least and the most that ln BR of a crossover can be.
+
+        Of the curves first, then of each resample; None without a curve or a range in common.
+        """
+        left, right = (self.means(seeds, method) for method in pair)
+        if left is None or right is None or not self.fitted:
+            return None
+        low = max(left.ratios.min(), right.ratios.min())
+        high = min(left.ratios.max(), right.ratios.max())
+        if low >= high:
+            return None
+        ratios = np.geomspace(low, high, GRID_POINTS)
+        before, after = (self.widened_curve(seeds, method, ratios) for method in pair)
+        leads = np.vstack([after.centre - before.centre, after.draws - before.draws])
+        found = np.array([first_crossover(np.log(ratios), lead) for lead in leads])
+        return found[:, 0], found[:, 1]
 
     def _series_beside(self, seeds: float, method: str) -> list[tuple[MeanSeries, float]] | None:
         """Return the cell means of the sizes on both sides of a size, with their shares in it."""
