@@ -24,7 +24,6 @@ from seedbed.study.study import Study, name_at_endpoint
 from seedbed.tasks.settings import FilesSource, TaskConfig, WorldSource
 from seedbed.training.settings import Trainer
 
-
 _SECTIONS: dict[str, type[Section]] = {
     "tasks": TaskConfig,
     "methods": MethodConfig,
