@@ -23,6 +23,7 @@ import polars as pl
 
 from seedbed.artifacts import whole_file, write_parquet
 from seedbed.checksums import add_manifest_option, check_inputs
+from seedbed.config.words import DATASET_COUNTS, TRAINING_COUNTS
 from seedbed.endings import run
 from seedbed.engines import Completion
 from seedbed.engines.command_line import EngineStart, add_engine_options, add_sharing_option
@@ -37,23 +38,6 @@ from seedbed.streams.journal import Journal
 from seedbed.streams.record import DatasetCounts, DatasetRecord
 from seedbed.tasks.items import read_items
 from seedbed.training.record import TrainingRecord
-
-DATASET_COUNTS = (
-    "teacher_queries",
-    "teacher_prompt_tokens",
-    "teacher_completion_tokens",
-    "augmenter_queries",
-    "augmenter_prompt_tokens",
-    "augmenter_completion_tokens",
-    "verification_queries",
-    "verification_prompt_tokens",
-    "verification_completion_tokens",
-    "empty_slots",
-    "rows",
-    "missing_rows",
-    "unique_questions",
-)
-TRAINING_COUNTS = ("training_rows", "training_tokens")
 
 
 @dataclass(frozen=True)

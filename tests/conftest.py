@@ -8,7 +8,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,7 +69,7 @@ def tiny_models(made_once):
     settings = Pretrain(
         role="teacher", steps=160, batch_size=16, learning_rate=1e-2, checkpoints=(10,), **SIZES
     )
-    made_of = {"world": "mini_math", "settings": asdict(settings)}
+    made_of = {"world": "mini_math", "settings": settings.model_dump(mode="json")}
     return made_once(
         "tiny",
         lambda folder: pretrain(

@@ -15,8 +15,8 @@ from analysis_simulation import simulate, write_evaluations
 from seedbed.analysis.tables import collect as collecting
 from seedbed.analysis.tables.collect import COORDINATES, ResultError, cell_key
 from seedbed.analysis.tables.outcomes import NO_AUGMENTER, UNTRAINED
-from seedbed.config.values import NONE
 from seedbed.config.values import UNTRAINED as STUDY_UNTRAINED
+from seedbed.config.words import NONE
 from seedbed.study.cells import Cell
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "collect_results.py"

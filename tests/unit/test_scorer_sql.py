@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.evaluation.scorers import Reading, answers_equal, make_scorer, sql
+from seedbed.evaluation.scorers.settings import ScorerOptions
 from seedbed.evaluation.scorers.sql import (
     Result,
     SqlScorer,
@@ -348,7 +349,7 @@ def test_an_error_that_is_not_the_querys_own_is_not_kept(folder, monkeypatch):
 
 
 def test_a_query_that_only_the_clock_ended_is_asked_once_more(folder):
-    with SqlScorer(folder / "databases", timeout=0.2) as scorer:
+    with SqlScorer(folder / "databases", ScorerOptions(timeout=0.2)) as scorer:
         assert scorer.run("firm.sqlite", "SELECT 1").rows == ((1,),)
         # Stopped, it takes no time of the processor.
         os.kill(scorer._worker._process.pid, signal.SIGSTOP)
@@ -666,7 +667,7 @@ def contents(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def strained(folder):
     """A scorer with a short deadline, for the hostile queries."""
-    with SqlScorer(folder / "databases", timeout=TIMEOUT) as made:
+    with SqlScorer(folder / "databases", ScorerOptions(timeout=TIMEOUT)) as made:
         yield made
 
 
@@ -732,7 +733,9 @@ def test_the_deadline_fires(strained, folder, query):
 
 
 def test_too_many_rows_and_too_much_memory_end_a_query(folder):
-    with SqlScorer(folder / "databases", max_rows=1_000, max_memory_mb=200) as scorer:
+    with SqlScorer(
+        folder / "databases", ScorerOptions(max_rows=1_000, max_memory_mb=200)
+    ) as scorer:
         assert scorer.run("firm.sqlite", "SELECT 1 FROM pairs a, pairs b").error == "too many rows"
         big = "SELECT group_concat(hex(zeroblob(490000 + a.a)), '') FROM pairs a"
         assert scorer.run("firm.sqlite", big).error
@@ -809,7 +812,7 @@ def test_limits_are_checked(folder):
         make_scorer("sql", {"column_order": "any"}, folder)
     with pytest.raises(ValueError, match="positive"):
         make_scorer("sql", {"timeout": 0}, folder)
-    with pytest.raises(ValueError, match="no option timeot"):
+    with pytest.raises(ValueError, match="timeot: is not a key here"):
         make_scorer("sql", {"timeot": 1}, folder)
 
 

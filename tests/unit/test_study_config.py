@@ -2,21 +2,21 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 import study_folder as sf
 
-from seedbed.config import values as fields
 from seedbed.config.documents import read_document, spell
-from seedbed.evaluation.scorers import settings as scorer_settings
+from seedbed.config.values import ItemColumn
+from seedbed.config.words import COORDINATES, WORLDS
 from seedbed.study import config
-from seedbed.study.cells import grid
+from seedbed.study.cells import Cell, grid
 from seedbed.study.checks import check_data, check_downloads, check_keys, check_prices
 from seedbed.study.loading import StudyError, check_run_config, load_study
 from seedbed.study.workflow import Workflow
-from seedbed.training import settings as training_settings
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = REPOSITORY / "config"
@@ -854,26 +854,15 @@ def test_every_shipped_file_is_used_by_a_study():
         assert used | (ENDPOINTS if kind == "models" else set()) == files
 
 
-def test_own_constants_agree_with_the_tasks():
-    from seedbed.evaluation.scorers import KINDS, sql
+def test_shared_words_agree_with_the_classes_that_they_describe():
     from seedbed.tasks.items import SCHEMA
-    from seedbed.tasks.worlds import ROLES, WORLDS
-
-    assert set(fields.WORLDS) == set(WORLDS)
-    assert get_args(fields.Kind) == KINDS
-    options = scorer_settings.ScorerOptions()
-    defaults = {"column_order": sql.COLUMN_ORDERS[0], "distinct": sql.DISTINCT[0]}
-    assert options.model_dump() == sql.LIMITS | defaults
-    # The labels of choices are read, and not kept.
-    assert [name for name in get_args(fields.ItemColumn) if name != "labels"] == SCHEMA.names()
-    assert get_args(training_settings.Pretrain.model_fields["role"].annotation) == ROLES
-
-
-@pytest.mark.parametrize("name", fields.WORLDS)
-def test_kinds_of_worlds_agree_with_the_worlds(name):
     from seedbed.tasks.worlds import load_world
 
-    assert load_world(name).kind == fields.WORLDS[name]
+    # The labels of choices are read, and not kept.
+    assert [name for name in get_args(ItemColumn) if name != "labels"] == SCHEMA.names()
+    assert {name: load_world(name).kind for name in WORLDS} == WORLDS
+    hints = get_type_hints(Cell)
+    assert {field.name: hints[field.name] for field in fields(Cell)} == COORDINATES
 
 
 def test_reading_a_study_imports_nothing_heavy():

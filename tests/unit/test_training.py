@@ -3,7 +3,6 @@
 import random
 import shutil
 from collections import Counter
-from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -365,7 +364,7 @@ def test_few_steps_see_rows_from_the_whole_dataset_and_no_others_are_made_ready(
     capped = STUDENT.model_copy(update={"max_steps": 2, "batch_size": 3})
     counts = train(tiny_model, data, tmp_path / "adapter", capped)
     again = train(tiny_model, data, tmp_path / "again", capped)
-    other = train(tiny_model, data, tmp_path / "other", replace(capped, seed=1))
+    other = train(tiny_model, data, tmp_path / "other", capped.model_copy(update={"seed": 1}))
     assert len(pairs) > 6
     assert [c["steps"] for c in (counts, again, other)] == [2, 2, 2]
     assert counts["training_rows"] == len(pairs)

@@ -12,7 +12,8 @@ from seedbed.analysis.decide.settings import Contrast
 from seedbed.config.documents import Document, Problem
 from seedbed.config.messages import At
 from seedbed.config.sections import Section
-from seedbed.config.values import RESERVED, Part, nearest
+from seedbed.config.values import Part, nearest
+from seedbed.config.words import OWN_PROMPTS, RESERVED
 from seedbed.engines.settings import AnyEngine, OpenAISettings
 from seedbed.evaluation.scorers import module_file
 from seedbed.streams.settings import MethodConfig
@@ -94,7 +95,7 @@ class Agreement:
         """Read the file of a name that stands at a path of `file` (by default, of the study)."""
         noun = kind.removesuffix("s")
         valid = self.files.names[kind]
-        reserved = (*RESERVED, "answer", "self_check") if kind == "methods" else RESERVED
+        reserved = (*RESERVED, *OWN_PROMPTS) if kind == "methods" else RESERVED
         if name not in valid:
             hint = nearest(name, valid, kind)
             self._refuse(f"there is no {noun} {name!r}; {hint}", *at, file=file)
@@ -154,10 +155,10 @@ class Agreement:
             return
         methods = self.files.names["methods"]
         for key in file.config.prompts:
-            if key in ("answer", "self_check"):
+            if key in OWN_PROMPTS:
                 continue
             if key not in methods:
-                hint = nearest(key, {"answer", "self_check", *methods}, "prompts")
+                hint = nearest(key, {*OWN_PROMPTS, *methods}, "prompts")
                 self._refuse(f"there is no method {key!r}; {hint}", "prompts", key, file=file)
                 continue
             method = self._get("methods", key)

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from seedbed.run.partitions import within_offers
 from seedbed.study.estimate import (
     ANSWER_TOKENS,
     ATTEMPTS,
@@ -20,6 +19,7 @@ from seedbed.study.estimate import (
     size,
 )
 from seedbed.study.loading import Study
+from seedbed.study.offers import within_offers
 
 if TYPE_CHECKING:
     from seedbed.study.workflow import Workflow

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from seedbed.config.values import NONE, nearest
+from seedbed.config.values import nearest
+from seedbed.config.words import NONE
 from seedbed.engines.settings import Cap, EngineJob, Price
 from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards

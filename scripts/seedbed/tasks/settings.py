@@ -14,7 +14,6 @@ from seedbed.config.sections import Section, tag
 from seedbed.config.values import (
     ANSWER_PLACEHOLDERS,
     QUESTION_PLACEHOLDERS,
-    WORLDS,
     Commit,
     Count,
     DatedLines,
@@ -36,6 +35,7 @@ from seedbed.config.values import (
     listed,
     problem,
 )
+from seedbed.config.words import OWN_PROMPTS, WORLDS
 from seedbed.evaluation.scorers.settings import ScorerOptions
 
 
@@ -380,7 +380,7 @@ class TaskConfig(Section):
         if "answer" not in self.prompts:
             raise problem("has no prompt 'answer', which teacher and student are asked", "prompts")
         for key, prompt in self.prompts.items():
-            writes = key not in ("answer", "self_check")
+            writes = key not in OWN_PROMPTS
             check_prompt(
                 prompt, QUESTION_PLACEHOLDERS if writes else ANSWER_PLACEHOLDERS, "prompts", key
             )

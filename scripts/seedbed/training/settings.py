@@ -12,6 +12,7 @@ from seedbed.config.values import (
     Fraction,
     NotNegative,
     Positive,
+    Role,
     Seed,
     Stage,
     distinct,
@@ -76,7 +77,7 @@ class Pretrain(Section):
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("models",)
 
-    role: Literal["teacher", "student_a", "student_b"] = Field(
+    role: Role = Field(
         description="What it gets to see: `teacher` everything, `student_a` and `student_b` each "
         "a part of the forms."
     )

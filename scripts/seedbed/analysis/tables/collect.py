@@ -8,18 +8,11 @@ from typing import Any
 
 import polars as pl
 
+from seedbed.config import words
 from seedbed.evaluation.record import EvaluationRecord
 
-COORDINATES: dict[str, type[pl.DataType] | pl.DataType] = {
-    "task": pl.String,
-    "method": pl.String,
-    "augmenter": pl.String,
-    "teacher": pl.String,
-    "seeds": pl.Int64,
-    "replicate": pl.Int64,
-    "filter": pl.String,
-    "budget": pl.Int64,
-    "student": pl.String,
+COORDINATES: dict[str, type[pl.DataType]] = {
+    name: pl.Int64 if kind is int else pl.String for name, kind in words.COORDINATES.items()
 }
 """The coordinates of a cell, in the order of its key."""
 

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-UNTRAINED = "untrained"
-"""The method of the baseline cell: the student as it is, without any training."""
-
-NO_AUGMENTER = "none"
+from seedbed.config.words import NONE as NO_AUGMENTER
+from seedbed.config.words import UNTRAINED as UNTRAINED
 
 ON_A_CURVE = (pl.col("budget") > 0) & (pl.col("seeds") > 0)
 """Selects the cells that a budget was spent on; the others are baselines, and lie on no curve."""

@@ -32,14 +32,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pydantic import ValidationError
+
+from seedbed.config.messages import problems
 from seedbed.evaluation.scorers import Reading, Score, sql_variants, sql_worker
+from seedbed.evaluation.scorers.settings import ScorerOptions
 from seedbed.evaluation.scorers.sql_reading import TOKEN, read_sql, read_strict
 from seedbed.tasks.items import TaskItem
-
-LIMITS = {"timeout": 5.0, "max_rows": 100_000, "max_memory_mb": 512}
-"""Limits of the scorer: CPU seconds for one query, rows of one result, memory of the worker."""
-COLUMN_ORDERS = ("free", "fixed")
-DISTINCT = ("count", "ignore")
 
 TOLERANCE = 1e-9  # Relative; sums of floats in another order differ by about 1e-15.
 MAX_COMPARED_VALUES = 5_000_000
@@ -76,42 +75,21 @@ class Result:
 class SqlScorer:
     """Scores SQL by execution. Use it as a context manager, or close it."""
 
-    def __init__(
-        self,
-        folder: Path,
-        timeout: float = LIMITS["timeout"],
-        max_rows: int = int(LIMITS["max_rows"]),
-        max_memory_mb: int = int(LIMITS["max_memory_mb"]),
-        column_order: str = "free",
-        distinct: str = "count",
-    ) -> None:
+    def __init__(self, folder: Path, options: ScorerOptions | None = None) -> None:
         """Score on the databases below `folder`; no process is started before the first query.
 
         Args:
             folder: where the items' databases lie.
-            timeout: CPU seconds that one query may take. Wall-clock time is capped at twice that
-                and one second, so that a busy machine changes no score and nothing hangs.
-            max_rows: most rows of a gold result.
-            max_memory_mb: most memory of the worker process, in MB.
-            column_order: `free` if columns may come in any order, `fixed` if they must come in the
-                gold query's.
-            distinct: `count` if DISTINCT counts, `ignore` if it is taken out of both queries.
-
-        Raises:
-            ValueError: if a limit is not positive, or another option has none of its values.
+            options: limits, and what counts. Wall-clock time is capped at twice the CPU seconds of
+                `timeout` and one second, so that a busy machine changes no score and nothing hangs.
         """
-        if min(timeout, max_rows, max_memory_mb) <= 0:
-            raise ValueError("the limits of the SQL scorer must be positive")
-        if column_order not in COLUMN_ORDERS:
-            raise ValueError(f"the order of columns is {column_order!r}, not free or fixed")
-        if distinct not in DISTINCT:
-            raise ValueError(f"distinct is {distinct!r}, not count or ignore")
-        self._ignores_distinct = distinct == "ignore"
-        self._fixed_columns = column_order == "fixed"
+        options = options or ScorerOptions()
+        self._ignores_distinct = options.distinct == "ignore"
+        self._fixed_columns = options.column_order == "fixed"
         self._folder = Path(folder).resolve()
-        self._timeout = float(timeout)
-        self._max_rows = max_rows
-        self._worker = _Worker(int(max_memory_mb * 1e6))
+        self._timeout = options.timeout
+        self._max_rows = options.max_rows
+        self._worker = _Worker(int(options.max_memory_mb * 1e6))
         self._gold: OrderedDict[tuple[str, str], Result] = OrderedDict()
         self._gold_values = 0
         weakref.finalize(self, self._worker.stop)
@@ -344,16 +322,13 @@ def from_options(options: Mapping[str, Any], folder: Path) -> SqlScorer:
     """Return a scorer with the options given, on the databases of a task's folder.
 
     Raises:
-        ValueError: for an option that is neither `column_order`, `distinct` nor one of `LIMITS`, or
-            a value that it cannot have.
+        ValueError: for an option that `ScorerOptions` does not have, or a value it cannot have.
     """
-    known = (*LIMITS, "column_order", "distinct")
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise ValueError(
-            f"scorer 'sql' has no option {', '.join(unknown)}; there are: {', '.join(known)}"
-        )
-    return SqlScorer(folder / "databases", **options)
+    try:
+        found = ScorerOptions.model_validate(dict(options))
+    except ValidationError as error:
+        raise ValueError(f"scorer 'sql': {problems(error)}") from None
+    return SqlScorer(folder / "databases", found)
 
 
 def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
