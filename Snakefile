@@ -16,7 +16,7 @@ gc.set_threshold(200_000, 50, 1_000)
 include: "rules/begin.smk"
 
 
-configfile: "config/config.yaml"
+configfile: CONFIG.find("config.yaml")
 
 
 include: "rules/common.smk"

@@ -25,7 +25,7 @@ rule plot_augmenters:
     message:
         "plot_augmenters"
     shell:
-        "python scripts/plot_augmenters.py"
+        f"{script('plot_augmenters')}"
         f" --study {STUDY.name}"
         " --cells {input.cells:q}"
         " --items {input.item_scores:q}"
@@ -60,7 +60,7 @@ rule plot_verification:
     message:
         "plot_verification"
     shell:
-        "python scripts/plot_verification.py"
+        f"{script('plot_verification')}"
         f" --study {STUDY.name}"
         " --cells {input.cells:q}"
         " --items {input.item_scores:q}"
@@ -95,7 +95,7 @@ rule plot_students:
     message:
         "plot_students"
     shell:
-        "python scripts/plot_students.py"
+        f"{script('plot_students')}"
         f" --study {STUDY.name}"
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"
@@ -130,7 +130,7 @@ rule plot_teachers:
     message:
         "plot_teachers"
     shell:
-        "python scripts/plot_teachers.py"
+        f"{script('plot_teachers')}"
         f" --study {STUDY.name}"
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"

@@ -31,7 +31,7 @@ rule advise:
     message:
         "advise"
     shell:
-        "python scripts/advise.py"
+        f"{script('advise')}"
         f" --study {STUDY.name}"
         " --fits {params.fits:q}"
         " --draws {params.draws:q}"

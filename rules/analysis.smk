@@ -24,7 +24,7 @@ rule collect_results:
     message:
         "collect_results"
     shell:
-        "python scripts/collect_results.py"
+        f"{script('collect_results')}"
         " --evaluations-list {params.listed:q}"
         " --missing {params.missing:q}"
         f" --manifest {MANIFESTS}"
@@ -55,7 +55,7 @@ rule compare_methods:
     message:
         "compare_methods"
     shell:
-        "python scripts/compare_methods.py"
+        f"{script('compare_methods')}"
         " --cells {input.cells:q}"
         " --items {input.item_scores:q}"
         " --settings {params.settings:q}"
@@ -85,7 +85,7 @@ rule fit_decay:
     message:
         "fit_decay"
     shell:
-        "python scripts/fit_decay.py"
+        f"{script('fit_decay')}"
         " --cells {input.cells:q}"
         " --items {input.item_scores:q}"
         " --settings {params.settings:q}"
@@ -116,7 +116,7 @@ rule find_crossovers:
     message:
         "find_crossovers"
     shell:
-        "python scripts/find_crossovers.py"
+        f"{script('find_crossovers')}"
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"
         " --settings {params.settings:q}"
@@ -150,7 +150,7 @@ rule check_findings:
     message:
         "check_findings"
     shell:
-        "python scripts/check_findings.py"
+        f"{script('check_findings')}"
         " --cells {input.cells:q}"
         " --items {input.item_scores:q}"
         " --fits {input.fits:q}"

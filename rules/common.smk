@@ -11,12 +11,12 @@ from seedbed.run.rule_code import RuleCode
 from seedbed.run.sites import keep_profile_configfiles
 from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
-CONFIG = Path(workflow.basedir) / "config"
 if workflow.is_main_process:
     keep_profile_configfiles(workflow, config, sys.argv[1:], logger.info)
 try:
     # Keys for endpoints; what the environment says itself takes precedence.
-    read_environment(Path(workflow.basedir) / ".env")
+    for folder in dict.fromkeys((Path.cwd(), PROJECT)):
+        read_environment(folder / ".env")
     RUN = check_run_config(config)
     STUDY = load_study(RUN.study, CONFIG, engines=RUN.engines, trainers=RUN.trainers)
     if RUN.data_dir is not None and not RUN.partial:
@@ -27,7 +27,13 @@ except StudyError as error:
 
 GRID = grid(STUDY)
 FLOW = Workflow(
-    STUDY, GRID, RUN.data_dir, RUN.partial, RUN.max_teacher_queries, RUN.max_usd
+    STUDY,
+    GRID,
+    RUN.data_dir,
+    RUN.partial,
+    RUN.max_teacher_queries,
+    RUN.max_usd,
+    CONFIG,
 )
 RESULTS = FLOW.results
 # What the run that is under way is to make, for jobs that answer for each other.
@@ -42,9 +48,11 @@ MANIFESTS = f"{RESULTS}/manifest.jsonl {RESOURCES}/manifest.jsonl"
 ENVIRONMENT = f"../envs/{RUN.environment}.yaml"
 MISSING = FLOW.missing()
 put_python_first()
-RULE_CODE = RuleCode(Path(workflow.basedir) / "scripts")
+RULE_CODE = RuleCode(PROJECT / "scripts")
 # Of a script, and of modules that it loads by name, the digest of all code that they reach.
 code = RULE_CODE.script
+# The command that runs a script, from any folder: `script("train_student")`.
+script = RULE_CODE.command
 
 
 wildcard_constraints:

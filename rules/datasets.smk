@@ -29,7 +29,7 @@ rule sample_votes:
     message:
         "sample_votes {wildcards.stream}/shard={wildcards.shard}"
     shell:
-        "python scripts/sample_votes.py"
+        f"{script('sample_votes')}"
         " --stream {wildcards.stream:q}"
         " --answers {input.answers:q}"
         " --start {params.start}"
@@ -69,7 +69,7 @@ rule check_answers:
     message:
         "check_answers {wildcards.stream}/shard={wildcards.shard}"
     shell:
-        "python scripts/check_answers.py"
+        f"{script('check_answers')}"
         " --answers {input.answers:q}"
         " --seeds {input.seeds:q}"
         " --task {input.task:q}"
@@ -110,7 +110,7 @@ rule verify_answers:
     message:
         "verify_answers {wildcards.stream}/shard={wildcards.shard}"
     shell:
-        "python scripts/verify_answers.py"
+        f"{script('verify_answers')}"
         " --answers {input.answers:q}"
         " --votes {input.votes:q}"
         " --seeds {input.seeds:q}"
@@ -151,7 +151,7 @@ rule build_dataset:
     message:
         "build_dataset {wildcards.dataset}"
     shell:
-        "python scripts/build_dataset.py"
+        f"{script('build_dataset')}"
         " --dataset {params.dataset:q}"
         " --seeds {input.seeds:q}"
         " --test {input.test:q}"

@@ -26,7 +26,7 @@ rule plot_accuracy:
     message:
         "plot_accuracy"
     shell:
-        "python scripts/plot_accuracy.py"
+        f"{script('plot_accuracy')}"
         f" --study {STUDY.name}"
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"
@@ -64,7 +64,7 @@ rule plot_cost_effectiveness:
     message:
         "plot_cost_effectiveness"
     shell:
-        "python scripts/plot_cost_effectiveness.py"
+        f"{script('plot_cost_effectiveness')}"
         f" --study {STUDY.name}"
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"
@@ -102,7 +102,7 @@ rule plot_crossovers:
     message:
         "plot_crossovers"
     shell:
-        "python scripts/plot_crossovers.py"
+        f"{script('plot_crossovers')}"
         f" --study {STUDY.name}"
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"
@@ -137,7 +137,7 @@ rule plot_best_method:
     message:
         "plot_best_method"
     shell:
-        "python scripts/plot_best_method.py"
+        f"{script('plot_best_method')}"
         f" --study {STUDY.name}"
         " --fits {input.fits:q}"
         " --draws {input.draws:q}"
@@ -172,7 +172,7 @@ rule plot_costs:
     message:
         "plot_costs"
     shell:
-        "python scripts/plot_costs.py"
+        f"{script('plot_costs')}"
         f" --study {STUDY.name}"
         " --cells {input.cells:q}"
         " --items {input.item_scores:q}"
@@ -208,7 +208,7 @@ rule plot_diversity:
     message:
         "plot_diversity"
     shell:
-        "python scripts/plot_diversity.py"
+        f"{script('plot_diversity')}"
         f" --study {STUDY.name}"
         " --datasets-list {params.listed:q}"
         " --settings {params.settings:q}"

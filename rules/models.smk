@@ -23,7 +23,7 @@ rule pretrain_model:
     message:
         "pretrain_model model={wildcards.model}/world={wildcards.world}"
     shell:
-        "python scripts/pretrain_model.py"
+        f"{script('pretrain_model')}"
         " --world {wildcards.world:q}"
         " --settings {params.settings:q}"
         " --prompts {params.prompts:q}"
@@ -55,7 +55,7 @@ rule get_model:
     message:
         "get_model model={wildcards.model}"
     shell:
-        "python scripts/get_model.py"
+        f"{script('get_model')}"
         " {params.source}"
         " {params.chats}"
         " --output {params.folder:q}"

@@ -18,7 +18,7 @@ rule quote:
     message:
         "quote"
     shell:
-        "python scripts/quote.py"
+        f"{script('quote')}"
         f" --study {STUDY.name}"
         " --results {params.results:q}"
         " --output {params.output:q}"

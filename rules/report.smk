@@ -33,7 +33,7 @@ rule write_report:
     message:
         "write_report"
     shell:
-        "python scripts/write_report.py"
+        f"{script('write_report')}"
         f" --study {STUDY.name}"
         " --description {params.description:q}"
         " --remarks {params.remarks:q}"

@@ -32,7 +32,7 @@ rule write_questions:
     message:
         "write_questions {wildcards.question_stream}/shard={wildcards.shard}"
     shell:
-        "python scripts/write_questions.py"
+        f"{script('write_questions')}"
         " --stream {wildcards.question_stream:q}"
         " --seeds {input.seeds:q}"
         " --start {params.start}"
@@ -79,7 +79,7 @@ rule answer_questions:
     message:
         "answer_questions {wildcards.stream}/shard={wildcards.shard}"
     shell:
-        "python scripts/answer_questions.py"
+        f"{script('answer_questions')}"
         " --stream {wildcards.stream:q}"
         " --seeds {input.seeds:q}"
         " --questions {input.questions:q}"

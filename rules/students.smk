@@ -29,7 +29,7 @@ rule train_student:
         "train_student {wildcards.trained_cell}"
     shell:
         # `exec`: a signal to the job's process reaches the script, which saves its work.
-        "exec python scripts/train_student.py"
+        f"exec {script('train_student')}"
         " --model {params.model:q}"
         " --dataset {input.dataset:q}"
         f" --manifest {MANIFESTS}"
@@ -75,7 +75,7 @@ rule evaluate_student:
     message:
         "evaluate_student {wildcards.cell}"
     shell:
-        "python scripts/evaluate_student.py"
+        f"{script('evaluate_student')}"
         " --cell {params.cell:q}"
         " --test {input.test:q}"
         " --task-folder {params.task_folder:q}"

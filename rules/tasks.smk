@@ -29,7 +29,7 @@ rule get_task:
     message:
         "get_task task={wildcards.task}"
     shell:
-        "python scripts/get_task.py"
+        f"{script('get_task')}"
         " --source {params.source:q}"
         " --data-dir {params.data_dir:q}"
         " --scoring {params.scoring:q}"
@@ -56,7 +56,7 @@ rule draw_seeds:
     message:
         "draw_seeds task={wildcards.task}/seeds={wildcards.seeds}/replicate={wildcards.replicate}"
     shell:
-        "python scripts/draw_seeds.py"
+        f"{script('draw_seeds')}"
         " --train {input.train:q}"
         " --seeds {wildcards.seeds}"
         " --replicate {wildcards.replicate}"

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from seedbed.artifacts import write_json
+from seedbed.config.folders import ConfigFolders
 from seedbed.provenance import provenance
 from seedbed.study import quote
 from seedbed.study.cells import grid
@@ -21,11 +22,10 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="name of a file in config/studies")
-    parser.add_argument("--config-folder", type=Path, default=Path("config"), help="the folder")
     parser.add_argument("--results", type=Path, required=True, help="folder of the study's results")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
-    study = load_study(args.study, args.config_folder)
+    study = load_study(args.study, ConfigFolders.of_run())
     found = quote.quote(study, grid(study), args.results)
     sys.stdout.write(quote.text(study, found))
     write_json(args.output, found.to_json() | {"study": study.name} | provenance(__file__))

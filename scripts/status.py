@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from seedbed.config.folders import ConfigFolders
 from seedbed.run.status import status, text
 from seedbed.study.cells import grid
 from seedbed.study.loading import StudyError, load_study
@@ -19,12 +20,12 @@ def main() -> None:
     parser.add_argument("--study", required=True, help="name of a file in config/studies")
     parser.add_argument("--json", action="store_true", help="as JSON")
     args = parser.parse_args()
-    root = Path()
+    root, folders = Path(), ConfigFolders.of_run()
     try:
-        study = load_study(args.study, root / "config")
+        study = load_study(args.study, folders)
     except StudyError as error:
         parser.error(str(error))
-    found = status(Workflow(study, grid(study)), root)
+    found = status(Workflow(study, grid(study), folders=folders), root)
     sys.stdout.write(json.dumps(found, indent=2) + "\n" if args.json else text(found, root))
 
 

@@ -11,10 +11,11 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from seedbed.config.folders import ConfigFolders
 from seedbed.config.values import nearest
 from seedbed.config.words import NONE
 from seedbed.engines.settings import Cap, EngineJob, Price
@@ -30,7 +31,6 @@ from seedbed.tasks.settings import DataSource, FilesSource, WorldSource
 Part = Literal["augmenter", "teacher", "student"]
 
 RESOURCES = "resources"
-CONFIG = "config"
 
 STREAM_RULES = (
     "write_questions",
@@ -62,6 +62,7 @@ class Workflow:
         partial: whether the end points are what is there, instead of what there should be.
         max_teacher_queries: see `RunConfig`.
         max_usd: see `RunConfig`.
+        folders: where tasks and chat templates are looked for.
     """
 
     study: Study
@@ -70,6 +71,7 @@ class Workflow:
     partial: bool = False
     max_teacher_queries: int | None = None
     max_usd: float | None = None
+    folders: ConfigFolders = field(default_factory=ConfigFolders)
 
     @property
     def results(self) -> str:
@@ -143,7 +145,7 @@ class Workflow:
 
     def task_folder(self, task: str) -> str:
         """Return the folder of a task's file, and of what the task brings along."""
-        return f"{CONFIG}/tasks/{task}"
+        return str(self.folders.find(f"tasks/{task}/task.yaml").parent)
 
     def task_data_dir(self, task: str) -> str | None:
         """Return the folder that a task is read from; None for worlds and for the hub."""
@@ -245,7 +247,7 @@ class Workflow:
     def chat_template(self, name: str) -> list[str]:
         """Return the file of the chat template that a model is given, if it is given one."""
         file = self.study.models[name].chat_template
-        return [] if file is None else [f"{CONFIG}/models/{file}"]
+        return [] if file is None else [str(self.folders.find(f"models/{file}"))]
 
     def chats(self, name: str, chat_template: Iterable[str]) -> str:
         """Return the flags that say how chats with a model are written, quoted for the shell.
