@@ -1,14 +1,13 @@
 """What all rules share: the checked study, its grid, and the digests of the code."""
 
 from seedbed.study.cells import grid, wildcard_pattern
-from seedbed.run.environment import read_environment
+from seedbed.run.environment import keep_profile_configfiles, read_environment
 from seedbed.study.checks import check_data
 from seedbed.study.loading import check_run_config, load_study
 from seedbed.run.lists import Lists
 from seedbed.study.resources import Needs, limits
-from seedbed.run.pending import Others
+from seedbed.run.pending import PendingJobs
 from seedbed.run.rule_code import RuleCode
-from seedbed.run.sites import keep_profile_configfiles
 from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
 
 if workflow.is_main_process:
@@ -37,7 +36,7 @@ FLOW = Workflow(
 )
 RESULTS = FLOW.results
 # What the run that is under way is to make, for jobs that answer for each other.
-OTHERS = Others(FLOW, f"{RESULTS}/journal/sharing")
+OTHERS = PendingJobs(FLOW, f"{RESULTS}/journal/sharing")
 LISTS = Lists(f"{RESULTS}/journal/lists")
 NEEDS = Needs(FLOW, RUN.gpu_model)
 if (said := NEEDS.too_many(limits(workflow.global_resources))) is not None:

@@ -19,10 +19,10 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from browser import rendered
 from project import BIN, WITHOUT_ENVIRONMENT
-from seedbed.run.interrupts import INTERRUPTED, Interrupt
 from seedbed.run.owners import RESULTS_FOLDER, Sign, this_run
-from seedbed.run.progress import PLANNING_FOLDER, Watch, duration
+from seedbed.run.progress import PLANNING_FOLDER, Progress, duration
 from seedbed.run.slurm import SlurmJob
+from seedbed.run.terminal import INTERRUPTED, Interrupt
 
 STUDENTS = "adapters/task=*/method=question_rephrase/**/*.safetensors"
 
@@ -293,7 +293,7 @@ def watched(tmp_path):
         depending={job: [] for job in jobs},
     )
     queue, interrupt = [], Interrupt()
-    watch = Watch(
+    watch = Progress(
         SimpleNamespace(dag=dag),
         tmp_path / "journal/run.json",
         {},
@@ -383,7 +383,7 @@ def test_the_time_left_is_that_of_the_pace_so_far(tmp_path):
     )
     said = []
     file = tmp_path / "run.json"
-    watch = Watch(SimpleNamespace(dag=dag), file, {}, said.append, clock=lambda: now[0])
+    watch = Progress(SimpleNamespace(dag=dag), file, {}, said.append, clock=lambda: now[0])
 
     def tell(event, **fields):
         record = logging.makeLogRecord({"event": event, **fields})

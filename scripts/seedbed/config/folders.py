@@ -47,6 +47,18 @@ class ConfigFolders:
                 found.setdefault(path.relative_to(folder), path)
         return [found[name] for name in sorted(found)]
 
+    def name(self, path: str) -> str:
+        """Return the name of a file wherever these folders lie: `config/...` if it is in them."""
+        for folder in self.folders[1:]:
+            if path.startswith(f"{folder}/"):
+                return f"config{path[len(str(folder)) :]}"
+        return path
+
+    def locate(self, name: str) -> Path:
+        """Return where a file is, by what `name` returns."""
+        inside = name.removeprefix("config/")
+        return Path(name) if inside == name or len(self.folders) == 1 else self.find(inside)
+
     def __str__(self) -> str:
         """Return the folders that are there, for a message."""
         return " or ".join(str(folder) for folder in self.folders if folder.is_dir()) or "config"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.artifacts import write_text
+from seedbed.run.jobs import rule_name
 
 LISTED = {
     "collect_results": "evaluations",
@@ -43,13 +44,13 @@ class Lists:
         Args:
             jobs: jobs of Snakemake.
         """
-        listed = [job for job in jobs if job.rule.name in LISTED]
+        listed = [job for job in jobs if rule_name(job) in LISTED]
         if not listed:
             return
         for old in Path(self._folder).glob("*.txt"):
             old.unlink(missing_ok=True)
         for job in listed:
-            paths = getattr(job.input, LISTED[job.rule.name])
+            paths = getattr(job.input, LISTED[rule_name(job)])
             write_text(self.file(paths), _text(paths))
 
 

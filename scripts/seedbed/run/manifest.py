@@ -182,6 +182,10 @@ class Manifest:
             for line in store.lines.values():
                 yield Record.from_json(json.loads(line))
 
+    def covers(self, path: str) -> bool:
+        """Return whether a file lies in one of the folders."""
+        return self._store(path) is not None
+
     def state(self, path: str) -> State | None:
         """Return the digests that a file had when it was made, None if that was not noted."""
         store = self._store(path)

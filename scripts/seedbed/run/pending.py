@@ -13,7 +13,7 @@ from seedbed.study.cells import Shard
 from seedbed.study.workflow import Part, Workflow
 
 
-class Others:
+class PendingJobs:
     """The jobs of a study by the model that they ask, in files that a run writes when it starts.
 
     In files, and not on the jobs' command lines: Snakemake keeps these for each job, in memory
