@@ -24,7 +24,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 # What was read of each file, as reading takes long: beside what Python itself notes of them or, if
 # that is to stay as it is, beside Snakemake's notes in the working directory.
 NOTES = (
-    Path(".snakemake") / PACKAGE / "digests.json"
+    Path(".snakemake") / f"{PACKAGE}_digests.json"
     if sys.dont_write_bytecode
     else SCRIPTS / PACKAGE / "__pycache__" / "digests.json"
 )
