@@ -14,6 +14,9 @@ include: "rules/begin.smk"
 configfile: CONFIG.find("config.yaml")
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/run.smk"
 

@@ -185,3 +185,17 @@ def test_make_env_installs_the_lock_that_is_asked_for(tmp_path, made, asked, loc
     assert re.findall(r"--requirement envs/(\w+)\.lock", plan) == ([lock] if lock else [])
     assert ("--clear" in plan) == anew
     assert (f"echo {lock} > .venv/ready" in plan) == bool(lock)
+
+
+def test_the_image_is_made_from_the_locks():
+    recipe = (ENVS / "Dockerfile").read_text()
+    copied = re.findall(r"^COPY (\S+) ", recipe, re.MULTILINE)
+    assert copied == ["envs/${LOCK}.lock", "."]
+    (default,) = re.findall(r"^ARG LOCK=(\w+)$", recipe, re.MULTILINE)
+    assert {default, *re.findall(r"--build-arg LOCK=(\w+)", recipe)} == SOURCES.keys()
+    python = re.search(r"^FROM python:(\S+)-slim$", recipe, re.MULTILINE)[1]
+    conda = yaml.safe_load((ENVS / "cpu.yaml").read_text())
+    assert f"python={python}" in conda["dependencies"]
+    # Results, keys and the environment of this machine stay out of the image.
+    left_out = (ENVS / "Dockerfile.dockerignore").read_text().split()
+    assert {".env", ".venv", "results", "resources", ".snakemake"} <= {*left_out}
