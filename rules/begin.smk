@@ -22,7 +22,7 @@ if not (PROJECT / "scripts").is_dir():
 sys.path.insert(0, str(PROJECT / "scripts"))
 
 from seedbed.config.documents import StudyError
-from seedbed.run.begin import begin
+from seedbed.run.hooks import begin
 from seedbed.run.writing import answer_folder, can_write
 
 CONFIG, INTERRUPT = begin(workflow, logger)

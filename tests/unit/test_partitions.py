@@ -11,7 +11,7 @@ from seedbed.run.partitions import (
     real_offers,
     write_offers,
 )
-from seedbed.run.submitting import Site, gpu_option, view
+from seedbed.run.requests import Site, gpu_option, view
 from seedbed.study.offers import OFFERS, within_offers
 
 FILE = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from snakemake.exceptions import WorkflowError
 
-from seedbed.config.documents import StudyError
+from seedbed.config.documents import StudyError, read_document
 from seedbed.config.folders import ConfigFolders
 from seedbed.engines.cap import Ledger
 from seedbed.run import snakemake_internals as internals
@@ -26,22 +27,17 @@ from seedbed.run.pending import PendingJobs
 from seedbed.run.planning import Planner
 from seedbed.run.progress import PLANNING_FOLDER, Progress, measured_seconds
 from seedbed.run.recovery import Tenancy, note_begun, note_ended
+from seedbed.run.requests import Site, check_jobs, partitions_of
 from seedbed.run.rule_code import RuleCode
 from seedbed.run.scheduling import plan_by
-from seedbed.run.sites import check_jobs, partitions_of
 from seedbed.run.slurm import check_status_command, jobs_of
-from seedbed.run.submitting import (
-    Site,
-    become_patient,
-    leave_own_allocation,
-    note_own_allocation,
-)
+from seedbed.run.submitting import become_patient, leave_own_allocation, note_own_allocation
 from seedbed.run.targets import unknown_target
-from seedbed.run.terminal import Interrupt
+from seedbed.run.terminal import Interrupt, is_error
 from seedbed.run.writing import OWN, can_write, temporary_folder
+from seedbed.study.checks import check_downloads, check_keys, check_prices, check_question
 from seedbed.study.config import RunConfig
 from seedbed.study.equivalence import same_result
-from seedbed.study.loading import check_downloads, check_keys, check_prices, check_question
 from seedbed.study.resources import Needs
 from seedbed.study.workflow import RESOURCES, Workflow
 
@@ -50,6 +46,34 @@ if TYPE_CHECKING:
 
 QUESTIONS = frozenset({"adopt", "adopt_confirmed", "explain", "quote"})
 """Targets that change no result."""
+
+
+def begin(workflow: internals.Workflow, logger: logging.Logger) -> tuple[ConfigFolders, Interrupt]:
+    """Show errors, end on Ctrl-C with a line, and look where the configuration lies.
+
+    Args:
+        workflow: that is being read.
+        logger: Snakemake's.
+
+    Returns:
+        Where the configuration lies; and whether Ctrl-C was pressed.
+
+    Raises:
+        WorkflowError: if `config.yaml` cannot be read. Snakemake reads it too, and does not say
+            which file it cannot read, nor in which line.
+    """
+    # A plan makes millions of objects, which stay: not to be looked through again and again.
+    gc.set_threshold(200_000, 50, 1_000)
+    internals.filter_errors(logger, is_error)
+    interrupt = Interrupt()
+    if workflow.is_main_process:
+        interrupt.watch(logger)
+    folders = ConfigFolders.of_run()
+    try:
+        read_document(folders.find("config.yaml"))
+    except StudyError as error:
+        raise WorkflowError(str(error)) from None
+    return folders, interrupt
 
 
 class Hooks:

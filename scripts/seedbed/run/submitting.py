@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import math
 import os
 import re
 import shlex
@@ -13,12 +12,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from seedbed.run.partitions import Partitions
+from seedbed.run.requests import Site, gpu_option, view
 from seedbed.run.slurm import (
     CONTROLLER_JOB,
     JOB_PREFIX,
@@ -26,7 +24,7 @@ from seedbed.run.slurm import (
     SlurmJob,
     jobs_of,
 )
-from seedbed.run.snakemake_internals import SlurmExecutor, become, resources_at
+from seedbed.run.snakemake_internals import SlurmExecutor, become
 
 if TYPE_CHECKING:
     from snakemake.scheduling.job_scheduler import JobScheduler
@@ -55,71 +53,6 @@ _HINTS = (
     (r"partition", "partitions are named in profiles/slurm/partitions.yaml"),
     (r"generic resource|gres", "gpu_model and gpu_request are in profiles/slurm/site.yaml"),
 )
-
-
-@dataclass(frozen=True)
-class Site:
-    """How a cluster wants to be asked.
-
-    Attributes:
-        gpu_request: `gpus` or `gres`: by which option of sbatch.
-        cores_per_gpu: cores with each GPU.
-    """
-
-    gpu_request: str = "gpus"
-    cores_per_gpu: int = 4
-
-
-class _Resources(dict):
-    """Resources of a job, by name as an entry and as an attribute."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
-def view(name: str, threads: int, resources: Any, site: Site) -> SimpleNamespace:
-    """Return what a job asks SLURM for, as the executor's functions read it.
-
-    A job with GPUs gets cores for each of them. Where memory comes with cores, by
-    `mem_mb_per_cpu`, it gets as many cores as its memory takes. What asks for GPUs by `gres` takes
-    the place of `gpu`.
-
-    Args:
-        name: of the job.
-        threads: that it uses.
-        resources: what its rule, the profile and the command line say.
-        site: how the cluster wants to be asked.
-    """
-    found = _Resources((key, value) for key, value in resources.items() if value is not None)
-    gpus = int(found.get("gpu") or 0)
-    if re.search(r"\bgpu\b", str(found.get("gres") or "")):
-        found.pop("gpu", None)
-        found.pop("gpu_model", None)
-    elif gpus == 0:
-        found.pop("gpu_model", None)
-    cores = int(found.get("cpus_per_task") or threads or 1)
-    if gpus and not found.get("cpus_per_task") and not found.get("cpus_per_gpu"):
-        cores = max(cores, gpus * site.cores_per_gpu)
-    if per_core := int(found.get("mem_mb_per_cpu") or 0):
-        cores = max(cores, math.ceil(int(found.get("mem_mb") or 0) / per_core))
-    if not found.get("cpus_per_gpu"):
-        found["cpus_per_task"] = cores
-    return SimpleNamespace(name=name, threads=threads, resources=found)
-
-
-def gpu_option(resources: dict[str, Any], site: Site) -> list[str]:
-    """Return the option of sbatch that asks for GPUs and the like, if any is needed."""
-    if resources.get("gres"):
-        return [f"--gres={resources['gres']}"]
-    if not resources.get("gpu"):
-        return []
-    count = f"{resources['gpu']}"
-    if kind := resources.get("gpu_model"):
-        count = f"{kind}:{count}"
-    return [f"--gres=gpu:{count}" if site.gpu_request == "gres" else f"--gpus={count}"]
 
 
 def passes(said: str, others: Callable[[], bool]) -> bool:
@@ -387,12 +320,6 @@ def become_patient(scheduler: JobScheduler, partitions: Partitions, site: Site) 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, end)
     return executor.run_uuid
-
-
-def asked_by(job: Any, attempt: int, site: Site) -> SimpleNamespace:
-    """Return what a job would ask SLURM for at an attempt."""
-    resources = resources_at(job, attempt)
-    return view(job.name, resources.get("_cores", 1), resources, site)
 
 
 def note_own_allocation() -> None:
