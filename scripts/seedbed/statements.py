@@ -51,6 +51,8 @@ _PURE = _words(
     pydantic.ConfigDict pydantic.Discriminator pydantic.Field pydantic.StringConstraints
     pydantic.Tag re.compile re.escape string.Template types.MappingProxyType
     types.SimpleNamespace typing.NewType typing.ParamSpec typing.TypeVar typing.cast
+    seedbed.command_line.option seedbed.command_line.optional seedbed.command_line.several
+    seedbed.command_line.switch seedbed.command_line.json_of
     """
 )
 """Calls that change nothing but what they return."""
