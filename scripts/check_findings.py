@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from seedbed.analysis.curves import read_curves
 from seedbed.analysis.decide.contrasts import check_contrasts
 from seedbed.analysis.decide.settings import NamedContrast, parse_contrasts
-from seedbed.analysis.settings import AugmenterSettings, parse_settings
+from seedbed.analysis.settings import AugmenterSettings
 from seedbed.analysis.tables.outcomes import read_outcomes
 from seedbed.artifacts import whole_file
+from seedbed.command_line import json_of, option, run
 from seedbed.provenance import provenance
 
 
@@ -46,39 +46,39 @@ def check_findings(
     record.model_copy(update={"provenance": provenance(__file__)}).write(output)
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=whole_file, required=True, help="table of cells (Parquet)")
-    parser.add_argument("--items", type=whole_file, required=True, help="table of items (Parquet)")
-    parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
-    parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
-    parser.add_argument(
-        "--settings",
-        default="{}",
-        help='JSON: {"methods": [...]; "augmenters": [...], the strongest first; '
-        '"confidence": 0.95}',
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to test, and how."""
+
+    cells: Path = option(whole_file, "table of cells (Parquet)")
+    item_scores: Path = option(whole_file, "table of items (Parquet)")
+    fits: Path = option(whole_file, "fits (JSON)")
+    draws: Path = option(whole_file, "bootstrap draws (Parquet)")
+    settings: AugmenterSettings = option(
+        json_of(AugmenterSettings),
+        'JSON: {"methods": [...]; "augmenters": [...], the strongest first; "confidence": 0.95}',
+        "{}",
     )
-    parser.add_argument(
-        "--contrasts",
-        default="[]",
-        help="JSON: a list of contrasts, each as in config/contrasts/NAME.yaml, with its name",
+    contrasts: Sequence[NamedContrast] = option(
+        parse_contrasts,
+        "JSON: a list of contrasts, each as in config/contrasts/NAME.yaml, with its name",
+        "[]",
     )
-    parser.add_argument("--output", type=Path, required=True, help="tests to write (JSON)")
-    arguments = parser.parse_args()
-    try:
-        check_findings(
-            arguments.cells,
-            arguments.items,
-            arguments.fits,
-            arguments.draws,
-            parse_settings(AugmenterSettings, arguments.settings),
-            parse_contrasts(arguments.contrasts),
-            arguments.output,
-        )
-    except ValueError as error:
-        sys.exit(f"check_findings: {error}")
+    json: Path = option(Path, "tests to write (JSON)")
+
+
+def main(args: Options) -> None:
+    """Test the findings."""
+    check_findings(
+        args.cells,
+        args.item_scores,
+        args.fits,
+        args.draws,
+        args.settings,
+        args.contrasts,
+        args.json,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    run(Options, main, __doc__, ValueError)

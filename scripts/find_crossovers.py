@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from seedbed.analysis.curves import read_curves
 from seedbed.analysis.decide import crossovers
-from seedbed.analysis.decide.costs import Prices, add_prices_option
-from seedbed.analysis.settings import CrossoverSettings, parse_settings
+from seedbed.analysis.decide.costs import PRICES, Prices
+from seedbed.analysis.settings import CrossoverSettings
 from seedbed.artifacts import replacing, whole_file
+from seedbed.command_line import json_of, json_value, option, run
 from seedbed.provenance import provenance
 
 
@@ -38,29 +38,24 @@ def find_crossovers(
     found.model_copy(update={"provenance": provenance(__file__)}).write(output)
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
-    parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
-    parser.add_argument("--settings", default="{}", help='JSON: {"confidence": 0.95}')
-    add_prices_option(parser)
-    parser.add_argument("--json", type=Path, required=True, help="crossovers to write (JSON)")
-    parser.add_argument("--csv", type=Path, required=True, help="the same to write (CSV)")
-    arguments = parser.parse_args()
-    try:
-        settings = parse_settings(CrossoverSettings, arguments.settings)
-        find_crossovers(
-            arguments.fits,
-            arguments.draws,
-            settings,
-            arguments.prices,
-            arguments.json,
-            arguments.csv,
-        )
-    except ValueError as error:
-        sys.exit(f"find_crossovers: {error}")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Where to look for crossovers, and how."""
+
+    fits: Path = option(whole_file, "fits (JSON)")
+    draws: Path = option(whole_file, "bootstrap draws (Parquet)")
+    settings: CrossoverSettings = option(
+        json_of(CrossoverSettings), 'JSON: {"confidence": 0.95}', "{}"
+    )
+    prices: Prices = option(json_value, PRICES, "{}")
+    json: Path = option(Path, "crossovers to write (JSON)")
+    csv: Path = option(Path, "the same to write (CSV)")
+
+
+def main(args: Options) -> None:
+    """Find the crossovers."""
+    find_crossovers(args.fits, args.draws, args.settings, args.prices, args.json, args.csv)
 
 
 if __name__ == "__main__":
-    main()
+    run(Options, main, __doc__, ValueError)

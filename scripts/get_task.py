@@ -4,20 +4,20 @@ The source is a generated world, a data set of the hub, a folder with data sets 
 or files beside the task's own. The folder that is written holds train.parquet, test.parquet,
 databases/ (for SQL) and task.json, which says where everything came from, and what was left out.
 
-With --scoring, every reference answer of both splits is scored first: if the task's own scorer does
+With scoring, every reference answer of both splits is scored first: if the task's own scorer does
 not find one right, nothing is written, and the message names all that fail.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seedbed.artifacts import replacing, write_parquet
+from seedbed.command_line import json_value, option, optional, run
 from seedbed.evaluation.references import describe_failures, failing_references
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.progress import reporter
@@ -143,34 +143,30 @@ def revision_taken(source: DataSource) -> DataSource:
     return source.model_copy(update={"revision": found})
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--source", type=json.loads, required=True, help="`source` of the task's file, as JSON"
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which task to get, and from where."""
+
+    source: dict[str, Any] = option(json_value, "`source` of the task's file, as JSON")
+    data_dir: Path | None = optional(
+        Path,
+        "folder with data sets in the hub's layout, or with the task's own files; without, the hub "
+        "is asked",
     )
-    parser.add_argument(
-        "--data-dir",
-        nargs="?",
-        help="folder with data sets in the hub's layout, or with the task's own files; without, "
-        "the hub is asked",
+    scoring: dict[str, Any] | None = optional(
+        json_value,
+        "kind, scorer and score of the task, as JSON, to score its reference answers by",
     )
-    parser.add_argument(
-        "--scoring",
-        type=json.loads,
-        help="kind, scorer and score of the task, as JSON, to score its reference answers by",
-    )
-    parser.add_argument("--task-folder", type=Path, help="folder of the task's own function")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    args = parser.parse_args()
+    task_folder: Path | None = optional(Path, "folder of the task's own function")
+    folder: Path = option(Path, "folder to write")
+
+
+def main(args: Options) -> None:
+    """Get a task."""
     report = reporter("get_task")
-    data_dir = Path(args.data_dir) if args.data_dir else None
-    try:
-        counts = get_task(args.source, data_dir, args.output, args.scoring, args.task_folder)
-    except ValueError as error:
-        raise SystemExit(f"get_task: {error}") from error
+    counts = get_task(args.source, args.data_dir, args.folder, args.scoring, args.task_folder)
     report(f"{counts.train_items} train and {counts.test_items} test items")
 
 
 if __name__ == "__main__":
-    main()
+    run(Options, main, __doc__, ValueError)

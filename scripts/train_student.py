@@ -6,14 +6,14 @@ seconds, versions. A training that was killed goes on from its last save, and SI
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seedbed.artifacts import whole_file
-from seedbed.checksums import add_manifest_option, check_inputs
+from seedbed.command_line import Checked, json_value, option, run
 from seedbed.engines.devices import use_gpus
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
@@ -24,26 +24,24 @@ from seedbed.training.settings import StudentTraining, Trainer
 from seedbed.training.students import train_student
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="folder of the student")
-    parser.add_argument("--dataset", type=whole_file, required=True, help="Parquet with `messages`")
-    parser.add_argument(
-        "--settings", type=json.loads, required=True, help="`training` of a study, as JSON"
-    )
-    parser.add_argument(
-        "--trainer", type=json.loads, default={}, help="`trainer` of the model's file, as JSON"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--gpus", type=int, default=1, help="0 to train on the CPU")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    add_manifest_option(parser)
-    args = parser.parse_args()
-    model_files = (args.model / name for name in ("model.json", "model.safetensors"))
-    check_inputs(args.manifest, [args.dataset, *model_files])
+@dataclass(frozen=True, kw_only=True)
+class Options(Checked):
+    """Which student to train, on what, and how."""
+
+    model: Path = option(Path, "folder of the student")
+    dataset: Path = option(whole_file, "Parquet with `messages`")
+    settings: dict[str, Any] = option(json_value, "`training` of a study, as JSON")
+    trainer: dict[str, Any] = option(json_value, "`trainer` of the model's file, as JSON", "{}")
+    threads: int = option(int, "CPU threads", 1)
+    gpu: int = option(int, "GPUs, 0 to train on the CPU", 1)
+    folder: Path = option(Path, "folder to write")
+
+
+def main(args: Options) -> None:
+    """Train a student."""
+    args.check(args.dataset, *(args.model / name for name in ("model.json", "model.safetensors")))
     report = reporter("train_student")
-    use_gpus(args.gpus, report)
+    use_gpus(args.gpu, report)
     model = read_fingerprint(args.model)
     made = provenance(__file__)
     start = time.monotonic()
@@ -63,7 +61,7 @@ def main() -> None:
         counts = train_student(
             args.model,
             args.dataset,
-            args.output,
+            args.folder,
             StudentTraining.model_validate(args.settings),
             describe,
             report,
@@ -78,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(Options, main, __doc__)

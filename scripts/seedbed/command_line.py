@@ -145,7 +145,7 @@ def read_options(kind: type[T], about: str | None, words: Sequence[str] | None =
             about += f" (default: {default})"
         parser.add_argument(
             name,
-            type=_checked(read),
+            type=_checked(read, empty=nargs == "?"),
             nargs=nargs,
             required=default is MISSING,
             default=argparse.SUPPRESS,
@@ -159,21 +159,29 @@ def read_options(kind: type[T], about: str | None, words: Sequence[str] | None =
     return kind(**found)
 
 
-def run(kind: type[T], function: Callable[[T], object], about: str | None) -> None:
+def run(
+    kind: type[T],
+    function: Callable[[T], object],
+    about: str | None,
+    expected: type[Exception] = ExpectedError,
+) -> None:
     """Run a script: call its function with the options of the command line.
 
     What its user can mend ends it with a line instead of a traceback.
 
     Args:
         kind: the class of its options: see `read_options`.
-        function: takes them. It raises `ExpectedError` for what a user can mend.
+        function: takes them.
         about: what `--help` says of the script.
+        expected: errors of what a user can mend, besides `ExpectedError`.
     """
     options = read_options(kind, about)
     try:
         function(options)
     except ExpectedError as error:
         sys.exit(str(error))
+    except expected as error:
+        sys.exit(f"{Path(sys.argv[0]).stem}: {error}")
     except KeyboardInterrupt:
         sys.exit("ended at Ctrl-C")
 
@@ -192,12 +200,17 @@ def _metavar(read: Read, nargs: str | None) -> str:
     return {int: "N", float: "NUMBER"}.get(read, "TEXT")  # type: ignore[call-overload]
 
 
-def _checked(read: Read) -> Read:
-    """Return a reader whose errors say what is wrong, for argparse."""
+def _checked(read: Read, empty: bool) -> Read:
+    """Return a reader whose errors say what is wrong, for argparse.
+
+    Args:
+        read: the reader.
+        empty: whether an empty text is no value.
+    """
 
     def checked(text: str) -> Any:
         try:
-            return read(text)
+            return None if empty and not text else read(text)
         except ValueError as error:
             problems = getattr(error, "errors", None)  # those of Pydantic
             raise argparse.ArgumentTypeError(

@@ -72,6 +72,7 @@ def test_options_are_read_as_their_fields_say(tmp_path):
 def test_an_input_that_a_job_does_not_have_is_given_without_a_value():
     found = read("--questions", "--answers", "--text=")
     assert (found.questions, found.answers, found.text) == (None, (), "")
+    assert read("--questions=").questions is None
 
 
 @pytest.mark.parametrize(

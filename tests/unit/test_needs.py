@@ -8,7 +8,7 @@ from seedbed.study.cells import grid
 from seedbed.study.loading import StudyError, load_study
 from seedbed.study.resources import Needs, gpus, limits
 from seedbed.study.sizes import size_of_folder, size_of_name
-from seedbed.study.workflow import Workflow
+from seedbed.study.targets import Targets
 
 TEACHER = "models/teacher.yaml"
 STREAM = "task=sums/method=new_question/augmenter=teacher/teacher=teacher/seeds=20/replicate=1"
@@ -23,7 +23,7 @@ def hub(name, **engine):
 
 def flow(folder, files=sf.FILES):
     study = load_study("trial", sf.write(folder, files))
-    return Workflow(study, grid(study))
+    return Targets(study, grid(study))
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from seedbed.engines.sharing import Sharing
 from seedbed.run.pending import PendingJobs
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
-from seedbed.study.workflow import Workflow
+from seedbed.study.targets import Targets
 
 CONFIG = Path(__file__).parents[2] / "config"
 
 
 def flow_of(name, **given):
     study = load_study(name, CONFIG, **given)
-    return Workflow(study, grid(study))
+    return Targets(study, grid(study))
 
 
 @pytest.fixture(scope="module")

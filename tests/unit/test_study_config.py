@@ -16,7 +16,7 @@ from seedbed.study import config
 from seedbed.study.cells import Cell, grid
 from seedbed.study.checks import check_data, check_downloads, check_keys, check_prices
 from seedbed.study.loading import StudyError, check_run_config, load_study
-from seedbed.study.workflow import Workflow
+from seedbed.study.targets import Targets
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = REPOSITORY / "config"
@@ -460,7 +460,7 @@ def test_what_runs_a_model_can_differ_from_place_to_place(tmp_path):
     study = load(tmp_path, files, engines=engines(weak=ENDPOINT | {"model": "w"}))
     assert study.engine("other").model == "other-1"
     assert study.engine("weak").model == "w"
-    flow = Workflow(study, grid(study))
+    flow = Targets(study, grid(study))
     key = "task=sums/method=new_question/augmenter=weak/seeds=10/replicate=1"
     assert json.loads(flow.engine("augmenter", key)) == {
         "kind": "openai", "base_url": ENDPOINT["base_url"], "name": "w", "key_variable": None,
@@ -515,7 +515,7 @@ def test_a_task_may_lie_in_files_of_its_own(tmp_path):
     for name in FILES.values():
         (folder / "tasks/real" / name).touch()
     study = load_study("trial", folder)
-    flow = Workflow(study, grid(study), data_dir="elsewhere")
+    flow = Targets(study, grid(study), data_dir="elsewhere")
     assert flow.task_files("real") == [f"config/tasks/real/{name}" for name in FILES.values()]
     assert flow.task_data_dir("real") == "config/tasks/real"
     # They need no folder of data, and no network.
@@ -541,7 +541,7 @@ def test_files_of_a_task_may_need_databases(tmp_path):
 def scored_by(study):
     """Return what scores the one task of a study, by the keys of all that stands on it."""
     points = grid(study)
-    flow = Workflow(study, points)
+    flow = Targets(study, points)
     (first, *others) = (flow.scorer_modules(p.key) for p in (*points.cells, *points.datasets))
     assert all(other == first for other in others)
     return first
@@ -968,9 +968,9 @@ def test_how_an_endpoint_is_asked_reaches_jobs_and_is_part_of_what_is_tracked(tm
     files = sf.bend(ALL, WEAK, (), {"title": "Weak", "api": {"name": "w"}})
     plain = load(tmp_path / "plain", sf.bend(files, WEAK, ("engine",), HEADERS))
     key = "task=sums/method=new_question/augmenter=weak/seeds=10/replicate=1"
-    assert "manner" not in json.loads(Workflow(plain, grid(plain)).questions(key))
+    assert "manner" not in json.loads(Targets(plain, grid(plain)).questions(key))
     study = load(tmp_path / "asked", sf.bend(files, WEAK, ("engine",), HEADERS | asked))
-    flow = Workflow(study, grid(study))
+    flow = Targets(study, grid(study))
     told = json.loads(flow.engine("augmenter", key))
     assert {name: told[name] for name in asked} == asked
     assert json.loads(flow.questions(key))["manner"] == {

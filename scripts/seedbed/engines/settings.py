@@ -416,8 +416,8 @@ class EngineJob(Section):
         except ValidationError as error:
             raise ValueError(problems(error)) from None
 
-    def to_json(self) -> str:
-        """Write the job's settings: as one section, in which the model is called `name`."""
+    def content(self) -> dict[str, Any]:
+        """Return the job's settings: as one section, in which the model is called `name`."""
         settings, kept = self.settings, {"kind"}.union(self.settings.ALWAYS_PASSED)
         content = {
             key: value
@@ -428,7 +428,11 @@ class EngineJob(Section):
             content["name"] = content.pop("model")
         if self.cap is not None:
             content["cap"] = self.cap.model_dump(mode="json")
-        return json.dumps(content, sort_keys=True)
+        return content
+
+    def to_json(self) -> str:
+        """Write the job's settings for `from_json`."""
+        return json.dumps(self.content(), sort_keys=True)
 
     @property
     def kind(self) -> str:

@@ -249,7 +249,7 @@ def _otherwise_fetched(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a task or a model is made from that its record says otherwise."""
     if "source" in about:
         was = items_source(TaskRecord.read(job.output["record"]).source)
-        now = items_source(json.loads(job.params["source"]))
+        now = items_source(job.params["source"])
         yield from _differences(_meaning(was), _meaning(now))
     if "fingerprint" in about:
         record = Path(job.output["record"])
@@ -258,9 +258,10 @@ def _otherwise_fetched(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
             yield f"the weights or settings in {record.parent} differ from those in its record"
         if rule_name(job) != "get_model":
             return
-        source = job.params["source"]
-        if "--hub" in source and "--revision" not in source:
-            source += f" --revision {model.revision}"  # The newest, which that was.
+        source = dict(job.params["source"])
+        source.pop("template", None)  # Its values are among the settings, which are not known.
+        if "hub" in source:
+            source.setdefault("revision", model.revision)  # The newest, which that was.
         if not same_result("get_model", {"source": source}, {"record": record}):
             yield "it was fetched from elsewhere, or is another version"
 
@@ -289,7 +290,8 @@ def _snakemakes_differences(now: Mapping[str, Any], noted: list[str]) -> Iterato
 def _dictionary(text: str) -> dict[str, Any] | None:
     """Return a parameter that holds JSON, from what Snakemake notes of it: its `repr`."""
     try:
-        found = _meaning(json.loads(ast.literal_eval(text)))
+        found = ast.literal_eval(text)
+        found = _meaning(found if isinstance(found, dict) else json.loads(found))
     except (ValueError, SyntaxError, TypeError):
         return None
     return found if isinstance(found, dict) else None

@@ -17,6 +17,7 @@ from seedbed.config.folders import ConfigFolders
 from seedbed.engines.cap import Ledger
 from seedbed.run import snakemake_internals as internals
 from seedbed.run.adopting import adopt, review
+from seedbed.run.commands import Commands
 from seedbed.run.explaining import explanation
 from seedbed.run.jobs import own_name, rename, rule_name
 from seedbed.run.lists import Lists
@@ -38,8 +39,9 @@ from seedbed.run.writing import OWN, can_write, temporary_folder
 from seedbed.study.checks import check_downloads, check_keys, check_prices, check_question
 from seedbed.study.config import RunConfig
 from seedbed.study.equivalence import same_result
-from seedbed.study.resources import Needs
-from seedbed.study.workflow import RESOURCES, Workflow
+from seedbed.study.paths import RESOURCES
+from seedbed.study.resources import JobResources
+from seedbed.study.targets import Targets
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
@@ -85,7 +87,8 @@ class Hooks:
         rules: the rules of the Snakefile, by name.
         config: which study to run, and how.
         flow: the study.
-        needs: what its jobs need.
+        resources: what its jobs need of a machine.
+        commands: of its rules.
         pending: its jobs by the model that they ask.
         lists: its long lists of files.
         code: the code of its rules.
@@ -100,8 +103,9 @@ class Hooks:
         rules: Any,
         *,
         config: RunConfig,
-        flow: Workflow,
-        needs: Needs,
+        flow: Targets,
+        resources: JobResources,
+        commands: Commands,
         pending: PendingJobs,
         lists: Lists,
         code: RuleCode,
@@ -109,7 +113,8 @@ class Hooks:
         interrupt: Interrupt,
     ) -> None:
         self._workflow, self._logger, self._rules = workflow, logger, rules
-        self._config, self._flow, self._needs = config, flow, needs
+        self._config, self._flow = config, flow
+        self._resources, self._commands = resources, commands
         self._pending, self._lists, self._folders = pending, lists, folders
         self._interrupt = interrupt
         self._results = Path(flow.results)
@@ -143,6 +148,8 @@ class Hooks:
     def rules_are_read(self) -> None:
         """Take note that all rules are known."""
         rename(internals.names_of_rules(self._rules))
+        for rule in self._workflow.rules:
+            self._commands.complete(rule)
         internals.keep_signatures(self._workflow)
 
     # --- before jobs are planned
@@ -306,7 +313,7 @@ class Hooks:
         """Say that this run is alive, and have SLURM's executor wait where it must."""
         workflow, name = self._workflow, None
         if self._partitions is not None:
-            if (said := self._needs.unknown()) is not None:
+            if (said := self._resources.unknown()) is not None:
                 raise RuntimeError(said)
             check_status_command(workflow.executor_settings, self._logger.info)
             check_jobs(jobs, self._partitions, self._site)

@@ -38,6 +38,10 @@ class Lists:
         digest = hashlib.sha256(_text(paths).encode()).hexdigest()[:16]
         return f"{self._folder}/{digest}.txt"
 
+    def option(self, paths: Iterable[object]) -> str:
+        """Return the value of an option that stands for a list of files."""
+        return f"@{self.file(paths)}"
+
     def write(self, jobs: Iterable[Any]) -> None:
         """Write the lists of a run's jobs, and remove those of earlier runs.
 

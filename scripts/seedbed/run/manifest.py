@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+from collections import UserList
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -334,7 +335,10 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
 
 
 def setting(value: Any, shared: dict[str, Any]) -> Any:
-    """Return a setting as a record holds it, and add it to what is shared if it is long."""
+    """Return a setting as a record holds it, and add it to what is shared if it is long.
+
+    A mapping and a list are held as JSON, as earlier versions gave them to their jobs.
+    """
     if isinstance(value, str):
         if len(value) <= LONGEST:
             return value
@@ -343,6 +347,8 @@ def setting(value: Any, shared: dict[str, Any]) -> Any:
         return [digest]
     if value is None or isinstance(value, int | float | bool):
         return value
+    if isinstance(value, UserList):
+        value = value.data
     return setting(json.dumps(value, sort_keys=True, default=repr), shared)
 
 

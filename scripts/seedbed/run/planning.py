@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -148,7 +149,9 @@ class Planner:
         for name in [*now, *(record.settings.keys() - now.keys())]:
             was, found = record.settings.get(name, ABSENT), now.get(name, ABSENT)
             if was != found:
-                yield Cause("setting", name, self.shown(was), self.shown(found))
+                was, found = self.shown(was), self.shown(found)
+                if not _rewritten(was, found):
+                    yield Cause("setting", name, was, found)
 
     def _query_causes(self, job: Any, record: Record) -> Iterator[Cause]:
         wanted = self.stop(job)
@@ -505,6 +508,18 @@ def _held(job: Any) -> int | None:
     except (OSError, pl.exceptions.PolarsError):
         return None
     return None if last is None else last + 1
+
+
+def _rewritten(was: Any, now: Any) -> bool:
+    """Return whether a mapping holds what earlier versions wrote as flags of a command line."""
+    if not (isinstance(was, str) and was.startswith("--") and isinstance(now, str)):
+        return False
+    words = shlex.split(was)
+    found = {
+        flag.removeprefix("--"): json.loads(value) if value.startswith("{") else value
+        for flag, value in zip(words[::2], words[1::2], strict=True)
+    }
+    return now == json.dumps(found, sort_keys=True)
 
 
 ABSENT = "not set"

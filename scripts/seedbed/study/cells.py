@@ -391,6 +391,10 @@ def grid(study: Study) -> Grid:
     )
 
 
+KINDS = ("seed_set", "question_stream", "stream", "dataset", "cell", "trained_cell")
+"""Kinds of keys: `trained_cell` is for the cells that are no baseline, and so have an adapter."""
+
+
 def wildcard_pattern(grid: Grid, kind: str) -> str:
     """Return a regular expression for the keys of one kind, without capturing groups.
 
@@ -399,8 +403,7 @@ def wildcard_pattern(grid: Grid, kind: str) -> str:
 
     Args:
         grid: the study's grid.
-        kind: `seed_set`, `question_stream`, `stream`, `dataset`, `cell`, or `trained_cell` for
-            the cells that are no baseline, and so have an adapter.
+        kind: one of `KINDS`.
 
     Raises:
         ValueError: if there is no such kind.

@@ -7,9 +7,6 @@ was made of them says so, and is looked at where settings or inputs differ.
 
 from __future__ import annotations
 
-import argparse
-import json
-import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,7 +63,7 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
     from seedbed.tasks.items import to_frame
     from seedbed.tasks.settings import SourceOnly
 
-    source, data_dir = json.loads(params["source"]), params["data_dir"]
+    source, data_dir = params["source"], params["data_dir"]
     about = TaskRecord.read(outputs["record"])
     if "world" in source:
         return False
@@ -90,16 +87,14 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
 
 
 def _same_model(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
-    parser = argparse.ArgumentParser(exit_on_error=False)
-    for option in ("--hub", "--path", "--api", "--revision"):
-        parser.add_argument(option)
-    now = parser.parse_args(shlex.split(params["source"]))
-    about = ModelRecord.read(outputs["record"])
-    if now.path is not None:
-        return fingerprint(Path(now.path)) == about.fingerprint
-    if now.api is not None:
-        return [now.api, now.revision] == [about.api, about.version]
-    return [now.hub, now.revision] == [about.hub, about.revision]
+    now, about = params["source"], ModelRecord.read(outputs["record"])
+    if "template" in now:
+        return False  # The record does not say which values the template had.
+    if "path" in now:
+        return fingerprint(Path(now["path"])) == about.fingerprint
+    if "api" in now:
+        return [now["api"], now.get("revision")] == [about.api, about.version]
+    return [now["hub"], now.get("revision")] == [about.hub, about.revision]
 
 
 _RULES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], bool]] = {

@@ -27,15 +27,16 @@ Prices = Mapping[str, Mapping[str, float | None]]
 is not known."""
 
 
+PRICES = (
+    'JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
+    '"usd_per_million_completion_tokens": ...}}'
+)
+"""The option `--prices`, for `--help`."""
+
+
 def add_prices_option(parser: argparse.ArgumentParser) -> None:
     """Add the option `--prices` to a script's command line."""
-    parser.add_argument(
-        "--prices",
-        type=json.loads,
-        default={},
-        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
-        '"usd_per_million_completion_tokens": ...}}',
-    )
+    parser.add_argument("--prices", type=json.loads, default={}, help=PRICES)
 
 
 def cell_costs(
