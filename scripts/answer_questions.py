@@ -40,7 +40,7 @@ class Options(Asking, Sharing, Shard):
     answers: Path = option(Path, "Parquet file to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Answer the questions of a shard."""
     report = reporter("answer_questions")
     model = answers_identity(args.model, args.engine.kind)
@@ -79,5 +79,10 @@ def main(args: Options) -> None:
     engine.share(args.sharing, args.answers, args.runtime, answer_for)
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

@@ -54,7 +54,7 @@ class Options(Checked):
     record: Path = option(Path, "JSON file to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Build a dataset."""
     shards = Shards(args.answers, args.questions, args.votes, args.checks, args.verdicts)
     args.check(args.seeds, args.test, *chain.from_iterable(vars(shards).values()))
@@ -95,5 +95,10 @@ def no_rows(counts: DatasetCounts) -> str:
     )
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

@@ -30,7 +30,7 @@ class Options(Judging):
     checks: Path = option(Path, "Parquet file to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Check the answers of a shard."""
     report = reporter("check_answers")
     kind = args.settings["kind"]
@@ -60,5 +60,10 @@ def main(args: Options) -> None:
     report(f"{checks.filter(pl.col('problem') != '').height} of {checks.height} do not do")
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

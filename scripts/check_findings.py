@@ -67,7 +67,7 @@ class Options:
     json: Path = option(Path, "tests to write (JSON)")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Test the findings."""
     check_findings(
         args.cells,
@@ -80,5 +80,10 @@ def main(args: Options) -> None:
     )
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__, ValueError)
+    main()

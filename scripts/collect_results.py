@@ -58,12 +58,17 @@ class Options(Checked):
     item_scores: Path = option(Path, "table of items to write (Parquet)")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Gather the evaluations."""
     predictions = (path.with_name("predictions.parquet") for path in args.evaluations)
     args.check(*args.evaluations, *predictions)
     collect_results(args.evaluations, args.cells, args.item_scores, args.csv, args.missing)
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__, ResultError)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__, ResultError)
+    main()

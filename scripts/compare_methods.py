@@ -54,10 +54,15 @@ class Options:
     json: Path = option(Path, "the same to write (JSON)")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Compare the methods."""
     compare_methods(args.cells, args.item_scores, args.settings, args.csv, args.json)
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__, ValueError)
+    main()

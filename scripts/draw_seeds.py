@@ -41,7 +41,7 @@ class Options:
     drawn: Path = option(Path, "Parquet file to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Draw a seed set."""
     train = pl.read_parquet(args.train).select(SCHEMA.names())
     settings = {"seeds": args.seeds, "replicate": args.replicate}
@@ -51,5 +51,10 @@ def main(args: Options) -> None:
     write_json(args.drawn.with_name(PROVENANCE), provenance(__file__))
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

@@ -108,7 +108,7 @@ class Options(Asking, Sharing, Checked):
         self.check(self.test, self.task, *self.adapter, config, *model, self.dataset)
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Evaluate a student."""
     args.check_inputs()
     report = reporter("evaluate_student")
@@ -189,5 +189,10 @@ def _adapter(other: Other) -> Path | None:
     return None if folder is None else Path(folder)
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

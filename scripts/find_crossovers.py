@@ -52,10 +52,15 @@ class Options:
     csv: Path = option(Path, "the same to write (CSV)")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Find the crossovers."""
     find_crossovers(args.fits, args.draws, args.settings, args.prices, args.json, args.csv)
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__, ValueError)
+    main()

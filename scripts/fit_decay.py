@@ -45,10 +45,15 @@ class Options:
     draws: Path = option(Path, "bootstrap draws to write (Parquet)")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Fit the curves."""
     fit_decay(args.cells, args.item_scores, args.settings, args.fits, args.draws)
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__, ValueError)
+    main()

@@ -181,7 +181,7 @@ class Options:
     folder: Path = option(Path, "folder to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Get a model."""
     report = reporter("get_model")
     source = args.source
@@ -197,5 +197,10 @@ def main(args: Options) -> None:
     report(f"{source.name} is in {args.folder}")
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

@@ -161,12 +161,17 @@ class Options:
     folder: Path = option(Path, "folder to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Get a task."""
     report = reporter("get_task")
     counts = get_task(args.source, args.data_dir, args.folder, args.scoring, args.task_folder)
     report(f"{counts.train_items} train and {counts.test_items} test items")
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__, ValueError)
+    main()

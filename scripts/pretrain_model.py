@@ -32,7 +32,7 @@ class Options:
     folder: Path = option(Path, "folder to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Train a model from scratch."""
     report = reporter(f"pretrain_model {args.folder.parent.name}")
     use_gpus(args.gpu, report)
@@ -50,5 +50,10 @@ def main(args: Options) -> None:
     )
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

@@ -28,7 +28,7 @@ class Options:
     output: Path = option(Path, "JSON file to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Print a cost estimate."""
     study = load_study(args.study, ConfigFolders.of_run())
     found = quote.quote(study, grid(study), args.results)
@@ -36,5 +36,10 @@ def main(args: Options) -> None:
     write_json(args.output, found.to_json() | {"study": study.name} | provenance(__file__))
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

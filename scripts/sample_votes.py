@@ -37,7 +37,7 @@ class Options(Asking, Shard):
     votes: Path = option(Path, "Parquet file to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Sample further answers to the questions of a shard."""
     report = reporter("sample_votes")
     settings = VoteSettings(stream=args.stream, **args.settings)
@@ -61,5 +61,10 @@ def main(args: Options) -> None:
     report(f"{votes.height} answers")
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

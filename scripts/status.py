@@ -23,7 +23,7 @@ class Options:
     json: bool = switch("as JSON")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Print how a study stands."""
     root, folders = Path(), ConfigFolders.of_run()
     study = load_study(args.study, folders)
@@ -31,5 +31,10 @@ def main(args: Options) -> None:
     sys.stdout.write(json.dumps(found, indent=2) + "\n" if args.json else text(found, root))
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__, StudyError)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__, StudyError)
+    main()

@@ -37,7 +37,7 @@ class Options(Checked):
     folder: Path = option(Path, "folder to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Train a student."""
     args.check(args.dataset, *(args.model / name for name in ("model.json", "model.safetensors")))
     report = reporter("train_student")
@@ -75,5 +75,10 @@ def main(args: Options) -> None:
     report(f"{counts.steps} steps on {counts.training_rows} rows")
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

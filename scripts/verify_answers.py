@@ -29,7 +29,7 @@ class Options(Judging):
     verdicts: Path = option(Path, "Parquet file to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Verify the answers of a shard."""
     report = reporter("verify_answers")
     made_by = provenance(__file__, scoring_modules(args.settings, args.task_folder))
@@ -63,5 +63,10 @@ def main(args: Options) -> None:
     report(f"{int(verdicts['verified'].sum())} of {verdicts.height} verified")
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

@@ -40,7 +40,7 @@ class Options(Asking, Sharing, Shard):
     questions: Path = option(Path, "Parquet file to write")
 
 
-def main(args: Options) -> None:
+def job(args: Options) -> None:
     """Write the questions of a shard."""
     report = reporter("write_questions")
     model = answers_identity(args.model, args.engine.kind)
@@ -73,5 +73,10 @@ def main(args: Options) -> None:
     engine.share(args.sharing, args.questions, args.runtime, write_for)
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(Options, main, __doc__)
+    main()

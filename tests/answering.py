@@ -29,7 +29,7 @@ def command(folder, endpoint, name, queries, **engine):
         "--stream": f"task=t/{name}", "--seeds": folder / "seeds.parquet", "--start": 0,
         "--stop": queries, "--settings": json.dumps(SETTINGS), "--model": folder / "model",
         "--engine": json.dumps(engine), "--journal": folder / name / "journal",
-        "--output": folder / name / "answers.parquet",
+        "--answers": folder / name / "answers.parquet",
     }  # fmt: skip
     return [sys.executable, SCRIPT, *(str(part) for pair in words.items() for part in pair)]
 

@@ -6,8 +6,8 @@
         settings: FitSettings = option(json_of(FitSettings), "how curves are fitted, as JSON")
         output: Path = option(Path, "file to write")
 
-    if __name__ == "__main__":
-        run(Options, fit_decay, __doc__)
+    def main() -> None:
+        run(Options, job, __doc__)
 
 A field `task_folder` is the option `--task-folder`. An option that takes JSON also takes `@FILE`, a
 file that holds it. Plain dataclasses and argparse take 20 ms to read a command line; tyro takes 150

@@ -172,9 +172,9 @@ def test_script_reads_a_list_of_paths(evaluations, tmp_path):
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(map(str, evaluations[1:])) + "\n")
     tables = tmp_path / "tables"
-    command = [sys.executable, str(SCRIPT), "--evaluations", str(evaluations[0])]
-    command += ["--evaluations-list", str(listed)]
-    command += ["--cells", str(tables / "cells.parquet"), "--items", str(tables / "items.parquet")]
+    command = [sys.executable, str(SCRIPT), "--evaluations", str(evaluations[0]), f"@{listed}"]
+    command += ["--cells", str(tables / "cells.parquet")]
+    command += ["--item-scores", str(tables / "items.parquet")]
     subprocess.run(command, check=True, capture_output=True)
     cells, items = collect(evaluations)
     assert pl.read_parquet(tables / "cells.parquet").equals(cells)

@@ -210,9 +210,11 @@ def run(folder, monkeypatch, test_items, model, *more, settings=EVALUATION):
     write_parquet(folder / "task" / "test.parquet", to_frame(test_items))
     arguments = ["--cell", json.dumps(CELL), "--settings", json.dumps(settings)]
     arguments += ["--test", str(folder / "task" / "test.parquet"), "--model", str(model), *more]
+    write_json(folder / "task" / "task.json", {"databases": {}})
+    arguments += ["--task", str(folder / "task" / "task.json")]
     arguments += ["--task-folder", str(folder), "--journal", str(folder / "journal")]
     arguments += ["--predictions", str(folder / "out" / "predictions.parquet")]
-    arguments += ["--output", str(folder / "out" / "evaluation.json")]
+    arguments += ["--scores", str(folder / "out" / "evaluation.json")]
     monkeypatch.setattr(sys, "argv", ["evaluate_student", *arguments])
     evaluate_student.main()
     return read_json(folder / "out" / "evaluation.json")

@@ -262,7 +262,7 @@ def test_many_evaluations_are_collected_in_little_memory(tmp_path):
     listed.write_text("\n".join(map(str, files)))
     script = Path(__file__).parents[2] / "scripts" / "collect_results.py"
     cells, items = tmp_path / "cells.parquet", tmp_path / "items.parquet"
-    options = ["--evaluations-list", listed, "--cells", cells, "--items", items]
+    options = ["--evaluations", f"@{listed}", "--cells", cells, "--item-scores", items]
     _, peak = run([sys.executable, str(script), *map(str, options)])
     assert peak < 600  # MiB
     assert pl.read_parquet(cells).height == 400

@@ -1,5 +1,4 @@
 import json
-import shlex
 import shutil
 from pathlib import Path
 
@@ -96,7 +95,7 @@ def test_a_model_folder_with_a_space_in_its_name_reaches_the_script_as_one_argum
     (Path(folder) / "config.json").touch()
     files = sf.FILES | {"models/student.yaml": {"title": "Student", "path": folder}}
     study = load_study("trial", sf.write(tmp_path / "config", files))
-    assert shlex.split(Targets(study, grid(study)).model_source("student")) == ["--path", folder]
+    assert Targets(study, grid(study)).model_source("student") == {"path": folder}
 
 
 def test_an_adapter_that_comes_out_the_same_has_the_same_fingerprint(tmp_path):

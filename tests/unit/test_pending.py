@@ -62,7 +62,7 @@ def test_shards_of_a_teacher_are_told_with_all_that_their_jobs_get(flow, tmp_pat
             key = job["settings"]["stream"]
             told.add((key, job["start"]))
             assert flow.teacher(key) == flow.teacher(stream.key)
-            assert job["settings"] == {"stream": key, **json.loads(flow.answers(key))}
+            assert job["settings"] == {"stream": key, **flow.answers(key)}
             assert job["seeds"] == flow.seeds(key)
             assert job["seeds"] in job["inputs"]
             assert job["questions"] is None or job["questions"] in job["inputs"]

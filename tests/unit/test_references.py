@@ -114,7 +114,7 @@ def test_an_id_of_both_splits_stands_once_in_the_block():
 def test_the_command_line_says_it_without_a_traceback(tmp_path, monkeypatch):
     settings = write(tmp_path, ["3", "twelve"], ["7"])
     arguments = ["--source", json.dumps(settings), "--data-dir", str(tmp_path)]
-    arguments += ["--scoring", json.dumps(NUMBERS), "--output", str(tmp_path / "task")]
+    arguments += ["--scoring", json.dumps(NUMBERS), "--folder", str(tmp_path / "task")]
     monkeypatch.setattr(sys, "argv", ["get_task", *arguments])
     with pytest.raises(SystemExit, match='- item: "train-00001"'):
         script.main()

@@ -462,11 +462,11 @@ def test_what_runs_a_model_can_differ_from_place_to_place(tmp_path):
     assert study.engine("weak").model == "w"
     flow = Targets(study, grid(study))
     key = "task=sums/method=new_question/augmenter=weak/seeds=10/replicate=1"
-    assert json.loads(flow.engine("augmenter", key)) == {
+    assert flow.engine("augmenter", key) == {
         "kind": "openai", "base_url": ENDPOINT["base_url"], "name": "w", "key_variable": None,
         "concurrency": 64, "timeout": 600.0, "limit_field": "max_tokens",
     }  # fmt: skip
-    assert flow.model_source("other") == "--api other-1"
+    assert flow.model_source("other") == {"api": "other-1"}
 
 
 def test_a_hub_models_name_at_an_endpoint_is_that_on_the_hub(tmp_path):
@@ -968,12 +968,12 @@ def test_how_an_endpoint_is_asked_reaches_jobs_and_is_part_of_what_is_tracked(tm
     files = sf.bend(ALL, WEAK, (), {"title": "Weak", "api": {"name": "w"}})
     plain = load(tmp_path / "plain", sf.bend(files, WEAK, ("engine",), HEADERS))
     key = "task=sums/method=new_question/augmenter=weak/seeds=10/replicate=1"
-    assert "manner" not in json.loads(Targets(plain, grid(plain)).questions(key))
+    assert "manner" not in Targets(plain, grid(plain)).questions(key)
     study = load(tmp_path / "asked", sf.bend(files, WEAK, ("engine",), HEADERS | asked))
     flow = Targets(study, grid(study))
-    told = json.loads(flow.engine("augmenter", key))
+    told = flow.engine("augmenter", key)
     assert {name: told[name] for name in asked} == asked
-    assert json.loads(flow.questions(key))["manner"] == {
+    assert flow.questions(key)["manner"] == {
         "left_out": ["temperature"], "body": {"effort": "low"}, "thinking_tokens": 9,
     }  # fmt: skip
 

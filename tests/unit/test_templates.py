@@ -1,5 +1,6 @@
 """Chat templates: what a model's part in a study needs of one, and how a file may change it."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -160,7 +161,8 @@ def test_a_row_is_its_prompt_and_the_answer_with_its_end(tokenizer):
 
 def fetch(model, tmp_path, *flags):
     script = Path(get_model.__file__)
-    command = [sys.executable, script, "--path", model, "--output", tmp_path / "got", *flags]
+    source = json.dumps({"path": str(model)})
+    command = [sys.executable, script, "--source", source, "--folder", tmp_path / "got", *flags]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
 
 
@@ -177,7 +179,7 @@ def base_model(tiny_model, tmp_path):
 
 
 def test_a_base_model_is_refused_with_what_to_write_before_anything_is_made(base_model, tmp_path):
-    done = fetch(base_model, tmp_path, "--trained")
+    done = fetch(base_model, tmp_path, "--chats", '{"trained": true}')
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "no chat template" in done.stderr

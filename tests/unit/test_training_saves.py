@@ -263,9 +263,9 @@ def test_sigterm_has_the_script_save_and_fail(tiny_model, dataset, tmp_path):
         "max_length": 128,
     }
     command = [sys.executable, SCRIPTS / "train_student.py", "--model", tiny_model]
-    command += ["--dataset", dataset, "--settings", json.dumps(settings), "--gpus", "0"]
+    command += ["--dataset", dataset, "--settings", json.dumps(settings), "--gpu", "0"]
     # Once, as soon as it trains, and then not for a long time.
-    command += ["--trainer", json.dumps({"save_minutes": 0.02}), "--output", tmp_path / "adapter"]
+    command += ["--trainer", json.dumps({"save_minutes": 0.02}), "--folder", tmp_path / "adapter"]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
     folder, limit = tmp_path / ".adapter.unfinished", time.monotonic() + 120
     while not (first := list(folder.glob("checkpoint-*/whole.json"))) and process.poll() is None:

@@ -20,7 +20,7 @@ RULES = (
 )
 
 
-def workflow(name: str) -> Workflow:
+def workflow(name: str) -> Targets:
     study = load_study(name, ROOT / "config")
     return Targets(study, grid(study))
 
