@@ -109,12 +109,11 @@ class _Json:
         value = json_value(text)
         if not isinstance(value, dict):
             raise ValueError(f"must be a JSON object, not {text[:40]!r}")
-        if hasattr(self._kind, "model_validate_json"):
-            # Strict models take a list for a tuple from JSON alone.
-            return self._kind.model_validate_json(json.dumps(value))
+        # Strict models take a list for a tuple from JSON alone.
+        for name in ("from_json", "model_validate_json"):
+            if hasattr(self._kind, name):
+                return getattr(self._kind, name)(json.dumps(value))
         try:
-            if hasattr(self._kind, "from_json"):
-                return self._kind.from_json(json.dumps(value))
             return self._kind(**value)
         except TypeError as error:
             raise ValueError(str(error).partition("() ")[2] or str(error)) from None

@@ -145,7 +145,7 @@ def write_rows(path, rows):
 
 
 def same(task, data, **changes):
-    params = {"source": json.dumps(CAPITALS | changes), "data_dir": str(data)}
+    params = {"source": CAPITALS | changes, "data_dir": str(data)}
     names = {"train": "train.parquet", "test": "test.parquet", "record": "task.json"}
     outputs = {name: task / file for name, file in names.items()}
     return same_result("get_task", params, outputs)
