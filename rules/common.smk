@@ -81,12 +81,13 @@ def queries(rule, stream):
     }
 
 
-def asked(part, key):
+def asked(part, key, stage):
     """Return the parameters of a job that asks a model: which, run by what, for whom else.
 
-    With `input` among their arguments, all but the model are not tracked: they change no result.
+    With `input` among their arguments, some are not tracked: they change no result.
     """
     return {
+        "journal": f"{RESULTS}/journal/{stage}/{{{key}}}",
         "model": lambda wc: FLOW.model(*getattr(FLOW, part)(getattr(wc, key))),
         "engine": lambda wc, input: FLOW.engine(part, getattr(wc, key)),
         "sharing": lambda wc, input: OTHERS.file(part, getattr(wc, key)),

