@@ -10,7 +10,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -661,5 +661,5 @@ class Workflow:
         raise ValueError(f"study {self.study.name!r} has nothing with the key {key!r}")
 
 
-def _json(content: Mapping[str, Any]) -> str:
+def _json(content: Mapping[str, Any] | Sequence[Any]) -> str:
     return json.dumps(content, sort_keys=True)
