@@ -79,7 +79,9 @@ class Crossing(Turn):
     @property
     def at(self) -> float:
         """Its place on the axis."""
-        return self.amount if self.budget_ratio is None else self.budget_ratio
+        at = self.amount if self.budget_ratio is None else self.budget_ratio
+        assert at is not None, "a crossover has a place"
+        return at
 
 
 class Crossings(Subscripted, Part):

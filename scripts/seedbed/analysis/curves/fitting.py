@@ -119,8 +119,8 @@ def fit_decay(
             records.append(record)
             draws += rows
     fits = tuple(FitRecord.model_validate(record, strict=False) for record in records)
-    record = FitsRecord(about=ABOUT, settings=settings, fits=fits)
-    return record, pl.DataFrame(draws, schema=DRAWS_SCHEMA)
+    found = FitsRecord(about=ABOUT, settings=settings, fits=fits)
+    return found, pl.DataFrame(draws, schema=DRAWS_SCHEMA)
 
 
 def fit_group(
@@ -213,7 +213,7 @@ def _cell_data(
 ) -> CellData:
     more = untrained.height
     index = {name: position for position, name in enumerate(methods)}
-    first_seeds = float(trained["seeds"].min())
+    first_seeds = float(min(trained["seeds"].to_list()))
     return CellData(
         points=Points(
             method=np.array([index[name] for name in trained["method"]] + [0] * more),
@@ -307,9 +307,9 @@ def _fit_candidates(
     _, dispersion = _dispersion(fits)
     for form in dict.fromkeys(_form(fit.model) for fit in fits):
         of_form = [fit for fit in fits if _form(fit.model) == form and fit.converged]
-        score = {fit.model: _score(fit, dispersion, cells) for fit in of_form}
-        if score:
-            try_all(variants(min(score, key=lambda model: score[model])))
+        scores = [(_score(fit, dispersion, cells) or 0.0, fit.model) for fit in of_form]
+        if scores:
+            try_all(variants(min(scores, key=lambda pair: pair[0])[1]))
     return fits, skipped
 
 

@@ -399,9 +399,10 @@ class Curves:
         Returns:
             What was found; None if the two have no range in common.
         """
-        series = [self.means(seeds, method) for method in pair]
-        if None in series:
+        first, second = (self.means(seeds, method) for method in pair)
+        if first is None or second is None:
             return None
+        series = (first, second)
         if scales is None:
             low = max(one.ratios.min() for one in series)
             high = min(one.ratios.max() for one in series)
@@ -551,12 +552,12 @@ class Curves:
             return curve
         near, size = np.clip(ratios, *known), np.clip(seeds, self.seeds[0], self.seeds[-1])
         means, of_near = self.means_at(size, method, near), self.curve(size, method, near)
-        parts = [
-            (of_curve, np.clip(of_means + (of_curve - of_curve_near), 0.0, 1.0))
+        assert means is not None and of_near is not None, "both are known there"
+        lines, drawn = (
+            np.clip(of_means + (of_curve - of_curve_near), 0.0, 1.0)
             for of_curve, of_means, of_curve_near in zip(curve, means, of_near, strict=True)
-        ]
-        centres, draws = parts
-        return Estimate(np.mean(centres, axis=0), np.concatenate(draws))
+        )
+        return Estimate((curve.centre + lines) / 2, np.concatenate([curve.draws, drawn]))
 
 
 def drawn_alike(draws: Sequence[np.ndarray]) -> np.ndarray:

@@ -283,7 +283,7 @@ class _Task:
             larger = cells.filter(pl.col("budget") > budget)["budget"]
             if larger.is_empty():
                 return {}
-            budget = larger.min()
+            budget = min(larger.to_list())
         rows = cells.filter(pl.col("budget") == budget)["row"].to_list()
         return dict.fromkeys(rows, 1 / len(rows)) if rows else {}
 
@@ -292,6 +292,8 @@ class _Task:
     def _crossovers(
         self, number: int, test: ContrastTest, student: str
     ) -> Iterator[tuple[tuple[Any, ...], Tested]]:
+        if test.crossover is None:
+            return
         pair = (test.crossover.before, test.crossover.after)
         points = [ContrastPoint(method=method) for method in pair]
         places = self._places(points, "lowest", student, "none", None)
@@ -300,7 +302,8 @@ class _Task:
         wanted |= {"task": self.measured.task, "filter": "none"}
         fit = next((fit for fit in self.fits if asdict(fit.group) == wanted), None)
         for many in sizes[1:]:
-            found = fit and fit.crossover_delay(pair, sizes[0], many, self.confidence)
+            delay = fit.crossover_delay(pair, sizes[0], many, self.confidence) if fit else None
+            estimate, low, high = delay or (None, None, None)
             words = {"few": f"{sizes[0]:,}", "many": f"{many:,}"}
             tested = Tested(
                 finding=number,
@@ -309,7 +312,7 @@ class _Task:
                 claim=test.claim.format(**words, student=student.replace("_", " ")),
                 noise="test items, and as far as seen seeds and training",
                 unit="ln BR",
-                **_verdict(*(found or (None, None, None)), self.confidence),
+                **_verdict(estimate, low, high, self.confidence),
             )
             yield (student, np.inf, np.inf, many), tested
 

@@ -127,7 +127,7 @@ def find_crossovers(
     for fit in fits:
         for seeds in fit.seeds:
             for pair in combinations(fit.methods, 2):
-                place = {"fit": fit.key, **asdict(fit.group), "seeds": seeds}
+                place: dict[str, Any] = {"fit": fit.key, **asdict(fit.group), "seeds": seeds}
                 place |= {"reference": pair[0], "method": pair[1]}
                 for basis in ("curve", "means"):
                     found = fit.crossover(seeds, pair, settings.confidence, basis)
@@ -141,8 +141,8 @@ def find_crossovers(
                     )
                 basis = "curve" if fit.fitted else "means"
                 for measure in AMOUNTS:
-                    found = _by_cost(fit, seeds, pair, measure, settings.confidence, prices or {})
-                    by_cost.append(Crossover(**place, basis=basis, measure=measure, **found))
+                    cost = _by_cost(fit, seeds, pair, measure, settings.confidence, prices or {})
+                    by_cost.append(Crossover(**place, basis=basis, measure=measure, **cost))
     return CrossoversRecord(
         about=ABOUT, settings=settings, crossovers=tuple(by_ratio), costs=tuple(by_cost)
     )
@@ -152,9 +152,7 @@ def _by_ratio(found: Crossings | None, seeds: int) -> dict[str, Any]:
     if found is None:
         return {"status": "too_few_budgets"}
     crossings = [
-        one.model_copy(
-            update={"amount": None, "budget_ratio": one.amount, "budget": one.amount * seeds}
-        )
+        one.model_copy(update={"amount": None, "budget_ratio": one.at, "budget": one.at * seeds})
         for one in found.crossings
     ]
     return dict(found) | {"crossings": tuple(crossings)}

@@ -187,9 +187,9 @@ def doublings(seeds: int, first: float, last: float) -> list[int]:
     steps = int(np.log2(last / first * (1 + 1e-9)))
     # Rounding must not carry the ends beyond the ratios.
     ratios = [first * 2.0**step for step in range(steps + 1)]
-    budgets = {int(np.ceil(ratio * seeds * (1 - 1e-9))) for ratio in ratios}
+    whole = {int(np.ceil(ratio * seeds * (1 - 1e-9))) for ratio in ratios}
     highest = int(last * seeds * (1 + 1e-9))
-    budgets = sorted({budget for budget in budgets if budget <= highest} | {highest})
+    budgets = sorted({budget for budget in whole if budget <= highest} | {highest})
     near = [budget for budget in budgets[:-1] if budgets[-1] / budget < _NEAR]
     return [budget for budget in budgets if budget not in near and budget > 0]
 
@@ -219,7 +219,7 @@ def best_cells(lead: np.ndarray, further: Further) -> tuple[NextCell, ...]:
         usd = _further(lines[one.seeds, one.method], one)
         doubts = (before**0.5, float(np.sqrt(max(0.0, before - taken))))
         cell = NextCell(one.method, one.seeds, one.budget, one.new, queries, usd, *doubts)
-        found.append((usd if priced else queries, taken, cell))
+        found.append(((usd or 0.0) if priced else queries, taken, cell))
     free = sorted((one for one in found if one[0] <= 0), key=lambda one: -one[1])
     paid = sorted((one for one in found if one[0] > 0), key=lambda one: -one[1] / one[0])
     return tuple(cell for *_, cell in [*free[:_NAMED_FREE], *paid][:_COUNT])

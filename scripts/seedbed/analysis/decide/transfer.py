@@ -17,13 +17,17 @@ from seedbed.analysis.curves import Curves, Noise
 from seedbed.analysis.decide.advise import (
     Advice,
     Expectations,
+    Plan,
+    Prospect,
+    budgets_between,
     expectations,
+    least_budget,
     outlook_of,
     queries_besides,
+    ranked,
 )
 from seedbed.analysis.decide.costs import MEASURES, CostLine, Prices, cost_line, mean_line
 from seedbed.analysis.decide.design import Candidate, Further, NextCell, best_cells, doublings
-from seedbed.analysis.decide.reaching import Prospect, Reach, budgets_between, least, ranked
 
 _NEEDS_TWO = "it takes two other tasks to tell how much tasks differ"
 
@@ -31,7 +35,7 @@ _DRAWS = 4000
 """Draws that a new task has at least: with fewer, the ends of its long tails are left to luck."""
 
 
-def borrow(
+def transferred_advice(
     fits: Sequence[Curves],
     seeds: int,
     budget: int | None = None,
@@ -57,9 +61,12 @@ def borrow(
     names = list(dict.fromkeys(method for fit in fits for method in fit.methods))
     if len(fits) < 2:
         raise ValueError(_NEEDS_TWO)
-    budgets = dict.fromkeys(names, budget)
     if usd is not None:
         budgets = _budgets_for(fits, seeds, usd, prices)
+    elif budget is not None:
+        budgets = dict.fromkeys(names, budget)
+    else:
+        raise ValueError("a budget is needed: teacher queries or US dollars")
     found, kept, reasons = [], [], []
     for fit in fits:
         try:
@@ -87,13 +94,13 @@ def borrow(
     return replace(advice, next_cells=_pilots(kept, advice, prices))
 
 
-def borrow_reach(
+def transferred_plans(
     fits: Sequence[Curves],
     seeds: int,
     target: float,
     confidence: float = 0.95,
     prices: Prices | None = None,
-) -> list[Reach]:
+) -> list[Plan]:
     """Return the least budgets that are expected to reach an accuracy in a task without results.
 
     Budgets are looked for where every one of the tasks was measured, with the nearest seed-set
@@ -107,7 +114,7 @@ def borrow_reach(
         prices: by model, what its tokens cost.
 
     Returns:
-        The methods, as by `reaching.reach`.
+        The methods, as by `advise.plans`.
 
     Raises:
         ValueError: if there are fewer than two tasks, or no method has budgets in all of them.
@@ -135,7 +142,7 @@ def borrow_reach(
             beyond=np.max([fit.beyond(seeds, method, budgets / seeds) for fit in fits], axis=0),
             lines={m: _line(fits, seeds, method, m, prices or {})[0] for m in MEASURES},
         )
-        found.append(least(prospect, target, confidence))
+        found.append(least_budget(prospect, target, confidence))
     if not found:
         raise ValueError(f"no method has budgets for {seeds} seeds that all of the tasks cover")
     return ranked(found)
@@ -199,11 +206,11 @@ def _spending(
 ) -> dict[str, object]:
     """Return what a method's budget takes, on the mean of tasks."""
     counted = [queries_besides(fit, fit.nearest_size(seeds), method, budget) for fit in fits]
-    return {
-        name: None if None in of_tasks else float(np.mean(of_tasks))
-        for name in counted[0]
-        for of_tasks in [[one[name] for one in counted]]
-    } | {
+    means: dict[str, object] = {}
+    for name in counted[0]:
+        known = [count for one in counted if (count := one[name]) is not None]
+        means[name] = float(np.mean(known)) if len(known) == len(counted) else None
+    return means | {
         "costs": {
             m: None if line is None else float(line.of(budget))
             for m in MEASURES
@@ -312,3 +319,7 @@ def _logit(share: np.ndarray) -> np.ndarray:
 def _share(logit: np.ndarray) -> np.ndarray:
     # Two tasks may have draws so far out that the exponential has no number.
     return 1 / (1 + np.exp(-np.clip(logit, -50.0, 50.0)))
+
+
+# The former names, until all readers use the others.
+borrow, borrow_reach = transferred_advice, transferred_plans

@@ -97,8 +97,8 @@ def no_results() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _cells_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataType]]:
-    coordinates = {"cell": pl.String, **COORDINATES, "budget_ratio": pl.Float64}
-    return coordinates | _score_schema(rows)
+    coordinates: dict[str, type[pl.DataType]] = {"cell": pl.String, **COORDINATES}
+    return coordinates | {"budget_ratio": pl.Float64} | _score_schema(rows)
 
 
 def _score_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataType]]:
@@ -137,6 +137,7 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
     for name, kind in COORDINATES.items():
         if type(coordinates[name]) is not (str if kind == pl.String else int):
             raise ResultError(f"{path}: cell.{name} is {coordinates[name]!r}")
+    budget, seeds = int(coordinates["budget"]), int(coordinates["seeds"])
     return {
         "cell": cell_key(coordinates),
         **coordinates,
@@ -150,9 +151,7 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
         "strict_accuracy": record.strict.accuracy,
         "flexible_correct": record.flexible.correct,
         "flexible_accuracy": record.flexible.accuracy,
-        "budget_ratio": (
-            coordinates["budget"] / coordinates["seeds"] if coordinates["seeds"] else None
-        ),
+        "budget_ratio": budget / seeds if seeds else None,
         "standard_error": record.standard_error,
         **record.counts,
         **{f"{stage}_seconds": seconds for stage, seconds in record.seconds.items()},

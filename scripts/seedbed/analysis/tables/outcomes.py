@@ -122,10 +122,11 @@ def groups(cells: pl.DataFrame) -> list[Group]:
     A study without any augmenter has groups of augmenter "none".
     """
     found = set()
-    for keys, part in cells.filter(ON_A_CURVE).group_by("task", "student", "teacher", "filter"):
+    columns = ("task", "student", "teacher", "filter")
+    for (task, student, teacher, kind), part in cells.filter(ON_A_CURVE).group_by(*columns):
         augmenters = set(part["augmenter"].to_list())
         for augmenter in augmenters - {NO_AUGMENTER} or augmenters:
-            found.add(Group(*keys, augmenter))
+            found.add(Group(task, student, teacher, kind, augmenter))
     return sorted(found)
 
 
