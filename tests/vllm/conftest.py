@@ -54,15 +54,9 @@ def server(tiny_model, tmp_path_factory):
     os.environ["VLLM_API_KEY"] = secrets.token_hex(16)
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     words = [
-        "--model",
-        str(tiny_model),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--served-model-name",
-        "tiny",
-    ]
+        "--model", str(tiny_model), "--host", "127.0.0.1", "--port", str(port),
+        "--served-model-name", "tiny",
+    ]  # fmt: skip
     words += ["--dtype", "float32", "--enforce-eager", "--max-num-seqs", str(BATCH)]
     words += ["--no-enable-chunked-prefill", "--max-model-len", "2048"]
     with log.open("w") as output:

@@ -74,40 +74,27 @@ def plan(clone: Clone, study: str, ratios: list[float]) -> dict[str, int]:
     [
         (DEMO, [1, 4, 16, 64], {}),
         # 7,680 queries of 96 seeds are in their first shard of 8,192; 10,240 of 128 begin the next.
-        (
-            DEMO,
-            [1, 4, 16, 64, 80],
-            cells(6, write_questions=4, answer_questions=6, check_answers=2),
-        ),
+        (DEMO, [1, 4, 16, 64, 80], cells(6, write_questions=4, answer_questions=6,
+         check_answers=2)),
         # 8,160 and 10,880 by way of the bound itself: 85 1/3 times 96 is 8,192.
-        (
-            DEMO,
-            [1, 4, 16, 64, 85],
-            cells(6, write_questions=4, answer_questions=6, check_answers=2),
-        ),
+        (DEMO, [1, 4, 16, 64, 85], cells(6, write_questions=4, answer_questions=6,
+         check_answers=2)),
         # Less than a dataset has, of the shards that are there.
-        (DEMO, [1, 4, 8, 16, 64], cells(6)),
-        (DEMO, [0.5, 1, 4, 16, 64], cells(6)),
+        (DEMO, [1, 4, 8, 16, 64], cells(6)), (DEMO, [0.5, 1, 4, 16, 64], cells(6)),
         # The highest, the lowest, one between others.
-        (DEMO, [1, 4, 16], cells(0)),
-        (DEMO, [4, 16, 64], cells(0)),
-        (DEMO, [1, 4, 64], cells(0)),
+        (DEMO, [1, 4, 16], cells(0)), (DEMO, [4, 16, 64], cells(0)), (DEMO, [1, 4, 64], cells(0)),
         # Exchanged: what 60 takes is there.
         (DEMO, [1, 4, 16, 60], cells(6)),
         # Shards of 1,024, 1,024, 2,048, 4,096, 8,192: 80 extends the fourth of 96 seeds to 7,680;
         # 128 seeds need a fifth.
-        (
-            SHARDS,
-            [1, 4, 16, 64, 80],
-            cells(6, write_questions=4, answer_questions=6, check_answers=2),
-        ),
+        (SHARDS, [1, 4, 16, 64, 80], cells(6, write_questions=4, answer_questions=6,
+         check_answers=2)),
         # At bounds: 10 2/3 and 21 1/3 are not whole; 8 times 128 is 1,024, and 16 times 2,048.
-        (SHARDS, [1, 4, 8, 16, 64], cells(6)),
-        (SHARDS, [1, 4, 16, 32, 64], cells(6)),
+        (SHARDS, [1, 4, 8, 16, 64], cells(6)), (SHARDS, [1, 4, 16, 32, 64], cells(6)),
         # Without the highest, the matched filter alone goes beyond 2,048.
         (SHARDS, [1, 4, 16], cells(0)),
     ],
-)
+)  # fmt: skip
 def test_a_budget_runs_its_own_cells_and_the_analysis(planned, study, ratios, jobs):
     found = plan(planned, study, ratios)
     if study == SHARDS and jobs:
