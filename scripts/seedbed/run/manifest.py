@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from seedbed.artifacts import file_digest, read_metadata, replacing
-from seedbed.contents import RECORDS, content_digest
+from seedbed.run.contents import RECORDS, content_digest
 
 NAME = "manifest.jsonl"
 
