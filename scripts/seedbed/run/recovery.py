@@ -116,7 +116,7 @@ class Tenancy:
                     f"a run of {self._study} is alive, though nothing locks its files: "
                     f"{other.title}. Wait for its end, or end it"
                 )
-        spared = {slurm, *(other.slurm for other in alive)} - {None}
+        spared = {name for name in (slurm, *(other.slurm for other in alive)) if name}
         if slurm is not None and await_jobs(self._root, self._progress, spared=spared):
             raise RuntimeError(
                 "jobs of an earlier run have ended while this one was planned: start it again"
