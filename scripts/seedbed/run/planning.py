@@ -455,7 +455,7 @@ class Planner:
         engine = job.params.get("engine")
         if not engine:
             return None
-        module = ENGINE_MODULE.format(kind=json.loads(engine)["kind"])
+        module = ENGINE_MODULE.format(kind=engine["kind"])
         digest = self.code.module(module) or ""
         self._shared.setdefault(digest, dict(self.code.parts(digest)))
         return module, digest
