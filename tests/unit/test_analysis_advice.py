@@ -77,6 +77,7 @@ def usual(tasks):
 # --- the cheapest plan for an accuracy, within the data and beyond
 
 
+@pytest.mark.slow
 def test_a_plan_beyond_the_data_says_how_far_and_is_as_unsure_as_advice_there(usual):
     top = float(usual.accuracy(32, NQ, np.array([64.0]))[0][0])
     best = plans(usual, 32, top + 0.02, prices=PRICES)[0]
@@ -294,6 +295,7 @@ def test_the_best_cell_that_is_there_already_and_the_best_that_cost(usual):
     assert found[0].queries == 0 and all(cell.queries > 0 for cell in found[1:])
 
 
+@pytest.mark.slow
 def test_a_further_cell_lessens_the_doubt_as_foretold(monkeypatch):
     """Studies from a known truth, each with one more cell, refitted: the actual spread of a lead.
 

@@ -236,6 +236,7 @@ def test_exact_data_gives_the_true_parameters_back():
     assert found.values == pytest.approx(truth, rel=0.02)
 
 
+@pytest.mark.slow
 def test_simulated_study_gives_true_curve_within_its_band(usual):
     assert usual.record.status == "fitted"
     assert usual.record.lack_of_fit < 2
@@ -253,6 +254,7 @@ def test_simulated_study_gives_true_curve_within_its_band(usual):
     assert np.mean(inside) > 0.85
 
 
+@pytest.mark.slow
 def test_much_data_gives_the_true_parameters_and_form_back():
     content, _ = fit_decay(
         outcomes_by_task(*simulate(items=20_000, ratios=(1, 2, 4, 8, 16, 32, 64), seed=5)),
@@ -276,6 +278,7 @@ def fall(method, seeds, ratio):
     return (table | {64: (0.56, 0.57, 0.85)})[ratio][METHODS.index(method)]
 
 
+@pytest.mark.slow
 def test_falling_accuracy_needs_the_harm_term():
     found = fit(accuracy=fall)[0]
     assert has(found, "harm")
@@ -289,6 +292,7 @@ def test_falling_accuracy_needs_the_harm_term():
     assert found.record.dispersion.estimate > 1.5
 
 
+@pytest.mark.slow
 def test_training_noise_is_seen_and_widens_the_intervals(usual):
     noisy = fit(items=2000, noise=0.03, ratios=(1, 2, 4, 8, 16, 32, 64), seed=2)[0]
     assert noisy.record.bootstrap.training_noise == pytest.approx(0.03, rel=0.35)
@@ -344,6 +348,7 @@ def test_the_choice_is_the_best_on_held_out_budgets_of_those_that_qaicc_hardly_t
     assert 0 < best.held_out_error < 0.1
 
 
+@pytest.mark.slow
 def test_held_out_budgets_show_the_form_that_cannot_foretell_them():
     """A model whose seeds all last equally long misses what lies beyond."""
     found = fit(items=20_000, ratios=(1, 2, 4, 8, 16, 32, 64))[0]
@@ -410,6 +415,7 @@ def test_the_luck_of_the_items_is_no_noise_between_replicates():
     assert noise.seed_variance / 32 < 0.3 * from_items
 
 
+@pytest.mark.slow
 def test_draws_of_a_cell_spread_as_items_seeds_and_training_do():
     """The spread of a cell in the bootstrap is that of its known parts."""
     count = 12
@@ -504,6 +510,7 @@ def test_derivatives_by_effects_equal_differences():
         assert slopes[0, :, place] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-3, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_replicates_that_differ_are_told_by_their_effects():
     """The third draw of the seeds is 4 points worse, and the record says so."""
     usual_draws = simulate(items=4000, replicates=3)
@@ -545,6 +552,7 @@ def test_candidates():
     assert not any(model.start or model.sharing != "no_delta" for model in without)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kwargs",
     [
@@ -635,6 +643,7 @@ def test_crossovers_of_the_simulated_study_lie_within_their_intervals(usual):
     assert hits >= 10
 
 
+@pytest.mark.slow
 def test_crossover_interval_covers_the_truth_with_training_noise():
     covered = 0
     settings = FitSettings(methods=METHODS, bootstrap_samples=30, starts=1)
@@ -951,6 +960,7 @@ def test_advice_beyond_the_data_says_how_far_and_is_less_sure(usual, seeds, budg
     assert advise(usual, 32, 512).beyond == 1
 
 
+@pytest.mark.slow
 def test_held_out_noise_is_what_curves_of_the_right_form_miss_by():
     """Of the right form, curves miss held-out budgets by their noise; of a wrong one by more."""
 
@@ -1031,6 +1041,7 @@ def other_tasks(count, lift=0.0):
     return fits
 
 
+@pytest.mark.slow
 def test_a_task_without_results_borrows_from_others():
     near, far = (transferred_advice(other_tasks(3, lift), 32, 1024) for lift in (0.0, 0.1))
     truth = true_accuracy("new_question", 32, 32)
@@ -1080,6 +1091,7 @@ def test_leaders_follow_the_curves(usual):
     assert all(left.methods != right.methods for left, right in pairwise(parts))
 
 
+@pytest.mark.slow
 def test_methods_that_are_tied_lead_together():
     """Two equal methods cross by noise alone; which leads must not flip with it."""
 

@@ -122,6 +122,7 @@ def test_a_contrast_equals_the_hand_calculation(monkeypatch):
     assert alone.error**2 == pytest.approx(from_items + 2 * 0.25 * (0.001 + 0.0004))
 
 
+@pytest.mark.slow
 def test_the_items_luck_is_in_an_interval_once():
     """Replicates that differ by their items alone widen nothing, on the average of studies."""
     ratios = []
@@ -261,6 +262,7 @@ def test_another_student_is_tested_alike_and_baselines_are_not_taken_for_one(mai
     assert verdicts(tests) == ["found", "found"]
 
 
+@pytest.mark.slow
 def test_replicates_put_noise_of_training_into_the_intervals(main):
     noisy = simulate(accuracy=shifting, items=2000, seeds=(32, 256), noise=0.03, replicates=2)
     wide, narrow = findings(noisy)[1][0], findings(main)[1][0]
