@@ -66,8 +66,10 @@ def job(args: Options) -> None:
         return asking_basis(asked, model, items, **rows), answer
 
     def answer_for(other: Other) -> None:
-        told = (other.values[name] for name in ("settings", "seeds", "questions"))
-        basis, answer = shard(*told, other.journal)
+        settings, seeds, questions = (
+            other.values[name] for name in ("settings", "seeds", "questions")
+        )
+        basis, answer = shard(settings, seeds, questions, other.journal)
         fill(other, SCHEMA, basis, answer)
 
     settings = {"stream": args.stream, **args.settings}

@@ -113,11 +113,12 @@ def answer_questions(
         rows.append(row)
         if question is None:
             continue
-        row["prompt"] = settings.prompt.format(question=question, context=seed.context)
+        prompt = settings.prompt.format(question=question, context=seed.context)
+        row["prompt"] = prompt
         requests.append(
             Request(
                 key=str(i),
-                messages=chat(row["prompt"], settings.system),
+                messages=chat(prompt, settings.system),
                 max_tokens=settings.answer_tokens,
                 temperature=settings.temperature,
                 top_p=settings.top_p,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -17,6 +17,9 @@ from seedbed.streams.journal import Journal
 from seedbed.tasks.choices import choices_of
 from seedbed.tasks.items import TaskItem
 from seedbed.tasks.record import TaskRecord
+
+if TYPE_CHECKING:
+    from seedbed.evaluation.scorers.sql import SqlScorer
 
 VOTES_SCHEMA = pl.Schema(
     {
@@ -276,7 +279,7 @@ class _Judge:
             return "" if any_form or self.final is not None else "unreadable_answer"
         if self.final is None:
             return "query_failed"
-        result = self._scorer.run(seed.database, self.final)
+        result = cast("SqlScorer", self._scorer).run(seed.database, self.final)
         if result.error:
             return "query_failed"
         return "" if result.rows else "no_rows"

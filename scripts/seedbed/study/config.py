@@ -14,6 +14,9 @@ from pydantic import Field, model_validator
 from seedbed.analysis.settings import Analysis, PublishedShift
 from seedbed.config.sections import Section
 from seedbed.config.values import (
+    DISTINCT,
+    LISTED,
+    NOT_EMPTY,
     Commit,
     Count,
     Counts,
@@ -28,8 +31,6 @@ from seedbed.config.values import (
     Text,
     World,
     changes,
-    distinct,
-    listed,
     problem,
 )
 from seedbed.engines.settings import AnyEngine, Price, TransformersSettings
@@ -97,22 +98,22 @@ class StudyConfig(Section):
         {}, description="By student, the keys of `training` that differ for it."
     )
     analysis: Analysis = Field(Analysis(), description="How results are compared and fitted.")
-    published: listed(PublishedShift, least=0) = Field(
+    published: Annotated[tuple[PublishedShift, ...], LISTED] = Field(
         (),
         description="Shifts that others saw, drawn beside the study's own.",
         json_schema_extra=changes("figures"),
     )
-    contrasts: distinct(Name, least=0) = Field(
+    contrasts: Annotated[tuple[Name, ...], LISTED, DISTINCT] = Field(
         (),
         description="Files in `contrasts/`: what is tested of its results; the report has it.",
         json_schema_extra=changes("analysis"),
     )
-    remarks: listed(Text, least=0) = Field(
+    remarks: Annotated[tuple[Text, ...], LISTED] = Field(
         (),
         description="What to know in reading its findings; the report has it below them.",
         json_schema_extra=changes("report"),
     )
-    blocks: listed(Block) = Field(
+    blocks: Annotated[tuple[Block, ...], LISTED, NOT_EMPTY] = Field(
         description="Parts of the grid. They may overlap: a cell is run once."
     )
 
@@ -198,7 +199,7 @@ class ModelConfig(Section):
         description="Message that sets it up, before each question; null sends none.",
         json_schema_extra=changes("questions", "answers", "verification", "training", "evaluation"),
     )
-    stop: distinct(Text, least=0) = Field(
+    stop: Annotated[tuple[Text, ...], LISTED, DISTINCT] = Field(
         (),
         description="Texts that end what it writes, where it writes one of them; they are cut off.",
         json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
