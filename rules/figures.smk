@@ -1,218 +1,92 @@
-"""Figures of what a study finds as a whole, each with its table beside it."""
+"""The figures of a study: for each chart, a rule `plot_NAME`.
+
+In: the tables of cells and items, fits, comparisons and crossovers, or counts of datasets.
+Out: figures/NAME.svg and .png, the chart itself (.vl.json, Vega-Lite), and its table (.csv).
+"""
+
+CELLS = {
+    "cells": rules.collect_results.output.cells,
+    "item_scores": rules.collect_results.output.item_scores,
+}
+FITS = {"fits": rules.fit_decay.output.fits, "draws": rules.fit_decay.output.draws}
+CROSSOVERS = {"crossovers": rules.find_crossovers.output.json}
+COMPARISONS = {"comparisons": rules.compare_methods.output.csv}
+PUBLISHED = {"published": FLOW.published()}
+SETTINGS = {"settings": FLOW.comparison_settings()}
+NAMES = {"titles": FLOW.titles(), "missing": MISSING}
+
+# By chart: its module, its inputs, its settings, and options that are always the same.
+CHARTS = {
+    "accuracy": ("accuracy", FITS | CELLS, {}, ""),
+    "cost_effectiveness": (
+        "cost_effectiveness",
+        FITS | COMPARISONS | CROSSOVERS,
+        PUBLISHED,
+        "",
+    ),
+    "crossovers": ("crossovers", FITS | CROSSOVERS, PUBLISHED, ""),
+    "best_method": ("best_method", FITS, {}, ""),
+    "costs": ("costs", CELLS, SETTINGS | {"prices": FLOW.prices()}, ""),
+    "diversity": (
+        "diversity",
+        {"datasets": FLOW.dataset_records()},
+        SETTINGS | {"listed": lambda wc, input: LISTS.file(input.datasets)},
+        "",
+    ),
+    "augmenters": ("augmenters", CELLS, {"settings": FLOW.augmenter_settings()}, ""),
+    "verification": ("verification", CELLS, SETTINGS, ""),
+    "students": ("models", FITS | CROSSOVERS, {}, " --role student"),
+    "teachers": ("models", FITS | CROSSOVERS, {}, " --role teacher"),
+}
 
 
-rule plot_accuracy:
-    """Draw accuracy against the budget."""
-    input:
-        fits=rules.fit_decay.output.fits,
-        draws=rules.fit_decay.output.draws,
-        cells=rules.collect_results.output.cells,
-        item_scores=rules.collect_results.output.item_scores,
-    output:
-        svg=report(f"{RESULTS}/figures/accuracy.svg", category="Figures"),
-        png=f"{RESULTS}/figures/accuracy.png",
-        csv=f"{RESULTS}/figures/accuracy.csv",
-    log:
-        f"{RESULTS}/logs/plot_accuracy.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/plot_accuracy.tsv"
-    localrule: True
-    conda:
-        ENVIRONMENT
-    params:
-        titles=FLOW.titles(),
-        missing=MISSING,
-        code=lambda wc: code("plot_accuracy"),
-    message:
-        "plot_accuracy"
-    shell:
-        "python scripts/plot_accuracy.py"
-        f" --study {STUDY.name}"
-        " --fits {input.fits:q}"
-        " --draws {input.draws:q}"
-        " --cells {input.cells:q}"
-        " --items {input.item_scores:q}"
-        " --titles {params.titles:q}"
-        " --missing {params.missing:q}"
-        " --figure {output.svg:q}"
-        " 2> {log:q}"
+OPTIONS = {"listed": "datasets-list", "item_scores": "item-scores"}
 
 
-rule plot_cost_effectiveness:
-    """Draw which method leads at which budget ratio, and where that shifts."""
-    input:
-        fits=rules.fit_decay.output.fits,
-        draws=rules.fit_decay.output.draws,
-        comparisons=rules.compare_methods.output.csv,
-        crossovers=rules.find_crossovers.output.json,
-    output:
-        svg=report(f"{RESULTS}/figures/cost_effectiveness.svg", category="Figures"),
-        png=f"{RESULTS}/figures/cost_effectiveness.png",
-        csv=f"{RESULTS}/figures/cost_effectiveness.csv",
-    log:
-        f"{RESULTS}/logs/plot_cost_effectiveness.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/plot_cost_effectiveness.tsv"
-    localrule: True
-    conda:
-        ENVIRONMENT
-    params:
-        titles=FLOW.titles(),
-        published=FLOW.published(),
-        missing=MISSING,
-        code=lambda wc: code("plot_cost_effectiveness"),
-    message:
-        "plot_cost_effectiveness"
-    shell:
-        "python scripts/plot_cost_effectiveness.py"
-        f" --study {STUDY.name}"
-        " --fits {input.fits:q}"
-        " --draws {input.draws:q}"
-        " --comparisons {input.comparisons:q}"
-        " --crossovers {input.crossovers:q}"
-        " --published {params.published:q}"
-        " --titles {params.titles:q}"
-        " --missing {params.missing:q}"
-        " --figure {output.svg:q}"
-        " 2> {log:q}"
+def chart_options(inputs, settings):
+    """Return the options of a chart's command line, each with its input or parameter."""
+    named = {name: f"input.{name}" for name in inputs if name != "datasets"}
+    named |= {name: f"params.{name}" for name in (settings | NAMES)}
+    return "".join(
+        f" --{OPTIONS.get(name, name)} {{{value}:q}}" for name, value in named.items()
+    )
 
 
-rule plot_crossovers:
-    """Draw where one method overtakes another, by queries, tokens, money and hours."""
-    input:
-        fits=rules.fit_decay.output.fits,
-        draws=rules.fit_decay.output.draws,
-        crossovers=rules.find_crossovers.output.json,
-    output:
-        svg=report(f"{RESULTS}/figures/crossovers.svg", category="Figures"),
-        png=f"{RESULTS}/figures/crossovers.png",
-        csv=f"{RESULTS}/figures/crossovers.csv",
-    log:
-        f"{RESULTS}/logs/plot_crossovers.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/plot_crossovers.tsv"
-    localrule: True
-    conda:
-        ENVIRONMENT
-    params:
-        titles=FLOW.titles(),
-        published=FLOW.published(),
-        missing=MISSING,
-        code=lambda wc: code("plot_crossovers"),
-    message:
-        "plot_crossovers"
-    shell:
-        "python scripts/plot_crossovers.py"
-        f" --study {STUDY.name}"
-        " --fits {input.fits:q}"
-        " --draws {input.draws:q}"
-        " --crossovers {input.crossovers:q}"
-        " --published {params.published:q}"
-        " --titles {params.titles:q}"
-        " --missing {params.missing:q}"
-        " --figure {output.svg:q}"
-        " 2> {log:q}"
+def chart_code(module):
+    """Return what gives the digest of a chart's code, without that of the other charts."""
+    return lambda wc: code("plot", f"seedbed.analysis.report.charts.{module}")
 
 
-rule plot_best_method:
-    """Draw a map of the best method over seeds and budget."""
-    input:
-        fits=rules.fit_decay.output.fits,
-        draws=rules.fit_decay.output.draws,
-    output:
-        svg=report(f"{RESULTS}/figures/best_method.svg", category="Figures"),
-        png=f"{RESULTS}/figures/best_method.png",
-        csv=f"{RESULTS}/figures/best_method.csv",
-    log:
-        f"{RESULTS}/logs/plot_best_method.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/plot_best_method.tsv"
-    localrule: True
-    conda:
-        ENVIRONMENT
-    params:
-        titles=FLOW.titles(),
-        missing=MISSING,
-        code=lambda wc: code("plot_best_method"),
-    message:
-        "plot_best_method"
-    shell:
-        "python scripts/plot_best_method.py"
-        f" --study {STUDY.name}"
-        " --fits {input.fits:q}"
-        " --draws {input.draws:q}"
-        " --titles {params.titles:q}"
-        " --missing {params.missing:q}"
-        " --figure {output.svg:q}"
-        " 2> {log:q}"
+# A function, as the command of a rule is composed when its job runs, with the values of that time.
+def add_rule(chart, module, inputs, settings, fixed):
+
+    rule:
+        """Draw a chart of the study."""
+        name:
+            f"plot_{chart}"
+        input:
+            **inputs,
+        output:
+            svg=report(f"{RESULTS}/figures/{chart}.svg", category="Figures"),
+            png=f"{RESULTS}/figures/{chart}.png",
+            spec=f"{RESULTS}/figures/{chart}.vl.json",
+            csv=f"{RESULTS}/figures/{chart}.csv",
+        log:
+            f"{RESULTS}/logs/plot_{chart}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/plot_{chart}.tsv"
+        localrule: True
+        conda:
+            ENVIRONMENT
+        params:
+            **settings | NAMES,
+            code=chart_code(module),
+        message:
+            f"plot_{chart}"
+        shell:
+            f"python scripts/plot.py {module}{fixed} --study {STUDY.name}"
+            f"{chart_options(inputs, settings)} --figure {{output.svg:q}} 2> {{log:q}}"
 
 
-rule plot_costs:
-    """Draw what a point of accuracy costs, by four measures."""
-    input:
-        cells=rules.collect_results.output.cells,
-        item_scores=rules.collect_results.output.item_scores,
-    output:
-        svg=report(f"{RESULTS}/figures/costs.svg", category="Figures"),
-        png=f"{RESULTS}/figures/costs.png",
-        csv=f"{RESULTS}/figures/costs.csv",
-    log:
-        f"{RESULTS}/logs/plot_costs.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/plot_costs.tsv"
-    localrule: True
-    conda:
-        ENVIRONMENT
-    params:
-        prices=FLOW.prices(),
-        settings=FLOW.comparison_settings(),
-        titles=FLOW.titles(),
-        missing=MISSING,
-        code=lambda wc: code("plot_costs"),
-    message:
-        "plot_costs"
-    shell:
-        "python scripts/plot_costs.py"
-        f" --study {STUDY.name}"
-        " --cells {input.cells:q}"
-        " --items {input.item_scores:q}"
-        " --prices {params.prices:q}"
-        " --settings {params.settings:q}"
-        " --titles {params.titles:q}"
-        " --missing {params.missing:q}"
-        " --figure {output.svg:q}"
-        " 2> {log:q}"
-
-
-rule plot_diversity:
-    """Draw how much of the synthetic data is new."""
-    input:
-        datasets=FLOW.dataset_records(),
-    output:
-        svg=report(f"{RESULTS}/figures/diversity.svg", category="Figures"),
-        png=f"{RESULTS}/figures/diversity.png",
-        csv=f"{RESULTS}/figures/diversity.csv",
-    log:
-        f"{RESULTS}/logs/plot_diversity.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/plot_diversity.tsv"
-    localrule: True
-    conda:
-        ENVIRONMENT
-    params:
-        listed=lambda wc, input: LISTS.file(input.datasets),
-        settings=FLOW.comparison_settings(),
-        titles=FLOW.titles(),
-        missing=MISSING,
-        code=lambda wc: code("plot_diversity"),
-    message:
-        "plot_diversity"
-    shell:
-        "python scripts/plot_diversity.py"
-        f" --study {STUDY.name}"
-        " --datasets-list {params.listed:q}"
-        " --settings {params.settings:q}"
-        " --titles {params.titles:q}"
-        " --missing {params.missing:q}"
-        " --figure {output.svg:q}"
-        " 2> {log:q}"
+for chart, about in CHARTS.items():
+    add_rule(chart, *about)
