@@ -71,16 +71,32 @@ adopt: env ## keep results of an earlier version as they are: says which; CONFIR
 report: env ## put how the results were made beside them: Snakemake's own report, as one page
 	snakemake --report results/$(STUDY)/report/workflow.html --quiet all --config study=$(STUDY)
 
+# Tests run on all cores; those that measure time run afterwards, one by one.
+WORKERS ?= auto
+
 .PHONY: test
 test: env vllm lint ## check the code, and run all tests
-	pytest
+	status=0; pytest --numprocesses $(WORKERS) -m "not alone" || status=$$?; \
+		pytest -m alone || status=$$?; exit $$status
+
+.PHONY: check
+check: env lint ## check the code, and run the quick tests: no study, no SLURM, no vLLM, no browser
+	pytest --numprocesses $(WORKERS) -m "not (alone or browser or slow)" tests/unit
 
 .PHONY: lint
-lint: env ## check the code without running it
+lint: env types ## check the code without running it
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
+
+.PHONY: reference
+reference: env ## write config/README.md's tables and config/schemas anew, after a change of a key
+	PYTHONPATH=scripts python -m seedbed.study.reference
+
+.PHONY: types
+types: env ## check the types of scripts/
+	mypy
 
 .PHONY: lock
 lock: ## pin anew what the environments need, the one for the CPU in a fresh .venv

@@ -1,22 +1,20 @@
-"""How should a budget of teacher queries be spent? The study that answers it, by its end points."""
+"""How should a budget of teacher queries be spent? The study that answers it, by its end points.
 
-import gc
-from inspect import signature
+Comes in: config/, beside the results or here. Goes out: results/STUDY/ and resources/.
+"""
 
-from snakemake.common import overwrite_function_params
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-# A plan makes millions of objects, which stay: not to be looked through again and again.
-gc.set_threshold(200_000, 50, 1_000)
-
-
 include: "rules/begin.smk"
 
 
-configfile: "config/config.yaml"
+configfile: CONFIG.find("config.yaml")
+
+
+report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
@@ -76,7 +74,4 @@ rule evaluations:
         "evaluations"
 
 
-# Read once here, and not by Snakemake for each function of each job: a tenth of a plan's time.
-for rule in workflow.rules:
-    for function in filter(callable, [*rule.input, *rule.params]):
-        overwrite_function_params(function, signature(function).parameters)
+HOOKS.rules_are_read()

@@ -1,4 +1,7 @@
-"""The answer of a study to one question: which method, for so many seeds and so much to spend."""
+"""The answer of a study to one question: which method, for so many seeds and so much to spend.
+
+In: fits/. Out: a text on the terminal; advice/advice.json.
+"""
 
 ADVISED = answer_folder(RESULTS, "logs/advise.log", "advice/advice.json")
 # Where the results may only be read, the answer is from the fits that are there: no job could make
@@ -15,30 +18,16 @@ rule advise:
     log:
         f"{ADVISED}/logs/advise.log",
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
+        **{RUN.goal[0]: RUN.goal[1]},
         fits=lambda wc: rules.fit_decay.output.fits,
         draws=lambda wc: rules.fit_decay.output.draws,
         task=RUN.task,
         seeds=RUN.seeds,
-        goal=RUN.goal[0],
-        amount=RUN.goal[1],
+        # `queries`, `usd` or `target`, and how much of it.
         prices=FLOW.prices(),
         titles=FLOW.titles(),
         output=f"{ADVISED}/advice/advice.json",
         code=lambda wc: code("advise"),
-    message:
-        "advise"
     shell:
-        "python scripts/advise.py"
-        f" --study {STUDY.name}"
-        " --fits {params.fits:q}"
-        " --draws {params.draws:q}"
-        " --prices {params.prices:q}"
-        " --titles {params.titles:q}"
-        " --task {params.task:q}"
-        " --seeds {params.seeds}"
-        " --{params.goal} {params.amount}"
-        " --output {params.output:q}"
-        " 2> {log:q}"
+        command("advise", "study")

@@ -1,4 +1,8 @@
-"""From scores to tables, fits and crossovers."""
+"""From scores to tables, fits and crossovers.
+
+In: evaluations/. Out: tables/, of cells, of test items, and of comparisons; and fits/, the curves
+of each method, where they cross, and whether the paper's findings hold.
+"""
 
 
 rule collect_results:
@@ -11,27 +15,14 @@ rule collect_results:
         item_scores=f"{RESULTS}/tables/items.parquet",
     log:
         f"{RESULTS}/logs/collect_results.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/collect_results.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
         # With `input` among its arguments it is not tracked: the files themselves are.
-        listed=lambda wc, input: LISTS.file(input.evaluations),
+        evaluations=lambda wc, input: LISTS.option(input.evaluations),
         missing=MISSING,
         code=lambda wc: code("collect_results"),
-    message:
-        "collect_results"
     shell:
-        "python scripts/collect_results.py"
-        " --evaluations-list {params.listed:q}"
-        " --missing {params.missing:q}"
-        f" --manifest {MANIFESTS}"
-        " --cells {output.cells:q}"
-        " --cells-csv {output.csv:q}"
-        " --items {output.item_scores:q}"
-        " 2> {log:q}"
+        command("collect_results", "manifest")
 
 
 rule compare_methods:
@@ -44,24 +35,12 @@ rule compare_methods:
         json=f"{RESULTS}/tables/comparisons.json",
     log:
         f"{RESULTS}/logs/compare_methods.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/compare_methods.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
         settings=FLOW.comparison_settings(),
         code=lambda wc: code("compare_methods"),
-    message:
-        "compare_methods"
     shell:
-        "python scripts/compare_methods.py"
-        " --cells {input.cells:q}"
-        " --items {input.item_scores:q}"
-        " --settings {params.settings:q}"
-        " --csv {output.csv:q}"
-        " --json {output.json:q}"
-        " 2> {log:q}"
+        command("compare_methods")
 
 
 rule fit_decay:
@@ -74,28 +53,16 @@ rule fit_decay:
         draws=f"{RESULTS}/fits/decay_draws.parquet",
     log:
         f"{RESULTS}/logs/fit_decay.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/fit_decay.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
         settings=FLOW.fit_settings(),
         code=lambda wc: code("fit_decay"),
-    message:
-        "fit_decay"
     shell:
-        "python scripts/fit_decay.py"
-        " --cells {input.cells:q}"
-        " --items {input.item_scores:q}"
-        " --settings {params.settings:q}"
-        " --fits {output.fits:q}"
-        " --draws {output.draws:q}"
-        " 2> {log:q}"
+        command("fit_decay")
 
 
 rule find_crossovers:
-    """Find where one method takes over from another."""
+    """Find the crossovers of each pair of methods."""
     input:
         fits=rules.fit_decay.output.fits,
         draws=rules.fit_decay.output.draws,
@@ -104,30 +71,17 @@ rule find_crossovers:
         csv=f"{RESULTS}/fits/crossovers.csv",
     log:
         f"{RESULTS}/logs/find_crossovers.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/find_crossovers.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
         settings=FLOW.crossover_settings(),
         prices=FLOW.prices(),
         code=lambda wc: code("find_crossovers"),
-    message:
-        "find_crossovers"
     shell:
-        "python scripts/find_crossovers.py"
-        " --fits {input.fits:q}"
-        " --draws {input.draws:q}"
-        " --settings {params.settings:q}"
-        " --prices {params.prices:q}"
-        " --json {output.json:q}"
-        " --csv {output.csv:q}"
-        " 2> {log:q}"
+        command("find_crossovers")
 
 
 rule check_findings:
-    """Test whether the study shows what the paper found."""
+    """Test whether the study shows what its contrasts claim."""
     input:
         cells=rules.collect_results.output.cells,
         item_scores=rules.collect_results.output.item_scores,
@@ -137,25 +91,14 @@ rule check_findings:
         json=f"{RESULTS}/fits/findings.json",
     log:
         f"{RESULTS}/logs/check_findings.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/check_findings.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
         settings=FLOW.augmenter_settings(),
+        # Claims have placeholders, which are no wildcards.
+        contrasts=lambda wc: FLOW.contrasts(),
         code=lambda wc: code("check_findings"),
-    message:
-        "check_findings"
     shell:
-        "python scripts/check_findings.py"
-        " --cells {input.cells:q}"
-        " --items {input.item_scores:q}"
-        " --fits {input.fits:q}"
-        " --draws {input.draws:q}"
-        " --settings {params.settings:q}"
-        " --output {output.json:q}"
-        " 2> {log:q}"
+        command("check_findings")
 
 
 rule fits:

@@ -1,31 +1,28 @@
-"""What comes first: errors are shown, a mistyped target is named, Ctrl-C ends with a line."""
+"""What comes first: the project's modules, and how errors and Ctrl-C are shown.
 
+Comes in: nothing. Goes out: `CONFIG`, the folders of the configuration; `INTERRUPT`; and the names
+that other rules need to say what is wrong, or where an answer goes.
+"""
+
+import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+# Not `workflow.basedir`, which is that of a workflow that uses this one.
+PROJECT = Path(workflow.current_basedir).resolve().parent
+if PROJECT != Path.cwd():
+    # A clone that is used from elsewhere stays as it is; here and in the processes of jobs.
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+if not (PROJECT / "scripts").is_dir():
+    raise WorkflowError("clone this workflow: its rules call scripts by their path")
+sys.path.insert(0, str(PROJECT / "scripts"))
 
-from seedbed.config.documents import StudyError, read_document
-from seedbed.run.edge import (
-    answer_folder,
-    can_write,
-    follow_submissions,
-    guard,
-    show_errors,
-)
-from seedbed.run.interrupts import Interrupt
+from seedbed.config.documents import StudyError
+from seedbed.run.hooks import begin
+from seedbed.run.writing import answer_folder, can_write
 
-show_errors(logger)
-INTERRUPT = Interrupt()
-if workflow.is_main_process:
-    INTERRUPT.watch(logger)
-    guard(workflow, lambda: FLOW.files())
-try:
-    # Snakemake reads it too, and does not say which file it cannot read, nor in which line.
-    if Path("config/config.yaml").is_file():
-        read_document(Path("config/config.yaml"))
-except StudyError as error:
-    raise WorkflowError(str(error)) from None
+CONFIG, INTERRUPT = begin(workflow, logger)

@@ -1,25 +1,28 @@
-"""What all rules share: the checked study, its grid, and the digests of the code."""
+"""What all rules share.
 
-from seedbed.study.cells import grid, wildcard_pattern
-from seedbed.run.environment import read_environment
-from seedbed.study.loading import (
-    check_data,
-    check_run_config,
-    load_study,
-)
+In: config.yaml and the study that it names.
+Out: STUDY and its GRID; FLOW, which knows paths, settings and end points; RESULTS; `code`, the
+digest of a script's code; `command`, the shell command of a rule.
+"""
+
+from seedbed.run.commands import Commands, put_python_first
+from seedbed.run.environment import keep_profile_configfiles, read_environment
 from seedbed.run.lists import Lists
-from seedbed.study.resources import Needs, limits
-from seedbed.run.pending import Others
+from seedbed.run.pending import PendingJobs
 from seedbed.run.rule_code import RuleCode
-from seedbed.run.sites import keep_profile_configfiles
-from seedbed.study.workflow import RESOURCES, Workflow, put_python_first
+from seedbed.study.cells import KINDS, grid, wildcard_pattern
+from seedbed.study.checks import check_data
+from seedbed.study.loading import check_run_config, load_study
+from seedbed.study.paths import RESOURCES
+from seedbed.study.resources import JobResources, limits
+from seedbed.study.targets import Targets
 
-CONFIG = Path(workflow.basedir) / "config"
 if workflow.is_main_process:
     keep_profile_configfiles(workflow, config, sys.argv[1:], logger.info)
 try:
     # Keys for endpoints; what the environment says itself takes precedence.
-    read_environment(Path(workflow.basedir) / ".env")
+    for folder in dict.fromkeys((Path.cwd(), PROJECT)):
+        read_environment(folder / ".env")
     RUN = check_run_config(config)
     STUDY = load_study(RUN.study, CONFIG, engines=RUN.engines, trainers=RUN.trainers)
     if RUN.data_dir is not None and not RUN.partial:
@@ -29,34 +32,70 @@ except StudyError as error:
 
 
 GRID = grid(STUDY)
-FLOW = Workflow(
-    STUDY, GRID, RUN.data_dir, RUN.partial, RUN.max_teacher_queries, RUN.max_usd
+FLOW = Targets(
+    STUDY,
+    GRID,
+    data_dir=RUN.data_dir,
+    folders=CONFIG,
+    max_teacher_queries=RUN.max_teacher_queries,
+    max_usd=RUN.max_usd,
+    partial=RUN.partial,
 )
 RESULTS = FLOW.results
+MISSING = FLOW.missing()
 # What the run that is under way is to make, for jobs that answer for each other.
-OTHERS = Others(FLOW, f"{RESULTS}/journal/sharing")
+OTHERS = PendingJobs(FLOW, f"{RESULTS}/journal/sharing")
 LISTS = Lists(f"{RESULTS}/journal/lists")
-NEEDS = Needs(FLOW, RUN.gpu_model)
-if (said := NEEDS.too_many(limits(workflow.global_resources))) is not None:
+JOB_RESOURCES = JobResources(FLOW, RUN.gpu_model)
+if (said := JOB_RESOURCES.too_many(limits(workflow.global_resources))) is not None:
     raise WorkflowError(said)
-# Where the checksums of all results stand, for jobs that compare them with what they read.
-MANIFESTS = f"{RESULTS}/manifest.jsonl {RESOURCES}/manifest.jsonl"
 # The conda file of all rules, as seen from the folder of the rules.
 ENVIRONMENT = f"../envs/{RUN.environment}.yaml"
-MISSING = FLOW.missing()
 put_python_first()
-RULE_CODE = RuleCode(Path(workflow.basedir) / "scripts")
+RULE_CODE = RuleCode(PROJECT / "scripts")
 # Of a script, and of modules that it loads by name, the digest of all code that they reach.
 code = RULE_CODE.script
+# The command that runs a script, from any folder: `script("train_student")`.
+script = RULE_CODE.command
+# The same with all that its rule names as options.
+command = Commands(
+    script,
+    ENVIRONMENT,
+    {
+        "study": [STUDY.name],
+        # The checksums of all results, for jobs that compare them with what they read.
+        "manifest": [f"{RESULTS}/manifest.jsonl", f"{RESOURCES}/manifest.jsonl"],
+    },
+)
+
+
+def queries(rule, stream):
+    """Return the parameters of a shard: which queries of the stream it holds.
+
+    With `input` among its arguments, `stop` is not tracked: a file may hold more queries.
+    """
+    return {
+        "start": lambda wc: FLOW.shard(getattr(wc, stream), wc.shard).start,
+        "end": lambda wc: FLOW.shard_end(wc.shard),
+        "stop": lambda wc, input: FLOW.stop(rule, wc),
+    }
+
+
+def asked(part, key, stage):
+    """Return the parameters of a job that asks a model: which, run by what, for whom else.
+
+    With `input` among their arguments, some are not tracked: they change no result.
+    """
+    return {
+        "journal": f"{RESULTS}/journal/{stage}/{{{key}}}",
+        "model": lambda wc: FLOW.model(*getattr(FLOW, part)(getattr(wc, key))),
+        "engine": lambda wc, input: FLOW.engine(part, getattr(wc, key)),
+        "sharing": lambda wc, input: OTHERS.file(part, getattr(wc, key)),
+    }
 
 
 wildcard_constraints:
-    seed_set=wildcard_pattern(GRID, "seed_set"),
-    question_stream=wildcard_pattern(GRID, "question_stream"),
-    stream=wildcard_pattern(GRID, "stream"),
-    dataset=wildcard_pattern(GRID, "dataset"),
-    cell=wildcard_pattern(GRID, "cell"),
-    trained_cell=wildcard_pattern(GRID, "trained_cell"),
+    **{kind: wildcard_pattern(GRID, kind) for kind in KINDS},
     task="|".join(STUDY.tasks),
     model="|".join(STUDY.models),
     shard=r"\d+",

@@ -1,4 +1,9 @@
-"""What of the answers becomes a dataset: checks, and the cut at a budget."""
+"""From answers to datasets.
+
+In: answers/, and for verification the teacher's model. Out: votes/ (self-consistency samples),
+checks/ (validity checks) and verdicts/ (verification labels), shard by shard as answers/; and
+datasets/, of each budget and filter the rows to train on with a record of what they took.
+"""
 
 
 rule sample_votes:
@@ -10,42 +15,22 @@ rule sample_votes:
         votes=update(f"{RESULTS}/votes/{{stream}}/shard={{shard}}/votes.parquet"),
     log:
         f"{RESULTS}/logs/sample_votes/{{stream}}/shard={{shard}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/sample_votes/{{stream}}/shard={{shard}}.tsv"
-    conda:
-        ENVIRONMENT
     resources:
-        **NEEDS.votes(),
+        **JOB_RESOURCES.votes(),
     params:
+        **queries("sample_votes", "stream"),
         settings=lambda wc: FLOW.votes(wc.stream),
-        start=lambda wc: FLOW.shard(wc.stream, wc.shard).start,
-        end=lambda wc: FLOW.shard_end(wc.shard),
         model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
         journal=f"{RESULTS}/journal/votes/{{stream}}",
-        # With `input` among their arguments they are not tracked: they change no result.
-        stop=lambda wc, input: FLOW.stop("sample_votes", wc),
+        # With `input` among its arguments it is not tracked: it changes no result.
         engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
         code=lambda wc: code("sample_votes"),
-    message:
-        "sample_votes {wildcards.stream}/shard={wildcards.shard}"
     shell:
-        "python scripts/sample_votes.py"
-        " --stream {wildcards.stream:q}"
-        " --answers {input.answers:q}"
-        " --start {params.start}"
-        " --stop {params.stop}"
-        " --end {params.end}"
-        " --settings {params.settings:q}"
-        " --model {params.model:q}"
-        " --engine {params.engine:q}"
-        " --threads {threads}"
-        " --journal {params.journal:q}"
-        " --output {output.votes:q}"
-        " 2> {log:q}"
+        command("sample_votes", "stream", "threads")
 
 
 rule check_answers:
-    """Check the answers of a shard to new questions."""
+    """Check the validity of a shard's answers to new questions."""
     input:
         answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
         seeds=lambda wc: FLOW.seeds(wc.stream),
@@ -54,31 +39,13 @@ rule check_answers:
         checks=update(f"{RESULTS}/checks/{{stream}}/shard={{shard}}/checks.parquet"),
     log:
         f"{RESULTS}/logs/check_answers/{{stream}}/shard={{shard}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/check_answers/{{stream}}/shard={{shard}}.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
+        **queries("check_answers", "stream"),
         settings=lambda wc: FLOW.checking(wc.stream),
-        start=lambda wc: FLOW.shard(wc.stream, wc.shard).start,
-        end=lambda wc: FLOW.shard_end(wc.shard),
-        # With `input` among its arguments it is not tracked: a shard may hold more.
-        stop=lambda wc, input: FLOW.stop("check_answers", wc),
         code=lambda wc: code("check_answers", FLOW.kind_module(wc.stream)),
-    message:
-        "check_answers {wildcards.stream}/shard={wildcards.shard}"
     shell:
-        "python scripts/check_answers.py"
-        " --answers {input.answers:q}"
-        " --seeds {input.seeds:q}"
-        " --task {input.task:q}"
-        " --start {params.start}"
-        " --stop {params.stop}"
-        " --end {params.end}"
-        " --settings {params.settings:q}"
-        " --output {output.checks:q}"
-        " 2> {log:q}"
+        command("check_answers")
 
 
 rule verify_answers:
@@ -94,34 +61,15 @@ rule verify_answers:
         ),
     log:
         f"{RESULTS}/logs/verify_answers/{{stream}}/shard={{shard}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/verify_answers/{{stream}}/shard={{shard}}.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
+        **queries("verify_answers", "stream"),
         settings=lambda wc: FLOW.scoring(wc.stream),
-        start=lambda wc: FLOW.shard(wc.stream, wc.shard).start,
-        end=lambda wc: FLOW.shard_end(wc.shard),
-        # With `input` among their arguments they are not tracked: the code in the folder is.
-        stop=lambda wc, input: FLOW.stop("verify_answers", wc),
+        # With `input` among its arguments it is not tracked: the code in the folder is.
         task_folder=lambda wc, input: FLOW.task_folder(FLOW.teacher(wc.stream)[1]),
         code=lambda wc: code("verify_answers", *FLOW.judging_modules(wc.stream)),
-    message:
-        "verify_answers {wildcards.stream}/shard={wildcards.shard}"
     shell:
-        "python scripts/verify_answers.py"
-        " --answers {input.answers:q}"
-        " --votes {input.votes:q}"
-        " --seeds {input.seeds:q}"
-        " --task {input.task:q}"
-        " --task-folder {params.task_folder:q}"
-        " --start {params.start}"
-        " --stop {params.stop}"
-        " --end {params.end}"
-        " --settings {params.settings:q}"
-        " --output {output.verdicts:q}"
-        " 2> {log:q}"
+        command("verify_answers")
 
 
 rule build_dataset:
@@ -139,29 +87,10 @@ rule build_dataset:
         record=f"{RESULTS}/datasets/{{dataset}}/dataset.json",
     log:
         f"{RESULTS}/logs/build_dataset/{{dataset}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/build_dataset/{{dataset}}.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
         dataset=lambda wc: FLOW.coordinates(wc.dataset),
         settings=lambda wc: FLOW.dataset(wc.dataset),
         code=code("build_dataset"),
-    message:
-        "build_dataset {wildcards.dataset}"
     shell:
-        "python scripts/build_dataset.py"
-        " --dataset {params.dataset:q}"
-        " --seeds {input.seeds:q}"
-        " --test {input.test:q}"
-        " --answers {input.answers:q}"
-        " --questions {input.questions:q}"
-        " --votes {input.votes:q}"
-        " --checks {input.checks:q}"
-        " --verdicts {input.verdicts:q}"
-        f" --manifest {MANIFESTS}"
-        " --settings {params.settings:q}"
-        " --output {output.rows:q}"
-        " --record {output.record:q}"
-        " 2> {log:q}"
+        command("build_dataset", "manifest")

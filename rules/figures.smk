@@ -1,7 +1,7 @@
 """The figures of a study: for each chart, a rule `plot_NAME`.
 
-In: the tables of cells and items, fits, comparisons and crossovers, or counts of datasets.
-Out: figures/NAME.svg and .png, the chart itself (.vl.json, Vega-Lite), and its table (.csv).
+In: tables/ of cells, items and comparisons, fits/, or what datasets count. Out: figures/NAME.svg and
+.png, the chart itself as NAME.vl.json (Vega-Lite), and the table behind it as NAME.csv.
 """
 
 CELLS = {
@@ -11,45 +11,14 @@ CELLS = {
 FITS = {"fits": rules.fit_decay.output.fits, "draws": rules.fit_decay.output.draws}
 CROSSOVERS = {"crossovers": rules.find_crossovers.output.json}
 COMPARISONS = {"comparisons": rules.compare_methods.output.csv}
-PUBLISHED = {"published": FLOW.published()}
-SETTINGS = {"settings": FLOW.comparison_settings()}
 NAMES = {"titles": FLOW.titles(), "missing": MISSING}
-
-# By chart: its module, its inputs, its settings, and options that are always the same.
-CHARTS = {
-    "accuracy": ("accuracy", FITS | CELLS, {}, ""),
-    "cost_effectiveness": (
-        "cost_effectiveness",
-        FITS | COMPARISONS | CROSSOVERS,
-        PUBLISHED,
-        "",
-    ),
-    "crossovers": ("crossovers", FITS | CROSSOVERS, PUBLISHED, ""),
-    "best_method": ("best_method", FITS, {}, ""),
-    "costs": ("costs", CELLS, SETTINGS | {"prices": FLOW.prices()}, ""),
-    "diversity": (
-        "diversity",
-        {"datasets": FLOW.dataset_records()},
-        SETTINGS | {"listed": lambda wc, input: LISTS.file(input.datasets)},
-        "",
-    ),
-    "augmenters": ("augmenters", CELLS, {"settings": FLOW.augmenter_settings()}, ""),
-    "verification": ("verification", CELLS, SETTINGS, ""),
-    "students": ("models", FITS | CROSSOVERS, {}, " --role student"),
-    "teachers": ("models", FITS | CROSSOVERS, {}, " --role teacher"),
-}
+PUBLISHED = NAMES | {"published": FLOW.published()}
+SETTINGS = NAMES | {"settings": FLOW.comparison_settings()}
 
 
-OPTIONS = {"listed": "datasets-list", "item_scores": "item-scores"}
-
-
-def chart_options(inputs, settings):
-    """Return the options of a chart's command line, each with its input or parameter."""
-    named = {name: f"input.{name}" for name in inputs if name != "datasets"}
-    named |= {name: f"params.{name}" for name in (settings | NAMES)}
-    return "".join(
-        f" --{OPTIONS.get(name, name)} {{{value}:q}}" for name, value in named.items()
-    )
+def fixed(value):
+    """Return a parameter that is not tracked, as it is always the same for its rule."""
+    return lambda wc, input: value
 
 
 def chart_code(module):
@@ -57,11 +26,36 @@ def chart_code(module):
     return lambda wc: code("plot", f"seedbed.analysis.report.charts.{module}")
 
 
-# A function, as the command of a rule is composed when its job runs, with the values of that time.
-def add_rule(chart, module, inputs, settings, fixed):
+# By chart: its module, its inputs, and its parameters.
+CHARTS = {
+    "accuracy": ("accuracy", FITS | CELLS, NAMES),
+    "cost_effectiveness": (
+        "cost_effectiveness",
+        FITS | COMPARISONS | CROSSOVERS,
+        PUBLISHED,
+    ),
+    "crossovers": ("crossovers", FITS | CROSSOVERS, PUBLISHED),
+    "best_method": ("best_method", FITS, NAMES),
+    "costs": ("costs", CELLS, SETTINGS | {"prices": FLOW.prices()}),
+    "diversity": (
+        "diversity",
+        {"datasets": FLOW.dataset_records()},
+        SETTINGS | {"datasets": lambda wc, input: LISTS.option(input.datasets)},
+    ),
+    "augmenters": (
+        "augmenters",
+        CELLS,
+        NAMES | {"settings": FLOW.augmenter_settings()},
+    ),
+    "verification": ("verification", CELLS, SETTINGS),
+    "students": ("models", FITS | CROSSOVERS, NAMES | {"role": fixed("student")}),
+    "teachers": ("models", FITS | CROSSOVERS, NAMES | {"role": fixed("teacher")}),
+}
+
+for chart, (module, inputs, settings) in CHARTS.items():
 
     rule:
-        """Draw a chart of the study."""
+        """Draw a chart of the study, with the table behind it."""
         name:
             f"plot_{chart}"
         input:
@@ -73,20 +67,10 @@ def add_rule(chart, module, inputs, settings, fixed):
             csv=f"{RESULTS}/figures/{chart}.csv",
         log:
             f"{RESULTS}/logs/plot_{chart}.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/plot_{chart}.tsv"
         localrule: True
-        conda:
-            ENVIRONMENT
         params:
-            **settings | NAMES,
+            **settings,
+            chart=fixed(module),
             code=chart_code(module),
-        message:
-            f"plot_{chart}"
         shell:
-            f"python scripts/plot.py {module}{fixed} --study {STUDY.name}"
-            f"{chart_options(inputs, settings)} --figure {{output.svg:q}} 2> {{log:q}}"
-
-
-for chart, about in CHARTS.items():
-    add_rule(chart, *about)
+            command("plot", "study", without=("png", "spec", "csv"))

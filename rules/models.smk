@@ -1,4 +1,8 @@
-"""Models: trained from scratch here, or fetched."""
+"""Models.
+
+In: nothing but the study, the hub, or a folder. Out: resources/models/, of each model a folder in
+the layout of Transformers with model.json, its record; studies share them.
+"""
 
 
 rule pretrain_model:
@@ -8,29 +12,16 @@ rule pretrain_model:
         record=f"{RESOURCES}/models/model={{model}}/world={{world}}/final/model.json",
     log:
         f"{RESOURCES}/logs/pretrain_model/model={{model}}/world={{world}}.log",
-    benchmark:
-        f"{RESOURCES}/benchmarks/pretrain_model/model={{model}}/world={{world}}.tsv"
-    conda:
-        ENVIRONMENT
     threads: 1
     resources:
-        **NEEDS.pretraining(),
+        **JOB_RESOURCES.pretraining(),
     params:
         settings=lambda wc: FLOW.pretraining(wc.model),
         prompts=lambda wc: FLOW.skill_prompts(wc.world),
         folder=f"{RESOURCES}/models/model={{model}}/world={{world}}",
         code=lambda wc: code("pretrain_model", f"seedbed.tasks.worlds.{wc.world}"),
-    message:
-        "pretrain_model model={wildcards.model}/world={wildcards.world}"
     shell:
-        "python scripts/pretrain_model.py"
-        " --world {wildcards.world:q}"
-        " --settings {params.settings:q}"
-        " --prompts {params.prompts:q}"
-        " --threads {threads}"
-        " --gpus {resources.gpu}"
-        " --output {params.folder:q}"
-        " 2> >(tee {log:q} >&2)"
+        command("pretrain_model", "world", "threads", "gpu", shown=True)
 
 
 rule get_model:
@@ -41,22 +32,12 @@ rule get_model:
         record=f"{RESOURCES}/models/model={{model}}/source=fetched/model.json",
     log:
         f"{RESOURCES}/logs/get_model/model={{model}}.log",
-    benchmark:
-        f"{RESOURCES}/benchmarks/get_model/model={{model}}.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
         source=lambda wc: FLOW.model_source(wc.model),
         # With `input` among its arguments, what is only checked is not tracked.
-        chats=lambda wc, input: FLOW.chats(wc.model, input.chat_template),
+        chats=lambda wc, input: FLOW.chats(wc.model),
         folder=f"{RESOURCES}/models/model={{model}}/source=fetched",
         code=lambda wc: code("get_model"),
-    message:
-        "get_model model={wildcards.model}"
     shell:
-        "python scripts/get_model.py"
-        " {params.source}"
-        " {params.chats}"
-        " --output {params.folder:q}"
-        " 2> >(tee {log:q} >&2)"
+        command("get_model", shown=True)

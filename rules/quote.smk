@@ -1,4 +1,7 @@
-"""What a person asks of a study before it runs: what it costs, and what would run."""
+"""What a person asks of a study before it runs: what it costs, and what would run.
+
+In: the study, and what was made of it. Out: a text on the terminal; quote/quote.json.
+"""
 
 # Where the answer and the log of a question are written: beside the results, if they can be.
 QUOTED = answer_folder(RESULTS, "logs/quote.log", "quote/quote.json")
@@ -9,20 +12,12 @@ rule quote:
     log:
         f"{QUOTED}/logs/quote.log",
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
         results=RESULTS,
         output=f"{QUOTED}/quote/quote.json",
         code=lambda wc: code("quote"),
-    message:
-        "quote"
     shell:
-        "python scripts/quote.py"
-        f" --study {STUDY.name}"
-        " --results {params.results:q}"
-        " --output {params.output:q}"
-        " 2> {log:q}"
+        command("quote", "study")
 
 
 rule adopt:

@@ -1,4 +1,7 @@
-"""The end of a study: its report, and the figures that it can fill."""
+"""The end of a study.
+
+In: fits/, tables/, figures/ and some datasets. Out: report/, a summary as text and a page.
+"""
 
 
 rule write_report:
@@ -12,45 +15,27 @@ rule write_report:
         examples=FLOW.example_datasets(),
         figures=expand(f"{RESULTS}/figures/{{name}}.svg", name=FLOW.figures()),
     output:
-        summary=report(f"{RESULTS}/report/summary.txt", category="Report"),
-        page=report(f"{RESULTS}/report/index.html", category="Report"),
+        summary=report(
+            f"{RESULTS}/report/summary.txt",
+            caption="../report/captions/summary.rst",
+            category="Report",
+        ),
+        page=report(
+            f"{RESULTS}/report/index.html",
+            caption="../report/captions/page.rst",
+            category="Report",
+        ),
     log:
         f"{RESULTS}/logs/write_report.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/write_report.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
-        listed=lambda wc, input: LISTS.file(input.examples),
-        titles=FLOW.titles(),
-        prices=FLOW.prices(),
-        published=FLOW.published(),
-        description=STUDY.config.description,
-        remarks=FLOW.remarks(),
+        **FLOW.report_settings(),
+        # With `input` among its arguments it is not tracked: the files themselves are.
+        examples=lambda wc, input: LISTS.option(input.examples),
         missing=MISSING,
         code=lambda wc: code("write_report"),
-    message:
-        "write_report"
     shell:
-        "python scripts/write_report.py"
-        f" --study {STUDY.name}"
-        " --description {params.description:q}"
-        " --remarks {params.remarks:q}"
-        " --missing {params.missing:q}"
-        " --fits {input.fits:q}"
-        " --draws {input.draws:q}"
-        " --comparisons {input.comparisons:q}"
-        " --crossovers {input.crossovers:q}"
-        " --findings {input.findings:q}"
-        " --examples-list {params.listed:q}"
-        " --figures {input.figures:q}"
-        " --titles {params.titles:q}"
-        " --prices {params.prices:q}"
-        " --published {params.published:q}"
-        " --summary {output.summary:q}"
-        " --page {output.page:q}"
-        " 2> {log:q}"
+        command("write_report", "study")
 
 
 rule figures:

@@ -1,4 +1,8 @@
-"""Streams of teacher queries, shard by shard."""
+"""Streams of teacher queries, shard by shard.
+
+In: seed sets and models. Out: questions/ and answers/, of each stream and shard a Parquet file, and
+journal/, the response caches. A shard that is extended keeps its rows.
+"""
 
 
 rule write_questions:
@@ -12,41 +16,15 @@ rule write_questions:
         ),
     log:
         f"{RESULTS}/logs/write_questions/{{question_stream}}/shard={{shard}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/write_questions/{{question_stream}}/shard={{shard}}.tsv"
-    conda:
-        ENVIRONMENT
     resources:
-        **NEEDS.questions(),
+        **JOB_RESOURCES.questions(),
     params:
+        **queries("write_questions", "question_stream"),
+        **asked("augmenter", "question_stream", "questions"),
         settings=lambda wc: FLOW.questions(wc.question_stream),
-        start=lambda wc: FLOW.shard(wc.question_stream, wc.shard).start,
-        end=lambda wc: FLOW.shard_end(wc.shard),
-        model=lambda wc: FLOW.model(*FLOW.augmenter(wc.question_stream)),
-        journal=f"{RESULTS}/journal/questions/{{question_stream}}",
-        # With `input` among their arguments they are not tracked: they change no result.
-        stop=lambda wc, input: FLOW.stop("write_questions", wc),
-        engine=lambda wc, input: FLOW.engine("augmenter", wc.question_stream),
-        sharing=lambda wc, input: OTHERS.file("augmenter", wc.question_stream),
         code=lambda wc: code("write_questions"),
-    message:
-        "write_questions {wildcards.question_stream}/shard={wildcards.shard}"
     shell:
-        "python scripts/write_questions.py"
-        " --stream {wildcards.question_stream:q}"
-        " --seeds {input.seeds:q}"
-        " --start {params.start}"
-        " --stop {params.stop}"
-        " --end {params.end}"
-        " --model {params.model:q}"
-        " --settings {params.settings:q}"
-        " --engine {params.engine:q}"
-        " --threads {threads}"
-        " --journal {params.journal:q}"
-        " --sharing {params.sharing:q}"
-        " --minutes {resources.runtime}"
-        " --output {output.questions:q}"
-        " 2> {log:q}"
+        command("write_questions", "question_stream", "threads", "runtime")
 
 
 rule answer_questions:
@@ -59,39 +37,12 @@ rule answer_questions:
         answers=update(f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet"),
     log:
         f"{RESULTS}/logs/answer_questions/{{stream}}/shard={{shard}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/answer_questions/{{stream}}/shard={{shard}}.tsv"
-    conda:
-        ENVIRONMENT
     resources:
-        **NEEDS.answers(),
+        **JOB_RESOURCES.answers(),
     params:
+        **queries("answer_questions", "stream"),
+        **asked("teacher", "stream", "answers"),
         settings=lambda wc: FLOW.answers(wc.stream),
-        start=lambda wc: FLOW.shard(wc.stream, wc.shard).start,
-        end=lambda wc: FLOW.shard_end(wc.shard),
-        model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
-        journal=f"{RESULTS}/journal/answers/{{stream}}",
-        # With `input` among their arguments they are not tracked: they change no result.
-        stop=lambda wc, input: FLOW.stop("answer_questions", wc),
-        engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
-        sharing=lambda wc, input: OTHERS.file("teacher", wc.stream),
         code=lambda wc: code("answer_questions"),
-    message:
-        "answer_questions {wildcards.stream}/shard={wildcards.shard}"
     shell:
-        "python scripts/answer_questions.py"
-        " --stream {wildcards.stream:q}"
-        " --seeds {input.seeds:q}"
-        " --questions {input.questions:q}"
-        " --start {params.start}"
-        " --stop {params.stop}"
-        " --end {params.end}"
-        " --model {params.model:q}"
-        " --settings {params.settings:q}"
-        " --engine {params.engine:q}"
-        " --threads {threads}"
-        " --journal {params.journal:q}"
-        " --sharing {params.sharing:q}"
-        " --minutes {resources.runtime}"
-        " --output {output.answers:q}"
-        " 2> {log:q}"
+        command("answer_questions", "stream", "threads", "runtime")

@@ -1,4 +1,8 @@
-"""Tasks and the seed sets drawn from them."""
+"""Tasks and the seed sets drawn from them.
+
+In: generated worlds, folders of data sets, or the hub. Out: resources/tasks/, of each task its
+train and test items with a record, which studies share; and seeds/, the seed sets of the study.
+"""
 
 
 rule get_task:
@@ -11,31 +15,19 @@ rule get_task:
         record=f"{RESOURCES}/tasks/task={{task}}/task.json",
     log:
         f"{RESOURCES}/logs/get_task/task={{task}}.log",
-    benchmark:
-        f"{RESOURCES}/benchmarks/get_task/task={{task}}.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
+        # What of the source the items depend on. With `input` among their arguments, the source
+        # itself and how answers are scored are not tracked: other items do not come of them.
         data=lambda wc: FLOW.items_source(wc.task),
-        # With `input` among their arguments they are not tracked: what the items depend on is.
         source=lambda wc, input: FLOW.source(wc.task),
-        data_dir=lambda wc, input: FLOW.task_data_dir(wc.task) or "",
-        # Not tracked, either: a change of how answers are scored makes no other items.
+        data_dir=lambda wc, input: FLOW.task_data_dir(wc.task),
         scoring=lambda wc, input: FLOW.reference_scoring(wc.task),
         task_folder=lambda wc, input: FLOW.task_folder(wc.task),
         folder=f"{RESOURCES}/tasks/task={{task}}",
         code=lambda wc: code("get_task", *FLOW.task_modules(wc.task)),
-    message:
-        "get_task task={wildcards.task}"
     shell:
-        "python scripts/get_task.py"
-        " --source {params.source:q}"
-        " --data-dir {params.data_dir:q}"
-        " --scoring {params.scoring:q}"
-        " --task-folder {params.task_folder:q}"
-        " --output {params.folder:q}"
-        " 2> {log:q}"
+        command("get_task", without=("files", "data"))
 
 
 rule draw_seeds:
@@ -43,22 +35,11 @@ rule draw_seeds:
     input:
         train=f"{RESOURCES}/tasks/task={{task}}/train.parquet",
     output:
-        seeds=f"{RESULTS}/seeds/task={{task}}/seeds={{seeds}}/replicate={{replicate}}/seeds.parquet",
+        drawn=f"{RESULTS}/seeds/task={{task}}/seeds={{seeds}}/replicate={{replicate}}/seeds.parquet",
     log:
         f"{RESULTS}/logs/draw_seeds/task={{task}}/seeds={{seeds}}/replicate={{replicate}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/draw_seeds/task={{task}}/seeds={{seeds}}/replicate={{replicate}}.tsv"
     localrule: True
-    conda:
-        ENVIRONMENT
     params:
         code=lambda wc: code("draw_seeds"),
-    message:
-        "draw_seeds task={wildcards.task}/seeds={wildcards.seeds}/replicate={wildcards.replicate}"
     shell:
-        "python scripts/draw_seeds.py"
-        " --train {input.train:q}"
-        " --seeds {wildcards.seeds}"
-        " --replicate {wildcards.replicate}"
-        " --output {output.seeds:q}"
-        " 2> {log:q}"
+        command("draw_seeds", "seeds", "replicate")

@@ -1,6 +1,6 @@
 """Answer the questions of one shard of a stream with the teacher.
 
-Without --questions, the seeds' own questions are asked, each as often as its turn comes. Answers
+Without questions, the seeds' own questions are asked, each as often as its turn comes. Answers
 are kept in the journal as they arrive, so a run that was killed goes on from there. A file that
 holds some of the queries already keeps its rows.
 """
@@ -8,40 +8,43 @@ holds some of the queries already keeps its rows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from seedbed.artifacts import whole_file
-from seedbed.endings import run
-from seedbed.engines.command_line import EngineStart
+from seedbed.command_line import json_value, option, optional, run
 from seedbed.engines.sharing import Other, claimed
 from seedbed.models import answers_identity
+from seedbed.options import Asking, Shard, Sharing
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import SCHEMA, AnswerSettings, answer_questions
-from seedbed.streams.command_line import (
-    answered_by,
-    asking_basis,
-    fill,
-    open_journal,
-    shard_parser,
-)
-from seedbed.streams.extension import Basis, Part, extend
+from seedbed.streams.asking import answered_by, asking_basis, fill
+from seedbed.streams.extension import Basis, extend
 from seedbed.tasks.items import read_items
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = shard_parser(__doc__, AnswerSettings)
-    parser.add_argument(
-        "--questions", type=whole_file, nargs="?", help="the same shard of the question stream"
+@dataclass(frozen=True, kw_only=True)
+class Options(Asking, Sharing, Shard):
+    """Which shard of a stream to fill, and with what."""
+
+    stream: str = option(str, "key of the stream")
+    seeds: Path = option(whole_file, "seeds.parquet of the seed set")
+    questions: Path | None = optional(whole_file, "the same shard of the question stream")
+    settings: dict[str, Any] = option(
+        json_value, "prompt, limit and sampling, as JSON: see the class AnswerSettings"
     )
-    args = parser.parse_args()
+    answers: Path = option(Path, "Parquet file to write")
+
+
+def job(args: Options) -> None:
+    """Answer the questions of a shard."""
     report = reporter("answer_questions")
     model = answers_identity(args.model, args.engine.kind)
-    engine = EngineStart(args, report)
+    engine = args.starting(report)
 
     def shard(
         settings: dict[str, Any],
@@ -54,7 +57,7 @@ def main() -> None:
         written = pl.read_parquet(questions).select("query", "question") if questions else None
 
         def answer(start: int, stop: int) -> pl.DataFrame:
-            kept = open_journal(args, journal)
+            kept = args.cache(journal)
             found = answer_questions(asked, items, written, start, stop, engine.start, kept, report)
             made_by.update(answered_by(kept))
             return found
@@ -69,12 +72,17 @@ def main() -> None:
 
     settings = {"stream": args.stream, **args.settings}
     basis, answer = shard(settings, args.seeds, args.questions, args.journal)
-    with claimed(args.journal, args.output, report):
+    with claimed(args.journal, args.answers, report):
         made_by = provenance(__file__, [args.engine.module])
-        answers = extend(args.output, Part.of(args), SCHEMA, basis, answer, made_by)
+        answers = extend(args.answers, args.part, SCHEMA, basis, answer, made_by)
     report(f"{answers.height - answers['answer'].null_count()} of {answers.height} answered")
-    engine.share(answer_for)
+    engine.share(args.sharing, args.answers, args.runtime, answer_for)
+
+
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

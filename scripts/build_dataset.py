@@ -8,18 +8,18 @@ made lies in the JSON file.
 
 from __future__ import annotations
 
-import argparse
-import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from seedbed.artifacts import parquet_rows, whole_file, write_json
-from seedbed.checksums import add_manifest_option, check_inputs
-from seedbed.endings import ExpectedError, run
+from seedbed.artifacts import parquet_rows, whole_file
+from seedbed.command_line import Checked, json_of, json_value, option, run, several
+from seedbed.endings import ExpectedError
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
+from seedbed.streams.record import DatasetCounts, DatasetRecord
 from seedbed.tasks.items import read_items
 
 CAUSES = {
@@ -35,72 +35,70 @@ CAUSES = {
 """By why rows were left out, what that means and what to change."""
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--dataset", type=json.loads, required=True, help="the dataset's coordinates, as JSON"
+@dataclass(frozen=True, kw_only=True)
+class Options(Checked):
+    """Which dataset to build, and from what."""
+
+    dataset: dict[str, Any] = option(json_value, "the dataset's coordinates, as JSON")
+    seeds: Path = option(whole_file, "seeds.parquet of the seed set")
+    test: Path = option(whole_file, "test.parquet of the task")
+    answers: tuple[Path, ...] = several("the stream's answers, by shard")
+    questions: tuple[Path, ...] = several("the stream's questions, by shard")
+    votes: tuple[Path, ...] = several("the stream's self-consistency samples, by shard")
+    checks: tuple[Path, ...] = several("the stream's validity checks, by shard")
+    verdicts: tuple[Path, ...] = several("the stream's verification labels, by shard")
+    settings: DatasetSettings = option(
+        json_of(DatasetSettings), "budget, filter and what it takes, as JSON: see DatasetSettings"
     )
-    parser.add_argument(
-        "--seeds", type=whole_file, required=True, help="seeds.parquet of the seed set"
-    )
-    parser.add_argument("--test", type=whole_file, required=True, help="test.parquet of the task")
-    shards = ("answers", "questions", "votes", "checks", "verdicts")
-    for name in shards:
-        parser.add_argument(
-            f"--{name}",
-            type=whole_file,
-            nargs="*",
-            default=[],
-            help=f"the stream's {name}, by shard",
-        )
-    parser.add_argument(
-        "--settings",
-        type=json.loads,
-        required=True,
-        help="budget, filter and what it takes, as JSON: see the class DatasetSettings",
-    )
-    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument("--record", type=Path, required=True, help="JSON file to write")
-    add_manifest_option(parser)
-    args = parser.parse_args()
-    read = [path for name in shards for path in getattr(args, name)]
-    check_inputs(args.manifest, [args.seeds, args.test, *read])
+    rows: Path = option(Path, "Parquet file to write")
+    record: Path = option(Path, "JSON file to write")
+
+
+def job(args: Options) -> None:
+    """Build a dataset."""
+    shards = Shards(args.answers, args.questions, args.votes, args.checks, args.verdicts)
+    args.check(args.seeds, args.test, *chain.from_iterable(vars(shards).values()))
     report = reporter("build_dataset")
-    settings = DatasetSettings(**args.settings)
-    about = {"dataset": args.dataset, "settings": asdict(settings)}
-    with parquet_rows(args.output) as rows:
-        record = build_dataset(
+    settings = args.settings
+    with parquet_rows(args.rows) as rows:
+        facts = build_dataset(
             settings,
-            Shards(**{name: getattr(args, name) for name in shards}),
+            shards,
             read_items(args.seeds),
             read_items(args.test),
             rows.add,
         )
-        if not record["counts"]["rows"]:
-            raise ExpectedError(no_rows(record["counts"]))
+        if not facts.counts.rows:
+            raise ExpectedError(no_rows(facts.counts))
         rows.metadata = {"dataset": args.dataset}
-    write_json(args.record, about | record | provenance(__file__))
-    counts = record["counts"]
-    report(f"{counts['rows']} rows from {counts['teacher_queries']} teacher queries")
+    record = DatasetRecord(
+        dataset=args.dataset, settings=asdict(settings), **dict(facts), **provenance(__file__)
+    )
+    record.write(args.record)
+    report(f"{facts.counts.rows} rows from {facts.counts.teacher_queries} teacher queries")
 
 
-def no_rows(counts: dict[str, Any]) -> str:
+def no_rows(counts: DatasetCounts) -> str:
     """Return why a dataset has no rows, and what to change."""
-    lost = {"empty_slots": counts["empty_slots"], **counts["dropped"]}
+    lost = {"empty_slots": counts.empty_slots, **(counts.dropped or {})}
     reasons = [
         f"{number:,} {name} ({CAUSES[name]})" if name in CAUSES else f"{number:,} {name}"
         for name, number in sorted(lost.items(), key=lambda pair: -pair[1])
         if number
     ]
-    failed = ", ".join(f"{number:,} {name}" for name, number in counts["failed_questions"].items())
+    failed = ", ".join(f"{number:,} {name}" for name, number in counts.failed_questions.items())
     if failed:
         reasons.append(f"of the questions: {failed}")
     return (
-        f"none of {counts['queries']:,} queries became a row, so there is nothing to train on: "
+        f"none of {counts.queries:,} queries became a row, so there is nothing to train on: "
         f"{'; '.join(reasons) or 'there are no queries'}"
     )
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(main)
+    main()

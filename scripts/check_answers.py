@@ -6,47 +6,63 @@ answers. A query in SQL is run, read-only, and must find something.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import polars as pl
 
-from seedbed.artifacts import read_json
-from seedbed.evaluation.command_line import checks_parser, judging_basis, scoring
+from seedbed.command_line import option, run
+from seedbed.evaluation.judging import judging_basis, scoring
 from seedbed.evaluation.scorers import kind_module
+from seedbed.options import Judging
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.checks import CHECKS_SCHEMA, check_answers, requires_new_answer
-from seedbed.streams.extension import Part, extend
+from seedbed.streams.extension import extend
 from seedbed.tasks.items import read_items
+from seedbed.tasks.record import TaskRecord
 
 
-def main() -> None:
-    """Run the command line."""
-    args = checks_parser(__doc__).parse_args()
+@dataclass(frozen=True, kw_only=True)
+class Options(Judging):
+    """Which answers to check, and by what."""
+
+    checks: Path = option(Path, "Parquet file to write")
+
+
+def job(args: Options) -> None:
+    """Check the answers of a shard."""
     report = reporter("check_answers")
-    new_answer = requires_new_answer(
-        args.settings.get("new_answer"), args.settings["kind"], read_json(args.task)
-    )
+    kind = args.settings["kind"]
+    record = TaskRecord.read(args.task)
+    new_answer = requires_new_answer(args.settings.get("new_answer"), kind, record)
     # As it was decided, so that what was checked by the other rule is checked again.
-    args.settings["new_answer"] = "required" if new_answer else "not_required"
-    made_by = provenance(__file__, [kind_module(args.settings["kind"])])
-    part = Part.of(args)
+    settings = args.settings | {"new_answer": "required" if new_answer else "not_required"}
+    made_by = provenance(__file__, [kind_module(kind)])
+    part = args.part
     answers = part.rows(args.answers)
     judged = answers.select("query", "question", "answer", "finish_reason")
-    basis = judging_basis(args, made_by["code"], answers=judged)
+    basis = judging_basis(settings, args.seeds, args.task, made_by["code"], answers=judged)
 
-    with scoring(args, by_kind=True) as scorer:
+    with scoring(settings, args.task, args.task_folder, by_kind=True) as scorer:
 
         def check(start: int, stop: int) -> pl.DataFrame:
             return check_answers(
                 answers.filter(pl.col("query").is_between(start, stop, closed="left")),
                 read_items(args.seeds),
-                args.settings["kind"],
+                kind,
                 scorer,
-                any_form=isinstance(args.settings["scorer"], str),
+                any_form=isinstance(settings["scorer"], str),
                 new_answer=new_answer,
             )
 
-        checks = extend(args.output, part, CHECKS_SCHEMA, basis, check, made_by)
+        checks = extend(args.checks, part, CHECKS_SCHEMA, basis, check, made_by)
     report(f"{checks.filter(pl.col('problem') != '').height} of {checks.height} do not do")
+
+
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
 
 
 if __name__ == "__main__":

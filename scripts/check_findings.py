@@ -1,23 +1,31 @@
-"""Test whether a study shows what the paper found."""
+"""Test whether a study shows what its contrasts claim."""
 
 from __future__ import annotations
 
-import argparse
-import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.analysis.curves.fits import read_fits
-from seedbed.analysis.decide import contrasts as findings
-from seedbed.analysis.settings import AugmenterSettings, parse_settings
+from seedbed.analysis.curves import read_curves
+from seedbed.analysis.decide.contrasts import check_contrasts
+from seedbed.analysis.decide.settings import NamedContrast, parse_contrasts
+from seedbed.analysis.settings import AugmenterSettings
 from seedbed.analysis.tables.outcomes import read_outcomes
-from seedbed.artifacts import whole_file, write_json
+from seedbed.artifacts import whole_file
+from seedbed.command_line import json_of, option, run
 from seedbed.provenance import provenance
 
 
 def check_findings(
-    cells: Path, items: Path, fits: Path, draws: Path, settings: AugmenterSettings, output: Path
+    cells: Path,
+    items: Path,
+    fits: Path,
+    draws: Path,
+    settings: AugmenterSettings,
+    contrasts: Sequence[NamedContrast],
+    output: Path,
 ) -> None:
-    """Write the tests of the paper's findings.
+    """Write the tests of the study's contrasts.
 
     Args:
         cells: table of cells.
@@ -25,44 +33,56 @@ def check_findings(
         fits: fits of `fit_decay`.
         draws: bootstrap draws of `fit_decay`.
         settings: the augmenters in order, and the coverage of the intervals.
+        contrasts: what to test.
         output: JSON file to write.
     """
-    content = findings.check_findings(
+    record = check_contrasts(
         read_outcomes(cells, items),
-        read_fits(fits, draws),
+        read_curves(fits, draws),
+        contrasts,
         settings.augmenters,
         settings.confidence,
     )
-    write_json(output, content | {"provenance": provenance(__file__)})
+    record.model_copy(update={"provenance": provenance(__file__)}).write(output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to test, and how."""
+
+    cells: Path = option(whole_file, "table of cells (Parquet)")
+    item_scores: Path = option(whole_file, "table of items (Parquet)")
+    fits: Path = option(whole_file, "fits (JSON)")
+    draws: Path = option(whole_file, "bootstrap draws (Parquet)")
+    settings: AugmenterSettings = option(
+        json_of(AugmenterSettings),
+        'JSON: {"methods": [...]; "augmenters": [...], the strongest first; "confidence": 0.95}',
+        "{}",
+    )
+    contrasts: Sequence[NamedContrast] = option(
+        parse_contrasts,
+        "JSON: a list of contrasts, each as in config/contrasts/NAME.yaml, with its name",
+        "[]",
+    )
+    json: Path = option(Path, "tests to write (JSON)")
+
+
+def job(args: Options) -> None:
+    """Test the findings."""
+    check_findings(
+        args.cells,
+        args.item_scores,
+        args.fits,
+        args.draws,
+        args.settings,
+        args.contrasts,
+        args.json,
+    )
 
 
 def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=whole_file, required=True, help="table of cells (Parquet)")
-    parser.add_argument("--items", type=whole_file, required=True, help="table of items (Parquet)")
-    parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
-    parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
-    parser.add_argument(
-        "--settings",
-        default="{}",
-        help='JSON: {"methods": [...]; "augmenters": [...], the strongest first; '
-        '"confidence": 0.95}',
-    )
-    parser.add_argument("--output", type=Path, required=True, help="tests to write (JSON)")
-    arguments = parser.parse_args()
-    try:
-        settings = parse_settings(AugmenterSettings, arguments.settings)
-        check_findings(
-            arguments.cells,
-            arguments.items,
-            arguments.fits,
-            arguments.draws,
-            settings,
-            arguments.output,
-        )
-    except ValueError as error:
-        sys.exit(f"check_findings: {error}")
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
 
 
 if __name__ == "__main__":

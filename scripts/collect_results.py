@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from seedbed.analysis.tables.collect import ResultError, collect, no_results
-from seedbed.artifacts import listed_files, parquet_rows, replacing, write_parquet
-from seedbed.checksums import add_manifest_option, check_inputs
+from seedbed.artifacts import parquet_rows, replacing, write_parquet
+from seedbed.command_line import Checked, option, optional, run, several
 from seedbed.provenance import provenance
 
 
@@ -46,52 +45,29 @@ def collect_results(
     write_parquet(cells, table, about)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(Checked):
+    """Which evaluations to gather, and where to."""
+
+    evaluations: tuple[Path, ...] = several(
+        "evaluation.json files, each with predictions.parquet beside it", Path
+    )
+    missing: str = option(str, "a line on the cells that are missing", "")
+    cells: Path = option(Path, "table of cells to write (Parquet)")
+    csv: Path | None = optional(Path, "the same as CSV; else beside it, ending in .csv")
+    item_scores: Path = option(Path, "table of items to write (Parquet)")
+
+
+def job(args: Options) -> None:
+    """Gather the evaluations."""
+    predictions = (path.with_name("predictions.parquet") for path in args.evaluations)
+    args.check(*args.evaluations, *predictions)
+    collect_results(args.evaluations, args.cells, args.item_scores, args.csv, args.missing)
+
+
 def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--evaluations",
-        type=Path,
-        nargs="*",
-        default=[],
-        metavar="FILE",
-        help="evaluation.json files, each with predictions.parquet beside it",
-    )
-    parser.add_argument(
-        "--evaluations-list",
-        type=listed_files,
-        default=[],
-        metavar="FILE",
-        help="file with one such path a line",
-    )
-    # Snakemake leaves an empty text out of the command.
-    parser.add_argument(
-        "--missing", nargs="?", const="", default="", help="a line on the cells that are missing"
-    )
-    parser.add_argument(
-        "--cells", type=Path, required=True, help="table of cells to write (Parquet)"
-    )
-    parser.add_argument(
-        "--cells-csv", type=Path, help="the same as CSV (default: beside it, ending in .csv)"
-    )
-    parser.add_argument(
-        "--items", type=Path, required=True, help="table of items to write (Parquet)"
-    )
-    add_manifest_option(parser)
-    arguments = parser.parse_args()
-    evaluations = [*arguments.evaluations, *arguments.evaluations_list]
-    predictions = (path.with_name("predictions.parquet") for path in evaluations)
-    check_inputs(arguments.manifest, [*evaluations, *predictions])
-    try:
-        collect_results(
-            evaluations,
-            arguments.cells,
-            arguments.items,
-            arguments.cells_csv,
-            arguments.missing,
-        )
-    except ResultError as error:
-        sys.exit(f"collect_results: {error}")
+    """Run the command line."""
+    run(Options, job, __doc__, ResultError)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.analysis.settings import CompareSettings, parse_settings
+from seedbed.analysis.settings import CompareSettings
 from seedbed.analysis.tables import comparisons
 from seedbed.analysis.tables.outcomes import read_outcomes
 from seedbed.artifacts import replacing, whole_file, write_json
+from seedbed.command_line import json_of, option, run
 from seedbed.provenance import provenance
 
 
@@ -39,24 +39,29 @@ def compare_methods(
     )
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=whole_file, required=True, help="table of cells (Parquet)")
-    parser.add_argument("--items", type=whole_file, required=True, help="table of items (Parquet)")
-    parser.add_argument(
-        "--settings",
-        default="{}",
-        help='JSON: {"methods": [...] in order, the reference first; "confidence": 0.95}',
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to compare, and how."""
+
+    cells: Path = option(whole_file, "table of cells (Parquet)")
+    item_scores: Path = option(whole_file, "table of items (Parquet)")
+    settings: CompareSettings = option(
+        json_of(CompareSettings),
+        'JSON: {"methods": [...] in order, the reference first; "confidence": 0.95}',
+        "{}",
     )
-    parser.add_argument("--csv", type=Path, required=True, help="table to write (CSV)")
-    parser.add_argument("--json", type=Path, required=True, help="the same to write (JSON)")
-    arguments = parser.parse_args()
-    try:
-        settings = parse_settings(CompareSettings, arguments.settings)
-        compare_methods(arguments.cells, arguments.items, settings, arguments.csv, arguments.json)
-    except ValueError as error:
-        sys.exit(f"compare_methods: {error}")
+    csv: Path = option(Path, "table to write (CSV)")
+    json: Path = option(Path, "the same to write (JSON)")
+
+
+def job(args: Options) -> None:
+    """Compare the methods."""
+    compare_methods(args.cells, args.item_scores, args.settings, args.csv, args.json)
+
+
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ or 1,000 are drawn. The result has the columns of the train split, in the order 
 
 from __future__ import annotations
 
-import argparse
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from seedbed.artifacts import PROVENANCE, whole_file, write_json, write_parquet
+from seedbed.command_line import option, run
 from seedbed.provenance import provenance
 from seedbed.tasks.items import SCHEMA
 
@@ -30,20 +31,29 @@ def draw_seeds(train: pl.DataFrame, seeds: int, replicate: int) -> pl.DataFrame:
     return train[order[:seeds]]
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train", type=whole_file, required=True, help="train.parquet of a task")
-    parser.add_argument("--seeds", type=int, required=True, help="size of the seed set")
-    parser.add_argument("--replicate", type=int, required=True, help="number of the draw")
-    parser.add_argument("--output", type=Path, required=True, help="Parquet file to write")
-    args = parser.parse_args()
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which seed set to draw."""
+
+    train: Path = option(whole_file, "train.parquet of a task")
+    seeds: int = option(int, "size of the seed set")
+    replicate: int = option(int, "number of the draw")
+    drawn: Path = option(Path, "Parquet file to write")
+
+
+def job(args: Options) -> None:
+    """Draw a seed set."""
     train = pl.read_parquet(args.train).select(SCHEMA.names())
     settings = {"seeds": args.seeds, "replicate": args.replicate}
     # The same seeds are the same bytes, whichever code and versions drew them.
     seeds = draw_seeds(train, args.seeds, args.replicate)
-    write_parquet(args.output, seeds, {"settings": settings})
-    write_json(args.output.with_name(PROVENANCE), provenance(__file__))
+    write_parquet(args.drawn, seeds, {"settings": settings})
+    write_json(args.drawn.with_name(PROVENANCE), provenance(__file__))
+
+
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
 
 
 if __name__ == "__main__":

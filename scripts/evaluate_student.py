@@ -12,7 +12,6 @@ whose own evaluations find these answers in their journals.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,36 +20,22 @@ from typing import Any
 
 import polars as pl
 
-from seedbed.artifacts import read_json, whole_file, write_json, write_parquet
-from seedbed.checksums import add_manifest_option, check_inputs
-from seedbed.endings import run
-from seedbed.engines import Completion
-from seedbed.engines.command_line import EngineStart, add_engine_options, add_sharing_option
-from seedbed.engines.sharing import Other, Sharing, claimed, drain
+from seedbed.artifacts import whole_file, write_parquet
+from seedbed.command_line import Checked, json_of, json_value, option, optional, run, several
+from seedbed.config.words import DATASET_COUNTS, TRAINING_COUNTS
+from seedbed.engines import Completion, sharing
+from seedbed.engines.sharing import Other, claimed, drain
 from seedbed.evaluation.evaluation import check_references, evaluate, item_requests, summarise
+from seedbed.evaluation.record import EvaluationRecord
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
 from seedbed.models import adapter_fingerprint, lora_rank, read_fingerprint
+from seedbed.options import Asking, Sharing
 from seedbed.progress import reporter
 from seedbed.provenance import code_digest, provenance
 from seedbed.streams.journal import Journal
+from seedbed.streams.record import DatasetCounts, DatasetRecord
 from seedbed.tasks.items import read_items
-
-DATASET_COUNTS = (
-    "teacher_queries",
-    "teacher_prompt_tokens",
-    "teacher_completion_tokens",
-    "augmenter_queries",
-    "augmenter_prompt_tokens",
-    "augmenter_completion_tokens",
-    "verification_queries",
-    "verification_prompt_tokens",
-    "verification_completion_tokens",
-    "empty_slots",
-    "rows",
-    "missing_rows",
-    "unique_questions",
-)
-TRAINING_COUNTS = ("training_rows", "training_tokens")
+from seedbed.training.record import TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -80,64 +65,62 @@ class EvaluationSettings:
     stop: tuple[str, ...] = ()
     manner: dict[str, Any] | None = None
 
-    @classmethod
-    def from_json(cls, text: str) -> EvaluationSettings:
-        """Read settings from JSON."""
-        return cls(**json.loads(text))
-
 
 def costs(dataset: Path | None, adapter: Path | None) -> tuple[dict[str, int], dict[str, float]]:
     """Return what a cell's data and training took: counts, and seconds by stage.
 
     All are 0 for a student that was not trained.
     """
-    made = read_json(dataset) if dataset else {"counts": {}, "seconds": {}}
-    trained = read_json(adapter / "training.json") if adapter else {"counts": {}, "seconds": {}}
-    counts = {name: made["counts"].get(name, 0) for name in DATASET_COUNTS}
-    counts |= {name: trained["counts"].get(name, 0) for name in TRAINING_COUNTS}
-    seconds = {"generation": made["seconds"].get("generation", 0.0)}
-    seconds["training"] = trained["seconds"].get("training", 0.0)
-    return counts, seconds
+    made = DatasetRecord.read(dataset) if dataset else DatasetRecord(counts=DatasetCounts())
+    trained = TrainingRecord.read(adapter / "training.json") if adapter else TrainingRecord()
+    counts = {name: getattr(made.counts, name) or 0 for name in DATASET_COUNTS}
+    counts |= {name: getattr(trained.counts, name) for name in TRAINING_COUNTS}
+    return counts, {"generation": made.seconds.generation, "training": trained.seconds.training}
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cell", type=json.loads, required=True, help="coordinates, as JSON")
-    parser.add_argument("--test", type=whole_file, required=True, help="test.parquet of the task")
-    parser.add_argument(
-        "--task-folder", type=Path, required=True, help="where the task's file lies"
+@dataclass(frozen=True, kw_only=True)
+class Options(Asking, Sharing, Checked):
+    """Which student to evaluate, on what, and how."""
+
+    cell: dict[str, Any] = option(json_value, "coordinates of the cell, as JSON")
+    test: Path = option(whole_file, "test.parquet of the task")
+    task: Path = option(whole_file, "task.json of the task")
+    task_folder: Path = option(Path, "where the task's file lies")
+    settings: EvaluationSettings = option(
+        json_of(EvaluationSettings),
+        "kind, scorer, score, prompt, answer_tokens and test_items, as JSON",
     )
-    parser.add_argument(
-        "--settings",
-        type=EvaluationSettings.from_json,
-        required=True,
-        help="kind, scorer, score, prompt, answer_tokens and test_items, as JSON",
-    )
-    add_engine_options(parser, "the student")
-    parser.add_argument(
-        "--adapter", type=whole_file, nargs="*", default=[], help="its weights, and training.json"
-    )
-    parser.add_argument(
-        "--dataset", type=whole_file, nargs="?", help="JSON of the adapter's dataset"
-    )
-    parser.add_argument("--predictions", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--journal", type=Path, required=True, help="folder of finished answers")
-    add_sharing_option(parser)
-    add_manifest_option(parser)
-    args = parser.parse_args()
-    check_inputs(args.manifest, _files(args))
+    adapter: tuple[Path, ...] = several("the adapter's weights, and training.json")
+    dataset: Path | None = optional(whole_file, "JSON of the adapter's dataset")
+    predictions: Path = option(Path, "Parquet file to write")
+    scores: Path = option(Path, "JSON file to write")
+
+    @property
+    def adapter_folder(self) -> Path | None:
+        """Folder of the adapter, if there is one."""
+        return self.adapter[0].parent if self.adapter else None
+
+    def check_inputs(self) -> None:
+        """Exit with a message if a file that the scores depend on is damaged."""
+        folder = self.adapter_folder
+        config = None if folder is None else folder / "adapter_config.json"
+        model = (self.model / name for name in ("model.json", "model.safetensors"))
+        self.check(self.test, self.task, *self.adapter, config, *model, self.dataset)
+
+
+def job(args: Options) -> None:
+    """Evaluate a student."""
+    args.check_inputs()
     report = reporter("evaluate_student")
     settings = args.settings
-    adapter = args.adapter[0].parent if args.adapter else None
+    adapter = args.adapter_folder
     items = read_items(args.test)[: settings.test_items]
     requests = item_requests(
         items, settings.prompt, settings.answer_tokens, settings.system, settings.stop
     )
-    waiting = map(_adapter, Sharing.read(args.sharing, args.output).waiting())
+    waiting = map(_adapter, sharing.Sharing.read(args.sharing, args.scores).waiting())
     ranks = [lora_rank(path) for path in (adapter, *waiting) if path is not None]
-    engine = EngineStart(args, report, lora_rank=max(ranks, default=0))
+    engine = args.starting(report, lora_rank=max(ranks, default=0))
     # What determines an answer besides its request: not the code that scores it.
     asked = [
         args.engine.identity(read_fingerprint(args.model)),
@@ -152,7 +135,7 @@ def main() -> None:
     seconds: list[float] = []
     try:
         references = check_references(items, scorer, settings.score)
-        with claimed(args.journal, args.output, report):
+        with claimed(args.journal, args.scores, report):
             completions = (
                 seconds.append(completion.seconds) or completion
                 for completion in answers(args.journal, adapter)
@@ -162,11 +145,16 @@ def main() -> None:
         scorer.close()
     write_evaluation(args, predictions, references, round(sum(seconds), 3))
     report(f"{int(predictions['correct'].sum())} of {predictions.height} right")
-    engine.share(lambda other: drain(answers(other.journal, _adapter(other))))
+    engine.share(
+        args.sharing,
+        args.scores,
+        args.runtime,
+        lambda other: drain(answers(other.journal, _adapter(other))),
+    )
 
 
 def write_evaluation(
-    args: argparse.Namespace, predictions: pl.DataFrame, references: int, seconds: float
+    args: Options, predictions: pl.DataFrame, references: int, seconds: float
 ) -> None:
     """Write the predictions and then, with what all of it took, the scores.
 
@@ -177,27 +165,23 @@ def write_evaluation(
         seconds: that the student took for its answers.
     """
     settings = args.settings
-    adapter = args.adapter[0].parent if args.adapter else None
+    adapter = args.adapter_folder
     counts, taken = costs(args.dataset, adapter)
     told = asdict(settings)
     if told["manner"] is None:
         del told["manner"]
-    about: dict[str, Any] = {"cell": args.cell, "settings": told}
-    about["model"] = read_fingerprint(args.model)
+    about = {"cell": args.cell, "settings": told, "model": read_fingerprint(args.model)}
     write_parquet(args.predictions, predictions, about)
     modules = scorer_modules(settings.kind, settings.scorer, args.task_folder)
-    about |= provenance(__file__, [*modules, args.engine.module])
-    scores = summarise(predictions) | {"references_right": references}
-    made = {"counts": counts, "seconds": taken | {"evaluation": seconds}}
-    write_json(args.output, about | scores | made)
-
-
-def _files(args: argparse.Namespace) -> list[Path]:
-    """Return all files that the scores depend on."""
-    files = [args.test, args.test.with_name("task.json"), *args.adapter]
-    files += [args.adapter[0].with_name("adapter_config.json")] if args.adapter else []
-    files += [args.model / name for name in ("model.json", "model.safetensors")]
-    return files + ([args.dataset] if args.dataset else [])
+    record = EvaluationRecord(
+        references_right=references,
+        counts=counts,
+        seconds=taken | {"evaluation": seconds},
+        **about,
+        **dict(summarise(predictions)),
+        **provenance(__file__, [*modules, args.engine.module]),
+    )
+    record.write(args.scores)
 
 
 def _adapter(other: Other) -> Path | None:
@@ -205,5 +189,10 @@ def _adapter(other: Other) -> Path | None:
     return None if folder is None else Path(folder)
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(main)
+    main()

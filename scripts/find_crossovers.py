@@ -1,16 +1,16 @@
-"""Find the budget ratios and the costs at which one method overtakes another, with intervals."""
+"""Find the budget ratios and the costs at which methods cross over, with intervals."""
 
 from __future__ import annotations
 
-import argparse
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.analysis.curves.fits import read_fits
+from seedbed.analysis.curves import read_curves
 from seedbed.analysis.decide import crossovers
-from seedbed.analysis.decide.costs import Prices, add_prices_option
-from seedbed.analysis.settings import CrossoverSettings, parse_settings
-from seedbed.artifacts import replacing, whole_file, write_json
+from seedbed.analysis.decide.costs import PRICES, Prices
+from seedbed.analysis.settings import CrossoverSettings
+from seedbed.artifacts import replacing, whole_file
+from seedbed.command_line import json_of, json_value, option, run
 from seedbed.provenance import provenance
 
 
@@ -32,34 +32,34 @@ def find_crossovers(
         output: JSON file to write.
         csv: file to write.
     """
-    content = crossovers.find_crossovers(read_fits(fits, draws), settings, prices)
+    found = crossovers.find_crossovers(read_curves(fits, draws), settings, prices)
     with replacing(csv) as temporary:
-        crossovers.crossover_table(content).write_csv(temporary)
-    write_json(output, content | {"provenance": provenance(__file__)})
+        crossovers.crossover_table(found).write_csv(temporary)
+    found.model_copy(update={"provenance": provenance(__file__)}).write(output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Where to look for crossovers, and how."""
+
+    fits: Path = option(whole_file, "fits (JSON)")
+    draws: Path = option(whole_file, "bootstrap draws (Parquet)")
+    settings: CrossoverSettings = option(
+        json_of(CrossoverSettings), 'JSON: {"confidence": 0.95}', "{}"
+    )
+    prices: Prices = option(json_value, PRICES, "{}")
+    json: Path = option(Path, "crossovers to write (JSON)")
+    csv: Path = option(Path, "the same to write (CSV)")
+
+
+def job(args: Options) -> None:
+    """Find the crossovers."""
+    find_crossovers(args.fits, args.draws, args.settings, args.prices, args.json, args.csv)
 
 
 def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
-    parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
-    parser.add_argument("--settings", default="{}", help='JSON: {"confidence": 0.95}')
-    add_prices_option(parser)
-    parser.add_argument("--json", type=Path, required=True, help="crossovers to write (JSON)")
-    parser.add_argument("--csv", type=Path, required=True, help="the same to write (CSV)")
-    arguments = parser.parse_args()
-    try:
-        settings = parse_settings(CrossoverSettings, arguments.settings)
-        find_crossovers(
-            arguments.fits,
-            arguments.draws,
-            settings,
-            arguments.prices,
-            arguments.json,
-            arguments.csv,
-        )
-    except ValueError as error:
-        sys.exit(f"find_crossovers: {error}")
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
 
 
 if __name__ == "__main__":

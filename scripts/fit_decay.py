@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from seedbed.analysis.curves import fitting
-from seedbed.analysis.settings import FitSettings, parse_settings
+from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.outcomes import read_outcomes
-from seedbed.artifacts import whole_file, write_json, write_parquet
+from seedbed.artifacts import whole_file, write_parquet
+from seedbed.command_line import json_of, option, run
 from seedbed.provenance import provenance
 
 
@@ -23,33 +23,36 @@ def fit_decay(cells: Path, items: Path, settings: FitSettings, fits: Path, draws
         fits: JSON file to write: models, parameters, cell means.
         draws: Parquet file to write: bootstrap draws of parameters and cell means.
     """
-    content, table = fitting.fit_decay(read_outcomes(cells, items), settings)
+    record, table = fitting.fit_decay(read_outcomes(cells, items), settings)
     made = provenance(__file__)
     write_parquet(draws, table, made)
-    write_json(fits, content | {"provenance": made})
+    record.model_copy(update={"provenance": made}).write(fits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to fit, and how."""
+
+    cells: Path = option(whole_file, "table of cells (Parquet)")
+    item_scores: Path = option(whole_file, "table of items (Parquet)")
+    settings: FitSettings = option(
+        json_of(FitSettings),
+        'JSON: {"methods": [...] in order; "confidence": 0.95; "bootstrap_samples": 400; '
+        '"starts": 12; "seed": 0}',
+        "{}",
+    )
+    fits: Path = option(Path, "fits to write (JSON)")
+    draws: Path = option(Path, "bootstrap draws to write (Parquet)")
+
+
+def job(args: Options) -> None:
+    """Fit the curves."""
+    fit_decay(args.cells, args.item_scores, args.settings, args.fits, args.draws)
 
 
 def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=whole_file, required=True, help="table of cells (Parquet)")
-    parser.add_argument("--items", type=whole_file, required=True, help="table of items (Parquet)")
-    parser.add_argument(
-        "--settings",
-        default="{}",
-        help='JSON: {"methods": [...] in order; "confidence": 0.95; "bootstrap_samples": 400; '
-        '"starts": 12; "seed": 0}',
-    )
-    parser.add_argument("--fits", type=Path, required=True, help="fits to write (JSON)")
-    parser.add_argument(
-        "--draws", type=Path, required=True, help="bootstrap draws to write (Parquet)"
-    )
-    arguments = parser.parse_args()
-    try:
-        settings = parse_settings(FitSettings, arguments.settings)
-        fit_decay(arguments.cells, arguments.items, settings, arguments.fits, arguments.draws)
-    except ValueError as error:
-        sys.exit(f"fit_decay: {error}")
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ endpoint has, it holds model.json alone.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import shutil
 import sys
@@ -17,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seedbed.artifacts import replacing, write_json, write_text
+from seedbed.artifacts import replacing, write_text
 from seedbed.chats import check_template, end_tokens, fixed_template, load_tokenizer
-from seedbed.models import api_fingerprint, fingerprint
+from seedbed.command_line import json_of, json_value, option, optional, run
+from seedbed.models import RECORD, ModelRecord, api_fingerprint, fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 
@@ -34,8 +33,9 @@ def name_model(api: str, version: str | None, output: Path) -> None:
     """
     with replacing(output) as folder:
         folder.mkdir()
-        about = {"api": api, "version": version, "fingerprint": api_fingerprint(api, version)}
-        write_json(folder / "model.json", about | provenance(__file__))
+        print_of = api_fingerprint(api, version)
+        record = ModelRecord(api=api, version=version, fingerprint=print_of, **provenance(__file__))
+        record.write(folder / RECORD)
 
 
 TEMPLATE = "chat_template.jinja"
@@ -111,9 +111,14 @@ def get_model(
                 raise FileNotFoundError(f"no model (config.json) in {path}")
             shutil.copytree(path, folder)
         set_template(folder, chats)
-        about = {"hub": hub, "revision": revision, "path": None if path is None else str(path)}
-        about |= {"fingerprint": fingerprint(folder)} | provenance(__file__)
-        write_json(folder / "model.json", about)
+        record = ModelRecord(
+            hub=hub,
+            revision=revision,
+            path=None if path is None else str(path),
+            fingerprint=fingerprint(folder),
+            **provenance(__file__),
+        )
+        record.write(folder / RECORD)
 
 
 def _reuse(old: Path, new: Path) -> None:
@@ -130,32 +135,71 @@ def _reuse(old: Path, new: Path) -> None:
         shutil.rmtree(new, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where a model is from: one of `hub`, `path` and `api`.
+
+    Attributes:
+        hub: OWNER/NAME on the hub.
+        path: folder in the Transformers layout.
+        api: name at an endpoint.
+        revision: commit on the hub, or version at the endpoint.
+        template: values of the variables of its chat template.
+    """
+
+    hub: str | None = None
+    path: str | None = None
+    api: str | None = None
+    revision: str | None = None
+    template: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if [self.hub, self.path, self.api].count(None) != 2:
+            raise ValueError("must have one of the keys hub, path and api")
+
+    @property
+    def name(self) -> str:
+        """Name it for messages."""
+        return str(self.api or self.hub or self.path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which model to get."""
+
+    source: Source = option(
+        json_of(Source),
+        'where it is from, as JSON: {"hub": "OWNER/NAME", "revision": ...}, {"path": FOLDER}, or '
+        '{"api": NAME, "revision": ...}; of the first two, "template" gives variables values',
+    )
+    chat_template: Path | None = optional(Path, "chat template in place of the model's own")
+    chats: dict[str, Any] = option(
+        json_value,
+        'what it is checked for, as JSON: {"system": TEXT or null, "trained": true for a student}',
+        "{}",
+    )
+    folder: Path = option(Path, "folder to write")
+
+
+def job(args: Options) -> None:
+    """Get a model."""
+    report = reporter("get_model")
+    source = args.source
+    if source.api is not None:
+        name_model(source.api, source.revision, args.folder)
+    else:
+        path = None if source.path is None else Path(source.path)
+        chats = Chats(args.chat_template, source.template, **args.chats)
+        try:
+            get_model(source.hub, source.revision, path, args.folder, chats)
+        except ValueError as error:
+            sys.exit(f"{source.name} cannot take its part in the study: {error}")
+    report(f"{source.name} is in {args.folder}")
+
+
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--hub", help="OWNER/NAME on the hub")
-    source.add_argument("--path", type=Path, help="folder in the Transformers layout")
-    source.add_argument("--api", help="name at an endpoint")
-    parser.add_argument("--revision", help="commit on the hub, or version at the endpoint")
-    parser.add_argument("--chat-template", type=Path, help="file in place of the model's own")
-    parser.add_argument(
-        "--template", type=json.loads, default={}, help="values of its variables, as JSON"
-    )
-    parser.add_argument("--system", help="message that sets the model up")
-    parser.add_argument("--trained", action="store_true", help="the model is a student")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    args = parser.parse_args()
-    report = reporter("get_model")
-    if args.api is not None:
-        name_model(args.api, args.revision, args.output)
-    else:
-        chats = Chats(args.chat_template, args.template, args.system, args.trained)
-        try:
-            get_model(args.hub, args.revision, args.path, args.output, chats)
-        except ValueError as error:
-            sys.exit(f"{args.hub or args.path} cannot take its part in the study: {error}")
-    report(f"{args.api or args.hub or args.path} is in {args.output}")
+    run(Options, job, __doc__)
 
 
 if __name__ == "__main__":

@@ -4,28 +4,29 @@ The source is a generated world, a data set of the hub, a folder with data sets 
 or files beside the task's own. The folder that is written holds train.parquet, test.parquet,
 databases/ (for SQL) and task.json, which says where everything came from, and what was left out.
 
-With --scoring, every reference answer of both splits is scored first: if the task's own scorer does
+With scoring, every reference answer of both splits is scored first: if the task's own scorer does
 not find one right, nothing is written, and the message names all that fail.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedbed.artifacts import replacing, write_json, write_parquet
+from seedbed.artifacts import replacing, write_parquet
+from seedbed.command_line import json_value, option, optional, run
 from seedbed.evaluation.references import describe_failures, failing_references
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.tasks.data_sets import DataSet, HubDataSet, data_set, database_file, items_of
+from seedbed.tasks.data_sets import database_file, items_of, read_rows
 from seedbed.tasks.databases import copy_database
 from seedbed.tasks.items import TaskItem, gold_values, to_frame
+from seedbed.tasks.record import TaskCounts, TaskRecord
+from seedbed.tasks.settings import DataSource, HubSource, SourceOnly, WorldSource
 from seedbed.tasks.worlds import load_world
 
 
@@ -35,7 +36,7 @@ def get_task(
     output: Path,
     scoring: dict[str, Any] | None = None,
     task_folder: Path | None = None,
-) -> dict[str, Any]:
+) -> TaskCounts:
     """Write the folder of a task.
 
     Args:
@@ -57,22 +58,21 @@ def get_task(
     modules: tuple[str, ...] = ()
     excluded: dict[str, dict[str, str]] = {}
     revision = None
+    wanted = SourceOnly.of(source)
     with replacing(output) as folder:
         folder.mkdir()
-        if "world" in source:
-            modules = (f"seedbed.tasks.worlds.{source['world']}",)
-            world = load_world(source["world"])
+        if isinstance(wanted, WorldSource):
+            modules = (f"seedbed.tasks.worlds.{wanted.world}",)
+            world = load_world(wanted.world)
             world.write_files(folder)
             splits = {
-                split: world.items(split, source[f"{split}_items"], source["seed"])
-                for split in ("train", "test")
+                "train": world.items("train", wanted.train_items, wanted.seed),
+                "test": world.items("test", wanted.test_items, wanted.seed),
             }
         else:
-            rows = data_set(source)
-            if data_dir is None:
-                rows = revision_taken(rows)
+            rows = revision_taken(wanted) if data_dir is None else wanted
             found = {
-                split: items_of(rows, rows.read(split, data_dir), split, data_dir)
+                split: items_of(rows, read_rows(rows, split, data_dir), split, data_dir)
                 for split in ("train", "test")
             }
             unknown = found["train"].not_found & found["test"].not_found
@@ -80,7 +80,8 @@ def get_task(
                 raise ValueError(
                     f"{rows.name}: {min(unknown)!r} was to be excluded, but is not there"
                 )
-            revision = None if data_dir else rows.revision
+            if data_dir is None and isinstance(rows, HubSource):
+                revision = rows.revision
             splits = {split: part.items for split, part in found.items()}
             excluded = {split: part.excluded for split, part in found.items()}
             for name in sorted({item.database for part in splits.values() for item in part} - {""}):
@@ -89,8 +90,7 @@ def get_task(
                 copy_database(file, folder / "databases" / name)
         if scoring is not None:
             _check_references(splits, scoring, folder, task_folder)
-        about = {"source": source} | provenance(__file__, modules)
-        counts = {f"{split}_items": len(items) for split, items in splits.items()}
+        counts = TaskCounts(train_items=len(splits["train"]), test_items=len(splits["test"]))
         for split, items in splits.items():
             # Of the items alone, and so the same bytes, whatever else `source` says.
             write_parquet(folder / f"{split}.parquet", to_frame(items))
@@ -99,10 +99,16 @@ def get_task(
             file.name: hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted((folder / "databases").glob("*.sqlite"))
         }
-        about |= {"gold_values": gold_values(splits["train"])}
-        about |= {"counts": counts, "excluded": excluded, "databases": databases}
-        about["revision"] = revision
-        write_json(folder / "task.json", about)
+        record = TaskRecord(
+            source=source,
+            revision=revision,
+            counts=counts,
+            excluded=excluded,
+            databases=databases,
+            gold_values=gold_values(splits["train"]),
+            **provenance(__file__, modules),
+        )
+        record.write(folder / "task.json")
     return counts
 
 
@@ -119,7 +125,7 @@ def _check_references(
         raise ValueError(describe_failures(failing, sum(map(len, splits.values()))))
 
 
-def revision_taken(source: DataSet) -> DataSet:
+def revision_taken(source: DataSource) -> DataSource:
     """Return a data set of the hub with the commit that is taken now.
 
     A branch may move, and later nobody could say which commit the items are of. Without a network,
@@ -128,42 +134,43 @@ def revision_taken(source: DataSet) -> DataSet:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    if not isinstance(source, HubDataSet):
+    if not isinstance(source, HubSource):
         return source
     try:
         found = HfApi().dataset_info(source.hub, revision=source.revision).sha
     except (OfflineModeIsEnabled, HfHubHTTPError, OSError):
         return source
-    return replace(source, revision=found)
+    return source.model_copy(update={"revision": found})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which task to get, and from where."""
+
+    source: dict[str, Any] = option(json_value, "`source` of the task's file, as JSON")
+    data_dir: Path | None = optional(
+        Path,
+        "folder with data sets in the hub's layout, or with the task's own files; without, the hub "
+        "is asked",
+    )
+    scoring: dict[str, Any] | None = optional(
+        json_value,
+        "kind, scorer and score of the task, as JSON, to score its reference answers by",
+    )
+    task_folder: Path | None = optional(Path, "folder of the task's own function")
+    folder: Path = option(Path, "folder to write")
+
+
+def job(args: Options) -> None:
+    """Get a task."""
+    report = reporter("get_task")
+    counts = get_task(args.source, args.data_dir, args.folder, args.scoring, args.task_folder)
+    report(f"{counts.train_items} train and {counts.test_items} test items")
 
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--source", type=json.loads, required=True, help="`source` of the task's file, as JSON"
-    )
-    parser.add_argument(
-        "--data-dir",
-        nargs="?",
-        help="folder with data sets in the hub's layout, or with the task's own files; without, "
-        "the hub is asked",
-    )
-    parser.add_argument(
-        "--scoring",
-        type=json.loads,
-        help="kind, scorer and score of the task, as JSON, to score its reference answers by",
-    )
-    parser.add_argument("--task-folder", type=Path, help="folder of the task's own function")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    args = parser.parse_args()
-    report = reporter("get_task")
-    data_dir = Path(args.data_dir) if args.data_dir else None
-    try:
-        counts = get_task(args.source, data_dir, args.output, args.scoring, args.task_folder)
-    except ValueError as error:
-        raise SystemExit(f"get_task: {error}") from error
-    report(f"{counts['train_items']} train and {counts['test_items']} test items")
+    run(Options, job, __doc__, ValueError)
 
 
 if __name__ == "__main__":

@@ -7,45 +7,52 @@ was killed goes on from its last save.
 
 from __future__ import annotations
 
-import argparse
-import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from seedbed.command_line import json_value, option, run
 from seedbed.engines.devices import use_gpus
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.tasks.worlds import load_world
-from seedbed.training.pretraining import PretrainSettings, pretrain
+from seedbed.training.pretraining import pretrain
+from seedbed.training.settings import Pretrain
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--world", required=True, help="generated world, e.g. mini_math")
-    parser.add_argument(
-        "--settings", type=json.loads, required=True, help="`pretrain` of the model's file, as JSON"
-    )
-    parser.add_argument(
-        "--prompts", type=json.loads, required=True, help="prompt of each skill, as JSON"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--gpus", type=int, default=1, help="0 to train on the CPU")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    args = parser.parse_args()
-    report = reporter(f"pretrain_model {args.output.parent.name}")
-    use_gpus(args.gpus, report)
-    settings = PretrainSettings(**args.settings)
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which model to train, on which world."""
+
+    world: str = option(str, "generated world, e.g. mini_math")
+    settings: dict[str, Any] = option(json_value, "`pretrain` of the model's file, as JSON")
+    prompts: dict[str, str] = option(json_value, "prompt of each skill, as JSON")
+    threads: int = option(int, "CPU threads", 1)
+    gpu: int = option(int, "GPUs, 0 to train on the CPU", 1)
+    folder: Path = option(Path, "folder to write")
+
+
+def job(args: Options) -> None:
+    """Train a model from scratch."""
+    report = reporter(f"pretrain_model {args.folder.parent.name}")
+    use_gpus(args.gpu, report)
+    settings = Pretrain.model_validate(args.settings)
     about = {"world": args.world, "settings": args.settings, "prompts": args.prompts}
     about |= provenance(__file__, [f"seedbed.tasks.worlds.{args.world}"])
     pretrain(
         settings,
         load_world(args.world),
         args.prompts,
-        args.output,
+        args.folder,
         about,
         report,
         args.threads,
     )
+
+
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
 
 
 if __name__ == "__main__":

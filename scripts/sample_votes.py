@@ -6,59 +6,65 @@ that holds some of the queries already keeps its rows.
 
 from __future__ import annotations
 
-import argparse
-import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from seedbed.artifacts import whole_file
-from seedbed.endings import run
-from seedbed.engines.command_line import EngineStart
+from seedbed.command_line import json_value, option, run
 from seedbed.engines.sharing import claimed
 from seedbed.models import answers_identity
+from seedbed.options import Asking, Shard
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import is_whole
+from seedbed.streams.asking import answered_by, told
 from seedbed.streams.checks import VOTES_SCHEMA, VoteSettings, sample_votes
-from seedbed.streams.command_line import add_model_options, answered_by, open_journal, told
-from seedbed.streams.extension import Basis, Part, extend
+from seedbed.streams.extension import Basis, extend
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stream", required=True, help="key of the stream")
-    parser.add_argument("--answers", type=whole_file, required=True, help="answers of the shard")
-    Part.add_options(parser)
-    parser.add_argument(
-        "--settings",
-        type=json.loads,
-        required=True,
-        help="samples, limits and sampling, as JSON: see the class VoteSettings",
+@dataclass(frozen=True, kw_only=True)
+class Options(Asking, Shard):
+    """Which shard of a stream to answer again, and how."""
+
+    stream: str = option(str, "key of the stream")
+    answers: Path = option(whole_file, "answers of the shard")
+    settings: dict[str, Any] = option(
+        json_value, "samples, limits and sampling, as JSON: see the class VoteSettings"
     )
-    add_model_options(parser)
-    args = parser.parse_args()
+    votes: Path = option(Path, "Parquet file to write")
+
+
+def job(args: Options) -> None:
+    """Sample further answers to the questions of a shard."""
     report = reporter("sample_votes")
     settings = VoteSettings(stream=args.stream, **args.settings)
     model = answers_identity(args.model, args.engine.kind)
-    engine = EngineStart(args, report)
-    part = Part.of(args)
+    engine = args.starting(report)
+    part = args.part
     answers = part.rows(args.answers)
     identity = {"settings": told(settings), "model": model}
     basis = Basis(identity, {"answers": answers.filter(is_whole()).select("query", "prompt")})
 
     def sample(start: int, stop: int) -> pl.DataFrame:
-        kept = open_journal(args)
+        kept = args.cache()
         asked = answers.filter(pl.col("query") >= start)
         found = sample_votes(settings, asked, stop, engine.start, kept, report)
         made_by.update(answered_by(kept))
         return found
 
-    with claimed(args.journal, args.output, report):
+    with claimed(args.journal, args.votes, report):
         made_by = provenance(__file__, [args.engine.module])
-        votes = extend(args.output, part, VOTES_SCHEMA, basis, sample, made_by)
+        votes = extend(args.votes, part, VOTES_SCHEMA, basis, sample, made_by)
     report(f"{votes.height} answers")
 
 
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
+
+
 if __name__ == "__main__":
-    run(main)
+    main()

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+from seedbed.command_line import option, run, switch
+from seedbed.config.folders import ConfigFolders
 from seedbed.run.status import status, text
 from seedbed.study.cells import grid
 from seedbed.study.loading import StudyError, load_study
-from seedbed.study.workflow import Workflow
+from seedbed.study.targets import Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which study to look at."""
+
+    study: str = option(str, "name of a file in config/studies")
+    json: bool = switch("as JSON")
+
+
+def job(args: Options) -> None:
+    """Print how a study stands."""
+    root, folders = Path(), ConfigFolders.of_run()
+    study = load_study(args.study, folders)
+    found = status(Targets(study, grid(study), folders=folders), root)
+    sys.stdout.write(json.dumps(found, indent=2) + "\n" if args.json else text(found, root))
 
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", required=True, help="name of a file in config/studies")
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    args = parser.parse_args()
-    root = Path()
-    try:
-        study = load_study(args.study, root / "config")
-    except StudyError as error:
-        parser.error(str(error))
-    found = status(Workflow(study, grid(study)), root)
-    sys.stdout.write(json.dumps(found, indent=2) + "\n" if args.json else text(found, root))
+    run(Options, job, __doc__, StudyError)
 
 
 if __name__ == "__main__":

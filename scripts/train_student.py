@@ -6,69 +6,78 @@ seconds, versions. A training that was killed goes on from its last save, and SI
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedbed.artifacts import whole_file, write_json
-from seedbed.checksums import add_manifest_option, check_inputs
+from seedbed.artifacts import whole_file
+from seedbed.command_line import Checked, json_value, option, run
 from seedbed.engines.devices import use_gpus
 from seedbed.models import read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
+from seedbed.training.record import TrainingCounts, TrainingRecord, TrainingSeconds
 from seedbed.training.saves import STOPPED, StoppedError
-from seedbed.training.students import TrainerSettings, TrainingSettings, train_student
+from seedbed.training.settings import StudentTraining, Trainer
+from seedbed.training.students import train_student
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="folder of the student")
-    parser.add_argument("--dataset", type=whole_file, required=True, help="Parquet with `messages`")
-    parser.add_argument(
-        "--settings", type=json.loads, required=True, help="`training` of a study, as JSON"
-    )
-    parser.add_argument(
-        "--trainer", type=json.loads, default={}, help="`trainer` of the model's file, as JSON"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--gpus", type=int, default=1, help="0 to train on the CPU")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    add_manifest_option(parser)
-    args = parser.parse_args()
-    model_files = (args.model / name for name in ("model.json", "model.safetensors"))
-    check_inputs(args.manifest, [args.dataset, *model_files])
+@dataclass(frozen=True, kw_only=True)
+class Options(Checked):
+    """Which student to train, on what, and how."""
+
+    model: Path = option(Path, "folder of the student")
+    dataset: Path = option(whole_file, "Parquet with `messages`")
+    settings: dict[str, Any] = option(json_value, "`training` of a study, as JSON")
+    trainer: dict[str, Any] = option(json_value, "`trainer` of the model's file, as JSON", "{}")
+    threads: int = option(int, "CPU threads", 1)
+    gpu: int = option(int, "GPUs, 0 to train on the CPU", 1)
+    folder: Path = option(Path, "folder to write")
+
+
+def job(args: Options) -> None:
+    """Train a student."""
+    args.check(args.dataset, *(args.model / name for name in ("model.json", "model.safetensors")))
     report = reporter("train_student")
-    use_gpus(args.gpus, report)
-    about = {"settings": args.settings, "model": read_fingerprint(args.model)}
+    use_gpus(args.gpu, report)
+    model = read_fingerprint(args.model)
     made = provenance(__file__)
     start = time.monotonic()
 
-    def describe(folder: Path, counts: dict[str, Any]) -> None:
-        spent = time.monotonic() - start + counts.pop("earlier_seconds", 0.0)
-        seconds = {"training": round(spent, 3)}
-        facts = {"counts": counts, "seconds": seconds} | made
-        write_json(folder / "training.json", about | facts)
+    def describe(folder: Path, counts: TrainingCounts, earlier_seconds: float) -> None:
+        spent = time.monotonic() - start + earlier_seconds
+        record = TrainingRecord(
+            settings=args.settings,
+            model=model,
+            counts=counts,
+            seconds=TrainingSeconds(training=round(spent, 3)),
+            **made,
+        )
+        record.write(folder / "training.json")
 
     try:
         counts = train_student(
             args.model,
             args.dataset,
-            args.output,
-            TrainingSettings(**args.settings),
+            args.folder,
+            StudentTraining.model_validate(args.settings),
             describe,
             report,
             args.threads,
-            TrainerSettings(**args.trainer),
+            Trainer.model_validate(args.trainer),
             made["code"],
         )
     except StoppedError:
         report("stopped by SIGTERM: the training is saved, and goes on when it is started again")
         sys.exit(STOPPED)
-    report(f"{counts['steps']} steps on {counts['training_rows']} rows")
+    report(f"{counts.steps} steps on {counts.training_rows} rows")
+
+
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
 
 
 if __name__ == "__main__":

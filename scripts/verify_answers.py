@@ -5,35 +5,35 @@ Queries in SQL are run, read-only.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import polars as pl
 
 from seedbed.artifacts import whole_file
-from seedbed.evaluation.command_line import (
-    checks_parser,
-    judging_basis,
-    scoring,
-    scoring_modules,
-)
+from seedbed.command_line import option, optional, run
+from seedbed.evaluation.judging import judging_basis, scoring, scoring_modules
+from seedbed.options import Judging
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.checks import VERDICTS_SCHEMA, verify_answers
-from seedbed.streams.extension import Part, extend, held_until
+from seedbed.streams.extension import extend, held_until
 from seedbed.tasks.items import read_items
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = checks_parser(__doc__)
-    parser.add_argument(
-        "--votes",
-        type=whole_file,
-        nargs="?",
-        help="further answers, where the seed's does not apply",
-    )
-    args = parser.parse_args()
+@dataclass(frozen=True, kw_only=True)
+class Options(Judging):
+    """Which answers to verify, and by what."""
+
+    votes: Path | None = optional(whole_file, "further answers, where the seed's does not apply")
+    verdicts: Path = option(Path, "Parquet file to write")
+
+
+def job(args: Options) -> None:
+    """Verify the answers of a shard."""
     report = reporter("verify_answers")
-    made_by = provenance(__file__, scoring_modules(args))
-    part = Part.of(args)
+    made_by = provenance(__file__, scoring_modules(args.settings, args.task_folder))
+    part = args.part
     answers = part.rows(args.answers)
     judged = {"answers": answers.select("query", "question", "answer", "finish_reason")}
     votes = None
@@ -45,9 +45,10 @@ def main() -> None:
             )
         votes = pl.read_parquet(args.votes)
         judged["votes"] = votes.select("query", "sample", "answer", "finish_reason")
-    basis = judging_basis(args, made_by["code"], **judged)
+    basis = judging_basis(args.settings, args.seeds, args.task, made_by["code"], **judged)
 
-    with scoring(args, by_kind=votes is not None) as scorer:
+    by_kind = votes is not None
+    with scoring(args.settings, args.task, args.task_folder, by_kind) as scorer:
 
         def verify(start: int, stop: int) -> pl.DataFrame:
             return verify_answers(
@@ -58,8 +59,13 @@ def main() -> None:
                 scorer,
             )
 
-        verdicts = extend(args.output, part, VERDICTS_SCHEMA, basis, verify, made_by)
+        verdicts = extend(args.verdicts, part, VERDICTS_SCHEMA, basis, verify, made_by)
     report(f"{int(verdicts['verified'].sum())} of {verdicts.height} verified")
+
+
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
 
 
 if __name__ == "__main__":

@@ -9,36 +9,42 @@ file that holds some of the queries already keeps its rows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from seedbed.endings import run
-from seedbed.engines.command_line import EngineStart
+from seedbed.artifacts import whole_file
+from seedbed.command_line import json_value, option, run
 from seedbed.engines.sharing import Other, claimed
 from seedbed.models import answers_identity
+from seedbed.options import Asking, Shard, Sharing
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.command_line import (
-    answered_by,
-    asking_basis,
-    fill,
-    open_journal,
-    shard_parser,
-)
-from seedbed.streams.extension import Basis, Part, extend
+from seedbed.streams.asking import answered_by, asking_basis, fill
+from seedbed.streams.extension import Basis, extend
 from seedbed.streams.questions import SCHEMA, QuestionSettings, write_questions
 from seedbed.tasks.items import read_items
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = shard_parser(__doc__, QuestionSettings)
-    args = parser.parse_args()
+@dataclass(frozen=True, kw_only=True)
+class Options(Asking, Sharing, Shard):
+    """Which shard of a question stream to fill, and with what."""
+
+    question_stream: str = option(str, "key of the question stream")
+    seeds: Path = option(whole_file, "seeds.parquet of the seed set")
+    settings: dict[str, Any] = option(
+        json_value, "prompts, limits and sampling, as JSON: see the class QuestionSettings"
+    )
+    questions: Path = option(Path, "Parquet file to write")
+
+
+def job(args: Options) -> None:
+    """Write the questions of a shard."""
     report = reporter("write_questions")
     model = answers_identity(args.model, args.engine.kind)
-    engine = EngineStart(args, report)
+    engine = args.starting(report)
 
     def shard(
         settings: dict[str, Any], seeds: Path | str, journal: Path
@@ -47,7 +53,7 @@ def main() -> None:
         items = read_items(Path(seeds))
 
         def write(start: int, stop: int) -> pl.DataFrame:
-            kept = open_journal(args, journal)
+            kept = args.cache(journal)
             found = write_questions(asked, items, start, stop, engine.start, kept, report)
             made_by.update(answered_by(kept))
             return found
@@ -58,14 +64,19 @@ def main() -> None:
         basis, write = shard(other.values["settings"], other.values["seeds"], other.journal)
         fill(other, SCHEMA, basis, write)
 
-    part = Part.of(args)
-    basis, write = shard({"stream": args.stream, **args.settings}, args.seeds, args.journal)
-    with claimed(args.journal, args.output, report):
+    settings = {"stream": args.question_stream, **args.settings}
+    basis, write = shard(settings, args.seeds, args.journal)
+    with claimed(args.journal, args.questions, report):
         made_by = provenance(__file__, [args.engine.module])
-        questions = extend(args.output, part, SCHEMA, basis, write, made_by)
+        questions = extend(args.questions, args.part, SCHEMA, basis, write, made_by)
     report(f"{questions.height - questions['question'].null_count()} of {questions.height} usable")
-    engine.share(write_for)
+    engine.share(args.sharing, args.questions, args.runtime, write_for)
+
+
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__)
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

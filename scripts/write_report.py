@@ -109,8 +109,8 @@ def main() -> None:
     parser.add_argument("--crossovers", type=whole_file, required=True, help="crossovers (JSON)")
     parser.add_argument("--findings", type=whole_file, required=True, help="findings (JSON)")
     parser.add_argument(
-        "--examples-list",
-        type=listed_files,
+        "--examples",
+        type=lambda text: listed_files(text.removeprefix("@")),
         default=[],
         metavar="FILE",
         help="file that lists datasets (Parquet), one a line",
@@ -140,7 +140,7 @@ def main() -> None:
             arguments.comparisons,
             arguments.crossovers,
             arguments.findings,
-            arguments.examples_list,
+            arguments.examples,
             arguments.figures,
             parse_titles(arguments.titles),
             arguments.prices,

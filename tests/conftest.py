@@ -7,32 +7,75 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from practice import PROMPTS, SIZES, silent
 from project import Clone, copy_project
 from seedbed.tasks.worlds import load_world
-from seedbed.training.pretraining import PretrainSettings, pretrain
+from seedbed.training.pretraining import pretrain
+from seedbed.training.settings import Pretrain
+
+# Long files go first, so that no worker ends long before the others. The first one makes the
+# finished study; the second one does not need it, and so does not wait for it.
+FIRST = (
+    *("workflow/test_micro.py", "workflow/test_submissions.py", "slurm/"),
+    *("workflow/test_reruns.py", "unit/test_analysis_fits.py", "unit/test_coverage.py"),
+    *("workflow/", "vllm/", "unit/test_large_data.py", "unit/test_kills.py"),
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order tests by how long their file takes, and let those of a file share their fixtures."""
+    tests = Path(__file__).parent
+    places = {}
+    for item in items:
+        name = item.path.relative_to(tests).as_posix()
+        places[item] = next((n for n, start in enumerate(FIRST) if name.startswith(start)), 99)
+        # There is one SLURM, and each vLLM takes much memory.
+        folder = name.partition("/")[0]
+        item.add_marker(pytest.mark.xdist_group(folder if folder in ("slurm", "vllm") else name))
+        used = {getattr(found, "__module__", "") for found in vars(item.module).values()}
+        if "browser" in used:
+            item.add_marker("browser")
+    items.sort(key=places.__getitem__)
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory):
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that makes a folder once for all workers that run at the same time."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        with FileLock(root / f"{name}.lock"):
+            if not (root / f"{name}.made").exists():
+                fill(root / name)
+                (root / f"{name}.made").touch()
+        return root / name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_models(made_once):
     """A folder with `final` and `step=10`: a teacher of word problems that babbles of them."""
-    settings = PretrainSettings(
+    settings = Pretrain(
         role="teacher", steps=160, batch_size=16, learning_rate=1e-2, checkpoints=(10,), **SIZES
     )
-    output = tmp_path_factory.mktemp("models") / "tiny"
-    pretrain(
-        settings,
-        load_world("mini_math"),
-        PROMPTS,
-        output,
-        {"world": "mini_math", "settings": asdict(settings)},
-        silent,
+    made_of = {"world": "mini_math", "settings": settings.model_dump(mode="json")}
+    return made_once(
+        "tiny",
+        lambda folder: pretrain(
+            settings, load_world("mini_math"), PROMPTS, folder, made_of, silent
+        ),
     )
-    return output
 
 
 @pytest.fixture(scope="session")
@@ -54,9 +97,20 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The `micro` study, run to the end in a copy of the project."""
-    clone = copy_project(tmp_path_factory.mktemp("project"))
-    done = clone.snakemake()
-    assert done.returncode == 0, done.stdout
-    return replace(clone, said=done.stdout)
+def finished(made_once, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The `micro` study, run to the end in a copy of the project; each worker has its own."""
+
+    def run(folder: Path) -> None:
+        done = copy_project(folder).snakemake()
+        assert done.returncode == 0, done.stdout
+        folder.with_suffix(".log").write_text(done.stdout)
+
+    made = made_once("micro", run)
+    clone = Clone(made).copy(tmp_path_factory.mktemp("finished") / "project")
+    return replace(clone, said=made.with_suffix(".log").read_text())
+
+
+@pytest.fixture
+def copied(finished: Clone, tmp_path: Path) -> Clone:
+    """A copy of the finished study, to do with as one likes."""
+    return finished.copy(tmp_path / "project")

@@ -19,19 +19,12 @@ from snakemake.workflow import Workflow
 def fabricate(self: Workflow) -> None:
     """Make the files of all jobs, note them in the manifest, and end the process."""
     build(self)
-    from seedbed.run.manifest import Manifest
-    from seedbed.run.planning import Planner
-
     jobs = [job for level in self.dag.toposorted() for job in level]
     for job in jobs:
         for path in map(Path, job.output):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content(path))
-    told = self.globals
-    planner = Planner(
-        Manifest([told["RESULTS"], told["RESOURCES"]]), told["RULE_CODE"], told["same_result"]
-    )
-    planner.made(jobs)
+    self.globals["HOOKS"].planner.made(jobs)
     named = [[job.rule.name, list(map(str, job.input)), list(map(str, job.output))] for job in jobs]
     Path("jobs.json").write_text(json.dumps(named))
     os._exit(0)

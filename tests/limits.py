@@ -8,33 +8,19 @@ from endpoint import error
 FORMS = {
     "seconds": lambda seconds: error(429, **{"Retry-After": f"{seconds:.3f}"}),
     "milliseconds": lambda seconds: error(429, **{"retry-after-ms": f"{1000 * seconds:.0f}"}),
-    "requests": lambda seconds: error(
-        429,
-        **{
-            "x-ratelimit-remaining-requests": "0",
-            "x-ratelimit-reset-requests": f"{1000 * seconds:.0f}ms",
-            "x-ratelimit-remaining-tokens": "5000",
-            "x-ratelimit-reset-tokens": "1h",
-        },
-    ),
-    "tokens": lambda seconds: error(
-        429,
-        **{
-            "anthropic-ratelimit-tokens-remaining": "0",
-            "anthropic-ratelimit-tokens-reset": datetime.fromtimestamp(
-                time.time() + seconds, UTC
-            ).isoformat(),
-        },
-    ),
-    "epoch": lambda seconds: error(
-        429, **{"X-RateLimit-Reset": f"{1000 * (time.time() + seconds):.0f}"}
-    ),
-    "RetryInfo": lambda seconds: error(
-        429, "quota", code=429, details=[{"retryDelay": f"{seconds:.3f}s"}]
-    ),
+    "requests": lambda seconds: error(429, **{"x-ratelimit-remaining-requests": "0",
+     "x-ratelimit-reset-requests": f"{1000 * seconds:.0f}ms", "x-ratelimit-remaining-tokens":
+     "5000", "x-ratelimit-reset-tokens": "1h"}),
+    "tokens": lambda seconds: error(429, **{"anthropic-ratelimit-tokens-remaining": "0",
+     "anthropic-ratelimit-tokens-reset": datetime.fromtimestamp(time.time() + seconds,
+     UTC).isoformat()}),
+    "epoch": lambda seconds: error(429, **{"X-RateLimit-Reset":
+     f"{1000 * (time.time() + seconds):.0f}"}),
+    "RetryInfo": lambda seconds: error(429, "quota", code=429, details=[{"retryDelay":
+     f"{seconds:.3f}s"}]),
     "words": lambda seconds: error(429, f"Please try again in {seconds:.3f}s."),
     "nothing": lambda seconds: error(429),
-}
+}  # fmt: skip
 """By form, the response of a refused request for the seconds that it has to wait."""
 
 

@@ -11,12 +11,16 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+FAST_SNAKEMAKE = [sys.executable, ROOT / "tests/fast_snakemake.py"]
+"""Snakemake that looks at its SLURM jobs every second."""
 # Snakemake is called by its path, as by somebody who has not activated the environment.
 WITHOUT_ENVIRONMENT = os.pathsep.join(
     part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != BIN
@@ -39,6 +43,51 @@ class Clone:
         """Copy it, with all that Snakemake noted."""
         shutil.copytree(self.folder, folder, symlinks=True)
         return Clone(folder)
+
+    def without(self, *patterns: str) -> Clone:
+        """Delete what fits these patterns in the study's results, and return the copy."""
+        for pattern in patterns:
+            paths = self.results(pattern)
+            assert paths, pattern
+            for path in paths:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return self
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace a text that stands in a file."""
+        path = self.folder / name
+        text = path.read_text()
+        assert old in text, f"{old!r} is not in {name}"
+        path.write_text(text.replace(old, new))
+
+    @contextmanager
+    def edited(self, name: str, old: str = "", new: str = "", whole: str = "") -> Iterator[None]:
+        """Replace a text that stands in a file, or all of it, until the end of the block."""
+        path = self.folder / name
+        before = path.read_text()
+        try:
+            path.write_text(whole) if whole else self.edit(name, old, new)
+            yield
+        finally:
+            path.write_text(before)
+
+    def status(self, *words: str, study: str = "micro", **variables: str) -> str:
+        """Return what `make status` says of a study."""
+        done = subprocess.run(
+            [sys.executable, "scripts/status.py", "--study", study, *words],
+            cwd=self.folder,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def asked(self, *words: str) -> str:
+        """Return what a target prints that answers a question."""
+        done = self.snakemake(*words, "--quiet", "all")
+        assert done.returncode == 0, done.stdout
+        return done.stdout
 
     def snakemake(
         self, *arguments: str, study: str = "micro", **config: str

@@ -29,14 +29,6 @@ _ROWS_AT_A_TIME = 4_096
 PROVENANCE = "provenance.json"
 """Beside a Parquet file without a record of its own: which code and versions made it."""
 
-RECORDS = {
-    "model.json": ("fingerprint",),
-    "task.json": ("databases",),
-    "dataset.json": ("counts", "diversity"),
-    "training.json": ("counts",),
-}
-"""By file name, what jobs read of a record; the rest says how it was made, and changes nothing."""
-
 PARQUET_MARK = b"PAR1"
 """First and last bytes of a Parquet file: https://parquet.apache.org/docs/file-format."""
 
@@ -217,26 +209,6 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise ValueError(broken(path, error)) from None
 
 
-def content_digest(path: str | os.PathLike[str]) -> str:
-    """Return a digest of all that jobs read of a file, 64 hexadecimal digits.
-
-    That is the file's bytes; of a record, the parts that are in `RECORDS`. So a model that was
-    fetched from elsewhere, or an adapter that another version of a library wrote, is the same.
-
-    Raises:
-        OSError: if the file cannot be read.
-        ValueError: if a record is broken, naming the file.
-    """
-    path = Path(path)
-    if path.name in RECORDS:
-        record = read_json(path)
-        if not isinstance(record, dict):
-            raise ValueError(broken(path, "not a record"))
-        content = json.dumps([record.get(key) for key in RECORDS[path.name]], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
-    return file_digest(path)
-
-
 def file_digest(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
@@ -295,14 +267,16 @@ class ParquetRows:
         self._waiting += self._rest
         if self._writer is None or any(part.height for part in self._waiting):
             self._write()
-        schema, about = self._writer.schema, {}
+        writer = self._writer
+        assert writer is not None, "no rows were added"
+        schema, about = writer.schema, {}
         if self.metadata is not None:
             text = json.dumps(self.metadata, sort_keys=True, allow_nan=False)
             about = {METADATA_KEY: text.encode()}
             schema = schema.with_metadata(about)
         # As Arrow itself stores a schema: readers find large strings and the metadata in it.
         stored = base64.b64encode(schema.serialize().to_pybytes())
-        self._writer.add_key_value_metadata(about | {b"ARROW:schema": stored})
+        writer.add_key_value_metadata(about | {b"ARROW:schema": stored})
 
 
 @contextmanager

@@ -6,12 +6,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 from seedbed.artifacts import read_json
-
-if TYPE_CHECKING:
-    from seedbed.engines import Request
 
 TEMPLATE_DATE = "26 Jul 2024"
 """What templates that tell a model the date tell it, whatever the day: the one that those of Llama
@@ -127,12 +124,27 @@ def _check_row(tokenizer: Any, ends: set[int], prompt: str, whole: str, answer: 
         )
 
 
+class Asked(Protocol):
+    """What a model is asked, as `seedbed.engines.Request`."""
+
+    @property
+    def key(self) -> str:
+        """The caller's name for it."""
+
+    @property
+    def messages(self) -> Sequence[tuple[str, str]]:
+        """Pairs of role and content."""
+
+
+AskedT = TypeVar("AskedT", bound=Asked)
+
+
 def encode_prompts(
     tokenizer: Any,
-    requests: Iterable[Request],
+    requests: Iterable[AskedT],
     context: int,
     template: Mapping[str, Any] | None = None,
-) -> list[tuple[Request, list[int]]]:
+) -> list[tuple[AskedT, list[int]]]:
     """Return the requests with the tokens of their prompts.
 
     Args:

@@ -6,9 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import Field
 
 from seedbed.artifacts import read_json
+from seedbed.records import MadeRecord, Settings
 
 WEIGHTS = ("*.safetensors", "*.bin")
 # Configuration, tokenizer, chat template, default ends of generation: all that a completion depends
@@ -18,6 +21,41 @@ RECORD = "model.json"
 ADAPTER_SETTINGS = "adapter_config.json"
 _NO_PART_OF_ADAPTERS = ("base_model_name_or_path", "inference_mode", "peft_version", "revision")
 """Keys of an adapter's settings that say where its base model lay, and who wrote them down."""
+
+
+class ModelRecord(MadeRecord):
+    """`model.json`, in a model's folder.
+
+    Attributes:
+        fingerprint: digest of the weights, or of an endpoint's name for the model.
+        hub: OWNER/NAME on the hub, if the model comes from there.
+        revision: commit of the hub.
+        path: the folder that the model was copied from, if it was.
+        api: its name at an endpoint, if only that has it.
+        version: what tells it from others of that name there.
+        world: the generated world, if it was trained here; what follows is of those models alone.
+        settings: how it was trained.
+        prompts: prompt of each skill.
+        step: optimiser steps that precede it.
+        loss: training loss of the steps before, in nats a token.
+        parameters: their number.
+        vocabulary: tokens of its vocabulary.
+    """
+
+    CONTENT: ClassVar[tuple[str, ...]] = ("fingerprint",)
+    fingerprint: str
+    hub: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    api: str | None = None
+    version: str | None = None
+    world: str | None = None
+    settings: Settings = Field(default_factory=dict)
+    prompts: dict[str, str] = Field(default_factory=dict)
+    step: int | None = None
+    loss: float | None = None
+    parameters: int | None = None
+    vocabulary: int | None = None
 
 
 def fingerprint(folder: Path) -> str:
@@ -149,8 +187,4 @@ def read_fingerprint(folder: Path) -> str:
     Raises:
         ValueError: if it carries none.
     """
-    record = read_json(folder / RECORD)
-    found = record.get("fingerprint") if isinstance(record, dict) else None
-    if not isinstance(found, str):
-        raise ValueError(f"{folder / RECORD} has no fingerprint; delete {folder}")
-    return found
+    return ModelRecord.read(folder / RECORD).fingerprint

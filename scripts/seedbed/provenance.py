@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sqlite3
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -20,8 +21,13 @@ from seedbed.statements import EFFECT, FUNCTION, MAIN
 
 PACKAGE = "seedbed"
 SCRIPTS = Path(__file__).resolve().parent.parent
-# What was read of each file, beside what Python itself notes of them: reading takes longer.
-NOTES = SCRIPTS / PACKAGE / "__pycache__" / "digests.json"
+# What was read of each file, as reading takes long: beside what Python itself notes of them or, if
+# that is to stay as it is, beside Snakemake's notes in the working directory.
+NOTES = (
+    Path(".snakemake") / f"{PACKAGE}_digests.json"
+    if sys.dont_write_bytecode
+    else SCRIPTS / PACKAGE / "__pycache__" / "digests.json"
+)
 _MOST_NOTES = 500
 UNTRACKED = frozenset(f"{PACKAGE}.{name}" for name in ("provenance", "statements", "checksums"))
 """Modules that say or check how a result was made, and have no part in it."""

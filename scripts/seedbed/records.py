@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import ClassVar, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
-from seedbed.artifacts import broken, read_json, write_json
+from seedbed.artifacts import broken, write_json
+
+
+def _plain(value: Any, info: ValidationInfo) -> Any:
+    """Return a value as JSON has it, with lists in place of tuples."""
+    return value if info.mode == "json" else json.loads(json.dumps(value))
+
+
+Settings = Annotated[dict[str, JsonValue], BeforeValidator(_plain)]
+"""Settings of a job, as its rule states them."""
 
 
 class Part(BaseModel):
@@ -21,10 +41,13 @@ class Record(Part):
 
     Attributes:
         FORMAT: the version of the class's keys. It goes up when a key changes its name or meaning.
+        CONTENT: the keys that later jobs read, where the others only say how the file was made; a
+            job is stale only if one of these changes. Empty if all keys count.
         format: the version of the file's keys; files without it are of version 1.
     """
 
     FORMAT: ClassVar[int] = 1
+    CONTENT: ClassVar[tuple[str, ...]] = ()
     format: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
@@ -40,14 +63,15 @@ class Record(Part):
         Raises:
             ValueError: if the file is not such a record, naming the file and the key.
         """
-        content = read_json(path)
         try:
-            # JSON has lists where a record has tuples, which only JSON mode takes.
-            return cls.model_validate(content, strict=False)
+            return cls.model_validate_json(Path(path).read_bytes())
         except ValidationError as error:
-            first = error.errors()[0]
+            first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"])) or "record"
-            raise ValueError(broken(path, f"{place}: {first['msg']}")) from None
+            why = f"{place}: {first['msg']}"
+            if not isinstance(first["input"], dict | list | bytes):
+                why += f", not {first['input']!r}"
+            raise ValueError(broken(path, why)) from None
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the record with sorted keys, whole or not at all.
@@ -56,3 +80,26 @@ class Record(Part):
             ValueError: for NaN and infinities, for which JSON has no number.
         """
         write_json(path, self.model_dump(mode="json"))
+
+
+class MadeRecord(Record):
+    """A record that says which code and versions made it.
+
+    Only the keys that its maker sets are written, and `format`.
+
+    Attributes:
+        code: digest of the code.
+        versions: of Python, SQLite and the libraries that results depend on.
+    """
+
+    code: str | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the keys that were set, sorted, whole or not at all.
+
+        Raises:
+            ValueError: for NaN and infinities, for which JSON has no number.
+        """
+        content = self.model_dump(mode="json", exclude_unset=True)
+        write_json(path, content | {"format": self.FORMAT})

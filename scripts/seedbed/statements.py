@@ -51,6 +51,8 @@ _PURE = _words(
     pydantic.ConfigDict pydantic.Discriminator pydantic.Field pydantic.StringConstraints
     pydantic.Tag re.compile re.escape string.Template types.MappingProxyType
     types.SimpleNamespace typing.NewType typing.ParamSpec typing.TypeVar typing.cast
+    seedbed.command_line.option seedbed.command_line.optional seedbed.command_line.several
+    seedbed.command_line.switch seedbed.command_line.json_of
     """
 )
 """Calls that change nothing but what they return."""
@@ -212,6 +214,7 @@ class _File:
         return VALUE if self._pure_assignment(statement) else EFFECT
 
     def _pure_assignment(self, statement: ast.stmt) -> bool:
+        targets: list[ast.expr]
         if isinstance(statement, ast.AnnAssign):
             targets = [statement.target]
             values = [statement.annotation, *filter(None, [statement.value])]
@@ -240,11 +243,10 @@ class _File:
 
     def _pure_decorators(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
         for decorator in node.decorator_list:
-            called = isinstance(decorator, ast.Call)
-            function = decorator.func if called else decorator
-            given = (
-                [*decorator.args, *(word.value for word in decorator.keywords)] if called else []
-            )
+            function, given = decorator, []
+            if isinstance(decorator, ast.Call):
+                function = decorator.func
+                given = [*decorator.args, *(word.value for word in decorator.keywords)]
             setter = isinstance(function, ast.Attribute) and function.attr in ("setter", "deleter")
             if not (setter or self._full_name(function) in _PURE_DECORATORS):
                 return False
@@ -317,7 +319,7 @@ class _File:
         for node in nodes:
             full = ""
             if isinstance(node, ast.Name | ast.Attribute):
-                full = self._full_name(node) or getattr(node, "attr", None) or node.id
+                full = self._full_name(node) or str(getattr(node, "attr", getattr(node, "id", "")))
             elif isinstance(node, ast.alias | ast.FunctionDef):
                 full = node.name
             elif isinstance(node, ast.keyword):

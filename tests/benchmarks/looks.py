@@ -22,7 +22,7 @@ from project import ROOT
 
 ROUNDS = 2
 SNAKEFILE = """
-from seedbed.run.scheduling import look_once_at_a_time
+from seedbed.run.snakemake_internals import look_once_at_a_time
 
 onstart:
     if {once}:

@@ -161,13 +161,13 @@ def bare(url: str, queries: int, concurrency: int) -> None:
 
 def seedbed(url: str, queries: int, concurrency: int, folder: Path | None = None) -> None:
     """Ask with the engine, through a journal: a fresh one, or that in `folder`."""
-    from seedbed.engines import EngineSettings, Request, load_engine
+    from seedbed.engines import EngineJob, Request, load_engine
     from seedbed.streams.journal import Journal
 
     if folder is None:
         with tempfile.TemporaryDirectory() as name:
             return seedbed(url, queries, concurrency, Path(name))
-    settings = EngineSettings("openai", base_url=url, name=MODEL, concurrency=concurrency)
+    settings = EngineJob.of("openai", base_url=url, model=MODEL, concurrency=concurrency)
     requests = (
         Request(str(n), (("user", question(n)),), seed=n, **SAMPLING) for n in range(queries)
     )
@@ -178,12 +178,12 @@ def seedbed(url: str, queries: int, concurrency: int, folder: Path | None = None
 
 def shard(url: str, queries: int, concurrency: int, folder: Path) -> None:
     """Ask the queries of one shard, as `scripts/answer_questions.py` does."""
-    from seedbed.engines import EngineSettings, load_engine
+    from seedbed.engines import EngineJob, load_engine
     from seedbed.streams.answers import AnswerSettings, answer_questions
     from seedbed.streams.journal import Journal
     from seedbed.tasks.items import TaskItem
 
-    settings = EngineSettings("openai", base_url=url, name=MODEL, concurrency=concurrency)
+    settings = EngineJob.of("openai", base_url=url, model=MODEL, concurrency=concurrency)
     sampling = {"temperature": SAMPLING["temperature"], "top_p": SAMPLING["top_p"]}
     answers = answer_questions(
         AnswerSettings("memory", "{question}", SAMPLING["max_tokens"], **sampling),

@@ -16,12 +16,12 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / 
 def measured(limit, requests, latency):
     """Return the seconds that some requests take under a limit."""
     from endpoint import Endpoint, running
-    from seedbed.engines import EngineSettings, Request, load_engine
+    from seedbed.engines import EngineJob, Request, load_engine
 
     asked = [Request(str(n), (("user", f"question {n}"),), max_tokens=9) for n in range(requests)]
     with running(Endpoint()) as endpoint:
         endpoint.behave, endpoint.latency = limit, latency
-        engine = load_engine(None, EngineSettings("openai", base_url=endpoint.url, name="m"))
+        engine = load_engine(None, EngineJob.of("openai", base_url=endpoint.url, model="m"))
         start = time.monotonic()
         assert sum(1 for _ in engine.complete(asked)) == requests
         return time.monotonic() - start

@@ -26,9 +26,10 @@ def make_model(folder: Path, width: int, layers: int, steps: int) -> Path:
         steps: of training.
     """
     from seedbed.tasks.worlds import load_world
-    from seedbed.training.pretraining import PretrainSettings, pretrain
+    from seedbed.training.pretraining import pretrain
+    from seedbed.training.settings import Pretrain
 
-    settings = PretrainSettings(
+    settings = Pretrain(
         role="teacher",
         steps=steps,
         batch_size=16,

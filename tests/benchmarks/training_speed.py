@@ -144,7 +144,8 @@ def ours(
     import polars as pl
 
     from seedbed.training import trainer as module
-    from seedbed.training.students import TrainerSettings, TrainingSettings, train_student
+    from seedbed.training.settings import StudentTraining, Trainer
+    from seedbed.training.students import train_student
 
     clock, losses = Clock(), []
     init, step = module.MicroBatchTrainer.__init__, module.MicroBatchTrainer.training_step
@@ -166,11 +167,11 @@ def ours(
                 model,
                 folder / "rows.parquet",
                 folder / "adapter",
-                TrainingSettings(epochs=1000, max_length=10**6, warmup_fraction=0.0, **settings),
+                StudentTraining(epochs=1000, max_length=10**6, warmup_fraction=0.0, **settings),
                 lambda *_: None,
                 print,
                 torch.get_num_threads(),
-                TrainerSettings(micro_batch_tokens=tokens),
+                Trainer(micro_batch_tokens=tokens),
             )
     finally:
         module.MicroBatchTrainer.__init__, module.MicroBatchTrainer.training_step = init, step

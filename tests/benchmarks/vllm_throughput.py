@@ -38,11 +38,11 @@ def requests_of(queries: int) -> list:
 
 def seedbed(model: Path, queries: int) -> tuple[float, int]:
     """Return seconds and tokens of the engine with a journal."""
-    from seedbed.engines import EngineSettings, load_engine
+    from seedbed.engines import EngineJob, load_engine
     from seedbed.streams.journal import Journal
 
     requests = requests_of(queries)
-    engine = load_engine(model, EngineSettings("vllm", batch_size=BATCH), threads=2)
+    engine = load_engine(model, EngineJob.of("vllm", batch_size=BATCH), threads=2)
     list(engine.complete(requests[:1]))
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

@@ -124,7 +124,7 @@ def make_model(size: Size, folder: Path) -> int:
 
 def generate(size: Size, model: Path) -> float:
     """Check generation, and return its tokens a second, those read included."""
-    from seedbed.engines import EngineSettings, Request, load_engine
+    from seedbed.engines import EngineJob, Request, load_engine
     from seedbed.tasks.worlds import load_world
 
     items = load_world("mini_math").items("test", size.requests, 1)
@@ -132,7 +132,7 @@ def generate(size: Size, model: Path) -> float:
         Request(str(n), (("user", item.question),), size.tokens, 1.0, 1.0, n)
         for n, item in enumerate(items)
     ]
-    engine = load_engine(model, EngineSettings(batch_size=256))
+    engine = load_engine(model, EngineJob.of(batch_size=256))
     list(engine.complete(requests[:8]))
     start = time.perf_counter()
     found = {completion.key: completion for completion in engine.complete(requests)}
@@ -153,7 +153,8 @@ def train(size: Size, model: Path, folder: Path) -> float:
     import polars as pl
 
     from seedbed.tasks.worlds import load_world
-    from seedbed.training.students import TrainingSettings, train_student
+    from seedbed.training.settings import StudentTraining
+    from seedbed.training.students import train_student
 
     items = load_world("mini_math").items("train", size.rows, 1)
     chats = [
@@ -165,7 +166,7 @@ def train(size: Size, model: Path, folder: Path) -> float:
     # What two runs do before their first step cancels out; the first run imports the libraries.
     for name, steps in (("first", 1), ("short", size.steps), ("long", 4 * size.steps)):
         start = time.perf_counter()
-        settings = TrainingSettings(
+        settings = StudentTraining(
             epochs=10_000,
             learning_rate=1e-3,
             batch_size=16,
@@ -183,16 +184,16 @@ def train(size: Size, model: Path, folder: Path) -> float:
             lambda _: None,
         )
         seconds[name] = time.perf_counter() - start
-    check(counts["long"]["steps"] == 4 * size.steps, "training makes the steps that it is told")
-    check(all(math.isfinite(c["loss"]) for c in counts.values()), "the loss is finite")
-    check(counts["long"]["loss"] < counts["short"]["loss"], "the loss falls")
-    row = counts["long"]["training_tokens"] / counts["long"]["training_rows"]
+    check(counts["long"].steps == 4 * size.steps, "training makes the steps that it is told")
+    check(all(math.isfinite(c.loss) for c in counts.values()), "the loss is finite")
+    check(counts["long"].loss < counts["short"].loss, "the loss falls")
+    row = counts["long"].training_tokens / counts["long"].training_rows
     return 3 * size.steps * 16 * row / (seconds["long"] - seconds["short"])
 
 
 def evaluate_with(size: Size, model: Path, adapter: Path) -> float:
     """Check evaluation with an adapter, and return its tokens a second, those read included."""
-    from seedbed.engines import EngineSettings, load_engine
+    from seedbed.engines import EngineJob, load_engine
     from seedbed.evaluation.evaluation import evaluate, item_requests
     from seedbed.evaluation.scorers import make_scorer
     from seedbed.tasks.worlds import load_world
@@ -200,7 +201,7 @@ def evaluate_with(size: Size, model: Path, adapter: Path) -> float:
     items = load_world("mini_math").items("test", size.requests, 1)
     requests = item_requests(items, "{question}", size.tokens)
     scorer = make_scorer("number", {}, Path())
-    engine = load_engine(model, EngineSettings(batch_size=256))
+    engine = load_engine(model, EngineJob.of(batch_size=256))
     list(engine.complete(requests[:8], adapter))
     start = time.perf_counter()
     rows = evaluate(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,9 +15,8 @@ import pytest
 import yaml
 
 from cluster import ACTIVE, Cluster, cluster, missing, on, wait_until
-from project import Clone
+from project import FAST_SNAKEMAKE, Clone
 
-SNAKEMAKE = Path(__file__).with_name("fast_snakemake.py")
 # The weaker augmenter has none: its questions are written in the partition without GPUs.
 WITH_GPU = ("micro_teacher", "micro_student")
 SITE = {"gpu_model": "h200", "engines": {model: {"gpus": 1} for model in WITH_GPU}}
@@ -91,7 +89,7 @@ def command(tmp_path):
     (tmp_path / "site.yaml").write_text(yaml.safe_dump(SITE))
 
     def words(*arguments: str) -> list[str]:
-        typed = [sys.executable, str(SNAKEMAKE), "--profile", "slurm", *arguments, *QUICK]
+        typed = [*map(str, FAST_SNAKEMAKE), "--profile", "slurm", *arguments, *QUICK]
         typed += ["--configfile", str(tmp_path / "site.yaml")]
         return [*typed, "--config", "study=micro"]
 
@@ -125,20 +123,3 @@ def start(slurm, command, tmp_path):
                 "scancel", *(job["JobId"] for job in one.jobs() if job["JobState"] in ACTIVE)
             )
             wait_until(one.jobs_ended, "the end of its jobs")
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """Make a copy of the finished study, with all that Snakemake noted."""
-
-    def copy(*gone: str) -> Clone:
-        """Leave out what fits these patterns in the study's results."""
-        clone = finished.copy(tmp_path / "project")
-        for pattern in gone:
-            paths = clone.results(pattern)
-            assert paths, pattern
-            for path in paths:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        return clone
-
-    return copy

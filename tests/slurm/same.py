@@ -32,8 +32,16 @@ def results(clone: Clone) -> dict[str, object]:
     return found
 
 
-def assert_same(clone: Clone, other: Clone) -> None:
-    """Fail with the names of the files that differ, or are in one alone."""
+def assert_same(clone: Clone, other: Clone, cells: dict[str, int] | None = None) -> None:
+    """Fail with the names of the files that differ, or are in one alone.
+
+    Args:
+        clone: one of the two.
+        other: the whole study.
+        cells: if the first one is a part of it, how many cells it has in some stages.
+    """
     ours, theirs = results(clone), results(other)
-    assert ours.keys() == theirs.keys()
+    for stage, count in (cells or {}).items():
+        assert len({name.rpartition("/")[0] for name in ours if name.startswith(stage)}) == count
+    assert ours.keys() <= theirs.keys() if cells else ours.keys() == theirs.keys()
     assert [name for name in ours if ours[name] != theirs[name]] == []

@@ -32,7 +32,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_is_named_and_nothing_is_lost(copied, finished, start, small_disk):
-    clone = copied(f"adapters/{CELL}", f"evaluations/{CELL}")
+    clone = copied.without(f"adapters/{CELL}", f"evaluations/{CELL}")
     folder = clone.folder / f"results/micro/adapters/{CELL}"
     folder.mkdir(parents=True)
     small_disk(folder.parent, "16k")
@@ -56,7 +56,7 @@ def cut(path: Path) -> None:
 
 
 def test_broken_files_of_an_earlier_run_are_named_and_made_again(copied, finished, start):
-    clone = copied()
+    clone = copied
     results = clone.folder / "results/micro"
     broken = [
         results / f"answers/{STREAM}/shard=0/answers.parquet",

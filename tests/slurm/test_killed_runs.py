@@ -34,7 +34,7 @@ def completed(run):
 
 
 def test_a_killed_run_is_gone_on_with_and_nothing_is_made_twice(copied, finished, start):
-    clone = copied(*MADE)
+    clone = copied.without(*MADE)
     run = start(clone, "evaluations")
     run.until(lambda: busy(run))
     under_way = {job["Comment"] for job in run.active()}
@@ -59,7 +59,7 @@ def test_a_killed_run_is_gone_on_with_and_nothing_is_made_twice(copied, finished
 
 
 def test_an_interrupted_run_takes_its_jobs_back(copied, finished, start):
-    clone = copied(EVALUATED)
+    clone = copied.without(EVALUATED)
     run = start(clone, "evaluations")
     run.until(lambda: busy(run))
     run.process.send_signal(signal.SIGINT)
@@ -90,7 +90,7 @@ def test_a_live_run_keeps_its_lock_and_a_dead_one_its_jobs_from_any_host(
 ):
     if subprocess.run(on(OTHER, ["true"]), capture_output=True).returncode:
         pytest.skip("no other name of the machine can be set")
-    clone = copied(EVALUATED)
+    clone = copied.without(EVALUATED)
     run = start(clone, "evaluations")
     run.until(lambda: busy(run) and all(map(processes, run.active())))
     at_work = [process for job in run.active() for process in processes(job)]
@@ -136,7 +136,7 @@ def test_a_live_run_keeps_its_lock_and_a_dead_one_its_jobs_from_any_host(
 def test_a_run_that_is_a_job_itself_ends_and_is_gone_on_with(
     copied, finished, start, command, slurm, tmp_path
 ):
-    clone = copied(EVALUATED)
+    clone = copied.without(EVALUATED)
     log = tmp_path / "controller.log"
     options = ["--parsable", "--job-name=seedbed_all", f"--chdir={clone.folder}", "--mem=2000"]
     options += [f"--output={log}", f"--wrap=exec {shlex.join(command('evaluations'))}"]

@@ -26,7 +26,7 @@ STATUS = """#!/bin/sh
 
 
 def test_a_queue_of_another_kind_comes_to_the_same_results(copied, finished, tmp_path):
-    clone = copied(f"adapters/{CELL}", f"evaluations/{CELL}")
+    clone = copied.without(f"adapters/{CELL}", f"evaluations/{CELL}")
     queue = tmp_path / "queue"
     queue.mkdir()
     for name, text in (("submit", SUBMIT), ("status", STATUS)):

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 
 STAGES = ("adapters", "evaluations")
 MADE = [f"{stage}/task=*/method=question_rephrase/**/student=*" for stage in STAGES]
 
 
 def status(run, *words):
-    """Return what `make status` prints."""
-    done = subprocess.run(
-        [sys.executable, "scripts/status.py", "--study", "micro", *words],
-        cwd=run.clone.folder,
-        env=os.environ | run.slurm.environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run.clone.status(*words, **run.slurm.environment)
 
 
 def numbers(run, state):
@@ -31,7 +19,7 @@ def numbers(run, state):
 
 
 def test_status_is_slurms_own_and_ctrl_c_ends_with_one_line(copied, start):
-    run = start(copied(*MADE), "evaluations")
+    run = start(copied.without(*MADE), "evaluations")
 
     def told():
         before = numbers(run, "RUNNING"), numbers(run, "PENDING")

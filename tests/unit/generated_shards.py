@@ -110,7 +110,7 @@ def command(folder: Path, files: dict[str, list[Path]], rows: int, output: Path)
         *("--dataset", "{}", "--seeds", str(seeds), "--test", str(test)),
         *("--answers", *given["answers"], "--checks", *given["checks"]),
         *("--settings", json.dumps(settings)),
-        *("--output", str(output), "--record", str(output.with_suffix(".json"))),
+        *("--rows", str(output), "--record", str(output.with_suffix(".json"))),
     ]
 
 

@@ -15,8 +15,8 @@ from analysis_simulation import simulate, write_evaluations
 from seedbed.analysis.tables import collect as collecting
 from seedbed.analysis.tables.collect import COORDINATES, ResultError, cell_key
 from seedbed.analysis.tables.outcomes import NO_AUGMENTER, UNTRAINED
-from seedbed.config.values import NONE
 from seedbed.config.values import UNTRAINED as STUDY_UNTRAINED
+from seedbed.config.words import NONE
 from seedbed.study.cells import Cell
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "collect_results.py"
@@ -72,17 +72,17 @@ def test_keys_are_those_of_the_study():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"accuracy": None}, "accuracy is None"),
-        ({"accuracy": math.nan}, "accuracy is nan"),
-        ({"accuracy": 1.5}, "not between 0 and 1"),
-        ({"accuracy": "0.5"}, "not a number"),
+        ({"accuracy": None}, "accuracy: Input should be a valid number, not None"),
+        ({"accuracy": math.nan}, "accuracy: Input should be"),
+        ({"accuracy": 1.5}, "accuracy: Input should be less than or equal to 1, not 1.5"),
+        ({"accuracy": "0.5"}, "accuracy: Input should be a valid number"),
         ({"accuracy": 0.123}, "accuracy 0.123 is not"),
         ({"correct": 21}, "count of at most 20"),
-        ({"items": 0, "correct": 0, "unparsed": 0, "truncated": 0}, "correct is"),
-        ({"unparsed": -1}, "unparsed is -1"),
+        ({"items": 0, "correct": 0, "unparsed": 0, "truncated": 0}, "items: "),
+        ({"unparsed": -1}, "unparsed: "),
         ({"strict": {"correct": 1}}, "accuracy"),
-        ({"counts": {"teacher_queries": 1.5}}, "counts.teacher_queries is 1.5"),
-        ({"seconds": {"training": math.inf}}, "seconds.training is inf"),
+        ({"counts": {"teacher_queries": 1.5}}, "counts.teacher_queries: "),
+        ({"seconds": {"training": math.inf}}, "seconds.training: "),
         ({"cell": {"task": "mini_math"}}, "method"),
     ],
 )
@@ -172,9 +172,9 @@ def test_script_reads_a_list_of_paths(evaluations, tmp_path):
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(map(str, evaluations[1:])) + "\n")
     tables = tmp_path / "tables"
-    command = [sys.executable, str(SCRIPT), "--evaluations", str(evaluations[0])]
-    command += ["--evaluations-list", str(listed)]
-    command += ["--cells", str(tables / "cells.parquet"), "--items", str(tables / "items.parquet")]
+    command = [sys.executable, str(SCRIPT), "--evaluations", str(evaluations[0]), f"@{listed}"]
+    command += ["--cells", str(tables / "cells.parquet")]
+    command += ["--item-scores", str(tables / "items.parquet")]
     subprocess.run(command, check=True, capture_output=True)
     cells, items = collect(evaluations)
     assert pl.read_parquet(tables / "cells.parquet").equals(cells)

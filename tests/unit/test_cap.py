@@ -15,15 +15,13 @@ from pathlib import Path
 import pytest
 from recording_engine import RecordingEngine, echo
 
+from answering import command, on_disk, write_inputs
 from endpoint import Endpoint, completion, error, running
-from seedbed.artifacts import write_json
-from seedbed.engines import Cap, Completion, EngineSettings, Request, load_engine
+from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines import openai_engine as openai
 from seedbed.engines.cap import CappedEngine, CapReachedError, Ledger, Purse
-from seedbed.models import api_fingerprint
-from seedbed.tasks.items import TaskItem, to_frame
+from seedbed.engines.settings import Cap
 
-SCRIPT = Path(__file__).parents[2] / "scripts/answer_questions.py"
 CONCURRENCY = 16
 PROMPT_TOKENS, COMPLETION_TOKENS = 5, 3  # of each answer of the endpoint
 PRICE = {"usd_per_million_prompt_tokens": 1000.0, "usd_per_million_completion_tokens": 2000.0}
@@ -50,7 +48,13 @@ def ledger(tmp_path):
 
 def cap_of(tmp_path, queries=None, usd=None, counts=True, **price):
     given = PRICE | price
-    return Cap(str(tmp_path / "ledger"), queries, usd, counts, **given)
+    return Cap(
+        ledger=str(tmp_path / "ledger"),
+        max_teacher_queries=queries,
+        max_usd=usd,
+        counts_queries=counts,
+        **given,
+    )
 
 
 def requests_of(count, name="q"):
@@ -60,7 +64,7 @@ def requests_of(count, name="q"):
 def ask(endpoint, cap, requests):
     """Return what was answered before the end, and the error that ended it."""
     engine = load_engine(
-        None, EngineSettings("openai", base_url=endpoint.url, name="m", concurrency=8, cap=cap)
+        None, EngineJob.of("openai", base_url=endpoint.url, model="m", concurrency=8, cap=cap)
     )
     found = {}
     try:
@@ -170,8 +174,8 @@ def test_engines_of_this_machine_are_capped_as_well(ledger, tmp_path):
 def test_who_stops_reading_gives_back_what_was_not_asked(endpoint, ledger, tmp_path):
     engine = load_engine(
         None,
-        EngineSettings(
-            "openai", base_url=endpoint.url, name="m", concurrency=4, cap=cap_of(tmp_path, 500)
+        EngineJob.of(
+            "openai", base_url=endpoint.url, model="m", concurrency=4, cap=cap_of(tmp_path, 500)
         ),
     )
     answers = engine.complete(requests_of(300))
@@ -201,7 +205,7 @@ def test_a_purse_takes_small_and_large_requests_as_they_come(ledger, tmp_path):
     cap = cap_of(tmp_path, usd=5.0)
     purses = [Purse(cap) for _ in range(3)]
     spent = 0.0
-    for n in range(5000):
+    for n in range(1500):
         purse = dice.choice(purses)
         request = Request(
             str(n), (("user", "x" * dice.choice((1, 10, 400))),), dice.choice((1, 50, 500))
@@ -229,39 +233,17 @@ def test_a_job_without_its_ledger_says_so(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path, questions):
-    items = [
-        TaskItem(f"s{n}", f"{n}. {question}", context="", answer="#### 1", gold="1")
-        for n, question in enumerate(questions[:50])
-    ]
-    to_frame(items).write_parquet(tmp_path / "seeds.parquet")
-    write_json(tmp_path / "model/model.json", {"fingerprint": api_fingerprint("m", None)})
+    write_inputs(tmp_path, questions)
     return tmp_path
 
 
 def start(folder, endpoint, name, most, queries, **environment):
     cap = {
-        "ledger": str(folder / "ledger"),
-        "max_teacher_queries": most,
-        "max_usd": None,
-        "counts_queries": True,
-        **PRICE,
-    }
-    engine = {"kind": "openai", "base_url": endpoint.url, "name": "m", "cap": cap}
-    settings = {"prompt": "{question}", "answer_tokens": 9, "temperature": 0.7, "top_p": 1.0}
-    words = {
-        "--stream": f"task=t/{name}",
-        "--seeds": folder / "seeds.parquet",
-        "--start": 0,
-        "--stop": queries,
-        "--settings": json.dumps(settings),
-        "--model": folder / "model",
-        "--engine": json.dumps(engine | {"concurrency": CONCURRENCY}),
-        "--journal": folder / name / "journal",
-        "--output": folder / name / "answers.parquet",
-    }
-    given = [str(part) for pair in words.items() for part in pair]
+        "ledger": str(folder / "ledger"), "max_teacher_queries": most, "max_usd": None,
+        "counts_queries": True, **PRICE,
+    }  # fmt: skip
     return subprocess.Popen(
-        [sys.executable, SCRIPT, *given],
+        command(folder, endpoint, name, queries, concurrency=CONCURRENCY, cap=cap),
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -269,10 +251,7 @@ def start(folder, endpoint, name, most, queries, **environment):
     )
 
 
-def on_disk(folder):
-    return sum(file.read_bytes().count(b"\n") for file in folder.rglob("*.jsonl"))
-
-
+@pytest.mark.slow
 def test_concurrent_jobs_together_stay_at_the_cap_and_go_on_when_it_is_raised(
     folder, endpoint, ledger
 ):
@@ -300,6 +279,7 @@ def no_locks(tmp_path_factory):
     return str(library)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locks", ["none", "lie"])
 def test_the_cap_holds_where_locks_of_files_do_not(folder, endpoint, ledger, no_locks, locks):
     endpoint.latency = 0.01
@@ -355,11 +335,12 @@ def test_a_job_that_was_stopped_for_long_writes_no_page_of_the_past(tmp_path, mo
     assert (ledger.spent().queries, ledger.spent().doubtful) == (264, 64)
 
 
+@pytest.mark.slow
 def test_killed_jobs_never_lead_past_the_cap(folder, endpoint, ledger):
     endpoint.latency = 0.02
     endpoint.behave = lambda body, before: completion("#### 1")
     dice = random.Random(2)
-    for _ in range(12):
+    for _ in range(6):
         before = len(endpoint.asked)
         jobs = [start(folder, endpoint, name, 900, 800) for name in "ab"]
         while len(endpoint.asked) < before + 20 and any(job.poll() is None for job in jobs):

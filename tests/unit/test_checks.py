@@ -19,6 +19,7 @@ from seedbed.streams.checks import (
 from seedbed.streams.journal import Journal
 from seedbed.tasks.choices import with_choices
 from seedbed.tasks.items import TaskItem
+from seedbed.tasks.record import TaskCounts, TaskRecord
 
 SETTINGS = VoteSettings(
     stream="task=t/method=new_question", samples=3, answer_tokens=9, temperature=0.7, top_p=0.9
@@ -195,9 +196,7 @@ def test_an_answer_that_is_the_seeds_will_do_where_no_new_one_is_required():
     ],
 )
 def test_few_labels_need_no_new_answer(setting, kind, values, items, required):
-    record = {"counts": {"train_items": items}} | (
-        {} if values is None else {"gold_values": values}
-    )
+    record = TaskRecord(counts=TaskCounts(train_items=items), gold_values=values)
     assert requires_new_answer(setting, kind, record) is required
 
 

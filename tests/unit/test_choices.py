@@ -17,16 +17,11 @@ def test_choices_that_were_laid_out_are_read_again(question, choices):
     [
         ("Which flies? owl A, cow B, worm C", ("owl", "cow", "worm")),
         ("Which flies? a white owl A, cow B", ("a white owl", "cow")),
-        ("Which flies? owl A, cow C", ()),
-        ("Which flies? owl A, cow B, and more", ()),
-        ("Which flies? owl A", ()),
-        ("Which flies?", ()),
-        ("", ()),
-        ("Which?\n(A) owl", ()),
-        ("Which?\n(B) owl\n(C) cow", ()),
-        ("Which?\n(A) owl\nbut not\n(B) cow", ()),
+        ("Which flies? owl A, cow C", ()), ("Which flies? owl A, cow B, and more", ()),
+        ("Which flies? owl A", ()), ("Which flies?", ()), ("", ()), ("Which?\n(A) owl", ()),
+        ("Which?\n(B) owl\n(C) cow", ()), ("Which?\n(A) owl\nbut not\n(B) cow", ()),
     ],
-)
+)  # fmt: skip
 def test_which_choices_are_found(question, expected):
     assert choices_of(question) == expected
 

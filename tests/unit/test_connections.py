@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from seedbed.engines import EngineSettings, Request, load_engine
+from seedbed.engines import EngineJob, Request, load_engine
 from seedbed.engines.connections import proxy
 from seedbed.engines.openai_engine import EndpointError
 
@@ -31,14 +31,11 @@ def no_proxies(monkeypatch):
         ({"ALL_PROXY": "http://p:1", "https_proxy": "http://q:2"}, "https://a.org", "http://q:2"),
         ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "example.org"}, "https://api.example.org", None),
         ({"HTTP_PROXY": "http://p:1", "no_proxy": "10.0.0.0/8,x"}, "http://10.1.2.3:8000/v1", None),
-        (
-            {"HTTP_PROXY": "http://p:1", "no_proxy": "10.0.0.0/8"},
-            "http://11.1.2.3/v1",
-            "http://p:1",
-        ),
+        ({"HTTP_PROXY": "http://p:1", "no_proxy": "10.0.0.0/8"}, "http://11.1.2.3/v1",
+         "http://p:1"),
         ({"HTTP_PROXY": "http://p:1", "no_proxy": "*"}, "http://11.1.2.3/v1", None),
     ],
-)
+)  # fmt: skip
 def test_proxies_of_the_environment(monkeypatch, environment, url, found):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -83,7 +80,7 @@ def secure(tmp_path_factory):
 
 
 def ask(url):
-    engine = load_engine(None, EngineSettings("openai", base_url=url, name="m", concurrency=1))
+    engine = load_engine(None, EngineJob.of("openai", base_url=url, model="m", concurrency=1))
     return [answer.text for answer in engine.complete([Request("k", (("user", "?"),), 9)])]
 
 

@@ -13,19 +13,17 @@ from get_task import get_task
 from seedbed.artifacts import read_json
 from seedbed.evaluation.evaluation import check_references
 from seedbed.evaluation.scorers import make_scorer
-from seedbed.tasks.data_sets import HubDataSet, data_set, database_file, items_of
+from seedbed.tasks.data_sets import database_file, items_of, read_rows
 from seedbed.tasks.items import SCHEMA, read_items
+from seedbed.tasks.record import TaskCounts
+from seedbed.tasks.settings import SourceOnly
 from seedbed.tasks.worlds import load_world
 
 GSM8K = {
-    "hub": "openai/gsm8k",
-    "config": "main",
-    "splits": {"train": "train", "test": "test"},
-    "columns": {"question": "question", "answer": "answer"},
-    "train_items": 7473,
-    "test_items": 1319,
-    "gold_after": "####",
-}
+    "hub": "openai/gsm8k", "config": "main", "splits": {"train": "train", "test": "test"},
+    "columns": {"question": "question", "answer": "answer"}, "train_items": 7473,
+    "test_items": 1319, "gold_after": "####",
+}  # fmt: skip
 ROWS = {
     "question": [f"How many are {n} and {n}?" for n in range(4)],
     "answer": [f"{n} + {n} = {2 * n}.\n#### {2 * n}" for n in range(4)],
@@ -33,7 +31,7 @@ ROWS = {
 
 
 def source(**changes):
-    return HubDataSet(**GSM8K | {"train_items": 4, "test_items": 2} | changes)
+    return SourceOnly.of(GSM8K | {"train_items": 4, "test_items": 2} | changes)
 
 
 def save(folder, rows=ROWS, names=("train.parquet", "test.parquet")):
@@ -46,7 +44,7 @@ def save(folder, rows=ROWS, names=("train.parquet", "test.parquet")):
 
 
 def test_rows_become_items_with_the_gold_read_from_the_answer(tmp_path):
-    frame = source().read("test", save(tmp_path))
+    frame = read_rows(source(), "test", save(tmp_path))
     first, second = items_of(source(), frame, "test").items
     assert (first.item_id, second.item_id) == ("test-00000", "test-00001")
     assert second.question == "How many are 1 and 1?"
@@ -59,34 +57,27 @@ def test_rows_become_items_with_the_gold_read_from_the_answer(tmp_path):
 def test_splits_may_have_other_names_and_lie_in_several_files(tmp_path):
     names = ["validation-00000-of-00002.parquet", "validation-00001-of-00002.parquet"]
     settings = source(splits={"train": "train", "test": "validation"})
-    frame = settings.read("test", save(tmp_path, names=names))
+    frame = read_rows(settings, "test", save(tmp_path, names=names))
     assert frame["question"].to_list() == ROWS["question"] * 2
 
 
 def test_columns_may_have_other_names_and_hold_gold_and_identity(tmp_path):
     rows = {
-        "q": ["A?", "B?"],
-        "worked": ["so 1", "so 2"],
-        "final": [1, 2],
-        "number": [7, 8],
-        "source": ["x", "x"],
-        "unused": [0, 0],
-    }
+        "q": ["A?", "B?"], "worked": ["so 1", "so 2"], "final": [1, 2], "number": [7, 8],
+        "source": ["x", "x"], "unused": [0, 0],
+    }  # fmt: skip
     columns = {
-        "question": "q",
-        "answer": "worked",
-        "gold": "final",
-        "item_id": "number",
+        "question": "q", "answer": "worked", "gold": "final", "item_id": "number",
         "cluster": "source",
-    }
-    frame = source(columns=columns).read("test", save(tmp_path, rows))
+    }  # fmt: skip
+    frame = read_rows(source(columns=columns), "test", save(tmp_path, rows))
     items = items_of(source(columns=columns), frame, "test").items
     assert [(i.item_id, i.gold, i.cluster) for i in items] == [("7", "1", "x"), ("8", "2", "x")]
 
 
 def test_a_split_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no train\.parquet in .*openai/gsm8k/main"):
-        source().read("train", tmp_path)
+        read_rows(source(), "train", tmp_path)
 
 
 def test_a_split_that_is_too_small_is_refused():
@@ -127,7 +118,7 @@ def test_an_identity_that_stands_twice_is_refused():
 def test_a_task_is_written_whole_with_its_counts(tmp_path):
     settings = GSM8K | {"train_items": 3, "test_items": 2}
     counts = get_task(settings, save(tmp_path / "data"), tmp_path / "task")
-    assert counts == {"train_items": 3, "test_items": 2}
+    assert counts == TaskCounts(train_items=3, test_items=2)
     assert [item.gold for item in read_items(tmp_path / "task" / "train.parquet")] == [
         "0",
         "2",
@@ -135,7 +126,7 @@ def test_a_task_is_written_whole_with_its_counts(tmp_path):
     ]
     assert pl.read_parquet_schema(tmp_path / "task" / "test.parquet") == SCHEMA
     record = read_json(tmp_path / "task" / "task.json")
-    assert record["counts"] == counts
+    assert record["counts"] == counts.model_dump()
     assert record["source"] == settings
 
 
@@ -160,7 +151,7 @@ def test_without_a_mark_no_gold_is_guessed():
 
 def test_a_generated_world_is_a_task_too(tmp_path):
     settings = {"world": "mini_math", "train_items": 30, "test_items": 20, "seed": 1}
-    assert get_task(settings, None, tmp_path / "task") == {"train_items": 30, "test_items": 20}
+    assert get_task(settings, None, tmp_path / "task") == TaskCounts(train_items=30, test_items=20)
     train, test = (read_items(tmp_path / "task" / f"{s}.parquet") for s in ("train", "test"))
     assert train == load_world("mini_math").items("train", 30, 1)
     assert len(test) == 20
@@ -173,21 +164,15 @@ def test_items_of_a_file_that_is_no_task_are_refused(tmp_path):
 
 
 CHOICES = {
-    "id": ["first", "second"],
-    "question": ["What is hot?", "What is wet?"],
-    "choices": [
-        {"text": ["ice", "fire", "air"], "label": ["1", "2", "3"]},
-        {"text": ["sand", "stone", "fog", "rain"], "label": ["A", "B", "C", "D"]},
-    ],
+    "id": ["first", "second"], "question": ["What is hot?", "What is wet?"],
+    "choices": [{"text": ["ice", "fire", "air"], "label": ["1", "2", "3"]}, {"text": ["sand",
+     "stone", "fog", "rain"], "label": ["A", "B", "C", "D"]}],
     "answerKey": ["2", "D"],
-}
+}  # fmt: skip
 CHOICE_COLUMNS = {
-    "item_id": "id",
-    "question": "question",
-    "choices": "choices.text",
-    "labels": "choices.label",
+    "item_id": "id", "question": "question", "choices": "choices.text", "labels": "choices.label",
     "gold": "answerKey",
-}
+}  # fmt: skip
 
 
 def choice_source(**changes):
@@ -258,7 +243,7 @@ def test_a_split_may_be_lines_of_json(tmp_path):
     place.mkdir(parents=True)
     lines = [json.dumps({"question": "A?", "answer": f"#### {n}", "more": [n]}) for n in range(5)]
     (place / "test.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    frame = source().read("test", tmp_path)
+    frame = read_rows(source(), "test", tmp_path)
     assert [item.gold for item in items_of(source(), frame, "test").items] == ["0", "1"]
 
 
@@ -295,7 +280,7 @@ def test_databases_come_along_and_give_the_context(tmp_path):
     settings = shop(tmp_path / "data")
     settings["excluded"] += [{"item": "train-00001", "database": None, "reason": "it is wrong"}]
     counts = get_task(settings, tmp_path / "data", tmp_path / "task")
-    assert counts == {"train_items": 2, "test_items": 3}
+    assert counts == TaskCounts(train_items=2, test_items=3)
     train = read_items(tmp_path / "task" / "train.parquet")
     assert [item.item_id for item in train] == ["train-00000", "train-00003"]
     assert (train[0].database, train[0].cluster) == ("toys.sqlite", "toys")
@@ -337,7 +322,7 @@ def test_what_is_excluded_must_be_there(tmp_path):
 
 @pytest.mark.parametrize("name", ["../toys", "/etc/passwd", "a/b", ".."])
 def test_a_database_has_no_path_for_a_name(tmp_path, name):
-    settings = HubDataSet(**shop(tmp_path))
+    settings = SourceOnly.of(shop(tmp_path))
     with pytest.raises(ValueError, match="cannot be the name of a database"):
         database_file(settings, name, tmp_path)
 
@@ -370,7 +355,7 @@ def own_files(folder):
 
 def test_a_tasks_own_files_become_items(tmp_path):
     counts = get_task(CAPITALS, own_files(tmp_path / "own"), tmp_path / "task")
-    assert counts == {"train_items": 3, "test_items": 2}
+    assert counts == TaskCounts(train_items=3, test_items=2)
     train = read_items(tmp_path / "task" / "train.parquet")
     assert [item.gold for item in train] == ["Rome", "Washington, D.C.", "Havana"]
     assert (train[1].item_id, train[1].answer) == ("train-00001", "Answer: Washington, D.C.")
@@ -384,8 +369,10 @@ def test_a_gold_after_a_mark_keeps_its_commas(tmp_path):
     rows = [{"question": "Where?", "answer": f"I think.\nAnswer: {x}"} for x in ("A, B", "1,000")]
     (own / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     source = {"columns": {"question": "question", "answer": "answer"}, "gold_after": "Answer:"}
-    settings = data_set({"files": CAPITALS["files"], "train_items": 2, "test_items": 2} | source)
-    items = items_of(settings, settings.read("train", own), "train").items
+    settings = SourceOnly.of(
+        {"files": CAPITALS["files"], "train_items": 2, "test_items": 2} | source
+    )
+    items = items_of(settings, read_rows(settings, "train", own), "train").items
     assert [item.gold for item in items] == ["A, B", "1,000"]
 
 
@@ -437,7 +424,7 @@ def test_own_files_may_come_with_databases(tmp_path):
     hub = {"hub", "config", "splits"}
     settings = {key: value for key, value in shop(tmp_path / "more").items() if key not in hub}
     settings |= {"files": {"train": "train.parquet", "test": "test.parquet"}, "train_items": 3}
-    assert get_task(settings, own, tmp_path / "task") == {"train_items": 3, "test_items": 3}
+    assert get_task(settings, own, tmp_path / "task") == TaskCounts(train_items=3, test_items=3)
     train = read_items(tmp_path / "task" / "train.parquet")
     with closing(make_scorer("sql", {}, tmp_path / "task")) as scorer:
         assert check_references(train, scorer) == 3
@@ -466,7 +453,7 @@ def test_real_tasks_are_read_whole_and_every_gold_scores_right(
 ):
     data = Path(os.environ["SEEDBED_TEST_DATA"])
     counts = get_task(task_source(name) | changes, data, tmp_path / "task")
-    assert counts == {"train_items": train, "test_items": test}
+    assert counts == TaskCounts(train_items=train, test_items=test)
     with closing(
         make_scorer(kind, {"timeout": 30} if kind == "sql" else {}, tmp_path / "task")
     ) as s:
@@ -479,8 +466,8 @@ def test_real_tasks_are_read_whole_and_every_gold_scores_right(
     assert sum(map(len, record["excluded"].values())) == excluded
     if name == "spider":
         # Two databases are not there; of the three other golds, each fails on its own.
-        source = data_set(task_source(name))
-        rows = source.read("train", data)
+        source = SourceOnly.of(task_source(name))
+        rows = read_rows(source, "train", data)
         with closing(make_scorer(kind, {"timeout": 30}, tmp_path / "task")) as s:
             for number in (3153, 4513, 4514):
                 row = rows.row(number, named=True)

@@ -8,6 +8,7 @@ from seedbed.streams import answers as answering
 from seedbed.streams import checks as checking
 from seedbed.streams import questions as writing
 from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
+from seedbed.streams.record import DatasetCounts
 from seedbed.tasks.items import TaskItem
 
 # What became of a query: answered, answered but cut, answered with nothing, without a question.
@@ -37,7 +38,7 @@ def build(
         test,
         parts.append,
     )
-    return pl.concat(parts), record
+    return pl.concat(parts), record.model_dump()
 
 
 def answer_rows(fates, start=0):
@@ -401,12 +402,12 @@ def test_answers_that_were_not_verified_are_no_verified_dataset(tmp_path):
 
 
 def test_a_dataset_without_rows_is_an_error_that_says_why():
-    counts = {
-        "queries": 64,
-        "empty_slots": 4,
-        "dropped": {"content_filter": 10, "truncated": 50},
-        "failed_questions": {"check_no": 8},
-    }
+    counts = DatasetCounts(
+        queries=64,
+        empty_slots=4,
+        dropped={"content_filter": 10, "truncated": 50},
+        failed_questions={"check_no": 8},
+    )
     said = no_rows(counts)
     assert "none of 64 queries became a row" in said
     assert said.index("50 truncated") < said.index("10 content_filter") < said.index("4 empty")

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from endpoint import Endpoint, completion, error, running
 from limits import FORMS, Window
-from seedbed.engines import Completion, EngineSettings, Request, load_engine
+from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines import openai_engine as module
 from seedbed.engines.openai_engine import EndpointError
 from seedbed.engines.verdicts import REJECTIONS
@@ -47,8 +47,8 @@ def endpoint():
 
 
 def engine_of(endpoint, **settings):
-    given = {"kind": "openai", "base_url": endpoint.url, "name": "some/model", **settings}
-    return load_engine(None, EngineSettings(**given))
+    given = {"kind": "openai", "base_url": endpoint.url, "model": "some/model", **settings}
+    return load_engine(None, EngineJob.of(**given))
 
 
 def answers(endpoint, requests=REQUESTS, **settings):
@@ -104,7 +104,7 @@ def test_the_newer_name_of_the_limit(endpoint):
 def test_no_requests_need_no_endpoint():
     assert (
         list(
-            load_engine(None, EngineSettings("openai", base_url="http://nowhere.invalid")).complete(
+            load_engine(None, EngineJob.of("openai", base_url="http://nowhere.invalid")).complete(
                 []
             )
         )
@@ -118,6 +118,7 @@ def test_no_more_are_under_way_than_allowed(endpoint):
     assert endpoint.most == 7
 
 
+@pytest.mark.alone
 def test_answers_are_handed_on_as_they_arrive(endpoint):
     async def slow(body, before):
         if body["messages"][0]["content"] == "question 0":
@@ -138,7 +139,7 @@ def test_the_proxy_of_the_environment_is_used_but_for_hosts_that_it_leaves_out(
     proxy = endpoint.url.removesuffix("/v1")
     monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    engine = load_engine(None, EngineSettings("openai", base_url="http://elsewhere.invalid/v1"))
+    engine = load_engine(None, EngineJob.of("openai", base_url="http://elsewhere.invalid/v1"))
     assert {answer.key: answer for answer in engine.complete(REQUESTS)} == echoes()
     assert endpoint.headers[0]["Host"] == "elsewhere.invalid"
     assert answers(endpoint) == (echoes(), None)
@@ -163,22 +164,16 @@ FAULTS = {
     "too many, wait for nonsense": lambda: error(429, **{"Retry-After": "soon"}),
     "server error": lambda: error(500),
     "bad gateway, in HTML": lambda: web.Response(status=502, text="<h1>Bad gateway</h1>"),
-    "unavailable": lambda: error(503),
-    "overloaded": lambda: error(529),
-    "timeout at the other end": lambda: error(408),
-    "not JSON": lambda: b"{",
-    "nothing": lambda: b"",
-    "half a character": lambda: b'{"choices": "\xff"',
-    "deep nesting": lambda: b"[" * 100_000,
-    "no object": lambda: b"[]",
-    "null": lambda: b"null",
+    "unavailable": lambda: error(503), "overloaded": lambda: error(529),
+    "timeout at the other end": lambda: error(408), "not JSON": lambda: b"{",
+    "nothing": lambda: b"", "half a character": lambda: b'{"choices": "\xff"',
+    "deep nesting": lambda: b"[" * 100_000, "no object": lambda: b"[]", "null": lambda: b"null",
     "no choices": lambda: {"choices": [], "usage": {}},
     "choices that are none": lambda: {"choices": 3},
-    "choice without a message": lambda: {"choices": [{}]},
-    "no content": lambda: completion(None),
+    "choice without a message": lambda: {"choices": [{}]}, "no content": lambda: completion(None),
     "content that is no text": lambda: completion(["a"]),
     "an error with the status of success": lambda: {"error": {"message": "upstream"}},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -681,23 +676,21 @@ def test_an_allowance_for_thinking_is_added_to_every_limit(endpoint):
 
 def test_what_is_sent_and_left_out_is_part_of_an_answers_identity():
     def identity(kind="openai", **settings):
-        return EngineSettings(kind, **settings).identity("m")
+        given = {"base_url": "http://h/v1"} if kind == "openai" else {}
+        return EngineJob.of(kind, **given | settings).identity("m")
 
     assert identity() == "m"
     # Where it is asked, and as whom, is not.
-    assert identity(base_url="u", key_variable="K", headers={"a": "b"}, query={"c": "d"}) == "m"
+    assert (
+        identity(base_url="http://u", key_variable="K", headers={"a": "b"}, query={"c": "d"}) == "m"
+    )
     assert identity(concurrency=3, stream=True, limit_field="max_completion_tokens") == "m"
     others = [
-        identity(temperature_field=None),
-        identity(top_p_field=None),
-        identity(seed_field=None),
-        identity(limit_field=None),
-        identity(send_defaults=True),
-        identity(body={"reasoning_effort": "low"}),
-        identity(body={"reasoning_effort": "high"}),
-        identity(thinking_tokens=9),
-        identity("vllm", options={"quantization": "fp8"}),
-    ]
+        identity(temperature_field=None), identity(top_p_field=None), identity(seed_field=None),
+        identity(limit_field=None), identity(send_defaults=True),
+        identity(body={"reasoning_effort": "low"}), identity(body={"reasoning_effort": "high"}),
+        identity(thinking_tokens=9), identity("vllm", options={"quantization": "fp8"}),
+    ]  # fmt: skip
     assert len({"m", *others}) == 1 + len(others)
     assert identity("vllm", options={"max_num_seqs": 9}) == "m"
 
@@ -729,7 +722,7 @@ def test_a_404_shows_the_address_that_was_asked(endpoint):
 def test_a_host_that_nobody_knows_says_so_within_seconds(monkeypatch):
     monkeypatch.setattr(module, "FIRST_WAIT", 0.5)
     start = time.monotonic()
-    engine = load_engine(None, EngineSettings("openai", base_url="http://nowhere.invalid/v1"))
+    engine = load_engine(None, EngineJob.of("openai", base_url="http://nowhere.invalid/v1"))
     with pytest.raises(EndpointError, match=r"nowhere\.invalid.* cannot be found"):
         list(engine.complete(REQUESTS))
     assert time.monotonic() - start < 10
@@ -758,6 +751,7 @@ def test_a_stream_is_read_as_an_answer(endpoint):
 # --- limits of requests a time
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("form", FORMS)
 def test_a_limit_is_waited_for_however_it_is_told(endpoint, form):
     limit = Window(10, 0.6, form)
@@ -800,10 +794,10 @@ INTERRUPTED = """
 import sys, threading, time
 sys.path.insert(0, {scripts!r})
 from seedbed.endings import run
-from seedbed.engines import EngineSettings, Request, load_engine
+from seedbed.engines import EngineJob, Request, load_engine
 
 def main():
-    engine = load_engine(None, EngineSettings("openai", base_url={url!r}, name="m", concurrency=4))
+    engine = load_engine(None, EngineJob.of("openai", base_url={url!r}, model="m", concurrency=4))
     requests = (Request(str(n), (("user", f"q {{n}}"),), max_tokens=9) for n in range(100))
     print("ready", flush=True)
     for answer in engine.complete(requests):
@@ -813,6 +807,7 @@ run(main)
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_stops_asking_and_keeps_what_is_under_way(endpoint, times):
     endpoint.latency = 1.0

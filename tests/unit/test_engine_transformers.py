@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seedbed.artifacts import read_json, write_json
-from seedbed.engines import EngineSettings, Request, load_engine
+from seedbed.engines import EngineJob, Request, load_engine
 from seedbed.engines.thinking import split_thinking
 from seedbed.engines.transformers_engine import SeededSampling
 from seedbed.models import answers_identity, lora_rank, read_fingerprint
@@ -40,7 +40,7 @@ def answers(engine, requests):
 
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_answers_do_not_depend_on_the_size_of_the_batch(tiny_model, engine, requests, batch_size):
-    small = load_engine(tiny_model, EngineSettings(batch_size=batch_size))
+    small = load_engine(tiny_model, EngineJob.of(batch_size=batch_size))
     assert answers(small, requests) == answers(engine, requests)
 
 

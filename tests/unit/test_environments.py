@@ -21,24 +21,14 @@ SOURCES = {"cpu": "requirements.in", "gpu": "gpu.in"}
 # What vLLM says that it needs, where the rest could contradict it; of the version that is locked.
 VLLM = "0.32.0"
 VLLM_NEEDS = [
-    "torch==2.13.0",
-    "torchaudio==2.11.0",
-    "torchvision==0.28.0",
-    "torchcodec>=0.14",
-    "transformers>=5.16.1,<5.20.0",
-    "huggingface-hub>=1.31.0",
-    "tokenizers>=0.23.2",
-    "safetensors>=0.6.2",
-    "pydantic>=2.12.0",
-    "pillow>=12.3.0",
-    "numba==0.65.0",
-    "compressed-tensors==0.17.0",
-    "flashinfer-python==0.7.0.post1",
-    "nvidia-cutlass-dsl==4.8.0",
+    "torch==2.13.0", "torchaudio==2.11.0", "torchvision==0.28.0", "torchcodec>=0.14",
+    "transformers>=5.16.1,<5.20.0", "huggingface-hub>=1.31.0", "tokenizers>=0.23.2",
+    "safetensors>=0.6.2", "pydantic>=2.12.0", "pillow>=12.3.0", "numba==0.65.0",
+    "compressed-tensors==0.17.0", "flashinfer-python==0.7.0.post1", "nvidia-cutlass-dsl==4.8.0",
     "mistral-common>=1.11.6",
     # As mistral-common says.
     "numpy>=1.25,<2.4",
-]
+]  # fmt: skip
 # Every environment has these by itself.
 TOOLS = {"pip", "setuptools"}
 
@@ -171,14 +161,11 @@ def test_vllm_for_the_cpu_adds_to_the_lock_what_it_needs_and_changes_nothing():
 @pytest.mark.parametrize(
     ("made", "asked", "lock", "anew"),
     [
-        (None, [], "cpu", False),
-        (None, ["ENV=gpu"], "gpu", True),
-        ("cpu", [], None, False),
-        ("cpu", ["ENV=gpu"], "gpu", True),
-        ("gpu", [], None, False),
+        (None, [], "cpu", False), (None, ["ENV=gpu"], "gpu", True), ("cpu", [], None, False),
+        ("cpu", ["ENV=gpu"], "gpu", True), ("gpu", [], None, False),
         ("gpu", ["ENV=cpu"], "cpu", True),
     ],
-)
+)  # fmt: skip
 def test_make_env_installs_the_lock_that_is_asked_for(tmp_path, made, asked, lock, anew):
     (tmp_path / "envs").mkdir()
     for name in SOURCES:
@@ -198,3 +185,17 @@ def test_make_env_installs_the_lock_that_is_asked_for(tmp_path, made, asked, loc
     assert re.findall(r"--requirement envs/(\w+)\.lock", plan) == ([lock] if lock else [])
     assert ("--clear" in plan) == anew
     assert (f"echo {lock} > .venv/ready" in plan) == bool(lock)
+
+
+def test_the_image_is_made_from_the_locks():
+    recipe = (ENVS / "Dockerfile").read_text()
+    copied = re.findall(r"^COPY (\S+) ", recipe, re.MULTILINE)
+    assert copied == ["envs/${LOCK}.lock", "."]
+    (default,) = re.findall(r"^ARG LOCK=(\w+)$", recipe, re.MULTILINE)
+    assert {default, *re.findall(r"--build-arg LOCK=(\w+)", recipe)} == SOURCES.keys()
+    python = re.search(r"^FROM python:(\S+)-slim$", recipe, re.MULTILINE)[1]
+    conda = yaml.safe_load((ENVS / "cpu.yaml").read_text())
+    assert f"python={python}" in conda["dependencies"]
+    # Results, keys and the environment of this machine stay out of the image.
+    left_out = (ENVS / "Dockerfile.dockerignore").read_text().split()
+    assert {".env", ".venv", "results", "resources", ".snakemake"} <= {*left_out}

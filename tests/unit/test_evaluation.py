@@ -12,7 +12,7 @@ from recording_engine import RecordingEngine
 
 import evaluate_student
 from seedbed.artifacts import read_json, read_metadata, write_json, write_parquet
-from seedbed.engines import EngineSettings, load_engine
+from seedbed.engines import EngineJob, load_engine
 from seedbed.evaluation.evaluation import (
     SCHEMA,
     check_references,
@@ -93,11 +93,11 @@ def test_each_row_is_of_its_item_whatever_the_order_of_the_answers(scorer):
 def test_the_score_is_the_reading_that_the_task_names(scorer, score):
     rows = evaluated(scorer, OUTPUTS, score)
     assert rows["correct"].equals(rows[score].rename("correct"))
-    assert summarise(rows)["correct"] == summarise(rows)[score]["correct"]
+    assert summarise(rows).correct == getattr(summarise(rows), score).correct
 
 
 def test_the_summary_counts_every_item(scorer):
-    found = summarise(evaluated(scorer, OUTPUTS))
+    found = summarise(evaluated(scorer, OUTPUTS)).model_dump()
     assert (found["items"], found["correct"], found["truncated"]) == (6, 1, 1)
     assert found["accuracy"] == 1 / 6
     assert found["standard_error"] == pytest.approx(math.sqrt(1 / 6 * 5 / 6 / 6))
@@ -164,7 +164,7 @@ def test_accuracy_is_the_share_of_right_items(scores):
         ],
         schema=SCHEMA,
     )
-    found = summarise(rows)
+    found = summarise(rows).model_dump()
     assert found["correct"] == sum(flexible for _, flexible in scores)
     assert found["strict"]["correct"] == sum(strict for strict, _ in scores)
     assert found["accuracy"] == found["correct"] / len(scores)
@@ -181,7 +181,7 @@ def test_greedy_predictions_do_not_depend_on_the_batch_size(tiny_model, test_ite
     tables = [
         asked(
             test_items,
-            load_engine(tiny_model, EngineSettings(batch_size=size)),
+            load_engine(tiny_model, EngineJob.of(batch_size=size)),
             scorer,
             "flexible",
             answer_tokens=16,
@@ -210,9 +210,11 @@ def run(folder, monkeypatch, test_items, model, *more, settings=EVALUATION):
     write_parquet(folder / "task" / "test.parquet", to_frame(test_items))
     arguments = ["--cell", json.dumps(CELL), "--settings", json.dumps(settings)]
     arguments += ["--test", str(folder / "task" / "test.parquet"), "--model", str(model), *more]
+    write_json(folder / "task" / "task.json", {"databases": {}})
+    arguments += ["--task", str(folder / "task" / "task.json")]
     arguments += ["--task-folder", str(folder), "--journal", str(folder / "journal")]
     arguments += ["--predictions", str(folder / "out" / "predictions.parquet")]
-    arguments += ["--output", str(folder / "out" / "evaluation.json")]
+    arguments += ["--scores", str(folder / "out" / "evaluation.json")]
     monkeypatch.setattr(sys, "argv", ["evaluate_student", *arguments])
     evaluate_student.main()
     return read_json(folder / "out" / "evaluation.json")

@@ -17,7 +17,7 @@ import pytest
 from recording_engine import KilledError, RecordingEngine, timeless
 
 from seedbed.artifacts import read_json, read_metadata, write_json, write_parquet
-from seedbed.engines import command_line
+from seedbed.engines import start
 from seedbed.engines.sharing import write_plan
 from seedbed.streams.extension import held_until
 from seedbed.tasks.items import TaskItem, to_frame
@@ -81,9 +81,10 @@ class Line:
     ) -> list[str]:
         """Return the options of a stage's script; the shard begins with query 4."""
         options: dict[str, object] = {"start": start, "stop": stop, "end": end}
-        options |= {"settings": json.dumps(self.settings[stage]), "output": self.file(stage)}
+        options |= {"settings": json.dumps(self.settings[stage]), stage: self.file(stage)}
         if stage in ASKING:
-            options |= {"stream": STREAM, "model": self.folder / "model"}
+            stream = "question-stream" if stage == "questions" else "stream"
+            options |= {stream: STREAM, "model": self.folder / "model"}
             options["journal"] = self.folder / "journal" / stage
         if stage != "votes":
             options["seeds"] = self.folder / "seeds.parquet"
@@ -103,7 +104,7 @@ class Line:
     def run(self, stage: str, stop: int, **more: object) -> None:
         """Run a stage's script in this process."""
         self._patch.setattr("sys.argv", ["script", *self.words(stage, stop, **more)])
-        self._patch.setattr(command_line, "load_engine", lambda *_: self.engine)
+        self._patch.setattr(start, "load_engine", lambda *_: self.engine)
         importlib.import_module(SCRIPTS[stage]).main()
 
     def run_all(self, stop: int) -> None:
@@ -444,14 +445,14 @@ def test_a_job_that_has_the_model_asks_for_no_rows_that_others_hold(line, tmp_pa
 ALONGSIDE = """
 import importlib, sys, time
 from recording_engine import RecordingEngine
-from seedbed.engines import command_line
+from seedbed.engines import start
 
 def slowly(request):
     time.sleep(0.05)
     return f"#### {request.seed % 3}", "stop"
 
 engine = RecordingEngine(slowly)
-command_line.load_engine = lambda *_: engine
+start.load_engine = lambda *_: engine
 importlib.import_module(sys.argv.pop(1)).main()
 print(len(engine.asked))
 """

@@ -94,7 +94,7 @@ def test_a_streamed_dataset_equals_one_built_at_once(tmp_path, monkeypatch, batc
             parts = []
             record = build_dataset(settings, part, SEEDS, test, parts.append)
             rows, expected = build_eagerly(settings, part, SEEDS, test)
-            assert record == expected
+            assert record.model_dump() == expected
             assert pl.concat(parts).equals(rows)
             assert parts[0].schema == rows.schema
 
@@ -109,7 +109,7 @@ def test_shards_whose_rows_are_mixed_give_the_same_dataset(tmp_path, monkeypatch
         parts = []
         shards = save(tmp_path / name, order, [0, 30, 60])
         record = build_dataset(settings, shards, SEEDS, [], parts.append)
-        built.append((pl.concat(parts), record))
+        built.append((pl.concat(parts), record.model_dump()))
     assert built[0][0].equals(built[1][0])
     assert built[0][1] == built[1][1]
 
@@ -137,7 +137,8 @@ def test_a_dataset_does_not_depend_on_what_else_its_shards_hold(
         needed = next(n for n, bound in enumerate(bounds) if bound >= reach)
         shards = Shards(**{name: getattr(shards, name)[:needed] for name in frames})
         with parquet_rows(folder / "dataset.parquet") as rows:
-            records.append(build_dataset(settings, shards, SEEDS, [], rows.add))
+            record = build_dataset(settings, shards, SEEDS, [], rows.add)
+            records.append(record.model_dump())
         files.add((folder / "dataset.parquet").read_bytes())
     assert len(files) == 1
     assert all(record == records[0] for record in records)
@@ -261,7 +262,7 @@ def test_many_evaluations_are_collected_in_little_memory(tmp_path):
     listed.write_text("\n".join(map(str, files)))
     script = Path(__file__).parents[2] / "scripts" / "collect_results.py"
     cells, items = tmp_path / "cells.parquet", tmp_path / "items.parquet"
-    options = ["--evaluations-list", listed, "--cells", cells, "--items", items]
+    options = ["--evaluations", f"@{listed}", "--cells", cells, "--item-scores", items]
     _, peak = run([sys.executable, str(script), *map(str, options)])
     assert peak < 600  # MiB
     assert pl.read_parquet(cells).height == 400

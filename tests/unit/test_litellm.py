@@ -17,7 +17,7 @@ import yaml
 from aiohttp import web
 
 from endpoint import Endpoint, running
-from seedbed.engines import EngineSettings, Request, load_engine
+from seedbed.engines import EngineJob, Request, load_engine
 from seedbed.engines.openai_engine import EndpointError
 
 REQUIREMENT = "litellm[proxy]==1.108.7"
@@ -118,7 +118,7 @@ def proxy(backend, tmp_path_factory):
 
 def ask(proxy, **settings):
     given = {"base_url": proxy, "key_variable": "LITELLM_TEST_KEY", "concurrency": 4} | settings
-    return list(load_engine(None, EngineSettings("openai", **given)).complete(REQUESTS))
+    return list(load_engine(None, EngineJob.of("openai", **given)).complete(REQUESTS))
 
 
 def test_answers_come_through(proxy, backend):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 from pathlib import Path
 
@@ -146,7 +145,7 @@ def write_rows(path, rows):
 
 
 def same(task, data, **changes):
-    params = {"source": json.dumps(CAPITALS | changes), "data_dir": str(data)}
+    params = {"source": CAPITALS | changes, "data_dir": str(data)}
     names = {"train": "train.parquet", "test": "test.parquet", "record": "task.json"}
     outputs = {name: task / file for name, file in names.items()}
     return same_result("get_task", params, outputs)
@@ -186,15 +185,15 @@ def test_a_revision_that_is_pinned_to_what_was_taken_is_the_same(tmp_path):
     def same_model(source):
         return same_result("get_model", {"source": source}, {"record": record})
 
-    assert same_model("--hub owner/name --revision c0ffee")
-    assert not same_model("--hub owner/name --revision 0ther")
-    assert not same_model("--hub owner/other --revision c0ffee")
-    assert not same_model("--api name")
+    assert same_model({"hub": "owner/name", "revision": "c0ffee"})
+    assert not same_model({"hub": "owner/name", "revision": "0ther"})
+    assert not same_model({"hub": "owner/other", "revision": "c0ffee"})
+    assert not same_model({"api": "name"})
     task = {"hub": "owner/name", "revision": None, "train_items": 1, "test_items": 1}
     write_json(tmp_path / "task.json", {"source": task, "revision": "c0ffee"})
-    pinned = {"source": json.dumps(task | {"revision": "c0ffee"}), "data_dir": ""}
+    pinned = {"source": task | {"revision": "c0ffee"}, "data_dir": ""}
     assert same_result("get_task", pinned, {"record": tmp_path / "task.json"})
-    pinned = {"source": json.dumps(task | {"revision": "0ther"}), "data_dir": ""}
+    pinned = {"source": task | {"revision": "0ther"}, "data_dir": ""}
     assert not same_result("get_task", pinned, {"record": tmp_path / "task.json"})
 
 
@@ -202,7 +201,7 @@ def test_a_model_in_a_folder_that_moved_is_the_same(tiny_model, tmp_path):
     get_model(None, None, tiny_model, tmp_path / "model")
     moved = shutil.copytree(tiny_model, tmp_path / "a folder")
     outputs = {"record": tmp_path / "model/model.json"}
-    params = {"source": shlex.join(["--path", str(moved)])}
+    params = {"source": {"path": str(moved)}}
     assert same_result("get_model", params, outputs)
     (moved / "config.json").write_text("{}")
     assert not same_result("get_model", params, outputs)

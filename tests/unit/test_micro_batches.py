@@ -5,7 +5,6 @@ import os
 import random
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -25,10 +24,11 @@ from seedbed.training.micro_batches import (
     padding,
     plan,
 )
-from seedbed.training.students import TrainerSettings, TrainingSettings, train_student
+from seedbed.training.settings import StudentTraining, Trainer
+from seedbed.training.students import train_student
 from seedbed.training.trainer import MicroBatchTrainer
 
-SETTINGS = TrainingSettings(
+SETTINGS = StudentTraining(
     epochs=2, learning_rate=1e-3, batch_size=8, lora_rank=4, lora_alpha=8, max_length=128
 )
 DATA = os.environ.get("SEEDBED_TEST_DATA")
@@ -200,9 +200,9 @@ def dataset(tmp_path_factory):
 
 
 def train(model, dataset, output, tokens, settings=SETTINGS, progress=silent):
-    how = TrainerSettings(micro_batch_tokens=tokens)
+    how = Trainer(micro_batch_tokens=tokens)
     counts = train_student(model, dataset, output, settings, lambda *_: None, progress, trainer=how)
-    return counts["loss"], load_file(output / "adapter_model.safetensors")
+    return counts.loss, load_file(output / "adapter_model.safetensors")
 
 
 def assert_same(one, other):
@@ -229,7 +229,7 @@ def sizes(monkeypatch):
 def test_losses_and_adapters_do_not_depend_on_the_cut(
     tiny_model, dataset, tmp_path, sizes, dropout
 ):
-    settings = replace(SETTINGS, lora_dropout=dropout)
+    settings = SETTINGS.model_copy(update={"lora_dropout": dropout})
     whole = train(tiny_model, dataset, tmp_path / "whole", 10**6, settings)
     assert {rows for rows, _ in sizes} == {8, 4}
     sizes.clear()
@@ -238,7 +238,9 @@ def test_losses_and_adapters_do_not_depend_on_the_cut(
     some = train(tiny_model, dataset, tmp_path / "some", 130, settings)
     assert_same(single, whole)
     assert_same(some, whole)
-    other = train(tiny_model, dataset, tmp_path / "other", 10**6, replace(settings, seed=1))
+    other = train(
+        tiny_model, dataset, tmp_path / "other", 10**6, settings.model_copy(update={"seed": 1})
+    )
     assert other[0] != pytest.approx(whole[0], rel=1e-5)
 
 
@@ -358,7 +360,9 @@ def test_logits_are_computed_for_answers_alone(tiny_model, dataset, tmp_path, mo
         return head(logits, targets, **options)
 
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", note)
-    train(tiny_model, dataset, tmp_path / "adapter", None, replace(SETTINGS, epochs=1))
+    train(
+        tiny_model, dataset, tmp_path / "adapter", None, SETTINGS.model_copy(update={"epochs": 1})
+    )
     from seedbed.chats import encode_rows, load_tokenizer
 
     rows = encode_rows(load_tokenizer(tiny_model), pl.read_parquet(dataset)["messages"].to_list())

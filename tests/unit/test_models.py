@@ -1,5 +1,4 @@
 import json
-import shlex
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from seedbed.artifacts import read_json
 from seedbed.models import adapter_fingerprint, fingerprint, read_fingerprint
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
-from seedbed.study.workflow import Workflow
+from seedbed.study.targets import Targets
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_a_model_of_an_endpoint_is_known_by_name_and_version(tmp_path):
 @pytest.mark.parametrize("content", ["{}", "[]", '{"fingerprint": 3}'])
 def test_a_record_without_a_fingerprint_is_named(copy, content):
     (copy / "model.json").write_text(content)
-    with pytest.raises(ValueError, match=r"model\.json has no fingerprint"):
+    with pytest.raises(ValueError, match=r"model\.json is broken"):
         read_fingerprint(copy)
 
 
@@ -96,7 +95,7 @@ def test_a_model_folder_with_a_space_in_its_name_reaches_the_script_as_one_argum
     (Path(folder) / "config.json").touch()
     files = sf.FILES | {"models/student.yaml": {"title": "Student", "path": folder}}
     study = load_study("trial", sf.write(tmp_path / "config", files))
-    assert shlex.split(Workflow(study, grid(study)).model_source("student")) == ["--path", folder]
+    assert Targets(study, grid(study)).model_source("student") == {"path": folder}
 
 
 def test_an_adapter_that_comes_out_the_same_has_the_same_fingerprint(tmp_path):

@@ -6,14 +6,13 @@ from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
 from seedbed.run import partitions as module
 from seedbed.run.partitions import (
-    OFFERS,
     Offer,
     Partitions,
     real_offers,
-    within_offers,
     write_offers,
 )
-from seedbed.run.submitting import Site, gpu_option, view
+from seedbed.run.requests import Site, gpu_option, view
+from seedbed.study.offers import OFFERS, within_offers
 
 FILE = {
     "cpu": {"max_runtime": 2880, "max_mem_mb": 1_000_000, "max_threads": 128},

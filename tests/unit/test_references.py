@@ -18,6 +18,7 @@ from seedbed.evaluation.references import (
 )
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.tasks.items import TaskItem
+from seedbed.tasks.record import TaskCounts
 
 NUMBERS = {"kind": "number", "scorer": {}, "score": "strict"}
 
@@ -57,10 +58,9 @@ def test_the_block_of_the_message_leaves_them_out(tmp_path):
     excluded = [entry | {"database": None} for entry in block["source"]["excluded"]]
     assert [entry["item"] for entry in excluded] == ["train-00001", "test-00001"]
     rest = settings | {"train_items": 2, "test_items": 1, "excluded": excluded}
-    assert get_task(rest, tmp_path, tmp_path / "task", NUMBERS) == {
-        "train_items": 2,
-        "test_items": 1,
-    }
+    assert get_task(rest, tmp_path, tmp_path / "task", NUMBERS) == TaskCounts(
+        train_items=2, test_items=1
+    )
     record = read_json(tmp_path / "task" / "task.json")
     assert "not a number" in record["excluded"]["train"]["train-00001"]
     assert record["gold_values"] == 2
@@ -114,7 +114,7 @@ def test_an_id_of_both_splits_stands_once_in_the_block():
 def test_the_command_line_says_it_without_a_traceback(tmp_path, monkeypatch):
     settings = write(tmp_path, ["3", "twelve"], ["7"])
     arguments = ["--source", json.dumps(settings), "--data-dir", str(tmp_path)]
-    arguments += ["--scoring", json.dumps(NUMBERS), "--output", str(tmp_path / "task")]
+    arguments += ["--scoring", json.dumps(NUMBERS), "--folder", str(tmp_path / "task")]
     monkeypatch.setattr(sys, "argv", ["get_task", *arguments])
     with pytest.raises(SystemExit, match='- item: "train-00001"'):
         script.main()

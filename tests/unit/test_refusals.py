@@ -35,77 +35,29 @@ RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.
 INVALID_KEY = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
 ROWS = [
     # --- the account
-    (
-        400,
-        error(
-            "Your credit balance is too low to access the Anthropic API. Please go to Plans & "
-            "Billing to upgrade or purchase credits.",
-            type="invalid_request_error",
-        ),
-        "account",
-    ),
-    (
-        400,
-        error("Billing hard limit has been reached", code="billing_hard_limit_reached"),
-        "account",
-    ),
-    (
-        429,
-        error(
-            "You exceeded your current quota, please check your plan and billing details.",
-            type="insufficient_quota",
-            code="insufficient_quota",
-        ),
-        "account",
-    ),
+    (400, error("Your credit balance is too low to access the Anthropic API. Please go to Plans & "
+     "Billing to upgrade or purchase credits.", type="invalid_request_error"), "account"),
+    (400, error("Billing hard limit has been reached", code="billing_hard_limit_reached"),
+     "account"),
+    (429, error("You exceeded your current quota, please check your plan and billing details.",
+     type="insufficient_quota", code="insufficient_quota"), "account"),
     (402, error("Insufficient Balance", type="unknown_error"), "account"),
     (402, error("This request requires more credits, or fewer max_tokens.", code=402), "account"),
     (403, error("Key limit exceeded (total limit). Manage it using ...", code=403), "account"),
     (401, error("Incorrect API key provided: sk-***.", code="invalid_api_key"), "account"),
     (401, {"message": "Unauthorized"}, "account"),
-    (
-        400,
-        gemini(400, "API key expired. Please renew the API key.", "INVALID_ARGUMENT", INVALID_KEY),
-        "account",
-    ),
-    (
-        400,
-        error(
-            json.dumps(
-                gemini(400, "API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT")
-            ),
-            code=400,
-        ),
-        "account",
-    ),
-    (
-        400,
-        error(
-            "Budget has been exceeded! Current cost: 26.075, Max budget: 0.25",
-            type="budget_exceeded",
-            code="400",
-        ),
-        "account",
-    ),
-    (
-        429,
-        error(
-            "LiteLLM User: engineer-1, exceeded budget for model=x",
-            type="budget_exceeded",
-            code="429",
-        ),
-        "account",
-    ),
-    (
-        429,
-        error("No deployments available - crossed budget: Exceeded budget for deployment"),
-        "account",
-    ),
-    (
-        422,
-        error("ExceededBudget: End User=ishaan3 over budget. Spend=0.0008, Budget=0.0001"),
-        "account",
-    ),
+    (400, gemini(400, "API key expired. Please renew the API key.", "INVALID_ARGUMENT",
+     INVALID_KEY), "account"),
+    (400, error(json.dumps(gemini(400, "API key not valid. Please pass a valid API key.",
+     "INVALID_ARGUMENT")), code=400), "account"),
+    (400, error("Budget has been exceeded! Current cost: 26.075, Max budget: 0.25",
+     type="budget_exceeded", code="400"), "account"),
+    (429, error("LiteLLM User: engineer-1, exceeded budget for model=x", type="budget_exceeded",
+     code="429"), "account"),
+    (429, error("No deployments available - crossed budget: Exceeded budget for deployment"),
+     "account"),
+    (422, error("ExceededBudget: End User=ishaan3 over budget. Spend=0.0008, Budget=0.0001"),
+     "account"),
     (
         400,
         error(
@@ -116,131 +68,52 @@ ROWS = [
     (403, error("Your organization has been disabled."), "account"),
     (403, b"Account suspended: payment required", "account"),
     # --- what is sent with all
-    (
-        400,
-        error(
-            "Unsupported value: 'temperature' does not support 0.7 with this model. Only the "
-            "default (1) value is supported.",
-            code="unsupported_value",
-            param="temperature",
-        ),
-        "parameter",
-    ),
-    (
-        400,
-        error(
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
-            "'max_completion_tokens' instead.",
-            code=None,
-        ),
-        "parameter",
-    ),
+    (400, error("Unsupported value: 'temperature' does not support 0.7 with this model. Only the "
+     "default (1) value is supported.", code="unsupported_value", param="temperature"),
+     "parameter"),
+    (400, error("Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+     "'max_completion_tokens' instead.", code=None), "parameter"),
     (400, error("`temperature` and `top_p` cannot both be specified for this model."), "parameter"),
-    (
-        400,
-        error(
-            "litellm.UnsupportedParamsError: anthropic does not support parameters: ['seed'], "
-            "for model=claude. To drop these, set `litellm.drop_params=True`"
-        ),
-        "parameter",
-    ),
+    (400, error("litellm.UnsupportedParamsError: anthropic does not support parameters: ['seed'], "
+     "for model=claude. To drop these, set `litellm.drop_params=True`"), "parameter"),
     (422, MISTRAL, "parameter"),
     (422, {"object": "error", "message": MISTRAL, "type": "invalid_request_error"}, "parameter"),
     (400, error("Unrecognized request argument supplied: random_seed"), "parameter"),
     (400, error("stop is not supported with this model"), "parameter"),
     # --- the address, the model
-    (
-        404,
-        error(
-            "The model `gpt-9` does not exist or you do not have access to it.",
-            code="model_not_found",
-        ),
-        "missing",
-    ),
-    (404, b"404 page not found", "missing"),
-    (405, {"detail": "Method Not Allowed"}, "missing"),
+    (404, error("The model `gpt-9` does not exist or you do not have access to it.",
+     code="model_not_found"), "missing"),
+    (404, b"404 page not found", "missing"), (405, {"detail": "Method Not Allowed"}, "missing"),
     (400, error("nothing/here is not a valid model ID"), "missing"),
     # --- this item
-    (
-        400,
-        error(
-            "This model's maximum context length is 8192 tokens. However, your messages "
-            "resulted in 9000 tokens.",
-            code="context_length_exceeded",
-        ),
-        "item",
-    ),
-    (
-        400,
-        error("prompt is too long: 210000 tokens > 200000 maximum", type="invalid_request_error"),
-        "item",
-    ),
+    (400, error("This model's maximum context length is 8192 tokens. However, your messages "
+     "resulted in 9000 tokens.", code="context_length_exceeded"), "item"),
+    (400, error("prompt is too long: 210000 tokens > 200000 maximum", type="invalid_request_error"),
+     "item"),
     (413, b"Request Entity Too Large", "item"),
-    (
-        403,
-        error(
-            'mistral requires moderation on Together. Your input was flagged for "violence".',
-            code=403,
-            metadata={"reasons": ["violence"], "flagged_input": "billing"},
-        ),
-        "filtered",
-    ),
-    (
-        400,
-        error(
-            "The response was filtered due to the prompt triggering Azure OpenAI's content "
-            "management policy.",
-            code="content_filter",
-        ),
-        "filtered",
-    ),
-    (
-        400,
-        error("Input data may contain inappropriate content.", code="data_inspection_failed"),
-        "filtered",
-    ),
+    (403, error('mistral requires moderation on Together. Your input was flagged for "violence".',
+     code=403, metadata={"reasons": ["violence"], "flagged_input": "billing"}), "filtered"),
+    (400, error("The response was filtered due to the prompt triggering Azure OpenAI's content "
+     "management policy.", code="content_filter"), "filtered"),
+    (400, error("Input data may contain inappropriate content.", code="data_inspection_failed"),
+     "filtered"),
     # --- for now
     (429, error("Rate limit reached for requests", code="rate_limit_exceeded"), "limited"),
-    (
-        429,
-        gemini(
-            429,
-            "You exceeded your current quota, please check your plan and billing details.",
-            "RESOURCE_EXHAUSTED",
-            RETRY,
-        ),
-        "limited",
-    ),
-    (
-        429,
-        gemini(429, "Resource has been exhausted (e.g. check quota).", "RESOURCE_EXHAUSTED"),
-        "limited",
-    ),
-    (429, b"Too many requests", "limited"),
-    (503, error("The model is overloaded"), "again"),
+    (429, gemini(429,
+     "You exceeded your current quota, please check your plan and billing details.",
+     "RESOURCE_EXHAUSTED", RETRY), "limited"),
+    (429, gemini(429, "Resource has been exhausted (e.g. check quota).", "RESOURCE_EXHAUSTED"),
+     "limited"),
+    (429, b"Too many requests", "limited"), (503, error("The model is overloaded"), "again"),
     (500, error("Internal error: authentication backend"), "again"),
     (424, error("Failed dependency"), "again"),
     (498, error("Flex tier capacity exceeded"), "again"),
     # --- it does not say
-    (400, error("no"), "doubtful"),
-    (403, error("Forbidden"), "doubtful"),
-    (422, b"", "doubtful"),
+    (400, error("no"), "doubtful"), (403, error("Forbidden"), "doubtful"), (422, b"", "doubtful"),
     # What an error repeats of a request is the request's, and no reason.
-    (
-        400,
-        {
-            "detail": [
-                {
-                    "type": "value_error",
-                    "loc": ["body"],
-                    "msg": "no",
-                    "input": "my credit balance is too low",
-                }
-            ]
-        },
-        "doubtful",
-    ),
-]
+    (400, {"detail": [{"type": "value_error", "loc": ["body"], "msg": "no", "input":
+     "my credit balance is too low"}]}, "doubtful"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("status", "payload", "meaning"), ROWS)
@@ -260,27 +133,18 @@ def test_any_body_can_be_read():
 @pytest.mark.parametrize(
     ("headers", "payload", "seconds"),
     [
-        ({"Retry-After": "20"}, None, 20),
-        ({"retry-after": "1.5"}, None, 1.5),
+        ({"Retry-After": "20"}, None, 20), ({"retry-after": "1.5"}, None, 1.5),
         ({"Retry-After": "1500ms"}, None, 1.5),
         ({"retry-after-ms": "1500", "Retry-After": "2"}, None, 1.5),
-        ({"Retry-After": "-3"}, None, None),
-        ({"Retry-After": "soon"}, None, None),
+        ({"Retry-After": "-3"}, None, None), ({"Retry-After": "soon"}, None, None),
         ({"x-ratelimit-reset-requests": "120ms"}, None, 0.12),
         ({"x-ratelimit-reset-tokens": "6m0s"}, None, 360),
-        (
-            {
-                "x-ratelimit-remaining-requests": "9", "x-ratelimit-reset-requests": "1h",
-                "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "7.66s",
-            },
-            None,
-            7.66,
-        ),
+        ({"x-ratelimit-remaining-requests": "9", "x-ratelimit-reset-requests": "1h",
+         "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "7.66s"}, None, 7.66),
         ({"x-ratelimit-reset": "30"}, None, 30),
         ({}, gemini(429, "no", "RESOURCE_EXHAUSTED", RETRY), 34.5),
         ({}, error("Rate limit reached. Please try again in 1m2.5s. Visit ..."), 62.5),
-        ({}, error("Please retry after 26 seconds."), 26),
-        ({}, error("slow down"), None),
+        ({}, error("Please retry after 26 seconds."), 26), ({}, error("slow down"), None),
         ({}, error("no", metadata={"headers": {"Retry-After": "4"}}), 4),
     ],
 )  # fmt: skip

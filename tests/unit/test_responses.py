@@ -47,14 +47,11 @@ def test_an_answer_that_was_cut_off(name, content):
 @pytest.mark.parametrize(
     "payload",
     [
-        body(None, "content_filter"),
-        body("", "content_filter"),
-        body(None, "content_filter: PROHIBITED_CONTENT"),
-        body(None, "SAFETY"),
-        body("", "refusal"),
+        body(None, "content_filter"), body("", "content_filter"),
+        body(None, "content_filter: PROHIBITED_CONTENT"), body(None, "SAFETY"), body("", "refusal"),
         body(None, "stop", refusal="I cannot help with that."),
     ],
-)
+)  # fmt: skip
 def test_an_answer_that_a_filter_took(payload):
     assert read(payload) == Completion("k", "", "content_filter", 20, 10)
 
@@ -105,17 +102,13 @@ def test_counts_are_taken_or_estimated(usage, counts, estimated):
         (USAGE | {"completion_tokens_details": {"reasoning_tokens": 7}}, 10, 7),
         # Gemini, xAI: it is not, and the total has it
         (USAGE | {"total_tokens": 120}, 100, 90),
-        (
-            USAGE | {"total_tokens": 120, "completion_tokens_details": {"reasoning_tokens": 90}},
-            100,
-            90,
-        ),
+        (USAGE | {"total_tokens": 120, "completion_tokens_details": {"reasoning_tokens": 90}}, 100,
+         90),
         (USAGE | {"total_tokens": 30}, 10, 0),
         # A total that is too small is wrong, and takes nothing away.
-        (USAGE | {"total_tokens": 5}, 10, 0),
-        (USAGE | {"completion_tokens_details": None}, 10, 0),
+        (USAGE | {"total_tokens": 5}, 10, 0), (USAGE | {"completion_tokens_details": None}, 10, 0),
     ],
-)
+)  # fmt: skip
 def test_billed_tokens_are_those_of_the_total(usage, billed, thinking):
     found = read(body(usage=usage))
     assert (found.completion_tokens, found.thinking_tokens) == (billed, thinking)
@@ -124,21 +117,14 @@ def test_billed_tokens_are_those_of_the_total(usage, billed, thinking):
 @pytest.mark.parametrize(
     "message",
     [
-        {"reasoning_content": "1 and 2"},
-        {"reasoning": "1 and 2"},
-        {"content": "<think>1 and 2</think>\n\n3"},
-        {"content": "1 and 2</think>3"},
-        {"content": "<THINK> 1 and 2 </THINK> 3"},
-        {"content": "[THINK]1 and 2[/THINK]3"},
+        {"reasoning_content": "1 and 2"}, {"reasoning": "1 and 2"},
+        {"content": "<think>1 and 2</think>\n\n3"}, {"content": "1 and 2</think>3"},
+        {"content": "<THINK> 1 and 2 </THINK> 3"}, {"content": "[THINK]1 and 2[/THINK]3"},
         {"content": [{"type": "thinking", "thinking": "1 and 2"}, {"type": "text", "text": "3"}]},
-        {
-            "content": [
-                {"type": "thinking", "thinking": [{"type": "text", "text": "1 and 2"}]},
-                {"type": "text", "text": "3"},
-            ]
-        },
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "1 and 2"}]},
+         {"type": "text", "text": "3"}]},
     ],
-)
+)  # fmt: skip
 def test_thinking_is_told_apart(message):
     found = read(body(**{"content": "3", **message}))
     assert (found.text, found.thinking, found.finish_reason) == ("3", "1 and 2", "stop")
@@ -192,15 +178,11 @@ def test_the_model_that_answered_is_named_and_makes_no_answer_another_one():
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("No thinking.", ("", "No thinking.")),
-        ("a < b and b > c", ("", "a < b and b > c")),
-        ("<think></think>\n3", ("", "3")),
-        ("<think>a</think>3<think>b</think>", ("a\nb", "3")),
-        ("a</think>b</think>3", ("a</think>b", "3")),
-        ("<think>a", ("a", "")),
-        ("", ("", "")),
+        ("No thinking.", ("", "No thinking.")), ("a < b and b > c", ("", "a < b and b > c")),
+        ("<think></think>\n3", ("", "3")), ("<think>a</think>3<think>b</think>", ("a\nb", "3")),
+        ("a</think>b</think>3", ("a</think>b", "3")), ("<think>a", ("a", "")), ("", ("", "")),
     ],
-)
+)  # fmt: skip
 def test_tags_of_thinking(text, parts):
     assert split_thinking(text) == parts
 

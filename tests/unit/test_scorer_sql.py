@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.evaluation.scorers import Reading, answers_equal, make_scorer, sql
+from seedbed.evaluation.scorers.settings import ScorerOptions
 from seedbed.evaluation.scorers.sql import (
     Result,
     SqlScorer,
@@ -28,12 +29,9 @@ from seedbed.evaluation.scorers.sql import (
 from seedbed.tasks.items import TaskItem
 
 STAFF = [
-    (1, "Ann", 30, 10.5, "Rome"),
-    (2, "Bob", 40, 20.25, "Oslo"),
-    (3, "Cid", 50, 0.1, "Rome"),
-    (4, "Dan", 60, 0.2, None),
-    (5, "Eve", 40, 0.3, "Oslo"),
-]
+    (1, "Ann", 30, 10.5, "Rome"), (2, "Bob", 40, 20.25, "Oslo"), (3, "Cid", 50, 0.1, "Rome"),
+    (4, "Dan", 60, 0.2, None), (5, "Eve", 40, 0.3, "Oslo"),
+]  # fmt: skip
 
 
 def write_database(path: Path, journal: str) -> None:
@@ -79,8 +77,7 @@ MATCHES = [
     ("SELECT name, age, age FROM staff", "SELECT age, name, age FROM staff"),
     ("SELECT count(*) FROM staff", "SELECT count(id) FROM staff"),
     ("SELECT avg(age) FROM staff", "SELECT 1.0 * sum(age) / count(*) FROM staff"),
-    ("SELECT 0.1 + 0.2", "SELECT 0.3"),
-    ("SELECT 5", "SELECT 5.0"),
+    ("SELECT 0.1 + 0.2", "SELECT 0.3"), ("SELECT 5", "SELECT 5.0"),
     ("SELECT city FROM staff WHERE id = 4", "SELECT NULL"),
     ("SELECT name FROM staff WHERE age = 40", "SELECT name FROM staff WHERE age = '40'"),
     ("SELECT name FROM staff ORDER BY id", "SELECT name FROM staff ORDER BY name"),
@@ -89,22 +86,17 @@ MATCHES = [
     ("SELECT raw FROM pairs LIMIT 3", "SELECT raw FROM pairs WHERE rowid < 4"),
     ("SELECT name FROM staff WHERE pay > 10", "SELECT name FROM staff -- all\nWHERE pay > 10"),
     ("SELECT DISTINCT city FROM staff", "SELECT city FROM staff GROUP BY city"),
-    (
-        "SELECT name FROM (SELECT * FROM staff ORDER BY age)",
-        "SELECT name FROM staff ORDER BY id DESC",
-    ),
-]
+    ("SELECT name FROM (SELECT * FROM staff ORDER BY age)",
+     "SELECT name FROM staff ORDER BY id DESC"),
+]  # fmt: skip
 MISMATCHES = [
     ("SELECT name FROM staff", "SELECT name FROM staff LIMIT 4"),
     ("SELECT name FROM staff", "SELECT name, age FROM staff"),
     ("SELECT city FROM staff", "SELECT DISTINCT city FROM staff"),
     ("SELECT name FROM staff ORDER BY age", "SELECT name FROM staff ORDER BY age DESC"),
     ("SELECT name FROM staff ORDER BY id", "SELECT name FROM staff ORDER BY id DESC"),
-    ("SELECT 5", "SELECT '5'"),
-    ("SELECT 5", "SELECT x'35'"),
-    ("SELECT NULL", "SELECT 0"),
-    ("SELECT NULL", "SELECT ''"),
-    ("SELECT 'a'", "SELECT 'A'"),
+    ("SELECT 5", "SELECT '5'"), ("SELECT 5", "SELECT x'35'"), ("SELECT NULL", "SELECT 0"),
+    ("SELECT NULL", "SELECT ''"), ("SELECT 'a'", "SELECT 'A'"),
     ("SELECT 9007199254740992", "SELECT 9007199254740993"),
     ("SELECT a, b FROM pairs", "SELECT a, a FROM pairs"),
     ("SELECT a, b FROM pairs", "SELECT a, (b + 1) % 7 FROM pairs"),
@@ -113,7 +105,7 @@ MISMATCHES = [
     ("SELECT name FROM staff", "SELECT name FROM stuff"),
     ("SELECT name FROM staff", "SELECT name FROM"),
     ("SELECT name FROM staff WHERE age > 30", "SELECT name FROM staff WHERE age >= 30"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("gold", "output"), MATCHES)
@@ -158,176 +150,84 @@ def shop(tmp_path_factory):
 
 # (gold query, queries that differ in form, queries that differ in meaning); all find nothing
 EMPTY = [
-    (
-        "SELECT name FROM staff WHERE age > 90",
-        [
-            "SELECT name FROM staff WHERE age > 90;",
-            "SELECT s.name FROM staff AS s WHERE s.age > 90",
-            "SELECT name FROM staff WHERE NOT age <= 90",
-            "SELECT name FROM staff WHERE 90 < age",
-            "SELECT name FROM staff WHERE age >= 91",
-            "SELECT name FROM staff WHERE age > 90 ORDER BY name",
-            "SELECT name FROM (SELECT * FROM staff WHERE age > 90)",
-            "WITH t AS (SELECT * FROM staff) SELECT name FROM t WHERE age > 90",
-        ],
-        [
-            "SELECT city FROM staff WHERE age > 90",
-            "SELECT name FROM staff WHERE age > 91",
-            "SELECT name FROM staff WHERE age >= 90",
-            "SELECT name FROM staff WHERE age = 91",
-            "SELECT name FROM staff WHERE age > 90 AND city = 'Rome'",
-            "SELECT DISTINCT name FROM staff WHERE age > 90",
-            "SELECT name FROM staff WHERE 0",
-            "SELECT name FROM staff WHERE pay > 90",
-            "SELECT name FROM staff WHERE id > 90",
-            "SELECT name, age FROM staff WHERE age > 90",
-            "SELECT item FROM sale WHERE price > 90",
-            "SELECT NULL WHERE 0",
-            "SELECT name FROM staff WHERE age > 90 LIMIT 1",
-            "SELECT name FROM staff WHERE age > 90 UNION SELECT name FROM staff WHERE age > 99",
-        ],
-    ),
-    (
-        (
-            "SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
-            "T2.item = 'Atlantis'"
-        ),
-        [
-            "SELECT name FROM staff JOIN sale ON staff.id = sale.staff_id WHERE item = 'Atlantis'",
-            'SELECT s.name FROM sale x, staff s WHERE x.staff_id = s.id AND x.item = "Atlantis"',
-        ],
-        [
-            "SELECT name FROM staff WHERE id IN (SELECT staff_id FROM sale WHERE item = 'Utopia')",
-            (
-                "SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.sid WHERE T2.item "
-                "= 'Atlantis'"
-            ),
-            (
-                "SELECT T1.city FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
-                "T2.item = 'Atlantis'"
-            ),
-            (
-                "SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
-                "T1.city = 'Atlantis'"
-            ),
-            "SELECT T1.name FROM staff AS T1, sale AS T2 WHERE T2.item = 'Atlantis'",
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE id NOT IN (SELECT staff_id FROM sale)",
-        [
-            (
-                "SELECT name FROM staff s WHERE NOT EXISTS (SELECT 1 FROM sale x WHERE "
-                "x.staff_id = s.id)"
-            ),
-            (
-                "SELECT s.name FROM staff s LEFT JOIN sale x ON s.id = x.staff_id WHERE "
-                "x.staff_id IS NULL"
-            ),
-        ],
-        [
-            "SELECT name FROM staff WHERE id NOT IN (SELECT sid FROM sale)",
-            "SELECT city FROM staff WHERE id NOT IN (SELECT staff_id FROM sale)",
-        ],
-    ),
-    (
-        "SELECT city FROM staff GROUP BY city HAVING count(*) > 5",
-        [
-            "SELECT city FROM staff GROUP BY city HAVING count(*) >= 6",
-            "SELECT city FROM staff GROUP BY city HAVING count(id) > 5",
-        ],
-        [
-            "SELECT city FROM staff GROUP BY city HAVING count(*) > 4",
-            "SELECT city FROM staff GROUP BY city HAVING count(*) >= 5",
-            "SELECT name FROM staff GROUP BY name HAVING count(*) > 5",
-            "SELECT city FROM staff GROUP BY city HAVING count(*) > 6",
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE age > 90 ORDER BY pay DESC",
-        [
-            "SELECT name FROM staff WHERE age > 90 ORDER BY -pay",
-            "SELECT s.name FROM staff s WHERE s.age > 90 ORDER BY s.pay DESC",
-        ],
-        [
-            "SELECT name FROM staff WHERE age > 90 ORDER BY pay",
-            "SELECT name FROM staff WHERE age > 90 ORDER BY pay ASC",
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE city LIKE '%zzz%'",
-        [
-            "SELECT name FROM staff WHERE city like '%zzz%'",
-            "SELECT name FROM staff WHERE instr(city, 'zzz')",
-        ],
-        [
-            "SELECT name FROM staff WHERE city LIKE 'zzz%'",
-            "SELECT name FROM staff WHERE city = 'zzz'",
-            "SELECT name FROM staff WHERE name LIKE '%zzz%'",
-            "SELECT name FROM staff WHERE city NOT LIKE '%zzz%' AND 0",
-        ],
-    ),
-    (
-        (
-            "SELECT name FROM staff WHERE city = 'Rome' INTERSECT SELECT name FROM staff "
-            "WHERE city = 'Oslo'"
-        ),
-        [
-            (
-                "SELECT name FROM staff WHERE city = 'Oslo' INTERSECT SELECT name FROM staff "
-                "WHERE city = 'Rome'"
-            ),
-            (
-                "SELECT name FROM staff WHERE city = 'Rome' AND name IN (SELECT name FROM staff "
-                "WHERE city='Oslo') GROUP BY name"
-            ),
-        ],
-        [
-            "SELECT name FROM staff WHERE city = 'Rome' AND city = 'Oslo'",
-            (
-                "SELECT city FROM staff WHERE city = 'Rome' INTERSECT SELECT city FROM staff "
-                "WHERE city = 'Oslo'"
-            ),
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE age IS NULL",
-        [
-            "SELECT name FROM staff WHERE age ISNULL",
-            "SELECT name FROM staff WHERE NOT age IS NOT NULL",
-        ],
-        [
-            "SELECT name FROM staff WHERE city IS NULL",
-            "SELECT name FROM staff WHERE age IS NULL AND city IS NULL",
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE hired > '2030-01-01'",
-        ["SELECT name FROM staff WHERE '2030-01-01' < hired"],
-        [
-            "SELECT name FROM staff WHERE hired >= '2030-01-01'",
-            "SELECT name FROM staff WHERE hired = '2030-01-01'",
-            "SELECT name FROM staff WHERE hired > '2031-01-01'",
-        ],
-    ),
-    (
-        "SELECT name FROM staff WHERE age = 99 OR city = 'X'",
-        ["SELECT name FROM staff WHERE city = 'X' OR age = 99"],
-        [
-            "SELECT name FROM staff WHERE age = 99 AND city = 'X'",
-            "SELECT name FROM staff WHERE age = 99",
-        ],
-    ),
-    (
-        "SELECT max(age) FROM staff WHERE city = 'X' GROUP BY city",
-        ["SELECT max(age) FROM staff GROUP BY city HAVING city = 'X'"],
-        [
-            "SELECT min(age) FROM staff WHERE city = 'X' GROUP BY city",
-            "SELECT avg(age) FROM staff WHERE city = 'X' GROUP BY city",
-            "SELECT max(id) FROM staff WHERE city = 'X' GROUP BY city",
-        ],
-    ),
-]
+    ("SELECT name FROM staff WHERE age > 90", ["SELECT name FROM staff WHERE age > 90;",
+     "SELECT s.name FROM staff AS s WHERE s.age > 90", "SELECT name FROM staff WHERE NOT age <= 90",
+     "SELECT name FROM staff WHERE 90 < age", "SELECT name FROM staff WHERE age >= 91",
+     "SELECT name FROM staff WHERE age > 90 ORDER BY name",
+     "SELECT name FROM (SELECT * FROM staff WHERE age > 90)",
+     "WITH t AS (SELECT * FROM staff) SELECT name FROM t WHERE age > 90"],
+     ["SELECT city FROM staff WHERE age > 90", "SELECT name FROM staff WHERE age > 91",
+     "SELECT name FROM staff WHERE age >= 90", "SELECT name FROM staff WHERE age = 91",
+     "SELECT name FROM staff WHERE age > 90 AND city = 'Rome'",
+     "SELECT DISTINCT name FROM staff WHERE age > 90", "SELECT name FROM staff WHERE 0",
+     "SELECT name FROM staff WHERE pay > 90", "SELECT name FROM staff WHERE id > 90",
+     "SELECT name, age FROM staff WHERE age > 90", "SELECT item FROM sale WHERE price > 90",
+     "SELECT NULL WHERE 0", "SELECT name FROM staff WHERE age > 90 LIMIT 1",
+     "SELECT name FROM staff WHERE age > 90 UNION SELECT name FROM staff WHERE age > 99"]),
+    (("SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
+     "T2.item = 'Atlantis'"),
+     ["SELECT name FROM staff JOIN sale ON staff.id = sale.staff_id WHERE item = 'Atlantis'",
+     'SELECT s.name FROM sale x, staff s WHERE x.staff_id = s.id AND x.item = "Atlantis"'],
+     ["SELECT name FROM staff WHERE id IN (SELECT staff_id FROM sale WHERE item = 'Utopia')",
+     ("SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.sid WHERE T2.item "
+     "= 'Atlantis'"),
+     ("SELECT T1.city FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
+     "T2.item = 'Atlantis'"),
+     ("SELECT T1.name FROM staff AS T1 JOIN sale AS T2 ON T1.id = T2.staff_id WHERE "
+     "T1.city = 'Atlantis'"),
+     "SELECT T1.name FROM staff AS T1, sale AS T2 WHERE T2.item = 'Atlantis'"]),
+    ("SELECT name FROM staff WHERE id NOT IN (SELECT staff_id FROM sale)",
+     [("SELECT name FROM staff s WHERE NOT EXISTS (SELECT 1 FROM sale x WHERE "
+     "x.staff_id = s.id)"),
+     ("SELECT s.name FROM staff s LEFT JOIN sale x ON s.id = x.staff_id WHERE "
+     "x.staff_id IS NULL")], ["SELECT name FROM staff WHERE id NOT IN (SELECT sid FROM sale)",
+     "SELECT city FROM staff WHERE id NOT IN (SELECT staff_id FROM sale)"]),
+    ("SELECT city FROM staff GROUP BY city HAVING count(*) > 5",
+     ["SELECT city FROM staff GROUP BY city HAVING count(*) >= 6",
+     "SELECT city FROM staff GROUP BY city HAVING count(id) > 5"],
+     ["SELECT city FROM staff GROUP BY city HAVING count(*) > 4",
+     "SELECT city FROM staff GROUP BY city HAVING count(*) >= 5",
+     "SELECT name FROM staff GROUP BY name HAVING count(*) > 5",
+     "SELECT city FROM staff GROUP BY city HAVING count(*) > 6"]),
+    ("SELECT name FROM staff WHERE age > 90 ORDER BY pay DESC",
+     ["SELECT name FROM staff WHERE age > 90 ORDER BY -pay",
+     "SELECT s.name FROM staff s WHERE s.age > 90 ORDER BY s.pay DESC"],
+     ["SELECT name FROM staff WHERE age > 90 ORDER BY pay",
+     "SELECT name FROM staff WHERE age > 90 ORDER BY pay ASC"]),
+    ("SELECT name FROM staff WHERE city LIKE '%zzz%'",
+     ["SELECT name FROM staff WHERE city like '%zzz%'",
+     "SELECT name FROM staff WHERE instr(city, 'zzz')"],
+     ["SELECT name FROM staff WHERE city LIKE 'zzz%'", "SELECT name FROM staff WHERE city = 'zzz'",
+     "SELECT name FROM staff WHERE name LIKE '%zzz%'",
+     "SELECT name FROM staff WHERE city NOT LIKE '%zzz%' AND 0"]),
+    (("SELECT name FROM staff WHERE city = 'Rome' INTERSECT SELECT name FROM staff "
+     "WHERE city = 'Oslo'"),
+     [("SELECT name FROM staff WHERE city = 'Oslo' INTERSECT SELECT name FROM staff "
+     "WHERE city = 'Rome'"),
+     ("SELECT name FROM staff WHERE city = 'Rome' AND name IN (SELECT name FROM staff "
+     "WHERE city='Oslo') GROUP BY name")],
+     ["SELECT name FROM staff WHERE city = 'Rome' AND city = 'Oslo'",
+     ("SELECT city FROM staff WHERE city = 'Rome' INTERSECT SELECT city FROM staff "
+     "WHERE city = 'Oslo'")]),
+    ("SELECT name FROM staff WHERE age IS NULL", ["SELECT name FROM staff WHERE age ISNULL",
+     "SELECT name FROM staff WHERE NOT age IS NOT NULL"],
+     ["SELECT name FROM staff WHERE city IS NULL",
+     "SELECT name FROM staff WHERE age IS NULL AND city IS NULL"]),
+    ("SELECT name FROM staff WHERE hired > '2030-01-01'",
+     ["SELECT name FROM staff WHERE '2030-01-01' < hired"],
+     ["SELECT name FROM staff WHERE hired >= '2030-01-01'",
+     "SELECT name FROM staff WHERE hired = '2030-01-01'",
+     "SELECT name FROM staff WHERE hired > '2031-01-01'"]),
+    ("SELECT name FROM staff WHERE age = 99 OR city = 'X'",
+     ["SELECT name FROM staff WHERE city = 'X' OR age = 99"],
+     ["SELECT name FROM staff WHERE age = 99 AND city = 'X'",
+     "SELECT name FROM staff WHERE age = 99"]),
+    ("SELECT max(age) FROM staff WHERE city = 'X' GROUP BY city",
+     ["SELECT max(age) FROM staff GROUP BY city HAVING city = 'X'"],
+     ["SELECT min(age) FROM staff WHERE city = 'X' GROUP BY city",
+     "SELECT avg(age) FROM staff WHERE city = 'X' GROUP BY city",
+     "SELECT max(id) FROM staff WHERE city = 'X' GROUP BY city"]),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("gold", "same", "other"), EMPTY)
@@ -449,7 +349,7 @@ def test_an_error_that_is_not_the_querys_own_is_not_kept(folder, monkeypatch):
 
 
 def test_a_query_that_only_the_clock_ended_is_asked_once_more(folder):
-    with SqlScorer(folder / "databases", timeout=0.2) as scorer:
+    with SqlScorer(folder / "databases", ScorerOptions(timeout=0.2)) as scorer:
         assert scorer.run("firm.sqlite", "SELECT 1").rows == ((1,),)
         # Stopped, it takes no time of the processor.
         os.kill(scorer._worker._process.pid, signal.SIGSTOP)
@@ -499,34 +399,23 @@ def test_a_wrong_database_name_is_an_error(scorer):
 
 
 FLEXIBLE = [
-    ("SELECT 1", "SELECT 1"),
-    ("```sql\nSELECT 1\n```", "SELECT 1"),
-    ("```\nSELECT 1;\n```", "SELECT 1"),
-    ("```sqlite\nSELECT 1", "SELECT 1"),
+    ("SELECT 1", "SELECT 1"), ("```sql\nSELECT 1\n```", "SELECT 1"),
+    ("```\nSELECT 1;\n```", "SELECT 1"), ("```sqlite\nSELECT 1", "SELECT 1"),
     ("Here it is: ```SELECT 1``` as asked", "SELECT 1"),
     ("First ```sql\nSELECT 1\n``` or better ```sql\nSELECT 2\n```", "SELECT 2"),
     ("To select the name: SELECT name FROM t", "SELECT name FROM t"),
     ("The query is select name from t", "select name from t"),
     ("SQL: WITH a AS (SELECT 1) SELECT * FROM a", "WITH a AS (SELECT 1) SELECT * FROM a"),
-    ("SELECT 1; DROP TABLE t", "SELECT 1"),
-    ("SELECT ';' AS a; x", "SELECT ';' AS a"),
+    ("SELECT 1; DROP TABLE t", "SELECT 1"), ("SELECT ';' AS a; x", "SELECT ';' AS a"),
     ("SELECT 1\n\nThis gives one.", "SELECT 1"),
-    (
-        "select a from t where b not in (SELECT b FROM u)",
-        "select a from t where b not in (SELECT b FROM u)",
-    ),
+    ("select a from t where b not in (SELECT b FROM u)",
+     "select a from t where b not in (SELECT b FROM u)"),
     ("select a from t\n\nwhere b = 1", "select a from t\n\nwhere b = 1"),
-    (
-        "select a from t\n\nOrder by b\n\nlimit 1\n\nThat is it.",
-        "select a from t\n\nOrder by b\n\nlimit 1",
-    ),
-    ("SELECT a FROM t\n\nOne by one.", "SELECT a FROM t"),
-    ("no idea", None),
-    ("with all due respect", None),
-    ("```sql\n```", None),
-    ("", None),
-    (" \n", None),
-]
+    ("select a from t\n\nOrder by b\n\nlimit 1\n\nThat is it.",
+     "select a from t\n\nOrder by b\n\nlimit 1"),
+    ("SELECT a FROM t\n\nOne by one.", "SELECT a FROM t"), ("no idea", None),
+    ("with all due respect", None), ("```sql\n```", None), ("", None), (" \n", None),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "query"), FLEXIBLE)
@@ -536,136 +425,85 @@ def test_flexible_reading(text, query):
 
 QUERY = "SELECT name FROM staff WHERE age > 30"
 CHATS = [
-    (f"```sql\n{QUERY}\n```", QUERY),
-    (f"```SQL\n{QUERY};\n```", QUERY),
-    (f"```postgresql\n{QUERY}\n```", QUERY),
-    (f"```sqlite3\n{QUERY}\n```", QUERY),
-    (f"```text\n{QUERY}\n```", QUERY),
-    (f"```plaintext\n{QUERY}", QUERY),
-    (f"~~~sql\n{QUERY}\n~~~", QUERY),
-    (f"```sql {QUERY}```", QUERY),
-    (f"````sql\n{QUERY}\n````", QUERY),
-    (f'```python\ncursor.execute("""{QUERY}""")\n```', QUERY),
-    (f'```python\nquery = "{QUERY}"\nprint(query)\n```', QUERY),
-    (f"{QUERY}<|eot_id|>", QUERY),
-    (f"{QUERY}</s>", QUERY),
-    (f"{QUERY};<|im_end|>\n<|im_start|>user", QUERY),
-    (f"{QUERY}<end_of_turn>", QUERY),
-    (f"{QUERY}<｜end▁of▁sentence｜>", QUERY),
-    (f"<sql>{QUERY}</sql>", QUERY),
-    (f"<SQL>\n{QUERY};\n</SQL>", QUERY),
-    (f"<query>{QUERY}</query> as asked", QUERY),
-    (f"<answer>\n{QUERY}\n</answer>", QUERY),
+    (f"```sql\n{QUERY}\n```", QUERY), (f"```SQL\n{QUERY};\n```", QUERY),
+    (f"```postgresql\n{QUERY}\n```", QUERY), (f"```sqlite3\n{QUERY}\n```", QUERY),
+    (f"```text\n{QUERY}\n```", QUERY), (f"```plaintext\n{QUERY}", QUERY),
+    (f"~~~sql\n{QUERY}\n~~~", QUERY), (f"```sql {QUERY}```", QUERY),
+    (f"````sql\n{QUERY}\n````", QUERY), (f'```python\ncursor.execute("""{QUERY}""")\n```', QUERY),
+    (f'```python\nquery = "{QUERY}"\nprint(query)\n```', QUERY), (f"{QUERY}<|eot_id|>", QUERY),
+    (f"{QUERY}</s>", QUERY), (f"{QUERY};<|im_end|>\n<|im_start|>user", QUERY),
+    (f"{QUERY}<end_of_turn>", QUERY), (f"{QUERY}<｜end▁of▁sentence｜>", QUERY),
+    (f"<sql>{QUERY}</sql>", QUERY), (f"<SQL>\n{QUERY};\n</SQL>", QUERY),
+    (f"<query>{QUERY}</query> as asked", QUERY), (f"<answer>\n{QUERY}\n</answer>", QUERY),
     (f"<code>{QUERY}</code>", QUERY),
     (f"<think>SELECT 1</think>\n<answer>```sql\n{QUERY}\n```</answer>", QUERY),
-    (f"The query is `{QUERY}`.", QUERY),
-    (f"`{QUERY}`", QUERY),
-    (f"Use `{QUERY};` here.", QUERY),
-    (f'"{QUERY}"', QUERY),
-    (f"The query is '{QUERY}'", QUERY),
+    (f"The query is `{QUERY}`.", QUERY), (f"`{QUERY}`", QUERY), (f"Use `{QUERY};` here.", QUERY),
+    (f'"{QUERY}"', QUERY), (f"The query is '{QUERY}'", QUERY),
     ("Use `SELECT \"a b\" FROM t WHERE c = 'x'` or so.", "SELECT \"a b\" FROM t WHERE c = 'x'"),
     ("`SELECT `name` FROM `staff``", "SELECT `name` FROM `staff`"),
-    (
-        '{"sql": "SELECT name FROM staff WHERE city = \\"Rome\\"", "confidence": 1}',
-        'SELECT name FROM staff WHERE city = "Rome"',
-    ),
+    ('{"sql": "SELECT name FROM staff WHERE city = \\"Rome\\"", "confidence": 1}',
+     'SELECT name FROM staff WHERE city = "Rome"'),
     (f"{QUERY}\nThis query returns the names.", QUERY),
     (f"{QUERY}\n\nThis query returns the names.", QUERY),
     (f"{QUERY}\nExplanation: we filter by age.", QUERY),
     (f"{QUERY}\nIn this query, we select the name from staff.", QUERY),
     (f"{QUERY}\nAs you can see, it filters by age.", QUERY),
-    (f"{QUERY}\n- name is the column", QUERY),
-    (f"{QUERY}\n* name is the column", QUERY),
-    (f"{QUERY}\nNote: age > 30", QUERY),
-    (f"{QUERY};\nThis returns names", QUERY),
+    (f"{QUERY}\n- name is the column", QUERY), (f"{QUERY}\n* name is the column", QUERY),
+    (f"{QUERY}\nNote: age > 30", QUERY), (f"{QUERY};\nThis returns names", QUERY),
     (f"{QUERY}\nWhere age is the column.", QUERY),
-    (f"{QUERY}\nOr you could join the tables.", QUERY),
-    (f"{QUERY}\n1. It filters", QUERY),
-    (
-        "SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3\nIt gives three.",
-        "SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3",
-    ),
+    (f"{QUERY}\nOr you could join the tables.", QUERY), (f"{QUERY}\n1. It filters", QUERY),
+    ("SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3\nIt gives three.",
+     "SELECT name\nFROM staff\nWHERE age > 30\nORDER BY name\nLIMIT 3"),
     ("Select name\nFrom staff\nWhere age > 30", "Select name\nFrom staff\nWhere age > 30"),
-    (
-        "SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'",
-        "SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'",
-    ),
+    ("SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'",
+     "SELECT\n  Name,\n  Age\nFROM\n  Staff s\nWHERE\n  s.Age > 30\n  AND s.City = 'Rome'"),
     ("SELECT a FROM t\nUNION\nSELECT b FROM u", "SELECT a FROM t\nUNION\nSELECT b FROM u"),
-    (
-        "SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a",
-        "SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a",
-    ),
+    ("SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a",
+     "SELECT a FROM t WHERE b IN (\n  SELECT b\n  FROM u\n)\nGroup by a"),
     (f"I will select the names from staff.\n\n{QUERY}", QUERY),
     (f"To answer, I will SELECT the name of staff.\n{QUERY}", QUERY),
     (f"I will SELECT the names FROM the staff table:\n\n```sql\n{QUERY}\n```", QUERY),
     (f"We need to select names from the table with age above 30. So: {QUERY}", QUERY),
     (f"First we SELECT names FROM staff, then filter.\n\nSQL: {QUERY}", QUERY),
-    (f"Select the name from staff:\n{QUERY}", QUERY),
-    (f"Here is the query: {QUERY}.", QUERY),
-    (f"**{QUERY}**", QUERY),
-    (f"SQL:\n{QUERY}", QUERY),
-    (f"1. {QUERY}", QUERY),
-    (f"> {QUERY}", QUERY),
-    (f"Use {QUERY} to get the names.", QUERY),
+    (f"Select the name from staff:\n{QUERY}", QUERY), (f"Here is the query: {QUERY}.", QUERY),
+    (f"**{QUERY}**", QUERY), (f"SQL:\n{QUERY}", QUERY), (f"1. {QUERY}", QUERY),
+    (f"> {QUERY}", QUERY), (f"Use {QUERY} to get the names.", QUERY),
     ("Run SELECT name FROM staff to get the names.", "SELECT name FROM staff"),
     ("WITH a AS (SELECT 1 AS x) SELECT x FROM a", "WITH a AS (SELECT 1 AS x) SELECT x FROM a"),
-    (
-        "WITH RECURSIVE c(x) AS (SELECT 1 UNION SELECT x FROM c)\nSELECT x FROM c",
-        "WITH RECURSIVE c(x) AS (SELECT 1 UNION SELECT x FROM c)\nSELECT x FROM c",
-    ),
-    (
-        "WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a",
-        "WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a",
-    ),
-    (
-        "with a as not materialized(select 1) select * from a",
-        "with a as not materialized(select 1) select * from a",
-    ),
-    (
-        'So:\nWITH "a b" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "a b"\n\nDone.',
-        'WITH "a b" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "a b"',
-    ),
-    (
-        "WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b",
-        "WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b",
-    ),
+    ("WITH RECURSIVE c(x) AS (SELECT 1 UNION SELECT x FROM c)\nSELECT x FROM c",
+     "WITH RECURSIVE c(x) AS (SELECT 1 UNION SELECT x FROM c)\nSELECT x FROM c"),
+    ("WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a",
+     "WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a"),
+    ("with a as not materialized(select 1) select * from a",
+     "with a as not materialized(select 1) select * from a"),
+    ('So:\nWITH "a b" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "a b"\n\nDone.',
+     'WITH "a b" AS (\n  SELECT * FROM staff\n)\n\nSELECT name FROM "a b"'),
+    ("WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b",
+     "WITH a AS (SELECT 1 AS x),\n\nb AS (SELECT 2 AS y)\n\nSELECT * FROM a, b"),
     ("VALUES (1), (2)", "VALUES (1), (2)"),
-    (
-        "-- the names\nSELECT name FROM staff -- all\nWHERE age > 30",
-        "SELECT name FROM staff -- all\nWHERE age > 30",
-    ),
+    ("-- the names\nSELECT name FROM staff -- all\nWHERE age > 30",
+     "SELECT name FROM staff -- all\nWHERE age > 30"),
     ("/* SELECT 1 */\nSELECT name FROM staff", "SELECT name FROM staff"),
-    ("(SELECT name FROM staff)", "SELECT name FROM staff"),
-    (f"{QUERY}; SELECT 2", QUERY),
+    ("(SELECT name FROM staff)", "SELECT name FROM staff"), (f"{QUERY}; SELECT 2", QUERY),
     ("x" * 30000 + f"\n{QUERY}", QUERY),
     ("SELECT 1\n" + "word " * 6000 + f"\n```sql\n{QUERY}\n```", QUERY),
     ("SELECT name FROM staff WHERE age &gt; 30", QUERY),
     (f"{QUERY}\n\nQuestion: How many?\nSELECT count(*) FROM staff", QUERY),
     (f"```sql\n{QUERY}\n```\n\nQ: How many?\n```sql\nSELECT 1\n```", QUERY),
-    (f"### Question: Who?\n### SQL:\n{QUERY}", QUERY),
-    ("<think>\nSELECT 1", None),
-    ("<think>SELECT 1</think>", None),
-    ("<think>SELECT 1</think>" + QUERY, QUERY),
+    (f"### Question: Who?\n### SQL:\n{QUERY}", QUERY), ("<think>\nSELECT 1", None),
+    ("<think>SELECT 1</think>", None), ("<think>SELECT 1</think>" + QUERY, QUERY),
     (f"First try:\nSELECT 1\n\nFinal answer:\n{QUERY}", QUERY),
     ("I cannot select a query for this.", None),
-    (
-        "SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1\n\nThis counts.",
-        "SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1",
-    ),
-    (
-        "SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id\nThe join gives names.",
-        "SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id",
-    ),
-    (
-        "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff\nResult: old",
-        "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff",
-    ),
+    ("SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1\n\nThis counts.",
+     "SELECT count(*) AS n FROM staff GROUP BY city HAVING count(*) > 1"),
+    ("SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id\nThe join gives names.",
+     "SELECT T1.name FROM staff AS T1 JOIN firm AS T2 ON T1.id = T2.id"),
+    ("SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff\nResult: old",
+     "SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END\nFROM staff"),
     ("SELECT * FROM staff\nAll of it.", "SELECT * FROM staff"),
-    (
-        "SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id",
-        "SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id",
-    ),
-]
+    ("SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id",
+     "SELECT name FROM staff s\nJOIN firm f\nON s.id = f.id"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "query"), CHATS)
@@ -676,15 +514,11 @@ def test_what_chat_models_write_is_read_as_a_person_reads_it(text, query):
 
 
 FRAMES = [
-    "{query}",
-    "Here:\n```sql\n{query}\n```\nIt works.",
-    "<sql>{query}</sql>",
-    "{query}\nThis query returns what was asked for.",
-    "The query is `{query}`.",
-    "I will SELECT the rows we need.\n\n{query}",
-    "{query};<|eot_id|>",
+    "{query}", "Here:\n```sql\n{query}\n```\nIt works.", "<sql>{query}</sql>",
+    "{query}\nThis query returns what was asked for.", "The query is `{query}`.",
+    "I will SELECT the rows we need.\n\n{query}", "{query};<|eot_id|>",
     "{lines}\nThis gives the result.",
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("frame", FRAMES)
@@ -710,24 +544,16 @@ def real_data() -> Path:
 
 
 STRICT = [
-    ("SELECT 1", "SELECT 1"),
-    (" select 1 ; \n", "select 1"),
+    ("SELECT 1", "SELECT 1"), (" select 1 ; \n", "select 1"),
     ("WITH a AS (SELECT 1) SELECT * FROM a;", "WITH a AS (SELECT 1) SELECT * FROM a"),
-    ("SELECT ';'", "SELECT ';'"),
-    ("-- the number\nSELECT 1", "SELECT 1"),
-    ("VALUES (1)", "VALUES (1)"),
-    ("<think>SELECT 2</think>\nSELECT 1", "SELECT 1"),
-    ("<think>SELECT 1", None),
-    ("SELECT 1;<|eot_id|>", "SELECT 1"),
+    ("SELECT ';'", "SELECT ';'"), ("-- the number\nSELECT 1", "SELECT 1"),
+    ("VALUES (1)", "VALUES (1)"), ("<think>SELECT 2</think>\nSELECT 1", "SELECT 1"),
+    ("<think>SELECT 1", None), ("SELECT 1;<|eot_id|>", "SELECT 1"),
     ("SELECT 1\n\nQuestion: How many?\nSELECT 2", "SELECT 1"),
-    ("SELECT 1\nThis is one.", "SELECT 1\nThis is one."),
-    ("```sql\nSELECT 1\n```", None),
-    ("SELECT 1; SELECT 2", None),
-    ("Answer: SELECT 1", None),
-    ("DROP TABLE t", None),
-    ("", None),
+    ("SELECT 1\nThis is one.", "SELECT 1\nThis is one."), ("```sql\nSELECT 1\n```", None),
+    ("SELECT 1; SELECT 2", None), ("Answer: SELECT 1", None), ("DROP TABLE t", None), ("", None),
     ("SELECT " + "1," * 20_000 + "1", None),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "query"), STRICT)
@@ -736,16 +562,13 @@ def test_strict_reading(text, query):
 
 
 ORDERED = [
-    ("SELECT a FROM t ORDER BY a", True),
-    ("select a from t order\n by a limit 1", True),
+    ("SELECT a FROM t ORDER BY a", True), ("select a from t order\n by a limit 1", True),
     ("SELECT a FROM t UNION SELECT b FROM u ORDER BY 1", True),
     ("SELECT a FROM (SELECT a FROM t ORDER BY a)", False),
-    ("SELECT row_number() OVER (ORDER BY a) FROM t", False),
-    ("SELECT 'order by' FROM t", False),
-    ('SELECT "order" FROM t /* ORDER BY a */', False),
-    ("SELECT a FROM t -- ORDER BY a", False),
+    ("SELECT row_number() OVER (ORDER BY a) FROM t", False), ("SELECT 'order by' FROM t", False),
+    ('SELECT "order" FROM t /* ORDER BY a */', False), ("SELECT a FROM t -- ORDER BY a", False),
     ("SELECT a FROM t WHERE x IN (SELECT 1) ORDER /* so */ BY a", True),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("query", "ordered"), ORDERED)
@@ -756,27 +579,17 @@ def test_order_counts_at_the_top_level_alone(query, ordered):
 EVIL = Path("/tmp/seedbed_evil.sqlite")
 REACHING_OUT = [
     # Writing.
-    "DROP TABLE staff",
-    "DROP TABLE IF EXISTS staff",
-    "DELETE FROM staff",
-    "UPDATE staff SET age = 0",
-    "UPDATE staff SET age = 0 RETURNING name",
+    "DROP TABLE staff", "DROP TABLE IF EXISTS staff", "DELETE FROM staff",
+    "UPDATE staff SET age = 0", "UPDATE staff SET age = 0 RETURNING name",
     "INSERT INTO staff VALUES (9, 'Mal', 1, 1.0, 'Rome')",
     "REPLACE INTO staff VALUES (1, 'Mal', 1, 1.0, 'Rome')",
     "INSERT INTO sqlite_master VALUES ('table', 'evil', 'evil', 9, '')",
-    "UPDATE sqlite_schema SET sql = 'x'",
-    "CREATE TABLE evil (a INT)",
-    "CREATE TEMP TABLE evil AS SELECT * FROM staff",
-    "CREATE VIEW evil AS SELECT * FROM staff",
+    "UPDATE sqlite_schema SET sql = 'x'", "CREATE TABLE evil (a INT)",
+    "CREATE TEMP TABLE evil AS SELECT * FROM staff", "CREATE VIEW evil AS SELECT * FROM staff",
     "CREATE TRIGGER evil AFTER INSERT ON staff BEGIN DELETE FROM staff; END",
-    "CREATE INDEX evil ON staff (age)",
-    "CREATE VIRTUAL TABLE evil USING fts5(a)",
-    "ALTER TABLE staff RENAME TO evil",
-    "ALTER TABLE staff DROP COLUMN age",
-    "REINDEX",
-    "ANALYZE",
-    "VACUUM",
-    f"VACUUM INTO '{EVIL}'",
+    "CREATE INDEX evil ON staff (age)", "CREATE VIRTUAL TABLE evil USING fts5(a)",
+    "ALTER TABLE staff RENAME TO evil", "ALTER TABLE staff DROP COLUMN age", "REINDEX", "ANALYZE",
+    "VACUUM", f"VACUUM INTO '{EVIL}'",
     # Writing behind a WITH.
     "WITH x AS (SELECT 1) DELETE FROM staff",
     "WITH x AS (SELECT 1) UPDATE staff SET age = (SELECT * FROM x)",
@@ -785,72 +598,42 @@ REACHING_OUT = [
     "WITH x AS (DELETE FROM staff RETURNING name) SELECT * FROM x",
     "SELECT * FROM (DELETE FROM staff RETURNING name)",
     # Several statements, and comments that hide one.
-    "SELECT 1; DROP TABLE staff",
-    "SELECT name FROM staff; DELETE FROM staff; SELECT 1",
-    "SELECT 1;;;DROP TABLE staff;",
-    "SELECT 1 /*; */; DROP TABLE staff --",
-    "SELECT 1 -- \n; DROP TABLE staff",
-    "/* SELECT */ DROP TABLE staff",
-    "-- SELECT 1\nDROP TABLE staff",
-    "SELECT 1; COMMIT; DROP TABLE staff",
+    "SELECT 1; DROP TABLE staff", "SELECT name FROM staff; DELETE FROM staff; SELECT 1",
+    "SELECT 1;;;DROP TABLE staff;", "SELECT 1 /*; */; DROP TABLE staff --",
+    "SELECT 1 -- \n; DROP TABLE staff", "/* SELECT */ DROP TABLE staff",
+    "-- SELECT 1\nDROP TABLE staff", "SELECT 1; COMMIT; DROP TABLE staff",
     "SELECT ';' ; DELETE FROM staff WHERE name = ';'",
     # Other files, settings, transactions.
-    f"ATTACH DATABASE '{EVIL}' AS evil",
-    "ATTACH DATABASE 'file:firm.sqlite?mode=rwc' AS evil",
-    "ATTACH ':memory:' AS evil",
-    f"SELECT 1 FROM staff; ATTACH '{EVIL}' AS evil",
-    "DETACH DATABASE main",
-    "PRAGMA writable_schema = 1",
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA query_only = 0",
-    "PRAGMA user_version = 7",
-    "PRAGMA hard_heap_limit = 0",
-    "SELECT * FROM pragma_table_info('staff')",
-    "SELECT * FROM pragma_database_list",
-    "SELECT * FROM pragma_user_version(7)",
-    "BEGIN EXCLUSIVE",
-    "SAVEPOINT evil",
-    "ROLLBACK",
+    f"ATTACH DATABASE '{EVIL}' AS evil", "ATTACH DATABASE 'file:firm.sqlite?mode=rwc' AS evil",
+    "ATTACH ':memory:' AS evil", f"SELECT 1 FROM staff; ATTACH '{EVIL}' AS evil",
+    "DETACH DATABASE main", "PRAGMA writable_schema = 1", "PRAGMA journal_mode = WAL",
+    "PRAGMA query_only = 0", "PRAGMA user_version = 7", "PRAGMA hard_heap_limit = 0",
+    "SELECT * FROM pragma_table_info('staff')", "SELECT * FROM pragma_database_list",
+    "SELECT * FROM pragma_user_version(7)", "BEGIN EXCLUSIVE", "SAVEPOINT evil", "ROLLBACK",
     # Functions that reach out.
-    "SELECT load_extension('/tmp/evil.so')",
-    "SELECT Load_Extension('/tmp/evil.so', 'main')",
-    f"SELECT writefile('{EVIL}', 'x')",
-    "SELECT readfile('/etc/passwd')",
-    "SELECT edit('x', 'sh')",
-    "SELECT fts3_tokenizer('simple')",
-    "SELECT * FROM fsdir('/')",
-    "SELECT * FROM dbstat",
-]
+    "SELECT load_extension('/tmp/evil.so')", "SELECT Load_Extension('/tmp/evil.so', 'main')",
+    f"SELECT writefile('{EVIL}', 'x')", "SELECT readfile('/etc/passwd')", "SELECT edit('x', 'sh')",
+    "SELECT fts3_tokenizer('simple')", "SELECT * FROM fsdir('/')", "SELECT * FROM dbstat",
+]  # fmt: skip
 HOSTILE = [
     *REACHING_OUT,
     # Much memory at once.
-    "SELECT length(randomblob(2000000000))",
-    "SELECT randomblob(999999) FROM pairs a, pairs b",
-    "SELECT group_concat(randomblob(999999)) FROM pairs",
-    "SELECT length(zeroblob(2000000000))",
+    "SELECT length(randomblob(2000000000))", "SELECT randomblob(999999) FROM pairs a, pairs b",
+    "SELECT group_concat(randomblob(999999)) FROM pairs", "SELECT length(zeroblob(2000000000))",
     "SELECT printf('%2000000000d', 1)",
     "SELECT hex(randomblob(400000)) AS x FROM pairs a, pairs b ORDER BY x",
     # Depth and length.
-    "SELECT " + "(" * 5_000 + "1" + ")" * 5_000,
-    "SELECT " + "(SELECT " * 1_500 + "1" + ")" * 1_500,
+    "SELECT " + "(" * 5_000 + "1" + ")" * 5_000, "SELECT " + "(SELECT " * 1_500 + "1" + ")" * 1_500,
     "SELECT * FROM " + "(SELECT * FROM " * 1_000 + "staff" + ")" * 1_000,
-    "SELECT " + "1+" * 9_000 + "1",
-    "SELECT " + "NOT " * 4_000 + "1",
-    "SELECT 1 " + "UNION ALL SELECT 1 " * 900,
-    "SELECT " + "1," * 5_000 + "1",
+    "SELECT " + "1+" * 9_000 + "1", "SELECT " + "NOT " * 4_000 + "1",
+    "SELECT 1 " + "UNION ALL SELECT 1 " * 900, "SELECT " + "1," * 5_000 + "1",
     "SELECT 1 FROM staff WHERE " + "age = 1 OR " * 1_500 + "0",
     "SELECT 1 WHERE 'x' LIKE '" + "%" * 9_000 + "'",
     # Text that is no query.
-    "SELECT '\x00'",
-    "SELECT '\ud800'",
-    "SELECT 'unclosed",
-    "SELECT /* unclosed",
-    "SELECT " + "/*" * 9_000,
-    "SELECT " + "'" * 9_001,
-    'SELECT "' * 2_000,
-    "EXPLAIN SELECT 1",
+    "SELECT '\x00'", "SELECT '\ud800'", "SELECT 'unclosed", "SELECT /* unclosed",
+    "SELECT " + "/*" * 9_000, "SELECT " + "'" * 9_001, 'SELECT "' * 2_000, "EXPLAIN SELECT 1",
     "SELECT abs(-9223372036854775808)",
-]
+]  # fmt: skip
 COUNTER = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)"
 ENDLESS = [
     f"{COUNTER} SELECT count(*) FROM c",
@@ -870,7 +653,7 @@ ENDLESS = [
 ]
 TIMEOUT = 0.5  # s of CPU time for one query
 DEADLINE = 2 * TIMEOUT + 1  # s of any time
-SLACK = 1.5  # s to end a process and start the next, on a busy machine
+SLACK = 5  # s to end a process and start the next, on a busy machine
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -884,7 +667,7 @@ def contents(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def strained(folder):
     """A scorer with a short deadline, for the hostile queries."""
-    with SqlScorer(folder / "databases", timeout=TIMEOUT) as made:
+    with SqlScorer(folder / "databases", ScorerOptions(timeout=TIMEOUT)) as made:
         yield made
 
 
@@ -930,16 +713,11 @@ def test_there_are_enough_hostile_queries():
 @pytest.mark.parametrize(
     "query",
     [
-        "DROP TABLE staff",
-        "PRAGMA writable_schema = 1",
-        "ATTACH DATABASE ':memory:' AS evil",
-        "SELECT 1; SELECT 2",
-        "SELECT * FROM pragma_table_info('staff')",
-        "SELECT load_extension('evil')",
-        "SELECT zeroblob(2000000000)",
-        "BEGIN",
+        "DROP TABLE staff", "PRAGMA writable_schema = 1", "ATTACH DATABASE ':memory:' AS evil",
+        "SELECT 1; SELECT 2", "SELECT * FROM pragma_table_info('staff')",
+        "SELECT load_extension('evil')", "SELECT zeroblob(2000000000)", "BEGIN",
     ],
-)
+)  # fmt: skip
 def test_the_worker_refuses_what_only_looks_like_reading(scorer, query):
     assert scorer.run("firm.sqlite", query).error
 
@@ -955,7 +733,9 @@ def test_the_deadline_fires(strained, folder, query):
 
 
 def test_too_many_rows_and_too_much_memory_end_a_query(folder):
-    with SqlScorer(folder / "databases", max_rows=1_000, max_memory_mb=200) as scorer:
+    with SqlScorer(
+        folder / "databases", ScorerOptions(max_rows=1_000, max_memory_mb=200)
+    ) as scorer:
         assert scorer.run("firm.sqlite", "SELECT 1 FROM pairs a, pairs b").error == "too many rows"
         big = "SELECT group_concat(hex(zeroblob(490000 + a.a)), '') FROM pairs a"
         assert scorer.run("firm.sqlite", big).error
@@ -1011,16 +791,12 @@ IN_ORDER = [
     ("SELECT NULL, 1", "SELECT 1, NULL", True, False),
     ("SELECT id, id FROM staff ORDER BY id", "SELECT id, id FROM staff ORDER BY name", True, True),
     ("SELECT id, age FROM staff ORDER BY id", "SELECT age, id FROM staff ORDER BY id", True, False),
-    (
-        "SELECT id, age FROM staff ORDER BY id",
-        "SELECT id, age FROM staff ORDER BY -id",
-        False,
-        False,
-    ),
+    ("SELECT id, age FROM staff ORDER BY id", "SELECT id, age FROM staff ORDER BY -id", False,
+     False),
     ("SELECT city, age FROM staff", "SELECT DISTINCT city, age FROM staff", False, False),
     ("SELECT a, b FROM pairs", "SELECT a, (b + 1) % 7 FROM pairs", False, False),
     ("SELECT name FROM staff", "SELECT name, age FROM staff", False, False),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("gold", "output", "free", "fixed"), IN_ORDER)
@@ -1036,7 +812,7 @@ def test_limits_are_checked(folder):
         make_scorer("sql", {"column_order": "any"}, folder)
     with pytest.raises(ValueError, match="positive"):
         make_scorer("sql", {"timeout": 0}, folder)
-    with pytest.raises(ValueError, match="no option timeot"):
+    with pytest.raises(ValueError, match="timeot: is not a key here"):
         make_scorer("sql", {"timeot": 1}, folder)
 
 
@@ -1134,39 +910,15 @@ LONG = ["SELECT " * 15_000, "WITH " * 20_000, "`" * 100_000, "```" * 30_000, ";"
 LONG += ["WITH a(" * 15_000, "WITH a (" + "x" * 100_000, "SELECT '" * 12_000, "\n" * 100_000]
 
 LONG += [
-    "select a\n" * 11000,
-    "I select a " * 9000,
-    "x select a from b\n" * 5000,
-    "<sql>" * 20000,
-    "<sql>SELECT " * 8000,
-    "```sql\n" * 14000,
-    "```sql\nSELECT 1\n" * 6000,
-    "`SELECT " * 12000,
-    "'SELECT 'a" * 10000,
-    "SELECT a\n\n" * 9000,
-    "WITH /*" * 14000,
-    "WITH --a\n" * 11000,
-    "--a\n" * 25000 + "SELECT 1",
-    "/*" * 50000,
-    "/* */" * 20000,
-    "final answer: SELECT 1\n" * 4500,
-    "final answer " * 7000,
-    "&lt;" * 25000,
-    "SELECT a b c d " * 6000,
-    "Select a\n" * 11000,
-    "Q: SELECT 1\n" * 8000,
-    "SELECT (" * 12000,
-    "SELECT )" * 12000,
-    "SELECT 1</a" * 9000,
-    "~~~" * 33000,
-    "~" * 100000,
-    "WITH a AS " * 10000,
-    'WITH "' * 16000,
-    "values (" * 12000,
-    "SELECT a\nIn x " * 7000,
-    '\\"' * 50000,
-    '"SELECT \\"' * 9000,
-]
+    "select a\n" * 11000, "I select a " * 9000, "x select a from b\n" * 5000, "<sql>" * 20000,
+    "<sql>SELECT " * 8000, "```sql\n" * 14000, "```sql\nSELECT 1\n" * 6000, "`SELECT " * 12000,
+    "'SELECT 'a" * 10000, "SELECT a\n\n" * 9000, "WITH /*" * 14000, "WITH --a\n" * 11000,
+    "--a\n" * 25000 + "SELECT 1", "/*" * 50000, "/* */" * 20000, "final answer: SELECT 1\n" * 4500,
+    "final answer " * 7000, "&lt;" * 25000, "SELECT a b c d " * 6000, "Select a\n" * 11000,
+    "Q: SELECT 1\n" * 8000, "SELECT (" * 12000, "SELECT )" * 12000, "SELECT 1</a" * 9000,
+    "~~~" * 33000, "~" * 100000, "WITH a AS " * 10000, 'WITH "' * 16000, "values (" * 12000,
+    "SELECT a\nIn x " * 7000, '\\"' * 50000, '"SELECT \\"' * 9000,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", LONG, ids=[repr(text[:8]) for text in LONG])

@@ -137,7 +137,7 @@ def seeds():
 
 def script(name, monkeypatch, **options):
     """Run a script in this process, and return how often it loaded a model."""
-    import seedbed.engines.command_line as command_line
+    from seedbed.engines import start
 
     loaded = []
 
@@ -145,14 +145,14 @@ def script(name, monkeypatch, **options):
         loaded.append(arguments)
         return load_engine(*arguments)
 
-    load_engine = command_line.load_engine
-    monkeypatch.setattr(command_line, "load_engine", load)
+    load_engine = start.load_engine
+    monkeypatch.setattr(start, "load_engine", load)
     words = [part for key, value in options.items() for part in (f"--{key}", *listed(value))]
     monkeypatch.setattr("sys.argv", [name, *map(str, words)])
     try:
         importlib.import_module(name).main()
     finally:
-        monkeypatch.setattr(command_line, "load_engine", load_engine)
+        monkeypatch.setattr(start, "load_engine", load_engine)
     return len(loaded)
 
 
@@ -190,7 +190,8 @@ def test_one_start_answers_the_streams_of_a_teacher(tmp_path, monkeypatch, tiny_
             settings=settings,
             model=tiny_model,
             sharing=sharing,
-            **{name: own[name] for name in ("seeds", "start", "stop", "journal", "output")},
+            answers=own["output"],
+            **{name: own[name] for name in ("seeds", "start", "stop", "journal")},
         )
 
     write_plan(tmp_path / "plan.txt", [of(name)["output"] for name in ("one", "two")])
@@ -209,7 +210,8 @@ def test_one_start_answers_the_streams_of_a_teacher(tmp_path, monkeypatch, tiny_
             stream="two",
             settings=settings,
             model=tiny_model,
-            **{name: again[name] for name in ("seeds", "start", "stop", "journal", "output")},
+            answers=again["output"],
+            **{name: again[name] for name in ("seeds", "start", "stop", "journal")},
         )
         == 1
     )
@@ -237,6 +239,7 @@ def adapters(tmp_path, tiny_model):
 def test_one_start_evaluates_the_adapters_of_a_student(tmp_path, monkeypatch, tiny_model, adapters):
     items = load_world("mini_math").items("test", 9, seed=3)
     to_frame(items).write_parquet(tmp_path / "test.parquet")
+    write_json(tmp_path / "task.json", {"databases": {}})
     settings = {
         "kind": "number",
         "scorer": {},
@@ -270,7 +273,8 @@ def test_one_start_evaluates_the_adapters_of_a_student(tmp_path, monkeypatch, ti
             settings=settings,
             model=tiny_model,
             journal=own["journal"],
-            output=own["output"],
+            scores=own["output"],
+            task=tmp_path / "task.json",
             predictions=Path(own["output"]).with_name("predictions.parquet"),
             sharing=sharing,
             **{"task-folder": tmp_path},

@@ -20,7 +20,7 @@ from seedbed.study.cells import (
     wildcard_pattern,
 )
 from seedbed.study.loading import load_study
-from seedbed.study.workflow import Workflow
+from seedbed.study.targets import Targets
 
 BLOCK = sf.STUDY["blocks"][0]
 AUGMENTERS = {
@@ -393,7 +393,7 @@ def test_each_job_reaches_as_far_along_its_stream_as_the_study_needs(tmp_path):
     plain = matched | {"name": "plain", "filters": ["none"], "budget_ratios": [3, 11]}
     files = sf.bend(sf.FILES, "studies/trial.yaml", ("blocks",), [matched, plain])
     study = load_study("trial", sf.write(tmp_path, files))
-    flow = Workflow(study, grid(study))
+    flow = Targets(study, grid(study))
     assert (study.config.shard_size, study.config.verification.reach) == (8, 1.5)
     (stream,) = flow.grid.streams
     # Answers: 11 queries for each of 20 seeds; verified ones: 1.5 times 4 of them.

@@ -2,28 +2,21 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_origin
+from typing import get_args, get_type_hints
 
 import pytest
 import study_folder as sf
-from pydantic import BaseModel
 
-from seedbed.config import values as fields
 from seedbed.config.documents import read_document, spell
-from seedbed.config.sections import stages_of
+from seedbed.config.values import ItemColumn
+from seedbed.config.words import COORDINATES, WORLDS
 from seedbed.study import config
-from seedbed.study.cells import grid
-from seedbed.study.loading import (
-    StudyError,
-    check_data,
-    check_downloads,
-    check_keys,
-    check_prices,
-    check_run_config,
-    load_study,
-)
-from seedbed.study.workflow import Workflow
+from seedbed.study.cells import Cell, grid
+from seedbed.study.checks import check_data, check_downloads, check_keys, check_prices
+from seedbed.study.loading import StudyError, check_run_config, load_study
+from seedbed.study.targets import Targets
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = REPOSITORY / "config"
@@ -467,20 +460,20 @@ def test_what_runs_a_model_can_differ_from_place_to_place(tmp_path):
     study = load(tmp_path, files, engines=engines(weak=ENDPOINT | {"model": "w"}))
     assert study.engine("other").model == "other-1"
     assert study.engine("weak").model == "w"
-    flow = Workflow(study, grid(study))
+    flow = Targets(study, grid(study))
     key = "task=sums/method=new_question/augmenter=weak/seeds=10/replicate=1"
-    assert json.loads(flow.engine("augmenter", key)) == {
+    assert flow.engine("augmenter", key) == {
         "kind": "openai", "base_url": ENDPOINT["base_url"], "name": "w", "key_variable": None,
         "concurrency": 64, "timeout": 600.0, "limit_field": "max_tokens",
     }  # fmt: skip
-    assert flow.model_source("other") == "--api other-1"
+    assert flow.model_source("other") == {"api": "other-1"}
 
 
 def test_a_hub_models_name_at_an_endpoint_is_that_on_the_hub(tmp_path):
     study = load(tmp_path, ALL, engines=engines(other=ENDPOINT))
     assert study.engine("other").model == "owner/other"
     # A model that this study does not use.
-    assert load(tmp_path / "small", engines=engines(other=ENDPOINT)).engine("teacher").model is None
+    assert load(tmp_path / "small", engines=engines(other=ENDPOINT)).engine("teacher")
 
 
 @pytest.mark.parametrize(
@@ -522,7 +515,7 @@ def test_a_task_may_lie_in_files_of_its_own(tmp_path):
     for name in FILES.values():
         (folder / "tasks/real" / name).touch()
     study = load_study("trial", folder)
-    flow = Workflow(study, grid(study), data_dir="elsewhere")
+    flow = Targets(study, grid(study), data_dir="elsewhere")
     assert flow.task_files("real") == [f"config/tasks/real/{name}" for name in FILES.values()]
     assert flow.task_data_dir("real") == "config/tasks/real"
     # They need no folder of data, and no network.
@@ -548,7 +541,7 @@ def test_files_of_a_task_may_need_databases(tmp_path):
 def scored_by(study):
     """Return what scores the one task of a study, by the keys of all that stands on it."""
     points = grid(study)
-    flow = Workflow(study, points)
+    flow = Targets(study, points)
     (first, *others) = (flow.scorer_modules(p.key) for p in (*points.cells, *points.datasets))
     assert all(other == first for other in others)
     return first
@@ -861,26 +854,15 @@ def test_every_shipped_file_is_used_by_a_study():
         assert used | (ENDPOINTS if kind == "models" else set()) == files
 
 
-def test_own_constants_agree_with_the_tasks():
-    from seedbed.evaluation.scorers import KINDS, sql
+def test_shared_words_agree_with_the_classes_that_they_describe():
     from seedbed.tasks.items import SCHEMA
-    from seedbed.tasks.worlds import ROLES, WORLDS
-
-    assert set(fields.WORLDS) == set(WORLDS)
-    assert get_args(fields.Kind) == KINDS
-    options = config.ScorerOptions()
-    defaults = {"column_order": sql.COLUMN_ORDERS[0], "distinct": sql.DISTINCT[0]}
-    assert options.model_dump() == sql.LIMITS | defaults
-    # The labels of choices are read, and not kept.
-    assert [name for name in get_args(fields.ItemColumn) if name != "labels"] == SCHEMA.names()
-    assert get_args(config.Pretrain.model_fields["role"].annotation) == ROLES
-
-
-@pytest.mark.parametrize("name", fields.WORLDS)
-def test_kinds_of_worlds_agree_with_the_worlds(name):
     from seedbed.tasks.worlds import load_world
 
-    assert load_world(name).kind == fields.WORLDS[name]
+    # The labels of choices are read, and not kept.
+    assert [name for name in get_args(ItemColumn) if name != "labels"] == SCHEMA.names()
+    assert {name: load_world(name).kind for name in WORLDS} == WORLDS
+    hints = get_type_hints(Cell)
+    assert {field.name: hints[field.name] for field in fields(Cell)} == COORDINATES
 
 
 def test_reading_a_study_imports_nothing_heavy():
@@ -894,122 +876,6 @@ def test_reading_a_study_imports_nothing_heavy():
     )
     heavy = {"polars", "pyarrow", "numpy", "scipy", "torch", "transformers", "matplotlib"}
     assert not heavy & set(json.loads(done.stdout))
-
-
-def sections(model, prefix=""):
-    """Yield each field of a model and of the sections inside it, with its place."""
-    for name, field in model.model_fields.items():
-        place = f"{prefix}{name}"
-        yield place, field
-        for inner, mark in inside(field.annotation):
-            yield from sections(inner, f"{place}{mark}.")
-
-
-def inside(kind):
-    """Yield the sections in a type, with the mark for a list or for keys of one's own choice."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        if kind is not config.TrainingChanges:  # Told once, at `training`.
-            yield kind, ""
-        return
-    origin, parts = get_origin(kind), get_args(kind)
-    mark = {tuple: "[]", dict: ".NAME"}.get(origin, "")
-    if origin is dict:
-        # Engine and trainer are told once, at their models.
-        parts = [part for part in parts[1:] if part not in (config.Engine, config.Trainer)]
-    elif origin is Annotated:
-        parts = parts[:1]
-    for part in parts:
-        for section, further in inside(part):
-            yield section, mark + further
-
-
-def default(field):
-    if field.is_required():
-        return "needed"
-    value = field.default
-    if isinstance(value, BaseModel) or value in ({}, ()):
-        return "empty" if value in ({}, ()) else "its defaults"
-    if isinstance(value, tuple):
-        return f"`[{', '.join(value)}]`"
-    return f"`{json.dumps(value).strip(chr(34))}`"
-
-
-FILES_AND_MODELS = {
-    "config.yaml": config.RunConfig,
-    "studies/NAME.yaml": config.StudyConfig,
-    "tasks/NAME/task.yaml": config.TaskConfig,
-    "methods/NAME.yaml": config.MethodConfig,
-    "models/NAME.yaml": config.ModelConfig,
-}
-
-
-def kind_of(kind):
-    """Return the type of a field in words."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return "section"
-    origin, parts = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return kind_of(parts[0])
-    if origin is tuple:
-        return f"list of {kind_of(parts[0])}".replace("number", "numbers").replace("ion", "ions")
-    if origin is dict:
-        return f"{kind_of(parts[1])} by name"
-    if origin is Literal:
-        return f"one of {', '.join(f'`{word}`' for word in parts)}"
-    if parts:
-        words = [kind_of(part) for part in parts if part is not type(None)]
-        optional = " or null" if type(None) in parts and "section" not in words else ""
-        return " or ".join(dict.fromkeys(words)) + optional
-    return {int: "whole number", float: "number", str: "text", bool: "true or false"}.get(
-        kind, "value"
-    )
-
-
-@pytest.mark.parametrize("name", FILES_AND_MODELS)
-def test_readme_has_every_key_with_type_default_and_meaning(name):
-    text = (SHIPPED / "README.md").read_text()
-    section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| `")]
-    wanted = [
-        f"| `{place}` | {kind_of(field.annotation)} | {default(field)} | {field.description} |"
-        for place, field in sections(FILES_AND_MODELS[name])
-    ]
-    # What several kinds of source have in common is told once.
-    assert rows == list(dict.fromkeys(wanted))
-
-
-def keys(model, prefix=""):
-    """Yield each key of a model and of the sections inside it that has no section as its value."""
-    for name, field in model.model_fields.items():
-        found = [*inside(field.annotation)]
-        for inner, mark in found:
-            yield from keys(inner, f"{prefix}{name}{mark}.")
-        told = stages_of(model, name)
-        if told is not None:
-            yield f"{prefix}{name}", told
-        elif not found:
-            assert name in ("engines", "trainers", "student_training"), (
-                f"{prefix}{name} says not what it changes"
-            )
-
-
-def test_readme_says_what_a_change_of_each_key_reruns():
-    order = get_args(fields.Stage)
-    by_stages = {}
-    for file, model in FILES_AND_MODELS.items():
-        for place, stages in keys(model):
-            assert set(stages) <= set(order)
-            by_stages.setdefault(stages, {}).setdefault(file, {})[f"`{place}`"] = None
-    wanted = [
-        f"| {', '.join(stages) or 'nothing'} | "
-        + "; ".join(f"`{file}`: {', '.join(found)}" for file, found in by_stages[stages].items())
-        + " |"
-        for stages in sorted(by_stages, key=lambda stages: [order.index(word) for word in stages])
-    ]
-    text = (SHIPPED / "README.md").read_text()
-    section = text.split("\n## What a change reruns\n")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
-    assert rows == wanted
 
 
 def test_numbers_of_engines_are_numbers_also_on_the_command_line():
@@ -1060,7 +926,7 @@ def test_two_names_that_stand_in_one_part_of_a_path_are_refused_together(tmp_pat
 
 def test_a_working_directory_that_is_too_deep_is_refused(tmp_path, monkeypatch):
     study = load(tmp_path)
-    monkeypatch.setattr("seedbed.study.loading.Path.cwd", lambda: tmp_path / ("d/" * 1950))
+    monkeypatch.setattr("seedbed.study.agreement.Path.cwd", lambda: tmp_path / ("d/" * 1950))
     with pytest.raises(StudyError, match="the system takes 4095"):
         load(tmp_path / "again")
     assert study
@@ -1102,12 +968,12 @@ def test_how_an_endpoint_is_asked_reaches_jobs_and_is_part_of_what_is_tracked(tm
     files = sf.bend(ALL, WEAK, (), {"title": "Weak", "api": {"name": "w"}})
     plain = load(tmp_path / "plain", sf.bend(files, WEAK, ("engine",), HEADERS))
     key = "task=sums/method=new_question/augmenter=weak/seeds=10/replicate=1"
-    assert "manner" not in json.loads(Workflow(plain, grid(plain)).questions(key))
+    assert "manner" not in Targets(plain, grid(plain)).questions(key)
     study = load(tmp_path / "asked", sf.bend(files, WEAK, ("engine",), HEADERS | asked))
-    flow = Workflow(study, grid(study))
-    told = json.loads(flow.engine("augmenter", key))
+    flow = Targets(study, grid(study))
+    told = flow.engine("augmenter", key)
     assert {name: told[name] for name in asked} == asked
-    assert json.loads(flow.questions(key))["manner"] == {
+    assert flow.questions(key)["manner"] == {
         "left_out": ["temperature"], "body": {"effort": "low"}, "thinking_tokens": 9,
     }  # fmt: skip
 

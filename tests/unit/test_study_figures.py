@@ -9,6 +9,7 @@ import pytest
 import study_folder as sf
 
 from seedbed.study.cells import Cell, grid, untrained_cell
+from seedbed.study.checks import check_question
 from seedbed.study.estimate import (
     ANSWER_TOKENS,
     ATTEMPTS,
@@ -22,8 +23,8 @@ from seedbed.study.estimate import (
     gpu_hours,
 )
 from seedbed.study.figures import figures, missing_text, varied
-from seedbed.study.loading import StudyError, check_question, check_run_config, load_study
-from seedbed.study.workflow import Workflow
+from seedbed.study.loading import StudyError, check_run_config, load_study
+from seedbed.study.targets import Targets
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 MAIN = ["cost_effectiveness", "crossovers", "accuracy", "best_method"]
@@ -93,7 +94,7 @@ def test_what_is_missing_is_said():
 def test_a_partial_workflow_has_what_is_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = load_study("demo", CONFIG)
-    whole, part = (Workflow(study, grid(study), partial=partial) for partial in (False, True))
+    whole, part = (Targets(study, grid(study), partial=partial) for partial in (False, True))
     assert whole.missing() == "" and len(whole.evaluations()) == 25
     assert part.evaluations() == part.datasets() == part.adapters() == []
     assert part.dataset_records() == []
@@ -166,7 +167,7 @@ def test_gpu_hours_of_verified_answers_by_hand():
 
 def test_examples_are_of_the_largest_dataset_of_each_method():
     study = load_study("miniature", CONFIG)
-    found = Workflow(study, grid(study)).example_datasets()
+    found = Targets(study, grid(study)).example_datasets()
     places = [dict(part.split("=") for part in path.split("/") if "=" in part) for path in found]
     assert len(places) == len({(place["task"], place["method"]) for place in places}) == 3 * 5
     assert {place["filter"] for place in places} == {"none"}

@@ -1,5 +1,6 @@
 """Chat templates: what a model's part in a study needs of one, and how a file may change it."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import get_model
 from practice import silent
 from seedbed.artifacts import read_json, write_json
 from seedbed.chats import check_template, encode_rows, end_tokens, fixed_template, load_tokenizer
-from seedbed.training.students import TrainingSettings, train_student
+from seedbed.training.settings import StudentTraining
+from seedbed.training.students import train_student
 
 TEACHER = "You are a patient teacher."
 USER = [{"role": "user", "content": "How many?"}]
@@ -126,7 +128,15 @@ def test_a_prompt_that_is_not_how_the_row_begins_is_never_trained_on(
     model = shutil.copytree(tiny_model, tmp_path / "model")
     (model / "chat_template.jinja").write_text(MISTRAL)
     pl.DataFrame({"messages": [ASKED]}).write_parquet(tmp_path / "rows.parquet")
-    settings = TrainingSettings(1, 1e-3, 1, 2, 2, 128, system=TEACHER)
+    settings = StudentTraining(
+        epochs=1,
+        learning_rate=1e-3,
+        batch_size=1,
+        lora_rank=2,
+        lora_alpha=2,
+        max_length=128,
+        system=TEACHER,
+    )
     with pytest.raises(ValueError, match="with another prompt than it is asked with"):
         train_student(
             model,
@@ -151,7 +161,8 @@ def test_a_row_is_its_prompt_and_the_answer_with_its_end(tokenizer):
 
 def fetch(model, tmp_path, *flags):
     script = Path(get_model.__file__)
-    command = [sys.executable, script, "--path", model, "--output", tmp_path / "got", *flags]
+    source = json.dumps({"path": str(model)})
+    command = [sys.executable, script, "--source", source, "--folder", tmp_path / "got", *flags]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
 
 
@@ -168,7 +179,7 @@ def base_model(tiny_model, tmp_path):
 
 
 def test_a_base_model_is_refused_with_what_to_write_before_anything_is_made(base_model, tmp_path):
-    done = fetch(base_model, tmp_path, "--trained")
+    done = fetch(base_model, tmp_path, "--chats", '{"trained": true}')
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "no chat template" in done.stderr

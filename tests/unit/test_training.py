@@ -3,7 +3,6 @@
 import random
 import shutil
 from collections import Counter
-from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -13,19 +12,21 @@ from recording_engine import KilledError
 from safetensors.torch import load_file
 
 from practice import PROMPTS, SIZES, silent
-from seedbed.artifacts import read_json, write_json
+from seedbed.artifacts import read_json
 from seedbed.engines import Request, load_engine
 from seedbed.models import fingerprint
 from seedbed.tasks.worlds import SKILLS, load_world
 from seedbed.training import pretraining
-from seedbed.training.pretraining import PretrainSettings, pretrain, training_messages, words_of
-from seedbed.training.students import TrainingSettings, train_student
+from seedbed.training.pretraining import pretrain, training_messages, words_of
+from seedbed.training.record import TrainingRecord
+from seedbed.training.settings import Pretrain, StudentTraining
+from seedbed.training.students import train_student
 
 WORLD = load_world("mini_math")
-SETTINGS = PretrainSettings(
+SETTINGS = Pretrain(
     role="teacher", steps=60, batch_size=4, learning_rate=3e-3, checkpoints=(30,), **SIZES
 )
-STUDENT = TrainingSettings(
+STUDENT = StudentTraining(
     epochs=2, learning_rate=1e-2, batch_size=4, lora_rank=4, lora_alpha=8, max_length=128
 )
 
@@ -156,7 +157,11 @@ def test_a_save_that_was_not_finished_is_passed_over(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"settings": replace(SETTINGS, learning_rate=1e-3)}, {"about": {"code": "other"}}]
+    "changes",
+    [
+        {"settings": SETTINGS.model_copy(update={"learning_rate": 1e-3})},
+        {"about": {"code": "other"}},
+    ],
 )
 def test_saves_of_a_run_with_other_settings_or_code_are_not_used(
     tmp_path, undisturbed, saves_every_20_steps, steps_trained, changes
@@ -200,10 +205,10 @@ def pairs():
 
 
 def train(model, dataset, output, settings=STUDENT, progress=silent):
-    def describe(folder, counts):
-        write_json(folder / "training.json", counts)
+    def describe(folder, counts, earlier_seconds):
+        TrainingRecord(counts=counts).write(folder / "training.json")
 
-    return train_student(model, dataset, output, settings, describe, progress)
+    return train_student(model, dataset, output, settings, describe, progress).model_dump()
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +231,7 @@ def test_an_adapter_is_a_peft_folder_with_its_counts(trained, tiny_model):
     names = {path.name for path in (folder / "adapter").iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors", "training.json"} <= names
     assert "work" not in names
-    assert read_json(folder / "adapter" / "training.json") == counts
+    assert read_json(folder / "adapter" / "training.json")["counts"] == counts
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     chats = pl.read_parquet(folder / "dataset.parquet")["messages"].to_list()
     tokens = sum(
@@ -247,7 +252,7 @@ def test_the_same_seed_gives_the_same_adapter_and_another_another(trained, tiny_
     folder, _ = trained
     dataset = folder / "dataset.parquet"
     bytes_of = {}
-    for name, settings in (("again", STUDENT), ("other", replace(STUDENT, seed=1))):
+    for name, settings in (("again", STUDENT), ("other", STUDENT.model_copy(update={"seed": 1}))):
         train(tiny_model, dataset, folder.parent / name, settings)
         bytes_of[name] = (folder.parent / name / "adapter_model.safetensors").read_bytes()
     first = (folder / "adapter" / "adapter_model.safetensors").read_bytes()
@@ -276,7 +281,7 @@ def test_the_loss_is_on_the_answer_and_its_end_alone(tiny_model, pairs, tmp_path
 
     monkeypatch.setattr(trl.SFTTrainer, "train", look_and_train)
     dataset = save(tmp_path / "dataset.parquet", pairs)
-    train(tiny_model, dataset, tmp_path / "adapter", replace(STUDENT, epochs=1))
+    train(tiny_model, dataset, tmp_path / "adapter", STUDENT.model_copy(update={"epochs": 1}))
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     seen = {}
     for batch in batches:
@@ -310,7 +315,7 @@ def test_the_loss_is_on_the_answer_and_its_end_alone(tiny_model, pairs, tmp_path
 def test_a_student_learns_what_it_is_shown(tiny_model, tmp_path):
     shown = [("How many coins does Anna have?", "#### 7"), ("Count the books.", "#### 12")]
     dataset = save(tmp_path / "dataset.parquet", shown * 8)
-    settings = replace(STUDENT, epochs=20, lora_rank=8, lora_alpha=32)
+    settings = STUDENT.model_copy(update={"epochs": 20, "lora_rank": 8, "lora_alpha": 32})
     train(tiny_model, dataset, tmp_path / "adapter", settings)
     found = greedy(tiny_model, tmp_path / "adapter", [question for question, _ in shown])
     assert found == {"0": "#### 7", "1": "#### 12"}
@@ -356,10 +361,10 @@ def test_few_steps_see_rows_from_the_whole_dataset_and_no_others_are_made_ready(
 
     monkeypatch.setattr(MicroBatchTrainer, "go_on", note)
     data = save(tmp_path / "dataset.parquet", pairs)
-    capped = replace(STUDENT, max_steps=2, batch_size=3)
+    capped = STUDENT.model_copy(update={"max_steps": 2, "batch_size": 3})
     counts = train(tiny_model, data, tmp_path / "adapter", capped)
     again = train(tiny_model, data, tmp_path / "again", capped)
-    other = train(tiny_model, data, tmp_path / "other", replace(capped, seed=1))
+    other = train(tiny_model, data, tmp_path / "other", capped.model_copy(update={"seed": 1}))
     assert len(pairs) > 6
     assert [c["steps"] for c in (counts, again, other)] == [2, 2, 2]
     assert counts["training_rows"] == len(pairs)

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -17,14 +16,16 @@ import polars as pl
 import pytest
 
 from practice import silent
-from seedbed.artifacts import read_json, write_json
+from seedbed.artifacts import read_json
 from seedbed.tasks.worlds import load_world
 from seedbed.training import saves
+from seedbed.training.record import TrainingRecord, TrainingSeconds
 from seedbed.training.saves import STOPPED, Saves
-from seedbed.training.students import TrainerSettings, TrainingSettings, train_student
+from seedbed.training.settings import StudentTraining, Trainer
+from seedbed.training.students import train_student
 from seedbed.training.trainer import MicroBatchTrainer
 
-SETTINGS = TrainingSettings(
+SETTINGS = StudentTraining(
     epochs=6,
     learning_rate=1e-2,
     batch_size=4,
@@ -34,7 +35,7 @@ SETTINGS = TrainingSettings(
     lora_dropout=0.1,
 )
 STEPS = 18
-EVERY_STEP = TrainerSettings(save_minutes=1e-9)
+EVERY_STEP = Trainer(save_minutes=1e-9)
 SCRIPTS = Path(saves.__file__).parents[2]
 
 
@@ -52,8 +53,9 @@ def dataset(tmp_path_factory):
 def train(
     model, dataset, output, settings=SETTINGS, trainer=EVERY_STEP, progress=silent, code="now"
 ):
-    def describe(folder, counts):
-        write_json(folder / "training.json", counts)
+    def describe(folder, counts, earlier_seconds):
+        seconds = TrainingSeconds(training=earlier_seconds)
+        TrainingRecord(counts=counts, seconds=seconds).write(folder / "training.json")
 
     return train_student(
         model, dataset, output, settings, describe, progress, trainer=trainer, code=code
@@ -63,7 +65,7 @@ def train(
 @pytest.fixture(scope="module")
 def undisturbed(tiny_model, dataset, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed") / "adapter"
-    train(tiny_model, dataset, output, trainer=TrainerSettings())
+    train(tiny_model, dataset, output, trainer=Trainer())
     return output
 
 
@@ -137,8 +139,8 @@ def test_ten_kills_change_nothing_and_each_training_goes_on(
     counts = train(tiny_model, dataset, output, progress=said.append)
     assert f"goes on from its save of step {STEPS - 1}" in said
     assert weights(output) == weights(undisturbed)
-    assert counts.pop("earlier_seconds") > 0
-    assert counts == read_json(undisturbed / "training.json")
+    assert TrainingRecord.read(output / "training.json").seconds.training > 0
+    assert counts == TrainingRecord.read(undisturbed / "training.json").counts
     # Nothing is left, of ten killed processes, but the adapter.
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
 
@@ -180,7 +182,7 @@ def test_saves_of_another_training_are_not_used(
 ):
     settings, code = SETTINGS, "now"
     if change == "settings":
-        settings = replace(SETTINGS, learning_rate=2e-2)
+        settings = SETTINGS.model_copy(update={"learning_rate": 2e-2})
     if change == "code":
         code = "later"
     if change == "data":
@@ -261,9 +263,9 @@ def test_sigterm_has_the_script_save_and_fail(tiny_model, dataset, tmp_path):
         "max_length": 128,
     }
     command = [sys.executable, SCRIPTS / "train_student.py", "--model", tiny_model]
-    command += ["--dataset", dataset, "--settings", json.dumps(settings), "--gpus", "0"]
+    command += ["--dataset", dataset, "--settings", json.dumps(settings), "--gpu", "0"]
     # Once, as soon as it trains, and then not for a long time.
-    command += ["--trainer", json.dumps({"save_minutes": 0.02}), "--output", tmp_path / "adapter"]
+    command += ["--trainer", json.dumps({"save_minutes": 0.02}), "--folder", tmp_path / "adapter"]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
     folder, limit = tmp_path / ".adapter.unfinished", time.monotonic() + 120
     while not (first := list(folder.glob("checkpoint-*/whole.json"))) and process.poll() is None:

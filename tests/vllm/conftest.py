@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.engines import EngineSettings, load_engine
+from seedbed.engines import EngineJob, load_engine
 
 START_SECONDS = 240
 LORA_RANK = 8  # highest of the adapters
@@ -39,7 +39,7 @@ def transformers_engine(tiny_model):
 
 @pytest.fixture(scope="module")
 def vllm_engine(tiny_model):
-    settings = EngineSettings("vllm", batch_size=BATCH)
+    settings = EngineJob.of("vllm", batch_size=BATCH)
     return load_engine(tiny_model, settings, lora_rank=LORA_RANK)
 
 
@@ -54,15 +54,9 @@ def server(tiny_model, tmp_path_factory):
     os.environ["VLLM_API_KEY"] = secrets.token_hex(16)
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     words = [
-        "--model",
-        str(tiny_model),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--served-model-name",
-        "tiny",
-    ]
+        "--model", str(tiny_model), "--host", "127.0.0.1", "--port", str(port),
+        "--served-model-name", "tiny",
+    ]  # fmt: skip
     words += ["--dtype", "float32", "--enforce-eager", "--max-num-seqs", str(BATCH)]
     words += ["--no-enable-chunked-prefill", "--max-model-len", "2048"]
     with log.open("w") as output:
@@ -101,7 +95,7 @@ def wait(address, process, log):
 def openai_engine(server):
     return load_engine(
         None,
-        EngineSettings("openai", base_url=server, name="tiny", key_variable="VLLM_API_KEY"),
+        EngineJob.of("openai", base_url=server, model="tiny", key_variable="VLLM_API_KEY"),
     )
 
 

@@ -208,21 +208,21 @@ def test_scores_are_the_same_item_by_item(
 
 
 def test_a_server_asks_for_the_key(server, greedy, monkeypatch):
-    from seedbed.engines import EngineSettings, load_engine
+    from seedbed.engines import EngineJob, load_engine
 
     monkeypatch.setenv("WRONG_KEY", "not the key")
     engine = load_engine(
-        None, EngineSettings("openai", base_url=server, name="tiny", key_variable="WRONG_KEY")
+        None, EngineJob.of("openai", base_url=server, model="tiny", key_variable="WRONG_KEY")
     )
     with pytest.raises(EndpointError, match="HTTP 401"):
         list(engine.complete(greedy[:3]))
 
 
 def test_a_model_that_the_server_does_not_have_is_named(server, greedy):
-    from seedbed.engines import EngineSettings, load_engine
+    from seedbed.engines import EngineJob, load_engine
 
     engine = load_engine(
-        None, EngineSettings("openai", base_url=server, name="other", key_variable="VLLM_API_KEY")
+        None, EngineJob.of("openai", base_url=server, model="other", key_variable="VLLM_API_KEY")
     )
     with pytest.raises(EndpointError, match="other"):
         list(engine.complete(greedy[:3]))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -63,15 +62,11 @@ def planned(tmp_path_factory):
 
 def plan(clone: Clone, study: str, ratios: list[float]) -> dict[str, int]:
     """Return what would run with other budget ratios in a study's first block."""
-    path = Path(clone.folder / f"config/studies/{study}.yaml")
-    text = path.read_text()
-    try:
-        content = yaml.safe_load(text)
-        content["blocks"][0]["budget_ratios"] = ratios
-        path.write_text(yaml.safe_dump(content))
+    file = f"config/studies/{study}.yaml"
+    content = yaml.safe_load((clone.folder / file).read_text())
+    content["blocks"][0]["budget_ratios"] = ratios
+    with clone.edited(file, whole=yaml.safe_dump(content)):
         return clone.plan(study=study)
-    finally:
-        path.write_text(text)
 
 
 @pytest.mark.parametrize(
@@ -79,40 +74,27 @@ def plan(clone: Clone, study: str, ratios: list[float]) -> dict[str, int]:
     [
         (DEMO, [1, 4, 16, 64], {}),
         # 7,680 queries of 96 seeds are in their first shard of 8,192; 10,240 of 128 begin the next.
-        (
-            DEMO,
-            [1, 4, 16, 64, 80],
-            cells(6, write_questions=4, answer_questions=6, check_answers=2),
-        ),
+        (DEMO, [1, 4, 16, 64, 80], cells(6, write_questions=4, answer_questions=6,
+         check_answers=2)),
         # 8,160 and 10,880 by way of the bound itself: 85 1/3 times 96 is 8,192.
-        (
-            DEMO,
-            [1, 4, 16, 64, 85],
-            cells(6, write_questions=4, answer_questions=6, check_answers=2),
-        ),
+        (DEMO, [1, 4, 16, 64, 85], cells(6, write_questions=4, answer_questions=6,
+         check_answers=2)),
         # Less than a dataset has, of the shards that are there.
-        (DEMO, [1, 4, 8, 16, 64], cells(6)),
-        (DEMO, [0.5, 1, 4, 16, 64], cells(6)),
+        (DEMO, [1, 4, 8, 16, 64], cells(6)), (DEMO, [0.5, 1, 4, 16, 64], cells(6)),
         # The highest, the lowest, one between others.
-        (DEMO, [1, 4, 16], cells(0)),
-        (DEMO, [4, 16, 64], cells(0)),
-        (DEMO, [1, 4, 64], cells(0)),
+        (DEMO, [1, 4, 16], cells(0)), (DEMO, [4, 16, 64], cells(0)), (DEMO, [1, 4, 64], cells(0)),
         # Exchanged: what 60 takes is there.
         (DEMO, [1, 4, 16, 60], cells(6)),
         # Shards of 1,024, 1,024, 2,048, 4,096, 8,192: 80 extends the fourth of 96 seeds to 7,680;
         # 128 seeds need a fifth.
-        (
-            SHARDS,
-            [1, 4, 16, 64, 80],
-            cells(6, write_questions=4, answer_questions=6, check_answers=2),
-        ),
+        (SHARDS, [1, 4, 16, 64, 80], cells(6, write_questions=4, answer_questions=6,
+         check_answers=2)),
         # At bounds: 10 2/3 and 21 1/3 are not whole; 8 times 128 is 1,024, and 16 times 2,048.
-        (SHARDS, [1, 4, 8, 16, 64], cells(6)),
-        (SHARDS, [1, 4, 16, 32, 64], cells(6)),
+        (SHARDS, [1, 4, 8, 16, 64], cells(6)), (SHARDS, [1, 4, 16, 32, 64], cells(6)),
         # Without the highest, the matched filter alone goes beyond 2,048.
         (SHARDS, [1, 4, 16], cells(0)),
     ],
-)
+)  # fmt: skip
 def test_a_budget_runs_its_own_cells_and_the_analysis(planned, study, ratios, jobs):
     found = plan(planned, study, ratios)
     if study == SHARDS and jobs:
@@ -121,15 +103,11 @@ def test_a_budget_runs_its_own_cells_and_the_analysis(planned, study, ratios, jo
 
 
 def test_another_reach_of_a_filter_extends_what_it_reaches(planned):
-    path = planned.folder / f"config/studies/{SHARDS}.yaml"
-    text = path.read_text()
-    try:
-        # 1,536 times 1.9 is 2,918 queries, in the third shard as are 2,304; asked already, for BR
-        # 64, but not verified.
-        path.write_text(text + "verification: {reach: 1.9}\n")
+    # 1,536 times 1.9 is 2,918 queries, in the third shard as are 2,304; asked already, for BR 64,
+    # but not verified.
+    edit = "blocks:\n", "verification: {reach: 1.9}\nblocks:\n"
+    with planned.edited(f"config/studies/{SHARDS}.yaml", *edit):
         found = planned.plan(study=SHARDS)
-    finally:
-        path.write_text(text)
     jobs = cells(1, sample_votes=1, verify_answers=1) | {"plot_verification": 1}
     assert found == jobs
 
@@ -137,17 +115,13 @@ def test_another_reach_of_a_filter_extends_what_it_reaches(planned):
 def test_the_paper_pays_only_for_a_new_budget(planned):
     fabricate(planned, "paper", "figures")
     assert planned.plan("figures", study="paper") == {}
-    path = planned.folder / "config/studies/paper.yaml"
-    text = path.read_text()
     old = "budgets: [25000, 50000, 100000]\n    augmenters"
-    assert text.count(old) == 1
-    try:
-        # 100 seeds, three tasks, three methods, one draw: shards of 1,000, 1,000, 2,000 and so on
-        # reach 128,000, of which 100,000 are there.
-        path.write_text(text.replace(old, old.replace("100000", "100000, 120000")))
+    assert (planned.folder / "config/studies/paper.yaml").read_text().count(old) == 1
+    # 100 seeds, three tasks, three methods, one draw: shards of 1,000, 1,000, 2,000 and so on reach
+    # 128,000, of which 100,000 are there.
+    edit = old, old.replace("100000", "100000, 120000")
+    with planned.edited("config/studies/paper.yaml", *edit):
         found = planned.plan("figures", study="paper")
-    finally:
-        path.write_text(text)
     assert {name: found.get(name) for name in ("write_questions", "answer_questions")} == {
         "write_questions": 3 * 2,
         "answer_questions": 3 * 3,

@@ -38,7 +38,7 @@ def ran(finished, tmp_path_factory):
     """Return the functions that each script ran."""
     copy = finished.copy(tmp_path_factory.mktemp("traced") / "project")
     said = planned(copy.folder, "-n", "-p", "--forceall", "--config", "study=micro")
-    found = dict(re.findall(r"python scripts/(\w+)\.py (.*?) 2> ", said))
+    found = dict(re.findall(r"python \S+/scripts/(\w+)\.py (.*?) 2> ", said))
     commands = [[f"scripts/{script}.py", *shlex.split(found[script])] for script in SCRIPTS]
     done = subprocess.run(
         [sys.executable, tracer.__file__],

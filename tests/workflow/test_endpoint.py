@@ -18,29 +18,13 @@ KEY = f"sk-{secrets.token_hex(16)}"
 ANSWER = "It is 1 + 2 = 3.\n#### 3"
 BUDGETS = (16, 64)
 STUDY = {
-    "description": "A teacher behind an endpoint.",
-    "shard_size": 16,
-    "training": {
-        "epochs": 1,
-        "learning_rate": 2.0e-3,
-        "batch_size": 16,
-        "lora_rank": 4,
-        "lora_alpha": 8,
-        "max_length": 256,
-    },
+    "description": "A teacher behind an endpoint.", "shard_size": 16,
+    "training": {"epochs": 1, "learning_rate": 2.0e-3, "batch_size": 16, "lora_rank": 4,
+     "lora_alpha": 8, "max_length": 256},
     "analysis": {"bootstrap_samples": 20, "seed": 0, "confidence": 0.95},
-    "blocks": [
-        {
-            "name": "main",
-            "tasks": ["mini_math"],
-            "methods": ["answer_augmentation"],
-            "seeds": [8],
-            "budgets": list(BUDGETS),
-            "teachers": ["hosted"],
-            "students": ["micro_student"],
-        }
-    ],
-}
+    "blocks": [{"name": "main", "tasks": ["mini_math"], "methods": ["answer_augmentation"], "seeds":
+     [8], "budgets": list(BUDGETS), "teachers": ["hosted"], "students": ["micro_student"]}],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -80,23 +64,23 @@ def rows(clone, budget):
     return pl.read_parquet(file)
 
 
-def test_datasets_come_from_the_endpoint_each_query_once(hosted, endpoint):
-    done = make(hosted)
+def test_each_query_is_asked_once_and_the_key_is_in_no_file_and_not_shown(hosted, endpoint):
+    done = make(hosted, "--printshellcmds", "--verbose")
     assert done.returncode == 0, done.stdout
     assert [rows(hosted, budget).height for budget in BUDGETS] == list(BUDGETS)
     assert set(rows(hosted, 64)["answer"]) == {ANSWER}
-    assert len(endpoint.asked) == max(BUDGETS)
+    assert len(endpoint.asked) == len({json.dumps(body) for body in endpoint.asked}) == max(BUDGETS)
     assert {body["model"] for body in endpoint.asked} == {"hosted-2026-01-31"}
-    assert len({json.dumps(body) for body in endpoint.asked}) == max(BUDGETS)
-
-
-def test_the_key_is_in_no_file_and_not_shown(hosted, endpoint):
-    done = make(hosted, "--printshellcmds", "--verbose")
-    assert done.returncode == 0, done.stdout
     assert endpoint.headers[0]["Authorization"] == f"Bearer {KEY}"
     assert KEY not in done.stdout
     for file in hosted.folder.rglob("*"):
         assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
+    # Another place to ask makes nothing stale.
+    place = {"hosted": {"kind": "openai", "base_url": "http://127.0.0.1:1/v1"}}
+    done = hosted.snakemake("datasets", study="hosted", engines=json.dumps(place))
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in done.stdout
+    assert len(endpoint.asked) == max(BUDGETS)
 
 
 def test_a_missing_key_is_named_before_anything_runs(hosted, endpoint, monkeypatch):
@@ -114,18 +98,26 @@ def test_a_missing_key_is_named_before_anything_runs(hosted, endpoint, monkeypat
     assert hosted.snakemake("--dry-run", study="hosted").returncode == 0
 
 
-def test_a_run_that_ends_half_way_goes_on_from_there(hosted, endpoint):
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(401, "expired"), (400, "Your credit balance is too low to access the API")],
+)
+def test_a_run_that_is_refused_half_way_says_so_in_one_paragraph_and_goes_on_from_there(
+    hosted, endpoint, status, said
+):
     endpoint.behave = lambda body, before: (
-        completion(ANSWER) if len(endpoint.asked) <= 40 else error(401, "expired")
+        completion(ANSWER) if len(endpoint.asked) <= 30 else error(status, said)
     )
     done = make(hosted)
     assert done.returncode != 0
-    assert "refuses: HTTP 401: expired" in done.stdout
+    assert f"refuses: HTTP {status}: {said}" in done.stdout
+    assert "config/models/hosted.yaml" in done.stdout
+    assert "Traceback" not in done.stdout
     asked = len(endpoint.asked)
     endpoint.behave = lambda body, before: completion(ANSWER)
     done = make(hosted)
     assert done.returncode == 0, done.stdout
-    assert len(endpoint.asked) - asked == max(BUDGETS) - 40
+    assert len(endpoint.asked) - asked == max(BUDGETS) - 30
     assert rows(hosted, 64).height == 64
 
 
@@ -161,16 +153,6 @@ def test_other_budgets_ask_for_the_difference_alone(hosted, endpoint):
     budgets(16)
     assert "Nothing to be done" in make(hosted).stdout
     assert {path: path.read_bytes() for path in made} == made
-
-
-def test_another_place_to_ask_makes_nothing_stale(hosted, endpoint):
-    assert make(hosted).returncode == 0
-    asked = len(endpoint.asked)
-    place = {"hosted": {"kind": "openai", "base_url": "http://127.0.0.1:1/v1"}}
-    done = hosted.snakemake("datasets", study="hosted", engines=json.dumps(place))
-    assert done.returncode == 0, done.stdout
-    assert "Nothing to be done" in done.stdout
-    assert len(endpoint.asked) == asked
 
 
 def test_a_run_stops_at_the_cap_and_goes_on_when_it_is_raised(hosted, endpoint):
@@ -239,24 +221,6 @@ def test_what_endpoints_of_today_send_becomes_rows(hosted, endpoint, monkeypatch
     assert len(endpoint.asked) == max(BUDGETS)
     assert "temperature" not in endpoint.asked[0]
     assert endpoint.asked[0]["reasoning_effort"] == "low"
-
-
-def test_an_account_in_trouble_ends_the_run_in_one_paragraph(hosted, endpoint):
-    said = "Your credit balance is too low to access the API."
-    endpoint.behave = lambda body, before: (
-        completion(ANSWER) if len(endpoint.asked) <= 30 else error(400, said)
-    )
-    done = make(hosted)
-    assert done.returncode != 0
-    assert f"refuses: HTTP 400: {said.rstrip('.')}" in done.stdout
-    assert "config/models/hosted.yaml" in done.stdout
-    assert "Traceback" not in done.stdout
-    asked = len(endpoint.asked)
-    endpoint.behave = lambda body, before: completion(ANSWER)
-    done = make(hosted)
-    assert done.returncode == 0, done.stdout
-    assert len(endpoint.asked) - asked == max(BUDGETS) - 30
-    assert rows(hosted, 64).height == 64
 
 
 def test_a_dataset_without_rows_ends_the_run_and_says_why(hosted, endpoint):

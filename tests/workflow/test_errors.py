@@ -47,28 +47,19 @@ def test_a_mistyped_study_is_named_with_the_nearest(clone, command):
     "file", ["config/config.yaml", "config/studies/micro.yaml", "config/models/micro_weak.yaml"]
 )
 def test_yaml_that_cannot_be_read_is_named_with_its_line(clone, command, file):
-    path = clone.folder / file
-    whole = path.read_text()
-    path.write_text(f"{whole}broken: [1,\n")
-    try:
+    whole = (clone.folder / file).read_text()
+    with clone.edited(file, whole=f"{whole}broken: [1,\n"):
         status, said = make(clone, command, STUDY="micro")
-    finally:
-        path.write_text(whole)
     assert status != 0
     line = len(whole.splitlines()) + 2
     assert f"{file}:{line}: is not valid YAML" in said or f"{file}:{line - 1}: is not" in said
 
 
 def test_a_wrong_value_is_named_by_file_and_key(clone):
-    path = clone.folder / "config/studies/micro.yaml"
-    whole = path.read_text()
-    path.write_text(whole.replace("epochs: 1", "epochs: none"))
-    try:
+    with clone.edited("config/studies/micro.yaml", "epochs: 1", "epochs: none"):
         for command in ("quote", "status"):
             status, said = make(clone, command, STUDY="micro")
             assert status != 0 and "training.epochs: must be a whole number" in said
-    finally:
-        path.write_text(whole)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def longest(clone, study):
     """Return how long the longest command of each script is."""
     said = planned(clone.folder, "-n", "-p", "--forceall", "all", "--config", f"study={study}")
     found = {}
-    for script, rest in re.findall(r"python scripts/(\w+)\.py (.*)$", said, re.MULTILINE):
+    for script, rest in re.findall(r"python \S+/scripts/(\w+)\.py (.*)$", said, re.MULTILINE):
         found[script] = max(len(rest), found.get(script, 0))
     return found
 
@@ -34,8 +34,8 @@ def test_commands_are_as_long_in_a_study_of_ten_times_the_cells(fresh):
     assert all(large[script] <= small[script] + 20 for script in small)
 
 
-def test_a_job_reads_the_list_of_its_own_inputs(finished, tmp_path):
-    clone = finished.copy(tmp_path / "project")
+def test_a_job_reads_the_list_of_its_own_inputs(copied):
+    clone = copied
     lists = clone.folder / "results/micro/journal/lists"
     expected = {
         str(path.relative_to(clone.folder)) for path in clone.results("evaluations/**/*.json")
@@ -55,9 +55,10 @@ def test_a_job_reads_the_list_of_its_own_inputs(finished, tmp_path):
 
 @pytest.mark.parametrize("script", ["collect_results", "plot_diversity"])
 def test_a_list_that_nobody_wrote_is_named(fresh, script):
-    option = "--evaluations-list" if script == "collect_results" else "--datasets-list"
+    options = {"collect_results": ["--evaluations", "@gone.txt"]}
+    given = options.get(script, ["--datasets-list", "gone.txt"])
     done = subprocess.run(
-        [sys.executable, f"scripts/{script}.py", option, "gone.txt"],
+        [sys.executable, f"scripts/{script}.py", *given],
         cwd=fresh.folder,
         capture_output=True,
         text=True,

@@ -8,7 +8,7 @@ from project import ROOT
 from seedbed.study.cells import grid
 from seedbed.study.files import files, table
 from seedbed.study.loading import load_study
-from seedbed.study.workflow import Workflow
+from seedbed.study.targets import Targets
 
 STAGES = (
     *("seeds", "questions", "answers", "votes", "checks", "verdicts"),
@@ -20,9 +20,9 @@ RULES = (
 )
 
 
-def workflow(name: str) -> Workflow:
+def workflow(name: str) -> Targets:
     study = load_study(name, ROOT / "config")
-    return Workflow(study, grid(study))
+    return Targets(study, grid(study))
 
 
 def count(results: Path, *folders: str) -> int:

@@ -10,19 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 STAGES = {
-    "seeds/**/seeds.parquet": 2,
-    "questions/**/questions.parquet": 8,
-    "answers/**/answers.parquet": 11,
-    "checks/**/checks.parquet": 5,
-    "votes/**/votes.parquet": 2,
-    "verdicts/**/verdicts.parquet": 2,
-    "datasets/**/dataset.parquet": 12,
-    "datasets/**/dataset.json": 12,
-    "adapters/**/adapter_model.safetensors": 12,
-    "adapters/**/training.json": 12,
-    "evaluations/**/evaluation.json": 13,
+    "seeds/**/seeds.parquet": 2, "questions/**/questions.parquet": 8,
+    "answers/**/answers.parquet": 11, "checks/**/checks.parquet": 5, "votes/**/votes.parquet": 2,
+    "verdicts/**/verdicts.parquet": 2, "datasets/**/dataset.parquet": 12,
+    "datasets/**/dataset.json": 12, "adapters/**/adapter_model.safetensors": 12,
+    "adapters/**/training.json": 12, "evaluations/**/evaluation.json": 13,
     "evaluations/**/predictions.parquet": 13,
-}
+}  # fmt: skip
 
 
 def metadata(path):

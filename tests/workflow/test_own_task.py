@@ -1,4 +1,4 @@
-"""A task of one's own, added as the README says: one YAML, 20 rows, and one function if need be."""
+"""A task of one's own, as docs/tasks.md says: one YAML, 20 rows, and one function if need be."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-SECTION = README.split("\n## Your own task\n")[1].split("\n## ")[0]
+SECTION = (Path(__file__).resolve().parents[2] / "docs/tasks.md").read_text()
 STUDY, TASK = "mine", "my_capitals"
 SPLITS = ("train", "test")
 
 
 def block(language: str) -> str:
-    """Return the section's only block of code in a language."""
+    """Return the page's only block of code in a language."""
     (found,) = re.findall(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)
     return found
 
@@ -53,12 +52,6 @@ def evaluate(clone, target: str) -> list[dict]:
     return [json.loads(path.read_text()) for path in files]
 
 
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
 def test_the_readme_shows_the_example_that_is_there():
     folder = Path(__file__).resolve().parents[2] / "config/tasks/capitals"
     assert block("yaml") == (folder / "task.yaml").read_text()
@@ -86,24 +79,20 @@ def test_a_task_needs_no_python_where_its_answer_is_a_string(own):
 
 
 def test_a_changed_row_makes_the_task_again(own):
-    rows = own.folder / f"config/tasks/{TASK}/test.jsonl"
-    before = rows.read_text()
-    edit(rows, "What is the capital of Spain?", "Which city is the capital of Spain?")
-    try:
+    edit = "What is the capital of Spain?", "Which city is the capital of Spain?"
+    with own.edited(f"config/tasks/{TASK}/test.jsonl", *edit):
         assert own.plan("evaluations", study=STUDY)["get_task"] == 1
-    finally:
-        rows.write_text(before)
     assert own.plan("evaluations", study=STUDY) == {}
 
 
 def test_any_other_answer_needs_one_function(own):
-    folder = own.folder / "config/tasks" / TASK
+    folder = Path("config/tasks", TASK)
     scorer = re.search(r"`(scorer: (\w+):\w+)`", SECTION)
-    edit(folder / "task.yaml", "score: strict\n", f"score: strict\n{scorer[1]}\n")
+    own.edit(folder / "task.yaml", "score: strict\n", f"score: strict\n{scorer[1]}\n")
     done = own.snakemake("--dry-run", study=STUDY)
     assert done.returncode != 0
     assert re.search(rf"task\.yaml:\d+: scorer: there is no file .*/{scorer[2]}\.py", done.stdout)
-    module = folder / f"{scorer[2]}.py"
+    module = own.folder / folder / f"{scorer[2]}.py"
     module.write_text(block("python"))
     assert own.plan("evaluations", study=STUDY) == {"evaluate_student": 3, "evaluations": 1}
     # One cell will do: the student as it is.
@@ -116,5 +105,5 @@ def test_any_other_answer_needs_one_function(own):
     assert own.plan(target, study=STUDY) == {}
     module.write_text("# A remark.\n" + module.read_text().replace("in any order", "however"))
     assert own.plan(target, study=STUDY) == {}
-    edit(module, "==", ">=")
+    own.edit(module, "==", ">=")
     assert own.plan(target, study=STUDY) == {"evaluate_student": 1}

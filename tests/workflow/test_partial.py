@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import xml.etree.ElementTree as ElementTree
 
 import polars as pl
@@ -20,12 +19,8 @@ GONE = (
 @pytest.fixture(scope="module")
 def stopped(finished, tmp_path_factory):
     """A copy of the finished study without three of its evaluations."""
-    clone = type(finished)(tmp_path_factory.mktemp("stopped") / "project")
-    shutil.copytree(finished.folder, clone.folder)
-    for pattern in GONE:
-        (path,) = clone.results(f"evaluations/task=mini_math/{pattern}evaluation.json")
-        path.unlink()
-    return clone
+    clone = finished.copy(tmp_path_factory.mktemp("stopped") / "project")
+    return clone.without(*(f"evaluations/*/{pattern}evaluation.json" for pattern in GONE))
 
 
 def words(path):
@@ -56,13 +51,9 @@ def test_all_that_is_there_is_drawn_and_the_rest_is_named(stopped):
 
 
 def test_what_changed_upstream_does_not_matter_to_a_partial_run(stopped):
-    study = stopped.folder / "config/studies/micro.yaml"
-    kept = study.read_text()
-    try:
-        study.write_text(kept.replace("learning_rate: 2.0e-3", "learning_rate: 1.0e-3"))
+    edit = "learning_rate: 2.0e-3", "learning_rate: 1.0e-3"
+    with stopped.edited("config/studies/micro.yaml", *edit):
         assert "Nothing to be done" in stopped.snakemake("all", partial="true").stdout
-    finally:
-        study.write_text(kept)
 
 
 def test_a_study_without_any_result_has_figures_that_say_so(stopped):

@@ -49,11 +49,9 @@ def test_advice_is_printed_and_makes_nothing_stale(finished):
     assert finished.plan() == {}
 
 
-def test_what_is_asked_for_beside_the_quote_is_made_and_watched(finished, tmp_path):
-    clone = finished.copy(tmp_path / "project")
-    gone = clone.folder / "results/micro/figures/costs.png"
-    gone.unlink()
-    done = clone.snakemake("quote", "plot_costs")
+def test_what_is_asked_for_beside_the_quote_is_made_and_watched(copied):
+    gone = copied.without("figures/costs.png").folder / "results/micro/figures/costs.png"
+    done = copied.snakemake("quote", "plot_costs")
     assert done.returncode == 0 and gone.is_file()
     assert re.search(r"^Tables and figures (\d+) of \1$", done.stdout, re.MULTILINE)
 

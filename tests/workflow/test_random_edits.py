@@ -25,41 +25,26 @@ OWN, OTHER = 7, 3
 """Edits of files that the study uses, and of others."""
 
 RULES = {
-    "tasks": ("get_task", "draw_seeds"),
-    "models": ("get_model", "pretrain_model"),
-    "questions": ("write_questions",),
-    "answers": ("answer_questions",),
+    "tasks": ("get_task", "draw_seeds"), "models": ("get_model", "pretrain_model"),
+    "questions": ("write_questions",), "answers": ("answer_questions",),
     "verification": ("sample_votes", "check_answers", "verify_answers"),
-    "datasets": ("build_dataset",),
-    "training": ("train_student",),
+    "datasets": ("build_dataset",), "training": ("train_student",),
     "evaluation": ("evaluate_student",),
-    "analysis": (
-        *("collect_results", "compare_methods", "fit_decay", "find_crossovers"),
-        "check_findings",
-    ),
-    "figures": (
-        *("plot_accuracy", "plot_cost_effectiveness", "plot_crossovers", "plot_best_method"),
-        *("plot_augmenters", "plot_verification", "plot_costs", "plot_diversity"),
-        *("plot_students", "plot_teachers"),
-    ),
-    "report": ("write_report",),
-    "advice": (),
-}
+    "analysis": (*("collect_results", "compare_methods", "fit_decay", "find_crossovers"),
+     "check_findings"),
+    "figures": (*("plot_accuracy", "plot_cost_effectiveness", "plot_crossovers",
+     "plot_best_method"), *("plot_augmenters", "plot_verification", "plot_costs", "plot_diversity"),
+     *("plot_students", "plot_teachers")),
+    "report": ("write_report",), "advice": (),
+}  # fmt: skip
 NEXT = {
     "tasks": ("questions", "answers", "verification", "datasets", "evaluation"),
     "models": ("questions", "answers", "verification", "training", "evaluation"),
-    "questions": ("answers", "verification", "datasets"),
-    "answers": ("verification", "datasets"),
-    "verification": ("datasets",),
-    "datasets": ("training", "figures"),
-    "training": ("evaluation",),
-    "evaluation": ("analysis", "figures"),
-    "analysis": ("figures", "report"),
-    "figures": ("report",),
-    "report": (),
-    "advice": (),
-    "cells": tuple(RULES),
-}
+    "questions": ("answers", "verification", "datasets"), "answers": ("verification", "datasets"),
+    "verification": ("datasets",), "datasets": ("training", "figures"), "training": ("evaluation",),
+    "evaluation": ("analysis", "figures"), "analysis": ("figures", "report"),
+    "figures": ("report",), "report": (), "advice": (), "cells": tuple(RULES),
+}  # fmt: skip
 FILES = {
     "config.yaml": config.RunConfig,
     "studies/*.yaml": config.StudyConfig,

@@ -1,4 +1,4 @@
-"""What the README says, tried: its commands, its example in Polars, its table of studies."""
+"""What README and docs say, tried: commands, the example in Polars, tables."""
 
 from __future__ import annotations
 
@@ -15,20 +15,29 @@ from seedbed.study.estimate import table
 from seedbed.study.loading import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
+PAGES = ("README", "docs/running", "docs/results", "docs/studies", "docs/spending", "docs/advice")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def page(name: str) -> str:
+    return (ROOT / f"{name}.md").read_text()
+
+
+def blocks(name: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page(name), re.DOTALL)
 
 
 def commands() -> list[list[str]]:
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    texts = dict.fromkeys(block for name in PAGES for block in blocks(name, "sh"))
+    lines = dict.fromkeys(line for text in texts for line in text.splitlines())
     return [shlex.split(line, comments=True) for line in lines if line.startswith("snakemake")]
 
 
-def test_the_readme_has_commands():
-    assert len(commands()) >= 4
+def test_the_pages_have_commands():
+    assert len(commands()) >= 10
+
+
+def test_the_readme_is_short():
+    assert len(page("README").split()) <= 1700
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
@@ -43,7 +52,7 @@ def test_commands_plan(finished, command):
 
 
 def test_the_polars_example_works(finished):
-    (example,) = (block for block in blocks("python") if "polars" in block)
+    (example,) = (block for block in blocks("docs/results", "python") if "polars" in block)
     done = subprocess.run(
         [sys.executable, "-c", example.replace("results/demo", "results/micro")],
         cwd=finished.folder,
@@ -61,7 +70,7 @@ def test_make_lists_its_commands():
 
 
 def test_the_table_of_studies_is_complete_and_right():
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (\d+) \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (\d+) \|", page("docs/studies"), re.MULTILINE)
     assert {name for name, _, _ in rows} == {p.stem for p in (ROOT / "config/studies").iterdir()}
     for name, tasks, cells in rows:
         study = load_study(name, ROOT / "config")
@@ -72,4 +81,4 @@ def test_the_table_of_studies_is_complete_and_right():
 
 def test_the_table_of_figures_is_that_of_the_estimate():
     studies = [load_study(name, ROOT / "config") for name in ("paper", "miniature")]
-    assert table(studies) in README, f"the README's table of figures must be:\n{table(studies)}"
+    assert table(studies) in page("docs/results"), f"the table must be:\n{table(studies)}"

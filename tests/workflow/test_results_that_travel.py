@@ -21,26 +21,6 @@ ROOTS = ("results/micro", "resources")
 STUDENTS = {"train_student": 12, "evaluate_student": 12}
 
 
-@pytest.fixture
-def copied(finished, tmp_path):
-    """A copy of the finished study."""
-    return finished.copy(tmp_path / "project")
-
-
-def edit(clone: Clone, name: str, old: str, new: str) -> None:
-    path = clone.folder / name
-    text = path.read_text()
-    assert old in text, f"{old!r} is not in {name}"
-    path.write_text(text.replace(old, new))
-
-
-def asked(clone: Clone, *words: str, study: str = "micro") -> str:
-    """Return what a question is answered with."""
-    done = clone.snakemake(*words, "--quiet", "all", study=study)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 def copied_files(source: Path, target: Path) -> None:
     # As `cp -r`: every file is as old as its copy.
     shutil.copytree(source, target, copy_function=shutil.copyfile)
@@ -74,7 +54,7 @@ def test_results_travel_and_later_edits_are_seen(finished, tmp_path, travel):
     done = clone.snakemake()
     assert done.returncode == 0 and "Nothing to be done" in done.stdout
     assert (clone.folder / "results/micro/manifest.jsonl").read_bytes() != before
-    edit(clone, MICRO, "learning_rate: 2.0e-3", "learning_rate: 1.0e-3")
+    clone.edit(MICRO, "learning_rate: 2.0e-3", "learning_rate: 1.0e-3")
     assert clone.plan().items() >= STUDENTS.items()
 
 
@@ -94,8 +74,8 @@ def test_where_data_lies_changes_nothing(fresh, tmp_path):
     study["blocks"] = [study["blocks"][0] | few]
     (fresh.folder / "config/studies/few.yaml").write_text(yaml.safe_dump(study))
     task = "config/tasks/gsm8k/task.yaml"
-    edit(fresh, task, "train_items: 7473", "train_items: 3")
-    edit(fresh, task, "test_items: 1319", "test_items: 2")
+    fresh.edit(task, "train_items: 7473", "train_items: 3")
+    fresh.edit(task, "test_items: 1319", "test_items: 2")
     data = tmp_path / "data"
     (folder := data / "openai/gsm8k/main").mkdir(parents=True)
     for split, count in (("train", 3), ("test", 2)):
@@ -116,7 +96,7 @@ def test_where_data_lies_changes_nothing(fresh, tmp_path):
     (tmp_path / "link").symlink_to(moved)
     assert nothing_to_do(tmp_path / "link")
     assert nothing_to_do()
-    edit(fresh, task, "license: MIT", "license: CC0")
+    fresh.edit(task, "license: MIT", "license: CC0")
     assert nothing_to_do(moved)
     pl.DataFrame(rows[:1] * 2).write_parquet(moved / "openai/gsm8k/main/test.parquet")
     assert not nothing_to_do(moved)
@@ -124,8 +104,8 @@ def test_where_data_lies_changes_nothing(fresh, tmp_path):
 
 def test_a_job_is_skipped_if_what_it_reads_comes_out_as_it_was(copied):
     # The same by other words.
-    edit(copied, "scripts/draw_seeds.py", "if seeds > train.height", "if train.height < seeds")
-    edit(copied, "scripts/get_task.py", '"world" in source', '"world" in {*source}')
+    copied.edit("scripts/draw_seeds.py", "if seeds > train.height", "if train.height < seeds")
+    copied.edit("scripts/get_task.py", '"world" in source', '"world" in {*source}')
     # What is gone need not be made for jobs that are skipped.
     adapters = copied.results("adapters/**/training.json")
     for file in adapters[:2]:
@@ -200,23 +180,23 @@ def test_results_without_a_manifest_are_kept_and_can_be_adopted(copied):
     said = copied.snakemake("--dry-run").stdout
     assert "Nothing to be done" in said
     assert "results of 84 jobs have no record" in said and "make adopt" in said
-    edit(copied, MICRO, "lora_alpha: 8", "lora_alpha: 9")
-    edit(copied, MICRO, "test_items: 64", "test_items: 63")
+    copied.edit(MICRO, "lora_alpha: 8", "lora_alpha: 9")
+    copied.edit(MICRO, "test_items: 64", "test_items: 63")
     dataset = copied.results("datasets/**/dataset.json")[0]
     record = json.loads(dataset.read_text())
     record["counts"]["rows"] += 1
     dataset.write_text(json.dumps(record))
-    said = asked(copied, "adopt", "all")
+    said = copied.asked("adopt", "all")
     assert "- train_student, 12 jobs: lora_alpha was 8.0 and is 9.0" in said
     assert "- evaluate_student, 13 jobs: test_items was 64 and is 63" in said
     assert re.search(r"- build_dataset, 1 job: dataset.parquet has \d+ rows, and its record", said)
     # Asked, and not done.
     assert not (copied.folder / "results/micro/manifest.jsonl").exists()
-    said = asked(copied, "adopt_confirmed", "all")
+    said = copied.asked("adopt_confirmed", "all")
     assert re.search(r"Not adopted: 26 jobs\.", said)
     assert copied.plan() == {}
     # Of what was adopted, edits are seen.
-    edit(copied, MICRO, "temperature: 0.7", "temperature: 0.8")
+    copied.edit(MICRO, "temperature: 0.7", "temperature: 0.8")
     assert copied.plan()["answer_questions"] == 11
 
 
@@ -225,21 +205,20 @@ def test_results_of_an_earlier_version_are_adopted_for_the_same_settings(copied)
     for script in (copied.folder / "scripts").glob("*.py"):
         script.write_text(script.read_text().replace("def main(", "def main(_=0, "))
     rules = copied.folder / "rules/students.smk"
-    head, training = rules.read_text().split("settings=lambda wc: FLOW.training", 1)
-    training = training.replace("{params.settings:q}", "{params.manner:q}", 1)
-    rules.write_text(f"{head}manner=lambda wc: FLOW.training{training}")
-    edit(copied, MICRO, "bootstrap_samples: 20", "bootstrap_samples: 21")
+    old, new = (f"{name}=lambda wc: FLOW.training" for name in ("settings", "manner"))
+    rules.write_text(rules.read_text().replace(old, new))
+    copied.edit(MICRO, "bootstrap_samples: 20", "bootstrap_samples: 21")
     assert copied.plan()["train_student"] == 12
-    said = asked(copied, "adopt", "all")
+    said = copied.asked("adopt", "all")
     assert "- train_student, 12 jobs: the code of scripts/train_student.py changed" in said
     assert "manner is written otherwise, and means the same" in said
     assert re.search(r"- fit_decay, 1 job: .*bootstrap_samples was 20 and is 21", said)
     assert copied.plan()["train_student"] == 12
-    asked(copied, "adopt_confirmed", "all")
+    copied.asked("adopt_confirmed", "all")
     jobs = copied.plan()
     assert jobs["fit_decay"] == 1
     assert not jobs.keys() & {"train_student", "evaluate_student", "collect_results"}
-    assert "There is nothing to adopt" in asked(copied, "adopt", "all")
+    assert "There is nothing to adopt" in copied.asked("adopt", "all")
 
 
 def test_what_ended_after_its_run_was_killed_is_noted(copied):
@@ -258,28 +237,28 @@ def test_what_ended_after_its_run_was_killed_is_noted(copied):
     file.write_text("".join(line for line in lines if f'{{"outputs": {{"{path}"' not in line))
     begun = copied.folder / "results/micro/journal/begun.jsonl"
     begun.write_text(json.dumps({"shared": shared}) + "\n" + record.to_json() + "\n")
-    edit(copied, MICRO, "test_items: 64", "test_items: 63")
+    copied.edit(MICRO, "test_items: 64", "test_items: 63")
     # A plan notes nothing, so the job counts as finished as it is.
     assert copied.plan()["evaluate_student"] == 12
-    edit(copied, MICRO, "test_items: 63", "test_items: 64")
+    copied.edit(MICRO, "test_items: 63", "test_items: 64")
     done = copied.snakemake()
     assert "1 jobs of a run that was killed had ended well" in done.stdout
     assert "Nothing to be done" in done.stdout
-    edit(copied, MICRO, "test_items: 64", "test_items: 63")
+    copied.edit(MICRO, "test_items: 64", "test_items: 63")
     assert copied.plan()["evaluate_student"] == 13
 
 
 def test_causes_are_what_differs_engines_scorers_and_worlds_among_them(copied):
     def replace(module, old, new):
-        edit(copied, f"scripts/seedbed/{module}", old, new)
+        copied.edit(f"scripts/seedbed/{module}", old, new)
 
     for path in (copied.folder / "scripts").rglob("*.py"):
         os.utime(path)
-    assert "Nothing would run" in asked(copied, "explain", "all")
+    assert "Nothing would run" in copied.asked("explain", "all")
     replace("engines/transformers_engine.py", "def _end_tokens(self", "def _end_tokens(self, _=0")
     replace("evaluation/scorers/number.py", "MAX_DIGITS = 40", "MAX_DIGITS = 41")
     replace("tasks/worlds/mini_math.py", "LARGEST_NUMBER = 50", "LARGEST_NUMBER = 51")
-    said = asked(copied, "explain", "all")
+    said = copied.asked("explain", "all")
     for cause in (
         "answer_questions, 11 jobs: the code of transformers_engine, which ran its model, changed"
         " (seedbed/engines/transformers_engine.py: TransformersEngine)",

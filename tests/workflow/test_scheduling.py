@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from project import ROOT
-from seedbed.run.scheduling import look_once_at_a_time
+from seedbed.run.snakemake_internals import look_once_at_a_time
 
 SNAKEFILE = """
-from seedbed.run.scheduling import look_once_at_a_time
+from seedbed.run.snakemake_internals import look_once_at_a_time
 
 onstart:
     if {once}:

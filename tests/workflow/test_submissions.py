@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from pretend_slurm import pretend
-from project import BIN
+from project import FAST_SNAKEMAKE
 
 MODEL = "resources/models/model=micro_student/world=mini_math/final/model.json"
 PROFILE = ["--profile", "slurm"]
+SOON = ["--slurm-init-seconds-before-status-checks", "1"]
 SENT = "has been submitted with SLURM jobid"
 
 
@@ -32,7 +33,7 @@ def start(fresh, slurm, tmp_path):
         environment.pop("SLURM_CONF", None)
         with output.open("w") as file:
             process = subprocess.Popen(
-                [BIN / "snakemake", *profile, target, *arguments, "--config", "study=micro"],
+                [*FAST_SNAKEMAKE, *profile, target, *arguments, *SOON, "--config", "study=micro"],
                 cwd=fresh.folder,
                 env=environment,
                 stdout=file,
@@ -147,7 +148,7 @@ def test_a_study_that_fits_no_partition_is_refused_at_the_start(start, slurm):
 def test_time_grows_to_what_a_partition_offers_and_no_further(start, slurm):
     slurm.say("scontrol", "PartitionName=cpu MaxTime=00:45:00\nPartitionName=gpu MaxTime=00:45:00")
     slurm.state("FAILED")
-    process, output = start("--slurm-init-seconds-before-status-checks", "1")
+    process, output = start()
     assert process.wait(120) == 1
     first, second, third = (int(sent["-t"]) for sent in slurm.sent())
     assert (second, third) == (2 * first, 45)

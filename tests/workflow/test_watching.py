@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,31 +19,12 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from browser import rendered
 from project import BIN, WITHOUT_ENVIRONMENT
-from seedbed.run.interrupts import INTERRUPTED, Interrupt
 from seedbed.run.owners import RESULTS_FOLDER, Sign, this_run
-from seedbed.run.progress import PLANNING_FOLDER, Watch, duration
+from seedbed.run.progress import PLANNING_FOLDER, Progress, duration
 from seedbed.run.slurm import SlurmJob
+from seedbed.run.terminal import INTERRUPTED, Interrupt
 
 STUDENTS = "adapters/task=*/method=question_rephrase/**/*.safetensors"
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """A copy of the finished study."""
-    return finished.copy(tmp_path / "project")
-
-
-def status(clone, *words, study="micro"):
-    script = [sys.executable, "scripts/status.py", "--study", study, *words]
-    done = subprocess.run(script, cwd=clone.folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def edit(path, old, new):
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 def test_a_run_says_how_far_it_is(finished):
@@ -59,15 +40,15 @@ def test_a_run_says_how_far_it_is(finished):
 
 
 def test_a_finished_study_is_told(finished):
-    said = status(finished)
+    said = finished.status()
     assert said.startswith("Study micro: finished (the last run ended ")
     assert re.search(r"^  cells +13 of 13$", said, re.MULTILINE)
-    found = json.loads(status(finished, "--json"))
+    found = json.loads(finished.status("--json"))
     assert found["state"] == "finished" and found["run"]["failed"] == []
 
 
 def test_a_study_that_nobody_started_is_told(fresh):
-    said = status(fresh)
+    said = fresh.status()
     assert said.startswith("Study micro: not started\n")
     assert re.search(r"^  cells +0 of 13$", said, re.MULTILINE)
 
@@ -89,7 +70,7 @@ def test_what_failed_is_named_with_its_log_and_the_cells_that_wait(copied):
     done = copied.snakemake("--retries", "0", "evaluations")
     assert done.returncode != 0
     assert re.search(r"^Cells 12 of 13, .*; 1 failed$", done.stdout, re.MULTILINE)
-    said = status(copied)
+    said = copied.status()
     assert said.startswith("Study micro: failed")
     assert re.search(r"cells +12 of 13 \(1 wait for what failed\)", said)
     assert re.search(r"^  train_student task=\S*question_rephrase\S*$", said, re.MULTILINE)
@@ -98,100 +79,83 @@ def test_what_failed_is_named_with_its_log_and_the_cells_that_wait(copied):
     assert "is broken" in said and "delete it" in said
     # A log has what a model wrote: it does nothing to a terminal.
     (copied.folder / log).write_text("\x1b[2J\x1b]0;owned\x07 last\n\n")
-    said = status(copied)
+    said = copied.status()
     assert "\x1b" not in said and "\x07" not in said and "last" in said
     dataset.unlink()
     assert copied.snakemake("evaluations").returncode == 0
-    assert status(copied).startswith("Study micro: finished")
+    assert copied.status().startswith("Study micro: finished")
 
 
-def test_a_run_is_told_while_it_goes_on_and_when_it_is_killed(copied):
-    for file in copied.results(STUDENTS):
-        file.unlink()
-    for file in copied.results("evaluations/task=*/method=question_rephrase/**/evaluation.json"):
-        file.unlink()
-    words = [sys.executable, "-m", "snakemake", "evaluations", "--config", "study=micro"]
+@contextmanager
+def under_way(clone, *words):
+    """A run in a group of processes of its own, which is killed at the end."""
     process = subprocess.Popen(
-        words,
-        cwd=copied.folder,
-        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        end = time.monotonic() + 120
-        while True:
-            assert process.poll() is None and time.monotonic() < end
-            found = json.loads(status(copied, "--json"))
-            if found["state"] == "running" and found["run"]["running"]:
-                break
-            time.sleep(0.2)
-        said = status(copied)
-        assert status(copied, study="demo").startswith("Study demo: not started")
-        assert re.match(r"Study micro: running for .* on \S+", said)
-        assert re.search(r"^  cells +\d+ of 13 \(\d under way\)$", said, re.MULTILINE)
-        assert re.search(r"^  train_student task=\S+, for \d+ s$", said, re.MULTILINE)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert re.match(r"Study micro: stopped \(the last run was killed; it was alive", status(copied))
-
-
-def test_ctrl_c_ends_a_run_with_one_line_and_no_failure(copied):
-    for file in copied.results(STUDENTS):
-        file.unlink()
-    for file in copied.results("evaluations/task=*/method=question_rephrase/**/evaluation.json"):
-        file.unlink()
-    words = [BIN / "snakemake", "evaluations", "--config", "study=micro"]
-    process = subprocess.Popen(
-        words,
-        cwd=copied.folder,
-        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
+        [BIN / "snakemake", *words, "--config", "study=micro"],
+        cwd=clone.folder,
+        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
     try:
-        end = time.monotonic() + 120
-        while not json.loads(status(copied, "--json"))["run"]["running"]:
-            assert process.poll() is None and time.monotonic() < end
-            time.sleep(0.2)
-        # As a terminal does: to Snakemake, to the shells of its jobs, and to what these run.
-        os.killpg(process.pid, signal.SIGINT)
-        said = process.communicate(timeout=60)[0]
+        yield process
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def interrupted(process):
+    """End a run as Ctrl-C does, with the shells of its jobs and what these run."""
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=120)[0]
     assert process.returncode != 0
+    return said
+
+
+def test_a_run_is_told_while_it_goes_on_and_how_it_ended(copied):
+    """Ended by Ctrl-C with one line and no failure, and then killed."""
+    copied.without(STUDENTS, "evaluations/task=*/method=question_rephrase/**/evaluation.json")
+
+    def started(process):
+        end = time.monotonic() + 120
+        while True:
+            assert process.poll() is None and time.monotonic() < end
+            found = json.loads(copied.status("--json"))
+            if found["state"] == "running" and found["run"]["running"]:
+                return
+            time.sleep(0.2)
+
+    with under_way(copied, "evaluations") as process:
+        started(process)
+        said = copied.status()
+        assert copied.status(study="demo").startswith("Study demo: not started")
+        assert re.match(r"Study micro: running for .* on \S+", said)
+        assert re.search(r"^  cells +\d+ of 13 \(\d under way\)$", said, re.MULTILINE)
+        assert re.search(r"^  train_student task=\S+, for \d+ s$", said, re.MULTILINE)
+        said = interrupted(process)
     assert said.rstrip().splitlines()[-1].startswith("Interrupted: ")
     assert "Traceback" not in said and "Error in rule" not in said and "Logfile" not in said
-    told = status(copied)
+    told = copied.status()
     assert re.match(r"Study micro: stopped \(the last run was interrupted \d+ s ago\)\n", told)
     assert "Failed" not in told and "wait for what failed" not in told
     # What was to be made anew is not counted, though the earlier records are there.
     assert re.search(r"^  adapters +([0-9]|1[01]) of 12$", told, re.MULTILINE)
+    with under_way(copied, "evaluations") as process:
+        started(process)
+    told = copied.status()
+    assert re.match(r"Study micro: stopped \(the last run was killed; it was alive", told)
 
 
-def test_ctrl_c_while_a_run_is_planned_shows_no_traceback(finished):
-    process = subprocess.Popen(
-        [BIN / "snakemake", "--forceall", "--config", "study=micro"],
-        cwd=finished.folder,
-        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    for line in process.stdout:
-        if line.startswith("Building DAG"):
-            break
-    os.killpg(process.pid, signal.SIGINT)
-    said = process.communicate(timeout=60)[0]
-    assert process.returncode != 0
+def test_ctrl_c_while_a_run_is_planned_shows_no_traceback(copied):
+    with under_way(copied, "--forceall") as process:
+        for line in process.stdout:
+            if line.startswith("Building DAG"):
+                break
+        said = interrupted(process)
     assert said.strip().splitlines()[-1:] == [INTERRUPTED], said
-    assert not [*(finished.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
+    assert not [*(copied.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
 
 
 def explained(clone, target):
@@ -202,13 +166,13 @@ def explained(clone, target):
 
 def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
     assert "Nothing would run" in explained(copied, "all")
-    study = copied.folder / "config/studies/micro.yaml"
-    edit(study, "lora_alpha: 8", "lora_alpha: 9")
-    edit(study, "epochs: 1", "epochs: 2")
+    study = "config/studies/micro.yaml"
+    copied.edit(study, "lora_alpha: 8", "lora_alpha: 9")
+    copied.edit(study, "epochs: 1", "epochs: 2")
     gone = "results/micro/figures/costs.svg"
     (copied.folder / gone).unlink()
-    module = copied.folder / "scripts/seedbed/analysis/curves/decay.py"
-    edit(module, "_SMALLEST = 1e-6", "_SMALLEST = 2e-6")
+    module = "scripts/seedbed/analysis/curves/decay.py"
+    copied.edit(module, "_SMALLEST = 1e-6", "_SMALLEST = 2e-6")
     (copied.folder / "results/micro/tables/comparisons.csv").write_text("")
     lines = explained(copied, "all").splitlines()
     named = [line.partition(" [")[0] for line in lines]
@@ -225,7 +189,7 @@ def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
 
 
 def test_a_target_that_does_not_change_is_not_explained_by_others(copied):
-    edit(copied.folder / "config/studies/micro.yaml", "lora_alpha: 8", "lora_alpha: 9")
+    copied.edit("config/studies/micro.yaml", "lora_alpha: 8", "lora_alpha: 9")
     assert "Nothing would run" in explained(copied, "datasets")
 
 
@@ -285,16 +249,16 @@ def test_what_waits_in_a_queue_is_told_from_what_runs(copied, tmp_path):
     ]
     (results / "journal/run.json").write_text(json.dumps(noted | {"ended": None, "well": None}))
     planned = Sign(this_run("micro", copied.folder, [], None), results / PLANNING_FOLDER)
-    assert status(copied).startswith("Study micro: planned")
+    assert copied.status().startswith("Study micro: planned")
     planned.take_back()
     sign = Sign(this_run("micro", copied.folder, [], run), results / RESULTS_FOLDER)
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-            said = status(copied)
-            found = json.loads(status(copied, "--json"))["run"]
+            said = copied.status()
+            found = json.loads(copied.status("--json"))["run"]
             sign.take_back()
-            after = status(copied)
+            after = copied.status()
     finally:
         sign.take_back()
     assert [job["slurm"] for job in found["running"]] == ["41"]
@@ -329,7 +293,7 @@ def watched(tmp_path):
         depending={job: [] for job in jobs},
     )
     queue, interrupt = [], Interrupt()
-    watch = Watch(
+    watch = Progress(
         SimpleNamespace(dag=dag),
         tmp_path / "journal/run.json",
         {},
@@ -419,7 +383,7 @@ def test_the_time_left_is_that_of_the_pace_so_far(tmp_path):
     )
     said = []
     file = tmp_path / "run.json"
-    watch = Watch(SimpleNamespace(dag=dag), file, {}, said.append, clock=lambda: now[0])
+    watch = Progress(SimpleNamespace(dag=dag), file, {}, said.append, clock=lambda: now[0])
 
     def tell(event, **fields):
         record = logging.makeLogRecord({"event": event, **fields})

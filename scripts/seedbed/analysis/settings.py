@@ -1,46 +1,56 @@
-"""Settings of the analysis scripts, checked before any work."""
+"""How results are compared and curves are fitted, and how figures name what they show."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-Confidence = Annotated[float, Field(gt=0, lt=1)]
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+from seedbed.config.messages import parse_json, problems
+from seedbed.config.sections import Section
+from seedbed.config.values import Count, Name, Positive, Seed, Stage, listed, problem
 
 
-class CompareSettings(_Settings):
-    """Settings of `compare_methods`.
+class CrossoverSettings(Section):
+    """Settings of `find_crossovers`: the coverage of the intervals."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
+
+    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.95, description="Coverage of the intervals."
+    )
+
+
+class Analysis(CrossoverSettings):
+    """How results are compared and curves are fitted."""
+
+    bootstrap_samples: Annotated[int, Field(ge=2)] = Field(
+        400, description="Bootstrap samples of the test items."
+    )
+    seed: Seed = Field(0, description="Seed of the bootstrap and of the starts of the fits.")
+
+
+class CompareSettings(CrossoverSettings):
+    """Settings of `compare_methods`, beside the coverage.
 
     Attributes:
         methods: the study's methods in order, the reference for differences first; empty means the
             methods of the data in alphabetical order.
-        confidence: coverage of the intervals; one minus it is the size of the tests.
     """
 
-    # Strict mode takes JSON lists for tuples only when it reads JSON, hence `parse_settings`.
-    methods: tuple[str, ...] = ()
-    confidence: Confidence = 0.95
+    methods: listed(str, least=0) = ()
 
 
-class FitSettings(CompareSettings):
-    """Settings of `fit_decay`, beside those of `CompareSettings`.
+class FitSettings(CompareSettings, Analysis):
+    """Settings of `fit_decay`: those of `CompareSettings` and of `Analysis`.
 
     Attributes:
-        bootstrap_samples: resamples of the test items, each with a refit of the chosen model.
         starts: random starting points of each model's fit.
-        seed: seed of the starting points and of the resampling.
     """
 
-    bootstrap_samples: Annotated[int, Field(ge=2)] = 400
-    starts: Annotated[int, Field(ge=1)] = 12
-    seed: Annotated[int, Field(ge=0)] = 0
+    starts: Count = 12
 
 
 class AugmenterSettings(CompareSettings):
@@ -51,31 +61,31 @@ class AugmenterSettings(CompareSettings):
             order.
     """
 
-    augmenters: tuple[str, ...] = ()
+    augmenters: listed(str, least=0) = ()
 
 
-class CrossoverSettings(_Settings):
-    """Settings of `find_crossovers`: the coverage of the intervals."""
+class PublishedShift(Section):
+    """A budget ratio at which others saw the first method overtaken, to be drawn beside ours."""
 
-    confidence: Confidence = 0.95
+    STAGES: ClassVar[tuple[Stage, ...]] = ("figures",)
 
+    source: Annotated[str, Field(min_length=1, max_length=60)] = Field(
+        description="Where it was published, as figures name it."
+    )
+    seeds: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="Its seed-set size: it is drawn with the study's sizes of at most twice and at "
+        "least half as many. Null: with any.",
+    )
+    student: Name | None = Field(None, description="The student it is of. Null: any without one.")
+    low: Positive = Field(description="Budget ratio, or the lower end of what was given.")
+    high: Positive | None = Field(None, description="The upper end. Null: `low` alone.")
 
-class PublishedShift(_Settings):
-    """A budget ratio at which others saw the first method overtaken.
-
-    Attributes:
-        source: where it was published.
-        seeds: its seed-set size; None if it is not known.
-        student: the student it is of; None if it is that of the main results.
-        low: the budget ratio, or the lower end of what was given.
-        high: the upper end; None for `low` alone.
-    """
-
-    source: str
-    seeds: int | None = None
-    student: str | None = None
-    low: float
-    high: float | None = None
+    @model_validator(mode="after")
+    def _order(self) -> PublishedShift:
+        if self.high is not None and self.high < self.low:
+            raise problem(f"{self.high:g} is below low, {self.low:g}", "high")
+        return self
 
 
 def published_for(
@@ -93,7 +103,7 @@ def published_for(
     ]
 
 
-class Title(_Settings):
+class Title(Section):
     """How a method, task or model is called in text and figures.
 
     Attributes:
@@ -122,7 +132,7 @@ class Titles:
         return (found.short or found.title) if found else name.replace("_", " ")
 
 
-S = TypeVar("S", bound=_Settings)
+S = TypeVar("S", bound=Section)
 
 
 def parse_settings(kind: type[S], text: str) -> S:
@@ -131,10 +141,7 @@ def parse_settings(kind: type[S], text: str) -> S:
     Raises:
         ValueError: if the text is no JSON object or a value is unknown or out of range, naming it.
     """
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        raise ValueError(f"--settings: {_problems(error)}") from None
+    return parse_json(kind, "--settings", text)
 
 
 def parse_published(text: str) -> tuple[PublishedShift, ...]:
@@ -146,7 +153,7 @@ def parse_published(text: str) -> tuple[PublishedShift, ...]:
     try:
         return TypeAdapter(tuple[PublishedShift, ...]).validate_json(text)
     except ValidationError as error:
-        raise ValueError(f"--published: {_problems(error)}") from None
+        raise ValueError(f"--published: {problems(error)}") from None
 
 
 def parse_titles(text: str) -> Titles:
@@ -163,11 +170,4 @@ def parse_titles(text: str) -> Titles:
     except json.JSONDecodeError as error:
         raise ValueError(f"--titles: {error}") from None
     except ValidationError as error:
-        raise ValueError(f"--titles: {_problems(error)}") from None
-
-
-def _problems(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'value'}: {problem['msg']}"
-        for problem in error.errors()
-    )
+        raise ValueError(f"--titles: {problems(error)}") from None

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.resolver import BaseResolver
 
+from seedbed.config.messages import At, spell
 from seedbed.config.values import Part
-
-At = tuple[Part, ...]
-"""A path into a file: keys, and indices into lists."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,6 @@ class StudyError(ValueError):
         self.problems = list(dict.fromkeys(problems))
         lines = [f"{heading}:", *(f"  {problem}" for problem in self.problems)]
         super().__init__("\n".join(lines))
-
-
-def spell(at: At) -> str:
-    """Write a path as text, as in `blocks[0].students[1]`."""
-    text = ""
-    for part in at:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
 
 
 @dataclass(frozen=True)
@@ -96,21 +89,6 @@ class Document:
         return Document(self.name, content, self.lines, self.overridden | replaced)
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe loader, with the scalars of YAML 1.2's core schema."""
-
-    # The parent's resolvers are those of YAML 1.1; `add_implicit_resolver` adds to a copy of them.
-    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
-
-    def number(self, node: yaml.ScalarNode) -> int:
-        """Read a whole number; `010` is ten."""
-        return int(node.value)
-
-    def float_number(self, node: yaml.ScalarNode) -> float:
-        """Read a number with a point or an exponent, or `.inf` or `.nan`."""
-        return float(re.sub(r"\.(inf|nan)", r"\1", node.value.lower()))
-
-
 # Tag, how such a value looks, and the characters that it can begin with ("" for an empty value).
 _SCALARS = (
     ("merge", r"<<", ["<"]),
@@ -124,12 +102,28 @@ _SCALARS = (
         list("-+.0123456789"),
     ),
 )
+
+
+class _Resolver(BaseResolver):
+    """Tells what a plain scalar is, by `_SCALARS` alone: ruamel's own also knows dates and 0x10."""
+
+    processing_version = (1, 2)
+
+    def __init__(self, version: Any = None, loader: Any = None) -> None:
+        super().__init__(loader)
+
+
 for _tag, _pattern, _first in _SCALARS:
-    _Loader.add_implicit_resolver(
+    _Resolver.add_implicit_resolver_base(
         f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first
     )
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.number)
-_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.float_number)
+
+
+def _reader() -> YAML:
+    reader = YAML(typ="safe", pure=True)
+    reader.Resolver = _Resolver
+    reader.composer.warn_double_anchors = False
+    return reader
 
 
 def read_document(path: Path) -> Document:
@@ -150,41 +144,36 @@ def read_document(path: Path) -> Document:
     except (OSError, UnicodeDecodeError) as error:
         raise refuse(f"cannot be read: {error}") from None
     try:
-        loader = _Loader(text)
-        try:
-            root = loader.get_single_node()
-            if not isinstance(root, yaml.MappingNode):
-                line = root.start_mark.line + 1 if root else None
-                raise refuse("holds no section of keys, such as 'title: ...'", line)
-            problems = list(_bad_keys(root, name, (), ()))
-            if problems:
-                raise StudyError("the configuration cannot be read", problems)
-            lines = dict(_lines(root, ()))
-            content = loader.construct_document(root)
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
+        reader = _reader()
+        root = reader.compose(text)
+        if not isinstance(root, MappingNode):
+            line = root.start_mark.line + 1 if root else None
+            raise refuse("holds no section of keys, such as 'title: ...'", line)
+        problems = list(_bad_keys(root, name, (), ()))
+        if problems:
+            raise StudyError("the configuration cannot be read", problems)
+        lines = dict(_lines(root, ()))
+        content = reader.constructor.construct_document(root)
+    except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = ": ".join(filter(None, (error.context, error.problem)))
         raise refuse(f"is not valid YAML: {said}", mark.line + 1 if mark else None) from None
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         raise refuse(f"is not valid YAML: {' '.join(str(error).split())}") from None
     return Document(name, content, lines)
 
 
-def _children(node: yaml.Node) -> Iterator[tuple[yaml.Node | None, Part, yaml.Node]]:
+def _children(node: Node) -> Iterator[tuple[Node | None, Part, Node]]:
     """Yield the parts of a node: the node of its key (None in a list), its key or index, and it."""
-    if isinstance(node, yaml.MappingNode):
+    if isinstance(node, MappingNode):
         for key, value in node.value:
             yield key, str(key.value), value
-    elif isinstance(node, yaml.SequenceNode):
+    elif isinstance(node, SequenceNode):
         for index, value in enumerate(node.value):
             yield None, index, value
 
 
-def _bad_keys(
-    node: yaml.Node, name: str, at: At, above: tuple[yaml.Node, ...]
-) -> Iterator[Problem]:
+def _bad_keys(node: Node, name: str, at: At, above: tuple[Node, ...]) -> Iterator[Problem]:
     """Yield the keys below a node that stand twice or are not text, and nodes inside themselves."""
     if any(node is other for other in above):
         yield Problem(f"{name}:{node.start_mark.line + 1}", at, "holds itself")
@@ -204,12 +193,12 @@ def _bad_keys(
         yield from _bad_keys(value, name, (*at, part), (*above, node))
 
 
-def _lines(node: yaml.Node, at: At) -> Iterator[tuple[At, int]]:
+def _lines(node: Node, at: At) -> Iterator[tuple[At, int]]:
     """Yield each path below a node with its line; what is merged in comes first and gives way."""
     parts = list(_children(node))
     for key, _, value in parts:
         if key is not None and key.tag == "tag:yaml.org,2002:merge":
-            sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            sources = value.value if isinstance(value, SequenceNode) else [value]
             for source in reversed(sources):
                 yield from _lines(source, at)
     for key, part, value in parts:

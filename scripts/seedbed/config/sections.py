@@ -30,6 +30,11 @@ class Section(BaseModel):
     key itself does not say so by `changes`. `()` is none. Every key has such a statement, unless
     its value is a section, whose keys have their own."""
 
+    @classmethod
+    def unknown_key(cls, key: str) -> str:
+        """Return what is wrong with a key that the section does not have."""
+        return f"is not a key here; {nearest(key, cls.model_fields, 'keys')}"
+
     @model_validator(mode="wrap")
     @classmethod
     def _unknown_keys(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -38,7 +43,7 @@ class Section(BaseModel):
             return handler(value)
         found = [
             InitErrorDetails(
-                type=problem(f"is not a key here; {nearest(str(key), cls.model_fields, 'keys')}"),
+                type=problem(cls.unknown_key(str(key))),
                 loc=(key,),
                 input=value[key],
             )
@@ -52,6 +57,19 @@ class Section(BaseModel):
         if found:
             raise ValidationError.from_exception_data(cls.__name__, found)
         return made
+
+
+def tag(words: str) -> str:
+    """Return the tag of a kind of section in a union of several.
+
+    It stands in Pydantic's paths between a key and what is below it, and in no message.
+    """
+    return f"\0{words}"
+
+
+def is_tag(part: object) -> bool:
+    """Return whether a part of a path is a tag."""
+    return isinstance(part, str) and part.startswith("\0")
 
 
 def stages_of(section: type[Section], key: str) -> tuple[Stage, ...] | None:

@@ -10,16 +10,10 @@ from collections.abc import Collection, Hashable
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-WORLDS = {"mini_math": "number", "mini_sql": "sql", "mini_qa": "choice"}
-"""Generated worlds and their kinds, as in `seedbed.tasks.worlds`, which is too heavy to import."""
-
-MATCHED = "verified_matched"
-FILTERS = ("none", "verified", MATCHED)
-"""Filters that choose which answers of a stream become training rows: all of them; those that are
-found right; and those, from further along the stream as well, until they are as many as all."""
+from seedbed.config.words import FILTERS, MATCHED, NONE, RESERVED, UNTRAINED, WORLDS  # noqa: F401
 
 ItemColumn = Literal[
     "item_id", "question", "context", "answer", "gold", "choices", "labels", "database", "cluster"
@@ -44,11 +38,6 @@ Stage = Literal[
 ]
 """Stages of jobs: those of the rule files, in the order of the data; `cells` is which cells there
 are, and `advice` what `snakemake advise` says, which no other job reads."""
-
-NONE = "none"
-UNTRAINED = "untrained"
-RESERVED = (NONE, UNTRAINED)
-"""Words that stand in keys for "no such model" and "no method", so that no file may have them."""
 
 QUESTION_PLACEHOLDERS = ("question", "context", "answer")
 # Only a prompt that writes a question may show the seed's answer: in the prompt that teacher and
@@ -227,7 +216,11 @@ def _question_prompt(value: str) -> str:
     return value
 
 
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[
+    str,
+    AfterValidator(_name),
+    WithJsonSchema({"type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]*$"}),
+]
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 # NumPy, which the libraries seed along with PyTorch, takes no larger one.
@@ -239,8 +232,10 @@ Commit = Annotated[str, AfterValidator(_commit)]
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 HubId = Annotated[str, AfterValidator(_hub_id)]
 Date = Annotated[str, AfterValidator(_date)]
-World = Annotated[str, AfterValidator(_world)]
+World = Annotated[str, AfterValidator(_world), WithJsonSchema({"enum": [*WORLDS]})]
 Kind = Literal["number", "choice", "sql", "exact"]
+Role = Literal["teacher", "student_a", "student_b"]
+"""What a model trained from scratch gets to see of its world."""
 ScorerFunction = Annotated[str, AfterValidator(_scorer_function)]
 TaskFile = Annotated[str, AfterValidator(_task_file)]
 AnswerPrompt = Annotated[str, AfterValidator(_answer_prompt)]
@@ -260,5 +255,5 @@ def distinct(item: Any, least: int = 1) -> Any:
 Names = distinct(Name)
 Counts = distinct(Count)
 Ratios = distinct(Positive)
-Filters = distinct(Annotated[str, AfterValidator(_filter)])
+Filters = distinct(Annotated[str, AfterValidator(_filter), WithJsonSchema({"enum": [*FILTERS]})])
 DatedLines = listed(Annotated[str, AfterValidator(_dated_line)])

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from seedbed.endings import ExpectedError
-from seedbed.engines import Cap, Completion, Engine, Request
+from seedbed.engines import Completion, Engine, Request
 from seedbed.engines.ledger import Amount, Ledger
+from seedbed.engines.settings import Cap
 
 TOGETHER = 1024
 """Requests that an engine in this process is given at a time: so many, at most, are in doubt if it

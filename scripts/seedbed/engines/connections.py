@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from seedbed.engines import VARIABLE, EngineSettings
+from seedbed.engines.settings import VARIABLE, OpenAISettings
 
 if TYPE_CHECKING:
     import aiohttp
@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Environment variables that name a file of certificates to trust."""
 CONNECT_SECONDS = 30
-
-
-def variables(settings: Mapping[str, object]) -> list[str]:
-    """Return the environment variables that an engine's settings name."""
-    texts = [
-        *dict(settings.get("headers") or {}).values(),
-        *dict(settings.get("query") or {}).values(),
-    ]
-    found = [name for text in texts for name in VARIABLE.findall(str(text))]
-    key = settings.get("key_variable")
-    return list(dict.fromkeys([*([str(key)] if key else []), *found]))
 
 
 class Secrets:
@@ -41,15 +30,14 @@ class Secrets:
         query: of each address.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: OpenAISettings) -> None:
         """Read the environment.
 
         Raises:
             KeyError: naming a variable that is not set.
         """
         known: dict[str, str] = {}
-        named = {name: getattr(settings, name) for name in ("headers", "query", "key_variable")}
-        for name in variables(named):
+        for name, _ in settings.variables():
             known[name] = os.environ.get(name, "").strip()
             if not known[name]:
                 raise KeyError(name)
@@ -76,7 +64,7 @@ class Secrets:
 
 @asynccontextmanager
 async def connection(
-    settings: EngineSettings, secrets: Secrets, certificates: ssl.SSLContext | None
+    settings: OpenAISettings, secrets: Secrets, certificates: ssl.SSLContext | None
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Open the connections to an endpoint, and close them."""
     import aiohttp

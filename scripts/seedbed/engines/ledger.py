@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from seedbed.artifacts import grant
 
 if TYPE_CHECKING:
-    from seedbed.engines import Cap
+    from seedbed.engines.settings import Cap
 
 LEASE = 64
 """Requests that are reserved at a time, at most."""

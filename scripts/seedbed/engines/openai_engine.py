@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedbed.endings import ExpectedError
-from seedbed.engines import Completion, EngineSettings, Request
+from seedbed.engines import Completion, Request
 from seedbed.engines.cap import Purse
 from seedbed.engines.connections import Secrets, certificates, connection, trouble
 from seedbed.engines.rate_limits import LONGEST_WAIT, Pace, either
@@ -31,6 +31,7 @@ from seedbed.engines.responses import (
     read_json,
     read_stream,
 )
+from seedbed.engines.settings import Cap, OpenAISettings
 from seedbed.engines.verdicts import Suspect, Verdicts
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class _RefusedError(Exception):
 class OpenAIEngine:
     """A model behind an endpoint: a hosted API, or a server of one's own."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: OpenAISettings, cap: Cap | None = None, place: str = "") -> None:
         """Prepare the calls.
 
         Raises:
@@ -88,6 +89,8 @@ class OpenAIEngine:
                 certificates that cannot be read.
         """
         self._settings = settings
+        self._cap = cap
+        self._place = place
         try:
             self._secrets = Secrets(settings)
         except KeyError as missing:
@@ -119,7 +122,7 @@ class OpenAIEngine:
         """
         if adapter is not None:
             raise ValueError(f"an endpoint does not load the adapter {adapter}")
-        call = _Call(self._settings, self._secrets, self._trusted, requests)
+        call = _Call(self._settings, self._cap, self._place, self._secrets, self._trusted, requests)
         loop = call.loop
         heard = _hear_interrupts(call)
         asking = loop.create_task(call.ask_all())
@@ -158,13 +161,16 @@ class _Call:
 
     def __init__(
         self,
-        settings: EngineSettings,
+        settings: OpenAISettings,
+        cap: Cap | None,
+        place: str,
         secrets: Secrets,
         trusted: ssl.SSLContext | None,
         requests: Iterable[Request],
     ) -> None:
         self.loop = asyncio.new_event_loop()
         self._settings = settings
+        self._place = place
         self._secrets = secrets
         self._certificates = trusted
         self._requests = iter(requests)
@@ -180,9 +186,7 @@ class _Call:
         self._failed: list[str] = []
         self._error: EndpointError | None = None
         self._over = asyncio.Event()
-        self._purse = None
-        if settings.cap is not None:
-            self._purse = Purse(settings.cap)
+        self._purse = None if cap is None else Purse(cap)
         self._asking = 0
         self._capped = False
         self._pace = Pace(settings.concurrency, self.loop.time, FIRST_WAIT)
@@ -420,7 +424,7 @@ class _Call:
             self._end(f"takes every request for wrong: {said}. {_advice(settings, said)}")
         elif refusal.meaning is Meaning.MISSING:
             self._end(
-                f"refuses: {said}. Asked was {url(settings)} for the model {settings.name!r}: "
+                f"refuses: {said}. Asked was {url(settings)} for the model {settings.model!r}: "
                 "engine.base_url ends with the version of the API, as https://api.openai.com/v1, "
                 "without /chat/completions, and the model's name is as the provider lists it"
             )
@@ -443,7 +447,7 @@ class _Call:
         self._over.set()
 
     def _about(self, said: str, restart: bool) -> str:
-        place = f"{self._settings.place}: " if self._settings.place else ""
+        place = f"{self._place}: " if self._place else ""
         kept = (
             "What it answered is kept: start again, and only the rest is asked"
             if restart
@@ -547,19 +551,19 @@ SLOW_DOWN = (503, 529)
 _KNOWN_ENDS = frozenset(ENDS.values()) | {"rejected"}
 
 
-def url(settings: EngineSettings) -> str:
+def url(settings: OpenAISettings) -> str:
     """Return the address that is asked, without its parameters."""
     return f"{settings.base_url.rstrip('/')}/chat/completions"
 
 
-def body(settings: EngineSettings, request: Request) -> dict[str, object]:
+def body(settings: OpenAISettings, request: Request) -> dict[str, object]:
     """Return what is sent for a request.
 
     A temperature or nucleus of 1, which the API takes for the default, is left out, as some models
     refuse either of them whatever it is.
     """
     sent: dict[str, object] = {
-        "model": settings.name,
+        "model": settings.model,
         "messages": [{"role": role, "content": text} for role, text in request.messages],
     }
     everything = settings.send_defaults
@@ -577,7 +581,7 @@ def body(settings: EngineSettings, request: Request) -> dict[str, object]:
     return sent | settings.body
 
 
-def _advice(settings: EngineSettings, said: str) -> str:
+def _advice(settings: OpenAISettings, said: str) -> str:
     """Return which key of the configuration changes what an endpoint does not take."""
     low = said.lower()
     fields = {
@@ -615,8 +619,9 @@ def _inner_status(content: bytes) -> int | None:
         return None
     code = payload["error"].get("code") if isinstance(payload["error"], dict) else None
     with suppress(TypeError, ValueError):
-        if 400 <= int(code) < 600:
-            return int(code)
+        status = int(str(code))
+        if 400 <= status < 600:
+            return status
     return 500
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seedbed.chats import encode_prompts, load_tokenizer
-from seedbed.engines import Completion, EngineSettings, Request
+from seedbed.engines import Completion, Request
+from seedbed.engines.settings import TransformersSettings
 from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 class TransformersEngine:
     """A model of the Transformers library, with or without PEFT adapters."""
 
-    def __init__(self, model: Path, settings: EngineSettings, lora_rank: int, threads: int) -> None:
+    def __init__(
+        self, model: Path, settings: TransformersSettings, lora_rank: int, threads: int
+    ) -> None:
         with paused_collector():
             self._load(model, threads)
         self._batch_size = settings.batch_size
@@ -34,7 +37,8 @@ class TransformersEngine:
         self._tokenizer = load_tokenizer(model)
         self._tokenizer.padding_side = "left"
         dtype = torch.bfloat16 if self._device == "cuda" else torch.float32
-        self._base = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(self._device)
+        base: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
+        self._base = base.to(self._device)
         # `generate` fills in what it is not told from here: penalties, say. The request alone says
         # how text is sampled; only the ends of a text are the model's own.
         self._base.generation_config = GenerationConfig(

@@ -9,11 +9,12 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from seedbed.chats import encode_prompts, load_tokenizer
 from seedbed.endings import ExpectedError
-from seedbed.engines import Completion, EngineSettings, Request
+from seedbed.engines import Completion, Request
+from seedbed.engines.settings import VLLMSettings
 from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
 
@@ -42,14 +43,23 @@ ENVIRONMENT = {
 class VLLMEngine:
     """A model in vLLM, with or without PEFT adapters."""
 
-    def __init__(self, model: Path, settings: EngineSettings, lora_rank: int, threads: int) -> None:
+    def __init__(
+        self,
+        model: Path,
+        settings: VLLMSettings,
+        lora_rank: int,
+        threads: int,
+        place: str = "",
+    ) -> None:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         with paused_collector():
-            self._load(model, settings, lora_rank, threads)
+            self._load(model, settings, lora_rank, threads, place)
         self._ids: dict[Path, int] = {}
 
-    def _load(self, model: Path, settings: EngineSettings, lora_rank: int, threads: int) -> None:
+    def _load(
+        self, model: Path, settings: VLLMSettings, lora_rank: int, threads: int, place: str
+    ) -> None:
         import torch
 
         if find_spec("vllm") is None:
@@ -78,7 +88,7 @@ class VLLMEngine:
             "config_format": "hf",
             # As the engine of Transformers has it.
             "dtype": "bfloat16" if on_gpu else "float32",
-            "tensor_parallel_size": max(1, settings.gpus),
+            "tensor_parallel_size": max(1, settings.gpus or 1),
             "gpu_memory_utilization": settings.gpu_memory,
             "max_model_len": settings.context,
             "max_num_seqs": settings.batch_size,
@@ -91,7 +101,7 @@ class VLLMEngine:
         unknown = [name for name in options if name not in known]
         if unknown:
             raise ExpectedError(
-                f"{settings.place}: engine.options: {unknown[0]!r} is not an argument of this "
+                f"{place}: engine.options: {unknown[0]!r} is not an argument of this "
                 f"vLLM; {_nearest(unknown[0], known)}"
             )
         self._engine = LLMEngine.from_engine_args(EngineArgs(**arguments))
@@ -130,7 +140,7 @@ class VLLMEngine:
                 for output in self._engine.step():
                     if output.finished:
                         del under_way[output.request_id]
-                        yield self._completion(output)
+                        yield self._completion(cast("RequestOutput", output))
         finally:
             # Who reads no further leaves nothing behind in an engine that others ask.
             self._engine.abort_request(list(under_way))

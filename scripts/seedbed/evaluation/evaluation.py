@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from seedbed.engines import Completion, Request, chat
+from seedbed.evaluation.record import Score, Scores
 from seedbed.evaluation.references import failing_references
 from seedbed.evaluation.scorers import Scorer
 from seedbed.tasks.items import TaskItem
@@ -130,12 +131,8 @@ def check_references(items: Sequence[TaskItem], scorer: Scorer, reading: str = "
     return len(items)
 
 
-def summarise(predictions: pl.DataFrame) -> dict[str, Any]:
+def summarise(predictions: pl.DataFrame) -> Scores:
     """Return the scores of a table of predictions.
-
-    Returns:
-        `items`, `correct`, `accuracy` and its `standard_error` (binomial), the same for `strict`
-        and `flexible` readings, `unparsed` outputs in all and by reason, and `truncated` ones.
 
     Raises:
         ValueError: if there are no predictions, or an item has none: a missing score is an error,
@@ -150,19 +147,19 @@ def summarise(predictions: pl.DataFrame) -> dict[str, Any]:
     correct = int(predictions["correct"].sum())
     accuracy = correct / items
     reasons = Counter(predictions.filter(pl.col("extracted").is_null())["reason"].to_list())
-    return {
-        "items": items,
-        "correct": correct,
-        "accuracy": accuracy,
-        "standard_error": math.sqrt(accuracy * (1 - accuracy) / items),
-        "strict": _share(predictions, "strict"),
-        "flexible": _share(predictions, "flexible"),
-        "unparsed": int(predictions["extracted"].is_null().sum()),
-        "unparsed_reasons": dict(sorted(reasons.items())),
-        "truncated": int((predictions["finish_reason"] == "length").sum()),
-    }
+    return Scores(
+        items=items,
+        correct=correct,
+        accuracy=accuracy,
+        standard_error=math.sqrt(accuracy * (1 - accuracy) / items),
+        strict=_score(predictions, "strict"),
+        flexible=_score(predictions, "flexible"),
+        unparsed=int(predictions["extracted"].is_null().sum()),
+        unparsed_reasons=dict(sorted(reasons.items())),
+        truncated=int((predictions["finish_reason"] == "length").sum()),
+    )
 
 
-def _share(predictions: pl.DataFrame, column: str) -> dict[str, Any]:
+def _score(predictions: pl.DataFrame, column: str) -> Score:
     correct = int(predictions[column].sum())
-    return {"correct": correct, "accuracy": correct / predictions.height}
+    return Score(correct=correct, accuracy=correct / predictions.height)

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from seedbed.artifacts import file_digest, read_json, read_metadata, whole_file
-from seedbed.models import fingerprint, read_fingerprint
+from seedbed.models import ModelRecord, fingerprint, read_fingerprint
 from seedbed.run.explaining import cause_text, example, jobs_text
+from seedbed.run.jobs import rule_name
 from seedbed.run.manifest import Record
 from seedbed.run.planning import STREAM_RULES, Planner
 from seedbed.study.equivalence import items_source, same_result
+from seedbed.tasks.record import TaskRecord
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
@@ -100,7 +102,7 @@ def review(jobs: Iterable[Job], planner: Planner, persistence: PersistenceBase) 
     """
     found = Review()
     for job in jobs:
-        if not job.output:
+        if not job.output or not planner.manifest.covers(str(job.output[0])):
             continue
         if not all(planner.exists(str(path)) for path in job.output):
             found.absent.append(job)
@@ -111,11 +113,11 @@ def review(jobs: Iterable[Job], planner: Planner, persistence: PersistenceBase) 
         else:
             wrong, said = _recorded(job, planner, record)
         if wrong:
-            found.refused[job.rule.name, "; ".join(wrong)].append(job)
+            found.refused[rule_name(job), "; ".join(wrong)].append(job)
         elif record is not None and not said:
             found.noted.append(job)
         else:
-            found.adopted[job.rule.name, "; ".join(said)].append(job)
+            found.adopted[rule_name(job), "; ".join(said)].append(job)
     return found
 
 
@@ -138,7 +140,7 @@ def _recorded(job: Job, planner: Planner, record: Record) -> tuple[list[str], li
     wrong, said = [], []
     same = _same_meaning(planner, record, planner.settings(job))
     for cause in planner.causes(job, record):
-        texts = [*cause_text(planner, job.rule.name, cause)]
+        texts = [*cause_text(planner, rule_name(job), cause)]
         if cause.kind in ("code", "engine"):
             said += texts
         elif cause.kind == "setting" and same:
@@ -185,7 +187,7 @@ def _unrecorded(
         return [str(error)], []
     compared, wrong = [], [*_miscounted(job, about), *_otherwise_fetched(job, about)]
     now = {name: _meaning(planner.shown(value)) for name, value in planner.settings(job).items()}
-    said = about.get(SETTINGS) if job.rule.name in _SAY_SETTINGS else None
+    said = about.get(SETTINGS) if rule_name(job) in _SAY_SETTINGS else None
     if isinstance(said, dict):
         said = _with_all_items_unsaid(job, said)
         wrong += _differences(_meaning(said) or {}, now[SETTINGS] or {}, _KEPT_APART)
@@ -246,17 +248,21 @@ def _miscounted(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
 def _otherwise_fetched(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a task or a model is made from that its record says otherwise."""
     if "source" in about:
-        was, now = items_source(about["source"]), items_source(json.loads(job.params["source"]))
+        was = items_source(TaskRecord.read(job.output["record"]).source)
+        now = items_source(job.params["source"])
         yield from _differences(_meaning(was), _meaning(now))
-    if "fingerprint" in about and about.get("api") is None:
-        folder = Path(job.output["record"]).parent
-        if fingerprint(folder) != about["fingerprint"]:
-            yield f"the weights or settings in {folder} are not those that its record is of"
-    if job.rule.name == "get_model":
-        source = job.params["source"]
-        if "--hub" in source and "--revision" not in source:
-            source += f" --revision {about['revision']}"  # The newest, which that was.
-        if not same_result("get_model", {"source": source}, {"record": Path(job.output["record"])}):
+    if "fingerprint" in about:
+        record = Path(job.output["record"])
+        model = ModelRecord.read(record)
+        if model.api is None and fingerprint(record.parent) != model.fingerprint:
+            yield f"the weights or settings in {record.parent} differ from those in its record"
+        if rule_name(job) != "get_model":
+            return
+        source = dict(job.params["source"])
+        source.pop("template", None)  # Its values are among the settings, which are not known.
+        if "hub" in source:
+            source.setdefault("revision", model.revision)  # The newest, which that was.
+        if not same_result("get_model", {"source": source}, {"record": record}):
             yield "it was fetched from elsewhere, or is another version"
 
 
@@ -284,7 +290,8 @@ def _snakemakes_differences(now: Mapping[str, Any], noted: list[str]) -> Iterato
 def _dictionary(text: str) -> dict[str, Any] | None:
     """Return a parameter that holds JSON, from what Snakemake notes of it: its `repr`."""
     try:
-        found = _meaning(json.loads(ast.literal_eval(text)))
+        found = ast.literal_eval(text)
+        found = _meaning(found if isinstance(found, dict) else json.loads(found))
     except (ValueError, SyntaxError, TypeError):
         return None
     return found if isinstance(found, dict) else None

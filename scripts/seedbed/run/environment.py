@@ -1,13 +1,18 @@
-"""The file `.env` beside the Snakefile: environment variables with keys for endpoints."""
+"""What a run takes from its surroundings: keys for endpoints from `.env`, and a site's profile."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from snakemake.utils import update_config
 
 from seedbed.config.documents import Problem, StudyError
+from seedbed.run.snakemake_internals import profile_configfiles, read_configfile
 
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
 
@@ -34,3 +39,44 @@ def read_environment(file: Path) -> None:
             said = f"line {number} is not NAME=VALUE, with quotes around a value with spaces"
             raise StudyError(f"{file} cannot be read", [Problem(str(file), (), said)])
         os.environ.setdefault(found[1], words[0] if words else "")
+
+
+def keep_profile_configfiles(
+    workflow: Any,
+    config: MutableMapping[str, Any],
+    words: Sequence[str],
+    progress: Callable[[str], None],
+) -> None:
+    """Have the configuration of a profile count beside that of the command line.
+
+    Snakemake leaves out the `configfile` of a profile, here what a site has, where the command line
+    has one. What the command line says goes before.
+
+    Args:
+        workflow: the run, whose jobs are given the files too.
+        config: its configuration, as read so far.
+        words: the command line.
+        progress: called with a line of text for each file.
+    """
+    given = workflow.config_settings.configfiles
+    missing = [path for path in _profile_configfiles(words) if path not in given]
+    if not missing:
+        return
+    for path in missing:
+        update_config(config, read_configfile(path))
+        progress(f"{path} counts beside --configfile, which goes before it")
+    update_config(config, workflow.config_settings.overwrite_config)
+    given[:0] = missing
+
+
+def _profile_configfiles(words: Sequence[str]) -> list[Path]:
+    """Return the configuration files that the profiles of a command line name."""
+    names: list[str] = []
+    for place, word in enumerate(words):
+        if word in ("--profile", "--workflow-profile"):
+            names += words[place + 1 : place + 2]
+        elif word.startswith(("--profile=", "--workflow-profile=")):
+            names.append(word.partition("=")[2])
+    if not names:
+        names = os.environ.get("SNAKEMAKE_PROFILE", "").split(",")
+    return [path for name in filter(None, names) for path in profile_configfiles(name)]

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from seedbed.run.jobs import rule_name
 from seedbed.run.planning import ABSENT, Cause, Planner, Status
 from seedbed.run.progress import named
 
@@ -47,9 +48,9 @@ def explanation(
     for job in needed:
         why = [*_causes(snakemake, planner, job, statuses[job])]
         for cause in why:
-            by_cause[job.rule.name, cause].append(job)
+            by_cause[rule_name(job), cause].append(job)
         if not why:
-            follows[job.rule.name] += 1
+            follows[rule_name(job)] += 1
     if len(dag.jobs) == 1:
         return f"Name what to explain: a rule or a file, as in `snakemake {rule} all`.\n"
     if not needed:
@@ -113,7 +114,7 @@ def _causes(snakemake: Snakemake, planner: Planner, job: Job, status: Status) ->
     elif status.missing:
         yield "its result is gone" if status.recorded else "it was not made yet"
     for cause in status.causes:
-        yield from cause_text(planner, job.rule.name, cause)
+        yield from cause_text(planner, rule_name(job), cause)
 
 
 def _parts(planner: Planner, cause: Cause) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.artifacts import write_text
+from seedbed.run.jobs import rule_name
 
 LISTED = {
     "collect_results": "evaluations",
@@ -37,19 +38,23 @@ class Lists:
         digest = hashlib.sha256(_text(paths).encode()).hexdigest()[:16]
         return f"{self._folder}/{digest}.txt"
 
+    def option(self, paths: Iterable[object]) -> str:
+        """Return the value of an option that stands for a list of files."""
+        return f"@{self.file(paths)}"
+
     def write(self, jobs: Iterable[Any]) -> None:
         """Write the lists of a run's jobs, and remove those of earlier runs.
 
         Args:
             jobs: jobs of Snakemake.
         """
-        listed = [job for job in jobs if job.rule.name in LISTED]
+        listed = [job for job in jobs if rule_name(job) in LISTED]
         if not listed:
             return
         for old in Path(self._folder).glob("*.txt"):
             old.unlink(missing_ok=True)
         for job in listed:
-            paths = getattr(job.input, LISTED[job.rule.name])
+            paths = getattr(job.input, LISTED[rule_name(job)])
             write_text(self.file(paths), _text(paths))
 
 

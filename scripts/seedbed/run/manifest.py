@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+from collections import UserList
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from seedbed.artifacts import RECORDS, content_digest, file_digest, read_metadata, replacing
+from seedbed.artifacts import file_digest, read_metadata, replacing
+from seedbed.contents import RECORDS, content_digest
 
 NAME = "manifest.jsonl"
 
@@ -181,6 +183,10 @@ class Manifest:
             for line in store.lines.values():
                 yield Record.from_json(json.loads(line))
 
+    def covers(self, path: str) -> bool:
+        """Return whether a file lies in one of the folders."""
+        return self._store(path) is not None
+
     def state(self, path: str) -> State | None:
         """Return the digests that a file had when it was made, None if that was not noted."""
         store = self._store(path)
@@ -329,7 +335,10 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
 
 
 def setting(value: Any, shared: dict[str, Any]) -> Any:
-    """Return a setting as a record holds it, and add it to what is shared if it is long."""
+    """Return a setting as a record holds it, and add it to what is shared if it is long.
+
+    A mapping and a list are held as JSON, as earlier versions gave them to their jobs.
+    """
     if isinstance(value, str):
         if len(value) <= LONGEST:
             return value
@@ -338,6 +347,8 @@ def setting(value: Any, shared: dict[str, Any]) -> Any:
         return [digest]
     if value is None or isinstance(value, int | float | bool):
         return value
+    if isinstance(value, UserList):
+        value = value.data
     return setting(json.dumps(value, sort_keys=True, default=repr), shared)
 
 

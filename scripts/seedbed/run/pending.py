@@ -10,17 +10,18 @@ from typing import Any
 from seedbed.artifacts import write_text
 from seedbed.engines.sharing import PLAN, write_plan
 from seedbed.study.cells import Shard
-from seedbed.study.workflow import Part, Workflow
+from seedbed.study.job_settings import JobSettings, Settings
+from seedbed.study.paths import Part
 
 
-class Others:
+class PendingJobs:
     """The jobs of a study by the model that they ask, in files that a run writes when it starts.
 
     In files, and not on the jobs' command lines: Snakemake keeps these for each job, in memory
     while it plans and on disk after it ran, and a study has thousands.
     """
 
-    def __init__(self, flow: Workflow, folder: str) -> None:
+    def __init__(self, flow: JobSettings, folder: str) -> None:
         """Take note of a study.
 
         Args:
@@ -94,14 +95,14 @@ class Others:
         }
 
     def _shard(
-        self, stage: str, key: str, shard: Shard, settings: str, asked: Iterable[str] = ()
+        self, stage: str, key: str, shard: Shard, settings: Settings, asked: Iterable[str] = ()
     ) -> dict[str, Any]:
         results, seeds = self._flow.results, self._flow.seeds(key)
         return {
             "output": f"{results}/{stage}/{key}/shard={shard.index}/{stage}.parquet",
             "journal": f"{results}/journal/{stage}/{key}",
             "inputs": [seeds, *asked],
-            "settings": {"stream": key, **json.loads(settings)},
+            "settings": {"stream": key, **settings},
             "seeds": seeds,
             "start": shard.start,
             "stop": shard.stop,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
+from seedbed.config.folders import ConfigFolders
+from seedbed.run.jobs import inputs, rule_name
 from seedbed.run.manifest import Input, Manifest, Record, State, read_state, setting
 from seedbed.run.rule_code import RuleCode
 
@@ -95,11 +98,14 @@ class Planner:
         code: the code that the rules run.
         same_result: whether a job would make what is there though settings or inputs differ, by
             the name of its rule, its parameters, and its outputs by name.
+        folders: where the configuration lies, whose files are noted by the same names wherever
+            that is.
     """
 
     manifest: Manifest
     code: RuleCode
     same_result: Callable[[str, Mapping[str, Any], Mapping[str, Path]], bool]
+    folders: ConfigFolders = field(default_factory=ConfigFolders)
     _states: dict[str, State | None] = field(default_factory=dict)
     _tracked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _shared: dict[str, Any] = field(default_factory=dict)
@@ -119,7 +125,7 @@ class Planner:
         if not rest or not all(self.exists(path) for path in record.outputs):
             return code + rest
         outputs = {name: Path(path) for name, path in job.output.items()}
-        if not self.same_result(job.rule.name, job.params, outputs):
+        if not self.same_result(rule_name(job), job.params, outputs):
             return code + rest
         if not code:
             self._renewed.append(job)
@@ -143,7 +149,9 @@ class Planner:
         for name in [*now, *(record.settings.keys() - now.keys())]:
             was, found = record.settings.get(name, ABSENT), now.get(name, ABSENT)
             if was != found:
-                yield Cause("setting", name, self.shown(was), self.shown(found))
+                was, found = self.shown(was), self.shown(found)
+                if not _rewritten(was, found):
+                    yield Cause("setting", name, was, found)
 
     def _query_causes(self, job: Any, record: Record) -> Iterator[Cause]:
         wanted = self.stop(job)
@@ -151,7 +159,7 @@ class Planner:
             yield Cause("queries", was=record.stop, now=wanted)
 
     def _input_causes(self, job: Any, record: Record) -> Iterator[Cause]:
-        now = _inputs(job)
+        now = self._inputs(job)
         for name in [*now, *(record.inputs.keys() - now.keys())]:
             paths, noted = now.get(name, ()), record.inputs.get(name, ())
             known = {one.path: one for one in noted}
@@ -198,11 +206,12 @@ class Planner:
             return self._states[path]
         known = self.manifest.state(path) or noted
         try:
-            status = Path(path).stat()
+            place = self.folders.locate(path)
+            status = place.stat()
             if known is not None and known.holds_for(status):
                 found = known
             else:
-                found = read_state(path, known)
+                found = read_state(place, known)
         except (FileNotFoundError, NotADirectoryError):
             found = None
         self._states[path] = found
@@ -225,7 +234,7 @@ class Planner:
     @staticmethod
     def stop(job: Any) -> int | None:
         """Return one past the last query that a job needs of its shard; None without a stream."""
-        return job.params.get("stop") if job.rule.name in STREAM_RULES else None
+        return job.params.get("stop") if rule_name(job) in STREAM_RULES else None
 
     # --- planning
 
@@ -237,6 +246,8 @@ class Planner:
 
     def status(self, job: Any) -> Status:
         """Return where a job stands by itself, whatever happens to its producers."""
+        if not self.manifest.covers(str(job.output[0])):
+            return Status(causes=_newer_inputs(job), recorded=True)
         record = self.record(job)
         if record is not None:
             return Status(causes=self.causes(job, record), recorded=True)
@@ -283,7 +294,8 @@ class Planner:
         for job in jobs:
             for path in map(str, job.output):
                 self._states.pop(path, None)
-            if job.output and all(Path(path).exists() for path in job.output):
+            covered = job.output and self.manifest.covers(str(job.output[0]))
+            if covered and all(Path(path).exists() for path in job.output):
                 records.append(self.described(job))
         self.manifest.add(records, self._shared)
         for record in records:
@@ -301,7 +313,7 @@ class Planner:
         code = job.params.get("code") or ""
         self._shared.setdefault(code, dict(self.code.parts(code)))
         return Record(
-            rule=job.rule.name,
+            rule=rule_name(job),
             outputs={str(path): NOT_MADE for path in job.output},
             inputs={},
             settings=self.settings(job),
@@ -312,7 +324,8 @@ class Planner:
     def _described(self, job: Any, record: Record) -> Record:
         """Return a record with what is known of a job when it has run."""
         inputs = {
-            name: tuple(self._input(path) for path in paths) for name, paths in _inputs(job).items()
+            name: tuple(self._input(path) for path in paths)
+            for name, paths in self._inputs(job).items()
         }
         record = replace(record, inputs=inputs)
         return record if self.stop(job) is None else self._shard(job, record)
@@ -426,6 +439,11 @@ class Planner:
             self.manifest.restate(other)
             self.manifest.compact()
 
+    def _inputs(self, job: Any) -> dict[str, tuple[str, ...]]:
+        """Return what a job reads, by the name of the rule's input, as it is noted."""
+        found = inputs(job)
+        return {name: tuple(map(self.folders.name, paths)) for name, paths in found.items()}
+
     def _input(self, path: str) -> Input:
         found = self.current(path)
         if found is None:
@@ -492,18 +510,34 @@ def _held(job: Any) -> int | None:
     return None if last is None else last + 1
 
 
+def _rewritten(was: Any, now: Any) -> bool:
+    """Return whether a mapping holds what earlier versions wrote as flags of a command line."""
+    if not (isinstance(was, str) and was.startswith("--") and isinstance(now, str)):
+        return False
+    words = shlex.split(was)
+    found = {
+        flag.removeprefix("--"): json.loads(value) if value.startswith("{") else value
+        for flag, value in zip(words[::2], words[1::2], strict=True)
+    }
+    return now == json.dumps(found, sort_keys=True)
+
+
 ABSENT = "not set"
 NOT_MADE = State("", "", 0, 0)
 
 
-def _inputs(job: Any) -> dict[str, tuple[str, ...]]:
-    """Return the files that a job reads, by the name of the rule's input."""
-    found = {}
-    for name, (start, end) in job.input._get_names():
-        found[name] = (
-            (str(job.input[start]),) if end is None else tuple(map(str, job.input[start:end]))
-        )
-    return {name: paths for name, paths in found.items() if paths}
+def _newer_inputs(job: Any) -> tuple[Cause, ...]:
+    """Return which inputs are newer than the outputs of a job of another workflow, as `make` does.
+
+    A job whose outputs are not there is wanted by others, or not at all.
+    """
+    try:
+        made = min(Path(path).stat().st_mtime_ns for path in map(str, job.output))
+        dates = {path: Path(path).stat().st_mtime_ns for path in map(str, job.input)}
+    except OSError:
+        return ()
+    newer = tuple(path for path, date in dates.items() if date > made)
+    return (Cause("input", paths=newer),) if newer else ()
 
 
 def _tracked(rule: Any) -> Iterator[str]:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from seedbed.artifacts import write_json
-from seedbed.run.interrupts import Interrupt
+from seedbed.run.jobs import rule_name
+from seedbed.run.terminal import Interrupt
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow as Snakemake
@@ -88,7 +89,7 @@ def measured_seconds(results: Path) -> dict[str, float]:
     return found
 
 
-class Watch(logging.Handler):
+class Progress(logging.Handler):
     """Says how far a run is, now and then, and keeps it in a file.
 
     Args:
@@ -120,8 +121,8 @@ class Watch(logging.Handler):
         jobs = [job for job in self._dag.jobs if job.output]
         self._jobs = {self._dag.jobid(job): job for job in jobs}
         needed = {self._dag.jobid(job) for job in self._dag.needrun_jobs()} & self._jobs.keys()
-        self._left = Counter(self._jobs[number].rule.name for number in needed)
-        self._total = Counter(job.rule.name for job in jobs)
+        self._left = Counter(rule_name(self._jobs[number]) for number in needed)
+        self._total = Counter(rule_name(job) for job in jobs)
         self._begun: dict[int, tuple[float, float]] = {}
         self._submitted: dict[int, str] = {}
         self._states: dict[str, tuple[str, str]] = {}
@@ -211,7 +212,7 @@ class Watch(logging.Handler):
     def skip(self, job: Any) -> None:
         """Count a job as done that need not run, as what it reads came out as it was."""
         if self._dag.jobid(job) in self._needed:
-            self._left[job.rule.name] -= 1
+            self._left[rule_name(job)] -= 1
 
     def end(self, well: bool) -> None:
         """Keep how the run ended, and say it; the second time, nothing happens."""
@@ -252,7 +253,7 @@ class Watch(logging.Handler):
 
     def _stages(self) -> dict[str, tuple[int, int, bool]]:
         """Return jobs that are done, all jobs, and whether some are this run's, by stage."""
-        needed = {self._jobs[number].rule.name for number in self._needed}
+        needed = {rule_name(self._jobs[number]) for number in self._needed}
         found = {}
         for name in dict.fromkeys([*STAGES.values(), REST]):
             rules = [rule for rule in self._total if STAGES.get(rule, REST) == name]
@@ -278,9 +279,9 @@ class Watch(logging.Handler):
             return
         self._finished.add(number)
         self._logs.pop(number, None)
-        self._left[job.rule.name] -= 1
+        self._left[rule_name(job)] -= 1
         begun, _ = self._begun.pop(number, (self._start, 0.0))
-        self._took.setdefault(job.rule.name, []).append(self._clock() - begun)
+        self._took.setdefault(rule_name(job), []).append(self._clock() - begun)
         if self._clock() - self._said >= max(SAY_SECONDS, (self._clock() - self._start) / 100):
             self._said = self._clock()
             self._say(self.line())
@@ -303,7 +304,7 @@ class Watch(logging.Handler):
         said = next(filter(None, map(last_line, logs)), None)
         attempt = getattr(job, "attempt", 1)
         self._failed[number] = {
-            "rule": job.rule.name,
+            "rule": rule_name(job),
             "wildcards": dict(job.wildcards_dict),
             "logs": logs,
             "said": said,
@@ -337,7 +338,7 @@ class Watch(logging.Handler):
                 if other not in seen:
                     seen.add(other)
                     waiting.append(other)
-        return [job for job in seen if STAGES.get(job.rule.name) == "cells"]
+        return [job for job in seen if STAGES.get(rule_name(job)) == "cells"]
 
     def _seconds_left(self) -> str | None:
         """Return how long what is left will take, at the pace so far."""
@@ -357,7 +358,7 @@ class Watch(logging.Handler):
         stages = {name: [done, total] for name, (done, total, _) in self._stages().items()}
         running = [
             {
-                "rule": self._jobs[number].rule.name,
+                "rule": rule_name(self._jobs[number]),
                 "wildcards": dict(self._jobs[number].wildcards_dict),
                 "since": since,
                 "attempt": getattr(self._jobs[number], "attempt", 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,12 @@ class RuleCode:
             modules: see `code_digest`.
         """
         return self._noted(self._scripts / f"{name}.py", modules)
+
+    def command(self, name: str) -> str:
+        """Return what runs a script, as the beginning of a rule's shell command."""
+        path = shlex.quote(str(self._scripts / f"{name}.py"))
+        # Snakemake fills in what stands in braces.
+        return "python " + path.replace("{", "{{").replace("}", "}}")
 
     def _module(self, name: str) -> str | None:
         """Return the digest of a module and of all project code that it reaches; None if gone."""

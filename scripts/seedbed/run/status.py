@@ -12,7 +12,7 @@ from seedbed.engines.sharing import PLAN, Plan
 from seedbed.run.owners import RESULTS_FOLDER, seems_alive
 from seedbed.run.progress import PLANNING_FOLDER, duration, last_line, named, printable
 from seedbed.run.slurm import NoAnswerError, SlurmJob, jobs_of
-from seedbed.study.workflow import Workflow
+from seedbed.study.targets import Targets
 
 SHOWN = 10
 """Jobs that are named, of those that run, wait or failed."""
@@ -21,7 +21,7 @@ SILENT_SECONDS = 30.0
 """A run that noted nothing for so long is said to be silent: it does so every few seconds."""
 
 
-def status(flow: Workflow, root: Path) -> dict[str, Any]:
+def status(flow: Targets, root: Path) -> dict[str, Any]:
     """Return how a study stands.
 
     Args:

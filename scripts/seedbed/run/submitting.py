@@ -1,15 +1,9 @@
-"""How jobs are handed to SLURM, where Snakemake's own executor fails, waits in silence, or guesses.
-
-Whatever touches private parts of Snakemake and of its SLURM executor for that is here. They are
-checked when the module is imported, so that an update that changes them fails at once.
-"""
+"""How jobs go to SLURM where Snakemake's own executor fails, waits in silence, or guesses."""
 
 from __future__ import annotations
 
 import asyncio
 import getpass
-import inspect
-import math
 import os
 import re
 import shlex
@@ -18,17 +12,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import snakemake_executor_plugin_slurm as plugin
-import snakemake_executor_plugin_slurm_jobstep as jobstep
-from snakemake.api import Workflow  # Not from its own module, which cannot be the first.
-from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
-
 from seedbed.run.partitions import Partitions
+from seedbed.run.requests import Site, gpu_option, view
 from seedbed.run.slurm import (
     CONTROLLER_JOB,
     JOB_PREFIX,
@@ -36,6 +24,7 @@ from seedbed.run.slurm import (
     SlurmJob,
     jobs_of,
 )
+from seedbed.run.snakemake_internals import SlurmExecutor, become
 
 if TYPE_CHECKING:
     from snakemake.scheduling.job_scheduler import JobScheduler
@@ -66,107 +55,6 @@ _HINTS = (
 )
 
 
-def _check_parts() -> None:
-    """Raise an error if what this module builds on is not there.
-
-    Raises:
-        ImportError: with the names of what is missing.
-    """
-    needed = {
-        plugin.Executor: (
-            "cancel_jobs", "check_active_jobs", "run_job", "shutdown", "sleep",
-            "_report_job_error_threadsafe", "_report_job_submission_threadsafe",
-        ),
-        plugin: ("get_job_wildcards", "get_submit_command", "validate_slurm_extra",
-                 "validate_or_get_slurm_job_id"),
-        jobstep: ("get_cpu_setting", "get_gpu_setting"),
-        Workflow: ("execute", "unlock"),
-    }  # fmt: skip
-    missing = [
-        f"{getattr(place, '__name__', place)}.{name}"
-        for place, names in needed.items()
-        for name in names
-        if not hasattr(place, name)
-    ]
-    if not {"executor_plugin", "executor_settings"} <= {
-        *inspect.signature(Workflow.execute).parameters
-    }:
-        missing.append("Workflow.execute(executor_plugin, executor_settings)")
-    if missing:
-        raise ImportError(
-            f"this version of Snakemake or of its SLURM executor has no {', '.join(missing)}; "
-            "envs/ pins those that fit"
-        )
-
-
-_check_parts()
-
-
-@dataclass(frozen=True)
-class Site:
-    """How a cluster wants to be asked.
-
-    Attributes:
-        gpu_request: `gpus` or `gres`: by which option of sbatch.
-        cores_per_gpu: cores with each GPU.
-    """
-
-    gpu_request: str = "gpus"
-    cores_per_gpu: int = 4
-
-
-class _Resources(dict):
-    """Resources of a job, by name as an entry and as an attribute."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
-def view(name: str, threads: int, resources: Any, site: Site) -> SimpleNamespace:
-    """Return what a job asks SLURM for, as the executor's functions read it.
-
-    A job with GPUs gets cores for each of them. Where memory comes with cores, by
-    `mem_mb_per_cpu`, it gets as many cores as its memory takes. What asks for GPUs by `gres` takes
-    the place of `gpu`.
-
-    Args:
-        name: of the job.
-        threads: that it uses.
-        resources: what its rule, the profile and the command line say.
-        site: how the cluster wants to be asked.
-    """
-    found = _Resources((key, value) for key, value in resources.items() if value is not None)
-    gpus = int(found.get("gpu") or 0)
-    if re.search(r"\bgpu\b", str(found.get("gres") or "")):
-        found.pop("gpu", None)
-        found.pop("gpu_model", None)
-    elif gpus == 0:
-        found.pop("gpu_model", None)
-    cores = int(found.get("cpus_per_task") or threads or 1)
-    if gpus and not found.get("cpus_per_task") and not found.get("cpus_per_gpu"):
-        cores = max(cores, gpus * site.cores_per_gpu)
-    if per_core := int(found.get("mem_mb_per_cpu") or 0):
-        cores = max(cores, math.ceil(int(found.get("mem_mb") or 0) / per_core))
-    if not found.get("cpus_per_gpu"):
-        found["cpus_per_task"] = cores
-    return SimpleNamespace(name=name, threads=threads, resources=found)
-
-
-def gpu_option(resources: dict[str, Any], site: Site) -> list[str]:
-    """Return the option of sbatch that asks for GPUs and the like, if any is needed."""
-    if resources.get("gres"):
-        return [f"--gres={resources['gres']}"]
-    if not resources.get("gpu"):
-        return []
-    count = f"{resources['gpu']}"
-    if kind := resources.get("gpu_model"):
-        count = f"{kind}:{count}"
-    return [f"--gres=gpu:{count}" if site.gpu_request == "gres" else f"--gpus={count}"]
-
-
 def passes(said: str, others: Callable[[], bool]) -> bool:
     """Return whether SLURM refuses a job for a reason that passes by itself.
 
@@ -185,7 +73,7 @@ def passes(said: str, others: Callable[[], bool]) -> bool:
     return _LOST.search(said) is not None
 
 
-class PatientExecutor(plugin.Executor):
+class PatientExecutor(SlurmExecutor):
     """Snakemake's SLURM executor, which waits where a cluster makes it wait, and says so.
 
     An executor that Snakemake has made becomes one by `become_patient`.
@@ -194,11 +82,11 @@ class PatientExecutor(plugin.Executor):
     partitions: Partitions
     site: Site
 
-    def _prepare(self, partitions: Partitions, site: Site) -> None:
+    def prepare(self, partitions: Partitions, site: Site) -> None:
+        """Take note of the cluster, and begin to look at jobs that wait."""
         self.partitions, self.site = partitions, site
         if not self.run_uuid.startswith(JOB_PREFIX):
             self.run_uuid = f"{JOB_PREFIX}_{self.run_uuid}"
-        self._folder = Path(self.workflow.workdir_init)
         self._ending = threading.Event()
         self._leave_running = False
         self._changing = threading.Lock()
@@ -241,54 +129,30 @@ class PatientExecutor(plugin.Executor):
                 else:
                     self._refuse(job, said)
                 return
-            number = done.stdout.strip().split(";")[0]
-            number = plugin.validate_or_get_slurm_job_id(number, done.stdout)
+            number = self.number_in(done.stdout)
         with self._changing:
             self._numbers.add(number)
             self._refused.pop(job, None)
-        log = log.with_name(log.name.replace("%j", number))
-        self.logger.info(
-            f"Job {job.jobid} has been submitted with SLURM jobid {number} (log: {log})."
-        )
-        self._report_job_submission_threadsafe(
-            SubmittedJobInfo(job, external_jobid=number, aux={"slurm_logfile": log})
-        )
+        self.report_sent(job, number, log)
 
     def _command(self, job: Any) -> tuple[list[str], Path, str]:
         """Return the words that send a job, its log (with %j), and its comment."""
-        what = f"group_{job.name}" if job.is_group() else f"rule_{job.name}"
-        wildcards = plugin.get_job_wildcards(job)
-        log = self.slurm_logdir / what / wildcards / "%j.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        comment = f"{what}_wildcards_{wildcards}" if wildcards else what
-        plugin.validate_slurm_extra(job)
+        comment, log = self.label(job)
         asked = view(job.name, job.threads, job.resources, self.site)
         partition = self.partitions.choose(asked)
-        about = {
-            "run_uuid": self.run_uuid,
-            "slurm_logfile": log,
-            "comment_str": comment,
-            "account": _account(asked.resources),
-            "partition": f"-p {shlex.quote(partition)}" if partition else "",
-            "workdir": self.workflow.workdir_init,
-        }
-        if cluster := next(
-            filter(None, map(asked.resources.get, ("cluster", "clusters", "slurm_cluster"))), None
-        ):
-            self._submitted_job_clusters.add(cluster)
-        call = plugin.get_submit_command(
+        call = self.call(
             asked,
-            about,
-            settings=self.workflow.executor_settings,
-            failed_nodes=self._failed_nodes,
+            slurm_logfile=log,
+            comment_str=comment,
+            account=_account(asked.resources),
+            partition=f"-p {shlex.quote(partition)}" if partition else "",
         )
         words = shlex.split(call) + gpu_option(asked.resources, self.site)
-        script = self.workflow.executor_settings.pass_command_as_script
-        words.append("/dev/stdin" if script else f"--wrap={self.format_job_exec(job)}")
+        words.append("/dev/stdin" if self.by_script else f"--wrap={self.format_job_exec(job)}")
         return words, log, comment
 
     def _script(self, job: Any) -> str:
-        if not self.workflow.executor_settings.pass_command_as_script:
+        if not self.by_script:
             return ""
         return f"#!/bin/sh\n{self.format_job_exec(job)}"
 
@@ -299,7 +163,7 @@ class PatientExecutor(plugin.Executor):
             OSError: if SLURM does not answer.
         """
         try:
-            there = jobs_of(self._folder, [self.run_uuid], ended=True)
+            there = jobs_of(self.folder, [self.run_uuid], ended=True)
         except NoAnswerError as error:
             raise OSError(f"Unable to contact slurm controller: {error}") from None
         except FileNotFoundError:
@@ -333,16 +197,15 @@ class PatientExecutor(plugin.Executor):
 
     def _send_again(self, job: Any) -> None:
         if not self._ending.is_set():
-            self._job_submission_executor.submit(self.run_job, job)
+            self.submit(job)
 
     def _refuse(self, job: Any, said: str) -> None:
         """Report a job as failed that SLURM will never take, so that it is not tried again."""
         hint = next((text for word, text in _HINTS if re.search(word, said, re.IGNORECASE)), None)
         with self._changing:
             self._refused.pop(job, None)
-        job.attempt = max(job.attempt, job.restart_times + 1)
-        self._report_job_error_threadsafe(
-            SubmittedJobInfo(job),
+        self.report_refused(
+            job,
             f"SLURM does not take a job of {job.name}: {_line(said)}."
             + (f" ({hint}.)" if hint else "")
             + "\n",
@@ -363,7 +226,7 @@ class PatientExecutor(plugin.Executor):
         silent_since: float | None = None
         while not self._ending.wait(LOOK_SECONDS):
             try:
-                jobs = jobs_of(self._folder, [self.run_uuid])
+                jobs = jobs_of(self.folder, [self.run_uuid])
                 silent_since = None
             except (NoAnswerError, OSError) as error:
                 silent_since = silent_since or time.monotonic()
@@ -395,11 +258,11 @@ class PatientExecutor(plugin.Executor):
     def cancel(self) -> None:
         """Cancel the jobs of this run: all, or those that wait only."""
         self._ending.set()
-        self._job_submission_executor.shutdown(wait=True, cancel_futures=True)
+        self.stop_sending()
         # By their name: the list of active jobs is empty while their states are asked for.
         words = ["scancel", f"--name={self.run_uuid}"]
         words += ["--state=PENDING"] if self._leave_running else []
-        words += ["--clusters=all"] if self._submitted_job_clusters else []
+        words += ["--clusters=all"] if self.has_clusters else []
         try:
             done = subprocess.run(words, capture_output=True, text=True, timeout=60)
             if done.returncode:
@@ -408,8 +271,7 @@ class PatientExecutor(plugin.Executor):
             self.logger.warning(f"jobs could not be cancelled: {error}")
         if self._leave_running:
             self.logger.info("Jobs that run on the cluster go on, and count at the next start.")
-            # A job that has just started looks for this run's folder, which shutdown removes.
-            self._tmpdir = None
+            self.keep_folder()
         self.shutdown()
 
     def shutdown(self) -> None:
@@ -447,11 +309,8 @@ def become_patient(scheduler: JobScheduler, partitions: Partitions, site: Site) 
     Returns:
         The name that its jobs have on SLURM.
     """
-    executor = scheduler._executor
-    if not isinstance(executor, plugin.Executor):
-        raise TypeError(f"{executor} is not Snakemake's SLURM executor")
-    executor.__class__ = PatientExecutor
-    executor._prepare(partitions, site)
+    executor = become(scheduler, PatientExecutor)
+    executor.prepare(partitions, site)
 
     def end(number: int, frame: Any) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -461,57 +320,6 @@ def become_patient(scheduler: JobScheduler, partitions: Partitions, site: Site) 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, end)
     return executor.run_uuid
-
-
-def before_run(
-    workflow: Workflow, prepare: Callable[[Any, Any], None], finish: Callable[[], None]
-) -> None:
-    """Call functions before a workflow plans what it is to run, and after all of it.
-
-    Args:
-        workflow: that is being read.
-        prepare: called with the executor's plugin and its settings.
-        finish: called whatever happened.
-    """
-    execute = workflow.execute
-
-    def prepared(*args: Any, **named: Any) -> Any:
-        given = inspect.signature(execute).bind(*args, **named).arguments
-        try:
-            prepare(given["executor_plugin"], given["executor_settings"])
-            return execute(*args, **named)
-        finally:
-            finish()
-
-    workflow.execute = prepared
-
-
-def before_unlock(workflow: Workflow, check: Callable[[], None]) -> None:
-    """Call a function before Snakemake lifts all locks of a folder, as `--unlock` has it do."""
-    unlock = workflow.unlock
-
-    def checked() -> None:
-        check()
-        unlock()
-
-    workflow.unlock = checked
-
-
-def lock_files(workflow: Workflow) -> list[Path]:
-    """Return the files by which a run has locked its folder; none with `--nolock`."""
-    files = getattr(workflow.persistence, "_lockfile", {})
-    return [path for path in map(Path, files.values()) if path.exists()]
-
-
-def asked_by(job: Any, attempt: int, site: Site) -> SimpleNamespace:
-    """Return what a job would ask SLURM for at an attempt."""
-    if attempt == job.attempt:
-        resources = job.resources
-    else:
-        resources = job.rule.expand_resources(
-            job.wildcards_dict, job.input, attempt, skip_evaluation={"tmpdir"}
-        )
-    return view(job.name, resources.get("_cores", 1), resources, site)
 
 
 def note_own_allocation() -> None:
@@ -528,16 +336,3 @@ def leave_own_allocation() -> None:
         if name.startswith(("SLURM_", "SBATCH_", "SRUN_")) and name != "SLURM_CONF":
             del os.environ[name]
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-
-
-def take_whole_allocation() -> None:
-    """Let the step that a job on SLURM starts have all cores and GPUs that the job got."""
-    stated = jobstep.get_cpu_setting
-    cores = os.environ.get("SLURM_CPUS_PER_TASK")
-
-    def cpu_setting(job: Any, gpu: Any) -> str:
-        return f"--cpus-per-task={cores}" if cores else stated(job, gpu)
-
-    jobstep.get_cpu_setting = cpu_setting
-    # Without a word of GPUs, a step has those of its job.
-    jobstep.get_gpu_setting = lambda job: ""

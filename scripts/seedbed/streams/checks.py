@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from seedbed.streams.extension import spread_seconds
 from seedbed.streams.journal import Journal
 from seedbed.tasks.choices import choices_of
 from seedbed.tasks.items import TaskItem
+from seedbed.tasks.record import TaskRecord
 
 VOTES_SCHEMA = pl.Schema(
     {
@@ -126,7 +127,7 @@ def sample_votes(
     return spread_seconds(votes.sort("query", "sample"), "verification")
 
 
-def requires_new_answer(setting: str | None, kind: str, record: Mapping[str, Any]) -> bool:
+def requires_new_answer(setting: str | None, kind: str, record: TaskRecord) -> bool:
     """Return whether a new question is useless whose answer is the seed's.
 
     With few labels, half of all sound questions have the seed's.
@@ -138,11 +139,10 @@ def requires_new_answer(setting: str | None, kind: str, record: Mapping[str, Any
     """
     if setting is not None:
         return setting == "required"
-    values = record.get("gold_values")
+    values = record.gold_values
     if kind not in LABEL_KINDS or values is None:
         return True
-    items = record["counts"]["train_items"]
-    return values > MOST_LABELS or values * FEWEST_ITEMS_A_LABEL > items
+    return values > MOST_LABELS or values * FEWEST_ITEMS_A_LABEL > record.counts.train_items
 
 
 def check_answers(

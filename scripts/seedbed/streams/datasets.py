@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,6 +16,7 @@ from seedbed.engines import UNFINISHED
 from seedbed.streams import diversity
 from seedbed.streams.answers import SCHEMA as ANSWERS_SCHEMA
 from seedbed.streams.answers import is_whole
+from seedbed.streams.record import DatasetCounts, DatasetFacts, DatasetSeconds, Diversity
 from seedbed.tasks.items import TaskItem
 
 _ROWS_AT_A_TIME = 32_768
@@ -69,7 +69,7 @@ def build_dataset(
     seeds: Sequence[TaskItem],
     test: Sequence[TaskItem],
     keep: Callable[[pl.DataFrame], None],
-) -> dict[str, Any]:
+) -> DatasetFacts:
     """Build the dataset of a budget part by part, and return what was counted meanwhile.
 
     Rows are left out, each for the first reason that holds: `truncated` (an answer cut at the token
@@ -86,14 +86,6 @@ def build_dataset(
         test: items of the test split, all of them.
         keep: called with the rows, some at a time and in order, at least once (`query`, `seed_id`,
             `sample`, `question`, `answer`, `messages`, token counts).
-
-    Returns:
-        A record: `counts` with `queries` (of the stream that were used), `rows`, `empty_slots`,
-        `dropped` rows by reason, `unique_questions`, `near_seed_rows`, `near_test_rows`,
-        `missing_rows` (that `verified_matched` did not find), `failed_questions` by reason, and
-        queries and tokens of augmenter, teacher and verification; `diversity` with `distinct_1` to
-        `distinct_3` of the questions; and `seconds` of generation. All of it is of the queries that
-        were used: what else the shards hold does not matter.
 
     Raises:
         ValueError: if the shards do not hold the queries that are needed, each once.
@@ -150,33 +142,33 @@ def build_dataset(
     if shards.questions:
         columns = ["reason", "augmenter_queries", *augmenter.columns]
         for frame in _first_queries(shards.questions, used, columns):
-            augmenter.add(frame, frame["augmenter_queries"].sum())
+            augmenter.add(frame, int(frame["augmenter_queries"].sum()))
             for text, times in frame["reason"].value_counts().iter_rows():
                 for reason in filter(None, text.split(",")):
                     failed[reason] += times
     for frame in _frames(shards.votes, verification.columns, pl.col("query") < used):
         verification.add(frame, frame.height)
-    counts: dict[str, Any] = {
-        "queries": used if shards.answers else 0,
-        "rows": rows,
-        "missing_rows": missing,
-        "empty_slots": used - answered,
-        "dropped": dict(sorted(dropped.items())),
-        "failed_questions": dict(sorted(failed.items())),
-        "teacher_queries": answered if shards.answers else 0,
+    counts = DatasetCounts(
+        queries=used if shards.answers else 0,
+        rows=rows,
+        missing_rows=missing,
+        empty_slots=used - answered,
+        dropped=dict(sorted(dropped.items())),
+        failed_questions=dict(sorted(failed.items())),
+        teacher_queries=answered if shards.answers else 0,
+        augmenter_queries=augmenter.queries,
+        verification_queries=verification.queries,
         **teacher.tokens(),
-        "augmenter_queries": augmenter.queries,
         **augmenter.tokens(),
-        "verification_queries": verification.queries,
         **verification.tokens(),
         **questions.counts(),
-    }
+    )
     microseconds = sum(spent.microseconds for spent in (teacher, augmenter, verification))
-    return {
-        "counts": counts,
-        "diversity": questions.diversity(),
-        "seconds": {"generation": round(microseconds / 1e6, 3)},
-    }
+    return DatasetFacts(
+        counts=counts,
+        diversity=questions.diversity(),
+        seconds=DatasetSeconds(generation=round(microseconds / 1e6, 3)),
+    )
 
 
 def _frames(
@@ -223,7 +215,7 @@ def _in_order(
         return
     # Shards of a stream are in order. Others, someone's own, are sorted in memory.
     names = list(dict.fromkeys(["query", *columns]))
-    rows = pl.scan_parquet(shards).select(names)
+    rows = pl.scan_parquet([*shards]).select(names)
     rows = rows if wanted is None else rows.filter(wanted)
     yield from rows.sort("query", maintain_order=True).collect().iter_slices(_ROWS_AT_A_TIME)
 
@@ -375,9 +367,11 @@ class _Questions:
         near = {f"near_{name}_rows": count for name, count in self._near.items()}
         return {"unique_questions": self._unique.count(), **near}
 
-    def diversity(self) -> dict[str, float | None]:
+    def diversity(self) -> Diversity:
         """Return distinct-n of all questions."""
-        return {f"distinct_{n}": counted.share() for n, counted in self._distinct.items()}
+        return Diversity(
+            **{f"distinct_{n}": counted.share() for n, counted in self._distinct.items()}
+        )
 
 
 def _reason(overlapping: pl.Series) -> pl.Expr:

@@ -7,7 +7,6 @@ that are there stay as they are, even without the journal. A smaller budget leav
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -39,23 +38,6 @@ class Part:
     start: int
     stop: int
     end: int
-
-    @classmethod
-    def add_options(cls, parser: argparse.ArgumentParser) -> None:
-        """Add the options that `of` reads."""
-        parser.add_argument("--start", type=int, required=True, help="first query of the shard")
-        parser.add_argument(
-            "--stop", type=int, required=True, help="one past the last query that is needed"
-        )
-        parser.add_argument(
-            "--end", type=int, help="one past the last query that it can hold; by default, --stop"
-        )
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> Part:
-        """Return the queries that a command line asks for."""
-        stop = max(args.start, args.stop)
-        return cls(args.start, stop, max(stop, args.end or stop))
 
     def rows(self, path: Path) -> pl.DataFrame:
         """Read a file with a row for each query of the shard, those that are not needed too.

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import cache
 from math import ceil
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from seedbed.config.values import MATCHED, NONE, UNTRAINED
+from seedbed.config.words import MATCHED, NONE, UNTRAINED
 
 if TYPE_CHECKING:
-    from seedbed.study.config import Block, MethodConfig
-    from seedbed.study.loading import Study
+    from seedbed.streams.settings import MethodConfig
+    from seedbed.study.config import Block
+    from seedbed.study.study import Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,22 @@ class _Point:
     """A point in some of the study's coordinates."""
 
     @property
+    def key(self) -> str:
+        """Identify the point; its path below the folder of what is made there."""
+        form, values = _form(type(self))
+        return form % values(self)
+
+    @property
     def coordinates(self) -> dict[str, str | int]:
         """The coordinates by name, in the order of the key."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@cache
+def _form(kind: type[_Point]) -> tuple[str, Callable[[_Point], tuple[Any, ...]]]:
+    """Return how the key of a kind of point is written, and what finds the values in it."""
+    names = [field.name for field in fields(kind)]
+    return "/".join(f"{name}=%s" for name in names), attrgetter(*names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +54,6 @@ class SeedSet(_Point):
     task: str
     seeds: int
     replicate: int
-
-    @property
-    def key(self) -> str:
-        """Identify the seed set; its path below `seeds/`."""
-        return f"task={self.task}/seeds={self.seeds}/replicate={self.replicate}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +65,6 @@ class QuestionStream(_Point):
     augmenter: str
     seeds: int
     replicate: int
-
-    @property
-    def key(self) -> str:
-        """Identify the question stream; its path below `questions/`."""
-        return (
-            f"task={self.task}/method={self.method}/augmenter={self.augmenter}"
-            f"/seeds={self.seeds}/replicate={self.replicate}"
-        )
 
     @property
     def seed_set(self) -> SeedSet:
@@ -80,14 +82,6 @@ class Stream(_Point):
     teacher: str
     seeds: int
     replicate: int
-
-    @property
-    def key(self) -> str:
-        """Identify the stream; its path below `answers/`."""
-        return (
-            f"task={self.task}/method={self.method}/augmenter={self.augmenter}"
-            f"/teacher={self.teacher}/seeds={self.seeds}/replicate={self.replicate}"
-        )
 
     @property
     def seed_set(self) -> SeedSet:
@@ -117,15 +111,6 @@ class Dataset(_Point):
     replicate: int
     filter: str
     budget: int
-
-    @property
-    def key(self) -> str:
-        """Identify the dataset; its path below `datasets/`."""
-        return (
-            f"task={self.task}/method={self.method}/augmenter={self.augmenter}"
-            f"/teacher={self.teacher}/seeds={self.seeds}/replicate={self.replicate}"
-            f"/filter={self.filter}/budget={self.budget}"
-        )
 
     @property
     def stream(self) -> Stream | None:
@@ -173,15 +158,6 @@ class Cell(_Point):
     filter: str
     budget: int
     student: str
-
-    @property
-    def key(self) -> str:
-        """Identify the cell; its path below `adapters/` and `evaluations/`."""
-        return (
-            f"task={self.task}/method={self.method}/augmenter={self.augmenter}"
-            f"/teacher={self.teacher}/seeds={self.seeds}/replicate={self.replicate}"
-            f"/filter={self.filter}/budget={self.budget}/student={self.student}"
-        )
 
     @property
     def untrained(self) -> bool:
@@ -415,6 +391,10 @@ def grid(study: Study) -> Grid:
     )
 
 
+KINDS = ("seed_set", "question_stream", "stream", "dataset", "cell", "trained_cell")
+"""Kinds of keys: `trained_cell` is for the cells that are no baseline, and so have an adapter."""
+
+
 def wildcard_pattern(grid: Grid, kind: str) -> str:
     """Return a regular expression for the keys of one kind, without capturing groups.
 
@@ -423,8 +403,7 @@ def wildcard_pattern(grid: Grid, kind: str) -> str:
 
     Args:
         grid: the study's grid.
-        kind: `seed_set`, `question_stream`, `stream`, `dataset`, `cell`, or `trained_cell` for
-            the cells that are no baseline, and so have an adapter.
+        kind: one of `KINDS`.
 
     Raises:
         ValueError: if there is no such kind.

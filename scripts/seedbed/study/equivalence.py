@@ -7,15 +7,13 @@ was made of them says so, and is looked at where settings or inputs differ.
 
 from __future__ import annotations
 
-import argparse
-import json
-import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from seedbed.artifacts import file_digest, read_json
-from seedbed.models import fingerprint
+from seedbed.artifacts import file_digest
+from seedbed.models import ModelRecord, fingerprint
+from seedbed.tasks.record import TaskRecord
 
 # Of a data set's description, what says nothing of its items; and what is checked, and not used.
 _WORDS = ("license", "sha256")
@@ -61,42 +59,42 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
     # Not for every plan: a table library takes half a second to import.
     import polars as pl
 
-    from seedbed.tasks.data_sets import data_set, database_file, items_of
+    from seedbed.tasks.data_sets import database_file, items_of, read_rows
     from seedbed.tasks.items import to_frame
+    from seedbed.tasks.settings import SourceOnly
 
-    source, data_dir = json.loads(params["source"]), params["data_dir"]
-    about = read_json(outputs["record"])
+    source, data_dir = params["source"], params["data_dir"]
+    about = TaskRecord.read(outputs["record"])
     if "world" in source:
         return False
     if not data_dir:
         # On the hub now. What was taken there has a commit.
-        made, now = items_source(about["source"]), items_source(source)
-        made["revision"] = about.get("revision") or made["revision"]
+        made, now = items_source(about.source), items_source(source)
+        made["revision"] = about.revision or made["revision"]
         return made == now
-    rows, databases = data_set(source), set()
+    found, databases = SourceOnly.of(source), set()
     for split in ("train", "test"):
-        items = items_of(rows, rows.read(split, Path(data_dir)), split, Path(data_dir)).items
+        rows = read_rows(found, split, Path(data_dir))
+        items = items_of(found, rows, split, Path(data_dir)).items
         if not to_frame(items).equals(pl.read_parquet(outputs[split])):
             return False
         databases |= {item.database for item in items} - {""}
     digests = {
-        name: file_digest(database_file(rows, name.removesuffix(".sqlite"), Path(data_dir)))
+        name: file_digest(database_file(found, name.removesuffix(".sqlite"), Path(data_dir)))
         for name in databases
     }
-    return digests == about["databases"]
+    return digests == about.databases
 
 
 def _same_model(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
-    parser = argparse.ArgumentParser(exit_on_error=False)
-    for option in ("--hub", "--path", "--api", "--revision"):
-        parser.add_argument(option)
-    now = parser.parse_args(shlex.split(params["source"]))
-    about = read_json(outputs["record"])
-    if now.path is not None:
-        return fingerprint(Path(now.path)) == about["fingerprint"]
-    if now.api is not None:
-        return [now.api, now.revision] == [about.get("api"), about.get("version")]
-    return [now.hub, now.revision] == [about["hub"], about["revision"]]
+    now, about = params["source"], ModelRecord.read(outputs["record"])
+    if "template" in now:
+        return False  # The record does not say which values the template had.
+    if "path" in now:
+        return fingerprint(Path(now["path"])) == about.fingerprint
+    if "api" in now:
+        return [now["api"], now.get("revision")] == [about.api, about.version]
+    return [now["hub"], now.get("revision")] == [about.hub, about.revision]
 
 
 _RULES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], bool]] = {

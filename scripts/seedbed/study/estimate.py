@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from seedbed.config.values import NONE
+from seedbed.config.words import NONE
 from seedbed.study.cells import Cell, Grid, QuestionStream, Stream, grid, untrained_cell
 from seedbed.study.figures import ABLATIONS, figures, varied
 from seedbed.study.loading import Study, StudyError, load_study

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 from seedbed.study.cells import QuestionStream
-from seedbed.study.workflow import Workflow
+from seedbed.study.paths import Paths
 
 PER_JOB = 2
 """A log, and Snakemake's measurements in `benchmarks`."""
@@ -35,7 +35,7 @@ NOTES = {"rounds of questions": 0, "datasets": 2, "adapters": 3, "cells": 2}
 """Notes of Snakemake, one for each file that a rule names; 1 for what is not among these."""
 
 
-def made(flow: Workflow) -> dict[str, int]:
+def made(flow: Paths) -> dict[str, int]:
     """Return how many seed sets, shards, datasets, adapters and cells a study has.
 
     Of rounds, there are as many as attempts are allowed.
@@ -63,7 +63,7 @@ def made(flow: Workflow) -> dict[str, int]:
     }
 
 
-def files(flow: Workflow) -> tuple[int, int]:
+def files(flow: Paths) -> tuple[int, int]:
     """Return how many files a study leaves in its results, and how many notes Snakemake keeps.
 
     Without those of models, tasks, figures and tables, which are some dozens in any study.
@@ -73,7 +73,7 @@ def files(flow: Workflow) -> tuple[int, int]:
     return results, sum(count * NOTES.get(kind, 1) for kind, count in counts.items())
 
 
-def table(flows: Iterable[Workflow]) -> str:
+def table(flows: Iterable[Paths]) -> str:
     """Return the counts of some studies as a table in Markdown."""
     flows = [*flows]
     names = [f"`{flow.study.name}`" for flow in flows]

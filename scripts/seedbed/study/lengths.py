@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedbed.config.values import Part
+from seedbed.config.words import MODELS
 
 if TYPE_CHECKING:
     from seedbed.study.cells import Cell
@@ -26,13 +27,7 @@ _ADDED = len(".0123456789ab.") + len(".replaced")
 
 # What stands in a path beside the study's name and a cell's key, at most.
 _AROUND_KEY = _ADDED + len("results//logs/failed/evaluate_student/adapter_model.safetensors")
-_COORDINATES = {
-    "tasks": "task",
-    "methods": "method",
-    "augmenters": "augmenter",
-    "teachers": "teacher",
-    "students": "student",
-}
+_COORDINATES = {f"{name}s": name for name in ("task", "method", *MODELS)}
 
 
 def too_long(

@@ -16,12 +16,13 @@ from typing import Any
 
 import polars as pl
 
-from seedbed.artifacts import read_json
+from seedbed.evaluation.record import EvaluationRecord
 from seedbed.streams.extension import held_until
 from seedbed.streams.journal import read_completions
 from seedbed.study.cells import Grid, Shard, shards
 from seedbed.study.estimate import Work, hours, parameters, work
 from seedbed.study.loading import Study
+from seedbed.training.record import TrainingRecord
 
 TEXT_BYTES = 12.0
 """Of disk for each token: four characters, in the journal, in a shard and in a dataset."""
@@ -265,20 +266,20 @@ def _with_journal(whole: Done, folder: Path, part: Work) -> Done:
 def _evaluated(file: Path, part: Work) -> Done:
     if not file.is_file():
         return Done()
-    found = read_json(file)
+    found = EvaluationRecord.read(file)
     predictions = pl.read_parquet(file.with_name("predictions.parquet"))
     sums = [float(predictions[name].sum()) for name in ("prompt_tokens", "completion_tokens")]
-    return Done(part.units, part.units, *sums, found["seconds"]["evaluation"])
+    return Done(part.units, part.units, *sums, found.seconds["evaluation"] or 0.0)
 
 
 def _trained(folder: Path, part: Work) -> Done:
     file = folder / "training.json"
     if not file.is_file():
         return Done()
-    found = read_json(file)
+    found = TrainingRecord.read(file)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    tokens = found["counts"]["training_tokens"]
-    return Done(part.units, 0, 0, tokens, found["seconds"]["training"], size)
+    tokens = found.counts.training_tokens
+    return Done(part.units, 0, 0, tokens, found.seconds.training, size)
 
 
 # --- in words

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from seedbed.run.partitions import within_offers
 from seedbed.study.estimate import (
     ANSWER_TOKENS,
     ATTEMPTS,
@@ -18,11 +17,11 @@ from seedbed.study.estimate import (
     ROW_TOKENS,
     hours_of_tokens,
     size,
+    training_rows,
 )
 from seedbed.study.loading import Study
-
-if TYPE_CHECKING:
-    from seedbed.study.workflow import Workflow
+from seedbed.study.offers import within_offers
+from seedbed.study.paths import Paths
 
 GPU_GB = 80.0
 """Memory of a GPU, if nothing is said: that of an A100 or H100."""
@@ -74,25 +73,25 @@ def gpus(study: Study, model: str) -> int:
     return 2 ** max(0, math.ceil(math.log2(found.gigabytes / (GPU_GB * WEIGHTS_SHARE))))
 
 
-class Needs:
+class JobResources:
     """What the jobs of a study need, as functions of their wildcards for `resources:`."""
 
-    def __init__(self, flow: Workflow, gpu_model: str | None = None) -> None:
+    def __init__(self, paths: Paths, gpu_model: str | None = None) -> None:
         """Take note of a study.
 
         Args:
-            flow: the study.
+            paths: those of the study.
             gpu_model: what a cluster calls the kind of GPU that jobs are to run on; None for any.
         """
-        self._flow = flow
-        self._study = flow.study
+        self._paths = paths
+        self._study = paths.study
         self._gpu_model = gpu_model
 
     def questions(self) -> dict[str, Callable[..., Any]]:
         """Return what it takes to write a shard of questions."""
         tokens = ATTEMPTS * (QUESTION_TOKENS + CHECK_TOKENS)
         return self._of(
-            lambda wc: self._flow.augmenter(wc.question_stream),
+            lambda wc: self._paths.augmenter(wc.question_stream),
             lambda wc, model: self._generating(
                 model, self._queries(wc.question_stream, wc.shard), tokens, 2 * ATTEMPTS
             ),
@@ -101,7 +100,7 @@ class Needs:
     def answers(self) -> dict[str, Callable[..., Any]]:
         """Return what it takes to answer a shard of questions."""
         return self._of(
-            lambda wc: self._flow.teacher(wc.stream),
+            lambda wc: self._paths.teacher(wc.stream),
             lambda wc, model: self._generating(
                 model, self._queries(wc.stream, wc.shard), ANSWER_TOKENS
             ),
@@ -111,7 +110,7 @@ class Needs:
         """Return what it takes to answer a shard again, as often as verification wants."""
         samples = self._study.config.verification.samples
         return self._of(
-            lambda wc: self._flow.teacher(wc.stream),
+            lambda wc: self._paths.teacher(wc.stream),
             lambda wc, model: self._generating(
                 model, samples * self._queries(wc.stream, wc.shard), ANSWER_TOKENS
             ),
@@ -121,20 +120,20 @@ class Needs:
         """Return what it takes to answer the test items."""
 
         def seconds(wc: Any, model: str) -> float:
-            task = self._study.tasks[self._flow.cell(wc.cell).task]
+            task = self._study.tasks[self._paths.cell(wc.cell).task]
             items = self._study.config.test_items or task.source.test_items
             return self._generating(model, items, ANSWER_TOKENS)
 
-        return self._of(lambda wc: self._flow.student(wc.cell), seconds)
+        return self._of(lambda wc: self._paths.student(wc.cell), seconds)
 
     def training(self) -> dict[str, Callable[..., Any]]:
         """Return what it takes to train a student, which is done on one GPU at most."""
 
         def seconds(wc: Any, model: str) -> float:
-            rows = self._flow.training_rows(wc.trained_cell)
+            rows = training_rows(self._study, self._paths.cell(wc.trained_cell))
             return self._seconds(model, rows * ROW_TOKENS, training=True)
 
-        return self._of(lambda wc: self._flow.student(wc.trained_cell), seconds, most=1)
+        return self._of(lambda wc: self._paths.student(wc.trained_cell), seconds, most=1)
 
     def pretraining(self) -> dict[str, Callable[..., Any]]:
         """Return what it takes to train a model from scratch."""
@@ -218,7 +217,7 @@ class Needs:
         return {"gpu": count, "gpu_model": kind, "mem_mb": mem_mb, "runtime": runtime}
 
     def _queries(self, key: str, index: str) -> int:
-        shard = self._flow.shard(key, index)
+        shard = self._paths.shard(key, index)
         return shard.stop - shard.start
 
     def _generating(self, model: str, units: float, tokens: float, queries: float = 1.0) -> float:

@@ -30,7 +30,7 @@ def choices_of(question: str) -> tuple[str, ...]:
 def split_choices(question: str) -> tuple[str, tuple[str, ...]]:
     """Return what stands before the choices of a question, and the choices as `choices_of` does."""
     lines = question.rstrip().split("\n")
-    found = []
+    found: list[tuple[str, str]] = []
     while lines and (match := _LINE.fullmatch(lines[-1].strip())):
         found.insert(0, (match[1], match[2].strip()))
         lines.pop()

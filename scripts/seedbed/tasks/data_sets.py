@@ -4,129 +4,58 @@ from __future__ import annotations
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import polars as pl
 
 from seedbed.tasks.choices import LETTERS, with_choices
 from seedbed.tasks.databases import schema_text
 from seedbed.tasks.items import TaskItem
+from seedbed.tasks.settings import DataSource, HubSource
 
 
-@dataclass(frozen=True, kw_only=True)
-class DataSet(ABC):
-    """A data set, and what its columns mean; see `source` in config/README.md."""
+def read_rows(
+    source: DataSource, split: Literal["train", "test"], data_dir: Path | None
+) -> pl.DataFrame:
+    """Return the rows of a split.
 
-    columns: Mapping[str, str]
-    train_items: int
-    test_items: int
-    gold_after: str | None = None
-    answer: str | None = None
-    databases: str | None = None
-    excluded: Sequence[Mapping[str, str | None]] = ()
-    license: str | None = None
-    sha256: Mapping[str, str] | None = None
+    Args:
+        source: the data set.
+        split: `train` or `test`, in the project's terms.
+        data_dir: the folder that it is read from, or None to ask the hub.
 
-    complete: ClassVar[bool] = False
-    """Whether every item must be counted; if not, the first are taken of more."""
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """What messages call it."""
-
-    @abstractmethod
-    def folder(self, data_dir: Path) -> Path:
-        """Return the data set's folder in the folder that it is read from."""
-
-    @abstractmethod
-    def read(self, split: str, data_dir: Path | None) -> pl.DataFrame:
-        """Return the rows of a split.
-
-        Args:
-            split: `train` or `test`, in the project's terms.
-            data_dir: the folder that it is read from, or None to ask the hub.
-
-        Raises:
-            FileNotFoundError: if the folder has no such file.
-        """
-
-
-@dataclass(frozen=True, kw_only=True)
-class HubDataSet(DataSet):
-    """A data set of the hub; a folder holds it as OWNER/NAME/CONFIG/SPLIT.parquet, or .jsonl."""
-
-    hub: str
-    splits: Mapping[str, str]
-    config: str | None = None
-    revision: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Its name on the hub."""
-        return self.hub
-
-    def folder(self, data_dir: Path) -> Path:
-        """Return its folder in a folder of the hub's layout."""
-        return data_dir / self.hub / (self.config or "")
-
-    def read(self, split: str, data_dir: Path | None) -> pl.DataFrame:
-        """Return the rows of a split; see `DataSet.read`."""
-        name = self.splits[split]
-        if data_dir is None:
-            from datasets import load_dataset
-
-            rows = load_dataset(self.hub, self.config, split=name, revision=self.revision)
-            return pl.from_arrow(rows.with_format("arrow")[:])
-        folder = self.folder(data_dir)
-        if (folder / f"{name}.jsonl").is_file() and not (folder / f"{name}.parquet").is_file():
-            return _read_lines(folder / f"{name}.jsonl")
-        files = sorted(folder.glob(f"{name}.parquet"))
-        files = files or sorted(folder.glob(f"{name}-*-of-*.parquet"))
+    Raises:
+        FileNotFoundError: if the folder has no such file.
+        ValueError: if a file cannot be read.
+    """
+    if data_dir is not None:
+        files = source.split_files(data_dir, split)
         if not files:
-            raise FileNotFoundError(f"no {name}.parquet in {folder}")
+            name = getattr(source.splits, split)
+            raise FileNotFoundError(f"no {name}.parquet in {source.folder(data_dir)}")
+        return _read_lines(files[0]) if files[0].suffix == ".jsonl" else _read_parquet(files)
+    if not isinstance(source, HubSource):
+        raise FileNotFoundError(f"{source.name} are no data set of the hub: give their folder")
+    from datasets import load_dataset
+
+    rows = load_dataset(
+        source.hub,
+        source.config,
+        split=getattr(source.splits, split),
+        revision=source.revision,
+    )
+    return pl.DataFrame(rows.with_format("arrow")[:])
+
+
+def _read_parquet(files: Sequence[Path]) -> pl.DataFrame:
+    try:
         return pl.read_parquet(files)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FilesDataSet(DataSet):
-    """A data set in a file a split, JSONL or Parquet, in the task's own folder."""
-
-    files: Mapping[str, str]
-
-    # Whoever counts their own items wants to know of a slip.
-    complete: ClassVar[bool] = True
-
-    @property
-    def name(self) -> str:
-        """The names of its files."""
-        return " and ".join(self.files.values())
-
-    def folder(self, data_dir: Path) -> Path:
-        """Return the task's folder itself."""
-        return data_dir
-
-    def read(self, split: str, data_dir: Path | None) -> pl.DataFrame:
-        """Return the rows of a split; see `DataSet.read`."""
-        if data_dir is None:
-            raise FileNotFoundError(f"{self.name} are no data set of the hub: give their folder")
-        path = data_dir / self.files[split]
-        if path.suffix == ".jsonl":
-            return _read_lines(path)
-        try:
-            return pl.read_parquet(path)
-        except pl.exceptions.PolarsError as error:
-            raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
-
-
-def data_set(source: Mapping[str, Any]) -> DataSet:
-    """Return the data set of the section `source` of a task's file."""
-    return HubDataSet(**source) if "hub" in source else FilesDataSet(**source)
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{files[0]} cannot be read as Parquet: {error}") from error
 
 
 def _read_lines(path: Path) -> pl.DataFrame:
@@ -163,7 +92,7 @@ class Split:
 
 
 def items_of(
-    source: DataSet, frame: pl.DataFrame, split: str, data_dir: Path | None = None
+    source: DataSource, frame: pl.DataFrame, split: str, data_dir: Path | None = None
 ) -> Split:
     """Return the rows of a split as items.
 
@@ -192,7 +121,7 @@ def items_of(
     twice = [item_id for item_id, n in Counter(ids).items() if n > 1]
     if twice:
         raise ValueError(f"{source.name}: {split} has more than one item {twice[0]}")
-    reasons = {entry.get("item") or entry["database"]: entry["reason"] for entry in source.excluded}
+    reasons = {entry.item or entry.database: entry.reason for entry in source.excluded}
     names = [
         {item_id, row.get("database")} & reasons.keys()
         for item_id, row in zip(ids, rows, strict=True)
@@ -208,7 +137,7 @@ def items_of(
     )
 
 
-def _check_digest(source: DataSet, rows: Sequence[Mapping[str, Any]], split: str) -> None:
+def _check_digest(source: DataSource, rows: Sequence[Mapping[str, Any]], split: str) -> None:
     """Check that the rows of a split are those that the configuration was written for.
 
     The digest is of what items are made of, in order, whatever file it was read from.
@@ -217,14 +146,14 @@ def _check_digest(source: DataSet, rows: Sequence[Mapping[str, Any]], split: str
         return
     content = json.dumps(rows, sort_keys=True, ensure_ascii=True)
     found = hashlib.sha256(content.encode()).hexdigest()
-    if found != source.sha256[split]:
+    if found != getattr(source.sha256, split):
         raise ValueError(
             f"{source.name}: the rows of the {split} split are others than those that sha256 in "
             f"the task's file is of: theirs is {found}"
         )
 
 
-def _column(source: DataSet, frame: pl.DataFrame, path: str) -> pl.Expr:
+def _column(source: DataSource, frame: pl.DataFrame, path: str) -> pl.Expr:
     """Return a column, or a field of a structure where the path has a dot."""
     name, *fields = [path] if path in frame.columns else path.split(".")
     if name not in frame.columns:
@@ -244,7 +173,7 @@ def _column(source: DataSet, frame: pl.DataFrame, path: str) -> pl.Expr:
 
 
 def _item(
-    source: DataSet, item_id: str, row: Mapping[str, Any], split: str, data_dir: Path | None
+    source: DataSource, item_id: str, row: Mapping[str, Any], split: str, data_dir: Path | None
 ) -> TaskItem:
     place = f"{source.name}: item {item_id} of {split}"
     for name in ("question", "answer", "context"):
@@ -288,7 +217,7 @@ def _item(
     )
 
 
-def database_file(source: DataSet, name: str, data_dir: Path | None) -> Path:
+def database_file(source: DataSource, name: str, data_dir: Path | None) -> Path:
     """Return the SQLite file of a database.
 
     Raises:

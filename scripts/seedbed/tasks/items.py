@@ -8,18 +8,17 @@ from pathlib import Path
 
 import polars as pl
 
-SCHEMA = pl.Schema(
-    {
-        "item_id": pl.String,
-        "question": pl.String,
-        "context": pl.String,
-        "answer": pl.String,
-        "gold": pl.String,
-        "choices": pl.List(pl.String),
-        "database": pl.String,
-        "cluster": pl.String,
-    }
-)
+_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "item_id": pl.String,
+    "question": pl.String,
+    "context": pl.String,
+    "answer": pl.String,
+    "gold": pl.String,
+    "choices": pl.List(pl.String),
+    "database": pl.String,
+    "cluster": pl.String,
+}
+SCHEMA = pl.Schema(_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ def lighten(model: nn.Module) -> int:
     found = 0
     for layer in model.modules():
         if isinstance(layer, Linear) and _is_plain(layer):
-            layer.forward = types.MethodType(_forward, layer)
+            # A layer's own attribute comes before its class's method.
+            vars(layer)["forward"] = types.MethodType(_forward, layer)
             found += 1
     return found
 

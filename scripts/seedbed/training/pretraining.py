@@ -10,13 +10,13 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seedbed.artifacts import read_json, replacing, write_json, write_text
-from seedbed.models import fingerprint
+from seedbed.artifacts import read_json, replacing, write_text
+from seedbed.models import RECORD, ModelRecord, fingerprint
 from seedbed.tasks.worlds import SKILLS, World
+from seedbed.training.settings import Pretrain
 from seedbed.training.tokenizer import PIECES, build_tokenizer
 
 if TYPE_CHECKING:
@@ -33,22 +33,6 @@ SAVE_EVERY_STEPS = 250
 _BATCHES_SORTED_TOGETHER = 20
 # Llama's 0.02 is meant for widths of thousands; at 128, attention would start out nearly uniform.
 INITIALIZER_RANGE = 0.06
-
-
-@dataclass(frozen=True)
-class PretrainSettings:
-    """What a model is and how long it is trained; see `pretrain` in config/README.md."""
-
-    role: str
-    steps: int
-    batch_size: int
-    learning_rate: float
-    hidden_size: int
-    layers: int
-    heads: int
-    intermediate_size: int
-    checkpoints: tuple[int, ...] = ()
-    seed: int = 0
 
 
 def training_messages(
@@ -112,7 +96,7 @@ def in_batches(
 
 
 def pretrain(
-    settings: PretrainSettings,
+    settings: Pretrain,
     world: World,
     prompts: Mapping[str, str],
     output: Path,
@@ -139,7 +123,9 @@ def pretrain(
         threads: CPU threads.
     """
     work = output.with_name(f".{output.name}.unfinished")
-    task = json.dumps({"settings": asdict(settings), "about": dict(about)}, sort_keys=True)
+    task = json.dumps(
+        {"settings": settings.model_dump(mode="json"), "about": dict(about)}, sort_keys=True
+    )
     started = work / "started.json"
     if not started.is_file() or started.read_text(encoding="utf-8") != task:
         # Saves of a run that was to make another model.
@@ -155,7 +141,7 @@ def pretrain(
 
 
 def _train(
-    settings: PretrainSettings,
+    settings: Pretrain,
     world: World,
     prompts: Mapping[str, str],
     work: Path,
@@ -218,14 +204,15 @@ def _train(
         with replacing(work / name) as temporary:
             model.save_pretrained(temporary)
             tokenizer.save_pretrained(temporary)
-            facts = {
-                "step": state.global_step,
-                "loss": float(losses[-1]) if losses else None,
-                "parameters": model.num_parameters(),
-                "vocabulary": len(tokenizer),
-                "fingerprint": fingerprint(temporary),
-            }
-            write_json(temporary / "model.json", {**about, **facts})
+            record = ModelRecord(
+                step=state.global_step,
+                loss=float(losses[-1]) if losses else None,
+                parameters=model.num_parameters(),
+                vocabulary=len(tokenizer),
+                fingerprint=fingerprint(temporary),
+                **about,
+            )
+            record.write(temporary / RECORD)
 
     trainer = Trainer(
         model=model,

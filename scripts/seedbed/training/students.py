@@ -7,7 +7,6 @@ import json
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,56 +16,25 @@ from seedbed.artifacts import replacing
 from seedbed.chats import Row, check_template, encode_rows, end_tokens, load_tokenizer
 from seedbed.imports import paused_collector
 from seedbed.models import RECORD, fingerprint, read_fingerprint
+from seedbed.training.record import TrainingCounts
 from seedbed.training.saves import Saves, stopped_by_sigterm
+from seedbed.training.settings import StudentTraining, Trainer
 
 if TYPE_CHECKING:
     from seedbed.training.trainer import MicroBatchTrainer
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a student is trained; see `training` in config/README.md, and `system` of a model."""
-
-    epochs: int
-    learning_rate: float
-    batch_size: int
-    lora_rank: int
-    lora_alpha: float
-    max_length: int
-    max_steps: int | None = None
-    lora_dropout: float = 0.0
-    warmup_fraction: float = 0.03
-    schedule: str = "cosine"
-    weight_decay: float = 0.0
-    seed: int = 0
-    system: str | None = None
-
-
-@dataclass(frozen=True)
-class TrainerSettings:
-    """How a training is run, which does not determine its result; see `trainer` of a model.
-
-    Attributes:
-        save_minutes: between two saves of the training.
-        micro_batch_tokens: most tokens that go through the model at once, padding included; None
-            for what memory allows.
-    """
-
-    save_minutes: float = 15.0
-    micro_batch_tokens: int | None = None
 
 
 def train_student(
     model: Path,
     dataset: Path,
     output: Path,
-    settings: TrainingSettings,
-    describe: Callable[[Path, dict[str, Any]], None],
+    settings: StudentTraining,
+    describe: Callable[[Path, TrainingCounts, float], None],
     progress: Callable[[str], None],
     threads: int = 1,
-    trainer: TrainerSettings | None = None,
+    trainer: Trainer | None = None,
     code: str = "",
-) -> dict[str, Any]:
+) -> TrainingCounts:
     """Train a LoRA adapter and write it to the folder `output` in PEFT's layout.
 
     The training saves itself from time to time beside `output`. A later call goes on from the last
@@ -80,17 +48,12 @@ def train_student(
         dataset: a Parquet file with a `messages` column, the last message the answer.
         output: the folder to write; it appears whole or not at all.
         settings: epochs, rates and sizes.
-        describe: called with the folder and the counts before the folder gets its name, to add
-            what the adapter says of itself.
+        describe: called before the folder gets its name, to write the adapter's record: with the
+            folder, the counts, and the seconds of earlier processes that the training resumes.
         progress: called with a line of text at least once a minute.
         threads: CPU threads.
         trainer: how the training is run.
         code: digest of the code that trains; a save of other code is not used.
-
-    Returns:
-        `training_rows`, `training_tokens` (of one epoch), `too_long_rows` (left out, as longer
-        than `max_length`), `steps`, and `loss` (mean of the last epoch, nats an answer token; None
-        if there were no steps). Of a training that went on from a save, `earlier_seconds` too.
 
     Raises:
         ValueError: if the model's chat template does not suit training; see `check_template`.
@@ -107,7 +70,7 @@ def train_student(
     set_seed(settings.seed)
     chats = pl.read_parquet(dataset, columns=["messages"])["messages"].to_list()
     about = {
-        "settings": asdict(settings),
+        "settings": settings.model_dump(mode="json"),
         "model": read_fingerprint(model) if (model / RECORD).is_file() else fingerprint(model),
         "messages": hashlib.sha256(json.dumps(chats).encode()).hexdigest(),
         "code": code,
@@ -117,28 +80,28 @@ def train_student(
         check_template(tokenizer, end_tokens(model, tokenizer), settings.system, trained=True)
         rows = encode_rows(tokenizer, chats, settings.system)
         kept = [row for row in rows if len(row.ids) <= settings.max_length]
-        counts: dict[str, Any] = {
-            "training_rows": len(kept),
-            "training_tokens": sum(len(row.ids) for row in kept),
-            "too_long_rows": len(rows) - len(kept),
-        }
         student = AutoModelForCausalLM.from_pretrained(
             model, dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32
         )
         if kept:
-            how = trainer or TrainerSettings()
+            how = trainer or Trainer()
             run = _run(student, tokenizer, kept, settings, how, saves, progress)
             student = run.model
-            counts |= {"steps": run.state.global_step, "loss": run.loss}
-            if run.earlier_seconds:
-                counts["earlier_seconds"] = run.earlier_seconds
+            steps, loss, earlier_seconds = run.state.global_step, run.loss, run.earlier_seconds
         else:
             progress("the dataset has no rows: the adapter changes nothing")
             student = get_peft_model(student, _lora(settings))
-            counts |= {"steps": 0, "loss": None}
+            steps, loss, earlier_seconds = 0, None, 0.0
+        counts = TrainingCounts(
+            training_rows=len(kept),
+            training_tokens=sum(len(row.ids) for row in kept),
+            too_long_rows=len(rows) - len(kept),
+            steps=steps,
+            loss=loss,
+        )
         with replacing(output) as temporary:
             student.save_pretrained(temporary)
-            describe(temporary, dict(counts))
+            describe(temporary, counts, earlier_seconds)
     return counts
 
 
@@ -146,8 +109,8 @@ def _run(
     student: Any,
     tokenizer: Any,
     rows: Sequence[Row],
-    settings: TrainingSettings,
-    how: TrainerSettings,
+    settings: StudentTraining,
+    how: Trainer,
     saves: Saves,
     progress: Callable[[str], None],
 ) -> MicroBatchTrainer:
@@ -210,12 +173,12 @@ def _run(
     return trainer
 
 
-def _lora(settings: TrainingSettings) -> Any:
+def _lora(settings: StudentTraining) -> Any:
     from peft import LoraConfig
 
     return LoraConfig(
         r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
+        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # a float, as PEFT scales by it
         lora_dropout=settings.lora_dropout,
         target_modules="all-linear",
         task_type="CAUSAL_LM",

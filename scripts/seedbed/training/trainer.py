@@ -38,6 +38,10 @@ class MicroBatchTrainer(SFTTrainer):
         earlier_seconds: that the training took in processes before this one.
     """
 
+    # Transformers' types allow a trainer without a model or rows; this one always has both.
+    model: Any
+    train_dataset: Any
+
     def __init__(
         self,
         *args: Any,
@@ -200,7 +204,7 @@ class MicroBatchTrainer(SFTTrainer):
             return found.loss
         targets = targets[:, 1:]
         mask = targets != IGNORED
-        with _head_sees(model.get_output_embeddings(), mask):
+        with _head_sees(self.model.get_output_embeddings(), mask):
             logits = model(input_ids=ids, use_cache=False).logits
         return nn.functional.cross_entropy(logits[0].float(), targets[mask], reduction="sum")
 
@@ -264,7 +268,7 @@ class MicroBatchTrainer(SFTTrainer):
             "plan": asdict(self.plan),
             "seconds": self.earlier_seconds + time.monotonic() - self._began,
         }
-        write_json(Path(self.args.output_dir) / f"checkpoint-{step}" / COUNTS, counts)
+        write_json(Path(str(self.args.output_dir)) / f"checkpoint-{step}" / COUNTS, counts)
 
 
 class _Clock(TrainerCallback):
@@ -362,7 +366,8 @@ def row_dropout(model: nn.Module, seed: int) -> _Rows:
             isinstance(part, nn.Dropout) for part in module.values()
         ):
             for name, part in module.items():
-                module[name] = RowDropout(part.p, layer, rows)
+                share = part.p if isinstance(part, nn.Dropout) else 0.0
+                module[name] = RowDropout(share, layer, rows)
                 layer += 1
         elif isinstance(module, nn.Dropout):
             module.p = 0.0

@@ -1,1 +1,41 @@
-"""Curves of accuracy, fitted to cells."""
+"""Accuracy as a function of method, seeds and budget, behind one interface.
+
+Nothing outside imports the modules of this package; `interface` says what there is.
+"""
+
+from seedbed.analysis.curves.crossings import Crossing, Crossings, Stretch, Turn
+from seedbed.analysis.curves.interface import (
+    NOTHING_SAYS,
+    Curves,
+    Estimate,
+    MeanSeries,
+    Noise,
+    Point,
+    curves_from,
+    drawn_alike,
+    read_curves,
+)
+from seedbed.analysis.curves.measured import Difference, Measured
+from seedbed.analysis.curves.records import Accuracy, CellMean, FitRecord, FitsRecord
+
+__all__ = [
+    "NOTHING_SAYS",
+    "Accuracy",
+    "CellMean",
+    "Crossing",
+    "Crossings",
+    "Curves",
+    "Difference",
+    "Estimate",
+    "FitRecord",
+    "FitsRecord",
+    "MeanSeries",
+    "Measured",
+    "Noise",
+    "Point",
+    "Stretch",
+    "Turn",
+    "curves_from",
+    "drawn_alike",
+    "read_curves",
+]

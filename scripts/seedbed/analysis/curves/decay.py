@@ -170,7 +170,9 @@ class AccuracyModel:
             parts.append("c = exp(1) - 1")
         return "; ".join([*parts, "x = BR"])
 
-    def parameters(self, ratios: Sequence[float], seeds: Sequence[float]) -> list[Parameter]:
+    def parameters(
+        self, ratios: Sequence[float] | np.ndarray, seeds: Sequence[float] | np.ndarray
+    ) -> list[Parameter]:
         """Return the parameters in order, with bounds that suit the range of the data.
 
         Args:

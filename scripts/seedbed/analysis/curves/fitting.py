@@ -19,6 +19,7 @@ from seedbed.analysis.curves.likelihood import (
     means_deviance,
     refit,
 )
+from seedbed.analysis.curves.records import FitRecord, FitsRecord
 from seedbed.analysis.curves.replicates import Noise, noise_between_replicates
 from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.outcomes import (
@@ -101,8 +102,8 @@ _KEPT_COUNTS = (
 
 
 def fit_decay(
-    by_task: dict[str, Outcomes], settings: FitSettings
-) -> tuple[dict[str, Any], pl.DataFrame]:
+    by_task: Mapping[str, Outcomes], settings: FitSettings
+) -> tuple[FitsRecord, pl.DataFrame]:
     """Fit every group of every task.
 
     Returns:
@@ -117,12 +118,9 @@ def fit_decay(
             record, rows = fit_group(outcomes, group, methods, resampled, settings)
             records.append(record)
             draws += rows
-    content = {
-        "about": ABOUT,
-        "settings": settings.model_dump(mode="json"),
-        "fits": records,
-    }
-    return content, pl.DataFrame(draws, schema=DRAWS_SCHEMA)
+    fits = tuple(FitRecord.model_validate(record, strict=False) for record in records)
+    found = FitsRecord(about=ABOUT, settings=settings, fits=fits)
+    return found, pl.DataFrame(draws, schema=DRAWS_SCHEMA)
 
 
 def fit_group(
@@ -215,7 +213,7 @@ def _cell_data(
 ) -> CellData:
     more = untrained.height
     index = {name: position for position, name in enumerate(methods)}
-    first_seeds = float(trained["seeds"].min())
+    first_seeds = float(min(trained["seeds"].to_list()))
     return CellData(
         points=Points(
             method=np.array([index[name] for name in trained["method"]] + [0] * more),
@@ -309,9 +307,9 @@ def _fit_candidates(
     _, dispersion = _dispersion(fits)
     for form in dict.fromkeys(_form(fit.model) for fit in fits):
         of_form = [fit for fit in fits if _form(fit.model) == form and fit.converged]
-        score = {fit.model: _score(fit, dispersion, cells) for fit in of_form}
-        if score:
-            try_all(variants(min(score, key=lambda model: score[model])))
+        scores = [(_score(fit, dispersion, cells) or 0.0, fit.model) for fit in of_form]
+        if scores:
+            try_all(variants(min(scores, key=lambda pair: pair[0])[1]))
     return fits, skipped
 
 

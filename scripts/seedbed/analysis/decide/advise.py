@@ -1,34 +1,20 @@
-"""Which method to use for a given seed set and budget, or for given money.
+"""Which method to use for a given seed set and budget, for given money, or to reach an accuracy.
 
-What is expected, within the data and beyond it, is had by `expectations`.
+What is expected, within the data and beyond it, is `Curves.accuracy`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from seedbed.analysis.curves.fits import Fit
-from seedbed.analysis.decide.costs import MEASURES, Prices, cost_line
+from seedbed.analysis.curves import NOTHING_SAYS, Curves, drawn_alike
+from seedbed.analysis.decide.costs import MEASURES, CostLine, Prices, cost_line
 from seedbed.analysis.decide.design import NextCell, next_cells
-from seedbed.analysis.decide.expectations import (
-    NOTHING_SAYS,
-    anywhere,
-    basis_of,
-    check_size,
-    closest,
-    drawn_alike,
-    expected,
-    how_far,
-    known_ratios,
-    outside_text,
-    sizes_beyond,
-    trusted_beyond,
-)
 
 
 @dataclass(frozen=True)
@@ -107,7 +93,7 @@ class Advice:
 
 
 def advise(
-    fit: Fit,
+    fit: Curves,
     seeds: int,
     budget: int | None = None,
     confidence: float = 0.95,
@@ -138,15 +124,18 @@ def advise(
     if budget is not None and budget < 1:
         raise ValueError(f"budget {budget}: at least one query is needed")
     prices = prices or {}
-    budgets = dict.fromkeys(fit.methods, budget)
     if usd is not None:
         budgets = _budgets_for(fit, seeds, usd, prices)
+    elif budget is not None:
+        budgets = dict.fromkeys(fit.methods, budget)
+    else:
+        raise ValueError("a budget is needed: teacher queries or US dollars")
     found = expectations(fit, seeds, budgets)
     names = list(found.budgets)
     outlook = outlook_of(
         found, confidence, [_spending(fit, seeds, name, found, prices) for name in names]
     )
-    basis = basis_of(fit, seeds, names)
+    basis = fit.basis(seeds, names)
     advice = Advice(seeds, budget, usd, basis, found.beyond, tuple(outlook), confidence)
     if not look_further:
         return advice
@@ -163,13 +152,13 @@ class Expectations:
     draws: np.ndarray
 
 
-def _budgets_for(fit: Fit, seeds: int, usd: float, prices: Prices) -> dict[str, int]:
+def _budgets_for(fit: Curves, seeds: int, usd: float, prices: Prices) -> dict[str, int]:
     """Return the teacher queries that an amount buys in each method.
 
     Raises:
         ValueError: if what a method costs is not known, or the amount does not buy a query.
     """
-    nearest = closest(fit, seeds)
+    nearest = fit.nearest_size(seeds)
     budgets = {}
     for method in fit.methods:
         if not fit.cells(nearest, method):
@@ -183,33 +172,33 @@ def _budgets_for(fit: Fit, seeds: int, usd: float, prices: Prices) -> dict[str, 
     return budgets
 
 
-def expectations(fit: Fit, seeds: int, budgets: Mapping[str, int]) -> Expectations:
+def expectations(fit: Curves, seeds: int, budgets: Mapping[str, int]) -> Expectations:
     """Return what to expect of each method that was measured at several budgets or at this one.
 
     Raises:
         ValueError: as `advise`.
     """
-    check_size(fit, seeds)
+    fit.check_size(seeds)
     kept: dict[str, int] = {}
     centres, draws, furthest = [], [], 1.0
     refused: list[float] = []
     for method in fit.methods:
-        known = known_ratios(fit, seeds, method)
+        known = fit.ratios(seeds, method)
         if not known or method not in budgets:
             continue
         ratios = np.array([budgets[method] / seeds])
-        beyond = float(how_far(fit, seeds, method, ratios)[0])
-        if beyond > 1 and not trusted_beyond(fit, seeds, method):
+        beyond = float(fit.beyond(seeds, method, ratios)[0])
+        if beyond > 1 and not fit.trusted_beyond(seeds, method):
             refused += known
             continue
-        centre, drawn = anywhere(fit, seeds, method, ratios)
+        centre, drawn = fit.accuracy(seeds, method, ratios)
         furthest = max(furthest, beyond)
         kept[method] = budgets[method]
         centres.append(float(centre[0]))
         draws.append(drawn[:, 0])
     if not kept:
-        if sizes_beyond(fit, seeds) > 1:
-            raise ValueError(f"{outside_text(fit, seeds)}, {NOTHING_SAYS}")
+        if fit.beyond_sizes(seeds) > 1:
+            raise ValueError(f"{fit.outside_text(seeds)}, {NOTHING_SAYS}")
         ratio = max(budgets.values()) / seeds
         raise ValueError(
             f"budget {max(budgets.values())} for {seeds} seeds is BR {ratio:g}: the data has "
@@ -244,10 +233,10 @@ def outlook_of(
 
 
 def _spending(
-    fit: Fit, seeds: int, method: str, found: Expectations, prices: Prices
+    fit: Curves, seeds: int, method: str, found: Expectations, prices: Prices
 ) -> dict[str, Any]:
     """Return what a method's budget takes, at the rate of the nearest seed-set size."""
-    nearest = closest(fit, seeds)
+    nearest = fit.nearest_size(seeds)
     budget = found.budgets[method]
     lines = {m: cost_line(fit, nearest, method, m, prices)[0] for m in MEASURES}
     return {
@@ -256,7 +245,7 @@ def _spending(
     }
 
 
-def queries_besides(fit: Fit, seeds: int, method: str, budget: int) -> dict[str, float | None]:
+def queries_besides(fit: Curves, seeds: int, method: str, budget: int) -> dict[str, float | None]:
     """Return the augmenter queries and further teacher queries of a budget; None if not counted.
 
     Args:
@@ -286,7 +275,7 @@ class Stretch:
     high: float
 
 
-def leaders(fit: Fit, seeds: int, confidence: float = 0.95) -> list[Stretch]:
+def leaders(fit: Curves, seeds: int, confidence: float = 0.95) -> list[Stretch]:
     """Return which methods lead from which budget ratio to which.
 
     Methods that are statistically tied lead together, so that what is said does not flip where the
@@ -298,7 +287,7 @@ def leaders(fit: Fit, seeds: int, confidence: float = 0.95) -> list[Stretch]:
         seeds: seed-set size, within the data.
         confidence: a method is tied if it is best in more than one minus that of the draws.
     """
-    known = {method: known_ratios(fit, seeds, method) for method in fit.methods}
+    known = {method: fit.ratios(seeds, method) for method in fit.methods}
     known = {method: found for method, found in known.items() if found}
     low = max(min(found) for found in known.values())
     high = min(max(found) for found in known.values())
@@ -307,7 +296,7 @@ def leaders(fit: Fit, seeds: int, confidence: float = 0.95) -> list[Stretch]:
     ratios = np.geomspace(low, high, _RATIOS)
     # Rounding must not carry the ends outside the cells.
     ratios[0], ratios[-1] = low, high
-    found = [expected(fit, seeds, method, ratios) for method in known]
+    found = [fit.accuracy(seeds, method, ratios) for method in known]
     centres = np.stack([centre for centre, _ in found])
     if len(known) > 1 and np.ptp(centres, axis=0).max() < 1e-6:
         return []
@@ -413,18 +402,189 @@ def best_shares(draws: np.ndarray) -> np.ndarray:
     return (best / best.sum(axis=0)).mean(axis=1)
 
 
-def _beyond(fit: Fit, seeds: int, method: str, budget: int) -> float | None:
+def _beyond(fit: Curves, seeds: int, method: str, budget: int) -> float | None:
     """Return the teacher queries beyond a budget, at the rate of the method's cells."""
     names = ("teacher_queries", "verification_queries")
     spent = _besides(fit, seeds, method, budget, names)
     return None if spent is None else max(0.0, spent - budget)
 
 
-def _besides(fit: Fit, seeds: int, method: str, budget: int, names: Sequence[str]) -> float | None:
+def _besides(
+    fit: Curves, seeds: int, method: str, budget: int, names: Sequence[str]
+) -> float | None:
     """Return how many queries of some kinds a budget takes, at the rate of the method's cells."""
-    cells = [c for c in fit.cells(seeds, method) if c.get(names[0]) is not None]
+    cells = [c for c in fit.cells(seeds, method) if getattr(c, names[0]) is not None]
     if not cells:
         return None
     # The largest budgets weigh most: their rate is known best.
-    asked = sum(c.get(name) or 0.0 for c in cells for name in names)
-    return asked / sum(c["budget"] for c in cells) * budget
+    asked = sum(getattr(c, name) or 0.0 for c in cells for name in names)
+    return asked / sum(c.budget for c in cells) * budget
+
+
+FURTHEST = 10.0
+"""Factor beyond the data, in budget ratio and seeds together, up to which plans are looked for."""
+
+_STEP = 1.02
+"""Largest factor from one budget that is looked at to the next."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The least budget with which a method is expected to reach an accuracy.
+
+    Attributes:
+        method: its name.
+        budget: teacher queries; None if it does not within the budgets that were looked at.
+        at: the teacher queries that the rest is of: `budget`, or where most is expected.
+        accuracy: expected accuracy there.
+        low: lower end of its bootstrap interval.
+        high: upper end.
+        probability: share of the bootstrap resamples in which the accuracy is reached there.
+        costs: by `costs.MEASURES`, what a cell of that budget takes; None where not known.
+        beyond: factor by which that budget lies beyond the data, seeds included; 1 within.
+        looked_from: the least teacher queries that were looked at, the fewest measured.
+        looked_to: the most.
+    """
+
+    method: str
+    budget: int | None
+    at: int
+    accuracy: float
+    low: float
+    high: float
+    probability: float
+    costs: dict[str, float | None]
+    beyond: float
+    looked_from: int
+    looked_to: int
+
+
+def plans(
+    fit: Curves,
+    seeds: int,
+    target: float,
+    confidence: float = 0.95,
+    prices: Prices | None = None,
+) -> list[Plan]:
+    """Return for each method the least budget that is expected to reach an accuracy.
+
+    Budgets are looked for from the least budget ratio at which the method was measured with the
+    nearest seed-set size, each 1.02 times the one before or less, up to the largest one, and on to
+    where seeds and budget ratio together lie `FURTHEST` times beyond the data. There curves are
+    trusted as little as by `advise`; a method of which nothing says how little is looked at within
+    its data alone.
+
+    Args:
+        fit: a fit.
+        seeds: seed-set size.
+        target: accuracy, a fraction.
+        confidence: coverage of the intervals.
+        prices: by model, what its tokens cost.
+
+    Returns:
+        The methods, the cheapest first, and last those that do not reach it: by money where what
+        all of them cost is known, otherwise by teacher queries.
+
+    Raises:
+        ValueError: if the seed-set size is further beyond the data, or is beyond it and nothing
+            says how far to trust curves there. Without a curve it must be one of the study's.
+    """
+    fit.check_size(seeds)
+    further = fit.beyond_sizes(seeds)
+    if further > FURTHEST:
+        raise ValueError(
+            f"{fit.outside_text(seeds)}, and plans are looked for up to {FURTHEST:g} times beyond"
+        )
+    nearest = fit.nearest_size(seeds)
+    found = []
+    for method in fit.methods:
+        known = fit.ratios(seeds, method)
+        trusted = fit.trusted_beyond(seeds, method)
+        if not known or (further > 1 and not trusted):
+            continue
+        budgets = budgets_between(
+            seeds, known[0], known[-1] * (FURTHEST / further if trusted else 1)
+        )
+
+        def draws(budget: int, method: str = method) -> np.ndarray:
+            return fit.accuracy(seeds, method, np.array([budget / seeds])).draws[:, 0]
+
+        prospect = Prospect(
+            method=method,
+            budgets=budgets,
+            centres=fit.accuracy(seeds, method, budgets / seeds).centre,
+            draws=draws,
+            beyond=fit.beyond(seeds, method, budgets / seeds),
+            lines={m: cost_line(fit, nearest, method, m, prices or {})[0] for m in MEASURES},
+        )
+        found.append(least_budget(prospect, target, confidence))
+    if not found:
+        raise ValueError(f"{fit.outside_text(seeds)}, {NOTHING_SAYS}")
+    return ranked(found)
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What is expected of a method at budgets.
+
+    Attributes:
+        method: the method.
+        budgets: teacher queries, ascending, shape (n,).
+        centres: expected accuracies, shape (n,).
+        draws: function from a budget to the draws of the accuracy there.
+        beyond: factors by which the budgets lie beyond the data, shape (n,).
+        lines: by `costs.MEASURES`, what budgets cost; None where not known.
+    """
+
+    method: str
+    budgets: np.ndarray
+    centres: np.ndarray
+    draws: Callable[[int], np.ndarray]
+    beyond: np.ndarray
+    lines: Mapping[str, CostLine | None]
+
+
+def budgets_between(seeds: int, first: float, last: float) -> np.ndarray:
+    """Return whole budgets from a budget ratio to another, each 1.02 times the one before or less.
+
+    Where no whole number of queries lies between them, it is the least one above.
+    """
+    low, high = np.ceil(first * seeds * (1 - 1e-9)), np.floor(last * seeds * (1 + 1e-9))
+    steps = 1 + int(np.ceil(np.log(max(high / low, 1)) / np.log(_STEP)))
+    return np.unique(np.geomspace(low, max(low, high), steps).round())
+
+
+def least_budget(prospect: Prospect, target: float, confidence: float) -> Plan:
+    """Return the least budget that is expected to reach an accuracy, or where most is expected."""
+    reached = np.flatnonzero(prospect.centres >= target)
+    place = int(reached[0] if len(reached) else np.argmax(prospect.centres))
+    at = int(prospect.budgets[place])
+    draws = prospect.draws(at)
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Plan(
+        method=prospect.method,
+        budget=at if len(reached) else None,
+        at=at,
+        accuracy=float(prospect.centres[place]),
+        low=float(low),
+        high=float(high),
+        probability=float((draws >= target).mean()),
+        costs={
+            m: None if line is None else float(line.of(at)) for m, line in prospect.lines.items()
+        },
+        beyond=float(prospect.beyond[place]),
+        looked_from=int(prospect.budgets[0]),
+        looked_to=int(prospect.budgets[-1]),
+    )
+
+
+def ranked(found: Sequence[Plan]) -> list[Plan]:
+    """Return the methods, the cheapest first, and last those that do not reach the accuracy."""
+    priced = all(one.costs["usd"] is not None for one in found if one.budget is not None)
+
+    def rank(one: Plan) -> tuple[bool, float]:
+        if one.budget is None:
+            return True, -one.accuracy
+        return False, (one.costs["usd"] if priced else None) or one.budget
+
+    return sorted(found, key=rank)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import Curves
 
 MEASURES = {
     "teacher_queries": "teacher queries",
@@ -27,15 +27,16 @@ Prices = Mapping[str, Mapping[str, float | None]]
 is not known."""
 
 
+PRICES = (
+    'JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
+    '"usd_per_million_completion_tokens": ...}}'
+)
+"""The option `--prices`, for `--help`."""
+
+
 def add_prices_option(parser: argparse.ArgumentParser) -> None:
     """Add the option `--prices` to a script's command line."""
-    parser.add_argument(
-        "--prices",
-        type=json.loads,
-        default={},
-        help='JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
-        '"usd_per_million_completion_tokens": ...}}',
-    )
+    parser.add_argument("--prices", type=json.loads, default={}, help=PRICES)
 
 
 def cell_costs(
@@ -73,19 +74,21 @@ def cell_costs(
                 unknown.append(f"price of {model}")
             elif count and money is not None:
                 money += count * price / 1e6
-    seconds = [cell.get(f"{stage}_seconds") for stage in ("generation", "training")]
-    for stage, value in zip(("generation", "training"), seconds, strict=True):
+    seconds: float | None = 0.0
+    for stage in ("generation", "training"):
+        value = cell.get(f"{stage}_seconds")
+        seconds = None if seconds is None or value is None else seconds + value
         if value is None:
             unknown.append(f"seconds of {stage}")
     if cell.get("teacher_queries") is None:
         unknown.append("teacher queries")
     asked = cell.get("teacher_queries")
-    costs = {
+    costs: dict[str, float | None] = {
         # Those that verify answers are queries of the teacher, too.
         "teacher_queries": asked and asked + (cell.get("verification_queries") or 0),
         "tokens": tokens,
         "usd": money,
-        "hours": None if None in seconds else sum(seconds) / 3600,
+        "hours": None if seconds is None else seconds / 3600,
     }
     return costs, list(dict.fromkeys(unknown))
 
@@ -103,6 +106,16 @@ class CostLine:
 
     budgets: np.ndarray
     amounts: np.ndarray
+
+    @property
+    def low(self) -> float:
+        """What the smallest budget costs."""
+        return float(self.amounts[0])
+
+    @property
+    def high(self) -> float:
+        """What the largest budget costs."""
+        return float(self.amounts[-1])
 
     def of(self, budget: np.ndarray | float) -> np.ndarray:
         """Return what budgets cost."""
@@ -125,7 +138,7 @@ def mean_line(lines: Sequence[CostLine]) -> CostLine:
 
 
 def cost_line(
-    fit: Fit, seeds: int, method: str, measure: str, prices: Prices
+    fit: Curves, seeds: int, method: str, measure: str, prices: Prices
 ) -> tuple[CostLine | None, list[str]]:
     """Return what budgets of a method cost by one of `MEASURES`, and what is not known of it.
 
@@ -133,13 +146,16 @@ def cost_line(
         The line, or None where the cost of a cell is not known or none has any; and texts that name
         what is missing.
     """
-    amounts, unknown = {}, []
+    amounts: dict[int, float] = {}
+    unknown: list[str] = []
     for cell in fit.cells(seeds, method):
-        costs, missing = cell_costs({**fit.record, **cell}, prices)
-        if costs[measure] is None:
+        costs, missing = cell_costs({**asdict(fit.group), **dict(cell)}, prices)
+        cost = costs[measure]
+        if cost is None:
             unknown += missing
-        amounts[cell["budget"]] = costs[measure]
-    if not amounts or None in amounts.values() or min(amounts.values()) <= 0:
+        # What is not known is refused below, as what costs nothing is.
+        amounts[cell.budget] = cost or 0.0
+    if not amounts or min(amounts.values()) <= 0:
         return None, list(dict.fromkeys(unknown)) or [f"{MEASURES[measure]} of {method}"]
     # Hours of training stop growing where the recipe has a limit of steps, and are measured: more
     # queries never cost less, and a line that can be read both ways must rise.

@@ -29,15 +29,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import Curves, Noise, Point
 from seedbed.analysis.decide.costs import CostLine, Prices, cost_line
-from seedbed.analysis.decide.expectations import (
-    closest,
-    curve_anywhere,
-    known_ratios,
-    sizes_beyond,
-    trusted_beyond,
-)
 
 _LEAST_GAIN = 0.02
 """Share of the variance that a further cell must take away to be worth a word."""
@@ -88,16 +81,15 @@ class Further:
     """The cells that could be measured for a question about a seed-set size, whatever the budget.
 
     Attributes:
-        cells: each with its accuracy in the resamples, and the variances of a measurement that are
-            its own and that it shares with what the resamples are of.
+        cells: each with its accuracy in the resamples, and the variance of a measurement.
         lines: by seed-set size and method, what budgets cost in dollars; None where not known.
     """
 
-    cells: Sequence[tuple[Candidate, np.ndarray, float, float]]
+    cells: Sequence[tuple[Candidate, np.ndarray, Noise]]
     lines: Mapping[tuple[int, str], CostLine | None]
 
 
-def further_cells(fit: Fit, seeds: int, prices: Prices) -> Further:
+def further_cells(fit: Curves, seeds: int, prices: Prices) -> Further:
     """Return the cells that `next_cells` looks at, for those who ask about many budgets.
 
     Args:
@@ -105,25 +97,21 @@ def further_cells(fit: Fit, seeds: int, prices: Prices) -> Further:
         seeds: the seed-set size that is asked about.
         prices: by model, what its tokens cost.
     """
-    if not fit.models:
+    if not fit.fitted:
         return Further((), {})
     found = []
+    lines: dict[tuple[int, str], CostLine | None] = {}
     for one in _candidates(fit, seeds):
-        ratios = np.array([one.budget / one.seeds])
-        centre, drawn = curve_anywhere(fit, one.seeds, one.method, ratios)
-        own, shared = _noise(fit, one, float(centre[0]))
-        found.append((one, drawn[:, 0], own, shared))
-    lines = {
-        (one.seeds, one.method): cost_line(fit, closest(fit, one.seeds), one.method, "usd", prices)[
-            0
-        ]
-        for one, *_ in found
-    }
+        point = Point(one.method, one.seeds, one.budget / one.seeds)
+        centre, drawn = fit.contrast([(1.0, point)])
+        found.append((one, drawn[:, 0], fit.noise(one.seeds, float(centre[0]), one.draws)))
+        size = fit.nearest_size(one.seeds)
+        lines[one.seeds, one.method] = cost_line(fit, size, one.method, "usd", prices)[0]
     return Further(found, lines)
 
 
 def next_cells(
-    fit: Fit,
+    fit: Curves,
     seeds: int,
     budgets: Mapping[str, int],
     prices: Prices,
@@ -148,13 +136,11 @@ def next_cells(
         The best first: by variance taken away per dollar, or per teacher query where prices are not
         known. Those that cost nothing come first, but only the best of them is named.
     """
-    if not fit.models or len(budgets) < 2:
+    if not fit.fitted or len(budgets) < 2:
         return ()
-    sides = []
-    for method, budget in budgets.items():
-        ratios = np.array([budget / seeds])
-        sides.append(curve_anywhere(fit, seeds, method, ratios)[1][:, 0])
-    return best_cells(sides[0] - sides[1], further or further_cells(fit, seeds, prices))
+    first, second = (Point(method, seeds, budget / seeds) for method, budget in budgets.items())
+    lead = fit.contrast([(1.0, first), (-1.0, second)]).draws[:, 0]
+    return best_cells(lead, further or further_cells(fit, seeds, prices))
 
 
 @dataclass(frozen=True)
@@ -169,23 +155,23 @@ class Candidate:
     draws: int = 0
 
 
-def _candidates(fit: Fit, seeds: int) -> list[Candidate]:
+def _candidates(fit: Curves, seeds: int) -> list[Candidate]:
     """Return cells of a study measured again, and new ones; `draws` counts those of the seeds."""
     found = []
-    sizes = [*fit.seeds, *([] if seeds in fit.seeds or sizes_beyond(fit, seeds) > 1 else [seeds])]
+    sizes = [*fit.seeds, *([] if seeds in fit.seeds or fit.beyond_sizes(seeds) > 1 else [seeds])]
     for size in sizes:
         for method in fit.methods:
-            known = fit.cells(closest(fit, size), method)
+            known = fit.cells(fit.nearest_size(size), method)
             if not known:
                 continue
-            ratios = known_ratios(fit, size, method)
+            ratios = fit.ratios(size, method)
             # Without a held-out budget, nothing is said of what lies beyond.
-            last = ratios[-1] * (2 if trusted_beyond(fit, size, method) else 1)
+            last = ratios[-1] * (2 if fit.trusted_beyond(size, method) else 1)
             more = doublings(size, ratios[0], last)
             if size in fit.seeds:
-                measured = [cell["budget"] for cell in known]
+                measured = [cell.budget for cell in known]
                 found += [Candidate(method, size, budget, new=False) for budget in measured]
-                draws = max(cell["replicates"] for cell in known)
+                draws = max(cell.replicates for cell in known)
                 found += [
                     Candidate(method, size, budget, True, max(measured), draws)
                     for budget in more
@@ -201,26 +187,11 @@ def doublings(seeds: int, first: float, last: float) -> list[int]:
     steps = int(np.log2(last / first * (1 + 1e-9)))
     # Rounding must not carry the ends beyond the ratios.
     ratios = [first * 2.0**step for step in range(steps + 1)]
-    budgets = {int(np.ceil(ratio * seeds * (1 - 1e-9))) for ratio in ratios}
+    whole = {int(np.ceil(ratio * seeds * (1 - 1e-9))) for ratio in ratios}
     highest = int(last * seeds * (1 + 1e-9))
-    budgets = sorted({budget for budget in budgets if budget <= highest} | {highest})
+    budgets = sorted({budget for budget in whole if budget <= highest} | {highest})
     near = [budget for budget in budgets[:-1] if budgets[-1] / budget < _NEAR]
     return [budget for budget in budgets if budget not in near and budget > 0]
-
-
-def _noise(fit: Fit, cell: Candidate, accuracy: float) -> tuple[float, float]:
-    """Return the variance of a measurement that is its own, and that it shares with the curve."""
-    share = min(max(accuracy, 0.01), 0.99)
-    noise = fit.record["bootstrap"]
-    items = share * (1 - share) / fit.record["items"]
-    runs = noise["training_noise"] ** 2
-    # What is recorded is of the smallest seed sets; a mean over more seeds varies less.
-    draws = noise["seed_draw_noise"] ** 2 * fit.seeds[0] / cell.seeds
-    scatter = items * fit.record["dispersion"]["used"]
-    own_items = min(max(scatter - runs - draws, 0.0), items)
-    # One of the draws that the curve is of is a part of their mean.
-    same = 1 / cell.draws if cell.draws else 0.0
-    return runs + own_items + draws * (1 - same), items - own_items + draws * same
 
 
 def best_cells(lead: np.ndarray, further: Further) -> tuple[NextCell, ...]:
@@ -236,19 +207,19 @@ def best_cells(lead: np.ndarray, further: Further) -> tuple[NextCell, ...]:
         return ()
     found: list[tuple[float, float, NextCell]] = []
     priced = all(lines[one.seeds, one.method] is not None for one, *_ in cells)
-    for one, drawn, own, shared in cells:
+    for one, drawn, noise in cells:
         common = float(np.cov(lead, drawn)[0, 1])
-        spread = max(float(drawn.var(ddof=1)) - shared, common**2 / before)
-        if spread + own <= 0:
+        spread = max(float(drawn.var(ddof=1)) - noise.shared, common**2 / before)
+        if spread + noise.own <= 0:
             continue
-        taken = common**2 / (spread + own)
+        taken = common**2 / (spread + noise.own)
         if taken < max(_LEAST_GAIN, _LUCK / len(lead)) * before:
             continue
         queries = max(0, one.budget - one.bought)
         usd = _further(lines[one.seeds, one.method], one)
         doubts = (before**0.5, float(np.sqrt(max(0.0, before - taken))))
         cell = NextCell(one.method, one.seeds, one.budget, one.new, queries, usd, *doubts)
-        found.append((usd if priced else queries, taken, cell))
+        found.append(((usd or 0.0) if priced else queries, taken, cell))
     free = sorted((one for one in found if one[0] <= 0), key=lambda one: -one[1])
     paid = sorted((one for one in found if one[0] > 0), key=lambda one: -one[1] / one[0])
     return tuple(cell for *_, cell in [*free[:_NAMED_FREE], *paid][:_COUNT])

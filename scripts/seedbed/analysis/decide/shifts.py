@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seedbed.analysis.curves.fits import Fit
-from seedbed.analysis.decide.costs import MEASURES
-from seedbed.analysis.decide.crossovers import ratio_text
+from seedbed.analysis.decide.crossovers import AMOUNTS, ratio_text
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
-
-AMOUNTS = {name: title for name, title in MEASURES.items() if name != "teacher_queries"}
-"""What the methods may have cost alike, in place of equal queries."""
 
 NOTHING = "–"
 

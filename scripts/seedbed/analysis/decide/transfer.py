@@ -13,25 +13,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import Curves, Noise
 from seedbed.analysis.decide.advise import (
     Advice,
     Expectations,
+    Plan,
+    Prospect,
+    budgets_between,
     expectations,
+    least_budget,
     outlook_of,
     queries_besides,
+    ranked,
 )
 from seedbed.analysis.decide.costs import MEASURES, CostLine, Prices, cost_line, mean_line
 from seedbed.analysis.decide.design import Candidate, Further, NextCell, best_cells, doublings
-from seedbed.analysis.decide.expectations import (
-    anywhere,
-    closest,
-    how_far,
-    known_ratios,
-    sizes_beyond,
-    trusted_beyond,
-)
-from seedbed.analysis.decide.reaching import Prospect, Reach, budgets_between, least, ranked
 
 _NEEDS_TWO = "it takes two other tasks to tell how much tasks differ"
 
@@ -39,8 +35,8 @@ _DRAWS = 4000
 """Draws that a new task has at least: with fewer, the ends of its long tails are left to luck."""
 
 
-def borrow(
-    fits: Sequence[Fit],
+def transferred_advice(
+    fits: Sequence[Curves],
     seeds: int,
     budget: int | None = None,
     confidence: float = 0.95,
@@ -65,16 +61,19 @@ def borrow(
     names = list(dict.fromkeys(method for fit in fits for method in fit.methods))
     if len(fits) < 2:
         raise ValueError(_NEEDS_TWO)
-    budgets = dict.fromkeys(names, budget)
     if usd is not None:
         budgets = _budgets_for(fits, seeds, usd, prices)
+    elif budget is not None:
+        budgets = dict.fromkeys(names, budget)
+    else:
+        raise ValueError("a budget is needed: teacher queries or US dollars")
     found, kept, reasons = [], [], []
     for fit in fits:
         try:
             found.append(expectations(fit, seeds, budgets))
             kept.append(fit)
         except ValueError as error:
-            reasons.append(f"{fit.record['task']}: {error}")
+            reasons.append(f"{fit.group.task}: {error}")
     if len(found) < 2:
         raise ValueError("; ".join([*reasons, _NEEDS_TWO]))
     names = [name for name in found[0].budgets if all(name in one.budgets for one in found)]
@@ -95,13 +94,13 @@ def borrow(
     return replace(advice, next_cells=_pilots(kept, advice, prices))
 
 
-def borrow_reach(
-    fits: Sequence[Fit],
+def transferred_plans(
+    fits: Sequence[Curves],
     seeds: int,
     target: float,
     confidence: float = 0.95,
     prices: Prices | None = None,
-) -> list[Reach]:
+) -> list[Plan]:
     """Return the least budgets that are expected to reach an accuracy in a task without results.
 
     Budgets are looked for where every one of the tasks was measured, with the nearest seed-set
@@ -115,7 +114,7 @@ def borrow_reach(
         prices: by model, what its tokens cost.
 
     Returns:
-        The methods, as by `reaching.reach`.
+        The methods, as by `advise.plans`.
 
     Raises:
         ValueError: if there are fewer than two tasks, or no method has budgets in all of them.
@@ -128,11 +127,11 @@ def borrow_reach(
         if span is None:
             continue
         budgets = budgets_between(seeds, *span)
-        centres = [anywhere(fit, seeds, method, budgets / seeds)[0] for fit in fits]
+        centres = [fit.accuracy(seeds, method, budgets / seeds).centre for fit in fits]
 
         def draws(budget: int, method: str = method) -> np.ndarray:
             at = np.array([budget / seeds])
-            parts = [anywhere(fit, seeds, method, at) for fit in fits]
+            parts = [fit.accuracy(seeds, method, at) for fit in fits]
             return _new_task([(centre, drawn.T) for centre, drawn in parts])[1][0]
 
         prospect = Prospect(
@@ -140,37 +139,37 @@ def borrow_reach(
             budgets=budgets,
             centres=_share(_logit(np.stack(centres)).mean(axis=0)),
             draws=draws,
-            beyond=np.max([how_far(fit, seeds, method, budgets / seeds) for fit in fits], axis=0),
+            beyond=np.max([fit.beyond(seeds, method, budgets / seeds) for fit in fits], axis=0),
             lines={m: _line(fits, seeds, method, m, prices or {})[0] for m in MEASURES},
         )
-        found.append(least(prospect, target, confidence))
+        found.append(least_budget(prospect, target, confidence))
     if not found:
         raise ValueError(f"no method has budgets for {seeds} seeds that all of the tasks cover")
     return ranked(found)
 
 
-def _methods(fits: Sequence[Fit], seeds: int) -> list[str]:
+def _methods(fits: Sequence[Curves], seeds: int) -> list[str]:
     """Return the methods that all tasks have at the nearest seed-set size, and trust there."""
     return [
         method
         for method in fits[0].methods
-        if all(method in fit.methods and known_ratios(fit, seeds, method) for fit in fits)
+        if all(method in fit.methods and fit.ratios(seeds, method) for fit in fits)
         and all(
-            trusted_beyond(fit, seeds, method)
-            or (sizes_beyond(fit, seeds) == 1 and (fit.models or seeds in fit.seeds))
+            fit.trusted_beyond(seeds, method)
+            or (fit.beyond_sizes(seeds) == 1 and (fit.fitted or seeds in fit.seeds))
             for fit in fits
         )
     ]
 
 
-def _common(fits: Sequence[Fit], seeds: int, method: str) -> tuple[float, float] | None:
+def _common(fits: Sequence[Curves], seeds: int, method: str) -> tuple[float, float] | None:
     """Return the budget ratios that all tasks cover, or None if there are none."""
-    known = [known_ratios(fit, seeds, method) for fit in fits]
+    known = [fit.ratios(seeds, method) for fit in fits]
     low, high = max(one[0] for one in known), min(one[-1] for one in known)
     return (low, high) if low <= high else None
 
 
-def _budgets_for(fits: Sequence[Fit], seeds: int, usd: float, prices: Prices) -> dict[str, int]:
+def _budgets_for(fits: Sequence[Curves], seeds: int, usd: float, prices: Prices) -> dict[str, int]:
     """Return the teacher queries that an amount buys in each method that all tasks have.
 
     Raises:
@@ -178,7 +177,7 @@ def _budgets_for(fits: Sequence[Fit], seeds: int, usd: float, prices: Prices) ->
     """
     budgets = {}
     for method in fits[0].methods:
-        if not all(fit.cells(closest(fit, seeds), method) for fit in fits):
+        if not all(fit.cells(fit.nearest_size(seeds), method) for fit in fits):
             continue
         line, unknown = _line(fits, seeds, method, "usd", prices)
         if line is None:
@@ -192,10 +191,10 @@ def _budgets_for(fits: Sequence[Fit], seeds: int, usd: float, prices: Prices) ->
 
 
 def _line(
-    fits: Sequence[Fit], seeds: int, method: str, measure: str, prices: Prices
+    fits: Sequence[Curves], seeds: int, method: str, measure: str, prices: Prices
 ) -> tuple[CostLine | None, list[str]]:
     """Return what budgets cost on the geometric mean of tasks, and what is not known of it."""
-    found = [cost_line(fit, closest(fit, seeds), method, measure, prices) for fit in fits]
+    found = [cost_line(fit, fit.nearest_size(seeds), method, measure, prices) for fit in fits]
     lines = [line for line, _ in found if line is not None]
     if len(lines) == len(fits):
         return mean_line(lines), []
@@ -203,15 +202,15 @@ def _line(
 
 
 def _spending(
-    fits: Sequence[Fit], seeds: int, method: str, budget: int, prices: Prices
+    fits: Sequence[Curves], seeds: int, method: str, budget: int, prices: Prices
 ) -> dict[str, object]:
     """Return what a method's budget takes, on the mean of tasks."""
-    counted = [queries_besides(fit, closest(fit, seeds), method, budget) for fit in fits]
-    return {
-        name: None if None in of_tasks else float(np.mean(of_tasks))
-        for name in counted[0]
-        for of_tasks in [[one[name] for one in counted]]
-    } | {
+    counted = [queries_besides(fit, fit.nearest_size(seeds), method, budget) for fit in fits]
+    means: dict[str, object] = {}
+    for name in counted[0]:
+        known = [count for one in counted if (count := one[name]) is not None]
+        means[name] = float(np.mean(known)) if len(known) == len(counted) else None
+    return means | {
         "costs": {
             m: None if line is None else float(line.of(budget))
             for m in MEASURES
@@ -220,7 +219,7 @@ def _spending(
     }
 
 
-def _pilots(fits: Sequence[Fit], advice: Advice, prices: Prices) -> tuple[NextCell, ...]:
+def _pilots(fits: Sequence[Curves], advice: Advice, prices: Prices) -> tuple[NextCell, ...]:
     """Return cells of the new task that would tell most about the lead, for what they cost.
 
     They are of the two methods, and looked for where all tasks were measured: few tasks differ in
@@ -241,31 +240,23 @@ def _pilots(fits: Sequence[Fit], advice: Advice, prices: Prices) -> tuple[NextCe
     asked += [(cell.method, cell.budget) for cell in cells]
     parts = []
     for fit in fits:
-        found = [anywhere(fit, seeds, method, np.array([b / seeds])) for method, b in asked]
+        found = [fit.accuracy(seeds, method, np.array([b / seeds])) for method, b in asked]
         fewest = min(len(drawn) for _, drawn in found)
         centres = np.array([centre[0] for centre, _ in found])
         parts.append((centres, np.stack([drawn[:fewest, 0] for _, drawn in found])))
     centres, new = _new_task(parts)
-    noises = [_measurement(fits, seeds, float(share)) for share in centres[2:]]
+    noises = [
+        Noise(float(np.mean([sum(fit.noise(seeds, share)) for fit in fits])), 0.0)
+        for share in centres[2:]
+    ]
     further = Further(
-        [(cell, row, noise, 0.0) for cell, row, noise in zip(cells, new[2:], noises, strict=True)],
+        list(zip(cells, new[2:], noises, strict=True)),
         {
             (seeds, method): _line(fits, seeds, method, "usd", prices)[0]
             for method in dict.fromkeys(cell.method for cell in cells)
         },
     )
     return best_cells(new[0] - new[1], further)
-
-
-def _measurement(fits: Sequence[Fit], seeds: int, share: float) -> float:
-    """Return the variance of a measured accuracy: test items, training runs, draws of the seeds."""
-    kept = min(max(share, 0.01), 0.99)
-    found = []
-    for fit in fits:
-        noise = fit.record["bootstrap"] or {"training_noise": 0.0, "seed_draw_noise": 0.0}
-        draws = noise["seed_draw_noise"] ** 2 * fit.seeds[0] / seeds
-        found.append(kept * (1 - kept) / fit.record["items"] + noise["training_noise"] ** 2 + draws)
-    return float(np.mean(found))
 
 
 def _new_task(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -328,3 +319,7 @@ def _logit(share: np.ndarray) -> np.ndarray:
 def _share(logit: np.ndarray) -> np.ndarray:
     # Two tasks may have draws so far out that the exponential has no number.
     return 1 / (1 + np.exp(-np.clip(logit, -50.0, 50.0)))
+
+
+# The former names, until all readers use the others.
+borrow, borrow_reach = transferred_advice, transferred_plans

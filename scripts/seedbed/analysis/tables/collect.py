@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-COORDINATES: dict[str, type[pl.DataType] | pl.DataType] = {
-    "task": pl.String,
-    "method": pl.String,
-    "augmenter": pl.String,
-    "teacher": pl.String,
-    "seeds": pl.Int64,
-    "replicate": pl.Int64,
-    "filter": pl.String,
-    "budget": pl.Int64,
-    "student": pl.String,
+from seedbed.config import words
+from seedbed.evaluation.record import EvaluationRecord
+
+COORDINATES: dict[str, type[pl.DataType]] = {
+    name: pl.Int64 if kind is int else pl.String for name, kind in words.COORDINATES.items()
 }
 """The coordinates of a cell, in the order of its key."""
 
@@ -104,8 +97,8 @@ def no_results() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _cells_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataType]]:
-    coordinates = {"cell": pl.String, **COORDINATES, "budget_ratio": pl.Float64}
-    return coordinates | _score_schema(rows)
+    coordinates: dict[str, type[pl.DataType]] = {"cell": pl.String, **COORDINATES}
+    return coordinates | {"budget_ratio": pl.Float64} | _score_schema(rows)
 
 
 def _score_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataType]]:
@@ -132,71 +125,37 @@ def _score_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataTy
 
 def _read_evaluation(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        record = EvaluationRecord.read(path)
     except FileNotFoundError:
         raise ResultError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ResultError(f"{path} is not valid JSON ({error})") from None
-    try:
-        coordinates = {name: content["cell"][name] for name in COORDINATES}
-        for name, kind in COORDINATES.items():
-            expected = str if kind == pl.String else int
-            if type(coordinates[name]) is not expected:
-                raise ResultError(f"{path}: cell.{name} is {coordinates[name]!r}")
-        items = _count(path, "items", content["items"])
-        row: dict[str, Any] = {
-            "cell": cell_key(coordinates),
-            **coordinates,
-            "items": items,
-            "correct": _count(path, "correct", content["correct"], items),
-            "accuracy": _share(path, "accuracy", content["accuracy"]),
-            "unparsed": _count(path, "unparsed", content["unparsed"], items),
-            "truncated": _count(path, "truncated", content["truncated"], items),
-            "code": content.get("code"),
-        }
-        for reading in ("strict", "flexible"):
-            part = content[reading]
-            row[f"{reading}_correct"] = _count(path, f"{reading}.correct", part["correct"], items)
-            row[f"{reading}_accuracy"] = _share(path, f"{reading}.accuracy", part["accuracy"])
-    except (KeyError, TypeError) as error:
-        raise ResultError(f"{path} lacks {error}") from None
-    if items == 0:
-        raise ResultError(f"{path}: no items were evaluated")
-    for name in ("", "strict_", "flexible_"):
-        correct, accuracy = row[f"{name}correct"], row[f"{name}accuracy"]
-        if abs(correct / items - accuracy) > 1e-9:
-            raise ResultError(f"{path}: {name}accuracy {accuracy} is not {correct}/{items}")
-    row["budget_ratio"] = row["budget"] / row["seeds"] if row["seeds"] else None
-    error = content.get("standard_error")
-    row["standard_error"] = None if error is None else _number(path, "standard_error", error)
-    for name, value in (content.get("counts") or {}).items():
-        row[name] = None if value is None else _count(path, f"counts.{name}", value)
-    for name, value in (content.get("seconds") or {}).items():
-        row[f"{name}_seconds"] = None if value is None else _number(path, f"seconds.{name}", value)
-    return row
-
-
-def _number(path: Path, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ResultError(f"{path}: {name} is {value!r}, not a number")
-    return float(value)
-
-
-def _share(path: Path, name: str, value: Any) -> float:
-    number = _number(path, name, value)
-    if not 0 <= number <= 1:
-        raise ResultError(f"{path}: {name} is {value!r}, not between 0 and 1")
-    return number
-
-
-def _count(path: Path, name: str, value: Any, limit: int | None = None) -> int:
-    number = _number(path, name, value)
-    if number < 0 or number != int(number) or (limit is not None and number > limit):
-        raise ResultError(
-            f"{path}: {name} is {value!r}, not a count"
-            + (f" of at most {limit}" if limit is not None else "")
-        )
-    return int(number)
+    except ValueError as error:
+        raise ResultError(str(error)) from None
+    missing = [name for name in COORDINATES if name not in record.cell]
+    if missing:
+        raise ResultError(f"{path}: cell lacks {missing[0]}")
+    coordinates = {name: record.cell[name] for name in COORDINATES}
+    for name, kind in COORDINATES.items():
+        if type(coordinates[name]) is not (str if kind == pl.String else int):
+            raise ResultError(f"{path}: cell.{name} is {coordinates[name]!r}")
+    budget, seeds = int(coordinates["budget"]), int(coordinates["seeds"])
+    return {
+        "cell": cell_key(coordinates),
+        **coordinates,
+        "items": record.items,
+        "correct": record.correct,
+        "accuracy": record.accuracy,
+        "unparsed": record.unparsed,
+        "truncated": record.truncated,
+        "code": record.code,
+        "strict_correct": record.strict.correct,
+        "strict_accuracy": record.strict.accuracy,
+        "flexible_correct": record.flexible.correct,
+        "flexible_accuracy": record.flexible.accuracy,
+        "budget_ratio": budget / seeds if seeds else None,
+        "standard_error": record.standard_error,
+        **record.counts,
+        **{f"{stage}_seconds": seconds for stage, seconds in record.seconds.items()},
+    }
 
 
 def _read_predictions(path: Path, row: Mapping[str, Any]) -> pl.DataFrame:

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-UNTRAINED = "untrained"
-"""The method of the baseline cell: the student as it is, without any training."""
-
-NO_AUGMENTER = "none"
+from seedbed.config.words import NONE as NO_AUGMENTER
+from seedbed.config.words import UNTRAINED as UNTRAINED
 
 ON_A_CURVE = (pl.col("budget") > 0) & (pl.col("seeds") > 0)
 """Selects the cells that a budget was spent on; the others are baselines, and lie on no curve."""
@@ -124,10 +122,11 @@ def groups(cells: pl.DataFrame) -> list[Group]:
     A study without any augmenter has groups of augmenter "none".
     """
     found = set()
-    for keys, part in cells.filter(ON_A_CURVE).group_by("task", "student", "teacher", "filter"):
+    columns = ("task", "student", "teacher", "filter")
+    for (task, student, teacher, kind), part in cells.filter(ON_A_CURVE).group_by(*columns):
         augmenters = set(part["augmenter"].to_list())
         for augmenter in augmenters - {NO_AUGMENTER} or augmenters:
-            found.add(Group(*keys, augmenter))
+            found.add(Group(task, student, teacher, kind, augmenter))
     return sorted(found)
 
 

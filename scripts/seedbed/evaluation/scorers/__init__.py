@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args
+
+from seedbed.config.values import Kind
 
 if TYPE_CHECKING:
     from seedbed.tasks.items import TaskItem  # Too heavy for those that only plan.
 
-KINDS = ("number", "choice", "sql", "exact")
+KINDS: tuple[str, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ def from_text(text: str, task_folder: Path | None) -> FunctionScorer:
     path, (module_name, _, function_name) = module_file(text, task_folder), text.partition(":")
     # A name of its own, lest a task's `json.py` take the place of the library's.
     spec = spec_from_file_location(f"task_scorer_{module_name}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"the scorer {path} cannot be loaded: it is no Python file")
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
     try:

@@ -330,7 +330,7 @@ class _Place:
                 return self._in_other_words(behind)
             # "18 = 9 * 2" states 18.
             before = [n for n in pool if n.end < sign]
-            alone = before and (len(before) == 1 or not _joined(self.text, *before[-2:]))
+            alone = before and (len(before) == 1 or not _joined(self.text, before[-2], before[-1]))
             return before[-1] if alone else None
         return None
 
@@ -387,7 +387,8 @@ class _WordPlace:
 def _places(text: str) -> Iterator[_Place | _WordPlace]:
     """Yield where the answer may stand, the most trusted place first."""
     unmarked = _unmarked(text, keep_boxes=True)
-    strong, weak = [], []
+    strong: list[tuple[int, _Place | _WordPlace]] = []
+    weak: list[tuple[int, _Place | _WordPlace]] = []
     for position, place, sure in _stated(unmarked):
         (strong if sure else weak).append((position, place))
     for _, place in sorted(strong, key=lambda pair: -pair[0]):
@@ -536,7 +537,8 @@ def _bold(sentence: str) -> _Place | None:
 
 def _leading_words(text: str) -> _WordPlace | None:
     """Return the number in words that a text begins with, if it says a number."""
-    start = _LEADING.match(text).end()
+    leading = _LEADING.match(text)
+    start = leading.end() if leading else 0
     number = next(word_numbers(text[:200], start), None)
     if number is None or number.start != start:
         return None

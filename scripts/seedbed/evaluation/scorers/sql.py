@@ -32,14 +32,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pydantic import ValidationError
+
+from seedbed.config.messages import problems
 from seedbed.evaluation.scorers import Reading, Score, sql_variants, sql_worker
+from seedbed.evaluation.scorers.settings import ScorerOptions
 from seedbed.evaluation.scorers.sql_reading import TOKEN, read_sql, read_strict
 from seedbed.tasks.items import TaskItem
-
-LIMITS = {"timeout": 5.0, "max_rows": 100_000, "max_memory_mb": 512}
-"""Limits of the scorer: CPU seconds for one query, rows of one result, memory of the worker."""
-COLUMN_ORDERS = ("free", "fixed")
-DISTINCT = ("count", "ignore")
 
 TOLERANCE = 1e-9  # Relative; sums of floats in another order differ by about 1e-15.
 MAX_COMPARED_VALUES = 5_000_000
@@ -76,42 +75,21 @@ class Result:
 class SqlScorer:
     """Scores SQL by execution. Use it as a context manager, or close it."""
 
-    def __init__(
-        self,
-        folder: Path,
-        timeout: float = LIMITS["timeout"],
-        max_rows: int = int(LIMITS["max_rows"]),
-        max_memory_mb: int = int(LIMITS["max_memory_mb"]),
-        column_order: str = "free",
-        distinct: str = "count",
-    ) -> None:
+    def __init__(self, folder: Path, options: ScorerOptions | None = None) -> None:
         """Score on the databases below `folder`; no process is started before the first query.
 
         Args:
             folder: where the items' databases lie.
-            timeout: CPU seconds that one query may take. Wall-clock time is capped at twice that
-                and one second, so that a busy machine changes no score and nothing hangs.
-            max_rows: most rows of a gold result.
-            max_memory_mb: most memory of the worker process, in MB.
-            column_order: `free` if columns may come in any order, `fixed` if they must come in the
-                gold query's.
-            distinct: `count` if DISTINCT counts, `ignore` if it is taken out of both queries.
-
-        Raises:
-            ValueError: if a limit is not positive, or another option has none of its values.
+            options: limits, and what counts. Wall-clock time is capped at twice the CPU seconds of
+                `timeout` and one second, so that a busy machine changes no score and nothing hangs.
         """
-        if min(timeout, max_rows, max_memory_mb) <= 0:
-            raise ValueError("the limits of the SQL scorer must be positive")
-        if column_order not in COLUMN_ORDERS:
-            raise ValueError(f"the order of columns is {column_order!r}, not free or fixed")
-        if distinct not in DISTINCT:
-            raise ValueError(f"distinct is {distinct!r}, not count or ignore")
-        self._ignores_distinct = distinct == "ignore"
-        self._fixed_columns = column_order == "fixed"
+        options = options or ScorerOptions()
+        self._ignores_distinct = options.distinct == "ignore"
+        self._fixed_columns = options.column_order == "fixed"
         self._folder = Path(folder).resolve()
-        self._timeout = float(timeout)
-        self._max_rows = max_rows
-        self._worker = _Worker(int(max_memory_mb * 1e6))
+        self._timeout = options.timeout
+        self._max_rows = options.max_rows
+        self._worker = _Worker(int(options.max_memory_mb * 1e6))
         self._gold: OrderedDict[tuple[str, str], Result] = OrderedDict()
         self._gold_values = 0
         weakref.finalize(self, self._worker.stop)
@@ -296,8 +274,9 @@ class _Worker:
             if connection.poll(max(0.0, end - time.monotonic())):
                 return json.loads(connection.recv_bytes())
             now = _cpu_seconds(process.pid)
-            known = used is not None and now is not None
-            busy = known and now - used < BUSY_SHARE * request["seconds"]
+            busy = False
+            if used is not None and now is not None:
+                busy = now - used < BUSY_SHARE * request["seconds"]
             reply = {"error": "timeout", "transient": busy}
         except (EOFError, OSError):
             reply = {"error": "the query ended its process", "transient": True}
@@ -343,16 +322,13 @@ def from_options(options: Mapping[str, Any], folder: Path) -> SqlScorer:
     """Return a scorer with the options given, on the databases of a task's folder.
 
     Raises:
-        ValueError: for an option that is neither `column_order`, `distinct` nor one of `LIMITS`, or
-            a value that it cannot have.
+        ValueError: for an option that `ScorerOptions` does not have, or a value it cannot have.
     """
-    known = (*LIMITS, "column_order", "distinct")
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise ValueError(
-            f"scorer 'sql' has no option {', '.join(unknown)}; there are: {', '.join(known)}"
-        )
-    return SqlScorer(folder / "databases", **options)
+    try:
+        found = ScorerOptions.model_validate(dict(options))
+    except ValidationError as error:
+        raise ValueError(f"scorer 'sql': {problems(error)}") from None
+    return SqlScorer(folder / "databases", found)
 
 
 def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
@@ -435,8 +411,8 @@ def same_result(
     sums = [frozenset(Counter(column).items()) for column in right]
     candidates = []
     for column in left:
-        mine = frozenset(Counter(column).items())
-        candidates.append([c for c in range(len(right)) if sums[c] == mine])
+        sum_of_mine = frozenset(Counter(column).items())
+        candidates.append([c for c in range(len(right)) if sums[c] == sum_of_mine])
     if not all(candidates):
         return False, ""
     order = sorted(range(len(left)), key=lambda c: len(candidates[c]))
@@ -499,23 +475,23 @@ def _key(value: Hashable) -> tuple[str, Hashable]:
 def _alike(rows: Sequence[tuple[Hashable, ...]]) -> dict[tuple[str, Hashable], int]:
     """Return a number for each value; equal values, and floats within tolerance, share theirs."""
     values = {_key(value) for row in rows for value in row}
-    alike = {}
-    numeric = []
-    for key in values:
-        if key[0] in ("int", "float"):
-            numeric.append(key)
+    alike: dict[tuple[str, Hashable], int] = {}
+    numeric: list[int | float] = []
+    for kind, value in values:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            numeric.append(value)
         else:
-            alike[key] = len(alike)
-    numeric.sort(key=lambda key: key[1])
+            alike[kind, value] = len(alike)
+    numeric.sort()
     number = len(alike)
-    for place, key in enumerate(numeric):
+    for place, value in enumerate(numeric):
         if place:
             before = numeric[place - 1]
-            exact = before[0] == key[0] == "int"
-            close = math.isclose(before[1], key[1], rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-            if before[1] != key[1] and (exact or not close):
+            exact = isinstance(before, int) and isinstance(value, int)
+            close = math.isclose(before, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+            if before != value and (exact or not close):
                 number += 1
-        alike[key] = number
+        alike[_key(value)] = number
     return alike
 
 

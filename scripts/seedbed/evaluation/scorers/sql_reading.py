@@ -69,12 +69,18 @@ _COMPARES = re.compile(r"[=<>]|\b(?:is|in|like|between|not)\b", re.IGNORECASE)
 _MOST_NAMES = 2
 
 
+def _leading(text: str) -> int:
+    """Return where a text begins, behind what may stand before a query."""
+    found = _LEADING.match(text)
+    return found.end() if found else 0
+
+
 def read_strict(output: str) -> Reading:
     """Read the SQL of an output that is one query and nothing else."""
     text = final_part(output, _answered).strip()
     if len(text) > MAX_CHARACTERS:
         return Reading(None, "too long")
-    start = _LEADING.match(text).end()
+    start = _leading(text)
     if not _ANY.match(text, start):
         return Reading(None, "does not begin with SELECT or WITH")
     statement = _first_statement(text[start:])
@@ -122,7 +128,7 @@ def _start(source: str) -> int | None:
     Prose may say "select": a query at the beginning, on a line of its own, or behind a colon or a
     quote is preferred, then one in capitals.
     """
-    begin = _LEADING.match(source).end()
+    begin = _leading(source)
     best: tuple[int, int] | None = None
     if _ANY.match(source, begin):
         if _SENTENCE.match(source, begin) is None:
@@ -251,7 +257,7 @@ def _goes_on(text: str, match: re.Match[str], keyword: bool, title: bool) -> boo
         # An alias on a line of its own.
         behind = text[match.end() :].lstrip(" \t")
         after = re.match(r"\n\s{0,99}(\w{1,20})", behind)
-        return bool(after) and after[1].lower() in _GO_ON
+        return after is not None and after[1].lower() in _GO_ON
     return False
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
+from seedbed.config.values import Role
+from seedbed.config.words import WORLDS
 from seedbed.tasks.items import TaskItem
 
-WORLDS = ("mini_math", "mini_sql", "mini_qa")
 SKILLS = ("answer", "question_rephrase", "new_question", "self_check")
-ROLES = ("teacher", "student_a", "student_b")
+ROLES: tuple[str, ...] = get_args(Role)
 
 
 class World(Protocol):

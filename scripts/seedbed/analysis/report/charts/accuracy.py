@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.curves.fits import Fit, confidence_of, read_fits
+from seedbed.analysis.curves import Curves, FitsRecord, read_curves
 from seedbed.analysis.report.charts.drawing import (
     COLUMNS,
     CROSS,
@@ -63,6 +64,8 @@ SCHEMA = pl.Schema(
 """Columns of the table. `kind` is "cell", "curve", "untrained", or "real" for baselines of real
 pairs, whose `budget` is the number of pairs."""
 
+_OF_CELL = ("method", "budget_ratio", "accuracy", "low", "high")
+
 _LINES = {"untrained": "Untrained student", SEED_ONLY: "Seeds alone"}
 """What a line across a panel shows."""
 
@@ -70,53 +73,49 @@ _LINES = {"untrained": "Untrained student", SEED_ONLY: "Seeds alone"}
 def tabulate(fits: Path, draws: Path, cells: Path, item_scores: Path) -> Content:
     """Return the accuracies of cells, curves and baselines."""
     outcomes = read_outcomes(cells, item_scores)
-    return content(read_fits(fits, draws), outcomes, confidence_of(fits))
+    return content(read_curves(fits, draws), outcomes, FitsRecord.read(fits).settings.confidence)
 
 
-def content(fits: Sequence[Fit], outcomes: Mapping[str, Outcomes], confidence: float) -> Content:
+def content(fits: Sequence[Curves], outcomes: Mapping[str, Outcomes], confidence: float) -> Content:
     """Return the accuracies of cells and curves, and of the baselines of each task's outcomes."""
     fits = with_curves(fits)
     rows: list[Row] = []
     for fit in fits:
-        real = _real_pairs(outcomes[fit.record["task"]], fit.record["student"], confidence)
+        real = _real_pairs(outcomes[fit.group.task], fit.group.student, confidence)
         for seeds in fit.seeds:
-            place = {name: fit.record[name] for name in GROUP_COLUMNS} | {"seeds": seeds}
+            place = asdict(fit.group) | {"seeds": seeds}
             found = [*accuracies(fit, seeds, confidence), *_real_rows(real, fit, seeds)]
             rows += [place | row for row in found]
     return Content(pl.DataFrame(rows, schema=SCHEMA), all_methods(fits), confidence)
 
 
-def accuracies(fit: Fit, seeds: int, confidence: float) -> list[Row]:
+def accuracies(fit: Curves, seeds: int, confidence: float) -> list[Row]:
     """Return the cells and curves of a seed-set size, without the columns of the place."""
     rows: list[Row] = []
-    if baseline := fit.record["untrained"]:
-        rows.append({"kind": "untrained"} | {n: baseline[n] for n in ("accuracy", "low", "high")})
+    if baseline := fit.record.untrained:
+        rows.append(
+            {"kind": "untrained"} | {n: getattr(baseline, n) for n in ("accuracy", "low", "high")}
+        )
     for method in fit.methods:
         cells = fit.cells(seeds, method)
         if not cells:
             continue
         rows += [
-            {name: cell[name] for name in ("method", "budget_ratio", "accuracy", "low", "high")}
-            | {"kind": "cell", "budget": float(cell["budget"])}
+            {name: getattr(cell, name) for name in _OF_CELL}
+            | {"kind": "cell", "budget": float(cell.budget)}
             for cell in cells
         ]
-        known = [cell["budget_ratio"] for cell in cells]
+        known = [cell.budget_ratio for cell in cells]
         ratios = np.geomspace(min(known), max(known), 101)
         if (curve := fit.curve(seeds, method, ratios)) is None:
             continue
-        low, high = band(curve[1], confidence)
+        low, high = curve.interval(confidence)
         rows += [
             {"kind": "curve", "method": method, "budget_ratio": ratio, "budget": ratio * seeds}
             | {"accuracy": value, "low": bottom, "high": top}
-            for ratio, value, bottom, top in zip(ratios, curve[0], low, high, strict=True)
+            for ratio, value, bottom, top in zip(ratios, curve.centre, low, high, strict=True)
         ]
     return rows
-
-
-def band(draws: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the percentile interval of draws of shape (samples, n)."""
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return low, high
 
 
 def _real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[Row]:
@@ -133,9 +132,9 @@ def _real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[Row
     ]
 
 
-def _real_rows(real: Sequence[Mapping[str, Any]], fit: Fit, seeds: int) -> list[Row]:
+def _real_rows(real: Sequence[Mapping[str, Any]], fit: Curves, seeds: int) -> list[Row]:
     """Return the baselines of real pairs that a size's budget ratios have room for."""
-    low, high = log_limits(cell["budget_ratio"] for cell in fit.cells(seeds))
+    low, high = log_limits(cell.budget_ratio for cell in fit.cells(seeds))
     return [
         {name: record[name] for name in ("method", "accuracy", "low", "high")}
         | {"kind": "real", "budget_ratio": ratio, "budget": float(record["pairs"])}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,8 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.curves.fits import Fit, confidence_of, read_fits
+from seedbed.analysis.curves import Curves, FitsRecord, drawn_alike, read_curves
 from seedbed.analysis.decide.advise import best_shares, tied
-from seedbed.analysis.decide.expectations import basis_of, drawn_alike, expected
 from seedbed.analysis.report.charts.drawing import (
     Content,
     Layers,
@@ -87,10 +87,10 @@ _OR = " or "
 
 def tabulate(fits: Path, draws: Path) -> Content:
     """Return the best method at each point of a map, and of the cells that were measured."""
-    return content(read_fits(fits, draws), confidence_of(fits))
+    return content(read_curves(fits, draws), FitsRecord.read(fits).settings.confidence)
 
 
-def content(fits: Sequence[Fit], confidence: float) -> Content:
+def content(fits: Sequence[Curves], confidence: float) -> Content:
     """Return the same from fits.
 
     Args:
@@ -99,14 +99,14 @@ def content(fits: Sequence[Fit], confidence: float) -> Content:
     """
     fits = [fit for fit in with_curves(fits) if len(fit.methods) > 1]
     rows = [
-        {name: fit.record[name] for name in GROUP_COLUMNS} | row
+        asdict(fit.group) | row
         for fit in fits
         for row in (*_map(fit, confidence), *_best_cells(fit, confidence))
     ]
     return Content(pl.DataFrame(rows, schema=SCHEMA), all_methods(fits), confidence)
 
 
-def _common_range(fit: Fit, seeds: int) -> tuple[list[str], float, float]:
+def _common_range(fit: Curves, seeds: int) -> tuple[list[str], float, float]:
     """Return the methods that a size has, and the lowest and highest ratio that they share."""
     found = {method: fit.means(seeds, method) for method in fit.methods}
     known = {method: means.ratios for method, means in found.items() if means is not None}
@@ -115,14 +115,14 @@ def _common_range(fit: Fit, seeds: int) -> tuple[list[str], float, float]:
     return list(known), float(low), float(high)
 
 
-def _map(fit: Fit, confidence: float) -> Iterator[Row]:
+def _map(fit: Curves, confidence: float) -> Iterator[Row]:
     """Yield the points of a fit's map, row by row of equal `seeds`, by ascending budget."""
     sizes = [size for size in fit.seeds if len(_common_range(fit, size)[0]) > 1]
     if not sizes:
         return
     ranges = [_common_range(fit, size) for size in sizes]
     shared = [method for method in fit.methods if all(method in known for known, _, _ in ranges)]
-    if not fit.models or len(sizes) == 1 or len(shared) < 2:
+    if not fit.fitted or len(sizes) == 1 or len(shared) < 2:
         for size, (known, low, high) in zip(sizes, ranges, strict=True):
             if low <= high:
                 yield from _points(fit, size, known, low * size, high * size, confidence)
@@ -140,7 +140,7 @@ def _map(fit: Fit, confidence: float) -> Iterator[Row]:
 
 
 def _points(
-    fit: Fit,
+    fit: Curves,
     seeds: float,
     methods: Sequence[str],
     low: float,
@@ -148,24 +148,24 @@ def _points(
     confidence: float,
 ) -> Iterator[Row]:
     ratios = np.geomspace(low, high, BUDGETS if high > low else 1) / seeds
-    found = [expected(fit, seeds, method, ratios) for method in methods]
+    found = [fit.accuracy(seeds, method, ratios) for method in methods]
     centres = np.stack([centre for centre, _ in found])
     draws = drawn_alike([drawn for _, drawn in found])
-    basis = basis_of(fit, seeds, methods)
+    basis = fit.basis(seeds, methods)
     for index, ratio in enumerate(ratios):
         at = (seeds, ratio, methods, centres[:, index], draws[:, :, index])
         yield _best("map", basis, *at, confidence)
 
 
-def _best_cells(fit: Fit, confidence: float) -> Iterator[Row]:
+def _best_cells(fit: Curves, confidence: float) -> Iterator[Row]:
     """Yield the best cell of each seed-set size and budget that more than one method has."""
     for seeds in fit.seeds:
-        for budget in sorted({cell["budget"] for cell in fit.cells(seeds)}):
-            cells = [cell for cell in fit.cells(seeds) if cell["budget"] == budget]
+        for budget in sorted({cell.budget for cell in fit.cells(seeds)}):
+            cells = [cell for cell in fit.cells(seeds) if cell.budget == budget]
             if len(cells) < 2:
                 continue
-            methods = [cell["method"] for cell in cells]
-            centres = np.array([cell["accuracy"] for cell in cells])
+            methods = [cell.method for cell in cells]
+            centres = np.array([cell.accuracy for cell in cells])
             draws = np.stack([fit.cell_draws[method, seeds, budget] for method in methods])
             ratio = budget / seeds
             yield _best("cell", "means", seeds, ratio, methods, centres, draws, confidence)

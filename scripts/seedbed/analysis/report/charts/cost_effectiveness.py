@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.curves.fits import Fit, confidence_of, read_fits
+from seedbed.analysis.curves import Curves, Estimate, FitsRecord, read_curves
 from seedbed.analysis.decide.advise import leaders
-from seedbed.analysis.decide.crossovers import ratio_text
-from seedbed.analysis.report.charts.accuracy import band
+from seedbed.analysis.decide.crossovers import Crossover, CrossoversRecord, ratio_text
 from seedbed.analysis.report.charts.drawing import (
     COLUMNS,
     HEIGHT,
@@ -51,7 +50,6 @@ from seedbed.analysis.report.charts.theme import colour, text_on
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.comparisons import read_comparisons
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
-from seedbed.artifacts import read_json
 
 TITLE = "What each method gains over the first one"
 ABOUT = (
@@ -94,18 +92,18 @@ def tabulate(
 ) -> Content:
     """Return the differences to the first method, the crossovers with it, and who leads where."""
     return content(
-        read_fits(fits, draws),
+        read_curves(fits, draws),
         read_comparisons(comparisons),
-        read_json(crossovers)["crossovers"],
-        confidence_of(fits),
+        CrossoversRecord.read(crossovers).crossovers,
+        FitsRecord.read(fits).settings.confidence,
         published,
     )
 
 
 def content(
-    fits: Sequence[Fit],
+    fits: Sequence[Curves],
     comparisons: pl.DataFrame,
-    crossovers: Sequence[Mapping[str, Any]],
+    crossovers: Sequence[Crossover],
     confidence: float,
     published: Sequence[PublishedShift] = (),
 ) -> Content:
@@ -114,14 +112,14 @@ def content(
     fits = with_curves(fits)
     for fit in fits:
         for seeds in fit.seeds:
-            place = {name: fit.record[name] for name in GROUP_COLUMNS} | {"seeds": seeds}
+            place = asdict(fit.group) | {"seeds": seeds}
             paired = comparisons.filter(
                 *(pl.col(name) == value for name, value in place.items()),
                 pl.col("reference") == fit.methods[0],
             )
             found = [
                 *_crossover_rows(shown_crossovers(fit, seeds, crossovers)),
-                *_published_rows(published_for(published, fit.record["student"], seeds)),
+                *_published_rows(published_for(published, fit.group.student, seeds)),
                 *_difference_rows(fit, seeds, paired, confidence),
                 *(
                     {"kind": "leader", "method": method, "low": part.low, "high": part.high}
@@ -133,12 +131,13 @@ def content(
     return Content(pl.DataFrame(rows, schema=SCHEMA), all_methods(fits), confidence)
 
 
-def _crossover_rows(records: Sequence[Mapping[str, Any]]) -> list[Row]:
+def _crossover_rows(records: Sequence[Crossover]) -> list[Row]:
     names = ("budget_ratio", "budget", "low", "high")
     return [
-        {"kind": "crossover", "method": record["method"]} | {name: found[name] for name in names}
+        {"kind": "crossover", "method": record.method}
+        | {name: getattr(found, name) for name in names}
         for record in records
-        for found in record["crossings"]
+        for found in record.crossings
     ]
 
 
@@ -155,7 +154,7 @@ def _published_rows(shifts: Sequence[PublishedShift]) -> list[Row]:
     ]
 
 
-def _difference_rows(fit: Fit, seeds: int, paired: pl.DataFrame, confidence: float) -> list[Row]:
+def _difference_rows(fit: Curves, seeds: int, paired: pl.DataFrame, confidence: float) -> list[Row]:
     rows: list[Row] = []
     reference = fit.methods[0]
     for method in fit.methods[1:]:
@@ -173,13 +172,12 @@ def _difference_rows(fit: Fit, seeds: int, paired: pl.DataFrame, confidence: flo
         curves = [fit.curve(seeds, name, ratios) for name in (reference, method)]
         if curves[0] is None or curves[1] is None:
             continue
-        low, high = band(curves[1][1] - curves[0][1], confidence)
+        centre = curves[1].centre - curves[0].centre
+        low, high = Estimate(centre, curves[1].draws - curves[0].draws).interval(confidence)
         rows += [
             {"kind": "curve", "method": method, "budget_ratio": ratio, "budget": ratio * seeds}
             | {"difference": value, "low": bottom, "high": top}
-            for ratio, value, bottom, top in zip(
-                ratios, curves[1][0] - curves[0][0], low, high, strict=True
-            )
+            for ratio, value, bottom, top in zip(ratios, centre, low, high, strict=True)
         ]
     return rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from seedbed.analysis.curves.fits import Fit, read_fits
+from seedbed.analysis.curves import Curves, read_curves
+from seedbed.analysis.decide.crossovers import Crossover, CrossoversRecord
 from seedbed.analysis.report.charts.costs import titled
 from seedbed.analysis.report.charts.drawing import (
     Axis,
@@ -37,7 +39,6 @@ from seedbed.analysis.report.charts.drawing import (
 from seedbed.analysis.report.charts.places import all_methods, place_titles, with_curves
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
-from seedbed.artifacts import read_json
 
 TITLE = "Where one method overtakes another"
 ABOUT = (
@@ -88,14 +89,14 @@ def tabulate(
     fits: Path, draws: Path, crossovers: Path, published: Sequence[PublishedShift] = ()
 ) -> Content:
     """Return the crossovers of all pairs of methods by every measure."""
-    found = read_json(crossovers)
-    records = [*found["crossovers"], *found["costs"]]
-    return content(read_fits(fits, draws), records, published)
+    found = CrossoversRecord.read(crossovers)
+    records = [*found.crossovers, *found.costs]
+    return content(read_curves(fits, draws), records, published)
 
 
 def content(
-    fits: Sequence[Fit],
-    records: Sequence[Mapping[str, Any]],
+    fits: Sequence[Curves],
+    records: Sequence[Crossover],
     published: Sequence[PublishedShift] = (),
 ) -> Content:
     """Return the same from what was read.
@@ -109,12 +110,12 @@ def content(
     rows: list[Row] = []
     reasons: dict[tuple[str, ...], list[str]] = {}
     for fit in fits:
-        group = {name: fit.record[name] for name in GROUP_COLUMNS}
-        basis = "curve" if fit.models else "means"
+        group = asdict(fit.group)
+        basis = "curve" if fit.fitted else "means"
         shown = {
-            (record["measure"], record["seeds"], record["reference"], record["method"]): record
+            (record.measure, record.seeds, record.reference, record.method): record
             for record in records
-            if record["fit"] == fit.record["fit"] and record["basis"] == basis
+            if record.fit == fit.key and record.basis == basis
         }
         for measure in PANELS:
             for seeds in fit.seeds:
@@ -122,31 +123,34 @@ def content(
                     record = shown.get((measure, seeds, reference, method))
                     base = {"seeds": seeds, "reference": reference, "method": method}
                     base |= group | {"measure": measure}
-                    if record and record["range"]:
-                        base |= dict(zip(("range_low", "range_high"), record["range"], strict=True))
+                    if record and record.range:
+                        base |= dict(zip(("range_low", "range_high"), record.range, strict=True))
                     found = _rows(record, measure)
                     if measure == "budget_ratio" and reference == fit.methods[0]:
                         found += _published(published_for(published, group["student"], seeds))
                     rows += [base | row for row in found]
-                    if record and record.get("reason"):
+                    if record and record.reason:
                         key = (*group.values(), measure)
-                        reasons.setdefault(key, []).extend(record["reason"].split("; "))
+                        reasons.setdefault(key, []).extend(record.reason.split("; "))
     said = {key: "; ".join(dict.fromkeys(found)) for key, found in reasons.items()}
     table = pl.DataFrame(rows, schema=SCHEMA)
     return Content(table, all_methods(fits), besides=said)
 
 
-def _rows(record: Mapping[str, Any] | None, measure: str) -> list[Row]:
+def _rows(record: Crossover | None, measure: str) -> list[Row]:
     rows: list[Row] = []
     if record:
         at = "budget_ratio" if measure == "budget_ratio" else "amount"
         rows += [
-            {"kind": "crossover", "overtaken_by": one["overtaken_by"], "at": one[at]}
-            | {"low": one["low"], "high": one["high"]}
-            for one in record["crossings"]
+            {"kind": "crossover", "overtaken_by": one.overtaken_by, "at": getattr(one, at)}
+            | {"low": one.low, "high": one.high}
+            for one in record.crossings
         ]
-        if measure == "budget_ratio" and record["crossings"]:
-            rows += [{"kind": "inverted", **one} for one in record["inverted"] or []]
+        if measure == "budget_ratio" and record.crossings:
+            rows += [
+                {"kind": "inverted", "low": one.low, "high": one.high}
+                for one in record.inverted or []
+            ]
     if said := _words(record):
         rows.append({"kind": "none", "words": said})
     return rows
@@ -159,14 +163,14 @@ def _published(shifts: Sequence[PublishedShift]) -> list[Row]:
     ]
 
 
-def _words(record: Mapping[str, Any] | None) -> str:
+def _words(record: Crossover | None) -> str:
     """Return what a row says in words; "" where one crossover says it all."""
-    if record is None or record["status"] in ("too_few_budgets", "no_fit"):
+    if record is None or record.status in ("too_few_budgets", "no_fit"):
         return "not measured at two budgets"
-    if record["status"] == "unknown":
+    if record.status == "unknown":
         return "not known"
     said = {"none": "none in the range", "equal": "no difference", "several": "several"}
-    return said.get(record["status"], "")
+    return said.get(record.status, "")
 
 
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:

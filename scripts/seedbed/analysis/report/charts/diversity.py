@@ -25,7 +25,7 @@ from seedbed.analysis.report.charts.drawing import (
 from seedbed.analysis.report.charts.places import place_titles
 from seedbed.analysis.report.charts.series import SERIES, Series
 from seedbed.analysis.settings import CompareSettings, Titles
-from seedbed.artifacts import read_json
+from seedbed.streams.record import DatasetRecord
 
 TITLE = "How varied the questions of each dataset are, and how much of it repeats others"
 ABOUT = ""
@@ -60,7 +60,10 @@ _HEIGHT = 165
 
 def tabulate(datasets: Sequence[Path], settings: CompareSettings) -> Content:
     """Return what the `dataset.json` files count."""
-    found = [{"dataset": coordinates_of(path), **read_json(path)} for path in datasets]
+    found = [
+        {"dataset": coordinates_of(path), **DatasetRecord.read(path).model_dump(exclude_unset=True)}
+        for path in datasets
+    ]
     return content(found, settings.methods)
 
 

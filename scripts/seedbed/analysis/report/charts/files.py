@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
 import polars as pl
+from pydantic import BaseModel
 
+from seedbed.analysis.curves import FitsRecord
 from seedbed.analysis.report.charts.theme import LIGHT
 from seedbed.analysis.settings import Titles
 from seedbed.artifacts import replacing
 from seedbed.provenance import provenance
+from seedbed.streams.record import DatasetRecord
 
 if TYPE_CHECKING:
     import altair as alt
@@ -126,3 +129,49 @@ def _png_with(png: bytes, **texts: str) -> bytes:
         for kind, content in [(b"iTXt", f"{name}\0\0\0\0\0{text}".encode())]
     )
     return png[:place] + chunks + png[place:]
+
+
+def made_from(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a figure's metadata say of a chart's own options: settings, and what it took."""
+    settings: dict[str, Any] = {}
+    for name, value in options.items():
+        if isinstance(value, BaseModel):
+            settings[name] = value.model_dump(mode="json")
+        elif name == "published":
+            settings[name] = [one.model_dump(mode="json") for one in value]
+        elif name in ("prices", "role"):
+            settings[name] = value
+    return {"settings": settings, "summed_over_cells": _took(options)}
+
+
+def _took(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the results behind a figure took, summed over its cells or datasets.
+
+    Cells that share a stream each count its queries.
+    """
+    rows: list[Mapping[str, Any]] = []
+    if "cells" in options:
+        rows = pl.read_parquet(options["cells"]).to_dicts()
+    elif "fits" in options:
+        fits = FitsRecord.read(options["fits"]).fits
+        rows = [cell.model_dump() for fit in fits for cell in fit.cells]
+    elif "datasets" in options:
+        for file in options["datasets"]:
+            record = DatasetRecord.read(file)
+            seconds = {"generation_seconds": record.seconds.generation}
+            rows.append(record.counts.model_dump() | seconds)
+    sums = {name: sum(row.get(name) or 0 for row in rows) for name in _TOTALS}
+    return {"cells": len(rows), **sums}
+
+
+_TOTALS = (
+    *(
+        f"{who}_{what}"
+        for who in ("augmenter", "teacher", "verification")
+        for what in ("queries", "prompt_tokens", "completion_tokens")
+    ),
+    "generation_seconds",
+    "training_seconds",
+    "evaluation_seconds",
+)
+"""Counts of an evaluation or a dataset that a figure's metadata sum up."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 import polars as pl
 
-from seedbed.analysis.curves.fits import Fit, confidence_of, read_fits
-from seedbed.analysis.decide.crossovers import ratio_text
+from seedbed.analysis.curves import Curves, FitsRecord, read_curves
+from seedbed.analysis.decide.crossovers import Crossover, CrossoversRecord, ratio_text
 from seedbed.analysis.report.charts import accuracy
 from seedbed.analysis.report.charts.drawing import (
     COLUMNS,
@@ -37,7 +38,6 @@ from seedbed.analysis.report.charts.drawing import (
 from seedbed.analysis.report.charts.places import all_methods, place_titles, shown_crossovers
 from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
-from seedbed.artifacts import read_json
 
 TITLE = "Accuracy against the budget for each model"
 ABOUT = ""
@@ -50,18 +50,18 @@ SCHEMA = pl.Schema({**accuracy.SCHEMA, "reference": pl.String, "status": pl.Stri
 
 def tabulate(fits: Path, draws: Path, crossovers: Path, role: str) -> Content:
     """Return accuracies and crossovers of the models of a role, "student" or "teacher"."""
-    found = read_json(crossovers)["crossovers"]
-    return content(read_fits(fits, draws), found, role, confidence_of(fits))
+    found = CrossoversRecord.read(crossovers).crossovers
+    return content(read_curves(fits, draws), found, role, FitsRecord.read(fits).settings.confidence)
 
 
 def content(
-    fits: Sequence[Fit], crossovers: Sequence[Mapping[str, Any]], role: str, confidence: float
+    fits: Sequence[Curves], crossovers: Sequence[Crossover], role: str, confidence: float
 ) -> Content:
     """Return the same from what was read, where two models were measured with all else equal."""
     rows = []
     for seeds, part in _parts(fits, role):
         for fit in part:
-            place = {name: fit.record[name] for name in GROUP_COLUMNS} | {"seeds": seeds}
+            place = asdict(fit.group) | {"seeds": seeds}
             found = _crossover_rows(shown_crossovers(fit, seeds, crossovers))
             rows += [place | row for row in (*accuracy.accuracies(fit, seeds, confidence), *found)]
     table = pl.DataFrame(rows, schema=SCHEMA)
@@ -74,24 +74,26 @@ def content(
     )
 
 
-def _parts(fits: Sequence[Fit], role: str) -> list[tuple[int, list[Fit]]]:
+def _parts(fits: Sequence[Curves], role: str) -> list[tuple[int, list[Curves]]]:
     """Return seed-set sizes, each with fits that have it and that differ in the role alone."""
-    found: dict[tuple[Any, ...], list[Fit]] = {}
+    found: dict[tuple[Any, ...], list[Curves]] = {}
     for fit in fits:
-        others = tuple(fit.record[name] for name in GROUP_COLUMNS if name != role)
+        others = tuple(getattr(fit.group, name) for name in GROUP_COLUMNS if name != role)
         for seeds in fit.seeds:
             found.setdefault((*others, seeds), []).append(fit)
     return [(key[-1], part) for key, part in sorted(found.items()) if len(part) > 1]
 
 
-def _crossover_rows(records: Sequence[Mapping[str, Any]]) -> list[Row]:
+def _crossover_rows(records: Sequence[Crossover]) -> list[Row]:
     rows = []
+    names = ("budget_ratio", "budget", "low", "high")
     for record in records:
-        base = {name: record[name] for name in ("method", "reference", "status")}
+        base = {name: getattr(record, name) for name in ("method", "reference", "status")}
         base |= {"kind": "crossover"}
         rows += [
-            base | {name: crossing[name] for name in ("budget_ratio", "budget", "low", "high")}
-            for crossing in record["crossings"]
+            base
+            | {name: getattr(crossing, name) for name in ("budget_ratio", "budget", "low", "high")}
+            for crossing in record.crossings
         ] or [base]
     return rows
 

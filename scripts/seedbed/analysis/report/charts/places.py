@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import Curves
+from seedbed.analysis.decide.crossovers import Crossover
 from seedbed.analysis.settings import Titles
 
 
-def all_methods(fits: Iterable[Fit]) -> list[str]:
+def all_methods(fits: Iterable[Curves]) -> list[str]:
     """Return the methods of all fits, in the study's order as far as one fit shows it.
 
     Each fit has its own methods in that order, so those of the fit with most of them come first: a
@@ -19,9 +21,9 @@ def all_methods(fits: Iterable[Fit]) -> list[str]:
     return list(dict.fromkeys(method for fit in ordered for method in fit.methods))
 
 
-def group_titles(fits: Sequence[Fit], titles: Titles) -> list[str]:
+def group_titles(fits: Sequence[Curves], titles: Titles) -> list[str]:
     """Return a title for each fit: its task, and coordinates in which the task's fits differ."""
-    return place_titles([fit.record for fit in fits], titles)
+    return place_titles([asdict(fit.group) for fit in fits], titles)
 
 
 def place_titles(
@@ -45,26 +47,24 @@ def place_titles(
     return made
 
 
-def with_curves(fits: Sequence[Fit]) -> list[Fit]:
+def with_curves(fits: Sequence[Curves]) -> list[Curves]:
     """Return the fits in which at least two methods were measured at two budgets or more.
 
     The others are of ablations at a single budget, which have figures of their own. Of a task that
     has no such fit, all are returned.
     """
     curved = {
-        fit.record["fit"]: any(
+        fit.key: any(
             sum(len(fit.cells(seeds, method)) > 1 for method in fit.methods) > 1
             for seeds in fit.seeds
         )
         for fit in fits
     }
-    tasks = {fit.record["task"] for fit in fits if curved[fit.record["fit"]]}
-    return [fit for fit in fits if curved[fit.record["fit"]] or fit.record["task"] not in tasks]
+    tasks = {fit.group.task for fit in fits if curved[fit.key]}
+    return [fit for fit in fits if curved[fit.key] or fit.group.task not in tasks]
 
 
-def shown_crossovers(
-    fit: Fit, seeds: int, crossovers: Sequence[Mapping[str, Any]]
-) -> list[Mapping[str, Any]]:
+def shown_crossovers(fit: Curves, seeds: int, crossovers: Sequence[Crossover]) -> list[Crossover]:
     """Return the crossovers with the first method that figures show: by the curve, if there is one.
 
     Args:
@@ -75,8 +75,8 @@ def shown_crossovers(
     return [
         record
         for record in crossovers
-        if record["fit"] == fit.record["fit"]
-        and record["seeds"] == seeds
-        and record["reference"] == fit.methods[0]
-        and record["basis"] == ("means" if not fit.models else "curve")
+        if record.fit == fit.key
+        and record.seeds == seeds
+        and record.reference == fit.methods[0]
+        and record.basis == ("means" if not fit.fitted else "curve")
     ]

@@ -5,17 +5,17 @@ import pytest
 
 from seedbed.engines import sharing
 from seedbed.engines.sharing import Sharing
-from seedbed.run.pending import Others
+from seedbed.run.pending import PendingJobs
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
-from seedbed.study.workflow import Workflow
+from seedbed.study.targets import Targets
 
 CONFIG = Path(__file__).parents[2] / "config"
 
 
 def flow_of(name, **given):
     study = load_study(name, CONFIG, **given)
-    return Workflow(study, grid(study))
+    return Targets(study, grid(study))
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def flow():
 
 def written(flow, folder, without=()):
     """Return the jobs that a run which makes all but some files notes of each model."""
-    others = Others(flow, str(folder))
+    others = PendingJobs(flow, str(folder))
     everything = [flow.evaluation_file(cell) for cell in flow.grid.cells]
     for stream in flow.grid.streams:
         for shard in flow.shards(stream.key):
@@ -43,7 +43,7 @@ def written(flow, folder, without=()):
 def test_cells_of_a_student_and_task_are_in_one_file(flow, tmp_path):
     gone = flow.evaluation_file(flow.grid.cells[3])
     found = written(flow, tmp_path, {gone})
-    others = Others(flow, str(tmp_path))
+    others = PendingJobs(flow, str(tmp_path))
     for cell in flow.grid.cells:
         alike = [c for c in flow.grid.cells if (c.student, c.task) == (cell.student, cell.task)]
         jobs = found[Path(others.file("student", cell.key)).name]
@@ -55,14 +55,14 @@ def test_cells_of_a_student_and_task_are_in_one_file(flow, tmp_path):
 
 def test_shards_of_a_teacher_are_told_with_all_that_their_jobs_get(flow, tmp_path):
     found = written(flow, tmp_path)
-    others = Others(flow, str(tmp_path))
+    others = PendingJobs(flow, str(tmp_path))
     told = set()
     for stream in flow.grid.streams:
         for job in found[Path(others.file("teacher", stream.key)).name]:
             key = job["settings"]["stream"]
             told.add((key, job["start"]))
             assert flow.teacher(key) == flow.teacher(stream.key)
-            assert job["settings"] == {"stream": key, **json.loads(flow.answers(key))}
+            assert job["settings"] == {"stream": key, **flow.answers(key)}
             assert job["seeds"] == flow.seeds(key)
             assert job["seeds"] in job["inputs"]
             assert job["questions"] is None or job["questions"] in job["inputs"]
@@ -70,9 +70,9 @@ def test_shards_of_a_teacher_are_told_with_all_that_their_jobs_get(flow, tmp_pat
 
 
 def test_a_model_behind_an_endpoint_is_always_up(tmp_path):
-    from seedbed.study.config import Engine
+    from seedbed.engines.settings import OpenAISettings
 
-    engine = Engine(kind="openai", base_url="http://localhost:1/v1", model="m")
+    engine = OpenAISettings(base_url="http://localhost:1/v1", model="m")
     found = written(flow_of("demo", engines={"mini_teacher": engine}), tmp_path)
     assert not [name for name in found if name.startswith("teacher.")]
     assert found["student.mini_student.mini_math.jsonl"]
@@ -92,4 +92,4 @@ def test_a_job_answers_for_those_after_it_and_then_for_those_before(flow, tmp_pa
     assert of(outputs[0]) == outputs[1:3]
     assert Sharing.read(tmp_path / "none.jsonl", Path(outputs[0])).others == ()
     # All of it is by name on a job's command line, however long the prompts are.
-    assert len(Others(flow, "journal").file("student", flow.grid.cells[0].key)) < 100
+    assert len(PendingJobs(flow, "journal").file("student", flow.grid.cells[0].key)) < 100

@@ -1,9 +1,11 @@
-"""Ctrl-C: a run ends with one line, whatever its jobs have to say about it."""
+"""What a terminal shows: errors, whatever was asked to be quiet, and one line for Ctrl-C."""
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -12,6 +14,25 @@ from contextlib import suppress
 from typing import Any
 
 INTERRUPTED = "Interrupted: the jobs under way end here. Start snakemake again to go on."
+
+# That a file may not be written, that there is no room, and that the disk may only be read.
+_FILE_SYSTEM = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_FRAMES = re.compile(r"(\n *File \"[^\n]*\", line \d+, in [^\n]*)+\s*\Z")
+
+
+def is_error(record: logging.LogRecord) -> bool:
+    """Return whether a record is an error; of one of the file system, only its last line stays."""
+    if record.levelno < logging.ERROR:
+        return False
+    if getattr(record, "exception", None) in ("PermissionError", "OSError"):
+        lines = record.getMessage().strip().splitlines()
+        said = lines[-1] if lines else ""
+        if any(f"[Errno {number}]" in said for number in _FILE_SYSTEM):
+            record.msg, record.args = said, None
+    elif getattr(record, "exception", None) == "WorkflowError":
+        # What is wrong is said in the message: not where in this project it was found.
+        record.msg, record.args = _FRAMES.sub("", record.getMessage()), None
+    return True
 
 
 class Interrupt:

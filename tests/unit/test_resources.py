@@ -6,9 +6,9 @@ import study_folder as sf
 
 from seedbed.study.cells import grid
 from seedbed.study.loading import StudyError, load_study
-from seedbed.study.resources import Needs, gpus, limits
+from seedbed.study.resources import JobResources, gpus, limits
 from seedbed.study.sizes import size_of_folder, size_of_name
-from seedbed.study.workflow import Workflow
+from seedbed.study.targets import Targets
 
 TEACHER = "models/teacher.yaml"
 STREAM = "task=sums/method=new_question/augmenter=teacher/teacher=teacher/seeds=20/replicate=1"
@@ -23,7 +23,7 @@ def hub(name, **engine):
 
 def flow(folder, files=sf.FILES):
     study = load_study("trial", sf.write(folder, files))
-    return Workflow(study, grid(study))
+    return Targets(study, grid(study))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_gpus_are_by_the_size_of_the_model(tmp_path, name, engine, count):
     assert gpus(flow(tmp_path, hub(name, **engine)).study, "teacher") == count
 
 
-def test_a_model_that_the_workflow_trains_needs_a_gpu_only_if_told_so(tmp_path):
+def test_a_model_that_the_workflow_trains_resources_a_gpu_only_if_told_so(tmp_path):
     assert gpus(flow(tmp_path / "a").study, "teacher") == 0
     told = sf.bend(sf.FILES, TEACHER, ("engine",), {"gpus": 1})
     assert gpus(flow(tmp_path / "b", told).study, "teacher") == 1
@@ -55,49 +55,49 @@ def test_transformers_takes_no_more_than_one_gpu(tmp_path):
         flow(tmp_path, sf.bend(sf.FILES, TEACHER, ("engine",), {"gpus": 2}))
 
 
-def of(needs, **wildcards):
+def of(resources, **wildcards):
     """Return what a rule's resources come to at the first attempt."""
     at = SimpleNamespace(**wildcards)
     return {
         name: need(at, 1) if name in ("mem_mb", "runtime") else need(at)
-        for name, need in needs.items()
+        for name, need in resources.items()
     }
 
 
 def test_the_kind_of_gpu_goes_with_gpus_alone(tmp_path):
     here = flow(tmp_path, hub("Llama-3.1-70B-Instruct", kind="vllm"))
-    needs = Needs(here, "h200")
-    answers = of(needs.answers(), stream=STREAM, shard="0")
+    resources = JobResources(here, "h200")
+    answers = of(resources.answers(), stream=STREAM, shard="0")
     assert (answers["gpu"], answers["gpu_model"]) == (4, "h200")
-    training = of(needs.training(), trained_cell=CELL % 20)
+    training = of(resources.training(), trained_cell=CELL % 20)
     assert (training["gpu"], training["gpu_model"]) == (0, None)
 
 
 def test_time_grows_with_the_budget_and_memory_with_the_model(tmp_path):
     small, large = flow(tmp_path / "a"), flow(tmp_path / "b", hub("x-70b", kind="vllm"))
     rows = sf.bend(sf.FILES, "studies/trial.yaml", ("training", "epochs"), 500)
-    long = Needs(flow(tmp_path / "c", rows)).training()["runtime"]
+    long = JobResources(flow(tmp_path / "c", rows)).training()["runtime"]
     at = [SimpleNamespace(trained_cell=CELL % budget) for budget in (20, 80)]
     assert long(at[0], 1) < long(at[1], 1)
     shard = SimpleNamespace(stream=STREAM, shard="0")
-    little, much = (Needs(here).answers()["mem_mb"](shard, 1) for here in (small, large))
+    little, much = (JobResources(here).answers()["mem_mb"](shard, 1) for here in (small, large))
     assert little < 6_000
     assert much > 140_000
 
 
 def test_memory_and_time_grow_with_each_attempt(tmp_path):
-    needs = Needs(flow(tmp_path)).evaluation()
+    resources = JobResources(flow(tmp_path)).evaluation()
     at = SimpleNamespace(cell=CELL % 20)
     for name in ("mem_mb", "runtime"):
-        asked = [needs[name](at, attempt) for attempt in (1, 2, 3)]
+        asked = [resources[name](at, attempt) for attempt in (1, 2, 3)]
         assert asked == sorted(set(asked))
 
 
-def test_a_model_that_needs_more_gpus_than_there_are_is_named(tmp_path):
-    needs = Needs(flow(tmp_path, hub("Llama-3.1-70B-Instruct", kind="vllm")))
-    assert "'teacher' runs on 4 GPUs, and there are 2" in needs.too_many(2)
-    assert needs.too_many(4) is None
-    assert needs.too_many(None) is None
+def test_a_model_that_resources_more_gpus_than_there_are_is_named(tmp_path):
+    resources = JobResources(flow(tmp_path, hub("Llama-3.1-70B-Instruct", kind="vllm")))
+    assert "'teacher' runs on 4 GPUs, and there are 2" in resources.too_many(2)
+    assert resources.too_many(4) is None
+    assert resources.too_many(None) is None
 
 
 def test_the_limit_is_that_of_the_profile():
@@ -161,7 +161,7 @@ def test_a_folder_of_seven_billion_parameters_asks_for_what_one_of_the_hub_does(
     )
     asked = {"trained_cell": CELL % 20}
     one, other = (
-        of(Needs(flow(tmp_path / name, given)).training(), **asked)
+        of(JobResources(flow(tmp_path / name, given)).training(), **asked)
         for name, given in (("path", files), ("hub", named))
     )
     assert one == other
@@ -192,7 +192,7 @@ def test_the_size_that_a_file_states_comes_first(tmp_path):
 
 def test_on_a_cluster_a_model_of_unknown_size_is_refused_with_what_to_write(tmp_path):
     def said(name, files):
-        return Needs(flow(tmp_path / name, files)).unknown()
+        return JobResources(flow(tmp_path / name, files)).unknown()
 
     nameless = hub("a-name-without-a-size", kind="vllm")
     assert "set size in models/teacher.yaml" in said("a", nameless)

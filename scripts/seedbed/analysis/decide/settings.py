@@ -1,0 +1,175 @@
+"""Contrasts: what a study tests of its own results, as its YAML states it."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from seedbed.config.messages import problems
+from seedbed.config.sections import Section
+from seedbed.config.values import (
+    Filters,
+    Name,
+    Names,
+    Stage,
+    Text,
+    changes,
+    listed,
+    nearest,
+    problem,
+)
+
+STRONG, WEAK = "strong", "weak"
+
+
+class ContrastPoint(Section):
+    """Coordinates of a cell where they differ from the test's."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
+
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        1.0, description="Weight of its accuracy in the sum of its side."
+    )
+    method: Name | None = Field(None, description="Null: the test's.")
+    augmenter: Name | None = Field(
+        None,
+        description="A model; or `weak`, the last that the blocks name; or `strong`, the one that "
+        "most cells have, unless that is the weak one: then the first. Null: the one that most "
+        "cells have. Methods without an augmenter take none.",
+    )
+    teacher: Name | None = Field(None, description="Null: the one that most cells have.")
+    student: Name | None = Field(None, description="Null: the test's.")
+    filter: Literal["none", "verified", "verified_matched"] | None = Field(
+        None, description="Null: the test's."
+    )
+    budget: Literal["same", "next"] = Field(
+        "same", description="`next` is the next larger budget that was measured there."
+    )
+
+
+class CrossoverPair(Section):
+    """Two methods, of which the second becomes better as the budget grows."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
+
+    before: Name = Field(description="The method that is better with few queries a seed.")
+    after: Name = Field(description="The method that is better with many.")
+
+
+class ContrastTest(Section):
+    """One claim, tested wherever the study has the cells for it.
+
+    It is true where the weighted sum of the accuracies in `better` is above that in `worse`, or
+    less than `margin` below it. With `crossover` instead, it is that the crossover comes at a
+    larger budget ratio with the fewest seeds than with each other number.
+    """
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
+
+    claim: Text = Field(
+        description="A sentence. It may have {seeds}, {budget}, {budget_ratio}, {method}, {filter} "
+        "and {student}; of a crossover, {few}, {many} and {student}."
+    )
+    better: listed(ContrastPoint, least=0) = Field((), description="One side of the contrast.")
+    worse: listed(ContrastPoint, least=0) = Field((), description="The other side.")
+    crossover: CrossoverPair | None = Field(None, description="In place of two sides.")
+    margin: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Loss of accuracy that still supports the claim, a fraction."
+    )
+    budget: Literal["each", "lowest", "highest"] = Field(
+        "each",
+        description="Which of the budgets that all points have: a test for each, or for one end of "
+        "those of each number of seeds, of which there must be two.",
+    )
+    methods: Names | None = Field(None, description="A test for each of these methods.")
+    filters: Filters = Field(("none",), description="A test for each of these filters.")
+    student: Literal["main", "others"] = Field(
+        "main", description="The student that most cells have, or a test for each other one."
+    )
+    pooled: bool = Field(
+        False,
+        description="One test of the mean over all methods, numbers of seeds and budgets.",
+    )
+    measured: listed(ContrastPoint, least=0) = Field(
+        (), description="Further points, without which a place is left out."
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> ContrastTest:
+        if self.crossover is None and not (self.better and self.worse):
+            missing = "worse" if self.better else "better"
+            raise problem(f"is missing: a test has better and worse, or crossover; no {missing}")
+        if self.crossover is not None and (self.better or self.worse or self.measured):
+            raise problem("stands beside better or worse; give one of them", "crossover")
+        for side in ("better", "worse", "measured"):
+            for index, point in enumerate(getattr(self, side)):
+                if point.method is None and self.methods is None:
+                    said = "is missing: the test has no methods either"
+                    raise problem(said, side, index, "method")
+        return self
+
+    @model_validator(mode="after")
+    def _placeholders(self) -> ContrastTest:
+        known = ["student", "filter"]
+        if self.crossover is not None:
+            known = ["student", "few", "many"]
+        elif not self.pooled:
+            known += ["seeds", "budget", "budget_ratio", *(["method"] if self.methods else [])]
+        try:
+            fields = [name for _, name, *_ in string.Formatter().parse(self.claim) if name]
+        except ValueError as error:
+            said = f"cannot be read ({error}); a brace in the text is doubled"
+            raise problem(said, "claim") from None
+        for name in fields:
+            if name not in known:
+                hint = nearest(name, known, "valid here")
+                raise problem(f"has an unknown placeholder {{{name}}}; {hint}", "claim")
+        return self
+
+
+class Contrast(Section):
+    """`config/contrasts/NAME.yaml`: something that a study may show, with its tests."""
+
+    sentence: Text = Field(
+        description="What it is about, as the report's heading.",
+        json_schema_extra=changes("analysis"),
+    )
+    tests: listed(ContrastTest) = Field(description="Its tests.")
+
+    def names(self) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
+        """Yield the methods and models that it names: the kind, the name, and where it stands."""
+        for place, test in enumerate(self.tests):
+            at: tuple[str | int, ...] = ("tests", place)
+            for index, name in enumerate(test.methods or ()):
+                yield "methods", name, (*at, "methods", index)
+            if test.crossover is not None:
+                yield "methods", test.crossover.before, (*at, "crossover", "before")
+                yield "methods", test.crossover.after, (*at, "crossover", "after")
+            for side in ("better", "worse", "measured"):
+                for index, point in enumerate(getattr(test, side)):
+                    for key in ("method", "augmenter", "teacher", "student"):
+                        name = getattr(point, key)
+                        if name not in (None, STRONG, WEAK):
+                            kind = "methods" if key == "method" else "models"
+                            yield kind, name, (*at, side, index, key)
+
+
+class NamedContrast(Contrast):
+    """A contrast with the name of its file, as scripts take it."""
+
+    name: Name
+
+
+def parse_contrasts(text: str) -> list[NamedContrast]:
+    """Read contrasts from JSON text.
+
+    Raises:
+        ValueError: if the text is not of that form, naming what is wrong.
+    """
+    try:
+        return TypeAdapter(list[NamedContrast]).validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"--contrasts: {problems(error)}") from None

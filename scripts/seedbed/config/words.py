@@ -1,0 +1,48 @@
+"""Words that several rooms share: coordinates of a cell, what is counted, and reserved names."""
+
+from __future__ import annotations
+
+MODELS = ("augmenter", "teacher", "student")
+"""The parts that a model can have."""
+
+COORDINATES: dict[str, type[str] | type[int]] = {
+    "task": str,
+    "method": str,
+    "augmenter": str,
+    "teacher": str,
+    "seeds": int,
+    "replicate": int,
+    "filter": str,
+    "budget": int,
+    "student": str,
+}
+"""The coordinates of a cell by name, in the order of its key, with the type of each."""
+
+SPENDING = tuple(
+    f"{who}_{what}"
+    for who in ("teacher", "augmenter", "verification")
+    for what in ("queries", "prompt_tokens", "completion_tokens")
+)
+"""What the models of a dataset were asked and wrote."""
+
+DATASET_COUNTS = (*SPENDING, "empty_slots", "rows", "missing_rows", "unique_questions")
+"""Counts of a dataset's record that its evaluations carry along."""
+
+TRAINING_COUNTS = ("training_rows", "training_tokens")
+"""Counts of a training's record that its evaluation carries along."""
+
+NONE = "none"
+UNTRAINED = "untrained"
+RESERVED = (NONE, UNTRAINED)
+"""Words that stand in keys for "no such model" and "no method", so that no file may have them."""
+
+OWN_PROMPTS = ("answer", "self_check")
+"""Prompts of a task that are no method's, so that no method may have their names."""
+
+MATCHED = "verified_matched"
+FILTERS = (NONE, "verified", MATCHED)
+"""Filters that choose which answers of a stream become training rows: all of them; those that are
+found right; and those, from further along the stream as well, until they are as many as all."""
+
+WORLDS = {"mini_math": "number", "mini_sql": "sql", "mini_qa": "choice"}
+"""Generated worlds and their kinds."""

@@ -1,0 +1,74 @@
+"""The engine of a script, which starts when it is first needed, and answers for other jobs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from seedbed.engines import Engine, load_engine
+from seedbed.engines.devices import use_gpus
+from seedbed.engines.settings import EngineJob, OpenAISettings
+from seedbed.engines.sharing import Other, Sharing, serve
+
+SHARE_OF_TIME = 1 / 3
+"""Of a job's time, in which it may begin to answer for another."""
+
+
+class EngineStart:
+    """An engine that starts when it is first needed."""
+
+    def __init__(
+        self,
+        model: Path,
+        engine: EngineJob,
+        threads: int,
+        progress: Callable[[str], None],
+        lora_rank: int = 0,
+    ) -> None:
+        """Take note of what to start.
+
+        Args:
+            model: folder of the model to ask.
+            engine: what runs it.
+            threads: CPU threads.
+            progress: called with lines of text.
+            lora_rank: highest rank of the adapters that it will be used with, 0 for none.
+        """
+        self._model, self._threads = model, threads
+        self._job = engine.model_copy(update={"place": _file(model)})
+        self._progress = progress
+        self._lora_rank = lora_rank
+        self._since = time.monotonic()
+        self._engine: Engine | None = None
+
+    def start(self) -> Engine:
+        """Return the engine, started: a full journal needs none."""
+        if self._engine is None:
+            settings = self._job.settings
+            if not isinstance(settings, OpenAISettings):
+                use_gpus(1 if settings.gpus is None else settings.gpus, self._progress)
+            self._engine = load_engine(self._model, self._job, self._lora_rank, self._threads)
+        return self._engine
+
+    def share(
+        self, file: Path | None, own: Path, runtime: float | None, answer: Callable[[Other], None]
+    ) -> None:
+        """Answer for other jobs too, if a model had to be loaded.
+
+        Args:
+            file: the jobs: see `Sharing.read`.
+            own: what the job itself makes.
+            runtime: minutes after which the job is ended; None for no limit.
+            answer: fills the response cache of another job.
+        """
+        if self._engine is not None and self._job.kind != "openai":
+            until = math.inf if runtime is None else self._since + 60 * runtime * SHARE_OF_TIME
+            serve(Sharing.read(file, own), answer, self._progress, until)
+
+
+def _file(model: Path) -> str:
+    """Return the file that says what runs a model, by the model's folder."""
+    names = [part.removeprefix("model=") for part in model.parts if part.startswith("model=")]
+    return f"config/models/{names[0]}.yaml" if names else ""

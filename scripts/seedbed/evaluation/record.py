@@ -1,0 +1,77 @@
+"""The record of an evaluation, `evaluation.json`: a student's scores, and what they took."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from seedbed.records import MadeRecord, Part, Settings
+
+Count = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Score(Part):
+    """How many answers are right by one reading, and their share of all items."""
+
+    correct: Count
+    accuracy: Fraction
+
+
+class Scores(Score):
+    """The scores of a student.
+
+    Attributes:
+        items: test items.
+        correct: right answers by the reading that the task names.
+        accuracy: their share.
+        standard_error: of the accuracy, binomial.
+        strict: the score by the strict reading.
+        flexible: the score by the flexible reading.
+        unparsed: outputs without a final answer.
+        unparsed_reasons: the same, by reason.
+        truncated: outputs that end at the limit of tokens.
+    """
+
+    items: Annotated[int, Field(ge=1)]
+    standard_error: Number | None = None
+    strict: Score
+    flexible: Score
+    unparsed: Count
+    unparsed_reasons: dict[str, Count] = Field(default_factory=dict)
+    truncated: Count
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        counted = {"correct": self.correct, "unparsed": self.unparsed, "truncated": self.truncated}
+        for name, count in counted.items():
+            if count > self.items:
+                raise ValueError(f"{name} is {count}, not a count of at most {self.items}")
+        for name, score in (("", self), ("strict.", self.strict), ("flexible.", self.flexible)):
+            if abs(score.correct / self.items - score.accuracy) > 1e-9:
+                raise ValueError(
+                    f"{name}accuracy {score.accuracy} is not {score.correct}/{self.items}"
+                )
+        return self
+
+
+class EvaluationRecord(MadeRecord, Scores):
+    """`evaluation.json`, beside the predictions of a student.
+
+    Attributes:
+        cell: coordinates of the cell.
+        settings: how the task was asked and scored.
+        model: fingerprint of the base model.
+        references_right: reference answers that the scorer finds right: all of them.
+        counts: what data and training took, by name; 0 for a base model.
+        seconds: the same by stage, and of the evaluation itself.
+    """
+
+    cell: dict[str, str | int]
+    settings: Settings = Field(default_factory=dict)
+    model: str | None = None
+    references_right: int | None = None
+    counts: dict[str, Count | None] = Field(default_factory=dict)
+    seconds: dict[str, Number | None] = Field(default_factory=dict)

@@ -1,0 +1,76 @@
+"""Options that several scripts share: those of jobs that ask a model, and of jobs on a shard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedbed.artifacts import whole_file
+from seedbed.command_line import json_of, json_value, option, optional
+from seedbed.engines.settings import EngineJob
+from seedbed.engines.start import EngineStart
+from seedbed.streams.asking import open_journal
+from seedbed.streams.extension import Part
+from seedbed.streams.journal import Journal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """Which model to ask, what runs it, and where its answers are kept."""
+
+    model: Path = option(Path, "folder of the model to ask")
+    engine: EngineJob = option(
+        json_of(EngineJob), "what runs it, as JSON: see the class EngineJob", "{}"
+    )
+    threads: int = option(int, "CPU threads", 1)
+    journal: Path = option(Path, "folder of the response cache")
+
+    def starting(self, progress: Callable[[str], None], lora_rank: int = 0) -> EngineStart:
+        """Return the engine, to be started when it is needed; see `EngineStart`."""
+        return EngineStart(self.model, self.engine, self.threads, progress, lora_rank)
+
+    def cache(self, folder: Path | None = None) -> Journal:
+        """Return the response cache of the model in a folder, by default in `journal`."""
+        return open_journal(folder or self.journal, self.model, self.engine)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharing:
+    """For which jobs to answer as well, while the model is loaded."""
+
+    sharing: Path | None = optional(
+        Path, "file of the jobs that ask the same model, a line of JSON each: see the class Other"
+    )
+    runtime: float | None = optional(
+        float, "minutes after which the job is ended; other jobs get a third of them"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Which queries of a stream a job needs, all of one shard."""
+
+    start: int = option(int, "first query of the shard")
+    stop: int = option(int, "one past the last query that is needed")
+    end: int | None = optional(int, "one past the last query that it can hold; else as --stop")
+
+    @property
+    def part(self) -> Part:
+        """The queries, of which there are none if `stop` is before `start`."""
+        stop = max(self.start, self.stop)
+        return Part(self.start, stop, max(stop, self.end or stop))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging(Shard):
+    """Which answers of a teacher to judge, and by what."""
+
+    answers: Path = option(whole_file, "answers of the shard")
+    seeds: Path = option(whole_file, "seeds.parquet of the seed set")
+    task: Path = option(whole_file, "task.json of the task")
+    task_folder: Path | None = optional(Path, "folder of the task's own function")
+    settings: dict[str, Any] = option(
+        json_value, "kind and scorer of the task, as JSON: see config/README.md"
+    )

@@ -1,0 +1,153 @@
+"""Rules with a script: its command line, made of what the rule names, and what they have in common.
+
+    rule draw_seeds:
+        input:
+            train=...
+        output:
+            drawn=...
+        log:
+            f"{RESULTS}/logs/draw_seeds/..."
+        shell:
+            command("draw_seeds", "seeds", "replicate")
+
+runs `python .../draw_seeds.py --train FILE --drawn=FILE --seeds=16 --replicate=1 2> LOG`. A name in
+a rule is the name of the script's option, with `-` for `_`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snakemake.io import strip_wildcard_constraints
+
+LOG = " 2> {log:q}"
+SHOWN_LOG = " 2> >(tee {log:q} >&2)"
+
+
+def put_python_first() -> None:
+    """Let the rules' `python` be the one that runs Snakemake, whether its environment is active.
+
+    An environment that Snakemake itself activates for a job still comes before it.
+    """
+    path = [str(Path(sys.executable).parent), *os.environ.get("PATH", "").split(os.pathsep)]
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys(path))
+
+
+class Command(str):
+    """The beginning of a rule's command, before its rule has been read.
+
+    Attributes:
+        also: names of further options: `threads`, wildcards, resources, and constants.
+        without: names of inputs and parameters that are no options.
+        log: where messages go.
+    """
+
+    also: tuple[str, ...]
+    without: tuple[str, ...]
+    log: str
+
+
+class Commands:
+    """The commands of all rules.
+
+    A rule's names are known when all of it has been read: `complete` then adds its options.
+    Snakemake evaluates `shell:` again when a job runs, and gets the whole command.
+    """
+
+    def __init__(
+        self,
+        script: Callable[[str], str],
+        environment: str,
+        constants: Mapping[str, Sequence[str]],
+    ) -> None:
+        """Take note of what all rules share.
+
+        Args:
+            script: returns what runs a script, by its name.
+            environment: the conda file of all rules, as seen from their folder.
+            constants: values of options that are the same for all jobs, by name.
+        """
+        self._script = script
+        self._environment = environment
+        self._constants = constants
+        self._whole: dict[str, str] = {}
+
+    def __call__(
+        self,
+        script: str,
+        *also: str,
+        without: tuple[str, ...] = (),
+        shown: bool = False,
+        start: str = "",
+    ) -> str:
+        """Return the command of a rule, for its `shell:`.
+
+        Args:
+            script: name of the script.
+            also: names of further options: `threads`, wildcards, resources, and constants.
+            without: names of inputs and parameters that are no options.
+            shown: whether messages go to the terminal as well as to the log.
+            start: a word before the command.
+        """
+        # Where Snakemake runs a job, `rule` is the name of its rule.
+        rule = sys._getframe(1).f_locals.get("rule")
+        if isinstance(rule, str) and rule in self._whole:
+            return self._whole[rule]
+        command = Command(f"{start} {self._script(script)}".lstrip())
+        command.also, command.without = also, without
+        command.log = SHOWN_LOG if shown else LOG
+        return command
+
+    def complete(self, rule: Any) -> None:
+        """Give a rule its whole command, its environment, its benchmark, and its message.
+
+        Its options are its named inputs, parameters and outputs. A parameter takes the place of an
+        input of its name, and the parameter `folder` that of the outputs, which lie in it.
+
+        Args:
+            rule: of Snakemake. Without a command, it stays as it is.
+
+        Raises:
+            ValueError: if the command names something that the rule does not have.
+        """
+        command = rule.shellcmd
+        if not isinstance(command, Command):
+            return
+        inputs, params, outputs = (
+            [name for name, _ in names.items()] for names in (rule.input, rule.params, rule.output)
+        )
+        options = {name: f" {{input.{name}:q}}" for name in inputs}
+        options |= {name: f"={{params.{name}:q}}" for name in params}
+        if "folder" not in params:
+            options |= {name: f"={{output.{name}:q}}" for name in outputs}
+        options |= {name: self._also(rule, name) for name in command.also}
+        words = [
+            f" --{name.replace('_', '-')}{value}"
+            for name, value in options.items()
+            if name not in ("code", *command.without)
+        ]
+        rule.shellcmd = self._whole[rule.name] = "".join([command, *words, command.log])
+        rule.conda_env = self._environment
+        folder, _, job = strip_wildcard_constraints(str(rule.log[0])).rpartition("/logs/")
+        job = job.removesuffix(".log")
+        rule.message = job.replace("/", " ", 1).replace("{", "{wildcards.")
+        if outputs:
+            rule.benchmark_modifier = rule.log_modifier
+            rule.benchmark = f"{folder}/benchmarks/{job}.tsv"
+
+    def _also(self, rule: Any, name: str) -> str:
+        if name in self._constants:
+            values = " ".join(map(shlex.quote, self._constants[name]))
+            return " " + values.replace("{", "{{").replace("}", "}}")
+        if name == "threads":
+            return "={threads}"
+        if name in rule.wildcard_names:
+            return f"={{wildcards.{name}:q}}"
+        if name in rule.resources:
+            return f"={{resources.{name}}}"
+        raise ValueError(f"rule {rule.name} has neither a wildcard nor a resource {name!r}")

@@ -1,0 +1,358 @@
+"""What happens around a run: before its jobs are planned, before the first, and after the last."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snakemake.exceptions import WorkflowError
+
+from seedbed.config.documents import StudyError, read_document
+from seedbed.config.folders import ConfigFolders
+from seedbed.engines.cap import Ledger
+from seedbed.run import snakemake_internals as internals
+from seedbed.run.adopting import adopt, review
+from seedbed.run.commands import Commands
+from seedbed.run.explaining import explanation
+from seedbed.run.jobs import own_name, rename, rule_name
+from seedbed.run.lists import Lists
+from seedbed.run.manifest import Manifest
+from seedbed.run.owners import Sign, this_run
+from seedbed.run.partitions import Partitions, write_offers
+from seedbed.run.pending import PendingJobs
+from seedbed.run.planning import Planner
+from seedbed.run.progress import PLANNING_FOLDER, Progress, measured_seconds
+from seedbed.run.recovery import Tenancy, note_begun, note_ended
+from seedbed.run.requests import Site, check_jobs, partitions_of
+from seedbed.run.rule_code import RuleCode
+from seedbed.run.scheduling import plan_by
+from seedbed.run.slurm import check_status_command, jobs_of
+from seedbed.run.submitting import become_patient, leave_own_allocation, note_own_allocation
+from seedbed.run.targets import unknown_target
+from seedbed.run.terminal import Interrupt, is_error
+from seedbed.run.writing import OWN, can_write, temporary_folder
+from seedbed.study.checks import check_downloads, check_keys, check_prices, check_question
+from seedbed.study.config import RunConfig
+from seedbed.study.equivalence import same_result
+from seedbed.study.paths import RESOURCES
+from seedbed.study.resources import JobResources
+from seedbed.study.targets import Targets
+
+if TYPE_CHECKING:
+    from snakemake.jobs import Job
+
+QUESTIONS = frozenset({"adopt", "adopt_confirmed", "explain", "quote"})
+"""Targets that change no result."""
+
+
+def begin(workflow: internals.Workflow, logger: logging.Logger) -> tuple[ConfigFolders, Interrupt]:
+    """Show errors, end on Ctrl-C with a line, and look where the configuration lies.
+
+    Args:
+        workflow: that is being read.
+        logger: Snakemake's.
+
+    Returns:
+        Where the configuration lies; and whether Ctrl-C was pressed.
+
+    Raises:
+        WorkflowError: if `config.yaml` cannot be read. Snakemake reads it too, and does not say
+            which file it cannot read, nor in which line.
+    """
+    # A plan makes millions of objects, which stay: not to be looked through again and again.
+    gc.set_threshold(200_000, 50, 1_000)
+    internals.filter_errors(logger, is_error)
+    interrupt = Interrupt()
+    if workflow.is_main_process:
+        interrupt.watch(logger)
+    folders = ConfigFolders.of_run()
+    try:
+        read_document(folders.find("config.yaml"))
+    except StudyError as error:
+        raise WorkflowError(str(error)) from None
+    return folders, interrupt
+
+
+class Hooks:
+    """A run of the workflow, and what is done before, at its start and at its end.
+
+    Args:
+        workflow: the run, as Snakemake reads it.
+        logger: Snakemake's.
+        rules: the rules of the Snakefile, by name.
+        config: which study to run, and how.
+        flow: the study.
+        resources: what its jobs need of a machine.
+        commands: of its rules.
+        pending: its jobs by the model that they ask.
+        lists: its long lists of files.
+        code: the code of its rules.
+        folders: where its configuration lies.
+        interrupt: knows of Ctrl-C.
+    """
+
+    def __init__(
+        self,
+        workflow: internals.Workflow,
+        logger: logging.Logger,
+        rules: Any,
+        *,
+        config: RunConfig,
+        flow: Targets,
+        resources: JobResources,
+        commands: Commands,
+        pending: PendingJobs,
+        lists: Lists,
+        code: RuleCode,
+        folders: ConfigFolders,
+        interrupt: Interrupt,
+    ) -> None:
+        self._workflow, self._logger, self._rules = workflow, logger, rules
+        self._config, self._flow = config, flow
+        self._resources, self._commands = resources, commands
+        self._pending, self._lists, self._folders = pending, lists, folders
+        self._interrupt = interrupt
+        self._results = Path(flow.results)
+        self._begun = self._results / "journal/begun.jsonl"
+        self._site = Site(config.gpu_request, config.cores_per_gpu)
+        self._partitions: Partitions | None = None  # Where a run sends jobs to SLURM.
+        self._planning: Sign | None = None  # While the run is planned.
+        self._progress: Progress | None = None
+        self._tenancy = Tenancy(Path.cwd(), flow.study.name, self._results, logger.info)
+        # What is stale is decided by the content of files, and by the process that starts jobs.
+        internals.ignore_dates(workflow)
+        if workflow.is_main_process:
+            self.planner = Planner(
+                Manifest([flow.results, RESOURCES]), code, same_result, folders=folders
+            )
+            self._statuses = plan_by(workflow, self.planner, self._skip, self._take_over)
+            internals.before_plan(workflow, self._check_targets)
+            internals.before_run(workflow, self._prepare, self._finish)
+            internals.before_unlock(workflow, self._check_unlock)
+        elif workflow.remote_exec:
+            internals.take_whole_allocation()
+        if internals.is_module(workflow):
+            if internals.has_prefix(workflow):
+                raise WorkflowError(
+                    "this workflow writes to results/ and resources/ of the working directory: "
+                    "leave out `prefix` and `replace_prefix` of the module"
+                )
+            end = (lambda: self.end(True)), (lambda: self.end(False))
+            internals.run_handlers(workflow, self.start, *end)
+
+    def rules_are_read(self) -> None:
+        """Take note that all rules are known."""
+        rename(internals.names_of_rules(self._rules))
+        for rule in self._workflow.rules:
+            self._commands.complete(rule)
+        internals.keep_signatures(self._workflow)
+
+    # --- before jobs are planned
+
+    @cached_property
+    def _targets(self) -> list[str]:
+        settings = self._workflow.dag_settings
+        return [own_name(str(target)) for target in (settings and settings.targets) or ()]
+
+    @cached_property
+    def _changes(self) -> bool:
+        """Whether this run may change anything: a dry run does not, nor does a question."""
+        return (
+            not self._workflow.output_settings.dryrun
+            and QUESTIONS.isdisjoint(self._targets)
+            and not self._closed
+        )
+
+    @cached_property
+    def _closed(self) -> list[str]:
+        """The folders that may only be read."""
+        needed = {
+            str(OWN): [OWN / "locks"],
+            str(self._results): [
+                self._results / "manifest.jsonl",
+                self._results / "journal/owners",
+            ],
+        }
+        return [place for place, files in needed.items() if not all(map(can_write, files))]
+
+    def _check_targets(self) -> None:
+        """Refuse targets that nothing makes, and let Snakemake plan where it may only read."""
+        for target in self._targets:
+            if (said := unknown_target(self._workflow, target, self._flow.files)) is not None:
+                raise WorkflowError(said)
+        if not can_write(OWN / "locks"):
+            internals.borrow_notes(OWN, temporary_folder)
+        if "explain" in self._targets or not can_write(OWN / "locks"):
+            # Nothing will be written, so it need not be possible: `start` sees to that.
+            internals.allow_protected()
+
+    def _prepare(self, executor: Any, settings: Any) -> None:
+        """Clear up after runs that were killed, and read what the cluster offers."""
+        if executor.common_settings.dryrun_exec or not self._changes:
+            return
+        slurm = executor.name == "slurm"
+        try:
+            note_own_allocation()
+            if slurm:
+                leave_own_allocation()
+            self._tenancy.take_over(slurm)
+            self._say_planning()
+            if slurm:
+                self._partitions = partitions_of(settings.partition_config)
+                write_offers(self._partitions.offers)
+        except (ValueError, RuntimeError) as error:
+            raise WorkflowError(str(error)) from None
+
+    def _say_planning(self) -> None:
+        """Say that this run is planned, which takes minutes for tens of thousands of cells."""
+        folder = self._results / PLANNING_FOLDER
+        for left in folder.glob("*.json"):
+            left.unlink(missing_ok=True)
+        self._planning = Sign(this_run(self._flow.study.name, Path.cwd(), [], None), folder)
+
+    def _end_planning(self) -> None:
+        if self._planning is not None:
+            self._planning.take_back()
+            self._planning = None
+
+    def _finish(self) -> None:
+        """Take back all that this run said of itself."""
+        self._end_planning()
+        self._tenancy.end()
+
+    def _check_unlock(self) -> None:
+        """Keep the lock of a run that is alive."""
+        try:
+            self._tenancy.check_unlock()
+        except RuntimeError as error:
+            raise WorkflowError(str(error)) from None
+
+    def _take_over(self, jobs: Iterable[Job]) -> bool:
+        """Note what the jobs of a killed run made; return whether this run may change anything."""
+        if self._changes:
+            note_ended(self._begun, self.planner, jobs, self._logger.info)
+        return self._changes
+
+    def _skip(self, job: Job) -> None:
+        """Count a job as done that does not run."""
+        if self._progress is not None:
+            self._progress.skip(job)
+
+    # --- before the first job: a dry run does not come here
+
+    def start(self) -> None:
+        """Answer a question, or see to all that the jobs of the run need.
+
+        Raises:
+            SystemExit: after the answer to a question.
+            WorkflowError: if jobs lack something that they need.
+        """
+        workflow = self._workflow
+        jobs = [*workflow.dag.needrun_jobs()]
+        self._answer({rule_name(job) for job in jobs})
+        made = [str(file) for job in jobs for file in job.output]
+        if workflow.is_main_process and made and self._closed:
+            raise WorkflowError(
+                f"{self._closed[-1]} may only be read here, and {len(made)} files would be made: "
+                "`snakemake explain` says why. What needs none: quote, explain, advise, -n."
+            )
+        try:
+            self._check(jobs)
+            self._begin(jobs)
+        except (StudyError, RuntimeError) as error:
+            raise WorkflowError(str(error)) from None
+        internals.look_once_at_a_time(workflow.scheduler)
+        if workflow.is_main_process and made:
+            note_begun(self._begun, self.planner, jobs)
+            self._pending.write(made)
+            self._lists.write(jobs)
+            self._open_ledger()
+            self._follow()
+        self._end_planning()
+
+    def _answer(self, asked: set[str]) -> None:
+        """Print the answer to a question, and end."""
+        if "explain" in asked:
+            answer = explanation(self._workflow, self.planner, self._statuses, "explain")
+        elif asked & {"adopt", "adopt_confirmed"}:
+            answer = self._adopted("adopt_confirmed" in asked)
+        else:
+            return
+        sys.stdout.write(answer)
+        sys.stdout.flush()
+        raise SystemExit
+
+    def _adopted(self, confirmed: bool) -> str:
+        """Return which results are kept as they are, and note them if that was confirmed."""
+        found = review(self._workflow.dag.jobs, self.planner, self._workflow.persistence)
+        try:
+            if confirmed:
+                adopt(found, self.planner)
+        except OSError as error:
+            raise WorkflowError(f"the manifest cannot be written: {error}") from None
+        return found.text(confirmed, f"make adopt STUDY={self._flow.study.name} CONFIRM=yes")
+
+    def _check(self, jobs: Sequence[Job]) -> None:
+        """Raise an error for what jobs need and have not."""
+        study, asked = self._flow.study, [(rule_name(job), job.wildcards_dict) for job in jobs]
+        if self._config.data_dir is None and "get_task" in dict(asked):
+            check_downloads(study)
+        if "advise" in dict(asked):
+            check_question(self._config, study, self._folders)
+        models = self._flow.asked_models(asked)
+        check_keys(study, models)
+        if self._flow.max_usd is not None:
+            check_prices(study, models)
+
+    def _begin(self, jobs: Sequence[Job]) -> None:
+        """Say that this run is alive, and have SLURM's executor wait where it must."""
+        workflow, name = self._workflow, None
+        if self._partitions is not None:
+            if (said := self._resources.unknown()) is not None:
+                raise RuntimeError(said)
+            check_status_command(workflow.executor_settings, self._logger.info)
+            check_jobs(jobs, self._partitions, self._site)
+            name = become_patient(workflow.scheduler, self._partitions, self._site)
+        if workflow.is_main_process and self._changes and (jobs or name):
+            self._tenancy.begin(internals.lock_files(workflow), name)
+
+    def _open_ledger(self) -> None:
+        """Note what has been spent, if spending is limited."""
+        if self._flow.capped:
+            from seedbed.study.quote import spent
+
+            flow = self._flow
+            Ledger(Path(flow.ledger)).open(spent(flow.study, flow.grid, self._results))
+
+    def _follow(self) -> None:
+        """Say how far the run is, from here on."""
+        slurm = self._workflow.executor_plugin.name == "slurm"
+        self._progress = Progress(
+            self._workflow,
+            self._results / "journal/run.json",
+            measured_seconds(self._results),
+            self._logger.info,
+            interrupt=self._interrupt,
+            queue=(lambda: jobs_of(Path.cwd())) if slurm else None,
+        )
+        for handler in self._logger.handlers:
+            self._progress.hush(handler)
+        self._logger.addHandler(self._progress)
+        internals.follow_submissions(self._workflow, self._progress.submitted)
+        self._progress.start()
+
+    # --- after the last job
+
+    def end(self, well: bool) -> None:
+        """Say how the run ended."""
+        if well and self._workflow.is_main_process and self._changes:
+            self._begun.unlink(missing_ok=True)
+        if self._progress is not None:
+            self._progress.end(well)
+            if not well:
+                self._pending.keep(self._progress.left())

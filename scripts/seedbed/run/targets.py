@@ -1,0 +1,46 @@
+"""Targets that nothing makes: what a person may have meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedbed.run.jobs import own_name
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow as Snakemake
+
+# Other files of the same stage that a mistyped one is compared with.
+_MOST_COMPARED = 5_000
+
+
+def unknown_target(
+    workflow: Snakemake, target: str, files: Callable[[], Iterable[str]]
+) -> str | None:
+    """Return what to say of a target that nothing makes; None if it is there or can be made.
+
+    Args:
+        workflow: whose rules are known.
+        target: a rule or a file.
+        files: returns files that rules with wildcards can make.
+    """
+    names = {own_name(rule.name) for rule in workflow.rules}
+    if target in names or Path(target).exists():
+        return None
+    if any(rule.is_producer(target) for rule in workflow.rules):
+        return None
+    whole = [rule for rule in workflow.rules if not rule.has_wildcards()]
+    if "/" not in target:
+        shown = [rule.name for rule in whole]
+        close = difflib.get_close_matches(target, shown, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"targets: {', '.join(sorted(shown))}"
+        return f"there is no target {target!r}; {hint}"
+    fixed = [str(file) for rule in whole for file in rule.output]
+    # The same stage of the same study first: paths are long, and much alike.
+    stage = "/".join(target.split("/")[:3])
+    alike = [path for path in (*fixed, *files()) if path.startswith(stage)][:_MOST_COMPARED]
+    close = difflib.get_close_matches(target, alike or fixed, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "`snakemake --list` shows the targets"
+    return f"no rule of this study makes the file {target!r}; {hint}"

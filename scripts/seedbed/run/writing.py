@@ -1,0 +1,42 @@
+"""Where one may write, and where answers go where one may only read."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+OWN = Path(".snakemake")
+"""Where Snakemake keeps its notes."""
+
+
+def can_write(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file or folder can be written, or made where there is none yet."""
+    path = Path(path).absolute()
+    while not os.path.lexists(path):
+        path = path.parent
+    return os.access(path, os.W_OK | os.X_OK if path.is_dir() else os.W_OK)
+
+
+def answer_folder(results: str, *files: str) -> str:
+    """Return where questions leave their logs and answers.
+
+    Args:
+        results: folder of the study's results, which is the place if it can be written.
+        files: what is written there, relative to it.
+
+    Returns:
+        It, or a temporary folder that is removed when this process ends.
+    """
+    if all(can_write(f"{results}/{file}") for file in files):
+        return results
+    return str(temporary_folder())
+
+
+def temporary_folder() -> Path:
+    """Return a new folder that is removed when this process ends."""
+    folder = tempfile.mkdtemp(prefix="seedbed-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)

@@ -1,0 +1,83 @@
+"""The record of a dataset, `dataset.json`: what it took to make, and what was left out."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from seedbed.records import MadeRecord, Part, Settings
+
+
+class DatasetCounts(Part):
+    """What was counted while a dataset was built.
+
+    Attributes:
+        queries: queries of the stream that were used, 0 for real data. None, here and below, in
+            records of versions that did not count it.
+        rows: rows of the dataset.
+        missing_rows: rows that `verified_matched` did not find.
+        empty_slots: queries without a usable question.
+        dropped: rows left out, by reason.
+        failed_questions: attempts at a question that failed, by reason.
+        unique_questions: different questions.
+        near_seed_rows: rows whose question is nearly a seed's.
+        near_test_rows: rows whose question is nearly one of the test split.
+    """
+
+    queries: int | None = None
+    rows: int = 0
+    missing_rows: int = 0
+    empty_slots: int = 0
+    dropped: dict[str, int] | None = None
+    failed_questions: dict[str, int] = Field(default_factory=dict)
+    teacher_queries: int = 0
+    teacher_prompt_tokens: int = 0
+    teacher_completion_tokens: int = 0
+    augmenter_queries: int = 0
+    augmenter_prompt_tokens: int = 0
+    augmenter_completion_tokens: int = 0
+    verification_queries: int = 0
+    verification_prompt_tokens: int = 0
+    verification_completion_tokens: int = 0
+    unique_questions: int | None = None
+    near_seed_rows: int | None = None
+    near_test_rows: int | None = None
+
+
+class Diversity(Part):
+    """Distinct-n of the questions: different runs of n words over all such runs.
+
+    None if no question is that long.
+    """
+
+    distinct_1: float | None = None
+    distinct_2: float | None = None
+    distinct_3: float | None = None
+
+
+class DatasetSeconds(Part):
+    """Seconds that models took for the queries that were used."""
+
+    generation: float = 0.0
+
+
+class DatasetFacts(Part):
+    """What building a dataset finds out about it; all of it concerns the queries that were used."""
+
+    counts: DatasetCounts
+    diversity: Diversity | None = None
+    seconds: DatasetSeconds = DatasetSeconds()
+
+
+class DatasetRecord(MadeRecord, DatasetFacts):
+    """`dataset.json`, beside the rows of a dataset.
+
+    Attributes:
+        dataset: the dataset's coordinates.
+        settings: how it was cut: see `DatasetSettings`.
+    """
+
+    CONTENT: ClassVar[tuple[str, ...]] = ("counts", "diversity")
+    dataset: dict[str, str | int] = Field(default_factory=dict)
+    settings: Settings = Field(default_factory=dict)

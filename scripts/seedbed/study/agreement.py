@@ -1,0 +1,418 @@
+"""What the files of a study must agree on."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seedbed.analysis.decide.settings import Contrast
+from seedbed.config.documents import Document, Problem
+from seedbed.config.messages import At
+from seedbed.config.sections import Section
+from seedbed.config.values import Part, nearest
+from seedbed.config.words import OWN_PROMPTS, RESERVED
+from seedbed.engines.settings import AnyEngine, OpenAISettings
+from seedbed.evaluation.scorers import module_file
+from seedbed.streams.settings import MethodConfig
+from seedbed.study import cells
+from seedbed.study.config import RUN_CONFIG, Block, ModelConfig, StudyConfig
+from seedbed.study.lengths import too_long
+from seedbed.study.reading import File, Files
+from seedbed.study.study import Study, name_at_endpoint
+from seedbed.tasks.settings import FilesSource, TaskConfig, WorldSource
+from seedbed.training.settings import Trainer
+
+_SECTIONS: dict[str, type[Section]] = {
+    "tasks": TaskConfig,
+    "methods": MethodConfig,
+    "models": ModelConfig,
+    "contrasts": Contrast,
+}
+"""By kind of file that a study names, the class of its content."""
+
+
+@dataclass
+class Agreement:
+    """The checks that need more than one file.
+
+    Attributes:
+        files: the folders of the configuration.
+        study: the study's file.
+        problems: gets what is wrong.
+        engines: by model, what runs it here.
+        trainers: by model, how its training is run here.
+        used: the files that the study names, by kind and name; None for one that is wrong.
+    """
+
+    files: Files
+    study: File[StudyConfig]
+    problems: list[Problem]
+    engines: Mapping[str, AnyEngine] = field(default_factory=dict)
+    trainers: Mapping[str, Trainer] = field(default_factory=dict)
+    used: dict[str, dict[str, File[Any] | None]] = field(
+        default_factory=lambda: {kind: {} for kind in _SECTIONS}
+    )
+
+    def run(self, name: str) -> Study:
+        """Check everything; the result is worth having only if no problem was found."""
+        for index, block in enumerate(self.study.config.blocks):
+            self._find_named(index, block)
+        # A checkpoint brings in the model that it is of, which then needs checking as well.
+        checked: set[str] = set()
+        while left := [model for model in self.used["models"] if model not in checked]:
+            for model in left:
+                self._check_model(model)
+            checked.update(left)
+        for task in self.used["tasks"]:
+            self._check_task(task)
+        for index, block in enumerate(self.study.config.blocks):
+            self._check_block(index, block)
+        for index, contrast in enumerate(self.study.config.contrasts):
+            self._use("contrasts", contrast, "contrasts", index)
+            self._check_contrast(contrast)
+        self._check_engines()
+        self._check_students_named()
+        self._check_cells(name)
+        self._use_tasks_of_worlds()
+        found = {
+            kind: {name: file.config for name, file in files.items() if file is not None}
+            for kind, files in self.used.items()
+        }
+        return Study(name, self.study.config, **found, engines=self.engines, trainers=self.trainers)
+
+    def _refuse(self, text: str, *at: Part, file: File[Any] | None = None) -> None:
+        self.problems.append((file or self.study).document.problem(text, *at))
+
+    def _get(self, kind: str, name: str) -> Any:
+        """Return the content of a file that is used and right, else None."""
+        file = self.used[kind].get(name)
+        return None if file is None else file.config
+
+    def _use(self, kind: str, name: str, *at: Part, file: File[Any] | None = None) -> None:
+        """Read the file of a name that stands at a path of `file` (by default, of the study)."""
+        noun = kind.removesuffix("s")
+        valid = self.files.names[kind]
+        reserved = (*RESERVED, *OWN_PROMPTS) if kind == "methods" else RESERVED
+        if name not in valid:
+            hint = nearest(name, valid, kind)
+            self._refuse(f"there is no {noun} {name!r}; {hint}", *at, file=file)
+        elif name in reserved:
+            self._refuse(f"no {noun} may have the name {name!r}, which is reserved", *at, file=file)
+        elif name not in self.used[kind]:
+            model = _SECTIONS[kind]
+            path = self.files.path(kind, name)
+            self.used[kind][name] = self.files.read(path, model, self.problems)
+
+    def _find_named(self, index: int, block: Block) -> None:
+        for kind, key in (
+            ("tasks", "tasks"),
+            ("methods", "methods"),
+            ("models", "augmenters"),
+            ("models", "teachers"),
+            ("models", "students"),
+        ):
+            for place, name in enumerate(getattr(block, key) or ()):
+                self._use(kind, name, "blocks", index, key, place)
+
+    def _check_model(self, name: str) -> None:
+        file = self.used["models"][name]
+        if file is None:
+            return
+        path = file.config.path
+        if path is not None and not (Path(path) / "config.json").is_file():
+            said = f"there is no model (config.json) in {path!r}"
+            self._refuse(said, "path", file=file)
+        template = file.config.chat_template
+        place = self.files.folders.find(f"models/{template}")
+        if template is not None and not place.is_file():
+            said = f"there is no file {template!r} in {self.files.folders.folders[0]}/models"
+            self._refuse(said, "chat_template", file=file)
+        for task in file.config.worlds:
+            if task not in self.files.names["tasks"]:
+                hint = nearest(task, self.files.names["tasks"], "tasks")
+                self._refuse(f"there is no task {task!r}; {hint}", "worlds", task, file=file)
+        checkpoint = file.config.checkpoint
+        if checkpoint is None:
+            return
+        self._use("models", checkpoint.of, "checkpoint", "of", file=file)
+        parent = self._get("models", checkpoint.of)
+        if parent is None:
+            return
+        if parent.pretrain is None:
+            said = f"{checkpoint.of!r} is not trained by the workflow (it has no pretrain)"
+            self._refuse(said, "checkpoint", "of", file=file)
+        elif checkpoint.step not in parent.pretrain.checkpoints:
+            kept = ", ".join(map(str, parent.pretrain.checkpoints)) or "none"
+            said = f"{checkpoint.of!r} keeps no checkpoint after step {checkpoint.step}; it keeps: "
+            self._refuse(said + kept, "checkpoint", "step", file=file)
+
+    def _check_task(self, name: str) -> None:
+        file = self.used["tasks"][name]
+        if file is None:
+            return
+        methods = self.files.names["methods"]
+        for key in file.config.prompts:
+            if key in OWN_PROMPTS:
+                continue
+            if key not in methods:
+                hint = nearest(key, {*OWN_PROMPTS, *methods}, "prompts")
+                self._refuse(f"there is no method {key!r}; {hint}", "prompts", key, file=file)
+                continue
+            method = self._get("methods", key)
+            if method is not None and not method.writes_questions:
+                said = f"has no effect: the method {key!r} writes no questions"
+                self._refuse(said, "prompts", key, file=file)
+        self._check_task_folder(name, file)
+        wanted, held = self.study.config.test_items, file.config.source.test_items
+        if wanted is not None and wanted > held:
+            said = f"{wanted} is more than the {held} items of the test split of task {name!r}"
+            self._refuse(said, "test_items")
+
+    def _check_task_folder(self, name: str, file: File[TaskConfig]) -> None:
+        """Check that what a task needs beside its file is there."""
+        folder = self.files.path("tasks", name).parent
+        source, scorer = file.config.source, file.config.scorer
+        if isinstance(source, FilesSource):
+            for split in ("train", "test"):
+                for path in source.split_files(folder, split):
+                    if not path.is_file():
+                        self._refuse(
+                            f"there is no file {path}", "source", "files", split, file=file
+                        )
+            if source.databases is not None and not source.database_files(folder):
+                said = f"there are no databases at {folder / source.databases}"
+                self._refuse(said, "source", "databases", file=file)
+        if isinstance(scorer, str):
+            said = _function_problem(scorer, folder)
+            if said:
+                self._refuse(said, "scorer", file=file)
+
+    def _check_block(self, index: int, block: Block) -> None:
+        at = ("blocks", index)
+        methods = [self._get("methods", name) for name in block.methods]
+        if None not in methods:
+            writers = [
+                name
+                for name, method in zip(block.methods, methods, strict=True)
+                if method.writes_questions
+            ]
+            if writers and block.augmenters is None:
+                said = (
+                    f"is missing: {', '.join(map(repr, writers))} needs models to write questions"
+                )
+                self._refuse(said, *at, "augmenters")
+            if not writers and block.augmenters is not None:
+                said = (
+                    f"has no effect: no method of the block writes questions "
+                    f"({', '.join(map(repr, block.methods))}); leave it out"
+                )
+                self._refuse(said, *at, "augmenters")
+            askers = [
+                name
+                for name, method in zip(block.methods, methods, strict=True)
+                if method.real_pairs is None
+            ]
+            if askers and block.teachers is None:
+                said = f"is missing: {', '.join(map(repr, askers))} needs models to write answers"
+                self._refuse(said, *at, "teachers")
+            spenders = [
+                name
+                for name, method in zip(block.methods, methods, strict=True)
+                if method.real_pairs != "seeds"
+            ]
+            given = [key for key in ("budgets", "budget_ratios") if getattr(block, key) is not None]
+            if spenders and not given:
+                said = "has neither budgets nor budget_ratios; give one of them"
+                self._refuse(said, *at)
+            if given and not spenders:
+                said = "has no effect: the methods of the block take the seeds alone; leave it out"
+                self._refuse(said, *at, given[0])
+            if not askers:
+                for key, empty in (("teachers", None), ("filters", (cells.NONE,))):
+                    if getattr(block, key) != empty:
+                        said = "has no effect: no method of the block asks a teacher; leave it out"
+                        self._refuse(said, *at, key)
+        for place, seeds in enumerate(block.seeds):
+            self._check_train_split(block, seeds, *at, "seeds", place)
+            for position, ratio in enumerate(block.budget_ratios or ()):
+                budget = cells.queries(ratio, seeds)
+                if budget < 1 or budget.denominator != 1:
+                    wanted = (
+                        "a budget is at least 1" if budget < 1 else "a budget is a whole number"
+                    )
+                    said = f"{ratio:g} x {seeds} seeds is {float(budget):g} queries; {wanted}"
+                    self._refuse(said, *at, "budget_ratios", position)
+                elif any(method and method.real_pairs == "budget" for method in methods):
+                    self._check_train_split(block, int(budget), *at, "budget_ratios", position)
+        if any(method and method.real_pairs == "budget" for method in methods):
+            for position, budget in enumerate(block.budgets or ()):
+                self._check_train_split(block, budget, *at, "budgets", position)
+        self._check_prompts(at, block)
+        self._check_worlds(at, block)
+
+    def _check_train_split(self, block: Block, pairs: int, *at: Part) -> None:
+        """Check that each task of a block has so many real pairs."""
+        for name in block.tasks:
+            task = self._get("tasks", name)
+            if task is not None and pairs > task.source.train_items:
+                said = (
+                    f"{pairs} is more than the {task.source.train_items} items of the train "
+                    f"split of task {name!r}"
+                )
+                self._refuse(said, *at)
+
+    def _check_prompts(self, at: At, block: Block) -> None:
+        """Check that each method of a block has its prompts for each of its tasks."""
+        for place, name in enumerate(block.methods):
+            method = self._get("methods", name)
+            for task_name in block.tasks:
+                task = self._get("tasks", task_name)
+                if method is None or task is None or not method.writes_questions:
+                    continue
+                has_own = name in task.prompts and (
+                    not method.self_check or "self_check" in task.prompts
+                )
+                if not has_own and task.kind not in method.prompts:
+                    path = self.files.path("methods", name)
+                    said = (
+                        f"{name!r} has no prompts for task {task_name!r}: give {path} the key "
+                        f"prompts.{task.kind}, or the task prompts of its own"
+                    )
+                    self._refuse(said, *at, "methods", place)
+
+    def _check_worlds(self, at: At, block: Block) -> None:
+        """Check that models from scratch have a world for each task of a block."""
+        for key in ("augmenters", "teachers", "students"):
+            for place, name in enumerate(getattr(block, key) or ()):
+                model = self._get("models", name)
+                if model is not None and model.checkpoint is not None:
+                    model = self._get("models", model.checkpoint.of)
+                if model is None or model.pretrain is None:
+                    continue
+                for task_name in block.tasks:
+                    task = self._get("tasks", task_name)
+                    if task is None or isinstance(task.source, WorldSource):
+                        continue
+                    if task_name not in model.worlds:
+                        said = (
+                            f"{name!r} is trained from scratch on a generated world, which task "
+                            f"{task_name!r} does not have: name one under worlds in the model's "
+                            "file"
+                        )
+                        self._refuse(said, *at, key, place)
+
+    def _use_tasks_of_worlds(self) -> None:
+        """Read the tasks that models are trained on for others: their prompts are practised."""
+        if self.problems:
+            return
+        known = {
+            file.config.source.world
+            for file in self.used["tasks"].values()
+            if file is not None and isinstance(file.config.source, WorldSource)
+        }
+        for name, file in list(self.used["models"].items()):
+            if file is None:
+                continue
+            for task, world in file.config.worlds.items():
+                if task in self.used["tasks"] and world not in known:
+                    self._use("tasks", world, "worlds", task, file=self.used["models"][name])
+
+    def _check_engines(self) -> None:
+        """Check that each model is run by what can run it."""
+        places = {"engines": self.engines, "trainers": self.trainers}
+        named = Document(
+            RUN_CONFIG, {key: {name: {} for name in given} for key, given in places.items()}
+        )
+        for key, given in places.items():
+            for name in given:
+                if name not in self.files.names["models"]:
+                    hint = nearest(name, self.files.names["models"], "models")
+                    self.problems.append(
+                        named.problem(f"there is no model {name!r}; {hint}", key, name)
+                    )
+        for name, file in self.used["models"].items():
+            if file is None:
+                continue
+            document, at = file.document, ("engine",)
+            if name in self.engines:
+                document, at = named, ("engines", name)
+            engine = self.engines.get(name, file.config.engine)
+            if file.config.api is not None and not isinstance(engine, OpenAISettings):
+                said = f"{engine.kind!r} cannot run {name!r}, which only an endpoint has (api)"
+                self.problems.append(document.problem(said, *at, "kind"))
+            elif (
+                isinstance(engine, OpenAISettings) and name_at_endpoint(engine, file.config) is None
+            ):
+                said = f"is missing: the name of {name!r} at the endpoint"
+                self.problems.append(document.problem(said, *at, "model"))
+        for index, block in enumerate(self.study.config.blocks):
+            for place, name in enumerate(block.students):
+                config = self._get("models", name)
+                if config is not None and self.engines.get(name, config.engine).kind == "openai":
+                    said = f"{name!r} is behind an endpoint, which runs no adapters of ours"
+                    self._refuse(said, "blocks", index, "students", place)
+
+    def _check_contrast(self, name: str) -> None:
+        """Check that what a contrast names is there; the study need not have cells of it."""
+        file = self.used["contrasts"].get(name)
+        for kind, named, at in file.config.names() if file is not None else ():
+            if named not in self.files.names[kind]:
+                hint = nearest(named, self.files.names[kind], kind)
+                said = f"there is no {kind.removesuffix('s')} {named!r}; {hint}"
+                self._refuse(said, *at, file=file)
+
+    def _check_students_named(self) -> None:
+        students = {name for block in self.study.config.blocks for name in block.students}
+        for name in self.study.config.student_training:
+            if name not in students:
+                hint = nearest(name, students, "students")
+                said = f"{name!r} is not a student of this study; {hint}"
+                self._refuse(said, "student_training", name)
+        for index, shift in enumerate(self.study.config.published):
+            if shift.student is not None and shift.student not in students:
+                hint = nearest(shift.student, students, "students")
+                said = f"{shift.student!r} is not a student of this study; {hint}"
+                self._refuse(said, "published", index, "student")
+
+    def _check_cells(self, study: str) -> None:
+        """Check that no two blocks give exactly the same cells, and that their files have names."""
+        if self.problems:
+            return
+        methods = {name: file.config for name, file in self.used["methods"].items()}
+        seen: dict[frozenset[cells.Cell], str] = {}
+        for index, block in enumerate(self.study.config.blocks):
+            found = frozenset(cells.block_cells(block, methods))
+            if found in seen:
+                said = (
+                    f"{block.name!r} gives the same cells as {seen[found]!r}: the same cell twice"
+                )
+                self._refuse(said, "blocks", index, "name")
+            seen.setdefault(found, block.name)
+            for said, at in too_long(study, index, block, found, Path.cwd()):
+                self._refuse(said, *at)
+
+
+def _function_problem(scorer: str, folder: Path) -> str | None:
+    """Say what is wrong with a scorer named MODULE:FUNCTION, if anything is.
+
+    The file is read and not run: it may import what is not here.
+    """
+    path, function = module_file(scorer, folder), scorer.partition(":")[2]
+    if not path.is_file():
+        return f"there is no file {path}"
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (SyntaxError, ValueError) as error:
+        return f"{path} cannot be read as Python: {error}"
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if function not in functions:
+        return f"{path} has no function {function!r}; {nearest(function, functions, 'functions')}"
+    given = functions[function].args
+    values = len(given.posonlyargs) + len(given.args)
+    too_few = values < 2 and given.vararg is None
+    if too_few or values - len(given.defaults) > 2 or None in given.kw_defaults:
+        return f"{path}: {function!r} cannot be called with two values, an output and an item"
+    return None

@@ -1,0 +1,338 @@
+"""What jobs are given: the settings that can change a job's result, and how its model is run.
+
+Rules carry them as parameters. Settings are mappings, which a shell command shows as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import UserList
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedbed.engines.settings import Cap, EngineJob, Price
+from seedbed.evaluation.scorers import kind_module, scorer_modules
+from seedbed.study.equivalence import items_source
+from seedbed.study.paths import Part, Paths
+from seedbed.study.resources import gpus
+from seedbed.tasks.settings import WorldSource
+
+
+class Settings(dict[str, Any]):
+    """A mapping that a shell command shows as JSON."""
+
+    def __format__(self, spec: str) -> Settings:
+        """Return the JSON text, which any order of the keys makes the same."""
+        return json.dumps(self, sort_keys=True)
+
+
+class SettingsList(UserList[Any]):
+    """A list that a shell command shows as JSON, and not as words."""
+
+    def __format__(self, spec: str) -> Settings:
+        """Return the JSON text."""
+        return json.dumps(self.data, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class JobSettings(Paths):
+    """The settings of a study's jobs.
+
+    Attributes:
+        max_teacher_queries: see `RunConfig`.
+        max_usd: see `RunConfig`.
+    """
+
+    max_teacher_queries: int | None = None
+    max_usd: float | None = None
+
+    def task_modules(self, task: str) -> list[str]:
+        """Return the module that makes a task's items, if a world does, which is loaded by name."""
+        source = self.study.tasks[task].source
+        return [f"seedbed.tasks.worlds.{source.world}"] if isinstance(source, WorldSource) else []
+
+    def scorer_modules(self, key: str) -> list[str | Path]:
+        """Return what scores the task of a cell or a dataset, loaded by scripts by name or path."""
+        task = self._task(key)
+        config = self.study.tasks[task]
+        return scorer_modules(config.kind, config.scorer_options, self.task_folder(task))
+
+    def kind_module(self, key: str) -> str:
+        """Return the module that compares the answers of a stream with each other."""
+        return kind_module(self.study.tasks[self._point(key).task].kind)
+
+    def judging_modules(self, key: str) -> list[str | Path]:
+        """Return what compares the answers of a stream with each other, and what scores them."""
+        return [self.kind_module(key), *self.scorer_modules(key)]
+
+    def source(self, task: str) -> Settings:
+        """Return where a task's items come from."""
+        return Settings(self.study.tasks[task].source.model_dump(mode="json"))
+
+    def items_source(self, task: str) -> Settings:
+        """Return what of that a task's items depend on."""
+        return Settings(items_source(self.study.tasks[task].source.model_dump(mode="json")))
+
+    def reference_scoring(self, task: str) -> Settings:
+        """Return how a task's reference answers are scored."""
+        config = self.study.tasks[task]
+        return Settings(
+            {"kind": config.kind, "scorer": config.scorer_options, "score": config.score}
+        )
+
+    def model_source(self, name: str) -> Settings:
+        """Return where a model is fetched from, and the values of its chat template's variables."""
+        config = self.study.models[name]
+        if config.api is not None:
+            found = {"api": config.api.name, "revision": config.api.version}
+        elif config.hub is not None:
+            found = {"hub": config.hub.id, "revision": config.hub.revision}
+        else:
+            found = {"path": str(config.path)}
+        if config.api is None:
+            # Part of where it is from: it changes the tokens that the model reads.
+            found["template"] = config.template
+        return Settings({key: value for key, value in found.items() if value})
+
+    def chats(self, name: str) -> Settings:
+        """Return what a model's chat template is checked for."""
+        trained = any(name in block.students for block in self.study.config.blocks)
+        return Settings({"system": self.study.models[name].system, "trained": trained})
+
+    def pretraining(self, name: str) -> Settings:
+        """Return how a model is trained from scratch."""
+        return Settings(self.study.models[name].pretrain.model_dump(mode="json"))
+
+    def skill_prompts(self, world: str) -> Settings:
+        """Return the prompts that a model of a world practises."""
+        practised = next(
+            task
+            for task in self.study.tasks.values()
+            if isinstance(task.source, WorldSource) and task.source.world == world
+        )
+        return Settings(dict(practised.prompts))
+
+    def questions(self, key: str) -> Settings:
+        """Return how a question stream is written."""
+        stream = self.grid.question_stream_by_key[key]
+        generation = self.study.config.generation
+        task, method = self.study.tasks[stream.task], self.study.methods[stream.method]
+        return Settings(
+            {
+                "prompt": self.study.question_prompt(stream.task, stream.method),
+                "check_prompt": self.study.self_check_prompt(stream.task, stream.method),
+                "max_attempts": method.max_attempts,
+                "question_tokens": task.max_tokens.question,
+                "check_tokens": task.max_tokens.check,
+                "temperature": generation.temperature
+                if generation.question_temperature is None
+                else generation.question_temperature,
+                "top_p": generation.top_p,
+                "keeps_answer": method.keeps_answer,
+                **self._manner(stream.augmenter),
+            }
+        )
+
+    def answers(self, key: str) -> Settings:
+        """Return how a stream is answered."""
+        stream = self.grid.stream_by_key[key]
+        task = stream.task
+        return Settings(
+            {
+                "prompt": self.study.answer_prompt(task),
+                "answer_tokens": self.study.tasks[task].max_tokens.answer,
+                "temperature": self.study.config.generation.temperature,
+                "top_p": self.study.config.generation.top_p,
+                **self._manner(stream.teacher),
+            }
+        )
+
+    def votes(self, key: str) -> Settings:
+        """Return how a stream's questions are answered again, as self-consistency samples."""
+        answers = self.answers(key)
+        del answers["prompt"]  # the prompts stand with the answers
+        return Settings(answers | {"samples": self.study.config.verification.samples})
+
+    def scoring(self, key: str) -> Settings:
+        """Return how the final answers of a stream are read and compared."""
+        task = self.study.tasks[self.grid.stream_by_key[key].task]
+        return Settings(kind=task.kind, scorer=task.scorer_options)
+
+    def checking(self, key: str) -> Settings:
+        """Return how the answers of a stream of new questions are checked."""
+        task = self.study.tasks[self.grid.stream_by_key[key].task]
+        return Settings(kind=task.kind, scorer=task.scorer_options, new_answer=task.new_answer)
+
+    def dataset(self, key: str) -> Settings:
+        """Return how a dataset is cut."""
+        dataset = self.grid.dataset_by_key[key]
+        return Settings(
+            {
+                "budget": dataset.budget,
+                "filter": dataset.filter,
+                "reach": self._reach(dataset),
+                "overlap_words": self.study.tasks[dataset.task].overlap_words,
+                "prompt": self.study.answer_prompt(dataset.task),
+            }
+        )
+
+    def coordinates(self, key: str) -> Settings:
+        """Return the coordinates of a cell or dataset."""
+        point = self.grid.dataset_by_key.get(key) or self.cell(key)
+        return Settings(point.coordinates)
+
+    def training(self, key: str) -> Settings:
+        """Return how a cell's student is trained."""
+        student = self.cell(key).student
+        training = self.study.training(student).model_dump(mode="json")
+        system = self.study.models[student].system
+        return Settings(training if system is None else training | {"system": system})
+
+    def trainer(self, key: str) -> Settings:
+        """Return how the training of a cell's student is run."""
+        return Settings(self.study.trainer(self.cell(key).student).model_dump(mode="json"))
+
+    def evaluation(self, key: str) -> Settings:
+        """Return how a cell is evaluated."""
+        name, student = self.cell(key).task, self.cell(key).student
+        task = self.study.tasks[name]
+        # All of them are all, by whatever number.
+        taken, held = self.study.config.test_items, task.source.test_items
+        return Settings(
+            {
+                "kind": task.kind,
+                "scorer": task.scorer_options,
+                "score": task.score,
+                "prompt": self.study.answer_prompt(name),
+                "answer_tokens": task.max_tokens.answer,
+                "test_items": None if taken is None or taken >= held else taken,
+                **self._manner(student),
+            }
+        )
+
+    def engine(self, part: Part, key: str) -> Settings:
+        """Return what runs the model that has a part in what has the key."""
+        model = getattr(self, part)(key)[0]
+        settings = self.study.engine(model)
+        if settings.kind != "openai":
+            settings = settings.model_copy(update={"gpus": gpus(self.study, model)})
+        capped = self.capped and part != "student"
+        cap = self._cap(part, settings.kind, model) if capped else None
+        return Settings(EngineJob(settings=settings, cap=cap).content())
+
+    @property
+    def capped(self) -> bool:
+        """Whether there is a limit to what may be asked."""
+        return self.max_teacher_queries is not None or self.max_usd is not None
+
+    @property
+    def ledger(self) -> str:
+        """Return the folder with what was spent, in a study with a cap."""
+        return f"{self.results}/journal/ledger"
+
+    def _cap(self, part: Part, kind: str, model: str) -> Cap:
+        # What runs here costs no dollars.
+        price = self.study.models[model].price if kind == "openai" else Price()
+        return Cap(
+            ledger=self.ledger,
+            max_teacher_queries=self.max_teacher_queries,
+            max_usd=self.max_usd,
+            counts_queries=part == "teacher",
+            usd_per_million_prompt_tokens=price.usd_per_million_prompt_tokens or 0.0,
+            usd_per_million_completion_tokens=price.usd_per_million_completion_tokens or 0.0,
+        )
+
+    def _manner(self, model: str) -> dict[str, Any]:
+        """Return what sets a model up, ends its texts, and how it is asked, where its file says so.
+
+        How it is asked is that of the model's own file, as the code in `engine_code`.
+        """
+        config = self.study.models[model]
+        asked = config.engine.manner()
+        found = {"system": config.system, "stop": list(config.stop), "manner": asked}
+        return {name: value for name, value in found.items() if value}
+
+    def asked_models(self, jobs: Iterable[tuple[str, Mapping[str, str]]]) -> set[str]:
+        """Return the models that some jobs ask for text, but for students.
+
+        Args:
+            jobs: name of the rule and wildcards of each.
+        """
+        found = set()
+        for rule, wildcards in jobs:
+            if rule == "write_questions":
+                found.add(self.augmenter(wildcards["question_stream"])[0])
+            elif rule in ("answer_questions", "sample_votes"):
+                found.add(self.teacher(wildcards["stream"])[0])
+        return found
+
+    def titles(self) -> Settings:
+        """Return how methods, tasks and models are called in figures."""
+        titles: dict[str, dict[str, str]] = {
+            name: {"title": method.title, "short": method.short}
+            for name, method in self.study.methods.items()
+        }
+        for named in (self.study.tasks, self.study.models):
+            titles |= {name: {"title": config.title} for name, config in named.items()}
+        return Settings(titles)
+
+    def prices(self) -> Settings:
+        """Return what the tokens of each model cost in dollars per million."""
+        return Settings(
+            {
+                name: model.price.model_dump(
+                    include={"usd_per_million_prompt_tokens", "usd_per_million_completion_tokens"}
+                )
+                for name, model in self.study.models.items()
+            }
+        )
+
+    def published(self) -> SettingsList:
+        """Return the shifts that others saw."""
+        return SettingsList([one.model_dump() for one in self.study.config.published])
+
+    def report_settings(self) -> dict[str, Any]:
+        """Return the parameters of the report, by name."""
+        return {
+            "titles": self.titles(),
+            "prices": self.prices(),
+            "published": self.published(),
+            "description": self.study.config.description,
+            # What to know in reading the study's findings.
+            "remarks": SettingsList(self.study.config.remarks),
+        }
+
+    def comparison_settings(self) -> Settings:
+        """Return how methods are compared."""
+        analysis = self.study.config.analysis
+        return Settings({"methods": list(self.study.methods), "confidence": analysis.confidence})
+
+    def augmenter_settings(self) -> Settings:
+        """Return how augmenters are compared, in the order in which blocks name them."""
+        named = [name for block in self.study.config.blocks for name in block.augmenters or ()]
+        analysis = self.study.config.analysis
+        return Settings(
+            {
+                "methods": list(self.study.methods),
+                "augmenters": list(dict.fromkeys(named)),
+                "confidence": analysis.confidence,
+            }
+        )
+
+    def contrasts(self) -> SettingsList:
+        """Return what is tested of the results."""
+        found = self.study.contrasts.items()
+        return SettingsList(
+            [{"name": name, **one.model_dump(exclude_defaults=True)} for name, one in found]
+        )
+
+    def fit_settings(self) -> Settings:
+        """Return how curves are fitted."""
+        analysis = self.study.config.analysis
+        return Settings({"methods": list(self.study.methods), **analysis.model_dump()})
+
+    def crossover_settings(self) -> Settings:
+        """Return how crossovers are found."""
+        return Settings({"confidence": self.study.config.analysis.confidence})

@@ -1,0 +1,73 @@
+"""Reading the files of a study, each checked by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from seedbed.config.documents import Document, Problem, StudyError, read_document
+from seedbed.config.folders import ConfigFolders
+from seedbed.config.messages import explain
+from seedbed.config.sections import Section
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+@dataclass(frozen=True)
+class File(Generic[SectionT]):
+    """A file that was read and is right by itself."""
+
+    document: Document
+    config: SectionT
+
+
+class Files:
+    """The folders of the configuration."""
+
+    def __init__(self, folders: ConfigFolders) -> None:
+        """Look which files there are."""
+        self.folders = folders
+        self.studies = {path.stem for path in folders.glob("studies/*.yaml")}
+        self.names = {
+            "tasks": {path.parent.name for path in folders.glob("tasks/*/task.yaml")},
+            "methods": {path.stem for path in folders.glob("methods/*.yaml")},
+            "models": {path.stem for path in folders.glob("models/*.yaml")},
+            "contrasts": {path.stem for path in folders.glob("contrasts/*.yaml")},
+        }
+
+    def path(self, kind: str, name: str) -> Path:
+        """Return the path of the file of that name."""
+        return self.folders.find(f"{kind}/{name}" + ("/task.yaml" if kind == "tasks" else ".yaml"))
+
+    def read(
+        self,
+        path: Path,
+        model: type[SectionT],
+        problems: list[Problem],
+        overrides: Mapping[str, Any] | None = None,
+    ) -> File[SectionT] | None:
+        """Read and check one file; if it is not right, add its problems and return None."""
+        try:
+            document = read_document(path)
+        except StudyError as error:
+            problems.extend(error.problems)
+            return None
+        if overrides:
+            document = document.overriding(overrides)
+        config = validate(document, model, problems)
+        return None if config is None else File(document, config)
+
+
+def validate(document: Document, model: type[SectionT], problems: list[Problem]) -> SectionT | None:
+    """Return the content of a file; if it is not right, add its problems and return None."""
+    try:
+        return model.model_validate(document.content)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            at, text = explain(detail)
+            problems.append(document.problem(text, *at))
+        return None

@@ -1,0 +1,55 @@
+"""Writes config/README.md and config/schemas/ from the classes of the configuration.
+
+Run it after a change of a key, as `make reference` does; a test compares what it would write.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seedbed.analysis.decide.settings import Contrast
+from seedbed.artifacts import write_text
+from seedbed.config.reference import page, schema
+from seedbed.engines.settings import KINDS
+from seedbed.streams.settings import MethodConfig
+from seedbed.study.config import ModelConfig, RunConfig, StudyConfig
+from seedbed.tasks.settings import TaskConfig
+from seedbed.training.settings import Trainer, TrainingChanges
+
+CONFIG = Path(__file__).parents[3] / "config"
+FILES = {
+    "config.yaml": RunConfig,
+    "studies/NAME.yaml": StudyConfig,
+    "tasks/NAME/task.yaml": TaskConfig,
+    "methods/NAME.yaml": MethodConfig,
+    "models/NAME.yaml": ModelConfig,
+    "contrasts/NAME.yaml": Contrast,
+}
+"""By file of the configuration, the class of its content."""
+
+SCHEMAS = {
+    "config": RunConfig,
+    "study": StudyConfig,
+    "task": TaskConfig,
+    "method": MethodConfig,
+    "model": ModelConfig,
+    "contrast": Contrast,
+}
+"""By name of a schema, the class that it is of."""
+
+BY_NAME = frozenset((*KINDS.values(), Trainer, TrainingChanges))
+"""Sections that are described where they stand alone, and not again where they stand by name."""
+
+
+def reference() -> dict[Path, str]:
+    """Return the files of the reference, by path, as they should be."""
+    readme = CONFIG / "README.md"
+    found = {readme: page(readme.read_text(encoding="utf-8"), FILES, BY_NAME)}
+    return found | {
+        CONFIG / "schemas" / f"{name}.json": schema(model) for name, model in SCHEMAS.items()
+    }
+
+
+if __name__ == "__main__":
+    for path, text in reference().items():
+        write_text(path, text)

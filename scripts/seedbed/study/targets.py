@@ -1,0 +1,75 @@
+"""The end points of a study: which artifacts `snakemake all`, `datasets` and the like make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from seedbed.study.cells import Dataset
+from seedbed.study.figures import figures, missing_text
+from seedbed.study.job_settings import JobSettings
+
+
+@dataclass(frozen=True)
+class Targets(JobSettings):
+    """All that rules need to know of a study: end points, settings of jobs, and paths.
+
+    Attributes:
+        partial: whether the end points are what is there, instead of what there should be.
+    """
+
+    partial: bool = False
+
+    def evaluations(self) -> list[str]:
+        """Return the evaluation files of all cells, baselines included."""
+        return self._wanted(map(self.evaluation_file, self.grid.cells))
+
+    def adapters(self) -> list[str]:
+        """Return the records of all adapters."""
+        return self._wanted(
+            f"{self.results}/adapters/{cell.key}/training.json"
+            for cell in self.grid.cells
+            if not cell.untrained
+        )
+
+    def datasets(self) -> list[str]:
+        """Return all datasets."""
+        return self._dataset_files(self.grid.datasets, "dataset.parquet")
+
+    def dataset_records(self) -> list[str]:
+        """Return the records of all datasets."""
+        return self._dataset_files(self.grid.datasets, "dataset.json")
+
+    def example_datasets(self) -> list[str]:
+        """Return the dataset that examples of each task and method are from: the largest budget."""
+        largest: dict[tuple[str, str], Dataset] = {}
+        for dataset in self.grid.datasets:
+            place = (dataset.task, dataset.method)
+            size = (dataset.filter == "none", dataset.budget)
+            known = largest.get(place)
+            if known is None or size > (known.filter == "none", known.budget):
+                largest[place] = dataset
+        return self._dataset_files(largest.values(), "dataset.parquet")
+
+    def files(self) -> list[str]:
+        """Return what a person may ask for by its path: scores, records of adapters, datasets."""
+        return [*self.evaluations(), *self.adapters(), *self.datasets()]
+
+    def figures(self) -> list[str]:
+        """Return the names of the figures that the study has cells for."""
+        return figures(self.grid)
+
+    def missing(self) -> str:
+        """Return a line on the cells without an evaluation; "" if all are waited for, or there."""
+        if not self.partial:
+            return ""
+        cells = self.grid.cells
+        absent = [cell for cell in cells if not Path(self.evaluation_file(cell)).is_file()]
+        return missing_text(absent, len(cells))
+
+    def _dataset_files(self, datasets: Iterable[Dataset], name: str) -> list[str]:
+        return self._wanted(f"{self.results}/datasets/{one.key}/{name}" for one in datasets)
+
+    def _wanted(self, paths: Iterable[str]) -> list[str]:
+        return [path for path in paths if not self.partial or Path(path).is_file()]

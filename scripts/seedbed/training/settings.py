@@ -1,0 +1,124 @@
+"""The sections of the configuration on how models are trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, get_type_hints
+
+from pydantic import Field, create_model, model_validator
+
+from seedbed.config.sections import Section
+from seedbed.config.values import (
+    Count,
+    Fraction,
+    NotNegative,
+    Positive,
+    Role,
+    Seed,
+    Stage,
+    distinct,
+    problem,
+)
+
+
+class Training(Section):
+    """How a student is trained: LoRA, with loss on the answers only."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("training",)
+
+    epochs: Count = Field(description="Passes over the dataset.")
+    max_steps: Count | None = Field(
+        None, description="Most optimiser steps, if that is less than the epochs take."
+    )
+    learning_rate: Positive = Field(description="Peak learning rate.")
+    batch_size: Count = Field(description="Rows in one optimiser step.")
+    lora_rank: Count = Field(description="Rank of the adapter.")
+    lora_alpha: Positive = Field(description="The adapter is scaled by alpha / rank.")
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Dropout in the adapter."
+    )
+    warmup_fraction: Fraction = Field(
+        0.03, description="Part of the steps in which the learning rate rises."
+    )
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="How the learning rate goes on after the warm-up."
+    )
+    max_length: Count = Field(description="Tokens of a row, prompt and answer together.")
+    weight_decay: NotNegative = Field(0.0, description="Weight decay of AdamW.")
+    seed: Seed = Field(0, description="Seed of the adapter's start and of the order of rows.")
+
+
+class StudentTraining(Training):
+    """What the training of one student depends on: `training`, and `system` of the model."""
+
+    system: str | None = None
+
+
+class _OfTraining(Section):
+    """What changes the training."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("training",)
+
+
+# The same keys and checks as `Training`, each of them optional.
+TrainingChanges: type[Section] = create_model(
+    "TrainingChanges",
+    __base__=_OfTraining,
+    __doc__="Keys of `training` that differ for one student.",
+    **{
+        name: (kind, Field(None, description="Instead of that of `training`."))
+        for name, kind in get_type_hints(Training, include_extras=True).items()
+        if name in Training.model_fields
+    },
+)
+
+
+class Pretrain(Section):
+    """A small model, trained from scratch on a generated world by the workflow itself."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("models",)
+
+    role: Role = Field(
+        description="What it gets to see: `teacher` everything, `student_a` and `student_b` each "
+        "a part of the forms."
+    )
+    steps: Count = Field(description="Optimiser steps.")
+    batch_size: Count = Field(description="Examples in one step.")
+    learning_rate: Positive = Field(description="Peak learning rate.")
+    hidden_size: Count = Field(description="Width.")
+    layers: Count = Field(description="Number of layers.")
+    heads: Count = Field(description="Attention heads; `hidden_size` / `heads` must be even.")
+    intermediate_size: Count = Field(description="Width of the feed-forward part.")
+    checkpoints: distinct(Count, least=0) = Field(
+        (), description="Steps after which the model is kept as well, for weaker models."
+    )
+    seed: Seed = Field(0, description="Seed of the weights and of the examples.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Pretrain:
+        # Rotary position embeddings turn pairs of a head's channels.
+        if self.hidden_size % (2 * self.heads):
+            raise problem(
+                f"{self.hidden_size} does not divide into {self.heads} heads of even width",
+                "hidden_size",
+            )
+        for index, step in enumerate(self.checkpoints):
+            if step >= self.steps:
+                raise problem(f"{step} is not below steps, {self.steps}", "checkpoints", index)
+        return self
+
+
+class Trainer(Section):
+    """How the training of a student is run, which changes no result."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ()
+
+    save_minutes: Positive = Field(
+        15.0,
+        description="Minutes between two saves of a training under way, from the last of which it "
+        "goes on after a kill.",
+    )
+    micro_batch_tokens: Count | None = Field(
+        None,
+        description="Most tokens, padding included, that go through the model at once; the rows of "
+        "an optimiser step are cut accordingly. Null takes what the GPU's free memory allows.",
+    )

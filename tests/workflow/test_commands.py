@@ -1,0 +1,44 @@
+"""The commands that a dry run prints: what a person runs by hand."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from project import BIN, planned
+
+
+def printed(clone, target, rule):
+    """Return the command of a rule's job that `snakemake -n -p TARGET` prints."""
+    said = planned(clone.folder, "-n", "-p", "--forcerun", rule, target, "--config", "study=micro")
+    (command,) = re.findall(
+        rf"^ *(?:Shell command: )?((?:exec )?python .*/{rule}\.py .*)$", said, re.M
+    )
+    return command
+
+
+def run(command, folder, **options):
+    """Run a command in a shell, with the environment's programs."""
+    return subprocess.run(
+        ["bash", "-c", f'PATH="{BIN}:$PATH"; {command}'], cwd=folder, check=True, **options
+    )
+
+
+def test_a_printed_command_runs_as_it_stands(finished, tmp_path):
+    clone = finished.copy(tmp_path / "a clone; with 'quotes'")
+    made = clone.folder / "results/micro/tables/comparisons.json"
+    before = made.read_bytes()
+    command = printed(clone, "compare_methods", "compare_methods")
+    made.unlink()
+    run(command, clone.folder)
+    assert made.read_bytes() == before
+
+
+def test_it_names_what_the_rule_names_and_gives_settings_as_json(finished):
+    cell = finished.results("evaluations/**/method=untrained/**/evaluation.json")[0]
+    command = printed(finished, str(cell.relative_to(finished.folder)), "evaluate_student")
+    options = set(re.findall(r" --([a-z-]+)", command))
+    assert {"test", "task", "model", "adapter", "dataset", "settings", "cell"} < options
+    assert {"engine", "sharing", "scores", "predictions", "threads", "runtime"} < options
+    assert "code" not in options
+    assert re.search(r"""--settings='\{"answer_tokens": \d+, "kind": "number",""", command)
