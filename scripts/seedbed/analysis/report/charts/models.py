@@ -86,7 +86,6 @@ def _parts(fits: Sequence[Curves], role: str) -> list[tuple[int, list[Curves]]]:
 
 def _crossover_rows(records: Sequence[Crossover]) -> list[Row]:
     rows = []
-    names = ("budget_ratio", "budget", "low", "high")
     for record in records:
         base = {name: getattr(record, name) for name in ("method", "reference", "status")}
         base |= {"kind": "crossover"}
