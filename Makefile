@@ -71,8 +71,9 @@ adopt: env ## keep results of an earlier version as they are: says which; CONFIR
 report: env ## put how the results were made beside them: Snakemake's own report, as one page
 	snakemake --report results/$(STUDY)/report/workflow.html --quiet all --config study=$(STUDY)
 
-# Tests run on all cores; those that measure time run afterwards, one by one.
-WORKERS ?= auto
+# One worker more than cores, as tests of SLURM wait most of their time. Tests that measure time run
+# afterwards, one by one.
+WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores + 1 : 8)))
 
 .PHONY: test
 test: env vllm lint ## check the code, and run all tests
@@ -81,7 +82,7 @@ test: env vllm lint ## check the code, and run all tests
 
 .PHONY: check
 check: env lint ## check the code, and run the quick tests: no study, no SLURM, no vLLM, no browser
-	pytest --numprocesses $(WORKERS) -m "not (alone or browser or slow)" tests/unit
+	pytest --numprocesses auto --maxprocesses 8 -m "not (alone or browser or slow)" tests/unit
 
 .PHONY: lint
 lint: env types ## check the code without running it

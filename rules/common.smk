@@ -8,6 +8,7 @@ digest of a script's code; `command`, the shell command of a rule.
 from seedbed.run.commands import Commands, put_python_first
 from seedbed.run.environment import keep_profile_configfiles, read_environment
 from seedbed.run.lists import Lists
+from seedbed.run.parameters import JobParameters
 from seedbed.run.pending import PendingJobs
 from seedbed.run.rule_code import RuleCode
 from seedbed.study.cells import KINDS, grid, wildcard_pattern
@@ -45,6 +46,7 @@ RESULTS = FLOW.results
 MISSING = FLOW.missing()
 # What the run that is under way is to make, for jobs that answer for each other.
 OTHERS = PendingJobs(FLOW, f"{RESULTS}/journal/sharing")
+PARAMETERS = JobParameters(FLOW, OTHERS)
 LISTS = Lists(f"{RESULTS}/journal/lists")
 JOB_RESOURCES = JobResources(FLOW, RUN.gpu_model)
 if (said := JOB_RESOURCES.too_many(limits(workflow.global_resources))) is not None:
@@ -67,31 +69,6 @@ command = Commands(
         "manifest": [f"{RESULTS}/manifest.jsonl", f"{RESOURCES}/manifest.jsonl"],
     },
 )
-
-
-def queries(rule, stream):
-    """Return the parameters of a shard: which queries of the stream it holds.
-
-    With `input` among its arguments, `stop` is not tracked: a file may hold more queries.
-    """
-    return {
-        "start": lambda wc: FLOW.shard(getattr(wc, stream), wc.shard).start,
-        "end": lambda wc: FLOW.shard_end(wc.shard),
-        "stop": lambda wc, input: FLOW.stop(rule, wc),
-    }
-
-
-def asked(part, key, stage):
-    """Return the parameters of a job that asks a model: which, run by what, for whom else.
-
-    With `input` among their arguments, some are not tracked: they change no result.
-    """
-    return {
-        "journal": f"{RESULTS}/journal/{stage}/{{{key}}}",
-        "model": lambda wc: FLOW.model(*getattr(FLOW, part)(getattr(wc, key))),
-        "engine": lambda wc, input: FLOW.engine(part, getattr(wc, key)),
-        "sharing": lambda wc, input: OTHERS.file(part, getattr(wc, key)),
-    }
 
 
 wildcard_constraints:

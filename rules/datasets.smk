@@ -18,7 +18,7 @@ rule sample_votes:
     resources:
         **JOB_RESOURCES.votes(),
     params:
-        **queries("sample_votes", "stream"),
+        **PARAMETERS.shard("sample_votes", "stream"),
         settings=lambda wc: FLOW.votes(wc.stream),
         model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
         journal=f"{RESULTS}/journal/votes/{{stream}}",
@@ -41,7 +41,7 @@ rule check_answers:
         f"{RESULTS}/logs/check_answers/{{stream}}/shard={{shard}}.log",
     localrule: True
     params:
-        **queries("check_answers", "stream"),
+        **PARAMETERS.shard("check_answers", "stream"),
         settings=lambda wc: FLOW.checking(wc.stream),
         code=lambda wc: code("check_answers", FLOW.kind_module(wc.stream)),
     shell:
@@ -63,7 +63,7 @@ rule verify_answers:
         f"{RESULTS}/logs/verify_answers/{{stream}}/shard={{shard}}.log",
     localrule: True
     params:
-        **queries("verify_answers", "stream"),
+        **PARAMETERS.shard("verify_answers", "stream"),
         settings=lambda wc: FLOW.scoring(wc.stream),
         # With `input` among its arguments it is not tracked: the code in the folder is.
         task_folder=lambda wc, input: FLOW.task_folder(FLOW.teacher(wc.stream)[1]),

@@ -19,8 +19,8 @@ rule write_questions:
     resources:
         **JOB_RESOURCES.questions(),
     params:
-        **queries("write_questions", "question_stream"),
-        **asked("augmenter", "question_stream", "questions"),
+        **PARAMETERS.shard("write_questions", "question_stream"),
+        **PARAMETERS.asking("augmenter", "question_stream", "questions"),
         settings=lambda wc: FLOW.questions(wc.question_stream),
         code=lambda wc: code("write_questions"),
     shell:
@@ -40,8 +40,8 @@ rule answer_questions:
     resources:
         **JOB_RESOURCES.answers(),
     params:
-        **queries("answer_questions", "stream"),
-        **asked("teacher", "stream", "answers"),
+        **PARAMETERS.shard("answer_questions", "stream"),
+        **PARAMETERS.asking("teacher", "stream", "answers"),
         settings=lambda wc: FLOW.answers(wc.stream),
         code=lambda wc: code("answer_questions"),
     shell:

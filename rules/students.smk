@@ -47,7 +47,7 @@ rule evaluate_student:
     resources:
         **JOB_RESOURCES.evaluation(),
     params:
-        **asked("student", "cell", "evaluations"),
+        **PARAMETERS.asking("student", "cell", "evaluations"),
         cell=lambda wc: FLOW.coordinates(wc.cell),
         settings=lambda wc: FLOW.evaluation(wc.cell),
         # With `input` among its arguments it is not tracked: the code in the folder is.

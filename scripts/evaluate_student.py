@@ -29,10 +29,10 @@ from seedbed.evaluation.evaluation import check_references, evaluate, item_reque
 from seedbed.evaluation.record import EvaluationRecord
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
 from seedbed.models import adapter_fingerprint, lora_rank, read_fingerprint
-from seedbed.options import Asking, Sharing
 from seedbed.progress import reporter
 from seedbed.provenance import code_digest, provenance
 from seedbed.streams.journal import Journal
+from seedbed.streams.options import Asking, Sharing
 from seedbed.streams.record import DatasetCounts, DatasetRecord
 from seedbed.tasks.items import read_items
 from seedbed.training.record import TrainingRecord

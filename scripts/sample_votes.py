@@ -16,13 +16,13 @@ from seedbed.artifacts import whole_file
 from seedbed.command_line import json_value, option, run
 from seedbed.engines.sharing import claimed
 from seedbed.models import answers_identity
-from seedbed.options import Asking, Shard
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import is_whole
 from seedbed.streams.asking import answered_by, told
 from seedbed.streams.checks import VOTES_SCHEMA, VoteSettings, sample_votes
 from seedbed.streams.extension import Basis, extend
+from seedbed.streams.options import Asking, Shard
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ import polars as pl
 from seedbed.artifacts import whole_file
 from seedbed.command_line import option, optional, run
 from seedbed.evaluation.judging import judging_basis, scoring, scoring_modules
-from seedbed.options import Judging
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.checks import VERDICTS_SCHEMA, verify_answers
 from seedbed.streams.extension import extend, held_until
+from seedbed.streams.options import Judging
 from seedbed.tasks.items import read_items
 
 

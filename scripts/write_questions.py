@@ -19,11 +19,11 @@ from seedbed.artifacts import whole_file
 from seedbed.command_line import json_value, option, run
 from seedbed.engines.sharing import Other, claimed
 from seedbed.models import answers_identity
-from seedbed.options import Asking, Shard, Sharing
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.asking import answered_by, asking_basis, fill
 from seedbed.streams.extension import Basis, extend
+from seedbed.streams.options import Asking, Shard, Sharing
 from seedbed.streams.questions import SCHEMA, QuestionSettings, write_questions
 from seedbed.tasks.items import read_items
 

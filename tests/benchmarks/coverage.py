@@ -22,10 +22,9 @@ from typing import Any
 import numpy as np
 from analysis_simulation import PAPER_GRID, PAPER_TRUTH, RIVAL_TRUTHS, Truth, paper_study
 
-from seedbed.analysis.curves.fits import Fit, fits_from
+from seedbed.analysis.curves import Curves, curves_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.decide.crossovers import find_crossovers
-from seedbed.analysis.decide.expectations import anywhere
 from seedbed.analysis.settings import CrossoverSettings, FitSettings
 
 CONFIDENCE = 0.95
@@ -43,7 +42,7 @@ def examine(seed: int, samples: int, starts: int, truth: Truth = PAPER_TRUTH) ->
     )
     started = time.process_time()
     content, draws = fit_decay({"gsm8k": paper_study(seed, truth)}, settings)
-    (fit,) = fits_from(content, draws)
+    (fit,) = curves_from(content, draws)
     quantities = {
         **_accuracies(fit, truth),
         **_crossovers(fit, methods, truth),
@@ -53,7 +52,7 @@ def examine(seed: int, samples: int, starts: int, truth: Truth = PAPER_TRUTH) ->
     return {"quantities": quantities, "chosen": chosen, "seconds": time.process_time() - started}
 
 
-def _parameters(fit: Fit, truth: Truth) -> Found:
+def _parameters(fit: Curves, truth: Truth) -> Found:
     """Those of the chosen model, as the report has them; not every model has all."""
     (chosen,) = (m for m in fit.record["models"] if m["name"] == fit.record["chosen"])
     known = {entry["name"]: entry for entry in chosen["parameters"]}
@@ -70,7 +69,7 @@ def _parameters(fit: Fit, truth: Truth) -> Found:
     return found
 
 
-def _accuracies(fit: Fit, whole: Truth) -> Found:
+def _accuracies(fit: Curves, whole: Truth) -> Found:
     """Accuracy by the curves, and as `advise` has it."""
     found = {}
     for method in fit.methods:
@@ -93,7 +92,7 @@ def _accuracies(fit: Fit, whole: Truth) -> Found:
     return found
 
 
-def _crossovers(fit: Fit, methods: tuple[str, ...], whole: Truth) -> Found:
+def _crossovers(fit: Curves, methods: tuple[str, ...], whole: Truth) -> Found:
     records = find_crossovers([fit], CrossoverSettings(confidence=CONFIDENCE))["crossovers"]
     found = {}
     for reference, method in combinations(methods, 2):

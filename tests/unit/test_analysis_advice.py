@@ -11,17 +11,15 @@ import pytest
 from analysis_simulation import METHODS, simulate, true_accuracy
 from scipy.stats import norm
 
+from seedbed.analysis.curves import curves_from
 from seedbed.analysis.curves.decay import AccuracyModel, Points
-from seedbed.analysis.curves.fits import fits_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.curves.likelihood import CellData, fit_model, refit
 from seedbed.analysis.decide import design as cells_module
-from seedbed.analysis.decide.advise import advise
+from seedbed.analysis.decide.advise import FURTHEST, advise, plans
 from seedbed.analysis.decide.costs import CostLine, mean_line
 from seedbed.analysis.decide.design import doublings, next_cells
-from seedbed.analysis.decide.expectations import anywhere, how_far
-from seedbed.analysis.decide.reaching import FURTHEST, reach
-from seedbed.analysis.decide.transfer import borrow, borrow_reach, new_task_draws
+from seedbed.analysis.decide.transfer import new_task_draws, transferred_advice, transferred_plans
 from seedbed.analysis.report.answers import Question, advice_json, advice_text, ask
 from seedbed.analysis.settings import FitSettings, Title, Titles
 from seedbed.analysis.tables.outcomes import outcomes_by_task
@@ -41,9 +39,16 @@ TITLES = Titles(
 
 def fit(*tables, settings=SETTINGS):
     cells = pl.concat([cells for cells, _ in tables], how="diagonal")
-    return fits_from(
+    return curves_from(
         *fit_decay(outcomes_by_task(cells, pl.concat([items for _, items in tables])), settings)
     )
+
+
+def that_missed(fit, error):
+    """The fit with another miss of its models at held-out budgets."""
+    update = {"held_out_error": error}
+    models = tuple(entry.model_copy(update=update) for entry in fit.record.models)
+    return replace(fit, record=fit.record.model_copy(update={"models": models}))
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +77,10 @@ def usual(tasks):
 # --- the cheapest plan for an accuracy, within the data and beyond
 
 
+@pytest.mark.slow
 def test_a_plan_beyond_the_data_says_how_far_and_is_as_unsure_as_advice_there(usual):
-    top = float(anywhere(usual, 32, NQ, np.array([64.0]))[0][0])
-    best = reach(usual, 32, top + 0.02, prices=PRICES)[0]
+    top = float(usual.accuracy(32, NQ, np.array([64.0]))[0][0])
+    best = plans(usual, 32, top + 0.02, prices=PRICES)[0]
     assert best.method == NQ and 1 < best.beyond <= FURTHEST
     assert best.beyond == pytest.approx(best.budget / (64 * 32))
     advice = next(e for e in advise(usual, 32, best.budget).outlook if e.method == NQ)
@@ -82,56 +88,54 @@ def test_a_plan_beyond_the_data_says_how_far_and_is_as_unsure_as_advice_there(us
         assert getattr(best, name) == pytest.approx(getattr(advice, name))
     assert best.costs["usd"] == pytest.approx(best.budget * 850e-6)
     # The less curves foretold held-out budgets, the wider.
-    models = [entry | {"held_out_error": 0.2} for entry in usual.record["models"]]
-    doubtful = replace(usual, record={**usual.record, "models": models})
-    worse = reach(doubtful, 32, top + 0.02)[0]
+    doubtful = that_missed(usual, 0.2)
+    worse = plans(doubtful, 32, top + 0.02)[0]
     assert worse.budget == best.budget
     assert worse.high - worse.low > 1.3 * (best.high - best.low)
 
 
 def test_plans_for_seeds_beyond_the_study_are_looked_for_as_far_as_the_limit_goes(usual):
-    found = reach(usual, 128, 0.6)
+    found = plans(usual, 128, 0.6)
     assert {one.beyond for one in found} == {2.0}
     assert {one.looked_to for one in found} == {5 * 64 * 128}
     with pytest.raises(ValueError, match="1000 seeds: the data has 32 to 64, and plans are looked"):
-        reach(usual, 1000, 0.6)
+        plans(usual, 1000, 0.6)
 
 
 def test_what_nothing_reaches_has_the_best_that_is_expected(usual):
-    never = reach(usual, 32, 0.999)
+    never = plans(usual, 32, 0.999)
     assert {one.budget for one in never} == {None}
     for one in never:
         assert one.looked_to == 640 * 32 and one.looked_from <= one.at <= one.looked_to
-        centre = anywhere(usual, 32, one.method, np.array([one.at / 32]))[0][0]
+        centre = usual.accuracy(32, one.method, np.array([one.at / 32]))[0][0]
         assert one.accuracy == pytest.approx(centre)
-        assert one.accuracy > anywhere(usual, 32, one.method, np.array([64.0]))[0][0] - 1e-3
+        assert one.accuracy > usual.accuracy(32, one.method, np.array([64.0]))[0][0] - 1e-3
 
 
 def test_without_held_out_budgets_plans_stay_within_the_data(usual):
-    models = [entry | {"held_out_error": None} for entry in usual.record["models"]]
-    untold = replace(usual, record={**usual.record, "models": models})
-    assert {one.looked_to for one in reach(untold, 32, 0.999)} == {64 * 32}
+    untold = that_missed(usual, None)
+    assert {one.looked_to for one in plans(untold, 32, 0.999)} == {64 * 32}
     with pytest.raises(ValueError, match="no held-out budget says how far to trust curves"):
-        reach(untold, 16, 0.5)
+        plans(untold, 16, 0.5)
     assert all(cell.budget <= 64 * cell.seeds for cell in advise(untold, 48, 480).next_cells)
 
 
 def test_plans_are_ranked_by_money_where_it_is_known(usual):
-    by_money = reach(usual, 32, 0.6, prices=PRICES)
+    by_money = plans(usual, 32, 0.6, prices=PRICES)
     spent = [one.costs["usd"] for one in by_money if one.budget is not None]
     assert spent == sorted(spent)
-    budgets = [one.budget for one in reach(usual, 32, 0.6)]
+    budgets = [one.budget for one in plans(usual, 32, 0.6)]
     assert budgets == sorted(budgets)
 
 
 def test_expectations_of_many_ratios_equal_those_of_each(usual):
     ratios = np.array([0.5, 1.0, 8.0, 64.0, 300.0])
-    centres, draws = anywhere(usual, 32, QR, ratios)
+    centres, draws = usual.accuracy(32, QR, ratios)
     for place, ratio in enumerate(ratios):
-        centre, drawn = anywhere(usual, 32, QR, np.array([ratio]))
+        centre, drawn = usual.accuracy(32, QR, np.array([ratio]))
         assert centres[place] == pytest.approx(centre[0])
         assert draws[: len(drawn), place] == pytest.approx(drawn[:, 0])
-    assert how_far(usual, 32, QR, ratios) == pytest.approx([2, 1, 1, 1, 300 / 64])
+    assert usual.beyond(32, QR, ratios) == pytest.approx([2, 1, 1, 1, 300 / 64])
 
 
 # --- a task without results
@@ -169,7 +173,7 @@ def test_intervals_of_a_new_task_cover_it(tasks, between, open_of_each, alike):
 
 
 def test_money_for_a_task_without_results_is_by_what_the_others_cost(tasks):
-    advice = borrow(tasks, 32, usd=1.0, prices=PRICES)
+    advice = transferred_advice(tasks, 32, usd=1.0, prices=PRICES)
     assert (advice.basis, advice.usd) == ("other tasks", 1.0)
     by_method = {entry.method: entry for entry in advice.outlook}
     # A query costs 350 millionths in the first task, and 2 and 4 times that in the others.
@@ -179,34 +183,36 @@ def test_money_for_a_task_without_results_is_by_what_the_others_cost(tasks):
         assert entry.costs["usd"] == pytest.approx(1.0, rel=2e-3)
     assert by_method[NQ].augmenter_queries == pytest.approx(1.5 * by_method[NQ].budget)
     with pytest.raises(ValueError, match=f"usd: what {AA} costs is not known: price of mini_tea"):
-        borrow(tasks, 32, usd=1.0)
+        transferred_advice(tasks, 32, usd=1.0)
     with pytest.raises(ValueError, match="does not pay for a query"):
-        borrow(tasks, 32, usd=1e-5, prices=PRICES)
+        transferred_advice(tasks, 32, usd=1e-5, prices=PRICES)
 
 
 def test_an_accuracy_in_a_task_without_results_is_looked_for_where_all_tasks_were_measured(tasks):
-    found = borrow_reach(tasks, 32, 0.6, prices=PRICES)
+    found = transferred_plans(tasks, 32, 0.6, prices=PRICES)
     for one in found:
         assert 32 <= one.budget <= 2048 and one.beyond == 1
         assert one.low < 0.6 <= one.accuracy < one.high and 0.2 < one.probability < 0.8
         assert one.costs["usd"] > 0
-        said = next(e for e in borrow(tasks, 32, one.budget).outlook if e.method == one.method)
+        said = next(
+            e for e in transferred_advice(tasks, 32, one.budget).outlook if e.method == one.method
+        )
         assert said.accuracy == pytest.approx(one.accuracy)
-    own = {one.method: one for one in reach(tasks[0], 32, 0.6)}
+    own = {one.method: one for one in plans(tasks[0], 32, 0.6)}
     assert all(one.high - one.low > own[one.method].high - own[one.method].low for one in found)
-    assert {one.budget for one in borrow_reach(tasks, 32, 0.999)} == {None}
+    assert {one.budget for one in transferred_plans(tasks, 32, 0.999)} == {None}
     with pytest.raises(ValueError, match="two other tasks"):
-        borrow_reach(tasks[:1], 32, 0.6)
+        transferred_plans(tasks[:1], 32, 0.6)
 
 
 def test_two_tasks_have_long_tails_that_stay_shares(tasks):
     with np.errstate(over="raise"):
-        for one in borrow_reach(tasks[:2], 32, 0.6):
+        for one in transferred_plans(tasks[:2], 32, 0.6):
             assert 0 <= one.low < one.accuracy < one.high <= 1
 
 
 def test_pilot_cells_are_new_ones_of_the_task_within_what_the_others_measured(tasks):
-    advice = borrow(tasks, 32, 128, prices=PRICES)
+    advice = transferred_advice(tasks, 32, 128, prices=PRICES)
     assert advice.next_cells
     for cell in advice.next_cells:
         assert cell.new and cell.seeds == 32 and 32 <= cell.budget <= 2048
@@ -289,6 +295,7 @@ def test_the_best_cell_that_is_there_already_and_the_best_that_cost(usual):
     assert found[0].queries == 0 and all(cell.queries > 0 for cell in found[1:])
 
 
+@pytest.mark.slow
 def test_a_further_cell_lessens_the_doubt_as_foretold(monkeypatch):
     """Studies from a known truth, each with one more cell, refitted: the actual spread of a lead.
 

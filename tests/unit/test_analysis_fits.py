@@ -14,6 +14,8 @@ from scipy.integrate import quad
 from scipy.optimize import brentq, least_squares
 
 import seedbed.analysis.curves.fitting as fitting_module
+from seedbed.analysis.curves import FitsRecord, curves_from
+from seedbed.analysis.curves.crossings import crossings, inverted, sign_changes
 from seedbed.analysis.curves.decay import (
     DECAYS,
     RESPONSES,
@@ -24,24 +26,14 @@ from seedbed.analysis.curves.decay import (
     values_of,
     variants,
 )
-from seedbed.analysis.curves.fits import fits_from
 from seedbed.analysis.curves.fitting import fit_decay, noise_of, qaicc
 from seedbed.analysis.curves.least_squares import minimise
 from seedbed.analysis.curves.likelihood import CellData, fit_model, refit, residuals_of
 from seedbed.analysis.curves.replicates import Noise, noise_between_replicates
-from seedbed.analysis.decide.advise import _merged, advise, best_shares, leaders, tied
+from seedbed.analysis.decide.advise import _merged, advise, best_shares, leaders, plans, tied
 from seedbed.analysis.decide.costs import CostLine
-from seedbed.analysis.decide.crossovers import (
-    crossings,
-    crossover_table,
-    describe,
-    find_crossovers,
-    inverted,
-    sign_changes,
-)
-from seedbed.analysis.decide.expectations import anywhere, basis_of, expected
-from seedbed.analysis.decide.reaching import reach
-from seedbed.analysis.decide.transfer import borrow, new_task_draws
+from seedbed.analysis.decide.crossovers import crossover_table, find_crossovers
+from seedbed.analysis.decide.transfer import new_task_draws, transferred_advice
 from seedbed.analysis.settings import CrossoverSettings, FitSettings
 from seedbed.analysis.tables.outcomes import outcomes_by_task, resampled_accuracies
 
@@ -49,15 +41,29 @@ SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=60, starts=4)
 
 
 def fit(settings=SETTINGS, **kwargs):
-    content, draws = fit_decay(outcomes_by_task(*simulate(**kwargs)), settings)
+    record, draws = fit_decay(outcomes_by_task(*simulate(**kwargs)), settings)
     # What is written is JSON: numbers of NumPy and NaN would fail here.
-    content = json.loads(json.dumps(content, allow_nan=False))
-    return fits_from(content, draws)
+    text = json.dumps(record.model_dump(mode="json"), allow_nan=False)
+    return curves_from(FitsRecord.model_validate_json(text), draws)
 
 
 @pytest.fixture(scope="module")
 def usual():
     return fit(items=2000)[0]
+
+
+def with_accuracy(cell, accuracy):
+    return cell.model_copy(update={"accuracy": accuracy})
+
+
+def with_cells(fit, cells):
+    return replace(fit, record=fit.record.model_copy(update={"cells": tuple(cells)}))
+
+
+def that_missed(fit, **missed):
+    """The fit with other misses of its models at held-out budgets."""
+    models = tuple(entry.model_copy(update=missed) for entry in fit.record.models)
+    return replace(fit, record=fit.record.model_copy(update={"models": models}))
 
 
 def model_of(response="exponential", harm=False, start=False, sharing="", decay="exponential"):
@@ -66,7 +72,7 @@ def model_of(response="exponential", harm=False, start=False, sharing="", decay=
 
 def has(fit, extension):
     """Whether the chosen model has an extension."""
-    return extension in fit.record["chosen"].split("+")
+    return extension in fit.record.chosen.split("+")
 
 
 def some_points():
@@ -230,14 +236,15 @@ def test_exact_data_gives_the_true_parameters_back():
     assert found.values == pytest.approx(truth, rel=0.02)
 
 
+@pytest.mark.slow
 def test_simulated_study_gives_true_curve_within_its_band(usual):
-    assert usual.record["status"] == "fitted"
-    assert usual.record["lack_of_fit"] < 2
+    assert usual.record.status == "fitted"
+    assert usual.record.lack_of_fit < 2
     ratios = np.geomspace(1, 64, 9)
     inside = []
-    for cell in usual.record["cells"]:
-        at = (cell["seeds"], cell["method"], np.array([cell["budget_ratio"]]))
-        assert cell["fitted"] == pytest.approx(usual.curve(*at)[0][0])
+    for cell in usual.record.cells:
+        at = (cell.seeds, cell.method, np.array([cell.budget_ratio]))
+        assert cell.fitted == pytest.approx(usual.curve(*at)[0][0])
     for method, seeds in product(METHODS, (32, 64)):
         centre, draws = usual.curve(seeds, method, ratios)
         truth = [true_accuracy(method, seeds, x) for x in ratios]
@@ -247,21 +254,22 @@ def test_simulated_study_gives_true_curve_within_its_band(usual):
     assert np.mean(inside) > 0.85
 
 
+@pytest.mark.slow
 def test_much_data_gives_the_true_parameters_and_form_back():
     content, _ = fit_decay(
         outcomes_by_task(*simulate(items=20_000, ratios=(1, 2, 4, 8, 16, 32, 64), seed=5)),
         FitSettings(methods=METHODS, bootstrap_samples=4, starts=2),
     )
-    models = {entry["name"]: entry for entry in content["fits"][0]["models"]}
-    ours = {p["name"]: p["value"] for p in models["exponential"]["parameters"]}
+    models = {entry.name: entry for entry in content.fits[0].models}
+    ours = {p.name: p.value for p in models["exponential"].parameters}
     assert ours["tau:answer_augmentation"] == pytest.approx(4.0, rel=0.2)
     assert ours["tau:question_rephrase"] == pytest.approx(10.0, rel=0.2)
     assert ours["v:new_question"] == pytest.approx(0.55, rel=0.2)
     assert ours["delta"] == pytest.approx(0.15, abs=0.1)
     assert ours["A0"] == pytest.approx(0.45, abs=0.02)
     # So much data tells the true form from its rivals.
-    others = [models[name]["qaicc"] for name in ("power", "logit")]
-    assert models["exponential"]["qaicc"] < min(others)
+    others = [models[name].qaicc for name in ("power", "logit")]
+    assert models["exponential"].qaicc < min(others)
 
 
 def fall(method, seeds, ratio):
@@ -270,23 +278,25 @@ def fall(method, seeds, ratio):
     return (table | {64: (0.56, 0.57, 0.85)})[ratio][METHODS.index(method)]
 
 
+@pytest.mark.slow
 def test_falling_accuracy_needs_the_harm_term():
     found = fit(accuracy=fall)[0]
     assert has(found, "harm")
-    models = {entry["name"]: entry for entry in found.record["models"]}
+    models = {entry.name: entry for entry in found.record.models}
     for response in RESPONSES:
-        assert models[f"{response}+harm"]["qaicc"] < models[response]["qaicc"] - 20
+        assert models[f"{response}+harm"].qaicc < models[response].qaicc - 20
     peak = found.curve(32, METHODS[0], np.array([8.0]))[0]
     assert peak > found.curve(32, METHODS[0], np.array([64.0]))[0] + 0.1
     # The shape is not of the family: that shows as noise beyond the test items', not as certainty.
-    assert found.record["bootstrap"]["training_noise"] > 0.01
-    assert found.record["dispersion"]["estimate"] > 1.5
+    assert found.record.bootstrap.training_noise > 0.01
+    assert found.record.dispersion.estimate > 1.5
 
 
+@pytest.mark.slow
 def test_training_noise_is_seen_and_widens_the_intervals(usual):
     noisy = fit(items=2000, noise=0.03, ratios=(1, 2, 4, 8, 16, 32, 64), seed=2)[0]
-    assert noisy.record["bootstrap"]["training_noise"] == pytest.approx(0.03, rel=0.35)
-    assert usual.record["bootstrap"]["training_noise"] < 0.01
+    assert noisy.record.bootstrap.training_noise == pytest.approx(0.03, rel=0.35)
+    assert usual.record.bootstrap.training_noise < 0.01
 
     def width(found):
         draws = found.curve(32, METHODS[1], np.array([8.0]))[1]
@@ -311,13 +321,13 @@ def test_the_same_seed_gives_the_same_fit():
 
 
 def test_the_curve_is_the_mean_of_models_by_their_weight(usual):
-    by_name = {entry["name"]: entry for entry in usual.record["models"]}
-    used = [entry for entry in by_name.values() if entry.get("weight")]
+    by_name = {entry.name: entry for entry in usual.record.models}
+    used = [entry for entry in by_name.values() if entry.weight]
     assert len(used) == len(usual.models) > 1
-    assert sum(entry["weight"] for entry in used) == pytest.approx(1)
+    assert sum(entry.weight for entry in used) == pytest.approx(1)
     first, second = used[:2]
-    odds = np.exp((second["qaicc_above_best"] - first["qaicc_above_best"]) / 2)
-    assert first["weight"] / second["weight"] == pytest.approx(odds)
+    odds = np.exp((second.qaicc_above_best - first.qaicc_above_best) / 2)
+    assert first.weight / second.weight == pytest.approx(odds)
     resamples = np.concatenate([member.resamples for member in usual.models])
     assert sorted(resamples) == list(range(SETTINGS.bootstrap_samples))
     at = np.array([8.0])
@@ -331,20 +341,21 @@ def test_the_curve_is_the_mean_of_models_by_their_weight(usual):
 
 
 def test_the_choice_is_the_best_on_held_out_budgets_of_those_that_qaicc_hardly_tells_apart(usual):
-    models = [entry for entry in usual.record["models"] if entry.get("held_out_error") is not None]
-    near = [entry for entry in models if entry["qaicc_above_best"] <= 2]
-    best = min(near, key=lambda entry: entry["held_out_error"])
-    assert usual.record["chosen"] == best["name"]
-    assert 0 < best["held_out_error"] < 0.1
+    models = [entry for entry in usual.record.models if entry.held_out_error is not None]
+    near = [entry for entry in models if entry.qaicc_above_best <= 2]
+    best = min(near, key=lambda entry: entry.held_out_error)
+    assert usual.record.chosen == best.name
+    assert 0 < best.held_out_error < 0.1
 
 
+@pytest.mark.slow
 def test_held_out_budgets_show_the_form_that_cannot_foretell_them():
     """A model whose seeds all last equally long misses what lies beyond."""
     found = fit(items=20_000, ratios=(1, 2, 4, 8, 16, 32, 64))[0]
-    models = {entry["name"]: entry for entry in found.record["models"]}
-    right = models["exponential"]["held_out_error"]
+    models = {entry.name: entry for entry in found.record.models}
+    right = models["exponential"].held_out_error
     wrong = [entry for name, entry in models.items() if name.endswith("one_tau")]
-    assert wrong and all(entry["held_out_error"] > 2 * right for entry in wrong)
+    assert wrong and all(entry.held_out_error > 2 * right for entry in wrong)
 
 
 def test_noise_between_draws_of_the_seeds_is_told_from_noise_between_runs():
@@ -404,6 +415,7 @@ def test_the_luck_of_the_items_is_no_noise_between_replicates():
     assert noise.seed_variance / 32 < 0.3 * from_items
 
 
+@pytest.mark.slow
 def test_draws_of_a_cell_spread_as_items_seeds_and_training_do():
     """The spread of a cell in the bootstrap is that of its known parts."""
     count = 12
@@ -412,11 +424,11 @@ def test_draws_of_a_cell_spread_as_items_seeds_and_training_do():
     )
     by_task = outcomes_by_task(*study)
     settings = FitSettings(methods=METHODS, bootstrap_samples=400, starts=2)
-    (found,) = fits_from(*fit_decay(by_task, settings))
-    noise = found.record["bootstrap"]
-    assert noise["training_noise"] == pytest.approx(0.012, rel=0.25)
+    (found,) = curves_from(*fit_decay(by_task, settings))
+    noise = found.record.bootstrap
+    assert noise.training_noise == pytest.approx(0.012, rel=0.25)
     # 22 degrees of freedom tell a standard deviation to 15%.
-    assert noise["seed_draw_noise"] == pytest.approx(0.04, rel=0.4)
+    assert noise.seed_draw_noise == pytest.approx(0.04, rel=0.4)
     outcomes = by_task["mini_math"]
     place = {"method": METHODS[1], "seeds": 32, "budget": 128}
     rows = outcomes.cells.with_row_index("row").filter(
@@ -424,7 +436,7 @@ def test_draws_of_a_cell_spread_as_items_seeds_and_training_do():
     )["row"]
     assert len(rows) == count
     from_items = outcomes.correct[rows.to_list()].mean(axis=0).var(ddof=1) / 1500
-    rest = (noise["training_noise"] ** 2 + noise["seed_draw_noise"] ** 2) / count
+    rest = (noise.training_noise**2 + noise.seed_draw_noise**2) / count
     spread = found.cell_draws[METHODS[1], 32, 128].std(ddof=1)
     assert spread == pytest.approx(np.sqrt(from_items + rest), rel=0.12)
     # A bootstrap of the items alone, or one whose noise is each cell's own, would have less.
@@ -498,6 +510,7 @@ def test_derivatives_by_effects_equal_differences():
         assert slopes[0, :, place] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-3, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_replicates_that_differ_are_told_by_their_effects():
     """The third draw of the seeds is 4 points worse, and the record says so."""
     usual_draws = simulate(items=4000, replicates=3)
@@ -508,14 +521,13 @@ def test_replicates_that_differ_are_told_by_their_effects():
         for ours, theirs in zip(usual_draws, worse, strict=True)
     ]
     content, _ = fit_decay(outcomes_by_task(*mixed), SETTINGS)
-    (record,) = json.loads(json.dumps(content, allow_nan=False))["fits"]
-    told = record["seed_draw_effects"]
-    effects = {(one["seeds"], one["replicate"]): one["effect"] for one in told}
+    (record,) = content.fits
+    effects = {(one.seeds, one.replicate): one.effect for one in record.seed_draw_effects}
     assert set(effects) == set(product((32, 64), range(3)))
     for size in (32, 64):
         others = np.mean([effects[size, 0], effects[size, 1]])
         assert effects[size, 2] - others == pytest.approx(-0.04, abs=0.02)
-    assert record["bootstrap"]["seed_draw_noise"] > 0.01
+    assert record.bootstrap.seed_draw_noise > 0.01
 
 
 def test_refits_of_the_same_data_stay_where_they_are():
@@ -540,6 +552,7 @@ def test_candidates():
     assert not any(model.start or model.sharing != "no_delta" for model in without)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kwargs",
     [
@@ -556,7 +569,7 @@ def test_candidates():
 def test_degenerate_studies_are_fitted(kwargs):
     settings = FitSettings(methods=METHODS, bootstrap_samples=5, starts=1)
     found = fit(settings, items=200, **kwargs)[0]
-    assert found.record["status"] == "fitted"
+    assert found.record.status == "fitted"
     for seeds, method in product(found.seeds, found.methods):
         centre, draws = found.curve(seeds, method, np.array([1.0, 16.0]))
         assert np.isfinite(draws).all() and (draws >= 0).all() and (draws <= 1).all()
@@ -564,38 +577,38 @@ def test_degenerate_studies_are_fitted(kwargs):
         assert centre == pytest.approx([truth(method, seeds, x) for x in (1, 16)], abs=0.12)
     content = find_crossovers([found], CrossoverSettings())
     crossover_table(content)
-    for record in content["crossovers"]:
-        assert describe(record, str)
-    json.dumps(content, allow_nan=False)
+    for record in content.crossovers:
+        assert record.status
+    json.dumps(content.model_dump(mode="json"), allow_nan=False)
     advise(found, found.seeds[0], found.seeds[0] * 16)
 
 
 def test_replicates_give_cell_means_degrees_of_freedom():
     found = fit(FitSettings(bootstrap_samples=4, starts=1), replicates=2, items=200)[0]
-    means = next(entry for entry in found.record["models"] if entry["name"] == "cell_means")
-    assert (means["parameter_count"], means["degrees_of_freedom"]) == (25, 24)
-    assert {cell["replicates"] for cell in found.record["cells"]} == {2}
-    assert all(cell["replicate_sd"] is not None for cell in found.record["cells"])
-    assert found.record["chosen"] != "cell_means"
+    means = next(entry for entry in found.record.models if entry.name == "cell_means")
+    assert (means.parameter_count, means.degrees_of_freedom) == (25, 24)
+    assert {cell.replicates for cell in found.record.cells} == {2}
+    assert all(cell.replicate_sd is not None for cell in found.record.cells)
+    assert found.record.chosen != "cell_means"
 
 
 def test_two_budgets_are_too_few_and_the_means_remain():
     found = fit(seeds=(50,), ratios=(1, 64))[0]
-    assert (found.record["status"], found.models) == ("too_few_cells", ())
-    assert "7 cells" in found.record["reason"]
+    assert (found.record.status, found.models) == ("too_few_cells", ())
+    assert "7 cells" in found.record.reason
     advice = advise(found, 50, 3200)
     assert (advice.basis, advice.best.method) == ("means", "new_question")
     with pytest.raises(ValueError, match="only 50"):
         advise(fits_like(found, [50, 100]), 70, 700)
-    records = find_crossovers([found], CrossoverSettings())["crossovers"]
-    assert {r["status"] for r in records if r["basis"] == "curve"} == {"no_fit"}
-    nq = [r for r in records if r["basis"] == "means" and r["method"] == "new_question"]
-    assert nq[0]["leader_at_highest"] == "new_question"
+    records = find_crossovers([found], CrossoverSettings()).crossovers
+    assert {r.status for r in records if r.basis == "curve"} == {"no_fit"}
+    nq = [r for r in records if r.basis == "means" and r.method == "new_question"]
+    assert nq[0].leader_at_highest == "new_question"
 
 
 def fits_like(found, sizes):
     """The fit with other seed-set sizes."""
-    return replace(found, record={**found.record, "seeds": sizes})
+    return replace(found, record=found.record.model_copy(update={"seeds": tuple(sizes)}))
 
 
 def true_crossover(seeds, reference, method):
@@ -617,33 +630,32 @@ def true_crossover_of_means(seeds, reference, method):
 
 
 def test_crossovers_of_the_simulated_study_lie_within_their_intervals(usual):
-    records = find_crossovers([usual], CrossoverSettings())["crossovers"]
+    records = find_crossovers([usual], CrossoverSettings()).crossovers
     assert len(records) == 2 * 3 * 2
     hits = 0
     for record in records:
-        truth_of = true_crossover if record["basis"] == "curve" else true_crossover_of_means
-        truth = truth_of(record["seeds"], record["reference"], record["method"])
-        assert record["leader_at_highest"] == record["method"]
-        for last in record["crossings"][-1:]:
-            hits += (last["low"] or 0) <= truth <= (last["high"] or np.inf)
-            assert last["budget"] == pytest.approx(last["budget_ratio"] * record["seeds"])
+        truth_of = true_crossover if record.basis == "curve" else true_crossover_of_means
+        truth = truth_of(record.seeds, record.reference, record.method)
+        assert record.leader_at_highest == record.method
+        for last in record.crossings[-1:]:
+            hits += (last.low or 0) <= truth <= (last.high or np.inf)
+            assert last.budget == pytest.approx(last.budget_ratio * record.seeds)
     assert hits >= 10
 
 
+@pytest.mark.slow
 def test_crossover_interval_covers_the_truth_with_training_noise():
     covered = 0
     settings = FitSettings(methods=METHODS, bootstrap_samples=30, starts=1)
     for seed in range(8):
         found = fit(settings, noise=0.02, seed=100 + seed, items=600)[0]
-        records = find_crossovers([found], CrossoverSettings())["crossovers"]
+        records = find_crossovers([found], CrossoverSettings()).crossovers
         record = next(
-            r
-            for r in records
-            if (r["seeds"], r["method"], r["reference"]) == (32, METHODS[2], METHODS[0])
+            r for r in records if (r.seeds, r.method, r.reference) == (32, METHODS[2], METHODS[0])
         )
         truth = true_crossover(32, METHODS[0], METHODS[2])
-        for crossing in record["crossings"][-1:]:
-            covered += (crossing["low"] or 0) <= truth <= (crossing["high"] or np.inf)
+        for crossing in record.crossings[-1:]:
+            covered += (crossing.low or 0) <= truth <= (crossing.high or np.inf)
     # At 95% coverage, five or fewer of eight have a chance of about 1 in 200.
     assert covered >= 6
 
@@ -660,78 +672,60 @@ def test_sign_changes():
     assert sign_changes(x, np.zeros(4)) == ([], 0, 0)
 
 
+AB = ("a", "b")
+
+
 def lines(crossing_at):
     """Straight differences that turn positive at the given positions, over 0 to 10."""
     x = np.linspace(0, 10, 11)
     return x, np.array([x - at for at in np.atleast_1d(crossing_at)])
 
 
+def crossed(x, difference, draws, confidence=0.95):
+    """What is found on an axis whose logarithm is x."""
+    return crossings(np.exp(x), difference, draws, AB, confidence)
+
+
+def ends(interval):
+    """The ends of an interval on the axis of x; None where it is open."""
+    return tuple(end and float(np.log(end)) for end in (interval.low, interval.high))
+
+
 def test_interval_of_a_crossing_is_that_of_the_draws():
     x, draws = lines(np.linspace(4, 6, 201))
-    found = crossings(x, x - 5.0, draws, 0.95)
-    assert (found["status"], found["without"]) == ("one", 0.0)
-    crossing = found["crossings"][0]
-    assert crossing["at"] == pytest.approx(5.0)
-    assert (crossing["low"], crossing["high"]) == pytest.approx((4.05, 5.95), abs=0.011)
-    assert (crossing["before"], crossing["after"]) == pytest.approx((5.0, 5.0))
+    found = crossed(x, x - 5.0, draws)
+    assert (found.status, found.resamples_without_crossing) == ("one", 0.0)
+    crossing = found.crossings[0]
+    assert np.log(crossing.at) == pytest.approx(5.0)
+    assert ends(crossing) == pytest.approx((4.05, 5.95), abs=0.011)
+    assert (crossing.lead_before, crossing.lead_after) == pytest.approx((5.0, 5.0))
 
 
 def test_an_interval_that_reaches_beyond_the_range_says_so():
     x, draws = lines(np.linspace(7, 12, 101))
-    crossing = crossings(x, x - 9.0, draws, 0.95)["crossings"][0]
-    assert crossing["high"] is None and crossing["low"] == pytest.approx(7.1, abs=0.06)
-    assert crossing["share"] == pytest.approx(0.6, abs=0.02)
+    crossing = crossed(x, x - 9.0, draws).crossings[0]
+    assert ends(crossing) == (pytest.approx(7.1, abs=0.06), None) and crossing.high_beyond_range
+    assert crossing.share_of_resamples == pytest.approx(0.6, abs=0.02)
     x, draws = lines(np.linspace(-2, 3, 101))
-    crossing = crossings(x, x - 1.0, draws, 0.95)["crossings"][0]
-    assert crossing["low"] is None and crossing["high"] == pytest.approx(2.9, abs=0.06)
+    crossing = crossed(x, x - 1.0, draws).crossings[0]
+    assert ends(crossing) == (None, pytest.approx(2.9, abs=0.06)) and crossing.low_beyond_range
 
 
 def test_draws_that_turn_the_other_way_widen_the_interval_on_both_sides():
     x, draws = lines(np.full(100, 5.0))
     draws[:10] *= -1
-    crossing = crossings(x, x - 5.0, draws, 0.9)["crossings"][0]
-    assert (crossing["low"], crossing["high"]) == (None, None)
+    assert ends(crossed(x, x - 5.0, draws, 0.9).crossings[0]) == (None, None)
 
 
 def test_no_several_and_equal_crossings():
     x = np.linspace(0, 4, 5)
     up = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert crossings(x, up, up[None], 0.95)["status"] == "none"
+    assert crossed(x, up, up[None]).status == "none"
     twice = np.array([-1.0, 1.0, 1.0, -1.0, -1.0])
-    found = crossings(x, twice, np.array([twice, twice]), 0.95)
-    assert found["status"] == "several"
-    assert [c["direction"] for c in found["crossings"]] == [1, -1]
-    assert crossings(x, np.zeros(5), np.zeros((2, 5)), 0.95)["status"] == "equal"
-
-
-def test_sentences_say_what_was_found():
-    crossing = {"budget_ratio": 12.3, "overtaken_by": "b", "low": 8.1, "high": None}
-    crossing |= {"low_beyond_range": False, "high_beyond_range": True, "lead_after": 0.1}
-    record = {"reference": "a", "method": "b", "range": [1.0, 64.0], "crossings": [crossing]}
-    record |= {"measure": "budget_ratio", "possible": []}
-    assert describe(record | {"status": "one"}, str.upper) == (
-        "B overtakes A at BR 12 (8.1 to above 64)."
-    )
-    slight = [crossing | {"lead_after": 0.001}]
-    assert "hardly leads" in describe(record | {"status": "one", "crossings": slight}, str)
-    none = record | {"status": "none", "leader_at_lowest": "b", "lead": 0.02, "crossings": []}
-    none |= {"share_of_the_other": 0.01}
-    assert describe(none, str) == "b leads a over the whole range, BR 1 to 64: no crossover."
-    assert "BR 1 to 64, but hardly: no crossover" in describe(none | {"lead": 0.001}, str)
-    late = none | {"possible": [{"overtaken_by": "a", "low": 40.0, "high": None}]}
-    assert "crossover; that a leads above BR 40 is not excluded." in describe(late, str)
-    unsure = describe(none | {"share_of_the_other": 0.3}, str)
-    assert unsure.endswith("no crossover; a leads throughout in 30% of resamples.")
-    cost = {"measure": "usd", "crossings": [{**crossing, "amount": 1234.0}]}
-    assert describe(record | {"status": "one", **cost}, str) == (
-        "b overtakes a at $1,200 ($8.1 to above $64)."
-    )
-    unknown = record | {"status": "unknown", "measure": "usd", "reason": "price of m"}
-    assert describe(unknown, str) == "a and b by US dollars: not known (price of m)."
-    apart = record | {"status": "too_few_budgets", "range": None}
-    assert describe(apart, str) == "a and b: fewer than two budgets in common."
-    apart |= {"measure": "hours"}
-    assert describe(apart, str) == "a and b by hours of computing: no range in common."
+    found = crossed(x, twice, np.array([twice, twice]))
+    assert found.status == "several"
+    assert [crossing.overtaken_by for crossing in found.crossings] == ["b", "a"]
+    assert crossed(x, np.zeros(5), np.zeros((2, 5))).status == "equal"
 
 
 def test_where_no_difference_is_not_refused():
@@ -753,48 +747,45 @@ def test_a_crossing_that_resamples_do_not_exclude_is_possible():
     x = np.linspace(0, 4, 41)
     difference = -0.5 - 0 * x
     draws = difference + np.linspace(-1, 1, 21)[:, None] * x / 4
-    found = crossings(x, difference, draws, 0.95)
-    assert (found["status"], found["crossings"]) == ("none", [])
-    (turn,) = found["possible"]
-    assert (turn["direction"], turn["high"]) == (1, None)
+    found = crossed(x, difference, draws)
+    assert (found.status, found.crossings) == ("none", ())
+    (turn,) = found.possible
     # The steepest of the resamples crosses at 2.
-    assert turn["low"] == pytest.approx(2.0, abs=0.1)
-    sure = crossings(x, difference, difference - 0 * draws, 0.95)
-    assert (sure["possible"], sure["opposite"]) == ([], 0.0)
+    assert (turn.overtaken_by, ends(turn)) == ("b", (pytest.approx(2.0, abs=0.1), None))
+    sure = crossed(x, difference, difference - 0 * draws)
+    assert (sure.possible, sure.share_of_the_other) == ((), 0.0)
 
 
 def test_where_the_other_leads_throughout_in_many_resamples_it_is_said():
     x = np.linspace(0, 4, 41)
     draws = np.repeat([[-0.5], [0.5]], [70, 30], axis=0) * np.ones_like(x)
-    found = crossings(x, np.full_like(x, -0.2), draws, 0.95)
-    assert (found["status"], found["possible"], found["opposite"]) == ("none", [], 0.3)
+    found = crossed(x, np.full_like(x, -0.2), draws)
+    assert (found.status, found.possible, found.share_of_the_other) == ("none", (), 0.3)
 
 
 def test_lines_between_means_that_cross_have_the_crossing_in_their_inverted_stretch(usual):
     """Where every cell alone is beyond doubt, the lines cross between two of them."""
     cells = [
-        cell
-        | {"accuracy": 0.6 + lead.get(cell["budget_ratio"], 0.0) * (cell["method"] == METHODS[2])}
+        with_accuracy(cell, 0.6 + lead.get(cell.budget_ratio, 0.0) * (cell.method == METHODS[2]))
         for lead in [{1: -0.10, 4: -0.06, 16: 0.05, 64: 0.10}]
-        for cell in usual.record["cells"]
+        for cell in usual.record.cells
     ]
     generator = np.random.default_rng(5)
     draws = {
-        (cell["method"], cell["seeds"], cell["budget"]): cell["accuracy"]
-        + generator.normal(0, 0.007, 200)
+        (cell.method, cell.seeds, cell.budget): cell.accuracy + generator.normal(0, 0.007, 200)
         for cell in cells
     }
     found = find_crossovers(
-        [replace(usual, record=usual.record | {"cells": cells}, cell_draws=draws)],
+        [replace(with_cells(usual, cells), cell_draws=draws)],
         CrossoverSettings(),
     )
-    several = [r for r in found["crossovers"] if r["basis"] == "means" and r["crossings"]]
+    several = [r for r in found.crossovers if r.basis == "means" and r.crossings]
     assert several
     for record in several:
-        for crossing in record["crossings"]:
+        for crossing in record.crossings:
             assert any(
-                (part["low"] or 0) <= crossing["budget_ratio"] <= (part["high"] or np.inf)
-                for part in record["inverted"]
+                (part.low or 0) <= crossing.budget_ratio <= (part.high or np.inf)
+                for part in record.inverted
             )
 
 
@@ -802,28 +793,27 @@ def test_crossovers_by_cost_are_where_equal_amounts_give_equal_accuracy(usual):
     price = {"usd_per_million_prompt_tokens": 1.0, "usd_per_million_completion_tokens": 10.0}
     found = find_crossovers([usual], CrossoverSettings(), {"mini_teacher": price})
     by_cost = {
-        r["measure"]: r
-        for r in found["costs"]
-        if (r["seeds"], r["reference"], r["method"]) == (32, METHODS[0], METHODS[2])
+        r.measure: r
+        for r in found.costs
+        if (r.seeds, r.reference, r.method) == (32, METHODS[0], METHODS[2])
     }
     assert set(by_cost) == {"tokens", "usd", "hours"}
-    (crossing,) = by_cost["usd"]["crossings"]
-    amount = crossing["amount"]
+    (crossing,) = by_cost["usd"].crossings
+    amount = crossing.amount
     # A query of the teacher costs 350 millionths, one of the augmenter 500 more.
     spent = {METHODS[0]: amount / 350e-6, METHODS[2]: amount / 850e-6}
     reached = [usual.curve(32, m, np.array([b / 32]))[0][0] for m, b in spent.items()]
     assert reached[0] == pytest.approx(reached[1], abs=1e-3)
     by_queries = next(
         r
-        for r in found["crossovers"]
-        if (r["seeds"], r["reference"], r["method"], r["basis"])
-        == (32, METHODS[0], METHODS[2], "curve")
-    )["crossings"][-1]
+        for r in found.crossovers
+        if (r.seeds, r.reference, r.method, r.basis) == (32, METHODS[0], METHODS[2], "curve")
+    ).crossings[-1]
     # New questions cost more a query: in money they take over later.
-    assert spent[METHODS[0]] > by_queries["budget"]
-    assert crossing["low"] < amount < crossing["high"]
-    unpriced = find_crossovers([usual], CrossoverSettings())["costs"]
-    (reason,) = {r["reason"] for r in unpriced if r["measure"] == "usd"}
+    assert spent[METHODS[0]] > by_queries.budget
+    assert crossing.low < amount < crossing.high
+    unpriced = find_crossovers([usual], CrossoverSettings()).costs
+    (reason,) = {r.reason for r in unpriced if r.measure == "usd"}
     assert reason == "price of mini_teacher"
     table = crossover_table(found)
     assert set(table["measure"]) == {"budget_ratio", "tokens", "usd", "hours"}
@@ -839,8 +829,8 @@ def test_a_line_of_costs_is_straight_in_logarithms_and_proportional_beyond():
 
 def test_crossovers_on_a_single_budget_are_too_few():
     found = fit(FitSettings(bootstrap_samples=5, starts=2), seeds=(8,), ratios=(4,), items=50)[0]
-    records = find_crossovers([found], CrossoverSettings())["crossovers"]
-    assert {record["status"] for record in records} == {"too_few_budgets"}
+    records = find_crossovers([found], CrossoverSettings()).crossovers
+    assert {record.status for record in records} == {"too_few_budgets"}
     assert leaders(found, 8) == []
     advice = advise(found, 8, 32)
     assert len(advice.outlook) == 3
@@ -868,20 +858,20 @@ def test_advice_names_the_best_method_and_its_cost(usual):
 
 
 def test_the_least_budget_is_the_first_that_is_expected_to_reach_the_target(usual):
-    found = {one.method: one for one in reach(usual, 32, 0.6)}
+    found = {one.method: one for one in plans(usual, 32, 0.6)}
     for method, one in found.items():
         before, at = (
-            float(expected(usual, 32, method, np.array([budget / 32]))[0][0])
+            float(usual.accuracy(32, method, np.array([budget / 32]))[0][0])
             for budget in (one.budget / 1.03, one.budget)
         )
         assert before < 0.6 <= at == pytest.approx(one.accuracy)
         assert one.low < one.accuracy < one.high and 0.2 < one.probability < 0.9
-    budgets = [one.budget for one in reach(usual, 32, 0.6)]
+    budgets = [one.budget for one in plans(usual, 32, 0.6)]
     assert budgets == sorted(budgets)
     # What the first budget reaches, and what none does.
-    assert {one.budget for one in reach(usual, 32, 1e-6)} == {32}
-    assert {one.probability for one in reach(usual, 32, 1e-6)} == {1.0}
-    never = reach(usual, 48, 0.999)
+    assert {one.budget for one in plans(usual, 32, 1e-6)} == {32}
+    assert {one.probability for one in plans(usual, 32, 1e-6)} == {1.0}
+    never = plans(usual, 48, 0.999)
     assert {one.budget for one in never} == {None} and never[0].accuracy < 0.999
     assert [one.accuracy for one in never] == sorted((o.accuracy for o in never), reverse=True)
 
@@ -895,13 +885,13 @@ def test_between_sizes_means_are_on_straight_lines_as_far_as_both_are_measured(u
     assert middle == pytest.approx((ends[0][0] + ends[1][0]) / 2, nan_ok=True)
     assert draws == pytest.approx((ends[0][1] + ends[1][1]) / 2)
     assert list(np.isnan(middle)) == [False, False, False, True]
-    known, _ = expected(usual, between, "new_question", ratios)
+    known, _ = usual.accuracy(between, "new_question", ratios)
     curve = usual.curve(between, "new_question", ratios)[0]
     assert known[:3] == pytest.approx((middle[:3] + curve[:3]) / 2)
     # Beyond them, the lines go on as the curve does.
     assert known[3] - known[2] == pytest.approx(curve[3] - curve[2])
-    assert basis_of(usual, between, ["new_question"]) == "curve and means"
-    assert basis_of(replace(usual, models=()), between, ["new_question"]) == "means"
+    assert usual.basis(between, ["new_question"]) == "curve and means"
+    assert replace(usual, models=()).basis(between, ["new_question"]) == "means"
 
 
 def test_advice_is_unsure_where_the_cells_contradict_the_curve(usual):
@@ -909,14 +899,11 @@ def test_advice_is_unsure_where_the_cells_contradict_the_curve(usual):
     assert advise(usual, 32, 2048).rivals == ()
     place = ("question_rephrase", 32, 2048)
     cells = [
-        cell | {"accuracy": 0.95}
-        if (cell["method"], cell["seeds"], cell["budget"]) == place
-        else cell
-        for cell in usual.record["cells"]
+        with_accuracy(cell, 0.95) if (cell.method, cell.seeds, cell.budget) == place else cell
+        for cell in usual.record.cells
     ]
     draws = usual.cell_draws | {place: np.full_like(usual.cell_draws[place], 0.95)}
-    record = {**usual.record, "cells": cells}
-    contradicted = replace(usual, record=record, cell_draws=draws)
+    contradicted = replace(with_cells(usual, cells), cell_draws=draws)
     advice = advise(contradicted, 32, 2048)
     shares = {entry.method: entry.probability_best for entry in advice.outlook}
     assert 0.45 < shares["new_question"] <= 0.5 and 0.5 <= shares["question_rephrase"] < 0.55
@@ -930,14 +917,12 @@ def test_advice_within_the_data_and_beyond_has_intervals_of_what_it_expects(usua
     """One method is beyond its data; another has a cell that contradicts its curve."""
     place = ("answer_augmentation", 32, 2048)
     cells = [
-        cell | {"accuracy": 0.95}
-        if (cell["method"], cell["seeds"], cell["budget"]) == place
-        else cell
-        for cell in usual.record["cells"]
-        if (cell["method"], cell["budget_ratio"]) != ("new_question", 64)
+        with_accuracy(cell, 0.95) if (cell.method, cell.seeds, cell.budget) == place else cell
+        for cell in usual.record.cells
+        if (cell.method, cell.budget_ratio) != ("new_question", 64)
     ]
     draws = usual.cell_draws | {place: np.full_like(usual.cell_draws[place], 0.95)}
-    fit = replace(usual, record={**usual.record, "cells": cells}, cell_draws=draws)
+    fit = replace(with_cells(usual, cells), cell_draws=draws)
     advice = advise(fit, 32, 2048, look_further=False)
     assert (advice.beyond, advice.basis) == (pytest.approx(4), "curve and means")
     for entry in advice.outlook:
@@ -970,21 +955,21 @@ def test_advice_beyond_the_data_says_how_far_and_is_less_sure(usual, seeds, budg
         curve_alone = np.ptp(np.quantile(draws, [0.025, 0.975]))
         assert entry.high - entry.low > 0.98 * curve_alone
     # The more curves missed held-out budgets by, the less they are trusted beyond the data.
-    models = [entry | {"held_out_error": 0.2} for entry in usual.record["models"]]
-    missed = advise(replace(usual, record={**usual.record, "models": models}), seeds, budget)
+    missed = advise(that_missed(usual, held_out_error=0.2), seeds, budget)
     assert missed.best.high - missed.best.low > 1.3 * (advice.best.high - advice.best.low)
     assert advise(usual, 32, 512).beyond == 1
 
 
+@pytest.mark.slow
 def test_held_out_noise_is_what_curves_of_the_right_form_miss_by():
     """Of the right form, curves miss held-out budgets by their noise; of a wrong one by more."""
 
     def misses(accuracy, seed):
         found = fit(accuracy=accuracy, items=800, ratios=(1, 2, 4, 8, 16, 32), seed=seed)[0]
-        used = [entry for entry in found.record["models"] if entry.get("weight")]
-        weights = [entry["weight"] for entry in used]
+        used = [entry for entry in found.record.models if entry.weight]
+        weights = [entry.weight for entry in used]
         names = ("held_out_error", "held_out_noise")
-        return [np.average([e[name] ** 2 for e in used], weights=weights) for name in names]
+        return [np.average([getattr(e, n) ** 2 for e in used], weights=weights) for n in names]
 
     def cliff(method, seeds, ratio):
         """What no form has: the highest budget brings a tenth less than any curve would say."""
@@ -998,13 +983,11 @@ def test_held_out_noise_is_what_curves_of_the_right_form_miss_by():
 
 def test_beyond_the_data_draws_are_widened_by_the_miss_that_noise_does_not_explain(usual):
     place = (32, "new_question", np.array([16.0, 640.0]))
-    plain = expected(usual, *place)[1]
+    plain = usual.accuracy(*place)[1]
 
     def widened(error, noise):
-        missed = {"held_out_error": error, "held_out_noise": noise}
-        models = [entry | missed for entry in usual.record["models"]]
-        fit = replace(usual, record={**usual.record, "models": models})
-        drawn = anywhere(fit, *place)[1]
+        fit = that_missed(usual, held_out_error=error, held_out_noise=noise)
+        drawn = fit.accuracy(*place)[1]
         assert (drawn[:, 0] == plain[:, 0]).all()
         return drawn[:, 1] - plain[:, 1]
 
@@ -1021,7 +1004,7 @@ def test_the_chosen_model_is_in_the_mean_however_little_its_weight(monkeypatch):
     monkeypatch.setattr(fitting_module, "_LEAST_WEIGHT", 1.1)
     (found,) = fit(items=300)
     (model,) = found.models
-    assert (model.model.name, model.weight) == (found.record["chosen"], 1.0)
+    assert (model.model.name, model.weight) == (found.record.chosen, 1.0)
     assert len(model.resamples) == SETTINGS.bootstrap_samples
 
 
@@ -1029,11 +1012,11 @@ def test_the_chosen_model_is_in_the_mean_however_little_its_weight(monkeypatch):
 def test_what_is_expected_does_not_jump_where_the_data_ends(usual, seeds, end):
     for method in METHODS:
         ratios = end * np.exp(np.array([-1e-6, 0.0, 1e-6]))
-        centre, draws = anywhere(usual, seeds, method, ratios)
+        centre, draws = usual.accuracy(seeds, method, ratios)
         assert np.ptp(centre) < 1e-4
         assert np.ptp(draws, axis=1).max() < 1e-3
     beyond = np.array([64.0, 1e3, 1e6])
-    centre, draws = anywhere(usual, seeds, METHODS[0], beyond)
+    centre, draws = usual.accuracy(seeds, METHODS[0], beyond)
     assert draws.min() >= 0 and draws.max() <= 1 and (np.diff(draws.std(axis=0)) > 0).all()
 
 
@@ -1058,8 +1041,9 @@ def other_tasks(count, lift=0.0):
     return fits
 
 
+@pytest.mark.slow
 def test_a_task_without_results_borrows_from_others():
-    near, far = (borrow(other_tasks(3, lift), 32, 1024) for lift in (0.0, 0.1))
+    near, far = (transferred_advice(other_tasks(3, lift), 32, 1024) for lift in (0.0, 0.1))
     truth = true_accuracy("new_question", 32, 32)
     for advice in (near, far):
         assert (advice.basis, advice.best.method) == ("other tasks", "new_question")
@@ -1071,7 +1055,7 @@ def test_a_task_without_results_borrows_from_others():
     own = advise(other_tasks(1)[0], 32, 1024)
     assert near.best.high - near.best.low > own.best.high - own.best.low
     with pytest.raises(ValueError, match="two other tasks"):
-        borrow(other_tasks(1), 32, 1024)
+        transferred_advice(other_tasks(1), 32, 1024)
 
 
 def test_draws_for_a_new_task_have_the_spread_between_tasks():
@@ -1107,6 +1091,7 @@ def test_leaders_follow_the_curves(usual):
     assert all(left.methods != right.methods for left, right in pairwise(parts))
 
 
+@pytest.mark.slow
 def test_methods_that_are_tied_lead_together():
     """Two equal methods cross by noise alone; which leads must not flip with it."""
 
@@ -1119,7 +1104,7 @@ def test_methods_that_are_tied_lead_together():
     assert parts[-1].low < 8 and parts[-1].high == 64
     # By expected accuracy alone, one of the two would lead here, the other there.
     ratios = np.geomspace(parts[-1].low, 64, 50)
-    draws = [expected(found, 32, name, ratios)[1] for name in parts[-1].methods]
+    draws = [found.accuracy(32, name, ratios)[1] for name in parts[-1].methods]
     assert 0.05 < (draws[0] > draws[1]).mean() < 0.95
 
 
@@ -1144,6 +1129,6 @@ def test_fits_and_draws_of_different_studies_are_refused():
     content, draws = fit_decay(
         outcomes_by_task(*simulate(items=50, seeds=(8,), ratios=(1, 4))), settings
     )
-    assert len(fits_from(content, draws)) == 1
+    assert len(curves_from(content, draws)) == 1
     with pytest.raises(ValueError, match="same study"):
-        fits_from(content, draws.with_columns(fit=pl.lit("another")))
+        curves_from(content, draws.with_columns(fit=pl.lit("another")))

@@ -289,6 +289,7 @@ def test_results_say_how_they_were_made(study):
     assert all(parameter["unit"] and parameter["meaning"] for parameter in entry["parameters"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kwargs", "words"),
     [
@@ -316,6 +317,7 @@ def test_degenerate_studies_have_a_report(tmp_path, kwargs, words):
         assert (tmp_path / f"figures/{name}.csv").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_study_of_many_groups_has_a_panel_for_each_size(tmp_path):
     one = simulate(items=60, seeds=(8, 16), ratios=(1, 4))
     two = simulate(items=60, seeds=(8,), ratios=(1, 4), other={"student": "big"}, seed=1)

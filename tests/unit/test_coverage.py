@@ -19,6 +19,7 @@ def coverage():
     return module
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_is_true_as_often_as_they_say(coverage):
     studies = [coverage.examine(1000 + seed, samples=100, starts=3) for seed in range(24)]
 

@@ -435,6 +435,7 @@ def task_source(name):
     return yaml.safe_load(text)["source"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     "SEEDBED_TEST_DATA" not in os.environ,
     reason="SEEDBED_TEST_DATA names no folder with data sets in the hub's layout",

@@ -235,6 +235,7 @@ def test_parts_that_end_in_an_error_leave_the_file_as_it_was(tmp_path):
     assert pl.read_parquet(path).height == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "new", "most"),
     [

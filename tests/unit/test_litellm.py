@@ -20,6 +20,8 @@ from endpoint import Endpoint, running
 from seedbed.engines import EngineJob, Request, load_engine
 from seedbed.engines.openai_engine import EndpointError
 
+# It may have to be installed first.
+pytestmark = pytest.mark.slow
 REQUIREMENT = "litellm[proxy]==1.108.7"
 REQUESTS = [
     Request(str(n), (("user", f"question {n}"),), max_tokens=9, temperature=0.7, seed=n)

@@ -100,7 +100,7 @@ def test_docstrings_of_functions_and_classes_have_no_part_in_it(tmp_path):
     ("file", "old", "new"),
     [
         ("answer_questions.py", "args.stream", "args.stream + ''"),
-        ("seedbed/options.py", '"CPU threads", 1', '"CPU threads", 2'),
+        ("seedbed/streams/options.py", '"CPU threads", 1', '"CPU threads", 2'),
         ("seedbed/streams/answers.py", "i % len(seeds)", "i % (len(seeds) + 1)"),
         # Reached by way of another module, in a class and in a constant.
         ("seedbed/artifacts.py", 'compression="zstd"', 'compression="lz4"'),

@@ -9,6 +9,8 @@ import importlib.util
 import shutil
 from pathlib import Path
 
+import pytest
+
 from draws import draws
 from seedbed import provenance as original
 
@@ -96,6 +98,7 @@ def parts(scripts):
     return {script: parts for script, parts in found.items() if f"{script}: main" in parts}
 
 
+@pytest.mark.slow
 def test_the_digest_changes_with_what_is_reached_and_with_nothing_else(tmp_path):
     scripts = shutil.copytree(
         SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__")

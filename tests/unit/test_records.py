@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from seedbed.contents import content_digest
 from seedbed.evaluation.record import EvaluationRecord
 from seedbed.models import ModelRecord
+from seedbed.run.contents import content_digest
 from seedbed.streams.record import DatasetCounts, DatasetRecord
 from seedbed.tasks.record import TaskRecord
 from seedbed.training.record import TrainingRecord

@@ -270,6 +270,7 @@ def test_variants_are_copies_and_change_no_file(shop, tmp_path):
     assert contents(shop._folder.parent) == before
 
 
+@pytest.mark.slow
 def test_almost_every_real_query_that_finds_nothing_finds_something_in_a_variant():
     import polars as pl
 

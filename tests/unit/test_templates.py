@@ -178,6 +178,7 @@ def base_model(tiny_model, tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_base_model_is_refused_with_what_to_write_before_anything_is_made(base_model, tmp_path):
     done = fetch(base_model, tmp_path, "--chats", '{"trained": true}')
     assert done.returncode == 1

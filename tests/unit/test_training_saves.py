@@ -123,6 +123,7 @@ MOMENTS = [
 ]
 
 
+@pytest.mark.slow
 def test_ten_kills_change_nothing_and_each_training_goes_on(
     tiny_model, dataset, undisturbed, tmp_path, processes
 ):
@@ -253,6 +254,7 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
 
 
+@pytest.mark.slow
 def test_sigterm_has_the_script_save_and_fail(tiny_model, dataset, tmp_path):
     settings = {
         "epochs": 10_000,

@@ -154,6 +154,20 @@ def test_another_workflow_uses_the_rules_as_a_module(clone, tmp_path):
     assert "mine" in snakemake(tmp_path, "--dry-run")
 
 
+def test_the_lock_of_a_run_that_is_killed_before_its_first_job_is_lifted(clone, tmp_path):
+    add_config(tmp_path)
+    text = USING.format(snakefile=clone / "Snakefile")
+    kill = "import os; seedbed.HOOKS._answer = lambda asked: os.kill(os.getpid(), 9)"
+    (tmp_path / "Snakefile").write_text(f"{text}\n{kill}\n")
+    target = "resources/tasks/task=cities/task.json"
+    with pytest.raises(AssertionError, match="-9"):
+        snakemake(tmp_path, target)
+    assert [*(tmp_path / ".snakemake/locks").iterdir()]
+    (tmp_path / "Snakefile").write_text(text)
+    assert "its lock on this folder is lifted" in snakemake(tmp_path, target)
+    assert (tmp_path / target).is_file()
+
+
 def test_a_module_with_a_prefix_is_refused(clone, tmp_path):
     text = USING.format(snakefile=clone / "Snakefile")
     text = text.replace("    config:", '    prefix: "deep"\n    config:')

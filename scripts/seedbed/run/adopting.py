@@ -204,8 +204,8 @@ def _unrecorded(
             wrong += _snakemakes_differences(now, snakemakes.params or [])
             compared.append("settings")
     unknown = [name for name in ("settings", "inputs") if name not in compared]
-    known, unknown = ", ".join(["files", *compared]), ", ".join([*unknown, "code"])
-    return wrong, [f"compared: {known}; not known: {unknown}"]
+    known = ", ".join(["files", *compared])
+    return wrong, [f"compared: {known}; not known: {', '.join([*unknown, 'code'])}"]
 
 
 def _with_all_items_unsaid(job: Job, said: dict[str, Any]) -> dict[str, Any]:

@@ -134,6 +134,7 @@ class Hooks:
             internals.before_plan(workflow, self._check_targets)
             internals.before_run(workflow, self._prepare, self._finish)
             internals.before_unlock(workflow, self._check_unlock)
+            internals.when_locked(workflow, self._note_lock)
         elif workflow.remote_exec:
             internals.take_whole_allocation()
         if internals.is_module(workflow):
@@ -224,6 +225,11 @@ class Hooks:
         """Take back all that this run said of itself."""
         self._end_planning()
         self._tenancy.end()
+
+    def _note_lock(self, files: list[Path]) -> None:
+        """Say whose lock it is, so that the next run lifts it if this one is killed."""
+        if self._changes:
+            self._tenancy.locked(files)
 
     def _check_unlock(self) -> None:
         """Keep the lock of a run that is alive."""

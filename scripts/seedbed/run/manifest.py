@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from seedbed.artifacts import file_digest, read_metadata, replacing
-from seedbed.contents import RECORDS, content_digest
+from seedbed.run.contents import RECORDS, content_digest
 
 NAME = "manifest.jsonl"
 
@@ -174,8 +174,9 @@ class Manifest:
     def record(self, path: str) -> Record | None:
         """Return how a file was made, None if that was not noted."""
         store = self._store(path)
-        first = None if store is None else store.first.get(path)
-        return None if first is None else Record.from_json(json.loads(store.lines[first]))
+        if store is None or path not in store.first:
+            return None
+        return Record.from_json(json.loads(store.lines[store.first[path]]))
 
     def records(self) -> Iterator[Record]:
         """Yield all records."""

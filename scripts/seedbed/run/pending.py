@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,12 @@ class PendingJobs:
     def _jobs(self) -> Iterator[tuple[Part, str, Callable[[], dict[str, Any]]]]:
         for key in self._flow.grid.question_stream_by_key:
             for shard in self._flow.shards(key):
-                yield "augmenter", key, lambda k=key, s=shard: self._questions(k, s)
+                yield "augmenter", key, partial(self._questions, key, shard)
         for key in self._flow.grid.stream_by_key:
             for shard in self._flow.shards(key):
-                yield "teacher", key, lambda k=key, s=shard: self._answers(k, s)
+                yield "teacher", key, partial(self._answers, key, shard)
         for cell in self._flow.grid.cells:
-            yield "student", cell.key, lambda k=cell.key: self._evaluation(k)
+            yield "student", cell.key, partial(self._evaluation, cell.key)
 
     def _questions(self, key: str, shard: Shard) -> dict[str, Any]:
         return self._shard("questions", key, shard, self._flow.questions(key))

@@ -366,13 +366,14 @@ class Planner:
             record = begun.get(str(job.output[0])) if job.output else None
             if record is None or not all(Path(path).exists() for path in job.output):
                 continue
-            outputs = {path: self.current(path) for path in record.outputs}
+            found = ((path, self.current(path)) for path in record.outputs)
+            outputs = {path: state for path, state in found if state is not None}
             known = {path: self.manifest.state(path) for path in outputs}
-            if all(known[path] and known[path].sha256 == outputs[path].sha256 for path in outputs):
+            if all(noted and noted.sha256 == outputs[path].sha256 for path, noted in known.items()):
                 # Not begun, or noted already. One file alone proves nothing: weights come out as
                 # they were, and the record beside them says other seconds.
                 continue
-            made = self._described(job, replace(record, outputs={**outputs}))
+            made = self._described(job, replace(record, outputs=outputs))
             records.append(made)
         self.manifest.add(records, self._shared)
         return len(records)
@@ -454,7 +455,7 @@ class Planner:
         engine = job.params.get("engine")
         if not engine:
             return None
-        module = ENGINE_MODULE.format(kind=json.loads(engine)["kind"])
+        module = ENGINE_MODULE.format(kind=engine["kind"])
         digest = self.code.module(module) or ""
         self._shared.setdefault(digest, dict(self.code.parts(digest)))
         return module, digest
@@ -473,7 +474,7 @@ class Planner:
         except (OSError, pl.exceptions.PolarsError):
             return record  # Broken, which its readers will say.
         stop = _held(job)
-        stop = self.stop(job) if stop is None else stop
+        stop = self.stop(job) or 0 if stop is None else stop
         versions: tuple[tuple[int, str], ...] = ()
         if (
             before is not None

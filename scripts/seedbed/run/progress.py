@@ -198,7 +198,7 @@ class Progress(logging.Handler):
                 for number in getattr(record, "jobs", ()):
                     self._begin(number)
             elif event == LogEvent.JOB_FINISHED:
-                self._finish(record.job_id)
+                self._finish(record.__dict__["job_id"])
             elif event == LogEvent.JOB_ERROR:
                 self._fail(record)
             else:
@@ -287,7 +287,7 @@ class Progress(logging.Handler):
             self._say(self.line())
 
     def _fail(self, record: logging.LogRecord) -> None:
-        number = record.jobid
+        number = record.__dict__["jobid"]
         self._begun.pop(number, None)
         job = self._jobs.get(number)
         if job is None:
@@ -298,7 +298,7 @@ class Progress(logging.Handler):
         # In the order in which causes are told: the job's own words, then those of the cluster.
         logs = [
             self._kept(str(path))
-            for path in map(str, record.log)
+            for path in map(str, record.__dict__["log"])
             if Path(path).is_file() and before.get(path) != _signature(path)
         ]
         said = next(filter(None, map(last_line, logs)), None)
@@ -369,7 +369,12 @@ class Progress(logging.Handler):
         ]
         failed = [*self._failed.values()]
         left = self._seconds_left()
-        state = {"stages": stages, "running": running, "failed": failed, "left": left}
+        state: dict[str, Any] = {
+            "stages": stages,
+            "running": running,
+            "failed": failed,
+            "left": left,
+        }
         state["blocked"] = self._blocks if failed else 0
         write_json(self._file, {**self._state, "noted": time.time(), **state})
 

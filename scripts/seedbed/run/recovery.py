@@ -48,7 +48,7 @@ class Tenancy:
     ) -> None:
         self._root, self._study, self._progress = root.resolve(), study, progress
         self._folders = (root / FOLDER, results / RESULTS_FOLDER)
-        self._sign: Sign | None = None
+        self._signs: list[Sign] = []
 
     def take_over(self, sends: bool) -> None:
         """Clear up after runs that were killed here, before anything is planned.
@@ -84,6 +84,14 @@ class Tenancy:
             for folder in (self._root / ".snakemake").glob("tmp.*"):
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def locked(self, locks: Iterable[Path]) -> None:
+        """Say that this run holds Snakemake's lock, before it is known which jobs it sends.
+
+        Args:
+            locks: the lock's files.
+        """
+        self._signs.append(Sign(this_run(self._study, self._root, locks, None), *self._folders))
+
     def begin(self, locks: Iterable[Path], slurm: str | None) -> None:
         """Say that this run, which holds Snakemake's lock, is alive.
 
@@ -96,7 +104,9 @@ class Tenancy:
                 the two apart; or if jobs of another run have come meanwhile.
         """
         run = this_run(self._study, self._root, locks, slurm)
-        self._sign = Sign(run, *self._folders)
+        sign = Sign(run, *self._folders)
+        self.end()
+        self._signs.append(sign)
         others = [other for other in owners(*self._folders) if other.number != run.number]
         alive = living(others, *self._folders)
         self._refuse_other_folders(alive)
@@ -106,16 +116,16 @@ class Tenancy:
                     f"a run of {self._study} is alive, though nothing locks its files: "
                     f"{other.title}. Wait for its end, or end it"
                 )
-        spared = {slurm, *(other.slurm for other in alive)} - {None}
+        spared = {name for name in (slurm, *(other.slurm for other in alive)) if name}
         if slurm is not None and await_jobs(self._root, self._progress, spared=spared):
             raise RuntimeError(
                 "jobs of an earlier run have ended while this one was planned: start it again"
             )
 
     def end(self) -> None:
-        """Take back what `begin` said."""
-        if self._sign is not None:
-            self._sign.take_back()
+        """Take back what this run said of itself."""
+        while self._signs:
+            self._signs.pop().take_back()
 
     def check_unlock(self) -> None:
         """Raise an error if a run is alive whose lock would be lifted.

@@ -288,9 +288,9 @@ def _spread(
             continue
         certain = statuses[job].certain or not job.output
         for producer, files in jobs.producers(job).items():
-            status = statuses.get(producer)
-            if status is None or (allowed and producer.rule.name not in allowed):
+            if producer not in statuses or (allowed and producer.rule.name not in allowed):
                 continue
+            status = statuses[producer]
             missing = [file for file in files if not planner.exists(str(file))]
             if not missing:
                 continue

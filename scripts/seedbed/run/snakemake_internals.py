@@ -12,8 +12,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ PARTS: Mapping[Any, Sequence[str]] = {
     JobScheduler: ("_schedule_reevalutation", "open_jobs"),
     PersistenceBase: (
         *("code_changed", "input_changed", "params_changed", "software_stack_changed"),
-        *("_get_backup_path", "restore_output"),
+        *("_get_backup_path", "lock", "restore_output"),
     ),
     Reason: ("clear", "mark_finished"),
     Rule: ("expand_resources",),
@@ -273,16 +273,37 @@ def lock_files(workflow: Workflow) -> list[Path]:
     return [path for path in map(Path, files.values()) if path.exists()]
 
 
+def when_locked(workflow: Workflow, note: Callable[[list[Path]], None]) -> None:
+    """Call a function with the files of a run's lock, as soon as it has locked its folder."""
+
+    def change() -> None:
+        lock = workflow.persistence.lock
+
+        @contextmanager
+        def noted() -> Iterator[None]:
+            with lock():
+                note(lock_files(workflow))
+                yield
+
+        workflow.persistence.lock = noted
+
+    with_jobs(workflow, change)
+
+
 # --- what a terminal shows
 
 
 def filter_errors(logger: logging.Logger, shown: Callable[[logging.LogRecord], bool]) -> None:
     """Let handlers show some records that `--quiet` hides."""
+
+    def also(own: DefaultFilter) -> Callable[[logging.LogRecord], bool]:
+        return lambda record: shown(record) or bool(own.filter(record))
+
     for handler in logger.handlers:
         for own in [*handler.filters]:
             if isinstance(own, DefaultFilter):
                 handler.removeFilter(own)
-                handler.addFilter(lambda record, own=own: shown(record) or own.filter(record))
+                handler.addFilter(also(own))
 
 
 # --- where one may only read
@@ -304,7 +325,7 @@ def borrow_notes(own: Path, temporary: Callable[[], Path]) -> None:
         own: the folder of its notes.
         temporary: returns a new folder, for all that is written.
     """
-    persistence = workflow_module.FilePersistence
+    persistence: Any = workflow_module.FilePersistence
 
     class Borrowing(persistence):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -567,6 +588,8 @@ def resources_at(job: Any, attempt: int) -> Any:
 
 class SlurmExecutor(slurm_plugin.Executor):
     """Snakemake's SLURM executor, with names for what `PatientExecutor` does in another way."""
+
+    run_uuid: str
 
     @property
     def folder(self) -> Path:

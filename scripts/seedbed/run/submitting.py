@@ -237,7 +237,7 @@ class PatientExecutor(SlurmExecutor):
             now = {(job.number, job.reason) for job in stuck}
             lasting = [job for job in stuck if (job.number, job.reason) in before]
             before = now
-            for reason in sorted({job.stuck for job in lasting}):
+            for reason in sorted({job.stuck or "" for job in lasting}):
                 self._say_once(
                     said,
                     f"SLURM holds jobs back ({reason})",

@@ -1,49 +1,57 @@
-"""The paper's findings, tested on simulated studies that have them and that do not."""
+"""Contrasts: the paper's findings, on simulated studies that have them and that do not."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from analysis_simulation import METHODS, simulate
+from ruamel.yaml import YAML
 from scipy.stats import t as student_t
 
-from seedbed.analysis.curves.fits import MeanSeries, fits_from
+import seedbed.analysis.curves.measured as measured_module
+from seedbed.analysis.curves import Curves, Estimate, MeanSeries, Measured, curves_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.curves.replicates import Noise
-from seedbed.analysis.decide.contrasts import (
-    _difference_of_shifts,
-    _Task,
-    check_findings,
-    finding_text,
-)
+from seedbed.analysis.decide.contrasts import check_contrasts, contrast_text
+from seedbed.analysis.decide.settings import parse_contrasts
 from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.outcomes import outcomes_by_task
 
 SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=40, starts=2)
 
 
+NAMES = ("crossover_with_budget", "weak_augmenter", "verification", "another_student")
+SHIPPED = Path(__file__).parents[2] / "config/contrasts"
 AUGMENTERS = ("mini_teacher", "mini_mid", "mini_weak")
 
 
-def findings(*parts, confidence=0.95, augmenters=AUGMENTERS):
-    """The tests by finding, of tables of cells and items put together."""
+def shipped(name):
+    content = YAML(typ="safe", pure=True).load(SHIPPED / f"{name}.yaml")
+    (contrast,) = parse_contrasts(json.dumps([{"name": name, **content}]))
+    return contrast
+
+
+def findings(*parts, contrasts=(), confidence=0.95, augmenters=AUGMENTERS):
+    """The tests by number, of tables of cells and items put together."""
     cells = pl.concat([part[0] for part in parts], how="diagonal").unique(
         "cell", maintain_order=True
     )
     items = pl.concat([part[1] for part in parts]).unique(["cell", "item_id"], maintain_order=True)
     by_task = outcomes_by_task(cells, items)
-    fits = fits_from(*fit_decay(by_task, SETTINGS))
-    content = check_findings(by_task, fits, augmenters, confidence)
-    json.dumps(content, allow_nan=False)
-    return {entry["finding"]: entry["tests"] for entry in content["findings"]}
+    fits = curves_from(*fit_decay(by_task, SETTINGS))
+    contrasts = contrasts or [shipped(name) for name in NAMES]
+    record = check_contrasts(by_task, fits, contrasts, augmenters, confidence)
+    json.dumps(record.model_dump(mode="json"), allow_nan=False)
+    return {entry.finding: entry.tests for entry in record.findings}
 
 
 def verdicts(tests):
-    return [test["verdict"] for test in tests]
+    return [test.verdict for test in tests]
 
 
 @pytest.fixture(scope="module")
@@ -64,36 +72,39 @@ def flat(method, seeds, ratio):
     return 0.6
 
 
-def test_a_shift_is_found_where_it_is(main):
+def test_a_crossover_is_found_where_it_is(main):
     (*ends, later) = findings(main)[1]
     # Two points are too few to be told from nothing with 2,000 items.
     assert verdicts([ends[0], ends[1], ends[3]]) == ["found"] * 3
-    assert [test["estimate"] for test in ends] == pytest.approx([0.05, 0.07, 0.02, 0.1], abs=0.03)
+    assert [test.estimate for test in ends] == pytest.approx([0.05, 0.07, 0.02, 0.1], abs=0.03)
     # New questions make up for 5 points at BR 18, for 2 at BR 8; four budgets tell that roughly.
-    assert later["estimate"] > 0.3
-    assert "comes later (in ln BR) with 32 seeds than with 256" in later["claim"]
-    assert finding_text(ends[0]).endswith("): found.")
-    unsure = ends[2] | {"verdict": "open"}
-    assert finding_text(unsure).endswith(" points could be seen with 80% power.")
+    assert later.estimate > 0.3
+    assert "comes later (in ln BR) with 32 seeds than with 256" in later.claim
+    assert contrast_text(ends[0]).endswith("): found.")
+    unsure = ends[2].model_copy(update={"verdict": "open"})
+    assert contrast_text(unsure).endswith(" points could be seen with 80% power.")
     # 2.8 standard errors, of which half the interval is 1.96, with 2,000 items.
-    half = (ends[0]["high"] - ends[0]["low"]) / 2
-    assert ends[0]["detectable"] == pytest.approx(half * 2.802 / 1.96, rel=1e-3)
+    half = (ends[0].high - ends[0].low) / 2
+    assert ends[0].detectable == pytest.approx(half * 2.802 / 1.96, rel=1e-3)
 
 
-def test_a_contrast_equals_the_hand_calculation():
+def test_a_contrast_equals_the_hand_calculation(monkeypatch):
     """Clusters of two items; noise of the seeds and of training of known sizes."""
     cells, items = simulate(
         accuracy=shifting, items=400, seeds=(32,), ratios=(1, 4), replicates=2, cluster_size=2
     )
     outcomes = outcomes_by_task(cells, items)["mini_math"]
-    task = _Task(outcomes, AUGMENTERS, 0.95)
-    task.noise = Noise(seed_variance=0.032, run_variance=0.0004, draw_freedom=3, run_freedom=12)
-    at = {"student": "mini_student", "teacher": "mini_teacher", "augmenter": "mini_teacher"}
-    at |= {"seeds": 32, "budget": 32}
-    places = [task.place(method=method, **at) for method in (METHODS[0], METHODS[2])]
+    noise = Noise(seed_variance=0.032, run_variance=0.0004, draw_freedom=3, run_freedom=12)
+    monkeypatch.setattr(measured_module, "noise_between_replicates", lambda *_: noise)
+    measured = Measured(outcomes)
+    places = [
+        measured.cells.filter(method=method, budget=32)["row"].to_list()
+        for method in (METHODS[0], METHODS[2])
+    ]
     assert [len(place) for place in places] == [2, 2]
-    found = task.contrast((1, places[0]), (-1, places[1]))
-    answers, new = (outcomes.correct[list(place)].mean(axis=0) for place in places)
+    one = dict.fromkeys(places[0], 0.5)
+    found = measured.contrast(one | dict.fromkeys(places[1], -0.5))
+    answers, new = (outcomes.correct[place].mean(axis=0) for place in places)
     assert found.estimate == pytest.approx(answers.mean() - new.mean())
     by_cluster = (answers - new).reshape(-1, 2).sum(axis=1)
     from_items = 200 / 199 * np.sum((by_cluster - by_cluster.mean()) ** 2) / 400**2
@@ -102,15 +113,16 @@ def test_a_contrast_equals_the_hand_calculation():
     freedom = found.error**4 / (from_items**2 / 199 + 0.0004**2 / 12)
     assert found.freedom == pytest.approx(freedom)
     quantile = student_t.ppf(0.975, freedom)
-    _, low, high = found.interval(0.95)
+    low, high = found.interval(0.95)
     assert (high - low) / 2 == pytest.approx(quantile * found.error)
     # One place alone has the draws' noise: two draws of weight 1/2, each of 0.032 / 32.
-    alone = task.contrast((1, places[0]))
+    alone = measured.contrast(one)
     by_cluster = answers.reshape(-1, 2).sum(axis=1)
     from_items = 200 / 199 * np.sum((by_cluster - by_cluster.mean()) ** 2) / 400**2
     assert alone.error**2 == pytest.approx(from_items + 2 * 0.25 * (0.001 + 0.0004))
 
 
+@pytest.mark.slow
 def test_the_items_luck_is_in_an_interval_once():
     """Replicates that differ by their items alone widen nothing, on the average of studies."""
     ratios = []
@@ -128,26 +140,30 @@ def test_the_items_luck_is_in_an_interval_once():
                 of_method.group_by("item_id").agg(pl.col("correct").mean()).sort("item_id")
             )
         paired = means[METHODS[0]]["correct"] - means[METHODS[2]]["correct"]
-        ratios.append((first["high"] - first["low"]) / (2 * 1.96 * paired.std() / 1500**0.5))
+        ratios.append((first.high - first.low) / (2 * 1.96 * paired.std() / 1500**0.5))
     assert 0.97 < np.mean(ratios) < 1.2
 
 
-@dataclass
-class Curves:
+@dataclass(frozen=True)
+class Lines(Curves):
     """Lines of new questions over answers, told by where each resample crosses."""
 
-    places: dict
-    ranges: dict
+    places: dict = field(default_factory=dict)
+    ranges: dict = field(default_factory=dict)
+    fitted = True
+
+    def __post_init__(self):
+        pass
 
     def means(self, seeds, method):
         return MeanSeries(np.array(self.ranges[seeds]), np.zeros(2), np.zeros((1, 2)))
 
-    def curve(self, seeds, method, ratios):
+    def widened_curve(self, seeds, method, ratios):
         places = np.array(self.places[seeds], dtype=float)
         if method == METHODS[0]:
-            return np.zeros(len(ratios)), np.zeros((len(places) - 1, len(ratios)))
+            return Estimate(np.zeros(len(ratios)), np.zeros((len(places) - 1, len(ratios))))
         lines = np.log(ratios) - np.log(places)[:, None]
-        return lines[0], lines[1:]
+        return Estimate(lines[0], lines[1:])
 
 
 @pytest.mark.parametrize(
@@ -164,14 +180,15 @@ class Curves:
         ([0.5] * 9, [8] * 9, (None, -np.inf, -np.log(8))),
     ],
 )
-def test_shifts_beyond_a_range_are_known_to_lie_beyond(few, many, expected):
+def test_crossovers_beyond_a_range_are_known_to_lie_beyond(few, many, expected):
     ranges = {100: (1, 64), 7473: (1, 13)}
-    found = _difference_of_shifts(Curves({100: few, 7473: many}, ranges), 100, 7473, 0.95)
+    curves = Lines(None, (), {}, places={100: few, 7473: many}, ranges=ranges)
+    found = curves.crossover_delay((METHODS[0], METHODS[2]), 100, 7473, 0.95)
     for value, number in zip(found, expected, strict=True):
         assert value == (None if number is None else pytest.approx(number, abs=0.01))
 
 
-def test_no_shift_is_found_where_methods_are_equal():
+def test_no_crossover_is_found_where_methods_are_equal():
     tests = findings(simulate(accuracy=flat, untrained=0.6, items=2000, seeds=(32, 256)))[1]
     assert "found" not in verdicts(tests[:4])
 
@@ -191,10 +208,10 @@ def test_what_a_weak_augmenter_costs_is_told_by_method(main):
     )
     loses, more, robust = findings(main, weak)[2]
     assert verdicts([loses, more, robust]) == ["found"] * 3
-    assert loses["estimate"] == pytest.approx(0.15, abs=0.03)
-    assert more["estimate"] == pytest.approx(0.15, abs=0.03)
-    assert robust["estimate"] == pytest.approx(0.03, abs=0.02)
-    assert "to spare" in finding_text(robust)
+    assert loses.estimate == pytest.approx(0.15, abs=0.03)
+    assert more.estimate == pytest.approx(0.15, abs=0.03)
+    assert robust.estimate == pytest.approx(0.03, abs=0.02)
+    assert "to spare" in contrast_text(robust)
 
 
 def test_the_weaker_augmenter_is_the_weaker_also_where_most_cells_have_it():
@@ -214,9 +231,9 @@ def test_the_weaker_augmenter_is_the_weaker_also_where_most_cells_have_it():
     weak = of("mini_weak", 0.15, (1, 4, 16))
     tests = findings(weak, of("mini_teacher", 0.0, (16,)), of("mini_mid", 0.05, (16,)))[2]
     loses = tests[0]
-    assert "loses by the weak augmenter with 32 seeds at BR 16" in loses["claim"]
-    assert loses["estimate"] == pytest.approx(0.15, abs=0.03)
-    assert loses["verdict"] == "found"
+    assert "loses by the weak augmenter with 32 seeds at BR 16" in loses.claim
+    assert loses.estimate == pytest.approx(0.15, abs=0.03)
+    assert loses.verdict == "found"
 
 
 @pytest.mark.parametrize(("gain", "expected"), [(0.0, "found"), (0.1, "opposite")])
@@ -233,7 +250,7 @@ def test_verification_is_held_against_more_data(main, gain, expected):
         other={"filter": "verified"},
     )
     little, data = findings(main, kept)[3]
-    assert (little["verdict"], data["verdict"]) == (expected, expected)
+    assert (little.verdict, data.verdict) == (expected, expected)
 
 
 def test_another_student_is_tested_alike_and_baselines_are_not_taken_for_one(main):
@@ -241,15 +258,16 @@ def test_another_student_is_tested_alike_and_baselines_are_not_taken_for_one(mai
         accuracy=shifting, items=2000, seeds=(32,), other={"student": "mini_student_b"}
     )
     tests = findings(main, other)[4]
-    assert {test["student"] for test in tests} == {"mini_student_b"}
+    assert {test.student for test in tests} == {"mini_student_b"}
     assert verdicts(tests) == ["found", "found"]
 
 
+@pytest.mark.slow
 def test_replicates_put_noise_of_training_into_the_intervals(main):
     noisy = simulate(accuracy=shifting, items=2000, seeds=(32, 256), noise=0.03, replicates=2)
     wide, narrow = findings(noisy)[1][0], findings(main)[1][0]
-    assert (wide["noise"], narrow["noise"]) == ("test items, seeds and training", "test items")
-    assert wide["high"] - wide["low"] > 1.3 * (narrow["high"] - narrow["low"])
+    assert (wide.noise, narrow.noise) == ("test items, seeds and training", "test items")
+    assert wide.high - wide.low > 1.3 * (narrow.high - narrow.low)
 
 
 def test_a_study_without_the_methods_has_no_tests():
@@ -257,3 +275,56 @@ def test_a_study_without_the_methods_has_no_tests():
     assert not any(findings(alone).values())
     without = findings(simulate(items=50, seeds=(32,), ratios=(4,)))
     assert not any(without.values())
+
+
+def test_a_contrast_of_ones_own_is_tested_at_the_places_that_all_points_have(main):
+    """Twice the weight, a filter for each, and the next budget against the same one."""
+    kept = simulate(
+        accuracy=shifting, items=2000, seeds=(32,), untrained=None, other={"filter": "verified"}
+    )
+    test = {
+        "claim": "Twice {method}, {filter}, {seeds} seeds, {budget} queries.",
+        "methods": [METHODS[2]],
+        "filters": ["verified", "none"],
+        "better": [{"budget": "next", "weight": 2.0}],
+        "worse": [{"weight": 2.0}],
+    }
+    own = {"name": "own", "sentence": "More is better.", "tests": [test]}
+    tests = findings(main, kept, contrasts=parse_contrasts(json.dumps([own])))[1]
+    # Of four budgets three have a next one, with each filter; 256 seeds have no verified answers.
+    assert [one.claim for one in tests][:2] == [
+        "Twice new question, verified, 32 seeds, 32 queries.",
+        "Twice new question, none, 32 seeds, 32 queries.",
+    ]
+    assert len(tests) == 9
+    gain = shifting(METHODS[2], 32, 64) - shifting(METHODS[2], 32, 16)
+    assert tests[5].estimate == pytest.approx(2 * gain, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"better": []}, "tests.0: is missing: a test has better and worse"),
+        ({"crossover": {"before": "a", "after": "b"}}, "crossover: stands beside better"),
+        ({"better": [{}]}, "better.0.method: is missing"),
+        ({"claim": "With {seed} seeds."}, "did you mean 'seeds'"),
+        ({"claim": "With {few} seeds."}, "unknown placeholder {few}"),
+        ({"pooled": True, "claim": "With {seeds}."}, "unknown placeholder {seeds}"),
+        ({"better": [{"metod": "a"}]}, "did you mean 'method'"),
+        ({"budget": "least"}, "budget: 'least' is not valid"),
+    ],
+)
+def test_what_is_wrong_with_a_contrast_is_named(change, said):
+    test = {"claim": "A.", "better": [{"method": "a"}], "worse": [{"method": "b"}]} | change
+    text = json.dumps([{"name": "own", "sentence": "S.", "tests": [test]}])
+    with pytest.raises(ValueError, match="--contrasts: ") as found:
+        parse_contrasts(text)
+    assert said in str(found.value).replace("[", ".").replace("]", "")
+
+
+def test_names_of_a_contrast_are_told_with_their_places():
+    found = {(kind, name) for kind, name, _ in shipped("weak_augmenter").names()}
+    assert found == {("methods", "new_question"), ("methods", "question_rephrase")}
+    assert [at for _, _, at in shipped("crossover_with_budget").names()][-1] == (
+        *("tests", 2, "crossover", "after"),
+    )

@@ -1,4 +1,4 @@
-"""The generated worlds of SQL and of multiple choice."""
+"""The generated worlds: what holds for all, and what for those of SQL and of multiple choice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seedbed.tasks.items import TaskItem
 from seedbed.tasks.worlds import ROLES, SKILLS, load_world, mini_qa, mini_sql
 from seedbed.training.tokenizer import PIECES
 
-WORLDS = ("mini_sql", "mini_qa")
+WORLDS = ("mini_math", "mini_sql", "mini_qa")
 PIECE = re.compile(PIECES)
 LONGEST = {"question": 35, "context": 30, "answer": 40}
 
@@ -82,6 +82,8 @@ def test_items_are_distinct_and_no_question_stands_in_both_splits(splits):
 
 def test_no_meaning_stands_in_both_splits(world, splits):
     def meaning(item: TaskItem) -> tuple[str, ...]:
+        if world.kind == "number":
+            return (item.question,)
         if world.kind == "sql":
             return (item.database, item.gold)
         # The order of the options makes no other question, nor does a fact tell the whole of one.
@@ -105,6 +107,7 @@ def test_items_are_the_same_each_time_and_fewer_are_the_first_of_more(world, spl
     for split in ("train", "test"):
         assert world.items(split, 100, seed=3) == splits[split][:100]
         assert world.items(split, 100, seed=4) != splits[split][:100]
+        assert world.items(split, 0, seed=3) == []
     examples = [world.example("new_question", "teacher", random.Random(1)) for _ in range(2)]
     assert examples[0] == examples[1]
 
@@ -122,7 +125,7 @@ def test_every_gold_scores_right_against_itself(world, splits, tmp_path):
         wrong += not scorer.score(other.answer, item).flexible
     scorer.close()
     # Another item's answer is now and then right by chance: one in four for multiple choice.
-    assert wrong / len(items) > (0.95 if world.kind == "sql" else 0.65)
+    assert wrong / len(items) > {"sql": 0.95, "number": 0.9, "choice": 0.65}[world.kind]
 
 
 def test_bad_arguments_are_refused(world):
@@ -132,6 +135,8 @@ def test_bad_arguments_are_refused(world):
         world.example("sing", "teacher", random.Random(0))
     with pytest.raises(ValueError, match="no role"):
         world.example("answer", "pupil", random.Random(0))
+    with pytest.raises(ValueError, match="no generated world 'mini_art'"):
+        load_world("mini_art")
 
 
 @pytest.mark.parametrize("module", [mini_sql, mini_qa])
@@ -302,8 +307,9 @@ def test_numbers_of_a_column_differ_so_that_the_largest_is_one_row():
                 assert max(columns[name]) <= mini_sql.LARGEST_NUMBER
 
 
-def test_a_world_without_files_writes_none(tmp_path: Path):
-    mini_qa.WORLD.write_files(tmp_path)
+@pytest.mark.parametrize("name", ["mini_math", "mini_qa"])
+def test_a_world_without_files_writes_none(tmp_path: Path, name):
+    load_world(name).write_files(tmp_path)
     assert not list(tmp_path.iterdir())
 
 

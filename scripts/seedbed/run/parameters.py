@@ -1,0 +1,58 @@
+"""Parameters that several rules share, as functions of the wildcards of their jobs.
+
+Snakemake reads the names of their arguments: those that take `input` as well are not tracked, as
+what they give changes no result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from seedbed.run.pending import PendingJobs
+from seedbed.study.job_settings import JobSettings
+from seedbed.study.paths import Part
+
+
+class JobParameters:
+    """The parameters of jobs on shards, and of jobs that ask a model."""
+
+    def __init__(self, flow: JobSettings, pending: PendingJobs) -> None:
+        """Take note of a study.
+
+        Args:
+            flow: the study.
+            pending: its jobs by the model that they ask.
+        """
+        self._flow = flow
+        self._pending = pending
+
+    def shard(self, rule: str, stream: str) -> dict[str, Callable[..., Any]]:
+        """Return which queries of a stream a shard holds, and which of them are needed.
+
+        Args:
+            rule: name of the rule.
+            stream: name of the wildcard with the stream's key.
+        """
+        flow = self._flow
+        return {
+            "start": lambda wc: flow.shard(getattr(wc, stream), wc.shard).start,
+            "end": lambda wc: flow.shard_end(wc.shard),
+            "stop": lambda wc, input: flow.stop(rule, wc),
+        }
+
+    def asking(self, part: Part, key: str, stage: str) -> dict[str, str | Callable[..., Any]]:
+        """Return which model a job asks, what runs it, and for which other jobs it answers.
+
+        Args:
+            part: what the model is asked as.
+            key: name of the wildcard with the key of a stream or a cell.
+            stage: name of the folder of response caches.
+        """
+        flow = self._flow
+        return {
+            "journal": f"{flow.results}/journal/{stage}/{{{key}}}",
+            "model": lambda wc: flow.model(*getattr(flow, part)(getattr(wc, key))),
+            "engine": lambda wc, input: flow.engine(part, getattr(wc, key)),
+            "sharing": lambda wc, input: self._pending.file(part, getattr(wc, key)),
+        }
