@@ -34,7 +34,6 @@ if not RUN.partial:
 include: "rules/quote.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
-include: "rules/ablations.smk"
 include: "rules/report.smk"
 include: "rules/advise.smk"
 

@@ -71,6 +71,12 @@ command = Commands(
 )
 
 
+def reported(file, caption, category):
+    """Return a file of the results that Snakemake's own report shows."""
+    caption = f"../report/captions/{caption}.rst"
+    return report(f"{RESULTS}/{file}", caption=caption, category=category)
+
+
 wildcard_constraints:
     **{kind: wildcard_pattern(GRID, kind) for kind in KINDS},
     task="|".join(STUDY.tasks),

@@ -15,16 +15,8 @@ rule write_report:
         examples=FLOW.example_datasets(),
         figures=expand(f"{RESULTS}/figures/{{name}}.svg", name=FLOW.figures()),
     output:
-        summary=report(
-            f"{RESULTS}/report/summary.txt",
-            caption="../report/captions/summary.rst",
-            category="Report",
-        ),
-        page=report(
-            f"{RESULTS}/report/index.html",
-            caption="../report/captions/page.rst",
-            category="Report",
-        ),
+        summary=reported("report/summary.txt", "summary", "Report"),
+        page=reported("report/index.html", "page", "Report"),
     log:
         f"{RESULTS}/logs/write_report.log",
     localrule: True

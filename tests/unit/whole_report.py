@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 import polars as pl
-from analysis_simulation import METHODS, write_evaluations
+from analysis_simulation import METHODS, shipped_contrasts, write_evaluations
 
 from check_findings import check_findings
 from collect_results import collect_results
@@ -80,7 +80,8 @@ def run_all(folder, tables, titles=TITLES):
     settings, csv = CrossoverSettings(), crossovers.with_suffix(".csv")
     find_crossovers(fits, draws, settings, PRICES, crossovers, csv)
     findings = folder / "fits/findings.json"
-    check_findings(cells, items, fits, draws, AugmenterSettings(), findings)
+    contrasts = shipped_contrasts()
+    check_findings(cells, items, fits, draws, AugmenterSettings(), contrasts, findings)
     plot_accuracy(output(plot_accuracy, figures[0], titles), fits, draws, cells, items)
     plot_cost_effectiveness(
         output(plot_cost_effectiveness, figures[1], titles),

@@ -14,7 +14,7 @@ from seedbed.analysis.decide.crossovers import ratio_text
 from seedbed.analysis.decide.expectations import sizes_beyond
 from seedbed.analysis.decide.reaching import Reach, reach
 from seedbed.analysis.decide.transfer import borrow, borrow_reach
-from seedbed.analysis.report.charts.drawing import place_titles
+from seedbed.analysis.report.charts.places import place_titles
 from seedbed.analysis.report.report import leaders_text, outlook_text, percent
 from seedbed.analysis.settings import Titles
 

@@ -18,7 +18,8 @@ from seedbed.analysis.curves.fits import Fit
 from seedbed.analysis.decide.advise import Advice, advise, leaders
 from seedbed.analysis.decide.costs import Prices, cost_line
 from seedbed.analysis.decide.design import Further, NextCell, further_cells, next_cells
-from seedbed.analysis.report.charts.drawing import all_methods, colour, group_titles, with_curves
+from seedbed.analysis.report.charts.places import all_methods, group_titles, with_curves
+from seedbed.analysis.report.charts.theme import colour
 from seedbed.analysis.settings import Titles
 
 SIZES = 7

@@ -19,7 +19,7 @@ from seedbed.analysis.decide.contrasts import finding_text
 from seedbed.analysis.decide.crossovers import describe, inverted_text, ratio_text
 from seedbed.analysis.decide.expectations import closest
 from seedbed.analysis.decide.shifts import AMOUNTS, NOTHING, Shift, shifts
-from seedbed.analysis.report.charts.drawing import group_titles
+from seedbed.analysis.report.charts.places import group_titles
 from seedbed.analysis.report.explorer import CONTROLS, SCRIPT, script_json, vega_bundle
 from seedbed.analysis.settings import PublishedShift, Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS

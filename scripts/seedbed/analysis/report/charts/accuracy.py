@@ -1,32 +1,49 @@
-"""Figure: accuracy against budget, for each method."""
+"""Chart: accuracy against budget, for each method."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
+import altair as alt
+import numpy as np
 import polars as pl
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import Curves, FitsRecord, read_curves
 from seedbed.analysis.report.charts.drawing import (
-    INK,
-    Output,
-    add_legend,
-    all_methods,
-    band,
-    colour,
-    drawing,
-    marker,
-    ratio_grid,
-    save_figure,
-    set_ratio_axis,
-    with_curves,
+    COLUMNS,
+    CROSS,
+    Axis,
+    Content,
+    Layers,
+    Methods,
+    Row,
+    Section,
+    apart,
+    dashes,
+    interval,
+    layer,
+    log_limits,
+    measured,
+    panel,
+    panel_width,
+    percent,
+    ratio_axis,
+    sheet,
+    tooltips,
+    value_axis,
 )
+from seedbed.analysis.report.charts.places import all_methods, place_titles, with_curves
 from seedbed.analysis.settings import Titles
-from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Outcomes, mean_accuracy
+from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Outcomes, mean_accuracy, read_outcomes
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+TITLE = "Accuracy against the budget"
+ABOUT = (
+    "Points are cells with intervals, lines fitted curves with bands; the method whose line is "
+    "higher makes more of the budget."
+)
 
 SEED_ONLY, HUMAN = "seed_only", "human"
 """Baselines of real pairs: the seed set itself, and as many pairs as their `seeds` say."""
@@ -44,53 +61,65 @@ SCHEMA = pl.Schema(
         "high": pl.Float64,
     }
 )
-"""Columns of the figure's table. `kind` is "cell", "curve", "untrained", or "real" for baselines of
-real pairs, whose `budget` is the number of pairs."""
+"""Columns of the table. `kind` is "cell", "curve", "untrained", or "real" for baselines of real
+pairs, whose `budget` is the number of pairs."""
+
+_OF_CELL = ("method", "budget_ratio", "accuracy", "low", "high")
+
+_LINES = {"untrained": "Untrained student", SEED_ONLY: "Seeds alone"}
+"""What a line across a panel shows."""
 
 
-def plot_accuracy(
-    fits: Sequence[Fit], outcomes: Mapping[str, Outcomes], confidence: float, output: Output
-) -> None:
-    """Draw one panel for each fit and seed-set size, and write it as SVG, PNG and CSV.
+def tabulate(fits: Path, draws: Path, cells: Path, item_scores: Path) -> Content:
+    """Return the accuracies of cells, curves and baselines."""
+    outcomes = read_outcomes(cells, item_scores)
+    return content(read_curves(fits, draws), outcomes, FitsRecord.read(fits).settings.confidence)
 
-    Points are cell means with intervals from the test items; lines are the fitted curves with
-    bootstrap bands (where nothing could be fitted, straight lines between the points). The dashed
-    line is the untrained student, the dash-dotted one the student of the seeds alone; crosses are
-    students of real pairs, as many as there are teacher queries elsewhere.
 
-    Args:
-        fits: the fits.
-        outcomes: the outcomes of every task, for the baselines of real pairs.
-        confidence: coverage of the intervals.
-        output: where the figure goes.
-    """
-    rows: list[dict[str, Any]] = []
+def content(fits: Sequence[Curves], outcomes: Mapping[str, Outcomes], confidence: float) -> Content:
+    """Return the accuracies of cells and curves, and of the baselines of each task's outcomes."""
     fits = with_curves(fits)
-    methods = all_methods(fits)
-    with drawing(fits, output.titles, output.missing) as (figure, panels):
-        for fit, seeds, axes in panels:
-            base = {name: fit.record[name] for name in GROUP_COLUMNS} | {"seeds": seeds}
-            real = real_pairs(outcomes[fit.record["task"]], fit.record["student"], confidence)
-            drawn = draw_panel(axes, fit, seeds, methods, confidence)
-            set_ratio_axis(axes, fit, seeds)
-            drawn += _draw_real_pairs(axes, real, seeds)
-            rows += [base | row for row in drawn]
-            axes.set_title(f"{seeds:,} seeds")
-            if axes.get_subplotspec().is_first_col():
-                axes.set_ylabel("accuracy, %")
-        kinds = {row["kind"] for row in rows}
-        real_methods = {row["method"] for row in rows if row["kind"] == "real"}
-        add_legend(figure, *legend(methods, output.titles, "untrained" in kinds, real_methods))
-        table = pl.DataFrame(rows, schema=SCHEMA)
-        save_figure(figure, output, table, "Accuracy against budget")
+    rows: list[Row] = []
+    for fit in fits:
+        real = _real_pairs(outcomes[fit.group.task], fit.group.student, confidence)
+        for seeds in fit.seeds:
+            place = asdict(fit.group) | {"seeds": seeds}
+            found = [*accuracies(fit, seeds, confidence), *_real_rows(real, fit, seeds)]
+            rows += [place | row for row in found]
+    return Content(pl.DataFrame(rows, schema=SCHEMA), all_methods(fits), confidence)
 
 
-def real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[dict[str, Any]]:
-    """Return the means of a student's baselines of real pairs, over their replicates.
+def accuracies(fit: Curves, seeds: int, confidence: float) -> list[Row]:
+    """Return the cells and curves of a seed-set size, without the columns of the place."""
+    rows: list[Row] = []
+    if baseline := fit.record.untrained:
+        rows.append(
+            {"kind": "untrained"} | {n: getattr(baseline, n) for n in ("accuracy", "low", "high")}
+        )
+    for method in fit.methods:
+        cells = fit.cells(seeds, method)
+        if not cells:
+            continue
+        rows += [
+            {name: getattr(cell, name) for name in _OF_CELL}
+            | {"kind": "cell", "budget": float(cell.budget)}
+            for cell in cells
+        ]
+        known = [cell.budget_ratio for cell in cells]
+        ratios = np.geomspace(min(known), max(known), 101)
+        if (curve := fit.curve(seeds, method, ratios)) is None:
+            continue
+        low, high = curve.interval(confidence)
+        rows += [
+            {"kind": "curve", "method": method, "budget_ratio": ratio, "budget": ratio * seeds}
+            | {"accuracy": value, "low": bottom, "high": top}
+            for ratio, value, bottom, top in zip(ratios, curve.centre, low, high, strict=True)
+        ]
+    return rows
 
-    Returns:
-        A record for each method and number of pairs: `method`, `pairs`, `accuracy`, `low`, `high`.
-    """
+
+def _real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[Row]:
+    """Return the means of a student's baselines of real pairs over their replicates."""
     cells = outcomes.cells.with_row_index("row").filter(
         pl.col("student") == student, pl.col("method").is_in([SEED_ONLY, HUMAN])
     )
@@ -103,132 +132,100 @@ def real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[dict
     ]
 
 
-def _draw_real_pairs(
-    axes: Axes, real: Sequence[Mapping[str, Any]], seeds: int
-) -> list[dict[str, Any]]:
-    """Draw the baselines of real pairs that a panel has room for on its axis."""
-    rows = []
-    low, high = axes.get_xlim()
-    for record in real:
-        ratio = record["pairs"] / seeds
-        if record["method"] == SEED_ONLY and record["pairs"] == seeds:
-            axes.axhline(100 * record["accuracy"], color=INK, linestyle="-.", linewidth=1)
-        elif record["method"] == HUMAN and low <= ratio <= high:
-            axes.errorbar(
-                ratio,
-                100 * record["accuracy"],
-                yerr=[
-                    [100 * (record["accuracy"] - record["low"])],
-                    [100 * (record["high"] - record["accuracy"])],
-                ],
-                fmt="X",
-                color=INK,
-                markersize=6,
-                linewidth=1.2,
-            )
-        else:
-            continue
-        rows.append(
-            {name: record[name] for name in ("method", "accuracy", "low", "high")}
-            | {"kind": "real", "budget_ratio": ratio, "budget": float(record["pairs"])}
-        )
-    return rows
-
-
-def draw_panel(
-    axes: Axes, fit: Fit, seeds: int, methods: Sequence[str], confidence: float
-) -> list[dict[str, Any]]:
-    """Draw the cells and curves of one fit and seed-set size, and return what was drawn.
-
-    Args:
-        axes: the panel.
-        fit: the fit.
-        seeds: one of its seed-set sizes.
-        methods: the figure's methods, by whose order colours are chosen.
-        confidence: coverage of the bands.
-
-    Returns:
-        Rows of `SCHEMA` without the columns of the group and `seeds`.
-    """
-    rows = []
-    baseline = fit.record["untrained"]
-    if baseline:
-        axes.axhline(100 * baseline["accuracy"], color=INK, linestyle="--", linewidth=1)
-        rows.append(
-            {
-                "kind": "untrained",
-                "accuracy": baseline["accuracy"],
-                "low": baseline["low"],
-                "high": baseline["high"],
-            }
-        )
-    for position, method in enumerate(fit.methods):
-        cells = fit.cells(seeds, method)
-        if not cells:
-            continue
-        paint = colour(methods, method)
-        # Methods stand slightly apart, so that their intervals do not cover each other.
-        shift = 1.035 ** (position - (len(fit.methods) - 1) / 2)
-        at = [cell["budget_ratio"] * shift for cell in cells]
-        height = [100 * cell["accuracy"] for cell in cells]
-        axes.errorbar(
-            at,
-            height,
-            yerr=[
-                [100 * (cell["accuracy"] - cell["low"]) for cell in cells],
-                [100 * (cell["high"] - cell["accuracy"]) for cell in cells],
-            ],
-            fmt=marker(methods, method),
-            color=paint,
-            markersize=5,
-            linewidth=1.2,
-        )
-        rows += [
-            {name: cell[name] for name in ("method", "budget_ratio", "accuracy", "low", "high")}
-            | {"kind": "cell", "budget": float(cell["budget"])}
-            for cell in cells
-        ]
-        ratios = ratio_grid(fit, seeds, method)
-        curve = fit.curve(seeds, method, ratios)
-        if curve is None:
-            axes.plot(at, height, color=paint, linewidth=1, linestyle=":")
-            continue
-        low, high = band(curve[1], confidence)
-        axes.plot(ratios, 100 * curve[0], color=paint, linewidth=1.6)
-        axes.fill_between(ratios, 100 * low, 100 * high, color=paint, alpha=0.15, linewidth=0)
-        rows += [
-            {
-                "kind": "curve",
-                "method": method,
-                "budget_ratio": ratio,
-                "budget": ratio * seeds,
-                "accuracy": value,
-                "low": bottom,
-                "high": top,
-            }
-            for ratio, value, bottom, top in zip(ratios, curve[0], low, high, strict=True)
-        ]
-    return rows
-
-
-def legend(
-    methods: Sequence[str], titles: Titles, with_untrained: bool, real: Iterable[str] = ()
-) -> tuple[list[Any], list[str]]:
-    """Return handles and labels: of methods, the untrained student, and baselines of real pairs."""
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D([], [], color=colour(methods, m), marker=marker(methods, m), markersize=5)
-        for m in methods
+def _real_rows(real: Sequence[Mapping[str, Any]], fit: Curves, seeds: int) -> list[Row]:
+    """Return the baselines of real pairs that a size's budget ratios have room for."""
+    low, high = log_limits(cell.budget_ratio for cell in fit.cells(seeds))
+    return [
+        {name: record[name] for name in ("method", "accuracy", "low", "high")}
+        | {"kind": "real", "budget_ratio": ratio, "budget": float(record["pairs"])}
+        for record in real
+        for ratio in [record["pairs"] / seeds]
+        if (record["method"] == SEED_ONLY and ratio == 1)
+        or (record["method"] == HUMAN and low <= ratio <= high)
     ]
-    labels = [titles.title(method) for method in methods]
-    if with_untrained:
-        handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=1))
-        labels.append("Untrained student")
-    if SEED_ONLY in real:
-        handles.append(Line2D([], [], color=INK, linestyle="-.", linewidth=1))
-        labels.append("Seeds alone")
-    if HUMAN in real:
-        handles.append(Line2D([], [], color=INK, linestyle="none", marker="X", markersize=6))
-        labels.append("Real pairs")
-    return handles, labels
+
+
+def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
+    """Return a chart with a panel for each task (with its models and filter) and seed-set size.
+
+    Points are cell means with intervals from the test items; lines are the fitted curves with
+    bootstrap bands (where nothing could be fitted, straight lines between the points). Lines across
+    are students of no synthetic data; crosses are students of real pairs, as many as there are
+    teacher queries elsewhere.
+    """
+    rows = content.rows()
+    methods = Methods(content.methods, titles)
+    places = list(dict.fromkeys(tuple(row[name] for name in GROUP_COLUMNS) for row in rows))
+    named = [dict(zip(GROUP_COLUMNS, place, strict=True)) for place in places]
+    kinds = [_line(row) for row in rows]
+    labels = [label for kind, label in _LINES.items() if kind in kinds]
+    sections = []
+    for place, title in zip(named, place_titles(named, titles), strict=True):
+        part = [row for row in rows if place.items() <= row.items()]
+        sizes = sorted({row["seeds"] for row in part})
+        columns = min(COLUMNS, len(sizes))
+        width = panel_width(columns, 0, 60)
+        reach = [percent(row[end]) for row in part for end in ("low", "high", "accuracy")]
+        panels = []
+        for index, seeds in enumerate(sizes):
+            of_size = [row for row in part if row["seeds"] == seeds]
+            y = value_axis(reach, "accuracy, %", labels=index % columns == 0)
+            layers = accuracy_layers(of_size, methods, y, labels)
+            panels.append(panel(layers, f"{seeds:,} seeds", width))
+        sections.append(Section(title, panels, columns))
+    notes = [_CROSSES] if any(row["method"] == HUMAN for row in rows) else []
+    return sheet(sections, [*notes, missing])
+
+
+_CROSSES = "Real pairs (crosses): a student of as many real pairs as there are queries elsewhere."
+
+
+def _line(row: Mapping[str, Any]) -> str | None:
+    return row["kind"] if row["kind"] == "untrained" else row["method"]
+
+
+def accuracy_layers(
+    rows: Sequence[Row], methods: Methods, y: Axis, labels: Sequence[str]
+) -> Layers:
+    """Return the layers of a panel: lines across, cells and curves, and real pairs."""
+    seeds = rows[0]["seeds"]
+    order = [name for name in methods.names if any(row["method"] == name for row in rows)]
+    drawn = [
+        {
+            "Method": methods.names.get(row["method"], "Real pairs"),
+            "curve": row["kind"] == "curve",
+            "ratio": row["budget_ratio"],
+            "at": row["budget_ratio"] * apart(order.index(row["method"]), len(order))
+            if row["kind"] == "cell"
+            else row["budget_ratio"],
+            "budget": row["budget"],
+            "value": percent(row["accuracy"]),
+            "low": percent(row["low"]),
+            "high": percent(row["high"]),
+            "interval": interval(percent(row["low"]), percent(row["high"])),
+            "line": _LINES.get(_line(row) or "") if row["kind"] in ("untrained", "real") else None,
+        }
+        for row in rows
+    ]
+    x = ratio_axis([row["budget_ratio"] for row in rows if row["kind"] == "cell"], seeds)
+    shown = tooltips(
+        ("Method", "method", None),
+        ("ratio", "budget ratio", ".3~r"),
+        ("budget", "queries", ",.0f"),
+        ("value", "accuracy, %", ".1f"),
+        ("interval", "interval", None),
+    )
+    across = [row for row in drawn if row["line"]]
+    crosses = [row for row in drawn if row["Method"] == "Real pairs" and not row["line"]]
+    series = [row for row in drawn if row["Method"] in methods.names.values()]
+    layers = measured(series, methods, x, y, shown)
+    if across:
+        rule = layer(across, "rule", style="ink", strokeWidth=1.2)
+        said = tooltips(("line", "line", None), ("value", "accuracy, %", ".1f"))
+        layers.append(rule.encode(y=y("value"), strokeDash=dashes("line", labels, 1), tooltip=said))
+    if crosses:
+        bar = layer(crosses, "rule", style="ink", strokeWidth=1.2)
+        layers.append(bar.encode(x=x("at"), y=y("low"), y2=alt.Y2("high:Q")))
+        point = layer(crosses, "point", style="ink", shape=CROSS, size=80, strokeWidth=2)
+        layers.append(point.encode(x=x("at"), y=y("value"), tooltip=shown))
+    return layers

@@ -1,24 +1,32 @@
-"""Figure: what a weaker augmenter costs, for each method that has one."""
+"""Chart: what a weaker augmenter costs, for each method that has one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import altair as alt
 import polars as pl
 
 from seedbed.analysis.report.charts.drawing import (
-    Output,
+    Axis,
+    Content,
+    Layers,
+    Methods,
+    Row,
     Section,
-    add_legend,
-    colour,
-    interval_bar,
-    label_rows,
-    marker,
-    place_titles,
-    save_figure,
+    interval,
+    layer,
+    panel,
+    panel_width,
+    percent,
+    row_axis,
     sheet,
+    tooltips,
+    value_axis,
 )
+from seedbed.analysis.report.charts.places import place_titles
 from seedbed.analysis.settings import AugmenterSettings, Titles
 from seedbed.analysis.tables.comparisons import paired_difference
 from seedbed.analysis.tables.outcomes import (
@@ -27,13 +35,14 @@ from seedbed.analysis.tables.outcomes import (
     Outcomes,
     mean_accuracy,
     order_methods,
+    read_outcomes,
 )
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+TITLE = "What a weaker augmenter costs the methods that write questions"
+ABOUT = ""
 
 PLACE = ("task", "student", "teacher", "filter", "seeds", "budget")
-"""What is equal for all cells of one part of the figure."""
+"""What is equal for all cells of one section."""
 
 SCHEMA = pl.Schema(
     {
@@ -48,65 +57,34 @@ SCHEMA = pl.Schema(
         "high": pl.Float64,
     }
 )
-"""Columns of the figure's table. `kind` is "accuracy", or "difference": to the `reference`, the
+"""Columns of the table. `kind` is "accuracy", or "difference": to the `reference`, the
 strongest augmenter that the method has there, paired by test item."""
 
 
-def plot_augmenters(
-    outcomes: Mapping[str, Outcomes], settings: AugmenterSettings, output: Output
-) -> None:
-    """Draw accuracy by augmenter beside the differences to the strongest, as SVG, PNG and CSV.
+def tabulate(cells: Path, item_scores: Path, settings: AugmenterSettings) -> Content:
+    """Return accuracies by augmenter, and their differences to the strongest."""
+    return content(read_outcomes(cells, item_scores), settings)
 
-    Each part of the figure is a task (with its models and filter) at a size of the seed set and a
-    budget at which some method was measured with more than one augmenter. Vertical lines are
-    methods that need no augmenter.
 
-    Args:
-        outcomes: the outcomes of every task.
-        settings: the methods and the augmenters in order, and the coverage of the intervals.
-        output: where the figure goes.
-    """
-    rows: list[dict[str, Any]] = []
+def content(outcomes: Mapping[str, Outcomes], settings: AugmenterSettings) -> Content:
+    """Return the same from the outcomes of every task."""
+    rows: list[Row] = []
     methods: list[str] = []
     for found in outcomes.values():
         rows += _rows(found, settings)
         ordered = order_methods(found.cells, settings.methods)
         methods += [method for method in ordered if method not in methods]
-    places = list(dict.fromkeys(tuple(row[name] for name in PLACE) for row in rows))
-    named = [dict(zip(PLACE, place, strict=True)) for place in places]
-    titles = place_titles(named, output.titles, ("student", "teacher", "filter"))
-    parts = [_of_place(rows, place) for place in named]
-    sections = [
-        Section(
-            f"{title}: {place['seeds']:,} seeds, {place['budget']:,} queries",
-            panels=2,
-            columns=2,
-            height=0.9 + 0.16 * len([row for row in part if row["kind"] == "accuracy"]) + 0.3,
-        )
-        for place, title, part in zip(named, titles, parts, strict=True)
-    ]
-    nothing = "no method has been measured with more than one augmenter at the same budget"
-    with sheet(sections, output.missing, nothing) as (figure, panels):
-        for part, (left, right) in zip(parts, panels, strict=True):
-            _draw(left, right, part, methods, output.titles)
-        if parts:
-            used = [method for method in methods if any(row["method"] == method for row in rows)]
-            add_legend(figure, *_legend(methods, used, rows, output.titles))
-        save_figure(figure, output, pl.DataFrame(rows, schema=SCHEMA), "Augmenters")
+    return Content(pl.DataFrame(rows, schema=SCHEMA), methods, settings.confidence)
 
 
-def _of_place(rows: Sequence[dict[str, Any]], place: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [row for row in rows if all(row[name] == value for name, value in place.items())]
-
-
-def _rows(outcomes: Outcomes, settings: AugmenterSettings) -> list[dict[str, Any]]:
-    """Return the figure's rows for one task."""
+def _rows(outcomes: Outcomes, settings: AugmenterSettings) -> list[Row]:
+    """Return the rows of one task."""
     methods = order_methods(outcomes.cells, settings.methods)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     cells = outcomes.cells.with_row_index("row").filter(ON_A_CURVE)
     for place, part in cells.sort(*PLACE).group_by(*PLACE, maintain_order=True):
         base = dict(zip(PLACE, place, strict=True))
-        drawn: list[dict[str, Any]] = []
+        drawn: list[Row] = []
         varied = False
         for method in methods:
             of_method = part.filter(pl.col("method") == method)
@@ -134,7 +112,7 @@ def _of_method(
     names: Sequence[str],
     settings: AugmenterSettings,
     base: Mapping[str, Any],
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     rows = []
     strongest = names[0]
     for name in names:
@@ -158,54 +136,97 @@ def _of_method(
     return [{name: row.get(name) for name in SCHEMA} for row in rows]
 
 
-def _draw(
-    left: Axes,
-    right: Axes,
-    part: Sequence[Mapping[str, Any]],
-    methods: Sequence[str],
-    titles: Titles,
-) -> None:
-    augmenters = list(
-        dict.fromkeys(row["augmenter"] for row in part if row["augmenter"] != NO_AUGMENTER)
-    )
-    drawn = [
-        method
-        for method in methods
-        if any(row["method"] == method and row["augmenter"] != NO_AUGMENTER for row in part)
-    ]
-    right.axvline(0, color=colour(methods, drawn[0]) if len(drawn) == 1 else "#999999", linewidth=1)
-    for row in part:
-        paint, sign = colour(methods, row["method"]), marker(methods, row["method"])
-        if row["augmenter"] == NO_AUGMENTER:
-            left.axvline(100 * row["accuracy"], color=paint, linewidth=1.2, linestyle="--")
-            continue
-        shift = 0.22 * (drawn.index(row["method"]) - (len(drawn) - 1) / 2)
-        height = augmenters.index(row["augmenter"]) + shift
-        axes = left if row["kind"] == "accuracy" else right
-        interval_bar(axes, row, row["kind"], height, paint, sign)
-    label_rows(left, [titles.title(name) for name in augmenters])
-    label_rows(right, [""] * len(augmenters))
-    left.set_xlabel("accuracy, %")
-    right.set_xlabel("difference to the strongest, points")
+def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
+    """Return a chart of accuracy by augmenter, beside the differences to the strongest.
 
-
-def _legend(
-    methods: Sequence[str], used: Sequence[str], rows: Sequence[Mapping[str, Any]], titles: Titles
-) -> tuple[list[Any], list[str]]:
-    from matplotlib.lines import Line2D
-
-    handles, labels = [], []
-    for method in used:
-        alone = all(row["augmenter"] == NO_AUGMENTER for row in rows if row["method"] == method)
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=colour(methods, method),
-                linestyle="--" if alone else "-",
-                marker=None if alone else marker(methods, method),
-                markersize=5,
+    Each section is a task (with its models and filter) at a size of the seed set and a budget at
+    which some method was measured with more than one augmenter. Dashed lines are methods that need
+    no augmenter.
+    """
+    rows = content.rows()
+    methods = Methods(content.methods, titles)
+    places = list(dict.fromkeys(tuple(row[name] for name in PLACE) for row in rows))
+    named = [dict(zip(PLACE, place, strict=True)) for place in places]
+    named_titles = place_titles(named, titles, ("student", "teacher", "filter"))
+    sections = []
+    for place, title in zip(named, named_titles, strict=True):
+        part = [row for row in rows if place.items() <= row.items()]
+        augmenters = [row["augmenter"] for row in part if row["augmenter"] != NO_AUGMENTER]
+        labels = list(dict.fromkeys(map(titles.title, augmenters)))
+        shown = [m for m in methods.names if any(_writes(row, m) for row in part)]
+        height = max(60, len(labels) * (16 + 16 * len(shown)))
+        width = panel_width(2, 0, 130)
+        panels = [
+            panel(
+                _layers(part, kind, shown, methods, titles, row_axis(labels, kind == "accuracy")),
+                "Accuracy" if kind == "accuracy" else "Difference to the strongest augmenter",
+                width,
+                height,
             )
-        )
-        labels.append(titles.title(method) + (" (no augmenter)" if alone else ""))
-    return handles, labels
+            for kind in ("accuracy", "difference")
+        ]
+        title += f": {place['seeds']:,} seeds, {place['budget']:,} queries"
+        sections.append(Section(title, panels, 2))
+    alone = {row["augmenter"] for row in rows if row["kind"] == "accuracy"}
+    notes = ["Dashed lines: methods without an augmenter."] if NO_AUGMENTER in alone else []
+    nothing = "no method has been measured with more than one augmenter at the same budget"
+    return sheet(sections, [*notes, missing], nothing)
+
+
+def _writes(row: Row, method: str) -> bool:
+    return row["method"] == method and row["augmenter"] != NO_AUGMENTER
+
+
+def _layers(
+    part: Sequence[Row],
+    kind: str,
+    shown: Sequence[str],
+    methods: Methods,
+    titles: Titles,
+    y: Axis,
+) -> Layers:
+    drawn = [
+        {
+            "Method": methods.names[row["method"]],
+            "row": titles.title(row["augmenter"]),
+            "alone": row["augmenter"] == NO_AUGMENTER,
+            "apart": 16 * (shown.index(row["method"]) - (len(shown) - 1) / 2)
+            if row["method"] in shown
+            else 0,
+            "at": percent(row[kind]),
+            "low": percent(row["low"]),
+            "high": percent(row["high"]),
+            "interval": interval(percent(row["low"]), percent(row["high"])),
+            "replicates": row["replicates"],
+        }
+        for row in part
+        if row["kind"] == kind
+    ]
+    title = "accuracy, %" if kind == "accuracy" else "points"
+    look = {"color": methods.colour, "opacity": methods.opacity}
+    known = [row[end] for row in drawn for end in ("at", "low", "high")]
+    x = value_axis([*known, *([0.0] if kind == "difference" else [])], title, channel="x")
+    said = tooltips(
+        ("Method", "method", None),
+        ("row", "augmenter", None),
+        ("at", title, ".1f"),
+        ("interval", "interval", None),
+        ("replicates", "replicates", ",.0f"),
+    )
+    layers = methods.first()
+    if kind == "difference":
+        layers.append(layer([{"at": 0}], "rule", style="ink").encode(x=x("at")))
+    alone = [row for row in drawn if row["alone"]]
+    if alone:
+        rule = layer(alone, "rule", strokeWidth=1.5, strokeDash=[5, 3])
+        layers.append(rule.encode(x=x("at"), tooltip=said, **look))
+    for shift in sorted({row["apart"] for row in drawn}):
+        of_method = [row for row in drawn if row["apart"] == shift and not row["alone"]]
+        bars = [row for row in of_method if row["low"] is not None]
+        if bars:
+            bar = layer(bars, "rule", strokeWidth=1.5, yOffset=shift)
+            layers.append(bar.encode(x=x("low"), x2=alt.X2("high:Q"), y=y(), **look))
+        if of_method:
+            point = layer(of_method, "point", filled=True, size=55, opacity=1, yOffset=shift)
+            layers.append(methods.marks(point.encode(x=x("at"), y=y(), tooltip=said)))
+    return layers

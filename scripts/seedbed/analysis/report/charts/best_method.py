@@ -1,51 +1,67 @@
-"""Figure: which method is best for a seed-set size and a budget, and how sure that is."""
+"""Chart: which method is best for a seed-set size and a budget, and how sure that is."""
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import altair as alt
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import Curves, FitsRecord, drawn_alike, read_curves
 from seedbed.analysis.decide.advise import best_shares, tied
-from seedbed.analysis.decide.expectations import basis_of, drawn_alike, expected
 from seedbed.analysis.report.charts.drawing import (
-    INK,
-    PANEL_HEIGHT_INCHES,
-    Output,
+    Content,
+    Layers,
+    Methods,
+    Row,
     Section,
-    add_legend,
-    all_methods,
-    colour,
-    group_titles,
-    save_figure,
-    set_count_axis,
+    budget_axis,
+    count_axis,
+    layer,
+    legend,
+    log_limits,
+    panel,
+    panel_width,
     sheet,
-    with_curves,
-    wrap_title,
+    spread,
+    tooltips,
+    words,
 )
+from seedbed.analysis.report.charts.places import all_methods, place_titles, with_curves
+from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+TITLE = "The best method over seeds and budget"
+ABOUT = "It is paler where it is less sure."
 
-LEVELS = (0.0, 0.5, 0.8, 0.95)
+_SHARES = (0.0, 0.5, 0.8, 0.95)
 """Shares of resamples at which a deeper shade of the best method's colour begins."""
 
-_SHADES = (0.2, 0.4, 0.65, 1.0)
-"""Depth of the shade from each of `LEVELS` on."""
+LEVELS = (
+    ("best in <50% of resamples", 0.2),
+    ("50% or more", 0.4),
+    ("80% or more", 0.65),
+    ("95% or more", 1.0),
+)
+"""What each shade says, and its opacity."""
 
 BUDGETS = 81
 SIZES = 33
 """Points of the map in the logarithms of budget and seed-set size. A map of fewer sizes is one of
 bands, as no study has so many."""
 
-_HALF_BAND = 0.5 * np.log(1.3)
-"""Half the height of a band for a single seed-set size, in its logarithm."""
+_ROW_PIXELS = 4
+"""Height of a row of a continuous map."""
+
+_BAND, _BAND_PIXELS = math.log(1.3), 40
+"""Height of a band for a single seed-set size, in the size's logarithm and in pixels."""
 
 SCHEMA = pl.Schema(
     {
@@ -61,7 +77,7 @@ SCHEMA = pl.Schema(
         "leading": pl.String,
     }
 )
-"""Columns of the figure's table. `kind` is "map" (a point of the map) or "cell" (measured); `basis`
+"""Columns of the table. `kind` is "map" (a point of the map) or "cell" (measured); `basis`
 is the fitted "curve", the cell "means", or "curve and means". `method` is the best one there, and
 `leading` names it with those that are statistically tied with it."""
 
@@ -69,64 +85,28 @@ _OR = " or "
 """Between the names in `leading`."""
 
 
-def plot_best_method(fits: Sequence[Fit], confidence: float, output: Output) -> None:
-    """Draw one map for each fit, and write it as SVG, PNG and CSV.
+def tabulate(fits: Path, draws: Path) -> Content:
+    """Return the best method at each point of a map, and of the cells that were measured."""
+    return content(read_curves(fits, draws), FitsRecord.read(fits).settings.confidence)
 
-    The colour is that of the method to expect most of, as in the advice, the deeper the larger its
-    share of the bootstrap resamples in which it is best. Without a curve, and for a single size,
-    each size has a band. Methods that are statistically tied share an area in stripes of their
-    colours. Only budgets are shown that all methods of a size have in common. Points are measured:
-    their colour is that of the best cell.
+
+def content(fits: Sequence[Curves], confidence: float) -> Content:
+    """Return the same from fits.
 
     Args:
         fits: the fits.
         confidence: a method is tied if it is best in more than one minus that of the draws.
-        output: where the figure goes.
     """
     fits = [fit for fit in with_curves(fits) if len(fit.methods) > 1]
-    methods = all_methods(fits)
-    rows: list[dict[str, Any]] = []
-    titles = group_titles(fits, output.titles)
-    # A single band needs less room than a map.
-    height = PANEL_HEIGHT_INCHES if any(len(fit.seeds) > 1 for fit in fits) else 2.0
-    section = Section(
-        "Best method by seeds and budget", len(fits), min(2, len(fits)), height=height
-    )
-    sections = [section] if fits else []
-    nothing = "no two methods have been measured for the same task, models and filter"
-    with sheet(sections, output.missing, nothing) as (figure, panels):
-        for fit, title, axes in zip(fits, titles, panels[0] if panels else [], strict=True):
-            place = {name: fit.record[name] for name in GROUP_COLUMNS}
-            mapped = list(_map(fit, confidence))
-            cells = list(_best_cells(fit, confidence))
-            _draw_map(axes, mapped, methods)
-            for cell in cells:
-                axes.plot(
-                    cell["budget"],
-                    cell["seeds"],
-                    marker="o",
-                    markersize=6,
-                    color=colour(methods, cell["method"]),
-                    markeredgecolor=INK,
-                    linestyle="none",
-                )
-            _label_regions(axes, mapped, output.titles.short)
-            set_count_axis(axes.xaxis, sorted({cell["budget"] for cell in cells}))
-            set_count_axis(axes.yaxis, fit.seeds)
-            low, high = np.log([min(fit.seeds), max(fit.seeds)])
-            margin = max(2 * _HALF_BAND, 0.08 * (high - low))
-            axes.set_ylim(np.exp(low - margin), np.exp(high + margin))
-            axes.grid(False)
-            axes.set_title(wrap_title(title, section.columns))
-            axes.set_xlabel("teacher queries")
-            axes.set_ylabel("seeds")
-            rows += [place | row for row in (*mapped, *cells)]
-        if fits:
-            add_legend(figure, *_legend(methods, output.titles.title))
-        save_figure(figure, output, pl.DataFrame(rows, schema=SCHEMA), "Best method")
+    rows = [
+        asdict(fit.group) | row
+        for fit in fits
+        for row in (*_map(fit, confidence), *_best_cells(fit, confidence))
+    ]
+    return Content(pl.DataFrame(rows, schema=SCHEMA), all_methods(fits), confidence)
 
 
-def _common_range(fit: Fit, seeds: int) -> tuple[list[str], float, float]:
+def _common_range(fit: Curves, seeds: int) -> tuple[list[str], float, float]:
     """Return the methods that a size has, and the lowest and highest ratio that they share."""
     found = {method: fit.means(seeds, method) for method in fit.methods}
     known = {method: means.ratios for method, means in found.items() if means is not None}
@@ -135,14 +115,14 @@ def _common_range(fit: Fit, seeds: int) -> tuple[list[str], float, float]:
     return list(known), float(low), float(high)
 
 
-def _map(fit: Fit, confidence: float) -> Iterator[dict[str, Any]]:
+def _map(fit: Curves, confidence: float) -> Iterator[Row]:
     """Yield the points of a fit's map, row by row of equal `seeds`, by ascending budget."""
     sizes = [size for size in fit.seeds if len(_common_range(fit, size)[0]) > 1]
     if not sizes:
         return
     ranges = [_common_range(fit, size) for size in sizes]
     shared = [method for method in fit.methods if all(method in known for known, _, _ in ranges)]
-    if not fit.models or len(sizes) == 1 or len(shared) < 2:
+    if not fit.fitted or len(sizes) == 1 or len(shared) < 2:
         for size, (known, low, high) in zip(sizes, ranges, strict=True):
             if low <= high:
                 yield from _points(fit, size, known, low * size, high * size, confidence)
@@ -160,32 +140,32 @@ def _map(fit: Fit, confidence: float) -> Iterator[dict[str, Any]]:
 
 
 def _points(
-    fit: Fit,
+    fit: Curves,
     seeds: float,
     methods: Sequence[str],
     low: float,
     high: float,
     confidence: float,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     ratios = np.geomspace(low, high, BUDGETS if high > low else 1) / seeds
-    found = [expected(fit, seeds, method, ratios) for method in methods]
+    found = [fit.accuracy(seeds, method, ratios) for method in methods]
     centres = np.stack([centre for centre, _ in found])
     draws = drawn_alike([drawn for _, drawn in found])
-    basis = basis_of(fit, seeds, methods)
+    basis = fit.basis(seeds, methods)
     for index, ratio in enumerate(ratios):
         at = (seeds, ratio, methods, centres[:, index], draws[:, :, index])
         yield _best("map", basis, *at, confidence)
 
 
-def _best_cells(fit: Fit, confidence: float) -> Iterator[dict[str, Any]]:
+def _best_cells(fit: Curves, confidence: float) -> Iterator[Row]:
     """Yield the best cell of each seed-set size and budget that more than one method has."""
     for seeds in fit.seeds:
-        for budget in sorted({cell["budget"] for cell in fit.cells(seeds)}):
-            cells = [cell for cell in fit.cells(seeds) if cell["budget"] == budget]
+        for budget in sorted({cell.budget for cell in fit.cells(seeds)}):
+            cells = [cell for cell in fit.cells(seeds) if cell.budget == budget]
             if len(cells) < 2:
                 continue
-            methods = [cell["method"] for cell in cells]
-            centres = np.array([cell["accuracy"] for cell in cells])
+            methods = [cell.method for cell in cells]
+            centres = np.array([cell.accuracy for cell in cells])
             draws = np.stack([fit.cell_draws[method, seeds, budget] for method in methods])
             ratio = budget / seeds
             yield _best("cell", "means", seeds, ratio, methods, centres, draws, confidence)
@@ -200,7 +180,7 @@ def _best(
     centres: np.ndarray,
     draws: np.ndarray,
     confidence: float,
-) -> dict[str, Any]:
+) -> Row:
     first = int(np.argmax(centres))
     leading = tied(centres[:, None], draws[:, :, None], confidence)[:, 0]
     return {
@@ -216,118 +196,186 @@ def _best(
     }
 
 
-def _level(share: float) -> int:
-    """Return the place in `LEVELS` of the level that a share reaches."""
-    return int(np.searchsorted(LEVELS, share, side="right")) - 1
+def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
+    """Return a map for each task (with its models and filter).
+
+    The colour is that of the method to expect most of, as in the advice, the deeper the larger its
+    share of the bootstrap resamples in which it is best. Without a curve, and for a single size,
+    each size has a band. Methods that are statistically tied share an area in stripes of their
+    colours. Only budgets are shown that all methods of a size have in common. Points are measured:
+    their colour is that of the best cell.
+    """
+    rows = content.rows()
+    methods = Methods(content.methods, titles)
+    places = list(dict.fromkeys(tuple(row[name] for name in GROUP_COLUMNS) for row in rows))
+    named = [dict(zip(GROUP_COLUMNS, place, strict=True)) for place in places]
+    columns = min(2, len(named))
+    panels = []
+    for place, title in zip(named, place_titles(named, titles), strict=True):
+        part = [row for row in rows if place.items() <= row.items()]
+        width = panel_width(columns, 60)
+        layers, height = _layers(part, methods, titles, width)
+        panels.append(panel(layers, title, width, height))
+    sections = [Section("Best method by seeds and budget", panels, columns)] if panels else []
+    notes = ["Points: the best cell that was measured. Stripes: statistically tied."]
+    nothing = "no two methods have been measured for the same task, models and filter"
+    return sheet(sections, [*(notes if panels else []), missing], nothing)
 
 
-def _shade(paint: str, level: int) -> tuple[float, ...]:
-    """Return a colour mixed with white, by a place in `LEVELS`."""
-    from matplotlib.colors import to_rgb
+def _layers(
+    rows: Sequence[Row], methods: Methods, titles: Titles, width: int
+) -> tuple[Layers, int]:
+    """Return the layers of a map, and its height."""
+    mapped = [row for row in rows if row["kind"] == "map"]
+    cells = [row for row in rows if row["kind"] == "cell"]
+    by_size = [list(row) for _, row in groupby(mapped, key=lambda point: point["seeds"])]
+    continuous = len(by_size) == SIZES
+    sizes = sorted({row["seeds"] for row in cells} | {row[0]["seeds"] for row in by_size})
+    low, high = math.log(sizes[0]), math.log(sizes[-1])
+    # Rows of whole pixels, whose edges are sharp, so that no seams show between them.
+    step = (high - low) / (SIZES - 1) if continuous else _BAND / _BAND_PIXELS
+    pixels = _ROW_PIXELS if continuous else 1
+    margin = 30 if continuous else _BAND_PIXELS
+    height = round((high - low) / step) * pixels + pixels + 2 * margin
+    edge = step / 2 + margin * step / pixels
+    scale = alt.Scale(type="log", domain=[math.exp(low - edge), math.exp(high + edge)], nice=False)
+    ticks = spread(sorted({row["seeds"] for row in cells}) or [sizes[0], sizes[-1]])
+    axis = count_axis(ticks, "seeds")
 
-    depth = _SHADES[level]
-    return tuple(1 - depth * (1 - part) for part in to_rgb(paint))
+    def y(name: str) -> alt.Y:
+        return alt.Y(f"{name}:Q", scale=scale, axis=axis)
+
+    half = step / 2 if continuous else _BAND / 2
+    areas = [
+        area
+        for number, row in enumerate(by_size)
+        for area in _areas(row, number, half, continuous, methods)
+    ]
+    x = budget_axis([row["budget"] for row in (cells or mapped)])
+    names = [text for text, _ in LEVELS]
+    depth = alt.Opacity(
+        "depth:N",
+        scale=alt.Scale(domain=names, range=[shade for _, shade in LEVELS]),
+        legend=legend(names, symbolType="square", symbolSize=160, symbolStrokeWidth=0),
+    )
+    area = layer(areas, "rect", strokeWidth=0)
+    said = tooltips(
+        ("leading", "best", None),
+        ("share", "best in resamples", None),
+        ("seeds", "seeds", ",.0f"),
+        ("queries", "queries", None),
+    )
+    area = area.encode(
+        x=x("from"),
+        x2=alt.X2("end:Q"),
+        y=y("bottom"),
+        y2=alt.Y2("top:Q"),
+        opacity=depth,
+        tooltip=said,
+    )
+    layers = [*methods.first()]
+    if areas:
+        layers.append(area.encode(color=methods.colour, fillOpacity=methods.opacity))
+    points = [
+        {
+            "Method": methods.names[row["method"]],
+            "at": row["budget"],
+            "seeds": row["seeds"],
+            "accuracy": 100 * row["accuracy"],
+            "share": f"{row['probability_best']:.0%}",
+        }
+        for row in cells
+    ]
+    point = layer(points, "point", filled=True, size=80, opacity=1, style="edge")
+    said = tooltips(
+        ("Method", "best cell", None),
+        ("accuracy", "accuracy, %", ".1f"),
+        ("share", "best in resamples", None),
+        ("at", "queries", ",.0f"),
+        ("seeds", "seeds", ",.0f"),
+    )
+    if points:
+        layers.append(methods.marks(point.encode(x=x("at"), y=y("seeds"), tooltip=said)))
+    span = log_limits([row["budget"] for row in (cells or mapped)])
+    for text in words(
+        _labels(by_size, titles, width / math.log(span[1] / span[0])), fontWeight="bold"
+    ):
+        # In a band, points stand in the middle: the label goes below them.
+        shown = text if continuous else text.encode(yOffset=alt.YOffsetValue(13))
+        layers.append(shown.encode(x=x("at"), y=y("seeds")))
+    return layers, height
 
 
-def _draw_map(axes: Axes, mapped: Sequence[dict[str, Any]], methods: Sequence[str]) -> None:
-    """Draw each row of the map as bars, one for each stretch of the same methods and shade.
+def _areas(
+    row: Sequence[Row], number: int, half: float, continuous: bool, methods: Methods
+) -> Iterator[Row]:
+    """Yield the areas of a row of the map: one for each stretch of the same methods and shade.
 
     Methods that are tied share the height of a band; in a continuous map, rows take turns.
     """
-    by_size = _rows(mapped)
-    sizes = np.log([row[0]["seeds"] for row in by_size])
-    continuous = len(by_size) == SIZES
-    for number, (at, row) in enumerate(zip(sizes, by_size, strict=True)):
-        half = (sizes[-1] - sizes[0]) / (len(sizes) - 1) / 2 if continuous else _HALF_BAND
-        place = np.log([point["budget"] for point in row])
-        # A single budget still has a width to be seen by.
-        step = place[1] - place[0] if len(place) > 1 else 0.1
-        looks = [(point["leading"], _depth(point)) for point in row]
-        index = 0
-        for (leading, level), stretch in groupby(looks):
-            count = len(list(stretch))
-            low, high = place[index] - step / 2, place[index + count - 1] + step / 2
-            names = leading.split(_OR)
-            if continuous:
-                names = [names[number % len(names)]]
-            edges = np.exp(np.linspace(at + half, at - half, len(names) + 1))
-            for name, top, bottom in zip(names, edges, edges[1:], strict=False):
-                axes.broken_barh(
-                    [(np.exp(low), np.exp(high) - np.exp(low))],
-                    (bottom, top - bottom),
-                    facecolor=_shade(colour(methods, name), level),
-                    linewidth=0,
-                    # Without it, white seams show between neighbours.
-                    antialiased=False,
-                )
-            index += count
+    place = [math.log(point["budget"]) for point in row]
+    # A single budget still has a width to be seen by.
+    step = place[1] - place[0] if len(place) > 1 else 0.1
+    at = math.log(row[0]["seeds"])
+    index = 0
+    for (leading, depth), stretch in groupby(row, key=lambda one: (one["leading"], _depth(one))):
+        points = list(stretch)
+        low, high = place[index] - step / 2, place[index + len(points) - 1] + step / 2
+        index += len(points)
+        tied = leading.split(_OR)
+        shown = [tied[number % len(tied)]] if continuous else tied
+        shares = [point["probability_best"] for point in points]
+        for turn, name in enumerate(shown):
+            top = at + half - 2 * half * turn / len(shown)
+            yield {
+                "Method": methods.names[name],
+                "depth": depth,
+                "from": math.exp(low),
+                "end": math.exp(high),
+                "top": math.exp(top),
+                "bottom": math.exp(top - 2 * half / len(shown)),
+                "leading": _OR.join(methods.names[one] for one in tied),
+                "share": f"{min(shares):.0%} to {max(shares):.0%}",
+                "seeds": row[0]["seeds"],
+                "queries": f"{points[0]['budget']:,.0f} to {points[-1]['budget']:,.0f}",
+            }
 
 
-def _depth(point: Mapping[str, Any]) -> int:
-    """Return the place in `LEVELS` of a point's shade, which is one for all that is tied.
+def _depth(point: Mapping[str, Any]) -> str:
+    """Return the level of a point's shade, which is one for all that is tied.
 
     The share of the best of tied methods alone would show where noise has them change places.
     """
-    return 1 if _OR in point["leading"] else _level(point["probability_best"])
+    if _OR in point["leading"]:
+        return LEVELS[1][0]
+    return LEVELS[int(np.searchsorted(_SHARES, point["probability_best"], side="right")) - 1][0]
 
 
-def _rows(mapped: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Return the points of a map by size."""
-    return [list(row) for _, row in groupby(mapped, key=lambda point: point["seeds"])]
+def _labels(by_size: Sequence[Sequence[Row]], titles: Titles, scale: float) -> list[Row]:
+    """Return the short titles of methods at the middle of what they lead, where there is room.
 
+    In a continuous map, the middle row carries the label, away from the points, or else the longest
+    stretch of all rows; of bands, each has labels of its own.
 
-def _label_regions(axes: Axes, mapped: Sequence[dict[str, Any]], short: Any) -> None:
-    """Write the short titles of methods at the middle of what they lead, where there is room."""
-    by_size = _rows(mapped)
-    if not by_size:
-        return
+    Args:
+        by_size: the points of a map by size.
+        titles: titles of methods.
+        scale: pixels for each unit of a budget's logarithm.
+    """
     bands = len(by_size) < SIZES
-    # In a continuous map, the middle row carries the label, away from the points, or else the
-    # longest stretch of all rows; of bands, each has labels of its own.
-    candidates: dict[Any, tuple[float, float, float]] = {}
+    found: dict[Any, tuple[float, Row]] = {}
     for number, row in enumerate(by_size):
-        place = np.log([point["budget"] for point in row])
-        index = 0
         for leading, stretch in groupby(row, key=lambda point: point["leading"]):
-            count = len(list(stretch))
-            ends = place[index], place[index + count - 1]
+            points = list(stretch)
+            ends = math.log(points[0]["budget"]), math.log(points[-1]["budget"])
+            names = (
+                textwrap.shorten(titles.short(n), 14, placeholder="…") for n in leading.split(_OR)
+            )
+            text = _OR.join(names)
             key = (leading, number if bands else None)
-            width = ends[1] - ends[0]
-            rank = width + 100 * (not bands and number == len(by_size) // 2)
-            needed = 0.02 + 0.03 * len(_region_text(leading, short))
-            room = width > needed * (place[-1] - place[0])
-            if room and rank > candidates.get(key, (0, 0, 0))[0]:
-                candidates[key] = (rank, np.exp(sum(ends) / 2), row[0]["seeds"])
-            index += count
-    for (leading, number), (_, budget, seeds) in candidates.items():
-        # In a band, points stand in the middle: the label goes below them.
-        height = seeds * (np.exp(-0.65 * _HALF_BAND) if number is not None else 1)
-        axes.text(
-            budget,
-            height,
-            _region_text(leading, short),
-            ha="center",
-            va="center",
-            fontsize=9,
-            fontweight="bold",
-            bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
-        )
-
-
-def _region_text(leading: str, short: Any) -> str:
-    names = [textwrap.shorten(short(name), 14, placeholder="…") for name in leading.split(_OR)]
-    return _OR.join(names)
-
-
-def _legend(methods: Sequence[str], title: Any) -> tuple[list[Any], list[str]]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles: list[Any] = [Patch(facecolor=colour(methods, method)) for method in methods]
-    labels = [title(method) for method in methods]
-    handles += [Patch(facecolor=_shade(INK, level)) for level in range(len(LEVELS))]
-    texts = [f"best in <{100 * LEVELS[1]:.0f}% of resamples"]
-    texts += [f"{100 * level:.0f}% or more" for level in LEVELS[1:]]
-    handles.append(Line2D([], [], color="white", marker="o", markeredgecolor=INK, linestyle="none"))
-    stripes = Patch(facecolor="white", edgecolor=_shade(INK, 1), hatch="---", linewidth=0)
-    return [*handles, stripes], [*labels, *texts, "measured: best cell", "statistically tied"]
+            room = scale * (ends[1] - ends[0])
+            rank = room + 10_000 * (not bands and number == len(by_size) // 2)
+            if room > 7.5 * len(text) + 6 and rank > found.get(key, (0.0, {}))[0]:
+                place = {"at": math.exp(sum(ends) / 2), "seeds": row[0]["seeds"]}
+                found[key] = (rank, {**place, "words": text})
+    return [label for _, label in found.values()]

@@ -1,37 +1,61 @@
-"""Figure: what each method gains over the first one, and which leads at which budget ratio."""
+"""Chart: what each method gains over the first one, and which leads at which budget ratio."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
 
+import altair as alt
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import Curves, Estimate, FitsRecord, read_curves
 from seedbed.analysis.decide.advise import leaders
-from seedbed.analysis.decide.crossovers import ratio_text
+from seedbed.analysis.decide.crossovers import Crossover, CrossoversRecord, ratio_text
 from seedbed.analysis.report.charts.drawing import (
-    INK,
-    Output,
-    add_legend,
+    COLUMNS,
+    HEIGHT,
+    Axis,
+    Content,
+    Layers,
+    Methods,
+    Row,
+    Section,
+    apart,
+    dashes,
+    interval,
+    layer,
+    log_limits,
+    measured,
+    panel,
+    panel_width,
+    percent,
+    published,
+    ratio_axis,
+    sheet,
+    tooltips,
+    value_axis,
+    words,
+)
+from seedbed.analysis.report.charts.places import (
     all_methods,
-    band,
-    colour,
-    drawing,
-    marker,
-    save_figure,
-    set_ratio_axis,
+    place_titles,
     shown_crossovers,
-    text_colour,
-    text_on,
     with_curves,
 )
+from seedbed.analysis.report.charts.theme import colour, text_on
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
+from seedbed.analysis.tables.comparisons import read_comparisons
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+TITLE = "What each method gains over the first one"
+ABOUT = (
+    "Above the line at 0 it is ahead; dashed lines are where curves cross, the strip above says "
+    "which method leads where."
+)
 
 SCHEMA = pl.Schema(
     {
@@ -47,315 +71,322 @@ SCHEMA = pl.Schema(
         "high": pl.Float64,
     }
 )
-"""Columns of the figure's table. `kind` is "comparison" (item-paired difference of two cells),
-"curve" (difference of two fitted curves), "crossover" (`low` and `high` are budget ratios), or
-"leader" (the method leads from the budget ratio `low` to `high`), or "published" (where others saw
-the reference overtaken, as the source says that stands in place of a method)."""
+"""Columns of the table. `kind` is "comparison" (item-paired difference of two cells), "curve"
+(difference of two fitted curves), "crossover" (`low` and `high` are budget ratios), "leader" (the
+method leads from the budget ratio `low` to `high`), or "published" (a crossover of others; its
+source stands in place of a method)."""
+
+_STRIP = 16
+"""Height in pixels of the strip of leading methods."""
+
+_BAR = 0.08
+"""Height of a crossover's interval, as a share of the panel's."""
 
 
-def plot_cost_effectiveness(
-    fits: Sequence[Fit],
-    comparisons: pl.DataFrame,
-    crossovers: Sequence[Mapping[str, Any]],
-    confidence: float,
-    output: Output,
+def tabulate(
+    fits: Path,
+    draws: Path,
+    comparisons: Path,
+    crossovers: Path,
     published: Sequence[PublishedShift] = (),
-) -> None:
-    """Draw one panel for each fit and seed-set size, and write it as SVG, PNG and CSV.
+) -> Content:
+    """Return the differences to the first method, the crossovers with it, and who leads where."""
+    return content(
+        read_curves(fits, draws),
+        read_comparisons(comparisons),
+        CrossoversRecord.read(crossovers).crossovers,
+        FitsRecord.read(fits).settings.confidence,
+        published,
+    )
 
-    Points are item-paired differences to the first method with intervals from the test items;
-    lines are differences of the fitted curves with bootstrap bands. A vertical line marks where the
-    curves cross, its shade the interval. The strip above says which methods lead where,
-    by the curves and the cells; several where they are statistically tied.
 
-    Args:
-        fits: the fits.
-        comparisons: table of `compare_methods`.
-        crossovers: records of `find_crossovers`.
-        confidence: coverage of the bands.
-        output: where the figure goes.
-        published: shifts that others saw, drawn in the panels of like seeds and student.
-    """
-    rows: list[dict[str, Any]] = []
+def content(
+    fits: Sequence[Curves],
+    comparisons: pl.DataFrame,
+    crossovers: Sequence[Crossover],
+    confidence: float,
+    published: Sequence[PublishedShift] = (),
+) -> Content:
+    """Return the same from what was read."""
+    rows: list[Row] = []
     fits = with_curves(fits)
-    titles = output.titles
-    methods = all_methods(fits)
-    crossings_in: dict[str, int] = {}
-    panel_of: dict[str, Axes] = {}
-    sources: set[str] = set()
-    with drawing(fits, titles, output.missing) as (figure, panels):
-        for fit, seeds, axes in panels:
-            place = {name: fit.record[name] for name in GROUP_COLUMNS} | {"seeds": seeds}
+    for fit in fits:
+        for seeds in fit.seeds:
+            place = asdict(fit.group) | {"seeds": seeds}
             paired = comparisons.filter(
                 *(pl.col(name) == value for name, value in place.items()),
                 pl.col("reference") == fit.methods[0],
             )
-            crossing = shown_crossovers(fit, seeds, crossovers)
-            axes.axhline(0, color=colour(methods, fit.methods[0]), linewidth=1.6)
-            drawn = _draw_crossovers(axes, crossing, methods)
-            shifts = published_for(published, fit.record["student"], seeds)
-            drawn += _draw_published(axes, fit, seeds, shifts)
-            sources.update(shift.source for shift in shifts)
-            drawn += _draw_differences(axes, fit, seeds, paired, methods, confidence)
-            drawn += _draw_leaders(axes, fit, seeds, methods, titles, confidence)
-            key = fit.record["fit"]
-            count = sum(len(record["crossings"]) for record in crossing)
-            crossings_in[key] = max(count, crossings_in.get(key, 0))
-            panel_of[key] = axes
-            rows += [place | {"reference": fit.methods[0]} | row for row in drawn]
-            axes.set_title(f"{seeds:,} seeds", pad=20)
-            set_ratio_axis(axes, fit, seeds)
-            if axes.get_subplotspec().is_first_col():
-                axes.set_ylabel(f"gain over {titles.short(fit.methods[0])}, points")
-            if len(fit.methods) == 1:
-                axes.text(0.5, 0.6, "one method only", transform=axes.transAxes, ha="center")
-        # Panels of one fit share their y axis: only once all are drawn is its range known.
-        for key, axes in panel_of.items():
-            if crossings_in[key]:
-                _make_room(axes, crossings_in[key])
-        if fits:
-            add_legend(figure, *_legend(methods, titles, confidence, sorted(sources)))
-        table = pl.DataFrame(rows, schema=SCHEMA)
-        save_figure(figure, output, table, "Which method leads at which budget")
+            found = [
+                *_crossover_rows(shown_crossovers(fit, seeds, crossovers)),
+                *_published_rows(published_for(published, fit.group.student, seeds)),
+                *_difference_rows(fit, seeds, paired, confidence),
+                *(
+                    {"kind": "leader", "method": method, "low": part.low, "high": part.high}
+                    for part in leaders(fit, seeds, confidence)
+                    for method in part.methods
+                ),
+            ]
+            rows += [place | {"reference": fit.methods[0]} | row for row in found]
+    return Content(pl.DataFrame(rows, schema=SCHEMA), all_methods(fits), confidence)
 
 
-def _draw_differences(
-    axes: Axes,
-    fit: Fit,
-    seeds: int,
-    paired: pl.DataFrame,
-    methods: Sequence[str],
-    confidence: float,
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+def _crossover_rows(records: Sequence[Crossover]) -> list[Row]:
+    names = ("budget_ratio", "budget", "low", "high")
+    return [
+        {"kind": "crossover", "method": record.method}
+        | {name: getattr(found, name) for name in names}
+        for record in records
+        for found in record.crossings
+    ]
+
+
+def _published_rows(shifts: Sequence[PublishedShift]) -> list[Row]:
+    return [
+        {
+            "kind": "published",
+            "method": shift.source,
+            "budget_ratio": shift.low if shift.high is None else None,
+            "low": shift.low,
+            "high": shift.high or shift.low,
+        }
+        for shift in shifts
+    ]
+
+
+def _difference_rows(fit: Curves, seeds: int, paired: pl.DataFrame, confidence: float) -> list[Row]:
+    rows: list[Row] = []
     reference = fit.methods[0]
-    for position, method in enumerate(fit.methods[1:]):
-        paint = colour(methods, method)
+    for method in fit.methods[1:]:
         points = paired.filter(pl.col("method") == method).sort("budget_ratio")
-        # Methods stand slightly apart, so that their intervals do not cover each other.
-        shift = 1.035 ** (position - (len(fit.methods) - 2) / 2)
-        for row in points.iter_rows(named=True):
-            low, high = row["low"], row["high"]
-            error = None if low is None else 100 * (high - low) / 2
-            axes.errorbar(
-                row["budget_ratio"] * shift,
-                100 * row["difference"],
-                yerr=error,
-                fmt=marker(methods, method),
-                color=paint,
-                markersize=5,
-                linewidth=1.2,
-            )
-            rows.append(
-                {name: row[name] for name in ("method", "budget_ratio", "difference")}
-                | {"kind": "comparison", "budget": float(row["budget"]), "low": low, "high": high}
-            )
+        names = ("method", "budget_ratio", "difference", "low", "high")
+        rows += [
+            {name: row[name] for name in names}
+            | {"kind": "comparison", "budget": float(row["budget"])}
+            for row in points.iter_rows(named=True)
+        ]
         if points.height < 2:
             continue
         ends = points["budget_ratio"]
         ratios = np.geomspace(ends.min(), ends.max(), 101)
         curves = [fit.curve(seeds, name, ratios) for name in (reference, method)]
         if curves[0] is None or curves[1] is None:
-            axes.plot(
-                points["budget_ratio"] * shift,
-                100 * points["difference"],
-                color=paint,
-                linewidth=1,
-                linestyle=":",
-            )
             continue
-        difference = curves[1][0] - curves[0][0]
-        low, high = band(curves[1][1] - curves[0][1], confidence)
-        axes.plot(ratios, 100 * difference, color=paint, linewidth=1.6)
-        axes.fill_between(ratios, 100 * low, 100 * high, color=paint, alpha=0.15, linewidth=0)
+        centre = curves[1].centre - curves[0].centre
+        low, high = Estimate(centre, curves[1].draws - curves[0].draws).interval(confidence)
         rows += [
-            {
-                "kind": "curve",
-                "method": method,
-                "budget_ratio": ratio,
-                "budget": ratio * seeds,
-                "difference": value,
-                "low": bottom,
-                "high": top,
-            }
-            for ratio, value, bottom, top in zip(ratios, difference, low, high, strict=True)
+            {"kind": "curve", "method": method, "budget_ratio": ratio, "budget": ratio * seeds}
+            | {"difference": value, "low": bottom, "high": top}
+            for ratio, value, bottom, top in zip(ratios, centre, low, high, strict=True)
         ]
     return rows
 
 
-def _draw_crossovers(
-    axes: Axes, crossovers: Sequence[Mapping[str, Any]], methods: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Mark each crossing with a line, and its interval on a line of its own near the axis."""
-    from matplotlib.patches import Rectangle
+def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
+    """Return a chart with a panel for each task (with its models and filter) and seed-set size.
 
-    rows = []
-    for record in crossovers:
-        paint = colour(methods, record["method"])
-        for crossing in record["crossings"]:
-            at = crossing["budget_ratio"]
-            first, last = record["range"]
-            low = first if crossing["low_beyond_range"] else crossing["low"]
-            high = last if crossing["high_beyond_range"] else crossing["high"]
-            height = 0.03 + _INTERVAL_HEIGHT * len(rows)
-            axes.axvline(at, color=paint, linewidth=1.2, linestyle="--")
-            axes.add_patch(
-                Rectangle(
-                    (low, height),
-                    high - low,
-                    0.7 * _INTERVAL_HEIGHT,
-                    transform=axes.get_xaxis_transform(),
-                    facecolor=paint,
-                    alpha=0.3,
-                    linewidth=0,
-                )
-            )
-            # The label stands on the side of the interval that has more room, or inside it.
-            room_left, room_right = np.log(low / first), np.log(last / high)
-            if max(room_left, room_right) < 0.25 * np.log(last / first):
-                place, align, shift = np.sqrt(low * high), "center", 0
-            elif room_right > room_left:
-                place, align, shift = high, "left", 4
-            else:
-                place, align, shift = low, "right", -4
-            axes.annotate(
-                f"BR {ratio_text(at)}",
-                (place, height + 0.35 * _INTERVAL_HEIGHT),
-                xycoords=axes.get_xaxis_transform(),
-                xytext=(shift, 0),
-                textcoords="offset points",
-                ha=align,
-                va="center_baseline",
-                fontsize=9,
-                color=text_colour(paint),
-                fontweight="bold",
-                # Another crossing's line may pass behind the label.
-                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5},
-            )
-            rows.append(
-                {
-                    "kind": "crossover",
-                    "method": record["method"],
-                    "budget_ratio": at,
-                    "budget": crossing["budget"],
-                    "low": crossing["low"],
-                    "high": crossing["high"],
-                }
-            )
-    return rows
+    Points are item-paired differences to the first method with intervals from the test items; lines
+    are differences of the fitted curves with bootstrap bands. A dashed line marks where curves
+    cross, the bar at its foot the interval. The strip above says which methods lead where, by the
+    curves and the cells; several where they are statistically tied.
+    """
+    rows = content.rows()
+    methods = Methods(content.methods, titles)
+    places = list(dict.fromkeys(tuple(row[name] for name in GROUP_COLUMNS) for row in rows))
+    named = [dict(zip(GROUP_COLUMNS, place, strict=True)) for place in places]
+    sources = sorted({row["method"] for row in rows if row["kind"] == "published"})
+    label = f"Crossover with the first method; bar: {100 * content.confidence:g}% interval"
+    sections = []
+    for place, title in zip(named, place_titles(named, titles), strict=True):
+        part = [row for row in rows if place.items() <= row.items()]
+        sizes = sorted({row["seeds"] for row in part})
+        columns = min(COLUMNS, len(sizes))
+        width = panel_width(columns, 0, 60)
+        crossings = [row["seeds"] for row in part if row["kind"] == "crossover"]
+        bars = max(map(crossings.count, crossings), default=0)
+        known = [row for row in part if row["kind"] in ("comparison", "curve")]
+        reach = [
+            0.0,
+            *(percent(row[end]) for row in known for end in ("low", "high", "difference")),
+        ]
+        over = f"gain over {titles.short(part[0]['reference'])}, points"
+        panels = []
+        for index, seeds in enumerate(sizes):
+            of_size = [row for row in part if row["seeds"] == seeds]
+            y = value_axis(reach, over, index % columns == 0, room=_BAR * bars + 0.02 * bool(bars))
+            layers = _layers(of_size, content.methods, methods, titles, y, width, sources, label)
+            panels.append(panel(layers, f"{seeds:,} seeds", width))
+        sections.append(Section(title, panels, columns))
+    return sheet(sections, [missing])
 
 
-def _draw_published(
-    axes: Axes, fit: Fit, seeds: int, shifts: Sequence[PublishedShift]
-) -> list[dict[str, Any]]:
-    """Shade where others saw the first method overtaken, as far as the panel's ratios go."""
-    rows = []
-    known = [cell["budget_ratio"] for cell in fit.cells(seeds)]
-    for shift in shifts:
-        high = shift.high or shift.low
-        rows.append(
+def _layers(
+    rows: Sequence[Row],
+    order: Sequence[str],
+    methods: Methods,
+    titles: Titles,
+    y: Axis,
+    width: int,
+    sources: Sequence[str],
+    label: str,
+) -> Layers:
+    seeds, reference = rows[0]["seeds"], rows[0]["reference"]
+    kinds: dict[str, list[Row]] = {}
+    for row in rows:
+        kinds.setdefault(row["kind"], []).append(row)
+    points = kinds.get("comparison", [])
+    ratios = sorted({row["budget_ratio"] for row in points}) or [
+        row[end] for row in kinds.get("leader", []) for end in ("low", "high")
+    ]
+    if not ratios:
+        (said,) = words([{"words": "one method only"}], halo=False)
+        return [said.encode(x=alt.XValue(width / 2), y=alt.YValue(HEIGHT / 2))]
+    x = ratio_axis(ratios, seeds)
+    shown = [name for name in order if name != reference]
+    drawn = [
+        {
+            "Method": methods.names[row["method"]],
+            "curve": row["kind"] == "curve",
+            "ratio": row["budget_ratio"],
+            "at": row["budget_ratio"]
+            * (1 if row["kind"] == "curve" else apart(shown.index(row["method"]), len(shown))),
+            "budget": row["budget"],
+            "value": percent(row["difference"]),
+            "low": percent(row["low"]),
+            "high": percent(row["high"]),
+            "interval": interval(percent(row["low"]), percent(row["high"]), "+.1f"),
+        }
+        for row in [*kinds.get("curve", []), *points]
+    ]
+    said = tooltips(
+        ("Method", "method", None),
+        ("ratio", "budget ratio", ".3~r"),
+        ("budget", "queries", ",.0f"),
+        ("value", "gain, points", "+.1f"),
+        ("interval", "interval", None),
+    )
+    limits = log_limits(ratios)
+    zero = layer([{"Method": methods.names[reference], "value": 0}], "rule", strokeWidth=2)
+    zero = zero.encode(y=y("value"), color=methods.colour, opacity=methods.opacity)
+    layers = [*methods.first(), *_published(kinds.get("published", []), limits, x, sources), zero]
+    layers += measured(drawn, methods, x, y, said)
+    layers += _crossovers(kinds.get("crossover", []), points, methods, x, label)
+    return [*layers, *_strip(kinds.get("leader", []), order, titles, x, width, limits)]
+
+
+def _published(
+    rows: Sequence[Row], limits: tuple[float, float], x: Axis, sources: Sequence[str]
+) -> Layers:
+    """Return the crossovers of others as areas, as far as a panel's budget ratios go."""
+    areas = []
+    for row in rows:
+        # A ratio alone is a narrow stripe.
+        spare = 1.02 if row["low"] == row["high"] else 1.0
+        low, high = max(row["low"] / spare, limits[0]), min(row["high"] * spare, limits[1])
+        if low < high:
+            said = interval(row["low"], row["high"], ".3g")
+            source = f"Crossover in {row['method']}"
+            areas.append({"Source": source, "at": low, "end": high, "said": said})
+    if not areas:
+        return []
+    area = layer(areas, "rect", fillOpacity=0.35)
+    said = tooltips(("Source", "published", None), ("said", "budget ratio", None))
+    return [area.encode(x=x("at"), x2=alt.X2("end:Q"), fill=published(sources), tooltip=said)]
+
+
+def _crossovers(
+    rows: Sequence[Row], points: Sequence[Row], methods: Methods, x: Axis, label: str
+) -> Layers:
+    """Return a line at each crossover, and its interval on a bar of its own near the axis."""
+    layers: Layers = []
+    drawn = []
+    for row in rows:
+        known = [one["budget_ratio"] for one in points if one["method"] == row["method"]]
+        # An interval that leaves the range of the data ends with it.
+        low = min(known) if row["low"] is None else row["low"]
+        high = max(known) if row["high"] is None else row["high"]
+        drawn.append(
             {
-                "kind": "published",
-                "method": shift.source,
-                "budget_ratio": shift.low if shift.high is None else None,
-                "low": shift.low,
-                "high": high,
+                "Method": methods.names[row["method"]],
+                "line": label,
+                "at": row["budget_ratio"],
+                "from": low,
+                "end": high,
+                "words": f"BR {ratio_text(row['budget_ratio'])}",
+                "interval": interval(row["low"], row["high"], ".2g") or "leaves the data",
             }
         )
-        # A ratio alone is a narrow stripe.
-        left, right = (
-            (shift.low / 1.02, shift.low * 1.02) if high == shift.low else (shift.low, high)
+        first, last = min(known), max(known)
+        # The label stands on the side of the interval that has more room, or inside it.
+        left, right = math.log(low / first), math.log(last / high)
+        if max(left, right) < 0.25 * math.log(last / first):
+            drawn[-1] |= {"place": math.sqrt(low * high), "align": "center"}
+        elif right > left:
+            drawn[-1] |= {"place": high, "align": "left"}
+        else:
+            drawn[-1] |= {"place": low, "align": "right"}
+    if not drawn:
+        return []
+    said = tooltips(
+        ("Method", "crossover to", None),
+        ("at", "budget ratio", ".2~r"),
+        ("interval", "interval", None),
+    )
+    look = {"color": methods.colour, "opacity": methods.opacity, "tooltip": said}
+    rule = layer(drawn, "rule", strokeWidth=1.5)
+    layers.append(rule.encode(x=x("at"), strokeDash=dashes("line", [label], 1), **look))
+    for number, row in enumerate(drawn):
+        top = HEIGHT * (1 - 0.02 - _BAR * (number + 1))
+        bar = layer([row], "rect", fillOpacity=0.35)
+        layers.append(
+            bar.encode(
+                x=x("from"),
+                x2=alt.X2("end:Q"),
+                y=alt.YValue(top),
+                y2=alt.Y2Value(top + 0.7 * _BAR * HEIGHT),
+                **look,
+            )
         )
-        if right < min(known) or left > max(known):
-            continue
-        axes.axvspan(left, right, facecolor=_PUBLISHED, alpha=0.35, linewidth=0, zorder=0)
-    return rows
+        shift = {"left": 5, "right": -5}.get(row["align"], 0)
+        for text in words([row], align=row["align"], dx=shift, fontWeight="bold"):
+            layers.append(text.encode(x=x("place"), y=alt.YValue(top + 0.35 * _BAR * HEIGHT)))
+    return layers
 
 
-_PUBLISHED = "#b9a44c"
-
-_INTERVAL_HEIGHT = 0.08
-"""Height of a crossover's interval with its label, as a share of the panel's."""
-
-
-def _make_room(axes: Axes, lines: int) -> None:
-    """Lower the bottom of a panel, so that crossovers' intervals lie below the data."""
-    low, high = axes.get_ylim()
-    share = _INTERVAL_HEIGHT * lines + 0.05
-    axes.set_ylim(high - (high - low) / (1 - share), high)
-
-
-def _draw_leaders(
-    axes: Axes,
-    fit: Fit,
-    seeds: int,
-    methods: Sequence[str],
+def _strip(
+    rows: Sequence[Row],
+    order: Sequence[str],
     titles: Titles,
-    confidence: float,
-) -> list[dict[str, Any]]:
-    """Draw the strip of leading methods; those that are statistically tied share its height."""
-    from matplotlib.patches import Rectangle
-
-    rows = []
-    parts = leaders(fit, seeds, confidence)
-    span = np.log(parts[-1].high / parts[0].low) if parts else 1.0
-    for part in parts:
-        height = _STRIP_HEIGHT / len(part.methods)
-        for place, method in enumerate(part.methods):
-            axes.add_patch(
-                Rectangle(
-                    (part.low, 1.02 + height * (len(part.methods) - 1 - place)),
-                    part.high - part.low,
-                    height,
-                    transform=axes.get_xaxis_transform(),
-                    facecolor=colour(methods, method),
-                    clip_on=False,
-                    linewidth=0,
+    x: Axis,
+    width: int,
+    limits: tuple[float, float],
+) -> Layers:
+    """Return the strip of leading methods; those that are statistically tied share its height."""
+    layers: Layers = []
+    scale = width / math.log(limits[1] / limits[0])
+    for (low, high), stretch in groupby(rows, key=lambda row: (row["low"], row["high"])):
+        leading = [row["method"] for row in stretch]
+        text = " or ".join(map(titles.short, leading))
+        row = {"at": low, "end": high, "middle": math.sqrt(low * high), "words": text}
+        row["said"] = interval(low, high, ".2g")
+        height = _STRIP / len(leading)
+        said = tooltips(("words", "leads", None), ("said", "at budget ratios", None))
+        for number, method in enumerate(leading):
+            top = -_STRIP - 4 + number * height
+            bar = layer([row], "rect", color=colour(order, method))
+            layers.append(
+                bar.encode(
+                    x=x("at"),
+                    x2=alt.X2("end:Q"),
+                    y=alt.YValue(top),
+                    y2=alt.Y2Value(top + height),
+                    tooltip=said,
                 )
             )
-            row = {"kind": "leader", "method": method, "low": part.low, "high": part.high}
-            rows.append(row)
-        text = " or ".join(map(titles.short, part.methods))
-        if np.log(part.high / part.low) / span > 0.03 + 0.035 * len(text):
-            alone = len(part.methods) == 1
-            paint = text_on(colour(methods, part.methods[0])) if alone else INK
-            axes.text(
-                np.sqrt(part.low * part.high),
-                1.02 + _STRIP_HEIGHT / 2,
-                text,
-                transform=axes.get_xaxis_transform(),
-                ha="center",
-                va="center_baseline" if alone else "center",
-                fontsize=9,
-                fontweight="bold",
-                color=paint,
-                # Over several colours, no single one has contrast.
-                bbox=None
-                if alone
-                else {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1},
-            )
-    return rows
-
-
-_STRIP_HEIGHT = 0.08
-"""Height of the strip of leading methods, as a share of the panel's."""
-
-
-def _legend(
-    methods: Sequence[str], titles: Titles, confidence: float, sources: Sequence[str]
-) -> tuple[list[Any], list[str]]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles: list[Any] = []
-    labels = []
-    for index, method in enumerate(methods):
-        symbol = None if index == 0 else marker(methods, method)
-        handles.append(Line2D([], [], color=colour(methods, method), marker=symbol, markersize=5))
-        labels.append(titles.title(method))
-    handles.append(Patch(facecolor=INK, alpha=0.3, linewidth=0))
-    labels.append(f"Crossover, {100 * confidence:g}% interval")
-    for source in sources:
-        handles.append(Patch(facecolor=_PUBLISHED, alpha=0.35, linewidth=0))
-        labels.append(f"Shift in {source}")
-    return handles, labels
+        if math.log(high / low) * scale > 7.5 * len(text) + 6:
+            middle = x("middle")
+            alone = len(leading) == 1
+            look = {"color": text_on(colour(order, leading[0])), "style": "text"} if alone else {}
+            for one in words([row], halo=not alone, fontWeight="bold", **look):
+                layers.append(one.encode(x=middle, y=alt.YValue(-4 - _STRIP / 2)))
+    return layers

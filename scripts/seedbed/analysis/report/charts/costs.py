@@ -1,35 +1,51 @@
-"""Figure: what a point of accuracy costs, in teacher queries, tokens, money and hours."""
+"""Chart: what a point of accuracy costs, in queries, tokens, money and hours."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import altair as alt
 import polars as pl
 
 from seedbed.analysis.decide.costs import MEASURES, Prices, cell_costs
 from seedbed.analysis.report.charts.drawing import (
-    INK,
-    Output,
+    CROSS,
+    HEIGHT,
+    Content,
+    Layers,
+    Methods,
+    Row,
     Section,
-    add_legend,
-    colour,
-    place_titles,
-    save_figure,
-    say,
-    set_count_axis,
+    budget_axis,
+    count_axis,
+    interval,
+    layer,
+    panel,
+    panel_width,
+    percent,
+    says,
     sheet,
+    tooltips,
 )
-from seedbed.analysis.report.charts.series import series_legend, series_style
+from seedbed.analysis.report.charts.places import place_titles
+from seedbed.analysis.report.charts.series import SERIES, Series
 from seedbed.analysis.settings import CompareSettings, Titles
 from seedbed.analysis.tables.comparisons import paired_difference
-from seedbed.analysis.tables.outcomes import ON_A_CURVE, UNTRAINED, Outcomes, order_methods
+from seedbed.analysis.tables.outcomes import (
+    ON_A_CURVE,
+    UNTRAINED,
+    Outcomes,
+    order_methods,
+    read_outcomes,
+)
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+TITLE = "What a point of accuracy above the untrained student costs"
+ABOUT = "Lower is better."
 
 PLACE = ("task", "student", "teacher")
-SERIES = ("method", "augmenter", "filter", "seeds")
 
 SCHEMA = pl.Schema(
     {
@@ -45,67 +61,35 @@ SCHEMA = pl.Schema(
         "unknown": pl.String,
     }
 )
-"""Columns of the figure's table: one row a cell, means over replicates. `gain` is the accuracy
-above the untrained student's, paired by test item, a fraction; a cost per point is null where there
-is no gain or where a part of the cost is not known, and `unknown` says what is not."""
+"""Columns of the table: one row a cell, means over replicates. `gain` is the accuracy above the
+untrained student's, paired by test item, a fraction; a cost per point is null where there is no
+gain or where a part of the cost is not known, and `unknown` says what is not."""
 
 
-def plot_costs(
-    outcomes: Mapping[str, Outcomes],
-    prices: Prices,
-    settings: CompareSettings,
-    output: Output,
-) -> None:
-    """Draw what each cell's points of accuracy cost, in four measures, as SVG, PNG and CSV.
+def tabulate(cells: Path, item_scores: Path, prices: Prices, settings: CompareSettings) -> Content:
+    """Return what each cell cost, and what it gained."""
+    return content(read_outcomes(cells, item_scores), prices, settings)
+
+
+def content(outcomes: Mapping[str, Outcomes], prices: Prices, settings: CompareSettings) -> Content:
+    """Return the same from the outcomes of every task.
 
     A cell is charged for all that its dataset took, as if no other cell shared it: tokens are those
     of prompts and completions of teacher, augmenter and verification, and hours those of making the
-    data and of training. A bar spans the interval of the gain. Crosses at the upper edge are cells
-    that gained nothing.
-
-    Args:
-        outcomes: the outcomes of every task.
-        prices: by model, what its tokens cost.
-        settings: the methods in order, and the coverage of the intervals.
-        output: where the figure goes.
+    data and of training.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     methods: list[str] = []
     for found in outcomes.values():
         ordered = order_methods(found.cells, settings.methods)
         methods += [method for method in ordered if method not in methods]
         rows += _rows(found, ordered, prices, settings.confidence)
-    places = list(dict.fromkeys(tuple(row[name] for name in PLACE) for row in rows))
-    named = [dict(zip(PLACE, place, strict=True)) for place in places]
-    titles = place_titles(named, output.titles, PLACE[1:])
-    known = [
-        n for n in MEASURES if any(row[n] is not None and row["gain"] is not None for row in rows)
-    ]
-    shown = known or list(MEASURES)
-    notes = [
-        f"{noun[0].upper()}{noun[1:]} per point: {_why_unknown(rows, name, output.titles)}."
-        for name, noun in MEASURES.items()
-        if rows and name not in shown
-    ]
-    columns = min(2, len(shown))
-    sections = [Section(title, len(shown), columns, height=2.4) for title in titles]
-    with sheet(sections, "\n".join(filter(None, [*notes, output.missing]))) as (figure, panels):
-        for place, of_place in zip(places, panels, strict=True):
-            part = [row for row in rows if tuple(row[name] for name in PLACE) == place]
-            for name, axes in zip(shown, of_place, strict=True):
-                _draw(axes, part, name, methods, rows, output.titles)
-                axes.set_title(f"{MEASURES[name]} per point")
-        if rows:
-            add_legend(figure, *_legend(methods, rows, output.titles))
-        save_figure(figure, output, pl.DataFrame(rows, schema=SCHEMA), "Costs")
+    return Content(pl.DataFrame(rows, schema=SCHEMA), methods, settings.confidence)
 
 
 def _rows(
-    outcomes: Outcomes,
-    methods: Sequence[str],
-    prices: Prices,
-    confidence: float,
-) -> list[dict[str, Any]]:
+    outcomes: Outcomes, methods: Sequence[str], prices: Prices, confidence: float
+) -> list[Row]:
     indexed = outcomes.cells.with_row_index("row")
     untrained = dict(indexed.filter(pl.col("method") == UNTRAINED).select("student", "row").rows())
     rank = {method: index for index, method in enumerate(methods)}
@@ -124,17 +108,17 @@ def _rows(
         if gain["difference"] is None:
             unknown = ["accuracy of the untrained student", *unknown]
         gained = gain["difference"] is not None and gain["difference"] > 0
+        per_point = {
+            f"{name}_per_point": cost / (100 * gain["difference"])
+            for name, cost in costs.items()
+            if gained and cost is not None
+        }
         rows.append(
             base
             | {"replicates": part.height, "unknown": "; ".join(unknown)}
             | {"gain": gain["difference"], "gain_low": gain["low"], "gain_high": gain["high"]}
             | costs
-            | {
-                f"{name}_per_point": cost / (100 * gain["difference"])
-                if gained and cost is not None
-                else None
-                for name, cost in costs.items()
-            }
+            | per_point
         )
     return rows
 
@@ -150,68 +134,141 @@ def _mean_costs(cells: pl.DataFrame, prices: Prices) -> tuple[dict[str, float | 
     return means, list(dict.fromkeys(text for _, unknown in found for text in unknown))
 
 
-def _draw(
-    axes: Axes,
-    part: Sequence[Mapping[str, Any]],
-    name: str,
-    methods: Sequence[str],
-    rows: Sequence[Mapping[str, Any]],
-    titles: Titles,
-) -> None:
-    """Draw one measure of the cells of a part; `rows` are the figure's, which styles are of."""
-    from matplotlib.ticker import NullFormatter
+def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
+    """Return a chart of four costs per point against the budget, for each task and models.
 
-    known = [row for row in part if row[name] is not None and row["gain"] is not None]
-    if not known:
-        say(axes, _why_unknown(part, name, titles))
-        return
-    gained = [row for row in known if row[f"{name}_per_point"] is not None]
-    budgets = sorted({row["budget"] for row in known})
-    set_count_axis(axes.xaxis, budgets)
-    axes.set_xlabel("budget, teacher queries")
-    for row in known:
-        if row not in gained:
-            axes.plot(
-                row["budget"],
-                # Below each other: at one budget they would hide each other.
-                0.97 - 0.06 * methods.index(row["method"]),
-                transform=axes.get_xaxis_transform(),
-                marker="x",
-                color=colour(methods, row["method"]),
-                linestyle="none",
+    A bar spans the interval of the gain. Crosses at the upper edge are cells that gained nothing.
+    """
+    rows = content.rows()
+    methods = Methods(content.methods, titles)
+    series = Series(rows, methods)
+    places = list(dict.fromkeys(tuple(row[name] for name in PLACE) for row in rows))
+    named = [dict(zip(PLACE, place, strict=True)) for place in places]
+    shown = [name for name in MEASURES if any(_known(row, name) for row in rows)] or list(MEASURES)
+    notes = [
+        f"{noun[0].upper()}{noun[1:]} per point: {_why_unknown(rows, name, titles)}."
+        for name, noun in MEASURES.items()
+        if rows and name not in shown
+    ]
+    if any(row["gain"] is not None and row["gain"] <= 0 for row in rows):
+        notes.append("Crosses at the upper edge: no gain.")
+    columns = 3 if len(shown) == 3 else min(2, len(shown))
+    width = panel_width(columns, 60)
+    sections = []
+    for place, title in zip(named, place_titles(named, titles, PLACE[1:]), strict=True):
+        part = [row for row in rows if place.items() <= row.items()]
+        panels = [
+            panel(
+                _layers(part, name, content.methods, methods, series, titles, width),
+                f"{MEASURES[name]} per point",
+                width,
             )
-    if not gained:
-        say(axes, "no cell gained accuracy")
-        return
-    values = [row[f"{name}_per_point"] for row in gained]
-    if min(values) > 0:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_ylim(min(values) / 3, max(values) * 6)
-    for series in dict.fromkeys(tuple(row[key] for key in SERIES) for row in gained):
-        line = [row for row in gained if tuple(row[key] for key in SERIES) == series]
-        style = series_style(dict(zip(SERIES, series, strict=True)), methods, rows)
-        if style["markerfacecolor"] == "white":
-            # Lines of all ablations would hide each other.
-            style["linestyle"] = "none"
-        axes.plot(
-            [row["budget"] for row in line],
-            [row[f"{name}_per_point"] for row in line],
-            markersize=5,
-            linewidth=1.2,
-            **style,
+            for name in shown
+        ]
+        sections.append(Section(title, panels, columns))
+    return sheet(sections, [*series.notes, *notes, missing])
+
+
+def _known(row: Row, name: str) -> bool:
+    return row[name] is not None and row["gain"] is not None
+
+
+def _layers(
+    part: Sequence[Row],
+    name: str,
+    order: Sequence[str],
+    methods: Methods,
+    series: Series,
+    titles: Titles,
+    width: int,
+) -> Layers:
+    known = [row for row in part if _known(row, name)]
+    if not known:
+        return says(_why_unknown(part, name, titles), width)
+    x = budget_axis(row["budget"] for row in known)
+    gained = [
+        row
+        | {"value": row[f"{name}_per_point"], "at": row["budget"]}
+        | {"points": interval(percent(row["gain_low"]), percent(row["gain_high"]))}
+        for row in known
+        if row[f"{name}_per_point"] is not None
+    ]
+    without = [
+        # Below each other: at one budget they would hide each other.
+        {
+            "Method": methods.names[row["method"]],
+            "at": row["budget"],
+            "place": 6 + 13 * order.index(row["method"]),
+            "gain": 100 * row["gain"],
+        }
+        for row in known
+        if row[f"{name}_per_point"] is None
+    ]
+    said = tooltips(
+        ("Method", "method", None),
+        ("augmenter", "augmenter", None),
+        ("filter", "filter", None),
+        ("seeds", "seeds", ",.0f"),
+        ("budget", "queries", ",.0f"),
+        ("value", f"{MEASURES[name]} per point", ",.3~r"),
+        ("points", "gain, points", None),
+    )
+    layers = [] if gained else says("no cell gained accuracy", width)
+    if gained:
+        low = min(row["value"] for row in gained) / 3
+        high = max(row["value"] for row in gained) * 6
+        logarithmic = low > 0
+        scale = (
+            alt.Scale(type="log", domain=[low, high], nice=False)
+            if logarithmic
+            else alt.Scale(domain=[0, high or 1.0])
         )
-        for row in line:
-            if row["gain_low"] is None:
-                continue
-            # Where the gain may be nothing, the cost has no upper end.
-            top = axes.get_ylim()[1]
-            ends = [
-                row[name] / (100 * gain) if gain > 0 else top
-                for gain in (row["gain_high"], row["gain_low"])
-            ]
-            axes.plot([row["budget"]] * 2, ends, color=style["color"], linewidth=0.8, alpha=0.6)
+        ticks = _decades(low, high) if logarithmic else [0.0]
+        axis = count_axis(ticks, "", sign="$" if name == "usd" else "", grid=True)
+
+        def y(column: str) -> alt.Y:
+            return alt.Y(f"{column}:Q", scale=scale, axis=axis)
+
+        bars = [
+            {
+                "Method": methods.names[row["method"]],
+                "at": row["budget"],
+                "low": row[name] / (100 * row["gain_high"]),
+                # Where the gain may be nothing, the cost has no upper end.
+                "high": min(high, row[name] / (100 * row["gain_low"]))
+                if row["gain_low"] > 0
+                else high,
+            }
+            for row in gained
+            if row["gain_low"] is not None
+        ]
+        layers += series.layers(gained, x, y, said, joined=False)
+        if bars:
+            bar = layer(bars, "rule", strokeWidth=1)
+            look = {"color": methods.colour, "opacity": methods.opacity}
+            layers.append(bar.encode(x=x("at"), y=y("low"), y2=alt.Y2("high:Q"), **look))
+    for place in sorted({row["place"] for row in without}):
+        crosses = [row for row in without if row["place"] == place]
+        mark = layer(crosses, "point", shape=CROSS, size=70, strokeWidth=1.8)
+        said = tooltips(
+            ("Method", "method", None), ("at", "queries", ",.0f"), ("gain", "gain, points", "+.1f")
+        )
+        look = {"color": methods.colour, "opacity": methods.opacity}
+        layers.append(
+            mark.encode(x=x("at"), y=alt.YValue(min(place, HEIGHT)), tooltip=said, **look)
+        )
+    return layers
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Return round numbers within a range of positive ones: decades, or finer ones for few."""
+    for digits in ((1,), (1, 3), (1, 2, 5)):
+        exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        found = [digit * 10.0**e for e in exponents for digit in digits]
+        found = [value for value in found if low <= value <= high]
+        if len(found) > 2:
+            return found[:: -(-len(found) // 6)]
+    return found
 
 
 def _why_unknown(rows: Sequence[Mapping[str, Any]], name: str, titles: Titles) -> str:
@@ -224,19 +281,10 @@ def _why_unknown(rows: Sequence[Mapping[str, Any]], name: str, titles: Titles) -
         for text in dict.fromkeys(text for row in rows for text in row["unknown"].split("; "))
         if text.startswith(kinds.get(name, ("teacher queries",)))
     ]
-    for index, text in enumerate(said):
-        if text.startswith("price of "):
-            said[index] = f"price of {titles.title(text.removeprefix('price of '))}"
-    return f"unknown ({', '.join(said)})"
+    return f"unknown ({', '.join(titled(text, titles) for text in said)})"
 
 
-def _legend(
-    methods: Sequence[str], rows: Sequence[Mapping[str, Any]], titles: Titles
-) -> tuple[list[Any], list[str]]:
-    from matplotlib.lines import Line2D
-
-    handles, labels = series_legend(methods, rows, titles)
-    if any(row["gain"] is not None and row["gain"] <= 0 for row in rows):
-        handles.append(Line2D([], [], color=INK, marker="x", linestyle="none"))
-        labels.append("no gain")
-    return handles, labels
+def titled(reason: str, titles: Titles) -> str:
+    """Return a reason with a model's title in place of its name."""
+    model = reason.removeprefix("price of ")
+    return reason if model == reason else f"price of {titles.title(model)}"

@@ -1,39 +1,53 @@
-"""Figure: where one method overtakes another, in queries per seed, tokens, dollars and hours."""
+"""Chart: where one method becomes better than another, by queries, tokens, money and hours."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+import altair as alt
 import polars as pl
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.curves import Curves, read_curves
+from seedbed.analysis.decide.crossovers import Crossover, CrossoversRecord
+from seedbed.analysis.report.charts.costs import titled
 from seedbed.analysis.report.charts.drawing import (
-    INK,
-    Output,
+    Axis,
+    Content,
+    Layers,
+    Methods,
+    Row,
     Section,
-    add_legend,
-    all_methods,
-    colour,
-    group_titles,
-    label_rows,
-    marker,
-    save_figure,
+    count_axis,
+    interval,
+    layer,
+    log_axis,
+    log_limits,
+    panel,
+    panel_width,
+    row_axis,
+    says,
     sheet,
-    short_count,
-    with_curves,
+    strokes,
+    tooltips,
+    words,
 )
+from seedbed.analysis.report.charts.places import all_methods, place_titles, with_curves
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+TITLE = "Where one method overtakes another"
+ABOUT = (
+    "At how many queries per seed, and at how many tokens, dollars and hours. Lines are intervals; "
+    "arrows say that they leave the data."
+)
 
 PANELS = {
-    "budget_ratio": "BR (queries per seed)",
+    "budget_ratio": "budget ratio (queries per seed)",
     "tokens": "tokens",
     "usd": "US dollars",
     "hours": "hours of computing",
@@ -57,307 +71,249 @@ SCHEMA = pl.Schema(
         "words": pl.String,
     }
 )
-"""Columns of the figure's table. `kind` is "crossover" (`at` with its bootstrap interval),
-"inverted" (a stretch in which no difference is not refused), "published" (where others saw the
-reference overtaken, as the source in `words` says), or "none" (nothing is drawn but `words`). An
-end of an interval is null where it lies beyond the range that was looked at."""
+"""Columns of the table. `kind` is "crossover" (`at` with its bootstrap interval), "inverted" (a
+stretch in which no difference is not refused), "published" (a crossover of others; `words` is its
+source), or "none" (nothing is drawn but `words`). An end of an interval is null where it lies
+beyond the range that was searched."""
 
-_ROW_INCHES = 0.36
-_FRAME_INCHES = 0.85
-"""Of a panel, for its title and its axis."""
+_ROW = 38
+"""Height in pixels of a row."""
 
-_PUBLISHED = "#8a7a1f"
+_LINES = ("Range of the data", "Interval by the inverted test")
+_OTHERS = "Crossover in"
+_PAINTS = ("#d0d0d0", "#767676", "#a08a2c")
+"""Of the range, the inverted test and what others published: seen on light and dark pages."""
 
 
-def plot_crossovers(
-    fits: Sequence[Fit],
-    records: Sequence[Mapping[str, Any]],
-    output: Output,
+def tabulate(
+    fits: Path, draws: Path, crossovers: Path, published: Sequence[PublishedShift] = ()
+) -> Content:
+    """Return the crossovers of all pairs of methods by every measure."""
+    found = CrossoversRecord.read(crossovers)
+    records = [*found.crossovers, *found.costs]
+    return content(read_curves(fits, draws), records, published)
+
+
+def content(
+    fits: Sequence[Curves],
+    records: Sequence[Crossover],
     published: Sequence[PublishedShift] = (),
-) -> None:
-    """Draw a block of four panels for each fit, and write the figure as SVG, PNG and CSV.
-
-    A row is a pair of methods with one seed-set size. The pale line is the range in which both were
-    measured; a marker of the method that overtakes stands where it does, on its bootstrap interval,
-    which ends in an arrow where it goes beyond the range. Below it, thinner, is the interval of the
-    inverted test, and above it what others published, both by BR alone.
+) -> Content:
+    """Return the same from what was read.
 
     Args:
         fits: the fits.
         records: both the `crossovers` and the `costs` of `find_crossovers`.
-        output: where the figure goes.
-        published: shifts that others saw, drawn in the rows of like seeds and student.
+        published: crossovers of others, for the rows of like seeds and student.
     """
     fits = with_curves([fit for fit in fits if len(fit.methods) > 1])
-    titles = output.titles
-    methods = all_methods(fits)
-    rows: list[dict[str, Any]] = []
-    sections = [
-        Section(title, len(PANELS), 2, True, _FRAME_INCHES + _ROW_INCHES * len(_pairs(fit)))
-        for fit, title in zip(fits, group_titles(fits, titles), strict=True)
-    ]
-    nothing = "no fit has two methods"
-    with sheet(sections, output.missing, nothing) as (figure, panels):
-        for fit, of_fit in zip(fits, panels, strict=True):
-            for (measure, name), axes in zip(PANELS.items(), of_fit, strict=True):
-                rows += _draw_panel(axes, fit, measure, records, published, methods, titles)
-                axes.set_title(f"at equal {name}", fontsize=10)
-            _label(of_fit, fit, titles)
-        if fits:
-            add_legend(figure, *_legend(methods, rows, titles))
-        save_figure(figure, output, pl.DataFrame(rows, schema=SCHEMA), "Where methods overtake")
+    rows: list[Row] = []
+    reasons: dict[tuple[str, ...], list[str]] = {}
+    for fit in fits:
+        group = asdict(fit.group)
+        basis = "curve" if fit.fitted else "means"
+        shown = {
+            (record.measure, record.seeds, record.reference, record.method): record
+            for record in records
+            if record.fit == fit.key and record.basis == basis
+        }
+        for measure in PANELS:
+            for seeds in fit.seeds:
+                for reference, method in combinations(fit.methods, 2):
+                    record = shown.get((measure, seeds, reference, method))
+                    base = {"seeds": seeds, "reference": reference, "method": method}
+                    base |= group | {"measure": measure}
+                    if record and record.range:
+                        base |= dict(zip(("range_low", "range_high"), record.range, strict=True))
+                    found = _rows(record, measure)
+                    if measure == "budget_ratio" and reference == fit.methods[0]:
+                        found += _published(published_for(published, group["student"], seeds))
+                    rows += [base | row for row in found]
+                    if record and record.reason:
+                        key = (*group.values(), measure)
+                        reasons.setdefault(key, []).extend(record.reason.split("; "))
+    said = {key: "; ".join(dict.fromkeys(found)) for key, found in reasons.items()}
+    table = pl.DataFrame(rows, schema=SCHEMA)
+    return Content(table, all_methods(fits), besides=said)
 
 
-def _pairs(fit: Fit) -> list[tuple[int, str, str]]:
-    """Return seed-set sizes and pairs of methods, in the order of the rows."""
-    return [(seeds, *pair) for seeds in fit.seeds for pair in combinations(fit.methods, 2)]
-
-
-def _label(panels: Sequence[Axes], fit: Fit, titles: Titles) -> None:
-    """Name the rows of a block's panels, which share their y axis."""
-    labels = [
-        f"{seeds:,} seeds: {titles.short(reference)}, {titles.short(method)}"
-        for seeds, reference, method in _pairs(fit)
-    ]
-    for axes in panels:
-        label_rows(axes, labels)
-        # A line between the seed-set sizes.
-        for index, (one, other) in enumerate(zip(_pairs(fit), _pairs(fit)[1:], strict=False)):
-            if one[0] != other[0]:
-                axes.axhline(index + 0.5, color="#bbbbbb", linewidth=0.8)
-        axes.tick_params(axis="y", labelleft=axes.get_subplotspec().is_first_col())
-
-
-def _draw_panel(
-    axes: Axes,
-    fit: Fit,
-    measure: str,
-    records: Sequence[Mapping[str, Any]],
-    published: Sequence[PublishedShift],
-    methods: Sequence[str],
-    titles: Titles,
-) -> list[dict[str, Any]]:
-    """Draw one measure for all rows of a fit, and return what its table has of them."""
-    shown = {
-        (record["seeds"], record["reference"], record["method"]): record
-        for record in records
-        if record["fit"] == fit.record["fit"]
-        and record["measure"] == measure
-        and record["basis"] == ("curve" if fit.models else "means")
-    }
-    ranges = [record["range"] for record in shown.values() if record["range"]]
-    rows: list[dict[str, Any]] = []
-    limits = (min(r[0] for r in ranges), max(r[1] for r in ranges)) if ranges else (1.0, 10.0)
-    _set_axis(axes, measure, limits, bool(ranges))
-    for height, place in enumerate(_pairs(fit)):
-        seeds, reference, method = place
-        base = {name: fit.record[name] for name in GROUP_COLUMNS}
-        base |= {"seeds": seeds, "reference": reference, "method": method, "measure": measure}
-        record = shown.get(place)
-        span = record["range"] if record else None
-        base |= {"range_low": span[0], "range_high": span[1]} if span else {}
-        if span:
-            axes.plot(span, [height] * 2, color="#dddddd", linewidth=5, solid_capstyle="butt")
-        drawn = [] if record is None else _draw_record(axes, record, height, methods)
-        if measure == "budget_ratio" and reference == fit.methods[0]:
-            shifts = published_for(published, fit.record["student"], seeds)
-            drawn += _draw_published(axes, shifts, height, limits)
-        words = _words(record)
-        if words:
-            if ranges:
-                _write(axes, words, height, span, limits)
-            drawn.append({"kind": "none", "words": words})
-        rows += [base | one for one in drawn]
-    if not ranges:
-        _say_why(axes, shown.values(), titles)
+def _rows(record: Crossover | None, measure: str) -> list[Row]:
+    rows: list[Row] = []
+    if record:
+        at = "budget_ratio" if measure == "budget_ratio" else "amount"
+        rows += [
+            {"kind": "crossover", "overtaken_by": one.overtaken_by, "at": getattr(one, at)}
+            | {"low": one.low, "high": one.high}
+            for one in record.crossings
+        ]
+        if measure == "budget_ratio" and record.crossings:
+            rows += [
+                {"kind": "inverted", "low": one.low, "high": one.high}
+                for one in record.inverted or []
+            ]
+    if said := _words(record):
+        rows.append({"kind": "none", "words": said})
     return rows
 
 
-def _say_why(axes: Axes, records: Iterable[Mapping[str, Any]], titles: Titles) -> None:
-    """Let a panel say once why none of its rows is known."""
-    reasons = dict.fromkeys(
-        reason for one in records for reason in (one.get("reason") or "").split("; ") if reason
-    )
-    known = [
-        f"price of {titles.title(reason.removeprefix('price of '))}"
-        if reason.startswith("price of ")
-        else reason
-        for reason in reasons
+def _published(shifts: Sequence[PublishedShift]) -> list[Row]:
+    return [
+        {"kind": "published", "low": one.low, "high": one.high or one.low, "words": one.source}
+        for one in shifts
     ]
-    text = f"not known ({', '.join(known)})" if known else "not measured at two budgets"
-    axes.text(
-        0.5,
-        0.5,
-        textwrap.fill(text, 34, max_lines=5, placeholder="…"),
-        transform=axes.transAxes,
-        ha="center",
-        va="center",
-        fontsize=9,
-        bbox={"facecolor": "white", "edgecolor": "none"},
-    )
 
 
-def _set_axis(axes: Axes, measure: str, limits: tuple[float, float], known: bool) -> None:
-    """Make the x axis logarithmic with at most four labels that have room."""
-    from matplotlib.ticker import NullLocator
-
-    low, high = limits
-    margin = (high / low) ** 0.06
-    axes.set_xscale("log")
-    axes.set_xlim(low / margin, high * margin)
-    axes.xaxis.set_minor_locator(NullLocator())
-    if not known:
-        axes.set_xticks([])
-        return
-    ticks = _round_ticks(low, high)
-    sign = "$" if measure == "usd" else ""
-    axes.set_xticks(ticks, [sign + _tick(tick) for tick in ticks])
-    axes.set_xlabel("")
-
-
-def _round_ticks(low: float, high: float) -> list[float]:
-    """Return two to four round numbers from one positive number to another."""
-    for digits, most in (((1,), 3), ((1, 3), 2), ((1, 2, 5), 0)):
-        decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-        found = [d * 10.0**e for e in decades for d in digits]
-        found = [tick for tick in found if low * 0.999 <= tick <= high * 1.001]
-        if len(found) >= most and len(found) >= 2:
-            step = -(-len(found) // 4)
-            return found[::step]
-    return [low, high] if high > low * 1.2 else [low]
-
-
-def _tick(value: float) -> str:
-    return short_count(value) if value >= 1000 else f"{value:.3g}"
-
-
-def _draw_record(
-    axes: Axes, record: Mapping[str, Any], height: int, methods: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Draw the crossings of a pair, and the stretches that its inverted test does not refuse."""
-    rows: list[dict[str, Any]] = []
-    by_ratio = record["measure"] == "budget_ratio"
-    for crossing in record["crossings"]:
-        at = crossing["budget_ratio" if by_ratio else "amount"]
-        name = crossing["overtaken_by"]
-        paint = colour(methods, name)
-        _draw_interval(axes, crossing, record["range"], height, paint, 1.8)
-        axes.plot(
-            at,
-            height,
-            marker=marker(methods, name),
-            markersize=7,
-            color=paint,
-            markeredgecolor="white",
-            zorder=4,
-        )
-        rows.append(
-            {"kind": "crossover", "overtaken_by": name, "at": at}
-            | {"low": crossing["low"], "high": crossing["high"]}
-        )
-    if by_ratio and record["crossings"]:
-        for stretch in record["inverted"] or []:
-            _draw_interval(axes, stretch, record["range"], height + 0.27, INK, 0.8)
-            rows.append({"kind": "inverted", **stretch})
-    return rows
-
-
-def _draw_interval(
-    axes: Axes,
-    interval: Mapping[str, Any],
-    limits: Sequence[float],
-    height: float,
-    paint: str,
-    width: float,
-) -> None:
-    """Draw an interval as a line, with an arrow at each end that lies beyond the range."""
-    ends = []
-    for end, limit, sign in (("low", limits[0], "<"), ("high", limits[1], ">")):
-        value = interval[end]
-        ends.append(limit if value is None else value)
-        if value is None:
-            size = 3 + 2 * width
-            axes.plot(limit, height, marker=sign, markersize=size, color=paint, zorder=3)
-    axes.plot(ends, [height] * 2, color=paint, linewidth=width, zorder=3)
-
-
-def _draw_published(
-    axes: Axes,
-    shifts: Sequence[PublishedShift],
-    height: float,
-    limits: tuple[float, float],
-) -> list[dict[str, Any]]:
-    """Draw where others saw the first method overtaken, as far as the panel goes."""
-    rows = []
-    for shift in shifts:
-        high = shift.high or shift.low
-        rows.append({"kind": "published", "low": shift.low, "high": high, "words": shift.source})
-        if high < limits[0] or shift.low > limits[1]:
-            continue
-        shown = np.clip([shift.low, high], *limits)
-        axes.plot(
-            shown,
-            [height - 0.27] * 2,
-            color=_PUBLISHED,
-            linewidth=2.2,
-            marker="|",
-            markersize=7,
-            markeredgewidth=2,
-            zorder=3,
-        )
-    return rows
-
-
-def _words(record: Mapping[str, Any] | None) -> str:
-    """Return what a row says in words; "" where one crossing says it all."""
-    if record is None or record["status"] in ("too_few_budgets", "no_fit"):
+def _words(record: Crossover | None) -> str:
+    """Return what a row says in words; "" where one crossover says it all."""
+    if record is None or record.status in ("too_few_budgets", "no_fit"):
         return "not measured at two budgets"
-    if record["status"] == "unknown":
+    if record.status == "unknown":
         return "not known"
     said = {"none": "none in the range", "equal": "no difference", "several": "several"}
-    return said.get(record["status"], "")
+    return said.get(record.status, "")
 
 
-def _write(
-    axes: Axes,
-    words: str,
-    height: float,
-    span: Sequence[float] | None,
-    limits: Sequence[float],
-) -> None:
-    """Write words in a row: along its range, and above it where several crossings stand on it."""
-    several = words == "several"
-    axes.annotate(
-        words,
-        ((span or limits)[1 if several else 0], height),
-        xytext=(-2, 8) if several else (3, 0),
-        textcoords="offset points",
-        ha="right" if several else "left",
-        va="center",
-        fontsize=9,
-        zorder=5,
+def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
+    """Return a chart of four panels for each task (with its models and filter).
+
+    A row is a pair of methods with one seed-set size. The pale line is the range in which both were
+    measured; a marker of the method that overtakes stands where it does, on its bootstrap interval,
+    which ends in an arrow where it goes beyond the range. Below it, thinner, is the interval of the
+    inverted test, and above it what others published, both by budget ratio alone.
+    """
+    rows = content.rows()
+    methods = Methods(content.methods, titles)
+    places = list(dict.fromkeys(tuple(row[name] for name in GROUP_COLUMNS) for row in rows))
+    named = [dict(zip(GROUP_COLUMNS, place, strict=True)) for place in places]
+    sources = sorted({row["words"] for row in rows if row["kind"] == "published"})
+    kinds = [*_LINES, *(f"{_OTHERS} {source}" for source in sources)]
+    sections = []
+    for place, title in zip(named, place_titles(named, titles), strict=True):
+        part = [row | {"row": _label(row, titles)} for row in rows if place.items() <= row.items()]
+        labels = list(dict.fromkeys(row["row"] for row in part))
+        height = _ROW * len(labels)
+        width = panel_width(2, 0, 130)
+        panels = []
+        for number, (measure, noun) in enumerate(PANELS.items()):
+            shown = [row for row in part if row["measure"] == measure]
+            reason = content.besides.get((*place.values(), measure), "")
+            y = row_axis(labels, number % 2 == 0)
+            layers = _layers(shown, measure, methods, y, kinds, width, height, reason, titles)
+            panels.append(panel(layers, f"at equal {noun}", width, height))
+        sections.append(Section(title, panels, 2))
+    return sheet(sections, [missing], "no fit has two methods")
+
+
+def _label(row: Row, titles: Titles) -> str:
+    pair = f"{titles.short(row['reference'])}, {titles.short(row['method'])}"
+    return f"{row['seeds']:,} seeds: {pair}"
+
+
+def _layers(
+    rows: Sequence[Row],
+    measure: str,
+    methods: Methods,
+    y: Axis,
+    kinds: Sequence[str],
+    width: int,
+    height: int,
+    reason: str,
+    titles: Titles,
+) -> Layers:
+    spans = {row["row"]: row for row in rows if row["range_low"] is not None}
+    # A line between the seed-set sizes.
+    sizes = {row["seeds"]: {"row": row["row"]} for row in rows if row["kind"] != "published"}
+    between = layer(list(sizes.values())[:-1], "rule", style="grid").encode(y=y(1))
+    if not spans:
+        said = ", ".join(titled(text, titles) for text in reason.split("; ") if text)
+        text = f"not known ({said})" if said else "not measured at two budgets"
+        return [*methods.first(), between, *says(text, width, height)]
+    ends = [span[end] for span in spans.values() for end in ("range_low", "range_high")]
+    sign = "$" if measure == "usd" else ""
+    x = log_axis(ends, count_axis(round_ticks(min(ends), max(ends)), "", sign=sign, grid=True))
+    limits = log_limits(ends)
+    drawn: dict[str, list[Row]] = {"crossover": [], "inverted": [], "published": []}
+    for row in rows:
+        span = spans.get(row["row"])
+        if row["kind"] == "none" or span is None:
+            continue
+        beyond = limits if row["kind"] == "published" else (span["range_low"], span["range_high"])
+        known = row["low"] is not None, row["high"] is not None
+        low, high = (
+            (row["low"] if known[0] else beyond[0]),
+            (row["high"] if known[1] else beyond[1]),
+        )
+        if row["kind"] == "published" and (high < limits[0] or low > limits[1]):
+            continue
+        said = interval(row["low"], row["high"], ".3g") or "leaves the data"
+        look = {"row": row["row"], "from": max(low, limits[0]), "end": min(high, limits[1])}
+        look |= {"open": "".join(s for s, there in zip("<>", known, strict=True) if not there)}
+        look |= {"interval": said}
+        if row["kind"] == "crossover":
+            look |= {"Method": methods.names[row["overtaken_by"]], "at": row["at"]}
+        else:
+            look["line"] = kinds[1] if row["kind"] == "inverted" else f"{_OTHERS} {row['words']}"
+        drawn[row["kind"]].append(look)
+    ranges = [
+        {"row": label, "from": span["range_low"], "end": span["range_high"], "line": kinds[0]}
+        for label, span in spans.items()
+    ]
+    by_line = {"stroke": strokes("line", kinds, _PAINTS)}
+    by_method = {"color": methods.colour, "opacity": methods.opacity}
+    layers: Layers = [
+        *methods.first(),
+        between,
+        *_lines(ranges, x, y, 6, by_line),
+        *_lines(drawn["inverted"], x, y, 1.2, by_line, 10),
+        *_lines(drawn["published"], x, y, 2.5, by_line, -10),
+        *_lines(drawn["crossover"], x, y, 2, by_method),
+    ]
+    point = layer(drawn["crossover"], "point", filled=True, size=80, opacity=1, style="edge")
+    said = tooltips(
+        ("row", "pair", None),
+        ("Method", "overtaken by", None),
+        ("at", f"at {PANELS[measure]}", ",.3~r"),
+        ("interval", "interval", None),
     )
+    if drawn["crossover"]:
+        layers.append(methods.marks(point.encode(x=x("at"), y=y(), tooltip=said)))
+    texts = [
+        {"row": row["row"], "words": row["words"], "at": spans[row["row"]]["range_low"]}
+        | {"several": spans[row["row"]]["range_high"]}
+        for row in rows
+        if row["kind"] == "none" and row["row"] in spans
+    ]
+    several = [text for text in texts if text["words"] == "several"]
+    for text in words([one for one in texts if one not in several], align="left", dy=11):
+        layers.append(text.encode(x=x("at"), y=y()))
+    for text in words(several, align="right", dy=-10):
+        layers.append(text.encode(x=x("several"), y=y()))
+    return layers
 
 
-def _legend(
-    methods: Sequence[str], rows: Sequence[Mapping[str, Any]], titles: Titles
-) -> tuple[list[Any], list[str]]:
-    from matplotlib.lines import Line2D
+def _lines(
+    rows: Sequence[Row], x: Axis, y: Axis, width: float, look: Mapping[str, Any], below: int = 0
+) -> Layers:
+    """Return intervals as lines, with an arrow at each end that lies beyond the range."""
+    if not rows:
+        return []
+    said = tooltips(("interval", "interval", None)) if "interval" in rows[0] else []
+    line = layer(rows, "rule", strokeWidth=width, yOffset=below)
+    layers = [line.encode(x=x("from"), x2=alt.X2("end:Q"), y=y(), tooltip=said, **look)]
+    for sign, shape, place in (("<", "triangle-left", "from"), (">", "triangle-right", "end")):
+        ends = [row for row in rows if sign in row.get("open", "")]
+        look_of = {"shape": shape, "size": 20 + 15 * width, "yOffset": below, "opacity": 1}
+        point = layer(ends, "point", filled="color" in look, **look_of)
+        layers += [point.encode(x=x(place), y=y(), **look)] if ends else []
+    return layers
 
-    handles: list[Any] = []
-    labels = []
-    kinds = {row["kind"] for row in rows}
-    for method in methods:
-        if any(row.get("overtaken_by") == method for row in rows):
-            style = {"marker": marker(methods, method), "color": colour(methods, method)}
-            handles.append(Line2D([], [], markersize=7, linewidth=1.8, **style))
-            labels.append(f"{titles.title(method)} overtakes")
-    if "inverted" in kinds:
-        handles.append(Line2D([], [], color=INK, linewidth=0.8))
-        labels.append("Interval by the inverted test")
-    for source in sorted({row["words"] for row in rows if row["kind"] == "published"}):
-        handles.append(Line2D([], [], color=_PUBLISHED, linewidth=2.2, marker="|", markersize=7))
-        labels.append(f"Shift in {source}")
-    handles.append(Line2D([], [], color="#dddddd", linewidth=5))
-    labels.append("Range of the data")
-    return handles, labels
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Return two to four round numbers from one positive number to another, or the ends."""
+    for digits, most in (((1,), 3), ((1, 3), 2), ((1, 2, 5), 0)):
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        found = [d * 10.0**e for e in decades for d in digits]
+        found = [tick for tick in found if low * 0.999 <= tick <= high * 1.001]
+        if len(found) >= max(most, 2):
+            return found[:: -(-len(found) // 4)]
+    return [low, high] if high > low * 1.2 else [low]

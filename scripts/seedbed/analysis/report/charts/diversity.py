@@ -1,26 +1,34 @@
-"""Figure: how much of the synthetic data is new, against the budget."""
+"""Chart: how varied the synthetic data is, and how much of it repeats other data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import altair as alt
 import polars as pl
 
 from seedbed.analysis.report.charts.drawing import (
-    Output,
+    Content,
+    Methods,
+    Row,
     Section,
-    add_legend,
-    place_titles,
-    save_figure,
-    say,
-    set_count_axis,
+    budget_axis,
+    panel,
+    panel_width,
+    says,
     sheet,
+    tooltips,
+    value_axis,
 )
-from seedbed.analysis.report.charts.series import series_legend, series_style
+from seedbed.analysis.report.charts.places import place_titles
+from seedbed.analysis.report.charts.series import SERIES, Series
+from seedbed.analysis.settings import CompareSettings, Titles
+from seedbed.streams.record import DatasetRecord
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+TITLE = "How varied the questions of each dataset are, and how much of it repeats others"
+ABOUT = ""
 
 MEASURES = {
     "unique_questions": "unique questions, %",
@@ -34,7 +42,6 @@ MEASURES = {
 what was removed: that is no row."""
 
 PLACE = ("task", "teacher")
-SERIES = ("method", "augmenter", "filter", "seeds")
 
 SCHEMA = pl.Schema(
     {
@@ -45,54 +52,47 @@ SCHEMA = pl.Schema(
         **dict.fromkeys(("queries", "rows", *MEASURES), pl.Float64),
     }
 )
-"""Columns of the figure's table: one row a dataset, means over replicates; null where not counted.
-The distinct ones are fractions, the others are counts."""
+"""Columns of the table: one row a dataset, means over replicates; null where not counted. The
+distinct ones are fractions, the others are counts."""
+
+_HEIGHT = 165
 
 
-def plot_diversity(
-    datasets: Sequence[Mapping[str, Any]], methods: Sequence[str], output: Output
-) -> None:
-    """Draw six measures of all datasets against the budget, and write them as SVG, PNG and CSV.
+def tabulate(datasets: Sequence[Path], settings: CompareSettings) -> Content:
+    """Return what the `dataset.json` files count."""
+    found = [
+        {"dataset": coordinates_of(path), **DatasetRecord.read(path).model_dump(exclude_unset=True)}
+        for path in datasets
+    ]
+    return content(found, settings.methods)
+
+
+def coordinates_of(path: Path) -> dict[str, str | int]:
+    """Return the coordinates of a dataset, which its path has as `name=value/name=value/...`."""
+    found = dict(part.split("=", 1) for part in path.parts if "=" in part)
+    return {name: int(value) if value.isdecimal() else value for name, value in found.items()}
+
+
+def content(datasets: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> Content:
+    """Return means of the datasets that differ in the replicate alone.
 
     Args:
         datasets: contents of `dataset.json` files.
         methods: the study's methods in order; others follow in alphabetical order.
-        output: where the figure goes.
     """
-    rows = _rows(datasets)
-    found = {row["method"] for row in rows}
-    methods = [*(m for m in methods if m in found), *sorted(found - set(methods))]
-    places = list(dict.fromkeys(tuple(row[name] for name in PLACE) for row in rows))
-    named = [dict(zip(PLACE, place, strict=True)) for place in places]
-    titles = place_titles(named, output.titles, PLACE[1:])
-    sections = [Section(title, len(MEASURES), columns=3, height=2.4) for title in titles]
-    nothing = "there are no datasets yet"
-    with sheet(sections, output.missing, nothing) as (figure, panels):
-        for place, of_place in zip(places, panels, strict=True):
-            part = [row for row in rows if tuple(row[name] for name in PLACE) == place]
-            for (name, title), axes in zip(MEASURES.items(), of_place, strict=True):
-                _draw(axes, part, name, methods, rows)
-                axes.set_title(title)
-        if rows:
-            add_legend(figure, *series_legend(methods, rows, output.titles))
-        save_figure(figure, output, pl.DataFrame(rows, schema=SCHEMA), "Diversity")
-
-
-def _rows(datasets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the figure's rows: means of the datasets that differ in the replicate alone."""
     keys = (*PLACE, *SERIES, "budget")
+    values = ("queries", "rows", *MEASURES)
     # A baseline of real pairs asks no teacher: it is no synthetic data.
     records = [_record(dataset) for dataset in datasets if dataset["dataset"]["budget"]]
-    if not records:
-        return []
-    values = ("queries", "rows", *MEASURES)
-    schema = {name: SCHEMA[name] for name in (*keys, *values)}
-    table = pl.DataFrame(records, schema=schema)
+    table = pl.DataFrame(records, schema={name: SCHEMA[name] for name in (*keys, *values)})
     means = table.sort(keys).group_by(keys, maintain_order=True)
-    return means.agg(pl.len().alias("replicates"), pl.col(values).mean()).to_dicts()
+    table = means.agg(pl.len().cast(pl.Int64).alias("replicates"), pl.col(values).mean())
+    found = set(table["method"])
+    ordered = [*(m for m in methods if m in found), *sorted(found - set(methods))]
+    return Content(table.select(*SCHEMA), ordered)
 
 
-def _record(dataset: Mapping[str, Any]) -> dict[str, Any]:
+def _record(dataset: Mapping[str, Any]) -> Row:
     place, counts = dataset["dataset"], dataset["counts"]
     dropped = counts.get("dropped")
     record = {name: place[name] for name in (*PLACE, *SERIES, "budget")}
@@ -104,8 +104,8 @@ def _record(dataset: Mapping[str, Any]) -> dict[str, Any]:
     return record | {f"distinct_{n}": distinct.get(f"distinct_{n}") for n in (1, 2, 3)}
 
 
-def _height(row: Mapping[str, Any], name: str) -> float | None:
-    """Return what is drawn of a row, in percent."""
+def height(row: Mapping[str, Any], name: str) -> float | None:
+    """Return what is drawn of a row of the table, in percent."""
     value = row[name]
     if value is None:
         return None
@@ -115,22 +115,37 @@ def _height(row: Mapping[str, Any], name: str) -> float | None:
     return 100 * value / whole if whole else None
 
 
-def _draw(
-    axes: Axes,
-    part: Sequence[Mapping[str, Any]],
-    name: str,
-    methods: Sequence[str],
-    rows: Sequence[Mapping[str, Any]],
-) -> None:
-    known = [row for row in part if _height(row, name) is not None]
-    if not known:
-        say(axes, "not counted")
-        return
-    for series in dict.fromkeys(tuple(row[key] for key in SERIES) for row in known):
-        line = [row for row in known if tuple(row[key] for key in SERIES) == series]
-        style = series_style(dict(zip(SERIES, series, strict=True)), methods, rows)
-        heights = [_height(row, name) for row in line]
-        axes.plot([row["budget"] for row in line], heights, markersize=5, linewidth=1.2, **style)
-    set_count_axis(axes.xaxis, sorted({row["budget"] for row in known}))
-    axes.set_xlabel("teacher queries")
-    axes.set_ylim(bottom=0, top=max(1.0, axes.get_ylim()[1]))
+def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
+    """Return a chart of six measures against the budget, for each task and teacher."""
+    rows = content.rows()
+    methods = Methods(content.methods, titles)
+    series = Series(rows, methods)
+    places = list(dict.fromkeys(tuple(row[name] for name in PLACE) for row in rows))
+    named = [dict(zip(PLACE, place, strict=True)) for place in places]
+    width = panel_width(3, 40)
+    sections = []
+    for place, title in zip(named, place_titles(named, titles, PLACE[1:]), strict=True):
+        part = [row for row in rows if place.items() <= row.items()]
+        panels = []
+        for name, noun in MEASURES.items():
+            drawn = [
+                row | {"value": value, "at": row["budget"]}
+                for row in part
+                if (value := height(row, name)) is not None
+            ]
+            layers = says("not counted", width, _HEIGHT)
+            if drawn:
+                said = tooltips(
+                    ("Method", "method", None),
+                    ("augmenter", "augmenter", None),
+                    ("filter", "filter", None),
+                    ("seeds", "seeds", ",.0f"),
+                    ("budget", "queries", ",.0f"),
+                    ("value", noun, ".3~r"),
+                )
+                x = budget_axis(row["budget"] for row in drawn)
+                y = value_axis([1.0, *(row["value"] for row in drawn)], "", zero=True)
+                layers = series.layers(drawn, x, y, said)
+            panels.append(panel(layers, noun, width, _HEIGHT))
+        sections.append(Section(title, panels, 3))
+    return sheet(sections, [*series.notes, missing], "there are no datasets yet")

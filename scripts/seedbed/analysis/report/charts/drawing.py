@@ -1,347 +1,414 @@
-"""What all figures share: colours, panels, axes, and how a figure and its table are written."""
+"""The parts of a chart: scales of methods, axes, layers of marks, panels, and the whole sheet."""
 
 from __future__ import annotations
 
 import json
+import math
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
+import altair as alt
 import polars as pl
 
-from seedbed.analysis.curves.fits import Fit
+from seedbed.analysis.report.charts.theme import COLOURS, DASHES, FONT_SIZE, SHAPES
 from seedbed.analysis.settings import Titles
-from seedbed.artifacts import replacing
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
+Row = dict[str, Any]
+Layers = list[alt.Chart]
+Axis = Callable[..., Any]
+"""Makes the x or y channel of a column: all columns of a panel share its scale and axis."""
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Colours of the methods in their order, told apart by colour-blind eyes (Okabe & Ito 2008)."""
+WIDTH = 760
+"""Pixels from edge to edge, about, where no text needs more."""
 
-MARKERS = ("o", "s", "^", "D", "v", "P")
-
-INK = "#333333"
-WIDTH_INCHES = 8.0
-PANEL_HEIGHT_INCHES = 2.9
-TITLE_CHARACTERS = 76
-"""Of a title in bold that fit into the width."""
-
-NOTE_CHARACTERS = 105
-"""Of a note at the foot that fit into the width."""
+HEIGHT = 200
+"""Pixels of a panel."""
 
 COLUMNS = 3
-"""Most panels side by side: with more, text is too small at 800 pixels."""
+"""Most panels side by side: with more, text is too small in a column of a paper."""
 
-_STYLE = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 10,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#e4e4e4",
-    "axes.axisbelow": True,
-    # Titles are from a study's files: a dollar sign in them is a dollar sign.
-    "text.parse_math": False,
-    # Text stays text: it can be searched, and the file is small.
-    "svg.fonttype": "none",
-    # Identifiers in SVG files depend on this alone, so the same figure has the same bytes.
-    "svg.hashsalt": "seedbed",
-    "savefig.dpi": 200,
-}
+CROSS = "M-1,-1L1,1M1,-1L-1,1"
+"""Marker of what is no method's: real pairs, and cells without a gain."""
 
 
 @dataclass(frozen=True)
-class Output:
-    """Where a figure goes, and what is said on it and about it.
+class Content:
+    """What a chart shows.
 
     Attributes:
-        path: path of the SVG file; the others differ in their ending.
-        titles: titles of methods, tasks and models.
-        provenance: what the files' metadata says of the figure's making (study, code, versions).
-        missing: a line on the results that are missing, to stand at the figure's foot; or "".
+        table: the numbers, as the CSV beside the figure holds them.
+        methods: the study's methods in the order of their colours.
+        confidence: coverage of the intervals.
+        besides: what the chart says that the table does not hold, by a key of the chart's own.
+        title: the figure's title, where it depends on what is shown.
     """
 
-    path: Path
-    titles: Titles
-    provenance: Mapping[str, Any]
-    missing: str = ""
+    table: pl.DataFrame
+    methods: Sequence[str] = ()
+    confidence: float = 0.95
+    besides: Mapping[Any, Any] = field(default_factory=dict)
+    title: str = ""
+
+    def rows(self) -> list[Row]:
+        """Return the rows of the table."""
+        return self.table.to_dicts()
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a figure under a title of its own: panels in rows.
-
-    Attributes:
-        title: the title; it is wrapped to the figure's width.
-        panels: number of panels.
-        columns: panels side by side, at most `COLUMNS`.
-        share_y: whether its panels have one y axis.
-        height: height of a panel in inches.
-    """
+    """A part of a figure under a title of its own: panels in rows of a number of columns."""
 
     title: str
-    panels: int
+    panels: Sequence[alt.LayerChart]
     columns: int
-    share_y: bool = False
-    height: float = PANEL_HEIGHT_INCHES
 
 
-def colour(methods: Sequence[str], method: str) -> str:
-    """Return the colour of a method."""
-    return COLOURS[list(methods).index(method) % len(COLOURS)]
-
-
-CONTRAST = 4.5
-"""Of text with what it stands on, at the least: WCAG 2.2, 1.4.3."""
-
-
-def text_colour(paint: str) -> str:
-    """Return a colour for text on white that is near another one, and dark enough to be read."""
-    from matplotlib.colors import to_hex, to_rgb
-
-    parts = np.array(to_rgb(paint))
-    while contrast(to_hex(parts), "white") < CONTRAST:
-        parts = 0.95 * parts
-    return to_hex(parts)
-
-
-def text_on(paint: str) -> str:
-    """Return black or white, whichever is read better on a colour."""
-    return max(("white", "black"), key=lambda ink: contrast(ink, paint))
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast of two colours, from 1 to 21, as WCAG defines it."""
-    from matplotlib.colors import to_rgb
-
-    def luminance(paint: str) -> float:
-        parts = np.array(to_rgb(paint))
-        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-        return float(linear @ [0.2126, 0.7152, 0.0722])
-
-    dark, light = sorted([luminance(one), luminance(other)])
-    return (light + 0.05) / (dark + 0.05)
-
-
-def marker(methods: Sequence[str], method: str) -> str:
-    """Return the marker of a method."""
-    return MARKERS[list(methods).index(method) % len(MARKERS)]
-
-
-def all_methods(fits: Iterable[Fit]) -> list[str]:
-    """Return the methods of all fits, in the study's order as far as one fit shows it.
-
-    Each fit has its own methods in that order, so those of the fit with most of them come first: a
-    method then has the same colour in every figure.
-    """
-    ordered = sorted(fits, key=lambda fit: -len(fit.methods))
-    return list(dict.fromkeys(method for fit in ordered for method in fit.methods))
-
-
-def group_titles(fits: Sequence[Fit], titles: Titles) -> list[str]:
-    """Return a title for each fit: its task, and coordinates in which the task's fits differ."""
-    return place_titles([fit.record for fit in fits], titles)
-
-
-def place_titles(
-    places: Sequence[Mapping[str, Any]],
-    titles: Titles,
-    names: Sequence[str] = ("student", "teacher", "augmenter", "filter"),
-) -> list[str]:
-    """Return a title for each place: its task, and coordinates in which the task's places differ.
+class Methods:
+    """Colours and markers of a chart's methods, with a legend that shows one or all of them.
 
     Args:
-        places: mappings with `task` and the coordinates.
-        titles: titles of tasks and models.
-        names: the coordinates.
+        methods: the methods in order.
+        titles: their titles.
     """
-    made = []
-    for place in places:
-        same_task = [other for other in places if other["task"] == place["task"]]
-        varied = [name for name in names if len({other[name] for other in same_task}) > 1]
-        parts = [f"{name} {titles.title(str(place[name]))}" for name in varied]
-        made.append(", ".join([titles.title(place["task"]), *parts]))
-    return made
+
+    def __init__(self, methods: Sequence[str], titles: Titles) -> None:
+        found = [titles.title(name) for name in methods]
+        # Two methods of one title stay two.
+        self.names = {
+            name: f"{title} ({name})" if found.count(title) > 1 else title
+            for name, title in zip(methods, found, strict=True)
+        }
+        domain = list(self.names.values())
+        count = len(domain)
+        scales = [
+            alt.Scale(domain=domain, range=(list(looks) * count)[:count])
+            for looks in (COLOURS, SHAPES)
+        ]
+        shown = legend(domain)
+        self.colour = alt.Color("Method:N", scale=scales[0], legend=shown)
+        self.shape = alt.Shape("Method:N", scale=scales[1], legend=shown)
+        self._shown = alt.selection_point(name="shown", fields=["Method"], bind="legend")
+        self._chosen = False
+        self.opacity = alt.OpacityValue(0.07, condition={"param": "shown", "value": 1})
+
+    def marks(self, marks: alt.Chart) -> alt.Chart:
+        """Return points with the colours and markers of their methods."""
+        return marks.encode(color=self.colour, shape=self.shape, opacity=self.opacity)
+
+    def first(self) -> Layers:
+        """Return, once for a chart, the layer without rows that makes the methods' legend.
+
+        Its legend comes before those of other layers, and chooses what all of them show.
+        """
+        if self._chosen:
+            return []
+        self._chosen = True
+        # A name of our own, as Altair counts the charts of a process.
+        point = self.marks(layer([], "point", filled=True)).properties(name="legend")
+        return [point.add_params(self._shown)]
 
 
-def with_curves(fits: Sequence[Fit]) -> list[Fit]:
-    """Return the fits in which at least two methods were measured at two budgets or more.
-
-    The others are of ablations at a single budget, which have figures of their own. Of a task that
-    has no such fit, all are returned.
-    """
-    curved = {
-        fit.record["fit"]: any(
-            sum(len(fit.cells(seeds, method)) > 1 for method in fit.methods) > 1
-            for seeds in fit.seeds
-        )
-        for fit in fits
-    }
-    tasks = {fit.record["task"] for fit in fits if curved[fit.record["fit"]]}
-    return [fit for fit in fits if curved[fit.record["fit"]] or fit.record["task"] not in tasks]
-
-
-def shown_crossovers(
-    fit: Fit, seeds: int, crossovers: Sequence[Mapping[str, Any]]
-) -> list[Mapping[str, Any]]:
-    """Return the crossovers with the first method that figures show: by the curve, if there is one.
-
-    Args:
-        fit: the fit.
-        seeds: seed-set size.
-        crossovers: records of `find_crossovers`.
-    """
-    return [
-        record
-        for record in crossovers
-        if record["fit"] == fit.record["fit"]
-        and record["seeds"] == seeds
-        and record["reference"] == fit.methods[0]
-        and record["basis"] == ("means" if not fit.models else "curve")
-    ]
-
-
-@contextmanager
-def sheet(
-    sections: Sequence[Section], notes: str = "", nothing: str = "there are no results yet"
-) -> Iterator[tuple[Figure, list[list[Axes]]]]:
-    """Yield a figure and, for each section, its panels in reading order.
-
-    The figure is closed at the end of the block.
-
-    Args:
-        sections: the sections, one below the other.
-        notes: lines for the figure's foot, or "".
-        nothing: what the figure says if it has no sections.
-    """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    wrapped = [textwrap.fill(section.title, TITLE_CHARACTERS) for section in sections]
-    heights = [
-        (section.height + 0.25) * -(-section.panels // section.columns) + 0.2 * title.count("\n")
-        for section, title in zip(sections, wrapped, strict=True)
-    ]
-    note = "\n".join(textwrap.fill(line, NOTE_CHARACTERS) for line in notes.splitlines())
-    height = max(PANEL_HEIGHT_INCHES, sum(heights)) if sections else 1.2
-    height += 0.6 + 0.17 * len(note.splitlines())
-    with mpl.rc_context(_STYLE):
-        figure = plt.figure(figsize=(WIDTH_INCHES, height), layout="constrained")
-        try:
-            if note:
-                figure.supxlabel(note, x=0.01, ha="left", fontsize=9)
-            if not sections:
-                text = textwrap.fill(f"Nothing to draw: {nothing}.", TITLE_CHARACTERS)
-                figure.text(0.5, 0.6, text, ha="center", va="center", fontsize=11)
-                yield figure, []
-                return
-            parts = figure.subfigures(len(sections), 1, squeeze=False, height_ratios=heights)[:, 0]
-            panels = []
-            for section, title, part in zip(sections, wrapped, parts, strict=True):
-                part.suptitle(title, fontsize=11, fontweight="bold")
-                rows = -(-section.panels // section.columns)
-                grid = part.subplots(rows, section.columns, squeeze=False, sharey=section.share_y)
-                for axes in grid.ravel()[section.panels :]:
-                    axes.set_visible(False)
-                panels.append(list(grid.ravel()[: section.panels]))
-            yield figure, panels
-        finally:
-            plt.close(figure)
-
-
-@contextmanager
-def drawing(
-    fits: Sequence[Fit], titles: Titles, missing: str = ""
-) -> Iterator[tuple[Figure, list[tuple[Fit, int, Axes]]]]:
-    """Yield a figure and its panels: one for each fit and seed-set size, a fit's on its rows.
-
-    The figure is closed at the end of the block.
-    """
-    columns = min(COLUMNS, max((len(fit.seeds) for fit in fits), default=1))
-    sections = [
-        Section(title, len(fit.seeds), columns, share_y=True)
-        for fit, title in zip(fits, group_titles(fits, titles), strict=True)
-    ]
-    with sheet(sections, missing) as (figure, panels):
-        yield (
-            figure,
-            [
-                (fit, seeds, axes)
-                for fit, row in zip(fits, panels, strict=True)
-                for seeds, axes in zip(fit.seeds, row, strict=True)
-            ],
-        )
-
-
-def wrap_title(title: str, columns: int = 2) -> str:
-    """Return a panel's title on at most three lines, for a number of panels side by side."""
-    return textwrap.fill(title, 78 // columns, max_lines=3, placeholder="…")
-
-
-def add_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Add a legend above all panels, on as many lines as its labels need."""
-    if not labels:
-        return
-    columns = len(labels)
-    # About 96 characters, with 6 for the sign before each label, fit into the figure's width.
-    while columns > 1 and sum(sorted(len(label) + 6 for label in labels)[-columns:]) > 96:
+def legend(labels: Sequence[str], **options: Any) -> alt.Legend:
+    """Return a legend on as many lines as its labels need."""
+    columns = len(labels) or 1
+    while columns > 1 and sum(sorted(len(one) + 7 for one in labels)[-columns:]) > 105:
         columns -= 1
-    figure.legend(
-        handles,
-        labels,
-        loc="outside upper center",
-        ncols=columns,
-        handlelength=1.6,
-        columnspacing=1.4,
+    return alt.Legend(title=None, columns=columns, **options)
+
+
+def dashes(name: str, labels: Sequence[str], first: int = 0) -> alt.StrokeDash:
+    """Return the dashes of a column's values, in their order, with a legend.
+
+    Args:
+        name: the column.
+        labels: its values.
+        first: number of the first value's dashes.
+    """
+    looks = (list(DASHES) * (len(labels) + first))[: len(labels) + first]
+    return alt.StrokeDash(
+        f"{name}:N",
+        scale=alt.Scale(domain=list(labels), range=looks[first:]),
+        legend=legend(labels, symbolType="stroke", symbolSize=300, symbolStrokeWidth=1.5),
     )
 
 
-def set_ratio_axis(axes: Axes, fit: Fit, seeds: int) -> None:
-    """Make the x axis logarithmic in BR, with the budgets of the cells below their ratios."""
-    from matplotlib.ticker import NullLocator
-
-    cells = fit.cells(seeds)
-    ratios = sorted({cell["budget_ratio"] for cell in cells})
-    span = np.log(ratios[-1] / ratios[0]) if len(ratios) > 1 else 1.0
-    shown = spread(ratios)
-    axes.set_xscale("log")
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(shown, [f"{ratio:.3g}\n{short_count(ratio * seeds)}" for ratio in shown])
-    margin = np.exp(0.06 * span)
-    axes.set_xlim(ratios[0] / margin, ratios[-1] * margin)
-    axes.set_xlabel("BR (queries per seed),\nteacher queries")
+def strokes(name: str, labels: Sequence[str], paints: Sequence[str]) -> alt.Stroke:
+    """Return the colours of lines that are no method's, with a legend; the last for all others."""
+    paints = [*paints, *(paints[-1:] * len(labels))][: len(labels)]
+    return alt.Stroke(
+        f"{name}:N",
+        scale=alt.Scale(domain=list(labels), range=list(paints)),
+        legend=legend(labels, symbolType="stroke", symbolSize=300, symbolStrokeWidth=3),
+    )
 
 
-def set_count_axis(axis: Axis, counts: Sequence[float]) -> None:
-    """Make an axis logarithmic, with labels at those of the given counts that have room."""
-    from matplotlib.ticker import NullLocator
+def published(sources: Sequence[str]) -> alt.Fill:
+    """Return the look of published crossovers by their sources, with a legend."""
+    labels = [f"Crossover in {source}" for source in sources]
+    return alt.Fill(
+        "Source:N",
+        scale=alt.Scale(domain=labels, range=["#b9a44c"] * len(labels)),
+        legend=legend(labels, symbolType="square", symbolSize=160, symbolStrokeWidth=0),
+    )
 
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-    axis.set_minor_locator(NullLocator())
-    shown = spread(counts)
-    axis.set_ticks(shown, [short_count(count) for count in shown])
+
+def layer(rows: Iterable[Mapping[str, Any]], mark: str, **options: Any) -> alt.Chart:
+    """Return marks of one kind for rows, whose numbers are rounded to six digits.
+
+    The rows stand in the chart as text, which Altair does not copy again and again.
+    """
+    values = [
+        {
+            name: float(f"{value:.6g}") if isinstance(value, float) else value
+            for name, value in row.items()
+            if value is not None
+        }
+        for row in rows
+    ]
+    data = alt.InlineData(values=json.dumps(values), format=alt.DataFormat(type="json"))
+    return getattr(alt.Chart(data), f"mark_{mark}")(**options)
+
+
+def words(rows: Iterable[Mapping[str, Any]], halo: bool = True, **options: Any) -> Layers:
+    """Return the texts in the column `words` of rows, each on a halo of the background's colour."""
+    rows = list(rows)
+    looks = ("halo", "words") if halo else ("words",)
+    return [
+        layer(rows, "text", **{"style": look, "baseline": "middle"} | options).encode(
+            text=alt.Text("words:N")
+        )
+        for look in looks
+        if rows
+    ]
+
+
+def log_limits(values: Iterable[float]) -> tuple[float, float]:
+    """Return the ends of a logarithmic axis, a little beyond positive values."""
+    known = list(values)
+    low, high = min(known), max(known)
+    beyond = (high / low if high > low else 2.0) ** 0.06
+    return low / beyond, high * beyond
+
+
+_COUNT = (
+    "({0} >= 1e7 ? format({0} / 1e6, ',.3~r') + 'M' : {0} >= 1e4 ? format({0} / 1e3, ',.3~r') + 'k'"
+    " : {0} >= 1e3 ? format({0}, ',.0f') : format({0}, '.3~r'))"
+)
+"""A count as a short text, in Vega's expressions: in thousands from 10,000 on."""
+
+
+def count_axis(
+    values: Sequence[float],
+    title: str | Sequence[str],
+    scale: float | None = None,
+    sign: str = "",
+    grid: bool = False,
+) -> alt.Axis:
+    """Return an axis with labels at some values, in short.
+
+    Args:
+        values: where labels stand.
+        title: the axis' title; several texts for several lines.
+        scale: what to multiply values by for a second line of labels; None for none.
+        sign: what stands before each number.
+        grid: whether lines stand at the labels.
+    """
+    label = f"'{sign}' + " * bool(sign) + _COUNT.format("datum.value")
+    if scale is not None:
+        label = f"[{label}, {_COUNT.format(f'(datum.value * {scale})')}]"
+    title = title if isinstance(title, str) else list(title)
+    return alt.Axis(values=list(values), labelExpr=label, title=title or None, grid=grid)
+
+
+def ratio_axis(ratios: Iterable[float], seeds: int) -> Axis:
+    """Return a logarithmic x axis of budget ratios, with the teacher queries below them."""
+    known = sorted(set(ratios))
+    title = ("budget ratio (queries per seed)", "and teacher queries")
+    return log_axis(known, count_axis(spread(known), title, scale=seeds))
+
+
+def budget_axis(budgets: Iterable[float]) -> Axis:
+    """Return a logarithmic x axis of numbers of teacher queries."""
+    known = sorted(set(budgets))
+    return log_axis(known, count_axis(spread(known), "teacher queries"))
+
+
+def log_axis(values: Iterable[float], axis: alt.Axis) -> Axis:
+    """Return what makes the logarithmic x axis of a column."""
+    scale = alt.Scale(type="log", domain=list(log_limits(values)), nice=False)
+    return lambda name: alt.X(f"{name}:Q", scale=scale, axis=axis)
+
+
+def value_axis(
+    values: Iterable[float | None],
+    title: str,
+    labels: bool = True,
+    zero: bool = False,
+    room: float = 0,
+    channel: str = "y",
+) -> Axis:
+    """Return what makes an axis of a column, from the lowest of all values to the highest.
+
+    Args:
+        values: all that the axis has room for.
+        title: its title, or "".
+        labels: whether it has labels and a title, or lines alone.
+        zero: whether it begins at 0.
+        room: a share of the axis to leave free below the lowest value.
+        channel: "x" or "y".
+    """
+    known = [value for value in values if value is not None and math.isfinite(value)] or [0.0]
+    low, high = (0.0 if zero else min(known)), max(known)
+    beyond = 0.06 * (high - low) or 1.0
+    low, high = (low if zero else low - beyond), high + beyond
+    low = high - (high - low) / (1 - room)
+    scale = alt.Scale(domain=[low, high], nice=False, zero=False)
+    blank = {} if labels else {"labels": False, "ticks": False, "domain": False}
+    axis = alt.Axis(title=(labels and title) or None, tickCount=5, **blank)
+    kind = alt.X if channel == "x" else alt.Y
+    return lambda name: kind(f"{name}:Q", scale=scale, axis=axis)
+
+
+def row_axis(labels: Sequence[str], shown: bool = True, width: int = 170) -> Axis:
+    """Return what makes a y axis of named rows, the first on top, by the place in a row's band."""
+    # A label of several lines is split at its line ends.
+    names = {label: "\n".join(wrapped(label, width)) for label in labels}
+    axis = alt.Axis(
+        title=None,
+        labelExpr=f"split({_lookup(names)}, '\\n')" if shown else "''",
+        ticks=False,
+        grid=False,
+        domain=False,
+    )
+    scale = alt.Scale(domain=list(labels), paddingInner=0, paddingOuter=0)
+
+    def made(band: float = 0.5) -> alt.Y:
+        return alt.Y("row:N", sort=None, scale=scale, axis=axis, bandPosition=band)
+
+    return made
+
+
+def _lookup(names: Mapping[str, str]) -> str:
+    return f"{json.dumps(dict(names))}[datum.label]"
+
+
+def apart(index: int, count: int) -> float:
+    """Return the factor by which a series stands beside its place, so that intervals all show."""
+    return 1.035 ** (index - (count - 1) / 2)
+
+
+def measured(
+    rows: Sequence[Row], methods: Methods, x: Axis, y: Axis, tooltip: Sequence[Any]
+) -> Layers:
+    """Return the layers of cells with intervals, and of curves with bands.
+
+    Args:
+        rows: each has `Method`, `at`, `value`, `low`, `high`, and `curve`: whether it is of one.
+        methods: the methods' look.
+        x: the x axis, of `at`.
+        y: makes the y axis of a column.
+        tooltip: what a cell's tooltip shows.
+    """
+    needed = ("Method", "at", "value", "low", "high")
+    curves = [
+        {name: row[name] for name in needed}
+        for method in methods.names.values()
+        # Every second point is smooth enough, and half as much to load.
+        for row in [row for row in rows if row["curve"] and row["Method"] == method][::2]
+    ]
+    cells = [row for row in rows if not row["curve"]]
+    fitted = {row["Method"] for row in curves}
+    bare = [row for row in cells if row["Method"] not in fitted]
+    bars = [row for row in cells if row["low"] is not None]
+    look = {"color": methods.colour, "opacity": methods.opacity}
+    band = layer(curves, "area", fillOpacity=0.15).encode(y=y("low"), y2=alt.Y2("high:Q"))
+    line = layer(curves, "line", strokeWidth=2).encode(y=y("value"))
+    # Straight lines where nothing could be fitted.
+    dotted = layer(bare, "line", strokeWidth=1, strokeDash=[2, 2]).encode(y=y("value"))
+    bar = layer(bars, "rule", strokeWidth=1.5).encode(y=y("low"), y2=alt.Y2("high:Q"))
+    point = layer(cells, "point", filled=True, size=55, opacity=1)
+    point = point.encode(x=x("at"), y=y("value"), tooltip=list(tooltip))
+    of_lines = [(band, curves), (line, curves), (dotted, bare), (bar, bars)]
+    lines = [one.encode(x=x("at"), **look) for one, there in of_lines if there]
+    return [*methods.first(), *lines, *([methods.marks(point)] if cells else [])]
+
+
+def tooltips(*named: tuple[str, str, str | None]) -> list[alt.Tooltip]:
+    """Return tooltips of columns, each with its title and number format."""
+    return [
+        alt.Tooltip(f"{name}:Q", title=title, format=style)
+        if style
+        else alt.Tooltip(f"{name}:N", title=title)
+        for name, title, style in named
+    ]
+
+
+def interval(low: float | None, high: float | None, style: str = ".1f") -> str | None:
+    """Return an interval as text, None if it is not known."""
+    return None if low is None or high is None else f"{low:{style}} to {high:{style}}"
+
+
+def says(text: str, width: float, height: float = HEIGHT) -> Layers:
+    """Return the layer of a panel that says in words why it shows nothing."""
+    texts = words([{"words": wrapped(text, width - 30)}])
+    return [one.encode(x=alt.XValue(width / 2), y=alt.YValue(height / 2)) for one in texts]
+
+
+def panel(
+    layers: Sequence[alt.Chart], title: str, width: float, height: float = HEIGHT
+) -> alt.LayerChart:
+    """Return a panel of layers under its title, which is wrapped to its width."""
+    text = alt.TitleParams(wrapped(title, width), frame="group")
+    return alt.layer(*layers).properties(width=width, height=height, title=text)
+
+
+def panel_width(columns: int, labels: int, first: int = 0) -> int:
+    """Return the width of panels side by side.
+
+    Args:
+        columns: their number.
+        labels: pixels that the labels of each one's y axis need.
+        first: pixels that those of the first one need besides.
+    """
+    return int((WIDTH - first - (labels + 16) * columns) / columns)
+
+
+def wrapped(text: str, width: float, size: int = FONT_SIZE) -> list[str]:
+    """Return a text's lines, each about as wide as a number of pixels at the most."""
+    return textwrap.wrap(text, max(8, int(width / (0.52 * size)))) or [""]
+
+
+def sheet(
+    sections: Sequence[Section], notes: Iterable[str], nothing: str = "there are no results yet"
+) -> alt.VConcatChart:
+    """Return a figure of sections, one below the other.
+
+    Args:
+        sections: the sections.
+        notes: lines for the figure's foot; empty ones are left out.
+        nothing: what the figure says if it has no sections.
+    """
+    parts: list[Any] = []
+    for section in sections:
+        text = alt.TitleParams(
+            wrapped(section.title, WIDTH, FONT_SIZE + 2),
+            anchor="start",
+            fontSize=FONT_SIZE + 1,
+            fontWeight="bold",
+        )
+        grid = alt.concat(*section.panels, columns=section.columns, spacing=16)
+        parts.append(grid.properties(title=text))
+    if not parts:
+        (said,) = says(f"Nothing to draw: {nothing}.", WIDTH - 30, 40)[-1:]
+        parts = [said.properties(width=WIDTH, height=40)]
+    whole = alt.vconcat(*parts, spacing=24)
+    foot = [line for note in notes if note for line in wrapped(note, WIDTH, FONT_SIZE - 1)]
+    if foot:
+        look = {"orient": "bottom", "anchor": "start", "fontSize": FONT_SIZE - 1, "offset": 14}
+        whole = whole.properties(title=alt.TitleParams(foot, **look))
+    return whole
 
 
 def spread(values: Sequence[float]) -> list[float]:
@@ -351,112 +418,16 @@ def spread(values: Sequence[float]) -> list[float]:
     """
     if len(values) < 2:
         return list(values)
-    span = np.log(values[-1] / values[0])
+    span = math.log(values[-1] / values[0])
     shown = [values[0]]
     for value in values[1:]:
-        if np.log(value / shown[-1]) >= 0.28 * span and (
-            value == values[-1] or np.log(values[-1] / value) >= 0.28 * span
+        if math.log(value / shown[-1]) >= 0.28 * span and (
+            value == values[-1] or math.log(values[-1] / value) >= 0.28 * span
         ):
             shown.append(value)
     return shown
 
 
-def short_count(count: float) -> str:
-    """Return a count as a short text: in thousands from 10,000 on, in millions from 10 of them."""
-    if count >= 10_000_000:
-        return f"{count / 1_000_000:,.3g}M"
-    return f"{count / 1000:.3g}k" if count >= 10_000 else f"{count:,.0f}"
-
-
-def say(axes: Axes, text: str) -> None:
-    """Let a panel say in words why it shows nothing."""
-    axes.text(
-        0.5,
-        0.5,
-        textwrap.fill(text, 28),
-        transform=axes.transAxes,
-        ha="center",
-        va="center",
-        fontsize=9,
-    )
-    axes.set(xticks=[], yticks=[])
-
-
-def interval_bar(
-    axes: Axes,
-    row: Mapping[str, Any],
-    value: str,
-    height: float,
-    paint: str,
-    sign: str,
-) -> None:
-    """Draw a share or a difference of shares in points, with its interval, along the x axis.
-
-    Args:
-        axes: the panel.
-        row: has the value, and `low` and `high`, which are None where they are not known.
-        value: name of the value in the row.
-        height: where on the y axis.
-        paint: the colour.
-        sign: the marker.
-    """
-    known = row["low"] is not None
-    axes.errorbar(
-        100 * row[value],
-        height,
-        xerr=[[100 * (row[value] - row["low"])], [100 * (row["high"] - row[value])]]
-        if known
-        else None,
-        fmt=sign,
-        color=paint,
-        markersize=5,
-        linewidth=1.2,
-    )
-
-
-def label_rows(axes: Axes, labels: Sequence[str]) -> None:
-    """Make the y axis one of named rows, the first on top, with lines along them."""
-    wrapped = [textwrap.fill(label, 22, max_lines=3, placeholder="…") for label in labels]
-    axes.set_yticks(range(len(labels)), wrapped)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(False)
-    axes.grid(True, axis="x")
-
-
-def ratio_grid(fit: Fit, seeds: int, method: str) -> np.ndarray:
-    """Return budget ratios for drawing a method's curve, from its lowest cell to its highest."""
-    ratios = [cell["budget_ratio"] for cell in fit.cells(seeds, method)]
-    return np.geomspace(min(ratios), max(ratios), 101)
-
-
-def band(draws: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the percentile interval of draws of shape (samples, n)."""
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return low, high
-
-
-def save_figure(figure: Figure, output: Output, table: pl.DataFrame, title: str) -> None:
-    """Write a figure as SVG, PNG and CSV (the table behind it), each whole or not at all.
-
-    Args:
-        figure: the figure.
-        output: where it goes, and what its metadata says.
-        table: the numbers that the figure shows.
-        title: title in the files' metadata.
-
-    Raises:
-        ValueError: if the path does not end in .svg.
-    """
-    path = output.path
-    if path.suffix != ".svg":
-        raise ValueError(f"a figure's path must end in .svg, not {path}")
-    description = json.dumps(dict(output.provenance), sort_keys=True)
-    with replacing(path.with_suffix(".csv")) as temporary:
-        table.write_csv(temporary)
-    with replacing(path.with_suffix(".png")) as temporary:
-        figure.savefig(temporary, metadata={"Title": title, "Description": description})
-    with replacing(path) as temporary:
-        # No date: the same results give the same bytes.
-        metadata = {"Title": title, "Description": description, "Date": None}
-        figure.savefig(temporary, metadata=metadata)
+def percent(value: float | None) -> float | None:
+    """Return a share in percent."""
+    return None if value is None else 100 * value

@@ -1,161 +1,196 @@
-"""Figure: accuracy against budget for several students or teachers, and their crossovers."""
+"""Chart: accuracy against budget for several students or teachers, and their crossovers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+import altair as alt
 import polars as pl
 
-from seedbed.analysis.curves.fits import Fit
-from seedbed.analysis.decide.crossovers import ratio_text
+from seedbed.analysis.curves import Curves, FitsRecord, read_curves
+from seedbed.analysis.decide.crossovers import Crossover, CrossoversRecord, ratio_text
 from seedbed.analysis.report.charts import accuracy
 from seedbed.analysis.report.charts.drawing import (
     COLUMNS,
-    Output,
+    HEIGHT,
+    Content,
+    Layers,
+    Methods,
+    Row,
     Section,
-    add_legend,
-    all_methods,
-    colour,
-    label_rows,
-    marker,
-    place_titles,
-    save_figure,
-    set_ratio_axis,
+    count_axis,
+    interval,
+    layer,
+    log_axis,
+    panel,
+    panel_width,
+    percent,
+    row_axis,
     sheet,
-    shown_crossovers,
-    text_colour,
-    wrap_title,
+    spread,
+    tooltips,
+    value_axis,
+    words,
 )
+from seedbed.analysis.report.charts.places import all_methods, place_titles, shown_crossovers
 from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+TITLE = "Accuracy against the budget for each model"
+ABOUT = ""
 
 SCHEMA = pl.Schema({**accuracy.SCHEMA, "reference": pl.String, "status": pl.String})
-"""Columns of the figure's table: those of the figure of accuracy, and rows of the `kind`
-"crossover", whose `low` and `high` are budget ratios (null beyond the data). Their `status` is that
-of `find_crossovers`; a pair of methods without a crossover has a row without numbers."""
+"""Columns of the table: those of the chart of accuracy, and rows of the `kind` "crossover", whose
+`low` and `high` are budget ratios (null beyond the data). Their `status` is that of
+`find_crossovers`; a pair of methods without a crossover has a row without numbers."""
 
 
-def plot_models(
-    fits: Sequence[Fit],
-    crossovers: Sequence[Mapping[str, Any]],
-    role: Literal["student", "teacher"],
-    confidence: float,
-    output: Output,
-) -> None:
-    """Draw a panel for each model, and one with the crossovers of all, as SVG, PNG and CSV.
-
-    There is a row of panels for each task and seed-set size for which two models or more were
-    measured with all else equal.
-
-    Args:
-        fits: the fits.
-        crossovers: records of `find_crossovers`.
-        role: the part of the models that are compared.
-        confidence: coverage of the intervals.
-        output: where the figure goes.
-    """
-    parts = _parts(fits, role)
-    methods = all_methods(fits)
-    others = [name for name in ("student", "teacher", "augmenter", "filter") if name != role]
-    titles = place_titles([part[0].record for _, part in parts], output.titles, others)
-    sections = [
-        Section(f"{title}: {seeds:,} seeds", len(part) + 1, min(COLUMNS, len(part) + 1))
-        for title, (seeds, part) in zip(titles, parts, strict=True)
-    ]
-    rows: list[dict[str, Any]] = []
-    nothing = f"no two {role}s have been measured with all else equal"
-    with sheet(sections, output.missing, nothing) as (figure, panels):
-        for section, (seeds, part), (*each, last) in zip(sections, parts, panels, strict=True):
-            for fit, axes in zip(part, each, strict=True):
-                place = {name: fit.record[name] for name in GROUP_COLUMNS} | {"seeds": seeds}
-                drawn = accuracy.draw_panel(axes, fit, seeds, methods, confidence)
-                set_ratio_axis(axes, fit, seeds)
-                model = output.titles.title(fit.record[role])
-                axes.set_title(wrap_title(model, section.columns))
-                axes.set_ylabel("accuracy, %")
-                found = shown_crossovers(fit, seeds, crossovers)
-                rows += [place | row for row in (*drawn, *_crossover_rows(found))]
-            _draw_crossovers(last, seeds, part, crossovers, role, methods, output.titles)
-            # The models' panels are compared by height, so they have one scale.
-            limits = [axes.get_ylim() for axes in each]
-            for axes in each:
-                axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
-        if parts:
-            untrained = any(row["kind"] == "untrained" for row in rows)
-            add_legend(figure, *accuracy.legend(methods, output.titles, untrained))
-        save_figure(figure, output, pl.DataFrame(rows, schema=SCHEMA), f"By {role}")
+def tabulate(fits: Path, draws: Path, crossovers: Path, role: str) -> Content:
+    """Return accuracies and crossovers of the models of a role, "student" or "teacher"."""
+    found = CrossoversRecord.read(crossovers).crossovers
+    return content(read_curves(fits, draws), found, role, FitsRecord.read(fits).settings.confidence)
 
 
-def _parts(fits: Sequence[Fit], role: str) -> list[tuple[int, list[Fit]]]:
+def content(
+    fits: Sequence[Curves], crossovers: Sequence[Crossover], role: str, confidence: float
+) -> Content:
+    """Return the same from what was read, where two models were measured with all else equal."""
+    rows = []
+    for seeds, part in _parts(fits, role):
+        for fit in part:
+            place = asdict(fit.group) | {"seeds": seeds}
+            found = _crossover_rows(shown_crossovers(fit, seeds, crossovers))
+            rows += [place | row for row in (*accuracy.accuracies(fit, seeds, confidence), *found)]
+    table = pl.DataFrame(rows, schema=SCHEMA)
+    return Content(
+        table,
+        all_methods(fits),
+        confidence,
+        besides={"role": role},
+        title=f"Accuracy against the budget for each {role}",
+    )
+
+
+def _parts(fits: Sequence[Curves], role: str) -> list[tuple[int, list[Curves]]]:
     """Return seed-set sizes, each with fits that have it and that differ in the role alone."""
-    found: dict[tuple[Any, ...], list[Fit]] = {}
+    found: dict[tuple[Any, ...], list[Curves]] = {}
     for fit in fits:
-        others = tuple(fit.record[name] for name in GROUP_COLUMNS if name != role)
+        others = tuple(getattr(fit.group, name) for name in GROUP_COLUMNS if name != role)
         for seeds in fit.seeds:
             found.setdefault((*others, seeds), []).append(fit)
     return [(key[-1], part) for key, part in sorted(found.items()) if len(part) > 1]
 
 
-def _crossover_rows(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _crossover_rows(records: Sequence[Crossover]) -> list[Row]:
     rows = []
     for record in records:
-        base = {name: record[name] for name in ("method", "reference", "status")}
+        base = {name: getattr(record, name) for name in ("method", "reference", "status")}
         base |= {"kind": "crossover"}
         rows += [
-            base | {name: crossing[name] for name in ("budget_ratio", "budget", "low", "high")}
-            for crossing in record["crossings"]
+            base
+            | {name: getattr(crossing, name) for name in ("budget_ratio", "budget", "low", "high")}
+            for crossing in record.crossings
         ] or [base]
     return rows
 
 
-def _draw_crossovers(
-    axes: Axes,
-    seeds: int,
-    fits: Sequence[Fit],
-    crossovers: Sequence[Mapping[str, Any]],
+def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
+    """Return a chart with a panel for each model, and one with the crossovers of all.
+
+    There is a section for each task and seed-set size for which two models or more were measured
+    with all else equal.
+    """
+    rows = content.rows()
+    role = content.besides["role"]
+    methods = Methods(content.methods, titles)
+    others = [name for name in (*GROUP_COLUMNS, "seeds") if name != role]
+    places = list(dict.fromkeys(tuple(row[name] for name in others) for row in rows))
+    named = [dict(zip(others, place, strict=True)) for place in places]
+    labels = ["Untrained student"] if any(row["kind"] == "untrained" for row in rows) else []
+    names = [n for n in ("student", "teacher", "augmenter", "filter") if n != role]
+    sections = []
+    for place, title in zip(named, place_titles(named, titles, names), strict=True):
+        part = [row for row in rows if place.items() <= row.items()]
+        models = list(dict.fromkeys(row[role] for row in part))
+        columns = min(COLUMNS, len(models) + 1)
+        width = panel_width(columns, 45)
+        found = [row for row in part if row["kind"] != "crossover"]
+        reach = [percent(row[end]) for row in found for end in ("low", "high", "accuracy")]
+        panels = []
+        for index, model in enumerate(models):
+            # The models' panels are compared by height, so they have one scale.
+            y = value_axis(reach, "accuracy, %" if index % columns == 0 else "")
+            of_model = [row for row in found if row[role] == model]
+            layers = accuracy.accuracy_layers(of_model, methods, y, labels)
+            panels.append(panel(layers, titles.title(model), width))
+        layers = _crossovers(part, models, role, methods, titles, width)
+        reference = next((row["reference"] for row in part if row["reference"]), "")
+        title_of = f"Crossover with {titles.short(reference)}, at budget ratio"
+        panels.append(panel(layers, title_of, width - 40))
+        sections.append(Section(f"{title}: {place['seeds']:,} seeds", panels, columns))
+    nothing = f"no two {role}s have been measured with all else equal"
+    return sheet(sections, [missing], nothing)
+
+
+def _crossovers(
+    part: Sequence[Row],
+    models: Sequence[str],
     role: str,
-    methods: Sequence[str],
+    methods: Methods,
     titles: Titles,
-) -> None:
-    """Draw the crossovers with the first method: a row for each model, a colour for each method."""
-    ratios = [cell["budget_ratio"] for fit in fits for cell in fit.cells(seeds)]
-    first, last = min(ratios), max(ratios)
-    widest = max(fits, key=lambda fit: len({c["budget_ratio"] for c in fit.cells(seeds)}))
-    set_ratio_axis(axes, widest, seeds)
-    for number, fit in enumerate(fits):
-        records = shown_crossovers(fit, seeds, crossovers)
-        crossings = [(record, found) for record in records for found in record["crossings"]]
-        for index, (record, found) in enumerate(crossings):
-            height = number + 0.3 * (index - (len(crossings) - 1) / 2) / max(1, len(crossings) / 3)
-            paint = colour(methods, record["method"])
-            # Open where it reaches beyond what was measured of this model.
-            low = record["range"][0] if found["low"] is None else found["low"]
-            high = record["range"][1] if found["high"] is None else found["high"]
-            axes.plot([low, high], [height, height], color=paint, linewidth=1.2)
-            axes.plot(
-                found["budget_ratio"],
-                height,
-                marker=marker(methods, record["method"]),
-                color=paint,
-                markersize=6,
-            )
-            axes.annotate(
-                ratio_text(found["budget_ratio"]),
-                (found["budget_ratio"], height),
-                xytext=(0, 5),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-                color=text_colour(paint),
-            )
-        if not crossings:
-            middle = np.sqrt(first * last)
-            axes.text(middle, number, "none", ha="center", va="center", fontsize=9)
-    reference = titles.short(fits[0].methods[0])
-    axes.set_title(wrap_title(f"Crossover with {reference}, at BR", COLUMNS))
-    label_rows(axes, [titles.title(fit.record[role]) for fit in fits])
+    width: int,
+) -> Layers:
+    """Return the crossovers with the first method: a row for each model."""
+    ratios = sorted({row["budget_ratio"] for row in part if row["kind"] == "cell"})
+    x = log_axis(ratios, count_axis(spread(ratios), "budget ratio (queries per seed)", grid=True))
+    y = row_axis([titles.title(model) for model in models], width=85)
+    layers = methods.first()
+    named = {model: titles.title(model) for model in models}
+    nothing = []
+    for model in models:
+        known = [row for row in part if row[role] == model and row["kind"] == "cell"]
+        found = [
+            row
+            for row in part
+            if row[role] == model and row["kind"] == "crossover" and row["budget_ratio"]
+        ]
+        if not found:
+            nothing.append({"row": named[model], "at": (ratios[0] * ratios[-1]) ** 0.5})
+        for index, row in enumerate(found):
+            of_method = [one["budget_ratio"] for one in known if one["method"] == row["method"]]
+            drawn = {
+                "Method": methods.names[row["method"]],
+                "row": named[model],
+                "at": row["budget_ratio"],
+                # Open where it reaches beyond what was measured of this model.
+                "low": min(of_method) if row["low"] is None else row["low"],
+                "high": max(of_method) if row["high"] is None else row["high"],
+                "interval": interval(row["low"], row["high"], ".2g") or "leaves the data",
+                "words": ratio_text(row["budget_ratio"]),
+            }
+            room = min(26, HEIGHT / len(models) / max(1, len(found)))
+            shift = room * (index - (len(found) - 1) / 2)
+            layers += _crossover(drawn, x, y, shift, methods)
+    for text in words([row | {"words": "none"} for row in nothing]):
+        layers.append(text.encode(x=x("at"), y=y()))
+    return layers
+
+
+def _crossover(row: Row, x: Any, y: Any, shift: float, methods: Methods) -> Layers:
+    look = {"color": methods.colour, "opacity": methods.opacity}
+    said = tooltips(
+        ("Method", "method", None),
+        ("row", "model", None),
+        ("at", "budget ratio", ".2~r"),
+        ("interval", "interval", None),
+    )
+    bar = layer([row], "rule", strokeWidth=1.5, yOffset=shift)
+    point = layer([row], "point", filled=True, size=60, opacity=1, yOffset=shift)
+    return [
+        bar.encode(x=x("low"), x2=alt.X2("high:Q"), y=y(), **look),
+        methods.marks(point.encode(x=x("at"), y=y(), tooltip=said)),
+        *(text.encode(x=x("at"), y=y()) for text in words([row], yOffset=shift - 11, fontSize=10)),
+    ]

@@ -1,73 +1,84 @@
-"""How figures of many series of cells against the budget tell them apart."""
+"""How charts of many series of cells against the budget tell them apart."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from seedbed.analysis.report.charts.drawing import INK, colour, marker
-from seedbed.analysis.settings import Titles
+import altair as alt
 
-_LINES = ("-", "--", ":", "-.")
-"""Of seed-set sizes in their order."""
+from seedbed.analysis.report.charts.drawing import Axis, Layers, Methods, Row, dashes, layer
+
+SERIES = ("method", "augmenter", "filter", "seeds")
+"""What tells the series of one panel apart."""
 
 
-def series_style(
-    series: Mapping[str, Any], methods: Sequence[str], rows: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return how a series of cells against the budget is drawn.
+class Series:
+    """The look of series: colour and marker by method, dashes by the size of the seed set.
 
-    Its colour and marker are the method's, its line is the seed-set size's; markers are hollow
-    where the augmenter or the filter is not that which the method has most often in the figure.
+    Markers are hollow where the augmenter or the filter is not the method's most frequent one.
 
     Args:
-        series: `method`, `augmenter`, `filter` and `seeds` of the series.
-        methods: the figure's methods in order.
-        rows: all cells of the figure, with those names.
+        rows: all cells of the chart, with the columns `SERIES`.
+        methods: the methods' look.
     """
-    sizes = sorted({row["seeds"] for row in rows})
-    usual = _usual(rows, series["method"])
-    paint = colour(methods, series["method"])
-    same = (series["augmenter"], series["filter"]) == usual
-    return {
-        "color": paint,
-        "marker": marker(methods, series["method"]),
-        "markerfacecolor": paint if same else "white",
-        "linestyle": _LINES[sizes.index(series["seeds"]) % len(_LINES)],
-    }
+
+    def __init__(self, rows: Sequence[Row], methods: Methods) -> None:
+        self._methods = methods
+        self._sizes = [f"{seeds:,} seeds" for seeds in sorted({row["seeds"] for row in rows})]
+        found = {row["method"] for row in rows}
+        self._usual = {method: _usual(rows, method) for method in found}
+        others = [
+            name
+            for place, name in enumerate(("augmenter", "filter"))
+            if any(row[name] != self._usual[row["method"]][place] for row in rows)
+        ]
+        self.notes = [f"Hollow markers: other {' or '.join(others)}."] if others else []
+
+    def layers(
+        self, rows: Sequence[Row], x: Axis, y: Axis, tooltip: Sequence[Any], joined: bool = True
+    ) -> Layers:
+        """Return the layers of a panel's rows, by their columns `at` and `value`.
+
+        Args:
+            rows: the rows.
+            x: the x axis.
+            y: the y axis.
+            tooltip: what a cell's tooltip shows.
+            joined: whether the hollow markers of a series are joined by lines, as the others are.
+        """
+        drawn = [
+            {name: row[name] for name in (*SERIES[1:], "budget", "at", "value")}
+            | {name: row[name] for name in ("points",) if name in row}
+            | {
+                "Method": self._methods.names[row["method"]],
+                "size": f"{row['seeds']:,} seeds",
+                "series": "/".join(str(row[name]) for name in SERIES),
+                "usual": (row["augmenter"], row["filter"]) == self._usual[row["method"]],
+            }
+            for row in rows
+        ]
+        lines = [row for row in drawn if joined or row["usual"]]
+        line = layer(lines, "line", strokeWidth=1.5).encode(
+            x=x("at"),
+            y=y("value"),
+            color=self._methods.colour,
+            opacity=self._methods.opacity,
+            detail=alt.Detail("series:N"),
+        )
+        if len(self._sizes) > 1:
+            line = line.encode(strokeDash=dashes("size", self._sizes))
+        found = [*self._methods.first(), *([line] if lines else [])]
+        for usual in (True, False):
+            part = [row for row in drawn if row["usual"] == usual]
+            look = {"filled": True} if usual else {"style": "hollow", "strokeWidth": 1.8}
+            point = layer(part, "point", size=50, opacity=1, **look)
+            point = point.encode(x=x("at"), y=y("value"), tooltip=list(tooltip))
+            found += [self._methods.marks(point)] if part else []
+        return found
 
 
-def _usual(rows: Sequence[Mapping[str, Any]], method: str) -> tuple[str, str]:
+def _usual(rows: Sequence[Row], method: str) -> tuple[str, str]:
     counts = Counter((r["augmenter"], r["filter"]) for r in rows if r["method"] == method)
     return max(sorted(counts), key=lambda pair: counts[pair])
-
-
-def series_legend(
-    methods: Sequence[str], rows: Sequence[Mapping[str, Any]], titles: Titles
-) -> tuple[list[Any], list[str]]:
-    """Return handles and labels for what `series_style` tells apart."""
-    from matplotlib.lines import Line2D
-
-    used = [method for method in methods if any(row["method"] == method for row in rows)]
-    handles = [
-        Line2D([], [], color=colour(methods, m), marker=marker(methods, m), markersize=5)
-        for m in used
-    ]
-    labels = [titles.title(method) for method in used]
-    sizes = sorted({row["seeds"] for row in rows})
-    if len(sizes) > 1:
-        for size, line in zip(sizes, _LINES * len(sizes), strict=False):
-            handles.append(Line2D([], [], color=INK, linestyle=line))
-            labels.append(f"{size:,} seeds")
-    unusual = [
-        name
-        for name, place in (("augmenter", 0), ("filter", 1))
-        if any(row[name] != _usual(rows, row["method"])[place] for row in rows)
-    ]
-    if unusual:
-        handles.append(
-            Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="none")
-        )
-        labels.append(f"other {' or '.join(unusual)}")
-    return handles, labels

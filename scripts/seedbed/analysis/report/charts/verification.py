@@ -1,29 +1,37 @@
-"""Figure: what it brings to train on verified answers alone."""
+"""Chart: what it brings to train on verified answers alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+import altair as alt
 import polars as pl
 
 from seedbed.analysis.report.charts.drawing import (
     COLUMNS,
-    INK,
-    Output,
+    Axis,
+    Content,
+    Layers,
+    Methods,
+    Row,
     Section,
-    add_legend,
-    colour,
-    marker,
-    place_titles,
-    save_figure,
-    say,
-    set_count_axis,
+    apart,
+    budget_axis,
+    dashes,
+    interval,
+    layer,
+    panel,
+    panel_width,
+    percent,
+    says,
     sheet,
-    wrap_title,
+    tooltips,
+    value_axis,
 )
+from seedbed.analysis.report.charts.places import place_titles
 from seedbed.analysis.settings import CompareSettings, Titles
 from seedbed.analysis.tables.comparisons import paired_difference
 from seedbed.analysis.tables.outcomes import (
@@ -33,14 +41,15 @@ from seedbed.analysis.tables.outcomes import (
     in_group,
     mean_accuracy,
     order_methods,
+    read_outcomes,
 )
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+TITLE = "What training on verified answers alone changes"
+ABOUT = ""
 
 ALL, VERIFIED, MATCHED = FILTERS = ("none", "verified", "verified_matched")
-_LABELS = ("all answers", "verified answers", "verified, as many rows")
-_LINES = ("-", "--", ":")
+_LABELS = {ALL: "all answers", VERIFIED: "verified answers", MATCHED: "verified, as many rows"}
+_KINDS = ("accuracy", "difference", "kept")
 
 PLACE = ("task", "student", "teacher", "augmenter", "seeds")
 
@@ -59,73 +68,41 @@ SCHEMA = pl.Schema(
         "high": pl.Float64,
     }
 )
-"""Columns of the figure's table. `kind` is "accuracy"; "difference" of the method without a filter
+"""Columns of the table. `kind` is "accuracy"; "difference" of the method without a filter
 to the `reference`, the first method with verified answers, paired by test item; or "kept", the
 rows that are trained on for each teacher query."""
 
 
-def plot_verification(
-    outcomes: Mapping[str, Outcomes], settings: CompareSettings, output: Output
-) -> None:
-    """Draw accuracy by filter against the budget, for each method, as SVG, PNG and CSV.
+def tabulate(cells: Path, item_scores: Path, settings: CompareSettings) -> Content:
+    """Return accuracies by filter, differences between methods, and how many rows were kept."""
+    return content(read_outcomes(cells, item_scores), settings)
 
-    There are such panels for each task, models and seed-set size with more than one filter. Beside
-    them: what the other methods without a filter gain over the first method with verified answers,
-    at the same number of teacher queries; and how many rows a query leaves.
 
-    Args:
-        outcomes: the outcomes of every task.
-        settings: the methods in order, and the coverage of the intervals.
-        output: where the figure goes.
-    """
-    parts: list[list[dict[str, Any]]] = []
+def content(outcomes: Mapping[str, Outcomes], settings: CompareSettings) -> Content:
+    """Return the same from the outcomes of every task."""
+    rows: list[Row] = []
     methods: list[str] = []
     for found in outcomes.values():
         ordered = order_methods(found.cells, settings.methods)
         methods += [method for method in ordered if method not in methods]
-        parts += _parts(found, ordered, settings.confidence)
-    places = [part[0] for part in parts]
-    names = ("student", "teacher", "augmenter")
-    sections = [
-        Section(
-            f"{title}: {part[0]['seeds']:,} seeds",
-            len(_methods_of(part)) + 2,
-            min(COLUMNS, len(_methods_of(part)) + 2),
-        )
-        for part, title in zip(parts, place_titles(places, output.titles, names), strict=True)
-    ]
-    nothing = "no method has been measured with more than one filter of its answers"
-    notes = [_short_of_rows(found.cells, output.titles) for found in outcomes.values()]
-    foot = "\n".join(filter(None, [*notes, output.missing]))
-    with sheet(sections, foot, nothing) as (figure, panels):
-        for part, (*each, difference, kept) in zip(parts, panels, strict=True):
-            of_methods = _methods_of(part)
-            for method, axes in zip(of_methods, each, strict=True):
-                rows = [r for r in part if r["method"] == method and r["kind"] == "accuracy"]
-                _draw_lines(axes, rows, methods)
-                axes.set_title(wrap_title(output.titles.title(method), COLUMNS))
-                axes.set_ylabel("accuracy, %")
-            limits = [axes.get_ylim() for axes in each]
-            for axes in each:
-                axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
-            _draw_lines(kept, [row for row in part if row["kind"] == "kept"], methods)
-            kept.set_title("Rows kept")
-            kept.set_ylabel("rows per 100 queries")
-            _draw_differences(difference, part, methods, output.titles)
-        if parts:
-            used = {row["filter"] for part in parts for row in part}
-            add_legend(figure, *_legend(methods, used, output.titles))
-        table = pl.DataFrame([row for part in parts for row in part], schema=SCHEMA)
-        save_figure(figure, output, table, "Verified answers")
+        rows += [row for part in _parts(found, ordered, settings.confidence) for row in part]
+    table = pl.DataFrame(rows, schema=SCHEMA)
+    lacking = {task: _short_of_rows(found.cells) for task, found in outcomes.items()}
+    return Content(table, methods, settings.confidence, lacking)
 
 
-def _methods_of(part: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(row["method"] for row in part if row["kind"] == "accuracy"))
+def _short_of_rows(cells: pl.DataFrame) -> list[Row]:
+    """Return the cells that have fewer rows than without a filter."""
+    if "missing_rows" not in cells.columns:
+        return []
+    short = cells.filter((pl.col("filter") == MATCHED) & (pl.col("missing_rows") > 0))
+    columns = short.sort("task", "method", "budget").select(
+        "task", "method", "budget", "missing_rows"
+    )
+    return columns.to_dicts()
 
 
-def _parts(
-    outcomes: Outcomes, methods: Sequence[str], confidence: float
-) -> list[list[dict[str, Any]]]:
+def _parts(outcomes: Outcomes, methods: Sequence[str], confidence: float) -> list[list[Row]]:
     """Return the rows of a task for each group and seed-set size with more than one filter.
 
     A method without an augmenter belongs to the groups of all augmenters. Where it alone has
@@ -133,7 +110,7 @@ def _parts(
     """
     indexed = outcomes.cells.with_row_index("row")
     names = sorted(set(indexed["filter"]), key=_rank)
-    found: dict[tuple[Any, ...], list[tuple[bool, int, list[dict[str, Any]]]]] = {}
+    found: dict[tuple[Any, ...], list[tuple[bool, int, list[Row]]]] = {}
     for group in dict.fromkeys(replace(group, filter="") for group in groups(outcomes.cells)):
         cells = pl.concat(indexed.filter(in_group(replace(group, filter=name))) for name in names)
         for seeds in cells["seeds"].unique().sort():
@@ -165,8 +142,8 @@ def _rows(
     methods: Sequence[str],
     confidence: float,
     base: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+) -> list[Row]:
+    rows: list[Row] = []
     replicates: dict[tuple[str, str, int], dict[int, int]] = {}
     for method in methods:
         of_method = cells.filter(pl.col("method") == method)
@@ -230,93 +207,109 @@ def _kept(cells: pl.DataFrame) -> float | None:
     return counted["rows"].sum() / asked if asked else None
 
 
-def _short_of_rows(cells: pl.DataFrame, titles: Titles) -> str:
+def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
+    """Return a chart of accuracy by filter against the budget, for each method.
+
+    There are such panels for each task, models and seed-set size with more than one filter. Beside
+    them: what the other methods without a filter gain over the first method with verified answers,
+    at the same number of teacher queries; and how many rows a query leaves.
+    """
+    rows = content.rows()
+    methods = Methods(content.methods, titles)
+    places = list(dict.fromkeys(tuple(row[name] for name in PLACE) for row in rows))
+    named = [dict(zip(PLACE, place, strict=True)) for place in places]
+    filters = sorted({row["filter"] for row in rows}, key=_rank)
+    sections = []
+    named_titles = place_titles(named, titles, ("student", "teacher", "augmenter"))
+    for place, title in zip(named, named_titles, strict=True):
+        part = [row for row in rows if place.items() <= row.items()]
+        of_kind = {kind: [row for row in part if row["kind"] == kind] for kind in _KINDS}
+        shown = list(dict.fromkeys(row["method"] for row in of_kind["accuracy"]))
+        columns = min(COLUMNS, len(shown) + 2)
+        width = panel_width(columns, 45)
+        reach = [percent(r[end]) for r in of_kind["accuracy"] for end in ("value", "low", "high")]
+        panels = []
+        for method in shown:
+            of_method = [row for row in of_kind["accuracy"] if row["method"] == method]
+            y = value_axis(reach, "accuracy, %")
+            layers = _lines(of_method, methods, filters, y)
+            panels.append(panel(layers, titles.title(method), width))
+        found = of_kind["difference"]
+        name, layers = "Against verified answers", says("no budget in common", width)
+        if found:
+            name = f"Gain over {titles.short(found[0]['reference'])} verified"
+            ends = [percent(row[end]) for row in found for end in ("value", "low", "high")]
+            y = value_axis([0.0, *ends], "points")
+            zero = layer([{"zero": 0}], "rule", style="ink", strokeDash=[5, 3])
+            layers = [zero.encode(y=y("zero")), *_lines(found, methods, filters, y)]
+        panels.append(panel(layers, name, width))
+        kept = of_kind["kept"]
+        y = value_axis((percent(row["value"]) for row in kept), "rows per 100 queries", zero=True)
+        layers = _lines(kept, methods, filters, y) if kept else says("not counted", width)
+        panels.append(panel(layers, "Rows kept", width))
+        sections.append(Section(f"{title}: {place['seeds']:,} seeds", panels, columns))
+    nothing = "no method has been measured with more than one filter of its answers"
+    lacking = [_lacking(rows, titles) for rows in content.besides.values()]
+    return sheet(sections, [*lacking, missing], nothing)
+
+
+def _lacking(rows: Sequence[Mapping[str, Any]], titles: Titles) -> str:
     """Return a line on the cells that have fewer rows than without a filter, or ""."""
-    if "missing_rows" not in cells.columns:
-        return ""
-    short = cells.filter((pl.col("filter") == MATCHED) & (pl.col("missing_rows") > 0))
     parts = [
         f"{titles.short(row['method'])}, {titles.title(row['task'])}, {row['budget']:,} queries: "
         f"{row['missing_rows']:,} missing"
-        for row in short.sort("task", "method", "budget").iter_rows(named=True)
+        for row in rows
     ]
     if not parts:
         return ""
     return f"Not as many rows, as the stream was not followed further: {'; '.join(parts)}."
 
 
-def _fill(name: str) -> str:
-    return "left" if name == MATCHED else "full"
+def _lines(rows: Sequence[Row], methods: Methods, filters: Sequence[str], y: Axis) -> Layers:
+    """Return a line for each method and filter among the rows, in percent.
 
-
-def _style(name: str) -> str:
-    return _LINES[min(_rank(name)[0], len(_LINES) - 1)]
-
-
-def _draw_lines(axes: Axes, rows: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> None:
-    """Draw a line for each method and filter among the rows, in percent."""
-    if not rows:
-        say(axes, "not counted")
-        return
-    filters = sorted({row["filter"] for row in rows}, key=_rank)
-    for method, name in sorted({(r["method"], r["filter"]) for r in rows}):
-        line = [row for row in rows if (row["method"], row["filter"]) == (method, name)]
-        shift = 1.035 ** (filters.index(name) - (len(filters) - 1) / 2)
-        known = line[0]["low"] is not None
-        axes.errorbar(
-            [row["budget"] * shift for row in line],
-            [100 * row["value"] for row in line],
-            yerr=np.transpose(
-                [
-                    [100 * (row["value"] - row["low"]), 100 * (row["high"] - row["value"])]
-                    for row in line
-                ]
-            )
-            if known
-            else None,
-            fmt=marker(methods, method),
-            linestyle=_style(name),
-            color=colour(methods, method),
-            markerfacecolor=colour(methods, method) if name != VERIFIED else "white",
-            markerfacecoloralt="white",
-            fillstyle=_fill(name),
-            markersize=6,
-            linewidth=1.2,
-        )
-    set_count_axis(axes.xaxis, sorted({row["budget"] for row in rows}))
-    axes.set_xlabel("budget, teacher queries")
-
-
-def _draw_differences(
-    axes: Axes,
-    part: Sequence[Mapping[str, Any]],
-    methods: Sequence[str],
-    titles: Titles,
-) -> None:
-    rows = [row for row in part if row["kind"] == "difference"]
-    if not rows:
-        axes.set_title("Against verified answers")
-        say(axes, "no budget in common")
-        return
-    axes.axhline(0, color=colour(methods, rows[0]["reference"]), linewidth=1.2, linestyle="--")
-    _draw_lines(axes, rows, methods)
-    reference = titles.short(rows[0]["reference"])
-    axes.set_title(wrap_title(f"Gain over {reference} verified", COLUMNS))
-    axes.set_ylabel("points")
-
-
-def _legend(methods: Sequence[str], used: set[str], titles: Titles) -> tuple[list[Any], list[str]]:
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D([], [], color=colour(methods, m), marker=marker(methods, m), markersize=5)
-        for m in methods
+    Markers are hollow for verified answers, and small for as many verified rows as queries.
+    """
+    present = [name for name in filters if any(row["filter"] == name for row in rows)]
+    drawn = [
+        {
+            "Method": methods.names[row["method"]],
+            "answers": _label(row["filter"]),
+            "name": row["filter"],
+            "at": row["budget"] * apart(present.index(row["filter"]), len(present)),
+            "budget": row["budget"],
+            "value": percent(row["value"]),
+            "low": percent(row["low"]),
+            "high": percent(row["high"]),
+            "interval": interval(percent(row["low"]), percent(row["high"])),
+        }
+        for row in rows
     ]
-    labels = [titles.title(method) for method in methods]
-    for name in sorted(used, key=_rank):
-        look = {"color": INK, "linestyle": _style(name), "marker": "o", "markersize": 6}
-        paint = "white" if name == VERIFIED else INK
-        look |= {"markerfacecolor": paint, "markerfacecoloralt": "white"}
-        handles.append(Line2D([], [], fillstyle=_fill(name), **look))
-        labels.append(dict(zip(FILTERS, _LABELS, strict=True)).get(name, name.replace("_", " ")))
-    return handles, labels
+    x = budget_axis(row["budget"] for row in rows)
+    said = tooltips(
+        ("Method", "method", None),
+        ("answers", "answers", None),
+        ("budget", "queries", ",.0f"),
+        ("value", "value", ".1f"),
+        ("interval", "interval", None),
+    )
+    look = {"color": methods.colour, "opacity": methods.opacity}
+    line = layer(drawn, "line", strokeWidth=1.5).encode(x=x("at"), y=y("value"), **look)
+    layers = [
+        *methods.first(),
+        line.encode(strokeDash=dashes("answers", [_label(name) for name in filters])),
+    ]
+    if bars := [row for row in drawn if row["low"] is not None]:
+        bar = layer(bars, "rule", strokeWidth=1.5)
+        layers.append(bar.encode(x=x("at"), y=y("low"), y2=alt.Y2("high:Q"), **look))
+    for name in present:
+        marked = {"style": "hollow", "strokeWidth": 1.8} if name == VERIFIED else {"filled": True}
+        size = 22 if name == MATCHED else 55
+        points = [row for row in drawn if row["name"] == name]
+        point = layer(points, "point", size=size, opacity=1, **marked)
+        layers.append(methods.marks(point.encode(x=x("at"), y=y("value"), tooltip=said)))
+    return layers
+
+
+def _label(name: str) -> str:
+    return _LABELS.get(name, name.replace("_", " "))

@@ -1,0 +1,119 @@
+"""Draw a chart of a study as SVG, PNG and Vega-Lite, with the table behind it as CSV."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+from seedbed.analysis.report.charts.files import Output, figure_output, made_from, write_figure
+from seedbed.analysis.settings import (
+    PublishedShift,
+    Titles,
+    parse_published,
+    parse_settings,
+    parse_titles,
+)
+from seedbed.artifacts import whole_file
+from seedbed.command_line import json_value, option, optional, run, several
+
+CHARTS = (
+    "accuracy",
+    "cost_effectiveness",
+    "crossovers",
+    "best_method",
+    "augmenters",
+    "verification",
+    "models",
+    "costs",
+    "diversity",
+)
+
+
+def module_of(chart: str) -> ModuleType:
+    """Return the module of a chart.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if chart not in CHARTS:
+        raise ValueError(f"there is no chart {chart!r}; there are {', '.join(CHARTS)}")
+    return import_module(f"seedbed.analysis.report.charts.{chart}")
+
+
+def plot(chart: str, output: Output, **options: Any) -> None:
+    """Write a chart and its table.
+
+    Args:
+        chart: one of `CHARTS`.
+        output: where the figure goes.
+        options: what the chart's `tabulate` takes.
+    """
+    module = module_of(chart)
+    content = module.tabulate(**options)
+    drawn = module.chart(content, output.titles, output.missing)
+    write_figure(drawn, content.table, output, content.title or module.TITLE, module.ABOUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to draw, and from which results; each chart needs some of them."""
+
+    chart: str = option(str, f"one of {', '.join(CHARTS)}")
+    role: str | None = optional(str, "for models: student or teacher")
+    study: str = option(str, "name of the study")
+    fits: Path | None = optional(whole_file, "fits (JSON)")
+    draws: Path | None = optional(whole_file, "bootstrap draws (Parquet)")
+    comparisons: Path | None = optional(whole_file, "comparisons (CSV)")
+    crossovers: Path | None = optional(whole_file, "crossovers (JSON)")
+    cells: Path | None = optional(whole_file, "table of cells (Parquet)")
+    item_scores: Path | None = optional(whole_file, "table of items (Parquet)")
+    datasets: tuple[Path, ...] = several("dataset.json files")
+    settings: dict[str, Any] | None = optional(
+        json_value,
+        'JSON: {"methods": [...] in order; "confidence": 0.95}, for augmenters with '
+        '"augmenters": [...], the strongest first',
+    )
+    prices: dict[str, Any] = option(
+        json_value,
+        'JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
+        '"usd_per_million_completion_tokens": ...}}',
+        "{}",
+    )
+    published: tuple[PublishedShift, ...] = option(
+        parse_published,
+        'JSON: [{"source": "...", "seeds": 100 or null, "student": null, "low": 27, '
+        '"high": 51 or null}, ...]',
+        "[]",
+    )
+    titles: Titles = option(parse_titles, 'JSON: {name: {"title": ..., "short": ...}}', "{}")
+    missing: str | None = optional(str, "a line on missing results, to stand at the figure's foot")
+    svg: Path = option(Path, "figure to write (.svg; .png, .vl.json and .csv beside it)")
+
+
+def job(args: Options) -> None:
+    """Draw the chart from the options that it needs."""
+    tabulate = module_of(args.chart).tabulate
+    given = {name: getattr(args, name) for name in inspect.signature(tabulate).parameters}
+    if lacking := [name for name, value in given.items() if value is None]:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in lacking)
+        raise ValueError(f"the chart {args.chart} needs {options}")
+    if "settings" in given:
+        kind = get_type_hints(tabulate)["settings"]
+        given["settings"] = parse_settings(kind, json.dumps(given["settings"]))
+    output = figure_output(__file__, args.study, args.svg, args.titles, args.missing or "")
+    about = {**output.provenance, **made_from(given)}
+    plot(args.chart, replace(output, provenance=about), **given)
+
+
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What a study's charts show side by side: its fits, their titles, methods and crossovers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from seedbed.analysis.curves import Curves
+from seedbed.analysis.decide.crossovers import Crossover
+from seedbed.analysis.settings import Titles
+
+
+def all_methods(fits: Iterable[Curves]) -> list[str]:
+    """Return the methods of all fits, in the study's order as far as one fit shows it.
+
+    Each fit has its own methods in that order, so those of the fit with most of them come first: a
+    method then has the same colour in every figure.
+    """
+    ordered = sorted(fits, key=lambda fit: -len(fit.methods))
+    return list(dict.fromkeys(method for fit in ordered for method in fit.methods))
+
+
+def group_titles(fits: Sequence[Curves], titles: Titles) -> list[str]:
+    """Return a title for each fit: its task, and coordinates in which the task's fits differ."""
+    return place_titles([asdict(fit.group) for fit in fits], titles)
+
+
+def place_titles(
+    places: Sequence[Mapping[str, Any]],
+    titles: Titles,
+    names: Sequence[str] = ("student", "teacher", "augmenter", "filter"),
+) -> list[str]:
+    """Return a title for each place: its task, and coordinates in which the task's places differ.
+
+    Args:
+        places: mappings with `task` and the coordinates.
+        titles: titles of tasks and models.
+        names: the coordinates.
+    """
+    made = []
+    for place in places:
+        same_task = [other for other in places if other["task"] == place["task"]]
+        varied = [name for name in names if len({other[name] for other in same_task}) > 1]
+        parts = [f"{name} {titles.title(str(place[name]))}" for name in varied]
+        made.append(", ".join([titles.title(place["task"]), *parts]))
+    return made
+
+
+def with_curves(fits: Sequence[Curves]) -> list[Curves]:
+    """Return the fits in which at least two methods were measured at two budgets or more.
+
+    The others are of ablations at a single budget, which have figures of their own. Of a task that
+    has no such fit, all are returned.
+    """
+    curved = {
+        fit.key: any(
+            sum(len(fit.cells(seeds, method)) > 1 for method in fit.methods) > 1
+            for seeds in fit.seeds
+        )
+        for fit in fits
+    }
+    tasks = {fit.group.task for fit in fits if curved[fit.key]}
+    return [fit for fit in fits if curved[fit.key] or fit.group.task not in tasks]
+
+
+def shown_crossovers(fit: Curves, seeds: int, crossovers: Sequence[Crossover]) -> list[Crossover]:
+    """Return the crossovers with the first method that figures show: by the curve, if there is one.
+
+    Args:
+        fit: the fit.
+        seeds: seed-set size.
+        crossovers: records of `find_crossovers`.
+    """
+    return [
+        record
+        for record in crossovers
+        if record.fit == fit.key
+        and record.seeds == seeds
+        and record.reference == fit.methods[0]
+        and record.basis == ("means" if not fit.fitted else "curve")
+    ]

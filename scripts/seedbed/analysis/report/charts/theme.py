@@ -1,0 +1,103 @@
+"""How charts look: the methods' colours and markers, and Vega configs for light and dark pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Colours of the methods in their order, safe for colour-blind readers (Okabe & Ito 2008)."""
+
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
+"""Markers of the methods in their order."""
+
+DASHES = ([1, 0], [6, 4], [2, 2], [8, 3, 2, 3])
+"""Dashes of what stands beside the methods, in its order: sizes of seed sets, filters."""
+
+CONTRAST = 4.5
+"""Least contrast of text with its background: WCAG 2.2, 1.4.3."""
+
+FONT_SIZE = 12
+
+
+def colour(methods: Sequence[str], method: str) -> str:
+    """Return the colour of a method."""
+    return COLOURS[list(methods).index(method) % len(COLOURS)]
+
+
+def text_on(paint: str) -> str:
+    """Return black or white, whichever has more contrast with a colour."""
+    return max(("#ffffff", "#000000"), key=lambda ink: contrast(ink, paint))
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours (#rrggbb), from 1 to 21, as WCAG defines it."""
+
+    def luminance(paint: str) -> float:
+        parts = [int(paint[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (
+            p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, light = sorted([luminance(one), luminance(other)])
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _config(ink: str, soft: str, grid: str, paper: str) -> dict[str, Any]:
+    # No limit cuts a text: the figure grows instead.
+    text = {"labelColor": ink, "titleColor": ink, "labelLimit": 0, "titleLimit": 0}
+    text |= {
+        "labelFontSize": FONT_SIZE - 1,
+        "titleFontSize": FONT_SIZE,
+        "titleFontWeight": "normal",
+    }
+    return {
+        "background": paper,
+        # Bundled with vl-convert, and as wide as the fonts that browsers put in its place.
+        "font": "Liberation Sans, Arial, Helvetica, sans-serif",
+        # The figure's description says what it shows; thousands of marks would not.
+        "aria": False,
+        "view": {"stroke": None},
+        "axis": {
+            **text,
+            "gridColor": grid,
+            "domainColor": soft,
+            "tickColor": soft,
+            "labelOverlap": False,
+            "titlePadding": 8,
+        },
+        "legend": {
+            **text,
+            "orient": "top",
+            "direction": "horizontal",
+            "labelFontSize": FONT_SIZE,
+            "columnPadding": 18,
+            "rowPadding": 4,
+            "symbolSize": 80,
+            "symbolStrokeWidth": 2,
+            "symbolBaseStrokeColor": ink,
+            "symbolBaseFillColor": ink,
+            "layout": {"top": {"direction": "vertical", "anchor": "start", "margin": 6}},
+        },
+        "title": {"color": ink, "subtitleColor": ink, "limit": 0, "fontSize": FONT_SIZE}
+        | {"fontWeight": "normal", "offset": 8},
+        "text": {"fontSize": FONT_SIZE - 1, "color": ink, "limit": 0},
+        "style": {
+            "ink": {"color": ink, "stroke": ink},
+            "words": {"fill": ink},
+            # Behind words, so that they can be read on lines and areas.
+            "halo": {"fill": paper, "stroke": paper, "strokeWidth": 4, "strokeJoin": "round"},
+            "hollow": {"fill": paper},
+            "edge": {"stroke": paper, "strokeWidth": 1},
+            "grid": {"color": grid, "stroke": grid},
+        },
+        "range": {"category": list(COLOURS)},
+    }
+
+
+LIGHT = _config("#333333", "#777777", "#e4e4e4", "#ffffff")
+"""Vega config of the SVG and PNG files, and of a page in light colours."""
+
+DARK = _config("#e8e8e8", "#a0a0a0", "#33373d", "#17191c")
+"""Vega config of a page in dark colours: charts hold no colour but those of the methods."""
