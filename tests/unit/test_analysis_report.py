@@ -15,10 +15,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 from analysis_simulation import METHODS, simulate
+from plot_accuracy import plot_accuracy
 from whole_report import PRICES, TITLES, output, run_all
 
 from browser import Elements
-from plot_accuracy import plot_accuracy
 from seedbed.analysis.curves.fits import read_fits
 from seedbed.analysis.report.charts.drawing import drawing
 from seedbed.analysis.report.report import inline_svg

@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 from analysis_simulation import METHODS, coordinates, simulate, with_real_pairs
-
 from plot_diversity import coordinates_of
+from seedbed.analysis.report.charts.command_line import figure_output
+
 from seedbed.analysis.curves.fits import fits_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.decide.crossovers import find_crossovers
@@ -30,7 +31,6 @@ from seedbed.analysis.report.charts import (
     models,
     verification,
 )
-from seedbed.analysis.report.charts.command_line import figure_output
 from seedbed.analysis.report.charts.drawing import (
     COLOURS,
     CONTRAST,

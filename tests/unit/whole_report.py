@@ -6,15 +6,15 @@ import inspect
 
 import polars as pl
 from analysis_simulation import METHODS, shipped_contrasts, write_evaluations
+from plot_accuracy import plot_accuracy
+from plot_cost_effectiveness import plot_cost_effectiveness
+from seedbed.analysis.report.charts.command_line import figure_output
 
 from check_findings import check_findings
 from collect_results import collect_results
 from compare_methods import compare_methods
 from find_crossovers import find_crossovers
 from fit_decay import fit_decay
-from plot_accuracy import plot_accuracy
-from plot_cost_effectiveness import plot_cost_effectiveness
-from seedbed.analysis.report.charts.command_line import figure_output
 from seedbed.analysis.settings import (
     AugmenterSettings,
     CompareSettings,

@@ -144,12 +144,12 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
             found.append(Work("verification", stream.teacher, *where, queries, votes, *tokens))
     for cell in cells:
         task = study.tasks[cell.task]
-        at = (cell.student, cell.task, cell.method, cell.key)
+        place = (cell.student, cell.task, cell.method, cell.key)
         items = study.config.test_items or task.source.test_items
-        found.append(Work("evaluation", *at, items, 1, PROMPT_TOKENS, ANSWER_TOKENS))
+        found.append(Work("evaluation", *place, items, 1, PROMPT_TOKENS, ANSWER_TOKENS))
         if not cell.untrained:
             rows = training_rows(study, cell)
-            found.append(Work("training", *at, rows, 0, 0, ROW_TOKENS))
+            found.append(Work("training", *place, rows, 0, 0, ROW_TOKENS))
     return found
 
 
