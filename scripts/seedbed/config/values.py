@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from seedbed.config.words import FILTERS, MATCHED, NONE, RESERVED, UNTRAINED, WORLDS  # noqa: F401
+from seedbed.config.words import FILTERS, WORLDS
 
 ItemColumn = Literal[
     "item_id", "question", "context", "answer", "gold", "choices", "labels", "database", "cluster"
