@@ -11,8 +11,10 @@ from seedbed.analysis.curves.interface import (
     MeanSeries,
     Noise,
     Point,
+    confidence_of,
     curves_from,
     drawn_alike,
+    fit_curves,
     read_curves,
 )
 from seedbed.analysis.curves.measured import Difference, Measured
@@ -35,7 +37,9 @@ __all__ = [
     "Point",
     "Stretch",
     "Turn",
+    "confidence_of",
     "curves_from",
     "drawn_alike",
+    "fit_curves",
     "read_curves",
 ]
