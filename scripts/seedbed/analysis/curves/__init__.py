@@ -18,11 +18,10 @@ from seedbed.analysis.curves.interface import (
     read_curves,
 )
 from seedbed.analysis.curves.measured import Difference, Measured
-from seedbed.analysis.curves.records import Accuracy, CellMean, FitRecord, FitsRecord
+from seedbed.analysis.curves.records import CellMean, FitRecord, FitsRecord
 
 __all__ = [
     "NOTHING_SAYS",
-    "Accuracy",
     "CellMean",
     "Crossing",
     "Crossings",
