@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -299,3 +301,14 @@ def test_fits_and_draws_of_different_studies_are_refused():
     assert len(curves_from(content, draws)) == 1
     with pytest.raises(ValueError, match="same study"):
         curves_from(content, draws.with_columns(fit=pl.lit("another")))
+
+
+def test_nothing_outside_imports_what_is_behind_the_interface():
+    scripts = Path(__file__).parents[2] / "scripts"
+    inner = {path.stem for path in (scripts / "seedbed/analysis/curves").glob("[a-z]*.py")}
+    inner -= {"interface", "records", "fits"}
+    assert {"fitting", "likelihood", "crossings"} <= inner
+    pattern = re.compile(rf"analysis\.curves(\.| import )({'|'.join(sorted(inner))})\b")
+    outside = [path for path in scripts.rglob("*.py") if path.parent.name != "curves"]
+    found = [path.name for path in outside if pattern.search(path.read_text(encoding="utf-8"))]
+    assert not found

@@ -199,7 +199,7 @@ def fit_group(
     record["cells"] = _cell_records(trained, outcomes, members, methods, settings.confidence)
     if untrained.height:
         row = int(untrained["row"][0])
-        record["untrained"] = mean_accuracy(outcomes, [row], settings.confidence)
+        record["untrained"] = dict(mean_accuracy(outcomes, [row], settings.confidence))
     return record, _draw_rows(group, trained, untrained, draws, members)
 
 
@@ -693,7 +693,7 @@ def _cell_records(
                 "budget_ratio": budget / seeds,
                 "replicates": part.height,
                 "replicate_sd": float(by_replicate.std(ddof=1)) if part.height > 1 else None,
-                **mean_accuracy(outcomes, rows, confidence),
+                **dict(mean_accuracy(outcomes, rows, confidence)),
                 "fitted": None,
             }
             for name in _KEPT_COUNTS:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from seedbed.analysis.settings import FitSettings
-from seedbed.analysis.tables.outcomes import Group
+from seedbed.analysis.tables.outcomes import Accuracy, Group
 from seedbed.records import Part, Record
 
 
@@ -31,23 +31,7 @@ class Subscripted:
         return iter(type(self).model_fields)
 
 
-class Accuracy(Subscripted, Part):
-    """A measured accuracy, a fraction, with its interval.
-
-    Attributes:
-        accuracy: mean over replicates.
-        standard_error: None for a single cluster of test items.
-        low: lower end of the interval.
-        high: upper end.
-    """
-
-    accuracy: float
-    standard_error: float | None
-    low: float
-    high: float
-
-
-class CellMean(Accuracy):
+class CellMean(Subscripted, Accuracy):
     """The mean over the replicates of a method, seed-set size and budget.
 
     Attributes:

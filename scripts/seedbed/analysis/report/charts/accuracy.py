@@ -125,7 +125,7 @@ def _real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[Row
     )
     return [
         {"method": method, "pairs": pairs}
-        | mean_accuracy(outcomes, part["row"].to_list(), confidence)
+        | dict(mean_accuracy(outcomes, part["row"].to_list(), confidence))
         for (method, pairs), part in cells.sort("method", "seeds").group_by(
             "method", "seeds", maintain_order=True
         )

@@ -118,7 +118,7 @@ def _of_method(
     for name in names:
         mean = mean_accuracy(outcomes, list(found[name].values()), settings.confidence)
         entry = {**base, "augmenter": name, "replicates": len(found[name])}
-        rows.append(entry | {"kind": "accuracy", **mean})
+        rows.append(entry | {"kind": "accuracy", **dict(mean)})
         shared = sorted(found[strongest].keys() & found[name].keys())
         if name == strongest or not shared:
             continue
@@ -131,7 +131,7 @@ def _of_method(
         rows.append(
             entry
             | {"kind": "difference", "reference": strongest, "replicates": len(shared)}
-            | {key: difference[key] for key in ("difference", "low", "high")}
+            | {key: getattr(difference, key) for key in ("difference", "low", "high")}
         )
     return [{name: row.get(name) for name in SCHEMA} for row in rows]
 

@@ -99,24 +99,24 @@ def _rows(
     rows = []
     for key, part in trained.group_by(*PLACE, *SERIES, "budget", maintain_order=True):
         base = dict(zip((*PLACE, *SERIES, "budget"), key, strict=True))
-        gain: dict[str, Any] = dict.fromkeys(("difference", "low", "high"))
+        gain = None
         if base["student"] in untrained:
             correct = outcomes.correct[part["row"].to_list()]
             reference = outcomes.correct[[untrained[base["student"]]] * part.height]
             gain = paired_difference(reference, correct, outcomes.clusters, confidence)
         costs, unknown = _mean_costs(part, prices)
-        if gain["difference"] is None:
+        if gain is None:
             unknown = ["accuracy of the untrained student", *unknown]
-        gained = gain["difference"] is not None and gain["difference"] > 0
         per_point = {
-            f"{name}_per_point": cost / (100 * gain["difference"])
+            f"{name}_per_point": cost / (100 * gain.difference)
             for name, cost in costs.items()
-            if gained and cost is not None
+            if gain is not None and gain.difference > 0 and cost is not None
         }
         rows.append(
             base
             | {"replicates": part.height, "unknown": "; ".join(unknown)}
-            | {"gain": gain["difference"], "gain_low": gain["low"], "gain_high": gain["high"]}
+            | {"gain": gain and gain.difference}
+            | {"gain_low": gain and gain.low, "gain_high": gain and gain.high}
             | costs
             | per_point
         )

@@ -160,7 +160,7 @@ def _rows(
                 "replicates": part.height,
             }
             mean = mean_accuracy(outcomes, part["row"].to_list(), confidence)
-            rows.append(entry | mean | {"kind": "accuracy", "value": mean["accuracy"]})
+            rows.append(entry | dict(mean) | {"kind": "accuracy", "value": mean.accuracy})
             if kept := _kept(part):
                 rows.append(entry | {"kind": "kept", "value": kept})
     first = methods[0]
@@ -185,9 +185,9 @@ def _rows(
                 "budget": budget,
                 "budget_ratio": budget / base["seeds"],
                 "replicates": len(shared),
-                "value": found["difference"],
-                "low": found["low"],
-                "high": found["high"],
+                "value": found.difference,
+                "low": found.low,
+                "high": found.high,
             }
         )
     return [{name: row.get(name) for name in SCHEMA} for row in rows]
