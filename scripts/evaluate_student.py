@@ -66,14 +66,18 @@ class EvaluationSettings:
     manner: dict[str, Any] | None = None
 
 
-def costs(dataset: Path | None, adapter: Path | None) -> tuple[dict[str, int], dict[str, float]]:
+def costs(
+    dataset: Path | None, adapter: Path | None
+) -> tuple[dict[str, int | None], dict[str, float | None]]:
     """Return what a cell's data and training took: counts, and seconds by stage.
 
     All are 0 for a student that was not trained.
     """
     made = DatasetRecord.read(dataset) if dataset else DatasetRecord(counts=DatasetCounts())
     trained = TrainingRecord.read(adapter / "training.json") if adapter else TrainingRecord()
-    counts = {name: getattr(made.counts, name) or 0 for name in DATASET_COUNTS}
+    counts: dict[str, int | None] = {
+        name: getattr(made.counts, name) or 0 for name in DATASET_COUNTS
+    }
     counts |= {name: getattr(trained.counts, name) for name in TRAINING_COUNTS}
     return counts, {"generation": made.seconds.generation, "training": trained.seconds.training}
 
@@ -170,7 +174,11 @@ def write_evaluation(
     told = asdict(settings)
     if told["manner"] is None:
         del told["manner"]
-    about = {"cell": args.cell, "settings": told, "model": read_fingerprint(args.model)}
+    about: dict[str, Any] = {
+        "cell": args.cell,
+        "settings": told,
+        "model": read_fingerprint(args.model),
+    }
     write_parquet(args.predictions, predictions, about)
     modules = scorer_modules(settings.kind, settings.scorer, args.task_folder)
     record = EvaluationRecord(

@@ -203,7 +203,7 @@ def _layers(
         if row["kind"] == kind
     ]
     title = "accuracy, %" if kind == "accuracy" else "points"
-    look = {"color": methods.colour, "opacity": methods.opacity}
+    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
     known = [row[end] for row in drawn for end in ("at", "low", "high")]
     x = value_axis([*known, *([0.0] if kind == "difference" else [])], title, channel="x")
     said = tooltips(

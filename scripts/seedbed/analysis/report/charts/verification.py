@@ -201,10 +201,10 @@ def _kept(cells: pl.DataFrame) -> float | None:
     if "rows" not in cells.columns or "teacher_queries" not in cells.columns:
         return None
     counted = cells.drop_nulls(["rows", "teacher_queries"])
-    asked = counted["teacher_queries"].sum()
+    asked = int(counted["teacher_queries"].sum())
     if "verification_queries" in counted.columns:
-        asked += counted["verification_queries"].sum()
-    return counted["rows"].sum() / asked if asked else None
+        asked += int(counted["verification_queries"].sum())
+    return int(counted["rows"].sum()) / asked if asked else None
 
 
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
@@ -293,7 +293,7 @@ def _lines(rows: Sequence[Row], methods: Methods, filters: Sequence[str], y: Axi
         ("value", "value", ".1f"),
         ("interval", "interval", None),
     )
-    look = {"color": methods.colour, "opacity": methods.opacity}
+    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
     line = layer(drawn, "line", strokeWidth=1.5).encode(x=x("at"), y=y("value"), **look)
     layers = [
         *methods.first(),
