@@ -8,7 +8,7 @@ import pytest
 from analysis_simulation import simulate
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
-from whole_report import run_all
+from whole_report import CHART, run_all
 
 from browser import NARROW, WIDE, chromium, visit
 
@@ -93,7 +93,7 @@ def test_page_fits_a_phone(browser, page):
         seen.page.touchscreen.tap(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
         expect(seen.page.locator("#answer")).not_to_have_text(before)
         # What is wider than the screen scrolls by itself, and by keys as well.
-        table = seen.page.locator(".wide:has(.shifts)")
+        table = seen.page.locator(".wide:has(.crossovers)")
         table.focus()
         assert table.evaluate("one => one === document.activeElement")
         assert table.evaluate("one => one.scrollWidth > one.clientWidth")
@@ -109,8 +109,8 @@ def test_landmarks_headings_and_names_of_figures(browser, page):
         assert all(after <= before + 1 for before, after in pairwise(levels))
         tree = html.locator("main").aria_snapshot()
         for name in (
-            "Accuracy against the budget.",
-            "What each method gains over the first one.",
+            "Accuracy by budget.",
+            "Gain of each method over the first.",
             "Expected accuracy by budget.",
             "The best method by seeds and budget.",
         ):
@@ -120,6 +120,23 @@ def test_landmarks_headings_and_names_of_figures(browser, page):
             document.getElementById(one.getAttribute("aria-describedby")).textContent)"""
         )
         assert len(said) == 4 and all(len(text) > 40 for text in said)
+
+
+def test_figures_are_the_interactive_charts_where_scripts_run(browser, page):
+    """The drawing of a figure gives way to its chart; a figure without one stays as it is."""
+    with visit(browser, page, DRAWN) as seen:
+        seen.page.locator("#accuracy-chart").scroll_into_view_if_needed()
+        seen.page.wait_for_selector("#accuracy-chart svg .mark-symbol path")
+        for name, drawings in (("accuracy", 0), ("cost_effectiveness", 1)):
+            assert seen.page.locator(f".drawn:has(#{name}-chart) > svg").count() == drawings
+        chart = seen.page.locator("#accuracy-chart")
+        assert chart.get_attribute("role") == "img"
+        text = chart.get_attribute("aria-describedby")
+        assert seen.page.locator(f"#{text}").text_content() == CHART["description"]
+        assert CHART["usermeta"]["caption"] in seen.page.inner_text("#accuracy-about")
+        assert seen.complaints == []
+    with visit(browser, page, java_script_enabled=False) as seen:
+        assert seen.page.locator(".drawn > svg").count() == 2
 
 
 def test_text_of_figures_has_contrast(browser, page):
