@@ -2,7 +2,7 @@
 
 For each teacher, student, augmenter and filter that the task was studied with: a table of the
 methods, the best expected accuracy first, and a sentence; or the cheapest way to an accuracy.
-Beyond the data, intervals are wider. For a task without results, advice is transferred from the others.
+Beyond the data, intervals are wider; advice for a task without results is transferred.
 """
 
 from __future__ import annotations
