@@ -12,6 +12,7 @@ from browser import Elements, chromium, visit
 from seedbed.analysis.curves import curves_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.decide.advise import advise, leaders
+from seedbed.analysis.report.charts.theme import DARK, LIGHT
 from seedbed.analysis.report.page.explorer import explorer_data
 from seedbed.analysis.report.page.filling import Examples, page, script_json
 from seedbed.analysis.report.summary import Report
@@ -178,7 +179,7 @@ def test_money_is_a_control_where_prices_are_known(fits, browser, pages):
 
 
 def test_plots_are_drawn_again_when_the_colour_scheme_changes(browser, pages):
-    ink = {"light": "#1c1c1c", "dark": "#ececec"}
+    ink = {"light": LIGHT["axis"]["labelColor"], "dark": DARK["axis"]["labelColor"]}
     with visit(browser, pages / "plain.html", "#map svg", color_scheme="light") as seen:
         for scheme in ("dark", "light"):
             seen.page.emulate_media(color_scheme=scheme)

@@ -133,7 +133,7 @@ def test_figures_are_the_interactive_charts_where_scripts_run(browser, page):
         assert chart.get_attribute("role") == "img"
         text = chart.get_attribute("aria-describedby")
         assert seen.page.locator(f"#{text}").text_content() == CHART["description"]
-        assert CHART["usermeta"]["caption"] in seen.page.inner_text("#accuracy-about")
+        assert seen.page.inner_text("#accuracy-about") == "Points are cells, in <i>percent</i>."
         assert seen.complaints == []
     with visit(browser, page, java_script_enabled=False) as seen:
         assert seen.page.locator(".drawn > svg").count() == 2

@@ -63,7 +63,7 @@ def write_dataset(folder):
 CHART = {
     "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
     "description": "Accuracy of <b>each</b> method, by budget, as points.",
-    "usermeta": {"caption": "Points are cells, in <i>percent</i>."},
+    "usermeta": {"caption": "Accuracy by budget. Points are cells, in <i>percent</i>."},
     "data": {"values": [{"budget": 1, "accuracy": 40}, {"budget": 4, "accuracy": 50}]},
     "mark": "point",
     "encoding": {

@@ -20,47 +20,6 @@ from seedbed.analysis.settings import PublishedShift
 
 Name = Callable[[str], str]
 
-CAPTIONS = {
-    "accuracy": (
-        "Accuracy by budget",
-        "Points are measured cells with intervals, lines are fitted curves with bands. At each "
-        "budget, the highest line is the best method.",
-    ),
-    "cost_effectiveness": (
-        "Gain of each method over the first",
-        "Above 0 a method is better than the first one. Dashed lines mark crossovers; the strip "
-        "above each panel names the leading methods.",
-    ),
-    "crossovers": (
-        "Crossovers between methods",
-        "In queries per seed, tokens, dollars and hours. Lines are intervals; an arrow marks an "
-        "end beyond the measured range.",
-    ),
-    "best_method": (
-        "The best method by seeds and budget",
-        "Paler colours are less certain.",
-    ),
-    "augmenters": (
-        "Accuracy by augmenter",
-        "What a weaker augmenter costs the methods that write questions.",
-    ),
-    "students": ("Accuracy by budget for each student", "Points are measured cells."),
-    "teachers": ("Accuracy by budget for each teacher", "Points are measured cells."),
-    "verification": (
-        "Effect of verification",
-        "Change in accuracy when students train on verified answers only.",
-    ),
-    "costs": (
-        "Cost of one point of accuracy above the base model",
-        "Lower is better.",
-    ),
-    "diversity": (
-        "Diversity of the questions",
-        "How varied the questions of each dataset are, and what share repeats others.",
-    ),
-}
-"""Title of each figure, and the caption that is its alternative text as well."""
-
 INTERVALS = (
     "Intervals cover {coverage:g}%. Differences are paired by test item, and their intervals cover "
     "the noise of the test items only. Where a curve was fitted, the intervals of crossovers and "
@@ -72,12 +31,11 @@ CROSSOVERS = (
     "with intervals. “Below” and “above” mark ends of an interval beyond the measured range. "
     "Inverted tests give the range in which a test does not reject that the two are equal."
 )
-FINDINGS = "The paper's findings (arXiv 2409.19759), tested on this study's cells:"
+FINDINGS = "The contrasts that the study states, tested on its cells:"
 FINDINGS_ABOUT = (
-    "The paper's findings (arXiv 2409.19759), tested on this study's cells. Intervals cover the "
-    "noise of the test items and, where there are replicates, draws of the seeds and training "
-    "runs; they are not adjusted for the number of tests. “Less than” some points is a margin of "
-    "this project."
+    "The contrasts that the study's file states, tested on its cells. Intervals cover the noise of "
+    "the test items and, where there are replicates, of draws of the seeds and of training runs; "
+    "they are not adjusted for the number of tests."
 )
 BUDGET_RATIO = "BR, the budget ratio, is the number of teacher queries per seed."
 TRANSFERRED = (

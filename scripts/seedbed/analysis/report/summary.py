@@ -12,7 +12,7 @@ from seedbed.analysis.decide.advise import advise
 from seedbed.analysis.decide.contrasts import ContrastRecord
 from seedbed.analysis.decide.crossovers import AMOUNTS, Crossover
 from seedbed.analysis.report import sentences as say
-from seedbed.analysis.report.charts.drawing import group_titles
+from seedbed.analysis.report.charts.places import group_titles
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 

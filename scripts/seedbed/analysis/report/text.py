@@ -9,7 +9,7 @@ from dataclasses import asdict
 from seedbed.analysis.decide.advise import Advice, Plan
 from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.answers import Answer, Question
-from seedbed.analysis.report.charts.drawing import place_titles
+from seedbed.analysis.report.charts.places import place_titles
 from seedbed.analysis.report.summary import Report, SizeSummary
 from seedbed.analysis.settings import Titles
 

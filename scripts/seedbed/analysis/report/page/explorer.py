@@ -18,7 +18,8 @@ from seedbed.analysis.decide.advise import Advice, Stretch, advise, leaders
 from seedbed.analysis.decide.costs import Prices, cost_line
 from seedbed.analysis.decide.design import further_cells, next_cells
 from seedbed.analysis.report import sentences as say
-from seedbed.analysis.report.charts.drawing import all_methods, colour, group_titles, with_curves
+from seedbed.analysis.report.charts.places import all_methods, group_titles, with_curves
+from seedbed.analysis.report.charts.theme import colour
 from seedbed.analysis.report.page.plots import STRIPES, plots
 from seedbed.analysis.settings import Titles
 

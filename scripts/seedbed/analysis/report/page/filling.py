@@ -14,6 +14,8 @@ from typing import Any
 import polars as pl
 
 from seedbed.analysis.report import sentences
+from seedbed.analysis.report.captions import CAPTIONS
+from seedbed.analysis.report.charts.theme import DARK, LIGHT
 from seedbed.analysis.report.page import FILES
 from seedbed.analysis.report.summary import COMPARED, Report
 from seedbed.analysis.settings import Titles
@@ -26,7 +28,7 @@ _TABLES = {
     "../tables/comparisons.csv": "every comparison of two methods",
     "../fits/crossovers.csv": "every crossover",
     "../fits/decay.json": "every model that was fitted",
-    "../fits/findings.json": "every test of a finding",
+    "../fits/findings.json": "every test of a contrast",
 }
 """Files beside the page, and what is in them."""
 
@@ -59,10 +61,11 @@ def read_figure(path: Path, chart: Mapping[str, Any] | None) -> Figure:
         ValueError: if the file is no SVG.
     """
     name = path.stem
-    title, caption = sentences.CAPTIONS.get(name, (name.replace("_", " ").capitalize(), ""))
-    caption = (chart or {}).get("usermeta", {}).get("caption", caption)
-    description = (chart or {}).get("description", "")
-    if description == caption:
+    title, caption = CAPTIONS.get(name, (name.replace("_", " ").capitalize(), ""))
+    whole = (chart or {}).get("usermeta", {}).get("caption", f"{title}. {caption}")
+    title, _, caption = whole.partition(". ")
+    description = (chart or {}).get("description", whole)
+    if description == whole:
         description = ""
     svg = inline_svg(path.read_text(encoding="utf-8"), name, "text" if description else "about")
     return Figure(name, title, caption, description, svg, chart)
@@ -158,7 +161,11 @@ def page(
         # Only what this project wrote or drew is markup; data stands in it as JSON.
         style=Markup(style),
         scripts=[Markup(text) for text in scripts],
-        data=Markup(script_json({"explorer": explorer, "figures": charts})),
+        data=Markup(
+            script_json(
+                {"explorer": explorer, "figures": charts, "themes": {"light": LIGHT, "dark": DARK}}
+            )
+        ),
         policy=content_policy(scripts),
         figures=[{**vars(figure), "svg": Markup(figure.svg)} for figure in figures],
         examples=examples,

@@ -2,46 +2,42 @@
 const data = JSON.parse(document.getElementById("page-data").textContent);
 const find = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
-// The charts' elements have names and descriptions of their own.
-const silent = { aria: false, mark: { aria: false } };
 // With the interpreter of expressions, since the page lets no text become code.
 const embedding = { actions: false, renderer: "svg", ast: true, defaultStyle: false };
 
-function theme() {
-  const style = getComputedStyle(document.documentElement);
-  const [ink, line] = ["--ink", "--line"].map((name) => style.getPropertyValue(name));
-  const words = { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12 };
-  return {
-    background: null, font: "system-ui, sans-serif", view: { stroke: line },
-    axis: { ...words, gridColor: line, domainColor: line, tickColor: line },
-    legend: { ...words, orient: "bottom", columns: 1, labelLimit: 400, symbolOpacity: 1,
-      symbolStrokeWidth: 0 },
-    style: { here: { color: ink, strokeWidth: 2.5 } },
-    ...silent,
-  };
+// Draws a chart in an element of its own within a place, as Vega gives that a role.
+function embed(place, spec) {
+  const inner = document.createElement("div");
+  place.replaceChildren(inner);
+  const scheme = dark.matches ? "dark" : "light";
+  // The charts' elements have names and descriptions of their own.
+  const config = { ...data.themes[scheme], aria: false, mark: { aria: false } };
+  return vegaEmbed(inner, spec, { ...embedding, config, tooltip: { theme: scheme } });
 }
 
 // The study's figures: the same charts as the drawings, which stay where no script runs.
-async function enliven(name, spec) {
-  const place = find(`${name}-chart`);
-  const inner = place.appendChild(document.createElement("div"));
+async function enliven(place) {
   const drawing = place.nextElementSibling;
-  await vegaEmbed(inner, spec, { ...embedding, config: silent });
+  await embed(place, data.figures[place.id.replace(/-chart$/, "")]);
+  if (!drawing) { return; }
   for (const attribute of ["role", "aria-labelledby", "aria-describedby"]) {
     place.setAttribute(attribute, drawing.getAttribute(attribute));
   }
   drawing.remove();
 }
 
+const places = Object.keys(data.figures).map((name) => find(`${name}-chart`));
 const watcher = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting) { continue; }
     watcher.unobserve(target);
-    const name = target.id.replace(/-chart$/, "");
-    enliven(name, data.figures[name]);
+    enliven(target);
   }
 }, { rootMargin: "600px" });
-Object.keys(data.figures).forEach((name) => watcher.observe(find(`${name}-chart`)));
+places.forEach((place) => watcher.observe(place));
+dark.addEventListener("change", () => {
+  places.filter((place) => place.hasAttribute("role")).forEach(enliven);
+});
 
 if (data.explorer.fits.length) {
   const { fits, plots } = data.explorer;
@@ -63,10 +59,7 @@ if (data.explorer.fits.length) {
         chart.made?.finalize();
         const spec = { ...plots[unit()][name], datasets: wanted.values };
         if (name === "map") { spec.height *= sizes().length; }
-        const tooltip = { theme: dark.matches ? "dark" : "light" };
-        // In an element of its own, as Vega gives that a role.
-        chart.made = await vegaEmbed(find(name).firstElementChild, spec,
-          { ...embedding, config: theme(), tooltip });
+        chart.made = await embed(find(name), spec);
         chart.key = wanted.key;
       } else {
         for (const [one, rows] of Object.entries(wanted.values)) {

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from seedbed.analysis.report.charts.theme import SHAPES
+
 if TYPE_CHECKING:
     import altair as alt
 
 # Methods differ by these as well as by colour, for readers who cannot tell colours apart.
 _DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 4], [10, 3])
-_SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
+
+_LEGEND = {"title": None, "orient": "bottom", "direction": "vertical", "columns": 1}
+"""Below each other, also long titles fit a phone."""
 
 STRIPES = 6
 """Stripes of a row of the map: two or three tied methods have equally many."""
 
 HERE = "here"
-"""Name of the data of the place that is asked about, and of its marks' style."""
+"""Name of the data of the place that is asked about."""
 
 
 def plots(colours: Mapping[str, str], money: bool) -> dict[str, Any]:
@@ -37,7 +41,8 @@ def plots(colours: Mapping[str, str], money: bool) -> dict[str, Any]:
         .axis(format="$,.2~r" if money else ",.3~r", tickCount=6, labelOverlap=True)
         .title("budget, US dollars" if money else "budget ratio, teacher queries per seed")
     )
-    colour = alt.Color("method:N").scale(domain=names, range=list(colours.values())).title(None)
+    colour = alt.Color("method:N").scale(domain=names, range=list(colours.values()))
+    colour = colour.legend(**_LEGEND)
     charts = {"curves": _curves(names, x, colour), "map": _map(x, colour)}
     return {
         name: {**chart.properties(width="container").to_dict(), "description": name}
@@ -53,8 +58,8 @@ def _curves(names: Sequence[str], x: alt.X, colour: alt.Color) -> alt.LayerChart
     import altair as alt
 
     y = alt.Y("accuracy:Q").scale(zero=False).title("accuracy, %")
-    dash = alt.StrokeDash("method:N").scale(**_scaled(_DASHES, names)).title(None)
-    shape = alt.Shape("method:N").scale(**_scaled(_SHAPES, names)).title(None)
+    dash = alt.StrokeDash("method:N").scale(**_scaled(_DASHES, names)).legend(**_LEGEND)
+    shape = alt.Shape("method:N").scale(**_scaled(SHAPES, names)).legend(**_LEGEND)
     shown = alt.selection_point(name="shown", fields=["method"], bind="legend")
     data = alt.Chart(alt.NamedData("curves"))
     curve = data.transform_filter("datum.kind === 'curve'").encode(x=x, color=colour)
@@ -77,7 +82,11 @@ def _curves(names: Sequence[str], x: alt.X, colour: alt.Color) -> alt.LayerChart
         opacity=alt.when("datum.kind === 'cell'").then(alt.value(1)).otherwise(alt.value(0)),
         tooltip=[alt.Tooltip("method:N"), alt.Tooltip("budget:N"), alt.Tooltip("expected:N")],
     )
-    here = alt.Chart(alt.NamedData(HERE)).mark_rule(style=HERE, strokeDash=[4, 3]).encode(x=x)
+    here = (
+        alt.Chart(alt.NamedData(HERE))
+        .mark_rule(style="ink", strokeDash=[4, 3], strokeWidth=2)
+        .encode(x=x)
+    )
     return alt.layer(band, line.add_params(shown), points, here).properties(height=260)
 
 
@@ -97,6 +106,10 @@ def _map(x: alt.X, colour: alt.Color) -> alt.LayerChart | alt.FacetChart:
             tooltip=[alt.Tooltip("seeds:N"), alt.Tooltip("from:N"), alt.Tooltip("leading:N")],
         )
     )
-    here = alt.Chart(alt.NamedData(HERE)).mark_point(style=HERE, size=130).encode(x=x, y=y)
+    here = (
+        alt.Chart(alt.NamedData(HERE))
+        .mark_point(style="ink", size=130, strokeWidth=3)
+        .encode(x=x, y=y)
+    )
     # Of one row: the page's script knows how many there are.
     return alt.layer(tiles, here).properties(height=28)
