@@ -16,6 +16,7 @@ rule write_report:
         findings=rules.check_findings.output.json,
         examples=FLOW.example_datasets(),
         figures=expand(f"{RESULTS}/figures/{{name}}.svg", name=FLOW.figures()),
+        charts=expand(f"{RESULTS}/figures/{{name}}.vl.json", name=FLOW.figures()),
     output:
         summary=reported("report/summary.txt", "summary", "Report"),
         page=reported("report/index.html", "page", "Report"),

@@ -9,20 +9,17 @@ import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 from analysis_simulation import METHODS, simulate
-from plot_accuracy import plot_accuracy
 from whole_report import PRICES, TITLES, output, run_all
 
 from browser import Elements
-from seedbed.analysis.curves.fits import read_fits
-from seedbed.analysis.report.charts.drawing import drawing
+from plot import plot
 from seedbed.analysis.report.page.filling import inline_svg
-from seedbed.analysis.settings import PublishedShift, Title, Titles, published_for
+from seedbed.analysis.settings import PublishedShift, published_for
 from seedbed.artifacts import read_json
 
 
@@ -120,17 +117,17 @@ def test_published_shifts_are_of_the_student_and_of_like_seeds():
 
 def test_figures_are_the_same_bytes_again(study, tmp_path):
     again = tmp_path / "accuracy.svg"
-    files = (
-        "fits/decay.json",
-        "fits/draws.parquet",
-        "tables/cells.parquet",
-        "tables/items.parquet",
-    )
-    plot_accuracy(output(plot_accuracy, again), *(study / name for name in files))
-    for ending in (".svg", ".png", ".csv"):
+    files = {
+        "fits": "fits/decay.json",
+        "draws": "fits/draws.parquet",
+        "cells": "tables/cells.parquet",
+        "item_scores": "tables/items.parquet",
+    }
+    plot("accuracy", output(again), **{name: study / file for name, file in files.items()})
+    for ending in (".svg", ".png", ".vl.json", ".csv"):
         first = (study / "figures/accuracy.svg").with_suffix(ending)
         assert again.with_suffix(ending).read_bytes() == first.read_bytes()
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_summary_holds_the_numbers(study):
@@ -225,26 +222,6 @@ def test_advice_says_from_where_it_holds(tmp_path):
     text = (run_all(tmp_path, (kept, items)) / "report/summary.txt").read_text(encoding="utf-8")
     words = " ".join(text.split())
     assert re.search(r"32 seeds: from BR 4, use .*up to BR 16\.", words)
-
-
-def test_long_titles_stay_within_the_figure(study):
-    from matplotlib.text import Text
-
-    fits = read_fits(study / "fits/decay.json", study / "fits/draws.parquet")
-    other = replace(fits[0], record={**fits[0].record, "student": "s2"}, models=())
-    long = Titles(
-        {
-            "mini_math": Title(title="Questions on a small number of Databases (generated)"),
-            "mini_student": Title(title="The Other Miniature Student with a Long Name"),
-        }
-    )
-    with drawing([fits[0], other], long) as (figure, _):
-        figure.draw_without_rendering()
-        shown = [text for text in figure.findobj(Text) if "Databases" in text.get_text()]
-        assert len(shown) == 2
-        for text in shown:
-            box = text.get_window_extent()
-            assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
 
 
 def test_page_is_self_contained_and_escapes_what_it_is_given(study):

@@ -391,7 +391,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {**FITS, **FIGURES, "compare_methods": 1},
     ),
     "the code of the report": (
-        append(f"{LIBRARY}/analysis/report/report.py", "\nprint(1)\n"),
+        append(f"{LIBRARY}/analysis/report/page/page.css", "\n"),
         {"write_report": 1},
     ),
     # --- evaluation

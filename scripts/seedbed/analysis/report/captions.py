@@ -1,6 +1,6 @@
 """What each figure is called, and how to read it."""
 
-CAPTIONS = {
+_CAPTIONS = {
     "accuracy": (
         "Accuracy by budget",
         "Points are measured cells with intervals, lines are fitted curves with bands. At each "
@@ -40,3 +40,8 @@ CAPTIONS = {
     ),
 }
 """Title of each figure, and the caption that is its alternative text as well."""
+
+
+def caption_of(figure: str) -> tuple[str, str]:
+    """Return the title of a figure, and how to read it."""
+    return _CAPTIONS.get(figure, (figure.replace("_", " ").capitalize(), ""))

@@ -51,12 +51,6 @@ from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.comparisons import read_comparisons
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-TITLE = "What each method gains over the first one"
-ABOUT = (
-    "Above the line at 0 it is ahead; dashed lines are where curves cross, the strip above says "
-    "which method leads where."
-)
-
 SCHEMA = pl.Schema(
     {
         **GROUP_COLUMNS,

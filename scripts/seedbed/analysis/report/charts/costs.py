@@ -42,9 +42,6 @@ from seedbed.analysis.tables.outcomes import (
     read_outcomes,
 )
 
-TITLE = "What a point of accuracy above the untrained student costs"
-ABOUT = "Lower is better."
-
 PLACE = ("task", "student", "teacher")
 
 SCHEMA = pl.Schema(

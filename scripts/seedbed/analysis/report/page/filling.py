@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from seedbed.analysis.report import sentences
-from seedbed.analysis.report.captions import CAPTIONS
+from seedbed.analysis.report.captions import caption_of
 from seedbed.analysis.report.charts.theme import DARK, LIGHT
 from seedbed.analysis.report.page import FILES
 from seedbed.analysis.report.summary import COMPARED, Report
@@ -61,7 +61,7 @@ def read_figure(path: Path, chart: Mapping[str, Any] | None) -> Figure:
         ValueError: if the file is no SVG.
     """
     name = path.stem
-    title, caption = CAPTIONS.get(name, (name.replace("_", " ").capitalize(), ""))
+    title, caption = caption_of(name)
     whole = (chart or {}).get("usermeta", {}).get("caption", f"{title}. {caption}")
     title, _, caption = whole.partition(". ")
     description = (chart or {}).get("description", whole)
