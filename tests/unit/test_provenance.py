@@ -166,6 +166,25 @@ def test_the_order_of_functions_has_no_part_in_it(scripts):
 
 
 @pytest.mark.parametrize(
+    ("file", "old", "new", "reruns"),
+    [
+        ("training", "Peak learning rate.", "The highest learning rate.", False),
+        ("training", "    warmup_fraction: Fraction = Field(\n        0.03",
+         "    warmup_fraction: Fraction = Field(\n        0.04", True),
+        # A section that the training of a student does not have.
+        ("training", "    layers: Count = ", "    depth: Count = ", False),
+        ("engines", "    concurrency: Count = ", "    at_once: Count = ", False),
+    ],
+)  # fmt: skip
+def test_a_key_reruns_what_has_its_section_and_its_description_nothing(
+    scripts, file, old, new, reruns
+):
+    before = digest(scripts, "train_student.py")
+    edit(scripts / f"seedbed/{file}/settings.py", old, new)
+    assert (digest(scripts, "train_student.py") != before) == reruns
+
+
+@pytest.mark.parametrize(
     "file",
     [
         "seedbed/training/students.py",
