@@ -31,6 +31,10 @@ class Subscripted:
         return iter(type(self).model_fields)
 
 
+class BaseModelAccuracy(Subscripted, Accuracy):
+    """The accuracy of the untrained student."""
+
+
 class CellMean(Subscripted, Accuracy):
     """The mean over the replicates of a method, seed-set size and budget.
 
@@ -141,7 +145,7 @@ class FitRecord(Subscripted, Part):
     seeds: tuple[int, ...]
     items: int
     clusters: int
-    untrained: Accuracy | None
+    untrained: BaseModelAccuracy | None
     status: str
     reason: str
     chosen: str | None
