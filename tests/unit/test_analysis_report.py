@@ -17,10 +17,9 @@ import pytest
 from analysis_simulation import METHODS, simulate
 from whole_report import PRICES, TITLES, output, run_all
 
+import plot
 from browser import Elements
-from plot_accuracy import plot_accuracy
 from seedbed.analysis.curves.fits import read_fits
-from seedbed.analysis.report.charts.drawing import drawing
 from seedbed.analysis.report.report import inline_svg
 from seedbed.analysis.settings import PublishedShift, Title, Titles, published_for
 from seedbed.artifacts import read_json
@@ -120,17 +119,14 @@ def test_published_shifts_are_of_the_student_and_of_like_seeds():
 
 def test_figures_are_the_same_bytes_again(study, tmp_path):
     again = tmp_path / "accuracy.svg"
-    files = (
-        "fits/decay.json",
-        "fits/draws.parquet",
-        "tables/cells.parquet",
-        "tables/items.parquet",
-    )
-    plot_accuracy(output(plot_accuracy, again), *(study / name for name in files))
-    for ending in (".svg", ".png", ".csv"):
+    files = {"fits": "fits/decay.json", "draws": "fits/draws.parquet"}
+    files |= {"cells": "tables/cells.parquet", "item_scores": "tables/items.parquet"}
+    given = {name: study / path for name, path in files.items()}
+    plot.plot("accuracy", output(again), **given)
+    for ending in (".svg", ".png", ".csv", ".vl.json"):
         first = (study / "figures/accuracy.svg").with_suffix(ending)
         assert again.with_suffix(ending).read_bytes() == first.read_bytes()
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_summary_holds_the_numbers(study):
