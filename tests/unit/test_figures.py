@@ -14,12 +14,11 @@ import numpy as np
 import polars as pl
 import pytest
 from analysis_simulation import METHODS, coordinates, simulate, with_real_pairs
-from plot_diversity import coordinates_of
-from seedbed.analysis.report.charts.command_line import figure_output
 
-from seedbed.analysis.curves.fits import fits_from
+import plot
+from seedbed.analysis.curves import curves_from
 from seedbed.analysis.curves.fitting import fit_decay
-from seedbed.analysis.decide.crossovers import find_crossovers
+from seedbed.analysis.decide.crossovers import Crossover, find_crossovers
 from seedbed.analysis.report.charts import (
     accuracy,
     augmenters,
@@ -31,15 +30,16 @@ from seedbed.analysis.report.charts import (
     models,
     verification,
 )
-from seedbed.analysis.report.charts.drawing import (
+from seedbed.analysis.report.charts.drawing import spread
+from seedbed.analysis.report.charts.files import figure_output, write_figure
+from seedbed.analysis.report.charts.places import all_methods
+from seedbed.analysis.report.charts.theme import (
     COLOURS,
     CONTRAST,
-    all_methods,
+    DARK,
+    LIGHT,
     colour,
     contrast,
-    short_count,
-    spread,
-    text_colour,
     text_on,
 )
 from seedbed.analysis.settings import (
@@ -52,6 +52,7 @@ from seedbed.analysis.settings import (
     Titles,
 )
 from seedbed.analysis.tables.collect import cell_key, no_results
+from seedbed.analysis.tables.comparisons import compare_methods
 from seedbed.analysis.tables.outcomes import groups, order_methods, outcomes_by_task
 
 AA, QR, NQ = METHODS
@@ -65,6 +66,7 @@ MODULES = {
     "teachers": models,
     "costs": costs,
     "diversity": diversity,
+    "cost_effectiveness": cost_effectiveness,
 }
 AUGMENTERS = ("mini_teacher", "mini_mid", "mini_weak")
 COMPARE = CompareSettings(methods=METHODS)
@@ -98,7 +100,7 @@ def together(*tables):
 
 def fitted(tables, samples=20):
     settings = FitSettings(methods=METHODS, bootstrap_samples=samples, starts=2)
-    return fits_from(*fit_decay(outcomes_by_task(*tables), settings))
+    return curves_from(*fit_decay(outcomes_by_task(*tables), settings))
 
 
 def record(method, budget, replicate=1, **content):
@@ -137,34 +139,46 @@ def draw(
     published=(),
 ):
     """Draw one figure of all tables; return its table and its words."""
-    path = folder / f"{name}.svg"
-    output = figure_output(__file__, "fake", path, titles, missing)
+    output = figure_output(__file__, "fake", folder / f"{name}.svg", titles, missing)
+    content = content_of(name, tables, prices, datasets, fits, published)
+    return written(name, content, output)
+
+
+def content_of(name, tables, prices=None, datasets=DATASETS, fits=None, published=()):
+    """What a chart is drawn from."""
+    module = MODULES[name]
     outcomes = None if tables is None else outcomes_by_task(*tables)
     if name == "diversity":
-        diversity.plot_diversity(datasets, METHODS, output)
-    elif name == "costs":
-        costs.plot_costs(outcomes, prices or {}, COMPARE, output)
-    elif name == "verification":
-        verification.plot_verification(outcomes, COMPARE, output)
-    elif name == "augmenters":
+        return module.content(datasets, METHODS)
+    if name == "costs":
+        return module.content(outcomes, prices or {}, COMPARE)
+    if name == "verification":
+        return module.content(outcomes, COMPARE)
+    if name == "augmenters":
         settings = AugmenterSettings(methods=METHODS, augmenters=AUGMENTERS)
-        augmenters.plot_augmenters(outcomes, settings, output)
-    else:
-        fits = fitted(tables) if fits is None else fits
-        content = find_crossovers(fits, CrossoverSettings(), prices)
-        found = content["crossovers"]
-        if name == "crossovers":
-            records = [*found, *content["costs"]]
-            crossovers.plot_crossovers(fits, records, output, published)
-        elif name == "accuracy":
-            accuracy.plot_accuracy(fits, outcomes, 0.95, output)
-        elif name == "best_method":
-            best_method.plot_best_method(fits, 0.95, output)
-        else:
-            models.plot_models(fits, found, name.removesuffix("s"), 0.95, output)
-    words = " ".join(" ".join(ElementTree.parse(path).getroot().itertext()).split())
-    assert path.with_suffix(".png").stat().st_size > 1000
-    return pl.read_csv(path.with_suffix(".csv"), infer_schema_length=None), words
+        return module.content(outcomes, settings)
+    fits = fitted(tables) if fits is None else fits
+    found = find_crossovers(fits, CrossoverSettings(), prices)
+    if name == "crossovers":
+        return module.content(fits, [*found.crossovers, *found.costs], published)
+    if name == "accuracy":
+        return module.content(fits, outcomes, 0.95)
+    if name == "best_method":
+        return module.content(fits, 0.95)
+    if name == "cost_effectiveness":
+        table = compare_methods(outcomes, COMPARE)
+        return module.content(fits, table, found.crossovers, 0.95, published)
+    return module.content(fits, found.crossovers, name.removesuffix("s"), 0.95)
+
+
+def written(name, content, output):
+    """Write a chart; return its table and its words."""
+    chart = MODULES[name].chart(content, output.titles, output.missing)
+    write_figure(chart, content.table, output, "A title", "How to read it.")
+    words = " ".join(" ".join(ElementTree.parse(output.path).getroot().itertext()).split())
+    assert output.path.with_suffix(".png").stat().st_size > 1000
+    table = output.path.with_suffix(".csv")
+    return pl.read_csv(table, infer_schema_length=None), words
 
 
 @pytest.fixture(scope="module")
@@ -195,23 +209,36 @@ def all_fits(everything):
 
 @pytest.mark.parametrize("name", MODULES)
 @pytest.mark.parametrize("titles", [TITLES, HOSTILE], ids=["plain", "hostile"])
-def test_no_text_is_cut(everything, all_fits, name, titles, tmp_path, monkeypatch):
-    class CheckedError(Exception):
-        """The figure was drawn and is right: it need not be written."""
-
-    def check(figure, *rest):
-        figure.draw_without_rendering()
-        # It holds all that is drawn, ticks outside their axes not.
-        box = figure.get_tightbbox()
-        width, height = figure.get_size_inches()
-        assert box.x0 >= -0.01 and box.x1 <= width + 0.01, (box, width)
-        assert box.y0 >= -0.01 and box.y1 <= height + 0.01, (box, height)
-        raise CheckedError
-
-    monkeypatch.setattr(MODULES[name], "save_figure", check)
+def test_all_text_stands_within_the_figure(everything, all_fits, name, titles, tmp_path):
     missing = "3 of 9 cells are missing: " + "x " * 150
-    with pytest.raises(CheckedError):
-        draw(name, everything, tmp_path, titles, missing, fits=all_fits)
+    table, words = draw(name, everything, tmp_path, titles, missing, fits=all_fits)
+    assert table.height and "…" not in words.replace("…", "", 6 if name == "best_method" else 0)
+    for method in set(table["method"].drop_nulls()) & set(METHODS):
+        assert titles.title(method) in words
+    root = ElementTree.parse(tmp_path / f"{name}.svg").getroot()
+    width, height = (float(root.get(side)) for side in ("width", "height"))
+    for x, y, length in texts(root):
+        assert x >= -2 and x + length <= width + 2 and 0 <= y <= height + 2
+    spec = json.loads((tmp_path / f"{name}.vl.json").read_text())
+    assert spec["usermeta"]["caption"] == spec["description"] == "A title. How to read it."
+    # The page chooses light or dark, and the legend what is shown.
+    assert "config" not in spec and "http" not in json.dumps(spec["datasets"])
+    assert any(param.get("bind") == "legend" for param in spec["params"])
+
+
+def texts(element, x=0.0, y=0.0):
+    """Where upright texts of an SVG stand, and about how long they are at the least."""
+    for move in re.findall(r"translate\(([-\d.e]+),([-\d.e]+)\)", element.get("transform", "")):
+        x, y = x + float(move[0]), y + float(move[1])
+    if element.tag.endswith("}text") and "rotate" not in element.get("transform", ""):
+        length = 0.4 * float(element.get("font-size").removesuffix("px")) * len(element.text or "")
+        yield (
+            x - {"middle": length / 2, "end": length}.get(element.get("text-anchor"), 0),
+            y,
+            length,
+        )
+    for child in element:
+        yield from texts(child, x, y)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -351,7 +378,7 @@ def test_crossovers_are_those_that_were_found_by_every_measure(crossing_fits, tm
             c["low"],
             c["high"],
         )
-        for r in [*found["crossovers"], *found["costs"]]
+        for r in [*found.crossovers, *found.costs]
         if r["basis"] == "curve"
         for c in r["crossings"][:1]
     }
@@ -367,7 +394,7 @@ def test_crossovers_are_those_that_were_found_by_every_measure(crossing_fits, tm
     published = table.filter(pl.col("kind") == "published")
     assert set(published["measure"]) == {"budget_ratio"}
     assert set(published["reference"]) == {AA} and published.height == 4
-    assert "Shift in Someone 2024" in words and "32 seeds: AA, NQ" in words
+    assert "Crossover in Someone 2024" in words and "32 seeds: AA, NQ" in words
     assert "none in the range" in words and "Interval by the inverted test" in words
     none = table.filter(pl.col("words") == "none in the range")
     assert (AA, QR) in set(none.select("reference", "method").rows())
@@ -392,8 +419,8 @@ def test_a_pair_says_in_words_what_marks_do_not(crossing_fits, tmp_path, status,
     record |= {"measure": "budget_ratio", "basis": "curve", "status": status, "range": [1, 64]}
     record |= {"crossings": turns, "inverted": [{"low": None, "high": 30.0}]}
     output = figure_output(__file__, "fake", tmp_path / "crossovers.svg", TITLES)
-    crossovers.plot_crossovers(crossing_fits, [record], output)
-    table = pl.read_csv(tmp_path / "crossovers.csv")
+    found = Crossover.model_validate(record, strict=False)
+    table, _ = written("crossovers", crossovers.content(crossing_fits, [found]), output)
     rows = table.filter(pl.col("seeds") == 32, pl.col("reference") == AA, pl.col("method") == NQ)
     rows = rows.filter(pl.col("measure") == "budget_ratio")
     assert rows.filter(pl.col("kind") == "crossover")["at"].to_list() == crossings
@@ -402,12 +429,12 @@ def test_a_pair_says_in_words_what_marks_do_not(crossing_fits, tmp_path, status,
 
 
 def test_round_ticks_stand_within_what_is_shown():
-    assert crossovers._round_ticks(1, 64) == [1, 3, 10, 30]
-    assert crossovers._round_ticks(90, 95_000) == [100, 1000, 10_000]
-    assert crossovers._round_ticks(0.0026, 0.013) == pytest.approx([0.003, 0.01])
-    assert crossovers._round_ticks(6, 6.5) == [6]
+    assert crossovers.round_ticks(1, 64) == [1, 3, 10, 30]
+    assert crossovers.round_ticks(90, 95_000) == [100, 1000, 10_000]
+    assert crossovers.round_ticks(0.0026, 0.013) == pytest.approx([0.003, 0.01])
+    assert crossovers.round_ticks(6, 6.5) == [6]
     for low, high in ((1, 1e12), (3, 17), (0.4, 9), (1.5, 4)):
-        ticks = crossovers._round_ticks(low, high)
+        ticks = crossovers.round_ticks(low, high)
         assert 1 <= len(ticks) <= 5 and low <= ticks[0] and ticks[-1] <= high * 1.001
 
 
@@ -485,15 +512,14 @@ def test_rows_that_a_match_lacks_are_told_and_its_marks_are_of_their_own(tmp_pat
     assert "Not as many rows" in words and "32 queries: 6 missing" in words
     kept = table.filter((pl.col("kind") == "kept") & (pl.col("filter") == "verified"))
     assert kept["value"].to_list() == [24 / 96]
-    assert verification._fill("verified") != verification._fill("verified_matched")
 
 
 def test_diversity_is_of_rows_and_not_of_queries():
     row = {"unique_questions": 393, "near_seed_rows": 0, "test_overlap": 2, "rows": 398}
     row["queries"] = 2048
-    assert diversity._height(row, "unique_questions") == pytest.approx(100 * 393 / 398)
-    assert diversity._height(row, "test_overlap") == pytest.approx(100 * 2 / 2048)
-    assert diversity._height(row | {"rows": 0}, "near_seed_rows") is None
+    assert diversity.height(row, "unique_questions") == pytest.approx(100 * 393 / 398)
+    assert diversity.height(row, "test_overlap") == pytest.approx(100 * 2 / 2048)
+    assert diversity.height(row | {"rows": 0}, "near_seed_rows") is None
 
 
 def test_verified_answers_against_all_of_another_method(tmp_path):
@@ -656,9 +682,9 @@ def test_crosses_of_methods_without_gain_do_not_hide_each_other(tmp_path):
     cells = [(AA, 32, "", {**place, "augmenter": "none"}), (NQ, 32, "", place)]
     draw("costs", by_hand(("untrained", 0, "a", {}), *cells), tmp_path, prices=PRICES)
     svg = (tmp_path / "costs.svg").read_text(encoding="utf-8")
-    marks = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style="[^"]*stroke: (#\w+)', svg)
+    marks = re.findall(r'translate\(([\d.]+),([\d.]+)\)"[^>]*stroke="(#\w+)"', svg)
     at = {paint: {(x, y) for x, y, of in marks if of == paint} for *_, paint in marks}
-    first, second = (at[colour((AA, NQ), method).lower()] for method in (AA, NQ))
+    first, second = (at[colour((AA, NQ), method)] for method in (AA, NQ))
     assert first and second and not first & second
 
 
@@ -695,30 +721,30 @@ def test_a_dataset_has_its_coordinates_in_its_path():
     place = coordinates(QR, 8, 32)
     del place["student"]
     key = "/".join(f"{name}={value}" for name, value in place.items())
-    assert coordinates_of(Path(f"results/micro/datasets/{key}/dataset.json")) == place
+    assert diversity.coordinates_of(Path(f"results/micro/datasets/{key}/dataset.json")) == place
 
 
 # --- axes and command lines
 
 
-def test_labels_of_counts():
-    assert [short_count(n) for n in (1, 9_999, 10_000, 100_000, 25_000_000)] == [
-        "1",
-        "9,999",
-        "10k",
-        "100k",
-        "25M",
-    ]
+def test_labels_have_room():
     assert spread([100, 110, 120, 1000, 100_000]) == [100, 1000, 100_000]
     assert spread([5]) == [5] and spread([]) == []
 
 
 def test_a_wrong_option_ends_with_what_is_wrong(tmp_path):
-    script = Path(__file__).parents[2] / "scripts/plot_costs.py"
+    script = Path(__file__).parents[2] / "scripts/plot.py"
     (tmp_path / "rows.parquet").write_bytes(b"PAR1" * 3)
     rows = tmp_path / "rows.parquet"
-    command = [sys.executable, script, "--study", "s", "--cells", rows, "--items", rows]
-    command += ["--figure", tmp_path / "f.svg", "--settings", json.dumps({"confidence": 2})]
+    command = [sys.executable, script, "--chart=costs", "--study=s", "--cells", rows]
+    command += [
+        "--item-scores",
+        rows,
+        "--svg",
+        tmp_path / "f.svg",
+        "--settings",
+        json.dumps({"confidence": 2}),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0 and "confidence" in done.stderr
     assert "Traceback" not in done.stderr
@@ -727,17 +753,16 @@ def test_a_wrong_option_ends_with_what_is_wrong(tmp_path):
 def test_a_figure_must_be_an_svg(tmp_path):
     output = figure_output(__file__, "fake", tmp_path / "figure.pdf", TITLES)
     with pytest.raises(ValueError, match=r"must end in \.svg"):
-        diversity.plot_diversity([], METHODS, output)
+        written("diversity", diversity.content([], METHODS), output)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_figure_is_tried_here():
-    folder = Path(__file__).parents[2] / "scripts"
-    named = {path.stem.removeprefix("plot_") for path in folder.glob("plot_*.py")}
-    assert named == {*MODULES, Path(cost_effectiveness.__file__).stem}
+    tried = {module.__name__.rpartition(".")[2] for module in MODULES.values()}
+    assert tried == set(plot.CHARTS)
 
 
-@pytest.mark.parametrize("script", ["plot_diversity", "collect_results", "write_report"])
+@pytest.mark.parametrize("script", ["plot", "collect_results", "write_report"])
 def test_an_option_without_text_says_that_nothing_is_missing(script):
     """As Snakemake gives it: it leaves an empty text out of the command."""
     path = Path(__file__).parents[2] / f"scripts/{script}.py"
@@ -752,12 +777,20 @@ def test_a_method_keeps_its_place_where_the_first_group_lacks_one():
 
 
 def test_text_in_the_colours_of_methods_can_be_read():
-    assert contrast("black", "white") == pytest.approx(21)
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
     # As WebAIM's checker has it.
-    assert contrast("#D55E00", "white") == pytest.approx(3.87, abs=0.01)
+    assert contrast("#D55E00", "#ffffff") == pytest.approx(3.87, abs=0.01)
     for paint in COLOURS:
-        assert contrast(text_colour(paint), "white") >= CONTRAST
         assert contrast(text_on(paint), paint) >= CONTRAST
-    # What is dark enough stays as it is.
-    assert text_colour(COLOURS[0]) == COLOURS[0].lower()
-    assert (text_on(COLOURS[0]), text_on(COLOURS[2])) == ("white", "black")
+    assert (text_on(COLOURS[0]), text_on(COLOURS[2])) == ("#ffffff", "#000000")
+
+
+@pytest.mark.parametrize("config", [LIGHT, DARK], ids=["light", "dark"])
+def test_text_has_contrast_on_light_and_dark(config):
+    paper = config["background"]
+    for ink in (
+        config["axis"]["labelColor"],
+        config["legend"]["labelColor"],
+        config["text"]["color"],
+    ):
+        assert contrast(ink, paper) >= CONTRAST

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-
 import polars as pl
 from analysis_simulation import METHODS, shipped_contrasts, write_evaluations
-from plot_accuracy import plot_accuracy
-from plot_cost_effectiveness import plot_cost_effectiveness
-from seedbed.analysis.report.charts.command_line import figure_output
 
 from check_findings import check_findings
 from collect_results import collect_results
 from compare_methods import compare_methods
 from find_crossovers import find_crossovers
 from fit_decay import fit_decay
+from plot import plot
+from seedbed.analysis.report.charts.files import figure_output
 from seedbed.analysis.settings import (
     AugmenterSettings,
     CompareSettings,
@@ -45,9 +42,9 @@ PRICES = {
 PUBLISHED = [PublishedShift(source="somewhere", seeds=24, low=5, high=9)]
 
 
-def output(script, figure, titles=TITLES):
-    """Where the figure of a script's function goes."""
-    return figure_output(inspect.getfile(script), "fake", figure, titles)
+def output(figure, titles=TITLES):
+    """Where a figure goes."""
+    return figure_output("scripts/plot.py", "fake", figure, titles)
 
 
 def write_dataset(folder):
@@ -82,15 +79,10 @@ def run_all(folder, tables, titles=TITLES):
     findings = folder / "fits/findings.json"
     contrasts = shipped_contrasts()
     check_findings(cells, items, fits, draws, AugmenterSettings(), contrasts, findings)
-    plot_accuracy(output(plot_accuracy, figures[0], titles), fits, draws, cells, items)
-    plot_cost_effectiveness(
-        output(plot_cost_effectiveness, figures[1], titles),
-        fits,
-        draws,
-        comparisons,
-        crossovers,
-        PUBLISHED,
-    )
+    curves = {"fits": fits, "draws": draws}
+    plot("accuracy", output(figures[0], titles), **curves, cells=cells, item_scores=items)
+    leads = {"comparisons": comparisons, "crossovers": crossovers, "published": PUBLISHED}
+    plot("cost_effectiveness", output(figures[1], titles), **curves, **leads)
     write_report(
         "fake",
         "What <script>alert(1)</script> is best?",
@@ -103,6 +95,7 @@ def run_all(folder, tables, titles=TITLES):
         findings,
         [write_dataset(folder)],
         figures,
+        [figure.with_suffix(".vl.json") for figure in figures],
         titles,
         PRICES,
         PUBLISHED,

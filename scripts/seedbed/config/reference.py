@@ -186,7 +186,7 @@ def _inside(kind: Any, told: frozenset[type]) -> Iterator[tuple[type[Section], s
 
 
 def _default(field: FieldInfo) -> str:
-    value = field.default
+    value = field.get_default(call_default_factory=True, validated_data={})
     if field.is_required() or value == "":
         return "needed"
     if isinstance(value, BaseModel) or value in ({}, ()):

@@ -31,7 +31,8 @@ class _Point:
     @property
     def key(self) -> str:
         """Identify the point; its path below the folder of what is made there."""
-        form, values = _form(type(self))
+        kind: Any = type(self)
+        form, values = _form(kind)
         return form % values(self)
 
     @property

@@ -1,15 +1,15 @@
 """The typed content of the files in `config/`.
 
 Each class is one section of one file, and holds what can be checked by looking at that section
-alone. What several files must agree on is checked in `seedbed.study.loading`. Values are taken as
+alone. What several files must agree on is checked in `seedbed.study.agreement`. Values are taken as
 they are: text is never read as a number, nor true as 1, and a key that no class knows is refused.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_type_hints
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from seedbed.analysis.settings import Analysis, PublishedShift
 from seedbed.config.sections import Section
@@ -35,9 +35,28 @@ from seedbed.config.values import (
 )
 from seedbed.engines.settings import AnyEngine, Price, TransformersSettings
 from seedbed.streams.settings import Generation, Verification
-from seedbed.training.settings import Pretrain, Trainer, Training, TrainingChanges
+from seedbed.training.settings import Pretrain, Trainer, Training
 
 # --- studies/NAME.yaml
+
+
+class _OfTraining(Section):
+    """What changes the training."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("training",)
+
+
+# The same keys and checks as `Training`, each of them optional.
+TrainingChanges: type[Section] = create_model(
+    "TrainingChanges",
+    __base__=_OfTraining,
+    __doc__="Keys of `training` that differ for one student.",
+    **{  # type: ignore[call-overload]  # fields by names that are computed
+        name: (kind, Field(None, description="Instead of that of `training`."))
+        for name, kind in get_type_hints(Training, include_extras=True).items()
+        if name in Training.model_fields
+    },
+)
 
 
 class Block(Section):

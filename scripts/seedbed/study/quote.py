@@ -18,14 +18,14 @@ import polars as pl
 
 from seedbed.evaluation.record import EvaluationRecord
 from seedbed.streams.extension import held_until
-from seedbed.streams.journal import read_completions
+from seedbed.streams.response_cache import read_completions
 from seedbed.study.cells import Grid, Shard, shards
 from seedbed.study.estimate import Work, hours, parameters, work
 from seedbed.study.loading import Study
 from seedbed.training.record import TrainingRecord
 
 TEXT_BYTES = 12.0
-"""Of disk for each token: four characters, in the journal, in a shard and in a dataset."""
+"""Of disk for each token: four characters, in the response cache, in a shard and in a dataset."""
 
 ADAPTER_PARAMETERS = 360_000
 """Of a LoRA adapter for each rank and each billion of the student's parameters. In Llama 2 7B, the
@@ -221,7 +221,7 @@ def _done(part: Work, results: Path, shard_size: int, beyond: bool = False) -> D
         file = results / folder / part.key / f"shard={shard.index}" / f"{folder}.parquet"
         if file.is_file():
             found += _of_shard(file, part.stage, who, shard, beyond)
-    return _with_journal(found, results / "journal" / folder / part.key, part)
+    return _with_cache(found, results / "journal" / folder / part.key, part)
 
 
 def _of_shard(file: Path, stage: str, who: str, shard: Shard, beyond: bool) -> Done:
@@ -250,8 +250,8 @@ def _of_shard(file: Path, stage: str, who: str, shard: Shard, beyond: bool) -> D
     return Done(units, float(queries), *(float(frame[f"{who}_{name}"].sum()) for name in names))
 
 
-def _with_journal(whole: Done, folder: Path, part: Work) -> Done:
-    """Return what shards hold, and what the journal has for one that is not whole yet."""
+def _with_cache(whole: Done, folder: Path, part: Work) -> Done:
+    """Return what shards hold, and what the response cache holds of one that is unfinished."""
     answers = dict(chain.from_iterable(map(read_completions, sorted(folder.glob("*.jsonl")))))
     kept = Done()
     for answer in answers.values():

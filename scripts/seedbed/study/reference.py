@@ -13,9 +13,9 @@ from seedbed.config.reference import page, schema
 from seedbed.config.sections import Section
 from seedbed.engines.settings import KINDS
 from seedbed.streams.settings import MethodConfig
-from seedbed.study.config import ModelConfig, RunConfig, StudyConfig
+from seedbed.study.config import ModelConfig, RunConfig, StudyConfig, TrainingChanges
 from seedbed.tasks.settings import TaskConfig
-from seedbed.training.settings import Trainer, TrainingChanges
+from seedbed.training.settings import Trainer
 
 CONFIG = Path(__file__).parents[3] / "config"
 FILES: dict[str, type[Section]] = {

@@ -347,7 +347,7 @@ class TaskConfig(Section):
         | Annotated[ScorerFunction, Tag(tag("function"))],
         Discriminator(_scorer_tag),
     ] = Field(
-        ScorerOptions(),
+        default_factory=ScorerOptions,
         description="Options of the scorer of the kind; or MODULE:FUNCTION, a function of "
         "MODULE.py in the task's folder that scores instead.",
         json_schema_extra=changes("verification", "datasets", "evaluation"),

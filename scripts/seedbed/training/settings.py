@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, get_type_hints
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, model_validator
 
 from seedbed.config.sections import Section
 from seedbed.config.values import (
@@ -52,25 +52,6 @@ class StudentTraining(Training):
     """What the training of one student depends on: `training`, and `system` of the model."""
 
     system: str | None = None
-
-
-class _OfTraining(Section):
-    """What changes the training."""
-
-    STAGES: ClassVar[tuple[Stage, ...]] = ("training",)
-
-
-# The same keys and checks as `Training`, each of them optional.
-TrainingChanges: type[Section] = create_model(
-    "TrainingChanges",
-    __base__=_OfTraining,
-    __doc__="Keys of `training` that differ for one student.",
-    **{  # type: ignore[call-overload]  # fields by names that are computed
-        name: (kind, Field(None, description="Instead of that of `training`."))
-        for name, kind in get_type_hints(Training, include_extras=True).items()
-        if name in Training.model_fields
-    },
-)
 
 
 class Pretrain(Section):

@@ -28,7 +28,11 @@ class Subscripted:
 
     def keys(self) -> Iterator[str]:
         """Return the keys."""
-        return iter(type(self).model_fields)
+        return iter(vars(self))
+
+
+class BaseModelAccuracy(Subscripted, Accuracy):
+    """The accuracy of the untrained student."""
 
 
 class CellMean(Subscripted, Accuracy):
@@ -141,7 +145,7 @@ class FitRecord(Subscripted, Part):
     seeds: tuple[int, ...]
     items: int
     clusters: int
-    untrained: Accuracy | None
+    untrained: BaseModelAccuracy | None
     status: str
     reason: str
     chosen: str | None

@@ -39,12 +39,6 @@ from seedbed.analysis.report.charts.places import all_methods, place_titles, wit
 from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Outcomes, mean_accuracy, read_outcomes
 
-TITLE = "Accuracy against the budget"
-ABOUT = (
-    "Points are cells with intervals, lines fitted curves with bands; the method whose line is "
-    "higher makes more of the budget."
-)
-
 SEED_ONLY, HUMAN = "seed_only", "human"
 """Baselines of real pairs: the seed set itself, and as many pairs as their `seeds` say."""
 

@@ -38,9 +38,6 @@ from seedbed.analysis.tables.outcomes import (
     read_outcomes,
 )
 
-TITLE = "What a weaker augmenter costs the methods that write questions"
-ABOUT = ""
-
 PLACE = ("task", "student", "teacher", "filter", "seeds", "budget")
 """What is equal for all cells of one section."""
 

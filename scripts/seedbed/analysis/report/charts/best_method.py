@@ -38,9 +38,6 @@ from seedbed.analysis.report.charts.places import all_methods, place_titles, wit
 from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-TITLE = "The best method over seeds and budget"
-ABOUT = "It is paler where it is less sure."
-
 _SHARES = (0.0, 0.5, 0.8, 0.95)
 """Shares of resamples at which a deeper shade of the best method's colour begins."""
 

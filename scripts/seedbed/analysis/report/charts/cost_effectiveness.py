@@ -52,12 +52,6 @@ from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.comparisons import read_comparisons
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-TITLE = "What each method gains over the first one"
-ABOUT = (
-    "Above the line at 0 it is ahead; dashed lines are where curves cross, the strip above says "
-    "which method leads where."
-)
-
 SCHEMA = pl.Schema(
     {
         **GROUP_COLUMNS,
@@ -259,7 +253,7 @@ def _layers(
         }
         for row in [*kinds.get("curve", []), *points]
     ]
-    shown = tooltips(
+    tips = tooltips(
         ("Method", "method", None),
         ("ratio", "budget ratio", ".3~r"),
         ("budget", "queries", ",.0f"),
@@ -270,7 +264,7 @@ def _layers(
     zero = layer([{"Method": methods.names[reference], "value": 0}], "rule", strokeWidth=2)
     zero = zero.encode(y=y("value"), color=methods.colour, opacity=methods.opacity)
     layers = [*methods.first(), *_published(kinds.get("published", []), limits, x, sources), zero]
-    layers += measured(drawn, methods, x, y, shown)
+    layers += measured(drawn, methods, x, y, tips)
     layers += _crossovers(kinds.get("crossover", []), points, methods, x, label)
     return [*layers, *_strip(kinds.get("leader", []), order, titles, x, width, limits)]
 

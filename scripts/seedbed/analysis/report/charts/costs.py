@@ -42,9 +42,6 @@ from seedbed.analysis.tables.outcomes import (
     read_outcomes,
 )
 
-TITLE = "What a point of accuracy above the untrained student costs"
-ABOUT = "Lower is better."
-
 PLACE = ("task", "student", "teacher")
 
 SCHEMA = pl.Schema(
@@ -245,7 +242,7 @@ def _layers(
         layers += series.layers(gained, x, y, said, joined=False)
         if bars:
             bar = layer(bars, "rule", strokeWidth=1)
-            look = {"color": methods.colour, "opacity": methods.opacity}
+            look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
             layers.append(bar.encode(x=x("at"), y=y("low"), y2=alt.Y2("high:Q"), **look))
     for place in sorted({row["place"] for row in without}):
         crosses = [row for row in without if row["place"] == place]

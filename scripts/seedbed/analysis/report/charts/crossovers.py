@@ -40,12 +40,6 @@ from seedbed.analysis.report.charts.places import all_methods, place_titles, wit
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-TITLE = "Where one method overtakes another"
-ABOUT = (
-    "At how many queries per seed, and at how many tokens, dollars and hours. Lines are intervals; "
-    "arrows say that they leave the data."
-)
-
 PANELS = {
     "budget_ratio": "budget ratio (queries per seed)",
     "tokens": "tokens",

@@ -42,14 +42,12 @@ class Content:
         methods: the study's methods in the order of their colours.
         confidence: coverage of the intervals.
         besides: what the chart says that the table does not hold, by a key of the chart's own.
-        title: the figure's title, where it depends on what is shown.
     """
 
     table: pl.DataFrame
     methods: Sequence[str] = ()
     confidence: float = 0.95
     besides: Mapping[Any, Any] = field(default_factory=dict)
-    title: str = ""
 
     def rows(self) -> list[Row]:
         """Return the rows of the table."""

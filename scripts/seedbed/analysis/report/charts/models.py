@@ -39,9 +39,6 @@ from seedbed.analysis.report.charts.places import all_methods, place_titles, sho
 from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-TITLE = "Accuracy against the budget for each model"
-ABOUT = ""
-
 SCHEMA = pl.Schema([*accuracy.SCHEMA.items(), ("reference", pl.String), ("status", pl.String)])
 """Columns of the table: those of the chart of accuracy, and rows of the `kind` "crossover", whose
 `low` and `high` are budget ratios (null beyond the data). Their `status` is that of
@@ -70,7 +67,6 @@ def content(
         all_methods(fits),
         confidence,
         besides={"role": role},
-        title=f"Accuracy against the budget for each {role}",
     )
 
 

@@ -44,9 +44,6 @@ from seedbed.analysis.tables.outcomes import (
     read_outcomes,
 )
 
-TITLE = "What training on verified answers alone changes"
-ABOUT = ""
-
 ALL, VERIFIED, MATCHED = FILTERS = ("none", "verified", "verified_matched")
 _LABELS = {ALL: "all answers", VERIFIED: "verified answers", MATCHED: "verified, as many rows"}
 _KINDS = ("accuracy", "difference", "kept")
