@@ -403,7 +403,8 @@ def test_versions_name_what_results_depend_on():
 
 
 @pytest.mark.parametrize("broken", [b"", b"[]", b"{\x00", b'{"a": 1}'])
-def test_what_was_noted_of_files_changes_no_digest(scripts, broken):
+def test_what_was_noted_of_files_changes_no_digest(scripts, broken, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
     notes = scripts / "seedbed" / "__pycache__" / "digests.json"
     first = digest(scripts, "answer_questions.py")
     assert notes.is_file()
