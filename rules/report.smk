@@ -41,13 +41,9 @@ rule figures:
             name=FLOW.figures(),
             ending=["svg", "png", "csv"],
         ),
-    message:
-        "figures"
 
 
 rule report:
     """The report."""
     input:
         rules.write_report.output,
-    message:
-        "report"

@@ -161,6 +161,18 @@ def log_of(rule: Rule) -> str:
     return io.strip_wildcard_constraints(str(rule.log[0]))
 
 
+def show_names(workflow: Workflow, names: Mapping[str, str]) -> None:
+    """Let rules without a message say their names.
+
+    Args:
+        workflow: whose rules are known.
+        names: of the rules, by their names in the whole workflow.
+    """
+    for rule in workflow.rules:
+        if rule.message is None and rule.name in names:
+            rule.message = names[rule.name]
+
+
 def complete_rule(
     rule: Any, *, command: str, environment: str, message: str, benchmark: str | None
 ) -> None:
