@@ -90,9 +90,11 @@ def inline_svg(text: str, name: str, description: str = "about") -> str:
         raise ValueError(f"figure {name} is not an SVG file")
     text = re.sub(r"<metadata>.*?</metadata>", "", text[start:], flags=re.DOTALL)
     text = re.sub(r'(\bid="|url\(#|(?:xlink:)?href="#)', rf"\g<1>{name}-", text)
+    # The element as a whole has a name and a description; its parts need none.
+    text = re.sub(r'\s(?:role|aria-[a-z]+)="[^"]*"', "", text)
     # The view box scales it; fixed sizes would overflow a narrow screen.
     head, rest = text.split(">", 1)
-    head = re.sub(r'\s(?:width|height|role|aria-[a-z]+)="[^"]*"', "", head)
+    head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
     words = f'aria-labelledby="{name}-name" aria-describedby="{name}-{description}"'
     return f'{head} role="img" {words}>{rest}'
 
