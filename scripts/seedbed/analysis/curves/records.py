@@ -12,7 +12,7 @@ from seedbed.analysis.tables.outcomes import Accuracy, Group
 from seedbed.records import Part, Record
 
 
-class Subscripted:
+class Subscripted(Part):
     """Lets a record be read by keys as well, until all readers use its attributes."""
 
     def __getitem__(self, key: str) -> Any:
