@@ -224,26 +224,6 @@ def test_advice_says_from_where_it_holds(tmp_path):
     assert re.search(r"32 seeds: from BR 4 use .*up to BR 16;", words)
 
 
-def test_long_titles_stay_within_the_figure(study):
-    from matplotlib.text import Text
-
-    fits = read_fits(study / "fits/decay.json", study / "fits/draws.parquet")
-    other = replace(fits[0], record={**fits[0].record, "student": "s2"}, models=())
-    long = Titles(
-        {
-            "mini_math": Title(title="Questions on a small number of Databases (generated)"),
-            "mini_student": Title(title="The Other Miniature Student with a Long Name"),
-        }
-    )
-    with drawing([fits[0], other], long) as (figure, _):
-        figure.draw_without_rendering()
-        shown = [text for text in figure.findobj(Text) if "Databases" in text.get_text()]
-        assert len(shown) == 2
-        for text in shown:
-            box = text.get_window_extent()
-            assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
-
-
 def test_page_is_self_contained_and_escapes_what_it_is_given(study):
     page = (study / "report/index.html").read_text(encoding="utf-8")
     found = Elements(page)

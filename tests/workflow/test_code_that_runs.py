@@ -15,7 +15,7 @@ from project import planned
 from seedbed import provenance
 
 MODULES = {"get_task": ["seedbed.tasks.worlds.mini_math"]}
-SCRIPTS = ("get_task", "draw_seeds", "build_dataset", "collect_results", "fit_decay", "plot_costs")
+SCRIPTS = ("get_task", "draw_seeds", "build_dataset", "collect_results", "fit_decay", "plot")
 UNTRACKED = [f"/{name.replace('.', '/')}.py" for name in sorted(provenance.UNTRACKED)]
 
 

@@ -53,7 +53,7 @@ def test_a_job_reads_the_list_of_its_own_inputs(copied):
     assert {path.name: path.read_bytes() for path in clone.results("tables/cells.csv")} == tables
 
 
-@pytest.mark.parametrize("script", ["collect_results", "plot_diversity"])
+@pytest.mark.parametrize("script", ["collect_results", "plot"])
 def test_a_list_that_nobody_wrote_is_named(fresh, script):
     options = {"collect_results": ["--evaluations", "@gone.txt"]}
     given = options.get(script, ["--datasets-list", "gone.txt"])
