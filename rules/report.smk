@@ -39,7 +39,7 @@ rule figures:
         expand(
             f"{RESULTS}/figures/{{name}}.{{ending}}",
             name=FLOW.figures(),
-            ending=["svg", "png", "csv"],
+            ending=["svg", "png", "csv", "vl.json"],
         ),
 
 

@@ -352,7 +352,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
     "results that were written again as they are": (write_again, {}),
     # --- analysis and figures
     "a colour of the figures": (
-        replace(f"{LIBRARY}/analysis/report/charts/drawing.py", "#0072B2", "#0072B3"),
+        replace(f"{LIBRARY}/analysis/report/charts/theme.py", "#0072B2", "#0072B3"),
         FIGURES,
     ),
     "a model's price": (
