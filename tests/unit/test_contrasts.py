@@ -15,8 +15,9 @@ import seedbed.analysis.curves.measured as measured_module
 from seedbed.analysis.curves import Curves, Estimate, MeanSeries, Measured, curves_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.curves.replicates import Noise
-from seedbed.analysis.decide.contrasts import check_contrasts, contrast_text
+from seedbed.analysis.decide.contrasts import check_contrasts
 from seedbed.analysis.decide.settings import parse_contrasts
+from seedbed.analysis.report.sentences import contrast_text
 from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.outcomes import outcomes_by_task
 
