@@ -9,7 +9,6 @@ import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -19,9 +18,8 @@ from whole_report import PRICES, TITLES, output, run_all
 
 import plot
 from browser import Elements
-from seedbed.analysis.curves.fits import read_fits
 from seedbed.analysis.report.report import inline_svg
-from seedbed.analysis.settings import PublishedShift, Title, Titles, published_for
+from seedbed.analysis.settings import PublishedShift, published_for
 from seedbed.artifacts import read_json
 
 
