@@ -46,32 +46,24 @@ rule all:
         rules.figures.input,
         # Tables that are there would not have a score made again that is gone.
         FLOW.evaluations(),
-    message:
-        "all"
 
 
 rule datasets:
     """All synthetic data, as Parquet."""
     input:
         FLOW.datasets(),
-    message:
-        "datasets"
 
 
 rule adapters:
     """All trained students, as LoRA adapters."""
     input:
         FLOW.adapters(),
-    message:
-        "adapters"
 
 
 rule evaluations:
     """The scores of all cells."""
     input:
         FLOW.evaluations(),
-    message:
-        "evaluations"
 
 
 HOOKS.rules_are_read()

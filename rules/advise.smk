@@ -19,12 +19,11 @@ rule advise:
         f"{ADVISED}/logs/advise.log",
     localrule: True
     params:
-        **{RUN.goal[0]: RUN.goal[1]},
+        **{RUN.goal[0]: RUN.goal[1]},  # `queries`, `usd` or `target`, and how much of it
         fits=lambda wc: rules.fit_decay.output.fits,
         draws=lambda wc: rules.fit_decay.output.draws,
         task=RUN.task,
         seeds=RUN.seeds,
-        # `queries`, `usd` or `target`, and how much of it.
         prices=FLOW.prices(),
         titles=FLOW.titles(),
         output=f"{ADVISED}/advice/advice.json",

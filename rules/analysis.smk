@@ -107,5 +107,3 @@ rule fits:
         rules.fit_decay.output,
         rules.find_crossovers.output,
         rules.check_findings.output,
-    message:
-        "fits"

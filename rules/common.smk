@@ -42,8 +42,7 @@ FLOW = Targets(
     max_usd=RUN.max_usd,
     partial=RUN.partial,
 )
-RESULTS = FLOW.results
-MISSING = FLOW.missing()
+RESULTS, MISSING = FLOW.results, FLOW.missing()
 # What the run that is under way is to make, for jobs that answer for each other.
 OTHERS = PendingJobs(FLOW, f"{RESULTS}/journal/sharing")
 PARAMETERS = JobParameters(FLOW, OTHERS)
@@ -51,24 +50,26 @@ LISTS = Lists(f"{RESULTS}/journal/lists")
 JOB_RESOURCES = JobResources(FLOW, RUN.gpu_model)
 if (said := JOB_RESOURCES.too_many(limits(workflow.global_resources))) is not None:
     raise WorkflowError(said)
-# The conda file of all rules, as seen from the folder of the rules.
-ENVIRONMENT = f"../envs/{RUN.environment}.yaml"
 put_python_first()
 RULE_CODE = RuleCode(PROJECT / "scripts")
-# Of a script, and of modules that it loads by name, the digest of all code that they reach.
+# The digest of a script, of modules that it loads by name, and of all code that they reach.
 code = RULE_CODE.script
-# The command that runs a script, from any folder: `script("train_student")`.
-script = RULE_CODE.command
-# The same with all that its rule names as options.
+# The command that runs a script, from any folder, with all that its rule names as options.
 command = Commands(
-    script,
-    ENVIRONMENT,
+    RULE_CODE.command,
+    f"../envs/{RUN.environment}.yaml",
     {
         "study": [STUDY.name],
         # The checksums of all results, for jobs that compare them with what they read.
         "manifest": [f"{RESULTS}/manifest.jsonl", f"{RESOURCES}/manifest.jsonl"],
     },
 )
+
+
+def reported(file, caption, category):
+    """Return a file of the results that Snakemake's own report shows."""
+    caption = f"../report/captions/{caption}.rst"
+    return report(f"{RESULTS}/{file}", caption=caption, category=category)
 
 
 wildcard_constraints:

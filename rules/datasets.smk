@@ -22,7 +22,6 @@ rule sample_votes:
         settings=lambda wc: FLOW.votes(wc.stream),
         model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
         journal=f"{RESULTS}/journal/votes/{{stream}}",
-        # With `input` among its arguments it is not tracked: it changes no result.
         engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
         code=lambda wc: code("sample_votes"),
     shell:

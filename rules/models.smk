@@ -12,7 +12,6 @@ rule pretrain_model:
         record=f"{RESOURCES}/models/model={{model}}/world={{world}}/final/model.json",
     log:
         f"{RESOURCES}/logs/pretrain_model/model={{model}}/world={{world}}.log",
-    threads: 1
     resources:
         **JOB_RESOURCES.pretraining(),
     params:

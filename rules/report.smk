@@ -3,6 +3,8 @@
 In: fits/, tables/, figures/ and some datasets. Out: report/, a summary as text and a page.
 """
 
+from seedbed.analysis.report.page import FILES as PAGE_FILES
+
 
 rule write_report:
     """Write the summary that a person reads first, as text and as a page."""
@@ -14,17 +16,10 @@ rule write_report:
         findings=rules.check_findings.output.json,
         examples=FLOW.example_datasets(),
         figures=expand(f"{RESULTS}/figures/{{name}}.svg", name=FLOW.figures()),
+        charts=expand(f"{RESULTS}/figures/{{name}}.vl.json", name=FLOW.figures()),
     output:
-        summary=report(
-            f"{RESULTS}/report/summary.txt",
-            caption="../report/captions/summary.rst",
-            category="Report",
-        ),
-        page=report(
-            f"{RESULTS}/report/index.html",
-            caption="../report/captions/page.rst",
-            category="Report",
-        ),
+        summary=reported("report/summary.txt", "summary", "Report"),
+        page=reported("report/index.html", "page", "Report"),
     log:
         f"{RESULTS}/logs/write_report.log",
     localrule: True
@@ -33,7 +28,7 @@ rule write_report:
         # With `input` among its arguments it is not tracked: the files themselves are.
         examples=lambda wc, input: LISTS.option(input.examples),
         missing=MISSING,
-        code=lambda wc: code("write_report"),
+        code=lambda wc: code("write_report", *PAGE_FILES),
     shell:
         command("write_report", "study")
 
@@ -46,13 +41,9 @@ rule figures:
             name=FLOW.figures(),
             ending=["svg", "png", "csv", "vl.json"],
         ),
-    message:
-        "figures"
 
 
 rule report:
     """The report."""
     input:
         rules.write_report.output,
-    message:
-        "report"

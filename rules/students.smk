@@ -1,7 +1,8 @@
 """Students.
 
 In: datasets/, test items, and the students' models. Out: adapters/, of each cell a LoRA adapter in
-PEFT's layout with training.json, its record; and evaluations/, its scores and predictions.
+PEFT's layout with training.json, its record; and evaluations/, its scores and predictions. What has
+`input` among its arguments is not tracked, here as in all rules: by itself it changes no result.
 """
 
 
@@ -21,7 +22,6 @@ rule train_student:
     params:
         settings=lambda wc: FLOW.training(wc.trained_cell),
         model=lambda wc: FLOW.model(*FLOW.student(wc.trained_cell)),
-        # With `input` among its arguments, what changes no result is not tracked.
         trainer=lambda wc, input: FLOW.trainer(wc.trained_cell),
         folder=f"{RESULTS}/adapters/{{trained_cell}}",
         code=code("train_student"),
@@ -50,7 +50,6 @@ rule evaluate_student:
         **PARAMETERS.asking("student", "cell", "evaluations"),
         cell=lambda wc: FLOW.coordinates(wc.cell),
         settings=lambda wc: FLOW.evaluation(wc.cell),
-        # With `input` among its arguments it is not tracked: the code in the folder is.
         task_folder=lambda wc, input: FLOW.task_folder(FLOW.cell(wc.cell).task),
         code=lambda wc: code("evaluate_student", *FLOW.scorer_modules(wc.cell)),
     shell:

@@ -1,8 +1,8 @@
 """Answer the questions of one shard of a stream with the teacher.
 
-Without questions, the seeds' own questions are asked, each as often as its turn comes. Answers
-are kept in the journal as they arrive, so a run that was killed goes on from there. A file that
-holds some of the queries already keeps its rows.
+Without questions, the seeds' own questions are asked in turn. Answers enter the response cache as
+they arrive, so a killed job resumes from there. A file that holds some of the queries already keeps
+its rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import polars as pl
 
 from seedbed.artifacts import whole_file
 from seedbed.command_line import json_value, option, optional, run
-from seedbed.engines.sharing import Other, claimed
+from seedbed.engines.pending_jobs import PendingJob, claimed
 from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
@@ -50,14 +50,14 @@ def job(args: Options) -> None:
         settings: dict[str, Any],
         seeds: Path | str,
         questions: Path | str | None,
-        journal: Path,
+        folder: Path,
     ) -> tuple[Basis, Callable[[int, int], pl.DataFrame]]:
         asked = AnswerSettings(**settings)
         items = read_items(Path(seeds))
         written = pl.read_parquet(questions).select("query", "question") if questions else None
 
         def answer(start: int, stop: int) -> pl.DataFrame:
-            kept = args.cache(journal)
+            kept = args.cache(folder)
             found = answer_questions(asked, items, written, start, stop, engine.start, kept, report)
             made_by.update(answered_by(kept))
             return found
@@ -65,10 +65,12 @@ def job(args: Options) -> None:
         rows = {} if written is None else {"questions": written}
         return asking_basis(asked, model, items, **rows), answer
 
-    def answer_for(other: Other) -> None:
-        told = (other.values[name] for name in ("settings", "seeds", "questions"))
-        basis, answer = shard(*told, other.journal)
-        fill(other, SCHEMA, basis, answer)
+    def answer_for(job: PendingJob) -> None:
+        settings, seeds, questions = (
+            job.values[name] for name in ("settings", "seeds", "questions")
+        )
+        basis, answer = shard(settings, seeds, questions, job.cache)
+        fill(job, SCHEMA, basis, answer)
 
     settings = {"stream": args.stream, **args.settings}
     basis, answer = shard(settings, args.seeds, args.questions, args.journal)

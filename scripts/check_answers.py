@@ -16,9 +16,9 @@ from seedbed.evaluation.judging import judging_basis, scoring
 from seedbed.evaluation.scorers import kind_module
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.checks import CHECKS_SCHEMA, check_answers, requires_new_answer
 from seedbed.streams.extension import extend
 from seedbed.streams.options import Judging
+from seedbed.streams.validity import CHECKS_SCHEMA, check_answers, requires_new_answer
 from seedbed.tasks.items import read_items
 from seedbed.tasks.record import TaskRecord
 

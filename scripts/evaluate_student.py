@@ -1,19 +1,19 @@
 """Evaluate a student on a task's test items, with an adapter or as it is.
 
-Answers are greedy; the adapter is not merged. They are kept in the journal as they arrive, so a run
-that was killed goes on from there, and another scorer scores them without asking again. Two files
-are written: predictions.parquet, a row an item, and evaluation.json with the scores, what the data
-cost, and how everything was made. The JSON is written last: a cell has a score only if its
-predictions are there.
+Answers are greedy; the adapter is not merged. They enter the response cache as they arrive, so a
+killed job resumes from there, and another scorer scores them without asking again. Two files are
+written: predictions.parquet, a row an item, and evaluation.json with the scores, the cost of the
+data, and how everything was made. The JSON is written last: a cell has a score only if its
+predictions exist.
 
 If the student had to be loaded, it then answers the same items with the adapters of --sharing too,
-whose own evaluations find these answers in their journals.
+whose own evaluations find these answers in their caches.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,17 @@ import polars as pl
 from seedbed.artifacts import whole_file, write_parquet
 from seedbed.command_line import Checked, json_of, json_value, option, optional, run, several
 from seedbed.config.words import DATASET_COUNTS, TRAINING_COUNTS
-from seedbed.engines import Completion, sharing
-from seedbed.engines.sharing import Other, claimed, drain
+from seedbed.engines import Completion, pending_jobs
+from seedbed.engines.pending_jobs import PendingJob, claimed, drain
 from seedbed.evaluation.evaluation import check_references, evaluate, item_requests, summarise
 from seedbed.evaluation.record import EvaluationRecord
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
 from seedbed.models import adapter_fingerprint, lora_rank, read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import code_digest, provenance
-from seedbed.streams.journal import Journal
 from seedbed.streams.options import Asking, Sharing
 from seedbed.streams.record import DatasetCounts, DatasetRecord
+from seedbed.streams.response_cache import ResponseCache
 from seedbed.tasks.items import read_items
 from seedbed.training.record import TrainingRecord
 
@@ -66,14 +66,18 @@ class EvaluationSettings:
     manner: dict[str, Any] | None = None
 
 
-def costs(dataset: Path | None, adapter: Path | None) -> tuple[dict[str, int], dict[str, float]]:
+def costs(
+    dataset: Path | None, adapter: Path | None
+) -> tuple[dict[str, int | None], dict[str, float | None]]:
     """Return what a cell's data and training took: counts, and seconds by stage.
 
     All are 0 for a student that was not trained.
     """
     made = DatasetRecord.read(dataset) if dataset else DatasetRecord(counts=DatasetCounts())
     trained = TrainingRecord.read(adapter / "training.json") if adapter else TrainingRecord()
-    counts = {name: getattr(made.counts, name) or 0 for name in DATASET_COUNTS}
+    counts: dict[str, int | None] = {
+        name: getattr(made.counts, name) or 0 for name in DATASET_COUNTS
+    }
     counts |= {name: getattr(trained.counts, name) for name in TRAINING_COUNTS}
     return counts, {"generation": made.seconds.generation, "training": trained.seconds.training}
 
@@ -118,7 +122,7 @@ def job(args: Options) -> None:
     requests = item_requests(
         items, settings.prompt, settings.answer_tokens, settings.system, settings.stop
     )
-    waiting = map(_adapter, sharing.Sharing.read(args.sharing, args.scores).waiting())
+    waiting = map(_adapter, pending_jobs.PendingOfModel.read(args.sharing, args.scores).waiting())
     ranks = [lora_rank(path) for path in (adapter, *waiting) if path is not None]
     engine = args.starting(report, lora_rank=max(ranks, default=0))
     # What determines an answer besides its request: not the code that scores it.
@@ -127,19 +131,21 @@ def job(args: Options) -> None:
         code_digest(None, [args.engine.module]),
     ]
 
-    def answers(journal: Path, adapter: Path | None) -> Iterator[Completion]:
+    def answers(folder: Path, adapter: Path | None) -> Iterator[Completion]:
         student = json.dumps([*asked, adapter and adapter_fingerprint(adapter)])
-        return Journal(journal, student).complete(engine.start, requests, report, adapter)
+        return ResponseCache(folder, student).complete(engine.start, requests, report, adapter)
+
+    def timed(completions: Iterable[Completion]) -> Iterator[Completion]:
+        for completion in completions:
+            seconds.append(completion.seconds)
+            yield completion
 
     scorer = make_scorer(settings.kind, settings.scorer, args.test.parent, args.task_folder)
     seconds: list[float] = []
     try:
         references = check_references(items, scorer, settings.score)
         with claimed(args.journal, args.scores, report):
-            completions = (
-                seconds.append(completion.seconds) or completion
-                for completion in answers(args.journal, adapter)
-            )
+            completions = timed(answers(args.journal, adapter))
             predictions = evaluate(items, requests, completions, scorer, settings.score, report)
     finally:
         scorer.close()
@@ -149,7 +155,7 @@ def job(args: Options) -> None:
         args.sharing,
         args.scores,
         args.runtime,
-        lambda other: drain(answers(other.journal, _adapter(other))),
+        lambda job: drain(answers(job.cache, _adapter(job))),
     )
 
 
@@ -170,13 +176,17 @@ def write_evaluation(
     told = asdict(settings)
     if told["manner"] is None:
         del told["manner"]
-    about = {"cell": args.cell, "settings": told, "model": read_fingerprint(args.model)}
+    about: dict[str, Any] = {
+        "cell": args.cell,
+        "settings": told,
+        "model": read_fingerprint(args.model),
+    }
     write_parquet(args.predictions, predictions, about)
     modules = scorer_modules(settings.kind, settings.scorer, args.task_folder)
     record = EvaluationRecord(
         references_right=references,
-        counts=counts,
-        seconds=taken | {"evaluation": seconds},
+        counts={**counts},
+        seconds={**taken, "evaluation": seconds},
         **about,
         **dict(summarise(predictions)),
         **provenance(__file__, [*modules, args.engine.module]),
@@ -184,8 +194,8 @@ def write_evaluation(
     record.write(args.scores)
 
 
-def _adapter(other: Other) -> Path | None:
-    folder = other.values["adapter"]
+def _adapter(job: PendingJob) -> Path | None:
+    folder = job.values["adapter"]
     return None if folder is None else Path(folder)
 
 

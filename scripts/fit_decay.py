@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.analysis.curves import fitting
+from seedbed.analysis.curves import fit_curves
 from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.outcomes import read_outcomes
 from seedbed.artifacts import whole_file, write_parquet
@@ -23,7 +23,7 @@ def fit_decay(cells: Path, items: Path, settings: FitSettings, fits: Path, draws
         fits: JSON file to write: models, parameters, cell means.
         draws: Parquet file to write: bootstrap draws of parameters and cell means.
     """
-    record, table = fitting.fit_decay(read_outcomes(cells, items), settings)
+    record, table = fit_curves(read_outcomes(cells, items), settings)
     made = provenance(__file__)
     write_parquet(draws, table, made)
     record.model_copy(update={"provenance": made}).write(fits)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
 
+from seedbed.analysis.report.captions import caption_of
 from seedbed.analysis.report.charts.files import Output, figure_output, made_from, write_figure
 from seedbed.analysis.settings import (
     PublishedShift,
@@ -56,7 +57,7 @@ def plot(chart: str, output: Output, **options: Any) -> None:
     module = module_of(chart)
     content = module.tabulate(**options)
     drawn = module.chart(content, output.titles, output.missing)
-    write_figure(drawn, content.table, output, content.title or module.TITLE, module.ABOUT)
+    write_figure(drawn, content.table, output, *caption_of(output.path.stem))
 
 
 @dataclass(frozen=True, kw_only=True)

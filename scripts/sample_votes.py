@@ -1,7 +1,7 @@
-"""Ask the teacher again what it answered in one shard of a stream, to see whether it agrees.
+"""Sample further answers of the teacher to the questions of one shard, for self-consistency.
 
-Answers are kept in the journal as they arrive, so a run that was killed goes on from there. A file
-that holds some of the queries already keeps its rows.
+Answers enter the response cache as they arrive, so a killed job resumes from there. A file that
+holds some of the queries already keeps its rows.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import polars as pl
 
 from seedbed.artifacts import whole_file
 from seedbed.command_line import json_value, option, run
-from seedbed.engines.sharing import claimed
+from seedbed.engines.pending_jobs import claimed
 from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import is_whole
 from seedbed.streams.asking import answered_by, told
-from seedbed.streams.checks import VOTES_SCHEMA, VoteSettings, sample_votes
 from seedbed.streams.extension import Basis, extend
 from seedbed.streams.options import Asking, Shard
+from seedbed.streams.verification import SAMPLES_SCHEMA, SampleSettings, sample_votes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Options(Asking, Shard):
     stream: str = option(str, "key of the stream")
     answers: Path = option(whole_file, "answers of the shard")
     settings: dict[str, Any] = option(
-        json_value, "samples, limits and sampling, as JSON: see the class VoteSettings"
+        json_value, "samples, limits and sampling, as JSON: see the class SampleSettings"
     )
     votes: Path = option(Path, "Parquet file to write")
 
@@ -40,7 +40,7 @@ class Options(Asking, Shard):
 def job(args: Options) -> None:
     """Sample further answers to the questions of a shard."""
     report = reporter("sample_votes")
-    settings = VoteSettings(stream=args.stream, **args.settings)
+    settings = SampleSettings(stream=args.stream, **args.settings)
     model = answers_identity(args.model, args.engine.kind)
     engine = args.starting(report)
     part = args.part
@@ -57,7 +57,7 @@ def job(args: Options) -> None:
 
     with claimed(args.journal, args.votes, report):
         made_by = provenance(__file__, [args.engine.module])
-        votes = extend(args.votes, part, VOTES_SCHEMA, basis, sample, made_by)
+        votes = extend(args.votes, part, SAMPLES_SCHEMA, basis, sample, made_by)
     report(f"{votes.height} answers")
 
 

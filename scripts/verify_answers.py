@@ -15,9 +15,9 @@ from seedbed.command_line import option, optional, run
 from seedbed.evaluation.judging import judging_basis, scoring, scoring_modules
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.checks import VERDICTS_SCHEMA, verify_answers
 from seedbed.streams.extension import extend, held_until
 from seedbed.streams.options import Judging
+from seedbed.streams.verification import LABELS_SCHEMA, verify_answers
 from seedbed.tasks.items import read_items
 
 
@@ -59,7 +59,7 @@ def job(args: Options) -> None:
                 scorer,
             )
 
-        verdicts = extend(args.verdicts, part, VERDICTS_SCHEMA, basis, verify, made_by)
+        verdicts = extend(args.verdicts, part, LABELS_SCHEMA, basis, verify, made_by)
     report(f"{int(verdicts['verified'].sum())} of {verdicts.height} verified")
 
 

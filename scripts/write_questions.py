@@ -1,8 +1,8 @@
 """Write the questions of one shard of a question stream with an augmenter.
 
-Query i starts from seed i mod S. What cannot be used, or fails its self-check, is tried again; a
-query without a usable question stays in the table with an empty question and the reasons. Answers
-of the model are kept in the journal as they arrive, so a run that was killed goes on from there. A
+Query i starts from seed i mod S. A question that cannot be used, or fails its self-check, is tried
+again; a query without a usable question stays in the table with an empty question and the reasons.
+The model's answers enter the response cache as they arrive, so a killed job resumes from there. A
 file that holds some of the queries already keeps its rows.
 """
 
@@ -17,7 +17,7 @@ import polars as pl
 
 from seedbed.artifacts import whole_file
 from seedbed.command_line import json_value, option, run
-from seedbed.engines.sharing import Other, claimed
+from seedbed.engines.pending_jobs import PendingJob, claimed
 from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
@@ -47,22 +47,22 @@ def job(args: Options) -> None:
     engine = args.starting(report)
 
     def shard(
-        settings: dict[str, Any], seeds: Path | str, journal: Path
+        settings: dict[str, Any], seeds: Path | str, folder: Path
     ) -> tuple[Basis, Callable[[int, int], pl.DataFrame]]:
         asked = QuestionSettings(**settings)
         items = read_items(Path(seeds))
 
         def write(start: int, stop: int) -> pl.DataFrame:
-            kept = args.cache(journal)
+            kept = args.cache(folder)
             found = write_questions(asked, items, start, stop, engine.start, kept, report)
             made_by.update(answered_by(kept))
             return found
 
         return asking_basis(asked, model, items), write
 
-    def write_for(other: Other) -> None:
-        basis, write = shard(other.values["settings"], other.values["seeds"], other.journal)
-        fill(other, SCHEMA, basis, write)
+    def write_for(job: PendingJob) -> None:
+        basis, write = shard(job.values["settings"], job.values["seeds"], job.cache)
+        fill(job, SCHEMA, basis, write)
 
     settings = {"stream": args.question_stream, **args.settings}
     basis, write = shard(settings, args.seeds, args.journal)

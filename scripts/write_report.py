@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.analysis.curves.fits import confidence_of, read_fits
-from seedbed.analysis.decide.costs import Prices, add_prices_option
-from seedbed.analysis.report.explorer import explorer_data
-from seedbed.analysis.report.report import examples_of, report_page, summarise, summary_text
+from seedbed.analysis.curves import read_curves
+from seedbed.analysis.curves.interface import confidence_of
+from seedbed.analysis.decide.contrasts import ContrastsRecord
+from seedbed.analysis.decide.costs import PRICES, Prices
+from seedbed.analysis.decide.crossovers import CrossoversRecord
+from seedbed.analysis.report import sentences
+from seedbed.analysis.report.page import FILES, filling
+from seedbed.analysis.report.page.explorer import explorer_data
+from seedbed.analysis.report.summary import Report, findings_of, summarise
+from seedbed.analysis.report.text import summary_text
 from seedbed.analysis.settings import PublishedShift, Titles, parse_published, parse_titles
 from seedbed.analysis.tables.comparisons import read_comparisons
-from seedbed.artifacts import listed_files, read_json, whole_file, write_text
+from seedbed.artifacts import read_json, whole_file, write_text
+from seedbed.command_line import json_value, option, optional, run, several
 from seedbed.provenance import provenance
 
 
@@ -30,6 +35,7 @@ def write_report(
     findings: Path,
     examples: Sequence[Path],
     figures: Sequence[Path],
+    charts: Sequence[Path],
     titles: Titles,
     prices: Prices,
     published: Sequence[PublishedShift],
@@ -50,106 +56,82 @@ def write_report(
         findings: tests of `check_findings` (JSON).
         examples: datasets to show rows of, in folders named by their coordinates.
         figures: SVG files to show in the page.
+        charts: the same as Vega-Lite, NAME.vl.json; a figure without one is not interactive.
         titles: titles of methods, tasks and models.
         prices: by model, what its tokens cost.
-        published: shifts that others saw.
+        published: crossovers that others found.
         summary: text file to write.
         page: HTML file to write.
     """
     confidence = confidence_of(fits)
-    crossed = read_json(crossovers)
-    fitted = read_fits(fits, draws)
-    found = summarise(
-        fitted,
-        read_comparisons(comparisons),
-        [*crossed["crossovers"], *crossed["costs"]],
-        titles,
-        confidence,
-        published,
+    crossed = CrossoversRecord.read(crossovers)
+    fitted = read_curves(fits, draws)
+    report = Report(
+        study=study,
+        description=description,
+        remarks=tuple(remarks),
+        missing=missing,
+        intervals=sentences.INTERVALS.format(coverage=100 * confidence),
+        fits=summarise(
+            fitted,
+            read_comparisons(comparisons),
+            [*crossed.crossovers, *crossed.costs],
+            titles,
+            confidence,
+            published,
+        ),
+        findings=findings_of(ContrastsRecord.read(findings).findings, titles),
     )
-    made = provenance(__file__)
-    explorer = explorer_data(fitted, titles, confidence, prices)
-    tested = read_json(findings)["findings"]
-    for test in (test for finding in tested for test in finding["tests"]):
-        test["task_title"] = titles.title(test["task"])
-        test["student_title"] = titles.title(test["student"])
-    shown = [examples_of(path, titles) for path in examples]
-    text = report_page(
-        study,
-        description,
-        missing,
-        found,
-        tested,
-        remarks,
-        shown,
-        figures,
+    by_name = {path.name.removesuffix(".vl.json"): read_json(path) for path in charts}
+    text = filling.page(
+        report,
+        explorer_data(fitted, titles, confidence, prices),
+        [filling.read_figure(path, by_name.get(path.stem)) for path in figures],
+        [filling.examples_of(path, titles) for path in examples],
         confidence,
-        made,
-        explorer,
+        provenance(__file__, FILES),
     )
     write_text(page, text)
-    write_text(summary, summary_text(study, missing, found, tested, remarks, str(page), confidence))
+    write_text(summary, summary_text(report, str(page)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a study found, and where to write it."""
+
+    study: str = option(str, "name of the study")
+    description: str | None = optional(str, "what the study asks")
+    remarks: Sequence[str] = option(json_value, "texts to read its findings by", "[]")
+    missing: str | None = optional(str, "a line on results that are missing")
+    fits: Path = option(whole_file, "fits (JSON)")
+    draws: Path = option(whole_file, "bootstrap draws (Parquet)")
+    comparisons: Path = option(whole_file, "comparisons (CSV)")
+    crossovers: Path = option(whole_file, "crossovers (JSON)")
+    findings: Path = option(whole_file, "findings (JSON)")
+    examples: tuple[Path, ...] = several("datasets to show rows of (Parquet)")
+    figures: tuple[Path, ...] = several("figures (SVG)", Path)
+    charts: tuple[Path, ...] = several("the same as Vega-Lite (NAME.vl.json)", Path)
+    titles: Titles = option(parse_titles, 'JSON: {name: {"title": ..., "short": ...}}', "{}")
+    prices: Prices = option(json_value, PRICES, "{}")
+    published: Sequence[PublishedShift] = option(
+        parse_published,
+        'JSON: [{"source": "...", "seeds": 100 or null, "student": null, "low": 27, '
+        '"high": 51 or null}, ...]',
+        "[]",
+    )
+    summary: Path = option(Path, "summary to write (text)")
+    page: Path = option(Path, "page to write (HTML)")
+
+
+def job(args: Options) -> None:
+    """Write the report."""
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    write_report(**{"description": "", "missing": "", **given})
 
 
 def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", required=True, help="name of the study")
-    parser.add_argument("--description", default="", help="what the study asks")
-    parser.add_argument(
-        "--remarks", type=json.loads, default=[], help="JSON: texts to read its findings by"
-    )
-    # Snakemake leaves an empty text out of the command.
-    parser.add_argument(
-        "--missing", nargs="?", const="", default="", help="a line on results that are missing"
-    )
-    parser.add_argument("--fits", type=whole_file, required=True, help="fits (JSON)")
-    parser.add_argument("--draws", type=whole_file, required=True, help="bootstrap draws (Parquet)")
-    parser.add_argument("--comparisons", type=whole_file, required=True, help="comparisons (CSV)")
-    parser.add_argument("--crossovers", type=whole_file, required=True, help="crossovers (JSON)")
-    parser.add_argument("--findings", type=whole_file, required=True, help="findings (JSON)")
-    parser.add_argument(
-        "--examples",
-        type=lambda text: listed_files(text.removeprefix("@")),
-        default=[],
-        metavar="FILE",
-        help="file that lists datasets (Parquet), one a line",
-    )
-    parser.add_argument(
-        "--figures", type=Path, nargs="*", default=[], metavar="FILE", help="figures (SVG)"
-    )
-    parser.add_argument("--titles", default="{}", help='JSON: {name: {"title": ..., "short": ...}}')
-    add_prices_option(parser)
-    parser.add_argument(
-        "--published",
-        default="[]",
-        help='JSON: [{"source": "...", "seeds": 100 or null, "student": null, "low": 27, '
-        '"high": 51 or null}, ...]',
-    )
-    parser.add_argument("--summary", type=Path, required=True, help="summary to write (text)")
-    parser.add_argument("--page", type=Path, required=True, help="page to write (HTML)")
-    arguments = parser.parse_args()
-    try:
-        write_report(
-            arguments.study,
-            arguments.description,
-            arguments.remarks,
-            arguments.missing,
-            arguments.fits,
-            arguments.draws,
-            arguments.comparisons,
-            arguments.crossovers,
-            arguments.findings,
-            arguments.examples,
-            arguments.figures,
-            parse_titles(arguments.titles),
-            arguments.prices,
-            parse_published(arguments.published),
-            arguments.summary,
-            arguments.page,
-        )
-    except ValueError as error:
-        sys.exit(f"write_report: {error}")
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from seedbed.training.settings import Pretrain
 # finished study; the second one does not need it, and so does not wait for it.
 FIRST = (
     *("workflow/test_micro.py", "workflow/test_submissions.py", "slurm/"),
-    *("workflow/test_reruns.py", "unit/test_analysis_fits.py", "unit/test_coverage.py"),
+    *("workflow/test_reruns.py", "unit/test_curves.py", "unit/test_coverage.py"),
     *("workflow/", "vllm/", "unit/test_large_data.py", "unit/test_kills.py"),
 )
 

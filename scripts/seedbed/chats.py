@@ -135,6 +135,10 @@ class Asked(Protocol):
     def messages(self) -> Sequence[tuple[str, str]]:
         """Pairs of role and content."""
 
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of the answer."""
+
 
 AskedT = TypeVar("AskedT", bound=Asked)
 

@@ -32,6 +32,9 @@ _MOST_NOTES = 500
 UNTRACKED = frozenset(f"{PACKAGE}.{name}" for name in ("provenance", "statements", "checksums"))
 """Modules that say or check how a result was made, and have no part in it."""
 
+DATA = frozenset({".html", ".css", ".js"})
+"""Endings of files that a script reads as a part of itself, and that are no Python."""
+
 LIBRARIES = ("torch", "transformers", "trl", "peft", "polars", "pyarrow", "scipy", "snakemake")
 
 
@@ -44,7 +47,7 @@ def code_digest(script: str | Path | None, modules: Iterable[str | Path] = ()) -
         script: a Python file; None for `modules` alone.
         modules: what the script loads by a name that it computes, which no import statement shows:
             modules of the project by name (a world, a scorer), and other files by path (a task's
-            own scorer).
+            own scorer). Files of `DATA` count as they are.
 
     Returns:
         16 hexadecimal digits.
@@ -82,8 +85,13 @@ def code_parts(script: str | Path | None, modules: Iterable[str | Path] = ()) ->
 
 @cache
 def _parts(script: Path | None, modules: tuple[str | Path, ...]) -> dict[str, str]:
-    walk = _Walk(script, modules)
-    parts = walk.parts()
+    data = [path.resolve() for path in modules if isinstance(path, Path) and path.suffix in DATA]
+    code = tuple(
+        module for module in modules if not isinstance(module, Path) or module.suffix not in DATA
+    )
+    parts = _Walk(script, code).parts()
+    for path in data:
+        parts[_shown(path, "file")] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     _save_notes()
     return dict(sorted(parts.items()))
 

@@ -49,10 +49,11 @@ _PURE = _words(
     pathlib.PurePosixPath polars.Array polars.Datetime polars.Enum polars.List polars.Schema
     polars.Struct polars.col polars.lit pydantic.AfterValidator pydantic.BeforeValidator
     pydantic.ConfigDict pydantic.Discriminator pydantic.Field pydantic.StringConstraints
-    pydantic.Tag re.compile re.escape string.Template types.MappingProxyType
+    pydantic.Tag pydantic.WithJsonSchema re.compile re.escape string.Template types.MappingProxyType
     types.SimpleNamespace typing.NewType typing.ParamSpec typing.TypeVar typing.cast
     seedbed.command_line.option seedbed.command_line.optional seedbed.command_line.several
     seedbed.command_line.switch seedbed.command_line.json_of
+    seedbed.config.sections.tag seedbed.config.values.changes
     """
 )
 """Calls that change nothing but what they return."""
@@ -62,6 +63,7 @@ _PURE_DECORATORS = _words(
     classmethod property staticmethod abc.abstractmethod contextlib.asynccontextmanager
     contextlib.contextmanager dataclasses.dataclass enum.unique functools.cache
     functools.cached_property functools.lru_cache functools.total_ordering functools.wraps
+    pydantic.model_validator
     typing.final typing.overload typing.override typing.runtime_checkable
     """
 )
@@ -70,7 +72,8 @@ _PURE_DECORATORS = _words(
 _PURE_BASES = _words(
     """
     abc.ABC enum.Enum enum.Flag enum.IntEnum enum.IntFlag enum.StrEnum pydantic.BaseModel
-    typing.Generic typing.NamedTuple typing.Protocol typing.TypedDict
+    seedbed.config.sections.Section seedbed.records.MadeRecord seedbed.records.Part
+    seedbed.records.Record typing.Generic typing.NamedTuple typing.Protocol typing.TypedDict
     """
 )
 """Base classes, of built-in ones apart, that keep no list of the classes derived from them."""
@@ -91,6 +94,9 @@ _READERS = _words("beartype fastapi fire jsonargparse typeguard typer tyro")
 """Libraries that read the annotations of functions that they are given."""
 
 _TYPE_CHECKING = ("typing", "TYPE_CHECKING")
+_ABOUT_KEYS = ("description", "json_schema_extra")
+"""What a `Field` of Pydantic says for the reference of the configuration alone."""
+
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = ("body", "orelse", "finalbody")
 _UNSEEN = frozenset(["ctx", "type_comment", "kind", "lineno", "type_ignores"])
@@ -536,6 +542,9 @@ def _text(node: Any, texts: bool = True) -> str:
             for field in node._fields
             if field not in _UNSEEN and (value := getattr(node, field, None)) not in (None, [])
         ]
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Field":
+            words = [word for word in node.keywords if word.arg not in _ABOUT_KEYS]
+            parts = [_text(node.args, texts), _text(words, texts)]
         if isinstance(node, ast.Constant):
             parts = [f"{type(node.value).__name__} {node.value!r}"]
         return f"{type(node).__name__}({','.join(parts)})"

@@ -14,7 +14,6 @@ import json
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -48,14 +47,14 @@ def examine(seed: int, samples: int, starts: int, truth: Truth = PAPER_TRUTH) ->
         **_crossovers(fit, methods, truth),
         **_parameters(fit, truth),
     }
-    chosen = content["fits"][0]["chosen"]
+    chosen = content.fits[0].chosen
     return {"quantities": quantities, "chosen": chosen, "seconds": time.process_time() - started}
 
 
 def _parameters(fit: Curves, truth: Truth) -> Found:
     """Those of the chosen model, as the report has them; not every model has all."""
-    (chosen,) = (m for m in fit.record["models"] if m["name"] == fit.record["chosen"])
-    known = {entry["name"]: entry for entry in chosen["parameters"]}
+    (chosen,) = (m for m in fit.record.models if m.name == fit.record.chosen)
+    known = {entry.name: entry for entry in chosen.parameters}
     found = {}
     for name, true in truth.parameters().items():
         entry = known.get(name)
@@ -64,8 +63,8 @@ def _parameters(fit: Curves, truth: Truth) -> Found:
             found[key] = (np.nan, true, np.nan, np.nan)
             continue
         of = float if name == "delta" else np.log
-        low, high = entry["low"], entry["high"]
-        found[key] = (of(entry["value"]), of(true), bool(low <= true <= high), of(high) - of(low))
+        low, high = entry.low, entry.high
+        found[key] = (of(entry.value), of(true), bool(low <= true <= high), of(high) - of(low))
     return found
 
 
@@ -79,7 +78,7 @@ def _accuracies(fit: Curves, whole: Truth) -> Found:
             for name, budget in places.items():
                 at = np.array([budget / seeds])
                 truth = whole.accuracy(method, seeds, budget / seeds)
-                by = {"accuracy": fit.curve, "advised": partial(anywhere, fit)}
+                by = {"accuracy": fit.curve, "advised": fit.accuracy}
                 for kind, expectation in by.items():
                     centre, drawn = expectation(seeds, method, at)
                     low, high = np.quantile(drawn[:, 0], [0.025, 0.975])
@@ -93,7 +92,7 @@ def _accuracies(fit: Curves, whole: Truth) -> Found:
 
 
 def _crossovers(fit: Curves, methods: tuple[str, ...], whole: Truth) -> Found:
-    records = find_crossovers([fit], CrossoverSettings(confidence=CONFIDENCE))["crossovers"]
+    records = find_crossovers([fit], CrossoverSettings(confidence=CONFIDENCE)).crossovers
     found = {}
     for reference, method in combinations(methods, 2):
         for seeds in PAPER_GRID:
@@ -101,27 +100,27 @@ def _crossovers(fit: Curves, methods: tuple[str, ...], whole: Truth) -> Found:
             (record,) = (
                 r
                 for r in records
-                if (r["reference"], r["method"], r["seeds"], r["basis"])
-                == (reference, method, seeds, "curve")
+                if (r.reference, r.method, r.seeds, r.basis) == (reference, method, seeds, "curve")
             )
             if truth is None:
                 continue
             key = f"crossover, {reference} to {method}, {seeds}"
             inverted = any(
-                (part["low"] or 0.0) <= truth <= (part["high"] or np.inf)
-                for part in record["inverted"]
+                (part.low or 0.0) <= truth <= (part.high or np.inf) for part in record.inverted
             )
             found[f"{key}, inverted"] = (np.nan, np.log(truth), inverted, np.nan)
             # Without a crossing in the range, the answer is what resamples do not exclude.
-            turns = record["crossings"] or record["possible"]
-            turns = [turn for turn in turns if turn["overtaken_by"] == method]
+            turns = record.crossings or record.possible
+            turns = [turn for turn in turns if turn.overtaken_by == method]
             if not turns:
                 found[key] = (np.nan, np.log(truth), False, np.nan)
                 continue
-            nearest = min(turns, key=lambda c: abs(np.log(c.get("budget_ratio", truth) / truth)))
-            low, high = nearest["low"] or 0.0, nearest["high"] or np.inf
+            nearest = min(
+                turns, key=lambda c: abs(np.log(getattr(c, "budget_ratio", truth) / truth))
+            )
+            low, high = nearest.low or 0.0, nearest.high or np.inf
             width = np.log(high / low) if low and np.isfinite(high) else np.nan
-            estimate = float(np.log(nearest.get("budget_ratio", np.nan)))
+            estimate = float(np.log(getattr(nearest, "budget_ratio", np.nan)))
             found[key] = (estimate, float(np.log(truth)), bool(low <= truth <= high), width)
     return found
 

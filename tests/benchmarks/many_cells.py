@@ -84,7 +84,7 @@ def measure(cells: int, folder: Path) -> str:
     files = write_results(folder, found)
     asked = [BIN / "snakemake", "collect_results", "--config", f"study={STUDY}", "partial=true"]
     plan = spent(folder, *asked, "--dry-run", "--printshellcmds")
-    longest = max(len(line) for line in plan[2].splitlines() if "python scripts/" in line)
+    longest = max(len(line) for line in plan[2].splitlines() if "/scripts/" in line)
     collected = spent(folder, *asked)
     status = spent(folder, BIN / "python", "scripts/status.py", "--study", STUDY)
     measured = (f"{seconds:.1f} | {memory:.0f}" for seconds, memory, _ in (plan, collected, status))

@@ -95,7 +95,7 @@ def main() -> None:
         folder = Path(name)
         model = make_model(folder / "model", 64, 2, 100)
         adapters = make_adapters(model, folder / "adapters", args.adapters)
-        from seedbed.engines.sharing import write_plan
+        from seedbed.engines.pending_jobs import write_plan
         from seedbed.tasks.items import to_frame
         from seedbed.tasks.worlds import load_world
 

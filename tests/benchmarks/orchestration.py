@@ -162,7 +162,7 @@ def bare(url: str, queries: int, concurrency: int) -> None:
 def seedbed(url: str, queries: int, concurrency: int, folder: Path | None = None) -> None:
     """Ask with the engine, through a journal: a fresh one, or that in `folder`."""
     from seedbed.engines import EngineJob, Request, load_engine
-    from seedbed.streams.journal import Journal
+    from seedbed.streams.response_cache import ResponseCache
 
     if folder is None:
         with tempfile.TemporaryDirectory() as name:
@@ -171,7 +171,7 @@ def seedbed(url: str, queries: int, concurrency: int, folder: Path | None = None
     requests = (
         Request(str(n), (("user", question(n)),), seed=n, **SAMPLING) for n in range(queries)
     )
-    journal = Journal(folder, MODEL)
+    journal = ResponseCache(folder, MODEL)
     done = journal.complete(lambda: load_engine(Path(), settings), requests, lambda text: None)
     assert sum(completion.text == ANSWER for completion in done) == queries
 
@@ -180,7 +180,7 @@ def shard(url: str, queries: int, concurrency: int, folder: Path) -> None:
     """Ask the queries of one shard, as `scripts/answer_questions.py` does."""
     from seedbed.engines import EngineJob, load_engine
     from seedbed.streams.answers import AnswerSettings, answer_questions
-    from seedbed.streams.journal import Journal
+    from seedbed.streams.response_cache import ResponseCache
     from seedbed.tasks.items import TaskItem
 
     settings = EngineJob.of("openai", base_url=url, model=MODEL, concurrency=concurrency)
@@ -192,7 +192,7 @@ def shard(url: str, queries: int, concurrency: int, folder: Path) -> None:
         0,
         queries,
         lambda: load_engine(Path(), settings),
-        Journal(folder, MODEL),
+        ResponseCache(folder, MODEL),
         lambda text: None,
     )
     assert (answers["answer"] == ANSWER).sum() == queries
@@ -236,7 +236,7 @@ def compare(args: argparse.Namespace) -> None:
     import aiohttp  # noqa: F401
 
     import seedbed.engines.openai_engine
-    import seedbed.streams.journal  # noqa: F401
+    import seedbed.streams.response_cache  # noqa: F401
 
     others = {}
     for tool in TOOLS if args.others else ():

@@ -39,14 +39,14 @@ def requests_of(queries: int) -> list:
 def seedbed(model: Path, queries: int) -> tuple[float, int]:
     """Return seconds and tokens of the engine with a journal."""
     from seedbed.engines import EngineJob, load_engine
-    from seedbed.streams.journal import Journal
+    from seedbed.streams.response_cache import ResponseCache
 
     requests = requests_of(queries)
     engine = load_engine(model, EngineJob.of("vllm", batch_size=BATCH), threads=2)
     list(engine.complete(requests[:1]))
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        journal = Journal(Path(folder), "m")
+        journal = ResponseCache(Path(folder), "m")
         done = journal.complete(lambda: engine, requests, lambda text: None)
         tokens = sum(completion.completion_tokens for completion in done)
         return time.perf_counter() - start, tokens

@@ -15,7 +15,7 @@ def rule(job):
 def processes(job):
     """Return the Python processes of a job's script."""
     found = subprocess.run(
-        ["pgrep", "-f", f"^python scripts/{rule(job)}.py"], capture_output=True, text=True
+        ["pgrep", "-f", f"^python .*scripts/{rule(job)}[.]py"], capture_output=True, text=True
     )
     return [int(text) for text in found.stdout.split() if job["JobId"] == number_of(int(text))]
 

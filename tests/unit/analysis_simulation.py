@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from ruamel.yaml import YAML
 
+from seedbed.analysis.decide.settings import NamedContrast
 from seedbed.analysis.tables.collect import COORDINATES, cell_key
 from seedbed.analysis.tables.outcomes import Outcomes
 
@@ -24,6 +26,19 @@ TRUE = {
     "value": {"answer_augmentation": 1.0, "question_rephrase": 0.75, "new_question": 0.55},
     "tau": {"answer_augmentation": 4.0, "question_rephrase": 10.0, "new_question": 60.0},
 }
+
+
+CONTRASTS = Path(__file__).parents[2] / "config/contrasts"
+
+
+def shipped_contrasts() -> list[NamedContrast]:
+    """The contrasts of the paper's findings, in its order."""
+    names = ("crossover_with_budget", "weak_augmenter", "verification", "another_student")
+    yaml = YAML(typ="safe", pure=True)
+    return [
+        NamedContrast.model_validate({"name": name, **yaml.load(CONTRASTS / f"{name}.yaml")})
+        for name in names
+    ]
 
 
 def true_accuracy(method: str, seeds: int, ratio: float, first_seeds: int = 32) -> float:

@@ -14,7 +14,7 @@ import polars as pl
 from seedbed.analysis.tables.collect import COORDINATES
 from seedbed.artifacts import write_json, write_parquet
 from seedbed.streams import answers
-from seedbed.streams.checks import CHECKS_SCHEMA
+from seedbed.streams.validity import CHECKS_SCHEMA
 from seedbed.tasks.items import TaskItem, to_frame
 
 SEEDS = 1000

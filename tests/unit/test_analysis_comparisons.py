@@ -33,15 +33,15 @@ def test_paired_standard_error_equals_the_hand_calculation():
     method = np.array([[1, 0, 1, 1, 1, 1, 1, 1, 0, 1]], dtype=float)
     # Differences: 0 -1 1 1 0 1 0 0 0 1; mean 0.3; sum of squares 5 - 10 x 0.09 = 4.1.
     found = paired_difference(reference, method, np.arange(10))
-    assert found["difference"] == pytest.approx(0.3)
+    assert found.difference == pytest.approx(0.3)
     error = np.sqrt(4.1 / 9 / 10)
-    assert found["standard_error"] == pytest.approx(error)
+    assert found.standard_error == pytest.approx(error)
     # t of 9 degrees of freedom, from tables: 2.262157 at 97.5%, 0.883404 at 80%.
-    assert found["low"] == pytest.approx(0.3 - 2.262157 * error, abs=1e-6)
-    assert found["high"] == pytest.approx(0.3 + 2.262157 * error, abs=1e-6)
-    assert found["detectable"] == pytest.approx((2.262157 + 0.883404) * error, abs=1e-6)
+    assert found.low == pytest.approx(0.3 - 2.262157 * error, abs=1e-6)
+    assert found.high == pytest.approx(0.3 + 2.262157 * error, abs=1e-6)
+    assert found.detectable == pytest.approx((2.262157 + 0.883404) * error, abs=1e-6)
     # t = 1.4056, between the 90% and the 95% point (1.383, 1.833): two-sided p just below 0.2.
-    assert 0.19 < found["p"] < 0.2
+    assert 0.19 < found.p < 0.2
 
 
 def test_few_databases_have_the_tails_of_few():
@@ -54,7 +54,7 @@ def test_few_databases_have_the_tails_of_few():
         both = generator.normal(0, 0.15, (2, 20))[:, clusters] + 0.5
         left, right = (generator.random(len(clusters)) < share for share in both)
         found = paired_difference(left[None].astype(float), right[None].astype(float), clusters)
-        refused += found["p"] < 0.05
+        refused += found.p < 0.05
     # By the normal distribution it is 8%; by t with 19 degrees of freedom nearer to 6.
     assert 0.03 <= refused / 600 <= 0.075
 
@@ -106,30 +106,30 @@ def test_where_all_is_right_each_cluster_counts_once_and_replicates_do_not():
     one, three = (mean_accuracy(outcomes, rows[:count], 0.95) for count in (1, 3))
     assert one == three
     # Wilson's interval of ten trials that all succeed: 1 / (1 + 1.96^2 / 10).
-    assert three["low"] == pytest.approx(1 / (1 + 1.959964**2 / 10))
+    assert three.low == pytest.approx(1 / (1 + 1.959964**2 / 10))
 
 
 def test_the_fits_of_a_single_cluster_say_that_test_items_are_not_in_their_intervals():
     by_task = outcomes_by_task(*simulate(items=60, cluster_size=60))
     settings = FitSettings(methods=METHODS, bootstrap_samples=10, starts=2)
-    (record,) = fit_decay(by_task, settings)[0]["fits"]
-    assert "not the test items" in record["bootstrap"]["covers"]
+    (record,) = fit_decay(by_task, settings)[0].fits
+    assert "not the test items" in record.bootstrap.covers
 
 
 def test_a_single_cluster_has_no_standard_error():
     found = paired_difference(np.zeros((1, 4)), np.ones((1, 4)), np.zeros(4, dtype=int))
-    assert found["difference"] == 1.0
-    assert [found[name] for name in ("standard_error", "low", "high", "p")] == [None] * 4
+    assert found.difference == 1.0
+    assert (found.standard_error, found.low, found.high, found.p) == (None,) * 4
 
 
 def test_replicates_are_averaged_by_item_and_their_spread_reported():
     reference = np.array([[0, 0, 0, 0], [0, 0, 0, 0]], dtype=float)
     method = np.array([[1, 0, 0, 0], [1, 1, 1, 0]], dtype=float)
     found = paired_difference(reference, method, np.arange(4))
-    assert found["difference"] == pytest.approx(0.5)
+    assert found.difference == pytest.approx(0.5)
     # By item 1, 1/2, 1/2, 0: variance 1/6.
-    assert found["standard_error"] == pytest.approx(np.sqrt(1 / 6 / 4))
-    assert found["replicate_sd"] == pytest.approx(np.std([0.25, 0.75], ddof=1))
+    assert found.standard_error == pytest.approx(np.sqrt(1 / 6 / 4))
+    assert found.replicate_sd == pytest.approx(np.std([0.25, 0.75], ddof=1))
 
 
 def test_pairing_is_tighter_than_two_separate_errors():

@@ -6,7 +6,7 @@ from recording_engine import KilledError, RecordingEngine, echo, no_engine, time
 
 from seedbed.streams import sampling_seed
 from seedbed.streams.answers import SCHEMA, AnswerSettings, answer_questions
-from seedbed.streams.journal import Journal
+from seedbed.streams.response_cache import ResponseCache
 from seedbed.tasks.items import TaskItem
 
 SEEDS = [
@@ -28,7 +28,7 @@ def silent(text):
 
 def answer(engine, folder, start=0, stop=8, questions=None, settings=SETTINGS):
     return answer_questions(
-        settings, SEEDS, questions, start, stop, lambda: engine, Journal(folder, "m"), silent
+        settings, SEEDS, questions, start, stop, lambda: engine, ResponseCache(folder, "m"), silent
     )
 
 
@@ -75,7 +75,7 @@ def test_an_empty_slot_costs_no_query(tmp_path):
 
 def test_a_stream_of_empty_slots_needs_no_engine(tmp_path):
     rows = answer_questions(
-        SETTINGS, SEEDS, written(None, None), 0, 2, no_engine, Journal(tmp_path, "m"), silent
+        SETTINGS, SEEDS, written(None, None), 0, 2, no_engine, ResponseCache(tmp_path, "m"), silent
     )
     assert rows["answer"].null_count() == 2
 

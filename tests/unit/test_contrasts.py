@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from analysis_simulation import METHODS, simulate
-from ruamel.yaml import YAML
+from analysis_simulation import METHODS, shipped_contrasts, simulate
 from scipy.stats import t as student_t
 
 import seedbed.analysis.curves.measured as measured_module
 from seedbed.analysis.curves import Curves, Estimate, MeanSeries, Measured, curves_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.curves.replicates import Noise
-from seedbed.analysis.decide.contrasts import check_contrasts, contrast_text
+from seedbed.analysis.decide.contrasts import check_contrasts
 from seedbed.analysis.decide.settings import parse_contrasts
+from seedbed.analysis.report.sentences import contrast_text
 from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.outcomes import outcomes_by_task
 
 SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=40, starts=2)
 
 
-NAMES = ("crossover_with_budget", "weak_augmenter", "verification", "another_student")
-SHIPPED = Path(__file__).parents[2] / "config/contrasts"
 AUGMENTERS = ("mini_teacher", "mini_mid", "mini_weak")
-
-
-def shipped(name):
-    content = YAML(typ="safe", pure=True).load(SHIPPED / f"{name}.yaml")
-    (contrast,) = parse_contrasts(json.dumps([{"name": name, **content}]))
-    return contrast
 
 
 def findings(*parts, contrasts=(), confidence=0.95, augmenters=AUGMENTERS):
@@ -44,8 +35,9 @@ def findings(*parts, contrasts=(), confidence=0.95, augmenters=AUGMENTERS):
     items = pl.concat([part[1] for part in parts]).unique(["cell", "item_id"], maintain_order=True)
     by_task = outcomes_by_task(cells, items)
     fits = curves_from(*fit_decay(by_task, SETTINGS))
-    contrasts = contrasts or [shipped(name) for name in NAMES]
-    record = check_contrasts(by_task, fits, contrasts, augmenters, confidence)
+    record = check_contrasts(
+        by_task, fits, contrasts or shipped_contrasts(), augmenters, confidence
+    )
     json.dumps(record.model_dump(mode="json"), allow_nan=False)
     return {entry.finding: entry.tests for entry in record.findings}
 
@@ -323,8 +315,7 @@ def test_what_is_wrong_with_a_contrast_is_named(change, said):
 
 
 def test_names_of_a_contrast_are_told_with_their_places():
-    found = {(kind, name) for kind, name, _ in shipped("weak_augmenter").names()}
+    crossover, weak, *_ = shipped_contrasts()
+    found = {(kind, name) for kind, name, _ in weak.names()}
     assert found == {("methods", "new_question"), ("methods", "question_rephrase")}
-    assert [at for _, _, at in shipped("crossover_with_budget").names()][-1] == (
-        *("tests", 2, "crossover", "after"),
-    )
+    assert [at for _, _, at in crossover.names()][-1] == (*("tests", 2, "crossover", "after"),)

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from build_dataset import no_rows
 from seedbed.streams import answers as answering
-from seedbed.streams import checks as checking
 from seedbed.streams import questions as writing
+from seedbed.streams import validity, verification
 from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
 from seedbed.streams.record import DatasetCounts
 from seedbed.tasks.items import TaskItem
@@ -84,7 +84,7 @@ def question_rows(reasons, start=0):
 def check_rows(problems):
     """Rows of checks, by query; None is an answer that was not checked."""
     rows = [{"query": n, "final": str(n), "problem": p} for n, p in enumerate(problems)]
-    return pl.DataFrame(rows, schema=checking.CHECKS_SCHEMA).drop_nulls()
+    return pl.DataFrame(rows, schema=validity.CHECKS_SCHEMA).drop_nulls()
 
 
 def verdict_rows(verdicts):
@@ -93,7 +93,7 @@ def verdict_rows(verdicts):
         {"query": n, "final": str(n), "verified": v, "samples": 3, "agreeing": 3 if v else 1}
         for n, v in enumerate(verdicts)
     ]
-    return pl.DataFrame(rows, schema=checking.VERDICTS_SCHEMA).drop_nulls()
+    return pl.DataFrame(rows, schema=verification.LABELS_SCHEMA).drop_nulls()
 
 
 def vote_rows(queries):
@@ -110,7 +110,7 @@ def vote_rows(queries):
         for n in queries
         for sample in (1, 2)
     ]
-    return pl.DataFrame(rows, schema=checking.VOTES_SCHEMA)
+    return pl.DataFrame(rows, schema=verification.SAMPLES_SCHEMA)
 
 
 def save(folder, name, *frames):

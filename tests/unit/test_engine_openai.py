@@ -18,8 +18,8 @@ from limits import FORMS, Window
 from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines import openai_engine as module
 from seedbed.engines.openai_engine import EndpointError
-from seedbed.engines.verdicts import REJECTIONS
-from seedbed.streams.journal import Journal
+from seedbed.engines.suspects import REJECTIONS
+from seedbed.streams.response_cache import ResponseCache
 
 KEY = "sk-very-secret"
 REQUESTS = [
@@ -311,7 +311,7 @@ def test_an_endpoint_that_goes_down_keeps_what_it_answered_and_goes_on_from_ther
     endpoint.behave = lambda body, before: error(500) if len(endpoint.asked) > 25 else None
 
     def ask():
-        journal = Journal(tmp_path, "m")
+        journal = ResponseCache(tmp_path, "m")
         return list(journal.complete(lambda: engine_of(endpoint), REQUESTS, lambda text: None))
 
     with pytest.raises(EndpointError, match="is down"):
@@ -485,7 +485,7 @@ def test_an_end_that_nobody_knows_ends_the_run_after_a_handful(endpoint):
 
 def ask(endpoint, folder, requests=REQUESTS, **settings):
     """Return the completions of a call with a journal, and the error that ended it."""
-    journal = Journal(folder, "m")
+    journal = ResponseCache(folder, "m")
     found = {}
     try:
         for answer in journal.complete(

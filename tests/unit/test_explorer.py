@@ -9,11 +9,13 @@ import pytest
 from analysis_simulation import METHODS, simulate
 
 from browser import Elements, chromium, visit
-from seedbed.analysis.curves.fits import fits_from
+from seedbed.analysis.curves import curves_from
 from seedbed.analysis.curves.fitting import fit_decay
-from seedbed.analysis.decide.advise import advise
-from seedbed.analysis.report.explorer import explorer_data, script_json
-from seedbed.analysis.report.report import Examples, report_page
+from seedbed.analysis.decide.advise import advise, leaders
+from seedbed.analysis.report.charts.theme import DARK, LIGHT
+from seedbed.analysis.report.page.explorer import explorer_data
+from seedbed.analysis.report.page.filling import Examples, page, script_json
+from seedbed.analysis.report.summary import Report
 from seedbed.analysis.settings import FitSettings, Title, Titles
 from seedbed.analysis.tables.outcomes import outcomes_by_task
 
@@ -33,7 +35,7 @@ EXAMPLES = [Examples("Task: method", ((HOSTILE, f"a < b & {HOSTILE}"),))]
 @pytest.fixture(scope="module")
 def fits():
     settings = FitSettings(methods=METHODS, bootstrap_samples=30, starts=2)
-    return fits_from(*fit_decay(outcomes_by_task(*simulate(items=600)), settings))
+    return curves_from(*fit_decay(outcomes_by_task(*simulate(items=600)), settings))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,8 @@ def page_of(fits, prices):
     """The page, of which the controls and the examples are looked at."""
     data = explorer_data(fits, TITLES, 0.95, prices)
     made = {"code": "0", "versions": {}}
-    return report_page("study", "", "", [], [], [], EXAMPLES, [], 0.95, made, data)
+    report = Report("study", "", (), "", "", (), ())
+    return page(report, data, [], EXAMPLES, 0.95, made)
 
 
 @pytest.fixture(scope="module")
@@ -58,22 +61,21 @@ def pages(fits, tmp_path_factory):
     return folder
 
 
-def shown(page):
-    """The answer and the rows of the table below it."""
-    rows = {
-        line.get_attribute("data-method"): line.locator("td").all_inner_texts()
-        for line in page.locator("#outlook tbody tr").all()
-    }
-    return page.inner_text("#answer"), rows
-
-
-def next_rows(page):
-    """The rows of the table of what to measure next; none where it is not shown."""
-    if not page.is_visible("#next"):
+def rows_of(page, table):
+    """The words of a table's rows; none where it is not shown."""
+    if not page.is_visible(f"#{table}"):
         return []
-    return [
-        line.locator("th, td").all_inner_texts() for line in page.locator("#next tbody tr").all()
-    ]
+    lines = page.locator(f"#{table} tbody tr").all()
+    return [line.locator("th, td").all_inner_texts() for line in lines]
+
+
+def check(page, place):
+    """The page shows what was written for a place of its controls."""
+    assert page.inner_text("#answer") == place["answer"]
+    assert page.inner_text("#budget-shown") == place["shown"]
+    assert page.get_attribute("#budget", "aria-valuetext") == place["spoken"]
+    assert rows_of(page, "outlook") == place["outlook"]
+    assert rows_of(page, "next") == place["next"]
 
 
 def focused(page):
@@ -85,62 +87,49 @@ def press(page, *keys):
         page.keyboard.press(key)
 
 
-def expected_rows(advice):
-    return {
-        entry.method: [
-            f"{entry.budget:,}",
-            f"{100 * entry.accuracy:.1f}",
-            f"{100 * entry.low:.1f} to {100 * entry.high:.1f}",
-            f"{100 * entry.probability_best:.0f}",
-            f"{100 * entry.expected_regret:.1f}",
-        ]
-        for entry in advice.outlook
-    }
+@pytest.mark.parametrize("prices", [{}, PRICES], ids=["queries", "money"])
+def test_each_place_says_what_advise_says(fits, prices):
+    (fit,) = explorer_data(fits, TITLES, 0.95, prices)["fits"]
+    sizes = fit["usd" if prices else "queries"]
+    assert [size["seeds"] for size in sizes][::6] == [32, 64]
+    for size in (sizes[0], sizes[3]):
+        for row in (size["rows"][0], size["rows"][9], size["rows"][-1]):
+            asked = {"usd": row["at"]} if prices else {"budget": row["at"]}
+            advice = advise(fits[0], size["seeds"], prices=prices, **asked)
+            assert f"use {TITLES.title(advice.best.method)}" in row["answer"] or advice.rivals
+            assert f"reach {100 * advice.best.accuracy:.1f}% (" in row["answer"]
+            for rival in advice.rivals:
+                assert TITLES.title(rival.method) in row["answer"].split("statistically tied")[1]
+            assert ("times beyond the data" in row["answer"]) == (advice.beyond > 1)
+            for words, entry in zip(row["outlook"], advice.outlook, strict=True):
+                assert words[:3] == [
+                    TITLES.title(entry.method),
+                    f"{entry.budget:,}",
+                    f"{100 * entry.accuracy:.1f}",
+                ]
+                assert words[-1].startswith("$") if prices else words[-1] == "-"
+            for words, cell in zip(row["next"], advice.next_cells, strict=True):
+                assert words[1:3] == [f"{cell.seeds:,}", f"{cell.budget:,}"]
+                assert words[-1] == f"{100 * cell.doubt_after:.2f}"
 
 
-def close(rows, expected):
-    """Whether rows of text agree but for the last digit, which rounding twice can change."""
-    assert rows.keys() == expected.keys()
-    for method, words in expected.items():
-        numbers = [
-            re.findall(r"[\d.]+", " ".join(row).replace(",", "")) for row in (rows[method], words)
-        ]
-        # The cost has a test of its own.
-        for one, other in zip(numbers[0], numbers[1], strict=False):
-            assert float(one) == pytest.approx(float(other), abs=1.01 if "." not in other else 0.11)
-    return True
+def test_the_map_has_the_stretches_of_the_sentences(fits):
+    """Methods that are statistically tied share a stretch: nothing flips within noise."""
+    size = explorer_data(fits, TITLES, 0.95, {})["fits"][0]["queries"][0]
+    inside = leaders(fits[0], size["seeds"], 0.95)
+    starts = sorted({tile["at"] for tile in size["map"]})
+    assert starts[: len(inside)] == pytest.approx([part.low for part in inside], rel=1e-4)
+    for part in inside:
+        names = {tile["method"] for tile in size["map"] if abs(tile["at"] - part.low) < 1e-3}
+        assert names == {TITLES.title(method) for method in part.methods}
+        assert f"from BR {part.low:.2g}" in size["map_text"] or part is inside[0]
 
 
-def test_keys_move_the_controls_and_the_page_says_what_advise_says(fits, browser, pages):
-    places = explorer_data(fits, TITLES, 0.95, {})["fits"][0]["queries"]
+def test_keys_move_the_controls(fits, browser, pages):
+    sizes = explorer_data(fits, TITLES, 0.95, {})["fits"][0]["queries"]
     with visit(browser, pages / "plain.html", "#map svg") as seen:
         page = seen.page
-
-        def check(seeds, budget):
-            size = places[seeds]
-            queries = size["rows"][budget]["at"]
-            advice = advise(fits[0], size["seeds"], queries)
-            answer, rows = shown(page)
-            start = f"With {size['seeds']:,} seeds and {queries:,} teacher queries, use "
-            assert answer.startswith(start)
-            assert TITLES.title(advice.best.method) in answer
-            assert ("times beyond the data" in answer) == (advice.beyond > 1)
-            assert close(rows, expected_rows(advice))
-            assert next_rows(page) == [
-                [
-                    f"{TITLES.title(cell.method)}, {'a new cell' if cell.new else 'again'}",
-                    f"{cell.seeds:,}",
-                    f"{cell.budget:,}",
-                    f"{cell.queries:,}" if cell.queries else "none, its data is there",
-                    "-",
-                    f"{100 * round(cell.doubt_after, 4):.2f}",
-                ]
-                for cell in advice.next_cells
-            ]
-            return advice
-
         # Each control, in the order in which they stand.
-        assert "to know whether" in page.inner_text("#next-title")
         reached = []
         for _ in range(4):
             press(page, "Tab")
@@ -150,29 +139,29 @@ def test_keys_move_the_controls_and_the_page_says_what_advise_says(fits, browser
             assert "solid 3px" in page.evaluate(ring)
         assert reached == ["fit", "seeds", "by-queries", "budget"]
         press(page, "Home")
-        check(0, 0)
+        check(page, sizes[0]["rows"][0])
         press(page, "ArrowRight", "ArrowUp", "ArrowRight", "ArrowLeft")
-        check(0, 2)
+        check(page, sizes[0]["rows"][2])
         press(page, "End")
-        assert check(0, len(places[0]["rows"]) - 1).beyond > 1
+        check(page, sizes[0]["rows"][-1])
         press(page, "Shift+Tab", "Shift+Tab")
         assert focused(page) == "seeds"
         press(page, "End")
         # The budget keeps its place along the control.
-        check(len(places) - 1, len(places[-1]["rows"]) - 1)
+        check(page, sizes[-1]["rows"][-1])
         press(page, "ArrowLeft", "ArrowLeft", "ArrowLeft", "Tab", "Tab", "PageDown")
         seeds, budget = (int(page.input_value(f"#{name}")) for name in ("seeds", "budget"))
-        assert seeds == len(places) - 4 and 0 < budget < len(places[seeds]["rows"]) - 1
-        check(seeds, budget)
+        assert seeds == len(sizes) - 4 and 0 < budget < len(sizes[seeds]["rows"]) - 1
+        check(page, sizes[seeds]["rows"][budget])
+        assert page.inner_text("#map-text") == sizes[seeds]["map_text"]
         # No cell was measured with so many seeds.
         assert "measured cells" not in page.inner_text("#curves-text")
         # Enter in a form would send it, and load the page anew.
         press(page, "Enter")
-        check(seeds, budget)
-        # Both plots were drawn, as graphics with marks, each with words beside it.
+        check(page, sizes[seeds]["rows"][budget])
+        # Both charts were drawn, with marks, and words beside them.
         for name in ("curves", "map"):
             assert page.locator(f"#{name} svg path").count() > 10
-            assert len(page.inner_text(f"#{name}-text")) > 40
         assert seen.complaints == []
 
 
@@ -182,22 +171,15 @@ def test_money_is_a_control_where_prices_are_known(fits, browser, pages):
         press(seen.page, "Tab", "Tab", "Tab", "ArrowRight")
         assert focused(seen.page) == "by-usd"
         press(seen.page, "Tab", "Home", *["ArrowRight"] * 9)
-        advice = advise(fits[0], size["seeds"], usd=size["rows"][9]["at"], prices=PRICES)
-        answer, rows = shown(seen.page)
-        assert " seeds and $" in answer
-        assert close(rows, expected_rows(advice))
-        assert len({row[0] for row in rows.values()}) > 1
-        assert all(row[5].startswith("$") for row in rows.values())
-        assert next_rows(seen.page)
-        assert all(row[4].startswith("$") for row in next_rows(seen.page))
+        check(seen.page, size["rows"][9])
+        assert " seeds and $" in seen.page.inner_text("#answer")
     with visit(browser, pages / "plain.html", "#map svg") as seen:
-        words = "Money is not known: price of mini_teacher"
-        assert seen.page.inner_text("#usd-unknown") == words
+        assert "price of mini_teacher" in seen.page.inner_text("#usd-unknown")
         assert seen.page.is_disabled("#by-usd")
 
 
 def test_plots_are_drawn_again_when_the_colour_scheme_changes(browser, pages):
-    ink = {"light": "#1c1c1c", "dark": "#ececec"}
+    ink = {"light": LIGHT["axis"]["labelColor"], "dark": DARK["axis"]["labelColor"]}
     with visit(browser, pages / "plain.html", "#map svg", color_scheme="light") as seen:
         for scheme in ("dark", "light"):
             seen.page.emulate_media(color_scheme=scheme)
@@ -206,7 +188,7 @@ def test_plots_are_drawn_again_when_the_colour_scheme_changes(browser, pages):
                 other = ink["dark" if scheme == "light" else "light"]
                 assert seen.page.locator(f"#{name} svg text[fill='{other}']").count() == 0
         # What was chosen is still chosen.
-        assert shown(seen.page)[0].startswith("With 32 seeds and ")
+        assert seen.page.inner_text("#answer").startswith("With 32 seeds and ")
 
 
 def test_hostile_titles_are_text(fits, browser, pages):
@@ -244,7 +226,7 @@ def test_were_an_escape_missed_nothing_would_run_or_load(browser, pages, tmp_pat
         assert seen.page.evaluate("document.baseURI") == file.as_uri()
         # The browser says what it refused, and the controls go on.
         assert "Content Security Policy" in " ".join(seen.complaints)
-        assert shown(seen.page)[0].startswith("With ")
+        assert seen.page.inner_text("#answer").startswith("With ")
 
 
 def test_without_its_policy_the_page_would_run_them(browser, pages, tmp_path):
@@ -268,7 +250,7 @@ def test_the_page_allows_itself_two_scripts_and_no_connection(pages):
 def test_without_scripts_the_page_says_where_the_advice_is(browser, pages):
     with visit(browser, pages / "plain.html", java_script_enabled=False) as seen:
         words = seen.page.inner_text("main")
-        assert "The controls here need JavaScript" in words and "Budget" not in words
+        assert "need JavaScript" in words and "Budget" not in words
 
 
 def test_every_control_has_a_label(pages):

@@ -18,7 +18,7 @@ from recording_engine import KilledError, RecordingEngine, timeless
 
 from seedbed.artifacts import read_json, read_metadata, write_json, write_parquet
 from seedbed.engines import start
-from seedbed.engines.sharing import write_plan
+from seedbed.engines.pending_jobs import write_plan
 from seedbed.streams.extension import held_until
 from seedbed.tasks.items import TaskItem, to_frame
 
@@ -428,7 +428,7 @@ def test_a_job_that_has_the_model_asks_for_no_rows_that_others_hold(line, tmp_pa
         end=4,
         stream="another",
         questions=None,
-        output=tmp_path / "own/shard=0/answers.parquet",
+        answers=tmp_path / "own/shard=0/answers.parquet",
         journal=tmp_path / "journal/own",
         sharing=tmp_path / "jobs.jsonl",
     )

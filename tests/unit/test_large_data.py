@@ -17,7 +17,7 @@ from eager_dataset import near as near_eagerly
 from generated_shards import command, run, write_evaluations, write_stream
 
 from seedbed.artifacts import parquet_rows, read_json, read_metadata, write_parquet
-from seedbed.streams import answers, checks, datasets, diversity, questions
+from seedbed.streams import answers, datasets, diversity, questions, validity, verification
 from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
 from seedbed.tasks.items import TaskItem
 
@@ -56,9 +56,9 @@ def stream(rng, count):
     schemas = {
         "answers": answers.SCHEMA,
         "questions": questions.SCHEMA,
-        "votes": checks.VOTES_SCHEMA,
-        "checks": checks.CHECKS_SCHEMA,
-        "verdicts": checks.VERDICTS_SCHEMA,
+        "votes": verification.SAMPLES_SCHEMA,
+        "checks": validity.CHECKS_SCHEMA,
+        "verdicts": verification.LABELS_SCHEMA,
     }
     return {
         name: pl.DataFrame(part, schema=schemas[name], orient="row") for name, part in rows.items()

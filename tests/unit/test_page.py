@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from whole_report import run_all
 
 from browser import NARROW, WIDE, chromium, visit
+from seedbed.analysis.report.captions import caption_of
 
 RULES = {
     "runOnly": {
@@ -93,7 +94,7 @@ def test_page_fits_a_phone(browser, page):
         seen.page.touchscreen.tap(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
         expect(seen.page.locator("#answer")).not_to_have_text(before)
         # What is wider than the screen scrolls by itself, and by keys as well.
-        table = seen.page.locator(".wide:has(.shifts)")
+        table = seen.page.locator(".wide:has(.crossovers)")
         table.focus()
         assert table.evaluate("one => one === document.activeElement")
         assert table.evaluate("one => one.scrollWidth > one.clientWidth")
@@ -109,8 +110,8 @@ def test_landmarks_headings_and_names_of_figures(browser, page):
         assert all(after <= before + 1 for before, after in pairwise(levels))
         tree = html.locator("main").aria_snapshot()
         for name in (
-            "Accuracy against the budget.",
-            "What each method gains over the first one.",
+            "Accuracy by budget.",
+            "Gain of each method over the first.",
             "Expected accuracy by budget.",
             "The best method by seeds and budget.",
         ):
@@ -120,6 +121,22 @@ def test_landmarks_headings_and_names_of_figures(browser, page):
             document.getElementById(one.getAttribute("aria-describedby")).textContent)"""
         )
         assert len(said) == 4 and all(len(text) > 40 for text in said)
+
+
+def test_figures_are_the_interactive_charts_where_scripts_run(browser, page):
+    """The drawing of a figure gives way to its chart."""
+    with visit(browser, page, DRAWN) as seen:
+        seen.page.locator("#accuracy-chart").scroll_into_view_if_needed()
+        seen.page.wait_for_selector("#accuracy-chart svg path")
+        expect(seen.page.locator(".drawn:has(#accuracy-chart) > svg")).to_have_count(0)
+        chart = seen.page.locator("#accuracy-chart")
+        assert chart.get_attribute("role") == "img"
+        title, about = caption_of("accuracy")
+        assert seen.page.inner_text("#accuracy-name") == f"{title}."
+        assert seen.page.inner_text(f"#{chart.get_attribute('aria-describedby')}") == about
+        assert seen.complaints == []
+    with visit(browser, page, java_script_enabled=False) as seen:
+        assert seen.page.locator(".drawn > svg").count() == 2
 
 
 def test_text_of_figures_has_contrast(browser, page):

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.engines import sharing
-from seedbed.engines.sharing import Sharing
+from seedbed.engines import pending_jobs
+from seedbed.engines.pending_jobs import PendingOfModel
 from seedbed.run.pending import PendingJobs
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
@@ -83,13 +83,13 @@ def test_a_job_answers_for_those_after_it_and_then_for_those_before(flow, tmp_pa
     file = next(tmp_path.glob("*.jsonl"))
 
     def of(own):
-        return [str(other.output) for other in Sharing.read(file, Path(own)).others]
+        return [str(job.output) for job in PendingOfModel.read(file, Path(own)).jobs]
 
-    monkeypatch.setattr(sharing, "MOST", len(outputs))
+    monkeypatch.setattr(pending_jobs, "MOST", len(outputs))
     assert of(outputs[1]) == [*outputs[2:], outputs[0]]
     assert of("another") == outputs
-    monkeypatch.setattr(sharing, "MOST", 2)
+    monkeypatch.setattr(pending_jobs, "MOST", 2)
     assert of(outputs[0]) == outputs[1:3]
-    assert Sharing.read(tmp_path / "none.jsonl", Path(outputs[0])).others == ()
+    assert PendingOfModel.read(tmp_path / "none.jsonl", Path(outputs[0])).jobs == ()
     # All of it is by name on a job's command line, however long the prompts are.
     assert len(PendingJobs(flow, "journal").file("student", flow.grid.cells[0].key)) < 100

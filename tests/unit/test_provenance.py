@@ -128,7 +128,7 @@ def test_code_that_is_reached_changes_the_digest(scripts, file, old, new):
         ("seedbed/artifacts.py", "Rows that are written", "Lines that are written"),
         ("seedbed/artifacts.py", "    path = Path(path)\n",
          '    path = Path(path)\n    "A text."\n'),
-        ("seedbed/streams/journal.py", "        done = 0\n",
+        ("seedbed/streams/response_cache.py", "        done = 0\n",
          "        done = 0\n        'A text.'\n        3\n"),
         # A function, a constant and a library that answers do not need.
         ("seedbed/models.py", '["r"]', '["rank"]'),
@@ -139,7 +139,7 @@ def test_code_that_is_reached_changes_the_digest(scripts, file, old, new):
         # Annotations that nobody evaluates, and what is imported for them alone.
         ("seedbed/artifacts.py", "def broken(path: str | os", "def broken(path: bytes | os"),
         ("seedbed/artifacts.py", "why: object) -> str:", "why: object) -> bytes:"),
-        ("seedbed/streams/journal.py", "known: deque[tuple[str, int]] = deque()",
+        ("seedbed/streams/response_cache.py", "known: deque[tuple[str, int]] = deque()",
          "known = deque()"),
         ("seedbed/artifacts.py", "    import polars as pl\n    import pya", "    import pya"),
         # The order of imports, and of functions.
@@ -163,6 +163,25 @@ def test_the_order_of_functions_has_no_part_in_it(scripts):
     others = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
     path.write_text(ast.unparse(ast.Module([*others, *reversed(defined)], [])))
     assert digest(scripts, "answer_questions.py") == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "reruns"),
+    [
+        ("training", "Peak learning rate.", "The highest learning rate.", False),
+        ("training", "    warmup_fraction: Fraction = Field(\n        0.03",
+         "    warmup_fraction: Fraction = Field(\n        0.04", True),
+        # A section that the training of a student does not have.
+        ("training", "    layers: Count = ", "    depth: Count = ", False),
+        ("engines", "    concurrency: Count = ", "    at_once: Count = ", False),
+    ],
+)  # fmt: skip
+def test_a_key_reruns_what_has_its_section_and_its_description_nothing(
+    scripts, file, old, new, reruns
+):
+    before = digest(scripts, "train_student.py")
+    edit(scripts / f"seedbed/{file}/settings.py", old, new)
+    assert (digest(scripts, "train_student.py") != before) == reruns
 
 
 @pytest.mark.parametrize(
@@ -213,7 +232,11 @@ def test_answers_that_are_kept_know_their_engine_and_the_encoding_of_chats_alone
     before = digest(scripts, None, modules)
     edit(scripts / "evaluate_student.py", "items = read_items(args.test)[", "items = list()[")
     edit(scripts / "seedbed/evaluation/scorers/number.py", "MAX_DIGITS = 40", "MAX_DIGITS = 41")
-    edit(scripts / "seedbed/streams/journal.py", "SYNC_COMPLETIONS = 256", "SYNC_COMPLETIONS = 9")
+    edit(
+        scripts / "seedbed/streams/response_cache.py",
+        "SYNC_COMPLETIONS = 256",
+        "SYNC_COMPLETIONS = 9",
+    )
     edit(scripts / "seedbed/engines/openai_engine.py", "ATTEMPTS = ", "ATTEMPTS = 1 + ")
     assert digest(scripts, None, modules) == before
     assert digest(scripts, None, ["seedbed.engines.vllm_engine"]) != before
@@ -380,7 +403,8 @@ def test_versions_name_what_results_depend_on():
 
 
 @pytest.mark.parametrize("broken", [b"", b"[]", b"{\x00", b'{"a": 1}'])
-def test_what_was_noted_of_files_changes_no_digest(scripts, broken):
+def test_what_was_noted_of_files_changes_no_digest(scripts, broken, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
     notes = scripts / "seedbed" / "__pycache__" / "digests.json"
     first = digest(scripts, "answer_questions.py")
     assert notes.is_file()

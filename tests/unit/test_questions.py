@@ -8,15 +8,15 @@ from recording_engine import KilledError, RecordingEngine, echo, no_engine, time
 
 from seedbed.engines import Completion
 from seedbed.streams import sampling_seed
-from seedbed.streams.journal import Journal
 from seedbed.streams.questions import (
     LONGEST_QUESTION_CHARACTERS,
     SCHEMA,
     QuestionSettings,
     read_question,
-    read_verdict,
+    read_self_check,
     write_questions,
 )
+from seedbed.streams.response_cache import ResponseCache
 from seedbed.tasks.choices import with_choices
 from seedbed.tasks.items import TaskItem
 
@@ -44,7 +44,7 @@ def silent(text):
 
 def write(settings, engine, folder, start=0, stop=8):
     return write_questions(
-        settings, SEEDS, start, stop, lambda: engine, Journal(folder, "m"), silent
+        settings, SEEDS, start, stop, lambda: engine, ResponseCache(folder, "m"), silent
     )
 
 
@@ -88,7 +88,7 @@ def test_two_shards_are_one_larger_one_cut_in_two(tmp_path):
 
 
 def test_a_shard_without_queries_has_no_rows(tmp_path):
-    rows = write_questions(SETTINGS, SEEDS, 5, 5, no_engine, Journal(tmp_path, "m"), silent)
+    rows = write_questions(SETTINGS, SEEDS, 5, 5, no_engine, ResponseCache(tmp_path, "m"), silent)
     assert (rows.height, rows.schema) == (0, SCHEMA)
 
 
@@ -165,7 +165,9 @@ def test_braces_in_seeds_and_questions_are_text(tmp_path):
     engine = RecordingEngine(
         lambda r: ("yes" if r.messages[0][1].startswith("Check") else "And {y}, {0}?", "stop")
     )
-    rows = write_questions(SETTINGS, [seed], 0, 1, lambda: engine, Journal(tmp_path, "m"), silent)
+    rows = write_questions(
+        SETTINGS, [seed], 0, 1, lambda: engine, ResponseCache(tmp_path, "m"), silent
+    )
     assert [r.messages[0][1] for r in engine.asked] == [
         "New: What is {x} in {answer}? {0}",
         "Check: And {y}, {0}?",
@@ -288,12 +290,12 @@ def test_any_text_gives_a_question_or_a_reason(text):
     ],
 )
 def test_the_verdict_is_the_first_word(text, verdict):
-    assert read_verdict(text) is verdict
+    assert read_self_check(text) is verdict
 
 
 @given(st.text())
 def test_any_text_has_a_verdict_or_none(text):
-    assert read_verdict(text) in (True, False, None)
+    assert read_self_check(text) in (True, False, None)
 
 
 @given(

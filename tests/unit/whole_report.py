@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import polars as pl
-from analysis_simulation import METHODS, write_evaluations
+from analysis_simulation import METHODS, shipped_contrasts, write_evaluations
 
-import plot
 from check_findings import check_findings
 from collect_results import collect_results
 from compare_methods import compare_methods
 from find_crossovers import find_crossovers
 from fit_decay import fit_decay
+from plot import plot
 from seedbed.analysis.report.charts.files import figure_output
 from seedbed.analysis.settings import (
     AugmenterSettings,
@@ -43,8 +43,8 @@ PUBLISHED = [PublishedShift(source="somewhere", seeds=24, low=5, high=9)]
 
 
 def output(figure, titles=TITLES):
-    """Where the figure of a script's function goes."""
-    return figure_output(plot.__file__, "fake", figure, titles)
+    """Where a figure goes."""
+    return figure_output("scripts/plot.py", "fake", figure, titles)
 
 
 def write_dataset(folder):
@@ -77,12 +77,12 @@ def run_all(folder, tables, titles=TITLES):
     settings, csv = CrossoverSettings(), crossovers.with_suffix(".csv")
     find_crossovers(fits, draws, settings, PRICES, crossovers, csv)
     findings = folder / "fits/findings.json"
-    check_findings(cells, items, fits, draws, AugmenterSettings(), findings)
-    given = {"fits": fits, "draws": draws}
-    of_cells = given | {"cells": cells, "item_scores": items}
-    plot.plot("accuracy", output(figures[0], titles), **of_cells)
-    given |= {"comparisons": comparisons, "crossovers": crossovers, "published": PUBLISHED}
-    plot.plot("cost_effectiveness", output(figures[1], titles), **given)
+    contrasts = shipped_contrasts()
+    check_findings(cells, items, fits, draws, AugmenterSettings(), contrasts, findings)
+    curves = {"fits": fits, "draws": draws}
+    plot("accuracy", output(figures[0], titles), **curves, cells=cells, item_scores=items)
+    leads = {"comparisons": comparisons, "crossovers": crossovers, "published": PUBLISHED}
+    plot("cost_effectiveness", output(figures[1], titles), **curves, **leads)
     write_report(
         "fake",
         "What <script>alert(1)</script> is best?",
@@ -95,6 +95,7 @@ def run_all(folder, tables, titles=TITLES):
         findings,
         [write_dataset(folder)],
         figures,
+        [figure.with_suffix(".vl.json") for figure in figures],
         titles,
         PRICES,
         PUBLISHED,

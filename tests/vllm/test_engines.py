@@ -11,7 +11,7 @@ from seedbed.engines import Completion, Request
 from seedbed.engines.openai_engine import EndpointError
 from seedbed.evaluation.evaluation import evaluate, item_requests
 from seedbed.evaluation.scorers import make_scorer
-from seedbed.streams.journal import Journal
+from seedbed.streams.response_cache import ResponseCache
 from seedbed.tasks.worlds import load_world
 
 
@@ -142,7 +142,7 @@ def test_an_engine_that_was_left_in_the_middle_answers_others(engine, greedy):
 
 
 def test_the_journal_keeps_what_was_answered(engine, kind, sampled, tmp_path):
-    first = list(Journal(tmp_path, kind).complete(lambda: engine, sampled[:20], silent))
+    first = list(ResponseCache(tmp_path, kind).complete(lambda: engine, sampled[:20], silent))
     asked = []
 
     class Counting:
@@ -151,7 +151,7 @@ def test_the_journal_keeps_what_was_answered(engine, kind, sampled, tmp_path):
             asked.extend(taken)
             return engine.complete(taken, adapter)
 
-    both = list(Journal(tmp_path, kind).complete(Counting, sampled[:30], silent))
+    both = list(ResponseCache(tmp_path, kind).complete(Counting, sampled[:30], silent))
     assert [request.key for request in asked] == [str(n) for n in range(20, 30)]
     assert {c.key: c.text for c in first}.items() <= {c.key: c.text for c in both}.items()
 

@@ -15,7 +15,14 @@ from project import planned
 from seedbed import provenance
 
 MODULES = {"get_task": ["seedbed.tasks.worlds.mini_math"]}
-SCRIPTS = ("get_task", "draw_seeds", "build_dataset", "collect_results", "fit_decay", "plot")
+SCRIPTS = (
+    "get_task",
+    "draw_seeds",
+    "build_dataset",
+    "collect_results",
+    "fit_decay",
+    "compare_methods",
+)
 UNTRACKED = [f"/{name.replace('.', '/')}.py" for name in sorted(provenance.UNTRACKED)]
 
 

@@ -34,6 +34,19 @@ def test_a_printed_command_runs_as_it_stands(finished, tmp_path):
     assert made.read_bytes() == before
 
 
+def test_scripts_know_the_options_that_rules_give_them(fresh):
+    said = planned(fresh.folder, "-n", "-p", "--forceall", "all", "--config", "study=micro")
+    given = {}
+    for script, rest in re.findall(r"python \S+/scripts/(\w+)\.py(.*)$", said, re.MULTILINE):
+        without_values = re.sub(r"'[^']*'", "", rest)
+        given.setdefault(script, set()).update(re.findall(r" --([a-z-]+)", without_values))
+    assert len(given) >= 18
+    for script, options in given.items():
+        command = [BIN / "python", f"scripts/{script}.py", "--help"]
+        shown = subprocess.run(command, cwd=fresh.folder, capture_output=True, text=True).stdout
+        assert options <= set(re.findall(r"--([a-z-]+)", shown)), script
+
+
 def test_it_names_what_the_rule_names_and_gives_settings_as_json(finished):
     cell = finished.results("evaluations/**/method=untrained/**/evaluation.json")[0]
     command = printed(finished, str(cell.relative_to(finished.folder)), "evaluate_student")

@@ -11,7 +11,7 @@ import yaml
 
 from project import planned
 
-READERS = {"collect_results", "plot_diversity", "write_report"}
+READERS = {"collect_results", "plot", "write_report"}
 
 
 def longest(clone, study):
@@ -56,7 +56,7 @@ def test_a_job_reads_the_list_of_its_own_inputs(copied):
 @pytest.mark.parametrize("script", ["collect_results", "plot"])
 def test_a_list_that_nobody_wrote_is_named(fresh, script):
     options = {"collect_results": ["--evaluations", "@gone.txt"]}
-    given = options.get(script, ["--datasets-list", "gone.txt"])
+    given = options.get(script, ["--datasets", "@gone.txt"])
     done = subprocess.run(
         [sys.executable, f"scripts/{script}.py", *given],
         cwd=fresh.folder,

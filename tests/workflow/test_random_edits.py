@@ -17,9 +17,11 @@ from pydantic import BaseModel
 
 from draws import draws
 from seedbed.config.sections import Section, stages_of
-from seedbed.study import config
+from seedbed.streams.settings import MethodConfig
 from seedbed.study.cells import grid
+from seedbed.study.config import ModelConfig, RunConfig, StudyConfig
 from seedbed.study.loading import StudyError, check_run_config, load_study
+from seedbed.tasks.settings import TaskConfig
 
 OWN, OTHER = 7, 3
 """Edits of files that the study uses, and of others."""
@@ -46,11 +48,11 @@ NEXT = {
     "figures": ("report",), "report": (), "advice": (), "cells": tuple(RULES),
 }  # fmt: skip
 FILES = {
-    "config.yaml": config.RunConfig,
-    "studies/*.yaml": config.StudyConfig,
-    "tasks/*/task.yaml": config.TaskConfig,
-    "methods/*.yaml": config.MethodConfig,
-    "models/*.yaml": config.ModelConfig,
+    "config.yaml": RunConfig,
+    "studies/*.yaml": StudyConfig,
+    "tasks/*/task.yaml": TaskConfig,
+    "methods/*.yaml": MethodConfig,
+    "models/*.yaml": ModelConfig,
 }
 USED = (
     *("studies/micro.yaml", "tasks/mini_math/task.yaml"),

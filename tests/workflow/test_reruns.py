@@ -168,7 +168,10 @@ SMALLEST = (
 # By edit: how it is made, the jobs that it makes stale, and words for the command line.
 EDITS: dict[str, tuple[Any, ...]] = {
     # --- what cannot change a result
-    "a comment in a module": (append(f"{LIBRARY}/streams/journal.py", "\n# A comment.\n"), {}),
+    "a comment in a module": (
+        append(f"{LIBRARY}/streams/response_cache.py", "\n# A comment.\n"),
+        {},
+    ),
     "a docstring": (
         replace(f"{LIBRARY}/streams/answers.py", '"""Answers: what', '"""The answers: what'),
         {},
@@ -176,8 +179,8 @@ EDITS: dict[str, tuple[Any, ...]] = {
     "formatting": (
         replace(
             f"{LIBRARY}/streams/questions.py",
-            "def read_verdict(text: str)",
-            "def read_verdict(\n    text: str,\n)",
+            "def read_self_check(text: str)",
+            "def read_self_check(\n    text: str,\n)",
         ),
         {},
     ),
@@ -327,7 +330,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
     ),
     "an import for types alone": (
         append(
-            f"{LIBRARY}/streams/journal.py",
+            f"{LIBRARY}/streams/response_cache.py",
             "\nfrom typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import seedbed.chats\n",
         ),
         {},
@@ -391,7 +394,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {**FITS, **FIGURES, "compare_methods": 1},
     ),
     "the code of the report": (
-        append(f"{LIBRARY}/analysis/report/report.py", "\nprint(1)\n"),
+        append(f"{LIBRARY}/analysis/report/page/page.css", "\n"),
         {"write_report": 1},
     ),
     # --- evaluation
@@ -494,7 +497,11 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {**STREAMS, **STUDENTS, "evaluate_student": 13},
     ),
     "the code of the journal": (
-        replace(f"{LIBRARY}/streams/journal.py", "SYNC_COMPLETIONS = 256", "SYNC_COMPLETIONS = 99"),
+        replace(
+            f"{LIBRARY}/streams/response_cache.py",
+            "SYNC_COMPLETIONS = 256",
+            "SYNC_COMPLETIONS = 99",
+        ),
         {**STREAMS, "evaluate_student": 13},
     ),
     "the longest answers": (

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from seedbed.config.messages import parse_json, problems
 from seedbed.config.sections import Section
-from seedbed.config.values import Count, Name, Positive, Seed, Stage, listed, problem
+from seedbed.config.values import LISTED, Count, Name, Positive, Seed, Stage, problem
 
 
 class CrossoverSettings(Section):
@@ -40,7 +40,7 @@ class CompareSettings(CrossoverSettings):
             methods of the data in alphabetical order.
     """
 
-    methods: listed(str, least=0) = ()
+    methods: Annotated[tuple[str, ...], LISTED] = ()
 
 
 class FitSettings(CompareSettings, Analysis):
@@ -61,7 +61,7 @@ class AugmenterSettings(CompareSettings):
             order.
     """
 
-    augmenters: listed(str, least=0) = ()
+    augmenters: Annotated[tuple[str, ...], LISTED] = ()
 
 
 class PublishedShift(Section):

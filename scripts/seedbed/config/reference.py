@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -33,8 +34,7 @@ def page(text: str, files: Classes, told: frozenset[type] = frozenset()) -> str:
         ValueError: if the page names a table that there is not.
     """
     tables: dict[str, Callable[[], list[str]]] = {
-        f"keys of {name}": lambda model=model: key_table(model, told)
-        for name, model in files.items()
+        f"keys of {name}": partial(key_table, model, told) for name, model in files.items()
     }
     tables["reruns"] = lambda: rerun_table(files, told)
 
@@ -113,7 +113,7 @@ def _keys(
         place = f"{prefix}{name}"
         yield place, _type(field.annotation), _default(field), field.description or ""
         inner = [*_inside(field.annotation, told)]
-        by_kind = {_kind(section): section for section, _ in inner if _kind(section)}
+        by_kind = {kind: section for section, _ in inner if (kind := _kind(section))}
         if by_kind:
             yield from _keys_by_kind(by_kind, told, f"{place}.")
             continue
@@ -186,7 +186,7 @@ def _inside(kind: Any, told: frozenset[type]) -> Iterator[tuple[type[Section], s
 
 
 def _default(field: FieldInfo) -> str:
-    value = field.default
+    value = field.get_default(call_default_factory=True, validated_data={})
     if field.is_required() or value == "":
         return "needed"
     if isinstance(value, BaseModel) or value in ({}, ()):

@@ -6,7 +6,7 @@ knows is refused.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -76,7 +76,7 @@ def stages_of(section: type[Section], key: str) -> tuple[Stage, ...] | None:
     """Return the stages of jobs that a change of a key can make stale; None if nobody says."""
     extra = section.model_fields[key].json_schema_extra
     if isinstance(extra, dict) and "stages" in extra:
-        return tuple(extra["stages"])
+        return tuple(cast("list[Stage]", extra["stages"]))
     return section.STAGES
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from seedbed.config.words import FILTERS, MATCHED, NONE, RESERVED, UNTRAINED, WORLDS  # noqa: F401
+from seedbed.config.words import FILTERS, WORLDS
 
 ItemColumn = Literal[
     "item_id", "question", "context", "answer", "gold", "choices", "labels", "database", "cluster"
@@ -197,8 +197,8 @@ def check_template(value: str, needed: str, placeholders: tuple[str, ...], *at: 
     except ValueError as error:
         raise problem(f"cannot be read ({error}); a brace in the text is doubled", *at) from None
     for name, form, conversion in fields:
-        if name not in placeholders:
-            hint = nearest(name, placeholders, "valid here")
+        if name is None or name not in placeholders:
+            hint = nearest(str(name), placeholders, "valid here")
             raise problem(f"has an unknown placeholder {{{name}}}; {hint}", *at)
         if form or conversion:
             raise problem(f"has a format in the placeholder {{{name}}}, which takes none", *at)
@@ -242,18 +242,19 @@ AnswerPrompt = Annotated[str, AfterValidator(_answer_prompt)]
 QuestionPrompt = Annotated[str, AfterValidator(_question_prompt)]
 
 
-def listed(item: Any, least: int = 1) -> Any:
-    """Return the type of a list of `item` with at least `least` of them."""
-    return Annotated[tuple[item, ...], BeforeValidator(_as_tuple), Field(min_length=least)]
+LISTED = BeforeValidator(_as_tuple)
+"""Takes a list of YAML or JSON for a tuple."""
+NOT_EMPTY = Field(min_length=1)
+DISTINCT = AfterValidator(_distinct)
+"""Refuses what stands in a list twice."""
 
-
-def distinct(item: Any, least: int = 1) -> Any:
-    """Return the type of a list as in `listed`, in which nothing stands twice."""
-    return Annotated[listed(item, least), AfterValidator(_distinct)]
-
-
-Names = distinct(Name)
-Counts = distinct(Count)
-Ratios = distinct(Positive)
-Filters = distinct(Annotated[str, AfterValidator(_filter), WithJsonSchema({"enum": [*FILTERS]})])
-DatedLines = listed(Annotated[str, AfterValidator(_dated_line)])
+Names = Annotated[tuple[Name, ...], LISTED, NOT_EMPTY, DISTINCT]
+Counts = Annotated[tuple[Count, ...], LISTED, NOT_EMPTY, DISTINCT]
+Ratios = Annotated[tuple[Positive, ...], LISTED, NOT_EMPTY, DISTINCT]
+Filters = Annotated[
+    tuple[Annotated[str, AfterValidator(_filter), WithJsonSchema({"enum": [*FILTERS]})], ...],
+    LISTED,
+    NOT_EMPTY,
+    DISTINCT,
+]
+DatedLines = Annotated[tuple[Annotated[str, AfterValidator(_dated_line)], ...], LISTED, NOT_EMPTY]

@@ -32,7 +32,7 @@ from seedbed.engines.responses import (
     read_stream,
 )
 from seedbed.engines.settings import Cap, OpenAISettings
-from seedbed.engines.verdicts import Suspect, Verdicts
+from seedbed.engines.suspects import Suspect, Suspects
 
 if TYPE_CHECKING:
     import ssl
@@ -190,7 +190,7 @@ class _Call:
         self._asking = 0
         self._capped = False
         self._pace = Pace(settings.concurrency, self.loop.time, FIRST_WAIT)
-        self._verdicts = Verdicts()
+        self._suspects = Suspects()
         self._interrupted = False
         self._said = -SAY_EVERY
 
@@ -248,13 +248,13 @@ class _Call:
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
         while not self._over.is_set():
-            await self._verdicts.enter(self._over)
+            await self._suspects.enter(self._over)
             try:
                 if self._over.is_set() or (request := self._next()) is None:
                     return
                 await self._finish(session, request)
             finally:
-                self._verdicts.leave()
+                self._suspects.leave()
 
     async def _finish(self, session: aiohttp.ClientSession, request: Request) -> None:
         """Ask until there is an answer, or no hope of one.
@@ -334,7 +334,7 @@ class _Call:
     async def _answer(self, completion: Completion, sent: float) -> None:
         """Hand an answer over, with what it shows of others."""
         self._answered += 1
-        for suspect in self._verdicts.well(sent):
+        for suspect in self._suspects.well(sent):
             await self._clear(suspect)
         reason = completion.finish_reason
         if reason not in _KNOWN_ENDS:
@@ -362,7 +362,7 @@ class _Call:
             self._rejected.append(request)
         elif self._answered and refusal.meaning is Meaning.MISSING:
             return False
-        elif self._verdicts.refused(Suspect(request, refusal, sent, self.loop.time())):
+        elif self._suspects.refused(Suspect(request, refusal, sent, self.loop.time())):
             self._refuse_all(refusal)
         return True
 
@@ -385,8 +385,8 @@ class _Call:
             Whether there is something to ask again.
         """
         about_items = (Meaning.ITEM, Meaning.FILTERED)
-        doubtful = [one for one in self._verdicts.last() if one.refusal.meaning not in about_items]
-        suspects, self._verdicts.suspects = self._verdicts.suspects, []
+        doubtful = [one for one in self._suspects.last() if one.refusal.meaning not in about_items]
+        suspects, self._suspects.suspects = self._suspects.suspects, []
         if not suspects or self._over.is_set():
             return False
         if doubtful and not await self._probe(session, doubtful[0].request):

@@ -2,7 +2,7 @@
 
 Statuses alone do not tell: an empty account is a 400 at one provider, a 402, 403 or 429 at others,
 and a flagged item may be a 403. So the words decide where they are known (`WORDS`), and the other
-requests of a call where they are not (`seedbed.engines.verdicts`).
+requests of a call where they are not (`seedbed.engines.suspects`).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -385,7 +386,7 @@ class EngineJob(Section):
         place: the file or key that says all this, for messages.
     """
 
-    settings: AnyEngine = TransformersSettings(gpus=1)
+    settings: AnyEngine = Field(default_factory=partial(TransformersSettings, gpus=1))
     cap: Cap | None = None
     place: str = ""
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from seedbed.engines import Engine, load_engine
 from seedbed.engines.devices import use_gpus
+from seedbed.engines.pending_jobs import PendingJob, PendingOfModel, serve
 from seedbed.engines.settings import EngineJob, OpenAISettings
-from seedbed.engines.sharing import Other, Sharing, serve
 
 SHARE_OF_TIME = 1 / 3
 """Of a job's time, in which it may begin to answer for another."""
@@ -44,7 +44,7 @@ class EngineStart:
         self._engine: Engine | None = None
 
     def start(self) -> Engine:
-        """Return the engine, started: a full journal needs none."""
+        """Return the engine, started: a full response cache needs none."""
         if self._engine is None:
             settings = self._job.settings
             if not isinstance(settings, OpenAISettings):
@@ -53,19 +53,23 @@ class EngineStart:
         return self._engine
 
     def share(
-        self, file: Path | None, own: Path, runtime: float | None, answer: Callable[[Other], None]
+        self,
+        file: Path | None,
+        own: Path,
+        runtime: float | None,
+        answer: Callable[[PendingJob], None],
     ) -> None:
         """Answer for other jobs too, if a model had to be loaded.
 
         Args:
-            file: the jobs: see `Sharing.read`.
+            file: the jobs: see `PendingOfModel.read`.
             own: what the job itself makes.
             runtime: minutes after which the job is ended; None for no limit.
             answer: fills the response cache of another job.
         """
         if self._engine is not None and self._job.kind != "openai":
             until = math.inf if runtime is None else self._since + 60 * runtime * SHARE_OF_TIME
-            serve(Sharing.read(file, own), answer, self._progress, until)
+            serve(PendingOfModel.read(file, own), answer, self._progress, until)
 
 
 def _file(model: Path) -> str:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snakemake.io import strip_wildcard_constraints
+from seedbed.run.snakemake_internals import command_of, complete_rule, log_of
 
 LOG = " 2> {log:q}"
 SHOWN_LOG = " 2> >(tee {log:q} >&2)"
@@ -115,7 +115,7 @@ class Commands:
         Raises:
             ValueError: if the command names something that the rule does not have.
         """
-        command = rule.shellcmd
+        command = command_of(rule)
         if not isinstance(command, Command):
             return
         inputs, params, outputs = (
@@ -131,14 +131,16 @@ class Commands:
             for name, value in options.items()
             if name not in ("code", *command.without)
         ]
-        rule.shellcmd = self._whole[rule.name] = "".join([command, *words, command.log])
-        rule.conda_env = self._environment
-        folder, _, job = strip_wildcard_constraints(str(rule.log[0])).rpartition("/logs/")
+        whole = self._whole[rule.name] = "".join([command, *words, command.log])
+        folder, _, job = log_of(rule).rpartition("/logs/")
         job = job.removesuffix(".log")
-        rule.message = job.replace("/", " ", 1).replace("{", "{wildcards.")
-        if outputs:
-            rule.benchmark_modifier = rule.log_modifier
-            rule.benchmark = f"{folder}/benchmarks/{job}.tsv"
+        complete_rule(
+            rule,
+            command=whole,
+            environment=self._environment,
+            message=job.replace("/", " ", 1).replace("{", "{wildcards."),
+            benchmark=f"{folder}/benchmarks/{job}.tsv" if outputs else None,
+        )
 
     def _also(self, rule: Any, name: str) -> str:
         if name in self._constants:

@@ -148,9 +148,11 @@ class Hooks:
 
     def rules_are_read(self) -> None:
         """Take note that all rules are known."""
-        rename(internals.names_of_rules(self._rules))
+        names = internals.names_of_rules(self._rules)
+        rename(names)
         for rule in self._workflow.rules:
             self._commands.complete(rule)
+        internals.show_names(self._workflow, names)
         internals.keep_signatures(self._workflow)
 
     # --- before jobs are planned

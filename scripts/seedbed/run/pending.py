@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.artifacts import write_text
-from seedbed.engines.sharing import PLAN, write_plan
+from seedbed.engines.pending_jobs import PLAN, write_plan
 from seedbed.study.cells import Shard
 from seedbed.study.job_settings import JobSettings, Settings
 from seedbed.study.paths import Part
@@ -45,7 +45,7 @@ class PendingJobs:
     def write(self, paths: Iterable[str]) -> None:
         """Write down what a run is to make, and whom its jobs could answer for.
 
-        Each line of a file is a job, as `seedbed.engines.sharing.Other` says, in the order of the
+        Each line of a file is a `seedbed.engines.pending_jobs.PendingJob`, in the order of the
         study. A model behind an endpoint is always up, and has no file.
 
         Args:

@@ -24,7 +24,7 @@ import snakemake as package
 import snakemake.workflow as workflow_module
 import snakemake_executor_plugin_slurm as slurm_plugin
 import snakemake_executor_plugin_slurm_jobstep as slurm_step
-from snakemake import cli, common
+from snakemake import cli, common, io
 from snakemake.common import configfile
 from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
@@ -52,9 +52,10 @@ PARTS: Mapping[Any, Sequence[str]] = {
         *("_get_backup_path", "lock", "restore_output"),
     ),
     Reason: ("clear", "mark_finished"),
-    Rule: ("expand_resources",),
+    Rule: ("benchmark", "conda_env", "expand_resources"),
     Workflow: ("_prepare_dag", "async_run", "execute", "modifier", "unlock"),
     cli: ("get_profile_dir",),
+    io: ("strip_wildcard_constraints",),
     configfile: ("load_configfile",),
     slurm_partitions: ("read_partition_file",),
     slurm_plugin: (
@@ -78,6 +79,7 @@ ATTRIBUTES: Mapping[Any, Sequence[str]] = {
         *("omitforce", "rules_allowed_for_needrun", "targetfiles", "targetjobs", "targetrules"),
     ),
     JobScheduler: ("_executor", "_open_jobs", "finished_jobs"),
+    Rule: ("benchmark_modifier", "log_modifier", "message", "shellcmd"),
     Workflow: ("_onerror", "_onstart", "_onsuccess"),
 }
 """What objects must have, by what their classes set when they are made."""
@@ -147,6 +149,38 @@ def keep_signatures(workflow: Workflow) -> None:
         for function in filter(callable, [*rule.input, *rule.params]):
             parameters = inspect.signature(function).parameters
             common.overwrite_function_params(function, parameters)
+
+
+def command_of(rule: Rule) -> Any:
+    """Return what a rule has in its `shell:`."""
+    return rule.shellcmd
+
+
+def log_of(rule: Rule) -> str:
+    """Return the first log of a rule, with its wildcards."""
+    return io.strip_wildcard_constraints(str(rule.log[0]))
+
+
+def show_names(workflow: Workflow, names: Mapping[str, str]) -> None:
+    """Let rules without a message say their names.
+
+    Args:
+        workflow: whose rules are known.
+        names: of the rules, by their names in the whole workflow.
+    """
+    for rule in workflow.rules:
+        if rule.message is None and rule.name in names:
+            rule.message = names[rule.name]
+
+
+def complete_rule(
+    rule: Any, *, command: str, environment: str, message: str, benchmark: str | None
+) -> None:
+    """Give a rule that has been read what follows from the rest of it."""
+    rule.shellcmd, rule.conda_env, rule.message = command, environment, message
+    if benchmark is not None:
+        rule.benchmark_modifier = rule.log_modifier
+        rule.benchmark = benchmark
 
 
 def is_module(workflow: Workflow) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.artifacts import read_json
-from seedbed.engines.sharing import PLAN, Plan
+from seedbed.engines.pending_jobs import PLAN, Plan
 from seedbed.run.owners import RESULTS_FOLDER, seems_alive
 from seedbed.run.progress import PLANNING_FOLDER, duration, last_line, named, printable
 from seedbed.run.slurm import NoAnswerError, SlurmJob, jobs_of

@@ -34,7 +34,7 @@ def with_thinking(rows: pl.DataFrame, who: str, tokens: Sequence[int]) -> pl.Dat
         who: whose tokens they are, for the column's name.
         tokens: of thinking, by row; they are part of the tokens written.
     """
-    # Not above: the journal alone, which a run with many queries holds, needs no tables.
+    # Not above: the response cache alone, which a run with many queries uses, needs no tables.
     import polars as pl
 
     if not any(tokens):

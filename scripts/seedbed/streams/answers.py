@@ -11,7 +11,7 @@ import polars as pl
 from seedbed.engines import Engine, Request, chat
 from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.extension import spread_seconds
-from seedbed.streams.journal import Journal
+from seedbed.streams.response_cache import ResponseCache
 from seedbed.tasks.items import TaskItem
 
 SCHEMA = pl.Schema(
@@ -62,7 +62,7 @@ def answer_questions(
     start: int,
     stop: int,
     engine: Callable[[], Engine],
-    journal: Journal,
+    cache: ResponseCache,
     progress: Callable[[str], None],
 ) -> pl.DataFrame:
     """Answer queries `start` to `stop` of a stream.
@@ -75,7 +75,7 @@ def answer_questions(
         start: first query.
         stop: one past the last query.
         engine: called for the teacher once there is something to ask.
-        journal: where answers are kept as they arrive.
+        cache: where answers are kept as they arrive.
         progress: called with a line of text now and then.
 
     Returns:
@@ -92,13 +92,13 @@ def answer_questions(
         absent = [i for i in range(start, stop) if i not in written]
         if absent:
             raise ValueError(f"no row for query {absent[0]} of {settings.stream} in the questions")
-    rows = []
+    rows: list[dict[str, Any]] = []
     requests = []
     thinking = [0] * (stop - start)
     for i in range(start, stop):
         seed = seeds[i % len(seeds)]
         question = seed.question if questions is None else written[i]
-        row = {
+        row: dict[str, Any] = {
             "query": i,
             "seed_id": seed.item_id,
             "sample": i // len(seeds),
@@ -113,11 +113,12 @@ def answer_questions(
         rows.append(row)
         if question is None:
             continue
-        row["prompt"] = settings.prompt.format(question=question, context=seed.context)
+        prompt = settings.prompt.format(question=question, context=seed.context)
+        row["prompt"] = prompt
         requests.append(
             Request(
                 key=str(i),
-                messages=chat(row["prompt"], settings.system),
+                messages=chat(prompt, settings.system),
                 max_tokens=settings.answer_tokens,
                 temperature=settings.temperature,
                 top_p=settings.top_p,
@@ -125,7 +126,7 @@ def answer_questions(
                 stop=tuple(settings.stop),
             )
         )
-    for completion in journal.complete(engine, requests, progress):
+    for completion in cache.complete(engine, requests, progress):
         row = rows[int(completion.key) - start]
         row["answer"] = completion.text
         row["finish_reason"] = completion.finish_reason

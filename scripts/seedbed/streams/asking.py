@@ -1,4 +1,4 @@
-"""What the scripts that ask a model for one shard of a stream have in common."""
+"""Shared parts of the scripts that ask a model for one shard of a stream."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import Any
 
 import polars as pl
 
+from seedbed.engines.pending_jobs import PendingJob
 from seedbed.engines.settings import EngineJob
-from seedbed.engines.sharing import Other
 from seedbed.models import answers_identity
 from seedbed.streams.extension import Basis, Part, held, rows_digest
-from seedbed.streams.journal import Journal
+from seedbed.streams.response_cache import ResponseCache
 from seedbed.tasks.items import TaskItem, to_frame
 
 
-def open_journal(folder: Path, model: Path, engine: EngineJob) -> Journal:
-    """Return the response cache of the model to ask, asked as its engine says.
+def open_cache(folder: Path, model: Path, engine: EngineJob) -> ResponseCache:
+    """Return the response cache of the model to ask.
 
     Args:
-        folder: the cache's.
+        folder: of the cache.
         model: folder of the model.
-        engine: what runs it.
+        engine: runs the model, and states how it is asked.
     """
     identity = engine.identity(answers_identity(model, engine.kind))
-    return Journal(folder, identity, engine.ends)
+    return ResponseCache(folder, identity, engine.ends)
 
 
-def answered_by(journal: Journal) -> dict[str, list[str]]:
-    """Return what is noted of the models that answered, if an endpoint named them."""
-    names = sorted(journal.answered_by - {""})
+def answered_by(cache: ResponseCache) -> dict[str, list[str]]:
+    """Return the models that answered, for the record, if an endpoint named them."""
+    names = sorted(cache.answered_by - {""})
     return {"answered_by": names} if names else {}
 
 
 def told(settings: Any) -> dict[str, Any]:
-    """Return settings by name; how a model is asked is left out where it is as by default."""
+    """Return settings by name, without `manner` where the model is asked as by default."""
     found = asdict(settings)
     return {name: value for name, value in found.items() if name != "manner" or value}
 
@@ -48,27 +48,27 @@ def asking_basis(
 
     Args:
         settings: a dataclass of prompts, limits and sampling.
-        model: what tells the model's answers from others: see `answers_identity`.
+        model: identifies the model's answers: see `answers_identity`.
         seeds: the seed set, in order.
-        rows: by name, what it is asked about, query by query.
+        rows: by name, the tables that its questions are about, query by query.
     """
     identity = {"settings": told(settings), "model": model}
     return Basis(identity | {"seeds": rows_digest(to_frame(seeds))}, rows)
 
 
 def fill(
-    other: Other, schema: pl.Schema, basis: Basis, make: Callable[[int, int], pl.DataFrame]
+    job: PendingJob, schema: pl.Schema, basis: Basis, make: Callable[[int, int], pl.DataFrame]
 ) -> None:
-    """Fill the journal of another job with what its shard's file lacks.
+    """Fill the response cache of a pending job with what its shard's file lacks.
 
     Args:
-        other: the job.
+        job: the job.
         schema: columns of its rows.
-        basis: what its rows are determined by.
-        make: see `extend`; what it returns is in the journal as well.
+        basis: what determines its rows.
+        make: see `extend`; the response cache keeps what it returns.
     """
-    start, stop = other.values["start"], other.values["stop"]
-    part = Part(start, stop, other.values.get("end", stop))
-    known = held(other.output, part, schema, basis)
+    start, stop = job.values["start"], job.values["stop"]
+    part = Part(start, stop, job.values.get("end", stop))
+    known = held(job.output, part, schema, basis)
     if known.stop < part.stop:
         make(known.stop, part.stop)

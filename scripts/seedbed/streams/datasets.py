@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -91,25 +90,27 @@ def build_dataset(
         ValueError: if the shards do not hold the queries that are needed, each once.
     """
     if shards.answers:
-        frames = _first_queries(shards.answers, settings.reach, ANSWERS_SCHEMA.names())
+        stream = _answers(shards.answers, settings.reach)
     else:
-        frames = _real_pairs(seeds, settings.prompt)
-    checks = _Beside(shards.checks, "problem", settings.reach)
-    verdicts = None
+        stream = iter([_real_pairs(seeds, settings.prompt)])
+    checks = _read(shards.checks, ["problem"], settings.reach) if shards.checks else None
+    labels = None
     if settings.filter != "none":
-        verdicts = _Beside(shards.verdicts, "verified", settings.reach, pl.Boolean)
+        labels = _read(shards.verdicts, ["verified"], settings.reach)
     questions = _Questions(seeds, test, settings.overlap_words)
     cut = _Cut(settings)
     teacher = _Spent("teacher")
     dropped: Counter[str] = Counter()
     rows = answered = 0
-    for answers in frames:
-        frame = checks.join(answers)
+    for answers in stream:
+        frame = answers.with_columns(problem=pl.lit(""))
+        if checks is not None:
+            frame = _with(answers, checks)
         known = questions.split(frame)
         frame = frame.with_columns(reason=_reason(known.overlapping))
         _check_known(frame, pl.col("reason"))
-        if verdicts is not None:
-            frame = verdicts.join(frame)
+        if labels is not None:
+            frame = _with(frame, labels)
             _check_known(frame.filter(pl.col("reason") == ""), pl.col("verified"))
             wrong = (pl.col("reason") == "") & ~pl.col("verified")
             frame = frame.with_columns(
@@ -141,13 +142,14 @@ def build_dataset(
     failed: Counter[str] = Counter()
     if shards.questions:
         columns = ["reason", "augmenter_queries", *augmenter.columns]
-        for frame in _first_queries(shards.questions, used, columns):
-            augmenter.add(frame, int(frame["augmenter_queries"].sum()))
-            for text, times in frame["reason"].value_counts().iter_rows():
-                for reason in filter(None, text.split(",")):
-                    failed[reason] += times
-    for frame in _frames(shards.votes, verification.columns, pl.col("query") < used):
-        verification.add(frame, frame.height)
+        written = _first_queries(shards.questions, used, columns)
+        augmenter.add(written, int(written["augmenter_queries"].sum()))
+        for text, times in written["reason"].value_counts().iter_rows():
+            for reason in filter(None, text.split(",")):
+                failed[reason] += times
+    if shards.votes:
+        sampled = _read(shards.votes, verification.columns, used)
+        verification.add(sampled, sampled.height)
     counts = DatasetCounts(
         queries=used if shards.answers else 0,
         rows=rows,
@@ -171,127 +173,98 @@ def build_dataset(
     )
 
 
-def _frames(
-    shards: Sequence[Path], columns: Sequence[str], wanted: pl.Expr | None = None
-) -> Iterator[pl.DataFrame]:
-    """Yield columns of the shards, and `query`, some rows at a time, in the order of the files.
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    why = str(error).splitlines()[0]
+    return ValueError(f"{path} cannot be read ({why}); delete it to have it made again")
 
-    Polars' own batches are as large as a file's row groups, and several are read ahead: a shard
-    with long answers would fill the memory.
+
+def _read(shards: Sequence[Path], columns: Sequence[str], stop: int) -> pl.DataFrame:
+    """Return columns of the shards, and `query`, of the queries before `stop`.
+
+    Raises:
+        ValueError: if a shard cannot be read, naming it.
+    """
+    found = []
+    for path in shards:
+        try:
+            # Not by folder names: the rows of a shard say all that is needed.
+            rows = pl.scan_parquet(path, hive_partitioning=False).filter(pl.col("query") < stop)
+            found.append(rows.select(list(dict.fromkeys(["query", *columns]))).collect())
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise _unreadable(path, error) from None
+    return pl.concat(found)
+
+
+def _first_queries(shards: Sequence[Path], stop: int, columns: Sequence[str]) -> pl.DataFrame:
+    """Return what `_read` does, in order of queries.
+
+    Raises:
+        ValueError: if the shards do not hold each query before `stop` once.
+    """
+    rows = _read(shards, columns, stop).sort("query")
+    if not rows["query"].equals(pl.int_range(stop, eager=True)):
+        raise ValueError(
+            f"the shards {', '.join(map(str, shards))} do not hold queries 0 to {stop - 1} "
+            "once each; delete them to have them made again"
+        )
+    return rows
+
+
+def _answers(shards: Sequence[Path], stop: int) -> Iterator[pl.DataFrame]:
+    """Yield the answers before `stop`, some rows at a time, in order of queries.
+
+    Polars' streaming engine reads several row groups ahead, and long answers would fill the memory:
+    PyArrow reads batches of rows.
+
+    Raises:
+        ValueError: if the shards do not hold each query once.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = list(dict.fromkeys(["query", *columns]))
-    for path in shards:
+    names = ANSWERS_SCHEMA.names()
+    _first_queries(shards, stop, [])
+    queries = {path: _read([path], [], stop)["query"] for path in shards}
+    ordered = sorted(shards, key=lambda path: int(queries[path].to_numpy().min(initial=stop)))
+    if not pl.concat([queries[path] for path in ordered]).is_sorted():
+        # Shards of a stream are in order. Others, someone's own, are sorted in memory.
+        yield from _first_queries(shards, stop, names).iter_slices(_ROWS_AT_A_TIME)
+        return
+    for path in ordered:
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=names, use_threads=False):
                     frame = pl.DataFrame(pl.from_arrow(batch)).select(names)
-                    yield frame if wanted is None else frame.filter(wanted)
+                    yield frame.filter(pl.col("query") < stop)
         except (pa.ArrowInvalid, OSError, pl.exceptions.ColumnNotFoundError) as error:
-            raise ValueError(
-                f"{path} cannot be read ({str(error).splitlines()[0]}); delete it to have it made "
-                "again"
-            ) from None
+            raise _unreadable(path, error) from None
 
 
-def _in_order(
-    shards: Sequence[Path], columns: Sequence[str], wanted: pl.Expr | None = None
-) -> Iterator[pl.DataFrame]:
-    """Yield what `_frames` does, by query."""
-    first: dict[Path, int] = {}
-    last, ascending = dict.fromkeys(shards, -1), True
-    for path in shards:
-        for frame in _frames([path], [], wanted):
-            queries = frame["query"]
-            if len(queries):
-                first.setdefault(path, queries[0])
-                ascending &= queries.is_sorted() and queries[0] >= last[path]
-                last[path] = queries[-1]
-    ordered = sorted(first, key=lambda path: (first[path], last[path]))
-    if ascending and all(last[a] <= first[b] for a, b in pairwise(ordered)):
-        yield from _frames(ordered, columns, wanted)
-        return
-    # Shards of a stream are in order. Others, someone's own, are sorted in memory.
-    names = list(dict.fromkeys(["query", *columns]))
-    rows = pl.scan_parquet([*shards]).select(names)
-    rows = rows if wanted is None else rows.filter(wanted)
-    yield from rows.sort("query", maintain_order=True).collect().iter_slices(_ROWS_AT_A_TIME)
+def _with(frame: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
+    """Return rows, in order of queries, with a column of another table, or null."""
+    if frame.height:
+        said = said.filter(pl.col("query").is_between(frame["query"][0], frame["query"][-1]))
+    return frame.join(said, on="query", how="left", maintain_order="left")
 
 
-def _first_queries(
-    shards: Sequence[Path], stop: int, columns: Sequence[str]
-) -> Iterator[pl.DataFrame]:
-    reached = 0
-    for frame in _in_order(shards, columns, pl.col("query") < stop):
-        end = reached + frame.height
-        if not (frame["query"] == pl.int_range(reached, end, eager=True)).all():
-            break
-        reached = end
-        yield frame
-    else:
-        if reached == stop:
-            return
-    raise ValueError(
-        f"the shards {', '.join(map(str, shards))} do not hold queries 0 to {stop - 1} "
-        f"once each; delete them to have them made again ({reached} are there in order)"
-    )
-
-
-class _Beside:
-    """What other shards say of the queries of a stream, in one column of theirs."""
-
-    def __init__(
-        self,
-        shards: Sequence[Path],
-        column: str,
-        stop: int,
-        dtype: type[pl.DataType] = pl.String,
-    ) -> None:
-        self._column = column
-        self._dtype = dtype
-        self._shards = shards
-        self._frames = _in_order(shards, [column], pl.col("query") < stop)
-        self._waiting: pl.DataFrame | None = None
-
-    def join(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the next rows with the column: null if nothing is said, "" without any shard."""
-        if not self._shards:
-            return frame.with_columns(pl.lit("").alias(self._column))
-        last = -1 if frame.is_empty() else frame["query"][-1]
-        parts = [] if self._waiting is None else [self._waiting]
-        while not parts or parts[-1].is_empty() or parts[-1]["query"][-1] <= last:
-            more = next(self._frames, None)
-            if more is None:
-                break
-            parts.append(more)
-        if not parts:
-            return frame.with_columns(pl.lit(None, self._dtype).alias(self._column))
-        said = pl.concat(parts)
-        self._waiting = said.filter(pl.col("query") > last)
-        return frame.join(said, on="query", how="left", maintain_order="left")
-
-
-def _real_pairs(seeds: Sequence[TaskItem], prompt: str) -> Iterator[pl.DataFrame]:
-    """Yield the seeds with their reference answers, in the form of a teacher's answers."""
-    for start in range(0, max(len(seeds), 1), _ROWS_AT_A_TIME):
-        rows = [
-            {
-                "query": number,
-                "seed_id": item.item_id,
-                "sample": 0,
-                "question": item.question,
-                "prompt": prompt.format(question=item.question, context=item.context),
-                "answer": item.answer,
-                "finish_reason": "stop",
-                "teacher_prompt_tokens": 0,
-                "teacher_completion_tokens": 0,
-                "teacher_seconds": 0.0,
-            }
-            for number, item in enumerate(seeds[start : start + _ROWS_AT_A_TIME], start)
-        ]
-        yield pl.DataFrame(rows, schema=ANSWERS_SCHEMA)
+def _real_pairs(seeds: Sequence[TaskItem], prompt: str) -> pl.DataFrame:
+    """Return the seeds with their reference answers, in the form of a teacher's answers."""
+    rows = [
+        {
+            "query": number,
+            "seed_id": item.item_id,
+            "sample": 0,
+            "question": item.question,
+            "prompt": prompt.format(question=item.question, context=item.context),
+            "answer": item.answer,
+            "finish_reason": "stop",
+            "teacher_prompt_tokens": 0,
+            "teacher_completion_tokens": 0,
+            "teacher_seconds": 0.0,
+        }
+        for number, item in enumerate(seeds)
+    ]
+    return pl.DataFrame(rows, schema=ANSWERS_SCHEMA)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Extension: a shard that holds too few queries gets those that it lacks, and keeps its rows.
+"""Extension: a shard that holds too few queries gets the missing ones, and keeps its rows.
 
 Studies with other budgets need more or fewer queries of the same stream. So the file of a shard
-says how far it reaches, and what its rows are determined by. A larger budget appends rows; those
-that are there stay as they are, even without the journal. A smaller budget leaves the file alone.
+records which queries it holds, and what determines its rows. A larger budget appends rows; existing
+rows stay, even without the response cache. A smaller budget does not touch the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from seedbed.artifacts import PROVENANCE, read_metadata, write_json, write_parqu
 from seedbed.streams import THINKING
 
 MOST_QUERIES = 2**62
-"""No stream is as long."""
+"""Longer than any stream."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Basis:
         identity: settings, model, digests of what all rows depend on; plain values for JSON.
         rows: tables that the rows are made from, query by query, by name; each with a column
             `query`. Rows of a shorter table must be those of a longer one.
-        code: digest of the code, where that determines the rows too; None where a model does.
+        code: digest of the code, if it determines the rows; None if a model does.
     """
 
     identity: Mapping[str, Any]
@@ -72,7 +72,7 @@ class Basis:
     code: str | None = None
 
     def described(self, part: Part) -> dict[str, Any]:
-        """Return, as JSON would have it, what the rows of some queries are determined by."""
+        """Return what determines the rows of some queries, as plain values of JSON."""
         within = (pl.col("query") >= part.start) & (pl.col("query") < part.stop)
         digests = {name: rows_digest(table.filter(within)) for name, table in self.rows.items()}
         found = {
@@ -85,7 +85,7 @@ class Basis:
 
 @dataclass(frozen=True)
 class Held:
-    """What can be kept of a shard's file.
+    """The part of a shard's file that can be kept.
 
     Attributes:
         rows: its rows.
@@ -101,7 +101,7 @@ class Held:
 
 
 def rows_digest(table: pl.DataFrame) -> str:
-    """Return a digest of a table's rows, in their order, that no version of a library changes."""
+    """Return a digest of a table's rows, in their order, the same in all versions of libraries."""
     digest = hashlib.sha256(json.dumps(table.columns).encode())
     for row in table.iter_rows():
         digest.update(json.dumps(row).encode())
@@ -109,9 +109,9 @@ def rows_digest(table: pl.DataFrame) -> str:
 
 
 def held_until(path: Path) -> int | None:
-    """Return one past the last query that a shard's file says it holds.
+    """Return one past the last query that a shard's file holds, by its own metadata.
 
-    None if the file is not there, is broken, or does not say, as those of earlier versions.
+    None if the file does not exist, is broken, or comes from a version that did not record it.
     """
     return _held_until(_about(path))
 
@@ -125,15 +125,15 @@ def _held_until(about: Mapping[str, Any]) -> int | None:
 def held(path: Path, part: Part, schema: pl.Schema, basis: Basis) -> Held:
     """Return the rows of a shard's file that need not be made again.
 
-    They are kept if the file itself proves that they were made by the same settings and model from
-    the same seeds and questions, and have not changed since; otherwise none is. How many queries
-    are needed plays no part: the file may hold more.
+    Rows are kept if the file itself proves that the same settings and model made them from the same
+    seeds and questions, and that they have not changed since; otherwise none is kept. The file may
+    hold more queries than are needed.
 
     Args:
-        path: the file, which need not be there.
+        path: the file, which need not exist.
         part: the queries that are needed.
         schema: columns of the rows, `query` among them.
-        basis: what rows are determined by now.
+        basis: what determines rows now.
     """
     none = Held(pl.DataFrame(schema=schema), part.start, whole=False)
     about = _about(path)
@@ -163,16 +163,16 @@ def extend(
     make: Callable[[int, int], pl.DataFrame],
     provenance: Mapping[str, Any],
 ) -> pl.DataFrame:
-    """Bring a shard's file to hold all queries that are needed, and return its rows.
+    """Extend a shard's file to all queries that are needed, and return its rows.
 
     A file that holds them already keeps its bytes, and gets the present time.
 
     Args:
-        path: the file, which need not be there.
+        path: the file, which need not exist.
         part: the queries that are needed.
         schema: columns of the rows, `query` among them.
-        basis: what rows are determined by.
-        make: returns the rows of the queries from a first one to one before another.
+        basis: what determines rows.
+        make: returns the rows of the queries from its first argument to one before its second.
         provenance: code and versions, kept beside the file.
     """
     known = held(path, part, schema, basis)
@@ -182,7 +182,7 @@ def extend(
     stop = max(known.stop, part.stop)
     rows, made = known.rows, [*known.made]
     if known.stop < stop:
-        # Only rows of a model that thinks have a column of what it thought.
+        # Only rows of a model that thinks have a column for its thinking.
         rows = pl.concat([rows, make(known.stop, stop)], how="diagonal")
         rows = rows.with_columns(cs.ends_with(THINKING).fill_null(0))
         if not known.rows.height:
@@ -191,7 +191,7 @@ def extend(
     about = basis.described(Part(part.start, stop, part.end))
     digest = rows_digest(rows)
     write_parquet(path, rows, about | {"rows": digest})
-    # Afterwards: if the process dies in between, the file does not fit what is said of another.
+    # Afterwards: if the process dies in between, the digest does not match that of the rows.
     write_json(path.with_name(PROVENANCE), {"rows": digest, "made": made})
     return rows
 
@@ -218,8 +218,8 @@ def spread_seconds(rows: pl.DataFrame, who: str) -> pl.DataFrame:
 def _with_seconds_of(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows with the seconds that a file has for the first of them, if it has the same rows.
 
-    A file of an earlier version does not say what its rows are determined by. They come out the
-    same from the journal, but for the time that they took, which is what was measured first.
+    A file of an earlier version does not say what determines its rows. The response cache gives the
+    same rows again, except for their seconds; the first measurement counts.
     """
     before = _rows(path) if path.is_file() else None
     if before is None or before.schema != rows.schema:
@@ -233,7 +233,7 @@ def _with_seconds_of(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _about(path: Path) -> dict[str, Any]:
-    """Return what a file says of itself; nothing if it cannot be read."""
+    """Return the metadata of a file; nothing if it cannot be read."""
     import pyarrow as pa
 
     try:
@@ -250,7 +250,7 @@ def _rows(path: Path) -> pl.DataFrame | None:
 
     try:
         table = pq.read_table(path)
-        # Texts that are not UTF-8, which Polars takes for granted.
+        # Polars takes for granted that texts are UTF-8.
         table.validate(full=True)
     except (OSError, ValueError, pa.ArrowException):
         return None
@@ -258,12 +258,12 @@ def _rows(path: Path) -> pl.DataFrame | None:
 
 
 def _made_before(made: Iterable[dict[str, Any]], end: int) -> tuple[dict[str, Any], ...]:
-    """Return which code made which queries, of those before one."""
+    """Return which code made which of the queries before `end`."""
     return tuple(one | {"stop": min(one["stop"], end)} for one in made if one["start"] < end)
 
 
 def _made(path: Path, digest: str) -> tuple[dict[str, Any], ...]:
-    """Return what stands beside a file of the making of its rows; nothing if it is of others."""
+    """Return how a file's rows were made, by the record beside it; nothing if that is of others."""
     try:
         found = json.loads(path.with_name(PROVENANCE).read_text(encoding="utf-8"))
         made = tuple(

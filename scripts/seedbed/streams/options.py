@@ -11,9 +11,9 @@ from seedbed.artifacts import whole_file
 from seedbed.command_line import json_of, json_value, option, optional
 from seedbed.engines.settings import EngineJob
 from seedbed.engines.start import EngineStart
-from seedbed.streams.asking import open_journal
+from seedbed.streams.asking import open_cache
 from seedbed.streams.extension import Part
-from seedbed.streams.journal import Journal
+from seedbed.streams.response_cache import ResponseCache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +31,9 @@ class Asking:
         """Return the engine, to be started when it is needed; see `EngineStart`."""
         return EngineStart(self.model, self.engine, self.threads, progress, lora_rank)
 
-    def cache(self, folder: Path | None = None) -> Journal:
+    def cache(self, folder: Path | None = None) -> ResponseCache:
         """Return the response cache of the model in a folder, by default in `journal`."""
-        return open_journal(folder or self.journal, self.model, self.engine)
+        return open_cache(folder or self.journal, self.model, self.engine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,8 @@ class Sharing:
     """For which jobs to answer as well, while the model is loaded."""
 
     sharing: Path | None = optional(
-        Path, "file of the jobs that ask the same model, a line of JSON each: see the class Other"
+        Path,
+        "file of the jobs that ask the same model, a line of JSON each: see the class PendingJob",
     )
     runtime: float | None = optional(
         float, "minutes after which the job is ended; other jobs get a third of them"

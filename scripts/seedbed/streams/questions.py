@@ -13,7 +13,7 @@ from seedbed.engines import UNFINISHED, Completion, Engine, Request, chat
 from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.diversity import words
 from seedbed.streams.extension import spread_seconds
-from seedbed.streams.journal import Journal
+from seedbed.streams.response_cache import ResponseCache
 from seedbed.tasks.choices import choices_of, split_choices
 from seedbed.tasks.items import TaskItem
 
@@ -115,7 +115,7 @@ def write_questions(
     start: int,
     stop: int,
     engine: Callable[[], Engine],
-    journal: Journal,
+    cache: ResponseCache,
     progress: Callable[[str], None],
 ) -> pl.DataFrame:
     """Write the questions of queries `start` to `stop` of a stream.
@@ -149,7 +149,7 @@ def write_questions(
             for key, slot in open_slots.items()
         ]
         drafts: dict[str, str] = {}
-        for completion in journal.complete(engine, requests, progress):
+        for completion in cache.complete(engine, requests, progress):
             slot = open_slots[completion.key]
             slot.attempts += 1
             slot.count(completion)
@@ -161,7 +161,7 @@ def write_questions(
             else:
                 drafts[completion.key] = question
         if drafts and settings.check_prompt is not None:
-            _check(settings, open_slots, drafts, engine, journal, progress)
+            _check(settings, open_slots, drafts, engine, cache, progress)
     rows = pl.DataFrame(
         [
             {
@@ -189,7 +189,7 @@ def _check(
     slots: dict[str, _Slot],
     drafts: dict[str, str],
     engine: Callable[[], Engine],
-    journal: Journal,
+    cache: ResponseCache,
     progress: Callable[[str], None],
 ) -> None:
     requests = [
@@ -203,10 +203,10 @@ def _check(
         )
         for key, question in drafts.items()
     ]
-    for completion in journal.complete(engine, requests, progress):
+    for completion in cache.complete(engine, requests, progress):
         slot = slots[completion.key]
         slot.count(completion)
-        verdict = read_verdict(completion.text)
+        verdict = read_self_check(completion.text)
         if verdict:
             slot.question = drafts[completion.key]
         else:
@@ -260,7 +260,7 @@ def _folded(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def read_verdict(text: str) -> bool | None:
+def read_self_check(text: str) -> bool | None:
     """Return a self-check's verdict: True for a first word `yes`, False for `no`, else None."""
     first = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
     return None if first is None else first[1].lower() == "yes"

@@ -186,9 +186,9 @@ class Agreement:
                 said = f"there are no databases at {folder / source.databases}"
                 self._refuse(said, "source", "databases", file=file)
         if isinstance(scorer, str):
-            said = _function_problem(scorer, folder)
-            if said:
-                self._refuse(said, "scorer", file=file)
+            wrong = _function_problem(scorer, folder)
+            if wrong:
+                self._refuse(wrong, "scorer", file=file)
 
     def _check_block(self, index: int, block: Block) -> None:
         at = ("blocks", index)
@@ -238,15 +238,13 @@ class Agreement:
         for place, seeds in enumerate(block.seeds):
             self._check_train_split(block, seeds, *at, "seeds", place)
             for position, ratio in enumerate(block.budget_ratios or ()):
-                budget = cells.queries(ratio, seeds)
-                if budget < 1 or budget.denominator != 1:
-                    wanted = (
-                        "a budget is at least 1" if budget < 1 else "a budget is a whole number"
-                    )
-                    said = f"{ratio:g} x {seeds} seeds is {float(budget):g} queries; {wanted}"
+                share = cells.queries(ratio, seeds)
+                if share < 1 or share.denominator != 1:
+                    wanted = "a budget is at least 1" if share < 1 else "a budget is a whole number"
+                    said = f"{ratio:g} x {seeds} seeds is {float(share):g} queries; {wanted}"
                     self._refuse(said, *at, "budget_ratios", position)
                 elif any(method and method.real_pairs == "budget" for method in methods):
-                    self._check_train_split(block, int(budget), *at, "budget_ratios", position)
+                    self._check_train_split(block, int(share), *at, "budget_ratios", position)
         if any(method and method.real_pairs == "budget" for method in methods):
             for position, budget in enumerate(block.budgets or ()):
                 self._check_train_split(block, budget, *at, "budgets", position)
@@ -336,7 +334,8 @@ class Agreement:
         for name, file in self.used["models"].items():
             if file is None:
                 continue
-            document, at = file.document, ("engine",)
+            document = file.document
+            at: At = ("engine",)
             if name in self.engines:
                 document, at = named, ("engines", name)
             engine = self.engines.get(name, file.config.engine)
@@ -381,7 +380,7 @@ class Agreement:
         """Check that no two blocks give exactly the same cells, and that their files have names."""
         if self.problems:
             return
-        methods = {name: file.config for name, file in self.used["methods"].items()}
+        methods = {name: file.config for name, file in self.used["methods"].items() if file}
         seen: dict[frozenset[cells.Cell], str] = {}
         for index, block in enumerate(self.study.config.blocks):
             found = frozenset(cells.block_cells(block, methods))

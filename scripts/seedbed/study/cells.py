@@ -31,7 +31,8 @@ class _Point:
     @property
     def key(self) -> str:
         """Identify the point; its path below the folder of what is made there."""
-        form, values = _form(type(self))
+        kind: Any = type(self)
+        form, values = _form(kind)
         return form % values(self)
 
     @property
@@ -41,7 +42,7 @@ class _Point:
 
 
 @cache
-def _form(kind: type[_Point]) -> tuple[str, Callable[[_Point], tuple[Any, ...]]]:
+def _form(kind: Any) -> tuple[str, Callable[[_Point], tuple[Any, ...]]]:
     """Return how the key of a kind of point is written, and what finds the values in it."""
     names = [field.name for field in fields(kind)]
     return "/".join(f"{name}=%s" for name in names), attrgetter(*names)
@@ -125,7 +126,7 @@ class Dataset(_Point):
     def question_stream(self) -> QuestionStream | None:
         """The questions in the dataset, or None if they are those of the seeds."""
         stream = self.stream
-        return stream and stream.question_stream
+        return None if stream is None else stream.question_stream
 
     @property
     def seed_set(self) -> SeedSet:
@@ -184,19 +185,19 @@ class Cell(_Point):
     def stream(self) -> Stream | None:
         """The stream under the dataset; None for baselines."""
         dataset = self.dataset
-        return dataset and dataset.stream
+        return None if dataset is None else dataset.stream
 
     @property
     def question_stream(self) -> QuestionStream | None:
         """The questions in the dataset; None for baselines and for questions of the seeds."""
         dataset = self.dataset
-        return dataset and dataset.question_stream
+        return None if dataset is None else dataset.question_stream
 
     @property
     def seed_set(self) -> SeedSet | None:
         """The seed set under the dataset; None for the baseline."""
         dataset = self.dataset
-        return dataset and dataset.seed_set
+        return None if dataset is None else dataset.seed_set
 
     @property
     def budget_ratio(self) -> float:
@@ -233,7 +234,7 @@ def shards(budget: int, shard_size: int) -> list[Shard]:
     """
     if budget < 1 or shard_size < 1:
         raise ValueError(f"budget ({budget}) and shard size ({shard_size}) must be at least 1")
-    found = []
+    found: list[Shard] = []
     start, bound = 0, shard_size
     while start < budget:
         found.append(Shard(len(found), start, min(bound, budget)))
@@ -359,7 +360,7 @@ def grid(study: Study) -> Grid:
             found[untrained_cell(task, student)] = None
 
     cells = _by_key(found)
-    datasets = _by_key(cell.dataset for cell in cells.values() if not cell.untrained)
+    datasets = _by_key(filter(None, (cell.dataset for cell in cells.values())))
     streams = _by_key(dataset.stream for dataset in datasets.values() if dataset.stream)
     question_streams = _by_key(
         stream.question_stream for stream in streams.values() if stream.question_stream

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from seedbed.config.documents import Document, Problem, StudyError
 from seedbed.config.folders import ConfigFolders
+from seedbed.config.messages import At
 from seedbed.config.values import nearest
 from seedbed.engines.settings import OpenAISettings
 from seedbed.study.config import RUN_CONFIG, RunConfig
@@ -67,14 +68,16 @@ def check_keys(study: Study, models: Iterable[str]) -> None:
     problems = []
     for name in sorted(models):
         engine = study.engine(name)
-        for variable, key in engine.variables() if isinstance(engine, OpenAISettings) else ():
+        if not isinstance(engine, OpenAISettings):
+            continue
+        for variable, key in engine.variables():
             if os.environ.get(variable, "").strip():
                 continue
             said = (
                 f"the environment variable {variable} is not set; it should hold "
                 f"the key for {engine.base_url}"
             )
-            place = (f"models/{name}.yaml", ("engine", key))
+            place: tuple[str, At] = (f"models/{name}.yaml", ("engine", key))
             if name in study.engines:
                 place = (RUN_CONFIG, ("engines", name, key))
             problems.append(Problem(*place, said))

@@ -1,19 +1,22 @@
 """The typed content of the files in `config/`.
 
 Each class is one section of one file, and holds what can be checked by looking at that section
-alone. What several files must agree on is checked in `seedbed.study.loading`. Values are taken as
+alone. What several files must agree on is checked in `seedbed.study.agreement`. Values are taken as
 they are: text is never read as a number, nor true as 1, and a key that no class knows is refused.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_type_hints
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from seedbed.analysis.settings import Analysis, PublishedShift
 from seedbed.config.sections import Section
 from seedbed.config.values import (
+    DISTINCT,
+    LISTED,
+    NOT_EMPTY,
     Commit,
     Count,
     Counts,
@@ -28,15 +31,32 @@ from seedbed.config.values import (
     Text,
     World,
     changes,
-    distinct,
-    listed,
     problem,
 )
 from seedbed.engines.settings import AnyEngine, Price, TransformersSettings
 from seedbed.streams.settings import Generation, Verification
-from seedbed.training.settings import Pretrain, Trainer, Training, TrainingChanges
+from seedbed.training.settings import Pretrain, Trainer, Training
 
 # --- studies/NAME.yaml
+
+
+class _OfTraining(Section):
+    """What changes the training."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("training",)
+
+
+# The same keys and checks as `Training`, each of them optional.
+TrainingChanges: type[Section] = create_model(
+    "TrainingChanges",
+    __base__=_OfTraining,
+    __doc__="Keys of `training` that differ for one student.",
+    **{  # type: ignore[call-overload]  # fields by names that are computed
+        name: (kind, Field(None, description="Instead of that of `training`."))
+        for name, kind in get_type_hints(Training, include_extras=True).items()
+        if name in Training.model_fields
+    },
+)
 
 
 class Block(Section):
@@ -97,22 +117,22 @@ class StudyConfig(Section):
         {}, description="By student, the keys of `training` that differ for it."
     )
     analysis: Analysis = Field(Analysis(), description="How results are compared and fitted.")
-    published: listed(PublishedShift, least=0) = Field(
+    published: Annotated[tuple[PublishedShift, ...], LISTED] = Field(
         (),
         description="Shifts that others saw, drawn beside the study's own.",
         json_schema_extra=changes("figures"),
     )
-    contrasts: distinct(Name, least=0) = Field(
+    contrasts: Annotated[tuple[Name, ...], LISTED, DISTINCT] = Field(
         (),
         description="Files in `contrasts/`: what is tested of its results; the report has it.",
         json_schema_extra=changes("analysis"),
     )
-    remarks: listed(Text, least=0) = Field(
+    remarks: Annotated[tuple[Text, ...], LISTED] = Field(
         (),
         description="What to know in reading its findings; the report has it below them.",
         json_schema_extra=changes("report"),
     )
-    blocks: listed(Block) = Field(
+    blocks: Annotated[tuple[Block, ...], LISTED, NOT_EMPTY] = Field(
         description="Parts of the grid. They may overlap: a cell is run once."
     )
 
@@ -198,7 +218,7 @@ class ModelConfig(Section):
         description="Message that sets it up, before each question; null sends none.",
         json_schema_extra=changes("questions", "answers", "verification", "training", "evaluation"),
     )
-    stop: distinct(Text, least=0) = Field(
+    stop: Annotated[tuple[Text, ...], LISTED, DISTINCT] = Field(
         (),
         description="Texts that end what it writes, where it writes one of them; they are cut off.",
         json_schema_extra=changes("questions", "answers", "verification", "evaluation"),

@@ -61,18 +61,19 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
 
     from seedbed.tasks.data_sets import database_file, items_of, read_rows
     from seedbed.tasks.items import to_frame
-    from seedbed.tasks.settings import SourceOnly
+    from seedbed.tasks.settings import DataSource, SourceOnly
 
     source, data_dir = params["source"], params["data_dir"]
     about = TaskRecord.read(outputs["record"])
-    if "world" in source:
+    found = SourceOnly.of(source)
+    if not isinstance(found, DataSource):
         return False
     if not data_dir:
         # On the hub now. What was taken there has a commit.
         made, now = items_source(about.source), items_source(source)
         made["revision"] = about.revision or made["revision"]
         return made == now
-    found, databases = SourceOnly.of(source), set()
+    databases: set[str] = set()
     for split in ("train", "test"):
         rows = read_rows(found, split, Path(data_dir))
         items = items_of(found, rows, split, Path(data_dir)).items

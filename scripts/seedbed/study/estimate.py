@@ -139,17 +139,17 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
     voted = [c for c in cells if c.filter != NONE and not study.methods[c.method].keeps_answer]
     for stream, queries in _queries(voted, reach).items():
         if isinstance(stream, Stream):
-            at = (stream.task, stream.method, stream.key, queries)
+            where = (stream.task, stream.method, stream.key)
             tokens = (votes * PROMPT_TOKENS, votes * ANSWER_TOKENS)
-            found.append(Work("verification", stream.teacher, *at, votes, *tokens))
+            found.append(Work("verification", stream.teacher, *where, queries, votes, *tokens))
     for cell in cells:
         task = study.tasks[cell.task]
-        at = (cell.student, cell.task, cell.method, cell.key)
+        place = (cell.student, cell.task, cell.method, cell.key)
         items = study.config.test_items or task.source.test_items
-        found.append(Work("evaluation", *at, items, 1, PROMPT_TOKENS, ANSWER_TOKENS))
+        found.append(Work("evaluation", *place, items, 1, PROMPT_TOKENS, ANSWER_TOKENS))
         if not cell.untrained:
             rows = training_rows(study, cell)
-            found.append(Work("training", *at, rows, 0, 0, ROW_TOKENS))
+            found.append(Work("training", *place, rows, 0, 0, ROW_TOKENS))
     return found
 
 
@@ -190,7 +190,8 @@ def hours_of_tokens(study: Study, model: str, tokens: float, training: bool) -> 
 def gpu_hours(study: Study, cells: Iterable[Cell]) -> float | None:
     """Return the GPU hours that cells would take from nothing; None for models without a GPU."""
     parts = [hours(study, some) for some in work(study, cells)]
-    return None if None in parts else sum(parts)
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
 
 
 def _queries(cells: Iterable[Cell], reach: float) -> dict[Stream | QuestionStream, int]:

@@ -47,7 +47,7 @@ def made(flow: Paths) -> dict[str, int]:
 
     def rounds(stream: QuestionStream) -> int:
         method = flow.study.methods[stream.method]
-        return len(flow.shards(stream.key)) * method.max_attempts * (1 + method.self_check)
+        return len(flow.shards(stream.key)) * (method.max_attempts or 0) * (1 + method.self_check)
 
     return {
         "seed sets": len(flow.grid.seed_sets),

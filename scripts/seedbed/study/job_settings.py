@@ -23,7 +23,7 @@ from seedbed.tasks.settings import WorldSource
 class Settings(dict[str, Any]):
     """A mapping that a shell command shows as JSON."""
 
-    def __format__(self, spec: str) -> Settings:
+    def __format__(self, spec: str) -> str:
         """Return the JSON text, which any order of the keys makes the same."""
         return json.dumps(self, sort_keys=True)
 
@@ -31,7 +31,7 @@ class Settings(dict[str, Any]):
 class SettingsList(UserList[Any]):
     """A list that a shell command shows as JSON, and not as words."""
 
-    def __format__(self, spec: str) -> Settings:
+    def __format__(self, spec: str) -> str:
         """Return the JSON text."""
         return json.dumps(self.data, sort_keys=True)
 
@@ -86,7 +86,7 @@ class JobSettings(Paths):
         """Return where a model is fetched from, and the values of its chat template's variables."""
         config = self.study.models[name]
         if config.api is not None:
-            found = {"api": config.api.name, "revision": config.api.version}
+            found: dict[str, Any] = {"api": config.api.name, "revision": config.api.version}
         elif config.hub is not None:
             found = {"hub": config.hub.id, "revision": config.hub.revision}
         else:
@@ -103,7 +103,9 @@ class JobSettings(Paths):
 
     def pretraining(self, name: str) -> Settings:
         """Return how a model is trained from scratch."""
-        return Settings(self.study.models[name].pretrain.model_dump(mode="json"))
+        pretrain = self.study.models[name].pretrain
+        assert pretrain is not None, f"{name} is not trained from scratch"
+        return Settings(pretrain.model_dump(mode="json"))
 
     def skill_prompts(self, world: str) -> Settings:
         """Return the prompts that a model of a world practises."""

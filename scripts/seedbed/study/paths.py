@@ -10,7 +10,7 @@ from typing import Any, Literal
 from seedbed.config.folders import ConfigFolders
 from seedbed.config.values import nearest
 from seedbed.config.words import NONE
-from seedbed.study.cells import Cell, Dataset, Grid, Shard, Stream, shards
+from seedbed.study.cells import Cell, Dataset, Grid, QuestionStream, Shard, Stream, shards
 from seedbed.study.loading import Study
 from seedbed.tasks.settings import DataSource, FilesSource
 
@@ -65,7 +65,7 @@ class Paths:
     def task_files(self, task: str) -> list[str]:
         """Return the local files that a task is read from; none for worlds and for the hub."""
         source, data_dir = self.study.tasks[task].source, self.task_data_dir(task)
-        if not data_dir:
+        if not data_dir or not isinstance(source, DataSource):
             return []
         files = [
             path for split in ("train", "test") for path in source.split_files(data_dir, split)
@@ -87,8 +87,9 @@ class Paths:
         if origin is None:
             return f"{root}{name}/source=fetched"
         parent, step = origin
-        steps = self.study.models[parent].pretrain.steps
-        part = "final" if step == steps else f"step={step}"
+        pretrain = self.study.models[parent].pretrain
+        final = pretrain is not None and step == pretrain.steps
+        part = "final" if final else f"step={step}"
         return f"{root}{parent}/world={self.study.world(name, task)}/{part}"
 
     def model_record(self, name: str, task: str) -> str:
@@ -156,30 +157,31 @@ class Paths:
     def question_shards(self, key: str) -> list[str]:
         """Return the question shards under a dataset; none if it asks the seeds' own questions."""
         stream = self._point(key).question_stream
-        return self._shard_files("questions", stream and stream.key, key)
+        return self._shard_files("questions", stream, key)
 
     def answer_shards(self, key: str) -> list[str]:
         """Return the answer shards under a dataset; none if it consists of real pairs."""
         stream = self._point(key).stream
-        return self._shard_files("answers", stream and stream.key, key)
+        return self._shard_files("answers", stream, key)
 
     def check_shards(self, key: str) -> list[str]:
         """Return the validity checks of a dataset's answers; none for answers to the seeds."""
         dataset = self.grid.dataset_by_key[key]
-        checked = dataset.stream is not None and not self._keeps_answer(dataset)
-        return self._shard_files("checks", dataset.stream.key if checked else None, key)
+        stream = None if self._keeps_answer(dataset) else dataset.stream
+        return self._shard_files("checks", stream, key)
 
     def verdict_shards(self, key: str) -> list[str]:
         """Return the verification labels of a dataset's answers; none without a filter."""
         dataset = self.grid.dataset_by_key[key]
-        verified = dataset.filter != NONE
-        return self._shard_files("verdicts", dataset.stream.key if verified else None, key)
+        stream = None if dataset.filter == NONE else dataset.stream
+        return self._shard_files("verdicts", stream, key)
 
     def vote_shards(self, key: str) -> list[str]:
         """Return the self-consistency samples that a dataset pays for; none if it needs none."""
         dataset = self.grid.dataset_by_key[key]
         sampled = dataset.filter != NONE and not self._keeps_answer(dataset)
-        return self._shard_files("votes", dataset.stream.key if sampled else None, key)
+        stream = dataset.stream if sampled else None
+        return self._shard_files("votes", stream, key)
 
     def questions_of_shard(self, key: str, index: str) -> list[str]:
         """Return the question shard under an answer shard; none for the seeds' own questions."""
@@ -222,7 +224,9 @@ class Paths:
 
     def dataset_rows(self, key: str) -> str:
         """Return the dataset that a cell's student is trained on."""
-        return f"{self.results}/datasets/{self.cell(key).dataset.key}/dataset.parquet"
+        dataset = self.cell(key).dataset
+        assert dataset is not None, f"{key} is a base model"
+        return f"{self.results}/datasets/{dataset.key}/dataset.parquet"
 
     def dataset_record(self, key: str) -> list[str]:
         """Return the record of a cell's dataset; none for the base model."""
@@ -245,11 +249,13 @@ class Paths:
     def _shard_file(self, stage: str, stream: str, index: str | int) -> str:
         return f"{self.results}/{stage}/{stream}/shard={index}/{stage}.parquet"
 
-    def _shard_files(self, stage: str, stream: str | None, key: str) -> list[str]:
+    def _shard_files(
+        self, stage: str, stream: Stream | QuestionStream | None, key: str
+    ) -> list[str]:
         """Return the files of a stream under a dataset; none without a stream."""
         if stream is None:
             return []
-        return [self._shard_file(stage, stream, shard.index) for shard in self.shards(key)]
+        return [self._shard_file(stage, stream.key, shard.index) for shard in self.shards(key)]
 
     def _keeps_answer(self, point: Stream | Dataset) -> bool:
         return self.study.methods[point.method].keeps_answer

@@ -18,14 +18,14 @@ import polars as pl
 
 from seedbed.evaluation.record import EvaluationRecord
 from seedbed.streams.extension import held_until
-from seedbed.streams.journal import read_completions
+from seedbed.streams.response_cache import read_completions
 from seedbed.study.cells import Grid, Shard, shards
 from seedbed.study.estimate import Work, hours, parameters, work
 from seedbed.study.loading import Study
 from seedbed.training.record import TrainingRecord
 
 TEXT_BYTES = 12.0
-"""Of disk for each token: four characters, in the journal, in a shard and in a dataset."""
+"""Of disk for each token: four characters, in the response cache, in a shard and in a dataset."""
 
 ADAPTER_PARAMETERS = 360_000
 """Of a LoRA adapter for each rank and each billion of the student's parameters. In Llama 2 7B, the
@@ -195,7 +195,7 @@ def _ended(lines: dict[tuple[str, str], Line]) -> list[Line]:
     for line in lines.values():
         tokens = line.prompt_tokens + line.completion_tokens
         # Sums of the same numbers in another order differ in the last digits.
-        line.measured = round(line.measured / tokens, 9) if tokens else None
+        line.measured = round((line.measured or 0.0) / tokens, 9) if tokens else None
     return list(lines.values())
 
 
@@ -221,7 +221,7 @@ def _done(part: Work, results: Path, shard_size: int, beyond: bool = False) -> D
         file = results / folder / part.key / f"shard={shard.index}" / f"{folder}.parquet"
         if file.is_file():
             found += _of_shard(file, part.stage, who, shard, beyond)
-    return _with_journal(found, results / "journal" / folder / part.key, part)
+    return _with_cache(found, results / "journal" / folder / part.key, part)
 
 
 def _of_shard(file: Path, stage: str, who: str, shard: Shard, beyond: bool) -> Done:
@@ -245,13 +245,13 @@ def _of_shard(file: Path, stage: str, who: str, shard: Shard, beyond: bool) -> D
         frame = frame if beyond else frame[: len(shard)]
         units = frame.height
         asked = frame["augmenter_queries" if stage == "questions" else "answer"]
-        queries = asked.sum() if stage == "questions" else asked.count()
+        queries = int(asked.sum()) if stage == "questions" else asked.count()
     names = ("prompt_tokens", "completion_tokens", "seconds")
     return Done(units, float(queries), *(float(frame[f"{who}_{name}"].sum()) for name in names))
 
 
-def _with_journal(whole: Done, folder: Path, part: Work) -> Done:
-    """Return what shards hold, and what the journal has for one that is not whole yet."""
+def _with_cache(whole: Done, folder: Path, part: Work) -> Done:
+    """Return what shards hold, and what the response cache holds of one that is unfinished."""
     answers = dict(chain.from_iterable(map(read_completions, sorted(folder.glob("*.jsonl")))))
     kept = Done()
     for answer in answers.values():
@@ -268,8 +268,10 @@ def _evaluated(file: Path, part: Work) -> Done:
         return Done()
     found = EvaluationRecord.read(file)
     predictions = pl.read_parquet(file.with_name("predictions.parquet"))
-    sums = [float(predictions[name].sum()) for name in ("prompt_tokens", "completion_tokens")]
-    return Done(part.units, part.units, *sums, found.seconds["evaluation"] or 0.0)
+    read, written = (
+        float(predictions[name].sum()) for name in ("prompt_tokens", "completion_tokens")
+    )
+    return Done(part.units, part.units, read, written, found.seconds["evaluation"] or 0.0)
 
 
 def _trained(folder: Path, part: Work) -> Done:
@@ -345,10 +347,10 @@ def _total(lines: Sequence[Line]) -> str:
         dollars = dollars or "US dollars unknown"
     else:
         dollars = f"{sum(known):,.2f} US dollars"
-    hours = [line.hours for line in lines]
     computing = "hours of computing unknown"
-    if None not in hours:
-        computing = f"{sum(hours):,.3g} hours of computing"
+    taken = [line.hours for line in lines if line.hours is not None]
+    if len(taken) == len(lines):
+        computing = f"{sum(taken):,.3g} hours of computing"
     return f"{sum(line.queries for line in asked):,.0f} queries; {dollars}; {computing}"
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 from seedbed.analysis.decide.settings import Contrast
 from seedbed.artifacts import write_text
 from seedbed.config.reference import page, schema
+from seedbed.config.sections import Section
 from seedbed.engines.settings import KINDS
 from seedbed.streams.settings import MethodConfig
-from seedbed.study.config import ModelConfig, RunConfig, StudyConfig
+from seedbed.study.config import ModelConfig, RunConfig, StudyConfig, TrainingChanges
 from seedbed.tasks.settings import TaskConfig
-from seedbed.training.settings import Trainer, TrainingChanges
+from seedbed.training.settings import Trainer
 
 CONFIG = Path(__file__).parents[3] / "config"
-FILES = {
+FILES: dict[str, type[Section]] = {
     "config.yaml": RunConfig,
     "studies/NAME.yaml": StudyConfig,
     "tasks/NAME/task.yaml": TaskConfig,
@@ -27,7 +28,7 @@ FILES = {
 }
 """By file of the configuration, the class of its content."""
 
-SCHEMAS = {
+SCHEMAS: dict[str, type[Section]] = {
     "config": RunConfig,
     "study": StudyConfig,
     "task": TaskConfig,

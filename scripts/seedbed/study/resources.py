@@ -140,6 +140,7 @@ class JobResources:
 
         def seconds(wc: Any, model: str) -> float:
             settings = self._study.models[model].pretrain
+            assert settings is not None, f"{model} is not trained from scratch"
             return settings.steps * settings.batch_size / 64 * PRETRAIN_SECONDS
 
         return self._of(lambda wc: (wc.model, ""), seconds, most=1)

@@ -9,7 +9,7 @@ from seedbed.analysis.decide.settings import Contrast
 from seedbed.engines.settings import AnyEngine, OpenAISettings
 from seedbed.streams.settings import MethodConfig
 from seedbed.study.config import ModelConfig, StudyConfig
-from seedbed.tasks.settings import TaskConfig
+from seedbed.tasks.settings import TaskConfig, WorldSource
 from seedbed.training.settings import Trainer, Training
 
 
@@ -94,11 +94,18 @@ class Study:
         if origin is None:
             raise ValueError(f"model {model!r} is not trained on a generated world")
         own = self.models[origin[0]].worlds.get(task)
-        return own or self.tasks[task].source.world
+        source = self.tasks[task].source
+        if own is not None:
+            return own
+        if not isinstance(source, WorldSource):
+            raise ValueError(f"model {model!r} has no generated world for task {task!r}")
+        return source.world
 
 
 def name_at_endpoint(engine: OpenAISettings, config: ModelConfig) -> str | None:
     """Return the name of a model at an endpoint: its own there, or else that in its file."""
-    if engine.model is not None or (config.api is None and config.hub is None):
+    if engine.model is not None:
         return engine.model
-    return config.api.name if config.api is not None else config.hub.id
+    if config.api is not None:
+        return config.api.name
+    return config.hub.id if config.hub is not None else None

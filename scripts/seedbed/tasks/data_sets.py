@@ -35,7 +35,7 @@ def read_rows(
     if data_dir is not None:
         files = source.split_files(data_dir, split)
         if not files:
-            name = getattr(source.splits, split)
+            name = getattr(source.splits, split) if isinstance(source, HubSource) else split
             raise FileNotFoundError(f"no {name}.parquet in {source.folder(data_dir)}")
         return _read_lines(files[0]) if files[0].suffix == ".jsonl" else _read_parquet(files)
     if not isinstance(source, HubSource):
@@ -53,7 +53,7 @@ def read_rows(
 
 def _read_parquet(files: Sequence[Path]) -> pl.DataFrame:
     try:
-        return pl.read_parquet(files)
+        return pl.read_parquet([*files])
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{files[0]} cannot be read as Parquet: {error}") from error
 
@@ -121,9 +121,9 @@ def items_of(
     twice = [item_id for item_id, n in Counter(ids).items() if n > 1]
     if twice:
         raise ValueError(f"{source.name}: {split} has more than one item {twice[0]}")
-    reasons = {entry.item or entry.database: entry.reason for entry in source.excluded}
+    reasons = {entry.item or entry.database or "": entry.reason for entry in source.excluded}
     names = [
-        {item_id, row.get("database")} & reasons.keys()
+        {item_id, row.get("database") or item_id} & reasons.keys()
         for item_id, row in zip(ids, rows, strict=True)
     ]
     kept = [(item_id, row) for item_id, row, name in zip(ids, rows, names, strict=True) if not name]
@@ -160,15 +160,16 @@ def _column(source: DataSource, frame: pl.DataFrame, path: str) -> pl.Expr:
         raise ValueError(
             f"{source.name} has no column {name!r}; it has: {', '.join(frame.columns)}"
         )
-    column, kind = pl.col(name), frame.schema[name]
+    column: pl.Expr = pl.col(name)
+    kind: Any = frame.schema[name]
     for field in fields:
-        known = [entry.name for entry in kind.fields] if isinstance(kind, pl.Struct) else []
+        known = dict(kind) if isinstance(kind, pl.Struct) else {}
         if field not in known:
             raise ValueError(
                 f"{source.name}: column {name!r} has no field {field!r}; "
                 f"it has: {', '.join(known) or 'none'}"
             )
-        column, kind = column.struct.field(field), dict(kind)[field]
+        column, kind = column.struct.field(field), known[field]
     return column
 
 

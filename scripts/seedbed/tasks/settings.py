@@ -13,6 +13,7 @@ from seedbed.config.messages import problems
 from seedbed.config.sections import Section, tag
 from seedbed.config.values import (
     ANSWER_PLACEHOLDERS,
+    LISTED,
     QUESTION_PLACEHOLDERS,
     Commit,
     Count,
@@ -32,7 +33,6 @@ from seedbed.config.values import (
     check_inside,
     check_prompt,
     check_template,
-    listed,
     problem,
 )
 from seedbed.config.words import OWN_PROMPTS, WORLDS
@@ -127,7 +127,9 @@ class DataSource(Section):
         "for its name. The hub has none: with `hub`, `data_dir` must be given.",
         json_schema_extra=changes("tasks"),
     )
-    excluded: listed(Excluded, least=0) = Field((), description="What is left out, and why.")
+    excluded: Annotated[tuple[Excluded, ...], LISTED] = Field(
+        (), description="What is left out, and why."
+    )
     train_items: Count = Field(
         description="Items that the train split must have.", json_schema_extra=changes()
     )
@@ -345,7 +347,7 @@ class TaskConfig(Section):
         | Annotated[ScorerFunction, Tag(tag("function"))],
         Discriminator(_scorer_tag),
     ] = Field(
-        ScorerOptions(),
+        default_factory=ScorerOptions,
         description="Options of the scorer of the kind; or MODULE:FUNCTION, a function of "
         "MODULE.py in the task's folder that scores instead.",
         json_schema_extra=changes("verification", "datasets", "evaluation"),

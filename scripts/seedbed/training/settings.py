@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, get_type_hints
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, model_validator
 
 from seedbed.config.sections import Section
 from seedbed.config.values import (
+    DISTINCT,
+    LISTED,
     Count,
     Fraction,
     NotNegative,
@@ -15,7 +17,6 @@ from seedbed.config.values import (
     Role,
     Seed,
     Stage,
-    distinct,
     problem,
 )
 
@@ -53,25 +54,6 @@ class StudentTraining(Training):
     system: str | None = None
 
 
-class _OfTraining(Section):
-    """What changes the training."""
-
-    STAGES: ClassVar[tuple[Stage, ...]] = ("training",)
-
-
-# The same keys and checks as `Training`, each of them optional.
-TrainingChanges: type[Section] = create_model(
-    "TrainingChanges",
-    __base__=_OfTraining,
-    __doc__="Keys of `training` that differ for one student.",
-    **{
-        name: (kind, Field(None, description="Instead of that of `training`."))
-        for name, kind in get_type_hints(Training, include_extras=True).items()
-        if name in Training.model_fields
-    },
-)
-
-
 class Pretrain(Section):
     """A small model, trained from scratch on a generated world by the workflow itself."""
 
@@ -88,7 +70,7 @@ class Pretrain(Section):
     layers: Count = Field(description="Number of layers.")
     heads: Count = Field(description="Attention heads; `hidden_size` / `heads` must be even.")
     intermediate_size: Count = Field(description="Width of the feed-forward part.")
-    checkpoints: distinct(Count, least=0) = Field(
+    checkpoints: Annotated[tuple[Count, ...], LISTED, DISTINCT] = Field(
         (), description="Steps after which the model is kept as well, for weaker models."
     )
     seed: Seed = Field(0, description="Seed of the weights and of the examples.")

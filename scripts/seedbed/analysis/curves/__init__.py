@@ -11,16 +11,17 @@ from seedbed.analysis.curves.interface import (
     MeanSeries,
     Noise,
     Point,
+    confidence_of,
     curves_from,
     drawn_alike,
+    fit_curves,
     read_curves,
 )
 from seedbed.analysis.curves.measured import Difference, Measured
-from seedbed.analysis.curves.records import Accuracy, CellMean, FitRecord, FitsRecord
+from seedbed.analysis.curves.records import CellMean, FitRecord, FitsRecord
 
 __all__ = [
     "NOTHING_SAYS",
-    "Accuracy",
     "CellMean",
     "Crossing",
     "Crossings",
@@ -35,7 +36,9 @@ __all__ = [
     "Point",
     "Stretch",
     "Turn",
+    "confidence_of",
     "curves_from",
     "drawn_alike",
+    "fit_curves",
     "read_curves",
 ]

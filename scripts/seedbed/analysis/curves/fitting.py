@@ -54,19 +54,18 @@ ABOUT = (
     "noise between training runs as far as cells lie further from the curve than all that explains."
 )
 
-DRAWS_SCHEMA = pl.Schema(
-    {
-        "fit": pl.String,
-        "kind": pl.String,
-        "name": pl.String,
-        "method": pl.String,
-        "seeds": pl.Int64,
-        "budget": pl.Int64,
-        "model": pl.String,
-        "resamples": pl.List(pl.Int64),
-        "draws": pl.List(pl.Float64),
-    }
-)
+_DRAWS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "fit": pl.String,
+    "kind": pl.String,
+    "name": pl.String,
+    "method": pl.String,
+    "seeds": pl.Int64,
+    "budget": pl.Int64,
+    "model": pl.String,
+    "resamples": pl.List(pl.Int64),
+    "draws": pl.List(pl.Float64),
+}
+DRAWS_SCHEMA = pl.Schema(_DRAWS)
 """Bootstrap draws, one row a quantity. `kind` is "parameter" (`name` of `model`, whose share of the
 resamples `resamples` numbers from 0), or "cell" (the accuracy of a method at a budget, mean over
 replicates, in all resamples)."""
@@ -200,7 +199,7 @@ def fit_group(
     record["cells"] = _cell_records(trained, outcomes, members, methods, settings.confidence)
     if untrained.height:
         row = int(untrained["row"][0])
-        record["untrained"] = mean_accuracy(outcomes, [row], settings.confidence)
+        record["untrained"] = dict(mean_accuracy(outcomes, [row], settings.confidence))
     return record, _draw_rows(group, trained, untrained, draws, members)
 
 
@@ -694,7 +693,7 @@ def _cell_records(
                 "budget_ratio": budget / seeds,
                 "replicates": part.height,
                 "replicate_sd": float(by_replicate.std(ddof=1)) if part.height > 1 else None,
-                **mean_accuracy(outcomes, rows, confidence),
+                **dict(mean_accuracy(outcomes, rows, confidence)),
                 "fitted": None,
             }
             for name in _KEPT_COUNTS:

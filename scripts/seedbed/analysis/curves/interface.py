@@ -1,6 +1,6 @@
 """What the rest of the analysis knows of the model: accuracies of methods, each with its draws.
 
-Cells of a study go into `fit_decay`; `read_curves` returns one `Curves` for each task, student,
+Cells of a study go into `fit_curves`; `read_curves` returns one `Curves` for each task, student,
 teacher, filter and augmenter. Everything behind this module may be replaced by another model.
 
 Expectations come from two descriptions of the same cells, in equal parts: the fitted curve, which
@@ -34,7 +34,8 @@ from seedbed.analysis.curves.crossings import (
 )
 from seedbed.analysis.curves.decay import AccuracyModel, Points, values_of
 from seedbed.analysis.curves.records import CellMean, FitRecord, FitsRecord
-from seedbed.analysis.tables.outcomes import UNTRAINED, Group
+from seedbed.analysis.settings import FitSettings
+from seedbed.analysis.tables.outcomes import UNTRAINED, Group, Outcomes
 
 NOTHING_SAYS = "and no held-out budget says how far to trust curves beyond"
 
@@ -568,6 +569,20 @@ def drawn_alike(draws: Sequence[np.ndarray]) -> np.ndarray:
     """
     most = max(len(drawn) for drawn in draws)
     return np.stack([np.concatenate([drawn] * (most // len(drawn))) for drawn in draws])
+
+
+def fit_curves(
+    by_task: Mapping[str, Outcomes], settings: FitSettings
+) -> tuple[FitsRecord, pl.DataFrame]:
+    """Fit the curves of every task, student, teacher, filter and augmenter.
+
+    Returns:
+        The record that `decay.json` holds, and the draws that stand in a file beside it.
+    """
+    # Fitting takes libraries that readers do without.
+    from seedbed.analysis.curves.fitting import fit_decay
+
+    return fit_decay(by_task, settings)
 
 
 def read_curves(path: str | Path, draws: str | Path) -> list[Curves]:

@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import JsonValue
 
 from seedbed.analysis.settings import FitSettings
-from seedbed.analysis.tables.outcomes import Group
+from seedbed.analysis.tables.outcomes import Accuracy, Group
 from seedbed.records import Part, Record
 
 
-class Subscripted:
+class Subscripted(Part):
     """Lets a record be read by keys as well, until all readers use its attributes."""
 
     def __getitem__(self, key: str) -> Any:
@@ -28,26 +28,14 @@ class Subscripted:
 
     def keys(self) -> Iterator[str]:
         """Return the keys."""
-        return iter(type(self).model_fields)
+        return iter(vars(self))
 
 
-class Accuracy(Subscripted, Part):
-    """A measured accuracy, a fraction, with its interval.
-
-    Attributes:
-        accuracy: mean over replicates.
-        standard_error: None for a single cluster of test items.
-        low: lower end of the interval.
-        high: upper end.
-    """
-
-    accuracy: float
-    standard_error: float | None
-    low: float
-    high: float
+class BaseModelAccuracy(Subscripted, Accuracy):
+    """The accuracy of the untrained student."""
 
 
-class CellMean(Accuracy):
+class CellMean(Subscripted, Accuracy):
     """The mean over the replicates of a method, seed-set size and budget.
 
     Attributes:
@@ -157,7 +145,7 @@ class FitRecord(Subscripted, Part):
     seeds: tuple[int, ...]
     items: int
     clusters: int
-    untrained: Accuracy | None
+    untrained: BaseModelAccuracy | None
     status: str
     reason: str
     chosen: str | None

@@ -372,30 +372,3 @@ def _detectable(half: float, confidence: float) -> float | None:
 
 def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and np.isfinite(value) else None
-
-
-def contrast_text(test: Tested | Mapping[str, Any]) -> str:
-    """Return a test as one line: its claim, its estimate with the interval, and the verdict."""
-    found = test if isinstance(test, Tested) else Tested.model_validate(dict(test), strict=False)
-    if found.verdict == "not in this study":
-        return f"{found.claim} {found.verdict.capitalize()}."
-    logs = found.unit == "ln BR"
-
-    def number(value: float | None) -> str:
-        if value is None:
-            return "no limit"
-        return f"{value:+.2f}" if logs else f"{100 * value:+.1f}"
-
-    unit = "" if logs else " points"
-    unit += " to spare" if found.margin else ""
-    interval = f"{number(found.low)} to {number(found.high)}"
-    estimate = "no estimate" if found.estimate is None else number(found.estimate) + unit
-    text = f"{found.claim} {estimate} ({interval}): {found.verdict}"
-    if found.verdict == "open" and found.detectable is not None:
-        # Why nothing came out, as far as numbers can say.
-        least = f"{found.detectable:.2f}" if logs else f"{100 * found.detectable:.1f} points"
-        text += f", where {least} could be seen with 80% power"
-    return f"{text}."
-
-
-finding_text = contrast_text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from pydantic import JsonValue
 
-from seedbed.analysis.curves import Crossings, Curves, Stretch
+from seedbed.analysis.curves import Crossings, Curves
 from seedbed.analysis.curves.records import Subscripted
 from seedbed.analysis.decide.costs import MEASURES, Prices, cost_line
 from seedbed.analysis.settings import CrossoverSettings
@@ -35,12 +35,6 @@ ABOUT = (
 
 AMOUNTS = {name: title for name, title in MEASURES.items() if name != "teacher_queries"}
 """What methods may have cost alike, in place of equal queries."""
-
-_WORTH_SAYING = 0.025
-"""Share of resamples that is worth a word: half of what a usual interval leaves out."""
-
-_HARDLY = 0.005
-"""Lead in accuracy below which one is said to matter little: half a point."""
 
 CSV_SCHEMA = pl.Schema(
     {
@@ -190,96 +184,9 @@ def crossover_table(record: CrossoversRecord) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=CSV_SCHEMA)
 
 
-def describe(crossover: Crossover | Mapping[str, Any], short: Callable[[str], str]) -> str:
-    """Return the crossovers of two methods as one plain sentence.
-
-    Args:
-        crossover: one of the `crossovers`, or of the `costs`.
-        short: function from a method's name to its short title.
-    """
-    found = _typed(crossover)
-    reference, method, measure = short(found.reference), short(found.method), found.measure
-    if found.status == "no_fit":
-        return f"{reference} and {method}: there is no fitted curve."
-    if found.status == "unknown":
-        return f"{reference} and {method} by {MEASURES[measure]}: not known ({found.reason})."
-    if found.range is None:
-        if measure == "budget_ratio":
-            return f"{reference} and {method}: fewer than two budgets in common."
-        return f"{reference} and {method} by {MEASURES[measure]}: no range in common."
-    low, high = found.range
-    over = f"{place_text(measure, low)} to {_number(measure, high)}"
-    if found.status == "equal":
-        return f"{reference} and {method} do not differ anywhere from {over}."
-    if found.status == "none":
-        leader = short(found.leader_at_lowest or "")
-        other = method if leader == reference else reference
-        hardly = ", but hardly" if (found.lead or 0.0) < _HARDLY else ""
-        text = f"{leader} leads {other} over the whole range, {over}{hardly}: no crossover"
-        for turn in found.possible:
-            above, place = (
-                ("above", turn.low) if turn.low is not None else ("only above", turn.high)
-            )
-            text += f"; that {short(turn.overtaken_by)} leads {above} "
-            text += f"{place_text(measure, place or 0.0)} is not excluded"
-        share = found.share_of_the_other or 0.0
-        if share >= _WORTH_SAYING:
-            text += f"; {other} leads throughout in {100 * share:.0f}% of resamples"
-        return text + "."
-    parts = []
-    for crossing in found.crossings:
-        ahead = crossing.overtaken_by
-        behind = found.reference if ahead == found.method else found.method
-        parts.append(
-            f"{short(ahead)} overtakes {short(behind)} at {place_text(measure, crossing.at)} "
-            f"({interval_text(crossing, found.range, measure)})"
-            + (", but hardly leads" if crossing.lead_after < _HARDLY else "")
-        )
-    return "; ".join(parts) + "."
-
-
-def inverted_text(crossover: Crossover | Mapping[str, Any]) -> str:
-    """Return the ratios or amounts at which a difference of nothing is not refused, as text."""
-    found = _typed(crossover)
-    if found.inverted is None or found.range is None:
-        return ""
-    stretches = [interval_text(part, found.range, found.measure) for part in found.inverted]
-    return " and ".join(stretches) or "nowhere"
-
-
-def interval_text(
-    stretch: Stretch | Mapping[str, Any],
-    limits: Sequence[float],
-    measure: str = "budget_ratio",
-) -> str:
-    """Return the interval of a crossover as text, open where it lies beyond the data."""
-    low, high = stretch["low"], stretch["high"]
-    low_text = f"below {_number(measure, limits[0])}" if low is None else _number(measure, low)
-    high_text = f"above {_number(measure, limits[1])}" if high is None else _number(measure, high)
-    return f"{low_text} to {high_text}"
-
-
-def place_text(measure: str, value: float) -> str:
-    """Return a budget ratio or an amount with its unit, as text of two digits."""
-    number = _number(measure, value)
-    return {"budget_ratio": f"BR {number}", "hours": f"{number} hours"}.get(
-        measure, number if measure == "usd" else f"{number} {MEASURES.get(measure)}"
-    )
-
-
-def _number(measure: str, value: float) -> str:
-    return f"${ratio_text(value)}" if measure == "usd" else ratio_text(value)
-
-
 def ratio_text(ratio: float) -> str:
     """Return a number that was estimated as text of two digits: more would mean nothing."""
     if ratio < 10:
         return f"{ratio:.2g}"
     digits = len(f"{ratio:.0f}") - 2
     return f"{round(ratio, -digits) if digits > 1 else ratio:,.0f}"
-
-
-def _typed(crossover: Crossover | Mapping[str, Any]) -> Crossover:
-    if isinstance(crossover, Crossover):
-        return crossover
-    return Crossover.model_validate(dict(crossover), strict=False)

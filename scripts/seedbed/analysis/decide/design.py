@@ -17,7 +17,7 @@ is shared, but at least what Var(lead) and the covariance ask for. How much of t
 do not share is what their scatter around the curve has beyond the other two noises: its size is the
 dispersion, in units of the binomial variance.
 
-How much the spread of the lead falls was simulated (`tests/unit/test_analysis_advice.py`): on the
+The fall of the lead's spread was simulated (`tests/unit/test_transfer_and_design.py`): on the
 mean of the cells that tell most it is about as foretold; with all of the items' luck taken for
 noise, less than half of it was foretold.
 """

@@ -11,13 +11,14 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from seedbed.config.messages import problems
 from seedbed.config.sections import Section
 from seedbed.config.values import (
+    LISTED,
+    NOT_EMPTY,
     Filters,
     Name,
     Names,
     Stage,
     Text,
     changes,
-    listed,
     nearest,
     problem,
 )
@@ -73,8 +74,10 @@ class ContrastTest(Section):
         description="A sentence. It may have {seeds}, {budget}, {budget_ratio}, {method}, {filter} "
         "and {student}; of a crossover, {few}, {many} and {student}."
     )
-    better: listed(ContrastPoint, least=0) = Field((), description="One side of the contrast.")
-    worse: listed(ContrastPoint, least=0) = Field((), description="The other side.")
+    better: Annotated[tuple[ContrastPoint, ...], LISTED] = Field(
+        (), description="One side of the contrast."
+    )
+    worse: Annotated[tuple[ContrastPoint, ...], LISTED] = Field((), description="The other side.")
     crossover: CrossoverPair | None = Field(None, description="In place of two sides.")
     margin: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="Loss of accuracy that still supports the claim, a fraction."
@@ -93,7 +96,7 @@ class ContrastTest(Section):
         False,
         description="One test of the mean over all methods, numbers of seeds and budgets.",
     )
-    measured: listed(ContrastPoint, least=0) = Field(
+    measured: Annotated[tuple[ContrastPoint, ...], LISTED] = Field(
         (), description="Further points, without which a place is left out."
     )
 
@@ -137,7 +140,7 @@ class Contrast(Section):
         description="What it is about, as the report's heading.",
         json_schema_extra=changes("analysis"),
     )
-    tests: listed(ContrastTest) = Field(description="Its tests.")
+    tests: Annotated[tuple[ContrastTest, ...], LISTED, NOT_EMPTY] = Field(description="Its tests.")
 
     def names(self) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
         """Yield the methods and models that it names: the kind, the name, and where it stands."""

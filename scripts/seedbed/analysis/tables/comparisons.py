@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ def _family(
                     "budget_ratio": budget / seeds,
                     "reference": reference,
                     "method": method,
-                    **paired_difference(left, right, outcomes.clusters, confidence),
+                    **asdict(paired_difference(left, right, outcomes.clusters, confidence)),
                 }
             )
     order = {method: index for index, method in enumerate(methods)}
@@ -139,9 +140,31 @@ def _family(
     )
 
 
+@dataclass(frozen=True)
+class PairedDifference:
+    """A difference in accuracy, method minus reference, with the columns of `SCHEMA` that it has.
+
+    What needs a standard error is None if there are fewer than two clusters, and `replicate_sd` if
+    there is one replicate.
+    """
+
+    replicates: int
+    items: int
+    clusters: int
+    accuracy_reference: float
+    accuracy_method: float
+    difference: float
+    standard_error: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    detectable: float | None = None
+    replicate_sd: float | None = None
+
+
 def paired_difference(
     reference: np.ndarray, method: np.ndarray, clusters: np.ndarray, confidence: float = 0.95
-) -> dict[str, Any]:
+) -> PairedDifference:
     """Return the difference in accuracy, method minus reference, with its uncertainty.
 
     Args:
@@ -149,10 +172,6 @@ def paired_difference(
         method: outcomes of the method on the same items and replicates, same shape.
         clusters: cluster numbers from 0, shape (items,).
         confidence: coverage of the interval.
-
-    Returns:
-        The columns of `SCHEMA` from `replicates` to `replicate_sd` that a single comparison has.
-        What needs a standard error is None if there are fewer than two clusters.
     """
     from scipy.stats import t
 
@@ -163,30 +182,30 @@ def paired_difference(
     clustered = int(clusters.max()) + 1
     freedom = max(1, clustered - 1)
     quantile = float(t.ppf(0.5 + confidence / 2, freedom))
-    result: dict[str, Any] = {
-        "replicates": len(by_replicate),
-        "items": len(by_item),
-        "clusters": clustered,
-        "accuracy_reference": float(reference.mean()),
-        "accuracy_method": float(method.mean()),
-        "difference": difference,
-        "standard_error": error,
-        "low": None,
-        "high": None,
-        "p": None,
-        "detectable": None,
-        "replicate_sd": float(by_replicate.std(ddof=1)) if len(by_replicate) > 1 else None,
-    }
-    if error is not None:
-        result["low"] = difference - quantile * error
-        result["high"] = difference + quantile * error
-        result["detectable"] = (quantile + float(t.ppf(POWER, freedom))) * error
-        if error > 0:
-            result["p"] = float(2 * t.sf(abs(difference) / error, freedom))
-        else:
-            # Every cluster has the same difference: signs alone are seen, and no noise.
-            result["p"] = 1.0 if difference == 0 else min(1.0, 2 * 0.5**clustered)
-    return result
+    found = PairedDifference(
+        replicates=len(by_replicate),
+        items=len(by_item),
+        clusters=clustered,
+        accuracy_reference=float(reference.mean()),
+        accuracy_method=float(method.mean()),
+        difference=difference,
+        replicate_sd=float(by_replicate.std(ddof=1)) if len(by_replicate) > 1 else None,
+    )
+    if error is None:
+        return found
+    if error > 0:
+        p = float(2 * t.sf(abs(difference) / error, freedom))
+    else:
+        # Every cluster has the same difference: signs alone are seen, and no noise.
+        p = 1.0 if difference == 0 else min(1.0, 2 * 0.5**clustered)
+    return replace(
+        found,
+        standard_error=error,
+        low=difference - quantile * error,
+        high=difference + quantile * error,
+        detectable=(quantile + float(t.ppf(POWER, freedom))) * error,
+        p=p,
+    )
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:

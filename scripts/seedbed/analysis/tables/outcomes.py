@@ -6,13 +6,13 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from seedbed.config.words import NONE as NO_AUGMENTER
 from seedbed.config.words import UNTRAINED as UNTRAINED
+from seedbed.records import Part
 
 ON_A_CURVE = (pl.col("budget") > 0) & (pl.col("seeds") > 0)
 """Selects the cells that a budget was spent on; the others are baselines, and lie on no curve."""
@@ -193,22 +193,35 @@ def proportion_interval(
     return max(0.0, min(mean, float(centre - half))), min(1.0, max(mean, float(centre + half)))
 
 
-def mean_accuracy(outcomes: Outcomes, rows: Sequence[int], confidence: float) -> dict[str, Any]:
+class Accuracy(Part):
+    """A measured accuracy, a fraction, with its interval.
+
+    Attributes:
+        accuracy: mean over replicates.
+        standard_error: None for a single cluster of test items.
+        low: lower end of the interval.
+        high: upper end.
+    """
+
+    accuracy: float
+    standard_error: float | None
+    low: float
+    high: float
+
+
+def mean_accuracy(outcomes: Outcomes, rows: Sequence[int], confidence: float) -> Accuracy:
     """Return the mean accuracy of some cells (replicates of one another) with its uncertainty.
 
     Args:
         outcomes: outcomes of the task.
         rows: rows of `outcomes.correct`.
         confidence: coverage of the interval.
-
-    Returns:
-        `accuracy`, `standard_error` (None for a single cluster of items), `low` and `high`.
     """
     by_item = outcomes.correct[list(rows)].mean(axis=0)
     mean = float(by_item.mean())
     error = clustered_standard_error(by_item, outcomes.clusters)
     low, high = proportion_interval(mean, error, outcomes.cluster_count, confidence)
-    return {"accuracy": mean, "standard_error": error, "low": low, "high": high}
+    return Accuracy(accuracy=mean, standard_error=error, low=low, high=high)
 
 
 def resampled_accuracies(outcomes: Outcomes, samples: int, seed: int) -> np.ndarray:

@@ -39,12 +39,6 @@ from seedbed.analysis.report.charts.places import all_methods, place_titles, wit
 from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Outcomes, mean_accuracy, read_outcomes
 
-TITLE = "Accuracy against the budget"
-ABOUT = (
-    "Points are cells with intervals, lines fitted curves with bands; the method whose line is "
-    "higher makes more of the budget."
-)
-
 SEED_ONLY, HUMAN = "seed_only", "human"
 """Baselines of real pairs: the seed set itself, and as many pairs as their `seeds` say."""
 
@@ -125,7 +119,7 @@ def _real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[Row
     )
     return [
         {"method": method, "pairs": pairs}
-        | mean_accuracy(outcomes, part["row"].to_list(), confidence)
+        | dict(mean_accuracy(outcomes, part["row"].to_list(), confidence))
         for (method, pairs), part in cells.sort("method", "seeds").group_by(
             "method", "seeds", maintain_order=True
         )

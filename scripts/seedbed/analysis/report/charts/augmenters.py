@@ -38,9 +38,6 @@ from seedbed.analysis.tables.outcomes import (
     read_outcomes,
 )
 
-TITLE = "What a weaker augmenter costs the methods that write questions"
-ABOUT = ""
-
 PLACE = ("task", "student", "teacher", "filter", "seeds", "budget")
 """What is equal for all cells of one section."""
 
@@ -118,7 +115,7 @@ def _of_method(
     for name in names:
         mean = mean_accuracy(outcomes, list(found[name].values()), settings.confidence)
         entry = {**base, "augmenter": name, "replicates": len(found[name])}
-        rows.append(entry | {"kind": "accuracy", **mean})
+        rows.append(entry | {"kind": "accuracy", **dict(mean)})
         shared = sorted(found[strongest].keys() & found[name].keys())
         if name == strongest or not shared:
             continue
@@ -131,7 +128,7 @@ def _of_method(
         rows.append(
             entry
             | {"kind": "difference", "reference": strongest, "replicates": len(shared)}
-            | {key: difference[key] for key in ("difference", "low", "high")}
+            | {key: getattr(difference, key) for key in ("difference", "low", "high")}
         )
     return [{name: row.get(name) for name in SCHEMA} for row in rows]
 
@@ -203,7 +200,7 @@ def _layers(
         if row["kind"] == kind
     ]
     title = "accuracy, %" if kind == "accuracy" else "points"
-    look = {"color": methods.colour, "opacity": methods.opacity}
+    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
     known = [row[end] for row in drawn for end in ("at", "low", "high")]
     x = value_axis([*known, *([0.0] if kind == "difference" else [])], title, channel="x")
     said = tooltips(

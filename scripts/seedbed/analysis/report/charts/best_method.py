@@ -38,9 +38,6 @@ from seedbed.analysis.report.charts.places import all_methods, place_titles, wit
 from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-TITLE = "The best method over seeds and budget"
-ABOUT = "It is paler where it is less sure."
-
 _SHARES = (0.0, 0.5, 0.8, 0.95)
 """Shares of resamples at which a deeper shade of the best method's colour begins."""
 
@@ -128,11 +125,11 @@ def _map(fit: Curves, confidence: float) -> Iterator[Row]:
                 yield from _points(fit, size, known, low * size, high * size, confidence)
         return
     # Between sizes, the edges of what was measured are straight in the logarithms.
-    known = np.log(sizes)
+    known_sizes = np.log(sizes)
     lowest = np.log([low * size for size, (_, low, _) in zip(sizes, ranges, strict=True)])
     highest = np.log([high * size for size, (_, _, high) in zip(sizes, ranges, strict=True)])
-    for at in np.linspace(known[0], known[-1], SIZES):
-        low, high = np.interp(at, known, lowest), np.interp(at, known, highest)
+    for at in np.linspace(known_sizes[0], known_sizes[-1], SIZES):
+        low, high = np.interp(at, known_sizes, lowest), np.interp(at, known_sizes, highest)
         if low <= high:
             yield from _points(
                 fit, float(np.exp(at)), shared, np.exp(low), np.exp(high), confidence
@@ -192,7 +189,7 @@ def _best(
         "method": methods[first],
         "probability_best": float(best_shares(draws)[first]),
         "accuracy": float(centres[first]),
-        "leading": _OR.join(methods[place] for place in np.flatnonzero(leading)),
+        "leading": _OR.join(methods[int(place)] for place in np.flatnonzero(leading)),
     }
 
 
@@ -275,7 +272,8 @@ def _layers(
     )
     layers = [*methods.first()]
     if areas:
-        layers.append(area.encode(color=methods.colour, fillOpacity=methods.opacity))
+        look: dict[str, Any] = {"color": methods.colour, "fillOpacity": methods.opacity}
+        layers.append(area.encode(**look))
     points = [
         {
             "Method": methods.names[row["method"]],

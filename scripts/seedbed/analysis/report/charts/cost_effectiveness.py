@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -50,12 +51,6 @@ from seedbed.analysis.report.charts.theme import colour, text_on
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.comparisons import read_comparisons
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
-
-TITLE = "What each method gains over the first one"
-ABOUT = (
-    "Above the line at 0 it is ahead; dashed lines are where curves cross, the strip above says "
-    "which method leads where."
-)
 
 SCHEMA = pl.Schema(
     {
@@ -168,7 +163,7 @@ def _difference_rows(fit: Curves, seeds: int, paired: pl.DataFrame, confidence: 
         if points.height < 2:
             continue
         ends = points["budget_ratio"]
-        ratios = np.geomspace(ends.min(), ends.max(), 101)
+        ratios = np.geomspace(min(ends), max(ends), 101)
         curves = [fit.curve(seeds, name, ratios) for name in (reference, method)]
         if curves[0] is None or curves[1] is None:
             continue
@@ -258,7 +253,7 @@ def _layers(
         }
         for row in [*kinds.get("curve", []), *points]
     ]
-    said = tooltips(
+    tips = tooltips(
         ("Method", "method", None),
         ("ratio", "budget ratio", ".3~r"),
         ("budget", "queries", ",.0f"),
@@ -269,7 +264,7 @@ def _layers(
     zero = layer([{"Method": methods.names[reference], "value": 0}], "rule", strokeWidth=2)
     zero = zero.encode(y=y("value"), color=methods.colour, opacity=methods.opacity)
     layers = [*methods.first(), *_published(kinds.get("published", []), limits, x, sources), zero]
-    layers += measured(drawn, methods, x, y, said)
+    layers += measured(drawn, methods, x, y, tips)
     layers += _crossovers(kinds.get("crossover", []), points, methods, x, label)
     return [*layers, *_strip(kinds.get("leader", []), order, titles, x, width, limits)]
 
@@ -284,9 +279,9 @@ def _published(
         spare = 1.02 if row["low"] == row["high"] else 1.0
         low, high = max(row["low"] / spare, limits[0]), min(row["high"] * spare, limits[1])
         if low < high:
-            said = interval(row["low"], row["high"], ".3g")
+            words = interval(row["low"], row["high"], ".3g")
             source = f"Crossover in {row['method']}"
-            areas.append({"Source": source, "at": low, "end": high, "said": said})
+            areas.append({"Source": source, "at": low, "end": high, "said": words})
     if not areas:
         return []
     area = layer(areas, "rect", fillOpacity=0.35)
@@ -332,7 +327,7 @@ def _crossovers(
         ("at", "budget ratio", ".2~r"),
         ("interval", "interval", None),
     )
-    look = {"color": methods.colour, "opacity": methods.opacity, "tooltip": said}
+    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity, "tooltip": said}
     rule = layer(drawn, "rule", strokeWidth=1.5)
     layers.append(rule.encode(x=x("at"), strokeDash=dashes("line", [label], 1), **look))
     for number, row in enumerate(drawn):
@@ -386,7 +381,9 @@ def _strip(
         if math.log(high / low) * scale > 7.5 * len(text) + 6:
             middle = x("middle")
             alone = len(leading) == 1
-            look = {"color": text_on(colour(order, leading[0])), "style": "text"} if alone else {}
+            look: dict[str, Any] = (
+                {"color": text_on(colour(order, leading[0])), "style": "text"} if alone else {}
+            )
             for one in words([row], halo=not alone, fontWeight="bold", **look):
                 layers.append(one.encode(x=middle, y=alt.YValue(-4 - _STRIP / 2)))
     return layers

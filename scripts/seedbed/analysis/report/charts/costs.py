@@ -42,9 +42,6 @@ from seedbed.analysis.tables.outcomes import (
     read_outcomes,
 )
 
-TITLE = "What a point of accuracy above the untrained student costs"
-ABOUT = "Lower is better."
-
 PLACE = ("task", "student", "teacher")
 
 SCHEMA = pl.Schema(
@@ -99,24 +96,24 @@ def _rows(
     rows = []
     for key, part in trained.group_by(*PLACE, *SERIES, "budget", maintain_order=True):
         base = dict(zip((*PLACE, *SERIES, "budget"), key, strict=True))
-        gain: dict[str, Any] = dict.fromkeys(("difference", "low", "high"))
+        gain = None
         if base["student"] in untrained:
             correct = outcomes.correct[part["row"].to_list()]
             reference = outcomes.correct[[untrained[base["student"]]] * part.height]
             gain = paired_difference(reference, correct, outcomes.clusters, confidence)
         costs, unknown = _mean_costs(part, prices)
-        if gain["difference"] is None:
+        if gain is None:
             unknown = ["accuracy of the untrained student", *unknown]
-        gained = gain["difference"] is not None and gain["difference"] > 0
         per_point = {
-            f"{name}_per_point": cost / (100 * gain["difference"])
+            f"{name}_per_point": cost / (100 * gain.difference)
             for name, cost in costs.items()
-            if gained and cost is not None
+            if gain is not None and gain.difference > 0 and cost is not None
         }
         rows.append(
             base
             | {"replicates": part.height, "unknown": "; ".join(unknown)}
-            | {"gain": gain["difference"], "gain_low": gain["low"], "gain_high": gain["high"]}
+            | {"gain": gain and gain.difference}
+            | {"gain_low": gain and gain.low, "gain_high": gain and gain.high}
             | costs
             | per_point
         )
@@ -245,7 +242,7 @@ def _layers(
         layers += series.layers(gained, x, y, said, joined=False)
         if bars:
             bar = layer(bars, "rule", strokeWidth=1)
-            look = {"color": methods.colour, "opacity": methods.opacity}
+            look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
             layers.append(bar.encode(x=x("at"), y=y("low"), y2=alt.Y2("high:Q"), **look))
     for place in sorted({row["place"] for row in without}):
         crosses = [row for row in without if row["place"] == place]

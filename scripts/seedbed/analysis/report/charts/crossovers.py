@@ -40,12 +40,6 @@ from seedbed.analysis.report.charts.places import all_methods, place_titles, wit
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-TITLE = "Where one method overtakes another"
-ABOUT = (
-    "At how many queries per seed, and at how many tokens, dollars and hours. Lines are intervals; "
-    "arrows say that they leave the data."
-)
-
 PANELS = {
     "budget_ratio": "budget ratio (queries per seed)",
     "tokens": "tokens",
@@ -246,7 +240,11 @@ def _layers(
         if row["kind"] == "published" and (high < limits[0] or low > limits[1]):
             continue
         said = interval(row["low"], row["high"], ".3g") or "leaves the data"
-        look = {"row": row["row"], "from": max(low, limits[0]), "end": min(high, limits[1])}
+        look: dict[str, Any] = {
+            "row": row["row"],
+            "from": max(low, limits[0]),
+            "end": min(high, limits[1]),
+        }
         look |= {"open": "".join(s for s, there in zip("<>", known, strict=True) if not there)}
         look |= {"interval": said}
         if row["kind"] == "crossover":
@@ -258,8 +256,8 @@ def _layers(
         {"row": label, "from": span["range_low"], "end": span["range_high"], "line": kinds[0]}
         for label, span in spans.items()
     ]
-    by_line = {"stroke": strokes("line", kinds, _PAINTS)}
-    by_method = {"color": methods.colour, "opacity": methods.opacity}
+    by_line: dict[str, Any] = {"stroke": strokes("line", kinds, _PAINTS)}
+    by_method: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
     layers: Layers = [
         *methods.first(),
         between,
@@ -269,14 +267,14 @@ def _layers(
         *_lines(drawn["crossover"], x, y, 2, by_method),
     ]
     point = layer(drawn["crossover"], "point", filled=True, size=80, opacity=1, style="edge")
-    said = tooltips(
+    shown = tooltips(
         ("row", "pair", None),
         ("Method", "overtaken by", None),
         ("at", f"at {PANELS[measure]}", ",.3~r"),
         ("interval", "interval", None),
     )
     if drawn["crossover"]:
-        layers.append(methods.marks(point.encode(x=x("at"), y=y(), tooltip=said)))
+        layers.append(methods.marks(point.encode(x=x("at"), y=y(), tooltip=shown)))
     texts = [
         {"row": row["row"], "words": row["words"], "at": spans[row["row"]]["range_low"]}
         | {"several": spans[row["row"]]["range_high"]}
@@ -284,10 +282,10 @@ def _layers(
         if row["kind"] == "none" and row["row"] in spans
     ]
     several = [text for text in texts if text["words"] == "several"]
-    for text in words([one for one in texts if one not in several], align="left", dy=11):
-        layers.append(text.encode(x=x("at"), y=y()))
-    for text in words(several, align="right", dy=-10):
-        layers.append(text.encode(x=x("several"), y=y()))
+    for label in words([one for one in texts if one not in several], align="left", dy=11):
+        layers.append(label.encode(x=x("at"), y=y()))
+    for label in words(several, align="right", dy=-10):
+        layers.append(label.encode(x=x("several"), y=y()))
     return layers
 
 

@@ -27,9 +27,6 @@ from seedbed.analysis.report.charts.series import SERIES, Series
 from seedbed.analysis.settings import CompareSettings, Titles
 from seedbed.streams.record import DatasetRecord
 
-TITLE = "How varied the questions of each dataset are, and how much of it repeats others"
-ABOUT = ""
-
 MEASURES = {
     "unique_questions": "unique questions, %",
     "distinct_1": "distinct words, %",

@@ -42,14 +42,12 @@ class Content:
         methods: the study's methods in the order of their colours.
         confidence: coverage of the intervals.
         besides: what the chart says that the table does not hold, by a key of the chart's own.
-        title: the figure's title, where it depends on what is shown.
     """
 
     table: pl.DataFrame
     methods: Sequence[str] = ()
     confidence: float = 0.95
     besides: Mapping[Any, Any] = field(default_factory=dict)
-    title: str = ""
 
     def rows(self) -> list[Row]:
         """Return the rows of the table."""
@@ -136,7 +134,7 @@ def dashes(name: str, labels: Sequence[str], first: int = 0) -> alt.StrokeDash:
 
 def strokes(name: str, labels: Sequence[str], paints: Sequence[str]) -> alt.Stroke:
     """Return the colours of lines that are no method's, with a legend; the last for all others."""
-    paints = [*paints, *(paints[-1:] * len(labels))][: len(labels)]
+    paints = [*paints, *[*paints[-1:]] * len(labels)][: len(labels)]
     return alt.Stroke(
         f"{name}:N",
         scale=alt.Scale(domain=list(labels), range=list(paints)),
@@ -265,7 +263,7 @@ def value_axis(
     low, high = (low if zero else low - beyond), high + beyond
     low = high - (high - low) / (1 - room)
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    blank = {} if labels else {"labels": False, "ticks": False, "domain": False}
+    blank: dict[str, Any] = {} if labels else {"labels": False, "ticks": False, "domain": False}
     axis = alt.Axis(title=(labels and title) or None, tickCount=5, **blank)
     kind = alt.X if channel == "x" else alt.Y
     return lambda name: kind(f"{name}:Q", scale=scale, axis=axis)
@@ -322,7 +320,7 @@ def measured(
     fitted = {row["Method"] for row in curves}
     bare = [row for row in cells if row["Method"] not in fitted]
     bars = [row for row in cells if row["low"] is not None]
-    look = {"color": methods.colour, "opacity": methods.opacity}
+    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
     band = layer(curves, "area", fillOpacity=0.15).encode(y=y("low"), y2=alt.Y2("high:Q"))
     line = layer(curves, "line", strokeWidth=2).encode(y=y("value"))
     # Straight lines where nothing could be fitted.
@@ -356,11 +354,9 @@ def says(text: str, width: float, height: float = HEIGHT) -> Layers:
     return [one.encode(x=alt.XValue(width / 2), y=alt.YValue(height / 2)) for one in texts]
 
 
-def panel(
-    layers: Sequence[alt.Chart], title: str, width: float, height: float = HEIGHT
-) -> alt.LayerChart:
+def panel(layers: Sequence[alt.Chart], title: str, width: float, height: float = HEIGHT) -> Any:
     """Return a panel of layers under its title, which is wrapped to its width."""
-    text = alt.TitleParams(wrapped(title, width), frame="group")
+    text: Any = alt.TitleParams(wrapped(title, width), frame="group")
     return alt.layer(*layers).properties(width=width, height=height, title=text)
 
 
@@ -406,7 +402,12 @@ def sheet(
     whole = alt.vconcat(*parts, spacing=24)
     foot = [line for note in notes if note for line in wrapped(note, WIDTH, FONT_SIZE - 1)]
     if foot:
-        look = {"orient": "bottom", "anchor": "start", "fontSize": FONT_SIZE - 1, "offset": 14}
+        look: dict[str, Any] = {
+            "orient": "bottom",
+            "anchor": "start",
+            "fontSize": FONT_SIZE - 1,
+            "offset": 14,
+        }
         whole = whole.properties(title=alt.TitleParams(foot, **look))
     return whole
 

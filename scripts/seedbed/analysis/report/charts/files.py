@@ -151,7 +151,7 @@ def _took(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     rows: list[Mapping[str, Any]] = []
     if "cells" in options:
-        rows = pl.read_parquet(options["cells"]).to_dicts()
+        rows += pl.read_parquet(options["cells"]).to_dicts()
     elif "fits" in options:
         fits = FitsRecord.read(options["fits"]).fits
         rows = [cell.model_dump() for fit in fits for cell in fit.cells]

@@ -39,10 +39,7 @@ from seedbed.analysis.report.charts.places import all_methods, place_titles, sho
 from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
-TITLE = "Accuracy against the budget for each model"
-ABOUT = ""
-
-SCHEMA = pl.Schema({**accuracy.SCHEMA, "reference": pl.String, "status": pl.String})
+SCHEMA = pl.Schema([*accuracy.SCHEMA.items(), ("reference", pl.String), ("status", pl.String)])
 """Columns of the table: those of the chart of accuracy, and rows of the `kind` "crossover", whose
 `low` and `high` are budget ratios (null beyond the data). Their `status` is that of
 `find_crossovers`; a pair of methods without a crossover has a row without numbers."""
@@ -70,7 +67,6 @@ def content(
         all_methods(fits),
         confidence,
         besides={"role": role},
-        title=f"Accuracy against the budget for each {role}",
     )
 
 
@@ -180,7 +176,7 @@ def _crossovers(
 
 
 def _crossover(row: Row, x: Any, y: Any, shift: float, methods: Methods) -> Layers:
-    look = {"color": methods.colour, "opacity": methods.opacity}
+    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
     said = tooltips(
         ("Method", "method", None),
         ("row", "model", None),

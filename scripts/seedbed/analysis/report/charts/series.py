@@ -72,7 +72,9 @@ class Series:
         found = [*self._methods.first(), *([line] if lines else [])]
         for usual in (True, False):
             part = [row for row in drawn if row["usual"] == usual]
-            look = {"filled": True} if usual else {"style": "hollow", "strokeWidth": 1.8}
+            look: dict[str, Any] = (
+                {"filled": True} if usual else {"style": "hollow", "strokeWidth": 1.8}
+            )
             point = layer(part, "point", size=50, opacity=1, **look)
             point = point.encode(x=x("at"), y=y("value"), tooltip=list(tooltip))
             found += [self._methods.marks(point)] if part else []

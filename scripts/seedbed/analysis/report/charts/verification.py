@@ -44,9 +44,6 @@ from seedbed.analysis.tables.outcomes import (
     read_outcomes,
 )
 
-TITLE = "What training on verified answers alone changes"
-ABOUT = ""
-
 ALL, VERIFIED, MATCHED = FILTERS = ("none", "verified", "verified_matched")
 _LABELS = {ALL: "all answers", VERIFIED: "verified answers", MATCHED: "verified, as many rows"}
 _KINDS = ("accuracy", "difference", "kept")
@@ -160,7 +157,7 @@ def _rows(
                 "replicates": part.height,
             }
             mean = mean_accuracy(outcomes, part["row"].to_list(), confidence)
-            rows.append(entry | mean | {"kind": "accuracy", "value": mean["accuracy"]})
+            rows.append(entry | dict(mean) | {"kind": "accuracy", "value": mean.accuracy})
             if kept := _kept(part):
                 rows.append(entry | {"kind": "kept", "value": kept})
     first = methods[0]
@@ -185,9 +182,9 @@ def _rows(
                 "budget": budget,
                 "budget_ratio": budget / base["seeds"],
                 "replicates": len(shared),
-                "value": found["difference"],
-                "low": found["low"],
-                "high": found["high"],
+                "value": found.difference,
+                "low": found.low,
+                "high": found.high,
             }
         )
     return [{name: row.get(name) for name in SCHEMA} for row in rows]
@@ -201,10 +198,10 @@ def _kept(cells: pl.DataFrame) -> float | None:
     if "rows" not in cells.columns or "teacher_queries" not in cells.columns:
         return None
     counted = cells.drop_nulls(["rows", "teacher_queries"])
-    asked = counted["teacher_queries"].sum()
+    asked = int(counted["teacher_queries"].sum())
     if "verification_queries" in counted.columns:
-        asked += counted["verification_queries"].sum()
-    return counted["rows"].sum() / asked if asked else None
+        asked += int(counted["verification_queries"].sum())
+    return int(counted["rows"].sum()) / asked if asked else None
 
 
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
@@ -293,7 +290,7 @@ def _lines(rows: Sequence[Row], methods: Methods, filters: Sequence[str], y: Axi
         ("value", "value", ".1f"),
         ("interval", "interval", None),
     )
-    look = {"color": methods.colour, "opacity": methods.opacity}
+    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
     line = layer(drawn, "line", strokeWidth=1.5).encode(x=x("at"), y=y("value"), **look)
     layers = [
         *methods.first(),

@@ -1,8 +1,8 @@
-"""Verdicts: whether refusals that do not say so are about single items, or about all of them.
+"""Suspects: refusals that may concern one item or all of them, and do not say which.
 
-A refused request is a suspect until an answer arrives to another one that was sent after it was
-refused: then the account was well, and the refusal was about the item. Where suspects gather and no
-such answer comes, it is about all. Meanwhile no more are sent than it takes to find out.
+A refused request is a suspect until a request that was sent after the refusal is answered: then the
+account is well, and the refusal concerned the item. Where suspects gather and no answer comes, the
+refusal concerns all requests. Meanwhile only as many requests are sent as are needed to find out.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from seedbed.engines import Request
 from seedbed.engines.refusals import Meaning, Refusal
 
 SPOKEN = 2
-"""Refusals whose words are of what all requests share, without an answer in between: so many are
-about all."""
+"""So many refusals without an answer in between concern all requests, if their words name what all
+requests share."""
 FORBIDDEN = 3
-"""The same for an address that is not there, and for what is forbidden without a reason."""
+"""The same for an address that does not exist, and for requests forbidden without a reason."""
 REJECTIONS = 10
-"""The same for all others."""
+"""The same for all other refusals."""
 INTERLEAVED = 3
-"""So many requests that were sent after a suspect and answered show that it was about the item."""
+"""So many answers to requests sent after a suspect show that its refusal concerned the item."""
 ABOUT_ALL = (Meaning.ACCOUNT, Meaning.PARAMETER, Meaning.MISSING)
 
 
@@ -45,25 +45,25 @@ class Suspect:
 
     @property
     def group(self) -> str:
-        """Those that count together."""
+        """The suspects that it counts with."""
         if self.about_all:
             return self.refusal.meaning.value
         return "forbidden" if self.refusal.forbidden else "other"
 
     @property
     def about_all(self) -> bool:
-        """Whether its words are of what every request shares."""
+        """Whether its words name something that all requests share."""
         return self.refusal.meaning in ABOUT_ALL
 
     @property
     def most(self) -> int:
-        """How many of its group are about all."""
+        """How many suspects of its group show that all requests are refused."""
         if self.refusal.forbidden or self.refusal.meaning is Meaning.MISSING:
             return FORBIDDEN
         return SPOKEN if self.about_all else REJECTIONS
 
 
-class Verdicts:
+class Suspects:
     """The suspects of a call.
 
     Attributes:
@@ -79,7 +79,7 @@ class Verdicts:
         self._waiting: list[asyncio.Future[None]] = []
 
     async def enter(self, over: asyncio.Event) -> None:
-        """Wait while suspects are looked into: one request at a time is sent then."""
+        """Wait while there are suspects: then only one request at a time is sent."""
         while self._held() and self._under_way and not over.is_set():
             place = asyncio.get_running_loop().create_future()
             self._waiting.append(place)
@@ -87,7 +87,7 @@ class Verdicts:
         self._under_way += 1
 
     def leave(self) -> None:
-        """Note that a request is no longer under way."""
+        """Note that a request has ended."""
         self._under_way -= 1
         waiting, self._waiting = self._waiting, []
         for place in waiting:
@@ -95,7 +95,7 @@ class Verdicts:
                 place.set_result(None)
 
     def well(self, sent: float) -> list[Suspect]:
-        """Take note of an answer, and return the suspects that were refused for themselves.
+        """Note an answer, and return the suspects that it clears: only they were refused.
 
         Args:
             sent: when its request was sent.
@@ -110,10 +110,10 @@ class Verdicts:
         return cleared
 
     def last(self) -> list[Suspect]:
-        """Return the open suspects that speak for all, after which there is nothing more to send.
+        """Return the open suspects that show that all requests are refused, once all were sent.
 
-        Those are left out after which others were sent and answered, and groups that are too small
-        unless nothing was answered or their words are of what all requests share.
+        Suspects count only if too few later requests were answered, and if their group is large
+        enough, or nothing was answered, or their words name something that all requests share.
         """
         tail = self.suspects
         if len(self._latest) == INTERLEAVED:
@@ -123,10 +123,10 @@ class Verdicts:
         return enough if self.answered else tail
 
     def refused(self, suspect: Suspect) -> bool:
-        """Take note of a refusal, and return whether it is about all requests.
+        """Note a refusal, and return whether it concerns all requests.
 
-        It is not known while others are under way. Where requests were answered before, the last
-        suspect must have been sent after the others were refused.
+        Nobody knows while other requests are under way. If requests were answered before, the last
+        suspect must have been sent after the refusal of the others.
         """
         self.suspects.append(suspect)
         if self._under_way > 1:

@@ -20,7 +20,8 @@ from seedbed.analysis.decide.advise import FURTHEST, advise, plans
 from seedbed.analysis.decide.costs import CostLine, mean_line
 from seedbed.analysis.decide.design import doublings, next_cells
 from seedbed.analysis.decide.transfer import new_task_draws, transferred_advice, transferred_plans
-from seedbed.analysis.report.answers import Question, advice_json, advice_text, ask
+from seedbed.analysis.report.answers import Question, advice_json, ask
+from seedbed.analysis.report.text import advice_text
 from seedbed.analysis.settings import FitSettings, Title, Titles
 from seedbed.analysis.tables.outcomes import outcomes_by_task
 
@@ -232,12 +233,12 @@ def test_costs_of_tasks_have_their_geometric_mean_between_and_beyond_the_cells(u
 
 
 @pytest.mark.parametrize("goal", [{"queries": 1000}, {"usd": 1.0}, {"target": 0.6}])
-def test_a_borrowed_answer_says_whose_it_is(tasks, goal):
+def test_a_transferred_answer_says_whose_it_is(tasks, goal):
     question = Question("elsewhere", 32, **goal)
     answers = ask(tasks, question, 0.95, PRICES)
     text = advice_text("trial", question, answers, 0.95, TITLES)
     assert text.startswith("elsewhere (study trial)\n")
-    assert "borrowed from task0, task1, task2" in text
+    assert "transferred from task0, task1 and task2" in text
     said = advice_json(question, answers)["answers"][0]
     assert said["task"] == "elsewhere" and said["borrowed"] == ["task0", "task1", "task2"]
     json.dumps(said, allow_nan=False)

@@ -13,8 +13,15 @@ import polars as pl
 import pytest
 
 from seedbed.artifacts import read_json, write_json
-from seedbed.engines import sharing
-from seedbed.engines.sharing import Other, Plan, Sharing, claimed, serve, write_plan
+from seedbed.engines import pending_jobs
+from seedbed.engines.pending_jobs import (
+    PendingJob,
+    PendingOfModel,
+    Plan,
+    claimed,
+    serve,
+    write_plan,
+)
 from seedbed.tasks.items import to_frame
 from seedbed.tasks.worlds import load_world
 
@@ -26,7 +33,7 @@ def silent(text):
 
 
 def other(folder, name, *inputs, **values):
-    return Other(folder / name / "out.json", folder / name / "journal", inputs, values)
+    return PendingJob(folder / name / "out.json", folder / name / "journal", inputs, values)
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def planned(tmp_path):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (1, 1))
     write_plan(tmp_path / "plan.txt", [*(o.output for o in others), tmp_path / "z"])
-    return Sharing(Plan(tmp_path / "plan.txt"), tuple(others))
+    return PendingOfModel(Plan(tmp_path / "plan.txt"), tuple(others))
 
 
 def served(planned):
@@ -54,7 +61,7 @@ def test_served_are_those_whose_inputs_are_there(planned, tmp_path):
 
 
 def test_what_is_made_or_not_in_the_plan_is_not_served(planned, tmp_path):
-    made = planned.others[0].output
+    made = planned.jobs[0].output
     made.parent.mkdir(exist_ok=True)
     made.touch()
     os.utime(made, (1, 1))
@@ -62,18 +69,18 @@ def test_what_is_made_or_not_in_the_plan_is_not_served(planned, tmp_path):
     made.touch()
     assert served(planned) == []
     foreign = other(tmp_path, "d", tmp_path / "x")
-    assert served(Sharing(planned.plan, (foreign,))) == []
-    assert served(Sharing(Plan(tmp_path / "no plan"), planned.others)) == []
+    assert served(PendingOfModel(planned.plan, (foreign,))) == []
+    assert served(PendingOfModel(Plan(tmp_path / "no plan"), planned.jobs)) == []
 
 
 @contextmanager
 def holder(journal, output, seconds):
-    """Let another process hold a journal, for some seconds at most."""
+    """Let another process hold a response cache, for some seconds at most."""
     code = f"""
 import sys, time
 sys.path.insert(0, {str(SCRIPTS)!r})
 from pathlib import Path
-from seedbed.engines.sharing import claimed
+from seedbed.engines.pending_jobs import claimed
 with claimed(Path({str(journal)!r}), Path({str(output)!r})) as held:
     print(held, flush=True)
     time.sleep({seconds})
@@ -88,7 +95,7 @@ with claimed(Path({str(journal)!r}), Path({str(output)!r})) as held:
 
 
 def test_what_another_job_holds_is_left_to_it(planned):
-    with holder(planned.others[0].journal, planned.others[0].output, 60):
+    with holder(planned.jobs[0].cache, planned.jobs[0].output, 60):
         assert served(planned) == []
     assert served(planned) == ["a"]  # Who dies lets go.
 
@@ -108,7 +115,7 @@ def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(sharing.fcntl, "lockf", refuse)
+    monkeypatch.setattr(pending_jobs.fcntl, "lockf", refuse)
     with claimed(tmp_path, tmp_path / "out.json") as held:
         assert held
 

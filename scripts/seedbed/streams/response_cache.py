@@ -1,4 +1,4 @@
-"""The journal: completions are on disk as they arrive, and are never asked for again."""
+"""The response cache: completions are on disk as they arrive, and are never asked for again."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from seedbed.engines import Completion, Engine, Request
 
 SYNC_COMPLETIONS = 256
 SYNC_SECONDS = 30.0
-"""What the death of a process may cost is nothing; what that of a machine may, is this."""
+"""A killed process loses nothing; a machine that crashes loses at most so many completions, or the
+completions of so many seconds."""
 
 RARE = ("thinking", "thinking_tokens", "estimated", "model")
-"""Fields of a completion that are written where they say something."""
+"""Fields of a completion that are written only if they are not empty."""
 
 OFFSET_BITS = 48
-"""A place is one number, of a file and, in so many bits, of where in it a line begins: there is one
-for each completion."""
+"""A place is one number: that of a file and, in its lower bits, the offset of a line. Each
+completion has one."""
 
 
 def request_digest(request: Request, model: str) -> str:
-    """Return a digest of all that determines a completion.
+    """Return a digest of everything that determines a completion.
 
     Args:
         request: its messages, limits and seed count; its key does not.
-        model: what identifies the model's weights, those of an adapter included.
+        model: identifies the model's weights, and those of an adapter.
     """
     content = [
         model,
@@ -42,32 +43,32 @@ def request_digest(request: Request, model: str) -> str:
         request.temperature,
         request.top_p,
         request.seed,
-        # Only where there are some, so that what was kept before there could be is still known.
+        # Only if there are some, so that completions from before this setting existed are found.
         *([request.stop] if request.stop else []),
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-class Journal:
+class ResponseCache:
     """A folder of files with a line of JSON for each completion.
 
-    Each process adds a file of its own, so several may write into one folder, and none writes where
-    another died in the middle of a line. In memory there is no more than where each line stands.
+    Each process adds a file of its own, so several may write into one folder, and none continues a
+    line that another left unfinished. Memory holds only the place of each line.
 
     Attributes:
         answered_by: the models that answered so far, as endpoints name them; "" for no name.
     """
 
     def __init__(self, folder: Path, model: str, ends: Mapping[str, str] | None = None) -> None:
-        """Look through what is there.
+        """Find the completions in a folder.
 
         Args:
-            folder: the folder; it need not be there.
-            model: what identifies the model and how it is asked.
-            ends: by finish reason that was not known when an answer came, what it means.
+            folder: the folder; it need not exist.
+            model: identifies the model and how it is asked.
+            ends: meanings of finish reasons that were unknown when their answers came.
 
         Raises:
-            ValueError: if a whole line of a file is not what a journal writes.
+            ValueError: if a whole line of a file is not a line of a response cache.
         """
         self._folder = folder
         self._model = model
@@ -89,16 +90,16 @@ class Journal:
         progress: Callable[[str], None],
         adapter: Path | None = None,
     ) -> Iterator[Completion]:
-        """Yield a completion for each request: as they are asked for, those that are known first.
+        """Yield a completion for each request, known ones first.
 
-        Each has the `seconds` that passed since the one before it, so that on disk, too, they add
-        up to the time that was spent.
+        Each has the `seconds` that passed since the one before it, so their sum is the time spent,
+        on disk too.
 
         Args:
-            engine: called for the engine once there is something to ask, as loading it is dear.
+            engine: called for the engine once there is something to ask; loading it takes long.
             requests: with distinct keys; they are taken as the engine asks for them.
             progress: called with a line of text now and then.
-            adapter: of those that the engine may use; it belongs to what identifies the model.
+            adapter: an adapter for the engine to use; `model` must identify it too.
 
         Raises:
             RuntimeError: if the engine leaves a request without a completion.
@@ -131,7 +132,7 @@ class Journal:
                 completion = replace(answer, seconds=round(now - waiting, 6))
                 waiting = now
                 digest = asked.pop(completion.key)
-                # A refusal costs nothing, and may be another one tomorrow.
+                # A refusal costs nothing, and the endpoint may answer later.
                 if completion.finish_reason != "rejected":
                     offset = writer.write(digest, completion)
                     self._places[_short(digest)] = _place(number, offset)
@@ -166,7 +167,7 @@ class Journal:
                     yield completion
 
     def _note(self, completion: Completion, progress: Callable[[str], None]) -> None:
-        """Take note of the model that an endpoint says has answered."""
+        """Note the model that answered, by the endpoint's own name for it."""
         name = completion.model
         self.answered_by.add(name)
         if name not in self._named:
@@ -180,7 +181,7 @@ class Journal:
 
 
 def _short(digest: str) -> bytes:
-    """Return half of a digest, which is as good as all of it among fewer than 2**60."""
+    """Return half of a digest: 128 bits tell fewer than 2**60 requests apart."""
     return bytes.fromhex(digest[:32])
 
 
@@ -189,7 +190,7 @@ def _place(number: int, offset: int) -> int:
 
 
 class _Writer:
-    """Appends to a new file, which is there once it has a line."""
+    """Appends to a new file, which is made with its first line."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / f"{uuid.uuid4().hex}.jsonl"
@@ -205,12 +206,12 @@ class _Writer:
         """Hand a completion to the operating system, which keeps it if this process is killed.
 
         Returns:
-            Where its line begins.
+            The offset of its line.
         """
         if self._file < 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        # As `asdict`, which takes several times as long as the rest of this.
+        # Like `asdict`, which takes several times as long as everything else here.
         fields = {name: getattr(completion, name) for name in Completion.__slots__}
         for name in RARE:
             if not fields[name]:
@@ -246,10 +247,10 @@ class _Writer:
 def read_completions(file: Path) -> Iterator[tuple[str, Completion]]:
     """Yield a file's completions by the digest of their request.
 
-    A last line without an end is where its process died: it is left out.
+    A last line without an end was cut when its process died: it is left out.
 
     Raises:
-        ValueError: if a whole line is not what a journal writes.
+        ValueError: if a whole line is not a line of a response cache.
     """
     for _, digest, completion in _lines(file):
         yield digest, completion
@@ -269,8 +270,8 @@ def _lines(file: Path) -> Iterator[tuple[int, str, Completion]]:
                 completion = Completion(**fields)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ValueError(
-                    f"line {number} of {file} is not a line of a journal ({error}): delete it, and "
-                    "its answer alone is asked for again"
+                    f"line {number} of {file} is not a line of a response cache ({error}): delete "
+                    "it, and its answer alone is asked for again"
                 ) from None
             yield offset, digest, completion
             offset += len(line)

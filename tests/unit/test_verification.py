@@ -6,22 +6,20 @@ from recording_engine import KilledError, RecordingEngine, no_engine, timeless
 
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.streams.answers import SCHEMA
-from seedbed.streams.checks import (
-    CHECKS_SCHEMA,
-    VERDICTS_SCHEMA,
-    VOTES_SCHEMA,
-    VoteSettings,
-    check_answers,
-    requires_new_answer,
+from seedbed.streams.response_cache import ResponseCache
+from seedbed.streams.validity import CHECKS_SCHEMA, check_answers, requires_new_answer
+from seedbed.streams.verification import (
+    LABELS_SCHEMA,
+    SAMPLES_SCHEMA,
+    SampleSettings,
     sample_votes,
     verify_answers,
 )
-from seedbed.streams.journal import Journal
 from seedbed.tasks.choices import with_choices
 from seedbed.tasks.items import TaskItem
 from seedbed.tasks.record import TaskCounts, TaskRecord
 
-SETTINGS = VoteSettings(
+SETTINGS = SampleSettings(
     stream="task=t/method=new_question", samples=3, answer_tokens=9, temperature=0.7, top_p=0.9
 )
 SUMS = [TaskItem(f"train-{n}", f"{n} + {n}?", "", f"#### {2 * n}", str(2 * n)) for n in range(2)]
@@ -65,7 +63,7 @@ def voted(*votes):
         }
         for query, answer in votes
     ]
-    return pl.DataFrame(rows, schema=VOTES_SCHEMA)
+    return pl.DataFrame(rows, schema=SAMPLES_SCHEMA)
 
 
 def check(answers, seeds=SUMS, kind="number", folder=".", any_form=False):
@@ -88,7 +86,7 @@ def verify(answers, votes=None, seeds=SUMS, kind="number", folder="."):
 
 
 def votes_of(engine, folder, answers, stop=9):
-    journal = Journal(folder, "m")
+    journal = ResponseCache(folder, "m")
     return sample_votes(SETTINGS, answers, stop, lambda: engine, journal, silent)
 
 
@@ -98,7 +96,7 @@ def test_whole_answers_below_the_bound_are_asked_for_again(tmp_path):
     )
     engine = RecordingEngine(lambda request: (str(request.seed), "stop"))
     votes = votes_of(engine, tmp_path, answers, stop=5)
-    assert votes.schema == VOTES_SCHEMA
+    assert votes.schema == SAMPLES_SCHEMA
     assert votes.select("query", "sample").rows() == [(0, 1), (0, 2), (4, 1), (4, 2)]
     assert {request.messages[0][1] for request in engine.asked} == {
         "Solve: question 0?",
@@ -109,8 +107,10 @@ def test_whole_answers_below_the_bound_are_asked_for_again(tmp_path):
 
 
 def test_no_answer_to_ask_for_again_needs_no_engine(tmp_path):
-    votes = sample_votes(SETTINGS, answered(None), 1, no_engine, Journal(tmp_path, "m"), silent)
-    assert (votes.height, votes.schema) == (0, VOTES_SCHEMA)
+    votes = sample_votes(
+        SETTINGS, answered(None), 1, no_engine, ResponseCache(tmp_path, "m"), silent
+    )
+    assert (votes.height, votes.schema) == (0, SAMPLES_SCHEMA)
 
 
 @pytest.mark.parametrize("after", [0, 3, 19])
@@ -134,7 +134,7 @@ def test_votes_of_a_run_that_died_are_not_paid_twice(tmp_path, after):
 def test_an_answer_to_the_seed_is_verified_by_the_seeds_own(tmp_path):
     answers = answered("#### 0", "It is 2.", "So #### 1", "no idea", None, "#### 2")
     verdicts = verify(answers)
-    assert verdicts.schema == VERDICTS_SCHEMA
+    assert verdicts.schema == LABELS_SCHEMA
     assert verdicts.select("query", "final", "verified").rows() == [
         (0, "0", True),
         (1, "2", True),

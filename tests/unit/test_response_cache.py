@@ -4,8 +4,8 @@ import pytest
 from recording_engine import KilledError, RecordingEngine, echo, no_engine, timeless
 
 from seedbed.engines import Request
-from seedbed.streams import journal as module
-from seedbed.streams.journal import Journal, request_digest
+from seedbed.streams import response_cache as module
+from seedbed.streams.response_cache import ResponseCache, request_digest
 
 REQUESTS = [
     Request(key=str(n), messages=(("user", f"question {n}"),), max_tokens=9, seed=n)
@@ -18,7 +18,7 @@ def silent(text):
 
 
 def ask(folder, engine, requests=REQUESTS, model="m"):
-    answers = Journal(folder, model).complete(lambda: engine, requests, silent)
+    answers = ResponseCache(folder, model).complete(lambda: engine, requests, silent)
     return {completion.key: completion for completion in answers}
 
 
@@ -36,7 +36,7 @@ def test_what_is_known_is_answered_without_an_engine_also_under_another_key(tmp_
     renamed = [replace(request, key=f"other {request.key}") for request in REQUESTS]
     again = {
         completion.key: completion
-        for completion in Journal(tmp_path, "m").complete(no_engine, renamed, silent)
+        for completion in ResponseCache(tmp_path, "m").complete(no_engine, renamed, silent)
     }
     assert again == {
         f"other {key}": replace(answer, key=f"other {key}") for key, answer in first.items()
@@ -48,12 +48,12 @@ def test_seconds_add_up_to_the_time_that_the_engine_took_and_are_kept(tmp_path, 
     monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
     first = ask(tmp_path, RecordingEngine(echo))
     assert all(completion.seconds > 0 for completion in first.values())
-    again = Journal(tmp_path, "m").complete(no_engine, REQUESTS, silent)
+    again = ResponseCache(tmp_path, "m").complete(no_engine, REQUESTS, silent)
     assert {completion.key: completion for completion in again} == first
 
 
 def test_no_requests_need_no_engine(tmp_path):
-    assert list(Journal(tmp_path, "m").complete(no_engine, [], silent)) == []
+    assert list(ResponseCache(tmp_path, "m").complete(no_engine, [], silent)) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -70,7 +70,7 @@ def test_a_run_that_died_asks_for_the_rest_alone(tmp_path, after):
 
 
 def test_an_answer_is_on_disk_before_it_is_handed_on(tmp_path):
-    answers = Journal(tmp_path, "m").complete(lambda: RecordingEngine(echo), REQUESTS, silent)
+    answers = ResponseCache(tmp_path, "m").complete(lambda: RecordingEngine(echo), REQUESTS, silent)
     for count in range(1, 11):
         next(answers)
         (file,) = tmp_path.iterdir()
@@ -94,7 +94,7 @@ def test_a_line_that_a_death_cut_short_is_asked_for_again_and_no_other(tmp_path)
 
 
 def test_a_reader_that_stops_early_loses_nothing(tmp_path):
-    answers = Journal(tmp_path, "m").complete(lambda: RecordingEngine(echo), REQUESTS, silent)
+    answers = ResponseCache(tmp_path, "m").complete(lambda: RecordingEngine(echo), REQUESTS, silent)
     for _ in range(5):
         next(answers)
     answers.close()
@@ -106,15 +106,17 @@ def test_a_reader_that_stops_early_loses_nothing(tmp_path):
 def test_progress_is_said_now_and_then(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SYNC_COMPLETIONS", 8)
     said = []
-    list(Journal(tmp_path, "m").complete(lambda: RecordingEngine(echo), REQUESTS, said.append))
+    list(
+        ResponseCache(tmp_path, "m").complete(lambda: RecordingEngine(echo), REQUESTS, said.append)
+    )
     assert said == ["8 of 20 queries", "16 of 20 queries"]
 
 
 def test_two_processes_may_write_into_one_folder(tmp_path):
-    first, second = Journal(tmp_path, "m"), Journal(tmp_path, "m")
+    first, second = ResponseCache(tmp_path, "m"), ResponseCache(tmp_path, "m")
     list(first.complete(lambda: RecordingEngine(echo), REQUESTS[:12], silent))
     list(second.complete(lambda: RecordingEngine(echo), REQUESTS[8:], silent))
-    assert len(list(Journal(tmp_path, "m").complete(no_engine, REQUESTS, silent))) == 20
+    assert len(list(ResponseCache(tmp_path, "m").complete(no_engine, REQUESTS, silent))) == 20
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_a_broken_line_is_named(tmp_path, line):
     (file,) = tmp_path.iterdir()
     file.write_text(line + "\n" + file.read_text())
     with pytest.raises(ValueError, match=rf"line 1 of .*{file.name} is not .*: delete it"):
-        Journal(tmp_path, "m")
+        ResponseCache(tmp_path, "m")
 
 
 def test_an_engine_that_forgets_a_request_is_found_out(tmp_path):
@@ -167,11 +169,11 @@ def test_an_engine_that_forgets_a_request_is_found_out(tmp_path):
         ask(tmp_path, Forgetful(echo))
 
 
-def test_any_text_survives_the_journal(tmp_path):
+def test_any_text_survives_the_cache(tmp_path):
     texts = ["", "naïve 🌱\u2028", "a\nb\t\x00", '"{}\\', "�"]
     requests = REQUESTS[: len(texts)]
     engine = RecordingEngine(lambda request: (texts[int(request.key)], "length"))
     first = ask(tmp_path, engine, requests)
-    again = {c.key: c for c in Journal(tmp_path, "m").complete(no_engine, requests, silent)}
+    again = {c.key: c for c in ResponseCache(tmp_path, "m").complete(no_engine, requests, silent)}
     assert again == first
     assert [again[request.key].text for request in requests] == texts

@@ -1,0 +1,47 @@
+"""What each figure is called, and how to read it."""
+
+_CAPTIONS = {
+    "accuracy": (
+        "Accuracy by budget",
+        "Points are measured cells with intervals, lines are fitted curves with bands. At each "
+        "budget, the highest line is the best method.",
+    ),
+    "cost_effectiveness": (
+        "Gain of each method over the first",
+        "Above 0 a method is better than the first one. Dashed lines mark crossovers; the strip "
+        "above each panel names the leading methods.",
+    ),
+    "crossovers": (
+        "Crossovers between methods",
+        "In queries per seed, tokens, dollars and hours. Lines are intervals; an arrow marks an "
+        "end beyond the measured range.",
+    ),
+    "best_method": (
+        "The best method by seeds and budget",
+        "Paler colours are less certain.",
+    ),
+    "augmenters": (
+        "Accuracy by augmenter",
+        "What a weaker augmenter costs the methods that write questions.",
+    ),
+    "students": ("Accuracy by budget for each student", "Points are measured cells."),
+    "teachers": ("Accuracy by budget for each teacher", "Points are measured cells."),
+    "verification": (
+        "Effect of verification",
+        "Change in accuracy when students train on verified answers only.",
+    ),
+    "costs": (
+        "Cost of one point of accuracy above the base model",
+        "Lower is better.",
+    ),
+    "diversity": (
+        "Diversity of the questions",
+        "How varied the questions of each dataset are, and what share repeats others.",
+    ),
+}
+"""Title of each figure, and the caption that is its alternative text as well."""
+
+
+def caption_of(figure: str) -> tuple[str, str]:
+    """Return the title of a figure, and how to read it."""
+    return _CAPTIONS.get(figure, (figure.replace("_", " ").capitalize(), ""))

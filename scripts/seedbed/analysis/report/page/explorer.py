@@ -1,0 +1,290 @@
+"""What the page's controls look up: at each of their places the advice, as text and as numbers.
+
+The advice comes from the function that answers `snakemake advise`, on a grid of seeds and budgets,
+and its words from `sentences`; the page's script only puts them into their places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from seedbed.analysis.curves import Curves
+from seedbed.analysis.decide.advise import Advice, Stretch, advise, leaders
+from seedbed.analysis.decide.costs import Prices, cost_line
+from seedbed.analysis.decide.design import further_cells, next_cells
+from seedbed.analysis.report import sentences as say
+from seedbed.analysis.report.charts.places import all_methods, group_titles, with_curves
+from seedbed.analysis.report.charts.theme import colour
+from seedbed.analysis.report.page.plots import STRIPES, plots
+from seedbed.analysis.settings import Titles
+
+SIZES = 7
+BUDGETS = 25
+"""Places of the controls for seeds and budget."""
+
+_BEYOND = 2.0
+"""How far beyond the budget ratios of the data the control goes."""
+
+
+@dataclass(frozen=True)
+class _Explored:
+    """A fit, and what the advice on it takes."""
+
+    fit: Curves
+    titles: Titles
+    confidence: float
+    prices: Prices
+    money: bool
+
+    def size(self, seeds: int) -> dict[str, Any] | None:
+        """Return what the page looks up for a number of seeds; None where nothing is known."""
+        further = further_cells(self.fit, seeds, self.prices)
+        found: list[Advice] = []
+        for budget in self.budgets(seeds):
+            asked = {"usd": budget} if self.money else {"budget": int(budget)}
+            try:
+                advice = advise(
+                    self.fit,
+                    seeds,
+                    confidence=self.confidence,
+                    prices=self.prices,
+                    look_further=False,
+                    **asked,
+                )
+            except ValueError:
+                # No method has such a budget: between sizes, or for too little money.
+                continue
+            cells = next_cells(self.fit, seeds, advice.leading, self.prices, further)
+            found.append(replace(advice, next_cells=tuple(cells)))
+        if not found:
+            return None
+        measured = [] if self.money else self.fit.cells(seeds)
+        stretches = self.stretches(seeds, found)
+        return {
+            "seeds": seeds,
+            "shown": f"{seeds:,}",
+            "spoken": f"{seeds:,} seeds",
+            "rows": [self.row(advice) for advice in found],
+            "curves": [self.point(advice, entry) for advice in found for entry in advice.outlook]
+            + [
+                {
+                    "kind": "cell",
+                    "at": cell.budget_ratio,
+                    "method": self.titles.title(cell.method),
+                    "accuracy": _percent(cell.accuracy),
+                    "budget": f"{cell.budget:,} teacher queries",
+                    "expected": f"{say.percent(cell.accuracy)}% measured",
+                }
+                for cell in measured
+            ],
+            "curves_text": say.curves_text(seeds, bool(measured)),
+            "map": self.tiles(seeds, stretches),
+            "map_text": say.map_text(seeds, self.leaders(seeds, stretches)),
+        }
+
+    def budgets(self, seeds: int) -> list[float]:
+        """Return the budgets of the control, in queries or dollars."""
+        cells = self.fit.record.cells
+        if not self.money:
+            ratios = [cell.budget_ratio for cell in cells]
+            further = _BEYOND if self.fit.fitted else 1.0
+            ends = min(ratios) * seeds, max(ratios) * seeds * further
+            between = np.geomspace(*ends, BUDGETS).round().astype(int)
+            known = {cell.budget for cell in cells if cell.seeds == seeds}
+            return sorted({*known, *between.tolist()})
+        nearest = self.fit.nearest_size(seeds)
+        lines = [
+            cost_line(self.fit, nearest, method, "usd", self.prices)[0]
+            for method in self.fit.methods
+            if self.fit.cells(nearest, method)
+        ]
+        known_lines = [line for line in lines if line is not None]
+        if not lines or len(known_lines) < len(lines):
+            return []
+        ends = (
+            max(line.amounts[0] for line in known_lines),
+            max(line.amounts[-1] for line in known_lines),
+        )
+        # Two digits: what a person would type.
+        return sorted({float(f"{amount:.2g}") for amount in np.geomspace(*ends, BUDGETS)})
+
+    def place(self, advice: Advice) -> float:
+        """Return where a budget is on the charts' axis."""
+        return (advice.usd or 0.0) if advice.budget is None else advice.budget / advice.seeds
+
+    def budget(self, advice: Advice) -> str:
+        """Return a budget as text."""
+        if advice.budget is None:
+            return say.money(advice.usd)
+        return f"{advice.budget:,} teacher queries"
+
+    def leading(self, advice: Advice) -> tuple[str, ...]:
+        """Return the best method and those tied with it, in the study's order."""
+        best = {entry.method for entry in (advice.best, *advice.rivals)}
+        return tuple(method for method in self.fit.methods if method in best)
+
+    def row(self, advice: Advice) -> dict[str, Any]:
+        """Return what the page shows for a place of its controls."""
+        budget, title = self.budget(advice), self.titles.title
+        ratio = say.amount("budget_ratio", self.place(advice))
+        answer = say.answer_text(advice, budget, self.fit.methods, title)
+        cells = advice.next_cells
+        return {
+            "at": advice.usd if advice.budget is None else advice.budget,
+            "x": self.place(advice),
+            "shown": budget if advice.budget is None else f"{budget} ({ratio})",
+            "spoken": budget,
+            "answer": answer,
+            "outlook": [
+                [
+                    title(entry.method),
+                    f"{entry.budget:,}",
+                    say.percent(entry.accuracy),
+                    say.span(entry.low, entry.high),
+                    f"{100 * entry.probability_best:.0f}",
+                    say.percent(entry.expected_regret),
+                    say.money(entry.costs.get("usd")),
+                ]
+                for entry in advice.outlook
+            ],
+            "next_text": f"{say.next_text(advice, title)}." if cells else "",
+            "next": [
+                [
+                    f"{title(cell.method)}, {say.next_cell_text(cell)}",
+                    f"{cell.seeds:,}",
+                    f"{cell.budget:,}",
+                    say.queries_to_ask(cell),
+                    say.money(cell.usd),
+                    f"{100 * cell.doubt_after:.2f}",
+                ]
+                for cell in cells
+            ],
+        }
+
+    def point(self, advice: Advice, entry: Any) -> dict[str, Any]:
+        """Return a point of a method's curve."""
+        interval = say.span(entry.low, entry.high)
+        return {
+            "kind": "curve",
+            "at": self.place(advice),
+            "method": self.titles.title(entry.method),
+            "accuracy": _percent(entry.accuracy),
+            "low": _percent(entry.low),
+            "high": _percent(entry.high),
+            "budget": self.budget(advice),
+            "expected": f"{say.percent(entry.accuracy)}% ({interval})",
+        }
+
+    def stretches(self, seeds: int, found: Sequence[Advice]) -> list[Stretch]:
+        """Return which methods lead where, over all budgets of the control."""
+        places = [self.place(advice) for advice in found]
+        middles = np.sqrt(np.array(places[1:]) * np.array(places[:-1])).tolist()
+        edges = [places[0], *middles, places[-1]]
+        stretches, start = [], 0
+        for methods, group in groupby(found, self.leading):
+            stop = start + len(list(group))
+            stretches.append(Stretch(methods, edges[start], edges[stop]))
+            start = stop
+        if self.money or not (inside := leaders(self.fit, seeds, self.confidence)):
+            return stretches
+        # Within the data as the sentences have it: without turns that are noise.
+        low, high = inside[0].low, inside[-1].high
+        before = [replace(one, high=min(one.high, low)) for one in stretches if one.low < low]
+        after = [replace(one, low=max(one.low, high)) for one in stretches if one.high > high]
+        return [*before, *inside, *after]
+
+    def tiles(self, seeds: int, stretches: Sequence[Stretch]) -> list[dict[str, Any]]:
+        """Return the stripes of the map's row for one number of seeds."""
+        return [
+            {
+                "seeds": f"{seeds:,}",
+                "stripe": stripe,
+                "at": float(f"{one.low:.6g}"),
+                "to": float(f"{one.high:.6g}"),
+                "method": self.titles.title(one.methods[stripe * len(one.methods) // STRIPES]),
+                "from": say.amount("usd" if self.money else "budget_ratio", one.low),
+                "leading": say.either(one.methods, self.fit.methods, self.titles.title),
+            }
+            for one in stretches
+            for stripe in range(STRIPES)
+        ]
+
+    def leaders(self, seeds: int, stretches: Sequence[Stretch]) -> str:
+        """Return which methods lead from which budget on."""
+        title = self.titles.title
+        if not self.money:
+            return say.leaders_text(self.fit, seeds, title, self.confidence)
+        return say.stretches_text(
+            [
+                (say.either(one.methods, self.fit.methods, title), say.money(one.low))
+                for one in stretches
+            ]
+        )
+
+
+def explorer_data(
+    fits: Sequence[Curves], titles: Titles, confidence: float, prices: Prices
+) -> dict[str, Any]:
+    """Return what the page looks up, as JSON holds it.
+
+    Args:
+        fits: the fits.
+        titles: titles of methods, tasks and models.
+        confidence: coverage of the intervals.
+        prices: by model, what its tokens cost.
+
+    Returns:
+        `plots` by control ("queries", "usd"), and `fits`, each with its title and by control a list
+        of what the page shows for each number of seeds.
+    """
+    shown = with_curves(fits)
+    methods = all_methods(shown)
+    titled = [*zip(shown, group_titles(shown, titles), strict=True)]
+    # The fit with most cells comes first: the page opens with it.
+    titled.sort(key=lambda pair: -len(pair[0].record.cells))
+    colours = {titles.title(method): colour(methods, method) for method in methods}
+    return {
+        "plots": {"queries": plots(colours, False), "usd": plots(colours, True)} if shown else {},
+        "fits": [
+            {
+                "title": title,
+                **{
+                    unit: [
+                        size
+                        for seeds in _sizes(fit)
+                        if (size := _Explored(fit, titles, confidence, prices, money).size(seeds))
+                    ]
+                    for unit, money in (("queries", False), ("usd", True))
+                },
+                "usd_unknown": _unknown(fit, prices),
+            }
+            for fit, title in titled
+        ],
+    }
+
+
+def _sizes(fit: Curves) -> list[int]:
+    """Return the numbers of seeds of the control: those measured, and others between them."""
+    if not fit.fitted or len(fit.seeds) == 1:
+        return fit.seeds
+    between = np.geomspace(fit.seeds[0], fit.seeds[-1], SIZES).round().astype(int)
+    return sorted({*fit.seeds, *between.tolist()})
+
+
+def _unknown(fit: Curves, prices: Prices) -> str:
+    missing: dict[str, None] = {}
+    for seeds in fit.seeds:
+        for method in fit.methods:
+            if fit.cells(seeds, method):
+                missing |= dict.fromkeys(cost_line(fit, seeds, method, "usd", prices)[1])
+    return f"Unknown cost ({'; '.join(missing)})" if missing else ""
+
+
+def _percent(share: float) -> float:
+    """Return a share in percent, to the hundredth of a point to keep the page small."""
+    return round(100 * share, 2)

@@ -1,0 +1,148 @@
+// Puts what Python wrote for each place of the controls into the page, and draws the charts.
+const data = JSON.parse(document.getElementById("page-data").textContent);
+const find = (id) => document.getElementById(id);
+const dark = matchMedia("(prefers-color-scheme: dark)");
+// With the interpreter of expressions, since the page lets no text become code.
+const embedding = { actions: false, renderer: "svg", ast: true, defaultStyle: false };
+
+// Draws a chart in an element of its own within a place, as Vega gives that a role.
+function embed(place, spec) {
+  const inner = document.createElement("div");
+  place.replaceChildren(inner);
+  const scheme = dark.matches ? "dark" : "light";
+  // The charts' elements have names and descriptions of their own.
+  const config = { ...data.themes[scheme], aria: false, mark: { aria: false } };
+  return vegaEmbed(inner, spec, { ...embedding, config, tooltip: { theme: scheme } });
+}
+
+// The study's figures: the same charts as the drawings, which stay where no script runs.
+async function enliven(place) {
+  const drawing = place.nextElementSibling;
+  await embed(place, data.figures[place.id.replace(/-chart$/, "")]);
+  if (!drawing) { return; }
+  for (const attribute of ["role", "aria-labelledby", "aria-describedby"]) {
+    place.setAttribute(attribute, drawing.getAttribute(attribute));
+  }
+  drawing.remove();
+}
+
+const places = Object.keys(data.figures).map((name) => find(`${name}-chart`));
+const watcher = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting) { continue; }
+    watcher.unobserve(target);
+    enliven(target);
+  }
+}, { rootMargin: "600px" });
+places.forEach((place) => watcher.observe(place));
+dark.addEventListener("change", () => {
+  places.filter((place) => place.hasAttribute("role")).forEach(enliven);
+});
+
+if (data.explorer.fits.length) {
+  const { fits, plots } = data.explorer;
+  const unit = () => (find("by-usd").checked ? "usd" : "queries");
+  const sizes = () => fits[find("fit").value][unit()];
+  const size = () => sizes()[find("seeds").value];
+  const charts = {};
+
+  // Draws one chart at a time: the last data that comes meanwhile is drawn next.
+  async function draw(name, key, values) {
+    const chart = charts[name] ??= {};
+    chart.wanted = { key, values };
+    if (chart.busy) { return; }
+    chart.busy = true;
+    while (chart.wanted) {
+      const wanted = chart.wanted;
+      chart.wanted = null;
+      if (chart.key !== wanted.key) {
+        chart.made?.finalize();
+        const spec = { ...plots[unit()][name], datasets: wanted.values };
+        if (name === "map") { spec.height *= sizes().length; }
+        chart.made = await embed(find(name), spec);
+        chart.key = wanted.key;
+      } else {
+        for (const [one, rows] of Object.entries(wanted.values)) {
+          chart.made.view.data(one, rows);
+        }
+        await chart.made.view.runAsync();
+      }
+    }
+    chart.busy = false;
+  }
+
+  function fill(table, rows) {
+    find(table).tBodies[0].replaceChildren(...rows.map((words) => {
+      const line = document.createElement("tr");
+      line.append(...words.map((text, index) => {
+        const cell = document.createElement(index ? "td" : "th");
+        if (!index) { cell.scope = "row"; }
+        cell.textContent = text;
+        return cell;
+      }));
+      return line;
+    }));
+  }
+
+  let shownSeeds = 0;
+
+  function show() {
+    shownSeeds = size().seeds;
+    const [at, row] = [size(), size().rows[find("budget").value]];
+    for (const [control, one] of [["seeds", at], ["budget", row]]) {
+      find(`${control}-shown`).textContent = one.shown;
+      find(control).setAttribute("aria-valuetext", one.spoken);
+    }
+    find("answer").textContent = row.answer;
+    fill("outlook", row.outlook);
+    find("next-group").hidden = !row.next.length;
+    find("next-title").textContent = row.next_text;
+    fill("next", row.next);
+    find("curves-text").textContent = at.curves_text;
+    find("map-text").textContent = at.map_text;
+    const key = `${find("fit").value} ${unit()} ${dark.matches}`;
+    const here = [{ at: row.x, seeds: at.shown }];
+    draw("curves", key, { curves: at.curves, here });
+    draw("map", key, { map: sizes().flatMap((one) => one.map), here });
+  }
+
+  // Sets a control's range, and its place as a share of it.
+  function range(control, count, share) {
+    find(control).max = count - 1;
+    find(control).value = Math.round(share * (count - 1));
+  }
+  const share = (control) => find(control).value / Math.max(1, find(control).max);
+
+  function choose() {
+    const { usd, usd_unknown } = fits[find("fit").value];
+    find("by-usd").disabled = !usd.length;
+    if (!usd.length) { find("by-queries").checked = true; }
+    find("usd-unknown").textContent = usd.length ? "" : usd_unknown;
+    range("seeds", sizes().length, 0);
+    range("budget", size().rows.length, 0.5);
+    show();
+  }
+
+  function change() {
+    // The nearest number of seeds of the other list.
+    const distance = (one) => Math.abs(Math.log(one.seeds / shownSeeds));
+    const nearest = sizes().reduce((best, one) => (distance(one) < distance(best) ? one : best));
+    find("seeds").max = sizes().length - 1;
+    find("seeds").value = sizes().indexOf(nearest);
+    range("budget", size().rows.length, 0.5);
+    show();
+  }
+
+  find("fit").append(...fits.map(({ title }, index) => new Option(title, index)));
+  find("fit").addEventListener("input", choose);
+  find("seeds").addEventListener("input", () => {
+    range("budget", size().rows.length, share("budget"));
+    show();
+  });
+  find("budget").addEventListener("input", show);
+  for (const one of ["by-queries", "by-usd"]) { find(one).addEventListener("input", change); }
+  find("explorer").querySelector("form").addEventListener("submit", (event) => event.preventDefault());
+  dark.addEventListener("change", show);
+  find("explorer").hidden = false;
+  choose();
+}

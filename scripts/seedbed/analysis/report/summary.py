@@ -1,0 +1,380 @@
+"""What a study found, fit by fit, as the text that the terminal and the page lay out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from seedbed.analysis.curves import Curves
+from seedbed.analysis.decide.advise import advise
+from seedbed.analysis.decide.contrasts import ContrastRecord
+from seedbed.analysis.decide.crossovers import AMOUNTS, Crossover
+from seedbed.analysis.report import sentences as say
+from seedbed.analysis.report.charts.places import group_titles
+from seedbed.analysis.settings import PublishedShift, Titles, published_for
+from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
+
+COMPARED = {"budget_ratio": "queries", **AMOUNTS}
+"""What two methods may have used equally: queries, or one of the costs."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's row in the table of accuracies.
+
+    Attributes:
+        title: its title.
+        short: its short title.
+        cells: accuracies as text, "" where there is none.
+        best: which of them are the best of their column.
+    """
+
+    title: str
+    short: str
+    cells: tuple[str, ...]
+    best: tuple[bool, ...]
+
+    @property
+    def name(self) -> str:
+        """Title and short title."""
+        return self.title if self.short in ("", self.title) else f"{self.title} ({self.short})"
+
+
+@dataclass(frozen=True)
+class Crossovers:
+    """A row of the page's table of crossovers: two methods at one seed-set size.
+
+    Attributes:
+        pair: short titles of the two methods.
+        cells: clauses, by each of `COMPARED`.
+        published: where others found it.
+    """
+
+    pair: str
+    cells: tuple[tuple[str, ...], ...]
+    published: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SizeSummary:
+    """What is to say of one seed-set size.
+
+    Attributes:
+        seeds: seed-set size.
+        columns: heads of the table's columns, one for each budget.
+        rows: rows of the table.
+        differences: sentences on the paired differences at the lowest and the highest budget.
+        crossovers: sentences on the crossovers with the first method.
+        pairs: crossovers of every two methods.
+        advice: which method to use, as one paragraph.
+    """
+
+    seeds: int
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    differences: tuple[str, ...]
+    crossovers: tuple[str, ...]
+    pairs: tuple[Crossovers, ...]
+    advice: str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of the fitted model, as text."""
+
+    name: str
+    value: str
+    interval: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class FitSummary:
+    """What is to say of one fit: a task with its models and filter.
+
+    Attributes:
+        title: the task, and what sets this fit apart from the study's others.
+        setting: student, teacher, augmenter, filter and number of test items, as one line.
+        base: accuracy of the base model as text, or "".
+        model: how well the curve fits, or why there is none.
+        equation: the chosen model's equations, or "".
+        parameters: its parameters.
+        sizes: one summary for each seed-set size.
+    """
+
+    title: str
+    setting: str
+    base: str
+    model: str
+    equation: str
+    parameters: tuple[Parameter, ...]
+    sizes: tuple[SizeSummary, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A finding, and what this study's cells say of it.
+
+    Attributes:
+        number: its number.
+        text: the finding.
+        tests: a sentence on each test.
+    """
+
+    number: int
+    text: str
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a study found.
+
+    Attributes:
+        study: name of the study.
+        description: what the study asks, or "".
+        remarks: what to know in reading it.
+        missing: a line on results that are missing, or "".
+        intervals: what the intervals cover.
+        fits: the fits.
+        findings: those that were tested.
+    """
+
+    study: str
+    description: str
+    remarks: tuple[str, ...]
+    missing: str
+    intervals: str
+    fits: tuple[FitSummary, ...]
+    findings: tuple[Finding, ...]
+
+
+def summarise(
+    fits: Sequence[Curves],
+    comparisons: pl.DataFrame,
+    crossovers: Sequence[Crossover],
+    titles: Titles,
+    confidence: float,
+    published: Sequence[PublishedShift] = (),
+) -> tuple[FitSummary, ...]:
+    """Return what the report says of every fit.
+
+    Args:
+        fits: the fits.
+        comparisons: table of `compare_methods`.
+        crossovers: records of `find_crossovers`, by queries and by cost.
+        titles: titles of methods, tasks and models.
+        confidence: coverage of the intervals.
+        published: crossovers that others found.
+    """
+    return tuple(
+        _fit(fit, title, comparisons, crossovers, titles, confidence, published)
+        for fit, title in zip(fits, group_titles(fits, titles), strict=True)
+    )
+
+
+def findings_of(records: Sequence[ContrastRecord], titles: Titles) -> tuple[Finding, ...]:
+    """Return the findings that were tested, from the records of `check_findings`."""
+    return tuple(
+        Finding(
+            record.finding,
+            record.text,
+            tuple(
+                f"{titles.title(test.task)}, {titles.title(test.student)}: "
+                f"{say.contrast_text(test)}"
+                for test in record.tests
+            ),
+        )
+        for record in records
+        if record.tests
+    )
+
+
+def _fit(
+    fit: Curves,
+    title: str,
+    comparisons: pl.DataFrame,
+    crossovers: Sequence[Crossover],
+    titles: Titles,
+    confidence: float,
+    published: Sequence[PublishedShift],
+) -> FitSummary:
+    record = fit.record
+    base = record.untrained
+    setting = [
+        f"student {titles.title(record.student)}",
+        f"teacher {titles.title(record.teacher)}",
+        f"augmenter {titles.title(record.augmenter)}",
+    ]
+    setting += [f"filter {record.filter}", f"{record.items:,} test items"]
+    if record.clusters != record.items:
+        setting.append(f"{record.clusters:,} clusters")
+    chosen = next((one for one in record.models if one.name == record.chosen), None)
+    basis = "curve" if fit.fitted else "means"
+    paired = comparisons.filter(
+        *(pl.col(name) == getattr(record.group, name) for name in GROUP_COLUMNS),
+        pl.col("reference") == fit.methods[0],
+    )
+    found = [one for one in crossovers if (one.fit, one.basis) == (record.fit, basis)]
+    return FitSummary(
+        title=title,
+        setting=", ".join(setting),
+        base=f"{say.percent(base.accuracy)}% ({say.span(base.low, base.high)})" if base else "",
+        model=say.model_text(record),
+        equation=chosen.equation if chosen else "",
+        parameters=tuple(
+            Parameter(
+                one.name,
+                f"{one.value:.3g}",
+                f"{one.low:.3g} to {one.high:.3g}",
+                one.unit,
+                one.meaning + (" (at a bound)" if one.at_bound else ""),
+            )
+            for one in (chosen.parameters if chosen else ())
+        ),
+        sizes=tuple(
+            _size(
+                fit,
+                seeds,
+                paired.filter(pl.col("seeds") == seeds),
+                [one for one in found if one.seeds == seeds],
+                titles,
+                confidence,
+                published,
+            )
+            for seeds in fit.seeds
+        ),
+    )
+
+
+def _size(
+    fit: Curves,
+    seeds: int,
+    paired: pl.DataFrame,
+    crossovers: Sequence[Crossover],
+    titles: Titles,
+    confidence: float,
+    published: Sequence[PublishedShift],
+) -> SizeSummary:
+    budgets = sorted({cell.budget for cell in fit.cells(seeds)})
+    ends = paired.filter(
+        pl.col("budget").is_in([paired["budget"].min(), paired["budget"].max()])
+    ).sort("budget", maintain_order=True)
+    return SizeSummary(
+        seeds=seeds,
+        columns=tuple(f"BR {budget / seeds:.3g}" for budget in budgets),
+        rows=_rows(fit, seeds, budgets, titles),
+        differences=tuple(
+            say.difference_text(row, titles.short) for row in ends.iter_rows(named=True)
+        ),
+        crossovers=tuple(
+            say.crossover_text(one, titles.short)
+            for one in _worth_saying(fit.methods[0], crossovers)
+        ),
+        pairs=_pairs(fit, seeds, crossovers, titles, published),
+        advice=_advice(fit, seeds, budgets, titles, confidence),
+    )
+
+
+def _rows(fit: Curves, seeds: int, budgets: Sequence[int], titles: Titles) -> tuple[Row, ...]:
+    accuracy = {(cell.method, cell.budget): cell.accuracy for cell in fit.cells(seeds)}
+    best = {}
+    for budget in budgets:
+        values = {value for (_, at), value in accuracy.items() if at == budget}
+        # Where all methods are equal, or only one was measured, none is the best.
+        best[budget] = max(values) if len(values) > 1 else None
+    return tuple(
+        Row(
+            titles.title(method),
+            titles.short(method),
+            tuple("" if value is None else say.percent(value) for value in values),
+            tuple(
+                value is not None and value == best[budget]
+                for value, budget in zip(values, budgets, strict=True)
+            ),
+        )
+        for method in fit.methods
+        for values in [[accuracy.get((method, budget)) for budget in budgets]]
+    )
+
+
+def _worth_saying(reference: str, records: Sequence[Crossover]) -> list[Crossover]:
+    """Return the crossovers with a method, without costs where the budgets say enough."""
+    found = [record for record in records if record.reference == reference]
+    apart = {
+        record.method
+        for record in found
+        if (record.measure, record.status) == ("budget_ratio", "too_few_budgets")
+    }
+    return [
+        record
+        for record in found
+        if record.measure == "budget_ratio"
+        or record.method not in apart
+        or record.status not in ("too_few_budgets", "unknown")
+    ]
+
+
+def _pairs(
+    fit: Curves,
+    seeds: int,
+    records: Sequence[Crossover],
+    titles: Titles,
+    published: Sequence[PublishedShift],
+) -> tuple[Crossovers, ...]:
+    pairs: dict[tuple[str, str], dict[str, Crossover]] = {}
+    for record in records:
+        pair = (record.reference, record.method)
+        pairs.setdefault(pair, {})[record.measure] = record
+    others = published_for(published, fit.record.student, seeds)
+    return tuple(
+        Crossovers(
+            f"{titles.short(reference)} and {titles.short(method)}",
+            tuple(
+                tuple(say.crossover_clauses(found[measure], titles.short))
+                if measure in found
+                else (say.NONE,)
+                for measure in COMPARED
+            ),
+            # They are of the first method, and do not name the other.
+            tuple(map(say.published_text, others if reference == fit.methods[0] else ())),
+        )
+        for (reference, method), found in pairs.items()
+    )
+
+
+def _advice(
+    fit: Curves, seeds: int, budgets: Sequence[int], titles: Titles, confidence: float
+) -> str:
+    """Return which method to use where, and what to expect at the lowest and highest budget.
+
+    Only budgets at which all methods were measured count: elsewhere one of them would be best for
+    want of competitors.
+    """
+    measured = {(cell.method, cell.budget) for cell in fit.cells(seeds)}
+    shared = [b for b in budgets if all((method, b) in measured for method in fit.methods)]
+    if not shared:
+        return f"{seeds:,} seeds: the methods have no budget in common."
+    leading = say.leaders_text(fit, seeds, titles.short, confidence)
+    if not leading and len(shared) > 1:
+        leading = "no method leads at any budget ratio that all methods have"
+    parts = [leading] if leading else []
+    for budget in dict.fromkeys([shared[0], shared[-1]]):
+        advice = advise(fit, seeds, budget, confidence, look_further=False)
+        text = f"at {budget:,} teacher queries, {say.expected_text(advice, titles.short)}"
+        missing = sum(
+            cell.missing_rows or 0.0
+            for cell in fit.cells(seeds, advice.best.method)
+            if cell.budget == budget
+        )
+        if missing:
+            text += f"; it has {missing:,.0f} rows fewer than without a filter"
+        base = fit.record.untrained
+        if base and advice.best.accuracy < base.accuracy:
+            text += "; the base model is better, so do not train it"
+        parts.append(text)
+    first, *others = parts
+    return " ".join([f"{seeds:,} seeds: {first}.", *(f"{say.capital(one)}." for one in others)])

@@ -1,0 +1,172 @@
+"""The terminal's text: the summary of a study, and the answers of `advise`."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from seedbed.analysis.decide.advise import Advice, Plan
+from seedbed.analysis.report import sentences as say
+from seedbed.analysis.report.answers import Answer, Question
+from seedbed.analysis.report.charts.places import place_titles
+from seedbed.analysis.report.summary import Report, SizeSummary
+from seedbed.analysis.settings import Titles
+
+
+def summary_text(report: Report, page: str) -> str:
+    """Return the report as plain text of at most 100 columns, tables excepted.
+
+    Args:
+        report: what the study found.
+        page: path of the HTML page, for the last line.
+    """
+    lines = [f"Study {report.study}: accuracy in %; * marks the best of a column"]
+    lines += _wrapped(report.missing)
+    for fit in report.fits:
+        lines += ["", fit.title, f"  {fit.setting}"]
+        if fit.base:
+            lines.append(f"  base model {fit.base}")
+        for size in fit.sizes:
+            lines += ["", *_table(size)]
+            for line in (*size.differences, *size.crossovers):
+                lines += _wrapped(line, "  ", "    ")
+        lines += ["", *_wrapped(fit.model, "  "), "  Advice:"]
+        for size in fit.sizes:
+            lines += _wrapped(size.advice, "  - ", "    ")
+    if report.findings:
+        lines += ["", say.FINDINGS]
+    for finding in report.findings:
+        lines += _wrapped(f"{finding.number}. {finding.text}", "  ", "     ")
+        for test in finding.tests:
+            lines += _wrapped(test, "     - ", "       ")
+    for remark in report.remarks:
+        lines += _wrapped(remark, "  ")
+    return "\n".join([*lines, "", *_wrapped(report.intervals), f"Open {page}"]) + "\n"
+
+
+def _table(size: SizeSummary) -> list[str]:
+    head = f"{size.seeds:,} seeds"
+    width = max(map(len, [head, *(row.name for row in size.rows)]))
+    widths = [max(len(column), 5) + 1 for column in size.columns]
+    heads = [f" {text:>{wide}} " for text, wide in zip(size.columns, widths, strict=True)]
+    lines = [f"  {head:<{width}}{''.join(heads)}"]
+    for row in size.rows:
+        cells = [
+            f" {text or '-':>{wide}}{'*' if best else ' '}"
+            for text, best, wide in zip(row.cells, row.best, widths, strict=True)
+        ]
+        lines.append(f"  {row.name:<{width}}{''.join(cells)}".rstrip())
+    return lines
+
+
+def _wrapped(text: str, first: str = "", others: str | None = None) -> list[str]:
+    return textwrap.wrap(
+        text,
+        100,
+        initial_indent=first,
+        subsequent_indent=first if others is None else others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def advice_text(
+    study: str, question: Question, answers: Sequence[Answer], confidence: float, titles: Titles
+) -> str:
+    """Return answers of `ask` as tables and sentences."""
+    # Each is of the task that is asked about, and has what sets it apart.
+    places = [{**asdict(answer.fit.group), "task": question.task} for answer in answers]
+    lines = []
+    for answer, name in zip(answers, place_titles(places, titles), strict=True):
+        lines.append(f"{name} (study {study})")
+        if answer.transferred:
+            tasks = say.listed(map(titles.title, answer.transferred))
+            lines += _wrapped(say.TRANSFERRED.format(tasks=tasks), "  ")
+            if len(answer.transferred) == 2:
+                lines += _wrapped(say.TWO_TASKS, "  ")
+        if answer.said is None:
+            lines += _wrapped(f"no answer: {answer.reason}", "  ")
+        elif isinstance(answer.said, Advice):
+            lines += _budget_lines(answer, answer.said, confidence, titles)
+        else:
+            lines += _target_lines(question, answer, answer.said, confidence, titles)
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _budget_lines(answer: Answer, advice: Advice, confidence: float, titles: Titles) -> list[str]:
+    budget = say.money(advice.usd)
+    if advice.budget is not None:
+        ratio = say.amount("budget_ratio", advice.budget / advice.seeds)
+        budget = f"{advice.budget:,} teacher queries: {ratio}"
+    lines = [f"  {advice.seeds:,} seeds, {budget}"]
+    layout = "  {:<26}{:>10}{:>12}{:>16}{:>9}{:>16}{:>10}"
+    interval = f"{100 * confidence:g}% interval"
+    head = ("queries", "accuracy, %", interval, "best in", "regret, points", "cost")
+    lines.append(layout.format("", *head))
+    for one in advice.outlook:
+        lines.append(
+            layout.format(
+                titles.title(one.method),
+                f"{one.budget:,}",
+                say.percent(one.accuracy),
+                say.span(one.low, one.high),
+                f"{100 * one.probability_best:.0f}%",
+                say.percent(one.expected_regret),
+                say.money(one.costs.get("usd")),
+            )
+        )
+    use = say.use_text(advice, answer.fit.methods, titles.short)
+    expected = say.expected_text(advice, titles.short)
+    basis = f"Basis: {advice.basis}."
+    beyond = say.beyond_text(advice.beyond)
+    lines += _wrapped(" ".join([f"{say.capital(use)}: {expected}.", basis, beyond]), "  ")
+    if advice.usd is None and not answer.transferred and answer.fit.beyond_sizes(advice.seeds) == 1:
+        elsewhere = say.leaders_text(answer.fit, advice.seeds, titles.short, confidence)
+        lines += _wrapped(f"At any budget: {elsewhere}." if elsewhere else "", "  ")
+    if advice.next_cells:
+        lines += _wrapped(f"{say.next_text(advice, titles.short)}; with one of them:", "  ")
+    for cell in advice.next_cells:
+        price = "" if cell.usd is None else f", {say.money(cell.usd)}"
+        price = f"{cell.queries:,} queries to ask{price}" if cell.queries else "its data exists"
+        lines.append(
+            f"    {100 * cell.doubt_after:.2f} points  {titles.short(cell.method)} with "
+            f"{cell.seeds:,} seeds and {cell.budget:,} queries, {say.next_cell_text(cell)} "
+            f"({price})"
+        )
+    return lines
+
+
+def _target_lines(
+    question: Question,
+    answer: Answer,
+    found: Sequence[Plan],
+    confidence: float,
+    titles: Titles,
+) -> list[str]:
+    target = question.target or 0.0
+    layout = "  {:<26}{:>10}{:>12}{:>16}{:>12}{:>10}  {}"
+    interval = f"{100 * confidence:g}% interval"
+    head = ("queries", "accuracy, %", interval, "reached in", "cost", "beyond the data")
+    lines = [
+        f"  {question.seeds:,} seeds, to reach {say.percent(target)}%",
+        layout.format("", *head),
+    ]
+    for one in found:
+        lines.append(
+            layout.format(
+                titles.title(one.method),
+                f"{one.at:,}" if one.budget is not None else f"({one.at:,})",
+                say.percent(one.accuracy),
+                say.span(one.low, one.high),
+                f"{100 * one.probability:.0f}%",
+                say.money(one.costs.get("usd")),
+                "" if one.beyond == 1 else say.times(one.beyond),
+            ).rstrip()
+        )
+    base = answer.fit.record.untrained
+    if base and not answer.transferred and base.accuracy >= target:
+        base_text = f"The base model already has {say.percent(base['accuracy'])}%."
+        lines += _wrapped(base_text, "  ")
+    return [*lines, *_wrapped(say.plan_text(found, question.seeds, titles.short), "  ")]

@@ -1,0 +1,121 @@
+"""Validity checks: whether the answer to a new question can be used, whatever the filter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import polars as pl
+
+from seedbed.evaluation.scorers import Scorer, answers_equal, read_answer
+from seedbed.streams.answers import is_whole
+from seedbed.tasks.choices import choices_of
+from seedbed.tasks.items import TaskItem
+from seedbed.tasks.record import TaskRecord
+
+if TYPE_CHECKING:
+    from seedbed.evaluation.scorers.sql import SqlScorer
+
+CHECKS_SCHEMA = pl.Schema({"query": pl.Int64, "final": pl.String, "problem": pl.String})
+LABEL_KINDS = ("exact", "choice")
+"""Kinds of task whose answers may be labels."""
+MOST_LABELS = 20
+FEWEST_ITEMS_A_LABEL = 4
+
+
+def requires_new_answer(setting: str | None, kind: str, record: TaskRecord) -> bool:
+    """Return whether a new question needs another answer than its seed.
+
+    With few labels, half of all sound questions have the seed's answer.
+
+    Args:
+        setting: `required` or `not_required`, or None to decide by the number of different answers.
+        kind: the task's kind.
+        record: the task's record.
+    """
+    if setting is not None:
+        return setting == "required"
+    values = record.gold_values
+    if kind not in LABEL_KINDS or values is None:
+        return True
+    return values > MOST_LABELS or values * FEWEST_ITEMS_A_LABEL > record.counts.train_items
+
+
+def check_answers(
+    answers: pl.DataFrame,
+    seeds: Sequence[TaskItem],
+    kind: str,
+    scorer: Scorer,
+    any_form: bool = False,
+    new_answer: bool = True,
+) -> pl.DataFrame:
+    """Check whether the answers of a shard to new questions can be used.
+
+    Args:
+        answers: rows of `seedbed.streams.answers`.
+        seeds: the seed set, in order.
+        kind: the task's kind.
+        scorer: the task's scorer.
+        any_form: whether answers that the kind cannot read are valid too, as for a task with a
+            scorer of its own.
+        new_answer: whether the final answer must differ from the seed's.
+
+    Returns:
+        One row a whole answer, with the columns of `CHECKS_SCHEMA`: `final` is the final answer,
+        `problem` is "" for a valid answer, else `same_answer_as_seed`, `unreadable_answer`, or in
+        SQL `query_failed` or `no_rows`.
+    """
+    rows = [
+        {"query": query, "final": judge.final, "problem": judge.problem(any_form, new_answer)}
+        for query, judge in judges(answers, seeds, kind, scorer)
+    ]
+    return pl.DataFrame(rows, schema=CHECKS_SCHEMA)
+
+
+def judges(
+    answers: pl.DataFrame, seeds: Sequence[TaskItem], kind: str, scorer: Scorer
+) -> Iterator[tuple[int, Judge]]:
+    """Yield a judge for each whole answer, by query."""
+    whole = answers.filter(is_whole()).select("query", "question", "answer")
+    for query, question, answer in whole.iter_rows():
+        yield query, Judge(kind, scorer, seeds[query % len(seeds)], question, answer)
+
+
+class Judge:
+    """Judges one answer to a new question."""
+
+    def __init__(
+        self, kind: str, scorer: Scorer, seed: TaskItem, question: str, answer: str
+    ) -> None:
+        self._kind = kind
+        self._scorer = scorer
+        self._seed = seed
+        self._answer = answer
+        self._choices = choices_of(question) if seed.choices else ()
+        self.final = read_answer(kind, answer, self._choices).value
+
+    def problem(self, any_form: bool, new_answer: bool) -> str:
+        """Return why the answer is not valid, "" if it is; see `check_answers`."""
+        seed = self._seed
+        if new_answer and answers_equal(
+            self._kind, self._answer, seed.answer, self._choices, seed.choices
+        ):
+            return "same_answer_as_seed"
+        if self._kind != "sql":
+            return "" if any_form or self.final is not None else "unreadable_answer"
+        if self.final is None:
+            return "query_failed"
+        result = cast("SqlScorer", self._scorer).run(seed.database, self.final)
+        if result.error:
+            return "query_failed"
+        return "" if result.rows else "no_rows"
+
+    def agrees(self, other: str) -> bool:
+        """Return whether another answer to the same question has the same final answer."""
+        if self.final is None:
+            return False
+        if self._kind == "sql":
+            item = replace(self._seed, gold=self.final)
+            return self._scorer.score(other, item).flexible
+        return answers_equal(self._kind, self._answer, other, self._choices, self._choices)

@@ -1,0 +1,188 @@
+"""Verification labels: whether answers are right, by the seed's answer or by self-consistency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from seedbed.engines import Engine, Request, chat
+from seedbed.evaluation.scorers import Scorer
+from seedbed.streams import sampling_seed, with_thinking
+from seedbed.streams.answers import is_whole
+from seedbed.streams.extension import spread_seconds
+from seedbed.streams.response_cache import ResponseCache
+from seedbed.streams.validity import judges
+from seedbed.tasks.items import TaskItem
+
+SAMPLES_SCHEMA = pl.Schema(
+    {
+        "query": pl.Int64,
+        "sample": pl.Int64,
+        "answer": pl.String,
+        "finish_reason": pl.String,
+        "verification_prompt_tokens": pl.Int64,
+        "verification_completion_tokens": pl.Int64,
+        "verification_seconds": pl.Float64,
+    }
+)
+LABELS_SCHEMA = pl.Schema(
+    {
+        "query": pl.Int64,
+        "final": pl.String,
+        "verified": pl.Boolean,
+        "samples": pl.Int64,
+        "agreeing": pl.Int64,
+    }
+)
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """How self-consistency samples are drawn.
+
+    Attributes:
+        stream: key of the stream.
+        samples: answers to a question in all, the stream's own included.
+        answer_tokens: the longest answer, in tokens.
+        temperature: of the answers.
+        top_p: nucleus of the answers.
+        system: message that sets the model up, or None.
+        stop: texts that end what it writes.
+        manner: how the model is asked otherwise than by default; the engine's settings say so too.
+    """
+
+    stream: str
+    samples: int
+    answer_tokens: int
+    temperature: float
+    top_p: float
+    system: str | None = None
+    stop: tuple[str, ...] = ()
+    manner: dict[str, Any] | None = None
+
+
+def sample_votes(
+    settings: SampleSettings,
+    answers: pl.DataFrame,
+    stop: int,
+    engine: Callable[[], Engine],
+    cache: ResponseCache,
+    progress: Callable[[str], None],
+) -> pl.DataFrame:
+    """Ask the teacher its questions again, `samples - 1` times with other sampling seeds.
+
+    Args:
+        settings: how often, and how answers are sampled.
+        answers: rows of `seedbed.streams.answers`; those without a whole answer are not asked.
+        stop: one past the last query to ask.
+        engine: called for the teacher once there is something to ask.
+        cache: where answers are kept as they arrive.
+        progress: called with a line of text now and then.
+
+    Returns:
+        One row an answer, in order of query and sample, with the columns of `SAMPLES_SCHEMA`, and
+        `verification_thinking_tokens` if there was thinking.
+    """
+    asked = answers.filter((pl.col("query") < stop) & is_whole())
+    requests = [
+        Request(
+            key=f"{query}/{sample}",
+            messages=chat(prompt, settings.system),
+            max_tokens=settings.answer_tokens,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            seed=sampling_seed(settings.stream, query, "vote", sample),
+            stop=tuple(settings.stop),
+        )
+        for query, prompt in asked.select("query", "prompt").iter_rows()
+        for sample in range(1, settings.samples)
+    ]
+    rows = []
+    thinking = []
+    for completion in cache.complete(engine, requests, progress):
+        thinking.append(completion.thinking_tokens)
+        query, sample = completion.key.split("/")
+        rows.append(
+            {
+                "query": int(query),
+                "sample": int(sample),
+                "answer": completion.text,
+                "finish_reason": completion.finish_reason,
+                "verification_prompt_tokens": completion.prompt_tokens,
+                "verification_completion_tokens": completion.completion_tokens,
+                "verification_seconds": completion.seconds,
+            }
+        )
+    samples = with_thinking(pl.DataFrame(rows, schema=SAMPLES_SCHEMA), "verification", thinking)
+    return spread_seconds(samples.sort("query", "sample"), "verification")
+
+
+def verify_answers(
+    answers: pl.DataFrame,
+    samples: pl.DataFrame | None,
+    seeds: Sequence[TaskItem],
+    kind: str,
+    scorer: Scorer,
+) -> pl.DataFrame:
+    """Label every whole answer of a shard as verified or not.
+
+    Where the seed's answer stays right, an answer is verified if the scorer finds it right by the
+    flexible reading. The answer to a new question is verified if more than half of the teacher's
+    answers agree with it, itself among them (self-consistency, Wang et al. 2022); in SQL, answers
+    agree if their queries find the same rows.
+
+    Args:
+        answers: rows of `seedbed.streams.answers`.
+        samples: self-consistency samples, rows of `sample_votes`; None where the seed's answer
+            stays right.
+        seeds: the seed set, in order.
+        kind: the task's kind.
+        scorer: the task's scorer.
+
+    Returns:
+        One row a whole answer, with the columns of `LABELS_SCHEMA`; those to new questions
+        without samples are left out.
+    """
+    if samples is None:
+        return _verified_by_seeds(answers, seeds, scorer)
+    whole: dict[int, list[str]] = {}
+    for query, answer in samples.filter(is_whole()).select("query", "answer").iter_rows():
+        whole.setdefault(query, []).append(answer)
+    # A sample that was cut counts too, and agrees with no answer.
+    sampled = dict(samples.group_by("query").len().iter_rows())
+    asked = answers.filter(pl.col("query").is_in(list(sampled)))
+    rows = []
+    for query, judge in judges(asked, seeds, kind, scorer):
+        count = 1 + sampled[query]
+        agreeing = 1 + sum(map(judge.agrees, whole.get(query, [])))
+        rows.append(
+            {
+                "query": query,
+                "final": judge.final,
+                "verified": judge.final is not None and 2 * agreeing > count,
+                "samples": count,
+                "agreeing": agreeing,
+            }
+        )
+    return pl.DataFrame(rows, schema=LABELS_SCHEMA)
+
+
+def _verified_by_seeds(
+    answers: pl.DataFrame, seeds: Sequence[TaskItem], scorer: Scorer
+) -> pl.DataFrame:
+    rows = []
+    for query, answer in answers.filter(is_whole()).select("query", "answer").iter_rows():
+        score = scorer.score(answer, seeds[query % len(seeds)])
+        rows.append(
+            {
+                "query": query,
+                "final": score.extracted,
+                "verified": score.flexible,
+                "samples": 1,
+                "agreeing": 1,
+            }
+        )
+    return pl.DataFrame(rows, schema=LABELS_SCHEMA)

@@ -1,0 +1,282 @@
+"""Which method leads where, what to expect of it, and the least budget for an accuracy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+from analysis_simulation import METHODS, true_accuracy
+from fitted_studies import fit, that_missed, usual_study, with_accuracy, with_cells
+
+from seedbed.analysis.decide.advise import _merged, advise, best_shares, leaders, plans, tied
+from seedbed.analysis.decide.crossovers import crossover_table, find_crossovers
+from seedbed.analysis.decide.transfer import new_task_draws, transferred_advice
+from seedbed.analysis.settings import CrossoverSettings, FitSettings
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return usual_study()
+
+
+def fits_like(found, sizes):
+    """The fit with other seed-set sizes."""
+    return replace(found, record=found.record.model_copy(update={"seeds": tuple(sizes)}))
+
+
+def other_tasks(count, lift=0.0):
+    """Fits of tasks that differ in their level, by `lift` from one to the next."""
+    fits = []
+    for number in range(count):
+        place = {"task": f"task{number}"}
+
+        def accuracy(method, seeds, ratio, number=number):
+            return true_accuracy(method, seeds, ratio) - lift * number
+
+        tables = {"accuracy": accuracy, "other": place, "untrained": 0.45 - lift * number}
+        fits += fit(items=1500, seed=number, **tables)
+    return fits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"seeds": (32,), "ratios": (1, 2, 4, 8, 16, 32)},
+        {"methods": METHODS[:1]},
+        {"untrained": None},
+        {"accuracy": lambda method, seeds, ratio: 0.6, "untrained": 0.6},
+        {"accuracy": lambda method, seeds, ratio: 0.0, "untrained": 0.0},
+        {"accuracy": lambda method, seeds, ratio: 1.0, "untrained": 1.0},
+        {"replicates": 2, "ratios": (1, 16)},
+    ],
+    ids=["one size", "one method", "no baseline", "all equal", "all 0", "all 1", "replicates"],
+)
+def test_degenerate_studies_are_fitted(kwargs):
+    settings = FitSettings(methods=METHODS, bootstrap_samples=5, starts=1)
+    found = fit(settings, items=200, **kwargs)[0]
+    assert found.record.status == "fitted"
+    for seeds, method in product(found.seeds, found.methods):
+        centre, draws = found.curve(seeds, method, np.array([1.0, 16.0]))
+        assert np.isfinite(draws).all() and (draws >= 0).all() and (draws <= 1).all()
+        truth = kwargs.get("accuracy", true_accuracy)
+        assert centre == pytest.approx([truth(method, seeds, x) for x in (1, 16)], abs=0.12)
+    content = find_crossovers([found], CrossoverSettings())
+    crossover_table(content)
+    for record in content.crossovers:
+        assert record.status
+    json.dumps(content.model_dump(mode="json"), allow_nan=False)
+    advise(found, found.seeds[0], found.seeds[0] * 16)
+
+
+def test_two_budgets_are_too_few_and_the_means_remain():
+    found = fit(seeds=(50,), ratios=(1, 64))[0]
+    assert (found.record.status, found.models) == ("too_few_cells", ())
+    assert "7 cells" in found.record.reason
+    advice = advise(found, 50, 3200)
+    assert (advice.basis, advice.best.method) == ("means", "new_question")
+    with pytest.raises(ValueError, match="only 50"):
+        advise(fits_like(found, [50, 100]), 70, 700)
+    records = find_crossovers([found], CrossoverSettings()).crossovers
+    assert {r.status for r in records if r.basis == "curve"} == {"no_fit"}
+    nq = [r for r in records if r.basis == "means" and r.method == "new_question"]
+    assert nq[0].leader_at_highest == "new_question"
+
+
+def test_advice_names_the_best_method_and_its_cost(usual):
+    low, high = advise(usual, 32, 32), advise(usual, 32, 2048)
+    assert high.best.method == "new_question"
+    assert high.best.probability_best > 0.99
+    assert low.basis == "curve and means"
+    assert high.best.accuracy == pytest.approx(true_accuracy("new_question", 32, 64), abs=0.03)
+    assert high.best.low < high.best.accuracy < high.best.high
+    # The simulation makes one and a half augmenter queries for each teacher query.
+    assert high.best.augmenter_queries == pytest.approx(1.5 * 2048)
+    aa = next(entry for entry in high.outlook if entry.method == "answer_augmentation")
+    assert aa.augmenter_queries == 0
+    assert high.best.further_queries == 0
+    assert sum(entry.probability_best for entry in low.outlook) == pytest.approx(1)
+    # What the best one loses to others is little; what they lose to it is what they are behind.
+    behind = high.best.accuracy - aa.accuracy
+    assert 0 <= high.best.expected_regret < 1e-3
+    assert aa.expected_regret == pytest.approx(behind, abs=0.02)
+    between = advise(usual, 48, 480).best
+    assert between.accuracy == pytest.approx(true_accuracy(between.method, 48, 10), abs=0.04)
+
+
+def test_the_least_budget_is_the_first_that_is_expected_to_reach_the_target(usual):
+    found = {one.method: one for one in plans(usual, 32, 0.6)}
+    for method, one in found.items():
+        before, at = (
+            float(usual.accuracy(32, method, np.array([budget / 32]))[0][0])
+            for budget in (one.budget / 1.03, one.budget)
+        )
+        assert before < 0.6 <= at == pytest.approx(one.accuracy)
+        assert one.low < one.accuracy < one.high and 0.2 < one.probability < 0.9
+    budgets = [one.budget for one in plans(usual, 32, 0.6)]
+    assert budgets == sorted(budgets)
+    # What the first budget reaches, and what none does.
+    assert {one.budget for one in plans(usual, 32, 1e-6)} == {32}
+    assert {one.probability for one in plans(usual, 32, 1e-6)} == {1.0}
+    never = plans(usual, 48, 0.999)
+    assert {one.budget for one in never} == {None} and never[0].accuracy < 0.999
+    assert [one.accuracy for one in never] == sorted((o.accuracy for o in never), reverse=True)
+
+
+def test_advice_is_unsure_where_the_cells_contradict_the_curve(usual):
+    """One cell is far above its curve, which shares strength with the others and hardly moves."""
+    assert advise(usual, 32, 2048).rivals == ()
+    place = ("question_rephrase", 32, 2048)
+    cells = [
+        with_accuracy(cell, 0.95) if (cell.method, cell.seeds, cell.budget) == place else cell
+        for cell in usual.record.cells
+    ]
+    draws = usual.cell_draws | {place: np.full_like(usual.cell_draws[place], 0.95)}
+    contradicted = replace(with_cells(usual, cells), cell_draws=draws)
+    advice = advise(contradicted, 32, 2048)
+    shares = {entry.method: entry.probability_best for entry in advice.outlook}
+    assert 0.45 < shares["new_question"] <= 0.5 and 0.5 <= shares["question_rephrase"] < 0.55
+    assert len(advice.rivals) == 1
+    by_method = {entry.method: entry for entry in advice.outlook}
+    # Its interval holds both what the curve and what the cell says.
+    assert by_method["question_rephrase"].low < 0.85 and by_method["question_rephrase"].high == 0.95
+
+
+def test_advice_within_the_data_and_beyond_has_intervals_of_what_it_expects(usual):
+    """One method is beyond its data; another has a cell that contradicts its curve."""
+    place = ("answer_augmentation", 32, 2048)
+    cells = [
+        with_accuracy(cell, 0.95) if (cell.method, cell.seeds, cell.budget) == place else cell
+        for cell in usual.record.cells
+        if (cell.method, cell.budget_ratio) != ("new_question", 64)
+    ]
+    draws = usual.cell_draws | {place: np.full_like(usual.cell_draws[place], 0.95)}
+    fit = replace(with_cells(usual, cells), cell_draws=draws)
+    advice = advise(fit, 32, 2048, look_further=False)
+    assert (advice.beyond, advice.basis) == (pytest.approx(4), "curve and means")
+    for entry in advice.outlook:
+        assert entry.low <= entry.accuracy <= entry.high
+    by_method = {entry.method: entry for entry in advice.outlook}
+    assert by_method["answer_augmentation"].high == 0.95
+
+
+def test_nothing_leads_where_all_methods_are_equal():
+    found = fit(seeds=(32,), ratios=(1, 64), items=60, accuracy=lambda *_: 0.0, untrained=0.0)[0]
+    assert leaders(found, 32) == []
+    advice = advise(found, 32, 32)
+    assert [entry.probability_best for entry in advice.outlook] == pytest.approx([1 / 3] * 3)
+    assert len(advice.rivals) == 2
+
+
+@pytest.mark.parametrize(
+    ("seeds", "budget", "beyond"), [(16, 64, 2), (128, 512, 2), (32, 16, 2), (64, 16384, 4)]
+)
+def test_advice_beyond_the_data_says_how_far_and_is_less_sure(usual, seeds, budget, beyond):
+    advice = advise(usual, seeds, budget)
+    assert (advice.basis, advice.beyond) == ("curve and means", pytest.approx(beyond))
+    for entry in advice.outlook:
+        ratio = np.array([budget / seeds])
+        centre, draws = usual.curve(seeds, entry.method, ratio)
+        last, size = np.clip(ratio, 1, 64), np.clip(seeds, 32, 64)
+        missed = usual.means_at(size, entry.method, last)[0]
+        missed = missed - usual.curve(size, entry.method, last)[0]
+        assert entry.accuracy == pytest.approx((centre + missed / 2)[0])
+        curve_alone = np.ptp(np.quantile(draws, [0.025, 0.975]))
+        assert entry.high - entry.low > 0.98 * curve_alone
+    # The more curves missed held-out budgets by, the less they are trusted beyond the data.
+    missed = advise(that_missed(usual, held_out_error=0.2), seeds, budget)
+    assert missed.best.high - missed.best.low > 1.3 * (advice.best.high - advice.best.low)
+    assert advise(usual, 32, 512).beyond == 1
+
+
+def test_without_a_curve_nothing_is_said_beyond_the_data():
+    found = fit(seeds=(50,), ratios=(1, 64))[0]
+    for seeds, budget in ((50, 6400), (25, 100)):
+        with pytest.raises(ValueError, match="the data has"):
+            advise(found, seeds, budget)
+
+
+@pytest.mark.slow
+def test_a_task_without_results_borrows_from_others():
+    near, far = (transferred_advice(other_tasks(3, lift), 32, 1024) for lift in (0.0, 0.1))
+    truth = true_accuracy("new_question", 32, 32)
+    for advice in (near, far):
+        assert (advice.basis, advice.best.method) == ("other tasks", "new_question")
+    assert near.best.low < truth < near.best.high
+    # The more the tasks differ, the less is known of another.
+    assert far.best.high - far.best.low > 2 * (near.best.high - near.best.low)
+    # What they have in common is still known: which method is best.
+    assert far.best.probability_best > 0.9
+    own = advise(other_tasks(1)[0], 32, 1024)
+    assert near.best.high - near.best.low > own.best.high - own.best.low
+    with pytest.raises(ValueError, match="two other tasks"):
+        transferred_advice(other_tasks(1), 32, 1024)
+
+
+def test_draws_for_a_new_task_have_the_spread_between_tasks():
+    generator = np.random.default_rng(1)
+    levels = generator.normal(0.0, 0.5, 200)
+    centres = np.stack([levels, levels + 1.0], axis=1)
+    draws = centres[:, :, None] + generator.normal(0, 0.1, (200, 2, 500))
+    new = new_task_draws(centres, draws)
+    assert new.std(axis=1) == pytest.approx(np.std(levels), rel=0.1)
+    # The methods differ by the same in all tasks, and so they do in a new one.
+    assert (new[1] - new[0]).mean() == pytest.approx(1.0, abs=0.05)
+    assert (new[1] - new[0]).std() < 0.2 * new[0].std()
+
+
+def test_the_cells_that_tell_most_are_those_that_the_lead_depends_on(usual):
+    advice = advise(usual, 32, 256)
+    best, rival = (entry.method for entry in advice.outlook[:2])
+    assert 0 < len(advice.next_cells) <= 3
+    for cell in advice.next_cells:
+        assert cell.method in (best, rival)
+        assert 0 < cell.doubt_after < cell.doubt_before
+    # Doubt is told in the same unit as accuracies.
+    _, one = usual.curve(32, best, np.array([8.0]))
+    _, other = usual.curve(32, rival, np.array([8.0]))
+    assert advice.next_cells[0].doubt_before == pytest.approx((one - other).std(ddof=1))
+
+
+def test_leaders_follow_the_curves(usual):
+    parts = leaders(usual, 32)
+    assert parts[0].low == 1 and parts[-1].high == 64
+    assert parts[-1].methods == ("new_question",)
+    assert all(left.high == right.low for left, right in pairwise(parts))
+    assert all(left.methods != right.methods for left, right in pairwise(parts))
+
+
+@pytest.mark.slow
+def test_methods_that_are_tied_lead_together():
+    """Two equal methods cross by noise alone; which leads must not flip with it."""
+
+    def accuracy(method, seeds, ratio):
+        return 0.4 if method == "answer_augmentation" else 0.4 + 0.1 * min(1, ratio / 4)
+
+    found = fit(seeds=(32,), ratios=(1, 4, 16, 64), items=400, accuracy=accuracy)[0]
+    parts = leaders(found, 32)
+    assert parts[-1].methods == ("question_rephrase", "new_question")
+    assert parts[-1].low < 8 and parts[-1].high == 64
+    # By expected accuracy alone, one of the two would lead here, the other there.
+    ratios = np.geomspace(parts[-1].low, 64, 50)
+    draws = [found.accuracy(32, name, ratios)[1] for name in parts[-1].methods]
+    assert 0.05 < (draws[0] > draws[1]).mean() < 0.95
+
+
+def test_stretches_too_narrow_to_matter_join_a_neighbour():
+    """The share of draws passes the threshold with noise of its own."""
+    leading = np.zeros((2, 401), dtype=bool)
+    leading[0, :200] = leading[1, 200:] = True
+    leading[1, 100] = leading[0, 300] = True
+    centres = np.where(leading, 0.6, 0.5)
+    draws = np.repeat(centres[:, None], 40, axis=1)
+    merged = list(_merged(tied(centres, draws, 0.95)))
+    assert [(start, stop) for _, start, stop in merged] == [(0, 200), (200, 401)]
+
+
+def test_ties_share_the_probability_of_being_best():
+    draws = np.array([[0.5, 0.6, 0.5], [0.5, 0.5, 0.4], [0.1, 0.1, 0.5]])
+    assert best_shares(draws) == pytest.approx([(0.5 + 1 + 0.5) / 3, 0.5 / 3, 0.5 / 3])
