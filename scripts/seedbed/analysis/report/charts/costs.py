@@ -210,7 +210,7 @@ def _layers(
         ("value", f"{MEASURES[name]} per point", ",.3~r"),
         ("points", "gain, points", None),
     )
-    layers = [] if gained else says("no cell gained accuracy", width)
+    layers = [*methods.first(), *([] if gained else says("no cell gained accuracy", width))]
     if gained:
         low = min(row["value"] for row in gained) / 3
         high = max(row["value"] for row in gained) * 6
