@@ -11,8 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.analysis.curves import read_curves
-from seedbed.analysis.curves.interface import confidence_of
+from seedbed.analysis.curves import confidence_of, read_curves
 from seedbed.analysis.decide.costs import PRICES, Prices
 from seedbed.analysis.report.answers import Question, advice_json, ask
 from seedbed.analysis.report.text import advice_text

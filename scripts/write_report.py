@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.analysis.curves import read_curves
-from seedbed.analysis.curves.interface import confidence_of
+from seedbed.analysis.curves import confidence_of, read_curves
 from seedbed.analysis.decide.contrasts import ContrastsRecord
 from seedbed.analysis.decide.costs import PRICES, Prices
 from seedbed.analysis.decide.crossovers import CrossoversRecord

@@ -8,7 +8,6 @@ from typing import Protocol
 
 import numpy as np
 
-from seedbed.analysis.curves.records import Subscripted
 from seedbed.records import Part
 
 GRID_POINTS = 257
@@ -36,7 +35,7 @@ class Scale(Protocol):
         ...
 
 
-class Stretch(Subscripted, Part):
+class Stretch(Part):
     """Places on an axis between which a crossover may lie; None for an end beyond the range."""
 
     low: float | None
@@ -84,7 +83,7 @@ class Crossing(Turn):
         return at
 
 
-class Crossings(Subscripted, Part):
+class Crossings(Part):
     """Where two methods cross over, and what resamples do not exclude.
 
     Attributes:

@@ -142,11 +142,6 @@ class Curves:
     models: tuple[WeightedModel, ...]
     cell_draws: Mapping[tuple[str, int, int], np.ndarray]
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.record, FitRecord):
-            made = FitRecord.model_validate(dict(self.record), strict=False)
-            object.__setattr__(self, "record", made)
-
     # --- what was measured
 
     @property

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from pydantic import JsonValue
 
 from seedbed.analysis.settings import FitSettings
@@ -12,30 +9,7 @@ from seedbed.analysis.tables.outcomes import Accuracy, Group
 from seedbed.records import Part, Record
 
 
-class Subscripted(Part):
-    """Lets a record be read by keys as well, until all readers use its attributes."""
-
-    def __getitem__(self, key: str) -> Any:
-        """Return the value of a key."""
-        try:
-            return getattr(self, key)
-        except AttributeError:
-            raise KeyError(key) from None
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key, or a default."""
-        return getattr(self, key, default)
-
-    def keys(self) -> Iterator[str]:
-        """Return the keys."""
-        return iter(vars(self))
-
-
-class BaseModelAccuracy(Subscripted, Accuracy):
-    """The accuracy of the untrained student."""
-
-
-class CellMean(Subscripted, Accuracy):
+class CellMean(Accuracy):
     """The mean over the replicates of a method, seed-set size and budget.
 
     Attributes:
@@ -66,7 +40,7 @@ class CellMean(Subscripted, Accuracy):
     training_seconds: float | None = None
 
 
-class ParameterRecord(Subscripted, Part):
+class ParameterRecord(Part):
     """A parameter of a fitted model; intervals are the chosen model's alone."""
 
     name: str
@@ -78,7 +52,7 @@ class ParameterRecord(Subscripted, Part):
     high: float | None = None
 
 
-class ModelRecord(Subscripted, Part):
+class ModelRecord(Part):
     """A model that was compared; without parameters if the cells were too few for it."""
 
     name: str
@@ -105,7 +79,7 @@ class ModelRecord(Subscripted, Part):
     weight: float = 0.0
 
 
-class Dispersion(Subscripted, Part):
+class Dispersion(Part):
     """The dispersion of the model with most parameters, and what is used of it."""
 
     estimate: float
@@ -113,7 +87,7 @@ class Dispersion(Subscripted, Part):
     model: str
 
 
-class SeedDrawEffect(Subscripted, Part):
+class SeedDrawEffect(Part):
     """By how much a draw of the seeds moves accuracy, a fraction."""
 
     seeds: int
@@ -122,7 +96,7 @@ class SeedDrawEffect(Subscripted, Part):
     standard_deviation: float
 
 
-class Bootstrap(Subscripted, Part):
+class Bootstrap(Part):
     """How the chosen model was refitted, and the noise that was seen, as standard deviations."""
 
     samples: int
@@ -132,7 +106,7 @@ class Bootstrap(Subscripted, Part):
     covers: str = ""
 
 
-class FitRecord(Subscripted, Part):
+class FitRecord(Part):
     """What is known of the cells of one task, student, teacher, filter and augmenter."""
 
     fit: str
@@ -145,7 +119,7 @@ class FitRecord(Subscripted, Part):
     seeds: tuple[int, ...]
     items: int
     clusters: int
-    untrained: BaseModelAccuracy | None
+    untrained: Accuracy | None
     status: str
     reason: str
     chosen: str | None
@@ -162,7 +136,7 @@ class FitRecord(Subscripted, Part):
         return Group(self.task, self.student, self.teacher, self.filter, self.augmenter)
 
 
-class FitsRecord(Subscripted, Record):
+class FitsRecord(Record):
     """`decay.json`."""
 
     about: str

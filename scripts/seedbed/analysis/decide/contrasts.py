@@ -11,7 +11,6 @@ import polars as pl
 from pydantic import JsonValue, model_validator
 
 from seedbed.analysis.curves import Curves, Difference, Measured
-from seedbed.analysis.curves.records import Subscripted
 from seedbed.analysis.decide.settings import (
     STRONG,
     WEAK,
@@ -32,7 +31,7 @@ ABOUT = (
 )
 
 
-class Tested(Subscripted, Part):
+class Tested(Part):
     """One test of a contrast.
 
     Attributes:
@@ -75,7 +74,7 @@ class Tested(Subscripted, Part):
         return value
 
 
-class ContrastRecord(Subscripted, Part):
+class ContrastRecord(Part):
     """A contrast that the study states, with its tests."""
 
     finding: int
@@ -90,7 +89,7 @@ class ContrastsSettings(Part):
     confidence: float
 
 
-class ContrastsRecord(Subscripted, Record):
+class ContrastsRecord(Record):
     """`findings.json`."""
 
     about: str

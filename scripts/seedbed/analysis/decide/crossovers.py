@@ -11,7 +11,6 @@ import polars as pl
 from pydantic import JsonValue
 
 from seedbed.analysis.curves import Crossings, Curves
-from seedbed.analysis.curves.records import Subscripted
 from seedbed.analysis.decide.costs import MEASURES, Prices, cost_line
 from seedbed.analysis.settings import CrossoverSettings
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
@@ -91,7 +90,7 @@ class Crossover(Crossings):
     reason: str | None = None
 
 
-class CrossoversRecord(Subscripted, Record):
+class CrossoversRecord(Record):
     """`crossovers.json`.
 
     Attributes:

@@ -319,7 +319,3 @@ def _logit(share: np.ndarray) -> np.ndarray:
 def _share(logit: np.ndarray) -> np.ndarray:
     # Two tasks may have draws so far out that the exponential has no number.
     return 1 / (1 + np.exp(-np.clip(logit, -50.0, 50.0)))
-
-
-# The former names, until all readers use the others.
-borrow, borrow_reach = transferred_advice, transferred_plans
