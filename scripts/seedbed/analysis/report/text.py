@@ -167,6 +167,6 @@ def _target_lines(
         )
     base = answer.fit.record.untrained
     if base and not answer.transferred and base.accuracy >= target:
-        base_text = f"The base model already has {say.percent(base['accuracy'])}%."
+        base_text = f"The base model already has {say.percent(base.accuracy)}%."
         lines += _wrapped(base_text, "  ")
     return [*lines, *_wrapped(say.plan_text(found, question.seeds, titles.short), "  ")]
