@@ -72,7 +72,7 @@ rule verify_answers:
 
 
 rule build_dataset:
-    """Cut the dataset of a budget from its stream, or make it of real pairs."""
+    """Cut the dataset of a budget from its stream, or make it of real data."""
     input:
         seeds=lambda wc: FLOW.seeds(wc.dataset),
         test=lambda wc: FLOW.test_items(wc.dataset),

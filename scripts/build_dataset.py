@@ -1,4 +1,4 @@
-"""Build the dataset of a budget: the first queries of a stream, or real pairs, as rows to train on.
+"""Build the dataset of a budget: the first queries of a stream, or real data, as rows to train on.
 
 The Parquet file has a `messages` column in chat form, which TRL and `datasets` load as it is. Its
 metadata name the dataset and nothing else, so that the same rows are the same bytes. What was

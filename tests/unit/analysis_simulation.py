@@ -163,7 +163,7 @@ def tokens(cell: dict[str, object]) -> dict[str, object]:
 def with_real_pairs(
     tables: tuple[pl.DataFrame, pl.DataFrame], pairs: dict[tuple[str, int], float]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The tables with baselines of real pairs, given their accuracies by method and pairs."""
+    """The tables with baselines of real data, given their accuracies by method and pairs."""
     cells, items = tables
     like = cells.filter(pl.col("method") == METHODS[0]).head(1)
     some = items.filter(pl.col("cell") == like["cell"][0]).sort("item_id")

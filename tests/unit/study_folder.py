@@ -80,7 +80,7 @@ FILES = {
         "real_pairs": "seeds",
     },
     "methods/human.yaml": {
-        "title": "Real pairs",
+        "title": "Real data",
         "short": "R",
         "writes_questions": False,
         "real_pairs": "budget",

@@ -38,7 +38,7 @@ def change(path, **changes):
 
 def test_tables_hold_every_cell_and_item(evaluations):
     cells, items = collect(evaluations)
-    # 3 methods x 2 budgets, and the untrained student.
+    # 3 methods x 2 budgets, and the base model.
     assert cells.height == 7
     assert items.height == 7 * 20
     assert items.columns == ["cell", "item_id", "cluster", "correct"]

@@ -183,7 +183,7 @@ def written(name, content, output):
 
 @pytest.fixture(scope="module")
 def everything():
-    """Two tasks, three augmenters, two filters, two students, two teachers, real pairs."""
+    """Two tasks, three augmenters, two filters, two students, two teachers, real data."""
     small = {"seeds": (8,), "ratios": (1, 16), "items": 60}
     weak = [
         simulate(methods=(QR, NQ), untrained=None, other={"augmenter": name}, **small)
@@ -264,7 +264,7 @@ def test_degenerate_studies_are_drawn(name, tables, tmp_path):
     draw(name, tables, tmp_path)
 
 
-# --- accuracy, and baselines of real pairs
+# --- accuracy, and baselines of real data
 
 
 def test_baselines_of_real_pairs_make_no_groups(everything):
@@ -286,7 +286,7 @@ def test_accuracy_shows_baselines_of_real_pairs(everything, all_fits, tmp_path):
     # 8 seeds are the seed set of one panel; 64 pairs are BR 8 there and BR 2 in the other; 5,000
     # pairs lie beyond both axes.
     assert found == {(8, "seed_only", 1, 0.3), (8, "human", 8, 0.6), (32, "human", 2, 0.6)}
-    assert "Seeds alone" in words and "Real pairs" in words
+    assert "Seeds alone" in words and "Real data" in words
     # Ablations at a single budget have figures of their own.
     assert set(table["augmenter"]) == {"mini_teacher", "mini_mid", "mini_weak"}
 
@@ -693,8 +693,8 @@ def test_without_the_untrained_student_there_is_no_gain_to_pay_for(tmp_path):
     row, words = cost_row(by_hand((NQ, 32, "abc", {"augmenter": "mini_weak", **COUNTS})), tmp_path)
     assert row["gain"] is None and row["usd"] == pytest.approx(0.02)
     assert row["usd_per_point"] is None
-    assert row["unknown"] == "accuracy of the untrained student"
-    assert "the untrained student has not been evaluated" in words
+    assert row["unknown"] == "accuracy of the base model"
+    assert "the base model has not been evaluated" in words
 
 
 # --- diversity

@@ -1,4 +1,4 @@
-"""Datasets: the first queries of a stream, or real pairs, as rows to train on."""
+"""Datasets: the first queries of a stream, or real data, as rows to train on."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class DatasetSettings:
     """How a dataset is cut.
 
     Attributes:
-        budget: teacher queries; 0 for real pairs.
+        budget: teacher queries; 0 for real data.
         filter: which answers become rows: `none` (all), `verified` (those found right), or
             `verified_matched` (those, from further along the stream, until they are as many as all
             of the budget's).
         reach: queries of the stream that may be used: the budget, or more for `verified_matched`.
         overlap_words: words in a row that a question may not share with a test question; None
             compares whole questions alone.
-        prompt: template of the question as teacher and student see it, for real pairs.
+        prompt: template of the question as teacher and student see it, for real data.
     """
 
     budget: int

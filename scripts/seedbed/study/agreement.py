@@ -252,7 +252,7 @@ class Agreement:
         self._check_worlds(at, block)
 
     def _check_train_split(self, block: Block, pairs: int, *at: Part) -> None:
-        """Check that each task of a block has so many real pairs."""
+        """Check that each task of a block has so many real question-answer pairs."""
         for name in block.tasks:
             task = self._get("tasks", name)
             if task is not None and pairs > task.source.train_items:

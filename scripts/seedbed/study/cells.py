@@ -101,7 +101,7 @@ class Stream(_Point):
 class Dataset(_Point):
     """The training rows that the first `budget` queries of a stream leave after a filter.
 
-    Or, with no teacher and a budget of 0, the real pairs of the seed set.
+    Or, with no teacher and a budget of 0, the real data of the seed set.
     """
 
     task: str
@@ -115,7 +115,7 @@ class Dataset(_Point):
 
     @property
     def stream(self) -> Stream | None:
-        """The stream that the dataset is cut from; None if it is made of real pairs."""
+        """The stream that the dataset is cut from; None if it is made of real data."""
         if self.teacher == NONE:
             return None
         return Stream(
@@ -303,7 +303,7 @@ def block_cells(block: Block, methods: Mapping[str, MethodConfig]) -> Iterator[C
     Args:
         block: a block that has been checked.
         methods: the study's methods by name. One that writes no questions has no augmenter. One
-            of real pairs has neither augmenter nor teacher nor filter, its budget is 0, and its
+            of real data has neither augmenter nor teacher nor filter, its budget is 0, and its
             `seeds` are its pairs: those of the seed set, or as many as a budget.
     """
     for method in block.methods:

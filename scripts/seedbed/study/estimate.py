@@ -156,7 +156,7 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
 def training_rows(study: Study, cell: Cell) -> int:
     """Return how many rows a cell's student is trained on at most, each as often as it comes."""
     training = study.training(cell.student)
-    # A baseline of real pairs has no budget: its pairs are its seeds.
+    # A baseline of real data has no budget: its pairs are its seeds.
     rows = training.epochs * (cell.budget or cell.seeds)
     return (
         rows if training.max_steps is None else min(rows, training.max_steps * training.batch_size)

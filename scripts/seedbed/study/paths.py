@@ -160,7 +160,7 @@ class Paths:
         return self._shard_files("questions", stream, key)
 
     def answer_shards(self, key: str) -> list[str]:
-        """Return the answer shards under a dataset; none if it consists of real pairs."""
+        """Return the answer shards under a dataset; none if it consists of real data."""
         stream = self._point(key).stream
         return self._shard_files("answers", stream, key)
 

@@ -30,7 +30,7 @@ Two extensions, each of one parameter, are fitted with and without:
     harm   accuracy can fall where seeds are used too often. u = x - tau W(x / tau) are the
            queries per seed that brought nothing; the gain Ainf - A0 is multiplied by exp(-h u)
            (logit: h u is subtracted on the logit scale).
-    start  the untrained student has an accuracy of its own in place of A0: for students that the
+    start  the base model has an accuracy of its own in place of A0: for students that the
            first few examples change by their format alone.
 
 Parameters may be shared or free. By default each method has its own v_m and tau_m and all share one
@@ -88,7 +88,7 @@ class Points:
     Attributes:
         method: index of the method in the model's methods.
         seeds: seed-set size S.
-        ratio: budget ratio x; 0 for the untrained student.
+        ratio: budget ratio x; 0 for the base model.
     """
 
     method: np.ndarray
@@ -128,7 +128,7 @@ class AccuracyModel:
     Attributes:
         response: one of `RESPONSES`.
         harm: whether overused seeds can lower accuracy.
-        start: whether the untrained student has an accuracy of its own.
+        start: whether the base model has an accuracy of its own.
         methods: the methods in order; the first one's queries are the unit of value.
         reference_seeds: S0.
         sharing: one of `SHARING`; "no_delta" for a single seed-set size, which cannot tell delta.
@@ -247,7 +247,7 @@ class AccuracyModel:
                 (0, 1 / x_high),
             )
         if self.start:
-            add("untrained", "fraction", "accuracy of the untrained student", share, (0.05, 0.8))
+            add("untrained", "fraction", "accuracy of the base model", share, (0.05, 0.8))
         return found
 
     def _tau_names(self) -> tuple[str, ...]:
@@ -300,7 +300,7 @@ class AccuracyModel:
         at = {name: values[..., [i]] for i, name in enumerate(self.parameter_names())}
         method = np.asarray(points.method)
         untrained = np.asarray(points.ratio) == 0
-        # No division by zero at the untrained student, whose effective examples are none.
+        # No division by zero at the base model, whose effective examples are none.
         x = np.where(untrained, 1.0, points.ratio)
         log_size = np.log(np.asarray(points.seeds) / self.reference_seeds)
         one = np.ones_like(values[..., :1])
@@ -394,7 +394,7 @@ def candidates(
     Args:
         methods: the methods in order.
         seeds: the seed-set sizes; with two or more, delta is free. S0 is the smallest.
-        with_untrained: whether the untrained student was evaluated; `start` needs it.
+        with_untrained: whether the base model was evaluated; `start` needs it.
     """
     return [
         AccuracyModel(

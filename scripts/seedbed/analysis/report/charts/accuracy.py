@@ -40,7 +40,7 @@ from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Outcomes, mean_accuracy, read_outcomes
 
 SEED_ONLY, HUMAN = "seed_only", "human"
-"""Baselines of real pairs: the seed set itself, and as many pairs as their `seeds` say."""
+"""Baselines of real data: the seed set itself, and as many pairs as their `seeds` say."""
 
 SCHEMA = pl.Schema(
     {
@@ -60,7 +60,7 @@ pairs, whose `budget` is the number of pairs."""
 
 _OF_CELL = ("method", "budget_ratio", "accuracy", "low", "high")
 
-_LINES = {"untrained": "Untrained student", SEED_ONLY: "Seeds alone"}
+_LINES = {"untrained": "Base model", SEED_ONLY: "Seeds alone"}
 """What a line across a panel shows."""
 
 
@@ -113,7 +113,7 @@ def accuracies(fit: Curves, seeds: int, confidence: float) -> list[Row]:
 
 
 def _real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[Row]:
-    """Return the means of a student's baselines of real pairs over their replicates."""
+    """Return the means of a student's baselines of real data over their replicates."""
     cells = outcomes.cells.with_row_index("row").filter(
         pl.col("student") == student, pl.col("method").is_in([SEED_ONLY, HUMAN])
     )
@@ -127,7 +127,7 @@ def _real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[Row
 
 
 def _real_rows(real: Sequence[Mapping[str, Any]], fit: Curves, seeds: int) -> list[Row]:
-    """Return the baselines of real pairs that a size's budget ratios have room for."""
+    """Return the baselines of real data that a size's budget ratios have room for."""
     low, high = log_limits(cell.budget_ratio for cell in fit.cells(seeds))
     return [
         {name: record[name] for name in ("method", "accuracy", "low", "high")}
@@ -144,7 +144,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
 
     Points are cell means with intervals from the test items; lines are the fitted curves with
     bootstrap bands (where nothing could be fitted, straight lines between the points). Lines across
-    are students of no synthetic data; crosses are students of real pairs, as many as there are
+    are students of no synthetic data; crosses are students of real data, as many as there are
     teacher queries elsewhere.
     """
     rows = content.rows()
@@ -171,7 +171,10 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     return sheet(sections, [*notes, missing])
 
 
-_CROSSES = "Real pairs (crosses): a student of as many real pairs as there are queries elsewhere."
+_CROSSES = (
+    "Real data (crosses): a student of as many real question-answer pairs as there are queries "
+    "elsewhere."
+)
 
 
 def _line(row: Mapping[str, Any]) -> str | None:
@@ -181,12 +184,12 @@ def _line(row: Mapping[str, Any]) -> str | None:
 def accuracy_layers(
     rows: Sequence[Row], methods: Methods, y: Axis, labels: Sequence[str]
 ) -> Layers:
-    """Return the layers of a panel: lines across, cells and curves, and real pairs."""
+    """Return the layers of a panel: lines across, cells and curves, and real data."""
     seeds = rows[0]["seeds"]
     order = [name for name in methods.names if any(row["method"] == name for row in rows)]
     drawn = [
         {
-            "Method": methods.names.get(row["method"], "Real pairs"),
+            "Method": methods.names.get(row["method"], "Real data"),
             "curve": row["kind"] == "curve",
             "ratio": row["budget_ratio"],
             "at": row["budget_ratio"] * apart(order.index(row["method"]), len(order))
@@ -210,7 +213,7 @@ def accuracy_layers(
         ("interval", "interval", None),
     )
     across = [row for row in drawn if row["line"]]
-    crosses = [row for row in drawn if row["Method"] == "Real pairs" and not row["line"]]
+    crosses = [row for row in drawn if row["Method"] == "Real data" and not row["line"]]
     series = [row for row in drawn if row["Method"] in methods.names.values()]
     layers = measured(series, methods, x, y, shown)
     if across:

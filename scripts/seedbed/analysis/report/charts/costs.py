@@ -59,7 +59,7 @@ SCHEMA = pl.Schema(
     }
 )
 """Columns of the table: one row a cell, means over replicates. `gain` is the accuracy above the
-untrained student's, paired by test item, a fraction; a cost per point is null where there is no
+base model's, paired by test item, a fraction; a cost per point is null where there is no
 gain or where a part of the cost is not known, and `unknown` says what is not."""
 
 
@@ -103,7 +103,7 @@ def _rows(
             gain = paired_difference(reference, correct, outcomes.clusters, confidence)
         costs, unknown = _mean_costs(part, prices)
         if gain is None:
-            unknown = ["accuracy of the untrained student", *unknown]
+            unknown = ["accuracy of the base model", *unknown]
         per_point = {
             f"{name}_per_point": cost / (100 * gain.difference)
             for name, cost in costs.items()
@@ -271,7 +271,7 @@ def _decades(low: float, high: float) -> list[float]:
 def _why_unknown(rows: Sequence[Mapping[str, Any]], name: str, titles: Titles) -> str:
     """Return why a measure is known of no cell, in words."""
     if all(row["gain"] is None for row in rows):
-        return "unknown, as the untrained student has not been evaluated"
+        return "unknown, as the base model has not been evaluated"
     kinds = {"usd": ("price", "tokens"), "hours": ("seconds",), "tokens": ("tokens",)}
     said = [
         text

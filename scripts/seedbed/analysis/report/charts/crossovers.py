@@ -269,7 +269,7 @@ def _layers(
     point = layer(drawn["crossover"], "point", filled=True, size=80, opacity=1, style="edge")
     shown = tooltips(
         ("row", "pair", None),
-        ("Method", "overtaken by", None),
+        ("Method", "crossover to", None),
         ("at", f"at {PANELS[measure]}", ",.3~r"),
         ("interval", "interval", None),
     )

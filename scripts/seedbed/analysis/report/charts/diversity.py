@@ -79,7 +79,7 @@ def content(datasets: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> Co
     """
     keys = (*PLACE, *SERIES, "budget")
     values = ("queries", "rows", *MEASURES)
-    # A baseline of real pairs asks no teacher: it is no synthetic data.
+    # A baseline of real data asks no teacher: it is no synthetic data.
     records = [_record(dataset) for dataset in datasets if dataset["dataset"]["budget"]]
     table = pl.DataFrame(records, schema={name: SCHEMA[name] for name in (*keys, *values)})
     means = table.sort(keys).group_by(keys, maintain_order=True)

@@ -30,7 +30,7 @@ COLUMNS = 3
 """Most panels side by side: with more, text is too small in a column of a paper."""
 
 CROSS = "M-1,-1L1,1M1,-1L-1,1"
-"""Marker of what is no method's: real pairs, and cells without a gain."""
+"""Marker of what is no method's: real data, and cells without a gain."""
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     others = [name for name in (*GROUP_COLUMNS, "seeds") if name != role]
     places = list(dict.fromkeys(tuple(row[name] for name in others) for row in rows))
     named = [dict(zip(others, place, strict=True)) for place in places]
-    labels = ["Untrained student"] if any(row["kind"] == "untrained" for row in rows) else []
+    labels = ["Base model"] if any(row["kind"] == "untrained" for row in rows) else []
     names = [n for n in ("student", "teacher", "augmenter", "filter") if n != role]
     sections = []
     for place, title in zip(named, place_titles(named, titles, names), strict=True):
