@@ -10,9 +10,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
+from xdist.scheduler import LoadScopeScheduling
 
 from practice import PROMPTS, SIZES, silent
 from project import Clone, copy_project
@@ -29,7 +31,21 @@ FIRST = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)
+class FilesTogether(LoadScopeScheduling):
+    """Gives each worker whole files, so that tests share fixtures."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        # There is one SLURM, and each vLLM takes much memory.
+        return file.parent.name if file.parent.name in ("slurm", "vllm") else str(file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether:
+    """Replace the scheduler of pytest-xdist, whose groups pytest 9.2 does not know."""
+    return FilesTogether(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order tests by how long their file takes, and let those of a file share their fixtures."""
     tests = Path(__file__).parent
@@ -37,9 +53,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         name = item.path.relative_to(tests).as_posix()
         places[item] = next((n for n, start in enumerate(FIRST) if name.startswith(start)), 99)
-        # There is one SLURM, and each vLLM takes much memory.
-        folder = name.partition("/")[0]
-        item.add_marker(pytest.mark.xdist_group(folder if folder in ("slurm", "vllm") else name))
         used = {getattr(found, "__module__", "") for found in vars(item.module).values()}
         if "browser" in used:
             item.add_marker("browser")
