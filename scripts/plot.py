@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any
 
 from seedbed.analysis.report.captions import caption_of
 from seedbed.analysis.report.charts.files import Output, figure_output, made_from, write_figure
 from seedbed.analysis.settings import (
+    AugmenterSettings,
+    CompareSettings,
     PublishedShift,
     Titles,
     parse_published,
@@ -22,17 +23,23 @@ from seedbed.analysis.settings import (
 from seedbed.artifacts import whole_file
 from seedbed.command_line import json_value, option, optional, run, several
 
-CHARTS = (
-    "accuracy",
-    "cost_effectiveness",
-    "crossovers",
-    "best_method",
-    "augmenters",
-    "verification",
-    "models",
-    "costs",
-    "diversity",
-)
+_CURVES = ("fits", "draws")
+_SCORES = ("cells", "item_scores")
+CHARTS = {
+    "accuracy": (*_CURVES, *_SCORES),
+    "cost_effectiveness": (*_CURVES, "comparisons", "crossovers", "published"),
+    "crossovers": (*_CURVES, "crossovers", "published"),
+    "best_method": _CURVES,
+    "augmenters": (*_SCORES, "settings"),
+    "verification": (*_SCORES, "settings"),
+    "models": (*_CURVES, "crossovers", "role"),
+    "costs": (*_SCORES, "prices", "settings"),
+    "diversity": ("datasets", "settings"),
+}
+"""By chart, the options that its `tabulate` takes. They are not read from its signature: code that
+looks at code would make any edit of a module that charts import redraw all of them."""
+SETTINGS = {"augmenters": AugmenterSettings}
+"""By chart, the class of its settings, where that is not `CompareSettings`."""
 
 
 def module_of(chart: str) -> ModuleType:
@@ -98,13 +105,13 @@ class Options:
 
 def job(args: Options) -> None:
     """Draw the chart from the options that it needs."""
-    tabulate = module_of(args.chart).tabulate
-    given = {name: getattr(args, name) for name in inspect.signature(tabulate).parameters}
+    module_of(args.chart)
+    given = {name: getattr(args, name) for name in CHARTS[args.chart]}
     if lacking := [name for name, value in given.items() if value is None]:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in lacking)
         raise ValueError(f"the chart {args.chart} needs {options}")
     if "settings" in given:
-        kind = get_type_hints(tabulate)["settings"]
+        kind = SETTINGS.get(args.chart, CompareSettings)
         given["settings"] = parse_settings(kind, json.dumps(given["settings"]))
     output = figure_output(__file__, args.study, args.svg, args.titles, args.missing or "")
     about = {**output.provenance, **made_from(given)}

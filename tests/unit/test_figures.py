@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
@@ -795,3 +796,11 @@ def test_text_has_contrast_on_light_and_dark(config):
         config["text"]["color"],
     ):
         assert contrast(ink, paper) >= CONTRAST
+
+
+def test_the_script_knows_what_each_chart_takes():
+    for name, inputs in plot.CHARTS.items():
+        taken = inspect.signature(plot.module_of(name).tabulate).parameters
+        assert set(inputs) == set(taken), name
+        kind = plot.SETTINGS.get(name, CompareSettings).__name__
+        assert "settings" not in taken or taken["settings"].annotation == kind, name
