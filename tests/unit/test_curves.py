@@ -256,7 +256,7 @@ def test_held_out_noise_is_what_curves_of_the_right_form_miss_by():
 
 def test_beyond_the_data_draws_are_widened_by_the_miss_that_noise_does_not_explain(usual):
     place = (32, "new_question", np.array([16.0, 640.0]))
-    plain = usual.accuracy(*place)[1]
+    plain = that_missed(usual, held_out_error=0.0, held_out_noise=0.0).accuracy(*place)[1]
 
     def widened(error, noise):
         fit = that_missed(usual, held_out_error=error, held_out_noise=noise)
