@@ -10,9 +10,10 @@ from project import BIN, planned
 
 def printed(clone, target, rule):
     """Return the command of a rule's job that `snakemake -n -p TARGET` prints."""
-    said = planned(clone.folder, "-n", "-p", "--forcerun", rule, target, "--config", "study=micro")
+    asked = (target, "-n", "-p", "--forcerun", rule, "--config", "study=micro")
+    said = planned(clone.folder, *asked)
     (command,) = re.findall(
-        rf"^ *(?:Shell command: )?((?:exec )?python .*/{rule}\.py .*)$", said, re.M
+        rf"^ *(?:Shell command: )?((?:exec )?python .*/{rule}\.py'? .*)$", said, re.M
     )
     return command
 
