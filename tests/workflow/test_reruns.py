@@ -288,7 +288,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [8, 1]"),
         {},
     ),
-    "the journal of finished answers": (remove("results/micro/journal"), {}),
+    "the response cache": (remove("results/micro/journal"), {}),
     "a word in the text below a constant": (
         replace(f"{LIBRARY}/artifacts.py", "Rows that are written at a time", "Rows written"),
         {},
@@ -475,7 +475,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
             **data(1),
         },
     ),
-    "more real pairs": (
+    "more real data": (
         append(
             MICRO,
             "  - {name: human, tasks: [mini_math], methods: [human], seeds: [16], budgets: [32],"
@@ -496,7 +496,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         replace(f"{LIBRARY}/chats.py", "26 Jul 2024", "27 Jul 2024"),
         {**STREAMS, **STUDENTS, "evaluate_student": 13},
     ),
-    "the code of the journal": (
+    "the code of the response cache": (
         replace(
             f"{LIBRARY}/streams/response_cache.py",
             "SYNC_COMPLETIONS = 256",
@@ -753,7 +753,7 @@ By more than its name counts, as another rule would not be safe:
 Answers of evaluation that are kept are known by the model, the adapter, the request, and the code
 of the engine with its encoding of chats: an edit of a scorer scores them again, and asks nothing.
 Answers and questions of streams are known by the model and the request alone: what was bought
-outlives an edit of the engine's code, until the journal and the shards are deleted.
+outlives an edit of the engine's code, until the response cache and the shards are deleted.
 """
 
 
