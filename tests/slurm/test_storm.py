@@ -172,7 +172,10 @@ def test_memory_grows_with_the_attempt(storm):
     for job in votes:
         memory[job["Comment"]].append((job["JobState"], job["MinMemoryNode"]))
     for tries in memory.values():
-        assert tries == [("FAILED", "350M"), ("COMPLETED", "4350M")]
+        states, asked = zip(*tries, strict=True)
+        # The storm may fail it once more.
+        assert asked == ("350M", "4350M", "8350M")[: len(asked)] and len(asked) >= 2
+        assert states == (*["FAILED"] * (len(states) - 1), "COMPLETED")
 
 
 def test_jobs_with_a_gpu_are_in_its_partition_and_the_others_are_not(storm):

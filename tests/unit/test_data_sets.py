@@ -458,7 +458,7 @@ def test_real_tasks_are_read_whole_and_every_gold_scores_right(
     with closing(
         make_scorer(kind, {"timeout": 30} if kind == "sql" else {}, tmp_path / "task")
     ) as s:
-        for split, number in counts.items():
+        for split, number in counts.model_dump().items():
             items = read_items(tmp_path / "task" / f"{split.removesuffix('_items')}.parquet")
             assert len(items) == len({item.item_id for item in items}) == number
             assert check_references(items, s) == number

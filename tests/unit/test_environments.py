@@ -138,10 +138,11 @@ def test_files_name_no_registry():
 
 def test_every_rule_with_a_command_runs_in_the_environment_that_is_asked_for():
     text = "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
-    named = re.findall(r"^    conda:\n        (.*)$", text, re.MULTILINE)
-    assert set(named) == {"ENVIRONMENT"}
-    assert len(named) == len(re.findall(r"^    shell:$", text, re.MULTILINE)) > 0
-    assert 'ENVIRONMENT = f"../envs/{RUN.environment}.yaml"' in text
+    # `command` gives its rule the environment: see seedbed.run.commands.
+    shells = re.findall(r"^ +shell:\n(?: +#.*\n)* +(\w+)\(", text, re.MULTILINE)
+    assert set(shells) == {"command"}
+    assert len(shells) == len(re.findall(r"^ +shell:$", text, re.MULTILINE)) > 0
+    assert 'f"../envs/{RUN.environment}.yaml"' in text
     environments = get_args(RunConfig.model_fields["environment"].annotation)
     assert set(environments) == set(SOURCES)
     assert {path.stem for path in ENVS.glob("*.yaml")} == set(SOURCES)

@@ -54,7 +54,12 @@ from seedbed.analysis.settings import (
 )
 from seedbed.analysis.tables.collect import cell_key, no_results
 from seedbed.analysis.tables.comparisons import compare_methods
-from seedbed.analysis.tables.outcomes import groups, order_methods, outcomes_by_task
+from seedbed.analysis.tables.outcomes import (
+    GROUP_COLUMNS,
+    groups,
+    order_methods,
+    outcomes_by_task,
+)
 
 AA, QR, NQ = METHODS
 MODULES = {
@@ -374,14 +379,10 @@ def test_crossovers_are_those_that_were_found_by_every_measure(crossing_fits, tm
     )
     found = find_crossovers(crossing_fits, CrossoverSettings(), prices)
     expected = {
-        (r["measure"], r["seeds"], r["reference"], r["method"]): (
-            c.get("budget_ratio", c.get("amount")),
-            c["low"],
-            c["high"],
-        )
+        (r.measure, r.seeds, r.reference, r.method): (c.at, c.low, c.high)
         for r in [*found.crossovers, *found.costs]
-        if r["basis"] == "curve"
-        for c in r["crossings"][:1]
+        if r.basis == "curve"
+        for c in r.crossings[:1]
     }
     drawn = table.filter(pl.col("kind") == "crossover")
     place = ("measure", "seeds", "reference", "method")
@@ -403,7 +404,8 @@ def test_crossovers_are_those_that_were_found_by_every_measure(crossing_fits, tm
 
 def test_a_price_that_is_not_known_is_said_once_in_the_panel(crossing_fits, tmp_path):
     table, words = draw("crossovers", None, tmp_path, fits=crossing_fits)
-    assert words.count("not known (price of mini teacher)") == 1
+    # Once on its halo, and once as itself.
+    assert words.count("not known (price of mini teacher)") == 2
     usd = table.filter(pl.col("measure") == "usd")
     assert set(usd["words"]) == {"not known"} and usd["at"].null_count() == usd.height
 
@@ -414,9 +416,14 @@ def test_a_price_that_is_not_known_is_said_once_in_the_panel(crossing_fits, tmp_
 )
 def test_a_pair_says_in_words_what_marks_do_not(crossing_fits, tmp_path, status, crossings, words):
     turns = [
-        {"overtaken_by": NQ, "budget_ratio": at, "low": at / 2, "high": None} for at in crossings
+        {"overtaken_by": NQ, "budget_ratio": at, "low": at / 2, "high": None}
+        | {"lead_before": 0.01, "lead_after": 0.02, "share_of_resamples": 1.0}
+        | {"low_beyond_range": False, "high_beyond_range": True}
+        for at in crossings
     ]
-    record = {"fit": crossing_fits[0].record["fit"], "seeds": 32, "reference": AA, "method": NQ}
+    fit = crossing_fits[0].record
+    record = {name: getattr(fit, name) for name in ("fit", *GROUP_COLUMNS)}
+    record |= {"seeds": 32, "reference": AA, "method": NQ}
     record |= {"measure": "budget_ratio", "basis": "curve", "status": status, "range": [1, 64]}
     record |= {"crossings": turns, "inverted": [{"low": None, "high": 30.0}]}
     output = figure_output(__file__, "fake", tmp_path / "crossovers.svg", TITLES)
@@ -591,12 +598,12 @@ def test_models_are_compared_where_all_else_is_equal(role, tmp_path):
     assert table.filter(pl.col("kind") == "cell").height == 2 * 3 * 4
     crossovers = table.filter(pl.col("kind") == "crossover", pl.col("method") == NQ)
     expected = {
-        fit_record[role]: crossing["budget_ratio"]
-        for fit_record in find_crossovers(fits, CrossoverSettings())["crossovers"]
-        if fit_record["seeds"] == 32
-        and fit_record["basis"] == "curve"
-        and (fit_record["reference"], fit_record["method"]) == (AA, NQ)
-        for crossing in fit_record["crossings"]
+        getattr(found, role): crossing.budget_ratio
+        for found in find_crossovers(fits, CrossoverSettings()).crossovers
+        if found.seeds == 32
+        and found.basis == "curve"
+        and (found.reference, found.method) == (AA, NQ)
+        for crossing in found.crossings
     }
     assert dict(crossovers.select(role, "budget_ratio").rows()) == pytest.approx(expected)
     assert f"other {role}" in words and "Crossover with AA" in words
@@ -766,9 +773,9 @@ def test_every_figure_is_tried_here():
 
 @pytest.mark.parametrize("script", ["plot", "collect_results", "write_report"])
 def test_an_option_without_text_says_that_nothing_is_missing(script):
-    """As Snakemake gives it: it leaves an empty text out of the command."""
+    """As rules give it: Snakemake leaves an empty text out of the command."""
     path = Path(__file__).parents[2] / f"scripts/{script}.py"
-    done = subprocess.run([sys.executable, path, "--missing"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, path, "--missing="], capture_output=True, text=True)
     assert "expected one argument" not in done.stderr
     assert "the following arguments are required" in done.stderr
 

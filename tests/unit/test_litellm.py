@@ -125,7 +125,7 @@ def ask(proxy, **settings):
 
 def test_answers_come_through(proxy, backend):
     backend.asked.clear()
-    assert {answer.text.split(" /")[0] for answer in ask(proxy, name="plain")} == {
+    assert {answer.text.split(" /")[0] for answer in ask(proxy, model="plain")} == {
         f"question {n}" for n in range(12)
     }
     assert len(backend.asked) == 12
@@ -133,14 +133,14 @@ def test_answers_come_through(proxy, backend):
 
 def test_a_field_that_the_model_does_not_take_is_named_and_can_be_left_out(proxy):
     with pytest.raises(EndpointError) as refused:
-        ask(proxy, name="claude")
+        ask(proxy, model="claude")
     assert "UnsupportedParamsError" in str(refused.value)
     assert "engine.seed_field: null" in str(refused.value)
-    answers = ask(proxy, name="claude", seed_field=None)
+    answers = ask(proxy, model="claude", seed_field=None)
     assert {(answer.text, answer.finish_reason) for answer in answers} == {("It is 3.", "stop")}
     assert {answer.model for answer in answers} != {""}
 
 
 def test_a_model_that_the_proxy_does_not_know_is_named(proxy):
     with pytest.raises(EndpointError, match="for the model 'nobody'"):
-        ask(proxy, name="nobody")
+        ask(proxy, model="nobody")

@@ -127,7 +127,7 @@ def test_figures_are_the_interactive_charts_where_scripts_run(browser, page):
     """The drawing of a figure gives way to its chart."""
     with visit(browser, page, DRAWN) as seen:
         seen.page.locator("#accuracy-chart").scroll_into_view_if_needed()
-        seen.page.wait_for_selector("#accuracy-chart svg path")
+        seen.page.wait_for_selector("#accuracy-chart svg path", state="attached")
         expect(seen.page.locator(".drawn:has(#accuracy-chart) > svg")).to_have_count(0)
         chart = seen.page.locator("#accuracy-chart")
         assert chart.get_attribute("role") == "img"
@@ -156,7 +156,9 @@ CONTRAST = """
   };
   const faint = [];
   for (const text of document.querySelectorAll("figure svg text")) {
-    if (!text.textContent.trim()) { continue; }
+    // A halo is a text below the text, in the colour of the ground.
+    const halo = (one) => getComputedStyle(one).stroke;
+    if (!text.textContent.trim() || halo(text) !== "none") { continue; }
     text.scrollIntoView({ block: "center", inline: "center" });
     // What is painted below its middle: a shape with a colour, or the figure's own ground.
     const place = text.getBoundingClientRect();
@@ -165,6 +167,7 @@ CONTRAST = """
       place.y + place.height / 2)) {
       if (under === text || text.contains(under)) { continue; }
       const style = getComputedStyle(under);
+      if (under.tagName === "text" && halo(under) !== "none") { ground = halo(under); break; }
       const paint = under.closest("svg") && under.tagName !== "svg"
         ? (under.tagName === "path" || under.tagName === "rect" ? style.fill : "none")
         : style.backgroundColor;
