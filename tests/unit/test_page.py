@@ -162,12 +162,13 @@ CONTRAST = """
     text.scrollIntoView({ block: "center", inline: "center" });
     // What is painted below its middle: a shape with a colour, or the figure's own ground.
     const place = text.getBoundingClientRect();
-    let ground = null;
+    const behind = [...text.ownerSVGElement.querySelectorAll("text")].find((one) =>
+      one.textContent === text.textContent && halo(one) !== "none");
+    let ground = behind ? halo(behind) : null;
     for (const under of document.elementsFromPoint(place.x + place.width / 2,
       place.y + place.height / 2)) {
-      if (under === text || text.contains(under)) { continue; }
+      if (behind || under === text || text.contains(under)) { continue; }
       const style = getComputedStyle(under);
-      if (under.tagName === "text" && halo(under) !== "none") { ground = halo(under); break; }
       const paint = under.closest("svg") && under.tagName !== "svg"
         ? (under.tagName === "path" || under.tagName === "rect" ? style.fill : "none")
         : style.backgroundColor;
