@@ -125,7 +125,7 @@ def job(args: Options) -> None:
     waiting = map(_adapter, pending_jobs.PendingOfModel.read(args.sharing, args.scores).waiting())
     ranks = [lora_rank(path) for path in (adapter, *waiting) if path is not None]
     engine = args.starting(report, lora_rank=max(ranks, default=0))
-    # What determines an answer besides its request: not the code that scores it.
+    # An answer depends on its request and on these, and not on the code that scores it.
     asked = [
         args.engine.identity(read_fingerprint(args.model)),
         code_digest(None, [args.engine.module]),

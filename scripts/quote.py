@@ -1,4 +1,4 @@
-"""Say what a study costs, whole and as far as it is still to pay, before anything is asked.
+"""Estimate what a study costs, in all and still to pay, before anything is asked.
 
 Queries, tokens, money by model and stage, hours of computing, disk. Lengths are measured where
 something was answered already, and assumed elsewhere.

@@ -34,7 +34,7 @@ PARQUET_MARK = b"PAR1"
 
 
 def whole_file(text: str) -> Path:
-    """Return the path of a file that a script is told to read, for `type=` of an option.
+    """Return the path of a file that a script reads, for `type=` of an option.
 
     Only the ends of it are looked at, so that this takes no time; and all of it, if it is JSON.
 

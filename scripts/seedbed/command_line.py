@@ -172,7 +172,7 @@ def run(
         kind: the class of its options: see `read_options`.
         function: takes them.
         about: what `--help` says of the script.
-        expected: errors of what a user can mend, besides `ExpectedError`.
+        expected: errors that a user can mend, in addition to `ExpectedError`.
     """
     options = read_options(kind, about)
     try:

@@ -405,7 +405,7 @@ def _noted(kind: str, content: bytes, read: Callable[[], Any]) -> Any:
 
 @cache
 def _reader() -> bytes:
-    """Return what notes depend on besides a file: how this module reads it, with which Python."""
+    """Return what notes depend on apart from the file: the reader, and the version of Python."""
     readers = (Path(__file__), Path(statements.__file__))
     return b"\0".join(
         [platform.python_version().encode(), *(file.read_bytes() for file in readers)]

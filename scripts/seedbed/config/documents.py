@@ -1,7 +1,7 @@
 """Reading YAML so that nothing in it is lost or taken for something else, and telling where it is.
 
 YAML is read by the core schema of YAML 1.2: `1e-3` is a number, and `no`, `on`, `12:30` and
-`2026-01-31` are text, all of which the usual loader for Python reads as something else.
+`2026-01-31` are text. The usual loader for Python reads all of them as something else.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def key_table(model: type[Section], told: frozenset[type] = frozenset()) -> list
         f"| `{place}` | {kind} | {default} | {meaning} |"
         for place, kind, default, meaning in _keys(model, told)
     ]
-    # What several kinds of a section have in common is told once.
+    # Keys that several kinds of a section share are listed once.
     head = ["| Key | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     return [*head, *dict.fromkeys(rows)]
 
@@ -124,7 +124,7 @@ def _keys(
 def _keys_by_kind(
     sections: Mapping[str, type[Section]], told: frozenset[type], prefix: str
 ) -> Iterator[tuple[str, str, str, str]]:
-    """Yield the keys of a section of which there are several kinds, each with the kinds it has."""
+    """Yield the keys of a section that has several kinds, each with its kinds."""
     first = next(iter(sections))
     meaning = "; ".join(f"`{kind}`: {_words(section)}" for kind, section in sections.items())
     kinds = ", ".join(f"`{kind}`" for kind in sections)

@@ -113,7 +113,7 @@ class Purse:
         return int(self._cap.counts_queries), self._foreseen(request) * self._excess
 
     def _foreseen(self, request: Request) -> float:
-        """Return the dollars that a request costs at most, as far as its limits say."""
+        """Return the most dollars that a request can cost by its limits."""
         text = sum(len(content.encode()) + ROLE_TOKENS for _, content in request.messages)
         return self._price(text + ROLE_TOKENS, request.max_tokens)
 

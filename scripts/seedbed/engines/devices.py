@@ -29,7 +29,7 @@ _held: list[int] = []
 
 
 def use_gpus(count: int, progress: Callable[[str], None], devices: Path = Path("/dev")) -> None:
-    """Let this process see so many GPUs, none of which another job on this machine was given.
+    """Let this process see so many GPUs that no other job on this machine has.
 
     To be called before anything looks for GPUs. A job that SLURM started has what it was allocated,
     also if the count is 0, but no more than the count if there is one: more would change what a

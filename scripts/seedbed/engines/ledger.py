@@ -2,7 +2,7 @@
 
 On clusters, locks of files are often missing, or hold on one node alone. So the ledger is a row of
 numbered pages, each with all amounts. Who changes them writes the next page, and gives it its
-number by a hard link, of which the file system makes one alone: who comes second reads the page of
+number by a hard link, and the file system makes only one: the second process reads the page of
 the first, and tries again. A process that is killed leaves nothing that others must wait for.
 """
 

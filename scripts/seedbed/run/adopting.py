@@ -1,7 +1,7 @@
 """Results that the manifest does not note, or notes as made by other code: what can be kept.
 
 Results of an earlier version, or copied without their manifest, are compared with the present
-settings as far as they themselves say how they were made. What differs is never adopted.
+settings where they say how they were made. Results with other settings are never adopted.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Review:
         return [job for jobs in self.adopted.values() for job in jobs]
 
     def text(self, confirmed: bool, command: str) -> str:
-        """Return what a person is told.
+        """Return the review as text.
 
         Args:
             confirmed: whether it has been done.

@@ -20,7 +20,7 @@ RECORDS: dict[str, type[Record]] = {
     "dataset.json": DatasetRecord,
     "training.json": TrainingRecord,
 }
-"""By file name, the records of which only some keys are content."""
+"""By file name, the records with only some keys as content."""
 
 
 def content_digest(path: str | os.PathLike[str]) -> str:

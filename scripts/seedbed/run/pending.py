@@ -1,4 +1,4 @@
-"""Jobs of a study that ask the same model: one that has it loaded may answer for others."""
+"""Jobs of a study that ask the same model: a job that has loaded it may answer for others."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ _INTERRUPTED_SECONDS = 1.0
 _LOG_BYTES = 2**20
 _TAIL = 65536
 _LONGEST_LINE = 300
-# What is left is told from that many finished jobs on.
+# The time left is shown from that many finished jobs on.
 _LEAST_FINISHED = 3
 _BENCHMARKS = 5
 
@@ -295,7 +295,7 @@ class Progress(logging.Handler):
         if self._interrupt.at is not None:
             return
         before = self._logs.pop(number, {})
-        # In the order in which causes are told: the job's own words, then those of the cluster.
+        # Causes in this order: the job's own words, then those of the cluster.
         logs = [
             self._kept(str(path))
             for path in map(str, record.__dict__["log"])

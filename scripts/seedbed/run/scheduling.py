@@ -98,7 +98,7 @@ class _Plan:
         return found
 
     async def _settle(self, job: Job) -> None:
-        """Decide what becomes of the jobs that waited for one that has ended."""
+        """Decide about the jobs that waited for a job that has ended."""
         for other in [*self.jobs.consumers(job)]:
             if not self.jobs.ready(other) or other.is_norun:
                 continue

@@ -271,7 +271,7 @@ class Others:
         own = np.bincount(different["text"].to_numpy(), minlength=count)
         shared = different.join(self._keys, on=["pair", "third"], maintain_order="left")
         known = np.bincount(shared["text"].to_numpy(), minlength=count)
-        # Runs that all the others lack count in the union: most texts are told by that.
+        # Runs that all the others lack count in the union: that decides for most texts.
         candidates = np.flatnonzero((known > 0) & (known >= NEAR_SIMILARITY * own))
         if not len(candidates):
             return result

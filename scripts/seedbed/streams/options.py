@@ -59,7 +59,7 @@ class Shard:
 
     @property
     def part(self) -> Part:
-        """The queries, of which there are none if `stop` is before `start`."""
+        """The queries; none if `stop` is before `start`."""
         stop = max(self.start, self.stop)
         return Part(self.start, stop, max(stop, self.end or stop))
 

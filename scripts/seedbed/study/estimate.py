@@ -114,8 +114,8 @@ class Work:
 def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
     """Return all that is to be done for some cells, from nothing.
 
-    Streams, and what verifies their answers, are paid once, as far as the cells reach along them;
-    each cell is trained and evaluated.
+    Streams and the verification of their answers are paid once, up to the largest budget of the
+    cells; each cell is trained and evaluated.
     """
     cells = list(cells)
     found = []

@@ -37,7 +37,7 @@ MB_PER_GB_OF_WEIGHTS = 1_250
 """Memory for weights, which pass through it on their way to the GPU, with a quarter to spare."""
 
 START_MINUTES = 20
-"""For the start of an engine, its compilation, and what it is told of other jobs."""
+"""For the start of an engine, its compilation, and pending jobs."""
 
 SAFETY = 4.0
 """Times the estimate: a job that is ended for its time has to start again."""

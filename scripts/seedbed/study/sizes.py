@@ -73,7 +73,7 @@ def size_of_folder(folder: Path) -> Size | None:
                     parameters += count
                     size += 2 * count
                 else:
-                    # Quantized weights, several of which may be packed in a number.
+                    # Quantized weights; several may be packed in a number.
                     parameters += 8 * (stop - start) / bits
                     size += stop - start
     except (OSError, ValueError, KeyError, TypeError, OverflowError):

@@ -269,7 +269,7 @@ def _scorer_tag(value: Any) -> str:
 
 
 SOURCES = ("world", "hub", "files")
-"""Keys of `source`, of which only one kind has each."""
+"""Keys of `source` that only one kind has."""
 
 AnySource = WorldSource | HubSource | FilesSource
 

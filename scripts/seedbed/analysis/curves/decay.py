@@ -75,7 +75,7 @@ _HARMONIC = np.e - 1
 """c: makes the next query worth 1/exp(1) after tau, as in the exponential decay."""
 
 SHARING = ("", "one_value", "one_tau", "each_delta", "no_delta")
-"""Variants of which parameters methods share; "" is the default."""
+"""Variants by the parameters that methods share; "" is the default."""
 
 _SMALLEST = 1e-6
 """Bound of accuracies from 0 and 1, so that likelihoods stay finite."""

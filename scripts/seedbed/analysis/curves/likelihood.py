@@ -233,7 +233,7 @@ class HeldOut:
     def noise(self, accuracies: np.ndarray) -> float:
         """Return how far a model of the right form would miss the highest budgets, by noise alone.
 
-        It is how the misses differ between resamples, to each of which the model is fitted anew
+        It is how the misses differ between resamples; the model is fitted anew to each
         without the highest budgets. Each cell's standard deviation is taken from the middle 95% of
         the resamples: curves that are fitted to few budgets can lie far out beyond them.
 

@@ -265,7 +265,7 @@ class Stretch:
     """Budget ratios between which the same methods lead.
 
     Attributes:
-        methods: one that leads, or several that are statistically tied, in the study's order.
+        methods: the leader, or several that are statistically tied, in the study's order.
         low: first budget ratio.
         high: last budget ratio.
     """

@@ -52,7 +52,7 @@ class ContrastPoint(Section):
 
 
 class CrossoverPair(Section):
-    """Two methods, of which the second becomes better as the budget grows."""
+    """Two methods; the second becomes better as the budget grows."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
 

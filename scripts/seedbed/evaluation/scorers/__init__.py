@@ -128,7 +128,7 @@ def answers_equal(
     Each may be a bare final answer or a worked one. Numbers are compared exactly by value; choices
     by the text behind the label where the choices are given, else by label; SQL as text without
     regard to spacing and letter case outside quotes; exact strings by the flexible reading of
-    `seedbed.evaluation.scorers.exact`. Two answers of which one cannot be read are not equal.
+    `seedbed.evaluation.scorers.exact`. An answer that cannot be read equals no other.
 
     Raises:
         ValueError: for an unknown kind.

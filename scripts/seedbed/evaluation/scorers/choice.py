@@ -544,7 +544,7 @@ def _in_brackets(text: str) -> bytearray:
 
 
 def _said_to_be_wrong(text: str) -> set[int | None]:
-    """Return the labels of which a text says that they are wrong."""
+    """Return the labels that a text calls wrong."""
     wrong: set[int | None] = set()
     for match in re.finditer(r"(?<![\w'’°-])\(?([A-Z])\b", text):
         if _WRONG.match(text, match.end()):

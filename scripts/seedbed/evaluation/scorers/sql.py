@@ -500,7 +500,7 @@ def _values(result: Result) -> int:
 
 
 def _compared(sql: str) -> Counter[str]:
-    """Return the operators of a query, of which some mean the same."""
+    """Return the operators of a query; some have the same meaning."""
     same = {"==": "=", "<>": "!="}
     tokens = (same.get(match[0].lower(), match[0].lower()) for match in TOKEN.finditer(sql))
     return Counter(token for token in tokens if token in _OPERATORS)

@@ -1,11 +1,11 @@
 """Variants of a database in which a query that finds nothing may find something.
 
-Two queries that find nothing are told apart by what they find elsewhere. A variant is a copy of the
-database's tables, without most of their rows and without constraints, in memory. Rows are added to
-the tables that the queries read: columns that a query compares with a literal hold that literal and
-its neighbours, columns that are joined hold the same keys in all tables, and all other columns hold
-values of their own. Further rows stand in only one of the tables, or in all but one, or as often as
-a query counts.
+Two queries that find nothing are distinguished by what they find elsewhere. A variant is a copy of
+the database's tables, without most of their rows and without constraints, in memory. Rows are added
+to the tables that the queries read: columns that a query compares with a literal hold that literal
+and its neighbours, columns that are joined hold the same keys in all tables, and all other columns
+hold values of their own. Further rows stand in only one of the tables, or in all but one, or as
+often as a query counts.
 """
 
 from __future__ import annotations

@@ -272,7 +272,7 @@ def _layers(
 def _published(
     rows: Sequence[Row], limits: tuple[float, float], x: Axis, sources: Sequence[str]
 ) -> Layers:
-    """Return the crossovers of others as areas, as far as a panel's budget ratios go."""
+    """Return the crossovers of others as areas, within a panel's budget ratios."""
     areas = []
     for row in rows:
         # A ratio alone is a narrow stripe.

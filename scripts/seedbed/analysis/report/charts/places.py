@@ -12,7 +12,7 @@ from seedbed.analysis.settings import Titles
 
 
 def all_methods(fits: Iterable[Curves]) -> list[str]:
-    """Return the methods of all fits, in the study's order as far as one fit shows it.
+    """Return the methods of all fits, in the study's order where a fit shows it.
 
     Each fit has its own methods in that order, so those of the fit with most of them come first: a
     method then has the same colour in every figure.
