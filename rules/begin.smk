@@ -16,7 +16,7 @@ PROJECT = Path(workflow.current_basedir).resolve().parent
 if PROJECT != Path.cwd():
     # A clone that is used from elsewhere stays as it is; here and in the processes of jobs.
     sys.dont_write_bytecode = True
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.environ.update(PYTHONDONTWRITEBYTECODE="1")
 if not (PROJECT / "scripts").is_dir():
     raise WorkflowError("clone this workflow: its rules call scripts by their path")
 sys.path.insert(0, str(PROJECT / "scripts"))
