@@ -1,6 +1,6 @@
 """What a person asks of a study before it runs: what it costs, and what would run.
 
-In: the study, and what was made of it. Out: a text on the terminal; quote/quote.json.
+In: the study, and its results so far. Out: a text on the terminal; quote/quote.json.
 """
 
 # Where the answer and the log of a question are written: beside the results, if they can be.

@@ -124,7 +124,7 @@ class StudyConfig(Section):
     )
     contrasts: Annotated[tuple[Name, ...], LISTED, DISTINCT] = Field(
         (),
-        description="Files in `contrasts/`: what is tested of its results; the report has it.",
+        description="Files in `contrasts/` that the study tests; the report shows the outcome.",
         json_schema_extra=changes("analysis"),
     )
     remarks: Annotated[tuple[Text, ...], LISTED] = Field(

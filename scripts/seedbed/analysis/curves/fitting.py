@@ -323,7 +323,7 @@ def _score(fit: ModelFit, dispersion: float, cells: int) -> float | None:
 
 
 def _dispersion(fits: Sequence[ModelFit]) -> tuple[dict[str, Any] | None, float]:
-    """Return the record of the dispersion, and what is used of it."""
+    """Return the record of the dispersion, and the value in use."""
     if not fits:
         return None, 1.0
     richest = min(fits, key=lambda fit: (-fit.parameter_count, fit.pearson))

@@ -133,7 +133,7 @@ class Curves:
     """The accuracies of the methods on one task with one student, teacher, filter and augmenter.
 
     Attributes:
-        record: what is published of the fit.
+        record: the published part of the fit.
         models: the models whose weighted mean is the curve; none if there is no fit.
         cell_draws: draws of the cell means by (method, seeds, budget).
     """

@@ -80,7 +80,7 @@ class ModelRecord(Part):
 
 
 class Dispersion(Part):
-    """The dispersion of the model with most parameters, and what is used of it."""
+    """The dispersion of the model with most parameters, and the value in use."""
 
     estimate: float
     used: float

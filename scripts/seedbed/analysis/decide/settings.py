@@ -84,8 +84,8 @@ class ContrastTest(Section):
     )
     budget: Literal["each", "lowest", "highest"] = Field(
         "each",
-        description="Which of the budgets that all points have: a test for each, or for one end of "
-        "those of each number of seeds, of which there must be two.",
+        description="Of the budgets that all points share: a test of `each`, or of the `lowest` "
+        "or `highest` of each seed-set size, which then needs two budgets.",
     )
     methods: Names | None = Field(None, description="A test for each of these methods.")
     filters: Filters = Field(("none",), description="A test for each of these filters.")
