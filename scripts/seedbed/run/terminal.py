@@ -11,12 +11,22 @@ import threading
 import time
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 INTERRUPTED = "Interrupted: the jobs under way end here. Start snakemake again to go on."
 
 # That a file may not be written, that there is no room, and that the disk may only be read.
 _FILE_SYSTEM = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+# What the shells of jobs and their scripts have in their command lines.
+_SCRIPTS = {str(path.parents[2]) for path in (Path(__file__), Path(__file__).resolve())}
+
+# Ctrl-C reaches the processes that exist. Snakemake's pool starts the jobs that it had queued all
+# the same, and a process that is just starting may lose the signal.
+_STARTING_SECONDS = 1.0
+_SECONDS_BETWEEN = 0.5
+_SECONDS_UNTIL_AGAIN = 10.0
+
 _FRAMES = re.compile(r"(\n *File \"[^\n]*\", line \d+, in [^\n]*)+\s*\Z")
 
 
@@ -66,4 +76,30 @@ class Interrupt:
             with suppress(OSError):
                 start = "\n" if os.isatty(2) else ""
                 os.write(2, f"{start}{INTERRUPTED}\n".encode())
+            since = time.time() - _STARTING_SECONDS
+            threading.Thread(target=_end_late_jobs, args=(since,), daemon=True).start()
         signal.default_int_handler(number, frame)
+
+
+def _end_late_jobs(since: float) -> None:
+    """Interrupt each job of this process that started after a time, as long as this process lives.
+
+    Args:
+        since: seconds since the epoch.
+    """
+    import psutil
+
+    interrupted: dict[tuple[int, float], float] = {}
+    while True:
+        with suppress(psutil.Error):
+            for child in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    key = child.pid, child.create_time()
+                    again = interrupted.get(key, 0.0) + _SECONDS_UNTIL_AGAIN
+                    if key[1] < since or time.monotonic() < again:
+                        continue
+                    command = " ".join(child.cmdline())
+                    if any(folder in command for folder in _SCRIPTS):
+                        child.send_signal(signal.SIGINT)
+                        interrupted[key] = time.monotonic()
+        time.sleep(_SECONDS_BETWEEN)

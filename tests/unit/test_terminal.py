@@ -1,0 +1,64 @@
+"""What Ctrl-C ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from seedbed.run.terminal import INTERRUPTED
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+# As Snakemake's pool does: what was queued starts after Ctrl-C, and is waited for.
+RUN = """
+import logging, subprocess, sys
+from seedbed.run.terminal import Interrupt
+Interrupt().watch(logging.getLogger())
+try:
+    print("ready", flush=True)
+    while True:
+        pass
+except KeyboardInterrupt:
+    job = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", sys.argv[1]])
+    print("job", job.wait(), flush=True)
+"""
+
+
+def interrupted_run(word):
+    """A run that is interrupted, and that then starts a process with a word in its command."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, word],
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    return process
+
+
+def test_a_job_that_starts_after_ctrl_c_ends_too():
+    process = interrupted_run(f"{SCRIPTS}/train_student.py")
+    try:
+        said, errors = process.communicate(timeout=40)
+    finally:
+        process.kill()
+    assert said == f"job {-signal.SIGINT}\n"
+    assert INTERRUPTED in errors
+
+
+@pytest.mark.slow
+def test_what_cancels_jobs_of_a_cluster_goes_on():
+    process = interrupted_run("scancel")
+    try:
+        time.sleep(3)
+        assert process.poll() is None
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
