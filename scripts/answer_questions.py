@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from seedbed.artifacts import whole_file
 from seedbed.command_line import json_value, option, optional, run
+from seedbed.config.values import JsonObject
 from seedbed.engines.pending_jobs import PendingJob, claimed
 from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.answers import SCHEMA, AnswerSettings, answer_questions
+from seedbed.streams.answers import SCHEMA, answer_questions
 from seedbed.streams.asking import answered_by, asking_basis, fill
 from seedbed.streams.extension import Basis, extend
 from seedbed.streams.options import Asking, Shard, Sharing
+from seedbed.streams.settings import AnswerSettings
 from seedbed.tasks.items import read_items
 
 
@@ -34,7 +35,7 @@ class Options(Asking, Sharing, Shard):
     stream: str = option(str, "key of the stream")
     seeds: Path = option(whole_file, "seeds.parquet of the seed set")
     questions: Path | None = optional(whole_file, "the same shard of the question stream")
-    settings: dict[str, Any] = option(
+    settings: JsonObject = option(
         json_value, "prompt, limit and sampling, as JSON: see the class AnswerSettings"
     )
     answers: Path = option(Path, "Parquet file to write")
@@ -47,12 +48,12 @@ def job(args: Options) -> None:
     engine = args.starting(report)
 
     def shard(
-        settings: dict[str, Any],
+        settings: JsonObject,
         seeds: Path | str,
         questions: Path | str | None,
         folder: Path,
     ) -> tuple[Basis, Callable[[int, int], pl.DataFrame]]:
-        asked = AnswerSettings(**settings)
+        asked = AnswerSettings.model_validate(settings)
         items = read_items(Path(seeds))
         written = pl.read_parquet(questions).select("query", "question") if questions else None
 

@@ -8,18 +8,19 @@ made lies in the JSON file.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from seedbed.artifacts import parquet_rows, whole_file
 from seedbed.command_line import Checked, json_of, json_value, option, run, several
+from seedbed.config.words import Coordinates
 from seedbed.endings import ExpectedError
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
+from seedbed.streams.datasets import Shards, build_dataset
 from seedbed.streams.record import DatasetCounts, DatasetRecord
+from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import read_items
 
 CAUSES = {
@@ -39,7 +40,7 @@ CAUSES = {
 class Options(Checked):
     """Which dataset to build, and from what."""
 
-    dataset: dict[str, Any] = option(json_value, "the dataset's coordinates, as JSON")
+    dataset: Coordinates = option(json_value, "the dataset's coordinates, as JSON")
     seeds: Path = option(whole_file, "seeds.parquet of the seed set")
     test: Path = option(whole_file, "test.parquet of the task")
     answers: tuple[Path, ...] = several("the stream's answers, by shard")
@@ -72,7 +73,10 @@ def job(args: Options) -> None:
             raise ExpectedError(no_rows(facts.counts))
         rows.metadata = {"dataset": args.dataset}
     record = DatasetRecord(
-        dataset=args.dataset, settings=asdict(settings), **dict(facts), **provenance(__file__)
+        dataset=args.dataset,
+        settings=settings.model_dump(mode="json"),
+        **dict(facts),
+        **provenance(__file__),
     )
     record.write(args.record)
     report(f"{facts.counts.rows} rows from {facts.counts.teacher_queries} teacher queries")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ import polars as pl
 
 from seedbed.artifacts import whole_file, write_parquet
 from seedbed.command_line import Checked, json_of, json_value, option, optional, run, several
-from seedbed.config.words import DATASET_COUNTS, TRAINING_COUNTS
+from seedbed.config.words import DATASET_COUNTS, TRAINING_COUNTS, Coordinates
 from seedbed.engines import Completion, pending_jobs
 from seedbed.engines.pending_jobs import PendingJob, claimed, drain
 from seedbed.evaluation.evaluation import check_references, evaluate, item_requests, summarise
 from seedbed.evaluation.record import EvaluationRecord
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
+from seedbed.evaluation.settings import EvaluationSettings
 from seedbed.models import adapter_fingerprint, lora_rank, read_fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import code_digest, provenance
@@ -36,34 +37,6 @@ from seedbed.streams.record import DatasetCounts, DatasetRecord
 from seedbed.streams.response_cache import ResponseCache
 from seedbed.tasks.items import read_items
 from seedbed.training.record import TrainingRecord
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """How a task is asked and scored; see `config/README.md` for each.
-
-    Attributes:
-        kind: `number`, `choice`, `sql` or `exact`.
-        scorer: options of the scorer of that kind, or the task's own function.
-        score: which reading is the accuracy, `strict` or `flexible`.
-        prompt: template of the question, as in training.
-        answer_tokens: the longest answer, in tokens.
-        system: message that sets the student up, as in training, or None.
-        stop: texts that end an answer.
-        manner: how the student is asked otherwise than by default; the engine's settings say so
-            too.
-        test_items: how many items to take, the first; None takes all.
-    """
-
-    kind: str
-    scorer: dict[str, Any] | str
-    score: str
-    prompt: str
-    answer_tokens: int
-    test_items: int | None
-    system: str | None = None
-    stop: tuple[str, ...] = ()
-    manner: dict[str, Any] | None = None
 
 
 def costs(
@@ -86,7 +59,7 @@ def costs(
 class Options(Asking, Sharing, Checked):
     """Which student to evaluate, on what, and how."""
 
-    cell: dict[str, Any] = option(json_value, "coordinates of the cell, as JSON")
+    cell: Coordinates = option(json_value, "coordinates of the cell, as JSON")
     test: Path = option(whole_file, "test.parquet of the task")
     task: Path = option(whole_file, "task.json of the task")
     task_folder: Path = option(Path, "where the task's file lies")
@@ -140,7 +113,7 @@ def job(args: Options) -> None:
             seconds.append(completion.seconds)
             yield completion
 
-    scorer = make_scorer(settings.kind, settings.scorer, args.test.parent, args.task_folder)
+    scorer = make_scorer(settings.kind, settings.scorer_options, args.test.parent, args.task_folder)
     seconds: list[float] = []
     try:
         references = check_references(items, scorer, settings.score)
@@ -173,16 +146,13 @@ def write_evaluation(
     settings = args.settings
     adapter = args.adapter_folder
     counts, taken = costs(args.dataset, adapter)
-    told = asdict(settings)
-    if told["manner"] is None:
-        del told["manner"]
     about: dict[str, Any] = {
         "cell": args.cell,
-        "settings": told,
+        "settings": settings.content(),
         "model": read_fingerprint(args.model),
     }
     write_parquet(args.predictions, predictions, about)
-    modules = scorer_modules(settings.kind, settings.scorer, args.task_folder)
+    modules = scorer_modules(settings.kind, settings.scorer_options, args.task_folder)
     record = EvaluationRecord(
         references_right=references,
         counts={**counts},

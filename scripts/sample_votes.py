@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from seedbed.artifacts import whole_file
 from seedbed.command_line import json_value, option, run
+from seedbed.config.values import JsonObject
 from seedbed.engines.pending_jobs import claimed
 from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import is_whole
-from seedbed.streams.asking import answered_by, told
+from seedbed.streams.asking import answered_by
 from seedbed.streams.extension import Basis, extend
 from seedbed.streams.options import Asking, Shard
-from seedbed.streams.verification import SAMPLES_SCHEMA, SampleSettings, sample_votes
+from seedbed.streams.settings import SampleSettings
+from seedbed.streams.verification import SAMPLES_SCHEMA, sample_votes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Options(Asking, Shard):
 
     stream: str = option(str, "key of the stream")
     answers: Path = option(whole_file, "answers of the shard")
-    settings: dict[str, Any] = option(
+    settings: JsonObject = option(
         json_value, "samples, limits and sampling, as JSON: see the class SampleSettings"
     )
     votes: Path = option(Path, "Parquet file to write")
@@ -40,12 +41,12 @@ class Options(Asking, Shard):
 def job(args: Options) -> None:
     """Sample further answers to the questions of a shard."""
     report = reporter("sample_votes")
-    settings = SampleSettings(stream=args.stream, **args.settings)
+    settings = SampleSettings.model_validate({"stream": args.stream, **args.settings})
     model = answers_identity(args.model, args.engine.kind)
     engine = args.starting(report)
     part = args.part
     answers = part.rows(args.answers)
-    identity = {"settings": told(settings), "model": model}
+    identity = {"settings": settings.content(), "model": model}
     basis = Basis(identity, {"answers": answers.filter(is_whole()).select("query", "prompt")})
 
     def sample(start: int, stop: int) -> pl.DataFrame:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from seedbed.artifacts import whole_file
 from seedbed.command_line import json_value, option, run
+from seedbed.config.values import JsonObject
 from seedbed.engines.pending_jobs import PendingJob, claimed
 from seedbed.models import answers_identity
 from seedbed.progress import reporter
@@ -24,7 +24,8 @@ from seedbed.provenance import provenance
 from seedbed.streams.asking import answered_by, asking_basis, fill
 from seedbed.streams.extension import Basis, extend
 from seedbed.streams.options import Asking, Shard, Sharing
-from seedbed.streams.questions import SCHEMA, QuestionSettings, write_questions
+from seedbed.streams.questions import SCHEMA, write_questions
+from seedbed.streams.settings import QuestionSettings
 from seedbed.tasks.items import read_items
 
 
@@ -34,7 +35,7 @@ class Options(Asking, Sharing, Shard):
 
     question_stream: str = option(str, "key of the question stream")
     seeds: Path = option(whole_file, "seeds.parquet of the seed set")
-    settings: dict[str, Any] = option(
+    settings: JsonObject = option(
         json_value, "prompts, limits and sampling, as JSON: see the class QuestionSettings"
     )
     questions: Path = option(Path, "Parquet file to write")
@@ -47,9 +48,9 @@ def job(args: Options) -> None:
     engine = args.starting(report)
 
     def shard(
-        settings: dict[str, Any], seeds: Path | str, folder: Path
+        settings: JsonObject, seeds: Path | str, folder: Path
     ) -> tuple[Basis, Callable[[int, int], pl.DataFrame]]:
-        asked = QuestionSettings(**settings)
+        asked = QuestionSettings.model_validate(settings)
         items = read_items(Path(seeds))
 
         def write(start: int, stop: int) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import ast
 import builtins
 import dis
 import hashlib
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from types import CodeType
@@ -73,10 +74,13 @@ _PURE_BASES = _words(
     """
     abc.ABC enum.Enum enum.Flag enum.IntEnum enum.IntFlag enum.StrEnum pydantic.BaseModel
     seedbed.config.sections.Section seedbed.records.MadeRecord seedbed.records.Part
-    seedbed.records.Record typing.Generic typing.NamedTuple typing.Protocol typing.TypedDict
+    seedbed.config.sections.Titled seedbed.records.Record typing.Generic typing.NamedTuple typing.Protocol typing.TypedDict
     """
 )
 """Base classes, of built-in ones apart, that keep no list of the classes derived from them."""
+
+_SECTION = re.compile(r"seedbed\.(\w+\.)+settings\.\w+")
+"""Sections of the configuration, whose modules hold no other classes: bases of that kind too."""
 
 _OWN_MAGIC = _words("globals exec eval __builtins__ __import__ sys.modules")
 """What lets code reach anything of its own module; so do `vars`, `locals` and `dir` of nothing."""
@@ -265,6 +269,8 @@ class _File:
             name = base.value if isinstance(base, ast.Subscript) else base
             full = self._full_name(name)
             if full in self._pure_classes or full in _PURE_BASES:
+                continue
+            if full and _SECTION.fullmatch(full):
                 continue
             if not (full and isinstance(getattr(builtins, full, None), type)):
                 return False

@@ -179,14 +179,20 @@ def seedbed(url: str, queries: int, concurrency: int, folder: Path | None = None
 def shard(url: str, queries: int, concurrency: int, folder: Path) -> None:
     """Ask the queries of one shard, as `scripts/answer_questions.py` does."""
     from seedbed.engines import EngineJob, load_engine
-    from seedbed.streams.answers import AnswerSettings, answer_questions
+    from seedbed.streams.answers import answer_questions
     from seedbed.streams.response_cache import ResponseCache
+    from seedbed.streams.settings import AnswerSettings
     from seedbed.tasks.items import TaskItem
 
     settings = EngineJob.of("openai", base_url=url, model=MODEL, concurrency=concurrency)
     sampling = {"temperature": SAMPLING["temperature"], "top_p": SAMPLING["top_p"]}
     answers = answer_questions(
-        AnswerSettings("memory", "{question}", SAMPLING["max_tokens"], **sampling),
+        AnswerSettings(
+            stream="memory",
+            prompt="{question}",
+            answer_tokens=SAMPLING["max_tokens"],
+            **sampling,
+        ),
         [TaskItem(str(n), question(n), "", "12", "12") for n in range(SEEDS)],
         None,
         0,

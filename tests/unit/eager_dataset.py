@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from seedbed.engines import UNFINISHED
 from seedbed.streams.answers import SCHEMA as ANSWERS_SCHEMA
 from seedbed.streams.answers import is_whole
-from seedbed.streams.datasets import DatasetSettings, Shards
+from seedbed.streams.datasets import Shards
 from seedbed.streams.diversity import (
     DISTINCT,
     NEAR_GRAM,
@@ -26,6 +26,7 @@ from seedbed.streams.diversity import (
     overlap_test,
     words,
 )
+from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import TaskItem
 
 _ROWS_AT_A_TIME = 2048

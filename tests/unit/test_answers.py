@@ -1,12 +1,11 @@
-from dataclasses import replace
-
 import polars as pl
 import pytest
 from recording_engine import KilledError, RecordingEngine, echo, no_engine, timeless
 
 from seedbed.streams import sampling_seed
-from seedbed.streams.answers import SCHEMA, AnswerSettings, answer_questions
+from seedbed.streams.answers import SCHEMA, answer_questions
 from seedbed.streams.response_cache import ResponseCache
+from seedbed.streams.settings import AnswerSettings
 from seedbed.tasks.items import TaskItem
 
 SEEDS = [
@@ -126,6 +125,6 @@ def test_a_run_that_died_ends_as_if_it_had_not(tmp_path, after):
 
 def test_streams_are_answered_apart(tmp_path):
     first = answer(RecordingEngine(echo), tmp_path)
-    other = replace(SETTINGS, stream="task=t/method=new_question")
+    other = SETTINGS.model_copy(update={"stream": "task=t/method=new_question"})
     second = answer(RecordingEngine(echo), tmp_path, settings=other)
     assert not set(first["answer"]) & set(second["answer"])

@@ -7,8 +7,9 @@ from build_dataset import no_rows
 from seedbed.streams import answers as answering
 from seedbed.streams import questions as writing
 from seedbed.streams import validity, verification
-from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
+from seedbed.streams.datasets import Shards, build_dataset
 from seedbed.streams.record import DatasetCounts
+from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import TaskItem
 
 # What became of a query: answered, answered but cut, answered with nothing, without a question.

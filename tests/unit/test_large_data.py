@@ -18,7 +18,8 @@ from generated_shards import command, run, write_evaluations, write_stream
 
 from seedbed.artifacts import parquet_rows, read_json, read_metadata, write_parquet
 from seedbed.streams import answers, datasets, diversity, questions, validity, verification
-from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
+from seedbed.streams.datasets import Shards, build_dataset
+from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import TaskItem
 
 WORDS = ["how", "many", "Apples", "does", "Tom", "have", "ΟΔΟΣ", "हिन्दी", "x_1", "9", "½", "K", "—"]
@@ -26,6 +27,12 @@ SEEDS = [
     TaskItem(f"train-{n}", f"How many apples does Tom have, {n}?", f"t(c{n % 2})", f"#### {n}", "1")
     for n in range(4)
 ]
+
+
+def cut(budget, choice, reach, length=None):
+    return DatasetSettings(
+        budget=budget, filter=choice, reach=reach, overlap_words=length, prompt=""
+    )
 
 
 def sentence(rng, longest=9):
@@ -89,7 +96,7 @@ def test_a_streamed_dataset_equals_one_built_at_once(tmp_path, monkeypatch, batc
     shards = replace(shards, answers=shards.answers[::-1], votes=shards.votes[::-1])
     test = [TaskItem(f"test-{n}", sentence(rng), f"t(c{n % 2})", "", "") for n in range(9)]
     for budget, reach in ((1, 1), (40, 110), (100, 120)):
-        settings = DatasetSettings(budget, choice, reach, length, "")
+        settings = cut(budget, choice, reach, length)
         for part in (shards, Shards(shards.answers, verdicts=shards.verdicts)):
             parts = []
             record = build_dataset(settings, part, SEEDS, test, parts.append)
@@ -102,7 +109,7 @@ def test_a_streamed_dataset_equals_one_built_at_once(tmp_path, monkeypatch, batc
 def test_shards_whose_rows_are_mixed_give_the_same_dataset(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "_ROWS_AT_A_TIME", 5)
     frames = stream(random.Random(1), 60)
-    settings = DatasetSettings(50, "verified_matched", 60, None, "")
+    settings = cut(50, "verified_matched", 60)
     built = []
     for name, order in (("sorted", frames), ("mixed", {})):
         order = order or {n: frame.sample(fraction=1, shuffle=True) for n, frame in frames.items()}
@@ -124,7 +131,7 @@ def test_a_dataset_does_not_depend_on_what_else_its_shards_hold(
     monkeypatch.setattr("seedbed.artifacts._ROW_GROUP", 16)
     frames = stream(random.Random(choice), 150)
     reach = 2 * budget if choice == "verified_matched" else budget
-    settings = DatasetSettings(budget, choice, reach, None, "")
+    settings = cut(budget, choice, reach)
     files, records = set(), []
     # The largest budget of a study, its shards, and verdicts that reach further than answers.
     for number, (stop, size, further) in enumerate(
@@ -152,7 +159,7 @@ def test_a_broken_shard_is_named(tmp_path):
     shards = save(tmp_path, stream(random.Random(2), 20), [0, 20])
     path = shards.checks[0]
     path.write_bytes(path.read_bytes()[:-20])
-    settings = DatasetSettings(20, "none", 20, None, "")
+    settings = cut(20, "none", 20)
     with pytest.raises(ValueError, match=f"{path} cannot be read .*; delete it"):
         build_dataset(settings, shards, SEEDS, [], lambda rows: None)
 

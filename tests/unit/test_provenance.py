@@ -142,6 +142,8 @@ def test_code_that_is_reached_changes_the_digest(scripts, file, old, new):
         ("seedbed/streams/response_cache.py", "known: deque[tuple[str, int]] = deque()",
          "known = deque()"),
         ("seedbed/artifacts.py", "    import polars as pl\n    import pya", "    import pya"),
+        # The settings of another script, whose sections are derived from those of other modules.
+        ("seedbed/streams/settings.py", "    question_tokens: int\n", "    tokens: int\n"),
         # The order of imports, and of functions.
         ("seedbed/artifacts.py", "import base64\nimport hashlib\n",
          "import hashlib\nimport base64\n"),
@@ -153,6 +155,12 @@ def test_what_a_script_does_not_use_of_its_modules_does_not_change_its_digest(
     before = digest(scripts, "answer_questions.py")
     edit(scripts / file, old, new)
     assert digest(scripts, "answer_questions.py") == before
+
+
+def test_modules_of_settings_register_no_class():
+    # So that a section derived from theirs counts only where it is used.
+    for path in SCRIPTS.glob("seedbed/**/settings.py"):
+        assert not re.search(r"__init_subclass__|metaclass|__subclasses__", path.read_text()), path
 
 
 def test_the_order_of_functions_has_no_part_in_it(scripts):

@@ -11,12 +11,12 @@ from seedbed.streams import sampling_seed
 from seedbed.streams.questions import (
     LONGEST_QUESTION_CHARACTERS,
     SCHEMA,
-    QuestionSettings,
     read_question,
     read_self_check,
     write_questions,
 )
 from seedbed.streams.response_cache import ResponseCache
+from seedbed.streams.settings import QuestionSettings
 from seedbed.tasks.choices import with_choices
 from seedbed.tasks.items import TaskItem
 
@@ -35,7 +35,7 @@ SETTINGS = QuestionSettings(
     top_p=0.9,
     keeps_answer=False,
 )
-UNCHECKED = replace(SETTINGS, check_prompt=None)
+UNCHECKED = SETTINGS.model_copy(update={"check_prompt": None})
 
 
 def silent(text):
@@ -123,7 +123,7 @@ def test_a_rejected_question_is_written_again_and_all_of_it_is_counted(tmp_path)
         (UNCHECKED, (" \n ", "stop"), "empty,empty,empty", 3),
         (SETTINGS, ("perhaps so", "stop"), ",".join(["check_unreadable"] * 3), 6),
         (SETTINGS, ("no more", "stop"), "check_no,check_no,check_no", 6),
-        (replace(SETTINGS, max_attempts=1), ("no more", "stop"), "check_no", 2),
+        (SETTINGS.model_copy(update={"max_attempts": 1}), ("no more", "stop"), "check_no", 2),
     ],
 )
 def test_a_slot_stays_empty_when_no_attempt_was_usable(
@@ -322,7 +322,7 @@ def test_sampling_seeds_never_change():
 
 
 def test_the_echo_of_a_seed_is_no_question(tmp_path):
-    settings = replace(UNCHECKED, prompt="{question}", max_attempts=2)
+    settings = UNCHECKED.model_copy(update={"prompt": "{question}", "max_attempts": 2})
     engine = RecordingEngine(lambda r: (echo(r)[0].split(" / ")[0].upper(), "stop"))
     rows = write(settings, engine, tmp_path, 0, 3)
     assert rows["question"].to_list() == [None] * 3

@@ -4,13 +4,12 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import get_type_hints
 
 import pytest
 import study_folder as sf
 
 from seedbed.config.documents import read_document, spell
-from seedbed.config.values import ItemColumn
 from seedbed.config.words import COORDINATES, WORLDS
 from seedbed.study import config
 from seedbed.study.cells import Cell, grid
@@ -802,11 +801,8 @@ def test_every_shipped_file_is_used_by_a_study():
 
 
 def test_shared_words_agree_with_the_classes_that_they_describe():
-    from seedbed.tasks.items import SCHEMA
     from seedbed.tasks.worlds import load_world
 
-    # The labels of choices are read, and not kept.
-    assert [name for name in get_args(ItemColumn) if name != "labels"] == SCHEMA.names()
     assert {name: load_world(name).kind for name in WORLDS} == WORLDS
     hints = get_type_hints(Cell)
     assert {field.name: hints[field.name] for field in fields(Cell)} == COORDINATES

@@ -7,11 +7,11 @@ from recording_engine import KilledError, RecordingEngine, no_engine, timeless
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.streams.answers import SCHEMA
 from seedbed.streams.response_cache import ResponseCache
+from seedbed.streams.settings import SampleSettings
 from seedbed.streams.validity import CHECKS_SCHEMA, check_answers, requires_new_answer
 from seedbed.streams.verification import (
     LABELS_SCHEMA,
     SAMPLES_SCHEMA,
-    SampleSettings,
     sample_votes,
     verify_answers,
 )

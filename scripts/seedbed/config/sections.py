@@ -11,13 +11,14 @@ from typing import Any, ClassVar, Self, cast
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     ModelWrapValidatorHandler,
     ValidationError,
     model_validator,
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from seedbed.config.values import Stage, nearest, problem
+from seedbed.config.values import Stage, Text, changes, nearest, problem
 
 
 class Section(BaseModel):
@@ -57,6 +58,14 @@ class Section(BaseModel):
         if found:
             raise ValidationError.from_exception_data(cls.__name__, found)
         return made
+
+
+class Titled(Section):
+    """What has a name for people."""
+
+    title: Text = Field(
+        description="Name for people to read.", json_schema_extra=changes("figures")
+    )
 
 
 def tag(words: str) -> str:

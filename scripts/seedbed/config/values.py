@@ -10,16 +10,10 @@ from collections.abc import Collection, Hashable
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from seedbed.config.words import FILTERS, WORLDS
-
-ItemColumn = Literal[
-    "item_id", "question", "context", "answer", "gold", "choices", "labels", "database", "cluster"
-]
-"""Columns of a task's items, as in `seedbed.tasks.items`, which is too heavy to import; and the
-labels of the choices, by which a data set may name the gold one."""
 
 Stage = Literal[
     "tasks",
@@ -43,6 +37,9 @@ QUESTION_PLACEHOLDERS = ("question", "context", "answer")
 # Only a prompt that writes a question may show the seed's answer: in the prompt that teacher and
 # student get, it would give the answer away.
 ANSWER_PLACEHOLDERS = ("question", "context")
+
+JsonObject = dict[str, JsonValue]
+"""An object of JSON that only its reader looks into."""
 
 Part = str | int
 """One step of a path into a file: a key, or an index into a list."""

@@ -18,6 +18,9 @@ COORDINATES: dict[str, type[str] | type[int]] = {
 }
 """The coordinates of a cell by name, in the order of its key, with the type of each."""
 
+Coordinates = dict[str, str | int]
+"""Some of them, by name."""
+
 SPENDING = tuple(
     f"{who}_{what}"
     for who in ("teacher", "augmenter", "verification")

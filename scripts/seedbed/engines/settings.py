@@ -14,8 +14,11 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 from seedbed.config.messages import problems
 from seedbed.config.sections import Section, tag
 from seedbed.config.values import (
+    DISTINCT,
+    LISTED,
     Count,
     Date,
+    JsonObject,
     NotNegative,
     Positive,
     Stage,
@@ -43,6 +46,41 @@ SPEED_OPTIONS = frozenset(
     )
 )  # fmt: skip
 """vLLM's options that change how fast a model answers, and not what."""
+
+
+class SystemMessage(Section):
+    """The message that sets a model up."""
+
+    system: Text | None = Field(
+        None,
+        description="Message that sets it up, before each question; null sends none.",
+        json_schema_extra=changes("questions", "answers", "verification", "training", "evaluation"),
+    )
+
+
+class Setup(SystemMessage):
+    """How a model is set up, whatever it is asked."""
+
+    stop: Annotated[tuple[Text, ...], LISTED, DISTINCT] = Field(
+        (),
+        description="Texts that end what it writes, where it writes one of them; they are cut off.",
+        json_schema_extra=_ANSWERS,
+    )
+
+
+class Asked(Setup):
+    """How the model of a job is asked.
+
+    Attributes:
+        manner: how it is asked otherwise than by default, which the engine's settings say as well.
+    """
+
+    manner: JsonObject | None = None
+
+    def content(self) -> JsonObject:
+        """Return all settings for JSON, without `manner` where the model is asked as by default."""
+        found = self.model_dump(mode="json")
+        return {name: value for name, value in found.items() if name != "manner" or value}
 
 
 class EngineSettings(Section):

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from seedbed.config.words import Coordinates
 from seedbed.records import MadeRecord, Part, Settings
 
 Count = Annotated[int, Field(ge=0)]
@@ -69,7 +70,7 @@ class EvaluationRecord(MadeRecord, Scores):
         seconds: the same by stage, and of the evaluation itself.
     """
 
-    cell: dict[str, str | int]
+    cell: Coordinates
     settings: Settings = Field(default_factory=dict)
     model: str | None = None
     references_right: int | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -12,6 +11,7 @@ from seedbed.engines import Engine, Request, chat
 from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.extension import spread_seconds
 from seedbed.streams.response_cache import ResponseCache
+from seedbed.streams.settings import AnswerSettings
 from seedbed.tasks.items import TaskItem
 
 SCHEMA = pl.Schema(
@@ -28,31 +28,6 @@ SCHEMA = pl.Schema(
         "teacher_seconds": pl.Float64,
     }
 )
-
-
-@dataclass(frozen=True)
-class AnswerSettings:
-    """How answers are sampled.
-
-    Attributes:
-        stream: key of the stream.
-        prompt: template of the question as teacher and student see it.
-        answer_tokens: the longest answer, in tokens.
-        temperature: of the answers.
-        top_p: nucleus of the answers.
-        system: message that sets the model up, or None.
-        stop: texts that end what it writes.
-        manner: how the model is asked otherwise than by default; the engine's settings say so too.
-    """
-
-    stream: str
-    prompt: str
-    answer_tokens: int
-    temperature: float
-    top_p: float
-    system: str | None = None
-    stop: tuple[str, ...] = ()
-    manner: dict[str, Any] | None = None
 
 
 def answer_questions(
@@ -123,7 +98,7 @@ def answer_questions(
                 temperature=settings.temperature,
                 top_p=settings.top_p,
                 seed=sampling_seed(settings.stream, i, "answer"),
-                stop=tuple(settings.stop),
+                stop=settings.stop,
             )
         )
     for completion in cache.complete(engine, requests, progress):

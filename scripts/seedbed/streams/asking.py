@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from seedbed.engines.pending_jobs import PendingJob
-from seedbed.engines.settings import EngineJob
+from seedbed.engines.settings import Asked, EngineJob
 from seedbed.models import answers_identity
 from seedbed.streams.extension import Basis, Part, held, rows_digest
 from seedbed.streams.response_cache import ResponseCache
@@ -35,24 +33,18 @@ def answered_by(cache: ResponseCache) -> dict[str, list[str]]:
     return {"answered_by": names} if names else {}
 
 
-def told(settings: Any) -> dict[str, Any]:
-    """Return settings by name, without `manner` where the model is asked as by default."""
-    found = asdict(settings)
-    return {name: value for name, value in found.items() if name != "manner" or value}
-
-
 def asking_basis(
-    settings: Any, model: str, seeds: Sequence[TaskItem], **rows: pl.DataFrame
+    settings: Asked, model: str, seeds: Sequence[TaskItem], **rows: pl.DataFrame
 ) -> Basis:
     """Return what determines what a model writes for the queries of a shard.
 
     Args:
-        settings: a dataclass of prompts, limits and sampling.
+        settings: prompts, limits and sampling.
         model: identifies the model's answers: see `answers_identity`.
         seeds: the seed set, in order.
         rows: by name, the tables that its questions are about, query by query.
     """
-    identity = {"settings": told(settings), "model": model}
+    identity = {"settings": settings.content(), "model": model}
     return Basis(identity | {"seeds": rows_digest(to_frame(seeds))}, rows)
 
 

@@ -16,31 +16,10 @@ from seedbed.streams import diversity
 from seedbed.streams.answers import SCHEMA as ANSWERS_SCHEMA
 from seedbed.streams.answers import is_whole
 from seedbed.streams.record import DatasetCounts, DatasetFacts, DatasetSeconds, Diversity
+from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import TaskItem
 
 _ROWS_AT_A_TIME = 32_768
-
-
-@dataclass(frozen=True)
-class DatasetSettings:
-    """How a dataset is cut.
-
-    Attributes:
-        budget: teacher queries; 0 for real data.
-        filter: which answers become rows: `none` (all), `verified` (those found right), or
-            `verified_matched` (those, from further along the stream, until they are as many as all
-            of the budget's).
-        reach: queries of the stream that may be used: the budget, or more for `verified_matched`.
-        overlap_words: words in a row that a question may not share with a test question; None
-            compares whole questions alone.
-        prompt: template of the question as teacher and student see it, for real data.
-    """
-
-    budget: int
-    filter: str
-    reach: int
-    overlap_words: int | None
-    prompt: str
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 
@@ -14,6 +13,7 @@ from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.diversity import words
 from seedbed.streams.extension import spread_seconds
 from seedbed.streams.response_cache import ResponseCache
+from seedbed.streams.settings import QuestionSettings
 from seedbed.tasks.choices import choices_of, split_choices
 from seedbed.tasks.items import TaskItem
 
@@ -52,39 +52,6 @@ _NOT_A_QUESTION = {
     ),
 }
 """By reason, how texts look that an augmenter was told not to write, in the order of looking."""
-
-
-@dataclass(frozen=True)
-class QuestionSettings:
-    """How questions are written.
-
-    Attributes:
-        stream: key of the question stream.
-        prompt: template of the request for a question.
-        check_prompt: template of the self-check, or None if there is none.
-        max_attempts: tries at a question before its slot stays empty.
-        question_tokens: the longest question, in tokens.
-        check_tokens: the longest verdict of a self-check, in tokens.
-        temperature: of the questions; self-checks take the likeliest verdict.
-        top_p: nucleus of the questions.
-        keeps_answer: whether the seed's answer stays right, and so its choices stay as they are.
-        system: message that sets the model up, or None.
-        stop: texts that end what it writes.
-        manner: how the model is asked otherwise than by default; the engine's settings say so too.
-    """
-
-    stream: str
-    prompt: str
-    check_prompt: str | None
-    max_attempts: int
-    question_tokens: int
-    check_tokens: int
-    temperature: float
-    top_p: float
-    keeps_answer: bool
-    system: str | None = None
-    stop: tuple[str, ...] = ()
-    manner: dict[str, Any] | None = None
 
 
 @dataclass
@@ -129,7 +96,7 @@ def write_questions(
         attempt failed, comma-separated.
     """
     slots = [_Slot(i, seeds[i % len(seeds)], i // len(seeds)) for i in range(start, stop)]
-    for attempt in range(settings.max_attempts):
+    for attempt in range(settings.max_attempts or 0):
         open_slots = {str(slot.query): slot for slot in slots if slot.question is None}
         if not open_slots:
             break
@@ -144,7 +111,7 @@ def write_questions(
                 temperature=settings.temperature,
                 top_p=settings.top_p,
                 seed=sampling_seed(settings.stream, slot.query, "question", attempt),
-                stop=tuple(settings.stop),
+                stop=settings.stop,
             )
             for key, slot in open_slots.items()
         ]
@@ -199,7 +166,7 @@ def _check(
                 _fill(settings.check_prompt or "", slots[key].seed, question), settings.system
             ),
             max_tokens=settings.check_tokens,
-            stop=tuple(settings.stop),
+            stop=settings.stop,
         )
         for key, question in drafts.items()
     ]

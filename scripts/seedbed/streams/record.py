@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from seedbed.config.words import Coordinates
 from seedbed.records import MadeRecord, Part, Settings
 
 
@@ -79,5 +80,5 @@ class DatasetRecord(MadeRecord, DatasetFacts):
     """
 
     CONTENT: ClassVar[tuple[str, ...]] = ("counts", "diversity")
-    dataset: dict[str, str | int] = Field(default_factory=dict)
+    dataset: Coordinates = Field(default_factory=dict)
     settings: Settings = Field(default_factory=dict)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from seedbed.config.sections import Section
+from seedbed.config.sections import Section, Titled
 from seedbed.config.values import (
     AnswerPrompt,
     Count,
@@ -18,20 +18,16 @@ from seedbed.config.values import (
     changes,
     problem,
 )
+from seedbed.engines.settings import Asked
 
 
-class Generation(Section):
-    """How questions and answers are sampled."""
+class Sampling(Section):
+    """How text is sampled."""
 
     temperature: NotNegative = Field(
         0.7,
         description="Of answers, and of questions; 0 takes the likeliest token.",
         json_schema_extra=changes("questions", "answers", "verification"),
-    )
-    question_temperature: NotNegative | None = Field(
-        None,
-        description="Of questions, where it differs: higher for more varied ones.",
-        json_schema_extra=changes("questions"),
     )
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0,
@@ -40,8 +36,18 @@ class Generation(Section):
     )
 
 
-class Verification(Section):
-    """How answers are verified, for the filters `verified` and `verified_matched`."""
+class Generation(Sampling):
+    """How questions and answers are sampled."""
+
+    question_temperature: NotNegative | None = Field(
+        None,
+        description="Of questions, where it differs: higher for more varied ones.",
+        json_schema_extra=changes("questions"),
+    )
+
+
+class Samples(Section):
+    """How many self-consistency samples are drawn."""
 
     samples: Annotated[int, Field(ge=2)] = Field(
         3,
@@ -49,6 +55,11 @@ class Verification(Section):
         "seed's answer applies; the row's own is one of them.",
         json_schema_extra=changes("verification"),
     )
+
+
+class Verification(Samples):
+    """How answers are verified, for the filters `verified` and `verified_matched`."""
+
     reach: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
         1.5,
         description="How far along its stream `verified_matched` goes for right answers, as a "
@@ -68,25 +79,33 @@ class MethodPrompts(Section):
     )
 
 
-class MethodConfig(Section):
-    """`config/methods/NAME.yaml`: a way of spending teacher queries."""
+class QuestionWriting(Section):
+    """How a method's questions are written."""
 
-    title: Text = Field(
-        description="Name for people to read.", json_schema_extra=changes("figures")
-    )
-    short: Text = Field(
-        description="Abbreviation for tables and figures.", json_schema_extra=changes("figures")
-    )
-    writes_questions: bool = Field(
-        description="Whether an augmenter writes the questions; if not, the seeds' are used.",
-        json_schema_extra=changes("cells"),
-    )
     keeps_answer: bool = Field(
         True,
         description="Whether the seed's answer stays right, so that answers can be verified "
         "against it. If not, a row is dropped whose answer is the seed's or, in SQL, finds "
         "nothing.",
         json_schema_extra=changes("questions", "verification", "datasets"),
+    )
+    max_attempts: Count | None = Field(
+        None,
+        description="Tries at a question before its slot stays empty. Given exactly if "
+        "`writes_questions`.",
+        json_schema_extra=changes("questions"),
+    )
+
+
+class MethodConfig(QuestionWriting, Titled):
+    """`config/methods/NAME.yaml`: a way of spending teacher queries."""
+
+    short: Text = Field(
+        description="Abbreviation for tables and figures.", json_schema_extra=changes("figures")
+    )
+    writes_questions: bool = Field(
+        description="Whether an augmenter writes the questions; if not, the seeds' are used.",
+        json_schema_extra=changes("cells"),
     )
     real_pairs: Literal["seeds", "budget"] | None = Field(
         None,
@@ -97,12 +116,6 @@ class MethodConfig(Section):
     self_check: bool = Field(
         False,
         description="Whether the augmenter must find its own question sound.",
-        json_schema_extra=changes("questions"),
-    )
-    max_attempts: Count | None = Field(
-        None,
-        description="Tries at a question before its slot stays empty. Given exactly if "
-        "`writes_questions`.",
         json_schema_extra=changes("questions"),
     )
     prompts: dict[Kind, MethodPrompts] = Field(
@@ -127,3 +140,89 @@ class MethodConfig(Section):
             if not self.self_check and prompts.self_check is not None:
                 raise problem("has no effect: self_check is false", "prompts", kind, "self_check")
         return self
+
+
+class Overlap(Section):
+    """When a row is too near the test split."""
+
+    overlap_words: Count | None = Field(
+        13,
+        description="A row is dropped whose question shares so many words in a row with a "
+        "question of the test split, or is one; null: only if it is one.",
+        json_schema_extra=changes("datasets"),
+    )
+
+
+# --- what jobs get
+
+
+class Prompted(Section):
+    """What teacher and student are asked.
+
+    Attributes:
+        prompt: `prompts.answer` of the task, or a template as those.
+    """
+
+    prompt: str
+
+
+class Answering(Asked):
+    """How the model of a job answers.
+
+    Attributes:
+        answer_tokens: `max_tokens.answer` of the task.
+    """
+
+    answer_tokens: int
+
+
+class QuestionSettings(Asked, Sampling, QuestionWriting):
+    """How the questions of a stream are written.
+
+    Attributes:
+        stream: key of the question stream.
+        prompt: `question` of the method's prompts.
+        check_prompt: template of the self-check, or None if there is none.
+        question_tokens: `max_tokens.question` of the task.
+        check_tokens: `max_tokens.check` of the task.
+    """
+
+    stream: str
+    prompt: str
+    check_prompt: str | None
+    question_tokens: int
+    check_tokens: int
+
+
+class AnswerSettings(Answering, Prompted, Sampling):
+    """How the answers of a stream are sampled.
+
+    Attributes:
+        stream: key of the stream.
+    """
+
+    stream: str
+
+
+class SampleSettings(Answering, Sampling, Samples):
+    """How the self-consistency samples of a stream are drawn.
+
+    Attributes:
+        stream: key of the stream.
+    """
+
+    stream: str
+
+
+class DatasetSettings(Prompted, Overlap):
+    """How a dataset is cut; `prompt` is for real data.
+
+    Attributes:
+        budget: teacher queries; 0 for real data.
+        filter: see `FILTERS`.
+        reach: queries of the stream that may be used: the budget, or more for `verified_matched`.
+    """
+
+    budget: int
+    filter: str
+    reach: int

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
@@ -14,6 +12,7 @@ from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.answers import is_whole
 from seedbed.streams.extension import spread_seconds
 from seedbed.streams.response_cache import ResponseCache
+from seedbed.streams.settings import SampleSettings
 from seedbed.streams.validity import judges
 from seedbed.tasks.items import TaskItem
 
@@ -37,31 +36,6 @@ LABELS_SCHEMA = pl.Schema(
         "agreeing": pl.Int64,
     }
 )
-
-
-@dataclass(frozen=True)
-class SampleSettings:
-    """How self-consistency samples are drawn.
-
-    Attributes:
-        stream: key of the stream.
-        samples: answers to a question in all, the stream's own included.
-        answer_tokens: the longest answer, in tokens.
-        temperature: of the answers.
-        top_p: nucleus of the answers.
-        system: message that sets the model up, or None.
-        stop: texts that end what it writes.
-        manner: how the model is asked otherwise than by default; the engine's settings say so too.
-    """
-
-    stream: str
-    samples: int
-    answer_tokens: int
-    temperature: float
-    top_p: float
-    system: str | None = None
-    stop: tuple[str, ...] = ()
-    manner: dict[str, Any] | None = None
 
 
 def sample_votes(
@@ -95,7 +69,7 @@ def sample_votes(
             temperature=settings.temperature,
             top_p=settings.top_p,
             seed=sampling_seed(settings.stream, query, "vote", sample),
-            stop=tuple(settings.stop),
+            stop=settings.stop,
         )
         for query, prompt in asked.select("query", "prompt").iter_rows()
         for sample in range(1, settings.samples)

@@ -16,7 +16,7 @@ from math import ceil
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from seedbed.config.words import MATCHED, NONE, UNTRAINED
+from seedbed.config.words import MATCHED, NONE, UNTRAINED, Coordinates
 
 if TYPE_CHECKING:
     from seedbed.streams.settings import MethodConfig
@@ -36,7 +36,7 @@ class _Point:
         return form % values(self)
 
     @property
-    def coordinates(self) -> dict[str, str | int]:
+    def coordinates(self) -> Coordinates:
         """The coordinates by name, in the order of the key."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

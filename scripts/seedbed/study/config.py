@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, get_type_hints
 from pydantic import Field, create_model, model_validator
 
 from seedbed.analysis.settings import Analysis, PublishedShift
-from seedbed.config.sections import Section
+from seedbed.config.sections import Section, Titled
 from seedbed.config.values import (
     DISTINCT,
     LISTED,
@@ -33,7 +33,8 @@ from seedbed.config.values import (
     changes,
     problem,
 )
-from seedbed.engines.settings import AnyEngine, Price, TransformersSettings
+from seedbed.engines.settings import AnyEngine, Price, Setup, TransformersSettings
+from seedbed.evaluation.settings import EvaluatedItems
 from seedbed.streams.settings import Generation, Verification
 from seedbed.training.settings import Pretrain, Trainer, Training
 
@@ -95,16 +96,10 @@ class Block(Section):
         return self
 
 
-class StudyConfig(Section):
+class StudyConfig(EvaluatedItems):
     """`config/studies/NAME.yaml`: what is compared with what."""
 
     description: Text = Field(description="One sentence.", json_schema_extra=changes("report"))
-    test_items: Count | None = Field(
-        None,
-        description="Test items that each cell is evaluated on, the first of the split; "
-        "null takes all.",
-        json_schema_extra=changes("evaluation"),
-    )
     shard_size: Count = Field(
         32,
         description="Queries in a stream's first shard; the bounds double from there.",
@@ -190,12 +185,9 @@ class ApiModel(Section):
 SOURCES_OF_MODELS = ("pretrain", "checkpoint", "hub", "path", "api")
 
 
-class ModelConfig(Section):
+class ModelConfig(Setup, Titled):
     """`config/models/NAME.yaml`: a model, and what runs it."""
 
-    title: Text = Field(
-        description="Name for people to read.", json_schema_extra=changes("figures")
-    )
     pretrain: Pretrain | None = Field(None, description="Trained from scratch by the workflow.")
     checkpoint: Checkpoint | None = Field(
         None, description="Kept during the training of another model."
@@ -212,16 +204,6 @@ class ModelConfig(Section):
         description="Only with `pretrain`: by task, the generated world that its model is trained "
         "on. Needed for tasks with real data; by default the task's own world.",
         json_schema_extra=changes("models"),
-    )
-    system: Text | None = Field(
-        None,
-        description="Message that sets it up, before each question; null sends none.",
-        json_schema_extra=changes("questions", "answers", "verification", "training", "evaluation"),
-    )
-    stop: Annotated[tuple[Text, ...], LISTED, DISTINCT] = Field(
-        (),
-        description="Texts that end what it writes, where it writes one of them; they are cut off.",
-        json_schema_extra=changes("questions", "answers", "verification", "evaluation"),
     )
     size: Positive | None = Field(
         None,

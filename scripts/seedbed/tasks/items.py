@@ -1,49 +1,21 @@
-"""Task items: one question, its reference answer, and what a scorer needs."""
+"""Tables of task items."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import polars as pl
 
-_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "item_id": pl.String,
-    "question": pl.String,
-    "context": pl.String,
-    "answer": pl.String,
-    "gold": pl.String,
-    "choices": pl.List(pl.String),
-    "database": pl.String,
-    "cluster": pl.String,
-}
-SCHEMA = pl.Schema(_COLUMNS)
+from seedbed.tasks.item import TaskItem
 
-
-@dataclass(frozen=True, slots=True)
-class TaskItem:
-    """A question with its reference answer.
-
-    Attributes:
-        item_id: unique in its split and stable from run to run.
-        question: what is asked; the choices, if any, are part of the text.
-        context: what the question is asked about (a database schema), or "".
-        answer: the worked reference answer, as a student would learn it.
-        gold: the final answer: a number as text, a choice's label, or SQL.
-        choices: texts of the choices in label order; empty unless the task is multiple choice.
-        database: file name below the task's `databases` folder, or "".
-        cluster: items that share it are not independent (one database, say); for standard errors.
-    """
-
-    item_id: str
-    question: str
-    context: str
-    answer: str
-    gold: str
-    choices: tuple[str, ...] = ()
-    database: str = ""
-    cluster: str = ""
+SCHEMA = pl.Schema(
+    {
+        field.name: pl.List(pl.String) if field.name == "choices" else pl.String()
+        for field in fields(TaskItem)
+    }
+)
 
 
 def to_frame(items: Iterable[TaskItem]) -> pl.DataFrame:

@@ -7,10 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from seedbed.config.messages import problems
-from seedbed.config.sections import Section, tag
+from seedbed.config.sections import Section, Titled, tag
 from seedbed.config.values import (
     ANSWER_PLACEHOLDERS,
     LISTED,
@@ -19,10 +27,7 @@ from seedbed.config.values import (
     Count,
     DatedLines,
     HubId,
-    ItemColumn,
-    Kind,
     Name,
-    ScorerFunction,
     Seed,
     Sha256,
     Stage,
@@ -33,10 +38,13 @@ from seedbed.config.values import (
     check_inside,
     check_prompt,
     check_template,
+    nearest,
     problem,
 )
 from seedbed.config.words import OWN_PROMPTS, WORLDS
-from seedbed.evaluation.scorers.settings import ScorerOptions
+from seedbed.evaluation.scorers.settings import Checking, Scored
+from seedbed.streams.settings import Overlap
+from seedbed.tasks.item import COLUMNS
 
 
 class WorldSource(Section):
@@ -92,6 +100,21 @@ class Excluded(Section):
         return self
 
 
+def _column(value: str) -> str:
+    if value not in SOURCE_COLUMNS:
+        raise problem(f"{value!r} is not valid; {nearest(value, SOURCE_COLUMNS)}")
+    return value
+
+
+SOURCE_COLUMNS = (*COLUMNS, "labels")
+"""What a data set's columns may hold: columns of items, and the labels of the choices, by which it
+may name the gold one."""
+
+SourceColumn = Annotated[
+    str, AfterValidator(_column), WithJsonSchema({"enum": [*SOURCE_COLUMNS], "type": "string"})
+]
+
+
 class Digests(Section):
     """SHA-256 of the rows of both splits, 64 hexadecimal digits each."""
 
@@ -104,7 +127,7 @@ class Digests(Section):
 class DataSource(Section):
     """A data set in rows, wherever it is, and what its columns mean."""
 
-    columns: dict[ItemColumn, Text] = Field(
+    columns: dict[SourceColumn, Text] = Field(
         description="By field of an item, the data set's column, with a dot before a field of a "
         "structure; `question` at least, and `answer` or `gold`. `labels` are those of `choices`, "
         "which are shown as A, B and so on.",
@@ -263,11 +286,6 @@ def _source_tag(value: Any) -> str | None:
     return tag(given[0]) if len(given) == 1 else None
 
 
-def _scorer_tag(value: Any) -> str:
-    """Tell a function's name from options."""
-    return tag("function" if isinstance(value, str) else "options")
-
-
 SOURCES = ("world", "hub", "files")
 """Keys of `source` that only one kind has."""
 
@@ -321,51 +339,15 @@ class MaxTokens(Section):
     check: Count = Field(description="Of a self-check.", json_schema_extra=changes("questions"))
 
 
-class TaskConfig(Section):
+class TaskConfig(Overlap, Checking, Scored, Titled):
     """`config/tasks/NAME/task.yaml`: everything that changes a score."""
 
-    title: Text = Field(
-        description="Name for people to read.", json_schema_extra=changes("figures")
-    )
-    kind: Kind = Field(
-        description="How answers are read and scored: a number, one of given choices, SQL by its "
-        "result, or an exact string.",
-        json_schema_extra=changes("questions", "verification", "datasets", "evaluation"),
-    )
     version: Count = Field(
         description="Goes up by one with each change that changes scores.",
         json_schema_extra=changes(),
     )
     source: Source = Field(description="Where the items come from.")
-    score: Literal["strict", "flexible"] = Field(
-        description="Which reading of an output is the accuracy: `strict` wants the format that "
-        "was asked for, `flexible` finds the answer in free text.",
-        json_schema_extra=changes("evaluation"),
-    )
-    scorer: Annotated[
-        Annotated[ScorerOptions, Tag(tag("options"))]
-        | Annotated[ScorerFunction, Tag(tag("function"))],
-        Discriminator(_scorer_tag),
-    ] = Field(
-        default_factory=ScorerOptions,
-        description="Options of the scorer of the kind; or MODULE:FUNCTION, a function of "
-        "MODULE.py in the task's folder that scores instead.",
-        json_schema_extra=changes("verification", "datasets", "evaluation"),
-    )
-    new_answer: Literal["required", "not_required"] | None = Field(
-        None,
-        description="Whether a new question is dropped whose answer is the seed's. null: required, "
-        "unless the answers are labels: exact strings or choices, at most 20 in the train split, "
-        "with at least four items each on average.",
-        json_schema_extra=changes("verification"),
-    )
     max_tokens: MaxTokens = Field(description="The longest outputs.")
-    overlap_words: Count | None = Field(
-        13,
-        description="A row is dropped whose question shares so many words in a row with a "
-        "question of the test split, or is one; null: only if it is one.",
-        json_schema_extra=changes("datasets"),
-    )
     prompts: dict[Name, str] = Field(
         description="`answer` is what teacher and student are asked. Optional: under the name of a "
         "method, its prompt to write a question for this task; and `self_check`.",
@@ -387,20 +369,6 @@ class TaskConfig(Section):
                 prompt, QUESTION_PLACEHOLDERS if writes else ANSWER_PLACEHOLDERS, "prompts", key
             )
         return self
-
-    @model_validator(mode="after")
-    def _options_fit_kind(self) -> TaskConfig:
-        if isinstance(self.scorer, ScorerOptions) and self.kind != "sql":
-            for key in sorted(self.scorer.model_fields_set):
-                raise problem(f"has no effect: the kind is {self.kind!r}", "scorer", key)
-        return self
-
-    @property
-    def scorer_options(self) -> dict[str, Any] | str:
-        """The options that are given, or the function, as `make_scorer` wants it."""
-        if isinstance(self.scorer, str):
-            return self.scorer
-        return self.scorer.model_dump(exclude_unset=True)
 
     @model_validator(mode="after")
     def _kind_fits_world(self) -> TaskConfig:

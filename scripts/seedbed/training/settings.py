@@ -19,6 +19,7 @@ from seedbed.config.values import (
     Stage,
     problem,
 )
+from seedbed.engines.settings import SystemMessage
 
 
 class Training(Section):
@@ -48,10 +49,8 @@ class Training(Section):
     seed: Seed = Field(0, description="Seed of the adapter's start and of the order of rows.")
 
 
-class StudentTraining(Training):
+class StudentTraining(SystemMessage, Training):
     """What the training of one student depends on: `training`, and `system` of the model."""
-
-    system: str | None = None
 
 
 class Pretrain(Section):

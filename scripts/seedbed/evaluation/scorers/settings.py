@@ -1,13 +1,22 @@
-"""The section of the configuration with the options of a scorer."""
+"""The sections of the configuration on how answers are read and scored."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from seedbed.config.sections import Section
-from seedbed.config.values import Count, Positive, Stage
+from seedbed.config.sections import Section, tag
+from seedbed.config.values import (
+    Count,
+    JsonObject,
+    Kind,
+    Positive,
+    ScorerFunction,
+    Stage,
+    changes,
+    problem,
+)
 
 
 class ScorerOptions(Section):
@@ -34,4 +43,65 @@ class ScorerOptions(Section):
         "count",
         description="SQL: whether DISTINCT counts, or is taken out of both queries before they "
         "run, as the official evaluation of Spider does by default.",
+    )
+
+
+def _scorer_tag(value: Any) -> str:
+    """Tell a function's name from options."""
+    return tag("function" if isinstance(value, str) else "options")
+
+
+class Scoring(Section):
+    """How answers are read and compared."""
+
+    kind: Kind = Field(
+        description="How answers are read and scored: a number, one of given choices, SQL by its "
+        "result, or an exact string.",
+        json_schema_extra=changes("questions", "verification", "datasets", "evaluation"),
+    )
+    scorer: Annotated[
+        Annotated[ScorerOptions, Tag(tag("options"))]
+        | Annotated[ScorerFunction, Tag(tag("function"))],
+        Discriminator(_scorer_tag),
+    ] = Field(
+        default_factory=ScorerOptions,
+        description="Options of the scorer of the kind; or MODULE:FUNCTION, a function of "
+        "MODULE.py in the task's folder that scores instead.",
+        json_schema_extra=changes("verification", "datasets", "evaluation"),
+    )
+
+    @model_validator(mode="after")
+    def _options_fit_kind(self) -> Self:
+        if isinstance(self.scorer, ScorerOptions) and self.kind != "sql":
+            for key in sorted(self.scorer.model_fields_set):
+                raise problem(f"has no effect: the kind is {self.kind!r}", "scorer", key)
+        return self
+
+    @property
+    def scorer_options(self) -> JsonObject | str:
+        """The options that are given, or the function, as `make_scorer` wants it."""
+        if isinstance(self.scorer, str):
+            return self.scorer
+        return self.scorer.model_dump(exclude_unset=True)
+
+
+class Checking(Scoring):
+    """How the answers to new questions are checked."""
+
+    new_answer: Literal["required", "not_required"] | None = Field(
+        None,
+        description="Whether a new question is dropped whose answer is the seed's. null: required, "
+        "unless the answers are labels: exact strings or choices, at most 20 in the train split, "
+        "with at least four items each on average.",
+        json_schema_extra=changes("verification"),
+    )
+
+
+class Scored(Scoring):
+    """How students are scored."""
+
+    score: Literal["strict", "flexible"] = Field(
+        description="Which reading of an output is the accuracy: `strict` wants the format that "
+        "was asked for, `flexible` finds the answer in free text.",
+        json_schema_extra=changes("evaluation"),
     )

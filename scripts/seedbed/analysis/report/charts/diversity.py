@@ -25,6 +25,7 @@ from seedbed.analysis.report.charts.drawing import (
 from seedbed.analysis.report.charts.places import place_titles
 from seedbed.analysis.report.charts.series import SERIES, Series
 from seedbed.analysis.settings import CompareSettings, Titles
+from seedbed.config.words import Coordinates
 from seedbed.streams.record import DatasetRecord
 
 MEASURES = {
@@ -64,7 +65,7 @@ def tabulate(datasets: Sequence[Path], settings: CompareSettings) -> Content:
     return content(found, settings.methods)
 
 
-def coordinates_of(path: Path) -> dict[str, str | int]:
+def coordinates_of(path: Path) -> Coordinates:
     """Return the coordinates of a dataset, which its path has as `name=value/name=value/...`."""
     found = dict(part.split("=", 1) for part in path.parts if "=" in part)
     return {name: int(value) if value.isdecimal() else value for name, value in found.items()}

@@ -1,0 +1,29 @@
+"""The settings of an evaluation."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from seedbed.config.sections import Section
+from seedbed.config.values import Count, JsonObject, changes
+from seedbed.evaluation.scorers.settings import Scored
+from seedbed.streams.settings import Answering, Prompted
+
+
+class EvaluatedItems(Section):
+    """Which test items count."""
+
+    test_items: Count | None = Field(
+        None,
+        description="Test items that each cell is evaluated on, the first of the split; "
+        "null takes all.",
+        json_schema_extra=changes("evaluation"),
+    )
+
+
+class EvaluationSettings(Answering, Prompted, Scored, EvaluatedItems):
+    """How a student is asked a task's test items, and scored."""
+
+    def content(self) -> JsonObject:
+        """Return all settings for JSON; of those of the scorer, the ones that are given."""
+        return super().content() | {"scorer": self.scorer_options}
