@@ -20,7 +20,7 @@ from seedbed.engines.pending_jobs import PendingJob, claimed
 from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.answers import SCHEMA, answer_questions
+from seedbed.streams.answers import answer_questions, columns_of
 from seedbed.streams.asking import answered_by, asking_basis, fill
 from seedbed.streams.extension import Basis, extend
 from seedbed.streams.options import Asking, Shard, Sharing
@@ -71,13 +71,14 @@ def job(args: Options) -> None:
             job.values[name] for name in ("settings", "seeds", "questions")
         )
         basis, answer = shard(settings, seeds, questions, job.cache)
-        fill(job, SCHEMA, basis, answer)
+        fill(job, columns_of(AnswerSettings.model_validate(settings)), basis, answer)
 
     settings = {"stream": args.stream, **args.settings}
     basis, answer = shard(settings, args.seeds, args.questions, args.journal)
     with claimed(args.journal, args.answers, report):
         made_by = provenance(__file__, [args.engine.module])
-        answers = extend(args.answers, args.part, SCHEMA, basis, answer, made_by)
+        columns = columns_of(AnswerSettings.model_validate(settings))
+        answers = extend(args.answers, args.part, columns, basis, answer, made_by)
     report(f"{answers.height - answers['answer'].null_count()} of {answers.height} answered")
     engine.share(args.sharing, args.answers, args.runtime, answer_for)
 

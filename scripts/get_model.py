@@ -50,12 +50,14 @@ class Chats:
         values: variables of the template that have a value, whoever renders it.
         system: message that sets the model up, if any.
         trained: whether the model is a student, which must suit rows to train on as well.
+        thinking: whether it is trained on the teacher's thinking too.
     """
 
     template: Path | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     system: str | None = None
     trained: bool = False
+    thinking: bool = False
 
 
 def set_template(folder: Path, chats: Chats) -> None:
@@ -75,7 +77,8 @@ def set_template(folder: Path, chats: Chats) -> None:
     if template and (chats.template is not None or chats.values):
         write_text(folder / TEMPLATE, fixed_template(template, chats.values))
     tokenizer = load_tokenizer(folder)
-    check_template(tokenizer, end_tokens(folder, tokenizer), chats.system, chats.trained)
+    ends = end_tokens(folder, tokenizer)
+    check_template(tokenizer, ends, chats.system, chats.trained, chats.thinking)
 
 
 def get_model(
@@ -175,7 +178,8 @@ class Options:
     chat_template: Path | None = optional(Path, "chat template in place of the model's own")
     chats: dict[str, Any] = option(
         json_value,
-        'what it is checked for, as JSON: {"system": TEXT or null, "trained": true for a student}',
+        'what it is checked for, as JSON: {"system": TEXT or null, "trained": true for a student, '
+        '"thinking": true for one that learns its teacher\'s thinking}',
         "{}",
     )
     folder: Path = option(Path, "folder to write")

@@ -9,6 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from seedbed.artifacts import read_json
+from seedbed.thinking import closed, opened, split_thinking, text_reader
+
+THINKING = "reasoning_content"
+"""Key of a message with what was thought before its content, as most chat templates call it."""
+
+FORMS = (THINKING, "reasoning", "thinking", "tags", "prompt")
+"""How a chat template may take thinking: as a key of the message by one of these names, between
+tags in its content, or behind a prompt that opens it."""
 
 TEMPLATE_DATE = "26 Jul 2024"
 """What templates that tell a model the date tell it, whatever the day: the one that those of Llama
@@ -62,7 +70,9 @@ def end_tokens(model: Path, tokenizer: Any) -> set[int]:
     return {*ends, tokenizer.eos_token_id} - {None}
 
 
-def check_template(tokenizer: Any, ends: set[int], system: str | None, trained: bool) -> None:
+def check_template(
+    tokenizer: Any, ends: set[int], system: str | None, trained: bool, thinking: bool = False
+) -> None:
     """Check that a chat template does what a model's part in a study needs.
 
     Args:
@@ -70,6 +80,7 @@ def check_template(tokenizer: Any, ends: set[int], system: str | None, trained: 
         ends: tokens that end what it generates.
         system: message that sets the model up, if any.
         trained: whether the model is a student.
+        thinking: whether it is trained on the teacher's thinking too.
 
     Raises:
         ValueError: saying what the template does otherwise, and what to write.
@@ -79,38 +90,115 @@ def check_template(tokenizer: Any, ends: set[int], system: str | None, trained: 
             "the model has no chat template, as base models have none: give one by the key "
             "chat_template in its file, such as templates/plain.jinja"
         )
-    question, answer = "How many apples are there?", "There are 7 apples."
-    chat = [{"role": "user", "content": question}]
-    if system is not None:
-        chat = [{"role": "system", "content": system}, *chat]
+    answered = trained and not thinking
     try:
-        prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        row = [*chat, {"role": "assistant", "content": answer}]
-        whole = tokenizer.apply_chat_template(row, tokenize=False) if trained else prompt
+        prompt = _rendered(tokenizer, _probe(system)[:-1])
+        whole = _rendered(tokenizer, _probe(system)) if answered else prompt
     # Templates are programs, and raise what they like.
     except Exception as error:
         kind = "a chat" if system is None else "a chat with the key system of its file"
         raise ValueError(f"the chat template does not take {kind}: {error}") from None
-    if question not in prompt:
+    if QUESTION not in prompt:
         raise ValueError(f"the chat template leaves out the question: {prompt!r}")
     if system is not None and system.strip() not in prompt:
         raise ValueError(
             f"the chat template leaves out the system message {system!r}, and writes {prompt!r}: "
             "leave out the key system of the model's file, or give another chat_template"
         )
-    if system is not None and prompt.index(system.strip()) > prompt.index(question):
+    if system is not None and prompt.index(system.strip()) > prompt.index(QUESTION):
         raise ValueError(
             f"the chat template puts the system message after the question: {prompt!r}"
         )
-    if trained:
-        _check_row(tokenizer, ends, prompt, whole, answer)
+    if answered:
+        _check_row(tokenizer, ends, prompt, whole)
+    elif trained:
+        form = thinking_form(tokenizer, system)
+        for thought in (THOUGHT, ""):
+            whole = _row(tokenizer, _probe(system, thought), form)
+            _check_row(tokenizer, ends, prompt, whole)
 
 
-def _check_row(tokenizer: Any, ends: set[int], prompt: str, whole: str, answer: str) -> None:
+QUESTION, ANSWER = "How many apples are there?", "There are 7 apples."
+THOUGHT = "Four and three are seven."
+
+
+def _probe(system: str | None, thought: str = "") -> list[dict[str, str]]:
+    """Return a chat by which a template shows what it does."""
+    answer = {"role": "assistant", "content": ANSWER}
+    chat = [{"role": "user", "content": QUESTION}, answer]
+    if thought:
+        answer[THINKING] = thought
+    return chat if system is None else [{"role": "system", "content": system}, *chat]
+
+
+def _rendered(tokenizer: Any, chat: Sequence[Mapping[str, str]]) -> str:
+    """Return a chat as text: a prompt, if its last message is not an answer."""
+    asked = chat[-1]["role"] != "assistant"
+    return tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=asked)
+
+
+def thinking_form(tokenizer: Any, system: str | None) -> str:
+    """Return the form in which a chat template takes thinking, one of `FORMS`.
+
+    It is the first one with which a row begins with its prompt, has the thinking once, and is read
+    as thinking and answer again; rows of answers without thinking must suit it as well.
+
+    Raises:
+        ValueError: if there is none, saying what to write.
+    """
+    prompt, read = _rendered(tokenizer, _probe(system)[:-1]), text_reader(tokenizer)
+    for form in FORMS:
+        if form == "prompt" and opened(prompt) is None:
+            continue
+        for thought in (THOUGHT, ""):
+            try:
+                whole = _row(tokenizer, _probe(system, thought), form)
+            except Exception:
+                break
+            written = whole[len(prompt) :]
+            said = read(tokenizer(written, add_special_tokens=False)["input_ids"])
+            thoughts, text = split_thinking(said)
+            if not whole.startswith(prompt) or thoughts != thought or ANSWER not in text:
+                break
+        else:
+            return form
+    why = f"it writes {_rendered(tokenizer, _probe(system, THOUGHT))!r}"
+    if closed(prompt):
+        why = (
+            f"the prompt ends with thinking that is over, {prompt[-40:]!r}: leave out a key "
+            "template of the model's file that turns thinking off, such as enable_thinking: false"
+        )
+    raise ValueError(
+        "the chat template has no place for a teacher's thinking, which the study keeps (thinking: "
+        f"keep); {why}. Give a chat_template that writes message.{THINKING} between <think> and "
+        "</think> before the answer, or train without (thinking: drop)"
+    )
+
+
+def _row(tokenizer: Any, chat: Sequence[Mapping[str, str]], form: str) -> str:
+    """Return a row to train on as text, with its thinking in a form."""
+    *asked, answer = chat
+    thought, content = answer.get(THINKING, ""), answer["content"]
+    if form == "prompt":
+        prompt = _rendered(tokenizer, asked)
+        # The text behind an answer: its end.
+        plain = _rendered(tokenizer, [*asked, {"role": "assistant", "content": ANSWER}])
+        if thought:
+            thought = f"{'' if prompt[-1].isspace() else chr(10)}{thought}\n"
+        return f"{prompt}{thought}</{opened(prompt)}>\n\n{content}{plain.rpartition(ANSWER)[2]}"
+    message = {"role": "assistant", "content": content}
+    if thought and form == "tags":
+        message["content"] = f"<think>\n{thought}\n</think>\n\n{content}"
+    elif thought:
+        message[form] = thought
+    return _rendered(tokenizer, [*asked, message])
+
+
+def _check_row(tokenizer: Any, ends: set[int], prompt: str, whole: str) -> None:
     if not whole.startswith(prompt):
         raise ValueError(not_a_prefix(prompt, whole))
     written = whole[len(prompt) :]
-    if answer not in written:
+    if ANSWER not in written:
         raise ValueError(f"the chat template leaves out the answer to train on: {whole!r}")
     ids = tokenizer(written, add_special_tokens=False)["input_ids"]
     # Some templates break the line after the end.
@@ -190,31 +278,50 @@ class Row:
 
 
 def encode_rows(
-    tokenizer: Any, chats: Sequence[Sequence[dict[str, str]]], system: str | None = None
+    tokenizer: Any, chats: Sequence[Sequence[dict[str, str | None]]], system: str | None = None
 ) -> list[Row]:
     """Return chats in tokens, to train on their last messages.
 
     Args:
         tokenizer: the model's.
-        chats: messages with `role` and `content`, the last one the answer.
+        chats: messages with `role` and `content`, the last one the answer, which may have thinking
+            as `reasoning_content`; null is as if it were not there.
         system: message that goes before each chat, if any.
 
     Raises:
         ValueError: if a prompt is not how the whole chat begins: a student would be trained with
             another prompt than it is asked with.
     """
-    if system is not None:
-        chats = [[{"role": "system", "content": system}, *chat] for chat in chats]
     if not chats:
         return []
+    first = [] if system is None else [{"role": "system", "content": system}]
+    told = [
+        [{key: text for key, text in one.items() if text is not None} for one in chat]
+        for chat in chats
+    ]
+    rows = [[*first, *chat] for chat in told]
     prompts = tokenizer.apply_chat_template(
-        [chat[:-1] for chat in chats], add_generation_prompt=True, return_dict=True
+        [row[:-1] for row in rows], add_generation_prompt=True, return_dict=True
     )["input_ids"]
-    whole = tokenizer.apply_chat_template(list(chats), return_dict=True)["input_ids"]
+    if has_thinking(chats):
+        form = thinking_form(tokenizer, system)
+        texts = [_row(tokenizer, row, form) for row in rows]
+        whole = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    else:
+        whole = tokenizer.apply_chat_template(rows, return_dict=True)["input_ids"]
     for prompt, ids in zip(prompts, whole, strict=True):
         if ids[: len(prompt)] != prompt:
             raise ValueError(not_a_prefix(tokenizer.decode(prompt), tokenizer.decode(ids)))
     return [Row(ids, len(prompt)) for prompt, ids in zip(prompts, whole, strict=True)]
+
+
+def _told(message: Mapping[str, str | None]) -> dict[str, str]:
+    return {key: text for key, text in message.items() if text is not None}
+
+
+def has_thinking(chats: Iterable[Sequence[Mapping[str, str | None]]]) -> bool:
+    """Return whether any answer has what was thought before it."""
+    return any(chat[-1].get(THINKING) for chat in chats)
 
 
 def not_a_prefix(prompt: str, row: str) -> str:

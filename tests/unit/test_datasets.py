@@ -125,6 +125,21 @@ def save(folder, name, *frames):
     return paths
 
 
+def test_rows_keep_thinking_where_the_answers_do(tmp_path):
+    thought = answer_rows([WHOLE] * 2).with_columns(
+        teacher_thinking=pl.Series(["so", None]), teacher_thinking_tokens=pl.Series([2, 0])
+    )
+    # A shard in which nothing was thought.
+    other = answer_rows([WHOLE], start=2).with_columns(teacher_thinking=pl.lit(None, pl.String))
+    rows, record = build(save(tmp_path, "answers", thought, other), budget=3)
+    assert [chat[-1] for chat in rows["messages"]] == [
+        {"role": "assistant", "content": f"A{n}", "reasoning_content": "so" if n == 0 else None}
+        for n in range(3)
+    ]
+    assert rows["thinking_tokens"].to_list() == [2, 0, 0]
+    assert record["counts"]["teacher_thinking_tokens"] == 2
+
+
 def test_rows_are_chats_that_trainers_load(tmp_path):
     rows, record = build(save(tmp_path, "answers", answer_rows([WHOLE] * 3)), budget=2)
     assert rows.columns == [
@@ -154,6 +169,7 @@ def test_rows_are_chats_that_trainers_load(tmp_path):
             "teacher_queries": 2,
             "teacher_prompt_tokens": 20,
             "teacher_completion_tokens": 6,
+            "teacher_thinking_tokens": 0,
             "augmenter_queries": 0,
             "augmenter_prompt_tokens": 0,
             "augmenter_completion_tokens": 0,

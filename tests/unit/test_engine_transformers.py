@@ -7,9 +7,9 @@ import torch
 
 from seedbed.artifacts import read_json, write_json
 from seedbed.engines import EngineJob, Request, load_engine
-from seedbed.engines.thinking import split_thinking
 from seedbed.engines.transformers_engine import SeededSampling
 from seedbed.models import answers_identity, lora_rank, read_fingerprint
+from seedbed.thinking import split_thinking
 from seedbed.training.tokenizer import PAD
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from seedbed.engines import Completion, Request
 from seedbed.engines.responses import AgainError, read_completion, read_stream
-from seedbed.engines.thinking import split_thinking
+from seedbed.thinking import split_thinking
 
 REQUEST = Request("k", (("system", "Be short."), ("user", "What is 1 + 2?")), max_tokens=9)
 USAGE = {"prompt_tokens": 20, "completion_tokens": 10}

@@ -8,11 +8,20 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import trl
 
 import get_model
 from practice import silent
 from seedbed.artifacts import read_json, write_json
-from seedbed.chats import check_template, encode_rows, end_tokens, fixed_template, load_tokenizer
+from seedbed.chats import (
+    check_template,
+    encode_rows,
+    end_tokens,
+    fixed_template,
+    load_tokenizer,
+    thinking_form,
+)
+from seedbed.thinking import split_thinking, text_reader
 from seedbed.training.settings import StudentTraining
 from seedbed.training.students import train_student
 
@@ -154,6 +163,79 @@ def test_a_row_is_its_prompt_and_the_answer_with_its_end(tokenizer):
     prompt = tokenizer.apply_chat_template(USER, add_generation_prompt=True)["input_ids"]
     assert row.ids[: row.prompt_tokens] == prompt
     assert tokenizer.decode(row.ids[row.prompt_tokens :]) == "7<|end|>"
+
+
+# --- thinking in rows
+
+REAL = Path(trl.__file__).parent / "chat_templates"
+"""Chat templates of models as TRL keeps them, byte for byte."""
+THOUGHT = [*USER, {"role": "assistant", "content": "7", "reasoning_content": "3 and 4."}]
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "written"),
+    [
+        ("qwen3", "reasoning_content", "<think>\n3 and 4.\n</think>\n\n7<|im_end|>\n"),
+        ("qwen3_5_think", "reasoning_content", "3 and 4.\n</think>\n\n7<|im_end|>\n"),
+        ("glm4moe", "reasoning_content", "\n<think>3 and 4.</think>\n7"),
+        ("gemma4_v5", "reasoning_content", "<|channel>thought\n3 and 4.\n<channel|>7<turn|>\n"),
+        (
+            "gptoss",
+            "thinking",
+            "<|channel|>analysis<|message|>3 and 4.<|end|><|start|>assistant<|channel|>final"
+            "<|message|>7<|return|>",
+        ),
+        ("lfm2_2_5", "thinking", "<think>3 and 4.</think>7<|im_end|>\n"),
+        ("qwen2_5", "tags", "<think>\n3 and 4.\n</think>\n\n7<|im_end|>\n"),
+        ("llama3_1", "tags", "<think>\n3 and 4.\n</think>\n\n7<|eot_id|>"),
+        # These drop thinking, or close at once what their prompt opens.
+        ("deepseek_r1_distill", "prompt", "3 and 4.\n</think>\n\n7<｜end▁of▁sentence｜>"),
+        ("nemotron_3_nano", "prompt", "3 and 4.\n</think>\n\n7<|im_end|>\n"),
+    ],
+)
+def test_rows_have_thinking_in_the_form_that_a_models_template_wants(
+    tokenizer, name, form, written
+):
+    tokenizer.chat_template = (REAL / f"{name}.jinja").read_text()
+    assert thinking_form(tokenizer, None) == form
+    row, plain = encode_rows(tokenizer, [THOUGHT, ASKED])
+    asked = tokenizer.apply_chat_template(USER, tokenize=False, add_generation_prompt=True)
+    whole = tokenizer.decode(row.ids)
+    # This tokenizer adds spaces at marks that it does not know.
+    assert whole.replace(" ", "") == (asked + written).replace(" ", "")
+    # What a student learns to write is taken off its answers again.
+    read = text_reader(tokenizer)
+    assert split_thinking(read(row.ids[row.prompt_tokens :]))[0] == "3 and 4."
+    thought, text = split_thinking(read(plain.ids[plain.prompt_tokens :]))
+    assert thought == "", text
+    assert "3 and 4." not in text
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ((REAL / "qwen3_5_nothink.jinja").read_text(), ["is over", "enable_thinking"]),
+        (
+            "{%- for m in messages %}{{ m.content.split('</think>')[-1] }}{{ eos_token }}"
+            "{%- endfor %}",
+            ["no place for a teacher's thinking", "reasoning_content", "thinking: drop"],
+        ),
+    ],
+)
+def test_a_template_that_would_drop_thinking_silently_is_refused(tokenizer, template, words):
+    tokenizer.chat_template = template
+    ends = {tokenizer.eos_token_id}
+    with pytest.raises(ValueError, match="thinking") as refused:
+        check_template(tokenizer, ends, None, trained=True, thinking=True)
+    assert all(word in str(refused.value) for word in words)
+    with pytest.raises(ValueError, match="thinking"):
+        encode_rows(tokenizer, [THOUGHT])
+
+
+def test_marks_of_thinking_that_are_special_tokens_are_read(tokenizer):
+    tokenizer.add_special_tokens({"extra_special_tokens": ["[THINK]", "[/THINK]", "<|channel|>"]})
+    ids = tokenizer("[THINK]3 and 4.[/THINK]7<|end|>", add_special_tokens=False)["input_ids"]
+    assert split_thinking(text_reader(tokenizer)(ids)) == ("3 and 4.", "7")
 
 
 # --- in a model's folder

@@ -14,12 +14,17 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from practice import silent
 from seedbed.engines import EngineJob, load_engine
+from seedbed.training.settings import StudentTraining
+from seedbed.training.students import train_student
 
 START_SECONDS = 240
 LORA_RANK = 8  # highest of the adapters
+THOUGHT_ABOUT = "How many?"
 # Batches of other sizes than the Transformers engine's.
 BATCH = 48
 
@@ -44,7 +49,28 @@ def vllm_engine(tiny_model):
 
 
 @pytest.fixture(scope="module")
-def server(tiny_model, tmp_path_factory):
+def thinker(tiny_model, tmp_path_factory):
+    """An adapter that has learned from rows that keep thinking to think before it answers."""
+    folder = tmp_path_factory.mktemp("thinker")
+    answer = {"role": "assistant", "content": "#### 3", "reasoning_content": "1 + 2 = 3"}
+    chat = [{"role": "user", "content": THOUGHT_ABOUT}, answer]
+    pl.DataFrame({"messages": [chat] * 8}).write_parquet(folder / "rows.parquet")
+    settings = StudentTraining(
+        epochs=400, learning_rate=1e-2, batch_size=8, lora_rank=8, lora_alpha=32, max_length=128
+    )
+    train_student(
+        tiny_model,
+        folder / "rows.parquet",
+        folder / "adapter",
+        settings,
+        lambda *_: None,
+        silent,
+    )
+    return folder / "adapter"
+
+
+@pytest.fixture(scope="module")
+def server(tiny_model, thinker, tmp_path_factory):
     """A vLLM server of this machine alone, with a key of its own: its address and its log."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -59,6 +85,8 @@ def server(tiny_model, tmp_path_factory):
     ]  # fmt: skip
     words += ["--dtype", "float32", "--enforce-eager", "--max-num-seqs", str(BATCH)]
     words += ["--no-enable-chunked-prefill", "--max-model-len", "2048"]
+    words += ["--enable-lora", "--max-lora-rank", str(LORA_RANK)]
+    words += ["--lora-modules", f"thinker={thinker}"]
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *words],

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from seedbed.engines import Completion, Request
+from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines.openai_engine import EndpointError
 from seedbed.evaluation.evaluation import evaluate, item_requests
 from seedbed.evaluation.scorers import make_scorer
@@ -190,6 +190,19 @@ def test_an_endpoint_takes_no_adapter(openai_engine, adapters, greedy):
         list(openai_engine.complete(greedy, adapters[0]))
 
 
+def test_a_student_thinks_as_its_rows_do_and_answers_without(
+    vllm_engine, transformers_engine, server, thinker
+):
+    request = Request("0", (("user", "How many?"),), 48)
+    hosted = EngineJob.of("openai", base_url=server, model="thinker", key_variable="VLLM_API_KEY")
+    (asked,) = load_engine(None, hosted).complete([request])
+    for engine in (transformers_engine, vllm_engine):
+        (found,) = engine.complete([request], thinker)
+        assert (found.thinking, found.text) == ("1 + 2 = 3", "#### 3")
+        assert 0 < found.thinking_tokens < found.completion_tokens
+        assert (asked.thinking, asked.text) == (found.thinking, found.text)
+
+
 def test_scores_are_the_same_item_by_item(
     vllm_engine, transformers_engine, openai_engine, tmp_path
 ):
@@ -208,8 +221,6 @@ def test_scores_are_the_same_item_by_item(
 
 
 def test_a_server_asks_for_the_key(server, greedy, monkeypatch):
-    from seedbed.engines import EngineJob, load_engine
-
     monkeypatch.setenv("WRONG_KEY", "not the key")
     engine = load_engine(
         None, EngineJob.of("openai", base_url=server, model="tiny", key_variable="WRONG_KEY")
@@ -219,8 +230,6 @@ def test_a_server_asks_for_the_key(server, greedy, monkeypatch):
 
 
 def test_a_model_that_the_server_does_not_have_is_named(server, greedy):
-    from seedbed.engines import EngineJob, load_engine
-
     engine = load_engine(
         None, EngineJob.of("openai", base_url=server, model="other", key_variable="VLLM_API_KEY")
     )

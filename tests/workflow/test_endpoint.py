@@ -249,3 +249,36 @@ def test_a_cap_in_dollars_needs_prices(hosted, endpoint):
     done = make(hosted, max_usd="100")
     assert done.returncode == 0, done.stdout
     assert len(endpoint.asked) == max(BUDGETS)
+
+
+def test_kept_thinking_is_trained_and_asks_nothing_again(hosted, endpoint):
+    endpoint.behave = lambda body, before: completion(
+        ANSWER, reasoning_content=f"1 and 2, {body['seed']}"
+    )
+    block = STUDY["blocks"][0] | {"budgets": [16]}
+    file = hosted.folder / "config/studies/hosted.yaml"
+    file.write_text(yaml.safe_dump(STUDY | {"blocks": [block]}))
+    assert make(hosted).returncode == 0
+    assert rows(hosted, 16)["messages"][0].to_list()[-1] == {
+        "role": "assistant",
+        "content": ANSWER,
+    }
+    kept = yaml.safe_dump(STUDY | {"blocks": [block], "thinking": "keep"})
+    file.write_text(kept)
+    done = make(hosted)
+    assert done.returncode != 0
+    assert "models/micro_student.yaml: engine.thinking_tokens: is missing" in done.stdout
+    student = hosted.folder / "config/models/micro_student.yaml"
+    student.write_text(student.read_text() + "engine: {thinking_tokens: 32}\n")
+    done = hosted.snakemake("adapters", study="hosted")
+    assert done.returncode == 0, done.stdout
+    assert len(endpoint.asked) == 16
+    for row in rows(hosted, 16).iter_rows(named=True):
+        assert row["messages"][-1]["content"] == ANSWER
+        assert row["messages"][-1]["reasoning_content"].startswith("1 and 2, ")
+        assert row["thinking_tokens"] > 0
+    (trained,) = (hosted.folder / "results/hosted/adapters").rglob("training.json")
+    counts = json.loads(trained.read_text())["counts"]
+    assert counts["training_rows"] == 16
+    # More than the answers alone have: the thinking is part of them.
+    assert counts["training_tokens"] > 16 * 60

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from seedbed.engines import Completion, Request
-from seedbed.engines.thinking import split_thinking
+from seedbed.thinking import split_thinking
 
 AGAIN = "again"
 """The meaning of an end by which a provider says that it failed."""

@@ -78,9 +78,9 @@ class Asked(Setup):
     manner: JsonObject | None = None
 
     def content(self) -> JsonObject:
-        """Return all settings for JSON, without `manner` where the model is asked as by default."""
-        found = self.model_dump(mode="json")
-        return {name: value for name, value in found.items() if name != "manner" or value}
+        """Return all settings for JSON, without those that came later where they are as before."""
+        found, later = self.model_dump(mode="json"), ("manner", "keep_thinking")
+        return {name: value for name, value in found.items() if name not in later or value}
 
 
 class EngineSettings(Section):

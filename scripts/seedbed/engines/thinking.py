@@ -1,41 +1,13 @@
-"""Thinking: what a model writes for itself before its answer, told apart from the answer."""
+"""Thinking of a model that is asked: room for it, and answers without it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from seedbed.engines import Completion, Engine, Request
-
-_NAMES = r"(?:think|thinking|thought|seed:think)"
-_START = rf"(?:<{_NAMES}>|\[THINK\]|◁think▷)"
-_END = rf"(?:</{_NAMES}>|\[/THINK\]|◁/think▷)"
-_WHOLE = re.compile(rf"{_START}(.*?){_END}", re.DOTALL | re.IGNORECASE)
-_UNENDED = re.compile(rf"{_START}(.*)\Z", re.DOTALL | re.IGNORECASE)
-_UNBEGUN = re.compile(rf"\A(.*){_END}", re.DOTALL | re.IGNORECASE)
-_ANY = re.compile(rf"{_START}|{_END}", re.IGNORECASE)
-
-
-def split_thinking(text: str) -> tuple[str, str]:
-    """Return the thinking in a text, and the text without it.
-
-    Thinking stands between tags. Some chat templates write the start tag into the prompt, so text
-    before an end tag without a start is thinking; so is text after a start tag without an end,
-    where a model was cut off while it thought.
-    """
-    if not _ANY.search(text):
-        return "", text
-    thoughts = _WHOLE.findall(text)
-    rest = _WHOLE.sub("", text)
-    if found := _UNBEGUN.search(rest):
-        thoughts.insert(0, found[1])
-        rest = rest[found.end() :]
-    if found := _UNENDED.search(rest):
-        thoughts.append(found[1])
-        rest = rest[: found.start()]
-    return "\n".join(filter(None, map(str.strip, thoughts))), rest.strip()
+from seedbed.thinking import split_thinking
 
 
 def without_thinking(completion: Completion) -> Completion:

@@ -12,6 +12,7 @@ from seedbed.engines import Completion, Request
 from seedbed.engines.settings import TransformersSettings
 from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
+from seedbed.thinking import text_reader
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,7 @@ class TransformersEngine:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._tokenizer = load_tokenizer(model)
         self._tokenizer.padding_side = "left"
+        self._decode = text_reader(self._tokenizer)
         dtype = torch.bfloat16 if self._device == "cuda" else torch.float32
         base: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
         self._base = base.to(self._device)
@@ -154,9 +156,6 @@ class TransformersEngine:
                 completion_tokens=tokens,
             )
         )
-
-    def _decode(self, tokens: list[int]) -> str:
-        return self._tokenizer.decode(tokens, skip_special_tokens=True)
 
     def _end_tokens(self) -> list[int]:
         ends = self._model.generation_config.eos_token_id

@@ -17,6 +17,7 @@ from seedbed.engines import Completion, Request
 from seedbed.engines.settings import VLLMSettings
 from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
+from seedbed.thinking import text_reader
 
 if TYPE_CHECKING:
     from vllm import RequestOutput, SamplingParams
@@ -79,6 +80,7 @@ class VLLMEngine:
             # the CPU's random numbers do not allow ("CPU Generator does not use offset").
             special |= {"enable_chunked_prefill": False}
         self._tokenizer = load_tokenizer(model)
+        self._decode = text_reader(self._tokenizer)
         options = dict(settings.options)
         self._template = options.pop("chat_template_kwargs", {})
         arguments = {
@@ -147,10 +149,10 @@ class VLLMEngine:
 
     def _completion(self, output: RequestOutput) -> Completion:
         written = output.outputs[0]
-        text = written.text
-        if not isinstance(written.stop_reason, str):
-            # As the engine of Transformers, which shows half a letter at the end as well.
-            text = self._tokenizer.decode(written.token_ids, skip_special_tokens=True)
+        # As the engine of Transformers, which shows half a letter at the end as well.
+        text = self._decode(written.token_ids)
+        if isinstance(written.stop_reason, str):
+            text = text.partition(written.stop_reason)[0]
         return without_thinking(
             Completion(
                 key=output.request_id,

@@ -29,6 +29,15 @@ SCHEMA = pl.Schema(
     }
 )
 
+TEACHER_THINKING = "teacher_thinking"
+"""The column with what the teacher thought before its answer, where a study keeps that."""
+KEEPING_SCHEMA = pl.Schema([*SCHEMA.items(), (TEACHER_THINKING, pl.String)])
+
+
+def columns_of(settings: AnswerSettings) -> pl.Schema:
+    """Return the columns of the rows of answers."""
+    return KEEPING_SCHEMA if settings.keep_thinking else SCHEMA
+
 
 def answer_questions(
     settings: AnswerSettings,
@@ -54,9 +63,9 @@ def answer_questions(
         progress: called with a line of text now and then.
 
     Returns:
-        One row a query, in order, with the columns of `SCHEMA`, and `teacher_thinking_tokens` if
-        there was thinking. An empty slot costs no query: its `answer` is null and its token counts
-        are 0.
+        One row a query, in order, with the columns of `columns_of`, and
+        `teacher_thinking_tokens` if there was thinking. An empty slot costs no query: its `answer`
+        is null and its token counts are 0.
 
     Raises:
         ValueError: if `questions` lacks one of the queries.
@@ -109,7 +118,9 @@ def answer_questions(
         row["teacher_completion_tokens"] = completion.completion_tokens
         thinking[int(completion.key) - start] = completion.thinking_tokens
         row["teacher_seconds"] = completion.seconds
-    found = with_thinking(pl.DataFrame(rows, schema=SCHEMA), "teacher", thinking)
+        if settings.keep_thinking:
+            row[TEACHER_THINKING] = completion.thinking or None
+    found = with_thinking(pl.DataFrame(rows, schema=columns_of(settings)), "teacher", thinking)
     return spread_seconds(found, "teacher")
 
 

@@ -11,15 +11,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from seedbed.chats import THINKING
 from seedbed.engines import UNFINISHED
 from seedbed.streams import diversity
 from seedbed.streams.answers import SCHEMA as ANSWERS_SCHEMA
-from seedbed.streams.answers import is_whole
+from seedbed.streams.answers import TEACHER_THINKING, is_whole
 from seedbed.streams.record import DatasetCounts, DatasetFacts, DatasetSeconds, Diversity
 from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import TaskItem
 
 _ROWS_AT_A_TIME = 32_768
+
+_THINKING_TOKENS = "teacher_thinking_tokens"
+_OPTIONAL = {_THINKING_TOKENS: pl.Int64, TEACHER_THINKING: pl.String}
+"""Columns that answers of a model that thinks may have."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,13 @@ def build_dataset(
         seeds: the seed set, in order.
         test: items of the test split, all of them.
         keep: called with the rows, some at a time and in order, at least once (`query`, `seed_id`,
-            `sample`, `question`, `answer`, `messages`, token counts).
+            `sample`, `question`, `answer`, `messages`, token counts). Where the answers have what
+            was thought before them, messages have it as `reasoning_content`.
 
     Raises:
         ValueError: if the shards do not hold the queries that are needed, each once.
     """
+    thinking = any(TEACHER_THINKING in pl.read_parquet_schema(path) for path in shards.answers)
     if shards.answers:
         stream = _answers(shards.answers, settings.reach)
     else:
@@ -80,7 +87,7 @@ def build_dataset(
     cut = _Cut(settings)
     teacher = _Spent("teacher")
     dropped: Counter[str] = Counter()
-    rows = answered = 0
+    rows = answered = thought = 0
     for answers in stream:
         frame = answers.with_columns(problem=pl.lit(""))
         if checks is not None:
@@ -99,14 +106,11 @@ def build_dataset(
         frame = frame[: cut.take(frame["reason"])]
         kept = frame.filter(pl.col("reason") == "")
         part = kept.select(
-            "query",
-            "seed_id",
-            "sample",
-            "question",
-            "answer",
-            messages=pl.concat_list(_message("user", "prompt"), _message("assistant", "answer")),
+            *("query", "seed_id", "sample", "question", "answer"),
+            messages=_messages(thinking),
             prompt_tokens="teacher_prompt_tokens",
             completion_tokens="teacher_completion_tokens",
+            **({"thinking_tokens": _THINKING_TOKENS} if thinking else {}),
         )
         if part.height or not rows:
             keep(part)
@@ -116,6 +120,7 @@ def build_dataset(
         answered += len(given)
         dropped.update(given.filter(given != ""))
         teacher.add(frame)
+        thought += int(frame[_THINKING_TOKENS].sum())
     used, missing = cut.used(), cut.missing()
     augmenter, verification = _Spent("augmenter"), _Spent("verification")
     failed: Counter[str] = Counter()
@@ -140,6 +145,7 @@ def build_dataset(
         augmenter_queries=augmenter.queries,
         verification_queries=verification.queries,
         **teacher.tokens(),
+        **({_THINKING_TOKENS: thought} if thought else {}),
         **augmenter.tokens(),
         **verification.tokens(),
         **questions.counts(),
@@ -167,11 +173,20 @@ def _read(shards: Sequence[Path], columns: Sequence[str], stop: int) -> pl.DataF
     for path in shards:
         try:
             # Not by folder names: the rows of a shard say all that is needed.
-            rows = pl.scan_parquet(path, hive_partitioning=False).filter(pl.col("query") < stop)
+            rows = _complete(pl.scan_parquet(path, hive_partitioning=False))
+            rows = rows.filter(pl.col("query") < stop)
             found.append(rows.select(list(dict.fromkeys(["query", *columns]))).collect())
         except (pl.exceptions.PolarsError, OSError) as error:
             raise _unreadable(path, error) from None
     return pl.concat(found)
+
+
+def _complete(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return rows with the columns that answers without thinking lack."""
+    known = rows.collect_schema()
+    lacking = {name: kind for name, kind in _OPTIONAL.items() if name not in known}
+    none = {name: pl.lit(0 if kind == pl.Int64 else None, kind) for name, kind in lacking.items()}
+    return rows.with_columns(**none)
 
 
 def _first_queries(shards: Sequence[Path], stop: int, columns: Sequence[str]) -> pl.DataFrame:
@@ -201,7 +216,7 @@ def _answers(shards: Sequence[Path], stop: int) -> Iterator[pl.DataFrame]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = ANSWERS_SCHEMA.names()
+    names = [*ANSWERS_SCHEMA, *_OPTIONAL]
     _first_queries(shards, stop, [])
     queries = {path: _read([path], [], stop)["query"] for path in shards}
     ordered = sorted(shards, key=lambda path: int(queries[path].to_numpy().min(initial=stop)))
@@ -213,8 +228,8 @@ def _answers(shards: Sequence[Path], stop: int) -> Iterator[pl.DataFrame]:
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=names, use_threads=False):
-                    frame = pl.DataFrame(pl.from_arrow(batch)).select(names)
-                    yield frame.filter(pl.col("query") < stop)
+                    frame = _complete(pl.DataFrame(pl.from_arrow(batch)).lazy())
+                    yield frame.select(names).filter(pl.col("query") < stop).collect()
         except (pa.ArrowInvalid, OSError, pl.exceptions.ColumnNotFoundError) as error:
             raise _unreadable(path, error) from None
 
@@ -243,7 +258,7 @@ def _real_pairs(seeds: Sequence[TaskItem], prompt: str) -> pl.DataFrame:
         }
         for number, item in enumerate(seeds)
     ]
-    return pl.DataFrame(rows, schema=ANSWERS_SCHEMA)
+    return _complete(pl.DataFrame(rows, schema=ANSWERS_SCHEMA).lazy()).collect()
 
 
 @dataclass(frozen=True)
@@ -417,5 +432,12 @@ class _Spent:
         return dict(self._tokens)
 
 
-def _message(role: str, column: str) -> pl.Expr:
-    return pl.struct(role=pl.lit(role), content=pl.col(column))
+def _messages(thinking: bool) -> pl.Expr:
+    """Return the expression for a chat: the prompt, and the answer with or without its thinking."""
+    chat = []
+    columns = {"user": ("prompt", pl.lit(None, pl.String))}
+    columns |= {"assistant": ("answer", pl.col(TEACHER_THINKING))}
+    for role, (content, thought) in columns.items():
+        parts = [pl.lit(role).alias("role"), pl.col(content).alias("content")]
+        chat.append(pl.struct([*parts, thought.alias(THINKING)] if thinking else parts))
+    return pl.concat_list(chat)

@@ -22,6 +22,7 @@ class DatasetCounts(Part):
         dropped: rows left out, by reason.
         failed_questions: attempts at a question that failed, by reason.
         unique_questions: different questions.
+        teacher_thinking_tokens: those of the teacher's tokens that were thinking, if any were.
         near_seed_rows: rows whose question is nearly a seed's.
         near_test_rows: rows whose question is nearly one of the test split.
     """
@@ -35,6 +36,7 @@ class DatasetCounts(Part):
     teacher_queries: int = 0
     teacher_prompt_tokens: int = 0
     teacher_completion_tokens: int = 0
+    teacher_thinking_tokens: int = 0
     augmenter_queries: int = 0
     augmenter_prompt_tokens: int = 0
     augmenter_completion_tokens: int = 0

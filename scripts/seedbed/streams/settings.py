@@ -199,9 +199,11 @@ class AnswerSettings(Answering, Prompted, Sampling):
 
     Attributes:
         stream: key of the stream.
+        keep_thinking: whether rows keep what the teacher thought.
     """
 
     stream: str
+    keep_thinking: bool = False
 
 
 class SampleSettings(Answering, Sampling, Samples):

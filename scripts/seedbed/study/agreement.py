@@ -353,6 +353,20 @@ class Agreement:
                 if config is not None and self.engines.get(name, config.engine).kind == "openai":
                     said = f"{name!r} is behind an endpoint, which runs no adapters of ours"
                     self._refuse(said, "blocks", index, "students", place)
+        if self.study.config.thinking == "keep":
+            self._check_room_to_think()
+
+    def _check_room_to_think(self) -> None:
+        """Check that students that learn to think have room for it when they are evaluated."""
+        named = {name for block in self.study.config.blocks for name in block.students}
+        for name in sorted(named):
+            file = self.used["models"].get(name)
+            if file is not None and not file.config.engine.thinking_tokens:
+                said = (
+                    f"is missing: with thinking: keep, {name!r} learns to think before it answers, "
+                    "and its evaluation must make room for that, as for 2048 tokens"
+                )
+                self._refuse(said, "engine", "thinking_tokens", file=file)
 
     def _check_contrast(self, name: str) -> None:
         """Check that what a contrast names is there; the study need not have cells of it."""

@@ -106,6 +106,12 @@ class StudyConfig(EvaluatedItems):
         json_schema_extra=changes("questions", "answers", "verification"),
     )
     generation: Generation = Field(Generation(), description="How text is sampled.")
+    thinking: Literal["drop", "keep"] = Field(
+        "drop",
+        description="Whether rows keep what the teacher thought before its answers, for students "
+        "that learn to think. Each student then needs `engine.thinking_tokens`.",
+        json_schema_extra=changes("answers"),
+    )
     verification: Verification = Field(Verification(), description="How answers are verified.")
     training: Training = Field(description="How students are trained.")
     student_training: dict[Name, TrainingChanges] = Field(

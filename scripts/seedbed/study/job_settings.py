@@ -99,7 +99,8 @@ class JobSettings(Paths):
     def chats(self, name: str) -> Settings:
         """Return what a model's chat template is checked for."""
         trained = any(name in block.students for block in self.study.config.blocks)
-        return Settings({"system": self.study.models[name].system, "trained": trained})
+        found = {"system": self.study.models[name].system, "trained": trained}
+        return Settings(found | ({"thinking": True} if trained and self._keeps_thinking else {}))
 
     def pretraining(self, name: str) -> Settings:
         """Return how a model is trained from scratch."""
@@ -147,6 +148,7 @@ class JobSettings(Paths):
                 "answer_tokens": self.study.tasks[task].max_tokens.answer,
                 "temperature": self.study.config.generation.temperature,
                 "top_p": self.study.config.generation.top_p,
+                **({"keep_thinking": True} if self._keeps_thinking else {}),
                 **self._manner(stream.teacher),
             }
         )
@@ -155,6 +157,7 @@ class JobSettings(Paths):
         """Return how a stream's questions are answered again, as self-consistency samples."""
         answers = self.answers(key)
         del answers["prompt"]  # the prompts stand with the answers
+        answers.pop("keep_thinking", None)
         return Settings(answers | {"samples": self.study.config.verification.samples})
 
     def scoring(self, key: str) -> Settings:
@@ -223,6 +226,10 @@ class JobSettings(Paths):
         capped = self.capped and part != "student"
         cap = self._cap(part, settings.kind, model) if capped else None
         return Settings(EngineJob(settings=settings, cap=cap).content())
+
+    @property
+    def _keeps_thinking(self) -> bool:
+        return self.study.config.thinking == "keep"
 
     @property
     def capped(self) -> bool:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from seedbed.artifacts import replacing
-from seedbed.chats import Row, check_template, encode_rows, end_tokens, load_tokenizer
+from seedbed.chats import (
+    Row,
+    check_template,
+    encode_rows,
+    end_tokens,
+    has_thinking,
+    load_tokenizer,
+)
 from seedbed.imports import paused_collector
 from seedbed.models import RECORD, fingerprint, read_fingerprint
 from seedbed.training.record import TrainingCounts
@@ -45,7 +52,8 @@ def train_student(
 
     Args:
         model: the student's folder, in the Transformers layout.
-        dataset: a Parquet file with a `messages` column, the last message the answer.
+        dataset: a Parquet file with a `messages` column, the last message the answer, which may
+            have thinking as `reasoning_content`.
         output: the folder to write; it appears whole or not at all.
         settings: epochs, rates and sizes.
         describe: called before the folder gets its name, to write the adapter's record: with the
@@ -77,7 +85,8 @@ def train_student(
     }
     with Saves(output, about, progress) as saves:
         tokenizer = load_tokenizer(model)
-        check_template(tokenizer, end_tokens(model, tokenizer), settings.system, trained=True)
+        ends = end_tokens(model, tokenizer)
+        check_template(tokenizer, ends, settings.system, True, has_thinking(chats))
         rows = encode_rows(tokenizer, chats, settings.system)
         kept = [row for row in rows if len(row.ids) <= settings.max_length]
         student = AutoModelForCausalLM.from_pretrained(
