@@ -74,7 +74,8 @@ _PURE_BASES = _words(
     """
     abc.ABC enum.Enum enum.Flag enum.IntEnum enum.IntFlag enum.StrEnum pydantic.BaseModel
     seedbed.config.sections.Section seedbed.records.MadeRecord seedbed.records.Part
-    seedbed.config.sections.Titled seedbed.records.Record typing.Generic typing.NamedTuple typing.Protocol typing.TypedDict
+    seedbed.config.sections.Titled seedbed.records.Record typing.Generic typing.NamedTuple
+    typing.Protocol typing.TypedDict
     """
 )
 """Base classes, of built-in ones apart, that keep no list of the classes derived from them."""
