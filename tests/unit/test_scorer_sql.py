@@ -320,7 +320,7 @@ def test_tables_of_json_are_read(scorer):
 
 def test_a_worker_that_is_killed_now_and_then_changes_no_score(folder, monkeypatch):
     with SqlScorer(folder / "databases") as scorer:
-        ask = scorer._worker._ask_once
+        ask = scorer._worker.ask_once
         count = 0
 
         def struck(request, seconds):
@@ -331,7 +331,7 @@ def test_a_worker_that_is_killed_now_and_then_changes_no_score(folder, monkeypat
                 scorer._worker._process.kill()
             return ask(request, seconds)
 
-        monkeypatch.setattr(scorer._worker, "_ask_once", struck)
+        monkeypatch.setattr(scorer._worker, "ask_once", struck)
         for n in range(60):
             gold = f"SELECT a FROM pairs WHERE b = {n % 7} AND a <> {n}"
             score = scorer.score(gold, item(gold))
@@ -341,11 +341,11 @@ def test_a_worker_that_is_killed_now_and_then_changes_no_score(folder, monkeypat
 
 def test_an_error_that_is_not_the_querys_own_is_not_kept(folder, monkeypatch):
     with SqlScorer(folder / "databases") as scorer:
-        died = {"error": "the query ended its process", "transient": True}
-        real = scorer._worker._ask_once
-        monkeypatch.setattr(scorer._worker, "_ask_once", lambda *_: died)
+        died = {"error": "its process ended", "transient": True}
+        real = scorer._worker.ask_once
+        monkeypatch.setattr(scorer._worker, "ask_once", lambda *_: died)
         assert not scorer.score("SELECT 5", item("SELECT 5")).flexible
-        monkeypatch.setattr(scorer._worker, "_ask_once", real)
+        monkeypatch.setattr(scorer._worker, "ask_once", real)
         assert scorer.score("SELECT 5", item("SELECT 5")).flexible
 
 

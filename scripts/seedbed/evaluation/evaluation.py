@@ -12,7 +12,8 @@ import polars as pl
 from seedbed.engines import Completion, Request, chat
 from seedbed.evaluation.record import Score, Scores
 from seedbed.evaluation.references import failing_references
-from seedbed.evaluation.scorers import Scorer
+from seedbed.evaluation.scorers import Score as OneScore
+from seedbed.evaluation.scorers import Scorer, scoring_each
 from seedbed.tasks.items import TaskItem
 
 SCHEMA = pl.Schema(
@@ -83,10 +84,14 @@ def evaluate(
         One row an item, in order, with the columns of `SCHEMA`.
     """
     rows: list[dict[str, Any]] = [{} for _ in items]
-    for done, completion in enumerate(completions, start=1):
+
+    def scored(completion: Completion) -> OneScore:
+        return scorer.score(completion.text, items[int(completion.key)])
+
+    found = scoring_each(scorer, scored, completions)
+    for done, (completion, result) in enumerate(found, start=1):
         number = int(completion.key)
         item = items[number]
-        result = scorer.score(completion.text, item)
         rows[number] = {
             "item_id": item.item_id,
             "cluster": item.cluster,

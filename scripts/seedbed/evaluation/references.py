@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from seedbed.evaluation.scorers import Scorer
+from seedbed.evaluation.scorers import Scorer, scoring_each
 from seedbed.tasks.items import TaskItem
 
 # A gold query can be as long as a page.
@@ -45,8 +46,7 @@ def failing_references(
     """
     found = []
     for split, items in splits.items():
-        for item in items:
-            reason = _problem(item, scorer, reading)
+        for item, reason in scoring_each(scorer, partial(_problem, scorer, reading), items):
             if reason:
                 found.append(FailingReference(split, item.item_id, item.gold, reason))
     return found
@@ -84,7 +84,7 @@ def excluded_block(failing: Sequence[FailingReference]) -> str:
     return "\n".join(lines)
 
 
-def _problem(item: TaskItem, scorer: Scorer, reading: str) -> str:
+def _problem(scorer: Scorer, reading: str, item: TaskItem) -> str:
     """Return why an item's reference answer is not right, "" if it is."""
     try:
         score = scorer.score(item.answer, item)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import polars as pl
 
-from seedbed.evaluation.scorers import Scorer, answers_equal, read_answer
+from seedbed.evaluation.scorers import Comparing, Scorer, answers_equal, read_answer, scoring_each
 from seedbed.streams.answers import is_whole
 from seedbed.tasks.choices import choices_of
 from seedbed.tasks.items import TaskItem
 from seedbed.tasks.record import TaskRecord
-
-if TYPE_CHECKING:
-    from seedbed.evaluation.scorers.sql import SqlScorer
 
 CHECKS_SCHEMA = pl.Schema({"query": pl.Int64, "final": pl.String, "problem": pl.String})
 LABEL_KINDS = ("exact", "choice")
@@ -64,11 +60,15 @@ def check_answers(
     Returns:
         One row a whole answer, with the columns of `CHECKS_SCHEMA`: `final` is the final answer,
         `problem` is "" for a valid answer, else `same_answer_as_seed`, `unreadable_answer`, or in
-        SQL `query_failed` or `no_rows`.
+        SQL `query_failed` or `no_rows`, or in code `program_failed`.
     """
+
+    def problem(one: tuple[int, Judge]) -> str:
+        return one[1].problem(any_form, new_answer)
+
+    found = scoring_each(scorer, problem, judges(answers, seeds, kind, scorer))
     rows = [
-        {"query": query, "final": judge.final, "problem": judge.problem(any_form, new_answer)}
-        for query, judge in judges(answers, seeds, kind, scorer)
+        {"query": query, "final": judge.final, "problem": said} for (query, judge), said in found
     ]
     return pl.DataFrame(rows, schema=CHECKS_SCHEMA)
 
@@ -91,6 +91,7 @@ class Judge:
         self._kind = kind
         self._scorer = scorer
         self._seed = seed
+        self._question = question
         self._answer = answer
         self._choices = choices_of(question) if seed.choices else ()
         self.final = read_answer(kind, answer, self._choices).value
@@ -98,24 +99,25 @@ class Judge:
     def problem(self, any_form: bool, new_answer: bool) -> str:
         """Return why the answer is not valid, "" if it is; see `check_answers`."""
         seed = self._seed
-        if new_answer and answers_equal(
-            self._kind, self._answer, seed.answer, self._choices, seed.choices
+        if new_answer and (
+            answers_equal(self._kind, self._answer, seed.answer, self._choices, seed.choices)
+            or self._does_as_seed()
         ):
             return "same_answer_as_seed"
-        if self._kind != "sql":
-            return "" if any_form or self.final is not None else "unreadable_answer"
-        if self.final is None:
-            return "query_failed"
-        result = cast("SqlScorer", self._scorer).run(seed.database, self.final)
-        if result.error:
-            return "query_failed"
-        return "" if result.rows else "no_rows"
+        if hasattr(self._scorer, "problem"):
+            scorer = cast("Comparing", self._scorer)
+            return scorer.problem(self._answer, self._question, seed)
+        return "" if any_form or self.final is not None else "unreadable_answer"
 
     def agrees(self, other: str) -> bool:
         """Return whether another answer to the same question has the same final answer."""
         if self.final is None:
             return False
-        if self._kind == "sql":
-            item = replace(self._seed, gold=self.final)
-            return self._scorer.score(other, item).flexible
+        if hasattr(self._scorer, "same"):
+            scorer = cast("Comparing", self._scorer)
+            return scorer.same(self._answer, other, self._question, self._seed)
         return answers_equal(self._kind, self._answer, other, self._choices, self._choices)
+
+    def _does_as_seed(self) -> bool:
+        compares = getattr(self._scorer, "same_as_seed", None)
+        return compares is not None and compares(self._answer, self._question, self._seed)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from seedbed.engines import Engine, Request, chat
-from seedbed.evaluation.scorers import Scorer
+from seedbed.evaluation.scorers import Score, Scorer, scoring_each
 from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.answers import is_whole
 from seedbed.streams.extension import spread_seconds
 from seedbed.streams.response_cache import ResponseCache
 from seedbed.streams.settings import SampleSettings
-from seedbed.streams.validity import judges
+from seedbed.streams.validity import Judge, judges
 from seedbed.tasks.items import TaskItem
 
 SAMPLES_SCHEMA = pl.Schema(
@@ -106,7 +106,7 @@ def verify_answers(
     Where the seed's answer stays right, an answer is verified if the scorer finds it right by the
     flexible reading. The answer to a new question is verified if more than half of the teacher's
     answers agree with it, itself among them (self-consistency, Wang et al. 2022); in SQL, answers
-    agree if their queries find the same rows.
+    agree if their queries find the same rows, and in code if their programs do the same.
 
     Args:
         answers: rows of `seedbed.streams.answers`.
@@ -129,9 +129,13 @@ def verify_answers(
     sampled = dict(samples.group_by("query").len().iter_rows())
     asked = answers.filter(pl.col("query").is_in(list(sampled)))
     rows = []
-    for query, judge in judges(asked, seeds, kind, scorer):
+
+    def agreed(one: tuple[int, Judge]) -> int:
+        return 1 + sum(map(one[1].agrees, whole.get(one[0], [])))
+
+    found = scoring_each(scorer, agreed, judges(asked, seeds, kind, scorer))
+    for (query, judge), agreeing in found:
         count = 1 + sampled[query]
-        agreeing = 1 + sum(map(judge.agrees, whole.get(query, [])))
         rows.append(
             {
                 "query": query,
@@ -148,8 +152,12 @@ def _verified_by_seeds(
     answers: pl.DataFrame, seeds: Sequence[TaskItem], scorer: Scorer
 ) -> pl.DataFrame:
     rows = []
-    for query, answer in answers.filter(is_whole()).select("query", "answer").iter_rows():
-        score = scorer.score(answer, seeds[query % len(seeds)])
+
+    def scored(row: tuple[int, str]) -> Score:
+        return scorer.score(row[1], seeds[row[0] % len(seeds)])
+
+    whole = answers.filter(is_whole()).select("query", "answer").iter_rows()
+    for (query, _), score in scoring_each(scorer, scored, whole):
         rows.append(
             {
                 "query": query,

@@ -183,6 +183,8 @@ def _item(
             raise ValueError(f"{place} has no {name}")
         if value is not None and not isinstance(value, str):
             raise ValueError(f"{place} has a {name} that is no text: {value!r:.80}")
+    if "tests" in row:
+        row = {**row, "gold": _tests(row, place)}
     gold = row["gold"] if "gold" in row else _gold(row["answer"], source.gold_after)
     if gold in (None, ""):
         raise ValueError(f"{place} has no final answer to read")
@@ -233,6 +235,20 @@ def database_file(source: DataSource, name: str, data_dir: Path | None) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"no database {path}")
     return path
+
+
+def _tests(row: Mapping[str, Any], place: str) -> str:
+    """Return the gold of a program: its unit tests, of one text or a list, as JSON."""
+    found = {}
+    for name in ("tests", "entry", "setup"):
+        value = row.get(name) or ""
+        lines = [value] if isinstance(value, str) else value
+        if not all(isinstance(line, str) for line in lines):
+            raise ValueError(f"{place} has {name} that are no text: {value!r:.80}")
+        found[name] = "\n".join(lines)
+    if not found["tests"].strip():
+        raise ValueError(f"{place} has no tests")
+    return json.dumps(found, ensure_ascii=False)
 
 
 def _gold(answer: str, mark: str | None) -> str | None:

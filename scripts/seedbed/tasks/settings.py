@@ -106,9 +106,11 @@ def _column(value: str) -> str:
     return value
 
 
-SOURCE_COLUMNS = (*COLUMNS, "labels")
-"""What a data set's columns may hold: columns of items, and the labels of the choices, by which it
-may name the gold one."""
+CODE_COLUMNS = ("tests", "entry", "setup")
+"""Unit tests of programs, the function that they call, and what runs before them: the gold of code."""
+SOURCE_COLUMNS = (*COLUMNS, "labels", *CODE_COLUMNS)
+"""What a data set's columns may hold: columns of items, the labels of the choices, by which it may
+name the gold one, and what makes the gold of code."""
 
 SourceColumn = Annotated[
     str, AfterValidator(_column), WithJsonSchema({"enum": [*SOURCE_COLUMNS], "type": "string"})
@@ -130,7 +132,8 @@ class DataSource(Section):
     columns: dict[SourceColumn, Text] = Field(
         description="By field of an item, the data set's column, with a dot before a field of a "
         "structure; `question` at least, and `answer` or `gold`. `labels` are those of `choices`, "
-        "which are shown as A, B and so on.",
+        "which are shown as A, B and so on. Code has `tests`, and may have `entry`, the function "
+        "that they call, and `setup`, code that runs before them.",
         json_schema_extra=changes("tasks"),
     )
     gold_after: Text | None = Field(
@@ -368,6 +371,19 @@ class TaskConfig(Overlap, Checking, Scored, Titled):
             check_prompt(
                 prompt, QUESTION_PLACEHOLDERS if writes else ANSWER_PLACEHOLDERS, "prompts", key
             )
+        return self
+
+    @model_validator(mode="after")
+    def _tests_fit_kind(self) -> TaskConfig:
+        columns = self.source.columns if isinstance(self.source, DataSource) else {}
+        at = ("source", "columns")
+        if self.kind == "code" and "tests" not in columns:
+            raise problem("has no column for 'tests', which programs must pass", *at)
+        for name in CODE_COLUMNS:
+            if name in columns and self.kind != "code":
+                raise problem(f"has no effect: the kind is {self.kind!r}", *at, name)
+        if "tests" in columns and "gold" in columns:
+            raise problem("is given, and a column for 'tests' as well", *at, "gold")
         return self
 
     @model_validator(mode="after")

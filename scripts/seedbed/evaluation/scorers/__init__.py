@@ -8,17 +8,21 @@ scorer of this package raise or hang.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
 from seedbed.config.values import Kind
 
 if TYPE_CHECKING:
     from seedbed.tasks.items import TaskItem  # Too heavy for those that only plan.
 
+T = TypeVar("T")
+R = TypeVar("R")
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -68,6 +72,18 @@ class Scorer(Protocol):
         ...
 
 
+class Comparing(Scorer, Protocol):
+    """A scorer that can compare two answers to a question that has no gold, by what they do."""
+
+    def problem(self, answer: str, question: str, seed: TaskItem) -> str:
+        """Return why an answer to a new question is no use, "" if it may be some."""
+        ...
+
+    def same(self, first: str, second: str, question: str, seed: TaskItem) -> bool:
+        """Return whether two answers to a question made from a seed mean the same."""
+        ...
+
+
 def make_scorer(
     kind: str,
     options: Mapping[str, Any] | str,
@@ -78,9 +94,9 @@ def make_scorer(
 
     Args:
         kind: one of `KINDS`.
-        options: options of the scorer of that kind; only `sql` has any (see
-            `seedbed.evaluation.scorers.sql`). Or the task's own function as text, MODULE:FUNCTION
-            (see `seedbed.evaluation.scorers.function`), which then scores instead.
+        options: options of the scorer of that kind (see `ScorerOptions`). Or the task's own
+            function as text, MODULE:FUNCTION (see `seedbed.evaluation.scorers.function`), which
+            then scores instead.
         folder: the task's folder in the resources, which holds `databases/` if the task has any.
         task_folder: the folder of the task's file, where MODULE.py lies; needed for a function.
 
@@ -92,6 +108,32 @@ def make_scorer(
         module = import_module(f"{__name__}.function")
         return module.from_text(options, task_folder)
     return module.from_options(options, Path(folder))
+
+
+def scoring_each(
+    scorer: Scorer, work: Callable[[T], R], values: Iterable[T]
+) -> Iterator[tuple[T, R]]:
+    """Yield values with what work on each gives, in order, with as many at a time as a scorer can.
+
+    Args:
+        scorer: the scorer that the work uses.
+        work: called with each value.
+        values: taken a few at a time.
+    """
+    workers = getattr(scorer, "parallel", 1)
+    if workers == 1:
+        for value in values:
+            yield value, work(value)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[tuple[T, Future[R]]] = deque()
+        for value in values:
+            waiting.append((value, pool.submit(work, value)))
+            if len(waiting) > 2 * workers:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()
 
 
 def scorer_modules(

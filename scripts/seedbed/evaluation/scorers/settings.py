@@ -20,7 +20,7 @@ from seedbed.config.values import (
 
 
 class ScorerOptions(Section):
-    """Options of the scorer of a task's kind; so far, only that of SQL has any."""
+    """Options of the scorer of a task's kind: those of SQL and of code have some."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = (
         "verification",
@@ -29,11 +29,25 @@ class ScorerOptions(Section):
     )
 
     timeout: Positive = Field(
-        5.0, description="SQL: CPU seconds for one query; twice that and one second by the clock."
+        5.0,
+        description="SQL and code: CPU seconds for one query or program; twice that and one second "
+        "by the clock.",
     )
     max_rows: Count = Field(100_000, description="SQL: most rows of a gold result.")
     max_memory_mb: Count = Field(
-        512, description="SQL: most memory of the process that runs queries."
+        512, description="SQL and code: most memory of a process that runs queries or a program."
+    )
+    max_processes: Count = Field(
+        16, description="Code: most processes and threads of a program at a time."
+    )
+    max_file_mb: Count = Field(
+        16, description="Code: largest file that a program may write; all of them, four times that."
+    )
+    isolation: Literal["namespaces", "limits"] = Field(
+        "namespaces",
+        description="Code: whether programs run only where the system lets them be kept from the "
+        "network and from files (user namespaces of Linux), or with limits alone where it does "
+        "not: what a model wrote can then reach all that you can.",
     )
     column_order: Literal["free", "fixed"] = Field(
         "free",
@@ -51,12 +65,19 @@ def _scorer_tag(value: Any) -> str:
     return tag("function" if isinstance(value, str) else "options")
 
 
+OF_KIND = {
+    "sql": frozenset(["timeout", "max_rows", "max_memory_mb", "column_order", "distinct"]),
+    "code": frozenset(["timeout", "max_memory_mb", "max_processes", "max_file_mb", "isolation"]),
+}
+"""By kind of task, the options that it has."""
+
+
 class Scoring(Section):
     """How answers are read and compared."""
 
     kind: Kind = Field(
         description="How answers are read and scored: a number, one of given choices, SQL by its "
-        "result, or an exact string.",
+        "result, an exact string, or a program by unit tests.",
         json_schema_extra=changes("questions", "verification", "datasets", "evaluation"),
     )
     scorer: Annotated[
@@ -72,8 +93,8 @@ class Scoring(Section):
 
     @model_validator(mode="after")
     def _options_fit_kind(self) -> Self:
-        if isinstance(self.scorer, ScorerOptions) and self.kind != "sql":
-            for key in sorted(self.scorer.model_fields_set):
+        if isinstance(self.scorer, ScorerOptions):
+            for key in sorted(self.scorer.model_fields_set - OF_KIND.get(self.kind, frozenset())):
                 raise problem(f"has no effect: the kind is {self.kind!r}", "scorer", key)
         return self
 

@@ -17,24 +17,18 @@ does so, too.
 from __future__ import annotations
 
 import base64
-import json
 import math
-import os
-import socket
-import subprocess
-import sys
-import time
 import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import ValidationError
 
 from seedbed.config.messages import problems
+from seedbed.evaluation.sandbox.worker import Worker
 from seedbed.evaluation.scorers import Reading, Score, sql_variants, sql_worker
 from seedbed.evaluation.scorers.settings import ScorerOptions
 from seedbed.evaluation.scorers.sql_reading import TOKEN, read_sql, read_strict
@@ -42,8 +36,6 @@ from seedbed.tasks.items import TaskItem
 
 TOLERANCE = 1e-9  # Relative; sums of floats in another order differ by about 1e-15.
 MAX_COMPARED_VALUES = 5_000_000
-BUSY_SHARE = 0.5
-"""A query that took less of its CPU seconds than this when the clock ran out had no fair chance."""
 MAX_VARIANT_SECONDS = 2.0
 MAX_KEPT_VALUES = 2_000_000
 """Of results of gold queries in memory, to which others are compared."""
@@ -89,7 +81,8 @@ class SqlScorer:
         self._folder = Path(folder).resolve()
         self._timeout = options.timeout
         self._max_rows = options.max_rows
-        self._worker = _Worker(int(options.max_memory_mb * 1e6))
+        memory = str(int(options.max_memory_mb * 1e6))
+        self._worker = Worker(["-I", sql_worker.__file__], [memory])
         self._gold: OrderedDict[tuple[str, str], Result] = OrderedDict()
         self._gold_values = 0
         weakref.finalize(self, self._worker.stop)
@@ -125,6 +118,19 @@ class SqlScorer:
     def run(self, database: str, sql: str) -> Result:
         """Run one query on the database of that name and return its result."""
         return self._run(self._existing(database), sql, self._max_rows)
+
+    def problem(self, answer: str, question: str, seed: TaskItem) -> str:
+        """Return why an answer to a new question is no use, "" if it may be some."""
+        query = read_sql(answer).value
+        if query is None:
+            return "query_failed"
+        result = self.run(seed.database, query)
+        return "query_failed" if result.error else "" if result.rows else "no_rows"
+
+    def same(self, first: str, second: str, question: str, seed: TaskItem) -> bool:
+        """Return whether the queries of two answers to a question find the same."""
+        gold = read_sql(first).value
+        return gold is not None and self.score(second, replace(seed, gold=gold)).flexible
 
     def close(self) -> None:
         """End the worker process."""
@@ -237,85 +243,6 @@ class SqlScorer:
         )
         reads = frozenset((table, column) for table, column in reply["reads"])
         return Result(rows, reply["columns"], reads)
-
-
-class _Worker:
-    """The process that runs queries, started when first needed and again after it was killed."""
-
-    def __init__(self, memory_bytes: int) -> None:
-        self._memory_bytes = memory_bytes
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
-
-    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Return the reply to a request, or an error if there is none within the time.
-
-        Where the process was ended from outside, or got too little of the processor to overrun its
-        own limit, the request is made once more. If that happens again, the error is `transient`.
-
-        Args:
-            request: see `seedbed.evaluation.scorers.sql_worker`.
-            seconds: most time by the clock.
-        """
-        reply = self._ask_once(request, seconds)
-        return self._ask_once(request, seconds) if reply.get("transient") else reply
-
-    def _ask_once(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        if self._process is None or self._process.poll() is not None:
-            self.stop()
-            self._start()
-        connection, process = self._connection, self._process
-        assert connection is not None
-        assert process is not None
-        end = time.monotonic() + seconds
-        used = _cpu_seconds(process.pid)
-        try:
-            connection.send_bytes(json.dumps(request).encode())
-            if connection.poll(max(0.0, end - time.monotonic())):
-                return json.loads(connection.recv_bytes())
-            now = _cpu_seconds(process.pid)
-            busy = False
-            if used is not None and now is not None:
-                busy = now - used < BUSY_SHARE * request["seconds"]
-            reply = {"error": "timeout", "transient": busy}
-        except (EOFError, OSError):
-            reply = {"error": "the query ended its process", "transient": True}
-        self.stop()
-        return reply
-
-    def stop(self) -> None:
-        """Kill the process if there is one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            descriptor = theirs.fileno()
-            command = [sys.executable, "-I", sql_worker.__file__]
-            self._process = subprocess.Popen(
-                [*command, str(descriptor), str(self._memory_bytes)],
-                pass_fds=(descriptor,),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        self._connection = Connection(ours.detach())
-
-
-def _cpu_seconds(process: int) -> float | None:
-    """Return the processor time that a process took so far, None where the system does not say."""
-    try:
-        # The second field, a name in brackets, may hold spaces.
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def from_options(options: Mapping[str, Any], folder: Path) -> SqlScorer:

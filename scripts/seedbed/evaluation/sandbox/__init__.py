@@ -1,0 +1,1 @@
+"""Processes that run code which nobody has read: programs of models, and scorers of tasks."""

@@ -1,0 +1,542 @@
+"""Worker process that tests programs of models; `seedbed.evaluation.scorers.code` starts it.
+
+Each program takes two processes. One runs the tests and gives the verdict; the other runs the
+program and knows neither tests nor verdict. It is asked for calls, one after another, and answers
+with plain data (see `seedbed.evaluation.sandbox.exchange`), so that a program can influence what
+the tests compare by nothing but the values that it returns. Where the kernel has namespaces, both
+are in some that have no network and none of the machine's files but Python's own, read-only; they
+see no other processes, the program not even that of its tests, and all that a program starts ends
+with it.
+
+The standard library is all that it needs. It is started with a socket's file descriptor and its
+settings as arguments. Requests and replies are JSON, one of each at a time:
+
+    {"program": [text, ...], "entry": expression, "alias": name, "tests": text, "setup": text,
+     "context": text}
+    {"passed": true or false, "reason": text}
+    {"program": [text, ...], "entry": expression, "inputs": [text of a tuple of arguments, ...]}
+    {"outputs": [text, ...]}   or   {"error": why the program cannot be called}
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+import gc
+import json
+import linecache
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+import types
+import unittest
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn
+
+from seedbed.evaluation.sandbox import isolation
+from seedbed.evaluation.sandbox.exchange import decoded, encoded, receive, send
+
+MOST_REASON = 300
+"""Characters of a reason."""
+_NO_OBJECT = "<object>"
+
+
+class ProgramError(Exception):
+    """What a program raised, if it is no exception of Python's own."""
+
+
+class _Ended(BaseException):
+    """The program's process does not answer; no test can catch it by accident."""
+
+
+# ---- the process of the program
+
+
+def run_program(channel: Connection) -> None:
+    """Run a program, and answer requests for what it defines until the other end closes."""
+    objects: list[Any] = []
+    tests = _Tests(channel)
+
+    def stand_in(value: Any) -> int:
+        if isinstance(value, _OfTests):
+            return -1 - value.number
+        objects.append(value)
+        return len(objects) - 1
+
+    def object_of(number: int) -> Any:
+        return objects[number] if number >= 0 else tests.function(-1 - number)
+
+    while True:
+        request = receive(channel)
+        try:
+            if request[0] == "load":
+                reply = ["value", _load(request[1], request[2], stand_in), []]
+            else:
+                kind, number, name, given, named = request
+                arguments = [decoded(one, object_of) for one in given]
+                keywords = {key: decoded(one, object_of) for key, one in named.items()}
+                value = _applied(kind, objects[number], name, arguments, keywords)
+                changed = [
+                    [place, now]
+                    for place, (before, one) in enumerate(zip(given, arguments, strict=True))
+                    if isinstance(one, list | dict | set | bytearray)
+                    and (now := encoded(one, stand_in)) != before
+                ]
+                reply = ["value", encoded(value, stand_in), changed]
+        except StopIteration:
+            reply = ["stop"]
+        except BaseException as error:
+            reply = ["raised", type(error).__name__, str(error)[:MOST_REASON]]
+        try:
+            send(channel, reply)
+        except ValueError:
+            send(channel, ["raised", "ValueError", "the program returned too much"])
+
+
+def _load(sources: list[str], names: list[str], stand_in: Callable[[Any], Any]) -> Any:
+    module = types.ModuleType("program")
+    sys.modules["program"] = module
+    for source in sources:
+        exec(compile(source, "<program>", "exec"), module.__dict__)
+    found = module.__dict__
+    return {name: encoded(found[name], stand_in) for name in names if name in found}
+
+
+def _applied(
+    kind: str, value: Any, name: str, arguments: list[Any], keywords: dict[str, Any]
+) -> Any:
+    if kind == "call":
+        return value(*arguments, **keywords)
+    if kind == "get":
+        return getattr(value, name)
+    if kind == "item":
+        return value[arguments[0]]
+    if kind == "equal":
+        return bool(value == arguments[0])
+    plain: dict[str, Callable[[Any], Any]] = {
+        "len": len,
+        "iter": iter,
+        "next": next,
+        "str": str,
+        "repr": repr,
+        "bool": bool,
+        "float": float,
+        "int": int,
+    }
+    return plain[kind](value)
+
+
+class _OfTests:
+    """A function of the tests, as a program sees it that it is given to."""
+
+    def __init__(self, tests: _Tests, number: int) -> None:
+        self._tests = tests
+        self.number = number
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._tests.call(self.number, arguments)
+
+
+class _Tests:
+    """The tests' end of the channel, for functions that the tests give to a program."""
+
+    def __init__(self, channel: Connection) -> None:
+        self._channel = channel
+
+    def function(self, number: int) -> _OfTests:
+        return _OfTests(self, number)
+
+    def call(self, number: int, arguments: tuple[Any, ...]) -> Any:
+        plain = [encoded(one, _no_object) for one in arguments]
+        send(self._channel, ["asks", number, plain])
+        kind, content = receive(self._channel)
+        if kind == "raised":
+            raise ProgramError(content)
+        return decoded(content, _no_object)
+
+
+def _no_object(value: Any) -> NoReturn:
+    raise TypeError("only plain data can be passed")
+
+
+# ---- the process of the tests
+
+
+class Program:
+    """The program, as its tests see it."""
+
+    def __init__(self, channel: Connection) -> None:
+        self._channel = channel
+        self._functions: list[Callable[..., Any]] = []
+
+    def load(self, sources: list[str], names: list[str]) -> dict[str, Any]:
+        """Run the parts of a program and return what they define under the names given."""
+        found = self._answer(["load", sources, names])
+        return {name: decoded(content, self._object) for name, content in found.items()}
+
+    def ask(
+        self, kind: str, number: int, name: str = "", given: Any = (), named: Any = None
+    ) -> Any:
+        """Ask for a call, or anything else of an object of the program, and return the value."""
+        content = self._answer(
+            [
+                kind,
+                number,
+                name,
+                [encoded(one, self._stand_in) for one in given],
+                {key: encoded(one, self._stand_in) for key, one in (named or {}).items()},
+            ],
+            given,
+        )
+        return decoded(content, self._object)
+
+    def _answer(self, request: Any, given: Any = ()) -> Any:
+        try:
+            send(self._channel, request)
+            while (reply := receive(self._channel))[0] == "asks":
+                send(self._channel, self._called(*reply[1:]))
+        except (EOFError, OSError) as error:
+            raise _Ended from error
+        if reply[0] == "stop":
+            raise StopIteration
+        if reply[0] == "raised":
+            raise _exception(reply[1], reply[2])
+        _, content, changed = reply
+        for place, now in changed:
+            _change(given[place], decoded(now, self._object))
+        return content
+
+    def _called(self, number: int, arguments: list[Any]) -> list[Any]:
+        try:
+            given = [decoded(one, self._object) for one in arguments]
+            return ["value", encoded(self._functions[number](*given), self._stand_in)]
+        except Exception as error:
+            return ["raised", str(error)[:MOST_REASON]]
+
+    def _object(self, number: int) -> Any:
+        return self._functions[-1 - number] if number < 0 else Object(self, number)
+
+    def _stand_in(self, value: Any) -> int:
+        if isinstance(value, Object):
+            return object.__getattribute__(value, "_number")
+        if not callable(value):
+            raise TypeError(f"a {type(value).__name__} cannot be passed to a program")
+        self._functions.append(value)
+        return -len(self._functions)
+
+
+class Object:
+    """An object of the program: a function, say. It equals nothing but others of the program."""
+
+    def __init__(self, program: Program, number: int) -> None:
+        self._program = program
+        self._number = number
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Have the program call it."""
+        return self._program.ask("call", self._number, "", arguments, keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._program.ask("get", self._number, name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._program.ask("item", self._number, "", [key])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Object):
+            return False
+        return self._number == other._number or bool(
+            self._program.ask("equal", self._number, "", [other])
+        )
+
+    def __hash__(self) -> int:
+        return self._number
+
+    def __iter__(self) -> Iterator[Any]:
+        found = self._program.ask("iter", self._number)
+        while True:
+            try:
+                yield self._program.ask("next", found._number)
+            except StopIteration:
+                return
+
+    def __next__(self) -> Any:
+        return self._program.ask("next", self._number)
+
+    def __len__(self) -> int:
+        return int(self._program.ask("len", self._number))
+
+    def __str__(self) -> str:
+        return str(self._program.ask("str", self._number))
+
+    def __repr__(self) -> str:
+        return str(self._program.ask("repr", self._number))
+
+    def __bool__(self) -> bool:
+        return bool(self._program.ask("bool", self._number))
+
+    def __float__(self) -> float:
+        return float(self._program.ask("float", self._number))
+
+    def __int__(self) -> int:
+        return int(self._program.ask("int", self._number))
+
+
+def _exception(name: str, text: str) -> Exception:
+    kind = getattr(builtins, str(name), None)
+    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, Warning):
+        with contextlib.suppress(TypeError):
+            return kind(str(text))
+    return ProgramError(f"{name}: {text}")
+
+
+def _change(value: Any, now: Any) -> None:
+    """Make a value of the tests what the program made of it."""
+    if type(value) is not type(now):
+        return
+    if isinstance(value, list | bytearray):
+        value[:] = now
+    elif isinstance(value, dict | set):
+        value.clear()
+        value.update(now)
+
+
+def tested(program: Program, request: dict[str, Any]) -> dict[str, Any]:
+    """Run the tests of a request and return the verdict."""
+    sys.modules["tests"] = types.ModuleType("tests")
+    namespace = sys.modules["tests"].__dict__
+    entry, tests = request["entry"], request["tests"]
+    # What a traceback shows of the tests.
+    linecache.cache["<tests>"] = (len(tests), None, tests.splitlines(keepends=True), "<tests>")
+    try:
+        needed = _names(entry, tests, request["setup"], request["context"]) | {request["alias"]}
+        found = program.load(request["program"], sorted(needed))
+        if entry not in found and request["alias"] in found:
+            found[entry] = found[request["alias"]]
+        namespace |= found
+        for part in ("setup", "context"):
+            exec(compile(request[part], f"<{part}>", "exec"), namespace)
+        if entry:
+            # The context may hold an unfinished function of that name.
+            namespace |= {name: found[name] for name in _names(entry) if name in found}
+            namespace["candidate"] = eval(entry, namespace)
+        before = set(namespace)
+        exec(compile(tests, "<tests>", "exec"), namespace)
+        _run_defined({name: namespace[name] for name in set(namespace) - before}, namespace)
+    except Exception as error:
+        return {"passed": False, "reason": _reason(error)}
+    return {"passed": True, "reason": ""}
+
+
+def _names(*texts: str) -> set[str]:
+    """Return the names that code uses and Python does not define."""
+    nodes = (node for text in texts if text for node in ast.walk(ast.parse(text)))
+    return {
+        node.id for node in nodes if isinstance(node, ast.Name) and not hasattr(builtins, node.id)
+    }
+
+
+def _run_defined(defined: dict[str, Any], namespace: dict[str, Any]) -> None:
+    """Run what tests define instead of doing: `check`, functions `test...`, and test cases."""
+    if callable(defined.get("check")):
+        defined["check"](namespace["candidate"])
+    for name in sorted(defined):
+        value = defined[name]
+        if isinstance(value, type) and issubclass(value, unittest.TestCase):
+            result = unittest.TestResult()
+            unittest.defaultTestLoader.loadTestsFromTestCase(value).run(result)
+            for _, text in [*result.errors, *result.failures]:
+                raise AssertionError(text.strip().rpartition("\n")[2])
+        elif name.startswith("test") and isinstance(value, types.FunctionType):
+            value()
+
+
+def outputs(program: Program, request: dict[str, Any]) -> dict[str, Any]:
+    """Return what a program gives for each input, as text; "" where it raises."""
+    entry = request["entry"]
+    try:
+        namespace = program.load(request["program"], sorted(_names(entry)))
+        function = eval(entry, namespace) if entry else None
+    except Exception as error:
+        return {"error": _reason(error)}
+    found = []
+    for text in request["inputs"]:
+        try:
+            value = encoded(function(*ast.literal_eval(text)), _no_object)  # type: ignore[misc]
+            found.append(json.dumps(_canonical(value)))
+        except Exception:
+            found.append("")
+    return {"outputs": found}
+
+
+def _canonical(content: Any) -> Any:
+    """Return encoded data with sets in order, and floats without their last digits."""
+    if isinstance(content, float):
+        return float(f"{content:.9g}")
+    if not isinstance(content, list):
+        return content
+    name, part = content
+    if isinstance(part, list):
+        part = [_canonical(one) for one in part] if name != "dict" else part
+        if name in ("set", "frozenset", "dict"):
+            part = sorted(part, key=json.dumps)
+    return [name, part]
+
+
+def _reason(error: Exception) -> str:
+    """Return what an exception says, with the line of the tests that it came from."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    trace, line = error.__traceback__, ""
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<tests>":
+            line = linecache.getline("<tests>", trace.tb_lineno).strip()
+        trace = trace.tb_next
+    return (f"{text} in: {line}" if line else text)[:MOST_REASON]
+
+
+# ---- the worker
+
+
+def judge(connection: Connection, settings: dict[str, Any], isolated: bool, folder: str) -> None:
+    """Start the process of a program, then take one request and reply to it."""
+    if isolated:
+        isolation.new_folder(settings["file_bytes"] * 4)
+        isolation.new_processes(alone=True)
+    else:
+        os.chdir(folder)
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        _start_program(theirs, settings)
+    theirs.close()
+    isolation.hide_memory()
+    if isolated:
+        isolation.drop_privileges()
+    isolation.end_with_parent()
+    isolation.limit(settings["seconds"], settings["memory_bytes"], settings["file_bytes"])
+    request = receive(connection)
+
+    def late(*_: object) -> NoReturn:
+        send(connection, _failed(request, "timeout"))
+        os._exit(0)
+
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, 2 * settings["seconds"] + 1)
+    program = Program(Connection(ours.detach()))
+    try:
+        reply = tested(program, request) if "tests" in request else outputs(program, request)
+    except _Ended:
+        reply = _failed(request, _end_of(child, settings["seconds"]))
+    except BaseException as error:  # What a test raised, `SystemExit` say.
+        reply = _failed(request, f"the tests raised {type(error).__name__}")
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    send(connection, reply)
+
+
+def _failed(request: dict[str, Any], reason: str) -> dict[str, Any]:
+    return {"passed": False, "reason": reason} if "tests" in request else {"error": reason}
+
+
+def _end_of(child: int, seconds: float) -> str:
+    """Say why the process of a program answers no more."""
+    for _ in range(100):
+        ended, status, usage = os.wait4(child, os.WNOHANG)
+        if ended:
+            if usage.ru_utime + usage.ru_stime >= seconds:
+                return "timeout"
+            code = os.waitstatus_to_exitcode(status)
+            return f"the program ended its process ({code})"
+        time.sleep(0.001)
+    return "the program answers no more"
+
+
+def _start_program(theirs: socket.socket, settings: dict[str, Any]) -> NoReturn:
+    try:
+        os.setsid()
+        nothing = os.open("/dev/null", os.O_RDWR)
+        for standard in range(3):
+            os.dup2(nothing, standard)
+        channel = os.dup2(theirs.fileno(), 3)
+        os.closerange(4, 4096)
+        if settings["isolated"]:
+            isolation.drop_privileges()
+        isolation.end_with_parent()
+        isolation.limit(
+            settings["seconds"],
+            settings["memory_bytes"],
+            settings["file_bytes"],
+            settings["processes"],
+        )
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        run_program(Connection(channel))
+    finally:
+        os._exit(1)
+
+
+def serve(descriptor: int, settings: dict[str, Any]) -> None:
+    """Say how the worker is isolated; then judge programs until the other end closes."""
+    connection = Connection(descriptor)
+    isolated = settings["isolated"]
+    if isolated:
+        try:
+            isolation.enter(isolation.python_paths())
+        except OSError as error:
+            send(connection, {"error": str(error)})
+            return
+    send(connection, {"isolated": isolated})
+    gc.freeze()
+    while True:
+        folder = "" if isolated else tempfile.mkdtemp()
+        child = os.fork()
+        if child == 0:
+            _supervise(connection, settings, isolated, folder)
+        _, status = os.waitpid(child, 0)
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+        code = os.waitstatus_to_exitcode(status)
+        if code == 2:
+            return
+        if code != 0:
+            send(connection, {"ended": f"the process of the tests ended ({code})"})
+
+
+def _supervise(
+    connection: Connection, settings: dict[str, Any], isolated: bool, folder: str
+) -> NoReturn:
+    code = 1
+    try:
+        isolation.end_with_parent()
+        if isolated:
+            isolation.new_processes()
+        else:
+            isolation.adopt_orphans()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.setsid()
+                judge(connection, settings, isolated, folder)
+                code = 0
+            except EOFError:
+                code = 2
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        code = abs(os.waitstatus_to_exitcode(status))
+        if not isolated:
+            isolation.end_children()
+    finally:
+        os._exit(code)
+
+
+def main() -> None:
+    """Run the worker."""
+    serve(int(sys.argv[1]), json.loads(sys.argv[2]))

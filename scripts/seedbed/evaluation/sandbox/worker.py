@@ -1,0 +1,118 @@
+"""A process that does work which must not be done in this one, and can be ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+BUSY_SHARE = 0.5
+"""Work that took less of its CPU seconds than this when the clock ran out had no fair chance."""
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
+_ENVIRONMENT = {
+    "HOME": "/tmp",
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+class Worker:
+    """The process, started when first needed and again after it ended.
+
+    It gets the file descriptor of a socket as the argument before its own. Requests and replies are
+    JSON, one of each at a time.
+    """
+
+    def __init__(self, command: Sequence[str], arguments: Sequence[str]) -> None:
+        """Run `command` of Python with arguments; nothing is started yet."""
+        self._command = command
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> Connection:
+        """Start the process, unless it runs, and return the connection to it."""
+        if self.running:
+            assert self._connection is not None
+            return self._connection
+        self.stop()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            descriptor = theirs.fileno()
+            passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+            self._process = subprocess.Popen(
+                [sys.executable, *self._command, str(descriptor), *self._arguments],
+                pass_fds=(descriptor,),
+                env=passed_on | _ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        self._connection = Connection(ours.detach())
+        return self._connection
+
+    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Return the reply to a request, or an error if there is none within the time.
+
+        Where the process was ended from outside, or got too little of the processor to overrun its
+        own limit, the request is made once more. If that happens again, the error is `transient`.
+
+        Args:
+            request: what the process takes, `seconds` being its limit of CPU time.
+            seconds: most time by the clock.
+        """
+        reply = self.ask_once(request, seconds)
+        return self.ask_once(request, seconds) if reply.get("transient") else reply
+
+    def ask_once(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Do as `ask` does, but never twice."""
+        connection = self.start()
+        assert self._process is not None
+        end = time.monotonic() + seconds
+        used = _cpu_seconds(self._process.pid)
+        try:
+            connection.send_bytes(json.dumps(request).encode())
+            if connection.poll(max(0.0, end - time.monotonic())):
+                return json.loads(connection.recv_bytes())
+            now = _cpu_seconds(self._process.pid)
+            busy = False
+            if used is not None and now is not None:
+                busy = now - used < BUSY_SHARE * request.get("seconds", 0)
+            reply = {"error": "timeout", "transient": busy}
+        except (EOFError, OSError):
+            reply = {"error": "its process ended", "transient": True}
+        self.stop()
+        return reply
+
+    def stop(self) -> None:
+        """Kill the process if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def _cpu_seconds(process: int) -> float | None:
+    """Return the processor time that a process took so far, None where the system does not say."""
+    try:
+        # The second field, a name in brackets, may hold spaces.
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
