@@ -107,7 +107,7 @@ def _column(value: str) -> str:
 
 
 CODE_COLUMNS = ("tests", "entry", "setup")
-"""Unit tests of programs, the function that they call, and what runs before them: the gold of code."""
+"""Unit tests of programs, the function that they call, and what runs before: the gold of code."""
 SOURCE_COLUMNS = (*COLUMNS, "labels", *CODE_COLUMNS)
 """What a data set's columns may hold: columns of items, the labels of the choices, by which it may
 name the gold one, and what makes the gold of code."""
