@@ -27,6 +27,7 @@ CAUSES = {
     "truncated": "cut off: raise max_tokens.answer of the task, or engine.thinking_tokens",
     "content_filter": "refused for their content by the provider",
     "rejected": "refused by the endpoint, as too long or otherwise wrong",
+    "failed": "without an answer: the endpoint failed in all tries at them",
     "not_finished": "ended in a way that is not known: see the key engine.ends",
     "blank": "without a text: a model that thinks needs engine.thinking_tokens",
     "not_verified": "found wrong by the filter",

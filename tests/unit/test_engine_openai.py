@@ -329,9 +329,47 @@ def test_a_request_that_never_succeeds_does_not_keep_the_others_from_it(endpoint
         error(500, "cannot do this one") if body["messages"][0]["content"] == "question 3" else None
     )
     found, problem = answers(endpoint, concurrency=2)
+    assert problem is None
+    assert found.pop("k3") == Completion("k3", "", "failed", 0, 0)
     assert found == {key: answer for key, answer in echoes().items() if key != "k3"}
-    assert "left 1 of 40 requests without an answer after 8 tries each" in str(problem)
-    assert "cannot do this one" in str(problem)
+
+
+@pytest.mark.parametrize("place", ["last", "alone"])
+def test_a_request_that_never_succeeds_is_told_from_an_endpoint_that_is_down(
+    endpoint, tmp_path, capsys, place
+):
+    down = []
+    endpoint.behave = lambda body, before: (
+        error(500, "cannot do this one")
+        if down or body["messages"][0]["content"] == "question 39"
+        else None
+    )
+    asked = REQUESTS if place == "last" else REQUESTS[39:]
+
+    def ask():
+        cache = ResponseCache(tmp_path, "m")
+        return list(cache.complete(lambda: engine_of(endpoint, concurrency=4), asked, print))
+
+    assert [one.finish_reason for one in ask() if one.key == "k39"] == ["failed"]
+    assert "cannot do this one" in capsys.readouterr().err
+    down.append(True)
+    with pytest.raises(EndpointError, match="is down"):
+        ask()
+    # It was not kept: the next run asks again, and for nothing else.
+    endpoint.behave, before = (lambda body, before: None), len(endpoint.asked)
+    assert {one.key: one.finish_reason for one in ask()}["k39"] == "stop"
+    assert len(endpoint.asked) == before + 1
+
+
+def test_where_many_requests_fail_it_is_the_endpoint(endpoint):
+    endpoint.latency = 0.002
+    some = {f"question {n}" for n in range(0, 40, 7)}
+    endpoint.behave = lambda body, before: (
+        error(500) if body["messages"][0]["content"] in some else None
+    )
+    found, problem = answers(endpoint, concurrency=8)
+    assert "left 6 of 40 requests without an answer after 8 tries each" in str(problem)
+    assert len(found) == 34
 
 
 def test_all_tries_together_are_bounded(endpoint):

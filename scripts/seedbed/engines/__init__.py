@@ -53,7 +53,7 @@ class Completion:
         text: without special tokens and outer white space.
         finish_reason: "stop" (the model ended it, or wrote one of the request's `stop`) or "length"
             (cut at `max_tokens`); from an endpoint also "content_filter", "tool_calls", "rejected"
-            with an empty text, or a name that is not known.
+            or "failed" with an empty text, or a name that is not known.
         prompt_tokens: tokens read.
         completion_tokens: tokens written and billed, thinking and the ending one included.
         seconds: its share of the time that the engine took, filled in by who asks: those of a run
@@ -80,6 +80,7 @@ UNFINISHED = {
     "length": "truncated",
     "content_filter": "content_filter",
     "rejected": "rejected",
+    "failed": "failed",
 }
 """By finish reason, why a text cannot be used; any other than "stop" is `not_finished`."""
 

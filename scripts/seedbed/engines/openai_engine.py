@@ -43,6 +43,9 @@ AFFORD_SECONDS = 0.02
 """How often to look whether what was answered leaves room below the cap."""
 ATTEMPTS = 8
 """Tries at one request."""
+FAILED_SHARE = 0.1
+"""Of the requests of a call, those that may fail in all tries for themselves; where more do, it is
+the endpoint that fails."""
 ATTEMPTS_WITHOUT_TEXT = 3
 """Tries at one request that is answered without a text each time; then that is its answer."""
 FIRST_WAIT = 0.5
@@ -109,14 +112,15 @@ class OpenAIEngine:
         """Yield one completion for each request, in the order in which they arrive.
 
         Beside "stop" and "length", a `finish_reason` may be "content_filter", for what the endpoint
-        refuses to answer, and "rejected", for a request that it takes for wrong (too long, say)
-        though it answers others. Both may have an empty text.
+        refuses to answer, "rejected", for a request that it takes for wrong (too long, say) though
+        it answers others, and "failed", for one that failed in all tries while others did not. They
+        may have an empty text.
 
         The first Ctrl-C stops asking, and waits for what is under way; the second one ends at once.
 
         Raises:
-            EndpointError: if the endpoint refuses the key or the model, is down, or leaves requests
-                without an answer after all tries. Everything that it answered was yielded before.
+            EndpointError: if the endpoint refuses the key or the model, is down, or leaves many
+                requests without an answer. Everything that it answered was yielded before.
             CapReachedError: if the cap leaves no room for more. The same holds.
             ValueError: if there is an adapter.
         """
@@ -183,7 +187,8 @@ class _Call:
         self._retries = 0
         self._unknown: Counter[str] = Counter()
         self._rejected: list[Request] = []
-        self._failed: list[str] = []
+        self._failed: list[tuple[Request, str]] = []
+        self._probing = asyncio.Lock()
         self._error: EndpointError | None = None
         self._over = asyncio.Event()
         self._purse = None if cap is None else Purse(cap)
@@ -315,10 +320,15 @@ class _Call:
             else:
                 await self._answer(completion, sent)
                 return self._pace.leave(sent, well=True)
-        self._failed.append(said)
-        if self._answered == answered_before:
-            said = f"is down: nothing was answered in {ATTEMPTS // 2} tries; last, {said}"
-            self._end(said, restart=True)
+        self._failed.append((request, said))
+        async with self._probing:
+            if self._answered != answered_before or self._over.is_set():
+                return
+            if await self._probe(session, request):
+                self._answered += 1
+            elif not self._capped:
+                said = f"is down: nothing was answered in {ATTEMPTS // 2} tries; last, {said}"
+                self._end(said, restart=True)
 
     def _say_limit(self, said: str) -> None:
         """Say on the standard error stream that a limit is waited for, now and then."""
@@ -478,12 +488,17 @@ class _Call:
         if self._error is None:
             for request in self._rejected:
                 await self._hand_over(Completion(request.key, "", "rejected", 0, 0))
-            if self._failed:
+            if len(self._failed) > max(1, self._taken * FAILED_SHARE):
                 self._end(
                     f"left {len(self._failed)} of {self._taken} requests without an answer after "
-                    f"{ATTEMPTS} tries each; last, {self._failed[-1]}",
+                    f"{ATTEMPTS} tries each; last, {self._failed[-1][1]}",
                     restart=True,
                 )
+            else:
+                for request, said in self._failed:
+                    text = f"a query failed in {ATTEMPTS} tries, and is left out; last, {said}"
+                    print(self._secrets.hide(text), file=sys.stderr, flush=True)
+                    await self._hand_over(Completion(request.key, "", "failed", 0, 0))
         if self._error is not None:
             raise self._error
 
@@ -548,7 +563,7 @@ class _Call:
 
 
 SLOW_DOWN = (503, 529)
-_KNOWN_ENDS = frozenset(ENDS.values()) | {"rejected"}
+_KNOWN_ENDS = frozenset(ENDS.values()) | {"rejected", "failed"}
 
 
 def url(settings: OpenAISettings) -> str:

@@ -186,7 +186,7 @@ def read_question(
     """Return the question that an augmenter wrote, or None and the reason why it cannot be used.
 
     Reasons: `truncated` (cut at the limit), `content_filter` and `rejected` (refused by an
-    endpoint), `not_finished` (ended by anything else), `empty`, `too_long`, `control_characters`,
+    endpoint), `failed` (in all tries), `not_finished` (ended by anything else), `empty`, `too_long`, `control_characters`,
     `special_tokens` (of a chat template), `refusal`, `preamble` (words about the question before
     it, or a heading), `has_answer` (an answer below it), `no_question` (fewer than two words), and
     `same_as_seed` (but for spacing, letter case and punctuation). Where the seed's question ends in

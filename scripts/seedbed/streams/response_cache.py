@@ -132,8 +132,8 @@ class ResponseCache:
                 completion = replace(answer, seconds=round(now - waiting, 6))
                 waiting = now
                 digest = asked.pop(completion.key)
-                # A refusal costs nothing, and the endpoint may answer later.
-                if completion.finish_reason != "rejected":
+                # These cost nothing, and the endpoint may answer later.
+                if completion.finish_reason not in ("rejected", "failed"):
                     offset = writer.write(digest, completion)
                     self._places[_short(digest)] = _place(number, offset)
                 done += 1
