@@ -15,7 +15,7 @@ from seedbed.study.cells import KINDS, grid, wildcard_pattern
 from seedbed.study.checks import check_data
 from seedbed.study.loading import check_run_config, load_study
 from seedbed.study.paths import RESOURCES
-from seedbed.study.resources import JobResources, limits
+from seedbed.study.resources import JobResources, limit_endpoints, limits
 from seedbed.study.targets import Targets
 
 if workflow.is_main_process:
@@ -40,6 +40,7 @@ FLOW = Targets(
     folders=CONFIG,
     max_teacher_queries=RUN.max_teacher_queries,
     max_usd=RUN.max_usd,
+    wait=RUN.wait,
     partial=RUN.partial,
 )
 RESULTS, MISSING = FLOW.results, FLOW.missing()
@@ -48,6 +49,7 @@ OTHERS = PendingJobs(FLOW, f"{RESULTS}/journal/sharing")
 PARAMETERS = JobParameters(FLOW, OTHERS)
 LISTS = Lists(f"{RESULTS}/journal/lists")
 JOB_RESOURCES = JobResources(FLOW, RUN.gpu_model)
+limit_endpoints(workflow.global_resources)
 if (said := JOB_RESOURCES.too_many(limits(workflow.global_resources))) is not None:
     raise WorkflowError(said)
 put_python_first()

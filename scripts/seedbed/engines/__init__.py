@@ -127,6 +127,9 @@ def load_engine(
 
 
 def _load(model: Path, job: EngineJob, lora_rank: int, threads: int) -> Engine:
+    if job.batched:
+        start = _class(job.module, "BatchEngine")
+        return start(job.settings, job.cap, job.place, Path(job.batches), job.wait)
     if job.kind == "openai":
         return _class(job.module, "OpenAIEngine")(job.settings, job.cap, job.place)
     if not (model / "config.json").is_file():

@@ -49,7 +49,7 @@ class Secrets:
                 for name, text in texts.items()
             }
 
-        self.headers = {"Content-Type": "application/json"}
+        self.headers: dict[str, str] = {}
         if settings.key_variable is not None:
             self.headers["Authorization"] = f"Bearer {known[settings.key_variable]}"
         self.headers |= filled(settings.headers)
@@ -64,14 +64,26 @@ class Secrets:
 
 @asynccontextmanager
 async def connection(
-    settings: OpenAISettings, secrets: Secrets, certificates: ssl.SSLContext | None
+    settings: OpenAISettings,
+    secrets: Secrets,
+    certificates: ssl.SSLContext | None,
+    json: bool = True,
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the connections to an endpoint, and close them."""
+    """Open the connections to an endpoint, and close them.
+
+    Args:
+        settings: of the endpoint.
+        secrets: to send.
+        certificates: to trust.
+        json: whether what is sent is JSON.
+    """
     import aiohttp
+
+    kind = {"Content-Type": "application/json"} if json else {}
 
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=certificates or True),
-        headers=secrets.headers,
+        headers=kind | secrets.headers,
         timeout=aiohttp.ClientTimeout(total=settings.timeout, sock_connect=CONNECT_SECONDS),
         proxy=proxy(settings.base_url),
     ) as session:

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,6 +106,21 @@ class OpenAIEngine:
         except OSError as error:
             raise EndpointError(str(error)) from None
 
+    def about(self, said: str, restart: bool) -> str:
+        """Return a message about the endpoint, without secrets.
+
+        Args:
+            said: what it does, after its address.
+            restart: whether starting again may help, once nothing but time or the account changed.
+        """
+        place = f"{self._place}: " if self._place else ""
+        kept = (
+            "What it answered is kept: start again, and only the rest is asked"
+            if restart
+            else "What it answered is kept"
+        )
+        return self._secrets.hide(f"{place}{self._settings.base_url} {said.rstrip('.')}. {kept}")
+
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
     ) -> Iterator[Completion]:
@@ -126,7 +141,7 @@ class OpenAIEngine:
         """
         if adapter is not None:
             raise ValueError(f"an endpoint does not load the adapter {adapter}")
-        call = _Call(self._settings, self._cap, self._place, self._secrets, self._trusted, requests)
+        call = _Call(self._settings, self._cap, self.about, self._secrets, self._trusted, requests)
         loop = call.loop
         heard = _hear_interrupts(call)
         asking = loop.create_task(call.ask_all())
@@ -167,14 +182,14 @@ class _Call:
         self,
         settings: OpenAISettings,
         cap: Cap | None,
-        place: str,
+        about: Callable[[str, bool], str],
         secrets: Secrets,
         trusted: ssl.SSLContext | None,
         requests: Iterable[Request],
     ) -> None:
         self.loop = asyncio.new_event_loop()
         self._settings = settings
-        self._place = place
+        self._about = about
         self._secrets = secrets
         self._certificates = trusted
         self._requests = iter(requests)
@@ -347,7 +362,7 @@ class _Call:
         for suspect in self._suspects.well(sent):
             await self._clear(suspect)
         reason = completion.finish_reason
-        if reason not in _KNOWN_ENDS:
+        if not is_known_end(reason):
             self._unknown[reason] += 1
             if self._unknown.total() >= UNKNOWN_ENDS:
                 names = ", ".join(map(repr, self._unknown))
@@ -456,16 +471,6 @@ class _Call:
             self._error = EndpointError(self._about(said, restart))
         self._over.set()
 
-    def _about(self, said: str, restart: bool) -> str:
-        place = f"{self._place}: " if self._place else ""
-        kept = (
-            "What it answered is kept: start again, and only the rest is asked"
-            if restart
-            else "What it answered is kept"
-        )
-        text = f"{place}{self._settings.base_url} {said.rstrip('.')}. {kept}"
-        return self._secrets.hide(text)
-
     async def _afford(self, request: Request) -> bool:
         """Return whether the cap leaves room for a try; what is under way may cost less than most.
 
@@ -564,6 +569,11 @@ class _Call:
 
 SLOW_DOWN = (503, 529)
 _KNOWN_ENDS = frozenset(ENDS.values()) | {"rejected", "failed"}
+
+
+def is_known_end(reason: str) -> bool:
+    """Return whether a `finish_reason` of a completion is one whose meaning is known."""
+    return reason in _KNOWN_ENDS
 
 
 def url(settings: OpenAISettings) -> str:

@@ -179,6 +179,38 @@ class VLLMSettings(_InJob):
         return {"options": {name: value for name, value in options if name not in SPEED_OPTIONS}}
 
 
+class BatchSettings(Section):
+    """How a model is asked through its provider's Batch API."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ()
+
+    form: Literal["openai", "together", "mistral"] = Field(
+        "openai",
+        description="Whose API it is: `openai` is that of most, as of Azure and Groq; `together` "
+        "and `mistral` have their own addresses for files and batches.",
+    )
+    window: Annotated[str, Field(pattern=r"^[1-9][0-9]*[hd]$")] = Field(
+        "24h", description="In what time the answers are wanted, as the provider calls it."
+    )
+    endpoint: Text = Field(
+        "/v1/chat/completions",
+        description="The address of a request as the provider wants it in a batch; Azure's older "
+        "versions want `/chat/completions`.",
+    )
+    requests: Count = Field(50_000, description="The most requests of a batch.")
+    megabytes: Positive = Field(100.0, description="The largest file of a batch.")
+    tokens: Count | None = Field(
+        None,
+        description="The most prompt tokens, by estimate, that a job has in the provider's queue. "
+        "With null, a batch that the queue has no room for is sent again later, and split.",
+    )
+
+    @property
+    def hours(self) -> int:
+        """The window in hours."""
+        return int(self.window[:-1]) * (24 if self.window.endswith("d") else 1)
+
+
 class OpenAISettings(EngineSettings):
     """An endpoint that takes the OpenAI API's chat completions: a hosted one, or a server."""
 
@@ -260,6 +292,11 @@ class OpenAISettings(EngineSettings):
         False,
         description="Whether answers are sent while they are written, for gateways that close a "
         "connection on which nothing happens.",
+    )
+    batch: BatchSettings | None = Field(
+        None,
+        description="Whether requests go through the provider's Batch API, at a lower price and "
+        "within a day: `{}`, or its keys. Null asks one by one.",
     )
     ends: dict[Text, Literal["stop", "length", "content_filter", "again"]] = Field(
         {},
@@ -422,11 +459,15 @@ class EngineJob(Section):
             number of GPUs.
         cap: how much may be asked; None for no limit.
         place: the file or key that says all this, for messages.
+        batches: folder in which the job notes what it has under way through a Batch API.
+        wait: whether it waits for that.
     """
 
     settings: AnyEngine = Field(default_factory=partial(TransformersSettings, gpus=1))
     cap: Cap | None = None
     place: str = ""
+    batches: str = ""
+    wait: bool = True
 
     @classmethod
     def of(
@@ -447,11 +488,11 @@ class EngineJob(Section):
             ValueError: if it is something else, naming the key.
         """
         content = json.loads(text)
-        cap = content.pop("cap", None)
+        cap, wait = content.pop("cap", None), content.pop("wait", True)
         if "name" in content:
             content["model"] = content.pop("name")
         try:
-            return cls.model_validate({"settings": content, "cap": cap})
+            return cls.model_validate({"settings": content, "cap": cap, "wait": wait})
         except ValidationError as error:
             raise ValueError(problems(error)) from None
 
@@ -467,6 +508,8 @@ class EngineJob(Section):
             content["name"] = content.pop("model")
         if self.cap is not None:
             content["cap"] = self.cap.model_dump(mode="json")
+        if not self.wait:
+            content["wait"] = False
         return content
 
     def to_json(self) -> str:
@@ -486,7 +529,12 @@ class EngineJob(Section):
     @property
     def module(self) -> str:
         """The engine's module, which is imported only where its kind is used."""
-        return engine_module(self.kind)
+        return engine_module("batch" if self.batched else self.kind)
+
+    @property
+    def batched(self) -> bool:
+        """Whether the model is asked through a Batch API."""
+        return isinstance(self.settings, OpenAISettings) and self.settings.batch is not None
 
     def identity(self, model: str) -> str:
         """Return what identifies the model of an answer, together with what changes what it says.

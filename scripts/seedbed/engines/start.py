@@ -26,6 +26,7 @@ class EngineStart:
         threads: int,
         progress: Callable[[str], None],
         lora_rank: int = 0,
+        batches: Path = Path("batches"),
     ) -> None:
         """Take note of what to start.
 
@@ -35,9 +36,10 @@ class EngineStart:
             threads: CPU threads.
             progress: called with lines of text.
             lora_rank: highest rank of the adapters that it will be used with, 0 for none.
+            batches: folder of what it has under way through a Batch API.
         """
         self._model, self._threads = model, threads
-        self._job = engine.model_copy(update={"place": _file(model)})
+        self._job = engine.model_copy(update={"place": _file(model), "batches": str(batches)})
         self._progress = progress
         self._lora_rank = lora_rank
         self._since = time.monotonic()

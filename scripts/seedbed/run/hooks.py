@@ -40,7 +40,7 @@ from seedbed.study.checks import check_downloads, check_keys, check_prices, chec
 from seedbed.study.config import RunConfig
 from seedbed.study.equivalence import same_result
 from seedbed.study.paths import RESOURCES
-from seedbed.study.resources import JobResources
+from seedbed.study.resources import ENDPOINT_ROOM, JobResources
 from seedbed.study.targets import Targets
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ class Hooks:
             )
             self._statuses = plan_by(workflow, self.planner, self._skip, self._take_over)
             internals.before_plan(workflow, self._check_targets)
+            # Compute nodes often have no network, and would be held while a job waits.
+            internals.run_here(self._asks_endpoint)
             internals.before_run(workflow, self._prepare, self._finish)
             internals.before_unlock(workflow, self._check_unlock)
             internals.when_locked(workflow, self._note_lock)
@@ -223,6 +225,11 @@ class Hooks:
             self._planning.take_back()
             self._planning = None
 
+    def _asks_endpoint(self, job: Job) -> bool:
+        """Return whether a job asks a model behind an endpoint."""
+        models = self._flow.asked_models([(rule_name(job), job.wildcards_dict)])
+        return any(self._flow.study.engine(name).kind == "openai" for name in models)
+
     def _finish(self) -> None:
         """Take back all that this run said of itself."""
         self._end_planning()
@@ -275,6 +282,7 @@ class Hooks:
         except (StudyError, RuntimeError) as error:
             raise WorkflowError(str(error)) from None
         internals.look_once_at_a_time(workflow.scheduler)
+        internals.make_room(workflow.scheduler, ENDPOINT_ROOM)
         if workflow.is_main_process and made:
             note_begun(self._begun, self.planner, jobs)
             self._pending.write(made)

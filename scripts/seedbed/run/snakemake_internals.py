@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ PARTS: Mapping[Any, Sequence[str]] = {
         *("update_needrun", "update_ready"),
     ),
     FilePersistence: ("_io_read",),
-    Job: ("check_protected_output",),
+    Job: ("check_protected_output", "is_local"),
     JobScheduler: ("_schedule_reevalutation", "open_jobs"),
     PersistenceBase: (
         *("code_changed", "input_changed", "params_changed", "software_stack_changed"),
@@ -588,6 +589,30 @@ def look_once_at_a_time(scheduler: JobScheduler) -> None:
             timer.start()
 
     scheduler._schedule_reevalutation = look_later
+
+
+def make_room(scheduler: JobScheduler, jobs: int) -> None:
+    """Let that many more jobs run on this machine at once than there are cores.
+
+    Snakemake has threads for five jobs that take no core.
+
+    Args:
+        scheduler: the scheduler of a run that has not begun.
+        jobs: how many.
+    """
+    for executor in (scheduler._executor, scheduler._local_executor):
+        if isinstance(pool := getattr(executor, "pool", None), ThreadPoolExecutor):
+            pool._max_workers += jobs
+
+
+def run_here(here: Callable[[Job], bool]) -> None:
+    """Run some jobs on this machine where a run sends its jobs to a cluster.
+
+    Args:
+        here: returns whether a job is one of these.
+    """
+    local = Job.is_local.fget
+    Job.is_local = property(lambda job: local(job) or here(job))
 
 
 def follow_submissions(workflow: Workflow, note: Callable[[int, str | None], None]) -> None:

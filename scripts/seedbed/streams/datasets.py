@@ -57,7 +57,8 @@ def build_dataset(
 
     Rows are left out, each for the first reason that holds: `truncated` (an answer cut at the token
     limit would teach the student to stop in the middle), `content_filter` and `rejected` (refused
-    by an endpoint), `failed` (an endpoint failed in all tries), `not_finished` (ended by anything else), `blank`, `test_overlap` (the question
+    by an endpoint), `failed` (it failed in all tries), `not_finished` (ended by anything else),
+    `blank`, `test_overlap` (the question
     is near one of the test split), what the check of a new question found (`same_answer_as_seed`,
     `unreadable_answer`, `query_failed`, `no_rows`), and `not_verified`, where the filter asks for
     that.

@@ -29,7 +29,9 @@ class Asking:
 
     def starting(self, progress: Callable[[str], None], lora_rank: int = 0) -> EngineStart:
         """Return the engine, to be started when it is needed; see `EngineStart`."""
-        return EngineStart(self.model, self.engine, self.threads, progress, lora_rank)
+        # A folder of its own: a shard is made by one job at a time.
+        batches = self.journal / "batches" / str(getattr(self, "start", 0))
+        return EngineStart(self.model, self.engine, self.threads, progress, lora_rank, batches)
 
     def cache(self, folder: Path | None = None) -> ResponseCache:
         """Return the response cache of the model in a folder, by default in `journal`."""

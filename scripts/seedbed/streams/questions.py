@@ -186,12 +186,13 @@ def read_question(
     """Return the question that an augmenter wrote, or None and the reason why it cannot be used.
 
     Reasons: `truncated` (cut at the limit), `content_filter` and `rejected` (refused by an
-    endpoint), `failed` (in all tries), `not_finished` (ended by anything else), `empty`, `too_long`, `control_characters`,
-    `special_tokens` (of a chat template), `refusal`, `preamble` (words about the question before
-    it, or a heading), `has_answer` (an answer below it), `no_question` (fewer than two words), and
-    `same_as_seed` (but for spacing, letter case and punctuation). Where the seed's question ends in
-    choices: `no_choices` (not as many in that layout), `repeated_choice`, and, if the seed's answer
-    is to stay right, `other_choices` (not the seed's).
+    endpoint), `failed` (in all tries), `not_finished` (ended by anything else), `empty`,
+    `too_long`, `control_characters`, `special_tokens` (of a chat template), `refusal`, `preamble`
+    (words about the question before it, or a heading), `has_answer` (an answer below it),
+    `no_question` (fewer than two words), and `same_as_seed` (but for spacing, letter case and
+    punctuation). Where the seed's question ends in choices: `no_choices` (not as many in that
+    layout), `repeated_choice`, and, if the seed's answer is to stay right, `other_choices` (not the
+    seed's).
     """
     text = completion.text.strip()
     if completion.finish_reason != "stop":

@@ -317,6 +317,12 @@ class RunConfig(Section):
         "prices of their files. Null for no limit. A change makes no result stale.",
         json_schema_extra=changes(),
     )
+    wait: bool = Field(
+        default=True,
+        description="Whether jobs wait for what is under way through a provider's Batch API. With "
+        "false they end, and the next start collects the answers. A change makes no result stale.",
+        json_schema_extra=changes(),
+    )
     partial: bool = Field(
         default=False,
         description="Whether tables, figures and report are made of the evaluations that are "

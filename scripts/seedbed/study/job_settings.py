@@ -43,10 +43,12 @@ class JobSettings(Paths):
     Attributes:
         max_teacher_queries: see `RunConfig`.
         max_usd: see `RunConfig`.
+        wait: see `RunConfig`.
     """
 
     max_teacher_queries: int | None = None
     max_usd: float | None = None
+    wait: bool = True
 
     def task_modules(self, task: str) -> list[str]:
         """Return the module that makes a task's items, if a world does, which is loaded by name."""
@@ -225,7 +227,7 @@ class JobSettings(Paths):
             settings = settings.model_copy(update={"gpus": gpus(self.study, model)})
         capped = self.capped and part != "student"
         cap = self._cap(part, settings.kind, model) if capped else None
-        return Settings(EngineJob(settings=settings, cap=cap).content())
+        return Settings(EngineJob(settings=settings, cap=cap, wait=self.wait).content())
 
     @property
     def _keeps_thinking(self) -> bool:

@@ -70,8 +70,11 @@ def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
         StudyError: if a key is unknown or a value wrong, or the data folder is not there.
     """
     # On the command line, Snakemake takes only `True` for a truth, and `true` for text.
-    said = {"true": True, "false": False}.get(str(mapping.get("partial")).lower())
-    told = dict(mapping) if said is None else {**mapping, "partial": said}
+    told = dict(mapping)
+    for key in ("partial", "wait"):
+        said = {"true": True, "false": False}.get(str(mapping.get(key)).lower())
+        if said is not None:
+            told[key] = said
     for key in ("engines", "trainers"):
         if isinstance(told.get(key), dict):
             told[key] = {

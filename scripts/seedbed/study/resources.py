@@ -6,7 +6,7 @@ The profiles say where there is such a machine. Nothing here changes a result.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from seedbed.study.estimate import (
@@ -32,6 +32,16 @@ WEIGHTS_SHARE = 0.6
 BASE_MB = 4_300
 """Memory of a job with a small model: 4,000 for torch and the model, and 300 for the two processes
 of Snakemake that a job on a cluster has."""
+
+ENDPOINT_MB = 800
+"""Memory of a job that asks an endpoint, which loads no model."""
+
+ENDPOINT = "endpoint"
+ENDPOINT_ROOM = 32
+ENDPOINT_JOB = 4
+BATCH_JOB = 1
+"""The resource by which jobs that ask endpoints are counted, as they take no core: how much of it a
+machine offers, and what a job takes of it that asks, or that waits for a Batch API."""
 
 MB_PER_GB_OF_WEIGHTS = 1_250
 """Memory for weights, which pass through it on their way to the GPU, with a quarter to spare."""
@@ -115,6 +125,18 @@ class JobResources:
                 model, samples * self._queries(wc.stream, wc.shard), ANSWER_TOKENS
             ),
         )
+
+    def augmenting_cores(self) -> Callable[[Any], int]:
+        """Return the cores of a job that asks an augmenter."""
+        return lambda wildcards: self._cores(self._paths.augmenter(wildcards.question_stream)[0])
+
+    def teaching_cores(self) -> Callable[[Any], int]:
+        """Return the cores of a job that asks a teacher."""
+        return lambda wildcards: self._cores(self._paths.teacher(wildcards.stream)[0])
+
+    def _cores(self, model: str) -> int:
+        """Return the cores that a job takes from others: none, if it waits for an endpoint."""
+        return int(self._study.engine(model).kind != "openai")
 
     def evaluation(self) -> dict[str, Callable[..., Any]]:
         """Return what it takes to answer the test items."""
@@ -200,7 +222,7 @@ class JobResources:
             local = self._study.engine(model).kind != "openai" or most is not None
             found = size(self._study, model) if local else None
             weights = 0.0 if found is None else found.gigabytes
-            memory = BASE_MB + weights * MB_PER_GB_OF_WEIGHTS
+            memory = BASE_MB + weights * MB_PER_GB_OF_WEIGHTS if local else ENDPOINT_MB
             needed = seconds(wildcards, model) / 60
             return within_offers(
                 count(wildcards),
@@ -215,7 +237,19 @@ class JobResources:
         def runtime(wildcards: Any, attempt: int) -> int:
             return time_and_memory(wildcards, attempt)[0]
 
-        return {"gpu": count, "gpu_model": kind, "mem_mb": mem_mb, "runtime": runtime}
+        def endpoint(wildcards: Any) -> int:
+            engine = self._study.engine(asked(wildcards)[0])
+            if engine.kind != "openai" or most is not None:
+                return 0
+            return ENDPOINT_JOB if engine.batch is None else BATCH_JOB
+
+        return {
+            "gpu": count,
+            "gpu_model": kind,
+            "mem_mb": mem_mb,
+            "runtime": runtime,
+            ENDPOINT: endpoint,
+        }
 
     def _queries(self, key: str, index: str) -> int:
         shard = self._paths.shard(key, index)
@@ -238,3 +272,9 @@ def limits(resources: Mapping[str, Any]) -> int | None:
     offered = resources.get("gpu")
     value = getattr(offered, "value", offered)
     return value if isinstance(value, int) else None
+
+
+def limit_endpoints(resources: MutableMapping[str, Any]) -> None:
+    """Limit how many jobs of a run ask endpoints at once, where it does not say so itself."""
+    if ENDPOINT not in resources:
+        resources[ENDPOINT] = ENDPOINT_ROOM

@@ -1,0 +1,349 @@
+"""Batches: what a provider's Batch API is sent, and what becomes of what it gives back."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from batch_server import BatchServer, serving
+from endpoint import completion
+from project import ROOT
+from seedbed.engines import Completion, EngineJob, Request, load_engine
+from seedbed.engines import batch_engine as module
+from seedbed.engines.batch_engine import UnderWayError
+from seedbed.engines.openai_engine import EndpointError
+from seedbed.streams.response_cache import ResponseCache
+
+REQUESTS = [
+    Request(f"k{n}", (("user", f"question {n}"),), max_tokens=9, temperature=0.7, seed=2**30 + n)
+    for n in range(40)
+]
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    for name in ("FIRST_PAUSE", "LONGEST_PAUSE", "FULL_PAUSE", "LONGEST_FULL_PAUSE"):
+        monkeypatch.setattr(module, name, 0.01)
+
+
+@pytest.fixture
+def server():
+    with serving(BatchServer()) as served:
+        yield served
+
+
+def ask(server, folder, requests=REQUESTS, wait=True, cap=None, batch=None, **settings):
+    """Return the completions by key, and the error that ended the call; answers are kept."""
+    found, problem = {}, None
+    job = EngineJob.of(
+        "openai", cap, base_url=server.url, model="m", batch=batch or {}, **settings
+    ).model_copy(update={"batches": str(folder / "batches"), "wait": wait})
+    cache = ResponseCache(folder, "m")
+    try:
+        for answer in cache.complete(lambda: load_engine(None, job), requests, print):
+            assert answer.key not in found
+            found[answer.key] = replace(answer, seconds=0.0)
+    except (EndpointError, RuntimeError) as raised:
+        problem = raised
+    return found, problem
+
+
+def echoes(requests=REQUESTS):
+    return {
+        one.key: Completion(one.key, f"{one.messages[0][1]} / {one.seed}", "stop", 5, 3)
+        for one in requests
+    }
+
+
+def posts(server):
+    return [path for method, path in server.calls if method == "POST"]
+
+
+@pytest.mark.parametrize("form", ["openai", "together", "mistral"])
+def test_a_batch_is_sent_waited_for_and_read(tmp_path, form, capsys):
+    with serving(BatchServer(form)) as server:
+        server.looks = 3
+        key = {"headers": {"Authorization": "Bearer ${BATCH_KEY}"}}
+        os.environ["BATCH_KEY"] = "sk-secret"
+        found, problem = ask(server, tmp_path, batch={"form": form}, **key)
+    assert problem is None
+    assert found == echoes()
+    assert set(server.answered.values()) == {1}
+    assert len(server.batches) == 1
+    assert {headers["Authorization"] for headers in server.headers} == {"Bearer sk-secret"}
+    assert not list((tmp_path / "batches").iterdir())
+    said = capsys.readouterr().err
+    assert "the next start collects it" in said
+    assert "sk-secret" not in said
+
+
+def test_a_line_of_a_file_holds_what_is_sent_otherwise(server, tmp_path):
+    ask(server, tmp_path, REQUESTS[:1], body={"reasoning_effort": "low"}, stream=True)
+    line = json.loads(server.files["file-0"])
+    assert line["method"] == "POST" and line["url"] == "/v1/chat/completions"
+    assert line["body"] == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "question 0"}],
+        "max_tokens": 9,
+        "temperature": 0.7,
+        "seed": REQUESTS[0].seed,
+        "reasoning_effort": "low",
+    }
+    assert len(line["custom_id"]) <= 64
+
+
+def test_the_same_question_twice_has_two_answers(server, tmp_path):
+    twice = [replace(REQUESTS[0], key="a"), replace(REQUESTS[0], key="b")]
+    found, problem = ask(server, tmp_path, twice)
+    assert problem is None
+    assert found == echoes(twice)
+
+
+@pytest.mark.parametrize("end", ["expired", "cancelled"])
+def test_what_ends_early_gives_what_it_has_and_the_rest_is_asked_again(server, tmp_path, end):
+    server.ends = [end, end]
+    found, problem = ask(server, tmp_path)
+    assert problem is None
+    assert found == echoes()
+    assert set(server.answered.values()) == {1}
+    assert len(server.batches) == 3
+
+
+def test_lines_that_are_lost_or_fail_are_asked_again(server, tmp_path):
+    def behave(body, before):
+        number = int(body["messages"][0]["content"].split()[1])
+        if number == 3:
+            return (400, {"error": {"message": "prompt is too long: 9 tokens > 8 maximum"}})
+        if number == 5:
+            return (400, {"error": {"code": "content_filter", "message": "no"}})
+        if number == 7:
+            return (500, {"error": {"message": "cannot do this one"}})
+        if number % 4 == 0 and before == 0:
+            return "lost"
+        return (500, {"error": {"message": "busy"}}) if number % 4 == 1 and before == 0 else None
+
+    server.behave = behave
+    found, problem = ask(server, tmp_path)
+    assert problem is None
+    ends = {key: found.pop(key).finish_reason for key in ("k3", "k5", "k7")}
+    assert ends == {"k3": "rejected", "k5": "content_filter", "k7": "failed"}
+    assert found == {key: one for key, one in echoes().items() if key not in ends}
+    assert max(server.answered.values()) == module.ROUNDS
+    # Neither a rejected nor a failed request, left alone, ends the next run.
+    found, problem = ask(server, tmp_path)
+    assert problem is None
+    assert found["k3"].finish_reason == "rejected"
+
+
+def test_limits_of_a_provider_split_a_shard(server, tmp_path):
+    found, problem = ask(server, tmp_path, batch={"requests": 15})
+    assert problem is None and found == echoes()
+    sizes = [len(server.files[b["file"]].splitlines()) for b in server.batches.values()]
+    assert sizes == [15, 15, 10]
+
+
+def test_the_bytes_of_a_file_are_limited(server, tmp_path):
+    found, problem = ask(server, tmp_path, batch={"megabytes": 0.002})
+    assert problem is None and found == echoes()
+    sent = [server.files[batch["file"]] for batch in server.batches.values()]
+    assert len(sent) > 3 and max(map(len, sent)) <= 2000
+
+
+def test_tokens_in_the_queue_are_limited(server, tmp_path):
+    # Three tokens each, as estimated: never more than ten requests at a time.
+    most = []
+    server.behave = lambda body, before: most.append(
+        sum(batch["looks"] < server.looks for batch in server.batches.values())
+    )
+    server.looks = 2
+    found, problem = ask(server, tmp_path, batch={"tokens": 40})
+    assert problem is None and found == echoes()
+    assert len(server.batches) >= 4 and max(most) == 1
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_queue_that_is_full_is_waited_for_and_the_batch_split(server, tmp_path, capsys, times):
+    server.full = times
+    found, problem = ask(server, tmp_path)
+    assert problem is None and found == echoes()
+    assert set(server.answered.values()) == {1}
+    assert "queue is full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("call", ["upload", "make", "look", "content", "list"])
+def test_answers_that_the_network_loses_cost_nothing(server, tmp_path, call):
+    server.lose[call] = 2 if call != "list" else 0
+    if call == "list":
+        server.lose.update(make=1, list=2)
+    found, problem = ask(server, tmp_path)
+    assert problem is None and found == echoes()
+    assert set(server.answered.values()) == {1}
+
+
+def test_a_server_that_is_away_for_a_while_is_asked_again(tmp_path, monkeypatch):
+    server = BatchServer()
+    with serving(server):
+        _, problem = ask(server, tmp_path, wait=False)
+        assert isinstance(problem, UnderWayError)
+    pauses = []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            again.__enter__()
+
+    again = serving(server, server.port)
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    try:
+        found, problem = ask(server, tmp_path)
+    finally:
+        again.__exit__(None, None, None)
+    assert problem is None and found == echoes()
+    assert len(server.batches) == 1
+
+
+def test_a_run_that_does_not_wait_ends_and_the_next_start_collects(server, tmp_path):
+    server.looks = 2
+    for _ in range(2):
+        found, problem = ask(server, tmp_path, wait=False)
+        assert isinstance(problem, UnderWayError)
+        assert "has 40 requests under way in 1 batches (batch-0)" in str(problem)
+        assert found == {}
+    found, problem = ask(server, tmp_path, wait=False)
+    assert problem is None and found == echoes()
+    assert set(server.answered.values()) == {1}
+
+
+@pytest.mark.parametrize("others", [0, 5])
+def test_a_batch_without_an_id_here_is_found_in_the_list(server, tmp_path, others):
+    """A process died after the batch was made, and before its id was written."""
+    ask(server, tmp_path, wait=False)
+    (note,) = (tmp_path / "batches").glob("*.json")
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"batch": ""}))
+    for n in range(others):
+        server.batches[f"other-{n}"] = {
+            "id": f"other-{n}",
+            "ends": "failed",
+            "looks": 9,
+            "file": "f",
+        }
+    found, problem = ask(server, tmp_path)
+    assert problem is None and found == echoes()
+    assert set(server.answered.values()) == {1}
+
+
+def test_a_batch_that_was_never_made_is_made(server, tmp_path):
+    """A process died after the upload, and before it asked for the batch."""
+    ask(server, tmp_path, wait=False)
+    (note,) = (tmp_path / "batches").glob("*.json")
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"batch": ""}))
+    server.batches.clear(), server.answered.clear()
+    found, problem = ask(server, tmp_path)
+    assert problem is None and found == echoes()
+    assert set(server.answered.values()) == {1}
+
+
+def test_batches_of_other_requests_are_left_alone(server, tmp_path):
+    ask(server, tmp_path, wait=False)
+    others = [replace(one, temperature=0.1) for one in REQUESTS]
+    found, problem = ask(server, tmp_path, others)
+    assert problem is None and found == echoes()
+    assert len(server.batches) == 2
+    # Asked as before again, the first one is collected.
+    found, problem = ask(server, tmp_path / "elsewhere", others[:0])
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "batches").rename(tmp_path / "kept/batches")
+    found, problem = ask(server, tmp_path / "kept")
+    assert problem is None and found == echoes()
+    assert len(server.batches) == 2
+
+
+def test_trouble_of_the_account_ends_the_run_and_keeps_what_was_answered(server, tmp_path):
+    said = {"error": {"code": "insufficient_quota", "message": "You exceeded your current quota"}}
+    broke = [True]
+    server.behave = lambda body, before: (429, said) if broke and body["seed"] % 2 else None
+    _, problem = ask(server, tmp_path)
+    assert "You exceeded your current quota" in str(problem)
+    assert set(server.answered.values()) == {1}
+    broke.clear()
+    found, problem = ask(server, tmp_path)
+    assert problem is None and found == echoes()
+    assert sorted(server.answered.values()) == [1] * 20 + [2] * 20
+
+
+def test_a_batch_that_is_not_taken_says_why(server, tmp_path):
+    server.ends = ["failed"]
+    server.behave = lambda body, before: "lost"
+    _, problem = ask(server, tmp_path)
+    assert "did not take the batch batch-0" in str(problem)
+
+
+def test_if_all_are_taken_for_wrong_the_mistake_is_ours(server, tmp_path):
+    server.behave = lambda body, before: (400, {"error": {"message": "no"}})
+    _, problem = ask(server, tmp_path)
+    assert "takes every request for wrong: HTTP 400: no" in str(problem)
+    assert len(server.batches) == 1
+
+
+def test_unknown_ends_and_thinking_are_read_as_elsewhere(server, tmp_path):
+    server.behave = lambda body, before: completion("<think>2</think>\nfour", "eos")
+    found, problem = ask(server, tmp_path)
+    assert problem is None
+    assert {(one.text, one.thinking, one.finish_reason) for one in found.values()} == {
+        ("four", "2", "stop")
+    }
+    server.behave = lambda body, before: completion("four", "odd")
+    _, problem = ask(server, tmp_path / "other")
+    assert "'odd'" in str(problem)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+import test_engine_batch as tests
+from seedbed.engines import batch_engine as module
+module.FIRST_PAUSE = module.LONGEST_PAUSE = 0.02
+class Served: url = {url!r}
+print(len(tests.ask(Served, Path({folder!r}))[0]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["KILL", "INT"])
+def test_a_process_that_dies_at_any_moment_sends_nothing_twice(server, tmp_path, kind):
+    """Each start lives a little longer than the one before, until one comes to the end."""
+    server.looks = 5
+    paths = [str(ROOT / "tests/unit"), str(ROOT / "tests"), str(ROOT / "scripts")]
+    script = SCRIPT.format(paths=paths, url=server.url, folder=str(tmp_path))
+    starts, calls = 0, 0
+    while True:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        # It dies in the middle of each call that it makes, one after the other.
+        calls += 1
+        begun = len(server.calls)
+        while len(server.calls) < begun + starts + 1 and process.poll() is None:
+            time.sleep(0.001)
+        starts += 1
+        if process.poll() is None:
+            process.send_signal(getattr(signal, f"SIG{kind}"))
+        said, problem = process.communicate(timeout=30)
+        if process.returncode == 0 and kind == "KILL":
+            break
+        if said.strip() == "40":
+            break
+        assert starts < 40, problem
+    assert said.strip() == "40"
+    assert starts > 3
+    assert set(server.answered.values()) == {1}
+    assert len(server.answered) == 40
