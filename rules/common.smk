@@ -15,7 +15,7 @@ from seedbed.study.cells import KINDS, grid, wildcard_pattern
 from seedbed.study.checks import check_data
 from seedbed.study.loading import check_run_config, load_study
 from seedbed.study.paths import RESOURCES
-from seedbed.study.resources import JobResources, limit_endpoints, limits
+from seedbed.study.resources import JobResources, limits
 from seedbed.study.targets import Targets
 
 if workflow.is_main_process:
@@ -44,12 +44,10 @@ FLOW = Targets(
     partial=RUN.partial,
 )
 RESULTS, MISSING = FLOW.results, FLOW.missing()
-# What the run that is under way is to make, for jobs that answer for each other.
 OTHERS = PendingJobs(FLOW, f"{RESULTS}/journal/sharing")
 PARAMETERS = JobParameters(FLOW, OTHERS)
 LISTS = Lists(f"{RESULTS}/journal/lists")
 JOB_RESOURCES = JobResources(FLOW, RUN.gpu_model)
-limit_endpoints(workflow.global_resources)
 if (said := JOB_RESOURCES.too_many(limits(workflow.global_resources))) is not None:
     raise WorkflowError(said)
 put_python_first()

@@ -15,7 +15,6 @@ rule sample_votes:
         votes=update(f"{RESULTS}/votes/{{stream}}/shard={{shard}}/votes.parquet"),
     log:
         f"{RESULTS}/logs/sample_votes/{{stream}}/shard={{shard}}.log",
-    threads: JOB_RESOURCES.teaching_cores()
     resources:
         **JOB_RESOURCES.votes(),
     params:

@@ -16,7 +16,6 @@ rule write_questions:
         ),
     log:
         f"{RESULTS}/logs/write_questions/{{question_stream}}/shard={{shard}}.log",
-    threads: JOB_RESOURCES.augmenting_cores()
     resources:
         **JOB_RESOURCES.questions(),
     params:
@@ -38,7 +37,6 @@ rule answer_questions:
         answers=update(f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet"),
     log:
         f"{RESULTS}/logs/answer_questions/{{stream}}/shard={{shard}}.log",
-    threads: JOB_RESOURCES.teaching_cores()
     resources:
         **JOB_RESOURCES.answers(),
     params:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,9 @@ from seedbed.run.writing import OWN, can_write, temporary_folder
 from seedbed.study.checks import check_downloads, check_keys, check_prices, check_question
 from seedbed.study.config import RunConfig
 from seedbed.study.equivalence import same_result
+from seedbed.study.job_settings import ASKING
 from seedbed.study.paths import RESOURCES
-from seedbed.study.resources import ENDPOINT_ROOM, JobResources
+from seedbed.study.resources import ENDPOINT, ENDPOINT_ROOM, JobResources
 from seedbed.study.targets import Targets
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Hooks:
             self._statuses = plan_by(workflow, self.planner, self._skip, self._take_over)
             internals.before_plan(workflow, self._check_targets)
             # Compute nodes often have no network, and would be held while a job waits.
-            internals.run_here(self._asks_endpoint)
+            internals.run_here(lambda job: self._waits(job.rule, job.wildcards_dict))
             internals.before_run(workflow, self._prepare, self._finish)
             internals.before_unlock(workflow, self._check_unlock)
             internals.when_locked(workflow, self._note_lock)
@@ -154,6 +155,9 @@ class Hooks:
         rename(names)
         for rule in self._workflow.rules:
             self._commands.complete(rule)
+            if own_name(rule.name) in ASKING:
+                internals.set_cores(rule, partial(self._cores, rule))
+        internals.limit(self._workflow, ENDPOINT, ENDPOINT_ROOM)
         internals.show_names(self._workflow, names)
         internals.keep_signatures(self._workflow)
 
@@ -225,9 +229,13 @@ class Hooks:
             self._planning.take_back()
             self._planning = None
 
-    def _asks_endpoint(self, job: Job) -> bool:
-        """Return whether a job asks a model behind an endpoint."""
-        models = self._flow.asked_models([(rule_name(job), job.wildcards_dict)])
+    def _cores(self, rule: Any, wildcards: Mapping[str, str]) -> int:
+        """Return the cores that a job takes from others."""
+        return 0 if self._waits(rule, wildcards) else 1
+
+    def _waits(self, rule: Any, wildcards: Mapping[str, str]) -> bool:
+        """Return whether a job of a rule only waits for an endpoint."""
+        models = self._flow.asked_models([(own_name(rule.name), dict(wildcards))])
         return any(self._flow.study.engine(name).kind == "openai" for name in models)
 
     def _finish(self) -> None:

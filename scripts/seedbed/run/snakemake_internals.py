@@ -184,6 +184,17 @@ def complete_rule(
         rule.benchmark = benchmark
 
 
+def set_cores(rule: Rule, cores: Callable[[Mapping[str, str]], int]) -> None:
+    """Let a rule's jobs take as many cores as a function of their wildcards says."""
+    rule.resources["_cores"] = lambda wildcards: cores(wildcards)
+
+
+def limit(workflow: Workflow, resource: str, most: int) -> None:
+    """Limit what all jobs take of a resource, where the run does not say so itself."""
+    if resource not in workflow.global_resources:
+        workflow.global_resources[resource] = most
+
+
 def is_module(workflow: Workflow) -> bool:
     """Return whether the Snakefile that is being read is a module of another."""
     return not workflow.modifier.is_main_snakefile()

@@ -19,6 +19,9 @@ from seedbed.study.paths import Part, Paths
 from seedbed.study.resources import gpus
 from seedbed.tasks.settings import WorldSource
 
+ASKING = ("write_questions", "answer_questions", "sample_votes")
+"""Rules whose jobs ask a teacher or an augmenter."""
+
 
 class Settings(dict[str, Any]):
     """A mapping that a shell command shows as JSON."""

@@ -6,7 +6,7 @@ The profiles say where there is such a machine. Nothing here changes a result.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from seedbed.study.estimate import (
@@ -125,18 +125,6 @@ class JobResources:
                 model, samples * self._queries(wc.stream, wc.shard), ANSWER_TOKENS
             ),
         )
-
-    def augmenting_cores(self) -> Callable[[Any], int]:
-        """Return the cores of a job that asks an augmenter."""
-        return lambda wildcards: self._cores(self._paths.augmenter(wildcards.question_stream)[0])
-
-    def teaching_cores(self) -> Callable[[Any], int]:
-        """Return the cores of a job that asks a teacher."""
-        return lambda wildcards: self._cores(self._paths.teacher(wildcards.stream)[0])
-
-    def _cores(self, model: str) -> int:
-        """Return the cores that a job takes from others: none, if it waits for an endpoint."""
-        return int(self._study.engine(model).kind != "openai")
 
     def evaluation(self) -> dict[str, Callable[..., Any]]:
         """Return what it takes to answer the test items."""
@@ -272,9 +260,3 @@ def limits(resources: Mapping[str, Any]) -> int | None:
     offered = resources.get("gpu")
     value = getattr(offered, "value", offered)
     return value if isinstance(value, int) else None
-
-
-def limit_endpoints(resources: MutableMapping[str, Any]) -> None:
-    """Limit how many jobs of a run ask endpoints at once, where it does not say so itself."""
-    if ENDPOINT not in resources:
-        resources[ENDPOINT] = ENDPOINT_ROOM
