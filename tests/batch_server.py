@@ -95,13 +95,19 @@ class BatchServer:
             error = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}
             batch["errors"] = {"data": [error]}
         else:
-            self.answer(batch)
+            # Also by another program, which takes its time.
+            await asyncio.to_thread(self.answer, batch)
         return web.json_response(self.shown(batch, made=True))
 
     def answer(self, batch):
         if self.run is not None:
-            batch["output"] = f"file-{len(self.files)}"
-            self.files[batch["output"]] = self.run(self.files[batch["file"]])
+            try:
+                found = self.run(self.files[batch["file"]])
+            except Exception as error:
+                batch |= {"ends": "failed", "errors": {"data": [{"message": str(error)}]}}
+            else:
+                batch["output"] = f"file-{len(self.files)}"
+                self.files[batch["output"]] = found
             return
         good, bad = [], []
         for line in self.files[batch["file"]].splitlines():

@@ -12,7 +12,7 @@ from batch_server import BatchServer, serving
 from seedbed.engines import EngineJob, Request, load_engine
 from seedbed.engines import batch_engine as module
 
-SECONDS = 300
+SECONDS = 500
 
 
 @pytest.fixture
@@ -21,12 +21,12 @@ def run_batch(tiny_model, tmp_path):
     asked, answered = tmp_path / "requests.jsonl", tmp_path / "answers.jsonl"
     words = ["-i", str(asked), "-o", str(answered), "--model", str(tiny_model)]
     words += ["--served-model-name", "tiny", "--dtype", "float32", "--enforce-eager"]
-    words += ["--max-num-seqs", "48", "--no-enable-chunked-prefill"]
+    words += ["--max-num-seqs", "48", "--no-enable-chunked-prefill", "--max-model-len", "2048"]
 
     def run(requests):
         asked.write_text(requests)
         done = subprocess.run(
-            [sys.executable, "-m", "vllm.entrypoints.cli.main", "run-batch", *words],
+            [sys.executable, "-m", "vllm.entrypoints.openai.run_batch", *words],
             env=os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"},
             capture_output=True,
             text=True,
@@ -48,7 +48,9 @@ def test_vllm_takes_the_file_of_a_batch_and_its_answers_are_read(
     server = BatchServer()
     server.run = run_batch
     with serving(server):
-        job = EngineJob.of("openai", base_url=server.url, model="tiny", batch={}, timeout=SECONDS)
+        job = EngineJob.of(
+            "openai", base_url=server.url, model="tiny", batch={}, timeout=2 * SECONDS
+        )
         engine = load_engine(None, job.model_copy(update={"batches": str(tmp_path / "batches")}))
         found = {one.key: one for one in engine.complete(requests)}
     assert found == {one.key: one for one in transformers_engine.complete(requests)}

@@ -32,6 +32,7 @@ from seedbed.engines.responses import (
     read_stream,
 )
 from seedbed.engines.settings import Cap, OpenAISettings
+from seedbed.engines.slots import Slots
 from seedbed.engines.suspects import Suspect, Suspects
 
 if TYPE_CHECKING:
@@ -209,7 +210,8 @@ class _Call:
         self._purse = None if cap is None else Purse(cap)
         self._asking = 0
         self._capped = False
-        self._pace = Pace(settings.concurrency, self.loop.time, FIRST_WAIT)
+        self._slots = Slots(settings.base_url.rstrip("/"), settings.concurrency)
+        self._pace = Pace(settings.concurrency, self.loop.time, FIRST_WAIT, self._slots)
         self._suspects = Suspects()
         self._interrupted = False
         self._said = -SAY_EVERY
@@ -254,6 +256,7 @@ class _Call:
                     if not await self._judge_last(session):
                         break
         finally:
+            self._slots.close()
             if self._purse is not None:
                 self._purse.close()
         await self._conclude()

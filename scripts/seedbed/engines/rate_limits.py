@@ -18,6 +18,8 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from seedbed.engines.slots import Slots
+
 LONGEST_WAIT = 3600.0
 """Seconds of waiting for a limit, told or found out, after which a run ends and says so."""
 STEP = 1.15
@@ -26,6 +28,8 @@ EARLY = 0.95
 """Share of a known pause after which it is tried again."""
 FIRST_PAUSE = 0.5
 """Seconds before an unknown limit is tried the first time."""
+SLOT_SECONDS = 0.05
+"""How often a request looks whether other processes leave it room."""
 _PARTS = re.compile(
     r"(\d+(?:\.\d+)?)\s*"
     r"(ms|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|[smhd](?![a-z]))?",
@@ -191,9 +195,15 @@ class Pace:
     """
 
     def __init__(
-        self, most: int, clock: Callable[[], float], first_pause: float = FIRST_PAUSE
+        self,
+        most: int,
+        clock: Callable[[], float],
+        first_pause: float = FIRST_PAUSE,
+        slots: Slots | None = None,
     ) -> None:
         self._most = most
+        self._slots = slots
+        self._without_slot = 0
         self._clock = clock
         self._limit = float(most)
         self._active = 0
@@ -232,14 +242,18 @@ class Pace:
             When it was given, to be handed back to `leave`.
         """
         sent = self._clock()
+        entered = False
         while not over.is_set():
             sent = now = self._clock()
             if self._resume > now:
                 await either(over, self._resume - now)
             elif self._closed is not None:
                 if self._trying is None and now >= self._next_try:
-                    self._trying = now
-                    break
+                    if entered := self._slot():
+                        self._trying = now
+                        break
+                    await self._change(over, SLOT_SECONDS)
+                    continue
                 if self._trying is not None and now - self._trying >= self._proof():
                     # It would have been refused by now.
                     self._open(now)
@@ -253,15 +267,21 @@ class Pace:
                     continue
                 await self._change(over, self._proof() - since)
             elif self._active < self.limit:
-                break
+                if entered := self._slot():
+                    break
+                await self._change(over, SLOT_SECONDS)
             else:
                 await self._change(over, None)
+        self._without_slot += not entered
         self._active += 1
         self._passed += 1
         self._last_sent = sent
         if self._room is not None:
             self._room -= 1
         return sent
+
+    def _slot(self) -> bool:
+        return self._slots is None or self._slots.take()
 
     async def _change(self, over: asyncio.Event, seconds: float | None) -> None:
         """Wait until another request ends, at most so long."""
@@ -293,6 +313,10 @@ class Pace:
         """
         now = self._clock()
         self._active -= 1
+        if self._without_slot:
+            self._without_slot -= 1
+        elif self._slots is not None:
+            self._slots.give()
         if slow_down:
             if wait is not None:
                 self._resume = max(self._resume, now + wait)

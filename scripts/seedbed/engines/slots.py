@@ -1,0 +1,97 @@
+"""Slots: how many requests all processes of a machine together have under way at an endpoint.
+
+A slot is a byte of a file, and is taken by a lock on it, which the system lifts when its process
+dies. Processes that want slots share them evenly: another lock of each says that it is there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import math
+import os
+import random
+import tempfile
+import time
+from pathlib import Path
+
+MOST_PROCESSES = 64
+"""More than so many share as if they were so many."""
+SHARE_SECONDS = 0.5
+"""How often it is counted how many there are."""
+FULL_SECONDS = 0.02
+"""How long a process waits before it looks for a free slot again."""
+
+
+class Slots:
+    """The slots of one process.
+
+    Where the machine has no locks, it has all of them.
+    """
+
+    def __init__(self, endpoint: str, most: int) -> None:
+        """Join those who ask an endpoint.
+
+        Args:
+            endpoint: its address.
+            most: requests under way at once, of all processes.
+        """
+        name = hashlib.sha256(endpoint.encode()).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir()) / f"seedbed-{os.getuid()}"
+        self._most = most
+        self._share = most
+        self._held: list[int] = []
+        self._file = -1
+        self._counted = self._full = -math.inf
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._file = os.open(folder / f"{name}.slots", os.O_RDWR | os.O_CREAT, 0o600)
+            places = range(MOST_PROCESSES)
+            self._place = next((place for place in places if self._lock(place)), MOST_PROCESSES)
+            self._locks = True
+        except OSError:
+            self._locks = False
+
+    def take(self) -> bool:
+        """Take a slot, and return whether there was one for this process."""
+        if not self._locks:
+            return True
+        now = time.monotonic()
+        if now - self._counted > SHARE_SECONDS:
+            self._counted = now
+            others = sum(self._taken(place) for place in range(MOST_PROCESSES))
+            self._share = math.ceil(self._most / (others + 1))
+        if len(self._held) >= self._share or now < self._full:
+            return False
+        first = random.randrange(self._most)
+        for step in range(self._most):
+            slot = (first + step) % self._most
+            if slot not in self._held and self._lock(MOST_PROCESSES + slot):
+                self._held.append(slot)
+                return True
+        self._full = now + FULL_SECONDS
+        return False
+
+    def give(self) -> None:
+        """Give a slot back."""
+        if self._held:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, MOST_PROCESSES + self._held.pop())
+
+    def close(self) -> None:
+        """Leave those who ask the endpoint."""
+        if self._file >= 0:
+            os.close(self._file)
+
+    def _lock(self, place: int) -> bool:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def _taken(self, place: int) -> bool:
+        """Return whether another process has a place."""
+        if place == self._place or not self._lock(place):
+            return place != self._place
+        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+        return False
