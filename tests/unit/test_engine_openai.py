@@ -368,8 +368,19 @@ def test_where_many_requests_fail_it_is_the_endpoint(endpoint):
         error(500) if body["messages"][0]["content"] in some else None
     )
     found, problem = answers(endpoint, concurrency=8)
-    assert "left 6 of 40 requests without an answer after 8 tries each" in str(problem)
+    assert "left 6 of 40 requests without an answer after 16 tries each" in str(problem)
     assert len(found) == 34
+
+
+def test_what_failed_for_a_while_is_asked_again_after_all_others(endpoint):
+    endpoint.latency = 0.002
+    some = {f"question {n}" for n in range(8)}
+    endpoint.behave = lambda body, before: (
+        error(500) if body["messages"][0]["content"] in some and before < 10 else None
+    )
+    found, problem = answers(endpoint, concurrency=20)
+    assert problem is None
+    assert found == echoes()
 
 
 def test_all_tries_together_are_bounded(endpoint):

@@ -15,7 +15,8 @@ from test_endpoint import ANSWER, BUDGETS, STUDY, rows
 
 from batch_server import BatchServer, serving
 from endpoint import completion
-from project import BIN
+from pretend_slurm import pretend
+from project import BIN, FAST_SNAKEMAKE
 
 
 @pytest.fixture
@@ -80,4 +81,21 @@ def test_a_run_that_is_killed_while_it_waits_goes_on_from_there(hosted, server):
     done = hosted.snakemake("datasets", "--cores", "1", study="hosted")
     assert done.returncode == 0, done.stdout
     assert len(server.batches) == 3
+    whole(hosted, server)
+
+
+def test_on_a_cluster_jobs_that_ask_run_beside_snakemake(hosted, server, tmp_path, monkeypatch):
+    """A compute node may have no network, and would be held for a day."""
+    slurm = pretend(tmp_path / "slurm")
+    for name, value in slurm.environment.items():
+        monkeypatch.setenv(name, value)
+    done = subprocess.run(
+        [*FAST_SNAKEMAKE, "--profile", "slurm", "datasets", "--config", "study=hosted"],
+        cwd=hosted.folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert slurm.sent() == []
     whole(hosted, server)

@@ -204,6 +204,7 @@ class _Call:
         self._unknown: Counter[str] = Counter()
         self._rejected: list[Request] = []
         self._failed: list[tuple[Request, str]] = []
+        self._asked_failed = False
         self._probing = asyncio.Lock()
         self._error: EndpointError | None = None
         self._over = asyncio.Event()
@@ -253,7 +254,7 @@ class _Call:
                     async with asyncio.TaskGroup() as group:
                         for _ in range(self._settings.concurrency):
                             group.create_task(self._work(session))
-                    if not await self._judge_last(session):
+                    if not (await self._judge_last(session) or self._failed_again()):
                         break
         finally:
             self._slots.close()
@@ -425,6 +426,19 @@ class _Call:
             await self._clear(suspect)
         return bool(self._again)
 
+    def _failed_again(self) -> bool:
+        """Ask again, after all others, for what failed in all tries: that may have passed.
+
+        Returns:
+            Whether there is something to ask again.
+        """
+        if self._asked_failed or not self._failed or self._over.is_set():
+            return False
+        self._asked_failed = True
+        self._again.extend(request for request, _ in self._failed)
+        self._failed.clear()
+        return True
+
     async def _probe(self, session: aiohttp.ClientSession, refused: Request) -> bool:
         """Return whether the endpoint answers a request that nobody could mind."""
         request = Request(
@@ -499,12 +513,12 @@ class _Call:
             if len(self._failed) > max(1, self._taken * FAILED_SHARE):
                 self._end(
                     f"left {len(self._failed)} of {self._taken} requests without an answer after "
-                    f"{ATTEMPTS} tries each; last, {self._failed[-1][1]}",
+                    f"{2 * ATTEMPTS} tries each; last, {self._failed[-1][1]}",
                     restart=True,
                 )
             else:
                 for request, said in self._failed:
-                    text = f"a query failed in {ATTEMPTS} tries, and is left out; last, {said}"
+                    text = f"a query failed in {2 * ATTEMPTS} tries, and is left out; last, {said}"
                     print(self._secrets.hide(text), file=sys.stderr, flush=True)
                     await self._hand_over(Completion(request.key, "", "failed", 0, 0))
         if self._error is not None:

@@ -38,7 +38,7 @@ ENDPOINT_MB = 800
 
 ENDPOINT = "endpoint"
 ENDPOINT_ROOM = 32
-ENDPOINT_JOB = 4
+ENDPOINT_JOB = 8
 BATCH_JOB = 1
 """The resource by which jobs that ask endpoints are counted, as they take no core: how much of it a
 machine offers, and what a job takes of it that asks, or that waits for a Batch API."""
