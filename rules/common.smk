@@ -52,15 +52,15 @@ if (said := JOB_RESOURCES.too_many(limits(workflow.global_resources))) is not No
     raise WorkflowError(said)
 put_python_first()
 RULE_CODE = RuleCode(PROJECT / "scripts")
-# The digest of a script, of modules that it loads by name, and of all code that they reach.
-code = RULE_CODE.script
+code = RULE_CODE.script  # The digest of a script and of all code that it reaches.
 # The command that runs a script, from any folder, with all that its rule names as options.
 command = Commands(
     RULE_CODE.command,
     f"../envs/{RUN.environment}.yaml",
     {
         "study": [STUDY.name],
-        # The checksums of all results, for jobs that compare them with what they read.
+        "spending": [f"{RESULTS}/spending.json"],
+        # Checksums, for jobs that compare what they read with them.
         "manifest": [f"{RESULTS}/manifest.jsonl", f"{RESOURCES}/manifest.jsonl"],
     },
 )

@@ -22,7 +22,7 @@ rule sample_votes:
         settings=lambda wc: FLOW.votes(wc.stream),
         model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
         journal=f"{RESULTS}/journal/votes/{{stream}}",
-        engine=lambda wc, input: FLOW.engine("teacher", wc.stream),
+        engine=lambda wc, input: FLOW.engine("teacher", wc.stream, "verification"),
         code=lambda wc: code("sample_votes"),
     shell:
         command("sample_votes", "stream", "threads")

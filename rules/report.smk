@@ -30,7 +30,7 @@ rule write_report:
         missing=MISSING,
         code=lambda wc: code("write_report", *PAGE_FILES),
     shell:
-        command("write_report", "study")
+        command("write_report", "study", "spending")
 
 
 rule figures:

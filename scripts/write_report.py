@@ -19,6 +19,7 @@ from seedbed.analysis.settings import PublishedShift, Titles, parse_published, p
 from seedbed.analysis.tables.comparisons import read_comparisons
 from seedbed.artifacts import read_json, whole_file, write_text
 from seedbed.command_line import json_value, option, optional, run, several
+from seedbed.engines.spending import SpendingRecord
 from seedbed.provenance import provenance
 
 
@@ -40,6 +41,7 @@ def write_report(
     published: Sequence[PublishedShift],
     summary: Path,
     page: Path,
+    spending: Path | None = None,
 ) -> None:
     """Write the summary and the page.
 
@@ -61,6 +63,7 @@ def write_report(
         published: crossovers that others found.
         summary: text file to write.
         page: HTML file to write.
+        spending: what the study has cost (JSON); it need not be there.
     """
     confidence = confidence_of(fits)
     crossed = CrossoversRecord.read(crossovers)
@@ -89,6 +92,7 @@ def write_report(
         [filling.examples_of(path, titles) for path in examples],
         confidence,
         provenance(__file__, FILES),
+        SpendingRecord.read(spending) if spending and spending.is_file() else None,
     )
     write_text(page, text)
     write_text(summary, summary_text(report, str(page)))
@@ -118,6 +122,7 @@ class Options:
         '"high": 51 or null}, ...]',
         "[]",
     )
+    spending: Path | None = optional(Path, "what the study has cost (JSON), if it is there")
     summary: Path = option(Path, "summary to write (text)")
     page: Path = option(Path, "page to write (HTML)")
 

@@ -36,4 +36,4 @@ def command(folder, endpoint, name, queries, **engine):
 
 def on_disk(folder):
     """Return how many whole answers the caches below a folder hold."""
-    return sum(file.read_bytes().count(b"\n") for file in folder.rglob("*.jsonl"))
+    return sum(file.read_bytes().count(b"\n") for file in folder.rglob("journal/*.jsonl"))

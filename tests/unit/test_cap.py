@@ -19,12 +19,16 @@ from answering import command, on_disk, write_inputs
 from endpoint import Endpoint, completion, error, running
 from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines import openai_engine as openai
+from seedbed.engines.books import Books, total
 from seedbed.engines.cap import CappedEngine, CapReachedError, Ledger, Purse
 from seedbed.engines.settings import Cap
 
 CONCURRENCY = 16
 PROMPT_TOKENS, COMPLETION_TOKENS = 5, 3  # of each answer of the endpoint
-PRICE = {"usd_per_million_prompt_tokens": 1000.0, "usd_per_million_completion_tokens": 2000.0}
+PRICE = {
+    "usd_per_million_prompt_tokens": 1000.0, "usd_per_million_completion_tokens": 2000.0,
+    "date": "2026-01-31",
+}  # fmt: skip
 USD = (PROMPT_TOKENS * 1000 + COMPLETION_TOKENS * 2000) / 1e6
 
 
@@ -47,13 +51,14 @@ def ledger(tmp_path):
 
 
 def cap_of(tmp_path, queries=None, usd=None, counts=True, **price):
-    given = PRICE | price
     return Cap(
         ledger=str(tmp_path / "ledger"),
         max_teacher_queries=queries,
         max_usd=usd,
         counts_queries=counts,
-        **given,
+        model="m",
+        stage="answers" if counts else "questions",
+        price=PRICE | price,
     )
 
 
@@ -98,7 +103,7 @@ def test_dollars_are_those_of_the_answers_and_stay_below_the_cap(endpoint, ledge
     spent = len(endpoint.asked) * USD
     assert spent <= 1.0
     assert ledger.spent().usd == pytest.approx(spent)
-    assert "max_usd is 1.00, and" in str(reached)
+    assert "max_usd is $1.00, and" in str(reached)
     # What is left would not pay for one that costs the most it could.
     assert spent > 1.0 - 0.1
     assert len(found) == len(endpoint.asked)
@@ -143,7 +148,7 @@ def test_a_provider_that_bills_more_than_was_foreseen_is_asked_for_less(endpoint
     )
     usd = (5 * 1000 + 500 * 2000) / 1e6
     found, reached = ask(endpoint, cap_of(tmp_path, usd=20.0), requests_of(300))
-    assert "max_usd is 20.00, and" in str(reached)
+    assert "max_usd is $20.00, and" in str(reached)
     # Those that were under way when the first answer came, and no more.
     assert usd * len(endpoint.asked) <= 20.0 + 8 * usd
     assert ledger.spent().usd == pytest.approx(usd * len(endpoint.asked))
@@ -188,16 +193,14 @@ def test_who_stops_reading_gives_back_what_was_not_asked(endpoint, ledger, tmp_p
     assert len(endpoint.asked) <= spent.queries <= 10 + 2 * 4
 
 
-def test_a_new_run_closes_what_a_killed_one_left_open(ledger, tmp_path):
-    cap = cap_of(tmp_path, 100)
-    assert Purse(cap).take(requests_of(1)[0])  # and is never heard of again
+def test_a_new_run_frees_what_a_killed_one_had_reserved_and_not_asked(ledger, tmp_path):
+    assert Purse(cap_of(tmp_path, 100)).take(requests_of(1)[0])  # and is never heard of again
     left_open = ledger.spent()
-    assert left_open.queries == left_open.doubtful > 0
-    ledger.open((3, 0.0))
-    assert (ledger.spent().queries, ledger.spent().doubtful) == (left_open.queries, 0)
-    # Answers from runs without a cap count.
-    ledger.open((90, 0.9))
-    assert (ledger.spent().queries, ledger.spent().usd) == (90, pytest.approx(0.9))
+    assert left_open.queries == left_open.doubtful > 1
+    books = total(Books(tmp_path / "ledger").spent().values())
+    assert (books.doubts, books.queries) == (1, 1)
+    ledger.open((books.queries, 0.0))
+    assert (ledger.spent().queries, ledger.spent().doubtful) == (1, 0)
 
 
 def test_a_purse_takes_small_and_large_requests_as_they_come(ledger, tmp_path):
@@ -240,7 +243,7 @@ def folder(tmp_path, questions):
 def start(folder, endpoint, name, most, queries, **environment):
     cap = {
         "ledger": str(folder / "ledger"), "max_teacher_queries": most, "max_usd": None,
-        "counts_queries": True, **PRICE,
+        "counts_queries": True, "price": PRICE,
     }  # fmt: skip
     return subprocess.Popen(
         command(folder, endpoint, name, queries, concurrency=CONCURRENCY, cap=cap),
@@ -310,9 +313,7 @@ def test_what_an_earlier_version_spent_counts(tmp_path):
             "CREATE TABLE leases (job TEXT PRIMARY KEY, queries INTEGER, usd REAL);"
             "INSERT INTO spent VALUES (40, 0.5); INSERT INTO leases VALUES ('a', 2, 0.25);"
         )
-    ledger = Ledger(tmp_path / "ledger")
-    ledger.open((3, 0.0))
-    assert (ledger.spent().queries, ledger.spent().usd) == (42, 0.75)
+    assert Ledger(tmp_path / "ledger").former() == (42, 0.75)
 
 
 def test_a_job_that_was_stopped_for_long_writes_no_page_of_the_past(tmp_path, monkeypatch):
@@ -351,3 +352,8 @@ def test_killed_jobs_never_lead_past_the_cap(folder, endpoint, ledger):
             job.communicate()
         time.sleep(0.1)
         assert len(endpoint.asked) <= ledger.spent().queries <= 900
+        # What is in doubt is what was under way, and no more.
+        books = total(Books(folder / "ledger").spent().values())
+        assert books.used.requests + books.doubts == books.queries
+        assert len(endpoint.asked) <= books.queries <= len(endpoint.asked) + 6 * 2 * CONCURRENCY
+        assert books.used.requests >= on_disk(folder)

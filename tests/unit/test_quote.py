@@ -16,7 +16,7 @@ from seedbed.study.estimate import (
     QUESTION_TOKENS,
 )
 from seedbed.study.loading import load_study
-from seedbed.study.quote import quote, spent, text
+from seedbed.study.quote import answered, quote, text
 
 TEACHER = "models/teacher.yaml"
 PRICE = {
@@ -159,7 +159,8 @@ def test_what_a_shard_holds_beyond_the_study_is_not_of_its_cost(tmp_path):
     assert lines(found.whole)["answers"].queries == QUERIES["answers"]
     assert lines(found.left)["answers"].queries == 40 + 120
     # What was paid is another question.
-    assert spent(study, grid(study), tmp_path / "results")[0] == 104
+    paid = answered(study, grid(study), tmp_path / "results")
+    assert paid["answers", "teacher"].queries == paid["answers", "teacher"].used.requests == 104
 
 
 def test_votes_are_paid_as_far_as_their_shard_says(tmp_path):

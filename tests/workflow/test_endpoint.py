@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import shutil
+import signal
+import subprocess
+import time
 
 import polars as pl
 import pytest
 import yaml
 
 from endpoint import Endpoint, completion, error, running
+from project import BIN, WITHOUT_ENVIRONMENT
 
 # Not a text that stands in any file.
 KEY = f"sk-{secrets.token_hex(16)}"
@@ -232,19 +237,85 @@ def test_a_dataset_without_rows_ends_the_run_and_says_why(hosted, endpoint):
     assert len(endpoint.asked) == max(BUDGETS)
 
 
+PRICE = {"usd_per_million_prompt_tokens": 100, "usd_per_million_completion_tokens": 1000}
+
+
+def priced(clone, **engine):
+    """Give the hosted model a price: an answer of the endpoint costs 0.0035 dollars."""
+    file = clone.folder / "config/models/hosted.yaml"
+    model = yaml.safe_load(file.read_text())
+    model["price"] = PRICE | {"date": "2026-01-31"}
+    model["engine"] |= engine
+    file.write_text(yaml.safe_dump(model))
+
+
+def spending(clone):
+    return json.loads((clone.folder / "results/hosted/spending.json").read_text())
+
+
+def test_the_bill_is_known_in_every_run_and_after_a_kill(hosted, endpoint):
+    priced(hosted, concurrency=4)
+    endpoint.latency = 0.05
+    process = subprocess.Popen(
+        [BIN / "snakemake", "datasets", "--config", "study=hosted"],
+        cwd=hosted.folder,
+        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    while len(endpoint.asked) < 20:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = make(hosted)
+    assert done.returncode == 0, done.stdout
+    found = spending(hosted)
+    (line,) = [line for line in found["lines"] if line["stage"] == "answers"]
+    # Of two jobs, each had 4 requests under way at most.
+    assert max(BUDGETS) <= line["requests"] <= len(endpoint.asked)
+    assert len(endpoint.asked) <= line["requests"] + line["doubts"]
+    assert 0 <= line["doubts"] <= 8
+    assert found["usd"] == pytest.approx(line["requests"] * 0.0035)
+    bill = len(endpoint.asked) * 0.0035
+    assert found["usd"] <= bill <= found["usd"] + found["doubts_usd"] + 1e-9
+    said = f"${found['usd']:.2f} for {line['requests']} requests"
+    assert f"This study has cost {said}" in done.stdout
+    status = hosted.status(study="hosted")
+    assert f"Cost so far: {said}" in status
+    # Answers that are there cost nothing again, and neither does a copy of them.
+    for made in ("answers", "datasets"):
+        shutil.rmtree(hosted.folder / "results/hosted" / made)
+    asked = len(endpoint.asked)
+    assert make(hosted).returncode == 0
+    assert len(endpoint.asked) == asked
+    assert spending(hosted) == found
+    # Without the journal, the answers themselves say what they took.
+    shutil.rmtree(hosted.folder / "results/hosted/journal")
+    shutil.rmtree(hosted.folder / "results/hosted/datasets")
+    assert make(hosted).returncode == 0
+    (line,) = [line for line in spending(hosted)["lines"] if line["stage"] == "answers"]
+    assert line["usd"] == pytest.approx(max(BUDGETS) * 0.0035)
+    assert len(endpoint.asked) == asked
+
+
 def test_a_cap_in_dollars_needs_prices(hosted, endpoint):
     done = make(hosted, max_usd="1")
     assert done.returncode != 0
     assert "models/hosted.yaml: price: is missing: with max_usd" in done.stdout
     assert endpoint.asked == []
     file = hosted.folder / "config/models/hosted.yaml"
-    price = {"usd_per_million_prompt_tokens": 100, "usd_per_million_completion_tokens": 1000}
     model = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump(model | {"price": price | {"date": "2026-01-31"}}))
-    # An answer of the endpoint has 5 tokens read and 3 written: 0.0035 dollars.
+    file.write_text(yaml.safe_dump(model | {"price": {"date": "2026-01-31"}}))
+    done = make(hosted, max_usd="0.001")
+    assert done.returncode != 0
+    assert "models/hosted.yaml: price: is missing: with max_usd" in done.stdout
+    assert endpoint.asked == []
+    priced(hosted)
     done = make(hosted, max_usd="0.1")
     assert done.returncode != 0
-    assert "max_usd is 0.10" in done.stdout
+    assert "max_usd is $0.10, and $0.0" in done.stdout
     assert 0 < len(endpoint.asked) * 0.0035 <= 0.1
     done = make(hosted, max_usd="100")
     assert done.returncode == 0, done.stdout

@@ -61,6 +61,7 @@ class Completion:
         thinking: what the model wrote for itself before the text, which does not contain it.
         thinking_tokens: of the tokens written, those of the thinking.
         estimated: whether an endpoint did not count the tokens, so they are estimated.
+        cached_tokens: of the tokens read, those that the provider had in its cache.
         model: the model that answered, as an endpoint names it; it makes no answer another one.
     """
 
@@ -74,6 +75,12 @@ class Completion:
     thinking_tokens: int = 0
     estimated: bool = False
     model: str = field(default="", compare=False)
+    cached_tokens: int = 0
+
+    @property
+    def refused(self) -> bool:
+        """Whether the endpoint refused the request, which is no query and costs nothing."""
+        return self.finish_reason in ("rejected", "content_filter") and not self.prompt_tokens
 
 
 UNFINISHED = {

@@ -1,8 +1,8 @@
-"""The cap: how much all jobs of a study together may ask of paid models, and never more.
+"""The purse of a job: it books what is asked, and keeps to the cap of the study.
 
-A ledger, which the jobs share, holds what was spent. What a job is about to ask is reserved there
-before it is sent, in leases of many requests, and what it cost is booked afterwards. A lease that
-its job left behind, as it was killed, stays reserved: what was under way may have been paid for.
+Every job books what it asks, in its own book (see `seedbed.engines.books`). With a cap, what it is
+about to ask is also reserved in a ledger that all jobs share before it is sent, in leases of many
+requests, and what it cost is entered there afterwards.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from seedbed.amounts import dollars
 from seedbed.endings import ExpectedError
 from seedbed.engines import Completion, Engine, Request
+from seedbed.engines.books import Book, Spent, used_by
 from seedbed.engines.ledger import Amount, Ledger
 from seedbed.engines.settings import Cap
 
@@ -34,7 +36,8 @@ class Purse:
 
     def __init__(self, cap: Cap) -> None:
         self._cap = cap
-        self._ledger = Ledger(Path(cap.ledger))
+        self._ledger = Ledger(Path(cap.ledger)) if cap.limited else None
+        self._book = Book(Path(cap.ledger), cap.stage, cap.model, cap.counts_queries)
         self._job = f"{os.getpid()}-{uuid.uuid4().hex}"
         self._left: Amount = (0, 0.0)
         self._used: Amount = (0, 0.0)
@@ -44,18 +47,25 @@ class Purse:
 
     def take(self, request: Request) -> bool:
         """Take the room that a request needs at most; False if there is none."""
-        queries, usd = need = self._need(request)
+        need = self._need(request)
+        if self._ledger is not None and not self._reserve(self._ledger, need):
+            return False
+        self._taken[request.key] = need
+        self._book.begin(need[1])
+        return True
+
+    def _reserve(self, ledger: Ledger, need: Amount) -> bool:
+        queries, usd = need
         short = (max(0, queries - self._left[0]), max(0.0, usd - self._left[1]))
         # What is left of a lease is a difference of many numbers, and so not exact.
         if short[0] or short[1] > usd * 1e-9:
-            self._ledger.book(self._job, self._used, self._cost)
+            ledger.book(self._job, self._used, self._cost)
             self._used = self._cost = (0, 0.0)
-            lease = self._ledger.lease(self._job, self._cap, short)
+            lease = ledger.lease(self._job, self._cap, short)
             if lease == (0, 0.0):
                 return False
             self._left = _sum(self._left, lease)
         self._left = _sum(self._left, (-queries, -usd))
-        self._taken[request.key] = need
         return True
 
     def settle(
@@ -71,8 +81,13 @@ class Purse:
         queries, usd = need = self._taken.pop(request.key, self._need(request))
         if refused:
             queries, usd = 0, 0.0
-        elif completion is not None and completion.prompt_tokens:
-            usd = self._price(completion.prompt_tokens, completion.completion_tokens)
+            self._book.refused(need[1])
+        elif completion is not None:
+            price = self._cap.price
+            cost = 0.0 if price is None else price.usd(used_by(completion), self._cap.batch)
+            self._book.answered(need[1], completion, cost)
+            usd = cost or 0.0
+        # Otherwise it stays in doubt, in the book and below the cap.
         if usd > need[1] > 0:
             # More was billed than foreseen, as for thinking beyond the limit: so it will be again.
             self._excess = max(self._excess, usd / self._foreseen(request))
@@ -82,9 +97,20 @@ class Purse:
         self._used = _sum(self._used, need)
         self._cost = _sum(self._cost, (queries, usd))
 
-    def close(self) -> None:
-        """Book what was settled, and give back what was not used."""
-        self._ledger.book(self._job, self._used, self._cost, keep=False)
+    def close(self, under_way: bool = False) -> None:
+        """Book what was settled, and give back what was not used.
+
+        Args:
+            under_way: whether what was taken and not settled was sent, and its fate is not known;
+                otherwise it was not asked.
+        """
+        if not under_way:
+            for _, usd in self._taken.values():
+                self._book.refused(usd)
+        self._taken.clear()
+        self._book.close()
+        if self._ledger is not None:
+            self._ledger.book(self._job, self._used, self._cost, keep=False)
         self._left = self._used = self._cost = (0, 0.0)
 
     def reached(self, left: int) -> CapReachedError:
@@ -93,6 +119,7 @@ class Purse:
         Args:
             left: requests of this job that were not asked.
         """
+        assert self._ledger is not None, "without a cap, none is reached"
         spent = self._ledger.spent()
         caps = []
         if self._cap.max_teacher_queries is not None:
@@ -102,7 +129,9 @@ class Purse:
                 f"{spent.queries:,} were asked{doubt}"
             )
         if self._cap.max_usd is not None:
-            caps.append(f"max_usd is {self._cap.max_usd:,.2f}, and {spent.usd:,.2f} were spent")
+            caps.append(
+                f"max_usd is {dollars(self._cap.max_usd)}, and {dollars(spent.usd)} were spent"
+            )
         return CapReachedError(
             f"the cap is reached: {'; '.join(caps)}. Everything that was answered is kept, and "
             f"{left:,} queries of this job are left to ask. Raise the cap and start again; "
@@ -114,14 +143,10 @@ class Purse:
 
     def _foreseen(self, request: Request) -> float:
         """Return the most dollars that a request can cost by its limits."""
+        if self._cap.price is None:
+            return 0.0
         text = sum(len(content.encode()) + ROLE_TOKENS for _, content in request.messages)
-        return self._price(text + ROLE_TOKENS, request.max_tokens)
-
-    def _price(self, prompt_tokens: int, completion_tokens: int) -> float:
-        return (
-            prompt_tokens * self._cap.usd_per_million_prompt_tokens
-            + completion_tokens * self._cap.usd_per_million_completion_tokens
-        ) / 1e6
+        return self._cap.price.most_usd(text + ROLE_TOKENS, request.max_tokens, self._cap.batch)
 
 
 def _sum(one: Amount, other: Amount) -> Amount:
@@ -129,7 +154,7 @@ def _sum(one: Amount, other: Amount) -> Amount:
 
 
 class CappedEngine:
-    """An engine that runs in this process, and is asked no more than the cap allows."""
+    """An engine that runs in this process; what it is asked is booked, and keeps to the cap."""
 
     def __init__(self, engine: Engine, cap: Cap) -> None:
         self._engine = engine
@@ -143,6 +168,21 @@ class CappedEngine:
         Raises:
             CapReachedError: if there are more, after all that were asked are answered.
         """
+        if self._cap.limited:
+            return self._within(requests, adapter)
+        return self._booked(requests, adapter)
+
+    def _booked(self, requests: Iterable[Request], adapter: Path | None) -> Iterator[Completion]:
+        cap = self._cap
+        book = Book(Path(cap.ledger), cap.stage, cap.model, cap.counts_queries)
+        try:
+            for completion in self._engine.complete(requests, adapter):
+                book.add(Spent(used_by(completion), queries=int(cap.counts_queries)))
+                yield completion
+        finally:
+            book.close()
+
+    def _within(self, requests: Iterable[Request], adapter: Path | None) -> Iterator[Completion]:
         purse = Purse(self._cap)
         coming = deque(requests)
         try:

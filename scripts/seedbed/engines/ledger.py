@@ -1,4 +1,4 @@
-"""The ledger: what all jobs of a study have spent and reserved, in files that need no locks.
+"""The ledger of a cap: what all jobs of a study have spent and reserved, in files without locks.
 
 On clusters, locks of files are often missing, or hold on one node alone. So the ledger is a row of
 numbered pages, each with all amounts. Who changes them writes the next page, and gives it its
@@ -97,25 +97,26 @@ class Ledger:
         self._folder = folder
         self._known = 0
 
-    def open(self, answered: Amount) -> None:
+    def former(self) -> Amount:
+        """Return what an earlier version noted here as spent or reserved, which had no books."""
+        pages = self._newest(first=True).total()
+        database = _former(self._folder.with_name(f"{self._folder.name}.sqlite"))
+        return max(pages.queries, database[0]), max(pages.usd, database[1])
+
+    def open(self, paid: Amount) -> None:
         """Begin a run: make the ledger, or close what the run before left open in it.
 
-        Leases that killed jobs left behind count as spent: what was under way may have been paid
-        for.
-
         Args:
-            answered: what the answers that are there took, with those from runs without a cap.
+            paid: queries and dollars by the books, with what is in doubt. What killed jobs had
+                reserved and not asked is not part of it.
 
         Raises:
             RuntimeError: if the file system has no hard links.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        former = _former(self._folder.with_name(f"{self._folder.name}.sqlite"))
 
         def close(page: _Page) -> None:
-            total = page.total()
-            queries = max(total.queries, former[0], answered[0])
-            page.spent = (queries, max(total.usd, former[1], answered[1]))
+            page.spent = paid
             page.leases = {}
 
         self._change(close, first=True)

@@ -231,7 +231,17 @@ def _counted(request: Request, usage: Any, text: str, thinking: str, meaning: st
         thinking=thinking,
         thinking_tokens=min(thought, written),
         estimated=estimated,
+        cached_tokens=min(_cached(usage), prompt),
     )
+
+
+def _cached(usage: Mapping[str, Any]) -> int:
+    """Return how many of the prompt's tokens were in the provider's cache."""
+    for key in ("prompt_tokens_details", "input_tokens_details"):
+        details = usage.get(key)
+        if isinstance(details, dict) and (found := _count(details, "cached_tokens")):
+            return found
+    return _count(usage, "prompt_cache_hit_tokens", "cached_tokens") or 0
 
 
 def _count(usage: Mapping[str, Any], *names: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -411,7 +412,7 @@ AnyEngine = Annotated[
 
 
 class Price(Section):
-    """What a model's tokens cost."""
+    """What a model costs: by its tokens and requests, or by the hours of its GPUs."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
 
@@ -419,36 +420,144 @@ class Price(Section):
     usd_per_million_completion_tokens: NotNegative | None = Field(
         None, description="null: not known."
     )
+    usd_per_million_cached_tokens: NotNegative | None = Field(
+        None,
+        description="Of prompt tokens that the provider read from its cache. Null: as other prompt "
+        "tokens.",
+    )
+    usd_per_million_thinking_tokens: NotNegative | None = Field(
+        None, description="Of tokens of thinking. Null: as other tokens written."
+    )
+    usd_per_request: NotNegative = Field(
+        0.0, description="Of each request that is answered, in addition to its tokens."
+    )
+    batch_factor: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="What a request costs through the provider's Batch API, as a share of its "
+        "price, as 0.5.",
+    )
+    usd_per_gpu_hour: NotNegative | None = Field(
+        None,
+        description="Of one GPU that the model runs on or is trained on (of a job, where it runs "
+        "without one), for models that the jobs run themselves.",
+    )
     date: Date | None = Field(
-        None, description="When the price was read, as 2026-01-31. Given if a price is."
+        None, description="When the price was read, as 2026-01-31. Needed with a price."
     )
 
     @model_validator(mode="after")
     def _dated(self) -> Price:
-        known = (self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens)
-        if known != (None, None) and self.date is None:
+        if self.stated() and self.date is None:
             raise problem("is missing: prices change, so one needs the day it was read", "date")
         return self
 
+    def stated(self) -> dict[str, float]:
+        """Return the prices that differ from their default, by key."""
+        found = self.model_dump(exclude={"date"})
+        defaults = {key: type(self).model_fields[key].default for key in found}
+        return {key: value for key, value in found.items() if value != defaults[key]}
+
+    @property
+    def whole(self) -> bool:
+        """Whether tokens read and tokens written both have a price."""
+        return None not in (
+            self.usd_per_million_prompt_tokens,
+            self.usd_per_million_completion_tokens,
+        )
+
+    def usd(self, used: Used, batch: bool = False) -> float | None:
+        """Return what answers cost by their tokens and requests; None if a price is not known.
+
+        Args:
+            used: the answers.
+            batch: whether they came through the provider's Batch API.
+        """
+        read, written = self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens
+        if read is None or written is None:
+            return None
+        cached, thinking = (
+            usual if price is None else price
+            for price, usual in (
+                (self.usd_per_million_cached_tokens, read),
+                (self.usd_per_million_thinking_tokens, written),
+            )
+        )
+        dollars = (
+            (used.prompt_tokens - used.cached_tokens) * read
+            + used.cached_tokens * cached
+            + (used.completion_tokens - used.thinking_tokens) * written
+            + used.thinking_tokens * thinking
+        ) / 1e6 + used.requests * self.usd_per_request
+        return dollars * (self.batch_factor if batch else 1.0)
+
+    def most_usd(self, prompt_tokens: float, max_tokens: float, batch: bool = False) -> float:
+        """Return the most dollars that a request can cost; a price that is not known counts as 0.
+
+        Args:
+            prompt_tokens: that it has at most.
+            max_tokens: that its answer has at most.
+            batch: whether it is sent through the provider's Batch API.
+        """
+        read = max(
+            self.usd_per_million_prompt_tokens or 0.0, self.usd_per_million_cached_tokens or 0.0
+        )
+        written = max(
+            self.usd_per_million_completion_tokens or 0.0,
+            self.usd_per_million_thinking_tokens or 0.0,
+        )
+        dollars = (prompt_tokens * read + max_tokens * written) / 1e6 + self.usd_per_request
+        return dollars * (self.batch_factor if batch else 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What answers took.
+
+    Attributes:
+        requests: that were answered.
+        prompt_tokens: read.
+        cached_tokens: of these, from the provider's cache.
+        completion_tokens: written and billed, thinking included.
+        thinking_tokens: of these, thinking.
+    """
+
+    requests: float = 0
+    prompt_tokens: float = 0
+    cached_tokens: float = 0
+    completion_tokens: float = 0
+    thinking_tokens: float = 0
+
+    def __add__(self, other: Used) -> Used:
+        return Used(*(getattr(self, name) + getattr(other, name) for name in Used.__slots__))
+
 
 class Cap(Section):
-    """How much may be asked; see `seedbed.engines.cap`.
+    """Where a job books what it asks, and how much it may ask; see `seedbed.engines.cap`.
 
     Attributes:
         ledger: folder with what all jobs have spent.
         max_teacher_queries: the most queries of teachers; None for no limit.
         max_usd: the most dollars; None for no limit.
         counts_queries: whether this model is asked as a teacher.
-        usd_per_million_prompt_tokens: its price.
-        usd_per_million_completion_tokens: its price.
+        model: the model, by its name in the study.
+        stage: what it is asked for: see `seedbed.study.estimate`.
+        price: its price; None for a model that jobs run themselves.
+        batch: whether it is asked through the provider's Batch API.
     """
 
     ledger: str
-    max_teacher_queries: int | None
-    max_usd: float | None
-    counts_queries: bool
-    usd_per_million_prompt_tokens: float
-    usd_per_million_completion_tokens: float
+    max_teacher_queries: int | None = None
+    max_usd: float | None = None
+    counts_queries: bool = True
+    model: str = ""
+    stage: str = ""
+    price: Price | None = None
+    batch: bool = False
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit."""
+        return self.max_teacher_queries is not None or self.max_usd is not None
 
 
 class EngineJob(Section):

@@ -14,7 +14,6 @@ from snakemake.exceptions import WorkflowError
 
 from seedbed.config.documents import StudyError, read_document
 from seedbed.config.folders import ConfigFolders
-from seedbed.engines.cap import Ledger
 from seedbed.run import snakemake_internals as internals
 from seedbed.run.adopting import adopt, review
 from seedbed.run.commands import Commands
@@ -24,6 +23,7 @@ from seedbed.run.lists import Lists
 from seedbed.run.manifest import Manifest
 from seedbed.run.owners import Sign, this_run
 from seedbed.run.partitions import Partitions, write_offers
+from seedbed.run.paying import Paying
 from seedbed.run.pending import PendingJobs
 from seedbed.run.planning import Planner
 from seedbed.run.progress import PLANNING_FOLDER, Progress, measured_seconds
@@ -124,6 +124,7 @@ class Hooks:
         self._partitions: Partitions | None = None  # Where a run sends jobs to SLURM.
         self._planning: Sign | None = None  # While the run is planned.
         self._progress: Progress | None = None
+        self._paying = Paying(flow)
         self._tenancy = Tenancy(Path.cwd(), flow.study.name, self._results, logger.info)
         # What is stale is decided by the content of files, and by the process that starts jobs.
         internals.ignore_dates(workflow)
@@ -295,7 +296,7 @@ class Hooks:
             note_begun(self._begun, self.planner, jobs)
             self._pending.write(made)
             self._lists.write(jobs)
-            self._open_ledger()
+            self._paying.open()
             self._follow()
         self._end_planning()
 
@@ -345,14 +346,6 @@ class Hooks:
         if workflow.is_main_process and self._changes and (jobs or name):
             self._tenancy.begin(internals.lock_files(workflow), name)
 
-    def _open_ledger(self) -> None:
-        """Note what has been spent, if spending is limited."""
-        if self._flow.capped:
-            from seedbed.study.quote import spent
-
-            flow = self._flow
-            Ledger(Path(flow.ledger)).open(spent(flow.study, flow.grid, self._results))
-
     def _follow(self) -> None:
         """Say how far the run is, from here on."""
         slurm = self._workflow.executor_plugin.name == "slurm"
@@ -362,6 +355,7 @@ class Hooks:
             measured_seconds(self._results),
             self._logger.info,
             interrupt=self._interrupt,
+            paying=self._paying,
             queue=(lambda: jobs_of(Path.cwd())) if slurm else None,
         )
         for handler in self._logger.handlers:

@@ -30,6 +30,7 @@ from seedbed.run.terminal import Interrupt
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow as Snakemake
 
+    from seedbed.run.paying import Paying
     from seedbed.run.slurm import SlurmJob
 
 STAGES = {
@@ -100,6 +101,7 @@ class Progress(logging.Handler):
         clock: seconds, as of `time.monotonic`.
         interrupt: knows of Ctrl-C: a job that it ends has not failed.
         queue: returns the run's SLURM jobs; None if jobs run on this machine.
+        paying: knows what the study has cost.
     """
 
     def __init__(
@@ -112,11 +114,13 @@ class Progress(logging.Handler):
         *,
         interrupt: Interrupt | None = None,
         queue: Callable[[], Iterable[SlurmJob]] | None = None,
+        paying: Paying | None = None,
     ) -> None:
         super().__init__()
         self._dag, self._file, self._known, self._say = snakemake.dag, file, known, say
         self._clock, self._start = clock, clock()
         self._interrupt, self._queue = interrupt or Interrupt(), queue
+        self._paying = paying
         self._said = self._saved = self._start
         jobs = [job for job in self._dag.jobs if job.output]
         self._jobs = {self._dag.jobid(job): job for job in jobs}
@@ -231,9 +235,14 @@ class Progress(logging.Handler):
                 self._blocks = len(self._blocked(self._jobs[number] for number in self._failed))
             self._begun.clear()
             self._save()
+            with suppress(OSError, ValueError):
+                if self._paying is not None:
+                    self._paying.close()
         finally:
             self.release()
         self._say(self.line())
+        if said := self._cost():
+            self._say(f"This study has cost {said}.")
 
     def line(self) -> str:
         """Return how far the run is."""
@@ -246,10 +255,16 @@ class Progress(logging.Handler):
         said = said[0].upper() + said[1:]
         if self._failed:
             said += f"; {len(self._failed)} failed"
-        left = self._seconds_left()
-        if left is None or self._state["ended"] is not None:
+        if self._state["ended"] is not None:
             return said
-        return f"{said}; {left}"
+        return "; ".join(filter(None, [said, self._seconds_left(), self._cost()]))
+
+    def _cost(self) -> str:
+        """Return what the study has cost, in a few words."""
+        with suppress(OSError, ValueError):
+            if self._paying is not None:
+                return self._paying.line(self._state["ended"] is not None)
+        return ""
 
     def _stages(self) -> dict[str, tuple[int, int, bool]]:
         """Return jobs that are done, all jobs, and whether some are this run's, by stage."""
@@ -266,6 +281,8 @@ class Progress(logging.Handler):
 
     def _begin(self, number: int) -> None:
         self._begun[number] = (self._clock(), time.time())
+        if number in self._jobs and rule_name(self._jobs[number]) == "write_report":
+            self._save()  # What was spent stands in the report.
         self._failed.pop(number, None)
         self._submitted.pop(number, None)
         job = self._jobs.get(number)
@@ -281,17 +298,22 @@ class Progress(logging.Handler):
         self._logs.pop(number, None)
         self._left[rule_name(job)] -= 1
         begun, _ = self._begun.pop(number, (self._start, 0.0))
-        self._took.setdefault(rule_name(job), []).append(self._clock() - begun)
+        took = self._clock() - begun
+        self._took.setdefault(rule_name(job), []).append(took)
+        self._book(job, took)
         if self._clock() - self._said >= max(SAY_SECONDS, (self._clock() - self._start) / 100):
             self._said = self._clock()
             self._say(self.line())
 
     def _fail(self, record: logging.LogRecord) -> None:
         number = record.__dict__["jobid"]
-        self._begun.pop(number, None)
+        begun, _ = self._begun.pop(number, (None, 0.0))
         job = self._jobs.get(number)
         if job is None:
             return
+        # In a queue, how long it ran is not known.
+        if begun is not None and number not in self._submitted:
+            self._book(job, self._clock() - begun)
         if self._interrupt.at is not None:
             return
         before = self._logs.pop(number, {})
@@ -316,6 +338,12 @@ class Progress(logging.Handler):
         self._failed_at[number] = self._clock()
         self._blocks = len(self._blocked(self._jobs[number] for number in self._failed))
         self._save()
+
+    def _book(self, job: Any, seconds: float) -> None:
+        """Book the hours of a job that has ended."""
+        with suppress(OSError):
+            if self._paying is not None:
+                self._paying.job(job, seconds)
 
     def _kept(self, log: str) -> str:
         """Keep the log of a failed attempt from being overwritten, and return where it is."""
@@ -355,6 +383,9 @@ class Progress(logging.Handler):
 
     def _save(self) -> None:
         self._saved = self._clock()
+        with suppress(OSError, ValueError):
+            if self._paying is not None:
+                self._paying.write()
         stages = {name: [done, total] for name, (done, total, _) in self._stages().items()}
         running = [
             {

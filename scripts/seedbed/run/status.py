@@ -9,9 +9,11 @@ from typing import Any
 
 from seedbed.artifacts import read_json
 from seedbed.engines.pending_jobs import PLAN, Plan
+from seedbed.engines.spending import SpendingRecord, sentence
 from seedbed.run.owners import RESULTS_FOLDER, seems_alive
 from seedbed.run.progress import PLANNING_FOLDER, duration, last_line, named, printable
 from seedbed.run.slurm import NoAnswerError, SlurmJob, jobs_of
+from seedbed.study.spending import Account
 from seedbed.study.targets import Targets
 
 SHOWN = 10
@@ -64,7 +66,14 @@ def status(flow: Targets, root: Path) -> dict[str, Any]:
         state = "not started" if not any(made for made, _ in counts.values()) else "stopped"
     if run is not None:
         run |= _by_place(run, root, alive)
-    return {"study": flow.study.name, "state": state, **counts, "run": run}
+    account = Account.of(flow.study, root / flow.ledger)
+    return {
+        "study": flow.study.name,
+        "state": state,
+        **counts,
+        "spending": account.record().model_dump(mode="json"),
+        "run": run,
+    }
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -108,6 +117,8 @@ def text(found: dict[str, Any], root: Path) -> str:
         made, total = found[name]
         also = _also(run, state) if name == "cells" and run is not None else ""
         lines.append(f"  {name:<10}{made:>6} of {total}{also}")
+    if cost := sentence(SpendingRecord.model_validate(found["spending"])):
+        lines += ["", f"Cost so far: {cost}."]
     if run is not None and (state == "running" or run["running"] or run["queued"]):
         lines += ["", *_under_way(run, state)]
     if run is not None and run["failed"]:

@@ -21,7 +21,7 @@ SYNC_SECONDS = 30.0
 """A killed process loses nothing; a machine that crashes loses at most so many completions, or the
 completions of so many seconds."""
 
-RARE = ("thinking", "thinking_tokens", "estimated", "model")
+RARE = ("thinking", "thinking_tokens", "estimated", "model", "cached_tokens")
 """Fields of a completion that are written only if they are not empty."""
 
 OFFSET_BITS = 48

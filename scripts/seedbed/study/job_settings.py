@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedbed.engines.settings import Cap, EngineJob, Price
+from seedbed.engines.settings import Cap, EngineJob, OpenAISettings
 from seedbed.evaluation.scorers import kind_module, scorer_modules
 from seedbed.study.equivalence import items_source
 from seedbed.study.paths import Part, Paths
@@ -21,6 +21,9 @@ from seedbed.tasks.settings import WorldSource
 
 ASKING = ("write_questions", "answer_questions", "sample_votes")
 """Rules whose jobs ask a teacher or an augmenter."""
+
+ASKED_FOR = {"augmenter": "questions", "teacher": "answers", "student": "evaluation"}
+"""What a model is asked for, by its part."""
 
 
 class Settings(dict[str, Any]):
@@ -222,14 +225,21 @@ class JobSettings(Paths):
             }
         )
 
-    def engine(self, part: Part, key: str) -> Settings:
-        """Return what runs the model that has a part in what has the key."""
+    def engine(self, part: Part, key: str, stage: str | None = None) -> Settings:
+        """Return what runs the model that has a part in what has the key, and where it is booked.
+
+        Args:
+            part: what the model is asked as.
+            key: of a stream or a cell.
+            stage: what it is asked for; by default what models with this part are.
+        """
         model = getattr(self, part)(key)[0]
         settings = self.study.engine(model)
-        if settings.kind != "openai":
+        hosted = isinstance(settings, OpenAISettings)
+        if not hosted:
             settings = settings.model_copy(update={"gpus": gpus(self.study, model)})
-        capped = self.capped and part != "student"
-        cap = self._cap(part, settings.kind, model) if capped else None
+        batch = getattr(settings, "batch", None) is not None
+        cap = self._cap(part, stage or ASKED_FOR[part], model, hosted, batch)
         return Settings(EngineJob(settings=settings, cap=cap, wait=self.wait).content())
 
     @property
@@ -243,19 +253,23 @@ class JobSettings(Paths):
 
     @property
     def ledger(self) -> str:
-        """Return the folder with what was spent, in a study with a cap."""
+        """Return the folder with what was spent."""
         return f"{self.results}/journal/ledger"
 
-    def _cap(self, part: Part, kind: str, model: str) -> Cap:
-        # What runs here costs no dollars.
-        price = self.study.models[model].price if kind == "openai" else Price()
+    def _cap(self, part: Part, stage: str, model: str, hosted: bool, batch: bool) -> Cap | None:
+        if part == "student" and not hosted:
+            return None
+        limits: dict[str, Any] = {}
+        if part != "student":
+            limits = {"max_teacher_queries": self.max_teacher_queries, "max_usd": self.max_usd}
         return Cap(
             ledger=self.ledger,
-            max_teacher_queries=self.max_teacher_queries,
-            max_usd=self.max_usd,
             counts_queries=part == "teacher",
-            usd_per_million_prompt_tokens=price.usd_per_million_prompt_tokens or 0.0,
-            usd_per_million_completion_tokens=price.usd_per_million_completion_tokens or 0.0,
+            model=model,
+            stage=stage,
+            price=self.study.models[model].price if hosted else None,
+            batch=batch,
+            **limits,
         )
 
     def _manner(self, model: str) -> dict[str, Any]:

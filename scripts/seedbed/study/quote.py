@@ -16,12 +16,15 @@ from typing import Any
 
 import polars as pl
 
+from seedbed.engines.books import Key, Spent
+from seedbed.engines.settings import OpenAISettings, Used
 from seedbed.evaluation.record import EvaluationRecord
 from seedbed.streams.extension import held_until
 from seedbed.streams.response_cache import read_completions
 from seedbed.study.cells import Grid, Shard, shards
 from seedbed.study.estimate import Work, hours, parameters, work
 from seedbed.study.loading import Study
+from seedbed.study.resources import gpus
 from seedbed.training.record import TrainingRecord
 
 TEXT_BYTES = 12.0
@@ -133,25 +136,37 @@ def quote(study: Study, grid: Grid, results: Path) -> Quote:
     return Quote(_ended(whole), _ended(left), (disk[0], disk[1]))
 
 
-def spent(study: Study, grid: Grid, results: Path) -> tuple[int, float]:
-    """Return the queries of teachers that were answered, and the dollars that all answers cost.
+def answered(study: Study, grid: Grid, results: Path) -> dict[Key, Spent]:
+    """Return what the answers that are there took, by stage and model.
 
     Args:
         study: the study.
         grid: its grid.
         results: folder of its results, which need not be there.
     """
-    queries, usd = 0.0, 0.0
+    found: dict[Key, Spent] = {}
     for part in work(study, grid.cells):
-        if part.stage not in STAGES:
+        hosted = isinstance(study.engine(part.model), OpenAISettings)
+        if part.stage not in STAGES and hosted:
             continue
         done = _done(part, results, study.config.shard_size, beyond=True)
-        queries += done.queries if part.stage != "questions" else 0
-        price = study.models[part.model].price
-        if study.engine(part.model).kind == "openai":
-            usd += done.prompt_tokens * (price.usd_per_million_prompt_tokens or 0) / 1e6
-            usd += done.completion_tokens * (price.usd_per_million_completion_tokens or 0) / 1e6
-    return round(queries), usd
+        used = Used(done.queries, done.prompt_tokens, 0, done.completion_tokens)
+        spent = Spent(
+            used if part.stage in STAGES else Used(),
+            unpriced=used if hosted else Used(),
+            gpu_seconds=0.0 if hosted else done.seconds * job_gpus(study, part.stage, part.model),
+            queries=round(done.queries) if part.stage in ("answers", "verification") else 0,
+        )
+        if spent != Spent():
+            key = part.stage, part.model
+            found[key] = found.get(key, Spent()) + spent
+    return found
+
+
+def job_gpus(study: Study, stage: str, model: str) -> int:
+    """Return how many GPUs a job of a stage has, and 1 for one without."""
+    count = gpus(study, model)
+    return max(1, min(1, count) if stage == "training" else count)
 
 
 def _kind(part: Work) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from seedbed.analysis.report.charts.theme import DARK, LIGHT
 from seedbed.analysis.report.page import FILES
 from seedbed.analysis.report.summary import COMPARED, Report
 from seedbed.analysis.settings import Titles
+from seedbed.engines.spending import HEADS, SpendingRecord, sentence, table
 
 _EXAMPLES = 3
 _EXAMPLE_CHARACTERS = 600
@@ -133,6 +134,7 @@ def page(
     examples: Sequence[Examples],
     confidence: float,
     provenance: Mapping[str, Any],
+    spending: SpendingRecord | None = None,
 ) -> str:
     """Return the page. All that comes from a study is escaped, but for figures and the scripts.
 
@@ -143,6 +145,7 @@ def page(
         examples: rows of datasets.
         confidence: coverage of the intervals.
         provenance: code digest and versions.
+        spending: what the study has cost; None if that is not known.
     """
     import jinja2
     from markupsafe import Markup
@@ -175,6 +178,9 @@ def page(
         any_published=any(pair.published for pair in pairs),
         short_titles=", ".join(f"{name}: {title}" for name, title in short.items()),
         coverage=f"{100 * confidence:g}",
+        cost=sentence(spending) if spending else "",
+        cost_heads=HEADS,
+        cost_rows=table(spending) if spending else [],
         tables=_TABLES,
         provenance=provenance,
     )

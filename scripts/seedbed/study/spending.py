@@ -1,0 +1,140 @@
+"""What a study has cost so far, by its books (see `seedbed.engines.books`).
+
+Everything that says what was spent asks here, so that all say the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seedbed.engines.books import NOTHING, Book, Books, Key, Spent, priced, total
+from seedbed.engines.ledger import Amount, Ledger
+from seedbed.engines.settings import OpenAISettings, Used
+from seedbed.engines.spending import SpendingLine, SpendingRecord
+from seedbed.study.cells import Grid
+from seedbed.study.study import Study
+
+FILE = "spending.json"
+"""In the results of a study."""
+
+STAGES = ("questions", "answers", "verification", "training", "evaluation")
+"""In the order in which they are shown; further ones, as `earlier`, come after these."""
+
+EARLIER = "earlier"
+"""The stage of what an earlier version spent below a cap and kept no answers of."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """The books of a study.
+
+    Attributes:
+        study: the study.
+        books: everything that was spent on it.
+    """
+
+    study: Study
+    books: Books
+
+    @classmethod
+    def of(cls, study: Study, ledger: Path | str) -> Account:
+        """Return the account of a study, by the folder of its ledger."""
+        return cls(study, Books(Path(ledger)))
+
+    def record(self) -> SpendingRecord:
+        """Return what was spent so far."""
+        lines = []
+        unpriced: list[str] = []
+        for (stage, model), spent in sorted(self.books.spent().items(), key=_order):
+            found = self._priced(model, spent)
+            if found.unpriced != NOTHING:
+                unpriced.append(model)
+            line = _line(stage, model, found)
+            lines.append(line.model_copy(update={"usd": None}) if self._own(model) else line)
+        return SpendingRecord(
+            study=self.study.name,
+            usd=_cents(sum(line.usd or 0.0 for line in lines)),
+            unpriced=list(dict.fromkeys(unpriced)),
+            doubts=sum(line.doubts for line in lines),
+            doubts_usd=_cents(sum(line.doubts_usd for line in lines)),
+            lines=lines,
+        )
+
+    def paid(self) -> Amount:
+        """Return the teacher queries and the dollars that count towards a cap."""
+        found = [self._priced(model, one) for (_, model), one in self.books.spent().items()]
+        every = total(found)
+        return every.queries, every.usd + every.doubts_usd
+
+    def open(self, ledger: Path, grid: Grid, results: Path, limited: bool) -> None:
+        """Begin a run: without any book, book what is there; and open the ledger of a cap.
+
+        There are answers and no books where an earlier version made them, or where results were
+        copied without their journal.
+
+        Args:
+            ledger: its folder.
+            grid: of the study.
+            results: folder of its results.
+            limited: whether there is a cap.
+        """
+        if not self.books.spent():
+            from seedbed.study.quote import answered
+
+            for key, spent in answered(self.study, grid, results).items():
+                _write(ledger, key, spent)
+            queries, usd = self.paid()
+            former = Ledger(ledger).former()
+            more = Spent(usd=max(0.0, former[1] - usd), queries=max(0, former[0] - queries))
+            if more != Spent():
+                _write(ledger, (EARLIER, "-"), more)
+        if limited:
+            Ledger(ledger).open(self.paid())
+
+    def _priced(self, model: str, spent: Spent) -> Spent:
+        """Return what was spent, with the price of today for what had none."""
+        if model not in self.study.models:
+            return spent
+        price = self.study.models[model].price
+        batch = getattr(self.study.engine(model), "batch", None) is not None
+        found = priced(spent, price, batch)
+        hours = found.gpu_seconds / 3600
+        return replace(found, usd=found.usd + hours * (price.usd_per_gpu_hour or 0.0))
+
+    def _own(self, model: str) -> bool:
+        """Return whether a model runs in the study's own jobs, at no price."""
+        if model not in self.study.models:
+            return False
+        hosted = isinstance(self.study.engine(model), OpenAISettings)
+        return not hosted and self.study.models[model].price.usd_per_gpu_hour is None
+
+
+def _write(ledger: Path, key: Key, spent: Spent) -> None:
+    # By this name, copies that are put together have it once.
+    book = Book(ledger, *key, queries=False, name=f"opening-{'-'.join(key)}")
+    book.add(spent)
+    book.close()
+
+
+def _order(item: tuple[Key, Spent]) -> tuple[int, str, str]:
+    stage, model = item[0]
+    return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage, model)
+
+
+def _line(stage: str, model: str, spent: Spent) -> SpendingLine:
+    used = spent.used
+    return SpendingLine(
+        stage=stage,
+        model=model,
+        **{name: round(getattr(used, name)) for name in Used.__slots__},
+        gpu_hours=round(spent.gpu_seconds / 3600, 6),
+        usd=None if spent.unpriced != NOTHING else _cents(spent.usd),
+        doubts=max(0, spent.doubts),
+        doubts_usd=_cents(max(0.0, spent.doubts_usd)),
+    )
+
+
+def _cents(usd: float) -> float:
+    """Return dollars without the noise of long sums: a price has no more digits than these."""
+    return round(usd, 9)

@@ -1,0 +1,168 @@
+"""What was spent: every answer is booked once, by the server's own bill, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from endpoint import Endpoint, completion, error, running
+from seedbed.amounts import dollars
+from seedbed.engines import Completion, EngineJob, Request, load_engine
+from seedbed.engines import openai_engine as openai
+from seedbed.engines.books import Book, Books, Spent, priced
+from seedbed.engines.settings import Cap, Price, Used
+
+PRICE = Price(
+    usd_per_million_prompt_tokens=2.0,
+    usd_per_million_completion_tokens=8.0,
+    usd_per_million_cached_tokens=0.5,
+    usd_per_million_thinking_tokens=4.0,
+    usd_per_request=0.001,
+    batch_factor=0.5,
+    date="2026-01-31",
+)
+USAGE = {
+    "prompt_tokens": 100, "completion_tokens": 30, "total_tokens": 150,
+    "prompt_tokens_details": {"cached_tokens": 60},
+}  # fmt: skip
+# 20 tokens of thinking beside those that are counted.
+USD = (40 * 2.0 + 60 * 0.5 + 30 * 8.0 + 20 * 4.0) / 1e6 + 0.001
+
+
+@pytest.fixture
+def endpoint(monkeypatch):
+    monkeypatch.setattr(openai, "FIRST_WAIT", 0.001)
+    with running(Endpoint()) as served:
+        served.behave = lambda body, before: completion("3") | {"usage": USAGE}
+        yield served
+
+
+def ask(endpoint, folder, count, name="q", price=PRICE, **settings):
+    cap = Cap(ledger=str(folder), model="m", stage="answers", price=price)
+    job = EngineJob.of(
+        "openai", base_url=endpoint.url, model="m", concurrency=4, cap=cap, **settings
+    )
+    requests = [Request(f"{n}", (("user", f"{name} {n}"),), max_tokens=9) for n in range(count)]
+    try:
+        return [*load_engine(None, job).complete(requests)]
+    except openai.EndpointError as ended:
+        return ended
+
+
+def test_each_kind_of_token_has_its_price(endpoint, tmp_path):
+    ask(endpoint, tmp_path, 7)
+    (spent,) = Books(tmp_path).spent().values()
+    assert spent.used == Used(7, 700, 420, 350, 140)
+    assert spent.usd == pytest.approx(7 * USD, rel=1e-12)
+    assert (spent.doubts, spent.queries) == (0, 7)
+    assert PRICE.usd(Used(1, 100, 60, 50, 20), batch=True) == pytest.approx(USD / 2)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_cache_hit_tokens": 60, "prompt_cache_miss_tokens": 40},
+        {"prompt_tokens_details": {"cached_tokens": 60}},
+        {"prompt_tokens_details": {"cached_tokens": 6000}},
+        {"prompt_tokens_details": None},
+    ],
+)
+def test_cached_tokens_are_read_in_every_form_and_are_some_of_the_prompt(endpoint, tmp_path, usage):
+    endpoint.behave = lambda body, before: (
+        completion("3") | {"usage": {"prompt_tokens": 100, "completion_tokens": 3} | usage}
+    )
+    (answer,) = ask(endpoint, tmp_path, 1)
+    assert answer.cached_tokens in (0, 60, 100)
+    assert (answer.cached_tokens == 0) == (usage == {"prompt_tokens_details": None})
+
+
+def test_a_refusal_costs_nothing_and_is_no_query(endpoint, tmp_path):
+    answer = endpoint.behave
+    endpoint.behave = lambda body, before: (
+        error(400, "This prompt is too long")
+        if body["messages"][0]["content"] == "q 3"
+        else answer(body, before)
+    )
+    found = ask(endpoint, tmp_path, 8)
+    assert sum(one.refused for one in found) == 1
+    (spent,) = Books(tmp_path).spent().values()
+    assert (spent.used.requests, spent.queries, spent.doubts) == (7, 7, 0)
+    assert spent.usd == pytest.approx(7 * USD)
+
+
+def test_what_may_have_been_billed_is_in_doubt_and_apart(endpoint, tmp_path):
+    answer = endpoint.behave
+    endpoint.behave = lambda body, before: b"half" if before == 0 else answer(body, before)
+    ask(endpoint, tmp_path, 5)
+    (spent,) = Books(tmp_path).spent().values()
+    assert spent.usd == pytest.approx(5 * USD)
+    assert spent.doubts == 5
+    assert spent.doubts_usd > 0
+
+
+def test_copies_that_are_put_together_count_once_and_unfinished_lines_not_at_all(
+    endpoint, tmp_path
+):
+    ask(endpoint, tmp_path / "one", 5)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    ask(endpoint, tmp_path / "two", 3, "other")
+    shutil.copytree(tmp_path / "two", tmp_path / "one", dirs_exist_ok=True)
+    (spent,) = Books(tmp_path / "one").spent().values()
+    assert spent.usd == pytest.approx(8 * USD)
+    book = Book(tmp_path / "one", "answers", "m", queries=True)
+    book.begin(0.5)
+    with book._path.open("a") as file:
+        file.write('["-", 0.5, 0.1, 1')
+    (spent,) = Books(tmp_path / "one").spent().values()
+    assert (spent.used.requests, spent.doubts, spent.doubts_usd) == (8, 1, 0.5)
+
+
+def test_an_open_book_is_read_on_and_a_closed_one_anew(tmp_path):
+    books, book = Books(tmp_path), Book(tmp_path, "questions", "m", queries=False)
+    assert books.spent() == {}
+    answer = Completion("1", "3", "stop", 10, 2)
+    for count in range(1, 31):
+        book.begin(0.1)
+        book.answered(0.1, answer, 0.01)
+        spent = books.spent()["questions", "m"]
+        assert (spent.used.requests, spent.queries) == (count, 0)
+    size = len(book._path.read_bytes())
+    book.close()
+    assert len(book._path.read_bytes()) < size
+    spent = books.spent()["questions", "m"]
+    assert (spent.used, spent.doubts) == (Used(30, 300, 0, 60, 0), 0)
+    assert spent.usd == pytest.approx(0.3)
+
+
+def test_what_had_no_price_has_that_of_today_and_what_had_one_keeps_it(endpoint, tmp_path):
+    ask(endpoint, tmp_path, 2, price=Price())
+    ask(endpoint, tmp_path, 3, "other")
+    (spent,) = Books(tmp_path).spent().values()
+    assert spent.unpriced.requests == 2
+    dearer = PRICE.model_copy(update={"usd_per_request": 1.0})
+    assert priced(spent, dearer).usd == pytest.approx(5 * USD + 2 * 0.999)
+    assert priced(spent, Price()) == spent
+
+
+def test_sums_of_many_books_are_exact_to_the_cent():
+    one = Spent(Used(1, 5, 0, 3, 0), usd=0.0035)
+    assert round(sum([one] * 1000, Spent()).usd, 9) == 3.5
+
+
+@pytest.mark.parametrize(
+    ("usd", "said"),
+    [
+        (0, "$0.00"), (0.0000123, "$0.000012"), (0.004, "$0.0040"), (0.0996, "$0.100"),
+        (0.35, "$0.35"), (1, "$1.00"), (1234.567, "$1,234.57"),
+    ],
+)  # fmt: skip
+def test_amounts_are_said_as_what_they_are(usd, said):
+    assert dollars(usd) == said
+
+
+def test_a_broken_book_is_named(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"stage": "answers"}) + "\n")
+    with pytest.raises(ValueError, match=r"a\.jsonl is not one of a book"):
+        Books(tmp_path).spent()
