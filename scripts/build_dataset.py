@@ -18,23 +18,11 @@ from seedbed.config.words import Coordinates
 from seedbed.endings import ExpectedError
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.datasets import Shards, build_dataset
+from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
+from seedbed.streams.losses import Losses
 from seedbed.streams.record import DatasetCounts, DatasetRecord
 from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import read_items
-
-CAUSES = {
-    "truncated": "cut off: raise max_tokens.answer of the task, or engine.thinking_tokens",
-    "content_filter": "refused for their content by the provider",
-    "rejected": "refused by the endpoint, as too long or otherwise wrong",
-    "failed": "without an answer: the endpoint failed in all tries at them",
-    "not_finished": "ended in a way that is not known: see the key engine.ends",
-    "blank": "without a text: a model that thinks needs engine.thinking_tokens",
-    "not_verified": "found wrong by the filter",
-    "unreadable_answer": "without a final answer that the task's kind can read",
-    "empty_slots": "without a usable question",
-}
-"""By why rows were left out, what that means and what to change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,18 +73,12 @@ def job(args: Options) -> None:
 
 def no_rows(counts: DatasetCounts) -> str:
     """Return why a dataset has no rows, and what to change."""
-    lost = {"empty_slots": counts.empty_slots, **(counts.dropped or {})}
-    reasons = [
-        f"{number:,} {name} ({CAUSES[name]})" if name in CAUSES else f"{number:,} {name}"
-        for name, number in sorted(lost.items(), key=lambda pair: -pair[1])
-        if number
-    ]
-    failed = ", ".join(f"{number:,} {name}" for name, number in counts.failed_questions.items())
-    if failed:
-        reasons.append(f"of the questions: {failed}")
+    reasons = Losses.of_dataset(counts).reasons()
+    if wrong := (counts.dropped or {}).get("not_verified"):
+        reasons = "; ".join(filter(None, [reasons, f"{wrong:,} not_verified"]))
     return (
         f"none of {counts.queries:,} queries became a row, so there is nothing to train on: "
-        f"{'; '.join(reasons) or 'there are no queries'}"
+        f"{reasons or 'there are no queries'}"
     )
 
 

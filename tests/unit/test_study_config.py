@@ -408,10 +408,15 @@ def test_what_runs_a_model_can_differ_from_place_to_place(tmp_path):
     assert study.engine("weak").model == "w"
     flow = Targets(study, grid(study))
     key = "task=sums/method=new_question/augmenter=weak/seeds=10/replicate=1"
-    assert flow.engine("augmenter", key) == {
+    engine = flow.engine("augmenter", key)
+    cap = engine.pop("cap")
+    assert engine == {
         "kind": "openai", "base_url": ENDPOINT["base_url"], "name": "w", "key_variable": None,
         "concurrency": 64, "timeout": 600.0, "limit_field": "max_tokens",
     }  # fmt: skip
+    # What it is asked is booked in every run, with or without a limit.
+    assert (cap["stage"], cap["model"], cap["counts_queries"]) == ("questions", "weak", False)
+    assert cap["max_usd"] is None
     assert flow.model_source("other") == {"api": "other-1"}
 
 

@@ -80,7 +80,8 @@ class Completion:
     @property
     def refused(self) -> bool:
         """Whether the endpoint refused the request, which is no query and costs nothing."""
-        return self.finish_reason in ("rejected", "content_filter") and not self.prompt_tokens
+        refused = ("rejected", "failed", "content_filter")
+        return self.finish_reason in refused and not self.prompt_tokens
 
 
 UNFINISHED = {

@@ -40,6 +40,7 @@ from seedbed.study.checks import check_downloads, check_keys, check_prices, chec
 from seedbed.study.config import RunConfig
 from seedbed.study.equivalence import same_result
 from seedbed.study.job_settings import ASKING
+from seedbed.study.losses import losses, summary
 from seedbed.study.paths import RESOURCES
 from seedbed.study.resources import ENDPOINT, ENDPOINT_ROOM, JobResources
 from seedbed.study.targets import Targets
@@ -49,6 +50,12 @@ if TYPE_CHECKING:
 
 QUESTIONS = frozenset({"adopt", "adopt_confirmed", "explain", "quote"})
 """Targets that change no result."""
+
+DATA = frozenset({*ASKING, "build_dataset"})
+"""Rules that ask teachers and augmenters, and make rows of what these say."""
+
+WARNINGS = 5
+"""Of streams that lost much, at the end of a run."""
 
 
 def begin(workflow: internals.Workflow, logger: logging.Logger) -> tuple[ConfigFolders, Interrupt]:
@@ -297,7 +304,7 @@ class Hooks:
             self._pending.write(made)
             self._lists.write(jobs)
             self._paying.open()
-            self._follow()
+            self._follow(asks=not DATA.isdisjoint(map(rule_name, jobs)))
         self._end_planning()
 
     def _answer(self, asked: set[str]) -> None:
@@ -346,8 +353,12 @@ class Hooks:
         if workflow.is_main_process and self._changes and (jobs or name):
             self._tenancy.begin(internals.lock_files(workflow), name)
 
-    def _follow(self) -> None:
-        """Say how far the run is, from here on."""
+    def _follow(self, asks: bool) -> None:
+        """Say how far the run is, from here on.
+
+        Args:
+            asks: whether its jobs ask teachers, so that it says at its end what became of that.
+        """
         slurm = self._workflow.executor_plugin.name == "slurm"
         self._progress = Progress(
             self._workflow,
@@ -356,6 +367,7 @@ class Hooks:
             self._logger.info,
             interrupt=self._interrupt,
             paying=self._paying,
+            ending=(lambda: summary(losses(self._flow), WARNINGS)) if asks else tuple,
             queue=(lambda: jobs_of(Path.cwd())) if slurm else None,
         )
         for handler in self._logger.handlers:

@@ -102,6 +102,7 @@ class Progress(logging.Handler):
         interrupt: knows of Ctrl-C: a job that it ends has not failed.
         queue: returns the run's SLURM jobs; None if jobs run on this machine.
         paying: knows what the study has cost.
+        ending: returns what else to say at the end.
     """
 
     def __init__(
@@ -115,12 +116,13 @@ class Progress(logging.Handler):
         interrupt: Interrupt | None = None,
         queue: Callable[[], Iterable[SlurmJob]] | None = None,
         paying: Paying | None = None,
+        ending: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         super().__init__()
         self._dag, self._file, self._known, self._say = snakemake.dag, file, known, say
         self._clock, self._start = clock, clock()
         self._interrupt, self._queue = interrupt or Interrupt(), queue
-        self._paying = paying
+        self._paying, self._ending = paying, ending
         self._said = self._saved = self._start
         jobs = [job for job in self._dag.jobs if job.output]
         self._jobs = {self._dag.jobid(job): job for job in jobs}
@@ -243,6 +245,8 @@ class Progress(logging.Handler):
         self._say(self.line())
         if said := self._cost():
             self._say(f"This study has cost {said}.")
+        for line in self._ending():
+            self._say(line)
 
     def line(self) -> str:
         """Return how far the run is."""

@@ -13,6 +13,7 @@ from seedbed.engines.spending import SpendingRecord, sentence
 from seedbed.run.owners import RESULTS_FOLDER, seems_alive
 from seedbed.run.progress import PLANNING_FOLDER, duration, last_line, named, printable
 from seedbed.run.slurm import NoAnswerError, SlurmJob, jobs_of
+from seedbed.study.losses import losses, plain, summary
 from seedbed.study.spending import Account
 from seedbed.study.targets import Targets
 
@@ -71,6 +72,8 @@ def status(flow: Targets, root: Path) -> dict[str, Any]:
         "study": flow.study.name,
         "state": state,
         **counts,
+        "streams": plain(lost := losses(flow, root)),
+        "losses": summary(lost, SHOWN),
         "spending": account.record().model_dump(mode="json"),
         "run": run,
     }
@@ -119,6 +122,8 @@ def text(found: dict[str, Any], root: Path) -> str:
         lines.append(f"  {name:<10}{made:>6} of {total}{also}")
     if cost := sentence(SpendingRecord.model_validate(found["spending"])):
         lines += ["", f"Cost so far: {cost}."]
+    if found["losses"]:
+        lines += ["", *found["losses"]]
     if run is not None and (state == "running" or run["running"] or run["queued"]):
         lines += ["", *_under_way(run, state)]
     if run is not None and run["failed"]:
