@@ -18,7 +18,7 @@ from seedbed.config.words import Coordinates
 from seedbed.endings import ExpectedError
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.datasets import DatasetSettings, Shards, build_dataset
+from seedbed.streams.datasets import Shards, build_dataset
 from seedbed.streams.losses import Losses
 from seedbed.streams.record import DatasetCounts, DatasetRecord
 from seedbed.streams.settings import DatasetSettings

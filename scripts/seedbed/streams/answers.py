@@ -132,3 +132,9 @@ def is_whole() -> pl.Expr:
         & (pl.col("finish_reason") == "stop")
         & (answer.str.strip_chars() != "")
     )
+
+
+def was_refused() -> pl.Expr:
+    """Return the expression for an answer that is a refusal, which is no query: see `Completion`."""
+    refused = pl.col("finish_reason").is_in(["rejected", "failed", "content_filter"])
+    return refused & (pl.col("teacher_prompt_tokens") == 0)

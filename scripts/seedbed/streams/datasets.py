@@ -15,7 +15,7 @@ from seedbed.chats import THINKING
 from seedbed.engines import UNFINISHED
 from seedbed.streams import diversity
 from seedbed.streams.answers import SCHEMA as ANSWERS_SCHEMA
-from seedbed.streams.answers import TEACHER_THINKING, is_whole
+from seedbed.streams.answers import TEACHER_THINKING, is_whole, was_refused
 from seedbed.streams.record import DatasetCounts, DatasetFacts, DatasetSeconds, Diversity
 from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import TaskItem
@@ -88,7 +88,7 @@ def build_dataset(
     cut = _Cut(settings)
     teacher = _Spent("teacher")
     dropped: Counter[str] = Counter()
-    rows = answered = thought = 0
+    rows = answered = refused = thought = 0
     for answers in stream:
         frame = answers.with_columns(problem=pl.lit(""))
         if checks is not None:
@@ -119,6 +119,7 @@ def build_dataset(
         questions.count(known, frame["reason"] == "")
         given = frame.filter(pl.col("answer").is_not_null())["reason"]
         answered += len(given)
+        refused += frame.select(was_refused().sum()).item()
         dropped.update(given.filter(given != ""))
         teacher.add(frame)
         thought += int(frame[_THINKING_TOKENS].sum())
@@ -142,7 +143,7 @@ def build_dataset(
         empty_slots=used - answered,
         dropped=dict(sorted(dropped.items())),
         failed_questions=dict(sorted(failed.items())),
-        teacher_queries=answered if shards.answers else 0,
+        teacher_queries=answered - refused if shards.answers else 0,
         augmenter_queries=augmenter.queries,
         verification_queries=verification.queries,
         **teacher.tokens(),

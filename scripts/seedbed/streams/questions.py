@@ -69,7 +69,7 @@ class _Slot:
     seconds: float = 0.0
 
     def count(self, completion: Completion) -> None:
-        self.queries += 1
+        self.queries += not completion.refused
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens
         self.thinking_tokens += completion.thinking_tokens

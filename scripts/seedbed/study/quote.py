@@ -19,6 +19,7 @@ import polars as pl
 from seedbed.engines.books import Key, Spent
 from seedbed.engines.settings import OpenAISettings, Used
 from seedbed.evaluation.record import EvaluationRecord
+from seedbed.streams.answers import was_refused
 from seedbed.streams.extension import held_until
 from seedbed.streams.response_cache import read_completions
 from seedbed.study.cells import Grid, Shard, shards
@@ -259,8 +260,10 @@ def _of_shard(file: Path, stage: str, who: str, shard: Shard, beyond: bool) -> D
     else:
         frame = frame if beyond else frame[: len(shard)]
         units = frame.height
-        asked = frame["augmenter_queries" if stage == "questions" else "answer"]
-        queries = int(asked.sum()) if stage == "questions" else asked.count()
+        if stage == "questions":
+            queries = int(frame["augmenter_queries"].sum())
+        else:
+            queries = frame.filter(pl.col("answer").is_not_null() & ~was_refused()).height
     names = ("prompt_tokens", "completion_tokens", "seconds")
     return Done(units, float(queries), *(float(frame[f"{who}_{name}"].sum()) for name in names))
 
