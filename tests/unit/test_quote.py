@@ -48,11 +48,12 @@ def save_answers(folder, shard, rows):
     pl.DataFrame(
         {
             "answer": rows,
+            "finish_reason": [None if row is None else "stop" for row in rows],
             "teacher_prompt_tokens": [0 if row is None else 50 for row in rows],
             "teacher_completion_tokens": [0 if row is None else 20 for row in rows],
             "teacher_seconds": [0.0 if row is None else 3.6 for row in rows],
         },
-        schema_overrides={"answer": pl.String},
+        schema_overrides={"answer": pl.String, "finish_reason": pl.String},
     ).write_parquet(path)
 
 

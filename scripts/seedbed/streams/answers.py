@@ -135,6 +135,6 @@ def is_whole() -> pl.Expr:
 
 
 def was_refused() -> pl.Expr:
-    """Return the expression for an answer that is a refusal, which is no query: see `Completion`."""
+    """Return the expression for an answer that is a refusal, which is no query."""
     refused = pl.col("finish_reason").is_in(["rejected", "failed", "content_filter"])
     return refused & (pl.col("teacher_prompt_tokens") == 0)
