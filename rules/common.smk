@@ -53,15 +53,17 @@ if (said := JOB_RESOURCES.too_many(limits(workflow.global_resources))) is not No
 put_python_first()
 RULE_CODE = RuleCode(PROJECT / "scripts")
 code = RULE_CODE.script  # The digest of a script and of all code that it reaches.
-# The command that runs a script, from any folder, with all that its rule names as options.
+# The command that runs a script from any folder, with all that its rule names as options.
 command = Commands(
     RULE_CODE.command,
     f"../envs/{RUN.environment}.yaml",
     {
         "study": [STUDY.name],
         "spending": [f"{RESULTS}/spending.json"],
-        # Checksums, for jobs that compare what they read with them.
-        "manifest": [f"{RESULTS}/manifest.jsonl", f"{RESOURCES}/manifest.jsonl"],
+        "manifest": [
+            f"{RESULTS}/manifest.jsonl",
+            f"{RESOURCES}/manifest.jsonl",
+        ],  # Checksums.
     },
 )
 

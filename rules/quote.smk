@@ -14,6 +14,7 @@ rule quote:
     localrule: True
     params:
         results=RESULTS,
+        data_dir=RUN.data_dir,
         output=f"{QUOTED}/quote/quote.json",
         code=lambda wc: code("quote"),
     shell:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedbed.artifacts import write_json
-from seedbed.command_line import option, run
+from seedbed.command_line import option, optional, run
 from seedbed.config.folders import ConfigFolders
 from seedbed.provenance import provenance
 from seedbed.study import quote
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
+from seedbed.study.paths import Paths
+from seedbed.study.rows import Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +27,17 @@ class Options:
 
     study: str = option(str, "name of a file in config/studies")
     results: Path = option(Path, "folder of the study's results")
+    data_dir: str | None = optional(str, "folder with data sets in the hub's layout")
     output: Path = option(Path, "JSON file to write")
 
 
 def job(args: Options) -> None:
     """Print a cost estimate."""
-    study = load_study(args.study, ConfigFolders.of_run())
-    found = quote.quote(study, grid(study), args.results)
+    folders = ConfigFolders.of_run()
+    study = load_study(args.study, folders)
+    cells = grid(study)
+    rows = Rows(Paths(study, cells, args.data_dir, folders))
+    found = quote.quote(study, cells, args.results, rows)
     sys.stdout.write(quote.text(study, found))
     write_json(args.output, found.to_json() | {"study": study.name} | provenance(__file__))
 

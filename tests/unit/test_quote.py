@@ -14,9 +14,13 @@ from seedbed.study.estimate import (
     CHECK_TOKENS,
     PROMPT_TOKENS,
     QUESTION_TOKENS,
+    work,
 )
 from seedbed.study.loading import load_study
+from seedbed.study.paths import Paths
 from seedbed.study.quote import answered, quote, text
+from seedbed.study.rows import Rows
+from seedbed.tasks.items import TaskItem, to_frame
 
 TEACHER = "models/teacher.yaml"
 PRICE = {
@@ -177,3 +181,47 @@ def test_votes_are_paid_as_far_as_their_shard_says(tmp_path):
     _, found = quoted(tmp_path / "now", files)
     assert lines(before.left)["verification"].queries == 120 * 2
     assert lines(found.left)["verification"].queries == pytest.approx(115 * 6 / 5)
+
+
+def test_lengths_are_those_of_the_tasks_rows_where_these_are_at_hand(tmp_path, monkeypatch):
+    """By characters without a tokenizer; a thinking allowance counts, and a stated length more."""
+    thinking = sf.bend(PRICED, "models/teacher.yaml", ("engine",), {"thinking_tokens": 500})
+    study, _ = quoted(tmp_path, thinking)
+    monkeypatch.chdir(tmp_path)
+    rows = Rows(Paths(study, grid(study)))
+    part = next(p for p in work(study, grid(study).cells) if p.stage == "answers")
+    limit = study.tasks[part.task].max_tokens.answer
+    found, how = rows.lengths(part)
+    assert (found.prompt_tokens, how) == (PROMPT_TOKENS, "assumed")
+    assert found.completion_tokens == 500 + min(ANSWER_TOKENS, limit)
+    items = [TaskItem(f"s{n}", "q" * 400, context="", answer="#### 1", gold="1") for n in range(3)]
+    file = tmp_path / f"resources/tasks/task={part.task}/train.parquet"
+    file.parent.mkdir(parents=True)
+    to_frame(items).write_parquet(file)
+    rows = Rows(Paths(study, grid(study)))
+    found, how = rows.lengths(part)
+    assert how == "prompts by characters, answers assumed"
+    assert 100 <= found.prompt_tokens < PROMPT_TOKENS
+    line = lines(quote(study, grid(study), tmp_path / "results", rows).whole)["answers"]
+    assert line.lengths == how
+    assert line.prompt_tokens == pytest.approx(QUERIES["answers"] * found.prompt_tokens)
+    stated = sf.bend(thinking, "models/teacher.yaml", ("answer_tokens",), 900)
+    study, _ = quoted(tmp_path / "stated", stated)
+    found, how = Rows(Paths(study, grid(study))).lengths(part)
+    assert (found.completion_tokens, how) == (900, "prompts by characters, answers stated")
+
+
+def test_gpu_hours_have_a_price_and_training_too(tmp_path):
+    hour = {"usd_per_gpu_hour": 3.0, "date": "2026-01-31"}
+    files = sf.FILES
+    for name in ("teacher", "student"):
+        files = sf.bend(files, f"models/{name}.yaml", ("price",), hour)
+        files = sf.bend(files, f"models/{name}.yaml", ("size",), 8)
+    for shard, size in enumerate((8, 8)):
+        save_answers(tmp_path, shard, ["a"] * size)
+    study, found = quoted(tmp_path, files)
+    for line in found.whole:
+        assert line.usd == pytest.approx(line.hours * 3.0), line.stage
+    paid = answered(study, grid(study), tmp_path / "results")["answers", "teacher"]
+    assert paid.gpu_seconds == pytest.approx(16 * 3.6)
+    assert (paid.usd, paid.unpriced.requests) == (0, 0)

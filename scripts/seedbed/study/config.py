@@ -233,7 +233,13 @@ class ModelConfig(Setup, Titled):
     trainer: Trainer = Field(
         Trainer(), description="How its training is run. A change makes no result stale."
     )
-    price: Price = Field(Price(), description="What its tokens cost.")
+    price: Price = Field(Price(), description="What it costs.")
+    answer_tokens: Count | None = Field(
+        None,
+        description="Tokens of an answer, thinking included, for the quote until some were "
+        "measured.",
+        json_schema_extra=changes(),
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:

@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from seedbed.amounts import dollars
 from seedbed.engines.books import Key, Spent
 from seedbed.engines.settings import OpenAISettings, Used
 from seedbed.evaluation.record import EvaluationRecord
@@ -26,6 +27,7 @@ from seedbed.study.cells import Grid, Shard, shards
 from seedbed.study.estimate import Work, hours, parameters, work
 from seedbed.study.loading import Study
 from seedbed.study.resources import gpus
+from seedbed.study.rows import Rows
 from seedbed.training.record import TrainingRecord
 
 TEXT_BYTES = 12.0
@@ -84,6 +86,8 @@ class Line:
         usd: what they cost; None if a price is not known, and for training, which has none.
         hours: of computing; None if neither measured nor to be estimated.
         measured: share of the tokens whose lengths were measured; None if there are none.
+        lengths: how the other lengths were found: `assumed`, or counted on the task's rows by the
+            model's tokenizer or by their characters, with answers as the model's file states.
     """
 
     stage: str
@@ -94,6 +98,7 @@ class Line:
     usd: float | None = 0.0
     hours: float | None = 0.0
     measured: float | None = 0.0
+    lengths: str = "assumed"
 
 
 @dataclass(frozen=True)
@@ -113,15 +118,20 @@ class Quote:
         }
 
 
-def quote(study: Study, grid: Grid, results: Path) -> Quote:
+def quote(study: Study, grid: Grid, results: Path, rows: Rows | None = None) -> Quote:
     """Return what a study costs.
 
     Args:
         study: the study.
         grid: its grid.
         results: folder of its results, which need not be there.
+        rows: of its tasks; without them, all lengths that were not measured are assumed.
     """
     parts = work(study, grid.cells)
+    how = ["assumed"] * len(parts)
+    if rows is not None:
+        found = [rows.lengths(part) for part in parts]
+        parts, how = [part for part, _ in found], [said for _, said in found]
     done = [_done(part, results, study.config.shard_size) for part in parts]
     alike: dict[tuple[str, ...], Done] = defaultdict(Done)
     for part, some in zip(parts, done, strict=True):
@@ -129,10 +139,12 @@ def quote(study: Study, grid: Grid, results: Path) -> Quote:
     whole: dict[tuple[str, str], Line] = {}
     left: dict[tuple[str, str], Line] = {}
     disk = [0.0, 0.0]
-    for part, some in zip(parts, done, strict=True):
+    for part, some, said in zip(parts, done, how, strict=True):
         missing = max(0.0, part.units - some.units)
         for place, (lines, units) in enumerate(((whole, part.units), (left, missing))):
             line = lines.setdefault((part.stage, part.model), Line(part.stage, part.model))
+            if not alike[_kind(part)].units:
+                line.lengths = said
             disk[place] += _add(line, study, part, alike[_kind(part)], units)
     return Quote(_ended(whole), _ended(left), (disk[0], disk[1]))
 
@@ -192,12 +204,9 @@ def _add(line: Line, study: Study, part: Work, alike: Done, units: float) -> flo
     line.completion_tokens += units * completion
     if line.hours is not None:
         line.hours = None if took is None else line.hours + units * took
-    price = study.models[part.model].price
-    read, written = price.usd_per_million_prompt_tokens, price.usd_per_million_completion_tokens
-    if read is None or written is None or part.stage == "training":
-        line.usd = None
-    elif line.usd is not None:
-        line.usd += units * (prompt * read + completion * written) / 1e6
+    used = Used(units * queries, units * prompt, 0, units * completion)
+    usd = _usd(study, part, used, None if took is None else units * took)
+    line.usd = None if usd is None or line.usd is None else line.usd + usd
     if part.stage != "training":
         return units * (prompt + completion) * TEXT_BYTES
     size = parameters(study, part.model)
@@ -205,6 +214,19 @@ def _add(line: Line, study: Study, part: Work, alike: Done, units: float) -> flo
     one = alike.bytes / alike.units * part.units if alike.units else 0.0
     one = one or (size or 0.0) * ADAPTER_PARAMETERS * rank * ADAPTER_BYTES
     return one * (units > 0)
+
+
+def _usd(study: Study, part: Work, used: Used, hours: float | None) -> float | None:
+    """Return what some work costs in dollars, by its tokens or its GPU hours; None if unknown."""
+    price, engine = study.models[part.model].price, study.engine(part.model)
+    by_hours = part.stage == "training" or not isinstance(engine, OpenAISettings)
+    if by_hours and price.usd_per_gpu_hour is not None:
+        if hours is None:
+            return None
+        return hours * price.usd_per_gpu_hour * job_gpus(study, part.stage, part.model)
+    if part.stage == "training":
+        return None
+    return price.usd(used, batch=getattr(engine, "batch", None) is not None)
 
 
 def _ended(lines: dict[tuple[str, str], Line]) -> list[Line]:
@@ -340,36 +362,38 @@ def _row(line: Line) -> tuple[str, ...]:
         "-" if training else f"{line.queries:,.0f}",
         "-" if training else f"{line.prompt_tokens:,.0f}",
         "-" if training else f"{line.completion_tokens:,.0f}",
-        "-" if training else _dollars(line.usd),
+        "-" if training and line.usd is None else _dollars(line.usd),
         "unknown" if line.hours is None else f"{line.hours:,.3g}",
-        _lengths(line.measured),
+        _lengths(line),
     )
 
 
-def _lengths(measured: float | None) -> str:
-    if measured is None or 0 < measured < 1:
-        return "-" if measured is None else f"{measured:.0%} measured"
-    return "measured" if measured else "assumed"
+def _lengths(line: Line) -> str:
+    if line.measured is None:
+        return "-"
+    if line.measured == 1:
+        return "measured"
+    if line.measured == 0:
+        return line.lengths
+    return f"{line.measured:.0%} measured"
 
 
 def _dollars(usd: float | None) -> str:
-    return "unknown" if usd is None else f"{usd:,.2f}"
+    return "unknown" if usd is None else dollars(usd).removeprefix("$")
 
 
 def _total(lines: Sequence[Line]) -> str:
     asked = [line for line in lines if line.stage != "training" and line.queries]
-    known = [line.usd for line in asked if line.usd is not None]
-    unknown = len(known) < len(asked)
-    if unknown:
-        dollars = f"{sum(known):,.2f} US dollars and what is unknown" if known else None
-        dollars = dollars or "US dollars unknown"
-    else:
-        dollars = f"{sum(known):,.2f} US dollars"
+    paid = [line for line in lines if line in asked or line.usd is not None]
+    known = [line.usd for line in paid if line.usd is not None]
+    said = f"{_dollars(sum(known))} US dollars" if known or not paid else "US dollars unknown"
+    if known and len(known) < len(paid):
+        said += " and what is unknown"
     computing = "hours of computing unknown"
     taken = [line.hours for line in lines if line.hours is not None]
     if len(taken) == len(lines):
         computing = f"{sum(taken):,.3g} hours of computing"
-    return f"{sum(line.queries for line in asked):,.0f} queries; {dollars}; {computing}"
+    return f"{sum(line.queries for line in asked):,.0f} queries; {said}; {computing}"
 
 
 def _laid_out(row: Sequence[str], widths: Sequence[int]) -> str:
