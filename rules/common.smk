@@ -52,18 +52,15 @@ if (said := JOB_RESOURCES.too_many(limits(workflow.global_resources))) is not No
     raise WorkflowError(said)
 put_python_first()
 RULE_CODE = RuleCode(PROJECT / "scripts")
-code = RULE_CODE.script  # The digest of a script and of all code that it reaches.
-# The command that runs a script from any folder, with all that its rule names as options.
+code = RULE_CODE.script  # The digest of a script, and of all code that it reaches.
+# The command that runs a script, from any folder; `manifest` has the checksums of all results.
 command = Commands(
     RULE_CODE.command,
     f"../envs/{RUN.environment}.yaml",
     {
         "study": [STUDY.name],
         "spending": [f"{RESULTS}/spending.json"],
-        "manifest": [
-            f"{RESULTS}/manifest.jsonl",
-            f"{RESOURCES}/manifest.jsonl",
-        ],  # Checksums.
+        "manifest": [f"{RESULTS}/manifest.jsonl", f"{RESOURCES}/manifest.jsonl"],
     },
 )
 

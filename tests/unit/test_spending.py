@@ -12,6 +12,8 @@ from seedbed.amounts import dollars
 from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines import openai_engine as openai
 from seedbed.engines.books import Book, Books, Spent, priced
+from seedbed.engines.cap import Purse
+from seedbed.engines.ledger import Ledger
 from seedbed.engines.settings import Cap, Price, Used
 
 PRICE = Price(
@@ -166,3 +168,29 @@ def test_a_broken_book_is_named(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"stage": "answers"}) + "\n")
     with pytest.raises(ValueError, match=r"a\.jsonl is not one of a book"):
         Books(tmp_path).spent()
+
+
+def test_what_one_process_sent_and_another_one_finds_is_booked_once(tmp_path):
+    """As batches are: in doubt while they are under way, and then what they cost."""
+    request = Request("1", (("user", "q"),), max_tokens=9)
+    cap = Cap(
+        ledger=str(tmp_path), model="m", stage="answers", price=PRICE, max_usd=1.0, batch=True
+    )
+    ledger = Ledger(tmp_path)
+    ledger.open((0, 0.0))
+    sender = Purse(cap)
+    assert sender.take(request)
+    sender.close(under_way=True)
+    (spent,) = Books(tmp_path).spent().values()
+    assert (spent.doubts, spent.queries, spent.usd) == (1, 1, 0)
+    ledger.open((spent.queries, spent.doubts_usd))
+    finder = Purse(cap)
+    finder.settle(
+        request, Completion("1", "3", "stop", 100, 50, thinking_tokens=20, cached_tokens=60)
+    )
+    finder.close()
+    (spent,) = Books(tmp_path).spent().values()
+    assert (spent.doubts, spent.queries, spent.used.requests) == (0, 1, 1)
+    assert spent.usd == pytest.approx(USD / 2)
+    assert spent.doubts_usd == pytest.approx(0)
+    assert (ledger.spent().queries, ledger.spent().usd) == (1, pytest.approx(USD / 2))

@@ -347,11 +347,7 @@ class _Call:
                 place.unlink()
                 place.with_suffix(".requests").unlink(missing_ok=True)
                 continue
-            batch.note()
-            if self.purse is not None:
-                for key in batch.keys:
-                    if key in self._requests:
-                        self.purse.take(self._requests[key])
+            batch.note()  # Who sent it has booked it, as in doubt.
             self._engine.say(f"found batch {batch.batch}, of an earlier start")
             self._open.append(batch)
 

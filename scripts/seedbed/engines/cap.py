@@ -71,13 +71,14 @@ class Purse:
     def settle(
         self, request: Request, completion: Completion | None, refused: bool = False
     ) -> None:
-        """Book a request that room was taken for.
+        """Book a request that room was taken for, by this process or an earlier one.
 
         Args:
             request: the request.
             completion: its answer; None if there was none, though it may have been paid for.
             refused: whether there was none as it was refused, which costs nothing.
         """
+        earlier = request.key not in self._taken
         queries, usd = need = self._taken.pop(request.key, self._need(request))
         if refused:
             queries, usd = 0, 0.0
@@ -88,6 +89,10 @@ class Purse:
             self._book.answered(need[1], completion, cost)
             usd = cost or 0.0
         # Otherwise it stays in doubt, in the book and below the cap.
+        if earlier:
+            # As in doubt it has counted from the start of the run.
+            self._cost = _sum(self._cost, (queries - need[0], usd - need[1]))
+            return
         if usd > need[1] > 0:
             # More was billed than foreseen, as for thinking beyond the limit: so it will be again.
             self._excess = max(self._excess, usd / self._foreseen(request))
