@@ -12,16 +12,16 @@ rule sample_votes:
         answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
         model=lambda wc: FLOW.model_record(*FLOW.teacher(wc.stream)),
     output:
-        votes=update(f"{RESULTS}/votes/{{stream}}/shard={{shard}}/votes.parquet"),
+        samples=update(f"{RESULTS}/votes/{{stream}}/shard={{shard}}/votes.parquet"),
     log:
         f"{RESULTS}/logs/sample_votes/{{stream}}/shard={{shard}}.log",
     resources:
-        **JOB_RESOURCES.votes(),
+        **JOB_RESOURCES.samples(),
     params:
         **PARAMETERS.shard("sample_votes", "stream"),
-        settings=lambda wc: FLOW.votes(wc.stream),
+        settings=lambda wc: FLOW.samples(wc.stream),
         model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
-        journal=f"{RESULTS}/journal/votes/{{stream}}",
+        cache=f"{RESULTS}/journal/votes/{{stream}}",
         engine=lambda wc, input: FLOW.engine("teacher", wc.stream, "verification"),
         code=lambda wc: code("sample_votes"),
     shell:
@@ -51,13 +51,11 @@ rule verify_answers:
     """Verify the answers of a shard, by the seed's answer or by the teacher's others."""
     input:
         answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
-        votes=lambda wc: FLOW.votes_of_shard(wc.stream, wc.shard),
+        samples=lambda wc: FLOW.samples_of_shard(wc.stream, wc.shard),
         seeds=lambda wc: FLOW.seeds(wc.stream),
         task=lambda wc: FLOW.task_record(wc.stream),
     output:
-        verdicts=update(
-            f"{RESULTS}/verdicts/{{stream}}/shard={{shard}}/verdicts.parquet"
-        ),
+        labels=update(f"{RESULTS}/verdicts/{{stream}}/shard={{shard}}/verdicts.parquet"),
     log:
         f"{RESULTS}/logs/verify_answers/{{stream}}/shard={{shard}}.log",
     localrule: True
@@ -78,9 +76,9 @@ rule build_dataset:
         test=lambda wc: FLOW.test_items(wc.dataset),
         answers=lambda wc: FLOW.answer_shards(wc.dataset),
         questions=lambda wc: FLOW.question_shards(wc.dataset),
-        votes=lambda wc: FLOW.vote_shards(wc.dataset),
+        samples=lambda wc: FLOW.sample_shards(wc.dataset),
         checks=lambda wc: FLOW.check_shards(wc.dataset),
-        verdicts=lambda wc: FLOW.verdict_shards(wc.dataset),
+        labels=lambda wc: FLOW.label_shards(wc.dataset),
     output:
         rows=f"{RESULTS}/datasets/{{dataset}}/dataset.parquet",
         record=f"{RESULTS}/datasets/{{dataset}}/dataset.json",

@@ -58,7 +58,7 @@ def job(args: Options) -> None:
         written = pl.read_parquet(questions).select("query", "question") if questions else None
 
         def answer(start: int, stop: int) -> pl.DataFrame:
-            kept = args.cache(folder)
+            kept = args.response_cache(folder)
             found = answer_questions(asked, items, written, start, stop, engine.start, kept, report)
             made_by.update(answered_by(kept))
             return found
@@ -74,8 +74,8 @@ def job(args: Options) -> None:
         fill(job, columns_of(AnswerSettings.model_validate(settings)), basis, answer)
 
     settings = {"stream": args.stream, **args.settings}
-    basis, answer = shard(settings, args.seeds, args.questions, args.journal)
-    with claimed(args.journal, args.answers, report):
+    basis, answer = shard(settings, args.seeds, args.questions, args.cache)
+    with claimed(args.cache, args.answers, report):
         made_by = provenance(__file__, [args.engine.module])
         columns = columns_of(AnswerSettings.model_validate(settings))
         answers = extend(args.answers, args.part, columns, basis, answer, made_by)

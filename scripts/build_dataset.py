@@ -34,9 +34,9 @@ class Options(Checked):
     test: Path = option(whole_file, "test.parquet of the task")
     answers: tuple[Path, ...] = several("the stream's answers, by shard")
     questions: tuple[Path, ...] = several("the stream's questions, by shard")
-    votes: tuple[Path, ...] = several("the stream's self-consistency samples, by shard")
+    samples: tuple[Path, ...] = several("the stream's self-consistency samples, by shard")
     checks: tuple[Path, ...] = several("the stream's validity checks, by shard")
-    verdicts: tuple[Path, ...] = several("the stream's verification labels, by shard")
+    labels: tuple[Path, ...] = several("the stream's verification labels, by shard")
     settings: DatasetSettings = option(
         json_of(DatasetSettings), "budget, filter and what it takes, as JSON: see DatasetSettings"
     )
@@ -46,7 +46,7 @@ class Options(Checked):
 
 def job(args: Options) -> None:
     """Build a dataset."""
-    shards = Shards(args.answers, args.questions, args.votes, args.checks, args.verdicts)
+    shards = Shards(args.answers, args.questions, args.samples, args.checks, args.labels)
     args.check(args.seeds, args.test, *chain.from_iterable(vars(shards).values()))
     report = reporter("build_dataset")
     settings = args.settings

@@ -117,8 +117,8 @@ def job(args: Options) -> None:
     seconds: list[float] = []
     try:
         references = check_references(items, scorer, settings.score)
-        with claimed(args.journal, args.scores, report):
-            completions = timed(answers(args.journal, adapter))
+        with claimed(args.cache, args.scores, report):
+            completions = timed(answers(args.cache, adapter))
             predictions = evaluate(items, requests, completions, scorer, settings.score, report)
     finally:
         scorer.close()

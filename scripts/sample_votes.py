@@ -35,7 +35,7 @@ class Options(Asking, Shard):
     settings: JsonObject = option(
         json_value, "samples, limits and sampling, as JSON: see the class SampleSettings"
     )
-    votes: Path = option(Path, "Parquet file to write")
+    samples: Path = option(Path, "Parquet file to write")
 
 
 def job(args: Options) -> None:
@@ -50,16 +50,16 @@ def job(args: Options) -> None:
     basis = Basis(identity, {"answers": answers.filter(is_whole()).select("query", "prompt")})
 
     def sample(start: int, stop: int) -> pl.DataFrame:
-        kept = args.cache()
+        kept = args.response_cache()
         asked = answers.filter(pl.col("query") >= start)
         found = sample_votes(settings, asked, stop, engine.start, kept, report)
         made_by.update(answered_by(kept))
         return found
 
-    with claimed(args.journal, args.votes, report):
+    with claimed(args.cache, args.samples, report):
         made_by = provenance(__file__, [args.engine.module])
-        votes = extend(args.votes, part, SAMPLES_SCHEMA, basis, sample, made_by)
-    report(f"{votes.height} answers")
+        samples = extend(args.samples, part, SAMPLES_SCHEMA, basis, sample, made_by)
+    report(f"{samples.height} answers")
 
 
 def main() -> None:

@@ -25,8 +25,10 @@ from seedbed.tasks.items import read_items
 class Options(Judging):
     """Which answers to verify, and by what."""
 
-    votes: Path | None = optional(whole_file, "further answers, where the seed's does not apply")
-    verdicts: Path = option(Path, "Parquet file to write")
+    samples: Path | None = optional(
+        whole_file, "self-consistency samples, where the seed's answer does not apply"
+    )
+    labels: Path = option(Path, "Parquet file to write")
 
 
 def job(args: Options) -> None:
@@ -36,31 +38,31 @@ def job(args: Options) -> None:
     part = args.part
     answers = part.rows(args.answers)
     judged = {"answers": answers.select("query", "question", "answer", "finish_reason")}
-    votes = None
-    if args.votes is not None:
-        if (held_until(args.votes) or part.stop) < part.stop:
+    samples = None
+    if args.samples is not None:
+        if (held_until(args.samples) or part.stop) < part.stop:
             raise ValueError(
-                f"{args.votes} does not hold queries {part.start} to {part.stop - 1}: start "
+                f"{args.samples} does not hold queries {part.start} to {part.stop - 1}: start "
                 "snakemake again to have it extended"
             )
-        votes = pl.read_parquet(args.votes)
-        judged["votes"] = votes.select("query", "sample", "answer", "finish_reason")
+        samples = pl.read_parquet(args.samples)
+        judged["votes"] = samples.select("query", "sample", "answer", "finish_reason")
     basis = judging_basis(args.settings, args.seeds, args.task, made_by["code"], **judged)
 
-    by_kind = votes is not None
+    by_kind = samples is not None
     with scoring(args.settings, args.task, args.task_folder, by_kind) as scorer:
 
         def verify(start: int, stop: int) -> pl.DataFrame:
             return verify_answers(
                 answers.filter(pl.col("query").is_between(start, stop, closed="left")),
-                votes,
+                samples,
                 read_items(args.seeds),
                 args.settings["kind"],
                 scorer,
             )
 
-        verdicts = extend(args.verdicts, part, LABELS_SCHEMA, basis, verify, made_by)
-    report(f"{int(verdicts['verified'].sum())} of {verdicts.height} verified")
+        labels = extend(args.labels, part, LABELS_SCHEMA, basis, verify, made_by)
+    report(f"{int(labels['verified'].sum())} of {labels.height} verified")
 
 
 def main() -> None:

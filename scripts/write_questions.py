@@ -54,7 +54,7 @@ def job(args: Options) -> None:
         items = read_items(Path(seeds))
 
         def write(start: int, stop: int) -> pl.DataFrame:
-            kept = args.cache(folder)
+            kept = args.response_cache(folder)
             found = write_questions(asked, items, start, stop, engine.start, kept, report)
             made_by.update(answered_by(kept))
             return found
@@ -66,8 +66,8 @@ def job(args: Options) -> None:
         fill(job, SCHEMA, basis, write)
 
     settings = {"stream": args.question_stream, **args.settings}
-    basis, write = shard(settings, args.seeds, args.journal)
-    with claimed(args.journal, args.questions, report):
+    basis, write = shard(settings, args.seeds, args.cache)
+    with claimed(args.cache, args.questions, report):
         made_by = provenance(__file__, [args.engine.module])
         questions = extend(args.questions, args.part, SCHEMA, basis, write, made_by)
     report(f"{questions.height - questions['question'].null_count()} of {questions.height} usable")

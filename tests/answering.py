@@ -28,7 +28,7 @@ def command(folder, endpoint, name, queries, **engine):
     words = {
         "--stream": f"task=t/{name}", "--seeds": folder / "seeds.parquet", "--start": 0,
         "--stop": queries, "--settings": json.dumps(SETTINGS), "--model": folder / "model",
-        "--engine": json.dumps(engine), "--journal": folder / name / "journal",
+        "--engine": json.dumps(engine), "--cache": folder / name / "journal",
         "--answers": folder / name / "answers.parquet",
     }  # fmt: skip
     return [sys.executable, SCRIPT, *(str(part) for pair in words.items() for part in pair)]

@@ -31,7 +31,7 @@ def command(folder: Path, run: str, adapter: Path, engine: str, others: list[Pat
     def paths(adapter: Path) -> dict[str, object]:
         return {
             "output": str(folder / run / adapter.name / "evaluation.json"),
-            "journal": str(folder / run / "journal" / adapter.name),
+            "cache": str(folder / run / "journal" / adapter.name),
             "inputs": [str(adapter / "training.json")],
             "adapter": str(adapter),
         }
@@ -56,7 +56,7 @@ def command(folder: Path, run: str, adapter: Path, engine: str, others: list[Pat
         "--model": folder / "model" / "final",
         "--engine": json.dumps({"kind": engine}),
         "--threads": 2,
-        "--journal": own["journal"],
+        "--cache": own["cache"],
         "--sharing": sharing,
         "--predictions": Path(str(own["output"])).with_name("predictions.parquet"),
         "--output": own["output"],

@@ -47,7 +47,7 @@ def build_eagerly(
     frame = frame.with_columns(reason=_reason(_overlapping(frame, seeds, test, settings)))
     _check_known(frame, pl.col("reason"))
     if settings.filter != "none":
-        frame = _with_column(frame, "verified", shards.verdicts)
+        frame = _with_column(frame, "verified", shards.labels)
         _check_known(frame.filter(pl.col("reason") == ""), pl.col("verified"))
         wrong = (pl.col("reason") == "") & ~pl.col("verified")
         frame = frame.with_columns(
@@ -69,7 +69,7 @@ def build_eagerly(
     answered = frame.filter(pl.col("answer").is_not_null())
     dropped = Counter(answered.filter(pl.col("reason") != "")["reason"])
     questions = _first_queries(shards.questions, used) if shards.questions else None
-    votes = _votes(shards.votes, used) if shards.votes else None
+    votes = _votes(shards.samples, used) if shards.samples else None
     failed = Counter(
         reason
         for text in ([] if questions is None else questions["reason"])

@@ -22,8 +22,8 @@ def build(
     questions=(),
     budget=0,
     checks=(),
-    votes=(),
-    verdicts=(),
+    samples=(),
+    labels=(),
     test=(),
     seeds=SEEDS,
     overlap_words=None,
@@ -34,7 +34,7 @@ def build(
     parts = []
     record = build_dataset(
         DatasetSettings(budget=budget, overlap_words=overlap_words, **chosen),
-        Shards(answers, questions, votes, checks, verdicts),
+        Shards(answers, questions, samples, checks, labels),
         seeds,
         test,
         parts.append,
@@ -332,7 +332,7 @@ def test_verified_rows_are_those_whose_answer_was_found_right(tmp_path):
     answers = save(tmp_path, "answers", answer_rows([WHOLE] * 6))
     verdicts = save(tmp_path, "verdicts", verdict_rows([True, False, True, True, False, True]))
     votes = save(tmp_path, "votes", vote_rows(range(6)))
-    rows, record = build(answers, budget=5, verdicts=verdicts, votes=votes, filter="verified")
+    rows, record = build(answers, budget=5, labels=verdicts, samples=votes, filter="verified")
     assert rows["query"].to_list() == [0, 2, 3]
     counts = record["counts"]
     assert counts["dropped"] == {"not_verified": 2}
@@ -347,7 +347,7 @@ def test_verified_rows_are_those_whose_answer_was_found_right(tmp_path):
 def test_a_stream_without_a_whole_answer_gives_no_rows(tmp_path, filter):
     answers = save(tmp_path, "answers", answer_rows([CUT] * 4))
     verdicts = save(tmp_path, "verdicts", verdict_rows([None] * 4))
-    rows, record = build(answers, budget=4, verdicts=verdicts, filter=filter)
+    rows, record = build(answers, budget=4, labels=verdicts, filter=filter)
     assert rows.height == 0
     assert record["counts"]["dropped"] == {"truncated": 4}
 
@@ -355,7 +355,7 @@ def test_a_stream_without_a_whole_answer_gives_no_rows(tmp_path, filter):
 def test_matched_rows_go_on_along_the_stream_until_they_are_as_many(tmp_path):
     answers = save(tmp_path, "answers", answer_rows([WHOLE, WHOLE, CUT, WHOLE, WHOLE, WHOLE]))
     verdicts = save(tmp_path, "verdicts", verdict_rows([True, False, True, False, True, True]))
-    settings = {"verdicts": verdicts, "filter": "verified_matched", "budget": 3}
+    settings = {"labels": verdicts, "filter": "verified_matched", "budget": 3}
     # All of the first three make two rows. The second one that is right is query 4.
     rows, record = build(answers, reach=6, **settings)
     assert rows["query"].to_list() == [0, 4]
@@ -370,7 +370,7 @@ def test_matched_rows_go_on_along_the_stream_until_they_are_as_many(tmp_path):
 def test_matched_rows_that_are_all_right_are_those_of_the_budget(tmp_path):
     answers = save(tmp_path, "answers", answer_rows([WHOLE, WHOLE, CUT, WHOLE]))
     verdicts = save(tmp_path, "verdicts", verdict_rows([True] * 4))
-    matched = build(answers, budget=3, reach=4, verdicts=verdicts, filter="verified_matched")
+    matched = build(answers, budget=3, reach=4, labels=verdicts, filter="verified_matched")
     everything = build(answers, budget=3)
     assert matched[0].equals(everything[0])
     assert matched[1]["counts"]["queries"] == 3
@@ -389,12 +389,12 @@ def test_matched_rows_are_as_many_as_all_or_missing(tmp_path_factory, stream, da
     verdicts = save(folder, "verdicts", verdict_rows([right for _, right in stream]))
     budget = data.draw(st.integers(1, len(stream)))
     every, _ = build(answers, budget=budget)
-    right, _ = build(answers, budget=budget, verdicts=verdicts, filter="verified")
+    right, _ = build(answers, budget=budget, labels=verdicts, filter="verified")
     matched, record = build(
         answers,
         budget=budget,
         reach=len(stream),
-        verdicts=verdicts,
+        labels=verdicts,
         filter="verified_matched",
     )
     assert matched[: right.height].equals(right)
@@ -408,14 +408,14 @@ def test_new_questions_that_were_not_checked_are_no_dataset(tmp_path, filter):
     checks = save(tmp_path, "checks", check_rows([""] * 2))
     verdicts = save(tmp_path, "verdicts", verdict_rows([True] * 3))
     with pytest.raises(ValueError, match="the answer to query 2 was not checked"):
-        build(answers, budget=3, checks=checks, verdicts=verdicts, filter=filter)
+        build(answers, budget=3, checks=checks, labels=verdicts, filter=filter)
 
 
 def test_answers_that_were_not_verified_are_no_verified_dataset(tmp_path):
     answers = save(tmp_path, "answers", answer_rows([WHOLE] * 2))
     verdicts = save(tmp_path, "verdicts", verdict_rows([True, None]))
     with pytest.raises(ValueError, match="the answer to query 1 was not checked"):
-        build(answers, budget=2, verdicts=verdicts, filter="verified")
+        build(answers, budget=2, labels=verdicts, filter="verified")
 
 
 def test_a_dataset_without_rows_is_an_error_that_says_why():

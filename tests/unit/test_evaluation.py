@@ -212,7 +212,7 @@ def run(folder, monkeypatch, test_items, model, *more, settings=EVALUATION):
     arguments += ["--test", str(folder / "task" / "test.parquet"), "--model", str(model), *more]
     write_json(folder / "task" / "task.json", {"databases": {}})
     arguments += ["--task", str(folder / "task" / "task.json")]
-    arguments += ["--task-folder", str(folder), "--journal", str(folder / "journal")]
+    arguments += ["--task-folder", str(folder), "--cache", str(folder / "journal")]
     arguments += ["--predictions", str(folder / "out" / "predictions.parquet")]
     arguments += ["--scores", str(folder / "out" / "evaluation.json")]
     monkeypatch.setattr(sys, "argv", ["evaluate_student", *arguments])

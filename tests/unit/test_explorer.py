@@ -6,6 +6,7 @@ import html
 import re
 
 import pytest
+import vl_convert
 from analysis_simulation import METHODS, simulate
 
 from browser import Elements, chromium, visit
@@ -15,6 +16,7 @@ from seedbed.analysis.decide.advise import advise, leaders
 from seedbed.analysis.report.charts.theme import DARK, LIGHT
 from seedbed.analysis.report.page.explorer import explorer_data
 from seedbed.analysis.report.page.filling import Examples, page, script_json
+from seedbed.analysis.report.page.plots import plots
 from seedbed.analysis.report.summary import Report
 from seedbed.analysis.settings import FitSettings, Title, Titles
 from seedbed.analysis.tables.outcomes import outcomes_by_task
@@ -189,6 +191,15 @@ def test_plots_are_drawn_again_when_the_colour_scheme_changes(browser, pages):
                 assert seen.page.locator(f"#{name} svg text[fill='{other}']").count() == 0
         # What was chosen is still chosen.
         assert seen.page.inner_text("#answer").startswith("With 32 seeds and ")
+
+
+@pytest.mark.parametrize("name", ["curves", "map"])
+def test_the_legend_of_a_plot_is_not_as_faint_as_its_bands(name):
+    spec = plots({"A": "#aa0000", "B": "#0000aa"}, money=False)[name]
+    svg = vl_convert.vegalite_to_svg(spec | {"datasets": {name: [], "here": []}}, config=DARK)
+    symbols = re.findall(r"role-legend-symbol.*?<path ([^>]*)", svg)
+    assert len(symbols) == 2
+    assert all('opacity="1"' in symbol for symbol in symbols), symbols
 
 
 def test_hostile_titles_are_text(fits, browser, pages):

@@ -50,6 +50,9 @@ SCRIPTS = {
     "checks": "check_answers",
     "verdicts": "verify_answers",
 }
+OPTIONS = {"votes": "samples", "verdicts": "labels"}
+"""Options that have other names than their folders."""
+
 ASKING = ("questions", "answers", "votes")
 
 
@@ -81,11 +84,12 @@ class Line:
     ) -> list[str]:
         """Return the options of a stage's script; the shard begins with query 4."""
         options: dict[str, object] = {"start": start, "stop": stop, "end": end}
-        options |= {"settings": json.dumps(self.settings[stage]), stage: self.file(stage)}
+        options |= {"settings": json.dumps(self.settings[stage])}
+        options[OPTIONS.get(stage, stage)] = self.file(stage)
         if stage in ASKING:
             stream = "question-stream" if stage == "questions" else "stream"
             options |= {stream: STREAM, "model": self.folder / "model"}
-            options["journal"] = self.folder / "journal" / stage
+            options["cache"] = self.folder / "journal" / stage
         if stage != "votes":
             options["seeds"] = self.folder / "seeds.parquet"
         if stage == "answers":
@@ -95,7 +99,7 @@ class Line:
         if stage in ("checks", "verdicts"):
             options["task"] = self.folder / "task.json"
         if stage == "verdicts":
-            options["votes"] = self.file("votes")
+            options["samples"] = self.file("votes")
         words: list[object] = []
         for name, value in (options | more).items():
             words += [f"--{name}"] if value is None else [f"--{name}", value]
@@ -408,7 +412,7 @@ def test_a_job_that_has_the_model_asks_for_no_rows_that_others_hold(line, tmp_pa
     line.engine.asked.clear()
     other = {
         "output": str(line.file("answers")),
-        "journal": str(tmp_path / "journal/answers"),
+        "cache": str(tmp_path / "journal/answers"),
         "inputs": [str(line.file("questions"))],
         "settings": {"stream": STREAM, **SETTINGS["answers"]},
         "seeds": str(tmp_path / "seeds.parquet"),
@@ -429,7 +433,7 @@ def test_a_job_that_has_the_model_asks_for_no_rows_that_others_hold(line, tmp_pa
         stream="another",
         questions=None,
         answers=tmp_path / "own/shard=0/answers.parquet",
-        journal=tmp_path / "journal/own",
+        cache=tmp_path / "journal/own",
         sharing=tmp_path / "jobs.jsonl",
     )
     late = line.read("questions").filter(pl.col("query") >= 20)["question"].drop_nulls().to_list()

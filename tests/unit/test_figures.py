@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -225,11 +226,24 @@ def test_all_text_stands_within_the_figure(everything, all_fits, name, titles, t
     width, height = (float(root.get(side)) for side in ("width", "height"))
     for x, y, length in texts(root):
         assert x >= -2 and x + length <= width + 2 and 0 <= y <= height + 2
+    assert_apart(root)
     spec = json.loads((tmp_path / f"{name}.vl.json").read_text())
     assert spec["usermeta"]["caption"] == spec["description"] == "A title. How to read it."
     # The page chooses light or dark, and the legend what is shown.
     assert "config" not in spec and "http" not in json.dumps(spec["datasets"])
     assert any(param.get("bind") == "legend" for param in spec["params"])
+
+
+def assert_apart(root):
+    """Check that labels of rows do not run into each other, nor titles of axes beyond a panel."""
+    for group in root.iter():
+        if "role-axis-label" in group.get("class", "") and group[0].get("text-anchor") == "end":
+            lines = [(float(re.search(r",([-\d.]+)", one.get("transform"))[1]), len(one) or 1)
+                     for one in group if one.text or len(one)]  # fmt: skip
+            for (above, count), (below, _) in pairwise(lines):
+                assert abs(below - above) >= 11 * count
+        if group.tag.endswith("}text") and "rotate(-90)" in group.get("transform", ""):
+            assert max(len(line) for line in group.itertext()) * 0.4 * 12 <= 200
 
 
 def texts(element, x=0.0, y=0.0):

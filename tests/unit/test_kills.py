@@ -38,7 +38,7 @@ def test_a_process_killed_at_random_moments_asks_again_only_what_was_under_way(t
             assert not (tmp_path / "killed/answers.parquet").exists()
         for name in ("killed", "undisturbed"):
             # Of one stream, as it is asked the same.
-            words[words.index("--journal") + 1] = str(tmp_path / name / "journal")
+            words[words.index("--cache") + 1] = str(tmp_path / name / "journal")
             words[words.index("--answers") + 1] = str(tmp_path / name / "answers.parquet")
             subprocess.run(words, check=True, stderr=subprocess.DEVNULL)
             table = pl.read_parquet(tmp_path / name / "answers.parquet")

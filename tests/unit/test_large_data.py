@@ -41,7 +41,7 @@ def sentence(rng, longest=9):
 
 def stream(rng, count):
     """Rows of every kind of shard for the first queries of a stream."""
-    rows = {name: [] for name in ("answers", "questions", "votes", "checks", "verdicts")}
+    rows = {name: [] for name in ("answers", "questions", "samples", "checks", "labels")}
     known = [sentence(rng) for _ in range(5)] + [SEEDS[0].question, SEEDS[1].question.upper()]
     for n in range(count):
         asked = rng.random() > 0.1
@@ -58,14 +58,14 @@ def stream(rng, count):
             (n, f"train-{n % 4}", n // 4, question, reason, 1, 2, tokens, tokens, rng.random())
         )
         rows["checks"].append((n, "1", rng.choice(["", "", "no_rows"])))
-        rows["verdicts"].append((n, "1", rng.random() > 0.4, 3, 2))
-        rows["votes"] += [(n, s, "A", "stop", tokens, tokens, rng.random()) for s in (1, 2)]
+        rows["labels"].append((n, "1", rng.random() > 0.4, 3, 2))
+        rows["samples"] += [(n, s, "A", "stop", tokens, tokens, rng.random()) for s in (1, 2)]
     schemas = {
         "answers": answers.SCHEMA,
         "questions": questions.SCHEMA,
-        "votes": verification.SAMPLES_SCHEMA,
+        "samples": verification.SAMPLES_SCHEMA,
         "checks": validity.CHECKS_SCHEMA,
-        "verdicts": verification.LABELS_SCHEMA,
+        "labels": verification.LABELS_SCHEMA,
     }
     return {
         name: pl.DataFrame(part, schema=schemas[name], orient="row") for name, part in rows.items()
@@ -93,11 +93,11 @@ def test_a_streamed_dataset_equals_one_built_at_once(tmp_path, monkeypatch, batc
     monkeypatch.setattr(diversity, "_KEYS_IN_MEMORY", 16)
     rng = random.Random(f"{batch}{choice}{length}")
     shards = save(tmp_path, stream(rng, 120), [0, 8, 16, 32, 64, 120])
-    shards = replace(shards, answers=shards.answers[::-1], votes=shards.votes[::-1])
+    shards = replace(shards, answers=shards.answers[::-1], samples=shards.samples[::-1])
     test = [TaskItem(f"test-{n}", sentence(rng), f"t(c{n % 2})", "", "") for n in range(9)]
     for budget, reach in ((1, 1), (40, 110), (100, 120)):
         settings = cut(budget, choice, reach, length)
-        for part in (shards, Shards(shards.answers, verdicts=shards.verdicts)):
+        for part in (shards, Shards(shards.answers, labels=shards.labels)):
             parts = []
             record = build_dataset(settings, part, SEEDS, test, parts.append)
             rows, expected = build_eagerly(settings, part, SEEDS, test)
@@ -133,7 +133,7 @@ def test_a_dataset_does_not_depend_on_what_else_its_shards_hold(
     reach = 2 * budget if choice == "verified_matched" else budget
     settings = cut(budget, choice, reach)
     files, records = set(), []
-    # The largest budget of a study, its shards, and verdicts that reach further than answers.
+    # The largest budget of a study, its shards, and labels that reach further than answers.
     for number, (stop, size, further) in enumerate(
         [(reach, 8, 0), (reach, 8, 5), (150, 8, 0), (150, 32, 0), (150, 150, 0), (reach + 1, 64, 0)]
     ):

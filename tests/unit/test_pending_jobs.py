@@ -177,7 +177,7 @@ def test_one_start_answers_the_streams_of_a_teacher(tmp_path, monkeypatch, tiny_
         folder = tmp_path / key
         return {
             "output": str(folder / "shard=0" / "answers.parquet"),
-            "journal": str(folder / "journal"),
+            "cache": str(folder / "journal"),
             "inputs": [str(tmp_path / "seeds.parquet")],
             "settings": {"stream": key, **settings},
             "seeds": str(tmp_path / "seeds.parquet"),
@@ -198,7 +198,7 @@ def test_one_start_answers_the_streams_of_a_teacher(tmp_path, monkeypatch, tiny_
             model=tiny_model,
             sharing=sharing,
             answers=own["output"],
-            **{name: own[name] for name in ("seeds", "start", "stop", "journal")},
+            **{name: own[name] for name in ("seeds", "start", "stop", "cache")},
         )
 
     write_plan(tmp_path / "plan.txt", [of(name)["output"] for name in ("one", "two")])
@@ -209,7 +209,7 @@ def test_one_start_answers_the_streams_of_a_teacher(tmp_path, monkeypatch, tiny_
     # The same as if it had asked itself.
     assert run("alone", []) == 1
     (tmp_path / "two/shard=0/answers.parquet").unlink()
-    again = of("two") | {"journal": str(tmp_path / "other journal")}
+    again = of("two") | {"cache": str(tmp_path / "other journal")}
     assert (
         script(
             "answer_questions",
@@ -218,7 +218,7 @@ def test_one_start_answers_the_streams_of_a_teacher(tmp_path, monkeypatch, tiny_
             settings=settings,
             model=tiny_model,
             answers=again["output"],
-            **{name: again[name] for name in ("seeds", "start", "stop", "journal")},
+            **{name: again[name] for name in ("seeds", "start", "stop", "cache")},
         )
         == 1
     )
@@ -263,7 +263,7 @@ def test_one_start_evaluates_the_adapters_of_a_student(tmp_path, monkeypatch, ti
         )
         return {
             "output": str(tmp_path / root / str(number) / "evaluation.json"),
-            "journal": str(tmp_path / root / "journal" / str(number)),
+            "cache": str(tmp_path / root / "journal" / str(number)),
             "inputs": [str(tmp_path / "test.parquet"), *map(str, files)],
             "adapter": str(adapter) if adapter else None,
         }, files
@@ -279,7 +279,7 @@ def test_one_start_evaluates_the_adapters_of_a_student(tmp_path, monkeypatch, ti
             test=tmp_path / "test.parquet",
             settings=settings,
             model=tiny_model,
-            journal=own["journal"],
+            cache=own["cache"],
             scores=own["output"],
             task=tmp_path / "task.json",
             predictions=Path(own["output"]).with_name("predictions.parquet"),

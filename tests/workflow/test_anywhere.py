@@ -44,8 +44,8 @@ use rule * from seedbed as seedbed_*
 
 rule mine:
     default_target: True
-    input: "results/tiny/tables/cells.csv"
-    output: "mine/cells.csv"
+    input: "results/tiny/report/index.html"
+    output: "mine/report.html"
     shell: "cp {{input}} {{output}}"
 
 onsuccess:
@@ -144,13 +144,14 @@ def test_another_workflow_uses_the_rules_as_a_module(clone, tmp_path):
     assert "Cells 2 of 2" in said
     # What the other workflow does at the end is done as well.
     assert (tmp_path / "ended").is_file()
-    assert (tmp_path / "mine/cells.csv").is_file()
+    # From the first job to the last.
+    assert "</html>" in (tmp_path / "mine/report.html").read_text()
     assert "Nothing to be done" in snakemake(tmp_path)
     assert state(clone) == before
-    said = snakemake(tmp_path, "seedbed_explain", "seedbed_evaluations", "--quiet", "all")
+    said = snakemake(tmp_path, "seedbed_explain", "seedbed_all", "--quiet", "all")
     assert "Nothing would run" in said
     # The rules of the other workflow are stale by dates, as anywhere.
-    os.utime(tmp_path / "mine/cells.csv", (0, 0))
+    os.utime(tmp_path / "mine/report.html", (0, 0))
     assert "mine" in snakemake(tmp_path, "--dry-run")
 
 

@@ -182,7 +182,7 @@ def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
     fits = next(line for line in named if line.startswith("- fit_decay"))
     assert fits.startswith("- fit_decay, 1 job: the code of scripts/fit_decay.py changed (")
     assert "seedbed/analysis/curves/decay.py: _SMALLEST)" in fits
-    assert lines[-1].startswith("- and what is made of these: evaluate_student 12")
+    assert lines[-1].startswith("These depend on them: evaluate_student 12")
     # Nothing was made, and nothing is left behind.
     assert not (copied.folder / gone).exists()
     assert not [*(copied.folder / ".snakemake/locks").glob("*")]

@@ -52,7 +52,7 @@ class PendingJob:
     def from_json(cls, fields: dict[str, Any]) -> PendingJob:
         """Read a line of the file of jobs."""
         rest = dict(fields)
-        output, cache, inputs = (rest.pop(name) for name in ("output", "journal", "inputs"))
+        output, cache, inputs = (rest.pop(name) for name in ("output", "cache", "inputs"))
         return cls(Path(output), Path(cache), tuple(map(Path, inputs)), rest)
 
 

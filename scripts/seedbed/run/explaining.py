@@ -60,7 +60,7 @@ def explanation(
         lines.append(f"- {name}, {jobs_text(len(jobs))}: {cause}{example(jobs)}")
     if follows:
         rest = ", ".join(f"{name} {count}" for name, count in follows.items())
-        lines.append(f"- and what is made of these: {rest}")
+        lines.append(f"These depend on them: {rest}")
     return "\n".join(lines) + "\n"
 
 

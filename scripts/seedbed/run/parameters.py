@@ -51,7 +51,7 @@ class JobParameters:
         """
         flow = self._flow
         return {
-            "journal": f"{flow.results}/journal/{stage}/{{{key}}}",
+            "cache": f"{flow.results}/journal/{stage}/{{{key}}}",
             "model": lambda wc: flow.model(*getattr(flow, part)(getattr(wc, key))),
             "engine": lambda wc, input: flow.engine(part, getattr(wc, key)),
             "sharing": lambda wc, input: self._pending.file(part, getattr(wc, key)),

@@ -90,7 +90,7 @@ class PendingJobs:
         adapter = self._flow.adapter(key)
         return {
             "output": self._flow.evaluation_file(self._flow.cell(key)),
-            "journal": f"{self._flow.results}/journal/evaluations/{key}",
+            "cache": f"{self._flow.results}/journal/evaluations/{key}",
             "inputs": [self._flow.test_items(key), *adapter],
             "adapter": str(Path(adapter[0]).parent) if adapter else None,
         }
@@ -101,7 +101,7 @@ class PendingJobs:
         results, seeds = self._flow.results, self._flow.seeds(key)
         return {
             "output": f"{results}/{stage}/{key}/shard={shard.index}/{stage}.parquet",
-            "journal": f"{results}/journal/{stage}/{key}",
+            "cache": f"{results}/journal/{stage}/{key}",
             "inputs": [seeds, *asked],
             "settings": {"stream": key, **settings},
             "seeds": seeds,

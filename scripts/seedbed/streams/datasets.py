@@ -34,16 +34,16 @@ class Shards:
     Attributes:
         answers: what the teacher answered.
         questions: what the augmenter wrote.
-        votes: what the teacher answered when it was asked again.
+        samples: what the teacher answered when it was asked again.
         checks: why an answer to a new question does not do.
-        verdicts: which answers are verified.
+        labels: which answers are verified.
     """
 
     answers: Sequence[Path] = field(default=())
     questions: Sequence[Path] = field(default=())
-    votes: Sequence[Path] = field(default=())
+    samples: Sequence[Path] = field(default=())
     checks: Sequence[Path] = field(default=())
-    verdicts: Sequence[Path] = field(default=())
+    labels: Sequence[Path] = field(default=())
 
 
 def build_dataset(
@@ -83,7 +83,7 @@ def build_dataset(
     checks = _read(shards.checks, ["problem"], settings.reach) if shards.checks else None
     labels = None
     if settings.filter != "none":
-        labels = _read(shards.verdicts, ["verified"], settings.reach)
+        labels = _read(shards.labels, ["verified"], settings.reach)
     questions = _Questions(seeds, test, settings.overlap_words)
     cut = _Cut(settings)
     teacher = _Spent("teacher")
@@ -133,8 +133,8 @@ def build_dataset(
         for text, times in written["reason"].value_counts().iter_rows():
             for reason in filter(None, text.split(",")):
                 failed[reason] += times
-    if shards.votes:
-        sampled = _read(shards.votes, verification.columns, used)
+    if shards.samples:
+        sampled = _read(shards.samples, verification.columns, used)
         verification.add(sampled, sampled.height)
     counts = DatasetCounts(
         queries=used if shards.answers else 0,

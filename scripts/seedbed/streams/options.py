@@ -25,7 +25,7 @@ class Asking:
         json_of(EngineJob), "what runs it, as JSON: see the class EngineJob", "{}"
     )
     threads: int = option(int, "CPU threads", 1)
-    journal: Path = option(Path, "folder of the response cache")
+    cache: Path = option(Path, "folder of the response cache")
 
     def starting(self, progress: Callable[[str], None], lora_rank: int = 0) -> EngineStart:
         """Return the engine, to be started when it is needed; see `EngineStart`."""
@@ -33,9 +33,9 @@ class Asking:
         batches = self.journal / "batches" / str(getattr(self, "start", 0))
         return EngineStart(self.model, self.engine, self.threads, progress, lora_rank, batches)
 
-    def cache(self, folder: Path | None = None) -> ResponseCache:
-        """Return the response cache of the model in a folder, by default in `journal`."""
-        return open_cache(folder or self.journal, self.model, self.engine)
+    def response_cache(self, folder: Path | None = None) -> ResponseCache:
+        """Return the response cache of the model in a folder, by default in `cache`."""
+        return open_cache(folder or self.cache, self.model, self.engine)
 
 
 @dataclass(frozen=True, kw_only=True)

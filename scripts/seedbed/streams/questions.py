@@ -173,11 +173,11 @@ def _check(
     for completion in cache.complete(engine, requests, progress):
         slot = slots[completion.key]
         slot.count(completion)
-        verdict = read_self_check(completion.text)
-        if verdict:
+        sound = read_self_check(completion.text)
+        if sound:
             slot.question = drafts[completion.key]
         else:
-            slot.reasons.append("check_unreadable" if verdict is None else "check_no")
+            slot.reasons.append("check_unreadable" if sound is None else "check_no")
 
 
 def read_question(
@@ -229,7 +229,7 @@ def _folded(text: str) -> str:
 
 
 def read_self_check(text: str) -> bool | None:
-    """Return a self-check's verdict: True for a first word `yes`, False for `no`, else None."""
+    """Return what a self-check says: True for a first word `yes`, False for `no`, else None."""
     first = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
     return None if first is None else first[1].lower() == "yes"
 

@@ -125,7 +125,7 @@ def _refuse_data(study: Study, said: list[str]) -> None:
 
 
 def check_question(run: RunConfig, study: Study, folder: Path | ConfigFolders) -> None:
-    """Check that advice is asked about something that the study has, or that it may borrow for.
+    """Check that advice is asked about something that the study has, or that transfer covers.
 
     Args:
         run: what `snakemake` runs.
@@ -154,7 +154,7 @@ def check_question(run: RunConfig, study: Study, folder: Path | ConfigFolders) -
         problems.append(
             document.problem(
                 f"{run.task}: study {study.name} has {', '.join(study.tasks)}; advice for another "
-                f"task of {folders} is borrowed from these: {', '.join(others)}"
+                f"task of {folders} is transferred from these: {', '.join(others)}"
                 + (f"; {hint}" if hint.startswith("did you mean") else ""),
                 "task",
             )

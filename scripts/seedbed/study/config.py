@@ -312,9 +312,10 @@ class RunConfig(Section):
     )
     max_teacher_queries: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="The most queries that teachers of the study are asked, answers and votes, by "
-        "all jobs together; those that were asked before count, and so do tries that failed and "
-        "may have been answered. Null for no limit. A change makes no result stale.",
+        description="The most queries that teachers of the study are asked, for answers and "
+        "self-consistency samples, by all jobs together; those that were asked before count, and "
+        "so do tries that failed and may have been answered. Null for no limit. A change makes no "
+        "result stale.",
         json_schema_extra=changes(),
     )
     max_usd: NotNegative | None = Field(

@@ -45,7 +45,7 @@ QUESTION_TOKENS = 60
 """Of a question that an augmenter writes."""
 
 CHECK_TOKENS = 2
-"""Of the verdict of a self-check."""
+"""Of the answer to a self-check."""
 
 ATTEMPTS = 1.25
 """Questions that an augmenter writes for one that is kept."""
@@ -119,7 +119,7 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
     """
     cells = list(cells)
     found = []
-    reach, votes = study.config.verification.reach, study.config.verification.samples - 1
+    reach, samples = study.config.verification.reach, study.config.verification.samples - 1
     for stream, queries in _queries(cells, reach).items():
         at = (stream.task, stream.method, stream.key, queries)
         if isinstance(stream, QuestionStream):
@@ -140,8 +140,8 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
     for stream, queries in _queries(voted, reach).items():
         if isinstance(stream, Stream):
             where = (stream.task, stream.method, stream.key)
-            tokens = (votes * PROMPT_TOKENS, votes * ANSWER_TOKENS)
-            found.append(Work("verification", stream.teacher, *where, queries, votes, *tokens))
+            tokens = (samples * PROMPT_TOKENS, samples * ANSWER_TOKENS)
+            found.append(Work("verification", stream.teacher, *where, queries, samples, *tokens))
     for cell in cells:
         task = study.tasks[cell.task]
         place = (cell.student, cell.task, cell.method, cell.key)

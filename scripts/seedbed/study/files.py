@@ -14,19 +14,19 @@ PER_JOB = 2
 FILES = {
     # With what they were made by, as have shards.
     "seed sets": 2,
-    # With the lock of its journal.
+    # With the lock of its response cache.
     "question shards": 2 + 1,
-    # A journal of each: questions are written, and checked, again and again until they are right.
+    # A response cache of each round: questions are written and checked until they are right.
     "rounds of questions": 1 - PER_JOB,
-    # With the journal of what was answered, and its lock.
+    # With the response cache and its lock.
     "answer shards": 2 + 2,
-    "vote shards": 2 + 1,
+    "sample shards": 2 + 1,
     "check shards": 2,
-    "verdict shards": 2,
+    "label shards": 2,
     "datasets": 2,
     # Weights, their configuration, the record, and the README of PEFT.
     "adapters": 4,
-    # Scores and predictions, and the journal with its lock.
+    # Scores and predictions, and the response cache with its lock.
     "cells": 2 + 2,
 }
 """By what is made, files of one beside those of its job, at most."""
@@ -54,9 +54,9 @@ def made(flow: Paths) -> dict[str, int]:
         "question shards": several(map(flow.question_shards, keys)),
         "rounds of questions": sum(map(rounds, flow.grid.question_streams)),
         "answer shards": several(map(flow.answer_shards, keys)),
-        "vote shards": several(map(flow.vote_shards, keys)),
+        "sample shards": several(map(flow.sample_shards, keys)),
         "check shards": several(map(flow.check_shards, keys)),
-        "verdict shards": several(map(flow.verdict_shards, keys)),
+        "label shards": several(map(flow.label_shards, keys)),
         "datasets": len(keys),
         "adapters": sum(not cell.untrained for cell in flow.grid.cells),
         "cells": len(flow.grid.cells),

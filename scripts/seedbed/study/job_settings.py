@@ -161,7 +161,7 @@ class JobSettings(Paths):
             }
         )
 
-    def votes(self, key: str) -> Settings:
+    def samples(self, key: str) -> Settings:
         """Return how a stream's questions are answered again, as self-consistency samples."""
         answers = self.answers(key)
         del answers["prompt"]  # the prompts stand with the answers

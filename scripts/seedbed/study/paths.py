@@ -170,13 +170,13 @@ class Paths:
         stream = None if self._keeps_answer(dataset) else dataset.stream
         return self._shard_files("checks", stream, key)
 
-    def verdict_shards(self, key: str) -> list[str]:
+    def label_shards(self, key: str) -> list[str]:
         """Return the verification labels of a dataset's answers; none without a filter."""
         dataset = self.grid.dataset_by_key[key]
         stream = None if dataset.filter == NONE else dataset.stream
         return self._shard_files("verdicts", stream, key)
 
-    def vote_shards(self, key: str) -> list[str]:
+    def sample_shards(self, key: str) -> list[str]:
         """Return the self-consistency samples that a dataset pays for; none if it needs none."""
         dataset = self.grid.dataset_by_key[key]
         sampled = dataset.filter != NONE and not self._keeps_answer(dataset)
@@ -188,7 +188,7 @@ class Paths:
         stream = self.grid.stream_by_key[key].question_stream
         return [] if stream is None else [self._shard_file("questions", stream.key, index)]
 
-    def votes_of_shard(self, key: str, index: str | int) -> list[str]:
+    def samples_of_shard(self, key: str, index: str | int) -> list[str]:
         """Return the self-consistency samples of a shard; none if seeds keep their answers."""
         kept = self._keeps_answer(self.grid.stream_by_key[key])
         return [] if kept else [self._shard_file("votes", key, index)]

@@ -116,7 +116,7 @@ class JobResources:
             ),
         )
 
-    def votes(self) -> dict[str, Callable[..., Any]]:
+    def samples(self) -> dict[str, Callable[..., Any]]:
         """Return what it takes to answer a shard again, as often as verification wants."""
         samples = self._study.config.verification.samples
         return self._of(

@@ -22,6 +22,7 @@ from seedbed.analysis.report.charts.drawing import (
     panel_width,
     percent,
     row_axis,
+    rows_height,
     sheet,
     tooltips,
     value_axis,
@@ -151,7 +152,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
         augmenters = [row["augmenter"] for row in part if row["augmenter"] != NO_AUGMENTER]
         labels = list(dict.fromkeys(map(titles.title, augmenters)))
         shown = [m for m in methods.names if any(_writes(row, m) for row in part)]
-        height = max(60, len(labels) * (16 + 16 * len(shown)))
+        height = max(60, rows_height(labels, 16 + 16 * len(shown)))
         width = panel_width(2, 0, 130)
         panels = [
             panel(

@@ -30,6 +30,7 @@ from seedbed.analysis.report.charts.drawing import (
     panel,
     panel_width,
     row_axis,
+    rows_height,
     says,
     sheet,
     strokes,
@@ -185,7 +186,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     for place, title in zip(named, place_titles(named, titles), strict=True):
         part = [row | {"row": _label(row, titles)} for row in rows if place.items() <= row.items()]
         labels = list(dict.fromkeys(row["row"] for row in part))
-        height = _ROW * len(labels)
+        height = rows_height(labels, _ROW)
         width = panel_width(2, 0, 130)
         panels = []
         for number, (measure, noun) in enumerate(PANELS.items()):
@@ -210,7 +211,7 @@ def _layers(
     y: Axis,
     kinds: Sequence[str],
     width: int,
-    height: int,
+    height: float,
     reason: str,
     titles: Titles,
 ) -> Layers:

@@ -26,6 +26,9 @@ WIDTH = 760
 HEIGHT = 200
 """Pixels of a panel."""
 
+_LINE = 13
+"""Pixels from one line of an axis' label to the next."""
+
 COLUMNS = 3
 """Most panels side by side: with more, text is too small in a column of a paper."""
 
@@ -264,17 +267,24 @@ def value_axis(
     low = high - (high - low) / (1 - room)
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
     blank: dict[str, Any] = {} if labels else {"labels": False, "ticks": False, "domain": False}
-    axis = alt.Axis(title=(labels and title) or None, tickCount=5, **blank)
+    lines: Any = wrapped(title, HEIGHT) if channel == "y" else title
+    axis = alt.Axis(title=(lines if labels and title else None), tickCount=5, **blank)
     kind = alt.X if channel == "x" else alt.Y
     return lambda name: kind(f"{name}:Q", scale=scale, axis=axis)
 
 
 def row_axis(labels: Sequence[str], shown: bool = True, width: int = 170) -> Axis:
     """Return what makes a y axis of named rows, the first on top, by the place in a row's band."""
-    # A label of several lines is split at its line ends.
-    names = {label: "\n".join(wrapped(label, width)) for label in labels}
+    lines = {label: wrapped(label, width) for label in labels}
+    most = max(map(len, lines.values()), default=1)
+    # Vega places the first line: those of all labels are as many, and the middle one is in place.
+    names = {
+        label: "\n".join([*[""] * ((most - len(own)) // 2), *own]) for label, own in lines.items()
+    }
     axis = alt.Axis(
         title=None,
+        labelLineHeight=_LINE,
+        labelOffset=-_LINE * (most - 1) / 2,
         labelExpr=f"split({_lookup(names)}, '\\n')" if shown else "''",
         ticks=False,
         grid=False,
@@ -286,6 +296,12 @@ def row_axis(labels: Sequence[str], shown: bool = True, width: int = 170) -> Axi
         return alt.Y("row:N", sort=None, scale=scale, axis=axis, bandPosition=band)
 
     return made
+
+
+def rows_height(labels: Sequence[str], row: float, width: int = 170) -> float:
+    """Return the height of named rows: each has room for its label, and a least height."""
+    lines = max((len(wrapped(label, width)) for label in labels), default=1)
+    return len(labels) * max(row, _LINE * lines + 6)
 
 
 def _lookup(names: Mapping[str, str]) -> str:

@@ -29,6 +29,7 @@ from seedbed.analysis.report.charts.drawing import (
     panel_width,
     percent,
     row_axis,
+    rows_height,
     sheet,
     spread,
     tooltips,
@@ -43,6 +44,9 @@ SCHEMA = pl.Schema([*accuracy.SCHEMA.items(), ("reference", pl.String), ("status
 """Columns of the table: those of the chart of accuracy, and rows of the `kind` "crossover", whose
 `low` and `high` are budget ratios (null beyond the data). Their `status` is that of
 `find_crossovers`; a pair of methods without a crossover has a row without numbers."""
+
+_LABEL = 85
+"""Pixels of a model's name beside its crossovers."""
 
 
 def tabulate(fits: Path, draws: Path, crossovers: Path, role: str) -> Content:
@@ -125,7 +129,8 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
         layers = _crossovers(part, models, role, methods, titles, width)
         reference = next((row["reference"] for row in part if row["reference"]), "")
         title_of = f"Crossover with {titles.short(reference)}, at budget ratio"
-        panels.append(panel(layers, title_of, width - 40))
+        height = rows_height([titles.title(model) for model in models], 40, _LABEL)
+        panels.append(panel(layers, title_of, width - 40, max(HEIGHT, height)))
         sections.append(Section(f"{title}: {place['seeds']:,} seeds", panels, columns))
     nothing = f"no two {role}s have been measured with all else equal"
     return sheet(sections, [missing], nothing)
@@ -142,7 +147,7 @@ def _crossovers(
     """Return the crossovers with the first method: a row for each model."""
     ratios = sorted({row["budget_ratio"] for row in part if row["kind"] == "cell"})
     x = log_axis(ratios, count_axis(spread(ratios), "budget ratio (queries per seed)", grid=True))
-    y = row_axis([titles.title(model) for model in models], width=85)
+    y = row_axis([titles.title(model) for model in models], width=_LABEL)
     layers = methods.first()
     named = {model: titles.title(model) for model in models}
     nothing = []

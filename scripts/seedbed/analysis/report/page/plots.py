@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 # Methods differ by these as well as by colour, for readers who cannot tell colours apart.
 _DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 4], [10, 3])
 
-_LEGEND: dict[str, Any] = {"title": None, "orient": "bottom", "direction": "vertical", "columns": 1}
-"""Below each other, also long titles fit a phone."""
+_LEGEND: dict[str, Any] = {
+    "title": None,
+    "orient": "bottom",
+    # Below each other, also long titles fit a phone.
+    "direction": "vertical",
+    "columns": 1,
+    # Else as faint as the bands.
+    "symbolOpacity": 1,
+}
 
 STRIPES = 6
 """Stripes of a row of the map: two or three tied methods have equally many."""
