@@ -30,7 +30,7 @@ class Asking:
     def starting(self, progress: Callable[[str], None], lora_rank: int = 0) -> EngineStart:
         """Return the engine, to be started when it is needed; see `EngineStart`."""
         # A folder of its own: a shard is made by one job at a time.
-        batches = self.journal / "batches" / str(getattr(self, "start", 0))
+        batches = self.cache / "batches" / str(getattr(self, "start", 0))
         return EngineStart(self.model, self.engine, self.threads, progress, lora_rank, batches)
 
     def response_cache(self, folder: Path | None = None) -> ResponseCache:
