@@ -51,6 +51,10 @@ demo: env ## run the study in miniature to the end, and print what it found
 	@snakemake --report results/$(STUDY)/report/workflow.html --quiet all --config study=$(STUDY)
 	@cat results/$(STUDY)/report/summary.txt
 
+.PHONY: task
+task: env ## check TASK alone, for free: its reference answers, and three rows as they will be asked
+	@python scripts/check_task.py --task $(or $(TASK),$(error name one, as in: make task TASK=capitals)) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
+
 .PHONY: quote
 quote: env ## print what the study costs, and what of it is still to pay; STUDY=paper for that one
 	snakemake quote --quiet all --config study=$(STUDY)

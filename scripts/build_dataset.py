@@ -14,7 +14,7 @@ from pathlib import Path
 
 from seedbed.artifacts import parquet_rows, whole_file
 from seedbed.command_line import Checked, json_of, json_value, option, run, several
-from seedbed.config.words import Coordinates
+from seedbed.config.words import NONE, Coordinates
 from seedbed.endings import ExpectedError
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
@@ -58,7 +58,8 @@ def job(args: Options) -> None:
             read_items(args.test),
             rows.add,
         )
-        if not facts.counts.rows:
+        # A filter may keep nothing: that is a result, and its student stays as it is.
+        if not facts.counts.rows and settings.filter == NONE:
             raise ExpectedError(no_rows(facts.counts))
         rows.metadata = {"dataset": args.dataset}
     record = DatasetRecord(
@@ -69,6 +70,8 @@ def job(args: Options) -> None:
     )
     record.write(args.record)
     report(f"{facts.counts.rows} rows from {facts.counts.teacher_queries} teacher queries")
+    if not facts.counts.rows:
+        report(no_rows(facts.counts))
 
 
 def no_rows(counts: DatasetCounts) -> str:

@@ -15,7 +15,7 @@ import polars as pl
 from seedbed.artifacts import PROVENANCE, whole_file, write_json, write_parquet
 from seedbed.command_line import option, run
 from seedbed.provenance import provenance
-from seedbed.tasks.items import SCHEMA
+from seedbed.tasks.items import MORE, SCHEMA
 
 
 def draw_seeds(train: pl.DataFrame, seeds: int, replicate: int) -> pl.DataFrame:
@@ -43,7 +43,8 @@ class Options:
 
 def job(args: Options) -> None:
     """Draw a seed set."""
-    train = pl.read_parquet(args.train).select(SCHEMA.names())
+    train = pl.read_parquet(args.train)
+    train = train.select([name for name in (*SCHEMA, *MORE) if name in train.columns])
     settings = {"seeds": args.seeds, "replicate": args.replicate}
     # The same seeds are the same bytes, whichever code and versions drew them.
     seeds = draw_seeds(train, args.seeds, args.replicate)

@@ -11,6 +11,7 @@ not find one right, nothing is written, and the message names all that fail.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,10 @@ from seedbed.evaluation.references import describe_failures, failing_references
 from seedbed.evaluation.scorers import make_scorer
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.tasks.data_sets import database_file, items_of, read_rows
-from seedbed.tasks.databases import copy_database
 from seedbed.tasks.items import TaskItem, gold_values, to_frame
+from seedbed.tasks.making import make_items
 from seedbed.tasks.record import TaskCounts, TaskRecord
-from seedbed.tasks.settings import DataSource, HubSource, SourceOnly, WorldSource
-from seedbed.tasks.worlds import load_world
+from seedbed.tasks.settings import SourceOnly
 
 
 def get_task(
@@ -36,6 +35,7 @@ def get_task(
     output: Path,
     scoring: dict[str, Any] | None = None,
     task_folder: Path | None = None,
+    prompt_columns: Sequence[str] = (),
 ) -> TaskCounts:
     """Write the folder of a task.
 
@@ -47,6 +47,7 @@ def get_task(
         scoring: `kind`, `scorer` and `score` of the task, to score its reference answers by; None
             leaves them unscored.
         task_folder: folder of the task's own function, if it has one.
+        prompt_columns: the data set's columns that prompts name.
 
     Returns:
         Counts: items of each split.
@@ -55,39 +56,11 @@ def get_task(
         ValueError: if the data set does not fit what the source says of it, or a reference answer
             is not right by the task's own scorer.
     """
-    modules: tuple[str, ...] = ()
-    excluded: dict[str, dict[str, str]] = {}
-    revision = None
     wanted = SourceOnly.of(source)
     with replacing(output) as folder:
         folder.mkdir()
-        if isinstance(wanted, WorldSource):
-            modules = (f"seedbed.tasks.worlds.{wanted.world}",)
-            world = load_world(wanted.world)
-            world.write_files(folder)
-            splits = {
-                "train": world.items("train", wanted.train_items, wanted.seed),
-                "test": world.items("test", wanted.test_items, wanted.seed),
-            }
-        else:
-            rows = revision_taken(wanted) if data_dir is None else wanted
-            found = {
-                split: items_of(rows, read_rows(rows, split, data_dir), split, data_dir)
-                for split in ("train", "test")
-            }
-            unknown = found["train"].not_found & found["test"].not_found
-            if unknown:
-                raise ValueError(
-                    f"{rows.name}: {min(unknown)!r} was to be excluded, but is not there"
-                )
-            if data_dir is None and isinstance(rows, HubSource):
-                revision = rows.revision
-            splits = {split: part.items for split, part in found.items()}
-            excluded = {split: part.excluded for split, part in found.items()}
-            for name in sorted({item.database for part in splits.values() for item in part} - {""}):
-                file = database_file(rows, name.removesuffix(".sqlite"), data_dir)
-                (folder / "databases").mkdir(exist_ok=True)
-                copy_database(file, folder / "databases" / name)
+        made = make_items(wanted, data_dir, folder, prompt_columns)
+        splits = made.splits
         if scoring is not None:
             _check_references(splits, scoring, folder, task_folder)
         counts = TaskCounts(train_items=len(splits["train"]), test_items=len(splits["test"]))
@@ -101,12 +74,12 @@ def get_task(
         }
         record = TaskRecord(
             source=source,
-            revision=revision,
+            revision=made.revision,
             counts=counts,
-            excluded=excluded,
+            excluded=made.excluded,
             databases=databases,
             gold_values=gold_values(splits["train"]),
-            **provenance(__file__, modules),
+            **provenance(__file__, made.modules),
         )
         record.write(folder / "task.json")
     return counts
@@ -125,24 +98,6 @@ def _check_references(
         raise ValueError(describe_failures(failing, sum(map(len, splits.values()))))
 
 
-def revision_taken(source: DataSource) -> DataSource:
-    """Return a data set of the hub with the commit that is taken now.
-
-    A branch may move, and later nobody could say which commit the items are of. Without a network,
-    the hub's own library knows what it has at hand, and the revision stays as it is.
-    """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    if not isinstance(source, HubSource):
-        return source
-    try:
-        found = HfApi().dataset_info(source.hub, revision=source.revision).sha
-    except (OfflineModeIsEnabled, HfHubHTTPError, OSError):
-        return source
-    return source.model_copy(update={"revision": found})
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Which task to get, and from where."""
@@ -158,19 +113,29 @@ class Options:
         "kind, scorer and score of the task, as JSON, to score its reference answers by",
     )
     task_folder: Path | None = optional(Path, "folder of the task's own function")
+    prompt_columns: list[str] | None = optional(
+        json_value, "the data set's columns that prompts name, as JSON"
+    )
     folder: Path = option(Path, "folder to write")
 
 
 def job(args: Options) -> None:
     """Get a task."""
     report = reporter("get_task")
-    counts = get_task(args.source, args.data_dir, args.folder, args.scoring, args.task_folder)
+    counts = get_task(
+        args.source,
+        args.data_dir,
+        args.folder,
+        args.scoring,
+        args.task_folder,
+        args.prompt_columns or (),
+    )
     report(f"{counts.train_items} train and {counts.test_items} test items")
 
 
 def main() -> None:
     """Run the command line."""
-    run(Options, job, __doc__, ValueError)
+    run(Options, job, __doc__, (ValueError, FileNotFoundError))
 
 
 if __name__ == "__main__":

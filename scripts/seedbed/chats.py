@@ -286,12 +286,14 @@ def encode_rows(
         tokenizer: the model's.
         chats: messages with `role` and `content`, the last one the answer, which may have thinking
             as `reasoning_content`; null is as if it were not there.
-        system: message that goes before each chat, if any.
+        system: message that goes before each chat that has none of its own, if any.
 
     Raises:
-        ValueError: if a prompt is not how the whole chat begins: a student would be trained with
-            another prompt than it is asked with.
+        ValueError: if the template does not take a chat, or a prompt is not how the whole chat
+            begins: a student would be trained with another prompt than it is asked with.
     """
+    from jinja2 import TemplateError
+
     if not chats:
         return []
     first = [] if system is None else [{"role": "system", "content": system}]
@@ -299,16 +301,25 @@ def encode_rows(
         [{key: text for key, text in one.items() if text is not None} for one in chat]
         for chat in chats
     ]
-    rows = [[*first, *chat] for chat in told]
-    prompts = tokenizer.apply_chat_template(
-        [row[:-1] for row in rows], add_generation_prompt=True, return_dict=True
-    )["input_ids"]
-    if has_thinking(chats):
-        form = thinking_form(tokenizer, system)
-        texts = [_row(tokenizer, row, form) for row in rows]
-        whole = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    else:
-        whole = tokenizer.apply_chat_template(rows, return_dict=True)["input_ids"]
+    rows = [chat if chat[0]["role"] == "system" else [*first, *chat] for chat in told]
+    try:
+        prompts = tokenizer.apply_chat_template(
+            [row[:-1] for row in rows], add_generation_prompt=True, return_dict=True
+        )["input_ids"]
+        if has_thinking(chats):
+            form = thinking_form(tokenizer, system)
+            texts = [_row(tokenizer, row, form) for row in rows]
+            whole = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        else:
+            whole = tokenizer.apply_chat_template(rows, return_dict=True)["input_ids"]
+    # Templates are programs, and raise what they like.
+    except TemplateError as error:
+        roles = {tuple(message["role"] for message in row) for row in rows}
+        said = "; ".join(sorted(", ".join(each) for each in roles))
+        raise ValueError(
+            f"the chat template does not take messages of these roles: {said} ({error}); give "
+            "another by the key chat_template of the model's file"
+        ) from None
     for prompt, ids in zip(prompts, whole, strict=True):
         if ids[: len(prompt)] != prompt:
             raise ValueError(not_a_prefix(tokenizer.decode(prompt), tokenizer.decode(ids)))

@@ -162,7 +162,7 @@ def run(
     kind: type[T],
     function: Callable[[T], object],
     about: str | None,
-    expected: type[Exception] = ExpectedError,
+    expected: type[Exception] | tuple[type[Exception], ...] = ExpectedError,
 ) -> None:
     """Run a script: call its function with the options of the command line.
 

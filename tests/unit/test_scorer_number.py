@@ -210,6 +210,45 @@ CHATS = [
 ]  # fmt: skip
 
 
+MORE_THAN_A_NUMBER = [
+    # What says more of a result is not the result.
+    ("18 ± 2", "18"), ("It is 18 +/- 2 cm", "18"), ("$18 \\pm 2$", "18"),
+    ("\\boxed{18 \\pm 2}", "18"), ("5 - 3 = 2:00 pm", "2"), ("Week 3:210 pages", "210"),
+    ("18 of the 20 are red", "18"), ("He got 18 of 20 right.", "18"), ("18 remain of 20", "18"),
+    ("She has 18 left of the 20 she had.", "18"), ("18 eggs from 3 hens", "18"),
+    ("18 dollars for the 3 of them", "18"), ("18 for each of the 4 children", "18"),
+    ("Each of the 4 children gets 18 sweets from the 72.", "18"), ("18, not 20", "18"),
+    ("18 and not 20.", "18"), ("It's 18 instead of 20.", "18"), ("Not 20 but 18.", "18"),
+    ("18, which is 2 less than 20.", "18"), ("It is 18, which is double 9.", "18"),
+    ("18, i.e. twice 9", "18"), ("18 left after giving 2 away", "18"),
+    ("She has 18 after giving away 2.", "18"), ("18, including the 2 broken ones.", "18"),
+    ("The total is 18 because there are 9 eggs at 2 dollars.", "18"),
+    ("The total comes to 18, as she sells 9 eggs for 2 each.", "18"),
+    ("So she makes 18 since she sells 9 at 2.", "18"), ("18 — 9 eggs at 2 dollars.", "18"),
+    ("18; 9 times 2.", "18"),
+    ("So Janet makes 18 dollars every day selling her 9 eggs for 2 dollars each.", "18"),
+    # But a result behind all that is.
+    ("He had 20 because of 2 gifts, so he has 22.", "22"), ("Of the 20, 18 are red.", "18"),
+    ("After giving 2 away she has 18.", "18"), ("20 less the 2 from him leaves 18.", "18"),
+    ("She sells 9 eggs for 2 dollars each, for a total of 18.", "18"),
+    ("With 20 eggs, not counting 2, she makes 18.", "18"), ("A box of 20 costs 18", "18"),
+    ("The total of 9 is 18 because 9 x 2 = 18", "18"),
+    # A sum comes to its value, on whichever side it stands.
+    ("7 apples = 3 + 4", "7"), ("7 = 3 + 4 apples", "7"), ("7 apples, that is 3 + 4", "7"),
+    ("She has 7 apples (3 + 4).", "7"), ("The answer is 3 + 15.", "18"), ("#### 9 * 2", "18"),
+    ("\\boxed{9 \\times 2}", "18"), ("So she needs 2 + 3 * 4", "14"), ("16 + 2 = 18", "18"),
+    # Two numbers that are one.
+    ("18 dollars and 50 cents", "18.5"), ("It costs 18 dollars and 5 cents.", "18.05"),
+    ("18,5", "18.5"), ("Das macht 18,50 €", "18.5"), ("The ratio is 3:4", None),
+    ("The ratio is 3:4, so there are 12.", "12"), ("It ends at 7:30", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "value"), MORE_THAN_A_NUMBER)
+def test_a_number_that_says_more_of_a_result_is_not_the_result(text, value):
+    assert read_number(text).value == value
+
+
 @pytest.mark.parametrize(("text", "value"), CHATS)
 def test_what_chat_models_write_is_read_as_a_person_reads_it(text, value):
     reading = read_number(text)
@@ -412,6 +451,6 @@ def test_real_solutions_are_right_in_every_frame(frame):
 def test_real_solutions_without_the_end_that_was_asked_for_are_mostly_right():
     solutions = [(answer.split("####")[0].strip(), gold) for answer, gold in gsm8k()[::5]]
     # The rest states its result before its last number, or in another unit.
-    assert sum(right(text, gold) for text, gold in solutions) >= 0.985 * len(solutions)
+    assert sum(right(text, gold) for text, gold in solutions) >= 0.991 * len(solutions)
     behind = [(f"{gold}\n\nExplanation: {text}", gold) for text, gold in solutions]
     assert sum(right(text, gold) for text, gold in behind) >= 0.995 * len(behind)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -16,9 +18,8 @@ SPLITS = ("train", "test")
 
 
 def block(language: str) -> str:
-    """Return the page's only block of code in a language."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)
-    return found
+    """Return the page's first block of code in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)[0]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def own(finished, fresh):
     named = re.search(r"`(tasks: \[capitals\])`", SECTION)[1]
     assert named in study
     (config / f"studies/{STUDY}.yaml").write_text(study.replace(named, f"tasks: [{TASK}]"))
-    world = re.search(r"`(worlds: \{capitals: mini_math\})`", SECTION)[1]
+    world = re.search(r"`(worlds: \{capitals: mini_math.*?\})`", SECTION)[1]
     for name in ("micro_teacher", "micro_student"):
         model = config / f"models/{name}.yaml"
         assert world in model.read_text()
@@ -107,3 +108,39 @@ def test_any_other_answer_needs_one_function(own):
     assert own.plan(target, study=STUDY) == {}
     own.edit(module, "==", ">=")
     assert own.plan(target, study=STUDY) == {"evaluate_student": 1}
+
+
+def test_readmes_csv_becomes_scores(own):
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    folder = own.folder / "config/tasks/support"
+    (rows,) = re.findall(r"```csv\n(.*?)```", readme, re.DOTALL)
+    assert (folder / "questions.csv").read_text().startswith(rows)
+    assert len(pl.read_csv(folder / "questions.csv")) == 40
+    text = (folder / "task.yaml").read_text()
+    assert text.partition("\n")[2] in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    assert "make task TASK=support\n" in readme
+    command = [sys.executable, "scripts/check_task.py", "--task", "support"]
+    done = subprocess.run(command, cwd=own.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "All 40 reference answers are right" in done.stdout
+    assert "snakemake evaluations --config study=support\n" in readme
+    target = "evaluations"
+    done = own.snakemake(target, study="support")
+    assert done.returncode == 0, done.stdout
+    files = list((own.folder / "results/support/evaluations").glob("**/evaluation.json"))
+    scores = [json.loads(path.read_text()) for path in files]
+    assert len(scores) == 3
+    test = pl.read_parquet(own.folder / "resources/tasks/task=support/test.parquet").height
+    assert {(score["items"], score["references_right"]) for score in scores} == {(test, test)}
+    assert own.plan(target, study="support") == {}
+    # A new row of the train split changes no score; and no row has moved.
+    items = own.folder / "resources/tasks/task=support"
+    before = {part: set(pl.read_parquet(items / f"{part}.parquet")["item_id"]) for part in SPLITS}
+    with (folder / "questions.csv").open("a") as file:
+        file.write("Do you have a shop in Leeds?,shipping\n")
+    assert own.plan(target, study="support")["get_task"] == 1
+    done = own.snakemake("resources/tasks/task=support/test.parquet", study="support")
+    assert done.returncode == 0, done.stdout
+    after = {part: set(pl.read_parquet(items / f"{part}.parquet")["item_id"]) for part in SPLITS}
+    assert all(before[part] <= after[part] for part in SPLITS)
+    assert sum(map(len, after.values())) == 41

@@ -15,6 +15,9 @@ from pydantic_core import PydanticCustomError
 
 from seedbed.config.words import FILTERS, WORLDS
 
+TASK_FILES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
+"""Endings of files with rows."""
+
 Stage = Literal[
     "tasks",
     "models",
@@ -152,8 +155,8 @@ def check_inside(value: str, *at: Part) -> None:
 
 def _task_file(value: str) -> str:
     check_inside(value)
-    if PurePosixPath(value).suffix not in (".jsonl", ".parquet"):
-        raise problem(f"{value!r} ends in neither .jsonl nor .parquet")
+    if PurePosixPath(value).suffix not in TASK_FILES:
+        raise problem(f"{value!r} ends in none of {', '.join(TASK_FILES)}")
     return value
 
 
@@ -174,8 +177,8 @@ def _dated_line(value: str) -> str:
     return value
 
 
-def check_prompt(value: str, placeholders: tuple[str, ...], *at: Part) -> None:
-    """Check that a prompt has `{question}`, and no placeholder but the given ones.
+def check_prompt(value: str, placeholders: tuple[str, ...] | None, *at: Part) -> None:
+    """Check that a prompt has `{question}`, and no placeholder but the given ones, or any.
 
     Raises:
         PydanticCustomError: if it has not, with `at` as the place.
@@ -183,8 +186,16 @@ def check_prompt(value: str, placeholders: tuple[str, ...], *at: Part) -> None:
     check_template(value, "question", placeholders, *at)
 
 
-def check_template(value: str, needed: str, placeholders: tuple[str, ...], *at: Part) -> None:
-    """Check that a text has the placeholder that it needs, and none but the given ones.
+def placeholders_of(template: str) -> list[str]:
+    """Return the names of a template's placeholders, each once, in order."""
+    pieces = string.Formatter().parse(template)
+    return list(dict.fromkeys(name for _, name, _, _ in pieces if name is not None))
+
+
+def check_template(
+    value: str, needed: str, placeholders: tuple[str, ...] | None, *at: Part
+) -> None:
+    """Check that a text has the placeholder that it needs, and none but the given ones, or any.
 
     Raises:
         PydanticCustomError: if it has not, with `at` as the place.
@@ -194,8 +205,8 @@ def check_template(value: str, needed: str, placeholders: tuple[str, ...], *at: 
     except ValueError as error:
         raise problem(f"cannot be read ({error}); a brace in the text is doubled", *at) from None
     for name, form, conversion in fields:
-        if name is None or name not in placeholders:
-            hint = nearest(str(name), placeholders, "valid here")
+        if not name or (placeholders is not None and name not in placeholders):
+            hint = nearest(str(name), placeholders or (needed,), "valid here")
             raise problem(f"has an unknown placeholder {{{name}}}; {hint}", *at)
         if form or conversion:
             raise problem(f"has a format in the placeholder {{{name}}}, which takes none", *at)
@@ -230,7 +241,7 @@ Sha256 = Annotated[str, AfterValidator(_sha256)]
 HubId = Annotated[str, AfterValidator(_hub_id)]
 Date = Annotated[str, AfterValidator(_date)]
 World = Annotated[str, AfterValidator(_world), WithJsonSchema({"enum": [*WORLDS]})]
-Kind = Literal["number", "choice", "sql", "exact", "code"]
+Kind = Literal["number", "choice", "sql", "exact", "json", "code"]
 Role = Literal["teacher", "student_a", "student_b"]
 """What a model trained from scratch gets to see of its world."""
 ScorerFunction = Annotated[str, AfterValidator(_scorer_function)]
@@ -245,6 +256,9 @@ NOT_EMPTY = Field(min_length=1)
 DISTINCT = AfterValidator(_distinct)
 """Refuses what stands in a list twice."""
 
+SeveralColumns = Annotated[tuple[Text, ...], LISTED, Field(min_length=2, max_length=26), DISTINCT]
+"""Columns of a data set that hold one choice each."""
+
 Names = Annotated[tuple[Name, ...], LISTED, NOT_EMPTY, DISTINCT]
 Counts = Annotated[tuple[Count, ...], LISTED, NOT_EMPTY, DISTINCT]
 Ratios = Annotated[tuple[Positive, ...], LISTED, NOT_EMPTY, DISTINCT]
@@ -254,4 +268,4 @@ Filters = Annotated[
     NOT_EMPTY,
     DISTINCT,
 ]
-DatedLines = Annotated[tuple[Annotated[str, AfterValidator(_dated_line)], ...], LISTED, NOT_EMPTY]
+DatedLines = Annotated[tuple[Annotated[str, AfterValidator(_dated_line)], ...], LISTED]

@@ -6,7 +6,9 @@ finish, in whatever order that is.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -38,10 +40,39 @@ class Request:
     stop: tuple[str, ...] = ()
 
 
-def chat(content: str, system: str | None = None) -> tuple[tuple[str, str], ...]:
-    """Return the messages that ask a model something, after the one that sets it up, if any."""
-    asked = ("user", content)
-    return (asked,) if system is None else (("system", system), asked)
+Messages = tuple[tuple[str, str], ...]
+"""Pairs of role and content."""
+
+
+def prompt_of(history: Messages, content: str) -> str:
+    """Return the text that stands for a user's message and those before it, as `chat` reads it."""
+    if not history:
+        return content
+    messages = [*history, ("user", content)]
+    return json.dumps(
+        [{"role": role, "content": text} for role, text in messages], ensure_ascii=False
+    )
+
+
+def messages_of(prompt: str) -> Messages:
+    """Return the messages of a prompt: the user's alone, unless `prompt_of` wrote several."""
+    if prompt.startswith('[{"role": "'):
+        with suppress(ValueError, TypeError, KeyError):
+            found = tuple((one["role"], one["content"]) for one in json.loads(prompt))
+            if prompt_of(found[:-1], found[-1][1]) == prompt:
+                return found
+    return (("user", prompt),)
+
+
+def chat(prompt: str, system: str | None = None) -> Messages:
+    """Return the messages that ask a model something, after the one that sets it up, if any.
+
+    A prompt with a system message of its own needs no other.
+    """
+    messages = messages_of(prompt)
+    if system is None or messages[0][0] == "system":
+        return messages
+    return (("system", system), *messages)
 
 
 @dataclass(frozen=True, slots=True)

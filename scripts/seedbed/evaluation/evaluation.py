@@ -9,12 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from seedbed.engines import Completion, Request, chat
+from seedbed.engines import Completion, Request, chat, prompt_of
 from seedbed.evaluation.record import Score, Scores
 from seedbed.evaluation.references import failing_references
 from seedbed.evaluation.scorers import Score as OneScore
 from seedbed.evaluation.scorers import Scorer, scoring_each
 from seedbed.tasks.items import TaskItem
+from seedbed.tasks.prompts import answer_prompt
 
 SCHEMA = pl.Schema(
     {
@@ -54,7 +55,7 @@ def item_requests(
     return [
         Request(
             key=str(number),
-            messages=chat(prompt.format(question=item.question, context=item.context), system),
+            messages=chat(prompt_of(item.history, answer_prompt(prompt, item)), system),
             max_tokens=answer_tokens,
             stop=tuple(stop),
         )

@@ -7,12 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from seedbed.engines import Engine, Request, chat
+from seedbed.engines import Engine, Request, chat, prompt_of
 from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.extension import spread_seconds
 from seedbed.streams.response_cache import ResponseCache
 from seedbed.streams.settings import AnswerSettings
 from seedbed.tasks.items import TaskItem
+from seedbed.tasks.prompts import answer_prompt
 
 SCHEMA = pl.Schema(
     {
@@ -97,7 +98,7 @@ def answer_questions(
         rows.append(row)
         if question is None:
             continue
-        prompt = settings.prompt.format(question=question, context=seed.context)
+        prompt = prompt_of(seed.history, answer_prompt(settings.prompt, seed, question))
         row["prompt"] = prompt
         requests.append(
             Request(

@@ -12,13 +12,14 @@ import numpy as np
 import polars as pl
 
 from seedbed.chats import THINKING
-from seedbed.engines import UNFINISHED
+from seedbed.engines import UNFINISHED, messages_of, prompt_of
 from seedbed.streams import diversity
 from seedbed.streams.answers import SCHEMA as ANSWERS_SCHEMA
 from seedbed.streams.answers import TEACHER_THINKING, is_whole, was_refused
 from seedbed.streams.record import DatasetCounts, DatasetFacts, DatasetSeconds, Diversity
 from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import TaskItem
+from seedbed.tasks.prompts import answer_prompt
 
 _ROWS_AT_A_TIME = 32_768
 
@@ -108,7 +109,7 @@ def build_dataset(
         kept = frame.filter(pl.col("reason") == "")
         part = kept.select(
             *("query", "seed_id", "sample", "question", "answer"),
-            messages=_messages(thinking),
+            messages=_messages(kept["prompt"], thinking),
             prompt_tokens="teacher_prompt_tokens",
             completion_tokens="teacher_completion_tokens",
             **({"thinking_tokens": _THINKING_TOKENS} if thinking else {}),
@@ -251,7 +252,7 @@ def _real_pairs(seeds: Sequence[TaskItem], prompt: str) -> pl.DataFrame:
             "seed_id": item.item_id,
             "sample": 0,
             "question": item.question,
-            "prompt": prompt.format(question=item.question, context=item.context),
+            "prompt": prompt_of(item.history, answer_prompt(prompt, item)),
             "answer": item.answer,
             "finish_reason": "stop",
             "teacher_prompt_tokens": 0,
@@ -294,7 +295,7 @@ class _Questions:
             for name, items in (("seed", seeds), ("test", test))
         }
         self._overlaps = diversity.overlap_test(
-            [item.context for item in test], [item.question for item in test], length
+            [item.surroundings for item in test], [item.question for item in test], length
         )
         self._near = dict.fromkeys(self._others, 0)
         self._distinct = {n: diversity.Distinct(n) for n in diversity.DISTINCT}
@@ -313,7 +314,7 @@ class _Questions:
         asked = frame.select("query", "question", possible=possible.gather(place).fill_null(False))
         asked = asked.with_row_index("row").filter("possible")
         for row, query, question, _ in asked.iter_rows():
-            context = self._seeds[query % len(self._seeds)].context
+            context = self._seeds[query % len(self._seeds)].surroundings
             overlapping[row] = self._overlaps(context, question)
         return _Asked(different, texts, place, pl.Series(overlapping, dtype=pl.Boolean))
 
@@ -434,12 +435,15 @@ class _Spent:
         return dict(self._tokens)
 
 
-def _messages(thinking: bool) -> pl.Expr:
+def _messages(prompts: pl.Series, thinking: bool) -> pl.Expr:
     """Return the expression for a chat: the prompt, and the answer with or without its thinking."""
-    chat = []
-    columns = {"user": ("prompt", pl.lit(None, pl.String))}
-    columns |= {"assistant": ("answer", pl.col(TEACHER_THINKING))}
-    for role, (content, thought) in columns.items():
-        parts = [pl.lit(role).alias("role"), pl.col(content).alias("content")]
-        chat.append(pl.struct([*parts, thought.alias(THINKING)] if thinking else parts))
-    return pl.concat_list(chat)
+    none = {THINKING: None} if thinking else {}
+    asked = [
+        [{"role": role, "content": text, **none} for role, text in messages_of(prompt)]
+        for prompt in prompts
+    ]
+    kind = {"role": pl.String, "content": pl.String} | dict.fromkeys(none, pl.String)
+    answer = [pl.lit("assistant").alias("role"), pl.col("answer").alias("content")]
+    thought = [pl.col(TEACHER_THINKING).alias(THINKING)] if thinking else []
+    before = pl.lit(pl.Series("asked", asked, dtype=pl.List(pl.Struct(kind))))
+    return pl.concat_list(before, pl.struct([*answer, *thought]))

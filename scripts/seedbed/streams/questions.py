@@ -16,6 +16,7 @@ from seedbed.streams.response_cache import ResponseCache
 from seedbed.streams.settings import QuestionSettings
 from seedbed.tasks.choices import choices_of, split_choices
 from seedbed.tasks.items import TaskItem
+from seedbed.tasks.prompts import question_prompt
 
 SCHEMA = pl.Schema(
     {
@@ -104,9 +105,7 @@ def write_questions(
         requests = [
             Request(
                 key=key,
-                messages=chat(
-                    _fill(settings.prompt, slot.seed, slot.seed.question), settings.system
-                ),
+                messages=chat(question_prompt(settings.prompt, slot.seed), settings.system),
                 max_tokens=settings.question_tokens,
                 temperature=settings.temperature,
                 top_p=settings.top_p,
@@ -163,7 +162,8 @@ def _check(
         Request(
             key=key,
             messages=chat(
-                _fill(settings.check_prompt or "", slots[key].seed, question), settings.system
+                question_prompt(settings.check_prompt or "", slots[key].seed, question),
+                settings.system,
             ),
             max_tokens=settings.check_tokens,
             stop=settings.stop,
@@ -232,7 +232,3 @@ def read_self_check(text: str) -> bool | None:
     """Return what a self-check says: True for a first word `yes`, False for `no`, else None."""
     first = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
     return None if first is None else first[1].lower() == "yes"
-
-
-def _fill(template: str, seed: TaskItem, question: str) -> str:
-    return template.format(question=question, context=seed.context, answer=seed.answer)

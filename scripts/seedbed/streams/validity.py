@@ -100,7 +100,10 @@ class Judge:
         """Return why the answer is not valid, "" if it is; see `check_answers`."""
         seed = self._seed
         if new_answer and (
-            answers_equal(self._kind, self._answer, seed.answer, self._choices, seed.choices)
+            any(
+                answers_equal(self._kind, self._answer, answer, self._choices, seed.choices)
+                for answer in (seed.answer, *seed.golds)
+            )
             or self._does_as_seed()
         ):
             return "same_answer_as_seed"

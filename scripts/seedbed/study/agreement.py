@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +14,14 @@ from seedbed.config.sections import Section
 from seedbed.config.values import Part, nearest
 from seedbed.config.words import OWN_PROMPTS, RESERVED
 from seedbed.engines.settings import AnyEngine, OpenAISettings
-from seedbed.evaluation.scorers import module_file
 from seedbed.streams.settings import MethodConfig
 from seedbed.study import cells
 from seedbed.study.config import RUN_CONFIG, Block, ModelConfig, StudyConfig
 from seedbed.study.lengths import too_long
 from seedbed.study.reading import File, Files
 from seedbed.study.study import Study, name_at_endpoint
-from seedbed.tasks.settings import FilesSource, TaskConfig, WorldSource
+from seedbed.study.task_files import task_problems, with_counts
+from seedbed.tasks.settings import TaskConfig, WorldSource
 from seedbed.training.settings import Trainer
 
 _SECTIONS: dict[str, type[Section]] = {
@@ -153,42 +152,24 @@ class Agreement:
         file = self.used["tasks"][name]
         if file is None:
             return
-        methods = self.files.names["methods"]
+        found = list(task_problems(self.files, name, file))
+        self.problems += found
         for key in file.config.prompts:
-            if key in OWN_PROMPTS:
-                continue
-            if key not in methods:
-                hint = nearest(key, {*OWN_PROMPTS, *methods}, "prompts")
-                self._refuse(f"there is no method {key!r}; {hint}", "prompts", key, file=file)
-                continue
             method = self._get("methods", key)
             if method is not None and not method.writes_questions:
                 said = f"has no effect: the method {key!r} writes no questions"
                 self._refuse(said, "prompts", key, file=file)
-        self._check_task_folder(name, file)
-        wanted, held = self.study.config.test_items, file.config.source.test_items
+        counted = file if found else with_counts(self.files, name, file, self.problems)
+        if counted is not None:
+            source = counted.config.source
+            counted = None if None in (source.train_items, source.test_items) else counted
+        self.used["tasks"][name] = counted
+        if counted is None:
+            return
+        wanted, held = self.study.config.test_items, counted.config.test_items
         if wanted is not None and wanted > held:
             said = f"{wanted} is more than the {held} items of the test split of task {name!r}"
             self._refuse(said, "test_items")
-
-    def _check_task_folder(self, name: str, file: File[TaskConfig]) -> None:
-        """Check that what a task needs beside its file is there."""
-        folder = self.files.path("tasks", name).parent
-        source, scorer = file.config.source, file.config.scorer
-        if isinstance(source, FilesSource):
-            for split in ("train", "test"):
-                for path in source.split_files(folder, split):
-                    if not path.is_file():
-                        self._refuse(
-                            f"there is no file {path}", "source", "files", split, file=file
-                        )
-            if source.databases is not None and not source.database_files(folder):
-                said = f"there are no databases at {folder / source.databases}"
-                self._refuse(said, "source", "databases", file=file)
-        if isinstance(scorer, str):
-            wrong = _function_problem(scorer, folder)
-            if wrong:
-                self._refuse(wrong, "scorer", file=file)
 
     def _check_block(self, index: int, block: Block) -> None:
         at = ("blocks", index)
@@ -255,9 +236,9 @@ class Agreement:
         """Check that each task of a block has so many real question-answer pairs."""
         for name in block.tasks:
             task = self._get("tasks", name)
-            if task is not None and pairs > task.source.train_items:
+            if task is not None and pairs > task.train_items:
                 said = (
-                    f"{pairs} is more than the {task.source.train_items} items of the train "
+                    f"{pairs} is more than the {task.train_items} items of the train "
                     f"split of task {name!r}"
                 )
                 self._refuse(said, *at)
@@ -406,26 +387,3 @@ class Agreement:
             seen.setdefault(found, block.name)
             for said, at in too_long(study, index, block, found, Path.cwd()):
                 self._refuse(said, *at)
-
-
-def _function_problem(scorer: str, folder: Path) -> str | None:
-    """Say what is wrong with a scorer named MODULE:FUNCTION, if anything is.
-
-    The file is read and not run: it may import what is not here.
-    """
-    path, function = module_file(scorer, folder), scorer.partition(":")[2]
-    if not path.is_file():
-        return f"there is no file {path}"
-    try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
-    except (SyntaxError, ValueError) as error:
-        return f"{path} cannot be read as Python: {error}"
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    if function not in functions:
-        return f"{path} has no function {function!r}; {nearest(function, functions, 'functions')}"
-    given = functions[function].args
-    values = len(given.posonlyargs) + len(given.args)
-    too_few = values < 2 and given.vararg is None
-    if too_few or values - len(given.defaults) > 2 or None in given.kw_defaults:
-        return f"{path}: {function!r} cannot be called with two values, an output and an item"
-    return None

@@ -7,7 +7,7 @@ was made of them says so, and is looked at where settings or inputs differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from seedbed.tasks.record import TaskRecord
 
 # Of a data set's description, what says nothing of its items; and what is checked, and not used.
 _WORDS = ("license", "sha256")
+# Keys that earlier versions did not have: at their defaults, they say nothing.
+_ADDED = ("gold_form", "gold_words")
 
 
 def same_result(rule: str, params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
@@ -36,13 +38,23 @@ def same_result(rule: str, params: Mapping[str, Any], outputs: Mapping[str, Path
         return False  # Whatever is wrong with them, the job itself says it.
 
 
-def items_source(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of the section `source` of a task's file its items depend on.
+def items_source(source: Mapping[str, Any], prompt_columns: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what of a task's file its items depend on.
 
     Args:
-        source: the section, as JSON would have it.
+        source: the section `source`, as JSON would have it.
+        prompt_columns: the data set's columns that prompts name.
     """
-    found = {key: value for key, value in source.items() if key not in _WORDS}
+    found = {
+        key: value
+        for key, value in source.items()
+        if key not in _WORDS and not (key in _ADDED and value is None)
+    }
+    for key in ("files", "splits"):
+        if key in found:
+            found[key] = {name: value for name, value in found[key].items() if value is not None}
+    if prompt_columns:
+        found["prompt_columns"] = list(prompt_columns)
     if "excluded" in found:
         found["excluded"] = [
             {key: value for key, value in one.items() if key != "reason"}
@@ -51,7 +63,7 @@ def items_source(source: Mapping[str, Any]) -> dict[str, Any]:
     if "files" in found:
         # They must have as many items as this says.
         for key in ("train_items", "test_items"):
-            del found[key]
+            found.pop(key, None)
     return found
 
 
@@ -59,11 +71,13 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
     # Not for every plan: a table library takes half a second to import.
     import polars as pl
 
-    from seedbed.tasks.data_sets import database_file, items_of, read_rows
-    from seedbed.tasks.items import to_frame
+    from seedbed.tasks.data_sets import database_file, items_of
+    from seedbed.tasks.items import read_items, to_frame
+    from seedbed.tasks.selection import SPLITS, select_all
     from seedbed.tasks.settings import DataSource, SourceOnly
 
     source, data_dir = params["source"], params["data_dir"]
+    named = list(params["prompt_columns"])
     about = TaskRecord.read(outputs["record"])
     if "world" in source:
         return False
@@ -71,13 +85,14 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
         # On the hub now. What was taken there has a commit.
         made, now = items_source(about.source), items_source(source)
         made["revision"] = about.revision or made["revision"]
-        return made == now
+        known = [name for name, _ in read_items(outputs["train"])[0].columns]
+        return made == now and sorted(known) == sorted(named)
     found = SourceOnly.of(source)
     assert isinstance(found, DataSource)
     databases: set[str] = set()
-    for split in ("train", "test"):
-        rows = read_rows(found, split, Path(data_dir))
-        items = items_of(found, rows, split, Path(data_dir)).items
+    chosen = select_all(found, Path(data_dir), named)
+    for split in SPLITS:
+        items = items_of(found, chosen[split], split, Path(data_dir))
         if not to_frame(items).equals(pl.read_parquet(outputs[split])):
             return False
         databases |= {item.database for item in items} - {""}

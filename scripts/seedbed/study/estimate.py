@@ -145,7 +145,7 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
     for cell in cells:
         task = study.tasks[cell.task]
         place = (cell.student, cell.task, cell.method, cell.key)
-        items = study.config.test_items or task.source.test_items
+        items = study.config.test_items or task.test_items
         found.append(Work("evaluation", *place, items, 1, PROMPT_TOKENS, ANSWER_TOKENS))
         if not cell.untrained:
             rows = training_rows(study, cell)

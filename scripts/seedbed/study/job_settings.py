@@ -81,7 +81,12 @@ class JobSettings(Paths):
 
     def items_source(self, task: str) -> Settings:
         """Return what of that a task's items depend on."""
-        return Settings(items_source(self.study.tasks[task].source.model_dump(mode="json")))
+        config = self.study.tasks[task]
+        return Settings(items_source(config.source.model_dump(mode="json"), config.prompt_columns))
+
+    def prompt_columns(self, task: str) -> SettingsList:
+        """Return the columns of a task's data set that its prompts name."""
+        return SettingsList(self.study.tasks[task].prompt_columns)
 
     def reference_scoring(self, task: str) -> Settings:
         """Return how a task's reference answers are scored."""
@@ -212,7 +217,7 @@ class JobSettings(Paths):
         name, student = self.cell(key).task, self.cell(key).student
         task = self.study.tasks[name]
         # All of them are all, by whatever number.
-        taken, held = self.study.config.test_items, task.source.test_items
+        taken, held = self.study.config.test_items, task.test_items
         return Settings(
             {
                 "kind": task.kind,

@@ -131,7 +131,7 @@ class JobResources:
 
         def seconds(wc: Any, model: str) -> float:
             task = self._study.tasks[self._paths.cell(wc.cell).task]
-            items = self._study.config.test_items or task.source.test_items
+            items = self._study.config.test_items or task.test_items
             return self._generating(model, items, ANSWER_TOKENS)
 
         return self._of(lambda wc: self._paths.student(wc.cell), seconds)

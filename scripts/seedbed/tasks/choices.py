@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-LETTERS = "ABCDEFGH"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """Labels of choices, as the scorer knows them."""
 
-_LINE = re.compile(r"\(([A-H])\) (\S.*)")
-_INLINE = re.compile(r"(\S.*) ([A-H])")
+_LINE = re.compile(r"\(([A-Z])\) (\S.*)")
+_INLINE = re.compile(r"(\S.*) ([A-Z])")
 
 
 def with_choices(question: str, choices: Sequence[str]) -> str:
@@ -34,6 +34,10 @@ def split_choices(question: str) -> tuple[str, tuple[str, ...]]:
     while lines and (match := _LINE.fullmatch(lines[-1].strip())):
         found.insert(0, (match[1], match[2].strip()))
         lines.pop()
+    # Lines above the first choice may look like choices, too.
+    first = max((n for n, (label, _) in enumerate(found) if label == LETTERS[0]), default=0)
+    lines += [f"({label}) {text}" for label, text in found[:first]]
+    found = found[first:]
     before = "\n".join(lines)
     if not found:
         before, _, behind = question.rpartition("?")

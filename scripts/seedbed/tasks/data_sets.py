@@ -1,223 +1,338 @@
-"""Data sets in rows: of the hub, of a folder in the hub's layout, or files beside a task's file."""
+"""Items of data sets in rows: of the hub, of a folder in its layout, or of a task's own files."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import Counter
+import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import polars as pl
+from typing import Any
 
 from seedbed.tasks.choices import LETTERS, with_choices
 from seedbed.tasks.databases import schema_text
-from seedbed.tasks.items import TaskItem
-from seedbed.tasks.settings import DataSource, HubSource
+from seedbed.tasks.item import TaskItem
+from seedbed.tasks.selection import Chosen, Selection
+from seedbed.tasks.settings import DataSource
 
+_MOST_NAMED = 20
+"""Rows at fault that a message names."""
 
-def read_rows(
-    source: DataSource, split: Literal["train", "test"], data_dir: Path | None
-) -> pl.DataFrame:
-    """Return the rows of a split.
-
-    Args:
-        source: the data set.
-        split: `train` or `test`, in the project's terms.
-        data_dir: the folder that it is read from, or None to ask the hub.
-
-    Raises:
-        FileNotFoundError: if the folder has no such file.
-        ValueError: if a file cannot be read.
-    """
-    if data_dir is not None:
-        files = source.split_files(data_dir, split)
-        if not files:
-            name = getattr(source.splits, split) if isinstance(source, HubSource) else split
-            raise FileNotFoundError(f"no {name}.parquet in {source.folder(data_dir)}")
-        return _read_lines(files[0]) if files[0].suffix == ".jsonl" else _read_parquet(files)
-    if not isinstance(source, HubSource):
-        raise FileNotFoundError(f"{source.name} are no data set of the hub: give their folder")
-    from datasets import load_dataset
-
-    rows = load_dataset(
-        source.hub,
-        source.config,
-        split=getattr(source.splits, split),
-        revision=source.revision,
-    )
-    return pl.DataFrame(rows.with_format("arrow")[:])
-
-
-def _read_parquet(files: Sequence[Path]) -> pl.DataFrame:
-    try:
-        return pl.read_parquet([*files])
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(f"{files[0]} cannot be read as Parquet: {error}") from error
-
-
-def _read_lines(path: Path) -> pl.DataFrame:
-    """Return the rows of a file of JSON lines.
-
-    Raises:
-        ValueError: if it holds anything else, naming the file and, if one is at fault, the line.
-    """
-    try:
-        return pl.read_ndjson(path, infer_schema_length=None)
-    except pl.exceptions.PolarsError as error:
-        # That message has no line; most often, one line alone is no JSON.
-        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-            try:
-                json.loads(line.strip() or "{}")
-            except ValueError as fault:
-                raise ValueError(f"{path}:{number}: is no line of JSON: {fault}") from None
-        raise ValueError(f"{path} cannot be read as lines of JSON: {error}") from error
-
-
-@dataclass(frozen=True)
-class Split:
-    """The items of a split.
-
-    Attributes:
-        items: the items, in the data set's order.
-        excluded: by id of the items that were left out, why.
-        not_found: names of items and databases that were to be left out and are not there.
-    """
-
-    items: list[TaskItem]
-    excluded: dict[str, str]
-    not_found: set[str]
+_LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
 
 
 def items_of(
-    source: DataSource, frame: pl.DataFrame, split: str, data_dir: Path | None = None
-) -> Split:
+    source: DataSource, selection: Selection, split: str, data_dir: Path | None = None
+) -> list[TaskItem]:
     """Return the rows of a split as items.
 
-    The final answer is that of the column `gold` or, where there is none, what stands in the
-    reference answer after the mark `gold_after`. Choices stand a line each below the question,
-    labelled with letters, whatever their labels are in the data set. An item on a database has the
-    database's schema as its context.
+    The final answer is that of the column `gold`, or the first of `golds`; where there is none,
+    what stands in the reference answer after the mark `gold_after`. Choices stand a line each below
+    the question, labelled with letters, whatever their labels are in the data set. An item on a
+    database has the database's schema as its context.
 
     Args:
         source: the data set.
-        frame: its rows.
+        selection: its rows of the split.
         split: `train` or `test`, in the project's terms.
         data_dir: the folder that databases lie in, if there are any.
 
     Raises:
         FileNotFoundError: if an item's database is not there.
-        ValueError: if a column is missing, there are fewer items than the configuration says (or,
-            in the task's own files, more), a row lacks its question or answer, a reference answer
-            has no final answer to be read, a gold label is none of the choices', two items have
-            the same `item_id`, or the rows have another digest than they should.
+        ValueError: if a row lacks its question or answer, a reference answer has no final answer to
+            be read, a gold is none of the choices', or anything else in a row does not fit, naming
+            each row, its place, its column, and what would be valid.
     """
-    columns = [_column(source, frame, path).alias(name) for name, path in source.columns.items()]
-    rows = frame.select(columns).to_dicts()
-    _check_digest(source, rows, split)
-    ids = [str(row.get("item_id") or f"{split}-{number:05d}") for number, row in enumerate(rows)]
-    twice = [item_id for item_id, n in Counter(ids).items() if n > 1]
-    if twice:
-        raise ValueError(f"{source.name}: {split} has more than one item {twice[0]}")
-    reasons = {entry.item or entry.database or "": entry.reason for entry in source.excluded}
-    names = [
-        {item_id, row.get("database") or item_id} & reasons.keys()
-        for item_id, row in zip(ids, rows, strict=True)
-    ]
-    kept = [(item_id, row) for item_id, row, name in zip(ids, rows, names, strict=True) if not name]
-    wanted = source.train_items if split == "train" else source.test_items
-    if len(kept) < wanted or (source.complete and len(kept) > wanted):
-        raise ValueError(f"{source.name}: the {split} split has {len(kept)} items, not {wanted}")
-    return Split(
-        [_item(source, item_id, row, split, data_dir) for item_id, row in kept[:wanted]],
-        {item_id: reasons[min(name)] for item_id, name in zip(ids, names, strict=True) if name},
-        reasons.keys() - set().union(*names),
-    )
+    items, wrong = [], []
+    for row in selection.chosen:
+        try:
+            items.append(_Reader(source, row, split).item(data_dir))
+        except ValueError as error:
+            wrong.append(str(error))
+    if wrong:
+        more = len(wrong) - _MOST_NAMED
+        lines = wrong[:_MOST_NAMED] + ([f"and {more:,} more rows"] if more > 0 else [])
+        raise ValueError("\n  ".join(lines))
+    return items
 
 
-def _check_digest(source: DataSource, rows: Sequence[Mapping[str, Any]], split: str) -> None:
-    """Check that the rows of a split are those that the configuration was written for.
+class _Reader:
+    """Makes an item of a row."""
 
-    The digest is of what items are made of, in order, whatever file it was read from.
-    """
-    if source.sha256 is None:
-        return
-    content = json.dumps(rows, sort_keys=True, ensure_ascii=True)
-    found = hashlib.sha256(content.encode()).hexdigest()
-    if found != getattr(source.sha256, split):
-        raise ValueError(
-            f"{source.name}: the rows of the {split} split are others than those that sha256 in "
-            f"the task's file is of: theirs is {found}"
+    def __init__(self, source: DataSource, row: Chosen, split: str) -> None:
+        self._source = source
+        self._row = row
+        self._split = split
+
+    def item(self, data_dir: Path | None) -> TaskItem:
+        history, question, last = self._asked()
+        answer = self._text("answer") if self._has("answer") else last
+        if self._source.answer is None and not answer:
+            raise self._wrong("answer", "has no answer")
+        choices, labels = self._choices()
+        golds = [self._in_letters(gold, choices, labels) for gold in self._golds(answer)]
+        if choices:
+            question = with_choices(question, choices)
+        database = self._row.values.get("database") or ""
+        context = self._text("context", needed=False)
+        if database:
+            file = database_file(self._source, database, data_dir)
+            context = context or schema_text(file)
+        if self._source.answer is not None:
+            answer = self._source.answer.format(gold=golds[0])
+        return TaskItem(
+            item_id=self._row.item_id,
+            question=question,
+            context=context,
+            answer=answer,
+            gold=golds[0],
+            choices=choices,
+            database=f"{database}.sqlite" if database else "",
+            cluster=str(self._row.values.get("cluster") or self._row.item_id),
+            golds=tuple(golds) if len(golds) > 1 else (),
+            history=history,
+            columns=tuple((name, _shown(value)) for name, value in self._row.columns.items()),
         )
 
+    def _wrong(self, key: str, said: str) -> ValueError:
+        """Return the error that something in the row is wrong."""
+        columns = ", ".join(map(repr, self._source.columns_of(key)))
+        place = f" ({self._row.place}{f', column {columns}' if columns else ''})"
+        item = f"item {self._row.item_id} of {self._split}"
+        return ValueError(f"{self._source.name}: {item} {said}{place}")
 
-def _column(source: DataSource, frame: pl.DataFrame, path: str) -> pl.Expr:
-    """Return a column, or a field of a structure where the path has a dot."""
-    name, *fields = [path] if path in frame.columns else path.split(".")
-    if name not in frame.columns:
-        raise ValueError(
-            f"{source.name} has no column {name!r}; it has: {', '.join(frame.columns)}"
-        )
-    column: pl.Expr = pl.col(name)
-    kind: Any = frame.schema[name]
-    for field in fields:
-        known = dict(kind) if isinstance(kind, pl.Struct) else {}
-        if field not in known:
-            raise ValueError(
-                f"{source.name}: column {name!r} has no field {field!r}; "
-                f"it has: {', '.join(known) or 'none'}"
+    def _has(self, key: str) -> bool:
+        return key in self._source.columns
+
+    def _text(self, key: str, needed: bool = True) -> str:
+        value = self._row.values.get(key)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            if needed:
+                raise self._wrong(key, f"has no {key}")
+            return ""
+        if not isinstance(value, str):
+            raise self._wrong(key, f"has a {key} that is no text: {value!r:.80}")
+        return value
+
+    def _asked(self) -> tuple[tuple[tuple[str, str], ...], str, str]:
+        """Return the messages before the question, the question, and an answer behind it."""
+        if not self._has("messages"):
+            return (), self._text("question"), ""
+        value = self._list("messages", "messages")
+        messages = []
+        for number, message in enumerate(value, start=1):
+            role, content = (
+                (message.get("role"), message.get("content"))
+                if isinstance(message, dict)
+                else (None, None)
             )
-        column, kind = column.struct.field(field), known[field]
-    return column
-
-
-def _item(
-    source: DataSource, item_id: str, row: Mapping[str, Any], split: str, data_dir: Path | None
-) -> TaskItem:
-    place = f"{source.name}: item {item_id} of {split}"
-    for name in ("question", "answer", "context"):
-        value = row.get(name)
-        if name in source.columns and name != "context" and not value:
-            raise ValueError(f"{place} has no {name}")
-        if value is not None and not isinstance(value, str):
-            raise ValueError(f"{place} has a {name} that is no text: {value!r:.80}")
-    if "tests" in row:
-        row = {**row, "gold": _tests(row, place)}
-    gold = row["gold"] if "gold" in row else _gold(row["answer"], source.gold_after)
-    if gold in (None, ""):
-        raise ValueError(f"{place} has no final answer to read")
-    gold, question, choices = str(gold), row["question"], tuple(map(str, row.get("choices") or ()))
-    if choices:
-        labels = [str(label) for label in row.get("labels") or LETTERS][: len(choices)]
-        if len(choices) > len(LETTERS):
-            raise ValueError(f"{place} has {len(choices)} choices; at most {len(LETTERS)} can be")
-        # A gold is a label; or else the text of a choice, if it is that of one alone.
-        named = [n for n, label in enumerate(labels) if label == gold]
-        named = named or [n for n, choice in enumerate(choices) if choice == gold]
-        if len(named) != 1:
-            raise ValueError(
-                f"{place} has the gold {gold!r}, which is none of {labels}, nor the text of one "
-                "choice"
+            if role not in ("system", "user", "assistant"):
+                raise self._wrong(
+                    "messages",
+                    f"has the message {number} {message!r:.80}, which is not of the form "
+                    '{"role": ..., "content": ...} with the role system, user or assistant',
+                )
+            if not isinstance(content, str) or not content.strip():
+                raise self._wrong("messages", f"has no text in message {number} ({role})")
+            messages.append((role, content))
+        turns = [role for role, _ in messages]
+        if turns[:1] == ["system"]:
+            del turns[0]
+        last = ""
+        if turns[-1:] == ["assistant"] and not self._has("answer") and not self._source.answer:
+            last = messages.pop()[1]
+            turns.pop()
+        if turns != [("user", "assistant")[n % 2] for n in range(len(turns))] or not len(turns) % 2:
+            raise self._wrong(
+                "messages",
+                f"has messages of the roles {', '.join(role for role, _ in messages) or 'none'}: "
+                "a system message may come first, then user and assistant take turns, and the "
+                "last one is the user's",
             )
-        gold = LETTERS[named[0]]
-        question = with_choices(question, choices)
-    database = row.get("database") or ""
-    context = row.get("context") or ""
-    if database:
-        file = database_file(source, database, data_dir)
-        context = context or schema_text(file)
-    return TaskItem(
-        item_id=item_id,
-        question=question,
-        context=context,
-        answer=row["answer"] if source.answer is None else source.answer.format(gold=gold),
-        gold=gold,
-        choices=choices,
-        database=f"{database}.sqlite" if database else "",
-        cluster=str(row.get("cluster") or item_id),
-    )
+        return tuple(messages[:-1]), messages[-1][1], last
+
+    def _list(self, key: str, noun: str) -> list[Any]:
+        """Return a list that a column holds, or the JSON text of one."""
+        value = self._row.values.get(key)
+        if isinstance(value, str) and value.lstrip().startswith("["):
+            try:
+                value = json.loads(value)
+            except ValueError as error:
+                raise self._wrong(key, f"has {noun} that are no list in JSON: {error}") from None
+        if value in (None, "", []):
+            raise self._wrong(key, f"has no {noun}")
+        if not isinstance(value, list):
+            raise self._wrong(
+                key, f"has {noun} that are no list: {value!r:.80}; in a text, write a list in JSON"
+            )
+        return value
+
+    def _choices(self) -> tuple[tuple[str, ...], list[str]]:
+        """Return the texts of the choices, and what the data set calls them."""
+        if not self._has("choices"):
+            return (), []
+        values = self._row.values
+        labels: list[Any] | None = None
+        if isinstance(values.get("choices"), dict):
+            labels, found = map(list, zip(*values["choices"].items(), strict=True))
+        else:
+            found = self._list("choices", "choices")
+        texts = ["" if _missing(value) else str(value).strip() for value in found]
+        while texts and not texts[-1]:
+            texts.pop()
+        if "" in texts:
+            raise self._wrong("choices", f"has no text for choice {texts.index('') + 1}")
+        if not 2 <= len(texts) <= len(LETTERS):
+            raise self._wrong(
+                "choices", f"has {len(texts)} choices; there must be 2 to {len(LETTERS)}"
+            )
+        if self._has("labels"):
+            labels = self._list("labels", "labels")
+        if labels is not None and len(labels) < len(texts):
+            raise self._wrong(
+                "labels", f"has {len(texts)} choices, and {len(labels)} labels: one each is needed"
+            )
+        return tuple(texts), [str(label) for label in (labels or LETTERS)][: len(texts)]
+
+    def _golds(self, answer: str) -> list[str]:
+        """Return the final answers that are right, the first one first."""
+        if self._has("tests"):
+            return [self._tests()]
+        found: list[str] = []
+        if self._has("gold"):
+            value = self._row.values["gold"]
+            if isinstance(value, list):
+                raise self._wrong("gold", "has a list for a gold: name its column 'golds'")
+            if not _missing(value):
+                found.append(self._final("gold", value))
+        if self._has("golds"):
+            found += [
+                self._final("golds", value)
+                for value in self._list("golds", "golds")
+                if not _missing(value)
+            ]
+        if not {"gold", "golds"} & self._source.columns.keys():
+            mark = self._source.gold_after
+            last = answer.rpartition(mark)[2].strip() if mark and mark in answer else ""
+            if not last:
+                said = (
+                    f"has no final answer to read after {mark!r}"
+                    if mark
+                    else (
+                        "has no final answer to read: there is no column for 'gold', and no "
+                        "gold_after"
+                    )
+                )
+                raise self._wrong("answer", said)
+            found.append(last)
+        if not found:
+            raise self._wrong("gold", "has no final answer to read")
+        return list(dict.fromkeys(found))
+
+    def _tests(self) -> str:
+        """Return the gold of a program: its unit tests, of one text or a list, as JSON."""
+        found = {}
+        for key in ("tests", "entry", "setup"):
+            value = self._row.values.get(key) or ""
+            lines = [value] if isinstance(value, str) else value
+            if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+                raise self._wrong(key, f"has {key} that are no text: {value!r:.80}")
+            found[key] = "\n".join(lines)
+        if not found["tests"].strip():
+            raise self._wrong("tests", "has no tests")
+        return json.dumps(found, ensure_ascii=False)
+
+    def _final(self, key: str, value: Any) -> str:
+        """Return a final answer as text."""
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self._wrong(key, f"has the gold {value}, which is no answer")
+        words = self._source.gold_words
+        if words is not None:
+            said = str(value).lower() if isinstance(value, bool) else str(value).strip()
+            if said in words:
+                return words[said]
+            folded = {known.casefold(): word for known, word in words.items()}
+            if said.casefold() in folded:
+                return folded[said.casefold()]
+            raise self._wrong(
+                key, f"has the gold {said!r}, and gold_words has words for {', '.join(words)}"
+            )
+        if isinstance(value, bool):
+            raise self._wrong(
+                key,
+                f"has the gold {str(value).lower()}: say which words to use, as by "
+                'gold_words: {"true": yes, "false": no}',
+            )
+        return _shown(value)
+
+    def _in_letters(self, gold: str, choices: Sequence[str], labels: Sequence[str]) -> str:
+        """Return the letter of a gold choice, or a gold of any other kind as it is."""
+        if not choices:
+            return gold
+        places = self._places(gold, choices, labels)
+        form = self._source.gold_form
+        named = self._has("labels") or isinstance(self._row.values["choices"], dict)
+        if form is not None:
+            found = places[form]
+        elif named and places["label"]:
+            found = places["label"]
+        else:
+            found = [*dict.fromkeys(places["label"] + places["text"])]
+            indices = places["index_from_0"] + places["index_from_1"]
+            if indices and not (places["label"] and not places["text"]):
+                readings = ", ".join(name for name, numbers in places.items() if numbers)
+                raise self._wrong(
+                    "gold",
+                    f"has the gold {gold!r} for the choices {', '.join(choices)}, which may be "
+                    f"an index: state gold_form, one of {readings}",
+                )
+        if len(found) != 1:
+            wanted = {
+                "label": f"none of {[*labels]}",
+                "text": "not the text of one choice",
+                "index_from_0": f"no whole number from 0 to {len(choices) - 1}",
+                "index_from_1": f"no whole number from 1 to {len(choices)}",
+                None: f"none of {[*labels]}, nor the text of one choice",
+            }[form]
+            if len(found) > 1:
+                wanted = f"both a label and the text of another choice ({', '.join(choices)}): "
+                wanted += "state gold_form"
+            raise self._wrong("gold", f"has the gold {gold!r}, which is {wanted}")
+        return LETTERS[found[0]]
+
+    def _places(
+        self, gold: str, choices: Sequence[str], labels: Sequence[str]
+    ) -> dict[str, list[int]]:
+        """Return by form which choices a gold may mean."""
+        folded = [label.casefold() for label in labels]
+        letter = _LETTER.fullmatch(gold.strip())
+        by_label = [n for n, label in enumerate(labels) if label == gold.strip()]
+        if not by_label and letter:
+            by_label = [n for n, label in enumerate(folded) if label == letter[1].casefold()]
+        by_text = [n for n, choice in enumerate(choices) if choice == gold.strip()]
+        whole = re.fullmatch(r"(\d{1,3})(?:\.0)?", gold.strip())
+        number = int(whole[1]) if whole else -1
+        return {
+            "label": by_label,
+            "text": by_text,
+            "index_from_0": [number] if 0 <= number < len(choices) else [],
+            "index_from_1": [number - 1] if 1 <= number <= len(choices) else [],
+        }
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _shown(value: Any) -> str:
+    """Return a value as text: JSON for what has parts, and nothing for what is missing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
 
 
 def database_file(source: DataSource, name: str, data_dir: Path | None) -> Path:
@@ -235,24 +350,3 @@ def database_file(source: DataSource, name: str, data_dir: Path | None) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"no database {path}")
     return path
-
-
-def _tests(row: Mapping[str, Any], place: str) -> str:
-    """Return the gold of a program: its unit tests, of one text or a list, as JSON."""
-    found = {}
-    for name in ("tests", "entry", "setup"):
-        value = row.get(name) or ""
-        lines = [value] if isinstance(value, str) else value
-        if not all(isinstance(line, str) for line in lines):
-            raise ValueError(f"{place} has {name} that are no text: {value!r:.80}")
-        found[name] = "\n".join(lines)
-    if not found["tests"].strip():
-        raise ValueError(f"{place} has no tests")
-    return json.dumps(found, ensure_ascii=False)
-
-
-def _gold(answer: str, mark: str | None) -> str | None:
-    """Return what stands after the last mark of an answer."""
-    if mark is None or mark not in answer:
-        return None
-    return answer.rpartition(mark)[2].strip() or None

@@ -18,6 +18,9 @@ class TaskItem:
         choices: texts of the choices in label order; empty unless the task is multiple choice.
         database: file name below the task's `databases` folder, or "".
         cluster: items that share it are not independent (one database, say); for standard errors.
+        golds: all final answers that are right, where there are several; the first one is `gold`.
+        history: role and content of the messages before the question.
+        columns: by name, the data set's columns that prompts name.
     """
 
     item_id: str
@@ -28,6 +31,20 @@ class TaskItem:
     choices: tuple[str, ...] = ()
     database: str = ""
     cluster: str = ""
+    golds: tuple[str, ...] = ()
+    history: tuple[tuple[str, str], ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def surroundings(self) -> str:
+        """All that the question is asked about: another question may be in the same words."""
+        columns = [value for _, value in self.columns]
+        return "\n".join(filter(None, [self.context, self.conversation, *columns]))
+
+    @property
+    def conversation(self) -> str:
+        """The messages before the question, as text; "" if there are none."""
+        return "\n\n".join(f"{role.capitalize()}: {content}" for role, content in self.history)
 
 
 COLUMNS = tuple(field.name for field in fields(TaskItem))

@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from seedbed.tasks.item import TaskItem
 
+MORE = pl.Schema(
+    {
+        "golds": pl.List(pl.String),
+        "history": pl.List(pl.Struct({"role": pl.String, "content": pl.String})),
+        "columns": pl.List(pl.Struct({"name": pl.String, "value": pl.String})),
+    }
+)
+"""Columns that only a task has that needs them, so that the files of others stay as they are."""
 SCHEMA = pl.Schema(
     {
         field.name: pl.List(pl.String) if field.name == "choices" else pl.String()
         for field in fields(TaskItem)
+        if field.name not in MORE
     }
 )
 
 
 def to_frame(items: Iterable[TaskItem]) -> pl.DataFrame:
-    """Return the items as a table with the columns of `SCHEMA`, one row each, in order."""
-    rows = [asdict(item) | {"choices": list(item.choices)} for item in items]
-    return pl.DataFrame(rows, schema=SCHEMA)
+    """Return the items as a table with the columns of `SCHEMA`, one row each, in order.
+
+    Columns of `MORE` are there if an item has something in them.
+    """
+    rows = []
+    for item in items:
+        row: dict[str, Any] = {name: getattr(item, name) for name in SCHEMA}
+        row |= {"choices": list(item.choices), "golds": list(item.golds)}
+        for name in ("history", "columns"):
+            keys = MORE[name].inner.to_schema()  # type: ignore[attr-defined]
+            row[name] = [dict(zip(keys, pair, strict=True)) for pair in getattr(item, name)]
+        rows.append(row)
+    more = {name: kind for name, kind in MORE.items() if any(row[name] for row in rows)}
+    return pl.DataFrame(rows, schema=SCHEMA | more)
 
 
 def gold_values(items: Iterable[TaskItem]) -> int:
@@ -44,7 +65,12 @@ def read_items(path: str | Path) -> list[TaskItem]:
     missing = [name for name in SCHEMA.names() if name not in frame.columns]
     if missing:
         raise ValueError(f"{path} has no column {', '.join(missing)}")
-    return [
-        TaskItem(**row | {"choices": tuple(row["choices"] or ())})
-        for row in frame.select(SCHEMA.names()).iter_rows(named=True)
-    ]
+    names = [name for name in (*SCHEMA, *MORE) if name in frame.columns]
+    return [_item(row) for row in frame.select(names).iter_rows(named=True)]
+
+
+def _item(row: dict[str, Any]) -> TaskItem:
+    lists: dict[str, Any] = {name: tuple(row.get(name) or ()) for name in ("choices", "golds")}
+    for name in ("history", "columns"):
+        lists[name] = tuple(tuple(pair.values()) for pair in row.get(name) or ())
+    return TaskItem(**row | lists)

@@ -23,12 +23,14 @@ from seedbed.config.values import (
     ANSWER_PLACEHOLDERS,
     LISTED,
     QUESTION_PLACEHOLDERS,
+    TASK_FILES,
     Commit,
     Count,
     DatedLines,
     HubId,
     Name,
     Seed,
+    SeveralColumns,
     Sha256,
     Stage,
     TaskFile,
@@ -39,6 +41,7 @@ from seedbed.config.values import (
     check_prompt,
     check_template,
     nearest,
+    placeholders_of,
     problem,
 )
 from seedbed.config.words import OWN_PROMPTS, WORLDS
@@ -62,22 +65,57 @@ class WorldSource(Section):
     seed: Seed = Field(0, description="Seed of the items.", json_schema_extra=changes("tasks"))
 
 
-class Splits(Section):
+class Parts(Section):
+    """The two splits of a data set, or one whole that is split."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("tasks",)
+
+    train: Text | None = Field(None, description="What seeds are drawn from.")
+    test: Text | None = Field(None, description="What students are evaluated on.")
+    all: Text | None = Field(
+        None, description="In place of both: what is split, with `test_share`."
+    )
+    test_share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="With `all`: the share of rows that become the test split. A hash of a row's "
+        "`item_id` or, without one, of its question decides, so that no row ever moves.",
+    )
+
+    @model_validator(mode="after")
+    def _whole_or_parts(self) -> Self:
+        given = [key for key in ("train", "test", "all", "test_share") if getattr(self, key)]
+        for pair in (("train", "test"), ("all", "test_share")):
+            if len(given) == 1 and given[0] in pair:
+                raise problem("is missing", *(key for key in pair if key not in given))
+        if given not in (["train", "test"], ["all", "test_share"]):
+            raise problem(
+                "must have the keys train and test, or all and test_share; it has: "
+                f"{', '.join(given) or 'none of them'}"
+            )
+        return self
+
+    def of(self, split: Literal["train", "test"]) -> str:
+        """Return the name of what has the rows of a split, perhaps with those of the other."""
+        return self.all or getattr(self, split)
+
+    @property
+    def names(self) -> list[str]:
+        """The names, each once."""
+        return list(dict.fromkeys((self.of("train"), self.of("test"))))
+
+
+class Splits(Parts):
     """Names of a data set's splits."""
 
-    STAGES: ClassVar[tuple[Stage, ...]] = ("tasks",)
 
-    train: Text = Field(description="The data set's split that seeds are drawn from.")
-    test: Text = Field(description="The data set's split that students are evaluated on.")
-
-
-class Files(Section):
+class Files(Parts):
     """The files of a task's items."""
 
-    STAGES: ClassVar[tuple[Stage, ...]] = ("tasks",)
-
-    train: TaskFile = Field(description="The file that seeds are drawn from.")
-    test: TaskFile = Field(description="The file that students are evaluated on.")
+    train: TaskFile | None = Field(None, description="The file that seeds are drawn from.")
+    test: TaskFile | None = Field(None, description="The file that students are evaluated on.")
+    all: TaskFile | None = Field(
+        None, description="In place of both: one file that is split, with `test_share`."
+    )
 
 
 class Excluded(Section):
@@ -108,7 +146,11 @@ def _column(value: str) -> str:
 
 CODE_COLUMNS = ("tests", "entry", "setup")
 """Unit tests of programs, the function that they call, and what runs before: the gold of code."""
-SOURCE_COLUMNS = (*COLUMNS, "labels", *CODE_COLUMNS)
+_MADE = ("history", "columns")
+SOURCE_COLUMNS = (
+    *(name for name in COLUMNS if name not in _MADE),
+    *("messages", "labels", *CODE_COLUMNS),
+)
 """What a data set's columns may hold: columns of items, the labels of the choices, by which it may
 name the gold one, and what makes the gold of code."""
 
@@ -129,11 +171,24 @@ class Digests(Section):
 class DataSource(Section):
     """A data set in rows, wherever it is, and what its columns mean."""
 
-    columns: dict[SourceColumn, Text] = Field(
+    columns: dict[SourceColumn, Text | SeveralColumns] = Field(
         description="By field of an item, the data set's column, with a dot before a field of a "
-        "structure; `question` at least, and `answer` or `gold`. `labels` are those of `choices`, "
-        "which are shown as A, B and so on. Code has `tests`, and may have `entry`, the function "
-        "that they call, and `setup`, code that runs before them.",
+        "structure; `question` or `messages` (a conversation) at least, and `answer`, `gold` or "
+        "`golds` (a list of answers that are all right). `choices` may be a list of columns; "
+        "`labels` are those of `choices`, which are shown as A, B and so on. Code has `tests`, and "
+        "may have `entry`, the function that they call, and `setup`, code that runs before them.",
+        json_schema_extra=changes("tasks"),
+    )
+    gold_form: Literal["label", "text", "index_from_0", "index_from_1"] | None = Field(
+        None,
+        description="Of a choice: what the gold is. null: a label or a text, where no gold could "
+        "be both, or an index.",
+        json_schema_extra=changes("tasks"),
+    )
+    gold_words: dict[str, Text] | None = Field(
+        None,
+        description="By value of the gold's column, the final answer in words, as "
+        '`{"true": yes, "false": no}`; true and false need it.',
         json_schema_extra=changes("tasks"),
     )
     gold_after: Text | None = Field(
@@ -156,11 +211,15 @@ class DataSource(Section):
     excluded: Annotated[tuple[Excluded, ...], LISTED] = Field(
         (), description="What is left out, and why."
     )
-    train_items: Count = Field(
-        description="Items that the train split must have.", json_schema_extra=changes()
+    train_items: Count | None = Field(
+        None,
+        description="Items that the train split must have; null, with `files`: however many.",
+        json_schema_extra=changes(),
     )
-    test_items: Count = Field(
-        description="Items that the test split must have.", json_schema_extra=changes()
+    test_items: Count | None = Field(
+        None,
+        description="Items that the test split must have; null, with `files`: however many.",
+        json_schema_extra=changes(),
     )
     license: Text | None = Field(
         None, description="The data set's licence.", json_schema_extra=changes()
@@ -173,14 +232,24 @@ class DataSource(Section):
 
     @model_validator(mode="after")
     def _columns_needed(self) -> Self:
-        if "question" not in self.columns:
+        given = {key for key in ("question", "messages") if key in self.columns}
+        if not given:
             raise problem("has no column for 'question'", "columns")
-        if "answer" not in self.columns and self.answer is None:
+        if len(given) > 1:
+            raise problem("has columns for 'question' and 'messages', which are one", "columns")
+        for key, column in self.columns.items():
+            if key != "choices" and not isinstance(column, str):
+                raise problem("is a list: only choices may be in several columns", "columns", key)
+        if "answer" not in self.columns and self.answer is None and "messages" not in given:
             raise problem("has no column for 'answer', and no key 'answer' to write one", "columns")
+        if "choices" not in self.columns and self.gold_form is not None:
+            raise problem("has no effect: there is no column for 'choices'", "gold_form")
+        if not {"gold", "golds"} & self.columns.keys() and self.gold_words is not None:
+            raise problem("has no effect: there is no column for 'gold'", "gold_words")
         if self.answer is not None:
             if "answer" in self.columns:
                 raise problem("is given, and a column for 'answer' as well", "answer")
-            if "gold" not in self.columns:
+            if not {"gold", "golds"} & self.columns.keys():
                 raise problem("has no column for 'gold', which 'answer' is written from", "columns")
             check_template(self.answer, "gold", ("gold",), "answer")
         if (self.databases is None) != ("database" not in self.columns):
@@ -197,6 +266,21 @@ class DataSource(Section):
     def name(self) -> str:
         """What messages call it."""
         raise NotImplementedError
+
+    @property
+    def parts(self) -> Parts:
+        """Its splits."""
+        raise NotImplementedError
+
+    @property
+    def whole(self) -> bool:
+        """Whether one whole is split."""
+        return self.parts.test_share is not None
+
+    def columns_of(self, key: str) -> list[str]:
+        """Return the data set's columns for a field of an item; none if there are none."""
+        column = self.columns.get(key, ())
+        return [column] if isinstance(column, str) else list(column)
 
     def folder(self, data_dir: str | Path) -> Path:
         """Return the data set's folder in the folder that it is read from."""
@@ -232,10 +316,22 @@ class HubSource(DataSource):
     )
     splits: Splits = Field(description="Which of its splits to use.")
 
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        for key in ("train_items", "test_items"):
+            if getattr(self, key) is None:
+                raise problem("is missing: a data set of the hub needs it", key)
+        return self
+
     @property
     def name(self) -> str:
         """Its name on the hub."""
         return self.hub
+
+    @property
+    def parts(self) -> Parts:
+        """Its splits."""
+        return self.splits
 
     def folder(self, data_dir: str | Path) -> Path:
         """Return the data set's folder in a folder of the hub's layout."""
@@ -243,16 +339,17 @@ class HubSource(DataSource):
 
     def path(self, data_dir: str | Path, split: Literal["train", "test"]) -> Path:
         """Return where a split lies in a folder of the hub's layout, if it is one Parquet file."""
-        return self.folder(data_dir) / f"{getattr(self.splits, split)}.parquet"
+        return self.folder(data_dir) / f"{self.splits.of(split)}.parquet"
 
     def split_files(self, data_dir: str | Path, split: Literal["train", "test"]) -> list[Path]:
         """Return the files of a split in a folder, in order; empty if there are none.
 
-        A split is one file, SPLIT.parquet or SPLIT.jsonl, or parts as the hub itself has them,
-        SPLIT-00000-of-00002.parquet and so on.
+        A split is one file, SPLIT.parquet (or .jsonl, .json, .csv, .tsv), or parts as the hub
+        itself has them, SPLIT-00000-of-00002.parquet and so on.
         """
         whole = self.path(data_dir, split)
-        for file in (whole, whole.with_suffix(".jsonl")):
+        for ending in TASK_FILES:
+            file = whole.with_name(f"{self.splits.of(split)}{ending}")
             if file.is_file():
                 return [file]
         return sorted(whole.parent.glob(f"{glob.escape(whole.stem)}-*-of-*.parquet"))
@@ -262,8 +359,8 @@ class FilesSource(DataSource):
     """A data set in files beside the task's file."""
 
     files: Files = Field(
-        description="The files of the items, in the task's folder: lines of JSON (`.jsonl`) or "
-        "Parquet (`.parquet`)."
+        description="The files of the items, in the task's folder: CSV (`.csv`, `.tsv`), lines of "
+        "JSON (`.jsonl`), a list in JSON (`.json`) or Parquet (`.parquet`)."
     )
 
     # Whoever counts their own items wants to know of a slip.
@@ -272,7 +369,12 @@ class FilesSource(DataSource):
     @property
     def name(self) -> str:
         """The names of its files."""
-        return f"{self.files.train} and {self.files.test}"
+        return " and ".join(self.files.names)
+
+    @property
+    def parts(self) -> Parts:
+        """Its splits."""
+        return self.files
 
     def folder(self, data_dir: str | Path) -> Path:
         """Return the data set's folder, which is the task's own."""
@@ -280,7 +382,7 @@ class FilesSource(DataSource):
 
     def split_files(self, data_dir: str | Path, split: Literal["train", "test"]) -> list[Path]:
         """Return the one file of a split, whether it is there or not."""
-        return [Path(data_dir) / getattr(self.files, split)]
+        return [Path(data_dir) / self.files.of(split)]
 
 
 def _source_tag(value: Any) -> str | None:
@@ -346,6 +448,7 @@ class TaskConfig(Overlap, Checking, Scored, Titled):
     """`config/tasks/NAME/task.yaml`: everything that changes a score."""
 
     version: Count = Field(
+        1,
         description="Goes up by one with each change that changes scores.",
         json_schema_extra=changes(),
     )
@@ -353,13 +456,15 @@ class TaskConfig(Overlap, Checking, Scored, Titled):
     max_tokens: MaxTokens = Field(description="The longest outputs.")
     prompts: dict[Name, str] = Field(
         description="`answer` is what teacher and student are asked. Optional: under the name of a "
-        "method, its prompt to write a question for this task; and `self_check`.",
+        "method, its prompt to write a question for this task; and `self_check`. `{question}`, "
+        "`{context}` and, to write a question, `{answer}` are filled in, and so is any column of "
+        "the data set, as `{NAME}`.",
         json_schema_extra=changes(
             "models", "questions", "answers", "verification", "datasets", "evaluation"
         ),
     )
     changes: DatedLines = Field(
-        description="One dated line for each version.", json_schema_extra=changes()
+        (), description="One dated line for each version.", json_schema_extra=changes()
     )
 
     @model_validator(mode="after")
@@ -367,11 +472,50 @@ class TaskConfig(Overlap, Checking, Scored, Titled):
         if "answer" not in self.prompts:
             raise problem("has no prompt 'answer', which teacher and student are asked", "prompts")
         for key, prompt in self.prompts.items():
-            writes = key not in OWN_PROMPTS
-            check_prompt(
-                prompt, QUESTION_PLACEHOLDERS if writes else ANSWER_PLACEHOLDERS, "prompts", key
-            )
+            valid = QUESTION_PLACEHOLDERS if key not in OWN_PROMPTS else ANSWER_PLACEHOLDERS
+            if not isinstance(self.source, DataSource):
+                check_prompt(prompt, valid, "prompts", key)
+                continue
+            # Any other name is that of a column of the rows.
+            check_prompt(prompt, None, "prompts", key)
+            telling = {
+                column
+                for name in ("answer", "gold", "golds")
+                for column in self.source.columns_of(name)
+            }
+            for name in placeholders_of(prompt):
+                if key in OWN_PROMPTS and name in telling | {"answer"}:
+                    raise problem(
+                        f"has the placeholder {{{name}}}, which gives the answer away",
+                        "prompts",
+                        key,
+                    )
         return self
+
+    @property
+    def train_items(self) -> int:
+        """How many items the train split has; known once the rows of own files are counted."""
+        assert self.source.train_items is not None
+        return self.source.train_items
+
+    @property
+    def test_items(self) -> int:
+        """How many items the test split has, likewise."""
+        assert self.source.test_items is not None
+        return self.source.test_items
+
+    @property
+    def prompt_columns(self) -> list[str]:
+        """The data set's columns that prompts name."""
+        names = {name for prompt in self.prompts.values() for name in placeholders_of(prompt)}
+        known = {"question", "answer"}
+        if isinstance(self.source, DataSource):
+            mapped = self.source.columns.keys()
+            known |= {"context"} if mapped & {"context", "database"} else set()
+            known |= {"conversation"} if "messages" in mapped else set()
+        else:
+            known.add("context")
+        return sorted(names - known)
 
     @model_validator(mode="after")
     def _tests_fit_kind(self) -> TaskConfig:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
@@ -82,6 +83,27 @@ class Comparing(Scorer, Protocol):
     def same(self, first: str, second: str, question: str, seed: TaskItem) -> bool:
         """Return whether two answers to a question made from a seed mean the same."""
         ...
+
+
+Scoring = Callable[[Any, str, "TaskItem"], Score]
+
+
+def any_gold(score: Scoring) -> Scoring:
+    """Return the method `score` of a scorer for items that have several right answers, too."""
+
+    @wraps(score)
+    def scored(scorer: Any, output: str, item: TaskItem) -> Score:
+        if not item.golds:
+            return score(scorer, output, item)
+        scores = [score(scorer, output, replace(item, gold=gold, golds=())) for gold in item.golds]
+        return Score(
+            strict=max(one.strict for one in scores),
+            flexible=max(one.flexible for one in scores),
+            extracted=scores[0].extracted,
+            reason=scores[0].reason,
+        )
+
+    return scored
 
 
 def make_scorer(

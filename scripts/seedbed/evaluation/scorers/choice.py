@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from seedbed.evaluation.scorers import Reading, Score
+from seedbed.evaluation.scorers import Reading, Score, any_gold
 from seedbed.evaluation.scorers.latex import BOX_END, BOX_START, plain_latex
 from seedbed.evaluation.scorers.outputs import final_part
 from seedbed.tasks.items import TaskItem
@@ -108,6 +108,7 @@ _DECORATION = " \t\r\n*_`\"'“”‘’.,;:!?$"
 class ChoiceScorer:
     """Scores outputs whose final answer is one of the item's choices."""
 
+    @any_gold
     def score(self, output: str, item: TaskItem) -> Score:
         """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`."""
         count = len(item.choices)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seedbed.evaluation.scorers import Reading, Score
+from seedbed.evaluation.scorers import Reading, Score, any_gold
 from seedbed.evaluation.scorers.latex import BOX_END, BOX_START, plain_latex
 from seedbed.evaluation.scorers.outputs import final_part
 from seedbed.tasks.items import TaskItem
@@ -36,6 +36,7 @@ _PUNCTUATION = ".,;:!?…。"
 class ExactScorer:
     """Scores outputs whose final answer is one exact string."""
 
+    @any_gold
     def score(self, output: str, item: TaskItem) -> Score:
         """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`."""
         gold = _normalised(item.gold).strip()

@@ -41,6 +41,7 @@ _SYMBOLS = {
     "overline": "√",
     "bar": "√",
     "pi": "√",
+    "pm": "±",
     "left": "",
     "right": "",
     "circ": "",

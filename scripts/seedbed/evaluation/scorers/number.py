@@ -15,10 +15,11 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from seedbed.evaluation.scorers import Reading, Score
+from seedbed.evaluation.scorers import Reading, Score, any_gold
 from seedbed.evaluation.scorers.latex import BOX_END, BOX_START, plain_latex
 from seedbed.evaluation.scorers.number_words import WordNumber, word_numbers
 from seedbed.evaluation.scorers.outputs import begins_with_turn, final_part
@@ -60,6 +61,13 @@ _NUMBER = re.compile(
     r"|\s?(?:[x×*·]|\\times|\\cdot)\s?10\s?\^\s?\{?(?P<power>[+-]?\d++)\}?"
     r"|(?:\s{1,2}(?P<numerator>\d{1,6}))?\s?/\s?(?P<denominator>\d++)(?![.,]?\d))?"
 )
+_DOLLARS_AND_CENTS = re.compile(
+    rf"[{_CURRENCY}]?(\d{{1,9}})\sdollars?,?(?:\sand)?\s(\d{{1,2}})\scents?\b", re.IGNORECASE
+)
+# "18,5" of those who write a comma for the point; not the pair (3,4), nor the list 1,2,3.
+_DECIMAL_COMMA = re.compile(r"(?<![\d.,(\[{])(\d{1,4}),(\d{1,2})(?![\d,)\]}]|\.\d)")
+_PAIR = re.compile(r"(?<![\d:.,])\d{1,2}:(?:[0-5][1-9]|[1-5]0|\d)(?![\d:])")
+_LABELLED = re.compile(r"\b[A-Z][a-z]+\s$")
 _SCALE_WORD = re.compile(r"\s?(hundred|thousand|million|billion|trillion)s?\b", re.IGNORECASE)
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _THOUSANDS = re.compile(r"[kK](?!\w)")
@@ -147,11 +155,43 @@ _CONCLUDES = re.compile(
 )
 # "18 more than 54", "5 more to have 20": what comes behind is no result.
 _REFERENCE = re.compile(
-    r"\b(?:than|out of(?: the| those| these)?|(?:goal|target|limit) of|"
+    r"\b(?:than|out of(?: the| those| these)?|instead of|(?:goal|target|limit) of|"
     r"(?:more|another|additional)\b[^.\d]{0,40}\bto (?:have|reach|make|get|buy|afford)"
     rf"(?: a| the)?)\s[{_CURRENCY}]*$",
     re.IGNORECASE,
 )
+# Between a result and a number that only says more of it: "18 ± 2", "18 of the 20", "18, not 20",
+# "18 eggs from 3 hens", "18 left after selling 2".
+_SAYS_MORE = re.compile(
+    rf"[ \t]{{0,3}}(?:±|\+/-|\+-)[ \t{_CURRENCY}]*"
+    r"|[ \t](?:[a-z]{1,15}[ \t]){0,2}of(?:[ \t](?:the|those|these|all|his|her|their|its))[ \t]"
+    r"|[ \t](?:(?:remain|remaining|left)[ \t])?(?:out[ \t])?of[ \t]"
+    r"|[ \t][a-z]{1,15}[ \t]from[ \t](?:(?:the|those|these|all|his|her|their|its)[ \t])?"
+    r"|[ \t](?:[a-z]{1,15}[ \t])?for[ \t](?:all|the|those|these|each of the|every one of the)[ \t]"
+    rf"|,?[ \t]\(?(?:and|but)?[ \t]?not[ \t][{_CURRENCY}]*"
+    r"|,?[ \t]\(?(?:including|excluding|counting|not counting|if you count|except(?: for)?)[ \t]"
+    r"(?:the[ \t])?"
+    r"|[^,.;:=\n]{0,60}[ \t]after[ \t](?:[a-z]{1,15}ing[ \t](?:[a-z]{1,15}[ \t]){0,2})"
+    r"|[^,.;:=\n]{0,80}[ \t](?:by[ \t])?(?:selling|buying|using|working)[ \t]"
+    r"(?:[a-z]{1,15}[ \t]){0,2}"
+    r"|,[^,;:=\n\d]{0,40}\b(?:twice|double|triple|half(?: of)?)[ \t]",
+    re.IGNORECASE,
+)
+# "18, which is 2 less than 20"
+_ASIDE_BEFORE = re.compile(r",[ \t](?:which[ \t]is[ \t]|or[ \t])?", re.IGNORECASE)
+_LESS_THAN = re.compile(r"[ \t](?:[a-z]{1,15}[ \t])?(?:less|more|fewer)[ \t]than\b", re.IGNORECASE)
+# "9 eggs for 2 dollars each"
+_PRICED = re.compile(rf"[ \t][a-z]{{1,15}}[ \t](?:for|at)[ \t][{_CURRENCY}]?", re.IGNORECASE)
+_EACH = re.compile(r"(?:[ \t][a-z]{1,15})?[ \t](?:each|apiece)\b", re.IGNORECASE)
+_BECAUSE = re.compile(
+    r"[ \t](?:because|since)\b|,[ \t]as[ \t](?:she|he|they|it|there|we|each|every|one)\b",
+    re.IGNORECASE,
+)
+_RESULT_BEHIND = re.compile(
+    r"[=≈]|\b(?:so|thus|therefore|then|hence|leaving|makes?)\b", re.IGNORECASE
+)
+_THAT_IS = re.compile(r",?[ \t]\(?(?:that is|that's|i\.e\.,?|which is|namely)[ \t]", re.IGNORECASE)
+_ADDS = re.compile(rf"[ \t]{{0,3}}[+*×·][ \t]{{0,3}}[{_CURRENCY}]?")
 _UNITS_AND_OPERATOR = re.compile(
     r"[ \t%)]{0,3}(?:[A-Za-z]{1,15}[.,]?[ \t)]{1,3}){0,3}"
     rf"[+*/=≈×÷x-][ \t({_CURRENCY}]{{0,4}}"
@@ -179,6 +219,7 @@ class _Found:
 class NumberScorer:
     """Scores outputs whose final answer is a number."""
 
+    @any_gold
     def score(self, output: str, item: TaskItem) -> Score:
         """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`."""
         gold = parse_number(item.gold)
@@ -348,7 +389,8 @@ class _Place:
         direct = _DIRECT.match(self.text)
         if len(chain) == 1 and (direct is None or direct.end() < pool[0].start):
             return self.behind_equals(pool) or pool[0]
-        return chain[-1]
+        sums = self._unfinished(chain)
+        return self._worked_out(sums) if 1 < len(sums) == len(chain) else chain[-1]
 
     def _chain(self, pool: list[_Found]) -> list[_Found]:
         """Return the first number and those that a sum joins to it, up to its result."""
@@ -368,9 +410,61 @@ class _Place:
         result = self.behind_equals(pool)
         if result is not None:
             return result
-        while len(pool) > 1 and _REFERENCE.search(self.text, 0, pool[-1].start):
+        pool = self._before_reasons(pool)
+        while len(pool) > 1 and self._says_more(pool):
             pool = pool[:-1]
-        return pool[-1]
+        sums = self._unfinished(pool)
+        before = pool[: len(pool) - len(sums)]
+        if len(sums) > 1 and before:
+            between = self.text[before[-1].end : sums[0].start]
+            if _THAT_IS.fullmatch(between):
+                return before[-1]
+        return self._worked_out(sums) if len(sums) > 1 else pool[-1]
+
+    def _before_reasons(self, pool: list[_Found]) -> list[_Found]:
+        """Return the numbers before "because", unless a result follows the reasons."""
+        for reason in _BECAUSE.finditer(self.text):
+            before = [n for n in pool if n.end <= reason.start()]
+            if before and not _RESULT_BEHIND.search(self.text, reason.end()):
+                return before
+        return pool
+
+    def _says_more(self, pool: list[_Found]) -> bool:
+        """Return whether the last number only says more of a result before it."""
+        last = pool[-1]
+        if _REFERENCE.search(self.text, 0, last.start):
+            return True
+        between = self.text[pool[-2].end : last.start]
+        if len(between) > 120:
+            return False
+        return bool(
+            _SAYS_MORE.fullmatch(between)
+            or (_ASIDE_BEFORE.fullmatch(between) and _LESS_THAN.match(self.text, last.end))
+            or (_PRICED.fullmatch(between) and _EACH.match(self.text, last.end))
+        )
+
+    def _unfinished(self, pool: list[_Found]) -> list[_Found]:
+        """Return the last number, with those before it that "+" or "*" joins to it."""
+        start = len(pool) - 1
+        while start and _ADDS.fullmatch(self.text[pool[start - 1].end : pool[start].start]):
+            start -= 1
+        return pool[start:]
+
+    def _worked_out(self, sums: list[_Found]) -> _Found:
+        """Return what a sum or product comes to that its writer left as it is."""
+        value: Fraction | None = Fraction(0)
+        factor = sums[0].value
+        for left, right in pairwise(sums):
+            if value is None or factor is None or right.value is None:
+                return _Found(None, sums[0].start, sums[-1].end, True)
+            if "+" in self.text[left.end : right.start]:
+                value, factor = value + factor, right.value
+            else:
+                factor *= right.value
+        value = None if value is None or factor is None else value + factor
+        if value is not None and max(abs(value.numerator), value.denominator) >= 10**MAX_DIGITS:
+            value = None
+        return _Found(value, sums[0].start, sums[-1].end, True)
 
 
 class _WordPlace:
@@ -491,6 +585,9 @@ def _answer_first(text: str) -> Iterator[_Place]:
             if after is not None and _EXPLAINS.match(behind, after.end()):
                 yield _Place(bare[0])
                 return
+        if re.match(r"\s?[;—]\s", behind):
+            yield _Place(bare[0])
+            return
     header = _EXPLANATION.search(text)
     if header is not None and 0 < header.start() <= 300:
         head = _Place(text[: header.start()])
@@ -591,6 +688,8 @@ def _normalised(text: str) -> str:
     text = re.sub(r"\b(?:USD|EUR|GBP|INR|Rs\.?|[A-Z]{1,3}(?=\$))\s?(?=[\d$])", "$", text)
     # 1.234.567,50
     text = re.sub(r"(?<![\d.,])(\d{1,3}(?:\.\d{3}){1,5}),(\d{1,2})(?![\d,.]\d|\d)", _european, text)
+    text = _DECIMAL_COMMA.sub(r"\1.\2", text)
+    text = _DOLLARS_AND_CENTS.sub(lambda match: f"${match[1]}.{match[2]:0>2}", text)
     return _without_list_marks(text)
 
 
@@ -635,6 +734,7 @@ def _numbers(text: str) -> list[_Found]:
     cited = bytearray(len(text) + 1)
     for match in _CITATION.finditer(text):
         cited[match.start() : match.end()] = b"\x01" * (match.end() - match.start())
+    paired = _pairs(text)
     found = []
     for match in _NUMBER.finditer(text):
         start, end = match.start(), match.end()
@@ -654,9 +754,10 @@ def _numbers(text: str) -> list[_Found]:
         start, negative = _sign(text, start)
         if negative and value is not None:
             value = -value
-        found.append(
-            _Found(value, start, end, bool(not cited[start] and _likely(text, start, end)))
-        )
+        likely = not cited[start] and _likely(text, start, end)
+        if paired[match.start()]:
+            value, likely = None, False
+        found.append(_Found(value, start, end, bool(likely)))
     return found
 
 
@@ -722,6 +823,16 @@ def _likely(text: str, start: int, end: int) -> bool:
     if _INDEX_BEFORE.search(before):
         return False
     return not (_WITH_UNIT.match(text, end) and _QUALIFIER.search(before))
+
+
+def _pairs(text: str) -> bytearray:
+    """Return for each character whether it is a part of a ratio or a time, such as 3:4 and 7:30."""
+    inside = bytearray(len(text) + 1)
+    for match in _PAIR.finditer(text):
+        # "Week 3:4 pages" has a label, and 7:00 is 7.
+        if not _LABELLED.search(text, max(0, match.start() - 20), match.start()):
+            inside[match.start() : match.end()] = b"\x01" * len(match[0])
+    return inside
 
 
 def _in_brackets(text: str) -> bytearray:

@@ -77,7 +77,7 @@ class Scoring(Section):
 
     kind: Kind = Field(
         description="How answers are read and scored: a number, one of given choices, SQL by its "
-        "result, an exact string, or a program by unit tests.",
+        "result, an exact string, a JSON object by its content, or a program by unit tests.",
         json_schema_extra=changes("questions", "verification", "datasets", "evaluation"),
     )
     scorer: Annotated[

@@ -1,0 +1,130 @@
+"""Scorer for answers that are a JSON object, compared by content.
+
+The order of keys, spacing and the form of numbers (`1`, `1.0`) do not count; letter case, the order
+of lists and keys that are missing or too many do. The strict rule wants the object and nothing
+else, or `Answer: OBJECT` as the last line. The flexible rule takes the last object in the text.
+Neither rule reads what `seedbed.evaluation.scorers.outputs` leaves out.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from seedbed.evaluation.scorers import Reading, Score, any_gold
+from seedbed.evaluation.scorers.outputs import final_part
+from seedbed.tasks.items import TaskItem
+
+# The final answer stands at the end, and a text this long has gone astray anyway.
+MAX_CHARACTERS = 20_000
+_MAX_STARTS = 1_000
+_MARKER = "Answer: "
+
+
+class JsonScorer:
+    """Scores outputs whose final answer is a JSON object."""
+
+    @any_gold
+    def score(self, output: str, item: TaskItem) -> Score:
+        """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`."""
+        gold = _whole(item.gold)
+        if gold is None:
+            raise ValueError(f"the gold of item {item.item_id!r} is no JSON object: {item.gold!r}")
+        flexible = read_json(output)
+        return Score(
+            strict=gold in _strict_readings(output),
+            flexible=flexible.value == gold,
+            extracted=flexible.value,
+            reason=flexible.reason,
+        )
+
+    def close(self) -> None:
+        """Do nothing: the scorer holds nothing."""
+
+
+def from_options(options: Mapping[str, Any], folder: Path) -> JsonScorer:
+    """Return a scorer; it takes no options and needs no files.
+
+    Raises:
+        ValueError: if there is an option.
+    """
+    if options:
+        raise ValueError(f"scorer 'json' has no option {', '.join(sorted(options))}")
+    return JsonScorer()
+
+
+def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
+    """Read an answer's content: its object, by the flexible rule."""
+    return read_json(answer)
+
+
+def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
+    """Read an answer's final answer, as `read_content` does."""
+    return read_content(answer, choices)
+
+
+def read_json(output: str) -> Reading:
+    """Read the last JSON object of a free text, in one form for the same content."""
+    text = final_part(output, lambda head, tail: _last(head) is not None)
+    found = _last(text)
+    return Reading(None, "no JSON object") if found is None else Reading(found)
+
+
+def _strict_readings(output: str) -> list[str | None]:
+    text = final_part(output, lambda head, tail: _last(head) is not None).strip()
+    last = text.rpartition("\n")[2]
+    return [_whole(text), _whole(last.removeprefix(_MARKER)) if last.startswith(_MARKER) else None]
+
+
+def _last(text: str) -> str | None:
+    """Return the last object in a text in its one form, None if there is none."""
+    text, found, start = text[-MAX_CHARACTERS:], None, 0
+    for _ in range(_MAX_STARTS):
+        start = text.find("{", start)
+        if start < 0:
+            break
+        try:
+            value, end = _DECODER.raw_decode(text, start)
+            found, start = _form(value), end
+        except (ValueError, InvalidOperation, RecursionError):
+            start += 1
+    return found
+
+
+def _whole(text: str) -> str | None:
+    """Return the object that a text is in its one form, None if it is anything else."""
+    text = text.strip()
+    if not text.startswith("{"):
+        return None
+    try:
+        value, end = _DECODER.raw_decode(text)
+        return _form(value) if end == len(text) else None
+    except (ValueError, InvalidOperation, RecursionError):
+        return None
+
+
+def _form(value: Any) -> str:
+    """Return a value as JSON, in the same form whenever it has the same content."""
+    if isinstance(value, dict):
+        parts = sorted((_text(key), _form(inner)) for key, inner in value.items())
+        return "{" + ", ".join(f"{key}: {inner}" for key, inner in parts) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_form, value)) + "]"
+    if isinstance(value, Decimal):
+        return str(value.normalize() + 0)
+    return _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _text(text: str) -> str:
+    return json.dumps(unicodedata.normalize("NFC", text), ensure_ascii=False)
+
+
+def _refuse(text: str) -> None:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse)
