@@ -11,8 +11,10 @@ from pathlib import Path
 from seedbed.engines.responses import CHARACTERS_PER_TOKEN
 from seedbed.study.estimate import ANSWER_TOKENS, ATTEMPTS, CHECK_TOKENS, Work
 from seedbed.study.paths import RESOURCES, Paths
-from seedbed.tasks.data_sets import items_of, read_rows
+from seedbed.tasks.data_sets import items_of
 from seedbed.tasks.items import TaskItem, read_items
+from seedbed.tasks.prompts import question_prompt
+from seedbed.tasks.selection import read_rows, select
 from seedbed.tasks.settings import WorldSource
 
 MOST_ROWS = 500
@@ -74,10 +76,7 @@ class Rows:
         system = self._study.models[part.model].system or ""
         total = 0
         for item in items:
-            text = template
-            for name in ("question", "context", "answer"):
-                text = text.replace(f"{{{name}}}", getattr(item, name))
-            total += count(f"{system}{text}")
+            total += count(f"{system}{question_prompt(template, item)}")
         return total / len(items), how
 
     def _items(self, task: str) -> list[TaskItem]:
@@ -90,8 +89,10 @@ class Rows:
             if made.is_file():
                 return read_items(made)[:MOST_ROWS]
             if folder and not isinstance(source, WorldSource):
-                rows = read_rows(source, "train", Path(folder))
-                return items_of(source, rows, "train", Path(folder)).items[:MOST_ROWS]
+                named = self._study.tasks[task].prompt_columns
+                rows = read_rows(source, "train", Path(folder), named)
+                chosen = select(source, rows, "train", named)
+                return items_of(source, chosen, "train", Path(folder))[:MOST_ROWS]
         return []
 
     def _counter(self, model: str, task: str) -> tuple[Callable[[str], int], str]:
