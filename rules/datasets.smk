@@ -42,7 +42,8 @@ rule check_answers:
     params:
         **PARAMETERS.shard("check_answers", "stream"),
         settings=lambda wc: FLOW.checking(wc.stream),
-        code=lambda wc: code("check_answers", FLOW.kind_module(wc.stream)),
+        task_folder=lambda wc, input: FLOW.task_folder(FLOW.teacher(wc.stream)[1]),
+        code=lambda wc: code("check_answers", *FLOW.comparing_modules(wc.stream)),
     shell:
         command("check_answers")
 

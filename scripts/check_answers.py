@@ -13,7 +13,7 @@ import polars as pl
 
 from seedbed.command_line import option, run
 from seedbed.evaluation.judging import judging_basis, scoring
-from seedbed.evaluation.scorers import kind_module
+from seedbed.evaluation.scorers import comparing_modules
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.extension import extend
@@ -38,7 +38,8 @@ def job(args: Options) -> None:
     new_answer = requires_new_answer(args.settings.get("new_answer"), kind, record)
     # As it was decided, so that what was checked by the other rule is checked again.
     settings = args.settings | {"new_answer": "required" if new_answer else "not_required"}
-    made_by = provenance(__file__, [kind_module(kind)])
+    modules = comparing_modules(kind, settings["scorer"], args.task_folder or "")
+    made_by = provenance(__file__, modules)
     part = args.part
     answers = part.rows(args.answers)
     judged = answers.select("query", "question", "answer", "finish_reason")

@@ -152,13 +152,14 @@ def write_evaluation(
         "model": read_fingerprint(args.model),
     }
     write_parquet(args.predictions, predictions, about)
+    scores = summarise(predictions)
     modules = scorer_modules(settings.kind, settings.scorer_options, args.task_folder)
     record = EvaluationRecord(
         references_right=references,
         counts={**counts},
         seconds={**taken, "evaluation": seconds},
         **about,
-        **dict(summarise(predictions)),
+        **{name: getattr(scores, name) for name in scores.model_fields_set},
         **provenance(__file__, [*modules, args.engine.module]),
     )
     record.write(args.scores)

@@ -354,13 +354,13 @@ def test_hostile_programs_change_nothing_outside_and_are_wrong_in_time(
 def test_without_namespaces_programs_run_only_where_that_is_accepted(monkeypatch, tmp_path):
     from seedbed.evaluation.scorers import code
 
-    refused = (
-        "; import seedbed.evaluation.sandbox.isolation as i\n"
-        "def no(*_): raise OSError('not here')\ni.enter = no\n"
-    )
-    command, last = code._COMMAND[:-1], code._COMMAND[-1]
+    *command, last = code.module_command(code.program_worker)
     start, run = last.rpartition("; ")[::2]
-    monkeypatch.setattr(code, "_COMMAND", (*command, start + refused + run))
+    refused = (
+        f"{start}; import seedbed.evaluation.sandbox.isolation as i\n"
+        f"def no(*_): raise OSError('not here')\ni.enter = no\n{run}"
+    )
+    monkeypatch.setattr(code, "module_command", lambda _: [*command, refused])
     with CodeScorer() as scorer, pytest.raises(ValueError, match=r"isolation: limits.*file"):
         scorer.score(BODY, task())
     with CodeScorer(ScorerOptions(isolation="limits", timeout=1)) as scorer:

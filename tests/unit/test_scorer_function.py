@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,8 +55,15 @@ def test_the_item_comes_whole(tmp_path):
         ("return 1 / 0", "raised ZeroDivisionError: division by zero"),
         ("return item.golden", "raised AttributeError: "),
         ("raise RuntimeError", "raised RuntimeError"),
-        ("return 1", "returned 1, which is neither True nor False"),
-        ("return 0.5", "returned 0.5, which is neither"),
+        ("raise SystemExit('done')", "raised SystemExit: done"),
+        ("raise KeyboardInterrupt", "raised KeyboardInterrupt"),
+        ("import os; os._exit(0)", "ended its process"),
+        ("import ctypes; ctypes.string_at(0)", "ended its process"),
+        ("open('/usr/seedbed-test', 'w')", "raised OSError: "),
+        ("import socket; socket.create_connection(('127.0.0.1', 9))", "Network is unreachable"),
+        ("return 1.5", "returned 1.5, which is no grade from 0 to 1"),
+        ("return float('nan')", "returned nan, which is no grade"),
+        ("return -1", "returned -1.0, which is no grade"),
         ("return None", "returned None, which is neither"),
         ("return 'right'", "returned 'right', which is neither"),
         ("yield True", "returned <generator object"),
@@ -109,3 +118,76 @@ def test_what_scores_a_task_is_known_by_name_and_path(tmp_path):
         "seedbed.evaluation.scorers.function",
         Path("folder/judge.py"),
     ]
+
+
+def test_a_function_that_hangs_is_ended_and_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("seedbed.evaluation.scorers.function.MAX_SECONDS", 0.5)
+    code = "def score(output, item):\n    while output == 'hang': pass\n    return True\n"
+    made = scorer(tmp_path, code)
+    with pytest.raises(ValueError, match=r"on item 'test-3', took more than 0\.5 seconds"):
+        made.score("hang", ITEM)
+    monkeypatch.setattr("seedbed.evaluation.scorers.function.MAX_SECONDS", 60)
+    assert made.score("red", ITEM).strict
+    made.close()
+
+
+def test_a_file_beside_the_function_can_be_read_and_a_temporary_one_written(tmp_path):
+    (tmp_path / "words.txt").write_text("red blue")
+    code = (
+        "from pathlib import Path\n"
+        "WORDS = Path(__file__).with_name('words.txt').read_text().split()\n"
+        "def score(output, item):\n"
+        "    Path('kept').write_text(output)\n"
+        "    return Path('kept').read_text() in WORDS\n"
+    )
+    made = scorer(tmp_path, code)
+    assert made.score("red", ITEM).strict
+    assert not made.score("green", ITEM).strict
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_grade_is_the_score(tmp_path):
+    made = scorer(tmp_path, "def score(output, item):\n    return len(output) / 10\n")
+    for output, grade in (("", 0), ("1234", 0.4), ("12345", 0.5), ("1234567890", 1)):
+        score = made.score(output, ITEM)
+        assert score.grade == grade
+        assert score.strict == score.flexible == (grade >= 0.5)
+    assert (
+        scorer(tmp_path, "def score(output, item):\n    return True\n").score("", ITEM).grade
+        is None
+    )
+
+
+def test_a_comparison_of_its_own_decides_what_agrees(tmp_path):
+    from seedbed.evaluation.judging import scoring
+    from seedbed.evaluation.scorers import comparing_modules
+    from seedbed.streams.validity import Judge
+
+    plain = "def score(output, item):\n    return True\n"
+    own = (
+        plain
+        + "def same(first, second):\n    return sorted(first.split()) == sorted(second.split())\n"
+    )
+    settings = {"kind": "exact", "scorer": "judge:score"}
+    for code, agrees in ((plain, False), (own, True)):
+        (tmp_path / "judge.py").write_text(code)
+        with scoring(settings, tmp_path / "task.json", tmp_path, by_kind=True) as made:
+            judge = Judge("exact", made, ITEM, "Which colours?", "blue red")
+            assert judge.agrees("red blue") == agrees
+            assert not judge.agrees("red green")
+            assert judge.problem(any_form=True, new_answer=True) == ""
+        modules = comparing_modules("exact", "judge:score", tmp_path)
+        assert (tmp_path / "judge.py" in modules) == agrees
+    (tmp_path / "judge.py").write_text(own.replace("return sorted", "return 1 / 0 or sorted"))
+    with (
+        scoring(settings, tmp_path / "task.json", tmp_path, by_kind=True) as made,
+        pytest.raises(ValueError, match=r"same of .*judge\.py.*'test-3'.* raised ZeroDivision"),
+    ):
+        Judge("exact", made, ITEM, "Which?", "red").agrees("blue")
+
+
+def test_the_graded_example_of_the_docs_gives_grades(tmp_path):
+    page = (Path(__file__).resolve().parents[2] / "docs/scoring.md").read_text()
+    (code,) = re.findall(r"```python\n(def score.*?)```", page, re.DOTALL)
+    item = replace(ITEM, gold="red blue green grey")
+    assert scorer(tmp_path, code).score("Red and blue", item).grade == 0.5

@@ -82,9 +82,10 @@ def evaluate(
         progress: called with a line of text now and then.
 
     Returns:
-        One row an item, in order, with the columns of `SCHEMA`.
+        One row an item, in order, with the columns of `SCHEMA`, and `score` if answers are graded.
     """
     rows: list[dict[str, Any]] = [{} for _ in items]
+    grades: list[float | None] = [None] * len(items)
 
     def scored(completion: Completion) -> OneScore:
         return scorer.score(completion.text, items[int(completion.key)])
@@ -108,9 +109,15 @@ def evaluate(
             "prompt_tokens": completion.prompt_tokens,
             "completion_tokens": completion.completion_tokens,
         }
+        grades[number] = result.grade
         if done % 500 == 0:
             progress(f"{done} of {len(items)} items")
-    return pl.DataFrame(rows, schema=SCHEMA)
+    predictions = pl.DataFrame(rows, schema=SCHEMA)
+    if all(grade is None for grade in grades):
+        return predictions
+    # A function may say of some answers that they are right or wrong.
+    given = pl.Series("score", grades, dtype=pl.Float64)
+    return predictions.with_columns(given.fill_null(predictions["correct"].cast(pl.Float64)))
 
 
 def check_references(items: Sequence[TaskItem], scorer: Scorer, reading: str = "flexible") -> int:
@@ -151,21 +158,32 @@ def summarise(predictions: pl.DataFrame) -> Scores:
     if missing:
         raise ValueError(f"{missing} of {items} items have no score")
     correct = int(predictions["correct"].sum())
-    accuracy = correct / items
+    graded = "score" in predictions.columns
+    if graded:
+        scores = predictions["score"].to_numpy()
+        accuracy = float(scores.mean())
+        error = float(scores.std(ddof=1)) / math.sqrt(items) if items > 1 else None
+    else:
+        accuracy = correct / items
+        error = math.sqrt(accuracy * (1 - accuracy) / items)
     reasons = Counter(predictions.filter(pl.col("extracted").is_null())["reason"].to_list())
     return Scores(
         items=items,
         correct=correct,
         accuracy=accuracy,
-        standard_error=math.sqrt(accuracy * (1 - accuracy) / items),
+        standard_error=error,
         strict=_score(predictions, "strict"),
         flexible=_score(predictions, "flexible"),
         unparsed=int(predictions["extracted"].is_null().sum()),
         unparsed_reasons=dict(sorted(reasons.items())),
         truncated=int((predictions["finish_reason"] == "length").sum()),
+        **({"graded": True} if graded else {}),
     )
 
 
 def _score(predictions: pl.DataFrame, column: str) -> Score:
     correct = int(predictions[column].sum())
-    return Score(correct=correct, accuracy=correct / predictions.height)
+    # Both readings have the same grade.
+    graded = "score" in predictions.columns
+    accuracy = float(predictions["score"].mean()) if graded else correct / predictions.height  # type: ignore[arg-type]
+    return Score(correct=correct, accuracy=accuracy)

@@ -9,7 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from seedbed.evaluation.scorers import Scorer, kind_module, make_scorer, scorer_modules
+from seedbed.evaluation.scorers import (
+    Scorer,
+    brings_comparison,
+    kind_module,
+    make_scorer,
+    scorer_modules,
+)
 from seedbed.streams.extension import Basis, rows_digest
 from seedbed.tasks.record import TaskRecord
 
@@ -25,10 +31,10 @@ def scoring(
         task: record of the task.
         task_folder: folder of the task's own function, if it has one.
         by_kind: whether to take the scorer of the task's kind even if the task has a function of
-            its own, which knows the answers to its items alone.
+            its own, which knows the answers to its items alone, unless it brings a comparison.
     """
     options = settings["scorer"]
-    if by_kind and isinstance(options, str):
+    if by_kind and isinstance(options, str) and not brings_comparison(options, task_folder or ""):
         options = {}
     scorer = make_scorer(settings["kind"], options, task.parent, task_folder)
     try:

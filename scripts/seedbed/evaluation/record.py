@@ -26,9 +26,11 @@ class Scores(Score):
 
     Attributes:
         items: test items.
-        correct: right answers by the reading that the task names.
-        accuracy: their share.
-        standard_error: of the accuracy, binomial.
+        correct: right answers by the reading that the task names; if they are graded, those with a
+            grade that counts as right.
+        accuracy: their share; if they are graded, the mean grade.
+        standard_error: of the accuracy: binomial, or of the mean grade.
+        graded: whether answers are graded.
         strict: the score by the strict reading.
         flexible: the score by the flexible reading.
         unparsed: outputs without a final answer.
@@ -43,6 +45,7 @@ class Scores(Score):
     unparsed: Count
     unparsed_reasons: dict[str, Count] = Field(default_factory=dict)
     truncated: Count
+    graded: bool = False
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -50,6 +53,8 @@ class Scores(Score):
         for name, count in counted.items():
             if count > self.items:
                 raise ValueError(f"{name} is {count}, not a count of at most {self.items}")
+        if self.graded:
+            return self
         for name, score in (("", self), ("strict.", self.strict), ("flexible.", self.flexible)):
             if abs(score.correct / self.items - score.accuracy) > 1e-9:
                 raise ValueError(

@@ -114,11 +114,11 @@ class Judge:
 
     def agrees(self, other: str) -> bool:
         """Return whether another answer to the same question has the same final answer."""
-        if self.final is None:
-            return False
         if hasattr(self._scorer, "same"):
             scorer = cast("Comparing", self._scorer)
             return scorer.same(self._answer, other, self._question, self._seed)
+        if self.final is None:
+            return False
         return answers_equal(self._kind, self._answer, other, self._choices, self._choices)
 
     def _does_as_seed(self) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.engines.settings import Cap, EngineJob, OpenAISettings
-from seedbed.evaluation.scorers import kind_module, scorer_modules
+from seedbed.evaluation.scorers import comparing_modules, kind_module, scorer_modules
 from seedbed.study.equivalence import items_source
 from seedbed.study.paths import Part, Paths
 from seedbed.study.resources import gpus
@@ -70,6 +70,12 @@ class JobSettings(Paths):
     def kind_module(self, key: str) -> str:
         """Return the module that compares the answers of a stream with each other."""
         return kind_module(self.study.tasks[self._point(key).task].kind)
+
+    def comparing_modules(self, key: str) -> list[str | Path]:
+        """Return what compares the answers of a stream of new questions with each other."""
+        task = self._point(key).task
+        config = self.study.tasks[task]
+        return comparing_modules(config.kind, config.scorer_options, self.task_folder(task))
 
     def judging_modules(self, key: str) -> list[str | Path]:
         """Return what compares the answers of a stream with each other, and what scores them."""

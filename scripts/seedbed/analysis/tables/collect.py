@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ COUNTS = (
 SECONDS = ("generation", "training", "evaluation")
 
 _ITEM_COLUMNS = {"item_id": pl.String, "cluster": pl.String, "correct": pl.Boolean}
+_GRADE = "score"
+"""Column of the table of items, and of predictions, if answers of a study are graded."""
 
 
 class ResultError(ValueError):
@@ -51,7 +53,8 @@ def collect(
     Args:
         evaluations: paths of `evaluation.json` files; `predictions.parquet` lies beside each.
         keep: called with the rows of the table of items, cell by cell: `cell`, `item_id`,
-            `cluster`, `correct`, in all sorted by the first two.
+            `cluster`, `correct`, in all sorted by the first two; and `score`, from 0 to 1, if any
+            task's answers are graded.
 
     Returns:
         The table of cells, sorted by coordinates: `cell` (the key), the coordinates, `budget_ratio`
@@ -76,15 +79,17 @@ def collect(
     if not rows:
         raise ResultError("there are no evaluations to collect")
     reference: dict[str, pl.DataFrame] = {}
+    graded = {key for key, row in rows.items() if row.pop("graded")}
+    columns = [*_ITEM_COLUMNS, _GRADE] if graded else [*_ITEM_COLUMNS]
     # The key begins with the task: all its cells follow each other.
     for key in sorted(rows):
         task = rows[key]["task"]
         first = file_of[first_of[task]]
         if task not in reference:
-            reference = {task: _read_predictions(first, rows[first_of[task]])}
-        predictions = _read_predictions(file_of[key], rows[key])
+            reference = {task: _read_predictions(first, rows[first_of[task]], graded)}
+        predictions = _read_predictions(file_of[key], rows[key], graded)
         _check_same_items(file_of[key], predictions, first, reference[task])
-        keep(predictions.select(pl.lit(key).alias("cell"), *_ITEM_COLUMNS))
+        keep(predictions.select(pl.lit(key).alias("cell"), *columns))
     return pl.DataFrame(list(rows.values()), schema=_cells_schema(rows.values())).sort(
         list(COORDINATES)
     )
@@ -144,6 +149,7 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
         "items": record.items,
         "correct": record.correct,
         "accuracy": record.accuracy,
+        "graded": record.graded,
         "unparsed": record.unparsed,
         "truncated": record.truncated,
         "code": record.code,
@@ -158,17 +164,26 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
     }
 
 
-def _read_predictions(path: Path, row: Mapping[str, Any]) -> pl.DataFrame:
-    """Read the item-level scores of a cell, sorted by item, and hold them against its totals."""
+def _read_predictions(path: Path, row: Mapping[str, Any], graded: Collection[str]) -> pl.DataFrame:
+    """Read the item-level scores of a cell, sorted by item, and hold them against its totals.
+
+    Args:
+        path: the evaluation.
+        row: its row of the table of cells.
+        graded: cells whose answers are graded.
+    """
+    columns: dict[str, Any] = dict(_ITEM_COLUMNS)
+    if row["cell"] in graded:
+        columns[_GRADE] = pl.Float64
     file = path.with_name("predictions.parquet")
     if not file.exists():
         raise ResultError(f"{file} does not exist, though {path.name} does")
     try:
-        table = pl.read_parquet(file, columns=list(_ITEM_COLUMNS))
+        table = pl.read_parquet(file, columns=list(columns))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ResultError(f"{file} cannot be read ({str(error).splitlines()[0]})") from None
-    if dict(table.schema) != _ITEM_COLUMNS:
-        raise ResultError(f"{file}: the columns are {dict(table.schema)}, not {_ITEM_COLUMNS}")
+    if dict(table.schema) != columns:
+        raise ResultError(f"{file}: the columns are {dict(table.schema)}, not {columns}")
     if any(table.null_count().row(0)):
         raise ResultError(f"{file}: a score, item or cluster is missing")
     if table["item_id"].n_unique() != table.height:
@@ -179,6 +194,10 @@ def _read_predictions(path: Path, row: Mapping[str, Any]) -> pl.DataFrame:
             f"{file}: {found[1]} of {found[0]} items are correct, but {path} says "
             f"{row['correct']} of {row['items']}"
         )
+    if _GRADE not in columns:
+        table = table.with_columns(pl.col("correct").cast(pl.Float64).alias(_GRADE))
+    elif abs(table[_GRADE].sum() / table.height - row["accuracy"]) > 1e-9:
+        raise ResultError(f"{file}: the mean score is not the accuracy that {path} says")
     return table.sort("item_id")
 
 

@@ -168,7 +168,7 @@ def paired_difference(
     """Return the difference in accuracy, method minus reference, with its uncertainty.
 
     Args:
-        reference: outcomes of the reference, 0 or 1, shape (replicates, items).
+        reference: outcomes of the reference, from 0 to 1, shape (replicates, items).
         method: outcomes of the method on the same items and replicates, same shape.
         clusters: cluster numbers from 0, shape (items,).
         confidence: coverage of the interval.

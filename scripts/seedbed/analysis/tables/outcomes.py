@@ -20,14 +20,15 @@ ON_A_CURVE = (pl.col("budget") > 0) & (pl.col("seeds") > 0)
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Which items of a task each of its cells got right.
+    """How right each cell of a task got each of its items.
 
     Attributes:
         task: name of the task.
         cells: the cells, in the order of the rows of `correct`.
         items: item identifiers, in the order of the columns of `correct`.
         clusters: for each item the number of its cluster, from 0 without gaps, shape (items,).
-        correct: 1.0 where the cell's answer is correct, else 0.0, shape (cells, items).
+        correct: 1.0 where the cell's answer is correct, else 0.0; or its grade, from 0 to 1, if
+            answers are graded; shape (cells, items).
     """
 
     task: str
@@ -82,6 +83,7 @@ def outcomes_by_task(cells: pl.DataFrame, items: pl.DataFrame) -> dict[str, Outc
         ValueError: if the cells of a task do not all have the same items.
     """
     outcomes = {}
+    scores = "score" if "score" in items.columns else "correct"
     for task in cells["task"].unique().sort().to_list():
         of_task = cells.filter(pl.col("task") == task).sort("cell")
         rows = items.join(of_task.select("cell"), on="cell", how="semi").sort("cell", "item_id")
@@ -95,7 +97,7 @@ def outcomes_by_task(cells: pl.DataFrame, items: pl.DataFrame) -> dict[str, Outc
             cells=of_task,
             items=tuple(names[:count]),
             clusters=clusters,
-            correct=rows["correct"].to_numpy().reshape(of_task.height, count).astype(float),
+            correct=rows[scores].to_numpy().reshape(of_task.height, count).astype(float),
         )
     return outcomes
 

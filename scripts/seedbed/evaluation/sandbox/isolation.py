@@ -24,8 +24,10 @@ _CAPABILITIES_VERSION = 0x20080522
 _MOUNT_FLAGS = {"nosuid": _NO_SUID, "nodev": _NO_DEVICES, "noexec": _NO_EXEC}
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _NOBODY = 65534
-FOLDER = "/tmp"
+SCRATCH = "/scratch"
 """Where a kept process may write, in a file system of its own."""
+_ROOT = "/tmp"
+"""Where that file system is put together."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -106,13 +108,13 @@ def _new_root(shown: list[str]) -> None:
             opened[real] = os.open(real, os.O_PATH)
         if real != path:
             links[path] = real
-    _mount("tmpfs", FOLDER, "tmpfs", _NO_SUID, "size=1m,mode=755")
+    _mount("tmpfs", _ROOT, "tmpfs", _NO_SUID, "size=1m,mode=755")
     made: list[str] = []
     for place in sorted(opened, key=len):
         if any(place.startswith(f"{path}/") for path in made):
             continue
         made.append(place)
-        source, target = Path(f"/proc/self/fd/{opened[place]}"), Path(FOLDER + place)
+        source, target = Path(f"/proc/self/fd/{opened[place]}"), Path(_ROOT + place)
         if source.is_dir():
             target.mkdir(parents=True, exist_ok=True)
         else:
@@ -120,23 +122,25 @@ def _new_root(shown: list[str]) -> None:
             target.touch()
         _mount(str(source), str(target), None, _BIND | _RECURSIVE)
     for path, real in links.items():
-        link = Path(FOLDER + path)
+        link = Path(_ROOT + path)
         if not os.path.lexists(link):
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(real)
     for descriptor in opened.values():
         os.close(descriptor)
-    Path(FOLDER + FOLDER).mkdir(exist_ok=True)
+    Path(_ROOT + SCRATCH).mkdir()
+    if not os.path.lexists(_ROOT + "/tmp"):
+        Path(_ROOT + "/tmp").symlink_to(SCRATCH)
     # All below must be read-only, what is mounted within what is shown too.
     points = [
         (fields[4].encode().decode("unicode_escape").encode("latin-1").decode(), fields[5])
         for fields in map(str.split, Path("/proc/self/mountinfo").read_text().splitlines())
     ]
     for point, options in points:
-        if point == FOLDER or point.startswith(f"{FOLDER}/"):
+        if point == _ROOT or point.startswith(f"{_ROOT}/"):
             locked = sum(_MOUNT_FLAGS.get(option, 0) for option in options.split(","))
             _mount(None, point, None, _REMOUNT | _BIND | _READ_ONLY | _NO_SUID | locked)
-    os.chdir(FOLDER)
+    os.chdir(_ROOT)
     _call("pivot_root", b".", b".")
     _call("umount2", b".", _DETACH)
     os.chdir("/")
@@ -156,14 +160,18 @@ def new_processes(alone: bool = False) -> None:
 
 def new_folder(most_bytes: int) -> None:
     """Mount an empty folder, in memory, to which this process may write."""
-    _mount("tmpfs", FOLDER, "tmpfs", _NO_SUID | _NO_DEVICES, f"size={most_bytes},nr_inodes=10k")
-    Path(FOLDER).chmod(0o1777)
-    os.chdir(FOLDER)
+    _mount("tmpfs", SCRATCH, "tmpfs", _NO_SUID | _NO_DEVICES, f"size={most_bytes},nr_inodes=10k")
+    Path(SCRATCH).chmod(0o1777)
+    os.chdir(SCRATCH)
 
 
-def drop_privileges() -> None:
-    """Give up what a namespace's first process may do in it, for good."""
-    if os.geteuid() == 0:
+def drop_privileges(other_user: bool = True) -> None:
+    """Give up what a namespace's first process may do in it, for good.
+
+    Args:
+        other_user: whether the administrator becomes another user.
+    """
+    if other_user and os.geteuid() == 0:
         with contextlib.suppress(OSError):
             os.setgroups([])
             os.setresgid(_NOBODY, _NOBODY, _NOBODY)
@@ -176,17 +184,17 @@ def drop_privileges() -> None:
 
 
 def limit(
-    cpu_seconds: float, memory_bytes: int, file_bytes: int, processes: int | None = None
+    cpu_seconds: float | None, memory_bytes: int, file_bytes: int, processes: int | None = None
 ) -> None:
     """Limit what this process and its children may use, each for itself."""
-    seconds = int(cpu_seconds) + 1
     wanted: list[tuple[int, int]] = [
-        (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_FSIZE, file_bytes),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 256),
     ]
+    if cpu_seconds is not None:
+        wanted.append((resource.RLIMIT_CPU, int(cpu_seconds) + 1))
     if processes is not None:
         wanted.append((resource.RLIMIT_NPROC, processes))
     for kind, value in wanted:

@@ -412,6 +412,7 @@ def judge(connection: Connection, settings: dict[str, Any], isolated: bool, fold
         isolation.new_processes(alone=True)
     else:
         os.chdir(folder)
+        os.environ |= {"HOME": folder, "TMPDIR": folder}
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:

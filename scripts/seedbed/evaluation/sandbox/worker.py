@@ -11,17 +11,28 @@ import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+from seedbed.evaluation.sandbox.isolation import SCRATCH
 
 BUSY_SHARE = 0.5
 """Work that took less of its CPU seconds than this when the clock ran out had no fair chance."""
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 _ENVIRONMENT = {
-    "HOME": "/tmp",
+    "HOME": SCRATCH,
+    "TMPDIR": SCRATCH,
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
+
+
+def module_command(module: ModuleType) -> list[str]:
+    """Return what Python is started with to run a module's `main` in a process of its own."""
+    library = str(Path(__file__).resolve().parents[3])
+    start = f"import sys; sys.path.insert(0, {library!r}); from {module.__name__} import main; "
+    return ["-s", "-P", "-c", f"{start}main()"]
 
 
 class Worker:

@@ -49,12 +49,15 @@ class Score:
         flexible: the output gives the right answer in a form that a reader would accept.
         extracted: the answer that the flexible rule found, None if it found none.
         reason: why no answer was found, or could not be judged; "" otherwise.
+        grade: how good the output is, from 0 to 1, where answers are graded; None where they are
+            right or wrong.
     """
 
     strict: bool
     flexible: bool
     extracted: str | None
     reason: str
+    grade: float | None = None
 
 
 class Scorer(Protocol):
@@ -168,6 +171,19 @@ def scorer_modules(
     if isinstance(options, str):
         return [f"{__name__}.function", module_file(options, task_folder)]
     return [kind_module(kind)]
+
+
+def comparing_modules(
+    kind: str, options: Mapping[str, Any] | str, task_folder: str | Path
+) -> list[str | Path]:
+    """Return what compares answers to a question that has no gold, as `scorer_modules` does."""
+    own = isinstance(options, str) and brings_comparison(options, task_folder)
+    return [kind_module(kind), *(scorer_modules(kind, options, task_folder) if own else ())]
+
+
+def brings_comparison(function: str, task_folder: str | Path) -> bool:
+    """Return whether the file of a task's own function also compares two answers."""
+    return bool(import_module(f"{__name__}.function").compares(function, task_folder))
 
 
 def kind_module(kind: str) -> str:

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from seedbed.config.messages import problems
 from seedbed.evaluation.sandbox import program_worker
-from seedbed.evaluation.sandbox.worker import Worker
+from seedbed.evaluation.sandbox.worker import Worker, module_command
 from seedbed.evaluation.scorers import Reading, Score
 from seedbed.evaluation.scorers.code_reading import (
     Program,
@@ -41,14 +41,6 @@ from seedbed.tasks.items import TaskItem
 
 MAX_INPUTS = 20
 """Calls by which two programs are compared."""
-_LIBRARY = str(Path(program_worker.__file__).parents[3])
-_COMMAND = (
-    "-s",
-    "-P",
-    "-c",
-    f"import sys; sys.path.insert(0, {_LIBRARY!r}); "
-    f"from {program_worker.__name__} import main; main()",
-)
 
 
 class CodeScorer:
@@ -179,7 +171,7 @@ class CodeScorer:
         """
         for isolated in (True, False):
             settings = self._settings | {"isolated": isolated}
-            worker = Worker(_COMMAND, [json.dumps(settings)])
+            worker = Worker(module_command(program_worker), [json.dumps(settings)])
             try:
                 reply = json.loads(worker.start().recv_bytes())
             except (EOFError, OSError) as error:

@@ -2,45 +2,133 @@
 
 The function lies in a Python file beside the task's file, and is named MODULE:FUNCTION. It is
 called as `function(output, item)`, with a model's text and a `TaskItem`, and returns whether the
-text gives the right answer. Both readings, strict and flexible, are what it says.
+text gives the right answer, or a grade from 0 to 1. Both readings, strict and flexible, are what it
+says. The file may have a function `same(first, second)`, which returns whether two answers to one
+question mean the same.
+
+It runs in a process of its own; see `seedbed.evaluation.sandbox.function_worker`.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
+import ast
+import json
+import math
+import weakref
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from seedbed.evaluation.sandbox import function_worker
+from seedbed.evaluation.sandbox.worker import Worker, module_command
 from seedbed.evaluation.scorers import Score, module_file
-from seedbed.tasks.items import TaskItem
+from seedbed.tasks.item import TaskItem
+
+MAX_SECONDS = 60
+"""Of one call, by the clock; of loading the file, ten times that."""
+RIGHT = 0.5
+"""The least grade of an answer that counts as right."""
 
 
 class FunctionScorer:
     """Scores outputs by a function of the task's own."""
 
-    def __init__(self, function: Callable[[str, TaskItem], bool], name: str) -> None:
-        """Score by a function; `name` is how messages call it."""
-        self._function = function
-        self._name = name
+    def __init__(self, path: Path, function: str) -> None:
+        """Score by a function of a file.
+
+        Raises:
+            ValueError: if it cannot be loaded.
+        """
+        self._name = f"{path}:{function}"
+        self._path = path
+        self._worker = Worker(module_command(function_worker), [str(path.resolve()), function])
+        weakref.finalize(self, self._worker.stop)
+        self.compares = self._start()
 
     def score(self, output: str, item: TaskItem) -> Score:
         """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`.
 
         Raises:
-            ValueError: if the function raises anything, or returns anything but True or False.
+            ValueError: if the function raises anything, ends its process or takes too long, or
+                returns anything but True, False or a number from 0 to 1.
         """
         place = f"the scorer {self._name}, on item {item.item_id!r},"
-        try:
-            right = self._function(output, item)
-        except Exception as error:
-            raise ValueError(f"{place} raised {type(error).__name__}: {error}") from error
-        if not isinstance(right, bool):
-            raise ValueError(f"{place} returned {right!r:.80}, which is neither True nor False")
-        return Score(right, right, output, "")
+        value = self._value({"output": output, "item": asdict(item)}, place)
+        if isinstance(value, bool):
+            return Score(value, value, output, "")
+        if not 0 <= value <= 1 or math.isnan(value):
+            raise ValueError(f"{place} returned {value}, which is no grade from 0 to 1")
+        return Score(value >= RIGHT, value >= RIGHT, output, "", value)
 
     def close(self) -> None:
-        """Do nothing: the scorer holds nothing."""
+        """End the process."""
+        self._worker.stop()
+
+    def _start(self) -> bool:
+        """Start the process and return whether the file compares answers."""
+        connection = self._worker.start()
+        try:
+            if not connection.poll(10 * MAX_SECONDS):
+                raise ValueError(f"the scorer {self._path} cannot be loaded: it takes too long")
+            reply = json.loads(connection.recv_bytes())
+        except (EOFError, OSError):
+            reply = {"error": f"the scorer {self._path} cannot be loaded: its process ended"}
+        if "error" in reply:
+            self._worker.stop()
+            raise ValueError(reply["error"].replace(str(self._path.resolve()), str(self._path)))
+        return bool(reply["compares"])
+
+    def _value(self, request: dict[str, Any], place: str) -> bool | float:
+        if not self._worker.running:
+            self._start()
+        reply = self._worker.ask_once(request, MAX_SECONDS)
+        if "value" in reply:
+            return reply["value"]
+        if "raised" in reply:
+            raise ValueError(f"{place} raised {reply['raised']}")
+        if "returned" in reply:
+            raise ValueError(
+                f"{place} returned {reply['returned']}, which is neither True nor False, nor a "
+                "grade from 0 to 1"
+            )
+        said = {"timeout": f"took more than {MAX_SECONDS} seconds"}
+        raise ValueError(f"{place} {said.get(reply['error'], 'ended its process')}")
+
+
+class ComparingFunctionScorer(FunctionScorer):
+    """The same for a task whose file also compares two answers."""
+
+    def problem(self, answer: str, question: str, seed: TaskItem) -> str:
+        """Return "": what answers must look like, the function alone knows."""
+        return ""
+
+    def same(self, first: str, second: str, question: str, seed: TaskItem) -> bool:
+        """Return whether two answers to a question made from a seed mean the same.
+
+        Raises:
+            ValueError: if the task's function raises anything, or does not return True or False.
+        """
+        place = f"the function same of {self._path}, on a question made from {seed.item_id!r},"
+        value = self._value({"first": first, "second": second}, place)
+        if not isinstance(value, bool):
+            raise ValueError(f"{place} returned {value}, which is neither True nor False")
+        return value
+
+    def same_as_seed(self, answer: str, question: str, seed: TaskItem) -> bool:
+        """Return whether an answer means the same as that of the seed."""
+        return self.same(answer, seed.answer, question, seed)
+
+
+def compares(text: str, task_folder: str | Path) -> bool:
+    """Return whether the file of a function has a function `same`; it is read and not run."""
+    try:
+        tree = ast.parse(module_file(text, task_folder).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return any(
+        isinstance(node, ast.FunctionDef) and node.name == function_worker.SAME
+        for node in tree.body
+    )
 
 
 def from_text(text: str, task_folder: Path | None) -> FunctionScorer:
@@ -55,18 +143,5 @@ def from_text(text: str, task_folder: Path | None) -> FunctionScorer:
     """
     if task_folder is None:
         raise ValueError(f"the scorer {text} needs the folder of its task")
-    path, (module_name, _, function_name) = module_file(text, task_folder), text.partition(":")
-    # A name of its own, lest a task's `json.py` take the place of the library's.
-    spec = spec_from_file_location(f"task_scorer_{module_name}", path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"the scorer {path} cannot be loaded: it is no Python file")
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"the scorer {path} cannot be loaded: {error!r}") from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise ValueError(f"the scorer {path} has no function {function_name!r}")
-    return FunctionScorer(function, f"{path}:{function_name}")
+    kind = ComparingFunctionScorer if compares(text, task_folder) else FunctionScorer
+    return kind(module_file(text, task_folder), text.partition(":")[2])

@@ -1,0 +1,102 @@
+"""Worker process that runs a task's own scorer; `seedbed.evaluation.scorers.function` starts it.
+
+What the function does to its process, the task's job survives. It is started with a socket's file
+descriptor, and the function's file and name as arguments, says whether they could be loaded, and
+then takes requests, one at a time, in JSON:
+
+    {"output": text, "item": fields of the item}      {"value": true, false or a number}
+    {"first": text, "second": text}                   {"value": true or false}
+    either way also   {"raised": text}   or   {"returned": text, if it is nothing of these}
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from seedbed.evaluation.sandbox import isolation
+from seedbed.evaluation.sandbox.exchange import receive, send
+from seedbed.tasks.item import TaskItem
+
+MEMORY_BYTES = 32_000_000_000
+FOLDER_BYTES = 1_000_000_000
+MOST_TEXT = 200
+"""Characters of what a function raised or returned."""
+SAME = "same"
+"""Name of the function that compares two answers, if there is one."""
+
+
+def loaded(path: Path, name: str) -> dict[str, Callable[..., Any]]:
+    """Return a function of a file, and the file's function `same`, if it has one.
+
+    Raises:
+        ValueError: if the file cannot be run, or has no such function.
+    """
+    # A name of its own, lest a task's `json.py` take the place of the library's.
+    spec = spec_from_file_location(f"task_scorer_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ValueError(f"the scorer {path} cannot be loaded: it is no Python file")
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:  # `SystemExit` too.
+        raise ValueError(f"the scorer {path} cannot be loaded: {error!r}") from None
+    if not callable(getattr(module, name, None)):
+        raise ValueError(f"the scorer {path} has no function {name!r}")
+    wanted = {name: getattr(module, name), SAME: getattr(module, SAME, None)}
+    return {key: function for key, function in wanted.items() if callable(function)}
+
+
+def answer(functions: dict[str, Callable[..., Any]], name: str, request: Any) -> dict[str, Any]:
+    """Return the reply to a request."""
+    try:
+        if "item" in request:
+            fields = request["item"] | {"choices": tuple(request["item"]["choices"])}
+            value = functions[name](request["output"], TaskItem(**fields))
+        else:
+            value = functions[SAME](request["first"], request["second"])
+    except BaseException as error:
+        return {"raised": f"{type(error).__name__}: {error}"[:MOST_TEXT]}
+    if isinstance(value, bool | int | float):
+        return {"value": value if isinstance(value, bool) else float(value)}
+    return {"returned": repr(value)[:MOST_TEXT]}
+
+
+def main() -> None:
+    """Run the worker."""
+    connection, path, name = Connection(int(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
+    library = str(Path(isolation.__file__).parents[3])
+    try:
+        paths = [*isolation.system_paths(), *isolation.python_paths()]
+        isolation.enter([*paths, library, str(path.parent)])
+        isolation.new_processes()
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+            return
+        isolation.new_folder(FOLDER_BYTES)
+    except OSError:
+        # The function is the user's own, who may run what they like.
+        pass
+    isolation.end_with_parent()
+    isolation.drop_privileges(other_user=False)
+    isolation.limit(None, MEMORY_BYTES, FOLDER_BYTES)
+    sys.path.append(library)
+    try:
+        functions = loaded(path, name)
+    except ValueError as error:
+        send(connection, {"error": str(error)})
+        return
+    send(connection, {"compares": SAME in functions})
+    while True:
+        try:
+            request = receive(connection)
+        except EOFError:
+            return
+        send(connection, answer(functions, name, request))
