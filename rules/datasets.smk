@@ -63,7 +63,6 @@ rule verify_answers:
     params:
         **PARAMETERS.shard("verify_answers", "stream"),
         settings=lambda wc: FLOW.scoring(wc.stream),
-        # With `input` among its arguments it is not tracked: the code in the folder is.
         task_folder=lambda wc, input: FLOW.task_folder(FLOW.teacher(wc.stream)[1]),
         code=lambda wc: code("verify_answers", *FLOW.judging_modules(wc.stream)),
     shell:
