@@ -9,6 +9,7 @@ from seedbed.analysis.report.page import FILES as PAGE_FILES
 rule write_report:
     """Write the summary that a person reads first, as text and as a page."""
     input:
+        cells=rules.collect_results.output.cells,
         fits=rules.fit_decay.output.fits,
         draws=rules.fit_decay.output.draws,
         comparisons=rules.compare_methods.output.csv,

@@ -20,14 +20,12 @@ rule train_student:
     resources:
         **JOB_RESOURCES.training(),
     params:
-        settings=lambda wc: FLOW.training(wc.trained_cell),
-        model=lambda wc: FLOW.model(*FLOW.student(wc.trained_cell)),
-        trainer=lambda wc, input: FLOW.trainer(wc.trained_cell),
+        **PARAMETERS.training("trained_cell"),
         folder=f"{RESULTS}/adapters/{{trained_cell}}",
         code=code("train_student"),
     shell:
         # `exec`: a signal to the job's process reaches the script, which saves its work.
-        command("train_student", "threads", "gpu", "manifest", start="exec")
+        command("train_student", "threads", "gpu", "runtime", "manifest", start="exec")
 
 
 rule evaluate_student:

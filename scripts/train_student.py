@@ -2,30 +2,54 @@
 
 The folder that is written is in PEFT's layout and holds training.json: settings, counts, loss,
 seconds, versions. A training that was killed goes on from its last save, and SIGTERM has it saved.
+
+Where its start took long in comparison with its steps, the job then trains the students of
+--sharing whose data are ready, too. Their own jobs find these adapters, and load nothing.
 """
 
 from __future__ import annotations
 
+import gc
+import math
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from seedbed.artifacts import whole_file
 from seedbed.command_line import Checked, json_value, option, run
 from seedbed.engines.devices import use_gpus
+from seedbed.engines.pending_jobs import PendingJob, PendingOfModel, claimed
 from seedbed.models import read_fingerprint
-from seedbed.progress import reporter
+from seedbed.progress import Report, reporter
 from seedbed.provenance import provenance
-from seedbed.training.record import TrainingCounts, TrainingRecord, TrainingSeconds
-from seedbed.training.saves import STOPPED, StoppedError
+from seedbed.streams.options import Sharing
+from seedbed.training.record import (
+    TRAINING_RECORD,
+    TrainingCounts,
+    TrainingRecord,
+    TrainingSeconds,
+)
+from seedbed.training.saves import ADAPTER, LOG, STOPPED, StoppedError, ready_folder
 from seedbed.training.settings import StudentTraining, Trainer
 from seedbed.training.students import train_student
 
+LEAST_START = 0.25
+"""Of the seconds of a training's steps: a start that takes less is left to the training's job."""
+
+MOST_STARTS = 15
+"""Times the seconds of its start that a job trains, at most, before it begins no other student."""
+
+SHARE_OF_TIME = 1 / 3
+"""Of a job's time, in which it may begin to train another student."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Checked):
+class Options(Sharing, Checked):
     """Which student to train, on what, and how."""
 
     model: Path = option(Path, "folder of the student")
@@ -34,45 +58,150 @@ class Options(Checked):
     trainer: dict[str, Any] = option(json_value, "`trainer` of the model's file, as JSON", "{}")
     threads: int = option(int, "CPU threads", 1)
     gpu: int = option(int, "GPUs, 0 to train on the CPU", 1)
+    journal: Path = option(Path, "folder of the lock by which jobs share the work")
     folder: Path = option(Path, "folder to write")
 
 
-def job(args: Options) -> None:
-    """Train a student."""
-    args.check(args.dataset, *(args.model / name for name in ("model.json", "model.safetensors")))
-    report = reporter("train_student")
-    use_gpus(args.gpu, report)
-    model = read_fingerprint(args.model)
-    made = provenance(__file__)
-    start = time.monotonic()
+@dataclass
+class Training:
+    """One student to train, for the job itself or for another."""
 
-    def describe(folder: Path, counts: TrainingCounts, earlier_seconds: float) -> None:
-        spent = time.monotonic() - start + earlier_seconds
+    options: Options
+    made: dict[str, Any]
+    dataset: Path
+    folder: Path
+    settings: dict[str, Any]
+    trainer: dict[str, Any]
+    report: Report
+    loading: Callable[[], None] = lambda: None
+    began: float = field(default_factory=time.monotonic)
+    stepped: float = 0.0
+    ended: float = 0.0
+
+    def run(self, ahead: bool) -> TrainingCounts:
+        """Train, and leave the adapter for its own job, or give it its name."""
+        counts = train_student(
+            self.options.model,
+            self.dataset,
+            self.folder,
+            StudentTraining.model_validate(self.settings),
+            self._describe,
+            self.report,
+            self.options.threads,
+            Trainer.model_validate(self.trainer),
+            self.made["code"],
+            ahead=ahead,
+            loading=self.loading,
+            started=self._started,
+        )
+        self.ended = time.monotonic()
+        return counts
+
+    def _started(self) -> None:
+        self.stepped = time.monotonic()
+
+    def _describe(self, folder: Path, counts: TrainingCounts, earlier_seconds: float) -> None:
+        spent = time.monotonic() - self.began + earlier_seconds
         record = TrainingRecord(
-            settings=args.settings,
-            model=model,
+            settings=self.settings,
+            model=read_fingerprint(self.options.model),
             counts=counts,
             seconds=TrainingSeconds(training=round(spent, 3)),
-            **made,
+            **self.made,
         )
-        record.write(folder / "training.json")
+        record.write(folder / TRAINING_RECORD)
 
-    try:
-        counts = train_student(
-            args.model,
-            args.dataset,
-            args.folder,
-            StudentTraining.model_validate(args.settings),
-            describe,
-            report,
-            args.threads,
-            Trainer.model_validate(args.trainer),
-            made["code"],
+
+def job(args: Options) -> None:
+    """Train a student, and others while its libraries and the model are loaded."""
+    began = time.monotonic()
+    args.check(args.dataset, *(args.model / name for name in ("model.json", "model.safetensors")))
+    report = reporter("train_student")
+    made = provenance(__file__)
+    with claimed(args.journal, args.folder / TRAINING_RECORD, report):
+        log = ready_folder(args.folder) / LOG
+        if log.is_file():
+            sys.stderr.write(log.read_text(encoding="utf-8"))
+        own = Training(
+            *(args, made, args.dataset, args.folder, args.settings, args.trainer, report),
+            loading=lambda: use_gpus(args.gpu, report),
+            began=began,
         )
+        try:
+            counts = own.run(ahead=True)
+            if own.stepped:
+                share(own, counts)
+        except StoppedError:
+            report("stopped by SIGTERM: the training is saved, and goes on when started again")
+            sys.exit(STOPPED)
+        own.run(ahead=False)
+    left = counts.too_long_rows
+    also = f"; {left} rows are longer than max_length and were left out" if left else ""
+    report(f"{counts.steps} steps on {counts.training_rows} rows{also}")
+
+
+def share(own: Training, counts: TrainingCounts) -> None:
+    """Train students of pending jobs one after the other, where starts take longest.
+
+    The job's own adapter is safe already, and waits for its name: a student that is the end of this
+    process costs nothing but itself.
+
+    Args:
+        own: the training of the job itself.
+        counts: of that.
+    """
+    args, start = own.options, own.stepped - own.began
+    a_row = (own.ended - own.stepped) / max(1, counts.steps * own.settings["batch_size"])
+    allowed = math.inf if args.runtime is None else 60 * args.runtime * SHARE_OF_TIME
+    until = own.began + min(allowed, MOST_STARTS * start)
+    pending = PendingOfModel.read(args.sharing, args.folder / TRAINING_RECORD)
+    for other in pending.jobs:
+        if time.monotonic() > until:
+            return
+        # Only now, because the other jobs go on meanwhile.
+        if not pending.plan.waits(other):
+            continue
+        with claimed(other.cache, other.output) as held:
+            if not held or _is_ready(other):
+                continue
+            settings = StudentTraining.model_validate(other.values["settings"])
+            if start < LEAST_START * a_row * _rows(other, settings):
+                continue
+            own.report(f"the model is loaded: training {other.output.parent}")
+            if not _train(own, other):
+                return
+
+
+def _train(own: Training, other: PendingJob) -> bool:
+    """Train the student of another job; return whether a next one may follow."""
+    folder = other.output.parent
+    log = ready_folder(folder) / LOG
+    own_log = reporter("train_student", log)
+    values = {name: other.values[name] for name in ("settings", "trainer")}
+    one = Training(own.options, own.made, other.inputs[0], folder, **values, report=own_log)
+    gc.collect()
+    try:
+        one.run(ahead=True)
     except StoppedError:
-        report("stopped by SIGTERM: the training is saved, and goes on when it is started again")
-        sys.exit(STOPPED)
-    report(f"{counts.steps} steps on {counts.training_rows} rows")
+        own.report(f"stopped by SIGTERM: the training of {folder} is saved")
+        return False
+    except Exception as error:
+        # Its own job will meet the error, and report it.
+        own.report(f"left to its own job: {error}")
+        return False
+    return True
+
+
+def _is_ready(other: PendingJob) -> bool:
+    """Return whether an adapter waits for a job, which says whether it is the right one."""
+    return (ready_folder(other.output.parent) / ADAPTER).is_dir()
+
+
+def _rows(other: PendingJob, settings: StudentTraining) -> int:
+    """Return how many rows a training goes through, each as often as it comes."""
+    held = int(pl.scan_parquet(other.inputs[0]).select(pl.len()).collect().item())
+    steps = math.ceil(held / settings.batch_size) * settings.epochs
+    return min(steps, settings.max_steps or steps) * settings.batch_size
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from seedbed.analysis.decide.contrasts import ContrastsRecord
 from seedbed.analysis.decide.costs import PRICES, Prices
 from seedbed.analysis.decide.crossovers import CrossoversRecord
 from seedbed.analysis.report import sentences
+from seedbed.analysis.report.cautions import cautions
 from seedbed.analysis.report.page import FILES, filling
 from seedbed.analysis.report.page.explorer import explorer_data
 from seedbed.analysis.report.summary import Report, findings_of, summarise
@@ -28,6 +29,7 @@ def write_report(
     description: str,
     remarks: Sequence[str],
     missing: str,
+    cells: Path,
     fits: Path,
     draws: Path,
     comparisons: Path,
@@ -50,6 +52,7 @@ def write_report(
         description: what the study asks, or "".
         remarks: what to know in reading its findings.
         missing: a line on results that are missing, or "".
+        cells: table of cells.
         fits: fits of `fit_decay`.
         draws: bootstrap draws of `fit_decay`.
         comparisons: table of `compare_methods` (CSV).
@@ -83,6 +86,7 @@ def write_report(
             published,
         ),
         findings=findings_of(ContrastsRecord.read(findings).findings, titles),
+        cautions=cautions(cells),
     )
     by_name = {path.name.removesuffix(".vl.json"): read_json(path) for path in charts}
     text = filling.page(
@@ -106,6 +110,7 @@ class Options:
     description: str | None = optional(str, "what the study asks")
     remarks: Sequence[str] = option(json_value, "texts to read its findings by", "[]")
     missing: str | None = optional(str, "a line on results that are missing")
+    cells: Path = option(whole_file, "table of cells (Parquet)")
     fits: Path = option(whole_file, "fits (JSON)")
     draws: Path = option(whole_file, "bootstrap draws (Parquet)")
     comparisons: Path = option(whole_file, "comparisons (CSV)")

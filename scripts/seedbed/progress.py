@@ -5,13 +5,27 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+Report = Callable[[str], None]
 
 
-def reporter(name: str) -> Callable[[str], None]:
-    """Return a function that prints a line with the script's name and the seconds since now."""
+def reporter(name: str, log: Path | None = None) -> Report:
+    """Return a function that prints a line with the script's name and the seconds since now.
+
+    Args:
+        name: of the script.
+        log: a file to append the lines to, instead of the standard error stream.
+    """
     start = time.monotonic()
 
     def report(text: str) -> None:
-        print(f"{name} {time.monotonic() - start:.0f} s: {text}", file=sys.stderr, flush=True)
+        line = f"{name} {time.monotonic() - start:.0f} s: {text}"
+        if log is None:
+            print(line, file=sys.stderr, flush=True)
+            return
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
 
     return report

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from seedbed.analysis.decide.settings import NamedContrast
 from seedbed.analysis.tables.collect import COORDINATES, cell_key
 from seedbed.analysis.tables.outcomes import Outcomes
+from seedbed.config.words import TRAINING_COUNTS
 
 METHODS = ("answer_augmentation", "question_rephrase", "new_question")
 TRUE = {
@@ -213,7 +214,7 @@ def write_evaluations(cells: pl.DataFrame, items: pl.DataFrame, folder: Path) ->
             "truncated": 0,
             "standard_error": 0.01,
             "counts": {
-                **{name: row[name] for name in KEPT_COUNTS if name in row},
+                **{name: row[name] for name in (*KEPT_COUNTS, *TRAINING_COUNTS) if name in row},
                 "empty_slots": 0,
             },
             "seconds": {

@@ -215,6 +215,26 @@ def test_advice_names_all_queries_of_a_budget_and_rows_that_are_missing(tmp_path
     assert "77 rows fewer than without a filter" in words
 
 
+def test_a_cell_without_rows_is_no_method_and_the_report_says_what_trainings_lack(tmp_path):
+    cells, items = simulate(seeds=(32,), items=200, ratios=(4, 16))
+    empty = pl.col("method") == METHODS[2]
+    cells = cells.with_columns(
+        training_rows=pl.when(empty).then(0).otherwise(pl.col("budget") - 2),
+        too_long_rows=pl.when(empty).then(pl.col("budget")).otherwise(2),
+        steps=pl.when(empty).then(0).otherwise(pl.col("budget") // 16),
+    )
+    folder = run_all(tmp_path, (cells, items))
+    words = " ".join((folder / "report/summary.txt").read_text(encoding="utf-8").split())
+    assert "2 of 6 cells had no rows to train on" in words
+    assert "648 of 1,920 rows in 6 cells are longer than training.max_length" in words
+    assert "2 of 6 cells were trained in fewer than 20 optimiser steps" in words
+    page = (folder / "report/index.html").read_text(encoding="utf-8")
+    assert "fewer than 20 optimiser steps" in page
+    table = read_table(folder / "figures/accuracy.csv")
+    assert {row["method"] for row in table} - {"untrained"} == set(METHODS[:2])
+    assert METHODS[2] in {row["method"] for row in read_table(folder / "tables/cells.csv")}
+
+
 def test_advice_says_from_where_it_holds(tmp_path):
     cells, items = simulate(seeds=(32,), items=400)
     kept = cells.filter((pl.col("method") != METHODS[2]) | pl.col("budget_ratio").is_between(4, 16))

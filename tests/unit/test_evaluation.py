@@ -248,7 +248,7 @@ def test_a_trained_student_carries_what_its_data_and_training_took(
     model = AutoModelForCausalLM.from_pretrained(tiny_model)
     lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
     get_peft_model(model, lora).save_pretrained(adapter)
-    trained = {"training_rows": 3, "training_tokens": 99, "steps": 1}
+    trained = {"training_rows": 3, "training_tokens": 99, "too_long_rows": 2, "steps": 1}
     write_json(adapter / "training.json", {"counts": trained, "seconds": {"training": 1.5}})
     made = {name: number for number, name in enumerate(evaluate_student.DATASET_COUNTS, start=1)}
     write_json(
@@ -265,7 +265,7 @@ def test_a_trained_student_carries_what_its_data_and_training_took(
         settings=EVALUATION | {"test_items": None},
     )
     assert found["items"] == len(test_items)
-    assert found["counts"] == made | {"training_rows": 3, "training_tokens": 99}
+    assert found["counts"] == made | trained
     assert (found["seconds"]["generation"], found["seconds"]["training"]) == (2.5, 1.5)
 
 

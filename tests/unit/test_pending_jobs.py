@@ -108,7 +108,7 @@ def test_a_job_waits_for_who_answers_for_it(tmp_path):
         with claimed(journal, output, said.append) as held:
             assert held
             assert time.monotonic() - start > 0.5
-    assert said == ["another job, which has the model loaded, is answering this: waiting for it"]
+    assert said == ["another job, which has the model loaded, is at this: waiting for it"]
 
 
 def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):

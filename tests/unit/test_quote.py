@@ -225,3 +225,13 @@ def test_gpu_hours_have_a_price_and_training_too(tmp_path):
     paid = answered(study, grid(study), tmp_path / "results")["answers", "teacher"]
     assert paid.gpu_seconds == pytest.approx(16 * 3.6)
     assert (paid.usd, paid.unpriced.requests) == (0, 0)
+
+
+def test_the_quote_names_trainings_with_few_steps(tmp_path):
+    study, found = quoted(tmp_path)
+    said = found.caution
+    # Batches of 4 rows, each row once, and up to 80 rows.
+    assert "fewer than 20 optimiser steps" in said and said in text(study, found)
+    assert found.to_json()["caution"] == said
+    long = sf.bend(PRICED, "studies/trial.yaml", ("training", "epochs"), 100)
+    assert quoted(tmp_path / "long", long)[1].caution is None

@@ -18,7 +18,7 @@ from seedbed.models import fingerprint
 from seedbed.tasks.worlds import SKILLS, load_world
 from seedbed.training import pretraining
 from seedbed.training.pretraining import pretrain, training_messages, words_of
-from seedbed.training.record import TrainingRecord
+from seedbed.training.record import TrainingRecord, rows_left_out
 from seedbed.training.settings import Pretrain, StudentTraining
 from seedbed.training.students import train_student
 
@@ -243,6 +243,8 @@ def test_an_adapter_is_a_peft_folder_with_its_counts(trained, tiny_model):
         "training_tokens": tokens,
         "too_long_rows": 0,
         "steps": 6,
+        "warmup_steps": 0,
+        "epochs": 2.0,
         "loss": pytest.approx(counts["loss"]),
     }
     assert 1 < counts["loss"] < 7
@@ -330,6 +332,8 @@ def test_a_dataset_without_rows_gives_an_adapter_that_changes_nothing(
         "training_tokens": 0,
         "too_long_rows": 0,
         "steps": 0,
+        "warmup_steps": 0,
+        "epochs": 0.0,
         "loss": None,
     }
     plain = greedy(tiny_model, None, questions[:20])
@@ -345,6 +349,10 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tiny_model, pairs, tmp_
     dataset = save(tmp_path / "long.parquet", [long])
     counts = train(tiny_model, dataset, tmp_path / "none")
     assert (counts["training_rows"], counts["too_long_rows"], counts["steps"]) == (0, 1, 0)
+    records = [tmp_path / name / "training.json" for name in ("adapter", "none", "not there")]
+    said = rows_left_out(records)
+    assert said.startswith("2 rows of 2 trainings are longer than training.max_length")
+    assert rows_left_out([]) is None
 
 
 def test_few_steps_see_rows_from_the_whole_dataset_and_no_others_are_made_ready(
@@ -367,6 +375,7 @@ def test_few_steps_see_rows_from_the_whole_dataset_and_no_others_are_made_ready(
     other = train(tiny_model, data, tmp_path / "other", capped.model_copy(update={"seed": 1}))
     assert len(pairs) > 6
     assert [c["steps"] for c in (counts, again, other)] == [2, 2, 2]
+    assert counts["epochs"] == 0.5  # Two of the four steps of an epoch.
     assert counts["training_rows"] == len(pairs)
     assert [len(rows) for rows in shown] == [6, 6, 6]
     assert shown[0] == shown[1] != shown[2]

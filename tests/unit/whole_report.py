@@ -88,6 +88,7 @@ def run_all(folder, tables, titles=TITLES):
         "What <script>alert(1)</script> is best?",
         ["The student is <small>."],
         "",
+        cells,
         fits,
         draws,
         comparisons,

@@ -31,8 +31,11 @@ SPENDING = tuple(
 DATASET_COUNTS = (*SPENDING, "empty_slots", "rows", "missing_rows", "unique_questions")
 """Counts of a dataset's record that its evaluations carry along."""
 
-TRAINING_COUNTS = ("training_rows", "training_tokens")
+TRAINING_COUNTS = ("training_rows", "training_tokens", "too_long_rows", "steps")
 """Counts of a training's record that its evaluation carries along."""
+
+FEW_STEPS = 20
+"""Optimiser steps below which LoRA may leave a student as it was: plan, quote and report say so."""
 
 NONE = "none"
 UNTRAINED = "untrained"

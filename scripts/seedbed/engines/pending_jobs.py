@@ -172,7 +172,7 @@ def _lock(file: int, progress: Callable[[str], None] | None) -> bool:
             return True
         if time.monotonic() - said >= SAY_SECONDS:
             said = time.monotonic()
-            progress("another job, which has the model loaded, is answering this: waiting for it")
+            progress("another job, which has the model loaded, is at this: waiting for it")
         time.sleep(POLL_SECONDS)
 
 

@@ -39,11 +39,13 @@ from seedbed.run.writing import OWN, can_write, temporary_folder
 from seedbed.study.checks import check_downloads, check_keys, check_prices, check_question
 from seedbed.study.config import RunConfig
 from seedbed.study.equivalence import same_result
+from seedbed.study.estimate import few_steps
 from seedbed.study.job_settings import ASKING
 from seedbed.study.losses import losses, summary
 from seedbed.study.paths import RESOURCES
 from seedbed.study.resources import ENDPOINT, ENDPOINT_ROOM, JobResources
 from seedbed.study.targets import Targets
+from seedbed.training.record import rows_left_out
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
@@ -139,7 +141,9 @@ class Hooks:
             self.planner = Planner(
                 Manifest([flow.results, RESOURCES]), code, same_result, folders=folders
             )
-            self._statuses = plan_by(workflow, self.planner, self._skip, self._take_over)
+            self._statuses = plan_by(
+                workflow, self.planner, self._skip, self._take_over, self._warn
+            )
             internals.before_plan(workflow, self._check_targets)
             # Compute nodes often have no network, and would be held while a job waits.
             internals.run_here(lambda job: self._waits(job.rule, job.wildcards_dict))
@@ -269,6 +273,13 @@ class Hooks:
             note_ended(self._begun, self.planner, jobs, self._logger.info)
         return self._changes
 
+    def _warn(self, jobs: Iterable[Job]) -> None:
+        """Say which of the planned trainings have few steps."""
+        trained = (job for job in jobs if rule_name(job) == "train_student")
+        cells = [self._flow.cell(job.wildcards_dict["trained_cell"]) for job in trained]
+        if (said := few_steps(self._flow.study, cells)) is not None:
+            self._logger.warning(said)
+
     def _skip(self, job: Job) -> None:
         """Count a job as done that does not run."""
         if self._progress is not None:
@@ -384,5 +395,8 @@ class Hooks:
             self._begun.unlink(missing_ok=True)
         if self._progress is not None:
             self._progress.end(well)
+            records = self._progress.made("train_student", "record")
+            if (said := rows_left_out(map(Path, records))) is not None:
+                self._logger.warning(said)
             if not well:
                 self._pending.keep(self._progress.left())

@@ -41,6 +41,21 @@ class JobParameters:
             "stop": lambda wc, input: flow.stop(rule, wc),
         }
 
+    def training(self, key: str) -> dict[str, Callable[..., Any]]:
+        """Return how a student is trained, and for which other jobs.
+
+        Args:
+            key: name of the wildcard with the key of a cell.
+        """
+        flow, pending = self._flow, self._pending
+        return {
+            "settings": lambda wc: flow.training(getattr(wc, key)),
+            "model": lambda wc: flow.model(*flow.student(getattr(wc, key))),
+            "trainer": lambda wc, input: flow.trainer(getattr(wc, key)),
+            "journal": lambda wc, input: f"{flow.results}/journal/adapters/{getattr(wc, key)}",
+            "sharing": lambda wc, input: pending.trainings(getattr(wc, key)),
+        }
+
     def asking(self, part: Part, key: str, stage: str) -> dict[str, str | Callable[..., Any]]:
         """Return which model a job asks, what runs it, and for which other jobs it answers.
 

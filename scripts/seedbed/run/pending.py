@@ -13,6 +13,7 @@ from seedbed.engines.pending_jobs import PLAN, write_plan
 from seedbed.study.cells import Shard
 from seedbed.study.job_settings import JobSettings, Settings
 from seedbed.study.paths import Part
+from seedbed.training.record import TRAINING_RECORD
 
 
 class PendingJobs:
@@ -42,6 +43,10 @@ class PendingJobs:
         model, task = getattr(self._flow, part)(key)
         return f"{self._folder}/{part}.{model}.{task}.jsonl"
 
+    def trainings(self, key: str) -> str:
+        """Return the file of the jobs that train the student of a cell."""
+        return f"{self._folder}/training.{self._flow.student(key)[0]}.jsonl"
+
     def write(self, paths: Iterable[str]) -> None:
         """Write down what a run is to make, and whom its jobs could answer for.
 
@@ -54,11 +59,8 @@ class PendingJobs:
         planned = dict.fromkeys(paths)
         write_plan(Path(self._folder) / PLAN, planned)
         lines: dict[str, list[str]] = {}
-        for part, key, about in self._jobs():
-            engine = self._flow.study.engine(getattr(self._flow, part)(key)[0])
-            if engine.kind == "openai":
-                continue
-            found = lines.setdefault(self.file(part, key), [])
+        for file, about in self._jobs():
+            found = lines.setdefault(file, [])
             if (job := about())["output"] in planned:
                 found.append(json.dumps(job) + "\n")
         for file, jobs in lines.items():
@@ -68,7 +70,16 @@ class PendingJobs:
         """Write down what a run has not made in the end: what it made so far is not in doubt."""
         write_plan(Path(self._folder) / PLAN, paths)
 
-    def _jobs(self) -> Iterator[tuple[Part, str, Callable[[], dict[str, Any]]]]:
+    def _jobs(self) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+        for part, key, about in self._asking():
+            engine = self._flow.study.engine(getattr(self._flow, part)(key)[0])
+            if engine.kind != "openai":
+                yield self.file(part, key), about
+        for cell in self._flow.grid.cells:
+            if not cell.untrained:
+                yield self.trainings(cell.key), partial(self._training, cell.key)
+
+    def _asking(self) -> Iterator[tuple[Part, str, Callable[[], dict[str, Any]]]]:
         for key in self._flow.grid.question_stream_by_key:
             for shard in self._flow.shards(key):
                 yield "augmenter", key, partial(self._questions, key, shard)
@@ -93,6 +104,19 @@ class PendingJobs:
             "cache": f"{self._flow.results}/journal/evaluations/{key}",
             "inputs": [self._flow.test_items(key), *adapter],
             "adapter": str(Path(adapter[0]).parent) if adapter else None,
+        }
+
+    def _training(self, key: str) -> dict[str, Any]:
+        results = self._flow.results
+        return {
+            "output": f"{results}/adapters/{key}/{TRAINING_RECORD}",
+            "journal": f"{results}/journal/adapters/{key}",
+            "inputs": [
+                self._flow.dataset_rows(key),
+                self._flow.model_record(*self._flow.student(key)),
+            ],
+            "settings": self._flow.training(key),
+            "trainer": self._flow.trainer(key),
         }
 
     def _shard(

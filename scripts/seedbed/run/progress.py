@@ -160,6 +160,11 @@ class Progress(logging.Handler):
         numbers = self._needed - self._finished
         return [str(file) for number in numbers for file in self._jobs[number].output]
 
+    def made(self, rule: str, output: str) -> list[str]:
+        """Return the files of an output that jobs of a rule have made in this run."""
+        jobs = (self._jobs[number] for number in self._finished)
+        return [str(job.output[output]) for job in jobs if rule_name(job) == rule]
+
     @property
     def _results(self) -> Path:
         return self._file.parent.parent

@@ -25,6 +25,7 @@ def plan_by(
     planner: Planner,
     skipped: Callable[[Job], None],
     before: Callable[[Iterable[Job]], bool],
+    planned: Callable[[Iterable[Job]], None],
 ) -> dict[Job, Status]:
     """Let a run plan by content, and skip jobs whose inputs come out as they were.
 
@@ -34,6 +35,7 @@ def plan_by(
         skipped: called with each job that is skipped.
         before: called with all jobs before it is decided which are needed; returns whether this
             run may change anything.
+        planned: called with the jobs that are needed.
 
     Returns:
         Where each job stands, filled when the jobs are known.
@@ -41,7 +43,7 @@ def plan_by(
     statuses: dict[Job, Status] = {}
 
     def change() -> None:
-        plan = _Plan(Jobs(workflow), planner, statuses, skipped, before)
+        plan = _Plan(Jobs(workflow), planner, statuses, skipped, before, planned)
         plan.jobs.decide_by(plan.decide, plan.finish)
         ignore_notes(workflow.persistence)
 
@@ -59,10 +61,11 @@ class _Plan:
         statuses: dict[Job, Status],
         skipped: Callable[[Job], None],
         before: Callable[[Iterable[Job]], bool],
+        planned: Callable[[Iterable[Job]], None],
     ) -> None:
         self.jobs = jobs
         self._planner, self._statuses = planner, statuses
-        self._skipped, self._before = skipped, before
+        self._skipped, self._before, self._planned = skipped, before, planned
         self._demand = _Demand(jobs, planner)
 
     async def decide(self, look_up_dates: bool) -> None:
@@ -76,6 +79,7 @@ class _Plan:
         for job in self.jobs.needed():
             self._planner.foresee(job)
         _say_unrecorded(self._statuses)
+        self._planned(self.jobs.needed())
 
     async def finish(self, job: Any, update_checkpoint_dependencies: bool = True) -> Any:
         """Note how a job's outputs were made, before others start that read them."""

@@ -8,13 +8,14 @@ that are assumed; measured seconds stand in a study's own results.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from seedbed.config.words import NONE
+from seedbed.config.words import FEW_STEPS, NONE
 from seedbed.study.cells import Cell, Grid, QuestionStream, Stream, grid, untrained_cell
 from seedbed.study.figures import ABLATIONS, figures, varied
 from seedbed.study.loading import Study, StudyError, load_study
@@ -160,6 +161,28 @@ def training_rows(study: Study, cell: Cell) -> int:
     rows = training.epochs * (cell.budget or cell.seeds)
     return (
         rows if training.max_steps is None else min(rows, training.max_steps * training.batch_size)
+    )
+
+
+def optimiser_steps(study: Study, cell: Cell) -> int:
+    """Return how many optimiser steps a cell's student is trained in at most."""
+    training = study.training(cell.student)
+    steps = math.ceil((cell.budget or cell.seeds) / training.batch_size) * training.epochs
+    return min(steps, training.max_steps or steps)
+
+
+def few_steps(study: Study, cells: Iterable[Cell]) -> str | None:
+    """Return a sentence on trainings with few optimiser steps; None if there are none."""
+    trained = [cell for cell in cells if not cell.untrained]
+    steps = {cell: optimiser_steps(study, cell) for cell in trained}
+    few = [cell for cell in trained if steps[cell] < FEW_STEPS]
+    if not few:
+        return None
+    fewest = min(few, key=lambda cell: (steps[cell], cell.key))
+    return (
+        f"{len(few):,} of {len(trained):,} trainings have fewer than {FEW_STEPS} optimiser steps, "
+        f"which may leave a student as it was; the fewest, {steps[fewest]}, in {fewest.key}. A "
+        "smaller training.batch_size or more training.epochs make more: docs/training.md."
     )
 
 

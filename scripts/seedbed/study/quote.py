@@ -24,7 +24,7 @@ from seedbed.streams.answers import was_refused
 from seedbed.streams.extension import held_until
 from seedbed.streams.response_cache import read_completions
 from seedbed.study.cells import Grid, Shard, shards
-from seedbed.study.estimate import Work, hours, parameters, work
+from seedbed.study.estimate import Work, few_steps, hours, parameters, work
 from seedbed.study.loading import Study
 from seedbed.study.resources import gpus
 from seedbed.study.rows import Rows
@@ -103,11 +103,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Quote:
-    """A study's costs: as configured, and what of them is left."""
+    """A study's costs: as configured, and what of them is left; and what to beware of."""
 
     whole: Sequence[Line]
     left: Sequence[Line]
     disk: tuple[float, float]
+    caution: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -115,6 +116,7 @@ class Quote:
             "as_configured": [asdict(line) for line in self.whole],
             "still_to_pay": [asdict(line) for line in self.left],
             "disk_bytes": {"as_configured": self.disk[0], "still_to_pay": self.disk[1]},
+            "caution": self.caution,
         }
 
 
@@ -146,7 +148,7 @@ def quote(study: Study, grid: Grid, results: Path, rows: Rows | None = None) -> 
             if not alike[_kind(part)].units:
                 line.lengths = said
             disk[place] += _add(line, study, part, alike[_kind(part)], units)
-    return Quote(_ended(whole), _ended(left), (disk[0], disk[1]))
+    return Quote(_ended(whole), _ended(left), (disk[0], disk[1]), few_steps(study, grid.cells))
 
 
 def answered(study: Study, grid: Grid, results: Path) -> dict[Key, Spent]:
@@ -406,7 +408,7 @@ def _laid_out(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def _notes(study: Study, found: Quote) -> list[str]:
     asked = {line.model: None for line in found.whole if line.stage != "training"}
-    notes = []
+    notes = [found.caution] if found.caution else []
     without = [name for name in asked if study.models[name].price.date is None]
     if without:
         notes.append(f"No price in config/models: {', '.join(without)}.")

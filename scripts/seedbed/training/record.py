@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
 from seedbed.records import MadeRecord, Part, Settings
+
+TRAINING_RECORD = "training.json"
 
 
 class TrainingCounts(Part):
@@ -17,6 +22,8 @@ class TrainingCounts(Part):
         training_tokens: tokens of these rows.
         too_long_rows: rows left out because they exceed `max_length`.
         steps: optimiser steps.
+        warmup_steps: those of them in which the learning rate rises.
+        epochs: passes over the rows that were made; None in records that do not say.
         loss: mean loss of the last epoch, in nats an answer token; None if there were no rows.
     """
 
@@ -24,6 +31,8 @@ class TrainingCounts(Part):
     training_tokens: int = 0
     too_long_rows: int = 0
     steps: int = 0
+    warmup_steps: int | None = None
+    epochs: float | None = None
     loss: float | None = None
 
 
@@ -46,3 +55,25 @@ class TrainingRecord(MadeRecord):
     model: str | None = None
     counts: TrainingCounts = TrainingCounts()
     seconds: TrainingSeconds = TrainingSeconds()
+
+
+def rows_left_out(records: Iterable[Path]) -> str | None:
+    """Return a sentence on rows that trainings left out; None if there are none.
+
+    Args:
+        records: `training.json` of each; those that cannot be read say nothing.
+    """
+    left = {}
+    for path in records:
+        with suppress(OSError, ValueError):
+            left[path] = TrainingRecord.read(path).counts
+    found = {path: counts.too_long_rows for path, counts in left.items() if counts.too_long_rows}
+    if not found:
+        return None
+    most = max(found, key=lambda path: found[path])
+    rows = found[most] + left[most].training_rows
+    return (
+        f"{sum(found.values()):,} rows of {len(found):,} trainings are longer than "
+        f"training.max_length and were left out; most of them in {most.parent}: "
+        f"{found[most]:,} of {rows:,}."
+    )

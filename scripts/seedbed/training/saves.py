@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from seedbed.artifacts import read_json, write_json, write_text
+from seedbed.artifacts import read_json, replacing, write_json, write_text
 
 SAVE = "checkpoint-"
+ADAPTER = "adapter"
+LOG = "log.txt"
 SEAL = "whole.json"
 TASK = "task.json"
 STOPPED = 128 + signal.SIGTERM
@@ -48,15 +50,14 @@ class Saves:
         self._output = output
         self._progress = progress
         self._clear_leftovers()
+        self._ready = ready_folder(output)
         text = json.dumps(task, sort_keys=True)
-        file = self.folder / TASK
-        try:
-            same = file.read_text(encoding="utf-8") == text
-        except (OSError, UnicodeDecodeError):
-            same = False
-        if not same:
+        if not _is_of(self._ready, text):
+            shutil.rmtree(self._ready, ignore_errors=True)
+            write_text(self._ready / TASK, text)
+        if not _is_of(self.folder, text):
             shutil.rmtree(self.folder, ignore_errors=True)
-            write_text(file, text)
+            write_text(self.folder / TASK, text)
 
     def __enter__(self) -> Saves:
         """Return itself; the folder goes when the block ends, but not if it failed with a save."""
@@ -65,6 +66,22 @@ class Saves:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None or self.last() is None:
             shutil.rmtree(self.folder, ignore_errors=True)
+            if not self.ready.is_dir():
+                shutil.rmtree(self._ready, ignore_errors=True)
+
+    @property
+    def ready(self) -> Path:
+        """Where the adapter lies from its end until its own job takes it."""
+        return self._ready / ADAPTER
+
+    def take(self) -> bool:
+        """Give an adapter that is ready the name of the output; return whether there was one."""
+        if not self.ready.is_dir():
+            return False
+        with replacing(self._output) as temporary:
+            self.ready.rename(temporary)
+        shutil.rmtree(self._ready, ignore_errors=True)
+        return True
 
     def last(self) -> Path | None:
         """Return the newest save that is whole, and remove the others; None if there is none."""
@@ -107,6 +124,19 @@ class Saves:
         for path in self._output.parent.glob(f".{'[0-9a-f]' * 12}.{self._output.name}*"):
             if path.name.split(".", 2)[2] in (self._output.name, f"{self._output.name}.replaced"):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def ready_folder(output: Path) -> Path:
+    """Return the hidden folder of an adapter that another job has trained, and of its log."""
+    return output.with_name(f".{output.name}.ready")
+
+
+def _is_of(folder: Path, task: str) -> bool:
+    """Return whether a folder belongs to a training, by its description."""
+    try:
+        return (folder / TASK).read_text(encoding="utf-8") == task
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _digest(path: Path) -> str:

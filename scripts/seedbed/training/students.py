@@ -23,7 +23,7 @@ from seedbed.chats import (
 )
 from seedbed.imports import paused_collector
 from seedbed.models import RECORD, fingerprint, read_fingerprint
-from seedbed.training.record import TrainingCounts
+from seedbed.training.record import TRAINING_RECORD, TrainingCounts, TrainingRecord
 from seedbed.training.saves import Saves, stopped_by_sigterm
 from seedbed.training.settings import StudentTraining, Trainer
 
@@ -41,11 +41,18 @@ def train_student(
     threads: int = 1,
     trainer: Trainer | None = None,
     code: str = "",
+    *,
+    ahead: bool = False,
+    loading: Callable[[], None] = lambda: None,
+    started: Callable[[], None] = lambda: None,
 ) -> TrainingCounts:
     """Train a LoRA adapter and write it to the folder `output` in PEFT's layout.
 
     The training saves itself from time to time beside `output`. A later call goes on from the last
     save if settings, model, dataset and code are the same, and ends as if nothing had happened.
+
+    An adapter that another process has trained ahead with the same settings, model, dataset and
+    code is taken as it is, without loading a model.
 
     A dataset without rows (no question passed its self-check, say) gives an adapter that changes
     nothing, as LoRA starts from one.
@@ -62,20 +69,14 @@ def train_student(
         threads: CPU threads.
         trainer: how the training is run.
         code: digest of the code that trains; a save of other code is not used.
+        ahead: whether to leave the adapter where a later call finds it, and `output` as it is.
+        loading: called before a model is loaded, if that is needed.
+        started: called before the first optimiser step.
 
     Raises:
         ValueError: if the model's chat template does not suit training; see `check_template`.
         StoppedError: if SIGTERM asked the process to end; the training is saved.
     """
-    with paused_collector():
-        import torch
-        from peft import get_peft_model
-        from transformers import AutoModelForCausalLM, set_seed
-
-        from seedbed.training.trainer import MicroBatchTrainer  # noqa: F401, imports TRL
-
-    torch.set_num_threads(threads)
-    set_seed(settings.seed)
     chats = pl.read_parquet(dataset, columns=["messages"])["messages"].to_list()
     about = {
         "settings": settings.model_dump(mode="json"),
@@ -84,6 +85,22 @@ def train_student(
         "code": code,
     }
     with Saves(output, about, progress) as saves:
+        found = saves.ready / TRAINING_RECORD
+        if found.is_file():
+            counts = TrainingRecord.read(found).counts
+            if not ahead:
+                saves.take()
+            return counts
+        loading()
+        with paused_collector():
+            import torch
+            from peft import get_peft_model
+            from transformers import AutoModelForCausalLM, set_seed
+
+            from seedbed.training.trainer import MicroBatchTrainer  # noqa: F401, imports TRL
+
+        torch.set_num_threads(threads)
+        set_seed(settings.seed)
         tokenizer = load_tokenizer(model)
         ends = end_tokens(model, tokenizer)
         check_template(tokenizer, ends, settings.system, True, has_thinking(chats))
@@ -94,23 +111,29 @@ def train_student(
         )
         if kept:
             how = trainer or Trainer()
-            run = _run(student, tokenizer, kept, settings, how, saves, progress)
+            run = _run(student, tokenizer, kept, settings, how, saves, progress, started)
             student = run.model
             steps, loss, earlier_seconds = run.state.global_step, run.loss, run.earlier_seconds
+            warmup = run.args.warmup_steps
+            epochs = steps / math.ceil(len(kept) / settings.batch_size)
         else:
             progress("the dataset has no rows: the adapter changes nothing")
             student = get_peft_model(student, _lora(settings))
-            steps, loss, earlier_seconds = 0, None, 0.0
+            steps, warmup, epochs, loss, earlier_seconds = 0, 0, 0.0, None, 0.0
         counts = TrainingCounts(
             training_rows=len(kept),
             training_tokens=sum(len(row.ids) for row in kept),
             too_long_rows=len(rows) - len(kept),
             steps=steps,
+            warmup_steps=warmup,
+            epochs=round(epochs, 4),
             loss=loss,
         )
-        with replacing(output) as temporary:
+        with replacing(saves.ready) as temporary:
             student.save_pretrained(temporary)
             describe(temporary, counts, earlier_seconds)
+        if not ahead:
+            saves.take()
     return counts
 
 
@@ -122,6 +145,7 @@ def _run(
     how: Trainer,
     saves: Saves,
     progress: Callable[[str], None],
+    started: Callable[[], None],
 ) -> MicroBatchTrainer:
     """Train a student on rows, and return its trainer."""
     import torch
@@ -178,6 +202,7 @@ def _run(
             stop=stop,
             progress=progress,
         )
+        started()
         trainer.go_on(saves.last())
     return trainer
 

@@ -141,6 +141,7 @@ class Report:
         intervals: what the intervals cover.
         fits: the fits.
         findings: those that were tested.
+        cautions: what to beware of in the trainings.
     """
 
     study: str
@@ -150,6 +151,7 @@ class Report:
     intervals: str
     fits: tuple[FitSummary, ...]
     findings: tuple[Finding, ...]
+    cautions: tuple[str, ...] = ()
 
 
 def summarise(

@@ -22,7 +22,8 @@ def summary_text(report: Report, page: str) -> str:
         page: path of the HTML page, for the last line.
     """
     lines = [f"Study {report.study}: accuracy in %; * marks the best of a column"]
-    lines += _wrapped(report.missing)
+    for line in (report.missing, *report.cautions):
+        lines += _wrapped(line)
     for fit in report.fits:
         lines += ["", fit.title, f"  {fit.setting}"]
         if fit.base:

@@ -26,6 +26,8 @@ COUNTS = (
     "teacher_completion_tokens",
     "training_rows",
     "training_tokens",
+    "too_long_rows",
+    "steps",
 )
 SECONDS = ("generation", "training", "evaluation")
 

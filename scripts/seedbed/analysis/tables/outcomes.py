@@ -18,6 +18,11 @@ ON_A_CURVE = (pl.col("budget") > 0) & (pl.col("seeds") > 0)
 """Selects the cells that a budget was spent on; the others are baselines, and lie on no curve."""
 
 
+WITHOUT_ROWS = (pl.col("method") != UNTRAINED) & (pl.col("training_rows") == 0).fill_null(False)
+"""Selects the cells whose students had no row to train on: they are base models, whatever their
+method, and are no outcome of it."""
+
+
 @dataclass(frozen=True)
 class Outcomes:
     """How right each cell of a task got each of its items.
@@ -79,11 +84,15 @@ def read_outcomes(cells: str | Path, items: str | Path) -> dict[str, Outcomes]:
 def outcomes_by_task(cells: pl.DataFrame, items: pl.DataFrame) -> dict[str, Outcomes]:
     """Return the outcomes of every task, from the tables that `collect` returns.
 
+    Cells without rows to train on are left out.
+
     Raises:
         ValueError: if the cells of a task do not all have the same items.
     """
     outcomes = {}
     scores = "score" if "score" in items.columns else "correct"
+    if "training_rows" in cells.columns:
+        cells = cells.filter(~WITHOUT_ROWS)
     for task in cells["task"].unique().sort().to_list():
         of_task = cells.filter(pl.col("task") == task).sort("cell")
         rows = items.join(of_task.select("cell"), on="cell", how="semi").sort("cell", "item_id")

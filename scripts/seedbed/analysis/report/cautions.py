@@ -1,0 +1,44 @@
+"""What to beware of in the trainings of a study's cells: rows left out, none at all, few steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from seedbed.analysis.tables.outcomes import UNTRAINED, WITHOUT_ROWS
+from seedbed.config.words import FEW_STEPS
+
+
+def cautions(cells: str | Path) -> tuple[str, ...]:
+    """Return a sentence on each kind of training that a reader should beware of.
+
+    Args:
+        cells: table of cells (Parquet).
+    """
+    table = pl.read_parquet(cells)
+    trained = table.filter(pl.col("method") != UNTRAINED)
+    empty = trained.filter(WITHOUT_ROWS)
+    cut = trained.filter(pl.col("too_long_rows") > 0).sort("too_long_rows", descending=True)
+    few = trained.filter(~WITHOUT_ROWS & (pl.col("steps") < FEW_STEPS)).sort("steps")
+    found = []
+    if empty.height:
+        found.append(
+            f"{empty.height:,} of {trained.height:,} cells had no rows to train on, so their "
+            f"students are base models: no figure shows them. The first: {empty['cell'][0]}."
+        )
+    if cut.height:
+        rows = int(cut["too_long_rows"].sum())
+        all_rows = int(cut["training_rows"].sum()) + rows
+        found.append(
+            f"{rows:,} of {all_rows:,} rows in {cut.height:,} cells are longer than "
+            f"training.max_length and were left out; most of them, {cut['too_long_rows'][0]:,}, in "
+            f"{cut['cell'][0]}."
+        )
+    if few.height:
+        found.append(
+            f"{few.height:,} of {trained.height:,} cells were trained in fewer than {FEW_STEPS} "
+            f"optimiser steps, which may leave a student as it was; the fewest, "
+            f"{few['steps'][0]:,}, in {few['cell'][0]}. Smaller batches or more epochs make more."
+        )
+    return tuple(found)
