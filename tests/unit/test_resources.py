@@ -4,7 +4,9 @@ from types import SimpleNamespace
 import pytest
 import study_folder as sf
 
+from seedbed.study import sizes
 from seedbed.study.cells import grid
+from seedbed.study.estimate import size
 from seedbed.study.loading import StudyError, load_study
 from seedbed.study.resources import JobResources, gpus, limits
 from seedbed.study.sizes import size_of_folder, size_of_name
@@ -85,6 +87,23 @@ def test_time_grows_with_the_budget_and_memory_with_the_model(tmp_path):
     assert much > 140_000
 
 
+def test_a_student_of_known_size_on_a_cpu_has_room_for_activations(tmp_path):
+    student = {"title": "S", "hub": {"id": "owner/smol-135m", "revision": None}, "size": 0.135}
+    on_gpu, on_cpu = (
+        JobResources(flow(tmp_path / name, files)).training()["mem_mb"](
+            SimpleNamespace(trained_cell=CELL % 20), 1
+        )
+        for name, files in (
+            ("gpu", sf.bend(sf.FILES, "models/student.yaml", (), student)),
+            (
+                "cpu",
+                sf.bend(sf.FILES, "models/student.yaml", (), student | {"engine": {"gpus": 0}}),
+            ),
+        )
+    )
+    assert on_cpu > on_gpu + 2_000
+
+
 def test_memory_and_time_grow_with_each_attempt(tmp_path):
     resources = JobResources(flow(tmp_path)).evaluation()
     at = SimpleNamespace(cell=CELL % 20)
@@ -134,11 +153,11 @@ def weights(folder, tensors, config=None):
     (folder / "config.json").write_text(json.dumps(config or {}))
     for name, parts in tensors.items():
         header, start = {"__metadata__": {}}, 0
-        for number, (dtype, shape, size) in enumerate(parts):
+        for number, (dtype, shape, length) in enumerate(parts):
             header[str(number)] = {
-                "dtype": dtype, "shape": shape, "data_offsets": [start, start + size]
+                "dtype": dtype, "shape": shape, "data_offsets": [start, start + length]
             }  # fmt: skip
-            start += size
+            start += length
         text = json.dumps(header).encode()
         with (folder / name).open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
@@ -174,6 +193,59 @@ def test_quantized_weights_count_by_their_bits(tmp_path):
     found = size_of_folder(tmp_path / "q")
     assert found.parameters == pytest.approx(4.0, rel=0.01)
     assert found.gigabytes == pytest.approx(2.0, rel=0.01)
+
+
+class Hub:
+    """Stands for the hub, which cannot be reached here."""
+
+    def __init__(self, said):
+        self.said, self.asked = said, 0
+
+    def model_info(self, name, **_):
+        self.asked += 1
+        if isinstance(self.said, Exception):
+            raise self.said
+        counts, quantization = self.said
+        return SimpleNamespace(
+            config={"quantization_config": quantization},
+            safetensors=SimpleNamespace(parameters=counts),
+        )
+
+
+@pytest.mark.parametrize(
+    ("said", "gigabytes"),
+    [
+        (({"BF16": 8_030_261_248}, {}), 16.06),
+        (({"I32": 1_000_000_000, "F16": 500_000_000}, {"bits": 4}), 5.0),
+        (({"F8_E4M3": 8_000_000_000}, {}), 8.0),
+        (({}, {}), 14.0),
+        (OSError("no network"), 14.0),
+    ],
+)
+def test_the_hub_says_how_large_a_model_is_and_is_asked_once(
+    tmp_path, monkeypatch, said, gigabytes
+):
+    stub = Hub(said)
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: stub)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv(sizes.ANSWERS, "")
+    study = flow(tmp_path, hub("Llama-2-7b-chat-hf", kind="vllm")).study
+    for _ in range(2):
+        assert size(study, "teacher").gigabytes == pytest.approx(gigabytes, rel=0.01)
+    assert stub.asked == 1
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv(sizes.ANSWERS)
+    assert size(study, "teacher").gigabytes == 14 and stub.asked == 1
+
+
+def test_a_fetched_model_has_the_size_of_its_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = flow(tmp_path, hub("Llama-2-7b-chat-hf", kind="vllm")).study
+    folder = tmp_path / "resources/models/model=teacher/source=fetched"
+    weights(folder, {"a.safetensors": [("F16", [3, 1_000_000_000], 6_000_000_000)]})
+    assert size(study, "teacher").gigabytes == 14  # Not whole yet: it has no record.
+    (folder / "model.json").touch()
+    assert size(study, "teacher").gigabytes == pytest.approx(6)
 
 
 def test_a_folder_without_whole_weights_has_no_size(tmp_path):

@@ -781,6 +781,34 @@ def test_databases_that_are_not_there(tmp_path):
     assert found == [data / "db" / "shop.sqlite"]
 
 
+def test_a_study_on_a_base_differs_in_what_it_says_alone():
+    paper, lora = load_study("paper", SHIPPED).config, load_study("paper_lora", SHIPPED).config
+    assert lora.blocks == paper.blocks and lora.published == paper.published
+    assert lora.training == paper.training.model_copy(
+        update={"learning_rate": 4e-4, "batch_size": 16}
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ("trail", "there is no study 'trail'; did you mean 'trial'"),
+        (["trial"], "there is no study"),
+        ("other", "other has a base itself, trial: name that one"),
+    ],
+)
+def test_a_base_that_is_none_is_refused(tmp_path, base, said):
+    files = sf.FILES | {
+        "studies/other.yaml": {"base": "trial", "description": "Other."},
+        "studies/third.yaml": {"base": base, "description": "Third."},
+    }
+    folder = sf.write(tmp_path, files)
+    assert load_study("other", folder).config.description == "Other."
+    with pytest.raises(StudyError, match=said) as found:
+        load_study("third", folder)
+    assert "third.yaml" in str(found.value) and "base" in str(found.value)
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("studies/*.yaml")))
 def test_shipped_study_is_sound(name):
     assert load_study(name, SHIPPED).name == name

@@ -80,6 +80,11 @@ def rerun_table(files: Classes, told: frozenset[type] = frozenset()) -> list[str
 def schema(model: type[Section]) -> str:
     """Return the JSON Schema of a file, as JSON."""
     content = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    if "base" in model.model_fields:
+        # What a file leaves out may stand in that of its base.
+        found = model.model_json_schema()
+        found["anyOf"] = [{"required": ["base"]}, {"required": found.pop("required")}]
+        return json.dumps(content | _plain(found), indent=1) + "\n"
     return json.dumps(content | _plain(model.model_json_schema()), indent=1) + "\n"
 
 

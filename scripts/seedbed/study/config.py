@@ -99,6 +99,12 @@ class Block(Section):
 class StudyConfig(EvaluatedItems):
     """`config/studies/NAME.yaml`: what is compared with what."""
 
+    base: Name | None = Field(
+        None,
+        description="A file in `studies/` whose keys hold where this file has none of them; each "
+        "is replaced as a whole.",
+        json_schema_extra=changes(),
+    )
     description: Text = Field(description="One sentence.", json_schema_extra=changes("report"))
     shard_size: Count = Field(
         32,

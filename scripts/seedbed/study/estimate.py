@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Literal
 
 from seedbed.config.words import FEW_STEPS, NONE
+from seedbed.models import RECORD
 from seedbed.study.cells import Cell, Grid, QuestionStream, Stream, grid, untrained_cell
 from seedbed.study.figures import ABLATIONS, figures, varied
 from seedbed.study.loading import Study, StudyError, load_study
-from seedbed.study.sizes import HALF_GB, Size, size_of_folder, size_of_name
+from seedbed.study.sizes import HALF_GB, Size, size_of_folder, size_of_hub, size_of_name
 
 LARGE_TOKENS_PER_SECOND = 3_666
 """Output tokens of Llama 3.3 70B in FP8 on one H200, prompts of 500 and outputs of 2,000 tokens:
@@ -54,6 +55,9 @@ ATTEMPTS = 1.25
 ROW_TOKENS = 300
 """Of a training row: prompt, question and answer."""
 
+
+FETCHED = "resources/models/model={model}/source=fetched"
+"""Where a model of the hub lies that was fetched; see `Paths.model`."""
 
 Stage = Literal["questions", "answers", "verification", "training", "evaluation"]
 
@@ -233,14 +237,19 @@ def _queries(cells: Iterable[Cell], reach: float) -> dict[Stream | QuestionStrea
 def size(study: Study, model: str) -> Size | None:
     """Return how large a model is that the workflow does not train; None if nothing tells.
 
-    What its file says comes first, then the headers of its weights, then its name on the hub.
+    What its file says comes first, then the headers of its weights, where it was fetched already,
+    then what the hub says of them, then its name there.
     """
     config = study.models[model]
     if config.size is not None:
         return Size(config.size, config.size * HALF_GB)
     if config.path is not None:
         return size_of_folder(Path(config.path))
-    return None if config.hub is None else size_of_name(config.hub.id)
+    if config.hub is None:
+        return None
+    fetched = Path(FETCHED.format(model=model))
+    found = size_of_folder(fetched) if (fetched / RECORD).is_file() else None
+    return found or size_of_hub(config.hub.id, config.hub.revision) or size_of_name(config.hub.id)
 
 
 def parameters(study: Study, model: str) -> float | None:

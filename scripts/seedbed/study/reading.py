@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,8 @@ from seedbed.config.documents import Document, Problem, StudyError, read_documen
 from seedbed.config.folders import ConfigFolders
 from seedbed.config.messages import explain
 from seedbed.config.sections import Section
+from seedbed.config.values import nearest
+from seedbed.study.config import StudyConfig
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -56,10 +58,31 @@ class Files:
         except StudyError as error:
             problems.extend(error.problems)
             return None
+        if "base" in document.content and issubclass(model, StudyConfig):
+            based = self._based(document, problems)
+            if based is None:
+                return None
+            document = based
         if overrides:
             document = document.overriding(overrides)
         config = validate(document, model, problems)
         return None if config is None else File(document, config)
+
+    def _based(self, document: Document, problems: list[Problem]) -> Document | None:
+        """Return a study's file with what that of its base says, where it says nothing itself."""
+        name = document.content["base"]
+        if not isinstance(name, str) or name not in self.studies:
+            said = f"there is no study {name!r}; {nearest(str(name), self.studies, 'studies')}"
+            problems.append(document.problem(said, "base"))
+            return None
+        base = read_document(path := self.path("studies", name))
+        if "base" in base.content:
+            said = f"{name} has a base itself, {base.content['base']}: name that one"
+            problems.append(document.problem(said, "base"))
+            return None
+        if self.read(path, StudyConfig, problems) is None:
+            return None
+        return replace(document, content=base.content | document.content)
 
 
 def validate(document: Document, model: type[SectionT], problems: list[Problem]) -> SectionT | None:

@@ -22,6 +22,7 @@ from seedbed.study.estimate import (
 from seedbed.study.loading import Study
 from seedbed.study.offers import within_offers
 from seedbed.study.paths import Paths
+from seedbed.training.micro_batches import CPU_ACTIVATION_BYTES
 
 GPU_GB = 80.0
 """Memory of a GPU, if nothing is said: that of an A100 or H100."""
@@ -211,6 +212,9 @@ class JobResources:
             found = size(self._study, model) if local else None
             weights = 0.0 if found is None else found.gigabytes
             memory = BASE_MB + weights * MB_PER_GB_OF_WEIGHTS if local else ENDPOINT_MB
+            if found and most is not None and not count(wildcards):
+                # Trained on a CPU: in 32 bits, with the activations of a micro-batch.
+                memory += weights * MB_PER_GB_OF_WEIGHTS + CPU_ACTIVATION_BYTES / 2**20
             needed = seconds(wildcards, model) / 60
             return within_offers(
                 count(wildcards),

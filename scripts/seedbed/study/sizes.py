@@ -1,10 +1,12 @@
-"""How large a model is: by the headers of its weights, or else by its name."""
+"""How large a model is: by the headers of its weights, by what the hub says, or by its name."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,17 @@ QUANTIZED_NAMES = (
     (8, r"[-_](?:8bit|int8|fp8|w8a8|w8a16|q8)"),
 )
 """Bits of a weight, and how names on the hub tell them."""
+
+
+HUB_SECONDS = 3.0
+"""How long a plan waits for the hub, once."""
+
+ANSWERS = "SEEDBED_HUB_SIZES"
+"""Environment variable with what the hub has said, for the processes of jobs: JSON, by name and
+revision; an empty name stands for a hub that is out of reach."""
+
+_BYTES = {"64": 8, "32": 4, "16": 2}
+"""By the number in the name of a type, its bytes; other types have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +72,7 @@ def size_of_folder(folder: Path) -> Size | None:
     Returns:
         None if the folder holds no whole safetensors file.
     """
-    bits = _bits(folder)
+    bits = _bits(_quantization(folder))
     parameters = size = 0.0
     try:
         for file in sorted(folder.glob("*.safetensors")):
@@ -81,6 +94,59 @@ def size_of_folder(folder: Path) -> Size | None:
     return Size(parameters / 1e9, size / 1e9) if parameters else None
 
 
+def size_of_hub(name: str, revision: str | None) -> Size | None:
+    """Return the size of a model by what the hub says of its weights.
+
+    The hub is asked once by a run, and its answer goes to the processes of jobs.
+
+    Args:
+        name: OWNER/NAME.
+        revision: commit; None for the newest.
+
+    Returns:
+        None offline, or if the hub cannot be reached or does not know.
+    """
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
+    known: dict[str, Any] = json.loads(os.environ.get(ANSWERS) or "{}")
+    key = f"{name}@{revision}"
+    if key not in known and not offline and "" not in known:
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import HfHubHTTPError
+
+        try:
+            asked: Any = ["safetensors", "config"]
+            info = HfApi().model_info(name, revision=revision, expand=asked, timeout=HUB_SECONDS)
+            config = info.config or {}
+            counts = dict(info.safetensors.parameters) if info.safetensors else {}
+            known[key] = [counts, config.get("quantization_config") or {}]
+        except HfHubHTTPError:
+            known[key] = None  # Gated, or not there: the job that fetches it says so.
+        except Exception:
+            known[""] = None
+        os.environ[ANSWERS] = json.dumps(known)
+    found = known.get(key)
+    return size_of_counts(*found) if found else None
+
+
+def size_of_counts(counts: Mapping[str, int], quantization: Mapping[str, Any]) -> Size | None:
+    """Return the size of weights by how many numbers of each type they have.
+
+    Args:
+        counts: by type, as F16 or I32.
+        quantization: `quantization_config` of the model; empty if it is not quantized.
+    """
+    parameters = size = 0.0
+    for kind, count in counts.items():
+        if kind in FLOATS:
+            parameters += count
+            size += 2 * count
+        else:
+            taken = count * _BYTES.get(kind[1:], 1)
+            parameters += 8 * taken / _bits(quantization)
+            size += taken
+    return Size(parameters / 1e9, size / 1e9) if parameters else None
+
+
 def _header(file: Path) -> dict[str, Any]:
     """Return what a file of tensors says of each: https://huggingface.co/docs/safetensors."""
     with file.open("rb") as content:
@@ -89,13 +155,15 @@ def _header(file: Path) -> dict[str, Any]:
     return {name: tensor for name, tensor in header.items() if name != "__metadata__"}
 
 
-def _bits(folder: Path) -> int:
-    """Return the bits of a quantized weight in a model's folder; 8 where it does not say."""
+def _quantization(folder: Path) -> dict[str, Any]:
+    """Return `quantization_config` of a model's folder; empty where there is none."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        quantization = config.get("quantization_config") or {}
-    except (OSError, ValueError, AttributeError):
-        return 8
-    if quantization.get("load_in_4bit"):
-        return 4
-    return int(quantization.get("bits") or 8)
+        return dict(config.get("quantization_config") or {})
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _bits(quantization: Mapping[str, Any]) -> int:
+    """Return the bits of a quantized weight; 8 where nothing says."""
+    return 4 if quantization.get("load_in_4bit") else int(quantization.get("bits") or 8)
