@@ -26,7 +26,6 @@ rule write_report:
     localrule: True
     params:
         **FLOW.report_settings(),
-        # With `input` among its arguments it is not tracked: the files themselves are.
         examples=lambda wc, input: LISTS.option(input.examples),
         missing=MISSING,
         code=lambda wc: code("write_report", *PAGE_FILES),
