@@ -53,6 +53,21 @@ def test_cells_of_a_student_and_task_are_in_one_file(flow, tmp_path):
             assert (job["adapter"] is None) == (len(job["inputs"]) == 1)
 
 
+def test_trainings_of_a_student_are_in_one_file_whatever_their_task(flow, tmp_path):
+    others = PendingJobs(flow, str(tmp_path))
+    trained = [cell for cell in flow.grid.cells if not cell.untrained]
+    records = [f"{flow.results}/adapters/{cell.key}/training.json" for cell in trained]
+    others.write(records[1:])
+    told = {}
+    for cell, record in zip(trained, records, strict=True):
+        lines = Path(others.trainings(cell.key)).read_text().splitlines()
+        told |= {job["output"]: job for job in map(json.loads, lines)}
+        if record != records[0]:
+            assert told[record]["settings"] == flow.training(cell.key)
+            assert told[record]["inputs"][0] == flow.dataset_rows(cell.key)
+    assert told.keys() == {*records[1:]}
+
+
 def test_shards_of_a_teacher_are_told_with_all_that_their_jobs_get(flow, tmp_path):
     found = written(flow, tmp_path)
     others = PendingJobs(flow, str(tmp_path))
@@ -79,8 +94,9 @@ def test_a_model_behind_an_endpoint_is_always_up(tmp_path):
 
 
 def test_a_job_answers_for_those_after_it_and_then_for_those_before(flow, tmp_path, monkeypatch):
-    outputs = [job["output"] for job in next(iter(written(flow, tmp_path).values()))]
-    file = next(tmp_path.glob("*.jsonl"))
+    name = "student.mini_student.mini_math.jsonl"
+    outputs = [job["output"] for job in written(flow, tmp_path)[name]]
+    file = tmp_path / name
 
     def of(own):
         return [str(job.output) for job in PendingOfModel.read(file, Path(own)).jobs]
