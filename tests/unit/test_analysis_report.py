@@ -219,7 +219,7 @@ def test_a_cell_without_rows_is_no_method_and_the_report_says_what_trainings_lac
     cells, items = simulate(seeds=(32,), items=200, ratios=(4, 16))
     empty = pl.col("method") == METHODS[2]
     cells = cells.with_columns(
-        training_rows=pl.when(empty).then(0).otherwise(pl.col("budget") - 2),
+        training_rows=pl.when(empty).then(0).otherwise((pl.col("budget") - 2).clip(0)),
         too_long_rows=pl.when(empty).then(pl.col("budget")).otherwise(2),
         steps=pl.when(empty).then(0).otherwise(pl.col("budget") // 16),
     )
