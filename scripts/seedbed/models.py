@@ -188,3 +188,16 @@ def read_fingerprint(folder: Path) -> str:
         ValueError: if it carries none.
     """
     return ModelRecord.read(folder / RECORD).fingerprint
+
+
+def attention_of(folder: Path) -> str | None:
+    """Return the implementation of attention that a model needs; None for the library's choice.
+
+    Scaled dot product attention, which Transformers chooses, leaves attention softcaps out.
+
+    Args:
+        folder: the model's.
+    """
+    config = read_json(folder / "config.json")
+    parts = [config, config.get("text_config") or {}]
+    return "eager" if any(part.get("attn_logit_softcapping") for part in parts) else None

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from practice import PROMPTS, SIZES, silent
 from seedbed.artifacts import read_json
+from seedbed.chats import encode_rows
 from seedbed.engines import Request, load_engine
 from seedbed.models import fingerprint
 from seedbed.tasks.worlds import SKILLS, load_world
@@ -339,6 +340,48 @@ def test_a_dataset_without_rows_gives_an_adapter_that_changes_nothing(
     plain = greedy(tiny_model, None, questions[:20])
     assert len(set(plain.values())) > 5
     assert greedy(tiny_model, tmp_path / "adapter", questions[:20]) == plain
+
+
+def test_attention_softcaps_are_applied_in_training_and_in_answers(tiny_model, pairs, tmp_path):
+    from transformers import AutoTokenizer, Gemma2Config, Gemma2ForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    torch.manual_seed(0)
+    folder = tmp_path / "gemma"
+    Gemma2ForCausalLM(
+        Gemma2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=16,
+            attn_logit_softcapping=0.01,
+            query_pre_attn_scalar=1,
+            initializer_range=0.5,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    ).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    still = STUDENT.model_copy(update={"learning_rate": 1e-12, "epochs": 1, "batch_size": 10})
+    found = train(folder, save(tmp_path / "dataset.parquet", pairs), tmp_path / "adapter", still)
+    chats = pl.read_parquet(tmp_path / "dataset.parquet")["messages"].to_list()
+    rows = encode_rows(tokenizer, chats)
+    losses = {}
+    for attention in ("eager", "sdpa"):
+        model = Gemma2ForCausalLM.from_pretrained(folder, attn_implementation=attention)
+        nats = 0.0
+        for row in rows:
+            labels = torch.tensor([[-100] * row.prompt_tokens + row.ids[row.prompt_tokens :]])
+            kept = int((labels != -100).sum())
+            nats += kept * model(torch.tensor([row.ids]), labels=labels).loss.item()
+        losses[attention] = nats / sum(len(row.ids) - row.prompt_tokens for row in rows)
+    assert found["loss"] == pytest.approx(losses["eager"], rel=1e-4)
+    assert found["loss"] != pytest.approx(losses["sdpa"], rel=1e-2)
+    assert load_engine(folder)._base.config._attn_implementation == "eager"
 
 
 def test_rows_that_are_too_long_are_left_out_and_counted(tiny_model, pairs, tmp_path):

@@ -12,6 +12,7 @@ from seedbed.engines import Completion, Request
 from seedbed.engines.settings import TransformersSettings
 from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
+from seedbed.models import attention_of
 from seedbed.thinking import text_reader
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class TransformersEngine:
         self._tokenizer.padding_side = "left"
         self._decode = text_reader(self._tokenizer)
         dtype = torch.bfloat16 if self._device == "cuda" else torch.float32
-        base: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
+        base: Any = AutoModelForCausalLM.from_pretrained(
+            model, dtype=dtype, attn_implementation=attention_of(model)
+        )
         self._base = base.to(self._device)
         # `generate` fills in what it is not told from here: penalties, say. The request alone says
         # how text is sampled; only the ends of a text are the model's own.

@@ -22,7 +22,7 @@ from seedbed.chats import (
     load_tokenizer,
 )
 from seedbed.imports import paused_collector
-from seedbed.models import RECORD, fingerprint, read_fingerprint
+from seedbed.models import RECORD, attention_of, fingerprint, read_fingerprint
 from seedbed.training.record import TRAINING_RECORD, TrainingCounts, TrainingRecord
 from seedbed.training.saves import Saves, stopped_by_sigterm
 from seedbed.training.settings import StudentTraining, Trainer
@@ -107,7 +107,9 @@ def train_student(
         rows = encode_rows(tokenizer, chats, settings.system)
         kept = [row for row in rows if len(row.ids) <= settings.max_length]
         student = AutoModelForCausalLM.from_pretrained(
-            model, dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32
+            model,
+            dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32,
+            attn_implementation=attention_of(model),
         )
         if kept:
             how = trainer or Trainer()
