@@ -14,6 +14,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import polars as pl
 
 from seedbed.artifacts import whole_file
-from seedbed.command_line import Checked, json_value, option, run
+from seedbed.command_line import Checked, json_value, option, optional, run
 from seedbed.engines.devices import use_gpus
 from seedbed.engines.pending_jobs import PendingJob, PendingOfModel, claimed
 from seedbed.models import read_fingerprint
@@ -58,7 +59,7 @@ class Options(Sharing, Checked):
     trainer: dict[str, Any] = option(json_value, "`trainer` of the model's file, as JSON", "{}")
     threads: int = option(int, "CPU threads", 1)
     gpu: int = option(int, "GPUs, 0 to train on the CPU", 1)
-    journal: Path = option(Path, "folder of the lock by which jobs share the work")
+    journal: Path | None = optional(Path, "folder of the lock by which jobs share the work")
     folder: Path = option(Path, "folder to write")
 
 
@@ -118,7 +119,8 @@ def job(args: Options) -> None:
     args.check(args.dataset, *(args.model / name for name in ("model.json", "model.safetensors")))
     report = reporter("train_student")
     made = provenance(__file__)
-    with claimed(args.journal, args.folder / TRAINING_RECORD, report):
+    place = args.journal
+    with claimed(place, args.folder / TRAINING_RECORD, report) if place else nullcontext():
         log = ready_folder(args.folder) / LOG
         if log.is_file():
             sys.stderr.write(log.read_text(encoding="utf-8"))

@@ -116,7 +116,7 @@ def train_student(
             run = _run(student, tokenizer, kept, settings, how, saves, progress, started)
             student = run.model
             steps, loss, earlier_seconds = run.state.global_step, run.loss, run.earlier_seconds
-            warmup = run.args.warmup_steps
+            warmup = int(run.args.warmup_steps)
             epochs = steps / math.ceil(len(kept) / settings.batch_size)
         else:
             progress("the dataset has no rows: the adapter changes nothing")
