@@ -37,7 +37,7 @@ def study(tmp_path, monkeypatch, tiny_model):
         pl.DataFrame({"messages": chats}).write_parquet(tmp_path / f"{name}.parquet")
         job = {
             "output": str(tmp_path / f"adapters/{name}/training.json"),
-            "journal": str(tmp_path / "journal" / name),
+            "cache": str(tmp_path / "journal" / name),
             "inputs": [str(tmp_path / f"{name}.parquet")],
             "settings": SETTINGS | {"seed": number},
             "trainer": {},

@@ -110,7 +110,7 @@ class PendingJobs:
         results = self._flow.results
         return {
             "output": f"{results}/adapters/{key}/{TRAINING_RECORD}",
-            "journal": f"{results}/journal/adapters/{key}",
+            "cache": f"{results}/journal/adapters/{key}",
             "inputs": [
                 self._flow.dataset_rows(key),
                 self._flow.model_record(*self._flow.student(key)),
