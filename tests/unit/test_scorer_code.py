@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from get_task import get_task
+from seedbed.evaluation.sandbox.worker import Worker
 from seedbed.evaluation.scorers import answers_equal, make_scorer
 from seedbed.evaluation.scorers.code import CodeScorer
 from seedbed.evaluation.scorers.settings import ScorerOptions
@@ -349,6 +350,21 @@ def test_hostile_programs_change_nothing_outside_and_are_wrong_in_time(
     assert left == set()
     for name in ("environment", "reads memory", "deletes", "writes", "socket", "mounts"):
         assert "Error" in found[name][1], (name, found[name])
+
+
+@pytest.mark.slow
+def test_a_program_that_had_no_time_of_the_processor_is_run_once_more(monkeypatch):
+    asked = []
+    real = Worker.ask_once
+
+    def counted(self, *given):
+        asked.append(real(self, *given))
+        return asked[-1]
+
+    monkeypatch.setattr(Worker, "ask_once", counted)
+    with CodeScorer(ScorerOptions(timeout=0.3)) as scorer:
+        assert scorer.score("import time\ntime.sleep(99)\n" + OTHER, task()).reason == "timeout"
+        assert [reply["transient"] for reply in asked] == [True, True]
 
 
 def test_without_namespaces_programs_run_only_where_that_is_accepted(monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -203,6 +204,16 @@ def limit(
         # Not every system lets each limit be set.
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))
+
+
+def cpu_seconds(process: int) -> float:
+    """Return the processor time that a process took so far, 0 where the system does not say."""
+    clock = ctypes.c_int()
+    if _libc.clock_getcpuclockid(process, ctypes.byref(clock)) != 0:
+        return 0.0
+    with contextlib.suppress(OSError):
+        return time.clock_gettime(clock.value)
+    return 0.0
 
 
 def hide_memory() -> None:

@@ -15,7 +15,7 @@ settings as arguments. Requests and replies are JSON, one of each at a time:
      "context": text}
     {"passed": true or false, "reason": text}
     {"program": [text, ...], "entry": expression, "inputs": [text of a tuple of arguments, ...]}
-    {"outputs": [text, ...]}   or   {"error": why the program cannot be called}
+    {"outputs": [text, ...]}   or   {"failed": why the program cannot be called}
 """
 
 from __future__ import annotations
@@ -366,7 +366,7 @@ def outputs(program: Program, request: dict[str, Any]) -> dict[str, Any]:
         namespace = program.load(request["program"], sorted(_names(entry)))
         function = eval(entry, namespace) if entry else None
     except Exception as error:
-        return {"error": _reason(error)}
+        return {"failed": _reason(error)}
     found = []
     for text in request["inputs"]:
         try:
@@ -426,7 +426,9 @@ def judge(connection: Connection, settings: dict[str, Any], isolated: bool, fold
     request = receive(connection)
 
     def late(*_: object) -> NoReturn:
-        send(connection, _failed(request, "timeout"))
+        # A busy machine may have left the program no time; one that sleeps looks the same.
+        starved = isolation.cpu_seconds(child) < settings["seconds"] / 2
+        send(connection, _failed(request, "timeout") | {"transient": starved})
         os._exit(0)
 
     signal.signal(signal.SIGALRM, late)
@@ -443,7 +445,7 @@ def judge(connection: Connection, settings: dict[str, Any], isolated: bool, fold
 
 
 def _failed(request: dict[str, Any], reason: str) -> dict[str, Any]:
-    return {"passed": False, "reason": reason} if "tests" in request else {"error": reason}
+    return {"passed": False, "reason": reason} if "tests" in request else {"failed": reason}
 
 
 def _end_of(child: int, seconds: float) -> str:

@@ -152,7 +152,9 @@ class CodeScorer:
             # The worker's own clock comes first.
             limit = 2 * self._options.timeout + 10
             reply = worker.ask_once(request, limit)
-            if "passed" in reply or "outputs" in reply:
+            if reply.get("transient") and "error" not in reply:
+                reply = worker.ask_once(request, limit)
+            if {"passed", "outputs", "failed"} & reply.keys():
                 return reply
             reason = reply.get("ended") or reply.get("error", "")
             if "error" in reply:
