@@ -3,14 +3,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from build_dataset import no_rows
+from build_dataset import Options, no_rows
+from build_dataset import job as build_job
+from seedbed.artifacts import read_json
+from seedbed.endings import ExpectedError
 from seedbed.streams import answers as answering
 from seedbed.streams import questions as writing
 from seedbed.streams import validity, verification
 from seedbed.streams.datasets import Shards, build_dataset
 from seedbed.streams.record import DatasetCounts
 from seedbed.streams.settings import DatasetSettings
-from seedbed.tasks.items import TaskItem
+from seedbed.tasks.items import TaskItem, to_frame
 
 # What became of a query: answered, answered but cut, answered with nothing, without a question.
 WHOLE, CUT, BLANK, EMPTY = "whole", "cut", "blank", "empty"
@@ -350,6 +353,33 @@ def test_a_stream_without_a_whole_answer_gives_no_rows(tmp_path, filter):
     rows, record = build(answers, budget=4, labels=verdicts, filter=filter)
     assert rows.height == 0
     assert record["counts"]["dropped"] == {"truncated": 4}
+
+
+@pytest.mark.parametrize(("filter", "rows"), [("verified", 0), ("none", None)])
+def test_a_filter_may_keep_nothing_and_no_filter_may_not(tmp_path, filter, rows, capsys):
+    answers = save(tmp_path, "answers", answer_rows([CUT] * 4))
+    labels = save(tmp_path, "labels", verdict_rows([None] * 4))
+    to_frame(SEEDS).write_parquet(tmp_path / "seeds.parquet")
+    options = Options(
+        dataset={"task": "t", "budget": 4},
+        seeds=tmp_path / "seeds.parquet",
+        test=tmp_path / "seeds.parquet",
+        answers=tuple(answers),
+        labels=tuple(labels),
+        settings=DatasetSettings(
+            budget=4, filter=filter, reach=4, overlap_words=None, prompt="{question}"
+        ),
+        rows=tmp_path / "dataset.parquet",
+        record=tmp_path / "dataset.json",
+    )
+    if rows is None:
+        with pytest.raises(ExpectedError, match="none of 4 queries became a row"):
+            build_job(options)
+        return
+    build_job(options)
+    assert pl.read_parquet(tmp_path / "dataset.parquet").height == rows
+    assert read_json(tmp_path / "dataset.json")["counts"]["dropped"] == {"truncated": 4}
+    assert "raise max_tokens.answer" in capsys.readouterr().err
 
 
 def test_matched_rows_go_on_along_the_stream_until_they_are_as_many(tmp_path):

@@ -92,6 +92,7 @@ CHATS = [
     ("C) forest\n\nA) sea is wet.\nD) cave is dark.", PLACES, "C"),
     ("**C. forest**\n\nThe cave is too dark.", PLACES, "C"),
     ("forest\n\nThe cave is too dark.", PLACES, "C"),
+    ("(C) forest because A is wrong", PLACES, "C"), ("C) forest, since D is not.", PLACES, "C"),
     ("Option C\n\nOption D is wrong.", PLACES, "C"), ("C: forest\n\nD is not.", PLACES, "C"),
     ("C - forest\n\nD is not.", PLACES, "C"), ("Answer: C\n\nOption D is wrong.", PLACES, "C"),
     ("The answer is C.\n\nOption D is wrong, as is (A).", PLACES, "C"),

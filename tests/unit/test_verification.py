@@ -1,3 +1,4 @@
+import json
 import sqlite3
 
 import polars as pl
@@ -16,7 +17,7 @@ from seedbed.streams.verification import (
     verify_answers,
 )
 from seedbed.tasks.choices import with_choices
-from seedbed.tasks.items import TaskItem
+from seedbed.tasks.items import TaskItem, read_items
 from seedbed.tasks.record import TaskCounts, TaskRecord
 
 SETTINGS = SampleSettings(
@@ -198,6 +199,31 @@ def test_an_answer_that_is_the_seeds_will_do_where_no_new_one_is_required():
 def test_few_labels_need_no_new_answer(setting, kind, values, items, required):
     record = TaskRecord(counts=TaskCounts(train_items=items), gold_values=values)
     assert requires_new_answer(setting, kind, record) is required
+
+
+@pytest.mark.parametrize(("setting", "dropped"), [(None, 0), ("not_required", 0), ("required", 20)])
+def test_new_questions_of_two_labels_are_kept_whatever_their_answer(tmp_path, setting, dropped):
+    from get_task import get_task
+
+    golds = ["yes", "no"]
+    lines = [json.dumps({"q": f"Is {n} odd?", "a": golds[n % 2]}) for n in range(40)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    source = {"files": {"train": "rows.jsonl", "test": "rows.jsonl"}, "answer": "Answer: {gold}"}
+    source |= {"columns": {"question": "q", "gold": "a"}}
+    get_task(source, tmp_path, tmp_path / "task")
+    record = TaskRecord.read(tmp_path / "task" / "task.json")
+    seeds = read_items(tmp_path / "task" / "train.parquet")
+    answers = answered(*(f"Answer: {golds[n // 2 % 2]}" for n in range(40)))
+    checks = check_answers(
+        answers,
+        seeds,
+        "exact",
+        make_scorer("exact", {}, tmp_path),
+        new_answer=requires_new_answer(setting, "exact", record),
+    )
+    problems = checks["problem"].to_list()
+    assert problems.count("same_answer_as_seed") == dropped
+    assert len(problems) - dropped == problems.count("")
 
 
 @pytest.mark.parametrize(

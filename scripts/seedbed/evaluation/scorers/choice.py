@@ -299,8 +299,13 @@ def _first(text: str, options: list[str], digit_labels: bool) -> set[int | None]
     if label is None or label[1].islower():
         return set()
     behind = text.strip(" \n*_`\"'“”‘’")[label.end() :]
+    position = _position(label[1])
     if re.match(r",\s(?:because|since|as)\b", behind):
-        return {_position(label[1])}
+        return {position}
+    if position is not None and position < len(options):
+        own = re.escape(options[position].strip())
+        if re.match(rf"\s?{own}[.,;:]?\s(?:because|since|as)\b", behind, re.IGNORECASE):
+            return {position}
     if label[0][-1] in ")]":
         marked = bool(_begins_with(behind, options, alone=False))
     else:
