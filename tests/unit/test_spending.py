@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
 
 from endpoint import Endpoint, completion, error, running
 from seedbed.amounts import dollars
+from seedbed.analysis.decide.costs import cell_costs
 from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines import openai_engine as openai
 from seedbed.engines.books import Book, Books, Spent, priced
 from seedbed.engines.cap import Purse
 from seedbed.engines.ledger import Ledger
 from seedbed.engines.settings import Cap, Price, Used
+from seedbed.run.progress import waiting
 
 PRICE = Price(
     usd_per_million_prompt_tokens=2.0,
@@ -194,3 +197,58 @@ def test_what_one_process_sent_and_another_one_finds_is_booked_once(tmp_path):
     assert spent.usd == pytest.approx(USD / 2)
     assert spent.doubts_usd == pytest.approx(0)
     assert (ledger.spent().queries, ledger.spent().usd) == (1, pytest.approx(USD / 2))
+
+
+CELL = {
+    "teacher": "t", "augmenter": "a", "student": "s", "filter": "none", "teacher_queries": 10,
+    "augmenter_queries": 5, "teacher_prompt_tokens": 1000, "teacher_completion_tokens": 500,
+    "augmenter_prompt_tokens": 100, "augmenter_completion_tokens": 50,
+    "generation_seconds": 1800.0, "training_seconds": 3600.0,
+}  # fmt: skip
+TOKENS = {"usd_per_million_prompt_tokens": 2.0, "usd_per_million_completion_tokens": 8.0}
+
+
+def test_cells_cost_tokens_requests_batches_and_hours_of_gpus():
+    def usd(**prices):
+        costs, unknown = cell_costs(CELL, prices)
+        return costs["usd"], unknown
+
+    tokens = (1100 * 2 + 550 * 8) / 1e6
+    assert usd(t=TOKENS, a=TOKENS)[0] == pytest.approx(tokens)
+    each = TOKENS | {"usd_per_request": 0.01}
+    assert usd(t=each, a=each)[0] == pytest.approx(tokens + 0.15)
+    half = each | {"factor": 0.5}
+    assert usd(t=half, a=half)[0] == pytest.approx((tokens + 0.15) / 2)
+    hour = {"usd_per_million_prompt_tokens": None, "usd_per_hour": 3.0}
+    assert usd(t=hour, a=hour) == (pytest.approx(1.5), [])
+    trained = {"usd_per_training_hour": 4.0}
+    assert usd(t=hour, a=hour, s=trained) == (pytest.approx(5.5), [])
+    assert usd(t=TOKENS, a=TOKENS, s=trained)[0] == pytest.approx(tokens + 4)
+    # Whose seconds they are is not known where only one of two is paid by the hour.
+    assert usd(t=TOKENS, a=hour) == (None, ["hours of a alone"])
+    assert usd(t=TOKENS, a={}) == (None, ["price of a"])
+
+
+def test_waits_are_shown_while_they_last(tmp_path):
+    log = tmp_path / "job.log"
+    log.write_text("answering\nhttp://x failed 3 times: waiting, 8 s before the next try\n")
+    assert waiting(log).startswith("http://x failed 3 times: waiting")
+    os.utime(log, (0, 0))
+    assert waiting(log) is None
+    log.write_text("http://x limits requests: waiting, 60 s\nanswer_questions: 256 queries\n")
+    assert waiting(log) is None
+    assert waiting(tmp_path / "none.log") is None
+
+
+def test_retries_and_slow_answers_are_said_with_how_many_were_answered(
+    endpoint, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(openai, "SAY_EVERY", 0.1)
+    answer = endpoint.behave
+    endpoint.behave = lambda body, before: error(500) if before == 0 else answer(body, before)
+    ask(endpoint, tmp_path, 3)
+    assert "times: waiting, " in capsys.readouterr().err
+    endpoint.latency = 0.5
+    ask(endpoint, tmp_path, 1, "slow")
+    said = capsys.readouterr().err
+    assert "gave no answer for" in said and "waiting for 1 requests; 0 were answered" in said

@@ -166,9 +166,8 @@ def test_a_run_stops_at_the_cap_and_goes_on_when_it_is_raised(hosted, endpoint):
     assert len(endpoint.asked) == 41
     assert "the cap is reached: max_teacher_queries is 41, and 41 were asked" in done.stdout
     left = int(re.search(r"and (\d+) queries of this job are left to ask", done.stdout)[1])
-    shards = (hosted.folder / "results/hosted/answers").rglob("*.parquet")
-    # Which of the shards of 16, 16 and 32 queries was the last is Snakemake's choice.
-    assert left + 41 - sum(pl.read_parquet(shard).height for shard in shards) in {16, 32}
+    # One of several jobs, as they run together.
+    assert 0 < left <= max(BUDGETS) - 41
     kept = sum(
         file.read_bytes().count(b"\n")
         for file in (hosted.folder / "results/hosted/journal/answers").rglob("*.jsonl")

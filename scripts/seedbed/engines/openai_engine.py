@@ -248,6 +248,7 @@ class _Call:
         Raises:
             EndpointError: see `OpenAIEngine.complete`.
         """
+        self._watch()
         try:
             async with connection(self._settings, self._secrets, self._certificates) as session:
                 while True:
@@ -325,7 +326,12 @@ class _Call:
                 if self._answered == 0 and tries == 2 and problem.slow_to_mend:
                     return self._end(said)
                 pause = min(LONGEST_PAUSE, FIRST_WAIT * 2 ** (tries - 1)) * random.uniform(0.5, 1)
-                await either(self._over, max(pause, problem.wait or 0.0))
+                pause = max(pause, problem.wait or 0.0)
+                self._say(
+                    f"failed {self._retries:,} times: waiting, {pause:.0f} s before the next try; "
+                    f"{self._answered:,} were answered so far ({said})"
+                )
+                await either(self._over, pause)
             except _RefusedError as problem:
                 self._pace.leave(sent)
                 if await self._refused(request, problem.refusal, sent):
@@ -350,15 +356,29 @@ class _Call:
                 self._end(said, restart=True)
 
     def _say_limit(self, said: str) -> None:
-        """Say on the standard error stream that a limit is waited for, now and then."""
-        now = self.loop.time()
-        if self._pace.waits >= SAY_AFTER and now - self._said >= SAY_EVERY:
-            self._said = now
-            text = (
-                f"{self._settings.base_url} limits requests: waiting, {self._pace.waits:.0f} s of "
-                f"this limit; {self._answered:,} were answered so far ({said})"
+        """Say that a limit is waited for, now and then."""
+        if self._pace.waits >= SAY_AFTER:
+            self._say(
+                f"limits requests: waiting, {self._pace.waits:.0f} s of this limit; "
+                f"{self._answered:,} were answered so far ({said})"
             )
-            print(self._secrets.hide(text), file=sys.stderr, flush=True)
+
+    def _say(self, text: str) -> None:
+        """Say something on the standard error stream, now and then."""
+        now = self.loop.time()
+        if now - self._said >= SAY_EVERY:
+            self._said = now
+            whole = self._secrets.hide(f"{self._settings.base_url} {text}")
+            print(whole, file=sys.stderr, flush=True)
+
+    def _watch(self, before: int = -1) -> None:
+        """Say that answers are slow, if none has come for long."""
+        if self._asking and self._answered == before:
+            self._say(
+                f"gave no answer for {SAY_EVERY:.0f} s: waiting for {self._asking:,} requests; "
+                f"{self._answered:,} were answered so far"
+            )
+        self.loop.call_later(SAY_EVERY, self._watch, self._answered)
 
     async def _answer(self, completion: Completion, sent: float) -> None:
         """Hand an answer over, with what it shows of others."""

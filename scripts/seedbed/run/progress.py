@@ -58,6 +58,9 @@ SAVE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 5.0
 """After that long, at most, the file is written anew."""
 
+WAIT_SECONDS = 120.0
+"""How long what a job said of a wait holds: it says so every minute while it lasts."""
+
 QUEUE_SECONDS = 30.0
 """How often SLURM is asked which jobs wait."""
 
@@ -135,6 +138,7 @@ class Progress(logging.Handler):
         self._finished: set[int] = set()
         self._failed: dict[int, dict[str, Any]] = {}
         self._failed_at: dict[int, float] = {}
+        self._waits: dict[int, str] = {}
         self._logs: dict[int, dict[str, Any]] = {}
         self._blocks = 0
         self._took: dict[str, list[float]] = {}
@@ -183,8 +187,18 @@ class Progress(logging.Handler):
                 with suppress(OSError):
                     if not self._over.is_set():
                         self._save()
+                        self._say_waits()
             finally:
                 self.release()
+
+    def _say_waits(self) -> None:
+        """Say what jobs wait for, by their logs, once for each line of a log that says so."""
+        for number in [*self._begun]:
+            for path in getattr(self._jobs.get(number), "log", ()):
+                said = waiting(str(path))
+                if said is not None and self._waits.get(number) != said:
+                    self._waits[number] = said
+                    self._say(f"{rule_name(self._jobs[number])}: {said}")
 
     def submitted(self, number: int, external: str | None) -> None:
         """Take note of a job's number in the cluster, None for this machine."""
@@ -402,6 +416,7 @@ class Progress(logging.Handler):
                 "wildcards": dict(self._jobs[number].wildcards_dict),
                 "since": since,
                 "attempt": getattr(self._jobs[number], "attempt", 1),
+                "logs": [str(path) for path in getattr(self._jobs[number], "log", ())],
                 **self._placed(number),
             }
             for number, (_, since) in [*self._begun.items()]
@@ -448,6 +463,16 @@ def last_line(path: str | os.PathLike[str]) -> str | None:
         return None
     said = next((line.strip() for line in reversed(lines) if line.strip()), None)
     return None if said is None else printable(said)
+
+
+def waiting(path: str | os.PathLike[str]) -> str | None:
+    """Return what a job waits for, if its log says so in its last line, a short while ago."""
+    try:
+        recent = time.time() - Path(path).stat().st_mtime <= WAIT_SECONDS
+    except OSError:
+        return None
+    said = last_line(path) if recent else None
+    return said if said is not None and ": waiting" in said else None
 
 
 def printable(text: str) -> str:

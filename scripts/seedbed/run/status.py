@@ -11,7 +11,7 @@ from seedbed.artifacts import read_json
 from seedbed.engines.pending_jobs import PLAN, Plan
 from seedbed.engines.spending import SpendingRecord, sentence
 from seedbed.run.owners import RESULTS_FOLDER, seems_alive
-from seedbed.run.progress import PLANNING_FOLDER, duration, last_line, named, printable
+from seedbed.run.progress import PLANNING_FOLDER, duration, last_line, named, printable, waiting
 from seedbed.run.slurm import NoAnswerError, SlurmJob, jobs_of
 from seedbed.study.losses import losses, plain, summary
 from seedbed.study.spending import Account
@@ -82,7 +82,13 @@ def status(flow: Targets, root: Path) -> dict[str, Any]:
 def _read(file: Path) -> dict[str, Any]:
     """Return what a run noted of itself; an earlier version noted less."""
     run = {"interrupted": False, **read_json(file)}
-    known = {"slurm": None, "state": "RUNNING", "reason": "", "attempt": 1}
+    known: dict[str, Any] = {
+        "logs": [],
+        "slurm": None,
+        "state": "RUNNING",
+        "reason": "",
+        "attempt": 1,
+    }
     run["running"] = [known | job for job in run["running"]]
     run["failed"] = [known | {"said": None, "message": None} | job for job in run["failed"]]
     return run
@@ -125,7 +131,7 @@ def text(found: dict[str, Any], root: Path) -> str:
     if found["losses"]:
         lines += ["", *found["losses"]]
     if run is not None and (state == "running" or run["running"] or run["queued"]):
-        lines += ["", *_under_way(run, state)]
+        lines += ["", *_under_way(run, state, root)]
     if run is not None and run["failed"]:
         lines += ["", *_failed(run, root)]
     lines += ["", _advice(state, run)]
@@ -162,7 +168,7 @@ def _also(run: dict[str, Any], state: str) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _under_way(run: dict[str, Any], state: str) -> list[str]:
+def _under_way(run: dict[str, Any], state: str, root: Path) -> list[str]:
     lines = []
     if state == "running":
         stages = ", ".join(
@@ -172,6 +178,8 @@ def _under_way(run: dict[str, Any], state: str) -> list[str]:
     lines.append(f"Jobs under way: {len(run['running'])}")
     for job in run["running"][:SHOWN]:
         lines.append(f"  {_name(job)}, for {_since(job)}{_slurm(job)}")
+        waits = (waiting(root / log) for log in job["logs"])
+        lines += [f"    {said}" for said in waits if said is not None]
     lines += _more(len(run["running"]))
     if run["queued"]:
         lines.append(f"Jobs in the queue: {len(run['queued'])}")

@@ -318,15 +318,24 @@ class JobSettings(Paths):
         return Settings(titles)
 
     def prices(self) -> Settings:
-        """Return what the tokens of each model cost in dollars per million."""
-        return Settings(
-            {
-                name: model.price.model_dump(
-                    include={"usd_per_million_prompt_tokens", "usd_per_million_completion_tokens"}
-                )
-                for name, model in self.study.models.items()
-            }
-        )
+        """Return what the tokens of each model cost in dollars per million, and its hours."""
+        return Settings({name: self._price(name) for name in self.study.models})
+
+    def _price(self, name: str) -> dict[str, float | None]:
+        price, engine = self.study.models[name].price, self.study.engine(name)
+        found: dict[str, float | None] = {
+            "usd_per_million_prompt_tokens": price.usd_per_million_prompt_tokens,
+            "usd_per_million_completion_tokens": price.usd_per_million_completion_tokens,
+        }
+        more: dict[str, float] = {}
+        if isinstance(engine, OpenAISettings):
+            more["usd_per_request"] = price.usd_per_request
+            more["factor"] = 0.0 if engine.batch is None else price.batch_factor % 1
+        elif price.usd_per_gpu_hour is not None:
+            more["usd_per_hour"] = price.usd_per_gpu_hour * max(1, gpus(self.study, name))
+        if price.usd_per_gpu_hour is not None:
+            more["usd_per_training_hour"] = price.usd_per_gpu_hour
+        return found | {key: value for key, value in more.items() if value}
 
     def published(self) -> SettingsList:
         """Return the shifts that others saw."""

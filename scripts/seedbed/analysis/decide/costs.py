@@ -24,7 +24,8 @@ WRITERS = ("teacher", "augmenter", "verification")
 
 Prices = Mapping[str, Mapping[str, float | None]]
 """By model, `usd_per_million_prompt_tokens` and `usd_per_million_completion_tokens`; None where it
-is not known."""
+is not known. Also, where a model's file says so, `usd_per_request`, a `factor` of these, and for
+models that jobs run themselves `usd_per_hour` of a job that asks and `usd_per_training_hour`."""
 
 
 PRICES = (
@@ -56,8 +57,14 @@ def cell_costs(
     unknown: list[str] = []
     tokens: float | None = 0.0
     money: float | None = 0.0
+    rates: dict[str, float | None] = {}  # Of an hour, by model; None if it is paid by its tokens.
     for writer in WRITERS:
         model = cell["teacher" if writer == "verification" else writer]
+        price = prices.get(model, {})
+        factor = price.get("factor") or 1.0
+        if money is not None and not price.get("usd_per_hour"):
+            asked = cell.get(f"{writer}_queries") or 0
+            money += asked * (price.get("usd_per_request") or 0.0) * factor
         for kind in ("prompt", "completion"):
             count = cell.get(f"{writer}_{kind}_tokens")
             if count is None and writer == "verification" and cell["filter"] == "none":
@@ -67,13 +74,20 @@ def cell_costs(
                 unknown.append(f"tokens of {writer}")
                 continue
             tokens = None if tokens is None else tokens + count
-            price = prices.get(model, {}).get(f"usd_per_million_{kind}_tokens")
+            if count:
+                rates[model] = price.get("usd_per_hour")
+            if price.get("usd_per_hour") is not None:
+                continue
+            each = price.get(f"usd_per_million_{kind}_tokens")
             # What was not used costs nothing, whatever its price.
-            if count and price is None:
+            if count and each is None:
                 money = None
                 unknown.append(f"price of {model}")
-            elif count and money is not None:
-                money += count * price / 1e6
+            elif count and each is not None and money is not None:
+                money += count * each * factor / 1e6
+    hours, lacking = _hours_usd(cell, prices, rates)
+    money = None if money is None or hours is None else money + hours
+    unknown += lacking
     seconds: float | None = 0.0
     for stage in ("generation", "training"):
         value = cell.get(f"{stage}_seconds")
@@ -91,6 +105,30 @@ def cell_costs(
         "hours": None if seconds is None else seconds / 3600,
     }
     return costs, list(dict.fromkeys(unknown))
+
+
+def _hours_usd(
+    cell: Mapping[str, Any], prices: Prices, rates: Mapping[str, float | None]
+) -> tuple[float | None, list[str]]:
+    """Return what the hours of a cell's jobs cost that are paid by the hour, and what is unknown.
+
+    Args:
+        cell: a row of the table of cells.
+        prices: by model.
+        rates: dollars of an hour of each model that wrote, None where its tokens are paid.
+    """
+    found, unknown = 0.0, []
+    training = prices.get(cell.get("student", ""), {}).get("usd_per_training_hour")
+    hourly = {rate for rate in rates.values() if rate is not None}
+    if len(hourly) > 1 or (hourly and None in rates.values()):
+        # Seconds are not told apart by model.
+        unknown += [f"hours of {model} alone" for model, rate in rates.items() if rate is not None]
+    for stage, rate in (("generation", next(iter(hourly), None)), ("training", training)):
+        seconds = cell.get(f"{stage}_seconds")
+        if rate and seconds is None:
+            unknown.append(f"seconds of {stage}")
+        found += (seconds or 0.0) / 3600 * (rate or 0.0)
+    return (None if unknown else found), unknown
 
 
 @dataclass(frozen=True)
