@@ -24,7 +24,7 @@ from seedbed.artifacts import whole_file, write_parquet
 from seedbed.command_line import Checked, json_of, json_value, option, optional, run, several
 from seedbed.config.words import DATASET_COUNTS, TRAINING_COUNTS, Coordinates
 from seedbed.engines import Completion, pending_jobs
-from seedbed.engines.pending_jobs import PendingJob, claimed, drain
+from seedbed.engines.pending_jobs import PendingJob, claimed
 from seedbed.evaluation.evaluation import check_references, evaluate, item_requests, summarise
 from seedbed.evaluation.record import EvaluationRecord
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
@@ -128,7 +128,7 @@ def job(args: Options) -> None:
         args.sharing,
         args.scores,
         args.runtime,
-        lambda job: drain(answers(job.cache, _adapter(job))),
+        lambda job: answers(job.cache, _adapter(job)),
     )
 
 

@@ -165,13 +165,15 @@ def answers_identity(folder: Path, engine: str) -> str:
 
 
 def lora_rank(adapter: Path) -> int:
-    """Return the rank of an adapter in the PEFT layout.
+    """Return the rank of an adapter in the PEFT layout: the highest, if layers differ.
 
     Raises:
         FileNotFoundError: if the folder holds none. A library would take its path for a name on the
             hub, and ask there.
     """
-    return int(_adapter_settings(adapter)["r"])
+    settings = _adapter_settings(adapter)
+    patterns = settings.get("rank_pattern") or {}
+    return max(map(int, (settings["r"], *patterns.values())))
 
 
 def _adapter_settings(adapter: Path) -> dict[str, Any]:
@@ -179,6 +181,15 @@ def _adapter_settings(adapter: Path) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"no {file.name} in {adapter}")
     return read_json(file)
+
+
+def positions(config: Any) -> int | None:
+    """Return the tokens that a model knows positions for; None if it has no limit.
+
+    Args:
+        config: of the model, in Transformers' class.
+    """
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def read_fingerprint(folder: Path) -> str:

@@ -215,6 +215,14 @@ def test_folder_without_an_adapter_is_named(tmp_path):
         lora_rank(tmp_path)
 
 
+def test_the_rank_of_an_adapter_is_the_highest_of_its_layers(tmp_path):
+    settings = {"r": 8, "rank_pattern": {"experts.down_proj": 32, "experts.up_proj": 4}}
+    write_json(tmp_path / "adapter_config.json", settings)
+    assert lora_rank(tmp_path) == 32
+    write_json(tmp_path / "adapter_config.json", {"r": 8, "rank_pattern": {}})
+    assert lora_rank(tmp_path) == 8
+
+
 def stopped(engine, requests, *stops):
     return answers(engine, [replace(request, stop=stops) for request in requests])
 
@@ -327,3 +335,44 @@ def test_an_empty_thinking_block_is_taken_off_and_another_is_not():
     assert split_thinking("<think>\n\n</think>\n\n#### 7") == ("", "#### 7")
     assert split_thinking("<think>so</think> 7") == ("so", "7")
     assert split_thinking("7 <think></think>") == ("", "7")
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved_and_nothing_is_lost(
+    tiny_model, engine, requests, monkeypatch
+):
+    expected = answers(engine, requests)
+    small = load_engine(tiny_model)
+    generate, sizes = small._model.generate, []
+
+    def limited(input_ids, **options):
+        sizes.append(len(input_ids))
+        # Some rows of the first batch have ended by then.
+        if len(sizes) in (2, 3):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(input_ids=input_ids, **options)
+
+    monkeypatch.setattr(small._model, "generate", limited)
+    assert answers(small, requests) == expected
+    assert len(requests) == sizes[0] > sizes[2] >= 2 * sizes[3]
+
+
+def test_one_row_that_does_not_fit_is_an_error(tiny_model, requests, monkeypatch):
+    small = load_engine(tiny_model)
+
+    def never(**options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(small._model, "generate", never)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(small.complete(requests[:5]))
+
+
+def test_answers_are_kept_before_half_of_their_batch_has_ended(
+    tiny_model, engine, requests, monkeypatch
+):
+    rows = [replace(requests[0], key="first", max_tokens=1)]
+    rows += [replace(request, max_tokens=40) for request in requests[:7]]
+    monkeypatch.setattr("seedbed.engines.transformers_engine.KEPT_BACK_SECONDS", 0.0)
+    first = next(engine.complete(rows))
+    assert first.completion_tokens <= 2
+    assert answers(engine, rows)[first.key] == first

@@ -60,6 +60,23 @@ def test_served_are_those_whose_inputs_are_there(planned, tmp_path):
     assert served(planned) == ["a", "b", "c"]
 
 
+def test_several_are_answered_for_in_turn(planned, tmp_path):
+    (tmp_path / "y").touch()
+    (tmp_path / "z").touch()
+    found = []
+
+    def answer(job):
+        name = job.output.parent.name
+        for number in range(2 if name == "a" else 3):
+            found.append(f"{name}{number}")
+            yield
+        # The place of one that is done goes to the next.
+        assert not (name == "a" and "c0" in found)
+
+    serve(planned, answer, silent, at_once=2)
+    assert found == ["a0", "b0", "a1", "b1", "b2", "c0", "c1", "c2"]
+
+
 def test_what_is_made_or_not_in_the_plan_is_not_served(planned, tmp_path):
     made = planned.jobs[0].output
     made.parent.mkdir(exist_ok=True)

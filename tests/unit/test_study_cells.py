@@ -279,6 +279,18 @@ def test_shards(budget, size, bounds):
     assert shards(budget, size) == [Shard(i, *bound) for i, bound in enumerate(bounds)]
 
 
+@pytest.mark.parametrize(
+    ("largest", "bounds"),
+    [
+        (32, [(0, 32), (32, 64), (64, 96), (96, 128), (128, 150)]),
+        (50, [(0, 32), (32, 64), (64, 114), (114, 150)]),
+        (1000, [(0, 32), (32, 64), (64, 128), (128, 150)]),
+    ],
+)
+def test_shards_up_to_a_largest_size(largest, bounds):
+    assert shards(150, 32, largest) == [Shard(i, *bound) for i, bound in enumerate(bounds)]
+
+
 @pytest.mark.parametrize(("budget", "size"), [(0, 1), (-1, 1), (1, 0)])
 def test_shards_of_nothing_are_refused(budget, size):
     with pytest.raises(ValueError, match="at least 1"):

@@ -185,6 +185,43 @@ def test_adapters_take_turns_on_one_engine(engine, transformers_engine, adapters
     assert answers(engine, greedy) == before
 
 
+def test_adapters_that_are_asked_in_turn_share_steps_and_answer_as_alone(
+    vllm_engine, adapters, greedy
+):
+    alone = [answers(vllm_engine, greedy, adapter) for adapter in adapters]
+    steps = []
+    step = vllm_engine._engine.step
+    vllm_engine._engine.step = lambda: steps.append(1) or step()
+    try:
+        under_way = [vllm_engine.complete(greedy, adapter) for adapter in adapters]
+        together = [{}, {}]
+        while any(under_way):
+            for number, coming in enumerate(under_way):
+                found = next(coming, None) if coming else None
+                if found is None:
+                    under_way[number] = None
+                else:
+                    together[number][found.key] = found
+        shared, steps[:] = len(steps), []
+        for adapter in adapters:
+            answers(vllm_engine, greedy, adapter)
+    finally:
+        vllm_engine._engine.step = step
+    assert together == alone
+    assert shared < 0.8 * len(steps)
+
+
+def test_the_limits_of_a_step_are_vllms_own(vllm_engine, tiny_model):
+    from vllm import EngineArgs
+    from vllm.usage.usage_lib import UsageContext
+
+    own = EngineArgs(str(tiny_model)).create_engine_config(UsageContext.LLM_CLASS)
+    limits = vllm_engine._engine.vllm_config.scheduler_config
+    assert limits.max_num_batched_tokens == own.scheduler_config.max_num_batched_tokens
+    # Stated, by batch_size.
+    assert limits.max_num_seqs == 48 < own.scheduler_config.max_num_seqs
+
+
 def test_an_endpoint_takes_no_adapter(openai_engine, adapters, greedy):
     with pytest.raises(ValueError, match="does not load the adapter"):
         list(openai_engine.complete(greedy, adapters[0]))

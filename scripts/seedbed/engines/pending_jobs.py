@@ -176,36 +176,51 @@ def _lock(file: int, progress: Callable[[str], None] | None) -> bool:
         time.sleep(POLL_SECONDS)
 
 
-def drain(completions: Iterable[object]) -> None:
-    """Take all completions; the response cache keeps them."""
-    deque(completions, maxlen=0)
-
-
 def serve(
     pending: PendingOfModel,
-    answer: Callable[[PendingJob], None],
+    answer: Callable[[PendingJob], Iterable[object] | None],
     progress: Callable[[str], None],
     until: float = math.inf,
+    at_once: int = 1,
 ) -> None:
-    """Fill the response caches of pending jobs one after the other, except for locked ones.
+    """Fill the response caches of pending jobs, except for locked ones.
 
     Args:
         pending: jobs that ask the loaded model.
-        answer: fills the response cache of a job.
+        answer: fills the response cache of a job, at once or as what it returns is read.
         progress: called with a line of text for each job.
         until: the time, by `time.monotonic`, after which no job is begun.
+        at_once: how many jobs to answer for at the same time.
     """
-    for job in pending.jobs:
-        if time.monotonic() > until:
+    coming = iter(pending.jobs)
+    under_way: deque[Iterator[object]] = deque()
+    while True:
+        while len(under_way) < at_once and time.monotonic() <= until:
+            job = next(coming, None)
+            if job is None:
+                break
+            # Only now, because the other jobs go on meanwhile.
+            if pending.plan.waits(job):
+                under_way.append(_answers(job, answer, progress))
+        if not under_way:
             return
-        # Only now, because the other jobs go on meanwhile.
-        if not pending.plan.waits(job):
-            continue
-        with claimed(job.cache, job.output) as held:
-            if held:
-                progress(f"the model is loaded: answering for {job.output.parent}")
-                try:
-                    answer(job)
-                except (OSError, ValueError, RuntimeError) as error:
-                    # The job itself will meet the error, and report it.
-                    progress(f"left to its own job: {error}")
+        first = under_way.popleft()
+        if next(first, under_way) is not under_way:
+            under_way.append(first)
+
+
+def _answers(
+    job: PendingJob,
+    answer: Callable[[PendingJob], Iterable[object] | None],
+    progress: Callable[[str], None],
+) -> Iterator[object]:
+    """Yield the answers that fill the response cache of a job, if no other job fills it."""
+    with claimed(job.cache, job.output) as held:
+        if not held:
+            return
+        progress(f"the model is loaded: answering for {job.output.parent}")
+        try:
+            yield from answer(job) or ()
+        except (OSError, ValueError, RuntimeError) as error:
+            # The job itself will meet the error, and report it.
+            progress(f"left to its own job: {error}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from seedbed.engines import Engine, load_engine
 from seedbed.engines.devices import use_gpus
 from seedbed.engines.pending_jobs import PendingJob, PendingOfModel, serve
-from seedbed.engines.settings import EngineJob, OpenAISettings
+from seedbed.engines.settings import ADAPTERS_AT_ONCE, EngineJob, OpenAISettings
 
 SHARE_OF_TIME = 1 / 3
 """Of a job's time, in which it may begin to answer for another."""
@@ -59,7 +59,7 @@ class EngineStart:
         file: Path | None,
         own: Path,
         runtime: float | None,
-        answer: Callable[[PendingJob], None],
+        answer: Callable[[PendingJob], Iterable[object] | None],
     ) -> None:
         """Answer for other jobs too, if a model had to be loaded.
 
@@ -67,11 +67,12 @@ class EngineStart:
             file: the jobs: see `PendingOfModel.read`.
             own: what the job itself makes.
             runtime: minutes after which the job is ended; None for no limit.
-            answer: fills the response cache of another job.
+            answer: fills the response cache of another job, at once or as what it returns is read.
         """
         if self._engine is not None and self._job.kind != "openai":
             until = math.inf if runtime is None else self._since + 60 * runtime * SHARE_OF_TIME
-            serve(PendingOfModel.read(file, own), answer, self._progress, until)
+            at_once = ADAPTERS_AT_ONCE if self._job.kind == "vllm" else 1
+            serve(PendingOfModel.read(file, own), answer, self._progress, until, at_once)
 
 
 def _file(model: Path) -> str:

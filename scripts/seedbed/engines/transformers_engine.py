@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,11 +14,16 @@ from seedbed.engines import Completion, Request
 from seedbed.engines.settings import TransformersSettings
 from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
-from seedbed.models import attention_of
+from seedbed.models import attention_of, positions
 from seedbed.thinking import text_reader
+from seedbed.training.micro_batches import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
+
+
+KEPT_BACK_SECONDS = 30.0
+"""For so long an answer waits for others of its batch. A killed job loses no more than these."""
 
 
 class TransformersEngine:
@@ -70,16 +77,30 @@ class TransformersEngine:
     ) -> Iterator[Completion]:
         """Yield one completion for each request, batch by batch of prompts of like length.
 
+        A batch that does not fit into memory is halved, as are those after it.
+
         Raises:
             ValueError: if a prompt leaves no room for an answer in the model's context.
         """
         self._use(adapter)
-        context = self._base.config.max_position_embeddings
+        context = positions(self._base.config) or sys.maxsize
         prompts = encode_prompts(self._tokenizer, requests, context)
         # Batches of like length and limit waste little on padding.
         prompts.sort(key=lambda entry: (entry[0].max_tokens, len(entry[1]), entry[0].key))
-        for start in range(0, len(prompts), self._batch_size):
-            yield from self._complete_batch(prompts[start : start + self._batch_size])
+        while prompts:
+            batch = prompts[: self._batch_size]
+            ended: set[str] = set()
+            try:
+                for completion in self._complete_batch(batch):
+                    ended.add(completion.key)
+                    yield completion
+            except (RuntimeError, MemoryError) as error:
+                if len(batch) == 1 or not is_out_of_memory(error):
+                    raise
+                self._batch_size = len(batch) // 2
+            prompts = [entry for entry in batch if entry[0].key not in ended] + prompts[
+                len(batch) :
+            ]
 
     def _complete_batch(self, batch: Sequence[tuple[Request, list[int]]]) -> Iterator[Completion]:
         """Yield the batch's completions.
@@ -187,6 +208,7 @@ class HalfEnded:
         self._decode = decode
         self._stops = {row: request.stop for row, request in enumerate(requests) if request.stop}
         self._stopped = torch.zeros(len(requests), dtype=torch.bool)
+        self._until = time.monotonic() + KEPT_BACK_SECONDS
 
     def rows(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Return which rows have come to their end (booleans, one a row)."""
@@ -209,9 +231,15 @@ class HalfEnded:
         return any(stop in self._decode(written.tolist()) for stop in stops)
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-        """Return which rows stop here: those that have ended or, from a half of them on, all."""
+        """Return which rows stop here: those that have ended, or all, from a half of them on.
+
+        After some seconds one ended row is enough, so that its answer is kept.
+        """
         ended = self.rows(input_ids)
-        return ended | (2 * ended.sum() >= len(ended))
+        enough = 2 * ended.sum() >= len(ended)
+        if time.monotonic() > self._until:
+            enough |= ended.any()
+        return ended | enough
 
 
 class SeededSampling:

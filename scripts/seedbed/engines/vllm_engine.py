@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from seedbed.chats import encode_prompts, load_tokenizer
 from seedbed.endings import ExpectedError
 from seedbed.engines import Completion, Request
-from seedbed.engines.settings import VLLMSettings
+from seedbed.engines.settings import ADAPTERS_AT_ONCE, VLLMSettings
 from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
 from seedbed.thinking import text_reader
@@ -57,6 +57,8 @@ class VLLMEngine:
         with paused_collector():
             self._load(model, settings, lora_rank, threads, place)
         self._ids: dict[Path, int] = {}
+        self._calls = 0
+        self._ended: dict[str, list[RequestOutput]] = {}
 
     def _load(
         self, model: Path, settings: VLLMSettings, lora_rank: int, threads: int, place: str
@@ -69,12 +71,14 @@ class VLLMEngine:
                 "`make vllm` adds its build for the CPU"
             )
         from vllm import EngineArgs, LLMEngine
+        from vllm.usage.usage_lib import UsageContext
 
         torch.set_num_threads(threads)
         on_gpu = torch.cuda.is_available()
         special: dict[str, Any] = {}
         if lora_rank:
-            special = {"enable_lora": True, "max_loras": 1, "max_lora_rank": _room(lora_rank)}
+            special = {"enable_lora": True, "max_loras": ADAPTERS_AT_ONCE}
+            special |= {"max_lora_rank": _room(lora_rank)}
         if not on_gpu:
             # Of a prompt that is read in parts, vLLM 0.32 takes back what it drew too early, which
             # the CPU's random numbers do not allow ("CPU Generator does not use offset").
@@ -93,9 +97,9 @@ class VLLMEngine:
             "tensor_parallel_size": max(1, settings.gpus or 1),
             "gpu_memory_utilization": settings.gpu_memory,
             "max_model_len": settings.context,
-            "max_num_seqs": settings.batch_size,
             "enforce_eager": settings.eager or not on_gpu,
             "disable_log_stats": True,
+            **({"max_num_seqs": settings.batch_size} if settings.batch_size else {}),
             **special,
             **options,
         }
@@ -106,14 +110,18 @@ class VLLMEngine:
                 f"{place}: engine.options: {unknown[0]!r} is not an argument of this "
                 f"vLLM; {_nearest(unknown[0], known)}"
             )
-        self._engine = LLMEngine.from_engine_args(EngineArgs(**arguments))
+        # By this context vLLM chooses how many tokens and sequences a step has at most, for the GPU
+        # that there is: those of an engine without an interface, which many prompts wait for.
+        self._engine = LLMEngine.from_engine_args(EngineArgs(**arguments), UsageContext.LLM_CLASS)
         self._context = self._engine.model_config.max_model_len
-        self._hold = WAITING * arguments["max_num_seqs"]
+        self._hold = WAITING * self._engine.vllm_config.scheduler_config.max_num_seqs
 
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
     ) -> Iterator[Completion]:
         """Yield one completion for each request, as they finish.
+
+        Several calls may be read in turn, with an adapter each: their requests share each step.
 
         Raises:
             ValueError: if a prompt leaves no room for an answer in the model's context.
@@ -124,8 +132,11 @@ class VLLMEngine:
         if adapter is not None:
             number = self._ids.setdefault(adapter, len(self._ids) + 1)
             lora = LoRARequest(str(adapter), number, str(adapter))
+        self._calls += 1
+        call = str(self._calls)
+        ended = self._ended[call] = []
         coming = iter(requests)
-        under_way: dict[str, Request] = {}
+        under_way: set[str] = set()
         try:
             while True:
                 new = list(islice(coming, self._hold - len(under_way)))
@@ -133,21 +144,30 @@ class VLLMEngine:
                     self._tokenizer, new, self._context, self._template
                 ):
                     prompt = self._engine.renderer.render_cmpl([{"prompt_token_ids": ids}])[0]
-                    self._engine.add_request(
-                        request.key, prompt, _sampling(request), lora_request=lora
-                    )
-                    under_way[request.key] = request
+                    name = f"{call}/{request.key}"
+                    self._engine.add_request(name, prompt, _sampling(request), lora_request=lora)
+                    under_way.add(name)
                 if not under_way:
                     return
-                for output in self._engine.step():
-                    if output.finished:
-                        del under_way[output.request_id]
-                        yield self._completion(cast("RequestOutput", output))
+                if not ended:
+                    self._step()
+                while ended:
+                    output = ended.pop()
+                    under_way.remove(output.request_id)
+                    yield self._completion(output, output.request_id.removeprefix(f"{call}/"))
         finally:
             # Who reads no further leaves nothing behind in an engine that others ask.
             self._engine.abort_request(list(under_way))
+            del self._ended[call]
 
-    def _completion(self, output: RequestOutput) -> Completion:
+    def _step(self) -> None:
+        """Have all requests under way go on, and give what ended to the calls that asked it."""
+        for output in self._engine.step():
+            call = output.request_id.partition("/")[0]
+            if output.finished and call in self._ended:
+                self._ended[call].append(cast("RequestOutput", output))
+
+    def _completion(self, output: RequestOutput, key: str) -> Completion:
         written = output.outputs[0]
         # As the engine of Transformers, which shows half a letter at the end as well.
         text = self._decode(written.token_ids)
@@ -155,7 +175,7 @@ class VLLMEngine:
             text = text.partition(written.stop_reason)[0]
         return without_thinking(
             Completion(
-                key=output.request_id,
+                key=key,
                 text=text.strip(),
                 finish_reason=written.finish_reason or "unknown",
                 prompt_tokens=len(output.prompt_token_ids or ()),

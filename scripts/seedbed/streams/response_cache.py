@@ -92,8 +92,8 @@ class ResponseCache:
     ) -> Iterator[Completion]:
         """Yield a completion for each request, known ones first.
 
-        Each has the `seconds` that passed since the one before it, so their sum is the time spent,
-        on disk too.
+        Each has the `seconds` that it took since the one before it was read, so their sum is the
+        time spent, on disk too, also where several caches are filled in turn.
 
         Args:
             engine: called for the engine once there is something to ask; loading it takes long.
@@ -130,7 +130,6 @@ class ResponseCache:
             for answer in engine().complete(chain([first], coming), adapter):
                 now = time.monotonic()
                 completion = replace(answer, seconds=round(now - waiting, 6))
-                waiting = now
                 digest = asked.pop(completion.key)
                 # These cost nothing, and the endpoint may answer later.
                 if completion.finish_reason not in ("rejected", "failed"):
@@ -144,6 +143,7 @@ class ResponseCache:
                     progress(f"{done:,}{of} queries")
                 yield completion
                 yield from self._read(known)
+                waiting = time.monotonic()
         yield from self._read(known)
         left = len(asked) + sum(1 for _ in coming)
         if left:

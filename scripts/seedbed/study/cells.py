@@ -222,12 +222,12 @@ class Shard:
         return self.stop - self.start
 
 
-def shards(budget: int, shard_size: int) -> list[Shard]:
+def shards(budget: int, shard_size: int, largest: int | None = None) -> list[Shard]:
     """Return the shards that hold the first `budget` queries of a stream.
 
-    Their bounds are fixed: 0, `shard_size`, and then twice the one before, whatever the budget is.
-    So a larger budget adds shards and leaves the others as they are; only the last is cut at the
-    budget, and grows.
+    Their bounds are fixed, whatever the budget is: 0, `shard_size`, and then twice the one before,
+    until a shard has the largest size, as all after it. So a larger budget adds shards and leaves
+    the others as they are; only the last is cut at the budget, and grows.
 
     Raises:
         ValueError: if the budget or the shard size is below 1.
@@ -238,7 +238,7 @@ def shards(budget: int, shard_size: int) -> list[Shard]:
     start, bound = 0, shard_size
     while start < budget:
         found.append(Shard(len(found), start, min(bound, budget)))
-        start, bound = bound, 2 * bound
+        start, bound = bound, bound + min(bound, largest or bound)
     return found
 
 

@@ -111,6 +111,12 @@ class StudyConfig(EvaluatedItems):
         description="Queries in a stream's first shard; the bounds double from there.",
         json_schema_extra=changes("questions", "answers", "verification"),
     )
+    largest_shard: Count | None = Field(
+        None,
+        description="Most queries of a shard: several jobs, on a GPU each, then answer a long "
+        "stream at once. Null has no limit, so the last shard is half of the stream.",
+        json_schema_extra=changes("questions", "answers", "verification"),
+    )
     generation: Generation = Field(Generation(), description="How text is sampled.")
     thinking: Literal["drop", "keep"] = Field(
         "drop",
@@ -142,6 +148,13 @@ class StudyConfig(EvaluatedItems):
     blocks: Annotated[tuple[Block, ...], LISTED, NOT_EMPTY] = Field(
         description="Parts of the grid. They may overlap: a cell is run once."
     )
+
+    @model_validator(mode="after")
+    def _shard_sizes(self) -> StudyConfig:
+        if self.largest_shard is not None and self.largest_shard < self.shard_size:
+            said = f"{self.largest_shard} is less than shard_size, {self.shard_size}"
+            raise problem(said, "largest_shard")
+        return self
 
     @model_validator(mode="after")
     def _block_names(self) -> StudyConfig:

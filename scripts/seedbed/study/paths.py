@@ -114,7 +114,7 @@ class Paths:
         """Return the shards that a stream has in this study, for its key or a dataset's."""
         point = self._point(key)
         stop = self._reach(point) if isinstance(point, Dataset) else self.grid.largest_budget(point)
-        return shards(stop, self.study.config.shard_size)
+        return shards(stop, self.study.config.shard_size, self.study.config.largest_shard)
 
     def shard(self, key: str, index: str | int) -> Shard:
         """Return one shard of a stream.
@@ -129,7 +129,11 @@ class Paths:
 
     def shard_end(self, index: str | int) -> int:
         """Return one past the last query that a shard can hold, whatever the study's budgets."""
-        return self.study.config.shard_size << int(index)
+        size, largest = self.study.config.shard_size, self.study.config.largest_shard
+        bound = size
+        for _ in range(int(index)):
+            bound += min(bound, largest or bound)
+        return bound
 
     def stop(self, rule: str, wildcards: Mapping[str, str]) -> int | None:
         """Return one past the last query of a stream that a job uses; None if it uses no stream.

@@ -24,6 +24,7 @@ from seedbed.streams.answers import was_refused
 from seedbed.streams.extension import held_until
 from seedbed.streams.response_cache import read_completions
 from seedbed.study.cells import Grid, Shard, shards
+from seedbed.study.config import StudyConfig
 from seedbed.study.estimate import Work, few_steps, hours, parameters, work
 from seedbed.study.loading import Study
 from seedbed.study.resources import gpus
@@ -134,7 +135,7 @@ def quote(study: Study, grid: Grid, results: Path, rows: Rows | None = None) -> 
     if rows is not None:
         found = [rows.lengths(part) for part in parts]
         parts, how = [part for part, _ in found], [said for _, said in found]
-    done = [_done(part, results, study.config.shard_size) for part in parts]
+    done = [_done(part, results, study.config) for part in parts]
     alike: dict[tuple[str, ...], Done] = defaultdict(Done)
     for part, some in zip(parts, done, strict=True):
         alike[_kind(part)] += some
@@ -164,7 +165,7 @@ def answered(study: Study, grid: Grid, results: Path) -> dict[Key, Spent]:
         hosted = isinstance(study.engine(part.model), OpenAISettings)
         if part.stage not in STAGES and hosted:
             continue
-        done = _done(part, results, study.config.shard_size, beyond=True)
+        done = _done(part, results, study.config, beyond=True)
         used = Used(done.queries, done.prompt_tokens, 0, done.completion_tokens)
         spent = Spent(
             used if part.stage in STAGES else Used(),
@@ -242,13 +243,13 @@ def _ended(lines: dict[tuple[str, str], Line]) -> list[Line]:
 # --- what is there
 
 
-def _done(part: Work, results: Path, shard_size: int, beyond: bool = False) -> Done:
+def _done(part: Work, results: Path, config: StudyConfig, beyond: bool = False) -> Done:
     """Return what has been done of some work.
 
     Args:
         part: the work.
         results: folder of the study's results.
-        shard_size: queries of a stream's first shard.
+        config: the study's file.
         beyond: whether to count queries that the study does not need, if its shards hold more.
     """
     if part.stage == "evaluation":
@@ -257,7 +258,7 @@ def _done(part: Work, results: Path, shard_size: int, beyond: bool = False) -> D
         return _trained(results / "adapters" / part.key, part)
     folder, who = STAGES[part.stage]
     found = Done()
-    for shard in shards(part.units, shard_size):
+    for shard in shards(part.units, config.shard_size, config.largest_shard):
         file = results / folder / part.key / f"shard={shard.index}" / f"{folder}.parquet"
         if file.is_file():
             found += _of_shard(file, part.stage, who, shard, beyond)
