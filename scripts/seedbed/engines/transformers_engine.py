@@ -149,7 +149,8 @@ class TransformersEngine:
                     yield self._completion(request, len(ids), row)
             stay = (~leave).nonzero().squeeze(1)
             rows = [rows[k] for k in stay.tolist()]
-            cache.batch_select_indices(stay)
+            # Unlike batch_select_indices, it knows the states of linear attention, too.
+            cache.reorder_cache(stay)
             tokens = tokens[stay]
             mask = torch.cat(
                 [mask[stay], mask.new_ones(len(rows), tokens.shape[1] - mask.shape[1])], dim=1
