@@ -81,6 +81,23 @@ def set_template(folder: Path, chats: Chats) -> None:
     check_template(tokenizer, ends, chats.system, chats.trained, chats.thinking)
 
 
+def check_architecture(folder: Path) -> None:
+    """Check that a student can be trained and evaluated.
+
+    Raises:
+        ValueError: if Transformers has no class for its kind that writes text from text alone.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+
+    config = AutoConfig.from_pretrained(folder)
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ValueError(
+            f"a model of the kind {config.model_type!r} cannot be a student: Transformers does not "
+            "run it as one that writes text from text alone. Take a text model of its family, or "
+            "have it as teacher or augmenter alone, run by vLLM or an endpoint"
+        )
+
+
 def get_model(
     hub: str | None,
     revision: str | None,
@@ -99,7 +116,8 @@ def get_model(
 
     Raises:
         FileNotFoundError: if `path` holds no model.
-        ValueError: if its chat template does not do what the study needs.
+        ValueError: if its chat template does not do what the study needs, or if it is a student of
+            a kind that cannot be trained.
     """
     with replacing(output) as folder:
         if hub is not None:
@@ -113,6 +131,8 @@ def get_model(
             if path is None or not (path / "config.json").is_file():
                 raise FileNotFoundError(f"no model (config.json) in {path}")
             shutil.copytree(path, folder)
+        if chats.trained:
+            check_architecture(folder)
         set_template(folder, chats)
         record = ModelRecord(
             hub=hub,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import study_folder as sf
 
-from get_model import get_model, name_model
-from seedbed.artifacts import read_json
+from get_model import Chats, get_model, name_model
+from seedbed.artifacts import read_json, write_json
 from seedbed.models import adapter_fingerprint, fingerprint, read_fingerprint
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
@@ -80,6 +80,14 @@ def test_a_model_is_copied_with_a_record_of_its_own(tiny_model, tmp_path):
     assert record["path"] == str(tiny_model)
     assert record["hub"] is None
     assert record["versions"]["transformers"]
+
+
+def test_a_student_that_cannot_be_trained_is_refused_before_anything_is(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    write_json(folder / "config.json", {"model_type": "qwen2_5_vl"})
+    with pytest.raises(ValueError, match=r"'qwen2_5_vl' cannot be a student.* Take a text model"):
+        get_model(None, None, folder, tmp_path / "got", Chats(trained=True))
+    assert not (tmp_path / "got").exists()
 
 
 def test_what_is_no_model_is_not_copied(tmp_path):

@@ -12,7 +12,7 @@ from recording_engine import KilledError
 from safetensors.torch import load_file
 
 from practice import PROMPTS, SIZES, silent
-from seedbed.artifacts import read_json
+from seedbed.artifacts import read_json, write_json
 from seedbed.chats import encode_rows
 from seedbed.engines import Request, load_engine
 from seedbed.models import fingerprint
@@ -396,6 +396,16 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tiny_model, pairs, tmp_
     said = rows_left_out(records)
     assert said.startswith("2 rows of 2 trainings are longer than training.max_length")
     assert rows_left_out([]) is None
+
+
+def test_rows_beyond_a_students_positions_are_left_out(tiny_model, pairs, tmp_path):
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    config = read_json(model / "config.json")
+    write_json(model / "config.json", config | {"max_position_embeddings": 64})
+    long = ("apples " * 80, "#### 1")  # fits into max_length
+    dataset = save(tmp_path / "dataset.parquet", [("1 + 2 = ?", "#### 3"), long])
+    counts = train(model, dataset, tmp_path / "adapter")
+    assert (counts["training_rows"], counts["too_long_rows"]) == (1, 1)
 
 
 def test_few_steps_see_rows_from_the_whole_dataset_and_no_others_are_made_ready(

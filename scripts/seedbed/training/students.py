@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +23,17 @@ from seedbed.chats import (
     load_tokenizer,
 )
 from seedbed.imports import paused_collector
-from seedbed.models import RECORD, attention_of, fingerprint, read_fingerprint
+from seedbed.models import RECORD, attention_of, fingerprint, positions, read_fingerprint
 from seedbed.training.record import TRAINING_RECORD, TrainingCounts, TrainingRecord
 from seedbed.training.saves import Saves, stopped_by_sigterm
 from seedbed.training.settings import StudentTraining, Trainer
 
 if TYPE_CHECKING:
     from seedbed.training.trainer import MicroBatchTrainer
+
+STATE_SPACE_OUTPUT = r".*\.(?:mamba|mixer)\.out_proj"
+"""Layers whose weights the kernels of state-space models read without the layer, and so without its
+adapter. PEFT refuses most of them."""
 
 
 def train_student(
@@ -105,12 +110,13 @@ def train_student(
         ends = end_tokens(model, tokenizer)
         check_template(tokenizer, ends, settings.system, True, has_thinking(chats))
         rows = encode_rows(tokenizer, chats, settings.system)
-        kept = [row for row in rows if len(row.ids) <= settings.max_length]
         student = AutoModelForCausalLM.from_pretrained(
             model,
             dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32,
             attn_implementation=attention_of(model),
         )
+        longest = min(settings.max_length, positions(student.config) or settings.max_length)
+        kept = [row for row in rows if len(row.ids) <= longest]
         if kept:
             how = trainer or Trainer()
             run = _run(student, tokenizer, kept, settings, how, saves, progress, started)
@@ -120,7 +126,7 @@ def train_student(
             epochs = steps / math.ceil(len(kept) / settings.batch_size)
         else:
             progress("the dataset has no rows: the adapter changes nothing")
-            student = get_peft_model(student, _lora(settings))
+            student = get_peft_model(student, _lora(settings, student))
             steps, warmup, epochs, loss, earlier_seconds = 0, 0, 0.0, None, 0.0
         counts = TrainingCounts(
             training_rows=len(kept),
@@ -196,7 +202,7 @@ def _run(
                 }
             ),
             processing_class=tokenizer,
-            peft_config=_lora(settings),
+            peft_config=_lora(settings, student),
             lengths=[len(row.ids) for row in rows],
             micro_batch_tokens=how.micro_batch_tokens,
             saves=saves,
@@ -209,13 +215,23 @@ def _run(
     return trainer
 
 
-def _lora(settings: StudentTraining) -> Any:
+def _lora(settings: StudentTraining, student: Any) -> Any:
     from peft import LoraConfig
+    from torch import nn
 
+    text = next(name for name, part in student.named_modules() if part is student.get_decoder())
+    linear = [name for name, part in student.named_modules() if isinstance(part, nn.Linear)]
+    excluded = []
+    # Of a model that reads images as well, the part that writes text is adapted.
+    if any(not name.startswith(f"{text}.") and "lm_head" not in name for name in linear):
+        excluded.append(rf"(?!{re.escape(text)}\.).*")
+    if any(re.fullmatch(STATE_SPACE_OUTPUT, name) for name in linear):
+        excluded.append(STATE_SPACE_OUTPUT)
     return LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # a float, as PEFT scales by it
         lora_dropout=settings.lora_dropout,
         target_modules="all-linear",
+        exclude_modules="|".join(excluded) or None,
         task_type="CAUSAL_LM",
     )

@@ -1,0 +1,28 @@
+"""The table of families of models in the documentation says what tiny ones of them do."""
+
+import pytest
+from peft import PeftConfig
+from safetensors import safe_open
+
+import families
+
+
+def test_the_table_has_every_family():
+    assert list(families.written()) == [family.title for family in families.FAMILIES]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", ["Mixtral", "LFM 2 (hybrid)", "Gemma 3 (with images)"])
+def test_families_do_what_the_table_says(title, tmp_path):
+    (family,) = (one for one in families.FAMILIES if one.title == title)
+    found = families.attempt(family, tmp_path, vllm=False)
+    said = families.written()[title]
+    assert {key: found[key] for key in ("train", "transformers")} == {
+        key: said[key] for key in ("train", "transformers")
+    }
+    if "images" in title:
+        with safe_open(tmp_path / "adapter/adapter_model.safetensors", "pt") as weights:
+            names = list(weights.keys())
+        assert names
+        assert not [name for name in names if "vision" in name or "projector" in name]
+        assert PeftConfig.from_pretrained(tmp_path / "adapter").exclude_modules
