@@ -147,7 +147,7 @@ class TransformersEngine:
             ):
                 if gone:
                     yield self._completion(request, len(ids), row)
-            stay = (~leave).nonzero().squeeze(1)
+            stay: Any = (~leave).nonzero().squeeze(1)
             rows = [rows[k] for k in stay.tolist()]
             # Unlike batch_select_indices, it knows the states of linear attention, too.
             cache.reorder_cache(stay)
