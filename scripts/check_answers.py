@@ -11,9 +11,10 @@ from pathlib import Path
 
 import polars as pl
 
-from seedbed.command_line import option, run
+from seedbed.command_line import json_of, option, run
 from seedbed.evaluation.judging import judging_basis, scoring
 from seedbed.evaluation.scorers import comparing_modules
+from seedbed.evaluation.scorers.settings import Checking
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.extension import extend
@@ -27,18 +28,22 @@ from seedbed.tasks.record import TaskRecord
 class Options(Judging):
     """Which answers to check, and by what."""
 
+    settings: Checking = option(
+        json_of(Checking), "kind, scorer and new_answer of the task, as JSON: see config/README.md"
+    )
     checks: Path = option(Path, "Parquet file to write")
 
 
 def job(args: Options) -> None:
     """Check the answers of a shard."""
     report = reporter("check_answers")
-    kind = args.settings["kind"]
+    kind = args.settings.kind
     record = TaskRecord.read(args.task)
-    new_answer = requires_new_answer(args.settings.get("new_answer"), kind, record)
+    new_answer = requires_new_answer(args.settings.new_answer, kind, record)
     # As it was decided, so that what was checked by the other rule is checked again.
-    settings = args.settings | {"new_answer": "required" if new_answer else "not_required"}
-    modules = comparing_modules(kind, settings["scorer"], args.task_folder or "")
+    decided = "required" if new_answer else "not_required"
+    settings = args.settings.model_copy(update={"new_answer": decided})
+    modules = comparing_modules(kind, settings.scorer_options, args.task_folder or "")
     made_by = provenance(__file__, modules)
     part = args.part
     answers = part.rows(args.answers)
@@ -53,7 +58,7 @@ def job(args: Options) -> None:
                 read_items(args.seeds),
                 kind,
                 scorer,
-                any_form=isinstance(settings["scorer"], str),
+                any_form=isinstance(settings.scorer, str),
                 new_answer=new_answer,
             )
 

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seedbed.artifacts import replacing, write_parquet
-from seedbed.command_line import json_value, option, optional, run
+from seedbed.command_line import json_of, json_value, option, optional, run
+from seedbed.config.values import JsonObject
 from seedbed.evaluation.references import describe_failures, failing_references
 from seedbed.evaluation.scorers import make_scorer
+from seedbed.evaluation.scorers.settings import Scored
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.tasks.items import TaskItem, gold_values, to_frame
@@ -30,10 +31,10 @@ from seedbed.tasks.settings import SourceOnly
 
 
 def get_task(
-    source: dict[str, Any],
+    source: JsonObject,
     data_dir: Path | None,
     output: Path,
-    scoring: dict[str, Any] | None = None,
+    scoring: Scored | None = None,
     task_folder: Path | None = None,
     prompt_columns: Sequence[str] = (),
 ) -> TaskCounts:
@@ -87,13 +88,13 @@ def get_task(
 
 def _check_references(
     splits: dict[str, list[TaskItem]],
-    scoring: dict[str, Any],
+    scoring: Scored,
     folder: Path,
     task_folder: Path | None,
 ) -> None:
-    scorer = make_scorer(scoring["kind"], scoring["scorer"], folder, task_folder)
+    scorer = make_scorer(scoring.kind, scoring.scorer_options, folder, task_folder)
     with closing(scorer):
-        failing = failing_references(splits, scorer, scoring["score"])
+        failing = failing_references(splits, scorer, scoring.score)
     if failing:
         raise ValueError(describe_failures(failing, sum(map(len, splits.values()))))
 
@@ -102,14 +103,14 @@ def _check_references(
 class Options:
     """Which task to get, and from where."""
 
-    source: dict[str, Any] = option(json_value, "`source` of the task's file, as JSON")
+    source: JsonObject = option(json_value, "`source` of the task's file, as JSON")
     data_dir: Path | None = optional(
         Path,
         "folder with data sets in the hub's layout, or with the task's own files; without, the hub "
         "is asked",
     )
-    scoring: dict[str, Any] | None = optional(
-        json_value,
+    scoring: Scored | None = optional(
+        json_of(Scored),
         "kind, scorer and score of the task, as JSON, to score its reference answers by",
     )
     task_folder: Path | None = optional(Path, "folder of the task's own function")

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from seedbed.command_line import json_value, option, run
+from seedbed.command_line import json_of, json_value, option, run
 from seedbed.engines.devices import use_gpus
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
@@ -25,7 +24,7 @@ class Options:
     """Which model to train, on which world."""
 
     world: str = option(str, "generated world, e.g. mini_math")
-    settings: dict[str, Any] = option(json_value, "`pretrain` of the model's file, as JSON")
+    settings: Pretrain = option(json_of(Pretrain), "`pretrain` of the model's file, as JSON")
     prompts: dict[str, str] = option(json_value, "prompt of each skill, as JSON")
     threads: int = option(int, "CPU threads", 1)
     gpu: int = option(int, "GPUs, 0 to train on the CPU", 1)
@@ -36,11 +35,14 @@ def job(args: Options) -> None:
     """Train a model from scratch."""
     report = reporter(f"pretrain_model {args.folder.parent.name}")
     use_gpus(args.gpu, report)
-    settings = Pretrain.model_validate(args.settings)
-    about = {"world": args.world, "settings": args.settings, "prompts": args.prompts}
+    about = {
+        "world": args.world,
+        "settings": args.settings.model_dump(mode="json", exclude_unset=True),
+        "prompts": args.prompts,
+    }
     about |= provenance(__file__, [f"seedbed.tasks.worlds.{args.world}"])
     pretrain(
-        settings,
+        args.settings,
         load_world(args.world),
         args.prompts,
         args.folder,

@@ -57,7 +57,7 @@ def job(args: Options) -> None:
                 answers.filter(pl.col("query").is_between(start, stop, closed="left")),
                 samples,
                 read_items(args.seeds),
-                args.settings["kind"],
+                args.settings.kind,
                 scorer,
             )
 

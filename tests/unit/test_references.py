@@ -17,6 +17,7 @@ from seedbed.evaluation.references import (
     failing_references,
 )
 from seedbed.evaluation.scorers import make_scorer
+from seedbed.evaluation.scorers.settings import Scored
 from seedbed.tasks.items import TaskItem
 from seedbed.tasks.record import TaskCounts
 
@@ -43,7 +44,7 @@ def write(folder, train, test):
 def test_all_that_fail_in_both_splits_are_named_before_anything_is_written(tmp_path):
     settings = write(tmp_path, ["3", "twelve", "4"], ["7", "unknown"])
     with pytest.raises(ValueError, match="of 2 of 5 items are wrong") as found:
-        get_task(settings, tmp_path, tmp_path / "task", NUMBERS)
+        get_task(settings, tmp_path, tmp_path / "task", Scored(**NUMBERS))
     message = str(found.value)
     assert "train train-00001: gold 'twelve': not a number: 'twelve'" in message
     assert "test test-00001: gold 'unknown': not a number: 'unknown'" in message
@@ -53,12 +54,12 @@ def test_all_that_fail_in_both_splits_are_named_before_anything_is_written(tmp_p
 def test_the_block_of_the_message_leaves_them_out(tmp_path):
     settings = write(tmp_path, ["3", "twelve", "4"], ["7", 'a "b": c\n# d'])
     with pytest.raises(ValueError, match="reference answers of 2") as found:
-        get_task(settings, tmp_path, tmp_path / "task", NUMBERS)
+        get_task(settings, tmp_path, tmp_path / "task", Scored(**NUMBERS))
     block = yaml.safe_load("source:" + str(found.value).split("\nsource:")[1])
     excluded = [entry | {"database": None} for entry in block["source"]["excluded"]]
     assert [entry["item"] for entry in excluded] == ["train-00001", "test-00001"]
     rest = settings | {"train_items": 2, "test_items": 1, "excluded": excluded}
-    assert get_task(rest, tmp_path, tmp_path / "task", NUMBERS) == TaskCounts(
+    assert get_task(rest, tmp_path, tmp_path / "task", Scored(**NUMBERS)) == TaskCounts(
         train_items=2, test_items=1
     )
     record = read_json(tmp_path / "task" / "task.json")
@@ -68,9 +69,9 @@ def test_the_block_of_the_message_leaves_them_out(tmp_path):
 
 def test_the_reading_is_the_one_that_counts(tmp_path):
     settings = write(tmp_path, ["3"], ["4"]) | {"answer": "It is {gold}."}
-    get_task(settings, tmp_path, tmp_path / "task", NUMBERS | {"score": "flexible"})
+    get_task(settings, tmp_path, tmp_path / "task", Scored(**NUMBERS | {"score": "flexible"}))
     with pytest.raises(ValueError, match="gold '3': right by the flexible reading, but not"):
-        get_task(settings, tmp_path, tmp_path / "task", NUMBERS)
+        get_task(settings, tmp_path, tmp_path / "task", Scored(**NUMBERS))
 
 
 def test_sqlite_says_why_a_query_fails(tmp_path):
@@ -97,7 +98,7 @@ def test_what_a_tasks_own_function_raises_is_a_reason(tmp_path):
     settings = write(tmp_path, ["3"], ["4"])
     own = {"kind": "exact", "scorer": "judge:score", "score": "strict"}
     with pytest.raises(ValueError, match=r"train train-00000: gold '3': .*AttributeError"):
-        get_task(settings, tmp_path, tmp_path / "task", own, tmp_path)
+        get_task(settings, tmp_path, tmp_path / "task", Scored(**own), tmp_path)
 
 
 def test_an_id_of_both_splits_stands_once_in_the_block():
@@ -146,7 +147,7 @@ def test_a_write_ahead_log_is_copied_whole_and_views_are_in_the_context(tmp_path
             "test_items": 1,
         }
         scoring = {"kind": "sql", "scorer": {}, "score": "strict"}
-        get_task(settings, data, tmp_path / "task", scoring)
+        get_task(settings, data, tmp_path / "task", Scored(**scoring))
     copies = sorted(path.name for path in (tmp_path / "task" / "databases").iterdir())
     assert copies == ["shop.sqlite"]
     with closing(make_scorer("sql", {}, tmp_path / "task")) as scorer:

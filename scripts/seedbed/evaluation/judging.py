@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -16,13 +15,14 @@ from seedbed.evaluation.scorers import (
     make_scorer,
     scorer_modules,
 )
+from seedbed.evaluation.scorers.settings import Scoring
 from seedbed.streams.extension import Basis, rows_digest
 from seedbed.tasks.record import TaskRecord
 
 
 @contextmanager
 def scoring(
-    settings: Mapping[str, Any], task: Path, task_folder: Path | None, by_kind: bool
+    settings: Scoring, task: Path, task_folder: Path | None, by_kind: bool
 ) -> Iterator[Scorer]:
     """Yield a task's scorer, which is closed at the end of the block.
 
@@ -33,24 +33,24 @@ def scoring(
         by_kind: whether to take the scorer of the task's kind even if the task has a function of
             its own, which knows the answers to its items alone, unless it brings a comparison.
     """
-    options = settings["scorer"]
+    options = settings.scorer_options
     if by_kind and isinstance(options, str) and not brings_comparison(options, task_folder or ""):
         options = {}
-    scorer = make_scorer(settings["kind"], options, task.parent, task_folder)
+    scorer = make_scorer(settings.kind, options, task.parent, task_folder)
     try:
         yield scorer
     finally:
         scorer.close()
 
 
-def scoring_modules(settings: Mapping[str, Any], task_folder: Path | None) -> list[str | Path]:
+def scoring_modules(settings: Scoring, task_folder: Path | None) -> list[str | Path]:
     """Return the code that reads and scores answers, for the provenance of what was judged."""
-    kind, options = settings["kind"], settings["scorer"]
+    kind, options = settings.kind, settings.scorer_options
     return [kind_module(kind), *scorer_modules(kind, options, task_folder or "")]
 
 
 def judging_basis(
-    settings: Mapping[str, Any], seeds: Path, task: Path, code: str, **rows: pl.DataFrame
+    settings: Scoring, seeds: Path, task: Path, code: str, **rows: pl.DataFrame
 ) -> Basis:
     """Return what determines how answers are judged.
 
@@ -62,7 +62,7 @@ def judging_basis(
         rows: by name, what is judged, query by query.
     """
     identity = {
-        "settings": settings,
+        "settings": settings.content(),
         "seeds": rows_digest(pl.read_parquet(seeds)),
         "databases": TaskRecord.read(task).databases,
     }

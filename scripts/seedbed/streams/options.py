@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seedbed.artifacts import whole_file
-from seedbed.command_line import json_of, json_value, option, optional
+from seedbed.command_line import json_of, option, optional
 from seedbed.engines.settings import EngineJob
 from seedbed.engines.start import EngineStart
+from seedbed.evaluation.scorers.settings import Scoring
 from seedbed.streams.asking import open_cache
 from seedbed.streams.extension import Part
 from seedbed.streams.response_cache import ResponseCache
@@ -74,6 +74,6 @@ class Judging(Shard):
     seeds: Path = option(whole_file, "seeds.parquet of the seed set")
     task: Path = option(whole_file, "task.json of the task")
     task_folder: Path | None = optional(Path, "folder of the task's own function")
-    settings: dict[str, Any] = option(
-        json_value, "kind and scorer of the task, as JSON: see config/README.md"
+    settings: Scoring = option(
+        json_of(Scoring), "kind and scorer of the task, as JSON: see config/README.md"
     )

@@ -105,6 +105,10 @@ class Scoring(Section):
             return self.scorer
         return self.scorer.model_dump(exclude_unset=True)
 
+    def content(self) -> JsonObject:
+        """Return all settings for JSON; of those of the scorer, the ones that are given."""
+        return self.model_dump(mode="json") | {"scorer": self.scorer_options}
+
 
 class Checking(Scoring):
     """How the answers to new questions are checked."""
