@@ -71,3 +71,31 @@ def test_no_module_imports_from_a_room_above():
         if FLOORS[room(other)] > FLOORS[room(name)]
     ]
     assert not up, "\n".join(sorted(up))
+
+
+UNTYPED = (
+    # Texts of others, as they are read: YAML, JSON, metadata of Parquet files, HTTP.
+    *("artifacts.py", "config/documents.py", "models.py", "study/sizes.py"),
+    *("streams/extension.py", "run/manifest.py", "engines/ledger.py", "engines/batch_engine.py"),
+    *("engines/pending_jobs.py", "run/progress.py"),
+    # JSON between a process and its sandbox.
+    *("evaluation/sandbox/", "evaluation/scorers/code.py", "evaluation/scorers/sql.py"),
+    # Syntax trees, and arguments of libraries by name.
+    *("statements.py", "provenance.py", "config/values.py", "engines/vllm_engine.py"),
+    *("training/micro_batches.py", "run/snakemake_internals.py"),
+    # Vega-Lite, and the page's own JSON.
+    *("analysis/report/charts/", "analysis/report/page/"),
+    # Rows of tables, and parameters of rules.
+    *("analysis/tables/", "study/job_settings.py"),
+    *("analysis/curves/", "analysis/decide/"),
+)
+"""Where the library's values may have any type, below `seedbed`."""
+
+
+def test_values_of_any_type_stay_at_the_edge():
+    found = {
+        str(path.relative_to(LIBRARY))
+        for path in LIBRARY.rglob("*.py")
+        if "dict[str, Any]" in path.read_text(encoding="utf-8")
+    }
+    assert {path for path in found if not path.startswith(UNTYPED)} == set()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.artifacts import grant, replacing
+from seedbed.config.values import JsonObject
 from seedbed.engines import Completion
 from seedbed.engines.settings import Price, Used
 
@@ -152,7 +153,7 @@ def _of(entry: list[Any], queries: bool) -> Spent:
     return Spent(**{**first, **parts})
 
 
-def _plain(spent: Spent) -> dict[str, Any]:
+def _plain(spent: Spent) -> JsonObject:
     amounts = {name: getattr(spent, name) for name in Spent.__slots__}
     for name in ("used", "unpriced"):
         amounts[name] = [getattr(amounts[name], part) for part in _AMOUNTS]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from seedbed.config.values import JsonObject
 from seedbed.engines import Completion, Request
 from seedbed.thinking import split_thinking
 
@@ -279,8 +280,8 @@ def read_stream(lines: list[bytes]) -> bytes:
         AgainError: if the stream ends before the answer does.
     """
     texts: dict[str, list[str]] = {"content": [], "reasoning_content": [], "refusal": []}
-    choice: dict[str, Any] = {}
-    payload: dict[str, Any] = {}
+    choice: JsonObject = {}
+    payload: JsonObject = {}
     ended = False
     for line in lines:
         if not line.startswith(b"data:"):
@@ -312,6 +313,6 @@ def read_stream(lines: list[bytes]) -> bytes:
         texts["refusal"].append(delta.get("refusal") or "")
     if not ended:
         raise AgainError("an answer whose stream broke off")
-    message: dict[str, Any] = {key: "".join(parts) or None for key, parts in texts.items()}
+    message: JsonObject = {key: "".join(parts) or None for key, parts in texts.items()}
     choice.setdefault("finish_reason", None)
     return json.dumps({**payload, "choices": [{**choice, "message": message}]}).encode()

@@ -109,7 +109,7 @@ class EngineSettings(Section):
             return f"has no effect with kind: {cls.model_fields['kind'].default}"
         return super().unknown_key(key)
 
-    def manner(self) -> dict[str, Any]:
+    def manner(self) -> JsonObject:
         """Return how the model is asked otherwise than by default, which its answers depend on.
 
         Addresses, headers and queries are not part of it: they say where and as whom it is asked.
@@ -120,7 +120,7 @@ class EngineSettings(Section):
         found = {"thinking_tokens": self.thinking_tokens} | self._manner()
         return {name: value for name, value in found.items() if value}
 
-    def _manner(self) -> dict[str, Any]:
+    def _manner(self) -> JsonObject:
         return {}
 
 
@@ -188,7 +188,7 @@ class VLLMSettings(_InJob):
         json_schema_extra=_ANSWERS,
     )
 
-    def _manner(self) -> dict[str, Any]:
+    def _manner(self) -> JsonObject:
         options = self.options.items()
         return {"options": {name: value for name, value in options if name not in SPEED_OPTIONS}}
 
@@ -327,7 +327,7 @@ class OpenAISettings(EngineSettings):
             found += [(name, key) for text in texts for name in VARIABLE.findall(text)]
         return list(dict.fromkeys(found))
 
-    def _manner(self) -> dict[str, Any]:
+    def _manner(self) -> JsonObject:
         names = ("limit", "temperature", "top_p", "seed", "stop")
         return {
             "left_out": [name for name in names if getattr(self, f"{name}_field") is None],
@@ -618,7 +618,7 @@ class EngineJob(Section):
         except ValidationError as error:
             raise ValueError(problems(error)) from None
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> JsonObject:
         """Return the job's settings: as one section, in which the model is called `name`."""
         settings, kept = self.settings, {"kind"}.union(self.settings.ALWAYS_PASSED)
         content = {

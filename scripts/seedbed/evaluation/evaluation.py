@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import polars as pl
 
+from seedbed.config.values import JsonObject
 from seedbed.engines import Completion, Request, chat, prompt_of
 from seedbed.evaluation.record import Score, Scores
 from seedbed.evaluation.references import failing_references
@@ -84,7 +84,7 @@ def evaluate(
     Returns:
         One row an item, in order, with the columns of `SCHEMA`, and `score` if answers are graded.
     """
-    rows: list[dict[str, Any]] = [{} for _ in items]
+    rows: list[JsonObject] = [{} for _ in items]
     grades: list[float | None] = [None] * len(items)
 
     def scored(completion: Completion) -> OneScore:

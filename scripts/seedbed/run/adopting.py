@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from seedbed.artifacts import file_digest, read_json, read_metadata, whole_file
+from seedbed.config.values import JsonObject
 from seedbed.models import ModelRecord, fingerprint, read_fingerprint
 from seedbed.run.explaining import cause_text, example, jobs_text
 from seedbed.run.jobs import rule_name
@@ -208,7 +209,7 @@ def _unrecorded(
     return wrong, [f"compared: {known}; not known: {', '.join([*unknown, 'code'])}"]
 
 
-def _with_all_items_unsaid(job: Job, said: dict[str, Any]) -> dict[str, Any]:
+def _with_all_items_unsaid(job: Job, said: JsonObject) -> JsonObject:
     """Return settings without a number of test items that takes all there are, as jobs have it."""
     taken = said.get("test_items")
     if taken is None or taken < pq.read_metadata(job.input["test"]).num_rows:
@@ -216,9 +217,9 @@ def _with_all_items_unsaid(job: Job, said: dict[str, Any]) -> dict[str, Any]:
     return said | {"test_items": None}
 
 
-def _about(job: Job) -> dict[str, Any]:
+def _about(job: Job) -> JsonObject:
     """Return what the files of a job say of their making."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for path in map(Path, job.output):
         if path.suffix == ".json":
             said = read_json(path)
@@ -287,7 +288,7 @@ def _snakemakes_differences(now: Mapping[str, Any], noted: list[str]) -> Iterato
             yield from min(differences, key=len, default=[])
 
 
-def _dictionary(text: str) -> dict[str, Any] | None:
+def _dictionary(text: str) -> JsonObject | None:
     """Return a parameter that holds JSON, from what Snakemake notes of it: its `repr`."""
     try:
         found = ast.literal_eval(text)

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from seedbed.artifacts import write_text
+from seedbed.config.values import JsonObject
 from seedbed.engines.pending_jobs import PLAN, write_plan
 from seedbed.study.cells import Shard
 from seedbed.study.job_settings import JobSettings, Settings
@@ -70,7 +70,7 @@ class PendingJobs:
         """Write down what a run has not made in the end: what it made so far is not in doubt."""
         write_plan(Path(self._folder) / PLAN, paths)
 
-    def _jobs(self) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    def _jobs(self) -> Iterator[tuple[str, Callable[[], JsonObject]]]:
         for part, key, about in self._asking():
             engine = self._flow.study.engine(getattr(self._flow, part)(key)[0])
             if engine.kind != "openai":
@@ -79,7 +79,7 @@ class PendingJobs:
             if not cell.untrained:
                 yield self.trainings(cell.key), partial(self._training, cell.key)
 
-    def _asking(self) -> Iterator[tuple[Part, str, Callable[[], dict[str, Any]]]]:
+    def _asking(self) -> Iterator[tuple[Part, str, Callable[[], JsonObject]]]:
         for key in self._flow.grid.question_stream_by_key:
             for shard in self._flow.shards(key):
                 yield "augmenter", key, partial(self._questions, key, shard)
@@ -89,15 +89,15 @@ class PendingJobs:
         for cell in self._flow.grid.cells:
             yield "student", cell.key, partial(self._evaluation, cell.key)
 
-    def _questions(self, key: str, shard: Shard) -> dict[str, Any]:
+    def _questions(self, key: str, shard: Shard) -> JsonObject:
         return self._shard("questions", key, shard, self._flow.questions(key))
 
-    def _answers(self, key: str, shard: Shard) -> dict[str, Any]:
+    def _answers(self, key: str, shard: Shard) -> JsonObject:
         questions = self._flow.questions_of_shard(key, str(shard.index))
         about = self._shard("answers", key, shard, self._flow.answers(key), questions)
         return about | {"questions": questions[0] if questions else None}
 
-    def _evaluation(self, key: str) -> dict[str, Any]:
+    def _evaluation(self, key: str) -> JsonObject:
         adapter = self._flow.adapter(key)
         return {
             "output": self._flow.evaluation_file(self._flow.cell(key)),
@@ -106,7 +106,7 @@ class PendingJobs:
             "adapter": str(Path(adapter[0]).parent) if adapter else None,
         }
 
-    def _training(self, key: str) -> dict[str, Any]:
+    def _training(self, key: str) -> JsonObject:
         results = self._flow.results
         return {
             "output": f"{results}/adapters/{key}/{TRAINING_RECORD}",
@@ -121,7 +121,7 @@ class PendingJobs:
 
     def _shard(
         self, stage: str, key: str, shard: Shard, settings: Settings, asked: Iterable[str] = ()
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         results, seeds = self._flow.results, self._flow.seeds(key)
         return {
             "output": f"{results}/{stage}/{key}/shard={shard.index}/{stage}.parquet",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seedbed.config.folders import ConfigFolders
+from seedbed.config.values import JsonObject
 from seedbed.run.jobs import inputs, rule_name
 from seedbed.run.manifest import Input, Manifest, Record, State, read_state, setting
 from seedbed.run.rule_code import RuleCode
@@ -108,7 +109,7 @@ class Planner:
     folders: ConfigFolders = field(default_factory=ConfigFolders)
     _states: dict[str, State | None] = field(default_factory=dict)
     _tracked: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _shared: dict[str, Any] = field(default_factory=dict)
+    _shared: JsonObject = field(default_factory=dict)
     _renewed: list[Any] = field(default_factory=list)
     _before: dict[str, str | None] = field(default_factory=dict)
 
@@ -217,7 +218,7 @@ class Planner:
         self._states[path] = found
         return found
 
-    def settings(self, job: Any) -> dict[str, Any]:
+    def settings(self, job: Any) -> JsonObject:
         """Return the tracked settings of a job, as records hold them."""
         names = self._tracked.get(job.rule.name)
         if names is None:
@@ -335,7 +336,7 @@ class Planner:
 
         A line of JSON a job, and one with what they share.
         """
-        shared: dict[str, Any] = {}
+        shared: JsonObject = {}
         lines = []
         for job in jobs:
             record = self._begun(job)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from seedbed.config.values import JsonObject
 from seedbed.run.partitions import Partitions, real_offers
 from seedbed.run.snakemake_internals import read_partitions, resources_at
 
@@ -69,7 +70,7 @@ def view(name: str, threads: int, resources: Any, site: Site) -> SimpleNamespace
     return SimpleNamespace(name=name, threads=threads, resources=found)
 
 
-def gpu_option(resources: dict[str, Any], site: Site) -> list[str]:
+def gpu_option(resources: JsonObject, site: Site) -> list[str]:
     """Return the option of sbatch that asks for GPUs and the like, if any is needed."""
     if resources.get("gres"):
         return [f"--gres={resources['gres']}"]

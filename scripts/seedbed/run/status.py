@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 from seedbed.artifacts import read_json
+from seedbed.config.values import JsonObject
 from seedbed.engines.pending_jobs import PLAN, Plan
 from seedbed.engines.spending import SpendingRecord, sentence
 from seedbed.run.owners import RESULTS_FOLDER, seems_alive
@@ -24,7 +24,58 @@ SILENT_SECONDS = 30.0
 """A run that noted nothing for so long is said to be silent: it does so every few seconds."""
 
 
-def status(flow: Targets, root: Path) -> dict[str, Any]:
+class JobNote(TypedDict):
+    """A job, as a run notes it: `since` when it runs or waits, by which `attempt` (from 1).
+
+    `cells` is how many wait for one that failed, `said` the last line of its log, and `message`
+    what Snakemake said of it.
+    """
+
+    rule: str
+    wildcards: dict[str, str]
+    since: float
+    attempt: int
+    slurm: str | None
+    state: str
+    reason: str
+    logs: list[str]
+    cells: int
+    said: str | None
+    message: str | None
+
+
+class RunNote(TypedDict):
+    """What a run notes of itself: by stage, how many jobs are done, of how many; and its jobs."""
+
+    host: str
+    started: float
+    noted: float
+    ended: float | None
+    well: NotRequired[bool]
+    interrupted: bool
+    left: str
+    blocked: int
+    stages: dict[str, tuple[int, int]]
+    running: list[JobNote]
+    queued: list[JobNote]
+    failed: list[JobNote]
+
+
+class StudyStatus(TypedDict):
+    """How a study stands: see `status`."""
+
+    study: str
+    state: str
+    cells: list[int]
+    adapters: list[int]
+    datasets: list[int]
+    streams: JsonObject
+    losses: list[str]
+    spending: JsonObject
+    run: RunNote | None
+
+
+def status(flow: Targets, root: Path) -> StudyStatus:
     """Return how a study stands.
 
     Args:
@@ -66,12 +117,14 @@ def status(flow: Targets, root: Path) -> dict[str, Any]:
     else:
         state = "not started" if not any(made for made, _ in counts.values()) else "stopped"
     if run is not None:
-        run |= _by_place(run, root, alive)
+        run["running"], run["queued"] = _by_place(run, root, alive)
     account = Account.of(flow.study, root / flow.ledger)
     return {
         "study": flow.study.name,
         "state": state,
-        **counts,
+        "cells": counts["cells"],
+        "adapters": counts["adapters"],
+        "datasets": counts["datasets"],
         "streams": plain(lost := losses(flow, root)),
         "losses": summary(lost, SHOWN),
         "spending": account.record().model_dump(mode="json"),
@@ -79,10 +132,10 @@ def status(flow: Targets, root: Path) -> dict[str, Any]:
     }
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> RunNote:
     """Return what a run noted of itself; an earlier version noted less."""
     run = {"interrupted": False, **read_json(file)}
-    known: dict[str, Any] = {
+    known: JsonObject = {
         "logs": [],
         "slurm": None,
         "state": "RUNNING",
@@ -91,24 +144,24 @@ def _read(file: Path) -> dict[str, Any]:
     }
     run["running"] = [known | job for job in run["running"]]
     run["failed"] = [known | {"said": None, "message": None} | job for job in run["failed"]]
-    return run
+    return cast("RunNote", run)
 
 
-def _by_place(run: Mapping[str, Any], root: Path, alive: bool) -> dict[str, Any]:
-    """Return a run's jobs as SLURM has them now, or as the run last noted them."""
-    jobs = [dict(job) for job in run["running"]]
+def _by_place(run: RunNote, root: Path, alive: bool) -> tuple[list[JobNote], list[JobNote]]:
+    """Return a run's jobs as SLURM has them now or as it last noted them: that run, and wait."""
+    jobs = [job.copy() for job in run["running"]]
     if any(job["slurm"] for job in jobs):
         known = _queue(root)
         for job in jobs:
-            if job["slurm"] in known:
-                job["state"] = known[job["slurm"]].state
-                job["reason"] = known[job["slurm"]].stuck or known[job["slurm"]].reason
+            if found := known.get(job["slurm"] or ""):
+                job["state"] = found.state
+                job["reason"] = found.stuck or found.reason
         if not alive:
             jobs = [job for job in jobs if job["slurm"] in known]
     elif not alive:
         jobs = []
     queued = [job for job in jobs if job["state"] == "PENDING"]
-    return {"running": [job for job in jobs if job not in queued], "queued": queued}
+    return [job for job in jobs if job not in queued], queued
 
 
 def _queue(root: Path) -> dict[str, SlurmJob]:
@@ -118,12 +171,15 @@ def _queue(root: Path) -> dict[str, SlurmJob]:
         return {}
 
 
-def text(found: dict[str, Any], root: Path) -> str:
+def text(found: StudyStatus, root: Path) -> str:
     """Return `status` for a person."""
     run, state = found["run"], found["state"]
     lines = [f"Study {found['study']}: {state}{_when(run, state)}", ""]
-    for name in ("cells", "adapters", "datasets"):
-        made, total = found[name]
+    for name, (made, total) in (
+        ("cells", found["cells"]),
+        ("adapters", found["adapters"]),
+        ("datasets", found["datasets"]),
+    ):
         also = _also(run, state) if name == "cells" and run is not None else ""
         lines.append(f"  {name:<10}{made:>6} of {total}{also}")
     if cost := sentence(SpendingRecord.model_validate(found["spending"])):
@@ -138,7 +194,7 @@ def text(found: dict[str, Any], root: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _when(run: dict[str, Any] | None, state: str) -> str:
+def _when(run: RunNote | None, state: str) -> str:
     if run is None:
         return ""
     now = time.time()
@@ -153,7 +209,7 @@ def _when(run: dict[str, Any] | None, state: str) -> str:
     return f" (the last run {how} {duration(now - run['ended'])} ago)"
 
 
-def _also(run: dict[str, Any], state: str) -> str:
+def _also(run: RunNote, state: str) -> str:
     """Return what becomes of the cells that are not made."""
     parts = []
     if state == "running":
@@ -168,7 +224,7 @@ def _also(run: dict[str, Any], state: str) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _under_way(run: dict[str, Any], state: str, root: Path) -> list[str]:
+def _under_way(run: RunNote, state: str, root: Path) -> list[str]:
     lines = []
     if state == "running":
         stages = ", ".join(
@@ -190,16 +246,16 @@ def _under_way(run: dict[str, Any], state: str, root: Path) -> list[str]:
     return lines
 
 
-def _since(job: dict[str, Any]) -> str:
+def _since(job: JobNote) -> str:
     return duration(time.time() - job["since"])
 
 
-def _slurm(job: dict[str, Any]) -> str:
+def _slurm(job: JobNote) -> str:
     again = f", attempt {job['attempt']}" if job["attempt"] > 1 else ""
     return again + (f", SLURM job {job['slurm']}" if job["slurm"] else "")
 
 
-def _failed(run: dict[str, Any], root: Path) -> list[str]:
+def _failed(run: RunNote, root: Path) -> list[str]:
     lines = [f"Failed: {len(run['failed'])}"]
     for job in run["failed"][:SHOWN]:
         waits = f"; {job['cells']} cells wait for it" if job["cells"] > 1 else ""
@@ -218,11 +274,11 @@ def _more(count: int) -> list[str]:
     return [f"  and {count - SHOWN} more"] if count > SHOWN else []
 
 
-def _name(job: dict[str, Any]) -> str:
+def _name(job: JobNote) -> str:
     return " ".join([job["rule"], named(job["wildcards"])]).rstrip()
 
 
-def _advice(state: str, run: dict[str, Any] | None) -> str:
+def _advice(state: str, run: RunNote | None) -> str:
     if state in ("failed", "stopped") and run is not None and (run["running"] or run["queued"]):
         return "Its SLURM jobs are there still: the next start of snakemake takes them over."
     return {

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seedbed.config.values import JsonObject
 from seedbed.run.partitions import Partitions
 from seedbed.run.requests import Site, gpu_option, view
 from seedbed.run.slurm import (
@@ -280,7 +281,7 @@ class PatientExecutor(SlurmExecutor):
         super().shutdown()
 
 
-def _account(resources: dict[str, Any]) -> str:
+def _account(resources: JsonObject) -> str:
     """Return the option for the account. SLURM checks it, and has a default where there is none."""
     accounts = re.split(r"[,\s]+", str(resources.get("slurm_account") or ""))
     return f"-A {shlex.quote(accounts[0])}" if accounts[0] else ""

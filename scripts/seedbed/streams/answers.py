@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import polars as pl
 
+from seedbed.config.values import JsonObject
 from seedbed.engines import Engine, Request, chat, prompt_of
 from seedbed.streams import sampling_seed, with_thinking
 from seedbed.streams.extension import spread_seconds
@@ -77,13 +77,13 @@ def answer_questions(
         absent = [i for i in range(start, stop) if i not in written]
         if absent:
             raise ValueError(f"no row for query {absent[0]} of {settings.stream} in the questions")
-    rows: list[dict[str, Any]] = []
+    rows: list[JsonObject] = []
     requests = []
     thinking = [0] * (stop - start)
     for i in range(start, stop):
         seed = seeds[i % len(seeds)]
         question = seed.question if questions is None else written[i]
-        row: dict[str, Any] = {
+        row: JsonObject = {
             "query": i,
             "seed_id": seed.item_id,
             "sample": i // len(seeds),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.artifacts import file_digest
+from seedbed.config.values import JsonObject
 from seedbed.models import ModelRecord, fingerprint
 from seedbed.tasks.record import TaskRecord
 
@@ -38,7 +39,7 @@ def same_result(rule: str, params: Mapping[str, Any], outputs: Mapping[str, Path
         return False  # Whatever is wrong with them, the job itself says it.
 
 
-def items_source(source: Mapping[str, Any], prompt_columns: Sequence[str] = ()) -> dict[str, Any]:
+def items_source(source: Mapping[str, Any], prompt_columns: Sequence[str] = ()) -> JsonObject:
     """Return what of a task's file its items depend on.
 
     Args:

@@ -6,10 +6,10 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
+from seedbed.config.values import JsonObject
 from seedbed.config.words import NONE
 from seedbed.engines.settings import OpenAISettings
 from seedbed.streams.losses import Losses, repeats
@@ -82,7 +82,7 @@ def summary(found: dict[str, Losses], shown: int) -> list[str]:
     return lines
 
 
-def plain(found: dict[str, Losses]) -> dict[str, Any]:
+def plain(found: dict[str, Losses]) -> JsonObject:
     """Return it as plain values."""
     return {
         key: {

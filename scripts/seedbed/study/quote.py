@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from seedbed.amounts import dollars
+from seedbed.config.values import JsonObject
 from seedbed.engines.books import Key, Spent
 from seedbed.engines.settings import OpenAISettings, Used
 from seedbed.evaluation.record import EvaluationRecord
@@ -111,7 +111,7 @@ class Quote:
     disk: tuple[float, float]
     caution: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return it as plain values."""
         return {
             "as_configured": [asdict(line) for line in self.whole],

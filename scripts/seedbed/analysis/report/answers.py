@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from seedbed.analysis.curves import Curves
 from seedbed.analysis.decide.advise import Advice, Plan, advise, plans
 from seedbed.analysis.decide.costs import Prices
 from seedbed.analysis.decide.transfer import transferred_advice, transferred_plans
+from seedbed.config.values import JsonObject
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _transferred(
     return [answer for answer in answers if answer.said] or answers
 
 
-def advice_json(question: Question, answers: Sequence[Answer]) -> dict[str, Any]:
+def advice_json(question: Question, answers: Sequence[Answer]) -> JsonObject:
     """Return answers as JSON: accuracies, intervals, regrets and probabilities are fractions."""
     return {
         "question": asdict(question),
@@ -125,7 +125,7 @@ def advice_json(question: Question, answers: Sequence[Answer]) -> dict[str, Any]
     }
 
 
-def _said(answer: Answer) -> dict[str, Any]:
+def _said(answer: Answer) -> JsonObject:
     if answer.said is None:
         return {"reason": answer.reason}
     if isinstance(answer.said, Advice):
