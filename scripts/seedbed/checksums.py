@@ -7,7 +7,6 @@ first.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -20,17 +19,6 @@ from seedbed.artifacts import broken, file_digest
 # Of an output, as `seedbed.run.manifest` writes it: its path, and the digest of its bytes.
 _NOTED = re.compile(rb'"((?:[^"\\]|\\.)+)": \["([0-9a-f]{64})"')
 _FEW = 16
-
-
-def add_manifest_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names the manifests; without it, nothing is compared."""
-    parser.add_argument(
-        "--manifest",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="files that note the checksums of inputs; those that they do not note are not checked",
-    )
 
 
 def check_inputs(manifests: Sequence[Path], files: Iterable[str | os.PathLike[str]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -153,12 +153,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and "not enough memory" in str(error)
-
-
-def trimmed(inputs: dict[str, Any], rows: Sequence[int], width: int) -> dict[str, Any]:
-    """Return some rows of a batch that is padded on the right, cut to a width."""
-    import torch
-
-    chosen = torch.tensor(rows, device=inputs["input_ids"].device)
-    keys = ("input_ids", "labels", "attention_mask")
-    return {key: inputs[key][chosen, :width] for key in keys}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -33,11 +31,6 @@ PRICES = (
     '"usd_per_million_completion_tokens": ...}}'
 )
 """The option `--prices`, for `--help`."""
-
-
-def add_prices_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option `--prices` to a script's command line."""
-    parser.add_argument("--prices", type=json.loads, default={}, help=PRICES)
 
 
 def cell_costs(
