@@ -126,7 +126,7 @@ def check_references(items: Sequence[TaskItem], scorer: Scorer, reading: str = "
     Args:
         items: the items.
         scorer: the task's scorer.
-        reading: the one that the task's accuracy is by, `strict` or `flexible`.
+        reading: `strict` or `flexible`, as the task's `score` says.
 
     Returns:
         How many were scored: all of them.

@@ -42,7 +42,7 @@ def failing_references(
     Args:
         splits: items by the name of their split.
         scorer: the task's scorer.
-        reading: the one that the task's accuracy is by, `strict` or `flexible`.
+        reading: `strict` or `flexible`, as the task's `score` says.
     """
     found = []
     for split, items in splits.items():

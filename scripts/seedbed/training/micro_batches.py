@@ -135,7 +135,7 @@ def plan(
 
 
 def halved(plan: Plan, longest: int) -> Plan | None:
-    """Return what to try where a plan's micro-batches did not fit; None if nothing is left.
+    """Return the next plan to try after one that did not fit; None if there is none.
 
     Args:
         plan: what was tried.

@@ -39,7 +39,7 @@ class Saves:
     def __init__(
         self, output: Path, task: Mapping[str, Any], progress: Callable[[str], None]
     ) -> None:
-        """Prepare the folder, and remove what killed processes left behind.
+        """Prepare the folder, and remove the remains of killed processes.
 
         Args:
             output: the folder that the training is to write.
@@ -164,7 +164,7 @@ def _step(folder: Path) -> int:
 
 
 def _seal(folder: Path) -> None:
-    """Write down what a save consists of, once all of it is on the disk."""
+    """Record the files of a save once all of them are on the disk."""
     digests = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():

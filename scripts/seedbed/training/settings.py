@@ -95,8 +95,8 @@ class Trainer(Section):
 
     save_minutes: Positive = Field(
         15.0,
-        description="Minutes between two saves of a training under way, from the last of which it "
-        "goes on after a kill.",
+        description="Minutes between two saves of a running training; after a kill, it resumes "
+        "from the last one.",
     )
     micro_batch_tokens: Count | None = Field(
         None,

@@ -250,7 +250,7 @@ class MicroBatchTrainer(SFTTrainer):
         return time.monotonic() - self._said
 
     def start_clock(self) -> None:
-        """Begin to count seconds, after what precedes the first step."""
+        """Begin to count seconds at the first step."""
         self._started = self._said = time.monotonic()
 
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:

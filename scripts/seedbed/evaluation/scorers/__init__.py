@@ -72,7 +72,7 @@ class Scorer(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what the scorer holds (processes); it can be called more than once."""
+        """End the scorer's processes; it can be called more than once."""
         ...
 
 
@@ -164,7 +164,7 @@ def scoring_each(
 def scorer_modules(
     kind: str, options: Mapping[str, Any] | str, task_folder: str | Path
 ) -> list[str | Path]:
-    """Return what scores a task beside this module: modules by name, and a task's own by path.
+    """Return the code that scores a task beside this module: modules by name, a task's own by path.
 
     None of it shows in import statements, so a digest of code must be told of it.
     """

@@ -215,7 +215,7 @@ def _read(text: str, choices: Sequence[str], digit_labels: bool) -> Reading:
 def _stated(
     text: str, options: list[str], digit_labels: bool
 ) -> Iterator[tuple[int, set[int | None]]]:
-    """Yield what a text states to be the answer, with the places where it does."""
+    """Yield the answers that a text states, each with its place."""
     for box in re.finditer(f"{BOX_START}([^{BOX_START}{BOX_END}]*){BOX_END}", text):
         inside = _behind(box[1], options, digit_labels)
         if inside:
@@ -253,7 +253,7 @@ def _states(text: str, cue: re.Match[str]) -> bool:
 
 
 def _behind(text: str, options: list[str], digit_labels: bool) -> set[int | None]:
-    """Return what a text says that begins behind a cue."""
+    """Return the answer that a text gives right after a cue."""
     said = _statement(text, options, digit_labels, alone=False)
     if said:
         return said
@@ -394,7 +394,7 @@ def _unboxed(text: str) -> str:
 
 
 def _statement(text: str, options: list[str], digit_labels: bool, alone: bool) -> set[int | None]:
-    """Return what a text that begins with the answer says: places of choices, most often one.
+    """Return the choices that a text begins with, by place; most often one.
 
     Args:
         text: the text, from where the answer begins.

@@ -82,7 +82,7 @@ def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
 
 
 def read_exact(output: str) -> Reading:
-    """Read the answer of a free text, in lower case and without what stands around it."""
+    """Read the answer of a free text, in lower case and without surrounding marks."""
     text = _normalised(_final_part(output)[-MAX_CHARACTERS:])
     cue = None
     for cue in _CUE.finditer(text):  # noqa: B007 (only the last one matters)
@@ -111,7 +111,7 @@ def _answered(head: str, tail: str) -> bool:
 
 
 def _boxed(text: str, start: int) -> list[str]:
-    """Return what stands in the last box or tag of a text from `start` on, if there is one."""
+    """Return the content of the last box or tag of a text from `start` on, if there is one."""
     text = _TAG.sub(f"{BOX_START}\\1{BOX_END}", _PRIVATE.sub("", text[start:]))
     if "boxed" in text:
         text = plain_latex(text)
@@ -120,7 +120,7 @@ def _boxed(text: str, start: int) -> list[str]:
 
 
 def _strict_readings(output: str) -> list[str]:
-    """Return what an output may mean as a whole: itself, and what its last line marks."""
+    """Return the readings of a whole output: itself, and the marked part of its last line."""
     text = _normalised(_final_part(output)[-MAX_CHARACTERS:]).strip()
     last = text.splitlines()[-1] if text else ""
     marked = [last.removeprefix(_MARKER).strip()] if last.startswith(_MARKER) else []
@@ -134,7 +134,7 @@ def _normalised(text: str) -> str:
 
 
 def _folded(line: str) -> str:
-    """Return a line without letter case, doubled spaces, and what may stand around an answer."""
+    """Return a line in lower case, without doubled spaces and the marks around an answer."""
     # Control and format characters cannot be seen; NFKC leaves them.
     seen = "".join(c for c in line if c.isspace() or unicodedata.category(c)[0] != "C")
     plain = " ".join(_normalised(seen.casefold()).split())

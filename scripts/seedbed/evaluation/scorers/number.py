@@ -376,7 +376,7 @@ class _Place:
         return None
 
     def _in_other_words(self, behind: list[_Found]) -> _Found:
-        """Return the result, or what is said to be the same: rounded, or in another unit."""
+        """Return the result, or its restatement: rounded, or in another unit."""
         result = behind[0]
         for number in behind[1:]:
             if _IN_OTHER_WORDS.fullmatch(self.text, result.end, number.start):
@@ -528,7 +528,7 @@ def _stated(text: str) -> Iterator[tuple[int, _Place | _WordPlace, bool]]:
 
 
 def _behind_cue(text: str, cue: re.Match[str]) -> Iterator[tuple[int, _Place | _WordPlace, bool]]:
-    """Yield what a cue such as "the answer is" states, if it states anything."""
+    """Yield the numbers after a cue such as "the answer is"."""
     if _NEGATED.match(text, cue.end()) or _NOT.search(cue["between"] or ""):
         return
     if cue["verb"] is None and _SEEKING.search(text, max(0, cue.start() - 40), cue.start()):
@@ -596,7 +596,7 @@ def _answer_first(text: str) -> Iterator[_Place]:
 
 
 def _last_sentence(text: str) -> Iterator[_Place | _WordPlace]:
-    """Yield what the last sentences with a number say."""
+    """Yield the numbers of the last sentences that have any."""
     whole = _unmarked(text)
     spoken = list(word_numbers(whole)) if len(whole) < 2_000 else []
     if not any(map(str.isdigit, whole)):
@@ -662,7 +662,7 @@ def _boxes(text: str) -> list[tuple[int, int]]:
 
 
 def _unmarked(text: str, keep_boxes: bool = False) -> str:
-    """Return a normalised text without the characters that mark what was bold, or in a box."""
+    """Return a normalised text without the marks of bold text and boxes."""
     text = text.replace(_BOLD_START, "").replace(_BOLD_END, "")
     return text if keep_boxes else text.replace(BOX_START, " ").replace(BOX_END, " ")
 

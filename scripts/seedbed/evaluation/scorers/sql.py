@@ -192,7 +192,7 @@ class SqlScorer:
     def _judge_empty(
         self, path: str, sql: str, gold_sql: str, result: Result, gold: Result
     ) -> tuple[bool, str]:
-        """Judge a query that finds nothing, as the gold query does, by what both find elsewhere."""
+        """Judge a query that finds nothing, like the gold query, by their results on other data."""
         reason = "both results are empty: judged on variants of the database"
         if result.columns != gold.columns:
             return False, reason

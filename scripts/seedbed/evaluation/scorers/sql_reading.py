@@ -70,7 +70,7 @@ _MOST_NAMES = 2
 
 
 def _leading(text: str) -> int:
-    """Return where a text begins, behind what may stand before a query."""
+    """Return where a query may begin, after an introduction."""
     found = _LEADING.match(text)
     return found.end() if found else 0
 

@@ -69,7 +69,7 @@ class Table:
 
 
 def wanted(queries: Sequence[str], names: frozenset[str]) -> Wanted:
-    """Return what queries compare.
+    """Return the comparisons in queries.
 
     Args:
         queries: the queries.
@@ -180,7 +180,7 @@ class _Comparisons:
             previous = token.lower()
 
     def collect(self, found: Wanted) -> None:
-        """Add what the query compares."""
+        """Add the comparisons of the query."""
         for place, (kind, token) in enumerate(self._tokens):
             if kind in ("text", "number"):
                 self._add_literal(found, place, token if kind == "text" else _number(token))
@@ -240,7 +240,7 @@ class _Comparisons:
         return self._kind(place) in ("text", "number")
 
     def _counts(self, place: int) -> bool:
-        """Return whether what stands before a place is a count of rows."""
+        """Return whether a count of rows precedes a place."""
         start = self._opening(place - 1)
         return start is not None and self._token(start - 1) == "count"
 

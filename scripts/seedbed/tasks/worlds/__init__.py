@@ -40,7 +40,7 @@ class World(Protocol):
         ...
 
     def write_files(self, folder: Path) -> None:
-        """Write what the task needs beside its items (databases), the same bytes each time."""
+        """Write the task's databases, if it has any, the same bytes each time."""
         ...
 
 

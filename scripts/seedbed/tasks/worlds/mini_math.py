@@ -215,7 +215,7 @@ _POPULARITY = tuple((rank + 1) ** -0.9 for rank in range(len(_FORMS)))
 
 @dataclass(frozen=True)
 class Problem:
-    """A meaning: the form, its numbers, and who and what it is about."""
+    """The meaning of a problem: its form, numbers, people and things."""
 
     form: str
     numbers: Numbers

@@ -205,7 +205,7 @@ _BATCH_LIMIT = 2_000  # Draws in a row without a new question before a split cou
 
 @dataclass(frozen=True)
 class Problem:
-    """A meaning: what is asked, and the options.
+    """The meaning of a question: its subject and the options.
 
     Attributes:
         shape: one of `SHAPES`.

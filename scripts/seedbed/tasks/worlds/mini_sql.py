@@ -50,7 +50,7 @@ _TITLES = (
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its columns, and what stands in them.
+    """A table: its columns and their values.
 
     Attributes:
         label: the column that names a row; its values are never part of a question.
@@ -201,7 +201,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Query:
-    """A meaning: the form, where it looks, and what it asks for.
+    """The meaning of a question: its form, its table, and the wanted columns.
 
     Attributes:
         form: the name of the form.
@@ -690,7 +690,7 @@ class MiniSql:
     def example(self, skill: str, role: str, rng: random.Random) -> tuple[dict[str, str], str]:
         """Return one pretraining example of a skill: the prompt's fields, and the response.
 
-        A new question is about the same database as the one that it is made from.
+        A new question is about the database of its seed.
 
         Raises:
             ValueError: for an unknown skill or role.
