@@ -48,22 +48,14 @@ rule all:
         FLOW.evaluations(),
 
 
-rule datasets:
-    """All synthetic data, as Parquet."""
-    input:
-        FLOW.datasets(),
+for target in ("datasets", "adapters", "evaluations"):
 
-
-rule adapters:
-    """All trained students, as LoRA adapters."""
-    input:
-        FLOW.adapters(),
-
-
-rule evaluations:
-    """The scores of all cells."""
-    input:
-        FLOW.evaluations(),
+    rule:
+        """All datasets, as Parquet; all trained students, as LoRA adapters; or all scores."""
+        name:
+            target
+        input:
+            getattr(FLOW, target)(),
 
 
 HOOKS.rules_are_read()

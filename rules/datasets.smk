@@ -2,7 +2,8 @@
 
 In: answers/, and for verification the teacher's model. Out: votes/ (self-consistency samples),
 checks/ (validity checks) and verdicts/ (verification labels), shard by shard as answers/; and
-datasets/, of each budget and filter the rows to train on with a record of what they took.
+datasets/, of each budget and filter, or of several methods, the rows to train on with a record of
+what they took.
 """
 
 
@@ -70,7 +71,7 @@ rule verify_answers:
 
 
 rule build_dataset:
-    """Cut the dataset of a budget from its stream, or make it of real data."""
+    """Cut the dataset of a budget from its stream, make it of real data, or mix several."""
     input:
         seeds=lambda wc: FLOW.seeds(wc.dataset),
         test=lambda wc: FLOW.test_items(wc.dataset),
@@ -79,6 +80,8 @@ rule build_dataset:
         samples=lambda wc: FLOW.sample_shards(wc.dataset),
         checks=lambda wc: FLOW.check_shards(wc.dataset),
         labels=lambda wc: FLOW.label_shards(wc.dataset),
+        parts=lambda wc: FLOW.part_rows(wc.dataset),
+        records=lambda wc: FLOW.part_records(wc.dataset),
     output:
         rows=f"{RESULTS}/datasets/{{dataset}}/dataset.parquet",
         record=f"{RESULTS}/datasets/{{dataset}}/dataset.json",

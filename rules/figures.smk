@@ -42,6 +42,7 @@ CHARTS = {
         {"datasets": FLOW.dataset_records()},
         SETTINGS | {"datasets": lambda wc, input: LISTS.option(input.datasets)},
     ),
+    "mixtures": ("mixtures", CELLS, SETTINGS),
     "augmenters": (
         "augmenters",
         CELLS,

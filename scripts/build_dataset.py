@@ -1,5 +1,7 @@
 """Build the dataset of a budget: the first queries of a stream, or real data, as rows to train on.
 
+Or mix the datasets of several methods: each row once, in a fixed order, with its `method`.
+
 The Parquet file has a `messages` column in chat form, which TRL and `datasets` load as it is. Its
 metadata name the dataset and nothing else, so that the same rows are the same bytes. What was
 counted on the way (queries, tokens, rows left out, how varied the questions are) and how it was
@@ -20,7 +22,8 @@ from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.datasets import Shards, build_dataset
 from seedbed.streams.losses import Losses
-from seedbed.streams.record import DatasetCounts, DatasetRecord
+from seedbed.streams.mixing import mix
+from seedbed.streams.record import DatasetCounts, DatasetPart, DatasetRecord
 from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import read_items
 
@@ -37,6 +40,8 @@ class Options(Checked):
     samples: tuple[Path, ...] = several("the stream's self-consistency samples, by shard")
     checks: tuple[Path, ...] = several("the stream's validity checks, by shard")
     labels: tuple[Path, ...] = several("the stream's verification labels, by shard")
+    parts: tuple[Path, ...] = several("of a mixture: dataset.parquet of each of its datasets")
+    records: tuple[Path, ...] = several("dataset.json of each of `parts`")
     settings: DatasetSettings = option(
         json_of(DatasetSettings), "budget, filter and what it takes, as JSON: see DatasetSettings"
     )
@@ -47,17 +52,19 @@ class Options(Checked):
 def job(args: Options) -> None:
     """Build a dataset."""
     shards = Shards(args.answers, args.questions, args.samples, args.checks, args.labels)
-    args.check(args.seeds, args.test, *chain.from_iterable(vars(shards).values()))
+    shard_files = chain.from_iterable(vars(shards).values())
+    args.check(args.seeds, args.test, *args.parts, *args.records, *shard_files)
     report = reporter("build_dataset")
     settings = args.settings
+    seeds, test = read_items(args.seeds), read_items(args.test)
+    parts: tuple[DatasetPart, ...] = ()
     with parquet_rows(args.rows) as rows:
-        facts = build_dataset(
-            settings,
-            shards,
-            read_items(args.seeds),
-            read_items(args.test),
-            rows.add,
-        )
+        if args.parts:
+            records = map(DatasetRecord.read, args.records)
+            mixed = list(zip(args.parts, records, strict=True))
+            facts, parts = mix(settings, mixed, seeds, test, rows.add)
+        else:
+            facts = build_dataset(settings, shards, seeds, test, rows.add)
         # A filter may keep nothing: that is a result, and its student stays as it is.
         if not facts.counts.rows and settings.filter == NONE:
             raise ExpectedError(no_rows(facts.counts))
@@ -65,6 +72,7 @@ def job(args: Options) -> None:
     record = DatasetRecord(
         dataset=args.dataset,
         settings=settings.model_dump(mode="json"),
+        parts=parts,
         **dict(facts),
         **provenance(__file__),
     )

@@ -30,6 +30,7 @@ CHARTS = {
     "cost_effectiveness": (*_CURVES, "comparisons", "crossovers", "published"),
     "crossovers": (*_CURVES, "crossovers", "published"),
     "best_method": _CURVES,
+    "mixtures": (*_SCORES, "settings"),
     "augmenters": (*_SCORES, "settings"),
     "verification": (*_SCORES, "settings"),
     "models": (*_CURVES, "crossovers", "role"),

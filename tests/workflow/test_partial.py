@@ -63,10 +63,10 @@ def test_a_study_without_any_result_has_figures_that_say_so(stopped):
     assert len(figures) == 6
     for path in figures:
         assert "Nothing to draw" in words(path)
-        assert "25 of 25 cells are missing" in words(path)
+        assert "27 of 27 cells are missing" in words(path)
         assert path.with_suffix(".csv").read_text().count("\n") == 1
     summary = (stopped.folder / "results/demo/report/summary.txt").read_text()
-    assert re.search(r"25 of 25 cells are\s+missing", summary)
+    assert re.search(r"27 of 27 cells are\s+missing", summary)
 
 
 def test_a_figure_that_the_study_cannot_fill_says_so(stopped):

@@ -672,6 +672,23 @@ EDITS: dict[str, tuple[Any, ...]] = {
             **data(6),
         },
     ),
+    "a mixture of what was bought": (
+        append(
+            MICRO,
+            "  - name: mixtures\n    tasks: [mini_math]\n    seeds: [16]\n    budgets: [128]\n"
+            "    mixtures: [{answer_augmentation: 1, new_question: 1}]\n"
+            "    augmenters: [micro_teacher]\n    teachers: [micro_teacher]\n"
+            "    students: [micro_student]\n",
+        ),
+        {
+            "build_dataset": 3,
+            "train_student": 1,
+            "evaluate_student": 1,
+            **ANALYSIS,
+            "plot_diversity": 1,
+            "plot_mixtures": 1,
+        },
+    ),
     "a budget less": (
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [8]"),
         {**ANALYSIS, "plot_diversity": 1},

@@ -37,6 +37,12 @@ TRAINING_COUNTS = ("training_rows", "training_tokens", "too_long_rows", "steps")
 FEW_STEPS = 20
 """Optimiser steps below which LoRA may leave a student as it was: plan, quote and report say so."""
 
+MIXTURE = "mix_"
+"""How the method of a cell begins whose data several methods make, so that no method's name may."""
+
+ALL_BOUGHT = "all_bought"
+"""The mixture of all that a study buys for a seed set."""
+
 NONE = "none"
 UNTRAINED = "untrained"
 RESERVED = (NONE, UNTRAINED)

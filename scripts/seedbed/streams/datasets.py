@@ -85,7 +85,7 @@ def build_dataset(
     labels = None
     if settings.filter != "none":
         labels = _read(shards.labels, ["verified"], settings.reach)
-    questions = _Questions(seeds, test, settings.overlap_words)
+    questions = Questions(seeds, test, settings.overlap_words)
     cut = _Cut(settings)
     teacher = _Spent("teacher")
     dropped: Counter[str] = Counter()
@@ -281,7 +281,7 @@ class _Asked:
     overlapping: pl.Series
 
 
-class _Questions:
+class Questions:
     """Counts questions: how varied they are, and how near to the seeds and the test split."""
 
     def __init__(

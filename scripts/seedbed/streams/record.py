@@ -73,14 +73,32 @@ class DatasetFacts(Part):
     seconds: DatasetSeconds = DatasetSeconds()
 
 
+class DatasetPart(Part):
+    """A dataset whose rows a mixture has.
+
+    Attributes:
+        method: its method.
+        budget: its teacher queries, 0 for real data.
+        rows: its rows.
+        used: the rows that the mixture has, without those that an earlier part has as well.
+    """
+
+    method: str
+    budget: int
+    rows: int
+    used: int
+
+
 class DatasetRecord(MadeRecord, DatasetFacts):
     """`dataset.json`, beside the rows of a dataset.
 
     Attributes:
         dataset: the dataset's coordinates.
         settings: how it was cut: see `DatasetSettings`.
+        parts: of a mixture, the datasets whose rows it has.
     """
 
     CONTENT: ClassVar[tuple[str, ...]] = ("counts", "diversity")
     dataset: Coordinates = Field(default_factory=dict)
     settings: Settings = Field(default_factory=dict)
+    parts: tuple[DatasetPart, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ from seedbed.config.documents import Document, Problem
 from seedbed.config.messages import At
 from seedbed.config.sections import Section
 from seedbed.config.values import Part, nearest
-from seedbed.config.words import OWN_PROMPTS, RESERVED
+from seedbed.config.words import ALL_BOUGHT, MIXTURE, OWN_PROMPTS, RESERVED
 from seedbed.engines.settings import AnyEngine, OpenAISettings
+from seedbed.streams.mixtures import Shares, coordinate, fractions, is_mixture, split
 from seedbed.streams.settings import MethodConfig
 from seedbed.study import cells
 from seedbed.study.config import RUN_CONFIG, Block, ModelConfig, StudyConfig
 from seedbed.study.lengths import too_long
 from seedbed.study.reading import File, Files
-from seedbed.study.study import Study, name_at_endpoint
+from seedbed.study.study import Bought, Study, name_at_endpoint
 from seedbed.study.task_files import task_problems, with_counts
 from seedbed.tasks.settings import TaskConfig, WorldSource
 from seedbed.training.settings import Trainer
@@ -59,6 +60,10 @@ class Agreement:
         """Check everything; the result is worth having only if no problem was found."""
         for index, block in enumerate(self.study.config.blocks):
             self._find_named(index, block)
+        before = len(self.problems)
+        self._find_mixtures()
+        if len(self.problems) > before:
+            return Study(name, self.study.config, {}, {}, {})
         # A checkpoint brings in the model that it is of, which then needs checking as well.
         checked: set[str] = set()
         while left := [model for model in self.used["models"] if model not in checked]:
@@ -80,7 +85,14 @@ class Agreement:
             kind: {name: file.config for name, file in files.items() if file is not None}
             for kind, files in self.used.items()
         }
-        return Study(name, self.study.config, **found, engines=self.engines, trainers=self.trainers)
+        return Study(
+            name,
+            self.study.config,
+            **found,
+            bought={} if self.problems else self._bought(),
+            engines=self.engines,
+            trainers=self.trainers,
+        )
 
     def _refuse(self, text: str, *at: Part, file: File[Any] | None = None) -> None:
         self.problems.append((file or self.study).document.problem(text, *at))
@@ -95,6 +107,11 @@ class Agreement:
         noun = kind.removesuffix("s")
         valid = self.files.names[kind]
         reserved = (*RESERVED, *OWN_PROMPTS) if kind == "methods" else RESERVED
+        if kind == "methods" and is_mixture(name):
+            said = (
+                f"no method may have a name that begins with {MIXTURE!r}, as those of mixtures do"
+            )
+            return self._refuse(said, *at, file=file)
         if name not in valid:
             hint = nearest(name, valid, kind)
             self._refuse(f"there is no {noun} {name!r}; {hint}", *at, file=file)
@@ -104,6 +121,59 @@ class Agreement:
             model = _SECTIONS[kind]
             path = self.files.path(kind, name)
             self.used[kind][name] = self.files.read(path, model, self.problems)
+
+    def _find_mixtures(self) -> None:
+        """Read the methods of mixtures, and check that each mixture is known, and mixes."""
+        config = self.study.config
+        if ALL_BOUGHT in config.mixtures:
+            said = f"no mixture may have the name {ALL_BOUGHT!r}, which is that of all a study buys"
+            self._refuse(said, "mixtures", ALL_BOUGHT)
+        for name, shares in config.mixtures.items():
+            if not any(name in block.mixtures for block in config.blocks):
+                self._refuse("has no effect: no block names it", "mixtures", name)
+            self._check_shares(shares, "mixtures", name)
+        seen: dict[str, dict[str, Any]] = {}
+        for index, block in enumerate(config.blocks):
+            for place, mixture in enumerate(block.mixtures):
+                at = ("blocks", index, "mixtures", place)
+                if not isinstance(mixture, str):
+                    self._check_shares(mixture, *at)
+                    key, shares = coordinate(mixture), fractions(mixture)
+                    if seen.setdefault(key, shares) != shares:
+                        said = "has nearly the shares of another mixture: name it under `mixtures`"
+                        self._refuse(said, *at)
+                elif mixture not in {*config.mixtures, ALL_BOUGHT}:
+                    hint = nearest(mixture, {*config.mixtures, ALL_BOUGHT}, "mixtures")
+                    self._refuse(f"the study has no mixture {mixture!r}; {hint}", *at)
+
+    def _check_shares(self, shares: Shares, *at: Part) -> None:
+        for name, share in shares:
+            self._use("methods", name, *at, name)
+            method = self._get("methods", name)
+            if method is None:
+                continue
+            if method.real_pairs == "budget":
+                said = f"{name!r} takes as much real data as a budget, and cannot be mixed"
+                self._refuse(said, *at, name)
+            elif method.real_pairs is None and share == "all":
+                said = f"{name!r} asks a teacher: give it a share of the budget, a number"
+                self._refuse(said, *at, name)
+            elif method.real_pairs is not None and share != "all":
+                said = f"{name!r} asks no teacher, so it has no share of the budget: write `all`"
+                self._refuse(said, *at, name)
+        if all(share == "all" for _, share in shares):
+            self._refuse("has no method that asks a teacher", *at)
+
+    def _methods_of(self, block: Block) -> list[str]:
+        """Return the methods of a block, and those that its mixtures are made of."""
+        found = list(block.methods)
+        for mixture in block.mixtures:
+            shares = self.study.config.shares_of(mixture)
+            if shares is None:
+                found += [name for other in self.study.config.blocks for name in other.methods]
+            else:
+                found += [name for name, _ in shares]
+        return list(dict.fromkeys(found))
 
     def _find_named(self, index: int, block: Block) -> None:
         for kind, key in (
@@ -173,12 +243,11 @@ class Agreement:
 
     def _check_block(self, index: int, block: Block) -> None:
         at = ("blocks", index)
-        methods = [self._get("methods", name) for name in block.methods]
+        names = self._methods_of(block)
+        methods = [self._get("methods", name) for name in names]
         if None not in methods:
             writers = [
-                name
-                for name, method in zip(block.methods, methods, strict=True)
-                if method.writes_questions
+                name for name, method in zip(names, methods, strict=True) if method.writes_questions
             ]
             if writers and block.augmenters is None:
                 said = (
@@ -188,28 +257,29 @@ class Agreement:
             if not writers and block.augmenters is not None:
                 said = (
                     f"has no effect: no method of the block writes questions "
-                    f"({', '.join(map(repr, block.methods))}); leave it out"
+                    f"({', '.join(map(repr, names))}); leave it out"
                 )
                 self._refuse(said, *at, "augmenters")
             askers = [
                 name
-                for name, method in zip(block.methods, methods, strict=True)
+                for name, method in zip(names, methods, strict=True)
                 if method.real_pairs is None
             ]
             if askers and block.teachers is None:
                 said = f"is missing: {', '.join(map(repr, askers))} needs models to write answers"
                 self._refuse(said, *at, "teachers")
             spenders = [
-                name
-                for name, method in zip(block.methods, methods, strict=True)
-                if method.real_pairs != "seeds"
-            ]
+                name for name in block.methods if self._get("methods", name).real_pairs != "seeds"
+            ] + [mixture for mixture in block.mixtures if mixture != ALL_BOUGHT]
             given = [key for key in ("budgets", "budget_ratios") if getattr(block, key) is not None]
             if spenders and not given:
                 said = "has neither budgets nor budget_ratios; give one of them"
                 self._refuse(said, *at)
             if given and not spenders:
-                said = "has no effect: the methods of the block take the seeds alone; leave it out"
+                said = (
+                    "has no effect: what the block compares takes the seeds alone, or all that is "
+                    "bought; leave it out"
+                )
                 self._refuse(said, *at, given[0])
             if not askers:
                 for key, empty in (("teachers", None), ("filters", (cells.NONE,))):
@@ -245,7 +315,7 @@ class Agreement:
 
     def _check_prompts(self, at: At, block: Block) -> None:
         """Check that each method of a block has its prompts for each of its tasks."""
-        for place, name in enumerate(block.methods):
+        for name in self._methods_of(block):
             method = self._get("methods", name)
             for task_name in block.tasks:
                 task = self._get("tasks", task_name)
@@ -260,7 +330,10 @@ class Agreement:
                         f"{name!r} has no prompts for task {task_name!r}: give {path} the key "
                         f"prompts.{task.kind}, or the task prompts of its own"
                     )
-                    self._refuse(said, *at, "methods", place)
+                    own = name in block.methods
+                    self._refuse(
+                        said, *at, *(("methods", block.methods.index(name)) if own else ())
+                    )
 
     def _check_worlds(self, at: At, block: Block) -> None:
         """Check that models from scratch have a world for each task of a block."""
@@ -377,8 +450,11 @@ class Agreement:
             return
         methods = {name: file.config for name, file in self.used["methods"].items() if file}
         seen: dict[frozenset[cells.Cell], str] = {}
+        shares = self.study.config.shares
         for index, block in enumerate(self.study.config.blocks):
-            found = frozenset(cells.block_cells(block, methods))
+            mixed = [*cells.mixed_cells(block, shares, methods, self._bought())]
+            self._check_mixed(index, block, mixed)
+            found = frozenset([*cells.block_cells(block, methods), *mixed])
             if found in seen:
                 said = (
                     f"{block.name!r} gives the same cells as {seen[found]!r}: the same cell twice"
@@ -387,3 +463,33 @@ class Agreement:
             seen.setdefault(found, block.name)
             for said, at in too_long(study, index, block, found, Path.cwd()):
                 self._refuse(said, *at)
+
+    def _bought(self) -> Bought:
+        """Return what the study buys for its methods."""
+        methods = {name: file.config for name, file in self.used["methods"].items() if file}
+        return cells.bought(
+            cell for block in self.study.config.blocks for cell in cells.block_cells(block, methods)
+        )
+
+    def _check_mixed(self, index: int, block: Block, mixed: Sequence[cells.Cell]) -> None:
+        """Check that each mixture of a block has cells, and that each part gets some queries."""
+        shares = self.study.config.shares
+        for place, mixture in enumerate(block.mixtures):
+            at = ("blocks", index, "mixtures", place)
+            of = shares[coordinate(mixture)]
+            budgets = {cell.budget for cell in mixed if cell.method == coordinate(mixture)}
+            if not budgets:
+                said = "the study's methods buy fewer than two streams for these seeds and filters"
+                self._refuse(f"nothing to mix: {said}", *at)
+            if of is None:
+                continue
+            for budget in sorted(budgets):
+                none = [
+                    name
+                    for (name, share), queries in zip(of, split(of, budget).values(), strict=True)
+                    if share != "all" and not queries
+                ]
+                if none:
+                    said = f"of {budget} queries, {', '.join(map(repr, none))} would get none"
+                    self._refuse(f"{said}: raise the budget or the share", *at)
+                    break

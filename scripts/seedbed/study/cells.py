@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cache
 from math import ceil
@@ -17,11 +17,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seedbed.config.words import MATCHED, NONE, UNTRAINED, Coordinates
+from seedbed.streams.mixtures import Shares, coordinate, is_mixture, split
 
 if TYPE_CHECKING:
     from seedbed.streams.settings import MethodConfig
     from seedbed.study.config import Block
-    from seedbed.study.study import Study
+    from seedbed.study.study import Bought, Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ class Stream(_Point):
 class Dataset(_Point):
     """The training rows that the first `budget` queries of a stream leave after a filter.
 
-    Or, with no teacher and a budget of 0, the real data of the seed set.
+    Or, with no teacher and a budget of 0, the real data of the seed set; or the rows of several
+    datasets, which `parts` names.
     """
 
     task: str
@@ -114,9 +116,14 @@ class Dataset(_Point):
     budget: int
 
     @property
+    def mixed(self) -> bool:
+        """Whether the rows are those of several datasets."""
+        return is_mixture(self.method)
+
+    @property
     def stream(self) -> Stream | None:
-        """The stream that the dataset is cut from; None if it is made of real data."""
-        if self.teacher == NONE:
+        """The stream that the dataset is cut from; None for real data and for mixtures."""
+        if self.teacher == NONE or self.mixed:
             return None
         return Stream(
             self.task, self.method, self.augmenter, self.teacher, self.seeds, self.replicate
@@ -246,7 +253,8 @@ def shards(budget: int, shard_size: int, largest: int | None = None) -> list[Sha
 class Grid:
     """Everything that a study makes, each thing once and in the order of its coordinates.
 
-    The baselines are among the cells; they have no dataset, stream or seed set.
+    The baselines are among the cells; they have no dataset, stream or seed set. The datasets that
+    a mixture is made of are among the datasets, and named by its key in `parts_by_key`.
     """
 
     cells: tuple[Cell, ...]
@@ -256,6 +264,7 @@ class Grid:
     seed_sets: tuple[SeedSet, ...]
     cell_by_key: Mapping[str, Cell]
     dataset_by_key: Mapping[str, Dataset]
+    parts_by_key: Mapping[str, tuple[Dataset, ...]]
     stream_by_key: Mapping[str, Stream]
     question_stream_by_key: Mapping[str, QuestionStream]
     seed_set_by_key: Mapping[str, SeedSet]
@@ -335,6 +344,89 @@ def block_cells(block: Block, methods: Mapping[str, MethodConfig]) -> Iterator[C
                 )
 
 
+def bought(cells: Iterable[Cell]) -> Bought:
+    """Return how many queries of each stream some cells of methods need."""
+    found: dict[tuple[str, str, int, int, str], dict[tuple[str, str], int]] = {}
+    for cell in cells:
+        if cell.budget and not is_mixture(cell.method):
+            place = (cell.task, cell.teacher, cell.seeds, cell.replicate, cell.filter)
+            streams = found.setdefault(place, {})
+            stream = (cell.method, cell.augmenter)
+            streams[stream] = max(cell.budget, streams.get(stream, 0))
+    return found
+
+
+def _bought_with(found: Bought, place: Any, augmenter: str) -> dict[tuple[str, str], int]:
+    """Return what is bought at a place, with one augmenter."""
+    streams = found.get(place, {})
+    return {stream: budget for stream, budget in streams.items() if stream[1] in (augmenter, NONE)}
+
+
+def mixed_cells(
+    block: Block,
+    shares: Mapping[str, Shares | None],
+    methods: Mapping[str, MethodConfig],
+    found: Bought,
+) -> Iterator[Cell]:
+    """Yield the cells of a block whose data several methods make, each once.
+
+    Args:
+        block: a block that has been checked.
+        shares: what the study's mixtures are made of.
+        methods: the study's methods by name.
+        found: what the study buys for its methods.
+    """
+    for mixture, task, teacher, seeds, replicate, chosen in itertools.product(
+        map(coordinate, block.mixtures),
+        block.tasks,
+        block.teachers or (),
+        block.seeds,
+        range(1, block.replicates + 1),
+        block.filters,
+    ):
+        of = shares[mixture]
+        if of is None:
+            place = (task, teacher, seeds, replicate, chosen)
+            made = []
+            for augmenter in block.augmenters or (NONE,):
+                streams = _bought_with(found, place, augmenter)
+                writers = {name for _, name in streams} - {NONE}
+                if len(streams) > 1:
+                    made.append((augmenter if writers else NONE, sum(streams.values())))
+        else:
+            writes = any(methods[method].writes_questions for method, _ in of)
+            augmenters = (block.augmenters or ()) if writes else (NONE,)
+            made = [*itertools.product(augmenters, budgets(block, seeds))]
+        for (augmenter, budget), student in itertools.product(dict.fromkeys(made), block.students):
+            yield Cell(task, mixture, augmenter, teacher, seeds, replicate, chosen, budget, student)
+
+
+def parts(study: Study, dataset: Dataset) -> tuple[Dataset, ...]:
+    """Return the datasets whose rows a dataset has: itself, if it is no mixture."""
+    if not dataset.mixed:
+        return (dataset,)
+    of = study.config.shares[dataset.method]
+    if of is None:
+        place = (dataset.task, dataset.teacher, dataset.seeds, dataset.replicate, dataset.filter)
+        streams = _bought_with(study.bought, place, dataset.augmenter)
+        return tuple(
+            replace(dataset, method=method, augmenter=augmenter, budget=budget)
+            for (method, augmenter), budget in streams.items()
+        )
+    found = []
+    for method, budget in split(of, dataset.budget).items():
+        config = study.methods[method]
+        if config.real_pairs is not None:
+            real = Dataset(
+                dataset.task, method, NONE, NONE, dataset.seeds, dataset.replicate, NONE, 0
+            )
+            found.append(real)
+        elif budget:
+            augmenter = dataset.augmenter if config.writes_questions else NONE
+            found.append(replace(dataset, method=method, augmenter=augmenter, budget=budget))
+    return tuple(found)
+
+
 PointT = TypeVar("PointT", SeedSet, QuestionStream, Stream, Dataset, Cell)
 
 
@@ -354,13 +446,17 @@ def grid(study: Study) -> Grid:
     """
     reach = study.config.verification.reach
     found: dict[Cell, None] = {}
+    shares = study.config.shares
     for block in study.config.blocks:
         found.update(dict.fromkeys(block_cells(block, study.methods)))
+        found.update(dict.fromkeys(mixed_cells(block, shares, study.methods, study.bought)))
         for task, student in itertools.product(block.tasks, block.students):
             found[untrained_cell(task, student)] = None
 
     cells = _by_key(found)
-    datasets = _by_key(filter(None, (cell.dataset for cell in cells.values())))
+    trained = [*filter(None, (cell.dataset for cell in cells.values()))]
+    parts_by_key = {one.key: parts(study, one) for one in trained if one.mixed}
+    datasets = _by_key([*trained, *itertools.chain.from_iterable(parts_by_key.values())])
     streams = _by_key(dataset.stream for dataset in datasets.values() if dataset.stream)
     question_streams = _by_key(
         stream.question_stream for stream in streams.values() if stream.question_stream
@@ -384,6 +480,7 @@ def grid(study: Study) -> Grid:
         seed_sets=tuple(seed_sets.values()),
         cell_by_key=cells,
         dataset_by_key=datasets,
+        parts_by_key=parts_by_key,
         stream_by_key=streams,
         question_stream_by_key=question_streams,
         seed_set_by_key=seed_sets,

@@ -33,8 +33,10 @@ from seedbed.config.values import (
     changes,
     problem,
 )
+from seedbed.config.words import ALL_BOUGHT
 from seedbed.engines.settings import AnyEngine, Price, Setup, TransformersSettings
 from seedbed.evaluation.settings import EvaluatedItems
+from seedbed.streams.mixtures import Mixture, Mixtures, Shares, coordinate
 from seedbed.streams.settings import Generation, Verification
 from seedbed.training.settings import Pretrain, Trainer, Training
 
@@ -67,7 +69,18 @@ class Block(Section):
 
     name: Name = Field(description="Name of the block, for messages.", json_schema_extra=changes())
     tasks: Names = Field(description="Files in `tasks/`.")
-    methods: Names = Field(description="Files in `methods/`.")
+    methods: Annotated[tuple[Name, ...], LISTED, DISTINCT] = Field(
+        (),
+        description="Files in `methods/`. A block has `methods`, `mixtures`, or both.",
+    )
+    mixtures: Annotated[tuple[Mixture, ...], LISTED, DISTINCT] = Field(
+        (),
+        description="Data that several methods make: names under the study's `mixtures`, shares "
+        "of the budget by method (`{answer_augmentation: 0.5, new_question: 0.5}`), or "
+        "`all_bought`, the union of what the study buys with its methods for a seed set. Each part "
+        "is the beginning of its method's stream, so a mixture of streams that are bought anyway "
+        "asks nothing new.",
+    )
     seeds: Counts = Field(description="Sizes of the seed set.")
     budget_ratios: Ratios | None = Field(
         None,
@@ -88,6 +101,12 @@ class Block(Section):
     students: Names = Field(description="Models that are trained.")
     filters: Filters = Field(("none",), description="Which answers become training rows.")
     replicates: Count = Field(1, description="Draws of the seed set, numbered from 1.")
+
+    @model_validator(mode="after")
+    def _some_method(self) -> Block:
+        if not self.methods and not self.mixtures:
+            raise problem("has neither methods nor mixtures; give one of them, or both", "methods")
+        return self
 
     @model_validator(mode="after")
     def _one_kind_of_budget(self) -> Block:
@@ -145,6 +164,12 @@ class StudyConfig(EvaluatedItems):
         description="What to know in reading its findings; the report has it below them.",
         json_schema_extra=changes("report"),
     )
+    mixtures: Mixtures = Field(
+        {},
+        description="By name, by method its share of a budget, in any unit; `all` for real data "
+        "(a method with `real_pairs: seeds`), which costs no query.",
+        json_schema_extra=changes("datasets"),
+    )
     blocks: Annotated[tuple[Block, ...], LISTED, NOT_EMPTY] = Field(
         description="Parts of the grid. They may overlap: a cell is run once."
     )
@@ -163,6 +188,25 @@ class StudyConfig(EvaluatedItems):
             if name in names[:index]:
                 raise problem(f"{name!r} is the name of two blocks", "blocks", index, "name")
         return self
+
+    @property
+    def shares(self) -> dict[str, Shares | None]:
+        """The mixtures of the blocks, as they stand for a method; None for all that is bought."""
+        return {
+            coordinate(mixture): self.shares_of(mixture)
+            for block in self.blocks
+            for mixture in block.mixtures
+        }
+
+    def shares_of(self, mixture: str | Shares) -> Shares | None:
+        """Return what a mixture of a block is made of; None for all that is bought.
+
+        Raises:
+            KeyError: if the study has no mixture of that name.
+        """
+        if mixture == ALL_BOUGHT:
+            return None
+        return self.mixtures[mixture] if isinstance(mixture, str) else mixture
 
     def training_of(self, student: str) -> Training:
         """Return the training settings of a student: `training`, with the student's changes."""

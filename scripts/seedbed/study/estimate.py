@@ -17,7 +17,16 @@ from typing import Literal
 
 from seedbed.config.words import FEW_STEPS, NONE
 from seedbed.models import RECORD
-from seedbed.study.cells import Cell, Grid, QuestionStream, Stream, grid, untrained_cell
+from seedbed.study.cells import (
+    Cell,
+    Dataset,
+    Grid,
+    QuestionStream,
+    Stream,
+    grid,
+    parts,
+    untrained_cell,
+)
 from seedbed.study.figures import ABLATIONS, figures, varied
 from seedbed.study.loading import Study, StudyError, load_study
 from seedbed.study.sizes import HALF_GB, Size, size_of_folder, size_of_hub, size_of_name
@@ -125,7 +134,10 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
     cells = list(cells)
     found = []
     reach, samples = study.config.verification.reach, study.config.verification.samples - 1
-    for stream, queries in _queries(cells, reach).items():
+    datasets = [
+        part for cell in cells if cell.dataset is not None for part in parts(study, cell.dataset)
+    ]
+    for stream, queries in _queries(datasets, reach).items():
         at = (stream.task, stream.method, stream.key, queries)
         if isinstance(stream, QuestionStream):
             checks = int(study.methods[stream.method].self_check)
@@ -141,7 +153,7 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
             )
         else:
             found.append(Work("answers", stream.teacher, *at, 1, PROMPT_TOKENS, ANSWER_TOKENS))
-    voted = [c for c in cells if c.filter != NONE and not study.methods[c.method].keeps_answer]
+    voted = [d for d in datasets if d.filter != NONE and not study.methods[d.method].keeps_answer]
     for stream, queries in _queries(voted, reach).items():
         if isinstance(stream, Stream):
             where = (stream.task, stream.method, stream.key)
@@ -216,18 +228,15 @@ def hours_of_tokens(study: Study, model: str, tokens: float, training: bool) -> 
 
 def gpu_hours(study: Study, cells: Iterable[Cell]) -> float | None:
     """Return the GPU hours that cells would take from nothing; None for models without a GPU."""
-    parts = [hours(study, some) for some in work(study, cells)]
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
+    each = [hours(study, some) for some in work(study, cells)]
+    known = [some for some in each if some is not None]
+    return sum(known) if len(known) == len(each) else None
 
 
-def _queries(cells: Iterable[Cell], reach: float) -> dict[Stream | QuestionStream, int]:
-    """Return the streams under cells, each with the most queries that a cell may use."""
+def _queries(datasets: Iterable[Dataset], reach: float) -> dict[Stream | QuestionStream, int]:
+    """Return the streams under datasets, each with the most queries that one of them may use."""
     largest: dict[Stream | QuestionStream, int] = {}
-    for cell in cells:
-        dataset = cell.dataset
-        if dataset is None:
-            continue
+    for dataset in datasets:
         for stream in (dataset.stream, dataset.question_stream):
             if stream is not None:
                 largest[stream] = max(dataset.reach(reach), largest.get(stream, 0))

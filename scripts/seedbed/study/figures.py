@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from seedbed.streams.mixtures import is_mixture
 from seedbed.study.cells import Cell, Grid
 
 ABLATIONS = {
@@ -24,11 +25,14 @@ def figures(grid: Grid) -> list[str]:
 
     Each is made by the rule `plot_NAME`.
     """
-    several = len({cell.method for cell in grid.cells if cell.budget}) > 1
+    spent = [cell for cell in grid.cells if cell.budget]
+    methods = {cell.method for cell in spent if not is_mixture(cell.method)}
+    several = len(methods) > 1
     return [
         *(["cost_effectiveness", "crossovers"] if several else []),
         "accuracy",
         *(["best_method"] if several else []),
+        *(["mixtures"] if methods and len(methods) < len({cell.method for cell in spent}) else []),
         *(name for name, coordinate in ABLATIONS.items() if varied(grid, coordinate)),
         "costs",
         "diversity",
@@ -41,7 +45,7 @@ def varied(grid: Grid, coordinate: str) -> list[Cell]:
     def others(cell: Cell) -> tuple[str | int, ...]:
         return tuple(value for name, value in cell.coordinates.items() if name != coordinate)
 
-    trained = [cell for cell in grid.cells if cell.budget]
+    trained = [cell for cell in grid.cells if cell.budget and not is_mixture(cell.method)]
     alike = Counter(map(others, trained))
     return [cell for cell in trained if alike[others(cell)] > 1]
 

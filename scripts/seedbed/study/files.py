@@ -40,7 +40,7 @@ def made(flow: Paths) -> dict[str, int]:
 
     Of rounds, there are as many as attempts are allowed.
     """
-    keys = [dataset.key for dataset in flow.grid.datasets]
+    keys = [dataset.key for dataset in flow.grid.datasets if not dataset.mixed]
 
     def several(shards: Iterable[list[str]]) -> int:
         return len(set(chain.from_iterable(shards)))
@@ -57,7 +57,7 @@ def made(flow: Paths) -> dict[str, int]:
         "sample shards": several(map(flow.sample_shards, keys)),
         "check shards": several(map(flow.check_shards, keys)),
         "label shards": several(map(flow.label_shards, keys)),
-        "datasets": len(keys),
+        "datasets": len(flow.grid.datasets),
         "adapters": sum(not cell.untrained for cell in flow.grid.cells),
         "cells": len(flow.grid.cells),
     }

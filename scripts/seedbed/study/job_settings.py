@@ -313,6 +313,9 @@ class JobSettings(Paths):
             name: {"title": method.title, "short": method.short}
             for name, method in self.study.methods.items()
         }
+        for mixture in self.study.config.shares:
+            title, short = self.study.mixture_title(mixture)
+            titles[mixture] = {"title": title, "short": short}
         for named in (self.study.tasks, self.study.models):
             titles |= {name: {"title": config.title} for name, config in named.items()}
         return Settings(titles)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from seedbed.config.folders import ConfigFolders
 from seedbed.config.values import nearest
 from seedbed.config.words import NONE
+from seedbed.streams.mixtures import is_mixture
 from seedbed.study.cells import Cell, Dataset, Grid, QuestionStream, Shard, Stream, shards
 from seedbed.study.loading import Study
 from seedbed.tasks.settings import DataSource, FilesSource
@@ -262,10 +263,21 @@ class Paths:
         return [self._shard_file(stage, stream.key, shard.index) for shard in self.shards(key)]
 
     def _keeps_answer(self, point: Stream | Dataset) -> bool:
-        return self.study.methods[point.method].keeps_answer
+        # The parts of a mixture have been checked, each as its method needs.
+        return is_mixture(point.method) or self.study.methods[point.method].keeps_answer
 
     def _reach(self, dataset: Dataset) -> int:
         return dataset.reach(self.study.config.verification.reach)
+
+    def part_rows(self, key: str) -> list[str]:
+        """Return the datasets whose rows a mixture has; none for the dataset of one method."""
+        parts = self.grid.parts_by_key.get(key, ())
+        return [f"{self.results}/datasets/{part.key}/dataset.parquet" for part in parts]
+
+    def part_records(self, key: str) -> list[str]:
+        """Return the records of the datasets that `part_rows` returns."""
+        parts = self.grid.parts_by_key.get(key, ())
+        return [f"{self.results}/datasets/{part.key}/dataset.json" for part in parts]
 
     def _task(self, key: str) -> str:
         return (self.grid.cell_by_key.get(key) or self._point(key)).task

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 
 from seedbed.analysis.decide.settings import Contrast
 from seedbed.engines.settings import AnyEngine, OpenAISettings
+from seedbed.streams.mixtures import title
 from seedbed.streams.settings import MethodConfig
 from seedbed.study.config import ModelConfig, StudyConfig
 from seedbed.tasks.settings import TaskConfig, WorldSource
 from seedbed.training.settings import Trainer, Training
+
+Bought = Mapping[tuple[str, str, int, int, str], Mapping[tuple[str, str], int]]
+"""By task, teacher, seeds, replicate and filter: by method and augmenter, the largest budget."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Study:
         methods: likewise.
         models: likewise; a model whose checkpoint is used is among them.
         contrasts: what it tests of its results, by name in its order.
+        bought: by where it is bought, how many queries of each stream the cells of methods need.
         engines: by model, what runs it here, where that is not what its file says.
         trainers: by model, how its training is run here, likewise.
     """
@@ -35,6 +40,7 @@ class Study:
     methods: Mapping[str, MethodConfig]
     models: Mapping[str, ModelConfig]
     contrasts: Mapping[str, Contrast] = field(default_factory=dict)
+    bought: Bought = field(default_factory=dict)
     engines: Mapping[str, AnyEngine] = field(default_factory=dict)
     trainers: Mapping[str, Trainer] = field(default_factory=dict)
 
@@ -57,6 +63,11 @@ class Study:
             return None
         own = self.tasks[task].prompts.get("self_check")
         return own or self.methods[method].prompts[self.tasks[task].kind].self_check
+
+    def mixture_title(self, method: str) -> tuple[str, str]:
+        """Return the title of a mixture of the study, and its abbreviation."""
+        short = {name: config.short for name, config in self.methods.items()}
+        return title(method, self.config.shares[method], short)
 
     def training(self, student: str) -> Training:
         """Return the settings that a student is trained with."""

@@ -38,13 +38,13 @@ class Targets(JobSettings):
         return self._dataset_files(self.grid.datasets, "dataset.parquet")
 
     def dataset_records(self) -> list[str]:
-        """Return the records of all datasets."""
-        return self._dataset_files(self.grid.datasets, "dataset.json")
+        """Return the records of the datasets that one method made, and a student is trained on."""
+        return self._dataset_files(self._of_methods(), "dataset.json")
 
     def example_datasets(self) -> list[str]:
         """Return the dataset that examples of each task and method are from: the largest budget."""
         largest: dict[tuple[str, str], Dataset] = {}
-        for dataset in self.grid.datasets:
+        for dataset in self._of_methods():
             place = (dataset.task, dataset.method)
             size = (dataset.filter == "none", dataset.budget)
             known = largest.get(place)
@@ -67,6 +67,10 @@ class Targets(JobSettings):
         cells = self.grid.cells
         absent = [cell for cell in cells if not Path(self.evaluation_file(cell)).is_file()]
         return missing_text(absent, len(cells))
+
+    def _of_methods(self) -> list[Dataset]:
+        trained = {cell.dataset for cell in self.grid.cells}
+        return [one for one in self.grid.datasets if one in trained and not one.mixed]
 
     def _dataset_files(self, datasets: Iterable[Dataset], name: str) -> list[str]:
         return self._wanted(f"{self.results}/datasets/{one.key}/{name}" for one in datasets)

@@ -20,6 +20,11 @@ _CAPTIONS = {
         "The best method by seeds and budget",
         "Paler colours are less certain.",
     ),
+    "mixtures": (
+        "Mixtures of methods",
+        "Accuracy when several methods share the budget, and the gain over the best single method, "
+        "which is chosen after the fact: at 0 a mixture is as good as knowing that method.",
+    ),
     "augmenters": (
         "Accuracy by augmenter",
         "What a weaker augmenter costs the methods that write questions.",

@@ -10,12 +10,19 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from seedbed.config.words import MIXTURE
 from seedbed.config.words import NONE as NO_AUGMENTER
 from seedbed.config.words import UNTRAINED as UNTRAINED
 from seedbed.records import Part
 
-ON_A_CURVE = (pl.col("budget") > 0) & (pl.col("seeds") > 0)
-"""Selects the cells that a budget was spent on; the others are baselines, and lie on no curve."""
+SPENT = (pl.col("budget") > 0) & (pl.col("seeds") > 0)
+"""Selects the cells that a budget was spent on; the others are baselines."""
+
+MIXED = SPENT & pl.col("method").str.starts_with(MIXTURE)
+"""Selects the cells whose data several methods made."""
+
+ON_A_CURVE = SPENT & ~MIXED
+"""Selects the cells that a budget was spent on by one method."""
 
 
 WITHOUT_ROWS = (pl.col("method") != UNTRAINED) & (pl.col("training_rows") == 0).fill_null(False)
@@ -142,6 +149,11 @@ def groups(cells: pl.DataFrame) -> list[Group]:
 
 
 def in_group(group: Group) -> pl.Expr:
+    """Return the expression that selects the cells of a group, without baselines and mixtures."""
+    return in_group_with_mixtures(group) & ON_A_CURVE
+
+
+def in_group_with_mixtures(group: Group) -> pl.Expr:
     """Return the expression that selects the cells of a group, without baselines."""
     return (
         (pl.col("task") == group.task)
@@ -149,7 +161,7 @@ def in_group(group: Group) -> pl.Expr:
         & (pl.col("teacher") == group.teacher)
         & (pl.col("filter") == group.filter)
         & pl.col("augmenter").is_in([group.augmenter, NO_AUGMENTER])
-        & ON_A_CURVE
+        & SPENT
     )
 
 

@@ -1,0 +1,128 @@
+"""Mixtures: data that several methods make, each with a share of the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from math import floor
+from typing import Annotated, Any, Literal
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from seedbed.config.values import Name, problem
+from seedbed.config.words import MIXTURE
+
+Share = float | Literal["all"]
+Shares = tuple[tuple[str, Share], ...]
+"""By method, in the order given, its weight; `all` for a method of real data, which costs none."""
+
+_JSON_SHARES = {
+    "type": "object",
+    "minProperties": 2,
+    "additionalProperties": {
+        "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"enum": ["all"]}]
+    },
+}
+
+
+def _shares(value: Any) -> Shares:
+    if isinstance(value, tuple):
+        return value  # Read before.
+    if not isinstance(value, dict) or len(value) < 2:
+        raise problem(
+            "must give at least two methods their shares of the budget, as in "
+            "{answer_augmentation: 0.5, new_question: 0.5}"
+        )
+    for method, share in value.items():
+        number = isinstance(share, int | float) and not isinstance(share, bool)
+        if share != "all" and not (number and 0 < share < float("inf")):
+            raise problem(
+                f"{share!r} is not a share: give a number above 0, or `all` for a method that "
+                "trains on real data and asks no teacher",
+                method,
+            )
+    return tuple((str(method), share) for method, share in value.items())
+
+
+def _mixture(value: Any) -> str | Shares:
+    return value if isinstance(value, str) else _shares(value)
+
+
+MixtureShares = Annotated[Any, PlainValidator(_shares), WithJsonSchema(_JSON_SHARES)]
+"""A field of the configuration that is read as `Shares`."""
+
+Mixture = Annotated[
+    Any,
+    PlainValidator(_mixture),
+    WithJsonSchema({"anyOf": [{"type": "string"}, _JSON_SHARES]}),
+]
+"""A field of the configuration that is the name of a mixture, or `Shares`."""
+
+Mixtures = dict[Name, MixtureShares]
+
+
+def is_mixture(method: str) -> bool:
+    """Return whether the method of a cell stands for several."""
+    return method.startswith(MIXTURE)
+
+
+def coordinate(mixture: str | Shares) -> str:
+    """Return what stands for a mixture as the method of a cell.
+
+    Equal shares have the same one, whatever their order, and whether they add up to 1, 3, or 100.
+    """
+    if isinstance(mixture, str):
+        return f"{MIXTURE}{mixture}"
+    parts = [
+        f"{method}_{share if share == 'all' else f'{100 * share:.4g}'}"
+        for method, share in sorted(fractions(mixture).items())
+    ]
+    return MIXTURE + "-".join(parts)
+
+
+def fractions(shares: Shares) -> dict[str, float | Literal["all"]]:
+    """Return shares by method such that the numbers add up to 1."""
+    total = sum(share for _, share in shares if share != "all")
+    return {method: share if share == "all" else share / total for method, share in shares}
+
+
+def split(shares: Shares, budget: int) -> dict[str, int]:
+    """Divide a budget among methods, by largest remainders; the first of equal ones gets more.
+
+    Args:
+        shares: weights, read exactly as they are written.
+        budget: teacher queries.
+
+    Returns:
+        Queries by method, 0 for real data; their sum is the budget.
+    """
+    weights = {method: Fraction(str(share)) for method, share in shares if share != "all"}
+    total = sum(weights.values())
+    exact = {method: weight * budget / total for method, weight in weights.items()}
+    found = {method: floor(queries) for method, queries in exact.items()}
+    left = budget - sum(found.values())
+    for method in sorted(exact, key=lambda name: found[name] - exact[name])[:left]:
+        found[method] += 1
+    return {method: found.get(method, 0) for method, _ in shares}
+
+
+def title(method: str, shares: Shares | None, short: Mapping[str, str]) -> tuple[str, str]:
+    """Return the title of a mixture and its abbreviation, for people to read.
+
+    Args:
+        method: as `coordinate` returns it.
+        shares: what it is made of; None for all that was bought.
+        short: abbreviations of methods.
+    """
+    name = method.removeprefix(MIXTURE)
+    if shares is None:
+        return "All that was bought", "all"
+    parts = [
+        f"all {short[part]}" if share == "all" else f"{100 * share:.3g}% {short[part]}"
+        for part, share in fractions(shares).items()
+    ]
+    made = ", ".join(parts)
+    if method == coordinate(shares):
+        return made, made
+    said = name.replace("_", " ")
+    return f"{said[:1].upper()}{said[1:]} ({made})", said
