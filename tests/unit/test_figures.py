@@ -29,6 +29,7 @@ from seedbed.analysis.report.charts import (
     costs,
     crossovers,
     diversity,
+    mixtures,
     models,
     verification,
 )
@@ -73,6 +74,7 @@ MODULES = {
     "teachers": models,
     "costs": costs,
     "diversity": diversity,
+    "mixtures": mixtures,
     "cost_effectiveness": cost_effectiveness,
 }
 AUGMENTERS = ("mini_teacher", "mini_mid", "mini_weak")
@@ -159,7 +161,7 @@ def content_of(name, tables, prices=None, datasets=DATASETS, fits=None, publishe
         return module.content(datasets, METHODS)
     if name == "costs":
         return module.content(outcomes, prices or {}, COMPARE)
-    if name == "verification":
+    if name in ("verification", "mixtures"):
         return module.content(outcomes, COMPARE)
     if name == "augmenters":
         settings = AugmenterSettings(methods=METHODS, augmenters=AUGMENTERS)
@@ -206,6 +208,7 @@ def everything():
         simulate(untrained=None, other={"filter": "verified"}, **small),
         simulate(other={"student": "student_b"}, **small),
         simulate(untrained=None, other={"teacher": "big_teacher"}, **small),
+        simulate(lambda *_: 0.7, methods=("mix_thirds",), untrained=None, **small),
     )
 
 
@@ -282,6 +285,27 @@ def test_nothing_to_draw_is_said(name, tmp_path):
 )
 def test_degenerate_studies_are_drawn(name, tables, tmp_path):
     draw(name, tables, tmp_path)
+
+
+# --- mixtures
+
+
+def test_a_mixture_is_compared_with_the_best_method_of_its_budget(tmp_path):
+    tables = together(
+        simulate(seeds=(8,), ratios=(1, 16), items=400),
+        simulate(lambda *_: 0.9, ("mix_thirds",), (8,), (16,), 400, untrained=None),
+    )
+    table, words = draw("mixtures", tables, tmp_path)
+    value = {
+        (row["method"], row["budget"]): row["value"]
+        for row in table.filter(pl.col("kind") == "accuracy").to_dicts()
+    }
+    (gain,) = table.filter(pl.col("kind") == "gain").to_dicts()
+    best = max(METHODS, key=lambda method: value[method, 128])
+    assert (gain["method"], gain["reference"], gain["budget"]) == ("mix_thirds", best, 128)
+    assert gain["value"] == pytest.approx(value["mix_thirds", 128] - value[best, 128])
+    assert gain["low"] < gain["value"] < gain["high"]
+    assert "Gain over the best single method" in words
 
 
 # --- accuracy, and baselines of real data

@@ -95,14 +95,14 @@ def test_a_partial_workflow_has_what_is_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = load_study("demo", CONFIG)
     whole, part = (Targets(study, grid(study), partial=partial) for partial in (False, True))
-    assert whole.missing() == "" and len(whole.evaluations()) == 25
+    assert whole.missing() == "" and len(whole.evaluations()) == 27
     assert part.evaluations() == part.datasets() == part.adapters() == []
     assert part.dataset_records() == []
     there = Path(whole.evaluations()[3])
     there.parent.mkdir(parents=True)
     there.touch()
     assert part.evaluations() == [str(there)]
-    assert part.missing().startswith("24 of 25 cells are missing")
+    assert part.missing().startswith("26 of 27 cells are missing")
 
 
 @pytest.mark.parametrize(
