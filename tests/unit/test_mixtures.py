@@ -121,7 +121,7 @@ def test_equal_shares_are_one_mixture():
         ({}, {"mixtures": [HALVES], "augmenters": None}, "'new_question' needs models to write"),
         ({}, {"mixtures": [{"answer_augmentation": 1, "new_question": 99}]}, "would get none"),
         ({}, {"mixtures": ["all_bought"], "seeds": [7], "budget_ratios": None}, "nothing to mix"),
-        ({}, {"mixtures": ["all_bought"]}, "has no effect: what the block compares"),
+        ({}, {"mixtures": ["all_bought"]}, "take the seeds alone, or all that is bought"),
         ({}, {}, "has neither methods nor mixtures"),
     ],
 )  # fmt: skip

@@ -276,11 +276,9 @@ class Agreement:
                 said = "has neither budgets nor budget_ratios; give one of them"
                 self._refuse(said, *at)
             if given and not spenders:
-                said = (
-                    "has no effect: what the block compares takes the seeds alone, or all that is "
-                    "bought; leave it out"
-                )
-                self._refuse(said, *at, given[0])
+                taken = ", or all that is bought" if block.mixtures else ""
+                said = f"has no effect: the methods of the block take the seeds alone{taken}"
+                self._refuse(f"{said}; leave it out", *at, given[0])
             if not askers:
                 for key, empty in (("teachers", None), ("filters", (cells.NONE,))):
                     if getattr(block, key) != empty:
