@@ -155,8 +155,8 @@ def test_answers_are_verified_only_as_far_as_a_filter_asks(tmp_path):
 
 def test_shipped_studies_counted_by_hand():
     counts = {
-        # 3 methods x 2 sizes x 4 ratios, and the baseline.
-        "demo": 3 * 2 * 4 + 1,
+        # 3 methods x 2 sizes x 4 ratios, a mixture at 2 ratios, and the baseline.
+        "demo": 3 * 2 * 4 + 2 + 1,
         # 3 tasks, one size; 2 weaker augmenters x 2 methods x 3 tasks; another student on one task;
         # 2 filters x 3 methods x 3 tasks, and one at the highest ratio; another teacher with 2
         # methods x 2 ratios x 2 filters, and the first one verified at the lower ratio; 3 sets of

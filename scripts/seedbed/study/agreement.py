@@ -132,7 +132,7 @@ class Agreement:
             if not any(name in block.mixtures for block in config.blocks):
                 self._refuse("has no effect: no block names it", "mixtures", name)
             self._check_shares(shares, "mixtures", name)
-        seen: dict[str, dict[str, Any]] = {}
+        seen: dict[str, object] = {}
         for index, block in enumerate(config.blocks):
             for place, mixture in enumerate(block.mixtures):
                 at = ("blocks", index, "mixtures", place)
