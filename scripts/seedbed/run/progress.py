@@ -60,6 +60,8 @@ HEARTBEAT_SECONDS = 5.0
 
 WAIT_SECONDS = 120.0
 """How long what a job said of a wait holds: it says so every minute while it lasts."""
+WAITS_SECONDS = 600.0
+"""Between two lines about batches that a run waits for."""
 
 QUEUE_SECONDS = 30.0
 """How often SLURM is asked which jobs wait."""
@@ -91,6 +93,17 @@ def measured_seconds(results: Path) -> dict[str, float]:
         if seconds:
             found[place.stem] = sum(seconds) / len(seconds)
     return found
+
+
+def batches_under_way(results: Path) -> str:
+    """Return that batches of a study are under way through Batch APIs; empty if none is."""
+    count = sum(1 for _ in results.glob("journal/**/batches/*/*.json"))
+    if not count:
+        return ""
+    return (
+        f"Batches under way through a Batch API: {count}. This run waits for them, for a day at "
+        "most; they go on without it (Ctrl-C), and the next start collects the answers."
+    )
 
 
 class Progress(logging.Handler):
@@ -175,7 +188,11 @@ class Progress(logging.Handler):
 
     def _beat(self) -> None:
         asked = -QUEUE_SECONDS
+        look = self._start + SAY_SECONDS
         while not self._over.wait(HEARTBEAT_SECONDS):
+            if self._clock() >= look and (said := batches_under_way(self._results)):
+                look = self._clock() + WAITS_SECONDS
+                self._say(said)
             if self._queue is not None and self._clock() - asked >= QUEUE_SECONDS:
                 asked = self._clock()
                 # Without an answer, what it last said holds.
