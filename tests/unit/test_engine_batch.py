@@ -1,12 +1,14 @@
 """Batches: what a provider's Batch API is sent, and what becomes of what it gives back."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +18,10 @@ from project import ROOT
 from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines import batch_engine as module
 from seedbed.engines.batch_engine import UnderWayError
+from seedbed.engines.books import Books, Spent
+from seedbed.engines.ledger import Ledger
 from seedbed.engines.openai_engine import EndpointError
+from seedbed.engines.settings import Cap, Price
 from seedbed.streams.response_cache import ResponseCache
 
 REQUESTS = [
@@ -246,6 +251,63 @@ def test_a_batch_that_was_never_made_is_made(server, tmp_path):
     found, problem = ask(server, tmp_path)
     assert problem is None and found == echoes()
     assert set(server.answered.values()) == {1}
+
+
+@pytest.mark.parametrize("how", ["ends", "dies", "dies before", "leaves in between"])
+def test_the_bill_of_a_batch_that_another_process_collects_is_exact(server, tmp_path, how):
+    price = Price(
+        usd_per_million_prompt_tokens=10.0,
+        usd_per_million_completion_tokens=20.0,
+        batch_factor=0.5,
+        date="2026-11-28",
+    )
+    ledger = tmp_path / "ledger"
+    cap = Cap(ledger=str(ledger), model="m", stage="answers", price=price, max_usd=9.0, batch=True)
+
+    def begin():
+        spent = sum(Books(ledger).spent().values(), Spent())
+        Ledger(ledger).open((spent.queries, spent.usd + spent.doubts_usd))
+
+    begin()
+    if how in ("dies", "dies before"):
+        context = multiprocessing.get_context("fork")
+        child = context.Process(target=die, args=(server.url, tmp_path, cap, how == "dies"))
+        child.start()
+        child.join()
+        assert child.exitcode == 9
+    elif how == "leaves in between":
+        job = EngineJob.of("openai", cap, base_url=server.url, model="m", batch={})
+        job = job.model_copy(update={"batches": str(tmp_path / "batches")})
+        cache = ResponseCache(tmp_path, "m")
+        some = cache.complete(lambda: load_engine(None, job), REQUESTS, print)
+        next(some), next(some)
+        some.close()
+    else:
+        ask(server, tmp_path, wait=False, cap=cap)
+    if how != "dies before":
+        (spent,) = Books(ledger).spent().values()
+        assert spent.doubts >= 38
+    begin()
+    found, problem = ask(server, tmp_path, cap=cap)
+    assert problem is None and len(found) == 40
+    assert set(server.answered.values()) == {1}
+    (spent,) = Books(ledger).spent().values()
+    # Who leaves between two answers has not booked the one that is kept.
+    late = how == "leaves in between"
+    assert spent.doubts == late
+    assert spent.used.requests == 40 - late
+    assert spent.queries == 40
+    assert spent.usd == pytest.approx((40 - late) * (5 * 10 + 3 * 20) / 1e6 / 2)
+    assert Ledger(ledger).spent().usd == pytest.approx(spent.usd + spent.doubts_usd)
+
+
+def die(url, folder, cap, made):
+    """Send a batch, and die as soon as it was made, or before."""
+    if made:
+        module._Call._look = lambda call, batch: os._exit(9)
+    else:
+        module._Call._make = lambda call, batch, file: os._exit(9)
+    ask(SimpleNamespace(url=url), folder, cap=cap)
 
 
 def test_batches_of_other_requests_are_left_alone(server, tmp_path):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import sys
 import time
 import uuid
@@ -149,6 +150,9 @@ class _Batch:
         """Write it to disk."""
         content = {"batch": self.batch, "file": self.file, "tokens": self.tokens}
         write_json(self.place, content | {"requests": self.keys})
+        with self.place.open("rb") as file:
+            # Also where the machine itself goes down.
+            os.fsync(file.fileno())
 
     @classmethod
     def read(cls, place: Path) -> _Batch:
@@ -344,6 +348,9 @@ class _Call:
                 batch.batch = self._find_id(batch.file)
             if not batch.batch:
                 # Nothing was begun.
+                for key in batch.keys:
+                    if key in self._requests:
+                        self._settle(key, None, refused=True)
                 place.unlink()
                 place.with_suffix(".requests").unlink(missing_ok=True)
                 continue
@@ -455,8 +462,22 @@ class _Call:
         return json.dumps(self._form.line(key, sent, self._batch)).encode() + b"\n"
 
     def _send(self, batch: _Batch, file: Path) -> None:
-        """Upload the requests of a batch, and make it."""
+        """Upload the requests of a batch, and make it; who is interrupted leaves it as it is."""
         batch.note()
+        try:
+            made = self._make(batch, file)
+        except BaseException:
+            if batch.file:
+                self._open.append(batch)  # It may be under way.
+            else:
+                batch.place.unlink()
+            raise
+        if made:
+            self._open.append(batch)
+            self._engine.say(f"batch {batch.batch}: {len(batch.keys):,} requests were sent")
+
+    def _make(self, batch: _Batch, file: Path) -> bool:
+        """Upload the requests of a batch, and make it; False if there is no room for it."""
         about = self._ask("POST", self._form.upload, file=file)
         batch.file = str(about["id"])
         batch.note()
@@ -477,15 +498,14 @@ class _Call:
                     batch.batch = self._find_id(batch.file)
                 elif _full(str(problem)):
                     self._put_back(batch, str(problem))
-                    return
+                    return False
                 if not batch.batch:
                     if time.monotonic() - begun > LONGEST_OUTAGE:
                         raise self._engine.error(str(problem), restart=True) from None
                     time.sleep(problem.wait or pause)
                     pause = min(LONGEST_PAUSE, pause * 2)
         batch.note()
-        self._open.append(batch)
-        self._engine.say(f"batch {batch.batch}: {len(batch.keys):,} requests were sent")
+        return True
 
     def _put_back(self, batch: _Batch, said: str) -> None:
         """Send the requests of a batch later, for which the provider's queue has no room."""
@@ -506,7 +526,6 @@ class _Call:
 
     def _take(self, batch: _Batch, about: Mapping[str, Any]) -> Iterator[Completion]:
         """Yield what a batch that has ended holds, and ask for the rest again."""
-        self._open.remove(batch)
         how = ENDED[str(about["status"]).lower()]
         said = _errors(about)
         files = [
@@ -515,6 +534,7 @@ class _Call:
             if about.get(name)
         ]
         if how == "failed" and not files:
+            self._open.remove(batch)
             if _full(said):
                 self._put_back(batch, said)
                 return
@@ -534,6 +554,8 @@ class _Call:
         for key in sorted(missing):
             self._settle(key, None, refused=how != "completed")
             self._again(key, f"no answer in batch {batch.batch}, which has {how} {said}".strip())
+        # Until here it counts as under way, for who is interrupted.
+        self._open.remove(batch)
         batch.place.unlink()
         for name in batch.place.parent.glob(f"{batch.place.stem}.*"):
             name.unlink()
