@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import MappingProxyType
 
 import polars as pl
 import pytest
@@ -139,7 +140,7 @@ def test_a_method_may_not_have_the_name_of_a_mixture(tmp_path):
         load_study("trial", sf.write(tmp_path, files))
 
 
-def part(folder, method, rows, **counts):
+def part(folder, method, rows, prompt="", thought=MappingProxyType({}), **counts):
     """A dataset on disk: its rows, (question, answer) each, and its record."""
     folder.mkdir(parents=True)
     frame = pl.DataFrame(
@@ -148,13 +149,15 @@ def part(folder, method, rows, **counts):
             "seed_id": ["s0"] * len(rows),
             "question": [question for question, _ in rows],
             "answer": [answer for _, answer in rows],
+            "messages": [
+                [
+                    {"role": "user", "content": f"{prompt}{question}"},
+                    {"role": "assistant", "content": answer, **thought},
+                ]
+                for question, answer in rows
+            ],
         },
-        schema={
-            "query": pl.Int64,
-            "seed_id": pl.String,
-            "question": pl.String,
-            "answer": pl.String,
-        },
+        schema_overrides={"query": pl.Int64, "question": pl.String, "answer": pl.String},
     )
     frame.write_parquet(folder / "dataset.parquet")
     DatasetRecord(
@@ -213,6 +216,29 @@ def test_rows_are_shuffled_the_same_way_and_what_was_paid_is_added_up(tmp_path, 
     more = part(tmp_path / "more", "new_question", [*again, ("newer", "6")])
     larger, _ = mixed(tmp_path, [parts[0], more], monkeypatch)
     assert larger.filter(pl.col("question") != "newer").equals(rows)
+
+
+def test_a_question_about_another_text_is_another_row(tmp_path, monkeypatch):
+    rows = [("Which team answers?", "Answer: billing")]
+    parts = [
+        part(tmp_path / "aa", "answer_augmentation", rows, prompt="My card was charged twice.\n"),
+        part(tmp_path / "qr", "question_rephrase", rows, prompt="My card was charged twice.\n"),
+        part(tmp_path / "nq", "new_question", rows, prompt="I cannot log in.\n"),
+    ]
+    found, record = mixed(tmp_path, parts, monkeypatch)
+    assert sorted(found["method"]) == ["answer_augmentation", "new_question"]
+    assert record["counts"]["dropped"] == {"duplicate": 1}
+
+
+def test_thinking_that_is_kept_mixes_with_real_data(tmp_path, monkeypatch):
+    thought = {"reasoning_content": "One and one."}
+    parts = [
+        part(tmp_path / "aa", "answer_augmentation", [("1 + 1?", "2")], thought=thought),
+        part(tmp_path / "real", "seed_only", [("2 + 2?", "4")]),
+    ]
+    found, _ = mixed(tmp_path, parts, monkeypatch)
+    thoughts = {row["method"]: row["messages"][1]["reasoning_content"] for row in found.to_dicts()}
+    assert thoughts == {"answer_augmentation": "One and one.", "seed_only": None}
 
 
 def test_a_mixture_without_a_row_is_an_error(tmp_path, monkeypatch, capsys):

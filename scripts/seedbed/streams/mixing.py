@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
@@ -22,9 +23,15 @@ from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import TaskItem
 
 DUPLICATE = "duplicate"
-"""Why a row is left out whose question and answer an earlier part has."""
+"""Why a row is left out whose messages an earlier part has."""
 
 _ROWS_AT_A_TIME = 32_768
+
+
+def _read(messages: pl.Series) -> pl.Series:
+    """Return digests of what a student is trained on, row by row."""
+    texts = (json.dumps(one.to_list(), sort_keys=True).encode() for one in messages)
+    return pl.Series([blake2b(text, digest_size=16).digest() for text in texts], dtype=pl.Binary)
 
 
 def mix(
@@ -36,9 +43,10 @@ def mix(
 ) -> tuple[DatasetFacts, tuple[DatasetPart, ...]]:
     """Mix the rows of datasets, and return what was counted.
 
-    Of rows with the same question and answer the first is kept, by the order of the parts. What the
-    parts took is added up: a duplicate was paid for. The order is that of a digest of method and
-    query, so that the rows of two budgets are in the same order.
+    Of rows with the same messages the first is kept, by the order of the parts: the same question
+    about two texts is no duplicate. What the parts took is added up: a duplicate was paid for. The
+    order is that of a digest of method and query, so that the rows of two budgets are in the same
+    order.
 
     Args:
         settings: how words are compared.
@@ -53,8 +61,9 @@ def mix(
         )
         for path, record in parts
     ]
-    rows = pl.concat(frames)
-    once = rows.unique(["question", "answer"], keep="first", maintain_order=True)
+    # Real data has no thinking, where a study keeps that of its teachers.
+    rows = pl.concat(frames, how="diagonal_relaxed")
+    once = rows.filter(_read(rows["messages"]).is_first_distinct())
     order = pl.Series(
         [
             blake2b(f"{method}/{query}".encode(), digest_size=8).digest()
