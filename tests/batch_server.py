@@ -157,7 +157,9 @@ class BatchServer:
         return {"job": found} if made and self.form == "together" else found
 
     async def look(self, request):
-        batch = self.batches[request.match_info["id"]]
+        batch = self.batches.get(request.match_info["id"])
+        if batch is None:
+            return web.json_response({"error": {"message": "No batch found"}}, status=404)
         found = self.shown(batch)
         batch["looks"] += 1
         return web.json_response(found)

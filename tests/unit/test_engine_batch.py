@@ -22,6 +22,7 @@ from seedbed.engines.books import Books, Spent
 from seedbed.engines.ledger import Ledger
 from seedbed.engines.openai_engine import EndpointError
 from seedbed.engines.settings import Cap, Price
+from seedbed.run.progress import batches_under_way
 from seedbed.streams.response_cache import ResponseCache
 
 REQUESTS = [
@@ -336,6 +337,79 @@ def test_trouble_of_the_account_ends_the_run_and_keeps_what_was_answered(server,
     found, problem = ask(server, tmp_path)
     assert problem is None and found == echoes()
     assert sorted(server.answered.values()) == [1] * 20 + [2] * 20
+
+
+def test_a_collection_that_is_interrupted_books_nothing_twice(server, tmp_path, monkeypatch):
+    """Of 40 requests, three have no text at first, and two fail at first."""
+
+    def behave(body, before):
+        number = int(body["messages"][0]["content"].split()[1])
+        if before == 0 and number in (1, 2, 3):
+            return completion(None)
+        return (500, {"error": {"message": "busy"}}) if before == 0 and number in (5, 6) else None
+
+    server.behave = behave
+    price = Price(
+        usd_per_million_prompt_tokens=1.0, usd_per_million_completion_tokens=1.0, date="2026-11-29"
+    )
+    cap = Cap(ledger=str(tmp_path / "ledger"), model="m", stage="answers", price=price, batch=True)
+    lines, files = module._Call._lines, []
+
+    def interrupted(call, batch, file):
+        files.append(file)
+        if len(files) == 2:
+            raise EndpointError("no permission")
+        return lines(call, batch, file)
+
+    monkeypatch.setattr(module._Call, "_lines", interrupted)
+    _, problem = ask(server, tmp_path, cap=cap)
+    assert "no permission" in str(problem)
+    found, problem = ask(server, tmp_path, cap=cap)
+    assert problem is None and len(found) == 40
+    (spent,) = Books(tmp_path / "ledger").spent().values()
+    assert (spent.used.requests, spent.queries, spent.doubts) == (43, 43, 0)
+    assert spent.doubts_usd == pytest.approx(0)
+
+
+def test_a_batch_that_the_provider_no_longer_knows_names_its_note(server, tmp_path):
+    ask(server, tmp_path, wait=False)
+    server.batches.clear()
+    _, problem = ask(server, tmp_path)
+    (note,) = (tmp_path / "batches").glob("*.json")
+    assert f"delete {note}" in str(problem) and "40 requests" in str(problem)
+    note.unlink()
+    found, problem = ask(server, tmp_path)
+    assert problem is None and found == echoes()
+
+
+@pytest.mark.parametrize("status", [None, "200", 200, "fine"])
+def test_status_and_errors_are_read_in_every_form(server, tmp_path, status):
+    def run(content):
+        keys = [json.loads(line)["custom_id"] for line in content.splitlines()]
+        response = {"status_code": status, "body": completion("four")}
+        error = {"code": None, "message": ""}
+        lines = [{"custom_id": key, "response": response, "error": error} for key in keys]
+        return "".join(json.dumps(line) + "\n" for line in lines)
+
+    server.run = run
+    found, problem = ask(server, tmp_path)
+    assert problem is None and {one.text for one in found.values()} == {"four"}
+    assert len(server.batches) == 1
+
+
+def test_a_batch_that_no_job_waits_for_is_not_said_to_be_under_way(server, tmp_path):
+    folder = tmp_path / "journal/answers"
+    ask(server, folder, wait=False)
+    (note,) = folder.glob("batches/*.json")
+    job = folder / "batches/job"
+    job.mkdir()
+    note = note.rename(job / note.name)
+    orphan = folder / "batches/dead.requests"
+    orphan.write_text("x")
+    assert "Batch API: 1." in batches_under_way(tmp_path, note.stat().st_mtime)
+    assert batches_under_way(tmp_path, note.stat().st_mtime + 1) == ""
+    ask(server, folder)
+    assert not orphan.exists()
 
 
 def test_a_batch_that_is_not_taken_says_why(server, tmp_path):

@@ -79,6 +79,10 @@ class UnderWayError(EndpointError):
     """A run that does not wait leaves batches under way."""
 
 
+class _GoneError(EndpointError):
+    """The provider does not know what it is asked about."""
+
+
 @dataclass(frozen=True)
 class _Form:
     """Where a provider's Batch API differs from OpenAI's.
@@ -291,6 +295,8 @@ class _Call:
         self._fatal: Refusal | None = None
         self._answered = 0
         self._capped = False
+        # What a batch holds beside answers, settled once all of it is read.
+        self._later: list[tuple[str, Completion | None, bool]] = []
 
     def close(self) -> None:
         """End the call; batches that are under way stay there."""
@@ -339,7 +345,11 @@ class _Call:
     # --- what is under way
 
     def _find(self) -> None:
-        """Find the batches that an earlier process left."""
+        """Find the batches that an earlier process left, and remove what has no note."""
+        for place in self._folder.glob("*.*"):
+            parts = place.suffix in (".requests", ".answers")
+            if parts and not place.with_suffix(".json").exists():
+                place.unlink()
         for place in sorted(self._folder.glob("*.json")):
             batch = _Batch.read(place)
             if not any(key in self._requests for key in batch.keys):
@@ -388,7 +398,14 @@ class _Call:
 
     def _look(self, batch: _Batch) -> dict[str, Any] | None:
         """Return what the provider says of a batch that has ended; None if it is under way."""
-        about = self._ask("GET", f"{self._form.batches}/{batch.batch}")
+        try:
+            about = self._ask("GET", f"{self._form.batches}/{batch.batch}")
+        except _GoneError as error:
+            raise EndpointError(
+                f"{error}. If the address and the key are those that sent this batch, delete "
+                f"{batch.place} and start again: its {len(batch.keys):,} requests are then sent "
+                "anew, and what it may have cost stays in doubt"
+            ) from None
         about = about.get("job") or about
         status = str(about.get("status", "")).lower()
         if status in ENDED:
@@ -541,6 +558,7 @@ class _Call:
             batch.place.unlink()
             raise self._engine.error(f"did not take the batch {batch.batch}: {said}")
         missing = {key for key in batch.keys if key in self._requests}
+        self._later = []
         for file in files:
             for key, line in self._lines(batch, file):
                 if key not in missing:
@@ -552,9 +570,11 @@ class _Call:
                     # Only now it is kept, so that what is settled is never asked for again.
                     self._settle(key, completion)
         for key in sorted(missing):
-            self._settle(key, None, refused=how != "completed")
+            self._later.append((key, None, how != "completed"))
             self._again(key, f"no answer in batch {batch.batch}, which has {how} {said}".strip())
-        # Until here it counts as under way, for who is interrupted.
+        # Until here it counts as under way, and is read again by the next start.
+        for key, kept, refused in self._later:
+            self._settle(key, kept, refused)
         self._open.remove(batch)
         batch.place.unlink()
         for name in batch.place.parent.glob(f"{batch.place.stem}.*"):
@@ -602,7 +622,11 @@ class _Call:
         request = self._requests[key]
         response, error = line.get("response"), line.get("error")
         response = response if isinstance(response, dict) else {}
-        status = response.get("status_code", 200 if response and not error else 500)
+        if isinstance(error, dict) and not any(error.values()):
+            error = None
+        status = 200 if response and not error else 500
+        with suppress(TypeError, ValueError):
+            status = int(response["status_code"]) if "status_code" in response else status
         content = json.dumps(response.get("body") or {"error": error}).encode()
         if status == 200 and not error:
             try:
@@ -610,7 +634,7 @@ class _Call:
             except AgainError as problem:
                 self._empty[key] += problem.kept is not None
                 if problem.kept is None or self._empty[key] < ATTEMPTS_WITHOUT_TEXT:
-                    self._settle(key, problem.kept)
+                    self._later.append((key, problem.kept, False))
                     self._again(key, str(problem))
                     return None
                 completion = problem.kept
@@ -618,8 +642,8 @@ class _Call:
             if not is_known_end(completion.finish_reason):
                 self._unknown[completion.finish_reason] += 1
             return completion
-        refusal = read_refusal(int(status), content, {})
-        self._settle(key, None, refused=True)
+        refusal = read_refusal(status, content, {})
+        self._later.append((key, None, True))
         if refusal.meaning is Meaning.FILTERED:
             self._answered += 1
             return Completion(request.key, "", "content_filter", 0, 0)
@@ -724,7 +748,10 @@ class _Call:
         if refusal.meaning is Meaning.AGAIN:
             raise AgainError(refusal.said, refusal.wait)
         address = f"{self._settings.base_url.rstrip('/')}/{path}"
-        raise self._engine.error(f"refuses {method} {address}: {refusal.said}", restart=True)
+        said = f"refuses {method} {address}: {refusal.said}"
+        if status in (404, 410):
+            raise _GoneError(self._engine.about(said, restart=False))
+        raise self._engine.error(said, restart=True)
 
     def _run(self, asking: Any) -> Any:
         """Run something that asks, and return its result.

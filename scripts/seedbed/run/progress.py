@@ -95,9 +95,18 @@ def measured_seconds(results: Path) -> dict[str, float]:
     return found
 
 
-def batches_under_way(results: Path) -> str:
-    """Return that batches of a study are under way through Batch APIs; empty if none is."""
-    count = sum(1 for _ in results.glob("journal/**/batches/*/*.json"))
+def batches_under_way(results: Path, since: float) -> str:
+    """Return that batches of a study are under way through Batch APIs; empty if none is.
+
+    Args:
+        results: of the study.
+        since: when the run began. Its jobs have noted their batches since then, found or sent;
+            others, of requests as they were before an edit, are waited for by nobody.
+    """
+    count = 0
+    for note in results.glob("journal/**/batches/*/*.json"):
+        with suppress(FileNotFoundError):
+            count += note.stat().st_mtime >= since
     if not count:
         return ""
     return (
@@ -140,6 +149,7 @@ class Progress(logging.Handler):
         self._interrupt, self._queue = interrupt or Interrupt(), queue
         self._paying, self._ending = paying, ending
         self._said = self._saved = self._start
+        self._began = time.time()
         jobs = [job for job in self._dag.jobs if job.output]
         self._jobs = {self._dag.jobid(job): job for job in jobs}
         needed = {self._dag.jobid(job) for job in self._dag.needrun_jobs()} & self._jobs.keys()
@@ -156,7 +166,7 @@ class Progress(logging.Handler):
         self._blocks = 0
         self._took: dict[str, list[float]] = {}
         self._state = {
-            "started": time.time(),
+            "started": self._began,
             "ended": None,
             "interrupted": False,
             "host": socket.gethostname(),
@@ -190,7 +200,7 @@ class Progress(logging.Handler):
         asked = -QUEUE_SECONDS
         look = self._start + SAY_SECONDS
         while not self._over.wait(HEARTBEAT_SECONDS):
-            if self._clock() >= look and (said := batches_under_way(self._results)):
+            if self._clock() >= look and (said := batches_under_way(self._results, self._began)):
                 look = self._clock() + WAITS_SECONDS
                 self._say(said)
             if self._queue is not None and self._clock() - asked >= QUEUE_SECONDS:
