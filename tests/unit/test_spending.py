@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,8 +17,11 @@ from seedbed.engines import openai_engine as openai
 from seedbed.engines.books import Book, Books, Spent, priced
 from seedbed.engines.cap import Purse
 from seedbed.engines.ledger import Ledger
-from seedbed.engines.settings import Cap, Price, Used
+from seedbed.engines.settings import Cap, OpenAISettings, Price, Used, VLLMSettings
+from seedbed.engines.spending import sentence
 from seedbed.run.progress import waiting
+from seedbed.study import quote
+from seedbed.study.spending import Account
 
 PRICE = Price(
     usd_per_million_prompt_tokens=2.0,
@@ -105,6 +109,38 @@ def test_what_may_have_been_billed_is_in_doubt_and_apart(endpoint, tmp_path):
     assert spent.usd == pytest.approx(5 * USD)
     assert spent.doubts == 5
     assert spent.doubts_usd > 0
+
+
+def account(folder, engine):
+    study = SimpleNamespace(
+        name="s", models={"m": SimpleNamespace(price=PRICE)}, engine=lambda model: engine
+    )
+    return Account(study, Books(folder))
+
+
+def test_dollars_stay_when_a_model_moves_to_the_jobs_of_the_study(endpoint, tmp_path):
+    ask(endpoint, tmp_path, 5)
+    for engine in (OpenAISettings(base_url="http://x/v1"), VLLMSettings()):
+        found = account(tmp_path, engine).record()
+        assert found.usd == pytest.approx(5 * USD)
+        assert sentence(found).startswith(dollars(found.usd))
+
+
+@pytest.mark.parametrize("by_hand", [0, 3])
+def test_the_first_run_books_once_what_is_in_no_book(endpoint, tmp_path, monkeypatch, by_hand):
+    used = Used(10, 1000, 0, 300)
+    there = {("answers", "m"): Spent(used, unpriced=used, queries=10)}
+    asked = []
+    monkeypatch.setattr(quote, "answered", lambda *_: asked.append(1) or there)
+    ask(endpoint, tmp_path, by_hand)
+    for _ in range(2):
+        one = account(tmp_path, OpenAISettings(base_url="http://x/v1"))
+        one.open(tmp_path, None, tmp_path, limited=True)
+        (spent,) = one.books.spent().values()
+        assert (spent.used.requests, spent.queries) == (10, 10)
+        ledger = Ledger(tmp_path).spent()
+        assert (ledger.queries, ledger.usd) == (10, pytest.approx(one.paid()[1]))
+    assert asked == [1]
 
 
 def test_copies_that_are_put_together_count_once_and_unfinished_lines_not_at_all(

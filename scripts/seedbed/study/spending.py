@@ -21,6 +21,9 @@ FILE = "spending.json"
 STAGES = ("questions", "answers", "verification", "training", "evaluation")
 """In the order in which they are shown; further ones, as `earlier`, come after these."""
 
+OPENED = "opened"
+"""In the folder of the books, once a run has booked what was there before it."""
+
 EARLIER = "earlier"
 """The stage of what an earlier version spent below a cap and kept no answers of."""
 
@@ -51,7 +54,8 @@ class Account:
             if found.unpriced != NOTHING:
                 unpriced.append(model)
             line = _line(stage, model, found)
-            lines.append(line.model_copy(update={"usd": None}) if self._own(model) else line)
+            free = self._own(model) and not found.usd
+            lines.append(line.model_copy(update={"usd": None}) if free else line)
         return SpendingRecord(
             study=self.study.name,
             usd=_cents(sum(line.usd or 0.0 for line in lines)),
@@ -68,9 +72,9 @@ class Account:
         return every.queries, every.usd + every.doubts_usd
 
     def open(self, ledger: Path, grid: Grid, results: Path, limited: bool) -> None:
-        """Begin a run: without any book, book what is there; and open the ledger of a cap.
+        """Begin a run: before the first, book what is there and in no book; open a cap's ledger.
 
-        There are answers and no books where an earlier version made them, or where results were
+        There are answers without books where an earlier version made them, or where results were
         copied without their journal.
 
         Args:
@@ -79,16 +83,22 @@ class Account:
             results: folder of its results.
             limited: whether there is a cap.
         """
-        if not self.books.spent():
+        opened = ledger / OPENED
+        if not opened.exists():
             from seedbed.study.quote import answered
 
+            books = self.books.spent()
             for key, spent in answered(self.study, grid, results).items():
-                _write(ledger, key, spent)
+                more = _beyond(spent, books.get(key, Spent()))
+                if more != Spent():
+                    _write(ledger, key, more)
             queries, usd = self.paid()
             former = Ledger(ledger).former()
             more = Spent(usd=max(0.0, former[1] - usd), queries=max(0, former[0] - queries))
             if more != Spent():
                 _write(ledger, (EARLIER, "-"), more)
+            ledger.mkdir(parents=True, exist_ok=True)
+            opened.touch()
         if limited:
             Ledger(ledger).open(self.paid())
 
@@ -108,6 +118,18 @@ class Account:
             return False
         hosted = isinstance(self.study.engine(model), OpenAISettings)
         return not hosted and self.study.models[model].price.usd_per_gpu_hour is None
+
+
+def _beyond(spent: Spent, booked: Spent) -> Spent:
+    """Return what of some amounts is not booked."""
+    names = Used.__slots__
+    used = Used(*(max(0, getattr(spent.used, n) - getattr(booked.used, n)) for n in names))
+    return Spent(
+        used,
+        unpriced=used if spent.unpriced != NOTHING else NOTHING,
+        gpu_seconds=max(0.0, spent.gpu_seconds - booked.gpu_seconds),
+        queries=max(0, spent.queries - booked.queries),
+    )
 
 
 def _write(ledger: Path, key: Key, spent: Spent) -> None:
