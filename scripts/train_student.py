@@ -166,8 +166,12 @@ def share(own: Training, counts: TrainingCounts) -> None:
         with claimed(other.cache, other.output) as held:
             if not held or _is_ready(other):
                 continue
-            settings = StudentTraining.model_validate(other.values["settings"])
-            if start < LEAST_START * a_row * _rows(other, settings):
+            try:
+                rows = _rows(other)
+            except Exception as error:
+                own.report(f"left to its own job: {error}")
+                continue
+            if start < LEAST_START * a_row * rows:
                 continue
             own.report(f"the model is loaded: training {other.output.parent}")
             if not _train(own, other):
@@ -199,8 +203,9 @@ def _is_ready(other: PendingJob) -> bool:
     return (ready_folder(other.output.parent) / ADAPTER).is_dir()
 
 
-def _rows(other: PendingJob, settings: StudentTraining) -> int:
+def _rows(other: PendingJob) -> int:
     """Return how many rows a training goes through, each as often as it comes."""
+    settings = StudentTraining.model_validate(other.values["settings"])
     held = int(pl.scan_parquet(other.inputs[0]).select(pl.len()).collect().item())
     steps = math.ceil(held / settings.batch_size) * settings.epochs
     return min(steps, settings.max_steps or steps) * settings.batch_size

@@ -132,6 +132,14 @@ def test_an_error_or_a_kill_with_one_student_is_that_ones_alone(
     assert study("c") == 0  # Its own training was done.
 
 
+def test_damaged_data_of_another_student_are_left_to_its_own_job(study, tmp_path, capfd):
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 damaged")
+    (tmp_path / "c.parquet").unlink()
+    assert study("a") == 4
+    assert (tmp_path / "adapters/a/training.json").is_file()
+    assert "left to its own job" in capfd.readouterr().err
+
+
 def test_long_trainings_are_left_to_their_own_jobs(study, monkeypatch):
     monkeypatch.setattr(train_student, "LEAST_START", 1e9)
     assert study("a") == 4
