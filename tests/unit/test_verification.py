@@ -246,6 +246,15 @@ def test_more_than_half_must_agree(votes, agreeing, verified):
     assert row["verified"] is verified
 
 
+@pytest.mark.parametrize(("answered_votes", "verified"), [(1, True), (0, False)])
+def test_a_sample_without_an_answer_is_no_vote(answered_votes, verified):
+    ends = (["stop"] * answered_votes + ["failed", "rejected", "failed"])[:3]
+    votes = voted(*((0, "#### 5") for _ in ends)).with_columns(finish_reason=pl.Series(ends))
+    (row,) = verify(answered("#### 5"), votes).iter_rows(named=True)
+    assert (row["samples"], row["agreeing"]) == (1 + answered_votes, 1 + answered_votes)
+    assert row["verified"] is verified
+
+
 def test_an_answer_that_cannot_be_read_is_not_verified_by_others_like_it():
     (row,) = verify(answered("hm"), voted((0, "hm"), (0, "hm"))).iter_rows(named=True)
     assert row["verified"] is False

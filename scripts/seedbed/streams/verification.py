@@ -106,7 +106,8 @@ def verify_answers(
     Where the seed's answer stays right, an answer is verified if the scorer finds it right by the
     flexible reading. The answer to a new question is verified if more than half of the teacher's
     answers agree with it, itself among them (self-consistency, Wang et al. 2022); in SQL, answers
-    agree if their queries find the same rows, and in code if their programs do the same.
+    agree if their queries find the same rows, and in code if their programs do the same. Without
+    another answer, it is not verified.
 
     Args:
         answers: rows of `seedbed.streams.answers`.
@@ -125,8 +126,9 @@ def verify_answers(
     whole: dict[int, list[str]] = {}
     for query, answer in samples.filter(is_whole()).select("query", "answer").iter_rows():
         whole.setdefault(query, []).append(answer)
-    # A sample that was cut counts too, and agrees with no answer.
-    sampled = dict(samples.group_by("query").len().iter_rows())
+    # A sample that was cut counts too, and agrees with no answer; without an answer, it is no vote.
+    is_vote = ~pl.col("finish_reason").is_in(["failed", "rejected"])
+    sampled = dict(samples.group_by("query").agg(is_vote.sum()).iter_rows())
     asked = answers.filter(pl.col("query").is_in(list(sampled)))
     rows = []
 
@@ -140,7 +142,7 @@ def verify_answers(
             {
                 "query": query,
                 "final": judge.final,
-                "verified": judge.final is not None and 2 * agreeing > count,
+                "verified": judge.final is not None and count > 1 and 2 * agreeing > count,
                 "samples": count,
                 "agreeing": agreeing,
             }
