@@ -43,7 +43,7 @@ def test_losses_are_known_before_a_dataset_is_made():
         "empty_slots": 1, "blank": 1, "truncated": 1, "rejected": 1, "not_finished": 1,
     }  # fmt: skip
     (first, *_) = summary({"s": found}, shown=3)
-    assert "Of 6 queries in 1 streams, 0 became rows, and 6 wait" in first
+    assert "Of 6 queries in 1 stream, 0 became rows, and 6 wait" in first
 
 
 def test_a_cache_that_ignores_the_seed_is_noticed():

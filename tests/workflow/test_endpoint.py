@@ -235,7 +235,7 @@ def test_a_dataset_without_rows_ends_the_run_and_says_why(hosted, endpoint):
     assert "16 truncated" in done.stdout
     # At the end of the run and in its status: what was paid, and what to change.
     lost = "lost: 64 truncated."
-    assert f"Of 64 queries in 1 streams, 0 became rows, and 64 wait for their dataset; {lost}" in (
+    assert f"Of 64 queries in 1 stream, 0 became rows, and 64 wait for their dataset; {lost}" in (
         done.stdout
     )
     assert "64 of 64 queries (100%) became no rows: 64 truncated (cut off: raise max_tokens" in (

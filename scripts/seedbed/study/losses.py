@@ -70,7 +70,8 @@ def summary(found: dict[str, Losses], shown: int) -> list[str]:
     made = [one for one in found.values() if one.rows is not None]
     rows = sum(one.rows or 0 for one in made)
     reasons = ", ".join(f"{count:,} {name}" for name, count in lost.most_common() if count)
-    said = f"Of {queries:,} queries in {len(found):,} streams, {rows:,} became rows"
+    streams = f"{len(found):,} stream{'s' * (len(found) != 1)}"
+    said = f"Of {queries:,} queries in {streams}, {rows:,} became rows"
     waiting = sum(one.queries for one in found.values() if one.rows is None)
     if waiting:
         said += f", and {waiting:,} wait for their dataset"
