@@ -324,6 +324,19 @@ def test_json_objects_are_compared_by_content(tmp_path):
         scorer.score(same, of_rows(tmp_path, [{"q": "a?", "a": "x"}])[0])
 
 
+def test_long_numbers_in_json_are_exact(tmp_path):
+    from seedbed.evaluation.scorers import make_scorer
+    from seedbed.tasks.item import TaskItem
+
+    scorer = make_scorer("json", {}, tmp_path)
+    of = TaskItem("i", "Which?", "", "", '{"id": 123456789012345678901234567890}')
+    assert not scorer.score('{"id": 123456789012345678901234567891}', of).flexible
+    assert scorer.score('{"id": 123456789012345678901234567890.0}', of).strict
+    assert not scorer.score('{"id": 1e99999999}', of).flexible
+    zero = TaskItem("i", "Which?", "", "", '{"id": 0}')
+    assert scorer.score('{"id": -0.00}', zero).strict
+
+
 def test_a_hundred_thousand_rows_take_seconds(tmp_path):
     (tmp_path / "rows.csv").write_text(
         "q,a\n" + "".join(f"What is {n} and {n}?,{2 * n}\n" for n in range(100_000))

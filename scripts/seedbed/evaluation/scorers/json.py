@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from seedbed.tasks.items import TaskItem
 MAX_CHARACTERS = 20_000
 _MAX_STARTS = 1_000
 _MARKER = "Answer: "
+# Long numbers, identifiers say, are not rounded.
+_EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 
 class JsonScorer:
@@ -115,7 +117,7 @@ def _form(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_form, value)) + "]"
     if isinstance(value, Decimal):
-        return str(value.normalize() + 0)
+        return str(_EXACT.normalize(value)) if value else "0"
     return _text(value) if isinstance(value, str) else json.dumps(value)
 
 
