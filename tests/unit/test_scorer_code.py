@@ -14,7 +14,7 @@ from get_task import get_task
 from seedbed.evaluation.sandbox.worker import Worker
 from seedbed.evaluation.scorers import answers_equal, make_scorer
 from seedbed.evaluation.scorers.code import CodeScorer
-from seedbed.evaluation.scorers.settings import ScorerOptions
+from seedbed.evaluation.scorers.settings import Scored, ScorerOptions
 from seedbed.tasks.items import TaskItem
 from seedbed.tasks.settings import TaskConfig
 
@@ -172,10 +172,84 @@ def test_tests_of_other_forms_are_run(scorer):
             "class Solution:\n    def f(self, x):\n        return x + 1",
             "assert Solution().f(1) == 2",
         ),
+        # Types derived from plain ones.
+        (
+            "from collections import namedtuple\nimport enum\nP = namedtuple('P', 'x y')\n"
+            "class E(enum.IntEnum):\n    A = 1\nclass S(str): pass\n"
+            "def two(p): return P(p.y, p.x)\ndef kinds(): return E.A, S('a'), [P(1, 2)], range(3)",
+            "a, s, ps, r = kinds()\nassert (a, s, ps, r) == (1, 'a', [(1, 2)], range(3))\n"
+            "assert a + 1 == 2 and a.name == 'A' and s.upper() == 'A' and ps[0].y == 2\n"
+            "assert two(ps[0]) == (2, 1) and two(ps[0]).x == 2",
+        ),
+        (
+            "class Stack(list):\n    def push(self, x): self.append(x)\n"
+            "from collections import OrderedDict\nclass Cache(OrderedDict):\n"
+            "    def get(self, k): return super().get(k, -1)",
+            "s = Stack()\ns.push(4)\nassert s == [4] and s != [] and s != None and len(s) == 1\n"
+            "assert Cache().get(1) == -1",
+        ),
+        ("def put(x, to): to.append(x)", "a = [1]\nput(2, to=a)\nassert a == [1, 2]"),
+        (
+            "class Bad(ValueError): pass\nclass Worse(Exception): pass\n"
+            "def only(a): raise (Bad if a else Worse)('no')",
+            "import unittest\nclass Cases(unittest.TestCase):\n    def test_one(self):\n"
+            "        with self.assertRaisesRegex(ValueError, '^no$'): only(1)\n"
+            "        with self.assertRaisesRegex(Exception, '^no$'): only(0)",
+        ),
     ],
 )
 def test_what_tests_do_with_a_program_works_across_processes(scorer, program, tests):
     assert scorer.score(program, task("?", "", tests, "")).flexible
+
+
+MAIN = "\nif __name__ == '__main__':\n    "
+
+
+@pytest.mark.parametrize(
+    ("tests", "own"),
+    [
+        (f"def test_f():\n    assert f(1) == 1\n{MAIN}test_f()", "def test_f(): pass"),
+        (f"def check(c):\n    assert c(1) == 1\n{MAIN}check(f)", "def check(c): pass"),
+        (
+            "import unittest\nclass TestF(unittest.TestCase):\n    def test_it(self):\n"
+            f"        self.assertEqual(f(1), 1)\n{MAIN}print(TestF)",
+            "class TestF: pass",
+        ),
+    ],
+)
+def test_a_program_that_has_the_names_of_its_tests_is_tested(scorer, tests, own):
+    of = task("?", "", tests, "f")
+    assert not scorer.score(f"def f(x): return 0\n{own}", of).flexible
+    assert scorer.score(f"def f(x): return x\n{own}", of).flexible
+
+
+def test_a_program_gives_no_names_but_those_that_its_tests_ask_for(scorer):
+    of = task("?", "", "assert abs(area(2) - 12.566) < 1e-2", "area")
+    forged = (
+        "import json, os, struct\ndef area(r): return 0\ndef send(value):\n"
+        "    raw = json.dumps(value).encode()\n"
+        "    os.write(3, struct.pack('!i', len(raw)) + raw)\n"
+        "send(['value', {'area': ['object', 0], 'abs': ['object', 1]}, []])\n"
+        "while True:\n    os.read(3, struct.unpack('!i', os.read(3, 4))[0])\n"
+        "    send(['value', 0, []])"
+    )
+    for program in (forged, "def abs(r): return 0"):
+        assert "AssertionError in: assert abs" in scorer.score(program, of).reason
+
+
+def test_a_program_makes_no_uncounted_memory_and_reads_no_keyring(scorer):
+    # Each call gives -1 and the error EPERM.
+    program = (
+        "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+        "ARM = os.uname().machine == 'aarch64'\n"
+        "def refused(call, *given):\n"
+        "    return [libc[call](*given) if isinstance(call, str) else libc.syscall(*call),"
+        " ctypes.get_errno()]\n"
+        "def above(a, b):\n    return [refused('shmget', 0, 4096, 0o1666),"
+        " refused('memfd_create', b'a', 0), refused((219 if ARM else 250, 0, -3, 0))]"
+    )
+    score = scorer.score(program, task("?", "", "assert above([], 1) == [[-1, 1]] * 3", "above"))
+    assert score.flexible, score.reason
 
 
 def test_a_helper_of_the_question_cannot_be_replaced(scorer):
@@ -434,7 +508,7 @@ def test_the_example_of_the_docs_is_a_task_whose_solutions_pass(tmp_path):
     folder = ROOT / "config/tasks/small_programs"
     assert (folder / "task.yaml").read_text() in page
     assert (folder / "train.jsonl").read_text().splitlines()[0] in page
-    scoring = {"kind": config.kind, "scorer": config.scorer_options, "score": config.score}
+    scoring = Scored(kind="code", scorer=config.scorer_options, score=config.score)
     counts = get_task(content["source"], folder, tmp_path / "task", scoring)
     assert (counts.train_items, counts.test_items) == (12, 8)
     # A reference solution that fails is named.

@@ -1,7 +1,9 @@
 """Values between the process that tests a program and the one that runs it, as plain data.
 
 Only plain data passes: what a program returns cannot answer for itself when a test compares it. An
-object of any other type passes as a number that stands for it, and stays where it is.
+object of any other type passes as a number that stands for it, and stays where it is. A value of a
+type derived from a plain one, such as a named tuple, passes as plain data with such a number. Lists
+and other containers that a program derives, and may give methods that change them, are objects.
 """
 
 from __future__ import annotations
@@ -24,15 +26,16 @@ _SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {
     "set": set,
     "frozenset": frozenset,
     "deque": deque,
+    "range": lambda parts: range(*parts),
 }
 # Types of the library whose values are one text.
 _TEXTS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     "bytes": (bytes.hex, bytes.fromhex),
     "bytearray": (bytearray.hex, bytearray.fromhex),
-    "complex": (repr, complex),
-    "int": (hex, lambda text: int(text, 16)),
-    "Decimal": (str, decimal.Decimal),
-    "Fraction": (str, fractions.Fraction),
+    "complex": (complex.__repr__, complex),
+    "int": (lambda value: hex(int.__int__(value)), lambda text: int(text, 16)),
+    "Decimal": (decimal.Decimal.__str__, decimal.Decimal),
+    "Fraction": (fractions.Fraction.__str__, fractions.Fraction),
     "date": (datetime.date.isoformat, datetime.date.fromisoformat),
     "datetime": (datetime.datetime.isoformat, datetime.datetime.fromisoformat),
     "time": (datetime.time.isoformat, datetime.time.fromisoformat),
@@ -40,12 +43,16 @@ _TEXTS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
 _TYPES: dict[type, str] = {
     kind: kind.__name__
     for kind in (
-        *(list, tuple, set, frozenset, deque, bytes, bytearray, complex, int),
+        *(list, tuple, set, frozenset, deque, range, dict),
+        *(bytes, bytearray, complex, int, float, str),
         *(decimal.Decimal, fractions.Fraction),
         *(datetime.date, datetime.datetime, datetime.time),
     )
 }
+_MUTABLE = list | dict | set | deque | bytearray
 _SMALL = 2**53
+PROGRAM = "program"
+"""Name of the module that a program is."""
 
 
 def encoded(value: Any, stand_in: Callable[[Any], Any]) -> Any:
@@ -53,33 +60,67 @@ def encoded(value: Any, stand_in: Callable[[Any], Any]) -> Any:
 
     Args:
         value: any value.
-        stand_in: called with an object that is no plain data; returns what stands for it.
+        stand_in: called with an object that is no plain data; returns what stands for it, or raises
+            `TypeError` if nothing does.
     """
     kind = type(value)
     if value is None or kind in (bool, float, str) or (kind is int and -_SMALL < value < _SMALL):
         return value
-    if isinstance(value, dict):
-        pairs = [[encoded(key, stand_in), encoded(one, stand_in)] for key, one in dict.items(value)]
-        return ["dict", pairs]
-    name = _TYPES.get(kind, "")
-    if name in _SEQUENCES:
-        return [name, [encoded(one, stand_in) for one in value]]
-    if name:
-        return [name, _TEXTS[name][0](value)]
     if kind.__module__ == "numpy" and hasattr(value, "tolist"):
         return encoded(value.tolist(), stand_in)
-    return ["object", stand_in(value)]
+    base = next((one for one in kind.__mro__ if one in _TYPES), None)
+    own = kind is not base and kind.__module__ == PROGRAM
+    if base is None or (own and isinstance(value, _MUTABLE)):
+        return ["object", stand_in(value)]
+    plain = _plain(value, base, stand_in)
+    if kind is base or isinstance(value, _MUTABLE):
+        return plain
+    try:
+        return ["like", plain, stand_in(value)]
+    except TypeError:
+        return plain
 
 
-def decoded(content: Any, object_of: Callable[[Any], Any]) -> Any:
-    """Return the value that `encoded` made JSON of."""
+def _plain(value: Any, base: type, stand_in: Callable[[Any], Any]) -> Any:
+    """Return a value as JSON has it, by what it is as a `base` and not by its own methods."""
+    name = _TYPES[base]
+    if base is int and -_SMALL < int.__int__(value) < _SMALL:
+        return int.__int__(value)
+    if base is float:
+        return float.__float__(value)
+    if base is str:
+        return str.__str__(value)
+    if base is dict:
+        pairs = [[encoded(key, stand_in), encoded(one, stand_in)] for key, one in dict.items(value)]
+        return [name, pairs]
+    if base is range:
+        return [name, [value.start, value.stop, value.step]]
+    if name in _SEQUENCES:
+        return [name, [encoded(one, stand_in) for one in base.__iter__(value)]]  # type: ignore[attr-defined]
+    return [name, _TEXTS[name][0](value)]
+
+
+def decoded(
+    content: Any,
+    object_of: Callable[[Any], Any],
+    like: Callable[[Any, Any], Any] = lambda plain, number: plain,
+) -> Any:
+    """Return the value that `encoded` made JSON of.
+
+    Args:
+        content: the JSON.
+        object_of: called with what stands for an object; returns the object.
+        like: called with plain data and what stands for an object of a type derived from theirs.
+    """
     if not isinstance(content, list):
         return content
-    name, part = content
+    name, part, *number = content
+    if name == "like":
+        return like(decoded(part, object_of, like), *number)
     if name == "dict":
-        return {decoded(key, object_of): decoded(one, object_of) for key, one in part}
+        return {decoded(key, object_of, like): decoded(one, object_of, like) for key, one in part}
     if name in _SEQUENCES:
-        return _SEQUENCES[name]([decoded(one, object_of) for one in part])
+        return _SEQUENCES[name]([decoded(one, object_of, like) for one in part])
     if name in _TEXTS:
         return _TEXTS[name][1](part)
     return object_of(part)

@@ -23,6 +23,8 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import decimal
+import fractions
 import gc
 import json
 import linecache
@@ -35,12 +37,13 @@ import tempfile
 import time
 import types
 import unittest
+from collections import deque
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from seedbed.evaluation.sandbox import isolation
-from seedbed.evaluation.sandbox.exchange import decoded, encoded, receive, send
+from seedbed.evaluation.sandbox.exchange import PROGRAM, decoded, encoded, receive, send
 
 MOST_REASON = 300
 """Characters of a reason."""
@@ -48,7 +51,7 @@ _NO_OBJECT = "<object>"
 
 
 class ProgramError(Exception):
-    """What a program raised, if it is no exception of Python's own."""
+    """What a program raised, if it derives from no `Exception` of Python's own."""
 
 
 class _Ended(BaseException):
@@ -72,6 +75,9 @@ def run_program(channel: Connection) -> None:
     def object_of(number: int) -> Any:
         return objects[number] if number >= 0 else tests.function(-1 - number)
 
+    def value_of(content: Any) -> Any:
+        return decoded(content, object_of, lambda _, number: object_of(number))
+
     while True:
         request = receive(channel)
         try:
@@ -79,29 +85,31 @@ def run_program(channel: Connection) -> None:
                 reply = ["value", _load(request[1], request[2], stand_in), []]
             else:
                 kind, number, name, given, named = request
-                arguments = [decoded(one, object_of) for one in given]
-                keywords = {key: decoded(one, object_of) for key, one in named.items()}
+                arguments = [value_of(one) for one in given]
+                keywords = {key: value_of(one) for key, one in named.items()}
                 value = _applied(kind, objects[number], name, arguments, keywords)
+                before = dict(enumerate(given)) | named
                 changed = [
                     [place, now]
-                    for place, (before, one) in enumerate(zip(given, arguments, strict=True))
+                    for place, one in (dict(enumerate(arguments)) | keywords).items()
                     if isinstance(one, list | dict | set | bytearray)
-                    and (now := encoded(one, stand_in)) != before
+                    and (now := encoded(one, stand_in)) != before[place]
                 ]
                 reply = ["value", encoded(value, stand_in), changed]
         except StopIteration:
             reply = ["stop"]
         except BaseException as error:
-            reply = ["raised", type(error).__name__, str(error)[:MOST_REASON]]
+            python = [one.__name__ for one in type(error).__mro__ if one.__module__ == "builtins"]
+            reply = ["raised", type(error).__name__, python, str(error)[:MOST_REASON]]
         try:
             send(channel, reply)
         except ValueError:
-            send(channel, ["raised", "ValueError", "the program returned too much"])
+            send(channel, ["raised", "ValueError", ["ValueError"], "the program returned too much"])
 
 
 def _load(sources: list[str], names: list[str], stand_in: Callable[[Any], Any]) -> Any:
-    module = types.ModuleType("program")
-    sys.modules["program"] = module
+    module = types.ModuleType(PROGRAM)
+    sys.modules[PROGRAM] = module
     for source in sources:
         exec(compile(source, "<program>", "exec"), module.__dict__)
     found = module.__dict__
@@ -119,6 +127,8 @@ def _applied(
         return value[arguments[0]]
     if kind == "equal":
         return bool(value == arguments[0])
+    if kind == "plain":
+        return next((make(value) for make in _CONTAINERS if isinstance(value, make)), None)
     plain: dict[str, Callable[[Any], Any]] = {
         "len": len,
         "iter": iter,
@@ -130,6 +140,9 @@ def _applied(
         "int": int,
     }
     return plain[kind](value)
+
+
+_CONTAINERS: tuple[Any, ...] = (list, dict, set, deque, bytearray)
 
 
 class _OfTests:
@@ -178,7 +191,7 @@ class Program:
     def load(self, sources: list[str], names: list[str]) -> dict[str, Any]:
         """Run the parts of a program and return what they define under the names given."""
         found = self._answer(["load", sources, names])
-        return {name: decoded(content, self._object) for name, content in found.items()}
+        return {name: self._value(found[name]) for name in names if name in found}
 
     def ask(
         self, kind: str, number: int, name: str = "", given: Any = (), named: Any = None
@@ -192,11 +205,11 @@ class Program:
                 [encoded(one, self._stand_in) for one in given],
                 {key: encoded(one, self._stand_in) for key, one in (named or {}).items()},
             ],
-            given,
+            dict(enumerate(given)) | (named or {}),
         )
-        return decoded(content, self._object)
+        return self._value(content)
 
-    def _answer(self, request: Any, given: Any = ()) -> Any:
+    def _answer(self, request: Any, given: Any = None) -> Any:
         try:
             send(self._channel, request)
             while (reply := receive(self._channel))[0] == "asks":
@@ -206,23 +219,35 @@ class Program:
         if reply[0] == "stop":
             raise StopIteration
         if reply[0] == "raised":
-            raise _exception(reply[1], reply[2])
+            raise _exception(*reply[1:])
         _, content, changed = reply
         for place, now in changed:
-            _change(given[place], decoded(now, self._object))
+            _change(given[place], self._value(now))
         return content
 
     def _called(self, number: int, arguments: list[Any]) -> list[Any]:
         try:
-            given = [decoded(one, self._object) for one in arguments]
+            given = [self._value(one) for one in arguments]
             return ["value", encoded(self._functions[number](*given), self._stand_in)]
         except Exception as error:
             return ["raised", str(error)[:MOST_REASON]]
+
+    def _value(self, content: Any) -> Any:
+        return decoded(content, self._object, self._like)
+
+    def _like(self, plain: Any, number: int) -> Any:
+        if type(plain) not in _LIKE:
+            return plain
+        value = _LIKE[type(plain)](plain)
+        value.of_program = Object(self, number)
+        return value
 
     def _object(self, number: int) -> Any:
         return self._functions[-1 - number] if number < 0 else Object(self, number)
 
     def _stand_in(self, value: Any) -> int:
+        if isinstance(value, _Like):
+            value = value.of_program
         if isinstance(value, Object):
             return object.__getattribute__(value, "_number")
         if not callable(value):
@@ -232,7 +257,10 @@ class Program:
 
 
 class Object:
-    """An object of the program: a function, say. It equals nothing but others of the program."""
+    """An object of the program: a function, say.
+
+    It equals others of the program, and if it is a container, what holds the same.
+    """
 
     def __init__(self, program: Program, number: int) -> None:
         self._program = program
@@ -252,7 +280,8 @@ class Object:
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Object):
-            return False
+            plain = self._program.ask("plain", self._number)
+            return isinstance(plain, _CONTAINERS) and plain == other
         return self._number == other._number or bool(
             self._program.ask("equal", self._number, "", [other])
         )
@@ -290,11 +319,33 @@ class Object:
         return int(self._program.ask("int", self._number))
 
 
-def _exception(name: str, text: str) -> Exception:
-    kind = getattr(builtins, str(name), None)
-    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, Warning):
-        with contextlib.suppress(TypeError):
-            return kind(str(text))
+class _Like:
+    """Part of a type derived from a plain one: what the plain one lacks, the program has."""
+
+    of_program: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.of_program, name)
+
+
+_LIKE: dict[type, Any] = {
+    kind: type(kind.__name__, (_Like, kind), {})
+    for kind in (
+        *(int, float, complex, str, bytes, tuple, frozenset),
+        *(decimal.Decimal, fractions.Fraction),
+    )
+}
+
+
+def _exception(name: str, python: list[str], text: str) -> Exception:
+    """Return an exception of a name, derived from the first of Python's own that it can be."""
+    for base in python:
+        kind = getattr(builtins, str(base), None)
+        if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, Warning):
+            with contextlib.suppress(TypeError):
+                return kind(str(text)) if base == name else type(str(name), (kind,), {})(str(text))
     return ProgramError(f"{name}: {text}")
 
 
@@ -317,20 +368,27 @@ def tested(program: Program, request: dict[str, Any]) -> dict[str, Any]:
     # What a traceback shows of the tests.
     linecache.cache["<tests>"] = (len(tests), None, tests.splitlines(keepends=True), "<tests>")
     try:
-        needed = _names(entry, tests, request["setup"], request["context"]) | {request["alias"]}
-        found = program.load(request["program"], sorted(needed))
+        needed = _names(entry, tests, request["setup"], request["context"])
+        found = program.load(request["program"], sorted(needed | {request["alias"]}))
         if entry not in found and request["alias"] in found:
             found[entry] = found[request["alias"]]
-        namespace |= found
+        # A name that is only the alias may be one of Python's own, which the tests use.
+        namespace |= {name: found[name] for name in needed | {entry} if name in found}
         for part in ("setup", "context"):
             exec(compile(request[part], f"<{part}>", "exec"), namespace)
         if entry:
             # The context may hold an unfinished function of that name.
             namespace |= {name: found[name] for name in _names(entry) if name in found}
             namespace["candidate"] = eval(entry, namespace)
-        before = set(namespace)
+        before = dict(namespace)
         exec(compile(tests, "<tests>", "exec"), namespace)
-        _run_defined({name: namespace[name] for name in set(namespace) - before}, namespace)
+        # A program may define the same names.
+        defined = {
+            name: value
+            for name, value in namespace.items()
+            if name not in before or value is not before[name]
+        }
+        _run_defined(defined, namespace)
     except Exception as error:
         return {"passed": False, "reason": _reason(error)}
     return {"passed": True, "reason": ""}
@@ -478,6 +536,7 @@ def _start_program(theirs: socket.socket, settings: dict[str, Any]) -> NoReturn:
             settings["file_bytes"],
             settings["processes"],
         )
+        isolation.refuse_calls()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         run_program(Connection(channel))
     finally:
