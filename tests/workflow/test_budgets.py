@@ -18,7 +18,7 @@ ANALYSIS = dict.fromkeys(
     (
         *("collect_results", "compare_methods", "fit_decay", "find_crossovers", "check_findings"),
         *("plot_accuracy", "plot_cost_effectiveness", "plot_crossovers", "plot_best_method"),
-        *("plot_costs", "plot_diversity", "write_report"),
+        *("plot_costs", "plot_diversity", "plot_mixtures", "write_report"),
     ),
     1,
 )

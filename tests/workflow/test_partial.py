@@ -60,7 +60,7 @@ def test_a_study_without_any_result_has_figures_that_say_so(stopped):
     done = stopped.snakemake("all", partial="true", study="demo")
     assert done.returncode == 0, done.stdout
     figures = sorted((stopped.folder / "results/demo/figures").glob("*.svg"))
-    assert len(figures) == 6
+    assert len(figures) == 7
     for path in figures:
         assert "Nothing to draw" in words(path)
         assert "27 of 27 cells are missing" in words(path)

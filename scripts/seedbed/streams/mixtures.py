@@ -14,7 +14,7 @@ from seedbed.config.words import MIXTURE
 
 Share = float | Literal["all"]
 Shares = tuple[tuple[str, Share], ...]
-"""By method, in the order given, its weight; `all` for a method of real data, which costs none."""
+"""By method, in alphabetical order, its weight; `all` for one of real data, which costs none."""
 
 _JSON_SHARES = {
     "type": "object",
@@ -41,7 +41,7 @@ def _shares(value: Any) -> Shares:
                 "trains on real data and asks no teacher",
                 method,
             )
-    return tuple((str(method), share) for method, share in value.items())
+    return tuple(sorted((str(method), share) for method, share in value.items()))
 
 
 def _mixture(value: Any) -> str | Shares:
@@ -112,14 +112,16 @@ def title(method: str, shares: Shares | None, short: Mapping[str, str]) -> tuple
     Args:
         method: as `coordinate` returns it.
         shares: what it is made of; None for all that was bought.
-        short: abbreviations of methods.
+        short: abbreviations of methods, in the order in which to name them.
     """
     name = method.removeprefix(MIXTURE)
     if shares is None:
         return "All that was bought", "all"
+    of = fractions(shares)
     parts = [
-        f"all {short[part]}" if share == "all" else f"{100 * share:.3g}% {short[part]}"
-        for part, share in fractions(shares).items()
+        f"all {word}" if of[part] == "all" else f"{100 * of[part]:.3g}% {word}"
+        for part, word in short.items()
+        if part in of
     ]
     made = ", ".join(parts)
     if method == coordinate(shares):
