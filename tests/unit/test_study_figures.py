@@ -108,7 +108,7 @@ def test_a_partial_workflow_has_what_is_there(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        ({"task": "mini_maths"}, ["is borrowed from these:", "did you mean 'mini_math'?"]),
+        ({"task": "mini_maths"}, ["advice for another task", "did you mean 'mini_math'?"]),
         ({"queries": 5, "usd": 2}, ["usd: advice is by `queries` or by this, not both"]),
         ({"seeds": None}, ["seeds: is missing: advise needs it, as in --config seeds=100"]),
         ({"seeds": 0}, ["seeds: must be at least 1, not 0"]),

@@ -24,8 +24,8 @@ FILES = {
     "check shards": 2,
     "label shards": 2,
     "datasets": 2,
-    # Weights, their configuration, the record, and the README of PEFT.
-    "adapters": 4,
+    # Weights, their configuration, the record, and the README of PEFT; and a lock.
+    "adapters": 4 + 1,
     # Scores and predictions, and the response cache with its lock.
     "cells": 2 + 2,
 }
