@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from seedbed.engines import UNFINISHED
 from seedbed.streams.answers import SCHEMA as ANSWERS_SCHEMA
-from seedbed.streams.answers import is_whole
+from seedbed.streams.answers import is_whole, was_refused
 from seedbed.streams.datasets import Shards
 from seedbed.streams.diversity import (
     DISTINCT,
@@ -83,7 +83,8 @@ def build_eagerly(
         "empty_slots": used - answered.height,
         "dropped": dict(sorted(dropped.items())),
         "failed_questions": dict(sorted(failed.items())),
-        "teacher_queries": answered.height if shards.answers else 0,
+        "teacher_queries": answered.filter(~was_refused()).height if shards.answers else 0,
+        "teacher_thinking_tokens": 0,
         **_tokens("teacher", frame),
         "augmenter_queries": _total(questions, "augmenter_queries"),
         **_tokens("augmenter", questions),

@@ -32,7 +32,7 @@ def test_a_process_killed_at_random_moments_asks_again_only_what_was_under_way(t
             process.kill()
             process.wait()
             time.sleep(2 * endpoint.latency)  # What was under way arrives at the endpoint.
-            under_way = len(endpoint.asked) - lost - on_disk(tmp_path / "killed/journal")
+            under_way = len(endpoint.asked) - lost - on_disk(tmp_path / "killed")
             assert under_way <= CONCURRENCY
             lost += under_way
             assert not (tmp_path / "killed/answers.parquet").exists()
