@@ -121,6 +121,32 @@ def test_the_same_question_is_never_in_both_splits(tmp_path):
     assert len(set(ids)) == 90
 
 
+def test_one_question_about_many_texts_is_split_by_the_texts(tmp_path):
+    rows = [{"q": "Is this review positive?", "review": f"text {n}", "a": "yes"} for n in range(50)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    halves = {"files": {"all": "rows.jsonl", "test_share": 0.5}}
+    found = select_all(SourceOnly.of(halves | EXACT), tmp_path, ["review"])
+    assert sum(len(part.chosen) for part in found.values()) == 50
+    assert min(len(part.chosen) for part in found.values()) > 10
+
+
+def test_a_field_of_an_object_is_a_column_of_parquet_too(tmp_path):
+    rows = [{"q": f"q{n}", "meta": {"title": f"t{n}"}, "a": "x"} for n in range(4)]
+    pl.DataFrame(rows).write_parquet(tmp_path / "rows.parquet")
+    files = {"files": {"train": "rows.parquet", "test": "rows.parquet"}}
+    found = select_all(SourceOnly.of(files | EXACT), tmp_path, ["meta.title"])
+    assert [one.columns for one in found["train"].chosen[:2]] == [
+        {"meta.title": "t0"},
+        {"meta.title": "t1"},
+    ]
+
+
+def test_half_a_character_is_named_with_its_line(tmp_path):
+    (tmp_path / "train.jsonl").write_text('{"q": "fine", "a": "x"}\n{"q": "\\ud83d", "a": "y"}\n')
+    with pytest.raises(ValueError, match=r"train\.jsonl:2: has half of a character"):
+        made(tmp_path, PAIR | EXACT)
+
+
 def test_numbers_of_items_are_counted_and_what_is_given_must_hold(tmp_path):
     (tmp_path / "rows.csv").write_text("q,a\n" + "".join(f"q{n}?,a\n" for n in range(50)))
     source = counted(SourceOnly.of(HALF | EXACT), tmp_path)

@@ -139,6 +139,13 @@ def _object(text: str, place: str) -> Row:
         raise ValueError(f"{place}: is no line of JSON: it is nested too deeply") from None
     if not isinstance(row, dict):
         raise ValueError(f"{place}: is no JSON object: a row is written as {{...}}")
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        lone = f"\\u{ord(error.object[error.start]):x}"
+        raise ValueError(
+            f"{place}: has half of a character ({lone}), which no text may have: write both halves"
+        ) from None
     return row
 
 

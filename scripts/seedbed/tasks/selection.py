@@ -45,7 +45,8 @@ def read_rows(
             name = source.parts.of(split)
             raise FileNotFoundError(f"no {name}.parquet in {source.folder(data_dir)}")
         mapped = {column for key in source.columns for column in source.columns_of(key)}
-        wanted = {*prompt_columns, *mapped, *(column.partition(".")[0] for column in mapped)}
+        named = {*prompt_columns, *mapped}
+        wanted = named | {column.partition(".")[0] for column in named}
         if files[0].suffix == ".parquet":
             return read_parquet(files, wanted)
         return read_file(files[0])
@@ -121,7 +122,9 @@ def select(
     numbers: Sequence[int] = range(len(values))
     if source.whole:
         share = source.parts.test_share or 0
-        hashes = [_hash(row) for row in values]
+        # What stands in columns that prompts name tells rows with the same question apart.
+        shown = [{name: read(row) for name, read in more.items()} for row in rows.values]
+        hashes = [_hash(row, told) for row, told in zip(values, shown, strict=True)]
         numbers = [n for n in numbers if (_fraction(hashes[n]) < share) == (split == "test")]
         if not numbers:
             raise ValueError(
@@ -257,11 +260,18 @@ def _check_digest(source: DataSource, values: Sequence[Row], split: str) -> None
         )
 
 
-def _hash(values: Row) -> str:
-    """Return the digest of what names a row, wherever in its file it stands."""
+def _hash(values: Row, columns: Row) -> str:
+    """Return the digest of what names a row, wherever in its file it stands.
+
+    Args:
+        values: of the row.
+        columns: what else prompts show of it.
+    """
     item_id = values.get("item_id")
     keys = ("item_id",) if item_id not in (None, "") else ("question", "messages", "context")
     named = [values.get(key) for key in keys]
+    if columns and len(keys) > 1:
+        named.append(columns)
     content = json.dumps(named, sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 

@@ -483,6 +483,8 @@ class TaskConfig(Overlap, Checking, Scored, Titled):
                 for name in ("answer", "gold", "golds")
                 for column in self.source.columns_of(name)
             }
+            # A column of objects shows each of their fields.
+            telling |= {column.partition(".")[0] for column in telling}
             for name in placeholders_of(prompt):
                 if key in OWN_PROMPTS and name in telling | {"answer"}:
                     raise problem(
