@@ -105,7 +105,8 @@ def test_where_data_lies_changes_nothing(fresh, tmp_path):
 def test_a_job_is_skipped_if_what_it_reads_comes_out_as_it_was(copied):
     # The same by other words.
     copied.edit("scripts/draw_seeds.py", "if seeds > train.height", "if train.height < seeds")
-    copied.edit("scripts/get_task.py", "load_world(wanted.world)", "load_world(str(wanted.world))")
+    making = "scripts/seedbed/tasks/making.py"
+    copied.edit(making, "load_world(source.world)", "load_world(str(source.world))")
     # What is gone need not be made for jobs that are skipped.
     adapters = copied.results("adapters/**/training.json")
     for file in adapters[:2]:

@@ -140,8 +140,7 @@ def test_a_run_is_told_while_it_goes_on_and_how_it_ended(copied):
     told = copied.status()
     assert re.match(r"Study micro: stopped \(the last run was interrupted \d+ s ago\)\n", told)
     assert "Failed" not in told and "wait for what failed" not in told
-    # What was to be made anew is not counted, though the earlier records are there.
-    assert re.search(r"^  adapters +([0-9]|1[01]) of 12$", told, re.MULTILINE)
+    assert re.search(r"^  cells +([0-9]|1[0-2]) of 13$", told, re.MULTILINE)
     with under_way(copied, "evaluations") as process:
         started(process)
     told = copied.status()

@@ -78,7 +78,7 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
     from seedbed.tasks.settings import DataSource, SourceOnly
 
     source, data_dir = params["source"], params["data_dir"]
-    named = list(params["prompt_columns"])
+    named = list(params.get("prompt_columns", ()))
     about = TaskRecord.read(outputs["record"])
     if "world" in source:
         return False
@@ -86,7 +86,8 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
         # On the hub now. What was taken there has a commit.
         made, now = items_source(about.source), items_source(source)
         made["revision"] = about.revision or made["revision"]
-        known = [name for name, _ in read_items(outputs["train"])[0].columns]
+        first = read_items(outputs["train"])[0] if "train" in outputs else None
+        known = [] if first is None else [name for name, _ in first.columns]
         return made == now and sorted(known) == sorted(named)
     found = SourceOnly.of(source)
     assert isinstance(found, DataSource)
