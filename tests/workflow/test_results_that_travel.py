@@ -205,9 +205,8 @@ def test_results_of_an_earlier_version_are_adopted_for_the_same_settings(copied)
     # All code differs, parameters have other names, and a file was moved.
     for script in (copied.folder / "scripts").glob("*.py"):
         script.write_text(script.read_text().replace("def main(", "def main(_=0, "))
-    rules = copied.folder / "rules/students.smk"
-    old, new = (f"{name}=lambda wc: FLOW.training" for name in ("settings", "manner"))
-    rules.write_text(rules.read_text().replace(old, new))
+    old, new = (f'"{name}": lambda wc: flow.training(' for name in ("settings", "manner"))
+    copied.edit("scripts/seedbed/run/parameters.py", old, new)
     copied.edit(MICRO, "bootstrap_samples: 20", "bootstrap_samples: 21")
     assert copied.plan()["train_student"] == 12
     said = copied.asked("adopt", "all")
