@@ -161,6 +161,7 @@ def test_a_grade_is_the_score(tmp_path):
 def test_a_comparison_of_its_own_decides_what_agrees(tmp_path):
     from seedbed.evaluation.judging import scoring
     from seedbed.evaluation.scorers import comparing_modules
+    from seedbed.evaluation.scorers.settings import Scoring
     from seedbed.streams.validity import Judge
 
     plain = "def score(output, item):\n    return True\n"
@@ -168,7 +169,7 @@ def test_a_comparison_of_its_own_decides_what_agrees(tmp_path):
         plain
         + "def same(first, second):\n    return sorted(first.split()) == sorted(second.split())\n"
     )
-    settings = {"kind": "exact", "scorer": "judge:score"}
+    settings = Scoring(kind="exact", scorer="judge:score")
     for code, agrees in ((plain, False), (own, True)):
         (tmp_path / "judge.py").write_text(code)
         with scoring(settings, tmp_path / "task.json", tmp_path, by_kind=True) as made:

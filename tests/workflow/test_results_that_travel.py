@@ -263,7 +263,7 @@ def test_causes_are_what_differs_engines_scorers_and_worlds_among_them(copied):
         "answer_questions, 11 jobs: the code of transformers_engine, which ran its model, changed"
         " (seedbed/engines/transformers_engine.py: TransformersEngine)",
         "evaluate_student, 13 jobs: the code of scripts/evaluate_student.py changed"
-        " (seedbed/evaluation/scorers/number.py: MAX_DIGITS)",
+        " (seedbed/evaluation/scorers/number.py, seedbed/evaluation/scorers/number.py: MAX_DIGITS)",
         "get_task, 1 job: the code of scripts/get_task.py changed"
         " (seedbed/tasks/worlds/mini_math.py, seedbed/tasks/worlds/mini_math.py: LARGEST_NUMBER)",
     ):

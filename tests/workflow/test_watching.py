@@ -153,7 +153,7 @@ def test_ctrl_c_while_a_run_is_planned_shows_no_traceback(copied):
             if line.startswith("Building DAG"):
                 break
         said = interrupted(process)
-    assert said.strip().splitlines()[-1:] == [INTERRUPTED], said
+    assert INTERRUPTED in said.splitlines() and "Traceback" not in said, said
     assert not [*(copied.folder / "results/micro" / PLANNING_FOLDER).glob("*.json")]
 
 

@@ -53,11 +53,16 @@ def loaded(path: Path, name: str) -> dict[str, Callable[..., Any]]:
     return {key: function for key, function in wanted.items() if callable(function)}
 
 
+def _frozen(value: Any) -> Any:
+    """Return a value of an item with tuples for the lists that JSON has in their place."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
 def answer(functions: dict[str, Callable[..., Any]], name: str, request: Any) -> dict[str, Any]:
     """Return the reply to a request."""
     try:
         if "item" in request:
-            fields = request["item"] | {"choices": tuple(request["item"]["choices"])}
+            fields = {key: _frozen(value) for key, value in request["item"].items()}
             value = functions[name](request["output"], TaskItem(**fields))
         else:
             value = functions[SAME](request["first"], request["second"])
