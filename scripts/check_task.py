@@ -59,7 +59,7 @@ def check_task(
         rows: how many rows to show.
 
     Raises:
-        ValueError: if the task's file is not right, or the rows do not fit what it says of them.
+        ValueError: if the task's file is not right, or its rows do not fit it.
     """
     config = load_task(name, folders)
     task_folder = folders.find(f"tasks/{name}/task.yaml").parent

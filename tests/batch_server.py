@@ -1,4 +1,4 @@
-"""A provider's Batch API for tests: files and batches, which go wrong as they are told to."""
+"""A provider's Batch API for tests, with files and batches that fail on request."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ class BatchServer:
         form: whose API it is.
         full: batches, of those that come next, for which the queue has no room.
         files: content by id.
-        batches: what is known of each by its id.
+        batches: the state of each batch, by its id.
         run: makes the file of answers from that of requests, in place of `behave`, if given.
         answered: how often each request was answered, by its question and seed.
         calls: method and path of all calls.

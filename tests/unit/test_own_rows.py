@@ -1,4 +1,4 @@
-"""Rows of one's own: every form that they may have, and what is said of a row that does not fit."""
+"""A user's own rows: every form that they may have, and the error that names a row at fault."""
 
 import json
 import shutil

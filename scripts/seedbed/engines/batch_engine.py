@@ -233,7 +233,7 @@ class BatchEngine(OpenAIEngine):
     async def fetch(self, path: str, place: Path) -> tuple[int, bytes]:
         """Download a file, and return the status and what an error says.
 
-        It may lie elsewhere, where nobody is told the secrets.
+        It may lie on another server, which gets no secrets.
         """
         import aiohttp
 

@@ -180,7 +180,7 @@ class _Read:
 
 
 class Books:
-    """All books of a folder, of which only what is new is read each time."""
+    """All books of a folder; each reading takes only the lines that are new."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
