@@ -15,7 +15,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 # As Snakemake's pool does: what was queued starts after Ctrl-C, and is waited for.
 RUN = """
-import logging, subprocess, sys
+import logging, os, subprocess, sys
 from seedbed.run.terminal import Interrupt
 Interrupt().watch(logging.getLogger())
 try:
@@ -23,7 +23,7 @@ try:
     while True:
         pass
 except KeyboardInterrupt:
-    job = subprocess.Popen(["tail", "-n0", "-F", sys.argv[1]])
+    job = subprocess.Popen(["tail", "-n0", "-F", f"--pid={os.getpid()}", sys.argv[1]])
     print("job", job.wait(), flush=True)
 """
 
