@@ -160,11 +160,9 @@ def share(own: Training, counts: TrainingCounts) -> None:
     for other in pending.jobs:
         if time.monotonic() > until:
             return
-        # Only now, because the other jobs go on meanwhile.
-        if not pending.plan.waits(other):
-            continue
         with claimed(other.cache, other.output) as held:
-            if not held or _is_ready(other):
+            # Only now, because the other jobs go on meanwhile.
+            if not held or not pending.plan.waits(other) or _is_ready(other):
                 continue
             try:
                 rows = _rows(other)

@@ -109,6 +109,35 @@ def test_what_was_trained_ahead_for_other_data_is_not_taken(study, tmp_path):
     assert study("b", sharing=False) == 4
 
 
+def test_an_adapter_that_an_earlier_run_made_ready_is_not_trained_again(study, tmp_path):
+    (tmp_path / "c.parquet").rename(tmp_path / "later.parquet")
+    study("a")
+    adapters = tmp_path / "adapters"
+    outputs = [adapters / name / "training.json" for name in "bc"]
+    write_plan(tmp_path / "sharing/plan.txt", outputs)
+    assert study("b") == 0
+    (tmp_path / "later.parquet").rename(tmp_path / "c.parquet")
+    assert study("c") == 4
+    assert sorted(path.name for path in adapters.iterdir()) == ["a", "b", "c"]
+
+
+def test_an_adapter_that_its_job_takes_meanwhile_is_not_trained_again(study, tmp_path, monkeypatch):
+    (tmp_path / "c.parquet").unlink()
+    study("b", sharing=False)
+    adapters = tmp_path / "adapters"
+    (adapters / "b").rename(tmp_path / "b")
+    claimed = train_student.claimed
+
+    def claimed_late(cache, output, *progress):
+        if output.parent == adapters / "b":
+            (tmp_path / "b").rename(adapters / "b")
+        return claimed(cache, output, *progress)
+
+    monkeypatch.setattr(train_student, "claimed", claimed_late)
+    assert study("a") == 4
+    assert sorted(path.name for path in adapters.iterdir()) == ["a", "b"]
+
+
 def test_an_error_or_a_kill_with_one_student_is_that_ones_alone(
     study, tmp_path, monkeypatch, capfd
 ):

@@ -80,6 +80,9 @@ class Saves:
             return False
         with replacing(self._output) as temporary:
             self.ready.rename(temporary)
+            # It may be older than the run, which would take it for a file that is still to be made.
+            for path in temporary.iterdir():
+                os.utime(path)
         shutil.rmtree(self._ready, ignore_errors=True)
         return True
 
