@@ -1,11 +1,13 @@
 """How long requests take under a limit, against the time that the limit allows at best.
 
-Each form in which endpoints tell a limit, in a window and in a bucket that fills steadily:
+Each form in which endpoints tell a limit, in a window and in a bucket that fills steadily, asked by
+one process or by several at once:
 
-    python tests/benchmarks/rate_limits.py --most 20 --seconds 20 --requests 70
+    python tests/benchmarks/rate_limits.py --most 20 --seconds 20 --requests 70 --processes 3
 """
 
 import argparse
+import multiprocessing
 import sys
 import time
 from pathlib import Path
@@ -13,18 +15,39 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "scripts")]
 
 
-def measured(limit, requests, latency):
-    """Return the seconds that some requests take under a limit."""
-    from endpoint import Endpoint, running
+def ask(url, keys, start, done):
+    """Ask some requests once all processes are ready to."""
+    import aiohttp  # noqa: F401
+
     from seedbed.engines import EngineJob, Request, load_engine
 
-    asked = [Request(str(n), (("user", f"question {n}"),), max_tokens=9) for n in range(requests)]
+    asked = [Request(str(n), (("user", f"question {n}"),), max_tokens=9) for n in keys]
+    engine = load_engine(None, EngineJob.of("openai", base_url=url, model="m"))
+    start.wait()
+    done.put(sum(1 for _ in engine.complete(asked)))
+
+
+def measured(limit, requests, latency, processes):
+    """Return the seconds that some requests take under a limit."""
+    from endpoint import Endpoint, running
+
+    spawn = multiprocessing.get_context("spawn")
+    start, done = spawn.Barrier(processes + 1), spawn.Queue()
     with running(Endpoint()) as endpoint:
         endpoint.behave, endpoint.latency = limit, latency
-        engine = load_engine(None, EngineJob.of("openai", base_url=endpoint.url, model="m"))
-        start = time.monotonic()
-        assert sum(1 for _ in engine.complete(asked)) == requests
-        return time.monotonic() - start
+        parts = [range(part, requests, processes) for part in range(processes)]
+        asking = [
+            spawn.Process(target=ask, args=(endpoint.url, part, start, done)) for part in parts
+        ]
+        for process in asking:
+            process.start()
+        start.wait()
+        began = time.monotonic()
+        assert sum(done.get() for _ in parts) == requests
+        seconds = time.monotonic() - began
+        for process in asking:
+            process.join()
+        return seconds
 
 
 def main():
@@ -36,13 +59,14 @@ def main():
     parser.add_argument("--seconds", type=float, default=20.0, help="of a window")
     parser.add_argument("--requests", type=int, default=70, help="to be answered")
     parser.add_argument("--latency", type=float, default=0.5, help="seconds of an answer")
+    parser.add_argument("--processes", type=int, default=1, help="that ask at once")
     parser.add_argument("--forms", nargs="*", default=list(FORMS), help="in which limits are told")
     args = parser.parse_args()
     print(f"{'limit':10} {'told by':14} {'seconds':>8} {'best':>8} {'ratio':>6} {'refused':>8}")
     for kind in (Window, Bucket):
         for form in args.forms:
             limit = kind(args.most, args.seconds, form)
-            seconds = measured(limit, args.requests, args.latency)
+            seconds = measured(limit, args.requests, args.latency, args.processes)
             # An answer takes its time after the last request, whatever the limit.
             best = limit.best(args.requests) + args.latency
             print(

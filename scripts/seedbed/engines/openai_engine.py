@@ -22,7 +22,7 @@ from seedbed.endings import ExpectedError
 from seedbed.engines import Completion, Request
 from seedbed.engines.cap import Purse
 from seedbed.engines.connections import Secrets, certificates, connection, trouble
-from seedbed.engines.rate_limits import LONGEST_WAIT, Pace, either
+from seedbed.engines.rate_limits import Pace, either
 from seedbed.engines.refusals import Meaning, Refusal, read_refusal
 from seedbed.engines.responses import (
     ENDS,
@@ -32,6 +32,7 @@ from seedbed.engines.responses import (
     read_stream,
 )
 from seedbed.engines.settings import Cap, OpenAISettings
+from seedbed.engines.shared_limits import LONGEST_WAIT
 from seedbed.engines.slots import Slots
 from seedbed.engines.suspects import Suspect, Suspects
 
@@ -211,8 +212,11 @@ class _Call:
         self._purse = None if cap is None else Purse(cap)
         self._asking = 0
         self._capped = False
-        self._slots = Slots(settings.base_url.rstrip("/"), settings.concurrency)
-        self._pace = Pace(settings.concurrency, self.loop.time, FIRST_WAIT, self._slots)
+        endpoint = settings.base_url.rstrip("/")
+        self._slots = Slots(endpoint, settings.concurrency)
+        # Providers limit each model of each account by itself.
+        limited = f"{endpoint} {settings.model} {settings.key_variable}"
+        self._pace = Pace(settings.concurrency, self.loop.time, FIRST_WAIT, self._slots, limited)
         self._suspects = Suspects()
         self._interrupted = False
         self._said = -SAY_EVERY
@@ -259,6 +263,7 @@ class _Call:
                         break
         finally:
             self._slots.close()
+            self._pace.close()
             if self._purse is not None:
                 self._purse.close()
         await self._conclude()

@@ -10,26 +10,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from seedbed.engines.shared_limits import LONGEST_WAIT, Limits, SharedLimits
 from seedbed.engines.slots import Slots
 
-LONGEST_WAIT = 3600.0
-"""Seconds of waiting for a limit, told or found out, after which a run ends and says so."""
-STEP = 1.15
+STEP = 1.07
 """By which the pauses grow in which an unknown limit is tried."""
 EARLY = 0.95
-"""Share of a known pause after which it is tried again."""
+"""Share of the time after which a limit was open again that it may be closed for now."""
+CLOSE = 0.03
+"""Share of that time below which it is not found out more exactly."""
 FIRST_PAUSE = 0.5
 """Seconds before an unknown limit is tried the first time."""
-SLOT_SECONDS = 0.05
-"""How often a request looks whether other processes leave it room."""
+LOOK_SECONDS = 0.05
+"""How often a process looks whether others leave it room, or found out something of a limit."""
 _PARTS = re.compile(
     r"(\d+(?:\.\d+)?)\s*"
     r"(ms|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|[smhd](?![a-z]))?",
@@ -191,7 +192,9 @@ class Pace:
     under way together, and grows by one with each round of answers, as TCP does (Jacobson 1988).
 
     A limit whose end the endpoint does not tell is closed for all but one request at a time, which
-    tries it. What the limit allowed before, and how long it lasted, is expected of it again.
+    tries it. What the limit allowed before, and after how long it opened, is expected of it again,
+    and found out more exactly each time. All processes that ask the endpoint share what they know
+    of its limits, and that one request.
     """
 
     def __init__(
@@ -200,29 +203,32 @@ class Pace:
         clock: Callable[[], float],
         first_pause: float = FIRST_PAUSE,
         slots: Slots | None = None,
+        endpoint: str = "",
     ) -> None:
+        """Begin.
+
+        Args:
+            most: requests under way at once.
+            clock: the machine's monotonic clock.
+            first_pause: seconds before an unknown limit is tried the first time.
+            slots: bound the requests of all processes that are under way.
+            endpoint: what has the limits, for all processes; "" shares with none.
+        """
         self._most = most
         self._slots = slots
         self._without_slot = 0
         self._clock = clock
         self._limit = float(most)
         self._active = 0
-        self._resume = 0.0
         self._spared = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
         self._first_pause = first_pause
-        # Of a limit that is not told: since when, when to try it next, and whether one does.
-        self._closed: float | None = None
-        self._next_try = 0.0
-        self._tries = 0
-        self._trying: float | None = None
-        # What was found out about it.
-        self._lasted: float | None = None
-        self._allowed: int | None = None
-        self._passed = 0
-        self._room: int | None = None
-        self._last_sent = 0.0
-        self._refusal_takes = 0.05
+        self._shared = SharedLimits(endpoint, clock)
+        self._opened = self._shared.look().opened
+        # A wait too long to be shared: it ends this call.
+        self._resume = 0.0
+        # Who waits for a place: one looks when there is one, the others wait for that one.
+        self._door = asyncio.Lock()
+        self._first: asyncio.Future[None] | None = None
 
     @property
     def limit(self) -> int:
@@ -232,8 +238,13 @@ class Pace:
     @property
     def waits(self) -> float:
         """Seconds that all wait for a limit from now on, as told, or have waited already."""
-        now = self._clock()
-        return max(self._resume - now, 0.0 if self._closed is None else now - self._closed)
+        now, limits = self._clock(), self._shared.look()
+        gone = 0.0 if math.isnan(limits.closed) else now - limits.closed
+        return max(self._resume - now, limits.resume - now, gone)
+
+    def close(self) -> None:
+        """Leave those who share the limits."""
+        self._shared.close()
 
     async def enter(self, over: asyncio.Event) -> float:
         """Wait for a place among those under way, or for the end of all.
@@ -243,56 +254,67 @@ class Pace:
         """
         sent = self._clock()
         entered = False
-        while not over.is_set():
-            sent = now = self._clock()
-            if self._resume > now:
-                await either(over, self._resume - now)
-            elif self._closed is not None:
-                if self._trying is None and now >= self._next_try:
-                    if entered := self._slot():
-                        self._trying = now
-                        break
-                    await self._change(over, SLOT_SECONDS)
-                    continue
-                if self._trying is not None and now - self._trying >= self._proof():
-                    # It would have been refused by now.
-                    self._open(now)
-                    continue
-                until = self._next_try if self._trying is None else self._trying + self._proof()
-                await self._change(over, max(until - now, 0.001))
-            elif self._room is not None and self._room <= 0:
-                since = now - self._last_sent
-                if since >= self._proof():
-                    self._widen()
-                    continue
-                await self._change(over, self._proof() - since)
-            elif self._active < self.limit:
-                if entered := self._slot():
+        async with self._door:
+            while not over.is_set():
+                sent = self._clock()
+                wait = self._try(sent)
+                if entered := wait is None:
                     break
-                await self._change(over, SLOT_SECONDS)
-            else:
-                await self._change(over, None)
+                await self._change(wait)
         self._without_slot += not entered
         self._active += 1
-        self._passed += 1
-        self._last_sent = sent
-        if self._room is not None:
-            self._room -= 1
         return sent
 
-    def _slot(self) -> bool:
-        return self._slots is None or self._slots.take()
+    def _try(self, now: float) -> float | None:
+        """Take a place, or return the seconds after which there may be one; infinite if only the
+        end of a request of this process makes room."""
+        if self._resume > now:
+            return self._resume - now
+        if self._active >= self.limit:
+            # Where it opened, more may be under way.
+            self._notice(self._shared.look())
+            if self._active >= self.limit:
+                return math.inf
+        with self._shared.change() as limits:
+            self._notice(limits)
+            wait = self._closed_for(limits, now)
+            if wait > 0:
+                return wait
+            if self._slots is not None and not self._slots.take():
+                return LOOK_SECONDS
+            if not math.isnan(limits.closed):
+                limits.trying = now
+            elif limits.passed == 0:
+                limits.began = now
+            limits.passed += 1
+            limits.room -= 1
+            limits.last_sent = now
+        return None
 
-    async def _change(self, over: asyncio.Event, seconds: float | None) -> None:
-        """Wait until another request ends, at most so long."""
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
-        if seconds is None:
-            await place
-        else:
-            await asyncio.wait([place], timeout=seconds)
-            if not place.done():
-                place.cancel()
+    def _closed_for(self, limits: Limits, now: float) -> float:
+        """Return the seconds for which limits let no request pass; 0 if one may."""
+        if limits.resume > now:
+            return limits.resume - now
+        proof = _proof(limits)
+        if not math.isnan(limits.closed):
+            if math.isnan(limits.trying):
+                return max(limits.next_try - now, 0.0)
+            if now - limits.trying < proof:
+                return limits.trying + proof - now
+            # It would have been refused by now.
+            self._open(limits)
+        if limits.room <= 0:
+            if now - limits.last_sent < proof:
+                return limits.last_sent + proof - now
+            _widen(limits)
+        return 0.0
+
+    async def _change(self, seconds: float) -> None:
+        """Wait until a request of this process ends, and not for long if others may change it."""
+        self._first = asyncio.get_running_loop().create_future()
+        timeout = None if seconds == math.inf else min(max(seconds, 0.001), LOOK_SECONDS)
+        await asyncio.wait([self._first], timeout=timeout)
+        self._first = None
 
     def leave(
         self,
@@ -317,25 +339,30 @@ class Pace:
             self._without_slot -= 1
         elif self._slots is not None:
             self._slots.give()
-        if slow_down:
-            if wait is not None:
-                self._resume = max(self._resume, now + wait)
-                self._trying = None if self._trying == sent else self._trying
-            elif limited:
-                self._refuse(now, sent)
-            if wait is None or not limited:
-                self._halve()
+        with self._shared.change() as limits:
+            tried = limits.trying == sent
+            if slow_down and wait is not None:
+                if wait > LONGEST_WAIT:
+                    self._resume = max(self._resume, now + wait)
+                else:
+                    limits.resume = max(limits.resume, now + wait)
+                limits.trying = math.nan if tried else limits.trying
+            elif slow_down and limited:
+                self._refuse(limits, now, sent)
+            elif well and tried:
+                self._open(limits)
+            elif well and math.isnan(limits.closed) and limits.room <= 0:
+                _widen(limits)
+            elif tried:
+                # It failed in another way: the next one tries.
+                limits.trying = math.nan
+        if slow_down and (wait is None or not limited):
+            self._halve()
         elif well:
             self._spared = max(0, self._spared - 1)
             self._limit = min(float(self._most), self._limit + 1 / self._limit)
-            if self._closed is not None and self._trying == sent:
-                self._open(now)
-            elif self._room is not None and self._room <= 0:
-                self._widen()
-        elif self._trying == sent:
-            # It failed in another way: the next one tries.
-            self._trying = None
-        self._wake(max(1, self.limit - self._active))
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
 
     def _halve(self) -> None:
         if self._spared > 0:
@@ -345,56 +372,63 @@ class Pace:
             self._spared = self._active
             self._limit = max(1.0, self._limit / 2)
 
-    def _refuse(self, now: float, sent: float) -> None:
+    def _refuse(self, limits: Limits, now: float, sent: float) -> None:
         """Close the limit, or keep it closed."""
-        self._refusal_takes += 0.2 * (now - sent - self._refusal_takes)
-        self._passed -= 1
-        if self._closed is None:
-            self._closed = now
-            self._tries = 0
-            self._trying = None
-            self._next_try = now + self._first_pause
-        elif self._trying == sent:
-            self._trying = None
-            self._tries += 1
-            self._next_try = self._closed + self._next_moment(now - self._closed)
+        limits.refusal_takes += 0.2 * (now - sent - limits.refusal_takes)
+        if sent < limits.began:
+            return  # By a limit that has opened since.
+        limits.passed -= 1
+        if math.isnan(limits.closed):
+            limits.closed = now
+            # What it allows may have begun to be used up long after it opened.
+            limits.since = limits.began if sent - limits.began <= limits.late else sent
+        elif limits.trying == sent:
+            limits.early = sent - limits.since
+            if limits.early >= limits.late:
+                limits.late = math.nan
+        else:
+            return
+        limits.trying = math.nan
+        limits.next_try = limits.since + self._next_moment(limits, sent - limits.since)
 
-    def _next_moment(self, gone: float) -> float:
-        """Return after how long a closed limit is tried next.
+    def _next_moment(self, limits: Limits, gone: float) -> float:
+        """Return when a closed limit is tried next.
 
         Args:
-            gone: seconds for which it has been closed.
+            limits: what is known of it.
+            gone: when it was closed, for all that is known. Both are in seconds since what it
+                allows began to be used up.
         """
-        step = max(self._first_pause, (STEP - 1) * gone)
-        if self._lasted is None or self._tries < 2:
-            return gone + step
-        later = [share * self._lasted for share in (0.4, 0.7, EARLY)]
-        coming = [moment for moment in later if moment > gone + self._first_pause]
-        return coming[0] if coming else gone + max(self._first_pause, 0.03 * self._lasted)
+        early, late = limits.early, limits.late
+        between = (early + late) / 2
+        if late - early > max(CLOSE * late, 2 * limits.refusal_takes) and between > gone:
+            return between
+        return late if late > gone else gone + max(self._first_pause, (STEP - 1) * gone)
 
-    def _open(self, now: float) -> None:
+    def _open(self, limits: Limits) -> None:
         """Let the requests go again: as many as were taken before, and then with care."""
-        if self._closed is not None:
-            self._lasted = now - self._closed
-        self._closed = self._trying = None
+        limits.late = limits.trying - limits.since
+        limits.early = min(limits.early, EARLY * limits.late)
+        limits.began = limits.trying
+        limits.closed = limits.trying = math.nan
         # Of those that were sent since it opened the last time, all but the one that tried.
-        self._allowed = max(1, self._passed - 1)
-        self._passed = 1
-        self._room = self._allowed - 1
-        self._limit = max(self._limit, min(float(self._most), float(self._allowed)))
-        self._wake(len(self._waiting))
+        limits.allowed = max(1.0, limits.passed - 1)
+        limits.passed = 1
+        limits.room = limits.allowed - 1
+        limits.opened += 1
+        self._notice(limits)
 
-    def _widen(self) -> None:
-        self._room = max(1, (self._allowed or 1) // 4)
-        self._wake(len(self._waiting))
+    def _notice(self, limits: Limits) -> None:
+        """Have as many under way as a limit that opened allows."""
+        if limits.opened != self._opened and limits.allowed >= 1:
+            self._opened = limits.opened
+            self._limit = max(self._limit, min(float(self._most), limits.allowed))
 
-    def _wake(self, places: int) -> None:
-        while self._waiting and places > 0:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                places -= 1
 
-    def _proof(self) -> float:
-        """Return the seconds after which a request that is not refused is taken."""
-        return min(max(4 * self._refusal_takes, 0.05), 5.0)
+def _widen(limits: Limits) -> None:
+    limits.room = max(1.0, limits.allowed // 4)
+
+
+def _proof(limits: Limits) -> float:
+    """Return the seconds after which a request that is not refused is taken."""
+    return min(max(4 * limits.refusal_takes, 0.05), 5.0)

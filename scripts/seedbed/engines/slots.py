@@ -23,6 +23,18 @@ FULL_SECONDS = 0.02
 """How long a process waits before it looks for a free slot again."""
 
 
+def shared_file(endpoint: str, kind: str) -> int:
+    """Return a file that all processes of this user on this machine share about an endpoint, as a
+    descriptor; -1 if there can be none."""
+    name = hashlib.sha256(endpoint.encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"seedbed-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return os.open(folder / f"{name}.{kind}", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return -1
+
+
 class Slots:
     """The slots of one process.
 
@@ -36,20 +48,16 @@ class Slots:
             endpoint: its address.
             most: requests under way at once, of all processes.
         """
-        name = hashlib.sha256(endpoint.encode()).hexdigest()[:16]
-        folder = Path(tempfile.gettempdir()) / f"seedbed-{os.getuid()}"
         self._most = most
         self._share = most
         self._held: list[int] = []
-        self._file = -1
         self._counted = self._full = -math.inf
+        self._file = shared_file(endpoint, "slots")
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            self._file = os.open(folder / f"{name}.slots", os.O_RDWR | os.O_CREAT, 0o600)
             places = range(MOST_PROCESSES)
             self._place = next((place for place in places if self._lock(place)), MOST_PROCESSES)
             self._locks = True
-        except OSError:
+        except (OSError, ValueError):
             self._locks = False
 
     def take(self) -> bool:
