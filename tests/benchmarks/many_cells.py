@@ -41,6 +41,8 @@ def write_study(folder: Path, cells: int) -> None:
     block = content["blocks"][0] | {"seeds": [64, 128], "budget_ratios": [1, 2, 4, 8, 16]}
     block["replicates"] = max(1, round(cells / PER_REPLICATE))
     content |= {"description": "A wide study.", "blocks": [block]}
+    # Of another block.
+    del content["mixtures"]
     (folder / f"config/studies/{STUDY}.yaml").write_text(yaml.safe_dump(content))
 
 

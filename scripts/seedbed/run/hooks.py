@@ -41,7 +41,6 @@ from seedbed.study.config import RunConfig
 from seedbed.study.equivalence import same_result
 from seedbed.study.estimate import few_steps
 from seedbed.study.job_settings import ASKING
-from seedbed.study.losses import losses, summary
 from seedbed.study.paths import RESOURCES
 from seedbed.study.resources import ENDPOINT, ENDPOINT_ROOM, JobResources
 from seedbed.study.targets import Targets
@@ -378,7 +377,7 @@ class Hooks:
             self._logger.info,
             interrupt=self._interrupt,
             paying=self._paying,
-            ending=(lambda: summary(losses(self._flow), WARNINGS)) if asks else tuple,
+            ending=self._losses if asks else tuple,
             queue=(lambda: jobs_of(Path.cwd())) if slurm else None,
         )
         for handler in self._logger.handlers:
@@ -386,6 +385,13 @@ class Hooks:
         self._logger.addHandler(self._progress)
         internals.follow_submissions(self._workflow, self._progress.submitted)
         self._progress.start()
+
+    def _losses(self) -> list[str]:
+        """Return what became of the answers that were paid for."""
+        # Takes Polars, which planning does without.
+        from seedbed.study.losses import losses, summary
+
+        return summary(losses(self._flow), WARNINGS)
 
     # --- after the last job
 

@@ -13,7 +13,7 @@ from seedbed.engines.books import Book, Key, Spent
 from seedbed.engines.settings import OpenAISettings
 from seedbed.engines.spending import SpendingRecord, paid_lines, sentence
 from seedbed.run.jobs import rule_name
-from seedbed.study.quote import job_gpus
+from seedbed.study.resources import job_gpus
 from seedbed.study.spending import FILE, Account
 from seedbed.study.targets import Targets
 

@@ -493,14 +493,16 @@ class Planner:
 
 def _held(job: Any) -> int | None:
     """Return one past the last query that a job's shard holds; None if it cannot be read."""
+    path = str(job.output[0])
+    if not Path(path).exists():
+        return None
     # Not for every plan: a table library takes half a second to import.
     import polars as pl
 
     from seedbed.streams.extension import held_until
 
-    path = str(job.output[0])
     stop = held_until(Path(path))
-    if stop is not None or not Path(path).exists():
+    if stop is not None:
         return stop
     # Shards of earlier versions do not say it. Those of questions and answers have a row for each
     # query, and the others go as far as the answers that they are made from.

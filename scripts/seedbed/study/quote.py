@@ -27,7 +27,7 @@ from seedbed.study.cells import Grid, Shard, shards
 from seedbed.study.config import StudyConfig
 from seedbed.study.estimate import Work, few_steps, hours, parameters, work
 from seedbed.study.loading import Study
-from seedbed.study.resources import gpus
+from seedbed.study.resources import job_gpus
 from seedbed.study.rows import Rows
 from seedbed.training.record import TrainingRecord
 
@@ -177,12 +177,6 @@ def answered(study: Study, grid: Grid, results: Path) -> dict[Key, Spent]:
             key = part.stage, part.model
             found[key] = found.get(key, Spent()) + spent
     return found
-
-
-def job_gpus(study: Study, stage: str, model: str) -> int:
-    """Return how many GPUs a job of a stage has, and 1 for one without."""
-    count = gpus(study, model)
-    return max(1, min(1, count) if stage == "training" else count)
 
 
 def _kind(part: Work) -> tuple[str, ...]:

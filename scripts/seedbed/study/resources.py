@@ -84,6 +84,12 @@ def gpus(study: Study, model: str) -> int:
     return 2 ** max(0, math.ceil(math.log2(found.gigabytes / (GPU_GB * WEIGHTS_SHARE))))
 
 
+def job_gpus(study: Study, stage: str, model: str) -> int:
+    """Return how many GPUs a job of a stage has, and 1 for one without."""
+    count = gpus(study, model)
+    return max(1, min(1, count) if stage == "training" else count)
+
+
 class JobResources:
     """What the jobs of a study need, as functions of their wildcards for `resources:`."""
 
