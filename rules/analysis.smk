@@ -25,11 +25,16 @@ rule collect_results:
         command("collect_results", "manifest")
 
 
+CELLS = {
+    "cells": rules.collect_results.output.cells,
+    "item_scores": rules.collect_results.output.item_scores,
+}
+
+
 rule compare_methods:
     """Compare the methods pair by pair on the same test items."""
     input:
-        cells=rules.collect_results.output.cells,
-        item_scores=rules.collect_results.output.item_scores,
+        **CELLS,
     output:
         csv=f"{RESULTS}/tables/comparisons.csv",
         json=f"{RESULTS}/tables/comparisons.json",
@@ -46,8 +51,7 @@ rule compare_methods:
 rule fit_decay:
     """Fit how accuracy grows with the budget and decays with repeated seeds."""
     input:
-        cells=rules.collect_results.output.cells,
-        item_scores=rules.collect_results.output.item_scores,
+        **CELLS,
     output:
         fits=f"{RESULTS}/fits/decay.json",
         draws=f"{RESULTS}/fits/decay_draws.parquet",
@@ -61,11 +65,13 @@ rule fit_decay:
         command("fit_decay")
 
 
+FITS = {"fits": rules.fit_decay.output.fits, "draws": rules.fit_decay.output.draws}
+
+
 rule find_crossovers:
     """Find the crossovers of each pair of methods."""
     input:
-        fits=rules.fit_decay.output.fits,
-        draws=rules.fit_decay.output.draws,
+        **FITS,
     output:
         json=f"{RESULTS}/fits/crossovers.json",
         csv=f"{RESULTS}/fits/crossovers.csv",
@@ -83,10 +89,8 @@ rule find_crossovers:
 rule check_findings:
     """Test whether the study shows what its contrasts claim."""
     input:
-        cells=rules.collect_results.output.cells,
-        item_scores=rules.collect_results.output.item_scores,
-        fits=rules.fit_decay.output.fits,
-        draws=rules.fit_decay.output.draws,
+        **CELLS,
+        **FITS,
     output:
         json=f"{RESULTS}/fits/findings.json",
     log:

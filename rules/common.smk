@@ -1,7 +1,7 @@
 """What all rules share.
 
 In: config.yaml and the study that it names.
-Out: STUDY and its GRID; FLOW, which knows paths, settings and end points; RESULTS; `code`, the
+Out: STUDY; FLOW, which knows paths, settings and end points; RESULTS; `code`, the
 digest of a script's code; `command`, the shell command of a rule.
 """
 
@@ -11,7 +11,7 @@ from seedbed.run.lists import Lists
 from seedbed.run.parameters import JobParameters
 from seedbed.run.pending import PendingJobs
 from seedbed.run.rule_code import RuleCode
-from seedbed.study.cells import KINDS, grid, wildcard_pattern
+from seedbed.study.cells import KINDS, wildcard_pattern
 from seedbed.study.checks import check_data
 from seedbed.study.loading import check_run_config, load_study
 from seedbed.study.paths import RESOURCES
@@ -32,17 +32,7 @@ except StudyError as error:
     raise WorkflowError(str(error)) from None
 
 
-GRID = grid(STUDY)
-FLOW = Targets(
-    STUDY,
-    GRID,
-    data_dir=RUN.data_dir,
-    folders=CONFIG,
-    max_teacher_queries=RUN.max_teacher_queries,
-    max_usd=RUN.max_usd,
-    wait=RUN.wait,
-    partial=RUN.partial,
-)
+FLOW = Targets.of(RUN, STUDY, CONFIG)
 RESULTS, MISSING = FLOW.results, FLOW.missing()
 OTHERS = PendingJobs(FLOW, f"{RESULTS}/journal/sharing")
 PARAMETERS = JobParameters(FLOW, OTHERS)
@@ -72,7 +62,7 @@ def reported(file, caption, category):
 
 
 wildcard_constraints:
-    **{kind: wildcard_pattern(GRID, kind) for kind in KINDS},
+    **{kind: wildcard_pattern(FLOW.grid, kind) for kind in KINDS},
     task="|".join(STUDY.tasks),
     model="|".join(STUDY.models),
     shard=r"\d+",

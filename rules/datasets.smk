@@ -29,21 +29,20 @@ rule sample_votes:
         command("sample_votes", "stream", "threads")
 
 
+CHECKED = PARAMETERS.checking(rules.answer_questions.output.answers)
+
+
 rule check_answers:
     """Check the validity of a shard's answers to new questions."""
     input:
-        answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
-        seeds=lambda wc: FLOW.seeds(wc.stream),
-        task=lambda wc: FLOW.task_record(wc.stream),
+        **CHECKED,
     output:
         checks=update(f"{RESULTS}/checks/{{stream}}/shard={{shard}}/checks.parquet"),
     log:
         f"{RESULTS}/logs/check_answers/{{stream}}/shard={{shard}}.log",
     localrule: True
     params:
-        **PARAMETERS.shard("check_answers", "stream"),
-        settings=lambda wc: FLOW.checking(wc.stream),
-        task_folder=lambda wc, input: FLOW.task_folder(FLOW.teacher(wc.stream)[1]),
+        **PARAMETERS.checked("check_answers", FLOW.checking),
         code=lambda wc: code("check_answers", *FLOW.comparing_modules(wc.stream)),
     shell:
         command("check_answers")
@@ -52,19 +51,15 @@ rule check_answers:
 rule verify_answers:
     """Verify the answers of a shard, by the seed's answer or by the teacher's others."""
     input:
-        answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
+        **CHECKED,
         samples=lambda wc: FLOW.samples_of_shard(wc.stream, wc.shard),
-        seeds=lambda wc: FLOW.seeds(wc.stream),
-        task=lambda wc: FLOW.task_record(wc.stream),
     output:
         labels=update(f"{RESULTS}/verdicts/{{stream}}/shard={{shard}}/verdicts.parquet"),
     log:
         f"{RESULTS}/logs/verify_answers/{{stream}}/shard={{shard}}.log",
     localrule: True
     params:
-        **PARAMETERS.shard("verify_answers", "stream"),
-        settings=lambda wc: FLOW.scoring(wc.stream),
-        task_folder=lambda wc, input: FLOW.task_folder(FLOW.teacher(wc.stream)[1]),
+        **PARAMETERS.checked("verify_answers", FLOW.scoring),
         code=lambda wc: code("verify_answers", *FLOW.judging_modules(wc.stream)),
     shell:
         command("verify_answers")

@@ -4,15 +4,11 @@ In: tables/ of cells, items and comparisons, fits/, or what datasets count. Out:
 .png, the chart itself as NAME.vl.json (Vega-Lite), and the table behind it as NAME.csv.
 """
 
-CELLS = {
-    "cells": rules.collect_results.output.cells,
-    "item_scores": rules.collect_results.output.item_scores,
-}
-FITS = {"fits": rules.fit_decay.output.fits, "draws": rules.fit_decay.output.draws}
-CROSSOVERS = {"crossovers": rules.find_crossovers.output.json}
+CROSSED = FITS | {"crossovers": rules.find_crossovers.output.json}
 COMPARISONS = {"comparisons": rules.compare_methods.output.csv}
 NAMES = {"titles": FLOW.titles(), "missing": MISSING}
 PUBLISHED = NAMES | {"published": FLOW.published()}
+AUGMENTERS = NAMES | {"settings": FLOW.augmenter_settings()}
 SETTINGS = NAMES | {"settings": FLOW.comparison_settings()}
 
 
@@ -29,12 +25,8 @@ def chart_code(module):
 # By chart: its module, its inputs, and its parameters.
 CHARTS = {
     "accuracy": ("accuracy", FITS | CELLS, NAMES),
-    "cost_effectiveness": (
-        "cost_effectiveness",
-        FITS | COMPARISONS | CROSSOVERS,
-        PUBLISHED,
-    ),
-    "crossovers": ("crossovers", FITS | CROSSOVERS, PUBLISHED),
+    "cost_effectiveness": ("cost_effectiveness", CROSSED | COMPARISONS, PUBLISHED),
+    "crossovers": ("crossovers", CROSSED, PUBLISHED),
     "best_method": ("best_method", FITS, NAMES),
     "costs": ("costs", CELLS, SETTINGS | {"prices": FLOW.prices()}),
     "diversity": (
@@ -43,14 +35,10 @@ CHARTS = {
         SETTINGS | {"datasets": lambda wc, input: LISTS.option(input.datasets)},
     ),
     "mixtures": ("mixtures", CELLS, SETTINGS),
-    "augmenters": (
-        "augmenters",
-        CELLS,
-        NAMES | {"settings": FLOW.augmenter_settings()},
-    ),
+    "augmenters": ("augmenters", CELLS, AUGMENTERS),
     "verification": ("verification", CELLS, SETTINGS),
-    "students": ("models", FITS | CROSSOVERS, NAMES | {"role": fixed("student")}),
-    "teachers": ("models", FITS | CROSSOVERS, NAMES | {"role": fixed("teacher")}),
+    "students": ("models", CROSSED, NAMES | {"role": fixed("student")}),
+    "teachers": ("models", CROSSED, NAMES | {"role": fixed("teacher")}),
 }
 
 for chart, (module, inputs, settings) in CHARTS.items():

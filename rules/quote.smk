@@ -21,19 +21,11 @@ rule quote:
         command("quote", "study")
 
 
-rule adopt:
-    """Say which results without a record could be kept as they are, as in `snakemake adopt all`."""
-    message:
-        "adopt"
+for question in ("adopt", "adopt_confirmed", "explain"):
 
-
-rule adopt_confirmed:
-    """Note these results as made by the present code and settings."""
-    message:
-        "adopt_confirmed"
-
-
-rule explain:
-    """Say why other targets would be made again, as in `snakemake explain all`."""
-    message:
-        "explain"
+    rule:
+        """Answer what a person asks by `snakemake adopt all` and the like: see docs/commands.md."""
+        name:
+            question
+        message:
+            question

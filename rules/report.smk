@@ -9,15 +9,14 @@ from seedbed.analysis.report.page import FILES as PAGE_FILES
 rule write_report:
     """Write the summary that a person reads first, as text and as a page."""
     input:
+        **FITS,
         cells=rules.collect_results.output.cells,
-        fits=rules.fit_decay.output.fits,
-        draws=rules.fit_decay.output.draws,
         comparisons=rules.compare_methods.output.csv,
         crossovers=rules.find_crossovers.output.json,
         findings=rules.check_findings.output.json,
         examples=FLOW.example_datasets(),
-        figures=expand(f"{RESULTS}/figures/{{name}}.svg", name=FLOW.figures()),
-        charts=expand(f"{RESULTS}/figures/{{name}}.vl.json", name=FLOW.figures()),
+        figures=FLOW.figure_files("svg"),
+        charts=FLOW.figure_files("vl.json"),
     output:
         summary=reported("report/summary.txt", "summary", "Report"),
         page=reported("report/index.html", "page", "Report"),
@@ -36,11 +35,7 @@ rule write_report:
 rule figures:
     """All figures that the study has cells for."""
     input:
-        expand(
-            f"{RESULTS}/figures/{{name}}.{{ending}}",
-            name=FLOW.figures(),
-            ending=["svg", "png", "csv", "vl.json"],
-        ),
+        FLOW.figure_files("svg", "png", "csv", "vl.json"),
 
 
 rule report:

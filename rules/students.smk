@@ -1,8 +1,9 @@
 """Students.
 
-In: datasets/, test items, and the students' models. Out: adapters/, of each cell a LoRA adapter in
-PEFT's layout with training.json, its record; and evaluations/, its scores and predictions. What has
-`input` among its arguments is not tracked, here as in all rules: by itself it changes no result.
+In: datasets/, test items, and the models of students and judges. Out: adapters/, of each cell a LoRA
+adapter in PEFT's layout with training.json, its record; evaluations/, its scores and predictions;
+and for these, where a judge grades them, outputs/, its answers. What has `input` among its arguments
+is not tracked, here as in all rules: by itself it changes no result.
 """
 
 
@@ -31,10 +32,8 @@ rule train_student:
 rule evaluate_student:
     """Answer and score the test items, with the cell's adapter or as the base model does."""
     input:
-        test=lambda wc: FLOW.test_items(wc.cell),
+        **PARAMETERS.answering("cell"),
         task=lambda wc: FLOW.task_record(wc.cell),
-        model=lambda wc: FLOW.model_record(*FLOW.student(wc.cell)),
-        adapter=lambda wc: FLOW.adapter(wc.cell),
         dataset=lambda wc: FLOW.dataset_record(wc.cell),
     output:
         scores=f"{RESULTS}/evaluations/{{cell}}/evaluation.json",
@@ -52,3 +51,43 @@ rule evaluate_student:
         code=lambda wc: code("evaluate_student", *FLOW.scorer_modules(wc.cell)),
     shell:
         command("evaluate_student", "threads", "runtime", "manifest")
+
+
+rule answer_items:
+    """Answer the test items with the cell's student, for a judge."""
+    input:
+        **PARAMETERS.answering("judged_cell"),
+    output:
+        answers=f"{RESULTS}/outputs/{{judged_cell}}/outputs.parquet",
+    log:
+        f"{RESULTS}/logs/answer_items/{{judged_cell}}.log",
+    resources:
+        **JOB_RESOURCES.evaluation("judged_cell"),
+    params:
+        **PARAMETERS.asking("student", "judged_cell", "evaluations"),
+        settings=lambda wc: FLOW.item_answering(wc.judged_cell),
+        code=lambda wc: code("answer_items"),
+    shell:
+        command("answer_items", "threads", "runtime", "manifest")
+
+
+rule judge_student:
+    """Have the judge grade a student's answers."""
+    input:
+        **PARAMETERS.graded("judged_cell"),
+    output:
+        scores=f"{RESULTS}/evaluations/{{judged_cell}}/evaluation.json",
+        predictions=f"{RESULTS}/evaluations/{{judged_cell}}/predictions.parquet",
+        verdicts=f"{RESULTS}/evaluations/{{judged_cell}}/verdicts.parquet",
+    log:
+        f"{RESULTS}/logs/judge_student/{{judged_cell}}.log",
+    resources:
+        **JOB_RESOURCES.judging(),
+    params:
+        **PARAMETERS.asking("judge", "judged_cell", "judging"),
+        cell=lambda wc: FLOW.coordinates(wc.judged_cell),
+        settings=lambda wc: FLOW.judging(wc.judged_cell),
+        labels_cache=lambda wc, input: FLOW.labels_cache(wc.judged_cell),
+        code=lambda wc: code("judge_student"),
+    shell:
+        command("judge_student", "threads", "runtime", "manifest")

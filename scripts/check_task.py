@@ -68,9 +68,11 @@ def check_task(
     with tempfile.TemporaryDirectory(prefix="check_task_") as temporary:
         folder = Path(temporary)
         made = make_items(config.source, data_dir, folder, config.prompt_columns)
-        scorer = make_scorer(config.kind, config.scorer_options, folder, task_folder)
-        with closing(scorer):
-            failing = failing_references(made.splits, scorer, config.score)
+        failing = []
+        if config.judge is None:
+            scorer = make_scorer(config.kind, config.scorer_options, folder, task_folder)
+            with closing(scorer):
+                failing = failing_references(made.splits, scorer, config.score)
     count = sum(map(len, made.splits.values()))
     lines = [f"{name}: {config.title} ({config.kind}, {config.score} reading)", ""]
     lines += _about(config, made)
@@ -79,6 +81,11 @@ def check_task(
     if failing:
         said = describe_failures(failing, count)
         lines += [said[0].upper() + said[1:]]
+    elif config.judge is not None:
+        lines += [
+            f"Reference answers are not scored: the judge, {config.judge.judge}, would have to be "
+            "paid for each."
+        ]
     else:
         lines += [f"All {count:,} reference answers are right by the task's own scorer."]
     methods = _methods(folders)

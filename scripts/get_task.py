@@ -5,7 +5,8 @@ or files beside the task's own. The folder that is written holds train.parquet, 
 databases/ (for SQL) and task.json, which says where everything came from, and what was left out.
 
 With scoring, every reference answer of both splits is scored first: if the task's own scorer does
-not find one right, nothing is written, and the message names all that fail.
+not find one right, nothing is written, and the message names all that fail. Where a judge grades
+answers, they are not: it would have to be paid for each.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from seedbed.command_line import json_of, json_value, option, optional, run
 from seedbed.config.values import JsonObject
 from seedbed.evaluation.references import describe_failures, failing_references
 from seedbed.evaluation.scorers import make_scorer
-from seedbed.evaluation.scorers.settings import Scored
+from seedbed.evaluation.scorers.settings import JUDGED, Scored
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.tasks.items import TaskItem, gold_values, to_frame
@@ -62,7 +63,7 @@ def get_task(
         folder.mkdir()
         made = make_items(wanted, data_dir, folder, prompt_columns)
         splits = made.splits
-        if scoring is not None:
+        if scoring is not None and scoring.kind != JUDGED:
             _check_references(splits, scoring, folder, task_folder)
         counts = TaskCounts(train_items=len(splits["train"]), test_items=len(splits["test"]))
         for split, items in splits.items():
@@ -131,7 +132,9 @@ def job(args: Options) -> None:
         args.task_folder,
         args.prompt_columns or (),
     )
-    report(f"{counts.train_items} train and {counts.test_items} test items")
+    free = args.scoring is None or args.scoring.kind != JUDGED
+    said = "" if free else "; reference answers are not scored, as a judge would be paid for it"
+    report(f"{counts.train_items} train and {counts.test_items} test items{said}")
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from recording_engine import RecordingEngine
 
 import evaluate_student
 from seedbed.artifacts import read_json, read_metadata, write_json, write_parquet
+from seedbed.config.words import DATASET_COUNTS
 from seedbed.engines import EngineJob, load_engine
 from seedbed.evaluation.evaluation import (
     SCHEMA,
@@ -250,7 +251,7 @@ def test_a_trained_student_carries_what_its_data_and_training_took(
     get_peft_model(model, lora).save_pretrained(adapter)
     trained = {"training_rows": 3, "training_tokens": 99, "too_long_rows": 2, "steps": 1}
     write_json(adapter / "training.json", {"counts": trained, "seconds": {"training": 1.5}})
-    made = {name: number for number, name in enumerate(evaluate_student.DATASET_COUNTS, start=1)}
+    made = {name: number for number, name in enumerate(DATASET_COUNTS, start=1)}
     write_json(
         tmp_path / "dataset.json",
         {"counts": made | {"failed_questions": {}}, "seconds": {"generation": 2.5}},

@@ -744,6 +744,11 @@ What results were made from is noted beside them, in `results/STUDY/manifest.jso
 are: edits are not seen. `make adopt` notes them. Files that are gone while all that stands on them
 is there count as what they were; scores alone are always made again.
 
+In a study with a judged task, `answer_items` and `judge_student` stand in the place of
+`evaluate_student`. A change of the rubric, of the judge or of its labels reruns `judge_student` and
+the analysis; the judge's answers to what it is asked as before are kept. Of training and students'
+answers, nothing reruns: `tests/workflow/test_judged.py` holds that.
+
 A plan shows all that stands on what is made again. A run skips it where that comes out as it was.
 
 ## Which code counts

@@ -241,7 +241,7 @@ Sha256 = Annotated[str, AfterValidator(_sha256)]
 HubId = Annotated[str, AfterValidator(_hub_id)]
 Date = Annotated[str, AfterValidator(_date)]
 World = Annotated[str, AfterValidator(_world), WithJsonSchema({"enum": [*WORLDS]})]
-Kind = Literal["number", "choice", "sql", "exact", "json", "code"]
+Kind = Literal["number", "choice", "sql", "exact", "json", "code", "judged"]
 Role = Literal["teacher", "student_a", "student_b"]
 """What a model trained from scratch gets to see of its world."""
 ScorerFunction = Annotated[str, AfterValidator(_scorer_function)]

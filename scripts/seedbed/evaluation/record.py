@@ -63,6 +63,47 @@ class Scores(Score):
         return self
 
 
+class Agreement(Part):
+    """How far a judge agrees with grades that were given by hand, all from 0 to 1.
+
+    Attributes:
+        labels: answers with a grade by hand.
+        unreadable: those of them whose verdict could not be read; the others count below.
+        same: share with the same grade.
+        difference: mean of the judge's grade less that by hand.
+        kappa: Cohen's kappa with quadratic weights; None if all grades are the same.
+        kappa_low: lower end of its 95% bootstrap interval.
+        kappa_high: upper end.
+    """
+
+    labels: Count
+    unreadable: Count
+    same: Fraction | None = None
+    difference: Number | None = None
+    kappa: Number | None = None
+    kappa_low: Number | None = None
+    kappa_high: Number | None = None
+
+
+class Judged(Part):
+    """What a judge did in an evaluation.
+
+    Attributes:
+        judge: its name in the study.
+        asked_again: requests for a verdict that was missing.
+        unreadable: answers without a verdict in the end, which count as the task says.
+        orders_differ: answers that were found better in one order, and worse in the other; None
+            where the judge does not compare.
+        agreement: with the task's labels; None without labels.
+    """
+
+    judge: str
+    asked_again: Count
+    unreadable: Count
+    orders_differ: Count | None = None
+    agreement: Agreement | None = None
+
+
 class EvaluationRecord(MadeRecord, Scores):
     """`evaluation.json`, beside the predictions of a student.
 
@@ -70,7 +111,9 @@ class EvaluationRecord(MadeRecord, Scores):
         cell: coordinates of the cell.
         settings: how the task was asked and scored.
         model: fingerprint of the base model.
-        references_right: reference answers that the scorer finds right: all of them.
+        references_right: reference answers that the scorer finds right: all of them; None where
+            a judge would have to be paid for each.
+        judged: what a judge did, where answers are judged.
         counts: what data and training took, by name; 0 for a base model.
         seconds: the same by stage, and of the evaluation itself.
     """
@@ -79,5 +122,6 @@ class EvaluationRecord(MadeRecord, Scores):
     settings: Settings = Field(default_factory=dict)
     model: str | None = None
     references_right: int | None = None
+    judged: Judged | None = None
     counts: dict[str, Count | None] = Field(default_factory=dict)
     seconds: dict[str, Number | None] = Field(default_factory=dict)

@@ -35,7 +35,7 @@ SETTINGS = "settings"
 
 # Rules whose artifacts hold the settings that the job was given.
 _SAY_SETTINGS = STREAM_RULES - {"check_answers", "verify_answers"} | {
-    *("pretrain_model", "build_dataset", "train_student", "evaluate_student")
+    *("pretrain_model", "build_dataset", "train_student", "evaluate_student", "judge_student")
 }
 # Of what artifacts say, what jobs are given by other parameters.
 _KEPT_APART = frozenset({"stream"})

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from seedbed.run.pending import PendingJobs
-from seedbed.study.job_settings import JobSettings
+from seedbed.study.job_settings import JobSettings, Settings
 from seedbed.study.paths import Part
 
 
@@ -41,6 +41,35 @@ class JobParameters:
             "stop": lambda wc, input: flow.stop(rule, wc),
         }
 
+    def checking(self, answers: str) -> dict[str, str | Callable[..., Any]]:
+        """Return the inputs of jobs that look at the answers of a shard.
+
+        Args:
+            answers: file of the answers, with wildcards.
+        """
+        flow = self._flow
+        return {
+            "answers": answers,
+            "seeds": lambda wc: flow.seeds(wc.stream),
+            "task": lambda wc: flow.task_record(wc.stream),
+        }
+
+    def checked(
+        self, rule: str, settings: Callable[[str], Settings]
+    ) -> dict[str, Callable[..., Any]]:
+        """Return which answers of a shard a job looks at, and how.
+
+        Args:
+            rule: name of the rule.
+            settings: returns those of a stream.
+        """
+        flow = self._flow
+        return {
+            **self.shard(rule, "stream"),
+            "settings": lambda wc: settings(wc.stream),
+            "task_folder": lambda wc, input: flow.task_folder(flow.teacher(wc.stream)[1]),
+        }
+
     def training(self, key: str) -> dict[str, Callable[..., Any]]:
         """Return how a student is trained, and for which other jobs.
 
@@ -54,6 +83,31 @@ class JobParameters:
             "trainer": lambda wc, input: flow.trainer(getattr(wc, key)),
             "journal": lambda wc, input: f"{flow.results}/journal/adapters/{getattr(wc, key)}",
             "sharing": lambda wc, input: pending.trainings(getattr(wc, key)),
+        }
+
+    def answering(self, key: str) -> dict[str, Callable[..., Any]]:
+        """Return the inputs of jobs that ask a student test items.
+
+        Args:
+            key: name of the wildcard with the key of a cell.
+        """
+        flow = self._flow
+        return {
+            "test": lambda wc: flow.test_items(getattr(wc, key)),
+            "model": lambda wc: flow.model_record(*flow.student(getattr(wc, key))),
+            "adapter": lambda wc: flow.adapter(getattr(wc, key)),
+        }
+
+    def graded(self, key: str) -> dict[str, Callable[..., Any]]:
+        """Return the inputs of jobs that have a student's answers graded, likewise."""
+        flow = self._flow
+        return {
+            "answers": lambda wc: flow.outputs(getattr(wc, key)),
+            "test": lambda wc: flow.test_items(getattr(wc, key)),
+            "model": lambda wc: flow.model_record(*flow.judge(getattr(wc, key))),
+            "labels": lambda wc: flow.labels(flow.cell(getattr(wc, key)).task),
+            "trained": lambda wc: flow.adapter(getattr(wc, key))[1:],
+            "dataset": lambda wc: flow.dataset_record(getattr(wc, key)),
         }
 
     def asking(self, part: Part, key: str, stage: str) -> dict[str, str | Callable[..., Any]]:

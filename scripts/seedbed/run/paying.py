@@ -23,6 +23,8 @@ _ASKING = {
     "sample_votes": ("verification", "teacher", "stream"),
     "train_student": ("training", "student", "trained_cell"),
     "evaluate_student": ("evaluation", "student", "cell"),
+    "answer_items": ("evaluation", "student", "judged_cell"),
+    "judge_student": ("judging", "judge", "judged_cell"),
 }
 """By rule: its stage, the part that its model has, and the wildcard that says which."""
 

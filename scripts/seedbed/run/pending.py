@@ -88,6 +88,8 @@ class PendingJobs:
                 yield "teacher", key, partial(self._answers, key, shard)
         for cell in self._flow.grid.cells:
             yield "student", cell.key, partial(self._evaluation, cell.key)
+            if cell.task in self._flow.grid.judged:
+                yield "judge", cell.key, partial(self._judging, cell.key)
 
     def _questions(self, key: str, shard: Shard) -> JsonObject:
         return self._shard("questions", key, shard, self._flow.questions(key))
@@ -98,12 +100,22 @@ class PendingJobs:
         return about | {"questions": questions[0] if questions else None}
 
     def _evaluation(self, key: str) -> JsonObject:
-        adapter = self._flow.adapter(key)
+        adapter, cell = self._flow.adapter(key), self._flow.cell(key)
+        judged = cell.task in self._flow.grid.judged
         return {
-            "output": self._flow.evaluation_file(self._flow.cell(key)),
+            "output": self._flow.outputs(key) if judged else self._flow.evaluation_file(cell),
             "cache": f"{self._flow.results}/journal/evaluations/{key}",
             "inputs": [self._flow.test_items(key), *adapter],
             "adapter": str(Path(adapter[0]).parent) if adapter else None,
+        }
+
+    def _judging(self, key: str) -> JsonObject:
+        answers = self._flow.outputs(key)
+        return {
+            "output": self._flow.evaluation_file(self._flow.cell(key)),
+            "cache": f"{self._flow.results}/journal/judging/{key}",
+            "inputs": [self._flow.test_items(key), answers],
+            "answers": answers,
         }
 
     def _training(self, key: str) -> JsonObject:

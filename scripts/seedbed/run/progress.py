@@ -45,7 +45,9 @@ STAGES = {
     "verify_answers": "checks",
     "build_dataset": "datasets",
     "train_student": "adapters",
+    "answer_items": "answers to grade",
     "evaluate_student": "cells",
+    "judge_student": "cells",
 }
 """What a person calls the jobs of a rule, in the order of the work."""
 

@@ -18,6 +18,8 @@ from seedbed.study.spending import Account
 from seedbed.study.targets import Targets
 
 SHOWN = 10
+_CELLS = ("cell", "judged_cell", "trained_cell")
+"""Wildcards that name a cell."""
 """Jobs that are named, of those that run, wait or failed."""
 
 SILENT_SECONDS = 30.0
@@ -215,7 +217,7 @@ def _also(run: RunNote, state: str) -> str:
     if state == "running":
         for name, jobs in (("under way", run["running"]), ("queued", run["queued"])):
             cells = {
-                job["wildcards"].get("cell", job["wildcards"].get("trained_cell")) for job in jobs
+                next(filter(None, map(job["wildcards"].get, _CELLS)), None) for job in jobs
             } - {None}
             if cells or name == "under way":
                 parts.append(f"{len(cells)} {name}")

@@ -60,6 +60,9 @@ class Agreement:
         """Check everything; the result is worth having only if no problem was found."""
         for index, block in enumerate(self.study.config.blocks):
             self._find_named(index, block)
+        for file in self.used["tasks"].values():
+            if file is not None and file.config.judge is not None:
+                self._use("models", file.config.judge.judge, "scorer", "judge", file=file)
         before = len(self.problems)
         self._find_mixtures()
         if len(self.problems) > before:
@@ -297,6 +300,7 @@ class Agreement:
         if any(method and method.real_pairs == "budget" for method in methods):
             for position, budget in enumerate(block.budgets or ()):
                 self._check_train_split(block, budget, *at, "budgets", position)
+        self._check_judged(at, block)
         self._check_prompts(at, block)
         self._check_worlds(at, block)
 
@@ -310,6 +314,18 @@ class Agreement:
                     f"split of task {name!r}"
                 )
                 self._refuse(said, *at)
+
+    def _check_judged(self, at: At, block: Block) -> None:
+        """Check that no filter needs a judge for each of a teacher's answers."""
+        for name in block.tasks:
+            task = self._get("tasks", name)
+            for place, chosen in enumerate(block.filters):
+                if task is not None and task.judge is not None and chosen != cells.NONE:
+                    said = (
+                        f"{chosen!r} cannot be used with task {name!r}: its judge is asked about "
+                        "students' test answers alone, and not paid for each of a teacher's"
+                    )
+                    self._refuse(said, *at, "filters", place)
 
     def _check_prompts(self, at: At, block: Block) -> None:
         """Check that each method of a block has its prompts for each of its tasks."""
@@ -335,24 +351,28 @@ class Agreement:
 
     def _check_worlds(self, at: At, block: Block) -> None:
         """Check that models from scratch have a world for each task of a block."""
-        for key in ("augmenters", "teachers", "students"):
-            for place, name in enumerate(getattr(block, key) or ()):
-                model = self._get("models", name)
-                if model is not None and model.checkpoint is not None:
-                    model = self._get("models", model.checkpoint.of)
-                if model is None or model.pretrain is None:
-                    continue
-                for task_name in block.tasks:
-                    task = self._get("tasks", task_name)
-                    if task is None or isinstance(task.source, WorldSource):
-                        continue
-                    if task_name not in model.worlds:
-                        said = (
-                            f"{name!r} is trained from scratch on a generated world, which task "
-                            f"{task_name!r} does not have: name one under worlds in the model's "
-                            "file"
-                        )
-                        self._refuse(said, *at, key, place)
+        for task_name in block.tasks:
+            file = self.used["tasks"].get(task_name)
+            if file is None or isinstance(file.config.source, WorldSource):
+                continue
+            for key in ("augmenters", "teachers", "students"):
+                for place, name in enumerate(getattr(block, key) or ()):
+                    self._check_world(name, task_name, self.study, (*at, key, place))
+            if file.config.judge is not None:
+                self._check_world(file.config.judge.judge, task_name, file, ("scorer", "judge"))
+
+    def _check_world(self, name: str, task: str, file: File[Any], at: At) -> None:
+        """Check that a model has a world for a task that has none itself."""
+        model = self._get("models", name)
+        if model is not None and model.checkpoint is not None:
+            model = self._get("models", model.checkpoint.of)
+        if model is None or model.pretrain is None or task in model.worlds:
+            return
+        said = (
+            f"{name!r} is trained from scratch on a generated world, which task {task!r} does not "
+            "have: name one under worlds in the model's file"
+        )
+        self._refuse(said, *at, file=file)
 
     def _use_tasks_of_worlds(self) -> None:
         """Read the tasks that models are trained on for others: their prompts are practised."""

@@ -254,7 +254,8 @@ class Grid:
     """Everything that a study makes, each thing once and in the order of its coordinates.
 
     The baselines are among the cells; they have no dataset, stream or seed set. The datasets that
-    a mixture is made of are among the datasets, and named by its key in `parts_by_key`.
+    a mixture is made of are among the datasets, and named by its key in `parts_by_key`. `judged`
+    are the tasks whose answers a judge grades.
     """
 
     cells: tuple[Cell, ...]
@@ -270,6 +271,7 @@ class Grid:
     seed_set_by_key: Mapping[str, SeedSet]
     largest_budget_by_key: Mapping[str, int]
     largest_verified_by_key: Mapping[str, int]
+    judged: frozenset[str]
 
     def largest_budget(self, stream: Stream | QuestionStream) -> int:
         """Return how many queries of a stream the study needs.
@@ -486,11 +488,13 @@ def grid(study: Study) -> Grid:
         seed_set_by_key=seed_sets,
         largest_budget_by_key=largest,
         largest_verified_by_key=verified,
+        judged=frozenset(name for name, task in study.tasks.items() if task.judge is not None),
     )
 
 
-KINDS = ("seed_set", "question_stream", "stream", "dataset", "cell", "trained_cell")
-"""Kinds of keys: `trained_cell` is for the cells that are no baseline, and so have an adapter."""
+KINDS = ("seed_set", "question_stream", "stream", "dataset", "cell", "judged_cell", "trained_cell")
+"""Kinds of keys: `judged_cell` is for cells whose answers a judge grades, `cell` for all others,
+and `trained_cell` for the cells that are no baseline, and so have an adapter."""
 
 
 def wildcard_pattern(grid: Grid, kind: str) -> str:
@@ -511,7 +515,8 @@ def wildcard_pattern(grid: Grid, kind: str) -> str:
         "question_stream": grid.question_streams,
         "stream": grid.streams,
         "dataset": grid.datasets,
-        "cell": grid.cells,
+        "cell": tuple(cell for cell in grid.cells if cell.task not in grid.judged),
+        "judged_cell": tuple(cell for cell in grid.cells if cell.task in grid.judged),
         "trained_cell": tuple(cell for cell in grid.cells if not cell.untrained),
     }
     if kind not in points:

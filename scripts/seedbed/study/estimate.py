@@ -68,7 +68,13 @@ ROW_TOKENS = 300
 FETCHED = "resources/models/model={model}/source=fetched"
 """Where a model of the hub lies that was fetched; see `Paths.model`."""
 
-Stage = Literal["questions", "answers", "verification", "training", "evaluation"]
+VERDICT_TOKENS = 120
+"""Of a judge's verdict, with its explanation."""
+
+JUDGE_TOKENS = PROMPT_TOKENS + 2 * ANSWER_TOKENS + 250
+"""Of what a judge is asked: a question, two answers, a rubric and the form of the verdict."""
+
+Stage = Literal["questions", "answers", "verification", "training", "evaluation", "judging"]
 
 SHOWN = {
     "cost_effectiveness": "what each method gains over the first, and where the best one shifts",
@@ -103,7 +109,7 @@ class Work:
     """What one model has to do in one place, with lengths that are assumed.
 
     Attributes:
-        stage: `questions`, `answers`, `verification`, `training` or `evaluation`.
+        stage: `questions`, `answers`, `verification`, `training`, `evaluation` or `judging`.
         model: who does it.
         task: the task.
         method: the method; of a cell's work, too.
@@ -164,6 +170,10 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
         place = (cell.student, cell.task, cell.method, cell.key)
         items = study.config.test_items or task.test_items
         found.append(Work("evaluation", *place, items, 1, PROMPT_TOKENS, ANSWER_TOKENS))
+        if task.judge is not None:
+            asked = 1 if task.judge.compare is None else 2
+            tokens = (asked * JUDGE_TOKENS, asked * VERDICT_TOKENS)
+            found.append(Work("judging", task.judge.judge, *place[1:], items, asked, *tokens))
         if not cell.untrained:
             rows = training_rows(study, cell)
             found.append(Work("training", *place, rows, 0, 0, ROW_TOKENS))

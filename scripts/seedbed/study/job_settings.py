@@ -22,7 +22,10 @@ from seedbed.tasks.settings import WorldSource
 ASKING = ("write_questions", "answer_questions", "sample_votes")
 """Rules whose jobs ask a teacher or an augmenter."""
 
-ASKED_FOR = {"augmenter": "questions", "teacher": "answers", "student": "evaluation"}
+ASKED_FOR = {
+    **{"augmenter": "questions", "teacher": "answers"},
+    **{"student": "evaluation", "judge": "judging"},
+}
 """What a model is asked for, by its part."""
 
 
@@ -220,21 +223,31 @@ class JobSettings(Paths):
 
     def evaluation(self, key: str) -> Settings:
         """Return how a cell is evaluated."""
+        task = self.study.tasks[self.cell(key).task]
+        scoring = {"kind": task.kind, "scorer": task.scorer_options, "score": task.score}
+        return Settings(scoring | self.item_answering(key))
+
+    def item_answering(self, key: str) -> Settings:
+        """Return how a cell's student is asked the test items."""
         name, student = self.cell(key).task, self.cell(key).student
         task = self.study.tasks[name]
         # All of them are all, by whatever number.
         taken, held = self.study.config.test_items, task.test_items
         return Settings(
             {
-                "kind": task.kind,
-                "scorer": task.scorer_options,
-                "score": task.score,
                 "prompt": self.study.answer_prompt(name),
                 "answer_tokens": task.max_tokens.answer,
                 "test_items": None if taken is None or taken >= held else taken,
                 **self._manner(student),
             }
         )
+
+    def judging(self, key: str) -> Settings:
+        """Return how a judge is asked about a cell's answers."""
+        judge, task = self.judge(key)
+        options = self.study.tasks[task].judge
+        assert options is not None
+        return Settings({"options": options.content(), **self._manner(judge)})
 
     def engine(self, part: Part, key: str, stage: str | None = None) -> Settings:
         """Return what runs the model that has a part in what has the key, and where it is booked.
@@ -305,6 +318,8 @@ class JobSettings(Paths):
                 found.add(self.augmenter(wildcards["question_stream"])[0])
             elif rule in ("answer_questions", "sample_votes"):
                 found.add(self.teacher(wildcards["stream"])[0])
+            elif rule == "judge_student":
+                found.add(self.judge(wildcards["judged_cell"])[0])
         return found
 
     def titles(self) -> Settings:

@@ -15,7 +15,7 @@ from seedbed.study.cells import Cell, Dataset, Grid, QuestionStream, Shard, Stre
 from seedbed.study.loading import Study
 from seedbed.tasks.settings import DataSource, FilesSource
 
-Part = Literal["augmenter", "teacher", "student"]
+Part = Literal["augmenter", "teacher", "student", "judge"]
 
 RESOURCES = "resources"
 
@@ -215,6 +215,19 @@ class Paths:
         cell = self.cell(key)
         return cell.student, cell.task
 
+    def judge(self, key: str) -> tuple[str, str]:
+        """Return the name of the judge that grades a cell's answers, and the cell's task."""
+        task = self.cell(key).task
+        options = self.study.tasks[task].judge
+        assert options is not None, f"no judge grades the answers of {task}"
+        return options.judge, task
+
+    def labels(self, task: str) -> list[str]:
+        """Return the file of the answers that were graded by hand; none without a judge or it."""
+        options = self.study.tasks[task].judge
+        file = None if options is None else options.labels
+        return [] if file is None else [f"{self.task_folder(task)}/{file}"]
+
     def cell(self, key: str) -> Cell:
         """Return the cell of a key.
 
@@ -244,6 +257,14 @@ class Paths:
             return []
         folder = f"{self.results}/adapters/{key}"
         return [f"{folder}/adapter_model.safetensors", f"{folder}/training.json"]
+
+    def labels_cache(self, key: str) -> str:
+        """Return the folder of the judge's answers on the labels of a cell's task."""
+        return f"{self.results}/journal/judging/labels/task={self.cell(key).task}"
+
+    def outputs(self, key: str) -> str:
+        """Return the file with the answers of a cell's student that a judge grades."""
+        return f"{self.results}/outputs/{key}/outputs.parquet"
 
     def evaluation_file(self, cell: Cell) -> str:
         """Return the file with the scores of a cell."""

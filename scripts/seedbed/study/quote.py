@@ -163,7 +163,7 @@ def answered(study: Study, grid: Grid, results: Path) -> dict[Key, Spent]:
     found: dict[Key, Spent] = {}
     for part in work(study, grid.cells):
         hosted = isinstance(study.engine(part.model), OpenAISettings)
-        if part.stage not in STAGES and hosted:
+        if part.stage not in (*STAGES, "judging") and hosted:
             continue
         done = _done(part, results, study.config, beyond=True)
         used = Used(done.queries, done.prompt_tokens, 0, done.completion_tokens)
@@ -250,6 +250,9 @@ def _done(part: Work, results: Path, config: StudyConfig, beyond: bool = False) 
         return _evaluated(results / "evaluations" / part.key / "evaluation.json", part)
     if part.stage == "training":
         return _trained(results / "adapters" / part.key, part)
+    if part.stage == "judging":
+        found = _judged(results / "evaluations" / part.key / "evaluation.json", part)
+        return _with_cache(found, results / "journal/judging" / part.key, part)
     folder, who = STAGES[part.stage]
     found = Done()
     for shard in shards(part.units, config.shard_size, config.largest_shard):
@@ -309,6 +312,15 @@ def _evaluated(file: Path, part: Work) -> Done:
         float(predictions[name].sum()) for name in ("prompt_tokens", "completion_tokens")
     )
     return Done(part.units, part.units, read, written, found.seconds["evaluation"] or 0.0)
+
+
+def _judged(file: Path, part: Work) -> Done:
+    if not file.is_file():
+        return Done()
+    found = EvaluationRecord.read(file)
+    names = ("judge_queries", "judge_prompt_tokens", "judge_completion_tokens")
+    queries, read, written = (float(found.counts[name] or 0) for name in names)
+    return Done(part.units, queries, read, written, found.seconds["judging"] or 0.0)
 
 
 def _trained(folder: Path, part: Work) -> Done:

@@ -15,6 +15,7 @@ from seedbed.study.estimate import (
     CHECK_TOKENS,
     QUESTION_TOKENS,
     ROW_TOKENS,
+    VERDICT_TOKENS,
     hours_of_tokens,
     size,
     training_rows,
@@ -133,15 +134,31 @@ class JobResources:
             ),
         )
 
-    def evaluation(self) -> dict[str, Callable[..., Any]]:
-        """Return what it takes to answer the test items."""
+    def evaluation(self, key: str = "cell") -> dict[str, Callable[..., Any]]:
+        """Return what it takes to answer the test items.
+
+        Args:
+            key: name of the wildcard with the key of a cell.
+        """
 
         def seconds(wc: Any, model: str) -> float:
-            task = self._study.tasks[self._paths.cell(wc.cell).task]
-            items = self._study.config.test_items or task.test_items
-            return self._generating(model, items, ANSWER_TOKENS)
+            return self._generating(model, self._items(getattr(wc, key)), ANSWER_TOKENS)
 
-        return self._of(lambda wc: self._paths.student(wc.cell), seconds)
+        return self._of(lambda wc: self._paths.student(getattr(wc, key)), seconds)
+
+    def judging(self) -> dict[str, Callable[..., Any]]:
+        """Return what it takes to grade a student's answers."""
+
+        def seconds(wc: Any, model: str) -> float:
+            # Twice, as a comparison is; with each verdict, a few words of explanation.
+            return self._generating(model, self._items(wc.judged_cell), 2 * VERDICT_TOKENS, 2)
+
+        return self._of(lambda wc: self._paths.judge(wc.judged_cell), seconds)
+
+    def _items(self, key: str) -> int:
+        """Return how many test items a cell is evaluated on."""
+        task = self._study.tasks[self._paths.cell(key).task]
+        return self._study.config.test_items or task.test_items
 
     def training(self) -> dict[str, Callable[..., Any]]:
         """Return what it takes to train a student, which is done on one GPU at most."""

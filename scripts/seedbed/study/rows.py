@@ -46,7 +46,7 @@ class Rows:
             ANSWER_TOKENS, study.tasks[part.task].max_tokens.answer
         )
         said = "answers stated" if config.answer_tokens else "answers assumed"
-        if part.stage == "training" or not part.queries:
+        if part.stage in ("training", "judging") or not part.queries:
             return part, "assumed"
         if part.stage != "questions":
             found = replace(part, completion_tokens=part.queries * answer)

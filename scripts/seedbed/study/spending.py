@@ -18,7 +18,7 @@ from seedbed.study.study import Study
 FILE = "spending.json"
 """In the results of a study."""
 
-STAGES = ("questions", "answers", "verification", "training", "evaluation")
+STAGES = ("questions", "answers", "verification", "training", "evaluation", "judging")
 """In the order in which they are shown; further ones, as `earlier`, come after these."""
 
 OPENED = "opened"

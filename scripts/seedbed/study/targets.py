@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.study.cells import Dataset
+from seedbed.config.folders import ConfigFolders
+from seedbed.study.cells import Dataset, grid
+from seedbed.study.config import RunConfig
 from seedbed.study.figures import figures, missing_text
 from seedbed.study.job_settings import JobSettings
+from seedbed.study.study import Study
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,26 @@ class Targets(JobSettings):
     """
 
     partial: bool = False
+
+    @classmethod
+    def of(cls, run: RunConfig, study: Study, folders: ConfigFolders) -> Targets:
+        """Return those of a study, as the workflow's own configuration says.
+
+        Args:
+            run: that configuration.
+            study: the study.
+            folders: of the study's files.
+        """
+        return cls(
+            study,
+            grid(study),
+            data_dir=run.data_dir,
+            folders=folders,
+            max_teacher_queries=run.max_teacher_queries,
+            max_usd=run.max_usd,
+            wait=run.wait,
+            partial=run.partial,
+        )
 
     def evaluations(self) -> list[str]:
         """Return the evaluation files of all cells, baselines included."""
@@ -59,6 +82,12 @@ class Targets(JobSettings):
     def figures(self) -> list[str]:
         """Return the names of the figures that the study has cells for."""
         return figures(self.grid)
+
+    def figure_files(self, *endings: str) -> list[str]:
+        """Return the files of all figures with these endings."""
+        return [
+            f"{self.results}/figures/{name}.{end}" for name in self.figures() for end in endings
+        ]
 
     def missing(self) -> str:
         """Return a line on the cells without an evaluation; "" if all are waited for, or there."""

@@ -68,6 +68,8 @@ def task_problems(files: Files, name: str, file: File[TaskConfig]) -> Iterator[P
         if source.databases is not None and not source.database_files(folder):
             said = f"there are no databases at {folder / source.databases}"
             yield file.document.problem(said, "source", "databases")
+    for said in _label_problems(file.config, folder):
+        yield file.document.problem(said, "scorer", "labels")
     if isinstance(scorer, str):
         wrong = _function_problem(scorer, folder)
         if wrong:
@@ -98,6 +100,21 @@ def with_counts(
         problems.append(file.document.problem(str(error), "source"))
         return None
     return replace(file, config=config.model_copy(update={"source": source}))
+
+
+def _label_problems(config: TaskConfig, folder: Path) -> Iterator[str]:
+    """Yield what is wrong with the answers that a judge's grades are compared with."""
+    if config.judge is None or config.judge.labels is None:
+        return
+    # Not for every plan: a library of arrays takes a tenth of a second to import.
+    from seedbed.evaluation.labels import read_labels
+
+    try:
+        read_labels(folder / config.judge.labels, config.judge)
+    except FileNotFoundError:
+        yield f"there is no file {folder / config.judge.labels}"
+    except (ValueError, OSError) as error:
+        yield str(error)
 
 
 def _function_problem(scorer: str, folder: Path) -> str | None:

@@ -45,7 +45,7 @@ from seedbed.config.values import (
     problem,
 )
 from seedbed.config.words import OWN_PROMPTS, WORLDS
-from seedbed.evaluation.scorers.settings import Checking, Scored
+from seedbed.evaluation.scorers.settings import JUDGED, Checking, Scored
 from seedbed.streams.settings import Overlap
 from seedbed.tasks.item import COLUMNS
 
@@ -530,6 +530,12 @@ class TaskConfig(Overlap, Checking, Scored, Titled):
                 raise problem(f"has no effect: the kind is {self.kind!r}", *at, name)
         if "tests" in columns and "gold" in columns:
             raise problem("is given, and a column for 'tests' as well", *at, "gold")
+        return self
+
+    @model_validator(mode="after")
+    def _judged_by_someone(self) -> TaskConfig:
+        if self.kind == JUDGED and self.judge is None:
+            raise problem("must have a judge and its rubric: the kind is 'judged'", "scorer")
         return self
 
     @model_validator(mode="after")

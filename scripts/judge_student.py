@@ -1,0 +1,156 @@
+"""Have a judge grade what a student answered to a task's test items.
+
+The judge's answers enter the response cache as they arrive, so a killed job resumes from there.
+Three files are written: verdicts.parquet, what the judge was asked and said, a row a request;
+predictions.parquet, a row an item; and evaluation.json with the scores, as `evaluate_student` does.
+Where the task has labels, answers graded by hand, the judge grades these first, once for all
+students of the task, and each evaluation says how far it agrees.
+
+If the judge had to be loaded, it then grades the answers of other students, as in --sharing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from seedbed.artifacts import read_metadata, whole_file, write_parquet
+from seedbed.command_line import Checked, json_of, json_value, option, optional, run
+from seedbed.config.words import Coordinates
+from seedbed.engines import Completion, Request
+from seedbed.engines.pending_jobs import PendingJob, claimed
+from seedbed.evaluation.evaluation import summarise
+from seedbed.evaluation.judge import Posed, grades, judge
+from seedbed.evaluation.judged import graded_answers, posed_answers
+from seedbed.evaluation.labels import agreement, read_labels
+from seedbed.evaluation.record import Agreement, EvaluationRecord, Judged
+from seedbed.evaluation.settings import JudgingSettings
+from seedbed.evaluation.students import costs
+from seedbed.progress import reporter
+from seedbed.provenance import provenance
+from seedbed.streams.options import Asking, Sharing
+from seedbed.tasks.items import read_items
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Asking, Sharing, Checked):
+    """Whose answers to grade, and how."""
+
+    cell: Coordinates = option(json_value, "coordinates of the cell, as JSON")
+    test: Path = option(whole_file, "test.parquet of the task")
+    answers: Path = option(whole_file, "the student's answers")
+    settings: JudgingSettings = option(
+        json_of(JudgingSettings), "rubric, form of the verdict and limits, as JSON"
+    )
+    labels: Path | None = optional(whole_file, "answers that were graded by hand")
+    labels_cache: Path = option(Path, "folder of the response cache of their verdicts")
+    dataset: Path | None = optional(whole_file, "JSON of the adapter's dataset")
+    trained: Path | None = optional(whole_file, "training.json of the adapter")
+    verdicts: Path = option(Path, "Parquet file to write")
+    predictions: Path = option(Path, "Parquet file to write")
+    scores: Path = option(Path, "JSON file to write")
+
+
+def job(args: Options) -> None:
+    """Have a student's answers graded."""
+    args.check(args.test, args.answers, args.dataset, args.trained)
+    report = reporter("judge_student")
+    settings, options = args.settings, args.settings.options
+    engine = args.starting(report)
+    made_by = provenance(__file__, [args.engine.module])
+    seconds: list[float] = []
+
+    def verdicts(folder: Path, posed: Sequence[Posed]) -> pl.DataFrame:
+        kept = args.response_cache(folder)
+
+        def ask(requests: Sequence[Request]) -> Iterable[Completion]:
+            for completion in kept.complete(engine.start, requests, report):
+                seconds.append(completion.seconds)
+                yield completion
+
+        return judge(settings, posed, ask)
+
+    agreed = None
+    if args.labels is not None:
+        labelled, given = read_labels(args.labels, options)
+        with claimed(args.labels_cache, args.labels, report):
+            found = grades(options, verdicts(args.labels_cache, labelled))
+        agreed = agreement(given, [found[one.key] for one in labelled])
+        report(_agreement(agreed))
+    seconds.clear()
+    items, answers = read_items(args.test), pl.read_parquet(args.answers)
+    with claimed(args.cache, args.scores, report):
+        said = verdicts(args.cache, posed_answers(items, answers))
+    about: dict[str, Any] = {"cell": args.cell, "settings": settings.content()}
+    write_parquet(args.verdicts, said, about)
+    predictions, judged = graded_answers(options, items, answers, said)
+    if agreed is not None:
+        judged = judged.model_copy(update={"agreement": agreed})
+    write_evaluation(args, predictions, judged, said, round(sum(seconds), 3), about | made_by)
+    report(f"{int(predictions['correct'].sum())} of {predictions.height} right")
+
+    def share(job: PendingJob) -> None:
+        posed = posed_answers(items, pl.read_parquet(job.values["answers"]))
+        verdicts(job.cache, posed)
+
+    engine.share(args.sharing, args.scores, args.runtime, share)
+
+
+def write_evaluation(
+    args: Options,
+    predictions: pl.DataFrame,
+    judged: Judged,
+    verdicts: pl.DataFrame,
+    seconds: float,
+    about: dict[str, Any],
+) -> None:
+    """Write the predictions and then, with what all of it took, the scores.
+
+    Args:
+        args: the command line.
+        predictions: rows of `graded_answers`.
+        judged: what the judge did.
+        verdicts: its rows.
+        seconds: that the judge took.
+        about: how they were made.
+    """
+    counts, taken = costs(args.dataset, args.trained)
+    answered = sum(pl.read_parquet(args.answers, columns=["seconds"])["seconds"].to_list())
+    write_parquet(args.predictions, predictions, {"cell": args.cell})
+    scores = summarise(predictions)
+    record = EvaluationRecord(
+        judged=judged,
+        model=read_metadata(args.answers)["model"],
+        counts={
+            **counts,
+            "judge_queries": verdicts.height,
+            "judge_prompt_tokens": int(verdicts["prompt_tokens"].sum()),
+            "judge_completion_tokens": int(verdicts["completion_tokens"].sum()),
+        },
+        seconds={**taken, "evaluation": round(answered, 3), "judging": seconds},
+        **about,
+        **{name: getattr(scores, name) for name in scores.model_fields_set},
+    )
+    record.write(args.scores)
+
+
+def _agreement(found: Agreement) -> str:
+    if found.kappa is None:
+        return f"no agreement with {found.labels} labels can be stated"
+    return (
+        f"agreement with {found.labels} labels: weighted kappa {found.kappa:.2f} "
+        f"({found.kappa_low:.2f} to {found.kappa_high:.2f}), {found.same:.0%} the same"
+    )
+
+
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__, (ValueError,))
+
+
+if __name__ == "__main__":
+    main()

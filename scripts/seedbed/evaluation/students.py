@@ -1,0 +1,130 @@
+"""A student that answers test items: what the jobs that ask one have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from seedbed.artifacts import whole_file
+from seedbed.command_line import option, several
+from seedbed.config.words import DATASET_COUNTS, TRAINING_COUNTS
+from seedbed.engines import Completion, Request
+from seedbed.engines.pending_jobs import PendingJob, PendingOfModel, claimed
+from seedbed.models import adapter_fingerprint, lora_rank, read_fingerprint
+from seedbed.provenance import code_digest
+from seedbed.streams.options import Asking, Sharing
+from seedbed.streams.record import DatasetCounts, DatasetRecord
+from seedbed.streams.response_cache import ResponseCache
+from seedbed.training.record import TrainingRecord
+
+ANSWERS_SCHEMA = pl.Schema(
+    {
+        "item_id": pl.String,
+        "prompt": pl.String,
+        "output": pl.String,
+        "finish_reason": pl.String,
+        "prompt_tokens": pl.Int64,
+        "completion_tokens": pl.Int64,
+        "seconds": pl.Float64,
+    }
+)
+"""Columns of answers that a judge is to grade, a row an item."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentOptions(Asking, Sharing):
+    """Which student answers, and which items."""
+
+    test: Path = option(whole_file, "test.parquet of the task")
+    adapter: tuple[Path, ...] = several("the adapter's weights, and training.json")
+
+    @property
+    def adapter_folder(self) -> Path | None:
+        """Folder of the adapter, if there is one."""
+        return self.adapter[0].parent if self.adapter else None
+
+
+class Student:
+    """The student of a job, which may answer for other jobs as well.
+
+    Attributes:
+        seconds: that it took for its answers so far.
+    """
+
+    def __init__(
+        self,
+        args: StudentOptions,
+        output: Path,
+        requests: Sequence[Request],
+        report: Callable[[str], None],
+    ) -> None:
+        """Take note of what to ask.
+
+        Args:
+            args: which student, and what runs it.
+            output: the file that the job makes.
+            requests: the items, as all jobs ask them that it answers for.
+            report: called with a line of text now and then.
+        """
+        self._args, self._output, self._requests, self._report = args, output, requests, report
+        pending = PendingOfModel.read(args.sharing, output).waiting()
+        folders = [args.adapter_folder, *map(_adapter, pending)]
+        ranks = [lora_rank(path) for path in folders if path is not None]
+        self._engine = args.starting(report, lora_rank=max(ranks, default=0))
+        # An answer depends on its request and on these, and not on the code that scores it.
+        self._asked = [
+            args.engine.identity(read_fingerprint(args.model)),
+            code_digest(None, [args.engine.module]),
+        ]
+        self.seconds = 0.0
+
+    def answers(self) -> Iterator[Completion]:
+        """Yield its answer to each request; no other job asks it the same meanwhile."""
+        with claimed(self._args.cache, self._output, self._report):
+            for completion in self._answers(self._args.cache, self._args.adapter_folder):
+                self.seconds += completion.seconds
+                yield completion
+
+    def share(self) -> None:
+        """Answer the same for other jobs, with their adapters, if the model had to be loaded."""
+        args = self._args
+        self._engine.share(
+            args.sharing,
+            self._output,
+            args.runtime,
+            lambda job: self._answers(job.cache, _adapter(job)),
+        )
+
+    def _answers(self, folder: Path, adapter: Path | None) -> Iterator[Completion]:
+        student = json.dumps([*self._asked, adapter and adapter_fingerprint(adapter)])
+        cache = ResponseCache(folder, student)
+        return cache.complete(self._engine.start, self._requests, self._report, adapter)
+
+
+def costs(
+    dataset: Path | None, trained: Path | None
+) -> tuple[dict[str, int | None], dict[str, float | None]]:
+    """Return what a cell's data and training took: counts, and seconds by stage.
+
+    All are 0 for a student that was not trained.
+
+    Args:
+        dataset: the dataset's record.
+        trained: training.json of the adapter.
+    """
+    made = DatasetRecord.read(dataset) if dataset else DatasetRecord(counts=DatasetCounts())
+    training = TrainingRecord.read(trained) if trained else TrainingRecord()
+    counts: dict[str, int | None] = {
+        name: getattr(made.counts, name) or 0 for name in DATASET_COUNTS
+    }
+    counts |= {name: getattr(training.counts, name) for name in TRAINING_COUNTS}
+    return counts, {"generation": made.seconds.generation, "training": training.seconds.training}
+
+
+def _adapter(job: PendingJob) -> Path | None:
+    folder = job.values["adapter"]
+    return None if folder is None else Path(folder)
