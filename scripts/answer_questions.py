@@ -7,7 +7,7 @@ its rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import answer_questions, columns_of
 from seedbed.streams.asking import answered_by, asking_basis, fill
-from seedbed.streams.extension import Basis, extend
+from seedbed.streams.extension import Basis, Make, extend
 from seedbed.streams.options import Asking, Shard, Sharing
 from seedbed.streams.settings import AnswerSettings
 from seedbed.tasks.items import read_items
@@ -52,14 +52,14 @@ def job(args: Options) -> None:
         seeds: Path | str,
         questions: Path | str | None,
         folder: Path,
-    ) -> tuple[Basis, Callable[[int, int], pl.DataFrame]]:
+    ) -> tuple[Basis, Make]:
         asked = AnswerSettings.model_validate(settings)
         items = read_items(Path(seeds))
         written = pl.read_parquet(questions).select("query", "question") if questions else None
 
-        def answer(start: int, stop: int) -> pl.DataFrame:
-            kept = args.response_cache(folder)
-            found = answer_questions(asked, items, written, start, stop, engine.start, kept, report)
+        def answer(queries: Sequence[int], again: bool) -> pl.DataFrame:
+            kept = args.response_cache(folder, again)
+            found = answer_questions(asked, items, written, queries, engine.start, kept, report)
             made_by.update(answered_by(kept))
             return found
 

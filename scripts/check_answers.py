@@ -6,6 +6,7 @@ answers. A query in SQL is run, read-only, and must find something.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +53,9 @@ def job(args: Options) -> None:
 
     with scoring(settings, args.task, args.task_folder, by_kind=True) as scorer:
 
-        def check(start: int, stop: int) -> pl.DataFrame:
+        def check(queries: Sequence[int], again: bool) -> pl.DataFrame:
             return check_answers(
-                answers.filter(pl.col("query").is_between(start, stop, closed="left")),
+                answers.filter(pl.col("query").is_in([*queries])),
                 read_items(args.seeds),
                 kind,
                 scorer,

@@ -6,6 +6,7 @@ holds some of the queries already keeps its rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,10 +50,10 @@ def job(args: Options) -> None:
     identity = {"settings": settings.content(), "model": model}
     basis = Basis(identity, {"answers": answers.filter(is_whole()).select("query", "prompt")})
 
-    def sample(start: int, stop: int) -> pl.DataFrame:
-        kept = args.response_cache()
-        asked = answers.filter(pl.col("query") >= start)
-        found = sample_votes(settings, asked, stop, engine.start, kept, report)
+    def sample(queries: Sequence[int], again: bool) -> pl.DataFrame:
+        kept = args.response_cache(tolerant=again)
+        asked = answers.filter(pl.col("query").is_in([*queries]))
+        found = sample_votes(settings, asked, part.end, engine.start, kept, report)
         made_by.update(answered_by(kept))
         return found
 

@@ -5,6 +5,7 @@ Queries in SQL are run, read-only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +53,9 @@ def job(args: Options) -> None:
     by_kind = samples is not None
     with scoring(args.settings, args.task, args.task_folder, by_kind) as scorer:
 
-        def verify(start: int, stop: int) -> pl.DataFrame:
+        def verify(queries: Sequence[int], again: bool) -> pl.DataFrame:
             return verify_answers(
-                answers.filter(pl.col("query").is_between(start, stop, closed="left")),
+                answers.filter(pl.col("query").is_in([*queries])),
                 samples,
                 read_items(args.seeds),
                 args.settings.kind,

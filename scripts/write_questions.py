@@ -8,7 +8,7 @@ file that holds some of the queries already keeps its rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.asking import answered_by, asking_basis, fill
-from seedbed.streams.extension import Basis, extend
+from seedbed.streams.extension import Basis, Make, extend
 from seedbed.streams.options import Asking, Shard, Sharing
 from seedbed.streams.questions import SCHEMA, write_questions
 from seedbed.streams.settings import QuestionSettings
@@ -47,15 +47,13 @@ def job(args: Options) -> None:
     model = answers_identity(args.model, args.engine.kind)
     engine = args.starting(report)
 
-    def shard(
-        settings: JsonObject, seeds: Path | str, folder: Path
-    ) -> tuple[Basis, Callable[[int, int], pl.DataFrame]]:
+    def shard(settings: JsonObject, seeds: Path | str, folder: Path) -> tuple[Basis, Make]:
         asked = QuestionSettings.model_validate(settings)
         items = read_items(Path(seeds))
 
-        def write(start: int, stop: int) -> pl.DataFrame:
-            kept = args.response_cache(folder)
-            found = write_questions(asked, items, start, stop, engine.start, kept, report)
+        def write(queries: Sequence[int], again: bool) -> pl.DataFrame:
+            kept = args.response_cache(folder, again)
+            found = write_questions(asked, items, queries, engine.start, kept, report)
             made_by.update(answered_by(kept))
             return found
 

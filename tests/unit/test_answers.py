@@ -27,7 +27,13 @@ def silent(text):
 
 def answer(engine, folder, start=0, stop=8, questions=None, settings=SETTINGS):
     return answer_questions(
-        settings, SEEDS, questions, start, stop, lambda: engine, ResponseCache(folder, "m"), silent
+        settings,
+        SEEDS,
+        questions,
+        range(start, stop),
+        lambda: engine,
+        ResponseCache(folder, "m"),
+        silent,
     )
 
 
@@ -74,7 +80,13 @@ def test_an_empty_slot_costs_no_query(tmp_path):
 
 def test_a_stream_of_empty_slots_needs_no_engine(tmp_path):
     rows = answer_questions(
-        SETTINGS, SEEDS, written(None, None), 0, 2, no_engine, ResponseCache(tmp_path, "m"), silent
+        SETTINGS,
+        SEEDS,
+        written(None, None),
+        range(2),
+        no_engine,
+        ResponseCache(tmp_path, "m"),
+        silent,
     )
     assert rows["answer"].null_count() == 2
 

@@ -98,7 +98,9 @@ def test_teachers_and_students_get_the_whole_conversation(seeds, tmp_path):
     cache = ResponseCache(tmp_path / "cache", "m")
     sampling = {"answer_tokens": 9, "temperature": 0.7, "top_p": 0.9}
     settings = AnswerSettings(stream="s", prompt="Q: {question}", system="Model's.", **sampling)
-    answers = answer_questions(settings, seeds, None, 0, 2, lambda: engine, cache, lambda _: None)
+    answers = answer_questions(
+        settings, seeds, None, range(2), lambda: engine, cache, lambda _: None
+    )
     asked = (*HISTORY, ("user", "Q: And one more?"))
     alone = (("system", "Model's."), ("user", "Q: And one more?"))
     assert {request.messages for request in engine.asked} == {asked, alone}
@@ -143,7 +145,7 @@ def test_augmenters_see_the_conversation(seeds, tmp_path):
         keeps_answer=False,
     )
     cache = ResponseCache(tmp_path / "cache", "m")
-    write_questions(settings, seeds, 0, 2, lambda: engine, cache, lambda _: None)
+    write_questions(settings, seeds, range(2), lambda: engine, cache, lambda _: None)
     texts = sorted((request.messages[0][1] for request in engine.asked), key=len)
     assert texts[0] == "New: And one more?"
     assert "User: Two and two?\n\nAssistant: Four." in texts[1]

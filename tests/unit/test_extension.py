@@ -17,9 +17,9 @@ import pytest
 from recording_engine import KilledError, RecordingEngine, timeless
 
 from seedbed.artifacts import read_json, read_metadata, write_json, write_parquet
-from seedbed.engines import start
+from seedbed.engines import UnansweredError, start
 from seedbed.engines.pending_jobs import write_plan
-from seedbed.streams.extension import held_until
+from seedbed.streams.extension import held_until, was_left
 from seedbed.tasks.items import TaskItem, to_frame
 
 STREAM = "task=t/method=new_question"
@@ -449,7 +449,7 @@ def test_a_job_that_has_the_model_asks_for_no_rows_that_others_hold(line, tmp_pa
 ALONGSIDE = """
 import importlib, sys, time
 from recording_engine import RecordingEngine
-from seedbed.engines import start
+from seedbed.engines import UnansweredError, start
 
 def slowly(request):
     time.sleep(0.05)
@@ -488,3 +488,103 @@ def test_two_jobs_that_extend_a_shard_ask_for_each_query_once(line, stage):
     assert after[: before.height].equals(before)
     new = after[before.height :]
     assert sum(asked) == new["answer"].count()
+
+
+# --- queries that failed in all tries
+
+
+def some_fail(request):
+    """Fail for some requests, whatever they are about."""
+    return ("", "failed") if request.seed % 5 == 1 else oblige(request)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["with journal", "without"])
+@pytest.mark.parametrize("stage", ASKING)
+def test_what_failed_is_asked_again_and_nothing_else(tmp_path, monkeypatch, whole, stage, kept):
+    line = Line(tmp_path, monkeypatch)
+    for under in ASKING[: ASKING.index(stage)]:
+        line.run(under, 30)
+    line.engine = RecordingEngine(some_fail)
+    line.run(stage, 30)
+    before = line.read(stage)
+    left = before.filter(was_left(before.schema))
+    assert 0 < left["query"].n_unique() < 26
+    # It fails once more: the file keeps its bytes, so that nothing after it is made again.
+    content = line.file(stage).read_bytes()
+    if not kept:
+        line.forget()
+    line.engine = RecordingEngine(some_fail)
+    line.run(stage, 30)
+    assert line.engine.asked
+    assert line.file(stage).read_bytes() == content
+    # It is answered at last.
+    if not kept:
+        line.forget()
+    line.engine = RecordingEngine(oblige)
+    line.run(stage, 30)
+    after = line.read(stage)
+    assert after.filter(was_left(after.schema)).is_empty()
+    others = ~pl.col("query").is_in(left["query"].to_list())
+    assert after.filter(others).equals(before.filter(others))
+    if stage != "questions":  # Other attempts at a question may have come first.
+        assert timeless(after).equals(timeless(whole.read(stage)))
+        if kept:
+            failed = before.filter(pl.col("finish_reason") == "failed").height
+            assert len(line.engine.asked) == failed
+    # And never again.
+    line.engine = RecordingEngine(oblige)
+    line.run(stage, 30)
+    assert not line.engine.asked
+
+
+def test_a_failed_query_is_asked_again_though_the_shard_is_extended(tmp_path, monkeypatch, whole):
+    line = Line(tmp_path, monkeypatch)
+    line.run("questions", 30)
+    line.engine = RecordingEngine(some_fail)
+    line.run("answers", 20)
+    line.engine = RecordingEngine(oblige)
+    line.run("answers", 30)
+    assert timeless(line.read("answers")).equals(timeless(whole.read("answers")))
+    assert line.read("answers")["query"].is_sorted()
+
+
+def test_many_that_fail_once_more_keep_no_shard_from_its_end(tmp_path, monkeypatch):
+    """An engine that gives up for their number, which is an error where they are asked first."""
+
+    class GivesUp(RecordingEngine):
+        def complete(self, requests, adapter=None):
+            failed = []
+            for answer in super().complete(requests, adapter):
+                if answer.finish_reason == "failed":
+                    failed.append(answer.key)
+                else:
+                    yield answer
+            error = UnansweredError(f"left {len(failed)}")
+            error.keys = tuple(failed)
+            raise error
+
+    line = Line(tmp_path, monkeypatch)
+    line.run("questions", 30)
+    line.engine = RecordingEngine(some_fail)
+    line.run("answers", 20)
+    content = line.file("answers").read_bytes()
+    line.engine = GivesUp(some_fail)
+    line.run("answers", 20)
+    assert line.file("answers").read_bytes() == content
+    with pytest.raises(SystemExit, match="left"):
+        line.run("answers", 30)
+
+
+def test_a_failed_self_check_is_a_failed_attempt(tmp_path, monkeypatch):
+    line = Line(tmp_path, monkeypatch)
+    line.settings["questions"]["check_prompt"] = "Check: {question}"
+
+    def check_fails(request):
+        checking = request.messages[-1][1].startswith("Check: ")
+        return ("", "failed") if checking else oblige(request)
+
+    line.engine = RecordingEngine(check_fails)
+    line.run("questions", 8)
+    rows = line.read("questions")
+    assert rows["question"].null_count() == 4
+    assert set(rows.filter(was_left(rows.schema))["query"]) == {4, 5, 6, 7}

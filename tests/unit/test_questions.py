@@ -44,7 +44,7 @@ def silent(text):
 
 def write(settings, engine, folder, start=0, stop=8):
     return write_questions(
-        settings, SEEDS, start, stop, lambda: engine, ResponseCache(folder, "m"), silent
+        settings, SEEDS, range(start, stop), lambda: engine, ResponseCache(folder, "m"), silent
     )
 
 
@@ -88,7 +88,9 @@ def test_two_shards_are_one_larger_one_cut_in_two(tmp_path):
 
 
 def test_a_shard_without_queries_has_no_rows(tmp_path):
-    rows = write_questions(SETTINGS, SEEDS, 5, 5, no_engine, ResponseCache(tmp_path, "m"), silent)
+    rows = write_questions(
+        SETTINGS, SEEDS, range(5, 5), no_engine, ResponseCache(tmp_path, "m"), silent
+    )
     assert (rows.height, rows.schema) == (0, SCHEMA)
 
 
@@ -166,7 +168,7 @@ def test_braces_in_seeds_and_questions_are_text(tmp_path):
         lambda r: ("yes" if r.messages[0][1].startswith("Check") else "And {y}, {0}?", "stop")
     )
     rows = write_questions(
-        SETTINGS, [seed], 0, 1, lambda: engine, ResponseCache(tmp_path, "m"), silent
+        SETTINGS, [seed], range(1), lambda: engine, ResponseCache(tmp_path, "m"), silent
     )
     assert [r.messages[0][1] for r in engine.asked] == [
         "New: What is {x} in {answer}? {0}",

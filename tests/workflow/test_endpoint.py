@@ -17,6 +17,7 @@ import yaml
 
 from endpoint import Endpoint, completion, error, running
 from project import BIN, WITHOUT_ENVIRONMENT
+from seedbed.engines.openai_engine import PROBE
 
 # Not a text that stands in any file.
 KEY = f"sk-{secrets.token_hex(16)}"
@@ -243,6 +244,39 @@ def test_a_dataset_without_rows_ends_the_run_and_says_why(hosted, endpoint):
     )
     assert lost in hosted.status(study="hosted")
     assert len(endpoint.asked) == max(BUDGETS)
+
+
+def test_what_failed_in_all_tries_is_counted_and_asked_again_at_the_next_start(hosted, endpoint):
+    failing = []
+
+    def behave(body, before):
+        if body["messages"][0]["content"] == PROBE:
+            return completion("yes")
+        failing[:] = failing or [body["seed"]]
+        return error(500, "overloaded") if body["seed"] == failing[0] else completion(ANSWER)
+
+    endpoint.behave = behave
+    done = make(hosted)
+    assert done.returncode == 0, done.stdout
+    assert rows(hosted, 64).height == 63
+    said = "1 query failed in all tries: start again, and only these are asked again."
+    assert said in done.stdout
+    assert said in hosted.status(study="hosted")
+    asked = [body["seed"] for body in endpoint.asked if body["messages"][0]["content"] != PROBE]
+    assert (asked.count(failing[0]), len(asked)) == (16, 63 + 16)
+    planned = hosted.snakemake("explain", "datasets", study="hosted").stdout
+    assert "answer_questions, 1 job: 1 of its queries failed in all tries" in planned
+    # The endpoint is well again: one request, and its row.
+    endpoint.behave = lambda body, before: completion(ANSWER)
+    endpoint.asked.clear()
+    done = make(hosted)
+    assert done.returncode == 0, done.stdout
+    assert [body["seed"] for body in endpoint.asked] == failing
+    assert rows(hosted, 64).height == 64
+    assert "failed in all tries" not in done.stdout
+    done = make(hosted)
+    assert "Nothing to be done" in done.stdout
+    assert len(endpoint.asked) == 1
 
 
 PRICE = {"usd_per_million_prompt_tokens": 100, "usd_per_million_completion_tokens": 1000}

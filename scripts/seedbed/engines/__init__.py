@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+from seedbed.endings import ExpectedError
 from seedbed.engines.settings import EngineJob as EngineJob
 
 
@@ -122,6 +123,16 @@ UNFINISHED = {
     "failed": "failed",
 }
 """By finish reason, why a text cannot be used; any other than "stop" is `not_finished`."""
+
+
+class UnansweredError(ExpectedError):
+    """Many requests were left without an answer, though each was tried often.
+
+    Attributes:
+        keys: theirs.
+    """
+
+    keys: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedbed.endings import ExpectedError
-from seedbed.engines import Completion, Request
+from seedbed.engines import Completion, Request, UnansweredError
 from seedbed.engines.cap import Purse
 from seedbed.engines.connections import Secrets, certificates, connection, trouble
 from seedbed.engines.rate_limits import Pace, either
@@ -46,8 +46,9 @@ AFFORD_SECONDS = 0.02
 ATTEMPTS = 8
 """Tries at one request."""
 FAILED_SHARE = 0.1
-"""Of the requests of a call, those that may fail in all tries for themselves; where more do, it is
-the endpoint that fails."""
+MOST_FAILED = 5
+"""Of the requests of a call, those that may fail in all tries for themselves, by share and number;
+where more do, it is the endpoint that fails."""
 ATTEMPTS_WITHOUT_TEXT = 3
 """Tries at one request that is answered without a text each time; then that is its answer."""
 FIRST_WAIT = 0.5
@@ -69,6 +70,10 @@ PROBE_TOKENS = 16
 
 class EndpointError(ExpectedError):
     """An endpoint does not answer, for a reason that trying again will not mend."""
+
+
+class ManyFailedError(EndpointError, UnansweredError):
+    """An endpoint answers, and leaves many requests without an answer."""
 
 
 class _RefusedError(Exception):
@@ -535,15 +540,19 @@ class _Call:
         if self._error is None:
             for request in self._rejected:
                 await self._hand_over(Completion(request.key, "", "rejected", 0, 0))
-            if len(self._failed) > max(1, self._taken * FAILED_SHARE):
-                self._end(
+            if len(self._failed) > max(MOST_FAILED, self._taken * FAILED_SHARE):
+                said = (
                     f"left {len(self._failed)} of {self._taken} requests without an answer after "
-                    f"{2 * ATTEMPTS} tries each; last, {self._failed[-1][1]}",
-                    restart=True,
+                    f"{2 * ATTEMPTS} tries each; last, {self._failed[-1][1]}"
                 )
+                self._error = ManyFailedError(self._about(said, True))
+                self._error.keys = tuple(request.key for request, _ in self._failed)
             else:
                 for request, said in self._failed:
-                    text = f"a query failed in {2 * ATTEMPTS} tries, and is left out; last, {said}"
+                    text = (
+                        f"a query failed in {2 * ATTEMPTS} tries: it is left out, and asked again "
+                        f"at the next start; last, {said}"
+                    )
                     print(self._secrets.hide(text), file=sys.stderr, flush=True)
                     await self._hand_over(Completion(request.key, "", "failed", 0, 0))
         if self._error is not None:

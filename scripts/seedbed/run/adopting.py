@@ -146,7 +146,7 @@ def _recorded(job: Job, planner: Planner, record: Record) -> tuple[list[str], li
             said += texts
         elif cause.kind == "setting" and same:
             said.append(f"{cause.name} is written otherwise, and means the same")
-        elif cause.kind != "queries":
+        elif cause.kind not in ("queries", "failed"):
             wrong += texts
     return wrong, list(dict.fromkeys(said))
 

@@ -85,6 +85,8 @@ def cause_text(planner: Planner, rule: str, cause: Cause) -> Iterator[str]:
         said = [f"also {_several(cause.now)}"] if cause.now else []
         said += [f"no longer {_several(cause.was)}"] if cause.was else []
         yield f"it is to read other files than before: {', '.join(said) or cause.name}"
+    elif cause.kind == "failed":
+        yield f"{cause.was:,} of its queries failed in all tries, and are asked again"
     else:
         yield f"it is to go as far as query {cause.now} of its stream, and goes to {cause.was}"
 

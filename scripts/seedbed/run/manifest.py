@@ -84,6 +84,7 @@ class Record:
         rows: of a shard, the digest of its rows.
         versions: of a shard, `stop` and digest of this file and of the shorter ones that it
             continues.
+        failed: of a shard, how many of its queries failed in all tries, and are to be asked again.
     """
 
     rule: str
@@ -95,6 +96,7 @@ class Record:
     stop: int | None = None
     rows: str = ""
     versions: tuple[tuple[int, str], ...] = ()
+    failed: int = 0
 
     def shared_digests(self) -> list[str]:
         """Return the digests of what it shares with other records."""
@@ -122,6 +124,8 @@ class Record:
             content["engine"] = self.engine
         if self.stop is not None:
             content |= {"stop": self.stop, "rows": self.rows, "versions": self.versions}
+        if self.failed:
+            content["failed"] = self.failed
         return json.dumps(content, ensure_ascii=False)
 
     @classmethod
@@ -144,6 +148,7 @@ class Record:
             stop=found.get("stop"),
             rows=found.get("rows", ""),
             versions=tuple((stop, digest) for stop, digest in found.get("versions", ())),
+            failed=found.get("failed", 0),
         )
 
 

@@ -34,7 +34,7 @@ _NO_SETTINGS = frozenset({"cache", "folder", "output", "results", "sharing", "st
 
 ENGINE_MODULE = "seedbed.engines.{kind}_engine"
 
-Kind = Literal["code", "engine", "setting", "input", "inputs", "queries"]
+Kind = Literal["code", "engine", "setting", "input", "inputs", "queries", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Cause:
     Attributes:
         kind: what differs.
         name: of the setting or the input.
-        was: what was noted: a setting's value, or the digest of some code.
+        was: what was noted: a setting's value, the digest of some code, or a number.
         now: what is there.
         paths: files whose content differs, or that the job reads and did not, or no longer reads.
     """
@@ -158,6 +158,8 @@ class Planner:
         wanted = self.stop(job)
         if wanted is not None and record.stop is not None and record.stop < wanted:
             yield Cause("queries", was=record.stop, now=wanted)
+        if record.failed:
+            yield Cause("failed", was=record.failed)
 
     def _input_causes(self, job: Any, record: Record) -> Iterator[Cause]:
         now = self._inputs(job)
@@ -466,7 +468,7 @@ class Planner:
         # Not for every plan: a table library takes half a second to import.
         import polars as pl
 
-        from seedbed.streams.extension import rows_digest
+        from seedbed.streams.extension import rows_digest, was_left
 
         (path, state), *_ = record.outputs.items()
         before = self.manifest.record(path)
@@ -488,7 +490,8 @@ class Planner:
         if version not in versions:
             versions = (*versions, version)
         digest = rows_digest(rows.filter(pl.col("query") < stop))
-        return replace(record, stop=stop, rows=digest, versions=versions)
+        failed = rows.filter(was_left(rows.schema))["query"].n_unique()
+        return replace(record, stop=stop, rows=digest, versions=versions, failed=failed)
 
 
 def _held(job: Any) -> int | None:

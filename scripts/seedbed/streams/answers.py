@@ -44,21 +44,19 @@ def answer_questions(
     settings: AnswerSettings,
     seeds: Sequence[TaskItem],
     questions: pl.DataFrame | None,
-    start: int,
-    stop: int,
+    queries: Sequence[int],
     engine: Callable[[], Engine],
     cache: ResponseCache,
     progress: Callable[[str], None],
 ) -> pl.DataFrame:
-    """Answer queries `start` to `stop` of a stream.
+    """Answer queries of a stream.
 
     Args:
         settings: prompt and sampling.
         seeds: the seed set, in order.
         questions: rows of `seedbed.streams.questions` that cover the queries, or None where the
             seeds' own questions are asked.
-        start: first query.
-        stop: one past the last query.
+        queries: their numbers, in order.
         engine: called for the teacher once there is something to ask.
         cache: where answers are kept as they arrive.
         progress: called with a line of text now and then.
@@ -74,13 +72,13 @@ def answer_questions(
     written: dict[int, str | None] = {}
     if questions is not None:
         written = dict(questions.select("query", "question").iter_rows())
-        absent = [i for i in range(start, stop) if i not in written]
+        absent = [i for i in queries if i not in written]
         if absent:
             raise ValueError(f"no row for query {absent[0]} of {settings.stream} in the questions")
-    rows: list[JsonObject] = []
+    rows: dict[str, JsonObject] = {}
     requests = []
-    thinking = [0] * (stop - start)
-    for i in range(start, stop):
+    thinking = dict.fromkeys(map(str, queries), 0)
+    for i in queries:
         seed = seeds[i % len(seeds)]
         question = seed.question if questions is None else written[i]
         row: JsonObject = {
@@ -95,7 +93,7 @@ def answer_questions(
             "teacher_completion_tokens": 0,
             "teacher_seconds": 0.0,
         }
-        rows.append(row)
+        rows[str(i)] = row
         if question is None:
             continue
         prompt = prompt_of(seed.history, answer_prompt(settings.prompt, seed, question))
@@ -112,16 +110,17 @@ def answer_questions(
             )
         )
     for completion in cache.complete(engine, requests, progress):
-        row = rows[int(completion.key) - start]
+        row = rows[completion.key]
         row["answer"] = completion.text
         row["finish_reason"] = completion.finish_reason
         row["teacher_prompt_tokens"] = completion.prompt_tokens
         row["teacher_completion_tokens"] = completion.completion_tokens
-        thinking[int(completion.key) - start] = completion.thinking_tokens
+        thinking[completion.key] = completion.thinking_tokens
         row["teacher_seconds"] = completion.seconds
         if settings.keep_thinking:
             row[TEACHER_THINKING] = completion.thinking or None
-    found = with_thinking(pl.DataFrame(rows, schema=columns_of(settings)), "teacher", thinking)
+    found = pl.DataFrame([*rows.values()], schema=columns_of(settings))
+    found = with_thinking(found, "teacher", [*thinking.values()])
     return spread_seconds(found, "teacher")
 
 

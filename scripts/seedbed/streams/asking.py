@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,21 +10,24 @@ import polars as pl
 from seedbed.engines.pending_jobs import PendingJob
 from seedbed.engines.settings import Asked, EngineJob
 from seedbed.models import answers_identity
-from seedbed.streams.extension import Basis, Part, held, rows_digest
+from seedbed.streams.extension import Basis, Make, Part, held, rows_digest
 from seedbed.streams.response_cache import ResponseCache
 from seedbed.tasks.items import TaskItem, to_frame
 
 
-def open_cache(folder: Path, model: Path, engine: EngineJob) -> ResponseCache:
+def open_cache(
+    folder: Path, model: Path, engine: EngineJob, tolerant: bool = False
+) -> ResponseCache:
     """Return the response cache of the model to ask.
 
     Args:
         folder: of the cache.
         model: folder of the model.
         engine: runs the model, and states how it is asked.
+        tolerant: see `ResponseCache`.
     """
     identity = engine.identity(answers_identity(model, engine.kind))
-    return ResponseCache(folder, identity, engine.ends)
+    return ResponseCache(folder, identity, engine.ends, tolerant)
 
 
 def answered_by(cache: ResponseCache) -> dict[str, list[str]]:
@@ -48,9 +51,7 @@ def asking_basis(
     return Basis(identity | {"seeds": rows_digest(to_frame(seeds))}, rows)
 
 
-def fill(
-    job: PendingJob, schema: pl.Schema, basis: Basis, make: Callable[[int, int], pl.DataFrame]
-) -> None:
+def fill(job: PendingJob, schema: pl.Schema, basis: Basis, make: Make) -> None:
     """Fill the response cache of a pending job with what its shard's file lacks.
 
     Args:
@@ -63,4 +64,4 @@ def fill(
     part = Part(start, stop, job.values.get("end", stop))
     known = held(job.output, part, schema, basis)
     if known.stop < part.stop:
-        make(known.stop, part.stop)
+        make(range(known.stop, part.stop), False)

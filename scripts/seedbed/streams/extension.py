@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,10 @@ import polars.selectors as cs
 
 from seedbed.artifacts import PROVENANCE, read_metadata, write_json, write_parquet
 from seedbed.streams import THINKING
+
+Make = Callable[[Sequence[int], bool], pl.DataFrame]
+"""Returns the rows of some queries, given in order; the second argument says whether they were
+asked before, and failed."""
 
 MOST_QUERIES = 2**62
 """Longer than any stream."""
@@ -160,31 +164,41 @@ def extend(
     part: Part,
     schema: pl.Schema,
     basis: Basis,
-    make: Callable[[int, int], pl.DataFrame],
+    make: Make,
     provenance: Mapping[str, Any],
 ) -> pl.DataFrame:
     """Extend a shard's file to all queries that are needed, and return its rows.
 
-    A file that holds them already keeps its bytes, and gets the present time.
+    Queries that failed are asked again. A file that holds all that is known already keeps its
+    bytes, and gets the present time.
 
     Args:
         path: the file, which need not exist.
         part: the queries that are needed.
         schema: columns of the rows, `query` among them.
         basis: what determines rows.
-        make: returns the rows of the queries from its first argument to one before its second.
+        make: makes rows.
         provenance: code and versions, kept beside the file.
     """
     known = held(path, part, schema, basis)
-    if known.whole and known.stop >= part.stop:
+    rows, made = known.rows, [*known.made]
+    again = rows.filter(was_left(schema))["query"].unique().sort()
+    answered: list[int] = []
+    if again.len():
+        found = make(again.to_list(), True)
+        # What failed once more stays as it is, to the byte.
+        left = found.filter(was_left(schema))["query"].to_list()
+        found = found.filter(~pl.col("query").is_in(left))
+        answered = found["query"].unique().sort().to_list()
+        rows = _joined(rows.filter(~pl.col("query").is_in(answered)), found)
+        rows = rows.sort("query", maintain_order=True)
+        made += [{"start": query, "stop": query + 1, **provenance} for query in answered]
+    if known.whole and known.stop >= part.stop and not answered:
         os.utime(path)
         return known.rows
     stop = max(known.stop, part.stop)
-    rows, made = known.rows, [*known.made]
     if known.stop < stop:
-        # Only rows of a model that thinks have a column for its thinking.
-        rows = pl.concat([rows, make(known.stop, stop)], how="diagonal")
-        rows = rows.with_columns(cs.ends_with(THINKING).fill_null(0))
+        rows = _joined(rows, make(range(known.stop, stop), False))
         if not known.rows.height:
             rows = _with_seconds_of(path, rows)
         made.append({"start": known.stop, "stop": stop, **provenance})
@@ -194,6 +208,27 @@ def extend(
     # Afterwards: if the process dies in between, the digest does not match that of the rows.
     write_json(path.with_name(PROVENANCE), {"rows": digest, "made": made})
     return rows
+
+
+def was_left(schema: pl.Schema) -> pl.Expr:
+    """Return the expression for rows whose query failed in all tries, and is to be asked again.
+
+    Args:
+        schema: of a shard's rows. Of questions, only an empty slot is left: otherwise another
+            attempt was usable.
+    """
+    if "finish_reason" in schema:
+        return (pl.col("finish_reason") == "failed").fill_null(False)
+    if {"question", "reason"} <= schema.keys():
+        failed = pl.col("reason").str.split(",").list.contains("failed")
+        return pl.col("question").is_null() & failed.fill_null(False)
+    return pl.lit(False)
+
+
+def _joined(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    # Only rows of a model that thinks have a column for its thinking.
+    both = pl.concat([rows, more], how="diagonal")
+    return both.with_columns(cs.ends_with(THINKING).fill_null(0))
 
 
 def _without_thinking(schema: pl.Schema) -> pl.Schema:

@@ -33,9 +33,10 @@ class Asking:
         batches = self.cache / "batches" / str(getattr(self, "start", 0))
         return EngineStart(self.model, self.engine, self.threads, progress, lora_rank, batches)
 
-    def response_cache(self, folder: Path | None = None) -> ResponseCache:
-        """Return the response cache of the model in a folder, by default in `cache`."""
-        return open_cache(folder or self.cache, self.model, self.engine)
+    def response_cache(self, folder: Path | None = None, tolerant: bool = False) -> ResponseCache:
+        """Return the response cache of the model in a folder, by default in `cache`; `tolerant` as
+        there."""
+        return open_cache(folder or self.cache, self.model, self.engine, tolerant)
 
 
 @dataclass(frozen=True, kw_only=True)

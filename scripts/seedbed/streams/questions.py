@@ -80,13 +80,12 @@ class _Slot:
 def write_questions(
     settings: QuestionSettings,
     seeds: Sequence[TaskItem],
-    start: int,
-    stop: int,
+    queries: Sequence[int],
     engine: Callable[[], Engine],
     cache: ResponseCache,
     progress: Callable[[str], None],
 ) -> pl.DataFrame:
-    """Write the questions of queries `start` to `stop` of a stream.
+    """Write the questions of some queries of a stream, which are in order.
 
     Query i starts from seed i mod S. A question that cannot be used, or that its self-check
     rejects, is tried again with another sampling seed; after `max_attempts` the slot stays empty.
@@ -96,7 +95,7 @@ def write_questions(
         there was thinking: `question` is null for an empty slot, and `reason` lists why each failed
         attempt failed, comma-separated.
     """
-    slots = [_Slot(i, seeds[i % len(seeds)], i // len(seeds)) for i in range(start, stop)]
+    slots = [_Slot(i, seeds[i % len(seeds)], i // len(seeds)) for i in queries]
     for attempt in range(settings.max_attempts or 0):
         open_slots = {str(slot.query): slot for slot in slots if slot.question is None}
         if not open_slots:
@@ -176,6 +175,8 @@ def _check(
         sound = read_self_check(completion.text)
         if sound:
             slot.question = drafts[completion.key]
+        elif completion.finish_reason == "failed":
+            slot.reasons.append("failed")
         else:
             slot.reasons.append("check_unreadable" if sound is None else "check_no")
 

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
-from seedbed.engines import Completion, Engine, Request
+from seedbed.engines import Completion, Engine, Request, UnansweredError
 
 SYNC_COMPLETIONS = 256
 SYNC_SECONDS = 30.0
@@ -59,13 +59,20 @@ class ResponseCache:
         answered_by: the models that answered so far, as endpoints name them; "" for no name.
     """
 
-    def __init__(self, folder: Path, model: str, ends: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: str,
+        ends: Mapping[str, str] | None = None,
+        tolerant: bool = False,
+    ) -> None:
         """Find the completions in a folder.
 
         Args:
             folder: the folder; it need not exist.
             model: identifies the model and how it is asked.
             ends: meanings of finish reasons that were unknown when their answers came.
+            tolerant: whether any number of requests may be left without an answer.
 
         Raises:
             ValueError: if a whole line of a file is not a line of a response cache.
@@ -73,6 +80,7 @@ class ResponseCache:
         self._folder = folder
         self._model = model
         self._ends = ends or {}
+        self._tolerant = tolerant
         self._named: set[str] = set()
         self.answered_by: set[str] = set()
         self._files: list[Path] = []
@@ -127,7 +135,7 @@ class ResponseCache:
         with _Writer(self._folder) as writer:
             self._files.append(writer.path)
             number = len(self._files) - 1
-            for answer in engine().complete(chain([first], coming), adapter):
+            for answer in self._asked(engine(), chain([first], coming), adapter):
                 now = time.monotonic()
                 completion = replace(answer, seconds=round(now - waiting, 6))
                 digest = asked.pop(completion.key)
@@ -148,6 +156,17 @@ class ResponseCache:
         left = len(asked) + sum(1 for _ in coming)
         if left:
             raise RuntimeError(f"the engine answered {done} of {done + left} requests")
+
+    def _asked(
+        self, engine: Engine, requests: Iterable[Request], adapter: Path | None
+    ) -> Iterator[Completion]:
+        try:
+            yield from engine.complete(requests, adapter)
+        except UnansweredError as error:
+            if not self._tolerant:
+                raise
+            for key in error.keys:
+                yield Completion(key, "", "failed", 0, 0)
 
     def _read(self, known: deque[tuple[str, int]]) -> Iterator[Completion]:
         """Yield the completions that stand at these places, and take them from there."""

@@ -76,6 +76,9 @@ def summary(found: dict[str, Losses], shown: int) -> list[str]:
     if waiting:
         said += f", and {waiting:,} wait for their dataset"
     lines = [f"{said}; lost: {reasons or 'none'}."]
+    if failed := lost["failed"]:
+        count = f"{failed:,} quer{'y' if failed == 1 else 'ies'}"
+        lines.append(f"{count} failed in all tries: start again, and only these are asked again.")
     warnings = [f"warning: {key}: {text}." for key, one in found.items() for text in one.warnings()]
     lines += warnings[:shown]
     if len(warnings) > shown:
