@@ -244,6 +244,66 @@ MORE_THAN_A_NUMBER = [
 ]  # fmt: skip
 
 
+SEVERAL_NUMBERS = [
+    # A power comes to its value; the exponent of a unit or a variable is no number.
+    ("2^4", "16"), ("The answer is 2^4.", "16"), ("$2^{4}$", "16"), ("\\boxed{2^4}", "16"),
+    ("2**4", "16"), ("2⁴", "16"), ("2 ^ 4", "16"), ("#### 2^4", "16"), ("10^6", "1000000"),
+    ("10⁻³", "0.001"), ("3 × 10⁴", "30000"), ("$3 \\times 10^{4}$", "30000"), ("-2^4", "-16"),
+    ("2^3 * 2", "16"), ("1.5^2", "2.25"), ("5 squared", "25"), ("2 to the power of 4", "16"),
+    ("2 raised to the 4th power", "16"), ("2^4 = 16, so she has 16", "16"),
+    ("13^2 = 169, so 13", "13"), ("5^2 + 12^2 = 169", "169"), ("(1+2)^2", None), ("x^2", None),
+    ("2^2^3", None), ("2^99999", None), ("1/2^3", None), ("two squared", None), ("4^0.5", None),
+    ("18 m^2", "18"), ("18 m²", "18"), ("18 m<sup>2</sup>", "18"), ("9.8 m/s²", "9.8"),
+    ("18<sup>2</sup>", "18"), ("10<sup>2</sup>", "100"), ("9.8 m s^-2", "9.8"),
+    ("\\boxed{18\\text{ m}^2}", "18"), ("18 square meters (m^2)", "18"),
+    ("9" * 9_000 + "^2", None),
+    # An amount in two units of one kind counts in the first.
+    ("18 hours 30 minutes", "18.5"), ("The answer is 18 hours and 30 minutes.", "18.5"),
+    ("2h30m", "2.5"), ("2 h 30 min", "2.5"), ("2 hrs. 30 mins.", "2.5"), ("5'6\"", "5.5"),
+    ("5 ft. 6 in.", "5.5"), ("1 year and 6 months", "1.5"), ("2 weeks and 3 days", "17/7"),
+    ("1 day, 2 hours and 30 minutes", "53/48"), ("3 lbs 8 oz", "3.5"), ("1 kg 500 g", "1.5"),
+    ("\\boxed{18\\text{ hours }30\\text{ minutes}}", "18.5"), ("£18 50p", "18.5"),
+    ("18 euros and 50 cents", "18.5"), ("18 dollars 50", "18.5"), ("$18 and 50 cents", "18.5"),
+    ("1110 minutes, or 18 hours 30 minutes", "1110"), ("2 million 300 thousand", "2300000"),
+    ("90 minutes, which is 1 hour and 30 minutes", "90"), ("5 and a half", "5.5"),
+    ("He works 5 days, 8 hours each.", "8"), ("1 foot 18 inches", "18"), ("2 thirds", "2/3"),
+    ("3 people ate 2 pounds and 3 cups", "3"), ("He ran 2 hours and 30 minutes a day", "2.5"),
+    ("$1.8M", "1800000"), ("1.8k", "1800"),
+    # Dates and times.
+    ("12/25/2020", None), ("2020-12-25", None), ("25.12.2020", None), ("1:30:00", None),
+    ("May 3rd, 2021", None), ("18 on 5/1/2024", "18"), ("At 18:00", "18"),
+    ("She earns 18 dollars.\nDate: 2024-05-01", "18"),
+    # Notes behind a result.
+    ("Result: 18\nTime: 3 s", "18"), ("**Result:** 18\n**Time:** 3 s", "18"),
+    ("Total: 18\nTime: 3 s", "18"), ("- Result: 18\n- Steps: 4", "18"),
+    ("| Result | 18 |\n| Time | 3 s |", "18"), ('{"result": 18, "time": 3}', "18"),
+    ("result: 18; steps: 4", "18"), ("Result: 18 eggs\nTime taken: 3 seconds", "18"),
+    ("She has 18.\nConfidence: 95%", "18"), ("She has 18. (Confidence: 0.9)", "18"),
+    ("She has 18.\nPage 3 of 5", "18"), ("She has 18.\nTokens used: 350", "18"),
+    ("Distance: 60 miles\nSpeed: 20 mph\nTime: 3 hours", "3"), ("Confidence: 95%", "95"),
+    ("Total: 16\nEaten: 7\nLeft: 9", "9"), ("Result: 9\nThen 9 * 2 = 18", "18"),
+    # Bounds of a result.
+    ("between 17 and 19, so 18", "18"), ("The answer is between 17 and 19, so 18.", "18"),
+    ("18 is between 17 and 19", "18"), ("18, in the range 17 to 19", "18"),
+    ("about 18, range 17-19", "18"), ("17 < 18 < 19", "18"), ("18 ≥ 17", "18"),
+    ("It rose from 9 to 18", "18"), ("18, up from 9", "18"), ("18 versus 20", "18"),
+    ("18 rounded to 2 decimal places", "18"), ("18, rounded from 17.6", "18"),
+    # A sum in words behind a result.
+    ("18: 9 times 2", "18"), ("**18:** 9 times 2", "18"), ("18 dollars: 9 times 2", "18"),
+    ("She makes $18: 9 eggs at $2 each", "18"), ("18 - 9 times 2", "18"), ("18 = 9 times 2", "18"),
+    ("18, 9 times 2", "18"), ("18. 9 times 2.", "18"), ("18 <- 9 times 2", "18"),
+    ("18, the product of 9 and 2", "18"), ("18 is 20% of 90", "18"), ("18, or 20% of 90", "18"),
+    ("I get 18, using 9 and 2.", "18"), ("20% of 90 is 18", "18"), ("9 times 2: 18", "18"),
+    ("Day 1: 9\nDay 2: 18", "18"), ("2020: 9\n2021: 18", "18"), ("9 eggs at $2 each: $18", "18"),
+    ("Together they have 9 times 2.", "18"), ("He buys 5 plus 3 more.", "8"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "value"), SEVERAL_NUMBERS)
+def test_several_numbers_are_read_as_what_they_say_together(text, value):
+    assert read_number(text).value == value
+
+
 @pytest.mark.parametrize(("text", "value"), MORE_THAN_A_NUMBER)
 def test_a_number_that_says_more_of_a_result_is_not_the_result(text, value):
     assert read_number(text).value == value
@@ -341,6 +401,13 @@ HOSTILE = [
     "twenty-" * 15000, "1.234." * 17000, "Q: 1\n\n" * 15000, "a" * 100000, " " * 99999 + "1",
     "1" + " " * 99999, "<s>" * 30000, "[INST]" * 15000, "\\frac" * 20000, "\\frac1" * 17000,
     "\\text{" * 17000, "minus $" * 14000, "= 1 or " * 14000, "I" * 50000 + "=" * 50000,
+    "2^" * 50_000, "2**" * 30_000, "(2)^2 " * 15_000, "1 hour 1 minute " * 6_000,
+    "1 hour " * 14_000,
+    "1 million 1 " * 8_000, "May 1 " * 16_000, "12:00:00 " * 11_000, "Result: 1\n" * 10_000,
+    "Result: 1\nTime: " * 6_000, "Time: 3\n" * 12_000, "(" * 50_000 + "confidence: 5",
+    "1 < " * 25_000, "1 is between " * 8_000, "1: 9 times " * 9_000, "1 a b: 9 " * 11_000,
+    "²" * 100_000, "1^{1}" * 20_000, "<sup>1</sup>" * 8_000, "5'6\"" * 25_000, "2h30m" * 20_000,
+    "1 and a " * 12_000, "1, 1 min, " * 9_000, "2^" + "9" * 9_000, "Result: 1" + " |*_-" * 20_000,
     *("١" * 100_000, "\ud800" * 1_000, "1\n" * 50_000, "minus " * 15_000, "1 x 10^" * 14_000),
 ]  # fmt: skip
 
@@ -418,6 +485,8 @@ FRAMES = [
     "{plain}\nThe answer is {gold}.\n\nQ: Tom has 3 apples.\nA: The answer is 7.",
     "{body}\n\nHuman: Now add 7.\n\nAssistant: #### 7",
     "{body}<|im_end|>\n<|im_start|>user\nAdd 3 and 4.<|im_end|>",
+    "{plain}\nResult: {gold}\nTime: 3 s", "{plain}\nThe answer is {gold} m^2.\nConfidence: 95%",
+    "{gold}: {plain}\n#### {gold}",
     "#### Step 1: work\n{plain}\n\n#### Step 2: answer\n\\boxed{{{gold}}}",
 ]  # fmt: skip
 

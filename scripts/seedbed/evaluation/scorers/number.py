@@ -4,8 +4,9 @@ Numbers are compared exactly, as fractions. The strict rule wants the output to 
 The flexible rule takes the last number that is stated as the answer: behind `####`, in `\\boxed{}`
 or `<answer>`, or directly behind "answer is" or "answer:". Else it takes an answer that stands
 first, with an explanation behind it; else a number in the last sentence that holds one: behind its
-last "=", or in bold, or the last. Neither rule reads what `seedbed.evaluation.scorers.outputs`
-leaves out.
+last "=", or in bold, or the last. What is written with several numbers is one quantity, or none:
+see `seedbed.evaluation.scorers.quantities`. Neither rule reads what
+`seedbed.evaluation.scorers.outputs` leaves out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from seedbed.evaluation.scorers import Reading, Score, any_gold
 from seedbed.evaluation.scorers.latex import BOX_END, BOX_START, plain_latex
 from seedbed.evaluation.scorers.number_words import WordNumber, word_numbers
 from seedbed.evaluation.scorers.outputs import begins_with_turn, final_part
+from seedbed.evaluation.scorers.quantities import joined_units, quantities
 from seedbed.tasks.items import TaskItem
 
 # Longer numbers are no answers: exact arithmetic on what a model may write (1e999999) has no end.
@@ -45,6 +47,12 @@ _SEPARATORS = {
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _CURRENCY = "$€£¥₹₩₽₱₺₫₦₴₪฿¢₵₡"
 _BOLD_START, _BOLD_END = "\ue002", "\ue003"
+_FORMULA = re.compile(r"[$=\\×*+]|[\ue000\ue001]")
+_PYTHON_POWER = re.compile(
+    r"(?<![\d.])(?<!\*\*)(\d{1,40}(?:\.\d{1,9})?)\s?\*\*\s?(-?\d{1,6})(?![\d*]|\.\d)"
+)
+_SUPERSCRIPTS = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6}")
+_PLAIN_SUPERSCRIPTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 
 # Every repetition is possessive (++) or bounded, so that matching takes linear time.
@@ -61,9 +69,6 @@ _NUMBER = re.compile(
     r"|\s?(?:[x×*·]|\\times|\\cdot)\s?10\s?\^\s?\{?(?P<power>[+-]?\d++)\}?"
     r"|(?:\s{1,2}(?P<numerator>\d{1,6}))?\s?/\s?(?P<denominator>\d++)(?![.,]?\d))?"
 )
-_DOLLARS_AND_CENTS = re.compile(
-    rf"[{_CURRENCY}]?(\d{{1,9}})\sdollars?,?(?:\sand)?\s(\d{{1,2}})\scents?\b", re.IGNORECASE
-)
 # "18,5" of those who write a comma for the point; not the pair (3,4), nor the list 1,2,3.
 _DECIMAL_COMMA = re.compile(r"(?<![\d.,(\[{])(\d{1,4}),(\d{1,2})(?![\d,)\]}]|\.\d)")
 _PAIR = re.compile(r"(?<![\d:.,])\d{1,2}:(?:[0-5][1-9]|[1-5]0|\d)(?![\d:])")
@@ -71,6 +76,7 @@ _LABELLED = re.compile(r"\b[A-Z][a-z]+\s$")
 _SCALE_WORD = re.compile(r"\s?(hundred|thousand|million|billion|trillion)s?\b", re.IGNORECASE)
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _THOUSANDS = re.compile(r"[kK](?!\w)")
+_MILLIONS = re.compile(r"[mM](?!\w)")
 _SIGN_WORD = re.compile(r"\b(?:minus|negative)\s$", re.IGNORECASE)
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 _UNIT = (
@@ -88,7 +94,7 @@ _INDEX_BEFORE = re.compile(
     r"\b(?:step|question|problem|equation|line|part|example|case)\s#?$", re.IGNORECASE
 )
 _LIST_MARK = re.compile(r"^[ \t]{0,8}\(?(\d{1,2})[.):][ \t]+(?=\S)", re.MULTILINE)
-_CITATION = re.compile(r"\[\d{1,3}(?:\s?[,;-]\s?\d{1,3}){0,9}\]|\^\{?\d{1,3}\}?")
+_CITATION = re.compile(r"\[\d{1,3}(?:\s?[,;-]\s?\d{1,3}){0,9}\]")
 _CALCULATION = re.compile(r"<<[^<>]*+>>")
 _MARKER = re.compile(r"(?<!#)####(?!#)[ \t]*+(?P<line>[^\n]*)")
 _HEADING_NUMBER = re.compile(r"\d{1,2}[.):][ \t]+[A-Za-z]")
@@ -96,6 +102,30 @@ _CUE = re.compile(
     r"\banswer\b(?P<between>[^\d\n.:=]{0,40}?)(?:(?P<verb>\bis\b|\bequals\b|\bbe\b)|[:=])"
     r"|^[ \t#>]{0,8}(?:(?:the|my)[ \t])?(?:final[ \t])?answer[ \t]{0,8}$",
     re.IGNORECASE | re.MULTILINE,
+)
+# "Result: 18" and "time: 3 s" behind it
+_RESULT = re.compile(
+    r"(?:^|(?<=[{,;|]))[ \t#>|*_\-\"']{0,8}(?:final |overall |end )?"
+    r"(?:result|output|solution|conclusion|value|total|sum)[*_\"' \t]{0,4}[:=|][*_\"' \t|]{0,4}",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NOTE_LABEL = (
+    r"(?:time|duration|elapsed|run ?time|latency|steps?|units?|method|date|time ?stamp|confidence"
+    r"|certainty|difficulty|level|tokens?|word count|model|source|page)"
+)
+_BESIDE = r"""[.,;|(){}\[\]\s*_"'-]*+"""
+_NOTES = re.compile(
+    rf"{_BESIDE}(?:{_NOTE_LABEL}(?:[ \t][a-z]{{1,10}})?[*_\"' \t]{{0,4}}[:=|]"
+    rf"[^\n,;|]{{0,60}}+(?:[\n,;|]|\Z){_BESIDE}){{1,8}}\Z",
+    re.IGNORECASE,
+)
+# At the end of a text, whatever stands before it.
+_CLOSING_NOTE = re.compile(
+    r"[\s(\[*_|\-]*"
+    r"(?:confidence(?: level| score)?|certainty|difficulty|tokens?(?: used)?|word count)"
+    r"[*_ \t]{0,4}[:=][^\n]{0,60}\Z|[\s(\[*_|\-]*(?:page \d{1,4} of \d{1,4}"
+    r"|generated in [\d.]{1,9} ?(?:s|ms|sec|seconds))[.)\]*_\s]*\Z",
+    re.IGNORECASE,
 )
 # "... confirming that 80 is the answer"
 _IS_ANSWER = re.compile(r"\bis (?:the|our|my)(?: \w{1,10})? answer\b", re.IGNORECASE)
@@ -134,6 +164,8 @@ _IN_OTHER_WORDS = re.compile(
     rf"|which (?:is|means|equals)|or|meaning [^=\d]{{1,60}})\s[{_CURRENCY}]*",
     re.IGNORECASE,
 )
+# "13^2 = 169, so 13"
+_SO = re.compile(rf",[ \t](?:so|thus|hence|therefore),?[ \t][{_CURRENCY}]*", re.IGNORECASE)
 _EXPLANATION = re.compile(
     r"^[ \t#*_>]{0,8}(?:explanation|reasoning|rationale|justification|here'?s why|here is why|why)"
     r"\b[^\n]{0,40}?[:?]|^[ \t#]{0,8}(?:explanation|reasoning|rationale|justification)[ \t]*$",
@@ -174,14 +206,54 @@ _SAYS_MORE = re.compile(
     r"|[^,.;:=\n]{0,60}[ \t]after[ \t](?:[a-z]{1,15}ing[ \t](?:[a-z]{1,15}[ \t]){0,2})"
     r"|[^,.;:=\n]{0,80}[ \t](?:by[ \t])?(?:selling|buying|using|working)[ \t]"
     r"(?:[a-z]{1,15}[ \t]){0,2}"
-    r"|,[^,;:=\n\d]{0,40}\b(?:twice|double|triple|half(?: of)?)[ \t]",
+    r"|,[^,;:=\n\d]{0,40}\b(?:twice|double|triple|half(?: of)?)[ \t]"
+    r"|,?[ \t]\(?(?:up|down|rounded(?: up| down| off)?)[ \t]from[ \t]"
+    r"|,?[ \t]\(?(?:versus|vs\.?|compared (?:to|with)|as opposed to|rather than)[ \t]",
     re.IGNORECASE,
+)
+_DIGITS_KEPT = re.compile(
+    r"\bto\s\d{1,2}\s(?:decimals?|significant|d\.?p|s\.?f|digits?|places?)\b", re.IGNORECASE
 )
 # "18, which is 2 less than 20"
 _ASIDE_BEFORE = re.compile(r",[ \t](?:which[ \t]is[ \t]|or[ \t])?", re.IGNORECASE)
 _LESS_THAN = re.compile(r"[ \t](?:[a-z]{1,15}[ \t])?(?:less|more|fewer)[ \t]than\b", re.IGNORECASE)
 # "9 eggs for 2 dollars each"
 _PRICED = re.compile(rf"[ \t][a-z]{{1,15}}[ \t](?:for|at)[ \t][{_CURRENCY}]?", re.IGNORECASE)
+# "18: 9 eggs at 2 dollars each", "18, the product of 9 and 2", "18 is 20% of 90"
+_SUM_BEHIND = re.compile(
+    r"(?:[ \t][a-z]{1,15}){0,2}(?:"
+    r"(?P<sure>:[ \t]|[ \t](?:-{2}|=>|->|<-|←|→|—)[ \t]|[ \t]\[|[.!][ \t])"
+    r"|(?P<unsure>,[ \t]|[ \t](?:-|=)[ \t]|[ \t](?=from\b|using\b|with\b|by\b|as\b|is\b|being\b)))"
+    r"(?:(?:that is|that's|i\.e\.,?|which is|is|or|being|namely|as|it is|it's)[ \t])?"
+    r"(?P<source>(?:found |obtained |computed |made )?(?:by|from|using|with|as)[ \t])?"
+    r"(?P<named>(?:the )?(?:product|sum|difference|total) of[ \t])?"
+    rf"[{_CURRENCY}]?(?P<left>\d[\d,]{{0,12}}(?:\.\d{{1,9}})?)"
+    r"(?:(?P<percent>[ \t]?%[ \t]of[ \t]|[ \t]percent of[ \t])"
+    r"|(?:[ \t-][a-z]{1,15}){0,2}?[ \t](?P<word>times|at|for|x|by|of|multiplied by|plus"
+    r"|added to|and|minus)[ \t]|[ \t]?(?P<sign>[×*+])[ \t]?)"
+    rf"[{_CURRENCY}]?(?P<right>\d[\d,]{{0,12}}(?:\.\d{{1,9}})?)"
+    r"(?:[ \t]?%|(?:[ \t][a-z]{1,15}){0,3})[.!)\]*_\s]*\Z",
+    re.IGNORECASE,
+)
+_LABELS_NUMBER = re.compile(
+    r"(?:\b[A-Z][a-z]+|\b(?:for|in|on|of|after|day|week|month|year|step))\s$"
+)
+# "18 is between 17 and 19", "18, in the range 17 to 19"
+_IN_A_RANGE = re.compile(
+    r"(?:[ \t][a-z]{1,15}){0,2}?,?[ \t][(\[]?(?:which[ \t])?(?:(?:is|are|lies|falls)[ \t])?"
+    r"(?:(?:the|a)[ \t][a-z]{1,15}[ \t])?(?:between|(?:(?:with)?in[ \t])?(?:the[ \t]|a[ \t])?"
+    rf"range(?:[ \t](?:of|from|is)|:)?)[ \t][{_CURRENCY}]*",
+    re.IGNORECASE,
+)
+_TO = re.compile(rf"[ \t]?(?:and|to|-|\.\.)[ \t]?[{_CURRENCY}]*", re.IGNORECASE)
+_LESS = re.compile(rf"[ \t]?[<≤]=?[ \t]?[{_CURRENCY}]*")
+_MORE = re.compile(rf"[ \t]?[>≥]=?[ \t]?[{_CURRENCY}]*")
+# "The answer is between 17 and 19, so 18" states no number yet.
+_BOUNDED = re.compile(
+    r"[\s*_]*(?:somewhere |anywhere |a number )?(?:between|from|more than|less than|fewer than|over"
+    r"|under|above|below|at least|at most)\b",
+    re.IGNORECASE,
+)
 _EACH = re.compile(r"(?:[ \t][a-z]{1,15})?[ \t](?:each|apiece)\b", re.IGNORECASE)
 _BECAUSE = re.compile(
     r"[ \t](?:because|since)\b|,[ \t]as[ \t](?:she|he|they|it|there|we|each|every|one)\b",
@@ -191,7 +263,9 @@ _RESULT_BEHIND = re.compile(
     r"[=≈]|\b(?:so|thus|therefore|then|hence|leaving|makes?)\b", re.IGNORECASE
 )
 _THAT_IS = re.compile(r",?[ \t]\(?(?:that is|that's|i\.e\.,?|which is|namely)[ \t]", re.IGNORECASE)
-_ADDS = re.compile(rf"[ \t]{{0,3}}[+*×·][ \t]{{0,3}}[{_CURRENCY}]?")
+_ADDS = re.compile(
+    rf"(?:[ \t]{{0,3}}[+*×·][ \t]{{0,3}}|[ \t](?:times|plus|multiplied by)[ \t])[{_CURRENCY}]?"
+)
 _UNITS_AND_OPERATOR = re.compile(
     r"[ \t%)]{0,3}(?:[A-Za-z]{1,15}[.,]?[ \t)]{1,3}){0,3}"
     rf"[+*/=≈×÷x-][ \t({_CURRENCY}]{{0,4}}"
@@ -288,7 +362,7 @@ def read_number(output: str) -> Reading:
     strict = read_strict(output)
     if strict.value is not None:
         return strict
-    text = _normalised(_final_part(output)[-MAX_CHARACTERS:])
+    text = _without_notes(_normalised(_final_part(output)[-MAX_CHARACTERS:]))
     for place in _places(text):
         chosen = place.choose()
         if chosen is not None:
@@ -300,6 +374,18 @@ def read_number(output: str) -> Reading:
 
 def _final_part(output: str) -> str:
     return final_part(output, _answered)
+
+
+def _without_notes(text: str) -> str:
+    """Return a text without the notes at its end that are no part of its answer."""
+    for _ in range(3):
+        tail = text[-200:].rstrip()
+        note = _CLOSING_NOTE.search(tail)
+        rest = text[:-200] + tail[: note.start()] if note is not None else ""
+        if not any(map(str.isdigit, rest)):
+            break
+        text = rest
+    return text
 
 
 def _answered(head: str, tail: str) -> bool:
@@ -379,7 +465,11 @@ class _Place:
         """Return the result, or its restatement: rounded, or in another unit."""
         result = behind[0]
         for number in behind[1:]:
-            if _IN_OTHER_WORDS.fullmatch(self.text, result.end, number.start):
+            if _IN_OTHER_WORDS.fullmatch(self.text, result.end, number.start) or (
+                number is behind[-1]
+                and _SO.fullmatch(self.text, result.end, number.start)
+                and _BARE_LINE.match(self.text, number.start)
+            ):
                 result = number
         return result
 
@@ -410,7 +500,7 @@ class _Place:
         result = self.behind_equals(pool)
         if result is not None:
             return result
-        pool = self._before_reasons(pool)
+        pool = self._before_reasons(self._before_sum(self._before_bounds(pool)))
         while len(pool) > 1 and self._says_more(pool):
             pool = pool[:-1]
         sums = self._unfinished(pool)
@@ -420,6 +510,28 @@ class _Place:
             if _THAT_IS.fullmatch(between):
                 return before[-1]
         return self._worked_out(sums) if len(sums) > 1 else pool[-1]
+
+    def _before_sum(self, pool: list[_Found]) -> list[_Found]:
+        """Return the numbers before a sum in words that tells how the result came about."""
+        for place in range(len(pool) - 1):
+            behind = _SUM_BEHIND.match(self.text, pool[place].end)
+            if behind is None or _LABELS_NUMBER.search(self.text[: pool[place].start][-20:]):
+                continue
+            if _explains_number(behind, pool[place].value):
+                return pool[: place + 1]
+        return pool
+
+    def _before_bounds(self, pool: list[_Found]) -> list[_Found]:
+        """Return the numbers without those that only bound a result: 19 of "17 < 18 < 19"."""
+        between = [self.text[a.end : b.start] for a, b in pairwise(pool[-3:])]
+        if between and _MORE.fullmatch(between[-1]):
+            return pool[:-1]
+        if len(between) == 2:
+            if all(map(_LESS.fullmatch, between)):
+                return pool[:-1]
+            if _IN_A_RANGE.fullmatch(between[0]) and _TO.fullmatch(between[1]):
+                return pool[:-2]
+        return pool
 
     def _before_reasons(self, pool: list[_Found]) -> list[_Found]:
         """Return the numbers before "because", unless a result follows the reasons."""
@@ -439,6 +551,7 @@ class _Place:
             return False
         return bool(
             _SAYS_MORE.fullmatch(between)
+            or _DIGITS_KEPT.match(self.text, max(0, last.start - 3))
             or (_ASIDE_BEFORE.fullmatch(between) and _LESS_THAN.match(self.text, last.end))
             or (_PRICED.fullmatch(between) and _EACH.match(self.text, last.end))
         )
@@ -457,7 +570,7 @@ class _Place:
         for left, right in pairwise(sums):
             if value is None or factor is None or right.value is None:
                 return _Found(None, sums[0].start, sums[-1].end, True)
-            if "+" in self.text[left.end : right.start]:
+            if re.search(r"\+|plus", self.text[left.end : right.start]):
                 value, factor = value + factor, right.value
             else:
                 factor *= right.value
@@ -465,6 +578,19 @@ class _Place:
         if value is not None and max(abs(value.numerator), value.denominator) >= 10**MAX_DIGITS:
             value = None
         return _Found(value, sums[0].start, sums[-1].end, True)
+
+
+def _explains_number(behind: re.Match[str], value: Fraction | None) -> bool:
+    """Return whether a sum of `_SUM_BEHIND` only tells how the number before it came about."""
+    if behind["sure"] or behind["named"] or (behind["source"] and behind["word"] == "and"):
+        return True
+    left, right = (Fraction(behind[side].replace(",", "")) for side in ("left", "right"))
+    sign = behind["sign"] or (behind["word"] or "times").lower()
+    if behind["percent"]:
+        return left * right / 100 == value
+    if sign == "minus":
+        return left - right == value
+    return (left + right if sign in ("+", "plus", "added to", "and") else left * right) == value
 
 
 class _WordPlace:
@@ -523,6 +649,10 @@ def _stated(text: str) -> Iterator[tuple[int, _Place | _WordPlace, bool]]:
         place = _Place(_unmarked(before))
         if place.found and place.found[-1].likely and not _NOT.search(before):
             yield match.start(), place, True
+    for label in list(_RESULT.finditer(text))[-20:]:
+        bare = _BARE.match(text, label.end())
+        if bare is not None and _NOTES.fullmatch(text, bare.end()):
+            yield label.start(), _Place(_unmarked(bare[0]), first=True), True
     for cue in list(_CUE.finditer(text))[-50:]:
         yield from _behind_cue(text, cue)
 
@@ -540,7 +670,7 @@ def _behind_cue(text: str, cue: re.Match[str]) -> Iterator[tuple[int, _Place | _
     if words is not None:
         yield cue.start(), words, True
         return
-    place = _Place(sentence, first=True)
+    place = _Place(sentence, first=_BOUNDED.match(sentence) is None)
     if not place.found:
         return
     if _DIRECT.match(sentence):
@@ -585,7 +715,14 @@ def _answer_first(text: str) -> Iterator[_Place]:
             if after is not None and _EXPLAINS.match(behind, after.end()):
                 yield _Place(bare[0])
                 return
-        if re.match(r"\s?[;—]\s", behind):
+        listed = re.search(r"^\s*\d{1,4}:\s", rest, re.MULTILINE)
+        if re.match(r"\s?[;—]\s", behind) or (
+            re.match(r"\s?%?[*_]*:[*_]*\s\s?(?=[^\n])", behind) and not listed
+        ):
+            yield _Place(bare[0])
+            return
+        sums = _SUM_BEHIND.match(_unmarked(text), end)
+        if sums is not None and number and _explains_number(sums, number[0].value):
             yield _Place(bare[0])
             return
     header = _EXPLANATION.search(text)
@@ -675,12 +812,17 @@ def _normalised(text: str) -> str:
     """
     if not text.isascii():
         text = _PRIVATE.sub("", _INVISIBLE.sub("", text))
+        text = _SUPERSCRIPTS.sub(lambda mark: f"^{mark[0].translate(_PLAIN_SUPERSCRIPTS)}", text)
         text = "".join(map(_plain_character, text))
     text = _CALCULATION.sub("", text)
     text = re.sub(r"<answer>((?:[^<]|<(?!/answer>)){0,500})</answer>", _boxed, text, flags=re.I)
     text = re.sub(r"<br\s?/?>", "\n", text, flags=re.IGNORECASE)
+    text = re.sub(r"<sup>\s?([+-]?\d{1,4})\s?</sup>", r"^{\1}", text, flags=re.IGNORECASE)
     text = re.sub(r"</?[A-Za-z]{1,12}>|&nbsp;", " ", text)
+    if "^{" in text:
+        text = "\n".join(map(_footnotes, text.split("\n")))
     text = plain_latex(text)
+    text = _PYTHON_POWER.sub(r"\1^\2", text)
     bold = f"{_BOLD_START}\\1{_BOLD_END}\\2"
     text = re.sub(r"\*\*([^*\n]{1,80}?)([.,;!?]{0,3})\*\*", bold, text)
     text = text.replace("**", "").replace("__", "").replace("`", "")
@@ -689,8 +831,15 @@ def _normalised(text: str) -> str:
     # 1.234.567,50
     text = re.sub(r"(?<![\d.,])(\d{1,3}(?:\.\d{3}){1,5}),(\d{1,2})(?![\d,.]\d|\d)", _european, text)
     text = _DECIMAL_COMMA.sub(r"\1.\2", text)
-    text = _DOLLARS_AND_CENTS.sub(lambda match: f"${match[1]}.{match[2]:0>2}", text)
+    text = joined_units(text)
     return _without_list_marks(text)
+
+
+def _footnotes(line: str) -> str:
+    """Return a line with the marks of footnotes, as in 18^{2} outside of formulas, in brackets."""
+    if _FORMULA.search(line):
+        return line
+    return re.sub(r"(?<=\d)(?<!\b10)\^\{(\d{1,3})\}", r" [\1]", line)
 
 
 def _boxed(match: re.Match[str]) -> str:
@@ -736,7 +885,35 @@ def _numbers(text: str) -> list[_Found]:
         cited[match.start() : match.end()] = b"\x01" * (match.end() - match.start())
     paired = _pairs(text)
     found = []
-    for match in _NUMBER.finditer(text):
+    place = 0
+    for quantity in (*quantities(text), None):
+        stop = len(text) if quantity is None else quantity.start
+        found += _plain_numbers(text, place, stop, cited, paired)
+        if quantity is None:
+            break
+        start, negative = _sign(text, quantity.start)
+        value = quantity.value
+        value = -value if negative and value is not None else value
+        likely = quantity.likely and _likely(text, start, quantity.end)
+        found.append(_Found(value, start, quantity.end, likely))
+        place = quantity.end
+    return found
+
+
+def _plain_numbers(
+    text: str, start: int, stop: int, cited: bytearray, paired: bytearray
+) -> list[_Found]:
+    """Return the numbers of a part of a text that are no part of another quantity.
+
+    Args:
+        text: the text.
+        start: where the part begins.
+        stop: where it ends.
+        cited: for each character whether it stands in the mark of a citation.
+        paired: for each character whether it is a part of a ratio or a time.
+    """
+    found = []
+    for match in _NUMBER.finditer(text, start, stop):
         start, end = match.start(), match.end()
         value = _value(
             match["digits"],
@@ -748,7 +925,12 @@ def _numbers(text: str) -> list[_Found]:
         if scale is not None:
             end = scale.end()
             value = None if value is None else value * 10 ** _SCALES[scale[1].lower()]
-        elif _THOUSANDS.match(text, end) and start and text[start - 1] in _CURRENCY:
+        elif _MILLIONS.match(text, end) and start and text[start - 1] in _CURRENCY:
+            end += 1
+            value = None if value is None else value * 10**6
+        elif _THOUSANDS.match(text, end) and (
+            "." in match["digits"] or (start and text[start - 1] in _CURRENCY)
+        ):
             end += 1
             value = None if value is None else value * 1000
         start, negative = _sign(text, start)

@@ -49,7 +49,8 @@ _NUMBER = re.compile(
 # "three quarters", "two and a half", "two point five", "seven-eighths", "five 6"
 _GOES_ON = re.compile(
     r"[\s-](?:half|halves|quarters?|thirds?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?"
-    r"|tenths?|hundredths?|thousandths?|point|and (?:a|one|two|three) \w|\d)|/",
+    r"|tenths?|hundredths?|thousandths?|point|squared|cubed|to the power"
+    r"|and (?:a|one|two|three) \w|\d)|/",
     re.IGNORECASE,
 )
 
