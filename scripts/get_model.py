@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ def check_architecture(folder: Path) -> None:
     """Check that a student can be trained and evaluated.
 
     Raises:
-        ValueError: if Transformers has no class for its kind that writes text from text alone.
+        ValueError: if Transformers has no class for its kind that writes text from text alone, or
+            one without the cache from which the engines write the next token.
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
@@ -95,6 +97,16 @@ def check_architecture(folder: Path) -> None:
             f"a model of the kind {config.model_type!r} cannot be a student: Transformers does not "
             "run it as one that writes text from text alone. Take a text model of its family, or "
             "have it as teacher or augmenter alone, run by vLLM or an endpoint"
+        )
+    found: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    kinds = found if isinstance(found, tuple) else (found,)
+    if not any("past_key_values" in signature(kind.forward).parameters for kind in kinds):
+        raise ValueError(
+            f"a model of the kind {config.model_type!r} cannot be a student: it has states of its "
+            "own kind in place of a key-value cache, which the engine of Transformers cannot "
+            "continue from, and vLLM takes no adapters for it. Take a model with attention, a "
+            "hybrid one such as Falcon H1 or Granite 4, or have it as teacher or augmenter alone, "
+            "run by vLLM or an endpoint"
         )
 
 

@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
 
+import pretrained
 from practice import PROMPTS, SIZES, silent
 from project import Clone, copy_project
 from seedbed.tasks.worlds import load_world
@@ -26,6 +27,7 @@ from seedbed.training.settings import Pretrain
 # finished study; the second one does not need it, and so does not wait for it.
 FIRST = (
     *("workflow/test_micro.py", "workflow/test_submissions.py", "slurm/"),
+    "workflow/test_pretrained.py",
     *("workflow/test_reruns.py", "unit/test_curves.py", "unit/test_coverage.py"),
     *("workflow/", "vllm/", "unit/test_large_data.py", "unit/test_kills.py"),
 )
@@ -121,6 +123,29 @@ def finished(made_once, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     made = made_once("micro", run)
     clone = Clone(made).copy(tmp_path_factory.mktemp("finished") / "project")
     return replace(clone, said=made.with_suffix(".log").read_text())
+
+
+@pytest.fixture(scope="session")
+def smollm2(made_once) -> Path:
+    """The folder of SmolLM2-135M-Instruct."""
+    file = pretrained.weights()
+    if file is None:
+        pytest.skip("SmolLM2 is not installed: `make models` adds it")
+    return made_once("smollm2", lambda folder: pretrained.convert(file, folder))
+
+
+@pytest.fixture(scope="session")
+def pretrained_study(made_once, smollm2: Path) -> Clone:
+    """A finished study with SmolLM2 as augmenter, teacher and student, on GSM8K and ARC."""
+    data = os.environ.get("SEEDBED_TEST_DATA")
+    if data is None:
+        pytest.skip("SEEDBED_TEST_DATA names no folder with the real data")
+    return Clone(
+        made_once(
+            "pretrained",
+            lambda folder: pretrained.run_study(copy_project(folder), smollm2, data),
+        )
+    )
 
 
 @pytest.fixture

@@ -74,14 +74,15 @@ FAMILIES = (
     Family("SmolLM 3", "SmolLM3Config", "qwen3"),
     Family("Granite", "GraniteConfig", "qwen2_5"),
     Family("OLMo 2", "Olmo2Config", "qwen2_5"),
-    Family("Cohere 2", "Cohere2Config", "cohere2"),
+    # Its template alone has 1,800 characters, which are as many tokens here.
+    Family("Cohere 2", "Cohere2Config", "cohere2", {"max_position_embeddings": 4096}),
     Family("Mixtral", "MixtralConfig", "llama3_1", EXPERTS),
     Family("Qwen 3 MoE", "Qwen3MoeConfig", "qwen3", EXPERTS),
     Family("gpt-oss", "GptOssConfig", "gptoss", EXPERTS | {"sliding_window": 64}),
     Family(
         "DeepSeek V3",
         "DeepseekV3Config",
-        "deepseekv3_training",
+        "qwen2_5",
         {
             **EXPERTS,
             "n_routed_experts": 4,
@@ -137,7 +138,10 @@ FAMILIES = (
         {"mamba_d_ssm": 128, "mamba_n_heads": 4, "mamba_d_head": 32, "mamba_d_state": 16},
     ),
     Family(
-        "Mamba 2", "Mamba2Config", "qwen2_5", {"num_heads": 4, "head_dim": 32, "state_size": 16}
+        "Mamba 2",
+        "Mamba2Config",
+        "qwen2_5",
+        {"num_heads": 4, "head_dim": 32, "state_size": 16, "n_groups": 1},
     ),
     Family("Gemma 3 (with images)", "Gemma3Config", "gemma3"),
     Family("Qwen 2.5 VL (with images)", "Qwen2_5_VLConfig", "qwen2_5_vl"),
@@ -233,9 +237,13 @@ def plain(model: Path, adapter: Path | None) -> dict[str, str]:
 
 def answers(kind: str, model: Path, adapters: Sequence[Path | None]) -> list[dict[str, str]]:
     """Return what an engine answers, by adapter."""
-    from seedbed.engines import EngineJob, load_engine
+    from transformers import AutoConfig
 
-    options = {"context": 512, "batch_size": 8} if kind == "vllm" else {}
+    from seedbed.engines import EngineJob, load_engine
+    from seedbed.models import positions
+
+    room = positions(AutoConfig.from_pretrained(model))
+    options = {"context": room, "batch_size": 8} if kind == "vllm" else {}
     engine = load_engine(model, EngineJob.of(kind, **options), 8)
     return [
         {one.key: one.text for one in engine.complete(asked(), adapter)} for adapter in adapters
@@ -257,7 +265,7 @@ def train(model: Path, folder: Path) -> Path:
     chat = [{"role": "user", "content": QUESTIONS[0]}, {"role": "assistant", "content": ANSWER}]
     pl.DataFrame({"messages": [chat] * 4}).write_parquet(folder / "rows.parquet")
     settings = StudentTraining(
-        epochs=3, learning_rate=1e-2, batch_size=4, lora_rank=8, lora_alpha=8, max_length=512
+        epochs=3, learning_rate=1e-2, batch_size=4, lora_rank=8, lora_alpha=8, max_length=4096
     )
     adapter = folder / "adapter"
     rows = folder / "rows.parquet"

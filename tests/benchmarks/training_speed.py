@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import torch
+
+from pretrained import convert
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "seedbed"
 
@@ -31,17 +34,7 @@ def folder_of(model: Path) -> Path:
         return model
     folder = CACHE / model.stem
     if not (folder / "config.json").is_file():
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        place = {"gguf_file": model.name}
-        found = AutoModelForCausalLM.from_pretrained(model.parent, dtype=torch.float32, **place)
-        AutoTokenizer.from_pretrained(model.parent, **place).save_pretrained(folder)
-        # Its weights are numbers of 32 bits now, but it takes itself for quantized.
-        config = found.config
-        del config.quantization_config
-        whole = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        whole.load_state_dict(found.state_dict())
-        whole.save_pretrained(folder)
+        convert(model, folder)
     return folder
 
 

