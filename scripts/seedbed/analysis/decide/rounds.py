@@ -1,7 +1,10 @@
 """What to buy next of a budget of teacher queries: the next round of a pilot, or all of the rest.
 
-The plain rule: a fifth of the budget for each method, then the rest for the method whose student
-was best. Without a pilot, the budget is divided by the budget ratio alone.
+A pilot trains a student for each method, on a fifth of the budget each by default. The rest is
+divided such that the student of all that is bought has the highest expected accuracy, by the
+posterior of the task's cells. A round of a longer pilot leaves out methods that are hardly best,
+and is bought only if what it tells is expected to gain more than its purchases cost. Without a
+pilot, the priors alone divide the budget.
 """
 
 from __future__ import annotations
@@ -12,15 +15,13 @@ from fractions import Fraction
 from math import floor
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
-from seedbed.analysis.tables.outcomes import Accuracy, Outcomes, mean_accuracy, resampled_accuracies
+from seedbed.analysis.decide.allocations import Outlook, divide, worth_of_round
+from seedbed.analysis.posterior import MethodKind as MethodKind
+from seedbed.analysis.posterior import cells_of, fit_posterior
+from seedbed.analysis.tables.outcomes import Accuracy, Outcomes
 from seedbed.records import Part
-from seedbed.streams.mixtures import split
-
-MethodKind = Literal["answers", "rephrased", "new"]
-"""What a method asks the teacher: the seeds' own questions, these in other words, or new ones."""
 
 FEW_QUERIES = 4
 """Queries a seed: a smaller budget has no pilot, whose students would hardly differ."""
@@ -28,19 +29,8 @@ FEW_QUERIES = 4
 UNLIKELY = 0.1
 """A method that is best with less than this chance is left out of the next round of a pilot."""
 
-BY_RATIO: tuple[tuple[float, Mapping[MethodKind, int]], ...] = (
-    (1, {"answers": 1}),
-    (12, {"answers": 1, "new": 1}),
-    (float("inf"), {"rephrased": 1, "new": 1}),
-)
-"""Up to a budget ratio, the shares of the budget without a pilot.
-
-The paper (arXiv 2409.19759) finds answers best below 12 to 50 queries a seed, and new prompts
-above; on this project's generated tasks halves of two methods are level with the best single
-method, or better.
-"""
-
-_SAMPLES = 2_000
+LEAST_GAIN = 0.001
+"""Accuracy, a fraction, that another round must be expected to gain: it costs trainings."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +129,6 @@ def next_purchase(state: SpendState) -> Purchase:
     if state.left < 0:
         raise ValueError(f"{sum(state.bought.values())} queries were bought of {state.budget}")
     number = state.finished_rounds + 1
-    measured = _measured(state)
     if state.has_pilot and state.finished_rounds == 0:
         each = state.pilot.queries(state.budget, 1)
         return Purchase(
@@ -147,110 +136,73 @@ def next_purchase(state: SpendState) -> Purchase:
             queries=dict.fromkeys(state.methods, each),
             reason=f"Nothing is known yet, so each method gets {each:,} queries.",
         )
-    if not measured:
-        shares = _by_ratio(state)
-        return Purchase(
-            kind="final",
-            queries=_with_rest(state, shares),
-            reason=(
-                f"At {state.budget / state.seeds:.3g} queries a seed the budget is divided by "
-                "what is published of that ratio, as no student was trained."
-            ),
-        )
-    means, chances, regrets = _chances(state, measured)
+    names, kinds = list(state.methods), list(state.methods.values())
+    cells = cells_of(state.outcomes, names)
+    # Without a student there is nothing but what is published.
+    known = cells if cells.trained.any() else cells_of(None, names)
+    posterior = fit_posterior(known, kinds, samples=400 if len(known) else 2000, seed=state.seed)
+    outlook = divide(posterior, names, state.seeds, state.budget, state.bought)
+    if not len(known):
+        return Purchase(kind="final", queries=outlook.queries, reason=_by_priors(state, outlook))
     if state.has_pilot and state.finished_rounds < state.pilot.rounds:
-        kept = [name for name in chances if chances[name] >= UNLIKELY]
+        kept = [name for name, chance in outlook.chances.items() if chance >= UNLIKELY]
         if len(kept) > 1:
-            return _next_round(state, kept, number, chances, regrets)
-    best = max(means, key=lambda name: means[name].accuracy)
+            another = _next_round(state, kept, number, outlook)
+            worth = worth_of_round(
+                posterior,
+                state.seeds,
+                state.budget,
+                [state.bought.get(name, 0) for name in names],
+                [another.queries.get(name, 0) for name in names],
+                cells.items,
+            )
+            if worth > LEAST_GAIN:
+                return another
     return Purchase(
         kind="final",
-        queries=_with_rest(state, {best: 1}),
-        chances=chances,
-        expected_regret=regrets[best],
-        expected_accuracy=means[best],
-        reason=(
-            f"The student of {best} was best in the pilot ({100 * means[best].accuracy:.1f}%), "
-            f"so it gets the other {state.left:,} queries."
-        ),
+        queries=outlook.queries,
+        chances=outlook.chances,
+        expected_regret=outlook.regret,
+        expected_accuracy=outlook.accuracy,
+        reason=_why(state, outlook),
     )
 
 
-def _next_round(
-    state: SpendState,
-    kept: list[str],
-    number: int,
-    chances: dict[str, float],
-    regrets: dict[str, float],
-) -> Purchase:
+def _by_priors(state: SpendState, outlook: Outlook) -> str:
+    """Return why a budget is divided as it is without a student."""
+    if len(state.methods) == 1:
+        return f"{outlook.best} is the only method, so it gets the whole budget."
+    return (
+        f"No student was trained, so what is published of {state.budget / state.seeds:.3g} "
+        "queries a seed divides the budget; as tasks differ, it is expected to lose "
+        f"{100 * outlook.regret:.1f} points to the best division."
+    )
+
+
+def _why(state: SpendState, outlook: Outlook) -> str:
+    """Return why the rest is divided as it is."""
+    more = {
+        name: queries - state.bought.get(name, 0)
+        for name, queries in outlook.queries.items()
+        if queries > state.bought.get(name, 0)
+    }
+    said = [f"{queries:,} queries of {name}" for name, queries in more.items()]
+    chance = outlook.chances[outlook.best]
+    return (
+        f"{' and '.join(said) or 'No further query'} promise the best student "
+        f"({100 * outlook.accuracy.accuracy:.1f}%); alone, {outlook.best} would be the best "
+        f"method with a chance of {100 * chance:.0f}%."
+    )
+
+
+def _next_round(state: SpendState, kept: list[str], number: int, outlook: Outlook) -> Purchase:
     each = state.pilot.queries(state.budget, number)
     left_out = [name for name in state.methods if name not in kept]
     said = f", without {' and '.join(left_out)}, which would hardly be best" if left_out else ""
     return Purchase(
         kind="pilot",
         queries=dict(state.bought) | dict.fromkeys(kept, each),
-        chances=chances,
-        expected_regret=min(regrets.values()),
+        chances=outlook.chances,
+        expected_regret=outlook.regret,
         reason=f"The choice is not sure, so round {number} has {each:,} queries a method{said}.",
-    )
-
-
-def _by_ratio(state: SpendState) -> dict[str, float]:
-    """Return shares of the budget by method, from the budget ratio alone."""
-    ratio = state.budget / state.seeds
-    wanted = next(shares for most, shares in BY_RATIO if ratio <= most)
-    found: dict[str, float] = {}
-    for kind, share in wanted.items():
-        names = [name for name, one in state.methods.items() if one == kind]
-        found |= {name: share / len(names) for name in names}
-    return found or dict.fromkeys(state.methods, 1.0)
-
-
-def _with_rest(state: SpendState, shares: Mapping[str, float]) -> dict[str, int]:
-    """Return what there is after the rest is divided by shares."""
-    rest = split(tuple(sorted(shares.items())), state.left)
-    found = {name: state.bought.get(name, 0) + rest.get(name, 0) for name in state.methods}
-    return {name: queries for name, queries in found.items() if queries}
-
-
-def _measured(state: SpendState) -> dict[str, list[int]]:
-    """Return the rows of the outcomes to choose by: of each method, its largest budget.
-
-    Methods that an earlier round left out have smaller ones, and are no candidates.
-    """
-    if state.outcomes is None:
-        return {}
-    cells = state.outcomes.cells
-    budgets = [
-        budget if method in state.methods else 0
-        for method, budget in cells.select("method", "budget").iter_rows()
-    ]
-    largest = max(budgets, default=0)
-    found: dict[str, list[int]] = {}
-    for row, (method, budget) in enumerate(zip(cells["method"], budgets, strict=True)):
-        if largest and budget == largest:
-            found.setdefault(method, []).append(row)
-    return {name: found[name] for name in state.methods if name in found}
-
-
-def _chances(
-    state: SpendState, measured: Mapping[str, list[int]]
-) -> tuple[dict[str, Accuracy], dict[str, float], dict[str, float]]:
-    """Return by method its accuracy, its chance of being best, and its expected regret.
-
-    Test items are resampled, for all students alike; the luck of a training is not counted.
-    """
-    assert state.outcomes is not None
-    means = {name: mean_accuracy(state.outcomes, rows, 0.95) for name, rows in measured.items()}
-    drawn = resampled_accuracies(state.outcomes, _SAMPLES, state.seed)
-    by_method = np.stack([drawn[:, rows].mean(axis=1) for rows in measured.values()], axis=1)
-    best = by_method.max(axis=1)
-    # Ties are shared.
-    won = by_method == best[:, None]
-    shares = (won / won.sum(axis=1, keepdims=True)).mean(axis=0)
-    lost = (best[:, None] - by_method).mean(axis=0)
-    return (
-        means,
-        dict(zip(measured, map(float, shares), strict=True)),
-        dict(zip(measured, map(float, lost), strict=True)),
     )

@@ -1,0 +1,392 @@
+"""How much accuracy the decisions of `spend` lose: a world of tasks whose truth is known.
+
+Prints the tables of docs/statistics.md on decisions:
+
+    export OMP_NUM_THREADS=1 PYTHONPATH=scripts
+    python tests/benchmarks/decisions.py --tasks 300
+
+A task has one draw of the seeds, a budget, and a truth for each of three methods. What they teach
+adds up, or the smaller reach lies within the larger (nested), or half of both. Its students are
+measured on the same test items; training adds noise of its own to each. Regret is what the final
+student, trained on all that was bought, is worse than (i) the best single method with the whole
+budget, and (ii) the best of 231 divisions of the budget; noise of the final training is not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy.stats import norm
+
+from seedbed.analysis.decide.rounds import MethodKind, Pilot, SpendState, next_purchase
+from seedbed.analysis.tables.outcomes import Outcomes
+
+METHODS: dict[str, MethodKind] = {
+    "answer_augmentation": "answers",
+    "question_rephrase": "rephrased",
+    "new_question": "new",
+}
+ANSWERS, NEW = 0, 2
+OVERLAPS = ("additive", "half", "nested")
+DECAYS = ("exponential", "harmonic", "hyperbolic", "stretched", "cliff")
+RESPONSES = ("exponential", "power", "logit", "two_phase", "gompertz")
+"""Forms of the truth. The last two of each are none of the model's, nor is harm by overuse."""
+
+NEVER_ENDS = 1e6
+"""Queries per tau at which a pool counts as exhausted."""
+
+
+def useful(decay: str, u: np.ndarray) -> np.ndarray:
+    """The integral of a query's value over u = x / tau."""
+    if decay == "exponential":
+        return -np.expm1(-u)
+    if decay == "harmonic":
+        return np.log1p((np.e - 1) * u) / (np.e - 1)
+    if decay == "hyperbolic":
+        return u / (1 + (np.exp(0.5) - 1) * u)
+    if decay == "stretched":
+        # Of exp(-sqrt(u)).
+        root = np.sqrt(u)
+        return 2 * (1 - np.exp(-root) * (1 + root))
+    return np.minimum(u, 1.0)
+
+
+@dataclass
+class Task:
+    """A task's truth: queries are of each method, shape (n, 3)."""
+
+    number: int
+    seeds: int
+    budget: int
+    response: str
+    decay: tuple[str, ...]
+    floor: float
+    ceiling: np.ndarray
+    value: np.ndarray
+    tau: np.ndarray
+    harm: np.ndarray
+    jump: float
+    kappa: float = 1.0
+    gamma: float = 0.5
+
+    def alone(self, queries: np.ndarray) -> np.ndarray:
+        """Effective examples of each method by itself, shape (n, 3)."""
+        u = queries / self.seeds / self.tau
+        shares = [useful(decay, u[:, m]) for m, decay in enumerate(self.decay)]
+        return self.value * self.seeds * self.tau * np.stack(shares, axis=1)
+
+    def effective(self, queries: np.ndarray, overlap: str) -> np.ndarray:
+        """Effective examples of a mixture.
+
+        Nested: an element of a smaller pool lies in the larger ones; each method finds elements of
+        its pool with a hazard of its own.
+        """
+        alone = self.alone(queries)
+        additive = alone.sum(axis=1)
+        if overlap == "additive":
+            return additive
+        pools = self.alone(np.full((1, 3), NEVER_ENDS * self.seeds) * self.tau)[0]
+        order = np.argsort(pools)
+        hazard = -np.log1p(-np.minimum(alone / pools, 1 - 1e-12))[:, order]
+        found = -np.expm1(-np.cumsum(hazard[:, ::-1], axis=1)[:, ::-1])
+        nested = found @ np.diff(pools[order], prepend=0.0)
+        return nested if overlap == "nested" else (additive + nested) / 2
+
+    def accuracy(self, queries: np.ndarray, overlap: str = "additive") -> np.ndarray:
+        """Accuracy without any noise, shape (n,)."""
+        queries = np.atleast_2d(np.asarray(queries, float))
+        e = self.effective(queries, overlap) / self.kappa
+        alone = self.alone(queries)
+        shares = alone / np.maximum(alone.sum(axis=1, keepdims=True), 1e-300)
+        ceiling = shares @ self.ceiling
+        wasted = (queries / self.seeds - alone / (self.value * self.seeds)) * self.seeds
+        harm = (wasted / self.budget) @ self.harm
+        if self.response == "logit":
+            logit = np.log(self.floor / (1 - self.floor)) + self.gamma * np.log1p(e)
+            top = 1 / (1 + np.exp(-logit)) - (self.ceiling.max() - ceiling)
+        else:
+            left = {
+                "exponential": np.exp(-(e**self.gamma)),
+                "power": (1 + e) ** -self.gamma,
+                # A fast rise of the form, and a slow one of what is known.
+                "two_phase": 0.3 * np.exp(-40 * e) + 0.7 * np.exp(-(e**0.8)),
+                "gompertz": 1
+                - (np.exp(-3 * np.exp(-2 * self.gamma * e)) - np.exp(-3)) / (1 - np.exp(-3)),
+            }[self.response]
+            top = ceiling - (ceiling - self.floor) * left
+        return np.clip(top - harm, 0.01, 0.99)
+
+
+def draw_task(number: int) -> Task:
+    """Draw a task."""
+    g = np.random.default_rng([number, 4242])
+    seeds = int(g.choice([100, 1000]))
+    ratio = float(np.exp(g.uniform(np.log(5), np.log(300 if seeds == 100 else 100))))
+    budget = round(seeds * ratio)
+    response = str(g.choice(RESPONSES, p=[0.25, 0.25, 0.25, 0.15, 0.1]))
+    decay = g.choice(DECAYS, size=3, p=[0.25, 0.25, 0.2, 0.2, 0.1])
+    if g.random() < 2 / 3:
+        decay[1:] = decay[0]
+    kind = str(g.choice(["usual", "answers", "new", "penalty"], p=[0.55, 0.15, 0.15, 0.15]))
+    tau = np.exp(np.log(12) + 0.8 * g.normal()) * np.ones(3)
+    tau[1] *= np.exp(np.log(2.5) + 0.6 * g.normal())
+    tau[2] = tau[1] * np.exp(np.log(6) + 0.9 * g.normal())
+    tau *= (seeds / 100) ** -0.12
+    value = np.array([1, 0.85 * np.exp(0.15 * g.normal()), 0.55 * np.exp(0.25 * g.normal())])
+    if kind == "answers":
+        value[1:] *= g.uniform(0.3, 0.7)
+        tau[0] *= g.uniform(2, 10)
+    if kind == "new":
+        value[1:] = g.uniform(0.9, 1.1), g.uniform(1.0, 1.3)
+    floor, rise = float(g.uniform(0.1, 0.5)), g.uniform(0.1, 0.45)
+    ceiling = np.full(3, min(0.95, floor + rise))
+    if kind == "penalty":
+        ceiling[1:] -= g.uniform(0, 0.12) * rise, g.uniform(0, 0.25) * rise
+    harm = np.array([1, 0.5, 0.2]) * g.uniform(0, 0.06) * (g.random() < 0.2)
+    jump = float(g.normal(0, 0.02))
+    task = Task(
+        number, seeds, budget, response, tuple(decay), floor, ceiling, value, tau, harm, jump
+    )
+    most = float(task.alone(np.full((1, 3), budget)).max())
+    task.kappa = most / float(np.exp(g.normal(0.5, 1.0)))
+    if response == "logit":
+        task.gamma = float(g.uniform(0.5, 2.0) * rise * 2 / np.log1p(most / task.kappa))
+    else:
+        task.gamma = float(g.uniform(0.4, 0.95))
+    return task
+
+
+def measure(
+    task: Task, cells: list[tuple[float, float, float]], items: int, noise: float
+) -> np.ndarray:
+    """Scores of students by item, shape (cells, items): luck of items, draw, and training.
+
+    The same cell has the same luck whenever it is asked for.
+    """
+    hard = np.sqrt(0.6) * np.random.default_rng([task.number, 1]).normal(size=items)
+    draw = np.random.default_rng([task.number, 2]).normal(0, 0.006 * np.sqrt(100 / task.seeds))
+    scores = []
+    for cell in cells:
+        g = np.random.default_rng([task.number, 3, *map(int, cell)])
+        if sum(cell):
+            share = task.accuracy(cell)[0] + draw + noise * g.normal()
+        else:
+            share = task.floor + task.jump
+        own = hard + np.sqrt(0.4) * g.normal(size=items)
+        scores.append(own < norm.ppf(np.clip(share, 0.001, 0.999)))
+    return np.array(scores, float)
+
+
+def outcomes_of(task: Task, bought: list[dict[str, int]], items: int, noise: float) -> Outcomes:
+    """Outcomes of a student of each method after each round, and of the untrained one."""
+    rows = {(m, of[m]): None for of in bought for m in METHODS if of.get(m)}
+    names = list(METHODS)
+    cells = [tuple(q * (names.index(m) == k) for k in range(3)) for m, q in rows]
+    table = pl.DataFrame(
+        {
+            "cell": [*(f"{m}, {q}" for m, q in rows), "untrained"],
+            "method": [*(m for m, _ in rows), "untrained"],
+            "budget": [*(q for _, q in rows), 0],
+            "seeds": [*(task.seeds for _ in rows), 0],
+            "replicate": 0,
+        }
+    )
+    scores = measure(task, [*cells, (0, 0, 0)], items, noise)
+    return Outcomes("world", table, tuple(map(str, range(items))), np.arange(items), scores)
+
+
+def simplex(steps: int = 20) -> np.ndarray:
+    """All divisions of 1 among three in steps."""
+    return (
+        np.array([(i, j, steps - i - j) for i in range(steps + 1) for j in range(steps + 1 - i)])
+        / steps
+    )
+
+
+def spend(task: Task, pilot: Pilot, items: int, noise: float) -> tuple[np.ndarray, dict]:
+    """Buy as `next_purchase` says, and return the final queries with what was claimed."""
+    bought: list[dict[str, int]] = []
+    known: Outcomes | None = None
+    while True:
+        state = SpendState(
+            methods=METHODS,
+            seeds=task.seeds,
+            budget=task.budget,
+            bought=bought[-1] if bought else {},
+            outcomes=known,
+            pilot=pilot,
+            finished_rounds=len(bought),
+        )
+        found = next_purchase(state)
+        if found.kind == "final":
+            queries = np.array([found.queries.get(m, 0) for m in METHODS], float)
+            claimed = {
+                "chances": found.chances,
+                "regret": found.expected_regret,
+                "accuracy": found.expected_accuracy and found.expected_accuracy.accuracy,
+                "low": found.expected_accuracy and found.expected_accuracy.low,
+                "high": found.expected_accuracy and found.expected_accuracy.high,
+                "rounds": len(bought),
+            }
+            return queries, claimed
+        bought.append(found.queries)
+        known = outcomes_of(task, bought, items, noise)
+
+
+def winner_of(task: Task, share: float, items: int, noise: float) -> np.ndarray:
+    """A share of the budget for each method, the rest for the best student's."""
+    each = int(share * task.budget)
+    found = outcomes_of(task, [dict.fromkeys(METHODS, each)], items, noise)
+    best = int(found.correct[:3].mean(axis=1).argmax())
+    queries = np.full(3, each, float)
+    queries[best] += task.budget - queries.sum()
+    return queries
+
+
+def play(number: int, items: int, noise: float) -> dict:
+    """All rules on one task: regrets in points by rule and overlap, and what was claimed."""
+    task = draw_task(number)
+    started = time.process_time()
+    whole = task.budget * np.eye(3)
+    ratio = task.budget / task.seeds
+    final: dict[str, np.ndarray] = {
+        "no pilot: answers below 12, else new": whole[ANSWERS if ratio < 12 else NEW],
+        "blind mixture 20/30/50": task.budget * np.array([0.2, 0.3, 0.5]),
+        "best of B/8, the rest to it": winner_of(task, 1 / 8, items, noise),
+        "a fifth each, the rest to the best": winner_of(task, 0.2, items, noise),
+    }
+    pilots = {
+        "spend: a fifth each": Pilot(1, 0.2),
+        "spend: B/16, B/8, B/4": Pilot(3, 0.25),
+        "spend: no pilot": Pilot(0),
+    }
+    claims, seconds = {}, {}
+    for name, pilot in pilots.items():
+        begun = time.process_time()
+        final[name], claims[name] = spend(task, pilot, items, noise)
+        seconds[name] = time.process_time() - begun
+    regrets = {}
+    pure = task.accuracy(whole)
+    for overlap in OVERLAPS:
+        best = task.accuracy(task.budget * simplex(), overlap).max()
+        for name, queries in final.items():
+            reached = task.accuracy(queries, overlap)[0]
+            regrets[f"{overlap}|{name}"] = (
+                100 * float(pure.max() - reached),
+                100 * float(best - reached),
+                float(reached),
+            )
+    return {
+        "number": number,
+        "response": task.response,
+        "decays": sorted(set(map(str, task.decay))),
+        "best": int(pure.argmax()),
+        "pure": list(map(float, pure)),
+        "regrets": regrets,
+        "claims": claims,
+        "seconds": seconds,
+        "whole": time.process_time() - started,
+    }
+
+
+def table(found: list[dict]) -> str:
+    """Regrets of the rules as a Markdown table, and how far claims can be trusted."""
+    lines = []
+    for overlap in OVERLAPS:
+        lines += [
+            "",
+            f"| {overlap} | mean | p90 | mean, to the best division | p90 |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        for key in found[0]["regrets"]:
+            if not key.startswith(f"{overlap}|"):
+                continue
+            rows = np.array([one["regrets"][key][:2] for one in found])
+            error = rows[:, 0].std(ddof=1) / np.sqrt(len(rows))
+            high = np.quantile(rows, 0.9, axis=0)
+            lines.append(
+                f"| {key.split('|')[1]} | {rows[:, 0].mean():.2f} ± {error:.2f} | {high[0]:.2f} "
+                f"| {rows[:, 1].mean():.2f} | {high[1]:.2f} |"
+            )
+    for name in found[0]["claims"]:
+        lines += ["", *_calibration(found, name)]
+    return "\n".join(lines)
+
+
+def _calibration(found: list[dict], name: str) -> list[str]:
+    claims = [one["claims"][name] for one in found]
+    if not any(claim["chances"] for claim in claims):
+        return []
+    said, true = [], []
+    for one, claim in zip(found, claims, strict=True):
+        for m, method in enumerate(METHODS):
+            if method in claim["chances"]:
+                said.append(claim["chances"][method])
+                true.append(one["best"] == m)
+    said, true = np.array(said), np.array(true)
+    lines = [f"{name}: chance of being best, said and true"]
+    for low, high in ((0, 0.05), (0.05, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.01)):
+        at = (said >= low) & (said < high)
+        if at.any():
+            lines.append(
+                f"  {100 * low:.0f} to {min(100, 100 * high):.0f}%: {at.sum()} methods, "
+                f"said {100 * said[at].mean():.0f}%, true {100 * true[at].mean():.0f}%"
+            )
+    for overlap in OVERLAPS:
+        of = [
+            (claim, one["regrets"][f"{overlap}|{name}"])
+            for one, claim in zip(found, claims, strict=True)
+            if claim["regret"] is not None
+        ]
+        if not of:
+            continue
+        inside = [c["low"] <= r[2] <= c["high"] for c, r in of]
+        claimed = 100 * np.array([c["regret"] for c, _ in of])
+        real = np.array([r[1] for _, r in of])
+        thirds = np.array_split(np.argsort(claimed), 3)
+        pairs = ", ".join(f"{claimed[t].mean():.2f}/{real[t].mean():.2f}" for t in thirds)
+        lines.append(
+            f"  {overlap}: accuracy of the final student within its interval in "
+            f"{100 * np.mean(inside):.0f}%; regret claimed/real by thirds {pairs}"
+        )
+    seconds = np.median([one["seconds"][name] for one in found])
+    rounds = np.mean([claim["rounds"] for claim in claims])
+    lines.append(f"  {rounds:.1f} rounds, {seconds:.2f} s of one core")
+    return lines
+
+
+def main() -> None:
+    """Run the simulation and print its tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=300)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--items", type=int, nargs="+", default=[1319, 300])
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.8, 2.0], help="points")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--output", type=Path)
+    args = parser.parse_args()
+    kept = {}
+    with ProcessPoolExecutor(args.processes) as pool:
+        for items, noise in product(args.items, args.noise):
+            jobs = [
+                pool.submit(play, args.first + i, items, noise / 100) for i in range(args.tasks)
+            ]
+            found = [job.result() for job in jobs]
+            kept[f"{items}, {noise}"] = found
+            print(f"\n## {items} test items, {noise:g} points between trainings", table(found))
+            sys.stdout.flush()
+    if args.output:
+        args.output.write_text(json.dumps(kept))
+
+
+if __name__ == "__main__":
+    main()
