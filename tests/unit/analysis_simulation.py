@@ -80,15 +80,18 @@ def simulate(
     shared: float = 0.7,
     seed: int = 0,
     other: dict[str, object] | None = None,
+    graded: float | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Tables of cells and items, as `collect` returns them.
 
     Each item has a difficulty; a share `shared` of the variance of what decides an answer belongs
     to the item (or its cluster), so outcomes of different cells on one item are correlated, as real
     ones are. `noise` is the standard deviation that training adds to a cell's accuracy, `between`
-    that of what a draw of 32 seeds adds to all of its cells.
+    that of what a draw of 32 seeds adds to all of its cells. With `graded`, answers have grades in
+    place of right and wrong, of a beta distribution whose parameters have this sum: their variance
+    is that of right and wrong over 1 more.
     """
-    from scipy.stats import norm
+    from scipy.stats import beta, norm
 
     generator = np.random.default_rng(seed)
     clusters = np.arange(items) // cluster_size
@@ -118,6 +121,11 @@ def simulate(
         score = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
         correct = score < norm.ppf(np.clip(share, 0, 1))
         key = cell_key(cell)
+        grades = {}
+        if graded is not None:
+            shape = graded * np.clip(share, 1e-3, 1 - 1e-3)
+            grades = {"score": beta.ppf(norm.cdf(-score), shape, graded - shape)}
+            correct = grades["score"] >= 0.5
         k = int(correct.sum())
         rows.append(
             {
@@ -126,7 +134,7 @@ def simulate(
                 "budget_ratio": cell["budget"] / cell["seeds"] if cell["seeds"] else None,
                 "items": items,
                 "correct": k,
-                "accuracy": k / items,
+                "accuracy": float(np.mean(grades.get("score", correct))),
                 "teacher_queries": cell["budget"],
                 "augmenter_queries": 0
                 if cell["augmenter"] == "none"
@@ -142,6 +150,7 @@ def simulate(
                     "item_id": names,
                     "cluster": [f"cluster{c:05d}" for c in clusters],
                     "correct": correct,
+                    **grades,
                 }
             )
         )

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import polars as pl
 import pytest
+from analysis_simulation import METHODS, simulate, true_accuracy
 
-from seedbed.analysis.settings import CompareSettings
+from seedbed.analysis.curves import curves_from
+from seedbed.analysis.curves.fitting import fit_decay, grade_variance
+from seedbed.analysis.decide.advise import advise
+from seedbed.analysis.decide.crossovers import find_crossovers
+from seedbed.analysis.settings import CompareSettings, CrossoverSettings, FitSettings
 from seedbed.analysis.tables.collect import ResultError, collect
 from seedbed.analysis.tables.comparisons import compare_methods
 from seedbed.analysis.tables.outcomes import mean_accuracy, outcomes_by_task
@@ -123,3 +129,73 @@ def test_grades_that_disagree_with_the_record_are_refused(tmp_path):
     table.with_columns(score=pl.lit(0.4)).write_parquet(tmp_path / "one/predictions.parquet")
     with pytest.raises(ResultError, match="mean score"):
         collect([file], lambda _: None)
+
+
+# --- fits, crossovers and advice
+
+
+GRADED = {"seeds": (32, 64), "ratios": (1, 4, 16, 64), "items": 300}
+SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=60, starts=3)
+
+
+def fitted(**study):
+    record, draws = fit_decay(outcomes_by_task(*simulate(**GRADED, **study)), SETTINGS)
+    (curves,) = curves_from(record, draws)
+    return curves
+
+
+def test_the_variance_of_right_and_wrong_is_one():
+    assert grade_variance(np.array([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])) == 1
+    # A uniform grade has a variance of 1/12, and right or wrong one of 1/4.
+    assert grade_variance(np.linspace(0, 1, 10_001)[None, :]) == pytest.approx(1 / 3, rel=1e-3)
+    assert grade_variance(np.full((2, 5), 0.5)) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize(("graded", "variance"), [(None, 1.0), (4.0, 1 / 5), (19.0, 1 / 20)])
+def test_a_fit_takes_the_variance_that_grades_have(graded, variance):
+    curves = fitted(graded=graded)
+    record = curves.record
+    assert record.grade_variance == pytest.approx(variance, rel=0.1)
+    # Not held at its lower limit, which is what it was with the variance of right and wrong.
+    assert 0.25 < record.dispersion.estimate < 1.5
+    noise = curves.noise(64, 0.6)
+    assert noise.own + noise.shared == pytest.approx(variance * 0.24 / 300, rel=0.3)
+
+
+def crossing_is_covered(record):
+    """Return whether a crossing's interval holds the true one; None if there is none in reach."""
+    ratios = np.geomspace(1, 64, 2000)
+    first, second = (
+        np.array([true_accuracy(method, record.seeds, ratio) for ratio in ratios])
+        for method in (record.reference, record.method)
+    )
+    changes = np.flatnonzero(np.diff(np.sign(second - first)))
+    if len(changes) != 1:
+        return None
+    truth = ratios[changes[0]]
+    return any((one.low or 0) <= truth <= (one.high or np.inf) for one in record.inverted)
+
+
+@pytest.mark.slow
+def test_intervals_cover_what_is_true_and_are_as_narrow_as_grades_allow():
+    covered, turns, widths = [], [], {4.0: [], None: []}
+    for seed in range(4):
+        for graded, found in [*widths.items()][: 1 if seed else 2]:
+            curves = fitted(graded=graded, seed=700 + seed, noise=0.01)
+            for method, seeds, ratio in product(METHODS, (32, 64), (4.0, 16.0, 64.0)):
+                _, drawn = curves.curve(seeds, method, np.array([ratio]))
+                low, high = np.quantile(drawn[:, 0], [0.025, 0.975])
+                found.append(high - low)
+                if graded:
+                    covered.append(low <= true_accuracy(method, seeds, ratio) <= high)
+            if graded:
+                # What stands on the fit takes it.
+                records = find_crossovers([curves], CrossoverSettings(confidence=0.95)).crossovers
+                turns += [crossing_is_covered(one) for one in records if one.basis == "curve"]
+                for entry in advise(curves, 64, 64 * 16).outlook:
+                    covered.append(entry.low <= true_accuracy(entry.method, 64, 16) <= entry.high)
+    assert 0.85 <= np.mean(covered) <= 1
+    known = [one for one in turns if one is not None]
+    assert len(known) >= 8
+    assert np.mean(known) >= 0.85
+    assert np.mean(widths[4.0][:18]) < 0.75 * np.mean(widths[None])

@@ -73,6 +73,9 @@ replicates, in all resamples)."""
 _LEAST_DISPERSION = 0.25
 """Dispersion that is used at least: few degrees of freedom can show hardly any scatter by luck."""
 
+_LEAST_VARIANCE = 1e-3
+"""Of grades, over that of right and wrong: where all answers have one grade, luck is not seen."""
+
 _LEAST_FREEDOM = 2
 """Cells that a model must leave over for the dispersion to be told at all."""
 
@@ -153,6 +156,7 @@ def fit_group(
         "seeds": seeds,
         "items": len(outcomes.items),
         "clusters": outcomes.cluster_count,
+        "grade_variance": 1.0,
         "untrained": None,
         "status": "",
         "reason": "",
@@ -164,6 +168,7 @@ def fit_group(
     }
     rows = np.concatenate([trained["row"].to_numpy(), untrained["row"].to_numpy()]).astype(int)
     data = _cell_data(trained, untrained, outcomes, rows, methods)
+    record["grade_variance"] = len(outcomes.items) / data.items
     draws = resampled[:, rows]
     noise = noise_of(data, draws)
     models = candidates(methods, seeds, bool(untrained.height))
@@ -220,9 +225,26 @@ def _cell_data(
             ratio=np.array([*trained["budget_ratio"].to_list(), *[0.0] * more], dtype=float),
         ),
         accuracy=outcomes.correct[rows].mean(axis=1),
-        items=len(outcomes.items),
+        items=len(outcomes.items) / grade_variance(outcomes.correct[rows]),
         replicate=np.array([*trained["replicate"].to_list(), *[0] * more]),
     )
+
+
+def grade_variance(scores: np.ndarray) -> float:
+    """Return the variance of grades over that of right and wrong with the same means.
+
+    It is pooled over the cells. A likelihood of shares then takes each cell for one of that many
+    fewer items: a quasi-likelihood for fractions (Papke & Wooldridge 1996, doi
+    10.1002/(SICI)1099-1255(199611)11:6<619::AID-JAE418>3.0.CO;2-1), whose variance is that of the
+    mean times a constant.
+
+    Args:
+        scores: 0 or 1, or grades from 0 to 1, shape (cells, items).
+    """
+    if np.isin(scores, (0.0, 1.0)).all():
+        return 1.0
+    mean = scores.mean(axis=1)
+    return max(_LEAST_VARIANCE, float(scores.var(axis=1).sum() / (mean * (1 - mean)).sum()))
 
 
 def noise_of(data: CellData, resampled: np.ndarray) -> Noise:

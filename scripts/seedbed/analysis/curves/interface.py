@@ -201,7 +201,7 @@ class Curves:
             draws_of_seeds: how many draws of the seeds the curve is of, if it is of one of them.
         """
         kept = min(max(accuracy, 0.01), 0.99)
-        items = kept * (1 - kept) / self.record.items
+        items = kept * (1 - kept) * self.record.grade_variance / self.record.items
         seen = self.record.bootstrap
         runs = seen.training_noise**2 if seen else 0.0
         # The recorded noise is of the smallest seed sets; a mean over more seeds varies less.

@@ -38,7 +38,8 @@ class CellData:
     Attributes:
         points: where the cells lie.
         accuracy: share of correct items.
-        items: number of test items.
+        items: number of test items, or, of grades, of items that are right or wrong whose share has
+            the variance of the mean grade.
         replicate: number of the cell's replicate; 0 for the untrained cell.
         seed_variance: variance of a draw's effect on the accuracy, for one seed; a draw of S seeds
             has a share 1/S of it. With 0 there are no effects.
@@ -48,7 +49,7 @@ class CellData:
 
     points: Points
     accuracy: np.ndarray
-    items: int
+    items: float
     replicate: np.ndarray
     seed_variance: float = 0.0
     dispersion: float = 1.0
@@ -432,7 +433,7 @@ def to_values(parameters: Sequence[Parameter], fitted: np.ndarray) -> np.ndarray
 
 
 def _deviance_residuals(
-    accuracy: np.ndarray, mean: np.ndarray, gradient: np.ndarray, items: int
+    accuracy: np.ndarray, mean: np.ndarray, gradient: np.ndarray, items: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return signed roots of the cells' deviances, and their derivatives.
 

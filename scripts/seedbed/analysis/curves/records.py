@@ -107,7 +107,11 @@ class Bootstrap(Part):
 
 
 class FitRecord(Part):
-    """What is known of the cells of one task, student, teacher, filter and augmenter."""
+    """What is known of the cells of one task, student, teacher, filter and augmenter.
+
+    `grade_variance` is the variance of grades over that of right and wrong with the same means; 1
+    where answers are right or wrong.
+    """
 
     fit: str
     task: str
@@ -119,6 +123,7 @@ class FitRecord(Part):
     seeds: tuple[int, ...]
     items: int
     clusters: int
+    grade_variance: float = 1.0
     untrained: Accuracy | None
     status: str
     reason: str
