@@ -153,7 +153,8 @@ def share(own: Training, counts: TrainingCounts) -> None:
         counts: of that.
     """
     args, start = own.options, own.stepped - own.began
-    a_row = (own.ended - own.stepped) / max(1, counts.steps * own.settings["batch_size"])
+    trained = counts.training_rows * (counts.epochs or 0)
+    a_row = (own.ended - own.stepped) / max(1, trained)
     allowed = math.inf if args.runtime is None else 60 * args.runtime * SHARE_OF_TIME
     until = own.began + min(allowed, MOST_STARTS * start)
     pending = PendingOfModel.read(args.sharing, args.folder / TRAINING_RECORD)
@@ -206,7 +207,8 @@ def _rows(other: PendingJob) -> int:
     settings = StudentTraining.model_validate(other.values["settings"])
     held = int(pl.scan_parquet(other.inputs[0]).select(pl.len()).collect().item())
     steps = math.ceil(held / settings.batch_size) * settings.epochs
-    return min(steps, settings.max_steps or steps) * settings.batch_size
+    most = min(steps, settings.max_steps or steps) * settings.batch_size
+    return held * settings.epochs if settings.packing else most
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from seedbed.training.micro_batches import (
     plan,
 )
 from seedbed.training.settings import StudentTraining, Trainer
-from seedbed.training.students import train_student
+from seedbed.training.students import as_dataset, train_student
 from seedbed.training.trainer import MicroBatchTrainer
 
 SETTINGS = StudentTraining(
@@ -285,6 +285,65 @@ def test_losses_and_adapters_are_those_of_trl(tiny_model, dataset, tmp_path):
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     # Ours is the mean over tokens, theirs over steps.
     assert loss == pytest.approx(sum(losses[3:]) / 3, rel=0.05)
+    assert_same((loss, weights), (loss, theirs))
+
+
+def test_packing_makes_steps_of_blocks_as_trl_does(tiny_model, dataset, tmp_path):
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM
+    from trl import SFTConfig, SFTTrainer
+
+    from seedbed.chats import encode_rows, load_tokenizer
+
+    packed = SETTINGS.model_copy(update={"packing": True, "batch_size": 2, "max_length": 200})
+    counts = train_student(tiny_model, dataset, tmp_path / "ours", packed, lambda *_: None, silent)
+    loss, weights = counts.loss, load_file(tmp_path / "ours/adapter_model.safetensors")
+    # However they are cut: rows of a block do not see each other.
+    assert_same((loss, weights), train(tiny_model, dataset, tmp_path / "single", 1, packed))
+    apart = train(
+        *(tiny_model, dataset, tmp_path / "apart", 130),
+        packed.model_copy(update={"packing": False}),
+    )
+    assert apart[0] != pytest.approx(loss, rel=1e-3)
+
+    chats = pl.read_parquet(dataset)["messages"].to_list()
+    rows = encode_rows(load_tokenizer(tiny_model), chats)
+    blocks = as_dataset(rows, packed)
+    assert sorted(n for lengths in blocks["seq_lengths"] for n in lengths) == sorted(
+        len(row.ids) for row in rows
+    )
+    assert all(sum(lengths) <= 200 for lengths in blocks["seq_lengths"])
+    assert max(len(lengths) for lengths in blocks["seq_lengths"]) > 1
+    steps = packed.epochs * math.ceil(len(blocks) / 2)
+    assert (counts.steps, counts.epochs, counts.training_rows) == (steps, packed.epochs, len(rows))
+
+    trainer = SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32),
+        args=SFTConfig(
+            output_dir=str(tmp_path / "theirs"),
+            max_steps=steps,
+            per_device_train_batch_size=2,
+            learning_rate=SETTINGS.learning_rate,
+            lr_scheduler_type="cosine",
+            packing=True,
+            max_length=200,
+            gradient_checkpointing=False,
+            logging_steps=1,
+            bf16=False,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            seed=0,
+        ),
+        train_dataset=as_dataset(rows, packed.model_copy(update={"packing": False})),
+        processing_class=load_tokenizer(tiny_model),
+        peft_config=LoraConfig(
+            r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"
+        ),
+    )
+    trainer.train()
+    trainer.model.save_pretrained(tmp_path / "theirs")
+    theirs = load_file(tmp_path / "theirs" / "adapter_model.safetensors")
     assert_same((loss, weights), (loss, theirs))
 
 

@@ -14,6 +14,7 @@ from seedbed.study.estimate import (
     CHECK_TOKENS,
     PROMPT_TOKENS,
     QUESTION_TOKENS,
+    ROW_TOKENS,
     work,
 )
 from seedbed.study.loading import load_study
@@ -235,3 +236,10 @@ def test_the_quote_names_trainings_with_few_steps(tmp_path):
     assert found.to_json()["caution"] == said
     long = sf.bend(PRICED, "studies/trial.yaml", ("training", "epochs"), 100)
     assert quoted(tmp_path / "long", long)[1].caution is None
+    # Blocks of several rows each, so fewer steps.
+    for key, value in (("packing", True), ("max_length", 40 * ROW_TOKENS)):
+        long = sf.bend(long, "studies/trial.yaml", ("training", key), value)
+    assert "fewer than 20 optimiser steps" not in (quoted(tmp_path / "b", long)[1].caution or "")
+    short = sf.bend(long, "studies/trial.yaml", ("training", "epochs"), 19)
+    caution = quoted(tmp_path / "c", short)[1].caution
+    assert "the fewest, 19, in" in caution

@@ -185,15 +185,15 @@ def training_rows(study: Study, cell: Cell) -> int:
     training = study.training(cell.student)
     # A baseline of real data has no budget: its pairs are its seeds.
     rows = training.epochs * (cell.budget or cell.seeds)
-    return (
-        rows if training.max_steps is None else min(rows, training.max_steps * training.batch_size)
-    )
+    in_step = training.rows_in_step(ROW_TOKENS)
+    return rows if training.max_steps is None else min(rows, training.max_steps * in_step)
 
 
 def optimiser_steps(study: Study, cell: Cell) -> int:
     """Return how many optimiser steps a cell's student is trained in at most."""
     training = study.training(cell.student)
-    steps = math.ceil((cell.budget or cell.seeds) / training.batch_size) * training.epochs
+    in_step = training.rows_in_step(ROW_TOKENS)
+    steps = math.ceil((cell.budget or cell.seeds) / in_step) * training.epochs
     return min(steps, training.max_steps or steps)
 
 

@@ -213,7 +213,7 @@ class JobSettings(Paths):
     def training(self, key: str) -> Settings:
         """Return how a cell's student is trained."""
         student = self.cell(key).student
-        training = self.study.training(student).model_dump(mode="json")
+        training = self.study.training(student).content()
         system = self.study.models[student].system
         return Settings(training if system is None else training | {"system": system})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -32,7 +32,15 @@ class Training(Section):
         None, description="Most optimiser steps, if that is less than the epochs take."
     )
     learning_rate: Positive = Field(description="Peak learning rate.")
-    batch_size: Count = Field(description="Rows in one optimiser step.")
+    batch_size: Count = Field(
+        description="Rows in one optimiser step; with `packing`, blocks of rows."
+    )
+    packing: bool = Field(
+        False,
+        description="Packs rows into blocks of at most `max_length` tokens, best fit first, as TRL "
+        "does with `bfd`, and counts blocks in `batch_size`: fewer steps of more even size. Rows "
+        "of a block do not see each other.",
+    )
     lora_rank: Count = Field(description="Rank of the adapter.")
     lora_alpha: Positive = Field(description="The adapter is scaled by alpha / rank.")
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
@@ -47,6 +55,16 @@ class Training(Section):
     max_length: Count = Field(description="Tokens of a row, prompt and answer together.")
     weight_decay: NotNegative = Field(0.0, description="Weight decay of AdamW.")
     seed: Seed = Field(0, description="Seed of the adapter's start and of the order of rows.")
+
+    def content(self) -> dict[str, Any]:
+        """Return all settings for JSON, without those that came later where they are as before."""
+        found = self.model_dump(mode="json")
+        return {name: value for name, value in found.items() if name != "packing" or value}
+
+    def rows_in_step(self, row_tokens: float) -> int:
+        """Return how many rows of some length an optimiser step has."""
+        blocks = self.batch_size
+        return blocks * max(1, int(self.max_length / row_tokens)) if self.packing else blocks
 
 
 class StudentTraining(SystemMessage, Training):

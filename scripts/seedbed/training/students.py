@@ -84,7 +84,7 @@ def train_student(
     """
     chats = pl.read_parquet(dataset, columns=["messages"])["messages"].to_list()
     about = {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.content(),
         "model": read_fingerprint(model) if (model / RECORD).is_file() else fingerprint(model),
         "messages": hashlib.sha256(json.dumps(chats).encode()).hexdigest(),
         "code": code,
@@ -119,11 +119,12 @@ def train_student(
         kept = [row for row in rows if len(row.ids) <= longest]
         if kept:
             how = trainer or Trainer()
-            run = _run(student, tokenizer, kept, settings, how, saves, progress, started)
+            content = as_dataset(kept, settings)
+            run = _run(student, tokenizer, content, settings, how, saves, progress, started)
             student = run.model
             steps, loss, earlier_seconds = run.state.global_step, run.loss, run.earlier_seconds
             warmup = int(run.args.warmup_steps)
-            epochs = steps / math.ceil(len(kept) / settings.batch_size)
+            epochs = steps / math.ceil(len(content) / settings.batch_size)
         else:
             progress("the dataset has no rows: the adapter changes nothing")
             student = get_peft_model(student, _lora(settings, student))
@@ -148,26 +149,25 @@ def train_student(
 def _run(
     student: Any,
     tokenizer: Any,
-    rows: Sequence[Row],
+    dataset: Any,
     settings: StudentTraining,
     how: Trainer,
     saves: Saves,
     progress: Callable[[str], None],
     started: Callable[[], None],
 ) -> MicroBatchTrainer:
-    """Train a student on rows, and return its trainer."""
+    """Train a student on a dataset of `as_dataset`, and return its trainer."""
     import torch
-    from datasets import Dataset
     from trl import SFTConfig
 
-    from seedbed.training.trainer import IGNORED, MicroBatchTrainer
+    from seedbed.training.trainer import MicroBatchTrainer
 
-    steps = math.ceil(len(rows) / settings.batch_size) * settings.epochs
+    steps = math.ceil(len(dataset) / settings.batch_size) * settings.epochs
     steps = min(steps, settings.max_steps or steps)
     reached = steps * settings.batch_size
-    if reached < len(rows):
+    if reached < len(dataset):
         # Steps that end within the first epoch see a random part of the rows.
-        rows = random.Random(settings.seed).sample(rows, reached)
+        dataset = dataset.select(random.Random(settings.seed).sample(range(len(dataset)), reached))
     on_gpu = torch.cuda.is_available()
     with stopped_by_sigterm() as stop:
         trainer = MicroBatchTrainer(
@@ -193,17 +193,10 @@ def _run(
                 disable_tqdm=True,
                 seed=settings.seed,
             ),
-            train_dataset=Dataset.from_dict(
-                {
-                    "input_ids": [row.ids for row in rows],
-                    "labels": [
-                        [IGNORED] * row.prompt_tokens + row.ids[row.prompt_tokens :] for row in rows
-                    ],
-                }
-            ),
+            train_dataset=dataset,
             processing_class=tokenizer,
             peft_config=_lora(settings, student),
-            lengths=[len(row.ids) for row in rows],
+            lengths=_lengths(dataset),
             micro_batch_tokens=how.micro_batch_tokens,
             saves=saves,
             save_seconds=60 * how.save_minutes,
@@ -213,6 +206,27 @@ def _run(
         started()
         trainer.go_on(saves.last())
     return trainer
+
+
+def as_dataset(rows: Sequence[Row], settings: StudentTraining) -> Any:
+    """Return the rows, or with `packing` blocks of them, as TRL's trainer takes them."""
+    from datasets import Dataset
+    from trl import pack_dataset
+
+    from seedbed.training.trainer import IGNORED
+
+    labels = [[IGNORED] * row.prompt_tokens + row.ids[row.prompt_tokens :] for row in rows]
+    found = Dataset.from_dict({"input_ids": [row.ids for row in rows], "labels": labels})
+    return pack_dataset(found, settings.max_length, "bfd") if settings.packing else found
+
+
+def _lengths(dataset: Any) -> list[int]:
+    """Return the tokens of each row of a dataset, in blocks or not."""
+    from seedbed.training.trainer import BLOCKS
+
+    if BLOCKS in dataset.column_names:
+        return [length for block in dataset[BLOCKS] for length in block]
+    return [len(ids) for ids in dataset["input_ids"]]
 
 
 def _lora(settings: StudentTraining, student: Any) -> Any:

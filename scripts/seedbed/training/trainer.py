@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -24,6 +25,9 @@ from seedbed.training.saves import Saves, StoppedError
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
 COUNTS = "counts.json"
+BLOCKS = "seq_lengths"
+"""The column of TRL's packed rows with the length of each."""
+
 REPORT_SECONDS = 30.0
 
 
@@ -80,6 +84,8 @@ class MicroBatchTrainer(SFTTrainer):
         # On a GPU, TRL's fused head computes logits at positions with a label alone.
         self._fused = self.args.device.type == "cuda"
         self._began = time.monotonic()
+        if BLOCKS in self.train_dataset.column_names:
+            self.data_collator = partial(_unpacked, self.data_collator)
         self._noise = row_dropout(self.model, self.args.seed)
         lighten(self.model)
 
@@ -269,6 +275,23 @@ class MicroBatchTrainer(SFTTrainer):
             "seconds": self.earlier_seconds + time.monotonic() - self._began,
         }
         write_json(Path(str(self.args.output_dir)) / f"checkpoint-{step}" / COUNTS, counts)
+
+
+def _unpacked(collate: Callable[[list[Any]], Any], blocks: Sequence[Mapping[str, Any]]) -> Any:
+    """Return the rows of some blocks as a batch; a step cuts it by length, whatever their blocks.
+
+    Args:
+        collate: makes a batch of rows.
+        blocks: of TRL's `pack_dataset`: tokens and labels of several rows, and their lengths.
+    """
+    rows = []
+    for block in blocks:
+        start = 0
+        for length in block[BLOCKS]:
+            part = slice(start, start + length)
+            rows.append({name: block[name][part] for name in ("input_ids", "labels")})
+            start += length
+    return collate(rows)
 
 
 class _Clock(TrainerCallback):
