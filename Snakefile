@@ -21,41 +21,24 @@ include: "rules/common.smk"
 include: "rules/run.smk"
 
 
+SPENDS = FLOW.study.config.spend is not None
 # With `partial=true`, what has been evaluated is final: no rule could make it again, or more of it.
-if not RUN.partial:
+DATA = [] if RUN.partial else ["models", "tasks", "streams", "datasets", "students"]
+ENDS = ["spend"] if SPENDS else ["analysis", "figures", "report", "advise"]
 
-    include: "rules/models.smk"
-    include: "rules/tasks.smk"
-    include: "rules/streams.smk"
-    include: "rules/datasets.smk"
-    include: "rules/students.smk"
+for stage in [*DATA, "quote", *ENDS]:
 
-
-include: "rules/quote.smk"
-include: "rules/analysis.smk"
-include: "rules/figures.smk"
-include: "rules/report.smk"
-include: "rules/advise.smk"
+    include: f"rules/{stage}.smk"
 
 
 rule all:
-    """Everything: the report, and with it all that it stands on."""
+    """Everything: the report, and with it all that it stands on; or what a budget bought."""
     default_target: True
     input:
-        rules.report.input,
-        rules.figures.input,
+        rules.spend.input if SPENDS else rules.report.input,
+        [] if SPENDS else rules.figures.input,
         # Tables that are there would not have a score made again that is gone.
-        FLOW.evaluations(),
-
-
-for target in ("datasets", "adapters", "evaluations"):
-
-    rule:
-        """All datasets, as Parquet; all trained students, as LoRA adapters; or all scores."""
-        name:
-            target
-        input:
-            getattr(FLOW, target)(),
+        [] if SPENDS else FLOW.evaluations(),
 
 
 HOOKS.rules_are_read()

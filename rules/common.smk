@@ -1,38 +1,23 @@
 """What all rules share.
 
 In: config.yaml and the study that it names.
-Out: STUDY; FLOW, which knows paths, settings and end points; RESULTS; `code`, the
+Out: RUN, what is asked for; FLOW, which knows paths, settings and end points; RESULTS; `code`, the
 digest of a script's code; `command`, the shell command of a rule.
 """
 
 from seedbed.run.commands import Commands, put_python_first
-from seedbed.run.environment import keep_profile_configfiles, read_environment
+from seedbed.run.environment import keep_profile_configfiles
 from seedbed.run.lists import Lists
 from seedbed.run.parameters import JobParameters
 from seedbed.run.pending import PendingJobs
+from seedbed.run.reading import read_run
 from seedbed.run.rule_code import RuleCode
-from seedbed.study.cells import KINDS, wildcard_pattern
-from seedbed.study.checks import check_data
-from seedbed.study.loading import check_run_config, load_study
 from seedbed.study.paths import RESOURCES
 from seedbed.study.resources import JobResources, limits
-from seedbed.study.targets import Targets
 
 if workflow.is_main_process:
     keep_profile_configfiles(workflow, config, sys.argv[1:], logger.info)
-try:
-    # Keys for endpoints; what the environment says itself takes precedence.
-    for folder in dict.fromkeys((Path.cwd(), PROJECT)):
-        read_environment(folder / ".env")
-    RUN = check_run_config(config)
-    STUDY = load_study(RUN.study, CONFIG, engines=RUN.engines, trainers=RUN.trainers)
-    if RUN.data_dir is not None and not RUN.partial:
-        check_data(STUDY, RUN.data_dir)
-except StudyError as error:
-    raise WorkflowError(str(error)) from None
-
-
-FLOW = Targets.of(RUN, STUDY, CONFIG)
+RUN, FLOW = read_run(config, CONFIG, PROJECT)
 RESULTS, MISSING = FLOW.results, FLOW.missing()
 OTHERS = PendingJobs(FLOW, f"{RESULTS}/journal/sharing")
 PARAMETERS = JobParameters(FLOW, OTHERS)
@@ -48,7 +33,7 @@ command = Commands(
     RULE_CODE.command,
     f"../envs/{RUN.environment}.yaml",
     {
-        "study": [STUDY.name],
+        "study": [FLOW.study.name],
         "spending": [f"{RESULTS}/spending.json"],
         "manifest": [f"{RESULTS}/manifest.jsonl", f"{RESOURCES}/manifest.jsonl"],
     },
@@ -62,7 +47,5 @@ def reported(file, caption, category):
 
 
 wildcard_constraints:
-    **{kind: wildcard_pattern(FLOW.grid, kind) for kind in KINDS},
-    task="|".join(STUDY.tasks),
-    model="|".join(STUDY.models),
+    **FLOW.patterns(),
     shard=r"\d+",

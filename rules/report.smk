@@ -1,4 +1,4 @@
-"""The end of a study.
+"""The end of a study, and its end points.
 
 In: fits/, tables/, figures/ and some datasets. Out: report/, a summary as text and a page.
 """
@@ -42,3 +42,13 @@ rule report:
     """The report."""
     input:
         rules.write_report.output,
+
+
+for target in ("datasets", "adapters", "evaluations"):
+
+    rule:
+        """All datasets, as Parquet; all trained students, as LoRA adapters; or all scores."""
+        name:
+            target
+        input:
+            getattr(FLOW, target)(),

@@ -15,7 +15,15 @@ from seedbed.study.estimate import table
 from seedbed.study.loading import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README", "docs/running", "docs/results", "docs/studies", "docs/spending", "docs/advice")
+PAGES = (
+    "README",
+    "docs/running",
+    "docs/results",
+    "docs/studies",
+    "docs/spending",
+    "docs/spend",
+    "docs/advice",
+)
 
 
 def page(name: str) -> str:

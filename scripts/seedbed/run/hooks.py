@@ -33,10 +33,16 @@ from seedbed.run.rule_code import RuleCode
 from seedbed.run.scheduling import plan_by
 from seedbed.run.slurm import check_status_command, jobs_of
 from seedbed.run.submitting import become_patient, leave_own_allocation, note_own_allocation
-from seedbed.run.targets import unknown_target
+from seedbed.run.targets import unknown_target, wrong_kind
 from seedbed.run.terminal import Interrupt, is_error
 from seedbed.run.writing import OWN, can_write, temporary_folder
-from seedbed.study.checks import check_downloads, check_keys, check_prices, check_question
+from seedbed.study.checks import (
+    check_downloads,
+    check_keys,
+    check_prices,
+    check_publishing,
+    check_question,
+)
 from seedbed.study.config import RunConfig
 from seedbed.study.equivalence import same_result
 from seedbed.study.estimate import few_steps
@@ -141,7 +147,7 @@ class Hooks:
                 Manifest([flow.results, RESOURCES]), code, same_result, folders=folders
             )
             self._statuses = plan_by(
-                workflow, self.planner, self._skip, self._take_over, self._warn
+                workflow, self.planner, self._skip, self._take_over, self._planned
             )
             internals.before_plan(workflow, self._check_targets)
             # Compute nodes often have no network, and would be held while a job waits.
@@ -202,6 +208,9 @@ class Hooks:
 
     def _check_targets(self) -> None:
         """Refuse targets that nothing makes, and let Snakemake plan where it may only read."""
+        spends = self._flow.study.config.spend is not None
+        if (said := wrong_kind(self._targets, self._flow.study.name, spends)) is not None:
+            raise WorkflowError(said)
         for target in self._targets:
             if (said := unknown_target(self._workflow, target, self._flow.files)) is not None:
                 raise WorkflowError(said)
@@ -272,8 +281,13 @@ class Hooks:
             note_ended(self._begun, self.planner, jobs, self._logger.info)
         return self._changes
 
-    def _warn(self, jobs: Iterable[Job]) -> None:
-        """Say which of the planned trainings have few steps."""
+    def _planned(self, jobs: Iterable[Job]) -> None:
+        """Say which of the planned trainings have few steps, and take note of new jobs."""
+        jobs = [*jobs]
+        if self._progress is not None:
+            # A decision was made, from which they follow.
+            self._note(jobs)
+            self._progress.grow()
         trained = (job for job in jobs if rule_name(job) == "train_student")
         cells = [self._flow.cell(job.wildcards_dict["trained_cell"]) for job in trained]
         if (said := few_steps(self._flow.study, cells)) is not None:
@@ -310,12 +324,17 @@ class Hooks:
         internals.look_once_at_a_time(workflow.scheduler)
         internals.make_room(workflow.scheduler, ENDPOINT_ROOM)
         if workflow.is_main_process and made:
-            note_begun(self._begun, self.planner, jobs)
-            self._pending.write(made)
+            self._note(jobs)
             self._lists.write(jobs)
             self._paying.open()
             self._follow(asks=not DATA.isdisjoint(map(rule_name, jobs)))
         self._end_planning()
+
+    def _note(self, jobs: Iterable[Job]) -> None:
+        """Write down what is to be made, for a next run, and for jobs that share a model."""
+        jobs = [*jobs]
+        note_begun(self._begun, self.planner, jobs)
+        self._pending.write(str(file) for job in jobs for file in job.output)
 
     def _answer(self, asked: set[str]) -> None:
         """Print the answer to a question, and end."""
@@ -344,9 +363,13 @@ class Hooks:
         study, asked = self._flow.study, [(rule_name(job), job.wildcards_dict) for job in jobs]
         if self._config.data_dir is None and "get_task" in dict(asked):
             check_downloads(study)
+        if "publish" in dict(asked):
+            check_publishing(self._config)
         if "advise" in dict(asked):
             check_question(self._config, study, self._folders)
         models = self._flow.asked_models(asked)
+        if "decide_purchase" in dict(asked):
+            models |= self._flow.to_be_asked()
         check_keys(study, models)
         if self._flow.max_usd is not None:
             check_prices(study, models)

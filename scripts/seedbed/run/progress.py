@@ -65,6 +65,9 @@ WAIT_SECONDS = 120.0
 WAITS_SECONDS = 600.0
 """Between two lines about batches that a run waits for."""
 
+REPORTS = ("write_report", "write_spend")
+"""Rules that read what was spent."""
+
 QUEUE_SECONDS = 30.0
 """How often SLURM is asked which jobs wait."""
 
@@ -178,6 +181,15 @@ class Progress(logging.Handler):
         shutil.rmtree(self._results / FAILED_LOGS, ignore_errors=True)
         self._save()
         self._over = threading.Event()
+
+    def grow(self) -> None:
+        """Take note of jobs that have come since the run began, as a decision asks for them."""
+        jobs = {self._dag.jobid(job): job for job in self._dag.jobs if job.output}
+        needed = {self._dag.jobid(job) for job in self._dag.needrun_jobs()} & jobs.keys()
+        self._left.update(rule_name(jobs[number]) for number in needed - self._needed)
+        self._needed |= needed
+        self._jobs |= jobs
+        self._total = Counter(rule_name(job) for job in self._jobs.values())
 
     def start(self) -> None:
         """Keep the file up to date from here on, until `end` or the end of the process."""
@@ -333,7 +345,7 @@ class Progress(logging.Handler):
 
     def _begin(self, number: int) -> None:
         self._begun[number] = (self._clock(), time.time())
-        if number in self._jobs and rule_name(self._jobs[number]) == "write_report":
+        if number in self._jobs and rule_name(self._jobs[number]) in REPORTS:
             self._save()  # What was spent stands in the report.
         self._failed.pop(number, None)
         self._submitted.pop(number, None)

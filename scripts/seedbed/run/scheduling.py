@@ -79,7 +79,8 @@ class _Plan:
         for job in self.jobs.needed():
             self._planner.foresee(job)
         _say_unrecorded(self._statuses)
-        self._planned(self.jobs.needed())
+        if self.jobs.numbered:
+            self._planned(self.jobs.needed())
 
     async def finish(self, job: Any, update_checkpoint_dependencies: bool = True) -> Any:
         """Note how a job's outputs were made, before others start that read them."""

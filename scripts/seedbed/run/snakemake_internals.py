@@ -46,7 +46,7 @@ PARTS: Mapping[Any, Sequence[str]] = {
         *("update_needrun", "update_ready"),
     ),
     FilePersistence: ("_io_read",),
-    Job: ("check_protected_output", "is_local"),
+    Job: ("check_protected_output", "is_checkpoint", "is_local"),
     JobScheduler: ("_schedule_reevalutation", "open_jobs"),
     PersistenceBase: (
         *("code_changed", "input_changed", "params_changed", "software_stack_changed"),
@@ -75,7 +75,7 @@ PARTS: Mapping[Any, Sequence[str]] = {
 
 ATTRIBUTES: Mapping[Any, Sequence[str]] = {
     DAG: (
-        *("_checkpoint_jobs", "_dependencies", "_finished", "_len", "_n_until_ready"),
+        *("_checkpoint_jobs", "_dependencies", "_finished", "_jobid", "_len", "_n_until_ready"),
         *("_needrun", "_ready_jobs", "_running", "depending", "forcefiles", "forcerules"),
         *("omitforce", "rules_allowed_for_needrun", "targetfiles", "targetjobs", "targetrules"),
     ),
@@ -444,6 +444,11 @@ class Jobs:
         """Whether no job runs, or could."""
         return not self._dag._ready_jobs and not self._dag._running
 
+    @property
+    def numbered(self) -> bool:
+        """Whether all jobs have their numbers; not while a checkpoint's jobs are being found."""
+        return all(job in self._dag._jobid for job in self._dag.jobs)
+
     def all(self) -> Iterable[Job]:
         """Return all jobs."""
         return self._dag.jobs
@@ -499,6 +504,7 @@ class Jobs:
         dag._n_until_ready.clear()
         dag._ready_jobs.clear()
         dag._needrun.update(jobs)
+        dag._checkpoint_jobs.update(job for job in dag._needrun if job.is_checkpoint)
         dag._len = len(dag._finished | dag._needrun)
 
     def set_count(self, job: Job, count: int) -> None:
@@ -524,7 +530,8 @@ class Jobs:
         self._dag._ready_jobs.discard(job)
         self._dag._running.add(job)
         self._workflow.scheduler.finished_jobs += 1
-        await self._finish(job, False)
+        # What a checkpoint decided holds, and other jobs follow from it.
+        await self._finish(job, job.is_checkpoint)
 
     async def look_up_dates(self) -> None:
         """Read the dates of all files."""

@@ -16,6 +16,25 @@ if TYPE_CHECKING:
 _MOST_COMPARED = 5_000
 
 
+def wrong_kind(targets: Iterable[str], study: str, spends: bool) -> str | None:
+    """Return what to say of a target of another kind of study; None if there is none.
+
+    Args:
+        targets: rules and files.
+        study: name of the study.
+        spends: whether the study buys data, and does not compare methods.
+    """
+    asked = {*targets}
+    if not spends and (found := asked & {"spend", "publish"}):
+        return (
+            f"study {study!r} compares methods, and has no {min(found)}: give --config study=NAME "
+            "of a study with `spend`"
+        )
+    if spends and "quote" in asked:
+        return f"study {study!r} has no quote: a spend costs its budget, and the trainings"
+    return None
+
+
 def unknown_target(
     workflow: Snakemake, target: str, files: Callable[[], Iterable[str]]
 ) -> str | None:

@@ -407,7 +407,7 @@ def parts(study: Study, dataset: Dataset) -> tuple[Dataset, ...]:
     """Return the datasets whose rows a dataset has: itself, if it is no mixture."""
     if not dataset.mixed:
         return (dataset,)
-    of = study.config.shares[dataset.method]
+    of = study.config.shares.get(dataset.method)
     if of is None:
         place = (dataset.task, dataset.teacher, dataset.seeds, dataset.replicate, dataset.filter)
         streams = _bought_with(study.bought, place, dataset.augmenter)
@@ -440,11 +440,16 @@ def _by_key(points: Iterable[PointT]) -> dict[str, PointT]:
     return {point.key: point for point in once}
 
 
-def grid(study: Study) -> Grid:
+def grid(study: Study, cells: Iterable[Cell] = (), datasets: Iterable[Dataset] = ()) -> Grid:
     """Return everything that a study makes: this is the one place where blocks become cells.
 
     Beside the cells of the blocks there is an untrained baseline for each student on each task
     that it is trained for.
+
+    Args:
+        study: the study.
+        cells: that it has beside those of its blocks.
+        datasets: likewise, without a student.
     """
     reach = study.config.verification.reach
     found: dict[Cell, None] = {}
@@ -455,19 +460,19 @@ def grid(study: Study) -> Grid:
         for task, student in itertools.product(block.tasks, block.students):
             found[untrained_cell(task, student)] = None
 
-    cells = _by_key(found)
-    trained = [*filter(None, (cell.dataset for cell in cells.values()))]
+    cell_by_key = _by_key([*found, *cells])
+    trained = [*filter(None, (cell.dataset for cell in cell_by_key.values())), *datasets]
     parts_by_key = {one.key: parts(study, one) for one in trained if one.mixed}
-    datasets = _by_key([*trained, *itertools.chain.from_iterable(parts_by_key.values())])
-    streams = _by_key(dataset.stream for dataset in datasets.values() if dataset.stream)
+    dataset_by_key = _by_key([*trained, *itertools.chain.from_iterable(parts_by_key.values())])
+    streams = _by_key(dataset.stream for dataset in dataset_by_key.values() if dataset.stream)
     question_streams = _by_key(
         stream.question_stream for stream in streams.values() if stream.question_stream
     )
-    seed_sets = _by_key(dataset.seed_set for dataset in datasets.values())
+    seed_sets = _by_key(dataset.seed_set for dataset in dataset_by_key.values())
 
     largest: dict[str, int] = {}
     verified: dict[str, int] = {}
-    for dataset in datasets.values():
+    for dataset in dataset_by_key.values():
         for stream in (dataset.stream, dataset.question_stream):
             if stream is not None:
                 largest[stream.key] = max(dataset.reach(reach), largest.get(stream.key, 0))
@@ -475,13 +480,13 @@ def grid(study: Study) -> Grid:
                     verified[stream.key] = max(dataset.reach(reach), verified.get(stream.key, 0))
 
     return Grid(
-        cells=tuple(cells.values()),
-        datasets=tuple(datasets.values()),
+        cells=tuple(cell_by_key.values()),
+        datasets=tuple(dataset_by_key.values()),
         streams=tuple(streams.values()),
         question_streams=tuple(question_streams.values()),
         seed_sets=tuple(seed_sets.values()),
-        cell_by_key=cells,
-        dataset_by_key=datasets,
+        cell_by_key=cell_by_key,
+        dataset_by_key=dataset_by_key,
         parts_by_key=parts_by_key,
         stream_by_key=streams,
         question_stream_by_key=question_streams,

@@ -113,6 +113,28 @@ def check_prices(study: Study, models: Iterable[str]) -> None:
         raise StudyError(f"study {study.name!r} cannot keep below max_usd", problems)
 
 
+def check_publishing(run: RunConfig) -> None:
+    """Check that it is known where to publish, and that the hub would let us in.
+
+    Raises:
+        StudyError: naming what is missing.
+    """
+    document = Document(RUN_CONFIG, run.model_dump())
+    problems = []
+    if run.repo is None:
+        said = "is missing: publish needs it, as in --config repo=OWNER/NAME"
+        problems.append(document.problem(said, "repo"))
+    if run.hub_folder is None:
+        # Not for every run: it takes long to import.
+        from huggingface_hub import get_token
+
+        if get_token() is None:
+            said = "no token for the hub: set HF_TOKEN, or run `hf auth login`"
+            problems.append(Problem("the environment", ("HF_TOKEN",), said))
+    if problems:
+        raise StudyError("there is nowhere to publish", problems)
+
+
 def _hub_sources(study: Study) -> list[tuple[str, HubSource]]:
     tasks = study.tasks.items()
     return [(name, task.source) for name, task in tasks if isinstance(task.source, HubSource)]

@@ -115,6 +115,39 @@ class Block(Section):
         return self
 
 
+class Spend(Section):
+    """What `snakemake spend` buys data with: see `seedbed.study.spend`."""
+
+    STAGES: ClassVar[tuple[Stage, ...]] = ("cells",)
+
+    methods: Names = Field(description="Files in `methods/`, those to choose among.")
+    augmenter: Name | None = Field(
+        None,
+        description="The model that writes questions. Given exactly if a method writes questions.",
+    )
+    teacher: Name = Field(description="The model that writes answers.")
+    student: Name | None = Field(
+        None,
+        description="The model that is trained. Null for none: the budget ratio alone decides, as "
+        "with `--config student=none`.",
+    )
+    rounds: Annotated[int, Field(ge=1, le=4)] = Field(
+        1,
+        description="Rounds of the pilot, with a choice after each; each has twice the queries of "
+        "the one before.",
+    )
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="Of the budget, what each method has after the last round of the pilot."
+    )
+
+    @model_validator(mode="after")
+    def _room(self) -> Spend:
+        if self.share * len(self.methods) > 1:
+            said = f"{self.share:g} for each of {len(self.methods)} methods is more than the budget"
+            raise problem(said, "share")
+        return self
+
+
 class StudyConfig(EvaluatedItems):
     """`config/studies/NAME.yaml`: what is compared with what."""
 
@@ -171,8 +204,21 @@ class StudyConfig(EvaluatedItems):
         json_schema_extra=changes("datasets"),
     )
     blocks: Annotated[tuple[Block, ...], LISTED, NOT_EMPTY] = Field(
-        description="Parts of the grid. They may overlap: a cell is run once."
+        (),
+        description="Parts of the grid. They may overlap: a cell is run once. A study has `blocks` "
+        "or `spend`.",
     )
+    spend: Spend | None = Field(
+        None, description="What a study is for that has no blocks: to buy data for a task."
+    )
+
+    @model_validator(mode="after")
+    def _blocks_or_spend(self) -> StudyConfig:
+        if self.spend is None and not self.blocks:
+            raise problem("is missing: a study has blocks, or buys data by `spend`", "blocks")
+        if self.spend is not None and self.blocks:
+            raise problem("has no effect: a study with blocks compares, and buys no data", "spend")
+        return self
 
     @model_validator(mode="after")
     def _shard_sizes(self) -> StudyConfig:
@@ -304,6 +350,12 @@ class ModelConfig(Setup, Titled):
         json_schema_extra=changes(),
     )
 
+    license: Text | None = Field(
+        None,
+        description="Its licence in the hub's words, as `apache-2.0`, for cards of what it wrote.",
+        json_schema_extra=changes("report"),
+    )
+
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:
         given = [key for key in SOURCES_OF_MODELS if getattr(self, key) is not None]
@@ -401,30 +453,54 @@ class RunConfig(Section):
     )
     task: Name | None = Field(
         default=None,
-        description="For `snakemake advise`: the task that is asked about.",
-        json_schema_extra=changes("advice"),
+        description="For `snakemake advise` and `spend`: the task.",
+        json_schema_extra=changes("cells", "advice"),
     )
-    seeds: Annotated[int, Field(ge=1)] | None = Field(
+    seeds: Annotated[int, Field(ge=1)] | Literal["ALL"] | None = Field(
         default=None,
-        description="For `snakemake advise`: how many seed questions there are.",
-        json_schema_extra=changes("advice"),
+        description="For `snakemake advise` and `spend`: how many seed questions there are; for "
+        "`spend` also `ALL`, the whole train split.",
+        json_schema_extra=changes("cells", "advice"),
     )
     queries: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="For `snakemake advise`: teacher queries, the budget.",
-        json_schema_extra=changes("advice"),
+        description="For `snakemake advise` and `spend`: teacher queries, the budget.",
+        json_schema_extra=changes("cells", "advice"),
     )
     usd: Positive | None = Field(
         default=None,
-        description="For `snakemake advise`, in place of `queries`: US dollars, the budget, by the "
-        "prices of the models' files.",
-        json_schema_extra=changes("advice"),
+        description="For `snakemake advise` and `spend`, in place of `queries`: US dollars, the "
+        "budget, by the prices of the models' files.",
+        json_schema_extra=changes("cells", "advice"),
     )
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None,
         description="For `snakemake advise`, in place of `queries`: the accuracy to reach at the "
         "least cost, as a fraction.",
         json_schema_extra=changes("advice"),
+    )
+
+    student: Literal["none"] | None = Field(
+        default=None,
+        description="For `snakemake spend`: `none` trains no student, and buys by the budget ratio "
+        "alone.",
+        json_schema_extra=changes("cells"),
+    )
+    draw: Count = Field(
+        default=1,
+        description="For `snakemake spend`: which draw of the seeds to take, by its number.",
+        json_schema_extra=changes("cells"),
+    )
+    repo: HubId | None = Field(
+        default=None,
+        description="For `snakemake publish`: the name of the data set on the hub, OWNER/NAME.",
+        json_schema_extra=changes(),
+    )
+    hub_folder: Text | None = Field(
+        default=None,
+        description="For `snakemake publish`: a folder to write to in the hub's layout, instead "
+        "of the hub.",
+        json_schema_extra=changes(),
     )
 
     @property

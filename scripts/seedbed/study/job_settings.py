@@ -120,7 +120,7 @@ class JobSettings(Paths):
 
     def chats(self, name: str) -> Settings:
         """Return what a model's chat template is checked for."""
-        trained = any(name in block.students for block in self.study.config.blocks)
+        trained = name in self.study.students
         found = {"system": self.study.models[name].system, "trained": trained}
         return Settings(found | ({"thinking": True} if trained and self._keeps_thinking else {}))
 
@@ -321,6 +321,14 @@ class JobSettings(Paths):
             elif rule == "judge_student":
                 found.add(self.judge(wildcards["judged_cell"])[0])
         return found
+
+    def to_be_asked(self) -> set[str]:
+        """Return the models that a spend will ask, before it is known for what."""
+        spend = self.study.config.spend
+        if spend is None:
+            return set()
+        judges = (task.judge.judge for task in self.study.tasks.values() if task.judge is not None)
+        return {*filter(None, (spend.teacher, spend.augmenter)), *judges}
 
     def titles(self) -> Settings:
         """Return how methods, tasks and models are called in figures."""

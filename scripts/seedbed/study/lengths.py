@@ -56,7 +56,7 @@ def too_long(
             said = f"{_short(name)} is {len(name)} characters long, and {room} fit into the name of"
             yield f"{said} a file here", ("blocks", index, key, place)
     tasks = [name for key, _, name in named if key == "tasks"]
-    task = max(tasks, key=len)
+    task = max(tasks, key=len, default="")
     room = most - _ADDED - len(f"augmenter..{task}.jsonl")
     for key, place, name in named:
         if not found and key in ("augmenters", "teachers", "students") and len(name) > room:

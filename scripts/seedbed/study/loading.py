@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from seedbed.engines.settings import FIELD_KEYS, KINDS, AnyEngine, OpenAISetting
 from seedbed.study.agreement import Agreement
 from seedbed.study.config import RUN_CONFIG, RunConfig, StudyConfig
 from seedbed.study.reading import Files, validate
+from seedbed.study.spend_block import as_block, as_spend
 from seedbed.study.study import Study
 from seedbed.training.settings import Trainer
 
@@ -33,6 +35,7 @@ def load_study(
     overrides: Mapping[str, Any] | None = None,
     engines: Mapping[str, AnyEngine] | None = None,
     trainers: Mapping[str, Trainer] | None = None,
+    task: str | None = None,
 ) -> Study:
     """Read a study and all that it uses, and check it.
 
@@ -43,6 +46,8 @@ def load_study(
             key by key, lists are replaced.
         engines: by model, what runs it here, where that is not what its file says.
         trainers: by model, how its training is run here, likewise.
+        task: that a study with `spend` buys data for; it has no cells before `seedbed.study.spend`
+            gives it some.
 
     Raises:
         StudyError: naming file, key, value and what would be right, for everything that is wrong.
@@ -57,7 +62,11 @@ def load_study(
     file = files.read(files.path("studies", name), StudyConfig, problems, overrides)
     if file is None:
         raise StudyError(heading, problems)
-    study = Agreement(files, file, problems, engines or {}, trainers or {}).run(name)
+    asked = as_block(file, task)
+    study = Agreement(files, asked, problems, engines or {}, trainers or {}).run(name)
+    if file.config.spend is not None:
+        problems = [as_spend(file, problem) for problem in problems]
+        study = replace(study, config=file.config, bought={})
     if problems:
         raise StudyError(heading, problems)
     return study

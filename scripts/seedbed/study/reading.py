@@ -16,6 +16,9 @@ from seedbed.config.sections import Section
 from seedbed.config.values import nearest
 from seedbed.study.config import StudyConfig
 
+_OF_COMPARISONS = ("blocks", "mixtures", "contrasts", "published", "remarks")
+"""Keys that a study which buys data does not take from its base."""
+
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -82,7 +85,10 @@ class Files:
             return None
         if self.read(path, StudyConfig, problems) is None:
             return None
-        return replace(document, content=base.content | document.content)
+        taken = base.content
+        if "spend" in document.content:
+            taken = {key: value for key, value in taken.items() if key not in _OF_COMPARISONS}
+        return replace(document, content=taken | document.content)
 
 
 def validate(document: Document, model: type[SectionT], problems: list[Problem]) -> SectionT | None:

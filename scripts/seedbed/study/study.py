@@ -44,6 +44,13 @@ class Study:
     engines: Mapping[str, AnyEngine] = field(default_factory=dict)
     trainers: Mapping[str, Trainer] = field(default_factory=dict)
 
+    @property
+    def students(self) -> set[str]:
+        """The models that are trained."""
+        spend = self.config.spend
+        own = () if spend is None or spend.student is None else (spend.student,)
+        return {*own, *(name for block in self.config.blocks for name in block.students)}
+
     def answer_prompt(self, task: str) -> str:
         """Return the prompt that teacher and student answer."""
         return self.tasks[task].prompts["answer"]

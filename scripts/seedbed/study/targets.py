@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedbed.config.folders import ConfigFolders
-from seedbed.study.cells import Dataset, grid
+from seedbed.study.cells import KINDS, Dataset, grid, wildcard_pattern
 from seedbed.study.config import RunConfig
 from seedbed.study.figures import figures, missing_text
 from seedbed.study.job_settings import JobSettings
@@ -43,6 +43,14 @@ class Targets(JobSettings):
             wait=run.wait,
             partial=run.partial,
         )
+
+    def patterns(self) -> dict[str, str]:
+        """Return for each kind of key, and for tasks and models, the pattern of its wildcard."""
+        keys = {kind: wildcard_pattern(self.grid, kind) for kind in KINDS}
+        return keys | self._names()
+
+    def _names(self) -> dict[str, str]:
+        return {"task": "|".join(self.study.tasks), "model": "|".join(self.study.models)}
 
     def evaluations(self) -> list[str]:
         """Return the evaluation files of all cells, baselines included."""

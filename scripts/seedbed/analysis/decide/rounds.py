@@ -94,8 +94,13 @@ class SpendState:
             self.pilot.rounds > 0
             and len(self.methods) > 1
             and self.budget >= FEW_QUERIES * self.seeds
-            and self.pilot.queries(self.budget, 1) > 0
+            and self._room(self.pilot.queries(self.budget, 1))
         )
+
+    def _room(self, each: int) -> bool:
+        """Return whether so many queries of each method fit into the budget, and are some."""
+        needed = (max(each, self.bought.get(name, 0)) for name in self.methods)
+        return each > 0 and sum(needed) <= self.budget
 
 
 class Purchase(Part):

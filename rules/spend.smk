@@ -1,0 +1,74 @@
+"""`snakemake spend`: from a budget to a data set, decided round by round.
+
+In: evaluations/ of the pilot's students, datasets/ and adapters/ of the last one. Out: spend/, of
+each decision what was known and what to buy; and bought/, the data set and the adapter with cards.
+"""
+
+from seedbed.analysis.report.spend import FILES as SPEND_FILES
+from seedbed.run.rounds import Rounds
+
+ROUNDS = Rounds(checkpoints, FLOW)
+
+
+checkpoint decide_purchase:
+    """Decide what to buy next: another round of the pilot, or the rest."""
+    input:
+        before=ROUNDS.before(),
+        evaluations=ROUNDS.after(FLOW.measured),
+        predictions=ROUNDS.after(FLOW.predictions),
+    output:
+        # What was bought stays decided.
+        purchase=update(f"{RESULTS}/spend/round={{round}}/purchase.json"),
+    log:
+        f"{RESULTS}/logs/decide_purchase/round={{round}}.log",
+    localrule: True
+    params:
+        request=lambda wc: FLOW.request_settings(),
+        known=lambda wc, input: FLOW.known(),
+        code=lambda wc: code("decide_purchase"),
+    shell:
+        command("decide_purchase", "round")
+
+
+rule write_spend:
+    """Write what was bought, with cards, and a page on how it was decided."""
+    input:
+        purchases=ROUNDS.end(),
+        rows=ROUNDS.at_the_end(FLOW.bought_rows),
+        dataset=ROUNDS.at_the_end(FLOW.bought_record),
+        evaluations=ROUNDS.at_the_end(FLOW.final_evaluations),
+        predictions=ROUNDS.at_the_end(FLOW.final_predictions),
+        adapter=ROUNDS.at_the_end(FLOW.final_adapter),
+    output:
+        FLOW.bought(),
+    log:
+        f"{RESULTS}/logs/write_spend.log",
+    localrule: True
+    params:
+        about=lambda wc: FLOW.about(),
+        folder=f"{RESULTS}/bought",
+        code=lambda wc: code("write_spend", *SPEND_FILES),
+    shell:
+        command("write_spend", "study", "spending")
+
+
+rule spend:
+    """Buy the best data set that a budget can: the data, an adapter, and why."""
+    input:
+        rules.write_spend.output,
+
+
+rule publish:
+    """Push what was bought to the hub, or to a folder in its layout."""
+    input:
+        rules.write_spend.output,
+    log:
+        f"{RESULTS}/logs/publish.log",
+    localrule: True
+    params:
+        bought=f"{RESULTS}/bought",
+        repo=RUN.repo,
+        hub_folder=RUN.hub_folder,
+        code=lambda wc: code("publish"),
+    shell:
+        command("publish", shown=True)

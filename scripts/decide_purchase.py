@@ -1,0 +1,70 @@
+"""Decide what to buy next of a budget of teacher queries: another round of a pilot, or the rest.
+
+What was decided and bought is not decided anew: a decision that the file holds already stays, if it
+was asked for in the same words and some of its answers are there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from seedbed.analysis.decide.purchases import (
+    Known,
+    PurchaseRecord,
+    Request,
+    decide,
+    holds,
+    read_scores,
+)
+from seedbed.command_line import json_of, option, run, several
+from seedbed.progress import reporter
+from seedbed.provenance import provenance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is asked for, what is known, and where to write what to buy."""
+
+    request: Request = option(json_of(Request), "what is asked for, as JSON: see Request")
+    known: Known = option(json_of(Known), "prices and what was bought, as JSON: see Known")
+    round: int = option(int, "number of the decision, from 1")
+    before: tuple[Path, ...] = several("the decisions before it")
+    evaluations: tuple[Path, ...] = several("evaluation.json of the students so far")
+    predictions: tuple[Path, ...] = several("predictions.parquet beside each of them")
+    purchase: Path = option(Path, "JSON file to write; what it holds may stay")
+
+
+def job(args: Options) -> None:
+    """Decide what to buy."""
+    report = reporter("decide_purchase")
+    before = [PurchaseRecord.read(path) for path in args.before]
+    bought = before[-1].purchase.queries if before else {}
+    if args.purchase.is_file():
+        kept = PurchaseRecord.read(args.purchase)
+        if holds(kept, args.request, args.known, bought):
+            report("this was bought already, and stays as it is")
+            args.purchase.touch()
+            return
+    found = decide(
+        args.request, args.known, before, read_scores(args.evaluations, args.request.task)
+    )
+    PurchaseRecord(
+        request=args.request,
+        round=args.round,
+        budget=found.budget,
+        known=args.known,
+        measured=found.measured,
+        purchase=found.purchase,
+        **provenance(__file__),
+    ).write(args.purchase)
+    report(found.purchase.reason)
+
+
+def main() -> None:
+    """Run the command line."""
+    run(Options, job, __doc__, ValueError)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""The purchases of `snakemake spend`: what was asked for, and each decision with what it knew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import floor
+from pathlib import Path
+
+import polars as pl
+from pydantic import Field, ValidationError
+
+from seedbed.analysis.decide.rounds import (
+    MethodKind,
+    Pilot,
+    Purchase,
+    SpendState,
+    next_purchase,
+)
+from seedbed.analysis.tables.collect import collect
+from seedbed.analysis.tables.outcomes import (
+    Accuracy,
+    Outcomes,
+    mean_accuracy,
+    outcomes_by_task,
+)
+from seedbed.records import MadeRecord, Part
+
+FILE = "purchase.json"
+
+MARGIN = 0.9
+"""Of the dollars that are left, what a purchase is to cost by the price of a query so far: answers
+come out longer at times, and each request is reserved with the most that it can cost."""
+
+CONFIDENCE = 0.95
+
+
+class Request(Part):
+    """What `snakemake spend` is asked for.
+
+    Attributes:
+        task: the task.
+        seeds: questions in the seed set.
+        draw: number of the seed set.
+        methods: to choose among: what each asks the teacher, in the study's order.
+        augmenter: writes questions; None if no method does.
+        teacher: writes answers.
+        student: is trained; None for none.
+        queries: teacher queries, the budget; or
+        usd: US dollars, the budget.
+        rounds: of the pilot.
+        share: of the budget, what each method has at the end of the pilot.
+    """
+
+    task: str
+    seeds: int
+    draw: int
+    methods: dict[str, MethodKind]
+    augmenter: str | None
+    teacher: str
+    student: str | None
+    queries: int | None
+    usd: float | None
+    rounds: int
+    share: float
+
+    @property
+    def pilot(self) -> Pilot:
+        """How the pilot is divided; without a student there is none."""
+        return Pilot(self.rounds if self.student is not None else 0, self.share)
+
+
+class Known(Part):
+    """What is known outside the scores when a decision is made.
+
+    Attributes:
+        prices: dollars for a teacher query by method, its question included; empty if the budget
+            is in queries.
+        spent_usd: dollars that were spent so far, those in doubt included.
+        bought: by method, the queries of its stream that are answered.
+    """
+
+    prices: dict[str, float] = Field(default_factory=dict)
+    spent_usd: float = 0.0
+    bought: dict[str, int] = Field(default_factory=dict)
+
+
+class Measured(Part):
+    """A student that was evaluated before a decision.
+
+    Attributes:
+        method: whose data it was trained on, or `untrained`.
+        queries: of that data; 0 for the untrained student.
+        accuracy: a fraction, with its interval.
+    """
+
+    method: str
+    queries: int
+    accuracy: Accuracy
+
+
+class PurchaseRecord(MadeRecord):
+    """`purchase.json`: one decision of a spend.
+
+    Attributes:
+        request: what was asked for.
+        round: number of the decision, from 1.
+        budget: teacher queries that the request comes to, as it is known now.
+        known: what was known, but for the scores.
+        measured: the scores that were known.
+        purchase: what was decided.
+    """
+
+    CONTENT = ("request", "round", "budget", "purchase")
+
+    request: Request
+    round: int
+    budget: int
+    known: Known
+    measured: list[Measured]
+    purchase: Purchase
+
+
+def purchase_file(results: Path | str, number: int | str) -> str:
+    """Return the file of a decision.
+
+    Args:
+        results: folder of the results.
+        number: of the decision, from 1; or a wildcard.
+    """
+    return f"{results}/spend/round={number}/{FILE}"
+
+
+def read_purchases(results: Path | str, last: int | None = None) -> list[PurchaseRecord]:
+    """Return the decisions that are there, the first one first, up to the final one.
+
+    A file that cannot be read ends them: its decision is made again.
+
+    Args:
+        results: folder of the results.
+        last: number of the last one to read; None for all.
+    """
+    found: list[PurchaseRecord] = []
+    while last is None or len(found) < last:
+        try:
+            record = PurchaseRecord.read(purchase_file(results, len(found) + 1))
+        except (OSError, ValueError, ValidationError):
+            break
+        found.append(record)
+        if record.purchase.kind == "final":
+            break
+    return found
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a decision came to.
+
+    Attributes:
+        budget: teacher queries that the request comes to.
+        measured: the scores that it stands on.
+        purchase: what to buy.
+    """
+
+    budget: int
+    measured: list[Measured]
+    purchase: Purchase
+
+
+def decide(
+    request: Request,
+    known: Known,
+    before: Sequence[PurchaseRecord],
+    outcomes: Outcomes | None,
+) -> Decision:
+    """Return what to buy next.
+
+    Args:
+        request: what is asked for.
+        known: what is known, but for the scores.
+        before: the decisions so far.
+        outcomes: the scores; None if no student was trained.
+
+    Raises:
+        ValueError: if the budget pays for nothing more than what was bought, or for less.
+    """
+    bought = dict(before[-1].purchase.queries) if before else {}
+    for method, count in known.bought.items():
+        bought[method] = max(count, bought.get(method, 0))
+    total = sum(bought.values())
+    if request.usd is None:
+        assert request.queries is not None
+        budget = request.queries
+    else:
+        budget = total + _queries(request.usd, known, max(known.prices.values()))
+    if budget < max(1, total):
+        said = f"{total:,} queries were bought before" if total else "that pays for no query"
+        asked = f"{budget:,} queries" if request.usd is None else f"{request.usd:g} dollars"
+        raise ValueError(f"the budget is {asked}, and {said}: raise it")
+    state = SpendState(
+        methods=request.methods,
+        seeds=request.seeds,
+        budget=budget,
+        bought=bought,
+        outcomes=outcomes,
+        pilot=request.pilot,
+        finished_rounds=len(before),
+    )
+    purchase = next_purchase(state)
+    grown = [name for name, queries in purchase.queries.items() if queries > bought.get(name, 0)]
+    if request.usd is not None and purchase.kind == "final" and len(grown) == 1:
+        # All methods were counted with the price of the dearest one.
+        more = _queries(request.usd, known, known.prices[grown[0]])
+        queries = purchase.queries | {grown[0]: bought.get(grown[0], 0) + more}
+        purchase = purchase.model_copy(update={"queries": queries})
+        budget = sum(queries.values())
+    return Decision(budget, measured(outcomes), purchase)
+
+
+def holds(kept: PurchaseRecord, request: Request, known: Known, before: Mapping[str, int]) -> bool:
+    """Return whether an earlier decision holds: it was asked for alike, and buying has begun.
+
+    Args:
+        kept: the earlier decision.
+        request: what is asked for.
+        known: what is known now.
+        before: by method, the queries of the decision before it.
+    """
+    if kept.request != request:
+        return False
+    queries = kept.purchase.queries
+    if any(queries.get(method, 0) < count for method, count in before.items()):
+        return False
+    return any(known.bought.get(method, 0) > before.get(method, 0) for method in queries)
+
+
+def _queries(usd: float, known: Known, price: float) -> int:
+    """Return how many more queries some dollars pay for."""
+    left = MARGIN * (usd - known.spent_usd)
+    return max(0, floor(left / price)) if price > 0 else 0
+
+
+def read_scores(evaluations: Sequence[Path], task: str) -> Outcomes | None:
+    """Return the outcomes of some evaluations of a task; None without any."""
+    if not evaluations:
+        return None
+    items: list[pl.DataFrame] = []
+    cells = collect(evaluations, items.append)
+    return outcomes_by_task(cells, pl.concat(items)).get(task)
+
+
+def measured(outcomes: Outcomes | None) -> list[Measured]:
+    """Return the accuracy of each cell of some outcomes."""
+    if outcomes is None:
+        return []
+    rows = outcomes.cells.select("method", "budget").iter_rows()
+    return [
+        Measured(
+            method=method,
+            queries=budget,
+            accuracy=mean_accuracy(outcomes, [place], CONFIDENCE),
+        )
+        for place, (method, budget) in enumerate(rows)
+    ]

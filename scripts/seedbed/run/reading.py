@@ -1,0 +1,46 @@
+"""What a run is to make: its configuration and its study, checked before any rule exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from snakemake.exceptions import WorkflowError
+
+from seedbed.config.documents import StudyError
+from seedbed.config.folders import ConfigFolders
+from seedbed.run.environment import read_environment
+from seedbed.study.checks import check_data
+from seedbed.study.config import RunConfig
+from seedbed.study.loading import check_run_config, load_study
+from seedbed.study.spend import targets
+from seedbed.study.targets import Targets
+
+
+def read_run(
+    config: Mapping[str, Any], folders: ConfigFolders, project: Path
+) -> tuple[RunConfig, Targets]:
+    """Return what is asked for, and what rules need to know of the study.
+
+    Args:
+        config: the configuration, as Snakemake read it.
+        folders: where the files of the study lie.
+        project: folder of the project, where keys for endpoints may lie in `.env`.
+
+    Raises:
+        WorkflowError: with all that is wrong.
+    """
+    try:
+        # Keys for endpoints; what the environment says itself takes precedence.
+        for folder in dict.fromkeys((Path.cwd(), project)):
+            read_environment(folder / ".env")
+        run = check_run_config(config)
+        study = load_study(
+            run.study, folders, engines=run.engines, trainers=run.trainers, task=run.task
+        )
+        if run.data_dir is not None and not run.partial:
+            check_data(study, run.data_dir)
+        return run, targets(run, study, folders)
+    except StudyError as error:
+        raise WorkflowError(str(error)) from None

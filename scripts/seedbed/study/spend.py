@@ -1,0 +1,489 @@
+"""What `snakemake spend` does as a study: the cells of each purchase, as soon as it is decided.
+
+Before the first decision there is the untrained student. Each round of the pilot adds, for each
+method that it buys, a cell of all its queries so far. The final purchase adds the mixture of all
+that was bought. A round's queries end where a shard ends, so that nothing is asked twice and no
+file is made by two rounds: the first shard of a stream is the first round, and each further round
+of the pilot doubles it, as shards do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from seedbed.analysis.decide.purchases import Known, PurchaseRecord, Request, read_purchases
+from seedbed.analysis.decide.rounds import MethodKind
+from seedbed.analysis.report.spend.about import About, Named
+from seedbed.config.documents import Document, Problem, StudyError
+from seedbed.config.folders import ConfigFolders
+from seedbed.config.words import ALL_BOUGHT, NONE
+from seedbed.engines.settings import OpenAISettings
+from seedbed.streams.extension import held_until
+from seedbed.streams.mixtures import coordinate, is_mixture
+from seedbed.streams.settings import MethodConfig
+from seedbed.study.cells import (
+    NOTHING,
+    Cell,
+    Dataset,
+    Grid,
+    QuestionStream,
+    SeedSet,
+    Stream,
+    grid,
+    untrained_cell,
+)
+from seedbed.study.config import RUN_CONFIG, RunConfig
+from seedbed.study.job_settings import Settings
+from seedbed.study.quote import quote
+from seedbed.study.spending import Account
+from seedbed.study.study import Bought, Study
+from seedbed.study.targets import Targets
+from seedbed.tasks.settings import HubSource, Source, WorldSource
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+ASSUMED_QUERIES = 1_000
+"""Queries of a method that its price is estimated by."""
+
+
+def kind_of_method(method: MethodConfig) -> MethodKind:
+    """Return what a method asks the teacher."""
+    if not method.writes_questions:
+        return "answers"
+    return "rephrased" if method.keeps_answer else "new"
+
+
+def spend_request(run: RunConfig, study: Study) -> Request:
+    """Return what `snakemake spend` is asked for.
+
+    Args:
+        run: what `snakemake` runs.
+        study: a study with `spend`, which was read with the task of the run.
+
+    Raises:
+        StudyError: naming what is missing or wrong.
+    """
+    spend = study.config.spend
+    assert spend is not None, f"{study.name} has no spend"
+    document = Document(RUN_CONFIG, run.model_dump())
+    problems: list[Problem] = []
+
+    def refuse(text: str, key: str) -> None:
+        problems.append(document.problem(text, key))
+
+    for key, example in (("task", "NAME"), ("seeds", "ALL"), ("queries", "1000")):
+        given = (run.queries or run.usd) if key == "queries" else getattr(run, key)
+        if given is None:
+            refuse(f"is missing: spend needs it, as in --config {key}={example}", key)
+    if run.queries is not None and run.usd is not None:
+        refuse("the budget is in queries or in dollars, not both", "usd")
+    if run.target_accuracy is not None:
+        refuse("has no effect: spend has a budget, queries or usd", "target_accuracy")
+    if run.partial:
+        refuse("has no effect: spend ends with one data set", "partial")
+    real = [name for name in spend.methods if study.methods[name].real_pairs is not None]
+    for name in real:
+        at = ("spend", "methods", spend.methods.index(name))
+        said = f"{name!r} asks no teacher, so there is nothing to buy"
+        problems.append(Problem(f"studies/{study.name}.yaml", at, said))
+    if spend.student is None and run.student is None:
+        said = "is missing: name the model to train, or give --config student=none"
+        problems.append(Problem(f"studies/{study.name}.yaml", ("spend", "student"), said))
+    task = study.tasks.get(run.task or "")
+    held = None if task is None else task.train_items
+    if isinstance(run.seeds, int) and held is not None and run.seeds > held:
+        said = f"{run.seeds} is more than the {held} items of the train split of task {run.task!r}"
+        refuse(said, "seeds")
+    if run.usd is not None:
+        problems += _without_price(study)
+    if problems:
+        raise StudyError("spend cannot run", problems)
+    assert run.task is not None and held is not None and run.seeds is not None
+    return Request(
+        task=run.task,
+        seeds=held if run.seeds == "ALL" else run.seeds,
+        draw=run.draw,
+        methods={name: kind_of_method(study.methods[name]) for name in spend.methods},
+        augmenter=spend.augmenter,
+        teacher=spend.teacher,
+        student=None if run.student == NONE else spend.student,
+        queries=run.queries,
+        usd=run.usd,
+        rounds=spend.rounds,
+        share=spend.share,
+    )
+
+
+def _without_price(study: Study) -> list[Problem]:
+    """Return what dollars lack that are to buy answers."""
+    spend = study.config.spend
+    assert spend is not None
+    problems = []
+    for name in dict.fromkeys(filter(None, (spend.teacher, spend.augmenter))):
+        price = study.models[name].price
+        if not isinstance(study.engine(name), OpenAISettings):
+            if name == spend.teacher:
+                said = (
+                    f"the teacher, {name!r}, runs in the jobs themselves, where a query has no "
+                    "price: give queries instead"
+                )
+                problems.append(Problem(RUN_CONFIG, ("usd",), said))
+            continue
+        for key in ("usd_per_million_prompt_tokens", "usd_per_million_completion_tokens"):
+            if getattr(price, key) is None:
+                said = "is missing: with usd, the teacher and the augmenter need both prices"
+                problems.append(Problem(f"models/{name}.yaml", ("price", key), said))
+    return problems
+
+
+@dataclass(frozen=True)
+class SpendTargets(Targets):
+    """What rules need to know of a spend. It grows with each decision: see `decided`.
+
+    Attributes:
+        base: the study without any purchase.
+        request: what is asked for.
+        purchases: the decisions that are known.
+    """
+
+    base: Study | None = None
+    request: Request | None = None
+    purchases: tuple[PurchaseRecord, ...] = ()
+
+    @property
+    def asked(self) -> Request:
+        """What is asked for."""
+        assert self.request is not None
+        return self.request
+
+    def decided(self, last: int | None = None) -> PurchaseRecord | None:
+        """Take note of the decisions that are there, and of the cells that follow.
+
+        Everything else holds this object, and asks it again for each job.
+
+        Args:
+            last: number of the last decision that is to count; None for all.
+
+        Returns:
+            The last one.
+        """
+        assert self.base is not None
+        purchases = read_purchases(self.results, last)
+        study, points = with_purchases(self.base, self.asked, purchases)
+        for name, value in (
+            ("purchases", tuple(purchases)),
+            ("study", study),
+            ("grid", points),
+        ):
+            object.__setattr__(self, name, value)
+        return purchases[-1] if purchases else None
+
+    def patterns(self) -> dict[str, str]:
+        """Return the pattern of each wildcard, whatever will be decided."""
+        judged = self.study.tasks[self.asked.task].judge is not None
+        return patterns(self.asked, judged) | self._names()
+
+    def ends_with(self, number: int) -> bool:
+        """Return whether a decision, by its number, is the final one."""
+        return 0 < number <= len(self.purchases) and (
+            self.purchases[number - 1].purchase.kind == "final"
+        )
+
+    # --- what a decision stands on
+
+    def request_settings(self) -> Settings:
+        """Return what is asked for."""
+        return Settings(self.asked.model_dump(mode="json"))
+
+    def known(self) -> Settings:
+        """Return what is known outside the scores: see `Known`."""
+        spent = 0.0 if self.asked.usd is None else Account.of(self.study, self.ledger).paid()[1]
+        found = Known(prices=self._prices(), spent_usd=spent, bought=self._bought())
+        return Settings(found.model_dump(mode="json"))
+
+    def measured(self, number: int) -> list[str]:
+        """Return the evaluations that a decision stands on: those of all rounds before it."""
+        if number == 1 or self.asked.student is None:
+            return []
+        cells = [untrained_cell(self.asked.task, self.asked.student)]
+        for one in self.purchases[: number - 1]:
+            cells += pilot_cells(self.asked, one)
+        return [self.evaluation_file(cell) for cell in dict.fromkeys(cells)]
+
+    def predictions(self, number: int) -> list[str]:
+        """Return the scores by item beside `measured`."""
+        return [_predictions(path) for path in self.measured(number)]
+
+    def _prices(self) -> dict[str, float]:
+        """Return by method what a query costs in dollars, with its question."""
+        if self.asked.usd is None:
+            return {}
+        assert self.base is not None
+        found = {}
+        for method in self.asked.methods:
+            dataset = dataset_of(self.asked, method, ASSUMED_QUERIES)
+            # Of the lines on the student, none is read.
+            student = self.asked.student or self.asked.teacher
+            asked_for = grid(self.study, [cell_of(dataset, student)])
+            lines = quote(self.study, asked_for, Path(self.results)).whole
+            asked = [line for line in lines if line.stage in ("questions", "answers")]
+            hosted = [one for one in asked if self.study.engine(one.model).kind == "openai"]
+            found[method] = sum(line.usd or 0.0 for line in hosted) / ASSUMED_QUERIES
+        return found
+
+    def _bought(self) -> dict[str, int]:
+        """Return by method how many queries of its stream are answered."""
+        found = {}
+        for method in self.asked.methods:
+            stream = dataset_of(self.asked, method, 1).stream
+            assert stream is not None
+            files = Path(self.results, "answers", stream.key).glob("shard=*/answers.parquet")
+            found[method] = max((held_until(path) or 0 for path in files), default=0)
+        return {method: queries for method, queries in found.items() if queries}
+
+    # --- what it ends with
+
+    def final_dataset(self) -> Dataset:
+        """Return the data set of all that was bought."""
+        return final_dataset(self.asked, self.purchases[-1])
+
+    def final_cell(self) -> Cell | None:
+        """Return the cell of the final student; None without one."""
+        student = self.asked.student
+        return None if student is None else cell_of(self.final_dataset(), student)
+
+    def bought_rows(self) -> list[str]:
+        """Return the file of the final data set."""
+        return [f"{self.results}/datasets/{self.final_dataset().key}/dataset.parquet"]
+
+    def bought_record(self) -> list[str]:
+        """Return the record of the final data set."""
+        return [f"{self.results}/datasets/{self.final_dataset().key}/dataset.json"]
+
+    def final_evaluations(self) -> list[str]:
+        """Return the evaluations of all students, the final one's last; none without a student."""
+        cell = self.final_cell()
+        if cell is None:
+            return []
+        found = self.measured(len(self.purchases))
+        untrained = self.evaluation_file(untrained_cell(cell.task, cell.student))
+        return [*dict.fromkeys([untrained, *found, self.evaluation_file(cell)])]
+
+    def final_predictions(self) -> list[str]:
+        """Return the scores by item beside `final_evaluations`."""
+        return [_predictions(path) for path in self.final_evaluations()]
+
+    def bought(self) -> list[str]:
+        """Return what the spend ends with."""
+        folder = f"{self.results}/bought"
+        data = ["README.md", "data/train.jsonl", "data/train.parquet", "spending.json"]
+        adapter = [*ADAPTER_FILES, "README.md"] if self.asked.student is not None else []
+        return [
+            f"{folder}/index.html",
+            *(f"{folder}/dataset/{name}" for name in data),
+            *(f"{folder}/adapter/{name}" for name in adapter),
+        ]
+
+    def about(self) -> Settings:
+        """Return what the cards say of a spend beside its results: see `About`."""
+        study, asked = self.study, self.asked
+        task = study.tasks[asked.task]
+        writes = [name for name, kind in asked.methods.items() if kind != "answers"]
+        prompts = {"answer": study.answer_prompt(asked.task)}
+        prompts |= {name: study.question_prompt(asked.task, name) for name in writes}
+        parts = {"augmenter": asked.augmenter, "teacher": asked.teacher, "student": asked.student}
+        found = About(
+            description=study.config.description,
+            task=Named(
+                title=task.title,
+                source=_source(task.source),
+                hub=task.source.hub if isinstance(task.source, HubSource) else None,
+                license=None if isinstance(task.source, WorldSource) else task.source.license,
+            ),
+            methods={name: study.methods[name].title for name in asked.methods},
+            models={part: _model(study, name) for part, name in parts.items() if name is not None},
+            prompts=prompts,
+            generation=study.config.generation.model_dump(mode="json"),
+            training={}
+            if asked.student is None
+            else study.training(asked.student).model_dump(mode="json"),
+            overlap_words=task.overlap_words,
+        )
+        return Settings(found.model_dump(mode="json"))
+
+    def final_adapter(self) -> list[str]:
+        """Return the files of the final adapter, its weights first; none without a student."""
+        cell = self.final_cell()
+        return [] if cell is None else self.adapter(cell.key)
+
+
+def _predictions(evaluation: str) -> str:
+    return evaluation.replace("evaluation.json", "predictions.parquet")
+
+
+def _source(source: Source) -> str:
+    """Return where a task's items are from, for people."""
+    if isinstance(source, WorldSource):
+        return f"generated world {source.world}, seed {source.seed}"
+    return source.hub if isinstance(source, HubSource) else "own files"
+
+
+def _model(study: Study, name: str) -> Named:
+    """Return what a card says of a model."""
+    config = study.models[name]
+    source = "trained by the workflow"
+    if config.hub is not None:
+        source = config.hub.id
+    elif config.api is not None:
+        source = f"{config.api.name}, behind an endpoint"
+    elif config.path is not None:
+        source = "a local folder"
+    hub = None if config.hub is None else config.hub.id
+    return Named(title=config.title, source=source, hub=hub, license=config.license)
+
+
+def dataset_of(request: Request, method: str, queries: int) -> Dataset:
+    """Return the data set of the first queries of a method, or of a mixture."""
+    kinds = request.methods
+    writes = is_mixture(method) or kinds[method] != "answers"
+    augmenter = request.augmenter if writes else None
+    return Dataset(
+        request.task,
+        method,
+        augmenter or NONE,
+        request.teacher,
+        request.seeds,
+        request.draw,
+        NONE,
+        queries,
+    )
+
+
+def final_dataset(request: Request, final: PurchaseRecord) -> Dataset:
+    """Return the data set of all that was bought: a mixture, if it is of several methods."""
+    queries = final.purchase.queries
+    if len(queries) == 1:
+        return dataset_of(request, next(iter(queries)), sum(queries.values()))
+    return dataset_of(request, coordinate(ALL_BOUGHT), sum(queries.values()))
+
+
+def cell_of(dataset: Dataset, student: str) -> Cell:
+    """Return the cell of a student that is trained on a data set."""
+    return Cell(
+        dataset.task,
+        dataset.method,
+        dataset.augmenter,
+        dataset.teacher,
+        dataset.seeds,
+        dataset.replicate,
+        dataset.filter,
+        dataset.budget,
+        student,
+    )
+
+
+def pilot_cells(request: Request, one: PurchaseRecord) -> list[Cell]:
+    """Return the cells of a round of the pilot: each method with all its queries so far."""
+    if request.student is None or one.purchase.kind == "final":
+        return []
+    bought = one.purchase.queries.items()
+    return [
+        cell_of(dataset_of(request, name, queries), request.student) for name, queries in bought
+    ]
+
+
+def with_purchases(
+    base: Study, request: Request, purchases: Sequence[PurchaseRecord]
+) -> tuple[Study, Grid]:
+    """Return a study as some decisions have it, and its grid."""
+    cells = [cell for one in purchases for cell in pilot_cells(request, one)]
+    if request.student is not None:
+        cells.append(untrained_cell(request.task, request.student))
+    config, datasets = base.config, list[Dataset]()
+    bought: Bought = {}
+    if purchases and purchases[0].purchase.kind == "pilot":
+        # A round of the pilot is a shard, or all before it.
+        size = next(iter(purchases[0].purchase.queries.values()))
+        config = config.model_copy(update={"shard_size": size, "largest_shard": None})
+    if purchases and (final := purchases[-1]).purchase.kind == "final":
+        one = final_dataset(request, final)
+        datasets = [one]
+        if request.student is not None:
+            cells.append(cell_of(one, request.student))
+        place = (one.task, one.teacher, one.seeds, one.replicate, one.filter)
+        parts = (dataset_of(request, *part) for part in final.purchase.queries.items())
+        bought = {place: {(part.method, part.augmenter): part.budget for part in parts}}
+    study = replace(base, config=config, bought=bought)
+    return study, grid(study, cells, datasets)
+
+
+def patterns(request: Request, judged: bool) -> dict[str, str]:
+    """Return a regular expression for each kind of key of a spend, without capturing groups.
+
+    Args:
+        request: what is asked for.
+        judged: whether a judge grades the answers of its task.
+    """
+    values: dict[str, list[str | int]] = {
+        "task": [request.task],
+        "method": [*request.methods, coordinate(ALL_BOUGHT)],
+        "augmenter": [NONE, *([request.augmenter] if request.augmenter else [])],
+        "teacher": [request.teacher],
+        "seeds": [request.seeds],
+        "replicate": [request.draw],
+        "filter": [NONE],
+        "student": [request.student or NONE],
+    }
+    spelt = {
+        name: f"{name}=(?:{'|'.join(re.escape(str(one)) for one in some)})"
+        for name, some in values.items()
+    } | {"budget": r"budget=\d+"}
+
+    def spell(point: type[Any]) -> str:
+        return "/".join(spelt[field.name] for field in fields(point))
+
+    trained = evaluated = spell(Cell)
+    if request.student is not None:
+        baseline = re.escape(untrained_cell(request.task, request.student).key)
+        evaluated = f"(?:{trained}|{baseline})"
+    return {
+        "seed_set": spell(SeedSet),
+        "question_stream": spell(QuestionStream),
+        "stream": spell(Stream),
+        "dataset": spell(Dataset),
+        "cell": NOTHING if judged else evaluated,
+        "judged_cell": evaluated if judged else NOTHING,
+        "trained_cell": trained,
+    }
+
+
+def targets(run: RunConfig, study: Study, folders: ConfigFolders) -> Targets:
+    """Return what rules need to know of a study, or of a spend and the purchases so far.
+
+    Raises:
+        StudyError: if a spend is asked for something that cannot be.
+    """
+    if study.config.spend is None:
+        return Targets.of(run, study, folders)
+    request = spend_request(run, study)
+    name = f"{study.name}-{request.task}-{request.seeds}"
+    name += f"-draw{request.draw}" * (request.draw > 1)
+    base = replace(study, name=name)
+    caps = [usd for usd in (run.max_usd, run.usd) if usd is not None]
+    flow = SpendTargets(
+        base,
+        grid(base),
+        data_dir=run.data_dir,
+        folders=folders,
+        max_teacher_queries=run.max_teacher_queries,
+        max_usd=min(caps, default=None),
+        wait=run.wait,
+        base=base,
+        request=request,
+    )
+    flow.decided()
+    return flow
