@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from seedbed.engines.books import Book, Key, Spent
 from seedbed.engines.settings import OpenAISettings
 from seedbed.engines.spending import SpendingRecord, paid_lines, sentence
 from seedbed.run.jobs import rule_name
+from seedbed.run.slurm import ran_seconds
 from seedbed.study.resources import job_gpus
 from seedbed.study.spending import FILE, Account
 from seedbed.study.targets import Targets
@@ -30,6 +34,24 @@ _ASKING = {
 
 _LEAST_SECONDS = 60.0
 """Of a run, before its pace says something."""
+
+RUN_FILE = "journal/run.json"
+"""Below a study's results: what its last run noted of itself (see `seedbed.run.progress`)."""
+
+
+@dataclass(frozen=True)
+class OwnHours:
+    """What the hours of a job that runs a model itself are booked as.
+
+    Attributes:
+        stage: what the model is asked for.
+        model: its name.
+        gpus: of the job.
+    """
+
+    stage: str
+    model: str
+    gpus: int
 
 
 class Paying:
@@ -49,31 +71,68 @@ class Paying:
         self._written: SpendingRecord | None = None
 
     def open(self) -> None:
-        """Begin the run: see `Account.open`."""
+        """Begin the run: see `Account.open`. Jobs that a killed run left are booked first."""
         flow = self._flow
+        self._book_left()
         self._account.open(self._ledger, flow.grid, self._results, flow.capped)
         self._before = self._account.record().usd
         self._start = self._clock()
 
-    def job(self, job: Any, seconds: float) -> None:
-        """Book the hours of a job that has ended, if it runs a model itself.
-
-        Args:
-            job: the job.
-            seconds: since its start. What Snakemake measured comes first.
-        """
+    def own(self, job: Any) -> OwnHours | None:
+        """Return what the hours of a job are booked as; None if it runs no model itself."""
         found = _ASKING.get(rule_name(job))
         if found is None:
-            return
+            return None
         stage, part, wildcard = found
         model = getattr(self._flow, part)(job.wildcards_dict[wildcard])[0]
         study = self._flow.study
         if isinstance(study.engine(model), OpenAISettings) and stage != "training":
+            return None
+        return OwnHours(stage, model, job_gpus(study, stage, model))
+
+    def job(self, job: Any, seconds: Callable[[], float], well: bool) -> None:
+        """Book the hours of a job that has ended, if it runs a model itself.
+
+        Args:
+            job: the job.
+            seconds: returns for how long it has run. What Snakemake measured comes first.
+            well: whether it ended well: otherwise Snakemake measured nothing.
+        """
+        own = self.own(job)
+        if own is None:
             return
-        took = _measured(getattr(job, "benchmark", None), seconds) or seconds
-        key = stage, model
+        took = _measured(getattr(job, "benchmark", None)) if well else None
+        key = own.stage, own.model
         book = self._books.setdefault(key, Book(self._ledger, *key, queries=False))
-        book.add(Spent(gpu_seconds=took * job_gpus(study, stage, model)))
+        book.add(Spent(gpu_seconds=(seconds() if took is None else took) * own.gpus))
+
+    def _book_left(self) -> None:
+        """Book the jobs that were running when the last run was killed.
+
+        Each has used its GPUs until its last sign: of that run, or of the job itself.
+        """
+        try:
+            noted = json.loads((self._results / RUN_FILE).read_text(encoding="utf-8"))
+            if noted["ended"] is not None:
+                return
+            used: defaultdict[Key, float] = defaultdict(float)
+            for job in noted["running"]:
+                if job.get("own") is not None:
+                    own = OwnHours(**job["own"])
+                    since = job["since"] if job["slurm"] is None else job["ran_since"]
+                    signs = [noted["noted"], *_dates([*job["logs"], *job["made"]])]
+                    seconds = 0.0 if since is None else max(signs) - since
+                    if job["slurm"] is not None and (ran := ran_seconds(job["slurm"])) is not None:
+                        seconds = ran
+                    used[own.stage, own.model] += own.gpus * seconds
+        except (OSError, ValueError, TypeError, KeyError):
+            return  # No run before this one, or one of an earlier version.
+        for key, seconds in used.items():
+            # By this name it is there once, though this run may be killed before it says so.
+            name = f"killed-{noted['started']:.3f}-{'-'.join(key)}"
+            book = Book(self._ledger, *key, queries=False, name=name)
+            book.add(Spent(gpu_seconds=seconds))
+            book.close()
 
     def line(self, ended: bool) -> str:
         """Return what was spent, and at which pace, in a few words; "" if nothing costs money.
@@ -106,10 +165,17 @@ class Paying:
         self.write()
 
 
-def _measured(benchmark: Any, most: float) -> float | None:
+def _dates(files: Iterable[str]) -> Iterable[float]:
+    for path in files:
+        with suppress(OSError):
+            yield Path(path).stat().st_mtime
+
+
+def _measured(benchmark: Any) -> float | None:
     """Return the seconds that Snakemake measured in a job that has just ended."""
     with suppress(OSError, ValueError, IndexError, TypeError):
         path = Path(str(benchmark))
-        if time.time() - path.stat().st_mtime <= most + 60:
-            return float(path.read_text().splitlines()[1].split("\t")[0])
+        seconds = float(path.read_text().splitlines()[1].split("\t")[0])
+        if time.time() - path.stat().st_mtime <= seconds + 60:
+            return seconds
     return None

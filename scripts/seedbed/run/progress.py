@@ -17,6 +17,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +27,13 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from seedbed.artifacts import write_json
 from seedbed.run.jobs import rule_name
+from seedbed.run.slurm import ran_seconds
 from seedbed.run.terminal import Interrupt
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow as Snakemake
 
-    from seedbed.run.paying import Paying
+    from seedbed.run.paying import OwnHours, Paying
     from seedbed.run.slurm import SlurmJob
 
 STAGES = {
@@ -163,6 +166,8 @@ class Progress(logging.Handler):
         self._begun: dict[int, tuple[float, float]] = {}
         self._submitted: dict[int, str] = {}
         self._states: dict[str, tuple[str, str]] = {}
+        self._ran_since: dict[str, float] = {}
+        self._own: dict[int, OwnHours | None] = {}
         self._finished: set[int] = set()
         self._failed: dict[int, dict[str, Any]] = {}
         self._failed_at: dict[int, float] = {}
@@ -222,6 +227,9 @@ class Progress(logging.Handler):
                 # Without an answer, what it last said holds.
                 with suppress(Exception):
                     self._states = {job.number: (job.state, job.reason) for job in self._queue()}
+                for external, (state, _) in self._states.items():
+                    if state == "RUNNING":
+                        self._ran_since.setdefault(external, time.time())
             self.acquire()
             try:
                 # On a full disk, the run goes on, and the next beat tries again.
@@ -295,6 +303,8 @@ class Progress(logging.Handler):
                     if at >= interrupted - _INTERRUPTED_SECONDS:
                         self._failed.pop(number, None)
                 self._blocks = len(self._blocked(self._jobs[number] for number in self._failed))
+            for number in self._begun:
+                self._book(number, well=False)
             self._begun.clear()
             self._save()
             with suppress(OSError, ValueError):
@@ -345,11 +355,15 @@ class Progress(logging.Handler):
 
     def _begin(self, number: int) -> None:
         self._begun[number] = (self._clock(), time.time())
-        if number in self._jobs and rule_name(self._jobs[number]) in REPORTS:
-            self._save()  # What was spent stands in the report.
+        job = self._jobs.get(number)
+        if job is not None and self._paying is not None:
+            self._own[number] = self._paying.own(job)
+            if rule_name(job) in REPORTS or self._own[number] is not None:
+                # What was spent stands in the report; the start of a job that costs hours, where
+                # the next run finds it if this one is killed.
+                self._save()
         self._failed.pop(number, None)
         self._submitted.pop(number, None)
-        job = self._jobs.get(number)
         if job is not None:
             # A log that is the same when the job has failed is that of an earlier attempt.
             self._logs[number] = {str(path): _signature(path) for path in getattr(job, "log", ())}
@@ -361,23 +375,21 @@ class Progress(logging.Handler):
         self._finished.add(number)
         self._logs.pop(number, None)
         self._left[rule_name(job)] -= 1
-        begun, _ = self._begun.pop(number, (self._start, 0.0))
-        took = self._clock() - begun
-        self._took.setdefault(rule_name(job), []).append(took)
-        self._book(job, took)
+        self._begun.setdefault(number, (self._start, self._began))
+        self._book(number, well=True)
+        begun, _ = self._begun.pop(number)
+        self._took.setdefault(rule_name(job), []).append(self._clock() - begun)
         if self._clock() - self._said >= max(SAY_SECONDS, (self._clock() - self._start) / 100):
             self._said = self._clock()
             self._say(self.line())
 
     def _fail(self, record: logging.LogRecord) -> None:
         number = record.__dict__["jobid"]
-        begun, _ = self._begun.pop(number, (None, 0.0))
+        self._book(number, well=False)
+        self._begun.pop(number, None)
         job = self._jobs.get(number)
         if job is None:
             return
-        # In a queue, how long it ran is not known.
-        if begun is not None and number not in self._submitted:
-            self._book(job, self._clock() - begun)
         if self._interrupt.at is not None:
             return
         before = self._logs.pop(number, {})
@@ -403,11 +415,22 @@ class Progress(logging.Handler):
         self._blocks = len(self._blocked(self._jobs[number] for number in self._failed))
         self._save()
 
-    def _book(self, job: Any, seconds: float) -> None:
-        """Book the hours of a job that has ended."""
+    def _book(self, number: int, well: bool) -> None:
+        """Book the hours of a job that has begun and ended."""
         with suppress(OSError):
-            if self._paying is not None:
-                self._paying.job(job, seconds)
+            if self._paying is not None and number in self._jobs and number in self._begun:
+                self._paying.job(self._jobs[number], partial(self._ran, number), well)
+
+    def _ran(self, number: int) -> float:
+        """Return for how many seconds a job has run, without its time in a queue."""
+        begun, _ = self._begun[number]
+        external = self._submitted.get(number)
+        if external is None:
+            return self._clock() - begun
+        found = ran_seconds(external)
+        if found is not None:
+            return found
+        return max(0.0, time.time() - self._ran_since.get(external, time.time()))
 
     def _kept(self, log: str) -> str:
         """Keep the log of a failed attempt from being overwritten, and return where it is."""
@@ -459,6 +482,7 @@ class Progress(logging.Handler):
                 "attempt": getattr(self._jobs[number], "attempt", 1),
                 "logs": [str(path) for path in getattr(self._jobs[number], "log", ())],
                 **self._placed(number),
+                **self._costs(number),
             }
             for number, (_, since) in [*self._begun.items()]
             if number in self._jobs
@@ -474,7 +498,13 @@ class Progress(logging.Handler):
         state["blocked"] = self._blocks if failed else 0
         write_json(self._file, {**self._state, "noted": time.time(), **state})
 
-    def _placed(self, number: int) -> dict[str, str | None]:
+    def _costs(self, number: int) -> dict[str, object]:
+        """Return what the next run needs to book a job's hours, if this one is killed."""
+        own = self._own.get(number)
+        made = [str(path) for path in self._jobs[number].output]
+        return {} if own is None else {"own": asdict(own), "made": made}
+
+    def _placed(self, number: int) -> dict[str, str | float | None]:
         """Return a job's number in a cluster, its state there and the reason, as last heard."""
         external = self._submitted.get(number)
         if external is None:
@@ -482,7 +512,8 @@ class Progress(logging.Handler):
             return {"slurm": None, "state": "RUNNING", "reason": ""}
         unknown = ("PENDING" if self._queue is not None else "RUNNING", "")
         state, reason = self._states.get(external, unknown)
-        return {"slurm": external, "state": state, "reason": reason}
+        since = self._ran_since.get(external)
+        return {"slurm": external, "state": state, "reason": reason, "ran_since": since}
 
 
 def _signature(path: Any) -> tuple[int, int, int] | None:

@@ -133,6 +133,25 @@ def jobs_of(
     return found
 
 
+def ran_seconds(number: str) -> float | None:
+    """Return for how many seconds a SLURM job has run, without its time in the queue.
+
+    None where SLURM does not know it any more, or does not answer.
+    """
+    words = ["scontrol", "--oneliner", "show", "job", number]
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"\bRunTime=(?:(\d+)-)?(\d+):(\d+):(\d+)", done.stdout)
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return ((days * 24.0 + hours) * 60 + minutes) * 60 + seconds
+
+
 def _same_folder(place: Path, folder: Path) -> bool:
     """Return whether two paths lead to the same folder, be it by different mounts."""
     if place == folder or place.resolve() == folder.resolve():
