@@ -178,12 +178,17 @@ def test_dollars_buy_by_the_dearest_price_first_and_by_the_winners_in_the_end():
         prices=prices, spent_usd=2.4, bought={"answer_augmentation": 60, "new_question": 60}
     )
     before = [record(asked, 1, "pilot", **first.purchase.queries)]
-    found = decide(asked, known, before, scores(answer_augmentation=60, new_question=60))
-    # 90% of 7.6 dollars, at a cent each.
-    assert found.purchase.queries == {"answer_augmentation": 60 + 684, "new_question": 60}
-    assert found.budget == 804
-    cost = known.spent_usd + 684 * 0.01
-    assert cost <= asked.usd
+    measured = scores(answer_augmentation=60, new_question=60)
+    found = decide(asked, known, before, measured)
+    more = {name: count - 60 for name, count in found.purchase.queries.items()}
+    cost = sum(prices[name] * count for name, count in more.items())
+    # 90% of the 7.6 dollars that are left, whatever is bought for them.
+    assert 0.9 * 7.6 - 0.04 < cost <= 0.9 * 7.6 and min(more.values()) >= 0
+    assert found.budget == sum(found.purchase.queries.values())
+    # Queries are divided alike, in the same proportions.
+    by_queries = request(queries=120 + round(0.9 * 7.6 / 0.03))
+    alike = decide(by_queries, Known(bought=known.bought), before, measured).purchase.queries
+    assert [count > 60 for count in alike.values()] == [count > 0 for count in more.values()]
 
 
 def test_a_budget_that_pays_for_nothing_is_refused():
@@ -210,7 +215,9 @@ def scores(items=300, **budgets):
     shares = np.linspace(0.7, 0.2, len(names))
     correct = np.array([np.arange(items) < items * share for share in shares], dtype=float)
     queries = [*budgets.values(), 0, 0]
-    cells = pl.DataFrame({"cell": names, "method": names, "budget": queries})
+    cells = pl.DataFrame(
+        {"cell": names, "method": names, "budget": queries, "seeds": [10] * len(names)}
+    )
     return Outcomes("sums", cells, tuple(map(str, range(items))), np.arange(items), correct)
 
 

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from project import BIN, WITHOUT_ENVIRONMENT
+from seedbed.analysis.report.spend.outcome import BLIND
 from seedbed.streams.response_cache import read_completions
 
 ASKED = {"study": "micro_spend", "task": "mini_math", "seeds": "16", "queries": "160"}
@@ -79,8 +80,7 @@ def test_the_budget_is_spent_exactly_and_nothing_twice(spent):
     pilot, final = purchase(results, 1), purchase(results, 2)
     assert pilot["queries"] == dict.fromkeys(METHODS, 32)
     assert final["kind"] == "final" and sum(final["queries"].values()) == 160
-    grown = [name for name in METHODS if final["queries"][name] > 32]
-    assert len(grown) == 1 and final["queries"][grown[0]] == 32 + 64
+    assert all(final["queries"][name] >= 32 for name in METHODS)
     slots = Counter()
     for path in results.glob("answers/**/answers.parquet"):
         method = next(part for part in path.parts if part.startswith("method="))
@@ -152,4 +152,4 @@ def test_without_a_student_what_was_bought_stays_and_says_what_that_is_worth(spe
     assert asked(results) == before
     assert not (results / "bought/adapter").exists()
     card = (results / "bought/dataset/README.md").read_text()
-    assert "No student was trained" in card and "1.2 to 1.4 points" in card
+    assert BLIND in card and "points to the best division" in card

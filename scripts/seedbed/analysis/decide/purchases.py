@@ -207,13 +207,12 @@ def decide(
         finished_rounds=len(before),
     )
     purchase = next_purchase(state)
-    grown = [name for name, queries in purchase.queries.items() if queries > bought.get(name, 0)]
-    if request.usd is not None and purchase.kind == "final" and len(grown) == 1:
+    if request.usd is not None and purchase.kind == "final":
         # All methods were counted with the price of the dearest one.
-        more = _queries(request.usd, known, known.prices[grown[0]])
-        queries = purchase.queries | {grown[0]: bought.get(grown[0], 0) + more}
-        purchase = purchase.model_copy(update={"queries": queries})
-        budget = sum(queries.values())
+        purchase = purchase.model_copy(
+            update={"queries": _all_dollars(request.usd, known, bought, purchase.queries)}
+        )
+        budget = sum(purchase.queries.values())
     return Decision(budget, measured(outcomes), purchase)
 
 
@@ -238,6 +237,23 @@ def _queries(usd: float, known: Known, price: float) -> int:
     """Return how many more queries some dollars pay for."""
     left = MARGIN * (usd - known.spent_usd)
     return max(0, floor(left / price)) if price > 0 else 0
+
+
+def _all_dollars(
+    usd: float, known: Known, bought: Mapping[str, int], queries: Mapping[str, int]
+) -> dict[str, int]:
+    """Return what the dollars that are left buy in the proportions of a purchase.
+
+    Args:
+        usd: the budget.
+        known: prices and what was spent.
+        bought: by method, the queries so far.
+        queries: by method, the queries after the purchase.
+    """
+    more = {name: count - bought.get(name, 0) for name, count in queries.items()}
+    cost = sum(known.prices[name] * count for name, count in more.items())
+    scale = MARGIN * (usd - known.spent_usd) / cost if cost > 0 else 0.0
+    return {name: bought.get(name, 0) + floor(count * scale) for name, count in more.items()}
 
 
 def read_scores(evaluations: Sequence[Path], task: str) -> Outcomes | None:

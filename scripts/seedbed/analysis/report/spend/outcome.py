@@ -21,10 +21,8 @@ CONFIDENCE = 0.95
 BOUGHT = "all that was bought"
 
 BLIND = (
-    "No student was trained, so nothing is known of how good this division is for the task. It "
-    "follows the queries a seed alone, by what is published of other tasks. In simulated tasks a "
-    "rule of this kind loses 1.2 to 1.4 points of accuracy on average against the best division, "
-    "and a pilot with the rest for its best method 0.3."
+    "No student was trained, so how good this division is for the task was not measured: it "
+    "follows what is published of other tasks."
 )
 """What a spend without a student is worth."""
 
@@ -118,7 +116,7 @@ class Outcome:
             f"which became {self.record.counts.rows:,} rows for {self.about.task.title}."
         ]
         if not self.students:
-            return [*said, BLIND]
+            return [*said, BLIND, self.said(self.final.purchase.reason)]
         final = self.students[-1]
         said.append(
             f"The student that is trained on all of them answers {percent(final.accuracy)} of the "

@@ -154,7 +154,7 @@ def _facts(found: Outcome, one: PurchaseRecord) -> list[str]:
     if purchase.expected_regret is not None:
         facts.append(
             "The choice is expected to lose "
-            f"{100 * purchase.expected_regret:.1f} points to the best one, for other test items."
+            f"{100 * purchase.expected_regret:.1f} points to the best one."
         )
     if purchase.expected_accuracy is not None:
         facts.append(f"Expected accuracy: {percent(purchase.expected_accuracy)}.")
