@@ -158,6 +158,11 @@ def test_without_a_mark_no_gold_is_guessed():
         items_in(source(gold_after=None), pl.DataFrame(ROWS), "train")
 
 
+def test_an_empty_mark_takes_the_whole_answer(tmp_path):
+    (item, *_) = items_in(source(gold_after=""), pl.DataFrame(ROWS), "train")
+    assert item.gold == item.answer.strip() == ROWS["answer"][0].strip()
+
+
 def test_a_generated_world_is_a_task_too(tmp_path):
     settings = {"world": "mini_math", "train_items": 30, "test_items": 20, "seed": 1}
     assert get_task(settings, None, tmp_path / "task") == TaskCounts(train_items=30, test_items=20)

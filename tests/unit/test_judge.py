@@ -379,8 +379,8 @@ title: Replies
 kind: judged
 source:
   files: {train: train.jsonl, test: test.jsonl}
-  columns: {question: question, gold: reply}
-  answer: "{gold}"
+  columns: {question: question, answer: reply}
+  gold_after: ""
 scorer: {judge: critic, rubric: "A good reply is polite."}
 score: flexible
 max_tokens: {question: 64, answer: 64, check: 4}

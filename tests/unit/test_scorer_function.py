@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from seedbed.evaluation.references import failing_references
 from seedbed.evaluation.scorers import make_scorer, scorer_modules
 from seedbed.tasks.items import TaskItem
 
@@ -66,6 +67,7 @@ def test_the_item_comes_whole(tmp_path):
         ("return -1", "returned -1.0, which is no grade"),
         ("return None", "returned None, which is neither"),
         ("return 'right'", "returned 'right', which is neither"),
+        ("import numpy; return numpy.float32(1.5)", "returned 1.5, which is no grade"),
         ("yield True", "returned <generator object"),
         ("import numpy; return numpy.bool_(True)", "returned np.True_, which is neither"),
         ("return 'x' * 1000000", "which is neither True nor False"),
@@ -185,6 +187,17 @@ def test_a_comparison_of_its_own_decides_what_agrees(tmp_path):
         pytest.raises(ValueError, match=r"same of .*judge\.py.*'test-3'.* raised ZeroDivision"),
     ):
         Judge("exact", made, ITEM, "Which?", "red").agrees("blue")
+
+
+def test_a_number_of_numpy_is_a_grade_and_a_low_one_is_named_of_a_reference(tmp_path):
+    """A mean in 32 bits is no float of Python."""
+    low = scorer(tmp_path, "import numpy\ndef score(o, item):\n    return numpy.float32(0.25)\n")
+    assert low.score("", ITEM).grade == 0.25
+    (failing,) = failing_references({"test": [ITEM]}, low)
+    low.close()
+    assert failing.reason == (
+        "the scorer gives it the grade 0.25, and from 0.5 on it would be right"
+    )
 
 
 def test_the_graded_example_of_the_docs_gives_grades(tmp_path):

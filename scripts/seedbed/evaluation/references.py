@@ -96,6 +96,8 @@ def _problem(scorer: Scorer, reading: str, item: TaskItem) -> str:
         return "right by the flexible reading, but not in the format of the strict one"
     if score.reason:
         return _short(score.reason)
+    if score.grade is not None:
+        return f"the scorer gives it the grade {score.grade:g}, and from 0.5 on it would be right"
     return f"the scorer reads {_short(score.extracted or '')!r}"
 
 

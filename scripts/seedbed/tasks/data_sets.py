@@ -27,9 +27,9 @@ def items_of(
     """Return the rows of a split as items.
 
     The final answer is that of the column `gold`, or the first of `golds`; where there is none,
-    what stands in the reference answer after the mark `gold_after`. Choices stand a line each below
-    the question, labelled with letters, whatever their labels are in the data set. An item on a
-    database has the database's schema as its context.
+    what stands in the reference answer after the mark `gold_after`, or all of it. Choices stand a
+    line each below the question, labelled with letters, whatever their labels are in the data set.
+    An item on a database has the database's schema as its context.
 
     Args:
         source: the data set.
@@ -213,7 +213,9 @@ class _Reader:
             ]
         if not {"gold", "golds"} & self._source.columns.keys():
             mark = self._source.gold_after
-            last = answer.rpartition(mark)[2].strip() if mark and mark in answer else ""
+            last = ""
+            if mark is not None and mark in answer:
+                last = (answer.rpartition(mark)[2] if mark else answer).strip()
             if not last:
                 said = (
                     f"has no final answer to read after {mark!r}"

@@ -191,9 +191,10 @@ class DataSource(Section):
         '`{"true": yes, "false": no}`; true and false need it.',
         json_schema_extra=changes("tasks"),
     )
-    gold_after: Text | None = Field(
+    gold_after: str | None = Field(
         None,
-        description="Where no column holds the final answer: the mark in `answer` before it.",
+        description="Where no column holds the final answer: the mark in `answer` before it; "
+        '`""` takes all of the answer.',
         json_schema_extra=changes("tasks"),
     )
     answer: Text | None = Field(

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from multiprocessing.connection import Connection
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ def answer(functions: dict[str, Callable[..., Any]], name: str, request: Any) ->
             value = functions[SAME](request["first"], request["second"])
     except BaseException as error:
         return {"raised": f"{type(error).__name__}: {error}"[:MOST_TEXT]}
-    if isinstance(value, bool | int | float):
+    # Of NumPy, too, such as the mean of an array in 32 bits.
+    if isinstance(value, Real):
         return {"value": value if isinstance(value, bool) else float(value)}
     return {"returned": repr(value)[:MOST_TEXT]}
 
