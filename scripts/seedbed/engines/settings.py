@@ -147,6 +147,15 @@ class TransformersSettings(_InJob):
         description="The most prompts that are generated from together. It is halved where memory "
         "does not suffice.",
     )
+    quantization: Literal["nf4", "int8"] | None = Field(
+        None,
+        description="The form in which bitsandbytes loads the weights of linear layers: `nf4` in 4 "
+        "bits, `int8` in 8. A student is trained and evaluated on these weights.",
+        json_schema_extra=changes("questions", "answers", "verification", "training", "evaluation"),
+    )
+
+    def _manner(self) -> JsonObject:
+        return {"quantization": self.quantization}
 
     @model_validator(mode="after")
     def _one_gpu(self) -> TransformersSettings:

@@ -7,14 +7,14 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from seedbed.chats import encode_prompts, load_tokenizer
 from seedbed.engines import Completion, Request
 from seedbed.engines.settings import TransformersSettings
 from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
-from seedbed.models import attention_of, positions
+from seedbed.models import load_model, positions
 from seedbed.thinking import text_reader
 from seedbed.training.micro_batches import is_out_of_memory
 
@@ -33,24 +33,22 @@ class TransformersEngine:
         self, model: Path, settings: TransformersSettings, lora_rank: int, threads: int
     ) -> None:
         with paused_collector():
-            self._load(model, threads)
+            self._load(model, threads, settings.quantization)
         self._batch_size = settings.batch_size
         self._adapter: Path | None = None
 
-    def _load(self, model: Path, threads: int) -> None:
+    def _load(self, model: Path, threads: int, quantization: Literal["nf4", "int8"] | None) -> None:
         import torch
-        from transformers import AutoModelForCausalLM, GenerationConfig
+        from transformers import GenerationConfig
 
         torch.set_num_threads(threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._tokenizer = load_tokenizer(model)
         self._tokenizer.padding_side = "left"
         self._decode = text_reader(self._tokenizer)
-        dtype = torch.bfloat16 if self._device == "cuda" else torch.float32
-        base: Any = AutoModelForCausalLM.from_pretrained(
-            model, dtype=dtype, attn_implementation=attention_of(model)
-        )
-        self._base = base.to(self._device)
+        base: Any = load_model(model, quantization)
+        # Quantized weights are where they belong already.
+        self._base = base if quantization else base.to(self._device)
         # `generate` fills in what it is not told from here: penalties, say. The request alone says
         # how text is sampled; only the ends of a text are the model's own.
         self._base.generation_config = GenerationConfig(

@@ -419,6 +419,12 @@ class Agreement:
             ):
                 said = f"is missing: the name of {name!r} at the endpoint"
                 self.problems.append(document.problem(said, *at, "model"))
+            quantized, own = (
+                getattr(one, "quantization", None) for one in (engine, file.config.engine)
+            )
+            if quantized != own:
+                said = f"must be {own or 'null'}, as in the file of {name!r}: results depend on it"
+                self.problems.append(document.problem(said, *at, "quantization"))
         for index, block in enumerate(self.study.config.blocks):
             for place, name in enumerate(block.students):
                 config = self._get("models", name)

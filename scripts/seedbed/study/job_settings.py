@@ -214,8 +214,12 @@ class JobSettings(Paths):
         """Return how a cell's student is trained."""
         student = self.cell(key).student
         training = self.study.training(student).content()
-        system = self.study.models[student].system
-        return Settings(training if system is None else training | {"system": system})
+        config = self.study.models[student]
+        own = {
+            "system": config.system,
+            "quantization": getattr(config.engine, "quantization", None),
+        }
+        return Settings(training | {name: value for name, value in own.items() if value})
 
     def trainer(self, key: str) -> Settings:
         """Return how the training of a cell's student is run."""

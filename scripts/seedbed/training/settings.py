@@ -26,6 +26,8 @@ class Training(Section):
     """How a student is trained: LoRA, with loss on the answers only."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("training",)
+    LATER: ClassVar[tuple[str, ...]] = ("packing",)
+    """Keys that came later, which are left out where they are as before."""
 
     epochs: Count = Field(description="Passes over the dataset.")
     max_steps: Count | None = Field(
@@ -59,7 +61,7 @@ class Training(Section):
     def content(self) -> dict[str, Any]:
         """Return all settings for JSON, without those that came later where they are as before."""
         found = self.model_dump(mode="json")
-        return {name: value for name, value in found.items() if name != "packing" or value}
+        return {name: value for name, value in found.items() if name not in self.LATER or value}
 
     def rows_in_step(self, row_tokens: float) -> int:
         """Return how many rows of some length an optimiser step has."""
@@ -68,7 +70,12 @@ class Training(Section):
 
 
 class StudentTraining(SystemMessage, Training):
-    """What the training of one student depends on: `training`, and `system` of the model."""
+    """What a training depends on: `training`, and the student's `system` and `quantization`."""
+
+    LATER: ClassVar[tuple[str, ...]] = (*Training.LATER, "quantization")
+    quantization: Literal["nf4", "int8"] | None = Field(
+        None, description="The form in which the weights of the student are loaded, if quantized."
+    )
 
 
 class Pretrain(Section):

@@ -23,7 +23,7 @@ from seedbed.chats import (
     load_tokenizer,
 )
 from seedbed.imports import paused_collector
-from seedbed.models import RECORD, attention_of, fingerprint, positions, read_fingerprint
+from seedbed.models import RECORD, fingerprint, load_model, positions, read_fingerprint
 from seedbed.training.record import TRAINING_RECORD, TrainingCounts, TrainingRecord
 from seedbed.training.saves import Saves, stopped_by_sigterm
 from seedbed.training.settings import StudentTraining, Trainer
@@ -100,7 +100,7 @@ def train_student(
         with paused_collector():
             import torch
             from peft import get_peft_model
-            from transformers import AutoModelForCausalLM, set_seed
+            from transformers import set_seed
 
             from seedbed.training.trainer import MicroBatchTrainer  # noqa: F401, imports TRL
 
@@ -110,11 +110,7 @@ def train_student(
         ends = end_tokens(model, tokenizer)
         check_template(tokenizer, ends, settings.system, True, has_thinking(chats))
         rows = encode_rows(tokenizer, chats, settings.system)
-        student = AutoModelForCausalLM.from_pretrained(
-            model,
-            dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32,
-            attn_implementation=attention_of(model),
-        )
+        student = load_model(model, settings.quantization)
         longest = min(settings.max_length, positions(student.config) or settings.max_length)
         kept = [row for row in rows if len(row.ids) <= longest]
         if kept:

@@ -70,6 +70,11 @@ class MicroBatchTrainer(SFTTrainer):
             **options: of `SFTTrainer`.
         """
         super().__init__(*args, **options)
+        if getattr(self.model, "is_quantized", False):
+            # TRL has adapters of quantized models in 16 bits, where Adam's small steps are lost.
+            for part in self.model.parameters():
+                if part.requires_grad:
+                    part.data = part.data.float()
         self.remove_callback(PrinterCallback)
         self.add_callback(_Clock(self, save_seconds))
         self.plan = self._first_plan(max(lengths), micro_batch_tokens)
