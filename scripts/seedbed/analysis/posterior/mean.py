@@ -78,7 +78,7 @@ class Mean:
             add(f"value{m}", *_VALUE[kind])
             add(f"reach{m}", *_REACH[kind])
             add(f"decay{m}", 0.0, 0.6)
-            add(f"height{m}", 0.0, 0.1)
+            add(f"height{m}", 0.0, 0.07)
         self._mean, self._deviation = np.array(means), np.array(deviations)
 
     @property
