@@ -10,24 +10,22 @@ from pathlib import Path
 from seedbed.command_line import option, run, switch
 from seedbed.config.folders import ConfigFolders
 from seedbed.run.status import status, text
-from seedbed.study.cells import grid
-from seedbed.study.loading import StudyError, load_study
-from seedbed.study.targets import Targets
+from seedbed.study.loading import StudyError
+from seedbed.study.spend import targets_by_name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Which study to look at."""
 
-    study: str = option(str, "name of a file in config/studies")
+    study: str = option(str, "name of a file in config/studies, or of a spend in results")
     json: bool = switch("as JSON")
 
 
 def job(args: Options) -> None:
     """Print how a study stands."""
     root, folders = Path(), ConfigFolders.of_run()
-    study = load_study(args.study, folders)
-    found = status(Targets(study, grid(study), folders=folders), root)
+    found = status(targets_by_name(args.study, folders), root)
     sys.stdout.write(json.dumps(found, indent=2) + "\n" if args.json else text(found, root))
 
 

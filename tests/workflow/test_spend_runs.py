@@ -117,6 +117,12 @@ def test_a_finished_spend_has_nothing_to_do(spent):
         assert done.returncode == 0 and "Nothing to be done" in done.stdout, done.stdout
 
 
+def test_its_status_is_that_of_a_study(spent):
+    clone, _ = spent
+    said = clone.status(study="micro_spend-mini_math-16")
+    assert "Study micro_spend-mini_math-16: finished" in said and "5 of 5" in said
+
+
 def test_publishing_lays_the_data_and_the_adapter_where_the_hub_has_them(spent, tmp_path):
     clone, results = spent
     hub = tmp_path / "hub"

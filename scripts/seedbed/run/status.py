@@ -104,7 +104,7 @@ def status(flow: Targets, root: Path) -> StudyStatus:
             ("datasets", flow.datasets()),
         )
     }
-    whole = counts["cells"][0] == counts["cells"][1] and (results / "report/index.html").is_file()
+    whole = counts["cells"][0] == counts["cells"][1] and (root / flow.page).is_file()
     alive = run is not None and run["ended"] is None and seems_alive(results / RESULTS_FOLDER)
     if alive:
         state = "running"

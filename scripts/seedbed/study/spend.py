@@ -38,6 +38,7 @@ from seedbed.study.cells import (
 )
 from seedbed.study.config import RUN_CONFIG, RunConfig
 from seedbed.study.job_settings import Settings
+from seedbed.study.loading import load_study
 from seedbed.study.quote import quote
 from seedbed.study.spending import Account
 from seedbed.study.study import Bought, Study
@@ -181,6 +182,11 @@ class SpendTargets(Targets):
         ):
             object.__setattr__(self, name, value)
         return purchases[-1] if purchases else None
+
+    @property
+    def page(self) -> str:
+        """The page that a spend ends with."""
+        return f"{self.results}/bought/index.html"
 
     def patterns(self) -> dict[str, str]:
         """Return the pattern of each wildcard, whatever will be decided."""
@@ -470,8 +476,7 @@ def targets(run: RunConfig, study: Study, folders: ConfigFolders) -> Targets:
     if study.config.spend is None:
         return Targets.of(run, study, folders)
     request = spend_request(run, study)
-    name = f"{study.name}-{request.task}-{request.seeds}"
-    name += f"-draw{request.draw}" * (request.draw > 1)
+    name = study.name + _ending(request)
     base = replace(study, name=name)
     caps = [usd for usd in (run.max_usd, run.usd) if usd is not None]
     flow = SpendTargets(
@@ -487,3 +492,25 @@ def targets(run: RunConfig, study: Study, folders: ConfigFolders) -> Targets:
     )
     flow.decided()
     return flow
+
+
+def targets_by_name(name: str, folders: ConfigFolders) -> Targets:
+    """Return what is known of a study, or of a spend by the name of its results.
+
+    Raises:
+        StudyError: if there is no such study, or it is not right.
+    """
+    purchases = read_purchases(f"results/{name}", 1)
+    if not purchases:
+        study = load_study(name, folders)
+        return Targets(study, grid(study), folders=folders)
+    asked = purchases[0].request
+    file = name.removesuffix(_ending(asked))
+    given = asked.model_dump(include={"task", "seeds", "queries", "usd", "draw"})
+    run = RunConfig(study=file, **given, student="none" if asked.student is None else None)
+    return targets(run, load_study(file, folders, task=asked.task), folders)
+
+
+def _ending(request: Request) -> str:
+    """Return what the results of a spend have in their name behind that of the study."""
+    return f"-{request.task}-{request.seeds}" + f"-draw{request.draw}" * (request.draw > 1)

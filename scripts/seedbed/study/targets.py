@@ -44,6 +44,11 @@ class Targets(JobSettings):
             partial=run.partial,
         )
 
+    @property
+    def page(self) -> str:
+        """The page that a study ends with."""
+        return f"{self.results}/report/index.html"
+
     def patterns(self) -> dict[str, str]:
         """Return for each kind of key, and for tasks and models, the pattern of its wildcard."""
         keys = {kind: wildcard_pattern(self.grid, kind) for kind in KINDS}
