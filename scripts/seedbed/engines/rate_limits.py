@@ -224,6 +224,9 @@ class Pace:
         self._first_pause = first_pause
         self._shared = SharedLimits(endpoint, clock)
         self._opened = self._shared.look().opened
+        # Requests sent since the others were told of any, with when the first and the last was.
+        self._untold = 0
+        self._untold_since = self._untold_last = 0.0
         # A wait too long to be shared: it ends this call.
         self._resume = 0.0
         # Who waits for a place: one looks when there is one, the others wait for that one.
@@ -275,7 +278,15 @@ class Pace:
             self._notice(self._shared.look())
             if self._active >= self.limit:
                 return math.inf
+        if self._shared.quiet(now):
+            if self._slots is not None and not self._slots.take():
+                return LOOK_SECONDS
+            self._untold_since = self._untold_since if self._untold else now
+            self._untold_last = now
+            self._untold += 1
+            return None
         with self._shared.change() as limits:
+            self._tell(limits)
             self._notice(limits)
             wait = self._closed_for(limits, now)
             if wait > 0:
@@ -284,8 +295,6 @@ class Pace:
                 return LOOK_SECONDS
             if not math.isnan(limits.closed):
                 limits.trying = now
-            elif limits.passed == 0:
-                limits.began = now
             limits.passed += 1
             limits.room -= 1
             limits.last_sent = now
@@ -339,7 +348,37 @@ class Pace:
             self._without_slot -= 1
         elif self._slots is not None:
             self._slots.give()
+        if not (well and self._shared.quiet(now)):
+            self._note(now, sent, well, slow_down, limited, wait)
+        if slow_down and (wait is None or not limited):
+            self._halve()
+        elif well:
+            self._spared = max(0, self._spared - 1)
+            self._limit = min(float(self._most), self._limit + 1 / self._limit)
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+
+    def _tell(self, limits: Limits) -> None:
+        """Tell the others of what was sent while no limit was known."""
+        if self._untold:
+            if limits.passed == 0:
+                limits.began = self._untold_since
+            limits.passed += self._untold
+            limits.last_sent = max(limits.last_sent, self._untold_last)
+            self._untold = 0
+
+    def _note(
+        self,
+        now: float,
+        sent: float,
+        well: bool,
+        slow_down: bool,
+        limited: bool,
+        wait: float | None,
+    ) -> None:
+        """Tell the others what became of a request; see `leave`."""
         with self._shared.change() as limits:
+            self._tell(limits)
             tried = limits.trying == sent
             if slow_down and wait is not None:
                 if wait > LONGEST_WAIT:
@@ -356,13 +395,6 @@ class Pace:
             elif tried:
                 # It failed in another way: the next one tries.
                 limits.trying = math.nan
-        if slow_down and (wait is None or not limited):
-            self._halve()
-        elif well:
-            self._spared = max(0, self._spared - 1)
-            self._limit = min(float(self._most), self._limit + 1 / self._limit)
-        if self._first is not None and not self._first.done():
-            self._first.set_result(None)
 
     def _halve(self) -> None:
         if self._spared > 0:
