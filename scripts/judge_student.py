@@ -128,6 +128,7 @@ def write_evaluation(
         counts={
             **counts,
             "judge_queries": verdicts.height,
+            "judge_unreadable": judged.unreadable,
             "judge_prompt_tokens": int(verdicts["prompt_tokens"].sum()),
             "judge_completion_tokens": int(verdicts["completion_tokens"].sum()),
         },

@@ -234,6 +234,7 @@ def write_evaluations(cells: pl.DataFrame, items: pl.DataFrame, folder: Path) ->
             "settings": {},
             "versions": {},
             "code": "0123",
+            **({"graded": True} if "score" in items.columns else {}),
         }
         path = place / "evaluation.json"
         path.write_text(json.dumps(content))

@@ -14,13 +14,14 @@ from seedbed.analysis.curves import curves_from
 from seedbed.analysis.curves.fitting import fit_decay, grade_variance
 from seedbed.analysis.decide.advise import advise
 from seedbed.analysis.decide.crossovers import find_crossovers
+from seedbed.analysis.report.cautions import cautions
 from seedbed.analysis.settings import CompareSettings, CrossoverSettings, FitSettings
 from seedbed.analysis.tables.collect import ResultError, collect
 from seedbed.analysis.tables.comparisons import compare_methods
 from seedbed.analysis.tables.outcomes import mean_accuracy, outcomes_by_task
 from seedbed.engines import Completion
 from seedbed.evaluation.evaluation import evaluate, item_requests, summarise
-from seedbed.evaluation.record import EvaluationRecord
+from seedbed.evaluation.record import Agreement, EvaluationRecord, Judged
 from seedbed.evaluation.scorers import Score
 from seedbed.tasks.item import TaskItem
 
@@ -199,3 +200,21 @@ def test_intervals_cover_what_is_true_and_are_as_narrow_as_grades_allow():
     assert len(known) >= 8
     assert np.mean(known) >= 0.85
     assert np.mean(widths[4.0][:18]) < 0.75 * np.mean(widths[None])
+
+
+def test_the_report_says_that_a_judge_gave_the_grades_and_how_far_it_agrees(tmp_path):
+    file = written(tmp_path / "one", "new_question", ["0.2", "0.8"])
+    record = EvaluationRecord.read(file)
+    given = {name: getattr(record, name) for name in record.model_fields_set}
+    given["counts"] = {"judge_queries": 3, "judge_unreadable": 1, "training_rows": 20, "steps": 90}
+    for agreement, said in (
+        (None, "no labels say how far it can be trusted"),
+        (Agreement(labels=50, unreadable=0, kappa=0.71), "with 50 labels by hand is 0.71"),
+    ):
+        judged = Judged(judge="critic", asked_again=1, unreadable=1, agreement=agreement)
+        EvaluationRecord(**given | {"judged": judged}).write(file)
+        collect([file], lambda _: None).write_parquet(tmp_path / "cells.parquet")
+        (line,) = cautions(tmp_path / "cells.parquet")
+        assert line.startswith("Accuracies of essays are mean grades that a judge gave; 1 of its")
+        assert "verdicts on 2 answers could not be read" in line
+        assert said in line

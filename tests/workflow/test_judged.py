@@ -160,6 +160,8 @@ def test_grades_reach_the_tables_with_the_judges_words_beside_them(judged):
     assert items["score"].n_unique() > 1
     cells = pl.read_parquet(judged.folder / "results/judged/tables/cells.parquet")
     assert cells["judge_queries"].to_list() == [ITEMS + 1] * CELLS
+    assert cells["judge_labels"].to_list() == [LABELS] * CELLS
+    assert cells["judge_kappa"].null_count() == 0
 
 
 def test_a_rerun_pays_nothing_and_another_rubric_pays_the_judge_alone(judged, endpoint):

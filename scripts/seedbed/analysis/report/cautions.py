@@ -1,7 +1,8 @@
-"""What to beware of in the trainings of a study's cells: rows left out, none at all, few steps."""
+"""What to beware of in a study's cells: rows left out, none at all, few steps, a judge's grades."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -41,4 +42,22 @@ def cautions(cells: str | Path) -> tuple[str, ...]:
             f"optimiser steps, which may leave a student as it was; the fewest, "
             f"{few['steps'][0]:,}, in {few['cell'][0]}. Smaller batches or more epochs make more."
         )
-    return tuple(found)
+    return (*found, *_judged(table))
+
+
+def _judged(table: pl.DataFrame) -> Iterator[str]:
+    """Yield a sentence on each task whose answers a judge grades."""
+    if "judge_queries" not in table.columns:
+        return
+    judged = table.filter(pl.col("judge_queries").is_not_null())
+    for (task,), part in judged.group_by("task", maintain_order=True):
+        unread, answers = int(part["judge_unreadable"].sum()), int(part["items"].sum())
+        said = f"Accuracies of {task} are mean grades that a judge gave; "
+        said += f"{unread:,} of its verdicts on {answers:,} answers could not be read; "
+        known = part["judge_kappa"].drop_nulls().to_list() if "judge_kappa" in part.columns else []
+        if known:
+            labels = int(part["judge_labels"].max())  # type: ignore[arg-type]
+            said += f"its weighted kappa with {labels:,} labels by hand is {known[0]:.2f}."
+        else:
+            said += "no labels say how far it can be trusted."
+        yield said

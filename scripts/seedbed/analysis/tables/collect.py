@@ -127,7 +127,8 @@ def _score_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataTy
     # Counts and stages that an evaluation has beyond the usual ones are kept, not dropped.
     known = {"cell", "budget_ratio", *COORDINATES, *schema}
     more = sorted({name for row in rows for name in row} - known)
-    return schema | {name: pl.Float64 if name.endswith("_seconds") else pl.Int64 for name in more}
+    fractions = ("_seconds", "_kappa")
+    return schema | {name: pl.Float64 if name.endswith(fractions) else pl.Int64 for name in more}
 
 
 def _read_evaluation(path: Path) -> dict[str, Any]:
@@ -162,8 +163,17 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
         "budget_ratio": budget / seeds if seeds else None,
         "standard_error": record.standard_error,
         **record.counts,
+        **_agreement(record),
         **{f"{stage}_seconds": seconds for stage, seconds in record.seconds.items()},
     }
+
+
+def _agreement(record: EvaluationRecord) -> dict[str, Any]:
+    """Return how far a judge agrees with labels, where one grades the answers, and has some."""
+    if record.judged is None or record.judged.agreement is None:
+        return {}
+    found = record.judged.agreement
+    return {"judge_labels": found.labels, "judge_kappa": found.kappa}
 
 
 def _read_predictions(path: Path, row: Mapping[str, Any], graded: Collection[str]) -> pl.DataFrame:
