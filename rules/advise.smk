@@ -1,12 +1,14 @@
 """The answer of a study to one question: which method, for so many seeds and so much to spend.
 
-In: fits/. Out: a text on the terminal; advice/advice.json.
+In: fits/, or a table of anyone's runs. Out: a text on the terminal; advice/advice.json.
 """
 
-ADVISED = answer_folder(RESULTS, "logs/advise.log", "advice/advice.json")
+ADVISED = answer_folder(
+    RUN.own_results or RESULTS, "logs/advise.log", "advice/advice.json"
+)
 # Where the results may only be read, the answer is from the fits that are there: no job could make
 # them anew if an edit since then would ask for it.
-FITTED = [*rules.fit_decay.output]
+FITTED = [] if RUN.results else [*rules.fit_decay.output]
 if not can_write(f"{RESULTS}/fits") and all(Path(file).is_file() for file in FITTED):
     FITTED = []
 
@@ -20,9 +22,8 @@ rule advise:
     localrule: True
     params:
         **{RUN.goal[0]: RUN.goal[1]},  # `queries`, `usd` or `target`, and how much of it
-        fits=lambda wc: rules.fit_decay.output.fits,
-        draws=lambda wc: rules.fit_decay.output.draws,
-        task=RUN.task,
+        **RUN.advised_from(*rules.fit_decay.output),
+        task=RUN.task or "",
         seeds=RUN.seeds,
         prices=FLOW.prices(),
         titles=FLOW.titles(),

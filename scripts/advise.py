@@ -2,7 +2,8 @@
 
 For each teacher, student, augmenter and filter that the task was studied with: a table of the
 methods, the best expected accuracy first, and a sentence; or the cheapest way to an accuracy.
-Beyond the data, intervals are wider; advice for a task without results is transferred.
+Beyond the data, intervals are wider; advice for a task without results is transferred. In place of
+the fits of a study, a table of anyone's runs can be given.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from pathlib import Path
 
 from seedbed.analysis.curves import confidence_of, read_curves
 from seedbed.analysis.decide.costs import PRICES, Prices
-from seedbed.analysis.report.answers import Question, advice_json, ask
-from seedbed.analysis.report.text import advice_text
-from seedbed.analysis.settings import Titles, parse_titles
+from seedbed.analysis.report.answers import Answer, Question, advice_json, ask
+from seedbed.analysis.report.own_results import fit_own_results
+from seedbed.analysis.report.text import advice_text, wrapped
+from seedbed.analysis.settings import FitSettings, Titles, parse_titles
+from seedbed.analysis.tables.own_results import notes_on, read_own_results
 from seedbed.artifacts import whole_file, write_json
 from seedbed.command_line import json_value, option, optional, run
 from seedbed.provenance import provenance
@@ -26,11 +29,12 @@ class Options:
     """A question: seeds, and a budget in queries or dollars, or an accuracy to reach."""
 
     study: str = option(str, "name of the study")
-    fits: Path = option(whole_file, "fits (JSON)")
-    draws: Path = option(whole_file, "bootstrap draws (Parquet)")
+    fits: Path | None = optional(whole_file, "fits (JSON), with --draws; or")
+    draws: Path | None = optional(whole_file, "bootstrap draws (Parquet)")
+    results: Path | None = optional(Path, "table of runs (CSV)")
     titles: Titles = option(parse_titles, 'JSON: {name: {"title": ..., "short": ...}}', "{}")
     prices: Prices = option(json_value, PRICES, "{}")
-    task: str = option(str, "the task")
+    task: str = option(str, "the task; with --results, '' is the only one", "")
     seeds: int = option(int, "seed questions")
     queries: int | None = optional(int, "teacher queries, the budget; or")
     usd: float | None = optional(float, "US dollars, the budget; or")
@@ -42,12 +46,37 @@ def job(args: Options) -> None:
     """Print the answer, and write it."""
     if (args.queries, args.usd, args.target).count(None) != 2:
         raise ValueError("give one of --queries, --usd and --target")
-    question = Question(args.task, args.seeds, args.queries, args.usd, args.target)
-    confidence = confidence_of(args.fits)
-    answers = ask(read_curves(args.fits, args.draws), question, confidence, args.prices)
-    sys.stdout.write(advice_text(args.study, question, answers, confidence, args.titles))
+    if args.results is not None:
+        advise_from_table(args, args.results)
+    elif args.fits is None or args.draws is None:
+        raise ValueError("give --fits and --draws, or --results")
+    else:
+        question = Question(args.task, args.seeds, args.queries, args.usd, args.target)
+        confidence = confidence_of(args.fits)
+        answers = ask(read_curves(args.fits, args.draws), question, confidence, args.prices)
+        tell(args, args.study, question, answers, confidence)
+
+
+def tell(
+    args: Options, study: str, question: Question, answers: list[Answer], confidence: float
+) -> None:
+    """Print the answers, and write them."""
+    sys.stdout.write(advice_text(study, question, answers, confidence, args.titles))
     found = advice_json(question, answers)
-    write_json(args.output, {"study": args.study, **found, **provenance(__file__)})
+    write_json(args.output, {"study": study, **found, **provenance(__file__)})
+
+
+def advise_from_table(args: Options, table: Path) -> None:
+    """Print and write the answer of a table of runs, and the page, beside the answer's folder."""
+    runs = read_own_results(table)
+    folder, settings = args.output.parent.parent, FitSettings()
+    fits = fit_own_results(table.name, runs, settings, args.titles, folder)
+    task = args.task or runs[0].task
+    question = Question(task, args.seeds, args.queries, args.usd, args.target)
+    answers = ask(fits, question, settings.confidence)
+    tell(args, table.name, question, answers, settings.confidence)
+    lines = [line for note in notes_on(runs) for line in wrapped(note)]
+    sys.stdout.write("\n".join([*lines, f"Open {folder}/report/index.html"]) + "\n")
 
 
 def main() -> None:

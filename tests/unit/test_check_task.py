@@ -108,6 +108,21 @@ def test_a_column_that_a_prompt_cannot_name_is_refused_at_load(folders, prompt, 
     assert message in str(refusal.value)
 
 
+@pytest.mark.parametrize("named", ["{meta}", "{meta.label}"])
+def test_a_prompt_that_names_the_object_of_the_gold_is_refused(folders, named):
+    rows = [{"question": f"q{n}?", "meta": {"label": n, "city": f"Ulm {n}"}} for n in range(3)]
+    columns = {"question": "question", "gold": "meta.label"}
+    source = TASK["source"] | {"columns": columns}
+    found = folders(rows, rows[:1], source=source, prompts={"answer": f"{named} {{question}}"})
+    with pytest.raises(ValueError, match="task 'mine' cannot be used") as refusal:
+        check_task("mine", found)
+    assert f"has the placeholder {named}, which gives the answer away" in str(refusal.value)
+    # Another field of the object says nothing of the gold.
+    prompts = {"answer": "{meta.city} {question}"}
+    text, _ = check_task("mine", folders(rows, rows[:1], source=source, prompts=prompts))
+    assert "Ulm 1 q1?" in text
+
+
 def test_a_study_refuses_what_make_task_refuses_and_counts_the_rows(folders, tmp_path):
     found = folders(["3"] * 9, ["4"] * 5)
     study = yaml.safe_load((PROJECT / "config/studies/capitals.yaml").read_text())

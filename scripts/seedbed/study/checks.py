@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from seedbed.analysis.tables.own_results import OwnResultsError, read_own_results
 from seedbed.config.documents import Document, Problem, StudyError
 from seedbed.config.folders import ConfigFolders
 from seedbed.config.messages import At
@@ -146,6 +147,27 @@ def _refuse_data(study: Study, said: list[str]) -> None:
         raise StudyError(f"study {study.name!r} cannot run", problems)
 
 
+def _check_own_results(run: RunConfig, document: Document, problems: list[Problem]) -> None:
+    """Check a table of runs, and that the question is one that it can answer."""
+    assert run.results is not None
+    try:
+        runs = read_own_results(run.results)
+    except OwnResultsError as error:
+        raise StudyError("the table of results cannot be used", _lines(error)) from None
+    tasks = sorted({one.task for one in runs})
+    if run.task is None and len(tasks) > 1:
+        words = f"is missing: the table has {', '.join(tasks)}, as in --config task={tasks[0]}"
+        problems.append(document.problem(words, "task"))
+    elif run.task not in (None, *tasks):
+        problems.append(document.problem(f"{run.task}: the table has {', '.join(tasks)}", "task"))
+    if problems:
+        raise StudyError("the question is not complete", problems)
+
+
+def _lines(error: Exception) -> list[Problem]:
+    return [Problem("", (), line) for line in str(error).splitlines()]
+
+
 def check_question(run: RunConfig, study: Study, folder: Path | ConfigFolders) -> None:
     """Check that advice is asked about something that the study has, or that transfer covers.
 
@@ -168,6 +190,9 @@ def check_question(run: RunConfig, study: Study, folder: Path | ConfigFolders) -
         document.problem(f"advice is by `{given[0]}` or by this, not both", name)
         for name in given[1:]
     ]
+    if run.results is not None:
+        _check_own_results(run, document, [one for one in problems if one.at != ("task",)])
+        return
     folders = ConfigFolders.of(folder)
     others = sorted(path.parent.name for path in folders.glob("tasks/*/task.yaml"))
     known = list(dict.fromkeys([*study.tasks, *others]))

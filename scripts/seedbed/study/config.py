@@ -7,6 +7,9 @@ they are: text is never read as a number, nor true as 1, and a key that no class
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_type_hints
 
 from pydantic import Field, create_model, model_validator
@@ -502,6 +505,27 @@ class RunConfig(Section):
         "of the hub.",
         json_schema_extra=changes(),
     )
+
+    results: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="For `snakemake advise`: a table (CSV) of anyone's runs, in place of the "
+        "study's results. Nothing is asked, trained or evaluated.",
+        json_schema_extra=changes("advice"),
+    )
+
+    @property
+    def own_results(self) -> str | None:
+        """The folder of what is made of the table `results`, None without one."""
+        if self.results is None:
+            return None
+        return f"results/own_results/{re.sub(r'[^A-Za-z0-9_.-]', '_', Path(self.results).stem)}"
+
+    def advised_from(self, fits: str, draws: str) -> dict[str, Callable[[object], str]]:
+        """Return what advice is computed from, as parameters of its rule."""
+        if self.results is not None:
+            table = self.results
+            return {"results": lambda wildcards: table}
+        return {"fits": lambda wildcards: fits, "draws": lambda wildcards: draws}
 
     @property
     def goal(self) -> tuple[str, float | None]:

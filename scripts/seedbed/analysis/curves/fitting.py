@@ -99,6 +99,7 @@ _KEPT_COUNTS = (
     ),
     "generation_seconds",
     "training_seconds",
+    "usd",
 )
 """What the cells of a fit keep of the table of cells, beside accuracies."""
 

@@ -14,6 +14,7 @@ class CellMean(Accuracy):
 
     Attributes:
         fitted: the curve there; None without a curve.
+        usd: what it cost in US dollars, where that was told in place of tokens and prices.
 
     Counts, tokens and seconds are means as well; None where they were not counted.
     """
@@ -38,6 +39,7 @@ class CellMean(Accuracy):
     verification_completion_tokens: float | None = None
     generation_seconds: float | None = None
     training_seconds: float | None = None
+    usd: float | None = None
 
 
 class ParameterRecord(Part):

@@ -81,6 +81,9 @@ def cell_costs(
     hours, lacking = _hours_usd(cell, prices, rates)
     money = None if money is None or hours is None else money + hours
     unknown += lacking
+    if (told := cell.get("usd")) is not None:
+        money = told
+        unknown = [one for one in unknown if not one.startswith("price of")]
     seconds: float | None = 0.0
     for stage in ("generation", "training"):
         value = cell.get(f"{stage}_seconds")

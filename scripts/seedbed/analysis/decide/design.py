@@ -31,6 +31,7 @@ import numpy as np
 
 from seedbed.analysis.curves import Curves, Noise, Point
 from seedbed.analysis.decide.costs import CostLine, Prices, cost_line
+from seedbed.config.words import NONE
 
 _LEAST_GAIN = 0.02
 """Share of the variance that a further cell must take away to be worth a word."""
@@ -172,8 +173,10 @@ def _candidates(fit: Curves, seeds: int) -> list[Candidate]:
                 measured = [cell.budget for cell in known]
                 found += [Candidate(method, size, budget, new=False) for budget in measured]
                 draws = max(cell.replicates for cell in known)
+                # Nobody says that the data of runs without models are kept.
+                bought = 0 if fit.record.student == NONE else max(measured)
                 found += [
-                    Candidate(method, size, budget, True, max(measured), draws)
+                    Candidate(method, size, budget, True, bought, draws)
                     for budget in more
                     if not any(1 / _NEAR < budget / other < _NEAR for other in measured)
                 ]

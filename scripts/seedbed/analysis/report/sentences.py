@@ -26,6 +26,12 @@ INTERVALS = (
     "advice also cover the variation between draws of the seeds and between training runs, as "
     "estimated from the replicates."
 )
+INTERVALS_UNPAIRED = (
+    "Intervals cover {coverage:g}%. Differences are those of independent rows, not paired by test "
+    "item. Where a curve was fitted, the intervals of crossovers and advice also cover the "
+    "variation between draws of the seeds and between training runs, as estimated from the "
+    "replicates."
+)
 CROSSOVERS = (
     "Where one method becomes better than another, at equal numbers of queries and at equal cost, "
     "with intervals. “Below” and “above” mark ends of an interval beyond the measured range. "

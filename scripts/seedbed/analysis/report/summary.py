@@ -15,6 +15,7 @@ from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts.places import group_titles
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
+from seedbed.config.words import NONE
 
 COMPARED = {"budget_ratio": "queries", **AMOUNTS}
 """What two methods may have used equally: queries, or one of the costs."""
@@ -211,6 +212,9 @@ def _fit(
         f"teacher {titles.title(record.teacher)}",
         f"augmenter {titles.title(record.augmenter)}",
     ]
+    if record.student == NONE:
+        # A table of anyone's runs names no models.
+        setting = ["models not named"]
     setting += [f"filter {record.filter}", f"{record.items:,} test items"]
     if record.clusters != record.items:
         setting.append(f"{record.clusters:,} clusters")

@@ -23,7 +23,7 @@ def summary_text(report: Report, page: str) -> str:
     """
     lines = [f"Study {report.study}: accuracy in %; * marks the best of a column"]
     for line in (report.missing, *report.cautions):
-        lines += _wrapped(line)
+        lines += wrapped(line)
     for fit in report.fits:
         lines += ["", fit.title, f"  {fit.setting}"]
         if fit.base:
@@ -31,19 +31,19 @@ def summary_text(report: Report, page: str) -> str:
         for size in fit.sizes:
             lines += ["", *_table(size)]
             for line in (*size.differences, *size.crossovers):
-                lines += _wrapped(line, "  ", "    ")
-        lines += ["", *_wrapped(fit.model, "  "), "  Advice:"]
+                lines += wrapped(line, "  ", "    ")
+        lines += ["", *wrapped(fit.model, "  "), "  Advice:"]
         for size in fit.sizes:
-            lines += _wrapped(size.advice, "  - ", "    ")
+            lines += wrapped(size.advice, "  - ", "    ")
     if report.findings:
         lines += ["", say.FINDINGS]
     for finding in report.findings:
-        lines += _wrapped(f"{finding.number}. {finding.text}", "  ", "     ")
+        lines += wrapped(f"{finding.number}. {finding.text}", "  ", "     ")
         for test in finding.tests:
-            lines += _wrapped(test, "     - ", "       ")
+            lines += wrapped(test, "     - ", "       ")
     for remark in report.remarks:
-        lines += _wrapped(remark, "  ")
-    return "\n".join([*lines, "", *_wrapped(report.intervals), f"Open {page}"]) + "\n"
+        lines += wrapped(remark, "  ")
+    return "\n".join([*lines, "", *wrapped(report.intervals), f"Open {page}"]) + "\n"
 
 
 def _table(size: SizeSummary) -> list[str]:
@@ -61,7 +61,8 @@ def _table(size: SizeSummary) -> list[str]:
     return lines
 
 
-def _wrapped(text: str, first: str = "", others: str | None = None) -> list[str]:
+def wrapped(text: str, first: str = "", others: str | None = None) -> list[str]:
+    """Return a text as lines of at most 100 columns, with indents of the first and the others."""
     return textwrap.wrap(
         text,
         100,
@@ -83,11 +84,11 @@ def advice_text(
         lines.append(f"{name} (study {study})")
         if answer.transferred:
             tasks = say.listed(map(titles.title, answer.transferred))
-            lines += _wrapped(say.TRANSFERRED.format(tasks=tasks), "  ")
+            lines += wrapped(say.TRANSFERRED.format(tasks=tasks), "  ")
             if len(answer.transferred) == 2:
-                lines += _wrapped(say.TWO_TASKS, "  ")
+                lines += wrapped(say.TWO_TASKS, "  ")
         if answer.said is None:
-            lines += _wrapped(f"no answer: {answer.reason}", "  ")
+            lines += wrapped(f"no answer: {answer.reason}", "  ")
         elif isinstance(answer.said, Advice):
             lines += _budget_lines(answer, answer.said, confidence, titles)
         else:
@@ -122,12 +123,12 @@ def _budget_lines(answer: Answer, advice: Advice, confidence: float, titles: Tit
     expected = say.expected_text(advice, titles.short)
     basis = f"Basis: {advice.basis}."
     beyond = say.beyond_text(advice.beyond)
-    lines += _wrapped(" ".join([f"{say.capital(use)}: {expected}.", basis, beyond]), "  ")
+    lines += wrapped(" ".join([f"{say.capital(use)}: {expected}.", basis, beyond]), "  ")
     if advice.usd is None and not answer.transferred and answer.fit.beyond_sizes(advice.seeds) == 1:
         elsewhere = say.leaders_text(answer.fit, advice.seeds, titles.short, confidence)
-        lines += _wrapped(f"At any budget: {elsewhere}." if elsewhere else "", "  ")
+        lines += wrapped(f"At any budget: {elsewhere}." if elsewhere else "", "  ")
     if advice.next_cells:
-        lines += _wrapped(f"{say.next_text(advice, titles.short)}; with one of them:", "  ")
+        lines += wrapped(f"{say.next_text(advice, titles.short)}; with one of them:", "  ")
     for cell in advice.next_cells:
         price = "" if cell.usd is None else f", {say.money(cell.usd)}"
         price = f"{cell.queries:,} queries to ask{price}" if cell.queries else "its data exists"
@@ -169,5 +170,5 @@ def _target_lines(
     base = answer.fit.record.untrained
     if base and not answer.transferred and base.accuracy >= target:
         base_text = f"The base model already has {say.percent(base.accuracy)}%."
-        lines += _wrapped(base_text, "  ")
-    return [*lines, *_wrapped(say.plan_text(found, question.seeds, titles.short), "  ")]
+        lines += wrapped(base_text, "  ")
+    return [*lines, *wrapped(say.plan_text(found, question.seeds, titles.short), "  ")]

@@ -24,7 +24,7 @@ from seedbed.engines.spending import HEADS, SpendingRecord, sentence, table
 _EXAMPLES = 3
 _EXAMPLE_CHARACTERS = 600
 
-_TABLES = {
+TABLES = {
     "../tables/cells.csv": "every cell",
     "../tables/comparisons.csv": "every comparison of two methods",
     "../fits/crossovers.csv": "every crossover",
@@ -135,6 +135,7 @@ def page(
     confidence: float,
     provenance: Mapping[str, Any],
     spending: SpendingRecord | None = None,
+    tables: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page. All that comes from a study is escaped, but for figures and the scripts.
 
@@ -146,6 +147,7 @@ def page(
         confidence: coverage of the intervals.
         provenance: code digest and versions.
         spending: what the study has cost; None if that is not known.
+        tables: by path, what the tables beside the page hold; by default `TABLES`.
     """
     import jinja2
     from markupsafe import Markup
@@ -181,7 +183,7 @@ def page(
         cost=sentence(spending) if spending else "",
         cost_heads=HEADS,
         cost_rows=table(spending) if spending else [],
-        tables=_TABLES,
+        tables=TABLES if tables is None else tables,
         provenance=provenance,
     )
 
