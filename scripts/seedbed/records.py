@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PlainSerializer,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -28,6 +29,23 @@ def _plain(value: Any, info: ValidationInfo) -> Any:
 
 Settings = Annotated[dict[str, JsonValue], BeforeValidator(_plain)]
 """Settings of a job, as its rule states them."""
+
+T = TypeVar("T")
+
+
+def _from_pairs(value: Any) -> Any:
+    """Return a mapping that is stated as a list of pairs; another value as it is."""
+    if isinstance(value, list) and all(isinstance(one, list) and len(one) == 2 for one in value):
+        return dict(value)
+    return value
+
+
+def _pairs(value: dict[str, Any]) -> list[list[Any]]:
+    return [list(one) for one in value.items()]
+
+
+Ordered = Annotated[dict[str, T], BeforeValidator(_from_pairs), PlainSerializer(_pairs)]
+"""A mapping that keeps its order: JSON has it as a list of pairs, as keys are sorted there."""
 
 
 class Part(BaseModel):

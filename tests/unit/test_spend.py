@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -293,6 +295,21 @@ def test_without_a_student_the_card_says_what_that_is_worth():
     assert BLIND in data_card(found) and not found.gains
     with pytest.raises(ValueError, match="no adapter without a student"):
         model_card(found)
+
+
+def test_methods_stand_in_the_order_of_the_study_whose_keys_json_sorts():
+    order = ["question_rephrase", "new_question", "answer_augmentation"]
+    found = told()
+    titles = {name: name.replace("_", " ").capitalize() for name in order}
+    about = found.about.model_copy(update={"methods": titles})
+    sent = json.dumps(about.model_dump(mode="json"), sort_keys=True)
+    about = About.model_validate_json(sent)
+    assert list(about.methods.items()) == list(titles.items())
+    body = data_card(replace(found, about=about))
+    assert body.index("| New question | 20") < body.index("| Answer augmentation | 80")
+    asked = request(methods=dict.fromkeys(order, "answers"))
+    again = Request.model_validate_json(json.dumps(asked.model_dump(mode="json"), sort_keys=True))
+    assert list(again.methods) == order
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from seedbed.analysis.tables.outcomes import (
     mean_accuracy,
     outcomes_by_task,
 )
-from seedbed.records import MadeRecord, Part
+from seedbed.records import MadeRecord, Ordered, Part
 
 FILE = "purchase.json"
 
@@ -55,7 +55,7 @@ class Request(Part):
     task: str
     seeds: int
     draw: int
-    methods: dict[str, MethodKind]
+    methods: Ordered[MethodKind]
     augmenter: str | None
     teacher: str
     student: str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from seedbed.records import Part, Settings
+from seedbed.records import Ordered, Part, Settings
 
 
 class Named(Part):
@@ -29,7 +29,7 @@ class About(Part):
     Attributes:
         description: of the study, a sentence.
         task: the task.
-        methods: titles by name.
+        methods: titles by name, in the study's order.
         models: by part: `augmenter`, `teacher`, `student`.
         prompts: by what is asked for: `answer`, or a method.
         generation: how text was sampled.
@@ -40,7 +40,7 @@ class About(Part):
 
     description: str
     task: Named
-    methods: dict[str, str]
+    methods: Ordered[str]
     models: dict[str, Named]
     prompts: dict[str, str]
     generation: Settings

@@ -46,7 +46,7 @@ def data_card(found: Outcome) -> str:
             ("method", "teacher queries", "rows"),
             (
                 (found.about.methods[name], f"{queries:,}", f"{found.rows.get(name, 0):,}")
-                for name, queries in found.final.purchase.queries.items()
+                for name, queries in found.bought.items()
             ),
         ),
         "How the queries were divided was decided in rounds:",

@@ -91,9 +91,15 @@ class Outcome:
         return self.purchases[-1]
 
     @property
+    def bought(self) -> dict[str, int]:
+        """Teacher queries that were bought of each method, in the study's order."""
+        queries = self.final.purchase.queries
+        return {name: queries[name] for name in self.about.methods if name in queries}
+
+    @property
     def queries(self) -> int:
         """Teacher queries that were bought."""
-        return sum(self.final.purchase.queries.values())
+        return sum(self.bought.values())
 
     @property
     def cost(self) -> str:
@@ -176,11 +182,13 @@ def _students(about: About, scores: Outcomes | None) -> list[Student]:
     if scores is None:
         return []
     found = []
+    places = {name: place for place, name in enumerate(about.methods)}
     for cell, (method, queries) in enumerate(scores.cells.select("method", "budget").iter_rows()):
         title = about.methods.get(method, BOUGHT)
         if method == UNTRAINED:
             title = "the untrained student"
         accuracy = mean_accuracy(scores, [cell], CONFIDENCE)
-        found.append(Student(title, queries, accuracy, cell))
+        place = places.get(method, len(places))
+        found.append((queries, place, Student(title, queries, accuracy, cell)))
     # The final one has all that was bought, and so the most queries.
-    return sorted(found, key=lambda one: one.queries)
+    return [student for *_, student in sorted(found, key=lambda one: one[:2])]

@@ -29,6 +29,7 @@ from seedbed.analysis.report.page.filling import content_policy, inline_svg
 from seedbed.analysis.report.spend import FILES
 from seedbed.analysis.report.spend.outcome import Outcome, percent, points
 from seedbed.analysis.settings import Title, Titles
+from seedbed.analysis.tables.outcomes import UNTRAINED
 from seedbed.engines.spending import HEADS, table
 
 _LABELS = 250
@@ -91,7 +92,7 @@ def page(found: Outcome, name: str, provenance: Mapping[str, Any]) -> str:
     ]
     if found.students:
         said = "; ".join(f"{one.label}: {percent(one.accuracy)}" for one in found.students)
-        about = f"Accuracy on the test items; intervals are of 95%, for other test items. {said}."
+        about = f"Accuracy on the test items, and 95% intervals for other test items: {said}."
         chart = students_chart(found)
         figures.append(_drawn(chart, "students", "How good the students are", about))
     return environment.from_string(template).render(
@@ -137,10 +138,12 @@ def _decisions(found: Outcome) -> list[Decision]:
 
 def _facts(found: Outcome, one: PurchaseRecord) -> list[str]:
     purchase = one.purchase
+    titles = {UNTRAINED: "the untrained student", **found.about.methods}
     known = [
-        f"{found.about.methods.get(score.method, 'the untrained student')} "
-        f"{percent(score.accuracy)}"
+        f"{title} {percent(score.accuracy)}"
+        for name, title in titles.items()
         for score in one.measured
+        if score.method == name
     ]
     facts = [f"Known by then: {'; '.join(known)}."] if known else ["Nothing was measured yet."]
     if one.known.prices:
@@ -162,10 +165,7 @@ def _facts(found: Outcome, one: PurchaseRecord) -> list[str]:
 
 
 def _queries_said(found: Outcome) -> str:
-    parts = [
-        f"{found.about.methods[name]} {queries:,}"
-        for name, queries in found.final.purchase.queries.items()
-    ]
+    parts = [f"{found.about.methods[name]} {queries:,}" for name, queries in found.bought.items()]
     return f"Teacher queries of each method after each decision. In the end: {', '.join(parts)}."
 
 
