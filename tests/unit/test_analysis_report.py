@@ -235,6 +235,22 @@ def test_a_cell_without_rows_is_no_method_and_the_report_says_what_trainings_lac
     assert METHODS[2] in {row["method"] for row in read_table(folder / "tables/cells.csv")}
 
 
+def test_a_study_of_zeros_names_the_likely_cause(tmp_path):
+    cells, items = simulate(seeds=(32,), items=50, ratios=(4, 16))
+    wrong = items.with_columns(correct=pl.lit(False))
+    folder = run_all(tmp_path, (cells.with_columns(correct=pl.lit(0), accuracy=pl.lit(0.0)), wrong))
+    words = " ".join((folder / "report/summary.txt").read_text(encoding="utf-8").split())
+    assert "No student answers a single item of" in words
+    assert "of 350 answers 0 have no answer that can be read" in words
+    once = (pl.col("cell") == cells["cell"][-1]) & (pl.col("item_id") == items["item_id"][0])
+    count = (pl.col("cell") == cells["cell"][-1]).cast(pl.Int64)
+    right = items.with_columns(correct=once)
+    folder = run_all(
+        tmp_path / "one", (cells.with_columns(correct=count, accuracy=count / 50), right)
+    )
+    assert "No student" not in (folder / "report/summary.txt").read_text(encoding="utf-8")
+
+
 def test_advice_says_from_where_it_holds(tmp_path):
     cells, items = simulate(seeds=(32,), items=400)
     kept = cells.filter((pl.col("method") != METHODS[2]) | pl.col("budget_ratio").is_between(4, 16))

@@ -1,4 +1,4 @@
-"""What to beware of in a study's cells: rows left out, none at all, few steps, a judge's grades."""
+"""What to beware of in a study's cells: zeros, rows left out, few steps, a judge's grades."""
 
 from __future__ import annotations
 
@@ -42,7 +42,22 @@ def cautions(cells: str | Path) -> tuple[str, ...]:
             f"optimiser steps, which may leave a student as it was; the fewest, "
             f"{few['steps'][0]:,}, in {few['cell'][0]}. Smaller batches or more epochs make more."
         )
-    return (*found, *_judged(table))
+    return (*_zeros(table), *found, *_judged(table))
+
+
+def _zeros(table: pl.DataFrame) -> Iterator[str]:
+    """Yield a sentence on each task that nobody gets a single item of right."""
+    for (task,), part in table.sort("cell").group_by("task", maintain_order=True):
+        if (part["accuracy"] > 0).any():
+            continue
+        items = int(part["items"].sum())
+        yield (
+            f"No student answers a single item of {task} right, so nothing can be learned of its "
+            "methods. The scorer or the form of the answers is the likely cause: of "
+            f"{items:,} answers {int(part['unparsed'].sum()):,} have no answer that can be read, "
+            f"and {int(part['truncated'].sum()):,} end at the limit of tokens. "
+            f"predictions.parquet beside each evaluation has them; the first: {part['cell'][0]}."
+        )
 
 
 def _judged(table: pl.DataFrame) -> Iterator[str]:
