@@ -61,6 +61,8 @@ def flow(folder, spend=SPEND, **changes):
         ({"task": "sum"}, {}, "task: there is no task 'sum'; did you mean 'sums'?"),
         ({"seeds": None}, {}, "seeds: is missing"),
         ({"seeds": 101}, {}, "seeds: 101 is more than the 100 items of the train split"),
+        ({"seeds": -3}, {}, "seeds: must be at least 1, not -3"),
+        ({"seeds": "SOME"}, {}, "seeds: 'SOME' is not valid; valid: ALL"),
         ({"queries": None}, {}, "queries: is missing"),
         ({"usd": 5.0}, {}, "usd: the budget is in queries or in dollars, not both"),
         ({"queries": None, "usd": 5.0}, {}, "usd: the teacher, 'teacher', runs in the jobs"),

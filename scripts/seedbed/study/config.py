@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_type_hints
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
 from seedbed.analysis.settings import Analysis, PublishedShift
-from seedbed.config.sections import Section, Titled
+from seedbed.config.sections import Section, Titled, tag
 from seedbed.config.values import (
     DISTINCT,
     LISTED,
@@ -383,6 +383,14 @@ RUN_CONFIG = "config.yaml or --config"
 """What messages call the workflow's own configuration."""
 
 
+SeedCount = Annotated[
+    Annotated[Annotated[int, Field(ge=1)], Tag(tag("count"))]
+    | Annotated[Literal["ALL"], Tag(tag("all"))],
+    Discriminator(lambda value: tag("all" if isinstance(value, str) else "count")),
+]
+"""How many questions are seeds, or all of them."""
+
+
 class RunConfig(Section):
     """`config/config.yaml`: which study to run, where the real data lies, and what it runs in."""
 
@@ -459,7 +467,7 @@ class RunConfig(Section):
         description="For `snakemake advise` and `spend`: the task.",
         json_schema_extra=changes("cells", "advice"),
     )
-    seeds: Annotated[int, Field(ge=1)] | Literal["ALL"] | None = Field(
+    seeds: SeedCount | None = Field(
         default=None,
         description="For `snakemake advise` and `spend`: how many seed questions there are; for "
         "`spend` also `ALL`, the whole train split.",
