@@ -40,8 +40,8 @@ def _from_pairs(value: Any) -> Any:
     return value
 
 
-def _pairs(value: dict[str, Any]) -> list[list[Any]]:
-    return [list(one) for one in value.items()]
+def _pairs(value: dict[str, T]) -> list[tuple[str, T]]:
+    return list(value.items())
 
 
 Ordered = Annotated[dict[str, T], BeforeValidator(_from_pairs), PlainSerializer(_pairs)]
