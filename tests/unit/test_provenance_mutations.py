@@ -25,11 +25,20 @@ OTHER_WAYS = {
 }  # fmt: skip
 
 
+def counting(call):
+    """Return the keywords of a call, but for what fields of the configuration say of themselves."""
+    field = isinstance(call.func, ast.Name) and call.func.id == "Field"
+    about = ("description", "json_schema_extra") if field else ()
+    return [one for one in call.keywords if one.arg not in about]
+
+
 def meant(node):
     """Yield the parts of a tree that mean something: no bare strings, no annotations."""
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "ctx"):
             continue
+        if field == "keywords" and isinstance(node, ast.Call):
+            value = counting(node)
         for child in value if isinstance(value, list) else [value]:
             bare = isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
             checking = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
@@ -54,8 +63,8 @@ def changed(node):
     if isinstance(node, ast.Call) and node.args:
         node.args.pop()
         return True
-    if isinstance(node, ast.Call) and node.keywords:
-        node.keywords.pop()
+    if isinstance(node, ast.Call) and counting(node):
+        node.keywords.remove(counting(node)[-1])
         return True
     if isinstance(node, ast.If):
         node.test = ast.UnaryOp(ast.Not(), node.test)
