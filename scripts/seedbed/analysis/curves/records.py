@@ -14,7 +14,7 @@ class CellMean(Accuracy):
 
     Attributes:
         fitted: the curve there; None without a curve.
-        usd: what it cost in US dollars, where that was told in place of tokens and prices.
+        usd: its cost in US dollars, where a table states it in place of tokens and prices.
 
     Counts, tokens and seconds are means as well; None where they were not counted.
     """

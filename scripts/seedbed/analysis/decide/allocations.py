@@ -1,4 +1,4 @@
-"""How to divide what is left of a budget among methods, by the posterior of their accuracies."""
+"""How to divide the rest of a budget among methods, by the posterior of their accuracies."""
 
 from __future__ import annotations
 

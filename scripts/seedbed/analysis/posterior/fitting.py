@@ -68,7 +68,7 @@ class _Fit:
 def fit_posterior(
     cells: Cells, kinds: Sequence[MethodKind], samples: int = 400, seed: int = 0
 ) -> Posterior:
-    """Return what is known of the methods from some cells; from the priors alone without any.
+    """Return the posterior of the methods, given some cells; without any, the prior.
 
     Args:
         cells: of one task, student, teacher, augmenter and filter.
@@ -105,7 +105,7 @@ def fit_posterior(
 
 
 class Posterior:
-    """Draws of what is known of the methods of a task.
+    """Draws from the posterior of a task's methods.
 
     Attributes:
         failed: by cell that lies far off, the probability that its training failed.

@@ -78,7 +78,7 @@ class JudgeOptions(Section):
     STAGES: ClassVar[tuple[Stage, ...]] = ("evaluation",)
 
     judge: Name = Field(description="The model to ask, a file in `config/models`.")
-    rubric: Text = Field(description="What makes an answer good, in the words that it is told.")
+    rubric: Text = Field(description="What makes an answer good, in words for the judge.")
     compare: Literal["reference"] | None = Field(
         None,
         description="`reference`: the judge says which is better, the answer or the reference "
