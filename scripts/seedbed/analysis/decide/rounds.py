@@ -182,8 +182,8 @@ def _by_priors(state: SpendState, outlook: Outlook) -> str:
     if len(state.methods) == 1:
         return f"{outlook.best} is the only method, so it gets the whole budget."
     return (
-        f"No student was trained, so what is published of {state.budget / state.seeds:.3g} "
-        "queries a seed divides the budget; as tasks differ, it is expected to lose "
+        f"No student was trained, so published findings at {state.budget / state.seeds:.3g} "
+        "queries a seed divide the budget; as tasks differ, that is expected to lose "
         f"{100 * outlook.regret:.1f} points to the best division."
     )
 
