@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seedbed.analysis.decide.contrasts import Tested
+from seedbed.analysis.decide.contrasts import ContrastResult
 from seedbed.analysis.decide.crossovers import Crossover
 from seedbed.analysis.report import sentences
 from seedbed.analysis.settings import PublishedShift
@@ -74,7 +74,7 @@ def test_a_crossover_has_its_place_its_interval_and_its_lead(record, facts):
 def contrast(verdict="open", **other):
     place = {"finding": 1, "task": "t", "student": "s", "claim": "A is ahead of N.", "low": -0.01}
     place |= {"estimate": 0.02, "high": 0.05, "verdict": verdict, "noise": "", "detectable": 0.04}
-    return Tested.model_validate(place | other)
+    return ContrastResult.model_validate(place | other)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ ABOUT = (
 )
 
 
-class Tested(Part):
-    """One test of a contrast.
+class ContrastResult(Part):
+    """The result of one test of a contrast.
 
     Attributes:
         finding: number of the contrast, from 1.
@@ -79,7 +79,7 @@ class ContrastRecord(Part):
 
     finding: int
     text: str
-    tests: tuple[Tested, ...]
+    tests: tuple[ContrastResult, ...]
     name: str = ""
 
 
@@ -171,7 +171,7 @@ class _Task:
         self.augmenter = _most(cells["augmenter"].filter(cells["augmenter"] != NO_AUGMENTER))
         self.used = [name for name in augmenters if name in set(cells["augmenter"])]
 
-    def tests(self, number: int, contrast: Contrast) -> Iterator[Tested]:
+    def tests(self, number: int, contrast: Contrast) -> Iterator[ContrastResult]:
         """Yield the tests of a contrast that the task has cells for, by place."""
         if self.augmenter is None:
             return
@@ -197,7 +197,7 @@ class _Task:
 
     def _differences(
         self, number: int, test: ContrastTest, student: str
-    ) -> Iterator[tuple[tuple[Any, ...], Tested]]:
+    ) -> Iterator[tuple[tuple[Any, ...], ContrastResult]]:
         points = (*test.better, *test.worse, *test.measured)
         for order, kind in enumerate(test.filters):
             places = [
@@ -290,7 +290,7 @@ class _Task:
 
     def _crossovers(
         self, number: int, test: ContrastTest, student: str
-    ) -> Iterator[tuple[tuple[Any, ...], Tested]]:
+    ) -> Iterator[tuple[tuple[Any, ...], ContrastResult]]:
         if test.crossover is None:
             return
         pair = (test.crossover.before, test.crossover.after)
@@ -304,7 +304,7 @@ class _Task:
             delay = fit.crossover_delay(pair, sizes[0], many, self.confidence) if fit else None
             estimate, low, high = delay or (None, None, None)
             words = {"few": f"{sizes[0]:,}", "many": f"{many:,}"}
-            tested = Tested(
+            tested = ContrastResult(
                 finding=number,
                 task=self.measured.task,
                 student=student,
@@ -317,14 +317,14 @@ class _Task:
 
     def _tested(
         self, number: int, student: str, claim: str, found: Difference | None, margin: float
-    ) -> Tested:
+    ) -> ContrastResult:
         """Return a test of whether a difference is above nothing, or not below by a margin."""
         outcome: dict[str, Any] = _verdict(None, None, None, self.confidence)
         if found is not None:
             found += margin
             outcome = _verdict(found.estimate, *found.interval(self.confidence), self.confidence)
             outcome["detectable"] = found.detectable(self.confidence, POWER)
-        return Tested(
+        return ContrastResult(
             finding=number,
             task=self.measured.task,
             student=student,

@@ -12,7 +12,7 @@ from typing import Any
 from seedbed.analysis.curves import Curves, FitRecord
 from seedbed.analysis.curves import Stretch as Interval
 from seedbed.analysis.decide.advise import Advice, Plan, Stretch, leaders
-from seedbed.analysis.decide.contrasts import Tested
+from seedbed.analysis.decide.contrasts import ContrastResult
 from seedbed.analysis.decide.costs import MEASURES
 from seedbed.analysis.decide.crossovers import Crossover, ratio_text
 from seedbed.analysis.decide.design import NextCell
@@ -402,7 +402,7 @@ _POOR_FIT = 4.0
 """Deviance per degree of freedom above which a curve misses cells by twice their sampling error."""
 
 
-def contrast_text(test: Tested) -> str:
+def contrast_text(test: ContrastResult) -> str:
     """Return a test of a contrast: its claim, the verdict, the estimate and its interval."""
     claim = test.claim.removesuffix(".")
     if test.verdict == "not in this study":
