@@ -23,7 +23,7 @@ OTHERS = PendingJobs(FLOW, f"{RESULTS}/journal/sharing")
 PARAMETERS = JobParameters(FLOW, OTHERS)
 LISTS = Lists(f"{RESULTS}/journal/lists")
 JOB_RESOURCES = JobResources(FLOW, RUN.gpu_model)
-if (said := JOB_RESOURCES.too_many(limits(workflow.global_resources))) is not None:
+if (said := JOB_RESOURCES.impossible(limits(workflow.global_resources))) is not None:
     raise WorkflowError(said)
 put_python_first()
 RULE_CODE = RuleCode(PROJECT / "scripts")

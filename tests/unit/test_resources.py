@@ -114,9 +114,9 @@ def test_memory_and_time_grow_with_each_attempt(tmp_path):
 
 def test_a_model_that_resources_more_gpus_than_there_are_is_named(tmp_path):
     resources = JobResources(flow(tmp_path, hub("Llama-3.1-70B-Instruct", kind="vllm")))
-    assert "'teacher' runs on 4 GPUs, and there are 2" in resources.too_many(2)
-    assert resources.too_many(4) is None
-    assert resources.too_many(None) is None
+    assert "'teacher' runs on 4 GPUs, and there are 2" in resources.impossible(2)
+    assert resources.impossible(4) is None
+    assert resources.impossible(None) is None
 
 
 def test_the_limit_is_that_of_the_profile():

@@ -37,7 +37,12 @@ def read_run(
             read_environment(folder / ".env")
         run = check_run_config(config)
         study = load_study(
-            run.study, folders, engines=run.engines, trainers=run.trainers, task=run.task
+            run.study,
+            folders,
+            engines=run.engines,
+            trainers=run.trainers,
+            task=run.task,
+            gpu_gb=run.gpu_gb,
         )
         if run.data_dir is not None and not run.partial:
             check_data(study, run.data_dir)

@@ -91,7 +91,10 @@ class Agreement:
         return Study(
             name,
             self.study.config,
-            **found,
+            found["tasks"],
+            found["methods"],
+            found["models"],
+            found["contrasts"],
             bought={} if self.problems else self._bought(),
             engines=self.engines,
             trainers=self.trainers,

@@ -378,6 +378,9 @@ class ModelConfig(Setup, Titled):
 
 # --- config.yaml
 
+GPU_GB = 80.0
+"""Memory of a GPU, if nothing is said: that of an A100 or H100."""
+
 
 RUN_CONFIG = "config.yaml or --config"
 """What messages call the workflow's own configuration."""
@@ -417,6 +420,12 @@ class RunConfig(Section):
         default={},
         description="By model, how its training is run here, in place of its own `trainer`, with "
         "the same keys. A change makes no result stale.",
+    )
+    gpu_gb: Positive = Field(
+        default=GPU_GB,
+        description="Gigabytes of memory of a GPU here: how many a model is spread over, and which "
+        "students are refused as too large, follow from it. A change makes no result stale.",
+        json_schema_extra=changes(),
     )
     gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = Field(
         default=None,

@@ -20,7 +20,7 @@ from seedbed.config.sections import Section
 from seedbed.config.values import nearest
 from seedbed.engines.settings import FIELD_KEYS, KINDS, AnyEngine, OpenAISettings, kind_of
 from seedbed.study.agreement import Agreement
-from seedbed.study.config import RUN_CONFIG, RunConfig, StudyConfig
+from seedbed.study.config import GPU_GB, RUN_CONFIG, RunConfig, StudyConfig
 from seedbed.study.reading import Files, validate
 from seedbed.study.spend_block import as_block, as_spend
 from seedbed.study.study import Study
@@ -36,6 +36,7 @@ def load_study(
     engines: Mapping[str, AnyEngine] | None = None,
     trainers: Mapping[str, Trainer] | None = None,
     task: str | None = None,
+    gpu_gb: float = GPU_GB,
 ) -> Study:
     """Read a study and all that it uses, and check it.
 
@@ -48,6 +49,7 @@ def load_study(
         trainers: by model, how its training is run here, likewise.
         task: that a study with `spend` buys data for; it has no cells before `seedbed.study.spend`
             gives it some.
+        gpu_gb: gigabytes of memory of a GPU here.
 
     Raises:
         StudyError: naming file, key, value and what would be right, for everything that is wrong.
@@ -64,6 +66,7 @@ def load_study(
         raise StudyError(heading, problems)
     asked = as_block(file, task)
     study = Agreement(files, asked, problems, engines or {}, trainers or {}).run(name)
+    study = replace(study, gpu_gb=gpu_gb)
     if file.config.spend is not None:
         problems = [as_spend(file, problem) for problem in problems]
         study = replace(study, config=file.config, bought={})

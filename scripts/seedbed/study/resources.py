@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from seedbed.study.estimate import (
     ANSWER_TOKENS,
@@ -17,16 +17,16 @@ from seedbed.study.estimate import (
     ROW_TOKENS,
     VERDICT_TOKENS,
     hours_of_tokens,
+    shape_of,
     size,
     training_rows,
 )
 from seedbed.study.loading import Study
+from seedbed.study.memory import CUDA_GB, TrainingMemory, loaded_gigabytes, training_memory
 from seedbed.study.offers import within_offers
 from seedbed.study.paths import Paths
+from seedbed.study.sizes import Size
 from seedbed.training.micro_batches import CPU_ACTIVATION_BYTES
-
-GPU_GB = 80.0
-"""Memory of a GPU, if nothing is said: that of an A100 or H100."""
 
 WEIGHTS_SHARE = 0.6
 """The most of a GPU's memory that weights should take: the rest is for what is generated."""
@@ -82,7 +82,7 @@ def gpus(study: Study, model: str) -> int:
     found = size(study, model)
     if found is None or engine.kind == "transformers":
         return 1
-    return 2 ** max(0, math.ceil(math.log2(found.gigabytes / (GPU_GB * WEIGHTS_SHARE))))
+    return 2 ** max(0, math.ceil(math.log2(found.gigabytes / (study.gpu_gb * WEIGHTS_SHARE))))
 
 
 def job_gpus(study: Study, stage: str, model: str) -> int:
@@ -179,13 +179,15 @@ class JobResources:
 
         return self._of(lambda wc: (wc.model, ""), seconds, most=1)
 
-    def too_many(self, offered: int | None) -> str | None:
-        """Return what is wrong if a model needs more GPUs than there are; None if none does.
+    def impossible(self, offered: int | None) -> str | None:
+        """Return why a model cannot run on the GPUs that there are; None if all can.
 
         Args:
-            offered: as `--resources gpu=N` says; None if nothing limits them.
+            offered: GPUs, as `--resources gpu=N` says; None if nothing limits them.
         """
         for name in sorted(self._study.models):
+            if said := self._too_large(name):
+                return said
             needed = gpus(self._study, name)
             if offered is not None and needed > max(offered, 0):
                 return (
@@ -194,6 +196,70 @@ class JobResources:
                     "its own file the key engine.gpus, to what it can do with"
                 )
         return None
+
+    def _too_large(self, name: str) -> str | None:
+        """Return why a model does not fit into one GPU, if it has to; None if it does.
+
+        What runs a model on a CPU, or on several GPUs, is not looked at.
+        """
+        study = self._study
+        engine, found = study.engine(name), size(study, name)
+        if engine.kind == "openai" or found is None or not gpus(study, name):
+            return None
+        quantization = getattr(engine, "quantization", None)
+        file, room = f"models/{name}.yaml", study.gpu_gb
+        known = (
+            f"By {file}, its weights or its name, it has {found.parameters:.1f} billion parameters "
+            "(size there states another number), and gpu_gb in config.yaml is the memory of a GPU."
+        )
+
+        def asked(form: Literal["nf4", "int8"] | None) -> float:
+            return loaded_gigabytes(found, form) + CUDA_GB
+
+        if engine.kind == "transformers" and asked(quantization) > room:
+            return (
+                f"model {name!r} is too large for one GPU of {room:g} GB, on which Transformers "
+                f"runs it: {loaded_gigabytes(found, quantization):.1f} GB of weights and "
+                f"{CUDA_GB:.1f} of CUDA's own. {self._smaller(name, found, asked)} {known}"
+            )
+        if name not in study.students:
+            return None
+        settings = study.training(name)
+
+        def needed(form: Literal["nf4", "int8"] | None) -> float:
+            return self._training(name, found, form).gigabytes
+
+        if needed(quantization) <= room:
+            return None
+        return (
+            f"student {name!r} cannot be trained on one GPU of {room:g} GB: "
+            f"{self._training(name, found, quantization)}, with training.lora_rank "
+            f"{settings.lora_rank} and training.max_length {settings.max_length}. "
+            f"{self._smaller(name, found, needed)} {known}"
+        )
+
+    def _training(
+        self, name: str, found: Size, quantization: Literal["nf4", "int8"] | None
+    ) -> TrainingMemory:
+        settings = self._study.training(name)
+        shape = shape_of(self._study, name)
+        return training_memory(found, shape, quantization, settings.lora_rank, settings.max_length)
+
+    def _smaller(
+        self,
+        name: str,
+        found: Size,
+        needed: Callable[[Literal["nf4", "int8"] | None], float],
+    ) -> str:
+        """Return in which form a model fits into a GPU, with what to write."""
+        forms: tuple[tuple[Literal["nf4", "int8"], str], ...] = (("int8", "8"), ("nf4", "4"))
+        for form, bits in forms:
+            if needed(form) <= self._study.gpu_gb:
+                return (
+                    f"In {bits} bits it takes {needed(form):.1f} GB: set engine: {{kind: "
+                    f"transformers, quantization: {form}}} in models/{name}.yaml."
+                )
+        return f"In 4 bits it still takes {needed('nf4'):.1f} GB: take a smaller model."
 
     def unknown(self) -> str | None:
         """Return what is wrong if nothing tells how large a model is; None if that is known.

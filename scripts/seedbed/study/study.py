@@ -9,7 +9,7 @@ from seedbed.analysis.decide.settings import Contrast
 from seedbed.engines.settings import AnyEngine, OpenAISettings
 from seedbed.streams.mixtures import title
 from seedbed.streams.settings import MethodConfig
-from seedbed.study.config import ModelConfig, StudyConfig
+from seedbed.study.config import GPU_GB, ModelConfig, StudyConfig
 from seedbed.tasks.settings import TaskConfig, WorldSource
 from seedbed.training.settings import Trainer, Training
 
@@ -32,6 +32,7 @@ class Study:
         bought: by where it is bought, how many queries of each stream the cells of methods need.
         engines: by model, what runs it here, where that is not what its file says.
         trainers: by model, how its training is run here, likewise.
+        gpu_gb: gigabytes of memory of a GPU here.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Study:
     bought: Bought = field(default_factory=dict)
     engines: Mapping[str, AnyEngine] = field(default_factory=dict)
     trainers: Mapping[str, Trainer] = field(default_factory=dict)
+    gpu_gb: float = GPU_GB
 
     @property
     def students(self) -> set[str]:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+from typing import Any, Protocol
 
 START_TOKENS = 128
 """What it costs to start a micro-batch, in tokens that could be computed instead: Python and the
@@ -26,6 +23,13 @@ ENOUGH_TOKENS = 4_096
 
 LONGEST = 2**16
 """Tokens of a micro-batch that are never exceeded: more gains nothing."""
+
+
+class Config(Protocol):
+    """A configuration of Transformers, or what has a model's shape by the same names."""
+
+    def get_text_config(self) -> Any:
+        """Return the part of the model that writes text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ def padding(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
     return 1 - sum(lengths) / computed
 
 
-def activation_bytes(config: PretrainedConfig, checkpointing: bool, element: int) -> int:
+def activation_bytes(config: Config, checkpointing: bool, element: int) -> int:
     """Return an estimate of the memory that a token of a micro-batch takes until its backward pass.
 
     It counts what a decoder layer of Llama's kind keeps for the backward pass, with LoRA on all of
@@ -112,7 +116,7 @@ def activation_bytes(config: PretrainedConfig, checkpointing: bool, element: int
 
 
 def plan(
-    config: PretrainedConfig, free_bytes: int | None, element: int, longest: int, stated: int | None
+    config: Config, free_bytes: int | None, element: int, longest: int, stated: int | None
 ) -> Plan:
     """Return how micro-batches are to be cut.
 

@@ -1,0 +1,121 @@
+"""What a student takes on a GPU by its size and its bits, and what is refused before any job."""
+
+import json
+from pathlib import Path
+
+import pytest
+import study_folder as sf
+
+from seedbed.run.reading import read_run
+from seedbed.study.cells import grid
+from seedbed.study.estimate import hours_of_tokens
+from seedbed.study.loading import load_study
+from seedbed.study.memory import Shape, loaded_gigabytes, training_memory
+from seedbed.study.resources import JobResources, gpus
+from seedbed.study.sizes import Size
+from seedbed.study.targets import Targets
+
+LLAMA_2_7B = Shape(4096, 11_008, 32, 32, 32, 32_000, 128)
+SIZE_7B = Size(6.74, 13.48)
+STUDENT = "models/student.yaml"
+
+
+def study(folder, billions, gpu_gb=80.0, **engine):
+    """Return a study whose student has so many billions of parameters."""
+    model = {"title": "S", "hub": {"id": "owner/a", "revision": None}, "size": billions}
+    files = sf.bend(sf.FILES, STUDENT, (), model | {"engine": {"gpus": 1} | engine})
+    return load_study("trial", sf.write(folder, files), gpu_gb=gpu_gb)
+
+
+def refused(*args, **engine):
+    found = study(*args, **engine)
+    return JobResources(Targets(found, grid(found))).impossible(None)
+
+
+def test_training_takes_weights_by_their_bits_and_an_adapter_in_32():
+    plain, eight, four = (
+        training_memory(SIZE_7B, LLAMA_2_7B, form, 64, 2_048) for form in (None, "int8", "nf4")
+    )
+    assert LLAMA_2_7B.adapter_parameters(64) == 159_907_840  # As PEFT counts.
+    assert {one.adapter for one in (plain, eight, four)} == {159_907_840 * 16 / 1e9}
+    assert plain.weights == 13.48 and not plain.buffers
+    # 5% of its parameters are outside of linear layers, and up to 15% are assumed to be.
+    assert 6.9 < eight.weights < 7.9
+    assert 4.1 < four.weights < 5.3
+    assert eight.buffers == four.buffers == pytest.approx(2 * 4096 * 11_008 / 1e9)
+    assert str(four).endswith(f"{four.gigabytes:.1f} GB")
+    # In less than 80 GB: what is planned for 128 rows at once is cut to fit.
+    assert plain.gigabytes < 24 and four.gigabytes < 16
+
+
+def test_weights_that_have_few_bits_already_grow_no_larger():
+    assert loaded_gigabytes(Size(70, 35), "int8") == 35
+
+
+def test_a_model_without_a_folder_has_the_shape_of_a_llama_of_its_size():
+    shape = Shape.of_size(6.74)
+    assert (shape.hidden_size, shape.num_hidden_layers) == (4096, 32)
+    assert shape.adapter_parameters(64) == pytest.approx(159_907_840, rel=0.15)
+
+
+@pytest.mark.parametrize("inside", ["", "text_config"])
+def test_a_folder_states_its_shape(tmp_path, inside):
+    values = {
+        "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 100
+    }  # fmt: skip
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({inside: values} if inside else values))
+    assert Shape.of_folder(tmp_path) == Shape(64, 256, 2, 4, 4, 100, 16)
+    file.write_text(json.dumps({"hidden_size": "wide"}))
+    assert Shape.of_folder(tmp_path) is None
+
+
+def test_a_student_too_large_for_a_gpu_is_refused_with_the_sum_and_what_to_write(tmp_path):
+    said = refused(tmp_path / "a", 32)
+    assert said is None
+    said = refused(tmp_path / "b", 70)
+    assert "'student' is too large for one GPU of 80 GB" in said
+    assert "140.0 GB of weights and 1.0 of CUDA's own" in said
+    assert "set engine: {kind: transformers, quantization: int8} in models/student.yaml" in said
+    said = refused(tmp_path / "c", 405)
+    assert "In 4 bits it still takes 231.8 GB: take a smaller model" in said
+    # Its weights fit, and training them does not.
+    said = refused(tmp_path / "d", 8, 17.0)
+    assert "'student' cannot be trained on one GPU of 17 GB: 16.0 GB of weights" in said
+    assert "with training.lora_rank 4 and training.max_length 64" in said
+    assert "In 8 bits it takes 10." in said and "gpu_gb in config.yaml" in said
+    assert refused(tmp_path / "e", 8, 17.0, quantization="int8") is None
+
+
+def test_what_runs_elsewhere_or_on_a_cpu_is_not_refused(tmp_path):
+    assert refused(tmp_path / "a", 405, gpus=0) is None
+    spread = {"kind": "vllm", "gpus": 8}
+    # Many GPUs evaluate it, and one has to train it.
+    assert "cannot be trained on one GPU" in refused(tmp_path / "b", 70, **spread)
+
+
+def test_gpus_follow_their_memory(tmp_path):
+    for gpu_gb, count in ((141.0, 2), (80.0, 4), (24.0, 16)):
+        found = study(tmp_path / str(gpu_gb), 70, gpu_gb, kind="vllm", gpus=None)
+        assert gpus(found, "student") == count
+
+
+def test_the_configuration_says_how_large_a_gpu_is(tmp_path):
+    run, flow = read_run({"study": "trial", "gpu_gb": 24}, sf.write(tmp_path, sf.FILES), tmp_path)
+    assert run.gpu_gb == flow.study.gpu_gb == 24
+
+
+def test_training_hours_follow_size_and_bits(tmp_path):
+    def hours(name, billions, **engine):
+        return hours_of_tokens(study(tmp_path / name, billions, **engine), "student", 1e9, True)
+
+    small, eight = hours("a", 1), hours("b", 8.03)
+    assert small == eight == pytest.approx(1e9 / 4_699 / 3600)
+    assert hours("c", 80.3) == pytest.approx(10 * eight)
+    assert hours("d", 8.03, quantization="nf4") == pytest.approx(eight * 3_083 / 2_413)
+
+
+@pytest.mark.slow
+def test_the_paper_s_study_fits_into_its_gpus():
+    found = load_study("paper", Path(__file__).parents[2] / "config")
+    assert JobResources(Targets(found, grid(found))).impossible(None) is None
