@@ -100,6 +100,7 @@ rule check_findings:
         settings=FLOW.augmenter_settings(),
         # Claims have placeholders, which are no wildcards.
         contrasts=lambda wc: FLOW.contrasts(),
+        prices=FLOW.contrast_prices(),
         code=lambda wc: code("check_findings"),
     shell:
         command("check_findings")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from seedbed.analysis.curves import read_curves
 from seedbed.analysis.decide.contrasts import check_contrasts
+from seedbed.analysis.decide.costs import PRICES, Prices
 from seedbed.analysis.decide.settings import NamedContrast, parse_contrasts
 from seedbed.analysis.settings import AugmenterSettings
 from seedbed.analysis.tables.outcomes import read_outcomes
 from seedbed.artifacts import whole_file
-from seedbed.command_line import json_of, option, run
+from seedbed.command_line import json_of, json_value, option, run
 from seedbed.provenance import provenance
 
 
@@ -23,6 +24,7 @@ def check_findings(
     draws: Path,
     settings: AugmenterSettings,
     contrasts: Sequence[NamedContrast],
+    prices: Prices,
     output: Path,
 ) -> None:
     """Write the tests of the study's contrasts.
@@ -34,6 +36,7 @@ def check_findings(
         draws: bootstrap draws of `fit_decay`.
         settings: the augmenters in order, and the coverage of the intervals.
         contrasts: what to test.
+        prices: by model, what its tokens cost, for tests at equal dollars.
         output: JSON file to write.
     """
     record = check_contrasts(
@@ -42,6 +45,7 @@ def check_findings(
         contrasts,
         settings.augmenters,
         settings.confidence,
+        prices,
     )
     record.model_copy(update={"provenance": provenance(__file__)}).write(output)
 
@@ -64,6 +68,7 @@ class Options:
         "JSON: a list of contrasts, each as in config/contrasts/NAME.yaml, with its name",
         "[]",
     )
+    prices: Prices = option(json_value, PRICES, "{}")
     json: Path = option(Path, "tests to write (JSON)")
 
 
@@ -76,6 +81,7 @@ def job(args: Options) -> None:
         args.draws,
         args.settings,
         args.contrasts,
+        args.prices,
         args.json,
     )
 

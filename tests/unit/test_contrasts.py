@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 import pytest
-from analysis_simulation import METHODS, shipped_contrasts, simulate
+from analysis_simulation import METHODS, coordinates, shipped_contrasts, simulate
 from scipy.stats import t as student_t
 
 import seedbed.analysis.curves.measured as measured_module
@@ -19,6 +19,7 @@ from seedbed.analysis.decide.contrasts import check_contrasts
 from seedbed.analysis.decide.settings import parse_contrasts
 from seedbed.analysis.report.sentences import contrast_text
 from seedbed.analysis.settings import FitSettings
+from seedbed.analysis.tables.collect import cell_key
 from seedbed.analysis.tables.outcomes import outcomes_by_task
 
 SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=40, starts=2)
@@ -293,9 +294,111 @@ def test_a_contrast_of_ones_own_is_tested_at_the_places_that_all_points_have(mai
     assert tests[5].estimate == pytest.approx(2 * gain, abs=0.06)
 
 
+def tested(tables, test, prices=None):
+    """What one test of a contrast finds, without a curve."""
+    text = json.dumps([{"name": "own", "sentence": "S.", "tests": [test]}])
+    by_task = outcomes_by_task(*tables)
+    record = check_contrasts(by_task, [], parse_contrasts(text), AUGMENTERS, 0.95, prices)
+    (contrast,) = record.findings
+    return contrast.tests
+
+
+def exactly(*cells):
+    """Tables of cells with so many right answers of 1,000 items, the same items first."""
+    rows, items = [], []
+    for method, seeds, budget, right, other in cells:
+        cell = coordinates(method, seeds, budget, **other)
+        rows.append(
+            {"cell": cell_key(cell), **cell, "teacher_queries": budget, "accuracy": right / 1000}
+            | {f"{who}_queries": 0 for who in ("augmenter", "verification")}
+            | {f"{who}_{kind}_tokens": 0 for who in ("augmenter", "verification")
+               for kind in ("prompt", "completion")}
+            | {"teacher_prompt_tokens": 10 * budget, "teacher_completion_tokens": 100 * budget}
+            | {"generation_seconds": 1.0, "training_seconds": 1.0}
+        )  # fmt: skip
+        items.append(
+            pl.DataFrame(
+                {
+                    "cell": cell_key(cell),
+                    "item_id": [f"i{n:04}" for n in range(1000)],
+                    "cluster": [f"i{n:04}" for n in range(1000)],
+                    "correct": [n < right for n in range(1000)],
+                }
+            )
+        )
+    return pl.DataFrame(rows, infer_schema_length=None), pl.concat(items)
+
+
+AA, _, NQ = METHODS
+WEAK_TEACHER = {"teacher": "mini_mid"}
+CHEAPER = {"better": [{"method": AA, "teacher": "mini_mid", "budget": "equal_usd"}]}
+CHEAPER |= {"claim": "Cheap is better at BR {budget_ratio}.", "worse": [{"method": AA}]}
+
+
+def of_two_teachers():
+    return exactly(
+        *((AA, 32, 32 * ratio, 500, {}) for ratio in (1, 4, 16)),
+        (AA, 32, 32, 400, dict(WEAK_TEACHER)),
+        (AA, 32, 320, 600, dict(WEAK_TEACHER)),
+        (NQ, 32, 32, 500, {}),
+    )
+
+
+def price(usd):
+    return {"usd_per_million_prompt_tokens": usd, "usd_per_million_completion_tokens": usd}
+
+
+def test_teachers_are_compared_at_equal_dollars():
+    """At a tenth of the price, 32 queries pay for 320; at a quarter, what lies between."""
+    for strong, gains in ((10.0, {"1": 0.1}), (4.0, {"1": 0.1 * (2 * np.log10(4) - 1)})):
+        prices = {"mini_teacher": price(strong), "mini_mid": price(1.0)}
+        tests = tested(of_two_teachers(), CHEAPER, prices)
+        # 128 queries of the strong one pay for more than was asked of the cheap one.
+        assert [test.claim for test in tests] == ["Cheap is better at BR 1."]
+        assert tests[0].estimate == pytest.approx(gains["1"])
+        assert tests[0].verdict == "found"
+
+
+def test_a_price_that_is_not_known_is_named_in_place_of_a_test():
+    tests = tested(of_two_teachers(), CHEAPER)
+    assert verdicts(tests) == ["not in this study"]
+    assert "(not known: price of mini_mid, price of mini_teacher)" in contrast_text(tests[0])
+    # Without cells of the other teacher there is nothing to say.
+    alone = exactly((AA, 32, 32, 500, {}), (AA, 32, 128, 500, {}), (NQ, 32, 32, 500, {}))
+    assert [test.claim for test in tested(alone, CHEAPER)] == []
+
+
+def test_more_seeds_are_held_against_more_queries():
+    """From 32 seeds and 64 queries: 320 seeds bring 10 points, 640 queries 5 by two budgets."""
+    tables = exactly(
+        (AA, 32, 64, 500, {}),
+        (AA, 32, 160, 530, {}),
+        (AA, 32, 2560, 570, {}),
+        (AA, 320, 64, 600, {}),
+        (AA, 320, 640, 700, {}),
+        (NQ, 32, 64, 500, {}),
+    )
+    test = {"claim": "Seeds, at {budget}.", "methods": [AA], "measured": [{}]}
+    test |= {"better": [{"seeds_times": 10}], "worse": [{"budget_times": 10}]}
+    (found,) = tested(tables, test)
+    assert found.claim == "Seeds, at 64." and found.estimate == pytest.approx(0.6 - 0.55)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (
+            {"better": [{"method": "a", "budget": "next", "budget_times": 2}]},
+            "stands beside budget",
+        ),
+        (
+            {
+                "better": [{"method": "a", "budget_times": 2}],
+                "worse": [{"method": "b", "budget": "next"}],
+            },
+            "one point must have the seeds and the budget of the test",
+        ),
+        ({"better": [{"method": "a", "seeds_times": 0}]}, "seeds_times: must be at least 1"),
         ({"better": []}, "tests.0: is missing: a test has better and worse"),
         ({"crossover": {"before": "a", "after": "b"}}, "crossover: stands beside better"),
         ({"better": [{}]}, "better.0.method: is missing"),

@@ -406,6 +406,11 @@ class JobSettings(Paths):
             [{"name": name, **one.model_dump(exclude_defaults=True)} for name, one in found]
         )
 
+    def contrast_prices(self) -> Settings:
+        """Return what the models cost, if a contrast is tested at equal dollars; else nothing."""
+        priced = any(one.needs_prices for one in self.study.contrasts.values())
+        return self.prices() if priced else Settings({})
+
     def fit_settings(self) -> Settings:
         """Return how curves are fitted."""
         analysis = self.study.config.analysis

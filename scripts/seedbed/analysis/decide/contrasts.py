@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import JsonValue, model_validator
 
 from seedbed.analysis.curves import Curves, Difference, Measured
+from seedbed.analysis.decide.costs import Prices, cell_costs
 from seedbed.analysis.decide.settings import (
     STRONG,
     WEAK,
@@ -104,6 +105,7 @@ def check_contrasts(
     contrasts: Sequence[NamedContrast],
     augmenters: Sequence[str],
     confidence: float,
+    prices: Prices | None = None,
 ) -> ContrastsRecord:
     """Test the contrasts of a study.
 
@@ -113,8 +115,11 @@ def check_contrasts(
         contrasts: what to test.
         augmenters: the study's augmenters, the strongest first.
         confidence: coverage of the intervals.
+        prices: by model, what its tokens cost, for tests at equal dollars.
     """
-    tasks = [_Task(Measured(one), augmenters, fits, confidence) for one in by_task.values()]
+    tasks = [
+        _Task(Measured(one), augmenters, fits, confidence, prices or {}) for one in by_task.values()
+    ]
     return ContrastsRecord(
         about=ABOUT,
         settings=ContrastsSettings(confidence=confidence),
@@ -161,9 +166,11 @@ class _Task:
         augmenters: Sequence[str],
         fits: Sequence[Curves],
         confidence: float,
+        prices: Prices,
     ) -> None:
         self.measured = measured
         self.confidence = confidence
+        self.prices = prices
         self.fits = [fit for fit in fits if fit.group.task == measured.task]
         cells = measured.cells
         self.student = _most(cells["student"])
@@ -211,13 +218,39 @@ class _Task:
                     for sign, side in ((1, test.better), (-1, test.worse)):
                         for point in side:
                             factor = sign * point.weight / len(together)
-                            for row, share in self._mean(point, place).items():
+                            for row, share in self._mean(point, place, points).items():
                                 weights[row] = weights.get(row, 0.0) + factor * share
                 difference = self.measured.contrast(weights)
                 at = (np.inf, np.inf) if test.pooled else (together[0].seeds, together[0].budget)
                 claim = test.claim.format(**together[0].words)
                 tested = self._tested(number, student, claim, difference, test.margin)
                 yield (student, *at, order), tested
+            if not places:
+                yield from self._unpriced(number, test, student, kind, order)
+
+    def _unpriced(
+        self, number: int, test: ContrastTest, student: str, kind: str, order: int
+    ) -> Iterator[tuple[tuple[Any, ...], ContrastResult]]:
+        """Yield, at the first place where only a cost is not known, what is not known of it."""
+        points = (*test.better, *test.worse, *test.measured)
+        known = [point for point in points if point.budget != "equal_usd"]
+        if len(known) == len(points):
+            return
+        for method in test.methods or (None,):
+            for place in self._places(known, test.budget, student, kind, method):
+                found = [
+                    self._cells(point, student, kind, method)
+                    .filter(pl.col("seeds") == place.seeds * point.seeds_times)
+                    .to_dicts()
+                    for point in points
+                ]
+                lacking = {one for cells in found for cell in cells for one in self._usd(cell)[1]}
+                if all(found) and lacking:
+                    claim = test.claim.format(**place.words).removesuffix(".")
+                    claim += f" (not known: {', '.join(sorted(lacking))})"
+                    tested = self._tested(number, student, claim, None, test.margin)
+                    yield (student, place.seeds, place.budget, order), tested
+                    return
 
     def _places(
         self,
@@ -232,12 +265,12 @@ class _Task:
         for point in points:
             cells = self._cells(point, student, kind, method)
             found = set(cells.select("seeds", "budget").unique().rows())
-            if point.budget == "next":
-                # Below each budget but the lowest there is one with a next one.
+            if not point.at_the_test:
+                # Which of the places have it is seen below.
                 continue
             common = found if common is None else common & found
         places = [_Place(student, kind, method, *at) for at in sorted(common or ())]
-        places = [place for place in places if all(self._mean(point, place) for point in points)]
+        places = [one for one in places if all(self._mean(point, one, points) for point in points)]
         if budget == "each":
             return places
         ends = []
@@ -273,18 +306,51 @@ class _Task:
             return weak
         return self.augmenter if self.augmenter in stronger else stronger[0]
 
-    def _mean(self, point: ContrastPoint, place: _Place) -> Mapping[int, float]:
-        """Return the mean over the replicates of a point, as weights of rows; empty if none."""
+    def _mean(
+        self, point: ContrastPoint, place: _Place, points: Sequence[ContrastPoint]
+    ) -> Mapping[int, float]:
+        """Return the mean over the replicates of a point, as weights of rows; empty if none.
+
+        Args:
+            point: the point.
+            place: where the test is made.
+            points: all points of the test, of which the first at the place says what it costs.
+        """
         cells = self._cells(point, place.student, place.filter, place.method)
-        cells = cells.filter(pl.col("seeds") == place.seeds)
-        budget = place.budget
+        cells = cells.filter(pl.col("seeds") == place.seeds * point.seeds_times)
+        rows = {
+            budget: part["row"].to_list()
+            for (budget,), part in cells.sort("budget").group_by("budget", maintain_order=True)
+        }
         if point.budget == "next":
-            larger = cells.filter(pl.col("budget") > budget)["budget"]
-            if larger.is_empty():
-                return {}
-            budget = min(larger.to_list())
-        rows = cells.filter(pl.col("budget") == budget)["row"].to_list()
-        return dict.fromkeys(rows, 1 / len(rows)) if rows else {}
+            larger = [budget for budget in rows if budget > place.budget]
+            return _weights([1.0], [rows[larger[0]]], 1.0) if larger else {}
+        if point.budget == "same" and point.budget_times == 1:
+            return _weights([1.0], [rows[place.budget]], 1.0) if place.budget in rows else {}
+        if point.budget == "same":
+            return _weights([*rows], [*rows.values()], place.budget * point.budget_times)
+        first = next(other for other in points if other.at_the_test)
+        reference = self._cells(first, place.student, place.filter, place.method).filter(
+            pl.col("seeds") == place.seeds, pl.col("budget") == place.budget
+        )
+        wanted = self._mean_usd(reference)
+        costs = [self._mean_usd(cells.filter(pl.col("budget") == budget)) for budget in rows]
+        known = [cost for cost in costs if cost is not None and cost > 0]
+        if wanted is None or wanted <= 0 or len(known) < len(costs):
+            return {}
+        return _weights(known, [*rows.values()], wanted)
+
+    def _usd(self, cell: Mapping[str, Any]) -> tuple[float | None, list[str]]:
+        """Return what the data of a cell cost in dollars, and what is not known of that."""
+        # Students are trained alike, whatever their data cost.
+        costs, unknown = cell_costs({**cell, "student": NO_AUGMENTER}, self.prices)
+        return costs["usd"], unknown if costs["usd"] is None else []
+
+    def _mean_usd(self, cells: pl.DataFrame) -> float | None:
+        """Return the mean cost of replicates in dollars; None if one is not known."""
+        found = [self._usd(cell)[0] for cell in cells.to_dicts()]
+        known = [cost for cost in found if cost is not None]
+        return sum(known) / len(known) if known and len(known) == len(found) else None
 
     # --- crossovers
 
@@ -334,6 +400,31 @@ class _Task:
             margin=margin,
             **outcome,
         )
+
+
+def _weights(
+    amounts: Sequence[float], rows: Sequence[Sequence[int]], wanted: float
+) -> Mapping[int, float]:
+    """Return the weights of rows whose sum is the accuracy at an amount; empty beyond all amounts.
+
+    Args:
+        amounts: ascending budgets or costs.
+        rows: the replicates at each.
+        wanted: the amount; between two, the accuracy is taken as linear in the logarithm.
+    """
+    for amount, replicates in zip(amounts, rows, strict=True):
+        if np.isclose(amount, wanted, rtol=1e-9):
+            return dict.fromkeys(replicates, 1 / len(replicates))
+    above = int(np.searchsorted(amounts, wanted))
+    if not 0 < above < len(amounts):
+        return {}
+    low, high = np.log(amounts[above - 1]), np.log(amounts[above])
+    share = float((np.log(wanted) - low) / (high - low))
+    return {
+        row: part / len(replicates)
+        for part, replicates in ((1 - share, rows[above - 1]), (share, rows[above]))
+        for row in replicates
+    }
 
 
 def _most(values: pl.Series) -> str | None:

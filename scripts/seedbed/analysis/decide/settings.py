@@ -16,6 +16,7 @@ from seedbed.config.values import (
     Filters,
     Name,
     Names,
+    Positive,
     Stage,
     Text,
     changes,
@@ -46,9 +47,33 @@ class ContrastPoint(Section):
     filter: Literal["none", "verified", "verified_matched"] | None = Field(
         None, description="Null: the test's."
     )
-    budget: Literal["same", "next"] = Field(
-        "same", description="`next` is the next larger budget that was measured there."
+    seeds_times: Annotated[int, Field(ge=1)] = Field(
+        1, description="Size of its seed set, as a multiple of the test's."
     )
+    budget: Literal["same", "next", "equal_usd"] = Field(
+        "same",
+        description="`next` is the next larger budget that was measured there; `equal_usd` costs "
+        "as many dollars as the test's budget does for the first point that takes it, by the "
+        "prices of the models' files. Where no cell cost exactly that, the accuracy is "
+        "interpolated between the two nearest in the logarithm of the cost.",
+    )
+    budget_times: Positive = Field(
+        1.0,
+        description="Its budget, as a multiple of the test's; between two measured budgets the "
+        "accuracy is interpolated in the logarithm of the budget.",
+    )
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> ContrastPoint:
+        if self.budget != "same" and self.budget_times != 1:
+            said = f"stands beside budget: {self.budget}; give one of them"
+            raise problem(said, "budget_times")
+        return self
+
+    @property
+    def at_the_test(self) -> bool:
+        """Whether its cells have the seeds and the budget of the test."""
+        return self.budget == "same" and self.budget_times == self.seeds_times == 1
 
 
 class CrossoverPair(Section):
@@ -112,6 +137,10 @@ class ContrastTest(Section):
                 if point.method is None and self.methods is None:
                     said = "is missing: the test has no methods either"
                     raise problem(said, side, index, "method")
+        points = (*self.better, *self.worse, *self.measured)
+        if points and not any(point.at_the_test for point in points):
+            said = "or in measured, one point must have the seeds and the budget of the test"
+            raise problem(said, "worse")
         return self
 
     @model_validator(mode="after")
@@ -141,6 +170,14 @@ class Contrast(Section):
         json_schema_extra=changes("analysis"),
     )
     tests: Annotated[tuple[ContrastTest, ...], LISTED, NOT_EMPTY] = Field(description="Its tests.")
+
+    @property
+    def needs_prices(self) -> bool:
+        """Whether one of its points is at equal dollars."""
+        points = (
+            point for test in self.tests for point in (*test.better, *test.worse, *test.measured)
+        )
+        return any(point.budget == "equal_usd" for point in points)
 
     def names(self) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
         """Yield the methods and models that it names: the kind, the name, and where it stands."""
