@@ -7,6 +7,7 @@ import json
 import os
 import time
 import uuid
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
@@ -24,9 +25,9 @@ completions of so many seconds."""
 RARE = ("thinking", "thinking_tokens", "estimated", "model", "cached_tokens")
 """Fields of a completion that are written only if they are not empty."""
 
-OFFSET_BITS = 48
-"""A place is one number: that of a file and, in its lower bits, the offset of a line. Each
-completion has one."""
+OFFSET_BITS = 40
+"""A place is one number of 64 bits: that of a file and, in its lower bits, the offset of a line.
+Each completion has one."""
 
 
 def request_digest(request: Request, model: str) -> str:
@@ -84,11 +85,11 @@ class ResponseCache:
         self._named: set[str] = set()
         self.answered_by: set[str] = set()
         self._files: list[Path] = []
-        self._places: dict[bytes, int] = {}
+        self._places = _Places()
         for file in sorted(folder.glob("*.jsonl")):
             for offset, digest, completion in _lines(file):
                 self._named.add(completion.model)
-                self._places[_short(digest)] = _place(len(self._files), offset)
+                self._places.add(digest, _place(len(self._files), offset))
             self._files.append(file)
 
     def complete(
@@ -118,7 +119,7 @@ class ResponseCache:
         def missing() -> Iterator[Request]:
             for request in requests:
                 digest = request_digest(request, self._model)
-                place = self._places.get(_short(digest))
+                place = self._places.get(digest)
                 if place is None:
                     asked[request.key] = digest
                     yield request
@@ -142,7 +143,7 @@ class ResponseCache:
                 # These cost nothing, and the endpoint may answer later.
                 if completion.finish_reason not in ("rejected", "failed"):
                     offset = writer.write(digest, completion)
-                    self._places[_short(digest)] = _place(number, offset)
+                    self._places.add(digest, _place(number, offset))
                 done += 1
                 self._note(completion, progress)
                 if done % SYNC_COMPLETIONS == 0 or now - said > SYNC_SECONDS:
@@ -199,9 +200,54 @@ class ResponseCache:
             self._named.add(name)
 
 
-def _short(digest: str) -> bytes:
-    """Return half of a digest: 128 bits tell fewer than 2**60 requests apart."""
-    return bytes.fromhex(digest[:32])
+class _Places:
+    """The places of completions by the digests of their requests.
+
+    A hash table with open addressing, in one array: a dict takes two to three times the memory. It
+    holds half of each digest, as 128 bits tell fewer than 2**60 requests apart.
+    """
+
+    _FULL = 0.65
+    """Share of the slots that are used at most."""
+
+    def __init__(self) -> None:
+        self._reserve(2**6)
+
+    def get(self, digest: str) -> int | None:
+        """Return the place of a completion; None if there is none."""
+        found = self._slots[self._find(int(digest[:16], 16), int(digest[16:32], 16)) + 2]
+        return found - 1 if found else None
+
+    def add(self, digest: str, place: int) -> None:
+        """Note the place of a completion, which replaces an earlier one."""
+        if self._count > self._size * self._FULL:
+            before = self._slots
+            self._reserve(2 * self._size)
+            for slot in range(0, len(before), 3):
+                if before[slot + 2]:
+                    self._put(before[slot], before[slot + 1], before[slot + 2])
+        self._put(int(digest[:16], 16), int(digest[16:32], 16), place + 1)
+
+    def _reserve(self, size: int) -> None:
+        # Per slot: both halves of a key, and a place plus 1, or 0 where it is free.
+        self._slots = array("Q", bytes(8)) * (3 * size)
+        self._size = size
+        self._count = 0
+
+    def _put(self, one: int, other: int, value: int) -> None:
+        slot = self._find(one, other)
+        self._count += not self._slots[slot + 2]
+        self._slots[slot : slot + 3] = array("Q", (one, other, value))
+
+    def _find(self, one: int, other: int) -> int:
+        """Return the slot of a key, or the free one where it belongs."""
+        slots, last = self._slots, self._size - 1
+        number = one & last
+        while slots[3 * number + 2]:
+            if slots[3 * number] == one and slots[3 * number + 1] == other:
+                break
+            number = (number + 1) & last
+        return 3 * number
 
 
 def _place(number: int, offset: int) -> int:
