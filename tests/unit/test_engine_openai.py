@@ -763,9 +763,65 @@ def test_a_model_that_refuses_a_field_names_the_key_that_leaves_it_out(endpoint)
 
 
 def test_a_404_shows_the_address_that_was_asked(endpoint):
-    _found, problem = answers(endpoint, base_url=f"{endpoint.url}/chat/completions", concurrency=4)
-    assert f"{endpoint.url}/chat/completions/chat/completions" in str(problem)
+    _found, problem = answers(endpoint, base_url=f"{endpoint.url}/api", concurrency=4)
+    assert f"{endpoint.url}/api/chat/completions" in str(problem)
     assert "without /chat/completions" in str(problem)
+
+
+def test_an_address_of_web_pages_shows_itself(endpoint):
+    endpoint.behave = lambda body, before: b"<!DOCTYPE html><p>Welcome</p>"
+    _found, problem = answers(endpoint, concurrency=4)
+    assert f"Asked was {endpoint.url}/chat/completions" in str(problem)
+    assert "with a web page" in str(problem)
+    assert len(endpoint.asked) <= 4
+
+
+def test_an_address_that_begins_with_https_where_http_is_spoken_says_so(endpoint):
+    address = endpoint.url.replace("http:", "https:")
+    _found, problem = answers(endpoint, base_url=address, concurrency=1)
+    assert "engine.base_url begins with http:// there" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("temperature: ensure this value is less than 1", "engine.temperature_field: null"),
+        ("max_tokens or model output limit was reached", "Raise engine.thinking_tokens"),
+        ("Argument not supported on this model: stop", "engine.stop_field: null"),
+    ],
+)
+def test_what_to_change_is_said_where_all_are_refused(endpoint, said, advice):
+    endpoint.behave = lambda body, before: error(400, said)
+    _found, problem = answers(endpoint, concurrency=4)
+    assert said in str(problem)
+    assert advice in str(problem)
+
+
+@pytest.mark.parametrize(
+    "firewall",
+    [
+        lambda: web.Response(status=403, body=b"<p>You have been blocked by the security service"),
+        lambda: error(404, "No endpoints found matching your data policy."),
+    ],
+)
+def test_a_place_that_is_closed_half_way_keeps_nothing_from_the_next_run(
+    endpoint, tmp_path, firewall
+):
+    endpoint.behave = lambda body, before: firewall() if len(endpoint.asked) > 20 else None
+    found, problem = ask(endpoint, tmp_path, concurrency=4)
+    assert problem is not None
+    assert {answer.finish_reason for answer in found.values()} == {"stop"}
+    endpoint.behave = lambda body, before: None
+    found, problem = ask(endpoint, tmp_path)
+    assert problem is None
+    assert {answer.finish_reason for answer in found.values()} == {"stop"}
+
+
+def test_a_gateway_that_fails_with_the_status_of_a_wrong_request_is_asked_again(endpoint):
+    endpoint.behave = lambda body, before: (
+        error(400, "Upstream request failed") if before == 0 and body["seed"] % 5 == 0 else None
+    )
+    assert answers(endpoint) == (echoes(), None)
 
 
 def test_a_host_that_nobody_knows_says_so_within_seconds(monkeypatch):
@@ -824,6 +880,29 @@ def test_a_limit_that_is_waited_for_is_told(endpoint, monkeypatch, capsys):
     endpoint.behave = Window(3, 0.5, "seconds")
     assert answers(endpoint, REQUESTS[:6]) == (echoes(REQUESTS[:6]), None)
     assert capsys.readouterr().err.count("limits requests: waiting") == 1
+
+
+@pytest.mark.parametrize("headers", [{"Retry-After": "0"}, {"x-ratelimit-reset-tokens": "1ms"}])
+def test_a_wait_of_nothing_that_does_not_hold_is_not_believed(endpoint, monkeypatch, headers):
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.1)
+    since = time.monotonic()
+    endpoint.behave = lambda body, before: (
+        error(429, **headers) if time.monotonic() - since < 0.5 else None
+    )
+    assert answers(endpoint, concurrency=4) == (echoes(), None)
+    # Each of those under way goes on believing it for a moment, and then one alone tries.
+    assert len(endpoint.asked) <= 40 + 4 * (1 + module.WAITS_BELIEVED) + 10
+
+
+def test_a_limit_that_never_opens_ends_the_run_though_short_waits_are_told(endpoint, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_WAIT", 0.4)
+    endpoint.behave = lambda body, before: (
+        error(429, "tokens per day", **{"Retry-After": "0.15"}) if body["seed"] % 2 else None
+    )
+    found, problem = answers(endpoint, concurrency=4)
+    assert "has refused all requests as too many" in str(problem)
+    assert "tokens per day" in str(problem)
+    assert {answer.finish_reason for answer in found.values()} == {"stop"}
 
 
 def test_a_limit_of_days_ends_the_run_and_says_so(endpoint):

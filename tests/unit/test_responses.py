@@ -28,13 +28,14 @@ def read(payload, **settings):
     "name",
     [
         "stop", "STOP", "eos", "eos_token", "end", "end_turn", "stop_sequence", "", None, "absent",
+        "FinishReason.STOP", "endTurn", "stop-sequence", "COMPLETE",
     ],
 )  # fmt: skip
 def test_an_answer_that_ended_by_itself(name):
     assert read(body(finish_reason=name)) == Completion("k", "3", "stop", 20, 10)
 
 
-@pytest.mark.parametrize("name", ["length", "max_tokens", "MAX_TOKENS", "model_length"])
+@pytest.mark.parametrize("name", ["length", "max_tokens", "maxTokens", "model_length"])
 @pytest.mark.parametrize("content", [None, "", "1 + 2 is"])
 def test_an_answer_that_was_cut_off(name, content):
     assert read(body(content, name)) == Completion("k", content or "", "length", 20, 10)
@@ -50,6 +51,9 @@ def test_an_answer_that_was_cut_off(name, content):
         body(None, "content_filter"), body("", "content_filter"),
         body(None, "content_filter: PROHIBITED_CONTENT"), body(None, "SAFETY"), body("", "refusal"),
         body(None, "stop", refusal="I cannot help with that."),
+        body([{"type": "refusal", "refusal": "I cannot help with that."}]),
+        body(None, "IMAGE_PROHIBITED_CONTENT"),
+        {"choices": [{"index": 0, "finish_reason": "content_filter: SAFETY"}], "usage": USAGE},
     ],
 )  # fmt: skip
 def test_an_answer_that_a_filter_took(payload):
@@ -71,6 +75,7 @@ def test_an_end_that_nobody_knows_keeps_its_name():
     assert read(body(finish_reason="Weary")).finish_reason == "Weary"
     assert read(body(finish_reason="Weary"), ends={"Weary": "stop"}).finish_reason == "stop"
     assert len(read(body(finish_reason="w" * 1000)).finish_reason) <= 40
+    assert read(body(finish_reason="<|?|>")).finish_reason == "<|?|>"
 
 
 @pytest.mark.parametrize(
@@ -80,14 +85,19 @@ def test_an_end_that_nobody_knows_keeps_its_name():
         ({"input_tokens": 20, "output_tokens": 10}, (20, 10), False),
         (None, (6, 1), True),
         ({}, (6, 1), True),
-        ({"prompt_tokens": "5", "completion_tokens": True}, (6, 1), True),
+        ({"prompt_tokens": "20", "completion_tokens": "10"}, (20, 10), False),
+        ({"prompt_tokens": "a few", "completion_tokens": True}, (6, 1), True),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, (6, 1), True),
+        # Anthropic: what its cache holds is not part of the input.
+        ({"input_tokens": 8, "output_tokens": 10, "cache_read_input_tokens": 10,
+         "cache_creation_input_tokens": 2}, (20, 10), False),
         ({"prompt_tokens": -5, "completion_tokens": 3}, (6, 3), True),
         ({"prompt_tokens": 20}, (20, 1), True),
         ({"prompt_tokens": 20, "completion_tokens": 1.5}, (20, 1), True),
         ({"prompt_tokens": 20, "total_tokens": 30}, (20, 10), True),
         ({"prompt_tokens": 1e400, "completion_tokens": 3}, (6, 3), True),
     ],
-)
+)  # fmt: skip
 def test_counts_are_taken_or_estimated(usage, counts, estimated):
     found = read(body(usage=usage))
     assert (found.prompt_tokens, found.completion_tokens) == counts
@@ -104,6 +114,9 @@ def test_counts_are_taken_or_estimated(usage, counts, estimated):
         (USAGE | {"total_tokens": 120}, 100, 90),
         (USAGE | {"total_tokens": 120, "completion_tokens_details": {"reasoning_tokens": 90}}, 100,
          90),
+        (USAGE | {"completion_tokens_details": {"reasoning_tokens": 90}}, 100, 90),
+        (USAGE | {"total_tokens": 30, "completion_tokens_details": {"reasoning_tokens": 12}}, 10,
+         10),
         (USAGE | {"total_tokens": 30}, 10, 0),
         # A total that is too small is wrong, and takes nothing away.
         (USAGE | {"total_tokens": 5}, 10, 0), (USAGE | {"completion_tokens_details": None}, 10, 0),
@@ -118,6 +131,9 @@ def test_billed_tokens_are_those_of_the_total(usage, billed, thinking):
     "message",
     [
         {"reasoning_content": "1 and 2"}, {"reasoning": "1 and 2"},
+        {"reasoning": {"content": "1 and 2"}},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "1 and 2"}]},
+        {"thinking_blocks": [{"type": "thinking", "thinking": "1 and 2"}]},
         {"content": "<think>1 and 2</think>\n\n3"}, {"content": "1 and 2</think>3"},
         {"content": "<THINK> 1 and 2 </THINK> 3"}, {"content": "[THINK]1 and 2[/THINK]3"},
         {"content": [{"type": "thinking", "thinking": "1 and 2"}, {"type": "text", "text": "3"}]},
@@ -162,6 +178,8 @@ def test_an_answer_without_text_or_thinking_is_asked_again_and_kept_in_the_end()
         b"", b"{", b"null", b"[]", b"[" * 100_000, {"choices": []}, {"choices": 3},
         {"choices": [{}]}, {"choices": [None]}, body(["a"]), body({"text": "a"}), body("a", 3),
         {"choices": [{"message": {"content": "3"}, "finish_reason": "stop", "error": {"code": 1}}]},
+        {"choices": [{"message": {"content": ""}, "finish_reason": None}], "error": {"code": 502}},
+        {"choices": [{"message": None, "finish_reason": None}]},
     ],
 )  # fmt: skip
 def test_what_is_no_completion_is_asked_again(payload):
@@ -228,6 +246,30 @@ def found_fields(completion):
         False,
         completion.model,
     )
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"", b": PROCESSING", b"data:", *events(delta("stop", content="3"))],
+        # A whole answer at once, though a stream was asked for.
+        events({"choices": [{"message": {"content": "3"}, "finish_reason": "stop"}]}),
+        events(delta("stop", content="3"), {"choices": [], "error": {"code": None}}),
+    ],
+)
+def test_streams_as_others_send_them(lines):
+    found = read(read_stream(lines))
+    assert (found.text, found.finish_reason) == ("3", "stop")
+
+
+def test_counts_of_a_stream_may_stand_in_a_place_of_their_own():
+    found = read(read_stream(events({**delta("stop", content="3"), "x_groq": {"usage": USAGE}})))
+    assert (found.prompt_tokens, found.completion_tokens, found.estimated) == (20, 10, False)
+
+
+def test_a_refusal_in_a_stream_is_one():
+    for part in ({"refusal": "No."}, {"content": [{"type": "refusal", "refusal": "No."}]}):
+        assert read(read_stream(events(delta("stop", **part)))).finish_reason == "content_filter"
 
 
 def test_a_stream_that_breaks_off_is_no_answer():

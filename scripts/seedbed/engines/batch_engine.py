@@ -34,6 +34,7 @@ from seedbed.engines.openai_engine import (
     UNKNOWN_ENDS,
     EndpointError,
     OpenAIEngine,
+    advice,
     body,
     is_known_end,
 )
@@ -585,10 +586,20 @@ class _Call:
         )
         self._full_until, self._full_pause = 0.0, FULL_PAUSE
         if self._fatal is not None:
-            raise self._engine.error(f"refuses: {self._fatal.said}", restart=True)
+            again = self._fatal.meaning is Meaning.ACCOUNT
+            raise self._engine.error(self._said(self._fatal), restart=again)
         about_all = [one for _, one in self._refused if one.meaning is not Meaning.ITEM]
         if not self._answered and len(about_all) >= min(REJECTIONS, len(self._requests)):
-            raise self._engine.error(f"takes every request for wrong: {about_all[-1].said}")
+            raise self._engine.error(self._said(about_all[-1]))
+
+    def _said(self, refusal: Refusal) -> str:
+        """Return what an endpoint said that refuses all requests, and what to change."""
+        said = refusal.said.rstrip(".")
+        if refusal.meaning is Meaning.ACCOUNT:
+            return f"refuses: {said}"
+        sure = refusal.meaning is Meaning.PARAMETER
+        more = advice(self._settings, said, asked=sure)
+        return f"takes every request for wrong: {said}. {more}".rstrip()
 
     def _lines(self, batch: _Batch, file: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the lines of a file of answers by the id of their request."""

@@ -153,6 +153,8 @@ def trouble(error: Exception) -> tuple[str, bool, bool]:
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, aiohttp.InvalidURL):
         return f"is no address that can be asked: {error}", True, False
+    if isinstance(error, aiohttp.ClientConnectorSSLError) and "WRONG_VERSION_NUMBER" in said:
+        return "speaks http, not https: engine.base_url begins with http:// there", True, False
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return (
             f"shows a certificate that is not trusted: {error}. A file of certificates to trust is "

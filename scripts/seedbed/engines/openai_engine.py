@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import signal
 import sys
 import threading
@@ -27,9 +28,11 @@ from seedbed.engines.refusals import Meaning, Refusal, read_refusal
 from seedbed.engines.responses import (
     ENDS,
     AgainError,
+    is_error,
     read_completion,
     read_json,
     read_stream,
+    shown,
 )
 from seedbed.engines.settings import Cap, OpenAISettings
 from seedbed.engines.shared_limits import LONGEST_WAIT
@@ -59,6 +62,10 @@ UNKNOWN_ENDS = 5
 SAY_AFTER = 5.0
 SAY_EVERY = 60.0
 """Seconds of waiting for a limit before the log says so, and between two such lines."""
+SHORT_WAIT = 0.1
+WAITS_BELIEVED = 2
+"""So often a request that is one too many is sent again after a told wait below so many seconds;
+then the wait counts as not told, as some endpoints tell one of 0 each time."""
 LONGEST_ANSWER = 32 * 2**20
 """Bytes of a response, which an endpoint could send without end."""
 SEED_BITS = 31
@@ -225,6 +232,7 @@ class _Call:
         self._suspects = Suspects()
         self._interrupted = False
         self._said = -SAY_EVERY
+        self._answered_last = self.loop.time()
 
     def take(self) -> Iterator[Completion]:
         """Yield what has arrived; who brought it goes on once the reader has dealt with it."""
@@ -299,7 +307,7 @@ class _Call:
         """
         answered_before = 0
         said = ""
-        tries = empty = 0
+        tries = empty = soon = 0
         while tries < ATTEMPTS:
             sent = await self._pace.enter(self._over)
             if self._over.is_set():
@@ -313,16 +321,22 @@ class _Call:
             try:
                 completion = await self._try(session, request)
             except AgainError as problem:
-                said = str(problem)
+                said, wait = str(problem), problem.wait
+                if problem.limited and wait is not None and wait < SHORT_WAIT:
+                    soon += 1
+                    wait = wait if soon <= WAITS_BELIEVED else None
                 self._pace.leave(
                     sent,
                     slow_down=problem.slow_down,
                     limited=problem.limited,
-                    wait=problem.wait,
+                    wait=wait,
                 )
                 if problem.limited:
                     if self._pace.waits > LONGEST_WAIT:
                         return self._end(_too_long(self._pace.waits, said), restart=True)
+                    gone = self.loop.time() - self._answered_last
+                    if gone > LONGEST_WAIT:
+                        return self._end(_closed_for_long(gone, said), restart=True)
                     self._say_limit(said)
                     continue
                 tries += 1
@@ -393,6 +407,7 @@ class _Call:
     async def _answer(self, completion: Completion, sent: float) -> None:
         """Hand an answer over, with what it shows of others."""
         self._answered += 1
+        self._answered_last = self.loop.time()
         for suspect in self._suspects.well(sent):
             await self._clear(suspect)
         reason = completion.finish_reason
@@ -491,9 +506,9 @@ class _Call:
 
     def _refuse_all(self, refusal: Refusal) -> None:
         """End the run, as the endpoint refuses not one item but whoever asks."""
-        settings, said = self._settings, refusal.said
+        settings, said = self._settings, refusal.said.rstrip(".")
         if refusal.meaning is Meaning.PARAMETER:
-            self._end(f"takes every request for wrong: {said}. {_advice(settings, said)}")
+            self._end(f"takes every request for wrong: {said}. {advice(settings, said)}")
         elif refusal.meaning is Meaning.MISSING:
             self._end(
                 f"refuses: {said}. Asked was {url(settings)} for the model {settings.model!r}: "
@@ -505,7 +520,8 @@ class _Call:
             held = f" The key is in the environment variable {key}." if key else ""
             self._end(f"refuses: {said}.{held}", restart=True)
         else:
-            self._end(f"takes every request for wrong: {said}")
+            more = advice(settings, said, asked=False)
+            self._end(f"takes every request for wrong: {said}. {more}".rstrip())
 
     def _end(self, said: str, restart: bool = False) -> None:
         """Ask for no more. What is under way is awaited, as it may be paid for.
@@ -604,8 +620,11 @@ class _Call:
             raise AgainError(said, slow_to_mend=slow_to_mend) from None
         status = response.status
         if status == 200:
-            if content.startswith((b"data:", b":", b"event:")):
+            if content.lstrip().startswith((b"data:", b":", b"event:")):
                 content = read_stream(content.splitlines())
+            if content.lstrip().startswith(b"<"):
+                said = f"HTTP 200, with a web page: {shown(content)}"
+                raise _RefusedError(Refusal(Meaning.MISSING, said))
             status = _inner_status(content) or status
         if status == 200:
             return read_completion(request, content, self._settings.ends)
@@ -657,9 +676,19 @@ def body(settings: OpenAISettings, request: Request) -> dict[str, object]:
     return sent | settings.body
 
 
-def _advice(settings: OpenAISettings, said: str) -> str:
-    """Return which key of the configuration changes what an endpoint does not take."""
+def advice(settings: OpenAISettings, said: str, asked: bool = True) -> str:
+    """Return which key of the configuration changes what an endpoint does not take.
+
+    Args:
+        settings: of the endpoint.
+        said: its words.
+        asked: whether they are about a field for certain; otherwise the advice may be "".
+    """
     low = said.lower()
+    if "output limit was reached" in low:
+        return "Raise engine.thinking_tokens: thinking took up the limit of an answer"
+    if "thinking mode" in low or "budget_tokens" in low:
+        return "Raise engine.thinking_tokens, or change engine.body"
     fields = {
         "top_p": settings.top_p_field,
         "temperature": settings.temperature_field,
@@ -674,10 +703,16 @@ def _advice(settings: OpenAISettings, said: str) -> str:
     for name in settings.body:
         if name.lower() in low:
             return f"Change or leave out engine.body.{name}"
-    named = [name for name, field in fields.items() if field and field.lower() in low]
+    named = [
+        name
+        for name, field in fields.items()
+        if field and re.search(rf"\b{re.escape(field.lower())}\b", low)
+    ]
     if named:
         keys = " or ".join(f"engine.{name}_field: null" for name in named)
         return f"Leave it out with {keys}"
+    if not asked:
+        return ""
     keys = ", ".join(f"engine.{name}_field" for name in fields)
     return f"What is sent is set by {keys}, engine.limit_field and engine.body; null leaves one out"
 
@@ -686,12 +721,21 @@ def _too_long(seconds: float, said: str) -> str:
     return f"wants to be asked again only after {seconds / 3600:.1f} hours: {said}"
 
 
+def _closed_for_long(seconds: float, said: str) -> str:
+    return (
+        f"has refused all requests as too many for {seconds / 3600:.1f} hours, however long was "
+        f"waited: {said}"
+    )
+
+
 def _inner_status(content: bytes) -> int | None:
     """Return the status of an error that arrives as a success; None if there is no error."""
     payload = read_json(content)
     if isinstance(payload, list) and payload:
         payload = payload[0]
-    if not isinstance(payload, dict) or not payload.get("error") or payload.get("choices"):
+    if not isinstance(payload, dict) or not is_error(payload.get("error")):
+        return None
+    if payload.get("choices"):
         return None
     code = payload["error"].get("code") if isinstance(payload["error"], dict) else None
     with suppress(TypeError, ValueError):

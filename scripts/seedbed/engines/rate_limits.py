@@ -14,7 +14,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -33,16 +33,18 @@ LOOK_SECONDS = 0.05
 """How often a process looks whether others leave it room, or found out something of a limit."""
 _PARTS = re.compile(
     r"(\d+(?:\.\d+)?)\s*"
-    r"(ms|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|[smhd](?![a-z]))?",
+    r"(ms|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?|[smhd](?![a-z]))?",
     re.I,
 )
 _DURATION = re.compile(rf"(?:{_PARTS.pattern}\s*)+", re.I)
 _SAID = re.compile(
-    r"(?:try again|retry|wait)(?: after| in| for)?[: ]+(?:about )?"
+    r"(?:try again|retry|wait|resets?)(?:[ -]after| in| for)?[: ]+(?:about )?"
     r"((?:\d+(?:\.\d+)?\s*"
-    r"(?:ms|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|[smhd](?![a-z]))?\s*)+)",
+    r"(?:ms|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?|[smhd](?![a-z]))?\s*)+)",
     re.I,
 )
+_IN_ONE = re.compile(r"(?:^|[;,\s])(?:t|reset)=(\d+)")
+"""The seconds in a header `RateLimit`, which says all in one."""
 _UNITS = {"ms": 0.001, "mi": 60.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 EPOCH = 1e8
 """Numbers above this are no pause but a time: in seconds since 1970, or in milliseconds."""
@@ -82,7 +84,9 @@ def read_moment(text: str) -> float | None:
         return seconds - time.time() if seconds > EPOCH else seconds
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         with contextlib.suppress(ValueError, OverflowError, TypeError):
-            return read(text).timestamp() - time.time()
+            found = read(text)
+            found = found if found.tzinfo else found.replace(tzinfo=UTC)
+            return found.timestamp() - time.time()
     return None
 
 
@@ -102,6 +106,11 @@ def told_wait(headers: Mapping[str, str], payload: Any = None, said: str = "") -
         _moment(named.get("retry-after")),
         _moment(named.get("x-retry-after")),
         *(_known(delay, 1.0) for delay in _values(payload, ("retryDelay", "retry_delay"))),
+        *(
+            _known(delay, 1.0)
+            for inner in _mappings(payload, "retryDelay")
+            for delay in _values(inner, ("seconds",))
+        ),
         _reset(named),
         *(_known(found, 1.0) for found in _SAID.findall(said)),
         *(_known(delay, 1.0) for delay in _values(payload, ("retry_after", "retry_after_seconds"))),
@@ -128,14 +137,17 @@ def _reset(headers: Mapping[str, str]) -> float | None:
     `anthropic-ratelimit-tokens-reset` with `anthropic-ratelimit-tokens-remaining`, and such.
     """
     resets: list[tuple[float, float]] = []
-    for name, value in headers.items():
+    for given, value in headers.items():
+        name = given.replace("rate-limit", "ratelimit")
+        if name == "ratelimit" and (found := _IN_ONE.search(value)):
+            resets.append((1.0, float(found[1])))
         if "ratelimit" not in name or "reset" not in name:
             continue
         seconds = read_moment(value)
         if seconds is None:
             continue
-        remaining = _number(headers.get(name.replace("reset", "remaining")))
-        limit = _number(headers.get(name.replace("reset", "limit")))
+        remaining = _number(headers.get(given.replace("reset", "remaining")))
+        limit = _number(headers.get(given.replace("reset", "limit")))
         share = 1.0
         if remaining is not None:
             share = remaining / limit if limit else float(remaining > 0)

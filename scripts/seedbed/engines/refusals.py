@@ -67,6 +67,7 @@ CODES = {
     "billing_hard_limit_reached": Meaning.ACCOUNT,
     "billing_not_active": Meaning.ACCOUNT,
     "access_terminated": Meaning.ACCOUNT,
+    "unsupported_country_region_territory": Meaning.ACCOUNT,
     "unsupported_parameter": Meaning.PARAMETER,
     "unsupported_value": Meaning.PARAMETER,
     "unknown_parameter": Meaning.PARAMETER,
@@ -86,19 +87,33 @@ CODES = {
     "api_key_expired": Meaning.ACCOUNT,
     # Mistral and other servers that check by Pydantic
     "extra_forbidden": Meaning.PARAMETER,
+    # Groq
+    "model_decommissioned": Meaning.MISSING,
+    "model_permission_blocked_project": Meaning.ACCOUNT,
+    "model_permission_blocked_org": Meaning.ACCOUNT,
+    "model_terms_required": Meaning.ACCOUNT,
+    # Alibaba
+    "arrearage": Meaning.ACCOUNT,
     # LiteLLM
     "budget_exceeded": Meaning.ACCOUNT,
     "expired_key": Meaning.ACCOUNT,
 }
 """By code, type or reason of an error, in lower case, what it is about."""
 
+SAMPLING = (
+    "temperature|top_p|seed|stop|max_tokens|max_completion_tokens|presence_penalty"
+    "|frequency_penalty|reasoning_effort|budget_tokens|chat_template_kwargs"
+)
+"""Names of fields that are sent with every request."""
 WORDS = (
     (
         Meaning.ITEM,
         r"context[ _](?:length|window)|maximum context|(?:prompt|input|messages?|request|sequence)"
         r"[^.]{0,40} (?:is|are|was|exceeds?)?[^.]{0,20}too (?:long|large)|too many tokens"
-        r"|reduce the length|exceed[^.]{0,40}(?:context|max_model_len|maximum (?:input|sequence))"
-        r"|payload too large|string too long",
+        r"|reduce the length|exceed[^.]{0,40}(?:context|max_model_len|maximum (?:input|sequence)"
+        r"|maximum number of tokens)"
+        r"|payload too large|string too long|must have less than \d+ tokens|input length"
+        r"|output limit was reached",
     ),
     (
         Meaning.PARAMETER,
@@ -113,7 +128,14 @@ WORDS = (
         r"|(?:temperature|top_p|seed|stop|max_tokens|max_completion_tokens)\W+"
         r"(?:does|do) not support"
         r"|cannot both be (?:specified|set)|only the default \(?1"
-        r"|max_(?:completion_)?tokens[^.]{0,30}too (?:large|small|high)",
+        r"|max_(?:completion_)?tokens[^.]{0,30}too (?:large|small|high)"
+        r"|support the requested parameters|unknown name\b|assistant message prefill"
+        r"|only works in thinking mode"
+        rf"|(?:{SAMPLING})\b[^.]{{0,80}}"
+        r"(?:\b(?:must|should|may only|invalid|range|maximum|minimum|expected|less than"
+        r"|greater than|at most|at least)\b|[<>])"
+        r"|(?:invalid|less than|greater than|not supported)\b[^|]{0,60}"
+        rf"\b(?:{SAMPLING})\b",
     ),
     (
         Meaning.ACCOUNT,
@@ -126,29 +148,48 @@ WORDS = (
         r"|quota[^.]{0,30}(?:exceeded|exhausted)"
         r"|exceeded your current quota|monthly (?:limit|quota)"
         r"|(?:account|organi[sz]ation|project|subscription|workspace)[^.]{0,40}"
-        r"(?:suspend|disabled|deactivat|not active|inactive|blocked|overdue|in arrears|restricted)"
+        r"(?:suspend|disabled|deactivat|not active|inactive|blocked|overdue|in arrears|restricted"
+        r"|terminated|banned|flagged)"
         r"|(?:(?:api|access|auth|virtual)[ _-]?(?:key|token)|\bkey\b)[^.]{0,40}"
         r"(?:expired|invalid|not valid|incorrect|revoked|disabled|not found|missing|required)"
         r"|(?:invalid|incorrect|expired|wrong|missing|no|revoked|disabled)[^.]{0,20} "
         r"(?:api|access|auth\w*|virtual)[ _-]?(?:key|token|credentials?)"
         r"|unauthori[sz]ed|authentication|not authori[sz]ed|invalid credentials"
-        r"|trial (?:has )?ended",
+        r"|trial (?:has )?ended|good standing|(?:terms|verified|verification) [^.]{0,20}required"
+        r"|requires? (?:terms|a subscription)|organi[sz]ation must be verified"
+        r"|(?:do|does|did)(?: not|n't) have (?:any |enough |sufficient )?(?:access|credits?|balance"
+        r"|funds|permission)|denied access|access denied|unregistered callers|reported as leaked"
+        r"|\bplan\b[^.]{0,40}(?:includ|access|upgrade)|upgrade[^.]{0,20}\bplan\b"
+        r"|(?:includ\w+ |available |supported )?\b(?:in|on|under|with) (?:your|this|the) "
+        r"(?:current )?(?:\w+ )?plan\b"
+        r"|(?:location|country|region|territory)[^.]{0,20} (?:is )?not supported"
+        r"|balance[^.]{0,20}(?:insufficient|exhausted|too low|negative)"
+        r"|exceeded[^.]{0,30}\bquota|余额|欠费",
     ),
     (
         Meaning.FILTERED,
         r"content[ _](?:filter|policy|management|moderation)|flagged|moderat"
-        r"|safety (?:system|filter|polic|reason)|usage polic|violat|harmful|inappropriate"
-        r"|prohibited content|sensitive|blocked (?:by|for|due)|policy",
+        r"|safety (?:system|filter|polic|reason)|(?:usage|acceptable use) polic|violat|harmful"
+        r"|inappropriate|prohibited content|sensitive (?:word|content|information)"
+        r"|content exists risk|blocked (?:by|for|due)",
     ),
     (
         Meaning.MISSING,
         r"(?:model|deployment|engine)[^.]{0,80}"
-        r"(?:not (?:found|exist|available|deployed)|does not exist|unknown|not a valid)"
-        r"|(?:no such|unknown|invalid) (?:model|deployment)|is not a valid model",
+        r"(?:not (?:found|exist|available|deployed)|does not exist|unknown|not a valid"
+        r"|decommissioned|deprecated|retired|no longer (?:supported|available))"
+        r"|(?:no such|unknown|invalid) (?:model|deployment)|is not a valid model"
+        r"|no endpoints found|no allowed providers",
+    ),
+    (
+        Meaning.AGAIN,
+        r"upstream|temporar|try again|please retry|timed? ?out|overloaded"
+        r"|internal (?:server )?error",
     ),
 )
 """What a refusal is about, by its words; the first that fits. They are sought in messages and
-codes, never in what an error repeats of the request."""
+codes, never in what an error repeats of the request. Those of `AGAIN` count where the status leaves
+it open."""
 _WORDS = tuple((meaning, re.compile(words, re.IGNORECASE)) for meaning, words in WORDS)
 
 # By status, for what no word tells.
@@ -202,14 +243,22 @@ def read_refusal(status: int, content: bytes, headers: Mapping[str, str]) -> Ref
     codes = [
         CODES[text.lower()] for key, text in texts if key in _CODES_AT and text.lower() in CODES
     ]
-    # What stands under "status" is a class, as INVALID_ARGUMENT for whatever it may be.
-    words = " | ".join(text for key, text in texts if key != "status") or shown(content)
-    limited = "RESOURCE_EXHAUSTED" in (text for _, text in texts)
+    # What stands under "status" is a class, as INVALID_ARGUMENT for whatever it may be; so is a
+    # sentence under "code", as xAI's "Client specified an invalid argument".
+    words = " | ".join(
+        text for key, text in texts if key != "status" and not (key == "code" and " " in text)
+    )
+    words = words or shown(content)
+    limited = any("RESOURCE_EXHAUSTED" in text for _, text in texts)
     spoken = next((meaning for meaning, known in _WORDS if known.search(words)), None)
+    if spoken is Meaning.FILTERED and ((payload is None and b"<" in content) or status == 404):
+        spoken = None  # A page of a firewall, or of a server without such an address.
     if status >= 500:
         # A server in trouble may say anything: only what it cannot mean otherwise is believed.
         certain = next((one for one in codes if one is Meaning.ACCOUNT), None)
         return Refusal(certain or Meaning.AGAIN, said, certain is not None, wait)
+    if 300 <= status < 400 and (elsewhere := _header(headers, "location")):
+        said = f"HTTP {status}: it says to ask {elsewhere}"
     if 300 <= status < 400 or (status in (401, 402, 407) and spoken is not Meaning.FILTERED):
         return Refusal(Meaning.ACCOUNT if status >= 400 else Meaning.MISSING, said, True)
     if status == 429:
@@ -225,7 +274,13 @@ def read_refusal(status: int, content: bytes, headers: Mapping[str, str]) -> Ref
         meaning = Meaning.DOUBTFUL
     if status in (408, 409, 425, 424, 498, 499) and meaning is not Meaning.ACCOUNT:
         meaning = Meaning.AGAIN
+    elif meaning is Meaning.AGAIN and _STATUSES.get(status) not in (None, Meaning.DOUBTFUL):
+        meaning = _STATUSES[status]
     return Refusal(meaning, said, wait=wait, forbidden=status == 403 and spoken is None)
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    return next((str(value) for key, value in headers.items() if key.lower() == name), "")
 
 
 def _texts(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,13 +19,13 @@ from seedbed.thinking import split_thinking
 
 AGAIN = "again"
 """The meaning of an end by which a provider says that it failed."""
-ENDS = {
+_ENDS = {
     # The model came to its end, or wrote one of the texts to stop at.
     **dict.fromkeys(
         (
             "", "stop", "eos", "eos_token", "end", "end_turn", "stop_sequence", "stop_token",
             "stop_words", "stop_str", "complete", "completed", "finished", "finish", "done",
-            "eot", "natural",
+            "eot", "natural", "stopped",
         ),
         "stop",
     ),
@@ -33,7 +34,7 @@ ENDS = {
         (
             "length", "max_tokens", "max_token", "max_length", "max_output_tokens", "model_length",
             "max_completion_tokens", "max_new_tokens", "token_limit", "context_length",
-            "model_context_window_exceeded", "incomplete",
+            "model_context_window_exceeded", "max_context_length", "incomplete", "error_limit",
         ),
         "length",
     ),
@@ -43,6 +44,7 @@ ENDS = {
             "content_filter", "content_filtered", "filter", "filtered", "safety", "refusal",
             "recitation", "prohibited_content", "blocklist", "spii", "guardrail_intervened",
             "guardrails", "sensitive", "moderation", "flagged", "blocked", "language",
+            "image_safety", "image_prohibited_content", "model_armor", "error_toxic",
         ),
         "content_filter",
     ),
@@ -53,17 +55,32 @@ ENDS = {
             "overloaded", "overloaded_error", "insufficient_system_resource", "server_error",
             "internal_error", "network_error", "timeout", "timed_out", "failed", "unavailable",
             "rate_limit", "load_shed", "preempted", "engine_overloaded", "malformed_response",
+            "user_cancel",
         ),
         AGAIN,
     ),
     # It called a tool, though it was offered none: there is no answer, and would be none again.
     **dict.fromkeys(
-        ("tool_calls", "tool_call", "tool_use", "function_call", "malformed_function_call"),
+        (
+            "tool_calls", "tool_call", "tool_use", "function_call", "malformed_function_call",
+            "unexpected_tool_call", "too_many_tool_calls",
+        ),
         "tool_calls",
     ),
 }  # fmt: skip
-"""By name of a `finish_reason`, in lower case, what it means: "stop", "length", "content_filter",
-"tool_calls", or `AGAIN`."""
+
+
+def _plain(name: str) -> str:
+    """Return a name without what providers write differently: `FinishReason.MAX_TOKENS` and
+    `maxTokens` are one name."""
+    # Some say more after a colon, as "content_filter: PROHIBITED_CONTENT".
+    known = name.partition(":")[0].strip()
+    return re.sub(r"[\W_]", "", known.lower().removeprefix("finishreason."))
+
+
+ENDS = {_plain(name): meaning for name, meaning in _ENDS.items()}
+"""By name of a `finish_reason`, in lower case and without punctuation, what it means: "stop",
+"length", "content_filter", "tool_calls", or `AGAIN`."""
 CHARACTERS_PER_TOKEN = 4
 """By which tokens are estimated that a response does not count."""
 NAME_CHARACTERS = 40
@@ -129,18 +146,21 @@ def read_completion(
         raise AgainError(f"an answer that is not a JSON object: {shown(content)}")
     choices = payload.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(choice, dict) or not isinstance(message, dict):
+    if not isinstance(choice, dict):
         raise AgainError(f"an answer without a completion: {shown(content)}")
-    name = choice.get("finish_reason")
-    text, thinking = _text(message.get("content"))
+    name, message = choice.get("finish_reason"), choice.get("message")
+    if message is None and isinstance(name, str):
+        message = {}  # As Gemini's endpoint where it cuts off or filters an answer.
+    if not isinstance(message, dict):
+        raise AgainError(f"an answer without a completion: {shown(content)}")
+    text, thinking, refusal = _text(message.get("content"))
     if (name is not None and not isinstance(name, str)) or text is False:
         raise AgainError(f"an answer without a completion: {shown(content)}")
     meaning = _meaning(name, ends or {})
     thinking = "\n".join(filter(None, [_thinking(message), thinking]))
-    if message.get("refusal") and not text:
+    if (message.get("refusal") or refusal) and not text:
         meaning = "content_filter"
-    if meaning == AGAIN or choice.get("error"):
+    if meaning == AGAIN or any(is_error(one.get("error")) for one in (choice, payload)):
         raise AgainError(f"an answer that ended with {name!r}: {shown(content)}")
     if name is None and text is None:
         raise AgainError(f"an answer without a text and without an end: {shown(content)}")
@@ -154,31 +174,40 @@ def read_completion(
 
 
 def _meaning(name: str | None, ends: Mapping[str, str]) -> str:
-    plain = (name or "").strip()
-    if plain in ends:
-        return ends[plain]
-    # Some say more after a colon, as "content_filter: PROHIBITED_CONTENT".
-    known = plain.lower().partition(":")[0].strip()
-    return ENDS.get(known, clean(plain)[:NAME_CHARACTERS])
+    given = (name or "").strip()
+    if given in ends:
+        return ends[given]
+    meaning = ENDS.get(_plain(given))
+    # A name that consists of punctuation alone is not an empty one.
+    known = meaning is not None and bool(_plain(given)) == bool(given)
+    return meaning if known and meaning is not None else clean(given)[:NAME_CHARACTERS]
 
 
-def _text(content: Any) -> tuple[Any, str]:
-    """Return the text of a message's content and its thinking; False for what is neither.
+def is_error(error: Any) -> bool:
+    """Return whether what stands under `error` is one: some send it empty, with an answer."""
+    return any(error.values()) if isinstance(error, dict) else bool(error)
 
-    A list of parts has each part's text, with thinking in parts of its own.
+
+def _text(content: Any) -> tuple[Any, str, bool]:
+    """Return a message's text (False for what is none), its thinking, and whether it is a refusal.
+
+    A list of parts has each part's text, with thinking and refusals in parts of their own.
     """
     if content is None or isinstance(content, str):
-        return content, ""
+        return content, "", False
     if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
-        return False, ""
+        return False, "", False
     texts, thoughts = [], []
+    refusal = False
     for part in content:
         kind = str(part.get("type", "text"))
         if "think" in kind or "reason" in kind:
             thoughts.append(_flat(part))
+        elif kind == "refusal":
+            refusal = True
         elif isinstance(part.get("text"), str):
             texts.append(part["text"])
-    return "".join(texts) if texts else None, "\n".join(filter(None, thoughts))
+    return "".join(texts) if texts else None, "\n".join(filter(None, thoughts)), refusal
 
 
 def _flat(part: Any) -> str:
@@ -188,12 +217,16 @@ def _flat(part: Any) -> str:
     if isinstance(part, list):
         return "".join(map(_flat, part))
     if isinstance(part, dict):
-        return "".join(_flat(part.get(key)) for key in ("thinking", "reasoning", "text", "summary"))
+        keys = ("thinking", "reasoning", "text", "content", "summary")
+        return "".join(_flat(part.get(key)) for key in keys)
     return ""
 
 
 def _thinking(message: Mapping[str, Any]) -> str:
-    for key in ("reasoning_content", "reasoning", "thinking"):
+    for key in (
+        *("reasoning_content", "reasoning", "thinking"),
+        *("reasoning_text", "reasoning_details", "thinking_blocks"),
+    ):
         if found := _flat(message.get(key)):
             return found
     return ""
@@ -201,9 +234,16 @@ def _thinking(message: Mapping[str, Any]) -> str:
 
 def _counted(request: Request, usage: Any, text: str, thinking: str, meaning: str) -> Completion:
     usage = usage if isinstance(usage, dict) else {}
-    prompt = _count(usage, "prompt_tokens", "input_tokens")
+    prompt = _count(usage, "prompt_tokens")
+    if prompt is None and (prompt := _count(usage, "input_tokens")) is not None:
+        # Anthropic counts what is read from its cache, or written there, beside the input.
+        beside = ("cache_read_input_tokens", "cache_creation_input_tokens")
+        prompt += sum(_count(usage, name) or 0 for name in beside)
     written = _count(usage, "completion_tokens", "output_tokens")
     total = _count(usage, "total_tokens")
+    if meaning != "content_filter" and (text or thinking):
+        # Gateways that do not count may send zeros.
+        prompt, written, total = prompt or None, written or None, total or None
     estimated = prompt is None or written is None
     if prompt is None:
         asked = sum(len(content) for _, content in request.messages)
@@ -214,6 +254,8 @@ def _counted(request: Request, usage: Any, text: str, thinking: str, meaning: st
     details = usage.get("completion_tokens_details")
     thought = _count(details if isinstance(details, dict) else {}, "reasoning_tokens")
     thought = thought or _count(usage, "reasoning_tokens") or 0
+    if total is None and thought > written:
+        written += thought  # More than are counted, so they are counted beside them.
     if total is not None and total - prompt > written:
         # Thinking that is billed beside the tokens that are counted.
         thought = max(thought, total - prompt - written)
@@ -242,13 +284,16 @@ def _cached(usage: Mapping[str, Any]) -> int:
         details = usage.get(key)
         if isinstance(details, dict) and (found := _count(details, "cached_tokens")):
             return found
-    return _count(usage, "prompt_cache_hit_tokens", "cached_tokens") or 0
+    names = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+    return _count(usage, *names) or 0
 
 
 def _count(usage: Mapping[str, Any], *names: str) -> int | None:
     """Return the first of some counts that is a whole number of at least 0, if one is."""
     for name in names:
         value = usage.get(name)
+        if isinstance(value, str) and value.isascii() and value.isdigit():
+            value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         if math.isfinite(value) and value == int(value) and 0 <= value < 2**40:
@@ -289,15 +334,18 @@ def read_stream(lines: list[bytes]) -> bytes:
         data = line[5:].strip()
         if data == b"[DONE]":
             ended = True
+        if data in (b"", b"[DONE]"):
             continue
         event = read_json(data)
         if not isinstance(event, dict):
             raise AgainError(f"an event that is not a JSON object: {shown(data)}")
-        if event.get("error"):
+        if is_error(event.get("error")):
             return json.dumps({"error": event["error"]}).encode()
-        for key in ("usage", "model"):
-            if event.get(key):
-                payload[key] = event[key]
+        own = event.get("x_groq")
+        for source in (own if isinstance(own, dict) else {}, event):
+            for key in ("usage", "model"):
+                if source.get(key):
+                    payload[key] = source[key]
         choices = event.get("choices")
         part = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(part, dict):
@@ -305,12 +353,13 @@ def read_stream(lines: list[bytes]) -> bytes:
         if part.get("finish_reason") is not None:
             choice["finish_reason"] = part["finish_reason"]
             ended = True
-        delta = part.get("delta")
+        # Some answer at once where a stream was asked for.
+        delta = part.get("delta") or part.get("message")
         delta = delta if isinstance(delta, dict) else {}
-        text, thinking = _text(delta.get("content"))
+        text, thinking, refusal = _text(delta.get("content"))
         texts["content"].append(text or "")
         texts["reasoning_content"].append(thinking + _thinking(delta))
-        texts["refusal"].append(delta.get("refusal") or "")
+        texts["refusal"].append(str(delta.get("refusal") or refusal or ""))
     if not ended:
         raise AgainError("an answer whose stream broke off")
     message: JsonObject = {key: "".join(parts) or None for key, parts in texts.items()}

@@ -34,6 +34,7 @@ VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
 
 FIELD_KEYS = ("limit_field", "temperature_field", "top_p_field", "seed_field", "stop_field")
 _SECRET = re.compile(r"key|token|secret|auth|password|credential|cookie", re.IGNORECASE)
+_OPERATION = re.compile(r"/(?:chat/completions|completions|responses|messages)/?$")
 _ANSWERS = changes("questions", "answers", "verification", "evaluation")
 
 ADAPTERS_AT_ONCE = 4
@@ -356,6 +357,9 @@ class OpenAISettings(EngineSettings):
             sound = False
         if not sound or address.query or address.fragment:
             raise problem("must be an address as http://localhost:8000/v1", "base_url")
+        if found := _OPERATION.search(address.path):
+            said = f"must end before {found[0]}, which is added to it: https://api.openai.com/v1"
+            raise problem(said, "base_url")
         if "@" in address.netloc:
             raise problem("must not hold a password; give key_variable", "base_url")
         return self

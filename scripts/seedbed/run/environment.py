@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,12 @@ from snakemake.utils import update_config
 from seedbed.config.documents import Problem, StudyError
 from seedbed.run.snakemake_internals import profile_configfiles, read_configfile
 
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
+_LINE = re.compile(
+    r"""\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=
+    \s*(?:'([^']*)'|"((?:[^"\\]|\\.)*)"|([^\s'"\#][^\s'"]*))?  # a value, if there is one
+    (?:\s+\#.*|\s*)  # and what is said of it""",
+    re.VERBOSE,
+)
 
 
 def read_environment(file: Path) -> None:
@@ -27,18 +31,22 @@ def read_environment(file: Path) -> None:
     """
     if not file.is_file():
         return
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        # Some editors begin a file with a mark of its encoding.
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        said = "it is not UTF-8 text: save it as that"
+        raise StudyError(f"{file} cannot be read", [Problem(str(file), (), said)]) from None
+    for number, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         found = _LINE.fullmatch(line)
-        try:
-            words = shlex.split(found[2], comments=True) if found else None
-        except ValueError:
-            words = None
-        if found is None or words is None or len(words) > 1:
+        if found is None:
             said = f"line {number} is not NAME=VALUE, with quotes around a value with spaces"
             raise StudyError(f"{file} cannot be read", [Problem(str(file), (), said)])
-        os.environ.setdefault(found[1], words[0] if words else "")
+        name, single, double, plain = found.groups()
+        value = single or re.sub(r"\\(.)", r"\1", double or "") or plain or ""
+        os.environ.setdefault(name, value)
 
 
 def keep_profile_configfiles(
