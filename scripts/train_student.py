@@ -131,7 +131,8 @@ def job(args: Options) -> None:
         )
         try:
             counts = own.run(ahead=True)
-            if own.stepped:
+            # Several processes would all have to load the next one's rows.
+            if own.stepped and own.trainer.get("fsdp_size", 1) == 1:
                 share(own, counts)
         except StoppedError:
             report("stopped by SIGTERM: the training is saved, and goes on when started again")

@@ -205,12 +205,15 @@ def read_fingerprint(folder: Path) -> str:
     return ModelRecord.read(folder / RECORD).fingerprint
 
 
-def load_model(folder: Path, quantization: Literal["nf4", "int8"] | None = None) -> PreTrainedModel:
+def load_model(
+    folder: Path, quantization: Literal["nf4", "int8"] | None = None, fsdp_size: int = 1
+) -> PreTrainedModel:
     """Return a model on the GPU in 16 bits, or on the CPU in 32, as both engine and trainer use it.
 
     Args:
         folder: the model's, in the Transformers layout.
         quantization: form of the weights of its linear layers, if they are quantized.
+        fsdp_size: processes over which its weights are divided, which have joined already.
 
     Raises:
         ModuleNotFoundError: if quantization is asked for, and bitsandbytes is not installed.
@@ -235,6 +238,10 @@ def load_model(folder: Path, quantization: Literal["nf4", "int8"] | None = None)
             )
         )
         options = {"quantization_config": form, "device_map": {"": 0 if on_gpu else "cpu"}}
+    if fsdp_size > 1:
+        from transformers.distributed import DistributedConfig
+
+        options["distributed_config"] = DistributedConfig(fsdp_size=fsdp_size)
     found: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation=attention_of(folder), **options
     )

@@ -1,7 +1,9 @@
 """What a student takes on a GPU by its size and its bits, and what is refused before any job."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import study_folder as sf
@@ -9,15 +11,20 @@ import study_folder as sf
 from seedbed.run.reading import read_run
 from seedbed.study.cells import grid
 from seedbed.study.estimate import hours_of_tokens
-from seedbed.study.loading import load_study
+from seedbed.study.loading import StudyError, load_study
 from seedbed.study.memory import Shape, loaded_gigabytes, training_memory
 from seedbed.study.resources import JobResources, gpus
 from seedbed.study.sizes import Size
 from seedbed.study.targets import Targets
+from seedbed.training.settings import Trainer
 
 LLAMA_2_7B = Shape(4096, 11_008, 32, 32, 32, 32_000, 128)
 SIZE_7B = Size(6.74, 13.48)
 STUDENT = "models/student.yaml"
+CELL = (
+    "task=sums/method=new_question/augmenter=teacher/teacher=teacher/seeds=20/replicate=1"
+    "/filter=none/budget=20/student=student"
+)
 
 
 def study(folder, billions, gpu_gb=80.0, **engine):
@@ -85,6 +92,51 @@ def test_a_student_too_large_for_a_gpu_is_refused_with_the_sum_and_what_to_write
     assert "with training.lora_rank 4 and training.max_length 64" in said
     assert "In 8 bits it takes 10." in said and "gpu_gb in config.yaml" in said
     assert refused(tmp_path / "e", 8, 17.0, quantization="int8") is None
+
+
+def test_a_student_divided_over_gpus_takes_part_of_its_weights_on_each(tmp_path):
+    size = Size(70.6, 141.2)
+    one, four = (training_memory(size, None, None, 64, 2_048, count) for count in (1, 4))
+    assert four.weights == one.weights / 4
+    assert four.buffers == pytest.approx(2 * (2.1 + 2 * 68.5 / 71))
+    assert (four.adapter, four.row) == (one.adapter, one.row)
+    divided = divide(study(tmp_path / "a", 70, kind="vllm", gpus=4), 4)
+    assert divided.impossible(4) is None
+    more = divide(divided._study, 8)
+    assert "'student' is trained on 8 GPUs (trainer.fsdp_size), and there" in more.impossible(4)
+    at = SimpleNamespace(trained_cell=CELL)
+    asked = divided.training()
+    single = divide(study(tmp_path / "b", 70, kind="vllm", gpus=4), 1).training()
+    assert (asked["gpu"](at), single["gpu"](at)) == (4, 1)
+    assert asked["mem_mb"](at, 1) - single["mem_mb"](at, 1) == 3 * 4_000
+    assert asked["runtime"](at, 1) <= single["runtime"](at, 1)
+    found = refused(tmp_path / "c", 70, kind="vllm", gpus=4)
+    assert "Or divide it over GPUs for training, by trainer.fsdp_size" in found
+
+
+def divide(found, count):
+    found = replace(found, trainers={"student": Trainer(fsdp_size=count)})
+    return JobResources(Targets(found, grid(found)))
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"engine": {"quantization": "nf4"}}, "quantized weights are not divided"),
+        ({"engine": {"gpus": 0}}, r"without a GPU \(engine.gpus: 0\)"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused_with_the_reason(tmp_path, model, said):
+    more = {"title": "S", "hub": {"id": "owner/a-7b", "revision": None}}
+    files = sf.bend(sf.FILES, STUDENT, (), more | model | {"trainer": {"fsdp_size": 2}})
+    with pytest.raises(StudyError, match=rf"trainer\.fsdp_size: 2 cannot work: {said}"):
+        load_study("trial", sf.write(tmp_path, files))
+
+
+def test_a_model_trained_from_scratch_is_not_divided(tmp_path):
+    trainers = {"student": Trainer(fsdp_size=2)}
+    with pytest.raises(StudyError, match="trains from scratch is small"):
+        load_study("trial", sf.write(tmp_path, sf.FILES), trainers=trainers)
 
 
 def test_what_runs_elsewhere_or_on_a_cpu_is_not_refused(tmp_path):

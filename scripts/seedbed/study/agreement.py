@@ -428,6 +428,7 @@ class Agreement:
             if quantized != own:
                 said = f"must be {own or 'null'}, as in the file of {name!r}: results depend on it"
                 self.problems.append(document.problem(said, *at, "quantization"))
+            self._check_trainer(name, file, named)
         for index, block in enumerate(self.study.config.blocks):
             for place, name in enumerate(block.students):
                 config = self._get("models", name)
@@ -436,6 +437,28 @@ class Agreement:
                     self._refuse(said, "blocks", index, "students", place)
         if self.study.config.thinking == "keep":
             self._check_room_to_think()
+
+    def _check_trainer(self, name: str, file: File[ModelConfig], named: Document) -> None:
+        """Check that a model can be divided over GPUs for training, where it is to be."""
+        trainer = self.trainers.get(name, file.config.trainer)
+        if trainer.fsdp_size == 1:
+            return
+        engine = self.engines.get(name, file.config.engine)
+        reason = None
+        if getattr(engine, "quantization", None) is not None:
+            reason = "quantized weights are not divided, and need no more than one GPU"
+        elif getattr(engine, "gpus", None) == 0:
+            reason = "without a GPU (engine.gpus: 0) there is nothing to divide it over"
+        elif file.config.pretrain is not None or file.config.checkpoint is not None:
+            reason = "a model that the workflow trains from scratch is small"
+        if reason is not None:
+            said = f"{trainer.fsdp_size} cannot work: {reason}; leave it out, or write 1"
+            document, at = (
+                (named, ("trainers", name))
+                if name in self.trainers
+                else (file.document, ("trainer",))
+            )
+            self.problems.append(document.problem(said, *at, "fsdp_size"))
 
     def _check_room_to_think(self) -> None:
         """Check that students that learn to think have room for it when they are evaluated."""

@@ -16,7 +16,7 @@ from seedbed.engines.settings import Cap, EngineJob, OpenAISettings
 from seedbed.evaluation.scorers import comparing_modules, kind_module, scorer_modules
 from seedbed.study.equivalence import items_source
 from seedbed.study.paths import Part, Paths
-from seedbed.study.resources import gpus
+from seedbed.study.resources import gpus, job_gpus
 from seedbed.tasks.settings import WorldSource
 
 ASKING = ("write_questions", "answer_questions", "sample_votes")
@@ -364,7 +364,8 @@ class JobSettings(Paths):
         elif price.usd_per_gpu_hour is not None:
             more["usd_per_hour"] = price.usd_per_gpu_hour * max(1, gpus(self.study, name))
         if price.usd_per_gpu_hour is not None:
-            more["usd_per_training_hour"] = price.usd_per_gpu_hour
+            count = job_gpus(self.study, "training", name)
+            more["usd_per_training_hour"] = price.usd_per_gpu_hour * count
         return found | {key: value for key, value in more.items() if value}
 
     def published(self) -> SettingsList:

@@ -94,11 +94,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """What training a student takes on one GPU, in gigabytes.
+    """What training a student takes on each of its GPUs, in gigabytes.
 
     Attributes:
         weights: as they are loaded.
-        buffers: for weights of a layer that are made whole, from few bits.
+        buffers: for weights that are made whole, from few bits or from parts on several GPUs.
         adapter: with gradients and Adam's moments.
         row: activations of one row of the most tokens, with checkpointing.
     """
@@ -145,8 +145,9 @@ def training_memory(
     quantization: Literal["nf4", "int8"] | None,
     rank: int,
     row_tokens: int,
+    fsdp_size: int = 1,
 ) -> TrainingMemory:
-    """Return what it takes to train a student on one GPU.
+    """Return what it takes to train a student on each of its GPUs.
 
     Args:
         size: of the student.
@@ -154,13 +155,21 @@ def training_memory(
         quantization: form of the weights of its linear layers, if they are quantized.
         rank: of the adapter.
         row_tokens: most tokens of a row.
+        fsdp_size: GPUs over which its weights are divided.
     """
     shape = shape or Shape.of_size(size.parameters)
-    whole = shape.hidden_size * shape.intermediate_size * HALF_BYTES
+    buffers = 0.0
+    if quantization is not None:
+        buffers = shape.hidden_size * shape.intermediate_size * HALF_BYTES / 1e9
+    elif fsdp_size > 1:
+        # Two layers, as the next one's weights come while one computes, and both ends of the model.
+        other = min(OTHER_SHARE * size.parameters, OTHER_PARAMETERS)
+        layer = (size.parameters - other) / shape.num_hidden_layers
+        buffers = (other + 2 * layer) * HALF_BYTES
     activations = activation_bytes(shape, checkpointing=True, element=HALF_BYTES)
     return TrainingMemory(
-        weights=loaded_gigabytes(size, quantization),
-        buffers=0.0 if quantization is None else whole / 1e9,
+        weights=loaded_gigabytes(size, quantization) / fsdp_size,
+        buffers=buffers,
         adapter=shape.adapter_parameters(rank) * ADAPTER_BYTES / 1e9,
         row=activations * row_tokens / 1e9,
     )

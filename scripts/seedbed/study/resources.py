@@ -35,6 +35,9 @@ BASE_MB = 4_300
 """Memory of a job with a small model: 4,000 for torch and the model, and 300 for the two processes
 of Snakemake that a job on a cluster has."""
 
+PROCESS_MB = 4_000
+"""Of each further process of a training on several GPUs: torch, and what it loads."""
+
 ENDPOINT_MB = 800
 """Memory of a job that asks an endpoint, which loads no model."""
 
@@ -85,10 +88,15 @@ def gpus(study: Study, model: str) -> int:
     return 2 ** max(0, math.ceil(math.log2(found.gigabytes / (study.gpu_gb * WEIGHTS_SHARE))))
 
 
+def trained_on(study: Study, model: str) -> int:
+    """Return on how many GPUs a student is trained."""
+    return study.trainer(model).fsdp_size if gpus(study, model) else 0
+
+
 def job_gpus(study: Study, stage: str, model: str) -> int:
     """Return how many GPUs a job of a stage has, and 1 for one without."""
     count = gpus(study, model)
-    return max(1, min(1, count) if stage == "training" else count)
+    return max(1, trained_on(study, model) if stage == "training" else count)
 
 
 class JobResources:
@@ -161,13 +169,18 @@ class JobResources:
         return self._study.config.test_items or task.test_items
 
     def training(self) -> dict[str, Callable[..., Any]]:
-        """Return what it takes to train a student, which is done on one GPU at most."""
+        """Return what it takes to train a student."""
 
         def seconds(wc: Any, model: str) -> float:
             rows = training_rows(self._study, self._paths.cell(wc.trained_cell))
-            return self._seconds(model, rows * ROW_TOKENS, training=True)
+            whole = self._seconds(model, rows * ROW_TOKENS, training=True)
+            return whole / max(1, trained_on(self._study, model))
 
-        return self._of(lambda wc: self._paths.student(wc.trained_cell), seconds, most=1)
+        return self._of(
+            lambda wc: self._paths.student(wc.trained_cell),
+            seconds,
+            count=lambda model: trained_on(self._study, model),
+        )
 
     def pretraining(self) -> dict[str, Callable[..., Any]]:
         """Return what it takes to train a model from scratch."""
@@ -177,7 +190,9 @@ class JobResources:
             assert settings is not None, f"{model} is not trained from scratch"
             return settings.steps * settings.batch_size / 64 * PRETRAIN_SECONDS
 
-        return self._of(lambda wc: (wc.model, ""), seconds, most=1)
+        return self._of(
+            lambda wc: (wc.model, ""), seconds, count=lambda model: min(1, gpus(self._study, model))
+        )
 
     def impossible(self, offered: int | None) -> str | None:
         """Return why a model cannot run on the GPUs that there are; None if all can.
@@ -194,6 +209,13 @@ class JobResources:
                     f"model {name!r} runs on {needed} GPUs, and there are {offered} (`gpu` of "
                     f"`resources` in the profile): set engines.{name}.gpus in config.yaml, or in "
                     "its own file the key engine.gpus, to what it can do with"
+                )
+            trained = trained_on(self._study, name) if name in self._study.students else 0
+            if offered is not None and trained > max(offered, 0):
+                return (
+                    f"student {name!r} is trained on {trained} GPUs (trainer.fsdp_size), and there "
+                    f"are {offered} (`gpu` of `resources` in the profile): set "
+                    f"trainers.{name}.fsdp_size in config.yaml to what there is"
                 )
         return None
 
@@ -231,8 +253,10 @@ class JobResources:
 
         if needed(quantization) <= room:
             return None
+        many = study.trainer(name).fsdp_size
+        place = f"each of {many} GPUs" if many > 1 else "one GPU"
         return (
-            f"student {name!r} cannot be trained on one GPU of {room:g} GB: "
+            f"student {name!r} cannot be trained on {place} of {room:g} GB: "
             f"{self._training(name, found, quantization)}, with training.lora_rank "
             f"{settings.lora_rank} and training.max_length {settings.max_length}. "
             f"{self._smaller(name, found, needed)} {known}"
@@ -243,7 +267,10 @@ class JobResources:
     ) -> TrainingMemory:
         settings = self._study.training(name)
         shape = shape_of(self._study, name)
-        return training_memory(found, shape, quantization, settings.lora_rank, settings.max_length)
+        many = 1 if quantization else self._study.trainer(name).fsdp_size
+        return training_memory(
+            found, shape, quantization, settings.lora_rank, settings.max_length, many
+        )
 
     def _smaller(
         self,
@@ -253,13 +280,20 @@ class JobResources:
     ) -> str:
         """Return in which form a model fits into a GPU, with what to write."""
         forms: tuple[tuple[Literal["nf4", "int8"], str], ...] = (("int8", "8"), ("nf4", "4"))
+        more = (
+            " Or divide it over GPUs for training, by trainer.fsdp_size there, and have vLLM "
+            "evaluate it."
+            if name in self._study.students
+            else ""
+        )
         for form, bits in forms:
             if needed(form) <= self._study.gpu_gb:
                 return (
                     f"In {bits} bits it takes {needed(form):.1f} GB: set engine: {{kind: "
-                    f"transformers, quantization: {form}}} in models/{name}.yaml."
+                    f"transformers, quantization: {form}}} in models/{name}.yaml.{more}"
                 )
-        return f"In 4 bits it still takes {needed('nf4'):.1f} GB: take a smaller model."
+        least = f"In 4 bits it still takes {needed('nf4'):.1f} GB: take a smaller model."
+        return least + more.replace(" there", f" in models/{name}.yaml")
 
     def unknown(self) -> str | None:
         """Return what is wrong if nothing tells how large a model is; None if that is known.
@@ -279,34 +313,46 @@ class JobResources:
         self,
         asked: Callable[[Any], tuple[str, str]],
         seconds: Callable[[Any, str], float],
-        most: int | None = None,
+        count: Callable[[str], int] | None = None,
     ) -> dict[str, Callable[..., Any]]:
         """Return the resources of a rule, each a function of wildcards, and of the attempt.
 
         Memory and time grow with each attempt, as a job may have failed for want of them, up to
         what the partitions of a cluster offer.
-        """
 
-        def count(wildcards: Any) -> int:
-            found = gpus(self._study, asked(wildcards)[0])
-            return found if most is None else min(found, most)
+        Args:
+            asked: by wildcards, the model and its step.
+            seconds: by wildcards and model, how long the job takes.
+            count: by model, the GPUs of a job that trains it; None for one that asks it.
+        """
+        trains = count is not None
+
+        def taken(wildcards: Any) -> int:
+            model = asked(wildcards)[0]
+            return gpus(self._study, model) if count is None else count(model)
 
         def kind(wildcards: Any) -> str | None:
             # Without a GPU, the kind of one would ask for one.
-            return self._gpu_model if count(wildcards) else None
+            return self._gpu_model if taken(wildcards) else None
 
         def time_and_memory(wildcards: Any, attempt: int) -> tuple[int, int]:
             model = asked(wildcards)[0]
-            local = self._study.engine(model).kind != "openai" or most is not None
+            engine, needs = self._study.engine(model), taken(wildcards)
+            local = engine.kind != "openai" or trains
             found = size(self._study, model) if local else None
             weights = 0.0 if found is None else found.gigabytes
             memory = BASE_MB + weights * MB_PER_GB_OF_WEIGHTS if local else ENDPOINT_MB
-            if found and most is not None and not count(wildcards):
-                # Trained on a CPU: in 32 bits, with the activations of a micro-batch.
-                memory += weights * MB_PER_GB_OF_WEIGHTS + CPU_ACTIVATION_BYTES / 2**20
+            if trains:
+                memory += max(0, needs - 1) * PROCESS_MB
+            if found and trains and not needs:
+                # Trained on a CPU, with the activations of a micro-batch, and in 32 bits. Quantized
+                # weights take less, and pass through memory in 16 bits: 1.1 billion parameters took
+                # 0.8 times those at their peak with nf4, and 0.7 times with int8.
+                whole = getattr(engine, "quantization", None) is None
+                memory += whole * weights * MB_PER_GB_OF_WEIGHTS + CPU_ACTIVATION_BYTES / 2**20
             needed = seconds(wildcards, model) / 60
             return within_offers(
-                count(wildcards),
+                needs,
                 attempt * math.ceil(START_MINUTES + needed * SAFETY),
                 round(memory * (1 + attempt) / 2),
                 least=(math.ceil(START_MINUTES + needed), round(memory)),
@@ -320,12 +366,12 @@ class JobResources:
 
         def endpoint(wildcards: Any) -> int:
             engine = self._study.engine(asked(wildcards)[0])
-            if engine.kind != "openai" or most is not None:
+            if engine.kind != "openai" or trains:
                 return 0
             return ENDPOINT_JOB if engine.batch is None else BATCH_JOB
 
         return {
-            "gpu": count,
+            "gpu": taken,
             "gpu_model": kind,
             "mem_mb": mem_mb,
             "runtime": runtime,

@@ -128,3 +128,8 @@ class Trainer(Section):
         description="Most tokens, padding included, that go through the model at once; the rows of "
         "an optimiser step are cut accordingly. Null takes what the GPU's free memory allows.",
     )
+    fsdp_size: Count = Field(
+        1,
+        description="GPUs of one machine over which FSDP divides the weights of a student, for one "
+        "that is too large for a GPU. Each trains on its share of a step's rows.",
+    )

@@ -8,6 +8,8 @@ import math
 import random
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +27,9 @@ from seedbed.chats import (
 from seedbed.imports import paused_collector
 from seedbed.models import RECORD, fingerprint, load_model, positions, read_fingerprint
 from seedbed.training.record import TRAINING_RECORD, TrainingCounts, TrainingRecord
-from seedbed.training.saves import Saves, stopped_by_sigterm
+from seedbed.training.saves import Saves, StoppedError, stopped_by_sigterm
 from seedbed.training.settings import StudentTraining, Trainer
+from seedbed.training.shards import Shards, adapter_state, joined, together
 
 if TYPE_CHECKING:
     from seedbed.training.trainer import MicroBatchTrainer
@@ -100,59 +103,109 @@ def train_student(
         with paused_collector():
             import torch
             from peft import get_peft_model
-            from transformers import set_seed
 
             from seedbed.training.trainer import MicroBatchTrainer  # noqa: F401, imports TRL
 
         torch.set_num_threads(threads)
-        set_seed(settings.seed)
-        tokenizer = load_tokenizer(model)
-        ends = end_tokens(model, tokenizer)
-        check_template(tokenizer, ends, settings.system, True, has_thinking(chats))
-        rows = encode_rows(tokenizer, chats, settings.system)
-        student = load_model(model, settings.quantization)
-        longest = min(settings.max_length, positions(student.config) or settings.max_length)
-        kept = [row for row in rows if len(row.ids) <= longest]
-        if kept:
-            how = trainer or Trainer()
-            content = as_dataset(kept, settings)
-            run = _run(student, tokenizer, content, settings, how, saves, progress, started)
-            student = run.model
-            steps, loss, earlier_seconds = run.state.global_step, run.loss, run.earlier_seconds
-            warmup = int(run.args.warmup_steps)
-            epochs = steps / math.ceil(len(content) / settings.batch_size)
-        else:
-            progress("the dataset has no rows: the adapter changes nothing")
-            student = get_peft_model(student, _lora(settings, student))
-            steps, warmup, epochs, loss, earlier_seconds = 0, 0, 0.0, None, 0.0
-        counts = TrainingCounts(
-            training_rows=len(kept),
-            training_tokens=sum(len(row.ids) for row in kept),
-            too_long_rows=len(rows) - len(kept),
-            steps=steps,
-            warmup_steps=warmup,
-            epochs=round(epochs, 4),
-            loss=loss,
-        )
-        with replacing(saves.ready) as temporary:
-            student.save_pretrained(temporary)
-            describe(temporary, counts, earlier_seconds)
+        how = trainer or Trainer()
+        whole = _Whole(model, dataset, settings, how, saves.folder, saves.last(), threads)
+        with together(how.fsdp_size, _help, [whole]) as shards:
+            tokenizer, student, rows, kept = whole.load()
+            if kept:
+                content = as_dataset(kept, settings)
+                run = _run(*(student, tokenizer, content, whole, saves, progress, started, shards))
+                student = run.model
+                steps, loss, earlier_seconds = run.state.global_step, run.loss, run.earlier_seconds
+                warmup = int(run.args.warmup_steps)
+                epochs = steps / math.ceil(len(content) / settings.batch_size)
+            else:
+                progress("the dataset has no rows: the adapter changes nothing")
+                student = get_peft_model(student, _lora(settings, student))
+                steps, warmup, epochs, loss, earlier_seconds = 0, 0, 0.0, None, 0.0
+            counts = TrainingCounts(
+                training_rows=len(kept),
+                training_tokens=sum(len(row.ids) for row in kept),
+                too_long_rows=len(rows) - len(kept),
+                steps=steps,
+                warmup_steps=warmup,
+                epochs=round(epochs, 4),
+                loss=loss,
+            )
+            with replacing(saves.ready) as temporary:
+                state = adapter_state(student) if shards.count > 1 else None
+                student.save_pretrained(temporary, state_dict=state)
+                describe(temporary, counts, earlier_seconds)
         if not ahead:
             saves.take()
     return counts
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """What each process of a training has to know.
+
+    Attributes:
+        model: the student's folder.
+        dataset: a Parquet file with its rows.
+        settings: how it is trained.
+        how: how that is run.
+        folder: for what the trainer writes.
+        save: from which it resumes, if there is one.
+        threads: of the CPU.
+    """
+
+    model: Path
+    dataset: Path
+    settings: StudentTraining
+    how: Trainer
+    folder: Path
+    save: Path | None
+    threads: int
+
+    def load(self) -> tuple[Any, Any, list[Row], list[Row]]:
+        """Return the tokenizer, the student, its rows, and those that are not too long."""
+        from transformers import set_seed
+
+        settings = self.settings
+        set_seed(settings.seed)
+        chats = pl.read_parquet(self.dataset, columns=["messages"])["messages"].to_list()
+        tokenizer = load_tokenizer(self.model)
+        ends = end_tokens(self.model, tokenizer)
+        check_template(tokenizer, ends, settings.system, True, has_thinking(chats))
+        rows = encode_rows(tokenizer, chats, settings.system)
+        student = load_model(self.model, settings.quantization, self.how.fsdp_size)
+        longest = min(settings.max_length, positions(student.config) or settings.max_length)
+        return tokenizer, student, rows, [row for row in rows if len(row.ids) <= longest]
+
+
+def _help(rank: int, count: int, meeting: str, whole: _Whole) -> None:
+    """Train with the job's own process, which alone reports, saves and writes the adapter."""
+    import torch
+
+    torch.set_num_threads(whole.threads)
+    with joined(rank, count, meeting) as shards:
+        tokenizer, student, _, kept = whole.load()
+        if kept:
+            content = as_dataset(kept, whole.settings)
+            with suppress(StoppedError):
+                _run(
+                    *(student, tokenizer, content, whole, None),
+                    *(lambda _: None, lambda: None, shards),
+                )
 
 
 def _run(
     student: Any,
     tokenizer: Any,
     dataset: Any,
-    settings: StudentTraining,
-    how: Trainer,
-    saves: Saves,
+    whole: _Whole,
+    saves: Saves | None,
     progress: Callable[[str], None],
     started: Callable[[], None],
+    shards: Shards,
 ) -> MicroBatchTrainer:
     """Train a student on a dataset of `as_dataset`, and return its trainer."""
+    settings, how = whole.settings, whole.how
     import torch
     from trl import SFTConfig
 
@@ -169,7 +222,7 @@ def _run(
         trainer = MicroBatchTrainer(
             model=student,
             args=SFTConfig(
-                output_dir=str(saves.folder),
+                output_dir=str(whole.folder),
                 max_steps=steps,
                 per_device_train_batch_size=settings.batch_size,
                 learning_rate=settings.learning_rate,
@@ -198,9 +251,10 @@ def _run(
             save_seconds=60 * how.save_minutes,
             stop=stop,
             progress=progress,
+            shards=shards,
         )
         started()
-        trainer.go_on(saves.last())
+        trainer.go_on(whole.save)
     return trainer
 
 

@@ -22,6 +22,7 @@ from seedbed.artifacts import read_json, write_json
 from seedbed.training.lora import lighten
 from seedbed.training.micro_batches import Plan, cut, halved, is_out_of_memory, plan
 from seedbed.training.saves import Saves, StoppedError
+from seedbed.training.shards import ALONE, Shards, adapter_state
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
 COUNTS = "counts.json"
@@ -51,10 +52,11 @@ class MicroBatchTrainer(SFTTrainer):
         *args: Any,
         lengths: Sequence[int],
         micro_batch_tokens: int | None,
-        saves: Saves,
+        saves: Saves | None,
         save_seconds: float,
         stop: Event,
         progress: Callable[[str], None],
+        shards: Shards = ALONE,
         **options: Any,
     ) -> None:
         """Set up a trainer.
@@ -63,13 +65,15 @@ class MicroBatchTrainer(SFTTrainer):
             *args: of `SFTTrainer`.
             lengths: tokens of the rows.
             micro_batch_tokens: most tokens of a micro-batch; None for what memory allows.
-            saves: where the training is saved.
+            saves: where the training is saved; None in a process that helps another.
             save_seconds: between two saves.
             stop: set when the training is to save itself and end.
             progress: called with a line of text at least once a minute.
+            shards: the processes that train the student together.
             **options: of `SFTTrainer`.
         """
         super().__init__(*args, **options)
+        self._shards = shards
         if getattr(self.model, "is_quantized", False):
             # TRL has adapters of quantized models in 16 bits, where Adam's small steps are lost.
             for part in self.model.parameters():
@@ -87,7 +91,8 @@ class MicroBatchTrainer(SFTTrainer):
         # Since this process began: tokens, padding not counted.
         self._tokens, self._started, self._said = 0, time.monotonic(), time.monotonic()
         # On a GPU, TRL's fused head computes logits at positions with a label alone.
-        self._fused = self.args.device.type == "cuda"
+        # It reads the layer's weight, of which a process has a part where weights are divided.
+        self._fused = self.args.device.type == "cuda" and shards.count == 1
         self._began = time.monotonic()
         if BLOCKS in self.train_dataset.column_names:
             self.data_collator = partial(_unpacked, self.data_collator)
@@ -107,8 +112,24 @@ class MicroBatchTrainer(SFTTrainer):
             # The adapter's gradients and both moments of Adam come with the first step.
             adapter = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
             free -= adapter * 3 * 4
+            if self._shards.count > 1:
+                free = self._shards.least(free - self._whole_bytes())
         element = next(self.model.parameters()).element_size()
         return plan(self.model.config, free, element, longest, stated)
+
+    def _whole_bytes(self) -> int:
+        """Return the memory of weights that FSDP brings together: all of two layers and both ends.
+
+        The next layer's come while one computes.
+        """
+        layers = [part for part in self.model.modules() if isinstance(part, nn.ModuleList)]
+        each = [sum(p.numel() for p in layer.parameters()) for part in layers for layer in part]
+        ends = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
+        numbers = 2 * max(each, default=0) + sum(end.weight.numel() for end in ends)
+        return numbers * next(self.model.parameters()).element_size()
+
+    def _sync_replicated_trainable_parameters(self, model: nn.Module) -> None:
+        """Leave the adapters alone, which start the same: gradients are added up in each step."""
 
     def go_on(self, save: Path | None) -> None:
         """Train to the end, from a save or from the start.
@@ -157,6 +178,12 @@ class MicroBatchTrainer(SFTTrainer):
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
+                if self._shards.count > 1:
+                    # The others wait for this process, and would do so in the smaller step too.
+                    raise RuntimeError(
+                        f"memory did not suffice for micro-batches of {self.plan.tokens} tokens: "
+                        "set trainer.micro_batch_tokens in the student's file to a smaller number"
+                    ) from error
                 smaller = halved(self._tried(lengths), max(lengths))
                 if smaller is None:
                     raise
@@ -183,9 +210,13 @@ class MicroBatchTrainer(SFTTrainer):
     ) -> float:
         """Add the gradient of the mean loss of all rows; return their summed loss, in nats."""
         nats = torch.zeros((), device=self.args.device, dtype=torch.float64)
-        batches = cut(lengths, self.plan.tokens)
-        for number, rows in enumerate(batches):
-            if self._stop.is_set():
+        tokens = self.plan.tokens
+        if self._shards.count > 1:
+            # No larger than what gives each process some.
+            tokens = min(tokens, max(*lengths, math.ceil(sum(lengths) / self._shards.count)))
+        batches = self._shards.share(cut(lengths, tokens))
+        for number, (rows, counts) in enumerate(batches):
+            if self._shards.any(self._stop.is_set()):
                 raise StoppedError
             if time.monotonic() - self._said >= REPORT_SECONDS:
                 self.report(f"{number} of its {len(batches)} micro-batches done")
@@ -194,9 +225,11 @@ class MicroBatchTrainer(SFTTrainer):
             ids, targets = (inputs[name][chosen, :width] for name in ("input_ids", "labels"))
             # Numbered by their places in the step, which do not depend on the cut.
             with self._noise(self.state.global_step, rows, [lengths[row] for row in rows]):
-                loss = self._loss(model, ids, targets) / labels
+                loss = self._loss(model, ids, targets) / labels * counts
                 self.accelerator.backward(loss)
             nats += loss.detach() * labels
+        adapter = (part.grad for part in model.parameters() if part.grad is not None)
+        self._shards.add([nats, *adapter])
         return nats.item()
 
     def _loss(self, model: nn.Module, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -266,7 +299,14 @@ class MicroBatchTrainer(SFTTrainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         """Save the training, or say why not; Transformers calls this."""
-        self._saves.write(self.state.global_step, self._write_save)
+        if self._saves is not None:
+            self._saves.write(self.state.global_step, self._write_save)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save the adapter; Transformers calls this."""
+        if self._shards.count > 1:
+            state_dict = adapter_state(self.model)
+        super()._save(output_dir, state_dict)
 
     def _write_save(self) -> None:
         # That of Transformers: TRL's writes a model card first.

@@ -1,0 +1,193 @@
+"""Processes that train one student together, a GPU each, over which FSDP divides its weights.
+
+The first is the job's own, and starts the others on its machine. Weights are divided and brought
+together by PyTorch's FSDP2, as Transformers loads them: each process reads its own part. Adapters
+are small, so each process has them whole; their gradients are added up before each step.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+POLL_SECONDS = 1.0
+FAILED = 1
+
+
+@dataclass(frozen=True)
+class Shards:
+    """What a process knows of those that train together.
+
+    Attributes:
+        rank: its number; that of the job's own process is 0.
+        count: of processes.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process is the one that reports, saves and writes the adapter."""
+        return self.rank == 0
+
+    def share(self, batches: Sequence[list[int]]) -> list[tuple[list[int], bool]]:
+        """Return this process's micro-batches, each with whether it counts.
+
+        All processes go through as many, as each forward pass brings weights together: one that has
+        fewer repeats a row that does not count.
+
+        Args:
+            batches: rows of each micro-batch of the step, in the same order in all processes.
+        """
+        own = [(rows, True) for rows in batches[self.rank :: self.count]]
+        missing = -(-len(batches) // self.count) - len(own)
+        return own + missing * [(batches[-1][:1], False)]
+
+    def add(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Put the sum over all processes into each of some tensors."""
+        if self.count > 1:
+            import torch.distributed as dist
+
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+
+    def least(self, number: int) -> int:
+        """Return the least of the numbers that all processes have."""
+        return self._reduced(number, "MIN")
+
+    def any(self, holds: bool) -> bool:
+        """Return whether something holds in any process."""
+        return bool(self._reduced(int(holds), "MAX"))
+
+    def _reduced(self, number: int, operation: str) -> int:
+        if self.count == 1:
+            return number
+        import torch
+        import torch.distributed as dist
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        found = torch.tensor(number, device=device)
+        dist.all_reduce(found, op=getattr(dist.ReduceOp, operation))
+        return int(found)
+
+
+ALONE = Shards()
+
+
+@contextmanager
+def together(count: int, helper: Callable[..., None], arguments: Sequence[Any]) -> Iterator[Shards]:
+    """Start the other processes, and join them, while the block runs.
+
+    Where one of them fails, this process ends too: what they compute together would never come.
+
+    Args:
+        count: of processes, this one included; with 1, there are no others.
+        helper: what the others call, with their rank, their number, a file to meet at, and:
+        arguments: which can be pickled.
+
+    Raises:
+        ValueError: if this process sees fewer GPUs than that.
+    """
+    if count == 1:
+        yield ALONE
+        return
+    devices = _devices(count)
+    with tempfile.TemporaryDirectory(prefix="seedbed-shards-") as folder:
+        meeting = str(Path(folder) / "meeting")
+        context = multiprocessing.get_context("spawn")
+        before = os.environ.get(VISIBLE)
+        others = []
+        for rank in range(1, count):
+            # Each sees one GPU, which is its first.
+            os.environ[VISIBLE] = devices[rank]
+            words = (rank, count, meeting, *arguments)
+            others.append(context.Process(target=helper, args=words, daemon=True))
+            others[-1].start()
+        os.environ[VISIBLE] = devices[0]
+        ended = threading.Event()
+        threading.Thread(target=_watch, args=(others, ended), daemon=True).start()
+        try:
+            with joined(0, count, meeting) as shards:
+                try:
+                    yield shards
+                finally:
+                    ended.set()
+        finally:
+            ended.set()
+            for other in others:
+                other.join(60)
+            os.environ.pop(VISIBLE)
+            if before is not None:
+                os.environ[VISIBLE] = before
+
+
+@contextmanager
+def joined(rank: int, count: int, meeting: str) -> Iterator[Shards]:
+    """Be one of the processes while the block runs; a helper ends where the first one does."""
+    import torch.distributed as dist
+
+    if rank:
+        parent = os.getppid()
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    # They are on one machine, whatever its name says.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    dist.init_process_group(init_method=f"file://{meeting}", rank=rank, world_size=count)
+    try:
+        yield Shards(rank, count)
+    finally:
+        dist.destroy_process_group()
+
+
+def adapter_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the tensors that a process has whole, among them the adapter's.
+
+    PEFT would bring all weights together to save an adapter, which takes all processes.
+    """
+    from torch.distributed.tensor import DTensor
+
+    found: dict[str, torch.Tensor] = model.state_dict()
+    return {name: part for name, part in found.items() if not isinstance(part, DTensor)}
+
+
+def _devices(count: int) -> list[str]:
+    """Return the GPU of each process; "" for each on a machine without any."""
+    import torch
+
+    # By the library's count that does not start CUDA, which would fix what this process sees.
+    seen = torch.cuda.device_count()
+    if not seen:
+        return [""] * count
+    if seen < count:
+        raise ValueError(f"trainer.fsdp_size: {count} needs as many GPUs, and the job sees {seen}")
+    named = os.environ.get(VISIBLE)
+    return named.split(",")[:count] if named else [str(number) for number in range(count)]
+
+
+def _watch(others: Sequence[Any], ended: threading.Event) -> None:
+    while not ended.wait(POLL_SECONDS):
+        failed = [other for other in others if other.exitcode not in (None, 0)]
+        if failed:
+            sys.stderr.write("another process of this training failed: see its error above\n")
+            sys.stderr.flush()
+            os._exit(FAILED)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    os._exit(FAILED)
