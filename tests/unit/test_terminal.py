@@ -53,6 +53,39 @@ def test_a_job_that_starts_after_ctrl_c_ends_too():
     assert INTERRUPTED in errors
 
 
+# A job's end is logged by a thread of the pool, here before the main thread sees the signal.
+ENDED_FIRST = """
+import logging, os, signal, sys, threading
+from snakemake_interface_logger_plugins.common import LogEvent
+from seedbed.run.terminal import Interrupt
+logger = logging.getLogger("run")
+logger.addHandler(logging.StreamHandler(sys.stderr))
+Interrupt().watch(logger)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+pool = threading.Thread(
+    target=lambda: logger.error("Error in rule", extra={"event": LogEvent.JOB_ERROR})
+)
+os.kill(os.getpid(), signal.SIGINT)
+pool.start()
+threading.Event().wait(0.1)
+try:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+except KeyboardInterrupt:
+    pool.join()
+"""
+
+
+def test_a_job_that_ends_before_ctrl_c_is_handled_has_not_failed():
+    run = subprocess.run(
+        [sys.executable, "-c", ENDED_FIRST],
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+    assert run.stderr == f"{INTERRUPTED}\n"
+
+
 @pytest.mark.slow
 def test_what_cancels_jobs_of_a_cluster_goes_on():
     process = interrupted_run("scancel")

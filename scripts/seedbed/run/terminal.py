@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from snakemake_interface_logger_plugins.common import LogEvent
+
 INTERRUPTED = "Interrupted: the jobs under way end here. Start snakemake again to go on."
 
 # That a file may not be written, that there is no room, and that the disk may only be read.
@@ -26,6 +28,10 @@ _SCRIPTS = {str(path.parents[2]) for path in (Path(__file__), Path(__file__).res
 _STARTING_SECONDS = 1.0
 _SECONDS_BETWEEN = 0.5
 _SECONDS_UNTIL_AGAIN = 10.0
+
+# A job may end at Ctrl-C before Python's main thread gets to handle the signal here.
+_HANDLING_SECONDS = 0.2
+_FAILED = (LogEvent.JOB_ERROR, LogEvent.GROUP_ERROR)
 
 _FRAMES = re.compile(r"(\n *File \"[^\n]*\", line \d+, in [^\n]*)+\s*\Z")
 
@@ -60,6 +66,15 @@ class Interrupt:
         if threading.current_thread() is not threading.main_thread():
             return
         signal.signal(signal.SIGINT, lambda number, frame: self._interrupt(logger, number, frame))
+        logger.addFilter(self._await_signal)
+
+    def _await_signal(self, record: logging.LogRecord) -> bool:
+        """Hold back the failure of a job until Ctrl-C, if that ended it, has been handled."""
+        if getattr(record, "event", None) in _FAILED:
+            end = time.monotonic() + _HANDLING_SECONDS
+            while self.at is None and time.monotonic() < end:
+                time.sleep(_HANDLING_SECONDS / 20)
+        return True
 
     def _interrupt(self, logger: logging.Logger, number: int, frame: Any) -> None:
         if self.at is None:
