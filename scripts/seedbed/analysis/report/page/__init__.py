@@ -2,5 +2,10 @@
 
 from pathlib import Path
 
-FILES = tuple(Path(__file__).resolve().with_name(f"page.{end}") for end in ("html", "css", "js"))
+_HERE = Path(__file__).resolve().parent
+
+SHARED = tuple(_HERE / name for name in ("page.css", "layout.html", "table.html"))
+"""What every page stands on."""
+
+FILES = (_HERE / "page.html", _HERE / "page.js", *SHARED)
 """The page's files: a change of one of them makes the page stale, as a change of code does."""

@@ -16,7 +16,7 @@ import polars as pl
 from seedbed.analysis.report import sentences
 from seedbed.analysis.report.captions import caption_of
 from seedbed.analysis.report.charts.theme import DARK, LIGHT
-from seedbed.analysis.report.page import FILES
+from seedbed.analysis.report.page import FILES, SHARED
 from seedbed.analysis.report.summary import COMPARED, Report
 from seedbed.analysis.settings import Titles
 from seedbed.engines.spending import HEADS, SpendingRecord, sentence, table
@@ -149,31 +149,29 @@ def page(
         spending: what the study has cost; None if that is not known.
         tables: by path, what the tables beside the page hold; by default `TABLES`.
     """
-    import jinja2
     from markupsafe import Markup
 
-    template, style, script = (file.read_text(encoding="utf-8") for file in FILES)
+    template, script, *_ = FILES
     charts = {figure.name: figure.chart for figure in figures if figure.chart is not None}
-    scripts = [vega_bundle(), script] if explorer["fits"] or charts else []
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    scripts: list[str] = []
+    if explorer["fits"] or charts:
+        scripts = [vega_bundle(), script.read_text(encoding="utf-8")]
     pairs = [pair for fit in report.fits for size in fit.sizes for pair in size.pairs]
     rows = [row for fit in report.fits for size in fit.sizes for row in size.rows]
     short = {row.short: row.title for row in rows if row.short not in ("", row.title)}
-    return environment.from_string(template).render(
+    return render(
+        template,
+        scripts,
+        provenance,
+        spending,
         report=report,
         say=sentences,
         explorer=bool(explorer["fits"]),
-        # Only what this project wrote or drew is markup; data stands in it as JSON.
-        style=Markup(style),
-        scripts=[Markup(text) for text in scripts],
         data=Markup(
             script_json(
                 {"explorer": explorer, "figures": charts, "themes": {"light": LIGHT, "dark": DARK}}
             )
         ),
-        policy=content_policy(scripts),
         figures=[{**vars(figure), "svg": Markup(figure.svg)} for figure in figures],
         examples=examples,
         compared=[*COMPARED.values()],
@@ -181,10 +179,46 @@ def page(
         short_titles=", ".join(f"{name}: {title}" for name, title in short.items()),
         coverage=f"{100 * confidence:g}",
         cost=sentence(spending) if spending else "",
+        tables=TABLES if tables is None else tables,
+    )
+
+
+def render(
+    template: Path,
+    scripts: Sequence[str],
+    provenance: Mapping[str, Any],
+    spending: SpendingRecord | None,
+    **values: object,
+) -> str:
+    """Return a page: the layout that all pages share, with a template's blocks in it.
+
+    Args:
+        template: the file with the blocks.
+        scripts: the page's own scripts.
+        provenance: code digest and versions.
+        spending: what the study has cost; None if that is not known.
+        **values: what else the template names. Text is escaped, unless it is Markup.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    style, layout, _ = SHARED
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([template.parent, layout.parent]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template.name).render(
+        # Only what this project wrote or drew is markup; data stands in it as JSON.
+        style=Markup(style.read_text(encoding="utf-8")),
+        scripts=[Markup(text) for text in scripts],
+        policy=content_policy(scripts),
         cost_heads=HEADS,
         cost_rows=table(spending) if spending else [],
-        tables=TABLES if tables is None else tables,
         provenance=provenance,
+        **values,
     )
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-_PAGE = Path(__file__).resolve().parents[1] / "page"
+from seedbed.analysis.report.page import SHARED
 
-FILES = (Path(__file__).resolve().with_name("spend.html"), _PAGE / "page.css")
+FILES = (Path(__file__).resolve().with_name("spend.html"), *SHARED)
 """The page's files: a change of one of them makes the page stale, as a change of code does."""

@@ -25,12 +25,11 @@ from seedbed.analysis.report.charts.drawing import (
     value_axis,
 )
 from seedbed.analysis.report.charts.theme import DARK, LIGHT
-from seedbed.analysis.report.page.filling import content_policy, inline_svg
+from seedbed.analysis.report.page.filling import inline_svg, render
 from seedbed.analysis.report.spend import FILES
 from seedbed.analysis.report.spend.outcome import Outcome, percent, points
 from seedbed.analysis.settings import Title, Titles
 from seedbed.analysis.tables.outcomes import UNTRAINED
-from seedbed.engines.spending import HEADS, table
 
 _LABELS = 250
 _ROW = 30
@@ -80,13 +79,6 @@ def page(found: Outcome, name: str, provenance: Mapping[str, Any]) -> str:
         name: of the study.
         provenance: code digest and versions.
     """
-    import jinja2
-    from markupsafe import Markup
-
-    template, style = (file.read_text(encoding="utf-8") for file in FILES)
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     figures = [
         _drawn(queries_chart(found), "queries", "What was bought", _queries_said(found)),
     ]
@@ -95,17 +87,16 @@ def page(found: Outcome, name: str, provenance: Mapping[str, Any]) -> str:
         about = f"Accuracy on the test items, and 95% intervals for other test items: {said}."
         chart = students_chart(found)
         figures.append(_drawn(chart, "students", "How good the students are", about))
-    return environment.from_string(template).render(
+    return render(
+        FILES[0],
+        [],
+        provenance,
+        found.spending,
         name=name,
         found=found,
-        style=Markup(style),
-        policy=content_policy([]),
         decisions=_decisions(found),
         figures=figures,
         gains=[(one.over, points(one.difference)) for one in found.gains],
-        cost_heads=HEADS,
-        cost_rows=table(found.spending) if found.spending is not None else [],
-        provenance=provenance,
     )
 
 
