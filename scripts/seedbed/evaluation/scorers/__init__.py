@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, get_args
 
 from seedbed.config.values import Kind
 
@@ -86,6 +86,25 @@ class Comparing(Scorer, Protocol):
     def same(self, first: str, second: str, question: str, seed: TaskItem) -> bool:
         """Return whether two answers to a question made from a seed mean the same."""
         ...
+
+
+class PlainScorer:
+    """A scorer that takes no options, needs no files, and holds nothing that must end."""
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], folder: Path) -> Self:
+        """Return the scorer of a kind: the module's name.
+
+        Raises:
+            ValueError: if there is an option.
+        """
+        if options:
+            kind = cls.__module__.rpartition(".")[2]
+            raise ValueError(f"scorer {kind!r} has no option {', '.join(sorted(options))}")
+        return cls()
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to end."""
 
 
 Scoring = Callable[[Any, str, "TaskItem"], Score]

@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
 
-from seedbed.evaluation.scorers import Reading, Score, any_gold
+from seedbed.evaluation.scorers import PlainScorer, Reading, Score, any_gold
 from seedbed.evaluation.scorers.latex import BOX_END, BOX_START, plain_latex
 from seedbed.evaluation.scorers.outputs import final_part
 from seedbed.tasks.items import TaskItem
@@ -105,7 +103,7 @@ _NUMBER = re.compile(
 _DECORATION = " \t\r\n*_`\"'“”‘’.,;:!?$"
 
 
-class ChoiceScorer:
+class ChoiceScorer(PlainScorer):
     """Scores outputs whose final answer is one of the item's choices."""
 
     @any_gold
@@ -127,19 +125,8 @@ class ChoiceScorer:
             reason=flexible.reason,
         )
 
-    def close(self) -> None:
-        """Do nothing: the scorer holds nothing."""
 
-
-def from_options(options: Mapping[str, Any], folder: Path) -> ChoiceScorer:
-    """Return a scorer; it takes no options and needs no files.
-
-    Raises:
-        ValueError: if there is an option.
-    """
-    if options:
-        raise ValueError(f"scorer 'choice' has no option {', '.join(sorted(options))}")
-    return ChoiceScorer()
+from_options = ChoiceScorer.from_options
 
 
 def read_strict(output: str, count: int, choices: Sequence[str] = ()) -> Reading:

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from seedbed.evaluation.scorers import Reading, Score, any_gold
+from seedbed.evaluation.scorers import PlainScorer, Reading, Score, any_gold
 from seedbed.evaluation.scorers.latex import BOX_END, BOX_START, plain_latex
 from seedbed.evaluation.scorers.outputs import final_part
 from seedbed.tasks.items import TaskItem
@@ -33,7 +31,7 @@ _QUOTES = "\"'`´‘’‚“”„«»‹›*_"
 _PUNCTUATION = ".,;:!?…。"
 
 
-class ExactScorer:
+class ExactScorer(PlainScorer):
     """Scores outputs whose final answer is one exact string."""
 
     @any_gold
@@ -56,19 +54,8 @@ class ExactScorer:
             reason=flexible.reason,
         )
 
-    def close(self) -> None:
-        """Do nothing: the scorer holds nothing."""
 
-
-def from_options(options: Mapping[str, Any], folder: Path) -> ExactScorer:
-    """Return a scorer; it takes no options and needs no files.
-
-    Raises:
-        ValueError: if there is an option.
-    """
-    if options:
-        raise ValueError(f"scorer 'exact' has no option {', '.join(sorted(options))}")
-    return ExactScorer()
+from_options = ExactScorer.from_options
 
 
 def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any
 
-from seedbed.evaluation.scorers import Reading, Score, any_gold
+from seedbed.evaluation.scorers import PlainScorer, Reading, Score, any_gold
 from seedbed.evaluation.scorers.outputs import final_part
 from seedbed.tasks.items import TaskItem
 
@@ -27,7 +26,7 @@ _MARKER = "Answer: "
 _EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 
-class JsonScorer:
+class JsonScorer(PlainScorer):
     """Scores outputs whose final answer is a JSON object."""
 
     @any_gold
@@ -44,19 +43,8 @@ class JsonScorer:
             reason=flexible.reason,
         )
 
-    def close(self) -> None:
-        """Do nothing: the scorer holds nothing."""
 
-
-def from_options(options: Mapping[str, Any], folder: Path) -> JsonScorer:
-    """Return a scorer; it takes no options and needs no files.
-
-    Raises:
-        ValueError: if there is an option.
-    """
-    if options:
-        raise ValueError(f"scorer 'json' has no option {', '.join(sorted(options))}")
-    return JsonScorer()
+from_options = JsonScorer.from_options
 
 
 def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:

@@ -5,16 +5,14 @@ Grades themselves are the work of `seedbed.evaluation.judge`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from seedbed.evaluation.scorers import Reading, Score
+from seedbed.evaluation.scorers import PlainScorer, Reading, Score
 from seedbed.evaluation.scorers.outputs import final_part
 from seedbed.tasks.items import TaskItem
 
 
-class JudgedScorer:
+class JudgedScorer(PlainScorer):
     """Stands for a judge where nothing is paid."""
 
     def score(self, output: str, item: TaskItem) -> Score:
@@ -25,19 +23,8 @@ class JudgedScorer:
         """
         raise ValueError(f"the answer to item {item.item_id!r} is graded by a judge alone")
 
-    def close(self) -> None:
-        """Do nothing: the scorer holds nothing."""
 
-
-def from_options(options: Mapping[str, Any], folder: Path) -> JudgedScorer:
-    """Return a scorer; it takes no options and needs no files.
-
-    Raises:
-        ValueError: if there is an option.
-    """
-    if options:
-        raise ValueError(f"scorer 'judged' has no option {', '.join(sorted(options))}")
-    return JudgedScorer()
+from_options = JudgedScorer.from_options
 
 
 def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:

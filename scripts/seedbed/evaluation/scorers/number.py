@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
-from seedbed.evaluation.scorers import Reading, Score, any_gold
+from seedbed.evaluation.scorers import PlainScorer, Reading, Score, any_gold
 from seedbed.evaluation.scorers.latex import BOX_END, BOX_START, plain_latex
 from seedbed.evaluation.scorers.number_words import WordNumber, word_numbers
 from seedbed.evaluation.scorers.outputs import begins_with_turn, final_part
@@ -290,7 +288,7 @@ class _Found:
     likely: bool
 
 
-class NumberScorer:
+class NumberScorer(PlainScorer):
     """Scores outputs whose final answer is a number."""
 
     @any_gold
@@ -305,19 +303,8 @@ class NumberScorer:
             reason=flexible.reason,
         )
 
-    def close(self) -> None:
-        """Do nothing: the scorer holds nothing."""
 
-
-def from_options(options: Mapping[str, Any], folder: Path) -> NumberScorer:
-    """Return a scorer; it takes no options and needs no files.
-
-    Raises:
-        ValueError: if there is an option.
-    """
-    if options:
-        raise ValueError(f"scorer 'number' has no option {', '.join(sorted(options))}")
-    return NumberScorer()
+from_options = NumberScorer.from_options
 
 
 def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
