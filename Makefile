@@ -85,20 +85,29 @@ report: env ## put how the results were made beside them: Snakemake's own report
 	snakemake --report results/$(STUDY)/report/workflow.html --quiet all --config study=$(STUDY)
 
 # One worker more than cores, as tests of SLURM wait most of their time. Tests that measure time run
-# afterwards, one by one.
+# afterwards, one by one, and only their files are read again.
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores + 1 : 8)))
 
 .PHONY: test
 test: env vllm models lint ## check the code, and run all tests
 	status=0; pytest --numprocesses $(WORKERS) -m "not alone" || status=$$?; \
-		pytest -m alone || status=$$?; exit $$status
+		pytest -m alone $$(grep -rl --include='*.py' mark.alone tests) || status=$$?; exit $$status
 
+# Lint beside the tests: each of its checks runs on one core.
 .PHONY: check
-check: env lint ## check the code, and run the quick tests: no study, no SLURM, no vLLM, no browser
+check: env ## check the code, and run the quick tests: no study, no SLURM, no vLLM, no browser
+	@$(MAKE) --no-print-directory --jobs 2 types quick style
+
+.PHONY: quick
+quick: env ## run the quick tests alone
 	pytest --numprocesses auto --maxprocesses 8 -m "not (alone or browser or slow)" tests/unit
 
 .PHONY: lint
-lint: env types ## check the code without running it
+lint: env ## check the code without running it
+	@$(MAKE) --no-print-directory --jobs 2 types style
+
+.PHONY: style
+style: env ## check how the code is written
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules

@@ -293,7 +293,7 @@ def _lora(settings: StudentTraining, student: Any) -> Any:
         excluded.append(STATE_SPACE_OUTPUT)
     return LoraConfig(
         r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # a float, as PEFT scales by it
+        lora_alpha=settings.lora_alpha,  # a float, as PEFT scales by it
         lora_dropout=settings.lora_dropout,
         target_modules="all-linear",
         exclude_modules="|".join(excluded) or None,

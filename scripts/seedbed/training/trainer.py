@@ -95,7 +95,7 @@ class MicroBatchTrainer(SFTTrainer):
         self._fused = self.args.device.type == "cuda" and shards.count == 1
         self._began = time.monotonic()
         if BLOCKS in self.train_dataset.column_names:
-            self.data_collator = partial(_unpacked, self.data_collator)
+            self.data_collator: Any = partial(_unpacked, self.data_collator)
         self._noise = row_dropout(self.model, self.args.seed)
         lighten(self.model)
 
