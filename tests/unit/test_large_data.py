@@ -85,7 +85,8 @@ def save(folder, frames, bounds):
     return Shards(**files)
 
 
-@pytest.mark.parametrize("batch", [7, 1000])
+# 31 rows end within shards, and 1,000 are more than all.
+@pytest.mark.parametrize("batch", [31, 1000])
 @pytest.mark.parametrize("choice", ["none", "verified", "verified_matched"])
 @pytest.mark.parametrize("length", [None, 2, 4])
 def test_a_streamed_dataset_equals_one_built_at_once(tmp_path, monkeypatch, batch, choice, length):
@@ -264,6 +265,7 @@ def test_a_large_dataset_is_built_in_little_memory(tmp_path, rows, new, most):
     assert queries.is_sorted() and queries.n_unique() == len(queries)
 
 
+@pytest.mark.slow
 def test_many_evaluations_are_collected_in_little_memory(tmp_path):
     listed = tmp_path / "list.txt"
     files = write_evaluations(tmp_path, cells=400, items=5000)
