@@ -109,6 +109,7 @@ def test_where_all_is_right_each_cluster_counts_once_and_replicates_do_not():
     assert three.low == pytest.approx(1 / (1 + 1.959964**2 / 10))
 
 
+@pytest.mark.slow
 def test_the_fits_of_a_single_cluster_say_that_test_items_are_not_in_their_intervals():
     by_task = outcomes_by_task(*simulate(items=60, cluster_size=60))
     settings = FitSettings(methods=METHODS, bootstrap_samples=10, starts=2)

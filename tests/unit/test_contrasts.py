@@ -65,6 +65,7 @@ def flat(method, seeds, ratio):
     return 0.6
 
 
+@pytest.mark.slow
 def test_a_crossover_is_found_where_it_is(main):
     (*ends, later) = findings(main)[1]
     # Two points are too few to be told from nothing with 2,000 items.
@@ -181,11 +182,13 @@ def test_crossovers_beyond_a_range_are_known_to_lie_beyond(few, many, expected):
         assert value == (None if number is None else pytest.approx(number, abs=0.01))
 
 
+@pytest.mark.slow
 def test_no_crossover_is_found_where_methods_are_equal():
     tests = findings(simulate(accuracy=flat, untrained=0.6, items=2000, seeds=(32, 256)))[1]
     assert "found" not in verdicts(tests[:4])
 
 
+@pytest.mark.slow
 def test_what_a_weak_augmenter_costs_is_told_by_method(main):
     def weaker(method, seeds, ratio):
         return shifting(method, seeds, ratio) - (0.15 if method == METHODS[2] else 0.0)
@@ -229,6 +232,7 @@ def test_the_weaker_augmenter_is_the_weaker_also_where_most_cells_have_it():
     assert loses.verdict == "found"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gain", "expected"), [(0.0, "found"), (0.1, "opposite")])
 def test_verification_is_held_against_more_data(main, gain, expected):
     def verified(method, seeds, ratio):
@@ -246,6 +250,7 @@ def test_verification_is_held_against_more_data(main, gain, expected):
     assert (little.verdict, data.verdict) == (expected, expected)
 
 
+@pytest.mark.slow
 def test_another_student_is_tested_alike_and_baselines_are_not_taken_for_one(main):
     other = simulate(
         accuracy=shifting, items=2000, seeds=(32,), other={"student": "mini_student_b"}
@@ -270,6 +275,7 @@ def test_a_study_without_the_methods_has_no_tests():
     assert not any(without.values())
 
 
+@pytest.mark.slow
 def test_a_contrast_of_ones_own_is_tested_at_the_places_that_all_points_have(main):
     """Twice the weight, a filter for each, and the next budget against the same one."""
     kept = simulate(

@@ -105,6 +105,7 @@ def test_training_noise_is_seen_and_widens_the_intervals(usual):
     assert width(noisy) > width(usual)
 
 
+@pytest.mark.slow
 def test_an_untrained_student_of_its_own_level_is_recognised():
     found = fit(items=3000, untrained=0.15)[0]
     assert has(found, "start")
@@ -112,6 +113,7 @@ def test_an_untrained_student_of_its_own_level_is_recognised():
     assert at_zero.mean() == pytest.approx(0.15, abs=0.03)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_fit():
     settings = FitSettings(bootstrap_samples=4, starts=2)
     runs = [fit(settings, items=300, methods=METHODS[:1]) for _ in range(2)]
@@ -206,6 +208,7 @@ def test_replicates_that_differ_are_told_by_their_effects():
     assert record.bootstrap.seed_draw_noise > 0.01
 
 
+@pytest.mark.slow
 def test_replicates_give_cell_means_degrees_of_freedom():
     found = fit(FitSettings(bootstrap_samples=4, starts=1), replicates=2, items=200)[0]
     means = next(entry for entry in found.record.models if entry.name == "cell_means")
@@ -273,6 +276,7 @@ def test_beyond_the_data_draws_are_widened_by_the_miss_that_noise_does_not_expla
         assert widened(error, 0.03).std() == pytest.approx(hidden, rel=0.25)
 
 
+@pytest.mark.slow
 def test_the_chosen_model_is_in_the_mean_however_little_its_weight(monkeypatch):
     monkeypatch.setattr(fitting_module, "_LEAST_WEIGHT", 1.1)
     (found,) = fit(items=300)

@@ -462,6 +462,7 @@ print(len(engine.asked))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["answers", "votes"])
 def test_two_jobs_that_extend_a_shard_ask_for_each_query_once(line, stage):
     line.run("questions", 30)

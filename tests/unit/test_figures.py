@@ -217,6 +217,7 @@ def all_fits(everything):
     return fitted(everything)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_all_text_stands_within_the_figure(everything, all_fits, name, tmp_path):
     missing = "3 of 9 cells are missing: " + "x " * 150
@@ -320,6 +321,7 @@ def test_baselines_of_real_pairs_make_no_groups(everything):
     assert groups(alone) == [] and order_methods(alone, METHODS) == []
 
 
+@pytest.mark.slow
 def test_accuracy_shows_baselines_of_real_pairs(everything, all_fits, tmp_path):
     table, words = draw("accuracy", everything, tmp_path, fits=all_fits)
     real = table.filter(
@@ -371,6 +373,7 @@ def test_equal_methods_share_the_resamples(tmp_path):
     assert table["probability_best"].to_list() == pytest.approx([1 / 3] * table.height)
 
 
+@pytest.mark.slow
 def test_map_where_one_method_has_no_cell_means_between_sizes(tmp_path):
     """One method has the same budget with either size: no budget ratio in common."""
     cells, items = simulate(seeds=(32, 64), ratios=(1, 2, 4, 8, 16), items=300)
@@ -383,6 +386,7 @@ def test_map_where_one_method_has_no_cell_means_between_sizes(tmp_path):
     assert mapped["probability_best"].is_between(0, 1).all()
 
 
+@pytest.mark.slow
 def test_map_between_sizes_is_of_curve_and_means(tmp_path):
     tables = simulate(seeds=(32, 128), ratios=(1, 4, 16, 64), items=400)
     table, _ = draw("best_method", tables, tmp_path)
