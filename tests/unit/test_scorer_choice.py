@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import replace
@@ -50,7 +51,7 @@ FLEXIBLE = [
     ("It lives in the deep sea.", "B"), ("It lives in the sea.", "A"), ("I choose A.", "A"),
     ("A, because it swims", "A"), ("option C because A is wet", "C"),
     ("It must be (D), I think", "D"), ("sea or forest", None), ("A or B", None), ("C, D", None),
-    ("(A) is wrong, (B) is right", None), ("A shark", None), ("dunno", None), ("", None),
+    ("(A) is wrong, (B) is right", "B"), ("A shark", None), ("dunno", None), ("", None),
     ("\x00\x01", None), ("...", None),
 ]  # fmt: skip
 
@@ -69,7 +70,7 @@ OTHER_COUNTS = [
     ("D", THREE, None), ("4", THREE, None), ("Answer: D", THREE, None), ("E", FIVE, "E"),
     ("(e)", FIVE, "E"), ("5", FIVE, "E"), ("E) white", FIVE, "E"), ("It is white.", FIVE, "E"),
     ("The answer is 5.", FIVE, "E"), ("Answer: F", FIVE, None), ("Answer: D or E", FIVE, None),
-    ("(D) no, (E)", FIVE, None), ("E) black", FIVE, None), ("white or black", FIVE, None),
+    ("(D) no, (E)", FIVE, "E"), ("E) black", FIVE, None), ("white or black", FIVE, None),
 ]  # fmt: skip
 
 
@@ -344,37 +345,79 @@ def arc() -> list[tuple[tuple[str, ...], int]]:
 
 
 FRAMES = [
-    # `right` and `wrong` are labels with texts `true` and `false`.
+    # `right`, `wrong` and `third` are labels with the texts `true`, `false` and `other`; `listed`
+    # is all of them. Two that a model writes if it is not told how: a label or a choice first.
     "{right}\n\nOption {wrong} is wrong.",
+    "**({right}) {true}**\n\nThe answer is not {wrong}, because {false} is something else.",
+    "{right}\n\n{wrong} is wrong because {false} does not fit, and so is {third}.",
     "**{right}.**\n\nExplanation: ({wrong}) {false} is not right.",
     "{right}) {true}\n\n{wrong}) {false} is incorrect.",
-    "**({right}) {true}**\n\nThe answer is not {wrong}, because {false} is something else.",
+    "{right}. {true}\n\nWhy not others:\n- **{wrong}. {false}**: no.\n- **{third}. {other}**: no.",
     "{right}. {true}, since option {wrong} does not fit.",
+    "{right} because {wrong} ({false}) does not fit.",
     "Answer: {right}\n\nOption {wrong} is wrong.",
     "The answer is {right}, {wrong} is wrong because of the rest.",
     "The answer is {wrong}. No, wait.\n\nThe answer is {right}.",
+    "The answer is {wrong}. Wait, no. It's {right}.",
     "The answer is {true}.",
+    "The correct answer is {true}, because {false} and {other} do not fit.",
+    "{true}. The others, such as {false}, do not fit.",
     "<think>Answer: {wrong}</think>\n{right}",
     "({wrong}) is wrong.\n\n\\boxed{{\\text{{{right}}}}}",
     "So it is.\nAnswer: {right}\n\nQuestion: What else? (A) x (B) y\nAnswer: {wrong}",
     "Option {wrong}: {false} is wrong.\n\nTherefore, {right} is the correct answer.",
-    "({wrong}) {false}\n({right}) {true}\n\n{right}",
+    "{listed}\n\n{right}",
+    "Let us look at each option.\n{listed}\n\nThe correct answer is **{right}) {true}**.",
+    "{wrong}: incorrect\n{third}: incorrect\n{right}: correct",
+    "It can't be {wrong} or {third}. So {right}.",
 ]
+
+
+def framed(frame: str, choices: tuple[str, ...], place: int) -> str:
+    second, third = (place + 1) % len(choices), (place + 2) % len(choices)
+    return frame.format(
+        right=LETTERS[place],
+        wrong=LETTERS[second],
+        third=LETTERS[third],
+        true=choices[place],
+        false=choices[second],
+        other=choices[third],
+        listed="\n".join(f"({LETTERS[n]}) {text}" for n, text in enumerate(choices)),
+    )
+
+
+def read_in(frame: str, items: list[tuple[tuple[str, ...], int]]) -> float:
+    """Return which share of the items is read in a frame; none may be read as another."""
+    right = 0
+    for choices, place in items:
+        text = framed(frame, choices, place)
+        value = read_choice(text, choices).value
+        assert value in (None, LETTERS[place]), (text, choices)
+        right += value is not None
+    return right / len(items)
 
 
 @pytest.mark.parametrize("frame", FRAMES)
 def test_no_real_item_reads_a_wrong_letter_in_any_frame(frame):
-    items = arc() if frame == FRAMES[0] else arc()[::7]
-    right = 0
-    for choices, place in items:
-        other = (place + 1) % len(choices)
-        text = frame.format(
-            right=LETTERS[place], wrong=LETTERS[other], true=choices[place], false=choices[other]
-        )
-        value = read_choice(text, choices).value
-        assert value in (None, LETTERS[place]), (text, choices)
-        right += value is not None
-    assert right >= 0.99 * len(items)
+    assert read_in(frame, arc()[::25]) >= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("frame", FRAMES[:2])
+def test_no_real_item_at_all_reads_a_wrong_letter_where_the_label_comes_first(frame):
+    assert read_in(frame, arc()) == 1
+
+
+def test_answers_in_many_words_are_read_as_a_person_reads_them():
+    file = Path(__file__).with_name("readings_choice.jsonl")
+    cases = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(cases) > 850
+    misread = [
+        (case["text"], case["readings"], value)
+        for case in cases
+        if (value := read_choice(case["text"], case["choices"]).value) not in case["readings"]
+    ]
+    assert not misread
 
 
 def test_no_number_that_is_the_text_of_a_choice_reads_a_wrong_letter():

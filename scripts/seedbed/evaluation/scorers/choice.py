@@ -1,11 +1,18 @@
 """Scorer for multiple choice with two to 26 options, such as ARC.
 
 The strict rule wants the output to end in `Answer: B`. The flexible rule takes a letter, `(B)`, a
-digit, or the full text of one choice: the whole output if that is all there is; else the last that
-is stated as the answer (behind "answer is" or "answer:", in a box, before "is the correct answer",
-or alone on the last line); else a label or a choice's text that stands first, with an explanation
-behind it; else the labels or texts that the output names. An output that names two different
-choices in the same way has no answer. Neither rule reads what
+digit, or the full text of one choice, from the first of these that there is:
+
+1. the whole output, if that is all it says;
+2. the last that is stated as the answer: behind "answer is" or "answer:", in many languages, in a
+   box, before "is the correct answer", or alone on the last line;
+3. a label or a choice's text that stands first, with an explanation behind it;
+4. the last sentence that only names a choice ("So it is C."), which behind "Wait, no." also
+   replaces what was stated before;
+5. the one that a list of the choices calls right;
+6. the labels or texts that the output names and does not call wrong.
+
+An output that names two different choices in the same way has no answer. Neither rule reads what
 `seedbed.evaluation.scorers.outputs` leaves out.
 """
 
@@ -30,8 +37,9 @@ _FEWEST_LABELS = 8
 _LABEL = r"(?:[A-Z]|1\d|2[0-6]|[1-9])"
 _STRICT = re.compile(rf"\bAnswer: ({_LABEL})\.?\Z")
 _CUE = re.compile(
-    r"(?P<adjective>\b\w{1,20}\s)?\b(?P<noun>answer|choice|option)\b(?P<between>[^\n.:=]{0,40}?)"
-    r"(?:\bis\b(?P<negation>\s(?:\w+ly\s)?not\b)?|\bmust be\b|\bshould be\b|[:=])",
+    r"(?P<adjective>\b\w{1,20}\s)?\b(?P<noun>answer|ans|choice|option)\b(?P<between>[^\n.:=]{0,40}?)"
+    r"(?:\bis\b(?P<negation>\s(?:\w+ly\s)?not\b)?"
+    r"|\b(?:must|should|would|has to|can only) be\b|[:=])",
     re.IGNORECASE,
 )
 # "The correct option is", but "Option B: ..." lists one.
@@ -66,24 +74,96 @@ _MARKED = re.compile(
     rf"|(?<![\w(^.,/-])(?P<closed>{_LABEL})\)"
     rf"|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter)\s(?P<named>{_LABEL})\b"
 )
+# "Vitamin C", "substance B": a name.
+_NAMED = re.compile(
+    r"\b(?:vitamins?|hepatitis|plan|grade|points?|type|group|class|figure|diagram|graph|chart|table|"
+    r"plant|planet|substance|liquid|solid|gas|material|object|student|person|sample|container|"
+    r"beaker|tube|box|car|team|element|metal|rock|layer|station|location|area|region|site|position"
+    r"|cell|part|section|phase|stage|model|method|experiment|trial|line|curve|angle|side|block|wire"
+    r"|circuit|bulb|town|city|star|organism|species|population|strain|magnet|ball|ramp|mr|mrs|dr)"
+    r"\.?\s\Z",
+    re.IGNORECASE,
+)
+_BEFORE_DIGIT = re.compile(
+    r"(?:\A|[\n:;,.]\s?|\b(?:is|be|choose|pick|select|option|choice|answer|number|with|and|or|so)\s)\Z",
+    re.IGNORECASE,
+)
 _BARE = re.compile(r"(?<![\w'’°-])(?<!\d\s)([A-Z])(?![\w'’-])")
 _ARTICLE = re.compile(r"\s[a-z]")
 _AFTER_ARTICLE = re.compile(r"\s(?:and|or|is|was|because|since|as|but|not|nor)\b")
-_LEADING_LABEL = re.compile(r"[(\[]?([A-Za-z]|1\d|2[0-6]|[1-9])(?![\w'’])[)\].:]{0,2}")
+_LEADING_LABEL = re.compile(r"[(\[]?([A-Za-z]|1\d|2[0-6]|[1-9])(?!\w|['’]\w|[-‑][a-z])[)\].:]{0,2}")
+_HEDGE = r"(?:(?:possibly|maybe|perhaps|probably|even|also|else|option|choice)\s){0,2}"
+_JOINING = re.compile(
+    r"\b(?:and|or|both|possibly|maybe|perhaps|probably|even|also|else|option|choice|as well as"
+    r"|plus)\b"
+)
 _ANOTHER_LABEL = re.compile(
-    rf"\s{{0,3}}(?P<sign>,|/|&|;|and\b|or\b)+\s{{0,3}}(?:and\s|or\s)?[(\[]?(?P<listed>{_LABEL})\b"
+    r"\s{0,3}(?P<sign>,|/|&|;|->|→|and\b|or\b|as well as\b|plus\b)+\s{0,3}(?:and\s|or\s)?"
+    rf"{_HEDGE}[(\[]?"
+    rf"(?P<listed>{_LABEL})\b"
     rf"|\s{{1,3}}(?:\((?P<bracketed>{_LABEL})\)|(?P<closed>{_LABEL})[).](?!\w))"
 )
 _LISTED_LABEL = re.compile(
-    rf"[)\]]?(?:\s{{0,3}}(?:,|/|&|and\b|or\b)+){{1,2}}\s{{0,3}}(?:or\s|and\s)?[(\[]?(?P<listed>{_LABEL})\b"
+    rf"[)\]]?(?:\s{{0,3}}(?:,|/|&|and\b|or\b)+){{1,2}}\s{{0,3}}(?:or\s|and\s)?{_HEDGE}[(\[]?"
+    rf"(?P<listed>{_LABEL})\b"
 )
 _TOGETHER = re.compile(
     r"\b(?:both|all|correct|right|as well|also|too(?=\s{0,3}(?:[.,;!\n]|\Z)))\b", re.IGNORECASE
 )
 _IS_ANSWER = re.compile(
     r"\s(?:is|was|seems|must be)\s(?:(?:therefore|thus|clearly|indeed|also|obviously)\s)?"
-    r"(?:(?:the\s)?(?:\w{1,12}\s){0,2}(?:answer|choice|option)\b|(?:the\s)?(?:correct|best)\b)",
+    r"(?:(?:the\s|an?\s|your\s|my\s)?(?:(?!not\b)\w{1,12}\s){0,2}(?:answer|choice|option)\b"
+    r"|(?:the\s)?(?:correct|best)\b)",
     re.IGNORECASE,
+)
+_REASONS = r"(?:because|since|as(?!\swell)|unlike|whereas|while|not|rather\sthan|instead\sof)\b"
+# What only says which choice it is, if the sentence ends behind the choice.
+_CONCLUDES = re.compile(
+    r"(?<![\w'’])(?:(?:its|(?:it|that|this|which)(?:['’]s|\s(?:is|must\sbe|should\sbe|would\sbe|has\sto\sbe"
+    r"|leaves|means|matches|corresponds\sto|points\sto)))"
+    r"|(?:i(?:['’](?:d|ll)|\swould|\swill)?\s)(?:choose|pick|select|say|go\swith|opt\sfor|think|believe"
+    r"|mean|guess)(?:\s(?:that\s)?it(?:['’]s|\sis))?"
+    r"|going\swith|leav(?:es|ing)(?:\sus)?(?:\swith)?|make\sthat|(?:my|answer|choice)\sto"
+    r"|my\s(?:pick|guess|selection)\sis|(?:best|correct|right|only|true|appropriate)\sone\sis"
+    r"|so|thus|hence|therefore|actually"
+    r"|(?:so|thus|hence|therefore|conclusion|verdict|decision|correction|selection|result|solution"
+    r"|response|actually|no|rather|wait|sorry)(?=\s?[,:.—–-]))(?:[^\S\n]|[,:.—–-]){1,6}",
+    re.IGNORECASE,
+)
+_REVISES = re.compile(
+    r"\b(?:wait|actually|correction|sorry|oops|scratch\sthat|on\ssecond\sthought|hmm+|no|i\smean"
+    r"|make\sthat|let\sme\s(?:re-?\w+|double[\s-]?check)|chang\w+\smy\sanswer)\b",
+    re.IGNORECASE,
+)
+_DOUBTED = re.compile(
+    r"(?:\b(?:not|cannot|never|if|whether|might|could|may|some|many|people|students)\b|n['’]t\b)"
+    r"[^\n.,;:]{0,40}\Z",
+    re.IGNORECASE,
+)
+# The nouns for "answer" in other languages, and the words for "is" that stand behind them.
+_ANYWHERE = re.compile(
+    r"(?<!\w)(?:respuesta|réponse|antwort|lösung|risposta|resposta|ответ|jawaban|odpowiedź|odpověď"
+    r"|cevap|antwoord|svar|svaret|vastaus|válasz|απάντηση|đáp án|câu trả lời|उत्तर|الإجابة|الجواب"
+    r"|תשובה|答案|答え|正解|正答|정답|답)(?:\s?[^\n.:=。,;]{0,30}?)"
+    r"(?::|=|\s-|(?<!\w)(?:es|est|ist|lautet|è|é|adalah|jest|je|is|är|er|on|là|है)(?!\w)|[是为為選选は은는])"
+    r"\s{0,3}(?:(?:la|die|das|der|le|el|a|o|option|opción|opção|opzione|choix|buchstabe|letra"
+    r"|lettre|вариант|选项|選項)\s){0,2}",
+    re.IGNORECASE,
+)
+_RIGHT_MARK = r"(?:(?:correct|right|yes|true|best)(?!\w|\s(?:answer|next|above|below))|[✓✔✅☑🗸👍])"
+_WRONG_MARK = r"(?:(?:incorrect|wrong|no|not|false|eliminated?|ruled\sout)(?!\w)|[✗✘❌✖❎👎])"
+_LISTED_VERDICT = re.compile(
+    r"(?:^|\n|[.;,]\s)[\s\-*•>\d.)]{0,6}?(?:option\s|choice\s)?\(?(?P<label>[A-Z])(?![\w'’])[)\].:]{0,2}",
+    re.IGNORECASE,
+)
+_VERDICT = re.compile(
+    rf"[\s\-–—:=(\[*,.]{{0,6}}(?:(?:is|would\sbe|seems|looks)\s(?:\w+ly\s)?)?"
+    rf"(?:(?P<right>{_RIGHT_MARK})|(?P<wrong>{_WRONG_MARK}))",
+    re.IGNORECASE,
+)
+_IS_BETTER = re.compile(
+    r"(?<![\w'’])\(?([A-Z])\)?\s(?:is|seems|looks)\s(?:\w+ly\s)?(?:the\s)?(?:right|better|best|correct)\b"
+    r"(?!\s(?:next|above|below|before|after|there|on|at|in|beside|behind))"
 )
 _WRONG = re.compile(
     r"[)\].:]?[^.\n;,]{0,80}?(?:\b(?:is|are|was|were|would be|seems?|looks?)\s(?:\w+ly\s)?"
@@ -95,12 +175,30 @@ _EXCLUDED = re.compile(
     r"\bneither\s\(?([A-Z])\)?,?\s(?:nor|or)\s\(?([A-Z])\b|\bnot\s\(?([A-Z])\b(?!['’])",
     re.IGNORECASE,
 )
+_LABELS = r"(?:\(?[A-Z]\)?(?![\w'’])(?:,\s|\s?[/&]\s?|,?\s(?:and|or|nor)\s)?){1,26}"
+# "It cannot be A or B", "the wrong options are A and D".
+_REJECTS = re.compile(
+    r"(?:(?i:\b(?:not|cannot|never|neither|nor|unlike|rules?\sout|ruling\sout|ruled\sout|eliminat\w+|"
+    r"exclud\w+|discard\w*|reject\w*|rather\sthan|instead\sof)\b|n['’]t\b"
+    r"|\b(?:wrong|incorrect|false)\s(?:answers?|options?|choices?|ones?)\b)"
+    r"(?:\s(?!but\b|so\b|only\b|because\b|since\b|as\b|if\b|than\b|hence\b|thus\b)[a-z'’]+){0,4}?"
+    rf"[\s:]{{1,2}})({_LABELS})"
+)
+# "Not the sea but the forest".
+_REFUSED = re.compile(
+    r"\b(?:not|unlike|rather than|instead of)\s(?!only\b)[^,.;:\n]{1,80}?(?=\sbut\b|[,.;:\n]|\Z)",
+    re.IGNORECASE,
+)
 _LISTING = re.compile(r"(?:^|\n|[.;]\s)\s{0,3}\(?([A-Z])\)?[.):]\s")
 _NUMBER = re.compile(
     r"(?P<sign>[-+−]?)[$€£]?\s?(?P<digits>\d[\d,]*+(?:\.\d++)?|\.\d++)"
     r"(?:\s?[x×*]\s?10\s?\^?\s?(?P<power>-?\d{1,3})|/(?P<below>\d{1,6}))?"
 )
-_DECORATION = " \t\r\n*_`\"'“”‘’.,;:!?$"
+_STRUCK = re.compile(r"(?<!~)~~(?!~)[^~\n]{1,80}~~(?!~)")
+_HAN = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+_BESIDE_HAN = re.compile(rf"(?<={_HAN})(?=[A-Za-z0-9(\[])|(?<=[A-Za-z0-9)\]])(?={_HAN})")
+_COPULA = re.compile(r"(?<=[A-Za-z0-9)])\s?(?:です|である|だ|입니다|이다)(?!\w)")
+_DECORATION = " \t\r\n*_`\"'“”‘’„«»「」『』.,;:!?$。、"
 
 
 class ChoiceScorer(PlainScorer):
@@ -186,17 +284,96 @@ def _read(text: str, choices: Sequence[str], digit_labels: bool) -> Reading:
     alone = _lone(text, options, digit_labels)
     if alone:
         return _one_of(alone, count)
+    plain = _unboxed(marked)
+    concluded = list(_concluded(plain, options, digit_labels))
     stated = max(_stated(marked, options, digit_labels), default=None, key=lambda pair: pair[0])
+    if stated is None:
+        first = _first(text, options, digit_labels)
+        stated = (0, first) if first else None
     if stated is not None:
-        return _one_of(stated[1], count)
-    first = _first(text, options, digit_labels)
-    if first:
-        return _one_of(first, count)
-    wrong = _said_to_be_wrong(text)
-    for named in (_marked(text), _mentioned(text, options), _bare(text) - wrong):
-        if named and not named <= wrong:
-            return _one_of(named, count)
+        return _one_of(_revised(plain, stated, concluded), count)
+    if concluded:
+        return _one_of(concluded[-1][1], count)
+    right, wrong = _verdicts(text, options)
+    if len(right) == 1:
+        return _one_of(right, count)
+    wrong |= _said_to_be_wrong(text)
+    mentioned = _mentioned(text, options)
+    if len(mentioned) > 1:
+        taken = _texts(text, options)
+        kept = _REFUSED.sub(lambda match: match[0] if taken[match.start()] else " ", text)
+        mentioned = _mentioned(kept, options) & mentioned or mentioned
+    for named in (_marked(text, options), mentioned, _bare(text)):
+        if named - wrong:
+            return _one_of(named - wrong, count)
     return Reading(None, "no choice named")
+
+
+def _revised(
+    text: str,
+    stated: tuple[int, set[int | None]],
+    concluded: list[tuple[int, set[int | None]]],
+) -> set[int | None]:
+    """Return what a text states, or what it concludes behind words such as "Wait, no."."""
+    change = _REVISES.search(text, stated[0])
+    later = [named for place, named in concluded if change and place >= change.start()]
+    return later[-1] if later else stated[1]
+
+
+def _concluded(
+    text: str, options: list[str], digit_labels: bool
+) -> Iterator[tuple[int, set[int | None]]]:
+    """Yield the choices of sentences such as "So it is C.", with their places."""
+    for cue in _CONCLUDES.finditer(text):
+        if _DOUBTED.search(text, max(0, cue.start() - 60), cue.start()):
+            continue
+        named = _sentence(text[cue.end() : cue.end() + 300], options, digit_labels)
+        if named:
+            yield cue.start(), named
+    for equation in re.finditer(r"=\s?([^=\n]{1,60}?)(?=\.?\s*(?:\n|\Z)|\.\s)", text):
+        named = _with_number(equation[1].strip(), options, alone=True)
+        if len(named) == 1:
+            yield equation.start(), named
+
+
+def _sentence(text: str, options: list[str], digit_labels: bool) -> set[int | None]:
+    """Return the choice that the rest of a sentence names, if all else in it is a reason."""
+    line = text.split("\n", 1)[0]
+    sentence = re.split(r"[.!;](?=\s|\Z)", line, maxsplit=1)[0]
+    clause = re.split(rf",\s|\s(?=\(?{_REASONS})", sentence, maxsplit=1)[0]
+    for part in (line, sentence, clause):
+        part = part.strip(_DECORATION)
+        named = _lone(part, options, digit_labels)
+        if not named:
+            continue
+        number = re.match(r"\d", part)
+        if number and not digit_labels and not _with_number(part, options, alone=True):
+            # "So it is 3."
+            return set()
+        return named
+    return set()
+
+
+def _verdicts(text: str, options: list[str]) -> tuple[set[int | None], set[int | None]]:
+    """Return the labels that a list of the choices, or a sentence, calls right, and wrong."""
+    right: set[int | None] = set()
+    wrong: set[int | None] = set()
+    for label in _LISTED_VERDICT.finditer(text):
+        place = _position(label["label"])
+        if place is None or place >= len(options):
+            continue
+        own = re.compile(rf"[\s(]{{0,2}}{re.escape(options[place])}(?!\w)\)?", re.IGNORECASE)
+        text_of_choice = own.match(text, label.end()) if options[place] else None
+        end = text_of_choice.end() if text_of_choice else label.end()
+        verdict = _VERDICT.match(text, end)
+        if verdict is not None:
+            (right if verdict["right"] else wrong).add(place)
+    right.update(
+        _position(match[1])
+        for match in _IS_BETTER.finditer(text)
+        if not _NAMED.search(text, max(0, match.start() - 14), match.start())
+    )
+    return right, wrong
 
 
 def _stated(
@@ -208,6 +385,10 @@ def _stated(
         if inside:
             yield box.start(), inside
     plain = _unboxed(text)
+    for cue in _ANYWHERE.finditer(plain):
+        said = _sentence(plain[cue.end() : cue.end() + 300], options, digit_labels)
+        if said:
+            yield cue.start(), said
     for cue in _CUE.finditer(plain):
         if not _states(plain, cue):
             continue
@@ -219,6 +400,8 @@ def _stated(
     lines = [line for line in plain.split("\n") if line.strip(_DECORATION)]
     if len(lines) > 1:
         last = _lone(lines[-1], options, digit_labels)
+        if all(re.fullmatch(r"\W*[A-Z]\W*", line) for line in lines):
+            last = {_position(label) for label in re.findall(r"[A-Z]", plain)}
         # The last of the choices, listed again, is no answer.
         if last and not _lists(lines[-2], lines[-1], options, digit_labels):
             yield plain.rfind(lines[-1]), last
@@ -231,7 +414,7 @@ def _states(text: str, cue: re.Match[str]) -> bool:
         return False
     if _SUPPOSED.search(text, max(0, cue.start() - 60), cue.start() + len(adjective)):
         return False
-    if cue["noun"].lower() == "answer":
+    if cue["noun"].lower() in ("answer", "ans"):
         # "Answer choice D is wrong" says nothing of what the answer is.
         return not (_LIST_NOUN.search(between) or re.search(r"(?<![\w'])[B-Z]\b", between))
     if adjective and not _CHOSEN.search(adjective):
@@ -268,7 +451,14 @@ def _called_the_answer(text: str, options: list[str]) -> Iterator[tuple[int, set
         if re.search(r"\b(?:wrong|incorrect|worst|other)\b", verb[0], re.IGNORECASE):
             continue
         bare = re.search(r"(?<![\w'’-])([A-Z])\W{0,3}\Z", before)
-        named = {_position(bare[1])} if bare else _marked(before) or _mentioned(before, options)
+        bare = bare or re.search(r"(?:\A\W*|\boption\s)([b-z])\Z", before)
+        if bare and _NAMED.search(before, 0, bare.start(1)):
+            continue
+        named = (
+            {_position(bare[1])}
+            if bare
+            else _marked(before, options) or _mentioned(before, options)
+        )
         if len(named) == 1 and _TOGETHER.search(before) is None:
             yield verb.start(), named
 
@@ -282,12 +472,17 @@ def _first(text: str, options: list[str], digit_labels: bool) -> set[int | None]
             return first
         if first:
             return set()
+    by_text = _first_text(text, options)
+    if by_text:
+        return by_text
     label = _LEADING_LABEL.match(text.strip(" \n*_`\"'“”‘’"))
     if label is None or label[1].islower():
         return set()
     behind = text.strip(" \n*_`\"'“”‘’")[label.end() :]
     position = _position(label[1])
-    if re.match(r",\s(?:because|since|as)\b", behind):
+    if re.match(
+        rf"\s?(?:;\s|[,–—-]?\s?(?:because|since|as(?!\swell))\b|\([^()\n]*\),?\s{_REASONS})", behind
+    ):
         return {position}
     if position is not None and position < len(options):
         own = re.escape(options[position].strip())
@@ -305,9 +500,38 @@ def _first(text: str, options: list[str], digit_labels: bool) -> set[int | None]
     return _statement(text, options, digit_labels, alone=False)
 
 
+def _first_text(text: str, options: list[str]) -> set[int | None]:
+    """Return the choice whose text a text begins with, if what follows only explains it."""
+    folded = _folded(text.strip(_DECORATION), options)
+    article = re.match(r"(?:the|an?)\s|", folded, re.IGNORECASE)
+    for start in (0, article.end() if article else 0):
+        # The letter of a choice is no text, even where one is called "C".
+        found = [
+            o for o in options if len(o) > 1 and re.match(rf"{re.escape(o)}(?!\w)", folded[start:])
+        ]
+        longest = max(found, default="", key=len)
+        if found and options.count(longest) == 1:
+            break
+    else:
+        return set()
+    first: set[int | None] = {options.index(longest)}
+    rest = folded[start + len(longest) :]
+    if re.match(rf"[,;]?\s\(?{_REASONS}", rest):
+        return first
+    if re.match(r"[.!;*_]*\n|[.!;]{1,2}\s|\s[–—-]\s", rest) is None:
+        return set()
+    sentences = re.split(r"[.!](?=\s)|[\n;]|\s[–—-]\s", rest)[:50]
+    others = (_begins_with(sentence, options, alone=True) for sentence in sentences)
+    return first if all(other <= first for other in others) else set()
+
+
 def _lone(line: str, options: list[str], digit_labels: bool) -> set[int | None]:
     """Return the choice that a line names if it says nothing else."""
-    line = line.strip(_DECORATION + "#>-")
+    line = re.sub(r"\A[\W_]{0,4}A:\s(?=\W{0,2}[A-Z]\b)", "", line)
+    line = re.sub(
+        r"\A[\s*_#>✓✔✅☑👉➡→⇒∴=-]{1,6}(?<=[^-])(?=\W{0,3}\w)", "", line.rstrip(" \n✓✔✅☑👍")
+    )
+    line = line.strip(_DECORATION + "#>").removeprefix("- ")
     named = _statement(line, options, digit_labels, alone=True)
     qualified = None if named else _QUALIFIERS.match(line)
     if qualified is not None:
@@ -371,7 +595,12 @@ def _plain(text: str) -> str:
     text = re.sub(r"</?(?:b|i|strong|em|p|br|span|code)\s?/?>", " ", text, flags=re.IGNORECASE)
     text = re.sub(r"<answer>", BOX_START, text, flags=re.IGNORECASE)
     text = re.sub(r"</answer>", BOX_END, text, flags=re.IGNORECASE)
-    text = plain_latex(text).replace("**", "")
+    text = _STRUCK.sub(" ", plain_latex(text).replace("**", ""))
+    text = re.sub(r"(?<=[A-Za-z)])(?:\s?_|\^)\s?(?=-?\d)", "", text)
+    text = re.sub(r"(?<=\d)\s?per\s?cent\b", "%", text)
+    if not text.isascii():
+        text = re.sub("。", ". ", re.sub(f"[、,](?={_HAN})", ", ", text))
+        text = _COPULA.sub("", _BESIDE_HAN.sub(" ", text))
     return re.sub(r"[^\S\n]+", " ", text)
 
 
@@ -414,9 +643,35 @@ def _statement(text: str, options: list[str], digit_labels: bool, alone: bool) -
     others = {n for n in _others(line, sign.isdigit()) if n is not None and n < labels}
     beside = _begins_with(rest.lstrip(_DECORATION), options, alone=True)
     beside = beside or _begins_with(rest.lstrip(_DECORATION + "-–—="), options, alone=True)
-    if alone and rest.strip(_DECORATION + ")]") and not beside and not others:
+    inside = re.fullmatch(r"\s?\((.{1,300})\)[.!]?\s?", rest)
+    if inside is not None:
+        beside = beside or _begins_with(inside[1], options, alone=True)
+    more = alone and rest.strip(_DECORATION + ")]") and not beside
+    if more and (not others or re.search(r"[a-z]{3}", _JOINING.sub("", rest))):
         return set()
-    return {place} | others | beside
+    return {place} | others | beside | _listed_with_texts(place, rest, options)
+
+
+def _listed_with_texts(place: int, rest: str, options: list[str]) -> set[int | None]:
+    """Return the further choices of "B) deep sea and C) forest"; `rest` stands behind the B."""
+    found: set[int | None] = set()
+    at: int | None = place
+    while at is not None and at < len(options) and options[at]:
+        listed = re.match(
+            rf"[\s.:)\]]{{0,3}}{re.escape(options[at])}"
+            r"(?:[\s,;/&.]|and\s|or\s){1,6}\(?(?P<label>[A-Z])[).:\]]",
+            rest,
+            re.IGNORECASE,
+        )
+        following = None if listed is None else _position(listed["label"])
+        if listed is None or following is None or following >= len(options):
+            break
+        rest = rest[listed.end() :]
+        if not _begins_with(rest, [options[following]], alone=False) or following in found:
+            break
+        found.add(following)
+        at = following
+    return found
 
 
 def _is_label(text: str, number: re.Match[str]) -> bool:
@@ -460,7 +715,7 @@ def _with_number(text: str, options: list[str], alone: bool = False) -> set[int 
     if number is None:
         return set()
     value, unit = _value(number), text[number.end() :].strip(_DECORATION).casefold()
-    if alone and len(unit) > 40:
+    if alone and (len(unit) > 40 or re.search(r"(?:\A[*x-]|[+×÷=])\s?\d", unit)):
         return set()
     same: dict[int | None, str] = {}
     for place, option in enumerate(options):
@@ -510,15 +765,21 @@ def _begins_with(text: str, options: list[str], alone: bool) -> set[int | None]:
     return best
 
 
-def _marked(text: str) -> set[int | None]:
+def _marked(text: str, options: Sequence[str] = ()) -> set[int | None]:
     """Return the labels that a text marks as such."""
     aside = _in_brackets(text)
-    return {
-        _position(match[match.lastgroup or 0])
-        for match in _MARKED.finditer(text)
-        # "(about 3)" is an aside, and "5 m^(2)" a unit.
-        if match["closed"] is None or not aside[match.start()]
-    }
+    found: set[int | None] = set()
+    for match in _MARKED.finditer(text):
+        label = match[match.lastgroup or 0]
+        # "(about 3)" is an aside, "5 m^(2)" a unit, "C (4)" the text of C, and "5 m/s (3)" a note.
+        if match["closed"] is not None and aside[match.start()]:
+            continue
+        if match["bracketed"] is not None and label.isdigit():
+            before = text[max(0, match.start() - 12) : match.start()]
+            if label in options or not _BEFORE_DIGIT.search(before):
+                continue
+        found.add(_position(label))
+    return found
 
 
 def _in_brackets(text: str) -> bytearray:
@@ -544,6 +805,8 @@ def _said_to_be_wrong(text: str) -> set[int | None]:
             wrong.add(_position(match[1]))
     for match in _EXCLUDED.finditer(text):
         wrong.update(_position(label) for label in match.groups() if label)
+    for match in _REJECTS.finditer(text):
+        wrong.update(_position(label) for label in re.findall(r"\b[A-Z]\b", match[1]))
     return wrong
 
 
@@ -584,6 +847,8 @@ def _bare(text: str) -> set[int | None]:
     for match in _BARE.finditer(text):
         behind = text[match.end() : match.end() + 10]
         if match[1] in "AI" and _ARTICLE.match(behind) and not _AFTER_ARTICLE.match(behind):
+            continue
+        if _NAMED.search(text, max(0, match.start() - 14), match.start()):
             continue
         named.add(_position(match[1]))
     return named

@@ -30,6 +30,7 @@ _LEADING_TEMPLATE = re.compile(rf"\s*+(?:{_TOKEN}(?:assistant|model)?\s*+)++")
 _MARK = r"(?:[*_]{1,3}|#{1,6}[ \t]{0,3}|>[ \t]?)?"
 _TURN = re.compile(
     rf"^[ \t]{{0,8}}{_MARK}(?:"
+    r"multiple[ -]choice(?:[ \t]question)?[ \t]?[*_]{0,3}:|"
     r"(?:(?:next|new|another|follow-?up|bonus|similar|practice|extra|additional)[ \t])?"
     r"(?:question|problem|exercise|puzzle|q)[ \t]?(?:\#?\d{1,3})?[ \t]?[*_]{0,3}:"
     r"|(?:human|user|assistant|instructions?)[ \t]?[*_]{0,3}:"
@@ -37,6 +38,8 @@ _TURN = re.compile(
     r"|^\#{1,6}[ \t]{0,3}(?:(?:next|new|another)[ \t])?"
     r"(?:question|problem|exercise|instructions?|input|response|human|user|assistant|system)"
     r"[ \t]?(?:\#?\d{1,3})?[ \t]{0,8}:?[ \t]{0,8}$"
+    r"|^[ \t]{0,8}(?:question|problem|exercise|example)[ \t]\#?\d{1,3}[ \t]?[*_]{0,3}"
+    r"(?:[.)][ \t]|:?[ \t]{0,8}$)"
     # On the same line, behind the end of a sentence.
     r"|(?<=[\d.!?)}\]*$])[ \t]{1,3}(?-i:Question|Problem|Q|Human|User)[ \t]?\d{0,3}:(?=\s)",
     re.IGNORECASE | re.MULTILINE,
