@@ -383,6 +383,18 @@ def test_what_failed_for_a_while_is_asked_again_after_all_others(endpoint):
     assert found == echoes()
 
 
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_request_is_tried_as_often_as_is_wanted(endpoint, capsys, attempts):
+    endpoint.behave = lambda body, before: (
+        error(500) if body["messages"][0]["content"] == "question 5" else None
+    )
+    found, problem = answers(endpoint, attempts=attempts)
+    assert problem is None
+    assert found["k5"].finish_reason == "failed"
+    assert endpoint.times()["question 5"] == 2 * attempts
+    assert f"failed in {2 * attempts} tries" in capsys.readouterr().err
+
+
 def test_all_tries_together_are_bounded(endpoint):
     endpoint.behave = lambda body, before: error(500) if before < 6 else None
     found, problem = answers(endpoint, concurrency=4)
@@ -872,7 +884,7 @@ def test_a_limit_uses_up_no_tries_and_makes_no_endpoint_down(endpoint, monkeypat
     endpoint.behave = Window(1, 0.5, "nothing")
     assert answers(endpoint, REQUESTS[:6], concurrency=6) == (echoes(REQUESTS[:6]), None)
     # More than twice the tries of a request, and nothing was answered between them.
-    assert endpoint.behave.refused > 2 * module.ATTEMPTS
+    assert endpoint.behave.refused > 2 * 8
 
 
 def test_a_limit_that_is_waited_for_is_told(endpoint, monkeypatch, capsys):

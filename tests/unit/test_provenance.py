@@ -245,7 +245,7 @@ def test_answers_that_are_kept_know_their_engine_and_the_encoding_of_chats_alone
         "SYNC_COMPLETIONS = 256",
         "SYNC_COMPLETIONS = 9",
     )
-    edit(scripts / "seedbed/engines/openai_engine.py", "ATTEMPTS = ", "ATTEMPTS = 1 + ")
+    edit(scripts / "seedbed/engines/openai_engine.py", "FIRST_WAIT = ", "FIRST_WAIT = 1 + ")
     assert digest(scripts, None, modules) == before
     assert digest(scripts, None, ["seedbed.engines.vllm_engine"]) != before
     edit(scripts / "seedbed/chats.py", "26 Jul 2024", "27 Jul 2024")

@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
 AFFORD_SECONDS = 0.02
 """How often to look whether what was answered leaves room below the cap."""
-ATTEMPTS = 8
-"""Tries at one request."""
 FAILED_SHARE = 0.1
 MOST_FAILED = 5
 """Of the requests of a call, those that may fail in all tries for themselves, by share and number;
@@ -305,14 +303,15 @@ class _Call:
         A request that was one too many costs no try. All other tries together are bounded: by one
         for each request begun, and those that find an endpoint down at first.
         """
+        attempts = self._settings.attempts
         answered_before = 0
         said = ""
         tries = empty = soon = 0
-        while tries < ATTEMPTS:
+        while tries < attempts:
             sent = await self._pace.enter(self._over)
             if self._over.is_set():
                 return self._pace.leave(sent)
-            if tries == ATTEMPTS // 2:
+            if tries == attempts // 2:
                 answered_before = self._answered
             if not await self._afford(request):
                 self._capped = True
@@ -344,7 +343,7 @@ class _Call:
                 if problem.kept is not None and empty == ATTEMPTS_WITHOUT_TEXT:
                     return await self._answer(problem.kept, sent)
                 self._retries += 1
-                if self._retries > self._taken + ATTEMPTS * self._settings.concurrency:
+                if self._retries > self._taken + attempts * self._settings.concurrency:
                     said = f"fails too often: {self._retries} times; last, {said}"
                     return self._end(said, restart=True)
                 if self._answered == 0 and tries == 2 and problem.slow_to_mend:
@@ -376,7 +375,8 @@ class _Call:
             if await self._probe(session, request):
                 self._answered += 1
             elif not self._capped:
-                said = f"is down: nothing was answered in {ATTEMPTS // 2} tries; last, {said}"
+                tried = attempts - attempts // 2
+                said = f"is down: nothing was answered in {tried} tries; last, {said}"
                 self._end(said, restart=True)
 
     def _say_limit(self, said: str) -> None:
@@ -559,14 +559,15 @@ class _Call:
             if len(self._failed) > max(MOST_FAILED, self._taken * FAILED_SHARE):
                 said = (
                     f"left {len(self._failed)} of {self._taken} requests without an answer after "
-                    f"{2 * ATTEMPTS} tries each; last, {self._failed[-1][1]}"
+                    f"{2 * self._settings.attempts} tries each; last, {self._failed[-1][1]}"
                 )
                 self._error = ManyFailedError(self._about(said, True))
                 self._error.keys = tuple(request.key for request, _ in self._failed)
             else:
+                tries = 2 * self._settings.attempts
                 for request, said in self._failed:
                     text = (
-                        f"a query failed in {2 * ATTEMPTS} tries: it is left out, and asked again "
+                        f"a query failed in {tries} tries: it is left out, and asked again "
                         f"at the next start; last, {said}"
                     )
                     print(self._secrets.hide(text), file=sys.stderr, flush=True)

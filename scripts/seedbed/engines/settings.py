@@ -262,6 +262,11 @@ class OpenAISettings(EngineSettings):
     timeout: Positive = Field(
         600.0, description="Seconds after which a request is given up, and asked again."
     )
+    attempts: Count = Field(
+        8,
+        description="How often a request that fails is tried; where others are answered, as often "
+        "once more after all others. A refusal by a rate limit does not count.",
+    )
     limit_field: Text | None = Field(
         "max_tokens",
         description="The endpoint's name for the most tokens of an answer; some models take only "
