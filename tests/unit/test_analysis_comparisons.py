@@ -141,6 +141,7 @@ def test_pairing_is_tighter_than_two_separate_errors():
     assert row["standard_error"] < 0.6 * separate
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth():
     covered = 0
     for seed in range(200):

@@ -203,6 +203,7 @@ def test_a_new_run_frees_what_a_killed_one_had_reserved_and_not_asked(ledger, tm
     assert (ledger.spent().queries, ledger.spent().doubtful) == (1, 0)
 
 
+@pytest.mark.slow
 def test_a_purse_takes_small_and_large_requests_as_they_come(ledger, tmp_path):
     dice = random.Random(1)
     cap = cap_of(tmp_path, usd=5.0)

@@ -406,6 +406,7 @@ def test_matched_rows_that_are_all_right_are_those_of_the_budget(tmp_path):
     assert matched[1]["counts"]["queries"] == 3
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(

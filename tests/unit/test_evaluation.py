@@ -178,6 +178,7 @@ def test_items():
     return load_world("mini_math").items("test", 70, seed=2)
 
 
+@pytest.mark.slow
 def test_greedy_predictions_do_not_depend_on_the_batch_size(tiny_model, test_items, scorer):
     tables = [
         asked(

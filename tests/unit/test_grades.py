@@ -152,6 +152,7 @@ def test_the_variance_of_right_and_wrong_is_one():
     assert grade_variance(np.full((2, 5), 0.5)) == pytest.approx(1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("graded", "variance"), [(None, 1.0), (4.0, 1 / 5), (19.0, 1 / 20)])
 def test_a_fit_takes_the_variance_that_grades_have(graded, variance):
     curves = fitted(graded=graded)

@@ -493,6 +493,7 @@ def test_the_check_of_a_task_pays_no_judge_and_says_so(config):
 # --- the script
 
 
+@pytest.mark.slow
 def test_a_judge_at_an_endpoint_grades_a_students_answers(tmp_path):
     """The real script against a real server: labels first, and answers once, also by a rerun."""
     to_frame(ITEMS).write_parquet(tmp_path / "test.parquet")
@@ -552,6 +553,7 @@ def test_a_judge_at_an_endpoint_grades_a_students_answers(tmp_path):
     assert (spent.used.requests, spent.usd, spent.queries) == (6, 1.5, 0)
 
 
+@pytest.mark.slow
 def test_a_judge_in_the_job_grades_for_other_jobs_too(tmp_path, tiny_model):
     """A small model writes no verdict in the form: all are unreadable, and counted as said."""
     to_frame(ITEMS).write_parquet(tmp_path / "test.parquet")

@@ -212,6 +212,7 @@ def test_the_name_of_a_table_stands_for_no_other_folder(tmp_path):
     assert run.own_results == "results/own_results/a_b"
 
 
+@pytest.mark.slow
 def test_the_table_of_the_docs_gives_the_advice_of_the_docs(tmp_path):
     text = (ROOT / "docs/advice.md").read_text()
     (table,) = re.findall(r"```csv\n(.*?)```", text, re.DOTALL)

@@ -363,6 +363,7 @@ def test_long_numbers_in_json_are_exact(tmp_path):
     assert scorer.score('{"id": -0.00}', zero).strict
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_take_seconds(tmp_path):
     (tmp_path / "rows.csv").write_text(
         "q,a\n" + "".join(f"What is {n} and {n}?,{2 * n}\n" for n in range(100_000))

@@ -135,6 +135,7 @@ def test_graded_scores_have_their_own_variance():
     assert (np.diag(cells_of(whole, METHODS).noise) > 15 * variance).all()
 
 
+@pytest.mark.slow
 def test_a_failed_training_is_named_and_does_not_rule():
     whole = study(ratios=(1, 2, 4, 8, 16, 32), noise=0.005, items=1319)
     cells = cells_of(whole, METHODS)
@@ -192,6 +193,7 @@ def test_the_same_cells_give_the_same_draws():
     assert (one == other).all()
 
 
+@pytest.mark.slow
 def test_noise_between_trainings_is_learnt_from_replicates():
     calm, noisy = (
         fit_posterior(
