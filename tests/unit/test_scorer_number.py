@@ -517,6 +517,7 @@ def test_real_solutions_are_right_in_every_frame(frame):
         assert right(text, gold), text
 
 
+@pytest.mark.slow
 def test_real_solutions_without_the_end_that_was_asked_for_are_mostly_right():
     solutions = [(answer.split("####")[0].strip(), gold) for answer, gold in gsm8k()[::5]]
     # The rest states its result before its last number, or in another unit.

@@ -35,7 +35,7 @@ from seedbed.engines.spending import SpendingLine, SpendingRecord
 from seedbed.streams.record import DatasetCounts, DatasetPart, DatasetRecord
 from seedbed.study.cells import KINDS
 from seedbed.study.loading import check_run_config, load_study
-from seedbed.study.spend import pilot_cells, targets
+from seedbed.study.spend import pilot_cells, spend_targets
 
 SPEND = {
     "methods": ["answer_augmentation", "new_question"],
@@ -51,7 +51,7 @@ def flow(folder, spend=SPEND, **changes):
     study = {key: value for key, value in sf.STUDY.items() if key != "blocks"}
     sf.write(folder, sf.FILES | {"studies/trial.yaml": study | {"spend": spend}})
     run = check_run_config({key: one for key, one in (RUN | changes).items() if one is not None})
-    return targets(run, load_study("trial", folder, task=run.task), ConfigFolders.of(folder))
+    return spend_targets(run, load_study("trial", folder, task=run.task), ConfigFolders.of(folder))
 
 
 @pytest.mark.parametrize(

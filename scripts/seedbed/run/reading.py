@@ -14,7 +14,6 @@ from seedbed.run.environment import read_environment
 from seedbed.study.checks import check_data
 from seedbed.study.config import RunConfig
 from seedbed.study.loading import check_run_config, load_study
-from seedbed.study.spend import targets
 from seedbed.study.targets import Targets
 
 
@@ -46,6 +45,11 @@ def read_run(
         )
         if run.data_dir is not None and not run.partial:
             check_data(study, run.data_dir)
-        return run, targets(run, study, folders)
+        if study.config.spend is None:
+            return run, Targets.of(run, study, folders)
+        # A spend decides by the scores so far: that takes Polars, which loads slowly.
+        from seedbed.study.spend import spend_targets
+
+        return run, spend_targets(run, study, folders)
     except StudyError as error:
         raise WorkflowError(str(error)) from None

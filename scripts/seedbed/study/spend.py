@@ -467,14 +467,12 @@ def patterns(request: Request, judged: bool) -> dict[str, str]:
     }
 
 
-def targets(run: RunConfig, study: Study, folders: ConfigFolders) -> Targets:
-    """Return what rules need to know of a study, or of a spend and the purchases so far.
+def spend_targets(run: RunConfig, study: Study, folders: ConfigFolders) -> SpendTargets:
+    """Return what rules need to know of a spend and the purchases so far.
 
     Raises:
-        StudyError: if a spend is asked for something that cannot be.
+        StudyError: if it is asked for something that cannot be.
     """
-    if study.config.spend is None:
-        return Targets.of(run, study, folders)
     request = spend_request(run, study)
     name = study.name + _ending(request)
     base = replace(study, name=name)
@@ -508,7 +506,10 @@ def targets_by_name(name: str, folders: ConfigFolders) -> Targets:
     file = name.removesuffix(_ending(asked))
     given = asked.model_dump(include={"task", "seeds", "queries", "usd", "draw"})
     run = RunConfig(study=file, **given, student="none" if asked.student is None else None)
-    return targets(run, load_study(file, folders, task=asked.task), folders)
+    study = load_study(file, folders, task=asked.task)
+    if study.config.spend is None:
+        return Targets.of(run, study, folders)
+    return spend_targets(run, study, folders)
 
 
 def _ending(request: Request) -> str:
