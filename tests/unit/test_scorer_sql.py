@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import signal
@@ -514,11 +515,30 @@ def test_what_chat_models_write_is_read_as_a_person_reads_it(text, query):
     assert (reading.reason == "") == (query is not None)
 
 
+def test_queries_in_many_words_are_read_as_a_person_reads_them():
+    file = Path(__file__).with_name("readings_sql.jsonl")
+    cases = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(cases) > 650
+
+    def bare(query: str | None) -> str | None:
+        """Return a query on one line, without comments."""
+        return query and " ".join(re.sub(r"--[^\n]*", "", query).split())
+
+    misread = [
+        (case["text"], case["query"], value)
+        for case in cases
+        if (value := bare(read_sql(case["text"]).value)) != case["query"]
+    ]
+    assert not misread
+
+
 FRAMES = [
     "{query}", "Here:\n```sql\n{query}\n```\nIt works.", "<sql>{query}</sql>",
     "{query}\nThis query returns what was asked for.", "The query is `{query}`.",
     "I will SELECT the rows we need.\n\n{query}", "{query};<|eot_id|>",
-    "{lines}\nThis gives the result.",
+    "{lines}\nThis gives the result.", "**{query}**", "[SQL]{query}[/SQL]",
+    "The query is {query}, which is it.", "{query}\n(as you asked me to do)",
+    "SELECT 1 FROM x\n\nWait, that is wrong.\n\n{query}",
 ]  # fmt: skip
 
 

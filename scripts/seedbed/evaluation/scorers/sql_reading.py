@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+from itertools import islice
 
 from seedbed.evaluation.scorers import Reading
 from seedbed.evaluation.scorers.outputs import final_part
@@ -25,7 +26,8 @@ TOKEN = re.compile(
 _BLANK = r"(?:\s|--[^\n]{0,200}\n|/\*[^*]{0,200}\*/)"
 _NAME = r"(?:\w{1,99}|\"[^\"\n]{1,99}\"|`[^`\n]{1,99}`|\[[^\]\n]{1,99}\])"
 _QUERY = (
-    r"(?<![\w.])(?:SELECT\b|VALUES\s{0,9}\("
+    r"(?<![A-Za-z0-9.])(?<![A-Za-z0-9]_)"
+    r"(?:SELECT\b|VALUES\s{0,9}\((?=\s{0,9}(?:[-+(\d'\"]|null\b|x'))"
     rf"|WITH{_BLANK}{{1,20}}(?:RECURSIVE{_BLANK}{{1,20}})?{_NAME}{_BLANK}{{0,20}}"
     rf"(?:\([^()]{{0,500}}\){_BLANK}{{0,20}})?AS{_BLANK}{{0,20}}"
     rf"(?:(?:NOT{_BLANK}{{1,20}})?MATERIALIZED{_BLANK}{{0,20}})?\()"
@@ -33,7 +35,8 @@ _QUERY = (
 _ANY = re.compile(_QUERY, re.IGNORECASE)
 _LEADING = re.compile(r"(?:\s|--[^\n]*+\n|/\*(?:[^*]|\*(?!/))*+\*/)*+")
 _FENCE = re.compile(
-    r"(?:```|~~~)`?[ \t]*(?:(?!(?:select|with|values)\b)[A-Za-z][\w+#.:-]{0,20}(?:[ \t]+|(?=\n)))?"
+    r"(?:```|~~~)`?[ \t]*(?:(?:sql|sqlite)(?=(?:select|with)\b)|"
+    r"(?!(?:select|with|values)\b)[A-Za-z][\w+#.:-]{0,20}(?:[ \t]+|(?=\n)))?"
     r"\n?((?:[^`~]|`(?!``)|~(?!~~))*+)(?:```|~~~|\Z)",
     re.IGNORECASE,
 )
@@ -46,6 +49,40 @@ _FINAL = re.compile(
     r"\bfinal\s(?:answer|query|sql(?:\squery)?)\b[^\n:]{0,40}:|\bcorrected\s(?:query|sql)\b[^\n:]{0,40}:",
     re.IGNORECASE,
 )
+# Behind these, the next query on a line of its own replaces what stands before.
+_REVISES = re.compile(
+    r"\b(?:(?:final|correct(?:ed|ion)?|revised|improved|fixed|updated)\b[^\n:]{0,40}:"
+    r"|(?:wait|oops|sorry|actually|hmm+|on\ssecond\sthought)\b)",
+    re.IGNORECASE,
+)
+_INSTEAD_OF = re.compile(
+    r"\b(?:instead\sof|rather\sthan|not|incorrect:|wrong:)[\s:*`\"']{1,6}\Z", re.I
+)
+_OTHER_STATEMENT = re.compile(
+    r"\b(?:(?:insert|replace)\s+into\b|create\s+(?:\w+\s+){0,2}(?:table|view)\b)[^;]{0,500}\Z",
+    re.IGNORECASE,
+)
+# "Select the best answer", "a SELECT statement", "select from": prose.
+_NO_QUERY = re.compile(
+    r"select\s+(?:from\b|(?:the|an|any|some|your|my|this|these|those|one|only|all\sthe|statements?"
+    r"|clauses?|which|what)\s+(?!from\b|as\b)\w)",
+    re.IGNORECASE,
+)
+_WITHOUT_TABLE = re.compile(
+    r"select\s+(?:distinct\s+|all\s+)?[-+(~]*\s?"
+    r"(?:[\d'\".:?(]|x'|\w+\s?\(|(?:null|true|false|case|exists|not|cast|current_\w+)\b)",
+    re.IGNORECASE,
+)
+_SELECTS_FROM = re.compile(r"[^;]{1,2000}?(?:\b|\\n)from\b", re.IGNORECASE)
+# What goes on in prose on the line where a query ends.
+_PROSE_BEHIND = re.compile(
+    r",\s+(?:which|where|so|but|because|since|assuming|if|to|as\s(?:you|we|asked|requested))\s"
+    r"|-\s(?:that|this|which|it|to)\s|[–—]|\*\*|\((?:this|that|which|it|assuming|where|the)\s|is\s+(?:the|an?|what|used|your|my|how"
+    r"|this|that|correct|right)\s|:\s|\#|[”»。]|\[(?:/|end\s|[a-z]{3,12}\]\s*\Z)",
+    re.IGNORECASE,
+)
+_RULE = re.compile(r"(?:[*=_~|#-]\s?){2,}$|\|.*\|\s*$", re.MULTILINE)
+_NOTE = re.compile(r"\([A-Za-z]+\s(?!from\b)[a-z]+\s", re.IGNORECASE)
 _ESCAPED = re.compile(r"&(?:lt|gt|amp|quot|#39|apos|nbsp);")
 _COMPOUND = re.compile(r"\b(?:union|all|intersect|except)\s*\Z", re.IGNORECASE)
 _LABELLED = re.compile(r"(?:[:=>\"'`]|\(\"|\('|^[\s>*\-\d.)#]*)[\s*_]*\Z")
@@ -106,13 +143,33 @@ def read_sql(output: str) -> Reading:
         source = blocks[-1]
     else:
         finals = [cue.end() for cue in _FINAL.finditer(text) if _ANY.search(text, cue.end())]
-        source = text[finals[-1] :] if finals else text
+        finals += [cue.end() for cue in _REVISES.finditer(text) if _follows(text, cue.end())]
+        source = text[max(finals) :] if finals else text
     source = source.strip()
     start = _start(source)
     if start is None:
         return Reading(None, "no query")
     query = _query(source, start)
     return Reading(query) if query else Reading(None, "no query")
+
+
+def _follows(text: str, end: int) -> bool:
+    """Return whether a query stands on a line of its own behind a place in a text."""
+    return any(
+        _rank(text, match.start(), match[0]) == 0 and _is_query(text, match.start())
+        for match in islice(_ANY.finditer(text, end), 10)
+    )
+
+
+def _is_query(text: str, start: int) -> bool:
+    """Return whether a query may begin at a place, where a word such as SELECT stands."""
+    if text[start : start + 6].lower() == "select":
+        if _NO_QUERY.match(text, start):
+            return False
+        if not _WITHOUT_TABLE.match(text, start) and not _SELECTS_FROM.match(text, start):
+            return False
+    before = text[max(0, start - 600) : start]
+    return not (_OTHER_STATEMENT.search(before) or _INSTEAD_OF.search(before[-40:]))
 
 
 def _answered(head: str, tail: str) -> bool:
@@ -130,12 +187,14 @@ def _start(source: str) -> int | None:
     """
     begin = _leading(source)
     best: tuple[int, int] | None = None
-    if _ANY.match(source, begin):
+    if _ANY.match(source, begin) and _is_query(source, begin):
         if _SENTENCE.match(source, begin) is None:
             return begin
         best = 1, begin
     for match in _ANY.finditer(source):
         start = match.start()
+        if not _is_query(source, start):
+            continue
         rank = _rank(source, start, match[0])
         if rank == 4 and not _FROM.match(source, start):
             continue
@@ -169,10 +228,14 @@ def _query(source: str, start: int) -> str:
         text = text.split(before[-3:], 1)[0]
     elif before[-1:] in ("`", '"', "'"):
         text = _unquoted(text, before[-1])
-    text = re.split(r"```|~~~", text, maxsplit=1)[0]
-    query = text[: _end(text)].strip()
-    if before.rstrip().endswith("**"):
-        query = query.removesuffix("**").rstrip()
+    for fence in re.finditer("```|~~~", text):
+        if text.count("'", 0, fence.start()) % 2 == 0:
+            text = text[: fence.start()]
+            break
+    query = text[: _end(text)].strip().strip("\u200b\ufeff").removesuffix("|").rstrip()
+    for mark in ("**", "__", "*"):
+        if before.rstrip().endswith(mark):
+            query = query.removesuffix(mark).rstrip()
     # A sentence's end.
     return query.removesuffix(".").rstrip()
 
@@ -209,6 +272,10 @@ def _end(text: str) -> int:
             continue
         if token == ";" or (token == ")" and depth == 0):
             return end
+        if word == "end" and "case" not in text[:end].lower():
+            return end
+        if depth == 0 and complete and _PROSE_BEHIND.match(text, match.start()):
+            return end
         if token == "<" and re.match(r"/[A-Za-z]", text[match.end() : match.end() + 2]):
             # A tag that closes.
             return end
@@ -241,11 +308,15 @@ def _goes_on(text: str, match: re.Match[str], keyword: bool, title: bool) -> boo
     """Return whether a token on a new line goes on with a query that could end before it."""
     token = match[0]
     if match.lastgroup == "sign":
+        if _RULE.match(text, match.start()) or _NOTE.match(text, match.start()):
+            return False
         return token not in ("*", "#", "-", ">", "`") or text[match.end() : match.end() + 1] != " "
     line = text[match.start() :].split("\n", 1)[0].strip()
     if match.lastgroup == "word" and keyword and token.lower() in _GO_ON:
-        prose = line.endswith((".", ":", "!", "?")) and not _COMPARES.search(line)
-        if prose:
+        ends = line.endswith((".", ":", "!", "?"))
+        if ends and not _COMPARES.search(line):
+            return False
+        if ends and not title and token.istitle() and len(token) > 1:
             return False
         if title or not (token[0].isupper() and token[1:].islower() and len(token) > 1):
             return True
