@@ -25,7 +25,7 @@ from seedbed.engines import Completion, Request
 from seedbed.engines.pending_jobs import PendingJob, claimed
 from seedbed.evaluation.evaluation import summarise
 from seedbed.evaluation.judge import Posed, grades, judge
-from seedbed.evaluation.judged import graded_answers, posed_answers
+from seedbed.evaluation.judged import check_answered, graded_answers, posed_answers
 from seedbed.evaluation.labels import agreement, read_labels
 from seedbed.evaluation.record import Agreement, EvaluationRecord, Judged
 from seedbed.evaluation.settings import JudgingSettings
@@ -78,7 +78,9 @@ def job(args: Options) -> None:
     if args.labels is not None:
         labelled, given = read_labels(args.labels, options)
         with claimed(args.labels_cache, args.labels, report):
-            found = grades(options, verdicts(args.labels_cache, labelled))
+            of_labels = verdicts(args.labels_cache, labelled)
+        check_answered(of_labels)
+        found = grades(options, of_labels)
         agreed = agreement(given, [found[one.key] for one in labelled])
         report(_agreement(agreed))
     seconds.clear()

@@ -32,7 +32,10 @@ from seedbed.evaluation.scorers.settings import JudgeOptions
 from seedbed.evaluation.settings import JudgingSettings
 from seedbed.evaluation.students import ANSWERS_SCHEMA
 from seedbed.models import api_fingerprint
+from seedbed.study.cells import grid
+from seedbed.study.estimate import work
 from seedbed.study.loading import load_study
+from seedbed.study.quote import quote
 from seedbed.tasks.item import TaskItem
 from seedbed.tasks.items import to_frame
 
@@ -288,6 +291,17 @@ def test_grades_become_predictions_and_what_is_unreadable_counts_as_the_task_say
     assert (about.unreadable, about.asked_again, about.orders_differ) == (1, 1, None)
 
 
+def test_a_request_that_failed_gets_no_grade_whatever_the_task_says():
+    def answer(request, mark):
+        return ("", "failed") if request.key.startswith("i1") else f"VERDICT {mark}: 5"
+
+    posed = posed_answers(ITEMS, answers("a", "b"))
+    found = judge(JudgingSettings(options=OPTIONS), posed, asks(answer)[1])
+    counted = OPTIONS.model_copy(update={"unreadable": 0.0})
+    with pytest.raises(ValueError, match=r"1 answers have no verdict.* failed in all tries \(i1\)"):
+        graded_answers(counted, ITEMS, answers("a", "b"), found)
+
+
 def test_answers_to_other_items_are_refused():
     with pytest.raises(ValueError, match="other items"):
         posed_answers(ITEMS[1:], answers("a", "b"))
@@ -436,6 +450,21 @@ def refused(config):
     with pytest.raises(StudyError) as raised:
         load_study("replies", config)
     return str(raised.value)
+
+
+def test_the_cost_of_labels_is_foreseen_once_for_all_cells(config, tmp_path):
+    change(
+        config, "tasks/replies/task.yaml", "judge: critic,", "judge: critic, labels: labels.csv,"
+    )
+    rows = "".join(f"q{n},kind,r,5\n" for n in range(7))
+    labels = config.folders[0] / "tasks/replies/labels.csv"
+    labels.write_text(f"question,answer,reference,grade\n{rows}")
+    study = load_study("replies", config)
+    judging = [part for part in work(study, grid(study).cells) if part.stage == "judging"]
+    assert [part.units for part in judging if part.method == "labels"] == [7]
+    found = quote(study, grid(study), tmp_path)
+    (line,) = [line for line in found.left if line.stage == "judging"]
+    assert line.queries == 7 + 6 * (len(judging) - 1)
 
 
 def test_a_judge_is_a_model_of_the_study(config):

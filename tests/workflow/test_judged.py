@@ -103,7 +103,7 @@ def test_it_stops_at_the_cap_and_a_killed_run_pays_nothing_twice(judged, endpoin
     done = judged.snakemake("quote", "--quiet", "all", study="judged")
     assert done.returncode == 0, done.stdout
     (line,) = [line.split() for line in done.stdout.splitlines() if line.split()[:1] == ["judging"]]
-    assert line[:3] == ["judging", "critic", str(CELLS * ITEMS)]
+    assert line[:3] == ["judging", "critic", str(CELLS * ITEMS + LABELS)]
     assert endpoint.asked == []
     done = make(judged, max_usd=str(4 * EACH))
     assert done.returncode != 0

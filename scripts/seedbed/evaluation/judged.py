@@ -66,8 +66,10 @@ def graded_answers(
         A row an item, with the columns of `seedbed.evaluation.evaluation` and `score`.
 
     Raises:
-        ValueError: if verdicts cannot be read, and the task does not say what they count as.
+        ValueError: if verdicts cannot be read, and the task does not say what they count as; or if
+            requests failed.
     """
+    check_answered(verdicts)
     found = grades(options, verdicts)
     unread = [key for key, grade in found.items() if grade is None]
     if unread and options.unreadable is None:
@@ -102,6 +104,24 @@ def graded_answers(
     return pl.DataFrame(rows, schema=pl.Schema([*SCHEMA.items(), ("score", pl.Float64)])), judged
 
 
+def check_answered(verdicts: pl.DataFrame) -> None:
+    """Check that no request to a judge failed: it says nothing of an answer, and is asked again.
+
+    Args:
+        verdicts: rows of `judge`.
+
+    Raises:
+        ValueError: if one did, with the first of them.
+    """
+    failed = verdicts.filter(pl.col("finish_reason") == "failed")["key"].unique(maintain_order=True)
+    if failed.len():
+        raise ValueError(
+            f"{failed.len()} answers have no verdict, as requests to the judge failed in all tries "
+            f"({', '.join(failed.head(SHOWN))}). What it said of the others is kept: start again, "
+            "and it is asked about these alone"
+        )
+
+
 def _unreadable(unread: Sequence[str], verdicts: pl.DataFrame) -> str:
     wrong = verdicts.filter(pl.col("key").is_in(list(unread)) & pl.col("verdict").is_null())
     last = wrong.group_by("key", maintain_order=True).last().head(SHOWN)
@@ -112,7 +132,7 @@ def _unreadable(unread: Sequence[str], verdicts: pl.DataFrame) -> str:
     return "\n".join(
         [
             f"{len(unread)} answers have no verdict that can be read, though the judge was asked "
-            "again. It said in the end:",
+            "again where it had said anything. It said in the end:",
             *shown,
             "All that it said is kept. Let it write more (scorer.max_tokens, or thinking_tokens of "
             "its engine), make the rubric clearer, or say in the task's file what such an answer "

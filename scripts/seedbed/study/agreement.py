@@ -21,7 +21,7 @@ from seedbed.study.config import RUN_CONFIG, Block, ModelConfig, StudyConfig
 from seedbed.study.lengths import too_long
 from seedbed.study.reading import File, Files
 from seedbed.study.study import Bought, Study, name_at_endpoint
-from seedbed.study.task_files import task_problems, with_counts
+from seedbed.study.task_files import label_count, task_problems, with_counts
 from seedbed.tasks.settings import TaskConfig, WorldSource
 from seedbed.training.settings import Trainer
 
@@ -45,6 +45,7 @@ class Agreement:
         engines: by model, what runs it here.
         trainers: by model, how its training is run here.
         used: the files that the study names, by kind and name; None for one that is wrong.
+        labelled: by task, how many answers were graded by hand.
     """
 
     files: Files
@@ -55,6 +56,7 @@ class Agreement:
     used: dict[str, dict[str, File[Any] | None]] = field(
         default_factory=lambda: {kind: {} for kind in _SECTIONS}
     )
+    labelled: dict[str, int] = field(default_factory=dict)
 
     def run(self, name: str) -> Study:
         """Check everything; the result is worth having only if no problem was found."""
@@ -98,6 +100,7 @@ class Agreement:
             bought={} if self.problems else self._bought(),
             engines=self.engines,
             trainers=self.trainers,
+            labelled=self.labelled,
         )
 
     def _refuse(self, text: str, *at: Part, file: File[Any] | None = None) -> None:
@@ -242,6 +245,8 @@ class Agreement:
         self.used["tasks"][name] = counted
         if counted is None:
             return
+        if counted.config.judge is not None and counted.config.judge.labels is not None:
+            self.labelled[name] = label_count(self.files, name, counted.config.judge)
         wanted, held = self.study.config.test_items, counted.config.test_items
         if wanted is not None and wanted > held:
             said = f"{wanted} is more than the {held} items of the test split of task {name!r}"

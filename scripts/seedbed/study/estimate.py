@@ -83,6 +83,9 @@ VERDICT_TOKENS = 120
 JUDGE_TOKENS = PROMPT_TOKENS + 2 * ANSWER_TOKENS + 250
 """Of what a judge is asked: a question, two answers, a rubric and the form of the verdict."""
 
+LABELS = "labels"
+"""In the place of a method: a judge grades the labels of a task once, for all its cells."""
+
 Stage = Literal["questions", "answers", "verification", "training", "evaluation", "judging"]
 
 SHOWN = {
@@ -174,6 +177,7 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
             where = (stream.task, stream.method, stream.key)
             tokens = (samples * PROMPT_TOKENS, samples * ANSWER_TOKENS)
             found.append(Work("verification", stream.teacher, *where, queries, samples, *tokens))
+    labelled: set[str] = set()
     for cell in cells:
         task = study.tasks[cell.task]
         place = (cell.student, cell.task, cell.method, cell.key)
@@ -182,7 +186,12 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
         if task.judge is not None:
             asked = 1 if task.judge.compare is None else 2
             tokens = (asked * JUDGE_TOKENS, asked * VERDICT_TOKENS)
-            found.append(Work("judging", task.judge.judge, *place[1:], items, asked, *tokens))
+            judge = task.judge.judge
+            found.append(Work("judging", judge, *place[1:], items, asked, *tokens))
+            if cell.task in study.labelled and cell.task not in labelled:
+                labelled.add(cell.task)
+                at = (cell.task, LABELS, f"labels/task={cell.task}", study.labelled[cell.task])
+                found.append(Work("judging", judge, *at, asked, *tokens))
         if not cell.untrained:
             rows = training_rows(study, cell)
             found.append(Work("training", *place, rows, 0, 0, ROW_TOKENS))

@@ -33,6 +33,7 @@ class Study:
         engines: by model, what runs it here, where that is not what its file says.
         trainers: by model, how its training is run here, likewise.
         gpu_gb: gigabytes of memory of a GPU here.
+        labelled: by task, how many answers were graded by hand, for its judge to grade, too.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Study:
     engines: Mapping[str, AnyEngine] = field(default_factory=dict)
     trainers: Mapping[str, Trainer] = field(default_factory=dict)
     gpu_gb: float = GPU_GB
+    labelled: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def students(self) -> set[str]:

@@ -12,6 +12,7 @@ from seedbed.config.folders import ConfigFolders
 from seedbed.config.values import nearest
 from seedbed.config.words import OWN_PROMPTS
 from seedbed.evaluation.scorers import module_file
+from seedbed.evaluation.scorers.settings import JudgeOptions
 from seedbed.study.reading import File, Files
 from seedbed.tasks.selection import counted
 from seedbed.tasks.settings import FilesSource, TaskConfig
@@ -115,6 +116,15 @@ def _label_problems(config: TaskConfig, folder: Path) -> Iterator[str]:
         yield f"there is no file {folder / config.judge.labels}"
     except (ValueError, OSError) as error:
         yield str(error)
+
+
+def label_count(files: Files, name: str, judge: JudgeOptions) -> int:
+    """Return how many answers of a task were graded by hand; its labels fit."""
+    from seedbed.evaluation.labels import read_labels
+
+    if judge.labels is None:
+        return 0
+    return len(read_labels(files.path("tasks", name).parent / judge.labels, judge)[0])
 
 
 def _function_problem(scorer: str, folder: Path) -> str | None:
