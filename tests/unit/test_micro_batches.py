@@ -21,7 +21,6 @@ from seedbed.training.micro_batches import (
     activation_bytes,
     cut,
     halved,
-    padding,
     plan,
 )
 from seedbed.training.settings import StudentTraining, Trainer
@@ -52,8 +51,8 @@ def test_each_row_is_in_one_micro_batch_and_all_fit(tokens, start_tokens):
 def test_few_micro_batches_where_starts_are_dear_and_little_padding_where_they_are_not():
     lengths = [10] * 8 + [100] * 8
     assert len(cut(lengths, 10**6, start_tokens=10**6)) == 1
-    assert sorted(map(len, cut(lengths, 10**6, start_tokens=10))) == [8, 8]
-    assert padding(lengths, cut(lengths, 10**6, start_tokens=10)) == 0
+    parts = cut(lengths, 10**6, start_tokens=10)
+    assert sorted([lengths[row] for row in rows] for rows in parts) == [[10] * 8, [100] * 8]
 
 
 def answers(task):
@@ -244,25 +243,22 @@ def test_losses_and_adapters_do_not_depend_on_the_cut(
     assert other[0] != pytest.approx(whole[0], rel=1e-5)
 
 
-def test_losses_and_adapters_are_those_of_trl(tiny_model, dataset, tmp_path):
-    from datasets import Dataset
+def trained_by_trl(tiny_model, folder, rows, steps, batch_size, **settings):
+    """Train on rows by TRL's own trainer; return the losses of its steps and the adapter."""
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
 
     from seedbed.chats import load_tokenizer
 
-    loss, weights = train(tiny_model, dataset, tmp_path / "ours", 130)
-    chats = pl.read_parquet(dataset)["messages"].to_list()
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32),
         args=SFTConfig(
-            output_dir=str(tmp_path / "theirs"),
-            max_steps=6,
-            per_device_train_batch_size=8,
+            output_dir=str(folder),
+            max_steps=steps,
+            per_device_train_batch_size=batch_size,
             learning_rate=SETTINGS.learning_rate,
             lr_scheduler_type="cosine",
-            max_length=None,
             gradient_checkpointing=False,
             logging_steps=1,
             bf16=False,
@@ -270,29 +266,33 @@ def test_losses_and_adapters_are_those_of_trl(tiny_model, dataset, tmp_path):
             report_to=[],
             disable_tqdm=True,
             seed=0,
+            **settings,
         ),
-        train_dataset=Dataset.from_list(
-            [{"prompt": chat[:-1], "completion": chat[-1:]} for chat in chats]
-        ),
+        train_dataset=rows,
         processing_class=load_tokenizer(tiny_model),
         peft_config=LoraConfig(
             r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"
         ),
     )
     trainer.train()
-    trainer.model.save_pretrained(tmp_path / "theirs")
-    theirs = load_file(tmp_path / "theirs" / "adapter_model.safetensors")
+    trainer.model.save_pretrained(folder)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return losses, load_file(folder / "adapter_model.safetensors")
+
+
+def test_losses_and_adapters_are_those_of_trl(tiny_model, dataset, tmp_path):
+    from datasets import Dataset
+
+    loss, weights = train(tiny_model, dataset, tmp_path / "ours", 130)
+    chats = pl.read_parquet(dataset)["messages"].to_list()
+    rows = Dataset.from_list([{"prompt": chat[:-1], "completion": chat[-1:]} for chat in chats])
+    losses, theirs = trained_by_trl(tiny_model, tmp_path / "theirs", rows, 6, 8, max_length=None)
     # Ours is the mean over tokens, theirs over steps.
     assert loss == pytest.approx(sum(losses[3:]) / 3, rel=0.05)
     assert_same((loss, weights), (loss, theirs))
 
 
 def test_packing_makes_steps_of_blocks_as_trl_does(tiny_model, dataset, tmp_path):
-    from peft import LoraConfig
-    from transformers import AutoModelForCausalLM
-    from trl import SFTConfig, SFTTrainer
-
     from seedbed.chats import encode_rows, load_tokenizer
 
     packed = SETTINGS.model_copy(update={"packing": True, "batch_size": 2, "max_length": 200})
@@ -317,33 +317,10 @@ def test_packing_makes_steps_of_blocks_as_trl_does(tiny_model, dataset, tmp_path
     steps = packed.epochs * math.ceil(len(blocks) / 2)
     assert (counts.steps, counts.epochs, counts.training_rows) == (steps, packed.epochs, len(rows))
 
-    trainer = SFTTrainer(
-        model=AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32),
-        args=SFTConfig(
-            output_dir=str(tmp_path / "theirs"),
-            max_steps=steps,
-            per_device_train_batch_size=2,
-            learning_rate=SETTINGS.learning_rate,
-            lr_scheduler_type="cosine",
-            packing=True,
-            max_length=200,
-            gradient_checkpointing=False,
-            logging_steps=1,
-            bf16=False,
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            seed=0,
-        ),
-        train_dataset=as_dataset(rows, packed.model_copy(update={"packing": False})),
-        processing_class=load_tokenizer(tiny_model),
-        peft_config=LoraConfig(
-            r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"
-        ),
+    unpacked = as_dataset(rows, packed.model_copy(update={"packing": False}))
+    _, theirs = trained_by_trl(
+        *(tiny_model, tmp_path / "theirs", unpacked, steps, 2), packing=True, max_length=200
     )
-    trainer.train()
-    trainer.model.save_pretrained(tmp_path / "theirs")
-    theirs = load_file(tmp_path / "theirs" / "adapter_model.safetensors")
     assert_same((loss, weights), (loss, theirs))
 
 

@@ -319,6 +319,7 @@ def test_tables_of_json_are_read(scorer):
     assert scorer.run("firm.sqlite", "SELECT fts3_tokenizer('simple')").error
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_now_and_then_changes_no_score(folder, monkeypatch):
     with SqlScorer(folder / "databases") as scorer:
         ask = scorer._worker.ask_once

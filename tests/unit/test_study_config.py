@@ -850,8 +850,12 @@ def test_shared_words_agree_with_the_classes_that_they_describe():
     ("modules", "light"),
     [
         ("seedbed.study.loading, seedbed.study.cells", ()),
-        # Snakemake itself imports some.
-        ("seedbed.run.hooks, seedbed.run.reading", ("numpy", "pyarrow")),
+        # Snakemake itself imports some, and takes more than a second for it.
+        pytest.param(
+            "seedbed.run.hooks, seedbed.run.reading",
+            ("numpy", "pyarrow"),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["a study", "a plan"],
 )

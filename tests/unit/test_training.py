@@ -157,6 +157,7 @@ def test_a_save_that_was_not_finished_is_passed_over(
     assert fingerprint(tmp_path / "model" / "final") == fingerprint(undisturbed / "final")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

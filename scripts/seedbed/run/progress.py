@@ -123,6 +123,10 @@ def batches_under_way(results: Path, since: float) -> str:
     )
 
 
+_Signature = tuple[int, int, int]
+"""Of a file, its inode, size and time of change."""
+
+
 class Progress(logging.Handler):
     """Says how far a run is, now and then, and keeps it in a file.
 
@@ -172,7 +176,7 @@ class Progress(logging.Handler):
         self._failed: dict[int, dict[str, Any]] = {}
         self._failed_at: dict[int, float] = {}
         self._waits: dict[int, str] = {}
-        self._logs: dict[int, dict[str, Any]] = {}
+        self._logs: dict[int, dict[str, _Signature | None]] = {}
         self._blocks = 0
         self._took: dict[str, list[float]] = {}
         self._state = {
@@ -516,7 +520,7 @@ class Progress(logging.Handler):
         return {"slurm": external, "state": state, "reason": reason, "ran_since": since}
 
 
-def _signature(path: Any) -> tuple[int, int, int] | None:
+def _signature(path: str | Path) -> _Signature | None:
     """Return what tells one writing of a file from the next; None if it is not there."""
     try:
         found = Path(path).stat()

@@ -77,12 +77,6 @@ def cut(lengths: Sequence[int], tokens: int, start_tokens: int = START_TOKENS) -
     return batches[::-1]
 
 
-def padding(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
-    """Return the share of padding among the tokens of micro-batches."""
-    computed = sum(len(rows) * max(lengths[row] for row in rows) for rows in batches)
-    return 1 - sum(lengths) / computed
-
-
 def activation_bytes(config: Config, checkpointing: bool, element: int) -> int:
     """Return an estimate of the memory that a token of a micro-batch takes until its backward pass.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import polars as pl
@@ -30,6 +30,9 @@ ABOUT = (
     "nothing, `opposite` where it is below, and `open` otherwise. No adjustment is made for there "
     "being several."
 )
+
+
+Verdict = Literal["found", "open", "opposite", "not in this study"]
 
 
 class ContrastResult(Part):
@@ -58,7 +61,7 @@ class ContrastResult(Part):
     estimate: float | None
     low: float | None
     high: float | None
-    verdict: Literal["found", "open", "opposite", "not in this study"]
+    verdict: Verdict
     noise: str
     detectable: float | None
     unit: Literal["accuracy", "ln BR"] = "accuracy"
@@ -385,7 +388,7 @@ class _Task:
         self, number: int, student: str, claim: str, found: Difference | None, margin: float
     ) -> ContrastResult:
         """Return a test of whether a difference is above nothing, or not below by a margin."""
-        outcome: dict[str, Any] = _verdict(None, None, None, self.confidence)
+        outcome = _verdict(None, None, None, self.confidence)
         if found is not None:
             found += margin
             outcome = _verdict(found.estimate, *found.interval(self.confidence), self.confidence)
@@ -433,13 +436,23 @@ def _most(values: pl.Series) -> str | None:
     return counts[values.name][0] if counts.height else None
 
 
+class _Outcome(TypedDict):
+    """What a test says, as the fields of its result."""
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+    verdict: Verdict
+    detectable: float | None
+
+
 def _verdict(
     estimate: float | None, low: float | None, high: float | None, confidence: float
-) -> dict[str, Any]:
+) -> _Outcome:
     """Return what a test says, from the ends of its interval; None where there is no test."""
-    if low is None or high is None:
-        verdict, detectable = "not in this study", None
-    else:
+    verdict: Verdict = "not in this study"
+    detectable = None
+    if low is not None and high is not None:
         verdict = "found" if low > 0 else "opposite" if high < 0 else "open"
         detectable = _detectable((high - low) / 2, confidence)
     return {
