@@ -35,6 +35,7 @@ CHARTS = {
         SETTINGS | {"datasets": lambda wc, input: LISTS.option(input.datasets)},
     ),
     "mixtures": ("mixtures", CELLS, SETTINGS),
+    "shares": ("shares", CELLS, NAMES | {"settings": FLOW.share_settings()}),
     "augmenters": ("augmenters", CELLS, AUGMENTERS),
     "verification": ("verification", CELLS, SETTINGS),
     "students": ("models", CROSSED, NAMES | {"role": fixed("student")}),

@@ -15,6 +15,7 @@ from seedbed.analysis.settings import (
     AugmenterSettings,
     CompareSettings,
     PublishedShift,
+    ShareSettings,
     Titles,
     parse_published,
     parse_settings,
@@ -31,6 +32,7 @@ CHARTS = {
     "crossovers": (*_CURVES, "crossovers", "published"),
     "best_method": _CURVES,
     "mixtures": (*_SCORES, "settings"),
+    "shares": (*_SCORES, "settings"),
     "augmenters": (*_SCORES, "settings"),
     "verification": (*_SCORES, "settings"),
     "models": (*_CURVES, "crossovers", "role"),
@@ -39,7 +41,10 @@ CHARTS = {
 }
 """By chart, the options that its `tabulate` takes. They are not read from its signature: code that
 looks at code would make any edit of a module that charts import redraw all of them."""
-SETTINGS = {"augmenters": AugmenterSettings}
+SETTINGS: dict[str, type[CompareSettings]] = {
+    "augmenters": AugmenterSettings,
+    "shares": ShareSettings,
+}
 """By chart, the class of its settings, where that is not `CompareSettings`."""
 
 
@@ -85,7 +90,8 @@ class Options:
     settings: dict[str, Any] | None = optional(
         json_value,
         'JSON: {"methods": [...] in order; "confidence": 0.95}, for augmenters with '
-        '"augmenters": [...], the strongest first',
+        '"augmenters": [...], the strongest first, for shares with "shares": {mixture: {method: '
+        "0.5, ...}}",
     )
     prices: dict[str, Any] = option(
         json_value,

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,9 +31,10 @@ from seedbed.analysis.report.charts import (
     diversity,
     mixtures,
     models,
+    shares,
     verification,
 )
-from seedbed.analysis.report.charts.drawing import spread
+from seedbed.analysis.report.charts.drawing import Methods, spread
 from seedbed.analysis.report.charts.files import figure_output, write_figure
 from seedbed.analysis.report.charts.places import all_methods
 from seedbed.analysis.report.charts.theme import (
@@ -51,6 +52,7 @@ from seedbed.analysis.settings import (
     CrossoverSettings,
     FitSettings,
     PublishedShift,
+    ShareSettings,
     Title,
     Titles,
 )
@@ -75,9 +77,15 @@ MODULES = {
     "costs": costs,
     "diversity": diversity,
     "mixtures": mixtures,
+    "shares": shares,
     "cost_effectiveness": cost_effectiveness,
 }
 AUGMENTERS = ("mini_teacher", "mini_mid", "mini_weak")
+SHARES = {
+    "mix_thirds": dict.fromkeys(METHODS, 1 / 3),
+    "mix_halves": {AA: 0.5, NQ: 0.5},
+    "mix_mostly_new": {AA: 0.125, QR: 0.125, NQ: 0.75},
+}
 COMPARE = CompareSettings(methods=METHODS)
 TITLES = Titles(
     {
@@ -163,6 +171,8 @@ def content_of(name, tables, prices=None, datasets=DATASETS, fits=None, publishe
         return module.content(outcomes, prices or {}, COMPARE)
     if name in ("verification", "mixtures"):
         return module.content(outcomes, COMPARE)
+    if name == "shares":
+        return module.content(outcomes, ShareSettings(methods=METHODS, shares=SHARES))
     if name == "augmenters":
         settings = AugmenterSettings(methods=METHODS, augmenters=AUGMENTERS)
         return module.content(outcomes, settings)
@@ -208,7 +218,7 @@ def everything():
         simulate(untrained=None, other={"filter": "verified"}, **small),
         simulate(other={"student": "student_b"}, **small),
         simulate(untrained=None, other={"teacher": "big_teacher"}, **small),
-        simulate(lambda *_: 0.7, methods=("mix_thirds",), untrained=None, **small),
+        simulate(lambda *_: 0.7, methods=tuple(SHARES), untrained=None, **small),
     )
 
 
@@ -307,6 +317,40 @@ def test_a_mixture_is_compared_with_the_best_method_of_its_budget(tmp_path):
     assert gain["value"] == pytest.approx(value["mix_thirds", 128] - value[best, 128])
     assert gain["low"] < gain["value"] < gain["high"]
     assert "Gain over the best single method" in words
+
+
+# --- shares of a budget
+
+
+def test_mixtures_stand_in_the_triangle_of_their_methods(tmp_path):
+    tables = together(
+        simulate(seeds=(8,), ratios=(1, 16), items=400),
+        simulate(lambda *_: 0.9, (*SHARES, "mix_all_bought"), (8,), (16,), 400, untrained=None),
+        # One mixture alone makes no triangle.
+        simulate(lambda *_: 0.9, ("mix_thirds",), (8,), (1,), 400, untrained=None),
+    )
+    table, words = draw("shares", tables, tmp_path)
+    found = {row["method"]: row["shares"] for row in table.to_dicts()}
+    assert found == {
+        **{AA: "100 0 0", QR: "0 100 0", NQ: "0 0 100"},
+        **{"mix_thirds": "33.33 33.33 33.33", "mix_halves": "50 0 50"},
+        "mix_mostly_new": "12.5 12.5 75",
+    }
+    assert set(table["budget"]) == {128} and set(table["corners"]) == {" ".join(METHODS)}
+    assert (table["low"] < table["accuracy"]).all() and (table["accuracy"] < table["high"]).all()
+    assert "100% AA" in words and "BR 16, 128 queries" in words
+    best = table.filter(pl.col("method") == "mix_halves")["accuracy"].item()
+    assert f"{100 * best:.1f}" in words
+
+
+def test_a_point_lies_where_its_shares_say():
+    plane = shares._Plane(METHODS, TITLES, 380)
+    corners = [plane.place(one) for one in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
+    sides = [np.hypot(a["x"] - b["x"], a["y"] - b["y"]) for a, b in combinations(corners, 2)]
+    assert sides == pytest.approx([sides[0]] * 3)
+    middle = plane.place((1 / 3, 1 / 3, 1 / 3))
+    assert middle["x"] == pytest.approx(190)
+    assert middle["y"] == pytest.approx(np.mean([corner["y"] for corner in corners]))
 
 
 # --- accuracy, and baselines of real data
@@ -825,6 +869,12 @@ def test_an_option_without_text_says_that_nothing_is_missing(script):
 def test_a_method_keeps_its_place_where_the_first_group_lacks_one():
     groups = [SimpleNamespace(methods=list(names)) for names in ("ac", "abc", "c")]
     assert all_methods(groups) == ["a", "b", "c"]
+
+
+def test_a_dozen_methods_and_mixtures_look_different():
+    methods = Methods([f"method_{n}" for n in range(12)], TITLES)
+    looks = [channel.to_dict()["scale"]["range"] for channel in (methods.colour, methods.shape)]
+    assert len(set(zip(*looks, strict=True))) == 12
 
 
 def test_text_in_the_colours_of_methods_can_be_read():

@@ -158,10 +158,11 @@ def test_shipped_studies_counted_by_hand():
         # 3 methods x 2 sizes x 4 ratios, a mixture at 2 ratios, and the baseline.
         "demo": 3 * 2 * 4 + 2 + 1,
         # 3 tasks, one size; 2 weaker augmenters x 2 methods x 3 tasks; another student on one task;
-        # 2 filters x 3 methods x 3 tasks, and one at the highest ratio; another teacher with 2
-        # methods x 2 ratios x 2 filters, and the first one verified at the lower ratio; 3 sets of
-        # real pairs x 3 tasks; and the baselines of 3 tasks and of the other student.
-        "miniature": 90 + 24 + 2 * 3 * 4 - 2 * 3 + 8 + 24 + 12 + 12 + 2 + 2 + 8 + 9 + 4,
+        # 4 mixtures x 2 ratios x 3 replicates; 2 filters x 3 methods x 3 tasks, and one at the
+        # highest ratio; another teacher with 2 methods x 2 ratios x 2 filters, and the first one
+        # verified at the lower ratio; 3 sets of real pairs x 3 tasks; and the baselines of 3 tasks
+        # and of the other student.
+        "miniature": 90 + 24 + 24 + 2 * 3 * 4 - 2 * 3 + 8 + 24 + 12 + 12 + 2 + 2 + 8 + 9 + 4,
         # 3 methods at 2 ratios with one size, and at one with another; a weaker augmenter, verified
         # answers, the seeds alone, and the baseline.
         "micro": 3 * 2 + 3 + 1 + 1 + 1 + 1,

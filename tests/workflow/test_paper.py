@@ -15,12 +15,16 @@ SYNTHETIC = (
     + 3 * (3 + 1)  # answers to the seeds, verified: 100 seeds, and 1,000 at the highest budget
     + 3 * 2  # another teacher, verified
 )
+# Four mixtures: with 100 seeds at 2 budgets of three draws, with 1,000 at one budget.
+MIXED = 3 * 4 * (2 * 3 + 1)
+# Of their parts, halves of the budgets are data sets of the study anyway, thirds are not.
+PARTS = 3 * 3 * (2 * 3 + 1)
 REAL = 3 * 3 + 2 * (2 + 2) + (2 + 1)  # 100 pairs; with more, two tasks and the one with few items
-TRAINED = SYNTHETIC + REAL
+TRAINED = SYNTHETIC + MIXED + REAL
 
 FIGURES = (
     *("accuracy", "cost_effectiveness", "crossovers", "best_method", "costs", "diversity"),
-    *("augmenters", "verification", "students", "teachers"),
+    *("mixtures", "shares", "augmenters", "verification", "students", "teachers"),
 )
 
 
@@ -37,7 +41,7 @@ def test_the_jobs_of_the_paper_are_as_many_as_by_hand(finished):
         # Up to 15,000 queries of each method, of answers to the seeds all; 10,000 of one teacher.
         "verify_answers": 3 * (8 + 5 + 5) + 3 * 8 + 3 * 5,
         "sample_votes": 3 * 5 + 5,
-        "build_dataset": TRAINED - 3 * 6,  # the other student has the same data
+        "build_dataset": TRAINED + PARTS - 3 * 6,  # the other student has the same data
         "train_student": TRAINED,
         "evaluate_student": TRAINED + 3 + 1,  # and untrained: on three tasks, and on one
         "collect_results": 1,

@@ -64,6 +64,17 @@ class AugmenterSettings(CompareSettings):
     augmenters: Annotated[tuple[str, ...], LISTED] = ()
 
 
+class ShareSettings(CompareSettings):
+    """Settings of `plot_shares`, beside those of `CompareSettings`.
+
+    Attributes:
+        shares: by mixture, as its cells name it, the share of each method in its budget, from 0 to
+            1; mixtures with real data have none.
+    """
+
+    shares: Mapping[str, Mapping[str, float]] = {}
+
+
 class PublishedShift(Section):
     """A budget ratio at which others saw the first method overtaken, to be drawn beside ours."""
 

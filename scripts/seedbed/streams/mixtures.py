@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
+from itertools import combinations
 from math import floor
 from typing import Annotated, Any, Literal
 
@@ -104,6 +105,24 @@ def split(shares: Shares, budget: int) -> dict[str, int]:
     for method in sorted(exact, key=lambda name: found[name] - exact[name])[:left]:
         found[method] += 1
     return {method: found.get(method, 0) for method, _ in shares}
+
+
+def triangles(
+    mixtures: Mapping[str, Collection[str]], order: Sequence[str]
+) -> list[tuple[tuple[str, str, str], list[str]]]:
+    """Return the triples of methods that several mixtures are made of, each with these mixtures.
+
+    Args:
+        mixtures: by name, the methods of a mixture; those of two methods lie on a side of a triple.
+        order: the study's methods, the order of those of a triple.
+    """
+    named = [method for method in order if any(method in of for of in mixtures.values())]
+    found = []
+    for triple in combinations(named, 3):
+        within = [name for name, of in mixtures.items() if set(of) <= set(triple)]
+        if len(within) > 1 and set(triple) == set().union(*(mixtures[name] for name in within)):
+            found.append((triple, within))
+    return found
 
 
 def title(method: str, shares: Shares | None, short: Mapping[str, str]) -> tuple[str, str]:

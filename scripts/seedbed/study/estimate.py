@@ -93,6 +93,8 @@ SHOWN = {
     "crossovers": "where one method overtakes another, in queries, tokens, money and hours",
     "accuracy": "accuracy against budget by method, task and seeds",
     "best_method": "map of the best method over seeds and budget",
+    "mixtures": "what it brings to divide a budget among methods",
+    "shares": "accuracy by the shares of three methods in a budget",
     "augmenters": "what a weaker augmenter costs",
     "verification": "what it brings to train on verified answers alone",
     "students": "curves and crossovers by student",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from seedbed.streams.mixtures import is_mixture
+from seedbed.config.words import ALL_BOUGHT, MIXTURE, NONE
+from seedbed.streams.mixtures import is_mixture, triangles
 from seedbed.study.cells import Cell, Grid
 
 ABLATIONS = {
@@ -33,10 +34,28 @@ def figures(grid: Grid) -> list[str]:
         "accuracy",
         *(["best_method"] if several else []),
         *(["mixtures"] if methods and len(methods) < len({cell.method for cell in spent}) else []),
+        *(["shares"] if _has_triangle(grid) else []),
         *(name for name, coordinate in ABLATIONS.items() if varied(grid, coordinate)),
         "costs",
         "diversity",
     ]
+
+
+def _has_triangle(grid: Grid) -> bool:
+    """Return whether several mixtures of the same three methods have one budget at one place."""
+    places: dict[tuple[str | int, ...], dict[str, set[str]]] = {}
+    for cell in grid.cells:
+        dataset = cell.dataset
+        if dataset is None or not dataset.mixed or dataset.method == f"{MIXTURE}{ALL_BOUGHT}":
+            continue
+        parts = grid.parts_by_key[dataset.key]
+        if all(part.teacher != NONE for part in parts):
+            place = tuple(value for name, value in cell.coordinates.items() if name != "method")
+            mixtures = places.setdefault(place, {})
+            mixtures[cell.method] = {part.method for part in parts}
+    return any(
+        triangles(mixtures, sorted(set().union(*mixtures.values()))) for mixtures in places.values()
+    )
 
 
 def varied(grid: Grid, coordinate: str) -> list[Cell]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from seedbed.engines.settings import Cap, EngineJob, OpenAISettings
 from seedbed.evaluation.scorers import comparing_modules, kind_module, scorer_modules
+from seedbed.streams.mixtures import fractions
 from seedbed.study.equivalence import items_source
 from seedbed.study.paths import Part, Paths
 from seedbed.study.resources import gpus, job_gpus
@@ -387,6 +388,15 @@ class JobSettings(Paths):
         """Return how methods are compared."""
         analysis = self.study.config.analysis
         return Settings({"methods": list(self.study.methods), "confidence": analysis.confidence})
+
+    def share_settings(self) -> Settings:
+        """Return how mixtures are compared by the shares of their methods."""
+        shares = {
+            mixture: fractions(of)
+            for mixture, of in self.study.config.shares.items()
+            if of is not None and all(share != "all" for _, share in of)
+        }
+        return Settings({**self.comparison_settings(), "shares": shares})
 
     def augmenter_settings(self) -> Settings:
         """Return how augmenters are compared, in the order in which blocks name them."""

@@ -25,6 +25,11 @@ _CAPTIONS = {
         "Accuracy when several methods share the budget, and the gain over the best single method, "
         "which is chosen after the fact: at 0 a mixture is as good as knowing that method.",
     ),
+    "shares": (
+        "Shares of the budget",
+        "Accuracy with its interval when three methods share the budget: a corner is one method "
+        "alone, a side has two of them, and the middle has equal shares.",
+    ),
     "augmenters": (
         "Accuracy by augmenter",
         "What a weaker augmenter costs the methods that write questions.",

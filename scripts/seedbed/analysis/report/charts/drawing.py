@@ -82,10 +82,13 @@ class Methods:
             for name, title in zip(methods, found, strict=True)
         }
         domain = list(self.names.values())
-        count = len(domain)
+        # Where colours come again, markers do not come with the same ones.
+        looks = [
+            (COLOURS[n % len(COLOURS)], SHAPES[(n + n // len(COLOURS)) % len(SHAPES)])
+            for n in range(len(domain))
+        ]
         scales = [
-            alt.Scale(domain=domain, range=(list(looks) * count)[:count])
-            for looks in (COLOURS, SHAPES)
+            alt.Scale(domain=domain, range=[look[part] for look in looks]) for part in range(2)
         ]
         shown = legend(domain)
         self.colour = alt.Color("Method:N", scale=scales[0], legend=shown)
