@@ -30,6 +30,8 @@ FIRST = (
     "workflow/test_pretrained.py",
     *("workflow/test_reruns.py", "unit/test_curves.py", "unit/test_coverage.py"),
     *("workflow/", "vllm/", "unit/test_large_data.py", "unit/test_kills.py"),
+    *("unit/test_figures.py", "unit/test_contrasts.py", "unit/test_provenance.py"),
+    *("unit/test_training_saves.py", "unit/test_transfer_and_design.py"),
 )
 
 

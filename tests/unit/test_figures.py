@@ -668,6 +668,7 @@ def test_a_filter_unknown_here_is_drawn(tmp_path):
     assert "not counted" in words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["student", "teacher"])
 def test_models_are_compared_where_all_else_is_equal(role, tmp_path):
     other = {role: f"other_{role}"}

@@ -149,6 +149,7 @@ def test_rows_vary_as_binomials_and_not_together(tmp_path):
     assert abs(together.mean()) < 0.02
 
 
+@pytest.mark.slow
 def test_a_table_gives_advice_a_page_and_costs(tmp_path):
     table = "untrained,0,0,1000,401\n"
     runs = read(tmp_path, ROWS + table)
