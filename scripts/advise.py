@@ -30,7 +30,7 @@ class Options:
 
     study: str = option(str, "name of the study")
     fits: Path | None = optional(whole_file, "fits (JSON), with --draws; or")
-    draws: Path | None = optional(whole_file, "bootstrap draws (Parquet)")
+    draws: Path | None = optional(whole_file, "draws (Parquet)")
     results: Path | None = optional(Path, "table of runs (CSV)")
     titles: Titles = option(parse_titles, 'JSON: {name: {"title": ..., "short": ...}}', "{}")
     prices: Prices = option(json_value, PRICES, "{}")

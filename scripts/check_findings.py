@@ -33,7 +33,7 @@ def check_findings(
         cells: table of cells.
         items: table of items.
         fits: fits of `fit_decay`.
-        draws: bootstrap draws of `fit_decay`.
+        draws: draws of `fit_decay`.
         settings: the augmenters in order, and the coverage of the intervals.
         contrasts: what to test.
         prices: by model, what its tokens cost, for tests at equal dollars.
@@ -57,7 +57,7 @@ class Options:
     cells: Path = option(whole_file, "table of cells (Parquet)")
     item_scores: Path = option(whole_file, "table of items (Parquet)")
     fits: Path = option(whole_file, "fits (JSON)")
-    draws: Path = option(whole_file, "bootstrap draws (Parquet)")
+    draws: Path = option(whole_file, "draws (Parquet)")
     settings: AugmenterSettings = option(
         json_of(AugmenterSettings),
         'JSON: {"methods": [...]; "augmenters": [...], the strongest first; "confidence": 0.95}',

@@ -26,7 +26,7 @@ def find_crossovers(
 
     Args:
         fits: fits of `fit_decay`.
-        draws: bootstrap draws of `fit_decay`.
+        draws: draws of `fit_decay`.
         settings: settings.
         prices: by model, what its tokens cost.
         output: JSON file to write.
@@ -43,7 +43,7 @@ class Options:
     """Where to look for crossovers, and how."""
 
     fits: Path = option(whole_file, "fits (JSON)")
-    draws: Path = option(whole_file, "bootstrap draws (Parquet)")
+    draws: Path = option(whole_file, "draws (Parquet)")
     settings: CrossoverSettings = option(
         json_of(CrossoverSettings), 'JSON: {"confidence": 0.95}', "{}"
     )

@@ -14,14 +14,14 @@ from seedbed.provenance import provenance
 
 
 def fit_decay(cells: Path, items: Path, settings: FitSettings, fits: Path, draws: Path) -> None:
-    """Fit all models to every group of cells, choose one for each, and write it with its draws.
+    """Fit every group of cells, and write the fits with their draws.
 
     Args:
         cells: table of cells.
         items: table of items.
         settings: settings.
-        fits: JSON file to write: models, parameters, cell means.
-        draws: Parquet file to write: bootstrap draws of parameters and cell means.
+        fits: JSON file to write: cell means, the curves there, sizes of noise.
+        draws: Parquet file to write: draws of the posterior.
     """
     record, table = fit_curves(read_outcomes(cells, items), settings)
     made = provenance(__file__)
@@ -38,11 +38,11 @@ class Options:
     settings: FitSettings = option(
         json_of(FitSettings),
         'JSON: {"methods": [...] in order; "confidence": 0.95; "bootstrap_samples": 400; '
-        '"starts": 12; "seed": 0}',
+        '"seed": 0; "kinds": {method: "answers", "rephrased", "new" or "other"}}',
         "{}",
     )
     fits: Path = option(Path, "fits to write (JSON)")
-    draws: Path = option(Path, "bootstrap draws to write (Parquet)")
+    draws: Path = option(Path, "draws to write (Parquet)")
 
 
 def job(args: Options) -> None:

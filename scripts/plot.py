@@ -81,7 +81,7 @@ class Options:
     role: str | None = optional(str, "for models: student or teacher")
     study: str = option(str, "name of the study")
     fits: Path | None = optional(whole_file, "fits (JSON)")
-    draws: Path | None = optional(whole_file, "bootstrap draws (Parquet)")
+    draws: Path | None = optional(whole_file, "draws (Parquet)")
     comparisons: Path | None = optional(whole_file, "comparisons (CSV)")
     crossovers: Path | None = optional(whole_file, "crossovers (JSON)")
     cells: Path | None = optional(whole_file, "table of cells (Parquet)")

@@ -54,7 +54,7 @@ def write_report(
         missing: a line on results that are missing, or "".
         cells: table of cells.
         fits: fits of `fit_decay`.
-        draws: bootstrap draws of `fit_decay`.
+        draws: draws of `fit_decay`.
         comparisons: table of `compare_methods` (CSV).
         crossovers: crossovers of `find_crossovers` (JSON).
         findings: tests of `check_findings` (JSON).
@@ -112,7 +112,7 @@ class Options:
     missing: str | None = optional(str, "a line on results that are missing")
     cells: Path = option(whole_file, "table of cells (Parquet)")
     fits: Path = option(whole_file, "fits (JSON)")
-    draws: Path = option(whole_file, "bootstrap draws (Parquet)")
+    draws: Path = option(whole_file, "draws (Parquet)")
     comparisons: Path = option(whole_file, "comparisons (CSV)")
     crossovers: Path = option(whole_file, "crossovers (JSON)")
     findings: Path = option(whole_file, "findings (JSON)")

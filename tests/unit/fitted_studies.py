@@ -13,7 +13,7 @@ from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.outcomes import outcomes_by_task
 
-SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=60, starts=4)
+SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=60)
 
 
 def fit(settings=SETTINGS, **kwargs):
@@ -29,12 +29,6 @@ def with_accuracy(cell, accuracy):
 
 def with_cells(fit, cells):
     return replace(fit, record=fit.record.model_copy(update={"cells": tuple(cells)}))
-
-
-def that_missed(fit, **missed):
-    """The fit with other misses of its models at held-out budgets."""
-    models = tuple(entry.model_copy(update=missed) for entry in fit.record.models)
-    return replace(fit, record=fit.record.model_copy(update={"models": models}))
 
 
 @cache

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
 import pytest
 from analysis_simulation import METHODS, true_accuracy
-from fitted_studies import fit, that_missed, usual_study, with_accuracy, with_cells
+from fitted_studies import fit, usual_study
 
 from seedbed.analysis.decide.advise import _merged, advise, best_shares, leaders, plans, tied
 from seedbed.analysis.decide.crossovers import crossover_table, find_crossovers
@@ -20,11 +19,6 @@ from seedbed.analysis.settings import CrossoverSettings, FitSettings
 @pytest.fixture(scope="module")
 def usual():
     return usual_study()
-
-
-def fits_like(found, sizes):
-    """The fit with other seed-set sizes."""
-    return replace(found, record=found.record.model_copy(update={"seeds": tuple(sizes)}))
 
 
 def other_tasks(count, lift=0.0):
@@ -56,11 +50,10 @@ def other_tasks(count, lift=0.0):
     ids=["one size", "one method", "no baseline", "all equal", "all 0", "all 1", "replicates"],
 )
 def test_degenerate_studies_are_fitted(kwargs):
-    settings = FitSettings(methods=METHODS, bootstrap_samples=5, starts=1)
+    settings = FitSettings(methods=METHODS, bootstrap_samples=5)
     found = fit(settings, items=200, **kwargs)[0]
-    assert found.record.status == "fitted"
     for seeds, method in product(found.seeds, found.methods):
-        centre, draws = found.curve(seeds, method, np.array([1.0, 16.0]))
+        centre, draws = found.accuracy(seeds, method, np.array([1.0, 16.0]))
         assert np.isfinite(draws).all() and (draws >= 0).all() and (draws <= 1).all()
         truth = kwargs.get("accuracy", true_accuracy)
         assert centre == pytest.approx([truth(method, seeds, x) for x in (1, 16)], abs=0.12)
@@ -72,25 +65,25 @@ def test_degenerate_studies_are_fitted(kwargs):
     advise(found, found.seeds[0], found.seeds[0] * 16)
 
 
-def test_two_budgets_are_too_few_and_the_means_remain():
-    found = fit(seeds=(50,), ratios=(1, 64))[0]
-    assert (found.record.status, found.models) == ("too_few_cells", ())
-    assert "7 cells" in found.record.reason
-    advice = advise(found, 50, 3200)
-    assert (advice.basis, advice.best.method) == ("means", "new_question")
-    with pytest.raises(ValueError, match="only 50"):
-        advise(fits_like(found, [50, 100]), 70, 700)
-    records = find_crossovers([found], CrossoverSettings()).crossovers
-    assert {r.status for r in records if r.basis == "curve"} == {"no_fit"}
-    nq = [r for r in records if r.basis == "means" and r.method == "new_question"]
-    assert nq[0].leader_at_highest == "new_question"
+def test_one_budget_is_enough_for_advice():
+    found = fit(seeds=(50,), ratios=(16,))[0]
+    near, far = advise(found, 50, 800), advise(found, 50, 8000)
+    assert near.basis == "its cells" and len(near.outlook) == len(far.outlook) == 3
+    assert far.beyond == pytest.approx(10)
+    # What is known at the budget is less known elsewhere.
+    for entry, other in product(near.outlook, far.outlook):
+        assert 0 <= entry.low < entry.accuracy < entry.high <= 1
+        assert other.high - other.low > entry.high - entry.low
+    for seeds, budget in ((50, 8001), (50, 79), (5, 800), (501, 800 * 501 // 50)):
+        with pytest.raises(ValueError, match="nothing is said of more than 10 times beyond"):
+            advise(found, seeds, budget)
 
 
 def test_advice_names_the_best_method_and_its_cost(usual):
     low, high = advise(usual, 32, 32), advise(usual, 32, 2048)
     assert high.best.method == "new_question"
     assert high.best.probability_best > 0.99
-    assert low.basis == "curve and means"
+    assert low.basis == "its cells"
     assert high.best.accuracy == pytest.approx(true_accuracy("new_question", 32, 64), abs=0.03)
     assert high.best.low < high.best.accuracy < high.best.high
     # The simulation makes one and a half augmenter queries for each teacher query.
@@ -126,48 +119,24 @@ def test_the_least_budget_is_the_first_that_is_expected_to_reach_the_target(usua
     assert [one.accuracy for one in never] == sorted((o.accuracy for o in never), reverse=True)
 
 
-def test_advice_is_unsure_where_the_cells_contradict_the_curve(usual):
-    """One cell is far above its curve, which shares strength with the others and hardly moves."""
-    assert advise(usual, 32, 2048).rivals == ()
-    place = ("question_rephrase", 32, 2048)
-    cells = [
-        with_accuracy(cell, 0.95) if (cell.method, cell.seeds, cell.budget) == place else cell
-        for cell in usual.record.cells
-    ]
-    draws = usual.cell_draws | {place: np.full_like(usual.cell_draws[place], 0.95)}
-    contradicted = replace(with_cells(usual, cells), cell_draws=draws)
-    advice = advise(contradicted, 32, 2048)
-    shares = {entry.method: entry.probability_best for entry in advice.outlook}
-    assert 0.45 < shares["new_question"] <= 0.5 and 0.5 <= shares["question_rephrase"] < 0.55
-    assert len(advice.rivals) == 1
-    by_method = {entry.method: entry for entry in advice.outlook}
-    # Its interval holds both what the curve and what the cell says.
-    assert by_method["question_rephrase"].low < 0.85 and by_method["question_rephrase"].high == 0.95
+@pytest.mark.slow
+def test_a_failed_training_is_named_and_does_not_rule():
+    def with_one_failed(method, seeds, ratio):
+        at = (method, seeds, ratio) == ("new_question", 32, 16)
+        return 0.3 if at else true_accuracy(method, seeds, ratio)
 
-
-def test_advice_within_the_data_and_beyond_has_intervals_of_what_it_expects(usual):
-    """One method is beyond its data; another has a cell that contradicts its curve."""
-    place = ("answer_augmentation", 32, 2048)
-    cells = [
-        with_accuracy(cell, 0.95) if (cell.method, cell.seeds, cell.budget) == place else cell
-        for cell in usual.record.cells
-        if (cell.method, cell.budget_ratio) != ("new_question", 64)
-    ]
-    draws = usual.cell_draws | {place: np.full_like(usual.cell_draws[place], 0.95)}
-    fit = replace(with_cells(usual, cells), cell_draws=draws)
-    advice = advise(fit, 32, 2048, look_further=False)
-    assert (advice.beyond, advice.basis) == (pytest.approx(4), "curve and means")
-    for entry in advice.outlook:
-        assert entry.low <= entry.accuracy <= entry.high
-    by_method = {entry.method: entry for entry in advice.outlook}
-    assert by_method["answer_augmentation"].high == 0.95
+    found = fit(items=2000, accuracy=with_one_failed)[0]
+    (far,) = found.record.far_off
+    assert "method=new_question" in far.cell and "seeds=32" in far.cell and far.probability > 0.9
+    centre = found.accuracy(32, "new_question", np.array([16.0])).centre[0]
+    assert centre == pytest.approx(true_accuracy("new_question", 32, 16), abs=0.05)
 
 
 def test_nothing_leads_where_all_methods_are_equal():
     found = fit(seeds=(32,), ratios=(1, 64), items=60, accuracy=lambda *_: 0.0, untrained=0.0)[0]
     assert leaders(found, 32) == []
     advice = advise(found, 32, 32)
-    assert [entry.probability_best for entry in advice.outlook] == pytest.approx([1 / 3] * 3)
+    assert all(0.15 < entry.probability_best < 0.6 for entry in advice.outlook)
     assert len(advice.rivals) == 2
 
 
@@ -176,27 +145,14 @@ def test_nothing_leads_where_all_methods_are_equal():
 )
 def test_advice_beyond_the_data_says_how_far_and_is_less_sure(usual, seeds, budget, beyond):
     advice = advise(usual, seeds, budget)
-    assert (advice.basis, advice.beyond) == ("curve and means", pytest.approx(beyond))
-    for entry in advice.outlook:
-        ratio = np.array([budget / seeds])
-        centre, draws = usual.curve(seeds, entry.method, ratio)
-        last, size = np.clip(ratio, 1, 64), np.clip(seeds, 32, 64)
-        missed = usual.means_at(size, entry.method, last)[0]
-        missed = missed - usual.curve(size, entry.method, last)[0]
-        assert entry.accuracy == pytest.approx((centre + missed / 2)[0])
-        curve_alone = np.ptp(np.quantile(draws, [0.025, 0.975]))
-        assert entry.high - entry.low > 0.98 * curve_alone
-    # The more curves missed held-out budgets by, the less they are trusted beyond the data.
-    missed = advise(that_missed(usual, held_out_error=0.2), seeds, budget)
-    assert missed.best.high - missed.best.low > 1.3 * (advice.best.high - advice.best.low)
-    assert advise(usual, 32, 512).beyond == 1
+    assert advice.beyond == pytest.approx(beyond)
+    within = advise(usual, int(np.clip(seeds, 32, 64)), 64 * 32)
+    assert within.beyond == 1
 
+    def width(said):
+        return np.mean([entry.high - entry.low for entry in said.outlook])
 
-def test_without_a_curve_nothing_is_said_beyond_the_data():
-    found = fit(seeds=(50,), ratios=(1, 64))[0]
-    for seeds, budget in ((50, 6400), (25, 100)):
-        with pytest.raises(ValueError, match="the data has"):
-            advise(found, seeds, budget)
+    assert width(advice) > width(within)
 
 
 @pytest.mark.slow
@@ -211,7 +167,7 @@ def test_a_task_without_results_borrows_from_others():
     # What they have in common is still known: which method is best.
     assert far.best.probability_best > 0.9
     own = advise(other_tasks(1)[0], 32, 1024)
-    assert near.best.high - near.best.low > own.best.high - own.best.low
+    assert far.best.high - far.best.low > own.best.high - own.best.low
     with pytest.raises(ValueError, match="two other tasks"):
         transferred_advice(other_tasks(1), 32, 1024)
 
@@ -236,8 +192,8 @@ def test_the_cells_that_tell_most_are_those_that_the_lead_depends_on(usual):
         assert cell.method in (best, rival)
         assert 0 < cell.doubt_after < cell.doubt_before
     # Doubt is told in the same unit as accuracies.
-    _, one = usual.curve(32, best, np.array([8.0]))
-    _, other = usual.curve(32, rival, np.array([8.0]))
+    _, one = usual.accuracy(32, best, np.array([8.0]))
+    _, other = usual.accuracy(32, rival, np.array([8.0]))
     assert advice.next_cells[0].doubt_before == pytest.approx((one - other).std(ddof=1))
 
 

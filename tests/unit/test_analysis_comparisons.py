@@ -9,7 +9,6 @@ from analysis_simulation import METHODS, coordinates, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.settings import CompareSettings, FitSettings, parse_settings, parse_titles
 from seedbed.analysis.tables.comparisons import compare_methods, holm, paired_difference
 from seedbed.analysis.tables.outcomes import (
@@ -107,14 +106,6 @@ def test_where_all_is_right_each_cluster_counts_once_and_replicates_do_not():
     assert one == three
     # Wilson's interval of ten trials that all succeed: 1 / (1 + 1.96^2 / 10).
     assert three.low == pytest.approx(1 / (1 + 1.959964**2 / 10))
-
-
-@pytest.mark.slow
-def test_the_fits_of_a_single_cluster_say_that_test_items_are_not_in_their_intervals():
-    by_task = outcomes_by_task(*simulate(items=60, cluster_size=60))
-    settings = FitSettings(methods=METHODS, bootstrap_samples=10, starts=2)
-    (record,) = fit_decay(by_task, settings)[0].fits
-    assert "not the test items" in record.bootstrap.covers
 
 
 def test_a_single_cluster_has_no_standard_error():

@@ -93,7 +93,7 @@ def test_cost_effectiveness_table_holds_differences_crossovers_and_leaders(study
     crossing = next(
         r["crossings"][0]["budget_ratio"]
         for r in records
-        if r["basis"] == "curve" and r["method"] == "new_question" and r["crossings"]
+        if r["method"] == "new_question" and r["crossings"]
     )
     drawn = [float(r["budget_ratio"]) for r in rows if r["kind"] == "crossover"]
     assert any(value == pytest.approx(crossing) for value in drawn)
@@ -166,7 +166,7 @@ def test_summary_says_that_nothing_can_be_told_apart(tmp_path):
     text = (run_all(tmp_path, nothing) / "report/summary.txt").read_text(encoding="utf-8")
     words = " ".join(text.split())
     assert "32 seeds: no method leads" in words
-    assert "statistically tied with QR (33%) and NQ (33%)" in words
+    assert "statistically tied with" in words
     assert "0.0*" not in text and "use AA" not in text
 
 
@@ -178,7 +178,7 @@ def test_advice_speaks_of_budgets_that_all_methods_have(tmp_path):
     text = (run_all(tmp_path, (kept, items)) / "report/summary.txt").read_text(encoding="utf-8")
     (advice,) = re.findall(r"  - (32 seeds: .*?\.)\n\n", text, re.DOTALL)
     assert re.findall(r"[Aa]t ([\d,]+)\s+teacher\s+queries", advice) == ["512"]
-    assert "no method leads" not in advice and "100% of resamples" not in advice.split("AA")[-1]
+    assert "no method leads" not in advice and "probability of 100%" not in advice.split("AA")[-1]
     line = next(line for line in text.splitlines() if "Answer augmentation" in line)
     assert "*" not in line
     # Said once of each pair, not again of tokens, dollars and hours.
@@ -296,19 +296,19 @@ def test_results_say_how_they_were_made(study):
         assert len(content["provenance"]["code"]) == 16
         assert content["settings"]["confidence"] == 0.95
         assert content["about"]
-    entry = json.loads((study / "fits/decay.json").read_text())["fits"][0]["models"][0]
-    assert entry["source"] == "this project's own"
-    assert all(parameter["unit"] and parameter["meaning"] for parameter in entry["parameters"])
+    entry = json.loads((study / "fits/decay.json").read_text())["fits"][0]
+    assert entry["noise"]["training_runs"] > 0
+    assert all(cell["fitted_low"] < cell["fitted"] < cell["fitted_high"] for cell in entry["cells"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kwargs", "words"),
     [
-        ({"seeds": (8,), "ratios": (1, 4)}, "No curve was fitted"),
+        ({"seeds": (8,), "ratios": (1, 4)}, "points between training runs"),
         ({"seeds": (8,), "ratios": (4,)}, "8 seeds: at 32 teacher queries"),
         ({"methods": METHODS[:1], "untrained": None}, "use AA"),
-        ({"accuracy": lambda method, seeds, ratio: 0.0, "untrained": 0.0}, "no difference"),
+        ({"accuracy": lambda method, seeds, ratio: 0.0, "untrained": 0.0}, "no method leads"),
         ({"accuracy": lambda method, seeds, ratio: 1.0, "untrained": 1.0}, "no method leads"),
         (
             {"accuracy": lambda *_: 0.3, "untrained": 0.7},
@@ -323,7 +323,7 @@ def test_degenerate_studies_have_a_report(tmp_path, kwargs, words):
     assert words in " ".join(text.split())
     if "methods" in kwargs:
         # A method that stands alone is best for want of others: that is not said of it.
-        assert "% of resamples" not in text and "*" not in text.split("\n", 1)[1]
+        assert "with a probability of" not in text and "*" not in text.split("\n", 1)[1]
     for name in ("accuracy", "cost_effectiveness"):
         ElementTree.parse(tmp_path / f"figures/{name}.svg")
         assert (tmp_path / f"figures/{name}.csv").stat().st_size > 0
@@ -380,7 +380,7 @@ def test_advice_for_one_question_is_a_table_a_sentence_and_json(study, tmp_path)
     assert shown == pytest.approx([*known, 100 * best["expected_regret"]], abs=0.51)
     assert "  32 seeds, 2,048 teacher queries: BR 64\n" in done.stdout
     assert re.search(
-        r"NQ is expected to reach [^:]*\. Basis: curve and means\.", in_one(done.stdout)
+        r"NQ is expected to reach [^:]* is best with a probability of \d+%", in_one(done.stdout)
     )
 
 
@@ -401,7 +401,7 @@ def test_the_fewest_queries_for_an_accuracy(study, tmp_path):
     said = in_one(done.stdout)
     assert f"{short} is expected to reach it with the fewest queries: " in said
     assert f"{best['budget']:,} teacher queries (BR " in said
-    assert f"{100 * best['probability']:.0f}% of resamples" in said
+    assert f"with a probability of {100 * best['probability']:.0f}%" in said
     done = ask(study, tmp_path, "--task", "mini_math", "--seeds", "32", "--target", "1")
     said = in_one(done.stdout)
     assert "No method is expected to reach it with up to 20,480 queries" in said
@@ -447,4 +447,4 @@ def test_advice_by_money_names_what_it_buys_and_what_would_tell_more(study, tmp_
 def test_advice_beyond_the_data_says_how_far(study, tmp_path):
     done = ask(study, tmp_path, "--task", "mini_math", "--seeds", "32", "--queries", "8192")
     assert done.returncode == 0, done.stderr
-    assert "4 times beyond the data: the intervals are widened" in in_one(done.stdout)
+    assert "4 times beyond the data: the intervals are wider" in in_one(done.stdout)

@@ -12,7 +12,7 @@ from analysis_simulation import METHODS, coordinates, shipped_contrasts, simulat
 from scipy.stats import t as student_t
 
 import seedbed.analysis.curves.measured as measured_module
-from seedbed.analysis.curves import Curves, Estimate, MeanSeries, Measured, curves_from
+from seedbed.analysis.curves import Curves, Estimate, Measured, curves_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.curves.replicates import Noise
 from seedbed.analysis.decide.contrasts import check_contrasts
@@ -22,7 +22,7 @@ from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.collect import cell_key
 from seedbed.analysis.tables.outcomes import outcomes_by_task
 
-SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=40, starts=2)
+SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=40)
 
 
 AUGMENTERS = ("mini_teacher", "mini_mid", "mini_weak")
@@ -140,19 +140,15 @@ def test_the_items_luck_is_in_an_interval_once():
 
 @dataclass(frozen=True)
 class Lines(Curves):
-    """Lines of new questions over answers, told by where each resample crosses."""
+    """Lines of new questions over answers, told by where each draw crosses."""
 
     places: dict = field(default_factory=dict)
     ranges: dict = field(default_factory=dict)
-    fitted = True
 
-    def __post_init__(self):
-        pass
+    def _common(self, seeds, pair):
+        return self.ranges[seeds]
 
-    def means(self, seeds, method):
-        return MeanSeries(np.array(self.ranges[seeds]), np.zeros(2), np.zeros((1, 2)))
-
-    def widened_curve(self, seeds, method, ratios):
+    def accuracy(self, seeds, method, ratios):
         places = np.array(self.places[seeds], dtype=float)
         if method == METHODS[0]:
             return Estimate(np.zeros(len(ratios)), np.zeros((len(places) - 1, len(ratios))))
@@ -176,7 +172,7 @@ class Lines(Curves):
 )
 def test_crossovers_beyond_a_range_are_known_to_lie_beyond(few, many, expected):
     ranges = {100: (1, 64), 7473: (1, 13)}
-    curves = Lines(None, (), {}, places={100: few, 7473: many}, ranges=ranges)
+    curves = Lines(None, None, places={100: few, 7473: many}, ranges=ranges)
     found = curves.crossover_delay((METHODS[0], METHODS[2]), 100, 7473, 0.95)
     for value, number in zip(found, expected, strict=True):
         assert value == (None if number is None else pytest.approx(number, abs=0.01))
@@ -300,7 +296,7 @@ def test_a_contrast_of_ones_own_is_tested_at_the_places_that_all_points_have(mai
     assert tests[5].estimate == pytest.approx(2 * gain, abs=0.06)
 
 
-def tested(tables, test, prices=None):
+def found_by(tables, test, prices=None):
     """What one test of a contrast finds, without a curve."""
     text = json.dumps([{"name": "own", "sentence": "S.", "tests": [test]}])
     by_task = outcomes_by_task(*tables)
@@ -358,7 +354,7 @@ def test_teachers_are_compared_at_equal_dollars():
     """At a tenth of the price, 32 queries pay for 320; at a quarter, what lies between."""
     for strong, gains in ((10.0, {"1": 0.1}), (4.0, {"1": 0.1 * (2 * np.log10(4) - 1)})):
         prices = {"mini_teacher": price(strong), "mini_mid": price(1.0)}
-        tests = tested(of_two_teachers(), CHEAPER, prices)
+        tests = found_by(of_two_teachers(), CHEAPER, prices)
         # 128 queries of the strong one pay for more than was asked of the cheap one.
         assert [test.claim for test in tests] == ["Cheap is better at BR 1."]
         assert tests[0].estimate == pytest.approx(gains["1"])
@@ -366,12 +362,12 @@ def test_teachers_are_compared_at_equal_dollars():
 
 
 def test_a_price_that_is_not_known_is_named_in_place_of_a_test():
-    tests = tested(of_two_teachers(), CHEAPER)
+    tests = found_by(of_two_teachers(), CHEAPER)
     assert verdicts(tests) == ["not in this study"]
     assert "(not known: price of mini_mid, price of mini_teacher)" in contrast_text(tests[0])
     # Without cells of the other teacher there is nothing to say.
     alone = exactly((AA, 32, 32, 500, {}), (AA, 32, 128, 500, {}), (NQ, 32, 32, 500, {}))
-    assert [test.claim for test in tested(alone, CHEAPER)] == []
+    assert [test.claim for test in found_by(alone, CHEAPER)] == []
 
 
 def test_more_seeds_are_held_against_more_queries():
@@ -386,7 +382,7 @@ def test_more_seeds_are_held_against_more_queries():
     )
     test = {"claim": "Seeds, at {budget}.", "methods": [AA], "measured": [{}]}
     test |= {"better": [{"seeds_times": 10}], "worse": [{"budget_times": 10}]}
-    (found,) = tested(tables, test)
+    (found,) = found_by(tables, test)
     assert found.claim == "Seeds, at 64." and found.estimate == pytest.approx(0.6 - 0.55)
 
 

@@ -36,7 +36,7 @@ EXAMPLES = [Examples("Task: method", ((HOSTILE, f"a < b & {HOSTILE}"),))]
 
 @pytest.fixture(scope="module")
 def fits():
-    settings = FitSettings(methods=METHODS, bootstrap_samples=30, starts=2)
+    settings = FitSettings(methods=METHODS, bootstrap_samples=30)
     return curves_from(*fit_decay(outcomes_by_task(*simulate(items=600)), settings))
 
 

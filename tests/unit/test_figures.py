@@ -116,7 +116,7 @@ def together(*tables):
 
 
 def fitted(tables, samples=20):
-    settings = FitSettings(methods=METHODS, bootstrap_samples=samples, starts=2)
+    settings = FitSettings(methods=METHODS, bootstrap_samples=samples)
     return curves_from(*fit_decay(outcomes_by_task(*tables), settings))
 
 
@@ -402,19 +402,19 @@ def test_best_method_is_that_of_highest_accuracy(tmp_path):
     cells = table.filter(pl.col("kind") == "cell").sort("budget")
     assert cells["method"].to_list() == [AA, NQ]
     assert cells["budget"].to_list() == [8, 128]
-    assert cells["probability_best"].to_list() == [1, 1]
+    assert cells["probability_best"].to_list() == pytest.approx([1, 1], abs=0.05)
     mapped = table.filter(pl.col("kind") == "map").sort("budget")
-    assert mapped["basis"].unique().to_list() == ["means"]
     assert mapped.height == best_method.BUDGETS
     assert (mapped["method"][0], mapped["method"][-1]) == (AA, NQ)
     assert mapped["budget"][0] == pytest.approx(8) and mapped["budget"][-1] == pytest.approx(128)
     assert "AA" in words and "NQ" in words
 
 
-def test_equal_methods_share_the_resamples(tmp_path):
+def test_equal_methods_share_the_draws(tmp_path):
     tables = simulate(lambda *_: 1.0, seeds=(8,), ratios=(1, 4), items=20)
     table, _ = draw("best_method", tables, tmp_path)
-    assert table["probability_best"].to_list() == pytest.approx([1 / 3] * table.height)
+    assert table["probability_best"].is_between(0.2, 0.8).all()
+    assert set(table["leading"]) == {" or ".join(METHODS)}
 
 
 @pytest.mark.slow
@@ -426,16 +426,15 @@ def test_map_where_one_method_has_no_cell_means_between_sizes(tmp_path):
     items = items.filter(pl.col("cell").is_in(kept["cell"].to_list()))
     table, _ = draw("best_method", (kept, items), tmp_path)
     mapped = table.filter(pl.col("kind") == "map")
-    assert mapped.height > 0 and set(mapped["basis"]) == {"curve and means"}
+    assert mapped.height > 0
     assert mapped["probability_best"].is_between(0, 1).all()
 
 
 @pytest.mark.slow
-def test_map_between_sizes_is_of_curve_and_means(tmp_path):
+def test_a_map_goes_on_between_sizes(tmp_path):
     tables = simulate(seeds=(32, 128), ratios=(1, 4, 16, 64), items=400)
     table, _ = draw("best_method", tables, tmp_path)
     mapped = table.filter(pl.col("kind") == "map")
-    assert mapped["basis"].unique().to_list() == ["curve and means"]
     assert mapped["seeds"].n_unique() == best_method.SIZES
     assert mapped["seeds"].min() == pytest.approx(32)
     assert mapped["seeds"].max() == pytest.approx(128)
@@ -467,7 +466,6 @@ def test_crossovers_are_those_that_were_found_by_every_measure(crossing_fits, tm
     expected = {
         (r.measure, r.seeds, r.reference, r.method): (c.at, c.low, c.high)
         for r in [*found.crossovers, *found.costs]
-        if r.basis == "curve"
         for c in r.crossings[:1]
     }
     drawn = table.filter(pl.col("kind") == "crossover")
@@ -483,7 +481,7 @@ def test_crossovers_are_those_that_were_found_by_every_measure(crossing_fits, tm
     assert set(published["measure"]) == {"budget_ratio"}
     assert set(published["reference"]) == {AA} and published.height == 4
     assert "Crossover in Someone 2024" in words and "32 seeds: AA, NQ" in words
-    assert "none in the range" in words and "Interval by the inverted test" in words
+    assert "none in the range" in words
     none = table.filter(pl.col("words") == "none in the range")
     assert (AA, QR) in set(none.select("reference", "method").rows())
 
@@ -503,15 +501,15 @@ def test_a_price_that_is_not_known_is_said_once_in_the_panel(crossing_fits, tmp_
 def test_a_pair_says_in_words_what_marks_do_not(crossing_fits, tmp_path, status, crossings, words):
     turns = [
         {"overtaken_by": NQ, "budget_ratio": at, "low": at / 2, "high": None}
-        | {"lead_before": 0.01, "lead_after": 0.02, "share_of_resamples": 1.0}
+        | {"lead_before": 0.01, "lead_after": 0.02, "share_of_draws": 1.0}
         | {"low_beyond_range": False, "high_beyond_range": True}
         for at in crossings
     ]
     fit = crossing_fits[0].record
     record = {name: getattr(fit, name) for name in ("fit", *GROUP_COLUMNS)}
     record |= {"seeds": 32, "reference": AA, "method": NQ}
-    record |= {"measure": "budget_ratio", "basis": "curve", "status": status, "range": [1, 64]}
-    record |= {"crossings": turns, "inverted": [{"low": None, "high": 30.0}]}
+    record |= {"measure": "budget_ratio", "status": status, "range": [1, 64]}
+    record |= {"crossings": turns}
     output = figure_output(__file__, "fake", tmp_path / "crossovers.svg", TITLES)
     found = Crossover.model_validate(record, strict=False)
     table, _ = written("crossovers", crossovers.content(crossing_fits, [found]), output)
@@ -687,9 +685,7 @@ def test_models_are_compared_where_all_else_is_equal(role, tmp_path):
     expected = {
         getattr(found, role): crossing.budget_ratio
         for found in find_crossovers(fits, CrossoverSettings()).crossovers
-        if found.seeds == 32
-        and found.basis == "curve"
-        and (found.reference, found.method) == (AA, NQ)
+        if found.seeds == 32 and (found.reference, found.method) == (AA, NQ)
         for crossing in found.crossings
     }
     assert dict(crossovers.select(role, "budget_ratio").rows()) == pytest.approx(expected)

@@ -37,7 +37,7 @@ ROWS = HEAD + "".join(
     for method, counts in (("answers", (460, 521, 549, 553)), ("new", (442, 509, 579, 633)))
     for budget, correct in zip((100, 400, 1600, 6400), counts, strict=True)
 )
-SETTINGS = FitSettings(bootstrap_samples=40, starts=2)
+SETTINGS = FitSettings(bootstrap_samples=40)
 
 
 def written(folder, content):

@@ -199,7 +199,7 @@ def test_a_key_reruns_what_has_its_section_and_its_description_nothing(
         "seedbed/evaluation/scorers/sql.py",
         # Which engine runs a model is known by name alone.
         "seedbed/engines/transformers_engine.py",
-        "seedbed/analysis/curves/decay.py",
+        "seedbed/analysis/posterior/mean.py",
         "train_student.py",
     ],
 )

@@ -72,13 +72,13 @@ def run_all(folder, tables, titles=TITLES):
         comparisons,
         comparisons.with_suffix(".json"),
     )
-    settings = FitSettings(methods=METHODS, bootstrap_samples=100, starts=2)
+    settings = FitSettings(methods=METHODS, bootstrap_samples=100)
     fit_decay(cells, items, settings, fits, draws)
     settings, csv = CrossoverSettings(), crossovers.with_suffix(".csv")
     find_crossovers(fits, draws, settings, PRICES, crossovers, csv)
     findings = folder / "fits/findings.json"
     contrasts = shipped_contrasts()
-    check_findings(cells, items, fits, draws, AugmenterSettings(), contrasts, findings)
+    check_findings(cells, items, fits, draws, AugmenterSettings(), contrasts, PRICES, findings)
     curves = {"fits": fits, "draws": draws}
     plot("accuracy", output(figures[0], titles), **curves, cells=cells, item_scores=items)
     leads = {"comparisons": comparisons, "crossovers": crossovers, "published": PUBLISHED}

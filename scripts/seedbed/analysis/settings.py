@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from seedbed.config.messages import parse_json, problems
 from seedbed.config.sections import Section
-from seedbed.config.values import LISTED, Count, Name, Positive, Seed, Stage, problem
+from seedbed.config.values import LISTED, Name, Positive, Seed, Stage, problem
+
+MethodKind = Literal["answers", "rephrased", "new", "other"]
+"""What a method asks the teacher: the seeds' own questions, these in other words, new ones, or what
+nobody says."""
 
 
 class CrossoverSettings(Section):
@@ -27,9 +31,9 @@ class Analysis(CrossoverSettings):
     """How results are compared and curves are fitted."""
 
     bootstrap_samples: Annotated[int, Field(ge=2)] = Field(
-        400, description="Bootstrap samples of the test items."
+        400, description="Draws of the posterior of the curves, of which intervals are made."
     )
-    seed: Seed = Field(0, description="Seed of the bootstrap and of the starts of the fits.")
+    seed: Seed = Field(0, description="Seed of these draws.")
 
 
 class CompareSettings(CrossoverSettings):
@@ -47,10 +51,10 @@ class FitSettings(CompareSettings, Analysis):
     """Settings of `fit_decay`: those of `CompareSettings` and of `Analysis`.
 
     Attributes:
-        starts: random starting points of each model's fit.
+        kinds: by method, what it asks the teacher; its priors depend on that.
     """
 
-    starts: Count = 12
+    kinds: Mapping[str, MethodKind] = Field(default_factory=dict)
 
 
 class AugmenterSettings(CompareSettings):

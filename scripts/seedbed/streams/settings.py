@@ -122,6 +122,13 @@ class MethodConfig(QuestionWriting, Titled):
         {}, description="By kind of task, what the augmenter is asked."
     )
 
+    @property
+    def asks(self) -> Literal["answers", "rephrased", "new"]:
+        """What it asks the teacher: the seeds' questions, these in other words, or new ones."""
+        if not self.writes_questions:
+            return "answers"
+        return "rephrased" if self.keeps_answer else "new"
+
     @model_validator(mode="after")
     def _consistent(self) -> MethodConfig:
         if self.writes_questions and self.max_attempts is None:

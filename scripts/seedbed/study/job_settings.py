@@ -425,7 +425,9 @@ class JobSettings(Paths):
     def fit_settings(self) -> Settings:
         """Return how curves are fitted."""
         analysis = self.study.config.analysis
-        return Settings({"methods": list(self.study.methods), **analysis.model_dump()})
+        kinds = {name: one.asks for name, one in self.study.methods.items()}
+        methods = list(self.study.methods)
+        return Settings({"methods": methods, "kinds": kinds, **analysis.model_dump()})
 
     def crossover_settings(self) -> Settings:
         """Return how crossovers are found."""

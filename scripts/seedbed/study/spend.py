@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.analysis.decide.purchases import Known, PurchaseRecord, Request, read_purchases
-from seedbed.analysis.decide.rounds import MethodKind
 from seedbed.analysis.report.spend.about import About, Named
 from seedbed.config.documents import Document, Problem, StudyError
 from seedbed.config.folders import ConfigFolders
@@ -24,7 +23,6 @@ from seedbed.config.words import ALL_BOUGHT, NONE
 from seedbed.engines.settings import OpenAISettings
 from seedbed.streams.extension import held_until
 from seedbed.streams.mixtures import coordinate, is_mixture
-from seedbed.streams.settings import MethodConfig
 from seedbed.study.cells import (
     NOTHING,
     Cell,
@@ -49,13 +47,6 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 ASSUMED_QUERIES = 1_000
 """Queries of a method that its price is estimated by."""
-
-
-def kind_of_method(method: MethodConfig) -> MethodKind:
-    """Return what a method asks the teacher."""
-    if not method.writes_questions:
-        return "answers"
-    return "rephrased" if method.keeps_answer else "new"
 
 
 def spend_request(run: RunConfig, study: Study) -> Request:
@@ -108,7 +99,7 @@ def spend_request(run: RunConfig, study: Study) -> Request:
         task=run.task,
         seeds=held if run.seeds == "ALL" else run.seeds,
         draw=run.draw,
-        methods={name: kind_of_method(study.methods[name]) for name in spend.methods},
+        methods={name: study.methods[name].asks for name in spend.methods},
         augmenter=spend.augmenter,
         teacher=spend.teacher,
         student=None if run.student == NONE else spend.student,

@@ -5,15 +5,13 @@ Nothing outside imports the modules of this package; `interface` says what there
 
 from seedbed.analysis.curves.crossings import Crossing, Crossings, Stretch, Turn
 from seedbed.analysis.curves.interface import (
-    NOTHING_SAYS,
+    FURTHEST,
     Curves,
     Estimate,
-    MeanSeries,
     Noise,
     Point,
     confidence_of,
     curves_from,
-    drawn_alike,
     fit_curves,
     read_curves,
 )
@@ -21,7 +19,7 @@ from seedbed.analysis.curves.measured import Difference, Measured
 from seedbed.analysis.curves.records import CellMean, FitRecord, FitsRecord
 
 __all__ = [
-    "NOTHING_SAYS",
+    "FURTHEST",
     "CellMean",
     "Crossing",
     "Crossings",
@@ -30,7 +28,6 @@ __all__ = [
     "Estimate",
     "FitRecord",
     "FitsRecord",
-    "MeanSeries",
     "Measured",
     "Noise",
     "Point",
@@ -38,7 +35,6 @@ __all__ = [
     "Turn",
     "confidence_of",
     "curves_from",
-    "drawn_alike",
     "fit_curves",
     "read_curves",
 ]

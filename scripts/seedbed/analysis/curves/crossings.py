@@ -1,4 +1,4 @@
-"""Where a difference between two methods changes sign, with bootstrap intervals."""
+"""Where a difference between two methods changes sign, with intervals."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class Stretch(Part):
 
 
 class Turn(Stretch):
-    """A crossover in one direction, as resamples have it.
+    """A crossover in one direction, as draws have it.
 
     Attributes:
         overtaken_by: the method that is better beyond it.
         low: lower end of its interval; None where it reaches beyond the range.
         high: upper end.
-        share_of_resamples: share of the resamples that have it.
+        share_of_draws: share of the draws that have it.
     """
 
     overtaken_by: str
     low_beyond_range: bool
     high_beyond_range: bool
-    share_of_resamples: float
+    share_of_draws: float
 
 
 class Crossing(Turn):
@@ -84,20 +84,19 @@ class Crossing(Turn):
 
 
 class Crossings(Part):
-    """Where two methods cross over, and what resamples do not exclude.
+    """Where two methods cross over, and what draws do not exclude.
 
     Attributes:
         status: "one", "several" or "none" (crossovers within the range of the data), "equal" (no
-            difference anywhere), "too_few_budgets" (no range in common), "no_fit", or "unknown".
+            difference anywhere), "too_few_budgets" (no range in common), or "unknown".
         range: the places on the axis that were looked at.
         leader_at_lowest: the method that is better at its low end.
         leader_at_highest: the method that is better at its high end.
         lead: greatest difference in the range, a fraction.
         crossings: the crossovers.
-        possible: for "none", crossovers that resamples do not exclude.
-        inverted: where the test that there is no difference does not refuse.
-        resamples_without_crossing: share of the resamples without any.
-        share_of_the_other: for "none", share of the resamples in which the other method leads
+        possible: for "none", crossovers that draws do not exclude.
+        draws_without_crossing: share of the draws without any.
+        share_of_the_other: for "none", share of the draws in which the other method leads
             throughout.
     """
 
@@ -108,8 +107,7 @@ class Crossings(Part):
     lead: float | None = None
     crossings: tuple[Crossing, ...] = ()
     possible: tuple[Turn, ...] = ()
-    inverted: tuple[Stretch, ...] | None = None
-    resamples_without_crossing: float | None = None
+    draws_without_crossing: float | None = None
     share_of_the_other: float | None = None
 
 
@@ -125,7 +123,7 @@ def crossings(
     Args:
         positions: ascending places on the axis, shape (n,).
         difference: the second method's accuracy less the first's there, shape (n,).
-        draws: the difference in bootstrap resamples, shape (samples, n).
+        draws: draws of the difference, shape (samples, n).
         pair: the two methods.
         confidence: coverage of the intervals.
     """
@@ -164,45 +162,9 @@ def crossings(
             for index, (at, direction) in enumerate(found)
         ),
         possible=tuple(possible),
-        inverted=tuple(
-            Stretch(low=_exp(low), high=_exp(high))
-            for low, high in inverted(logs, difference, draws, confidence)
-        ),
-        resamples_without_crossing=float(np.mean([not changes for changes, _, _ in of_draw])),
+        draws_without_crossing=float(np.mean([not changes for changes, _, _ in of_draw])),
         share_of_the_other=opposite,
     )
-
-
-def inverted(
-    positions: np.ndarray, difference: np.ndarray, draws: np.ndarray, confidence: float
-) -> list[tuple[float | None, float | None]]:
-    """Return where the test that a difference is nothing does not refuse.
-
-    The set {x: difference(x)^2 <= z^2 Var difference(x)} inverts a test of level `confidence` at
-    every x, as Fieller (1954) did for a ratio; it may be empty, of several stretches, or unbounded.
-    The standard error is taken from the middle part, of share `confidence`, of the resamples: a
-    few of them lie so far out that their standard deviation says little.
-
-    Args:
-        positions: ascending positions (ln BR), shape (n,).
-        difference: the difference there, shape (n,).
-        draws: the difference in bootstrap resamples, shape (samples, n).
-        confidence: coverage.
-
-    Returns:
-        Stretches, each from its low to its high end; None for an end that is the range's.
-    """
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    # z standard errors are half of what lies between the quantiles.
-    lowest, highest = np.quantile(draws, tails, axis=0)
-    margin = np.abs(difference) - (highest - lowest) / 2
-    changes, first, last = sign_changes(positions, margin)
-    if first == 0:
-        return [(None, None)]
-    edges: list[float | None] = [None] if first < 0 else []
-    edges += [place for place, _ in changes]
-    edges += [None] if last < 0 else []
-    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _exp(value: float | None) -> float | None:
@@ -216,7 +178,7 @@ def _turn(
     pair: tuple[str, str],
     confidence: float,
 ) -> Turn:
-    """Return the interval of a crossover in one direction, from each resample's sign changes."""
+    """Return the interval of a crossover in one direction, from each draw's sign changes."""
     lower, upper, hits = [], [], 0
     for changes, start, _ in of_draw:
         same = [place for place, turn in changes if turn == direction]
@@ -245,7 +207,7 @@ def _turn(
         high=_exp(high) if np.isfinite(high) else None,
         low_beyond_range=not np.isfinite(low),
         high_beyond_range=not np.isfinite(high),
-        share_of_resamples=hits / len(of_draw),
+        share_of_draws=hits / len(of_draw),
     )
 
 

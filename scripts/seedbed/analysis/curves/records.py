@@ -1,10 +1,12 @@
-"""The record of a study's fits, `decay.json`: models, cell means, and the sizes of noise."""
+"""The record of a study's fits, `decay.json`: cell means, the curves there, and sizes of noise."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import JsonValue
 
-from seedbed.analysis.settings import FitSettings
+from seedbed.analysis.settings import FitSettings, MethodKind
 from seedbed.analysis.tables.outcomes import Accuracy, Group
 from seedbed.records import Part, Record
 
@@ -13,7 +15,9 @@ class CellMean(Accuracy):
     """The mean over the replicates of a method, seed-set size and budget.
 
     Attributes:
-        fitted: the curve there; None without a curve.
+        fitted: the curve there.
+        fitted_low: lower end of its interval.
+        fitted_high: upper end.
         usd: its cost in US dollars, where a table states it in place of tokens and prices.
 
     Counts, tokens and seconds are means as well; None where they were not counted.
@@ -25,7 +29,9 @@ class CellMean(Accuracy):
     budget_ratio: float
     replicates: int
     replicate_sd: float | None
-    fitted: float | None
+    fitted: float
+    fitted_low: float
+    fitted_high: float
     augmenter_queries: float | None = None
     teacher_queries: float | None = None
     verification_queries: float | None = None
@@ -42,77 +48,34 @@ class CellMean(Accuracy):
     usd: float | None = None
 
 
-class ParameterRecord(Part):
-    """A parameter of a fitted model; intervals are the chosen model's alone."""
+class NoiseRecord(Part):
+    """Sizes of noise: standard deviations of accuracy, fractions, at the mean slope of the cells.
 
-    name: str
-    value: float
-    unit: str
-    meaning: str
-    at_bound: bool
-    low: float | None = None
-    high: float | None = None
+    Attributes:
+        training_runs: between training runs.
+        draws_of_seeds: between draws of the smallest seed sets.
+        missed: of cells around the curve, beyond noise: what the curve's form misses.
+        shared_luck: share of the test items' luck that two cells have in common.
+    """
 
-
-class ModelRecord(Part):
-    """A model that was compared; without parameters if the cells were too few for it."""
-
-    name: str
-    equation: str
-    status: str
-    parameter_count: int
-    degrees_of_freedom: int
-    qaicc: float | None
-    qaicc_above_best: float | None
-    parameters: tuple[ParameterRecord, ...]
-    response: str = ""
-    decay: str = ""
-    harm: bool = False
-    start: bool = False
-    sharing: str = ""
-    reference_seeds: float = 0.0
-    source: str = ""
-    starts_agreeing: int | None = None
-    at_bound: tuple[str, ...] = ()
-    deviance: float | None = None
-    pearson: float | None = None
-    held_out_error: float | None = None
-    held_out_noise: float | None = None
-    weight: float = 0.0
+    training_runs: float
+    draws_of_seeds: float
+    missed: float
+    shared_luck: float
 
 
-class Dispersion(Part):
-    """The dispersion of the model with most parameters, and the value in use."""
+class FarCell(Part):
+    """A cell that lies far off, with the probability that its training failed."""
 
-    estimate: float
-    used: float
-    model: str
-
-
-class SeedDrawEffect(Part):
-    """By how much a draw of the seeds moves accuracy, a fraction."""
-
-    seeds: int
-    replicate: int
-    effect: float
-    standard_deviation: float
-
-
-class Bootstrap(Part):
-    """How the chosen model was refitted, and the noise that was seen, as standard deviations."""
-
-    samples: int
-    not_converged: int
-    training_noise: float
-    seed_draw_noise: float
-    covers: str = ""
+    cell: str
+    probability: float
 
 
 class FitRecord(Part):
     """What is known of the cells of one task, student, teacher, filter and augmenter.
 
-    `grade_variance` is the variance of grades over that of right and wrong with the same means; 1
-    where answers are right or wrong.
+    `kinds` says what each of the methods asks the teacher. `grade_variance` is the variance of
+    grades over that of right and wrong with the same means; 1 where answers are right or wrong.
     """
 
     fit: str
@@ -122,19 +85,14 @@ class FitRecord(Part):
     filter: str
     augmenter: str
     methods: tuple[str, ...]
+    kinds: tuple[MethodKind, ...]
     seeds: tuple[int, ...]
     items: int
     clusters: int
     grade_variance: float = 1.0
     untrained: Accuracy | None
-    status: str
-    reason: str
-    chosen: str | None
-    dispersion: Dispersion | None
-    seed_draw_effects: tuple[SeedDrawEffect, ...]
-    models: tuple[ModelRecord, ...]
-    bootstrap: Bootstrap | None
-    lack_of_fit: float | None = None
+    noise: NoiseRecord
+    far_off: tuple[FarCell, ...]
     cells: tuple[CellMean, ...]
 
     @property
@@ -146,6 +104,8 @@ class FitRecord(Part):
 class FitsRecord(Record):
     """`decay.json`."""
 
+    FORMAT: ClassVar[int] = 2
+    format: int = 2
     about: str
     settings: FitSettings
     fits: tuple[FitRecord, ...]

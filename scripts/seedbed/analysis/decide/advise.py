@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from seedbed.analysis.curves import NOTHING_SAYS, Curves, drawn_alike
+from seedbed.analysis.curves import FURTHEST, Curves, Point
 from seedbed.analysis.decide.costs import MEASURES, CostLine, Prices, cost_line
 from seedbed.analysis.decide.design import NextCell, next_cells
 
@@ -25,12 +25,10 @@ class MethodOutlook:
         method: its name.
         budget: teacher queries.
         accuracy: expected accuracy, a fraction.
-        low: lower end of the bootstrap interval.
+        low: lower end of the interval.
         high: upper end.
-        probability_best: share of the bootstrap resamples, of both descriptions if there are two,
-            in which it is best (ties shared).
-        expected_regret: by how much the best method is better, on the average of these resamples;
-            a fraction.
+        probability_best: probability that it is best (ties shared).
+        expected_regret: by how much the best method is better on average, a fraction.
         augmenter_queries: augmenter queries that it takes beside the teacher queries, at the rate
             seen in its cells of the nearest seed-set size; None if not counted.
         further_queries: teacher queries beyond the budget, likewise: those that verify answers, and
@@ -58,7 +56,7 @@ class Advice:
         seeds: seed-set size.
         budget: teacher queries; None if the budget is money.
         usd: US dollars; None if the budget is queries.
-        basis: "curve", "means", "curve and means", or "other tasks".
+        basis: "its cells", or "other tasks".
         beyond: factor by which the question lies beyond the data in seeds and budget ratio; 1
             within.
         outlook: the methods, the best expected accuracy first.
@@ -86,7 +84,7 @@ class Advice:
 
     @property
     def rivals(self) -> tuple[MethodOutlook, ...]:
-        """The others that cannot be told apart from it: best in too many of the resamples."""
+        """The others that cannot be told apart from it: too likely to be best."""
         return tuple(
             entry for entry in self.outlook[1:] if entry.probability_best > 1 - self.confidence
         )
@@ -101,11 +99,7 @@ def advise(
     prices: Prices | None = None,
     look_further: bool = True,
 ) -> Advice:
-    """Return advice from a fit: by its curve, if it has one, and by the cell means.
-
-    Between the study's seed-set sizes the means are on straight lines between theirs; where a size
-    has not been measured at that budget ratio, they go on as the curve does. A method that was
-    measured at one budget only is left out elsewhere.
+    """Return advice from a fit: of every method that was measured within ten times of the question.
 
     Args:
         fit: the fit.
@@ -117,9 +111,8 @@ def advise(
         look_further: whether to say which further cells would tell more.
 
     Raises:
-        ValueError: if a price is needed and not known, or if the seed-set size or the budget ratio
-            is outside the data and nothing says how far curves can be trusted there. Without a
-            curve the seed-set size must be one of the study's.
+        ValueError: if a price is needed and not known, or if seeds and budget ratio together lie
+            more than `FURTHEST` times beyond the data of every method.
     """
     if budget is not None and budget < 1:
         raise ValueError(f"budget {budget}: at least one query is needed")
@@ -135,8 +128,7 @@ def advise(
     outlook = outlook_of(
         found, confidence, [_spending(fit, seeds, name, found, prices) for name in names]
     )
-    basis = fit.basis(seeds, names)
-    advice = Advice(seeds, budget, usd, basis, found.beyond, tuple(outlook), confidence)
+    advice = Advice(seeds, budget, usd, "its cells", found.beyond, tuple(outlook), confidence)
     if not look_further:
         return advice
     return replace(advice, next_cells=next_cells(fit, seeds, advice.leading, prices))
@@ -173,14 +165,13 @@ def _budgets_for(fit: Curves, seeds: int, usd: float, prices: Prices) -> dict[st
 
 
 def expectations(fit: Curves, seeds: int, budgets: Mapping[str, int]) -> Expectations:
-    """Return what to expect of each method that was measured at several budgets or at this one.
+    """Return what to expect of each method that has cells near enough.
 
     Raises:
         ValueError: as `advise`.
     """
-    fit.check_size(seeds)
     kept: dict[str, int] = {}
-    centres, draws, furthest = [], [], 1.0
+    furthest = 1.0
     refused: list[float] = []
     for method in fit.methods:
         known = fit.ratios(seeds, method)
@@ -188,23 +179,26 @@ def expectations(fit: Curves, seeds: int, budgets: Mapping[str, int]) -> Expecta
             continue
         ratios = np.array([budgets[method] / seeds])
         beyond = float(fit.beyond(seeds, method, ratios)[0])
-        if beyond > 1 and not fit.trusted_beyond(seeds, method):
+        if beyond > FURTHEST:
             refused += known
             continue
-        centre, drawn = fit.accuracy(seeds, method, ratios)
         furthest = max(furthest, beyond)
         kept[method] = budgets[method]
-        centres.append(float(centre[0]))
-        draws.append(drawn[:, 0])
     if not kept:
-        if fit.beyond_sizes(seeds) > 1:
-            raise ValueError(f"{fit.outside_text(seeds)}, {NOTHING_SAYS}")
+        if fit.beyond_sizes(seeds) > FURTHEST:
+            raise ValueError(f"{fit.outside_text(seeds)}, {TOO_FAR}")
         ratio = max(budgets.values()) / seeds
         raise ValueError(
             f"budget {max(budgets.values())} for {seeds} seeds is BR {ratio:g}: the data has "
-            f"{min(refused):g} to {max(refused):g}, {NOTHING_SAYS}"
+            f"{min(refused):g} to {max(refused):g}, {TOO_FAR}"
         )
-    return Expectations(kept, furthest, np.array(centres), drawn_alike(draws))
+    points = [Point(method, seeds, budget / seeds) for method, budget in kept.items()]
+    centres, draws = fit.at(points)
+    return Expectations(kept, furthest, centres, draws.T)
+
+
+TOO_FAR = f"and nothing is said of more than {FURTHEST:g} times beyond"
+"""Why a question is refused."""
 
 
 def outlook_of(
@@ -280,7 +274,7 @@ def leaders(fit: Curves, seeds: int, confidence: float = 0.95) -> list[Stretch]:
 
     Methods that are statistically tied lead together, so that what is said does not flip where the
     expected accuracies of two methods cross within their noise. Only ratios that all methods cover
-    are looked at. Nothing is returned where there are none, or where no two methods differ at any.
+    are looked at. Nothing is returned where there are none, or where all cells are alike.
 
     Args:
         fit: the fit.
@@ -291,16 +285,15 @@ def leaders(fit: Curves, seeds: int, confidence: float = 0.95) -> list[Stretch]:
     known = {method: found for method, found in known.items() if found}
     low = max(min(found) for found in known.values())
     high = min(max(found) for found in known.values())
-    if low >= high:
+    seen = {cell.accuracy for cell in fit.cells(fit.nearest_size(seeds))}
+    if low >= high or (len(known) > 1 and len(seen) == 1):
         return []
     ratios = np.geomspace(low, high, _RATIOS)
     # Rounding must not carry the ends outside the cells.
     ratios[0], ratios[-1] = low, high
     found = [fit.accuracy(seeds, method, ratios) for method in known]
     centres = np.stack([centre for centre, _ in found])
-    if len(known) > 1 and np.ptp(centres, axis=0).max() < 1e-6:
-        return []
-    leading = tied(centres, drawn_alike([drawn for _, drawn in found]), confidence)
+    leading = tied(centres, np.stack([drawn for _, drawn in found]), confidence)
     edges = np.sqrt(ratios[1:] * ratios[:-1])
     bounds = [low, *edges, high]
     names = np.array([*known])
@@ -390,7 +383,7 @@ def _joined(parts: list[tuple[np.ndarray, int, int]]) -> list[tuple[np.ndarray, 
 
 
 def best_shares(draws: np.ndarray) -> np.ndarray:
-    """Return for each method the share of resamples in which it is best; ties are shared.
+    """Return for each method the share of draws in which it is best; ties are shared.
 
     Args:
         draws: accuracies, shape (methods, samples, ...).
@@ -421,9 +414,6 @@ def _besides(
     return asked / sum(c.budget for c in cells) * budget
 
 
-FURTHEST = 10.0
-"""Factor beyond the data, in budget ratio and seeds together, up to which plans are looked for."""
-
 _STEP = 1.02
 """Largest factor from one budget that is looked at to the next."""
 
@@ -437,9 +427,9 @@ class Plan:
         budget: teacher queries; None if it does not within the budgets that were looked at.
         at: the teacher queries that the rest is of: `budget`, or where most is expected.
         accuracy: expected accuracy there.
-        low: lower end of its bootstrap interval.
+        low: lower end of its interval.
         high: upper end.
-        probability: share of the bootstrap resamples in which the accuracy is reached there.
+        probability: probability that the accuracy is reached there.
         costs: by `costs.MEASURES`, what a cell of that budget takes; None where not known.
         beyond: factor by which that budget lies beyond the data, seeds included; 1 within.
         looked_from: the least teacher queries that were looked at, the fewest measured.
@@ -470,9 +460,7 @@ def plans(
 
     Budgets are looked for from the least budget ratio at which the method was measured with the
     nearest seed-set size, each 1.02 times the one before or less, up to the largest one, and on to
-    where seeds and budget ratio together lie `FURTHEST` times beyond the data. There curves are
-    trusted as little as by `advise`; a method of which nothing says how little is looked at within
-    its data alone.
+    where seeds and budget ratio together lie `FURTHEST` times beyond the data.
 
     Args:
         fit: a fit.
@@ -486,25 +474,18 @@ def plans(
         all of them cost is known, otherwise by teacher queries.
 
     Raises:
-        ValueError: if the seed-set size is further beyond the data, or is beyond it and nothing
-            says how far to trust curves there. Without a curve it must be one of the study's.
+        ValueError: if the seed-set size is further beyond the data.
     """
-    fit.check_size(seeds)
     further = fit.beyond_sizes(seeds)
     if further > FURTHEST:
-        raise ValueError(
-            f"{fit.outside_text(seeds)}, and plans are looked for up to {FURTHEST:g} times beyond"
-        )
+        raise ValueError(f"{fit.outside_text(seeds)}, {TOO_FAR}")
     nearest = fit.nearest_size(seeds)
     found = []
     for method in fit.methods:
         known = fit.ratios(seeds, method)
-        trusted = fit.trusted_beyond(seeds, method)
-        if not known or (further > 1 and not trusted):
+        if not known:
             continue
-        budgets = budgets_between(
-            seeds, known[0], known[-1] * (FURTHEST / further if trusted else 1)
-        )
+        budgets = budgets_between(seeds, known[0], known[-1] * FURTHEST / further)
 
         def draws(budget: int, method: str = method) -> np.ndarray:
             return fit.accuracy(seeds, method, np.array([budget / seeds])).draws[:, 0]
@@ -518,8 +499,6 @@ def plans(
             lines={m: cost_line(fit, nearest, method, m, prices or {})[0] for m in MEASURES},
         )
         found.append(least_budget(prospect, target, confidence))
-    if not found:
-        raise ValueError(f"{fit.outside_text(seeds)}, {NOTHING_SAYS}")
     return ranked(found)
 
 

@@ -1,11 +1,11 @@
-"""Budget ratios at which one method overtakes another, with bootstrap intervals."""
+"""Budget ratios at which one method overtakes another, with intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 from pydantic import JsonValue
@@ -18,15 +18,12 @@ from seedbed.records import Record
 
 ABOUT = (
     "A crossover is a budget ratio (queries per seed) at which the difference between two methods "
-    "changes sign, looked for within the range of the data only. `curve`: on the fitted curves. "
-    "`means`: on straight lines in ln BR between cell means. An interval holds the bootstrap "
-    "resamples' crossings of the same direction nearest to the crossing; a resample in which one "
+    "changes sign, looked for within the range of the data only. Differences are those of the "
+    "posterior's expectations. An interval holds the draws' crossings of the same direction "
+    "nearest to the crossing; a draw in which one "
     "method leads over the whole range puts it beyond the range's edge, and an end of the interval "
-    "that lies there is null. `inverted` are the ratios at which a difference of nothing is not "
-    "refused, |difference| <= z times its standard error over the resamples: none where one method "
-    "leads everywhere beyond doubt, several stretches where the curves come close twice, and "
-    "unbounded (an end of null) where the range ends first. `possible`, where the curves do not "
-    "cross, is what resamples do not exclude; share_of_the_other is the share of them in which the "
+    "that lies there is null. `possible`, where the expectations do not "
+    "cross, is what draws do not exclude; share_of_the_other is the share of them in which the "
     "other method leads throughout. `costs` has the same for equal tokens, "
     "money and hours of computing in place of equal queries; amounts are of one cell, all that its "
     "dataset took and, of hours, its training."
@@ -41,7 +38,6 @@ CSV_SCHEMA = pl.Schema(
         "seeds": pl.Int64,
         "reference": pl.String,
         "method": pl.String,
-        "basis": pl.String,
         "measure": pl.String,
         "status": pl.String,
         "leader_at_lowest": pl.String,
@@ -56,7 +52,7 @@ CSV_SCHEMA = pl.Schema(
         "high": pl.Float64,
         "low_beyond_range": pl.Boolean,
         "high_beyond_range": pl.Boolean,
-        "share_of_resamples": pl.Float64,
+        "share_of_draws": pl.Float64,
         "lead_before": pl.Float64,
         "lead_after": pl.Float64,
     }
@@ -71,7 +67,6 @@ class Crossover(Crossings):
         seeds: seed-set size.
         reference: the first of the two methods.
         method: the other.
-        basis: "curve" or "means".
         measure: "budget_ratio", or what they cost alike, by `costs.MEASURES`.
         reason: for the status "unknown", what of the cost is not known.
     """
@@ -85,7 +80,6 @@ class Crossover(Crossings):
     seeds: int
     reference: str
     method: str
-    basis: str
     measure: str
     reason: str | None = None
 
@@ -98,6 +92,8 @@ class CrossoversRecord(Record):
         costs: by what the methods cost alike.
     """
 
+    FORMAT: ClassVar[int] = 2
+    format: int = 2
     about: str
     settings: CrossoverSettings
     crossovers: tuple[Crossover, ...]
@@ -122,20 +118,11 @@ def find_crossovers(
             for pair in combinations(fit.methods, 2):
                 place: dict[str, Any] = {"fit": fit.key, **asdict(fit.group), "seeds": seeds}
                 place |= {"reference": pair[0], "method": pair[1]}
-                for basis in ("curve", "means"):
-                    found = fit.crossover(seeds, pair, settings.confidence, basis)
-                    by_ratio.append(
-                        Crossover(
-                            **place,
-                            basis=basis,
-                            measure="budget_ratio",
-                            **_by_ratio(found, seeds),
-                        )
-                    )
-                basis = "curve" if fit.fitted else "means"
+                found = _by_ratio(fit.crossover(seeds, pair, settings.confidence), seeds)
+                by_ratio.append(Crossover(**place, measure="budget_ratio", **found))
                 for measure in AMOUNTS:
                     cost = _by_cost(fit, seeds, pair, measure, settings.confidence, prices or {})
-                    by_cost.append(Crossover(**place, basis=basis, measure=measure, **cost))
+                    by_cost.append(Crossover(**place, measure=measure, **cost))
     return CrossoversRecord(
         about=ABOUT, settings=settings, crossovers=tuple(by_ratio), costs=tuple(by_cost)
     )
@@ -167,8 +154,7 @@ def _by_cost(
     )
     if left is None or right is None:
         return {"status": "unknown", "reason": "; ".join(dict.fromkeys([*unknown, *more]))}
-    basis = "curve" if fit.fitted else "means"
-    found = fit.crossover(seeds, pair, confidence, basis, (left, right))
+    found = fit.crossover(seeds, pair, confidence, (left, right))
     return {"status": "too_few_budgets"} if found is None else dict(found)
 
 

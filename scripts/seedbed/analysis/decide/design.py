@@ -1,7 +1,7 @@
 """Which further cells would lessen the doubt about which of two methods is better.
 
-Over the bootstrap resamples, the lead of one method over another and the accuracy that the curve
-gives a cell vary together. If the cell is measured, the best linear prediction of the lead from how
+Over the draws of the posterior, the lead of one method over another and the accuracy of a cell vary
+together. If the cell is measured, the best linear prediction of the lead from how
 far the measurement lies from the curve leaves of the lead's variance
 
     Var(lead) - Cov(lead, curve)^2 / (Var(curve) + Var(measurement))
@@ -14,8 +14,7 @@ the seeds where a new budget of a stream is cut: the cells of a draw of the seed
 So Var(measurement) has the noise between training runs, the luck of the test items as far as cells
 do not share it, and what a new draw of the seeds changes; and Var(curve) is without the luck that
 is shared, but at least what Var(lead) and the covariance ask for. How much of the items' luck cells
-do not share is what their scatter around the curve has beyond the other two noises: its size is the
-dispersion, in units of the binomial variance.
+share is the mean correlation of their scores' luck.
 
 The fall of the lead's spread was simulated (`tests/unit/test_transfer_and_design.py`): on the
 mean of the cells that tell most it is about as foretold; with all of the items' luck taken for
@@ -37,7 +36,7 @@ _LEAST_GAIN = 0.02
 """Share of the variance that a further cell must take away to be worth a word."""
 
 _LUCK = 4.0
-"""Over the number of resamples, the share that it must take away: two standard errors, squared, of
+"""Over the number of draws, the share that it must take away: two standard errors, squared, of
 a correlation of nothing."""
 
 _COUNT = 3
@@ -82,7 +81,7 @@ class Further:
     """The cells that could be measured for a question about a seed-set size, whatever the budget.
 
     Attributes:
-        cells: each with its accuracy in the resamples, and the variance of a measurement.
+        cells: each with its accuracy in the draws, and the variance of a measurement.
         lines: by seed-set size and method, what budgets cost in dollars; None where not known.
     """
 
@@ -98,14 +97,12 @@ def further_cells(fit: Curves, seeds: int, prices: Prices) -> Further:
         seeds: the seed-set size that is asked about.
         prices: by model, what its tokens cost.
     """
-    if not fit.fitted:
-        return Further((), {})
     found = []
     lines: dict[tuple[int, str], CostLine | None] = {}
-    for one in _candidates(fit, seeds):
-        point = Point(one.method, one.seeds, one.budget / one.seeds)
-        centre, drawn = fit.contrast([(1.0, point)])
-        found.append((one, drawn[:, 0], fit.noise(one.seeds, float(centre[0]), one.draws)))
+    candidates = _candidates(fit, seeds)
+    centres, draws = fit.at([Point(c.method, c.seeds, c.budget / c.seeds) for c in candidates])
+    for one, centre, drawn in zip(candidates, centres, draws.T, strict=True):
+        found.append((one, drawn, fit.noise(one.seeds, float(centre), one.draws)))
         size = fit.nearest_size(one.seeds)
         lines[one.seeds, one.method] = cost_line(fit, size, one.method, "usd", prices)[0]
     return Further(found, lines)
@@ -137,7 +134,7 @@ def next_cells(
         The best first: by variance taken away per dollar, or per teacher query where prices are not
         known. Those that cost nothing come first, but only the best of them is named.
     """
-    if not fit.fitted or len(budgets) < 2:
+    if len(budgets) < 2:
         return ()
     first, second = (Point(method, seeds, budget / seeds) for method, budget in budgets.items())
     lead = fit.contrast([(1.0, first), (-1.0, second)]).draws[:, 0]
@@ -166,9 +163,7 @@ def _candidates(fit: Curves, seeds: int) -> list[Candidate]:
             if not known:
                 continue
             ratios = fit.ratios(size, method)
-            # Without a held-out budget, nothing is said of what lies beyond.
-            last = ratios[-1] * (2 if fit.trusted_beyond(size, method) else 1)
-            more = doublings(size, ratios[0], last)
+            more = doublings(size, ratios[0], 2 * ratios[-1])
             if size in fit.seeds:
                 measured = [cell.budget for cell in known]
                 found += [Candidate(method, size, budget, new=False) for budget in measured]
@@ -201,8 +196,8 @@ def best_cells(lead: np.ndarray, further: Further) -> tuple[NextCell, ...]:
     """Return those of some cells that would lessen the doubt about a lead most for their cost.
 
     Args:
-        lead: the lead in resamples, shape (samples,).
-        further: the cells, with their accuracies in the same resamples.
+        lead: the lead in draws, shape (samples,).
+        further: the cells, with their accuracies in the same draws.
     """
     cells, lines = further.cells, further.lines
     before = float(lead.var(ddof=1))

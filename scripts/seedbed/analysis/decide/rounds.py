@@ -18,8 +18,8 @@ from typing import Literal
 from pydantic import Field
 
 from seedbed.analysis.decide.allocations import Outlook, divide, worth_of_round
-from seedbed.analysis.posterior import MethodKind as MethodKind
 from seedbed.analysis.posterior import cells_of, fit_posterior
+from seedbed.analysis.settings import MethodKind as MethodKind
 from seedbed.analysis.tables.outcomes import Accuracy, Outcomes
 from seedbed.records import Part
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from seedbed.analysis.curves import Curves, Noise
+from seedbed.analysis.curves import FURTHEST, Curves, Noise
 from seedbed.analysis.decide.advise import (
     Advice,
     Expectations,
@@ -149,16 +149,12 @@ def transferred_plans(
 
 
 def _methods(fits: Sequence[Curves], seeds: int) -> list[str]:
-    """Return the methods that all tasks have at the nearest seed-set size, and trust there."""
+    """Return the methods that all tasks have at a seed-set size that is near enough."""
     return [
         method
         for method in fits[0].methods
         if all(method in fit.methods and fit.ratios(seeds, method) for fit in fits)
-        and all(
-            fit.trusted_beyond(seeds, method)
-            or (fit.beyond_sizes(seeds) == 1 and (fit.fitted or seeds in fit.seeds))
-            for fit in fits
-        )
+        and all(fit.beyond_sizes(seeds) <= FURTHEST for fit in fits)
     ]
 
 
@@ -306,7 +302,7 @@ def new_task_draws(centres: np.ndarray, draws: np.ndarray) -> np.ndarray:
     heavy = (count - 1) / generator.chisquare(count - 1, samples)
     between = np.clip(ratios[:, None] * heavy - 1, 0.0, None) * (1 + 1 / count)
     normal = generator.normal(size=(methods, samples))
-    # What the tasks leave open is independent: their draws must not be those of one resample.
+    # What the tasks leave open is independent: their draws must not be in one order.
     mixed = [np.tile(one, times)[:, generator.permutation(samples)] for one in draws]
     return np.mean(mixed, axis=0) + (root @ directions) @ (np.sqrt(between) * normal)
 

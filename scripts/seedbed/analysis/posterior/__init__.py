@@ -1,21 +1,20 @@
 """One Bayesian model of a task's cells: accuracy by what was bought, with all that is not known.
 
 `cells` turns scores into logits with the covariance of their luck, `mean` is the curve with its
-priors, and `fitting` returns the `Posterior`, with which any allocation of a budget can be judged.
+priors, `discrepancy` what it misses, and `fitting` returns the `Posterior`, whose draws say what to
+expect of any students.
 """
 
 from seedbed.analysis.posterior.cells import Cells, cells_of
-from seedbed.analysis.posterior.fitting import (
-    Posterior,
-    chances_of_best,
-    expected_regrets,
-    fit_posterior,
-)
-from seedbed.analysis.posterior.mean import MethodKind
+from seedbed.analysis.posterior.discrepancy import Places
+from seedbed.analysis.posterior.draws import Posterior, chances_of_best, expected_regrets
+from seedbed.analysis.posterior.fitting import fit_posterior
+from seedbed.analysis.posterior.mean import Mean
 
 __all__ = [
     "Cells",
-    "MethodKind",
+    "Mean",
+    "Places",
     "Posterior",
     "cells_of",
     "chances_of_best",

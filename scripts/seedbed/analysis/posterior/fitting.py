@@ -1,11 +1,10 @@
 """The posterior of the curve's parameters, of the noise's sizes, and of what the curve misses.
 
 Logits of cells are normal around the curve, with the covariance of the items' luck, of training
-runs, of draws of the seeds (variance 1/S), and of a discrepancy: a Gaussian process over the budget
-ratio and the seeds, part of it common to all methods (Kennedy & O'Hagan 2001). Beyond the cells the
-slope may change, too (integrated Brownian motion, most of its variance common). The sizes of these
-are on a grid, weighted by Laplace's approximation of the evidence. A cell far off its place may be
-a failed training, of any accuracy: the fits with and without it are weighted by the evidence, too.
+runs, of draws of the seeds (variance 1/S), and of what the curve misses (`discrepancy`). The sizes
+of these are on a grid, weighted by Laplace's approximation of the evidence. A cell far off its
+place may be a failed training, of any accuracy: the fits with and without it are weighted by the
+evidence, too.
 
 Draws of the parameters are resampled from t proposals at each mode, and then moved by Metropolis
 steps, all at once, as flat directions are not normal.
@@ -20,7 +19,10 @@ from itertools import product
 import numpy as np
 
 from seedbed.analysis.posterior.cells import Cells
-from seedbed.analysis.posterior.mean import Mean, MethodKind
+from seedbed.analysis.posterior.discrepancy import Functions, Places, missed_covariance
+from seedbed.analysis.posterior.draws import Posterior
+from seedbed.analysis.posterior.mean import Mean
+from seedbed.analysis.settings import MethodKind
 
 _FAILED = 0.02
 """Share of trainings that fail, before a cell is seen."""
@@ -28,16 +30,16 @@ _FAILED = 0.02
 _FAILED_DEVIATION = 2.0
 """Standard deviation of a failed training's logit."""
 
-_SLOPE = 0.06
-"""Standard deviation, in logits, of the slope's change over a factor of e of the budget ratio."""
-
-_COMMON = 1.25
-"""Its variance that is common to all methods; each has a quarter for itself."""
-
 _RUNS = (0.015, 0.03, 0.055, 0.1)
 _DRAWS = (0.01, 0.025, 0.06)
 _MISSED = (0.02, 0.08)
-"""Standard deviations, in logits: of training runs, draws of 100 seeds, and the discrepancy."""
+"""Standard deviations, in logits: of training runs, draws of 100 seeds, what the curve misses."""
+
+_RUNS_BEYOND, _MISSED_BEYOND = (0.14, 0.2), (0.3,)
+"""Those that are looked at, too, where the largest are likely."""
+
+_LIKELY = 0.2
+"""Probability of the largest size from which larger ones are looked at."""
 
 _SWEEPS = 12
 """Metropolis steps of each draw."""
@@ -77,188 +79,131 @@ def fit_posterior(
         seed: of the random numbers.
     """
     generator = np.random.default_rng([seed, len(cells)])
-    mean = Mean(kinds)
+    mean, places = Mean(kinds), Places(cells.seeds, cells.queries)
     if not len(cells):
-        drawn = generator.normal(size=(samples, mean.size))
-        sizes = _Sizes(run=0.04, draw=0.02, missed=0.06, prior=0.0)
-        return Posterior(cells, mean, [(sizes, drawn, np.zeros((0, 0)))], {}, generator)
+        return Posterior(
+            mean=mean,
+            places=places,
+            deviates=generator.normal(size=(samples, mean.size)),
+            runs=np.full(samples, 0.04),
+            draws_of_seeds=np.full(samples, 0.02),
+            missed=np.full(samples, 0.06),
+            weights=np.zeros((samples, 0)),
+            failed={},
+            seed=seed,
+        )
     starts = [np.zeros(mean.size)]
     starts += [0.5 * generator.normal(size=mean.size) for _ in range(2)]
+    first = _best(cells, mean, _Sizes(run=0.03, draw=0.025, missed=0.08, prior=0.0), starts)
+    cells = _with_expected_noise(cells, mean(first.mode[None], cells.seeds, cells.queries)[0])
     fits: list[_Fit] = []
-    for sizes in _grid(cells):
-        fits.append(_best(cells, mean, sizes, [fits[-1].mode] if fits else starts))
+    for sizes in _grid(cells, _RUNS, _MISSED):
+        fits.append(_best(cells, mean, sizes, [fits[-1].mode if fits else first.mode]))
+    runs = _beyond(fits, "run", _RUNS, _RUNS_BEYOND)
+    missed = _beyond(fits, "missed", _MISSED, _MISSED_BEYOND)
+    known = {(sizes.run, sizes.missed) for sizes in (fit.sizes for fit in fits)}
+    for sizes in _grid(cells, runs, missed):
+        if (sizes.run, sizes.missed) not in known:
+            fits.append(_best(cells, mean, sizes, [fits[-1].mode]))
     fits += _with_failures(cells, mean, fits)
-    weights = np.exp(np.array([fit.evidence for fit in fits]) - max(f.evidence for f in fits))
-    weights /= weights.sum()
-    counts = np.bincount(generator.choice(len(fits), size=samples, p=weights), minlength=len(fits))
-    parts = [
-        (fit.sizes, _draws(cells, mean, fit, int(count), generator), fit.root)
-        for fit, count in zip(fits, counts, strict=True)
-        if count
-    ]
+    chances = _chances(fits)
+    drawn = np.sort(generator.choice(len(fits), size=samples, p=chances))
+    functions = Functions(samples, len(kinds), seed).within(places)
+    deviates, weights = np.empty((samples, mean.size)), np.empty((samples, len(cells)))
+    for place in np.unique(drawn):
+        fit, rows = fits[place], drawn == place
+        deviates[rows] = _draws(cells, mean, fit, int(rows.sum()), generator)
+        weights[rows] = _told(cells, mean, fit, deviates[rows], functions[rows], generator)
     failed: dict[str, float] = {}
-    for fit, weight in zip(fits, weights, strict=True):
+    for fit, chance in zip(fits, chances, strict=True):
         for place in fit.sizes.failed:
             name = cells.names[place]
-            failed[name] = failed.get(name, 0.0) + float(weight)
-    return Posterior(cells, mean, parts, failed, generator)
+            failed[name] = failed.get(name, 0.0) + float(chance)
+    of_draw = [fits[place].sizes for place in drawn]
+    return Posterior(
+        mean=mean,
+        places=places,
+        deviates=deviates,
+        runs=np.array([one.run for one in of_draw]),
+        draws_of_seeds=np.array([one.draw for one in of_draw]),
+        missed=np.array([one.missed for one in of_draw]),
+        weights=weights,
+        failed=failed,
+        seed=seed,
+    )
 
 
-class Posterior:
-    """Draws from the posterior of a task's methods.
+def _with_expected_noise(cells: Cells, expected: np.ndarray) -> Cells:
+    """Return the cells with the noise that the items' luck has at expected accuracies.
 
-    Attributes:
-        failed: by cell that lies far off, the probability that its training failed.
-    """
-
-    def __init__(
-        self,
-        cells: Cells,
-        mean: Mean,
-        parts: list[tuple[_Sizes, np.ndarray, np.ndarray]],
-        failed: dict[str, float],
-        generator: np.random.Generator,
-    ) -> None:
-        self.failed = failed
-        self._cells, self._mean, self._parts = cells, mean, parts
-        self._generator = generator
-
-    @property
-    def run_noise(self) -> float:
-        """Standard deviation between training runs, in logits."""
-        counts = [len(drawn) for _, drawn, _ in self._parts]
-        return float(np.average([sizes.run for sizes, *_ in self._parts], weights=counts))
-
-    def accuracy(self, seeds: float | np.ndarray, queries: np.ndarray) -> np.ndarray:
-        """Return joint draws of the accuracy of students, without the luck of items and training.
-
-        Draws of two calls are joint in the curve but not in what it misses: compare allocations
-        that come from one call.
-
-        Args:
-            seeds: questions in the seed set, one number or shape (n,).
-            queries: teacher queries of each method, shape (n, methods); zeros are the untrained
-                student.
-
-        Returns:
-            Fractions, shape (samples, n).
-        """
-        queries = np.atleast_2d(np.asarray(queries, float))
-        asked = np.broadcast_to(np.asarray(seeds, float), len(queries))
-        here, there = _Places(self._cells.seeds, self._cells.queries), _Places(asked, queries)
-        found = []
-        for sizes, drawn, root in self._parts:
-            logits = self._mean(drawn, there.seeds, there.queries)
-            own = _discrepancy(there, there, sizes, here)
-            if len(self._cells):
-                from scipy.linalg import solve_triangular
-
-                # Within the cells alone does the discrepancy show.
-                left = self._cells.logits - self._mean(drawn, here.seeds, here.queries)
-                cross = solve_triangular(root, _discrepancy(here, there, sizes, here), lower=True)
-                logits = logits + solve_triangular(root, left.T, lower=True).T @ cross
-                own = own - cross.T @ cross
-            values, vectors = np.linalg.eigh(own)
-            scale = vectors * np.sqrt(np.maximum(values, 0.0))
-            logits = logits + self._generator.normal(size=logits.shape) @ scale.T
-            found.append(1 / (1 + np.exp(-np.clip(logits, -50.0, 50.0))))
-        return np.concatenate(found)
-
-    def with_training(self, draws: np.ndarray) -> np.ndarray:
-        """Return draws of accuracies with the luck of a training run added to each.
-
-        Args:
-            draws: as `accuracy` returns them, shape (samples, n) or (samples,).
-        """
-        counts = [len(drawn) for _, drawn, _ in self._parts]
-        runs = np.repeat([sizes.run for sizes, *_ in self._parts], counts)
-        luck = self._generator.normal(size=draws.shape) * runs.reshape(-1, *[1] * (draws.ndim - 1))
-        kept = np.clip(draws, 1e-12, 1 - 1e-12)
-        return 1 / (1 + (1 - kept) / kept * np.exp(-luck))
-
-
-def chances_of_best(draws: np.ndarray) -> np.ndarray:
-    """Return the share of draws in which each of n allocations is best; ties are shared.
+    Measured ones, where luck is shared, would draw the curve away from all of them: a cell that was
+    lucky has another variance on the logit scale for that (Peelle's pertinent puzzle).
 
     Args:
-        draws: shape (samples, n).
+        cells: the cells.
+        expected: logits, shape (cells,).
     """
-    best = draws == draws.max(axis=1, keepdims=True)
-    return (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+    binomial = [1 / (2 + 2 * np.cosh(logits)) for logits in (cells.logits, expected)]
+    scale = np.clip(np.sqrt(binomial[0] / binomial[1]), 0.5, 2.0)
+    return replace(cells, noise=cells.noise * np.outer(scale, scale))
 
 
-def expected_regrets(draws: np.ndarray) -> np.ndarray:
-    """Return what each of n allocations loses to the best of each draw, on average.
+def _told(
+    cells: Cells,
+    mean: Mean,
+    fit: _Fit,
+    deviates: np.ndarray,
+    functions: np.ndarray,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Return by how much each cell moves functions drawn from the prior, shape (draws, cells).
 
     Args:
-        draws: shape (samples, n).
+        cells: the cells.
+        mean: the curve.
+        fit: the mode.
+        deviates: draws of the parameters, shape (draws, parameters).
+        functions: what the drawn functions are at the cells, for a standard deviation of 1.
+        generator: of the noise, which a cell of each draw has anew.
     """
-    return (draws.max(axis=1, keepdims=True) - draws).mean(axis=0)
+    from scipy.linalg import cho_solve
+
+    missed, places = fit.sizes.missed, Places(cells.seeds, cells.queries)
+    noise = fit.root @ fit.root.T - missed**2 * missed_covariance(places, places)
+    values, vectors = np.linalg.eigh(noise)
+    luck = generator.normal(size=functions.shape) * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
+    left = cells.logits - mean(deviates, cells.seeds, cells.queries) - missed * functions - luck
+    return cho_solve((fit.root, True), left.T).T
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Where students are: n seed-set sizes, and queries, shape (n, methods)."""
-
-    seeds: np.ndarray
-    queries: np.ndarray
-
-    @property
-    def log_ratios(self) -> np.ndarray:
-        """Logarithms of queries a seed; 0 for the untrained."""
-        total = self.queries.sum(axis=1)
-        return np.log(np.where(total > 0, total, self.seeds) / self.seeds)
-
-    @property
-    def shares(self) -> np.ndarray:
-        """Shares of the methods; zeros for the untrained."""
-        return self.queries / np.maximum(self.queries.sum(axis=1, keepdims=True), 1e-300)
-
-    def beyond(self, cells: _Places) -> tuple[np.ndarray, np.ndarray]:
-        """Return how far log ratios lie above and below those of the cells of the nearest size."""
-        trained = cells.queries.sum(axis=1) > 0
-        above, below = np.zeros((2, len(self.seeds)))
-        if not trained.any():
-            return above, below
-        sizes, ratios = np.log(cells.seeds[trained]), cells.log_ratios[trained]
-        ours = self.log_ratios
-        for seeds in np.unique(self.seeds):
-            here = self.seeds == seeds
-            far = np.abs(sizes - np.log(seeds))
-            near = ratios[far <= far.min() + 1e-9]
-            above[here] = np.maximum(0.0, ours[here] - near.max())
-            below[here] = np.maximum(0.0, near.min() - ours[here])
-        return above, below
-
-
-def _discrepancy(first: _Places, second: _Places, sizes: _Sizes, cells: _Places) -> np.ndarray:
-    """Return the covariance of what the curve misses; the untrained student has none."""
-    at, to = first.log_ratios[:, None], second.log_ratios[None, :]
-    size = np.log(first.seeds)[:, None] - np.log(second.seeds)[None, :]
-    same = first.shares @ second.shares.T
-    common = np.outer(first.shares.sum(axis=1) > 0, second.shares.sum(axis=1) > 0)
-    distance = np.sqrt(3) * np.sqrt(((at - to) / 1.5) ** 2 + (size / 3.0) ** 2)
-    # Matern, 3/2.
-    found = sizes.missed**2 * (1 + distance) * np.exp(-distance) * (0.75 * common + 0.5 * same)
-    for a, b in zip(first.beyond(cells), second.beyond(cells), strict=True):
-        less = np.minimum(a[:, None], b[None, :])
-        walk = less**2 * (3 * np.maximum(a[:, None], b[None, :]) - less) / 6
-        found = found + 3 * _SLOPE**2 * walk * (_COMMON * common + 0.25 * same)
-    return found
-
-
-def _grid(cells: Cells) -> Iterator[_Sizes]:
+def _grid(cells: Cells, runs: Sequence[float], missed: Sequence[float]) -> Iterator[_Sizes]:
     """Yield sizes of the noise; draws of the seeds show only where there are several."""
     draws = _DRAWS if len(np.unique(cells.draws[cells.draws >= 0])) > 1 else (0.02,)
-    for run, draw, missed in product(_RUNS, draws, _MISSED):
+    for run, draw, miss in product(runs, draws, missed):
         yield _Sizes(
             run=run,
             draw=draw,
-            missed=missed,
+            missed=miss,
+            # Log-normal, and half of Student's t with 3 degrees of freedom.
             prior=-0.5 * (np.log(run / 0.045) / 0.7) ** 2
             - 0.5 * (np.log(draw / 0.02) / 0.7) ** 2
-            - 0.5 * (missed / 0.06) ** 2,
+            - 2 * np.log1p((miss / 0.06) ** 2 / 3),
         )
+
+
+def _chances(fits: Sequence[_Fit]) -> np.ndarray:
+    """Return the probabilities of modes, by their evidence."""
+    evidence = np.array([fit.evidence for fit in fits])
+    chances = np.exp(evidence - evidence.max())
+    return chances / chances.sum()
+
+
+def _beyond(
+    fits: Sequence[_Fit], name: str, sizes: Sequence[float], beyond: Sequence[float]
+) -> tuple[float, ...]:
+    """Return the sizes to look at, with those beyond them where the largest is likely."""
+    largest = np.array([getattr(fit.sizes, name) == sizes[-1] for fit in fits])
+    return (*sizes, *beyond) if _chances(fits)[largest].sum() > _LIKELY else tuple(sizes)
 
 
 def _covariance(cells: Cells, sizes: _Sizes) -> np.ndarray:
@@ -267,12 +212,12 @@ def _covariance(cells: Cells, sizes: _Sizes) -> np.ndarray:
     own = np.where(trained, sizes.run**2, 1e-6)
     own[list(sizes.failed)] += _FAILED_DEVIATION**2
     alike = (cells.draws[:, None] == cells.draws[None, :]) & np.outer(trained, trained)
-    places = _Places(cells.seeds, cells.queries)
+    places = Places(cells.seeds, cells.queries)
     return (
         cells.noise
         + np.diag(own + 1e-9)
         + alike * sizes.draw**2 * 100 / cells.seeds[:, None]
-        + _discrepancy(places, places, sizes, places)
+        + sizes.missed**2 * missed_covariance(places, places)
     )
 
 

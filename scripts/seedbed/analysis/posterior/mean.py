@@ -17,23 +17,23 @@ the rise.
 Priors: by kind of method, from what is published. The paper (arXiv 2409.19759) has shifts from
 answers to new questions at 16 to 51 queries a seed, later the fewer seeds there are, rephrasings
 between, answers flat from about 100 queries a seed; arXiv 2607.01727 has answers level with new
-questions, so that all of their spreads allow either to lead throughout.
+questions, so that all of their spreads allow either to lead throughout. A method of another kind
+lies between them, and is known less.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
-MethodKind = Literal["answers", "rephrased", "new"]
-"""What a method asks the teacher: the seeds' own questions, these in other words, or new ones."""
+from seedbed.analysis.settings import MethodKind
 
 _VALUE: dict[MethodKind, tuple[float, float]] = {
     "answers": (0.0, 0.1),
     "rephrased": (np.log(0.8), 0.25),
     "new": (np.log(0.55), 0.4),
+    "other": (np.log(0.75), 0.4),
 }
 """Logarithm of the value of a first query: mean and standard deviation."""
 
@@ -41,10 +41,11 @@ _REACH: dict[MethodKind, tuple[float, float]] = {
     "answers": (0.0, 0.4),
     "rephrased": (np.log(2.5), 0.8),
     "new": (np.log(14.0), 1.1),
+    "other": (np.log(4.0), 1.3),
 }
 """Logarithm of tau, as a multiple of the task's."""
 
-_ORDER: tuple[MethodKind, ...] = ("answers", "rephrased", "new")
+_ORDER: tuple[MethodKind, ...] = ("answers", "rephrased", "other", "new")
 """The kinds by their reach."""
 
 
@@ -55,12 +56,12 @@ class Mean:
         self.kinds = tuple(kinds)
         #: Places of the methods, the smallest reach first.
         self._order = sorted(range(len(kinds)), key=lambda m: _ORDER.index(kinds[m]))
-        self._names: list[str] = []
+        names: list[str] = []
         means: list[float] = []
         deviations: list[float] = []
 
         def add(name: str, mean: float, deviation: float) -> None:
-            self._names.append(name)
+            names.append(name)
             means.append(mean)
             deviations.append(deviation)
 
@@ -79,12 +80,13 @@ class Mean:
             add(f"reach{m}", *_REACH[kind])
             add(f"decay{m}", 0.0, 0.6)
             add(f"height{m}", 0.0, 0.07)
+        self.names = tuple(names)
         self._mean, self._deviation = np.array(means), np.array(deviations)
 
     @property
     def size(self) -> int:
         """The number of parameters."""
-        return len(self._names)
+        return len(self.names)
 
     def __call__(self, deviates: np.ndarray, seeds: np.ndarray, queries: np.ndarray) -> np.ndarray:
         """Return logits of accuracy, shape (draws, n).
@@ -95,7 +97,7 @@ class Mean:
             queries: shape (n, methods).
         """
         theta = self._mean + self._deviation * deviates
-        at = {name: theta[:, [place]] for place, name in enumerate(self._names)}
+        at = {name: theta[:, [place]] for place, name in enumerate(self.names)}
         trained = queries.sum(axis=1) > 0
         effective, shares = self._effective(at, seeds, queries)
         # Beyond +-50 the power is 0 or infinite for all that a student can show.
@@ -114,11 +116,15 @@ class Mean:
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the logarithm of effective examples, and each method's share of them."""
         task = at["tau"] - at["delta"] * np.log(seeds / 100)
-        alone: list[np.ndarray] = [np.zeros(0)] * len(self.kinds)
-        nested: np.ndarray | float = 0.0
+        alone = np.zeros((len(self.kinds), *task.shape))
+        nested = np.zeros(task.shape)
         for m in self._order:
-            x = queries[:, m] / seeds
-            tau = np.exp(np.clip(task + at[f"reach{m}"], -5.0, 16.0))
+            # Places without queries of the method stay as they are.
+            some = np.flatnonzero(queries[:, m] > 0)
+            if not len(some):
+                continue
+            x = queries[some, m] / seeds[some]
+            tau = np.exp(np.clip(task[:, some] + at[f"reach{m}"], -5.0, 16.0))
             value = np.exp(at[f"value{m}"])
             s = 0.01 + 1.49 * _share(at["decay"] + at[f"decay{m}"])
             k = np.expm1(s)
@@ -126,15 +132,15 @@ class Mean:
             # At s = 1 the sum is a logarithm; next to it the power is as good.
             power = np.where(np.abs(power) < 1e-4, 1e-4, power)
             scale = value * tau / (k * power)
-            alone[m] = scale * np.expm1(power * np.log1p(k * x / tau))
-            if (queries[:, m] > 0).any():
-                # Queries of this method that had taught what is known already. A pool that is
-                # smaller than that adds nothing.
-                base = np.maximum(1 + nested / scale, 1e-9)
-                known = tau / k * np.expm1(np.minimum(np.log(base) / power, 60.0))
-                both = scale * np.expm1(power * np.log1p(k * (known + x) / tau))
-                nested = np.where(x > 0, np.maximum(both, nested), nested)
-        additive = sum(alone)
+            alone[m][:, some] = scale * np.expm1(power * np.log1p(k * x / tau))
+            # Queries of this method that had taught what is known already. A pool that is
+            # smaller than that adds nothing.
+            before = nested[:, some]
+            base = np.maximum(1 + before / scale, 1e-9)
+            known = tau / k * np.expm1(np.minimum(np.log(base) / power, 60.0))
+            both = scale * np.expm1(power * np.log1p(k * (known + x) / tau))
+            nested[:, some] = np.maximum(both, before)
+        additive = alone.sum(axis=0)
         overlap = _share(at["overlap"])
         whole = (1 - overlap) * additive + overlap * nested
         shares = [one / np.maximum(additive, 1e-300) for one in alone]

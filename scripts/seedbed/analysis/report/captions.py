@@ -3,7 +3,7 @@
 _CAPTIONS = {
     "accuracy": (
         "Accuracy by budget",
-        "Points are measured cells with intervals, lines are fitted curves with bands. At each "
+        "Points are measured cells with intervals, lines are curves with bands. At each "
         "budget, the highest line is the best method.",
     ),
     "cost_effectiveness": (

@@ -22,20 +22,18 @@ Name = Callable[[str], str]
 
 INTERVALS = (
     "Intervals cover {coverage:g}%. Differences are paired by test item, and their intervals cover "
-    "the noise of the test items only. Where a curve was fitted, the intervals of crossovers and "
-    "advice also cover the variation between draws of the seeds and between training runs, as "
-    "estimated from the replicates."
+    "the noise of the test items only. The intervals of curves, crossovers and advice also cover "
+    "the variation between draws of the seeds and between training runs, and what the form of the "
+    "curves may miss."
 )
 INTERVALS_UNPAIRED = (
     "Intervals cover {coverage:g}%. Differences are those of independent rows, not paired by test "
-    "item. Where a curve was fitted, the intervals of crossovers and advice also cover the "
-    "variation between draws of the seeds and between training runs, as estimated from the "
-    "replicates."
+    "item. The intervals of curves, crossovers and advice also cover the variation between draws "
+    "of the seeds and between training runs, and what the form of the curves may miss."
 )
 CROSSOVERS = (
     "Where one method becomes better than another, at equal numbers of queries and at equal cost, "
-    "with intervals. “Below” and “above” mark ends of an interval beyond the measured range. "
-    "Inverted tests give the range in which a test does not reject that the two are equal."
+    "with intervals. “Below” and “above” mark ends of an interval beyond the measured range."
 )
 FINDINGS = "The contrasts that the study states, tested on its cells:"
 FINDINGS_ABOUT = (
@@ -49,10 +47,7 @@ TRANSFERRED = (
     "include the variation between these tasks; its costs are the geometric means of theirs."
 )
 TWO_TASKS = "Two tasks say little about the variation between tasks."
-_WIDENED = (
-    "the intervals are widened by the error of the curves at held-out budgets in excess of noise, "
-    "or by the error that noise could hide"
-)
+_WIDENED = "the intervals are wider, as the slope of the curves may change there"
 NONE = "–"
 
 
@@ -142,9 +137,9 @@ def expected_text(advice: Advice, name: Name) -> str:
         f"{name(best.method)} is expected to reach {percent(best.accuracy)}% "
         f"({span(best.low, best.high)})"
     )
-    # A method without a competitor is best in all resamples, which says nothing.
+    # A method without a competitor is surely the best, which says nothing.
     if len(advice.outlook) > 1:
-        text += f" and is best in {100 * best.probability_best:.0f}% of resamples"
+        text += f" and is best with a probability of {100 * best.probability_best:.0f}%"
     rivals = [
         f"{name(entry.method)} ({100 * entry.probability_best:.0f}%)" for entry in advice.rivals
     ]
@@ -165,7 +160,7 @@ def beyond_text(factor: float, short: bool = False) -> str:
     """Return how far a question lies beyond the data, as a sentence; "" within it."""
     if factor <= 1:
         return ""
-    reason = "the intervals are widened accordingly" if short else _WIDENED
+    reason = "the intervals are wider" if short else _WIDENED
     return f"This is {times(factor)} beyond the data: {reason}."
 
 
@@ -261,7 +256,7 @@ def plan_text(found: Sequence[Plan], seeds: int, name: Name) -> str:
     least = f"the least money, {money(best.costs['usd'])}" if priced else "the fewest queries"
     text = (
         f"{name(best.method)} is expected to reach it with {least}: {best.budget:,} teacher "
-        f"queries ({ratio(best.budget)}). {100 * best.probability:.0f}% of resamples reach it."
+        f"queries ({ratio(best.budget)}), with a probability of {100 * best.probability:.0f}%."
     )
     if best.budget == best.looked_from:
         text += " No smaller budget was measured: fewer may do."
@@ -307,8 +302,6 @@ def crossover_text(record: Crossover, name: Name) -> str:
 def crossover_clauses(record: Crossover, name: Name) -> list[str]:
     """Return what is to say of the crossover of two methods, without naming the two."""
     status, measure = record.status, record.measure
-    if status == "no_fit":
-        return ["no curve was fitted"]
     if status == "unknown":
         return [f"unknown ({record.reason})"]
     if record.range is None:
@@ -334,11 +327,8 @@ def crossover_clauses(record: Crossover, name: Name) -> list[str]:
             clauses.append(f"a crossover to {name(turn.overtaken_by)} {place} is not excluded")
         share = record.share_of_the_other or 0.0
         if share >= _WORTH_SAYING:
-            throughout = f"ahead throughout in {100 * share:.0f}% of resamples"
+            throughout = f"ahead throughout with a probability of {100 * share:.0f}%"
             clauses.append(f"{name(other)} is {throughout}")
-    if measure == "budget_ratio" and record.inverted is not None:
-        stretches = [interval_text(part, record) for part in record.inverted]
-        clauses.append(f"inverted tests: {listed(stretches) if stretches else 'equal nowhere'}")
     return clauses
 
 
@@ -348,7 +338,7 @@ def lead_text(lead: float) -> str:
 
 
 _WORTH_SAYING = 0.025
-"""Share of resamples worth a word: half of what an interval of 95% leaves out."""
+"""Probability worth a word: half of what an interval of 95% leaves out."""
 
 
 def interval_text(interval: Interval, record: Crossover) -> str:
@@ -371,35 +361,17 @@ def published_text(shift: PublishedShift) -> str:
 
 
 def model_text(record: FitRecord) -> str:
-    """Return how well a fit's chosen model fits, or why there is none."""
-    bootstrap = record.bootstrap
-    if record.chosen is None or bootstrap is None:
-        return f"No curve was fitted: {record.reason}. Cell means are used."
-    chosen = next(entry for entry in record.models if entry.name == record.chosen)
-    weighted = sum(bool(entry.weight) for entry in record.models)
-    notes = [f"weight {chosen.weight:.2f}" + (f" of {weighted} models" if weighted > 1 else "")]
-    if chosen.held_out_error is not None:
-        note = f"error at held-out highest budgets {100 * chosen.held_out_error:.1f} points"
-        if chosen.held_out_noise is not None:
-            note += f", {100 * chosen.held_out_noise:.1f} expected from noise alone"
-        notes.append(note)
+    """Return the sizes of noise that the cells show, and which cells lie far off."""
+    noise = record.noise
     text = (
-        f"Curve: {chosen.name} ({'; '.join(notes)}). Deviance {chosen.deviance:.1f} on "
-        f"{chosen.degrees_of_freedom} degrees of freedom; standard deviation "
-        f"{100 * bootstrap.training_noise:.1f} points between training runs, "
-        f"{100 * bootstrap.seed_draw_noise:.1f} between draws of the seeds."
+        f"Standard deviations: {100 * noise.training_runs:.1f} points between training runs, "
+        f"{100 * noise.draws_of_seeds:.1f} between draws of the seeds, {100 * noise.missed:.1f} of "
+        "what the form of the curves misses."
     )
-    if (record.lack_of_fit or 0.0) > _POOR_FIT:
-        text += " The curve fits poorly: trust the cell means more."
-    if chosen.at_bound:
-        text += f" At a bound, so not determined by the data: {', '.join(chosen.at_bound)}."
-    if bootstrap.not_converged:
-        text += f" {bootstrap.not_converged} of {bootstrap.samples} refits did not converge."
+    if record.far_off:
+        found = [f"{one.cell} ({100 * one.probability:.0f}%)" for one in record.far_off]
+        text += f" Probably a failed training, to be run again: {listed(found)}."
     return text
-
-
-_POOR_FIT = 4.0
-"""Deviance per degree of freedom above which a curve misses cells by twice their sampling error."""
 
 
 def contrast_text(test: ContrastResult) -> str:

@@ -82,17 +82,6 @@ class SizeSummary:
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A parameter of the fitted model, as text."""
-
-    name: str
-    value: str
-    interval: str
-    unit: str
-    meaning: str
-
-
-@dataclass(frozen=True)
 class FitSummary:
     """What is to say of one fit: a task with its models and filter.
 
@@ -100,9 +89,7 @@ class FitSummary:
         title: the task, and what sets this fit apart from the study's others.
         setting: student, teacher, augmenter, filter and number of test items, as one line.
         base: accuracy of the base model as text, or "".
-        model: how well the curve fits, or why there is none.
-        equation: the chosen model's equations, or "".
-        parameters: its parameters.
+        model: the sizes of noise, and cells that lie far off.
         sizes: one summary for each seed-set size.
     """
 
@@ -110,8 +97,6 @@ class FitSummary:
     setting: str
     base: str
     model: str
-    equation: str
-    parameters: tuple[Parameter, ...]
     sizes: tuple[SizeSummary, ...]
 
 
@@ -218,29 +203,16 @@ def _fit(
     setting += [f"filter {record.filter}", f"{record.items:,} test items"]
     if record.clusters != record.items:
         setting.append(f"{record.clusters:,} clusters")
-    chosen = next((one for one in record.models if one.name == record.chosen), None)
-    basis = "curve" if fit.fitted else "means"
     paired = comparisons.filter(
         *(pl.col(name) == getattr(record.group, name) for name in GROUP_COLUMNS),
         pl.col("reference") == fit.methods[0],
     )
-    found = [one for one in crossovers if (one.fit, one.basis) == (record.fit, basis)]
+    found = [one for one in crossovers if one.fit == record.fit]
     return FitSummary(
         title=title,
         setting=", ".join(setting),
         base=f"{say.percent(base.accuracy)}% ({say.span(base.low, base.high)})" if base else "",
         model=say.model_text(record),
-        equation=chosen.equation if chosen else "",
-        parameters=tuple(
-            Parameter(
-                one.name,
-                f"{one.value:.3g}",
-                f"{one.low:.3g} to {one.high:.3g}",
-                one.unit,
-                one.meaning + (" (at a bound)" if one.at_bound else ""),
-            )
-            for one in (chosen.parameters if chosen else ())
-        ),
         sizes=tuple(
             _size(
                 fit,

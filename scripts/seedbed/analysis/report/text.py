@@ -121,9 +121,8 @@ def _budget_lines(answer: Answer, advice: Advice, confidence: float, titles: Tit
         )
     use = say.use_text(advice, answer.fit.methods, titles.short)
     expected = say.expected_text(advice, titles.short)
-    basis = f"Basis: {advice.basis}."
     beyond = say.beyond_text(advice.beyond)
-    lines += wrapped(" ".join([f"{say.capital(use)}: {expected}.", basis, beyond]), "  ")
+    lines += wrapped(f"{say.capital(use)}: {expected}. {beyond}".rstrip(), "  ")
     if advice.usd is None and not answer.transferred and answer.fit.beyond_sizes(advice.seeds) == 1:
         elsewhere = say.leaders_text(answer.fit, advice.seeds, titles.short, confidence)
         lines += wrapped(f"At any budget: {elsewhere}." if elsewhere else "", "  ")

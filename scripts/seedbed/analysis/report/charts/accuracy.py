@@ -101,8 +101,7 @@ def accuracies(fit: Curves, seeds: int, confidence: float) -> list[Row]:
         ]
         known = [cell.budget_ratio for cell in cells]
         ratios = np.geomspace(min(known), max(known), 101)
-        if (curve := fit.curve(seeds, method, ratios)) is None:
-            continue
+        curve = fit.accuracy(seeds, method, ratios)
         low, high = curve.interval(confidence)
         rows += [
             {"kind": "curve", "method": method, "budget_ratio": ratio, "budget": ratio * seeds}
@@ -142,10 +141,9 @@ def _real_rows(real: Sequence[Mapping[str, Any]], fit: Curves, seeds: int) -> li
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
     """Return a chart with a panel for each task (with its models and filter) and seed-set size.
 
-    Points are cell means with intervals from the test items; lines are the fitted curves with
-    bootstrap bands (where nothing could be fitted, straight lines between the points). Lines across
-    are students of no synthetic data; crosses are students of real data, as many as there are
-    teacher queries elsewhere.
+    Points are cell means with intervals from the test items; lines are the curves with
+    bands. Lines across are students of no synthetic data; crosses are students of real data, as
+    many as there are teacher queries elsewhere.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)

@@ -14,7 +14,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.curves import Curves, FitsRecord, drawn_alike, read_curves
+from seedbed.analysis.curves import Curves, FitsRecord, read_curves
 from seedbed.analysis.decide.advise import best_shares, tied
 from seedbed.analysis.report.charts.drawing import (
     Content,
@@ -39,10 +39,10 @@ from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
 _SHARES = (0.0, 0.5, 0.8, 0.95)
-"""Shares of resamples at which a deeper shade of the best method's colour begins."""
+"""Probabilities at which a deeper shade of the best method's colour begins."""
 
 LEVELS = (
-    ("best in <50% of resamples", 0.2),
+    ("best with <50%", 0.2),
     ("50% or more", 0.4),
     ("80% or more", 0.65),
     ("95% or more", 1.0),
@@ -64,7 +64,6 @@ SCHEMA = pl.Schema(
     {
         **GROUP_COLUMNS,
         "kind": pl.String,
-        "basis": pl.String,
         "seeds": pl.Float64,
         "budget": pl.Float64,
         "budget_ratio": pl.Float64,
@@ -74,9 +73,9 @@ SCHEMA = pl.Schema(
         "leading": pl.String,
     }
 )
-"""Columns of the table. `kind` is "map" (a point of the map) or "cell" (measured); `basis`
-is the fitted "curve", the cell "means", or "curve and means". `method` is the best one there, and
-`leading` names it with those that are statistically tied with it."""
+"""Columns of the table. `kind` is "map" (a point of the map) or "cell" (measured). `method`
+is the best one there, and `leading` names it with those that are statistically tied with it. The
+probability of a cell's is that of the curves there."""
 
 _OR = " or "
 """Between the names in `leading`."""
@@ -105,11 +104,11 @@ def content(fits: Sequence[Curves], confidence: float) -> Content:
 
 def _common_range(fit: Curves, seeds: int) -> tuple[list[str], float, float]:
     """Return the methods that a size has, and the lowest and highest ratio that they share."""
-    found = {method: fit.means(seeds, method) for method in fit.methods}
-    known = {method: means.ratios for method, means in found.items() if means is not None}
-    low = max(ratios.min() for ratios in known.values())
-    high = min(ratios.max() for ratios in known.values())
-    return list(known), float(low), float(high)
+    found = {
+        method: [cell.budget_ratio for cell in fit.cells(seeds, method)] for method in fit.methods
+    }
+    known = {method: ratios for method, ratios in found.items() if ratios}
+    return list(known), max(map(min, known.values())), min(map(max, known.values()))
 
 
 def _map(fit: Curves, confidence: float) -> Iterator[Row]:
@@ -119,7 +118,7 @@ def _map(fit: Curves, confidence: float) -> Iterator[Row]:
         return
     ranges = [_common_range(fit, size) for size in sizes]
     shared = [method for method in fit.methods if all(method in known for known, _, _ in ranges)]
-    if not fit.fitted or len(sizes) == 1 or len(shared) < 2:
+    if len(sizes) == 1 or len(shared) < 2:
         for size, (known, low, high) in zip(sizes, ranges, strict=True):
             if low <= high:
                 yield from _points(fit, size, known, low * size, high * size, confidence)
@@ -147,11 +146,10 @@ def _points(
     ratios = np.geomspace(low, high, BUDGETS if high > low else 1) / seeds
     found = [fit.accuracy(seeds, method, ratios) for method in methods]
     centres = np.stack([centre for centre, _ in found])
-    draws = drawn_alike([drawn for _, drawn in found])
-    basis = fit.basis(seeds, methods)
+    draws = np.stack([drawn for _, drawn in found])
     for index, ratio in enumerate(ratios):
         at = (seeds, ratio, methods, centres[:, index], draws[:, :, index])
-        yield _best("map", basis, *at, confidence)
+        yield _best("map", *at, confidence)
 
 
 def _best_cells(fit: Curves, confidence: float) -> Iterator[Row]:
@@ -163,14 +161,14 @@ def _best_cells(fit: Curves, confidence: float) -> Iterator[Row]:
                 continue
             methods = [cell.method for cell in cells]
             centres = np.array([cell.accuracy for cell in cells])
-            draws = np.stack([fit.cell_draws[method, seeds, budget] for method in methods])
             ratio = budget / seeds
-            yield _best("cell", "means", seeds, ratio, methods, centres, draws, confidence)
+            found = [fit.accuracy(seeds, method, np.array([ratio])) for method in methods]
+            draws = np.stack([drawn[:, 0] for _, drawn in found])
+            yield _best("cell", seeds, ratio, methods, centres, draws, confidence)
 
 
 def _best(
     kind: str,
-    basis: str,
     seeds: float,
     ratio: float,
     methods: Sequence[str],
@@ -182,7 +180,6 @@ def _best(
     leading = tied(centres[:, None], draws[:, :, None], confidence)[:, 0]
     return {
         "kind": kind,
-        "basis": basis,
         "seeds": float(seeds),
         "budget": float(ratio * seeds),
         "budget_ratio": float(ratio),
@@ -197,10 +194,9 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     """Return a map for each task (with its models and filter).
 
     The colour is that of the method to expect most of, as in the advice, the deeper the larger its
-    share of the bootstrap resamples in which it is best. Without a curve, and for a single size,
-    each size has a band. Methods that are statistically tied share an area in stripes of their
-    colours. Only budgets are shown that all methods of a size have in common. Points are measured:
-    their colour is that of the best cell.
+    probability that it is best. A single size has a band. Methods that are statistically tied
+    share an area in stripes of their colours. Only budgets are shown that all methods of a size
+    have in common. Points are measured: their colour is that of the best cell.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
@@ -258,7 +254,7 @@ def _layers(
     area = layer(areas, "rect", strokeWidth=0)
     said = tooltips(
         ("leading", "best", None),
-        ("share", "best in resamples", None),
+        ("share", "probability of being best", None),
         ("seeds", "seeds", ",.0f"),
         ("queries", "queries", None),
     )
@@ -288,7 +284,7 @@ def _layers(
     said = tooltips(
         ("Method", "best cell", None),
         ("accuracy", "accuracy, %", ".1f"),
-        ("share", "best in resamples", None),
+        ("share", "probability of being best", None),
         ("at", "queries", ",.0f"),
         ("seeds", "seeds", ",.0f"),
     )

@@ -67,7 +67,7 @@ SCHEMA = pl.Schema(
     }
 )
 """Columns of the table. `kind` is "comparison" (item-paired difference of two cells), "curve"
-(difference of two fitted curves), "crossover" (`low` and `high` are budget ratios), "leader" (the
+(difference of two curves), "crossover" (`low` and `high` are budget ratios), "leader" (the
 method leads from the budget ratio `low` to `high`), or "published" (a crossover of others; its
 source stands in place of a method)."""
 
@@ -164,9 +164,7 @@ def _difference_rows(fit: Curves, seeds: int, paired: pl.DataFrame, confidence: 
             continue
         ends = points["budget_ratio"]
         ratios = np.geomspace(min(ends), max(ends), 101)
-        curves = [fit.curve(seeds, name, ratios) for name in (reference, method)]
-        if curves[0] is None or curves[1] is None:
-            continue
+        curves = [fit.accuracy(seeds, name, ratios) for name in (reference, method)]
         centre = curves[1].centre - curves[0].centre
         low, high = Estimate(centre, curves[1].draws - curves[0].draws).interval(confidence)
         rows += [
@@ -181,9 +179,9 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     """Return a chart with a panel for each task (with its models and filter) and seed-set size.
 
     Points are item-paired differences to the first method with intervals from the test items; lines
-    are differences of the fitted curves with bootstrap bands. A dashed line marks where curves
+    are differences of the curves with bands. A dashed line marks where curves
     cross, the bar at its foot the interval. The strip above says which methods lead where, by the
-    curves and the cells; several where they are statistically tied.
+    curves; several where they are statistically tied.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)

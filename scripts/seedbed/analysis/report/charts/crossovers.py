@@ -66,18 +66,17 @@ SCHEMA = pl.Schema(
         "words": pl.String,
     }
 )
-"""Columns of the table. `kind` is "crossover" (`at` with its bootstrap interval), "inverted" (a
-stretch in which no difference is not refused), "published" (a crossover of others; `words` is its
-source), or "none" (nothing is drawn but `words`). An end of an interval is null where it lies
-beyond the range that was searched."""
+"""Columns of the table. `kind` is "crossover" (`at` with its interval), "published" (a crossover of
+others; `words` is its source), or "none" (nothing is drawn but `words`). An end of an interval is
+null where it lies beyond the range that was searched."""
 
 _ROW = 38
 """Height in pixels of a row."""
 
-_LINES = ("Range of the data", "Interval by the inverted test")
+_RANGE = "Range of the data"
 _OTHERS = "Crossover in"
-_PAINTS = ("#d0d0d0", "#767676", "#a08a2c")
-"""Of the range, the inverted test and what others published: seen on light and dark pages."""
+_PAINTS = ("#d0d0d0", "#a08a2c")
+"""Of the range and of what others published: seen on light and dark pages."""
 
 
 def tabulate(
@@ -106,11 +105,10 @@ def content(
     reasons: dict[tuple[str, ...], list[str]] = {}
     for fit in fits:
         group = asdict(fit.group)
-        basis = "curve" if fit.fitted else "means"
         shown = {
             (record.measure, record.seeds, record.reference, record.method): record
             for record in records
-            if record.fit == fit.key and record.basis == basis
+            if record.fit == fit.key
         }
         for measure in PANELS:
             for seeds in fit.seeds:
@@ -141,11 +139,6 @@ def _rows(record: Crossover | None, measure: str) -> list[Row]:
             | {"low": one.low, "high": one.high}
             for one in record.crossings
         ]
-        if measure == "budget_ratio" and record.crossings:
-            rows += [
-                {"kind": "inverted", "low": one.low, "high": one.high}
-                for one in record.inverted or []
-            ]
     if said := _words(record):
         rows.append({"kind": "none", "words": said})
     return rows
@@ -160,7 +153,7 @@ def _published(shifts: Sequence[PublishedShift]) -> list[Row]:
 
 def _words(record: Crossover | None) -> str:
     """Return what a row says in words; "" where one crossover says it all."""
-    if record is None or record.status in ("too_few_budgets", "no_fit"):
+    if record is None or record.status == "too_few_budgets":
         return "not measured at two budgets"
     if record.status == "unknown":
         return "not known"
@@ -172,16 +165,16 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     """Return a chart of four panels for each task (with its models and filter).
 
     A row is a pair of methods with one seed-set size. The pale line is the range in which both were
-    measured; a marker of the method that overtakes stands where it does, on its bootstrap interval,
-    which ends in an arrow where it goes beyond the range. Below it, thinner, is the interval of the
-    inverted test, and above it what others published, both by budget ratio alone.
+    measured; a marker of the method that overtakes stands where it does, on its interval, which
+    ends in an arrow where it goes beyond the range. Above it is what others published, by budget
+    ratio alone.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
     places = list(dict.fromkeys(tuple(row[name] for name in GROUP_COLUMNS) for row in rows))
     named = [dict(zip(GROUP_COLUMNS, place, strict=True)) for place in places]
     sources = sorted({row["words"] for row in rows if row["kind"] == "published"})
-    kinds = [*_LINES, *(f"{_OTHERS} {source}" for source in sources)]
+    kinds = [_RANGE, *(f"{_OTHERS} {source}" for source in sources)]
     sections = []
     for place, title in zip(named, place_titles(named, titles), strict=True):
         part = [row | {"row": _label(row, titles)} for row in rows if place.items() <= row.items()]
@@ -227,7 +220,7 @@ def _layers(
     sign = "$" if measure == "usd" else ""
     x = log_axis(ends, count_axis(round_ticks(min(ends), max(ends)), "", sign=sign, grid=True))
     limits = log_limits(ends)
-    drawn: dict[str, list[Row]] = {"crossover": [], "inverted": [], "published": []}
+    drawn: dict[str, list[Row]] = {"crossover": [], "published": []}
     for row in rows:
         span = spans.get(row["row"])
         if row["kind"] == "none" or span is None:
@@ -251,10 +244,10 @@ def _layers(
         if row["kind"] == "crossover":
             look |= {"Method": methods.names[row["overtaken_by"]], "at": row["at"]}
         else:
-            look["line"] = kinds[1] if row["kind"] == "inverted" else f"{_OTHERS} {row['words']}"
+            look["line"] = f"{_OTHERS} {row['words']}"
         drawn[row["kind"]].append(look)
     ranges = [
-        {"row": label, "from": span["range_low"], "end": span["range_high"], "line": kinds[0]}
+        {"row": label, "from": span["range_low"], "end": span["range_high"], "line": _RANGE}
         for label, span in spans.items()
     ]
     by_line: dict[str, Any] = {"stroke": strokes("line", kinds, _PAINTS)}
@@ -263,7 +256,6 @@ def _layers(
         *methods.first(),
         between,
         *_lines(ranges, x, y, 6, by_line),
-        *_lines(drawn["inverted"], x, y, 1.2, by_line, 10),
         *_lines(drawn["published"], x, y, 2.5, by_line, -10),
         *_lines(drawn["crossover"], x, y, 2, by_method),
     ]

@@ -65,7 +65,7 @@ def with_curves(fits: Sequence[Curves]) -> list[Curves]:
 
 
 def shown_crossovers(fit: Curves, seeds: int, crossovers: Sequence[Crossover]) -> list[Crossover]:
-    """Return the crossovers with the first method that figures show: by the curve, if there is one.
+    """Return the crossovers with the first method that figures show.
 
     Args:
         fit: the fit.
@@ -75,8 +75,5 @@ def shown_crossovers(fit: Curves, seeds: int, crossovers: Sequence[Crossover]) -
     return [
         record
         for record in crossovers
-        if record.fit == fit.key
-        and record.seeds == seeds
-        and record.reference == fit.methods[0]
-        and record.basis == ("means" if not fit.fitted else "curve")
+        if record.fit == fit.key and record.seeds == seeds and record.reference == fit.methods[0]
     ]

@@ -92,8 +92,7 @@ class _Explored:
         cells = self.fit.record.cells
         if not self.money:
             ratios = [cell.budget_ratio for cell in cells]
-            further = _BEYOND if self.fit.fitted else 1.0
-            ends = min(ratios) * seeds, max(ratios) * seeds * further
+            ends = min(ratios) * seeds, max(ratios) * seeds * _BEYOND
             between = np.geomspace(*ends, BUDGETS).round().astype(int)
             known = {cell.budget for cell in cells if cell.seeds == seeds}
             return sorted({*known, *between.tolist()})
@@ -270,7 +269,7 @@ def explorer_data(
 
 def _sizes(fit: Curves) -> list[int]:
     """Return the numbers of seeds of the control: those measured, and others between them."""
-    if not fit.fitted or len(fit.seeds) == 1:
+    if len(fit.seeds) == 1:
         return fit.seeds
     between = np.geomspace(fit.seeds[0], fit.seeds[-1], SIZES).round().astype(int)
     return sorted({*fit.seeds, *between.tolist()})

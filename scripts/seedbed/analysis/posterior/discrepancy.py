@@ -1,0 +1,143 @@
+"""What the curve misses: a Gaussian process over the budget ratio and the seeds.
+
+Part of it is common to all methods (Kennedy & O'Hagan 2001, doi 10.1111/1467-9868.00294). Beyond
+the cells the slope may change, too (integrated Brownian motion, most of its variance common).
+
+A draw is a function, known everywhere at once, so that accuracies of any two calls are joint: a
+function drawn from the prior, by random Fourier features, is moved by what the cells tell
+(Wilson et al. 2020, arXiv 2002.09309).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SLOPE = 0.06
+"""Standard deviation, in logits, of the slope's change over a factor of e of the budget ratio."""
+
+_COMMON_SLOPE, _OWN_SLOPE = 1.25, 0.25
+"""Of its variance, what is common to all methods, and what each has for itself."""
+
+_COMMON, _OWN = 0.75, 0.5
+"""The same for what the curve misses within the cells."""
+
+_RATIO_LENGTH, _SEEDS_LENGTH = 1.5, 3.0
+"""Length scales of the logarithms of the budget ratio and of the seeds."""
+
+_FREQUENCIES = 128
+"""Of the Fourier features: the covariance of two places is off by about 6% of the variance."""
+
+_STEP, _STEPS = 0.25, 48
+"""Of the slope's random walk, in the logarithm of the budget ratio."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where students are: n seed-set sizes, and queries, shape (n, methods)."""
+
+    seeds: np.ndarray
+    queries: np.ndarray
+
+    @property
+    def trained(self) -> np.ndarray:
+        """Whether each student was trained, shape (n,)."""
+        return self.queries.sum(axis=1) > 0
+
+    @property
+    def log_ratios(self) -> np.ndarray:
+        """Logarithms of queries a seed; 0 for the untrained."""
+        total = self.queries.sum(axis=1)
+        return np.log(np.where(total > 0, total, self.seeds) / self.seeds)
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Shares of the methods; zeros for the untrained."""
+        return self.queries / np.maximum(self.queries.sum(axis=1, keepdims=True), 1e-300)
+
+    def beyond(self, cells: Places) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far log ratios lie above and below those of the cells.
+
+        Between the cells' seed-set sizes the ends are straight in the logarithm of the seeds.
+        """
+        trained = cells.trained
+        if not trained.any():
+            above, below = np.zeros((2, len(self.seeds)))
+            return above, below
+        sizes, ratios = np.log(cells.seeds[trained]), cells.log_ratios[trained]
+        known = np.unique(sizes)
+        highest = np.array([ratios[sizes == size].max() for size in known])
+        lowest = np.array([ratios[sizes == size].min() for size in known])
+        ours, at = self.log_ratios, np.log(self.seeds)
+        above = np.maximum(0.0, ours - np.interp(at, known, highest))
+        below = np.maximum(0.0, np.interp(at, known, lowest) - ours)
+        return above * self.trained, below * self.trained
+
+
+def missed_covariance(first: Places, second: Places) -> np.ndarray:
+    """Return the covariance within the cells, for a standard deviation of 1; shape (n, m).
+
+    The untrained student has none.
+    """
+    at, to = first.log_ratios[:, None], second.log_ratios[None, :]
+    size = np.log(first.seeds)[:, None] - np.log(second.seeds)[None, :]
+    distance = np.sqrt(3) * np.hypot((at - to) / _RATIO_LENGTH, size / _SEEDS_LENGTH)
+    # Matern, 3/2.
+    alike = _COMMON * np.outer(first.trained, second.trained) + _OWN * first.shares @ (
+        second.shares.T
+    )
+    return (1 + distance) * np.exp(-distance) * alike
+
+
+class Functions:
+    """Functions drawn from the prior, for a standard deviation of 1.
+
+    Args:
+        samples: how many.
+        methods: the number of methods.
+        seed: of the random numbers; the same functions are drawn for the same seed.
+    """
+
+    def __init__(self, samples: int, methods: int, seed: int) -> None:
+        generator = np.random.default_rng([seed, samples, methods, 5])
+        # The spectral density of a Matern 3/2 is Student's t with 3 degrees of freedom.
+        heavy = np.sqrt(3 / generator.chisquare(3, size=(1, _FREQUENCIES)))
+        self._frequencies = generator.normal(size=(2, _FREQUENCIES)) * heavy
+        weights = generator.normal(size=(1 + methods, samples, 2 * _FREQUENCIES))
+        walks = generator.normal(size=(2, 1 + methods, samples, _STEPS))
+        # Their mean is nothing: places that are level must not be ordered by what the draws have
+        # on average.
+        self._weights = weights - weights.mean(axis=1, keepdims=True)
+        self._walks = walks - walks.mean(axis=2, keepdims=True)
+
+    def within(self, places: Places) -> np.ndarray:
+        """Return what the curve misses at n places, shape (samples, n)."""
+        at = np.stack([places.log_ratios / _RATIO_LENGTH, np.log(places.seeds) / _SEEDS_LENGTH])
+        angles = at.T @ self._frequencies
+        features = np.hstack([np.cos(angles), np.sin(angles)]) / np.sqrt(_FREQUENCIES)
+        return _summed(features, self._weights, places, _COMMON, _OWN)
+
+    def beyond(self, places: Places, cells: Places) -> np.ndarray:
+        """Return by how much a change of the slope moves n places, in logits."""
+        starts = _STEP * np.arange(_STEPS)
+        found = np.zeros((self._weights.shape[1], len(places.seeds)))
+        for far, walk in zip(places.beyond(cells), self._walks, strict=True):
+            if not far.any():
+                continue
+            past = np.maximum(0.0, far[:, None] - starts)
+            # The integral of a slope that rises by 1 over a step, and then stays.
+            risen = np.where(past < _STEP, past**2 / (2 * _STEP), past - _STEP / 2)
+            found += _summed(risen * np.sqrt(_STEP), walk, places, _COMMON_SLOPE, _OWN_SLOPE)
+        return np.sqrt(3) * SLOPE * found
+
+
+def _summed(
+    features: np.ndarray, weights: np.ndarray, places: Places, common: float, own: float
+) -> np.ndarray:
+    """Return the sum of what all methods and each method have, shape (samples, n)."""
+    found = np.sqrt(common) * places.trained * (weights[0] @ features.T)
+    for share, weight in zip(places.shares.T, weights[1:], strict=True):
+        if share.any():
+            found = found + np.sqrt(own) * share * (weight @ features.T)
+    return found
