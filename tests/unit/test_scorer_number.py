@@ -41,8 +41,8 @@ FLEXIBLE = [
     ("-5", "-5"), ("−5", "-5"), ("–5", "-5"), ("x = -5", "-5"), ("x = - 5", "-5"), ("-$5", "-5"),
     ("$-5", "-5"), ("$−1,000.50", "-1000.5"), ("minus 5", "-5"), ("negative 5", "-5"),
     ("The answer is -5", "-5"), ("10-5", "5"), ("10 - 5", "5"), ("10 minus 5", "5"),
-    ("2–3 hours", "3"), ("10 to 15 apples", "15"), ("between 10 and 15", "15"), ("$10-$15", "15"),
-    ("10 - 15 minutes", "15"), ("(4)-5", "5"), ("- 5 apples", "5"), ("5 - 3 = 2", "2"),
+    ("2–3 hours", None), ("10 to 15 apples", None), ("between 10 and 15", None), ("$10-$15", "15"),
+    ("10 - 15 minutes", None), ("(4)-5", "5"), ("- 5 apples", "5"), ("5 - 3 = 2", "2"),
     # Fractions and powers of ten.
     ("1/2", "0.5"), ("1/3", "1/3"), ("3 1/2 cups", "3.5"), ("12/4", "3"), ("1e3", "1000"),
     ("5 x 10^3", "5000"), ("3/4 of a cake", "0.75"), ("-1/2", "-0.5"), ("½", "0.5"),
@@ -297,6 +297,25 @@ SEVERAL_NUMBERS = [
     ("Day 1: 9\nDay 2: 18", "18"), ("2020: 9\n2021: 18", "18"), ("9 eggs at $2 each: $18", "18"),
     ("Together they have 9 times 2.", "18"), ("He buys 5 plus 3 more.", "8"),
 ]  # fmt: skip
+
+
+LEFT_OPEN_OR_REVISED = [
+    ("17 to 19", None), ("17-19", None), ("Either 17 or 19", None),
+    ("The answer is 17 or 19.", None),
+    ("It takes 3 to 5 days.", None), ("The answer is between 17 and 19.", None),
+    ("It grew from 12 to 18.", "18"), ("18 or 18.00", "18"), ("The chance is 0.5 or 50%.", "50"),
+    ("It is 10% or 20%.", None),
+    ("The difference between 17 and 19 is 2.", "2"), ("The answer is not 17.", None),
+    ("The answer isn't 17, it's 18.", "18"), ("4 remainder 2", None), ("4 R 2", None),
+    ("The answer is 17. Wait, no. It's 18.", "18"), ("Answer: 17\n\nCorrection: 18", "18"),
+    ("17? No, 18.", "18"), ("The answer is 17. Actually, that's after 2 refunds.", "17"),
+    ("The answer is 18. No, really.", "18"), ("答案是18。", "18"), ("정답은 18입니다.", "18"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "value"), LEFT_OPEN_OR_REVISED)
+def test_what_a_text_leaves_open_is_no_answer_and_what_it_revises_is(text, value):
+    assert read_number(text).value == value
 
 
 @pytest.mark.parametrize(("text", "value"), SEVERAL_NUMBERS)

@@ -152,7 +152,7 @@ def reverse_functions(root: Path) -> None:
 
 def another_version(root: Path) -> None:
     """Add a version of the task that changed nothing."""
-    replace(TASK, "version: 4", "version: 5")(root)
+    replace(TASK, "version: 5", "version: 6")(root)
     append(TASK, '  - "2026-11-24: another title"\n')(root)
 
 

@@ -288,6 +288,28 @@ class _Found:
     likely: bool
 
 
+_RANGE = r"\s?(?:to|or|and/or|-|–)\s?"
+# "3 to 5", "17 or 19", "between 17 and 19"; but "from 12 to 18" says where it ended.
+_RANGE_BEFORE = re.compile(
+    rf"(?:(?<!from )(?<![\d.,$^/*+=-])(?<![*+/=-] )\$?(?P<low>\d[\d,.]*)%?{_RANGE}"
+    r"|between \$?(?P<from>\d[\d,.]*) and )\$?\Z",
+    re.IGNORECASE,
+)
+_RANGE_BEHIND = re.compile(rf"{_RANGE}\$?(?P<high>\d[\d,.]*)(?!\d|\s?[%=*/+-])", re.IGNORECASE)
+_NOT_IT = re.compile(
+    r"(?:\b(?:is|are|was|be)\s(?:definitely\s|clearly\s)?not|n['’]t(?:\sbe)?|\d\s(?:r|rem|remainder))\s?\$?\Z",
+    re.IGNORECASE,
+)
+# "Wait, no. It's 18." at the end.
+_REVISED_END = re.compile(
+    r"\b(?:wait|actually|sorry|oops|correction|no)\b[,.:!—-]?"
+    r"(?:[\s,.:!—-]|\b(?:it|is|it['’]s|its|that|that['’]s|this|should|must|be|make|the|correct|right|answer|to"
+    r"|no|wait|sorry|actually)\b){0,12}(?<!\d)(?P<number>[-$]{0,2}\d[\d,.]*\d|[-$]{0,2}\d)"
+    r"[%]?(?:\s[a-z]{1,15})?[.!]?\s*\Z",
+    re.IGNORECASE,
+)
+
+
 class NumberScorer(PlainScorer):
     """Scores outputs whose final answer is a number."""
 
@@ -350,11 +372,18 @@ def read_number(output: str) -> Reading:
     if strict.value is not None:
         return strict
     text = _without_notes(_normalised(_final_part(output)[-MAX_CHARACTERS:]))
+    revised = _REVISED_END.search(_unmarked(text)[-300:])
+    if revised is not None:
+        number = _Place(revised["number"]).choose()
+        if number is not None and number.value is not None:
+            return Reading(_canonical(number.value))
     for place in _places(text):
         chosen = place.choose()
         if chosen is not None:
             if chosen.value is None:
                 return Reading(None, "number out of range")
+            if isinstance(place, _Place) and place.leaves_open(chosen):
+                return Reading(None, "no single number")
             return Reading(_canonical(chosen.value))
     return Reading(None, "no number" if _unmarked(text).strip() else "empty")
 
@@ -423,6 +452,28 @@ class _Place:
         aside = _in_brackets(self.text)
         best = [n for n in self.found if n.likely and not aside[n.start]]
         return best or [n for n in self.found if n.likely] or self.found
+
+    def leaves_open(self, chosen: _Found) -> bool:
+        """Return whether a number is one of several, a remainder, or what the answer is not."""
+        before, behind = self.text[: chosen.start][-60:], self.text[chosen.end :][:40]
+        if _NOT_IT.search(before):
+            return True
+        values = {n.start: n.value for n in self.found}
+        other = None
+        if (low := _RANGE_BEFORE.search(before)) is not None:
+            if behind[:1] == "%" and "%" not in low[0] and "or" in low[0].lower():
+                # "0.5 or 50%"
+                return False
+            named = "low" if low["low"] else "from"
+            place = chosen.start - len(before) + low.start(named)
+            other, bounds = values.get(place), (values.get(place), chosen.value)
+        elif (high := _RANGE_BEHIND.match(behind)) is not None:
+            other = values.get(chosen.end + high.start("high"))
+            bounds = (chosen.value, other)
+        if other is None or other == chosen.value:
+            return False
+        low_value, high_value = bounds
+        return low_value is not None and high_value is not None and low_value < high_value
 
     def sums(self) -> bool:
         """Return whether the place begins with a sum rather than a number."""
