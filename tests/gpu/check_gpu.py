@@ -1,10 +1,13 @@
 """Check generation, training and evaluation on a GPU, and how much of the chip they make use of.
 
-Makes a Llama with random weights in bf16 (`--size 1b` has the shape of Llama 3.2 1B), generates
-with the Transformers engine, trains a LoRA adapter, and evaluates with it, all by the project's own
-code. Checks what came out, prints tokens a second and the share of the chip's peak, which is
-measured by a large product of matrices, and writes the table into a document. Without a GPU it runs
-on the CPU, in 32 bits, for which `--size tiny` is meant; the table says so.
+Makes a Llama with random weights in bf16 (`--size 1b` has the shape of Llama 3.2 1B, `8b` that of
+Llama 3.1 8B), generates with the Transformers engine, trains LoRA adapters, and evaluates with
+them, all by the project's own code: with rows packed, on quantized weights, with a stop and a save
+between, with a given template, and divided over two GPUs. With vLLM, it asks two adapters at once.
+Checks what came out, prints tokens a second and the share of the chip's peak, which is measured by
+a large product of matrices, and the peak of memory against what was planned, and writes the table
+into a document. What cannot be tried stands there with the reason. Without a GPU it runs on the
+CPU, in 32 bits, for which `--size tiny` is meant; the table says so.
 
     python tests/gpu/check_gpu.py --size 1b --output docs/performance.md
 """
@@ -14,14 +17,23 @@ from __future__ import annotations
 import argparse
 import datetime
 import math
+import os
 import platform
+import signal
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+if TYPE_CHECKING:
+    from seedbed.engines import Request
+    from seedbed.training.record import TrainingCounts
+    from seedbed.training.settings import Trainer
 
 BEGIN, END = "<!-- check_gpu: begin -->", "<!-- check_gpu: end -->"
 READ_FLOPS = 2
@@ -48,12 +60,15 @@ class Size:
     rows: int
     steps: int
     matrix: int
+    tied: bool = True
 
 
 SIZES = {
     "tiny": Size(128, 3, 4, 4, 384, 1_000, 64, 24, 64, 30, 1_024),
     # config.json of meta-llama/Llama-3.2-1B; 1.24 billion parameters.
     "1b": Size(2_048, 16, 32, 8, 8_192, 128_256, 1_024, 128, 512, 20, 8_192),
+    # config.json of meta-llama/Llama-3.1-8B; 8.03 billion parameters.
+    "8b": Size(4_096, 32, 32, 8, 14_336, 128_256, 512, 128, 256, 10, 8_192, tied=False),
 }
 
 
@@ -97,41 +112,49 @@ def make_model(size: Size, folder: Path) -> int:
     from seedbed.training.tokenizer import build_tokenizer
 
     torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     # Words for all of the model's vocabulary: a token without one would be no text, and go unseen.
     words = [*load_world("mini_math").vocabulary()]
     room = size.vocabulary - len(build_tokenizer(words))
     tokenizer = build_tokenizer([*words, *(f"word{n}" for n in range(room // 2))])
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=max(size.vocabulary, len(tokenizer)),
-            hidden_size=size.hidden,
-            intermediate_size=size.intermediate,
-            num_hidden_layers=size.layers,
-            num_attention_heads=size.heads,
-            num_key_value_heads=size.key_value_heads,
-            max_position_embeddings=2_048,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    ).to(torch.bfloat16)
+    config = LlamaConfig(
+        vocab_size=max(size.vocabulary, len(tokenizer)),
+        hidden_size=size.hidden,
+        intermediate_size=size.intermediate,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.key_value_heads,
+        max_position_embeddings=2_048,
+        tie_word_embeddings=size.tied,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.device(device):
+        model = LlamaForCausalLM(config).to(torch.bfloat16)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     write_json(folder / "model.json", {"fingerprint": fingerprint(folder)})
     return model.num_parameters()
 
 
-def generate(size: Size, model: Path) -> float:
-    """Check generation, and return its tokens a second, those read included."""
-    from seedbed.engines import EngineJob, Request, load_engine
+def requests_of(size: Size, temperature: float = 1.0) -> list[Request]:
+    """Return what a model is asked."""
+    from seedbed.engines import Request
     from seedbed.tasks.worlds import load_world
 
     items = load_world("mini_math").items("test", size.requests, 1)
-    requests = [
-        Request(str(n), (("user", item.question),), size.tokens, 1.0, 1.0, n)
+    return [
+        Request(str(n), (("user", item.question),), size.tokens, temperature, 1.0, n)
         for n, item in enumerate(items)
     ]
+
+
+def generate(size: Size, model: Path) -> float:
+    """Check generation, and return its tokens a second, those read included."""
+    from seedbed.engines import EngineJob, load_engine
+
+    requests = requests_of(size)
     engine = load_engine(model, EngineJob.of(batch_size=256))
     list(engine.complete(requests[:8]))
     start = time.perf_counter()
@@ -148,13 +171,11 @@ def generate(size: Size, model: Path) -> float:
     return sum(c.prompt_tokens + c.completion_tokens for c in found.values()) / seconds
 
 
-def train(size: Size, model: Path, folder: Path) -> float:
-    """Check training, leave the adapter in `folder/long`, and return tokens a second."""
+def write_rows(size: Size, folder: Path) -> None:
+    """Write the rows that students are trained on to `folder/dataset.parquet`."""
     import polars as pl
 
     from seedbed.tasks.worlds import load_world
-    from seedbed.training.settings import StudentTraining
-    from seedbed.training.students import train_student
 
     items = load_world("mini_math").items("train", size.rows, 1)
     chats = [
@@ -162,33 +183,188 @@ def train(size: Size, model: Path, folder: Path) -> float:
         for i in items
     ]
     pl.DataFrame({"messages": chats}).write_parquet(folder / "dataset.parquet")
+
+
+def student(
+    model: Path, output: Path, steps: int, trainer: Trainer | None = None, **more: Any
+) -> tuple[TrainingCounts, float]:
+    """Train a student, and return its counts and seconds."""
+    from seedbed.training.settings import StudentTraining
+    from seedbed.training.students import train_student
+
+    settings = StudentTraining(
+        epochs=10_000,
+        learning_rate=1e-3,
+        batch_size=16,
+        lora_rank=16,
+        lora_alpha=32,
+        max_length=512,
+        max_steps=steps,
+    ).model_copy(update=more)
+    start = time.perf_counter()
+    counts = train_student(
+        model,
+        output.parent / "dataset.parquet",
+        output,
+        settings,
+        lambda *_: None,
+        lambda _: None,
+        trainer=trainer,
+    )
+    return counts, time.perf_counter() - start
+
+
+def train(size: Size, model: Path, folder: Path) -> float:
+    """Check training, leave the adapter in `folder/long`, and return tokens a second."""
     seconds, counts = {}, {}
     # What two runs do before their first step cancels out; the first run imports the libraries.
     for name, steps in (("first", 1), ("short", size.steps), ("long", 4 * size.steps)):
-        start = time.perf_counter()
-        settings = StudentTraining(
-            epochs=10_000,
-            learning_rate=1e-3,
-            batch_size=16,
-            lora_rank=16,
-            lora_alpha=32,
-            max_length=512,
-            max_steps=steps,
-        )
-        counts[name] = train_student(
-            model,
-            folder / "dataset.parquet",
-            folder / name,
-            settings,
-            lambda *_: None,
-            lambda _: None,
-        )
-        seconds[name] = time.perf_counter() - start
+        counts[name], seconds[name] = student(model, folder / name, steps)
     check(counts["long"].steps == 4 * size.steps, "training makes the steps that it is told")
     check(all(math.isfinite(c.loss) for c in counts.values()), "the loss is finite")
     check(counts["long"].loss < counts["short"].loss, "the loss falls")
     row = counts["long"].training_tokens / counts["long"].training_rows
     return 3 * size.steps * 16 * row / (seconds["long"] - seconds["short"])
+
+
+def memory(size: Size, model: Path, folder: Path) -> str:
+    """Return the peak of a training's memory on a GPU, against what was planned, in words."""
+    import torch
+
+    from seedbed.training.micro_batches import activation_bytes
+    from seedbed.training.trainer import MicroBatchTrainer
+
+    if not torch.cuda.is_available():
+        return "not tried: there is no GPU"
+    planned = []
+    first = MicroBatchTrainer._first_plan
+
+    def noted(trainer: Any, longest: int, stated: int | None) -> Any:
+        plan = first(trainer, longest, stated)
+        adapter = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
+        # No more tokens than a step has.
+        tokens = min(plan.tokens, 16 * longest)
+        token = activation_bytes(trainer.model.config, plan.checkpointing, 2)
+        planned.append(torch.cuda.memory_allocated() + 12 * adapter + tokens * token)
+        torch.cuda.reset_peak_memory_stats()
+        return plan
+
+    MicroBatchTrainer._first_plan = noted
+    try:
+        student(model, folder / "memory", size.steps)
+    finally:
+        MicroBatchTrainer._first_plan = first
+    peak = torch.cuda.max_memory_allocated()
+    check(peak <= 1.05 * planned[0], "training takes no more memory than was planned")
+    return f"{peak / 1e9:.1f} GB of {planned[0] / 1e9:.1f} planned"
+
+
+def pack(size: Size, model: Path, folder: Path) -> str:
+    """Check a training with rows packed into blocks."""
+    counts, _ = student(model, folder / "packed", size.steps, packing=True)
+    check(math.isfinite(counts.loss), "with rows packed, the loss is finite")
+    return f"loss {counts.loss:.3f} after {counts.steps} steps"
+
+
+def stop_and_go_on(size: Size, model: Path, folder: Path) -> str:
+    """Check that a training that SIGTERM stopped ends as one that nothing disturbed."""
+    from seedbed.training.saves import StoppedError
+    from seedbed.training.settings import Trainer
+    from seedbed.training.trainer import MicroBatchTrainer
+
+    whole, _ = student(model, folder / "whole", size.steps)
+    write = MicroBatchTrainer._write_save
+
+    def stop(trainer: Any) -> None:
+        write(trainer)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    MicroBatchTrainer._write_save = stop
+    stopped = False
+    try:
+        student(model, folder / "stopped", size.steps, Trainer(save_minutes=1e-6))
+    except StoppedError:
+        stopped = True
+    finally:
+        MicroBatchTrainer._write_save = write
+    check(stopped, "SIGTERM stops a training, which saves itself")
+    ended, _ = student(model, folder / "stopped", size.steps)
+    check(math.isclose(whole.loss, ended.loss, rel_tol=1e-2), "it goes on from its save")
+    return f"loss {ended.loss:.4f}, undisturbed {whole.loss:.4f}"
+
+
+def divide(size: Size, model: Path, folder: Path) -> str:
+    """Check that a student divided over two processes is trained as in one."""
+    import torch
+
+    from seedbed.training.settings import Trainer
+
+    if torch.cuda.is_available() and torch.cuda.device_count() < 2:
+        return "not tried: there is one GPU"
+    one, _ = student(model, folder / "one", size.steps)
+    two, _ = student(model, folder / "two", size.steps, Trainer(fsdp_size=2))
+    check(math.isclose(one.loss, two.loss, rel_tol=1e-2), "two processes train what one does")
+    return f"loss {two.loss:.4f}, in one {one.loss:.4f}"
+
+
+def quantize(form: str, size: Size, model: Path, folder: Path) -> str:
+    """Check a student on quantized weights."""
+    from seedbed.engines import EngineJob, load_engine
+
+    if find_spec("bitsandbytes") is None:
+        return "not tried: bitsandbytes is not installed"
+    counts, _ = student(model, folder / form, size.steps, quantization=form)
+    check(math.isfinite(counts.loss), f"{form}: the loss is finite")
+    engine = load_engine(model, EngineJob.of(batch_size=64, quantization=form))
+    asked = requests_of(size)[:16]
+    before, after = (
+        {one.key: one.text for one in engine.complete(asked, adapter)}
+        for adapter in (None, folder / form)
+    )
+    check(before != after, f"{form}: the adapter changes what is said")
+    return f"loss {counts.loss:.3f} after {counts.steps} steps"
+
+
+def template(size: Size, model: Path, folder: Path) -> str:
+    """Check that a model without a chat template is refused, and works with a given one."""
+    from seedbed.chats import check_template, end_tokens, load_tokenizer
+
+    given = Path(__file__).resolve().parents[2] / "config/models/templates/plain.jinja"
+    tokenizer = load_tokenizer(model)
+    ends = end_tokens(model, tokenizer)
+    tokenizer.chat_template = None
+    refused = False
+    try:
+        check_template(tokenizer, ends, None, trained=True)
+    except ValueError:
+        refused = True
+    check(refused, "a model without a chat template is refused")
+    tokenizer.chat_template = given.read_text(encoding="utf-8")
+    check_template(tokenizer, ends, None, trained=True)
+    return "refused without one, works with plain.jinja"
+
+
+def several_adapters(size: Size, model: Path, folder: Path) -> str:
+    """Check that vLLM answers with two adapters at once, each as it does alone."""
+    from seedbed.engines import EngineJob, load_engine
+
+    if find_spec("vllm") is None:
+        return "not tried: vLLM is not installed"
+    engine = load_engine(model, EngineJob.of("vllm", context=2_048), 16)
+    adapters = [folder / "short", folder / "long"]
+    asked = requests_of(size, temperature=0.0)[:32]
+    alone = [{one.key: one.text for one in engine.complete(asked, each)} for each in adapters]
+    streams = [engine.complete(asked, each) for each in adapters]
+    start, tokens, mixed = time.perf_counter(), 0, [{}, {}]
+    for pair in zip(*streams, strict=True):
+        for number, one in enumerate(pair):
+            mixed[number][one.key] = one.text
+            tokens += one.prompt_tokens + one.completion_tokens
+    seconds = time.perf_counter() - start
+    same = sum(a[key] == b[key] for a, b in zip(alone, mixed, strict=True) for key in a)
+    # Sums round otherwise in another company, which may turn an answer.
+    check(same >= 0.9 * 2 * len(asked), "two adapters at once answer as each does alone")
+    return f"{tokens / seconds:,.0f} tokens a second; {same} of {2 * len(asked)} answers the same"
 
 
 def evaluate_with(size: Size, model: Path, adapter: Path) -> float:
@@ -215,7 +391,13 @@ def evaluate_with(size: Size, model: Path, adapter: Path) -> float:
     return (rows["prompt_tokens"].sum() + rows["completion_tokens"].sum()) / seconds
 
 
-def table(size: str, parameters: int, peak: float, speeds: dict[str, tuple[float, int]]) -> str:
+def table(
+    size: str,
+    parameters: int,
+    peak: float,
+    speeds: dict[str, tuple[float, int]],
+    checked: dict[str, str],
+) -> str:
     """Return what was measured, as Markdown.
 
     Args:
@@ -223,6 +405,7 @@ def table(size: str, parameters: int, peak: float, speeds: dict[str, tuple[float
         parameters: of the model.
         peak: operations a second that the device reached.
         speeds: by stage, tokens a second and operations a parameter and token.
+        checked: by what was checked, what came of it.
     """
     import torch
     import transformers
@@ -242,6 +425,8 @@ def table(size: str, parameters: int, peak: float, speeds: dict[str, tuple[float
     lines += ["| Stage | Tokens a second | Share of the peak |", "| --- | --- | --- |"]
     for stage, (speed, flops) in speeds.items():
         lines.append(f"| {stage} | {speed:,.0f} | {speed * flops * parameters / peak:.1%} |")
+    lines += ["", "| Checked | |", "| --- | --- |"]
+    lines += [f"| {name} | {said} |" for name, said in checked.items()]
     return "\n".join(lines)
 
 
@@ -273,6 +458,7 @@ def main() -> None:
         model = folder / "model"
         parameters = make_model(size, model)
         peak = peak_flops(size.matrix)
+        write_rows(size, folder)
         speeds = {
             "generation": (generate(size, model), READ_FLOPS),
             "training, LoRA": (train(size, model, folder), TRAIN_FLOPS),
@@ -281,7 +467,19 @@ def main() -> None:
                 READ_FLOPS,
             ),
         }
-    text = table(args.size, parameters, peak, speeds)
+        place = (size, model, folder)
+        checked = {
+            "memory of training": memory(*place),
+            "packing": pack(*place),
+            "a stop, and on from the save": stop_and_go_on(*place),
+            "4 bits (nf4)": quantize("nf4", *place),
+            "8 bits (int8)": quantize("int8", *place),
+            "divided over two processes (FSDP)": divide(*place),
+            "chat template": template(*place),
+            # Last, as vLLM keeps the memory that it takes.
+            "two adapters at once in vLLM": several_adapters(*place),
+        }
+    text = table(args.size, parameters, peak, speeds, checked)
     print(text)
     if args.output is not None:
         write_into(args.output, text)

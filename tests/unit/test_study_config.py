@@ -954,6 +954,15 @@ def test_bad_ways_to_ask_an_endpoint_are_refused(tmp_path, engine, words):
     assert "abc123" not in str(refusal.value)
 
 
+def test_copies_of_a_model_in_one_job_are_refused_with_what_to_write(tmp_path):
+    # vLLM's own class for one process refuses them as well.
+    engine = {"kind": "vllm", "options": {"data_parallel_size": 2}}
+    with pytest.raises(StudyError, match=r"engine\.options\.data_parallel_size.*largest_shard"):
+        load(tmp_path / "two", sf.bend(ALL, WEAK, ("engine",), engine))
+    one = {"kind": "vllm", "options": {"data_parallel_size": 1}}
+    load(tmp_path / "one", sf.bend(ALL, WEAK, ("engine",), one))
+
+
 def test_how_an_endpoint_is_asked_reaches_jobs_and_is_part_of_what_is_tracked(tmp_path):
     asked = {
         "temperature_field": None, "seed_field": "random_seed", "body": {"effort": "low"},

@@ -198,6 +198,17 @@ class VLLMSettings(_InJob):
         json_schema_extra=_ANSWERS,
     )
 
+    @model_validator(mode="after")
+    def _one_copy(self) -> VLLMSettings:
+        if self.options.get("data_parallel_size", 1) != 1:
+            raise problem(
+                "must be 1: vLLM runs copies of a model in processes of their own, and a job is "
+                "one. Copies are jobs here: gpus is what one takes, and largest_shard of the study "
+                "cuts a stream into as many as there are GPUs",
+                *("options", "data_parallel_size"),
+            )
+        return self
+
     def _manner(self) -> JsonObject:
         options = self.options.items()
         return {"options": {name: value for name, value in options if name not in SPEED_OPTIONS}}
