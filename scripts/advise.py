@@ -54,16 +54,22 @@ def job(args: Options) -> None:
         question = Question(args.task, args.seeds, args.queries, args.usd, args.target)
         confidence = confidence_of(args.fits)
         answers = ask(read_curves(args.fits, args.draws), question, confidence, args.prices)
-        tell(args, args.study, question, answers, confidence)
+        tell(args, "study", args.study, question, answers, confidence)
 
 
 def tell(
-    args: Options, study: str, question: Question, answers: list[Answer], confidence: float
+    args: Options,
+    kind: str,
+    name: str,
+    question: Question,
+    answers: list[Answer],
+    confidence: float,
 ) -> None:
-    """Print the answers, and write them."""
-    sys.stdout.write(advice_text(study, question, answers, confidence, args.titles))
+    """Print the answers of a study or a table, and write them."""
+    source = f"{kind} {name}"
+    sys.stdout.write(advice_text(source, question, answers, confidence, args.titles))
     found = advice_json(question, answers)
-    write_json(args.output, {"study": study, **found, **provenance(__file__)})
+    write_json(args.output, {"study": name, **found, **provenance(__file__)})
 
 
 def advise_from_table(args: Options, table: Path) -> None:
@@ -74,7 +80,7 @@ def advise_from_table(args: Options, table: Path) -> None:
     task = args.task or runs[0].task
     question = Question(task, args.seeds, args.queries, args.usd, args.target)
     answers = ask(fits, question, settings.confidence)
-    tell(args, table.name, question, answers, settings.confidence)
+    tell(args, "table", table.name, question, answers, settings.confidence)
     lines = [line for note in notes_on(runs) for line in wrapped(note)]
     sys.stdout.write("\n".join([*lines, f"Open {folder}/report/index.html"]) + "\n")
 

@@ -19,6 +19,7 @@ from seedbed.analysis.tables.own_results import (
     BINOMIAL,
     MAX_BYTES,
     MAX_ROWS,
+    NOTHING_RIGHT,
     ONE_RUN,
     OwnResultsError,
     notes_on,
@@ -160,6 +161,7 @@ def test_a_table_gives_advice_a_page_and_costs(tmp_path):
     page = (tmp_path / "made/report/index.html").read_text()
     assert BINOMIAL.split(":")[0] in page
     assert "models not named" in page
+    assert "queries: table cells.csv</h1>" in page and "study cells.csv" not in page
     for link in re.findall(r'<a href="(\.\./[^"]+)"', page):
         assert (tmp_path / "made/report" / link).resolve().is_file(), link
     assert json.loads((tmp_path / "made/fits/decay.json").read_text())["fits"][0]["task"] == "own"
@@ -186,6 +188,15 @@ def test_replicates_and_their_lack_are_said(tmp_path):
     twice = "method,seeds,budget,items,correct,replicate\na,1,1,10,1,1\na,1,1,10,2,2\n"
     assert notes_on(read(tmp_path, twice)) == [BINOMIAL]
     assert notes_on(read(tmp_path, ROWS)) == [BINOMIAL, ONE_RUN]
+
+
+def test_a_task_that_nobody_gets_right_names_the_likely_cause(tmp_path):
+    zeros = (
+        "task,method,seeds,budget,items,correct\none,a,1,1,10,0\none,b,1,1,10,0\ntwo,a,1,1,10,3\n"
+    )
+    (first, *others) = notes_on(read(tmp_path, zeros))
+    assert first == NOTHING_RIGHT.format(task="one") and "scorer or the form" in first
+    assert others == [BINOMIAL, ONE_RUN]
 
 
 TASKS = "task,method,seeds,budget,items,correct\none,a,1,1,10,5\ntwo,a,1,1,20,5\n"

@@ -213,7 +213,7 @@ def test_costs_of_tasks_have_their_geometric_mean_between_and_beyond_the_cells(u
 def test_a_transferred_answer_says_whose_it_is(tasks, goal):
     question = Question("elsewhere", 32, **goal)
     answers = ask(tasks, question, 0.95, PRICES)
-    text = advice_text("trial", question, answers, 0.95, TITLES)
+    text = advice_text("study trial", question, answers, 0.95, TITLES)
     assert text.startswith("elsewhere (study trial)\n")
     assert "transferred from task0, task1 and task2" in text
     said = advice_json(question, answers)["answers"][0]

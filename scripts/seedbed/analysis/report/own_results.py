@@ -58,6 +58,7 @@ def fit_own_results(
         ),
         findings=(),
         cautions=tuple(notes_on(runs)),
+        kind="table",
     )
     made = provenance(__file__, FILES)
     explorer = explorer_data(fits, titles, settings.confidence, {})

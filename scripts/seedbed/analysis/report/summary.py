@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
@@ -120,7 +121,7 @@ class Report:
     """What a study found.
 
     Attributes:
-        study: name of the study.
+        study: name of the study, or of the table.
         description: what the study asks, or "".
         remarks: what to know in reading it.
         missing: a line on results that are missing, or "".
@@ -128,6 +129,7 @@ class Report:
         fits: the fits.
         findings: those that were tested.
         cautions: what to beware of in the trainings.
+        kind: what it is that has the name.
     """
 
     study: str
@@ -138,6 +140,7 @@ class Report:
     fits: tuple[FitSummary, ...]
     findings: tuple[Finding, ...]
     cautions: tuple[str, ...] = ()
+    kind: Literal["study", "table"] = "study"
 
 
 def summarise(

@@ -74,14 +74,22 @@ def wrapped(text: str, first: str = "", others: str | None = None) -> list[str]:
 
 
 def advice_text(
-    study: str, question: Question, answers: Sequence[Answer], confidence: float, titles: Titles
+    source: str, question: Question, answers: Sequence[Answer], confidence: float, titles: Titles
 ) -> str:
-    """Return answers of `ask` as tables and sentences."""
+    """Return answers of `ask` as tables and sentences.
+
+    Args:
+        source: what the answers are from, as "study demo" or "table cells.csv".
+        question: what was asked.
+        answers: the answers.
+        confidence: coverage of the intervals.
+        titles: titles of methods and models.
+    """
     # Each is of the task that is asked about, and has what sets it apart.
     places = [{**asdict(answer.fit.group), "task": question.task} for answer in answers]
     lines = []
     for answer, name in zip(answers, place_titles(places, titles), strict=True):
-        lines.append(f"{name} (study {study})")
+        lines.append(f"{name} ({source})")
         if answer.transferred:
             tasks = say.listed(map(titles.title, answer.transferred))
             lines += wrapped(say.TRANSFERRED.format(tasks=tasks), "  ")

@@ -49,6 +49,10 @@ BINOMIAL = (
     "(binomial), not paired by item, so differences of methods look less sure than they would "
     "paired."
 )
+NOTHING_RIGHT = (
+    "No run gets a single item of {task} right, so nothing can be learned of its methods. The "
+    "scorer or the form of the answers is the likely cause."
+)
 ONE_RUN = (
     "No method has replicates: the noise between training runs and draws of the seeds is known "
     "only as far as cells lie off the curve."
@@ -385,6 +389,10 @@ def outcomes_of(runs: Sequence[Run]) -> dict[str, Outcomes]:
 
 
 def notes_on(runs: Sequence[Run]) -> list[str]:
-    """Return what to know of the noise that advice from a table can see."""
+    """Return what to beware of in advice from a table: zeros, and the noise that it can see."""
     seen = Counter((run.task, run.method, run.seeds, run.budget) for run in runs)
-    return [BINOMIAL] if max(seen.values()) > 1 else [BINOMIAL, ONE_RUN]
+    right = dict.fromkeys(dict.fromkeys(run.task for run in runs), 0)
+    for run in runs:
+        right[run.task] += run.correct
+    nothing = [NOTHING_RIGHT.format(task=task) for task, correct in right.items() if not correct]
+    return [*nothing, BINOMIAL, *([] if max(seen.values()) > 1 else [ONE_RUN])]
