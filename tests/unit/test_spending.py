@@ -143,6 +143,18 @@ def test_the_first_run_books_once_what_is_in_no_book(endpoint, tmp_path, monkeyp
     assert asked == [1]
 
 
+def test_verdicts_of_a_judge_that_are_in_no_book_are_booked(tmp_path, monkeypatch):
+    done = quote.Done(1, 10, 1000, 300)
+    monkeypatch.setattr(quote, "work", lambda *_: [SimpleNamespace(stage="judging", model="m")])
+    monkeypatch.setattr(quote, "_done", lambda *_, **__: done)
+    one = account(tmp_path, OpenAISettings(base_url="http://x/v1"))
+    one.study.config = None
+    one.open(tmp_path, SimpleNamespace(cells=()), tmp_path, limited=False)
+    (line,) = one.record().lines
+    assert (line.stage, line.requests) == ("judging", 10)
+    assert line.usd == pytest.approx((1000 * 2.0 + 300 * 8.0) / 1e6 + 10 * 0.001)
+
+
 def test_copies_that_are_put_together_count_once_and_unfinished_lines_not_at_all(
     endpoint, tmp_path
 ):

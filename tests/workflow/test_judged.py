@@ -16,6 +16,7 @@ import yaml
 
 from endpoint import Endpoint, completion, running
 from project import BIN, ROOT, WITHOUT_ENVIRONMENT
+from seedbed.engines.spending import SpendingRecord, sentence
 
 TASK = re.findall(r"```yaml\n(title: Replies.*?)```", (ROOT / "docs/scoring.md").read_text(), re.S)[
     0
@@ -134,6 +135,11 @@ def test_it_stops_at_the_cap_and_a_killed_run_pays_nothing_twice(judged, endpoin
     line = spending(judged)["judging", "critic"]
     assert line["requests"] + line["doubts"] >= ALL
     assert line["usd"] == pytest.approx(line["requests"] * EACH)
+    # The end of the run and its status say the same, the judge's part included.
+    found = SpendingRecord.read(judged.folder / "results/judged/spending.json")
+    assert found.usd == pytest.approx(line["usd"])
+    assert f"This study has cost {sentence(found)}." in done.stdout
+    assert f"Cost so far: {sentence(found)}." in judged.status(study="judged")
 
 
 def test_grades_reach_the_tables_with_the_judges_words_beside_them(judged):

@@ -163,12 +163,13 @@ def answered(study: Study, grid: Grid, results: Path) -> dict[Key, Spent]:
     found: dict[Key, Spent] = {}
     for part in work(study, grid.cells):
         hosted = isinstance(study.engine(part.model), OpenAISettings)
-        if part.stage not in (*STAGES, "judging") and hosted:
+        asked = part.stage in (*STAGES, "judging")
+        if hosted and not asked:
             continue
         done = _done(part, results, study.config, beyond=True)
         used = Used(done.queries, done.prompt_tokens, 0, done.completion_tokens)
         spent = Spent(
-            used if part.stage in STAGES else Used(),
+            used if asked else Used(),
             unpriced=used if hosted else Used(),
             gpu_seconds=0.0 if hosted else done.seconds * job_gpus(study, part.stage, part.model),
             queries=round(done.queries) if part.stage in ("answers", "verification") else 0,
