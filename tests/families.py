@@ -109,7 +109,7 @@ FAMILIES = (
         "LFM 2 (hybrid)",
         "Lfm2Config",
         "lfm2",
-        {"layer_types": ["conv", "full_attention"]},
+        {"layer_types": ["conv", "full_attention"], "conv_dim": 64},
     ),
     Family(
         "Qwen 3 Next (hybrid)",

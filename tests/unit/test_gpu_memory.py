@@ -85,7 +85,10 @@ def test_a_student_too_large_for_a_gpu_is_refused_with_the_sum_and_what_to_write
     assert "140.0 GB of weights and 1.0 of CUDA's own" in said
     assert "set engine: {kind: transformers, quantization: int8} in models/student.yaml" in said
     said = refused(tmp_path / "c", 405)
-    assert "In 4 bits it still takes 231.8 GB: take a smaller model" in said
+    assert "In 4 bits it still takes 23" in said and "GB: take a smaller model" in said
+    # In 8 bits it could be asked, and not trained.
+    said = refused(tmp_path / "f", 70, 74.0)
+    assert "In 4 bits it takes 4" in said and "quantization: nf4}" in said
     # Its weights fit, and training them does not.
     said = refused(tmp_path / "d", 8, 17.0)
     assert "'student' cannot be trained on one GPU of 17 GB: 16.0 GB of weights" in said

@@ -451,7 +451,7 @@ class Agreement:
         engine = self.engines.get(name, file.config.engine)
         reason = None
         if getattr(engine, "quantization", None) is not None:
-            reason = "quantized weights are not divided, and need no more than one GPU"
+            reason = "quantized weights are not divided"
         elif getattr(engine, "gpus", None) == 0:
             reason = "without a GPU (engine.gpus: 0) there is nothing to divide it over"
         elif file.config.pretrain is not None or file.config.checkpoint is not None:

@@ -238,19 +238,19 @@ class JobResources:
         def asked(form: Literal["nf4", "int8"] | None) -> float:
             return loaded_gigabytes(found, form) + CUDA_GB
 
+        def needed(form: Literal["nf4", "int8"] | None) -> float:
+            trained = name in study.students
+            return self._training(name, found, form).gigabytes if trained else asked(form)
+
         if engine.kind == "transformers" and asked(quantization) > room:
             return (
                 f"model {name!r} is too large for one GPU of {room:g} GB, on which Transformers "
                 f"runs it: {loaded_gigabytes(found, quantization):.1f} GB of weights and "
-                f"{CUDA_GB:.1f} of CUDA's own. {self._smaller(name, found, asked)} {known}"
+                f"{CUDA_GB:.1f} of CUDA's own. {self._smaller(name, needed)} {known}"
             )
         if name not in study.students:
             return None
         settings = study.training(name)
-
-        def needed(form: Literal["nf4", "int8"] | None) -> float:
-            return self._training(name, found, form).gigabytes
-
         if needed(quantization) <= room:
             return None
         many = study.trainer(name).fsdp_size
@@ -259,7 +259,7 @@ class JobResources:
             f"student {name!r} cannot be trained on {place} of {room:g} GB: "
             f"{self._training(name, found, quantization)}, with training.lora_rank "
             f"{settings.lora_rank} and training.max_length {settings.max_length}. "
-            f"{self._smaller(name, found, needed)} {known}"
+            f"{self._smaller(name, needed)} {known}"
         )
 
     def _training(
@@ -275,7 +275,6 @@ class JobResources:
     def _smaller(
         self,
         name: str,
-        found: Size,
         needed: Callable[[Literal["nf4", "int8"] | None], float],
     ) -> str:
         """Return in which form a model fits into a GPU, with what to write."""
