@@ -210,7 +210,7 @@ def test_a_gold_choice_is_a_letter_a_text_or_an_index(tmp_path, gold, form, lett
         (0, ("ice", "air"), "index_from_1", "no whole number from 1 to 2"),
         ("A", ("B", "A"), None, "both a label and the text of another choice"),
         ("C", ("ice", "air"), None, "none of"),
-        ("ice", ("ice", "ice"), None, "both a label|which is"),
+        ("ice", ("ice", "ice"), None, "the text of 2 choices .*or give a label as its gold"),
         ("A", ("ice", None, "air"), None, "has no text for choice 2"),
         ("A", ("ice", None), None, "has 1 choices; there must be 2 to 26"),
     ],

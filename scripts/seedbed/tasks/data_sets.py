@@ -296,7 +296,10 @@ class _Reader:
                 "index_from_1": f"no whole number from 1 to {len(choices)}",
                 None: f"none of {[*labels]}, nor the text of one choice",
             }[form]
-            if len(found) > 1:
+            if len(places["text"]) > 1 and form != "label":
+                wanted = f"the text of {len(places['text'])} choices ({', '.join(choices)}): "
+                wanted += "leave the row out, or give a label as its gold"
+            elif len(found) > 1:
                 wanted = f"both a label and the text of another choice ({', '.join(choices)}): "
                 wanted += "state gold_form"
             raise self._wrong("gold", f"has the gold {gold!r}, which is {wanted}")
