@@ -24,6 +24,7 @@ from seedbed.analysis.curves.crossings import (
     crossings,
     first_crossover,
 )
+from seedbed.analysis.curves.measured import RunNoise
 from seedbed.analysis.curves.records import CellMean, FitRecord, FitsRecord
 from seedbed.analysis.posterior import Posterior
 from seedbed.analysis.settings import FitSettings
@@ -140,6 +141,29 @@ class Curves:
         # One of the draws that the curve is of is a part of their mean.
         same = 1 / draws_of_seeds if draws_of_seeds else 0.0
         return Noise(runs + own_items + draws * (1 - same), items - own_items + draws * same)
+
+    @property
+    def run_noise(self) -> RunNoise:
+        """The noise between training runs, as the posterior has it."""
+        from scipy.optimize import brentq
+        from scipy.stats import norm, t
+
+        runs = self.posterior.runs
+        slope = self.record.noise.training_runs / float(runs.mean())
+        size = float(np.sqrt(np.mean(runs**2)))
+        most = float(len(self.record.cells))
+
+        def outside(quantile: float) -> float:
+            """How much more than 2.5% of normal noise of the drawn sizes lies above it."""
+            return float(norm.sf(quantile * size / runs).mean()) - 0.025
+
+        # Student's t with the same quantile, of no more freedom than the cells could give.
+        quantile = float(brentq(outside, 1.0, 20.0))
+        if most <= 2 or quantile <= float(t.ppf(0.975, most)):
+            freedom = max(2.0, most)
+        else:
+            freedom = float(brentq(lambda v: float(t.ppf(0.975, v)) - quantile, 2.0, most))
+        return RunNoise((slope * size) ** 2, freedom)
 
     # --- how far the data reach
 

@@ -2,7 +2,8 @@
 
 The variance of a contrast is that of the test items, paired and clustered, and, where the task has
 replicates, of what another draw of the seeds (the same for all cells of a draw) and another
-training run would change: see `replicates`. Quantiles are of the t distribution, with degrees of
+training run would change: see `replicates`. Without replicates, that of training runs is what the
+model of accuracy estimates. Quantiles are of the t distribution, with degrees of
 freedom by Satterthwaite (1946, doi 10.2307/3002019).
 """
 
@@ -26,6 +27,19 @@ _PLACE = ("method", "augmenter", "teacher", "seeds", "filter", "budget", "studen
 
 _RESAMPLES = 400
 """Resamples of the test items that tell how much of replicates' differences is theirs."""
+
+
+@dataclass(frozen=True)
+class RunNoise:
+    """The noise between training runs, as a model estimates it.
+
+    Attributes:
+        variance: of accuracy, a fraction.
+        freedom: degrees of freedom that say as much of it.
+    """
+
+    variance: float
+    freedom: float
 
 
 @dataclass(frozen=True)
@@ -68,15 +82,20 @@ class Measured:
         cells: the rows of the table of cells, each with its number `row`.
     """
 
-    def __init__(self, outcomes: Outcomes) -> None:
+    def __init__(self, outcomes: Outcomes, runs: RunNoise | None = None) -> None:
         self.task = outcomes.task
         self.cells = outcomes.cells.with_row_index("row").filter(ON_A_CURVE)
         self._outcomes = outcomes
         self._noise = self._noise_between_replicates()
+        self._estimated = runs is not None and not self._noise.run_freedom
+        if runs is not None and self._estimated:
+            self._noise = Noise(0.0, runs.variance, 0, runs.freedom)
 
     @property
     def covers(self) -> str:
         """What the intervals hold."""
+        if self._estimated:
+            return "test items, and training as the model estimates it"
         return "test items, seeds and training" if self._noise.run_freedom else "test items"
 
     def contrast(self, weights: Mapping[int, float]) -> Difference | None:

@@ -22,7 +22,7 @@ class Noise:
     seed_variance: float
     run_variance: float
     draw_freedom: int
-    run_freedom: int
+    run_freedom: float
 
 
 def noise_between_replicates(

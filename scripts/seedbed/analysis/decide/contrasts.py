@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from pydantic import JsonValue, model_validator
 
-from seedbed.analysis.curves import Curves, Difference, Measured
+from seedbed.analysis.curves import Curves, Difference, Measured, RunNoise
 from seedbed.analysis.decide.costs import Prices, cell_costs
 from seedbed.analysis.decide.settings import (
     STRONG,
@@ -47,7 +47,8 @@ class ContrastResult(Part):
         low: lower end of its interval; None if it has none.
         high: upper end.
         verdict: "found", "open", "opposite", or "not in this study".
-        noise: what the interval holds: "test items", or "test items, seeds and training".
+        noise: what the interval holds: "test items, seeds and training" where there are replicates,
+            else "test items, and training as the model estimates it".
         detectable: the smallest true difference that such a test finds with 80% power; None where
             the interval has no end.
         unit: of the estimate: a fraction, or the logarithm of a budget ratio.
@@ -121,7 +122,8 @@ def check_contrasts(
         prices: by model, what its tokens cost, for tests at equal dollars.
     """
     tasks = [
-        _Task(Measured(one), augmenters, fits, confidence, prices or {}) for one in by_task.values()
+        _Task(Measured(one, _runs(fits, one.task)), augmenters, fits, confidence, prices or {})
+        for one in by_task.values()
     ]
     return ContrastsRecord(
         about=ABOUT,
@@ -136,6 +138,12 @@ def check_contrasts(
             for number, contrast in enumerate(contrasts, start=1)
         ),
     )
+
+
+def _runs(fits: Sequence[Curves], task: str) -> RunNoise | None:
+    """Return the noise between training runs by the fit of a task that has most cells."""
+    known = [fit for fit in fits if fit.group.task == task]
+    return max(known, key=lambda fit: len(fit.record.cells)).run_noise if known else None
 
 
 @dataclass(frozen=True)

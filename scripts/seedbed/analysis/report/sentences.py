@@ -38,7 +38,7 @@ CROSSOVERS = (
 FINDINGS = "The contrasts that the study states, tested on its cells:"
 FINDINGS_ABOUT = (
     "The contrasts that the study's file states, tested on its cells. Intervals cover the noise of "
-    "the test items and, where there are replicates, of draws of the seeds and of training runs; "
+    "the test items and of training runs, and with replicates of draws of the seeds; "
     "they are not adjusted for the number of tests."
 )
 BUDGET_RATIO = "BR, the budget ratio, is the number of teacher queries per seed."
