@@ -417,7 +417,6 @@ def test_equal_methods_share_the_draws(tmp_path):
     assert set(table["leading"]) == {" or ".join(METHODS)}
 
 
-@pytest.mark.slow
 def test_map_where_one_method_has_no_cell_means_between_sizes(tmp_path):
     """One method has the same budget with either size: no budget ratio in common."""
     cells, items = simulate(seeds=(32, 64), ratios=(1, 2, 4, 8, 16), items=300)
