@@ -324,10 +324,10 @@ def test_a_mixture_is_compared_with_the_best_method_of_its_budget(tmp_path):
 
 def test_mixtures_stand_in_the_triangle_of_their_methods(tmp_path):
     tables = together(
-        simulate(seeds=(8,), ratios=(1, 16), items=400),
-        simulate(lambda *_: 0.9, (*SHARES, "mix_all_bought"), (8,), (16,), 400, untrained=None),
+        simulate(seeds=(8,), ratios=(1, 16), items=100),
+        simulate(lambda *_: 0.9, (*SHARES, "mix_all_bought"), (8,), (16,), 100, untrained=None),
         # One mixture alone makes no triangle.
-        simulate(lambda *_: 0.9, ("mix_thirds",), (8,), (1,), 400, untrained=None),
+        simulate(lambda *_: 0.9, ("mix_thirds",), (8,), (1,), 100, untrained=None),
     )
     table, words = draw("shares", tables, tmp_path)
     found = {row["method"]: row["shares"] for row in table.to_dicts()}
