@@ -395,14 +395,16 @@ def test_ablations_at_one_budget_are_left_to_their_figures(tmp_path):
 
 def test_best_method_is_that_of_highest_accuracy(tmp_path):
     def better(method, seeds, ratio):
-        return {AA: 0.6, QR: 0.3, NQ: 0.9}[method] if ratio > 4 else {AA: 0.9}.get(method, 0.5)
+        rises = {AA: (0.6, 0.65, 0.66), QR: (0.4, 0.5, 0.55), NQ: (0.4, 0.65, 0.9)}
+        return rises[method][(1, 4, 16).index(ratio)]
 
-    tables = simulate(better, seeds=(8,), ratios=(1, 16), items=400)
+    tables = simulate(better, seeds=(8,), ratios=(1, 4, 16), items=400)
     table, words = draw("best_method", tables, tmp_path)
     cells = table.filter(pl.col("kind") == "cell").sort("budget")
-    assert cells["method"].to_list() == [AA, NQ]
-    assert cells["budget"].to_list() == [8, 128]
-    assert cells["probability_best"].to_list() == pytest.approx([1, 1], abs=0.05)
+    assert cells["method"].to_list() == [AA, NQ, NQ]
+    assert cells["budget"].to_list() == [8, 32, 128]
+    probabilities = cells["probability_best"]
+    assert probabilities[0] > 0.8 and probabilities[-1] > 0.95
     mapped = table.filter(pl.col("kind") == "map").sort("budget")
     assert mapped.height == best_method.BUDGETS
     assert (mapped["method"][0], mapped["method"][-1]) == (AA, NQ)

@@ -157,6 +157,19 @@ def test_a_failed_training_is_named_and_does_not_rule():
         assert abs(ours[1] - theirs[1]) < 0.025
 
 
+def test_a_cell_above_the_others_has_not_failed():
+    at = {(METHODS[0], 1): 0.6, (METHODS[0], 16): 0.6, (METHODS[1], 1): 0.4, (METHODS[1], 16): 0.5}
+    at |= {(METHODS[2], 1): 0.4, (METHODS[2], 16): 0.9}
+    whole = study(
+        accuracy=lambda method, seeds, ratio: at[method, ratio],
+        seeds=(8,),
+        ratios=(1, 16),
+        items=400,
+    )
+    posterior = fit_posterior(cells_of(whole, METHODS), KINDS)
+    assert not any("budget=8/" in name for name in posterior.failed)
+
+
 def test_the_order_of_methods_and_cells_does_not_matter():
     whole = study(ratios=(1, 4, 16))
     order = [2, 0, 1]

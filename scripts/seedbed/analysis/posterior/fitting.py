@@ -279,8 +279,9 @@ def _with_failures(cells: Cells, mean: Mean, fits: Sequence[_Fit]) -> list[_Fit]
     for _ in range(max(1, int(cells.trained.sum()) // 5)):
         left = cells.logits - mean(base.mode[None], cells.seeds, cells.queries)[0]
         inverse = np.linalg.inv(base.root @ base.root.T)
-        # By leaving each out: its residual over its standard deviation.
-        off = np.abs(inverse @ left) / np.sqrt(np.diag(inverse))
+        # By leaving each out: how many standard deviations it lies below the others' curve. A
+        # training that fails does not end above it.
+        off = -(inverse @ left) / np.sqrt(np.diag(inverse))
         off[~cells.trained] = 0.0
         off[list(failed)] = 0.0
         worst = int(off.argmax())
