@@ -21,7 +21,9 @@ def check_gpu():
 
 def test_the_share_of_the_peak_is_what_the_tokens_take(check_gpu):
     # 1e9 parameters, 2 operations each: 500 tokens a second are 1e12 of 4e12 operations.
-    text = check_gpu.table("1b", 10**9, 4e12, {"generation": (500.0, 2), "training": (500.0, 4)})
+    text = check_gpu.table(
+        "1b", 10**9, 4e12, {"generation": (500.0, 2), "training": (500.0, 4)}, {}
+    )
     assert "| generation | 500 | 25.0% |" in text
     assert "| training | 500 | 50.0% |" in text
 
@@ -29,7 +31,7 @@ def test_the_share_of_the_peak_is_what_the_tokens_take(check_gpu):
 def test_a_table_without_a_gpu_says_so(check_gpu):
     import torch
 
-    text = check_gpu.table("tiny", 10**6, 1e10, {})
+    text = check_gpu.table("tiny", 10**6, 1e10, {}, {})
     assert ("No GPU was there" in text) == (not torch.cuda.is_available())
 
 

@@ -69,7 +69,7 @@ def test_studies_share_tasks_and_models(copied):
 def test_where_data_lies_changes_nothing(fresh, tmp_path):
     """Data of a folder, by its name, by another, by a link, moved, and of the hub."""
     study = yaml.safe_load((fresh.folder / "config/studies/paper.yaml").read_text())
-    del study["student_training"], study["published"]
+    del study["student_training"], study["published"], study["mixtures"]
     few = {"tasks": ["gsm8k"], "seeds": [3], "budgets": [3], "replicates": 1}
     study["blocks"] = [study["blocks"][0] | few]
     (fresh.folder / "config/studies/few.yaml").write_text(yaml.safe_dump(study))
