@@ -31,7 +31,7 @@ class Analysis(CrossoverSettings):
     """How results are compared and curves are fitted."""
 
     bootstrap_samples: Annotated[int, Field(ge=2)] = Field(
-        400, description="Draws of the posterior of the curves, of which intervals are made."
+        400, description="Draws of the posterior of the curves; intervals are their quantiles."
     )
     seed: Seed = Field(0, description="Seed of these draws.")
 

@@ -117,7 +117,7 @@ def check_answered(verdicts: pl.DataFrame) -> None:
     if failed.len():
         raise ValueError(
             f"{failed.len()} answers have no verdict, as requests to the judge failed in all tries "
-            f"({', '.join(failed.head(SHOWN))}). What it said of the others is kept: start again, "
+            f"({', '.join(failed.head(SHOWN))}). Its grades of the others are kept: start again, "
             "and it is asked about these alone"
         )
 

@@ -16,7 +16,7 @@ from seedbed.run.snakemake_internals import profile_configfiles, read_configfile
 _LINE = re.compile(
     r"""\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=
     \s*(?:'([^']*)'|"((?:[^"\\]|\\.)*)"|([^\s'"\#][^\s'"]*))?  # a value, if there is one
-    (?:\s+\#.*|\s*)  # and what is said of it""",
+    (?:\s+\#.*|\s*)  # and a comment""",
     re.VERBOSE,
 )
 

@@ -325,7 +325,7 @@ class _Task:
         Args:
             point: the point.
             place: where the test is made.
-            points: all points of the test, of which the first at the place says what it costs.
+            points: all points of the test; the first one at the place says what it costs.
         """
         cells = self._cells(point, place.student, place.filter, place.method)
         cells = cells.filter(pl.col("seeds") == place.seeds * point.seeds_times)
