@@ -26,7 +26,7 @@ from typing import Any, NoReturn, TypeVar
 
 from seedbed.artifacts import listed_files, whole_file
 from seedbed.checksums import check_inputs
-from seedbed.endings import ExpectedError
+from seedbed.endings import INTERRUPTS, ExpectedError
 
 T = TypeVar("T")
 Read = Callable[[str], Any]
@@ -174,15 +174,19 @@ def run(
         about: what `--help` says of the script.
         expected: errors that a user can mend, in addition to `ExpectedError`.
     """
-    options = read_options(kind, about)
     try:
-        function(options)
+        INTERRUPTS.hear()
+        function(read_options(kind, about))
     except ExpectedError as error:
         sys.exit(str(error))
     except expected as error:
         sys.exit(f"{Path(sys.argv[0]).stem}: {error}")
-    except KeyboardInterrupt:
-        sys.exit("ended at Ctrl-C")
+    except SystemExit:
+        raise
+    except BaseException as error:
+        if INTERRUPTS.heard or isinstance(error, KeyboardInterrupt):
+            sys.exit("ended at Ctrl-C")
+        raise
 
 
 class _Parser(argparse.ArgumentParser):

@@ -933,17 +933,22 @@ def test_a_limit_of_days_ends_the_run_and_says_so(endpoint):
 INTERRUPTED = """
 import sys, threading, time
 sys.path.insert(0, {scripts!r})
-from seedbed.endings import run
+from dataclasses import dataclass
+from seedbed.command_line import run
 from seedbed.engines import EngineJob, Request, load_engine
 
-def main():
+@dataclass
+class Options:
+    pass
+
+def main(options):
     engine = load_engine(None, EngineJob.of("openai", base_url={url!r}, model="m", concurrency=4))
     requests = (Request(str(n), (("user", f"q {{n}}"),), max_tokens=9) for n in range(100))
     print("ready", flush=True)
     for answer in engine.complete(requests):
         print(answer.key, flush=True)
 
-run(main)
+run(Options, main, "")
 """
 
 

@@ -53,6 +53,68 @@ def test_a_job_that_starts_after_ctrl_c_ends_too():
     assert INTERRUPTED in errors
 
 
+# As Snakemake's pool starts a job: in a thread, by a shell.
+STARTED_JOB = """
+import shlex, signal, subprocess, sys, threading
+from seedbed.run.terminal import hold_interrupts
+def start():
+    hold_interrupts()
+    command = shlex.join([sys.executable, "-c", sys.argv[1]])
+    print(subprocess.run(["bash", "-c", command]).returncode)
+signal.signal(signal.SIGINT, lambda number, frame: None)
+threading.Thread(target=start).start()
+"""
+
+# What Python does before `starts` cannot be interrupted at a known moment.
+STARTS = """
+import sys
+print("starts", flush=True)
+sys.stdin.readline()
+from dataclasses import dataclass
+from seedbed.command_line import run
+@dataclass
+class Options:
+    pass
+run(Options, lambda options: print("goes on"), "")
+"""
+
+# An extension module that is interrupted while it is imported raises what it likes.
+IMPORTS = """
+from dataclasses import dataclass
+from seedbed.command_line import run
+@dataclass
+class Options:
+    pass
+def job(options):
+    print("starts", flush=True)
+    try:
+        input()
+    except KeyboardInterrupt:
+        raise ImportError("could not import module") from None
+run(Options, job, "")
+"""
+
+
+@pytest.mark.parametrize("job", [STARTS, IMPORTS])
+def test_a_job_that_is_starting_ends_at_ctrl_c_without_a_traceback(job):
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARTED_JOB, job],
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout.readline() == "starts\n"
+        os.killpg(process.pid, signal.SIGINT)
+        said, errors = process.communicate("\n" if job == STARTS else None, timeout=40)
+    finally:
+        process.kill()
+    assert (said, errors) == ("1\n", "ended at Ctrl-C\n")
+
+
 # A job's end is logged by a thread of the pool, here before the main thread sees the signal.
 ENDED_FIRST = """
 import logging, os, signal, sys, threading

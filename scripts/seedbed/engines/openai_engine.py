@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedbed.endings import ExpectedError
+from seedbed.endings import INTERRUPTS, ExpectedError
 from seedbed.engines import Completion, Request, UnansweredError
 from seedbed.engines.cap import Purse
 from seedbed.engines.connections import Secrets, certificates, connection, trouble
@@ -177,7 +177,7 @@ def _hear_interrupts(call: _Call) -> bool:
     """Have a call end well at the first Ctrl-C, where this process may say so."""
     if threading.current_thread() is not threading.main_thread():
         return False
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, INTERRUPTS.interrupt):
         return False
     call.loop.add_signal_handler(signal.SIGINT, call.interrupt)
     return True

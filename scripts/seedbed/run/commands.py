@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.run.snakemake_internals import command_of, complete_rule, log_of
+from seedbed.run.terminal import hold_interrupts
 
 LOG = " 2> {log:q}"
 SHOWN_LOG = " 2> >(tee {log:q} >&2)"
@@ -56,7 +57,8 @@ class Commands:
     """The commands of all rules.
 
     A rule's names are known when all of it has been read: `complete` then adds its options.
-    Snakemake evaluates `shell:` again when a job runs, and gets the whole command.
+    Snakemake evaluates `shell:` again when a job runs, in the thread that starts it, and gets the
+    whole command.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Commands:
         # Where Snakemake runs a job, `rule` is the name of its rule.
         rule = sys._getframe(1).f_locals.get("rule")
         if isinstance(rule, str) and rule in self._whole:
+            hold_interrupts()
             return self._whole[rule]
         command = Command(f"{start} {self._script(script)}".lstrip())
         command.also, command.without = also, without

@@ -24,7 +24,7 @@ _FILE_SYSTEM = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ERO
 _SCRIPTS = {str(path.parents[2]) for path in (Path(__file__), Path(__file__).resolve())}
 
 # Ctrl-C reaches the processes that exist. Snakemake's pool starts the jobs that it had queued all
-# the same, and a process that is just starting may lose the signal.
+# the same.
 _STARTING_SECONDS = 1.0
 _SECONDS_BETWEEN = 0.5
 _SECONDS_UNTIL_AGAIN = 10.0
@@ -94,6 +94,17 @@ class Interrupt:
             since = time.time() - _STARTING_SECONDS
             threading.Thread(target=_end_late_jobs, args=(since,), daemon=True).start()
         signal.default_int_handler(number, frame)
+
+
+def hold_interrupts() -> None:
+    """Let the scripts that this thread starts hear Ctrl-C only once they are ready for it.
+
+    Python shows a traceback for Ctrl-C while it starts, and no line of a script can prevent it.
+    What a thread blocks, the processes that it starts block too, and the signal waits until they
+    hear it (`seedbed.endings.Interrupts`). The main thread, which hears Ctrl-C, stays as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
 def _end_late_jobs(since: float) -> None:
