@@ -2,8 +2,9 @@
 
 Makes a Llama with random weights in bf16 (`--size 1b` has the shape of Llama 3.2 1B, `8b` that of
 Llama 3.1 8B), generates with the Transformers engine, trains LoRA adapters, and evaluates with
-them, all by the project's own code: with rows packed, on quantized weights, with a stop and a save
-between, with a given template, and divided over two GPUs. With vLLM, it asks two adapters at once.
+them, all by the project's own code: with rows packed, without padding, on quantized weights, with a
+stop and a save between, with a given template, and divided over two GPUs. With vLLM, it asks two
+adapters at once.
 Checks what came out, prints tokens a second and the share of the chip's peak, which is measured by
 a large product of matrices, and the peak of memory against what was planned, and writes the table
 into a document. What cannot be tried stands there with the reason. Without a GPU it runs on the
@@ -266,6 +267,24 @@ def pack(size: Size, model: Path, folder: Path) -> str:
     return f"loss {counts.loss:.3f} after {counts.steps} steps"
 
 
+def padding_free(size: Size, model: Path, folder: Path) -> str:
+    """Check that rows one after the other give what padded rows give, and say what it saves."""
+    from seedbed.training.settings import Trainer
+
+    seconds, losses = {}, {}
+    for way in (False, True):
+        for steps in (1, size.steps):
+            output = folder / f"free-{way}-{steps}"
+            counts, seconds[way, steps] = student(model, output, steps, Trainer(padding_free=way))
+            losses[way] = counts.loss
+    check(math.isclose(*losses.values(), rel_tol=1e-2), "rows need no padding")
+    padded, free = (seconds[way, size.steps] - seconds[way, 1] for way in (False, True))
+    return (
+        f"loss {losses[True]:.4f}, padded {losses[False]:.4f}; "
+        f"{padded / free:.2f} times as fast as padded"
+    )
+
+
 def stop_and_go_on(size: Size, model: Path, folder: Path) -> str:
     """Check that a training that SIGTERM stopped ends as one that nothing disturbed."""
     from seedbed.training.saves import StoppedError
@@ -470,6 +489,7 @@ def main() -> None:
         place = (size, model, folder)
         checked = {
             "memory of training": memory(*place),
+            "rows without padding": padding_free(*place),
             "packing": pack(*place),
             "a stop, and on from the save": stop_and_go_on(*place),
             "4 bits (nf4)": quantize("nf4", *place),

@@ -136,6 +136,18 @@ def test_what_cannot_be_divided_is_refused_with_the_reason(tmp_path, model, said
         load_study("trial", sf.write(tmp_path, files))
 
 
+def test_softcaps_are_refused_without_padding_before_any_job(tmp_path):
+    folder = tmp_path / "gemma"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"attn_logit_softcapping": 50.0}))
+    model = {"title": "S", "path": str(folder), "trainer": {"padding_free": True}}
+    files = sf.bend(sf.FILES, STUDENT, (), model)
+    with pytest.raises(StudyError, match=r"trainer\.padding_free: true cannot work: its attention"):
+        load_study("trial", sf.write(tmp_path, files))
+    (folder / "config.json").write_text("{}")
+    assert load_study("trial", sf.write(tmp_path, files)).trainer("student").padding_free
+
+
 def test_a_model_trained_from_scratch_is_not_divided(tmp_path):
     trainers = {"student": Trainer(fsdp_size=2)}
     with pytest.raises(StudyError, match="trains from scratch is small"):

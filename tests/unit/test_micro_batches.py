@@ -216,9 +216,9 @@ def sizes(monkeypatch):
     """A list that grows by rows and width of each micro-batch."""
     seen, loss = [], MicroBatchTrainer._loss
 
-    def note(self, model, ids, targets):
-        seen.append(tuple(ids.shape))
-        return loss(self, model, ids, targets)
+    def note(self, model, batch):
+        seen.append(tuple(batch.ids.shape))
+        return loss(self, model, batch)
 
     monkeypatch.setattr(MicroBatchTrainer, "_loss", note)
     return seen
@@ -330,11 +330,11 @@ def test_memory_that_does_not_suffice_is_met_by_smaller_micro_batches(
     whole = train(tiny_model, dataset, tmp_path / "whole", 10**6)
     seen, loss, said = [], MicroBatchTrainer._loss, []
 
-    def fits(self, model, ids, targets):
-        found = loss(self, model, ids, targets)
-        if ids.numel() > 150:
+    def fits(self, model, batch):
+        found = loss(self, model, batch)
+        if batch.ids.numel() > 150:
             # After some of the work, so that a part of the gradient is there already.
-            seen.append(ids.numel())
+            seen.append(batch.ids.numel())
             found.backward()
             raise torch.OutOfMemoryError("CUDA out of memory")
         return found
@@ -354,10 +354,10 @@ def test_where_one_row_is_too_much_activations_are_computed_twice_and_then_it_fa
     whole = train(tiny_model, dataset, tmp_path / "whole", 10**6)
     loss = MicroBatchTrainer._loss
 
-    def fits(self, model, ids, targets):
+    def fits(self, model, batch):
         if not self.plan.checkpointing:
             raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")
-        return loss(self, model, ids, targets)
+        return loss(self, model, batch)
 
     monkeypatch.setattr(MicroBatchTrainer, "_loss", fits)
     assert_same(train(tiny_model, dataset, tmp_path / "twice", 500), whole)

@@ -10,13 +10,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import LlamaConfig
 
+from seedbed.training import varlen
 from seedbed.training.micro_batches import activation_bytes, plan
 
 LLAMA_2_7B = LlamaConfig()
 """Its shape is what the library takes by default."""
 
 
-def tracked_peak(rows, width, labelled, checkpointing):
+def tracked_peak(rows, width, labelled, checkpointing, padding_free=False):
     """Most bytes that a step of Llama 2 7B with LoRA has beside its weights, without any data.
 
     Attention is a kernel's, which keeps what goes in and comes out, and no scores.
@@ -26,11 +27,12 @@ def tracked_peak(rows, width, labelled, checkpointing):
         width: tokens of each.
         labelled: the last ones of these that have a label, and so logits.
         checkpointing: whether activations are computed twice.
+        padding_free: whether rows lie one after the other, for PyTorch's kernel.
     """
     from peft import LoraConfig, get_peft_model
     from transformers import AttentionInterface, LlamaForCausalLM
 
-    AttentionInterface.register("kernel", kernel)
+    AttentionInterface.register("kernel", varlen.attend if padding_free else kernel)
     with torch.device("meta"):
         model = LlamaForCausalLM._from_config(LLAMA_2_7B, attn_implementation="kernel")
         lora = LoraConfig(r=64, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -40,10 +42,14 @@ def tracked_peak(rows, width, labelled, checkpointing):
         model.gradient_checkpointing_enable()
     weights = {part.untyped_storage()._cdata for part in (*model.parameters(), *model.buffers())}
     ids = torch.zeros((rows, width), dtype=torch.long, device="meta")
+    borders = {}
+    if padding_free:
+        ids, labelled = ids.view(1, -1), rows * labelled
+        borders = varlen.borders([width] * rows, ids.device)
     with Tracker(weights) as tracker:
         base = model.get_base_model()
-        seen = base.model(input_ids=ids, use_cache=False).last_hidden_state[:, -labelled:]
-        logits = base.lm_head(seen).float().flatten(0, 1)
+        seen = base.model(input_ids=ids, use_cache=False, **borders).last_hidden_state
+        logits = base.lm_head(seen[:, -labelled:]).float().flatten(0, 1)
         labels = ids[:, -labelled:].flatten()
         torch.nn.functional.cross_entropy(logits, labels, reduction="sum").backward()
     return tracker.peak
@@ -102,6 +108,14 @@ def kernel(module, query, key, value, mask, **_):
 def test_the_planned_memory_of_llama_2_is_what_a_tracker_finds(rows, width, checkpointing, share):
     found = tracked_peak(rows, width, width // share, checkpointing)
     planned = activation_bytes(LLAMA_2_7B, checkpointing, element=2) * rows * width
+    assert found <= planned <= 1.6 * found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checkpointing", [True, False])
+def test_rows_without_padding_take_what_is_planned_for_their_tokens(checkpointing):
+    found = tracked_peak(8, 1_536, 1_536, checkpointing, padding_free=True)
+    planned = activation_bytes(LLAMA_2_7B, checkpointing, element=2) * 8 * 1_536
     assert found <= planned <= 1.6 * found
 
 

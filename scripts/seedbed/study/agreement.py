@@ -14,6 +14,7 @@ from seedbed.config.sections import Section
 from seedbed.config.values import Part, nearest
 from seedbed.config.words import ALL_BOUGHT, MIXTURE, OWN_PROMPTS, RESERVED
 from seedbed.engines.settings import AnyEngine, OpenAISettings
+from seedbed.models import attention_of
 from seedbed.streams.mixtures import Shares, coordinate, fractions, is_mixture, split
 from seedbed.streams.settings import MethodConfig
 from seedbed.study import cells
@@ -444,26 +445,36 @@ class Agreement:
             self._check_room_to_think()
 
     def _check_trainer(self, name: str, file: File[ModelConfig], named: Document) -> None:
-        """Check that a model can be divided over GPUs for training, where it is to be."""
+        """Check that a model can be trained in the way that is asked for."""
         trainer = self.trainers.get(name, file.config.trainer)
-        if trainer.fsdp_size == 1:
-            return
-        engine = self.engines.get(name, file.config.engine)
-        reason = None
-        if getattr(engine, "quantization", None) is not None:
-            reason = "quantized weights are not divided"
-        elif getattr(engine, "gpus", None) == 0:
-            reason = "without a GPU (engine.gpus: 0) there is nothing to divide it over"
-        elif file.config.pretrain is not None or file.config.checkpoint is not None:
-            reason = "a model that the workflow trains from scratch is small"
-        if reason is not None:
+        refused = {}
+        if trainer.fsdp_size > 1 and (reason := self._undivided(name, file.config)):
             said = f"{trainer.fsdp_size} cannot work: {reason}; leave it out, or write 1"
+            refused["fsdp_size"] = said
+        folder = file.config.folder(name)
+        if trainer.padding_free and (folder / "config.json").is_file() and attention_of(folder):
+            refused["padding_free"] = (
+                "true cannot work: its attention has softcaps, which the kernel for rows without "
+                "padding does not apply; leave it out"
+            )
+        for key, said in refused.items():
             document, at = (
                 (named, ("trainers", name))
                 if name in self.trainers
                 else (file.document, ("trainer",))
             )
-            self.problems.append(document.problem(said, *at, "fsdp_size"))
+            self.problems.append(document.problem(said, *at, key))
+
+    def _undivided(self, name: str, config: ModelConfig) -> str | None:
+        """Return why a model cannot be divided over GPUs for training; None if it can."""
+        engine = self.engines.get(name, config.engine)
+        if getattr(engine, "quantization", None) is not None:
+            return "quantized weights are not divided"
+        if getattr(engine, "gpus", None) == 0:
+            return "without a GPU (engine.gpus: 0) there is nothing to divide it over"
+        if config.pretrain is not None or config.checkpoint is not None:
+            return "a model that the workflow trains from scratch is small"
+        return None
 
     def _check_room_to_think(self) -> None:
         """Check that students that learn to think have room for it when they are evaluated."""

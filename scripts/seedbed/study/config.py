@@ -300,6 +300,9 @@ class ApiModel(Section):
     )
 
 
+FETCHED = "resources/models/model={model}/source=fetched"
+"""Where a model of the hub lies that was fetched; see `Paths.model`."""
+
 SOURCES_OF_MODELS = ("pretrain", "checkpoint", "hub", "path", "api")
 
 
@@ -358,6 +361,10 @@ class ModelConfig(Setup, Titled):
         description="Its licence in the hub's words, as `apache-2.0`, for cards of what it wrote.",
         json_schema_extra=changes("report"),
     )
+
+    def folder(self, name: str) -> Path:
+        """Return where the model of this name lies, if it comes from a folder or was fetched."""
+        return Path(self.path or FETCHED.format(model=name))
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:

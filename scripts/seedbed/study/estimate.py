@@ -73,10 +73,6 @@ ATTEMPTS = 1.25
 ROW_TOKENS = 300
 """Of a training row: prompt, question and answer."""
 
-
-FETCHED = "resources/models/model={model}/source=fetched"
-"""Where a model of the hub lies that was fetched; see `Paths.model`."""
-
 VERDICT_TOKENS = 120
 """Of a judge's verdict, with its explanation."""
 
@@ -289,15 +285,14 @@ def size(study: Study, model: str) -> Size | None:
         return size_of_folder(Path(config.path))
     if config.hub is None:
         return None
-    fetched = Path(FETCHED.format(model=model))
+    fetched = config.folder(model)
     found = size_of_folder(fetched) if (fetched / RECORD).is_file() else None
     return found or size_of_hub(config.hub.id, config.hub.revision) or size_of_name(config.hub.id)
 
 
 def shape_of(study: Study, model: str) -> Shape | None:
     """Return the shape of a model whose folder is there; None for others."""
-    config = study.models[model]
-    return Shape.of_folder(Path(config.path or FETCHED.format(model=model)))
+    return Shape.of_folder(study.models[model].folder(model))
 
 
 def parameters(study: Study, model: str) -> float | None:

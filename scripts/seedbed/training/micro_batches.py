@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from typing import Any, Protocol
 
 START_TOKENS = 128
@@ -39,10 +40,29 @@ class Plan:
     Attributes:
         tokens: most tokens of a micro-batch, padding included; a longer row is alone in its own.
         checkpointing: whether activations are recomputed in the backward pass, to save memory.
+        padding_free: whether rows lie one after the other, and not each as long as the longest.
     """
 
     tokens: int
     checkpointing: bool = False
+    padding_free: bool = False
+
+    def cut(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Return the rows of each micro-batch, by position.
+
+        Args:
+            lengths: tokens of each row.
+        """
+        way = share_out if self.padding_free else cut
+        return way(lengths, self.tokens)
+
+    def size(self, lengths: Sequence[int]) -> int:
+        """Return the tokens of a micro-batch, padding included.
+
+        Args:
+            lengths: tokens of each of its rows.
+        """
+        return sum(lengths) if self.padding_free else len(lengths) * max(lengths)
 
 
 def cut(lengths: Sequence[int], tokens: int, start_tokens: int = START_TOKENS) -> list[list[int]]:
@@ -75,6 +95,30 @@ def cut(lengths: Sequence[int], tokens: int, start_tokens: int = START_TOKENS) -
         batches.append(order[before[stop] : stop])
         stop = before[stop]
     return batches[::-1]
+
+
+def share_out(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Return the rows of each micro-batch without padding, by position: as few, as even as can be.
+
+    Each row, the longest first, goes to the micro-batch with the fewest tokens.
+
+    Args:
+        lengths: tokens of each row.
+        tokens: most tokens of a micro-batch. A longer row is alone.
+    """
+    order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
+    for count in range(math.ceil(sum(lengths) / tokens), len(lengths)):
+        filled = [(0, number) for number in range(count)]
+        batches: list[list[int]] = [[] for _ in filled]
+        for row in order:
+            before, number = heappop(filled)
+            if batches[number] and before + lengths[row] > tokens:
+                break
+            batches[number].append(row)
+            heappush(filled, (before + lengths[row], number))
+        else:
+            return batches
+    return [[row] for row in order]
 
 
 def activation_bytes(config: Config, checkpointing: bool, element: int) -> int:
@@ -140,8 +184,8 @@ def halved(plan: Plan, longest: int) -> Plan | None:
         longest: tokens of the longest row, which no micro-batch can go below.
     """
     if plan.tokens > longest:
-        return Plan(max(longest, plan.tokens // 2), plan.checkpointing)
-    return None if plan.checkpointing else Plan(plan.tokens, checkpointing=True)
+        return replace(plan, tokens=max(longest, plan.tokens // 2))
+    return None if plan.checkpointing else replace(plan, checkpointing=True)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

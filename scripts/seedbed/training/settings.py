@@ -128,6 +128,11 @@ class Trainer(Section):
         description="Most tokens, padding included, that go through the model at once; the rows of "
         "an optimiser step are cut accordingly. Null takes what the GPU's free memory allows.",
     )
+    padding_free: bool | None = Field(
+        None,
+        description="Whether rows go through the model one after the other, without padding, and a "
+        "kernel keeps them apart. Null does so on a GPU, where a trial shows that the model can.",
+    )
     fsdp_size: Count = Field(
         1,
         description="GPUs of one machine over which FSDP divides the weights of a student, for one "

@@ -82,7 +82,8 @@ def train_student(
         started: called before the first optimiser step.
 
     Raises:
-        ValueError: if the model's chat template does not suit training; see `check_template`.
+        ValueError: if the model's chat template does not suit training; see `check_template`. Or
+            if `trainer.padding_free` is true, and the model cannot be trained so.
         StoppedError: if SIGTERM asked the process to end; the training is saved.
     """
     chats = pl.read_parquet(dataset, columns=["messages"])["messages"].to_list()
@@ -247,6 +248,7 @@ def _run(
             peft_config=_lora(settings, student),
             lengths=_lengths(dataset),
             micro_batch_tokens=how.micro_batch_tokens,
+            padding_free=how.padding_free,
             saves=saves,
             save_seconds=60 * how.save_minutes,
             stop=stop,

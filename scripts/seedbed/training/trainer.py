@@ -7,8 +7,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import accumulate, pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,8 +20,9 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import SFTTrainer
 
 from seedbed.artifacts import read_json, write_json
+from seedbed.training import varlen
 from seedbed.training.lora import lighten
-from seedbed.training.micro_batches import Plan, cut, halved, is_out_of_memory, plan
+from seedbed.training.micro_batches import Plan, halved, is_out_of_memory, plan
 from seedbed.training.saves import Saves, StoppedError
 from seedbed.training.shards import ALONE, Shards, adapter_state
 
@@ -30,6 +32,29 @@ BLOCKS = "seq_lengths"
 """The column of TRL's packed rows with the length of each."""
 
 REPORT_SECONDS = 30.0
+
+Span = tuple[int, slice]
+"""Where the tokens of a row are in a micro-batch: a row of it, and its columns."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A micro-batch: rows that go through the model at once.
+
+    Rows are padded on their right, where causal attention keeps padding from their tokens: no mask
+    is needed, and attention without one is faster. Or they lie one after the other in one row.
+
+    Attributes:
+        ids: tokens, rows x width.
+        targets: labels, of the same shape.
+        spans: where the tokens of each row are: a row of `ids`, and its columns.
+        borders: what tells the model where rows begin, if they lie one after the other.
+    """
+
+    ids: torch.Tensor
+    targets: torch.Tensor
+    spans: Sequence[Span]
+    borders: Mapping[str, Any]
 
 
 class MicroBatchTrainer(SFTTrainer):
@@ -52,6 +77,7 @@ class MicroBatchTrainer(SFTTrainer):
         *args: Any,
         lengths: Sequence[int],
         micro_batch_tokens: int | None,
+        padding_free: bool | None,
         saves: Saves | None,
         save_seconds: float,
         stop: Event,
@@ -65,12 +91,17 @@ class MicroBatchTrainer(SFTTrainer):
             *args: of `SFTTrainer`.
             lengths: tokens of the rows.
             micro_batch_tokens: most tokens of a micro-batch; None for what memory allows.
+            padding_free: whether rows lie one after the other; None for yes on a GPU if the model
+                can.
             saves: where the training is saved; None in a process that helps another.
             save_seconds: between two saves.
             stop: set when the training is to save itself and end.
             progress: called with a line of text at least once a minute.
             shards: the processes that train the student together.
             **options: of `SFTTrainer`.
+
+        Raises:
+            ValueError: if rows are to lie one after the other, and the model cannot take them so.
         """
         super().__init__(*args, **options)
         self._shards = shards
@@ -81,7 +112,6 @@ class MicroBatchTrainer(SFTTrainer):
                     part.data = part.data.float()
         self.remove_callback(PrinterCallback)
         self.add_callback(_Clock(self, save_seconds))
-        self.plan = self._first_plan(max(lengths), micro_batch_tokens)
         self._saves = saves
         self._stop = stop
         self._progress = progress
@@ -98,6 +128,25 @@ class MicroBatchTrainer(SFTTrainer):
             self.data_collator: Any = partial(_unpacked, self.data_collator)
         self._noise = row_dropout(self.model, self.args.seed)
         lighten(self.model)
+        self.plan = self._first_plan(max(lengths), micro_batch_tokens)
+        if self._can_be_padding_free(padding_free):
+            self.plan = replace(self.plan, padding_free=True)
+
+    def _can_be_padding_free(self, wanted: bool | None) -> bool:
+        """Return whether rows lie one after the other; the model then keeps them apart."""
+        if wanted is False or (wanted is None and self.args.device.type != "cuda"):
+            return False
+        reason = varlen.use(self.model)
+        if wanted and reason is not None:
+            raise ValueError(
+                f"trainer.padding_free: true cannot work with this model: {reason}; leave it out"
+            )
+        self._progress(
+            "rows lie one after the other, without padding"
+            if reason is None
+            else f"rows are padded, as the model cannot take them one after the other: {reason}"
+        )
+        return reason is None
 
     @property
     def loss(self) -> float:
@@ -141,7 +190,8 @@ class MicroBatchTrainer(SFTTrainer):
             counts = read_json(save / COUNTS)
             self._nats, self._labels = counts["nats"], counts["labels"]
             # Sums of the same parts round in the same way.
-            self.plan = Plan(**counts["plan"])
+            # This machine may have a kernel that the one before had not.
+            self.plan = replace(Plan(**counts["plan"]), padding_free=self.plan.padding_free)
             self.earlier_seconds = counts["seconds"]
             self._progress(f"goes on from its save of step {counts['step']}")
         if self.plan.checkpointing:
@@ -201,55 +251,66 @@ class MicroBatchTrainer(SFTTrainer):
 
     def _tried(self, lengths: Sequence[int]) -> Plan:
         """Return the plan with the tokens that a step's largest micro-batch really has."""
-        batches = cut(lengths, self.plan.tokens)
-        largest = max(len(rows) * max(lengths[row] for row in rows) for rows in batches)
-        return Plan(min(self.plan.tokens, largest), self.plan.checkpointing)
+        batches = self.plan.cut(lengths)
+        largest = max(self.plan.size([lengths[row] for row in rows]) for rows in batches)
+        return replace(self.plan, tokens=min(self.plan.tokens, largest))
 
     def _in_micro_batches(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], lengths: list[int], labels: int
     ) -> float:
         """Add the gradient of the mean loss of all rows; return their summed loss, in nats."""
         nats = torch.zeros((), device=self.args.device, dtype=torch.float64)
-        tokens = self.plan.tokens
+        now = self.plan
         if self._shards.count > 1:
             # No larger than what gives each process some.
-            tokens = min(tokens, max(*lengths, math.ceil(sum(lengths) / self._shards.count)))
-        batches = self._shards.share(cut(lengths, tokens))
+            each = max(*lengths, math.ceil(sum(lengths) / self._shards.count))
+            now = replace(now, tokens=min(now.tokens, each))
+        batches = self._shards.share(now.cut(lengths))
         for number, (rows, counts) in enumerate(batches):
             if self._shards.any(self._stop.is_set()):
                 raise StoppedError
             if time.monotonic() - self._said >= REPORT_SECONDS:
                 self.report(f"{number} of its {len(batches)} micro-batches done")
-            width = max(lengths[row] for row in rows)
-            chosen = torch.tensor(rows, device=self.args.device)
-            ids, targets = (inputs[name][chosen, :width] for name in ("input_ids", "labels"))
+            batch = self._batch(inputs, rows, [lengths[row] for row in rows])
             # Numbered by their places in the step, which do not depend on the cut.
-            with self._noise(self.state.global_step, rows, [lengths[row] for row in rows]):
-                loss = self._loss(model, ids, targets) / labels * counts
+            with self._noise(self.state.global_step, rows, batch.spans):
+                loss = self._loss(model, batch) / labels * counts
                 self.accelerator.backward(loss)
             nats += loss.detach() * labels
         adapter = (part.grad for part in model.parameters() if part.grad is not None)
         self._shards.add([nats, *adapter])
         return nats.item()
 
-    def _loss(self, model: nn.Module, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the summed loss of the positions with a label, the only ones with logits.
+    def _batch(
+        self, inputs: dict[str, torch.Tensor], rows: Sequence[int], lengths: Sequence[int]
+    ) -> Batch:
+        """Return a micro-batch of some rows of a step, which have these numbers of tokens."""
+        if not self.plan.padding_free:
+            width = max(lengths)
+            chosen = torch.tensor(rows, device=self.args.device)
+            ids, targets = (inputs[name][chosen, :width] for name in ("input_ids", "labels"))
+            spans = [(place, slice(0, length)) for place, length in enumerate(lengths)]
+            return Batch(ids, targets, spans, {})
+        ids, targets = (
+            torch.cat([inputs[name][row, :n] for row, n in zip(rows, lengths, strict=True)])[None]
+            for name in ("input_ids", "labels")
+        )
+        ends = list(accumulate(lengths, initial=0))
+        # A row's last token does not predict the first one of the next.
+        targets[0, ends[:-1]] = IGNORED
+        spans = [(0, slice(start, end)) for start, end in pairwise(ends)]
+        return Batch(ids, targets, spans, varlen.borders(lengths, self.args.device))
 
-        Rows are padded on their right, where causal attention keeps padding from their tokens: no
-        mask is needed, and attention without one is faster.
-
-        Args:
-            model: the student.
-            ids: tokens, rows x width.
-            targets: labels, of the same shape.
-        """
+    def _loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """Return the summed loss of the positions with a label, the only ones with logits."""
+        ids, targets = batch.ids, batch.targets
         if self._fused:
-            found = model(input_ids=ids, labels=targets, fused_lm_head=True, num_items_in_batch=1)
-            return found.loss
+            options = {"labels": targets, "fused_lm_head": True, "num_items_in_batch": 1}
+            return model(input_ids=ids, **options, **batch.borders).loss
         targets = targets[:, 1:]
         mask = targets != IGNORED
         with _head_sees(self.model.get_output_embeddings(), mask):
-            logits = model(input_ids=ids, use_cache=False).logits
+            logits = model(input_ids=ids, use_cache=False, **batch.borders).logits
         return nn.functional.cross_entropy(logits[0].float(), targets[mask], reduction="sum")
 
     def floating_point_ops(self, inputs: object) -> int:
@@ -394,11 +455,12 @@ class RowDropout(nn.Module):
             return x
         keep = torch.ones_like(x)
         generator = torch.Generator(x.device)
-        for place, (row, length) in enumerate(self._rows.now):
+        for row, span in self._rows.now:
             generator.manual_seed(self._rows.seed(row, self._layer))
+            place = keep[span]
             # Of the row's own shape: a GPU's random numbers depend on it.
-            noise = torch.rand((length, x.shape[-1]), device=x.device, generator=generator)
-            keep[place, :length] = (noise >= self._share) / (1 - self._share)
+            noise = torch.rand(place.shape, device=x.device, generator=generator)
+            place.copy_((noise >= self._share) / (1 - self._share))
         return x * keep
 
 
@@ -407,11 +469,11 @@ class _Rows:
 
     def __init__(self, seed: int) -> None:
         self._seed, self._step = seed, 0
-        self.now: list[tuple[int, int]] = []
+        self.now: list[tuple[int, Span]] = []
 
     @contextmanager
-    def __call__(self, step: int, rows: Sequence[int], lengths: Sequence[int]) -> Iterator[None]:
-        self._step, self.now = step, list(zip(rows, lengths, strict=True))
+    def __call__(self, step: int, rows: Sequence[int], spans: Sequence[Span]) -> Iterator[None]:
+        self._step, self.now = step, list(zip(rows, spans, strict=True))
         yield
 
     def seed(self, row: int, layer: int) -> int:
@@ -426,7 +488,7 @@ def row_dropout(model: nn.Module, seed: int) -> _Rows:
     would depend on how rows are cut.
 
     Returns:
-        What is called with a step, rows and their lengths before each forward pass.
+        What is called with a step, rows and their spans before each forward pass.
     """
     rows, layer = _Rows(seed), 0
     for module in list(model.modules()):
