@@ -31,23 +31,6 @@ CELLS = {
 }
 
 
-rule compare_methods:
-    """Compare the methods pair by pair on the same test items."""
-    input:
-        **CELLS,
-    output:
-        csv=f"{RESULTS}/tables/comparisons.csv",
-        json=f"{RESULTS}/tables/comparisons.json",
-    log:
-        f"{RESULTS}/logs/compare_methods.log",
-    localrule: True
-    params:
-        settings=FLOW.comparison_settings(),
-        code=lambda wc: code("compare_methods"),
-    shell:
-        command("compare_methods")
-
-
 rule fit_decay:
     """Fit how accuracy grows with the budget and decays with repeated seeds."""
     input:
@@ -66,6 +49,24 @@ rule fit_decay:
 
 
 FITS = {"fits": rules.fit_decay.output.fits, "draws": rules.fit_decay.output.draws}
+
+
+rule compare_methods:
+    """Compare the methods pair by pair on the same test items."""
+    input:
+        **CELLS,
+        **FITS,
+    output:
+        csv=f"{RESULTS}/tables/comparisons.csv",
+        json=f"{RESULTS}/tables/comparisons.json",
+    log:
+        f"{RESULTS}/logs/compare_methods.log",
+    localrule: True
+    params:
+        settings=FLOW.comparison_settings(),
+        code=lambda wc: code("compare_methods"),
+    shell:
+        command("compare_methods")
 
 
 rule find_crossovers:

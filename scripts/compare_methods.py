@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from seedbed.analysis.curves import read_curves
 from seedbed.analysis.settings import CompareSettings
 from seedbed.analysis.tables import comparisons
 from seedbed.analysis.tables.outcomes import read_outcomes
@@ -14,18 +15,27 @@ from seedbed.provenance import provenance
 
 
 def compare_methods(
-    cells: Path, items: Path, settings: CompareSettings, csv: Path, json: Path
+    cells: Path,
+    items: Path,
+    fits: Path,
+    draws: Path,
+    settings: CompareSettings,
+    csv: Path,
+    json: Path,
 ) -> None:
     """Write all comparisons as CSV, and as JSON with the settings and the method behind them.
 
     Args:
         cells: table of cells.
         items: table of items.
+        fits: fits of `fit_decay`.
+        draws: draws of `fit_decay`.
         settings: settings.
         csv: file to write.
         json: file to write.
     """
-    table = comparisons.compare_methods(read_outcomes(cells, items), settings)
+    runs = {fit.group: fit.run_noise for fit in read_curves(fits, draws)}
+    table = comparisons.compare_methods(read_outcomes(cells, items), settings, runs)
     with replacing(csv) as temporary:
         table.write_csv(temporary)
     write_json(
@@ -45,6 +55,8 @@ class Options:
 
     cells: Path = option(whole_file, "table of cells (Parquet)")
     item_scores: Path = option(whole_file, "table of items (Parquet)")
+    fits: Path = option(whole_file, "fits (JSON)")
+    draws: Path = option(whole_file, "draws (Parquet)")
     settings: CompareSettings = option(
         json_of(CompareSettings),
         'JSON: {"methods": [...] in order, the reference first; "confidence": 0.95}',
@@ -56,7 +68,15 @@ class Options:
 
 def job(args: Options) -> None:
     """Compare the methods."""
-    compare_methods(args.cells, args.item_scores, args.settings, args.csv, args.json)
+    compare_methods(
+        args.cells,
+        args.item_scores,
+        args.fits,
+        args.draws,
+        args.settings,
+        args.csv,
+        args.json,
+    )
 
 
 def main() -> None:

@@ -3,7 +3,9 @@
 Prints the tables of docs/statistics.md on decisions:
 
     export OMP_NUM_THREADS=1 PYTHONPATH=scripts
-    python tests/benchmarks/decisions.py --tasks 300
+    python tests/benchmarks/decisions.py --tasks 300 --output played.jsonl
+
+Tasks that the output has already are not played again.
 
 A task has one draw of the seeds, a budget, and a truth for each of three methods. What they teach
 adds up, or the smaller reach lies within the larger (nested), or half of both. Its students are
@@ -18,7 +20,8 @@ import argparse
 import json
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -252,8 +255,19 @@ def winner_of(task: Task, share: float, items: int, noise: float) -> np.ndarray:
     return queries
 
 
-def play(number: int, items: int, noise: float) -> dict:
-    """All rules on one task: regrets in points by rule and overlap, and what was claimed."""
+PILOTS = {"fifth": Pilot(1, 0.2), "rounds": Pilot(3, 0.25), "none": Pilot(0)}
+TITLES = {
+    "fifth": "spend: a fifth each",
+    "rounds": "spend: B/16, B/8, B/4",
+    "none": "spend: no pilot",
+}
+
+
+def play(number: int, items: int, noise: float, pilots: tuple[str, ...] = tuple(PILOTS)) -> dict:
+    """Rules on one task: regrets in points by rule and overlap, and what was claimed.
+
+    `noise` between trainings is a fraction.
+    """
     task = draw_task(number)
     started = time.process_time()
     whole = task.budget * np.eye(3)
@@ -264,15 +278,10 @@ def play(number: int, items: int, noise: float) -> dict:
         "best of B/8, the rest to it": winner_of(task, 1 / 8, items, noise),
         "a fifth each, the rest to the best": winner_of(task, 0.2, items, noise),
     }
-    pilots = {
-        "spend: a fifth each": Pilot(1, 0.2),
-        "spend: B/16, B/8, B/4": Pilot(3, 0.25),
-        "spend: no pilot": Pilot(0),
-    }
     claims, seconds = {}, {}
-    for name, pilot in pilots.items():
-        begun = time.process_time()
-        final[name], claims[name] = spend(task, pilot, items, noise)
+    for pilot in pilots:
+        begun, name = time.process_time(), TITLES[pilot]
+        final[name], claims[name] = spend(task, PILOTS[pilot], items, noise)
         seconds[name] = time.process_time() - begun
     regrets = {}
     pure = task.accuracy(whole)
@@ -287,6 +296,8 @@ def play(number: int, items: int, noise: float) -> dict:
             )
     return {
         "number": number,
+        "items": items,
+        "noise": noise,
         "response": task.response,
         "decays": sorted(set(map(str, task.decay))),
         "best": int(pure.argmax()),
@@ -352,11 +363,13 @@ def _calibration(found: list[dict], name: str) -> list[str]:
         inside = [c["low"] <= r[2] <= c["high"] for c, r in of]
         claimed = 100 * np.array([c["regret"] for c, _ in of])
         real = np.array([r[1] for _, r in of])
+        worse = float(real.std(ddof=1) / np.sqrt(len(real)))
         thirds = np.array_split(np.argsort(claimed), 3)
         pairs = ", ".join(f"{claimed[t].mean():.2f}/{real[t].mean():.2f}" for t in thirds)
         lines.append(
             f"  {overlap}: accuracy of the final student within its interval in "
-            f"{100 * np.mean(inside):.0f}%; regret claimed/real by thirds {pairs}"
+            f"{100 * np.mean(inside):.0f}%; regret claimed {claimed.mean():.2f}, real "
+            f"{real.mean():.2f} ± {worse:.2f}, claimed/real by thirds {pairs}"
         )
     seconds = np.median([one["seconds"][name] for one in found])
     rounds = np.mean([claim["rounds"] for claim in claims])
@@ -371,21 +384,39 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--items", type=int, nargs="+", default=[1319, 300])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.8, 2.0], help="points")
+    parser.add_argument("--pilots", nargs="+", choices=tuple(PILOTS), default=tuple(PILOTS))
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--output", type=Path, help="a line of JSON for each task")
     args = parser.parse_args()
-    kept = {}
     with ProcessPoolExecutor(args.processes) as pool:
         for items, noise in product(args.items, args.noise):
+            found = _played(args.output, items, noise / 100, args.pilots)
+            numbers = [args.first + i for i in range(args.tasks)]
             jobs = [
-                pool.submit(play, args.first + i, items, noise / 100) for i in range(args.tasks)
+                pool.submit(play, number, items, noise / 100, tuple(args.pilots))
+                for number in numbers
+                if number not in found
             ]
-            found = [job.result() for job in jobs]
-            kept[f"{items}, {noise}"] = found
-            print(f"\n## {items} test items, {noise:g} points between trainings", table(found))
+            for job in as_completed(jobs):
+                one = job.result()
+                found[one["number"]] = one
+                if args.output:
+                    with args.output.open("a") as lines:
+                        lines.write(json.dumps(one) + "\n")
+            print(f"\n## {items} test items, {noise:g} points between trainings")
+            print(table([found[number] for number in numbers]))
             sys.stdout.flush()
-    if args.output:
-        args.output.write_text(json.dumps(kept))
+
+
+def _played(output: Path | None, items: int, noise: float, pilots: Sequence[str]) -> dict:
+    """Return by number the tasks that an earlier run of the same rules has played."""
+    lines = output.read_text().splitlines() if output and output.exists() else []
+    wanted = {TITLES[pilot] for pilot in pilots}
+    return {
+        one["number"]: one
+        for one in map(json.loads, lines)
+        if (one["items"], one["noise"]) == (items, noise) and one["claims"].keys() == wanted
+    }
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ import pytest
 from analysis_simulation import METHODS, coordinates, simulate
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student_t
 
 from seedbed.analysis.settings import CompareSettings, FitSettings, parse_settings, parse_titles
 from seedbed.analysis.tables.comparisons import compare_methods, holm, paired_difference
 from seedbed.analysis.tables.outcomes import (
+    Group,
     clustered_standard_error,
     groups,
     mean_accuracy,
@@ -19,12 +21,13 @@ from seedbed.analysis.tables.outcomes import (
     proportion_interval,
     resampled_accuracies,
 )
+from seedbed.analysis.tables.replicates import RunNoise
 
 SETTINGS = CompareSettings(methods=METHODS)
 
 
-def compare(cells, items, settings=SETTINGS):
-    return compare_methods(outcomes_by_task(cells, items), settings)
+def compare(cells, items, settings=SETTINGS, runs=None):
+    return compare_methods(outcomes_by_task(cells, items), settings, runs or {})
 
 
 def test_paired_standard_error_equals_the_hand_calculation():
@@ -41,6 +44,39 @@ def test_paired_standard_error_equals_the_hand_calculation():
     assert found.detectable == pytest.approx((2.262157 + 0.883404) * error, abs=1e-6)
     # t = 1.4056, between the 90% and the 95% point (1.383, 1.833): two-sided p just below 0.2.
     assert 0.19 < found.p < 0.2
+
+
+def test_the_noise_of_training_widens_by_the_hand_calculation():
+    reference = np.array([[1, 1, 0, 0, 1, 0, 1, 1, 0, 0]], dtype=float)
+    method = np.array([[1, 0, 1, 1, 1, 1, 1, 1, 0, 1]], dtype=float)
+    found = paired_difference(reference, method, np.arange(10), runs=RunNoise(0.001, 5.0))
+    from_items, from_runs = 4.1 / 9 / 10, 2 * 0.001
+    assert found.standard_error**2 == pytest.approx(from_items + from_runs)
+    freedom = (from_items + from_runs) ** 2 / (from_items**2 / 9 + from_runs**2 / 5)
+    half = student_t.ppf(0.975, freedom) * found.standard_error
+    assert found.high - found.low == pytest.approx(2 * half)
+    # Two replicates have half of it.
+    both = paired_difference(
+        np.tile(reference, (2, 1)), np.tile(method, (2, 1)), np.arange(10), runs=RunNoise(0.001, 5)
+    )
+    assert both.standard_error**2 == pytest.approx(from_items + from_runs / 2)
+
+
+def test_replicates_tell_the_noise_of_training_where_there_are_enough():
+    group = Group("mini_math", "mini_student", "mini_teacher", "none", "mini_teacher")
+    model = {group: RunNoise(0.03**2, 6.0)}
+    words = []
+    for replicates, seeds in ((1, (8,)), (2, (8,)), (3, (8, 64))):
+        tables = simulate(
+            items=400, replicates=replicates, seeds=seeds, ratios=(1,), untrained=None, noise=0.03
+        )
+        table = compare(*tables, runs=model)
+        words.append(table["noise"].unique().item())
+        # The error of the items alone is 1.6 points, less with replicates.
+        assert (table["standard_error"] > 0.03 * (1.2 / replicates) ** 0.5).all()
+    # Three cells with a second replicate have three degrees of freedom, eighteen have twelve.
+    estimated = "test items, and training as the model estimates it"
+    assert words == [estimated, estimated, "test items, seeds and training"]
 
 
 def test_few_databases_have_the_tails_of_few():

@@ -14,13 +14,13 @@ from scipy.stats import t as student_t
 import seedbed.analysis.curves.measured as measured_module
 from seedbed.analysis.curves import Curves, Estimate, Measured, curves_from
 from seedbed.analysis.curves.fitting import fit_decay
-from seedbed.analysis.curves.replicates import Noise
 from seedbed.analysis.decide.contrasts import check_contrasts
 from seedbed.analysis.decide.settings import parse_contrasts
 from seedbed.analysis.report.sentences import contrast_text
 from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.collect import cell_key
 from seedbed.analysis.tables.outcomes import outcomes_by_task
+from seedbed.analysis.tables.replicates import Noise
 
 SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=40)
 
@@ -89,7 +89,7 @@ def test_a_contrast_equals_the_hand_calculation(monkeypatch):
     )
     outcomes = outcomes_by_task(cells, items)["mini_math"]
     noise = Noise(seed_variance=0.032, run_variance=0.0004, draw_freedom=3, run_freedom=12)
-    monkeypatch.setattr(measured_module, "noise_between_replicates", lambda *_: noise)
+    monkeypatch.setattr(measured_module, "noise_of", lambda *_: noise)
     measured = Measured(outcomes)
     places = [
         measured.cells.filter(method=method, budget=32)["row"].to_list()

@@ -185,7 +185,7 @@ def content_of(name, tables, prices=None, datasets=DATASETS, fits=None, publishe
     if name == "best_method":
         return module.content(fits, 0.95)
     if name == "cost_effectiveness":
-        table = compare_methods(outcomes, COMPARE)
+        table = compare_methods(outcomes, COMPARE, {})
         return module.content(fits, table, found.crossovers, 0.95, published)
     return module.content(fits, found.crossovers, name.removesuffix("s"), 0.95)
 

@@ -111,7 +111,7 @@ def test_grades_reach_the_comparisons_with_the_variance_that_they_have(tmp_path)
     for method, grades in GRADES.items():
         assert of_cells[method] == pytest.approx(grades)
     (row,) = compare_methods(
-        outcomes, CompareSettings(methods=tuple(GRADES), confidence=0.95)
+        outcomes, CompareSettings(methods=tuple(GRADES), confidence=0.95), {}
     ).to_dicts()
     apart = GRADES["new_question"] - GRADES["answer_augmentation"]
     assert row["difference"] == pytest.approx(apart.mean())

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from analysis_simulation import simulate
 
-from seedbed.analysis.curves.replicates import Noise, noise_between_replicates
 from seedbed.analysis.tables.outcomes import outcomes_by_task, resampled_accuracies
+from seedbed.analysis.tables.replicates import Noise, noise_between_replicates
 
 
 def test_noise_between_draws_of_the_seeds_is_told_from_noise_between_runs():

@@ -57,6 +57,14 @@ def crossover(measure="budget_ratio", status="one", **other):
             crossover(status="none", share_of_the_other=0.3),
             ["NQ is ahead throughout with a probability of 30%"],
         ),
+        (
+            crossover(status="none", share_of_the_other=0.01, draws_without_crossing=0.45),
+            ["AA is ahead by up to 3.4 points; AA is ahead throughout with a probability of 44%."],
+        ),
+        (
+            crossover(status="none", share_of_the_other=0.0, draws_without_crossing=0.98),
+            ["no crossover from BR 1 to 64, AA is ahead by up to 3.4 points."],
+        ),
         (crossover(status="equal"), ["no difference from BR 1 to 64"]),
         (crossover(status="too_few_budgets", range=None), ["fewer than two budgets in common"]),
         (crossover("hours", "too_few_budgets", range=None), ["no range in common"]),

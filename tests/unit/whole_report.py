@@ -65,15 +65,17 @@ def run_all(folder, tables, titles=TITLES):
     crossovers = folder / "fits/crossovers.json"
     figures = [folder / "figures/accuracy.svg", folder / "figures/cost_effectiveness.svg"]
     collect_results(paths, cells, items)
+    settings = FitSettings(methods=METHODS, bootstrap_samples=100)
+    fit_decay(cells, items, settings, fits, draws)
     compare_methods(
         cells,
         items,
+        fits,
+        draws,
         CompareSettings(methods=METHODS),
         comparisons,
         comparisons.with_suffix(".json"),
     )
-    settings = FitSettings(methods=METHODS, bootstrap_samples=100)
-    fit_decay(cells, items, settings, fits, draws)
     settings, csv = CrossoverSettings(), crossovers.with_suffix(".csv")
     find_crossovers(fits, draws, settings, PRICES, crossovers, csv)
     findings = folder / "fits/findings.json"

@@ -26,9 +26,10 @@ OF_FITS = (
     "write_report",
 )
 OF_CELLS = {"plot_augmenters": 1, "plot_verification": 1, "plot_costs": 1}
-FITS = dict.fromkeys(("fit_decay", "find_crossovers", "check_findings", *OF_FITS), 1)
+OF_CURVES = ("fit_decay", "compare_methods", "find_crossovers", "check_findings")
+FITS = dict.fromkeys((*OF_CURVES, *OF_FITS), 1)
 FIGURES = {**dict.fromkeys(OF_FITS, 1), **OF_CELLS, "plot_diversity": 1}
-ANALYSIS = {"collect_results": 1, "compare_methods": 1, **FITS, **OF_CELLS}
+ANALYSIS = {"collect_results": 1, **FITS, **OF_CELLS}
 EVALUATIONS = {"evaluate_student": 13, **ANALYSIS}
 # The baseline has no adapter, so it is not evaluated again when adapters change.
 STUDENTS = {"train_student": 12, "evaluate_student": 12, **ANALYSIS}
@@ -391,7 +392,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
     "the seed of the bootstrap": (replace(MICRO, "seed: 0, conf", "seed: 1, conf"), FITS),
     "the coverage of intervals": (
         replace(MICRO, "confidence: 0.95", "confidence: 0.9"),
-        {**FITS, **FIGURES, "compare_methods": 1},
+        {**FITS, **FIGURES},
     ),
     "the code of the report": (
         append(f"{LIBRARY}/analysis/report/page/page.css", "\n"),
@@ -514,7 +515,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
     ),
     "the highest budget less": (
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1]"),
-        {"collect_results": 1, "compare_methods": 1, **FITS, "plot_costs": 1, "plot_diversity": 1},
+        {"collect_results": 1, **FITS, "plot_costs": 1, "plot_diversity": 1},
     ),
     "budgets between all others": (
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1, 2, 3, 5, 8]"),
@@ -734,7 +735,7 @@ Each key of the configuration says which stages its changes can reach: see "What
 `config/README.md`. `tests/workflow/test_random_edits.py` holds that against ten edits that it draws
 anew each time.
 
-Analysis, below, stands for `collect_results`, `compare_methods`, `fit_decay`, `find_crossovers`,
+Analysis, below, stands for `collect_results`, `fit_decay`, `compare_methods`, `find_crossovers`,
 `check_findings`, the figures of accuracies and `write_report`, a job each: they look at all scores
 together.
 """

@@ -15,7 +15,7 @@ from seedbed.analysis.curves.interface import (
     fit_curves,
     read_curves,
 )
-from seedbed.analysis.curves.measured import Difference, Measured, RunNoise
+from seedbed.analysis.curves.measured import Difference, Measured
 from seedbed.analysis.curves.records import CellMean, FitRecord, FitsRecord
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "Measured",
     "Noise",
     "Point",
-    "RunNoise",
     "Stretch",
     "Turn",
     "confidence_of",

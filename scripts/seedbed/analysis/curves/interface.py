@@ -24,11 +24,11 @@ from seedbed.analysis.curves.crossings import (
     crossings,
     first_crossover,
 )
-from seedbed.analysis.curves.measured import RunNoise
 from seedbed.analysis.curves.records import CellMean, FitRecord, FitsRecord
 from seedbed.analysis.posterior import Posterior
 from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.outcomes import Group, Outcomes
+from seedbed.analysis.tables.replicates import RunNoise
 
 FURTHEST = 10.0
 """Factor beyond the data, in budget ratio and seeds together, up to which anything is said."""

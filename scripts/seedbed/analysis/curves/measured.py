@@ -2,8 +2,8 @@
 
 The variance of a contrast is that of the test items, paired and clustered, and, where the task has
 replicates, of what another draw of the seeds (the same for all cells of a draw) and another
-training run would change: see `replicates`. Without replicates, that of training runs is what the
-model of accuracy estimates. Quantiles are of the t distribution, with degrees of
+training run would change. Without replicates, that of training runs is what the
+model of accuracy estimates: see `replicates`. Quantiles are of the t distribution, with degrees of
 freedom by Satterthwaite (1946, doi 10.2307/3002019).
 """
 
@@ -15,31 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.curves.replicates import Noise, noise_between_replicates
-from seedbed.analysis.tables.outcomes import (
-    ON_A_CURVE,
-    Outcomes,
-    clustered_standard_error,
-    resampled_accuracies,
-)
-
-_PLACE = ("method", "augmenter", "teacher", "seeds", "filter", "budget", "student")
-
-_RESAMPLES = 400
-"""Resamples of the test items that tell how much of replicates' differences is theirs."""
-
-
-@dataclass(frozen=True)
-class RunNoise:
-    """The noise between training runs, as a model estimates it.
-
-    Attributes:
-        variance: of accuracy, a fraction.
-        freedom: degrees of freedom that say as much of it.
-    """
-
-    variance: float
-    freedom: float
+from seedbed.analysis.tables.outcomes import ON_A_CURVE, Outcomes, clustered_standard_error
+from seedbed.analysis.tables.replicates import RunNoise, combined, noise_of
 
 
 @dataclass(frozen=True)
@@ -86,24 +63,20 @@ class Measured:
         self.task = outcomes.task
         self.cells = outcomes.cells.with_row_index("row").filter(ON_A_CURVE)
         self._outcomes = outcomes
-        self._noise = self._noise_between_replicates()
-        self._estimated = runs is not None and not self._noise.run_freedom
-        if runs is not None and self._estimated:
-            self._noise = Noise(0.0, runs.variance, 0, runs.freedom)
+        self._noise = noise_of(outcomes, self.cells, runs)
 
     @property
     def covers(self) -> str:
         """What the intervals hold."""
-        if self._estimated:
-            return "test items, and training as the model estimates it"
-        return "test items, seeds and training" if self._noise.run_freedom else "test items"
+        return self._noise.covers
 
     def contrast(self, weights: Mapping[int, float]) -> Difference | None:
         """Return a weighted sum of rows; None where no standard error is known."""
         outcomes, noise = self._outcomes, self._noise
         weight = np.zeros(len(outcomes.correct))
         weight[list(weights)] = list(weights.values())
-        by_item = weight @ outcomes.correct
+        rows = np.flatnonzero(weight)
+        by_item = weight[rows] @ outcomes.correct[rows]
         error = clustered_standard_error(by_item, outcomes.clusters)
         if error is None:
             return None
@@ -118,18 +91,4 @@ class Measured:
             (noise.seed_variance * spread, noise.draw_freedom),
             (noise.run_variance * float(np.sum(weight**2)), noise.run_freedom),
         ]
-        whole = sum(variance for variance, _ in parts)
-        # Satterthwaite's: the variance's own variance is the sum of those of its parts.
-        doubt = sum(variance**2 / freedom for variance, freedom in parts if variance > 0)
-        freedom = whole**2 / doubt if doubt > 0 else float(outcomes.cluster_count - 1)
-        return Difference(float(by_item.mean()), float(np.sqrt(whole)), freedom)
-
-    def _noise_between_replicates(self) -> Noise:
-        rows = self.cells["row"].to_numpy()
-        return noise_between_replicates(
-            self.cells.select(pl.struct(*_PLACE).rank("dense")).to_series().to_numpy(),
-            self.cells["seeds"].to_numpy().astype(float),
-            self.cells["replicate"].to_numpy(),
-            self._outcomes.correct[rows].mean(axis=1),
-            resampled_accuracies(self._outcomes, _RESAMPLES, 0)[:, rows],
-        )
+        return Difference(float(by_item.mean()), *combined(parts))

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from pydantic import JsonValue, model_validator
 
-from seedbed.analysis.curves import Curves, Difference, Measured, RunNoise
+from seedbed.analysis.curves import Curves, Difference, Measured
 from seedbed.analysis.decide.costs import Prices, cell_costs
 from seedbed.analysis.decide.settings import (
     STRONG,
@@ -22,6 +22,7 @@ from seedbed.analysis.decide.settings import (
 )
 from seedbed.analysis.tables.comparisons import POWER
 from seedbed.analysis.tables.outcomes import NO_AUGMENTER, Outcomes
+from seedbed.analysis.tables.replicates import RunNoise
 from seedbed.records import Part, Record
 
 ABOUT = (

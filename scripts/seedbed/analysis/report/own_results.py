@@ -38,7 +38,7 @@ def fit_own_results(
     outcomes = outcomes_of(runs)
     record, draws = fit_curves(outcomes, settings)
     fits = curves_from(record, draws)
-    compared = compare_methods(outcomes, settings)
+    compared = compare_methods(outcomes, settings, {fit.group: fit.run_noise for fit in fits})
     crossed = crossovers.find_crossovers(
         fits, CrossoverSettings(confidence=settings.confidence), {}
     )

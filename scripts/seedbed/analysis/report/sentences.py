@@ -22,14 +22,15 @@ Name = Callable[[str], str]
 
 INTERVALS = (
     "Intervals cover {coverage:g}%. Differences are paired by test item, and their intervals cover "
-    "the noise of the test items only. The intervals of curves, crossovers and advice also cover "
-    "the variation between draws of the seeds and between training runs, and what the form of the "
-    "curves may miss."
+    "the noise of the test items and of training runs. The intervals of curves, crossovers and "
+    "advice also cover the variation between draws of the seeds, and what the form of the curves "
+    "may miss."
 )
 INTERVALS_UNPAIRED = (
     "Intervals cover {coverage:g}%. Differences are those of independent rows, not paired by test "
-    "item. The intervals of curves, crossovers and advice also cover the variation between draws "
-    "of the seeds and between training runs, and what the form of the curves may miss."
+    "item, and their intervals cover the noise of the test items and of training runs. The "
+    "intervals of curves, crossovers and advice also cover the variation between draws of the "
+    "seeds, and what the form of the curves may miss."
 )
 CROSSOVERS = (
     "Where one method becomes better than another, at equal numbers of queries and at equal cost, "
@@ -325,11 +326,18 @@ def crossover_clauses(record: Crossover, name: Name) -> list[str]:
             side, edge = ("below", turn.high) if turn.low is None else ("above", turn.low)
             place = f"{side} {amount(measure, edge or 0.0)}"
             clauses.append(f"a crossover to {name(turn.overtaken_by)} {place} is not excluded")
-        share = record.share_of_the_other or 0.0
-        if share >= _WORTH_SAYING:
-            throughout = f"ahead throughout with a probability of {100 * share:.0f}%"
-            clauses.append(f"{name(other)} is {throughout}")
+        opposite = record.share_of_the_other or 0.0
+        apart = record.draws_without_crossing
+        # Draws may cross anywhere, so that no place of a crossover is worth a word.
+        if apart is not None and apart - opposite <= 1 - _WORTH_SAYING:
+            clauses.append(f"{name(leader)} is {_throughout(apart - opposite)}")
+        if opposite >= _WORTH_SAYING:
+            clauses.append(f"{name(other)} is {_throughout(opposite)}")
     return clauses
+
+
+def _throughout(probability: float) -> str:
+    return f"ahead throughout with a probability of {100 * probability:.0f}%"
 
 
 def lead_text(lead: float) -> str:

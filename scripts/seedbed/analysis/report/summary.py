@@ -90,7 +90,7 @@ class FitSummary:
         title: the task, and what sets this fit apart from the study's others.
         setting: student, teacher, augmenter, filter and number of test items, as one line.
         base: accuracy of the base model as text, or "".
-        model: the sizes of noise, and cells that lie far off.
+        model: the sizes of noise, cells that lie far off, and the noise that differences hold.
         sizes: one summary for each seed-set size.
     """
 
@@ -211,11 +211,14 @@ def _fit(
         pl.col("reference") == fit.methods[0],
     )
     found = [one for one in crossovers if one.fit == record.fit]
+    model = say.model_text(record)
+    if paired.height:
+        model += f" Differences hold the noise of {paired['noise'][0]}."
     return FitSummary(
         title=title,
         setting=", ".join(setting),
         base=f"{say.percent(base.accuracy)}% ({say.span(base.low, base.high)})" if base else "",
-        model=say.model_text(record),
+        model=model,
         sizes=tuple(
             _size(
                 fit,

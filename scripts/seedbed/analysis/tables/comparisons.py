@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -21,13 +21,15 @@ from seedbed.analysis.tables.outcomes import (
     in_group,
     order_methods,
 )
+from seedbed.analysis.tables.replicates import RunNoise, combined, noise_of
 
 ABOUT = (
     "Differences in accuracy (fractions, method minus reference), paired by test item and "
     "clustered (Miller 2024, arXiv 2411.00640), after averaging each item over replicates. "
-    "Intervals and p hold the noise of the test items alone, by the t distribution of one degree "
-    "of freedom less than there are clusters; replicate_sd is the standard deviation of the "
-    "difference over replicates. p_holm is adjusted by Holm's method over all "
+    "Intervals and p hold the noise of the test items and of training runs, by the t distribution "
+    "with Satterthwaite's degrees of freedom; noise says whether replicates tell that of "
+    "training runs, or the model of accuracy estimates it. replicate_sd is the standard "
+    "deviation of the difference over replicates. p_holm is adjusted by Holm's method over all "
     "comparisons of the same task, student, teacher, filter and augmenter. detectable is the "
     "smallest true difference found with 80% power by one such test."
 )
@@ -57,6 +59,7 @@ SCHEMA = pl.Schema(
         "family_size": pl.Int64,
         "detectable": pl.Float64,
         "replicate_sd": pl.Float64,
+        "noise": pl.String,
     }
 )
 
@@ -66,20 +69,25 @@ def read_comparisons(path: str | Path) -> pl.DataFrame:
     return pl.read_csv(path, schema=SCHEMA)
 
 
-def compare_methods(by_task: dict[str, Outcomes], settings: CompareSettings) -> pl.DataFrame:
+def compare_methods(
+    by_task: Mapping[str, Outcomes], settings: CompareSettings, runs: Mapping[Group, RunNoise]
+) -> pl.DataFrame:
     """Compare every pair of methods at equal task, models, filter, seed-set size and budget.
 
     For each item the outcomes are averaged over the replicates that both methods have, and the
-    difference (method minus reference) is taken by item; its standard error is the paired,
-    clustered one of Miller 2024 (arXiv 2411.00640). It holds the noise of the test items alone:
-    what another draw of seeds or another training run would change shows in `replicate_sd`, the
-    standard deviation of the difference over replicates (null for one replicate).
+    difference (method minus reference) is taken by item: see `paired_difference`. What another draw
+    of the seeds changes for both methods alike cancels; `replicate_sd` is the standard deviation of
+    the difference over replicates (null for one replicate).
 
-    `p` is two-sided, of the t distribution with as many degrees of freedom as there are clusters,
-    less one; where all clusters have the same difference, it is that of a sign test. `p_holm` is
-    adjusted over the family of all comparisons with the same task, student, teacher, filter and
-    augmenter. `detectable` is the smallest true difference that such a test finds with 80% power.
-    All differences are fractions, not points.
+    `p_holm` is adjusted over the family of all comparisons with the same task, student, teacher,
+    filter and augmenter. `noise` says what intervals and p hold. All differences are fractions, not
+    points.
+
+    Args:
+        by_task: the outcomes of every task.
+        settings: settings.
+        runs: the noise between training runs that a model of accuracy estimates, for groups whose
+            replicates tell less of it.
 
     Returns:
         One row a comparison, with the columns of `SCHEMA`.
@@ -88,7 +96,7 @@ def compare_methods(by_task: dict[str, Outcomes], settings: CompareSettings) -> 
     for outcomes in by_task.values():
         methods = order_methods(outcomes.cells, settings.methods)
         for group in groups(outcomes.cells):
-            family = _family(outcomes, group, methods, settings.confidence)
+            family = _family(outcomes, group, methods, settings.confidence, runs.get(group))
             adjusted = holm([row["p"] for row in family])
             rows += [
                 row | {"p_holm": value, "family_size": len(family)}
@@ -98,9 +106,14 @@ def compare_methods(by_task: dict[str, Outcomes], settings: CompareSettings) -> 
 
 
 def _family(
-    outcomes: Outcomes, group: Group, methods: Sequence[str], confidence: float
+    outcomes: Outcomes,
+    group: Group,
+    methods: Sequence[str],
+    confidence: float,
+    model: RunNoise | None,
 ) -> list[dict[str, Any]]:
     cells = outcomes.cells.with_row_index("row").filter(in_group(group))
+    noise = noise_of(outcomes, cells, model)
     rows = []
     for (seeds, budget), part in cells.group_by("seeds", "budget"):
         of_method = {
@@ -113,6 +126,7 @@ def _family(
                 continue
             left = outcomes.correct[[of_method[reference][r] for r in shared]]
             right = outcomes.correct[[of_method[method][r] for r in shared]]
+            found = paired_difference(left, right, outcomes.clusters, confidence, noise.runs)
             rows.append(
                 {
                     "task": group.task,
@@ -125,7 +139,8 @@ def _family(
                     "budget_ratio": budget / seeds,
                     "reference": reference,
                     "method": method,
-                    **asdict(paired_difference(left, right, outcomes.clusters, confidence)),
+                    "noise": noise.covers,
+                    **asdict(found),
                 }
             )
     order = {method: index for index, method in enumerate(methods)}
@@ -163,25 +178,34 @@ class PairedDifference:
 
 
 def paired_difference(
-    reference: np.ndarray, method: np.ndarray, clusters: np.ndarray, confidence: float = 0.95
+    reference: np.ndarray,
+    method: np.ndarray,
+    clusters: np.ndarray,
+    confidence: float = 0.95,
+    runs: RunNoise | None = None,
 ) -> PairedDifference:
     """Return the difference in accuracy, method minus reference, with its uncertainty.
+
+    The variance is the paired, clustered one of the test items (Miller 2024, arXiv 2411.00640),
+    with as many degrees of freedom as there are clusters less one, and that of the training runs;
+    their degrees of freedom together are Satterthwaite's (1946, doi 10.2307/3002019). `p` is
+    two-sided; where all clusters have the same difference, it is at least that of a sign test.
+    `detectable` is the smallest true difference that such a test finds with 80% power.
 
     Args:
         reference: outcomes of the reference, from 0 to 1, shape (replicates, items).
         method: outcomes of the method on the same items and replicates, same shape.
         clusters: cluster numbers from 0, shape (items,).
         confidence: coverage of the interval.
+        runs: the noise between training runs; None to hold that of the items alone.
     """
     from scipy.stats import t
 
     by_item = (method - reference).mean(axis=0)
     by_replicate = (method - reference).mean(axis=1)
     difference = float(by_item.mean())
-    error = clustered_standard_error(by_item, clusters)
+    of_items = clustered_standard_error(by_item, clusters)
     clustered = int(clusters.max()) + 1
-    freedom = max(1, clustered - 1)
-    quantile = float(t.ppf(0.5 + confidence / 2, freedom))
     found = PairedDifference(
         replicates=len(by_replicate),
         items=len(by_item),
@@ -191,13 +215,17 @@ def paired_difference(
         difference=difference,
         replicate_sd=float(by_replicate.std(ddof=1)) if len(by_replicate) > 1 else None,
     )
-    if error is None:
+    if of_items is None:
         return found
-    if error > 0:
-        p = float(2 * t.sf(abs(difference) / error, freedom))
-    else:
-        # Every cluster has the same difference: signs alone are seen, and no noise.
-        p = 1.0 if difference == 0 else min(1.0, 2 * 0.5**clustered)
+    parts = [(of_items**2, float(clustered - 1))]
+    if runs is not None:
+        parts.append((2 * runs.variance / len(by_replicate), runs.freedom))
+    error, freedom = combined(parts)
+    quantile = float(t.ppf(0.5 + confidence / 2, freedom))
+    p = float(2 * t.sf(abs(difference) / error, freedom)) if error > 0 else 0.0
+    if of_items == 0:
+        # Every cluster has the same difference: signs alone are seen, and no noise of the items.
+        p = 1.0 if difference == 0 else max(p, min(1.0, 2 * 0.5**clustered))
     return replace(
         found,
         standard_error=error,

@@ -1,10 +1,36 @@
-"""What another draw of the seeds and another training run would change, as replicates tell it."""
+"""What another draw of the seeds and another training run would change, as replicates tell it.
+
+Where they tell less than a model of accuracy does, or nothing, the noise between training runs is
+what that estimates.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
+
+from seedbed.analysis.tables.outcomes import Outcomes, resampled_accuracies
+
+_PLACE = ("method", "augmenter", "teacher", "seeds", "filter", "budget", "student")
+
+_RESAMPLES = 400
+"""Resamples of the test items that tell how much of replicates' differences is theirs."""
+
+
+@dataclass(frozen=True)
+class RunNoise:
+    """The noise between training runs.
+
+    Attributes:
+        variance: of accuracy, a fraction.
+        freedom: degrees of freedom that say as much of it.
+    """
+
+    variance: float
+    freedom: float
 
 
 @dataclass(frozen=True)
@@ -17,12 +43,68 @@ class Noise:
         run_variance: between training runs, each cell's own.
         draw_freedom: degrees of freedom of the first: draws less seed-set sizes.
         run_freedom: degrees of freedom of both: cells less places.
+        estimated: whether `run_variance` and its freedom are a model's.
     """
 
     seed_variance: float
     run_variance: float
     draw_freedom: int
     run_freedom: float
+    estimated: bool = False
+
+    @property
+    def covers(self) -> str:
+        """What an interval with it holds."""
+        if self.estimated:
+            return "test items, and training as the model estimates it"
+        return "test items, seeds and training" if self.run_freedom else "test items"
+
+    @property
+    def runs(self) -> RunNoise | None:
+        """That between training runs; None where nothing is known of it."""
+        return RunNoise(self.run_variance, self.run_freedom) if self.run_freedom else None
+
+
+def combined(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the standard error of a sum, and its degrees of freedom by Satterthwaite's formula.
+
+    The variance's own variance is the sum of those of its parts (1946, doi 10.2307/3002019).
+
+    Args:
+        parts: variance and degrees of freedom of each; what has no variance counts for nothing.
+    """
+    whole = sum(variance for variance, _ in parts)
+    doubt = sum(variance**2 / freedom for variance, freedom in parts if variance > 0)
+    return float(np.sqrt(whole)), whole**2 / doubt if doubt > 0 else parts[0][1]
+
+
+def noise_of(outcomes: Outcomes, cells: pl.DataFrame, model: RunNoise | None) -> Noise:
+    """Return the noise of some cells of a task, by their replicates or by a model.
+
+    Args:
+        outcomes: of the task.
+        cells: the cells, each with its row of the outcomes, `row`.
+        model: what a model of accuracy estimates; it stands where it has more degrees of freedom
+            than replicates do.
+    """
+    found = _by_replicates(outcomes, cells)
+    if model is None or found.run_freedom >= model.freedom:
+        return found
+    return replace(found, run_variance=model.variance, run_freedom=model.freedom, estimated=True)
+
+
+def _by_replicates(outcomes: Outcomes, cells: pl.DataFrame) -> Noise:
+    place = cells.select(pl.struct(*_PLACE).rank("dense")).to_series().to_numpy()
+    if len(np.unique(place)) == len(place):
+        return Noise(0.0, 0.0, 0, 0)
+    rows = cells["row"].to_numpy()
+    return noise_between_replicates(
+        place,
+        cells["seeds"].to_numpy().astype(float),
+        cells["replicate"].to_numpy(),
+        outcomes.correct[rows].mean(axis=1),
+        resampled_accuracies(outcomes, _RESAMPLES, 0)[:, rows],
+    )
 
 
 def noise_between_replicates(
