@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 HALF_GB = 2.0
 """Gigabytes of a billion parameters in 16 bits, in which models run that are not quantized."""
@@ -47,6 +47,14 @@ class Size:
 
     parameters: float
     gigabytes: float
+
+
+class _Tensor(TypedDict):
+    """What the header of a safetensors file says of a tensor."""
+
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
 
 
 def size_of_name(name: str) -> Size | None:
@@ -147,7 +155,7 @@ def size_of_counts(counts: Mapping[str, int], quantization: Mapping[str, Any]) -
     return Size(parameters / 1e9, size / 1e9) if parameters else None
 
 
-def _header(file: Path) -> dict[str, Any]:
+def _header(file: Path) -> dict[str, _Tensor]:
     """Return what a file of tensors says of each: https://huggingface.co/docs/safetensors."""
     with file.open("rb") as content:
         length = int.from_bytes(content.read(8), "little")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -44,6 +44,18 @@ DRAWS_SCHEMA = pl.Schema(_DRAWS)
 deviate of its prior); "size" of noise in logits, by `name` ("runs", "draws_of_seeds", "missed"); or
 "cell" (by how much the cell with so many `seeds` and `queries` of each method moves what the curve
 misses)."""
+
+
+class _Draws(NamedTuple):
+    """A row of `DRAWS_SCHEMA`."""
+
+    fit: str
+    kind: str
+    name: str
+    seeds: float | None
+    queries: list[float] | None
+    draws: list[float]
+
 
 _SIZES = ("runs", "draws_of_seeds", "missed")
 
@@ -94,12 +106,12 @@ def fit_decay(
             fits.append(record)
             draws += rows
     found = FitsRecord(about=ABOUT, settings=settings, fits=tuple(fits))
-    return found, pl.DataFrame(draws, schema=DRAWS_SCHEMA)
+    return found, pl.DataFrame(draws, schema=DRAWS_SCHEMA, orient="row")
 
 
 def _fit_group(
     outcomes: Outcomes, group: Group, methods: Sequence[str], settings: FitSettings
-) -> tuple[FitRecord, list[dict[str, Any]]]:
+) -> tuple[FitRecord, list[_Draws]]:
     indexed = outcomes.cells.with_row_index("row")
     trained = indexed.filter(in_group(group)).sort("method", "seeds", "budget", "replicate")
     untrained = indexed.filter(untrained_of(group)).head(1)
@@ -206,24 +218,22 @@ def _cells(
     return records
 
 
-def _draw_rows(group: Group, posterior: Posterior) -> list[dict[str, Any]]:
-    places = posterior.places
-    rows: list[dict[str, Any]] = [
-        {"kind": "parameter", "name": name, "draws": draws.tolist()}
+def _draw_rows(group: Group, posterior: Posterior) -> list[_Draws]:
+    places, key = posterior.places, group.key
+    rows = [
+        _Draws(key, "parameter", name, None, None, draws.tolist())
         for name, draws in zip(posterior.mean.names, posterior.deviates.T, strict=True)
     ]
     rows += [
-        {"kind": "size", "name": name, "draws": getattr(posterior, name).tolist()}
-        for name in _SIZES
+        _Draws(key, "size", name, None, None, getattr(posterior, name).tolist()) for name in _SIZES
     ]
     rows += [
-        {"kind": "cell", "seeds": seeds, "queries": queries.tolist(), "draws": draws.tolist()}
+        _Draws(key, "cell", "", seeds, queries.tolist(), draws.tolist())
         for seeds, queries, draws in zip(
             places.seeds, places.queries, posterior.weights.T, strict=True
         )
     ]
-    empty = dict.fromkeys(DRAWS_SCHEMA) | {"fit": group.key, "name": ""}
-    return [empty | row for row in rows]
+    return rows
 
 
 def posterior_from(record: FitRecord, draws: pl.DataFrame, seed: int) -> Posterior:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import polars as pl
 from pydantic import JsonValue
@@ -31,6 +31,8 @@ ABOUT = (
 
 AMOUNTS = {name: title for name, title in MEASURES.items() if name != "teacher_queries"}
 """What methods may have cost alike, in place of equal queries."""
+
+_TOO_FEW = Crossings(status="too_few_budgets")
 
 CSV_SCHEMA = pl.Schema(
     {
@@ -116,26 +118,44 @@ def find_crossovers(
     for fit in fits:
         for seeds in fit.seeds:
             for pair in combinations(fit.methods, 2):
-                place: dict[str, Any] = {"fit": fit.key, **asdict(fit.group), "seeds": seeds}
-                place |= {"reference": pair[0], "method": pair[1]}
                 found = _by_ratio(fit.crossover(seeds, pair, settings.confidence), seeds)
-                by_ratio.append(Crossover(**place, measure="budget_ratio", **found))
+                by_ratio.append(_crossover(fit, seeds, pair, "budget_ratio", found))
                 for measure in AMOUNTS:
                     cost = _by_cost(fit, seeds, pair, measure, settings.confidence, prices or {})
-                    by_cost.append(Crossover(**place, measure=measure, **cost))
+                    by_cost.append(_crossover(fit, seeds, pair, measure, *cost))
     return CrossoversRecord(
         about=ABOUT, settings=settings, crossovers=tuple(by_ratio), costs=tuple(by_cost)
     )
 
 
-def _by_ratio(found: Crossings | None, seeds: int) -> dict[str, Any]:
+def _crossover(
+    fit: Curves,
+    seeds: int,
+    pair: tuple[str, str],
+    measure: str,
+    found: Crossings,
+    reason: str | None = None,
+) -> Crossover:
+    return Crossover(
+        fit=fit.key,
+        **asdict(fit.group),
+        seeds=seeds,
+        reference=pair[0],
+        method=pair[1],
+        measure=measure,
+        reason=reason,
+        **dict(found),
+    )
+
+
+def _by_ratio(found: Crossings | None, seeds: int) -> Crossings:
     if found is None:
-        return {"status": "too_few_budgets"}
+        return _TOO_FEW
     crossings = [
         one.model_copy(update={"amount": None, "budget_ratio": one.at, "budget": one.at * seeds})
         for one in found.crossings
     ]
-    return dict(found) | {"crossings": tuple(crossings)}
+    return found.model_copy(update={"crossings": tuple(crossings)})
 
 
 def _by_cost(
@@ -145,17 +165,16 @@ def _by_cost(
     measure: str,
     confidence: float,
     prices: Prices,
-) -> dict[str, Any]:
-    """Compare two methods where both have cost the same."""
+) -> tuple[Crossings, str | None]:
+    """Compare two methods where both have cost the same; with what of the cost is not known."""
     if not all(fit.cells(seeds, method) for method in pair):
-        return {"status": "too_few_budgets"}
+        return _TOO_FEW, None
     (left, unknown), (right, more) = (
         cost_line(fit, seeds, method, measure, prices) for method in pair
     )
     if left is None or right is None:
-        return {"status": "unknown", "reason": "; ".join(dict.fromkeys([*unknown, *more]))}
-    found = fit.crossover(seeds, pair, confidence, (left, right))
-    return {"status": "too_few_budgets"} if found is None else dict(found)
+        return Crossings(status="unknown"), "; ".join(dict.fromkeys([*unknown, *more]))
+    return fit.crossover(seeds, pair, confidence, (left, right)) or _TOO_FEW, None
 
 
 def crossover_table(record: CrossoversRecord) -> pl.DataFrame:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -40,7 +40,25 @@ class ResultError(ValueError):
     """An evaluation that cannot be used; the message names its file."""
 
 
-def cell_key(coordinates: Mapping[str, Any]) -> str:
+Value = str | int | float | None
+"""What stands in the table of cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluation:
+    """What is kept of an evaluation: its row of the table of cells, and what is checked."""
+
+    path: Path
+    key: str
+    task: str
+    items: int
+    correct: int
+    accuracy: float
+    graded: bool
+    row: dict[str, Value]
+
+
+def cell_key(coordinates: Mapping[str, Value]) -> str:
     """Return the key of a cell: `name=value` of every coordinate, joined by slashes."""
     return "/".join(f"{name}={coordinates[name]}" for name in COORDINATES)
 
@@ -67,34 +85,29 @@ def collect(
             disagrees with the predictions, two files hold the same cell, or the cells of one task
             were not evaluated on the same items.
     """
-    rows: dict[str, dict[str, Any]] = {}
-    file_of: dict[str, Path] = {}
-    first_of: dict[str, str] = {}
+    found: dict[str, _Evaluation] = {}
+    first_of: dict[str, _Evaluation] = {}
     for path in map(Path, evaluations):
-        row = _read_evaluation(path)
-        key = row["cell"]
-        if key in file_of:
-            raise ResultError(f"{path} holds the same cell as {file_of[key]}: {key}")
-        file_of[key] = path
-        first_of.setdefault(row["task"], key)
-        rows[key] = row
-    if not rows:
+        one = _read_evaluation(path)
+        if one.key in found:
+            raise ResultError(f"{path} holds the same cell as {found[one.key].path}: {one.key}")
+        first_of.setdefault(one.task, one)
+        found[one.key] = one
+    if not found:
         raise ResultError("there are no evaluations to collect")
     reference: dict[str, pl.DataFrame] = {}
-    graded = {key for key, row in rows.items() if row.pop("graded")}
+    graded = any(one.graded for one in found.values())
     columns = [*_ITEM_COLUMNS, _GRADE] if graded else [*_ITEM_COLUMNS]
     # The key begins with the task: all its cells follow each other.
-    for key in sorted(rows):
-        task = rows[key]["task"]
-        first = file_of[first_of[task]]
-        if task not in reference:
-            reference = {task: _read_predictions(first, rows[first_of[task]], graded)}
-        predictions = _read_predictions(file_of[key], rows[key], graded)
-        _check_same_items(file_of[key], predictions, first, reference[task])
+    for key, one in sorted(found.items()):
+        first = first_of[one.task]
+        if one.task not in reference:
+            reference = {one.task: _read_predictions(first)}
+        predictions = _read_predictions(one)
+        _check_same_items(one.path, predictions, first.path, reference[one.task])
         keep(predictions.select(pl.lit(key).alias("cell"), *columns))
-    return pl.DataFrame(list(rows.values()), schema=_cells_schema(rows.values())).sort(
-        list(COORDINATES)
-    )
+    rows = [one.row for one in found.values()]
+    return pl.DataFrame(rows, schema=_cells_schema(rows)).sort(list(COORDINATES))
 
 
 def no_results() -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -103,12 +116,12 @@ def no_results() -> tuple[pl.DataFrame, pl.DataFrame]:
     return pl.DataFrame(schema=_cells_schema([])), items
 
 
-def _cells_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataType]]:
+def _cells_schema(rows: Iterable[Mapping[str, Value]]) -> dict[str, type[pl.DataType]]:
     coordinates: dict[str, type[pl.DataType]] = {"cell": pl.String, **COORDINATES}
     return coordinates | {"budget_ratio": pl.Float64} | _score_schema(rows)
 
 
-def _score_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataType]]:
+def _score_schema(rows: Iterable[Mapping[str, Value]]) -> dict[str, type[pl.DataType]]:
     schema: dict[str, type[pl.DataType]] = {
         "items": pl.Int64,
         "correct": pl.Int64,
@@ -131,7 +144,7 @@ def _score_schema(rows: Iterable[Mapping[str, Any]]) -> dict[str, type[pl.DataTy
     return schema | {name: pl.Float64 if name.endswith(fractions) else pl.Int64 for name in more}
 
 
-def _read_evaluation(path: Path) -> dict[str, Any]:
+def _read_evaluation(path: Path) -> _Evaluation:
     try:
         record = EvaluationRecord.read(path)
     except FileNotFoundError:
@@ -141,10 +154,17 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
     missing = [name for name in COORDINATES if name not in record.cell]
     if missing:
         raise ResultError(f"{path}: cell lacks {missing[0]}")
-    coordinates = {name: record.cell[name] for name in COORDINATES}
     for name, kind in COORDINATES.items():
-        if type(coordinates[name]) is not (str if kind == pl.String else int):
-            raise ResultError(f"{path}: cell.{name} is {coordinates[name]!r}")
+        if type(record.cell[name]) is not (str if kind == pl.String else int):
+            raise ResultError(f"{path}: cell.{name} is {record.cell[name]!r}")
+    row = _row(record)
+    counted = (record.items, record.correct, record.accuracy, record.graded)
+    return _Evaluation(path, str(row["cell"]), str(row["task"]), *counted, row)
+
+
+def _row(record: EvaluationRecord) -> dict[str, Value]:
+    """Return a cell's row of the table of cells."""
+    coordinates = {name: record.cell[name] for name in COORDINATES}
     budget, seeds = int(coordinates["budget"]), int(coordinates["seeds"])
     return {
         "cell": cell_key(coordinates),
@@ -152,7 +172,6 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
         "items": record.items,
         "correct": record.correct,
         "accuracy": record.accuracy,
-        "graded": record.graded,
         "unparsed": record.unparsed,
         "truncated": record.truncated,
         "code": record.code,
@@ -168,7 +187,7 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
     }
 
 
-def _agreement(record: EvaluationRecord) -> dict[str, Any]:
+def _agreement(record: EvaluationRecord) -> dict[str, Value]:
     """Return how far a judge agrees with labels, where one grades the answers, and has some."""
     if record.judged is None or record.judged.agreement is None:
         return {}
@@ -176,20 +195,14 @@ def _agreement(record: EvaluationRecord) -> dict[str, Any]:
     return {"judge_labels": found.labels, "judge_kappa": found.kappa}
 
 
-def _read_predictions(path: Path, row: Mapping[str, Any], graded: Collection[str]) -> pl.DataFrame:
-    """Read the item-level scores of a cell, sorted by item, and hold them against its totals.
-
-    Args:
-        path: the evaluation.
-        row: its row of the table of cells.
-        graded: cells whose answers are graded.
-    """
-    columns: dict[str, Any] = dict(_ITEM_COLUMNS)
-    if row["cell"] in graded:
+def _read_predictions(cell: _Evaluation) -> pl.DataFrame:
+    """Read the item-level scores of a cell, sorted by item, and hold them against its totals."""
+    columns: dict[str, type[pl.DataType]] = dict(_ITEM_COLUMNS)
+    if cell.graded:
         columns[_GRADE] = pl.Float64
-    file = path.with_name("predictions.parquet")
+    file = cell.path.with_name("predictions.parquet")
     if not file.exists():
-        raise ResultError(f"{file} does not exist, though {path.name} does")
+        raise ResultError(f"{file} does not exist, though {cell.path.name} does")
     try:
         table = pl.read_parquet(file, columns=list(columns))
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -201,15 +214,15 @@ def _read_predictions(path: Path, row: Mapping[str, Any], graded: Collection[str
     if table["item_id"].n_unique() != table.height:
         raise ResultError(f"{file}: an item appears twice")
     found = (table.height, int(table["correct"].sum()))
-    if found != (row["items"], row["correct"]):
+    if found != (cell.items, cell.correct):
         raise ResultError(
-            f"{file}: {found[1]} of {found[0]} items are correct, but {path} says "
-            f"{row['correct']} of {row['items']}"
+            f"{file}: {found[1]} of {found[0]} items are correct, but {cell.path} says "
+            f"{cell.correct} of {cell.items}"
         )
     if _GRADE not in columns:
         table = table.with_columns(pl.col("correct").cast(pl.Float64).alias(_GRADE))
-    elif abs(table[_GRADE].sum() / table.height - row["accuracy"]) > 1e-9:
-        raise ResultError(f"{file}: the mean score is not the accuracy that {path} says")
+    elif abs(float(table[_GRADE].sum()) / table.height - cell.accuracy) > 1e-9:
+        raise ResultError(f"{file}: the mean score is not the accuracy that {cell.path} says")
     return table.sort("item_id")
 
 

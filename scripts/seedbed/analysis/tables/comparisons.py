@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -92,15 +91,26 @@ def compare_methods(
     Returns:
         One row a comparison, with the columns of `SCHEMA`.
     """
-    rows: list[dict[str, Any]] = []
+    rows = []
     for outcomes in by_task.values():
         methods = order_methods(outcomes.cells, settings.methods)
         for group in groups(outcomes.cells):
             family = _family(outcomes, group, methods, settings.confidence, runs.get(group))
-            adjusted = holm([row["p"] for row in family])
+            adjusted = holm([one.found.p for one in family])
             rows += [
-                row | {"p_holm": value, "family_size": len(family)}
-                for row, value in zip(family, adjusted, strict=True)
+                {
+                    **asdict(group),
+                    "seeds": one.seeds,
+                    "budget": one.budget,
+                    "budget_ratio": one.budget / one.seeds,
+                    "reference": one.reference,
+                    "method": one.method,
+                    "noise": one.noise,
+                    **asdict(one.found),
+                    "p_holm": value,
+                    "family_size": len(family),
+                }
+                for one, value in zip(family, adjusted, strict=True)
             ]
     return pl.DataFrame(rows, schema=SCHEMA)
 
@@ -111,7 +121,7 @@ def _family(
     methods: Sequence[str],
     confidence: float,
     model: RunNoise | None,
-) -> list[dict[str, Any]]:
+) -> list[_Comparison]:
     cells = outcomes.cells.with_row_index("row").filter(in_group(group))
     noise = noise_of(outcomes, cells, model)
     rows = []
@@ -127,31 +137,10 @@ def _family(
             left = outcomes.correct[[of_method[reference][r] for r in shared]]
             right = outcomes.correct[[of_method[method][r] for r in shared]]
             found = paired_difference(left, right, outcomes.clusters, confidence, noise.runs)
-            rows.append(
-                {
-                    "task": group.task,
-                    "student": group.student,
-                    "teacher": group.teacher,
-                    "filter": group.filter,
-                    "augmenter": group.augmenter,
-                    "seeds": seeds,
-                    "budget": budget,
-                    "budget_ratio": budget / seeds,
-                    "reference": reference,
-                    "method": method,
-                    "noise": noise.covers,
-                    **asdict(found),
-                }
-            )
+            rows.append(_Comparison(seeds, budget, reference, method, noise.covers, found))
     order = {method: index for index, method in enumerate(methods)}
     return sorted(
-        rows,
-        key=lambda row: (
-            row["seeds"],
-            row["budget"],
-            order[row["reference"]],
-            order[row["method"]],
-        ),
+        rows, key=lambda one: (one.seeds, one.budget, order[one.reference], order[one.method])
     )
 
 
@@ -175,6 +164,16 @@ class PairedDifference:
     p: float | None = None
     detectable: float | None = None
     replicate_sd: float | None = None
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    seeds: int
+    budget: int
+    reference: str
+    method: str
+    noise: str
+    found: PairedDifference
 
 
 def paired_difference(

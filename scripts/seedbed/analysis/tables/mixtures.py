@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from seedbed.analysis.settings import CompareSettings
@@ -50,7 +52,21 @@ def mixture_table(outcomes: Mapping[str, Outcomes], settings: CompareSettings) -
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
-def _rows(outcomes: Outcomes, group: Group, settings: CompareSettings) -> list[dict[str, Any]]:
+class _Value(NamedTuple):
+    """What a row of the table says of a method or mixture."""
+
+    kind: str
+    method: str
+    reference: str | None
+    replicates: int
+    value: float
+    low: float | None
+    high: float | None
+
+
+def _rows(
+    outcomes: Outcomes, group: Group, settings: CompareSettings
+) -> list[dict[str, str | float | None]]:
     cells = outcomes.cells.with_row_index("row").filter(in_group_with_mixtures(group))
     with_mixture = cells.filter(MIXED)["seeds"].unique()
     cells = cells.filter(pl.col("seeds").is_in(with_mixture.implode()))
@@ -61,39 +77,22 @@ def _rows(outcomes: Outcomes, group: Group, settings: CompareSettings) -> list[d
         of_method: dict[str, dict[int, int]] = {}
         for method, replicate, row in part.select("method", "replicate", "row").iter_rows():
             of_method.setdefault(method, {})[replicate] = row
-        place = {
-            **{name: getattr(group, name) for name in GROUP_COLUMNS},
-            "seeds": seeds,
-            "budget": budget,
-            "budget_ratio": budget / seeds,
-        }
-        means = {
-            method: mean_accuracy(outcomes, [*found.values()], settings.confidence)
-            for method, found in of_method.items()
-        }
-        for method, mean in means.items():
-            rows.append(
-                {
-                    **place,
-                    "kind": "accuracy",
-                    "method": method,
-                    "reference": None,
-                    "replicates": len(of_method[method]),
-                    "value": mean.accuracy,
-                    "low": mean.low,
-                    "high": mean.high,
-                }
-            )
-        rows += _gains(outcomes, of_method, place, settings)
+        place = {"seeds": seeds, "budget": budget, "budget_ratio": budget / seeds}
+        values = []
+        for method, found in of_method.items():
+            mean = mean_accuracy(outcomes, [*found.values()], settings.confidence)
+            said = (mean.accuracy, mean.low, mean.high)
+            values.append(_Value("accuracy", method, None, len(found), *said))
+        values += _gains(outcomes, of_method, settings)
+        rows += [{**asdict(group), **place, **value._asdict()} for value in values]
     return rows
 
 
 def _gains(
     outcomes: Outcomes,
     of_method: Mapping[str, Mapping[int, int]],
-    place: Mapping[str, Any],
     settings: CompareSettings,
-) -> list[dict[str, Any]]:
+) -> list[_Value]:
     """Return the gain of each mixture over the best method of the same replicates."""
     rows = []
     pure = [method for method in settings.methods if method in of_method]
@@ -107,7 +106,7 @@ def _gains(
         if not usual:
             continue
 
-        def scores(method: str, replicates: list[int]) -> Any:
+        def scores(method: str, replicates: list[int]) -> np.ndarray:
             return outcomes.correct[[of_method[method][one] for one in replicates]]
 
         best = max(usual, key=lambda method: scores(method, shared[method]).mean())
@@ -117,16 +116,6 @@ def _gains(
             outcomes.clusters,
             settings.confidence,
         )
-        rows.append(
-            {
-                **place,
-                "kind": "gain",
-                "method": mixture,
-                "reference": best,
-                "replicates": most,
-                "value": found.difference,
-                "low": found.low,
-                "high": found.high,
-            }
-        )
-    return sorted(rows, key=lambda row: str(row["method"]))
+        said = (found.difference, found.low, found.high)
+        rows.append(_Value("gain", mixture, best, most, *said))
+    return sorted(rows, key=lambda row: row.method)
