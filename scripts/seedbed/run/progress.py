@@ -21,7 +21,7 @@ from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -53,6 +53,30 @@ STAGES = {
     "judge_student": "cells",
 }
 """What a person calls the jobs of a rule, in the order of the work."""
+
+
+class JobNote(TypedDict, total=False):
+    """A job, as a run notes it: `since` when it runs or waits, by which `attempt` (from 1).
+
+    `cells` is how many wait for one that failed, `said` the last line of its log, and `message`
+    what Snakemake said of it. `own` and `made` are what books its hours, if the run is killed.
+    """
+
+    rule: str
+    wildcards: dict[str, str]
+    since: float
+    attempt: int
+    slurm: str | None
+    state: str
+    reason: str
+    ran_since: float | None
+    logs: list[str]
+    cells: int
+    said: str | None
+    message: str | None
+    own: dict[str, object]
+    made: list[str]
+
 
 PLANNING_FOLDER = Path("journal/planning")
 """In a study's results, where a run leaves its sign while it plans, before its first job."""
@@ -173,7 +197,7 @@ class Progress(logging.Handler):
         self._ran_since: dict[str, float] = {}
         self._own: dict[int, OwnHours | None] = {}
         self._finished: set[int] = set()
-        self._failed: dict[int, dict[str, Any]] = {}
+        self._failed: dict[int, JobNote] = {}
         self._failed_at: dict[int, float] = {}
         self._waits: dict[int, str] = {}
         self._logs: dict[int, dict[str, _Signature | None]] = {}
@@ -478,7 +502,7 @@ class Progress(logging.Handler):
             if self._paying is not None:
                 self._paying.write()
         stages = {name: [done, total] for name, (done, total, _) in self._stages().items()}
-        running = [
+        running: list[JobNote] = [
             {
                 "rule": rule_name(self._jobs[number]),
                 "wildcards": dict(self._jobs[number].wildcards_dict),
@@ -491,24 +515,22 @@ class Progress(logging.Handler):
             for number, (_, since) in [*self._begun.items()]
             if number in self._jobs
         ]
-        failed = [*self._failed.values()]
-        left = self._seconds_left()
-        state: dict[str, Any] = {
+        state = {
             "stages": stages,
             "running": running,
-            "failed": failed,
-            "left": left,
+            "failed": [*self._failed.values()],
+            "left": self._seconds_left(),
+            "blocked": self._blocks if self._failed else 0,
         }
-        state["blocked"] = self._blocks if failed else 0
         write_json(self._file, {**self._state, "noted": time.time(), **state})
 
-    def _costs(self, number: int) -> dict[str, object]:
+    def _costs(self, number: int) -> JobNote:
         """Return what the next run needs to book a job's hours, if this one is killed."""
         own = self._own.get(number)
         made = [str(path) for path in self._jobs[number].output]
         return {} if own is None else {"own": asdict(own), "made": made}
 
-    def _placed(self, number: int) -> dict[str, str | float | None]:
+    def _placed(self, number: int) -> JobNote:
         """Return a job's number in a cluster, its state there and the reason, as last heard."""
         external = self._submitted.get(number)
         if external is None:

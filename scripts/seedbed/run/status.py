@@ -11,7 +11,15 @@ from seedbed.config.values import JsonObject
 from seedbed.engines.pending_jobs import PLAN, Plan
 from seedbed.engines.spending import SpendingRecord, sentence
 from seedbed.run.owners import RESULTS_FOLDER, seems_alive
-from seedbed.run.progress import PLANNING_FOLDER, duration, last_line, named, printable, waiting
+from seedbed.run.progress import (
+    PLANNING_FOLDER,
+    JobNote,
+    duration,
+    last_line,
+    named,
+    printable,
+    waiting,
+)
 from seedbed.run.slurm import NoAnswerError, SlurmJob, jobs_of
 from seedbed.study.losses import losses, plain, summary
 from seedbed.study.spending import Account
@@ -24,26 +32,6 @@ _CELLS = ("cell", "judged_cell", "trained_cell")
 
 SILENT_SECONDS = 30.0
 """A run that noted nothing for so long is said to be silent: it does so every few seconds."""
-
-
-class JobNote(TypedDict):
-    """A job, as a run notes it: `since` when it runs or waits, by which `attempt` (from 1).
-
-    `cells` is how many wait for one that failed, `said` the last line of its log, and `message`
-    what Snakemake said of it.
-    """
-
-    rule: str
-    wildcards: dict[str, str]
-    since: float
-    attempt: int
-    slurm: str | None
-    state: str
-    reason: str
-    logs: list[str]
-    cells: int
-    said: str | None
-    message: str | None
 
 
 class RunNote(TypedDict):
