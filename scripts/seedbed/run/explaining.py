@@ -121,9 +121,9 @@ def _causes(snakemake: Snakemake, planner: Planner, job: Job, status: Status) ->
 
 def _parts(planner: Planner, cause: Cause) -> str:
     """Return which parts of some code differ, if that was noted."""
-    before = planner.manifest.shared(cause.was) or {}
+    before = planner.manifest.shared(cause.was)
     now = planner.code.parts(cause.now) if cause.now else {}
-    if not before or not now:
+    if not isinstance(before, dict) or not before or not now:
         return ""
     names = [
         name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)

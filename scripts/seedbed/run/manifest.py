@@ -18,10 +18,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from seedbed.artifacts import file_digest, read_metadata, replacing
 from seedbed.run.contents import RECORDS, content_digest
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from seedbed.config.values import JsonObject
 
 NAME = "manifest.jsonl"
 
@@ -90,7 +95,7 @@ class Record:
     rule: str
     outputs: dict[str, State]
     inputs: dict[str, tuple[Input, ...]]
-    settings: dict[str, Any]
+    settings: JsonObject
     code: str
     engine: tuple[str, str] | None = None
     stop: int | None = None
@@ -101,11 +106,13 @@ class Record:
     def shared_digests(self) -> list[str]:
         """Return the digests of what it shares with other records."""
         found = [self.code] if self.engine is None else [self.code, self.engine[1]]
-        return found + [value[0] for value in self.settings.values() if isinstance(value, list)]
+        return found + [
+            str(value[0]) for value in self.settings.values() if isinstance(value, list)
+        ]
 
     def to_json(self) -> str:
         """Return the line of the manifest."""
-        content: dict[str, Any] = {
+        content: dict[str, object] = {
             "outputs": {path: _entry(state) for path, state in self.outputs.items()},
             "rule": self.rule,
             "inputs": {
@@ -152,7 +159,7 @@ class Record:
         )
 
 
-def _entry(state: State) -> list[Any]:
+def _entry(state: State) -> list[str | int]:
     content = [] if state.content == state.sha256 else [state.content]
     return [state.sha256, state.size, state.mtime_ns, *content]
 
@@ -198,12 +205,12 @@ class Manifest:
         store = self._store(path)
         return None if store is None else store.states.get(path)
 
-    def shared(self, digest: str) -> Any:
+    def shared(self, digest: str) -> JsonValue:
         """Return what many jobs share by its digest: a long setting, or the parts of some code."""
         found = (store.shared.get(digest) for store in self._stores.values())
         return next((value for value in found if value is not None), None)
 
-    def add(self, records: Iterable[Record], shared: Mapping[str, Any]) -> None:
+    def add(self, records: Iterable[Record], shared: JsonObject) -> None:
         """Write down how jobs were made.
 
         Args:
@@ -255,7 +262,7 @@ class _Store:
         self.lines: dict[str, bytes] = {}
         self.first: dict[str, str] = {}
         self.states: dict[str, State] = {}
-        self.shared: dict[str, Any] = {}
+        self.shared: JsonObject = {}
         self._superseded, self._restated, self._size = 0, False, 0
         try:
             content = self.path.read_bytes()
@@ -273,7 +280,7 @@ class _Store:
             except (ValueError, TypeError, KeyError):
                 continue  # Torn by a kill: its job counts as not noted.
 
-    def add(self, records: Iterable[Record], shared: Mapping[str, Any]) -> None:
+    def add(self, records: Iterable[Record], shared: JsonObject) -> None:
         lines = []
         for record in records:
             new = {
@@ -340,7 +347,7 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def setting(value: Any, shared: dict[str, Any]) -> Any:
+def setting(value: object, shared: JsonObject) -> JsonValue:
     """Return a setting as a record holds it, and add it to what is shared if it is long.
 
     A mapping and a list are held as JSON, as earlier versions gave them to their jobs.
@@ -406,7 +413,7 @@ def _content(path: Path, sha256: str) -> str:
     return digest.hexdigest()
 
 
-def _rows_digest(path: Path) -> Any:
+def _rows_digest(path: Path) -> hashlib._Hash:
     """Return the digest of a Parquet file up to its footer, and of its schema.
 
     Source: https://parquet.apache.org/docs/file-format.

@@ -109,7 +109,7 @@ class JobSettings(Paths):
         """Return where a model is fetched from, and the values of its chat template's variables."""
         config = self.study.models[name]
         if config.api is not None:
-            found: dict[str, Any] = {"api": config.api.name, "revision": config.api.version}
+            found: dict[str, object] = {"api": config.api.name, "revision": config.api.version}
         elif config.hub is not None:
             found = {"hub": config.hub.id, "revision": config.hub.revision}
         else:
@@ -301,7 +301,7 @@ class JobSettings(Paths):
             **limits,
         )
 
-    def _manner(self, model: str) -> dict[str, Any]:
+    def _manner(self, model: str) -> dict[str, object]:
         """Return what sets a model up, ends its texts, and how it is asked, where its file says so.
 
         How it is asked is that of the model's own file, as the code in `engine_code`.
@@ -373,7 +373,7 @@ class JobSettings(Paths):
         """Return the shifts that others saw."""
         return SettingsList([one.model_dump() for one in self.study.config.published])
 
-    def report_settings(self) -> dict[str, Any]:
+    def report_settings(self) -> dict[str, Settings | SettingsList | str | None]:
         """Return the parameters of the report, by name."""
         return {
             "titles": self.titles(),
