@@ -68,7 +68,7 @@ FAMILIES = (
     Family("Mistral", "MistralConfig", "llama3_1", {"sliding_window": 64}),
     Family("Qwen 2.5", "Qwen2Config", "qwen2_5"),
     Family("Qwen 3", "Qwen3Config", "qwen3"),
-    # vLLM knows no Gemma 2 with an output layer of its own, and there is none.
+    # vLLM knows no Gemma 2, Cohere 2 or LFM 2 with an output layer of its own, and there is none.
     Family(
         "Gemma 2",
         "Gemma2Config",
@@ -81,7 +81,12 @@ FAMILIES = (
     Family("Granite", "GraniteConfig", "qwen2_5"),
     Family("OLMo 2", "Olmo2Config", "qwen2_5"),
     # Its template alone has 1,800 characters, which are as many tokens here.
-    Family("Cohere 2", "Cohere2Config", "cohere2", {"max_position_embeddings": 4096}),
+    Family(
+        "Cohere 2",
+        "Cohere2Config",
+        "cohere2",
+        {"max_position_embeddings": 4096, "tie_word_embeddings": True},
+    ),
     Family("Mixtral", "MixtralConfig", "llama3_1", EXPERTS),
     Family("Qwen 3 MoE", "Qwen3MoeConfig", "qwen3", EXPERTS),
     Family("gpt-oss", "GptOssConfig", "gptoss", EXPERTS | {"sliding_window": 64}),
@@ -98,10 +103,12 @@ FAMILIES = (
             "topk_method": "noaux_tc",
             "first_k_dense_replace": 1,
             "q_lora_rank": 16,
-            "kv_lora_rank": 16,
+            # As in the real one: vLLM has a kernel for these two sizes alone.
+            "kv_lora_rank": 512,
+            "qk_rope_head_dim": 64,
+            "head_dim": 64,
             "v_head_dim": 32,
             "qk_nope_head_dim": 32,
-            "qk_rope_head_dim": 32,
             "num_key_value_heads": 2,
         },
     ),
@@ -109,7 +116,12 @@ FAMILIES = (
         "LFM 2 (hybrid)",
         "Lfm2Config",
         "lfm2",
-        {"layer_types": ["conv", "full_attention"], "conv_dim": 64},
+        {
+            "layer_types": ["conv", "full_attention"],
+            "conv_dim": 64,
+            "block_dim": 64,
+            "tie_word_embeddings": True,
+        },
     ),
     Family(
         "Qwen 3 Next (hybrid)",
