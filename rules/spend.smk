@@ -16,6 +16,7 @@ checkpoint decide_purchase:
         before=ROUNDS.before(),
         evaluations=ROUNDS.after(FLOW.measured),
         predictions=ROUNDS.after(FLOW.predictions),
+        priced=ROUNDS.after(FLOW.priced),
     output:
         # What was bought stays decided.
         purchase=update(f"{RESULTS}/spend/round={{round}}/purchase.json"),
@@ -27,7 +28,7 @@ checkpoint decide_purchase:
         known=lambda wc, input: FLOW.known(),
         code=lambda wc: code("decide_purchase"),
     shell:
-        command("decide_purchase", "round")
+        command("decide_purchase", "round", without=("priced",))
 
 
 rule write_spend:

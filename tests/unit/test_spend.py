@@ -176,23 +176,52 @@ def record(asked, number, kind, **queries):
 def test_dollars_buy_by_the_dearest_price_first_and_by_the_winners_in_the_end():
     asked = request(queries=None, usd=10.0)
     prices = {"answer_augmentation": 0.01, "new_question": 0.03}
-    first = decide(asked, Known(prices=prices), [], None)
-    assert first.budget == 300 and set(first.purchase.queries.values()) == {60}
+    seen = {"answer_augmentation": 32, "new_question": 32}
+    learnt = [record(asked, 1, "prices", **seen)]
+    first = decide(asked, Known(prices=prices, bought=seen), learnt, None)
+    assert first.budget == 364 and set(first.purchase.queries.values()) == {72}
     known = Known(
-        prices=prices, spent_usd=2.4, bought={"answer_augmentation": 60, "new_question": 60}
+        prices=prices, spent_usd=2.88, bought={"answer_augmentation": 72, "new_question": 72}
     )
     before = [record(asked, 1, "pilot", **first.purchase.queries)]
-    measured = scores(answer_augmentation=60, new_question=60)
+    measured = scores(answer_augmentation=72, new_question=72)
     found = decide(asked, known, before, measured)
-    more = {name: count - 60 for name, count in found.purchase.queries.items()}
+    more = {name: count - 72 for name, count in found.purchase.queries.items()}
     cost = sum(prices[name] * count for name, count in more.items())
-    # 90% of the 7.6 dollars that are left, whatever is bought for them.
-    assert 0.9 * 7.6 - 0.04 < cost <= 0.9 * 7.6 and min(more.values()) >= 0
+    # 90% of the 7.12 dollars that are left, whatever is bought for them.
+    assert 0.9 * 7.12 - 0.04 < cost <= 0.9 * 7.12 and min(more.values()) >= 0
     assert found.budget == sum(found.purchase.queries.values())
     # Queries are divided alike, in the same proportions.
-    by_queries = request(queries=120 + round(0.9 * 7.6 / 0.03))
+    by_queries = request(queries=144 + round(0.9 * 7.12 / 0.03))
     alike = decide(by_queries, Known(bought=known.bought), before, measured).purchase.queries
-    assert [count > 60 for count in alike.values()] == [count > 0 for count in more.values()]
+    assert [count > 72 for count in alike.values()] == [count > 0 for count in more.values()]
+
+
+def test_dollars_learn_prices_before_they_divide_what_is_left():
+    """The estimate counts answers of full length: here, ten times what they come to."""
+    asked = request(queries=None, usd=10.0, rounds=3)
+    estimate = {"answer_augmentation": 0.1, "new_question": 0.3}
+    before, bought, spent = [], {}, 0.0
+    while True:
+        prices = {name: usd / 10 if bought else usd for name, usd in estimate.items()}
+        known = Known(prices=prices, spent_usd=spent, bought=bought)
+        found = decide(asked, known, before, None).purchase
+        if found.kind != "prices":
+            break
+        assert set(found.queries) == set(asked.methods)
+        spent = sum(0.1 * estimate[name] * count for name, count in found.queries.items())
+        assert spent <= 0.1 * 10.0
+        bought = found.queries
+        before.append(record(asked, len(before) + 1, "prices", **bought))
+    # By the estimate, a tenth of the budget pays for 2 queries of each; by what they cost, for 25.
+    assert [set(one.purchase.queries.values()) for one in before] == [{2}, {25}]
+    # The first of three rounds would be smaller, but what was bought counts.
+    assert found.kind == "pilot" and set(found.queries.values()) == {25}
+    # Where a query is dear indeed, or its price is known from before, none is bought for that.
+    dear = Known(prices=dict.fromkeys(estimate, 2.0), bought=dict.fromkeys(estimate, 1))
+    assert decide(asked, dear, [], None).purchase.kind == "final"
+    known = Known(prices={"answer_augmentation": 0.01, "new_question": 0.03}, bought=bought)
+    assert decide(asked, known, [], None).purchase.kind == "pilot"
 
 
 def test_a_budget_that_pays_for_nothing_is_refused():

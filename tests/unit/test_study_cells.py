@@ -11,15 +11,14 @@ from seedbed.study.cells import (
     Cell,
     QuestionStream,
     SeedSet,
-    Shard,
     Stream,
     grid,
     queries,
-    shards,
     untrained_cell,
     wildcard_pattern,
 )
 from seedbed.study.loading import load_study
+from seedbed.study.shards import Shard, ShardBounds
 from seedbed.study.targets import Targets
 
 BLOCK = sf.STUDY["blocks"][0]
@@ -277,7 +276,7 @@ def test_budget_ratios_are_taken_as_written():
     ],
 )
 def test_shards(budget, size, bounds):
-    assert shards(budget, size) == [Shard(i, *bound) for i, bound in enumerate(bounds)]
+    assert ShardBounds((size,)).of(budget) == [Shard(i, *bound) for i, bound in enumerate(bounds)]
 
 
 @pytest.mark.parametrize(
@@ -289,13 +288,25 @@ def test_shards(budget, size, bounds):
     ],
 )
 def test_shards_up_to_a_largest_size(largest, bounds):
-    assert shards(150, 32, largest) == [Shard(i, *bound) for i, bound in enumerate(bounds)]
+    assert ShardBounds((32,), largest).of(150) == [
+        Shard(i, *bound) for i, bound in enumerate(bounds)
+    ]
+
+
+def test_shards_end_where_purchases_do_and_double_from_there():
+    bounds = ShardBounds((6, 32, 180))
+    assert bounds.of(500) == [
+        Shard(i, *bound)
+        for i, bound in enumerate([(0, 6), (6, 32), (32, 180), (180, 360), (360, 500)])
+    ]
+    assert [bounds.end(index) for index in range(5)] == [6, 32, 180, 360, 720]
+    assert bounds.of(20) == [Shard(0, 0, 6), Shard(1, 6, 20)]
 
 
 @pytest.mark.parametrize(("budget", "size"), [(0, 1), (-1, 1), (1, 0)])
 def test_shards_of_nothing_are_refused(budget, size):
     with pytest.raises(ValueError, match="at least 1"):
-        shards(budget, size)
+        ShardBounds((size,)).of(budget)
 
 
 budgets = st.integers(1, 200_000)
@@ -304,7 +315,7 @@ shard_sizes = st.integers(1, 5_000)
 
 @given(budgets, shard_sizes)
 def test_shards_cover_the_budget_once_and_in_order(budget, size):
-    found = shards(budget, size)
+    found = ShardBounds((size,)).of(budget)
     assert found[0].start == 0
     assert found[-1].stop == budget
     assert all(a.stop == b.start for a, b in itertools.pairwise(found))
@@ -315,16 +326,18 @@ def test_shards_cover_the_budget_once_and_in_order(budget, size):
 
 @given(budgets, budgets, shard_sizes)
 def test_larger_budget_leaves_all_shards_but_the_last(one, other, size):
-    small, large = shards(min(one, other), size), shards(max(one, other), size)
+    bounds = ShardBounds((size,))
+    small, large = bounds.of(min(one, other)), bounds.of(max(one, other))
     assert large[: len(small) - 1] == small[:-1]
     assert large[len(small) - 1].start == small[-1].start
 
 
 @given(st.integers(0, 12), st.integers(0, 12), shard_sizes)
 def test_budgets_at_the_bounds_share_every_shard(one, other, size):
+    bounds = ShardBounds((size,))
     small, large = (
-        shards(size * 2 ** min(one, other), size),
-        shards(size * 2 ** max(one, other), size),
+        bounds.of(size * 2 ** min(one, other)),
+        bounds.of(size * 2 ** max(one, other)),
     )
     assert large[: len(small)] == small
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from seedbed.artifacts import write_text
 from seedbed.config.values import JsonObject
 from seedbed.engines.pending_jobs import PLAN, write_plan
-from seedbed.study.cells import Shard
 from seedbed.study.job_settings import JobSettings, Settings
 from seedbed.study.paths import Part
+from seedbed.study.shards import Shard
 from seedbed.training.record import TRAINING_RECORD
 
 

@@ -217,38 +217,6 @@ def untrained_cell(task: str, student: str) -> Cell:
     return Cell(task, UNTRAINED, NONE, NONE, 0, 0, NONE, 0, student)
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """The queries `start` to `stop - 1` of a stream."""
-
-    index: int
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-
-def shards(budget: int, shard_size: int, largest: int | None = None) -> list[Shard]:
-    """Return the shards that hold the first `budget` queries of a stream.
-
-    Their bounds are fixed, whatever the budget is: 0, `shard_size`, and then twice the one before,
-    until a shard has the largest size, as all after it. So a larger budget adds shards and leaves
-    the others as they are; only the last is cut at the budget, and grows.
-
-    Raises:
-        ValueError: if the budget or the shard size is below 1.
-    """
-    if budget < 1 or shard_size < 1:
-        raise ValueError(f"budget ({budget}) and shard size ({shard_size}) must be at least 1")
-    found: list[Shard] = []
-    start, bound = 0, shard_size
-    while start < budget:
-        found.append(Shard(len(found), start, min(bound, budget)))
-        start, bound = bound, bound + min(bound, largest or bound)
-    return found
-
-
 @dataclass(frozen=True)
 class Grid:
     """Everything that a study makes, each thing once and in the order of its coordinates.

@@ -11,8 +11,9 @@ from seedbed.config.folders import ConfigFolders
 from seedbed.config.values import nearest
 from seedbed.config.words import NONE
 from seedbed.streams.mixtures import is_mixture
-from seedbed.study.cells import Cell, Dataset, Grid, QuestionStream, Shard, Stream, shards
+from seedbed.study.cells import Cell, Dataset, Grid, QuestionStream, Stream
 from seedbed.study.loading import Study
+from seedbed.study.shards import Shard
 from seedbed.tasks.settings import DataSource, FilesSource
 
 Part = Literal["augmenter", "teacher", "student", "judge"]
@@ -115,7 +116,7 @@ class Paths:
         """Return the shards that a stream has in this study, for its key or a dataset's."""
         point = self._point(key)
         stop = self._reach(point) if isinstance(point, Dataset) else self.grid.largest_budget(point)
-        return shards(stop, self.study.config.shard_size, self.study.config.largest_shard)
+        return self.study.shards.of(stop)
 
     def shard(self, key: str, index: str | int) -> Shard:
         """Return one shard of a stream.
@@ -130,11 +131,7 @@ class Paths:
 
     def shard_end(self, index: str | int) -> int:
         """Return one past the last query that a shard can hold, whatever the study's budgets."""
-        size, largest = self.study.config.shard_size, self.study.config.largest_shard
-        bound = size
-        for _ in range(int(index)):
-            bound += min(bound, largest or bound)
-        return bound
+        return self.study.shards.end(int(index))
 
     def stop(self, rule: str, wildcards: Mapping[str, str]) -> int | None:
         """Return one past the last query of a stream that a job uses; None if it uses no stream.

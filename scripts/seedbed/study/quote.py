@@ -23,12 +23,12 @@ from seedbed.evaluation.record import EvaluationRecord
 from seedbed.streams.answers import was_refused
 from seedbed.streams.extension import held_until
 from seedbed.streams.response_cache import read_completions
-from seedbed.study.cells import Grid, Shard, shards
-from seedbed.study.config import StudyConfig
+from seedbed.study.cells import Grid
 from seedbed.study.estimate import Work, few_steps, hours, parameters, work
 from seedbed.study.loading import Study
 from seedbed.study.resources import job_gpus
 from seedbed.study.rows import Rows
+from seedbed.study.shards import Shard, ShardBounds
 from seedbed.training.record import TrainingRecord
 
 TEXT_BYTES = 12.0
@@ -135,7 +135,7 @@ def quote(study: Study, grid: Grid, results: Path, rows: Rows | None = None) -> 
     if rows is not None:
         found = [rows.lengths(part) for part in parts]
         parts, how = [part for part, _ in found], [said for _, said in found]
-    done = [_done(part, results, study.config) for part in parts]
+    done = [_done(part, results, study.shards) for part in parts]
     alike: dict[tuple[str, ...], Done] = defaultdict(Done)
     for part, some in zip(parts, done, strict=True):
         alike[_kind(part)] += some
@@ -166,7 +166,7 @@ def answered(study: Study, grid: Grid, results: Path) -> dict[Key, Spent]:
         asked = part.stage in (*STAGES, "judging")
         if hosted and not asked:
             continue
-        done = _done(part, results, study.config, beyond=True)
+        done = _done(part, results, study.shards, beyond=True)
         used = Used(done.queries, done.prompt_tokens, 0, done.completion_tokens)
         spent = Spent(
             used if asked else Used(),
@@ -238,13 +238,13 @@ def _ended(lines: dict[tuple[str, str], Line]) -> list[Line]:
 # --- what is there
 
 
-def _done(part: Work, results: Path, config: StudyConfig, beyond: bool = False) -> Done:
+def _done(part: Work, results: Path, bounds: ShardBounds, beyond: bool = False) -> Done:
     """Return what has been done of some work.
 
     Args:
         part: the work.
         results: folder of the study's results.
-        config: the study's file.
+        bounds: of the study's shards.
         beyond: whether to count queries that the study does not need, if its shards hold more.
     """
     if part.stage == "evaluation":
@@ -256,7 +256,7 @@ def _done(part: Work, results: Path, config: StudyConfig, beyond: bool = False) 
         return _with_cache(found, results / "journal/judging" / part.key, part)
     folder, who = STAGES[part.stage]
     found = Done()
-    for shard in shards(part.units, config.shard_size, config.largest_shard):
+    for shard in bounds.of(part.units):
         file = results / folder / part.key / f"shard={shard.index}" / f"{folder}.parquet"
         if file.is_file():
             found += _of_shard(file, part.stage, who, shard, beyond)

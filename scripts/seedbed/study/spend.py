@@ -2,9 +2,8 @@
 
 Before the first decision there is the untrained student. Each round of the pilot adds, for each
 method that it buys, a cell of all its queries so far. The final purchase adds the mixture of all
-that was bought. A round's queries end where a shard ends, so that nothing is asked twice and no
-file is made by two rounds: the first shard of a stream is the first round, and each further round
-of the pilot doubles it, as shards do.
+that was bought. Where a purchase ends, a shard ends, so that nothing is asked twice and no file is
+made by two purchases.
 """
 
 from __future__ import annotations
@@ -204,16 +203,23 @@ class SpendTargets(Targets):
 
     def measured(self, number: int) -> list[str]:
         """Return the evaluations that a decision stands on: those of all rounds before it."""
-        if number == 1 or self.asked.student is None:
+        before = self.purchases[: number - 1]
+        cells = [cell for one in before for cell in pilot_cells(self.asked, one)]
+        if not cells:
             return []
-        cells = [untrained_cell(self.asked.task, self.asked.student)]
-        for one in self.purchases[: number - 1]:
-            cells += pilot_cells(self.asked, one)
-        return [self.evaluation_file(cell) for cell in dict.fromkeys(cells)]
+        untrained = untrained_cell(self.asked.task, cells[0].student)
+        return [self.evaluation_file(cell) for cell in dict.fromkeys([untrained, *cells])]
 
     def predictions(self, number: int) -> list[str]:
         """Return the scores by item beside `measured`."""
         return [_predictions(path) for path in self.measured(number)]
+
+    def priced(self, number: int) -> list[str]:
+        """Return the answers by which a decision knows prices."""
+        if number == 1:
+            return []
+        datasets = priced_datasets(self.asked, self.purchases[number - 2])
+        return [path for data in datasets for path in self.answer_shards(data.key)]
 
     def _prices(self) -> dict[str, float]:
         """Return by method what a query costs in dollars, with its question."""
@@ -385,12 +391,19 @@ def cell_of(dataset: Dataset, student: str) -> Cell:
 
 def pilot_cells(request: Request, one: PurchaseRecord) -> list[Cell]:
     """Return the cells of a round of the pilot: each method with all its queries so far."""
-    if request.student is None or one.purchase.kind == "final":
+    if request.student is None or one.purchase.kind != "pilot":
         return []
     bought = one.purchase.queries.items()
     return [
         cell_of(dataset_of(request, name, queries), request.student) for name, queries in bought
     ]
+
+
+def priced_datasets(request: Request, one: PurchaseRecord) -> list[Dataset]:
+    """Return the queries by which a purchase learns prices, by method."""
+    if one.purchase.kind != "prices":
+        return []
+    return [dataset_of(request, *part) for part in one.purchase.queries.items()]
 
 
 def with_purchases(
@@ -400,21 +413,19 @@ def with_purchases(
     cells = [cell for one in purchases for cell in pilot_cells(request, one)]
     if request.student is not None:
         cells.append(untrained_cell(request.task, request.student))
-    config, datasets = base.config, list[Dataset]()
+    datasets = [data for one in purchases for data in priced_datasets(request, one)]
     bought: Bought = {}
-    if purchases and purchases[0].purchase.kind == "pilot":
-        # A round of the pilot is a shard, or all before it.
-        size = next(iter(purchases[0].purchase.queries.values()))
-        config = config.model_copy(update={"shard_size": size, "largest_shard": None})
+    parts = (one.purchase.queries for one in purchases if one.purchase.kind != "final")
+    ends = tuple(sorted({queries for part in parts for queries in part.values()}))
     if purchases and (final := purchases[-1]).purchase.kind == "final":
         one = final_dataset(request, final)
-        datasets = [one]
+        datasets.append(one)
         if request.student is not None:
             cells.append(cell_of(one, request.student))
         place = (one.task, one.teacher, one.seeds, one.replicate, one.filter)
-        parts = (dataset_of(request, *part) for part in final.purchase.queries.items())
-        bought = {place: {(part.method, part.augmenter): part.budget for part in parts}}
-    study = replace(base, config=config, bought=bought)
+        whole = (dataset_of(request, *part) for part in final.purchase.queries.items())
+        bought = {place: {(part.method, part.augmenter): part.budget for part in whole}}
+    study = replace(base, bought=bought, shard_ends=ends)
     return study, grid(study, cells, datasets)
 
 

@@ -10,6 +10,7 @@ from seedbed.engines.settings import AnyEngine, OpenAISettings
 from seedbed.streams.mixtures import title
 from seedbed.streams.settings import MethodConfig
 from seedbed.study.config import GPU_GB, ModelConfig, StudyConfig
+from seedbed.study.shards import ShardBounds
 from seedbed.tasks.settings import TaskConfig, WorldSource
 from seedbed.training.settings import Trainer, Training
 
@@ -30,6 +31,7 @@ class Study:
         models: likewise; a model whose checkpoint is used is among them.
         contrasts: what it tests of its results, by name in its order.
         bought: by where it is bought, how many queries of each stream the cells of methods need.
+        shard_ends: where the first shards end; by default, the first is that of the study's file.
         engines: by model, what runs it here, where that is not what its file says.
         trainers: by model, how its training is run here, likewise.
         gpu_gb: gigabytes of memory of a GPU here.
@@ -43,10 +45,18 @@ class Study:
     models: Mapping[str, ModelConfig]
     contrasts: Mapping[str, Contrast] = field(default_factory=dict)
     bought: Bought = field(default_factory=dict)
+    shard_ends: tuple[int, ...] = ()
     engines: Mapping[str, AnyEngine] = field(default_factory=dict)
     trainers: Mapping[str, Trainer] = field(default_factory=dict)
     gpu_gb: float = GPU_GB
     labelled: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def shards(self) -> ShardBounds:
+        """Where the shards of all streams end."""
+        if self.shard_ends:
+            return ShardBounds(self.shard_ends)
+        return ShardBounds((self.config.shard_size,), self.config.largest_shard)
 
     @property
     def students(self) -> set[str]:

@@ -32,6 +32,13 @@ MARGIN = 0.9
 """Of the dollars that are left, what a purchase is to cost by the price of a query so far: answers
 come out longer at times, and each request is reserved with the most that it can cost."""
 
+PRICE_QUERIES = 32
+"""Queries of a method that show what one costs: the estimate before them counts each answer as long
+as it may be, and can be ten times too high."""
+
+PRICE_SHARE = 0.1
+"""Of the dollars, what queries may cost that are bought to learn prices."""
+
 CONFIDENCE = 0.95
 
 
@@ -188,6 +195,8 @@ def decide(
     for method, count in known.bought.items():
         bought[method] = max(count, bought.get(method, 0))
     total = sum(bought.values())
+    if (prices := _prices(request, known, bought, before)) is not None:
+        return Decision(sum(prices.queries.values()), [], prices)
     if request.usd is None:
         assert request.queries is not None
         budget = request.queries
@@ -204,7 +213,7 @@ def decide(
         bought=bought,
         outcomes=outcomes,
         pilot=request.pilot,
-        finished_rounds=len(before),
+        finished_rounds=sum(one.purchase.kind == "pilot" for one in before),
     )
     purchase = next_purchase(state)
     if request.usd is not None and purchase.kind == "final":
@@ -213,7 +222,33 @@ def decide(
             update={"queries": _all_dollars(request.usd, known, bought, purchase.queries)}
         )
         budget = sum(purchase.queries.values())
+    if request.usd is not None and any(not bought.get(name) for name in purchase.queries):
+        # By an estimate, which may be far too high: what this leaves is divided next.
+        reason = f"{purchase.reason} Their price is an estimate yet, so more may follow."
+        purchase = Purchase(kind="prices", queries=purchase.queries, reason=reason)
     return Decision(budget, measured(outcomes), purchase)
+
+
+def _prices(
+    request: Request, known: Known, bought: Mapping[str, int], before: Sequence[PurchaseRecord]
+) -> Purchase | None:
+    """Return a purchase that shows what a query of each method costs; None if that is known."""
+    if request.usd is None or any(one.purchase.kind == "pilot" for one in before):
+        return None
+    alike = sum(known.prices.values())
+    affordable = PRICE_QUERIES if alike <= 0 else floor(PRICE_SHARE * request.usd / alike)
+    fewest = min(bought.get(name, 0) for name in request.methods)
+    if fewest == 0 and alike <= MARGIN * (request.usd - known.spent_usd):
+        affordable = max(1, affordable)
+    each = min(PRICE_QUERIES, affordable)
+    # A better estimate may allow a few more queries: not each is worth another purchase.
+    if each < max(1, 2 * fewest):
+        return None
+    return Purchase(
+        kind="prices",
+        queries={name: max(each, bought.get(name, 0)) for name in request.methods},
+        reason=f"{each:,} queries of each method show what a query costs.",
+    )
 
 
 def holds(kept: PurchaseRecord, request: Request, known: Known, before: Mapping[str, int]) -> bool:

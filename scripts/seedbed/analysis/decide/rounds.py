@@ -111,7 +111,7 @@ class Purchase(Part):
     """What to buy next, and why.
 
     Attributes:
-        kind: another round of the pilot; or the rest.
+        kind: a few queries that show what one costs; another round of the pilot; or the rest.
         queries: by method, how many queries there are after the purchase, what was bought before
             included; a method without any is left out.
         chances: by method, the probability that it is best; empty if nothing was measured.
@@ -121,7 +121,7 @@ class Purchase(Part):
         reason: one sentence.
     """
 
-    kind: Literal["pilot", "final"]
+    kind: Literal["prices", "pilot", "final"]
     queries: dict[str, int]
     chances: dict[str, float] = Field(default_factory=dict)
     expected_regret: float | None = None
@@ -142,7 +142,7 @@ def next_purchase(state: SpendState) -> Purchase:
         each = state.pilot.queries(state.budget, 1)
         return Purchase(
             kind="pilot",
-            queries=dict.fromkeys(state.methods, each),
+            queries={name: max(each, state.bought.get(name, 0)) for name in state.methods},
             reason=f"Nothing is known yet, so each method gets {each:,} queries.",
         )
     names, kinds = list(state.methods), list(state.methods.values())
@@ -190,17 +190,14 @@ def _by_priors(state: SpendState, outlook: Outlook) -> str:
 
 def _why(state: SpendState, outlook: Outlook) -> str:
     """Return why the rest is divided as it is."""
-    more = {
-        name: queries - state.bought.get(name, 0)
-        for name, queries in outlook.queries.items()
-        if queries > state.bought.get(name, 0)
-    }
-    said = [f"{queries:,} queries of {name}" for name, queries in more.items()]
+    more = [
+        name for name, queries in outlook.queries.items() if queries > state.bought.get(name, 0)
+    ]
+    said = f"The rest goes to {' and '.join(more)}" if more else "No further query is asked"
     chance = outlook.chances[outlook.best]
     return (
-        f"{' and '.join(said) or 'No further query'} promise the best student "
-        f"({100 * outlook.accuracy.accuracy:.1f}%); alone, {outlook.best} would be the best "
-        f"method with a chance of {100 * chance:.0f}%."
+        f"{said}, which promises the best student ({100 * outlook.accuracy.accuracy:.1f}%); alone, "
+        f"{outlook.best} would be the best method with a chance of {100 * chance:.0f}%."
     )
 
 

@@ -31,6 +31,13 @@ from seedbed.analysis.report.spend.outcome import Outcome, percent, points
 from seedbed.analysis.settings import Title, Titles
 from seedbed.analysis.tables.outcomes import UNTRAINED
 
+KINDS = {
+    "prices": "a few queries, for their price",
+    "pilot": "a round of the pilot",
+    "final": "the rest",
+}
+"""What a decision buys, in words."""
+
 _LABELS = 250
 _ROW = 30
 
@@ -104,10 +111,9 @@ def _decisions(found: Outcome) -> list[Decision]:
     told = []
     before: dict[str, int] = {}
     for one in found.purchases:
-        kind = "a round of the pilot" if one.purchase.kind == "pilot" else "the rest"
         told.append(
             Decision(
-                f"Decision {one.round}: {kind}",
+                f"Decision {one.round}: {KINDS[one.purchase.kind]}",
                 found.said(one.purchase.reason),
                 _facts(found, one),
                 [
@@ -143,7 +149,10 @@ def _facts(found: Outcome, one: PurchaseRecord) -> list[str]:
         )
         spent = dollars(one.known.spent_usd)
         facts.append(
-            f"A query costs: {prices}. {spent} were spent, so the budget is {one.budget:,} queries."
+            f"A query was estimated to cost: {prices}."
+            if purchase.kind == "prices"
+            else f"A query costs: {prices}. {spent} were spent, so the budget is {one.budget:,} "
+            "queries."
         )
     if purchase.expected_regret is not None:
         facts.append(
