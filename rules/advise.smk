@@ -9,8 +9,12 @@ ADVISED = answer_folder(
 # Where the results may only be read, the answer is from the fits that are there: no job could make
 # them anew if an edit since then would ask for it.
 FITTED = [] if RUN.results else [*rules.fit_decay.output]
-if not can_write(f"{RESULTS}/fits") and all(Path(file).is_file() for file in FITTED):
-    FITTED = []
+ADVISED_FROM = RUN.advised_from(*rules.fit_decay.output)
+if all(Path(file).is_file() for file in rules.fit_decay.output):
+    FITTED = FITTED if can_write(f"{RESULTS}/fits") else []
+elif RUN.results is None and FLOW.has_no_results_of(RUN.task):
+    # No job could make results of the task: the priors answer.
+    FITTED, ADVISED_FROM = [], {}
 
 
 rule advise:
@@ -22,10 +26,11 @@ rule advise:
     localrule: True
     params:
         **{RUN.goal[0]: RUN.goal[1]},  # `queries`, `usd` or `target`, and how much of it
-        **RUN.advised_from(*rules.fit_decay.output),
+        **ADVISED_FROM,
         task=RUN.task or "",
         seeds=RUN.seeds,
         prices=FLOW.prices(),
+        kinds=FLOW.kinds(),
         titles=FLOW.titles(),
         output=f"{ADVISED}/advice/advice.json",
         code=lambda wc: code("advise"),

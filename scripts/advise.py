@@ -1,27 +1,30 @@
-"""Say which method to use for a task, so many seeds, and a budget or an accuracy, and how surely.
+"""Say what to buy for a task, so many seeds, and a budget or an accuracy, and how surely.
 
-For each teacher, student, augmenter and filter that the task was studied with: a table of the
-methods, the best expected accuracy first, and a sentence; or the cheapest way to an accuracy.
-Beyond the data, intervals are wider; advice for a task without results is transferred. In place of
-the fits of a study, a table of anyone's runs can be given.
+For each teacher, student, augmenter and filter that the task was studied with: three sentences and
+a table of the choices, the best first; or the cheapest way to an accuracy. Beyond the data,
+intervals are wider; advice for a task without results is transferred from others, or from what is
+published. In place of the fits of a study, a table of anyone's runs can be given.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.analysis.curves import confidence_of, read_curves
+from seedbed.analysis.curves import Curves, confidence_of, read_curves
 from seedbed.analysis.decide.costs import PRICES, Prices
 from seedbed.analysis.report.answers import Answer, Question, advice_json, ask
 from seedbed.analysis.report.own_results import fit_own_results
 from seedbed.analysis.report.text import advice_text, wrapped
-from seedbed.analysis.settings import FitSettings, Titles, parse_titles
+from seedbed.analysis.settings import FitSettings, MethodKind, Titles, parse_titles
 from seedbed.analysis.tables.own_results import notes_on, read_own_results
 from seedbed.artifacts import whole_file, write_json
 from seedbed.command_line import json_value, option, optional, run
 from seedbed.provenance import provenance
+
+Kinds = Mapping[str, MethodKind]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,10 @@ class Options:
     study: str = option(str, "name of the study")
     fits: Path | None = optional(whole_file, "fits (JSON), with --draws; or")
     draws: Path | None = optional(whole_file, "draws (Parquet)")
-    results: Path | None = optional(Path, "table of runs (CSV)")
+    results: Path | None = optional(Path, "table of runs (CSV); with neither, the priors answer")
+    kinds: Kinds = option(
+        json_value, 'JSON: {method: "answers", "rephrased", "new" or "other"}, for priors', "{}"
+    )
     titles: Titles = option(parse_titles, 'JSON: {name: {"title": ..., "short": ...}}', "{}")
     prices: Prices = option(json_value, PRICES, "{}")
     task: str = option(str, "the task; with --results, '' is the only one", "")
@@ -48,12 +54,15 @@ def job(args: Options) -> None:
         raise ValueError("give one of --queries, --usd and --target")
     if args.results is not None:
         advise_from_table(args, args.results)
-    elif args.fits is None or args.draws is None:
-        raise ValueError("give --fits and --draws, or --results")
+    elif (args.fits is None) != (args.draws is None):
+        raise ValueError("give --fits with --draws")
     else:
         question = Question(args.task, args.seeds, args.queries, args.usd, args.target)
-        confidence = confidence_of(args.fits)
-        answers = ask(read_curves(args.fits, args.draws), question, confidence, args.prices)
+        curves: list[Curves] = []
+        confidence = FitSettings().confidence
+        if args.fits is not None and args.draws is not None:
+            curves, confidence = read_curves(args.fits, args.draws), confidence_of(args.fits)
+        answers = ask(curves, question, confidence, args.prices, args.kinds)
         tell(args, "study", args.study, question, answers, confidence)
 
 

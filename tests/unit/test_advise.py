@@ -68,10 +68,10 @@ def test_degenerate_studies_are_fitted(kwargs):
 def test_one_budget_is_enough_for_advice():
     found = fit(seeds=(50,), ratios=(16,))[0]
     near, far = advise(found, 50, 800), advise(found, 50, 8000)
-    assert near.basis == "its cells" and len(near.outlook) == len(far.outlook) == 3
+    assert near.basis == "its cells" and len(near.alone) == len(far.alone) == 3
     assert far.beyond == pytest.approx(10)
     # What is known at the budget is less known elsewhere.
-    for entry, other in product(near.outlook, far.outlook):
+    for entry, other in product(near.alone, far.alone):
         assert 0 <= entry.low < entry.accuracy < entry.high <= 1
         assert other.high - other.low > entry.high - entry.low
     for seeds, budget in ((50, 8001), (50, 79), (5, 800), (501, 800 * 501 // 50)):
@@ -82,29 +82,30 @@ def test_one_budget_is_enough_for_advice():
 def test_advice_names_the_best_method_and_its_cost(usual):
     low, high = advise(usual, 32, 32), advise(usual, 32, 2048)
     assert high.best.method == "new_question"
-    assert high.best.probability_best > 0.99
+    assert high.alone[0].probability_best > 0.99 and high.alone[0].method == high.best.method
     assert low.basis == "its cells"
     assert high.best.accuracy == pytest.approx(true_accuracy("new_question", 32, 64), abs=0.03)
     assert high.best.low < high.best.accuracy < high.best.high
     # The simulation makes one and a half augmenter queries for each teacher query.
     assert high.best.augmenter_queries == pytest.approx(1.5 * 2048)
-    aa = next(entry for entry in high.outlook if entry.method == "answer_augmentation")
+    (aa,) = (entry for entry in high.outlook if entry.method == "answer_augmentation")
     assert aa.augmenter_queries == 0
     assert high.best.further_queries == 0
     assert sum(entry.probability_best for entry in low.outlook) == pytest.approx(1)
     # What the best one loses to others is little; what they lose to it is what they are behind.
     behind = high.best.accuracy - aa.accuracy
-    assert 0 <= high.best.expected_regret < 1e-3
+    assert 0 <= high.best.expected_regret < 2e-3
     assert aa.expected_regret == pytest.approx(behind, abs=0.02)
     between = advise(usual, 48, 480).best
-    assert between.accuracy == pytest.approx(true_accuracy(between.method, 48, 10), abs=0.04)
+    assert between.accuracy == pytest.approx(true_accuracy("new_question", 48, 10), abs=0.05)
 
 
 def test_the_least_budget_is_the_first_that_is_expected_to_reach_the_target(usual):
     found = {one.method: one for one in plans(usual, 32, 0.6)}
-    for method, one in found.items():
+    assert {*METHODS} < {*found}
+    for one in found.values():
         before, at = (
-            float(usual.accuracy(32, method, np.array([budget / 32]))[0][0])
+            float(usual.of(32, [{m: of * budget for m, of in one.shares.items()}]).centre[0])
             for budget in (one.budget / 1.03, one.budget)
         )
         assert before < 0.6 <= at == pytest.approx(one.accuracy)
@@ -136,8 +137,8 @@ def test_nothing_leads_where_all_methods_are_equal():
     found = fit(seeds=(32,), ratios=(1, 64), items=60, accuracy=lambda *_: 0.0, untrained=0.0)[0]
     assert leaders(found, 32) == []
     advice = advise(found, 32, 32)
-    assert all(0.15 < entry.probability_best < 0.6 for entry in advice.outlook)
-    assert len(advice.rivals) == 2
+    assert all(0.15 < entry.probability_best < 0.6 for entry in advice.alone)
+    assert len(advice.leading) == 3
 
 
 @pytest.mark.parametrize(
@@ -185,16 +186,14 @@ def test_draws_for_a_new_task_have_the_spread_between_tasks():
 
 
 def test_the_cells_that_tell_most_are_those_that_the_lead_depends_on(usual):
-    advice = advise(usual, 32, 256)
-    best, rival = (entry.method for entry in advice.outlook[:2])
+    advice = advise(usual, 32, 512)
+    made_of = {method for entry in advice.outlook[:2] for method in entry.shares}
     assert 0 < len(advice.next_cells) <= 3
     for cell in advice.next_cells:
-        assert cell.method in (best, rival)
-        assert 0 < cell.doubt_after < cell.doubt_before
-    # Doubt is told in the same unit as accuracies.
-    _, one = usual.accuracy(32, best, np.array([8.0]))
-    _, other = usual.accuracy(32, rival, np.array([8.0]))
-    assert advice.next_cells[0].doubt_before == pytest.approx((one - other).std(ddof=1))
+        assert cell.method in made_of
+        assert 0 < cell.doubt_after <= cell.doubt_before
+        assert cell.regret_before == pytest.approx(advice.best.expected_regret)
+        assert 0 <= cell.regret_after < cell.regret_before
 
 
 def test_leaders_follow_the_curves(usual):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 
+import numpy as np
 import pytest
 import vl_convert
 from analysis_simulation import METHODS, simulate
@@ -12,7 +13,8 @@ from analysis_simulation import METHODS, simulate
 from browser import Elements, chromium, visit
 from seedbed.analysis.curves import curves_from
 from seedbed.analysis.curves.fitting import fit_decay
-from seedbed.analysis.decide.advise import advise, leaders
+from seedbed.analysis.decide.advise import advise, leaders, plans
+from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts.theme import DARK, LIGHT
 from seedbed.analysis.report.page.explorer import explorer_data
 from seedbed.analysis.report.page.filling import Examples, page, script_json
@@ -73,7 +75,10 @@ def rows_of(page, table):
 
 def check(page, place):
     """The page shows what was written for a place of its controls."""
-    assert page.inner_text("#answer") == place["answer"]
+    for name, sentence in zip(("answer", "sure", "more"), place["said"], strict=True):
+        assert page.text_content(f"#{name}") == sentence
+    assert page.locator("#notes li").all_text_contents() == place["notes"]
+    assert page.input_value("#budget-typed") == f"{place['at']:g}"
     assert page.inner_text("#budget-shown") == place["shown"]
     assert page.get_attribute("#budget", "aria-valuetext") == place["spoken"]
     assert rows_of(page, "outlook") == place["outlook"]
@@ -98,21 +103,24 @@ def test_each_place_says_what_advise_says(fits, prices):
         for row in (size["rows"][0], size["rows"][9], size["rows"][-1]):
             asked = {"usd": row["at"]} if prices else {"budget": row["at"]}
             advice = advise(fits[0], size["seeds"], prices=prices, **asked)
-            assert f"use {TITLES.title(advice.best.method)}" in row["answer"] or advice.rivals
-            assert f"reach {100 * advice.best.accuracy:.1f}% (" in row["answer"]
+            buy, sure, _ = row["said"]
+            title = TITLES.title
+            assert say.advice_sentences(advice, row["shown"], title) == row["said"]
+            assert say.advice_notes(advice, title) == row["notes"]
+            assert f"answer {100 * advice.best.accuracy:.1f}% right (" in buy
             for rival in advice.rivals:
-                assert TITLES.title(rival.method) in row["answer"].split("statistically tied")[1]
-            assert ("times beyond the data" in row["answer"]) == (advice.beyond > 1)
+                assert say.choice_text(rival, title) in sure.split("statistically tied")[1]
+            assert ("times beyond the data" in sure) == (advice.beyond > 1)
             for words, entry in zip(row["outlook"], advice.outlook, strict=True):
                 assert words[:3] == [
-                    TITLES.title(entry.method),
+                    say.choice_title(entry, title),
                     f"{entry.budget:,}",
                     f"{100 * entry.accuracy:.1f}",
                 ]
                 assert words[-1].startswith("$") if prices else words[-1] == "-"
             for words, cell in zip(row["next"], advice.next_cells, strict=True):
                 assert words[1:3] == [f"{cell.seeds:,}", f"{cell.budget:,}"]
-                assert words[-1] == f"{100 * cell.doubt_after:.2f}"
+                assert words[-1] == f"{100 * cell.regret_after:.2f}"
 
 
 def test_the_map_has_the_stretches_of_the_sentences(fits):
@@ -133,25 +141,25 @@ def test_keys_move_the_controls(fits, browser, pages):
         page = seen.page
         # Each control, in the order in which they stand.
         reached = []
-        for _ in range(4):
+        for _ in range(5):
             press(page, "Tab")
             assert "measured cells" in page.inner_text("#curves-text")
             reached.append(focused(page))
             ring = "getComputedStyle(document.activeElement).outline"
             assert "solid 3px" in page.evaluate(ring)
-        assert reached == ["fit", "seeds", "by-queries", "budget"]
+        assert reached == ["fit", "seeds", "seeds-typed", "by-queries", "budget"]
         press(page, "Home")
         check(page, sizes[0]["rows"][0])
         press(page, "ArrowRight", "ArrowUp", "ArrowRight", "ArrowLeft")
         check(page, sizes[0]["rows"][2])
         press(page, "End")
         check(page, sizes[0]["rows"][-1])
-        press(page, "Shift+Tab", "Shift+Tab")
+        press(page, "Shift+Tab", "Shift+Tab", "Shift+Tab")
         assert focused(page) == "seeds"
         press(page, "End")
         # The budget keeps its place along the control.
         check(page, sizes[-1]["rows"][-1])
-        press(page, "ArrowLeft", "ArrowLeft", "ArrowLeft", "Tab", "Tab", "PageDown")
+        press(page, "ArrowLeft", "ArrowLeft", "ArrowLeft", "Tab", "Tab", "Tab", "PageDown")
         seeds, budget = (int(page.input_value(f"#{name}")) for name in ("seeds", "budget"))
         assert seeds == len(sizes) - 4 and 0 < budget < len(sizes[seeds]["rows"]) - 1
         check(page, sizes[seeds]["rows"][budget])
@@ -167,10 +175,61 @@ def test_keys_move_the_controls(fits, browser, pages):
         assert seen.complaints == []
 
 
+def test_numbers_can_be_typed_beside_the_sliders(fits, browser, pages):
+    (fit,) = explorer_data(fits, TITLES, 0.95, PRICES)["fits"]
+    with visit(browser, pages / "priced.html", "#map svg") as seen:
+        page = seen.page
+        sizes = fit["queries"]
+        page.focus("#seeds-typed")
+        press(page, "Control+a")
+        page.keyboard.type("44")
+        press(page, "Enter")
+        seeds = min(sizes, key=lambda one: abs(np.log(one["seeds"] / 44)))
+        assert page.input_value("#seeds") == str(sizes.index(seeds))
+        assert page.input_value("#seeds-typed") == str(seeds["seeds"])
+        for chosen, rows, typed in (
+            ("by-queries", seeds["rows"], "700"),
+            ("by-target", seeds["reach"], "61"),
+            ("by-usd", fit["usd"][sizes.index(seeds)]["rows"], "0.05"),
+        ):
+            page.check(f"#{chosen}")
+            page.focus("#budget-typed")
+            press(page, "Control+a")
+            page.keyboard.type(typed)
+            press(page, "Tab")
+            place = min(rows, key=lambda row: abs(np.log(row["at"] / float(typed))))
+            assert page.input_value("#budget") == str(rows.index(place))
+            check(page, place)
+        # Nothing is lost by what is no number.
+        page.fill("#budget-typed", "")
+        press(page, "Enter")
+        check(page, place)
+        assert seen.complaints == []
+
+
+def test_an_accuracy_to_reach_says_what_advise_says(fits, browser, pages):
+    size = explorer_data(fits, TITLES, 0.95, {})["fits"][0]["queries"][0]
+    heads = ["choice", "queries", "accuracy, %", "interval", "reached in, %"]
+    for row in (size["reach"][3], size["reach"][12]):
+        buy, sure, _ = row["said"]
+        plan = plans(fits[0], size["seeds"], row["at"] / 100)[0]
+        queries = int(re.findall(r"([\d,]+) teacher queries", buy)[0].replace(",", ""))
+        # The page looks at fewer budgets.
+        assert plan.budget <= queries <= 1.11 * plan.budget
+        assert f"expected to reach {row['shown']}" in buy and "with a probability of" in sure
+    with visit(browser, pages / "plain.html", "#map svg") as seen:
+        seen.page.check("#by-target")
+        shown = seen.page.locator("#outlook thead th").all_text_contents()
+        assert [text.strip() for text in shown[:5]] == heads
+        seen.page.check("#by-queries")
+        shown = seen.page.locator("#outlook thead th").all_text_contents()
+        assert shown[5].strip() == "regret, points"
+
+
 def test_money_is_a_control_where_prices_are_known(fits, browser, pages):
     size = explorer_data(fits, TITLES, 0.95, PRICES)["fits"][0]["usd"][0]
     with visit(browser, pages / "priced.html", "#map svg") as seen:
-        press(seen.page, "Tab", "Tab", "Tab", "ArrowRight")
+        press(seen.page, "Tab", "Tab", "Tab", "Tab", "ArrowRight")
         assert focused(seen.page) == "by-usd"
         press(seen.page, "Tab", "Home", *["ArrowRight"] * 9)
         check(seen.page, size["rows"][9])
@@ -266,6 +325,7 @@ def test_without_scripts_the_page_says_where_the_advice_is(browser, pages):
 
 def test_every_control_has_a_label(pages):
     page = (pages / "plain.html").read_text(encoding="utf-8")
-    for control in ("fit", "seeds", "budget"):
+    for control in ("fit", "seeds", "budget", "seeds-typed"):
         assert f'<label for="{control}">' in page
+    assert '<label for="budget-typed" id="budget-typed-name">' in page
     assert 'role="status" aria-live="polite"' in page

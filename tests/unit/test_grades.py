@@ -195,7 +195,7 @@ def test_intervals_cover_what_is_true_and_are_as_narrow_as_grades_allow():
                 # What stands on the fit takes it.
                 records = find_crossovers([curves], CrossoverSettings(confidence=0.95)).crossovers
                 turns += [crossing_is_covered(one) for one in records]
-                for entry in advise(curves, 64, 64 * 16).outlook:
+                for entry in advise(curves, 64, 64 * 16).alone:
                     covered.append(entry.low <= true_accuracy(entry.method, 64, 16) <= entry.high)
     # All of a study's accuracies share its items' luck, so that four studies tell little.
     assert 0.75 <= np.mean(covered) <= 1

@@ -156,7 +156,7 @@ def test_a_table_gives_advice_a_page_and_costs(tmp_path):
     runs = read(tmp_path, ROWS + table)
     fits = fit_own_results("cells.csv", runs, SETTINGS, Titles({}), tmp_path / "made")
     (answer,) = ask(fits, Question("own", 100, queries=6400), 0.95)
-    assert answer.said.outlook[0].method == "new"
+    assert answer.said.alone[0].method == "new"
     assert all(cell.queries for cell in answer.said.next_cells)
     page = (tmp_path / "made/report/index.html").read_text()
     assert BINOMIAL.split(":")[0] in page
@@ -181,7 +181,7 @@ def test_dollars_and_tokens_of_a_table_are_costs(tmp_path):
     assert (costs["usd"], costs["tokens"], costs["teacher_queries"]) == (8.0, 120_000, 400)
     assert unknown == ["seconds of generation", "seconds of training"]
     (answer,) = ask([fit], Question("own", 100, usd=8.001), 0.95)
-    assert {one.method: one.budget for one in answer.said.outlook} == {"a": 800, "b": 400}
+    assert {one.method: one.budget for one in answer.said.alone} == {"a": 800, "b": 400}
 
 
 def test_replicates_and_their_lack_are_said(tmp_path):
@@ -232,5 +232,5 @@ def test_the_table_of_the_docs_gives_the_advice_of_the_docs(tmp_path):
     fits = fit_own_results("trial.csv", runs, FitSettings(), Titles({}), tmp_path / "made")
     for queries, best in ((50, "answer_augmentation"), (3200, "new_question")):
         (answer,) = ask(fits, Question("own", 50, queries=queries), 0.95)
-        assert answer.said.outlook[0].method == best
-        assert answer.said.outlook[0].probability_best > 0.9
+        assert answer.said.best.method == answer.said.alone[0].method == best
+        assert answer.said.alone[0].probability_best > 0.9

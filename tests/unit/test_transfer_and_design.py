@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
 import pytest
 from analysis_simulation import METHODS, simulate, true_accuracy
 
-from seedbed.analysis.curves import curves_from
+from seedbed.analysis.curves import Noise, curves_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.decide import design as cells_module
 from seedbed.analysis.decide.advise import FURTHEST, advise, plans
 from seedbed.analysis.decide.costs import CostLine, mean_line
-from seedbed.analysis.decide.design import doublings, next_cells
+from seedbed.analysis.decide.design import Candidate, Further, best_cells, doublings, next_cells
 from seedbed.analysis.decide.transfer import new_task_draws, transferred_advice, transferred_plans
 from seedbed.analysis.report.answers import Question, advice_json, ask
 from seedbed.analysis.report.text import advice_text
@@ -60,6 +61,12 @@ def tasks():
     return fit(*tables)
 
 
+def of_choices(fit, seeds, budgets):
+    """Draws of the accuracies of some methods, the best first."""
+    found = fit.of(seeds, [{method: budget} for method, budget in budgets.items()])
+    return found.draws[:, np.argsort(-found.centre)]
+
+
 @pytest.fixture(scope="module")
 def usual(tasks):
     return tasks[0]
@@ -71,7 +78,7 @@ def usual(tasks):
 @pytest.mark.slow
 def test_a_plan_beyond_the_data_says_how_far_and_is_as_unsure_as_advice_there(usual):
     top = float(usual.accuracy(32, NQ, np.array([64.0]))[0][0])
-    best = plans(usual, 32, top + 0.02, prices=PRICES)[0]
+    best = next(p for p in plans(usual, 32, top + 0.02, prices=PRICES) if p.method == NQ)
     assert best.method == NQ and 1 < best.beyond <= FURTHEST
     assert best.beyond == pytest.approx(best.budget / (64 * 32))
     advice = next(e for e in advise(usual, 32, best.budget).outlook if e.method == NQ)
@@ -93,9 +100,12 @@ def test_what_nothing_reaches_has_the_best_that_is_expected(usual):
     assert {one.budget for one in never} == {None}
     for one in never:
         assert one.looked_to == 640 * 32 and one.looked_from <= one.at <= one.looked_to
-        centre = usual.accuracy(32, one.method, np.array([one.at / 32]))[0][0]
-        assert one.accuracy == pytest.approx(centre)
-        assert one.accuracy > usual.accuracy(32, one.method, np.array([64.0]))[0][0] - 1e-3
+
+        def centre(budget, one=one):
+            return usual.of(32, [{m: of * budget for m, of in one.shares.items()}]).centre[0]
+
+        assert one.accuracy == pytest.approx(centre(one.at))
+        assert one.accuracy > centre(64 * 32) - 1e-3
 
 
 def test_plans_are_ranked_by_money_where_it_is_known(usual):
@@ -190,7 +200,7 @@ def test_two_tasks_have_long_tails_that_stay_shares(tasks):
 
 
 def test_pilot_cells_are_new_ones_of_the_task_within_what_the_others_measured(tasks):
-    advice = transferred_advice(tasks, 32, 128, prices=PRICES)
+    advice = transferred_advice(tasks, 32, 256, prices=PRICES)
     assert advice.next_cells
     for cell in advice.next_cells:
         assert cell.new and cell.seeds == 32 and 32 <= cell.budget <= 2048
@@ -244,12 +254,13 @@ def test_new_cells_are_offered_beside_those_of_the_study(usual):
 
 def test_a_further_cell_costs_what_of_its_data_is_not_bought(usual, monkeypatch):
     monkeypatch.setattr(cells_module, "_LEAST_GAIN", 0.0)
+    monkeypatch.setattr(cells_module, "_LEAST_WORTH", 0.0)
     monkeypatch.setattr(cells_module, "_LUCK", 0.0)
     monkeypatch.setattr(cells_module, "_COUNT", 1000)
     monkeypatch.setattr(cells_module, "_NAMED_FREE", 1000)
     found = {
         (cell.method, cell.seeds, cell.budget // cell.seeds): cell
-        for cell in next_cells(usual, 48, {NQ: 480, AA: 480}, PRICES)
+        for cell in next_cells(usual, 48, of_choices(usual, 48, {NQ: 480, AA: 480}), PRICES)
     }
     between, beyond = found[NQ, 32, 8], found[NQ, 32, 128]
     again, size = found[NQ, 32, 16], found[NQ, 48, 16]
@@ -264,19 +275,50 @@ def test_a_further_cell_costs_what_of_its_data_is_not_bought(usual, monkeypatch)
 
 
 def test_the_best_cell_that_is_there_already_and_the_best_that_cost(usual):
-    found = advise(usual, 48, 240, prices=PRICES).next_cells
-    assert found[0].usd == 0 and all(cell.usd > 0 for cell in found[1:])
-    worth = [(c.doubt_before**2 - c.doubt_after**2) / c.usd for c in found[1:]]
+    close = of_choices(usual, 48, {QR: 130, AA: 130})
+    found = next_cells(usual, 48, close, PRICES)
+    assert found[0].usd == 0 and len(found) > 1 and all(cell.usd > 0 for cell in found[1:])
+    worth = [(c.regret_before - c.regret_after) / c.usd for c in found[1:]]
     assert worth == sorted(worth, reverse=True)
     # Without prices the same by queries.
-    found = advise(usual, 48, 240).next_cells
+    found = next_cells(usual, 48, close, {})
     assert found[0].queries == 0 and all(cell.queries > 0 for cell in found[1:])
+    # NQ leads for sure: no cell would change that.
+    assert next_cells(usual, 48, of_choices(usual, 48, {NQ: 3072, AA: 3072}), PRICES) == ()
+
+
+@pytest.mark.parametrize("ahead", [0.0, 0.01, 0.03])
+def test_what_a_cell_is_worth_is_what_the_choice_gains_by_it(ahead):
+    """Two choices with a normal lead, and a cell that tells part of it: the known integral."""
+    generator = np.random.default_rng(3)
+    lead, spread, noise = generator.normal(size=(2, 40_000)), 0.02, 0.015
+    lead = ahead + spread * (lead[0] - lead[0].mean()) / lead[0].std()
+    draws = np.stack([0.5 + lead, np.full_like(lead, 0.5)], axis=1)
+    cell = Candidate(NQ, 32, 64, new=True)
+    further = Further([(cell, 0.6 + lead, Noise(noise**2, 0.0))], {(32, NQ): None})
+
+    def loss(mean, deviation):
+        """What is lost on average if the lead is below zero."""
+        at = NormalDist(0, 1)
+        share = mean / deviation
+        return deviation * at.pdf(share) - mean * at.cdf(-share)
+
+    moved = spread**2 / np.hypot(spread, noise)
+    found = best_cells(draws, further)
+    worth = loss(ahead, moved)
+    if worth < 2e-4:
+        assert found == ()
+        return
+    assert found[0].regret_before == pytest.approx(loss(ahead, spread), rel=0.03)
+    gain = found[0].regret_before - found[0].regret_after
+    assert gain == pytest.approx(worth, rel=0.03)
 
 
 @pytest.mark.slow
 def test_a_further_cell_lessens_the_doubt_about_as_foretold(monkeypatch):
     """Studies from a known truth, fitted once more with the cell."""
     monkeypatch.setattr(cells_module, "_LEAST_GAIN", 0.0)
+    monkeypatch.setattr(cells_module, "_LEAST_WORTH", 0.0)
     monkeypatch.setattr(cells_module, "_LUCK", 0.0)
     monkeypatch.setattr(cells_module, "_COUNT", 1000)
     settings = FitSettings(methods=METHODS, bootstrap_samples=800)
@@ -297,7 +339,7 @@ def test_a_further_cell_lessens_the_doubt_about_as_foretold(monkeypatch):
         budgets = {NQ: 32 * 8, AA: 32 * 8}
         (cell,) = (
             cell
-            for cell in next_cells(before, 32, budgets, prices={})
+            for cell in next_cells(before, 32, of_choices(before, 32, budgets), prices={})
             if (cell.method, cell.seeds, cell.budget) == (NQ, 32, 32 * 16)
         )
         doubts = [

@@ -129,7 +129,7 @@ def files(folder):
 ASKED = {
     ("quote",): "Still to pay: 0 queries",
     ("explain", "all"): "Nothing would run",
-    ("advise",): "16 seeds, 128 teacher queries: BR 8",
+    ("advise",): "With 16 seeds and 128 teacher queries (BR 8), ",
     ("all", "--dry-run"): "Nothing to be done",
 }
 

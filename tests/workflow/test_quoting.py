@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
 
 def quote(clone, study):
     """Return what is printed of the quote, and what is written."""
@@ -35,18 +37,26 @@ def test_a_finished_study_has_nothing_left_to_pay(finished):
 def test_advice_is_printed_and_makes_nothing_stale(finished):
     done = finished.snakemake("advise", task="mini_math", seeds="16", queries="128")
     assert done.returncode == 0, done.stdout
-    assert "  16 seeds, 128 teacher queries: BR 8\n" in done.stdout
+    assert "  With 16 seeds and 128 teacher queries (BR 8), " in done.stdout
     written = json.loads((finished.folder / "results/micro/advice/advice.json").read_text())
     assert {answer["augmenter"] for answer in written["answers"]} == {"micro_teacher", "micro_weak"}
     done = finished.snakemake("advise", task="mini_math", seeds="16", target_accuracy="0.9")
-    assert "  16 seeds, to reach 90.0%\n" in done.stdout
-    assert "No method is expected to reach it" in done.stdout
+    assert "  With 16 seeds, no method is expected to reach 90.0% with up to " in done.stdout
     # The models of the study have no prices.
     done = finished.snakemake("advise", task="mini_math", seeds="16", usd="5")
     assert done.returncode != 0
     log = (finished.folder / "results/micro/logs/advise.log").read_text()
     assert "usd: what answer_augmentation costs is not known: price of micro_teacher" in log
     assert finished.plan() == {}
+
+
+@pytest.mark.parametrize("asked", [{"task": "gsm8k"}, {"task": "mini_math", "partial": "true"}])
+def test_without_any_result_the_priors_answer_and_nothing_runs(fresh, asked):
+    done = fresh.snakemake("advise", seeds="40", queries="200", **asked)
+    assert done.returncode == 0, done.stdout
+    assert "this is advice from priors alone" in " ".join(done.stdout.split())
+    assert "No student was trained, so published findings at 5 queries a seed" in done.stdout
+    assert not (fresh.folder / "resources").exists()
 
 
 def test_what_is_asked_for_beside_the_quote_is_made_and_watched(copied):

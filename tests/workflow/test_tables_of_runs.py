@@ -15,7 +15,9 @@ def test_a_table_of_runs_is_advised_on_without_any_result_of_a_study(fresh):
     (fresh.folder / "cells.csv").write_text(TABLE)
     done = fresh.snakemake("advise", results="cells.csv", seeds="100", queries="1600")
     assert done.returncode == 0, done.stdout
-    assert "own (table cells.csv)\n  100 seeds, 1,600 teacher queries: BR 16\n" in done.stdout
+    assert (
+        "own (table cells.csv)\n  With 100 seeds and 1,600 teacher queries (BR 16), " in done.stdout
+    )
     assert "rows are taken as independent (binomial)" in " ".join(done.stdout.split())
     made = fresh.folder / "results/own_results/cells"
     assert json.loads((made / "advice/advice.json").read_text())["study"] == "cells.csv"

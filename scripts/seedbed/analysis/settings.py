@@ -52,9 +52,12 @@ class FitSettings(CompareSettings, Analysis):
 
     Attributes:
         kinds: by method, what it asks the teacher; its priors depend on that.
+        shares: by mixture, as its cells name it, the share of each method in its budget, from 0 to
+            1; mixtures with real data have none.
     """
 
     kinds: Mapping[str, MethodKind] = Field(default_factory=dict)
+    shares: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
 
 
 class AugmenterSettings(CompareSettings):

@@ -391,12 +391,15 @@ class JobSettings(Paths):
 
     def share_settings(self) -> Settings:
         """Return how mixtures are compared by the shares of their methods."""
-        shares = {
+        return Settings({**self.comparison_settings(), "shares": self._shares()})
+
+    def _shares(self) -> dict[str, Any]:
+        """Return the shares of methods in each mixture without real data."""
+        return {
             mixture: fractions(of)
             for mixture, of in self.study.config.shares.items()
             if of is not None and all(share != "all" for _, share in of)
         }
-        return Settings({**self.comparison_settings(), "shares": shares})
 
     def augmenter_settings(self) -> Settings:
         """Return how augmenters are compared, in the order in which blocks name them."""
@@ -425,9 +428,13 @@ class JobSettings(Paths):
     def fit_settings(self) -> Settings:
         """Return how curves are fitted."""
         analysis = self.study.config.analysis
-        kinds = {name: one.asks for name, one in self.study.methods.items()}
-        methods = list(self.study.methods)
-        return Settings({"methods": methods, "kinds": kinds, **analysis.model_dump()})
+        known = {"kinds": self.kinds(), "shares": self._shares()}
+        return Settings({"methods": list(self.study.methods), **known, **analysis.model_dump()})
+
+    def kinds(self) -> Settings:
+        """Return what each method that has a teacher asks it."""
+        methods = self.study.methods.items()
+        return Settings({name: one.asks for name, one in methods if one.real_pairs is None})
 
     def crossover_settings(self) -> Settings:
         """Return how crossovers are found."""

@@ -102,6 +102,12 @@ class Targets(JobSettings):
             f"{self.results}/figures/{name}.{end}" for name in self.figures() for end in endings
         ]
 
+    def has_no_results_of(self, task: str | None) -> bool:
+        """Return whether no result of a task is there, and no job would make one."""
+        if self.partial:
+            return not self.evaluations()
+        return task is not None and task not in self.study.tasks
+
     def missing(self) -> str:
         """Return a line on the cells without an evaluation; "" if all are waited for, or there."""
         if not self.partial:

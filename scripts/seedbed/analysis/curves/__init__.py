@@ -16,7 +16,7 @@ from seedbed.analysis.curves.interface import (
     read_curves,
 )
 from seedbed.analysis.curves.measured import Difference, Measured
-from seedbed.analysis.curves.records import CellMean, FitRecord, FitsRecord
+from seedbed.analysis.curves.records import CellMean, FarCell, FitRecord, FitsRecord
 
 __all__ = [
     "FURTHEST",
@@ -26,6 +26,7 @@ __all__ = [
     "Curves",
     "Difference",
     "Estimate",
+    "FarCell",
     "FitRecord",
     "FitsRecord",
     "Measured",

@@ -17,6 +17,7 @@ from seedbed.analysis.tables.outcomes import (
     Outcomes,
     groups,
     in_group,
+    in_group_with_mixtures,
     mean_accuracy,
     order_methods,
     untrained_of,
@@ -117,15 +118,22 @@ def _fit_group(
     untrained = indexed.filter(untrained_of(group)).head(1)
     methods = [name for name in methods if name in set(trained["method"])]
     kinds = [settings.kinds.get(name, _KINDS.get(name, "other")) for name in methods]
-    rows = [*trained["row"].to_list(), *untrained["row"].to_list()]
+    shares = {name: dict(of) for name, of in settings.shares.items() if of.keys() <= {*methods}}
+    mixed = indexed.filter(in_group_with_mixtures(group), pl.col("method").is_in([*shares])).sort(
+        "method", "seeds", "budget", "replicate"
+    )
+    shares = {name: of for name, of in shares.items() if name in set(mixed["method"])}
+    parts = [trained, mixed, untrained]
+    rows = [row for part in parts for row in part["row"].to_list()]
     of_group = Outcomes(
         outcomes.task,
-        pl.concat([trained, untrained]).drop("row"),
+        pl.concat(parts).drop("row"),
         outcomes.items,
         outcomes.clusters,
         outcomes.correct[rows],
     )
-    cells = cells_of(of_group, methods)
+    alone = {name: {name: 1.0} for name in methods}
+    cells = cells_of(of_group, methods, shares)
     posterior = fit_posterior(cells, kinds, settings.bootstrap_samples, settings.seed)
     seeds = sorted(trained["seeds"].unique().to_list())
     baseline = mean_accuracy(outcomes, rows[-1:], settings.confidence) if untrained.height else None
@@ -145,7 +153,10 @@ def _fit_group(
             for cell, probability in posterior.failed.items()
             if probability >= _LEAST_PROBABILITY
         ),
-        cells=tuple(_cells(trained, outcomes, posterior, methods, settings.confidence)),
+        cells=tuple(_cells(trained, outcomes, posterior, alone, methods, settings.confidence)),
+        mixtures=shares,
+        mixed=tuple(_cells(mixed, outcomes, posterior, shares, methods, settings.confidence)),
+        unmeasured=tuple(name for name in settings.kinds if name not in methods),
     )
     return record, _draw_rows(group, posterior)
 
@@ -181,20 +192,34 @@ def _cells(
     trained: pl.DataFrame,
     outcomes: Outcomes,
     posterior: Posterior,
+    shares: Mapping[str, Mapping[str, float]],
     methods: Sequence[str],
     confidence: float,
 ) -> list[CellMean]:
-    """Return one record per method, seed-set size and budget: the mean over its replicates."""
+    """Return one record per place (method or mixture, seeds, budget): the mean over replicates.
+
+    Args:
+        trained: the cells, with their number `row`.
+        outcomes: outcomes of the task.
+        posterior: the posterior.
+        shares: by method or mixture of the cells, in order, its shares of the methods.
+        methods: those of the posterior.
+        confidence: coverage of the intervals.
+    """
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    order = {method: index for index, method in enumerate(methods)}
+    order = {method: index for index, method in enumerate(shares)}
     found = [
         (method, seeds, budget, part)
         for (method, seeds, budget), part in trained.group_by("method", "seeds", "budget")
     ]
     found.sort(key=lambda one: (one[1], order[one[0]], one[2]))
+    queries = [
+        [budget * shares[name].get(method, 0.0) for method in methods]
+        for name, _, budget, _ in found
+    ]
     drawn = posterior.accuracy(
         np.array([seeds for _, seeds, _, _ in found], float),
-        np.array([budget * np.eye(len(methods))[order[method]] for method, _, budget, _ in found]),
+        np.array(queries).reshape(len(found), len(methods)),
     )
     records = []
     for (method, seeds, budget, part), draws in zip(found, drawn.T, strict=True):

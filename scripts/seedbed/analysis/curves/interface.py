@@ -202,12 +202,25 @@ class Curves:
 
     def at(self, points: Sequence[Point]) -> Estimate:
         """Return the expected accuracies at n points, as `accuracy` does."""
-        place = {method: index for index, method in enumerate(self.methods)}
-        seeds = np.array([point.seeds for point in points], float)
-        queries = np.zeros((len(points), len(place)))
-        for row, point in enumerate(points):
-            queries[row, place[point.method]] = point.ratio * point.seeds
-        draws = self.posterior.accuracy(seeds, queries)
+        return self.of(
+            [point.seeds for point in points],
+            [{point.method: point.ratio * point.seeds} for point in points],
+        )
+
+    def of(
+        self, seeds: float | Sequence[float], queries: Sequence[Mapping[str, float]]
+    ) -> Estimate:
+        """Return the expected accuracies of n students, whatever their data is made of.
+
+        Args:
+            seeds: seed-set size, of all or of each.
+            queries: by method, of each; none is the untrained student.
+        """
+        if unknown := {method for one in queries for method in one} - {*self.methods}:
+            raise KeyError(*sorted(unknown))
+        asked = [[one.get(method, 0.0) for method in self.methods] for one in queries]
+        counts = np.array(asked, float).reshape(len(asked), len(self.methods))
+        draws = self.posterior.accuracy(np.asarray(seeds, float), counts)
         return Estimate(draws.mean(axis=0), draws)
 
     def contrast(self, terms: Sequence[tuple[float, Point]]) -> Estimate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from seedbed.analysis.settings import FitSettings, MethodKind
 from seedbed.analysis.tables.outcomes import Accuracy, Group
@@ -76,6 +76,8 @@ class FitRecord(Part):
 
     `kinds` says what each of the methods asks the teacher. `grade_variance` is the variance of
     grades over that of right and wrong with the same means; 1 where answers are right or wrong.
+    `mixtures` has the shares of the methods in each mixture that was measured, and `mixed` the
+    cells of these; `unmeasured` are methods of the study without a cell here.
     """
 
     fit: str
@@ -94,6 +96,9 @@ class FitRecord(Part):
     noise: NoiseRecord
     far_off: tuple[FarCell, ...]
     cells: tuple[CellMean, ...]
+    mixtures: dict[str, dict[str, float]] = Field(default_factory=dict)
+    mixed: tuple[CellMean, ...] = ()
+    unmeasured: tuple[str, ...] = ()
 
     @property
     def group(self) -> Group:

@@ -1,39 +1,57 @@
-"""Which method to use for a given seed set and budget, for given money, or to reach an accuracy.
+"""What to do with a budget for a given seed set, with given money, or to reach an accuracy.
 
-What is expected, within the data and beyond it, is `Curves.accuracy`.
+What is expected, within the data and beyond it, is `Curves.of`; what can be chosen is `choices`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from seedbed.analysis.curves import FURTHEST, Curves, Point
-from seedbed.analysis.decide.costs import MEASURES, CostLine, Prices, cost_line
-from seedbed.analysis.decide.design import NextCell, next_cells
+from seedbed.analysis.curves import FURTHEST, Curves, FarCell, Point
+from seedbed.analysis.decide.choices import (
+    NO_TRAINING,
+    TOO_FAR,
+    Spending,
+    Weighed,
+    affordable,
+    cheapest,
+    judged,
+    mixtures,
+    weigh,
+)
+from seedbed.analysis.decide.costs import MEASURES, CostLine, Prices
+from seedbed.analysis.decide.design import Further, NextCell, next_cells
+from seedbed.analysis.posterior import expected_regrets
+from seedbed.streams.mixtures import coordinate
+
+MARGIN = 0.005
+"""Accuracy, a fraction, that a cheaper choice may be expected to lose to the best one."""
 
 
 @dataclass(frozen=True)
-class MethodOutlook:
-    """What to expect of one method.
+class ChoiceOutlook:
+    """What to expect of one choice.
 
     Attributes:
-        method: its name.
+        method: name of a method, of a mixture as its cells name it, or `untrained`.
         budget: teacher queries.
         accuracy: expected accuracy, a fraction.
         low: lower end of the interval.
         high: upper end.
         probability_best: probability that it is best (ties shared).
-        expected_regret: by how much the best method is better on average, a fraction.
+        expected_regret: by how much the best choice is better on average, a fraction.
         augmenter_queries: augmenter queries that it takes beside the teacher queries, at the rate
-            seen in its cells of the nearest seed-set size; None if not counted.
+            seen in cells of the nearest seed-set size; None if not counted.
         further_queries: teacher queries beyond the budget, likewise: those that verify answers, and
             those behind the budget that a filter goes on to.
         costs: by `costs.MEASURES`, what a cell of that budget takes; None where not known.
+        shares: of the methods in the budget; none for no training.
+        measured: whether the study has students of it.
     """
 
     method: str
@@ -43,9 +61,37 @@ class MethodOutlook:
     high: float
     probability_best: float
     expected_regret: float
-    augmenter_queries: float | None
-    further_queries: float | None
-    costs: dict[str, float | None]
+    augmenter_queries: float | None = None
+    further_queries: float | None = None
+    costs: Mapping[str, float | None] = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=dict)
+    measured: bool = True
+
+
+@dataclass(frozen=True)
+class Cheaper:
+    """The cheapest choice that is expected to lose at most `MARGIN` to the best one.
+
+    Attributes:
+        choice: the choice.
+        by: what it is the cheapest by: "usd", "tokens", or "queries" of teacher and augmenter.
+        cost: what it costs by that.
+        instead_of: what the best choice costs.
+    """
+
+    choice: ChoiceOutlook
+    by: str
+    cost: float
+    instead_of: float
+
+
+@dataclass(frozen=True)
+class Doubling:
+    """What twice the budget is expected to add to the accuracy of the best choice: fractions."""
+
+    gain: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -56,11 +102,21 @@ class Advice:
         seeds: seed-set size.
         budget: teacher queries; None if the budget is money.
         usd: US dollars; None if the budget is queries.
-        basis: "its cells", or "other tasks".
+        basis: "its cells", "other tasks" or "priors".
         beyond: factor by which the question lies beyond the data in seeds and budget ratio; 1
             within.
-        outlook: the methods, the best expected accuracy first.
+        outlook: the choices, the best first.
         confidence: coverage of the intervals.
+        alone: each method with all of the budget, the best first.
+        cheaper: a cheaper choice that is hardly worse; None if there is none.
+        doubling: what twice the budget adds; None where that lies too far beyond the data, or more
+            queries than the best choice takes are not expected to help.
+        unjudged: by method, why nothing is said of it.
+        failed: cells whose training has probably failed.
+        untrained: accuracy of the untrained student; None if it was not measured.
+        next_cells: those that would tell most.
+        reason: why, if the basis is priors.
+        pilot: what a pilot is expected to gain, if the basis is priors; None for no pilot.
     """
 
     seeds: int
@@ -68,26 +124,58 @@ class Advice:
     usd: float | None
     basis: str
     beyond: float
-    outlook: tuple[MethodOutlook, ...]
+    outlook: tuple[ChoiceOutlook, ...]
     confidence: float
+    alone: tuple[ChoiceOutlook, ...] = ()
+    cheaper: Cheaper | None = None
+    doubling: Doubling | None = None
+    unjudged: Mapping[str, str] = field(default_factory=dict)
+    failed: tuple[FarCell, ...] = ()
+    untrained: float | None = None
     next_cells: tuple[NextCell, ...] = ()
+    reason: str = ""
+    pilot: Pilot | None = None
 
     @property
-    def best(self) -> MethodOutlook:
-        """The method to use: of highest expected accuracy."""
+    def best(self) -> ChoiceOutlook:
+        """The choice to take."""
         return self.outlook[0]
 
     @property
-    def leading(self) -> dict[str, int]:
-        """The best two methods, whose lead is in doubt, with their teacher queries."""
-        return {entry.method: entry.budget for entry in self.outlook[:2]}
+    def saves(self) -> bool:
+        """Whether the choice leaves a part of the budget, as more is not expected to help."""
+        whole = [one.budget for one in self.alone if one.method in self.best.shares]
+        return bool(whole) and self.best.budget < 0.75 * min(whole)
 
     @property
-    def rivals(self) -> tuple[MethodOutlook, ...]:
+    def rivals(self) -> tuple[ChoiceOutlook, ...]:
         """The others that cannot be told apart from it: too likely to be best."""
-        return tuple(
-            entry for entry in self.outlook[1:] if entry.probability_best > 1 - self.confidence
-        )
+        return _rivals(self.outlook, self.confidence)
+
+    @property
+    def leading(self) -> tuple[ChoiceOutlook, ...]:
+        """Of the methods with all of the budget, the best one and those tied with it."""
+        return self.alone[:1] + _rivals(self.alone, self.confidence)
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """A pilot that would tell more where there are priors alone.
+
+    Attributes:
+        queries: teacher queries of each method.
+        gain: by how much the last student is expected to be better for it, what the pilot's queries
+            cost taken off; a fraction.
+        items: test items that its students would be measured on.
+    """
+
+    queries: int
+    gain: float
+    items: int
+
+
+def _rivals(outlook: Sequence[ChoiceOutlook], confidence: float) -> tuple[ChoiceOutlook, ...]:
+    return tuple(entry for entry in outlook[1:] if entry.probability_best > 1 - confidence)
 
 
 def advise(
@@ -98,119 +186,200 @@ def advise(
     usd: float | None = None,
     prices: Prices | None = None,
     look_further: bool = True,
+    further: Further | None = None,
+    spending: Spending | None = None,
 ) -> Advice:
-    """Return advice from a fit: of every method that was measured within ten times of the question.
+    """Return advice from a fit: on every method that was measured within ten times of the question.
 
     Args:
         fit: the fit.
         seeds: seed-set size.
         budget: teacher queries; or
-        usd: US dollars, which buy each method a budget of its own.
+        usd: US dollars, which buy each choice a budget of its own.
         confidence: coverage of the intervals.
         prices: by model, what its tokens cost.
         look_further: whether to say which further cells would tell more.
+        further: what `further_cells` returns, where it is known already.
+        spending: what choices cost, where it is known already.
 
     Raises:
-        ValueError: if a price is needed and not known, or if seeds and budget ratio together lie
+        ValueError: if no price that is needed is known, or if seeds and budget ratio together lie
             more than `FURTHEST` times beyond the data of every method.
     """
     if budget is not None and budget < 1:
         raise ValueError(f"budget {budget}: at least one query is needed")
-    prices = prices or {}
+    spending = spending or Spending.of(fit, seeds, prices or {})
+    others: dict[str, str] = {}
     if usd is not None:
-        budgets = _budgets_for(fit, seeds, usd, prices)
+        budgets, others = affordable(fit, seeds, usd, spending)
     elif budget is not None:
         budgets = dict.fromkeys(fit.methods, budget)
     else:
         raise ValueError("a budget is needed: teacher queries or US dollars")
-    found = expectations(fit, seeds, budgets)
-    names = list(found.budgets)
-    outlook = outlook_of(
-        found, confidence, [_spending(fit, seeds, name, found, prices) for name in names]
+    known = judged(fit, seeds, budgets, others)
+    weighed = weigh(fit, seeds, known.budgets, usd, spending)
+    outlook = _outlook_of(weighed, confidence, spending)
+    places = [*weighed.whole.values()]
+    whole = Expectations(
+        known.budgets, known.beyond, weighed.centres[places], weighed.draws[:, places].T
     )
-    advice = Advice(seeds, budget, usd, "its cells", found.beyond, tuple(outlook), confidence)
+    untrained = fit.record.untrained
+    advice = Advice(
+        seeds,
+        budget,
+        usd,
+        "its cells",
+        known.beyond,
+        outlook,
+        confidence,
+        alone=tuple(outlook_of(whole, confidence)),
+        cheaper=_cheaper(weighed, spending, outlook[0], confidence),
+        doubling=_doubling(fit, seeds, weighed, usd, spending, confidence),
+        unjudged=known.others,
+        failed=tuple(one for one in fit.record.far_off if one.probability > 0.5),
+        untrained=None if untrained is None else untrained.accuracy,
+    )
     if not look_further:
         return advice
-    return replace(advice, next_cells=next_cells(fit, seeds, advice.leading, prices))
+    draws = weighed.draws[:, weighed.rivals]
+    return replace(advice, next_cells=next_cells(fit, seeds, draws, prices or {}, further))
+
+
+def _outlook_of(
+    weighed: Weighed, confidence: float, spending: Spending
+) -> tuple[ChoiceOutlook, ...]:
+    """Return what to expect of the choices that are named, the best first."""
+    shares = best_shares(weighed.draws[:, weighed.shown].T)
+    regrets = expected_regrets(weighed.draws[:, weighed.rivals])
+    return tuple(
+        _entry(weighed, at, confidence, spending, float(share), float(regret))
+        for at, share, regret in zip(weighed.shown, shares, regrets, strict=False)
+    )
+
+
+def _entry(
+    weighed: Weighed,
+    at: int,
+    confidence: float,
+    spending: Spending,
+    share: float,
+    regret: float,
+) -> ChoiceOutlook:
+    choice = weighed.choices[at]
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile(weighed.draws[:, at], tails)
+    augmenter, further = spending.besides(choice)
+    return ChoiceOutlook(
+        method=choice.name,
+        budget=choice.budget,
+        accuracy=float(weighed.centres[at]),
+        low=float(low),
+        high=float(high),
+        probability_best=share,
+        expected_regret=regret,
+        augmenter_queries=augmenter,
+        further_queries=further,
+        costs=spending.costs(choice),
+        shares=choice.shares,
+        measured=choice.measured,
+    )
+
+
+_WORTH_SAVING = 0.9
+"""A choice is called cheaper if it costs less than this share of the best one."""
+
+
+def _cheaper(
+    weighed: Weighed, spending: Spending, best: ChoiceOutlook, confidence: float
+) -> Cheaper | None:
+    at, by = cheapest(weighed, spending, MARGIN)
+    choices = [weighed.choices[place] for place in (at, weighed.shown[0])]
+    if by == "queries":
+        cost, instead = (spending.calls(one) for one in choices)
+    else:
+        cost, instead = (spending.costs(one)[by] or 0.0 for one in choices)
+    if cost >= _WORTH_SAVING * instead:
+        return None
+    draws = weighed.draws[:, at]
+    regret = float((weighed.draws[:, weighed.rivals].max(axis=1) - draws).clip(0).mean())
+    share = float((draws >= weighed.draws[:, weighed.shown].max(axis=1)).mean())
+    return Cheaper(_entry(weighed, at, confidence, spending, share, regret), by, cost, instead)
+
+
+def _doubling(
+    fit: Curves,
+    seeds: int,
+    weighed: Weighed,
+    usd: float | None,
+    spending: Spending,
+    confidence: float,
+) -> Doubling | None:
+    """Return what twice the budget adds to the best choice."""
+    best = weighed.choices[weighed.shown[0]]
+    line = None if usd is None else spending.line("usd", best.shares)
+    twice = 2 * best.budget if line is None else int(line.budget(2 * (usd or 0.0)))
+    # One that does not take all of the budget would not take twice as much.
+    whole = max(one.budget for one in weighed.choices if one.name == best.name)
+    ratio = np.array([twice / seeds])
+    far = (fit.beyond(seeds, method, ratio)[0] > FURTHEST for method in best.shares)
+    if best is NO_TRAINING or best.budget < whole or any(far):
+        return None
+    queries = {method: share * twice for method, share in best.shares.items()}
+    gains = fit.of(seeds, [queries]).draws[:, 0] - weighed.draws[:, weighed.shown[0]]
+    low, high = np.quantile(gains, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Doubling(float(gains.mean()), float(low), float(high))
 
 
 @dataclass(frozen=True)
 class Expectations:
     """Expected accuracies of methods at a budget each: centres, shape (methods,), and draws."""
 
-    budgets: dict[str, int]
+    budgets: Mapping[str, int]
     beyond: float
     centres: np.ndarray
     draws: np.ndarray
-
-
-def _budgets_for(fit: Curves, seeds: int, usd: float, prices: Prices) -> dict[str, int]:
-    """Return the teacher queries that an amount buys in each method.
-
-    Raises:
-        ValueError: if what a method costs is not known, or the amount does not buy a query.
-    """
-    nearest = fit.nearest_size(seeds)
-    budgets = {}
-    for method in fit.methods:
-        if not fit.cells(nearest, method):
-            continue
-        line, unknown = cost_line(fit, nearest, method, "usd", prices)
-        if line is None:
-            raise ValueError(f"usd: what {method} costs is not known: {'; '.join(unknown)}")
-        budgets[method] = int(line.budget(usd))
-        if budgets[method] < 1:
-            raise ValueError(f"usd: {usd:g} does not pay for a query of {method}")
-    return budgets
 
 
 def expectations(fit: Curves, seeds: int, budgets: Mapping[str, int]) -> Expectations:
     """Return what to expect of each method that has cells near enough.
 
     Raises:
-        ValueError: as `advise`.
+        ValueError: as `judged`.
     """
-    kept: dict[str, int] = {}
-    furthest = 1.0
-    refused: list[float] = []
-    for method in fit.methods:
-        known = fit.ratios(seeds, method)
-        if not known or method not in budgets:
-            continue
-        ratios = np.array([budgets[method] / seeds])
-        beyond = float(fit.beyond(seeds, method, ratios)[0])
-        if beyond > FURTHEST:
-            refused += known
-            continue
-        furthest = max(furthest, beyond)
-        kept[method] = budgets[method]
-    if not kept:
-        if fit.beyond_sizes(seeds) > FURTHEST:
-            raise ValueError(f"{fit.outside_text(seeds)}, {TOO_FAR}")
-        ratio = max(budgets.values()) / seeds
-        raise ValueError(
-            f"budget {max(budgets.values())} for {seeds} seeds is BR {ratio:g}: the data has "
-            f"{min(refused):g} to {max(refused):g}, {TOO_FAR}"
-        )
-    points = [Point(method, seeds, budget / seeds) for method, budget in kept.items()]
+    known = judged(fit, seeds, {name: budgets[name] for name in fit.methods if name in budgets})
+    points = [Point(method, seeds, budget / seeds) for method, budget in known.budgets.items()]
     centres, draws = fit.at(points)
-    return Expectations(kept, furthest, centres, draws.T)
+    return Expectations(known.budgets, known.beyond, centres, draws.T)
 
 
-TOO_FAR = f"and nothing is said of more than {FURTHEST:g} times beyond"
-"""Why a question is refused."""
+@dataclass(frozen=True)
+class Besides:
+    """What a method takes beside its budget: as the fields of `ChoiceOutlook` of these names."""
+
+    augmenter_queries: float | None
+    further_queries: float | None
+    costs: Mapping[str, float | None]
 
 
 def outlook_of(
-    found: Expectations, confidence: float, spending: Sequence[Mapping[str, Any]]
-) -> list[MethodOutlook]:
-    """Return the methods, the best expected accuracy first."""
+    found: Expectations,
+    confidence: float,
+    spending: Sequence[Besides] | None = None,
+) -> list[ChoiceOutlook]:
+    """Return the methods, the best expected accuracy first.
+
+    Args:
+        found: what is expected.
+        confidence: coverage of the intervals.
+        spending: by method, what it takes; None to leave that out.
+    """
     shares = best_shares(found.draws)
     regrets = (found.draws.max(axis=0) - found.draws).mean(axis=1)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     lows, highs = np.quantile(found.draws, tails, axis=1)
+    taken = spending or [Besides(None, None, {})] * len(found.budgets)
     outlook = [
-        MethodOutlook(
+        ChoiceOutlook(
             method=name,
             budget=found.budgets[name],
             accuracy=float(found.centres[place]),
@@ -218,40 +387,15 @@ def outlook_of(
             high=float(highs[place]),
             probability_best=float(shares[place]),
             expected_regret=float(regrets[place]),
-            **spending[place],
+            augmenter_queries=taken[place].augmenter_queries,
+            further_queries=taken[place].further_queries,
+            costs=taken[place].costs,
+            shares={name: 1.0},
         )
         for place, name in enumerate(found.budgets)
     ]
     # The sort is stable: of equal methods the first of the study comes first.
     return sorted(outlook, key=lambda entry: -entry.accuracy)
-
-
-def _spending(
-    fit: Curves, seeds: int, method: str, found: Expectations, prices: Prices
-) -> dict[str, Any]:
-    """Return what a method's budget takes, at the rate of the nearest seed-set size."""
-    nearest = fit.nearest_size(seeds)
-    budget = found.budgets[method]
-    lines = {m: cost_line(fit, nearest, method, m, prices)[0] for m in MEASURES}
-    return {
-        **queries_besides(fit, nearest, method, budget),
-        "costs": {m: line and float(line.of(budget)) for m, line in lines.items()},
-    }
-
-
-def queries_besides(fit: Curves, seeds: int, method: str, budget: int) -> dict[str, float | None]:
-    """Return the augmenter queries and further teacher queries of a budget; None if not counted.
-
-    Args:
-        fit: the fit.
-        seeds: one of its seed-set sizes.
-        method: the method.
-        budget: teacher queries.
-    """
-    return {
-        "augmenter_queries": _besides(fit, seeds, method, budget, ("augmenter_queries",)),
-        "further_queries": _beyond(fit, seeds, method, budget),
-    }
 
 
 @dataclass(frozen=True)
@@ -395,26 +539,7 @@ def best_shares(draws: np.ndarray) -> np.ndarray:
     return (best / best.sum(axis=0)).mean(axis=1)
 
 
-def _beyond(fit: Curves, seeds: int, method: str, budget: int) -> float | None:
-    """Return the teacher queries beyond a budget, at the rate of the method's cells."""
-    names = ("teacher_queries", "verification_queries")
-    spent = _besides(fit, seeds, method, budget, names)
-    return None if spent is None else max(0.0, spent - budget)
-
-
-def _besides(
-    fit: Curves, seeds: int, method: str, budget: int, names: Sequence[str]
-) -> float | None:
-    """Return how many queries of some kinds a budget takes, at the rate of the method's cells."""
-    cells = [c for c in fit.cells(seeds, method) if getattr(c, names[0]) is not None]
-    if not cells:
-        return None
-    # The largest budgets weigh most: their rate is known best.
-    asked = sum(getattr(c, name) or 0.0 for c in cells for name in names)
-    return asked / sum(c.budget for c in cells) * budget
-
-
-_STEP = 1.02
+STEP = 1.02
 """Largest factor from one budget that is looked at to the next."""
 
 
@@ -434,6 +559,8 @@ class Plan:
         beyond: factor by which that budget lies beyond the data, seeds included; 1 within.
         looked_from: the least teacher queries that were looked at, the fewest measured.
         looked_to: the most.
+        shares: of the methods in the budget.
+        measured: whether the study has students of it.
     """
 
     method: str
@@ -447,6 +574,8 @@ class Plan:
     beyond: float
     looked_from: int
     looked_to: int
+    shares: Mapping[str, float] = field(default_factory=dict)
+    measured: bool = True
 
 
 def plans(
@@ -456,8 +585,10 @@ def plans(
     confidence: float = 0.95,
     prices: Prices | None = None,
 ) -> list[Plan]:
-    """Return for each method the least budget that is expected to reach an accuracy.
+    """Return for each choice the least budget that is expected to reach an accuracy.
 
+    The choices are the methods, the mixtures that were measured, and the division of the budget
+    that is expected to be best where the first method reaches the accuracy, or where none does.
     Budgets are looked for from the least budget ratio at which the method was measured with the
     nearest seed-set size, each 1.02 times the one before or less, up to the largest one, and on to
     where seeds and budget ratio together lie `FURTHEST` times beyond the data.
@@ -470,36 +601,100 @@ def plans(
         prices: by model, what its tokens cost.
 
     Returns:
-        The methods, the cheapest first, and last those that do not reach it: by money where what
+        The choices, the cheapest first, and last those that do not reach it: by money where what
         all of them cost is known, otherwise by teacher queries.
 
     Raises:
         ValueError: if the seed-set size is further beyond the data.
     """
+    return reach(prospects(fit, seeds, prices), target, confidence)
+
+
+@dataclass(frozen=True)
+class Prospects:
+    """What is expected of choices at many budgets, whatever the accuracy that is asked for.
+
+    Attributes:
+        named: the methods and the mixtures that were measured.
+        divided: makes the prospect of a division of the budget from its shares.
+        best_division: returns the shares that are expected to be best at a budget; None if there
+            are no two methods to mix.
+    """
+
+    named: Sequence[Prospect]
+    divided: Callable[[Mapping[str, float]], Prospect]
+    best_division: Callable[[int], Mapping[str, float] | None]
+
+
+def prospects(
+    fit: Curves, seeds: int, prices: Prices | None = None, step: float = STEP
+) -> Prospects:
+    """Return what is expected of a fit's choices, for those who ask about many accuracies.
+
+    Args:
+        fit: a fit.
+        seeds: seed-set size.
+        prices: by model, what its tokens cost.
+        step: largest factor from one budget that is looked at to the next.
+
+    Raises:
+        ValueError: as `plans`.
+    """
     further = fit.beyond_sizes(seeds)
     if further > FURTHEST:
         raise ValueError(f"{fit.outside_text(seeds)}, {TOO_FAR}")
-    nearest = fit.nearest_size(seeds)
-    found = []
-    for method in fit.methods:
-        known = fit.ratios(seeds, method)
-        if not known:
-            continue
-        budgets = budgets_between(seeds, known[0], known[-1] * FURTHEST / further)
+    spending = Spending.of(fit, seeds, prices or {})
+    methods = [method for method in fit.methods if fit.ratios(seeds, method)]
 
-        def draws(budget: int, method: str = method) -> np.ndarray:
-            return fit.accuracy(seeds, method, np.array([budget / seeds])).draws[:, 0]
+    def prospect(name: str, shares: Mapping[str, float], measured: bool = True) -> Prospect:
+        known = [fit.ratios(seeds, method) for method in shares]
+        first, last = max(one[0] for one in known), min(one[-1] for one in known)
+        budgets = budgets_between(seeds, first, last * FURTHEST / further, step)
+        ratios = budgets / seeds
 
-        prospect = Prospect(
-            method=method,
+        def at(budget: float) -> dict[str, float]:
+            return {method: share * budget for method, share in shares.items()}
+
+        return Prospect(
+            method=name,
             budgets=budgets,
-            centres=fit.accuracy(seeds, method, budgets / seeds).centre,
-            draws=draws,
-            beyond=fit.beyond(seeds, method, budgets / seeds),
-            lines={m: cost_line(fit, nearest, method, m, prices or {})[0] for m in MEASURES},
+            centres=fit.of(seeds, [at(budget) for budget in budgets]).centre,
+            draws=lambda budget: fit.of(seeds, [at(budget)]).draws[:, 0],
+            beyond=np.max([fit.beyond(seeds, method, ratios) for method in shares], axis=0),
+            lines={measure: spending.line(measure, shares) for measure in MEASURES},
+            shares=shares,
+            measured=measured,
         )
-        found.append(least_budget(prospect, target, confidence))
-    return ranked(found)
+
+    def best_division(budget: int) -> Mapping[str, float] | None:
+        found = mixtures(methods)
+        if not found:
+            return None
+        asked = [{method: share * budget for method, share in of.items()} for of in found]
+        return found[int(fit.of(seeds, asked).centre.argmax())]
+
+    @cache
+    def divided(shares: tuple[tuple[str, float], ...]) -> Prospect:
+        return prospect(coordinate(shares), dict(shares), measured=False)
+
+    mixed = fit.record.mixtures.items()
+    return Prospects(
+        [prospect(method, {method: 1.0}) for method in methods]
+        + [prospect(name, of) for name, of in mixed if of.keys() <= {*methods}],
+        lambda shares: divided(tuple(shares.items())),
+        best_division,
+    )
+
+
+def reach(found: Prospects, target: float, confidence: float) -> list[Plan]:
+    """Return for each choice the least budget that is expected to reach an accuracy."""
+    named = [least_budget(one, target, confidence) for one in found.named]
+    reached = [one.budget for one in named if one.budget is not None]
+    shares = found.best_division(min(reached) if reached else max(one.at for one in named))
+    known = [one.shares for one in named]
+    if shares is not None and shares not in known:
+        named.append(least_budget(found.divided(shares), target, confidence))
+    return ranked(named)
 
 
 @dataclass(frozen=True)
@@ -513,6 +708,8 @@ class Prospect:
         draws: function from a budget to the draws of the accuracy there.
         beyond: factors by which the budgets lie beyond the data, shape (n,).
         lines: by `costs.MEASURES`, what budgets cost; None where not known.
+        shares: of the methods in the budget.
+        measured: whether the study has students of it.
     """
 
     method: str
@@ -521,16 +718,18 @@ class Prospect:
     draws: Callable[[int], np.ndarray]
     beyond: np.ndarray
     lines: Mapping[str, CostLine | None]
+    shares: Mapping[str, float] = field(default_factory=dict)
+    measured: bool = True
 
 
-def budgets_between(seeds: int, first: float, last: float) -> np.ndarray:
-    """Return whole budgets from a budget ratio to another, each 1.02 times the one before or less.
+def budgets_between(seeds: int, first: float, last: float, step: float = STEP) -> np.ndarray:
+    """Return whole budgets from one budget ratio to another, each at most `step` times the last.
 
     Where no whole number of queries lies between them, it is the least one above.
     """
     low, high = np.ceil(first * seeds * (1 - 1e-9)), np.floor(last * seeds * (1 + 1e-9))
-    steps = 1 + int(np.ceil(np.log(max(high / low, 1)) / np.log(_STEP)))
-    return np.unique(np.geomspace(low, max(low, high), steps).round())
+    count = 1 + int(np.ceil(np.log(max(high / low, 1)) / np.log(step)))
+    return np.unique(np.geomspace(low, max(low, high), count).round())
 
 
 def least_budget(prospect: Prospect, target: float, confidence: float) -> Plan:
@@ -554,6 +753,8 @@ def least_budget(prospect: Prospect, target: float, confidence: float) -> Plan:
         beyond=float(prospect.beyond[place]),
         looked_from=int(prospect.budgets[0]),
         looked_to=int(prospect.budgets[-1]),
+        shares=prospect.shares,
+        measured=prospect.measured,
     )
 
 

@@ -15,7 +15,7 @@ from seedbed.analysis.tables.outcomes import Accuracy
 _DIVISIONS = 70
 """Divisions of the rest that are compared, at most: tenths for three methods."""
 
-_SIMPLER = 0.001
+SIMPLER = 0.001
 """Accuracy, a fraction, that a division must gain on giving the rest to the best method alone."""
 
 _CONFIDENCE = 0.95
@@ -67,7 +67,7 @@ def divide(
     pure = draws[:, :count]
     best = int(pure.mean(axis=0).argmax())
     # Before anything is bought, a division is no worse for being of all methods.
-    simpler = _SIMPLER * shares[:, best] if held.any() else 0.0
+    simpler = SIMPLER * shares[:, best] if held.any() else 0.0
     at = int((candidates.mean(axis=0) + simpler).argmax())
     drawn = posterior.with_training(candidates[:, at])
     low, high = np.quantile(drawn, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
@@ -127,10 +127,15 @@ def worth_of_round(
     return float(moved.max(axis=1).mean() - without.mean(axis=0).max())
 
 
-def divisions(count: int) -> np.ndarray:
-    """Return divisions of 1 among methods, in steps as small as their number allows."""
+def divisions(count: int, most: int = _DIVISIONS) -> np.ndarray:
+    """Return divisions of 1 among methods, in steps as small as their number allows.
+
+    Args:
+        count: the number of methods.
+        most: divisions, at most; but each method alone is one.
+    """
     steps = 1
-    while steps < 10 and comb(steps + count, count - 1) <= _DIVISIONS:
+    while steps < 10 and comb(steps + count, count - 1) <= most:
         steps += 1
     # Bars between `steps` stars.
     bars = np.array([*combinations(range(steps + count - 1), count - 1)], int)

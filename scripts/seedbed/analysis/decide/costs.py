@@ -171,6 +171,18 @@ def mean_line(lines: Sequence[CostLine]) -> CostLine:
     return CostLine(budgets, np.exp(np.mean([np.log(line.of(budgets)) for line in lines], axis=0)))
 
 
+def mixed_line(lines: Mapping[str, CostLine], shares: Mapping[str, float]) -> CostLine:
+    """Return what budgets of a mixture cost: the sum of what its parts do.
+
+    Args:
+        lines: of the methods.
+        shares: of the methods in the mixture, above 0.
+    """
+    budgets = np.unique(np.concatenate([lines[name].budgets / of for name, of in shares.items()]))
+    amounts = [lines[name].of(of * budgets) for name, of in shares.items()]
+    return CostLine(budgets, np.sum(amounts, axis=0))
+
+
 def cost_line(
     fit: Curves, seeds: int, method: str, measure: str, prices: Prices
 ) -> tuple[CostLine | None, list[str]]:

@@ -1,12 +1,16 @@
-"""Which further cells would lessen the doubt about which of two methods is better.
+"""Which further cells would better a decision, in points of accuracy, for what they cost.
 
-Over the draws of the posterior, the lead of one method over another and the accuracy of a cell vary
-together. If the cell is measured, the best linear prediction of the lead from how
-far the measurement lies from the curve leaves of the lead's variance
+Over the draws of the posterior, the lead of the best choice over another and the accuracy of a cell
+vary together. If the cell is measured, the best linear prediction moves the lead by as much as its
+covariance with the cell asks for, and leaves of the lead's variance
 
     Var(lead) - Cov(lead, curve)^2 / (Var(curve) + Var(measurement))
 
-(the update of a Gaussian, as in Rasmussen & Williams 2006, eq. 2.19, for one observation).
+(the update of a Gaussian, as in Rasmussen & Williams 2006, eq. 2.19, for one observation). Where a
+lead may move below zero, another choice is taken: what that gains on average, over all that the
+measurement may show, is what the cell takes off the expected regret of the best choice (the
+expected value of sample information: Raiffa & Schlaifer 1961). A cell that changes no choice,
+whatever it shows, is worth nothing and is not proposed.
 
 What the new measurement shares with those that made the curve moves both alike: it is neither noise
 between them, nor does it bear on a difference of methods. The test items are the same, and so are
@@ -25,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -33,7 +38,13 @@ from seedbed.analysis.decide.costs import CostLine, Prices, cost_line
 from seedbed.config.words import NONE
 
 _LEAST_GAIN = 0.02
-"""Share of the variance that a further cell must take away to be worth a word."""
+"""Share of a lead's variance that a further cell must take away to be believed."""
+
+_LEAST_WORTH = 0.0002
+"""Accuracy, a fraction, that a further cell must take off the expected regret to be proposed."""
+
+_OUTCOMES = 200
+"""Equally likely outcomes of a measurement over which a decision is averaged."""
 
 _LUCK = 4.0
 """Over the number of draws, the share that it must take away: two standard errors, squared, of
@@ -51,7 +62,7 @@ _NEAR = 1.25
 
 @dataclass(frozen=True)
 class NextCell:
-    """A cell that would lessen the doubt about which of two methods is better.
+    """A cell that would better a decision.
 
     Attributes:
         method: its method.
@@ -62,7 +73,9 @@ class NextCell:
         queries: teacher queries that its data would take: of a stream whose first part is bought,
             only those beyond.
         usd: what its data would cost; None if not known.
-        doubt_before: standard deviation of the lead of the best method over the next, a fraction.
+        regret_before: what the best choice loses on average to the best of each draw, a fraction.
+        regret_after: the same once the cell is measured, and the choice that is then best is taken.
+        doubt_before: standard deviation of the lead of the best choice over the next, a fraction.
         doubt_after: the same once the cell is measured, as linear prediction has it.
     """
 
@@ -72,6 +85,8 @@ class NextCell:
     new: bool
     queries: int
     usd: float | None
+    regret_before: float
+    regret_after: float
     doubt_before: float
     doubt_after: float
 
@@ -111,11 +126,11 @@ def further_cells(fit: Curves, seeds: int, prices: Prices) -> Further:
 def next_cells(
     fit: Curves,
     seeds: int,
-    budgets: Mapping[str, int],
+    draws: np.ndarray,
     prices: Prices,
     further: Further | None = None,
 ) -> tuple[NextCell, ...]:
-    """Return the cells that would lessen the doubt about a lead most for what they cost.
+    """Return the cells that would take most off the expected regret for what they cost.
 
     Looked at are the cells of the study, each measured again with another draw of its seeds, and
     new ones of each method: budgets between and beyond the measured ones, each twice the one before
@@ -126,19 +141,17 @@ def next_cells(
     Args:
         fit: the fit.
         seeds: the seed-set size that is asked about.
-        budgets: the budgets of the two methods whose lead is in doubt.
+        draws: accuracies of the choices, the best first, shape (samples, choices).
         prices: by model, what its tokens cost.
         further: what `further_cells` returns, where it is known already.
 
     Returns:
-        The best first: by variance taken away per dollar, or per teacher query where prices are not
+        The best first: by regret taken away per dollar, or per teacher query where prices are not
         known. Those that cost nothing come first, but only the best of them is named.
     """
-    if len(budgets) < 2:
+    if draws.shape[1] < 2:
         return ()
-    first, second = (Point(method, seeds, budget / seeds) for method, budget in budgets.items())
-    lead = fit.contrast([(1.0, first), (-1.0, second)]).draws[:, 0]
-    return best_cells(lead, further or further_cells(fit, seeds, prices))
+    return best_cells(draws, further or further_cells(fit, seeds, prices))
 
 
 @dataclass(frozen=True)
@@ -192,35 +205,48 @@ def doublings(seeds: int, first: float, last: float) -> list[int]:
     return [budget for budget in budgets if budget not in near and budget > 0]
 
 
-def best_cells(lead: np.ndarray, further: Further) -> tuple[NextCell, ...]:
-    """Return those of some cells that would lessen the doubt about a lead most for their cost.
+def best_cells(draws: np.ndarray, further: Further) -> tuple[NextCell, ...]:
+    """Return those of some cells that would take most off the expected regret for their cost.
 
     Args:
-        lead: the lead in draws, shape (samples,).
+        draws: accuracies of at least two choices, the best first, shape (samples, choices).
         further: the cells, with their accuracies in the same draws.
     """
     cells, lines = further.cells, further.lines
-    before = float(lead.var(ddof=1))
-    if before <= 1e-12:
+    leads = draws[:, :1] - draws[:, 1:]
+    variances = leads.var(axis=0, ddof=1)
+    in_doubt = variances > 1e-12
+    if not in_doubt.any():
         return ()
+    leads, variances = leads[:, in_doubt], variances[in_doubt]
+    # The best may have been preferred for being simpler.
+    ahead = np.maximum(leads.mean(axis=0), 0.0)
+    regret = float((draws.max(axis=1) - draws[:, 0]).mean())
     found: list[tuple[float, float, NextCell]] = []
     priced = all(lines[one.seeds, one.method] is not None for one, *_ in cells)
     for one, drawn, noise in cells:
-        common = float(np.cov(lead, drawn)[0, 1])
-        spread = max(float(drawn.var(ddof=1)) - noise.shared, common**2 / before)
-        if spread + noise.own <= 0:
-            continue
-        taken = common**2 / (spread + noise.own)
-        if taken < max(_LEAST_GAIN, _LUCK / len(lead)) * before:
+        common = (leads - leads.mean(axis=0)).T @ (drawn - drawn.mean()) / (len(drawn) - 1)
+        spread = np.maximum(float(drawn.var(ddof=1)) - noise.shared, common**2 / variances)
+        taken = common**2 / np.maximum(spread + noise.own, 1e-300)
+        believed = taken >= max(_LEAST_GAIN, _LUCK / len(leads)) * variances
+        moves = np.sign(common) * np.sqrt(taken) * believed
+        worth = float(np.maximum(0.0, (np.outer(_NORMAL, moves) - ahead).max(axis=1)).mean())
+        worth = min(worth, regret)
+        if worth < _LEAST_WORTH:
             continue
         queries = max(0, one.budget - one.bought)
         usd = _further(lines[one.seeds, one.method], one)
-        doubts = (before**0.5, float(np.sqrt(max(0.0, before - taken))))
-        cell = NextCell(one.method, one.seeds, one.budget, one.new, queries, usd, *doubts)
-        found.append(((usd or 0.0) if priced else queries, taken, cell))
+        doubts = float(variances[0]) ** 0.5, float(np.sqrt(max(0.0, variances[0] - taken[0])))
+        place = (one.method, one.seeds, one.budget, one.new, queries, usd)
+        cell = NextCell(*place, regret, regret - worth, *doubts)
+        found.append(((usd or 0.0) if priced else queries, worth, cell))
     free = sorted((one for one in found if one[0] <= 0), key=lambda one: -one[1])
     paid = sorted((one for one in found if one[0] > 0), key=lambda one: -one[1] / one[0])
     return tuple(cell for *_, cell in [*free[:_NAMED_FREE], *paid][:_COUNT])
+
+
+_NORMAL = np.sort([NormalDist().inv_cdf((place + 0.5) / _OUTCOMES) for place in range(_OUTCOMES)])
+"""Outcomes of a measurement as deviates of the normal distribution, shape (`_OUTCOMES`,)."""
 
 
 def _further(line: CostLine | None, cell: Candidate) -> float | None:

@@ -18,7 +18,7 @@ from typing import Literal
 from pydantic import Field
 
 from seedbed.analysis.decide.allocations import Outlook, divide, worth_of_round
-from seedbed.analysis.posterior import cells_of, fit_posterior
+from seedbed.analysis.posterior import Posterior, cells_of, fit_posterior
 from seedbed.analysis.settings import MethodKind as MethodKind
 from seedbed.analysis.tables.outcomes import Accuracy, Outcomes
 from seedbed.records import Part
@@ -149,10 +149,11 @@ def next_purchase(state: SpendState) -> Purchase:
     cells = cells_of(state.outcomes, names)
     # Without a student there is nothing but what is published.
     known = cells if cells.trained.any() else cells_of(None, names)
+    if not len(known):
+        found = by_priors(state.methods, state.seeds, state.budget, state.bought, state.seed)
+        return Purchase(kind="final", queries=found.outlook.queries, reason=found.reason)
     posterior = fit_posterior(known, kinds, samples=_DRAWS, seed=state.seed)
     outlook = divide(posterior, names, state.seeds, state.budget, state.bought)
-    if not len(known):
-        return Purchase(kind="final", queries=outlook.queries, reason=_by_priors(state, outlook))
     if state.has_pilot and state.finished_rounds < state.pilot.rounds:
         kept = [name for name, chance in outlook.chances.items() if chance >= UNLIKELY]
         if len(kept) > 1:
@@ -177,15 +178,49 @@ def next_purchase(state: SpendState) -> Purchase:
     )
 
 
-def _by_priors(state: SpendState, outlook: Outlook) -> str:
-    """Return why a budget is divided as it is without a student."""
-    if len(state.methods) == 1:
-        return f"{outlook.best} is the only method, so it gets the whole budget."
-    return (
-        f"No student was trained, so published findings at {state.budget / state.seeds:.3g} "
-        "queries a seed divide the budget; as tasks differ, that is expected to lose "
-        f"{100 * outlook.regret:.1f} points to the best division."
-    )
+@dataclass(frozen=True)
+class Priors:
+    """What published findings alone say of a budget.
+
+    Attributes:
+        posterior: the priors, as a posterior of nothing.
+        outlook: the division of the budget.
+        reason: why it is divided like that, and what that is worth, as one sentence.
+    """
+
+    posterior: Posterior
+    outlook: Outlook
+    reason: str
+
+
+def by_priors(
+    methods: Mapping[str, MethodKind],
+    seeds: int,
+    budget: int,
+    bought: Mapping[str, int] | None = None,
+    seed: int = 0,
+) -> Priors:
+    """Return how to divide a budget where no student was trained.
+
+    Args:
+        methods: by name, in the order of the study, what each asks.
+        seeds: questions in the seed set.
+        budget: teacher queries, in all.
+        bought: by method, the queries that were bought so far.
+        seed: of random numbers.
+    """
+    names, kinds = list(methods), list(methods.values())
+    posterior = fit_posterior(cells_of(None, names), kinds, samples=_DRAWS, seed=seed)
+    outlook = divide(posterior, names, seeds, budget, bought or {})
+    if len(names) == 1:
+        reason = f"{outlook.best} is the only method, so it gets the whole budget."
+    else:
+        reason = (
+            f"No student was trained, so published findings at {budget / seeds:.3g} "
+            "queries a seed divide the budget; as tasks differ, that is expected to lose "
+            f"{100 * outlook.regret:.1f} points to the best division."
+        )
+    return Priors(posterior, outlook, reason)
 
 
 def _why(state: SpendState, outlook: Outlook) -> str:

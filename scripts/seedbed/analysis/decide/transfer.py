@@ -16,6 +16,7 @@ import numpy as np
 from seedbed.analysis.curves import FURTHEST, Curves, Noise
 from seedbed.analysis.decide.advise import (
     Advice,
+    Besides,
     Expectations,
     Plan,
     Prospect,
@@ -23,9 +24,9 @@ from seedbed.analysis.decide.advise import (
     expectations,
     least_budget,
     outlook_of,
-    queries_besides,
     ranked,
 )
+from seedbed.analysis.decide.choices import Choice, Spending
 from seedbed.analysis.decide.costs import MEASURES, CostLine, Prices, cost_line, mean_line
 from seedbed.analysis.decide.design import Candidate, Further, NextCell, best_cells, doublings
 
@@ -141,6 +142,7 @@ def transferred_plans(
             draws=draws,
             beyond=np.max([fit.beyond(seeds, method, budgets / seeds) for fit in fits], axis=0),
             lines={m: _line(fits, seeds, method, m, prices or {})[0] for m in MEASURES},
+            shares={method: 1.0},
         )
         found.append(least_budget(prospect, target, confidence))
     if not found:
@@ -199,20 +201,21 @@ def _line(
 
 def _spending(
     fits: Sequence[Curves], seeds: int, method: str, budget: int, prices: Prices
-) -> dict[str, object]:
+) -> Besides:
     """Return what a method's budget takes, on the mean of tasks."""
-    counted = [queries_besides(fit, fit.nearest_size(seeds), method, budget) for fit in fits]
-    means: dict[str, object] = {}
-    for name in counted[0]:
-        known = [count for one in counted if (count := one[name]) is not None]
-        means[name] = float(np.mean(known)) if len(known) == len(counted) else None
-    return means | {
-        "costs": {
-            m: None if line is None else float(line.of(budget))
-            for m in MEASURES
-            for line, _ in [_line(fits, seeds, method, m, prices)]
-        }
-    }
+    choice = Choice(method, {method: 1.0}, budget)
+    counted = [Spending.of(fit, seeds, prices).besides(choice) for fit in fits]
+    lines = {m: _line(fits, seeds, method, m, prices)[0] for m in MEASURES}
+    return Besides(
+        _mean([augmenter for augmenter, _ in counted]),
+        _mean([further for _, further in counted]),
+        {m: None if line is None else float(line.of(budget)) for m, line in lines.items()},
+    )
+
+
+def _mean(counts: Sequence[float | None]) -> float | None:
+    known = [count for count in counts if count is not None]
+    return float(np.mean(known)) if len(known) == len(counts) else None
 
 
 def _pilots(fits: Sequence[Curves], advice: Advice, prices: Prices) -> tuple[NextCell, ...]:
@@ -252,7 +255,7 @@ def _pilots(fits: Sequence[Curves], advice: Advice, prices: Prices) -> tuple[Nex
             for method in dict.fromkeys(cell.method for cell in cells)
         },
     )
-    return best_cells(new[0] - new[1], further)
+    return best_cells(new[:2].T, further)
 
 
 def _new_task(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from seedbed.analysis.curves import Curves
 from seedbed.analysis.decide.advise import Advice, Plan, advise, plans
 from seedbed.analysis.decide.costs import Prices
+from seedbed.analysis.decide.priors import prior_advice
 from seedbed.analysis.decide.transfer import transferred_advice, transferred_plans
+from seedbed.analysis.settings import MethodKind
+from seedbed.analysis.tables.outcomes import Group
 from seedbed.config.values import JsonObject
+from seedbed.config.words import NONE
 
 
 @dataclass(frozen=True)
@@ -33,31 +37,41 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What cells of one student, teacher, augmenter and filter say.
+    """What cells of one student, teacher, augmenter and filter say, or the priors.
 
     Attributes:
-        fit: their fit; of other tasks, if the task has no results, that of the first.
-        said: the advice, or by method the least budgets; None where they say nothing.
+        group: their coordinates.
+        fit: their fit; of other tasks, if the task has no results, that of the first; None where
+            the priors answer.
+        said: the advice, or by choice the least budgets; None where they say nothing.
         reason: why they say nothing, or "".
         transferred: the tasks that it is transferred from; none if the task has results.
     """
 
-    fit: Curves
+    group: Group
+    fit: Curves | None
     said: Advice | list[Plan] | None
     reason: str = ""
     transferred: tuple[str, ...] = ()
 
 
 def ask(
-    fits: Sequence[Curves], question: Question, confidence: float, prices: Prices | None = None
+    fits: Sequence[Curves],
+    question: Question,
+    confidence: float,
+    prices: Prices | None = None,
+    methods: Mapping[str, MethodKind] | None = None,
 ) -> list[Answer]:
     """Return what each fit of a task answers; of a task without results, what others let expect.
+
+    If the others let expect nothing, the priors answer.
 
     Args:
         fits: the study's fits.
         question: the question.
         confidence: coverage of the intervals.
         prices: by model, what its tokens cost.
+        methods: by name, what those of the study ask, for priors; None for those of the fits.
 
     Raises:
         ValueError: if none of the fits can say anything of the seeds and the budget.
@@ -66,6 +80,13 @@ def ask(
     answers = [_answer(fit, question, confidence, prices or {}) for fit in own]
     if not own:
         answers = _transferred(fits, question, confidence, prices or {})
+        if not any(answer.said for answer in answers):
+            known = {
+                m: kind
+                for fit in fits
+                for m, kind in zip(fit.methods, fit.record.kinds, strict=True)
+            }
+            answers = [_by_priors(answers, question, confidence, methods or known)]
     if not any(answer.said for answer in answers):
         raise ValueError("; ".join(dict.fromkeys(answer.reason for answer in answers)))
     return answers
@@ -75,20 +96,42 @@ def _answer(fit: Curves, question: Question, confidence: float, prices: Prices) 
     seeds = question.seeds
     try:
         if question.target is not None:
-            return Answer(fit, plans(fit, seeds, question.target, confidence, prices))
+            found = plans(fit, seeds, question.target, confidence, prices)
+            return Answer(fit.group, fit, found)
         said = advise(fit, seeds, question.queries, confidence, question.usd, prices)
-        return Answer(fit, said)
+        return Answer(fit.group, fit, said)
     except ValueError as error:
-        return Answer(fit, None, str(error))
+        return Answer(fit.group, fit, None, str(error))
+
+
+def _by_priors(
+    others: Sequence[Answer],
+    question: Question,
+    confidence: float,
+    methods: Mapping[str, MethodKind],
+) -> Answer:
+    """Return what is published lets expect of a task without results."""
+    group = Group(question.task, NONE, NONE, NONE, NONE)
+    reasons = list(dict.fromkeys(answer.reason for answer in others))
+    if question.queries is None:
+        reasons += [
+            "without results there are priors alone, which divide teacher queries: give queries"
+        ]
+        return Answer(group, None, None, "; ".join(reasons))
+    try:
+        said = prior_advice(methods, question.seeds, question.queries, confidence)
+        return Answer(group, None, said, "; ".join(reasons))
+    except ValueError as error:
+        return Answer(group, None, None, "; ".join([*reasons, str(error)]))
 
 
 def _transferred(
     fits: Sequence[Curves], question: Question, confidence: float, prices: Prices
 ) -> list[Answer]:
     known = list(dict.fromkeys(fit.record.task for fit in fits))
-    missing = f"task {question.task}: the study has results of {', '.join(known) or 'none'}"
+    missing = f"task {question.task}: the study has results of {', '.join(known) or 'no task'}"
     if not fits:
-        raise ValueError(missing)
+        return [Answer(Group(question.task, NONE, NONE, NONE, NONE), None, None, missing)]
     by_models: dict[tuple[str, ...], list[Curves]] = {}
     for fit in fits:
         by_models.setdefault(tuple(vars(replace(fit.group, task="")).values()), []).append(fit)
@@ -105,9 +148,9 @@ def _transferred(
                 said = transferred_advice(
                     group, seeds, question.queries, confidence, question.usd, prices
                 )
-            answers.append(Answer(group[0], said, transferred=tasks))
+            answers.append(Answer(group[0].group, group[0], said, transferred=tasks))
         except ValueError as error:
-            answers.append(Answer(group[0], None, f"{missing}; {error}"))
+            answers.append(Answer(group[0].group, group[0], None, f"{missing}; {error}"))
     # Ablations that only one task has say nothing, and need not say so where others do.
     return [answer for answer in answers if answer.said] or answers
 
@@ -117,7 +160,7 @@ def advice_json(question: Question, answers: Sequence[Answer]) -> JsonObject:
     return {
         "question": asdict(question),
         "answers": [
-            asdict(answer.fit.group)
+            asdict(answer.group)
             | {"task": question.task, "borrowed": list(answer.transferred)}
             | _said(answer)
             for answer in answers
@@ -129,5 +172,7 @@ def _said(answer: Answer) -> JsonObject:
     if answer.said is None:
         return {"reason": answer.reason}
     if isinstance(answer.said, Advice):
-        return asdict(answer.said)
+        plain = replace(answer.said, failed=())
+        failed = [dict(one) for one in answer.said.failed]
+        return asdict(plain) | {"failed": failed}
     return {"reach": [asdict(one) for one in answer.said]}

@@ -7,11 +7,18 @@ short title there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from seedbed.analysis.curves import Curves, FitRecord
 from seedbed.analysis.curves import Stretch as Interval
-from seedbed.analysis.decide.advise import Advice, Plan, Stretch, leaders
+from seedbed.analysis.decide.advise import (
+    MARGIN,
+    Advice,
+    ChoiceOutlook,
+    Plan,
+    Stretch,
+    leaders,
+)
 from seedbed.analysis.decide.contrasts import ContrastResult
 from seedbed.analysis.decide.costs import MEASURES
 from seedbed.analysis.decide.crossovers import Crossover, ratio_text
@@ -48,7 +55,6 @@ TRANSFERRED = (
     "include the variation between these tasks; its costs are the geometric means of theirs."
 )
 TWO_TASKS = "Two tasks say little about the variation between tasks."
-_WIDENED = "the intervals are wider, as the slope of the curves may change there"
 NONE = "–"
 
 
@@ -105,6 +111,11 @@ def listed(words: Iterable[str], link: str = "and") -> str:
     return f"{', '.join(most)} {link} {last}" if most else last
 
 
+def queries_text(queries: int, seeds: int) -> str:
+    """Return a budget of teacher queries, with its budget ratio."""
+    return f"{queries:,} teacher queries ({amount('budget_ratio', queries / seeds)})"
+
+
 def times(factor: float) -> str:
     """Return how far beyond the data a question is, never "1 times"."""
     return f"{max(factor, 1.01):.3g} times" if factor < 1.1 else f"{factor:.2g} times"
@@ -125,27 +136,157 @@ def either(methods: Sequence[str], of: Sequence[str], name: Name) -> str:
     return listed(map(name, methods), "or")
 
 
-def use_text(advice: Advice, methods: Sequence[str], name: Name) -> str:
-    """Return which method to use, with those that are statistically tied with it."""
-    best = {entry.method for entry in (advice.best, *advice.rivals)}
-    return f"use {either([method for method in methods if method in best], methods, name)}"
+class Chosen(Protocol):
+    """A choice: a method, a mixture, or no training."""
+
+    @property
+    def method(self) -> str:
+        """Its name."""
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Shares of the methods in its queries; none for no training."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether there are students of it."""
 
 
-def expected_text(advice: Advice, name: Name) -> str:
-    """Return what to expect of the best method, as a clause."""
+def choice_text(choice: Chosen, name: Name, link: str = "and") -> str:
+    """Return a choice, as "NQ", "40% QR and 60% NQ" or "the student as it is"."""
+    if not choice.shares:
+        return "the student as it is"
+    if len(choice.shares) == 1 or choice.measured:
+        return name(choice.method)
+    return listed((f"{100 * of:.3g}% {name(one)}" for one, of in choice.shares.items()), link)
+
+
+def choice_title(choice: Chosen, name: Name) -> str:
+    """Return a choice at the head of a row of a table."""
+    text = capital(choice_text(choice, name))
+    mixed = len(choice.shares) > 1 and not choice.measured
+    return f"{text} (not measured)" if mixed else text
+
+
+def advice_sentences(advice: Advice, budget: str, name: Name) -> tuple[str, str, str]:
+    """Return the answer to a question in three sentences, the same on the terminal and the page.
+
+    What to buy; how sure that is and what it is expected to lose; and what twice the budget brings,
+    or what to measure next.
+
+    Args:
+        advice: the advice.
+        budget: the question's, as text.
+        name: titles of methods.
+    """
+    if advice.basis == "priors":
+        return _priors_sentences(advice, name)
+    return _buy_text(advice, budget, name), _sure_text(advice, name), _more_text(advice, name)
+
+
+def _buy_text(advice: Advice, budget: str, name: Name) -> str:
     best = advice.best
-    text = (
-        f"{name(best.method)} is expected to reach {percent(best.accuracy)}% "
-        f"({span(best.low, best.high)})"
+    asked = f"With {advice.seeds:,} seeds and {budget},"
+    if not best.shares:
+        return (
+            f"{asked} do not train: the student as it is answers {percent(best.accuracy)}% right, "
+            "and no data is expected to make it better."
+        )
+    bought = f"{_queries_text(best, name)}{' and no more' if advice.saves else ''}"
+    return (
+        f"{asked} buy {bought}: the student is expected to answer {percent(best.accuracy)}% right "
+        f"({span(best.low, best.high)})."
     )
-    # A method without a competitor is surely the best, which says nothing.
-    if len(advice.outlook) > 1:
-        text += f" and is best with a probability of {100 * best.probability_best:.0f}%"
+
+
+def _queries_text(best: ChoiceOutlook, name: Name) -> str:
+    """Return the queries of a choice, as "100 queries of NQ" or "100 queries, 40% QR and ..."."""
+    made = choice_text(best, name)
+    if len(best.shares) == 1 or best.measured:
+        return f"{best.budget:,} queries of {made}"
+    return f"{best.budget:,} queries, {made} (not measured)"
+
+
+def _sure_text(advice: Advice, name: Name) -> str:
+    best, beyond = advice.best, advice.beyond
+    start = "It"
+    if beyond > 1:
+        start = f"This is {times(beyond)} beyond the data, where intervals are wider; it"
+    if len(advice.outlook) == 1:
+        # A method without a competitor is surely the best, which says nothing.
+        return f"{start} is the only choice that was measured."
+    divided = len(advice.alone) > 1
+    text = (
+        f"{start} is the best of the choices below with a probability of "
+        f"{100 * best.probability_best:.0f}%, and is expected to lose "
+        f"{percent(best.expected_regret)} points to the best {'division' if divided else 'one'}"
+    )
     rivals = [
-        f"{name(entry.method)} ({100 * entry.probability_best:.0f}%)" for entry in advice.rivals
+        f"{choice_text(entry, name)} ({100 * entry.probability_best:.0f}%)"
+        for entry in advice.rivals
     ]
     if rivals:
-        text += f", statistically tied with {listed(rivals)}"
+        text += f"; statistically tied with {listed(rivals)}"
+    return f"{text}."
+
+
+def _more_text(advice: Advice, name: Name) -> str:
+    found = []
+    if advice.doubling is not None:
+        gain = advice.doubling
+        interval = f"{points(gain.low)} to {points(gain.high)}"
+        found.append(
+            f"twice the budget is expected to bring {points(gain.gain)} points ({interval})"
+        )
+    elif not advice.best.shares:
+        data = max(advice.outlook[1:], key=lambda entry: entry.accuracy, default=None)
+        if data is not None:
+            lost = percent(advice.best.accuracy - data.accuracy)
+            found.append(
+                f"trained on {choice_text(data, name)}, it is expected to lose {lost} points"
+            )
+    elif advice.saves:
+        found.append("more queries are not expected to help")
+    elif advice.basis == "its cells":
+        found.append("twice the budget is too far beyond the data to say what it brings")
+    if advice.next_cells:
+        cell = advice.next_cells[0]
+        cost = money(cell.usd) if cell.usd else queries_to_ask(cell)
+        price = (
+            f"for {cost}" if cell.usd else f"for {cost} queries" if cell.queries else "for nothing"
+        )
+        found.append(
+            f"measuring {name(cell.method)} with {cell.seeds:,} seeds and {cell.budget:,} queries "
+            f"{'' if cell.new else 'again '}first, {price}, is expected to lower the loss from "
+            f"{points(cell.regret_before, sign=False)} to {points(cell.regret_after, sign=False)}"
+        )
+    elif len(advice.outlook) > 1 and advice.basis == "its cells":
+        found.append("no further cell is expected to better the choice")
+    return f"{capital('; '.join(found))}." if found else ""
+
+
+def _priors_sentences(advice: Advice, name: Name) -> tuple[str, str, str]:
+    best = advice.best
+    bought = [f"{round(of * best.budget):,} of {name(one)}" for one, of in best.shares.items()]
+    buy = (
+        f"With {advice.seeds:,} seeds and {queries_text(best.budget, advice.seeds)}, buy "
+        f"{listed(bought)}: this task has no results, so this is advice from priors alone."
+    )
+    pilot = "How good the student will be is not known"
+    if advice.pilot is not None:
+        pilot += (
+            f"; a pilot of {advice.pilot.queries:,} queries of each method, with which `snakemake "
+            f"spend` begins, is expected to bring {points(advice.pilot.gain)} points, its queries "
+            f"paid, with {advice.pilot.items:,} test items"
+        )
+    else:
+        pilot += ", and the budget is too small for a pilot to pay"
+    return buy, advice.reason, f"{pilot}."
+
+
+def advice_notes(advice: Advice, name: Name) -> list[str]:
+    """Return what else there is to say of an answer, a sentence each."""
+    best, found = advice.best, []
     also = [
         f"{count:,.0f} {kind} queries"
         for count, kind in (
@@ -154,22 +295,32 @@ def expected_text(advice: Advice, name: Name) -> str:
         )
         if count and count >= 0.5
     ]
-    return f"{text}; it also takes {listed(also)}" if also else text
+    if also:
+        found.append(f"The first of these also takes {listed(also)}.")
+    if (cheaper := advice.cheaper) is not None:
+        lost = max(0.0, best.accuracy - cheaper.choice.accuracy)
+        made = _queries_text(cheaper.choice, name) if cheaper.choice.shares else "no training"
+        cost, instead = (
+            money(value) if cheaper.by == "usd" else f"{value:,.0f}"
+            for value in (cheaper.cost, cheaper.instead_of)
+        )
+        unit = {"usd": "", "tokens": " tokens", "queries": " queries of all models"}[cheaper.by]
+        found.append(
+            f"The cheapest choice that is expected to lose at most {100 * MARGIN:.1f} points is "
+            f"{made}: it loses {percent(lost)}, and costs {cost} instead of {instead}{unit}."
+        )
+    if advice.unjudged:
+        listing = "; ".join(f"{name(one)}: {why}" for one, why in advice.unjudged.items())
+        found.append(f"Not judged: {listing}.")
+    if advice.failed:
+        cells = [f"{one.cell} ({100 * one.probability:.0f}%)" for one in advice.failed]
+        found.append(f"Probably a failed training, to be run again: {listed(cells)}.")
+    return found
 
 
-def beyond_text(factor: float, short: bool = False) -> str:
-    """Return how far a question lies beyond the data, as a sentence; "" within it."""
-    if factor <= 1:
-        return ""
-    reason = "the intervals are wider" if short else _WIDENED
-    return f"This is {times(factor)} beyond the data: {reason}."
-
-
-def answer_text(advice: Advice, budget: str, methods: Sequence[str], name: Name) -> str:
-    """Return the advice for a question, as sentences; `budget` is the question's, as text."""
-    use = use_text(advice, methods, name)
-    text = f"With {advice.seeds:,} seeds and {budget}, {use}. {expected_text(advice, name)}."
-    return f"{text} {beyond_text(advice.beyond, short=True)}".rstrip()
+def points(share: float, sign: bool = True) -> str:
+    """Return a difference of accuracies in points, small ones with two digits."""
+    return f"{100 * share:+.1f}" if sign else f"{100 * share:.2f}"
 
 
 def stretches_text(parts: Sequence[tuple[str, str]]) -> str:
@@ -218,14 +369,13 @@ def map_text(seeds: int, leading: str) -> str:
     )
 
 
-def next_text(advice: Advice, name: Name) -> str:
-    """Return what the next cells to measure are for, as a clause."""
-    first, second = (name(entry.method) for entry in advice.outlook[:2])
+def next_text(advice: Advice) -> str:
+    """Return what the next cells to measure are for, as a sentence."""
     pilot = " as a pilot of this task" if advice.basis == "other tasks" else ""
-    before = 100 * advice.next_cells[0].doubt_before
+    before = points(advice.next_cells[0].regret_before, sign=False)
     return (
-        f"To tell {first} and {second} apart, measure one of these next{pilot}. The standard error "
-        f"of their difference is {before:.2f} points now"
+        f"To choose better, measure one of these next{pilot}. The choice is expected to lose "
+        f"{before} points now; with one of them:"
     )
 
 
@@ -239,41 +389,59 @@ def queries_to_ask(cell: NextCell) -> str:
     return f"{cell.queries:,}" if cell.queries else "none, its data exists"
 
 
-def plan_text(found: Sequence[Plan], seeds: int, name: Name) -> str:
-    """Return the cheapest plan for an accuracy as sentences, or that there is none."""
+def plan_sentences(
+    found: Sequence[Plan], seeds: int, target: float, name: Name, untrained: float | None = None
+) -> tuple[str, str, str]:
+    """Return the cheapest way to an accuracy in three sentences, or that there is none.
+
+    Args:
+        found: the plans, the cheapest first.
+        seeds: seed-set size.
+        target: the accuracy, a fraction.
+        name: titles of methods.
+        untrained: accuracy of the untrained student; None if it was not measured.
+    """
 
     def ratio(budget: float) -> str:
         return amount("budget_ratio", budget / seeds)
 
-    best = found[0]
-    if best.budget is None:
-        most = max(one.looked_to for one in found)
-        return (
-            f"No method is expected to reach it with up to {most:,} queries ({ratio(most)}). The "
-            f"highest expected accuracy is {percent(best.accuracy)}%, by {name(best.method)}. "
-            "Queries in brackets are where each method's expected accuracy is highest."
-        )
-    priced = all(one.costs.get("usd") is not None for one in found if one.budget is not None)
-    least = f"the least money, {money(best.costs['usd'])}" if priced else "the fewest queries"
-    text = (
-        f"{name(best.method)} is expected to reach it with {least}: {best.budget:,} teacher "
-        f"queries ({ratio(best.budget)}), with a probability of {100 * best.probability:.0f}%."
-    )
-    if best.budget == best.looked_from:
-        text += " No smaller budget was measured: fewer may do."
-    if best.beyond > 1:
-        text += f" This plan is {times(best.beyond)} beyond the data."
+    best, asked = found[0], f"{percent(target)}%"
     never = [one for one in found if one.budget is None]
+    rest = ""
     if never:
         most = max(one.looked_to for one in never)
         verb = "is" if len(never) == 1 else "are"
-        text += (
-            f" {listed(name(one.method) for one in never)} {verb} not expected to reach it with up "
-            f"to {most:,} queries; queries in brackets are where expected accuracy is highest."
+        rest = (
+            f"{capital(listed(choice_text(one, name) for one in never))} {verb} not expected to "
+            f"reach it with up to {most:,} queries; queries in brackets are where expected "
+            "accuracy is highest."
         )
-    if any(one.beyond > 1 for one in found):
-        text += f" Beyond the data, accuracies are extrapolated from the curves; {_WIDENED}."
-    return text
+    if untrained is not None and untrained >= target:
+        buy = f"Do not train: the student as it is already answers {percent(untrained)}% right."
+        return buy, "", rest
+    if best.budget is None:
+        most = max(one.looked_to for one in found)
+        return (
+            f"With {seeds:,} seeds, no method is expected to reach {asked} with up to {most:,} "
+            f"queries ({ratio(most)}).",
+            f"The highest expected accuracy is {percent(best.accuracy)}%, by "
+            f"{choice_text(best, name)}.",
+            "Queries in brackets are where each choice's expected accuracy is highest.",
+        )
+    priced = all(one.costs.get("usd") is not None for one in found if one.budget is not None)
+    least = f"the least money, {money(best.costs['usd'])}" if priced else "the fewest queries"
+    mixed = len(best.shares) > 1 and not best.measured
+    buy = (
+        f"With {seeds:,} seeds, {choice_text(best, name)}{' (not measured)' if mixed else ''} is "
+        f"expected to reach {asked} with {least}: {best.budget:,} teacher queries "
+        f"({ratio(best.budget)})."
+    )
+    sure = f"It reaches it with a probability of {100 * best.probability:.0f}%"
+    if best.beyond > 1:
+        sure += f", {times(best.beyond)} beyond the data, where intervals are wider"
+    if best.budget == best.looked_from:
+        sure += "; no smaller budget was measured, so fewer may do"
+    return buy, f"{sure}.", rest
 
 
 # Comparisons and crossovers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
@@ -348,7 +348,10 @@ def _advice(
     parts = [leading] if leading else []
     for budget in dict.fromkeys([shared[0], shared[-1]]):
         advice = advise(fit, seeds, budget, confidence, look_further=False)
-        text = f"at {budget:,} teacher queries, {say.expected_text(advice, titles.short)}"
+        asked = say.queries_text(budget, seeds)
+        buy, sure, _ = say.advice_sentences(advice, asked, titles.short)
+        notes = say.advice_notes(replace(advice, cheaper=None, failed=()), titles.short)
+        text = " ".join([buy, sure, *notes]).removesuffix(".")
         missing = sum(
             cell.missing_rows or 0.0
             for cell in fit.cells(seeds, advice.best.method)
@@ -356,9 +359,6 @@ def _advice(
         )
         if missing:
             text += f"; it has {missing:,.0f} rows fewer than without a filter"
-        base = fit.record.untrained
-        if base and advice.best.accuracy < base.accuracy:
-            text += "; the base model is better, so do not train it"
         parts.append(text)
     first, *others = parts
     return " ".join([f"{seeds:,} seeds: {first}.", *(f"{say.capital(one)}." for one in others)])

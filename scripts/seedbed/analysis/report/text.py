@@ -86,7 +86,7 @@ def advice_text(
         titles: titles of methods and models.
     """
     # Each is of the task that is asked about, and has what sets it apart.
-    places = [{**asdict(answer.fit.group), "task": question.task} for answer in answers]
+    places = [{**asdict(answer.group), "task": question.task} for answer in answers]
     lines = []
     for answer, name in zip(answers, place_titles(places, titles), strict=True):
         lines.append(f"{name} ({source})")
@@ -108,43 +108,57 @@ def advice_text(
 def _budget_lines(answer: Answer, advice: Advice, confidence: float, titles: Titles) -> list[str]:
     budget = say.money(advice.usd)
     if advice.budget is not None:
-        ratio = say.amount("budget_ratio", advice.budget / advice.seeds)
-        budget = f"{advice.budget:,} teacher queries: {ratio}"
-    lines = [f"  {advice.seeds:,} seeds, {budget}"]
-    layout = "  {:<26}{:>10}{:>12}{:>16}{:>9}{:>16}{:>10}"
+        budget = say.queries_text(advice.budget, advice.seeds)
+    name = titles.short
+    lines = []
+    for sentence in say.advice_sentences(advice, budget, name):
+        lines += wrapped(sentence, "  ")
+    lines.append("")
+    heads = [choice_title(one, name, titles) for one in advice.outlook]
+    width = max(26, *map(len, heads)) if heads else 26
+    layout = f"  {{:<{width}}}{{:>8}}{{:>12}}{{:>15}}{{:>8}}{{:>15}}{{:>8}}"
     interval = f"{100 * confidence:g}% interval"
-    head = ("queries", "accuracy, %", interval, "best in", "regret, points", "cost")
-    lines.append(layout.format("", *head))
-    for one in advice.outlook:
+    lines.append(
+        layout.format("", "queries", "accuracy, %", interval, "best in", "regret, points", "cost")
+    )
+    known = advice.basis != "priors"
+    for head, one in zip(heads, advice.outlook, strict=True):
         lines.append(
             layout.format(
-                titles.title(one.method),
+                head,
                 f"{one.budget:,}",
-                say.percent(one.accuracy),
-                say.span(one.low, one.high),
+                say.percent(one.accuracy) if known else "-",
+                say.span(one.low, one.high) if known else "-",
                 f"{100 * one.probability_best:.0f}%",
                 say.percent(one.expected_regret),
                 say.money(one.costs.get("usd")),
             )
         )
-    use = say.use_text(advice, answer.fit.methods, titles.short)
-    expected = say.expected_text(advice, titles.short)
-    beyond = say.beyond_text(advice.beyond)
-    lines += wrapped(f"{say.capital(use)}: {expected}. {beyond}".rstrip(), "  ")
-    if advice.usd is None and not answer.transferred and answer.fit.beyond_sizes(advice.seeds) == 1:
-        elsewhere = say.leaders_text(answer.fit, advice.seeds, titles.short, confidence)
-        lines += wrapped(f"At any budget: {elsewhere}." if elsewhere else "", "  ")
+    for note in say.advice_notes(advice, name):
+        lines += wrapped(note, "  ")
+    fit = answer.fit
+    within = fit is not None and fit.beyond_sizes(advice.seeds) == 1
+    if fit is not None and within and advice.usd is None and not answer.transferred:
+        elsewhere = say.leaders_text(fit, advice.seeds, name, confidence)
+        lines += wrapped(
+            f"Of the methods alone, at any budget: {elsewhere}." if elsewhere else "", "  "
+        )
     if advice.next_cells:
-        lines += wrapped(f"{say.next_text(advice, titles.short)}; with one of them:", "  ")
+        lines += wrapped(say.next_text(advice), "  ")
     for cell in advice.next_cells:
         price = "" if cell.usd is None else f", {say.money(cell.usd)}"
         price = f"{cell.queries:,} queries to ask{price}" if cell.queries else "its data exists"
         lines.append(
-            f"    {100 * cell.doubt_after:.2f} points  {titles.short(cell.method)} with "
+            f"    {say.points(cell.regret_after, sign=False)} points  {name(cell.method)} with "
             f"{cell.seeds:,} seeds and {cell.budget:,} queries, {say.next_cell_text(cell)} "
             f"({price})"
         )
     return lines
+
+
+def choice_title(choice: say.Chosen, name: say.Name, titles: Titles) -> str:
+    """Return a choice at the head of a row: the full title of a method, short ones of a mixture."""
+    return say.choice_title(choice, titles.title if len(choice.shares) == 1 else name)
 
 
 def _target_lines(
@@ -155,17 +169,25 @@ def _target_lines(
     titles: Titles,
 ) -> list[str]:
     target = question.target or 0.0
-    layout = "  {:<26}{:>10}{:>12}{:>16}{:>12}{:>10}  {}"
+    base = None if answer.fit is None or answer.transferred else answer.fit.record.untrained
+    untrained = None if base is None else base.accuracy
+    lines = []
+    for sentence in say.plan_sentences(found, question.seeds, target, titles.short, untrained):
+        lines += wrapped(sentence, "  ")
+    lines.append("")
+    heads = [choice_title(one, titles.short, titles) for one in found]
+    width = max(26, *map(len, heads))
+    layout = f"  {{:<{width}}}{{:>10}}{{:>12}}{{:>16}}{{:>12}}{{:>10}}  {{}}"
     interval = f"{100 * confidence:g}% interval"
-    head = ("queries", "accuracy, %", interval, "reached in", "cost", "beyond the data")
-    lines = [
-        f"  {question.seeds:,} seeds, to reach {say.percent(target)}%",
-        layout.format("", *head),
-    ]
-    for one in found:
+    lines.append(
+        layout.format(
+            "", "queries", "accuracy, %", interval, "reached in", "cost", "beyond the data"
+        )
+    )
+    for head, one in zip(heads, found, strict=True):
         lines.append(
             layout.format(
-                titles.title(one.method),
+                head,
                 f"{one.at:,}" if one.budget is not None else f"({one.at:,})",
                 say.percent(one.accuracy),
                 say.span(one.low, one.high),
@@ -174,8 +196,4 @@ def _target_lines(
                 "" if one.beyond == 1 else say.times(one.beyond),
             ).rstrip()
         )
-    base = answer.fit.record.untrained
-    if base and not answer.transferred and base.accuracy >= target:
-        base_text = f"The base model already has {say.percent(base.accuracy)}%."
-        lines += wrapped(base_text, "  ")
-    return [*lines, *wrapped(say.plan_text(found, question.seeds, titles.short), "  ")]
+    return lines

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from seedbed.analysis.curves import Curves
-from seedbed.analysis.decide.advise import Advice, Stretch, advise, leaders
+from seedbed.analysis.decide.advise import Advice, Stretch, advise, leaders, prospects, reach
+from seedbed.analysis.decide.choices import Spending
 from seedbed.analysis.decide.costs import Prices, cost_line
-from seedbed.analysis.decide.design import further_cells, next_cells
+from seedbed.analysis.decide.design import further_cells
 from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts.places import all_methods, group_titles, with_curves
 from seedbed.analysis.report.charts.theme import colour
@@ -25,7 +26,34 @@ from seedbed.analysis.settings import Titles
 
 SIZES = 7
 BUDGETS = 25
-"""Places of the controls for seeds and budget."""
+TARGETS = 21
+"""Places of the controls for seeds, budget and the accuracy to reach."""
+
+_SAME_HEADS = ("choice", "queries", "accuracy, %", "interval")
+HEADS = {
+    "budget": (
+        "choice",
+        "queries",
+        "accuracy, %",
+        "interval",
+        "best in, %",
+        "regret, points",
+        "cost",
+    ),
+    "reach": (
+        "choice",
+        "queries",
+        "accuracy, %",
+        "interval",
+        "reached in, %",
+        "beyond the data",
+        "cost",
+    ),
+}
+"""Heads of the table of choices, where a budget or an accuracy is asked about."""
+
+_STEP = 1.1
+"""Factor between budgets that may reach an accuracy."""
 
 _BEYOND = 2.0
 """How far beyond the budget ratios of the data the control goes."""
@@ -44,6 +72,7 @@ class _Explored:
     def size(self, seeds: int) -> dict[str, Any] | None:
         """Return what the page looks up for a number of seeds; None where nothing is known."""
         further = further_cells(self.fit, seeds, self.prices)
+        spending = Spending.of(self.fit, seeds, self.prices)
         found: list[Advice] = []
         for budget in self.budgets(seeds):
             asked = {"usd": budget} if self.money else {"budget": int(budget)}
@@ -53,14 +82,14 @@ class _Explored:
                     seeds,
                     confidence=self.confidence,
                     prices=self.prices,
-                    look_further=False,
+                    further=further,
+                    spending=spending,
                     **asked,
                 )
             except ValueError:
                 # No method has such a budget: between sizes, or for too little money.
                 continue
-            cells = next_cells(self.fit, seeds, advice.leading, self.prices, further)
-            found.append(replace(advice, next_cells=tuple(cells)))
+            found.append(advice)
         if not found:
             return None
         measured = [] if self.money else self.fit.cells(seeds)
@@ -70,7 +99,8 @@ class _Explored:
             "shown": f"{seeds:,}",
             "spoken": f"{seeds:,} seeds",
             "rows": [self.row(advice) for advice in found],
-            "curves": [self.point(advice, entry) for advice in found for entry in advice.outlook]
+            "reach": [] if self.money else self.reach(seeds),
+            "curves": [self.point(advice, entry) for advice in found for entry in advice.alone]
             + [
                 {
                     "kind": "cell",
@@ -124,24 +154,25 @@ class _Explored:
 
     def leading(self, advice: Advice) -> tuple[str, ...]:
         """Return the best method and those tied with it, in the study's order."""
-        best = {entry.method for entry in (advice.best, *advice.rivals)}
+        best = {entry.method for entry in advice.leading}
         return tuple(method for method in self.fit.methods if method in best)
 
     def row(self, advice: Advice) -> dict[str, Any]:
         """Return what the page shows for a place of its controls."""
         budget, title = self.budget(advice), self.titles.title
-        ratio = say.amount("budget_ratio", self.place(advice))
-        answer = say.answer_text(advice, budget, self.fit.methods, title)
-        cells = advice.next_cells
+        shown = budget
+        if advice.budget is not None:
+            shown = say.queries_text(advice.budget, advice.seeds)
         return {
             "at": advice.usd if advice.budget is None else advice.budget,
             "x": self.place(advice),
-            "shown": budget if advice.budget is None else f"{budget} ({ratio})",
+            "shown": shown,
             "spoken": budget,
-            "answer": answer,
+            "said": say.advice_sentences(advice, shown, title),
+            "notes": say.advice_notes(advice, title),
             "outlook": [
                 [
-                    title(entry.method),
+                    say.choice_title(entry, title),
                     f"{entry.budget:,}",
                     say.percent(entry.accuracy),
                     say.span(entry.low, entry.high),
@@ -151,7 +182,7 @@ class _Explored:
                 ]
                 for entry in advice.outlook
             ],
-            "next_text": f"{say.next_text(advice, title)}." if cells else "",
+            "next_text": say.next_text(advice) if advice.next_cells else "",
             "next": [
                 [
                     f"{title(cell.method)}, {say.next_cell_text(cell)}",
@@ -159,11 +190,51 @@ class _Explored:
                     f"{cell.budget:,}",
                     say.queries_to_ask(cell),
                     say.money(cell.usd),
-                    f"{100 * cell.doubt_after:.2f}",
+                    say.points(cell.regret_after, sign=False),
                 ]
-                for cell in cells
+                for cell in advice.next_cells
             ],
         }
+
+    def reach(self, seeds: int) -> list[dict[str, Any]]:
+        """Return what the page shows for each accuracy to reach."""
+        try:
+            found = prospects(self.fit, seeds, self.prices, _STEP)
+        except ValueError:
+            return []
+        title, base = self.titles.title, self.fit.record.untrained
+        centres = np.concatenate([one.centres for one in found.named])
+        untrained = None if base is None else base.accuracy
+        rows = []
+        for target in np.linspace(centres.min(), centres.max(), TARGETS).round(3).tolist():
+            plans = reach(found, target, self.confidence)
+            at = plans[0].at
+            said = say.plan_sentences(plans, seeds, target, title, untrained)
+            rows.append(
+                {
+                    "at": _percent(target),
+                    "x": at / seeds,
+                    "shown": f"{say.percent(target)}%",
+                    "spoken": f"{say.percent(target)} percent right",
+                    "said": said,
+                    "notes": [],
+                    "outlook": [
+                        [
+                            say.choice_title(one, title),
+                            f"{one.at:,}" if one.budget is not None else f"({one.at:,})",
+                            say.percent(one.accuracy),
+                            say.span(one.low, one.high),
+                            f"{100 * one.probability:.0f}",
+                            "" if one.beyond == 1 else say.times(one.beyond),
+                            say.money(one.costs.get("usd")),
+                        ]
+                        for one in plans
+                    ],
+                    "next_text": "",
+                    "next": [],
+                }
+            )
+        return rows
 
     def point(self, advice: Advice, entry: Any) -> dict[str, Any]:
         """Return a point of a method's curve."""
@@ -238,8 +309,8 @@ def explorer_data(
         prices: by model, what its tokens cost.
 
     Returns:
-        `plots` by control ("queries", "usd"), and `fits`, each with its title and by control a list
-        of what the page shows for each number of seeds.
+        `heads` of the table of choices, `plots` by control ("queries", "usd"), and `fits`, each
+        with its title and by control a list of what the page shows for each number of seeds.
     """
     shown = with_curves(fits)
     methods = all_methods(shown)
@@ -248,6 +319,7 @@ def explorer_data(
     titled.sort(key=lambda pair: -len(pair[0].record.cells))
     colours = {titles.title(method): colour(methods, method) for method in methods}
     return {
+        "heads": HEADS,
         "plots": {"queries": plots(colours, False), "usd": plots(colours, True)} if shown else {},
         "fits": [
             {

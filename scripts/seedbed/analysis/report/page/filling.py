@@ -167,6 +167,7 @@ def page(
         report=report,
         say=sentences,
         explorer=bool(explorer["fits"]),
+        heads=explorer["heads"]["budget"],
         data=Markup(
             script_json(
                 {"explorer": explorer, "figures": charts, "themes": {"light": LIGHT, "dark": DARK}}

@@ -40,10 +40,18 @@ dark.addEventListener("change", () => {
 });
 
 if (data.explorer.fits.length) {
-  const { fits, plots } = data.explorer;
+  const { fits, heads, plots } = data.explorer;
+  const target = () => find("by-target").checked;
+  // The unit of the charts' axis: an accuracy to reach is shown where it takes so many queries.
   const unit = () => (find("by-usd").checked ? "usd" : "queries");
   const sizes = () => fits[find("fit").value][unit()];
   const size = () => sizes()[find("seeds").value];
+  const rows = () => (target() ? size().reach : size().rows);
+  const names = {
+    queries: ["Budget", "or type teacher queries"],
+    usd: ["Budget", "or type US dollars"],
+    target: ["Accuracy to reach", "or type a percentage"],
+  };
   const charts = {};
 
   // Draws one chart at a time: the last data that comes meanwhile is drawn next.
@@ -71,8 +79,8 @@ if (data.explorer.fits.length) {
     chart.busy = false;
   }
 
-  function fill(table, rows) {
-    find(table).tBodies[0].replaceChildren(...rows.map((words) => {
+  function fill(table, lines) {
+    find(table).tBodies[0].replaceChildren(...lines.map((words) => {
       const line = document.createElement("tr");
       line.append(...words.map((text, index) => {
         const cell = document.createElement(index ? "td" : "th");
@@ -88,13 +96,30 @@ if (data.explorer.fits.length) {
 
   function show() {
     shownSeeds = size().seeds;
-    const [at, row] = [size(), size().rows[find("budget").value]];
-    for (const [control, one] of [["seeds", at], ["budget", row]]) {
+    const [at, row] = [size(), rows()[find("budget").value]];
+    const [name, typed] = names[target() ? "target" : unit()];
+    find("budget-name").textContent = name;
+    find("budget-typed-name").textContent = typed;
+    for (const [control, one, number, all] of [
+      ["seeds", at, at.seeds, sizes().map(({ seeds }) => seeds)],
+      ["budget", row, row.at, rows().map((other) => other.at)],
+    ]) {
       find(`${control}-shown`).textContent = one.shown;
       find(control).setAttribute("aria-valuetext", one.spoken);
+      Object.assign(find(`${control}-typed`), { value: number, min: all[0], max: all.at(-1) });
     }
-    find("answer").textContent = row.answer;
+    ["answer", "sure", "more"].forEach((id, index) => { find(id).textContent = row.said[index]; });
+    const columns = heads[target() ? "reach" : "budget"];
+    [...find("outlook").tHead.rows[0].cells].forEach((cell, index) => {
+      cell.textContent = columns[index];
+    });
     fill("outlook", row.outlook);
+    find("notes").replaceChildren(...row.notes.map((text) => {
+      const line = document.createElement("li");
+      line.textContent = text;
+      return line;
+    }));
+    find("notes").hidden = !row.notes.length;
     find("next-group").hidden = !row.next.length;
     find("next-title").textContent = row.next_text;
     fill("next", row.next);
@@ -119,28 +144,49 @@ if (data.explorer.fits.length) {
     if (!usd.length) { find("by-queries").checked = true; }
     find("usd-unknown").textContent = usd.length ? "" : usd_unknown;
     range("seeds", sizes().length, 0);
-    range("budget", size().rows.length, 0.5);
+    range("budget", rows().length, 0.5);
     show();
   }
 
+  // Returns the place of the nearest of some numbers, by their ratio.
+  function nearest(numbers, wanted) {
+    const distance = (one) => Math.abs(Math.log(Math.max(one, 1e-9) / Math.max(wanted, 1e-9)));
+    return numbers.reduce(
+      (best, one, place) => (distance(one) < distance(numbers[best]) ? place : best), 0,
+    );
+  }
+
   function change() {
-    // The nearest number of seeds of the other list.
-    const distance = (one) => Math.abs(Math.log(one.seeds / shownSeeds));
-    const nearest = sizes().reduce((best, one) => (distance(one) < distance(best) ? one : best));
     find("seeds").max = sizes().length - 1;
-    find("seeds").value = sizes().indexOf(nearest);
-    range("budget", size().rows.length, 0.5);
+    find("seeds").value = nearest(sizes().map(({ seeds }) => seeds), shownSeeds);
+    range("budget", rows().length, 0.5);
     show();
   }
 
   find("fit").append(...fits.map(({ title }, index) => new Option(title, index)));
   find("fit").addEventListener("input", choose);
   find("seeds").addEventListener("input", () => {
-    range("budget", size().rows.length, share("budget"));
+    range("budget", rows().length, share("budget"));
     show();
   });
   find("budget").addEventListener("input", show);
-  for (const one of ["by-queries", "by-usd"]) { find(one).addEventListener("input", change); }
+  find("seeds-typed").addEventListener("change", () => {
+    const wanted = find("seeds-typed").valueAsNumber;
+    if (wanted > 0) {
+      const place = share("budget");
+      find("seeds").value = nearest(sizes().map(({ seeds }) => seeds), wanted);
+      range("budget", rows().length, place);
+    }
+    show();
+  });
+  find("budget-typed").addEventListener("change", () => {
+    const wanted = find("budget-typed").valueAsNumber;
+    if (wanted > 0) { find("budget").value = nearest(rows().map(({ at }) => at), wanted); }
+    show();
+  });
+  for (const one of ["by-queries", "by-usd", "by-target"]) {
+    find(one).addEventListener("input", change);
+  }
   find("explorer").querySelector("form").addEventListener("submit", (event) => event.preventDefault());
   dark.addEventListener("change", show);
   find("explorer").hidden = false;

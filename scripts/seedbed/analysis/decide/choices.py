@@ -1,0 +1,379 @@
+"""What a budget can buy: each method, mixtures of them, or no training at all.
+
+Mixtures that the study measured are choices as they are. Beside them, the divisions of the budget
+that `spend` could buy are weighed by the same model, and the best of them is a choice. Each choice
+takes all of the budget, unless its expected accuracy is higher with a half of it, or a quarter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isclose
+
+import numpy as np
+
+from seedbed.analysis.curves import FURTHEST, Curves
+from seedbed.analysis.decide.allocations import SIMPLER, divisions
+from seedbed.analysis.decide.costs import MEASURES, CostLine, Prices, cost_line, mixed_line
+from seedbed.config.words import UNTRAINED
+from seedbed.streams.mixtures import coordinate
+
+_DIVISIONS = 21
+"""Divisions of the budget that are weighed, at most: fifths for three methods."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Something to do with a budget.
+
+    Attributes:
+        name: of a method, of a mixture as its cells name it, or `untrained`.
+        shares: of the methods in the budget, each above 0; none for no training.
+        budget: teacher queries.
+        measured: whether the study has students of it.
+    """
+
+    name: str
+    shares: Mapping[str, float]
+    budget: int
+    measured: bool = True
+
+    @property
+    def queries(self) -> dict[str, float]:
+        """Teacher queries by method."""
+        return {method: share * self.budget for method, share in self.shares.items()}
+
+
+NO_TRAINING = Choice(UNTRAINED, {}, 0)
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What choices cost with so many seeds, at the rates of the nearest seed-set size.
+
+    Attributes:
+        lines: by one of `costs.MEASURES` and method, what budgets cost; None where not known.
+        unknown: by method, what is not known of its dollars.
+        rates: by method, augmenter queries and further teacher queries for a teacher query; None
+            where not counted.
+        mixed: the lines of mixtures that were asked for.
+    """
+
+    lines: Mapping[str, Mapping[str, CostLine | None]]
+    unknown: Mapping[str, Sequence[str]]
+    rates: Mapping[str, tuple[float | None, float | None]]
+    mixed: dict[tuple[str, tuple[tuple[str, float], ...]], CostLine] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, fit: Curves, seeds: int, prices: Prices) -> Spending:
+        """Return what the methods of a fit cost."""
+        nearest = fit.nearest_size(seeds)
+        methods = [method for method in fit.methods if fit.cells(nearest, method)]
+        found = {
+            measure: {
+                method: cost_line(fit, nearest, method, measure, prices) for method in methods
+            }
+            for measure in MEASURES
+        }
+        return cls(
+            {
+                measure: {method: line for method, (line, _) in lines.items()}
+                for measure, lines in found.items()
+            },
+            {method: missing for method, (_, missing) in found["usd"].items()},
+            {
+                method: (
+                    rate(fit, nearest, method, ("augmenter_queries",)),
+                    _further(
+                        rate(fit, nearest, method, ("teacher_queries", "verification_queries"))
+                    ),
+                )
+                for method in methods
+            },
+        )
+
+    def line(self, measure: str, shares: Mapping[str, float]) -> CostLine | None:
+        """Return what budgets of some shares cost; None if that of a method is not known."""
+        known = {m: line for m in shares if (line := self.lines[measure].get(m)) is not None}
+        if len(known) < len(shares):
+            return None
+        if len(shares) == 1:
+            return next(iter(known.values()))
+        key = measure, tuple(shares.items())
+        return self.mixed.get(key) or self.mixed.setdefault(key, mixed_line(known, shares))
+
+    def costs(self, choice: Choice) -> dict[str, float | None]:
+        """Return what a choice takes by each of `costs.MEASURES`; None where not known."""
+        if not choice.shares:
+            return dict.fromkeys(MEASURES, 0.0)
+        lines = {measure: self.line(measure, choice.shares) for measure in MEASURES}
+        return {
+            m: None if line is None else float(line.of(choice.budget)) for m, line in lines.items()
+        }
+
+    def besides(self, choice: Choice) -> tuple[float | None, float | None]:
+        """Return the augmenter queries and the further teacher queries of a choice."""
+
+        def count(kind: int) -> float | None:
+            known = [
+                queries * each
+                for method, queries in choice.queries.items()
+                if (each := self.rates[method][kind]) is not None
+            ]
+            return sum(known) if len(known) == len(choice.shares) else None
+
+        return count(0), count(1)
+
+    def calls(self, choice: Choice) -> float:
+        """Return all queries of a choice that are known: of teacher and augmenter."""
+        return choice.budget + sum(count or 0.0 for count in self.besides(choice))
+
+
+def rate(fit: Curves, seeds: int, method: str, kinds: Sequence[str]) -> float | None:
+    """Return how many queries of some kinds a teacher query takes, in a method's cells."""
+    cells = [cell for cell in fit.cells(seeds, method) if getattr(cell, kinds[0]) is not None]
+    if not cells:
+        return None
+    # The largest budgets weigh most: their rate is known best.
+    asked = sum(getattr(cell, kind) or 0.0 for cell in cells for kind in kinds)
+    return asked / sum(cell.budget for cell in cells)
+
+
+def _further(teacher: float | None) -> float | None:
+    return None if teacher is None else max(0.0, teacher - 1)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The methods of which something can be said.
+
+    Attributes:
+        budgets: their teacher queries, by name.
+        beyond: the factor by which the furthest of them lies beyond its data; 1 within.
+        others: by name, why nothing is said of the other methods.
+    """
+
+    budgets: Mapping[str, int]
+    beyond: float
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
+TOO_FAR = f"and nothing is said of more than {FURTHEST:g} times beyond"
+"""Why a question is refused."""
+
+
+def judged(
+    fit: Curves, seeds: int, budgets: Mapping[str, int], others: Mapping[str, str] | None = None
+) -> Judged:
+    """Return the methods that were measured within ten times of a question.
+
+    Args:
+        fit: the fit.
+        seeds: seed-set size.
+        budgets: by method, teacher queries.
+        others: by method, why it has no budget.
+
+    Raises:
+        ValueError: if there is none, with what could be asked.
+    """
+    kept: dict[str, int] = {}
+    left_out = dict.fromkeys(fit.record.unmeasured, "no student of it was evaluated")
+    left_out |= others or {}
+    furthest = 1.0
+    refused: list[float] = []
+    for method, budget in budgets.items():
+        known = fit.ratios(seeds, method)
+        if not known:
+            size = fit.nearest_size(seeds)
+            left_out[method] = (
+                f"no student of it was evaluated with {size:,} seeds, the nearest number"
+            )
+            continue
+        ratio = budget / seeds
+        beyond = float(fit.beyond(seeds, method, np.array([ratio]))[0])
+        if beyond > FURTHEST:
+            refused += known
+            left_out[method] = (
+                f"BR {ratio:.3g} is more than {FURTHEST:g} times beyond its cells, BR "
+                f"{known[0]:g} to {known[-1]:g}"
+            )
+            continue
+        furthest = max(furthest, beyond)
+        kept[method] = budget
+    if kept:
+        return Judged(kept, furthest, left_out)
+    further = fit.beyond_sizes(seeds)
+    if further > FURTHEST or not refused:
+        raise ValueError(f"{fit.outside_text(seeds)}, {TOO_FAR}")
+    most = max(budgets.values())
+    room = FURTHEST / further * (1 + 1e-9)
+    raise ValueError(
+        f"budget {most} for {seeds} seeds is BR {most / seeds:g}: the data has {min(refused):g} to "
+        f"{max(refused):g}, {TOO_FAR}: ask about {np.ceil(min(refused) * seeds / room):,.0f} to "
+        f"{np.floor(max(refused) * seeds * room):,.0f} queries"
+    )
+
+
+def affordable(
+    fit: Curves, seeds: int, usd: float, spending: Spending
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the teacher queries that an amount buys in each method, and why in others none.
+
+    Raises:
+        ValueError: if it buys nothing that is known.
+    """
+    budgets: dict[str, int] = {}
+    others: dict[str, str] = {}
+    for method in spending.rates:
+        line = spending.lines["usd"][method]
+        if line is None:
+            missing = "; ".join(spending.unknown[method])
+            others[method] = f"what {method} costs is not known: {missing}"
+        elif (queries := int(line.budget(usd))) < 1:
+            others[method] = f"{usd:g} does not pay for a query of {method}"
+        else:
+            budgets[method] = queries
+    if not budgets:
+        said = next(iter(others.values()), f"no method was measured with {seeds} seeds")
+        raise ValueError(f"usd: {said}")
+    return budgets, others
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Choices with their accuracies.
+
+    Attributes:
+        choices: the choices.
+        centres: expected accuracies, shape (n,).
+        draws: the same in each draw, shape (samples, n).
+        shown: places of those to be named, the best first: each method, each measured mixture, the
+            best division if several methods can be mixed, and no training where it is best.
+        rivals: places of all that a choice may lose to: those, and every other division.
+        whole: by method, the place of the one that takes all of the budget.
+    """
+
+    choices: Sequence[Choice]
+    centres: np.ndarray
+    draws: np.ndarray
+    shown: Sequence[int]
+    rivals: Sequence[int]
+    whole: Mapping[str, int]
+
+
+def weigh(
+    fit: Curves,
+    seeds: int,
+    budgets: Mapping[str, int],
+    usd: float | None,
+    spending: Spending,
+) -> Weighed:
+    """Return what can be chosen, with what is expected of it.
+
+    Args:
+        fit: the fit.
+        seeds: seed-set size.
+        budgets: by method that is judged, its teacher queries.
+        usd: the budget in dollars, None if it is in queries.
+        spending: what choices cost.
+    """
+
+    def budget_of(shares: Mapping[str, float]) -> int:
+        line = None if usd is None else spending.line("usd", shares)
+        return min(budgets.values()) if line is None else int(line.budget(usd or 0.0))
+
+    named = [Choice(name, {name: 1.0}, budget) for name, budget in budgets.items()]
+    named += [
+        Choice(name, shares, budget_of(shares))
+        for name, shares in fit.record.mixtures.items()
+        if shares.keys() <= budgets.keys()
+    ]
+    divided = [
+        Choice(coordinate(tuple(shares.items())), shares, budget_of(shares), measured=False)
+        for shares in mixtures(list(budgets))
+        if not any(_alike(shares, one.shares) for one in named)
+    ]
+    groups = [smaller(fit, seeds, one) for one in named]
+    choices = [one for group in groups for one in group] + divided
+    first = len(choices) - len(divided)
+    if fit.record.untrained is not None:
+        choices.append(NO_TRAINING)
+    estimate = fit.of(seeds, [one.queries for one in choices])
+    centres = estimate.centre
+    shown, start = [], 0
+    whole: dict[str, int] = {}
+    for group in groups:
+        places = range(start, start + len(group))
+        whole[group[0].name] = start
+        most = max(places, key=lambda at: centres[at])
+        shown.append(most if centres[most] > centres[start] + SIMPLER else start)
+        start += len(group)
+    alone = dict(zip(budgets, shown, strict=False))
+    best = max(alone, key=lambda method: centres[alone[method]])
+    worth = centres.copy()
+    # What is measured and simple is not given up for nothing.
+    worth[[*shown]] += SIMPLER
+    among = range(first, first + len(divided))
+    for at in among:
+        worth[at] += SIMPLER * choices[at].shares.get(best, 0.0)
+    if divided:
+        shown.append(max(among, key=lambda at: worth[at]))
+    if choices[-1] is NO_TRAINING:
+        worth[-1] += SIMPLER
+        if worth[-1] > worth[shown].max():
+            shown.append(len(choices) - 1)
+    shown.sort(key=lambda at: -worth[at])
+    rest = [at for at in range(first, len(choices)) if at not in shown]
+    methods = {method: whole[method] for method in budgets}
+    return Weighed(choices, centres, estimate.draws, shown, [*shown, *rest], methods)
+
+
+def mixtures(methods: Sequence[str]) -> list[dict[str, float]]:
+    """Return the mixtures of some methods that are weighed, each as shares above 0."""
+    found = [
+        {name: float(share) for name, share in zip(methods, row, strict=True) if share > 0}
+        for row in divisions(len(methods), _DIVISIONS)
+    ]
+    return [shares for shares in found if len(shares) > 1]
+
+
+def _alike(first: Mapping[str, float], second: Mapping[str, float]) -> bool:
+    return first.keys() == second.keys() and all(
+        isclose(share, second[name], abs_tol=0.01) for name, share in first.items()
+    )
+
+
+def smaller(fit: Curves, seeds: int, choice: Choice) -> list[Choice]:
+    """Return a choice with its budget, a half of it, a quarter, and so on within the data."""
+    lowest = max(fit.ratios(seeds, method)[0] for method in choice.shares) * seeds
+    found = [choice]
+    while found[-1].budget // 2 >= lowest:
+        found.append(Choice(choice.name, choice.shares, found[-1].budget // 2))
+    return found
+
+
+def cheapest(weighed: Weighed, spending: Spending, margin: float) -> tuple[int, str]:
+    """Return the place of the cheapest choice that is expected to lose little, and by what it is.
+
+    Args:
+        weighed: the choices.
+        spending: what they cost.
+        margin: accuracy, a fraction, that it may be expected to lose to the best one.
+
+    Returns:
+        Its place, and the measure: "usd" if all dollars are known, else "tokens", else "queries" of
+        teacher and augmenter together.
+    """
+    least = weighed.centres[weighed.shown[0]] - margin
+    near = [at for at, centre in enumerate(weighed.centres) if centre >= least]
+    for measure in ("usd", "tokens"):
+        costs = {at: spending.costs(weighed.choices[at])[measure] for at in near}
+        known = {at: cost for at, cost in costs.items() if cost is not None}
+        if len(known) == len(near):
+            break
+    else:
+        measure = "queries"
+        known = {at: spending.calls(weighed.choices[at]) for at in near}
+    # Of equal cost, the best.
+    return min(near, key=lambda at: (known[at], -weighed.centres[at])), measure
