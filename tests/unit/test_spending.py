@@ -148,7 +148,7 @@ def test_verdicts_of_a_judge_that_are_in_no_book_are_booked(tmp_path, monkeypatc
     monkeypatch.setattr(quote, "work", lambda *_: [SimpleNamespace(stage="judging", model="m")])
     monkeypatch.setattr(quote, "_done", lambda *_, **__: done)
     one = account(tmp_path, OpenAISettings(base_url="http://x/v1"))
-    one.study.config = None
+    one.study.shards = None
     one.open(tmp_path, SimpleNamespace(cells=()), tmp_path, limited=False)
     (line,) = one.record().lines
     assert (line.stage, line.requests) == ("judging", 10)
