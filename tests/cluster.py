@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo", "scontrol", "srun")
-START_SECONDS = 30
+START_SECONDS = 90
 GPUS = 2
 CONFIGURATION = """
 ClusterName=lab
@@ -51,7 +51,7 @@ JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/log/jobs.txt
 MinJobAge=86400
 MaxJobCount=100000
-KillWait=2
+KillWait=10
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SchedulerParameters=sched_interval=1,bf_interval=2,batch_sched_delay=0,sched_min_interval=0

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
@@ -22,6 +23,12 @@ from project import Clone, copy_project
 from seedbed.tasks.worlds import load_world
 from seedbed.training.pretraining import pretrain
 from seedbed.training.settings import Pretrain
+
+# An example may take long on a machine that does something else.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 # Long files go first, so that no worker ends long before the others. The first one makes the
 # finished study; the second one does not need it, and so does not wait for it.
@@ -118,7 +125,7 @@ def finished(made_once, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The `micro` study, run to the end in a copy of the project; each worker has its own."""
 
     def run(folder: Path) -> None:
-        done = copy_project(folder).snakemake()
+        done = copy_project(folder).snakemake_from_a_shell()
         assert done.returncode == 0, done.stdout
         folder.with_suffix(".log").write_text(done.stdout)
 

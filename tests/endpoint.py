@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 
@@ -47,6 +48,19 @@ class Endpoint:
         self.url = ""
         self._active = 0
         self._before = Counter()
+        self._server = None
+
+    def wait_until_left(self):
+        """Wait until nobody is connected, so that all that was sent has arrived.
+
+        Raises:
+            TimeoutError: if somebody stays for a minute.
+        """
+        end = time.monotonic() + 60
+        while self._server.connections:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{len(self._server.connections)} are still connected")
+            time.sleep(0.01)
 
     def times(self):
         """Return how often each question was asked."""
@@ -104,6 +118,7 @@ def running(endpoint, **more):
 
     async def start():
         await runner.setup()
+        endpoint._server = runner.server
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         return site._server.sockets[0].getsockname()[1]

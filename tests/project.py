@@ -93,9 +93,14 @@ class Clone:
         self, *arguments: str, study: str = "micro", **config: str
     ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake in the copy, and return its output (both streams in `stdout`)."""
-        settings = [f"{name}={value}" for name, value in config.items()]
+        return warm(self.folder, *_typed(arguments, study, config))
+
+    def snakemake_from_a_shell(
+        self, *arguments: str, study: str = "micro", **config: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Do the same in a process that starts anew, as a person's does."""
         return subprocess.run(
-            [BIN / "snakemake", *arguments, "--config", f"study={study}", *settings],
+            [BIN / "snakemake", *_typed(arguments, study, config)],
             cwd=self.folder,
             env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
             stdout=subprocess.PIPE,
@@ -121,27 +126,42 @@ class Clone:
         return sorted((self.folder / "results/micro").glob(pattern))
 
 
+def _typed(arguments: tuple[str, ...], study: str, config: dict[str, str]) -> list[str]:
+    settings = [f"{name}={value}" for name, value in config.items()]
+    return [*arguments, "--config", f"study={study}", *settings]
+
+
 def planned(folder: Path, *words: str) -> str:
-    """Return what Snakemake says in a folder, from a process that has started already.
+    """Return what Snakemake says in a folder.
 
     Raises:
         AssertionError: if it fails.
     """
-    planner = _planner()
-    print(json.dumps([str(folder), list(words)]), file=planner.stdin, flush=True)
-    status = json.loads(planner.stdout.readline())
-    said = Path(planner.args[-1]).read_text(errors="replace")
-    assert status == 0, said
-    return said
+    done = warm(folder, *words)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def warm(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in a folder, from a process that has imported it already.
+
+    Its output has both streams in `stdout`.
+    """
+    process = _warm_snakemake()
+    environment = os.environ | {"PATH": WITHOUT_ENVIRONMENT}
+    print(json.dumps([str(folder), words, environment]), file=process.stdin, flush=True)
+    status = json.loads(process.stdout.readline())
+    said = Path(process.args[-1]).read_text(errors="replace")
+    return subprocess.CompletedProcess(["snakemake", *words], status, said)
 
 
 @cache
-def _planner() -> subprocess.Popen[str]:
+def _warm_snakemake() -> subprocess.Popen[str]:
     file, output = tempfile.mkstemp(suffix=".log")
     os.close(file)
     process = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("planner.py"), output],
-        env={**os.environ, "PATH": WITHOUT_ENVIRONMENT, "PYTHONPATH": ""},
+        [sys.executable, Path(__file__).with_name("warm_snakemake.py"), output],
+        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT, "PYTHONPATH": ""},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 
@@ -18,6 +21,28 @@ def processes(job):
         ["pgrep", "-f", f"^python .*scripts/{rule(job)}[.]py"], capture_output=True, text=True
     )
     return [int(text) for text in found.stdout.split() if job["JobId"] == number_of(int(text))]
+
+
+def stopped(jobs):
+    """Stop those processes of jobs that there are, and return whether each job has one.
+
+    Asked again and again, it catches each job as it starts, so that none ends meanwhile.
+    """
+    found = [processes(job) for job in jobs]
+    for process in chain(*found):
+        _send(process, signal.SIGSTOP)
+    return all(found)
+
+
+def go_on(jobs):
+    """Let the processes of jobs go on that were stopped."""
+    for process in chain(*map(processes, jobs)):
+        _send(process, signal.SIGCONT)
+
+
+def _send(process, number):
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
 
 
 def number_of(process):

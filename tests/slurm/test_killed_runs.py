@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from jobs import processes
+from jobs import go_on, stopped
 from same import assert_same
 
 from cluster import ACTIVE, on, wait_until
@@ -26,6 +26,11 @@ OTHER = "login2"
 def busy(run):
     """Return whether jobs run, and others wait, as there are two GPUs."""
     return len(run.active()) == 2 and run.active("PENDING")
+
+
+def held(run):
+    """Return whether that is so; its jobs are stopped as they start, so that none ends before."""
+    return stopped(run.active()) and busy(run) and stopped(run.active())
 
 
 def completed(run):
@@ -61,7 +66,7 @@ def test_a_killed_run_is_gone_on_with_and_nothing_is_made_twice(copied, finished
 def test_an_interrupted_run_takes_its_jobs_back(copied, finished, start):
     clone = copied.without(EVALUATED)
     run = start(clone, "evaluations")
-    run.until(lambda: busy(run))
+    run.until(lambda: held(run))
     run.process.send_signal(signal.SIGINT)
     assert run.end(60) != 0
     wait_until(run.jobs_ended, "the end of its jobs")
@@ -92,10 +97,8 @@ def test_a_live_run_keeps_its_lock_and_a_dead_one_its_jobs_from_any_host(
         pytest.skip("no other name of the machine can be set")
     clone = copied.without(EVALUATED)
     run = start(clone, "evaluations")
-    run.until(lambda: busy(run) and all(map(processes, run.active())))
-    at_work = [process for job in run.active() for process in processes(job)]
-    for process in at_work:
-        os.kill(process, signal.SIGSTOP)
+    run.until(lambda: held(run))
+    at_work = run.active()
     locks = sorted((clone.folder / ".snakemake/locks").iterdir())
     status, said = told(clone, "--unlock", host=OTHER)
     assert status != 0
@@ -125,8 +128,7 @@ def test_a_live_run_keeps_its_lock_and_a_dead_one_its_jobs_from_any_host(
     assert told(clone, "--unlock", host=OTHER)[0] == 0
     again = start(clone, "evaluations", host=OTHER)
     again.until(lambda: "waiting for SLURM jobs of a run that was killed" in again.said())
-    for process in at_work:
-        os.kill(process, signal.SIGCONT)
+    go_on(at_work)
     assert again.end() == 0, again.said()
     assert set(completed(again).values()) == {1}
     assert len(completed(again)) == 3
@@ -143,27 +145,31 @@ def test_a_run_that_is_a_job_itself_ends_and_is_gone_on_with(
     controller = slurm.said("sbatch", *options).strip()
 
     def jobs():
-        return {
-            job["JobId"]: job["JobState"]
-            for job in slurm.jobs()
-            if job["WorkDir"] == str(clone.folder) and job["JobId"] != controller
-        }
+        ours = [job for job in slurm.jobs() if job["WorkDir"] == str(clone.folder)]
+        return [job for job in ours if job["JobId"] != controller]
+
+    def states():
+        return sorted(job["JobState"] for job in jobs())
+
+    def running():
+        return [job for job in jobs() if job["JobState"] == "RUNNING"]
+
+    def two_run():
+        waits = stopped(running()) and states() == ["PENDING", "RUNNING", "RUNNING"]
+        return waits and stopped(running())
 
     def over():
-        states = {job["JobId"]: job["JobState"] for job in slurm.jobs()}
-        return states[controller] not in ACTIVE
+        found = {job["JobId"]: job["JobState"] for job in slurm.jobs()}
+        return found[controller] not in ACTIVE
 
-    wait_until(lambda: sorted(jobs().values()) == ["PENDING", "RUNNING", "RUNNING"], "jobs", 120)
+    wait_until(two_run, "jobs", 120)
     slurm.said("scancel", controller)
     wait_until(over, "the end of the run")
     said = log.read_text()
     assert "Jobs that run on the cluster go on" in said
     assert not [*(clone.folder / ".snakemake/locks").glob("*")]
-    assert sorted(jobs().values()) in (
-        ["CANCELLED", "RUNNING", "RUNNING"],
-        ["CANCELLED", "COMPLETED", "RUNNING"],
-        ["CANCELLED", "COMPLETED", "COMPLETED"],
-    )
+    assert states() == ["CANCELLED", "RUNNING", "RUNNING"]
+    go_on(running())
     again = start(clone, "evaluations")
     assert again.end() == 0, again.said()
     counts = completed(again)

@@ -221,7 +221,7 @@ def test_cut_and_blank_answers_and_empty_slots_are_counted_and_left_out(tmp_path
     assert record["seconds"] == {"generation": 5 * 0.5 + 7 * 0.25}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from([WHOLE, CUT, BLANK, EMPTY]), min_size=1, max_size=20), st.data())
 def test_a_dataset_is_the_beginning_of_a_larger_one(tmp_path_factory, fates, data):
     folder = tmp_path_factory.mktemp("shards")
@@ -407,7 +407,7 @@ def test_matched_rows_that_are_all_right_are_those_of_the_budget(tmp_path):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.sampled_from([WHOLE, CUT, EMPTY]), st.booleans()), min_size=1, max_size=16

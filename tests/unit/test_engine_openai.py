@@ -118,19 +118,21 @@ def test_no_more_are_under_way_than_allowed(endpoint):
     assert endpoint.most == 7
 
 
-@pytest.mark.alone
 def test_answers_are_handed_on_as_they_arrive(endpoint):
+    arrived = []
+
     async def slow(body, before):
         if body["messages"][0]["content"] == "question 0":
-            await asyncio.sleep(1.0)
+            end = time.monotonic() + 30
+            while len(arrived) < len(REQUESTS) - 1 and time.monotonic() < end:
+                await asyncio.sleep(0.01)
+            arrived.append("answered")
 
     endpoint.behave = slow
-    start = time.monotonic()
-    arrivals = [
-        (answer.key, time.monotonic() - start) for answer in engine_of(endpoint).complete(REQUESTS)
-    ]
-    assert arrivals[-1][0] == "k0"
-    assert arrivals[-2][1] < 0.8
+    for answer in engine_of(endpoint).complete(REQUESTS):
+        arrived.append(answer.key)
+    assert arrived[-2:] == ["answered", "k0"]
+    assert len(arrived) == len(REQUESTS) + 1
 
 
 def test_the_proxy_of_the_environment_is_used_but_for_hosts_that_it_leaves_out(
@@ -281,10 +283,17 @@ def test_a_redirection_is_not_followed(endpoint):
 
 
 def test_what_is_under_way_when_a_call_must_end_is_awaited_and_kept(endpoint):
+    refused = []
+
     async def behave(body, before):
         if body["messages"][0]["content"] == "question 3":
+            while len(endpoint.asked) < 8:
+                await asyncio.sleep(0.01)
+            refused.append(body)
             return error(401)
-        await asyncio.sleep(0.3)
+        while not refused:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
 
     endpoint.behave = behave
     found, problem = answers(endpoint, concurrency=8)
@@ -955,7 +964,13 @@ run(Options, main, "")
 @pytest.mark.alone
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_stops_asking_and_keeps_what_is_under_way(endpoint, times):
-    endpoint.latency = 1.0
+    opened = []
+
+    async def behave(body, before):
+        while not opened:
+            await asyncio.sleep(0.01)
+
+    endpoint.behave = behave
     scripts = str(Path(__file__).parents[2] / "scripts")
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED.format(scripts=scripts, url=endpoint.url)],
@@ -965,11 +980,12 @@ def test_ctrl_c_stops_asking_and_keeps_what_is_under_way(endpoint, times):
     )
     while len(endpoint.asked) < 4:
         time.sleep(0.01)
-    start = time.monotonic()
     for _ in range(times):
-        time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-    said, problem = process.communicate()
+        time.sleep(1)
+    # The second one does not wait for answers: there are none.
+    opened += ["now"] if times == 1 else []
+    said, problem = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in problem
     assert len(endpoint.asked) == 4
@@ -978,4 +994,3 @@ def test_ctrl_c_stops_asking_and_keeps_what_is_under_way(endpoint, times):
         assert "start again, and only the rest is asked" in problem
     else:
         assert said.split() == ["ready"]
-        assert time.monotonic() - start < 0.9

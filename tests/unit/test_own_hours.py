@@ -105,21 +105,28 @@ def test_jobs_that_a_killed_run_left_are_booked_until_its_last_sign_and_once(stu
         [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True, env=os.environ
     )
     assert process.stdout.readline() == "begun\n"
-    start = time.time()
+    file = Paying(flow())._results / RUN_FILE
     # Their start is on disk at once.
-    noted = json.loads((Paying(flow())._results / RUN_FILE).read_text())
-    assert len(noted["running"]) == 2
-    time.sleep(2)
+    first = json.loads(file.read_text())
+    assert len(first["running"]) == 2
+    # It gives signs while nothing happens.
+    end = time.monotonic() + 60
+    while json.loads(file.read_text())["noted"] < first["noted"] + 1:
+        assert time.monotonic() < end
+        time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    used = 2 * (time.time() - start)
+    last = json.loads(file.read_text())["noted"]
+    used = sum(last - job["since"] for job in first["running"])
+    assert used >= 2
     assert trained() == 0
     time.sleep(1)  # Nobody is there: it counts for nothing.
     for _ in range(2):  # As if the next run were killed before it said anything, too.
         Paying(flow()).open()
-        assert trained() == pytest.approx(used, abs=1.5)
+        assert trained() == pytest.approx(used, abs=0.1)
+    start = time.monotonic()
     begun().end(True)
-    assert trained() == pytest.approx(used, abs=1.5)
+    assert used - 0.1 <= trained() <= used + time.monotonic() - start + 0.1
 
 
 def test_a_job_that_went_on_without_its_run_is_booked_until_its_own_last_sign(study):
@@ -137,17 +144,19 @@ def test_a_job_that_went_on_without_its_run_is_booked_until_its_own_last_sign(st
 
 
 def test_a_job_that_fails_or_is_left_at_the_end_is_booked(study):
+    start = time.monotonic()
     watch = begun(jobs=2)
     time.sleep(0.5)
     tell(watch, LogEvent.JOB_ERROR, jobid=0, log=[], rule_msg=None)
     failed = trained()
-    assert failed == pytest.approx(0.5, abs=0.4)
+    assert 0.4 <= failed <= time.monotonic() - start + 0.1
     time.sleep(0.5)
     watch.end(False)
-    assert trained() - failed == pytest.approx(1, abs=0.4)
+    left = trained() - failed
+    assert 0.9 <= left <= time.monotonic() - start + 0.1
     # A run that ended itself left nothing.
     Paying(flow()).open()
-    assert trained() - failed == pytest.approx(1, abs=0.4)
+    assert trained() - failed == left
 
 
 SCONTROL = """#!/bin/sh

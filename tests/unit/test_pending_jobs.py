@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,28 +90,29 @@ def test_what_is_made_or_not_in_the_plan_is_not_served(planned, tmp_path):
 
 
 @contextmanager
-def holder(journal, output, seconds):
-    """Let another process hold a response cache, for some seconds at most."""
+def holder(journal, output):
+    """Let another process hold a response cache, until its input ends."""
     code = f"""
-import sys, time
+import sys
 sys.path.insert(0, {str(SCRIPTS)!r})
 from pathlib import Path
 from seedbed.engines.pending_jobs import claimed
 with claimed(Path({str(journal)!r}), Path({str(output)!r})) as held:
     print(held, flush=True)
-    time.sleep({seconds})
+    sys.stdin.read()
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout.readline() == "True\n"
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    pipe = subprocess.PIPE
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as process:
+        try:
+            assert process.stdout.readline() == "True\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def test_what_another_job_holds_is_left_to_it(planned):
-    with holder(planned.jobs[0].cache, planned.jobs[0].output, 60):
+    with holder(planned.jobs[0].cache, planned.jobs[0].output):
         assert served(planned) == []
     assert served(planned) == ["a"]  # Who dies lets go.
 
@@ -120,11 +120,15 @@ def test_what_another_job_holds_is_left_to_it(planned):
 def test_a_job_waits_for_who_answers_for_it(tmp_path):
     journal, output = tmp_path / "journal", tmp_path / "made" / "out.json"
     said = []
-    with holder(journal, output, 1):
-        start = time.monotonic()
-        with claimed(journal, output, said.append) as held:
+    with holder(journal, output) as other:
+
+        def wait(text):
+            said.append(text)
+            assert other.poll() is None
+            other.stdin.close()
+
+        with claimed(journal, output, wait) as held:
             assert held
-            assert time.monotonic() - start > 0.5
     assert said == ["another job, which has the model loaded, is at this: waiting for it"]
 
 

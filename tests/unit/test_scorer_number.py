@@ -440,7 +440,7 @@ def test_hostile_texts_take_no_time(text):
 
 
 @given(st.text(alphabet=st.characters(), max_size=300))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_is_scored(text):
     score = make_scorer("number", {}, Path("none")).score(text, item("7"))
     assert score.strict <= score.flexible
@@ -448,7 +448,7 @@ def test_any_text_is_scored(text):
 
 
 @given(st.text(alphabet="0123456789.,-+/$%[]()#= \n\\eExk−'_", max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_arrangement_of_number_signs_is_read(text):
     reading = read_number(text)
     if reading.value is not None:
@@ -464,7 +464,7 @@ def test_any_arrangement_of_number_signs_is_read(text):
     st.sampled_from(["{}", "#### {}", "The answer is {}.", "so x = {}", "${}", "{} [2]", "**{}**"]),
     st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_whole_number_is_found_in_every_frame(number, frame, commas):
     text = frame.format(f"{number:,}" if commas else number)
     assert read_number(text).value == str(number)

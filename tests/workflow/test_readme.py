@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from project import planned
 from seedbed.study.cells import grid
 from seedbed.study.estimate import table
 from seedbed.study.loading import load_study
@@ -50,13 +51,7 @@ def test_the_readme_is_short():
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_commands_plan(finished, command):
-    done = subprocess.run(
-        [Path(sys.executable).parent / "snakemake", *command[1:], "--dry-run"],
-        cwd=finished.folder,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    planned(finished.folder, *command[1:], "--dry-run")
 
 
 def test_the_polars_example_works(finished):

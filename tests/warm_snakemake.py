@@ -1,0 +1,43 @@
+"""Runs Snakemake again and again, without starting Python and importing Snakemake anew each time.
+
+Reads lines of JSON, a list of the folder, the words after `snakemake` and the environment, and
+answers each with the exit status; all that is said goes to a file. Each run is a fork of its own,
+which has imported Snakemake and nothing of the project, and ends as any process of Python does.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from snakemake.cli import main
+
+BIN = Path(sys.executable).parent
+
+
+def run(folder: str, words: list[str], environment: dict[str, str], output: str) -> int:
+    """Run Snakemake in a fork, with what it says in a file, and return its exit status.
+
+    Raises:
+        SystemExit: in the fork.
+    """
+    process = os.fork()
+    if process:
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = [str(BIN / "snakemake"), *words]
+    sys.path[0] = str(BIN)
+    main(words)
+    sys.exit()
+
+
+if __name__ == "__main__":
+    output = sys.argv[1]
+    for line in sys.stdin:
+        print(json.dumps(run(*json.loads(line), output)), flush=True)
