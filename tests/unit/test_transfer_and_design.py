@@ -274,6 +274,25 @@ def test_a_further_cell_costs_what_of_its_data_is_not_bought(usual, monkeypatch)
     assert json.loads(json.dumps(asdict(size)))["new"] is True
 
 
+def test_a_cell_of_a_mixture_pays_for_what_of_its_parts_is_not_bought(usual, monkeypatch):
+    monkeypatch.setattr(cells_module, "_LEAST_WORTH", 0.0)
+    monkeypatch.setattr(cells_module, "_COUNT", 1000)
+    monkeypatch.setattr(cells_module, "_NAMED_FREE", 1000)
+    mixture = {"mix_half": {AA: 0.5, NQ: 0.5}}
+    draws = of_choices(usual, 32, {NQ: 128, AA: 128})
+    cells = next_cells(usual, 32, draws, PRICES, mixtures=mixture)
+    found = {(c.seeds, c.budget // c.seeds): c for c in cells if c.method == "mix_half"}
+    assert {*found} == {(seeds, 2**step) for seeds in (32, 64) for step in range(8)}
+    # Half of BR 128 is BR 64, of which all was bought.
+    for cell in found.values():
+        assert (cell.queries, cell.usd, cell.new, cell.measured) == (0, 0.0, True, False)
+    skewed = {"mix_skewed": {AA: 0.25, NQ: 0.75}}
+    cells = next_cells(usual, 32, draws, PRICES, mixtures=skewed)
+    found = {(c.seeds, c.budget // c.seeds): c for c in cells if c.method == "mix_skewed"}
+    assert found[32, 64].queries == 0 and found[32, 128].queries == 32 * 32
+    assert found[32, 128].usd == pytest.approx(32 * 32 * 850e-6)
+
+
 def test_the_best_cell_that_is_there_already_and_the_best_that_cost(usual):
     close = of_choices(usual, 48, {QR: 130, AA: 130})
     found = next_cells(usual, 48, close, PRICES)

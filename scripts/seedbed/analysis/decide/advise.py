@@ -242,7 +242,9 @@ def advise(
     if not look_further:
         return advice
     draws = weighed.draws[:, weighed.rivals]
-    return replace(advice, next_cells=next_cells(fit, seeds, draws, prices or {}, further))
+    mixed = {one.method: one.shares for one in outlook[:2] if len(one.shares) > 1}
+    cells = next_cells(fit, seeds, draws, prices or {}, further, mixed)
+    return replace(advice, next_cells=cells)
 
 
 def _outlook_of(

@@ -27,13 +27,13 @@ noise, less than half of it was foretold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
 
-from seedbed.analysis.curves import Curves, Noise, Point
+from seedbed.analysis.curves import Curves, Noise
 from seedbed.analysis.decide.costs import CostLine, Prices, cost_line
 from seedbed.config.words import NONE
 
@@ -65,7 +65,9 @@ class NextCell:
     """A cell that would better a decision.
 
     Attributes:
-        method: its method.
+        method: its method, or the mixture as cells name it.
+        shares: of the methods in its budget.
+        measured: whether the study has students of the method or the mixture.
         seeds: its seed-set size.
         budget: its teacher queries.
         new: whether the study has no such cell; otherwise it is measured again, with another draw
@@ -80,6 +82,8 @@ class NextCell:
     """
 
     method: str
+    shares: Mapping[str, float]
+    measured: bool
     seeds: int
     budget: int
     new: bool
@@ -98,10 +102,12 @@ class Further:
     Attributes:
         cells: each with its accuracy in the draws, and the variance of a measurement.
         lines: by seed-set size and method, what budgets cost in dollars; None where not known.
+        measured: mixtures that the study has students of.
     """
 
     cells: Sequence[tuple[Candidate, np.ndarray, Noise]]
     lines: Mapping[tuple[int, str], CostLine | None]
+    measured: Collection[str] = ()
 
 
 def further_cells(fit: Curves, seeds: int, prices: Prices) -> Further:
@@ -112,15 +118,25 @@ def further_cells(fit: Curves, seeds: int, prices: Prices) -> Further:
         seeds: the seed-set size that is asked about.
         prices: by model, what its tokens cost.
     """
-    found = []
-    lines: dict[tuple[int, str], CostLine | None] = {}
-    candidates = _candidates(fit, seeds)
-    centres, draws = fit.at([Point(c.method, c.seeds, c.budget / c.seeds) for c in candidates])
-    for one, centre, drawn in zip(candidates, centres, draws.T, strict=True):
-        found.append((one, drawn, fit.noise(one.seeds, float(centre), one.draws)))
-        size = fit.nearest_size(one.seeds)
-        lines[one.seeds, one.method] = cost_line(fit, size, one.method, "usd", prices)[0]
-    return Further(found, lines)
+    return _weighed(fit, _candidates(fit, seeds), prices)
+
+
+def _weighed(fit: Curves, candidates: Sequence[Candidate], prices: Prices) -> Further:
+    """Return candidates with their accuracies, and what the methods in them cost."""
+    if not candidates:
+        return Further((), {})
+    sizes = [one.seeds for one in candidates]
+    centres, draws = fit.of(sizes, [one.wanted for one in candidates])
+    cells = [
+        (one, drawn, fit.noise(one.seeds, float(centre), one.draws))
+        for one, centre, drawn in zip(candidates, centres, draws.T, strict=True)
+    ]
+    places = dict.fromkeys((one.seeds, method) for one in candidates for method in one.wanted)
+    lines = {
+        (seeds, method): cost_line(fit, fit.nearest_size(seeds), method, "usd", prices)[0]
+        for seeds, method in places
+    }
+    return Further(cells, lines)
 
 
 def next_cells(
@@ -129,6 +145,7 @@ def next_cells(
     draws: np.ndarray,
     prices: Prices,
     further: Further | None = None,
+    mixtures: Mapping[str, Mapping[str, float]] | None = None,
 ) -> tuple[NextCell, ...]:
     """Return the cells that would take most off the expected regret for what they cost.
 
@@ -136,7 +153,8 @@ def next_cells(
     new ones of each method: budgets between and beyond the measured ones, each twice the one before
     and up to twice the highest, with the seed-set sizes of the study and with the size that is
     asked about, if it lies between them. A new budget of a size that the study has is cut from the
-    stream that was bought furthest, and pays for what is beyond that alone.
+    stream that was bought furthest, and pays for what is beyond that alone; so is each part of a
+    mixture.
 
     Args:
         fit: the fit.
@@ -144,6 +162,7 @@ def next_cells(
         draws: accuracies of the choices, the best first, shape (samples, choices).
         prices: by model, what its tokens cost.
         further: what `further_cells` returns, where it is known already.
+        mixtures: shares of those that could be measured, by name.
 
     Returns:
         The best first: by regret taken away per dollar, or per teacher query where prices are not
@@ -151,26 +170,58 @@ def next_cells(
     """
     if draws.shape[1] < 2:
         return ()
-    return best_cells(draws, further or further_cells(fit, seeds, prices))
+    known = further or further_cells(fit, seeds, prices)
+    mixed = _weighed(fit, _mixed_candidates(fit, seeds, mixtures or {}), prices)
+    cells, lines = [*known.cells, *mixed.cells], {**known.lines, **mixed.lines}
+    return best_cells(draws, Further(cells, lines, fit.record.mixtures))
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cell that could be measured, with its coordinates and what of its stream was bought."""
+    """A cell that could be measured.
+
+    Attributes:
+        method: its method or mixture.
+        seeds: its seed-set size.
+        budget: its teacher queries.
+        new: whether the study has no such cell.
+        bought: by method, what of its stream was bought.
+        draws: how many draws of the seeds the curve is of, if it is of one of them.
+        shares: of the methods in its budget; empty for a method alone.
+    """
 
     method: str
     seeds: int
     budget: int
     new: bool
-    bought: int = 0
+    bought: Mapping[str, int] = field(default_factory=dict)
     draws: int = 0
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> dict[str, float]:
+        """Its queries by method."""
+        shares = self.shares or {self.method: 1.0}
+        return {method: share * self.budget for method, share in shares.items()}
+
+    @property
+    def queries(self) -> int:
+        """Queries to ask: what of its streams was not bought."""
+        wanted = self.wanted.items()
+        more = sum(max(0.0, count - self.bought.get(method, 0)) for method, count in wanted)
+        return round(more)
+
+
+def _sizes(fit: Curves, seeds: int) -> list[int]:
+    """Return the study's seed-set sizes, and the one that is asked about if it is between them."""
+    between = seeds not in fit.seeds and fit.beyond_sizes(seeds) == 1
+    return [*fit.seeds, *([seeds] if between else [])]
 
 
 def _candidates(fit: Curves, seeds: int) -> list[Candidate]:
-    """Return cells of a study measured again, and new ones; `draws` counts those of the seeds."""
+    """Return cells of methods measured again, and new ones."""
     found = []
-    sizes = [*fit.seeds, *([] if seeds in fit.seeds or fit.beyond_sizes(seeds) > 1 else [seeds])]
-    for size in sizes:
+    for size in _sizes(fit, seeds):
         for method in fit.methods:
             known = fit.cells(fit.nearest_size(size), method)
             if not known:
@@ -181,16 +232,53 @@ def _candidates(fit: Curves, seeds: int) -> list[Candidate]:
                 measured = [cell.budget for cell in known]
                 found += [Candidate(method, size, budget, new=False) for budget in measured]
                 draws = max(cell.replicates for cell in known)
-                # Nobody says that the data of runs without models are kept.
-                bought = 0 if fit.record.student == NONE else max(measured)
+                bought = _bought(fit, size, [method])
                 found += [
                     Candidate(method, size, budget, True, bought, draws)
                     for budget in more
-                    if not any(1 / _NEAR < budget / other < _NEAR for other in measured)
+                    if not _near(budget, measured)
                 ]
             else:
                 found += [Candidate(method, size, budget, new=True) for budget in more]
     return found
+
+
+def _mixed_candidates(
+    fit: Curves, seeds: int, mixtures: Mapping[str, Mapping[str, float]]
+) -> list[Candidate]:
+    """Return new cells of mixtures, at budgets that all of their methods have."""
+    found = []
+    for name, shares in mixtures.items():
+        for size in _sizes(fit, seeds):
+            known = [fit.cells(fit.nearest_size(size), method) for method in shares]
+            if not all(known):
+                continue
+            ratios = [fit.ratios(size, method) for method in shares]
+            low, high = max(one[0] for one in ratios), min(one[-1] for one in ratios)
+            if low > high:
+                continue
+            measured = [c.budget for c in fit.record.mixed if (c.method, c.seeds) == (name, size)]
+            inside = size in fit.seeds
+            draws = max(cell.replicates for cells in known for cell in cells) if inside else 0
+            bought = _bought(fit, size, [*shares]) if inside else {}
+            found += [
+                Candidate(name, size, budget, True, bought, draws, shares)
+                for budget in doublings(size, low, 2 * high)
+                if not _near(budget, measured)
+            ]
+    return found
+
+
+def _bought(fit: Curves, size: int, methods: Sequence[str]) -> dict[str, int]:
+    """Return by method the queries of its stream that were bought for a size of the study."""
+    if fit.record.student == NONE:
+        # Nobody says that the data of runs without models are kept.
+        return {}
+    return {method: max(cell.budget for cell in fit.cells(size, method)) for method in methods}
+
+
+def _near(budget: int, measured: Sequence[int]) -> bool:
+    return any(1 / _NEAR < budget / other < _NEAR for other in measured)
 
 
 def doublings(seeds: int, first: float, last: float) -> list[int]:
@@ -223,7 +311,7 @@ def best_cells(draws: np.ndarray, further: Further) -> tuple[NextCell, ...]:
     ahead = np.maximum(leads.mean(axis=0), 0.0)
     regret = float((draws.max(axis=1) - draws[:, 0]).mean())
     found: list[tuple[float, float, NextCell]] = []
-    priced = all(lines[one.seeds, one.method] is not None for one, *_ in cells)
+    priced = all(line is not None for line in lines.values())
     for one, drawn, noise in cells:
         common = (leads - leads.mean(axis=0)).T @ (drawn - drawn.mean()) / (len(drawn) - 1)
         spread = np.maximum(float(drawn.var(ddof=1)) - noise.shared, common**2 / variances)
@@ -234,12 +322,23 @@ def best_cells(draws: np.ndarray, further: Further) -> tuple[NextCell, ...]:
         worth = min(worth, regret)
         if worth < _LEAST_WORTH:
             continue
-        queries = max(0, one.budget - one.bought)
-        usd = _further(lines[one.seeds, one.method], one)
+        usd = _further(lines, one)
         doubts = float(variances[0]) ** 0.5, float(np.sqrt(max(0.0, variances[0] - taken[0])))
-        place = (one.method, one.seeds, one.budget, one.new, queries, usd)
-        cell = NextCell(*place, regret, regret - worth, *doubts)
-        found.append(((usd or 0.0) if priced else queries, worth, cell))
+        measured = not one.shares or one.method in further.measured
+        cell = NextCell(
+            one.method,
+            one.shares or {one.method: 1.0},
+            measured,
+            one.seeds,
+            one.budget,
+            one.new,
+            one.queries,
+            usd,
+            regret,
+            regret - worth,
+            *doubts,
+        )
+        found.append(((usd or 0.0) if priced else one.queries, worth, cell))
     free = sorted((one for one in found if one[0] <= 0), key=lambda one: -one[1])
     paid = sorted((one for one in found if one[0] > 0), key=lambda one: -one[1] / one[0])
     return tuple(cell for *_, cell in [*free[:_NAMED_FREE], *paid][:_COUNT])
@@ -249,10 +348,13 @@ _NORMAL = np.sort([NormalDist().inv_cdf((place + 0.5) / _OUTCOMES) for place in 
 """Outcomes of a measurement as deviates of the normal distribution, shape (`_OUTCOMES`,)."""
 
 
-def _further(line: CostLine | None, cell: Candidate) -> float | None:
+def _further(lines: Mapping[tuple[int, str], CostLine | None], cell: Candidate) -> float | None:
     """Return the dollars for what of a cell's data is not bought."""
-    if line is None:
-        return None
-    if cell.budget <= cell.bought:
-        return 0.0
-    return float(line.of(cell.budget) - (line.of(cell.bought) if cell.bought else 0.0))
+    found = 0.0
+    for method, count in cell.wanted.items():
+        line, bought = lines[cell.seeds, method], cell.bought.get(method, 0)
+        if line is None:
+            return None
+        if count > bought:
+            found += float(line.of(count) - (line.of(bought) if bought else 0.0))
+    return found

@@ -255,8 +255,9 @@ def _more_text(advice: Advice, name: Name) -> str:
         price = (
             f"for {cost}" if cell.usd else f"for {cost} queries" if cell.queries else "for nothing"
         )
+        measured = choice_text(cell, name)
         found.append(
-            f"measuring {name(cell.method)} with {cell.seeds:,} seeds and {cell.budget:,} queries "
+            f"measuring {measured} with {cell.seeds:,} seeds and {cell.budget:,} queries "
             f"{'' if cell.new else 'again '}first, {price}, is expected to lower the loss from "
             f"{points(cell.regret_before, sign=False)} to {points(cell.regret_after, sign=False)}"
         )

@@ -148,11 +148,13 @@ def _budget_lines(answer: Answer, advice: Advice, confidence: float, titles: Tit
     for cell in advice.next_cells:
         price = "" if cell.usd is None else f", {say.money(cell.usd)}"
         price = f"{cell.queries:,} queries to ask{price}" if cell.queries else "its data exists"
-        lines.append(
-            f"    {say.points(cell.regret_after, sign=False)} points  {name(cell.method)} with "
-            f"{cell.seeds:,} seeds and {cell.budget:,} queries, {say.next_cell_text(cell)} "
-            f"({price})"
+        after = say.points(cell.regret_after, sign=False)
+        made = say.choice_text(cell, name)
+        line = (
+            f"{after} points  {made} with {cell.seeds:,} seeds and {cell.budget:,} queries, "
+            f"{say.next_cell_text(cell)} ({price})"
         )
+        lines += wrapped(line, "    ", " " * 17)
     return lines
 
 

@@ -185,7 +185,7 @@ class _Explored:
             "next_text": say.next_text(advice) if advice.next_cells else "",
             "next": [
                 [
-                    f"{title(cell.method)}, {say.next_cell_text(cell)}",
+                    f"{say.choice_text(cell, title)}, {say.next_cell_text(cell)}",
                     f"{cell.seeds:,}",
                     f"{cell.budget:,}",
                     say.queries_to_ask(cell),
