@@ -3,17 +3,18 @@
 Prints the tables of docs/statistics.md, in seconds for each study:
 
     export OMP_NUM_THREADS=1 PYTHONPATH=scripts:tests/unit
-    python tests/benchmarks/coverage.py --studies 40
+    python tests/benchmarks/coverage.py --studies 40 --output covered.jsonl
     python tests/benchmarks/coverage.py --studies 40 --truth harmonic
+
+Studies that the output has already are not simulated again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -94,28 +95,45 @@ def _crossovers(fit: Curves, methods: tuple[str, ...], whole: Truth) -> Found:
 
 
 def main() -> None:
-    """Run the simulation and print its table."""
+    """Run the simulation and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--truth", choices=sorted(TRUTHS), default="exponential")
+    parser.add_argument("--truth", nargs="+", choices=sorted(TRUTHS), default=list(TRUTHS))
     parser.add_argument("--studies", type=int, default=500)
     parser.add_argument("--samples", type=int, default=400, help="draws of a study's posterior")
     parser.add_argument("--first", type=int, default=0, help="seed of the first study")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--output", type=Path, help="a line of JSON for each study")
     args = parser.parse_args()
-    found = []
+    found = _examined(args.output, args.samples)
+    seeds = range(args.first, args.first + args.studies)
+    # Truths take turns, so that a run that is ended early has as many studies of each.
+    wanted = [(truth, seed) for seed in seeds for truth in args.truth]
     with ProcessPoolExecutor(args.processes) as pool:
-        jobs = [
-            pool.submit(examine, args.first + i, args.samples, TRUTHS[args.truth])
-            for i in range(args.studies)
-        ]
-        for number, job in enumerate(jobs, 1):
-            found.append(job.result())
-            if sys.stderr.isatty():
-                print(f"\r{number} of {args.studies} studies", end="", file=sys.stderr)
-    if args.output:
-        args.output.write_text(json.dumps(found))
-    print(table(found))
+        jobs = {
+            pool.submit(examine, seed, args.samples, TRUTHS[truth]): (truth, seed)
+            for truth, seed in wanted
+            if (truth, seed) not in found
+        }
+        for job in as_completed(jobs):
+            truth, seed = jobs[job]
+            found[truth, seed] = job.result()
+            if args.output:
+                place = {"truth": truth, "seed": seed, "samples": args.samples}
+                with args.output.open("a") as lines:
+                    lines.write(json.dumps({**place, **found[truth, seed]}) + "\n")
+    for truth in args.truth:
+        print(f"\n## {truth}\n")
+        print(table([found[truth, seed] for seed in seeds]))
+
+
+def _examined(output: Path | None, samples: int) -> dict[tuple[str, int], dict[str, Any]]:
+    """Return by truth and seed the studies that an earlier run has examined."""
+    lines = output.read_text().splitlines() if output and output.exists() else []
+    return {
+        (one["truth"], one["seed"]): one
+        for one in map(json.loads, lines)
+        if one["samples"] == samples
+    }
 
 
 def table(found: list[dict[str, Any]]) -> str:

@@ -283,8 +283,8 @@ class Truth:
     def effective(self, method: str, seeds: int, ratio: float) -> float:
         """Effective examples: the integral of a query's value, which is 1/exp(1) at tau.
 
-        It falls as exp(-u), as 1 / (1 + (exp(1) - 1) u), or as 1 / (1 + (exp(1/2) - 1) u)^2, by
-        method.
+        It falls as exp(-u), as 1 / (1 + (exp(1) - 1) u), as 1 / (1 + (exp(1/2) - 1) u)^2, or as
+        exp(-sqrt(u)), by method.
         """
         m = self.methods.index(method)
         tau = self.tau[m] * (seeds / 100) ** -self.delta
@@ -293,6 +293,7 @@ class Truth:
             "exponential": 1 - np.exp(-u),
             "harmonic": np.log1p((np.e - 1) * u) / (np.e - 1),
             "hyperbolic": u / (1 + (np.exp(0.5) - 1) * u),
+            "stretched": 2 * (1 - np.exp(-np.sqrt(u)) * (1 + np.sqrt(u))),
         }
         return self.value[m] * seeds * tau * useful[self.decay[m]]
 
@@ -302,7 +303,11 @@ class Truth:
         if self.response == "logit":
             logit = np.log(self.floor / (1 - self.floor)) + self.gamma * np.log1p(e)
             return float(1 / (1 + np.exp(-logit)))
-        left = {"exponential": np.exp(-(e**self.gamma)), "power": (1 + e) ** -self.gamma}
+        left = {
+            "exponential": np.exp(-(e**self.gamma)),
+            "power": (1 + e) ** -self.gamma,
+            "two_phase": 0.3 * np.exp(-40 * e) + 0.7 * np.exp(-(e**0.8)),
+        }
         return float(self.ceiling - (self.ceiling - self.floor) * left[self.response])
 
     def parameters(self) -> dict[str, float]:
@@ -337,9 +342,10 @@ RIVAL_TRUTHS = {
     "hyperbolic": Truth(decay=("hyperbolic",) * 3),
     "mixed": Truth(decay=("exponential", "harmonic", "harmonic")),
     "databases": Truth(items=1034, databases=20),
+    "two_phase": Truth(response="two_phase", decay=("stretched",) * 3),
 }
-"""Truths of the rivals' forms; two that are none of the candidates, a decay between theirs and one
-by method; and one like Spider's items."""
+"""Truths of other forms; a decay between two of them and one by method; one like Spider's items;
+and one whose rise and decay are none of the model's forms."""
 
 
 def paper_study(seed: int, truth: Truth = PAPER_TRUTH) -> Outcomes:
