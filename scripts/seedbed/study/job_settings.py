@@ -288,17 +288,16 @@ class JobSettings(Paths):
     def _cap(self, part: Part, stage: str, model: str, hosted: bool, batch: bool) -> Cap | None:
         if part == "student" and not hosted:
             return None
-        limits: dict[str, Any] = {}
-        if part != "student":
-            limits = {"max_teacher_queries": self.max_teacher_queries, "max_usd": self.max_usd}
+        free = part == "student"
         return Cap(
             ledger=self.ledger,
+            max_teacher_queries=None if free else self.max_teacher_queries,
+            max_usd=None if free else self.max_usd,
             counts_queries=part == "teacher",
             model=model,
             stage=stage,
             price=self.study.models[model].price if hosted else None,
             batch=batch,
-            **limits,
         )
 
     def _manner(self, model: str) -> dict[str, object]:

@@ -80,7 +80,7 @@ def size_of_folder(folder: Path) -> Size | None:
     Returns:
         None if the folder holds no whole safetensors file.
     """
-    bits = _bits(_quantization(folder))
+    bits = _bits_of_folder(folder)
     parameters = size = 0.0
     try:
         for file in sorted(folder.glob("*.safetensors")):
@@ -115,7 +115,8 @@ def size_of_hub(name: str, revision: str | None) -> Size | None:
         None offline, or if the hub cannot be reached or does not know.
     """
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
-    known: dict[str, Any] = json.loads(os.environ.get(ANSWERS) or "{}")
+    said = os.environ.get(ANSWERS) or "{}"
+    known: dict[str, tuple[dict[str, int], int] | None] = json.loads(said)
     key = f"{name}@{revision}"
     if key not in known and not offline and "" not in known:
         from huggingface_hub import HfApi
@@ -124,9 +125,8 @@ def size_of_hub(name: str, revision: str | None) -> Size | None:
         try:
             asked: Any = ["safetensors", "config"]
             info = HfApi().model_info(name, revision=revision, expand=asked, timeout=HUB_SECONDS)
-            config = info.config or {}
             counts = dict(info.safetensors.parameters) if info.safetensors else {}
-            known[key] = [counts, config.get("quantization_config") or {}]
+            known[key] = counts, _bits(info.config or {})
         except HfHubHTTPError:
             known[key] = None  # Gated, or not there: the job that fetches it says so.
         except Exception:
@@ -136,12 +136,12 @@ def size_of_hub(name: str, revision: str | None) -> Size | None:
     return size_of_counts(*found) if found else None
 
 
-def size_of_counts(counts: Mapping[str, int], quantization: Mapping[str, Any]) -> Size | None:
+def size_of_counts(counts: Mapping[str, int], bits: int) -> Size | None:
     """Return the size of weights by how many numbers of each type they have.
 
     Args:
         counts: by type, as F16 or I32.
-        quantization: `quantization_config` of the model; empty if it is not quantized.
+        bits: of a quantized weight.
     """
     parameters = size = 0.0
     for kind, count in counts.items():
@@ -150,7 +150,7 @@ def size_of_counts(counts: Mapping[str, int], quantization: Mapping[str, Any]) -
             size += 2 * count
         else:
             taken = count * _BYTES.get(kind[1:], 1)
-            parameters += 8 * taken / _bits(quantization)
+            parameters += 8 * taken / bits
             size += taken
     return Size(parameters / 1e9, size / 1e9) if parameters else None
 
@@ -163,15 +163,14 @@ def _header(file: Path) -> dict[str, _Tensor]:
     return {name: tensor for name, tensor in header.items() if name != "__metadata__"}
 
 
-def _quantization(folder: Path) -> dict[str, Any]:
-    """Return `quantization_config` of a model's folder; empty where there is none."""
+def _bits_of_folder(folder: Path) -> int:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return dict(config.get("quantization_config") or {})
+        return _bits(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, AttributeError, TypeError):
-        return {}
+        return _bits({})
 
 
-def _bits(quantization: Mapping[str, Any]) -> int:
-    """Return the bits of a quantized weight; 8 where nothing says."""
+def _bits(config: Mapping[str, Any]) -> int:
+    """Return the bits of a quantized weight by a model's `config.json`; 8 where it says nothing."""
+    quantization = config.get("quantization_config") or {}
     return 4 if quantization.get("load_in_4bit") else int(quantization.get("bits") or 8)

@@ -54,7 +54,7 @@ class Batch:
     ids: torch.Tensor
     targets: torch.Tensor
     spans: Sequence[Span]
-    borders: Mapping[str, Any]
+    borders: Mapping[str, torch.Tensor | int]
 
 
 class MicroBatchTrainer(SFTTrainer):

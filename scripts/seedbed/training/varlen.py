@@ -29,7 +29,7 @@ TOLERATED = 0.2
 they change where a row sees the row before it."""
 
 
-def borders(lengths: Sequence[int], device: torch.device) -> dict[str, Any]:
+def borders(lengths: Sequence[int], device: torch.device) -> dict[str, torch.Tensor | int]:
     """Return what tells a model where rows begin, by the names of Transformers.
 
     Args:
