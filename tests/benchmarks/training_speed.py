@@ -186,7 +186,9 @@ def main() -> None:
     if args.cpu_time:
         Clock.now = staticmethod(time.process_time)
     torch.set_num_threads(args.threads)
-    model, rows = folder_of(args.model), chats(args.rows)
+    # No more than the steps see: of more, the two would take different ones.
+    count = min(args.rows, args.steps * args.batch_size)
+    model, rows = folder_of(args.model), chats(count)
     from seedbed.chats import encode_rows, load_tokenizer
 
     lengths = [len(row.ids) for row in encode_rows(load_tokenizer(model), rows)]
