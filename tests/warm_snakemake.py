@@ -2,14 +2,20 @@
 
 Reads lines of JSON, a list of the folder, the words after `snakemake` and the environment, and
 answers each with the exit status; all that is said goes to a file. Each run is a fork of its own,
-which has imported Snakemake and nothing of the project, and ends as any process of Python does.
+which has imported Snakemake with what else takes long, and nothing of the project, and ends as any
+process of Python does.
 """
 
+import gc
 import json
 import os
 import sys
 from pathlib import Path
 
+import pyarrow.parquet  # noqa: F401
+import pydantic.dataclasses  # noqa: F401
+import ruamel.yaml  # noqa: F401
+import snakemake.report  # noqa: F401
 from snakemake.cli import main
 
 BIN = Path(sys.executable).parent
@@ -39,5 +45,8 @@ def run(folder: str, words: list[str], environment: dict[str, str], output: str)
 
 if __name__ == "__main__":
     output = sys.argv[1]
+    # A collection in a fork would copy the memory of all that is there already.
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         print(json.dumps(run(*json.loads(line), output)), flush=True)
