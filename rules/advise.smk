@@ -6,31 +6,26 @@ In: fits/, or a table of anyone's runs. Out: a text on the terminal; advice/advi
 ADVISED = answer_folder(
     RUN.own_results or RESULTS, "logs/advise.log", "advice/advice.json"
 )
-# Where the results may only be read, the answer is from the fits that are there: no job could make
-# them anew if an edit since then would ask for it.
-FITTED = [] if RUN.results else [*rules.fit_decay.output]
-ADVISED_FROM = RUN.advised_from(*rules.fit_decay.output)
-if all(Path(file).is_file() for file in rules.fit_decay.output):
-    FITTED = FITTED if can_write(f"{RESULTS}/fits") else []
-elif RUN.results is None and FLOW.has_no_results_of(RUN.task):
-    # No job could make results of the task: the priors answer.
-    FITTED, ADVISED_FROM = [], {}
+# Results that may only be read answer as they are; a task that no job has results of, by priors.
+FITTED = [*rules.fit_decay.output]
+THERE = all(Path(file).is_file() for file in FITTED)
+PRIORS = not (THERE or RUN.results) and FLOW.has_no_results_of(RUN.task)
+WAITS = not (PRIORS or RUN.results or (THERE and not can_write(f"{RESULTS}/fits")))
 
 
 rule advise:
     """Print advice; without an output or a benchmark, it runs whenever it is asked for."""
     input:
-        FITTED,
+        FITTED if WAITS else [],
     log:
         f"{ADVISED}/logs/advise.log",
     localrule: True
     params:
         **{RUN.goal[0]: RUN.goal[1]},  # `queries`, `usd` or `target`, and how much of it
-        **ADVISED_FROM,
+        **({"kinds": FLOW.kinds()} if PRIORS else RUN.advised_from(*FITTED)),
         task=RUN.task or "",
         seeds=RUN.seeds,
         prices=FLOW.prices(),
-        kinds=FLOW.kinds(),
         titles=FLOW.titles(),
         output=f"{ADVISED}/advice/advice.json",
         code=lambda wc: code("advise"),
