@@ -270,7 +270,7 @@ def _entry(
     choice = weighed.choices[at]
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = np.quantile(weighed.draws[:, at], tails)
-    augmenter, further = spending.besides(choice)
+    augmenter, further = spending.further(choice)
     return ChoiceOutlook(
         method=choice.name,
         budget=choice.budget,
@@ -355,7 +355,7 @@ def expectations(fit: Curves, seeds: int, budgets: Mapping[str, int]) -> Expecta
 
 
 @dataclass(frozen=True)
-class Besides:
+class Taken:
     """What a method takes beside its budget: as the fields of `ChoiceOutlook` of these names."""
 
     augmenter_queries: float | None
@@ -366,7 +366,7 @@ class Besides:
 def outlook_of(
     found: Expectations,
     confidence: float,
-    spending: Sequence[Besides] | None = None,
+    spending: Sequence[Taken] | None = None,
 ) -> list[ChoiceOutlook]:
     """Return the methods, the best expected accuracy first.
 
@@ -379,7 +379,7 @@ def outlook_of(
     regrets = (found.draws.max(axis=0) - found.draws).mean(axis=1)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     lows, highs = np.quantile(found.draws, tails, axis=1)
-    taken = spending or [Besides(None, None, {})] * len(found.budgets)
+    taken = spending or [Taken(None, None, {})] * len(found.budgets)
     outlook = [
         ChoiceOutlook(
             method=name,

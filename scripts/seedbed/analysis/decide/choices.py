@@ -112,7 +112,7 @@ class Spending:
             m: None if line is None else float(line.of(choice.budget)) for m, line in lines.items()
         }
 
-    def besides(self, choice: Choice) -> tuple[float | None, float | None]:
+    def further(self, choice: Choice) -> tuple[float | None, float | None]:
         """Return the augmenter queries and the further teacher queries of a choice."""
 
         def count(kind: int) -> float | None:
@@ -127,7 +127,7 @@ class Spending:
 
     def calls(self, choice: Choice) -> float:
         """Return all queries of a choice that are known: of teacher and augmenter."""
-        return choice.budget + sum(count or 0.0 for count in self.besides(choice))
+        return choice.budget + sum(count or 0.0 for count in self.further(choice))
 
 
 def rate(fit: Curves, seeds: int, method: str, kinds: Sequence[str]) -> float | None:
@@ -146,7 +146,7 @@ def _further(teacher: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Judged:
-    """The methods of which something can be said.
+    """The methods that something can be said about.
 
     Attributes:
         budgets: their teacher queries, by name.
@@ -251,7 +251,7 @@ class Weighed:
         shown: places of those to be named, the best first: each method, each measured mixture, the
             best division if several methods can be mixed, and no training where it is best.
         rivals: places of all that a choice may lose to: those, and every other division.
-        whole: by method, the place of the one that takes all of the budget.
+        whole: by method, the place of its choice with all of the budget.
     """
 
     choices: Sequence[Choice]

@@ -213,7 +213,7 @@ class Candidate:
 
 
 def _sizes(fit: Curves, seeds: int) -> list[int]:
-    """Return the study's seed-set sizes, and the one that is asked about if it is between them."""
+    """Return the study's seed-set sizes, and the size that is asked about if it is between them."""
     between = seeds not in fit.seeds and fit.beyond_sizes(seeds) == 1
     return [*fit.seeds, *([seeds] if between else [])]
 

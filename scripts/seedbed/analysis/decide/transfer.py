@@ -16,10 +16,10 @@ import numpy as np
 from seedbed.analysis.curves import FURTHEST, Curves, Noise
 from seedbed.analysis.decide.advise import (
     Advice,
-    Besides,
     Expectations,
     Plan,
     Prospect,
+    Taken,
     budgets_between,
     expectations,
     least_budget,
@@ -201,12 +201,12 @@ def _line(
 
 def _spending(
     fits: Sequence[Curves], seeds: int, method: str, budget: int, prices: Prices
-) -> Besides:
+) -> Taken:
     """Return what a method's budget takes, on the mean of tasks."""
     choice = Choice(method, {method: 1.0}, budget)
-    counted = [Spending.of(fit, seeds, prices).besides(choice) for fit in fits]
+    counted = [Spending.of(fit, seeds, prices).further(choice) for fit in fits]
     lines = {m: _line(fits, seeds, method, m, prices)[0] for m in MEASURES}
-    return Besides(
+    return Taken(
         _mean([augmenter for augmenter, _ in counted]),
         _mean([further for _, further in counted]),
         {m: None if line is None else float(line.of(budget)) for m, line in lines.items()},
