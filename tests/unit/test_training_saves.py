@@ -168,6 +168,7 @@ def steps_done(run, monkeypatch):
     return len(steps)
 
 
+@pytest.mark.slow
 def test_a_save_that_is_damaged_is_not_used(tiny_model, dataset, undisturbed, killed, monkeypatch):
     (save,) = killed.parent.glob(".*/checkpoint-5")
     older = shutil.copytree(save, save.with_name("checkpoint-4"))
@@ -177,6 +178,7 @@ def test_a_save_that_is_damaged_is_not_used(tiny_model, dataset, undisturbed, ki
     assert weights(killed) == weights(undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["settings", "code", "data"])
 def test_saves_of_another_training_are_not_used(
     tiny_model, dataset, undisturbed, killed, monkeypatch, tmp_path, change
@@ -195,6 +197,7 @@ def test_saves_of_another_training_are_not_used(
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_from_a_copy_of_its_dataset_with_other_bytes(
     tiny_model, dataset, undisturbed, killed, monkeypatch, tmp_path
 ):
