@@ -7,7 +7,7 @@ Prints the table of docs/statistics.md on false alarms, in about a second for ea
 
 A study has three methods with one curve, two seed-set sizes and four budget ratios. What is counted
 are the words that a reader would take for a finding: a comparison that is significant after Holm's
-method, a pair of which one method is ahead without a caveat, and a size at which one method is to
+method, a pair with one method ahead without a caveat, and a size at which one method is to
 be used throughout.
 """
 

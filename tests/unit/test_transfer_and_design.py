@@ -283,7 +283,7 @@ def test_a_cell_of_a_mixture_pays_for_what_of_its_parts_is_not_bought(usual, mon
     cells = next_cells(usual, 32, draws, PRICES, mixtures=mixture)
     found = {(c.seeds, c.budget // c.seeds): c for c in cells if c.method == "mix_half"}
     assert {*found} == {(seeds, 2**step) for seeds in (32, 64) for step in range(8)}
-    # Half of BR 128 is BR 64, of which all was bought.
+    # Half of BR 128 is BR 64, all of it bought.
     for cell in found.values():
         assert (cell.queries, cell.usd, cell.new, cell.measured) == (0, 0.0, True, False)
     skewed = {"mix_skewed": {AA: 0.25, NQ: 0.75}}

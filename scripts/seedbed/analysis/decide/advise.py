@@ -320,7 +320,7 @@ def _doubling(
     best = weighed.choices[weighed.shown[0]]
     line = None if usd is None else spending.line("usd", best.shares)
     twice = 2 * best.budget if line is None else int(line.budget(2 * (usd or 0.0)))
-    # One that does not take all of the budget would not take twice as much.
+    # A choice that leaves part of the budget would leave more of twice the budget.
     whole = max(one.budget for one in weighed.choices if one.name == best.name)
     ratio = np.array([twice / seeds])
     far = (fit.beyond(seeds, method, ratio)[0] > FURTHEST for method in best.shares)
@@ -614,7 +614,7 @@ def plans(
 
 @dataclass(frozen=True)
 class Prospects:
-    """What is expected of choices at many budgets, whatever the accuracy that is asked for.
+    """The expected accuracies of choices at many budgets, for any accuracy to reach.
 
     Attributes:
         named: the methods and the mixtures that were measured.
@@ -631,7 +631,7 @@ class Prospects:
 def prospects(
     fit: Curves, seeds: int, prices: Prices | None = None, step: float = STEP
 ) -> Prospects:
-    """Return what is expected of a fit's choices, for those who ask about many accuracies.
+    """Return the expected accuracies of a fit's choices, for asking about many accuracies.
 
     Args:
         fit: a fit.

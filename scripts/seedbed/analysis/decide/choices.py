@@ -54,7 +54,7 @@ class Spending:
 
     Attributes:
         lines: by one of `costs.MEASURES` and method, what budgets cost; None where not known.
-        unknown: by method, what is not known of its dollars.
+        unknown: by method, which prices are missing.
         rates: by method, augmenter queries and further teacher queries for a teacher query; None
             where not counted.
         mixed: the lines of mixtures that were asked for.
@@ -269,7 +269,7 @@ def weigh(
     usd: float | None,
     spending: Spending,
 ) -> Weighed:
-    """Return what can be chosen, with what is expected of it.
+    """Return the choices, with their expected accuracies.
 
     Args:
         fit: the fit.

@@ -110,7 +110,7 @@ def _by_priors(
     confidence: float,
     methods: Mapping[str, MethodKind],
 ) -> Answer:
-    """Return what is published lets expect of a task without results."""
+    """Return what published findings say about a task without results."""
     group = Group(question.task, NONE, NONE, NONE, NONE)
     reasons = list(dict.fromkeys(answer.reason for answer in others))
     if question.queries is None:

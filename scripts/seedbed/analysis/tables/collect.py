@@ -46,7 +46,7 @@ Value = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class _Evaluation:
-    """What is kept of an evaluation: its row of the table of cells, and what is checked."""
+    """An evaluation's row of the table of cells, and its parts that are checked."""
 
     path: Path
     key: str
