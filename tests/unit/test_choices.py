@@ -120,7 +120,7 @@ def test_the_cheapest_choice_within_the_margin_is_named():
     advice = advise(found, 32, 2048)
     cheaper = advice.cheaper
     assert cheaper is not None and cheaper.by == "tokens"
-    assert cheaper.cost < 0.5 * cheaper.instead_of
+    assert cheaper.cost < 0.8 * cheaper.instead_of
     assert advice.best.accuracy - cheaper.choice.accuracy <= MARGIN
     spending = Spending.of(found, 32, {})
     assert spending.lines["tokens"][AA].of(1) < spending.lines["tokens"][NQ].of(1)

@@ -182,7 +182,7 @@ def crossing_is_covered(record):
 @pytest.mark.slow
 def test_intervals_cover_what_is_true_and_are_as_narrow_as_grades_allow():
     covered, turns, widths = [], [], {4.0: [], None: []}
-    for seed in range(4):
+    for seed in range(24):
         for graded, found in [*widths.items()][: 1 if seed else 2]:
             curves = fitted(graded=graded, seed=700 + seed, noise=0.01)
             for method, seeds, ratio in product(METHODS, (32, 64), (4.0, 16.0, 64.0)):
@@ -191,14 +191,14 @@ def test_intervals_cover_what_is_true_and_are_as_narrow_as_grades_allow():
                 found.append(high - low)
                 if graded:
                     covered.append(low <= true_accuracy(method, seeds, ratio) <= high)
-            if graded:
+            if graded and seed < 4:
                 # What stands on the fit takes it.
                 records = find_crossovers([curves], CrossoverSettings(confidence=0.95)).crossovers
                 turns += [crossing_is_covered(one) for one in records]
                 for entry in advise(curves, 64, 64 * 16).alone:
                     covered.append(entry.low <= true_accuracy(entry.method, 64, 16) <= entry.high)
-    # All of a study's accuracies share its items' luck, so that four studies tell little.
-    assert 0.75 <= np.mean(covered) <= 1
+    # All of a study's accuracies share its items' luck: of some, few are covered.
+    assert 0.85 <= np.mean(covered) <= 1
     known = [one for one in turns if one is not None]
     assert len(known) >= 8
     assert np.mean(known) >= 0.85
