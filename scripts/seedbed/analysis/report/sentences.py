@@ -217,7 +217,7 @@ def _sure_text(advice: Advice, name: Name) -> str:
         return f"{start} is the only choice that was measured."
     divided = len(advice.alone) > 1
     text = (
-        f"{start} is the best of the choices below with a probability of "
+        f"{start} is the best choice with a probability of "
         f"{100 * best.probability_best:.0f}%, and is expected to lose "
         f"{percent(best.expected_regret)} points to the best {'division' if divided else 'one'}"
     )
