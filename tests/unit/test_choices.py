@@ -55,7 +55,7 @@ def test_cells_of_a_mixture_inform_the_model_and_are_choices(mixed):
     advice = advise(mixed, 32, 512)
     entry = next(one for one in advice.outlook if one.method == "mix_thirds")
     assert entry.measured and entry.accuracy == pytest.approx(measured.accuracy, abs=0.03)
-    # What was seen of it is known of the mixtures that were not measured.
+    # The measured mixture also informs the expectations of unmeasured ones.
     other = next(one for one in advice.outlook if not one.measured)
     alone = advice.alone[0].accuracy
     assert alone + 0.01 < min(entry.accuracy, other.accuracy)
@@ -122,6 +122,8 @@ def test_the_cheapest_choice_within_the_margin_is_named():
     assert cheaper is not None and cheaper.by == "tokens"
     assert cheaper.cost < 0.8 * cheaper.instead_of
     assert advice.best.accuracy - cheaper.choice.accuracy <= MARGIN
+    alike = [one for one in advice.outlook if advice.best.accuracy - one.accuracy <= MARGIN]
+    assert cheaper.cost <= min(one.costs["tokens"] for one in alike)
     spending = Spending.of(found, 32, {})
     assert spending.lines["tokens"][AA].of(1) < spending.lines["tokens"][NQ].of(1)
     (note,) = (one for one in say.advice_notes(advice, TITLES.short) if "cheapest" in one)

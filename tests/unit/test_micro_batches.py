@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from practice import silent
+from practice import assert_same, silent
 from seedbed.tasks.worlds import load_world
 from seedbed.training import micro_batches
 from seedbed.training.micro_batches import (
@@ -202,13 +202,6 @@ def train(model, dataset, output, tokens, settings=SETTINGS, progress=silent):
     how = Trainer(micro_batch_tokens=tokens)
     counts = train_student(model, dataset, output, settings, lambda *_: None, progress, trainer=how)
     return counts.loss, load_file(output / "adapter_model.safetensors")
-
-
-def assert_same(one, other):
-    assert one[0] == pytest.approx(other[0], rel=1e-5)
-    assert one[1].keys() == other[1].keys()
-    for name, weight in one[1].items():
-        torch.testing.assert_close(weight, other[1][name], rtol=1e-3, atol=1e-5)
 
 
 @pytest.fixture

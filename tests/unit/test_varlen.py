@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import families
-from practice import silent
+from practice import assert_same, silent
 from seedbed.training import varlen
 from seedbed.training.micro_batches import Plan, share_out
 from seedbed.training.settings import StudentTraining, Trainer
@@ -54,13 +54,6 @@ def train(model, dataset, output, progress=silent, settings=SETTINGS, **how):
         model, dataset, output, settings, lambda *_: None, progress, trainer=trainer
     )
     return counts.loss, load_file(output / "adapter_model.safetensors")
-
-
-def assert_same(one, other):
-    assert one[0] == pytest.approx(other[0], rel=1e-5)
-    assert one[1].keys() == other[1].keys()
-    for name, weight in one[1].items():
-        torch.testing.assert_close(weight, other[1][name], rtol=1e-3, atol=1e-5)
 
 
 @pytest.fixture

@@ -74,9 +74,9 @@ class Cheaper:
 
     Attributes:
         choice: the choice.
-        by: what it is the cheapest by: "usd", "tokens", or "queries" of teacher and augmenter.
-        cost: what it costs by that.
-        instead_of: what the best choice costs.
+        by: the measure of cost: "usd", "tokens", or "queries" of teacher and augmenter.
+        cost: of the choice, in this measure.
+        instead_of: cost of the best choice.
     """
 
     choice: ChoiceOutlook
