@@ -4,23 +4,14 @@ In: tables/ of cells, items and comparisons, fits/, or what datasets count. Out:
 .png, the chart itself as NAME.vl.json (Vega-Lite), and the table behind it as NAME.csv.
 """
 
+from seedbed.run.parameters import fixed
+
 CROSSED = FITS | {"crossovers": rules.find_crossovers.output.json}
 COMPARISONS = {"comparisons": rules.compare_methods.output.csv}
 NAMES = {"titles": FLOW.titles(), "missing": MISSING}
 PUBLISHED = NAMES | {"published": FLOW.published()}
 AUGMENTERS = NAMES | {"settings": FLOW.augmenter_settings()}
 SETTINGS = NAMES | {"settings": FLOW.comparison_settings()}
-
-
-def fixed(value):
-    """Return a parameter that is not tracked, as it is always the same for its rule."""
-    return lambda wc, input: value
-
-
-def chart_code(module):
-    """Return what gives the digest of a chart's code, without that of the other charts."""
-    return lambda wc: code("plot", f"seedbed.analysis.report.charts.{module}")
-
 
 # By chart: its module, its inputs, and its parameters.
 CHARTS = {
@@ -60,7 +51,6 @@ for chart, (module, inputs, settings) in CHARTS.items():
         localrule: True
         params:
             **settings,
-            chart=fixed(module),
-            code=chart_code(module),
+            **PARAMETERS.chart(module),
         shell:
             command("plot", "study", without=("png", "spec", "csv"))

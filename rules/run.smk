@@ -5,20 +5,7 @@ Comes in: what common.smk and begin.smk define. Goes out: `HOOKS`.
 
 from seedbed.run.hooks import Hooks
 
-HOOKS = Hooks(
-    workflow,
-    logger,
-    rules,
-    config=RUN,
-    flow=FLOW,
-    resources=JOB_RESOURCES,
-    commands=command,
-    pending=OTHERS,
-    lists=LISTS,
-    code=RULE_CODE,
-    folders=CONFIG,
-    interrupt=INTERRUPT,
-)
+HOOKS = Hooks(workflow, logger, rules, SHARED, INTERRUPT)
 
 
 # A dry run needs no data and no keys, and does not come here.

@@ -17,13 +17,7 @@ rule get_task:
         f"{RESOURCES}/logs/get_task/task={{task}}.log",
     localrule: True
     params:
-        # What the items depend on. With `input` among their arguments, the others are not tracked.
-        data=lambda wc: FLOW.items_source(wc.task),
-        source=lambda wc, input: FLOW.source(wc.task),
-        data_dir=lambda wc, input: FLOW.task_data_dir(wc.task),
-        scoring=lambda wc, input: FLOW.reference_scoring(wc.task),
-        task_folder=lambda wc, input: FLOW.task_folder(wc.task),
-        prompt_columns=lambda wc, input: FLOW.prompt_columns(wc.task),
+        **PARAMETERS.items(),
         folder=f"{RESOURCES}/tasks/task={{task}}",
         code=lambda wc: code("get_task", *FLOW.task_modules(wc.task)),
     shell:

@@ -16,21 +16,18 @@ from seedbed.config.documents import StudyError, read_document
 from seedbed.config.folders import ConfigFolders
 from seedbed.run import snakemake_internals as internals
 from seedbed.run.adopting import adopt, review
-from seedbed.run.commands import Commands
 from seedbed.run.explaining import explanation
 from seedbed.run.jobs import own_name, rename, rule_name
-from seedbed.run.lists import Lists
 from seedbed.run.manifest import Manifest
 from seedbed.run.owners import Sign, this_run
 from seedbed.run.partitions import Partitions, write_offers
 from seedbed.run.paying import Paying
-from seedbed.run.pending import PendingJobs
 from seedbed.run.planning import Planner
 from seedbed.run.progress import PLANNING_FOLDER, Progress, measured_seconds
 from seedbed.run.recovery import Tenancy, note_begun, note_ended
 from seedbed.run.requests import Site, check_jobs, partitions_of
-from seedbed.run.rule_code import RuleCode
 from seedbed.run.scheduling import plan_by
+from seedbed.run.shared import Shared
 from seedbed.run.slurm import check_status_command, jobs_of
 from seedbed.run.submitting import become_patient, leave_own_allocation, note_own_allocation
 from seedbed.run.targets import unknown_target, wrong_kind
@@ -43,13 +40,11 @@ from seedbed.study.checks import (
     check_publishing,
     check_question,
 )
-from seedbed.study.config import RunConfig
 from seedbed.study.equivalence import same_result
 from seedbed.study.estimate import few_steps
 from seedbed.study.job_settings import ASKING
 from seedbed.study.paths import RESOURCES
-from seedbed.study.resources import ENDPOINT, ENDPOINT_ROOM, JobResources
-from seedbed.study.targets import Targets
+from seedbed.study.resources import ENDPOINT, ENDPOINT_ROOM
 from seedbed.training.record import rows_left_out
 
 if TYPE_CHECKING:
@@ -100,14 +95,7 @@ class Hooks:
         workflow: the run, as Snakemake reads it.
         logger: Snakemake's.
         rules: the rules of the Snakefile, by name.
-        config: which study to run, and how.
-        flow: the study.
-        resources: what its jobs need of a machine.
-        commands: of its rules.
-        pending: its jobs by the model that they ask.
-        lists: its long lists of files.
-        code: the code of its rules.
-        folders: where its configuration lies.
+        shared: what they share.
         interrupt: knows of Ctrl-C.
     """
 
@@ -116,22 +104,12 @@ class Hooks:
         workflow: internals.Workflow,
         logger: logging.Logger,
         rules: Any,
-        *,
-        config: RunConfig,
-        flow: Targets,
-        resources: JobResources,
-        commands: Commands,
-        pending: PendingJobs,
-        lists: Lists,
-        code: RuleCode,
-        folders: ConfigFolders,
+        shared: Shared,
         interrupt: Interrupt,
     ) -> None:
         self._workflow, self._logger, self._rules = workflow, logger, rules
-        self._config, self._flow = config, flow
-        self._resources, self._commands = resources, commands
-        self._pending, self._lists, self._folders = pending, lists, folders
-        self._interrupt = interrupt
+        self._shared, self._flow, self._interrupt = shared, shared.flow, interrupt
+        config, flow, folders = shared.run, shared.flow, shared.folders
         self._results = Path(flow.results)
         self._begun = self._results / "journal/begun.jsonl"
         self._site = Site(config.gpu_request, config.cores_per_gpu)
@@ -144,7 +122,7 @@ class Hooks:
         internals.ignore_dates(workflow)
         if workflow.is_main_process:
             self.planner = Planner(
-                Manifest([flow.results, RESOURCES]), code, same_result, folders=folders
+                Manifest([flow.results, RESOURCES]), shared.code, same_result, folders=folders
             )
             self._statuses = plan_by(
                 workflow, self.planner, self._skip, self._take_over, self._planned
@@ -171,7 +149,7 @@ class Hooks:
         names = internals.names_of_rules(self._rules)
         rename(names)
         for rule in self._workflow.rules:
-            self._commands.complete(rule)
+            self._shared.command.complete(rule)
             if own_name(rule.name) in ASKING:
                 internals.set_cores(rule, partial(self._cores, rule))
         internals.limit(self._workflow, ENDPOINT, ENDPOINT_ROOM)
@@ -325,7 +303,7 @@ class Hooks:
         internals.make_room(workflow.scheduler, ENDPOINT_ROOM)
         if workflow.is_main_process and made:
             self._note(jobs)
-            self._lists.write(jobs)
+            self._shared.lists.write(jobs)
             self._paying.open()
             self._follow(asks=not DATA.isdisjoint(map(rule_name, jobs)))
         self._end_planning()
@@ -334,7 +312,7 @@ class Hooks:
         """Write down what is to be made, for a next run, and for jobs that share a model."""
         jobs = [*jobs]
         note_begun(self._begun, self.planner, jobs)
-        self._pending.write(str(file) for job in jobs for file in job.output)
+        self._shared.pending.write(str(file) for job in jobs for file in job.output)
 
     def _answer(self, asked: set[str]) -> None:
         """Print the answer to a question, and end."""
@@ -361,12 +339,12 @@ class Hooks:
     def _check(self, jobs: Sequence[Job]) -> None:
         """Raise an error for what jobs need and have not."""
         study, asked = self._flow.study, [(rule_name(job), job.wildcards_dict) for job in jobs]
-        if self._config.data_dir is None and "get_task" in dict(asked):
+        if self._shared.run.data_dir is None and "get_task" in dict(asked):
             check_downloads(study)
         if "publish" in dict(asked):
-            check_publishing(self._config)
+            check_publishing(self._shared.run)
         if "advise" in dict(asked):
-            check_question(self._config, study, self._folders)
+            check_question(self._shared.run, study, self._shared.folders)
         models = self._flow.asked_models(asked)
         if "decide_purchase" in dict(asked):
             models |= self._flow.to_be_asked()
@@ -378,7 +356,7 @@ class Hooks:
         """Say that this run is alive, and have SLURM's executor wait where it must."""
         workflow, name = self._workflow, None
         if self._partitions is not None:
-            if (said := self._resources.unknown()) is not None:
+            if (said := self._shared.resources.unknown()) is not None:
                 raise RuntimeError(said)
             check_status_command(workflow.executor_settings, self._logger.info)
             check_jobs(jobs, self._partitions, self._site)
@@ -428,4 +406,4 @@ class Hooks:
             if (said := rows_left_out(map(Path, records))) is not None:
                 self._logger.warning(said)
             if not well:
-                self._pending.keep(self._progress.left())
+                self._shared.pending.keep(self._progress.left())

@@ -14,18 +14,42 @@ from seedbed.study.job_settings import JobSettings, Settings
 from seedbed.study.paths import Part
 
 
-class JobParameters:
-    """The parameters of jobs on shards, and of jobs that ask a model."""
+def fixed(value: str) -> Callable[..., str]:
+    """Return a parameter that is not tracked, as it is always the same for its rule."""
+    return lambda wc, input: value
 
-    def __init__(self, flow: JobSettings, pending: PendingJobs) -> None:
+
+class JobParameters:
+    """The parameters and inputs of jobs, for the rules of a study."""
+
+    def __init__(self, flow: JobSettings, pending: PendingJobs, code: Callable[..., str]) -> None:
         """Take note of a study.
 
         Args:
             flow: the study.
             pending: its jobs by the model that they ask.
+            code: returns the digest of a script's code.
         """
         self._flow = flow
         self._pending = pending
+        self._code = code
+
+    def items(self) -> dict[str, Callable[..., Any]]:
+        """Return what a task's items are made from; what they depend on, `data`, is tracked."""
+        flow = self._flow
+        return {
+            "data": lambda wc: flow.items_source(wc.task),
+            "source": lambda wc, input: flow.source(wc.task),
+            "data_dir": lambda wc, input: flow.task_data_dir(wc.task),
+            "scoring": lambda wc, input: flow.reference_scoring(wc.task),
+            "task_folder": lambda wc, input: flow.task_folder(wc.task),
+            "prompt_columns": lambda wc, input: flow.prompt_columns(wc.task),
+        }
+
+    def chart(self, module: str) -> dict[str, Callable[..., Any]]:
+        """Return which module draws a chart, with its code apart from that of other charts."""
+        drawing = f"seedbed.analysis.report.charts.{module}"
+        return {"chart": fixed(module), "code": lambda wc: self._code("plot", drawing)}
 
     def shard(self, rule: str, stream: str) -> dict[str, Callable[..., Any]]:
         """Return which queries of a stream a shard holds, and which of them are needed.

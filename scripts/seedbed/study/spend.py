@@ -181,7 +181,7 @@ class SpendTargets(Targets):
     def patterns(self) -> dict[str, str]:
         """Return the pattern of each wildcard, whatever will be decided."""
         judged = self.study.tasks[self.asked.task].judge is not None
-        return patterns(self.asked, judged) | self._names()
+        return patterns(self.asked, judged) | self._other_patterns()
 
     def ends_with(self, number: int) -> bool:
         """Return whether a decision, by its number, is the final one."""

@@ -50,12 +50,13 @@ class Targets(JobSettings):
         return f"{self.results}/report/index.html"
 
     def patterns(self) -> dict[str, str]:
-        """Return for each kind of key, and for tasks and models, the pattern of its wildcard."""
+        """Return the pattern of each wildcard: kinds of keys, tasks, models, and shards."""
         keys = {kind: wildcard_pattern(self.grid, kind) for kind in KINDS}
-        return keys | self._names()
+        return keys | self._other_patterns()
 
-    def _names(self) -> dict[str, str]:
-        return {"task": "|".join(self.study.tasks), "model": "|".join(self.study.models)}
+    def _other_patterns(self) -> dict[str, str]:
+        tasks, models = "|".join(self.study.tasks), "|".join(self.study.models)
+        return {"task": tasks, "model": models, "shard": r"\d+"}
 
     def evaluations(self) -> list[str]:
         """Return the evaluation files of all cells, baselines included."""

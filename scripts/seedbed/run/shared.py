@@ -1,0 +1,101 @@
+"""What all rules of a run share."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from seedbed.config.folders import ConfigFolders
+from seedbed.run.commands import Commands, put_python_first
+from seedbed.run.environment import keep_profile_configfiles
+from seedbed.run.lists import Lists
+from seedbed.run.parameters import JobParameters
+from seedbed.run.pending import PendingJobs
+from seedbed.run.reading import read_run
+from seedbed.run.rule_code import RuleCode
+from seedbed.run.snakemake_internals import Workflow
+from seedbed.study.config import RunConfig
+from seedbed.study.paths import RESOURCES
+from seedbed.study.resources import JobResources, limits
+from seedbed.study.targets import Targets
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A run and its study, and what the rules take from them.
+
+    Attributes:
+        run: which study to run, and how.
+        flow: the study, with its paths, settings and end points.
+        folders: where its configuration lies.
+        resources: what its jobs ask of a machine.
+        code: the code of its rules.
+        command: returns the command of a rule.
+        pending: its jobs by the model that they ask.
+        lists: its long lists of files.
+        parameters: those that several rules have in common.
+    """
+
+    run: RunConfig
+    flow: Targets
+    folders: ConfigFolders
+    resources: JobResources
+    code: RuleCode
+    command: Commands
+    pending: PendingJobs
+    lists: Lists
+    parameters: JobParameters
+
+    @classmethod
+    def of(
+        cls,
+        workflow: Workflow,
+        config: MutableMapping[str, object],
+        folders: ConfigFolders,
+        project: Path,
+        logger: logging.Logger,
+    ) -> Shared:
+        """Read the study of a run.
+
+        Args:
+            workflow: the run, as Snakemake reads it.
+            config: its configuration, to which that of a profile is added.
+            folders: where the configuration lies.
+            project: the folder with the rules' scripts and environments.
+            logger: Snakemake's.
+
+        Raises:
+            WorkflowError: if the configuration or the study is wrong, or asks for more GPUs than
+                the run offers.
+        """
+        if workflow.is_main_process:
+            keep_profile_configfiles(workflow, config, sys.argv[1:], logger.info)
+        run, flow = read_run(config, folders, project)
+        resources = JobResources(flow, run.gpu_model)
+        if (said := resources.impossible(limits(workflow.global_resources))) is not None:
+            raise WorkflowError(said)
+        put_python_first()
+        code = RuleCode(project / "scripts")
+        constants = {
+            "study": [flow.study.name],
+            "spending": [f"{flow.results}/spending.json"],
+            # The checksums of all results.
+            "manifest": [f"{flow.results}/manifest.jsonl", f"{RESOURCES}/manifest.jsonl"],
+        }
+        pending = PendingJobs(flow, f"{flow.results}/journal/sharing")
+        return cls(
+            run=run,
+            flow=flow,
+            folders=folders,
+            resources=resources,
+            code=code,
+            command=Commands(code.command, f"../envs/{run.environment}.yaml", constants),
+            pending=pending,
+            lists=Lists(f"{flow.results}/journal/lists"),
+            parameters=JobParameters(flow, pending, code.script),
+        )
