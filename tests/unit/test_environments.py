@@ -142,7 +142,8 @@ def test_every_rule_with_a_command_runs_in_the_environment_that_is_asked_for():
     shells = re.findall(r"^ +shell:\n(?: +#.*\n)* +(\w+)\(", text, re.MULTILINE)
     assert set(shells) == {"command"}
     assert len(shells) == len(re.findall(r"^ +shell:$", text, re.MULTILINE)) > 0
-    assert 'f"../envs/{RUN.environment}.yaml"' in text
+    shared = (REPOSITORY / "scripts/seedbed/run/shared.py").read_text()
+    assert 'f"../envs/{run.environment}.yaml"' in shared
     environments = get_args(RunConfig.model_fields["environment"].annotation)
     assert set(environments) == set(SOURCES)
     assert {path.stem for path in ENVS.glob("*.yaml")} == set(SOURCES)

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,31 +19,12 @@ from endpoint import Endpoint, running
 from seedbed.engines import EngineJob, Request, load_engine
 from seedbed.engines.openai_engine import EndpointError
 
-# It may have to be installed first.
 pytestmark = pytest.mark.slow
-REQUIREMENT = "litellm[proxy]==1.108.7"
+PROGRAM = Path(sys.prefix) / "litellm/bin/litellm"
 REQUESTS = [
     Request(str(n), (("user", f"question {n}"),), max_tokens=9, temperature=0.7, seed=n)
     for n in range(12)
 ]
-
-
-def proxy_program():
-    """Return LiteLLM's program; its environment is made once."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    environment = cache / "seedbed-tests" / REQUIREMENT.replace("[", "-").replace("]", "")
-    program = environment / "bin/litellm"
-    ready = environment / "ready"
-    if not ready.is_file():
-        shutil.rmtree(environment, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-        pip = [environment / "bin/python", "-m", "pip", "install", "--quiet", REQUIREMENT]
-        made = subprocess.run(pip, capture_output=True, text=True, timeout=900)
-        if made.returncode:
-            last = (made.stderr.strip().splitlines() or ["no reason given"])[-1]
-            pytest.skip(f"{REQUIREMENT} cannot be installed: {last}")
-        ready.touch()
-    return program
 
 
 async def message(request):
@@ -73,7 +53,8 @@ def backend():
 @pytest.fixture(scope="module")
 def proxy(backend, tmp_path_factory):
     """The proxy's address; its key is in LITELLM_TEST_KEY."""
-    program = proxy_program()
+    if not PROGRAM.is_file():
+        pytest.skip("LiteLLM is not installed: `make models` adds it")
     folder = tmp_path_factory.mktemp("litellm")
     host = backend.url.removesuffix("/v1")
     models = {
@@ -94,7 +75,7 @@ def proxy(backend, tmp_path_factory):
     key = f"sk-{secrets.token_hex(16)}"
     log = (folder / "log").open("w")
     process = subprocess.Popen(
-        [program, "--config", folder / "config.yaml", "--host", "127.0.0.1", "--port", str(port)],
+        [PROGRAM, "--config", folder / "config.yaml", "--host", "127.0.0.1", "--port", str(port)],
         cwd=folder,
         env=os.environ | {"LITELLM_MASTER_KEY": key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         stdout=log,
