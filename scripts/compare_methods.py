@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.analysis.curves import read_curves
+from seedbed.analysis.curves import noise_between_runs, read_curves
 from seedbed.analysis.settings import CompareSettings
 from seedbed.analysis.tables import comparisons
 from seedbed.analysis.tables.outcomes import read_outcomes
@@ -34,7 +34,7 @@ def compare_methods(
         csv: file to write.
         json: file to write.
     """
-    runs = {fit.group: fit.run_noise for fit in read_curves(fits, draws)}
+    runs = noise_between_runs(read_curves(fits, draws))
     table = comparisons.compare_methods(read_outcomes(cells, items), settings, runs)
     with replacing(csv) as temporary:
         table.write_csv(temporary)

@@ -31,12 +31,12 @@ CHARTS = {
     "cost_effectiveness": (*_CURVES, "comparisons", "crossovers", "published"),
     "crossovers": (*_CURVES, "crossovers", "published"),
     "best_method": _CURVES,
-    "mixtures": (*_SCORES, "settings"),
+    "mixtures": (*_CURVES, *_SCORES, "settings"),
     "shares": (*_SCORES, "settings"),
-    "augmenters": (*_SCORES, "settings"),
-    "verification": (*_SCORES, "settings"),
+    "augmenters": (*_CURVES, *_SCORES, "settings"),
+    "verification": (*_CURVES, *_SCORES, "settings"),
     "models": (*_CURVES, "crossovers", "role"),
-    "costs": (*_SCORES, "prices", "settings"),
+    "costs": (*_CURVES, *_SCORES, "prices", "settings"),
     "diversity": ("datasets", "settings"),
 }
 """By chart, the options that its `tabulate` takes. They are not read from its signature: code that

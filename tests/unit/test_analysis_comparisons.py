@@ -34,7 +34,7 @@ def test_paired_standard_error_equals_the_hand_calculation():
     reference = np.array([[1, 1, 0, 0, 1, 0, 1, 1, 0, 0]], dtype=float)
     method = np.array([[1, 0, 1, 1, 1, 1, 1, 1, 0, 1]], dtype=float)
     # Differences: 0 -1 1 1 0 1 0 0 0 1; mean 0.3; sum of squares 5 - 10 x 0.09 = 4.1.
-    found = paired_difference(reference, method, np.arange(10))
+    found = paired_difference(reference, method, np.arange(10), runs=None)
     assert found.difference == pytest.approx(0.3)
     error = np.sqrt(4.1 / 9 / 10)
     assert found.standard_error == pytest.approx(error)
@@ -88,7 +88,9 @@ def test_few_databases_have_the_tails_of_few():
     for _ in range(600):
         both = generator.normal(0, 0.15, (2, 20))[:, clusters] + 0.5
         left, right = (generator.random(len(clusters)) < share for share in both)
-        found = paired_difference(left[None].astype(float), right[None].astype(float), clusters)
+        found = paired_difference(
+            left[None].astype(float), right[None].astype(float), clusters, runs=None
+        )
         refused += found.p < 0.05
     # By the normal distribution it is 8%; by t with 19 degrees of freedom nearer to 6.
     assert 0.03 <= refused / 600 <= 0.075
@@ -145,7 +147,7 @@ def test_where_all_is_right_each_cluster_counts_once_and_replicates_do_not():
 
 
 def test_a_single_cluster_has_no_standard_error():
-    found = paired_difference(np.zeros((1, 4)), np.ones((1, 4)), np.zeros(4, dtype=int))
+    found = paired_difference(np.zeros((1, 4)), np.ones((1, 4)), np.zeros(4, dtype=int), runs=None)
     assert found.difference == 1.0
     assert (found.standard_error, found.low, found.high, found.p) == (None,) * 4
 
@@ -153,7 +155,7 @@ def test_a_single_cluster_has_no_standard_error():
 def test_replicates_are_averaged_by_item_and_their_spread_reported():
     reference = np.array([[0, 0, 0, 0], [0, 0, 0, 0]], dtype=float)
     method = np.array([[1, 0, 0, 0], [1, 1, 1, 0]], dtype=float)
-    found = paired_difference(reference, method, np.arange(4))
+    found = paired_difference(reference, method, np.arange(4), runs=None)
     assert found.difference == pytest.approx(0.5)
     # By item 1, 1/2, 1/2, 0: variance 1/6.
     assert found.standard_error == pytest.approx(np.sqrt(1 / 6 / 4))

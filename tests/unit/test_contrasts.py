@@ -90,7 +90,7 @@ def test_a_contrast_equals_the_hand_calculation(monkeypatch):
     outcomes = outcomes_by_task(cells, items)["mini_math"]
     noise = Noise(seed_variance=0.032, run_variance=0.0004, draw_freedom=3, run_freedom=12)
     monkeypatch.setattr(measured_module, "noise_of", lambda *_: noise)
-    measured = Measured(outcomes)
+    measured = Measured(outcomes, {})
     places = [
         measured.cells.filter(method=method, budget=32)["row"].to_list()
         for method in (METHODS[0], METHODS[2])

@@ -168,14 +168,14 @@ def content_of(name, tables, prices=None, datasets=DATASETS, fits=None, publishe
     if name == "diversity":
         return module.content(datasets, METHODS)
     if name == "costs":
-        return module.content(outcomes, prices or {}, COMPARE)
+        return module.content(outcomes, prices or {}, COMPARE, {})
     if name in ("verification", "mixtures"):
-        return module.content(outcomes, COMPARE)
+        return module.content(outcomes, COMPARE, {})
     if name == "shares":
         return module.content(outcomes, ShareSettings(methods=METHODS, shares=SHARES))
     if name == "augmenters":
         settings = AugmenterSettings(methods=METHODS, augmenters=AUGMENTERS)
-        return module.content(outcomes, settings)
+        return module.content(outcomes, settings, {})
     fits = fitted(tables) if fits is None else fits
     found = find_crossovers(fits, CrossoverSettings(), prices)
     if name == "crossovers":
@@ -829,7 +829,7 @@ def test_a_wrong_option_ends_with_what_is_wrong(tmp_path):
     script = Path(__file__).parents[2] / "scripts/plot.py"
     (tmp_path / "rows.parquet").write_bytes(b"PAR1" * 3)
     rows = tmp_path / "rows.parquet"
-    command = [sys.executable, script, "--chart=costs", "--study=s", "--cells", rows]
+    command = [sys.executable, script, "--chart=shares", "--study=s", "--cells", rows]
     command += [
         "--item-scores",
         rows,

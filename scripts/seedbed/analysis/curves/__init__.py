@@ -13,7 +13,9 @@ from seedbed.analysis.curves.interface import (
     confidence_of,
     curves_from,
     fit_curves,
+    noise_between_runs,
     read_curves,
+    run_noise_of,
 )
 from seedbed.analysis.curves.measured import Difference, Measured
 from seedbed.analysis.curves.records import CellMean, FarCell, FitRecord, FitsRecord
@@ -37,5 +39,7 @@ __all__ = [
     "confidence_of",
     "curves_from",
     "fit_curves",
+    "noise_between_runs",
     "read_curves",
+    "run_noise_of",
 ]

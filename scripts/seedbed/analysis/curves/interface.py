@@ -145,25 +145,8 @@ class Curves:
     @property
     def run_noise(self) -> RunNoise:
         """The noise between training runs, as the posterior has it."""
-        from scipy.optimize import brentq
-        from scipy.stats import norm, t
-
-        runs = self.posterior.runs
-        slope = self.record.noise.training_runs / float(runs.mean())
-        size = float(np.sqrt(np.mean(runs**2)))
-        most = float(len(self.record.cells))
-
-        def outside(quantile: float) -> float:
-            """How much more than 2.5% of normal noise of the drawn sizes lies above it."""
-            return float(norm.sf(quantile * size / runs).mean()) - 0.025
-
-        # Student's t with the same quantile, of no more freedom than the cells could give.
-        quantile = float(brentq(outside, 1.0, 20.0))
-        if most <= 2 or quantile <= float(t.ppf(0.975, most)):
-            freedom = max(2.0, most)
-        else:
-            freedom = float(brentq(lambda v: float(t.ppf(0.975, v)) - quantile, 2.0, most))
-        return RunNoise((slope * size) ** 2, freedom)
+        slope = self.record.noise.training_runs / float(self.posterior.runs.mean())
+        return run_noise_of(self.posterior, slope, len(self.record.cells))
 
     # --- how far the data reach
 
@@ -346,6 +329,38 @@ def fit_curves(
     from seedbed.analysis.curves.fitting import fit_decay
 
     return fit_decay(by_task, settings)
+
+
+def run_noise_of(posterior: Posterior, slope: float, cells: int) -> RunNoise:
+    """Return the noise between training runs, as a posterior has it.
+
+    Args:
+        posterior: the posterior.
+        slope: of accuracy by its logit, p (1 - p).
+        cells: the number of cells that the posterior knows: degrees of freedom, at most.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import norm, t
+
+    runs, most = posterior.runs, float(cells)
+    size = float(np.sqrt(np.mean(runs**2)))
+
+    def outside(quantile: float) -> float:
+        """How much more than 2.5% of normal noise of the drawn sizes lies above it."""
+        return float(norm.sf(quantile * size / runs).mean()) - 0.025
+
+    # Student's t with the same quantile, of no more freedom than the cells could give.
+    quantile = float(brentq(outside, 1.0, 20.0))
+    if most <= 2 or quantile <= float(t.ppf(0.975, most)):
+        freedom = max(2.0, most)
+    else:
+        freedom = float(brentq(lambda v: float(t.ppf(0.975, v)) - quantile, 2.0, most))
+    return RunNoise((slope * size) ** 2, freedom)
+
+
+def noise_between_runs(fits: Sequence[Curves]) -> dict[Group, RunNoise]:
+    """Return the noise between training runs by group, as the fits estimate it."""
+    return {fit.group: fit.run_noise for fit in fits}
 
 
 def read_curves(path: str | Path, draws: str | Path) -> list[Curves]:

@@ -15,7 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.tables.outcomes import ON_A_CURVE, Outcomes, clustered_standard_error
+from seedbed.analysis.tables.outcomes import (
+    ON_A_CURVE,
+    Group,
+    Outcomes,
+    clustered_standard_error,
+)
 from seedbed.analysis.tables.replicates import RunNoise, combined, noise_of
 
 
@@ -59,7 +64,7 @@ class Measured:
         cells: the rows of the table of cells, each with its number `row`.
     """
 
-    def __init__(self, outcomes: Outcomes, runs: RunNoise | None = None) -> None:
+    def __init__(self, outcomes: Outcomes, runs: Mapping[Group, RunNoise]) -> None:
         self.task = outcomes.task
         self.cells = outcomes.cells.with_row_index("row").filter(ON_A_CURVE)
         self._outcomes = outcomes

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from pydantic import JsonValue, model_validator
 
-from seedbed.analysis.curves import Curves, Difference, Measured
+from seedbed.analysis.curves import Curves, Difference, Measured, noise_between_runs
 from seedbed.analysis.decide.costs import Prices, cell_costs
 from seedbed.analysis.decide.settings import (
     STRONG,
@@ -22,7 +22,6 @@ from seedbed.analysis.decide.settings import (
 )
 from seedbed.analysis.tables.comparisons import POWER
 from seedbed.analysis.tables.outcomes import NO_AUGMENTER, Outcomes
-from seedbed.analysis.tables.replicates import RunNoise
 from seedbed.records import Part, Record
 
 ABOUT = (
@@ -122,8 +121,9 @@ def check_contrasts(
         confidence: coverage of the intervals.
         prices: by model, what its tokens cost, for tests at equal dollars.
     """
+    runs = noise_between_runs(fits)
     tasks = [
-        _Task(Measured(one, _runs(fits, one.task)), augmenters, fits, confidence, prices or {})
+        _Task(Measured(one, runs), augmenters, fits, confidence, prices or {})
         for one in by_task.values()
     ]
     return ContrastsRecord(
@@ -139,12 +139,6 @@ def check_contrasts(
             for number, contrast in enumerate(contrasts, start=1)
         ),
     )
-
-
-def _runs(fits: Sequence[Curves], task: str) -> RunNoise | None:
-    """Return the noise between training runs by the fit of a task that has most cells."""
-    known = [fit for fit in fits if fit.group.task == task]
-    return max(known, key=lambda fit: len(fit.record.cells)).run_noise if known else None
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,15 @@ from fractions import Fraction
 from math import floor
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
+from seedbed.analysis.curves import run_noise_of
 from seedbed.analysis.decide.allocations import Outlook, divide, worth_of_round
 from seedbed.analysis.posterior import Posterior, cells_of, fit_posterior
 from seedbed.analysis.settings import MethodKind as MethodKind
 from seedbed.analysis.tables.outcomes import Accuracy, Outcomes
+from seedbed.analysis.tables.replicates import RunNoise
 from seedbed.records import Part
 
 FEW_QUERIES = 4
@@ -221,6 +224,22 @@ def by_priors(
             f"{100 * outlook.regret:.1f} points to the best division."
         )
     return Priors(posterior, outlook, reason)
+
+
+def noise_of_trainings(methods: Mapping[str, MethodKind], outcomes: Outcomes) -> RunNoise:
+    """Return the noise between training runs of a spend: by its pilot, or by the priors alone.
+
+    Args:
+        methods: by name, in the order of the study, what each asks.
+        outcomes: the evaluated cells, item by item.
+    """
+    names, kinds = list(methods), list(methods.values())
+    cells = cells_of(outcomes, names)
+    known = cells if cells.trained.any() else cells_of(None, names)
+    posterior = fit_posterior(known, kinds, samples=_DRAWS)
+    shares = outcomes.correct.mean(axis=1)
+    slope = float(np.mean(shares * (1 - shares)))
+    return run_noise_of(posterior, slope, int(known.trained.sum()))
 
 
 def _why(state: SpendState, outlook: Outlook) -> str:

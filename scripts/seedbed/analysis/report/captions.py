@@ -1,5 +1,10 @@
 """What each figure is called, and how to read it."""
 
+_OF_DIFFERENCES = (
+    "Intervals of differences hold the noise of test items and of training runs; those of "
+    "accuracies hold that of the test items alone."
+)
+
 _CAPTIONS = {
     "accuracy": (
         "Accuracy by budget",
@@ -23,26 +28,29 @@ _CAPTIONS = {
     "mixtures": (
         "Mixtures of methods",
         "Accuracy when several methods share the budget, and the gain over the best single method, "
-        "which is chosen after the fact: at 0 a mixture is as good as knowing that method.",
+        "which is chosen after the fact: at 0 a mixture is as good as knowing that method. "
+        f"{_OF_DIFFERENCES}",
     ),
     "shares": (
         "Shares of the budget",
-        "Accuracy with its interval when three methods share the budget: a corner is one method "
-        "alone, a side has two of them, and the middle has equal shares.",
+        "Accuracy when three methods share the budget: a corner is one method alone, a side has "
+        "two of them, and the middle has equal shares. Intervals hold the noise of the test items "
+        "alone.",
     ),
     "augmenters": (
         "Accuracy by augmenter",
-        "What a weaker augmenter costs the methods that write questions.",
+        f"What a weaker augmenter costs the methods that write questions. {_OF_DIFFERENCES}",
     ),
     "students": ("Accuracy by budget for each student", "Points are measured cells."),
     "teachers": ("Accuracy by budget for each teacher", "Points are measured cells."),
     "verification": (
         "Effect of verification",
-        "Change in accuracy when students train on verified answers only.",
+        f"Change in accuracy when students train on verified answers only. {_OF_DIFFERENCES}",
     ),
     "costs": (
         "Cost of one point of accuracy above the base model",
-        "Lower is better.",
+        "Lower is better. Bars span the interval of the gain, which holds the noise of test items "
+        "and of training.",
     ),
     "diversity": (
         "Diversity of the questions",

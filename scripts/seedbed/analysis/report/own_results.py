@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from seedbed.analysis.curves import Curves, curves_from, fit_curves
+from seedbed.analysis.curves import Curves, curves_from, fit_curves, noise_between_runs
 from seedbed.analysis.decide import crossovers
 from seedbed.analysis.report.page import FILES, filling
 from seedbed.analysis.report.page.explorer import explorer_data
@@ -38,7 +38,7 @@ def fit_own_results(
     outcomes = outcomes_of(runs)
     record, draws = fit_curves(outcomes, settings)
     fits = curves_from(record, draws)
-    compared = compare_methods(outcomes, settings, {fit.group: fit.run_noise for fit in fits})
+    compared = compare_methods(outcomes, settings, noise_between_runs(fits))
     crossed = crossovers.find_crossovers(
         fits, CrossoverSettings(confidence=settings.confidence), {}
     )

@@ -85,8 +85,8 @@ def compare_methods(
     Args:
         by_task: the outcomes of every task.
         settings: settings.
-        runs: the noise between training runs that a model of accuracy estimates, for groups whose
-            replicates tell less of it.
+        runs: by group, the noise between training runs that a model of accuracy estimates, for
+            groups whose replicates tell less of it.
 
     Returns:
         One row a comparison, with the columns of `SCHEMA`.
@@ -95,7 +95,7 @@ def compare_methods(
     for outcomes in by_task.values():
         methods = order_methods(outcomes.cells, settings.methods)
         for group in groups(outcomes.cells):
-            family = _family(outcomes, group, methods, settings.confidence, runs.get(group))
+            family = _family(outcomes, group, methods, settings.confidence, runs)
             adjusted = holm([one.found.p for one in family])
             rows += [
                 {
@@ -120,10 +120,10 @@ def _family(
     group: Group,
     methods: Sequence[str],
     confidence: float,
-    model: RunNoise | None,
+    runs: Mapping[Group, RunNoise],
 ) -> list[_Comparison]:
     cells = outcomes.cells.with_row_index("row").filter(in_group(group))
-    noise = noise_of(outcomes, cells, model)
+    noise = noise_of(outcomes, cells, runs)
     rows = []
     for (seeds, budget), part in cells.group_by("seeds", "budget"):
         of_method = {
@@ -136,7 +136,7 @@ def _family(
                 continue
             left = outcomes.correct[[of_method[reference][r] for r in shared]]
             right = outcomes.correct[[of_method[method][r] for r in shared]]
-            found = paired_difference(left, right, outcomes.clusters, confidence, noise.runs)
+            found = paired_difference(left, right, outcomes.clusters, confidence, runs=noise.runs)
             rows.append(_Comparison(seeds, budget, reference, method, noise.covers, found))
     order = {method: index for index, method in enumerate(methods)}
     return sorted(
@@ -181,7 +181,9 @@ def paired_difference(
     method: np.ndarray,
     clusters: np.ndarray,
     confidence: float = 0.95,
-    runs: RunNoise | None = None,
+    *,
+    runs: RunNoise | None,
+    trained: int = 2,
 ) -> PairedDifference:
     """Return the difference in accuracy, method minus reference, with its uncertainty.
 
@@ -196,7 +198,10 @@ def paired_difference(
         method: outcomes of the method on the same items and replicates, same shape.
         clusters: cluster numbers from 0, shape (items,).
         confidence: coverage of the interval.
-        runs: the noise between training runs; None to hold that of the items alone.
+        runs: the noise between training runs; None where nothing is known of it, so that the
+            interval holds that of the items alone.
+        trained: how many of the two students were trained: 1 if the reference is the untrained one,
+            which has no noise of training.
     """
     from scipy.stats import t
 
@@ -218,7 +223,7 @@ def paired_difference(
         return found
     parts = [(of_items**2, float(clustered - 1))]
     if runs is not None:
-        parts.append((2 * runs.variance / len(by_replicate), runs.freedom))
+        parts.append((trained * runs.variance / len(by_replicate), runs.freedom))
     error, freedom = combined(parts)
     quantile = float(t.ppf(0.5 + confidence / 2, freedom))
     p = float(2 * t.sf(abs(difference) / error, freedom)) if error > 0 else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from seedbed.analysis.tables.outcomes import (
     in_group_with_mixtures,
     mean_accuracy,
 )
+from seedbed.analysis.tables.replicates import ITEMS, Noise, RunNoise, noise_of
 
 SCHEMA = pl.Schema(
     {
@@ -34,20 +35,48 @@ SCHEMA = pl.Schema(
         "value": pl.Float64,
         "low": pl.Float64,
         "high": pl.Float64,
+        "noise": pl.String,
     }
 )
 """Columns of the table. `kind` is "accuracy"; or "gain" of a mixture over `reference`, the method
 with the highest mean accuracy at the same budget, paired by test item and replicate. As the best
-method is chosen by the same scores, a mixture that is equal to it shows a small loss."""
+method is chosen by the same scores, a mixture that is equal to it shows a small loss. `noise` says
+what the interval holds."""
 
 
-def mixture_table(outcomes: Mapping[str, Outcomes], settings: CompareSettings) -> pl.DataFrame:
-    """Return a row for each mean accuracy and gain, in groups and sizes that have a mixture."""
+def mixture_table(
+    outcomes: Mapping[str, Outcomes], settings: CompareSettings, runs: Mapping[Group, RunNoise]
+) -> pl.DataFrame:
+    """Return a row for each mean accuracy and gain, in groups and sizes that have a mixture.
+
+    Args:
+        outcomes: the outcomes of every task.
+        settings: settings.
+        runs: by group, the noise between training runs that a model of accuracy estimates, for
+            groups whose replicates tell less of it.
+    """
+    rows = []
+    for found in outcomes.values():
+        for group in groups(found.cells):
+            cells = found.cells.with_row_index("row").filter(in_group_with_mixtures(group))
+            noise = noise_of(found, cells, runs)
+            for place, of_method in _places(cells):
+                values = _accuracies(found, of_method, settings)
+                values += _gains(found, of_method, settings, noise)
+                rows += [{**asdict(group), **place, **value._asdict()} for value in values]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def mixture_accuracies(outcomes: Mapping[str, Outcomes], settings: CompareSettings) -> pl.DataFrame:
+    """Return the rows of `mixture_table` that are accuracies."""
     rows = [
-        row
+        {**asdict(group), **place, **value._asdict()}
         for found in outcomes.values()
         for group in groups(found.cells)
-        for row in _rows(found, group, settings)
+        for place, of_method in _places(
+            found.cells.with_row_index("row").filter(in_group_with_mixtures(group))
+        )
+        for value in _accuracies(found, of_method, settings)
     ]
     return pl.DataFrame(rows, schema=SCHEMA)
 
@@ -62,29 +91,39 @@ class _Value(NamedTuple):
     value: float
     low: float | None
     high: float | None
+    noise: str
 
 
-def _rows(
-    outcomes: Outcomes, group: Group, settings: CompareSettings
-) -> list[dict[str, str | float | None]]:
-    cells = outcomes.cells.with_row_index("row").filter(in_group_with_mixtures(group))
+def _places(
+    cells: pl.DataFrame,
+) -> Iterator[tuple[dict[str, float], dict[str, dict[int, int]]]]:
+    """Yield each seed-set size with a mixture and budget, and its rows by method and replicate.
+
+    Args:
+        cells: those of a group, each with its row of the outcomes, `row`.
+    """
     with_mixture = cells.filter(MIXED)["seeds"].unique()
     cells = cells.filter(pl.col("seeds").is_in(with_mixture.implode()))
-    rows = []
     for (seeds, budget), part in cells.sort("seeds", "budget", "method").group_by(
         "seeds", "budget", maintain_order=True
     ):
         of_method: dict[str, dict[int, int]] = {}
         for method, replicate, row in part.select("method", "replicate", "row").iter_rows():
             of_method.setdefault(method, {})[replicate] = row
-        place = {"seeds": seeds, "budget": budget, "budget_ratio": budget / seeds}
-        values = []
-        for method, found in of_method.items():
-            mean = mean_accuracy(outcomes, [*found.values()], settings.confidence)
-            said = (mean.accuracy, mean.low, mean.high)
-            values.append(_Value("accuracy", method, None, len(found), *said))
-        values += _gains(outcomes, of_method, settings)
-        rows += [{**asdict(group), **place, **value._asdict()} for value in values]
+        yield {"seeds": seeds, "budget": budget, "budget_ratio": budget / seeds}, of_method
+
+
+def _accuracies(
+    outcomes: Outcomes,
+    of_method: Mapping[str, Mapping[int, int]],
+    settings: CompareSettings,
+) -> list[_Value]:
+    """Return the mean accuracy of each method and mixture."""
+    rows = []
+    for method, found in of_method.items():
+        mean = mean_accuracy(outcomes, [*found.values()], settings.confidence)
+        said = (mean.accuracy, mean.low, mean.high, ITEMS)
+        rows.append(_Value("accuracy", method, None, len(found), *said))
     return rows
 
 
@@ -92,6 +131,7 @@ def _gains(
     outcomes: Outcomes,
     of_method: Mapping[str, Mapping[int, int]],
     settings: CompareSettings,
+    noise: Noise,
 ) -> list[_Value]:
     """Return the gain of each mixture over the best method of the same replicates."""
     rows = []
@@ -115,7 +155,8 @@ def _gains(
             scores(mixture, shared[best]),
             outcomes.clusters,
             settings.confidence,
+            runs=noise.runs,
         )
-        said = (found.difference, found.low, found.high)
+        said = (found.difference, found.low, found.high, noise.covers)
         rows.append(_Value("gain", mixture, best, most, *said))
     return sorted(rows, key=lambda row: row.method)

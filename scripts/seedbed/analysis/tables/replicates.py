@@ -6,15 +6,23 @@ what that estimates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from seedbed.analysis.tables.outcomes import Outcomes, resampled_accuracies
+from seedbed.analysis.tables.outcomes import (
+    Group,
+    Outcomes,
+    in_group_with_mixtures,
+    resampled_accuracies,
+)
 
 _PLACE = ("method", "augmenter", "teacher", "seeds", "filter", "budget", "student")
+
+ITEMS = "test items"
+"""What an interval holds that knows of no noise of training."""
 
 _RESAMPLES = 400
 """Resamples of the test items that tell how much of replicates' differences is theirs."""
@@ -57,12 +65,27 @@ class Noise:
         """What an interval with it holds."""
         if self.estimated:
             return "test items, and training as the model estimates it"
-        return "test items, seeds and training" if self.run_freedom else "test items"
+        return "test items, seeds and training" if self.run_freedom else ITEMS
 
     @property
     def runs(self) -> RunNoise | None:
         """That between training runs; None where nothing is known of it."""
         return RunNoise(self.run_variance, self.run_freedom) if self.run_freedom else None
+
+    def of_a_student(self, seeds: int) -> RunNoise | None:
+        """Return the noise of one student, that between draws of its seeds included where known.
+
+        It is the noise of a difference to the untrained student, where the draw does not cancel.
+
+        Args:
+            seeds: seed-set size.
+        """
+        runs = self.runs
+        if runs is None or not self.draw_freedom:
+            return runs
+        of_draws = (self.seed_variance / seeds, float(self.draw_freedom))
+        error, freedom = combined([(runs.variance, runs.freedom), of_draws])
+        return RunNoise(error**2, freedom)
 
 
 def combined(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -78,18 +101,21 @@ def combined(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return float(np.sqrt(whole)), whole**2 / doubt if doubt > 0 else parts[0][1]
 
 
-def noise_of(outcomes: Outcomes, cells: pl.DataFrame, model: RunNoise | None) -> Noise:
+def noise_of(outcomes: Outcomes, cells: pl.DataFrame, runs: Mapping[Group, RunNoise]) -> Noise:
     """Return the noise of some cells of a task, by their replicates or by a model.
 
     Args:
         outcomes: of the task.
         cells: the cells, each with its row of the outcomes, `row`.
-        model: what a model of accuracy estimates; it stands where it has more degrees of freedom
-            than replicates do.
+        runs: by group, what a model of accuracy estimates. The estimate of the group with most of
+            the cells is used where it has more degrees of freedom than the replicates.
     """
     found = _by_replicates(outcomes, cells)
-    if model is None or found.run_freedom >= model.freedom:
+    shared = {group: cells.filter(in_group_with_mixtures(group)).height for group in runs}
+    group = max(shared, key=lambda one: (shared[one], runs[one].freedom), default=None)
+    if group is None or not shared[group] or found.run_freedom >= runs[group].freedom:
         return found
+    model = runs[group]
     return replace(found, run_variance=model.variance, run_freedom=model.freedom, estimated=True)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from seedbed.analysis.curves import noise_between_runs, read_curves
 from seedbed.analysis.report.charts.drawing import (
     Axis,
     Content,
@@ -33,14 +34,19 @@ from seedbed.analysis.tables.comparisons import paired_difference
 from seedbed.analysis.tables.outcomes import (
     NO_AUGMENTER,
     ON_A_CURVE,
+    Group,
     Outcomes,
     mean_accuracy,
     order_methods,
     read_outcomes,
 )
+from seedbed.analysis.tables.replicates import ITEMS, Noise, RunNoise, noise_of
 
 PLACE = ("task", "student", "teacher", "filter", "seeds", "budget")
 """What is equal for all cells of one section."""
+
+_MODELS = PLACE[:4]
+"""What is equal for all cells whose trainings are taken to scatter alike."""
 
 SCHEMA = pl.Schema(
     {
@@ -53,35 +59,46 @@ SCHEMA = pl.Schema(
         "difference": pl.Float64,
         "low": pl.Float64,
         "high": pl.Float64,
+        "noise": pl.String,
     }
 )
 """Columns of the table. `kind` is "accuracy", or "difference": to the `reference`, the
-strongest augmenter that the method has there, paired by test item."""
+strongest augmenter that the method has there, paired by test item. `noise` says what the interval
+holds."""
 
 
-def tabulate(cells: Path, item_scores: Path, settings: AugmenterSettings) -> Content:
+def tabulate(
+    fits: Path, draws: Path, cells: Path, item_scores: Path, settings: AugmenterSettings
+) -> Content:
     """Return accuracies by augmenter, and their differences to the strongest."""
-    return content(read_outcomes(cells, item_scores), settings)
+    runs = noise_between_runs(read_curves(fits, draws))
+    return content(read_outcomes(cells, item_scores), settings, runs)
 
 
-def content(outcomes: Mapping[str, Outcomes], settings: AugmenterSettings) -> Content:
-    """Return the same from the outcomes of every task."""
+def content(
+    outcomes: Mapping[str, Outcomes], settings: AugmenterSettings, runs: Mapping[Group, RunNoise]
+) -> Content:
+    """Return the same from the outcomes of every task and the noise between training runs."""
     rows: list[Row] = []
     methods: list[str] = []
     for found in outcomes.values():
-        rows += _rows(found, settings)
+        rows += _rows(found, settings, runs)
         ordered = order_methods(found.cells, settings.methods)
         methods += [method for method in ordered if method not in methods]
     return Content(pl.DataFrame(rows, schema=SCHEMA), methods, settings.confidence)
 
 
-def _rows(outcomes: Outcomes, settings: AugmenterSettings) -> list[Row]:
+def _rows(
+    outcomes: Outcomes, settings: AugmenterSettings, runs: Mapping[Group, RunNoise]
+) -> list[Row]:
     """Return the rows of one task."""
     methods = order_methods(outcomes.cells, settings.methods)
     rows: list[Row] = []
     cells = outcomes.cells.with_row_index("row").filter(ON_A_CURVE)
+    noises = {models: noise_of(outcomes, part, runs) for models, part in cells.group_by(*_MODELS)}
     for place, part in cells.sort(*PLACE).group_by(*PLACE, maintain_order=True):
         base = dict(zip(PLACE, place, strict=True))
+        noise = noises[place[: len(_MODELS)]]
         drawn: list[Row] = []
         varied = False
         for method in methods:
@@ -93,7 +110,8 @@ def _rows(outcomes: Outcomes, settings: AugmenterSettings) -> list[Row]:
             names = _ordered(found, settings.augmenters)
             varied |= len(names) > 1
             if len(names) > 1 or NO_AUGMENTER in names:
-                drawn += _of_method(outcomes, found, names, settings, base | {"method": method})
+                of = base | {"method": method}
+                drawn += _of_method(outcomes, found, names, settings, of, noise)
         rows += drawn if varied else []
     return rows
 
@@ -110,13 +128,14 @@ def _of_method(
     names: Sequence[str],
     settings: AugmenterSettings,
     base: Mapping[str, Any],
+    noise: Noise,
 ) -> list[Row]:
     rows = []
     strongest = names[0]
     for name in names:
         mean = mean_accuracy(outcomes, list(found[name].values()), settings.confidence)
         entry = {**base, "augmenter": name, "replicates": len(found[name])}
-        rows.append(entry | {"kind": "accuracy", **dict(mean)})
+        rows.append(entry | {"kind": "accuracy", "noise": ITEMS, **dict(mean)})
         shared = sorted(found[strongest].keys() & found[name].keys())
         if name == strongest or not shared:
             continue
@@ -125,10 +144,12 @@ def _of_method(
             outcomes.correct[[found[name][replicate] for replicate in shared]],
             outcomes.clusters,
             settings.confidence,
+            runs=noise.runs,
         )
         rows.append(
             entry
             | {"kind": "difference", "reference": strongest, "replicates": len(shared)}
+            | {"noise": noise.covers}
             | {key: getattr(difference, key) for key in ("difference", "low", "high")}
         )
     return [{name: row.get(name) for name in SCHEMA} for row in rows]

@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from seedbed.analysis.curves import noise_between_runs, read_curves
 from seedbed.analysis.decide.costs import MEASURES, Prices, cell_costs
 from seedbed.analysis.report.charts.drawing import (
     CROSS,
@@ -37,10 +38,12 @@ from seedbed.analysis.tables.comparisons import paired_difference
 from seedbed.analysis.tables.outcomes import (
     ON_A_CURVE,
     UNTRAINED,
+    Group,
     Outcomes,
     order_methods,
     read_outcomes,
 )
+from seedbed.analysis.tables.replicates import RunNoise, noise_of
 
 PLACE = ("task", "student", "teacher")
 
@@ -53,23 +56,38 @@ SCHEMA = pl.Schema(
         "gain": pl.Float64,
         "gain_low": pl.Float64,
         "gain_high": pl.Float64,
+        "noise": pl.String,
         **dict.fromkeys(MEASURES, pl.Float64),
         **{f"{name}_per_point": pl.Float64 for name in MEASURES},
         "unknown": pl.String,
     }
 )
 """Columns of the table: one row a cell, means over replicates. `gain` is the accuracy above the
-base model's, paired by test item, a fraction; a cost per point is null where there is no
-gain or where a part of the cost is not known, and `unknown` says what is not."""
+base model's, paired by test item, a fraction, and `noise` says what its interval holds; a
+cost per point is null where there is no gain or where a part of the cost is not known, and
+`unknown` says what is not."""
 
 
-def tabulate(cells: Path, item_scores: Path, prices: Prices, settings: CompareSettings) -> Content:
+def tabulate(
+    fits: Path,
+    draws: Path,
+    cells: Path,
+    item_scores: Path,
+    prices: Prices,
+    settings: CompareSettings,
+) -> Content:
     """Return what each cell cost, and what it gained."""
-    return content(read_outcomes(cells, item_scores), prices, settings)
+    runs = noise_between_runs(read_curves(fits, draws))
+    return content(read_outcomes(cells, item_scores), prices, settings, runs)
 
 
-def content(outcomes: Mapping[str, Outcomes], prices: Prices, settings: CompareSettings) -> Content:
-    """Return the same from the outcomes of every task.
+def content(
+    outcomes: Mapping[str, Outcomes],
+    prices: Prices,
+    settings: CompareSettings,
+    runs: Mapping[Group, RunNoise],
+) -> Content:
+    """Return the same from the outcomes of every task and the noise between training runs.
 
     A cell is charged for all that its dataset took, as if no other cell shared it: tokens are those
     of prompts and completions of teacher, augmenter and verification, and hours those of making the
@@ -80,12 +98,16 @@ def content(outcomes: Mapping[str, Outcomes], prices: Prices, settings: CompareS
     for found in outcomes.values():
         ordered = order_methods(found.cells, settings.methods)
         methods += [method for method in ordered if method not in methods]
-        rows += _rows(found, ordered, prices, settings.confidence)
+        rows += _rows(found, ordered, prices, settings.confidence, runs)
     return Content(pl.DataFrame(rows, schema=SCHEMA), methods, settings.confidence)
 
 
 def _rows(
-    outcomes: Outcomes, methods: Sequence[str], prices: Prices, confidence: float
+    outcomes: Outcomes,
+    methods: Sequence[str],
+    prices: Prices,
+    confidence: float,
+    runs: Mapping[Group, RunNoise],
 ) -> list[Row]:
     indexed = outcomes.cells.with_row_index("row")
     untrained = dict(indexed.filter(pl.col("method") == UNTRAINED).select("student", "row").rows())
@@ -93,14 +115,23 @@ def _rows(
     trained = indexed.filter(ON_A_CURVE).sort(
         *PLACE, pl.col("method").replace_strict(rank), *SERIES[1:], "budget"
     )
+    noises = {place: noise_of(outcomes, part, runs) for place, part in trained.group_by(*PLACE)}
     rows = []
     for key, part in trained.group_by(*PLACE, *SERIES, "budget", maintain_order=True):
         base = dict(zip((*PLACE, *SERIES, "budget"), key, strict=True))
+        noise = noises[key[: len(PLACE)]]
         gain = None
         if base["student"] in untrained:
             correct = outcomes.correct[part["row"].to_list()]
             reference = outcomes.correct[[untrained[base["student"]]] * part.height]
-            gain = paired_difference(reference, correct, outcomes.clusters, confidence)
+            gain = paired_difference(
+                reference,
+                correct,
+                outcomes.clusters,
+                confidence,
+                runs=noise.of_a_student(base["seeds"]),
+                trained=1,
+            )
         costs, unknown = _mean_costs(part, prices)
         if gain is None:
             unknown = ["accuracy of the base model", *unknown]
@@ -114,6 +145,7 @@ def _rows(
             | {"replicates": part.height, "unknown": "; ".join(unknown)}
             | {"gain": gain and gain.difference}
             | {"gain_low": gain and gain.low, "gain_high": gain and gain.high}
+            | {"noise": gain and noise.covers}
             | costs
             | per_point
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import altair as alt
 
+from seedbed.analysis.curves import noise_between_runs, read_curves
 from seedbed.analysis.report.charts.drawing import (
     Axis,
     Content,
@@ -30,17 +31,23 @@ from seedbed.analysis.report.charts.drawing import (
 from seedbed.analysis.report.charts.places import place_titles
 from seedbed.analysis.settings import CompareSettings, Titles
 from seedbed.analysis.tables.mixtures import mixture_table
-from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Outcomes, read_outcomes
+from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Group, Outcomes, read_outcomes
+from seedbed.analysis.tables.replicates import RunNoise
 
 
-def tabulate(cells: Path, item_scores: Path, settings: CompareSettings) -> Content:
+def tabulate(
+    fits: Path, draws: Path, cells: Path, item_scores: Path, settings: CompareSettings
+) -> Content:
     """Return accuracies of mixtures and methods, and gains of mixtures over the best method."""
-    return content(read_outcomes(cells, item_scores), settings)
+    runs = noise_between_runs(read_curves(fits, draws))
+    return content(read_outcomes(cells, item_scores), settings, runs)
 
 
-def content(outcomes: Mapping[str, Outcomes], settings: CompareSettings) -> Content:
-    """Return the same from the outcomes of every task."""
-    table = mixture_table(outcomes, settings)
+def content(
+    outcomes: Mapping[str, Outcomes], settings: CompareSettings, runs: Mapping[Group, RunNoise]
+) -> Content:
+    """Return the same from the outcomes of every task and the noise between training runs."""
+    table = mixture_table(outcomes, settings, runs)
     found = set(table["method"]) - set(settings.methods)
     shown = [*settings.methods, *sorted(found)]
     return Content(table, shown, settings.confidence)

@@ -28,7 +28,7 @@ from seedbed.analysis.report.charts.drawing import (
 )
 from seedbed.analysis.report.charts.places import place_titles
 from seedbed.analysis.settings import ShareSettings, Titles
-from seedbed.analysis.tables.mixtures import mixture_table
+from seedbed.analysis.tables.mixtures import mixture_accuracies
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Outcomes, read_outcomes
 from seedbed.streams.mixtures import triangles
 
@@ -70,7 +70,7 @@ def tabulate(cells: Path, item_scores: Path, settings: ShareSettings) -> Content
 
 def content(outcomes: Mapping[str, Outcomes], settings: ShareSettings) -> Content:
     """Return the same from the outcomes of every task."""
-    measured = mixture_table(outcomes, settings).filter(pl.col("kind") == "accuracy")
+    measured = mixture_accuracies(outcomes, settings)
     place = [*GROUP_COLUMNS, "seeds", "budget", "budget_ratio"]
     rows: list[Row] = []
     for at, part in measured.group_by(place, maintain_order=True):

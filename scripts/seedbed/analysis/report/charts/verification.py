@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from seedbed.analysis.curves import noise_between_runs, read_curves
 from seedbed.analysis.report.charts.drawing import (
     COLUMNS,
     Axis,
@@ -36,6 +37,7 @@ from seedbed.analysis.settings import CompareSettings, Titles
 from seedbed.analysis.tables.comparisons import paired_difference
 from seedbed.analysis.tables.outcomes import (
     NO_AUGMENTER,
+    Group,
     Outcomes,
     groups,
     in_group,
@@ -43,6 +45,7 @@ from seedbed.analysis.tables.outcomes import (
     order_methods,
     read_outcomes,
 )
+from seedbed.analysis.tables.replicates import ITEMS, Noise, RunNoise, noise_of
 
 ALL, VERIFIED, MATCHED = FILTERS = ("none", "verified", "verified_matched")
 _LABELS = {ALL: "all answers", VERIFIED: "verified answers", MATCHED: "verified, as many rows"}
@@ -63,26 +66,33 @@ SCHEMA = pl.Schema(
         "value": pl.Float64,
         "low": pl.Float64,
         "high": pl.Float64,
+        "noise": pl.String,
     }
 )
 """Columns of the table. `kind` is "accuracy"; "difference" of the method without a filter
 to the `reference`, the first method with verified answers, paired by test item; or "kept", the
-rows that are trained on for each teacher query."""
+rows that are trained on for each teacher query. `noise` says what the interval holds."""
 
 
-def tabulate(cells: Path, item_scores: Path, settings: CompareSettings) -> Content:
+def tabulate(
+    fits: Path, draws: Path, cells: Path, item_scores: Path, settings: CompareSettings
+) -> Content:
     """Return accuracies by filter, differences between methods, and how many rows were kept."""
-    return content(read_outcomes(cells, item_scores), settings)
+    runs = noise_between_runs(read_curves(fits, draws))
+    return content(read_outcomes(cells, item_scores), settings, runs)
 
 
-def content(outcomes: Mapping[str, Outcomes], settings: CompareSettings) -> Content:
-    """Return the same from the outcomes of every task."""
+def content(
+    outcomes: Mapping[str, Outcomes], settings: CompareSettings, runs: Mapping[Group, RunNoise]
+) -> Content:
+    """Return the same from the outcomes of every task and the noise between training runs."""
     rows: list[Row] = []
     methods: list[str] = []
     for found in outcomes.values():
         ordered = order_methods(found.cells, settings.methods)
         methods += [method for method in ordered if method not in methods]
-        rows += [row for part in _parts(found, ordered, settings.confidence) for row in part]
+        parts = _parts(found, ordered, settings.confidence, runs)
+        rows += [row for part in parts for row in part]
     table = pl.DataFrame(rows, schema=SCHEMA)
     lacking = {task: _short_of_rows(found.cells) for task, found in outcomes.items()}
     return Content(table, methods, settings.confidence, lacking)
@@ -99,7 +109,12 @@ def _short_of_rows(cells: pl.DataFrame) -> list[Row]:
     return columns.to_dicts()
 
 
-def _parts(outcomes: Outcomes, methods: Sequence[str], confidence: float) -> list[list[Row]]:
+def _parts(
+    outcomes: Outcomes,
+    methods: Sequence[str],
+    confidence: float,
+    runs: Mapping[Group, RunNoise],
+) -> list[list[Row]]:
     """Return the rows of a task for each group and seed-set size with more than one filter.
 
     A method without an augmenter belongs to the groups of all augmenters. Where it alone has
@@ -110,6 +125,7 @@ def _parts(outcomes: Outcomes, methods: Sequence[str], confidence: float) -> lis
     found: dict[tuple[Any, ...], list[tuple[bool, int, list[Row]]]] = {}
     for group in dict.fromkeys(replace(group, filter="") for group in groups(outcomes.cells)):
         cells = pl.concat(indexed.filter(in_group(replace(group, filter=name))) for name in names)
+        noise = noise_of(outcomes, cells, runs)
         for seeds in cells["seeds"].unique().sort():
             part = cells.filter(pl.col("seeds") == seeds)
             filters = part.group_by("method", "augmenter").agg(pl.col("filter").n_unique())
@@ -118,7 +134,7 @@ def _parts(outcomes: Outcomes, methods: Sequence[str], confidence: float) -> lis
                 continue
             base = {name: getattr(group, name) for name in PLACE[:-1]} | {"seeds": seeds}
             place = (group.student, group.teacher, seeds)
-            rows = _rows(outcomes, part, methods, confidence, base)
+            rows = _rows(outcomes, part, methods, confidence, base, noise)
             # The group without an augmenter is a part of each of the others.
             own = group.augmenter in several and group.augmenter != NO_AUGMENTER
             found.setdefault(place, []).append((own, part.height, rows))
@@ -139,6 +155,7 @@ def _rows(
     methods: Sequence[str],
     confidence: float,
     base: Mapping[str, Any],
+    noise: Noise,
 ) -> list[Row]:
     rows: list[Row] = []
     replicates: dict[tuple[str, str, int], dict[int, int]] = {}
@@ -157,7 +174,8 @@ def _rows(
                 "replicates": part.height,
             }
             mean = mean_accuracy(outcomes, part["row"].to_list(), confidence)
-            rows.append(entry | dict(mean) | {"kind": "accuracy", "value": mean.accuracy})
+            said = {"kind": "accuracy", "value": mean.accuracy, "noise": ITEMS}
+            rows.append(entry | dict(mean) | said)
             if kept := _kept(part):
                 rows.append(entry | {"kind": "kept", "value": kept})
     first = methods[0]
@@ -171,6 +189,7 @@ def _rows(
             outcomes.correct[[plain[replicate] for replicate in shared]],
             outcomes.clusters,
             confidence,
+            runs=noise.runs,
         )
         rows.append(
             {
@@ -185,6 +204,7 @@ def _rows(
                 "value": found.difference,
                 "low": found.low,
                 "high": found.high,
+                "noise": noise.covers,
             }
         )
     return [{name: row.get(name) for name in SCHEMA} for row in rows]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from seedbed.analysis.report.spend.about import Named
-from seedbed.analysis.report.spend.outcome import Outcome, percent, points
+from seedbed.analysis.report.spend.outcome import GAINS_HOLD, Outcome, percent, points
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 """The hub's words for how many rows a data set has, up to a number of them."""
@@ -140,7 +140,8 @@ def model_card(found: Outcome) -> str:
         f"The base model is {_said(student)}; without its weights the adapter is of no use.",
         *found.summary(),
         "## Evaluation",
-        "On the test split; intervals are of 95%, for other test items.",
+        "On the test split; intervals are of 95%: those of accuracies for other test items, those "
+        f"of differences for {GAINS_HOLD}.",
         _table(
             ("trained on", "teacher queries", "accuracy"),
             ((one.title, f"{one.queries:,}", percent(one.accuracy)) for one in found.students),

@@ -10,6 +10,7 @@ import polars as pl
 
 from seedbed.amounts import dollars
 from seedbed.analysis.decide.purchases import PurchaseRecord, Request
+from seedbed.analysis.decide.rounds import noise_of_trainings
 from seedbed.analysis.report.spend.about import About
 from seedbed.analysis.tables.comparisons import PairedDifference, paired_difference
 from seedbed.analysis.tables.outcomes import UNTRAINED, Accuracy, Outcomes, mean_accuracy
@@ -19,6 +20,9 @@ from seedbed.streams.record import DatasetRecord
 CONFIDENCE = 0.95
 
 BOUGHT = "all that was bought"
+
+GAINS_HOLD = "other test items and other trainings, as the model of accuracy estimates their noise"
+"""What the intervals of gains hold."""
 
 BLIND = (
     "No student was trained, so how good this division is for the task was not measured: it "
@@ -170,9 +174,17 @@ def outcome(
         untrained = [one for one in others if not one.queries]
         pilot = [one for one in others if one.queries]
         best = sorted(pilot, key=lambda one: one.accuracy.accuracy)[-1:]
+        runs = noise_of_trainings(purchases[-1].request.methods, scores)
         for other in (*untrained, *best):
             reference, own = (scores.correct[[one.cell]] for one in (other, final))
-            difference = paired_difference(reference, own, scores.clusters, CONFIDENCE)
+            difference = paired_difference(
+                reference,
+                own,
+                scores.clusters,
+                CONFIDENCE,
+                runs=runs,
+                trained=2 if other.queries else 1,
+            )
             gains.append(Gain(other.label, difference))
     counted = dict(rows["method"].value_counts(sort=True).iter_rows())
     return Outcome(about, purchases, record, counted, students, gains, spending)

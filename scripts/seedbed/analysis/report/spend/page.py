@@ -27,7 +27,7 @@ from seedbed.analysis.report.charts.drawing import (
 from seedbed.analysis.report.charts.theme import DARK, LIGHT
 from seedbed.analysis.report.page.filling import inline_svg, render
 from seedbed.analysis.report.spend import FILES
-from seedbed.analysis.report.spend.outcome import Outcome, percent, points
+from seedbed.analysis.report.spend.outcome import GAINS_HOLD, Outcome, percent, points
 from seedbed.analysis.settings import Title, Titles
 from seedbed.analysis.tables.outcomes import UNTRAINED
 
@@ -104,6 +104,7 @@ def page(found: Outcome, name: str, provenance: Mapping[str, Any]) -> str:
         decisions=_decisions(found),
         figures=figures,
         gains=[(one.over, points(one.difference)) for one in found.gains],
+        holds=GAINS_HOLD,
     )
 
 
