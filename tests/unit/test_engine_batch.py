@@ -426,6 +426,54 @@ def test_if_all_are_taken_for_wrong_the_mistake_is_ours(server, tmp_path):
     assert len(server.batches) == 1
 
 
+@pytest.mark.parametrize("count", [1, 9])
+def test_few_that_are_refused_without_a_reason_are_told_from_a_mistake_of_ours(
+    server, tmp_path, count
+):
+    def behave(body, before):
+        refused = body["messages"][0]["content"].startswith("question")
+        return (400, {"error": {"message": "no"}}) if refused else None
+
+    server.behave = behave
+    ledger = tmp_path / "ledger"
+    price = Price(
+        usd_per_million_prompt_tokens=1, usd_per_million_completion_tokens=1, date="2026-11-28"
+    )
+    cap = Cap(ledger=str(ledger), price=price, batch=True)
+    found, problem = ask(server, tmp_path, REQUESTS[:count], cap=cap)
+    assert problem is None
+    assert found == {one.key: Completion(one.key, "", "rejected", 0, 0) for one in REQUESTS[:count]}
+    # What was asked of it is paid for, and is no answer to anything.
+    assert len(server.batches) == 2
+    (spent,) = Books(ledger).spent().values()
+    assert (spent.queries, spent.used.requests) == (1, 1)
+    # Where the model answers nothing, it is not the items.
+    server.behave = lambda body, before: (400, {"error": {"message": "no"}})
+    found, problem = ask(server, tmp_path, REQUESTS[:count])
+    assert "takes every request for wrong: HTTP 400: no" in str(problem)
+    assert not found
+    assert not list((tmp_path / "batches").iterdir())
+
+
+def test_what_was_asked_of_a_model_that_refuses_is_read_by_the_next_start(server, tmp_path):
+    def behave(body, before):
+        if body["messages"][0]["content"].startswith("question"):
+            return (400, {"error": {"message": "no"}})
+        server.looks = 2  # The batch with what is harmless takes longer.
+        return None
+
+    server.behave, server.looks = behave, 0
+    _, problem = ask(server, tmp_path, REQUESTS[:2], wait=False)
+    assert isinstance(problem, UnderWayError)
+    assert len(server.batches) == 2
+    server.looks = 0
+    found, problem = ask(server, tmp_path, REQUESTS[:2], wait=False)
+    assert problem is None
+    assert {one.finish_reason for one in found.values()} == {"rejected"}
+    # The two were asked again, and what is harmless was not.
+    assert len(server.batches) == 3
+
+
 def test_unknown_ends_and_thinking_are_read_as_elsewhere(server, tmp_path):
     server.behave = lambda body, before: completion("<think>2</think>\nfour", "eos")
     found, problem = ask(server, tmp_path)

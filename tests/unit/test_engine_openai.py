@@ -681,6 +681,22 @@ def test_a_single_failure_that_looks_final_is_tried_again(endpoint, status, plac
     assert len(endpoint.asked) == 41
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("asked", [REQUESTS, REQUESTS[:1], REQUESTS[:2]])
+def test_an_item_that_is_always_answered_404_is_refused_after_a_few_tries(
+    endpoint, concurrency, asked
+):
+    endpoint.behave = lambda body, before: (
+        error(404, "Not Found") if body["messages"][0]["content"] == "question 0" else None
+    )
+    found, problem = answers(endpoint, asked, concurrency=concurrency)
+    assert problem is None
+    assert found.pop("k0") == Completion("k0", "", "rejected", 0, 0)
+    assert found == {key: answer for key, answer in echoes(asked).items() if key != "k0"}
+    tries = sum(body["messages"][0]["content"] == "question 0" for body in endpoint.asked)
+    assert tries <= module.ATTEMPTS_MISSING + 1
+
+
 # --- what a request holds
 
 

@@ -37,6 +37,7 @@ from seedbed.engines.openai_engine import (
     advice,
     body,
     is_known_end,
+    probe,
 )
 from seedbed.engines.refusals import Meaning, Refusal, read_refusal
 from seedbed.engines.responses import AgainError, read_completion, shown
@@ -296,6 +297,9 @@ class _Call:
         self._fatal: Refusal | None = None
         self._answered = 0
         self._capped = False
+        # The id of what is asked to find out whether the model answers at all, and whether it was.
+        self._probe = ""
+        self._probed = False
         # What a batch holds beside answers, settled once all of it is read.
         self._later: list[tuple[str, Completion | None, bool]] = []
 
@@ -319,15 +323,24 @@ class _Call:
                 key = f"{key}-{repeated[key]}"
             self._requests[key] = request
         total = len(self._requests)
+        if first := next(iter(self._requests.values()), None):
+            harmless = probe(self._settings, first)
+            self._probe = f"probe-{_key(self._settings, harmless)}"[:ID_CHARACTERS]
+            self._requests[self._probe] = harmless
         self._folder.mkdir(parents=True, exist_ok=True)
         self._find()
         under_way = {key for batch in self._open for key in batch.keys}
-        self._left.extend(key for key in self._requests if key not in under_way)
+        self._probed = self._probe in under_way
+        known = {*under_way, self._probe}
+        self._left.extend(key for key in self._requests if key not in known)
         pause = FIRST_PAUSE
         while True:
             self._send_left()
             if not self._open and (self._capped or not self._left):
-                break
+                if self._capped or not self._doubtful():
+                    break
+                self._ask_probe()
+                continue
             ended = False
             for batch in [*self._open]:
                 about = self._look(batch)
@@ -567,7 +580,8 @@ class _Call:
                 missing.discard(key)
                 completion = self._read(key, line)
                 if completion is not None:
-                    yield completion
+                    if key != self._probe:
+                        yield completion
                     # Only now it is kept, so that what is settled is never asked for again.
                     self._settle(key, completion)
         for key in sorted(missing):
@@ -588,9 +602,26 @@ class _Call:
         if self._fatal is not None:
             again = self._fatal.meaning is Meaning.ACCOUNT
             raise self._engine.error(self._said(self._fatal), restart=again)
-        about_all = [one for _, one in self._refused if one.meaning is not Meaning.ITEM]
-        if not self._answered and len(about_all) >= min(REJECTIONS, len(self._requests)):
-            raise self._engine.error(self._said(about_all[-1]))
+        doubtful = self._doubtful()
+        if len(doubtful) >= REJECTIONS:
+            raise self._engine.error(self._said(doubtful[-1]))
+
+    def _doubtful(self) -> list[Refusal]:
+        """Return the refusals that may concern all requests, as nothing was answered."""
+        found = [one for _, one in self._refused if one.meaning is not Meaning.ITEM]
+        return [] if self._answered else found
+
+    def _ask_probe(self) -> None:
+        """Ask what nobody could mind: few requests were sent, and all were refused.
+
+        Raises:
+            EndpointError: if that was not answered either.
+        """
+        if self._probed:
+            raise self._engine.error(self._said(self._doubtful()[-1]))
+        self._probed = True
+        self._left.append(self._probe)
+        self._engine.say("all requests were refused: asking whether the model answers at all")
 
     def _said(self, refusal: Refusal) -> str:
         """Return what an endpoint said that refuses all requests, and what to change."""
@@ -686,6 +717,7 @@ class _Call:
             )
         if self._left and self.purse is not None:
             raise self.purse.reached(len(self._left))
+        self._failed.pop(self._probe, None)
         if len(self._failed) > max(1, total * FAILED_SHARE):
             said = next(reversed(self._failed.values()))
             raise self._engine.error(
@@ -693,7 +725,7 @@ class _Call:
                 f"batches each; last, {said}",
                 restart=True,
             )
-        for key, _ in self._refused:
+        for key in dict.fromkeys(key for key, _ in self._refused if key != self._probe):
             yield Completion(self._requests[key].key, "", "rejected", 0, 0)
         for key, said in self._failed.items():
             self._engine.say(f"a query failed in {ROUNDS} batches, and is left out; last, {said}")

@@ -16,6 +16,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ MOST_FAILED = 5
 where more do, it is the endpoint that fails."""
 ATTEMPTS_WITHOUT_TEXT = 3
 """Tries at one request that is answered without a text each time; then that is its answer."""
+ATTEMPTS_MISSING = 4
+"""Tries at one request for which the model is said not to be there, though it answers others."""
 FIRST_WAIT = 0.5
 LONGEST_PAUSE = 30.0
 """Seconds before a second try; twice as many before each further one, up to this."""
@@ -306,7 +309,8 @@ class _Call:
         attempts = self._settings.attempts
         answered_before = 0
         said = ""
-        tries = empty = soon = 0
+        tries = empty = soon = missing = 0
+        since = 0.0
         while tries < attempts:
             sent = await self._pace.enter(self._over)
             if self._over.is_set():
@@ -359,7 +363,11 @@ class _Call:
                 self._pace.leave(sent)
                 if await self._refused(request, problem.refusal, sent):
                     return
-                tries += 1
+                tries, missing = tries + 1, missing + 1
+                since = since or self.loop.time()
+                if missing == ATTEMPTS_MISSING and await self._is_there(session, request, since):
+                    self._rejected.append(request)
+                    return
                 said = f"{problem.refusal.said} ({url(self._settings)})"
                 await either(self._over, min(LONGEST_PAUSE, FIRST_WAIT * 2 ** (tries - 1)))
             except EndpointError as error:
@@ -444,9 +452,10 @@ class _Call:
         """Deal with a request that was refused for itself."""
         request, meaning = suspect.request, suspect.refusal.meaning
         often = self._asked_again[request.key]
+        missing = meaning is Meaning.MISSING
         if meaning is Meaning.FILTERED:
             await self._take(Completion(request.key, "", "content_filter", 0, 0))
-        elif meaning is Meaning.MISSING or (suspect.about_all and not often):
+        elif suspect.about_all and often < (ATTEMPTS_MISSING - 1 if missing else 1):
             self._asked_again[request.key] += 1
             self._again.append(request)
         else:
@@ -469,6 +478,9 @@ class _Call:
             return False
         for suspect in suspects:
             await self._clear(suspect)
+        if self._again:
+            often = max(self._asked_again[request.key] for request in self._again)
+            await either(self._over, FIRST_WAIT * 2 ** (often - 1))
         return bool(self._again)
 
     def _failed_again(self) -> bool:
@@ -484,17 +496,21 @@ class _Call:
         self._failed.clear()
         return True
 
+    async def _is_there(
+        self, session: aiohttp.ClientSession, request: Request, since: float
+    ) -> bool:
+        """Return whether the model answers others, though not this request.
+
+        Args:
+            session: to ask in.
+            request: which is refused as if there were no such model.
+            since: when it was refused first.
+        """
+        return self._suspects.answered_since(since) or await self._probe(session, request)
+
     async def _probe(self, session: aiohttp.ClientSession, refused: Request) -> bool:
         """Return whether the endpoint answers a request that nobody could mind."""
-        request = Request(
-            key="",
-            messages=(("user", PROBE),),
-            max_tokens=PROBE_TOKENS + self._settings.thinking_tokens,
-            temperature=refused.temperature,
-            top_p=refused.top_p,
-            seed=refused.seed,
-            stop=refused.stop,
-        )
+        request = probe(self._settings, refused)
         if not await self._afford(request):
             self._capped = True
             return False
@@ -636,6 +652,16 @@ class _Call:
             slow_down = status in SLOW_DOWN
             raise AgainError(refusal.said, refusal.wait, slow_down=slow_down)
         raise _RefusedError(refusal)
+
+
+def probe(settings: OpenAISettings, refused: Request) -> Request:
+    """Return a request that nobody could mind, sampled as one that was refused."""
+    return replace(
+        refused,
+        key="",
+        messages=(("user", PROBE),),
+        max_tokens=PROBE_TOKENS + settings.thinking_tokens,
+    )
 
 
 SLOW_DOWN = (503, 529)

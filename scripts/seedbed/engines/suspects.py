@@ -109,6 +109,10 @@ class Suspects:
             self.suspects = [suspect for suspect in self.suspects if suspect.at > sent]
         return cleared
 
+    def answered_since(self, moment: float) -> bool:
+        """Return whether a request that was sent since a moment was answered."""
+        return bool(self._latest) and max(self._latest) >= moment
+
     def last(self) -> list[Suspect]:
         """Return the open suspects that show that all requests are refused, once all were sent.
 
