@@ -4,7 +4,7 @@ Makes a Llama with random weights in bf16 (`--size 1b` has the shape of Llama 3.
 Llama 3.1 8B), generates with the Transformers engine, trains LoRA adapters, and evaluates with
 them, all by the project's own code: with rows packed, without padding, on quantized weights, with a
 stop and a save between, with a given template, and divided over two GPUs. With vLLM, it asks two
-adapters at once.
+copies of the model, and two adapters at once.
 Checks what came out, prints tokens a second and the share of the chip's peak, which is measured by
 a large product of matrices, and the peak of memory against what was planned, and writes the table
 into a document. What cannot be tried stands there with the reason. Without a GPU it runs on the
@@ -369,7 +369,8 @@ def several_adapters(size: Size, model: Path, folder: Path) -> str:
 
     if find_spec("vllm") is None:
         return "not tried: vLLM is not installed"
-    engine = load_engine(model, EngineJob.of("vllm", context=2_048), 16)
+    release()
+    engine = load_engine(model, EngineJob.of("vllm", context=2_048, gpu_memory=0.8), 16)
     adapters = [folder / "short", folder / "long"]
     asked = requests_of(size, temperature=0.0)[:32]
     alone = [{one.key: one.text for one in engine.complete(asked, each)} for each in adapters]
@@ -384,6 +385,63 @@ def several_adapters(size: Size, model: Path, folder: Path) -> str:
     # Sums round otherwise in another company, which may turn an answer.
     check(same >= 0.9 * 2 * len(asked), "two adapters at once answer as each does alone")
     return f"{tokens / seconds:,.0f} tokens a second; {same} of {2 * len(asked)} answers the same"
+
+
+def copies(size: Size, model: Path, folder: Path) -> str:
+    """Check that two copies of a model in vLLM share requests, and answer each once."""
+    import torch
+
+    from seedbed.engines import EngineJob, load_engine
+
+    if find_spec("vllm") is None:
+        return "not tried: vLLM is not installed"
+    seen = torch.cuda.device_count()
+    if seen == 1:
+        return "not tried: there is one GPU"
+    release()
+    job = {"data_parallel_size": 2, "gpus": 2 if seen else 0, "context": 2_048, "gpu_memory": 0.8}
+    engine = load_engine(model, EngineJob.of("vllm", **job), threads=torch.get_num_threads())
+    asked = requests_of(size, temperature=0.0)
+    first = {one.key: one for one in engine.complete(asked)}
+    start = time.perf_counter()
+    found = {one.key: one for one in engine.complete(asked)}
+    seconds = time.perf_counter() - start
+    check(set(found) == {request.key for request in asked}, "two copies answer each request once")
+    same = sum(first[key].text == found[key].text for key in found)
+    check(same >= 0.9 * len(asked), "what a copy answers does not depend on which it is")
+    tokens = sum(one.prompt_tokens + one.completion_tokens for one in found.values())
+    return f"{tokens / seconds:,.0f} tokens a second; {same} of {len(asked)} answers the same again"
+
+
+def greedy(size: Size, model: Path, folder: Path) -> str:
+    """Check that a model's own penalties change no greedy answer."""
+    import shutil
+
+    from seedbed.artifacts import read_json, write_json
+    from seedbed.engines import EngineJob, load_engine
+
+    other = folder / "penalties"
+    shutil.copytree(model, other)
+    own = read_json(other / "generation_config.json")
+    write_json(other / "generation_config.json", own | {"repetition_penalty": 1.05})
+    asked = requests_of(size, temperature=0.0)[:32]
+    plain, same = (
+        {one.key: one.text for one in load_engine(one_model, EngineJob.of()).complete(asked)}
+        for one_model in (model, other)
+    )
+    check(plain == same, "a model's own penalties change no greedy answer")
+    return "a repetition_penalty of 1.05 in generation_config.json changes no answer"
+
+
+def release() -> None:
+    """Give back the GPU's memory that models of earlier checks took."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def evaluate_with(size: Size, model: Path, adapter: Path) -> float:
@@ -496,6 +554,8 @@ def main() -> None:
             "8 bits (int8)": quantize("int8", *place),
             "divided over two processes (FSDP)": divide(*place),
             "chat template": template(*place),
+            "greedy answers": greedy(*place),
+            "two copies in vLLM": copies(*place),
             # Last, as vLLM keeps the memory that it takes.
             "two adapters at once in vLLM": several_adapters(*place),
         }

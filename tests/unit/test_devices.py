@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 from seedbed.engines import devices
-from seedbed.engines.devices import VISIBLE, use_gpus
+from seedbed.engines.devices import VISIBLE, divided_gpus, use_gpus
 
 CODE = """
 import os, sys
@@ -52,6 +52,27 @@ def job(machine, tmp_path):
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "parts"),
+    [
+        ("4,5,6,7", 2, ["4,5", "6,7"]),
+        ("GPU-a,GPU-b", 2, ["GPU-a", "GPU-b"]),
+        (None, 4, ["0", "1", "2", "10"]),
+        ("", 2, ["", ""]),
+    ],
+)
+def test_gpus_are_divided_among_the_processes_of_a_job(machine, monkeypatch, visible, count, parts):
+    if visible is not None:
+        monkeypatch.setenv(VISIBLE, visible)
+    assert divided_gpus(count, machine) == parts
+
+
+def test_gpus_that_cannot_be_divided_are_refused(machine, monkeypatch):
+    monkeypatch.setenv(VISIBLE, "0,1,2")
+    with pytest.raises(ValueError, match="2 copies of a model cannot share 3 GPUs"):
+        divided_gpus(2, machine)
 
 
 def taken(process):

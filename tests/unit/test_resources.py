@@ -38,6 +38,9 @@ def flow(folder, files=sf.FILES):
         ("Llama-3.1-70B-Instruct", {"kind": "vllm", "gpus": 8}, 8),
         ("Llama-3.1-70B-Instruct", {"kind": "transformers"}, 1),
         ("tiny-0.5b", {"kind": "vllm"}, 1),
+        ("tiny-0.5b", {"kind": "vllm", "data_parallel_size": 4}, 4),
+        ("Llama-3.1-70B-Instruct", {"kind": "vllm", "data_parallel_size": 2}, 8),
+        ("Llama-3.1-70B-Instruct", {"kind": "vllm", "data_parallel_size": 2, "gpus": 4}, 4),
         ("a-name-without-a-size", {"kind": "vllm"}, 1),
         ("Llama-2-7b-chat-hf", {"kind": "openai", "base_url": "http://localhost/v1"}, 0),
     ],
@@ -85,6 +88,20 @@ def test_time_grows_with_the_budget_and_memory_with_the_model(tmp_path):
     little, much = (JobResources(here).answers()["mem_mb"](shard, 1) for here in (small, large))
     assert little < 6_000
     assert much > 140_000
+
+
+def test_copies_of_a_model_take_less_time_and_more_memory(tmp_path):
+    one, four = (
+        JobResources(
+            flow(tmp_path / str(count), hub("x-7b", kind="vllm", data_parallel_size=count))
+        ).answers()
+        for count in (1, 4)
+    )
+    at = {"stream": STREAM, "shard": "0"}
+    alone, together = of(one, **at), of(four, **at)
+    assert (alone["gpu"], together["gpu"]) == (1, 4)
+    assert together["mem_mb"] - alone["mem_mb"] == 3 * 4_000
+    assert together["runtime"] <= alone["runtime"]
 
 
 def test_a_student_of_known_size_on_a_cpu_has_room_for_activations(tmp_path):

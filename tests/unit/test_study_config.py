@@ -955,13 +955,30 @@ def test_bad_ways_to_ask_an_endpoint_are_refused(tmp_path, engine, words):
     assert "abc123" not in str(refusal.value)
 
 
-def test_copies_of_a_model_in_one_job_are_refused_with_what_to_write(tmp_path):
-    # vLLM's own class for one process refuses them as well.
-    engine = {"kind": "vllm", "options": {"data_parallel_size": 2}}
-    with pytest.raises(StudyError, match=r"engine\.options\.data_parallel_size.*largest_shard"):
-        load(tmp_path / "two", sf.bend(ALL, WEAK, ("engine",), engine))
-    one = {"kind": "vllm", "options": {"data_parallel_size": 1}}
-    load(tmp_path / "one", sf.bend(ALL, WEAK, ("engine",), one))
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        (
+            {"kind": "vllm", "options": {"data_parallel_size": 2}},
+            r"engine\.options\.data_parallel_size.*a key of engine itself",
+        ),
+        (
+            {"kind": "vllm", "gpus": 8, "data_parallel_size": 3},
+            r"engine\.data_parallel_size: 3 copies cannot share 8 GPUs",
+        ),
+        ({"data_parallel_size": 2}, r"data_parallel_size: has no effect with kind: transformers"),
+    ],
+)
+def test_copies_of_a_model_that_cannot_be_are_refused(tmp_path, engine, said):
+    with pytest.raises(StudyError, match=said):
+        load(tmp_path, sf.bend(ALL, WEAK, ("engine",), engine))
+
+
+def test_copies_of_a_model_change_no_result(tmp_path):
+    one = load(tmp_path / "one", sf.bend(ALL, WEAK, ("engine",), {"kind": "vllm"}))
+    copies = {"kind": "vllm", "data_parallel_size": 4, "gpus": 8}
+    four = load(tmp_path / "four", sf.bend(ALL, WEAK, ("engine",), copies))
+    assert one.engine("weak").manner() == four.engine("weak").manner()
 
 
 def test_how_an_endpoint_is_asked_reaches_jobs_and_is_part_of_what_is_tracked(tmp_path):

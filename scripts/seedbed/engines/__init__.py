@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from seedbed.endings import ExpectedError
 from seedbed.engines.settings import EngineJob as EngineJob
+from seedbed.engines.settings import VLLMSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +185,10 @@ def _load(model: Path, job: EngineJob, lora_rank: int, threads: int) -> Engine:
         return _class(job.module, "OpenAIEngine")(job.settings, job.cap, job.place)
     if not (model / "config.json").is_file():
         raise FileNotFoundError(f"no config.json in {model}")
-    if job.kind == "vllm":
+    if isinstance(job.settings, VLLMSettings):
         start = _class(job.module, "VLLMEngine")
+        if job.settings.data_parallel_size > 1:
+            start = _class("seedbed.engines.vllm_copies", "VLLMCopies")
         engine = start(model, job.settings, lora_rank, threads, job.place)
     else:
         start = _class(job.module, "TransformersEngine")

@@ -67,6 +67,26 @@ def use_gpus(count: int, progress: Callable[[str], None], devices: Path = Path("
     progress(f"on GPU {', '.join(taken)}")
 
 
+def divided_gpus(count: int, devices: Path = Path("/dev")) -> list[str]:
+    """Return what CUDA_VISIBLE_DEVICES is in each of so many processes of this one.
+
+    Args:
+        count: of the processes, which have as many GPUs each.
+        devices: folder of the device files.
+
+    Raises:
+        ValueError: if this process sees GPUs that cannot be divided so.
+    """
+    seen = _visible(devices)
+    if len(seen) % count:
+        raise ValueError(
+            f"engine.data_parallel_size: {count} copies of a model cannot share {len(seen)} GPUs, "
+            "which this job sees"
+        )
+    each = len(seen) // count
+    return [",".join(seen[number * each : (number + 1) * each]) for number in range(count)]
+
+
 def _started_by_slurm() -> bool:
     """Return whether this process has an allocation of its own.
 

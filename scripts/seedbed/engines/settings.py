@@ -43,8 +43,8 @@ are as fast as one, by its published numbers."""
 
 SPEED_OPTIONS = frozenset(
     (
-        "block_size", "compilation_config", "cpu_offload_gb", "data_parallel_size",
-        "disable_custom_all_reduce", "disable_log_stats", "distributed_executor_backend",
+        "block_size", "compilation_config", "cpu_offload_gb", "disable_custom_all_reduce",
+        "disable_log_stats", "distributed_executor_backend",
         "download_dir", "enable_chunked_prefill", "enable_prefix_caching", "enforce_eager",
         "gpu_memory_utilization", "load_format", "max_model_len", "max_num_batched_tokens",
         "max_num_seqs", "max_parallel_loading_workers", "num_gpu_blocks_override",
@@ -130,7 +130,7 @@ class _InJob(EngineSettings):
 
     gpus: Annotated[int, Field(ge=0)] | None = Field(
         None,
-        description="GPUs that a job which runs the model asks for, and that vLLM spreads it over; "
+        description="GPUs of a job that runs the model, over which vLLM spreads it; "
         "with `transformers` at most one. With null, none for a model that the workflow trains and "
         "Transformers runs; else as many of 80 GB as its size needs, by its weights, its name on "
         "the hub, or `size`, and one if nothing tells.",
@@ -191,6 +191,11 @@ class VLLMSettings(_InJob):
         description="Whether to go without compiling the model first, which takes a minute or two "
         "and makes it faster.",
     )
+    data_parallel_size: Count = Field(
+        1,
+        description="Copies of the model in a job, which share its requests. Each is a process, on "
+        "`gpus` / `data_parallel_size` GPUs; with null for `gpus`, on as many as its size needs.",
+    )
     options: dict[Text, Any] = Field(
         {},
         description="Arguments of vLLM's engine by its own names, as `{quantization: fp8, "
@@ -199,14 +204,12 @@ class VLLMSettings(_InJob):
     )
 
     @model_validator(mode="after")
-    def _one_copy(self) -> VLLMSettings:
-        if self.options.get("data_parallel_size", 1) != 1:
-            raise problem(
-                "must be 1: vLLM runs copies of a model in processes of their own, and a job is "
-                "one. Copies are jobs here: gpus is what one takes, and largest_shard of the study "
-                "cuts a stream into as many as there are GPUs",
-                *("options", "data_parallel_size"),
-            )
+    def _copies(self) -> VLLMSettings:
+        count, at = self.data_parallel_size, "data_parallel_size"
+        if at in self.options:
+            raise problem("is a key of engine itself, beside options", "options", at)
+        if (self.gpus or 0) % count:
+            raise problem(f"{count} copies cannot share {self.gpus} GPUs (engine.gpus) evenly", at)
         return self
 
     def _manner(self) -> JsonObject:

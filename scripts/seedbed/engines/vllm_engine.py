@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from importlib.util import find_spec
 from itertools import islice
@@ -21,6 +21,7 @@ from seedbed.thinking import text_reader
 
 if TYPE_CHECKING:
     from vllm import RequestOutput, SamplingParams
+    from vllm.lora.request import LoRARequest
 
 WAITING = 2
 """Rounds of requests that vLLM holds: those that run, and as many to follow them. All at once would
@@ -42,7 +43,11 @@ ENVIRONMENT = {
 
 
 class VLLMEngine:
-    """A model in vLLM, with or without PEFT adapters."""
+    """A model in vLLM, with or without PEFT adapters.
+
+    Attributes:
+        room: requests of a call that it takes at a time.
+    """
 
     def __init__(
         self,
@@ -57,8 +62,8 @@ class VLLMEngine:
         with paused_collector():
             self._load(model, settings, lora_rank, threads, place)
         self._ids: dict[Path, int] = {}
-        self._calls = 0
-        self._ended: dict[str, list[RequestOutput]] = {}
+        self._number = 0
+        self._calls: dict[str, _Call] = {}
 
     def _load(
         self, model: Path, settings: VLLMSettings, lora_rank: int, threads: int, place: str
@@ -94,7 +99,7 @@ class VLLMEngine:
             "config_format": "hf",
             # As the engine of Transformers has it.
             "dtype": "bfloat16" if on_gpu else "float32",
-            "tensor_parallel_size": max(1, settings.gpus or 1),
+            "tensor_parallel_size": max(1, (settings.gpus or 1) // settings.data_parallel_size),
             "gpu_memory_utilization": settings.gpu_memory,
             "max_model_len": settings.context,
             "enforce_eager": settings.eager or not on_gpu,
@@ -103,7 +108,7 @@ class VLLMEngine:
             **special,
             **options,
         }
-        known = {field.name for field in fields(EngineArgs)}
+        known = {one.name for one in fields(EngineArgs)}
         unknown = [name for name in options if name not in known]
         if unknown:
             raise ExpectedError(
@@ -114,7 +119,7 @@ class VLLMEngine:
         # that there is: those of an engine without an interface, which many prompts wait for.
         self._engine = LLMEngine.from_engine_args(EngineArgs(**arguments), UsageContext.LLM_CLASS)
         self._context = self._engine.model_config.max_model_len
-        self._hold = WAITING * self._engine.vllm_config.scheduler_config.max_num_seqs
+        self.room: int = WAITING * self._engine.vllm_config.scheduler_config.max_num_seqs
 
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
@@ -126,46 +131,71 @@ class VLLMEngine:
         Raises:
             ValueError: if a prompt leaves no room for an answer in the model's context.
         """
+        call = self.begin(adapter)
+        coming, under_way = iter(requests), 0
+        try:
+            while True:
+                new = list(islice(coming, self.room - under_way))
+                self.add(call, new)
+                under_way += len(new)
+                if not under_way:
+                    return
+                while not (ended := self.take(call)):
+                    self.step()
+                for completion in ended:
+                    under_way -= 1
+                    yield completion
+        finally:
+            # Who reads no further leaves nothing behind in an engine that others ask.
+            self.leave(call)
+
+    def begin(self, adapter: Path | None) -> str:
+        """Return the name of a new call, whose requests are answered with an adapter."""
         from vllm.lora.request import LoRARequest
 
         lora = None
         if adapter is not None:
             number = self._ids.setdefault(adapter, len(self._ids) + 1)
             lora = LoRARequest(str(adapter), number, str(adapter))
-        self._calls += 1
-        call = str(self._calls)
-        ended = self._ended[call] = []
-        coming = iter(requests)
-        under_way: set[str] = set()
-        try:
-            while True:
-                new = list(islice(coming, self._hold - len(under_way)))
-                for request, ids in encode_prompts(
-                    self._tokenizer, new, self._context, self._template
-                ):
-                    prompt = self._engine.renderer.render_cmpl([{"prompt_token_ids": ids}])[0]
-                    name = f"{call}/{request.key}"
-                    self._engine.add_request(name, prompt, _sampling(request), lora_request=lora)
-                    under_way.add(name)
-                if not under_way:
-                    return
-                if not ended:
-                    self._step()
-                while ended:
-                    output = ended.pop()
-                    under_way.remove(output.request_id)
-                    yield self._completion(output, output.request_id.removeprefix(f"{call}/"))
-        finally:
-            # Who reads no further leaves nothing behind in an engine that others ask.
-            self._engine.abort_request(list(under_way))
-            del self._ended[call]
+        self._number += 1
+        self._calls[str(self._number)] = _Call(lora)
+        return str(self._number)
 
-    def _step(self) -> None:
-        """Have all requests under way go on, and give what ended to the calls that asked it."""
+    def add(self, call: str, requests: Sequence[Request]) -> None:
+        """Have requests of a call answered, at most `room` of them at a time.
+
+        Raises:
+            ValueError: if a prompt leaves no room for an answer in the model's context; then none
+                of them is answered.
+        """
+        own = self._calls[call]
+        for request, ids in encode_prompts(
+            self._tokenizer, requests, self._context, self._template
+        ):
+            prompt = self._engine.renderer.render_cmpl([{"prompt_token_ids": ids}])[0]
+            name = f"{call}/{request.key}"
+            self._engine.add_request(name, prompt, _sampling(request), lora_request=own.lora)
+            own.under_way.add(name)
+
+    def step(self) -> None:
+        """Have all requests under way go on by a token or more."""
         for output in self._engine.step():
-            call = output.request_id.partition("/")[0]
-            if output.finished and call in self._ended:
-                self._ended[call].append(cast("RequestOutput", output))
+            call = self._calls.get(output.request_id.partition("/")[0])
+            if output.finished and call is not None:
+                call.ended.append(cast("RequestOutput", output))
+
+    def take(self, call: str) -> list[Completion]:
+        """Return what has ended of a call since this was asked last."""
+        own = self._calls[call]
+        ended, own.ended = own.ended, []
+        own.under_way.difference_update(output.request_id for output in ended)
+        return [
+            self._completion(output, output.request_id.removeprefix(f"{call}/")) for output in ended
+        ]
+
+    def leave(self, call: str) -> None:
+        """End a call; what it has under way is not answered."""
+        self._engine.abort_request(list(self._calls.pop(call).under_way))
 
     def _completion(self, output: RequestOutput, key: str) -> Completion:
         written = output.outputs[0]
@@ -182,6 +212,21 @@ class VLLMEngine:
                 completion_tokens=len(written.token_ids),
             )
         )
+
+
+@dataclass
+class _Call:
+    """Requests that are answered with the same adapter.
+
+    Attributes:
+        lora: the adapter, as vLLM knows it.
+        under_way: names of requests in vLLM.
+        ended: what vLLM gave for those that have ended.
+    """
+
+    lora: LoRARequest | None
+    under_way: set[str] = field(default_factory=set)
+    ended: list[RequestOutput] = field(default_factory=list)
 
 
 def _nearest(name: str, known: set[str]) -> str:

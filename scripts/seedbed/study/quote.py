@@ -26,7 +26,7 @@ from seedbed.streams.response_cache import read_completions
 from seedbed.study.cells import Grid
 from seedbed.study.estimate import Work, few_steps, hours, parameters, work
 from seedbed.study.loading import Study
-from seedbed.study.resources import job_gpus
+from seedbed.study.resources import copies, job_gpus
 from seedbed.study.rows import Rows
 from seedbed.study.shards import Shard, ShardBounds
 from seedbed.training.record import TrainingRecord
@@ -190,6 +190,8 @@ def _add(line: Line, study: Study, part: Work, alike: Done, units: float) -> flo
     queries, prompt, completion = part.queries, part.prompt_tokens, part.completion_tokens
     took = hours(study, part)
     took = took and took / part.units
+    if took and part.stage != "training":
+        took /= copies(study, part.model)
     if alike.units:
         queries, prompt, completion, seconds = (
             getattr(alike, name) / alike.units

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from seedbed.engines.settings import VLLMSettings
 from seedbed.study.estimate import (
     ANSWER_TOKENS,
     ATTEMPTS,
@@ -36,7 +37,8 @@ BASE_MB = 4_300
 of Snakemake that a job on a cluster has."""
 
 PROCESS_MB = 4_000
-"""Of each further process of a training on several GPUs: torch, and what it loads."""
+"""Of each further process of a job that has several, for a training on several GPUs or copies of a
+model: torch, and what it loads."""
 
 ENDPOINT_MB = 800
 """Memory of a job that asks an endpoint, which loads no model."""
@@ -80,12 +82,21 @@ def gpus(study: Study, model: str) -> int:
         return 0
     if engine.gpus is not None:
         return engine.gpus
+    many = copies(study, model)
     if study.pretrained(model) is not None:
-        return int(engine.kind == "vllm")
+        return many if engine.kind == "vllm" else 0
     found = size(study, model)
     if found is None or engine.kind == "transformers":
-        return 1
-    return 2 ** max(0, math.ceil(math.log2(found.gigabytes / (study.gpu_gb * WEIGHTS_SHARE))))
+        return many
+    return many * 2 ** max(
+        0, math.ceil(math.log2(found.gigabytes / (study.gpu_gb * WEIGHTS_SHARE)))
+    )
+
+
+def copies(study: Study, model: str) -> int:
+    """Return how many copies of a model answer requests in a job that runs it."""
+    engine = study.engine(model)
+    return engine.data_parallel_size if isinstance(engine, VLLMSettings) else 1
 
 
 def trained_on(study: Study, model: str) -> int:
@@ -341,8 +352,11 @@ class JobResources:
             found = size(self._study, model) if local else None
             weights = 0.0 if found is None else found.gigabytes
             memory = BASE_MB + weights * MB_PER_GB_OF_WEIGHTS if local else ENDPOINT_MB
-            if trains:
-                memory += max(0, needs - 1) * PROCESS_MB
+            processes = needs if trains else copies(self._study, model)
+            memory += max(0, processes - 1) * PROCESS_MB
+            if not needs and not trains:
+                # On a CPU, each copy has weights of its own.
+                memory += (processes - 1) * weights * MB_PER_GB_OF_WEIGHTS
             if found and trains and not needs:
                 # Trained on a CPU, with the activations of a micro-batch, and in 32 bits. Quantized
                 # weights take less, and pass through memory in 16 bits: 1.1 billion parameters took
@@ -386,7 +400,7 @@ class JobResources:
         engine = self._study.engine(model)
         if engine.kind == "openai":
             return units * queries * ENDPOINT_SECONDS / engine.concurrency
-        return self._seconds(model, units * tokens)
+        return self._seconds(model, units * tokens) / copies(self._study, model)
 
     def _seconds(self, model: str, tokens: float, training: bool = False) -> float:
         found = hours_of_tokens(self._study, model, tokens, training)
