@@ -7,11 +7,13 @@ endpoint has, it holds model.json alone.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,8 @@ def name_model(api: str, version: str | None, output: Path) -> None:
 
 
 TEMPLATE = "chat_template.jinja"
+WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf", "*.h5", "*.msgpack", "*.onnx*")
+"""Files of weights, whatever the library that reads them."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,9 @@ def get_model(
 ) -> None:
     """Write a model's folder.
 
+    What is small comes first: a model that cannot take its part in a study is refused before its
+    weights are fetched.
+
     Args:
         hub: OWNER/NAME on the hub, or None.
         revision: its commit, branch or tag; None takes the newest. The commit is written down.
@@ -138,14 +145,19 @@ def get_model(
             # A branch may move while its files come in, and later nobody could say which they were.
             revision = HfApi().model_info(hub, revision=revision).sha
             _reuse(output, folder)
-            snapshot_download(hub, revision=revision, local_dir=folder)
+            whole = partial(snapshot_download, hub, revision=revision, local_dir=folder)
+            whole(ignore_patterns=list(WEIGHTS))
         else:
             if path is None or not (path / "config.json").is_file():
                 raise FileNotFoundError(f"no model (config.json) in {path}")
-            shutil.copytree(path, folder)
+            _copy(path, folder, weights=False)
         if chats.trained:
             check_architecture(folder)
         set_template(folder, chats)
+        if path is not None:
+            _copy(path, folder, weights=True)
+        else:
+            whole(allow_patterns=list(WEIGHTS))
         record = ModelRecord(
             hub=hub,
             revision=revision,
@@ -154,6 +166,17 @@ def get_model(
             **provenance(__file__),
         )
         record.write(folder / RECORD)
+
+
+def _copy(path: Path, folder: Path, weights: bool) -> None:
+    """Copy the weights of a model's folder, or all but these."""
+
+    def others(place: str, names: list[str]) -> list[str]:
+        found = {name for pattern in WEIGHTS for name in fnmatch.filter(names, pattern)}
+        files = (name for name in names if not (Path(place) / name).is_dir())
+        return [name for name in files if (name in found) != weights]
+
+    shutil.copytree(path, folder, ignore=others, dirs_exist_ok=True)
 
 
 def _reuse(old: Path, new: Path) -> None:

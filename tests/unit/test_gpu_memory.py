@@ -9,6 +9,7 @@ import pytest
 import study_folder as sf
 
 from seedbed.run.reading import read_run
+from seedbed.study import sizes
 from seedbed.study.cells import grid
 from seedbed.study.estimate import hours_of_tokens
 from seedbed.study.loading import StudyError, load_study
@@ -136,16 +137,79 @@ def test_what_cannot_be_divided_is_refused_with_the_reason(tmp_path, model, said
         load_study("trial", sf.write(tmp_path, files))
 
 
-def test_softcaps_are_refused_without_padding_before_any_job(tmp_path):
-    folder = tmp_path / "gemma"
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"attn_logit_softcapping": 50.0}, "attention has softcaps"),
+        ({"text_config": {"attn_logit_softcapping": 50.0}}, "attention has softcaps"),
+        ({"model_type": "gpt_oss"}, "attention has sinks"),
+        ({"layer_types": ["conv", "full_attention"]}, "layers carry a state"),
+        ({"model_type": "falcon_h1"}, "layers carry a state"),
+    ],
+)
+def test_models_that_need_padding_are_refused_without_it_before_any_job(tmp_path, config, reason):
+    folder = tmp_path / "student"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"attn_logit_softcapping": 50.0}))
+    (folder / "config.json").write_text(json.dumps(config))
     model = {"title": "S", "path": str(folder), "trainer": {"padding_free": True}}
     files = sf.bend(sf.FILES, STUDENT, (), model)
-    with pytest.raises(StudyError, match=r"trainer\.padding_free: true cannot work: its attention"):
+    said = rf"trainer\.padding_free: true cannot work: its {reason}.*; leave it out"
+    with pytest.raises(StudyError, match=said):
         load_study("trial", sf.write(tmp_path, files))
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text(json.dumps({"layer_types": ["sliding_attention"]}))
     assert load_study("trial", sf.write(tmp_path, files)).trainer("student").padding_free
+
+
+@pytest.mark.parametrize(
+    ("config", "engine", "said"),
+    [
+        (
+            {"quantization_config": {"quant_method": "awq", "bits": 4}},
+            {"quantization": "int8"},
+            r"engine\.quantization: int8 cannot work: its weights are quantized already",
+        ),
+        (
+            {"hidden_size": 64, "intermediate_size": 100},
+            {"quantization": "nf4", "gpus": 0},
+            r"engine\.quantization: nf4 cannot work: .* multiple of 64 channels",
+        ),
+        (
+            {"model_type": "mixtral", "num_local_experts": 8},
+            {"kind": "vllm", "gpus": 0},
+            r"engine\.kind: vllm cannot run 'student' on a CPU .*Triton.*; transformers can",
+        ),
+        (
+            {"model_type": "qwen3_next", "layer_types": ["linear_attention", "full_attention"]},
+            {"kind": "vllm", "gpus": 0},
+            r"engine\.kind: vllm cannot run 'student' on a CPU .*read in parts",
+        ),
+    ],
+)
+def test_what_an_engine_cannot_run_is_refused_before_any_job(tmp_path, config, engine, said):
+    folder = tmp_path / "student"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    model = {"title": "S", "path": str(folder), "engine": engine}
+    files = sf.bend(sf.FILES, STUDENT, (), model)
+    with pytest.raises(StudyError, match=said):
+        load_study("trial", sf.write(tmp_path, files))
+    # Of another model, nothing is known against it.
+    (folder / "config.json").write_text(json.dumps({"hidden_size": 64}))
+    load_study("trial", sf.write(tmp_path, files))
+
+
+def test_what_the_hub_says_of_a_model_is_held_against_its_settings(tmp_path, monkeypatch):
+    said = SimpleNamespace(config={"model_type": "gpt_oss"}, safetensors=None)
+    monkeypatch.setattr(
+        "huggingface_hub.HfApi", lambda: SimpleNamespace(model_info=lambda *_, **__: said)
+    )
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv(sizes.ANSWERS, "")
+    hub = {"id": "owner/a-7b", "revision": None}
+    model = {"title": "S", "hub": hub, "trainer": {"padding_free": True}}
+    files = sf.bend(sf.FILES, STUDENT, (), model)
+    with pytest.raises(StudyError, match=r"trainer\.padding_free.*attention has sinks"):
+        load_study("trial", sf.write(tmp_path, files))
 
 
 def test_a_model_trained_from_scratch_is_not_divided(tmp_path):

@@ -204,9 +204,18 @@ def test_a_folder_of_seven_billion_parameters_asks_for_what_one_of_the_hub_does(
     assert one["mem_mb"] > 20_000
 
 
-def test_quantized_weights_count_by_their_bits(tmp_path):
+@pytest.mark.parametrize(
+    "quantization",
+    [
+        {"quant_method": "awq", "bits": 4},
+        {"quant_method": "bitsandbytes", "load_in_4bit": True},
+        {"quant_method": "mxfp4"},
+        {"config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int"}}}},
+    ],
+)
+def test_quantized_weights_count_by_their_bits(tmp_path, quantization):
     packed = [("I32", [500, 1_000_000], 2_000_000_000), ("F16", [1_000_000], 2_000_000)]
-    weights(tmp_path / "q", {"a.safetensors": packed}, {"quantization_config": {"bits": 4}})
+    weights(tmp_path / "q", {"a.safetensors": packed}, {"quantization_config": quantization})
     found = size_of_folder(tmp_path / "q")
     assert found.parameters == pytest.approx(4.0, rel=0.01)
     assert found.gigabytes == pytest.approx(2.0, rel=0.01)

@@ -5,10 +5,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 import trl
+from huggingface_hub.utils import filter_repo_objects
 
 import get_model
 from practice import silent
@@ -268,6 +270,48 @@ def test_a_base_model_is_refused_with_what_to_write_before_anything_is_made(base
     assert "no chat template" in done.stderr
     assert "templates/plain.jinja" in done.stderr
     assert not (tmp_path / "got").exists()
+
+
+class Hub:
+    """Stands for the hub, which cannot be reached here: has one model, and notes what it gave."""
+
+    def __init__(self, model):
+        self.model, self.given = model, []
+
+    def model_info(self, hub, revision):
+        return SimpleNamespace(sha="0" * 40)
+
+    def download(self, hub, revision, local_dir, allow_patterns=None, ignore_patterns=None):
+        names = [path.name for path in self.model.iterdir()]
+        patterns = {"allow_patterns": allow_patterns, "ignore_patterns": ignore_patterns}
+        local_dir.mkdir(exist_ok=True)
+        for name in filter_repo_objects(names, **patterns):
+            self.given.append(name)
+            shutil.copy(self.model / name, local_dir / name)
+
+
+@pytest.mark.parametrize("fetched", ["from the hub", "from a folder"])
+def test_a_base_model_is_refused_before_its_weights_are_fetched(
+    base_model, tmp_path, monkeypatch, fetched
+):
+    hub, copied, copy = Hub(base_model), [], shutil.copyfile
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", hub.download)
+
+    def noted(source, target, **more):
+        copied.append(Path(source).name)
+        return copy(source, target, **more)
+
+    monkeypatch.setattr(shutil, "copyfile", noted)
+    source = ("owner/base", None, None) if fetched == "from the hub" else (None, None, base_model)
+    with pytest.raises(ValueError, match="no chat template"):
+        get_model.get_model(*source, tmp_path / "got", get_model.Chats(trained=True))
+    got = hub.given if fetched == "from the hub" else copied
+    assert "config.json" in got and "model.safetensors" not in got
+    get_model.get_model(*source, tmp_path / "got", get_model.Chats(template=PLAIN, trained=True))
+    assert got.count("model.safetensors") == 1
+    names = {path.name for path in base_model.iterdir()}
+    assert {path.name for path in (tmp_path / "got").iterdir()} == names | {"chat_template.jinja"}
 
 
 def test_a_base_model_works_with_a_template_it_is_given(base_model, tmp_path):

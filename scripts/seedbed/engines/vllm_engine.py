@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from seedbed.architectures import Architecture
 from seedbed.chats import encode_prompts, load_tokenizer
 from seedbed.endings import ExpectedError
 from seedbed.engines import Completion, Request
@@ -85,6 +86,12 @@ class VLLMEngine:
             special = {"enable_lora": True, "max_loras": ADAPTERS_AT_ONCE}
             special |= {"max_lora_rank": _room(lora_rank)}
         if not on_gpu:
+            found = Architecture.of_folder(model)
+            if found and (reason := found.not_in_vllm_on_cpu(adapters=bool(lora_rank))):
+                raise ExpectedError(
+                    f"{place}: vLLM cannot run this model on a CPU: {reason}. Set engine.kind to "
+                    "transformers, or run it on a GPU"
+                )
             # Of a prompt that is read in parts, vLLM 0.32 takes back what it drew too early, which
             # the CPU's random numbers do not allow ("CPU Generator does not use offset").
             special |= {"enable_chunked_prefill": False}

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.analysis.decide.settings import Contrast
+from seedbed.architectures import Architecture
 from seedbed.config.documents import Document, Problem
 from seedbed.config.messages import At
 from seedbed.config.sections import Section
 from seedbed.config.values import Part, nearest
 from seedbed.config.words import ALL_BOUGHT, MIXTURE, OWN_PROMPTS, RESERVED
-from seedbed.engines.settings import AnyEngine, OpenAISettings
-from seedbed.models import attention_of
+from seedbed.engines.settings import AnyEngine, OpenAISettings, VLLMSettings
 from seedbed.streams.mixtures import Shares, coordinate, fractions, is_mixture, split
 from seedbed.streams.settings import MethodConfig
 from seedbed.study import cells
 from seedbed.study.config import RUN_CONFIG, Block, ModelConfig, StudyConfig
 from seedbed.study.lengths import too_long
 from seedbed.study.reading import File, Files
+from seedbed.study.sizes import architecture_of_hub
 from seedbed.study.study import Bought, Study, name_at_endpoint
 from seedbed.study.task_files import label_count, task_problems, with_counts
 from seedbed.tasks.settings import TaskConfig, WorldSource
@@ -434,6 +435,9 @@ class Agreement:
             if quantized != own:
                 said = f"must be {own or 'null'}, as in the file of {name!r}: results depend on it"
                 self.problems.append(document.problem(said, *at, "quantization"))
+            elif reason := self._not_run(name, file.config, engine):
+                key, said = reason
+                self.problems.append(document.problem(said, *at, key))
             self._check_trainer(name, file, named)
         for index, block in enumerate(self.study.config.blocks):
             for place, name in enumerate(block.students):
@@ -451,12 +455,9 @@ class Agreement:
         if trainer.fsdp_size > 1 and (reason := self._undivided(name, file.config)):
             said = f"{trainer.fsdp_size} cannot work: {reason}; leave it out, or write 1"
             refused["fsdp_size"] = said
-        folder = file.config.folder(name)
-        if trainer.padding_free and (folder / "config.json").is_file() and attention_of(folder):
-            refused["padding_free"] = (
-                "true cannot work: its attention has softcaps, which the kernel for rows without "
-                "padding does not apply; leave it out"
-            )
+        known = self._architecture(name, file.config) if trainer.padding_free else None
+        if known and (reason := known.padded_because()):
+            refused["padding_free"] = f"true cannot work: {reason}; leave it out"
         for key, said in refused.items():
             document, at = (
                 (named, ("trainers", name))
@@ -465,10 +466,39 @@ class Agreement:
             )
             self.problems.append(document.problem(said, *at, key))
 
+    def _architecture(self, name: str, config: ModelConfig) -> Architecture | None:
+        """Return what is known of a model's `config.json` before any job."""
+        found = Architecture.of_folder(config.folder(name))
+        if found is None and config.hub is not None:
+            found = architecture_of_hub(config.hub.id, config.hub.revision)
+        return found
+
+    def _not_run(self, name: str, config: ModelConfig, engine: AnyEngine) -> tuple[str, str] | None:
+        """Return the key by which an engine cannot run a model, and why; None if it may."""
+        on_cpu = getattr(engine, "gpus", None) == 0
+        form = getattr(engine, "quantization", None)
+        in_vllm_on_cpu = on_cpu and isinstance(engine, VLLMSettings)
+        if form is None and not in_vllm_on_cpu:
+            return None
+        known = self._architecture(name, config)
+        if known is None:
+            return None
+        if form is not None:
+            reason = "its weights are quantized already" if known.quantized else None
+            if on_cpu and form == "nf4":
+                reason = reason or known.unquantizable_on_cpu()
+            said = f"{form} cannot work: {reason}; leave it out"
+            return None if reason is None else ("quantization", said)
+        trained = any(name in block.students for block in self.study.config.blocks)
+        reason = known.not_in_vllm_on_cpu(adapters=trained)
+        said = f"vllm cannot run {name!r} on a CPU (gpus: 0): {reason}; transformers can"
+        return None if reason is None else ("kind", said)
+
     def _undivided(self, name: str, config: ModelConfig) -> str | None:
         """Return why a model cannot be divided over GPUs for training; None if it can."""
         engine = self.engines.get(name, config.engine)
-        if getattr(engine, "quantization", None) is not None:
+        known = self._architecture(name, config)
+        if getattr(engine, "quantization", None) is not None or (known and known.quantized):
             return "quantized weights are not divided"
         if getattr(engine, "gpus", None) == 0:
             return "without a GPU (engine.gpus: 0) there is nothing to divide it over"

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 
+from seedbed.architectures import Architecture
+
 HALF_GB = 2.0
 """Gigabytes of a billion parameters in 16 bits, in which models run that are not quantized."""
 
@@ -47,6 +49,13 @@ class Size:
 
     parameters: float
     gigabytes: float
+
+
+TOLD = ("model_type", "quantization_config")
+"""What is kept of a `config.json` that the hub tells."""
+
+_Said = tuple[dict[str, int], dict[str, Any]]
+"""Numbers of each type in the weights, and parts of the `config.json`."""
 
 
 class _Tensor(TypedDict):
@@ -105,8 +114,6 @@ def size_of_folder(folder: Path) -> Size | None:
 def size_of_hub(name: str, revision: str | None) -> Size | None:
     """Return the size of a model by what the hub says of its weights.
 
-    The hub is asked once by a run, and its answer goes to the processes of jobs.
-
     Args:
         name: OWNER/NAME.
         revision: commit; None for the newest.
@@ -114,9 +121,21 @@ def size_of_hub(name: str, revision: str | None) -> Size | None:
     Returns:
         None offline, or if the hub cannot be reached or does not know.
     """
+    found = _asked_hub(name, revision)
+    return found and size_of_counts(found[0], _bits(found[1]))
+
+
+def architecture_of_hub(name: str, revision: str | None) -> Architecture | None:
+    """Return what the hub says of a model's `config.json`; None as for `size_of_hub`."""
+    found = _asked_hub(name, revision)
+    return Architecture(found[1]) if found and found[1] else None
+
+
+def _asked_hub(name: str, revision: str | None) -> _Said | None:
+    """Return what the hub says of a model, which is asked once by a run and the jobs of it."""
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
     said = os.environ.get(ANSWERS) or "{}"
-    known: dict[str, tuple[dict[str, int], int] | None] = json.loads(said)
+    known: dict[str, _Said | None] = json.loads(said)
     key = f"{name}@{revision}"
     if key not in known and not offline and "" not in known:
         from huggingface_hub import HfApi
@@ -126,14 +145,14 @@ def size_of_hub(name: str, revision: str | None) -> Size | None:
             asked: Any = ["safetensors", "config"]
             info = HfApi().model_info(name, revision=revision, expand=asked, timeout=HUB_SECONDS)
             counts = dict(info.safetensors.parameters) if info.safetensors else {}
-            known[key] = counts, _bits(info.config or {})
+            config = info.config or {}
+            known[key] = counts, {part: config[part] for part in TOLD if config.get(part)}
         except HfHubHTTPError:
             known[key] = None  # Gated, or not there: the job that fetches it says so.
         except Exception:
             known[""] = None
         os.environ[ANSWERS] = json.dumps(known)
-    found = known.get(key)
-    return size_of_counts(*found) if found else None
+    return known.get(key)
 
 
 def size_of_counts(counts: Mapping[str, int], bits: int) -> Size | None:
@@ -173,4 +192,10 @@ def _bits_of_folder(folder: Path) -> int:
 def _bits(config: Mapping[str, Any]) -> int:
     """Return the bits of a quantized weight by a model's `config.json`; 8 where it says nothing."""
     quantization = config.get("quantization_config") or {}
-    return 4 if quantization.get("load_in_4bit") else int(quantization.get("bits") or 8)
+    if quantization.get("load_in_4bit") or quantization.get("quant_method") == "mxfp4":
+        return 4
+    # Of compressed-tensors, groups of layers have weights of their own form.
+    groups = quantization.get("config_groups") or {}
+    forms = [group.get("weights") or {} for group in groups.values()]
+    stated = [form["num_bits"] for form in forms if form.get("num_bits")]
+    return int(quantization.get("bits") or min(stated, default=8))

@@ -1,0 +1,106 @@
+"""What a model's `config.json` tells of what can be done with it, before it is loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+ATTENTION = "attention"
+"""A part of the names of layers that are attention; `linear_attention` has a state instead."""
+
+SOFTCAPPED = frozenset(("gemma2", "gemma2_text"))
+WITH_SINKS = frozenset(("gpt_oss",))
+WITH_STATES = frozenset(
+    (
+        *("bamba", "falcon_h1", "falcon_mamba", "granitemoehybrid", "jamba", "kimi_linear", "lfm2"),
+        *("lfm2_moe", "mamba", "mamba2", "minimax", "nemotron_h", "qwen3_next", "recurrent_gemma"),
+        *("rwkv", "zamba", "zamba2"),
+    )
+)
+"""Kinds of models, `model_type` in their `config.json`, whose layers carry a state from token to
+token."""
+
+NF4_CHANNELS = 64
+"""Weights that share a scale: on a CPU, bitsandbytes takes no rest of them."""
+
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+"""Keys with the number of experts of a layer."""
+
+
+class Architecture:
+    """A model's `config.json`, or the part of it that the hub tells."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+        text = config.get("text_config")
+        self._text: Mapping[str, Any] = text if isinstance(text, dict) else config
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Architecture | None:
+        """Return that of a model's folder; None if it has no `config.json` that can be read."""
+        with suppress(OSError, ValueError):
+            read = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            if isinstance(read, dict):
+                return cls(read)
+        return None
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kind of model, and that of its part for text."""
+        found = (part.get("model_type") for part in (self._config, self._text))
+        return {kind for kind in found if isinstance(kind, str)}
+
+    @property
+    def quantized(self) -> bool:
+        """Whether its weights are quantized already."""
+        return any(part.get("quantization_config") for part in (self._config, self._text))
+
+    @property
+    def has_states(self) -> bool:
+        """Whether layers carry a state from token to token, beside attention or in its place."""
+        layers = self._text.get("layer_types")
+        named = [str(one) for one in layers] if isinstance(layers, list) else []
+        other = any(ATTENTION not in one or one.startswith("linear") for one in named)
+        return other or bool(self.kinds & WITH_STATES)
+
+    @property
+    def has_experts(self) -> bool:
+        """Whether layers have experts, of which each token takes a few."""
+        counts = (self._text.get(key) for key in EXPERTS)
+        return any(isinstance(count, int) and count > 1 for count in counts)
+
+    def padded_because(self) -> str | None:
+        """Return why rows cannot lie one after the other without padding; None if they may."""
+        if self._text.get("attn_logit_softcapping") or self.kinds & SOFTCAPPED:
+            return "its attention has softcaps, which the kernel for rows without padding lacks"
+        if self.kinds & WITH_SINKS:
+            return "its attention has sinks, which the kernel for rows without padding lacks"
+        if self.has_states:
+            return "its layers carry a state from one row into the next"
+        return None
+
+    def not_in_vllm_on_cpu(self, adapters: bool) -> str | None:
+        """Return why vLLM's build for the CPU does not run it; None if it may.
+
+        Args:
+            adapters: whether it is to run with adapters.
+        """
+        if self.has_experts and (adapters or self.kinds & {"deepseek_v3"}):
+            return "mixtures of experts need Triton there" + (", with adapters" if adapters else "")
+        if self.has_states and not self.kinds & {"lfm2"}:
+            return "layers with a state need prompts to be read in parts, which a CPU cannot do"
+        return None
+
+    def unquantizable_on_cpu(self) -> str | None:
+        """Return why bitsandbytes does not bring its weights into 4 bits on a CPU, if so."""
+        for key in ("hidden_size", "intermediate_size"):
+            width = self._text.get(key)
+            if isinstance(width, int) and width % NF4_CHANNELS:
+                return (
+                    f"on a CPU, layers need a multiple of {NF4_CHANNELS} channels, and {key} in "
+                    f"config.json is {width}"
+                )
+        return None
