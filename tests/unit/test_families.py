@@ -1,11 +1,13 @@
 """The table of families of models in the documentation says what tiny ones of them do."""
 
 import pytest
+import transformers
 from peft import PeftConfig
 from safetensors import safe_open
 
 import families
 from get_model import Chats, get_model
+from seedbed.architectures import Architecture
 
 
 def test_the_table_has_every_family():
@@ -22,6 +24,19 @@ def test_students_that_no_engine_can_ask_are_refused_as_they_are_fetched(title, 
     # As a teacher, vLLM may run it.
     get_model(None, None, tmp_path / "model", tmp_path / "got")
     assert families.written()[title]["train"] == "refused by `get_model`"
+
+
+@pytest.mark.parametrize("family", families.FAMILIES, ids=lambda family: family.title)
+def test_what_vllm_does_not_run_on_a_cpu_is_refused_and_nothing_else_is(family, tmp_path):
+    said = families.written()[family.title]
+    if "images" in family.title or said["train"] != "yes":
+        pytest.skip("no text model, or no student")
+    kind = getattr(transformers, family.config)
+    kind(**{**families.SHAPE, **family.more}).save_pretrained(tmp_path)
+    found = Architecture.of_folder(tmp_path)
+    for column, adapters in (("vLLM", False), ("adapters", True)):
+        fails = any(said[one].startswith("no:") for one in {"vLLM", column})
+        assert (found.not_in_vllm_on_cpu(adapters) is not None) == fails, column
 
 
 @pytest.mark.slow
