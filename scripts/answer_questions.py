@@ -21,7 +21,7 @@ from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import answer_questions, columns_of
-from seedbed.streams.asking import answered_by, asking_basis, fill
+from seedbed.streams.asking import ShardProvenance, answered_by, asking_basis, fill
 from seedbed.streams.extension import Basis, Make, extend
 from seedbed.streams.options import Asking, Shard, Sharing
 from seedbed.streams.settings import AnswerSettings
@@ -76,7 +76,7 @@ def job(args: Options) -> None:
     settings = {"stream": args.stream, **args.settings}
     basis, answer = shard(settings, args.seeds, args.questions, args.cache)
     with claimed(args.cache, args.answers, report):
-        made_by = provenance(__file__, [args.engine.module])
+        made_by: ShardProvenance = {**provenance(__file__, [args.engine.module])}
         columns = columns_of(AnswerSettings.model_validate(settings))
         answers = extend(args.answers, args.part, columns, basis, answer, made_by)
     report(f"{answers.height - answers['answer'].null_count()} of {answers.height} answered")

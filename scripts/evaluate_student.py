@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -91,11 +90,8 @@ def write_evaluation(
     settings = args.settings
     folder = args.adapter_folder
     counts, taken = costs(args.dataset, folder and folder / "training.json")
-    about: dict[str, Any] = {
-        "cell": args.cell,
-        "settings": settings.content(),
-        "model": read_fingerprint(args.model),
-    }
+    content, model = settings.content(), read_fingerprint(args.model)
+    about = {"cell": args.cell, "settings": content, "model": model}
     write_parquet(args.predictions, predictions, about)
     scores = summarise(predictions)
     modules = scorer_modules(settings.kind, settings.scorer_options, args.task_folder)
@@ -103,7 +99,9 @@ def write_evaluation(
         references_right=references,
         counts={**counts},
         seconds={**taken, "evaluation": seconds},
-        **about,
+        cell=args.cell,
+        settings=content,
+        model=model,
         **{name: getattr(scores, name) for name in scores.model_fields_set},
         **provenance(__file__, [*modules, args.engine.module]),
     )

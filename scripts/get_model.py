@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 
 from seedbed.artifacts import replacing, write_text
 from seedbed.chats import check_template, end_tokens, fixed_template, load_tokenizer
-from seedbed.command_line import json_of, json_value, option, optional, run
+from seedbed.command_line import json_of, option, optional, run
 from seedbed.models import RECORD, ModelRecord, api_fingerprint, fingerprint
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
@@ -59,7 +59,7 @@ class Chats:
     """
 
     template: Path | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
     system: str | None = None
     trained: bool = False
     thinking: bool = False
@@ -209,7 +209,7 @@ class Source:
     path: str | None = None
     api: str | None = None
     revision: str | None = None
-    template: Mapping[str, Any] = field(default_factory=dict)
+    template: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if [self.hub, self.path, self.api].count(None) != 2:
@@ -231,8 +231,8 @@ class Options:
         '{"api": NAME, "revision": ...}; of the first two, "template" gives variables values',
     )
     chat_template: Path | None = optional(Path, "chat template in place of the model's own")
-    chats: dict[str, Any] = option(
-        json_value,
+    chats: Chats = option(
+        json_of(Chats),
         'what it is checked for, as JSON: {"system": TEXT or null, "trained": true for a student, '
         '"thinking": true for one that learns its teacher\'s thinking}',
         "{}",
@@ -248,7 +248,7 @@ def job(args: Options) -> None:
         name_model(source.api, source.revision, args.folder)
     else:
         path = None if source.path is None else Path(source.path)
-        chats = Chats(args.chat_template, source.template, **args.chats)
+        chats = replace(args.chats, template=args.chat_template, values=source.template)
         try:
             get_model(source.hub, source.revision, path, args.folder, chats)
         except ValueError as error:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -31,7 +30,7 @@ from seedbed.evaluation.record import Agreement, EvaluationRecord, Judged
 from seedbed.evaluation.settings import JudgingSettings
 from seedbed.evaluation.students import costs
 from seedbed.progress import reporter
-from seedbed.provenance import provenance
+from seedbed.provenance import Provenance, provenance
 from seedbed.streams.options import Asking, Sharing
 from seedbed.tasks.items import read_items
 
@@ -87,12 +86,11 @@ def job(args: Options) -> None:
     items, answers = read_items(args.test), pl.read_parquet(args.answers)
     with claimed(args.cache, args.scores, report):
         said = verdicts(args.cache, posed_answers(items, answers))
-    about: dict[str, Any] = {"cell": args.cell, "settings": settings.content()}
-    write_parquet(args.verdicts, said, about)
+    write_parquet(args.verdicts, said, {"cell": args.cell, "settings": settings.content()})
     predictions, judged = graded_answers(options, items, answers, said)
     if agreed is not None:
         judged = judged.model_copy(update={"agreement": agreed})
-    write_evaluation(args, predictions, judged, said, round(sum(seconds), 3), about | made_by)
+    write_evaluation(args, predictions, judged, said, round(sum(seconds), 3), made_by)
     report(f"{int(predictions['correct'].sum())} of {predictions.height} right")
 
     def share(job: PendingJob) -> None:
@@ -108,7 +106,7 @@ def write_evaluation(
     judged: Judged,
     verdicts: pl.DataFrame,
     seconds: float,
-    about: dict[str, Any],
+    made_by: Provenance,
 ) -> None:
     """Write the predictions and then, with what all of it took, the scores.
 
@@ -118,7 +116,7 @@ def write_evaluation(
         judged: what the judge did.
         verdicts: its rows.
         seconds: that the judge took.
-        about: how they were made.
+        made_by: code and versions.
     """
     counts, taken = costs(args.dataset, args.trained)
     answered = sum(pl.read_parquet(args.answers, columns=["seconds"])["seconds"].to_list())
@@ -126,7 +124,7 @@ def write_evaluation(
     scores = summarise(predictions)
     record = EvaluationRecord(
         judged=judged,
-        model=read_metadata(args.answers)["model"],
+        model=str(read_metadata(args.answers)["model"]),
         counts={
             **counts,
             "judge_queries": verdicts.height,
@@ -135,7 +133,9 @@ def write_evaluation(
             "judge_completion_tokens": int(verdicts["completion_tokens"].sum()),
         },
         seconds={**taken, "evaluation": round(answered, 3), "judging": seconds},
-        **about,
+        cell=args.cell,
+        settings=args.settings.content(),
+        **made_by,
         **{name: getattr(scores, name) for name in scores.model_fields_set},
     )
     record.write(args.scores)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from seedbed.analysis.decide.costs import Prices
 from seedbed.analysis.report.captions import caption_of
 from seedbed.analysis.report.charts.files import Output, figure_output, made_from, write_figure
 from seedbed.analysis.settings import (
@@ -23,6 +24,7 @@ from seedbed.analysis.settings import (
 )
 from seedbed.artifacts import whole_file
 from seedbed.command_line import json_value, option, optional, run, several
+from seedbed.config.values import JsonObject
 
 _CURVES = ("fits", "draws")
 _SCORES = ("cells", "item_scores")
@@ -87,13 +89,13 @@ class Options:
     cells: Path | None = optional(whole_file, "table of cells (Parquet)")
     item_scores: Path | None = optional(whole_file, "table of items (Parquet)")
     datasets: tuple[Path, ...] = several("dataset.json files")
-    settings: dict[str, Any] | None = optional(
+    settings: JsonObject | None = optional(
         json_value,
         'JSON: {"methods": [...] in order; "confidence": 0.95}, for augmenters with '
         '"augmenters": [...], the strongest first, for shares with "shares": {mixture: {method: '
         "0.5, ...}}",
     )
-    prices: dict[str, Any] = option(
+    prices: Prices = option(
         json_value,
         'JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
         '"usd_per_million_completion_tokens": ...}}',

@@ -35,12 +35,12 @@ def job(args: Options) -> None:
     """Train a model from scratch."""
     report = reporter(f"pretrain_model {args.folder.parent.name}")
     use_gpus(args.gpu, report)
-    about = {
+    about: dict[str, object] = {
         "world": args.world,
         "settings": args.settings.model_dump(mode="json", exclude_unset=True),
         "prompts": args.prompts,
     }
-    about |= provenance(__file__, [f"seedbed.tasks.worlds.{args.world}"])
+    about |= {**provenance(__file__, [f"seedbed.tasks.worlds.{args.world}"])}
     pretrain(
         args.settings,
         load_world(args.world),

@@ -20,7 +20,7 @@ from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.answers import is_whole
-from seedbed.streams.asking import answered_by
+from seedbed.streams.asking import ShardProvenance, answered_by
 from seedbed.streams.extension import Basis, extend
 from seedbed.streams.options import Asking, Shard
 from seedbed.streams.settings import SampleSettings
@@ -58,7 +58,7 @@ def job(args: Options) -> None:
         return found
 
     with claimed(args.cache, args.samples, report):
-        made_by = provenance(__file__, [args.engine.module])
+        made_by: ShardProvenance = {**provenance(__file__, [args.engine.module])}
         samples = extend(args.samples, part, SAMPLES_SCHEMA, basis, sample, made_by)
     report(f"{samples.height} answers")
 

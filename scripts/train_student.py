@@ -17,17 +17,17 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from seedbed.artifacts import whole_file
 from seedbed.command_line import Checked, json_value, option, optional, run
+from seedbed.config.values import JsonObject
 from seedbed.engines.devices import use_gpus
 from seedbed.engines.pending_jobs import PendingJob, PendingOfModel, claimed
 from seedbed.models import read_fingerprint
 from seedbed.progress import Report, reporter
-from seedbed.provenance import provenance
+from seedbed.provenance import Provenance, provenance
 from seedbed.streams.options import Sharing
 from seedbed.training.record import (
     TRAINING_RECORD,
@@ -55,8 +55,8 @@ class Options(Sharing, Checked):
 
     model: Path = option(Path, "folder of the student")
     dataset: Path = option(whole_file, "Parquet with `messages`")
-    settings: dict[str, Any] = option(json_value, "`training` of a study, as JSON")
-    trainer: dict[str, Any] = option(json_value, "`trainer` of the model's file, as JSON", "{}")
+    settings: JsonObject = option(json_value, "`training` of a study, as JSON")
+    trainer: JsonObject = option(json_value, "`trainer` of the model's file, as JSON", "{}")
     threads: int = option(int, "CPU threads", 1)
     gpu: int = option(int, "GPUs, 0 to train on the CPU", 1)
     journal: Path | None = optional(Path, "folder of the lock by which jobs share the work")
@@ -68,11 +68,11 @@ class Training:
     """One student to train, for the job itself or for another."""
 
     options: Options
-    made: dict[str, Any]
+    made: Provenance
     dataset: Path
     folder: Path
-    settings: dict[str, Any]
-    trainer: dict[str, Any]
+    settings: JsonObject
+    trainer: JsonObject
     report: Report
     loading: Callable[[], None] = lambda: None
     began: float = field(default_factory=time.monotonic)

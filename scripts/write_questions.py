@@ -21,7 +21,7 @@ from seedbed.engines.pending_jobs import PendingJob, claimed
 from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
-from seedbed.streams.asking import answered_by, asking_basis, fill
+from seedbed.streams.asking import ShardProvenance, answered_by, asking_basis, fill
 from seedbed.streams.extension import Basis, Make, extend
 from seedbed.streams.options import Asking, Shard, Sharing
 from seedbed.streams.questions import SCHEMA, write_questions
@@ -66,7 +66,7 @@ def job(args: Options) -> None:
     settings = {"stream": args.question_stream, **args.settings}
     basis, write = shard(settings, args.seeds, args.cache)
     with claimed(args.cache, args.questions, report):
-        made_by = provenance(__file__, [args.engine.module])
+        made_by: ShardProvenance = {**provenance(__file__, [args.engine.module])}
         questions = extend(args.questions, args.part, SCHEMA, basis, write, made_by)
     report(f"{questions.height - questions['question'].null_count()} of {questions.height} usable")
     engine.share(args.sharing, args.questions, args.runtime, write_for)

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow.parquet as pq
+    from pydantic import JsonValue
 
 METADATA_KEY = b"seedbed"
 _ROW_GROUP = 131_072
@@ -223,7 +224,7 @@ class ParquetRows:
     """
 
     def __init__(self, path: Path) -> None:
-        self.metadata: dict[str, Any] | None = None
+        self.metadata: Mapping[str, object] | None = None
         self._path = path
         self._writer: pq.ParquetWriter | None = None
         # Rows that are not yet `_ROWS_AT_A_TIME`; and as many each, for the next row group.
@@ -297,7 +298,7 @@ def parquet_rows(path: str | os.PathLike[str]) -> Iterator[ParquetRows]:
 
 
 def write_parquet(
-    path: str | os.PathLike[str], frame: pl.DataFrame, metadata: dict[str, Any] | None = None
+    path: str | os.PathLike[str], frame: pl.DataFrame, metadata: Mapping[str, object] | None = None
 ) -> None:
     """Write a table as Parquet, whole or not at all.
 
@@ -329,7 +330,7 @@ def _size(table: pl.DataFrame) -> int:
     return sum(map(of, table))
 
 
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, JsonValue]:
     """Return what a Parquet file says of itself, {} if it says nothing."""
     import pyarrow.parquet as pq
 

@@ -46,7 +46,7 @@ def load_tokenizer(model: Path) -> Any:
     return tokenizer
 
 
-def fixed_template(template: str, values: Mapping[str, Any]) -> str:
+def fixed_template(template: str, values: Mapping[str, object]) -> str:
     """Return a chat template in which some variables have values, whoever renders it.
 
     Args:
@@ -235,7 +235,7 @@ def encode_prompts(
     tokenizer: Any,
     requests: Iterable[AskedT],
     context: int,
-    template: Mapping[str, Any] | None = None,
+    template: Mapping[str, object] | None = None,
 ) -> list[tuple[AskedT, list[int]]]:
     """Return the requests with the tokens of their prompts.
 

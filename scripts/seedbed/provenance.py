@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from seedbed import statements
 from seedbed.statements import EFFECT, FUNCTION, MAIN
@@ -192,8 +192,8 @@ class _Walk:
                 self._take_whole(file)
             for name in statement["uses"]:
                 self._use(file, name, statement["attributes"].get(name))
-            for module, name in statement["imports"]:
-                self._take_import(module, name, None)
+            for module, inner in statement["imports"]:
+                self._take_import(module, inner, None)
 
     def _import(self, file: _File, main: bool = False) -> None:
         """Reach what a file does when it is imported, or run as the script."""
@@ -329,7 +329,14 @@ def reached(script: Path | None, modules: Iterable[str | Path] = ()) -> dict[str
     return files
 
 
-def provenance(script: str | Path, modules: Iterable[str | Path] = ()) -> dict[str, Any]:
+class Provenance(TypedDict):
+    """What an artifact says of its making."""
+
+    code: str
+    versions: dict[str, str]
+
+
+def provenance(script: str | Path, modules: Iterable[str | Path] = ()) -> Provenance:
     """Return what an artifact says of its making: the code's digest and the versions used."""
     return {"code": code_digest(script, modules), "versions": versions()}
 
@@ -369,7 +376,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 @cache
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> statements.Facts:
     """Return what there is to know of a file, from the notes if it was read before."""
     inside = path.is_relative_to(SCRIPTS)
     package = path.relative_to(SCRIPTS).parent.parts if inside else None
@@ -413,7 +420,7 @@ def _reader() -> bytes:
 
 
 @cache
-def _notes() -> tuple[dict[str, Any], dict[str, Any]]:
+def _notes() -> tuple[dict[str, object], dict[str, object]]:
     """Return what was noted of files, by earlier processes too, and by this one alone."""
     try:
         found = json.loads(NOTES.read_bytes())

@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from types import CodeType
-from typing import Any
+from typing import Any, TypedDict
 
 FUNCTION, VALUE, EFFECT, MAIN = "function", "value", "effect", "main"
 """Kinds of top-level statements: a function, whose definition depends on nothing; a class or a
@@ -107,7 +107,49 @@ _BLOCKS = ("body", "orelse", "finalbody")
 _UNSEEN = frozenset(["ctx", "type_comment", "kind", "lineno", "type_ignores"])
 
 
-def read(content: bytes, name: str, package: tuple[str, ...] | None) -> dict[str, Any]:
+Place = tuple[str, str | None]
+"""A module, and a name in it or None."""
+
+
+class StatementFacts(TypedDict):
+    """What there is to know of a statement.
+
+    Attributes:
+        kind: of the statement.
+        names: that it binds.
+        digest: of what it means.
+        uses: names of the top level that it uses.
+        attributes: by name in `uses`, the attributes that are all that is used of it.
+        imports: what it imports.
+        magic: 1 if it may reach anything of its module, 2 if it may look at any code, else 0.
+    """
+
+    kind: str
+    names: list[str]
+    digest: str
+    uses: list[str]
+    attributes: dict[str, list[str]]
+    imports: list[Place]
+    magic: int
+
+
+class Facts(TypedDict):
+    """What there is to know of a file.
+
+    Attributes:
+        runs: what is imported when the file is.
+        stars: modules that all names are imported from.
+        bindings: by name, what the file imports by it.
+        statements: the others, in order.
+    """
+
+    runs: list[Place]
+    stars: list[str]
+    bindings: dict[str, list[Place]]
+    statements: list[StatementFacts]
+
+
+def read(content: bytes, name: str, package: tuple[str, ...] | None) -> Facts:
     """Return what there is to know of a file for digests of what it means, as JSON values.
 
     Args:
@@ -115,15 +157,6 @@ def read(content: bytes, name: str, package: tuple[str, ...] | None) -> dict[str
         name: of the file, for errors.
         package: names of the package that the file is a module of, which relative imports start
             from; None if it is of none.
-
-    Returns:
-        runs: (module, name or None) of what is imported when it is.
-        stars: modules that all names are imported from.
-        bindings: by name, the (module, name or None) that the file imports by it.
-        statements: the others, in order, each with `kind`, `names` that it binds, `digest`, `uses`
-            (top-level names), `attributes` (of names in `uses` of which only attributes are used),
-            `imports` as above, and `magic`: 0, 1 if it may reach anything of its module, 2 if it
-            may look at any code.
 
     Raises:
         SyntaxError: if it is not Python.
@@ -143,7 +176,7 @@ class _File:
     def __init__(self, tree: ast.Module, package: tuple[str, ...] | None) -> None:
         self._package = package
         self._tree = tree
-        self._bindings: dict[str, list[tuple[str, str | None]]] = {}
+        self._bindings: dict[str, list[Place]] = {}
         self._stars: list[str] = []
         self._pure_classes: set[str] = set()
         for statement in tree.body:
@@ -156,8 +189,9 @@ class _File:
                     self._bindings.setdefault(bound, []).append((module, name))
         self._bound = {bound for statement in tree.body for bound in _assigned(statement)}
 
-    def facts(self) -> dict[str, Any]:
-        statements, runs = [], []
+    def facts(self) -> Facts:
+        statements: list[StatementFacts] = []
+        runs = []
         for statement in self._strip_block(self._tree.body, None):
             runs += [place for node in _run_at_import(statement) for place in self._imports(node)]
             if not isinstance(statement, ast.Import | ast.ImportFrom | ast.Pass):
@@ -169,7 +203,7 @@ class _File:
             "statements": statements,
         }
 
-    def _statement(self, statement: ast.stmt) -> dict[str, Any]:
+    def _statement(self, statement: ast.stmt) -> StatementFacts:
         kind = self._kind(statement)
         code = compile(
             ast.fix_missing_locations(ast.Module([statement], [])),

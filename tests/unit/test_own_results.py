@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seedbed.analysis.curves import curves_from, fit_curves
-from seedbed.analysis.decide.costs import cell_costs
+from seedbed.analysis.decide.costs import CellUse, cell_costs
 from seedbed.analysis.report.answers import Question, ask
 from seedbed.analysis.report.own_results import fit_own_results
 from seedbed.analysis.settings import FitSettings, Titles
@@ -177,7 +177,7 @@ def test_dollars_and_tokens_of_a_table_are_costs(tmp_path):
     record, draws = fit_curves(outcomes_of(read(tmp_path, head + rows)), SETTINGS)
     (fit,) = curves_from(record, draws)
     cell = fit.cells(100, "b")[1]
-    costs, unknown = cell_costs({**vars(fit.group), **dict(cell)}, {})
+    costs, unknown = cell_costs(CellUse.of({**vars(fit.group), **dict(cell)}), {})
     assert (costs["usd"], costs["tokens"], costs["teacher_queries"]) == (8.0, 120_000, 400)
     assert unknown == ["seconds of generation", "seconds of training"]
     (answer,) = ask([fit], Question("own", 100, usd=8.001), 0.95)

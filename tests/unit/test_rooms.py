@@ -1,6 +1,7 @@
 """Rooms of the library depend on each other in one direction, and modules in none in a circle."""
 
 import ast
+import re
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -73,28 +74,43 @@ def test_no_module_imports_from_a_room_above():
     assert not up, "\n".join(sorted(up))
 
 
-UNTYPED = (
-    # Texts of others, as they are read: YAML, JSON, metadata of Parquet files, HTTP.
-    *("artifacts.py", "config/documents.py", "models.py", "study/sizes.py", "tasks/"),
-    *("streams/extension.py", "run/manifest.py", "run/progress.py", "engines/"),
-    # JSON between a process and its sandbox.
-    "evaluation/",
-    # Syntax trees, and arguments of libraries by name.
-    *("statements.py", "provenance.py", "config/values.py", "training/"),
-    "run/snakemake_internals.py",
-    # Vega-Lite, and the page's own JSON.
-    *("analysis/report/charts/", "analysis/report/page/"),
-    # Rows of tables, and parameters of rules.
-    *("analysis/tables/", "study/job_settings.py"),
-    *("analysis/curves/", "analysis/decide/"),
-)
-"""Where the library's values may have any type, below `seedbed`."""
+UNTYPED = {
+    # Texts of others, as they are read: YAML, JSON, rows of data sets, HTTP, records of the hub.
+    "seedbed/config/documents.py": 1,
+    "seedbed/engines/batch_engine.py": 4,
+    "seedbed/engines/pending_jobs.py": 2,
+    "seedbed/models.py": 2,
+    "seedbed/run/snakemake_internals.py": 1,
+    "seedbed/streams/extension.py": 1,
+    "seedbed/study/equivalence.py": 2,
+    "seedbed/tasks/rows.py": 1,
+    # JSON between a process and its sandbox, which imports none of the library.
+    "seedbed/evaluation/sandbox/function_worker.py": 1,
+    "seedbed/evaluation/sandbox/program_worker.py": 14,
+    "seedbed/evaluation/sandbox/worker.py": 4,
+    "seedbed/evaluation/scorers/code.py": 2,
+    "seedbed/evaluation/scorers/function.py": 1,
+    "seedbed/evaluation/scorers/sql.py": 1,
+    # Arguments of libraries by name.
+    "seedbed/engines/vllm_engine.py": 1,
+    "seedbed/training/pretraining.py": 2,
+    "seedbed/training/trainer.py": 1,
+    # Rows of Polars' tables, Vega-Lite, and the page's own JSON.
+    "seedbed/analysis/report/charts/drawing.py": 3,
+    "seedbed/analysis/report/charts/files.py": 2,
+    "seedbed/analysis/report/charts/theme.py": 1,
+    "seedbed/analysis/report/page/filling.py": 3,
+    "seedbed/analysis/report/sentences.py": 1,
+}
+"""Where mappings of any values are, and how many: at an edge, where others say what is in them."""
 
 
-def test_values_of_any_type_stay_at_the_edge():
+def test_mappings_of_any_values_stay_at_the_edge():
+    scripts = LIBRARY.parent
     found = {
-        str(path.relative_to(LIBRARY))
-        for path in LIBRARY.rglob("*.py")
-        if "dict[str, Any]" in path.read_text(encoding="utf-8")
+        str(path.relative_to(scripts)): len(
+            re.findall(r"\b(?:dict|Mapping)\[str, Any\]", path.read_text(encoding="utf-8"))
+        )
+        for path in scripts.rglob("*.py")
     }
-    assert {path for path in found if not path.startswith(UNTYPED)} == set()
+    assert {path: count for path, count in found.items() if count} == UNTYPED

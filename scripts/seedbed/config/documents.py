@@ -72,7 +72,7 @@ class Document:
                 return f"{self.name}:{self.lines[at[:length]]}"
         return self.name
 
-    def overriding(self, changes: Mapping[str, Any]) -> Document:
+    def overriding(self, changes: Mapping[str, object]) -> Document:
         """Return the document with some values replaced.
 
         A section is merged key by key; a list or a value takes the place of the former one.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from seedbed.config.sections import Section, is_tag
 from seedbed.config.values import Part, nearest
@@ -48,7 +49,7 @@ def problems(error: ValidationError) -> str:
     return "; ".join(f"{spell(at) or 'value'}: {said}" for at, said in found)
 
 
-def explain(detail: Mapping[str, Any]) -> tuple[At, str]:
+def explain(detail: ErrorDetails) -> tuple[At, str]:
     """Turn one of Pydantic's errors into a path of the file and a sentence."""
     # Pydantic's paths also hold the tags of unions and a mark for keys.
     at = tuple(part for part in detail["loc"] if not (is_tag(part) or part == "[key]"))

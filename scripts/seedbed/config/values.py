@@ -48,7 +48,7 @@ Part = str | int
 """One step of a path into a file: a key, or an index into a list."""
 
 
-def changes(*stages: Stage) -> dict[str, Any]:
+def changes(*stages: Stage) -> JsonObject:
     """Return what a key's `Field` says of its changes, as `json_schema_extra`.
 
     Args:

@@ -555,7 +555,7 @@ class _Call:
 
     # --- what comes back
 
-    def _take(self, batch: _Batch, about: Mapping[str, Any]) -> Iterator[Completion]:
+    def _take(self, batch: _Batch, about: Mapping[str, object]) -> Iterator[Completion]:
         """Yield what a batch that has ended holds, and ask for the rest again."""
         how = ENDED[str(about["status"]).lower()]
         said = _errors(about)
@@ -659,7 +659,7 @@ class _Call:
                     line = json.loads(content)
                     yield str(line.get("custom_id")), line
 
-    def _read(self, key: str, line: Mapping[str, Any]) -> Completion | None:
+    def _read(self, key: str, line: Mapping[str, object]) -> Completion | None:
         """Return what a line says; None if its request is asked again, or refused."""
         request = self._requests[key]
         response, error = line.get("response"), line.get("error")
@@ -826,7 +826,7 @@ def _full(said: str) -> bool:
     return any(words in said.lower() for words in QUEUE_FULL)
 
 
-def _errors(about: Mapping[str, Any]) -> str:
+def _errors(about: Mapping[str, object]) -> str:
     """Return what a batch says of itself where it went wrong."""
     errors = about.get("errors") or about.get("error") or ""
     if isinstance(errors, dict):

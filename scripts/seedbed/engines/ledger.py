@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from seedbed.artifacts import grant
 
@@ -56,6 +56,15 @@ class Spent:
     queries: int
     usd: float
     doubtful: int
+
+
+class _PageFile(TypedDict):
+    """A page as JSON: see `_Page`."""
+
+    spent: Amount
+    leases: dict[str, Amount]
+    name: str
+    before: str
 
 
 @dataclass
@@ -213,7 +222,7 @@ class Ledger:
     def _read(self, number: int) -> _Page | None:
         file = self._file(number)
         try:
-            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            content: _PageFile = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except ValueError as error:

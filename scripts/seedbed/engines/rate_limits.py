@@ -165,7 +165,7 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _mappings(value: Any, name: str, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+def _mappings(value: Any, name: str, depth: int = 0) -> Iterator[Mapping[str, object]]:
     """Yield the mappings under a name, wherever in a body."""
     for found in _under(value, (name,), depth):
         if isinstance(found, dict):

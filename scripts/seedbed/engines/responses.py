@@ -222,7 +222,7 @@ def _flat(part: Any) -> str:
     return ""
 
 
-def _thinking(message: Mapping[str, Any]) -> str:
+def _thinking(message: Mapping[str, object]) -> str:
     for key in (
         *("reasoning_content", "reasoning", "thinking"),
         *("reasoning_text", "reasoning_details", "thinking_blocks"),
@@ -278,7 +278,7 @@ def _counted(request: Request, usage: Any, text: str, thinking: str, meaning: st
     )
 
 
-def _cached(usage: Mapping[str, Any]) -> int:
+def _cached(usage: Mapping[str, object]) -> int:
     """Return how many of the prompt's tokens were in the provider's cache."""
     for key in ("prompt_tokens_details", "input_tokens_details"):
         details = usage.get(key)
@@ -288,7 +288,7 @@ def _cached(usage: Mapping[str, Any]) -> int:
     return _count(usage, *names) or 0
 
 
-def _count(usage: Mapping[str, Any], *names: str) -> int | None:
+def _count(usage: Mapping[str, object], *names: str) -> int | None:
     """Return the first of some counts that is a whole number of at least 0, if one is."""
     for name in names:
         value = usage.get(name)

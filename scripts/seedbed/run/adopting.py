@@ -151,10 +151,10 @@ def _recorded(job: Job, planner: Planner, record: Record) -> tuple[list[str], li
     return wrong, list(dict.fromkeys(said))
 
 
-def _same_meaning(planner: Planner, record: Record, now: Mapping[str, Any]) -> bool:
+def _same_meaning(planner: Planner, record: Record, now: Mapping[str, object]) -> bool:
     """Return whether settings are those of a record under other names, or with empty ones more."""
 
-    def meanings(settings: Mapping[str, Any]) -> list[str]:
+    def meanings(settings: Mapping[str, object]) -> list[str]:
         values = (_meaning(planner.shown(value)) for value in settings.values())
         return sorted(json.dumps(value, sort_keys=True) for value in values if value is not None)
 
@@ -231,9 +231,10 @@ def _about(job: Job) -> JsonObject:
     return found
 
 
-def _miscounted(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
+def _miscounted(job: Job, about: Mapping[str, object]) -> Iterator[str]:
     """Yield tables that have not as many rows as the record beside them says."""
-    counts = about.get("counts", {})
+    counts = about.get("counts")
+    counts = counts if isinstance(counts, dict) else {}
     expected = {
         "dataset.parquet": counts.get("rows"),
         "predictions.parquet": about.get("items"),
@@ -246,7 +247,7 @@ def _miscounted(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
             yield f"{path.name} has {found} rows, and its record says {wanted}"
 
 
-def _otherwise_fetched(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
+def _otherwise_fetched(job: Job, about: Mapping[str, object]) -> Iterator[str]:
     """Yield what a task or a model is made from that its record says otherwise."""
     if "source" in about:
         was = items_source(TaskRecord.read(job.output["record"]).source)
@@ -268,7 +269,7 @@ def _otherwise_fetched(job: Job, about: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _differences(
-    was: Mapping[str, Any], now: Mapping[str, Any], left_out: frozenset[str] = frozenset()
+    was: Mapping[str, object], now: Mapping[str, object], left_out: frozenset[str] = frozenset()
 ) -> Iterator[str]:
     for key in sorted((was.keys() | now.keys()) - left_out):
         before, value = was.get(key), now.get(key)
@@ -278,7 +279,7 @@ def _differences(
             yield f"{key} was {json.dumps(before)} and is {json.dumps(value)}"
 
 
-def _snakemakes_differences(now: Mapping[str, Any], noted: list[str]) -> Iterator[str]:
+def _snakemakes_differences(now: Mapping[str, object], noted: list[str]) -> Iterator[str]:
     """Yield settings that Snakemake noted otherwise; those that it did not note are none."""
     for value in now.values():
         if isinstance(value, Mapping):

@@ -51,7 +51,7 @@ def read_environment(file: Path) -> None:
 
 def keep_profile_configfiles(
     workflow: Any,
-    config: MutableMapping[str, Any],
+    config: MutableMapping[str, object],
     words: Sequence[str],
     progress: Callable[[str], None],
 ) -> None:

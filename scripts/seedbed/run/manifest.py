@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NotRequired, TypedDict
 
 from seedbed.artifacts import file_digest, read_metadata, replacing
 from seedbed.run.contents import RECORDS, content_digest
@@ -112,14 +112,14 @@ class Record:
 
     def to_json(self) -> str:
         """Return the line of the manifest."""
-        content: dict[str, object] = {
+        content: _Line = {
             "outputs": {path: _entry(state) for path, state in self.outputs.items()},
             "rule": self.rule,
             "inputs": {
                 name: [
-                    [one.path, one.content]
+                    (one.path, one.content)
                     if one.state is None
-                    else [one.path, one.content, _entry(one.state)]
+                    else (one.path, one.content, _entry(one.state))
                     for one in files
                 ]
                 for name, files in self.inputs.items()
@@ -130,22 +130,23 @@ class Record:
         if self.engine is not None:
             content["engine"] = self.engine
         if self.stop is not None:
-            content |= {"stop": self.stop, "rows": self.rows, "versions": self.versions}
+            content |= {"stop": self.stop, "rows": self.rows, "versions": [*self.versions]}
         if self.failed:
             content["failed"] = self.failed
         return json.dumps(content, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Record:
+    def from_json(cls, line: bytes | str) -> Record:
         """Read what `to_json` wrote."""
+        found: _Line = json.loads(line)
         engine = found.get("engine")
         return cls(
             rule=found["rule"],
             outputs={path: _state(entry) for path, entry in found["outputs"].items()},
             inputs={
                 name: tuple(
-                    Input(path, content, _state(state[0]) if state else None)
-                    for path, content, *state in files
+                    Input(one[0], one[1], _state(one[2]) if len(one) == 3 else None)
+                    for one in files
                 )
                 for name, files in found["inputs"].items()
             },
@@ -159,14 +160,34 @@ class Record:
         )
 
 
-def _entry(state: State) -> list[str | int]:
-    content = [] if state.content == state.sha256 else [state.content]
-    return [state.sha256, state.size, state.mtime_ns, *content]
+# A file: the digest of its bytes, its size and its date; and that of what its readers use, if it
+# differs.
+_Entry = tuple[str, int, int] | tuple[str, int, int, str]
 
 
-def _state(entry: Sequence[Any]) -> State:
-    sha256, size, mtime_ns, *content = entry
-    return State(sha256, content[0] if content else sha256, size, mtime_ns)
+class _Line(TypedDict):
+    """A record as JSON; an input that no job of the manifest made has a third entry."""
+
+    rule: str
+    outputs: dict[str, _Entry]
+    inputs: dict[str, list[tuple[str, str] | tuple[str, str, _Entry]]]
+    settings: JsonObject
+    code: str
+    engine: NotRequired[tuple[str, str]]
+    stop: NotRequired[int]
+    rows: NotRequired[str]
+    versions: NotRequired[list[tuple[int, str]]]
+    failed: NotRequired[int]
+
+
+def _entry(state: State) -> _Entry:
+    if state.content == state.sha256:
+        return state.sha256, state.size, state.mtime_ns
+    return state.sha256, state.size, state.mtime_ns, state.content
+
+
+def _state(entry: _Entry) -> State:
+    return State(entry[0], entry[3] if len(entry) == 4 else entry[0], entry[1], entry[2])
 
 
 class Manifest:
@@ -188,13 +209,13 @@ class Manifest:
         store = self._store(path)
         if store is None or path not in store.first:
             return None
-        return Record.from_json(json.loads(store.lines[store.first[path]]))
+        return Record.from_json(store.lines[store.first[path]])
 
     def records(self) -> Iterator[Record]:
         """Yield all records."""
         for store in self._stores.values():
             for line in store.lines.values():
-                yield Record.from_json(json.loads(line))
+                yield Record.from_json(line)
 
     def covers(self, path: str) -> bool:
         """Return whether a file lies in one of the folders."""

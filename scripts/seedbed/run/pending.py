@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from seedbed.artifacts import write_text
-from seedbed.config.values import JsonObject
 from seedbed.engines.pending_jobs import PLAN, write_plan
 from seedbed.study.job_settings import JobSettings, Settings
 from seedbed.study.paths import Part
@@ -70,7 +69,7 @@ class PendingJobs:
         """Write down what a run has not made in the end: what it made so far is not in doubt."""
         write_plan(Path(self._folder) / PLAN, paths)
 
-    def _jobs(self) -> Iterator[tuple[str, Callable[[], JsonObject]]]:
+    def _jobs(self) -> Iterator[tuple[str, Callable[[], dict[str, object]]]]:
         for part, key, about in self._asking():
             engine = self._flow.study.engine(getattr(self._flow, part)(key)[0])
             if engine.kind != "openai":
@@ -79,7 +78,7 @@ class PendingJobs:
             if not cell.untrained:
                 yield self.trainings(cell.key), partial(self._training, cell.key)
 
-    def _asking(self) -> Iterator[tuple[Part, str, Callable[[], JsonObject]]]:
+    def _asking(self) -> Iterator[tuple[Part, str, Callable[[], dict[str, object]]]]:
         for key in self._flow.grid.question_stream_by_key:
             for shard in self._flow.shards(key):
                 yield "augmenter", key, partial(self._questions, key, shard)
@@ -91,15 +90,15 @@ class PendingJobs:
             if cell.task in self._flow.grid.judged:
                 yield "judge", cell.key, partial(self._judging, cell.key)
 
-    def _questions(self, key: str, shard: Shard) -> JsonObject:
+    def _questions(self, key: str, shard: Shard) -> dict[str, object]:
         return self._shard("questions", key, shard, self._flow.questions(key))
 
-    def _answers(self, key: str, shard: Shard) -> JsonObject:
+    def _answers(self, key: str, shard: Shard) -> dict[str, object]:
         questions = self._flow.questions_of_shard(key, str(shard.index))
         about = self._shard("answers", key, shard, self._flow.answers(key), questions)
         return about | {"questions": questions[0] if questions else None}
 
-    def _evaluation(self, key: str) -> JsonObject:
+    def _evaluation(self, key: str) -> dict[str, object]:
         adapter, cell = self._flow.adapter(key), self._flow.cell(key)
         judged = cell.task in self._flow.grid.judged
         return {
@@ -109,7 +108,7 @@ class PendingJobs:
             "adapter": str(Path(adapter[0]).parent) if adapter else None,
         }
 
-    def _judging(self, key: str) -> JsonObject:
+    def _judging(self, key: str) -> dict[str, object]:
         answers = self._flow.outputs(key)
         return {
             "output": self._flow.evaluation_file(self._flow.cell(key)),
@@ -118,7 +117,7 @@ class PendingJobs:
             "answers": answers,
         }
 
-    def _training(self, key: str) -> JsonObject:
+    def _training(self, key: str) -> dict[str, object]:
         results = self._flow.results
         return {
             "output": f"{results}/adapters/{key}/{TRAINING_RECORD}",
@@ -133,7 +132,7 @@ class PendingJobs:
 
     def _shard(
         self, stage: str, key: str, shard: Shard, settings: Settings, asked: Iterable[str] = ()
-    ) -> JsonObject:
+    ) -> dict[str, object]:
         results, seeds = self._flow.results, self._flow.seeds(key)
         return {
             "output": f"{results}/{stage}/{key}/shard={shard.index}/{stage}.parquet",

@@ -22,6 +22,7 @@ from seedbed.config.values import JsonObject
 from seedbed.run.jobs import inputs, rule_name
 from seedbed.run.manifest import Input, Manifest, Record, State, read_state, setting
 from seedbed.run.rule_code import RuleCode
+from seedbed.study.equivalence import Params
 
 STREAM_RULES = frozenset(
     {"write_questions", "answer_questions", "sample_votes", "check_answers", "verify_answers"}
@@ -105,7 +106,7 @@ class Planner:
 
     manifest: Manifest
     code: RuleCode
-    same_result: Callable[[str, Mapping[str, Any], Mapping[str, Path]], bool]
+    same_result: Callable[[str, Params, Mapping[str, Path]], bool]
     folders: ConfigFolders = field(default_factory=ConfigFolders)
     _states: dict[str, State | None] = field(default_factory=dict)
     _tracked: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -363,7 +364,7 @@ class Planner:
             if "shared" in found:
                 self._shared |= found["shared"]
             else:
-                begun[next(iter(found["outputs"]))] = Record.from_json(found)
+                begun[next(iter(found["outputs"]))] = Record.from_json(line)
         records = []
         for job in jobs:
             record = begun.get(str(job.output[0])) if job.output else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
@@ -18,7 +17,7 @@ from seedbed.study.targets import Targets
 
 
 def read_run(
-    config: Mapping[str, Any], folders: ConfigFolders, project: Path
+    config: Mapping[str, object], folders: ConfigFolders, project: Path
 ) -> tuple[RunConfig, Targets]:
     """Return what is asked for, and what rules need to know of the study.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import polars as pl
 
 from seedbed.engines.pending_jobs import PendingJob
 from seedbed.engines.settings import Asked, EngineJob
 from seedbed.models import answers_identity
+from seedbed.provenance import Provenance
 from seedbed.streams.extension import Basis, Make, Part, held, rows_digest
 from seedbed.streams.response_cache import ResponseCache
 from seedbed.tasks.items import TaskItem, to_frame
@@ -30,7 +32,17 @@ def open_cache(
     return ResponseCache(folder, identity, engine.ends, tolerant)
 
 
-def answered_by(cache: ResponseCache) -> dict[str, list[str]]:
+class AnsweredBy(TypedDict, total=False):
+    """The models that answered, as an endpoint names them."""
+
+    answered_by: list[str]
+
+
+class ShardProvenance(Provenance, AnsweredBy):
+    """What a shard says of its making."""
+
+
+def answered_by(cache: ResponseCache) -> AnsweredBy:
     """Return the models that answered, for the record, if an endpoint named them."""
     names = sorted(cache.answered_by - {""})
     return {"answered_by": names} if names else {}

@@ -19,6 +19,7 @@ import polars as pl
 import polars.selectors as cs
 
 from seedbed.artifacts import PROVENANCE, read_metadata, write_json, write_parquet
+from seedbed.config.values import JsonObject
 from seedbed.streams import THINKING
 
 Make = Callable[[Sequence[int], bool], pl.DataFrame]
@@ -71,11 +72,11 @@ class Basis:
         code: digest of the code, if it determines the rows; None if a model does.
     """
 
-    identity: Mapping[str, Any]
+    identity: Mapping[str, object]
     rows: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     code: str | None = None
 
-    def described(self, part: Part) -> dict[str, Any]:
+    def described(self, part: Part) -> JsonObject:
         """Return what determines the rows of some queries, as plain values of JSON."""
         within = (pl.col("query") >= part.start) & (pl.col("query") < part.stop)
         digests = {name: rows_digest(table.filter(within)) for name, table in self.rows.items()}
@@ -101,7 +102,7 @@ class Held:
     rows: pl.DataFrame
     stop: int
     whole: bool
-    made: tuple[dict[str, Any], ...] = ()
+    made: tuple[dict[str, object], ...] = ()
 
 
 def rows_digest(table: pl.DataFrame) -> str:
@@ -120,7 +121,7 @@ def held_until(path: Path) -> int | None:
     return _held_until(_about(path))
 
 
-def _held_until(about: Mapping[str, Any]) -> int | None:
+def _held_until(about: Mapping[str, object]) -> int | None:
     queries = about.get("queries")
     stop = queries.get("stop") if isinstance(queries, dict) else None
     return stop if isinstance(stop, int) and 0 <= stop < MOST_QUERIES else None
@@ -165,7 +166,7 @@ def extend(
     schema: pl.Schema,
     basis: Basis,
     make: Make,
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, object],
 ) -> pl.DataFrame:
     """Extend a shard's file to all queries that are needed, and return its rows.
 
@@ -267,7 +268,7 @@ def _with_seconds_of(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([before, rows[before.height :]])
 
 
-def _about(path: Path) -> dict[str, Any]:
+def _about(path: Path) -> JsonObject:
     """Return the metadata of a file; nothing if it cannot be read."""
     import pyarrow as pa
 
@@ -292,12 +293,12 @@ def _rows(path: Path) -> pl.DataFrame | None:
     return pl.DataFrame(pl.from_arrow(table))
 
 
-def _made_before(made: Iterable[dict[str, Any]], end: int) -> tuple[dict[str, Any], ...]:
+def _made_before(made: Iterable[dict[str, Any]], end: int) -> tuple[dict[str, object], ...]:
     """Return which code made which of the queries before `end`."""
     return tuple(one | {"stop": min(one["stop"], end)} for one in made if one["start"] < end)
 
 
-def _made(path: Path, digest: str) -> tuple[dict[str, Any], ...]:
+def _made(path: Path, digest: str) -> tuple[dict[str, object], ...]:
     """Return how a file's rows were made, by the record beside it; nothing if that is of others."""
     try:
         found = json.loads(path.with_name(PROVENANCE).read_text(encoding="utf-8"))

@@ -16,13 +16,16 @@ from seedbed.config.values import JsonObject
 from seedbed.models import ModelRecord, fingerprint
 from seedbed.tasks.record import TaskRecord
 
+Params = Mapping[str, Any]
+"""Parameters of a job by name, as Snakemake holds them."""
+
 # Of a data set's description, what says nothing of its items; and what is checked, and not used.
 _WORDS = ("license", "sha256")
 # Keys that earlier versions did not have: at their defaults, they say nothing.
 _ADDED = ("gold_form", "gold_words")
 
 
-def same_result(rule: str, params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
+def same_result(rule: str, params: Params, outputs: Mapping[str, Path]) -> bool:
     """Return whether a job would make what is there, though its settings or inputs differ.
 
     Args:
@@ -68,7 +71,7 @@ def items_source(source: Mapping[str, Any], prompt_columns: Sequence[str] = ()) 
     return found
 
 
-def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
+def _same_task(params: Params, outputs: Mapping[str, Path]) -> bool:
     # Not for every plan: a table library takes half a second to import.
     import polars as pl
 
@@ -105,7 +108,7 @@ def _same_task(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
     return digests == about.databases
 
 
-def _same_model(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
+def _same_model(params: Params, outputs: Mapping[str, Path]) -> bool:
     now, about = params["source"], ModelRecord.read(outputs["record"])
     if "template" in now:
         return False  # The record does not say which values the template had.
@@ -116,7 +119,7 @@ def _same_model(params: Mapping[str, Any], outputs: Mapping[str, Path]) -> bool:
     return [now["hub"], now.get("revision")] == [about.hub, about.revision]
 
 
-_RULES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], bool]] = {
+_RULES: dict[str, Callable[[Params, Mapping[str, Path]], bool]] = {
     "get_task": _same_task,
     "get_model": _same_model,
 }

@@ -10,7 +10,6 @@ from collections import UserList
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seedbed.engines.settings import Cap, EngineJob, OpenAISettings
 from seedbed.evaluation.scorers import comparing_modules, kind_module, scorer_modules
@@ -30,7 +29,7 @@ ASKED_FOR = {
 """What a model is asked for, by its part."""
 
 
-class Settings(dict[str, Any]):
+class Settings(dict[str, object]):
     """A mapping that a shell command shows as JSON."""
 
     def __format__(self, spec: str) -> str:
@@ -38,7 +37,7 @@ class Settings(dict[str, Any]):
         return json.dumps(self, sort_keys=True)
 
 
-class SettingsList(UserList[Any]):
+class SettingsList(UserList[object]):
     """A list that a shell command shows as JSON, and not as words."""
 
     def __format__(self, spec: str) -> str:
@@ -392,7 +391,7 @@ class JobSettings(Paths):
         """Return how mixtures are compared by the shares of their methods."""
         return Settings({**self.comparison_settings(), "shares": self._shares()})
 
-    def _shares(self) -> dict[str, Any]:
+    def _shares(self) -> dict[str, object]:
         """Return the shares of methods in each mixture without real data."""
         return {
             mixture: fractions(of)

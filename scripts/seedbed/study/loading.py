@@ -32,7 +32,7 @@ __all__ = ["Study", "StudyError", "check_run_config", "load_study"]
 def load_study(
     name: str,
     config_dir: Path | ConfigFolders,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
     engines: Mapping[str, AnyEngine] | None = None,
     trainers: Mapping[str, Trainer] | None = None,
     task: str | None = None,
@@ -75,7 +75,7 @@ def load_study(
     return study
 
 
-def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
+def check_run_config(mapping: Mapping[str, object]) -> RunConfig:
     """Check the workflow's own configuration: which study, and where the real data lies.
 
     Raises:
@@ -88,12 +88,13 @@ def check_run_config(mapping: Mapping[str, Any]) -> RunConfig:
         if said is not None:
             told[key] = said
     for key in ("engines", "trainers"):
-        if isinstance(told.get(key), dict):
+        given = told.get(key)
+        if isinstance(given, dict):
             told[key] = {
                 name: _read_numbers(
                     one, Trainer if key == "trainers" else KINDS.get(kind_of(one), OpenAISettings)
                 )
-                for name, one in told[key].items()
+                for name, one in given.items()
             }
     document = Document(RUN_CONFIG, told)
     problems: list[Problem] = []

@@ -7,10 +7,9 @@ is seen in the job, which cuts micro-batches by it: `seedbed.training.micro_batc
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from seedbed.study.sizes import Size
 from seedbed.training.micro_batches import activation_bytes
@@ -31,6 +30,19 @@ CUDA_GB = 1.0
 """For CUDA's context and the workspaces of its libraries; assumed."""
 
 HALF_BYTES = 2
+
+
+class _TextConfig(TypedDict, total=False):
+    """What a model's `config.json` says of its shape."""
+
+    hidden_size: int
+    intermediate_size: int | None
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int | None
+    vocab_size: int
+    head_dim: int | None
+    num_experts_per_tok: int | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Shape:
         """Return the shape that a folder's `config.json` states; None if it states none."""
         try:
             read = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            text: Mapping[str, Any] = read.get("text_config") or read
+            text: _TextConfig = read.get("text_config") or read
             hidden, heads = int(text["hidden_size"]), int(text["num_attention_heads"])
             return cls(
                 hidden,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -53,7 +53,7 @@ class Files:
         path: Path,
         model: type[SectionT],
         problems: list[Problem],
-        overrides: Mapping[str, Any] | None = None,
+        overrides: Mapping[str, object] | None = None,
     ) -> File[SectionT] | None:
         """Read and check one file; if it is not right, add its problems and return None."""
         try:

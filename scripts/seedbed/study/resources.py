@@ -407,7 +407,7 @@ class JobResources:
         return tokens / SMALL_TOKENS_PER_SECOND if found is None else found * 3600
 
 
-def limits(resources: Mapping[str, Any]) -> int | None:
+def limits(resources: Mapping[str, object]) -> int | None:
     """Return how many GPUs a run offers to its jobs, by its global resources; None for no limit."""
     offered = resources.get("gpu")
     value = getattr(offered, "value", offered)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from seedbed.tasks.item import TaskItem
+from seedbed.tasks.rows import Row
 
 MORE = pl.Schema(
     {
@@ -35,7 +35,7 @@ def to_frame(items: Iterable[TaskItem]) -> pl.DataFrame:
     """
     rows = []
     for item in items:
-        row: dict[str, Any] = {name: getattr(item, name) for name in SCHEMA}
+        row: Row = {name: getattr(item, name) for name in SCHEMA}
         row |= {"choices": list(item.choices), "golds": list(item.golds)}
         for name in ("history", "columns"):
             keys = MORE[name].inner.to_schema()  # type: ignore[attr-defined]
@@ -69,8 +69,8 @@ def read_items(path: str | Path) -> list[TaskItem]:
     return [_item(row) for row in frame.select(names).iter_rows(named=True)]
 
 
-def _item(row: dict[str, Any]) -> TaskItem:
-    lists: dict[str, Any] = {name: tuple(row.get(name) or ()) for name in ("choices", "golds")}
+def _item(row: Row) -> TaskItem:
+    lists: Row = {name: tuple(row.get(name) or ()) for name in ("choices", "golds")}
     for name in ("history", "columns"):
         lists[name] = tuple(tuple(pair.values()) for pair in row.get(name) or ())
     return TaskItem(**row | lists)

@@ -419,7 +419,7 @@ class SourceOnly(Section):
     source: Source
 
     @classmethod
-    def of(cls, content: Mapping[str, Any]) -> AnySource:
+    def of(cls, content: Mapping[str, object]) -> AnySource:
         """Return the source that a section describes.
 
         Raises:

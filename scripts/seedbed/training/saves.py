@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from seedbed.artifacts import read_json, replacing, write_json, write_text
 
@@ -37,7 +36,7 @@ class Saves:
     """
 
     def __init__(
-        self, output: Path, task: Mapping[str, Any], progress: Callable[[str], None]
+        self, output: Path, task: Mapping[str, object], progress: Callable[[str], None]
     ) -> None:
         """Prepare the folder, and remove the remains of killed processes.
 

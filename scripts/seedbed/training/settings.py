@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from seedbed.config.values import (
     LISTED,
     Count,
     Fraction,
+    JsonObject,
     NotNegative,
     Positive,
     Role,
@@ -58,7 +59,7 @@ class Training(Section):
     weight_decay: NotNegative = Field(0.0, description="Weight decay of AdamW.")
     seed: Seed = Field(0, description="Seed of the adapter's start and of the order of rows.")
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> JsonObject:
         """Return all settings for JSON, without those that came later where they are as before."""
         found = self.model_dump(mode="json")
         return {name: value for name, value in found.items() if name not in self.LATER or value}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import JsonValue, model_validator
 
 from seedbed.analysis.curves import Curves, Difference, Measured, noise_between_runs
-from seedbed.analysis.decide.costs import Prices, cell_costs
+from seedbed.analysis.decide.costs import CellUse, Prices, cell_costs
 from seedbed.analysis.decide.settings import (
     STRONG,
     WEAK,
@@ -346,10 +346,11 @@ class _Task:
             return {}
         return _weights(known, [*rows.values()], wanted)
 
-    def _usd(self, cell: Mapping[str, Any]) -> tuple[float | None, list[str]]:
+    def _usd(self, cell: Mapping[str, object]) -> tuple[float | None, list[str]]:
         """Return what the data of a cell cost in dollars, and what is not known of that."""
         # Students are trained alike, whatever their data cost.
-        costs, unknown = cell_costs({**cell, "student": NO_AUGMENTER}, self.prices)
+        use = replace(CellUse.of(cell), student=NO_AUGMENTER)
+        costs, unknown = cell_costs(use, self.prices)
         return costs["usd"], unknown if costs["usd"] is None else []
 
     def _mean_usd(self, cells: pl.DataFrame) -> float | None:

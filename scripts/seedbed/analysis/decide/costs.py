@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -33,15 +32,45 @@ PRICES = (
 """The option `--prices`, for `--help`."""
 
 
-def cell_costs(
-    cell: Mapping[str, Any], prices: Prices
-) -> tuple[dict[str, float | None], list[str]]:
+@dataclass(frozen=True)
+class CellUse:
+    """What the data and the student of a cell took.
+
+    Attributes:
+        filter: the cell's filter.
+        student: the model that was trained.
+        models: by writer, the model that wrote.
+        counts: queries, tokens and seconds, by column of the table of cells, where they are known.
+        usd: dollars, where the results state them.
+    """
+
+    filter: str
+    student: str
+    models: Mapping[str, str]
+    counts: Mapping[str, float]
+    usd: float | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, object]) -> CellUse:
+        """Read a row of the table of cells."""
+        counts = {name: value for name, value in row.items() if isinstance(value, int | float)}
+        teacher, augmenter = str(row["teacher"]), str(row["augmenter"])
+        return cls(
+            filter=str(row["filter"]),
+            student=str(row.get("student", "")),
+            models={"teacher": teacher, "augmenter": augmenter, "verification": teacher},
+            counts=counts,
+            usd=counts.get("usd"),
+        )
+
+
+def cell_costs(cell: CellUse, prices: Prices) -> tuple[dict[str, float | None], list[str]]:
     """Return what one cell cost by each of `MEASURES`, and what is not known of it.
 
     The tokens of verification are charged at the teacher's price.
 
     Args:
-        cell: a row of the table of cells.
+        cell: what it took.
         prices: by model, what its tokens cost.
 
     Returns:
@@ -52,15 +81,15 @@ def cell_costs(
     money: float | None = 0.0
     rates: dict[str, float | None] = {}  # Of an hour, by model; None if it is paid by its tokens.
     for writer in WRITERS:
-        model = cell["teacher" if writer == "verification" else writer]
+        model = cell.models[writer]
         price = prices.get(model, {})
         factor = price.get("factor") or 1.0
         if money is not None and not price.get("usd_per_hour"):
-            asked = cell.get(f"{writer}_queries") or 0
-            money += asked * (price.get("usd_per_request") or 0.0) * factor
+            queries = cell.counts.get(f"{writer}_queries", 0)
+            money += queries * (price.get("usd_per_request") or 0.0) * factor
         for kind in ("prompt", "completion"):
-            count = cell.get(f"{writer}_{kind}_tokens")
-            if count is None and writer == "verification" and cell["filter"] == "none":
+            count = cell.counts.get(f"{writer}_{kind}_tokens")
+            if count is None and writer == "verification" and cell.filter == "none":
                 count = 0
             if count is None:
                 tokens = money = None
@@ -81,21 +110,21 @@ def cell_costs(
     hours, lacking = _hours_usd(cell, prices, rates)
     money = None if money is None or hours is None else money + hours
     unknown += lacking
-    if (told := cell.get("usd")) is not None:
-        money = told
+    if cell.usd is not None:
+        money = cell.usd
         unknown = [one for one in unknown if not one.startswith("price of")]
     seconds: float | None = 0.0
     for stage in ("generation", "training"):
-        value = cell.get(f"{stage}_seconds")
-        seconds = None if seconds is None or value is None else seconds + value
-        if value is None:
+        took = cell.counts.get(f"{stage}_seconds")
+        seconds = None if seconds is None or took is None else seconds + took
+        if took is None:
             unknown.append(f"seconds of {stage}")
-    if cell.get("teacher_queries") is None:
+    asked = cell.counts.get("teacher_queries")
+    if asked is None:
         unknown.append("teacher queries")
-    asked = cell.get("teacher_queries")
     costs: dict[str, float | None] = {
         # Those that verify answers are queries of the teacher, too.
-        "teacher_queries": asked and asked + (cell.get("verification_queries") or 0),
+        "teacher_queries": asked and asked + cell.counts.get("verification_queries", 0),
         "tokens": tokens,
         "usd": money,
         "hours": None if seconds is None else seconds / 3600,
@@ -104,23 +133,23 @@ def cell_costs(
 
 
 def _hours_usd(
-    cell: Mapping[str, Any], prices: Prices, rates: Mapping[str, float | None]
+    cell: CellUse, prices: Prices, rates: Mapping[str, float | None]
 ) -> tuple[float | None, list[str]]:
     """Return what the hours of a cell's jobs cost that are paid by the hour, and what is unknown.
 
     Args:
-        cell: a row of the table of cells.
+        cell: what it took.
         prices: by model.
         rates: dollars of an hour of each model that wrote, None where its tokens are paid.
     """
     found, unknown = 0.0, []
-    training = prices.get(cell.get("student", ""), {}).get("usd_per_training_hour")
+    training = prices.get(cell.student, {}).get("usd_per_training_hour")
     hourly = {rate for rate in rates.values() if rate is not None}
     if len(hourly) > 1 or (hourly and None in rates.values()):
         # Seconds are not told apart by model.
         unknown += [f"hours of {model} alone" for model, rate in rates.items() if rate is not None]
     for stage, rate in (("generation", next(iter(hourly), None)), ("training", training)):
-        seconds = cell.get(f"{stage}_seconds")
+        seconds = cell.counts.get(f"{stage}_seconds")
         if rate and seconds is None:
             unknown.append(f"seconds of {stage}")
         found += (seconds or 0.0) / 3600 * (rate or 0.0)
@@ -195,7 +224,7 @@ def cost_line(
     amounts: dict[int, float] = {}
     unknown: list[str] = []
     for cell in fit.cells(seeds, method):
-        costs, missing = cell_costs({**asdict(fit.group), **dict(cell)}, prices)
+        costs, missing = cell_costs(CellUse.of({**asdict(fit.group), **dict(cell)}), prices)
         cost = costs[measure]
         if cost is None:
             unknown += missing

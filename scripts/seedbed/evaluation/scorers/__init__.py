@@ -92,7 +92,7 @@ class PlainScorer:
     """A scorer that takes no options, needs no files, and holds nothing that must end."""
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any], folder: Path) -> Self:
+    def from_options(cls, options: Mapping[str, object], folder: Path) -> Self:
         """Return the scorer of a kind: the module's name.
 
         Raises:
@@ -130,7 +130,7 @@ def any_gold(score: Scoring) -> Scoring:
 
 def make_scorer(
     kind: str,
-    options: Mapping[str, Any] | str,
+    options: Mapping[str, object] | str,
     folder: Path,
     task_folder: Path | None = None,
 ) -> Scorer:
@@ -181,7 +181,7 @@ def scoring_each(
 
 
 def scorer_modules(
-    kind: str, options: Mapping[str, Any] | str, task_folder: str | Path
+    kind: str, options: Mapping[str, object] | str, task_folder: str | Path
 ) -> list[str | Path]:
     """Return the code that scores a task beside this module: modules by name, a task's own by path.
 
@@ -193,7 +193,7 @@ def scorer_modules(
 
 
 def comparing_modules(
-    kind: str, options: Mapping[str, Any] | str, task_folder: str | Path
+    kind: str, options: Mapping[str, object] | str, task_folder: str | Path
 ) -> list[str | Path]:
     """Return what compares answers to a question that has no gold, as `scorer_modules` does."""
     own = isinstance(options, str) and brings_comparison(options, task_folder)

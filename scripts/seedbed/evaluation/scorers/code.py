@@ -191,7 +191,7 @@ class CodeScorer:
         )
 
 
-def from_options(options: Mapping[str, Any], folder: Path) -> CodeScorer:
+def from_options(options: Mapping[str, object], folder: Path) -> CodeScorer:
     """Return a scorer with the options given.
 
     Raises:

@@ -245,7 +245,7 @@ class SqlScorer:
         return Result(rows, reply["columns"], reads)
 
 
-def from_options(options: Mapping[str, Any], folder: Path) -> SqlScorer:
+def from_options(options: Mapping[str, object], folder: Path) -> SqlScorer:
     """Return a scorer with the options given, on the databases of a task's folder.
 
     Raises:

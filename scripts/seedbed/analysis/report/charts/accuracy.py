@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -125,7 +124,7 @@ def _real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[Row
     ]
 
 
-def _real_rows(real: Sequence[Mapping[str, Any]], fit: Curves, seeds: int) -> list[Row]:
+def _real_rows(real: Sequence[Row], fit: Curves, seeds: int) -> list[Row]:
     """Return the baselines of real data that a size's budget ratios have room for."""
     low, high = log_limits(cell.budget_ratio for cell in fit.cells(seeds))
     return [
@@ -175,7 +174,7 @@ _CROSSES = (
 )
 
 
-def _line(row: Mapping[str, Any]) -> str | None:
+def _line(row: Row) -> str | None:
     return row["kind"] if row["kind"] == "untrained" else row["method"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import polars as pl
@@ -116,7 +115,7 @@ def _rows(
     return rows
 
 
-def _ordered(found: Mapping[str, Any], order: Sequence[str]) -> list[str]:
+def _ordered(found: Mapping[str, object], order: Sequence[str]) -> list[str]:
     """Return augmenters in the study's order, those that it does not name at the end."""
     rank = {name: index for index, name in enumerate(order)}
     return sorted(found, key=lambda name: (rank.get(name, len(rank)), name))
@@ -127,7 +126,7 @@ def _of_method(
     found: Mapping[str, Mapping[int, int]],
     names: Sequence[str],
     settings: AugmenterSettings,
-    base: Mapping[str, Any],
+    base: Mapping[str, object],
     noise: Noise,
 ) -> list[Row]:
     rows = []
@@ -222,7 +221,6 @@ def _layers(
         if row["kind"] == kind
     ]
     title = "accuracy, %" if kind == "accuracy" else "points"
-    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
     known = [row[end] for row in drawn for end in ("at", "low", "high")]
     x = value_axis([*known, *([0.0] if kind == "difference" else [])], title, channel="x")
     said = tooltips(
@@ -238,13 +236,13 @@ def _layers(
     alone = [row for row in drawn if row["alone"]]
     if alone:
         rule = layer(alone, "rule", strokeWidth=1.5, strokeDash=[5, 3])
-        layers.append(rule.encode(x=x("at"), tooltip=said, **look))
+        layers.append(rule.encode(x=x("at"), tooltip=said, **methods.look))
     for shift in sorted({row["apart"] for row in drawn}):
         of_method = [row for row in drawn if row["apart"] == shift and not row["alone"]]
         bars = [row for row in of_method if row["low"] is not None]
         if bars:
             bar = layer(bars, "rule", strokeWidth=1.5, yOffset=shift)
-            layers.append(bar.encode(x=x("low"), x2=alt.X2("high:Q"), y=y(), **look))
+            layers.append(bar.encode(x=x("low"), x2=alt.X2("high:Q"), y=y(), **methods.look))
         if of_method:
             point = layer(of_method, "point", filled=True, size=55, opacity=1, yOffset=shift)
             layers.append(methods.marks(point.encode(x=x("at"), y=y(), tooltip=said)))

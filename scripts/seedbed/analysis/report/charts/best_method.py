@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +19,7 @@ from seedbed.analysis.decide.advise import best_shares, tied
 from seedbed.analysis.report.charts.drawing import (
     Content,
     Layers,
+    Look,
     Methods,
     Row,
     Section,
@@ -268,7 +269,7 @@ def _layers(
     )
     layers = [*methods.first()]
     if areas:
-        look: dict[str, Any] = {"color": methods.colour, "fillOpacity": methods.opacity}
+        look: Look = {"color": methods.colour, "fillOpacity": methods.opacity}
         layers.append(area.encode(**look))
     points = [
         {
@@ -335,7 +336,7 @@ def _areas(
             }
 
 
-def _depth(point: Mapping[str, Any]) -> str:
+def _depth(point: Row) -> str:
     """Return the level of a point's shade, which is one for all that is tied.
 
     The share of the best of tied methods alone would show where noise has them change places.

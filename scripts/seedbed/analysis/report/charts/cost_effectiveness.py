@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -22,6 +21,7 @@ from seedbed.analysis.report.charts.drawing import (
     Axis,
     Content,
     Layers,
+    Look,
     Methods,
     Row,
     Section,
@@ -325,7 +325,7 @@ def _crossovers(
         ("at", "budget ratio", ".2~r"),
         ("interval", "interval", None),
     )
-    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity, "tooltip": said}
+    look = methods.look | {"tooltip": said}
     rule = layer(drawn, "rule", strokeWidth=1.5)
     layers.append(rule.encode(x=x("at"), strokeDash=dashes("line", [label], 1), **look))
     for number, row in enumerate(drawn):
@@ -379,7 +379,7 @@ def _strip(
         if math.log(high / low) * scale > 7.5 * len(text) + 6:
             middle = x("middle")
             alone = len(leading) == 1
-            look: dict[str, Any] = (
+            look: Look = (
                 {"color": text_on(colour(order, leading[0])), "style": "text"} if alone else {}
             )
             for one in words([row], halo=not alone, fontWeight="bold", **look):

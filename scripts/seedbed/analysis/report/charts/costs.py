@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import polars as pl
 
 from seedbed.analysis.curves import noise_between_runs, read_curves
-from seedbed.analysis.decide.costs import MEASURES, Prices, cell_costs
+from seedbed.analysis.decide.costs import MEASURES, CellUse, Prices, cell_costs
 from seedbed.analysis.report.charts.drawing import (
     CROSS,
     HEIGHT,
@@ -154,7 +153,7 @@ def _rows(
 
 def _mean_costs(cells: pl.DataFrame, prices: Prices) -> tuple[dict[str, float | None], list[str]]:
     """Return the mean costs of replicates, None where unknown, and what is not known."""
-    found = [cell_costs(row, prices) for row in cells.iter_rows(named=True)]
+    found = [cell_costs(CellUse.of(row), prices) for row in cells.iter_rows(named=True)]
     means: dict[str, float | None] = {}
     for name in MEASURES:
         values = [costs[name] for costs, _ in found]
@@ -274,17 +273,15 @@ def _layers(
         layers += series.layers(gained, x, y, said, joined=False)
         if bars:
             bar = layer(bars, "rule", strokeWidth=1)
-            look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
-            layers.append(bar.encode(x=x("at"), y=y("low"), y2=alt.Y2("high:Q"), **look))
+            layers.append(bar.encode(x=x("at"), y=y("low"), y2=alt.Y2("high:Q"), **methods.look))
     for place in sorted({row["place"] for row in without}):
         crosses = [row for row in without if row["place"] == place]
         mark = layer(crosses, "point", shape=CROSS, size=70, strokeWidth=1.8)
         said = tooltips(
             ("Method", "method", None), ("at", "queries", ",.0f"), ("gain", "gain, points", "+.1f")
         )
-        look = {"color": methods.colour, "opacity": methods.opacity}
         layers.append(
-            mark.encode(x=x("at"), y=alt.YValue(min(place, HEIGHT)), tooltip=said, **look)
+            mark.encode(x=x("at"), y=alt.YValue(min(place, HEIGHT)), tooltip=said, **methods.look)
         )
     return layers
 
@@ -300,7 +297,7 @@ def _decades(low: float, high: float) -> list[float]:
     return found
 
 
-def _why_unknown(rows: Sequence[Mapping[str, Any]], name: str, titles: Titles) -> str:
+def _why_unknown(rows: Sequence[Row], name: str, titles: Titles) -> str:
     """Return why a measure is known of no cell, in words."""
     if all(row["gain"] is None for row in rows):
         return "unknown, as the base model has not been evaluated"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import polars as pl
@@ -19,6 +18,7 @@ from seedbed.analysis.report.charts.drawing import (
     Axis,
     Content,
     Layers,
+    Look,
     Methods,
     Row,
     Section,
@@ -234,7 +234,7 @@ def _layers(
         if row["kind"] == "published" and (high < limits[0] or low > limits[1]):
             continue
         said = interval(row["low"], row["high"], ".3g") or "leaves the data"
-        look: dict[str, Any] = {
+        look: Look = {
             "row": row["row"],
             "from": max(low, limits[0]),
             "end": min(high, limits[1]),
@@ -250,8 +250,8 @@ def _layers(
         {"row": label, "from": span["range_low"], "end": span["range_high"], "line": _RANGE}
         for label, span in spans.items()
     ]
-    by_line: dict[str, Any] = {"stroke": strokes("line", kinds, _PAINTS)}
-    by_method: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
+    by_line: Look = {"stroke": strokes("line", kinds, _PAINTS)}
+    by_method = methods.look
     layers: Layers = [
         *methods.first(),
         between,
@@ -283,7 +283,7 @@ def _layers(
 
 
 def _lines(
-    rows: Sequence[Row], x: Axis, y: Axis, width: float, look: Mapping[str, Any], below: int = 0
+    rows: Sequence[Row], x: Axis, y: Axis, width: float, look: Look, below: int = 0
 ) -> Layers:
     """Return intervals as lines, with an arrow at each end that lies beyond the range."""
     if not rows:

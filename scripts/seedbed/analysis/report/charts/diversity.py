@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import polars as pl
@@ -71,7 +70,7 @@ def coordinates_of(path: Path) -> Coordinates:
     return {name: int(value) if value.isdecimal() else value for name, value in found.items()}
 
 
-def content(datasets: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> Content:
+def content(datasets: Sequence[Row], methods: Sequence[str]) -> Content:
     """Return means of the datasets that differ in the replicate alone.
 
     Args:
@@ -90,7 +89,7 @@ def content(datasets: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> Co
     return Content(table.select(*SCHEMA), ordered)
 
 
-def _record(dataset: Mapping[str, Any]) -> Row:
+def _record(dataset: Row) -> Row:
     place, counts = dataset["dataset"], dataset["counts"]
     dropped = counts.get("dropped")
     record = {name: place[name] for name in (*PLACE, *SERIES, "budget")}
@@ -102,7 +101,7 @@ def _record(dataset: Mapping[str, Any]) -> Row:
     return record | {f"distinct_{n}": distinct.get(f"distinct_{n}") for n in (1, 2, 3)}
 
 
-def height(row: Mapping[str, Any], name: str) -> float | None:
+def height(row: Row, name: str) -> float | None:
     """Return what is drawn of a row of the table, in percent."""
     value = row[name]
     if value is None:

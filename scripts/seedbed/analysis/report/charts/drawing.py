@@ -16,6 +16,11 @@ from seedbed.analysis.report.charts.theme import COLOURS, DASHES, FONT_SIZE, SHA
 from seedbed.analysis.settings import Titles
 
 Row = dict[str, Any]
+"""A row of a table, as charts take it."""
+
+Look = dict[str, Any]
+"""Options of a mark or of its channels, by Altair's names."""
+
 Layers = list[alt.Chart]
 Axis = Callable[..., Any]
 """Makes the x or y channel of a column: all columns of a panel share its scale and axis."""
@@ -97,9 +102,14 @@ class Methods:
         self._chosen = False
         self.opacity = alt.OpacityValue(0.07, condition={"param": "shown", "value": 1})
 
+    @property
+    def look(self) -> Look:
+        """The channels that show a row's method."""
+        return {"color": self.colour, "opacity": self.opacity}
+
     def marks(self, marks: alt.Chart) -> alt.Chart:
         """Return points with the colours and markers of their methods."""
-        return marks.encode(color=self.colour, shape=self.shape, opacity=self.opacity)
+        return marks.encode(shape=self.shape, **self.look)
 
     def first(self) -> Layers:
         """Return, once for a chart, the layer without rows that makes the methods' legend.
@@ -158,7 +168,7 @@ def published(sources: Sequence[str]) -> alt.Fill:
     )
 
 
-def layer(rows: Iterable[Mapping[str, Any]], mark: str, **options: Any) -> alt.Chart:
+def layer(rows: Iterable[Mapping[str, object]], mark: str, **options: Any) -> alt.Chart:
     """Return marks of one kind for rows, whose numbers are rounded to six digits.
 
     The rows stand in the chart as text, which Altair does not copy again and again.
@@ -175,7 +185,7 @@ def layer(rows: Iterable[Mapping[str, Any]], mark: str, **options: Any) -> alt.C
     return getattr(alt.Chart(data), f"mark_{mark}")(**options)
 
 
-def words(rows: Iterable[Mapping[str, Any]], halo: bool = True, **options: Any) -> Layers:
+def words(rows: Iterable[Mapping[str, object]], halo: bool = True, **options: Any) -> Layers:
     """Return the texts in the column `words` of rows, each on a halo of the background's colour."""
     rows = list(rows)
     looks = ("halo", "words") if halo else ("words",)
@@ -339,7 +349,6 @@ def measured(
     fitted = {row["Method"] for row in curves}
     bare = [row for row in cells if row["Method"] not in fitted]
     bars = [row for row in cells if row["low"] is not None]
-    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
     band = layer(curves, "area", fillOpacity=0.15).encode(y=y("low"), y2=alt.Y2("high:Q"))
     line = layer(curves, "line", strokeWidth=2).encode(y=y("value"))
     # Straight lines where nothing could be fitted.
@@ -348,7 +357,7 @@ def measured(
     point = layer(cells, "point", filled=True, size=55, opacity=1)
     point = point.encode(x=x("at"), y=y("value"), tooltip=list(tooltip))
     of_lines = [(band, curves), (line, curves), (dotted, bare), (bar, bars)]
-    lines = [one.encode(x=x("at"), **look) for one, there in of_lines if there]
+    lines = [one.encode(x=x("at"), **methods.look) for one, there in of_lines if there]
     return [*methods.first(), *lines, *([methods.marks(point)] if cells else [])]
 
 
@@ -421,7 +430,7 @@ def sheet(
     whole = alt.vconcat(*parts, spacing=24)
     foot = [line for note in notes if note for line in wrapped(note, WIDTH, FONT_SIZE - 1)]
     if foot:
-        look: dict[str, Any] = {
+        look: Look = {
             "orient": "bottom",
             "anchor": "start",
             "fontSize": FONT_SIZE - 1,

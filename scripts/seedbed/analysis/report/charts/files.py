@@ -15,6 +15,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from seedbed.analysis.curves import FitsRecord
+from seedbed.analysis.report.charts.drawing import Row
 from seedbed.analysis.report.charts.theme import LIGHT
 from seedbed.analysis.settings import Titles
 from seedbed.artifacts import replacing
@@ -41,7 +42,7 @@ class Output:
 
     path: Path
     titles: Titles
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, object]
     missing: str = ""
 
 
@@ -131,9 +132,9 @@ def _png_with(png: bytes, **texts: str) -> bytes:
     return png[:place] + chunks + png[place:]
 
 
-def made_from(options: Mapping[str, Any]) -> dict[str, Any]:
+def made_from(options: Mapping[str, Any]) -> dict[str, object]:
     """Return what a figure's metadata say of a chart's own options: settings, and what it took."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, object] = {}
     for name, value in options.items():
         if isinstance(value, BaseModel):
             settings[name] = value.model_dump(mode="json")
@@ -144,12 +145,12 @@ def made_from(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"settings": settings, "summed_over_cells": _took(options)}
 
 
-def _took(options: Mapping[str, Any]) -> dict[str, Any]:
+def _took(options: Mapping[str, Any]) -> dict[str, object]:
     """Return what the results behind a figure took, summed over its cells or datasets.
 
     Cells that share a stream each count its queries.
     """
-    rows: list[Mapping[str, Any]] = []
+    rows: list[Row] = []
     if "cells" in options:
         rows += pl.read_parquet(options["cells"]).to_dicts()
     elif "fits" in options:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 
@@ -134,12 +133,11 @@ def _series(
         ("replicates", "replicates", ",.0f"),
         *said,
     )
-    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
-    line = layer(drawn, "line", strokeWidth=1.5).encode(x=x("at"), y=y("value"), **look)
+    line = layer(drawn, "line", strokeWidth=1.5).encode(x=x("at"), y=y("value"), **methods.look)
     point = layer(drawn, "point", filled=True, size=55, opacity=1)
     bars = [row for row in drawn if row["low"] is not None]
     bar = layer(bars, "rule", strokeWidth=1.5).encode(
-        x=x("at"), y=y("low"), y2=alt.Y2("high:Q"), **look
+        x=x("at"), y=y("low"), y2=alt.Y2("high:Q"), **methods.look
     )
     marks = methods.marks(point.encode(x=x("at"), y=y("value"), tooltip=tooltip))
     return [line, *([bar] if bars else []), marks]

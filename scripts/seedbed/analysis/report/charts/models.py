@@ -181,7 +181,6 @@ def _crossovers(
 
 
 def _crossover(row: Row, x: Any, y: Any, shift: float, methods: Methods) -> Layers:
-    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
     said = tooltips(
         ("Method", "method", None),
         ("row", "model", None),
@@ -191,7 +190,7 @@ def _crossover(row: Row, x: Any, y: Any, shift: float, methods: Methods) -> Laye
     bar = layer([row], "rule", strokeWidth=1.5, yOffset=shift)
     point = layer([row], "point", filled=True, size=60, opacity=1, yOffset=shift)
     return [
-        bar.encode(x=x("low"), x2=alt.X2("high:Q"), y=y(), **look),
+        bar.encode(x=x("low"), x2=alt.X2("high:Q"), y=y(), **methods.look),
         methods.marks(point.encode(x=x("at"), y=y(), tooltip=said)),
         *(text.encode(x=x("at"), y=y()) for text in words([row], yOffset=shift - 11, fontSize=10)),
     ]

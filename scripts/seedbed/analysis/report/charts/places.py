@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from seedbed.analysis.curves import Curves
 from seedbed.analysis.decide.crossovers import Crossover
+from seedbed.analysis.report.charts.drawing import Row
 from seedbed.analysis.settings import Titles
 
 
@@ -27,7 +27,7 @@ def group_titles(fits: Sequence[Curves], titles: Titles) -> list[str]:
 
 
 def place_titles(
-    places: Sequence[Mapping[str, Any]],
+    places: Sequence[Row],
     titles: Titles,
     names: Sequence[str] = ("student", "teacher", "augmenter", "filter"),
 ) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from seedbed.analysis.report.charts.drawing import Axis, Layers, Methods, Row, dashes, layer
+from seedbed.analysis.report.charts.drawing import Axis, Layers, Look, Methods, Row, dashes, layer
 
 SERIES = ("method", "augmenter", "filter", "seeds")
 """What tells the series of one panel apart."""
@@ -72,9 +72,7 @@ class Series:
         found = [*self._methods.first(), *([line] if lines else [])]
         for usual in (True, False):
             part = [row for row in drawn if row["usual"] == usual]
-            look: dict[str, Any] = (
-                {"filled": True} if usual else {"style": "hollow", "strokeWidth": 1.8}
-            )
+            look: Look = {"filled": True} if usual else {"style": "hollow", "strokeWidth": 1.8}
             point = layer(part, "point", size=50, opacity=1, **look)
             point = point.encode(x=x("at"), y=y("value"), tooltip=list(tooltip))
             found += [self._methods.marks(point)] if part else []

@@ -154,7 +154,7 @@ def _rows(
     cells: pl.DataFrame,
     methods: Sequence[str],
     confidence: float,
-    base: Mapping[str, Any],
+    base: Row,
     noise: Noise,
 ) -> list[Row]:
     rows: list[Row] = []
@@ -270,7 +270,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     return sheet(sections, [*lacking, missing], nothing)
 
 
-def _lacking(rows: Sequence[Mapping[str, Any]], titles: Titles) -> str:
+def _lacking(rows: Sequence[Row], titles: Titles) -> str:
     """Return a line on the cells that have fewer rows than without a filter, or ""."""
     parts = [
         f"{titles.short(row['method'])}, {titles.title(row['task'])}, {row['budget']:,} queries: "
@@ -310,15 +310,14 @@ def _lines(rows: Sequence[Row], methods: Methods, filters: Sequence[str], y: Axi
         ("value", "value", ".1f"),
         ("interval", "interval", None),
     )
-    look: dict[str, Any] = {"color": methods.colour, "opacity": methods.opacity}
-    line = layer(drawn, "line", strokeWidth=1.5).encode(x=x("at"), y=y("value"), **look)
+    line = layer(drawn, "line", strokeWidth=1.5).encode(x=x("at"), y=y("value"), **methods.look)
     layers = [
         *methods.first(),
         line.encode(strokeDash=dashes("answers", [_label(name) for name in filters])),
     ]
     if bars := [row for row in drawn if row["low"] is not None]:
         bar = layer(bars, "rule", strokeWidth=1.5)
-        layers.append(bar.encode(x=x("at"), y=y("low"), y2=alt.Y2("high:Q"), **look))
+        layers.append(bar.encode(x=x("at"), y=y("low"), y2=alt.Y2("high:Q"), **methods.look))
     for name in present:
         marked = {"style": "hollow", "strokeWidth": 1.8} if name == VERIFIED else {"filled": True}
         size = 22 if name == MATCHED else 55

@@ -69,7 +69,7 @@ class _Explored:
     prices: Prices
     money: bool
 
-    def size(self, seeds: int) -> dict[str, Any] | None:
+    def size(self, seeds: int) -> dict[str, object] | None:
         """Return what the page looks up for a number of seeds; None where nothing is known."""
         further = further_cells(self.fit, seeds, self.prices)
         spending = Spending.of(self.fit, seeds, self.prices)
@@ -157,7 +157,7 @@ class _Explored:
         best = {entry.method for entry in advice.leading}
         return tuple(method for method in self.fit.methods if method in best)
 
-    def row(self, advice: Advice) -> dict[str, Any]:
+    def row(self, advice: Advice) -> dict[str, object]:
         """Return what the page shows for a place of its controls."""
         budget, title = self.budget(advice), self.titles.title
         shown = budget
@@ -196,7 +196,7 @@ class _Explored:
             ],
         }
 
-    def reach(self, seeds: int) -> list[dict[str, Any]]:
+    def reach(self, seeds: int) -> list[dict[str, object]]:
         """Return what the page shows for each accuracy to reach."""
         try:
             found = prospects(self.fit, seeds, self.prices, _STEP)
@@ -236,7 +236,7 @@ class _Explored:
             )
         return rows
 
-    def point(self, advice: Advice, entry: Any) -> dict[str, Any]:
+    def point(self, advice: Advice, entry: Any) -> dict[str, object]:
         """Return a point of a method's curve."""
         interval = say.span(entry.low, entry.high)
         return {
@@ -268,7 +268,7 @@ class _Explored:
         after = [replace(one, low=max(one.low, high)) for one in stretches if one.high > high]
         return [*before, *inside, *after]
 
-    def tiles(self, seeds: int, stretches: Sequence[Stretch]) -> list[dict[str, Any]]:
+    def tiles(self, seeds: int, stretches: Sequence[Stretch]) -> list[dict[str, object]]:
         """Return the stripes of the map's row for one number of seeds."""
         return [
             {
@@ -299,7 +299,7 @@ class _Explored:
 
 def explorer_data(
     fits: Sequence[Curves], titles: Titles, confidence: float, prices: Prices
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what the page looks up, as JSON holds it.
 
     Args:

@@ -133,7 +133,7 @@ def page(
     figures: Sequence[Figure],
     examples: Sequence[Examples],
     confidence: float,
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, object],
     spending: SpendingRecord | None = None,
     tables: Mapping[str, str] | None = None,
 ) -> str:
@@ -187,7 +187,7 @@ def page(
 def render(
     template: Path,
     scripts: Sequence[str],
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, object],
     spending: SpendingRecord | None,
     **values: object,
 ) -> str:
@@ -246,7 +246,7 @@ def content_policy(scripts: Sequence[str]) -> str:
     )
 
 
-def script_json(content: Mapping[str, Any]) -> str:
+def script_json(content: Mapping[str, object]) -> str:
     """Return JSON that may stand in a script element, whatever text it holds."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seedbed.analysis.report.charts.theme import SHAPES
+from seedbed.config.values import JsonObject
 
 if TYPE_CHECKING:
     import altair as alt
 
+    from seedbed.analysis.report.charts.drawing import Look
+
 # Methods differ by these as well as by colour, for readers who cannot tell colours apart.
 _DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 4], [10, 3])
 
-_LEGEND: dict[str, Any] = {
+_LEGEND: Look = {
     "title": None,
     "orient": "bottom",
     # Below each other, also long titles fit a phone.
@@ -30,7 +33,7 @@ HERE = "here"
 """Name of the data of the place that is asked about."""
 
 
-def plots(colours: Mapping[str, str], money: bool) -> dict[str, Any]:
+def plots(colours: Mapping[str, str], money: bool) -> JsonObject:
     """Return the specifications by name: "curves" and "map".
 
     Their data is named as they are, and `HERE`; its columns are those of `explorer`.
@@ -57,7 +60,7 @@ def plots(colours: Mapping[str, str], money: bool) -> dict[str, Any]:
     }
 
 
-def _scaled(values: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
+def _scaled(values: Sequence[Any], names: Sequence[str]) -> Look:
     return {"domain": names, "range": [values[at % len(values)] for at in range(len(names))]}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import altair as alt
 
@@ -78,7 +77,7 @@ class Drawing:
     dark: str
 
 
-def page(found: Outcome, name: str, provenance: Mapping[str, Any]) -> str:
+def page(found: Outcome, name: str, provenance: Mapping[str, object]) -> str:
     """Return the page; all that comes from a study is escaped, but for the drawings.
 
     Args:
@@ -244,7 +243,7 @@ def _drawn(chart: alt.VConcatChart, name: str, title: str, about: str) -> Drawin
     del spec["config"]
     spec["datasets"] = {key: json.loads(rows) for key, rows in spec["datasets"].items()}
 
-    def svg(scheme: str, look: Mapping[str, Any]) -> str:
+    def svg(scheme: str, look: Mapping[str, object]) -> str:
         text = vl_convert.vegalite_to_svg(json.dumps(spec), config=dict(look))
         found = inline_svg(text, f"{name}-{scheme}")
         for part in ("name", "about"):
