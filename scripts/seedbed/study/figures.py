@@ -65,8 +65,9 @@ def varied(grid: Grid, coordinate: str) -> list[Cell]:
         return tuple(value for name, value in cell.coordinates.items() if name != coordinate)
 
     trained = [cell for cell in grid.cells if cell.budget and not is_mixture(cell.method)]
-    alike = Counter(map(others, trained))
-    return [cell for cell in trained if alike[others(cell)] > 1]
+    places = [*map(others, trained)]
+    alike = Counter(places)
+    return [cell for cell, place in zip(trained, places, strict=True) if alike[place] > 1]
 
 
 def missing_text(missing: Sequence[Cell], total: int) -> str:

@@ -9,6 +9,7 @@ import json
 from collections import UserList
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from seedbed.engines.settings import Cap, EngineJob, OpenAISettings
@@ -262,12 +263,24 @@ class JobSettings(Paths):
             stage: what it is asked for; by default what models with this part are.
         """
         model = getattr(self, part)(key)[0]
+        stage = stage or ASKED_FOR[part]
+        found = self._engines.get((part, stage, model))
+        if found is None:
+            found = self._engines[part, stage, model] = self._engine(part, stage, model)
+        return found
+
+    @cached_property
+    def _engines(self) -> dict[tuple[str, str, str], Settings]:
+        # A plan asks for them once a job.
+        return {}
+
+    def _engine(self, part: Part, stage: str, model: str) -> Settings:
         settings = self.study.engine(model)
         hosted = isinstance(settings, OpenAISettings)
         if not hosted:
             settings = settings.model_copy(update={"gpus": gpus(self.study, model)})
         batch = getattr(settings, "batch", None) is not None
-        cap = self._cap(part, stage or ASKED_FOR[part], model, hosted, batch)
+        cap = self._cap(part, stage, model, hosted, batch)
         return Settings(EngineJob(settings=settings, cap=cap, wait=self.wait).content())
 
     @property

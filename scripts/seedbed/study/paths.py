@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,7 +56,16 @@ class Paths:
 
     def task_folder(self, task: str) -> str:
         """Return the folder of a task's file, and of what the task brings along."""
-        return str(self.folders.find(f"tasks/{task}/task.yaml").parent)
+        found = self._task_folders.get(task)
+        if found is None:
+            found = str(self.folders.find(f"tasks/{task}/task.yaml").parent)
+            self._task_folders[task] = found
+        return found
+
+    @cached_property
+    def _task_folders(self) -> dict[str, str]:
+        # A plan asks for them once a job.
+        return {}
 
     def task_data_dir(self, task: str) -> str:
         """Return the folder that a task is read from; "" for worlds and for the hub."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from seedbed.config.folders import ConfigFolders
@@ -93,15 +94,14 @@ class Targets(JobSettings):
         """Return what a person may ask for by its path: scores, records of adapters, datasets."""
         return [*self.evaluations(), *self.adapters(), *self.datasets()]
 
-    def figures(self) -> list[str]:
-        """Return the names of the figures that the study has cells for."""
-        return figures(self.grid)
+    @cached_property
+    def figures(self) -> tuple[str, ...]:
+        """Names of the figures that the study has cells for."""
+        return tuple(figures(self.grid))
 
     def figure_files(self, *endings: str) -> list[str]:
         """Return the files of all figures with these endings."""
-        return [
-            f"{self.results}/figures/{name}.{end}" for name in self.figures() for end in endings
-        ]
+        return [f"{self.results}/figures/{name}.{end}" for name in self.figures for end in endings]
 
     def has_no_results_of(self, task: str | None) -> bool:
         """Return whether no result of a task is there, and no job would make one."""
