@@ -36,14 +36,16 @@ def write_items(folder: Path) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
-def write_stream(folder: Path, rows: int, new: bool) -> dict[str, list[Path]]:
+def write_stream(
+    folder: Path, rows: int, new: bool, per_shard: int = PER_SHARD
+) -> dict[str, list[Path]]:
     """Write the first `rows` answers of a stream and their checks, and return the shards.
 
     Each is to a `new` question, or the seeds' own questions are asked again and again.
     """
     files: dict[str, list[Path]] = {"answers": [], "checks": []}
-    for shard, start in enumerate(range(0, rows, PER_SHARD)):
-        count = min(PER_SHARD, rows - start)
+    for shard, start in enumerate(range(0, rows, per_shard)):
+        count = min(per_shard, rows - start)
         rng = np.random.default_rng(shard)
         query = pl.int_range(start, start + count, eager=True)
         if new:
