@@ -90,14 +90,12 @@ adopt: env ## keep results of an earlier version as they are: says which; CONFIR
 report: env ## put how the results were made beside them: Snakemake's own report, as one page
 	snakemake --report results/$(STUDY)/report/workflow.html --quiet all --config study=$(STUDY)
 
-# One worker more than cores, as tests of SLURM wait most of their time. Tests that measure time run
-# afterwards, one by one, and only their files are read again.
+# One worker more than cores, as tests of SLURM wait most of their time.
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores + 1 : 8)))
 
 .PHONY: test
 test: env vllm models lint ## check the code, and run all tests
-	status=0; pytest --numprocesses $(WORKERS) -m "not alone" || status=$$?; \
-		pytest -m alone $$(grep -rl --include='*.py' mark.alone tests) || status=$$?; exit $$status
+	pytest --numprocesses $(WORKERS)
 
 # Lint beside the tests: each of its checks runs on one core.
 .PHONY: check
@@ -106,7 +104,7 @@ check: env ## check the code, and run the quick tests: no study, no SLURM, no vL
 
 .PHONY: quick
 quick: env ## run the quick tests alone
-	pytest --numprocesses auto --maxprocesses 8 -m "not (alone or browser or slow)" tests/unit
+	pytest --numprocesses auto --maxprocesses 8 -m "not (browser or slow)" tests/unit
 
 .PHONY: lint
 lint: env ## check the code without running it

@@ -31,14 +31,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("busy")
 
 # Long files go first, so that no worker ends long before the others. The first one makes the
-# finished study; the second one does not need it, and so does not wait for it.
+# finished study; the next two do not need it, and the third one waits most of its time. The tests
+# of SLURM need it at once. Those of vLLM take much memory, as does the pretrained model.
 FIRST = (
-    *("workflow/test_micro.py", "workflow/test_submissions.py", "slurm/"),
-    "workflow/test_pretrained.py",
-    *("workflow/test_reruns.py", "unit/test_curves.py", "unit/test_coverage.py"),
-    *("workflow/", "vllm/", "unit/test_large_data.py", "unit/test_kills.py"),
-    *("unit/test_figures.py", "unit/test_contrasts.py", "unit/test_provenance.py"),
-    *("unit/test_training_saves.py", "unit/test_transfer_and_design.py"),
+    *("workflow/test_micro.py", "workflow/test_pretrained.py", "workflow/test_submissions.py"),
+    *("slurm/", "workflow/test_reruns.py", "workflow/test_spend", "workflow/test_endpoint.py"),
+    *("vllm/", "workflow/", "unit/test_figures.py", "unit/test_large_data.py"),
+    *("unit/test_kills.py", "unit/test_litellm.py", "unit/test_contrasts.py"),
+    *("unit/test_provenance.py", "unit/test_provenance_mutations.py"),
+    *("unit/test_training_saves.py", "unit/test_posterior.py", "unit/test_grades.py"),
 )
 
 

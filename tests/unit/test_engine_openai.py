@@ -893,14 +893,15 @@ def test_a_stream_is_read_as_an_answer(endpoint):
 # --- limits of requests a time
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_limit_is_waited_for_however_it_is_told(endpoint, form):
-    limit = Window(10, 0.6, form)
+    # Windows so long that a busy machine adds little.
+    limit = Window(10, 2.0, form)
     endpoint.behave = limit
     start = time.monotonic()
     assert answers(endpoint, REQUESTS[:25]) == (echoes(REQUESTS[:25]), None)
-    # At best, and with what a busy machine adds; `benchmarks/rate_limits.py` measures it.
+    # `benchmarks/rate_limits.py` measures it.
     assert limit.best(25) <= time.monotonic() - start < 2 * limit.best(25)
 
 
@@ -977,7 +978,7 @@ run(Options, main, "")
 """
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_stops_asking_and_keeps_what_is_under_way(endpoint, times):
     opened = []
