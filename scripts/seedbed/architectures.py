@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ token."""
 
 NF4_CHANNELS = 64
 """Weights that share a scale: on a CPU, bitsandbytes takes no rest of them."""
+
+UNTRAINED = frozenset(("fp8", "fbgemm_fp8"))
+BY_GPTQMODEL = frozenset(("awq", "gptq"))
+"""Methods of quantization, `quant_method`: those that Transformers does not train, and those that
+it runs by a library of their own."""
 
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 """Keys with the number of experts of a layer."""
@@ -54,9 +60,26 @@ class Architecture:
         return {kind for kind in found if isinstance(kind, str)}
 
     @property
-    def quantized(self) -> bool:
-        """Whether its weights are quantized already."""
-        return any(part.get("quantization_config") for part in (self._config, self._text))
+    def quantized(self) -> str | None:
+        """The method by which its weights are quantized already; None if they are not."""
+        for part in (self._config, self._text):
+            if isinstance(found := part.get("quantization_config"), dict) and found:
+                return str(found.get("quant_method", "bitsandbytes"))
+        return None
+
+    @property
+    def whole_in_transformers(self) -> bool:
+        """Whether Transformers loads its quantized weights in 16 bits, without further kernels."""
+        return self.quantized == "mxfp4"
+
+    def untrained_because(self) -> str | None:
+        """Return why adapters cannot be trained on its quantized weights; None if they may."""
+        method = self.quantized
+        if method in UNTRAINED:
+            return f"its weights are quantized by {method}, which Transformers does not train"
+        if method in BY_GPTQMODEL and find_spec("gptqmodel") is None:
+            return f"its weights are quantized by {method}, for which gptqmodel is not installed"
+        return None
 
     @property
     def has_states(self) -> bool:

@@ -198,6 +198,41 @@ def test_what_an_engine_cannot_run_is_refused_before_any_job(tmp_path, config, e
     load_study("trial", sf.write(tmp_path, files))
 
 
+@pytest.mark.parametrize("method", ["fp8", "awq"])
+def test_a_student_whose_weights_cannot_be_trained_is_refused_before_any_job(tmp_path, method):
+    folder = tmp_path / "student"
+    folder.mkdir()
+    (folder / "config.json").write_text(
+        json.dumps({"quantization_config": {"quant_method": method, "bits": 4}})
+    )
+    model = {"title": "S", "path": str(folder), "size": 7, "engine": {"gpus": 1}}
+    found = load_study("trial", sf.write(tmp_path, sf.bend(sf.FILES, STUDENT, (), model)))
+    said = JobResources(Targets(found, grid(found))).impossible(None)
+    assert said.startswith(
+        f"student 'student' cannot be trained: its weights are quantized by {method}"
+    )
+    assert "in 16 bits in models/student.yaml" in said
+
+
+def test_weights_in_mxfp4_take_16_bits_where_transformers_loads_them(tmp_path, monkeypatch):
+    said = SimpleNamespace(
+        config={"model_type": "gpt_oss", "quantization_config": {"quant_method": "mxfp4"}},
+        safetensors=SimpleNamespace(parameters={"U8": 60_000_000_000}),
+    )
+    monkeypatch.setattr(
+        "huggingface_hub.HfApi", lambda: SimpleNamespace(model_info=lambda *_, **__: said)
+    )
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv(sizes.ANSWERS, "")
+    model = {"title": "S", "hub": {"id": "owner/gpt-oss-120b", "revision": None}}
+    files = sf.bend(sf.FILES, STUDENT, (), model | {"engine": {"kind": "vllm"}})
+    found = load_study("trial", sf.write(tmp_path, files))
+    # vLLM keeps them as they are, on one GPU's 80 GB and another's; training does not.
+    assert gpus(found, "student") == 2
+    refusal = JobResources(Targets(found, grid(found))).impossible(None)
+    assert "cannot be trained on one GPU of 80 GB: 240.0 GB of weights" in refusal
+
+
 def test_what_the_hub_says_of_a_model_is_held_against_its_settings(tmp_path, monkeypatch):
     said = SimpleNamespace(config={"model_type": "gpt_oss"}, safetensors=None)
     monkeypatch.setattr(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.analysis.decide.settings import Contrast
-from seedbed.architectures import Architecture
 from seedbed.config.documents import Document, Problem
 from seedbed.config.messages import At
 from seedbed.config.sections import Section
@@ -21,7 +20,7 @@ from seedbed.study import cells
 from seedbed.study.config import RUN_CONFIG, Block, ModelConfig, StudyConfig
 from seedbed.study.lengths import too_long
 from seedbed.study.reading import File, Files
-from seedbed.study.sizes import architecture_of_hub
+from seedbed.study.sizes import architecture_of
 from seedbed.study.study import Bought, Study, name_at_endpoint
 from seedbed.study.task_files import label_count, task_problems, with_counts
 from seedbed.tasks.settings import TaskConfig, WorldSource
@@ -455,7 +454,7 @@ class Agreement:
         if trainer.fsdp_size > 1 and (reason := self._undivided(name, file.config)):
             said = f"{trainer.fsdp_size} cannot work: {reason}; leave it out, or write 1"
             refused["fsdp_size"] = said
-        known = self._architecture(name, file.config) if trainer.padding_free else None
+        known = architecture_of(file.config, name) if trainer.padding_free else None
         if known and (reason := known.padded_because()):
             refused["padding_free"] = f"true cannot work: {reason}; leave it out"
         for key, said in refused.items():
@@ -466,13 +465,6 @@ class Agreement:
             )
             self.problems.append(document.problem(said, *at, key))
 
-    def _architecture(self, name: str, config: ModelConfig) -> Architecture | None:
-        """Return what is known of a model's `config.json` before any job."""
-        found = Architecture.of_folder(config.folder(name))
-        if found is None and config.hub is not None:
-            found = architecture_of_hub(config.hub.id, config.hub.revision)
-        return found
-
     def _not_run(self, name: str, config: ModelConfig, engine: AnyEngine) -> tuple[str, str] | None:
         """Return the key by which an engine cannot run a model, and why; None if it may."""
         on_cpu = getattr(engine, "gpus", None) == 0
@@ -480,7 +472,7 @@ class Agreement:
         in_vllm_on_cpu = on_cpu and isinstance(engine, VLLMSettings)
         if form is None and not in_vllm_on_cpu:
             return None
-        known = self._architecture(name, config)
+        known = architecture_of(config, name)
         if known is None:
             return None
         if form is not None:
@@ -497,7 +489,7 @@ class Agreement:
     def _undivided(self, name: str, config: ModelConfig) -> str | None:
         """Return why a model cannot be divided over GPUs for training; None if it can."""
         engine = self.engines.get(name, config.engine)
-        known = self._architecture(name, config)
+        known = architecture_of(config, name)
         if getattr(engine, "quantization", None) is not None or (known and known.quantized):
             return "quantized weights are not divided"
         if getattr(engine, "gpus", None) == 0:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Literal
 
 from seedbed.engines.settings import VLLMSettings
@@ -26,7 +27,7 @@ from seedbed.study.loading import Study
 from seedbed.study.memory import CUDA_GB, TrainingMemory, loaded_gigabytes, training_memory
 from seedbed.study.offers import within_offers
 from seedbed.study.paths import Paths
-from seedbed.study.sizes import Size
+from seedbed.study.sizes import HALF_GB, Size, architecture_of
 from seedbed.training.micro_batches import CPU_ACTIVATION_BYTES
 
 WEIGHTS_SHARE = 0.6
@@ -123,6 +124,7 @@ class JobResources:
         self._paths = paths
         self._study = paths.study
         self._gpu_model = gpu_model
+        self._loaded = cache(self._size)
 
     def questions(self) -> dict[str, Callable[..., Any]]:
         """Return what it takes to write a shard of questions."""
@@ -212,7 +214,7 @@ class JobResources:
             offered: GPUs, as `--resources gpu=N` says; None if nothing limits them.
         """
         for name in sorted(self._study.models):
-            if said := self._too_large(name):
+            if said := self._untrained(name) or self._too_large(name):
                 return said
             needed = gpus(self._study, name)
             if offered is not None and needed > max(offered, 0):
@@ -230,13 +232,25 @@ class JobResources:
                 )
         return None
 
+    def _untrained(self, name: str) -> str | None:
+        """Return why a student cannot be trained in the form that its weights have, if so."""
+        if name not in self._study.students:
+            return None
+        known = architecture_of(self._study.models[name], name)
+        if known is None or (reason := known.untrained_because()) is None:
+            return None
+        return (
+            f"student {name!r} cannot be trained: {reason}. Name its weights in 16 bits in "
+            f"models/{name}.yaml; engine.quantization there loads them in 8 or 4"
+        )
+
     def _too_large(self, name: str) -> str | None:
         """Return why a model does not fit into one GPU, if it has to; None if it does.
 
         What runs a model on a CPU, or on several GPUs, is not looked at.
         """
         study = self._study
-        engine, found = study.engine(name), size(study, name)
+        engine, found = study.engine(name), self._loaded(name)
         if engine.kind == "openai" or found is None or not gpus(study, name):
             return None
         quantization = getattr(engine, "quantization", None)
@@ -272,6 +286,18 @@ class JobResources:
             f"{settings.lora_rank} and training.max_length {settings.max_length}. "
             f"{self._smaller(name, needed)} {known}"
         )
+
+    def _size(self, name: str) -> Size | None:
+        """Return the size of a model as Transformers loads it, where that runs or trains it."""
+        study = self._study
+        found = size(study, name)
+        in_transformers = study.engine(name).kind == "transformers" or name in study.students
+        if found is None or not in_transformers:
+            return found
+        known = architecture_of(study.models[name], name)
+        if known is None or not known.whole_in_transformers:
+            return found
+        return Size(found.parameters, found.parameters * HALF_GB)
 
     def _training(
         self, name: str, found: Size, quantization: Literal["nf4", "int8"] | None
@@ -349,7 +375,7 @@ class JobResources:
             model = asked(wildcards)[0]
             engine, needs = self._study.engine(model), taken(wildcards)
             local = engine.kind != "openai" or trains
-            found = size(self._study, model) if local else None
+            found = self._loaded(model) if local else None
             weights = 0.0 if found is None else found.gigabytes
             memory = BASE_MB + weights * MB_PER_GB_OF_WEIGHTS if local else ENDPOINT_MB
             processes = needs if trains else copies(self._study, model)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from seedbed.architectures import Architecture
+from seedbed.study.config import ModelConfig
 
 HALF_GB = 2.0
 """Gigabytes of a billion parameters in 16 bits, in which models run that are not quantized."""
@@ -129,6 +130,19 @@ def architecture_of_hub(name: str, revision: str | None) -> Architecture | None:
     """Return what the hub says of a model's `config.json`; None as for `size_of_hub`."""
     found = _asked_hub(name, revision)
     return Architecture(found[1]) if found and found[1] else None
+
+
+def architecture_of(config: ModelConfig, name: str) -> Architecture | None:
+    """Return what is known of a model's `config.json` before any job; None if nothing is.
+
+    Args:
+        config: the model's file.
+        name: its stem.
+    """
+    found = Architecture.of_folder(config.folder(name))
+    if found is None and config.hub is not None:
+        return architecture_of_hub(config.hub.id, config.hub.revision)
+    return found
 
 
 def _asked_hub(name: str, revision: str | None) -> _Said | None:
