@@ -146,11 +146,42 @@ def joined(rank: int, count: int, meeting: str) -> Iterator[Shards]:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     # They are on one machine, whatever its name says.
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    # Accelerate sets it for a moment now and then: see `steady_environment`.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     dist.init_process_group(init_method=f"file://{meeting}", rank=rank, world_size=count)
     try:
         yield Shards(rank, count)
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def steady_environment() -> Iterator[None]:
+    """Have Accelerate hide environment variables from Python alone while the block runs.
+
+    Where it looks for the defaults of its settings, it removes all variables for a moment. Threads
+    of the process group read them at any time, and to read while one is added or removed may end
+    the process by a segmentation fault.
+    """
+    from accelerate.utils import environment
+
+    before = environment.clear_environment
+    environment.clear_environment = _hidden_environment
+    try:
+        yield
+    finally:
+        environment.clear_environment = before
+
+
+@contextmanager
+def _hidden_environment() -> Iterator[None]:
+    # Not by its own methods, which change what the threads read.
+    names, before = vars(os), os.environ
+    names["environ"] = {}
+    try:
+        yield
+    finally:
+        names["environ"] = before
 
 
 def adapter_state(model: nn.Module) -> dict[str, torch.Tensor]:

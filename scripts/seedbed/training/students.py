@@ -29,7 +29,7 @@ from seedbed.models import RECORD, fingerprint, load_model, positions, read_fing
 from seedbed.training.record import TRAINING_RECORD, TrainingCounts, TrainingRecord
 from seedbed.training.saves import Saves, StoppedError, stopped_by_sigterm
 from seedbed.training.settings import StudentTraining, Trainer
-from seedbed.training.shards import Shards, adapter_state, joined, together
+from seedbed.training.shards import Shards, adapter_state, joined, steady_environment, together
 
 if TYPE_CHECKING:
     from seedbed.training.trainer import MicroBatchTrainer
@@ -183,6 +183,9 @@ def _help(rank: int, count: int, meeting: str, whole: _Whole) -> None:
     """Train with the job's own process, which alone reports, saves and writes the adapter."""
     import torch
 
+    # Before it joins the others: libraries set environment variables as they are imported.
+    from seedbed.training.trainer import MicroBatchTrainer  # noqa: F401
+
     torch.set_num_threads(whole.threads)
     with joined(rank, count, meeting) as shards:
         tokenizer, student, _, kept = whole.load()
@@ -219,7 +222,7 @@ def _run(
         # Steps that end within the first epoch see a random part of the rows.
         dataset = dataset.select(random.Random(settings.seed).sample(range(len(dataset)), reached))
     on_gpu = torch.cuda.is_available()
-    with stopped_by_sigterm() as stop:
+    with stopped_by_sigterm() as stop, steady_environment():
         trainer = MicroBatchTrainer(
             model=student,
             args=SFTConfig(
