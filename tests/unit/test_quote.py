@@ -228,6 +228,22 @@ def test_gpu_hours_have_a_price_and_training_too(tmp_path):
     assert (paid.usd, paid.unpriced.requests) == (0, 0)
 
 
+def test_copies_of_a_model_take_less_time_for_the_same_money(tmp_path):
+    found = []
+    for count in (1, 4):
+        teacher = {
+            "title": "T", "hub": {"id": "owner/a-8b", "revision": None},
+            "price": {"usd_per_gpu_hour": 3.0, "date": "2026-01-31"},
+            "engine": {"kind": "vllm", "data_parallel_size": count},
+        }  # fmt: skip
+        files = sf.bend(sf.FILES, "models/teacher.yaml", (), teacher)
+        whole = quoted(tmp_path / str(count), files)[1].whole
+        found.append(next(line for line in whole if line.stage == "answers"))
+    one, four = found
+    assert four.hours == pytest.approx(one.hours / 4)
+    assert one.usd > 0 and four.usd == pytest.approx(one.usd)
+
+
 def test_the_quote_names_trainings_with_few_steps(tmp_path):
     study, found = quoted(tmp_path)
     said = found.caution

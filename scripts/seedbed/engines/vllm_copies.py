@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from seedbed.endings import ExpectedError
@@ -37,10 +37,6 @@ MESSAGE = 32
 """Requests that a copy is sent at a time: the first are under way while others are read."""
 END_SECONDS = 10.0
 """For a copy to end by itself, once its pipe is closed."""
-
-Kind = Literal["ready", "answers", "refused", "failed"]
-"""What a copy says: that it is loaded, with its room; what it answered; why it takes no prompt; or
-the error that ended it, and whether that is an expected one."""
 
 
 @dataclass
@@ -205,7 +201,13 @@ def _end(copies: list[Copy]) -> None:
 
 
 def _run(pipe: Connection, words: tuple[Any, ...]) -> None:
-    """Be a copy: load the model, and answer until the pipe is closed."""
+    """Be a copy: load the model, and answer until the pipe is closed.
+
+    The job sends a call, its adapter, and requests, or None in their place to end the call. It is
+    sent `ready` with the room for requests, `answers` with a call and its completions, `refused`
+    with a call and why a prompt is not taken, or `failed` with the error that ended the copy, and
+    whether it is an expected one.
+    """
     # The job itself hears Ctrl-C, and closes the pipe when it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
