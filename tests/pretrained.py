@@ -45,13 +45,13 @@ engine: {{kind: transformers, gpus: 0}}
 """
 STUDY_FILE = """\
 description: A real pretrained model in all of its parts, on real rows.
-test_items: 12
+test_items: 8
 shard_size: 64
 generation: {temperature: 0.7, top_p: 1.0}
 training:
   epochs: 2
   learning_rate: 1.0e-3
-  batch_size: 4
+  batch_size: 2
   lora_rank: 8
   lora_alpha: 16
   max_length: 512
@@ -68,7 +68,7 @@ blocks:
   - name: real
     tasks: [arc_challenge]
     methods: [seed_only]
-    seeds: [16]
+    seeds: [8]
     students: [smollm2]
 """
 SHORTER = (

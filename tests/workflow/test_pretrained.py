@@ -50,12 +50,12 @@ def test_real_pairs_teach_it_the_form_of_answers(pretrained_study, results):
     assert before["prompt"].equals(after["prompt"])
     form = "^Answer: [A-D]$"
     assert before["output"].str.contains(form).sum() == 0
-    assert after["output"].str.contains(form).sum() >= 11
+    assert after["output"].str.contains(form).sum() >= 7
     right = after["output"].str.strip_prefix("Answer: ") == after["gold"]
     assert after["strict"].equals(right.alias("strict"))
     place = cell(pretrained_study, "arc_challenge", "seed_only")
     counts = read_json(results / "adapters" / place / "training.json")["counts"]
-    assert (counts["training_rows"], counts["steps"]) == (16, 8)
+    assert (counts["training_rows"], counts["steps"]) == (8, 8)
     assert counts["loss"] < 1.0
 
 
@@ -68,7 +68,7 @@ def test_answers_of_adapters_are_those_of_plain_peft(pretrained_study, results, 
     base = AutoModelForCausalLM.from_pretrained(smollm2, dtype=torch.float32)
     model = None
     for task, method, items in (
-        ("arc_challenge", "seed_only", 12),
+        ("arc_challenge", "seed_only", 8),
         ("gsm8k", "question_rephrase", 2),
     ):
         adapter = results / "adapters" / cell(pretrained_study, task, method)
