@@ -104,9 +104,10 @@ def test_a_student_divided_over_gpus_takes_part_of_its_weights_on_each(tmp_path)
     assert four.weights == one.weights / 4
     assert four.buffers == pytest.approx(2 * (2.1 + 2 * 68.5 / 71))
     assert (four.adapter, four.row) == (one.adapter, one.row)
-    divided = divide(study(tmp_path / "a", 70, kind="vllm", gpus=4), 4)
+    found = study(tmp_path / "a", 70, kind="vllm", gpus=4)
+    divided = divide(found, 4)
     assert divided.impossible(4) is None
-    more = divide(divided._study, 8)
+    more = divide(found, 8)
     assert "'student' is trained on 8 GPUs (trainer.fsdp_size), and there" in more.impossible(4)
     at = SimpleNamespace(trained_cell=CELL)
     asked = divided.training()

@@ -23,6 +23,7 @@ from seedbed.run.progress import Progress
 from seedbed.run.slurm import ran_seconds
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
+from seedbed.study.spending import Account
 from seedbed.study.targets import Targets
 
 STUDENT = "models/student.yaml"
@@ -49,6 +50,11 @@ def flow():
     return Targets(study, grid(study))
 
 
+def run_file():
+    """Return where a run of the study notes what it does."""
+    return Path(flow().results) / RUN_FILE
+
+
 def begun(jobs=1, queue=None):
     """Return what follows a run whose trainings have begun."""
     targets = flow()
@@ -70,9 +76,7 @@ def begun(jobs=1, queue=None):
     paying = Paying(targets)
     paying.open()
     module.HEARTBEAT_SECONDS = 0.2
-    watch = Progress(
-        SimpleNamespace(dag=dag), paying._results / RUN_FILE, {}, str, paying=paying, queue=queue
-    )
+    watch = Progress(SimpleNamespace(dag=dag), run_file(), {}, str, paying=paying, queue=queue)
     watch.start()
     for job in made:
         tell(watch, LogEvent.JOB_STARTED, jobs=[job.number])
@@ -86,8 +90,7 @@ def tell(watch, event, **fields):
 def trained():
     """Return the dollars of training that are booked."""
     targets = flow()
-    paying = Paying(targets)
-    lines = paying._account.record().lines
+    lines = Account.of(targets.study, Path(targets.ledger)).record().lines
     return sum(line.usd or 0 for line in lines if line.stage == "training")
 
 
@@ -105,7 +108,7 @@ def test_jobs_that_a_killed_run_left_are_booked_until_its_last_sign_and_once(stu
         [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True, env=os.environ
     )
     assert process.stdout.readline() == "begun\n"
-    file = Paying(flow())._results / RUN_FILE
+    file = run_file()
     # Their start is on disk at once.
     first = json.loads(file.read_text())
     assert len(first["running"]) == 2
@@ -131,7 +134,7 @@ def test_jobs_that_a_killed_run_left_are_booked_until_its_last_sign_and_once(stu
 
 def test_a_job_that_went_on_without_its_run_is_booked_until_its_own_last_sign(study):
     watch = begun()
-    file = Paying(flow())._results / RUN_FILE
+    file = run_file()
     noted = json.loads(file.read_text())
     watch.end(False)
     before = trained()

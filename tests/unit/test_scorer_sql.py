@@ -138,14 +138,20 @@ INSERT INTO sale VALUES (1, 1, 'tea', 3), (2, 1, 'jam', 4), (3, 2, 'tea', 3), (4
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    """A scorer on a shop's database."""
+def shop_folder(tmp_path_factory):
+    """A task's folder with a shop's database."""
     place = tmp_path_factory.mktemp("shop")
     (place / "databases").mkdir()
     with sqlite3.connect(place / "databases" / "shop.sqlite") as connection:
         connection.executescript(SHOP)
     connection.close()
-    with make_scorer("sql", {}, place) as made:
+    return place
+
+
+@pytest.fixture(scope="module")
+def shop(shop_folder):
+    """A scorer on it."""
+    with make_scorer("sql", {}, shop_folder) as made:
         yield made
 
 
@@ -263,12 +269,12 @@ def test_a_result_beside_an_empty_one_is_wrong(scorer):
     assert (none.flexible, none.reason) == (False, "result is empty")
 
 
-def test_variants_are_copies_and_change_no_file(shop, tmp_path):
+def test_variants_are_copies_and_change_no_file(shop, shop_folder):
     gold = "SELECT name FROM staff WHERE age > 90"
-    before = contents(shop._folder.parent)
+    before = contents(shop_folder)
     assert not shop.score("DELETE FROM staff", item(gold, "shop.sqlite")).flexible
     assert shop.score("SELECT name FROM staff s WHERE s.age > 90", item(gold, "shop.sqlite"))
-    assert contents(shop._folder.parent) == before
+    assert contents(shop_folder) == before
 
 
 @pytest.mark.slow

@@ -164,16 +164,16 @@ def test_copies_that_are_put_together_count_once_and_unfinished_lines_not_at_all
     shutil.copytree(tmp_path / "two", tmp_path / "one", dirs_exist_ok=True)
     (spent,) = Books(tmp_path / "one").spent().values()
     assert spent.usd == pytest.approx(8 * USD)
-    book = Book(tmp_path / "one", "answers", "m", queries=True)
+    book = Book(tmp_path / "one", "answers", "m", queries=True, name="late")
     book.begin(0.5)
-    with book._path.open("a") as file:
+    with (tmp_path / "one/late.jsonl").open("a") as file:
         file.write('["-", 0.5, 0.1, 1')
     (spent,) = Books(tmp_path / "one").spent().values()
     assert (spent.used.requests, spent.doubts, spent.doubts_usd) == (8, 1, 0.5)
 
 
 def test_an_open_book_is_read_on_and_a_closed_one_anew(tmp_path):
-    books, book = Books(tmp_path), Book(tmp_path, "questions", "m", queries=False)
+    books, book = Books(tmp_path), Book(tmp_path, "questions", "m", queries=False, name="m")
     assert books.spent() == {}
     answer = Completion("1", "3", "stop", 10, 2)
     for count in range(1, 31):
@@ -181,9 +181,9 @@ def test_an_open_book_is_read_on_and_a_closed_one_anew(tmp_path):
         book.answered(0.1, answer, 0.01)
         spent = books.spent()["questions", "m"]
         assert (spent.used.requests, spent.queries) == (count, 0)
-    size = len(book._path.read_bytes())
+    size = (tmp_path / "m.jsonl").stat().st_size
     book.close()
-    assert len(book._path.read_bytes()) < size
+    assert (tmp_path / "m.jsonl").stat().st_size < size
     spent = books.spent()["questions", "m"]
     assert (spent.used, spent.doubts) == (Used(30, 300, 0, 60, 0), 0)
     assert spent.usd == pytest.approx(0.3)
