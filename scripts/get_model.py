@@ -180,7 +180,7 @@ def _copy(path: Path, folder: Path, weights: bool) -> None:
 
 
 def _reuse(old: Path, new: Path) -> None:
-    """Give a folder the files of the one that it replaces: those that still hold are not fetched.
+    """Copy files from the folder that is replaced: the hub does not send current ones again.
 
     The hub's client notes beside them of which commit they are, and looks whether they changed.
     """

@@ -91,7 +91,7 @@ class Architecture:
 
     @property
     def has_experts(self) -> bool:
-        """Whether layers have experts, of which each token takes a few."""
+        """Whether layers have experts, a few for each token."""
         counts = (self._text.get(key) for key in EXPERTS)
         return any(isinstance(count, int) and count > 1 for count in counts)
 

@@ -27,7 +27,7 @@ class Interrupts:
         self.heard = False
 
     def hear(self) -> None:
-        """Raise `KeyboardInterrupt` at Ctrl-C from here on, and for one that was held back."""
+        """Raise `KeyboardInterrupt` at Ctrl-C from here on, and now if Ctrl-C was held back."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self.interrupt)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])

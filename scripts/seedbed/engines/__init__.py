@@ -67,7 +67,7 @@ def messages_of(prompt: str) -> Messages:
 
 
 def chat(prompt: str, system: str | None = None) -> Messages:
-    """Return the messages that ask a model something, after the one that sets it up, if any.
+    """Return the messages that ask a model something, after its system message, if it has one.
 
     A prompt with a system message of its own needs no other.
     """

@@ -456,7 +456,7 @@ class _Call:
     # --- sending
 
     def _send_left(self) -> None:
-        """Send what is left, as far as limits allow."""
+        """Send the rest, within the limits."""
         while self._left and not self._capped and time.monotonic() >= self._full_until:
             queued = sum(batch.tokens for batch in self._open)
             keys: list[str] = []

@@ -162,7 +162,7 @@ def _plain(spent: Spent) -> JsonObject:
 
 @dataclass
 class _Read:
-    """A book as far as it was read.
+    """What has been read of a book.
 
     Attributes:
         key: what it is about.

@@ -655,7 +655,7 @@ class _Call:
 
 
 def probe(settings: OpenAISettings, refused: Request) -> Request:
-    """Return a request that nobody could mind, sampled as one that was refused."""
+    """Return a harmless request, sampled as the refused one."""
     return replace(
         refused,
         key="",

@@ -85,7 +85,7 @@ class Plan:
         )
 
     def made(self, path: Path) -> bool:
-        """Return whether a file exists, and is not an earlier one that the run will replace."""
+        """Return whether a file exists that the run will not replace."""
         try:
             made = (self._root / path).stat().st_mtime
         except (FileNotFoundError, NotADirectoryError):

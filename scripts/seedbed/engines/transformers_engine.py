@@ -57,7 +57,7 @@ class TransformersEngine:
         self._model = self._base.eval()
 
     def _use(self, adapter: Path | None) -> None:
-        """Put an adapter on the model, in place of the one that is on it."""
+        """Put an adapter on the model, in place of the present one."""
         if adapter == self._adapter:
             return
         if self._adapter is not None:

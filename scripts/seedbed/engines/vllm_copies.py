@@ -141,7 +141,7 @@ class VLLMCopies:
                     copy.pipe.send((call, None, None))
 
     def _send(self, call: str, adapter: Path | None, coming: Iterator[Request]) -> None:
-        """Give requests to the copies with the fewest, as far as they have room."""
+        """Give requests to the copies with the fewest, while they have room."""
         new: dict[int, list[Request]] = {}
         while True:
             free = [n for n, copy in enumerate(self.copies) if copy.under_way[call] < copy.room]

@@ -121,7 +121,7 @@ def evaluate(
 
 
 def check_references(items: Sequence[TaskItem], scorer: Scorer, reading: str = "flexible") -> int:
-    """Score each item's reference answer: one that is not right could never be got right.
+    """Score each item's reference answer: where it fails, no answer of a student could be right.
 
     Args:
         items: the items.

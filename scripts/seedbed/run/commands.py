@@ -31,7 +31,7 @@ SHOWN_LOG = " 2> >(tee {log:q} >&2)"
 
 
 def put_python_first() -> None:
-    """Let the rules' `python` be the one that runs Snakemake, whether its environment is active.
+    """Put the Python that runs Snakemake first on the path, whether its environment is active.
 
     An environment that Snakemake itself activates for a job still comes before it.
     """

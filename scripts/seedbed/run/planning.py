@@ -1,4 +1,4 @@
-"""Which jobs a run needs: those whose result could differ from the one that is there.
+"""Which jobs a run needs: those whose result could differ from the existing one.
 
 A job is fresh if the manifest notes how its outputs were made, and the settings, the code and the
 content of its inputs are still the same. Dates play no part. A job whose producers run again waits:
@@ -176,7 +176,7 @@ class Planner:
                 yield Cause("inputs", name, was=gone, now=tuple(sorted({*paths} - known.keys())))
 
     def _holds(self, noted: Input) -> bool:
-        """Return whether an input is what it was; one that is gone counts as that."""
+        """Return whether an input is unchanged; a missing one counts as unchanged."""
         found = self.current(noted.path, noted.state)
         return found is None or found.content == noted.content or self.continues(found, noted)
 

@@ -148,7 +148,7 @@ def _refuse_data(study: Study, said: list[str]) -> None:
 
 
 def _check_own_results(run: RunConfig, document: Document, problems: list[Problem]) -> None:
-    """Check a table of runs, and that the question is one that it can answer."""
+    """Check a table of runs, and that it can answer the question."""
     assert run.results is not None
     try:
         runs = read_own_results(run.results)

@@ -70,7 +70,7 @@ def too_long(
     if len(longest) > NAME_BYTES:
         said = (
             f"the cell {longest} has {len(longest)} characters, and SLURM's log of a job takes "
-            f"{NAME_BYTES}: shorten names, the longest of which is {_short(name)}"
+            f"{NAME_BYTES}: shorten names; the longest is {_short(name)}"
         )
         yield said, ("blocks", index, key, place)
         return
@@ -80,8 +80,8 @@ def too_long(
     whole = len(os.fsencode(folder)) + 1 + max(path, note)
     if whole > PATH_BYTES:
         said = (
-            f"paths of its files have up to {whole} bytes, of which {len(os.fsencode(folder))} are "
-            f"those of the working directory, and the system takes {PATH_BYTES}: shorten them"
+            f"paths of its files have up to {whole} bytes, {len(os.fsencode(folder))} of them for "
+            f"the working directory, and the system takes {PATH_BYTES}: shorten them"
         )
         yield said, ("blocks", index, key, place)
 

@@ -294,7 +294,7 @@ def _of_shard(file: Path, stage: str, who: str, shard: Shard, beyond: bool) -> D
 
 
 def _with_cache(whole: Done, folder: Path, part: Work) -> Done:
-    """Return what shards hold, and what the response cache holds of one that is unfinished."""
+    """Return what finished shards hold, and what the response cache holds of an unfinished one."""
     answers = dict(chain.from_iterable(map(read_completions, sorted(folder.glob("*.jsonl")))))
     kept = Done()
     for answer in answers.values():

@@ -177,7 +177,7 @@ def plan(
 
 
 def halved(plan: Plan, longest: int) -> Plan | None:
-    """Return the next plan to try after one that did not fit; None if there is none.
+    """Return the plan to try after this one did not fit; None if there is none.
 
     Args:
         plan: what was tried.

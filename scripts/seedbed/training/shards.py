@@ -42,7 +42,7 @@ class Shards:
 
     @property
     def writes(self) -> bool:
-        """Whether this process is the one that reports, saves and writes the adapter."""
+        """Whether this process reports, saves and writes the adapter."""
         return self.rank == 0
 
     def share(self, batches: Sequence[list[int]]) -> list[tuple[list[int], bool]]:

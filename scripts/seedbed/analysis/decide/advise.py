@@ -149,7 +149,7 @@ class Advice:
 
     @property
     def rivals(self) -> tuple[ChoiceOutlook, ...]:
-        """The others that cannot be told apart from it: too likely to be best."""
+        """Choices that are statistically tied with the best: too likely to be best themselves."""
         return _rivals(self.outlook, self.confidence)
 
     @property

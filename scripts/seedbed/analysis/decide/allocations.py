@@ -23,7 +23,7 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Outlook:
-    """The best division of a budget, as far as is known.
+    """The best known division of a budget.
 
     Attributes:
         queries: by method, what there is after the purchase.

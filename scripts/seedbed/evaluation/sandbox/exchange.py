@@ -1,4 +1,4 @@
-"""Values between the process that tests a program and the one that runs it, as plain data.
+"""Values between the process that tests a program and its runner, as plain data.
 
 Only plain data passes: what a program returns cannot answer for itself when a test compares it. An
 object of any other type passes as a number that stands for it, and stays where it is. A value of a

@@ -60,7 +60,7 @@ def final_part(output: str, answered: Callable[[str, str], bool]) -> str:
 
 
 def without_thinking(output: str) -> str:
-    """Return the text after the last thought of an output, up to one that never ends."""
+    """Return the text after the last thought of an output, without a thought that never ends."""
     end = None
     for end in _THINKING_ENDS.finditer(output):  # noqa: B007 (only the last one matters)
         pass

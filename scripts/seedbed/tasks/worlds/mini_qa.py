@@ -353,7 +353,7 @@ def _broken(rng: random.Random, problem: Problem) -> str:
 
 
 def _without_right(rng: random.Random, problem: Problem) -> tuple[str, ...]:
-    """Return the options with the right one replaced by one that is wrong too."""
+    """Return the options with another wrong one in place of the right one."""
     if problem.shape == "direct":
         pool = tuple(v for v in _values(problem.relation) if v != problem.content)
     elif problem.shape in ("inverse", "same"):
