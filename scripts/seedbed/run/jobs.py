@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from snakemake.jobs import Job
 
 _NAMES: dict[str, str] = {}
 
@@ -18,12 +21,12 @@ def own_name(name: str) -> str:
     return _NAMES.get(name, name)
 
 
-def rule_name(job: Any) -> str:
+def rule_name(job: Job) -> str:
     """Return the name of a job's rule in the Snakefile of this project."""
     return own_name(job.rule.name)
 
 
-def inputs(job: Any) -> dict[str, tuple[str, ...]]:
+def inputs(job: Job) -> dict[str, tuple[str, ...]]:
     """Return the files that a job reads, by the name of the rule's input."""
     found = {
         name: (value,) if isinstance(value, str) else tuple(value)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from seedbed.artifacts import write_text
 from seedbed.run.jobs import rule_name
+
+if TYPE_CHECKING:
+    from snakemake.jobs import Job
 
 LISTED = {
     "collect_results": "evaluations",
@@ -42,7 +45,7 @@ class Lists:
         """Return the value of an option that stands for a list of files."""
         return f"@{self.file(paths)}"
 
-    def write(self, jobs: Iterable[Any]) -> None:
+    def write(self, jobs: Iterable[Job]) -> None:
         """Write the lists of a run's jobs, and remove those of earlier runs.
 
         Args:

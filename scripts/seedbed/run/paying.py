@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seedbed.amounts import dollars
 from seedbed.engines.books import Book, Key, Spent
@@ -20,6 +20,9 @@ from seedbed.run.slurm import ran_seconds
 from seedbed.study.resources import job_gpus
 from seedbed.study.spending import FILE, Account
 from seedbed.study.targets import Targets
+
+if TYPE_CHECKING:
+    from snakemake.jobs import Job
 
 _ASKING = {
     "write_questions": ("questions", "augmenter", "question_stream"),
@@ -78,7 +81,7 @@ class Paying:
         self._before = self._account.record().usd
         self._start = self._clock()
 
-    def own(self, job: Any) -> OwnHours | None:
+    def own(self, job: Job) -> OwnHours | None:
         """Return what the hours of a job are booked as; None if it runs no model itself."""
         found = _ASKING.get(rule_name(job))
         if found is None:
@@ -90,7 +93,7 @@ class Paying:
             return None
         return OwnHours(stage, model, job_gpus(study, stage, model))
 
-    def job(self, job: Any, seconds: Callable[[], float], well: bool) -> None:
+    def job(self, job: Job, seconds: Callable[[], float], well: bool) -> None:
         """Book the hours of a job that has ended, if it runs a model itself.
 
         Args:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from seedbed.config.folders import ConfigFolders
 from seedbed.config.values import JsonObject
@@ -23,6 +23,9 @@ from seedbed.run.jobs import inputs, rule_name
 from seedbed.run.manifest import Input, Manifest, Record, State, read_state, setting
 from seedbed.run.rule_code import RuleCode
 from seedbed.study.equivalence import Params
+
+if TYPE_CHECKING:
+    from snakemake.jobs import Job
 
 STREAM_RULES = frozenset(
     {"write_questions", "answer_questions", "sample_votes", "check_answers", "verify_answers"}
@@ -111,16 +114,16 @@ class Planner:
     _states: dict[str, State | None] = field(default_factory=dict)
     _tracked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _shared: JsonObject = field(default_factory=dict)
-    _renewed: list[Any] = field(default_factory=list)
+    _renewed: list[Job] = field(default_factory=list)
     _before: dict[str, str | None] = field(default_factory=dict)
 
     # --- comparing
 
-    def record(self, job: Any) -> Record | None:
+    def record(self, job: Job) -> Record | None:
         """Return how a job's outputs were made, None if that was not noted."""
         return self.manifest.record(str(job.output[0]))
 
-    def causes(self, job: Any, record: Record) -> tuple[Cause, ...]:
+    def causes(self, job: Job, record: Record) -> tuple[Cause, ...]:
         """Return what differs from a job's record; nothing if the job is fresh."""
         code = (*self._code_causes(job, record), *self._query_causes(job, record))
         rest = (*self._setting_causes(job, record), *self._input_causes(job, record))
@@ -133,7 +136,7 @@ class Planner:
             self._renewed.append(job)
         return code
 
-    def _code_causes(self, job: Any, record: Record) -> Iterator[Cause]:
+    def _code_causes(self, job: Job, record: Record) -> Iterator[Cause]:
         now = job.params.get("code")
         if now != record.code:
             yield Cause("code", was=record.code, now=now)
@@ -144,7 +147,7 @@ class Planner:
             if now != was:
                 yield Cause("engine", name=module, was=was, now=now)
 
-    def _setting_causes(self, job: Any, record: Record) -> Iterator[Cause]:
+    def _setting_causes(self, job: Job, record: Record) -> Iterator[Cause]:
         now = self.settings(job)
         if now == record.settings:
             return
@@ -155,14 +158,14 @@ class Planner:
                 if not _rewritten(was, found):
                     yield Cause("setting", name, was, found)
 
-    def _query_causes(self, job: Any, record: Record) -> Iterator[Cause]:
+    def _query_causes(self, job: Job, record: Record) -> Iterator[Cause]:
         wanted = self.stop(job)
         if wanted is not None and record.stop is not None and record.stop < wanted:
             yield Cause("queries", was=record.stop, now=wanted)
         if record.failed:
             yield Cause("failed", was=record.failed)
 
-    def _input_causes(self, job: Any, record: Record) -> Iterator[Cause]:
+    def _input_causes(self, job: Job, record: Record) -> Iterator[Cause]:
         now = self._inputs(job)
         for name in [*now, *(record.inputs.keys() - now.keys())]:
             paths, noted = now.get(name, ()), record.inputs.get(name, ())
@@ -221,7 +224,7 @@ class Planner:
         self._states[path] = found
         return found
 
-    def settings(self, job: Any) -> JsonObject:
+    def settings(self, job: Job) -> JsonObject:
         """Return the tracked settings of a job, as records hold them."""
         names = self._tracked.get(job.rule.name)
         if names is None:
@@ -236,7 +239,7 @@ class Planner:
         return self._shared.get(value[0]) or self.manifest.shared(value[0])
 
     @staticmethod
-    def stop(job: Any) -> int | None:
+    def stop(job: Job) -> int | None:
         """Return one past the last query that a job needs of its shard; None without a stream."""
         return job.params.get("stop") if rule_name(job) in STREAM_RULES else None
 
@@ -248,7 +251,7 @@ class Planner:
             return self._states[path] is not None
         return Path(path).exists()
 
-    def status(self, job: Any) -> Status:
+    def status(self, job: Job) -> Status:
         """Return where a job stands by itself, whatever happens to its producers."""
         if not self.manifest.covers(str(job.output[0])):
             return Status(causes=_newer_inputs(job), recorded=True)
@@ -261,7 +264,7 @@ class Planner:
             return Status(causes=(Cause("queries", was=held, now=wanted),))
         return Status()
 
-    def triggers(self, producer: Status, job: Any, files: Iterable[str]) -> bool:
+    def triggers(self, producer: Status, job: Job, files: Iterable[str]) -> bool:
         """Return whether a job has to wait for a producer that runs, to see what it makes.
 
         Not if the producer only adds queries to a shard: the job takes those that it took.
@@ -280,7 +283,7 @@ class Planner:
         found = self.current(noted.path)
         return found is None or found.content == noted.content or self.continues(found, noted)
 
-    def foresee(self, job: Any) -> None:
+    def foresee(self, job: Job) -> None:
         """Keep in mind what the outputs of a job are before it runs."""
         for path in map(str, job.output):
             found = self.current(path) if self.manifest.state(path) is not None else None
@@ -288,7 +291,7 @@ class Planner:
 
     # --- while a run is under way
 
-    def made(self, jobs: Iterable[Any]) -> None:
+    def made(self, jobs: Iterable[Job]) -> None:
         """Note how jobs that have just ended were made.
 
         Raises:
@@ -305,14 +308,14 @@ class Planner:
         for record in records:
             self._states.update(record.outputs)
 
-    def described(self, job: Any) -> Record:
+    def described(self, job: Job) -> Record:
         """Return how the outputs of a job are made, by what is there now."""
         states = {
             path: read_state(path, self.manifest.state(path)) for path in map(str, job.output)
         }
         return self._described(job, replace(self._begun(job), outputs=states))
 
-    def _begun(self, job: Any) -> Record:
+    def _begun(self, job: Job) -> Record:
         """Return the record of a job before it has run."""
         code = job.params.get("code") or ""
         self._shared.setdefault(code, dict(self.code.parts(code)))
@@ -325,7 +328,7 @@ class Planner:
             engine=self._engine(job),
         )
 
-    def _described(self, job: Any, record: Record) -> Record:
+    def _described(self, job: Job, record: Record) -> Record:
         """Return a record with what is known of a job when it has run."""
         inputs = {
             name: tuple(self._input(path) for path in paths)
@@ -334,7 +337,7 @@ class Planner:
         record = replace(record, inputs=inputs)
         return record if self.stop(job) is None else self._shard(job, record)
 
-    def begun(self, jobs: Iterable[Any]) -> str:
+    def begun(self, jobs: Iterable[Job]) -> str:
         """Return by what settings jobs make their files: for `ended`, if their run is killed.
 
         A line of JSON a job, and one with what they share.
@@ -348,7 +351,7 @@ class Planner:
             lines.append(record.to_json())
         return "\n".join([json.dumps({"shared": shared}), *lines, ""])
 
-    def ended(self, noted: str, jobs: Iterable[Any]) -> int:
+    def ended(self, noted: str, jobs: Iterable[Job]) -> int:
         """Note how files were made whose jobs ended when their run was no longer there.
 
         Args:
@@ -382,7 +385,7 @@ class Planner:
         self.manifest.add(records, self._shared)
         return len(records)
 
-    def unneeded(self, job: Any, status: Status, ran: Iterable[str]) -> bool:
+    def unneeded(self, job: Job, status: Status, ran: Iterable[str]) -> bool:
         """Return whether a job that waited is fresh, now that its producers have run.
 
         Args:
@@ -404,7 +407,7 @@ class Planner:
             for path in ran
         )
 
-    def skip(self, job: Any) -> None:
+    def skip(self, job: Job) -> None:
         """Give the outputs of a skipped job the present time, so that other jobs see it is done."""
         record = self.record(job)
         with suppress(OSError):
@@ -444,7 +447,7 @@ class Planner:
             self.manifest.restate(other)
             self.manifest.compact()
 
-    def _inputs(self, job: Any) -> dict[str, tuple[str, ...]]:
+    def _inputs(self, job: Job) -> dict[str, tuple[str, ...]]:
         """Return what a job reads, by the name of the rule's input, as it is noted."""
         found = inputs(job)
         return {name: tuple(map(self.folders.name, paths)) for name, paths in found.items()}
@@ -455,7 +458,7 @@ class Planner:
             return Input(path, "")
         return Input(path, found.content, None if self.manifest.state(path) else found)
 
-    def _engine(self, job: Any) -> tuple[str, str] | None:
+    def _engine(self, job: Job) -> tuple[str, str] | None:
         engine = job.params.get("engine")
         if not engine:
             return None
@@ -464,7 +467,7 @@ class Planner:
         self._shared.setdefault(digest, dict(self.code.parts(digest)))
         return module, digest
 
-    def _shard(self, job: Any, record: Record) -> Record:
+    def _shard(self, job: Job, record: Record) -> Record:
         """Return the record of a shard, with the versions that it continues."""
         # Not for every plan: a table library takes half a second to import.
         import polars as pl
@@ -495,7 +498,7 @@ class Planner:
         return replace(record, stop=stop, rows=digest, versions=versions, failed=failed)
 
 
-def _held(job: Any) -> int | None:
+def _held(job: Job) -> int | None:
     """Return one past the last query that a job's shard holds; None if it cannot be read."""
     path = str(job.output[0])
     if not Path(path).exists():
@@ -534,7 +537,7 @@ ABSENT = "not set"
 NOT_MADE = State("", "", 0, 0)
 
 
-def _newer_inputs(job: Any) -> tuple[Cause, ...]:
+def _newer_inputs(job: Job) -> tuple[Cause, ...]:
     """Return which inputs are newer than the outputs of a job of another workflow, as `make` does.
 
     A job whose outputs are not there is wanted by others, or not at all.

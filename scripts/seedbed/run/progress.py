@@ -21,7 +21,7 @@ from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -31,6 +31,7 @@ from seedbed.run.slurm import ran_seconds
 from seedbed.run.terminal import Interrupt
 
 if TYPE_CHECKING:
+    from snakemake.jobs import Job
     from snakemake.workflow import Workflow as Snakemake
 
     from seedbed.run.paying import OwnHours, Paying
@@ -311,7 +312,7 @@ class Progress(logging.Handler):
             # A run does not end because of what is said of it.
             self.handleError(record)
 
-    def skip(self, job: Any) -> None:
+    def skip(self, job: Job) -> None:
         """Count a job as done that need not run, as what it reads came out as it was."""
         if self._dag.jobid(job) in self._needed:
             self._left[rule_name(job)] -= 1
@@ -472,7 +473,7 @@ class Progress(logging.Handler):
             return log
         return str(place)
 
-    def _blocked(self, jobs: Iterable[Any]) -> list[Any]:
+    def _blocked(self, jobs: Iterable[Job]) -> list[Job]:
         """Return the cells that wait for jobs, or are of these themselves."""
         waiting = [*jobs]
         seen = {*waiting}

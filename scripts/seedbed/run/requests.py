@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seedbed.config.values import JsonObject
 from seedbed.run.partitions import Partitions, real_offers
 from seedbed.run.snakemake_internals import read_partitions, resources_at
+
+if TYPE_CHECKING:
+    from snakemake.jobs import Job
 
 SHOWN = 5
 
@@ -82,7 +85,7 @@ def gpu_option(resources: JsonObject, site: Site) -> list[str]:
     return [f"--gres=gpu:{count}" if site.gpu_request == "gres" else f"--gpus={count}"]
 
 
-def asked_by(job: Any, attempt: int, site: Site) -> SimpleNamespace:
+def asked_by(job: Job, attempt: int, site: Site) -> SimpleNamespace:
     """Return what a job would ask SLURM for at an attempt."""
     resources = resources_at(job, attempt)
     return view(job.name, resources.get("_cores", 1), resources, site)
@@ -101,7 +104,7 @@ def partitions_of(file: Path | None) -> Partitions:
     return Partitions(listed, *real_offers())
 
 
-def check_jobs(jobs: Iterable[Any], partitions: Partitions, site: Site) -> None:
+def check_jobs(jobs: Iterable[Job], partitions: Partitions, site: Site) -> None:
     """Raise an error for jobs that no partition takes, at any of their attempts.
 
     Args:
@@ -141,5 +144,5 @@ def check_jobs(jobs: Iterable[Any], partitions: Partitions, site: Site) -> None:
         )
 
 
-def _wildcards(job: Any) -> str:
+def _wildcards(job: Job) -> str:
     return " ".join(map(str, job.wildcards_dict.values()))
