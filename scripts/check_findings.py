@@ -17,39 +17,6 @@ from seedbed.command_line import json_of, json_value, option, run
 from seedbed.provenance import provenance
 
 
-def check_findings(
-    cells: Path,
-    items: Path,
-    fits: Path,
-    draws: Path,
-    settings: AugmenterSettings,
-    contrasts: Sequence[NamedContrast],
-    prices: Prices,
-    output: Path,
-) -> None:
-    """Write the tests of the study's contrasts.
-
-    Args:
-        cells: table of cells.
-        items: table of items.
-        fits: fits of `fit_decay`.
-        draws: draws of `fit_decay`.
-        settings: the augmenters in order, and the coverage of the intervals.
-        contrasts: what to test.
-        prices: by model, what its tokens cost, for tests at equal dollars.
-        output: JSON file to write.
-    """
-    record = check_contrasts(
-        read_outcomes(cells, items),
-        read_curves(fits, draws),
-        contrasts,
-        settings.augmenters,
-        settings.confidence,
-        prices,
-    )
-    record.model_copy(update={"provenance": provenance(__file__)}).write(output)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What to test, and how."""
@@ -73,17 +40,16 @@ class Options:
 
 
 def job(args: Options) -> None:
-    """Test the findings."""
-    check_findings(
-        args.cells,
-        args.item_scores,
-        args.fits,
-        args.draws,
-        args.settings,
+    """Write the tests of the study's contrasts."""
+    record = check_contrasts(
+        read_outcomes(args.cells, args.item_scores),
+        read_curves(args.fits, args.draws),
         args.contrasts,
+        args.settings.augmenters,
+        args.settings.confidence,
         args.prices,
-        args.json,
     )
+    record.model_copy(update={"provenance": provenance(__file__)}).write(args.json)
 
 
 def main() -> None:

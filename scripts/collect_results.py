@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,39 +9,6 @@ from seedbed.analysis.tables.collect import ResultError, collect, no_results
 from seedbed.artifacts import parquet_rows, replacing, write_parquet
 from seedbed.command_line import Checked, option, optional, run, several
 from seedbed.provenance import provenance
-
-
-def collect_results(
-    evaluations: Sequence[Path],
-    cells: Path,
-    items: Path,
-    csv: Path | None = None,
-    missing: str = "",
-) -> None:
-    """Read evaluations, check them, and write the table of cells and the table of items.
-
-    Args:
-        evaluations: `evaluation.json` files; `predictions.parquet` lies beside each.
-        cells: Parquet file to write, one row a cell.
-        items: Parquet file to write, one row a cell and test item.
-        csv: CSV file of the table of cells; beside the Parquet file if not given.
-        missing: a line on the cells of the study that are not among the evaluations. Only with it,
-            there may be none.
-
-    Raises:
-        ResultError: if an evaluation cannot be used, naming its file.
-    """
-    about = {"evaluations": len(evaluations), "missing": missing} | provenance(__file__)
-    with parquet_rows(items) as scores:
-        scores.metadata = about
-        if evaluations or not missing:
-            table = collect(evaluations, scores.add)
-        else:
-            table, none = no_results()
-            scores.add(none)
-    with replacing(csv or cells.with_suffix(".csv")) as temporary:
-        table.write_csv(temporary)
-    write_parquet(cells, table, about)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +25,21 @@ class Options(Checked):
 
 
 def job(args: Options) -> None:
-    """Gather the evaluations."""
+    """Check the evaluations, and write the table of cells and the table of items."""
     predictions = (path.with_name("predictions.parquet") for path in args.evaluations)
     args.check(*args.evaluations, *predictions)
-    collect_results(args.evaluations, args.cells, args.item_scores, args.csv, args.missing)
+    about = {"evaluations": len(args.evaluations), "missing": args.missing, **provenance(__file__)}
+    with parquet_rows(args.item_scores) as scores:
+        scores.metadata = about
+        # There may be none only if some are said to be missing.
+        if args.evaluations or not args.missing:
+            table = collect(args.evaluations, scores.add)
+        else:
+            table, none = no_results()
+            scores.add(none)
+    with replacing(args.csv or args.cells.with_suffix(".csv")) as temporary:
+        table.write_csv(temporary)
+    write_parquet(args.cells, table, about)
 
 
 def main() -> None:

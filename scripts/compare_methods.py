@@ -14,41 +14,6 @@ from seedbed.command_line import json_of, option, run
 from seedbed.provenance import provenance
 
 
-def compare_methods(
-    cells: Path,
-    items: Path,
-    fits: Path,
-    draws: Path,
-    settings: CompareSettings,
-    csv: Path,
-    json: Path,
-) -> None:
-    """Write all comparisons as CSV, and as JSON with the settings and the method behind them.
-
-    Args:
-        cells: table of cells.
-        items: table of items.
-        fits: fits of `fit_decay`.
-        draws: draws of `fit_decay`.
-        settings: settings.
-        csv: file to write.
-        json: file to write.
-    """
-    runs = noise_between_runs(read_curves(fits, draws))
-    table = comparisons.compare_methods(read_outcomes(cells, items), settings, runs)
-    with replacing(csv) as temporary:
-        table.write_csv(temporary)
-    write_json(
-        json,
-        {
-            "about": comparisons.ABOUT,
-            "settings": settings.model_dump(mode="json"),
-            "comparisons": table.to_dicts(),
-            "provenance": provenance(__file__),
-        },
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What to compare, and how."""
@@ -67,15 +32,21 @@ class Options:
 
 
 def job(args: Options) -> None:
-    """Compare the methods."""
-    compare_methods(
-        args.cells,
-        args.item_scores,
-        args.fits,
-        args.draws,
-        args.settings,
-        args.csv,
+    """Write all comparisons as CSV, and as JSON with the settings and the method behind them."""
+    runs = noise_between_runs(read_curves(args.fits, args.draws))
+    table = comparisons.compare_methods(
+        read_outcomes(args.cells, args.item_scores), args.settings, runs
+    )
+    with replacing(args.csv) as temporary:
+        table.write_csv(temporary)
+    write_json(
         args.json,
+        {
+            "about": comparisons.ABOUT,
+            "settings": args.settings.model_dump(mode="json"),
+            "comparisons": table.to_dicts(),
+            "provenance": provenance(__file__),
+        },
     )
 
 

@@ -14,30 +14,6 @@ from seedbed.command_line import json_of, json_value, option, run
 from seedbed.provenance import provenance
 
 
-def find_crossovers(
-    fits: Path,
-    draws: Path,
-    settings: CrossoverSettings,
-    prices: Prices,
-    output: Path,
-    csv: Path,
-) -> None:
-    """Write the crossovers of all pairs of methods, as JSON and as a CSV table.
-
-    Args:
-        fits: fits of `fit_decay`.
-        draws: draws of `fit_decay`.
-        settings: settings.
-        prices: by model, what its tokens cost.
-        output: JSON file to write.
-        csv: file to write.
-    """
-    found = crossovers.find_crossovers(read_curves(fits, draws), settings, prices)
-    with replacing(csv) as temporary:
-        crossovers.crossover_table(found).write_csv(temporary)
-    found.model_copy(update={"provenance": provenance(__file__)}).write(output)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Where to look for crossovers, and how."""
@@ -53,8 +29,13 @@ class Options:
 
 
 def job(args: Options) -> None:
-    """Find the crossovers."""
-    find_crossovers(args.fits, args.draws, args.settings, args.prices, args.json, args.csv)
+    """Write the crossovers of all pairs of methods, as JSON and as a CSV table."""
+    found = crossovers.find_crossovers(
+        read_curves(args.fits, args.draws), args.settings, args.prices
+    )
+    with replacing(args.csv) as temporary:
+        crossovers.crossover_table(found).write_csv(temporary)
+    found.model_copy(update={"provenance": provenance(__file__)}).write(args.json)
 
 
 def main() -> None:

@@ -13,22 +13,6 @@ from seedbed.command_line import json_of, option, run
 from seedbed.provenance import provenance
 
 
-def fit_decay(cells: Path, items: Path, settings: FitSettings, fits: Path, draws: Path) -> None:
-    """Fit every group of cells, and write the fits with their draws.
-
-    Args:
-        cells: table of cells.
-        items: table of items.
-        settings: settings.
-        fits: JSON file to write: cell means, the curves there, sizes of noise.
-        draws: Parquet file to write: draws of the posterior.
-    """
-    record, table = fit_curves(read_outcomes(cells, items), settings)
-    made = provenance(__file__)
-    write_parquet(draws, table, made)
-    record.model_copy(update={"provenance": made}).write(fits)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What to fit, and how."""
@@ -46,8 +30,11 @@ class Options:
 
 
 def job(args: Options) -> None:
-    """Fit the curves."""
-    fit_decay(args.cells, args.item_scores, args.settings, args.fits, args.draws)
+    """Fit every group of cells, and write the fits with their draws."""
+    record, table = fit_curves(read_outcomes(args.cells, args.item_scores), args.settings)
+    made = provenance(__file__)
+    write_parquet(args.draws, table, made)
+    record.model_copy(update={"provenance": made}).write(args.fits)
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ def check_architecture(folder: Path) -> None:
     """Check that a student can be trained and evaluated.
 
     Raises:
-        ValueError: if Transformers has no class for its kind that writes text from text alone, or
+        ValueError: if Transformers has no causal language model of its kind, or
             one without the cache from which the engines write the next token.
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
@@ -98,9 +98,9 @@ def check_architecture(folder: Path) -> None:
     config = AutoConfig.from_pretrained(folder)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ValueError(
-            f"a model of the kind {config.model_type!r} cannot be a student: Transformers does not "
-            "run it as one that writes text from text alone. Take a text model of its family, or "
-            "have it as teacher or augmenter alone, run by vLLM or an endpoint"
+            f"a model of the kind {config.model_type!r} cannot be a student: Transformers has no "
+            "causal language model of this kind. Take a text model of its family, or use it only "
+            "as teacher or augmenter, run by vLLM or an endpoint"
         )
     found: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     kinds = found if isinstance(found, tuple) else (found,)

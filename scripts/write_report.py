@@ -24,84 +24,6 @@ from seedbed.engines.spending import SpendingRecord
 from seedbed.provenance import provenance
 
 
-def write_report(
-    study: str,
-    description: str,
-    remarks: Sequence[str],
-    missing: str,
-    cells: Path,
-    fits: Path,
-    draws: Path,
-    comparisons: Path,
-    crossovers: Path,
-    findings: Path,
-    examples: Sequence[Path],
-    figures: Sequence[Path],
-    charts: Sequence[Path],
-    titles: Titles,
-    prices: Prices,
-    published: Sequence[PublishedShift],
-    summary: Path,
-    page: Path,
-    spending: Path | None = None,
-) -> None:
-    """Write the summary and the page.
-
-    Args:
-        study: name of the study.
-        description: what the study asks, or "".
-        remarks: what to know in reading its findings.
-        missing: a line on results that are missing, or "".
-        cells: table of cells.
-        fits: fits of `fit_decay`.
-        draws: draws of `fit_decay`.
-        comparisons: table of `compare_methods` (CSV).
-        crossovers: crossovers of `find_crossovers` (JSON).
-        findings: tests of `check_findings` (JSON).
-        examples: datasets to show rows of, in folders named by their coordinates.
-        figures: SVG files to show in the page.
-        charts: the same as Vega-Lite, NAME.vl.json; a figure without one is not interactive.
-        titles: titles of methods, tasks and models.
-        prices: by model, what its tokens cost.
-        published: crossovers that others found.
-        summary: text file to write.
-        page: HTML file to write.
-        spending: what the study has cost (JSON); it need not be there.
-    """
-    confidence = confidence_of(fits)
-    crossed = CrossoversRecord.read(crossovers)
-    fitted = read_curves(fits, draws)
-    report = Report(
-        study=study,
-        description=description,
-        remarks=tuple(remarks),
-        missing=missing,
-        intervals=sentences.INTERVALS.format(coverage=100 * confidence),
-        fits=summarise(
-            fitted,
-            read_comparisons(comparisons),
-            [*crossed.crossovers, *crossed.costs],
-            titles,
-            confidence,
-            published,
-        ),
-        findings=findings_of(ContrastsRecord.read(findings).findings, titles),
-        cautions=cautions(cells),
-    )
-    by_name = {path.name.removesuffix(".vl.json"): read_json(path) for path in charts}
-    text = filling.page(
-        report,
-        explorer_data(fitted, titles, confidence, prices),
-        [filling.read_figure(path, by_name.get(path.stem)) for path in figures],
-        [filling.examples_of(path, titles) for path in examples],
-        confidence,
-        provenance(__file__, FILES),
-        SpendingRecord.read(spending) if spending and spending.is_file() else None,
-    )
-    write_text(page, text)
-    write_text(summary, summary_text(report, str(page)))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What a study found, and where to write it."""
@@ -133,9 +55,40 @@ class Options:
 
 
 def job(args: Options) -> None:
-    """Write the report."""
-    given = {name: value for name, value in vars(args).items() if value is not None}
-    write_report(**{"description": "", "missing": "", **given})
+    """Write the summary and the page."""
+    confidence = confidence_of(args.fits)
+    crossed = CrossoversRecord.read(args.crossovers)
+    fitted = read_curves(args.fits, args.draws)
+    report = Report(
+        study=args.study,
+        description=args.description or "",
+        remarks=tuple(args.remarks),
+        missing=args.missing or "",
+        intervals=sentences.INTERVALS.format(coverage=100 * confidence),
+        fits=summarise(
+            fitted,
+            read_comparisons(args.comparisons),
+            [*crossed.crossovers, *crossed.costs],
+            args.titles,
+            confidence,
+            args.published,
+        ),
+        findings=findings_of(ContrastsRecord.read(args.findings).findings, args.titles),
+        cautions=cautions(args.cells),
+    )
+    by_name = {path.name.removesuffix(".vl.json"): read_json(path) for path in args.charts}
+    spending = args.spending
+    text = filling.page(
+        report,
+        explorer_data(fitted, args.titles, confidence, args.prices),
+        [filling.read_figure(path, by_name.get(path.stem)) for path in args.figures],
+        [filling.examples_of(path, args.titles) for path in args.examples],
+        confidence,
+        provenance(__file__, FILES),
+        SpendingRecord.read(spending) if spending and spending.is_file() else None,
+    )
+    write_text(args.page, text)
+    write_text(args.summary, summary_text(report, str(args.page)))
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from seedbed.study.config import RunConfig
 
 REPOSITORY = Path(__file__).parents[2]
 ENVS = REPOSITORY / "envs"
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
 SOURCES = {"cpu": "requirements.in", "gpu": "gpu.in"}
 # What vLLM says that it needs, where the rest could contradict it; of the version that is locked.
 VLLM = "0.32.0"
@@ -213,6 +214,13 @@ def test_the_image_is_made_from_the_locks():
     python = re.search(r"^FROM python:(\S+)-slim$", recipe, re.MULTILINE)[1]
     conda = yaml.safe_load((ENVS / "cpu.yaml").read_text())
     assert f"python={python}" in conda["dependencies"]
+    # vLLM's kernels are compiled in the job, and slim images have no compiler.
+    assert re.search(r"^RUN apt-get .* g\+\+ ", recipe, re.MULTILINE)
+    # The image runs this Snakefile, with what its comments name, as `make` does.
+    for path in re.findall(r"/opt/seedbed/([^\s\"]+)", recipe):
+        assert (REPOSITORY / path).exists(), path
+    exported = dict(re.findall(r"^export (MALLOC\w+) := (\d+)$", MAKEFILE, re.MULTILINE))
+    assert exported == dict(re.findall(r"(MALLOC\w+)=(\d+)", recipe))
     # Results, keys and the environment of this machine stay out of the image.
     left_out = (ENVS / "Dockerfile.dockerignore").read_text().split()
     assert {".env", ".venv", "results", "resources", ".snakemake"} <= {*left_out}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import polars as pl
 from analysis_simulation import METHODS, shipped_contrasts, write_evaluations
 
-from check_findings import check_findings
-from collect_results import collect_results
-from compare_methods import compare_methods
-from find_crossovers import find_crossovers
-from fit_decay import fit_decay
+import check_findings
+import collect_results
+import compare_methods
+import find_crossovers
+import fit_decay
+import write_report
 from plot import plot
 from seedbed.analysis.report.charts.files import figure_output
 from seedbed.analysis.settings import (
@@ -21,7 +22,6 @@ from seedbed.analysis.settings import (
     Title,
     Titles,
 )
-from write_report import write_report
 
 TITLES = Titles(
     {
@@ -56,6 +56,11 @@ def write_dataset(folder):
     return path
 
 
+def run_script(script, **options):
+    """Run a script as its command line does."""
+    script.job(script.Options(**options))
+
+
 def run_all(folder, tables, titles=TITLES):
     """Run every script in order; return the folder."""
     paths = write_evaluations(*tables, folder / "evaluations")
@@ -63,46 +68,39 @@ def run_all(folder, tables, titles=TITLES):
     comparisons = folder / "tables/comparisons.csv"
     fits, draws = folder / "fits/decay.json", folder / "fits/draws.parquet"
     crossovers = folder / "fits/crossovers.json"
-    figures = [folder / "figures/accuracy.svg", folder / "figures/cost_effectiveness.svg"]
-    collect_results(paths, cells, items)
-    settings = FitSettings(methods=METHODS, bootstrap_samples=100)
-    fit_decay(cells, items, settings, fits, draws)
-    compare_methods(
-        cells,
-        items,
-        fits,
-        draws,
-        CompareSettings(methods=METHODS),
-        comparisons,
-        comparisons.with_suffix(".json"),
-    )
-    settings, csv = CrossoverSettings(), crossovers.with_suffix(".csv")
-    find_crossovers(fits, draws, settings, PRICES, crossovers, csv)
     findings = folder / "fits/findings.json"
-    contrasts = shipped_contrasts()
-    check_findings(cells, items, fits, draws, AugmenterSettings(), contrasts, PRICES, findings)
+    figures = [folder / "figures/accuracy.svg", folder / "figures/cost_effectiveness.svg"]
+    tables = {"cells": cells, "item_scores": items}
     curves = {"fits": fits, "draws": draws}
-    plot("accuracy", output(figures[0], titles), **curves, cells=cells, item_scores=items)
+    run_script(collect_results, evaluations=paths, **tables)
+    settings = FitSettings(methods=METHODS, bootstrap_samples=100)
+    run_script(fit_decay, settings=settings, **tables, **curves)
+    made = {"csv": comparisons, "json": comparisons.with_suffix(".json")}
+    run_script(
+        compare_methods, settings=CompareSettings(methods=METHODS), **tables, **curves, **made
+    )
+    made = {"csv": crossovers.with_suffix(".csv"), "json": crossovers}
+    run_script(find_crossovers, settings=CrossoverSettings(), prices=PRICES, **curves, **made)
+    asked = {"settings": AugmenterSettings(), "contrasts": shipped_contrasts(), "prices": PRICES}
+    run_script(check_findings, json=findings, **tables, **curves, **asked)
+    plot("accuracy", output(figures[0], titles), **curves, **tables)
     leads = {"comparisons": comparisons, "crossovers": crossovers, "published": PUBLISHED}
     plot("cost_effectiveness", output(figures[1], titles), **curves, **leads)
-    write_report(
-        "fake",
-        "What <script>alert(1)</script> is best?",
-        ["The student is <small>."],
-        "",
-        cells,
-        fits,
-        draws,
-        comparisons,
-        crossovers,
-        findings,
-        [write_dataset(folder)],
-        figures,
-        [figure.with_suffix(".vl.json") for figure in figures],
-        titles,
-        PRICES,
-        PUBLISHED,
-        folder / "report/summary.txt",
-        folder / "report/index.html",
+    run_script(
+        write_report,
+        study="fake",
+        description="What <script>alert(1)</script> is best?",
+        remarks=["The student is <small>."],
+        cells=cells,
+        findings=findings,
+        examples=[write_dataset(folder)],
+        figures=figures,
+        charts=[figure.with_suffix(".vl.json") for figure in figures],
+        titles=titles,
+        prices=PRICES,
+        summary=folder / "report/summary.txt",
+        page=folder / "report/index.html",
+        **curves,
+        **leads,
     )
     return folder

@@ -88,7 +88,7 @@ def cause_text(planner: Planner, rule: str, cause: Cause) -> Iterator[str]:
     elif cause.kind == "failed":
         yield f"{cause.was:,} of its queries failed in all tries, and are asked again"
     else:
-        yield f"it is to go as far as query {cause.now} of its stream, and goes to {cause.was}"
+        yield f"it needs its stream up to query {cause.now}, and has it up to query {cause.was}"
 
 
 def jobs_text(count: int) -> str:

@@ -51,8 +51,8 @@ class Samples(Section):
 
     samples: Annotated[int, Field(ge=2)] = Field(
         3,
-        description="Teacher answers to a question of which more than half must agree, where no "
-        "seed's answer applies; the row's own is one of them.",
+        description="Teacher answers to a question, the row's own included. More than half must "
+        "agree where no seed's answer applies.",
         json_schema_extra=changes("verification"),
     )
 

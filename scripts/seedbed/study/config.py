@@ -296,7 +296,7 @@ class ApiModel(Section):
         "model."
     )
     version: Text | None = Field(
-        None, description="Whatever tells it from an older model of that name, in your words."
+        None, description="Your own mark of the model, if a newer one takes its name."
     )
 
 

@@ -136,6 +136,6 @@ class Trainer(Section):
     )
     fsdp_size: Count = Field(
         1,
-        description="GPUs of one machine over which FSDP divides the weights of a student, for one "
-        "that is too large for a GPU. Each trains on its share of a step's rows.",
+        description="GPUs of one machine over which FSDP divides the weights of a student that is "
+        "too large for one GPU. Each trains on its share of a step's rows.",
     )

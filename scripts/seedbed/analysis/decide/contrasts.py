@@ -382,7 +382,7 @@ class _Task:
                 task=self.measured.task,
                 student=student,
                 claim=test.claim.format(**words, student=student.replace("_", " ")),
-                noise="test items, and as far as seen seeds and training",
+                noise="test items, and the noise of seeds and training that the fit sees",
                 unit="ln BR",
                 **_verdict(estimate, low, high, self.confidence),
             )

@@ -38,11 +38,11 @@ class ContrastPoint(Section):
     method: Name | None = Field(None, description="Null: the test's.")
     augmenter: Name | None = Field(
         None,
-        description="A model; or `weak`, the last that the blocks name; or `strong`, the one that "
-        "most cells have, unless that is the weak one: then the first. Null: the one that most "
-        "cells have. Methods without an augmenter take none.",
+        description="A model; or `weak`, the last that the blocks name; or `strong`, the most "
+        "frequent augmenter of the cells or, if that is the weak one, the first that the blocks "
+        "name. Null: the most frequent. Methods without an augmenter take none.",
     )
-    teacher: Name | None = Field(None, description="Null: the one that most cells have.")
+    teacher: Name | None = Field(None, description="Null: the most frequent teacher of the cells.")
     student: Name | None = Field(None, description="Null: the test's.")
     filter: Literal["none", "verified", "verified_matched"] | None = Field(
         None, description="Null: the test's."

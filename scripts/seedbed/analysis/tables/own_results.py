@@ -54,8 +54,8 @@ NOTHING_RIGHT = (
     "scorer or the form of the answers is the likely cause."
 )
 ONE_RUN = (
-    "No method has replicates: the noise between training runs and draws of the seeds is known "
-    "only as far as cells lie off the curve."
+    "No method has replicates: the noise between training runs and draws of the seeds is estimated "
+    "from the cells' distances to the curves alone."
 )
 
 

@@ -34,7 +34,7 @@ from seedbed.analysis.report.charts.drawing import (
     tooltips,
     value_axis,
 )
-from seedbed.analysis.report.charts.places import all_methods, place_titles, with_curves
+from seedbed.analysis.report.charts.places import all_methods, by_place, with_curves
 from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Outcomes, mean_accuracy, read_outcomes
 
@@ -146,13 +146,10 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
-    places = list(dict.fromkeys(tuple(row[name] for name in GROUP_COLUMNS) for row in rows))
-    named = [dict(zip(GROUP_COLUMNS, place, strict=True)) for place in places]
     kinds = [_line(row) for row in rows]
     labels = [label for kind, label in _LINES.items() if kind in kinds]
     sections = []
-    for place, title in zip(named, place_titles(named, titles), strict=True):
-        part = [row for row in rows if place.items() <= row.items()]
+    for _, title, part in by_place(rows, titles):
         sizes = sorted({row["seeds"] for row in part})
         columns = min(COLUMNS, len(sizes))
         width = panel_width(columns, 0, 60)

@@ -27,7 +27,7 @@ from seedbed.analysis.report.charts.drawing import (
     tooltips,
     value_axis,
 )
-from seedbed.analysis.report.charts.places import place_titles
+from seedbed.analysis.report.charts.places import by_place
 from seedbed.analysis.settings import AugmenterSettings, Titles
 from seedbed.analysis.tables.comparisons import paired_difference
 from seedbed.analysis.tables.outcomes import (
@@ -163,12 +163,8 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
-    places = list(dict.fromkeys(tuple(row[name] for name in PLACE) for row in rows))
-    named = [dict(zip(PLACE, place, strict=True)) for place in places]
-    named_titles = place_titles(named, titles, ("student", "teacher", "filter"))
     sections = []
-    for place, title in zip(named, named_titles, strict=True):
-        part = [row for row in rows if place.items() <= row.items()]
+    for place, title, part in by_place(rows, titles, PLACE):
         augmenters = [row["augmenter"] for row in part if row["augmenter"] != NO_AUGMENTER]
         labels = list(dict.fromkeys(map(titles.title, augmenters)))
         shown = [m for m in methods.names if any(_writes(row, m) for row in part)]

@@ -35,7 +35,7 @@ from seedbed.analysis.report.charts.drawing import (
     tooltips,
     words,
 )
-from seedbed.analysis.report.charts.places import all_methods, place_titles, with_curves
+from seedbed.analysis.report.charts.places import all_methods, by_place, with_curves
 from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
@@ -201,12 +201,10 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
-    places = list(dict.fromkeys(tuple(row[name] for name in GROUP_COLUMNS) for row in rows))
-    named = [dict(zip(GROUP_COLUMNS, place, strict=True)) for place in places]
-    columns = min(2, len(named))
+    places = by_place(rows, titles)
+    columns = min(2, len(places))
     panels = []
-    for place, title in zip(named, place_titles(named, titles), strict=True):
-        part = [row for row in rows if place.items() <= row.items()]
+    for _, title, part in places:
         width = panel_width(columns, 60)
         layers, height = _layers(part, methods, titles, width)
         panels.append(panel(layers, title, width, height))

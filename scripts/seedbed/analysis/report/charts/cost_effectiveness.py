@@ -43,7 +43,7 @@ from seedbed.analysis.report.charts.drawing import (
 )
 from seedbed.analysis.report.charts.places import (
     all_methods,
-    place_titles,
+    by_place,
     shown_crossovers,
     with_curves,
 )
@@ -185,13 +185,10 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
-    places = list(dict.fromkeys(tuple(row[name] for name in GROUP_COLUMNS) for row in rows))
-    named = [dict(zip(GROUP_COLUMNS, place, strict=True)) for place in places]
     sources = sorted({row["method"] for row in rows if row["kind"] == "published"})
     label = f"Crossover with the first method; bar: {100 * content.confidence:g}% interval"
     sections = []
-    for place, title in zip(named, place_titles(named, titles), strict=True):
-        part = [row for row in rows if place.items() <= row.items()]
+    for _, title, part in by_place(rows, titles):
         sizes = sorted({row["seeds"] for row in part})
         columns = min(COLUMNS, len(sizes))
         width = panel_width(columns, 0, 60)

@@ -30,7 +30,7 @@ from seedbed.analysis.report.charts.drawing import (
     sheet,
     tooltips,
 )
-from seedbed.analysis.report.charts.places import place_titles
+from seedbed.analysis.report.charts.places import by_place
 from seedbed.analysis.report.charts.series import SERIES, Series
 from seedbed.analysis.settings import CompareSettings, Titles
 from seedbed.analysis.tables.comparisons import paired_difference
@@ -170,8 +170,6 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     rows = content.rows()
     methods = Methods(content.methods, titles)
     series = Series(rows, methods)
-    places = list(dict.fromkeys(tuple(row[name] for name in PLACE) for row in rows))
-    named = [dict(zip(PLACE, place, strict=True)) for place in places]
     shown = [name for name in MEASURES if any(_known(row, name) for row in rows)] or list(MEASURES)
     notes = [
         f"{noun[0].upper()}{noun[1:]} per point: {_why_unknown(rows, name, titles)}."
@@ -183,8 +181,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     columns = 3 if len(shown) == 3 else min(2, len(shown))
     width = panel_width(columns, 60)
     sections = []
-    for place, title in zip(named, place_titles(named, titles, PLACE[1:]), strict=True):
-        part = [row for row in rows if place.items() <= row.items()]
+    for _, title, part in by_place(rows, titles, PLACE):
         panels = [
             panel(
                 _layers(part, name, content.methods, methods, series, titles, width),

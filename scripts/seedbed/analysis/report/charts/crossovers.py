@@ -37,7 +37,7 @@ from seedbed.analysis.report.charts.drawing import (
     tooltips,
     words,
 )
-from seedbed.analysis.report.charts.places import all_methods, place_titles, with_curves
+from seedbed.analysis.report.charts.places import all_methods, by_place, with_curves
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
@@ -171,13 +171,11 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
-    places = list(dict.fromkeys(tuple(row[name] for name in GROUP_COLUMNS) for row in rows))
-    named = [dict(zip(GROUP_COLUMNS, place, strict=True)) for place in places]
     sources = sorted({row["words"] for row in rows if row["kind"] == "published"})
     kinds = [_RANGE, *(f"{_OTHERS} {source}" for source in sources)]
     sections = []
-    for place, title in zip(named, place_titles(named, titles), strict=True):
-        part = [row | {"row": _label(row, titles)} for row in rows if place.items() <= row.items()]
+    for place, title, found in by_place(rows, titles):
+        part = [row | {"row": _label(row, titles)} for row in found]
         labels = list(dict.fromkeys(row["row"] for row in part))
         height = rows_height(labels, _ROW)
         width = panel_width(2, 0, 130)

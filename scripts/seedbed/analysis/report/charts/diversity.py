@@ -21,7 +21,7 @@ from seedbed.analysis.report.charts.drawing import (
     tooltips,
     value_axis,
 )
-from seedbed.analysis.report.charts.places import place_titles
+from seedbed.analysis.report.charts.places import by_place
 from seedbed.analysis.report.charts.series import SERIES, Series
 from seedbed.analysis.settings import CompareSettings, Titles
 from seedbed.config.words import Coordinates
@@ -117,12 +117,9 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     rows = content.rows()
     methods = Methods(content.methods, titles)
     series = Series(rows, methods)
-    places = list(dict.fromkeys(tuple(row[name] for name in PLACE) for row in rows))
-    named = [dict(zip(PLACE, place, strict=True)) for place in places]
     width = panel_width(3, 40)
     sections = []
-    for place, title in zip(named, place_titles(named, titles, PLACE[1:]), strict=True):
-        part = [row for row in rows if place.items() <= row.items()]
+    for _, title, part in by_place(rows, titles, PLACE):
         panels = []
         for name, noun in MEASURES.items():
             drawn = [

@@ -27,7 +27,7 @@ from seedbed.analysis.report.charts.drawing import (
     tooltips,
     value_axis,
 )
-from seedbed.analysis.report.charts.places import place_titles
+from seedbed.analysis.report.charts.places import by_place
 from seedbed.analysis.settings import CompareSettings, Titles
 from seedbed.analysis.tables.mixtures import mixture_table
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Group, Outcomes, read_outcomes
@@ -56,15 +56,9 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     """Return a chart of accuracies and gains by budget ratio, for each group and seed-set size."""
     rows = content.rows()
     methods = Methods(content.methods, titles)
-    place = (*GROUP_COLUMNS, "seeds")
-    places = [
-        dict(zip(place, one, strict=True))
-        for one in dict.fromkeys(tuple(row[name] for name in place) for row in rows)
-    ]
     width = panel_width(2, 45)
     sections = []
-    for at, title in zip(places, place_titles(places, titles), strict=True):
-        part = [row for row in rows if at.items() <= row.items()]
+    for at, title, part in by_place(rows, titles, (*GROUP_COLUMNS, "seeds")):
         of_kind = {
             kind: [row for row in part if row["kind"] == kind] for kind in ("accuracy", "gain")
         }

@@ -36,7 +36,7 @@ from seedbed.analysis.report.charts.drawing import (
     value_axis,
     words,
 )
-from seedbed.analysis.report.charts.places import all_methods, place_titles, shown_crossovers
+from seedbed.analysis.report.charts.places import all_methods, by_place, shown_crossovers
 from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
@@ -107,13 +107,9 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     role = content.besides["role"]
     methods = Methods(content.methods, titles)
     others = [name for name in (*GROUP_COLUMNS, "seeds") if name != role]
-    places = list(dict.fromkeys(tuple(row[name] for name in others) for row in rows))
-    named = [dict(zip(others, place, strict=True)) for place in places]
     labels = ["Base model"] if any(row["kind"] == "untrained" for row in rows) else []
-    names = [n for n in ("student", "teacher", "augmenter", "filter") if n != role]
     sections = []
-    for place, title in zip(named, place_titles(named, titles, names), strict=True):
-        part = [row for row in rows if place.items() <= row.items()]
+    for place, title, part in by_place(rows, titles, others):
         models = list(dict.fromkeys(row[role] for row in part))
         columns = min(COLUMNS, len(models) + 1)
         width = panel_width(columns, 45)

@@ -9,6 +9,7 @@ from seedbed.analysis.curves import Curves
 from seedbed.analysis.decide.crossovers import Crossover
 from seedbed.analysis.report.charts.drawing import Row
 from seedbed.analysis.settings import Titles
+from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
 
 def all_methods(fits: Iterable[Curves]) -> list[str]:
@@ -26,20 +27,35 @@ def group_titles(fits: Sequence[Curves], titles: Titles) -> list[str]:
     return place_titles([asdict(fit.group) for fit in fits], titles)
 
 
-def place_titles(
-    places: Sequence[Row],
-    titles: Titles,
-    names: Sequence[str] = ("student", "teacher", "augmenter", "filter"),
-) -> list[str]:
+def by_place(
+    rows: Sequence[Row], titles: Titles, columns: Iterable[str] = tuple(GROUP_COLUMNS)
+) -> list[tuple[Row, str, list[Row]]]:
+    """Return the places of some rows, in their order, each with its title and its rows.
+
+    Args:
+        rows: of a table.
+        titles: titles of tasks and models.
+        columns: those that tell places apart.
+    """
+    places: dict[tuple[object, ...], tuple[Row, list[Row]]] = {}
+    for row in rows:
+        place = {name: row[name] for name in columns}
+        places.setdefault(tuple(place.values()), (place, []))[1].append(row)
+    found = [*places.values()]
+    named = place_titles([place for place, _ in found], titles)
+    return [(place, title, part) for (place, part), title in zip(found, named, strict=True)]
+
+
+def place_titles(places: Sequence[Row], titles: Titles) -> list[str]:
     """Return a title for each place: its task, and coordinates in which the task's places differ.
 
     Args:
-        places: mappings with `task` and the coordinates.
+        places: mappings with `task` and coordinates.
         titles: titles of tasks and models.
-        names: the coordinates.
     """
     made = []
     for place in places:
+        names = [name for name in ("student", "teacher", "augmenter", "filter") if name in place]
         same_task = [other for other in places if other["task"] == place["task"]]
         varied = [name for name in names if len({other[name] for other in same_task}) > 1]
         parts = [f"{name} {titles.title(str(place[name]))}" for name in varied]

@@ -26,7 +26,7 @@ from seedbed.analysis.report.charts.drawing import (
     words,
     wrapped,
 )
-from seedbed.analysis.report.charts.places import place_titles
+from seedbed.analysis.report.charts.places import by_place
 from seedbed.analysis.settings import ShareSettings, Titles
 from seedbed.analysis.tables.mixtures import mixture_accuracies
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Outcomes, read_outcomes
@@ -101,18 +101,12 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     """Return a triangle for each budget at which several mixtures were measured."""
     rows = content.rows()
     methods = Methods(content.methods, titles)
-    place = (*GROUP_COLUMNS, "seeds")
-    places = [
-        dict(zip(place, one, strict=True))
-        for one in dict.fromkeys(tuple(row[name] for name in place) for row in rows)
-    ]
     width = panel_width(2, 0)
     sections = []
-    for at, title in zip(places, place_titles(places, titles), strict=True):
+    for at, title, found in by_place(rows, titles, (*GROUP_COLUMNS, "seeds")):
         of_triangle: dict[tuple[int, str], list[Row]] = {}
-        for row in rows:
-            if at.items() <= row.items():
-                of_triangle.setdefault((row["budget"], row["corners"]), []).append(row)
+        for row in found:
+            of_triangle.setdefault((row["budget"], row["corners"]), []).append(row)
         panels = []
         for (budget, corners), part in of_triangle.items():
             plane = _Plane(corners.split(), titles, width)

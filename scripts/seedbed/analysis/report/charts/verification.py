@@ -32,7 +32,7 @@ from seedbed.analysis.report.charts.drawing import (
     tooltips,
     value_axis,
 )
-from seedbed.analysis.report.charts.places import place_titles
+from seedbed.analysis.report.charts.places import by_place
 from seedbed.analysis.settings import CompareSettings, Titles
 from seedbed.analysis.tables.comparisons import paired_difference
 from seedbed.analysis.tables.outcomes import (
@@ -233,13 +233,9 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
-    places = list(dict.fromkeys(tuple(row[name] for name in PLACE) for row in rows))
-    named = [dict(zip(PLACE, place, strict=True)) for place in places]
     filters = sorted({row["filter"] for row in rows}, key=_rank)
     sections = []
-    named_titles = place_titles(named, titles, ("student", "teacher", "augmenter"))
-    for place, title in zip(named, named_titles, strict=True):
-        part = [row for row in rows if place.items() <= row.items()]
+    for place, title, part in by_place(rows, titles, PLACE):
         of_kind = {kind: [row for row in part if row["kind"] == kind] for kind in _KINDS}
         shown = list(dict.fromkeys(row["method"] for row in of_kind["accuracy"]))
         columns = min(COLUMNS, len(shown) + 2)
