@@ -10,7 +10,7 @@ from analysis_simulation import METHODS, true_accuracy
 from fitted_studies import fit, usual_study
 
 from seedbed.analysis.decide.advise import MARGIN, advise, plans
-from seedbed.analysis.decide.choices import Spending, mixtures
+from seedbed.analysis.decide.choices import Spending, mixtures, weigh
 from seedbed.analysis.decide.costs import CostLine, mixed_line
 from seedbed.analysis.decide.priors import prior_advice
 from seedbed.analysis.decide.rounds import Pilot, SpendState, next_purchase
@@ -107,6 +107,25 @@ def test_less_than_the_budget_is_advised_where_more_does_harm():
     assert advice.saves and advice.best.budget < 2048 and advice.doubling is None
     assert "and no more: the student" in said(advice)[0]
     assert said(advice)[2].startswith("More queries are not expected to help")
+
+
+@pytest.mark.slow
+def test_uncertainty_alone_leaves_no_budget_unused():
+    """Ten times beyond the data expectations above one half fall; the truth rises throughout."""
+    settings = FitSettings(methods=METHODS, bootstrap_samples=400)
+    fallen = 0
+    for seed in range(3):
+        found = fit(
+            settings, seeds=(32,), ratios=(1, 4, 16), items=1000, untrained=0.5, seed=seed,
+            accuracy=lambda method, seeds, ratio: 0.8 - 0.2 / ratio,
+        )[0]  # fmt: skip
+        weighed = weigh(found, 32, dict.fromkeys(METHODS, 5120), None, Spending.of(found, 32, {}))
+        named = [weighed.choices[at] for at in weighed.shown]
+        assert {one.budget for one in named if one.name in METHODS} == {5120}
+        for method, whole in weighed.whole.items():
+            smaller = [at for at, one in enumerate(weighed.choices) if one.name == method]
+            fallen += weighed.centres[smaller].max() > weighed.centres[whole] + 0.001
+    assert fallen >= 5
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 Mixtures that the study measured are choices as they are. Beside them, the divisions of the budget
 that `spend` could buy are weighed by the same model, and the best of them is a choice. Each choice
-takes all of the budget, unless its expected accuracy is higher with a half of it, or a quarter.
+takes all of the budget, unless it is likely to be better with a half of it, or a quarter.
 """
 
 from __future__ import annotations
@@ -306,8 +306,7 @@ def weigh(
     for group in groups:
         places = range(start, start + len(group))
         whole[group[0].name] = start
-        most = max(places, key=lambda at: centres[at])
-        shown.append(most if centres[most] > centres[start] + SIMPLER else start)
+        shown.append(_likely_best(places, centres, estimate.draws))
         start += len(group)
     alone = dict(zip(budgets, shown, strict=False))
     best = max(alone, key=lambda method: centres[alone[method]])
@@ -327,6 +326,29 @@ def weigh(
     rest = [at for at in range(first, len(choices)) if at not in shown]
     methods = {method: whole[method] for method in budgets}
     return Weighed(choices, centres, estimate.draws, shown, [*shown, *rest], methods)
+
+
+def _likely_best(places: Sequence[int], centres: np.ndarray, draws: np.ndarray) -> int:
+    """Return the place of a choice's budget: the whole one, or a smaller one that is better.
+
+    Beyond the data the expectation of an accuracy above one half falls by its uncertainty alone, as
+    it is bounded. So a smaller budget must also be better in most draws, by more than the standard
+    error of their share.
+
+    Args:
+        places: of a choice with its whole budget, a half, and so on.
+        centres: expected accuracies, shape (n,).
+        draws: the same in each draw, shape (samples, n).
+    """
+    whole, *rest = places
+    least = 0.5 + 0.5 / np.sqrt(len(draws))
+    better = [
+        at
+        for at in rest
+        if centres[at] > centres[whole] + SIMPLER
+        and np.mean(draws[:, at] > draws[:, whole]) > least
+    ]
+    return max(better, key=lambda at: centres[at], default=whole)
 
 
 def mixtures(methods: Sequence[str]) -> list[dict[str, float]]:
