@@ -16,7 +16,7 @@ checkpoint decide_purchase:
         before=ROUNDS.before(),
         evaluations=ROUNDS.after(FLOW.measured),
         predictions=ROUNDS.after(FLOW.predictions),
-        priced=ROUNDS.after(FLOW.priced),
+        datasets=ROUNDS.after(FLOW.records_before),
     output:
         # What was bought stays decided.
         purchase=update(f"{RESULTS}/spend/round={{round}}/purchase.json"),
@@ -28,7 +28,7 @@ checkpoint decide_purchase:
         known=lambda wc, input: FLOW.known(),
         code=lambda wc: code("decide_purchase"),
     shell:
-        command("decide_purchase", "round", without=("priced",))
+        command("decide_purchase", "round", shown=True)
 
 
 rule write_spend:
@@ -37,6 +37,7 @@ rule write_spend:
         purchases=ROUNDS.end(),
         rows=ROUNDS.at_the_end(FLOW.bought_rows),
         dataset=ROUNDS.at_the_end(FLOW.bought_record),
+        parts=ROUNDS.at_the_end(FLOW.bought_parts),
         evaluations=ROUNDS.at_the_end(FLOW.final_evaluations),
         predictions=ROUNDS.at_the_end(FLOW.final_predictions),
         adapter=ROUNDS.at_the_end(FLOW.final_adapter),
@@ -50,7 +51,7 @@ rule write_spend:
         folder=f"{RESULTS}/bought",
         code=lambda wc: code("write_spend", *SPEND_FILES),
     shell:
-        command("write_spend", "study", "spending")
+        command("write_spend", "study", "spending", shown=True)
 
 
 rule spend:

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from seedbed.artifacts import parquet_rows, whole_file
 from seedbed.command_line import Checked, json_of, json_value, option, run, several
-from seedbed.config.words import NONE, Coordinates
+from seedbed.config.words import Coordinates
 from seedbed.endings import ExpectedError
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
 from seedbed.streams.datasets import Shards, build_dataset
-from seedbed.streams.losses import Losses
+from seedbed.streams.losses import no_rows
 from seedbed.streams.mixing import mix
-from seedbed.streams.record import DatasetCounts, DatasetPart, DatasetRecord
+from seedbed.streams.record import DatasetPart, DatasetRecord
 from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import read_items
 
@@ -65,9 +65,8 @@ def job(args: Options) -> None:
             facts, parts = mix(settings, mixed, seeds, test, rows.add)
         else:
             facts = build_dataset(settings, shards, seeds, test, rows.add)
-        # A filter may keep nothing: that is a result, and its student stays as it is.
-        if not facts.counts.rows and settings.filter == NONE:
-            raise ExpectedError(no_rows(facts.counts))
+        if not facts.counts.rows and not settings.empty_is_a_result:
+            raise ExpectedError(f"there is nothing to train on: {no_rows(facts.counts)}")
         rows.metadata = {"dataset": args.dataset}
     record = DatasetRecord(
         dataset=args.dataset,
@@ -80,17 +79,6 @@ def job(args: Options) -> None:
     report(f"{facts.counts.rows} rows from {facts.counts.teacher_queries} teacher queries")
     if not facts.counts.rows:
         report(no_rows(facts.counts))
-
-
-def no_rows(counts: DatasetCounts) -> str:
-    """Return why a dataset has no rows, and what to change."""
-    reasons = Losses.of_dataset(counts).reasons()
-    if wrong := (counts.dropped or {}).get("not_verified"):
-        reasons = "; ".join(filter(None, [reasons, f"{wrong:,} not_verified"]))
-    return (
-        f"none of {counts.queries:,} queries became a row, so there is nothing to train on: "
-        f"{reasons or 'there are no queries'}"
-    )
 
 
 def main() -> None:

@@ -16,10 +16,12 @@ from seedbed.analysis.decide.purchases import (
     decide,
     holds,
     read_scores,
+    without_rows,
 )
 from seedbed.command_line import json_of, option, run, several
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
+from seedbed.streams.record import DatasetRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Options:
     before: tuple[Path, ...] = several("the decisions before it")
     evaluations: tuple[Path, ...] = several("evaluation.json of the students so far")
     predictions: tuple[Path, ...] = several("predictions.parquet beside each of them")
+    datasets: tuple[Path, ...] = several("dataset.json of the data sets that were bought so far")
     purchase: Path = option(Path, "JSON file to write; what it holds may stay")
 
 
@@ -46,9 +49,9 @@ def job(args: Options) -> None:
             report("this was bought already, and stays as it is")
             args.purchase.touch()
             return
-    found = decide(
-        args.request, args.known, before, read_scores(args.evaluations, args.request.task)
-    )
+    left_out = without_rows(map(DatasetRecord.read, args.datasets))
+    scores = read_scores(args.evaluations, args.request.task)
+    found = decide(args.request, args.known, before, scores, left_out)
     PurchaseRecord(
         request=args.request,
         round=args.round,
@@ -58,6 +61,8 @@ def job(args: Options) -> None:
         purchase=found.purchase,
         **provenance(__file__),
     ).write(args.purchase)
+    for name, why in found.purchase.left_out.items():
+        report(f"{name} is left out: {why}")
     report(found.purchase.reason)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from seedbed.analysis.decide.purchases import PurchaseRecord, read_scores
+from seedbed.analysis.decide.purchases import PurchaseRecord, read_scores, without_rows
 from seedbed.analysis.report.spend import FILES
 from seedbed.analysis.report.spend.about import About
 from seedbed.analysis.report.spend.cards import data_card, model_card
@@ -34,6 +34,7 @@ class Options:
     purchases: tuple[Path, ...] = several("the decisions, the final one last")
     rows: Path = option(whole_file, "dataset.parquet of all that was bought")
     dataset: Path = option(whole_file, "dataset.json beside it")
+    parts: tuple[Path, ...] = several("dataset.json of each data set that it is mixed of")
     evaluations: tuple[Path, ...] = several("evaluation.json of the students")
     predictions: tuple[Path, ...] = several("predictions.parquet beside each of them")
     adapter: tuple[Path, ...] = several("files of the final adapter, its weights first")
@@ -52,7 +53,8 @@ def job(args: Options) -> None:
     if args.spending is not None and args.spending.is_file():
         spending = SpendingRecord.read(args.spending)
     scores = read_scores(args.evaluations, purchases[-1].request.task)
-    found = outcome(args.about, purchases, record, rows, scores, spending)
+    left_out = without_rows(map(DatasetRecord.read, args.parts))
+    found = outcome(args.about, purchases, record, rows, scores, spending, left_out)
     data, adapter = args.folder / "dataset", args.folder / "adapter"
     with replacing(data / "data/train.parquet") as temporary:
         rows.write_parquet(temporary)

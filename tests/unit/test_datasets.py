@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from build_dataset import Options, no_rows
+from build_dataset import Options
 from build_dataset import job as build_job
 from seedbed.artifacts import read_json
 from seedbed.endings import ExpectedError
@@ -11,6 +11,7 @@ from seedbed.streams import answers as answering
 from seedbed.streams import questions as writing
 from seedbed.streams import validity, verification
 from seedbed.streams.datasets import Shards, build_dataset
+from seedbed.streams.losses import no_rows
 from seedbed.streams.record import DatasetCounts
 from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import TaskItem, to_frame

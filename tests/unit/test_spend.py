@@ -224,6 +224,53 @@ def test_dollars_learn_prices_before_they_divide_what_is_left():
     assert decide(asked, known, [], None).purchase.kind == "pilot"
 
 
+WHY = {"new_question": "none of 20 queries became a row"}
+
+
+def test_a_method_without_rows_gets_no_more_and_its_queries_count():
+    bought = {"answer_augmentation": 20, "new_question": 20, "question_rephrase": 20}
+    kinds = request().methods | {"question_rephrase": "rephrased"}
+    asked = request(methods=kinds)
+    before = [record(asked, 1, "pilot", **bought)]
+    seen = scores(answer_augmentation=20, question_rephrase=20)
+    found = decide(asked, Known(bought=bought), before, seen, WHY)
+    assert found.budget == 100 and found.purchase.left_out == WHY
+    assert found.purchase.queries["new_question"] == 20
+    assert sum(found.purchase.queries.values()) == 100
+    assert "new_question" not in found.purchase.chances
+    # One that is left alone gets the rest, whether a student was trained or not.
+    both = WHY | {"question_rephrase": "none either"}
+    alone = {**bought, "answer_augmentation": 60}
+    for student, known in (("s", scores(answer_augmentation=20)), (None, None)):
+        asked = request(methods=kinds, student=student)
+        before = [record(asked, 1, "pilot", **bought)]
+        assert decide(asked, Known(bought=bought), before, known, both).purchase.queries == alone
+
+
+def test_dollars_are_not_spent_on_a_method_without_rows():
+    asked = request(queries=None, usd=10.0)
+    # The dearest price is that of the method that is left out.
+    prices = {"answer_augmentation": 0.01, "new_question": 0.3}
+    bought = {"answer_augmentation": 1, "new_question": 1}
+    before = [record(asked, 1, "prices", **bought)]
+    known = Known(prices=prices, spent_usd=0.31, bought=bought)
+    found = decide(asked, known, before, None, WHY).purchase
+    assert (found.kind, found.queries) == ("prices", {"answer_augmentation": 32, "new_question": 1})
+    bought = found.queries
+    before.append(record(asked, 2, "prices", **bought))
+    known = Known(prices=prices, spent_usd=0.62, bought=bought)
+    found = decide(asked, known, before, None, WHY)
+    assert found.purchase.kind == "final" and found.purchase.queries["new_question"] == 1
+    assert found.purchase.queries["answer_augmentation"] == 32 + int(0.9 * 9.38 / 0.01)
+    assert found.budget == sum(found.purchase.queries.values())
+
+
+def test_no_method_with_rows_is_an_error_that_names_each():
+    why = WHY | {"answer_augmentation": "none of 30"}
+    with pytest.raises(ValueError, match=r"no method yields a row.*new_question: none of 20.*30"):
+        decide(request(), Known(), [], None, why)
+
+
 def test_a_budget_that_pays_for_nothing_is_refused():
     with pytest.raises(ValueError, match=r"0\.001 dollars, and that pays for no query"):
         decide(request(queries=None, usd=0.001), Known(prices={"new_question": 0.1}), [], None)

@@ -378,7 +378,10 @@ EDITS: dict[str, tuple[Any, ...]] = {
         replace(MICRO, "description: The smallest", "description: A smallest"),
         {"write_report": 1},
     ),
-    "bootstrap samples": (replace(MICRO, "bootstrap_samples: 20", "bootstrap_samples: 21"), FITS),
+    "bootstrap samples": (
+        replace(MICRO, "bootstrap_samples: 20", "bootstrap_samples: 21"),
+        {**FITS, **OF_CELLS},
+    ),
     "a model's title": (
         replace("config/models/micro_student.yaml", "title: Micro", "title: Small"),
         FIGURES,
@@ -389,7 +392,10 @@ EDITS: dict[str, tuple[Any, ...]] = {
         FIGURES,
     ),
     "a remark on the study": (append(MICRO, "remarks: [Small.]\n"), {"write_report": 1}),
-    "the seed of the bootstrap": (replace(MICRO, "seed: 0, conf", "seed: 1, conf"), FITS),
+    "the seed of the bootstrap": (
+        replace(MICRO, "seed: 0, conf", "seed: 1, conf"),
+        {**FITS, **OF_CELLS},
+    ),
     "the coverage of intervals": (
         replace(MICRO, "confidence: 0.95", "confidence: 0.9"),
         {**FITS, **FIGURES},

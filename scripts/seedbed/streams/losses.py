@@ -118,6 +118,15 @@ class Losses:
         return found
 
 
+def no_rows(counts: DatasetCounts) -> str:
+    """Return why a dataset has no rows, and what to change."""
+    reasons = Losses.of_dataset(counts).reasons()
+    if wrong := (counts.dropped or {}).get("not_verified"):
+        reasons = "; ".join(filter(None, [reasons, f"{wrong:,} not_verified"]))
+    reasons = reasons or "there are no queries"
+    return f"none of {counts.queries or 0:,} queries became a row: {reasons}"
+
+
 def repeats(answers: pl.DataFrame) -> tuple[int, int]:
     """Return how many answers are further ones to a question, and how many repeat an earlier one.
 

@@ -18,6 +18,7 @@ from seedbed.config.values import (
     changes,
     problem,
 )
+from seedbed.config.words import NONE
 from seedbed.engines.settings import Asked
 
 
@@ -230,8 +231,16 @@ class DatasetSettings(Prompted, Overlap):
         budget: teacher queries; 0 for real data.
         filter: see `FILTERS`.
         reach: queries of the stream that may be used: the budget, or more for `verified_matched`.
+        may_be_empty: whether a dataset without rows is no mistake, whatever the filter: a spend
+            goes on with its other methods.
     """
 
     budget: int
     filter: str
     reach: int
+    may_be_empty: bool = False
+
+    @property
+    def empty_is_a_result(self) -> bool:
+        """Whether a dataset without rows is no mistake: its student stays as it is."""
+        return self.may_be_empty or self.filter != NONE

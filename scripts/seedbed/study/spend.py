@@ -214,12 +214,26 @@ class SpendTargets(Targets):
         """Return the scores by item beside `measured`."""
         return [_predictions(path) for path in self.measured(number)]
 
-    def priced(self, number: int) -> list[str]:
-        """Return the answers by which a decision knows prices."""
-        if number == 1:
-            return []
-        datasets = priced_datasets(self.asked, self.purchases[number - 2])
-        return [path for data in datasets for path in self.answer_shards(data.key)]
+    def records_before(self, number: int) -> list[str]:
+        """Return the records of the data sets that were bought before a decision.
+
+        They say which methods yield rows; and their answers, what a query costs.
+        """
+        before = self.purchases[: number - 1]
+        bought = [
+            *(data for one in before for data in priced_datasets(self.asked, one)),
+            *(cell.dataset for one in before for cell in pilot_cells(self.asked, one)),
+        ]
+        keys = dict.fromkeys(data.key for data in bought if data is not None)
+        return [f"{self.results}/datasets/{key}/dataset.json" for key in keys]
+
+    def dataset(self, key: str) -> Settings:
+        """Return how a dataset is cut: all but the final one may have no row."""
+        found = super().dataset(key)
+        final = self.purchases and self.purchases[-1].purchase.kind == "final"
+        if final and key == self.final_dataset().key:
+            return found
+        return Settings({**found, "may_be_empty": True})
 
     def _prices(self) -> dict[str, float]:
         """Return by method what a query costs in dollars, with its question."""
@@ -266,6 +280,10 @@ class SpendTargets(Targets):
     def bought_record(self) -> list[str]:
         """Return the record of the final data set."""
         return [f"{self.results}/datasets/{self.final_dataset().key}/dataset.json"]
+
+    def bought_parts(self) -> list[str]:
+        """Return the records of the data sets that the final one is mixed of; none if of one."""
+        return self.part_records(self.final_dataset().key)
 
     def final_evaluations(self) -> list[str]:
         """Return the evaluations of all students, the final one's last; none without a student."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 from pathlib import Path
@@ -25,6 +25,8 @@ from seedbed.analysis.tables.outcomes import (
     outcomes_by_task,
 )
 from seedbed.records import MadeRecord, Ordered, Part
+from seedbed.streams.losses import no_rows
+from seedbed.streams.record import DatasetRecord
 
 FILE = "purchase.json"
 
@@ -179,6 +181,7 @@ def decide(
     known: Known,
     before: Sequence[PurchaseRecord],
     outcomes: Outcomes | None,
+    left_out: Mapping[str, str] | None = None,
 ) -> Decision:
     """Return what to buy next.
 
@@ -187,30 +190,46 @@ def decide(
         known: what is known, but for the scores.
         before: the decisions so far.
         outcomes: the scores; None if no student was trained.
+        left_out: by method that yields no row, why: no more is bought of it.
 
     Raises:
-        ValueError: if the budget pays for nothing more than what was bought, or for less.
+        ValueError: if no method yields a row, or the budget pays for nothing more than what was
+            bought, or for less.
     """
+    useless = dict(left_out or {})
+    methods = {name: kind for name, kind in request.methods.items() if name not in useless}
+    if not methods:
+        said = "; ".join(f"{name}: {why}" for name, why in useless.items())
+        raise ValueError(f"no method yields a row to train on: {said}")
     bought = dict(before[-1].purchase.queries) if before else {}
     for method, count in known.bought.items():
         bought[method] = max(count, bought.get(method, 0))
     total = sum(bought.values())
-    if (prices := _prices(request, known, bought, before)) is not None:
-        return Decision(sum(prices.queries.values()), [], prices)
+    lost = {name: count for name, count in bought.items() if name in useless}
+
+    def decided(budget: int, purchase: Purchase) -> Decision:
+        # What was bought of a method without rows is paid for, and stays in all counts.
+        also = {"queries": purchase.queries | lost, "left_out": useless}
+        return Decision(budget, measured(outcomes), purchase.model_copy(update=also))
+
+    if (prices := _prices(request, known, methods, bought, before)) is not None:
+        found = decided(0, prices)
+        return Decision(sum(found.purchase.queries.values()), [], found.purchase)
     if request.usd is None:
         assert request.queries is not None
         budget = request.queries
     else:
-        budget = total + _queries(request.usd, known, max(known.prices.values()))
+        dearest = max(price for name, price in known.prices.items() if name in methods)
+        budget = total + _queries(request.usd, known, dearest)
     if budget < max(1, total):
         said = f"{total:,} queries were bought before" if total else "that pays for no query"
         asked = f"{budget:,} queries" if request.usd is None else f"{request.usd:g} dollars"
         raise ValueError(f"the budget is {asked}, and {said}: raise it")
     state = SpendState(
-        methods=request.methods,
+        methods=methods,
         seeds=request.seeds,
-        budget=budget,
-        bought=bought,
+        budget=budget - sum(lost.values()),
+        bought={name: count for name, count in bought.items() if name in methods},
         outcomes=outcomes,
         pilot=request.pilot,
         finished_rounds=sum(one.purchase.kind == "pilot" for one in before),
@@ -221,23 +240,27 @@ def decide(
         purchase = purchase.model_copy(
             update={"queries": _all_dollars(request.usd, known, bought, purchase.queries)}
         )
-        budget = sum(purchase.queries.values())
+        budget = sum(purchase.queries.values()) + sum(lost.values())
     if request.usd is not None and any(not bought.get(name) for name in purchase.queries):
         # By an estimate, which may be far too high: what this leaves is divided next.
         reason = f"{purchase.reason} Their price is an estimate yet, so more may follow."
         purchase = Purchase(kind="prices", queries=purchase.queries, reason=reason)
-    return Decision(budget, measured(outcomes), purchase)
+    return decided(budget, purchase)
 
 
 def _prices(
-    request: Request, known: Known, bought: Mapping[str, int], before: Sequence[PurchaseRecord]
+    request: Request,
+    known: Known,
+    methods: Collection[str],
+    bought: Mapping[str, int],
+    before: Sequence[PurchaseRecord],
 ) -> Purchase | None:
     """Return a purchase that shows what a query of each method costs; None if that is known."""
     if request.usd is None or any(one.purchase.kind == "pilot" for one in before):
         return None
-    alike = sum(known.prices.values())
+    alike = sum(price for name, price in known.prices.items() if name in methods)
     affordable = PRICE_QUERIES if alike <= 0 else floor(PRICE_SHARE * request.usd / alike)
-    fewest = min(bought.get(name, 0) for name in request.methods)
+    fewest = min(bought.get(name, 0) for name in methods)
     if fewest == 0 and alike <= MARGIN * (request.usd - known.spent_usd):
         affordable = max(1, affordable)
     each = min(PRICE_QUERIES, affordable)
@@ -246,7 +269,7 @@ def _prices(
         return None
     return Purchase(
         kind="prices",
-        queries={name: max(each, bought.get(name, 0)) for name in request.methods},
+        queries={name: max(each, bought.get(name, 0)) for name in methods},
         reason=f"{each:,} queries of each method show what a query costs.",
     )
 
@@ -289,6 +312,18 @@ def _all_dollars(
     cost = sum(known.prices[name] * count for name, count in more.items())
     scale = MARGIN * (usd - known.spent_usd) / cost if cost > 0 else 0.0
     return {name: bought.get(name, 0) + floor(count * scale) for name, count in more.items()}
+
+
+def without_rows(records: Iterable[DatasetRecord]) -> dict[str, str]:
+    """Return the methods whose data sets have no row, each with the reason.
+
+    Args:
+        records: of data sets of one method each. Of several of a method, the largest counts.
+    """
+    largest: dict[str, DatasetRecord] = {}
+    for one in sorted(records, key=lambda record: int(record.dataset["budget"])):
+        largest[str(one.dataset["method"])] = one
+    return {name: no_rows(one.counts) for name, one in largest.items() if not one.counts.rows}
 
 
 def read_scores(evaluations: Sequence[Path], task: str) -> Outcomes | None:

@@ -122,6 +122,7 @@ class Purchase(Part):
             None if nothing was measured.
         expected_accuracy: of the student, a fraction, with its interval; None likewise.
         reason: one sentence.
+        left_out: by method that yields no row, why; what was bought of it counts.
     """
 
     kind: Literal["prices", "pilot", "final"]
@@ -130,6 +131,7 @@ class Purchase(Part):
     expected_regret: float | None = None
     expected_accuracy: Accuracy | None = None
     reason: str
+    left_out: dict[str, str] = Field(default_factory=dict)
 
 
 def next_purchase(state: SpendState) -> Purchase:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -74,6 +74,7 @@ class Outcome:
             a student.
         gains: of the final student over the untrained one and over the best of the pilot.
         spending: what it cost; None if nothing was booked.
+        left_out: by method that yielded no row, why.
     """
 
     about: About
@@ -83,6 +84,7 @@ class Outcome:
     students: Sequence[Student]
     gains: Sequence[Gain]
     spending: SpendingRecord | None
+    left_out: Mapping[str, str]
 
     @property
     def request(self) -> Request:
@@ -125,6 +127,9 @@ class Outcome:
             f"From {asked.seeds:,} seed questions and {budget}: {self.queries:,} teacher queries, "
             f"which became {self.record.counts.rows:,} rows for {self.about.task.title}."
         ]
+        for name, why in self.left_out.items():
+            spent = f"{self.bought.get(name, 0):,} queries are paid for"
+            said.append(f"{self.about.methods[name]} is left out, and its {spent}: {why}.")
         if not self.students:
             return [*said, BLIND, self.said(self.final.purchase.reason)]
         final = self.students[-1]
@@ -156,6 +161,7 @@ def outcome(
     rows: pl.DataFrame,
     scores: Outcomes | None,
     spending: SpendingRecord | None,
+    left_out: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Return what came of a spend.
 
@@ -166,6 +172,7 @@ def outcome(
         rows: of the data set, with `method`.
         scores: of all students; None without any.
         spending: what it cost.
+        left_out: by method that yielded no row, why.
     """
     students = _students(about, scores)
     gains: list[Gain] = []
@@ -187,7 +194,9 @@ def outcome(
             )
             gains.append(Gain(other.label, difference))
     counted = dict(rows["method"].value_counts(sort=True).iter_rows())
-    return Outcome(about, purchases, record, counted, students, gains, spending)
+    return Outcome(
+        about, purchases, record, counted, students, gains, spending, dict(left_out or {})
+    )
 
 
 def _students(about: About, scores: Outcomes | None) -> list[Student]:

@@ -154,6 +154,10 @@ def _facts(found: Outcome, one: PurchaseRecord) -> list[str]:
             else f"A query costs: {prices}. {spent} were spent, so the budget is {one.budget:,} "
             "queries."
         )
+    facts += [
+        f"{found.about.methods[name]} is left out: {why}."
+        for name, why in purchase.left_out.items()
+    ]
     if purchase.expected_regret is not None:
         facts.append(
             "The choice is expected to lose "
