@@ -7,20 +7,25 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 FAST_SNAKEMAKE = [sys.executable, ROOT / "tests/fast_snakemake.py"]
 """Snakemake that looks at its SLURM jobs every second."""
+PATIENCE = 300.0
+"""Seconds that a run may take to come to a point."""
 # Snakemake is called by its path, as by somebody who has not activated the environment.
 WITHOUT_ENVIRONMENT = os.pathsep.join(
     part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != BIN
@@ -107,6 +112,43 @@ class Clone:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    @contextmanager
+    def started(
+        self, *arguments: str, output: Any = subprocess.PIPE, study: str = "micro", **config: str
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Start a run in a group of processes of its own; it is killed at the end of the block."""
+        process = subprocess.Popen(
+            [BIN / "snakemake", *_typed(arguments, study, config)],
+            cwd=self.folder,
+            env=os.environ | {"PATH": WITHOUT_ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+    def killed_when(self, condition: Callable[[str], object], *arguments: str, **config: str):
+        """Start a run, and kill it with all its jobs as soon as something is the case.
+
+        Args:
+            condition: called with what the run has said so far.
+            arguments: for Snakemake, as are the study and the configuration.
+        """
+        end = time.monotonic() + PATIENCE
+        with (
+            tempfile.NamedTemporaryFile() as log,
+            self.started(*arguments, output=log, **config) as process,
+        ):
+            while not condition(said := Path(log.name).read_text()):
+                assert process.poll() is None and time.monotonic() < end, said
+                time.sleep(0.02)
 
     def plan(self, *arguments: str, study: str = "micro") -> dict[str, int]:
         """Return how many jobs of each rule would run, without `all`; {} if none would."""

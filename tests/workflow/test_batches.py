@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import time
 
 import pytest
 import yaml
@@ -16,7 +13,7 @@ from test_endpoint import ANSWER, BUDGETS, STUDY, rows
 from batch_server import BatchServer, serving
 from endpoint import completion
 from pretend_slurm import pretend
-from project import BIN, FAST_SNAKEMAKE
+from project import FAST_SNAKEMAKE
 
 
 @pytest.fixture
@@ -64,19 +61,12 @@ def test_a_run_that_does_not_wait_sends_all_shards_and_the_next_start_collects(h
 
 def test_a_run_that_is_killed_while_it_waits_goes_on_from_there(hosted, server):
     server.looks = 10**6
-    words = [BIN / "snakemake", "datasets", "--cores", "1", "--config", "study=hosted"]
-    log = hosted.folder / "run.log"
-    with log.open("w") as output:
-        run = subprocess.Popen(
-            words, cwd=hosted.folder, stdout=output, stderr=output, start_new_session=True
-        )
-        begun = time.monotonic()
-        # On one core, all three shards wait at once.
-        while len(server.batches) < 3 or "Batches under way" not in log.read_text():
-            assert run.poll() is None and time.monotonic() - begun < 120, log.read_text()
-            time.sleep(0.1)
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait(60)
+    # On one core, all three shards wait at once.
+    hosted.killed_when(
+        lambda said: len(server.batches) == 3 and "Batches under way" in said,
+        *("datasets", "--cores", "1"),
+        study="hosted",
+    )
     server.looks = 0
     done = hosted.snakemake("datasets", "--cores", "1", study="hosted")
     assert done.returncode == 0, done.stdout

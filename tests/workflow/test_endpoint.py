@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shutil
-import signal
-import subprocess
-import time
 
 import polars as pl
 import pytest
 import yaml
 
 from endpoint import Endpoint, completion, error, running
-from project import BIN, WITHOUT_ENVIRONMENT
 from seedbed.engines.openai_engine import PROBE
 
 # Not a text that stands in any file.
@@ -306,19 +301,7 @@ def spending(clone):
 def test_the_bill_is_known_in_every_run_and_after_a_kill(hosted, endpoint):
     priced(hosted, concurrency=4)
     endpoint.latency = 0.05
-    process = subprocess.Popen(
-        [BIN / "snakemake", "datasets", "--config", "study=hosted"],
-        cwd=hosted.folder,
-        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    while len(endpoint.asked) < 20:
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    hosted.killed_when(lambda said: len(endpoint.asked) >= 20, "datasets", study="hosted")
     done = make(hosted)
     assert done.returncode == 0, done.stdout
     found = spending(hosted)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import time
 
 import polars as pl
 import pytest
 import yaml
 
 from endpoint import Endpoint, completion, running
-from project import BIN, ROOT, WITHOUT_ENVIRONMENT
+from project import ROOT
 from seedbed.engines.spending import SpendingRecord, sentence
 
 TASK = re.findall(r"```yaml\n(title: Replies.*?)```", (ROOT / "docs/scoring.md").read_text(), re.S)[
@@ -112,19 +108,7 @@ def test_it_stops_at_the_cap_and_a_killed_run_pays_nothing_twice(judged, endpoin
     assert len(endpoint.asked) <= 4
     asked = len(endpoint.asked)
     endpoint.latency = 0.1
-    process = subprocess.Popen(
-        [BIN / "snakemake", "evaluations", "--config", "study=judged"],
-        cwd=judged.folder,
-        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    while len(endpoint.asked) < asked + 9:
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    judged.killed_when(lambda said: len(endpoint.asked) >= asked + 9, "evaluations", study="judged")
     endpoint.latency = 0.0
     done = make(judged)
     assert done.returncode == 0, done.stdout

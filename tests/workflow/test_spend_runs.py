@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import time
 from collections import Counter
 
 import polars as pl
 import pytest
 
-from project import BIN, WITHOUT_ENVIRONMENT
 from seedbed.analysis.report.spend.outcome import BLIND
 from seedbed.streams.response_cache import read_completions
 
 ASKED = {"study": "micro_spend", "task": "mini_math", "seeds": "16", "queries": "160"}
 METHODS = ("answer_augmentation", "new_question", "question_rephrase")
-PATIENCE = 300.0
-"""Seconds that a run may take to come to a point."""
 
 
-def words(**more):
-    return [f"{name}={value}" for name, value in (ASKED | more).items()]
-
-
-def killed_at(folder, *patterns):
-    """Start a spend, kill it with all its jobs as soon as there are some files, and wait."""
-    run = subprocess.Popen(
-        [BIN / "snakemake", "spend", "--config", *words()],
-        cwd=folder,
-        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+def killed_at(clone, *patterns):
+    """Start a spend, and kill it with all its jobs as soon as there are some files."""
+    clone.killed_when(
+        lambda said: all(any(clone.folder.glob(one)) for one in patterns), "spend", **ASKED
     )
-    end = time.monotonic() + PATIENCE
-    try:
-        while not all(any(folder.glob(one)) for one in patterns):
-            assert run.poll() is None and time.monotonic() < end, patterns
-            time.sleep(0.05)
-    finally:
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +27,9 @@ def spent(finished, tmp_path_factory):
     """A copy of the project with a spend that was killed twice, and what its last run said."""
     clone = finished.copy(tmp_path_factory.mktemp("spend") / "project")
     results = "results/micro_spend-mini_math-16"
-    killed_at(clone.folder, f"{results}/answers/**/answers.parquet")
+    killed_at(clone, f"{results}/answers/**/answers.parquet")
     assert not any(clone.folder.glob(f"{results}/spend/round=2"))
-    killed_at(
-        clone.folder, f"{results}/spend/round=2/purchase.json", f"{results}/answers/**/shard=1"
-    )
+    killed_at(clone, f"{results}/spend/round=2/purchase.json", f"{results}/answers/**/shard=1")
     assert not any(clone.folder.glob(f"{results}/bought/index.html"))
     done = clone.snakemake("spend", **ASKED)
     assert done.returncode == 0, done.stdout

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +17,6 @@ import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from browser import rendered
-from project import BIN, WITHOUT_ENVIRONMENT
 from seedbed.run.owners import RESULTS_FOLDER, Sign, this_run
 from seedbed.run.progress import PLANNING_FOLDER, Progress, duration
 from seedbed.run.slurm import SlurmJob
@@ -86,26 +84,6 @@ def test_what_failed_is_named_with_its_log_and_the_cells_that_wait(copied):
     assert copied.status().startswith("Study micro: finished")
 
 
-@contextmanager
-def under_way(clone, *words):
-    """A run in a group of processes of its own, which is killed at the end."""
-    process = subprocess.Popen(
-        [BIN / "snakemake", *words, "--config", "study=micro"],
-        cwd=clone.folder,
-        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
 def interrupted(process):
     """End a run as Ctrl-C does, with the shells of its jobs and what these run."""
     os.killpg(process.pid, signal.SIGINT)
@@ -133,7 +111,7 @@ def test_a_run_is_told_while_it_goes_on_and_how_it_ended(copied):
                 return
             time.sleep(0.2)
 
-    with under_way(copied, "evaluations") as process:
+    with copied.started("evaluations") as process:
         started(process)
         said = copied.status()
         assert copied.status(study="demo").startswith("Study demo: not started")
@@ -149,14 +127,14 @@ def test_a_run_is_told_while_it_goes_on_and_how_it_ended(copied):
     # What was to be made anew is not counted, though the earlier records are there.
     whole = copied.results("adapters/**/student=micro_student/adapter_model.safetensors")
     assert re.search(rf"^  adapters +{len(whole)} of 12$", told, re.MULTILINE)
-    with under_way(copied, "evaluations") as process:
+    with copied.started("evaluations") as process:
         started(process)
     told = copied.status()
     assert re.match(r"Study micro: stopped \(the last run was killed; it was alive", told)
 
 
 def test_ctrl_c_while_a_run_is_planned_shows_no_traceback(copied):
-    with under_way(copied, "--forceall") as process:
+    with copied.started("--forceall") as process:
         for line in process.stdout:
             if line.startswith("Building DAG"):
                 break
