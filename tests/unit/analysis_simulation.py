@@ -307,6 +307,7 @@ class Truth:
             "exponential": np.exp(-(e**self.gamma)),
             "power": (1 + e) ** -self.gamma,
             "two_phase": 0.3 * np.exp(-40 * e) + 0.7 * np.exp(-(e**0.8)),
+            "gompertz": (1 - np.exp(-3 * np.exp(-2 * self.gamma * e))) / (1 - np.exp(-3)),
         }
         return float(self.ceiling - (self.ceiling - self.floor) * left[self.response])
 
@@ -343,9 +344,10 @@ RIVAL_TRUTHS = {
     "mixed": Truth(decay=("exponential", "harmonic", "harmonic")),
     "databases": Truth(items=1034, databases=20),
     "two_phase": Truth(response="two_phase", decay=("stretched",) * 3),
+    "gompertz": Truth(response="gompertz", decay=("stretched",) * 3, kappa=20_000.0, gamma=0.8),
 }
 """Truths of other forms; a decay between two of them and one by method; one like Spider's items;
-and one whose rise and decay are none of the model's forms."""
+a fast rise and a slow one; and a rise and a decay that are none of the model's forms."""
 
 
 def paper_study(seed: int, truth: Truth = PAPER_TRUTH) -> Outcomes:

@@ -81,8 +81,9 @@ def test_one_budget_is_enough_for_advice():
 
 def test_advice_names_the_best_method_and_its_cost(usual):
     low, high = advise(usual, 32, 32), advise(usual, 32, 2048)
-    assert high.best.method == "new_question"
-    assert high.alone[0].probability_best > 0.99 and high.alone[0].method == high.best.method
+    # A little of another method is as good in the model, and may come first.
+    assert high.best.shares["new_question"] >= 0.8
+    assert high.alone[0].probability_best > 0.99 and high.alone[0].method == "new_question"
     assert low.basis == "its cells"
     assert high.best.accuracy == pytest.approx(true_accuracy("new_question", 32, 64), abs=0.03)
     assert high.best.low < high.best.accuracy < high.best.high

@@ -157,7 +157,7 @@ def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
     gone = "results/micro/figures/costs.svg"
     (copied.folder / gone).unlink()
     module = "scripts/seedbed/analysis/posterior/discrepancy.py"
-    copied.edit(module, "SLOPE = 0.06", "SLOPE = 0.07")
+    copied.edit(module, "_SLOPE = 0.03", "_SLOPE = 0.04")
     (copied.folder / "results/micro/tables/comparisons.csv").write_text("")
     lines = explained(copied, "all").splitlines()
     named = [line.partition(" [")[0] for line in lines]
@@ -166,7 +166,7 @@ def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
     assert "- plot_costs, 1 job: its result is gone" in named
     fits = next(line for line in named if line.startswith("- fit_decay"))
     assert fits.startswith("- fit_decay, 1 job: the code of scripts/fit_decay.py changed (")
-    assert "seedbed/analysis/posterior/discrepancy.py: SLOPE)" in fits
+    assert "seedbed/analysis/posterior/discrepancy.py: _SLOPE)" in fits
     assert lines[-1].startswith("These depend on them: evaluate_student 12")
     # Nothing was made, and nothing is left behind.
     assert not (copied.folder / gone).exists()

@@ -124,7 +124,9 @@ def _luck(scores: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndar
     shares = (scores.sum(axis=1) + 0.5) / (items + 1)
     binomial = shares * (1 - shares) / (items + 1)
     deviations = scores - scores.mean(axis=1, keepdims=True)
-    count = int(clusters.max()) + 1
+    sizes = np.bincount(clusters)
+    # Clusters of unlike sizes tell as much as fewer of one size (Kish 1965, "Survey Sampling").
+    count = items**2 / float((sizes**2).sum())
     if 1 < count < items:
         deviations = np.stack([np.bincount(clusters, weights=row) for row in deviations])
     seen = deviations @ deviations.T / items**2
@@ -157,7 +159,7 @@ def _shrunk(covariance: np.ndarray, count: int) -> np.ndarray:
     pairs = ~np.eye(n, dtype=bool)
     # Few clusters do not tell the mean well either: two of them, not at all.
     mean = float(found[pairs].mean()) if n > 1 else 0.0
-    common = min(max(mean, 0.0), 0.98) * max(0.0, 1 - 2 / count)
+    common = min(max(mean, 0.0), 0.98) * max(0.0, 1 - (2 / count) ** 2)
     doubt = (1 - common**2) ** 2 / max(1, count - 1)
     spread = float(((found[pairs] - common) ** 2).mean()) if n > 1 else 0.0
     weight = 1.0 if spread <= doubt else doubt / spread

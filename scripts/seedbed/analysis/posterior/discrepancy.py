@@ -1,7 +1,8 @@
 """What the curve misses: a Gaussian process over the budget ratio and the seeds.
 
 Part of it is common to all methods (Kennedy & O'Hagan 2001, doi 10.1111/1467-9868.00294). Beyond
-the cells the slope may change, too (integrated Brownian motion, most of its variance common).
+the cells accuracy may grow faster or slower than the curve, by a factor that is log-normal, and
+the slope may change (integrated Brownian motion); most of both is common to all methods.
 
 A draw is a function, known everywhere at once, so that accuracies of any two calls are joint: a
 function drawn from the prior, by random Fourier features, is moved by what the cells tell
@@ -14,10 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SLOPE = 0.06
+_SLOPE = 0.03
 """Standard deviation, in logits, of the slope's change over a factor of e of the budget ratio."""
 
-_COMMON_SLOPE, _OWN_SLOPE = 1.25, 0.25
+_COMMON_GROWTH, _OWN_GROWTH = 0.5, 0.06
+"""Standard deviations of the logarithm of the factor by which growth differs from the curve's."""
+
+_COMMON_SLOPE, _OWN_SLOPE = 1.4, 0.1
 """Of its variance, what is common to all methods, and what each has for itself."""
 
 _COMMON, _OWN = 0.75, 0.5
@@ -110,6 +114,8 @@ class Functions:
         # on average.
         self._weights = weights - weights.mean(axis=1, keepdims=True)
         self._walks = walks - walks.mean(axis=2, keepdims=True)
+        growths = generator.normal(size=(1 + methods, samples))
+        self._growths = growths - growths.mean(axis=1, keepdims=True)
 
     def within(self, places: Places) -> np.ndarray:
         """Return what the curve misses at n places, shape (samples, n)."""
@@ -117,6 +123,18 @@ class Functions:
         angles = at.T @ self._frequencies
         features = np.hstack([np.cos(angles), np.sin(angles)]) / np.sqrt(_FREQUENCIES)
         return _summed(features, self._weights, places, _COMMON, _OWN)
+
+    def growth(self, places: Places) -> np.ndarray:
+        """Return the factors by which growth to n places beyond the cells differs from the curve's.
+
+        Returns:
+            Factors of mean 1 but for what methods have of their own, shape (samples, n).
+        """
+        common, *own = self._growths
+        logs = _COMMON_GROWTH * (common[:, None] - _COMMON_GROWTH / 2)
+        for share, of_method in zip(places.shares.T, own, strict=True):
+            logs = logs + _OWN_GROWTH * share * of_method[:, None]
+        return np.exp(logs)
 
     def beyond(self, places: Places, cells: Places) -> np.ndarray:
         """Return by how much a change of the slope moves n places, in logits."""
@@ -129,7 +147,7 @@ class Functions:
             # The integral of a slope that rises by 1 over a step, and then stays.
             risen = np.where(past < _STEP, past**2 / (2 * _STEP), past - _STEP / 2)
             found += _summed(risen * np.sqrt(_STEP), walk, places, _COMMON_SLOPE, _OWN_SLOPE)
-        return np.sqrt(3) * SLOPE * found
+        return np.sqrt(3) * _SLOPE * found
 
 
 def _summed(

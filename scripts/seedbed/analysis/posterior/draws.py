@@ -58,6 +58,7 @@ class Posterior:
         asked = np.broadcast_to(np.asarray(seeds, float), len(queries))
         there = Places(asked, queries)
         logits = self.mean(self.deviates, asked, queries)
+        logits = logits + self._growth_beyond(there, logits)
         missed = self.missed[:, None]
         logits = logits + missed * self._functions.within(there)
         if len(self.places.seeds):
@@ -65,6 +66,23 @@ class Posterior:
             logits = logits + missed**2 * (self.weights @ cross)
         logits = logits + self._functions.beyond(there, self.places)
         return 1 / (1 + np.exp(-np.clip(logits, -50.0, 50.0)))
+
+    def _growth_beyond(self, there: Places, logits: np.ndarray) -> np.ndarray:
+        """Return by how much growth beyond the cells differs from that of the curve, in logits.
+
+        Args:
+            there: n places.
+            logits: the curve there, shape (samples, n).
+        """
+        above, below = there.beyond(self.places)
+        some = np.flatnonzero(above + below)
+        found = np.zeros_like(logits)
+        if len(some):
+            # Where the cells end, of the same seeds and shares.
+            ends = there.queries[some] * np.exp(below - above)[some, None]
+            grown = logits[:, some] - self.mean(self.deviates, there.seeds[some], ends)
+            found[:, some] = (self._functions.growth(there)[:, some] - 1) * grown
+        return found
 
     def with_training(self, draws: np.ndarray) -> np.ndarray:
         """Return draws of accuracies with the luck of a training run added to each.

@@ -9,10 +9,11 @@ of smaller reach has taught counts as queries of the one of larger reach that wo
 e = f_2(x_2 + f_1-inverse(e_1)), which is exact where the smaller pool of exponentials lies in the
 larger. The overlap w in [0, 1] is a parameter: e = (1 - w) additive + w nested.
 
-Accuracy = low + (high - low) (1 - (1 + b p)^(-1/b)), p = (e / kappa)^gamma: exponential for b = 0,
-a power law for larger b. On the logit scale, the untrained student may lie off the curve, and data
-of a method may lead to another height: by its share of the effective examples, as much of it as of
-the rise.
+Accuracy = low + (high - low) ((1 - f) (1 - (1 + b p)^(-1/b)) + f (1 - exp(-a e / kappa))), with
+p = (e / kappa)^gamma: exponential for b = 0, a power law for larger b. A share f of the rise comes
+a times faster, as where students first learn the form of an answer. On the logit scale, the
+untrained student may lie off the curve, and data of a method may lead to another height: by its
+share of the effective examples, as much of it as of the rise.
 
 Priors: by kind of method, from what is published. The paper (arXiv 2409.19759) has shifts from
 answers to new questions at 16 to 51 queries a seed, later the fewer seeds there are, rephrasings
@@ -74,12 +75,14 @@ class Mean:
         add("delta", 0.12, 0.15)  # tau falls as seeds^-delta
         add("decay", -0.7, 1.0)  # logit of s / 1.5
         add("overlap", 0.0, 1.5)  # logit of w
+        add("fast", -2.0, 1.5)  # logit of f
+        add("faster", 3.0, 1.0)  # logarithm of a
         add("jump", 0.0, 0.3)  # logit by which the untrained student is off the curve
         for m, kind in enumerate(kinds):
             add(f"value{m}", *_VALUE[kind])
             add(f"reach{m}", *_REACH[kind])
             add(f"decay{m}", 0.0, 0.6)
-            add(f"height{m}", 0.0, 0.07)
+            add(f"height{m}", 0.0, 0.04)
         self.names = tuple(names)
         self._mean, self._deviation = np.array(means), np.array(deviations)
 
@@ -103,7 +106,10 @@ class Mean:
         # Beyond +-50 the power is 0 or infinite for all that a student can show.
         power = np.exp(np.clip(np.exp(at["gamma"]) * (effective - at["kappa"]), -50.0, 50.0))
         bend = 1e-3 + 3 * _share(at["bend"])
-        gain = np.where(trained, -np.expm1(-np.log1p(bend * power) / bend), 0.0)
+        slow = -np.expm1(-np.log1p(bend * power) / bend)
+        early = np.clip(effective - at["kappa"] + at["faster"], -50.0, 50.0)
+        fast = -np.expm1(-np.exp(early))
+        gain = np.where(trained, slow + _share(at["fast"]) * (fast - slow), 0.0)
         low = _share(at["floor"])
         high = _share(at["floor"] + np.logaddexp(0.0, at["rise"]))
         accuracy = np.clip(low + (high - low) * gain, 1e-9, 1 - 1e-9)
