@@ -352,9 +352,13 @@ def _advice(
         buy, sure, _ = say.advice_sentences(advice, asked, titles.short)
         notes = say.advice_notes(replace(advice, cheaper=None, failed=()), titles.short)
         text = " ".join([buy, sure, *notes]).removesuffix(".")
+        best = advice.best
+        # A mixture without students misses what its methods do.
+        parts_of = {best.method: 1.0} if best.measured else best.shares
         missing = sum(
-            cell.missing_rows or 0.0
-            for cell in fit.cells(seeds, advice.best.method)
+            share * (cell.missing_rows or 0.0)
+            for method, share in parts_of.items()
+            for cell in fit.cells(seeds, method)
             if cell.budget == budget
         )
         if missing:
