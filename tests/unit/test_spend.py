@@ -147,6 +147,15 @@ def test_one_method_is_no_mixture_and_no_student_has_data_alone(tmp_path, monkey
     assert not any("adapter" in path for path in spend.bought())
 
 
+def test_a_decision_on_a_method_that_is_gone_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spend = flow(tmp_path / "config")
+    bought(spend, 1, "pilot", answer_augmentation=20, new_question=20)
+    assert len(flow(tmp_path / "config").purchases) == 1
+    fewer = SPEND | {"methods": ["new_question"]}
+    assert flow(tmp_path / "config", fewer).purchases == ()
+
+
 def test_a_broken_decision_is_made_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     spend = flow(tmp_path / "config")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,10 @@ class SpendTargets(Targets):
             The last one.
         """
         assert self.base is not None
-        purchases = read_purchases(self.results, last)
+        # A decision on a method that the study has no more is made again.
+        known = self.asked.methods.keys()
+        read = read_purchases(self.results, last)
+        purchases = [*takewhile(lambda one: one.purchase.queries.keys() <= known, read)]
         study, points = with_purchases(self.base, self.asked, purchases)
         for name, value in (
             ("purchases", tuple(purchases)),
