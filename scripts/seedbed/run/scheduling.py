@@ -68,10 +68,8 @@ class _Plan:
         self._skipped, self._before, self._planned = skipped, before, planned
         self._demand = _Demand(jobs, planner)
 
-    async def decide(self, look_up_dates: bool) -> None:
+    async def decide(self) -> None:
         """Decide which jobs run, in place of Snakemake."""
-        if look_up_dates:
-            await self.jobs.look_up_dates()
         changes = self._before(self.jobs.all())
         _plan(self.jobs, self._planner, self._statuses, self._demand)
         if changes:

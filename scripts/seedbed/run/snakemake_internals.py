@@ -533,11 +533,7 @@ class Jobs:
         # What a checkpoint decided holds, and other jobs follow from it.
         await self._finish(job, job.is_checkpoint)
 
-    async def look_up_dates(self) -> None:
-        """Read the dates of all files."""
-        await self._workflow.iocache.mtime_inventory(self._dag.jobs)
-
-    def decide_by(self, plan: Callable[[bool], Any], finish: Callable[..., Any]) -> None:
+    def decide_by(self, plan: Callable[[], Any], finish: Callable[..., Any]) -> None:
         """Let functions decide which jobs run, and what becomes of them when one ends.
 
         Args:
@@ -546,7 +542,8 @@ class Jobs:
         """
 
         async def update_needrun(create_inventory: bool = False) -> None:
-            await plan(create_inventory)
+            # Without an inventory of dates: nothing is decided by them.
+            await plan()
 
         self._dag.update_needrun = update_needrun
         self._dag.finish = finish
