@@ -17,7 +17,7 @@ def spent(finished, tmp_path_factory):
     clone = finished.copy(tmp_path_factory.mktemp("spend") / "project")
     clone.edit("config/tasks/mini_math/task.yaml", "{question: 40,", "{question: 1,")
     results = "results/micro_spend-mini_math-16"
-    killed_at(clone.folder, f"{results}/datasets/**/method=new_question/**/dataset.json")
+    killed_at(clone, f"{results}/datasets/**/method=new_question/**/dataset.json")
     done = clone.snakemake("spend", **ASKED)
     assert done.returncode == 0, done.stdout
     return clone, clone.folder / results, done.stdout
