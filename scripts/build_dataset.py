@@ -70,7 +70,10 @@ def job(args: Options) -> None:
         rows.metadata = {"dataset": args.dataset}
     record = DatasetRecord(
         dataset=args.dataset,
-        settings=settings.model_dump(mode="json"),
+        # Studies do not state it, and their earlier datasets do not.
+        settings=settings.model_dump(
+            mode="json", exclude=None if settings.may_be_empty else {"may_be_empty"}
+        ),
         parts=parts,
         **dict(facts),
         **provenance(__file__),

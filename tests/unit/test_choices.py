@@ -111,9 +111,8 @@ def test_less_than_the_budget_is_advised_where_more_does_harm():
 
 @pytest.mark.slow
 def test_uncertainty_alone_leaves_no_budget_unused():
-    """Ten times beyond the data expectations above one half fall; the truth rises throughout."""
+    """Ten times beyond the data, where the truth rises throughout, nothing is gained by less."""
     settings = FitSettings(methods=METHODS, bootstrap_samples=400)
-    fallen = 0
     for seed in range(3):
         found = fit(
             settings, seeds=(32,), ratios=(1, 4, 16), items=1000, untrained=0.5, seed=seed,
@@ -124,8 +123,7 @@ def test_uncertainty_alone_leaves_no_budget_unused():
         assert {one.budget for one in named if one.name in METHODS} == {5120}
         for method, whole in weighed.whole.items():
             smaller = [at for at, one in enumerate(weighed.choices) if one.name == method]
-            fallen += weighed.centres[smaller].max() > weighed.centres[whole] + 0.001
-    assert fallen >= 5
+            assert weighed.centres[smaller].max() < weighed.centres[whole] + 0.002
 
 
 @pytest.mark.slow

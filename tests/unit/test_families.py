@@ -18,7 +18,7 @@ def test_the_table_has_every_family():
 def test_students_that_no_engine_can_ask_are_refused_as_they_are_fetched(title, tmp_path):
     (family,) = (one for one in families.FAMILIES if one.title == title)
     families.make(family, tmp_path / "model")
-    with pytest.raises(ValueError, match=r"cannot be a student: .* teacher or augmenter alone"):
+    with pytest.raises(ValueError, match=r"cannot be a student: .* teacher or augmenter"):
         get_model(None, None, tmp_path / "model", tmp_path / "got", Chats(trained=True))
     assert not (tmp_path / "got").exists()
     # As a teacher, vLLM may run it.

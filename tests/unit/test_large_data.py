@@ -243,19 +243,17 @@ def test_parts_that_end_in_an_error_leave_the_file_as_it_was(tmp_path):
     assert pl.read_parquet(path).height == 1
 
 
-# Enough rows that the words of all questions are more than diversity keeps in memory; the process
-# itself takes 430 MiB. `benchmarks/large_data.py` has millions.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "new", "most"),
     [
-        pytest.param(400_000, False, 600, id="the same questions again and again"),
-        pytest.param(300_000, True, 750, id="a new question each"),
+        pytest.param(1_000_000, False, 850, id="the same questions again and again"),
+        pytest.param(500_000, True, 1024, id="a new question each"),
     ],
 )
 def test_a_large_dataset_is_built_in_little_memory(tmp_path, rows, new, most):
     output = tmp_path / "dataset.parquet"
-    _, peak = run(command(tmp_path, write_stream(tmp_path, rows, new, 150_000), rows, output))
+    _, peak = run(command(tmp_path, write_stream(tmp_path, rows, new), rows, output))
     counts = read_json(output.with_suffix(".json"))["counts"]
     queries = pl.read_parquet(output, columns=["query"])["query"]
     for path in tmp_path.rglob("*.parquet"):

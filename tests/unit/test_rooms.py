@@ -116,3 +116,9 @@ def test_mappings_of_any_values_stay_at_the_edge():
         for path in scripts.rglob("*.py")
     }
     assert {path: count for path, count in found.items() if count} == UNTYPED
+
+
+def test_repeated_groups_are_atomic_rather_than_possessive():
+    """Before 3.11.5, Python takes too much for possessive groups (CPython's gh-106052)."""
+    for path in LIBRARY.rglob("*.py"):
+        assert not re.search(r"\)(?:[*+?]|\{\d+,?\d*\})\+", path.read_text(encoding="utf-8")), path

@@ -112,7 +112,7 @@ def test_rounds_double_and_leave_out_a_method_that_is_hardly_best():
 def test_a_sure_choice_ends_the_pilot():
     pilot = Pilot(rounds=3, share=0.25)
     bought = dict.fromkeys(METHODS, 62)
-    rights = {"answer_augmentation": 40, "question_rephrase": 320, "new_question": 50}
+    rights = {"answer_augmentation": 20, "question_rephrase": 380, "new_question": 20}
     known = {"bought": bought, "outcomes": outcomes(rights, bought)}
     found = next_purchase(state(pilot=pilot, finished_rounds=1, **known))
     assert found.kind == "final" and sum(found.queries.values()) == 1000

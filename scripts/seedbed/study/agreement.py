@@ -13,7 +13,7 @@ from seedbed.config.messages import At
 from seedbed.config.sections import Section
 from seedbed.config.values import Part, nearest
 from seedbed.config.words import ALL_BOUGHT, MIXTURE, OWN_PROMPTS, RESERVED
-from seedbed.engines.settings import AnyEngine, OpenAISettings, VLLMSettings
+from seedbed.engines.settings import AnyEngine, OpenAISettings
 from seedbed.streams.mixtures import Shares, coordinate, fractions, is_mixture, split
 from seedbed.streams.settings import MethodConfig
 from seedbed.study import cells
@@ -469,7 +469,7 @@ class Agreement:
         """Return the key by which an engine cannot run a model, and why; None if it may."""
         on_cpu = getattr(engine, "gpus", None) == 0
         form = getattr(engine, "quantization", None)
-        in_vllm_on_cpu = on_cpu and isinstance(engine, VLLMSettings)
+        in_vllm_on_cpu = on_cpu and engine.kind == "vllm"
         if form is None and not in_vllm_on_cpu:
             return None
         known = architecture_of(config, name)

@@ -53,12 +53,13 @@ _SUPERSCRIPTS = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6}")
 _PLAIN_SUPERSCRIPTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 
-# Every repetition is possessive (++) or bounded, so that matching takes linear time.
+# Every repetition is possessive (++), atomic or bounded, so that matching takes linear time. Groups
+# are atomic, as Python before 3.11.5 takes too much for possessive ones (CPython's gh-106052).
 _DIGITS = (
-    r"(?:\d{1,3}(?:,\d{3})++(?!\d)"  # 1,234,567
-    r"|\d{1,2}(?:,\d{2}(?!\d))++,\d{3}(?!\d)"  # 12,34,567
-    rf"|\d{{1,3}}(?:[ {_THIN_SPACES}'’_]\d{{3}})++(?!\d)"  # 1 234 567
-    r"|\d{1,3}(?:\.\d{3}){2,}+(?![\d.])"  # 1.234.567
+    r"(?:\d{1,3}(?>(?:,\d{3})+)(?!\d)"  # 1,234,567
+    r"|\d{1,2}(?>(?:,\d{2}(?!\d))+),\d{3}(?!\d)"  # 12,34,567
+    rf"|\d{{1,3}}(?>(?:[ {_THIN_SPACES}'’_]\d{{3}})+)(?!\d)"  # 1 234 567
+    r"|\d{1,3}(?>(?:\.\d{3}){2,})(?![\d.])"  # 1.234.567
     r"|\d++)"
 )
 _NUMBER = re.compile(
@@ -137,7 +138,7 @@ _SEEKING = re.compile(
 )
 _DIRECT = re.compile(
     rf"[\s\"'“‘*_~(\[:=≈{BOX_START}]*+"
-    r"(?:(?:about|approximately|around|exactly|just|only|simply|therefore|thus|then|now)\s++)*+"
+    r"(?>(?:(?:about|approximately|around|exactly|just|only|simply|therefore|thus|then|now)\s++)*)"
     rf"[\s{_CURRENCY}]*+(?:[+-]|minus\s|negative\s)?[\s{_CURRENCY}]*+(?=\.?\d)",
     re.IGNORECASE,
 )
@@ -275,7 +276,7 @@ _WORDS_END = re.compile(
     r"(?:\s(?!times|more|less|fewer|plus|minus|of|by|and|multiplied|divided)[a-z]{1,15}){0,3}\s?(?:[,.;]|$)"
 )
 _STATES = re.compile(rf"(?<!#)####[ \t]*[-{_CURRENCY}\d]|boxed\s?\{{|</answer>", re.IGNORECASE)
-_STRICT = re.compile(r"####[ \t]?([+-]?(?:\d{1,3}(?:,\d{3})++|\d++)(?:\.\d++)?)\Z")
+_STRICT = re.compile(r"####[ \t]?([+-]?(?:\d{1,3}(?>(?:,\d{3})+)|\d++)(?:\.\d++)?)\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _TOKEN = (
     r"|\[/?INST\])"
 )
 _TEMPLATE = re.compile(_TOKEN)
-_LEADING_TEMPLATE = re.compile(rf"\s*+(?:{_TOKEN}(?:assistant|model)?\s*+)++")
+_LEADING_TEMPLATE = re.compile(rf"\s*+(?>(?:{_TOKEN}(?:assistant|model)?\s*+)+)")
 _MARK = r"(?:[*_]{1,3}|#{1,6}[ \t]{0,3}|>[ \t]?)?"
 _TURN = re.compile(
     rf"^[ \t]{{0,8}}{_MARK}(?:"

@@ -16,9 +16,9 @@ from seedbed.evaluation.scorers.outputs import final_part
 MAX_CHARACTERS = 20_000
 
 TOKEN = re.compile(
-    r"(?P<comment>--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z))"
-    r"|(?P<text>'(?:[^']|'')*+(?:'|\Z))"
-    r'|(?P<name>"(?:[^"]|"")*+(?:"|\Z)|`[^`]*+(?:`|\Z)|\[[^\]]*+(?:\]|\Z))'
+    r"(?P<comment>--[^\n]*+|/\*(?>(?:[^*]|\*(?!/))*)(?:\*/|\Z))"
+    r"|(?P<text>'(?>(?:[^']|'')*)(?:'|\Z))"
+    r'|(?P<name>"(?>(?:[^"]|"")*)(?:"|\Z)|`[^`]*+(?:`|\Z)|\[[^\]]*+(?:\]|\Z))'
     r"|(?P<number>(?<![\w.])(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?)"
     r"|(?P<word>\w++)"
     r"|(?P<sign><>|<=|>=|!=|==|\|\||\S)"
@@ -33,15 +33,15 @@ _QUERY = (
     rf"(?:(?:NOT{_BLANK}{{1,20}})?MATERIALIZED{_BLANK}{{0,20}})?\()"
 )
 _ANY = re.compile(_QUERY, re.IGNORECASE)
-_LEADING = re.compile(r"(?:\s|--[^\n]*+\n|/\*(?:[^*]|\*(?!/))*+\*/)*+")
+_LEADING = re.compile(r"(?>(?:\s|--[^\n]*+\n|/\*(?>(?:[^*]|\*(?!/))*)\*/)*)")
 _FENCE = re.compile(
     r"(?:```|~~~)`?[ \t]*(?:(?:sql|sqlite)(?=(?:select|with)\b)|"
     r"(?!(?:select|with|values)\b)[A-Za-z][\w+#.:-]{0,20}(?:[ \t]+|(?=\n)))?"
-    r"\n?((?:[^`~]|`(?!``)|~(?!~~))*+)(?:```|~~~|\Z)",
+    r"\n?((?>(?:[^`~]|`(?!``)|~(?!~~))*))(?:```|~~~|\Z)",
     re.IGNORECASE,
 )
 _TAG = re.compile(
-    r"<(?P<tag>sql|query|answer|code|final_sql|sql_query)>((?:[^<]|<(?!/(?P=tag)>))*+)"
+    r"<(?P<tag>sql|query|answer|code|final_sql|sql_query)>((?>(?:[^<]|<(?!/(?P=tag)>))*))"
     r"(?:</(?P=tag)>|\Z)",
     re.IGNORECASE,
 )
