@@ -443,7 +443,7 @@ def test_few_that_are_refused_without_a_reason_are_told_from_a_mistake_of_ours(
     found, problem = ask(server, tmp_path, REQUESTS[:count], cap=cap)
     assert problem is None
     assert found == {one.key: Completion(one.key, "", "rejected", 0, 0) for one in REQUESTS[:count]}
-    # What was asked of it is paid for, and is no answer to anything.
+    # The probe is billed, and answers no item.
     assert len(server.batches) == 2
     (spent,) = Books(ledger).spent().values()
     assert (spent.queries, spent.used.requests) == (1, 1)

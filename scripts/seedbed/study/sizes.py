@@ -53,7 +53,7 @@ class Size:
 
 
 TOLD = ("model_type", "quantization_config")
-"""What is kept of a `config.json` that the hub tells."""
+"""The keys of the hub's copy of `config.json` that are kept."""
 
 _Said = tuple[dict[str, int], dict[str, Any]]
 """Numbers of each type in the weights, and parts of the `config.json`."""
@@ -133,7 +133,7 @@ def architecture_of_hub(name: str, revision: str | None) -> Architecture | None:
 
 
 def architecture_of(config: ModelConfig, name: str) -> Architecture | None:
-    """Return what is known of a model's `config.json` before any job; None if nothing is.
+    """Return a model's `config.json` as it can be read before any job; None if it cannot.
 
     Args:
         config: the model's file.

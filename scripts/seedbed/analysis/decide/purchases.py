@@ -190,7 +190,7 @@ def decide(
         known: what is known, but for the scores.
         before: the decisions so far.
         outcomes: the scores; None if no student was trained.
-        left_out: by method that yields no row, why: no more is bought of it.
+        left_out: methods that yield no rows, with the reason; no more of them is bought.
 
     Raises:
         ValueError: if no method yields a row, or the budget pays for nothing more than what was
@@ -208,7 +208,7 @@ def decide(
     lost = {name: count for name, count in bought.items() if name in useless}
 
     def decided(budget: int, purchase: Purchase) -> Decision:
-        # What was bought of a method without rows is paid for, and stays in all counts.
+        # Queries of a method without rows were paid for, so all counts keep them.
         also = {"queries": purchase.queries | lost, "left_out": useless}
         return Decision(budget, measured(outcomes), purchase.model_copy(update=also))
 

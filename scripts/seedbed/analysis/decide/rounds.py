@@ -122,7 +122,7 @@ class Purchase(Part):
             None if nothing was measured.
         expected_accuracy: of the student, a fraction, with its interval; None likewise.
         reason: one sentence.
-        left_out: by method that yields no row, why; what was bought of it counts.
+        left_out: methods that yield no rows, with the reason; their queries count.
     """
 
     kind: Literal["prices", "pilot", "final"]

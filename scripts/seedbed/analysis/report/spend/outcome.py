@@ -74,7 +74,7 @@ class Outcome:
             a student.
         gains: of the final student over the untrained one and over the best of the pilot.
         spending: what it cost; None if nothing was booked.
-        left_out: by method that yielded no row, why.
+        left_out: methods that yielded no rows, with the reason.
     """
 
     about: About
@@ -172,7 +172,7 @@ def outcome(
         rows: of the data set, with `method`.
         scores: of all students; None without any.
         spending: what it cost.
-        left_out: by method that yielded no row, why.
+        left_out: methods that yielded no rows, with the reason.
     """
     students = _students(about, scores)
     gains: list[Gain] = []
