@@ -21,6 +21,7 @@ class BatchServer:
         behave: called with a request's body and how often it was answered before; returns None for
             an echo, a body, a pair of a status and a body, or "lost", "expired" for no answer.
         looks: looks at a batch before it has ended.
+        held: from which call on, counted from 1, answers are kept back until this is None again.
         lose: names of calls whose answer is lost, with how often that is still to happen.
         ends: how batches end, by the order in which they were made; the rest is completed.
         listed: whether a batch stands in the list.
@@ -37,6 +38,7 @@ class BatchServer:
     def __init__(self, form="openai"):
         self.behave = lambda body, before: None
         self.looks = 1
+        self.held = None
         self.lose = Counter()
         self.ends = []
         self.form = form
@@ -66,6 +68,8 @@ class BatchServer:
         self.calls.append((request.method, request.path))
         self.headers.append(request.headers)
         response = await handler(request)
+        while self.held is not None and len(self.calls) >= self.held:
+            await asyncio.sleep(0.001)
         if self.lose[handler.__name__] > 0:
             self.lose[handler.__name__] -= 1
             request.transport.close()

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
@@ -269,14 +270,14 @@ def answers(
     from seedbed.engines import EngineJob, load_engine
     from seedbed.models import positions
 
-    # What the engine would refuse is tried all the same: a later vLLM may run it.
-    Architecture.not_in_vllm_on_cpu = lambda *_, **__: None
     room = positions(AutoConfig.from_pretrained(model))
     options = {"context": room, "batch_size": 8} if kind == "vllm" else {}
     if hybrid:
         # It takes prompts read in parts, which a CPU cannot do.
         options["options"] = {"enable_prefix_caching": False}
-    engine = load_engine(model, EngineJob.of(kind, **options), 8 if any(adapters) else 0)
+    # What the engine would refuse is tried all the same: a later vLLM may run it.
+    with mock.patch.object(Architecture, "not_in_vllm_on_cpu", return_value=None):
+        engine = load_engine(model, EngineJob.of(kind, **options), 8 if any(adapters) else 0)
     return [
         {one.key: one.text for one in engine.complete(asked(), adapter)} for adapter in adapters
     ]

@@ -505,20 +505,19 @@ def test_a_process_that_dies_at_any_moment_sends_nothing_twice(server, tmp_path,
     server.looks = 5
     paths = [str(ROOT / "tests/unit"), str(ROOT / "tests"), str(ROOT / "scripts")]
     script = SCRIPT.format(paths=paths, url=server.url, folder=str(tmp_path))
-    starts, calls = 0, 0
+    starts = 0
     while True:
+        starts += 1
+        # It dies in the middle of each call that it makes, one after the other.
+        server.held = len(server.calls) + starts
         process = subprocess.Popen(
             [sys.executable, "-c", script],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        # It dies in the middle of each call that it makes, one after the other.
-        calls += 1
-        begun = len(server.calls)
-        while len(server.calls) < begun + starts + 1 and process.poll() is None:
+        while len(server.calls) < server.held and process.poll() is None:
             time.sleep(0.001)
-        starts += 1
         if process.poll() is None:
             process.send_signal(getattr(signal, f"SIG{kind}"))
         said, problem = process.communicate(timeout=30)
