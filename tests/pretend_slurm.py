@@ -7,6 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct")
 
@@ -54,6 +55,10 @@ class Pretended:
         """Let squeue show this state for all jobs."""
         (self.folder / "state.json").write_text(json.dumps([state, reason]))
 
+    def fail(self, times: int) -> None:
+        """Let squeue fail so often when Snakemake asks it for the states of jobs."""
+        (self.folder / "failures.json").write_text(json.dumps(times))
+
     def _lines(self, name: str) -> list:
         file = self.folder / f"{name}.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
@@ -89,7 +94,7 @@ def _command(name: str, words: list[str], folder: Path) -> int:
             print(json.dumps(what), file=output)
         return len((folder / f"{file}.jsonl").read_text().splitlines())
 
-    def read(file: str, default: list[str]) -> list[str]:
+    def read(file: str, default: Any) -> Any:
         path = folder / f"{file}.json"
         return json.loads(path.read_text()) if path.exists() else default
 
@@ -108,6 +113,10 @@ def _command(name: str, words: list[str], folder: Path) -> int:
     elif name == "squeue":
         state, reason = read("state", ["RUNNING", "None"])
         long = any("%Z" in word for word in words)
+        if not long and (failures := read("failures", 0)):
+            (folder / "failures.json").write_text(json.dumps(failures - 1))
+            print("slurm_load_jobs error: Unable to contact slurm controller", file=sys.stderr)
+            return 1
         file = folder / "sent.jsonl"
         lines = file.read_text().splitlines() if file.exists() else []
         for number, line in enumerate(lines, 1):

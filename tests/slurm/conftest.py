@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +81,9 @@ class Run:
 
     def end(self, seconds: float = 600) -> int:
         """Wait for the end, and return the exit status."""
-        return self.process.wait(seconds)
+        with suppress(subprocess.TimeoutExpired):
+            return self.process.wait(seconds)
+        pytest.fail(f"it goes on after {seconds:.0f} s: {self.said()}\n{self.jobs()}")
 
 
 @pytest.fixture

@@ -145,9 +145,11 @@ def test_a_study_that_fits_no_partition_is_refused_at_the_start(start, slurm):
     assert slurm.tries() == 0
 
 
-def test_time_grows_to_what_a_partition_offers_and_no_further(start, slurm):
+def test_time_grows_to_what_a_partition_offers_though_squeue_fails_meanwhile(start, slurm):
     slurm.say("scontrol", "PartitionName=cpu MaxTime=00:45:00\nPartitionName=gpu MaxTime=00:45:00")
     slurm.state("FAILED")
+    # More often than a look tries it. No job is forgotten.
+    slurm.fail(7)
     process, output = start()
     assert process.wait(120) == 1
     first, second, third = (int(sent["-t"]) for sent in slurm.sent())

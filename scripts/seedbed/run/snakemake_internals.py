@@ -65,7 +65,8 @@ PARTS: Mapping[Any, Sequence[str]] = {
     ),
     slurm_plugin.Executor: (
         *("_report_job_error_threadsafe", "_report_job_submission_threadsafe", "cancel_jobs"),
-        *("check_active_jobs", "report_job_submission", "run_job", "shutdown", "sleep"),
+        *("check_active_jobs", "report_job_error", "report_job_submission"),
+        *("report_job_success", "run_job", "shutdown", "sleep"),
     ),
     slurm_step: ("get_cpu_setting", "get_gpu_setting"),
     common: ("overwrite_function_params",),

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,7 @@ class PatientExecutor(SlurmExecutor):
         self._changing = threading.Lock()
         self._numbers: set[str] = set()
         self._refused: dict[Any, int] = {}
+        self._unheard: dict[str | None, Any] = {}  # Jobs of which the present look says nothing.
         self._said = -SAY_SECONDS
         # A refused job waits without a thread, so that two send what is not refused.
         self._looking = threading.Thread(target=self._look, daemon=True)
@@ -213,6 +214,29 @@ class PatientExecutor(SlurmExecutor):
         )
 
     # --- Waiting
+
+    async def check_active_jobs(self, active_jobs: list[Any]) -> AsyncIterator[Any]:
+        """Yield the jobs that have not ended.
+
+        Snakemake's own executor drops all jobs when squeue fails a few times in a row: the run
+        would then wait for ever.
+        """
+        self._unheard = {job.external_jobid: job for job in active_jobs}
+        async for job in super().check_active_jobs(active_jobs):
+            self._unheard.pop(job.external_jobid, None)
+            yield job
+        for job in self._unheard.values():
+            yield job
+
+    def report_job_success(self, job_info: Any) -> None:
+        """Take note that a job ended well."""
+        self._unheard.pop(job_info.external_jobid, None)
+        super().report_job_success(job_info)
+
+    def report_job_error(self, job_info: Any, msg: str | None = None, **more: Any) -> None:
+        """Take note that a job failed, or was never sent."""
+        self._unheard.pop(job_info.external_jobid, None)
+        super().report_job_error(job_info, msg=msg, **more)
 
     async def sleep(self) -> None:
         """Wait until the next look at job states, or until the run ends."""
