@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 
 from practice import silent
-from seedbed.engines import EngineJob, load_engine
+from seedbed.engines import EngineJob, Request, load_engine
 from seedbed.training.settings import StudentTraining
 from seedbed.training.students import train_student
 
@@ -37,9 +37,15 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip("vLLM is not installed: `make vllm` adds it"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def transformers_engine(tiny_model):
     return load_engine(tiny_model)
+
+
+@pytest.fixture(scope="session")
+def greedy(questions):
+    """Requests of several lengths, which a model answers as it thinks best."""
+    return [Request(str(n), (("user", text),), 4 + n % 17) for n, text in enumerate(questions)]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +54,7 @@ def vllm_engine(tiny_model):
     return load_engine(tiny_model, settings, lora_rank=LORA_RANK)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def thinker(tiny_model, tmp_path_factory):
     """An adapter that has learned from rows that keep thinking to think before it answers."""
     folder = tmp_path_factory.mktemp("thinker")

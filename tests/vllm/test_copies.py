@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from answered import answers, in_turn
 
 from seedbed.engines import EngineJob, Request, load_engine
 
@@ -18,23 +19,10 @@ START_SECONDS = 240
 
 
 @pytest.fixture(scope="module")
-def greedy(questions):
-    return [Request(str(n), (("user", text),), 4 + n % 17) for n, text in enumerate(questions)]
-
-
-@pytest.fixture(scope="module")
 def copies(tiny_model):
     return load_engine(
         tiny_model, EngineJob.of("vllm", batch_size=4, data_parallel_size=2, gpus=0), lora_rank=8
     )
-
-
-def answers(engine, requests, adapter=None):
-    found = {}
-    for completion in engine.complete(requests, adapter):
-        assert completion.key not in found
-        found[completion.key] = completion
-    return found
 
 
 def test_copies_share_the_requests_and_answer_as_one_does(copies, transformers_engine, greedy):
@@ -63,15 +51,7 @@ def test_calls_that_are_read_in_turn_have_an_adapter_each(copies, transformers_e
     asked = [Request(str(n), (("user", f"How many? {n}"),), 12) for n in range(20)]
     alone = [answers(transformers_engine, asked, adapter) for adapter in (None, thinker)]
     assert alone[0] != alone[1]
-    under_way = [copies.complete(asked, adapter) for adapter in (None, thinker)]
-    together = [{}, {}]
-    while any(under_way):
-        for number, coming in enumerate(under_way):
-            found = next(coming, None) if coming else None
-            if found is None:
-                under_way[number] = None
-            else:
-                together[number][found.key] = found
+    together = in_turn([copies.complete(asked, adapter) for adapter in (None, thinker)])
     assert together == alone
 
 

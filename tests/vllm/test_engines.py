@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from answered import answers, in_turn
 
 from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines.openai_engine import EndpointError
@@ -20,26 +21,11 @@ def silent(text):
 
 
 @pytest.fixture(scope="module")
-def greedy(questions):
-    return [Request(str(n), (("user", text),), 4 + n % 17) for n, text in enumerate(questions)]
-
-
-@pytest.fixture(scope="module")
 def sampled(greedy):
     return [
         replace(request, max_tokens=14, temperature=1.0, top_p=0.9, seed=2**62 + n)
         for n, request in enumerate(greedy)
     ]
-
-
-def answers(engine, requests, adapter=None):
-    found = {}
-    for completion in engine.complete(requests, adapter):
-        assert isinstance(completion, Completion)
-        assert completion.key not in found
-        found[completion.key] = completion
-    assert set(found) == {request.key for request in requests}
-    return found
 
 
 def test_greedy_answers_are_those_of_transformers(engine, transformers_engine, greedy):
@@ -193,15 +179,7 @@ def test_adapters_that_are_asked_in_turn_share_steps_and_answer_as_alone(
     step = vllm_engine._engine.step
     vllm_engine._engine.step = lambda: steps.append(1) or step()
     try:
-        under_way = [vllm_engine.complete(greedy, adapter) for adapter in adapters]
-        together = [{}, {}]
-        while any(under_way):
-            for number, coming in enumerate(under_way):
-                found = next(coming, None) if coming else None
-                if found is None:
-                    under_way[number] = None
-                else:
-                    together[number][found.key] = found
+        together = in_turn([vllm_engine.complete(greedy, adapter) for adapter in adapters])
         shared, steps[:] = len(steps), []
         for adapter in adapters:
             answers(vllm_engine, greedy, adapter)

@@ -20,7 +20,6 @@ from seedbed.config.values import (
     DISTINCT,
     LISTED,
     NOT_EMPTY,
-    Commit,
     Count,
     Counts,
     Filters,
@@ -30,6 +29,7 @@ from seedbed.config.values import (
     NotNegative,
     Positive,
     Ratios,
+    Revision,
     Stage,
     Text,
     World,
@@ -283,7 +283,7 @@ class HubModel(Section):
     STAGES: ClassVar[tuple[Stage, ...]] = ("models",)
 
     id: HubId = Field(description="Name of the model, OWNER/NAME.")
-    revision: Commit | None = Field(None, description="Commit to take; null takes the newest.")
+    revision: Revision = None
 
 
 class ApiModel(Section):

@@ -24,11 +24,11 @@ from seedbed.config.values import (
     LISTED,
     QUESTION_PLACEHOLDERS,
     TASK_FILES,
-    Commit,
     Count,
     DatedLines,
     HubId,
     Name,
+    Revision,
     Seed,
     SeveralColumns,
     Sha256,
@@ -310,11 +310,7 @@ class HubSource(DataSource):
         description="Its configuration; null if it has but one.",
         json_schema_extra=changes("tasks"),
     )
-    revision: Commit | None = Field(
-        None,
-        description="Commit to take; null takes the newest.",
-        json_schema_extra=changes("tasks"),
-    )
+    revision: Revision = Field(None, json_schema_extra=changes("tasks"))
     splits: Splits = Field(description="Which of its splits to use.")
 
     @model_validator(mode="after")

@@ -8,7 +8,6 @@ from pathlib import Path
 import altair as alt
 import polars as pl
 
-from seedbed.analysis.curves import noise_between_runs, read_curves
 from seedbed.analysis.report.charts.drawing import (
     Axis,
     Content,
@@ -27,6 +26,7 @@ from seedbed.analysis.report.charts.drawing import (
     tooltips,
     value_axis,
 )
+from seedbed.analysis.report.charts.measured import read_measured
 from seedbed.analysis.report.charts.places import by_place
 from seedbed.analysis.settings import AugmenterSettings, Titles
 from seedbed.analysis.tables.comparisons import paired_difference
@@ -37,7 +37,6 @@ from seedbed.analysis.tables.outcomes import (
     Outcomes,
     mean_accuracy,
     order_methods,
-    read_outcomes,
 )
 from seedbed.analysis.tables.replicates import ITEMS, Noise, RunNoise, noise_of
 
@@ -70,8 +69,8 @@ def tabulate(
     fits: Path, draws: Path, cells: Path, item_scores: Path, settings: AugmenterSettings
 ) -> Content:
     """Return accuracies by augmenter, and their differences to the strongest."""
-    runs = noise_between_runs(read_curves(fits, draws))
-    return content(read_outcomes(cells, item_scores), settings, runs)
+    outcomes, runs = read_measured(fits, draws, cells, item_scores)
+    return content(outcomes, settings, runs)
 
 
 def content(

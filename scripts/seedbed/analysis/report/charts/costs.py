@@ -9,7 +9,6 @@ from pathlib import Path
 import altair as alt
 import polars as pl
 
-from seedbed.analysis.curves import noise_between_runs, read_curves
 from seedbed.analysis.decide.costs import MEASURES, CellUse, Prices, cell_costs
 from seedbed.analysis.report.charts.drawing import (
     CROSS,
@@ -30,6 +29,7 @@ from seedbed.analysis.report.charts.drawing import (
     sheet,
     tooltips,
 )
+from seedbed.analysis.report.charts.measured import read_measured
 from seedbed.analysis.report.charts.places import by_place
 from seedbed.analysis.report.charts.series import SERIES, Series
 from seedbed.analysis.settings import CompareSettings, Titles
@@ -40,7 +40,6 @@ from seedbed.analysis.tables.outcomes import (
     Group,
     Outcomes,
     order_methods,
-    read_outcomes,
 )
 from seedbed.analysis.tables.replicates import RunNoise, noise_of
 
@@ -76,8 +75,8 @@ def tabulate(
     settings: CompareSettings,
 ) -> Content:
     """Return what each cell cost, and what it gained."""
-    runs = noise_between_runs(read_curves(fits, draws))
-    return content(read_outcomes(cells, item_scores), prices, settings, runs)
+    outcomes, runs = read_measured(fits, draws, cells, item_scores)
+    return content(outcomes, prices, settings, runs)
 
 
 def content(

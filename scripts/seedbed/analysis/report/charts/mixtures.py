@@ -7,7 +7,6 @@ from pathlib import Path
 
 import altair as alt
 
-from seedbed.analysis.curves import noise_between_runs, read_curves
 from seedbed.analysis.report.charts.drawing import (
     Axis,
     Content,
@@ -27,10 +26,11 @@ from seedbed.analysis.report.charts.drawing import (
     tooltips,
     value_axis,
 )
+from seedbed.analysis.report.charts.measured import read_measured
 from seedbed.analysis.report.charts.places import by_place
 from seedbed.analysis.settings import CompareSettings, Titles
 from seedbed.analysis.tables.mixtures import mixture_table
-from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Group, Outcomes, read_outcomes
+from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Group, Outcomes
 from seedbed.analysis.tables.replicates import RunNoise
 
 
@@ -38,8 +38,8 @@ def tabulate(
     fits: Path, draws: Path, cells: Path, item_scores: Path, settings: CompareSettings
 ) -> Content:
     """Return accuracies of mixtures and methods, and gains of mixtures over the best method."""
-    runs = noise_between_runs(read_curves(fits, draws))
-    return content(read_outcomes(cells, item_scores), settings, runs)
+    outcomes, runs = read_measured(fits, draws, cells, item_scores)
+    return content(outcomes, settings, runs)
 
 
 def content(

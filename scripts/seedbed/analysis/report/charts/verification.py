@@ -10,7 +10,6 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from seedbed.analysis.curves import noise_between_runs, read_curves
 from seedbed.analysis.report.charts.drawing import (
     COLUMNS,
     Axis,
@@ -32,6 +31,7 @@ from seedbed.analysis.report.charts.drawing import (
     tooltips,
     value_axis,
 )
+from seedbed.analysis.report.charts.measured import read_measured
 from seedbed.analysis.report.charts.places import by_place
 from seedbed.analysis.settings import CompareSettings, Titles
 from seedbed.analysis.tables.comparisons import paired_difference
@@ -43,7 +43,6 @@ from seedbed.analysis.tables.outcomes import (
     in_group,
     mean_accuracy,
     order_methods,
-    read_outcomes,
 )
 from seedbed.analysis.tables.replicates import ITEMS, Noise, RunNoise, noise_of
 
@@ -78,8 +77,8 @@ def tabulate(
     fits: Path, draws: Path, cells: Path, item_scores: Path, settings: CompareSettings
 ) -> Content:
     """Return accuracies by filter, differences between methods, and how many rows were kept."""
-    runs = noise_between_runs(read_curves(fits, draws))
-    return content(read_outcomes(cells, item_scores), settings, runs)
+    outcomes, runs = read_measured(fits, draws, cells, item_scores)
+    return content(outcomes, settings, runs)
 
 
 def content(
