@@ -48,20 +48,25 @@ def browser():
         yield started
 
 
-def page_of(fits, prices):
+@pytest.fixture(scope="module")
+def explored(fits):
+    """What the page looks up, with prices or without, worked out once: it is most of the time."""
+    return {bool(prices): explorer_data(fits, TITLES, 0.95, prices) for prices in ({}, PRICES)}
+
+
+def page_of(data):
     """The page, of which the controls and the examples are looked at."""
-    data = explorer_data(fits, TITLES, 0.95, prices)
     made = {"code": "0", "versions": {}}
     report = Report("study", "", (), "", "", (), ())
     return page(report, data, [], EXAMPLES, 0.95, made)
 
 
 @pytest.fixture(scope="module")
-def pages(fits, tmp_path_factory):
+def pages(explored, tmp_path_factory):
     """The page without prices, and with them."""
     folder = tmp_path_factory.mktemp("pages")
-    for name, prices in (("plain", {}), ("priced", PRICES)):
-        (folder / f"{name}.html").write_text(page_of(fits, prices), encoding="utf-8")
+    for name, priced in (("plain", False), ("priced", True)):
+        (folder / f"{name}.html").write_text(page_of(explored[priced]), encoding="utf-8")
     return folder
 
 
@@ -95,8 +100,8 @@ def press(page, *keys):
 
 
 @pytest.mark.parametrize("prices", [{}, PRICES], ids=["queries", "money"])
-def test_each_place_says_what_advise_says(fits, prices):
-    (fit,) = explorer_data(fits, TITLES, 0.95, prices)["fits"]
+def test_each_place_says_what_advise_says(fits, explored, prices):
+    (fit,) = explored[bool(prices)]["fits"]
     sizes = fit["usd" if prices else "queries"]
     assert [size["seeds"] for size in sizes][::6] == [32, 64]
     for size in (sizes[0], sizes[3]):
@@ -123,9 +128,9 @@ def test_each_place_says_what_advise_says(fits, prices):
                 assert words[-1] == f"{100 * cell.regret_after:.2f}"
 
 
-def test_the_map_has_the_stretches_of_the_sentences(fits):
+def test_the_map_has_the_stretches_of_the_sentences(fits, explored):
     """Methods that are statistically tied share a stretch: nothing flips within noise."""
-    size = explorer_data(fits, TITLES, 0.95, {})["fits"][0]["queries"][0]
+    size = explored[False]["fits"][0]["queries"][0]
     inside = leaders(fits[0], size["seeds"], 0.95)
     starts = sorted({tile["at"] for tile in size["map"]})
     assert starts[: len(inside)] == pytest.approx([part.low for part in inside], rel=1e-4)
@@ -135,8 +140,8 @@ def test_the_map_has_the_stretches_of_the_sentences(fits):
         assert f"from BR {part.low:.2g}" in size["map_text"] or part is inside[0]
 
 
-def test_keys_move_the_controls(fits, browser, pages):
-    sizes = explorer_data(fits, TITLES, 0.95, {})["fits"][0]["queries"]
+def test_keys_move_the_controls(explored, browser, pages):
+    sizes = explored[False]["fits"][0]["queries"]
     with visit(browser, pages / "plain.html", "#map svg") as seen:
         page = seen.page
         # Each control, in the order in which they stand.
@@ -175,8 +180,8 @@ def test_keys_move_the_controls(fits, browser, pages):
         assert seen.complaints == []
 
 
-def test_numbers_can_be_typed_beside_the_sliders(fits, browser, pages):
-    (fit,) = explorer_data(fits, TITLES, 0.95, PRICES)["fits"]
+def test_numbers_can_be_typed_beside_the_sliders(explored, browser, pages):
+    (fit,) = explored[True]["fits"]
     with visit(browser, pages / "priced.html", "#map svg") as seen:
         page = seen.page
         sizes = fit["queries"]
@@ -207,8 +212,8 @@ def test_numbers_can_be_typed_beside_the_sliders(fits, browser, pages):
         assert seen.complaints == []
 
 
-def test_an_accuracy_to_reach_says_what_advise_says(fits, browser, pages):
-    size = explorer_data(fits, TITLES, 0.95, {})["fits"][0]["queries"][0]
+def test_an_accuracy_to_reach_says_what_advise_says(fits, explored, browser, pages):
+    size = explored[False]["fits"][0]["queries"][0]
     heads = ["choice", "queries", "accuracy, %", "interval", "reached in, %"]
     for row in (size["reach"][3], size["reach"][12]):
         buy, sure, _ = row["said"]
@@ -226,8 +231,8 @@ def test_an_accuracy_to_reach_says_what_advise_says(fits, browser, pages):
         assert shown[5].strip() == "regret, points"
 
 
-def test_money_is_a_control_where_prices_are_known(fits, browser, pages):
-    size = explorer_data(fits, TITLES, 0.95, PRICES)["fits"][0]["usd"][0]
+def test_money_is_a_control_where_prices_are_known(explored, browser, pages):
+    size = explored[True]["fits"][0]["usd"][0]
     with visit(browser, pages / "priced.html", "#map svg") as seen:
         press(seen.page, "Tab", "Tab", "Tab", "Tab", "ArrowRight")
         assert focused(seen.page) == "by-usd"
@@ -261,7 +266,7 @@ def test_the_legend_of_a_plot_is_not_as_faint_as_its_bands(name):
     assert all('opacity="1"' in symbol for symbol in symbols), symbols
 
 
-def test_hostile_titles_are_text(fits, browser, pages):
+def test_hostile_titles_are_text(browser, pages):
     with visit(browser, pages / "plain.html", "#map svg") as seen:
         elements = Elements(seen.page.content())
         assert seen.page.title().startswith("study")
