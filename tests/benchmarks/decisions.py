@@ -4,8 +4,14 @@ Prints the tables of docs/statistics.md on decisions:
 
     export OMP_NUM_THREADS=1 PYTHONPATH=scripts
     python tests/benchmarks/decisions.py --tasks 300 --output played.jsonl
+    python tests/benchmarks/decisions.py --advice --tasks 90 --items 1319 --noise 0.8
 
 Tasks that the output has already are not played again.
+
+With `--advice`, a task is a study of nine cells of its methods and two of a mixture, and `advise`
+is asked about the largest budget of its cells and about six times as much. The tables say how often
+a choice that was said to be best was, mixtures among them, and how often advice leaves a part of
+the budget unused, and gains by that.
 
 A task has one draw of the seeds, a budget, and a truth for each of three methods. What they teach
 adds up, or the smaller reach lies within the larger (nested), or half of both. Its students are
@@ -20,18 +26,26 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
 from scipy.stats import norm
 
+from seedbed.analysis.curves import curves_from
+from seedbed.analysis.curves.fitting import fit_decay
+from seedbed.analysis.decide import choices
+from seedbed.analysis.decide.advise import advise
+from seedbed.analysis.decide.choices import SIMPLER, Spending
 from seedbed.analysis.decide.rounds import MethodKind, Pilot, SpendState, next_purchase
+from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.outcomes import Outcomes
+from seedbed.streams.mixtures import coordinate
 
 METHODS: dict[str, MethodKind] = {
     "answer_augmentation": "answers",
@@ -169,7 +183,11 @@ def draw_task(number: int) -> Task:
 
 
 def measure(
-    task: Task, cells: list[tuple[float, float, float]], items: int, noise: float
+    task: Task,
+    cells: Sequence[tuple[float, float, float]],
+    items: int,
+    noise: float,
+    overlap: str = "additive",
 ) -> np.ndarray:
     """Scores of students by item, shape (cells, items): luck of items, draw, and training.
 
@@ -181,7 +199,7 @@ def measure(
     for cell in cells:
         g = np.random.default_rng([task.number, 3, *map(int, cell)])
         if sum(cell):
-            share = task.accuracy(cell)[0] + draw + noise * g.normal()
+            share = task.accuracy(cell, overlap)[0] + draw + noise * g.normal()
         else:
             share = task.floor + task.jump
         own = hard + np.sqrt(0.4) * g.normal(size=items)
@@ -343,15 +361,10 @@ def _calibration(found: list[dict], name: str) -> list[str]:
             if method in claim["chances"]:
                 said.append(claim["chances"][method])
                 true.append(one["best"] == m)
-    said, true = np.array(said), np.array(true)
-    lines = [f"{name}: chance of being best, said and true"]
-    for low, high in ((0, 0.05), (0.05, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.01)):
-        at = (said >= low) & (said < high)
-        if at.any():
-            lines.append(
-                f"  {100 * low:.0f} to {min(100, 100 * high):.0f}%: {at.sum()} methods, "
-                f"said {100 * said[at].mean():.0f}%, true {100 * true[at].mean():.0f}%"
-            )
+    lines = [
+        f"{name}: chance of being best, said and true",
+        *_chances([*zip(said, true, strict=True)]),
+    ]
     for overlap in OVERLAPS:
         of = [
             (claim, one["regrets"][f"{overlap}|{name}"])
@@ -377,6 +390,171 @@ def _calibration(found: list[dict], name: str) -> list[str]:
     return lines
 
 
+THIRDS = coordinate("thirds")
+_TABLE_STEPS = (0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.01)
+"""Of the tables of chances: bounds of what was said."""
+
+
+def study_of(task: Task, overlap: str, items: int, noise: float) -> Outcomes:
+    """Outcomes of a study: each method with B/16, B/4 and B queries, thirds with B/4 and B."""
+    budgets = [task.budget // 16, task.budget // 4, task.budget]
+    shares = dict(zip(METHODS, np.eye(3), strict=True)) | {THIRDS: np.full(3, 1 / 3)}
+    rows = [(m, q) for m in shares for q in budgets[m == THIRDS :]]
+    cells = [
+        {
+            "task": "world",
+            "method": method,
+            "augmenter": "none" if method == "answer_augmentation" else "augmenter",
+            "teacher": "teacher",
+            "seeds": task.seeds,
+            "replicate": 0,
+            "filter": "none",
+            "budget": budget,
+            "student": "student",
+            "budget_ratio": budget / task.seeds,
+        }
+        for method, budget in rows
+    ]
+    base = {"method": "untrained", "augmenter": "none", "teacher": "none"}
+    cells.append(cells[0] | base | {"seeds": 0, "budget": 0, "budget_ratio": None})
+    asked = [tuple(budget * shares[method]) for method, budget in rows]
+    scores = measure(task, [*asked, (0, 0, 0)], items, noise, overlap)
+    names = tuple(map(str, range(items)))
+    return Outcomes("world", pl.DataFrame(cells), names, np.arange(items), scores)
+
+
+def whole_budget(places: Sequence[int], centres: np.ndarray, draws: np.ndarray) -> int:
+    """Return the place of a choice's whole budget: the rule that leaves nothing unused."""
+    return places[0]
+
+
+def best_expected(places: Sequence[int], centres: np.ndarray, draws: np.ndarray) -> int:
+    """Return the place of the budget with the highest expectation, whatever most draws have."""
+    most = max(places, key=lambda at: centres[at])
+    return most if centres[most] > centres[places[0]] + SIMPLER else places[0]
+
+
+RULES: dict[str, Callable[..., int]] = {
+    "whole": whole_budget,
+    "as in use": choices._likely_best,
+    "by the expectation alone": best_expected,
+}
+"""How the budget of a choice is found."""
+
+
+def play_advice(number: int, items: int, noise: float, sooner: float) -> dict:
+    """Advice on one task, asked about B and 6 B: what was said, and the truth.
+
+    Args:
+        number: of the task. Odd ones have harm by overused seeds, others none; what methods teach
+            overlaps by turns as `OVERLAPS` has it.
+        items: test items.
+        noise: between trainings, a fraction.
+        sooner: factor by which the task needs fewer effective examples.
+    """
+    task, overlap = draw_task(number), OVERLAPS[number % len(OVERLAPS)]
+    harm = np.random.default_rng([number, 4]).uniform(0, 0.06) * (number % 2)
+    task = replace(task, kappa=task.kappa / sooner, harm=harm * np.array([1, 0.5, 0.2]))
+    shares = {THIRDS: dict.fromkeys(METHODS, 1 / 3)}
+    settings = FitSettings(methods=tuple(METHODS), kinds=METHODS, shares=shares)
+    outcomes = {"world": study_of(task, overlap, items, noise)}
+    (fit,) = curves_from(*fit_decay(outcomes, settings))
+
+    def truth(of: Mapping[str, float], budget: int) -> float:
+        if not of:
+            return task.floor + task.jump
+        queries = [budget * of.get(method, 0.0) for method in METHODS]
+        return float(task.accuracy(np.array(queries), overlap)[0])
+
+    spending, questions = Spending.of(fit, task.seeds, {}), []
+    for budget in (task.budget, 6 * task.budget):
+        rules = {}
+        for name, rule in RULES.items():
+            with patch.object(choices, "_likely_best", rule):
+                said = advise(fit, task.seeds, budget, look_further=False, spending=spending)
+            rules[name] = {
+                "unused": bool(said.saves),
+                "accuracy": truth(said.best.shares, said.best.budget),
+                "table": [
+                    {
+                        "shares": dict(one.shares),
+                        "measured": one.measured,
+                        "said": one.probability_best,
+                        "regret": one.expected_regret,
+                        "accuracy": truth(one.shares, one.budget),
+                    }
+                    for one in said.outlook
+                ],
+            }
+        questions.append({"budget": budget, "beyond": said.beyond, "rules": rules})
+    return {
+        "number": number,
+        "items": items,
+        "noise": noise,
+        "sooner": sooner,
+        "overlap": overlap,
+        "harm": bool(harm),
+        "questions": questions,
+    }
+
+
+def advice_tables(found: list[dict]) -> str:
+    """How far chances in the tables of advice can be trusted, and how often budget is unused."""
+    tables = [q["rules"]["as in use"]["table"] for one in found for q in one["questions"]]
+    rows = []
+    for table in tables:
+        true = np.array([entry["accuracy"] for entry in table])
+        best = true > true.max() - 1e-9
+        for entry, right in zip(table, best / best.sum(), strict=True):
+            kind = "method" if len(entry["shares"]) == 1 else "mixture"
+            kind = kind if entry["shares"] else "untrained"
+            kind = kind if entry["measured"] else "division"
+            rows.append((kind, entry["said"], right))
+    lines = [f"{len(tables)} tables of {len(rows)} choices: chance of being best, said and true"]
+    kinds = {
+        "all": {"method", "mixture", "division", "untrained"},
+        "methods": {"method"},
+        "thirds, measured": {"mixture"},
+        "divisions, not measured": {"division"},
+    }
+    for title, of in kinds.items():
+        lines.append(f"{title}:")
+        lines += _chances([(said, true) for kind, said, true in rows if kind in of])
+    lines.append("the first choice of each table:")
+    firsts = []
+    for table in tables:
+        true = np.array([entry["accuracy"] for entry in table])
+        best = true > true.max() - 1e-9
+        firsts.append((table[0]["said"], best[0] / best.sum()))
+    lines += _chances(firsts)
+    for harm in (False, True):
+        of = [q["rules"] for one in found if one["harm"] == harm for q in one["questions"]]
+        if not of:
+            continue
+        lines.append(f"{'with' if harm else 'without'} harm by overused seeds: {len(of)} questions")
+        for name in list(RULES)[1:]:
+            gains = [100 * (one[name]["accuracy"] - one["whole"]["accuracy"]) for one in of]
+            lines.append(
+                f"  {name}: budget unused in {sum(one[name]['unused'] for one in of)}, gain over "
+                f"all questions {np.mean(gains):+.2f} points, least {min(gains):+.2f}"
+            )
+    return "\n".join(lines)
+
+
+def _chances(pairs: Sequence[tuple[float, float]]) -> list[str]:
+    """Return how often what was said with a chance is true, by that chance."""
+    said, true = np.array(pairs, float).reshape(-1, 2).T
+    lines = []
+    for low, high in pairwise(_TABLE_STEPS):
+        at = (said >= low) & (said < high)
+        if at.any():
+            lines.append(
+                f"  {100 * low:.0f} to {min(100, 100 * high):.0f}%: {at.sum()} choices, "
+                f"said {100 * said[at].mean():.0f}%, true {100 * true[at].mean():.0f}%"
+            )
+    return lines
+
+
 def main() -> None:
     """Run the simulation and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -385,11 +563,27 @@ def main() -> None:
     parser.add_argument("--items", type=int, nargs="+", default=[1319, 300])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.8, 2.0], help="points")
     parser.add_argument("--pilots", nargs="+", choices=tuple(PILOTS), default=tuple(PILOTS))
+    parser.add_argument("--advice", action="store_true", help="ask for advice in place of a spend")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--output", type=Path, help="a line of JSON for each task")
     args = parser.parse_args()
     with ProcessPoolExecutor(args.processes) as pool:
         for items, noise in product(args.items, args.noise):
+            print(f"\n## {items} test items, {noise:g} points between trainings")
+            if args.advice:
+                wanted = [(args.first + i, sooner) for sooner in (1, 10) for i in range(args.tasks)]
+                found = _advised(args.output, items, noise / 100)
+                jobs = [
+                    pool.submit(play_advice, number, items, noise / 100, sooner)
+                    for number, sooner in wanted
+                    if (number, sooner) not in found
+                ]
+                for one in _collected(jobs, args.output):
+                    found[one["number"], one["sooner"]] = one
+                for sooner in (1, 10):
+                    print(f"\nExamples needed, as a share of what they were drawn with: 1/{sooner}")
+                    print(advice_tables([found[key] for key in wanted if key[1] == sooner]))
+                continue
             found = _played(args.output, items, noise / 100, args.pilots)
             numbers = [args.first + i for i in range(args.tasks)]
             jobs = [
@@ -397,26 +591,40 @@ def main() -> None:
                 for number in numbers
                 if number not in found
             ]
-            for job in as_completed(jobs):
-                one = job.result()
+            for one in _collected(jobs, args.output):
                 found[one["number"]] = one
-                if args.output:
-                    with args.output.open("a") as lines:
-                        lines.write(json.dumps(one) + "\n")
-            print(f"\n## {items} test items, {noise:g} points between trainings")
             print(table([found[number] for number in numbers]))
             sys.stdout.flush()
 
 
+def _collected(jobs: Sequence[Future], output: Path | None) -> Iterator[dict]:
+    """Yield what jobs return, as they end, and add a line for each to the output."""
+    for job in as_completed(jobs):
+        one = job.result()
+        if output:
+            with output.open("a") as lines:
+                lines.write(json.dumps(one) + "\n")
+        yield one
+
+
+def _read(output: Path | None, items: int, noise: float, key: str) -> list[dict]:
+    """Return what earlier runs have played, if it has something."""
+    lines = output.read_text().splitlines() if output and output.exists() else []
+    found = map(json.loads, lines)
+    return [one for one in found if (one["items"], one["noise"]) == (items, noise) and key in one]
+
+
+def _advised(output: Path | None, items: int, noise: float) -> dict:
+    """Return by number and factor the tasks that an earlier run has asked advice about."""
+    found = _read(output, items, noise, "sooner")
+    return {(one["number"], one["sooner"]): one for one in found}
+
+
 def _played(output: Path | None, items: int, noise: float, pilots: Sequence[str]) -> dict:
     """Return by number the tasks that an earlier run of the same rules has played."""
-    lines = output.read_text().splitlines() if output and output.exists() else []
     wanted = {TITLES[pilot] for pilot in pilots}
-    return {
-        one["number"]: one
-        for one in map(json.loads, lines)
-        if (one["items"], one["noise"]) == (items, noise) and one["claims"].keys() == wanted
-    }
+    found = _read(output, items, noise, "claims")
+    return {one["number"]: one for one in found if one["claims"].keys() == wanted}
 
 
 if __name__ == "__main__":

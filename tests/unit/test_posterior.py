@@ -131,6 +131,22 @@ def test_few_clusters_tell_less_than_many():
     assert (np.diag(two) > 2 * np.diag(apart)).all()
 
 
+def test_no_mean_of_cells_is_known_better_than_the_luck_that_they_share():
+    """As if weights of both signs could tell how lucky all students were: it was 0.7 to 0.9."""
+    rows = [coordinates(m, 32, b) for m in METHODS for b in (32, 128, 512, 2048)]
+    for seed in range(5):
+        generator = np.random.default_rng([seed, 11])
+        drawn = generator.choice(20, 1000, p=generator.dirichlet(np.full(20, 2.0)))
+        clusters = np.unique(drawn, return_inverse=True)[1]
+        hard = np.sqrt(0.2) * generator.normal(size=20)[clusters]
+        own = np.sqrt(0.4) * generator.normal(size=(1 + len(rows), 1000))
+        correct = hard + np.sqrt(0.4) * own[0] + own[1:] < 0.25
+        whole = Outcomes("t", pl.DataFrame(rows), ("i",) * 1000, clusters, correct.astype(float))
+        noise = cells_of(whole, METHODS).noise
+        shared = noise[~np.eye(len(rows), dtype=bool)].mean()
+        assert 1 / np.linalg.inv(noise).sum() > 0.95 * shared
+
+
 def test_graded_scores_have_their_own_variance():
     generator = np.random.default_rng(2)
     grades = np.clip(0.5 + 0.1 * generator.normal(size=(2, 300)), 0, 1)

@@ -139,7 +139,9 @@ def _luck(scores: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndar
         effect = max(1.0, np.diag(seen).sum() / binomial.sum()) * min(doubt, _MOST_DOUBT)
         variances = np.diag(seen) * min(doubt, _MOST_DOUBT)
         if count < items:
-            variances = np.maximum(variances, binomial * effect)
+            # One effect for all cells. Variances that differ by chance between cells that share
+            # their luck would seem to tell how lucky all of them were.
+            variances = binomial * effect
     # Graded scores vary by less than right and wrong ones do: only few items need the floor.
     whole = bool(np.isin(scores, (0.0, 1.0)).all())
     least = binomial if whole or items < 30 else binomial / items

@@ -15,8 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_SLOPE = 0.03
-"""Standard deviation, in logits, of the slope's change over a factor of e of the budget ratio."""
+_SLOPE = 0.01
+"""Standard deviation, in logits, of the slope's change over a factor of e of the budget ratio.
+
+By simulated studies of nine truths (docs/statistics.md): 0.03 covered nearly all at ten times the
+budget, and 0 too little of a slow start before a steep rise.
+"""
 
 _COMMON_GROWTH, _OWN_GROWTH = 0.5, 0.06
 """Standard deviations of the logarithm of the factor by which growth differs from the curve's."""
