@@ -15,13 +15,15 @@ from pathlib import Path
 
 from seedbed.analysis.curves import Curves, confidence_of, read_curves
 from seedbed.analysis.decide.costs import PRICES, Prices
+from seedbed.analysis.decide.priors import QueryPrices
 from seedbed.analysis.report.answers import Answer, Question, advice_json, ask
 from seedbed.analysis.report.own_results import fit_own_results
+from seedbed.analysis.report.sentences import unmeasured_text
 from seedbed.analysis.report.text import advice_text, wrapped
 from seedbed.analysis.settings import FitSettings, MethodKind, Titles, parse_titles
 from seedbed.analysis.tables.own_results import notes_on, read_own_results
 from seedbed.artifacts import whole_file, write_json
-from seedbed.command_line import json_value, option, optional, run
+from seedbed.command_line import json_of, json_value, option, optional, run
 from seedbed.provenance import provenance
 
 Kinds = Mapping[str, MethodKind]
@@ -38,6 +40,11 @@ class Options:
     kinds: Kinds = option(
         json_value, 'JSON: {method: "answers", "rephrased", "new" or "other"}, for priors', "{}"
     )
+    assumed: QueryPrices = option(
+        json_of(QueryPrices),
+        "JSON: dollars of a query by method, for priors: see QueryPrices",
+        "{}",
+    )
     titles: Titles = option(parse_titles, 'JSON: {name: {"title": ..., "short": ...}}', "{}")
     prices: Prices = option(json_value, PRICES, "{}")
     task: str = option(str, "the task; with --results, '' is the only one", "")
@@ -45,6 +52,8 @@ class Options:
     queries: int | None = optional(int, "teacher queries, the budget; or")
     usd: float | None = optional(float, "US dollars, the budget; or")
     target: float | None = optional(float, "accuracy to reach, a fraction")
+    untrained: float | None = optional(float, "that of the untrained student, for priors")
+    cells: int = option(int, "cells of the task that the study would measure", 0)
     output: Path = option(Path, "JSON file to write")
 
 
@@ -57,12 +66,14 @@ def job(args: Options) -> None:
     elif (args.fits is None) != (args.draws is None):
         raise ValueError("give --fits with --draws")
     else:
-        question = Question(args.task, args.seeds, args.queries, args.usd, args.target)
+        question = Question(
+            args.task, args.seeds, args.queries, args.usd, args.target, args.untrained
+        )
         curves: list[Curves] = []
         confidence = FitSettings().confidence
         if args.fits is not None and args.draws is not None:
             curves, confidence = read_curves(args.fits, args.draws), confidence_of(args.fits)
-        answers = ask(curves, question, confidence, args.prices, args.kinds)
+        answers = ask(curves, question, confidence, args.prices, args.kinds, args.assumed)
         tell(args, "study", args.study, question, answers, confidence)
 
 
@@ -77,6 +88,8 @@ def tell(
     """Print the answers of a study or a table, and write them."""
     source = f"{kind} {name}"
     sys.stdout.write(advice_text(source, question, answers, confidence, args.titles))
+    if args.cells and all(answer.by_priors for answer in answers):
+        sys.stdout.write("\n".join([*wrapped(unmeasured_text(name, args.cells), "  "), ""]))
     found = advice_json(question, answers)
     write_json(args.output, {"study": name, **found, **provenance(__file__)})
 

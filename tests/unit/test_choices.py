@@ -12,7 +12,7 @@ from fitted_studies import fit, usual_study
 from seedbed.analysis.decide.advise import MARGIN, advise, plans
 from seedbed.analysis.decide.choices import Spending, mixtures, weigh
 from seedbed.analysis.decide.costs import CostLine, mixed_line
-from seedbed.analysis.decide.priors import prior_advice
+from seedbed.analysis.decide.priors import QueryPrices, prior_advice, prior_plans
 from seedbed.analysis.decide.rounds import Pilot, SpendState, next_purchase
 from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.answers import Question, advice_json, ask
@@ -245,6 +245,80 @@ def test_a_pilot_is_priced_where_there_are_priors_alone():
 def test_one_other_task_is_not_enough_for_transfer_so_that_priors_answer():
     (answer,) = ask([usual_study()], Question("elsewhere", 32, 64), 0.95)
     assert answer.said.basis == "priors" and "it takes two other tasks" in answer.reason
-    for asked in ({"usd": 5.0}, {"target": 0.6}):
-        with pytest.raises(ValueError, match="priors alone, which divide teacher queries"):
-            ask([usual_study()], Question("elsewhere", 32, **asked), 0.95)
+
+
+PRICES = QueryPrices(
+    usd={AA: 0.001, QR: 0.002, NQ: 0.004}, models=["Teacher"], lengths="answers: assumed"
+)
+
+
+def test_priors_divide_dollars_by_what_queries_cost():
+    answers = ask([], Question("elsewhere", 40, usd=2.0), 0.95, methods=KINDS, assumed=PRICES)
+    advice = answers[0].said
+    assert (advice.basis, advice.budget, advice.usd) == ("priors", None, 2.0)
+    budgets = {one.method: one.budget for one in advice.outlook}
+    assert [budgets[name] for name in METHODS] == [2000, 1000, 500]
+    for one in advice.outlook:
+        cost = sum(of * one.budget * PRICES.usd[name] for name, of in one.shares.items())
+        assert one.costs["usd"] == pytest.approx(cost)
+        assert 2.0 - max(PRICES.usd.values()) < cost <= 2.0 + 1e-9
+    queries = QueryPrices(usd=dict.fromkeys(METHODS, 0.001))
+    alike = prior_advice(KINDS, 40, None, 0.95, 2.0, queries)
+    by_queries = prior_advice(KINDS, 40, 2000, 0.95)
+    assert alike.best.shares == pytest.approx(by_queries.best.shares)
+    # Where new questions cost much, fewer are bought.
+    dear = prior_advice(KINDS, 40, None, 0.95, 2.0, QueryPrices(usd=PRICES.usd | {NQ: 0.02}))
+    assert dear.best.shares.get(NQ, 0) < alike.best.shares[NQ]
+    text = advice_text("study trial", Question("elsewhere", 40, usd=2.0), answers, 0.95, TITLES)
+    assert "With 40 seeds and $2.00, buy " in text and " $2.00\n" in text
+    flat = " ".join(text.split())
+    assert (
+        "by the prices of Teacher and lengths of texts that are not measured yet (answers: a"
+        in (flat)
+    )
+    found = advice_json(Question("elsewhere", 40, usd=2.0), answers)["answers"][0]
+    assert found["assumed"]["usd"] == PRICES.usd and json.dumps(found, allow_nan=False)
+
+
+def test_dollars_without_a_price_name_it_and_what_to_give():
+    half = QueryPrices(usd={AA: 0.001}, unknown={NQ: "price of writer", QR: "price of writer"})
+    advice = prior_advice(KINDS, 40, None, 0.95, 2.0, half)
+    assert [one.method for one in advice.outlook] == [AA] and advice.unjudged.keys() == {QR, NQ}
+    assert "price of writer" in say.advice_notes(advice, TITLES.short)[0]
+    with pytest.raises(ValueError, match=r"usd: .* price of writer.*Give the price in the model's"):
+        ask([], Question("elsewhere", 40, usd=2.0), 0.95, methods={NQ: "new"}, assumed=half)
+    with pytest.raises(ValueError, match=r"usd: 0\.0001 does not pay for a query"):
+        prior_advice(KINDS, 40, None, 0.95, 1e-4, PRICES)
+
+
+@pytest.mark.slow
+def test_priors_say_how_likely_an_accuracy_is_reached():
+    known = {one.method: one for one in prior_plans(KINDS, 100, 0.4, 0.95, 0.3, PRICES)}
+    assert len(known) == 4 and not any(one.measured for one in known.values())
+    for one in known.values():
+        assert one.accuracy >= 0.4 and 0.3 < one.probability < 0.7
+        each = sum(of * PRICES.usd[name] for name, of in one.shares.items())
+        assert one.costs["usd"] == pytest.approx(one.budget * each)
+    # The student that is better untrained takes less, and a higher aim takes more.
+    better = {one.method: one for one in prior_plans(KINDS, 100, 0.4, 0.95, 0.38)}
+    higher = {one.method: one for one in prior_plans(KINDS, 100, 0.45, 0.95, 0.3)}
+    for name in METHODS:
+        assert better[name].budget < known[name].budget < (higher[name].budget or 1e9)
+    # Without it the task may be of any difficulty, and the answer says so.
+    blind = {one.method: one for one in prior_plans(KINDS, 100, 0.4, 0.95)}
+    for name in METHODS:
+        assert blind[name].high - blind[name].low > 1.5 * (known[name].high - known[name].low)
+    question = Question("elsewhere", 100, target=0.4)
+    text = advice_text("study t", question, ask([], question, 0.95, methods=KINDS), 0.95, TITLES)
+    flat = " ".join(text.split())
+    assert "this is advice from priors alone. It reaches it with a probability of " in flat
+    assert "add untrained_accuracy=0.3, if it is 30%" in flat
+
+
+def test_a_student_that_reaches_it_untrained_is_not_trained():
+    question = Question("elsewhere", 100, target=0.4, untrained=0.45)
+    answers = ask([], question, 0.95, methods=KINDS)
+    text = advice_text("study trial", question, answers, 0.95, TITLES)
+    assert "Do not train: the student as it is already answers 45.0% right." in text
+    with pytest.raises(ValueError, match="untrained_accuracy: results answer"):
+        ask([usual_study()], Question("mini_math", 32, target=0.4, untrained=0.4), 0.95)

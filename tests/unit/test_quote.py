@@ -6,6 +6,7 @@ import pytest
 import study_folder as sf
 
 from seedbed.artifacts import write_parquet
+from seedbed.config.folders import ConfigFolders
 from seedbed.engines import Completion
 from seedbed.study.cells import grid
 from seedbed.study.estimate import (
@@ -19,8 +20,10 @@ from seedbed.study.estimate import (
 )
 from seedbed.study.loading import load_study
 from seedbed.study.paths import Paths
+from seedbed.study.query_prices import query_prices
 from seedbed.study.quote import answered, quote, text
 from seedbed.study.rows import Rows
+from seedbed.study.targets import Targets
 from seedbed.tasks.items import TaskItem, to_frame
 
 TEACHER = "models/teacher.yaml"
@@ -259,3 +262,30 @@ def test_the_quote_names_trainings_with_few_steps(tmp_path):
     short = sf.bend(long, "studies/trial.yaml", ("training", "epochs"), 19)
     caution = quoted(tmp_path / "c", short)[1].caution
     assert "the fewest, 19, in" in caution
+
+
+def test_a_query_costs_by_method_what_the_quote_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = load_study("trial", sf.write(tmp_path / "config", PRICED))
+    flow = Targets(study, grid(study), folders=ConfigFolders.of(tmp_path / "config"))
+    found = query_prices(flow, "sums")
+    assert found["unknown"] == {} and found["models"] == ["Teacher (of 2026-01-31)"]
+    # As if the whole study were of one method: its answers, and the questions behind them.
+    for method, stages in (
+        ("answer_augmentation", {"answers"}),
+        ("new_question", {"answers", "questions"}),
+    ):
+        block = sf.STUDY["blocks"][0] | {"methods": [method], "seeds": [10], "budget_ratios": [4]}
+        if stages == {"answers"}:
+            del block["augmenters"]
+        alone = load_study("trial", tmp_path / "config", {"blocks": [block]})
+        rows = Rows(Paths(alone, grid(alone), None, flow.folders))
+        whole = quote(alone, grid(alone), tmp_path / "results", rows).whole
+        usd = sum(line.usd for line in whole if line.stage in stages)
+        assert found["usd"][method] == pytest.approx(usd / 40)
+    # A task that the study does not have is priced alike; an unknown price is named.
+    assert query_prices(flow, "real")["usd"].keys() == found["usd"].keys()
+    bare = load_study("trial", sf.write(tmp_path / "bare", sf.FILES))
+    bare_flow = Targets(bare, grid(bare), folders=ConfigFolders.of(tmp_path / "bare"))
+    unknown = query_prices(bare_flow, "sums")
+    assert unknown["usd"] == {} and set(unknown["unknown"].values()) == {"price of teacher"}

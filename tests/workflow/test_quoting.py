@@ -50,13 +50,52 @@ def test_advice_is_printed_and_makes_nothing_stale(finished):
     assert finished.plan() == {}
 
 
-@pytest.mark.parametrize("asked", [{"task": "gsm8k"}, {"task": "mini_math", "partial": "true"}])
+@pytest.mark.parametrize(
+    "asked",
+    [{"task": "gsm8k"}, {"task": "mini_math"}, {"task": "mini_math", "partial": "true"}],
+)
 def test_without_any_result_the_priors_answer_and_nothing_runs(fresh, asked):
     done = fresh.snakemake("advise", seeds="40", queries="200", **asked)
     assert done.returncode == 0, done.stdout
     assert "this is advice from priors alone" in " ".join(done.stdout.split())
     assert "No student was trained, so published findings at 5 queries a seed" in done.stdout
     assert not (fresh.folder / "resources").exists()
+    measures = "`snakemake evaluations --config study=micro` measures them"
+    assert (measures in " ".join(done.stdout.split())) == (asked["task"] == "mini_math")
+
+
+def test_advice_beside_results_that_are_asked_for_waits_for_them(fresh):
+    asked = {"task": "mini_math", "seeds": "16", "queries": "128"}
+    done = fresh.snakemake("advise", "evaluations", "-n", **asked)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^train_student +\d+$", done.stdout, re.MULTILINE)
+    assert re.search(r"^fit_decay +1$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("change", ["a score is gone", "another rate"])
+def test_advice_trains_no_student_that_nobody_asked_for(copied, change):
+    if change == "another rate":
+        copied.edit("config/studies/micro.yaml", "learning_rate: 2.0e-3", "learning_rate: 1.0e-3")
+    else:
+        copied.without("evaluations/**/method=new_question/**/budget=16/**/evaluation.json")
+    asked = {"task": "mini_math", "seeds": "16", "queries": "128"}
+    for words in ([], ["-n"]):
+        refused = copied.snakemake("advise", *words, **asked)
+        assert refused.returncode != 0
+        said = " ".join(refused.stdout.split())
+        assert re.search(r"advise answers from results, and \d+ jobs would run first", said), said
+        assert "`snakemake evaluations --config study=micro` runs them; with `partial=true`" in said
+    done = copied.snakemake("advise", partial="true", **asked)
+    assert done.returncode == 0, done.stdout
+    assert "  With 16 seeds and 128 teacher queries (BR 8), " in done.stdout
+
+
+def test_an_option_without_a_value_is_left_out(fresh):
+    done = fresh.snakemake("publish", "-n", "-p", study="micro_spend", task="mini_math",
+                           seeds="16", queries="160", repo="me/data")  # fmt: skip
+    assert "publish.py" in done.stdout and "None" not in done.stdout, done.stdout
+    done = fresh.snakemake("quote", "-n", "-p")
+    assert "quote.py" in done.stdout and "None" not in done.stdout, done.stdout
 
 
 def test_what_is_asked_for_beside_the_quote_is_made_and_watched(copied):

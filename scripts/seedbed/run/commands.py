@@ -122,7 +122,9 @@ class Commands:
         if not isinstance(command, Command):
             return
         inputs, params, outputs = (
-            [name for name, _ in names.items()] for names in (rule.input, rule.params, rule.output)
+            # A parameter without a value is left out: it would be shown as the word None.
+            [name for name, value in names.items() if value is not None]
+            for names in (rule.input, rule.params, rule.output)
         )
         options = {name: f" {{input.{name}:q}}" for name in inputs}
         options |= {name: f"={{params.{name}:q}}" for name in params}

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 QUESTIONS = frozenset({"adopt", "adopt_confirmed", "explain", "quote"})
 """Targets that change no result."""
 
+ANALYSIS = frozenset({"collect_results", "fit_decay", "advise"})
+"""Rules that advice may run by itself."""
+
 DATA = frozenset({*ASKING, "build_dataset"})
 """Rules that ask teachers and augmenters, and make rows of what these say."""
 
@@ -164,6 +167,14 @@ class Hooks:
         return [own_name(str(target)) for target in (settings and settings.targets) or ()]
 
     @cached_property
+    def advice_alone(self) -> bool:
+        """Whether advice is asked for, and no target whose results it should wait for.
+
+        It is not known before jobs are planned.
+        """
+        return {*self._targets} - QUESTIONS == {"advise"}
+
+    @cached_property
     def _changes(self) -> bool:
         """Whether this run may change anything: a dry run does not, nor does a question."""
         return (
@@ -260,8 +271,14 @@ class Hooks:
         return self._changes
 
     def _planned(self, jobs: Iterable[Job]) -> None:
-        """Say which of the planned trainings have few steps, and take note of new jobs."""
+        """Say which of the planned trainings have few steps, and take note of new jobs.
+
+        Raises:
+            WorkflowError: if a question would make students that nobody asked for.
+        """
         jobs = [*jobs]
+        if self.advice_alone:
+            self._check_advice([rule_name(job) for job in jobs])
         if self._progress is not None:
             # A decision was made, from which they follow.
             self._note(jobs)
@@ -270,6 +287,20 @@ class Hooks:
         cells = [self._flow.cell(job.wildcards_dict["trained_cell"]) for job in trained]
         if (said := few_steps(self._flow.study, cells)) is not None:
             self._logger.warning(said)
+
+    def _check_advice(self, planned: Sequence[str]) -> None:
+        """Refuse advice before which students would be trained, or anything asked."""
+        first = [name for name in planned if name not in (*ANALYSIS, *QUESTIONS)]
+        if not first:
+            return
+        study = self._flow.study.name
+        counts = [f"{first.count(name):,} {name}" for name in dict.fromkeys(first)]
+        raise WorkflowError(
+            f"advise answers from results, and {len(first):,} jobs would run first, whose results "
+            f"are missing or stale: {', '.join(counts)}. `snakemake evaluations --config "
+            f"study={study}` runs them; with `partial=true`, advise answers from what has been "
+            "evaluated."
+        )
 
     def _skip(self, job: Job) -> None:
         """Count a job as done that does not run."""

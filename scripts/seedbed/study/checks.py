@@ -190,6 +190,9 @@ def check_question(run: RunConfig, study: Study, folder: Path | ConfigFolders) -
         document.problem(f"advice is by `{given[0]}` or by this, not both", name)
         for name in given[1:]
     ]
+    if run.untrained_accuracy is not None and (run.target_accuracy is None or run.results):
+        said = "has an effect only on `target_accuracy` for a task without results: leave it out"
+        problems.append(document.problem(said, "untrained_accuracy"))
     if run.results is not None:
         _check_own_results(run, document, [one for one in problems if one.at != ("task",)])
         return

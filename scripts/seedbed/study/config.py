@@ -506,6 +506,13 @@ class RunConfig(Section):
         "least cost, as a fraction.",
         json_schema_extra=changes("advice"),
     )
+    untrained_accuracy: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None,
+        description="For `snakemake advise` with `target_accuracy` for a task without results: the "
+        "accuracy of the student before any training, as a fraction. Priors know little without "
+        "it.",
+        json_schema_extra=changes("advice"),
+    )
 
     student: Literal["none"] | None = Field(
         default=None,
@@ -544,12 +551,23 @@ class RunConfig(Section):
             return None
         return f"results/own_results/{re.sub(r'[^A-Za-z0-9_.-]', '_', Path(self.results).stem)}"
 
-    def advised_from(self, fits: str, draws: str) -> dict[str, Callable[[object], str]]:
-        """Return what advice is computed from, as parameters of its rule."""
+    def advised_from(
+        self, fits: str, draws: str, by_priors: Callable[[], bool]
+    ) -> dict[str, Callable[[object], str]]:
+        """Return what advice is computed from, as parameters of its rule.
+
+        Args:
+            fits: file of the study's fits.
+            draws: file of their draws.
+            by_priors: says whether priors alone answer.
+        """
         if self.results is not None:
             table = self.results
             return {"results": lambda wildcards: table}
-        return {"fits": lambda wildcards: fits, "draws": lambda wildcards: draws}
+        return {
+            "fits": lambda wildcards: "" if by_priors() else fits,
+            "draws": lambda wildcards: "" if by_priors() else draws,
+        }
 
     @property
     def goal(self) -> tuple[str, float | None]:

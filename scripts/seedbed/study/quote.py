@@ -376,11 +376,12 @@ def _row(line: Line) -> tuple[str, ...]:
         "-" if training else f"{line.completion_tokens:,.0f}",
         "-" if training and line.usd is None else _dollars(line.usd),
         "unknown" if line.hours is None else f"{line.hours:,.3g}",
-        _lengths(line),
+        lengths_text(line),
     )
 
 
-def _lengths(line: Line) -> str:
+def lengths_text(line: Line) -> str:
+    """Return how the lengths of a line are known."""
     if line.measured is None:
         return "-"
     if line.measured == 1:

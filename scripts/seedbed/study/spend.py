@@ -37,16 +37,13 @@ from seedbed.study.cells import (
 from seedbed.study.config import RUN_CONFIG, RunConfig
 from seedbed.study.job_settings import Settings
 from seedbed.study.loading import load_study
-from seedbed.study.quote import quote
+from seedbed.study.query_prices import ASSUMED_QUERIES, asking_lines
 from seedbed.study.spending import Account
 from seedbed.study.study import Bought, Study
 from seedbed.study.targets import Targets
 from seedbed.tasks.settings import HubSource, Source, WorldSource
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-
-ASSUMED_QUERIES = 1_000
-"""Queries of a method that its price is estimated by."""
 
 
 def spend_request(run: RunConfig, study: Study) -> Request:
@@ -75,6 +72,8 @@ def spend_request(run: RunConfig, study: Study) -> Request:
         refuse("the budget is in queries or in dollars, not both", "usd")
     if run.target_accuracy is not None:
         refuse("has no effect: spend has a budget, queries or usd", "target_accuracy")
+    if run.untrained_accuracy is not None:
+        refuse("has no effect: spend measures the untrained student", "untrained_accuracy")
     if run.partial:
         refuse("has no effect: spend ends with one data set", "partial")
     real = [name for name in spend.methods if study.methods[name].real_pairs is not None]
@@ -249,9 +248,7 @@ class SpendTargets(Targets):
             dataset = dataset_of(self.asked, method, ASSUMED_QUERIES)
             # Of the lines on the student, none is read.
             student = self.asked.student or self.asked.teacher
-            asked_for = grid(self.study, [cell_of(dataset, student)])
-            lines = quote(self.study, asked_for, Path(self.results)).whole
-            asked = [line for line in lines if line.stage in ("questions", "answers")]
+            asked = asking_lines(self.study, dataset, student, self.results)
             hosted = [one for one in asked if self.study.engine(one.model).kind == "openai"]
             found[method] = sum(line.usd or 0.0 for line in hosted) / ASSUMED_QUERIES
         return found

@@ -11,7 +11,7 @@ from seedbed.config.folders import ConfigFolders
 from seedbed.study.cells import KINDS, Dataset, grid, wildcard_pattern
 from seedbed.study.config import RunConfig
 from seedbed.study.figures import figures, missing_text
-from seedbed.study.job_settings import JobSettings
+from seedbed.study.job_settings import JobSettings, Settings
 from seedbed.study.study import Study
 
 
@@ -103,11 +103,34 @@ class Targets(JobSettings):
         """Return the files of all figures with these endings."""
         return [f"{self.results}/figures/{name}.{end}" for name in self.figures for end in endings]
 
-    def has_no_results_of(self, task: str | None) -> bool:
-        """Return whether no result of a task is there, and no job would make one."""
-        if self.partial:
-            return not self.evaluations()
-        return task is not None and task not in self.study.tasks
+    def has_no_results_of(self, task: str | None, alone: bool) -> bool:
+        """Return whether no result of a task is there, and none is asked for.
+
+        Args:
+            task: the task; None where none is named.
+            alone: whether nothing but advice is asked for, so that no student is to be trained.
+        """
+        if task is not None and task not in self.study.tasks and not self.partial:
+            return True
+        if not (self.partial or alone):
+            return False
+        return not any(map(Path.is_file, map(Path, map(self.evaluation_file, self.grid.cells))))
+
+    def cells_of(self, task: str | None) -> int:
+        """Return how many cells of a task the study has."""
+        return sum(cell.task == task for cell in self.grid.cells)
+
+    def assumed_prices(self, run: RunConfig) -> Settings:
+        """Return what queries cost by the cost estimate; nothing if the task has results."""
+        if run.task is None or run.results is not None:
+            return Settings()
+        cells = (cell for cell in self.grid.cells if cell.task == run.task)
+        if any(Path(self.evaluation_file(cell)).is_file() for cell in cells):
+            return Settings()
+        # It reads answers, by Polars, which planning does without.
+        from seedbed.study.query_prices import query_prices
+
+        return query_prices(self, run.task)
 
     def missing(self) -> str:
         """Return a line on the cells without an evaluation; "" if all are waited for, or there."""

@@ -9,7 +9,7 @@ pilot, the priors alone divide the budget.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
@@ -20,7 +20,7 @@ from pydantic import Field
 
 from seedbed.analysis.curves import run_noise_of
 from seedbed.analysis.decide.allocations import Outlook, divide, worth_of_round
-from seedbed.analysis.posterior import Posterior, cells_of, fit_posterior
+from seedbed.analysis.posterior import Cells, Posterior, cells_of, fit_posterior
 from seedbed.analysis.settings import MethodKind as MethodKind
 from seedbed.analysis.tables.outcomes import Accuracy, Outcomes
 from seedbed.analysis.tables.replicates import RunNoise
@@ -214,18 +214,40 @@ def by_priors(
         bought: by method, the queries that were bought so far.
         seed: of random numbers.
     """
-    names, kinds = list(methods), list(methods.values())
-    posterior = fit_posterior(cells_of(None, names), kinds, samples=_DRAWS, seed=seed)
-    outlook = divide(posterior, names, seeds, budget, bought or {})
-    if len(names) == 1:
-        reason = f"{outlook.best} is the only method, so it gets the whole budget."
-    else:
-        reason = (
-            f"No student was trained, so published findings at {budget / seeds:.3g} "
-            "queries a seed divide the budget; as tasks differ, that is expected to lose "
-            f"{100 * outlook.regret:.1f} points to the best division."
-        )
-    return Priors(posterior, outlook, reason)
+    posterior = prior_posterior(methods, seed)
+    outlook = divide(posterior, list(methods), seeds, budget, bought or {})
+    return Priors(posterior, outlook, prior_reason(methods, budget / seeds, outlook.regret))
+
+
+def prior_posterior(
+    methods: Mapping[str, MethodKind], seed: int = 0, untrained: Cells | None = None
+) -> Posterior:
+    """Return what is known before the first student was trained.
+
+    Args:
+        methods: by name, in the order of the study, what each asks.
+        seed: of random numbers.
+        untrained: the untrained student, if its accuracy is known.
+    """
+    cells = cells_of(None, list(methods)) if untrained is None else untrained
+    return fit_posterior(cells, list(methods.values()), samples=_DRAWS, seed=seed)
+
+
+def prior_reason(methods: Collection[str], ratio: float, regret: float) -> str:
+    """Return why priors divide a budget, and what that is worth, as one sentence.
+
+    Args:
+        methods: their names.
+        ratio: queries a seed.
+        regret: what the division is expected to lose to the best one, a fraction.
+    """
+    if len(methods) == 1:
+        return f"{next(iter(methods))} is the only method, so it gets the whole budget."
+    return (
+        f"No student was trained, so published findings at {ratio:.3g} "
+        "queries a seed divide the budget; as tasks differ, that is expected to lose "
+        f"{100 * regret:.1f} points to the best division."
+    )
 
 
 def noise_of_trainings(methods: Mapping[str, MethodKind], outcomes: Outcomes) -> RunNoise:

@@ -5,7 +5,7 @@ priors, `discrepancy` what it misses, and `fitting` returns the `Posterior`, who
 expect of any students.
 """
 
-from seedbed.analysis.posterior.cells import Cells, cells_of
+from seedbed.analysis.posterior.cells import Cells, cells_of, untrained_alone
 from seedbed.analysis.posterior.discrepancy import Places
 from seedbed.analysis.posterior.draws import Posterior, chances_of_best, expected_regrets
 from seedbed.analysis.posterior.fitting import fit_posterior
@@ -20,4 +20,5 @@ __all__ = [
     "chances_of_best",
     "expected_regrets",
     "fit_posterior",
+    "untrained_alone",
 ]

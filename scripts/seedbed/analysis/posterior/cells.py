@@ -59,6 +59,26 @@ def no_cells(methods: int) -> Cells:
     )
 
 
+def untrained_alone(accuracy: float, items: int, methods: int) -> Cells:
+    """Return the untrained student as the only cell.
+
+    Args:
+        accuracy: a fraction.
+        items: test items that it was measured on.
+        methods: the number of methods.
+    """
+    share = (accuracy * items + 0.5) / (items + 1)
+    return Cells(
+        names=(UNTRAINED,),
+        seeds=np.ones(1),
+        queries=np.zeros((1, methods)),
+        draws=np.array([-1]),
+        logits=np.array([np.log(share / (1 - share))]),
+        noise=np.array([[1 / ((items + 1) * share * (1 - share))]]),
+        items=items,
+    )
+
+
 def cells_of(
     outcomes: Outcomes | None,
     methods: Sequence[str],

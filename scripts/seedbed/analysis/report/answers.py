@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from seedbed.analysis.curves import Curves
 from seedbed.analysis.decide.advise import Advice, Plan, advise, plans
 from seedbed.analysis.decide.costs import Prices
-from seedbed.analysis.decide.priors import prior_advice
+from seedbed.analysis.decide.priors import QueryPrices, prior_advice, prior_plans
 from seedbed.analysis.decide.transfer import transferred_advice, transferred_plans
 from seedbed.analysis.settings import MethodKind
 from seedbed.analysis.tables.outcomes import Group
@@ -26,6 +26,7 @@ class Question:
         queries: teacher queries, the budget.
         usd: US dollars, the budget.
         target: accuracy to reach at the least cost, a fraction.
+        untrained: accuracy of the untrained student, a fraction, for priors; None if not known.
     """
 
     task: str
@@ -33,6 +34,7 @@ class Question:
     queries: int | None = None
     usd: float | None = None
     target: float | None = None
+    untrained: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Answer:
         said: the advice, or by choice the least budgets; None where they say nothing.
         reason: why they say nothing, or "".
         transferred: the tasks that it is transferred from; none if the task has results.
+        assumed: what queries cost, where the answer counts with prices before the first answer.
     """
 
     group: Group
@@ -53,6 +56,12 @@ class Answer:
     said: Advice | list[Plan] | None
     reason: str = ""
     transferred: tuple[str, ...] = ()
+    assumed: QueryPrices | None = None
+
+    @property
+    def by_priors(self) -> bool:
+        """Whether there is nothing but what is published."""
+        return self.fit is None
 
 
 def ask(
@@ -61,6 +70,7 @@ def ask(
     confidence: float,
     prices: Prices | None = None,
     methods: Mapping[str, MethodKind] | None = None,
+    assumed: QueryPrices | None = None,
 ) -> list[Answer]:
     """Return what each fit of a task answers; of a task without results, what others let expect.
 
@@ -72,9 +82,11 @@ def ask(
         confidence: coverage of the intervals.
         prices: by model, what its tokens cost.
         methods: by name, what those of the study ask, for priors; None for those of the fits.
+        assumed: what queries cost by the cost estimate, for priors.
 
     Raises:
-        ValueError: if none of the fits can say anything of the seeds and the budget.
+        ValueError: if none of the fits can say anything of the seeds and the budget; or if the
+            untrained student's accuracy is given where results answer.
     """
     own = [fit for fit in fits if fit.record.task == question.task]
     answers = [_answer(fit, question, confidence, prices or {}) for fit in own]
@@ -86,9 +98,11 @@ def ask(
                 for fit in fits
                 for m, kind in zip(fit.methods, fit.record.kinds, strict=True)
             }
-            answers = [_by_priors(answers, question, confidence, methods or known)]
+            answers = [_by_priors(answers, question, confidence, methods or known, assumed)]
     if not any(answer.said for answer in answers):
         raise ValueError("; ".join(dict.fromkeys(answer.reason for answer in answers)))
+    if question.untrained is not None and not all(answer.by_priors for answer in answers):
+        raise ValueError("untrained_accuracy: results answer, and priors do not: leave it out")
     return answers
 
 
@@ -109,18 +123,21 @@ def _by_priors(
     question: Question,
     confidence: float,
     methods: Mapping[str, MethodKind],
+    assumed: QueryPrices | None,
 ) -> Answer:
     """Return what published findings say about a task without results."""
     group = Group(question.task, NONE, NONE, NONE, NONE)
     reasons = list(dict.fromkeys(answer.reason for answer in others))
-    if question.queries is None:
-        reasons += [
-            "without results there are priors alone, which divide teacher queries: give queries"
-        ]
-        return Answer(group, None, None, "; ".join(reasons))
+    seeds = question.seeds
     try:
-        said = prior_advice(methods, question.seeds, question.queries, confidence)
-        return Answer(group, None, said, "; ".join(reasons))
+        said: Advice | list[Plan]
+        if question.target is not None:
+            said = prior_plans(
+                methods, seeds, question.target, confidence, question.untrained, assumed
+            )
+        else:
+            said = prior_advice(methods, seeds, question.queries, confidence, question.usd, assumed)
+        return Answer(group, None, said, "; ".join(reasons), assumed=assumed)
     except ValueError as error:
         return Answer(group, None, None, "; ".join([*reasons, str(error)]))
 
@@ -171,8 +188,11 @@ def advice_json(question: Question, answers: Sequence[Answer]) -> JsonObject:
 def _said(answer: Answer) -> JsonObject:
     if answer.said is None:
         return {"reason": answer.reason}
+    assumed: JsonObject = {}
+    if answer.assumed is not None:
+        assumed["assumed"] = answer.assumed.model_dump(mode="json")
     if isinstance(answer.said, Advice):
         plain = replace(answer.said, failed=())
         failed = [dict(one) for one in answer.said.failed]
-        return asdict(plain) | {"failed": failed}
-    return {"reach": [asdict(one) for one in answer.said]}
+        return asdict(plain) | {"failed": failed} | assumed
+    return {"reach": [asdict(one) for one in answer.said], **assumed}

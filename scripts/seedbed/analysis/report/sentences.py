@@ -23,6 +23,7 @@ from seedbed.analysis.decide.contrasts import ContrastResult
 from seedbed.analysis.decide.costs import MEASURES
 from seedbed.analysis.decide.crossovers import Crossover, ratio_text
 from seedbed.analysis.decide.design import NextCell
+from seedbed.analysis.decide.priors import QueryPrices
 from seedbed.analysis.settings import PublishedShift
 
 Name = Callable[[str], str]
@@ -180,7 +181,7 @@ def advice_sentences(advice: Advice, budget: str, name: Name) -> tuple[str, str,
         name: titles of methods.
     """
     if advice.basis == "priors":
-        return _priors_sentences(advice, name)
+        return _priors_sentences(advice, budget, name)
     return _buy_text(advice, budget, name), _sure_text(advice, name), _more_text(advice, name)
 
 
@@ -266,13 +267,13 @@ def _more_text(advice: Advice, name: Name) -> str:
     return f"{capital('; '.join(found))}." if found else ""
 
 
-def _priors_sentences(advice: Advice, name: Name) -> tuple[str, str, str]:
+PRIORS = "this task has no results, so this is advice from priors alone"
+
+
+def _priors_sentences(advice: Advice, budget: str, name: Name) -> tuple[str, str, str]:
     best = advice.best
     bought = [f"{round(of * best.budget):,} of {name(one)}" for one, of in best.shares.items()]
-    buy = (
-        f"With {advice.seeds:,} seeds and {queries_text(best.budget, advice.seeds)}, buy "
-        f"{listed(bought)}: this task has no results, so this is advice from priors alone."
-    )
+    buy = f"With {advice.seeds:,} seeds and {budget}, buy {listed(bought)}: {PRIORS}."
     pilot = "How good the student will be is not known"
     if advice.pilot is not None:
         pilot += (
@@ -283,6 +284,31 @@ def _priors_sentences(advice: Advice, name: Name) -> tuple[str, str, str]:
     else:
         pilot += ", and the budget is too small for a pilot to pay"
     return buy, advice.reason, f"{pilot}."
+
+
+def unmeasured_text(study: str, cells: int) -> str:
+    """Return how a study without results would measure a task, as two sentences.
+
+    Args:
+        study: its name.
+        cells: that it has of the task.
+    """
+    asked = f"--config study={study}"
+    return (
+        f"The study has {cells:,} cells of this task, and none is measured: `snakemake evaluations "
+        f"{asked}` measures them. `snakemake quote {asked}` says what that costs."
+    )
+
+
+def assumed_text(prices: QueryPrices) -> str:
+    """Return how dollars are counted before the first answer, as a sentence; "" without a price."""
+    if not prices.usd:
+        return ""
+    paid = f" of {listed(prices.models)}" if prices.models else ""
+    return (
+        f"Dollars are those of the cost estimate, by the prices{paid} and lengths of texts that "
+        f"are not measured yet ({prices.lengths}): the first answers show what a query costs."
+    )
 
 
 def advice_notes(advice: Advice, name: Name) -> list[str]:
@@ -391,7 +417,12 @@ def queries_to_ask(cell: NextCell) -> str:
 
 
 def plan_sentences(
-    found: Sequence[Plan], seeds: int, target: float, name: Name, untrained: float | None = None
+    found: Sequence[Plan],
+    seeds: int,
+    target: float,
+    name: Name,
+    untrained: float | None = None,
+    priors: bool = False,
 ) -> tuple[str, str, str]:
     """Return the cheapest way to an accuracy in three sentences, or that there is none.
 
@@ -401,6 +432,7 @@ def plan_sentences(
         target: the accuracy, a fraction.
         name: titles of methods.
         untrained: accuracy of the untrained student; None if it was not measured.
+        priors: whether there is nothing but what is published.
     """
 
     def ratio(budget: float) -> str:
@@ -420,29 +452,52 @@ def plan_sentences(
     if untrained is not None and untrained >= target:
         buy = f"Do not train: the student as it is already answers {percent(untrained)}% right."
         return buy, "", rest
+    alone = f": {PRIORS}" if priors else ""
+    anchor = f" {_anchor_text(best, untrained)}" if priors else ""
     if best.budget is None:
         most = max(one.looked_to for one in found)
         return (
             f"With {seeds:,} seeds, no method is expected to reach {asked} with up to {most:,} "
-            f"queries ({ratio(most)}).",
+            f"queries ({ratio(most)}){alone}.",
             f"The highest expected accuracy is {percent(best.accuracy)}%, by "
-            f"{choice_text(best, name)}.",
+            f"{choice_text(best, name)}, which reaches {asked} with a probability of "
+            f"{100 * best.probability:.0f}%.{anchor}",
             "Queries in brackets are where each choice's expected accuracy is highest.",
         )
     priced = all(one.costs.get("usd") is not None for one in found if one.budget is not None)
     least = f"the least money, {money(best.costs['usd'])}" if priced else "the fewest queries"
     mixed = len(best.shares) > 1 and not best.measured
+    mark = " (not measured)" if mixed and not priors else ""
     buy = (
-        f"With {seeds:,} seeds, {choice_text(best, name)}{' (not measured)' if mixed else ''} is "
+        f"With {seeds:,} seeds, {choice_text(best, name)}{mark} is "
         f"expected to reach {asked} with {least}: {best.budget:,} teacher queries "
-        f"({ratio(best.budget)})."
+        f"({ratio(best.budget)}){alone}."
     )
     sure = f"It reaches it with a probability of {100 * best.probability:.0f}%"
     if best.beyond > 1:
         sure += f", {times(best.beyond)} beyond the data, where intervals are wider"
     if best.budget == best.looked_from:
-        sure += "; no smaller budget was measured, so fewer may do"
-    return buy, f"{sure}.", rest
+        sure += (
+            f"; fewer queries than {ratio(best.budget)} were not looked at"
+            if priors
+            else "; no smaller budget was measured, so fewer may do"
+        )
+    return buy, f"{sure}.{anchor}", rest
+
+
+def _anchor_text(best: Plan, untrained: float | None) -> str:
+    """Return what priors know of how hard the task is, as a sentence."""
+    between = f"between {percent(best.low)} and {percent(best.high)}%"
+    if untrained is None:
+        return (
+            f"How hard the task is, priors do not know: with {best.at:,} queries they expect "
+            f"{between}. The untrained student's accuracy on some test items says more: add "
+            "untrained_accuracy=0.3, if it is 30%."
+        )
+    return (
+        f"From {percent(untrained)}% untrained, priors expect {between} with {best.at:,} queries; "
+        "a pilot says more."
+    )
 
 
 # Comparisons and crossovers.

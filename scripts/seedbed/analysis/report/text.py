@@ -134,7 +134,7 @@ def _budget_lines(answer: Answer, advice: Advice, confidence: float, titles: Tit
                 say.money(one.costs.get("usd")),
             )
         )
-    for note in say.advice_notes(advice, name):
+    for note in (*say.advice_notes(advice, name), _assumed(answer)):
         lines += wrapped(note, "  ")
     fit = answer.fit
     within = fit is not None and fit.beyond_sizes(advice.seeds) == 1
@@ -158,6 +158,10 @@ def _budget_lines(answer: Answer, advice: Advice, confidence: float, titles: Tit
     return lines
 
 
+def _assumed(answer: Answer) -> str:
+    return "" if answer.assumed is None else say.assumed_text(answer.assumed)
+
+
 def choice_title(choice: say.Chosen, name: say.Name, titles: Titles) -> str:
     """Return a choice at the head of a row: the full title of a method, short ones of a mixture."""
     return say.choice_title(choice, titles.title if len(choice.shares) == 1 else name)
@@ -172,19 +176,20 @@ def _target_lines(
 ) -> list[str]:
     target = question.target or 0.0
     base = None if answer.fit is None or answer.transferred else answer.fit.record.untrained
-    untrained = None if base is None else base.accuracy
+    untrained = question.untrained if base is None else base.accuracy
     lines = []
-    for sentence in say.plan_sentences(found, question.seeds, target, titles.short, untrained):
+    for sentence in say.plan_sentences(
+        found, question.seeds, target, titles.short, untrained, answer.by_priors
+    ):
         lines += wrapped(sentence, "  ")
     lines.append("")
     heads = [choice_title(one, titles.short, titles) for one in found]
     width = max(26, *map(len, heads))
     layout = f"  {{:<{width}}}{{:>10}}{{:>12}}{{:>16}}{{:>12}}{{:>10}}  {{}}"
     interval = f"{100 * confidence:g}% interval"
+    beyond = "" if answer.by_priors else "beyond the data"
     lines.append(
-        layout.format(
-            "", "queries", "accuracy, %", interval, "reached in", "cost", "beyond the data"
-        )
+        layout.format("", "queries", "accuracy, %", interval, "reached in", "cost", beyond).rstrip()
     )
     for head, one in zip(heads, found, strict=True):
         lines.append(
@@ -198,4 +203,4 @@ def _target_lines(
                 "" if one.beyond == 1 else say.times(one.beyond),
             ).rstrip()
         )
-    return lines
+    return [*lines, *wrapped(_assumed(answer), "  ")]
