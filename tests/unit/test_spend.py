@@ -256,6 +256,33 @@ def test_a_method_without_rows_gets_no_more_and_its_queries_count():
         assert decide(asked, Known(bought=bought), before, known, both).purchase.queries == alone
 
 
+def test_a_larger_budget_keeps_what_was_found_of_a_method(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spend = flow(tmp_path / "config")
+    bought(spend, 1, "pilot", answer_augmentation=20, new_question=20)
+    known = Known.model_validate(spend.known())
+    assert known.left_out == {} and known.settings.keys() == spend.asked.methods.keys()
+    final = bought(spend, 2, "final", answer_augmentation=80, new_question=20)
+    purchase = final.purchase.model_copy(update={"left_out": WHY})
+    final.model_copy(update={"known": known, "purchase": purchase}).write(
+        purchase_file(spend.results, 2)
+    )
+    larger = flow(tmp_path / "config", queries=200)
+    kept = Known.model_validate(larger.known())
+    assert kept.left_out == WHY
+    # The first decision on the larger budget knows it, and bills the queries.
+    paid = kept.model_copy(update={"bought": {"answer_augmentation": 80, "new_question": 20}})
+    found = decide(larger.asked, paid, [], None)
+    assert found.purchase.left_out == WHY
+    assert found.purchase.queries == {"answer_augmentation": 180, "new_question": 20}
+    # Another prompt may do better.
+    prompts = sf.PROMPTS | {"question": "Please write one like {question} {answer}"}
+    file = "methods/new_question.yaml"
+    monkeypatch.setitem(sf.FILES, file, sf.FILES[file] | {"prompts": {"number": prompts}})
+    again = flow(tmp_path / "config", queries=200)
+    assert Known.model_validate(again.known()).left_out == {}
+
+
 def test_dollars_are_not_spent_on_a_method_without_rows():
     asked = request(queries=None, usd=10.0)
     # The dearest price is that of the method that is left out.

@@ -8,14 +8,22 @@ made by two purchases.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from seedbed.analysis.decide.purchases import Known, PurchaseRecord, Request, read_purchases
+from seedbed.analysis.decide.purchases import (
+    Known,
+    PurchaseRecord,
+    Request,
+    left_out_before,
+    read_purchases,
+)
 from seedbed.analysis.report.spend.about import About, Named
 from seedbed.config.documents import Document, Problem, StudyError
 from seedbed.config.folders import ConfigFolders
@@ -42,6 +50,9 @@ from seedbed.study.spending import Account
 from seedbed.study.study import Bought, Study
 from seedbed.study.targets import Targets
 from seedbed.tasks.settings import HubSource, Source, WorldSource
+
+_NO_MATTER = {"title", "price", "license", "trainer"}
+"""Keys of a model's file that change no answer."""
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -201,7 +212,14 @@ class SpendTargets(Targets):
     def known(self) -> Settings:
         """Return what is known outside the scores: see `Known`."""
         spent = 0.0 if self.asked.usd is None else Account.of(self.study, self.ledger).paid()[1]
-        found = Known(prices=self._prices(), spent_usd=spent, bought=self._bought())
+        settings = {name: self._digest(name) for name in self.asked.methods}
+        found = Known(
+            prices=self._prices(),
+            spent_usd=spent,
+            bought=self._bought(),
+            settings=settings,
+            left_out=left_out_before(self.results, self.asked.methods, settings),
+        )
         return Settings(found.model_dump(mode="json"))
 
     def measured(self, number: int) -> list[str]:
@@ -252,6 +270,22 @@ class SpendTargets(Targets):
             hosted = [one for one in asked if self.study.engine(one.model).kind == "openai"]
             found[method] = sum(line.usd or 0.0 for line in hosted) / ASSUMED_QUERIES
         return found
+
+    def _digest(self, method: str) -> str:
+        """Return a digest of the settings that the rows of a method depend on."""
+        study, asked = self.study, self.asked
+        models = dict.fromkeys(filter(None, (asked.teacher, asked.augmenter)))
+        said = [
+            study.methods[method].model_dump(mode="json"),
+            study.tasks[asked.task].model_dump(mode="json", warnings=False),
+            study.config.generation.model_dump(mode="json"),
+            [
+                [name, study.models[name].model_dump(mode="json", exclude=_NO_MATTER)]
+                for name in models
+            ],
+            [study.engine(name).model_dump(mode="json") for name in models],
+        ]
+        return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
     def _bought(self) -> dict[str, int]:
         """Return by method how many queries of its stream are answered."""

@@ -87,11 +87,16 @@ class Known(Part):
             is in queries.
         spent_usd: dollars that were spent so far, those in doubt included.
         bought: by method, the queries of its stream that are answered.
+        settings: by method, a digest of the settings that its rows depend on.
+        left_out: methods that an earlier request found to yield no rows, by the same settings, with
+            the reason.
     """
 
     prices: dict[str, float] = Field(default_factory=dict)
     spent_usd: float = 0.0
     bought: dict[str, int] = Field(default_factory=dict)
+    settings: dict[str, str] = Field(default_factory=dict)
+    left_out: dict[str, str] = Field(default_factory=dict)
 
 
 class Measured(Part):
@@ -161,6 +166,30 @@ def read_purchases(results: Path | str, last: int | None = None) -> list[Purchas
     return found
 
 
+def left_out_before(
+    results: Path | str, methods: Iterable[str], settings: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the methods that decisions found to yield no rows, each with the reason.
+
+    Decisions of earlier requests count. Those on other settings of a method do not.
+
+    Args:
+        results: folder of the results.
+        methods: that are asked for.
+        settings: by method, the digest of its settings.
+    """
+    found: dict[str, str] = {}
+    for file in sorted(Path(results).glob(f"spend/round=*/{FILE}")):
+        try:
+            record = PurchaseRecord.read(file)
+        except (OSError, ValueError, ValidationError):
+            continue
+        for name, why in record.purchase.left_out.items():
+            if name in methods and record.known.settings.get(name) == settings.get(name):
+                found[name] = why
+    return found
+
+
 @dataclass(frozen=True)
 class Decision:
     """What a decision came to.
@@ -196,7 +225,8 @@ def decide(
         ValueError: if no method yields a row, or the budget pays for nothing more than what was
             bought, or for less.
     """
-    useless = dict(left_out or {})
+    useless = {name: why for name, why in known.left_out.items() if name in request.methods}
+    useless |= left_out or {}
     methods = {name: kind for name, kind in request.methods.items() if name not in useless}
     if not methods:
         said = "; ".join(f"{name}: {why}" for name, why in useless.items())
