@@ -271,14 +271,8 @@ class Hooks:
         return self._changes
 
     def _planned(self, jobs: Iterable[Job]) -> None:
-        """Say which of the planned trainings have few steps, and take note of new jobs.
-
-        Raises:
-            WorkflowError: if a question would make students that nobody asked for.
-        """
+        """Say which of the planned trainings have few steps, and take note of new jobs."""
         jobs = [*jobs]
-        if self.advice_alone:
-            self._check_advice([rule_name(job) for job in jobs])
         if self._progress is not None:
             # A decision was made, from which they follow.
             self._note(jobs)
@@ -376,6 +370,8 @@ class Hooks:
             check_publishing(self._shared.run)
         if "advise" in dict(asked):
             check_question(self._shared.run, study, self._shared.folders)
+            if self.advice_alone:
+                self._check_advice([name for name, _ in asked])
         models = self._flow.asked_models(asked)
         if "decide_purchase" in dict(asked):
             models |= self._flow.to_be_asked()
