@@ -15,7 +15,7 @@ ADVISING = Advising(RUN, FLOW, lambda: HOOKS.advice_alone, FITTED)
 rule advise:
     """Print advice; without an output or a benchmark, it runs whenever it is asked for."""
     input:
-        ADVISING.fits,
+        lambda wc: ADVISING.fits(wc),
     log:
         f"{ADVISED}/logs/advise.log",
     localrule: True
