@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from shutil import rmtree
 
 import polars as pl
 import pytest
@@ -74,6 +75,11 @@ def test_no_row_at_all_is_an_error_that_says_why(spent, tmp_path):
     clone = spent[0].copy(tmp_path / "project")
     methods = "methods: [answer_augmentation, question_rephrase, new_question]"
     clone.edit("config/studies/micro_spend.yaml", methods, "methods: [new_question]")
+    # What the spend before found of the method stays, so that nothing more is asked.
+    done = clone.snakemake("spend", **ASKED)
+    assert done.returncode != 0
+    assert f"no method yields a row to train on: new_question: {REASON}" in done.stdout
+    rmtree(clone.folder / "results/micro_spend-mini_math-16/spend")
     done = clone.snakemake("spend", **ASKED)
     assert done.returncode != 0
     assert "there is nothing to train on: none of 160 queries became a row" in done.stdout
