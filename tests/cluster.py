@@ -104,7 +104,18 @@ class Cluster:
     def jobs(self) -> list[dict[str, str]]:
         """Return what SLURM says of all jobs since the start, in the order of their numbers."""
         found = []
-        for text in self.said("scontrol", "--details", "show", "jobs", "--oneliner").splitlines():
+        command = ("scontrol", "--details", "show", "jobs", "--oneliner")
+        end = time.monotonic() + START_SECONDS
+        while True:
+            # A controller that is busy, or starts again, lets a question time out.
+            try:
+                said = self.said(*command)
+                break
+            except subprocess.CalledProcessError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(1)
+        for text in said.splitlines():
             words = (word.split("=", 1) for word in text.split() if "=" in word)
             if facts := dict(words):
                 found.append(facts)

@@ -75,7 +75,7 @@ if __name__ == "__main__":
         Path(sys.argv[1]), EngineJob.of("vllm", data_parallel_size=2, gpus=0, options={options})
     )
     print(*(copy.process.pid for copy in engine.copies), flush=True)
-    asked = [Request(str(n), (("user", "How many?"),), 400) for n in range(500)]
+    asked = [Request(str(n), (("user", "How many?"),), 400) for n in range(5_000)]
     for _ in engine.complete(asked):
         print("answered", flush=True)
 """
