@@ -76,7 +76,7 @@ def prior_advice(
         methods: by name, in the order of the study, what each asks the teacher.
         seeds: seed-set size.
         budget: teacher queries; or
-        usd: US dollars, of which each division buys as many queries as they pay for.
+        usd: US dollars; each division buys as many queries as they pay for.
         confidence: coverage of the intervals.
         prices: of a query of each method.
 
