@@ -402,6 +402,7 @@ def test_the_fewest_queries_for_an_accuracy(study, tmp_path):
         "queries": None,
         "usd": None,
         "target": 0.6,
+        "untrained": None,
     }
     best = written["answers"][0]["reach"][0]
     said = in_one(done.stdout)

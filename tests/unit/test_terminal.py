@@ -53,6 +53,23 @@ def test_a_job_that_starts_after_ctrl_c_ends_too():
     assert INTERRUPTED in errors
 
 
+# `asyncio.run` makes an event loop, whose end fails if the interrupt left it without its sockets.
+HALF_MADE = """
+import logging, os, signal
+from seedbed.run.terminal import Interrupt
+class Loop:
+    def __init__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+    def __del__(self):
+        self.sockets.close()
+Interrupt().watch(logging.getLogger())
+try:
+    Loop()
+except KeyboardInterrupt:
+    pass
+"""
+
+
 # As Snakemake's pool starts a job: in a thread, by a shell.
 STARTED_JOB = """
 import shlex, signal, subprocess, sys, threading
@@ -137,9 +154,16 @@ except KeyboardInterrupt:
 """
 
 
-def test_a_job_that_ends_before_ctrl_c_is_handled_has_not_failed():
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(ENDED_FIRST, id="a job that ends before it is handled"),
+        pytest.param(HALF_MADE, id="an object that it leaves half made"),
+    ],
+)
+def test_nothing_but_one_line_is_said_of_ctrl_c(script):
     run = subprocess.run(
-        [sys.executable, "-c", ENDED_FIRST],
+        [sys.executable, "-c", script],
         env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
         capture_output=True,
         text=True,

@@ -157,7 +157,7 @@ def test_why_something_would_run_again_is_one_line_for_each_cause(copied):
     gone = "results/micro/figures/costs.svg"
     (copied.folder / gone).unlink()
     module = "scripts/seedbed/analysis/posterior/discrepancy.py"
-    copied.edit(module, "_SLOPE = 0.03", "_SLOPE = 0.04")
+    copied.edit(module, "\n_SLOPE = ", "\n_SLOPE = 2 * ")
     (copied.folder / "results/micro/tables/comparisons.csv").write_text("")
     lines = explained(copied, "all").splitlines()
     named = [line.partition(" [")[0] for line in lines]

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -87,6 +88,8 @@ class Interrupt:
             # What was to be planned or awaited is not, which is no news.
             warnings.simplefilter("ignore")
             logging.getLogger("asyncio").disabled = True
+            # Nor is an object that the interrupt left half made, such as an event loop.
+            sys.unraisablehook = lambda unraisable: None
             # Not by `print`, which this signal may have come in the middle of.
             with suppress(OSError):
                 start = "\n" if os.isatty(2) else ""
