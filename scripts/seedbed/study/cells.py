@@ -145,6 +145,20 @@ class Dataset(_Point):
         """Teacher queries for each seed, BR."""
         return self.budget / self.seeds
 
+    def cell(self, student: str) -> Cell:
+        """Return the cell of a student that is trained on this dataset."""
+        return Cell(
+            self.task,
+            self.method,
+            self.augmenter,
+            self.teacher,
+            self.seeds,
+            self.replicate,
+            self.filter,
+            self.budget,
+            student,
+        )
+
     def reach(self, reach: float) -> int:
         """Return how many queries of the stream the dataset may use.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from seedbed.analysis.decide.priors import QueryPrices
 from seedbed.config.documents import StudyError
 from seedbed.config.words import NONE
-from seedbed.study.cells import Cell, Dataset, grid
+from seedbed.study.cells import Dataset, grid
 from seedbed.study.job_settings import JobSettings, Settings
 from seedbed.study.paths import Paths
 from seedbed.study.quote import Line, lengths_text, quote
@@ -36,19 +36,8 @@ def asking_lines(
         results: folder of the study's results, which need not be there.
         rows: of its tasks; without them, all lengths that were not measured are assumed.
     """
-    cell = Cell(
-        dataset.task,
-        dataset.method,
-        dataset.augmenter,
-        dataset.teacher,
-        dataset.seeds,
-        dataset.replicate,
-        dataset.filter,
-        dataset.budget,
-        student,
-    )
     alone = replace(study, config=study.config.model_copy(update={"blocks": ()}))
-    lines = quote(alone, grid(alone, [cell]), Path(results), rows).whole
+    lines = quote(alone, grid(alone, [dataset.cell(student)]), Path(results), rows).whole
     return [line for line in lines if line.stage in ("questions", "answers")]
 
 

@@ -306,7 +306,7 @@ class SpendTargets(Targets):
     def final_cell(self) -> Cell | None:
         """Return the cell of the final student; None without one."""
         student = self.asked.student
-        return None if student is None else cell_of(self.final_dataset(), student)
+        return None if student is None else self.final_dataset().cell(student)
 
     def bought_rows(self) -> list[str]:
         """Return the file of the final data set."""
@@ -427,29 +427,12 @@ def final_dataset(request: Request, final: PurchaseRecord) -> Dataset:
     return dataset_of(request, coordinate(ALL_BOUGHT), sum(queries.values()))
 
 
-def cell_of(dataset: Dataset, student: str) -> Cell:
-    """Return the cell of a student that is trained on a data set."""
-    return Cell(
-        dataset.task,
-        dataset.method,
-        dataset.augmenter,
-        dataset.teacher,
-        dataset.seeds,
-        dataset.replicate,
-        dataset.filter,
-        dataset.budget,
-        student,
-    )
-
-
 def pilot_cells(request: Request, one: PurchaseRecord) -> list[Cell]:
     """Return the cells of a round of the pilot: each method with all its queries so far."""
     if request.student is None or one.purchase.kind != "pilot":
         return []
     bought = one.purchase.queries.items()
-    return [
-        cell_of(dataset_of(request, name, queries), request.student) for name, queries in bought
-    ]
+    return [dataset_of(request, name, queries).cell(request.student) for name, queries in bought]
 
 
 def priced_datasets(request: Request, one: PurchaseRecord) -> list[Dataset]:
@@ -474,7 +457,7 @@ def with_purchases(
         one = final_dataset(request, final)
         datasets.append(one)
         if request.student is not None:
-            cells.append(cell_of(one, request.student))
+            cells.append(one.cell(request.student))
         place = (one.task, one.teacher, one.seeds, one.replicate, one.filter)
         whole = (dataset_of(request, *part) for part in final.purchase.queries.items())
         bought = {place: {(part.method, part.augmenter): part.budget for part in whole}}
