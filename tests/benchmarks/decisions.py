@@ -5,13 +5,15 @@ Prints the tables of docs/statistics.md on decisions:
     export OMP_NUM_THREADS=1 PYTHONPATH=scripts
     python tests/benchmarks/decisions.py --tasks 300 --output played.jsonl
     python tests/benchmarks/decisions.py --advice --tasks 90 --items 1319 --noise 0.8
+    python tests/benchmarks/decisions.py --advice --others 3 --tasks 90 --items 1319 --noise 0.8
 
 Tasks that the output has already are not played again.
 
 With `--advice`, a task is a study of nine cells of its methods and two of a mixture, and `advise`
 is asked about the largest budget of its cells and about six times as much. The tables say how often
 a choice that was said to be best was, mixtures among them, and how often advice leaves a part of
-the budget unused, and gains by that.
+the budget unused, and gains by that. With `--others`, the task has no results, and so many other
+tasks with the same models have such a study: advice is transferred from them.
 
 A task has one draw of the seeds, a budget, and a truth for each of three methods. What they teach
 adds up, or the smaller reach lies within the larger (nested), or half of both. Its students are
@@ -40,9 +42,10 @@ from scipy.stats import norm
 from seedbed.analysis.curves import curves_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.decide import choices
-from seedbed.analysis.decide.advise import advise
-from seedbed.analysis.decide.choices import SIMPLER, Spending
+from seedbed.analysis.decide.advise import Advice, advise
+from seedbed.analysis.decide.choices import SIMPLER
 from seedbed.analysis.decide.rounds import MethodKind, Pilot, SpendState, next_purchase
+from seedbed.analysis.decide.transfer import transferred_advice
 from seedbed.analysis.settings import FitSettings
 from seedbed.analysis.tables.outcomes import Outcomes
 from seedbed.streams.mixtures import coordinate
@@ -397,12 +400,13 @@ _TABLE_STEPS = (0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.01)
 
 def study_of(task: Task, overlap: str, items: int, noise: float) -> Outcomes:
     """Outcomes of a study: each method with B/16, B/4 and B queries, thirds with B/4 and B."""
+    world = f"world{task.number}"
     budgets = [task.budget // 16, task.budget // 4, task.budget]
     shares = dict(zip(METHODS, np.eye(3), strict=True)) | {THIRDS: np.full(3, 1 / 3)}
     rows = [(m, q) for m in shares for q in budgets[m == THIRDS :]]
     cells = [
         {
-            "task": "world",
+            "task": world,
             "method": method,
             "augmenter": "none" if method == "answer_augmentation" else "augmenter",
             "teacher": "teacher",
@@ -420,7 +424,7 @@ def study_of(task: Task, overlap: str, items: int, noise: float) -> Outcomes:
     asked = [tuple(budget * shares[method]) for method, budget in rows]
     scores = measure(task, [*asked, (0, 0, 0)], items, noise, overlap)
     names = tuple(map(str, range(items)))
-    return Outcomes("world", pl.DataFrame(cells), names, np.arange(items), scores)
+    return Outcomes(world, pl.DataFrame(cells), names, np.arange(items), scores)
 
 
 def whole_budget(places: Sequence[int], centres: np.ndarray, draws: np.ndarray) -> int:
@@ -442,7 +446,25 @@ RULES: dict[str, Callable[..., int]] = {
 """How the budget of a choice is found."""
 
 
-def play_advice(number: int, items: int, noise: float, sooner: float) -> dict:
+def related(task: Task, number: int) -> Task:
+    """Draw a task with the same models: of another level, ceiling and persistence."""
+    g = np.random.default_rng([task.number, 5, number])
+    shift, rise = 0.4 * g.normal(), float(np.exp(0.2 * g.normal()))
+    floor = float(1 / (1 + (1 - task.floor) / task.floor * np.exp(-shift)))
+    ceiling = np.minimum(0.95, floor + rise * (task.ceiling - task.floor))
+    return replace(
+        task,
+        number=100 * task.number + number,
+        floor=floor,
+        ceiling=ceiling,
+        value=task.value * np.exp(0.15 * g.normal(size=3)),
+        tau=task.tau * np.exp(0.3 * g.normal() + 0.2 * g.normal(size=3)),
+        kappa=task.kappa * float(np.exp(0.4 * g.normal())),
+        jump=float(g.normal(0, 0.02)),
+    )
+
+
+def play_advice(number: int, items: int, noise: float, sooner: float, others: int = 0) -> dict:
     """Advice on one task, asked about B and 6 B: what was said, and the truth.
 
     Args:
@@ -451,14 +473,17 @@ def play_advice(number: int, items: int, noise: float, sooner: float) -> dict:
         items: test items.
         noise: between trainings, a fraction.
         sooner: factor by which the task needs fewer effective examples.
+        others: tasks that advice is transferred from, in place of results of its own.
     """
     task, overlap = draw_task(number), OVERLAPS[number % len(OVERLAPS)]
     harm = np.random.default_rng([number, 4]).uniform(0, 0.06) * (number % 2)
     task = replace(task, kappa=task.kappa / sooner, harm=harm * np.array([1, 0.5, 0.2]))
     shares = {THIRDS: dict.fromkeys(METHODS, 1 / 3)}
     settings = FitSettings(methods=tuple(METHODS), kinds=METHODS, shares=shares)
-    outcomes = {"world": study_of(task, overlap, items, noise)}
-    (fit,) = curves_from(*fit_decay(outcomes, settings))
+    tasks = [related(task, n) for n in range(1, 1 + others)] or [task]
+    studies = [study_of(one, overlap, items, noise) for one in tasks]
+    fits = curves_from(*fit_decay({one.task: one for one in studies}, settings))
+    task = related(task, 0) if others else task
 
     def truth(of: Mapping[str, float], budget: int) -> float:
         if not of:
@@ -466,15 +491,24 @@ def play_advice(number: int, items: int, noise: float, sooner: float) -> dict:
         queries = [budget * of.get(method, 0.0) for method in METHODS]
         return float(task.accuracy(np.array(queries), overlap)[0])
 
-    spending, questions = Spending.of(fit, task.seeds, {}), []
+    def ask(budget: int) -> Advice:
+        if others:
+            return transferred_advice(fits, task.seeds, budget)
+        return advise(fits[0], task.seeds, budget, look_further=False)
+
+    questions = []
     for budget in (task.budget, 6 * task.budget):
         rules = {}
         for name, rule in RULES.items():
             with patch.object(choices, "_likely_best", rule):
-                said = advise(fit, task.seeds, budget, look_further=False, spending=spending)
+                said = ask(budget)
+            pure = next(one for one in said.outlook if len(one.shares) == 1)
+            accuracy = truth(said.best.shares, said.best.budget)
             rules[name] = {
                 "unused": bool(said.saves),
-                "accuracy": truth(said.best.shares, said.best.budget),
+                "accuracy": accuracy,
+                "pure": truth(pure.shares, pure.budget),
+                "inside": bool(said.best.low <= accuracy <= said.best.high),
                 "table": [
                     {
                         "shares": dict(one.shares),
@@ -486,12 +520,14 @@ def play_advice(number: int, items: int, noise: float, sooner: float) -> dict:
                     for one in said.outlook
                 ],
             }
-        questions.append({"budget": budget, "beyond": said.beyond, "rules": rules})
+        best = float(task.accuracy(budget * simplex(), overlap).max())
+        questions.append({"budget": budget, "beyond": said.beyond, "rules": rules, "best": best})
     return {
         "number": number,
         "items": items,
         "noise": noise,
         "sooner": sooner,
+        "others": others,
         "overlap": overlap,
         "harm": bool(harm),
         "questions": questions,
@@ -527,6 +563,7 @@ def advice_tables(found: list[dict]) -> str:
         best = true > true.max() - 1e-9
         firsts.append((table[0]["said"], best[0] / best.sum()))
     lines += _chances(firsts)
+    lines += _gains([q for one in found for q in one["questions"]])
     for harm in (False, True):
         of = [q["rules"] for one in found if one["harm"] == harm for q in one["questions"]]
         if not of:
@@ -539,6 +576,26 @@ def advice_tables(found: list[dict]) -> str:
                 f"all questions {np.mean(gains):+.2f} points, least {min(gains):+.2f}"
             )
     return "\n".join(lines)
+
+
+def _gains(questions: Sequence[Mapping]) -> list[str]:
+    """Return what choosing among all choices gains on the best single method, and the regret."""
+    rules = [one["rules"]["as in use"] for one in questions]
+    gains = 100 * np.array([one["accuracy"] - one["pure"] for one in rules])
+    mixed = np.array([len(one["table"][0]["shares"]) > 1 for one in rules])
+    claimed = 100 * np.array([one["table"][0]["regret"] for one in rules])
+    real = np.array(
+        [100 * (q["best"] - one["accuracy"]) for q, one in zip(questions, rules, strict=True)]
+    )
+    errors = [of.std(ddof=1) / np.sqrt(len(of)) for of in (gains, real)]
+    untrained = sum(not one["table"][0]["shares"] for one in rules)
+    return [
+        f"the first choice against the best single method: {gains.mean():+.2f} ± {errors[0]:.2f} "
+        f"points, least {gains.min():+.2f}; a mixture in {mixed.sum()} of {len(mixed)}, better in "
+        f"{(gains[mixed] > 0).sum()} of these; no training in {untrained}",
+        f"its interval holds the truth in {100 * np.mean([one['inside'] for one in rules]):.0f}%; "
+        f"regret said {claimed.mean():.2f}, true {real.mean():.2f} ± {errors[1]:.2f}",
+    ]
 
 
 def _chances(pairs: Sequence[tuple[float, float]]) -> list[str]:
@@ -564,6 +621,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, nargs="+", default=[0.8, 2.0], help="points")
     parser.add_argument("--pilots", nargs="+", choices=tuple(PILOTS), default=tuple(PILOTS))
     parser.add_argument("--advice", action="store_true", help="ask for advice in place of a spend")
+    parser.add_argument("--others", type=int, default=0, help="tasks that advice transfers from")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--output", type=Path, help="a line of JSON for each task")
     args = parser.parse_args()
@@ -572,9 +630,9 @@ def main() -> None:
             print(f"\n## {items} test items, {noise:g} points between trainings")
             if args.advice:
                 wanted = [(args.first + i, sooner) for sooner in (1, 10) for i in range(args.tasks)]
-                found = _advised(args.output, items, noise / 100)
+                found = _advised(args.output, items, noise / 100, args.others)
                 jobs = [
-                    pool.submit(play_advice, number, items, noise / 100, sooner)
+                    pool.submit(play_advice, number, items, noise / 100, sooner, args.others)
                     for number, sooner in wanted
                     if (number, sooner) not in found
                 ]
@@ -614,10 +672,10 @@ def _read(output: Path | None, items: int, noise: float, key: str) -> list[dict]
     return [one for one in found if (one["items"], one["noise"]) == (items, noise) and key in one]
 
 
-def _advised(output: Path | None, items: int, noise: float) -> dict:
+def _advised(output: Path | None, items: int, noise: float, others: int) -> dict:
     """Return by number and factor the tasks that an earlier run has asked advice about."""
     found = _read(output, items, noise, "sooner")
-    return {(one["number"], one["sooner"]): one for one in found}
+    return {(one["number"], one["sooner"]): one for one in found if one["others"] == others}
 
 
 def _played(output: Path | None, items: int, noise: float, pilots: Sequence[str]) -> dict:

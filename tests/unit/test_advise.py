@@ -10,9 +10,10 @@ import pytest
 from analysis_simulation import METHODS, true_accuracy
 from fitted_studies import fit, usual_study
 
+from seedbed.analysis.curves import Between
 from seedbed.analysis.decide.advise import _merged, advise, best_shares, leaders, plans, tied
 from seedbed.analysis.decide.crossovers import crossover_table, find_crossovers
-from seedbed.analysis.decide.transfer import new_task_draws, transferred_advice
+from seedbed.analysis.decide.transfer import transferred_advice
 from seedbed.analysis.settings import CrossoverSettings, FitSettings
 
 
@@ -179,7 +180,7 @@ def test_draws_for_a_new_task_have_the_spread_between_tasks():
     levels = generator.normal(0.0, 0.5, 200)
     centres = np.stack([levels, levels + 1.0], axis=1)
     draws = centres[:, :, None] + generator.normal(0, 0.1, (200, 2, 500))
-    new = new_task_draws(centres, draws)
+    new = Between.of(centres, draws).draws(centres, draws)
     assert new.std(axis=1) == pytest.approx(np.std(levels), rel=0.1)
     # The methods differ by the same in all tasks, and so they do in a new one.
     assert (new[1] - new[0]).mean() == pytest.approx(1.0, abs=0.05)

@@ -11,13 +11,14 @@ import polars as pl
 import pytest
 from analysis_simulation import METHODS, simulate, true_accuracy
 
-from seedbed.analysis.curves import Noise, curves_from
+from seedbed.analysis.curves import Between, NewTask, Noise, curves_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.decide import design as cells_module
 from seedbed.analysis.decide.advise import FURTHEST, advise, plans
 from seedbed.analysis.decide.costs import CostLine, mean_line
 from seedbed.analysis.decide.design import Candidate, Further, best_cells, doublings, next_cells
-from seedbed.analysis.decide.transfer import new_task_draws, transferred_advice, transferred_plans
+from seedbed.analysis.decide.transfer import near_tasks, transferred_advice, transferred_plans
+from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.answers import Question, advice_json, ask
 from seedbed.analysis.report.text import advice_text
 from seedbed.analysis.settings import FitSettings, Title, Titles
@@ -43,22 +44,32 @@ def fit(*tables, settings=SETTINGS):
     )
 
 
-@pytest.fixture(scope="module")
-def tasks():
-    """Fits of three tasks, which differ in their level, and in what a query costs."""
+LIFTS = (0.0, 0.06, -0.05)
+
+
+def some_tasks(*changes, settings=SETTINGS, truth=true_accuracy):
+    """Fits of tasks, which differ in their level and in what a query costs, each simulated with
+    some arguments changed."""
     tables = []
-    for number, lift in enumerate((0.0, 0.06, -0.05)):
+    for number, (lift, change) in enumerate(zip(LIFTS, changes, strict=False)):
 
         def accuracy(method, seeds, ratio, lift=lift):
-            return true_accuracy(method, seeds, ratio) + lift
+            return truth(method, seeds, ratio) + lift
 
-        place = {"task": f"task{number}"}
-        cells, items = simulate(
-            accuracy, items=1500, seed=number, other=place, untrained=0.45 + lift
-        )
+        arguments = {"accuracy": accuracy, "items": 1500, "untrained": 0.45 + lift} | change
+        cells, items = simulate(**arguments, seed=number, other={"task": f"task{number}"})
         dear = pl.col("^.*_tokens$") * 2**number
         tables.append((cells.with_columns(dear), items))
-    return fit(*tables)
+    return fit(*tables, settings=settings)
+
+
+SMALL = {"items": 500, "seeds": (32,)}
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    """Fits of three tasks."""
+    return some_tasks({}, {}, {})
 
 
 def of_choices(fit, seeds, budgets):
@@ -143,7 +154,8 @@ def test_intervals_of_a_new_task_cover_it(tasks, between, open_of_each, alike):
         truth = level + generator.normal(0, between / np.sqrt(2), (tasks + 1, 2))
         centres = truth[:tasks] + generator.normal(0, open_of_each, (tasks, 2))
         noise = generator.normal(0, open_of_each, (tasks, 2, samples))
-        found = new_task_draws(centres, centres[:, :, None] + noise)
+        draws = centres[:, :, None] + noise
+        found = Between.of(centres, draws).draws(centres, draws)
         found = np.stack([*found, found[1] - found[0]])
         low, high = np.quantile(found, [0.025, 0.975], axis=1)
         new = np.array([*truth[tasks], truth[tasks, 1] - truth[tasks, 0]])
@@ -182,15 +194,142 @@ def test_an_accuracy_in_a_task_without_results_is_looked_for_where_all_tasks_wer
         assert 32 <= one.budget <= 2048 and one.beyond == 1
         assert one.low < 0.6 <= one.accuracy < one.high and 0.2 < one.probability < 0.8
         assert one.costs["usd"] > 0
-        said = next(
-            e for e in transferred_advice(tasks, 32, one.budget).outlook if e.method == one.method
-        )
-        assert said.accuracy == pytest.approx(one.accuracy)
-    own = {one.method: one for one in plans(tasks[0], 32, 0.6)}
-    assert all(one.high - one.low > own[one.method].high - own[one.method].low for one in found)
+        said = transferred_advice(tasks, 32, one.budget)
+        if one.measured:
+            (entry,) = (entry for entry in said.alone if entry.method == one.method)
+            assert entry.accuracy == pytest.approx(one.accuracy)
+    own = {one.method: one.high - one.low for one in plans(tasks[0], 32, 0.6)}
+    assert all(one.high - one.low > own.get(one.method, 0) for one in found)
     assert {one.budget for one in transferred_plans(tasks, 32, 0.999)} == {None}
     with pytest.raises(ValueError, match="two other tasks"):
         transferred_plans(tasks[:1], 32, 0.6)
+
+
+def test_a_task_without_results_is_offered_mixtures_as_tasks_with_results_are(tasks):
+    advice = transferred_advice(tasks, 32, 256, prices=PRICES)
+    (mixture,) = (one for one in advice.outlook if len(one.shares) > 1)
+    own = advise(tasks[0], 32, 256, prices=PRICES)
+    assert {len(one.shares) for one in own.outlook} == {len(one.shares) for one in advice.outlook}
+    # All tasks gain by it, and so does what they let expect.
+    assert advice.best == mixture and not mixture.measured
+    queries = {method: of * 256 for method, of in mixture.shares.items()}
+    logits = [np.log(c / (1 - c)) for c in (f.of(32, [queries]).centre[0] for f in tasks)]
+    assert mixture.accuracy == pytest.approx(1 / (1 + np.exp(-np.mean(logits))))
+    parts = [
+        next(one for one in advice.alone if one.method == method).costs["usd"] * of
+        for method, of in mixture.shares.items()
+    ]
+    assert mixture.costs["usd"] == pytest.approx(sum(parts), rel=0.02)
+    assert mixture.low < mixture.accuracy < mixture.high
+    # Costs and twice the budget are said as with results.
+    assert advice.doubling is not None and advice.doubling.gain > 0
+    assert advice.cheaper is None or advice.cheaper.by == "usd"
+    buy, sure, more = say.advice_sentences(advice, "so much", TITLES.short)
+    assert "(not measured): the student is expected to answer" in buy
+    assert "points to the best division" in sure and more.startswith("Twice the budget is expected")
+
+
+def test_a_mixture_of_the_study_is_a_choice_where_all_tasks_have_its_methods():
+    def truth(method, seeds, ratio):
+        return (
+            true_accuracy(NQ, seeds, ratio) + 0.04
+            if method == "mix_half"
+            else true_accuracy(method, seeds, ratio)
+        )
+
+    settings = SETTINGS.model_copy(update={"shares": {"mix_half": {AA: 0.5, QR: 0.5}}})
+    mixed = SMALL | {"methods": (*METHODS, "mix_half")}
+    found = some_tasks(mixed, SMALL, settings=settings, truth=truth)
+    advice = transferred_advice(found, 32, 512)
+    (entry,) = (one for one in advice.outlook if one.method == "mix_half")
+    # One task has students of it, and the other's fit can tell what to expect.
+    assert entry.measured and "mix_half" in {
+        one.method for one in transferred_plans(found, 32, 0.6)
+    }
+    lacking = some_tasks(mixed, SMALL | {"methods": (AA, NQ)}, settings=settings, truth=truth)
+    advice = transferred_advice(lacking, 32, 512)
+    assert {method for one in advice.outlook for method in one.shares} == {AA, NQ}
+    assert any(len(one.shares) == 2 and not one.measured for one in advice.outlook)
+    assert advice.unjudged == {QR: "in task1, no student of it was evaluated"}
+    assert "mix_half" not in {one.method for one in transferred_plans(lacking, 32, 0.6)}
+
+
+def test_costs_that_are_not_known_leave_the_choices(tasks):
+    known, unknown = (transferred_advice(tasks, 32, 256, prices=p) for p in (PRICES, {}))
+    assert [one.method for one in known.outlook] == [one.method for one in unknown.outlook]
+    assert {one.costs["usd"] for one in unknown.outlook} == {None}
+    assert all(one.costs["tokens"] > 0 for one in unknown.outlook)
+
+
+def test_a_task_that_is_too_far_away_is_left_out_and_named(tasks):
+    found = some_tasks(SMALL, SMALL, SMALL | {"seeds": (1000,)})
+    for goal in ({"queries": 512}, {"usd": 1.0}, {"target": 0.6}):
+        question = Question("elsewhere", 32, **goal)
+        answers = ask(found, question, 0.95, PRICES)
+        assert answers[0].transferred == ("task0", "task1")
+        text = " ".join(advice_text("study t", question, answers, 0.95, TITLES).split())
+        assert "transferred from task0 and task1. " in text
+        assert "Not transferred from task2: 32 seeds: the data has 1000 to 1000, and" in text
+        assert len(advice_json(question, answers)["answers"][0]["left_out"]) == 1
+    (answer,) = ask(found[1:], Question("elsewhere", 32, 512), 0.95)
+    assert answer.by_priors and "task2: 32 seeds: the data has" in answer.reason
+    # Of what is too far for all, the tasks are named once.
+    with pytest.raises(ValueError, match="task0, task1, task2: budget 3 for 32 seeds is BR"):
+        near_tasks(tasks, 32, 3)
+
+
+def test_a_student_that_data_would_harm_in_all_tasks_is_not_to_be_trained():
+    harmed = some_tasks(*[SMALL | {"untrained": 0.7}] * 2, truth=lambda *_: 0.3)
+    question = Question("elsewhere", 32, 128)
+    (answer,) = answers = ask(harmed, question, 0.95)
+    assert answer.said.best.method == "untrained" and answer.untrained == pytest.approx(
+        0.7, abs=0.02
+    )
+    text = " ".join(advice_text("study t", question, answers, 0.95, TITLES).split())
+    assert "do not train: untrained, the student is expected to answer 7" in text
+    assert "Trained on " in text
+    question = Question("elsewhere", 32, target=0.6)
+    text = advice_text("study t", question, ask(harmed, question, 0.95), 0.95, TITLES)
+    assert "Do not train: untrained, the student is expected to answer 7" in text
+    # Where a task has not measured it, nothing is said of it.
+    part = some_tasks(SMALL | {"untrained": None}, SMALL, truth=lambda *_: 0.3)
+    advice = transferred_advice(part, 32, 128)
+    assert advice.untrained is None and all(one.shares for one in advice.outlook)
+
+
+def test_less_than_the_budget_is_bought_where_more_did_harm_in_all_tasks():
+    def collapse(method, seeds, ratio):
+        return 0.45 if ratio == 64 else true_accuracy(method, seeds, ratio)
+
+    advice = transferred_advice(some_tasks(SMALL, SMALL, truth=collapse), 32, 2048)
+    assert advice.saves and advice.best.budget < 2048 and advice.doubling is None
+    sentences = say.advice_sentences(advice, "so much", TITLES.short)
+    assert "and no more: the student" in sentences[0]
+    assert sentences[2].startswith("More queries are not expected to help")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_draws_of_a_new_task_are_joint_in_all_calls(tasks, count):
+    task = NewTask(tasks[:count], 32, {AA: 256, NQ: 256})
+    asked = [{AA: 256.0}, {NQ: 256.0}, {AA: 100.0, NQ: 100.0}, {}]
+    together = task.of(32, asked).draws
+    for place, one in enumerate(asked):
+        assert task.of(32, [one]).draws[:, 0] == pytest.approx(together[:, place])
+    # Half of each is not surer than each: it differs between tasks as they do.
+    widths = np.diff(np.quantile(together, [0.1, 0.9], axis=0), axis=0)[0]
+    assert widths[2] > 0.7 * min(widths[:2])
+
+
+def test_directions_that_the_places_do_not_show_vary_between_tasks_too():
+    """Weights for one method, of eight tasks, hold for another whose level is independent."""
+    generator = np.random.default_rng(5)
+    centres = generator.normal(0.0, 0.5, (8, 2))
+    draws = centres[:, :, None] + generator.normal(0, 0.05, (8, 2, 400))
+    between = Between.of(centres[:, :1], draws[:, :1])
+    found = between.draws(centres, draws)
+    whole = Between.of(centres, draws).draws(centres, draws)
+    widths = [np.diff(np.quantile(one, [0.1, 0.9], axis=1), axis=0)[0] for one in (found, whole)]
+    assert widths[0] == pytest.approx(widths[1], rel=0.15)
 
 
 def test_two_tasks_have_long_tails_that_stay_shares(tasks):
@@ -200,14 +339,15 @@ def test_two_tasks_have_long_tails_that_stay_shares(tasks):
 
 
 def test_pilot_cells_are_new_ones_of_the_task_within_what_the_others_measured(tasks):
-    advice = transferred_advice(tasks, 32, 256, prices=PRICES)
+    advice = transferred_advice(tasks[:2], 32, 256, prices=PRICES)
     assert advice.next_cells
     for cell in advice.next_cells:
         assert cell.new and cell.seeds == 32 and 32 <= cell.budget <= 2048
-        # A third method would tell of the lead by the luck of few tasks alone.
+        # A third choice would tell of the lead by the luck of few tasks alone.
         assert cell.method in {entry.method for entry in advice.outlook[:2]}
         assert cell.queries == cell.budget and cell.usd > 0
         assert 0 < cell.doubt_after < cell.doubt_before
+        assert cell.regret_before == pytest.approx(advice.best.expected_regret)
 
 
 def test_costs_of_tasks_have_their_geometric_mean_between_and_beyond_the_cells(usual):

@@ -18,10 +18,13 @@ from seedbed.analysis.curves.interface import (
     run_noise_of,
 )
 from seedbed.analysis.curves.measured import Difference, Measured
+from seedbed.analysis.curves.new_task import Accuracies, Between, NewTask
 from seedbed.analysis.curves.records import CellMean, FarCell, FitRecord, FitsRecord
 
 __all__ = [
     "FURTHEST",
+    "Accuracies",
+    "Between",
     "CellMean",
     "Crossing",
     "Crossings",
@@ -32,6 +35,7 @@ __all__ = [
     "FitRecord",
     "FitsRecord",
     "Measured",
+    "NewTask",
     "Noise",
     "Point",
     "Stretch",

@@ -89,6 +89,21 @@ class Curves:
     # --- what was measured
 
     @property
+    def mixtures(self) -> Mapping[str, Mapping[str, float]]:
+        """The shares of the methods in each mixture that was measured, by its name."""
+        return self.record.mixtures
+
+    @property
+    def unmeasured(self) -> Sequence[str]:
+        """Methods of the study without a student here."""
+        return self.record.unmeasured
+
+    @property
+    def untrained(self) -> float | None:
+        """Accuracy of the untrained student; None if it was not measured."""
+        return None if self.record.untrained is None else self.record.untrained.accuracy
+
+    @property
     def group(self) -> Group:
         """The coordinates that all of the cells share."""
         return self.record.group
@@ -123,6 +138,13 @@ class Curves:
     def ratios(self, seeds: float, method: str) -> list[float]:
         """Return the budget ratios of a method's cells with the nearest seed-set size."""
         return [cell.budget_ratio for cell in self.cells(self.nearest_size(seeds), method)]
+
+    def missing_text(self, seeds: float, method: str) -> str:
+        """Return why a method has no ratios."""
+        if method not in self.methods:
+            return "no student of it was evaluated"
+        size = self.nearest_size(seeds)
+        return f"no student of it was evaluated with {size:,} seeds, the nearest number"
 
     def noise(self, seeds: int, accuracy: float, draws_of_seeds: int = 0) -> Noise:
         """Return the variance of a further measurement, a cell with one replicate.

@@ -5,20 +5,20 @@ What is expected, within the data and beyond it, is `Curves.of`; what can be cho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
 
-from seedbed.analysis.curves import FURTHEST, Curves, FarCell, Point
+from seedbed.analysis.curves import FURTHEST, Accuracies, Curves, FarCell
 from seedbed.analysis.decide.choices import (
     NO_TRAINING,
     TOO_FAR,
+    Judged,
     Spending,
     Weighed,
-    affordable,
     cheapest,
     judged,
     mixtures,
@@ -206,56 +206,73 @@ def advise(
         ValueError: if no price that is needed is known, or if seeds and budget ratio together lie
             more than `FURTHEST` times beyond the data of every method.
     """
-    if budget is not None and budget < 1:
-        raise ValueError(f"budget {budget}: at least one query is needed")
     spending = spending or Spending.of(fit, seeds, prices or {})
-    others: dict[str, str] = {}
-    if usd is not None:
-        budgets, others = affordable(fit, seeds, usd, spending)
-    elif budget is not None:
-        budgets = dict.fromkeys(fit.methods, budget)
-    else:
-        raise ValueError("a budget is needed: teacher queries or US dollars")
-    known = judged(fit, seeds, budgets, others)
+    known = judged(fit, seeds, budget, usd, spending)
     weighed = weigh(fit, seeds, known.budgets, usd, spending)
-    outlook = _outlook_of(weighed, confidence, spending)
-    places = [*weighed.whole.values()]
-    whole = Expectations(
-        known.budgets, known.beyond, weighed.centres[places], weighed.draws[:, places].T
-    )
-    untrained = fit.record.untrained
-    advice = Advice(
+    advice = advice_on(fit, seeds, known, weighed, spending, confidence, usd)
+    failed = tuple(one for one in fit.record.far_off if one.probability > 0.5)
+    advice = replace(advice, budget=budget, failed=failed)
+    if not look_further:
+        return advice
+    draws = weighed.draws[:, weighed.rivals]
+    mixed = {one.method: one.shares for one in advice.outlook[:2] if len(one.shares) > 1}
+    cells = next_cells(fit, seeds, draws, prices or {}, further, mixed)
+    return replace(advice, next_cells=cells)
+
+
+def advice_on(
+    fit: Accuracies,
+    seeds: int,
+    known: Judged,
+    weighed: Weighed,
+    spending: Spending,
+    confidence: float,
+    usd: float | None,
+) -> Advice:
+    """Return the advice that weighed choices give, without further cells.
+
+    Args:
+        fit: what they were judged by.
+        seeds: seed-set size.
+        known: the methods that are judged.
+        weighed: the choices.
+        spending: what they cost.
+        confidence: coverage of the intervals.
+        usd: the budget in dollars, None if it is in queries.
+    """
+    outlook = _outlook_of(weighed, weighed.shown, weighed.rivals, confidence, spending)
+    whole = [*weighed.whole.values()]
+    alone = _outlook_of(weighed, whole, whole, confidence, spending)
+    return Advice(
         seeds,
-        budget,
+        None,
         usd,
         "its cells",
         known.beyond,
         outlook,
         confidence,
-        alone=tuple(outlook_of(whole, confidence)),
+        # The sort is stable: of equal methods the first of the study comes first.
+        alone=tuple(sorted(alone, key=lambda entry: -entry.accuracy)),
         cheaper=_cheaper(weighed, spending, outlook[0], confidence),
         doubling=_doubling(fit, seeds, weighed, usd, spending, confidence),
         unjudged=known.others,
-        failed=tuple(one for one in fit.record.far_off if one.probability > 0.5),
-        untrained=None if untrained is None else untrained.accuracy,
+        untrained=fit.untrained,
     )
-    if not look_further:
-        return advice
-    draws = weighed.draws[:, weighed.rivals]
-    mixed = {one.method: one.shares for one in outlook[:2] if len(one.shares) > 1}
-    cells = next_cells(fit, seeds, draws, prices or {}, further, mixed)
-    return replace(advice, next_cells=cells)
 
 
 def _outlook_of(
-    weighed: Weighed, confidence: float, spending: Spending
+    weighed: Weighed,
+    places: Sequence[int],
+    rivals: Sequence[int],
+    confidence: float,
+    spending: Spending,
 ) -> tuple[ChoiceOutlook, ...]:
-    """Return what to expect of the choices that are named, the best first."""
-    shares = best_shares(weighed.draws[:, weighed.shown].T)
-    regrets = expected_regrets(weighed.draws[:, weighed.rivals])
+    """Return what to expect of some choices, the first of the `rivals` that they may lose to."""
+    shares = best_shares(weighed.draws[:, places].T)
+    regrets = expected_regrets(weighed.draws[:, rivals])
     return tuple(
         _entry(weighed, at, confidence, spending, float(share), float(regret))
-        for at, share, regret in zip(weighed.shown, shares, regrets, strict=False)
+        for at, share, regret in zip(places, shares, regrets, strict=False)
     )
 
 
@@ -309,7 +326,7 @@ def _cheaper(
 
 
 def _doubling(
-    fit: Curves,
+    fit: Accuracies,
     seeds: int,
     weighed: Weighed,
     usd: float | None,
@@ -327,77 +344,11 @@ def _doubling(
     if best is NO_TRAINING or best.budget < whole or any(far):
         return None
     queries = {method: share * twice for method, share in best.shares.items()}
-    gains = fit.of(seeds, [queries]).draws[:, 0] - weighed.draws[:, weighed.shown[0]]
+    at = weighed.shown[0]
+    centre, draws = fit.of(seeds, [queries])
+    gains = draws[:, 0] - weighed.draws[:, at]
     low, high = np.quantile(gains, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Doubling(float(gains.mean()), float(low), float(high))
-
-
-@dataclass(frozen=True)
-class Expectations:
-    """Expected accuracies of methods at a budget each: centres, shape (methods,), and draws."""
-
-    budgets: Mapping[str, int]
-    beyond: float
-    centres: np.ndarray
-    draws: np.ndarray
-
-
-def expectations(fit: Curves, seeds: int, budgets: Mapping[str, int]) -> Expectations:
-    """Return what to expect of each method that has cells near enough.
-
-    Raises:
-        ValueError: as `judged`.
-    """
-    known = judged(fit, seeds, {name: budgets[name] for name in fit.methods if name in budgets})
-    points = [Point(method, seeds, budget / seeds) for method, budget in known.budgets.items()]
-    centres, draws = fit.at(points)
-    return Expectations(known.budgets, known.beyond, centres, draws.T)
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a method takes beside its budget: as the fields of `ChoiceOutlook` of these names."""
-
-    augmenter_queries: float | None
-    further_queries: float | None
-    costs: Mapping[str, float | None]
-
-
-def outlook_of(
-    found: Expectations,
-    confidence: float,
-    spending: Sequence[Taken] | None = None,
-) -> list[ChoiceOutlook]:
-    """Return the methods, the best expected accuracy first.
-
-    Args:
-        found: what is expected.
-        confidence: coverage of the intervals.
-        spending: by method, what it takes; None to leave that out.
-    """
-    shares = best_shares(found.draws)
-    regrets = (found.draws.max(axis=0) - found.draws).mean(axis=1)
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    lows, highs = np.quantile(found.draws, tails, axis=1)
-    taken = spending or [Taken(None, None, {})] * len(found.budgets)
-    outlook = [
-        ChoiceOutlook(
-            method=name,
-            budget=found.budgets[name],
-            accuracy=float(found.centres[place]),
-            low=float(lows[place]),
-            high=float(highs[place]),
-            probability_best=float(shares[place]),
-            expected_regret=float(regrets[place]),
-            augmenter_queries=taken[place].augmenter_queries,
-            further_queries=taken[place].further_queries,
-            costs=taken[place].costs,
-            shares={name: 1.0},
-        )
-        for place, name in enumerate(found.budgets)
-    ]
-    # The sort is stable: of equal methods the first of the study comes first.
-    return sorted(outlook, key=lambda entry: -entry.accuracy)
+    return Doubling(float(centre[0] - weighed.centres[at]), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -609,7 +560,7 @@ def plans(
     Raises:
         ValueError: if the seed-set size is further beyond the data.
     """
-    return reach(prospects(fit, seeds, prices), target, confidence)
+    return reach(prospects(fit, seeds, Spending.of(fit, seeds, prices or {})), target, confidence)
 
 
 @dataclass(frozen=True)
@@ -628,15 +579,13 @@ class Prospects:
     best_division: Callable[[int], Mapping[str, float] | None]
 
 
-def prospects(
-    fit: Curves, seeds: int, prices: Prices | None = None, step: float = STEP
-) -> Prospects:
-    """Return the expected accuracies of a fit's choices, for asking about many accuracies.
+def prospects(fit: Accuracies, seeds: int, spending: Spending, step: float = STEP) -> Prospects:
+    """Return the expected accuracies of choices, for asking about many accuracies.
 
     Args:
-        fit: a fit.
+        fit: what they are judged by.
         seeds: seed-set size.
-        prices: by model, what its tokens cost.
+        spending: what they cost.
         step: largest factor from one budget that is looked at to the next.
 
     Raises:
@@ -645,13 +594,22 @@ def prospects(
     further = fit.beyond_sizes(seeds)
     if further > FURTHEST:
         raise ValueError(f"{fit.outside_text(seeds)}, {TOO_FAR}")
-    spending = Spending.of(fit, seeds, prices or {})
-    methods = [method for method in fit.methods if fit.ratios(seeds, method)]
+
+    def ends(shares: Iterable[str]) -> tuple[float, float]:
+        known = [fit.ratios(seeds, method) for method in shares]
+        most = min(one[-1] for one in known) * FURTHEST / further
+        return max(one[0] for one in known), most
+
+    def near(shares: Iterable[str]) -> bool:
+        first, last = ends(shares)
+        return first <= last
+
+    methods = [m for m in fit.methods if fit.ratios(seeds, m) and near([m])]
+    if not methods:
+        raise ValueError(f"no method can be judged with {seeds} seeds at any budget")
 
     def prospect(name: str, shares: Mapping[str, float], measured: bool = True) -> Prospect:
-        known = [fit.ratios(seeds, method) for method in shares]
-        first, last = max(one[0] for one in known), min(one[-1] for one in known)
-        budgets = budgets_between(seeds, first, last * FURTHEST / further, step)
+        budgets = budgets_between(seeds, *ends(shares), step)
         ratios = budgets / seeds
 
         def at(budget: float) -> dict[str, float]:
@@ -669,7 +627,7 @@ def prospects(
         )
 
     def best_division(budget: int) -> Mapping[str, float] | None:
-        found = mixtures(methods)
+        found = [of for of in mixtures(methods) if near(of)]
         if not found:
             return None
         asked = [{method: share * budget for method, share in of.items()} for of in found]
@@ -679,10 +637,10 @@ def prospects(
     def divided(shares: tuple[tuple[str, float], ...]) -> Prospect:
         return prospect(coordinate(shares), dict(shares), measured=False)
 
-    mixed = fit.record.mixtures.items()
+    mixed = fit.mixtures.items()
     return Prospects(
         [prospect(method, {method: 1.0}) for method in methods]
-        + [prospect(name, of) for name, of in mixed if of.keys() <= {*methods}],
+        + [prospect(name, of) for name, of in mixed if of.keys() <= {*methods} and near(of)],
         lambda shares: divided(tuple(shares.items())),
         best_division,
     )

@@ -13,7 +13,7 @@ from math import isclose
 
 import numpy as np
 
-from seedbed.analysis.curves import FURTHEST, Curves
+from seedbed.analysis.curves import FURTHEST, Accuracies, Curves
 from seedbed.analysis.decide.allocations import SIMPLER, divisions
 from seedbed.analysis.decide.costs import MEASURES, CostLine, Prices, cost_line, mixed_line
 from seedbed.config.words import UNTRAINED
@@ -164,48 +164,49 @@ TOO_FAR = f"and nothing is said of more than {FURTHEST:g} times beyond"
 
 
 def judged(
-    fit: Curves, seeds: int, budgets: Mapping[str, int], others: Mapping[str, str] | None = None
+    fit: Accuracies,
+    seeds: int,
+    budget: int | None,
+    usd: float | None,
+    spending: Spending,
 ) -> Judged:
     """Return the methods that were measured within ten times of a question.
 
     Args:
-        fit: the fit.
+        fit: what they are judged by.
         seeds: seed-set size.
-        budgets: by method, teacher queries.
-        others: by method, why it has no budget.
+        budget: teacher queries; or
+        usd: US dollars, which buy each method a budget of its own.
+        spending: what choices cost.
 
     Raises:
         ValueError: if there is none, with what could be asked.
     """
+    budgets, left_out = _budgets(fit, seeds, budget, usd, spending)
     kept: dict[str, int] = {}
-    left_out = dict.fromkeys(fit.record.unmeasured, "no student of it was evaluated")
-    left_out |= others or {}
     furthest = 1.0
     refused: list[float] = []
-    for method, budget in budgets.items():
+    for method, queries in budgets.items():
         known = fit.ratios(seeds, method)
-        if not known:
-            size = fit.nearest_size(seeds)
-            left_out[method] = (
-                f"no student of it was evaluated with {size:,} seeds, the nearest number"
-            )
-            continue
-        ratio = budget / seeds
+        ratio = queries / seeds
         beyond = float(fit.beyond(seeds, method, np.array([ratio]))[0])
         if beyond > FURTHEST:
             refused += known
             left_out[method] = (
                 f"BR {ratio:.3g} is more than {FURTHEST:g} times beyond its cells, BR "
-                f"{known[0]:g} to {known[-1]:g}"
+                f"{min(known):g} to {max(known):g}"
             )
             continue
         furthest = max(furthest, beyond)
-        kept[method] = budget
+        kept[method] = queries
     if kept:
         return Judged(kept, furthest, left_out)
     further = fit.beyond_sizes(seeds)
-    if further > FURTHEST or not refused:
+    if further > FURTHEST:
         raise ValueError(f"{fit.outside_text(seeds)}, {TOO_FAR}")
+    if not refused:
+        reasons = "; ".join(f"{method}: {why}" for method, why in left_out.items())
+        raise ValueError(f"no method can be judged: {reasons}")
     most = max(budgets.values())
     room = FURTHEST / further * (1 + 1e-9)
     raise ValueError(
@@ -215,8 +216,24 @@ def judged(
     )
 
 
-def affordable(
-    fit: Curves, seeds: int, usd: float, spending: Spending
+def _budgets(
+    fit: Accuracies, seeds: int, budget: int | None, usd: float | None, spending: Spending
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the teacher queries of each method, and why others have none: as `judged`."""
+    missing = {m: fit.missing_text(seeds, m) for m in fit.methods if not fit.ratios(seeds, m)}
+    missing |= dict.fromkeys(fit.unmeasured, "no student of it was evaluated")
+    if usd is not None:
+        budgets, others = _affordable(seeds, usd, spending)
+        return budgets, missing | others
+    if budget is None:
+        raise ValueError("a budget is needed: teacher queries or US dollars")
+    if budget < 1:
+        raise ValueError(f"budget {budget}: at least one query is needed")
+    return {method: budget for method in fit.methods if method not in missing}, missing
+
+
+def _affordable(
+    seeds: int, usd: float, spending: Spending
 ) -> tuple[dict[str, int], dict[str, str]]:
     """Return the teacher queries that an amount buys in each method, and why in others none.
 
@@ -263,7 +280,7 @@ class Weighed:
 
 
 def weigh(
-    fit: Curves,
+    fit: Accuracies,
     seeds: int,
     budgets: Mapping[str, int],
     usd: float | None,
@@ -272,7 +289,7 @@ def weigh(
     """Return the choices, with their expected accuracies.
 
     Args:
-        fit: the fit.
+        fit: what they are judged by.
         seeds: seed-set size.
         budgets: by method that is judged, its teacher queries.
         usd: the budget in dollars, None if it is in queries.
@@ -286,7 +303,7 @@ def weigh(
     named = [Choice(name, {name: 1.0}, budget) for name, budget in budgets.items()]
     named += [
         Choice(name, shares, budget_of(shares))
-        for name, shares in fit.record.mixtures.items()
+        for name, shares in fit.mixtures.items()
         if shares.keys() <= budgets.keys()
     ]
     divided = [
@@ -297,7 +314,7 @@ def weigh(
     groups = [smaller(fit, seeds, one) for one in named]
     choices = [one for group in groups for one in group] + divided
     first = len(choices) - len(divided)
-    if fit.record.untrained is not None:
+    if fit.untrained is not None:
         choices.append(NO_TRAINING)
     estimate = fit.of(seeds, [one.queries for one in choices])
     centres = estimate.centre
@@ -366,7 +383,7 @@ def _alike(first: Mapping[str, float], second: Mapping[str, float]) -> bool:
     )
 
 
-def smaller(fit: Curves, seeds: int, choice: Choice) -> list[Choice]:
+def smaller(fit: Accuracies, seeds: int, choice: Choice) -> list[Choice]:
     """Return a choice with its budget, a half of it, a quarter, and so on within the data."""
     lowest = max(fit.ratios(seeds, method)[0] for method in choice.shares) * seeds
     found = [choice]

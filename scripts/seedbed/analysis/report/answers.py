@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from seedbed.analysis.curves import Curves
+from seedbed.analysis.curves import Curves, NewTask
 from seedbed.analysis.decide.advise import Advice, Plan, advise, plans
 from seedbed.analysis.decide.costs import Prices
 from seedbed.analysis.decide.priors import QueryPrices, prior_advice, prior_plans
-from seedbed.analysis.decide.transfer import transferred_advice, transferred_plans
+from seedbed.analysis.decide.transfer import near_tasks, transferred_advice, transferred_plans
 from seedbed.analysis.settings import MethodKind
 from seedbed.analysis.tables.outcomes import Group
 from seedbed.config.values import JsonObject
@@ -48,6 +48,9 @@ class Answer:
         said: the advice, or by choice the least budgets; None where they say nothing.
         reason: why they say nothing, or "".
         transferred: the tasks that it is transferred from; none if the task has results.
+        left_out: of other tasks, why it is not transferred from them.
+        untrained: accuracy of the untrained student: measured, expected by other tasks, or that of
+            the question; None if it is not known.
         assumed: what queries cost, where the answer counts with prices before the first answer.
     """
 
@@ -56,6 +59,8 @@ class Answer:
     said: Advice | list[Plan] | None
     reason: str = ""
     transferred: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    untrained: float | None = None
     assumed: QueryPrices | None = None
 
     @property
@@ -111,9 +116,9 @@ def _answer(fit: Curves, question: Question, confidence: float, prices: Prices) 
     try:
         if question.target is not None:
             found = plans(fit, seeds, question.target, confidence, prices)
-            return Answer(fit.group, fit, found)
+            return Answer(fit.group, fit, found, untrained=fit.untrained)
         said = advise(fit, seeds, question.queries, confidence, question.usd, prices)
-        return Answer(fit.group, fit, said)
+        return Answer(fit.group, fit, said, untrained=fit.untrained)
     except ValueError as error:
         return Answer(fit.group, fit, None, str(error))
 
@@ -137,7 +142,8 @@ def _by_priors(
             )
         else:
             said = prior_advice(methods, seeds, question.queries, confidence, question.usd, assumed)
-        return Answer(group, None, said, "; ".join(reasons), assumed=assumed)
+        why = "; ".join(reasons)
+        return Answer(group, None, said, why, untrained=question.untrained, assumed=assumed)
     except ValueError as error:
         return Answer(group, None, None, "; ".join([*reasons, str(error)]))
 
@@ -152,20 +158,28 @@ def _transferred(
     by_models: dict[tuple[str, ...], list[Curves]] = {}
     for fit in fits:
         by_models.setdefault(tuple(vars(replace(fit.group, task="")).values()), []).append(fit)
-    seeds = question.seeds
+    seeds, queries, usd = question.seeds, question.queries, question.usd
     answers = []
     for group in by_models.values():
-        tasks = tuple(fit.record.task for fit in group)
         try:
+            near, left_out = near_tasks(group, seeds, queries, usd, prices)
             if question.target is not None:
                 said: Advice | list[Plan] = transferred_plans(
-                    group, seeds, question.target, confidence, prices
+                    near, seeds, question.target, confidence, prices
                 )
             else:
-                said = transferred_advice(
-                    group, seeds, question.queries, confidence, question.usd, prices
+                said = transferred_advice(near, seeds, queries, confidence, usd, prices)
+            tasks = tuple(fit.record.task for fit in near)
+            answers.append(
+                Answer(
+                    near[0].group,
+                    near[0],
+                    said,
+                    transferred=tasks,
+                    left_out=tuple(left_out),
+                    untrained=NewTask(near, seeds, {}).untrained,
                 )
-            answers.append(Answer(group[0].group, group[0], said, transferred=tasks))
+            )
         except ValueError as error:
             answers.append(Answer(group[0].group, group[0], None, f"{missing}; {error}"))
     # Ablations that only one task has say nothing, and need not say so where others do.
@@ -179,6 +193,7 @@ def advice_json(question: Question, answers: Sequence[Answer]) -> JsonObject:
         "answers": [
             asdict(answer.group)
             | {"task": question.task, "borrowed": list(answer.transferred)}
+            | ({"left_out": list(answer.left_out)} if answer.left_out else {})
             | _said(answer)
             for answer in answers
         ],

@@ -189,10 +189,12 @@ def _buy_text(advice: Advice, budget: str, name: Name) -> str:
     best = advice.best
     asked = f"With {advice.seeds:,} seeds and {budget},"
     if not best.shares:
-        return (
-            f"{asked} do not train: the student as it is answers {percent(best.accuracy)}% right, "
-            "and no data is expected to make it better."
-        )
+        right = f"{percent(best.accuracy)}% right"
+        answers = f"the student as it is answers {right},"
+        if advice.basis == "other tasks":
+            interval = span(best.low, best.high)
+            answers = f"untrained, the student is expected to answer {right} ({interval}),"
+        return f"{asked} do not train: {answers} and no data is expected to make it better."
     bought = f"{_queries_text(best, name)}{' and no more' if advice.saves else ''}"
     return (
         f"{asked} buy {bought}: the student is expected to answer {percent(best.accuracy)}% right "
@@ -215,7 +217,8 @@ def _sure_text(advice: Advice, name: Name) -> str:
         start = f"This is {times(beyond)} beyond the data, where intervals are wider; it"
     if len(advice.outlook) == 1:
         # A method without a competitor is surely the best, which says nothing.
-        return f"{start} is the only choice that was measured."
+        where = "all of these tasks have" if advice.basis == "other tasks" else "was measured"
+        return f"{start} is the only choice that {where}."
     divided = len(advice.alone) > 1
     text = (
         f"{start} is the best choice with a probability of "
@@ -248,7 +251,7 @@ def _more_text(advice: Advice, name: Name) -> str:
             )
     elif advice.saves:
         found.append("more queries are not expected to help")
-    elif advice.basis == "its cells":
+    else:
         found.append("twice the budget is too far beyond the data to say what it brings")
     if advice.next_cells:
         cell = advice.next_cells[0]
@@ -262,8 +265,9 @@ def _more_text(advice: Advice, name: Name) -> str:
             f"{'' if cell.new else 'again '}first, {price}, is expected to lower the loss from "
             f"{points(cell.regret_before, sign=False)} to {points(cell.regret_after, sign=False)}"
         )
-    elif len(advice.outlook) > 1 and advice.basis == "its cells":
-        found.append("no further cell is expected to better the choice")
+    elif len(advice.outlook) > 1:
+        kind = "pilot" if advice.basis == "other tasks" else "further cell"
+        found.append(f"no {kind} is expected to better the choice")
     return f"{capital('; '.join(found))}." if found else ""
 
 
@@ -423,6 +427,7 @@ def plan_sentences(
     name: Name,
     untrained: float | None = None,
     priors: bool = False,
+    measured: bool = True,
 ) -> tuple[str, str, str]:
     """Return the cheapest way to an accuracy in three sentences, or that there is none.
 
@@ -431,8 +436,9 @@ def plan_sentences(
         seeds: seed-set size.
         target: the accuracy, a fraction.
         name: titles of methods.
-        untrained: accuracy of the untrained student; None if it was not measured.
+        untrained: accuracy of the untrained student; None if it is not known.
         priors: whether there is nothing but what is published.
+        measured: whether that accuracy was measured, and is not what other tasks let expect.
     """
 
     def ratio(budget: float) -> str:
@@ -450,8 +456,10 @@ def plan_sentences(
             "accuracy is highest."
         )
     if untrained is not None and untrained >= target:
-        buy = f"Do not train: the student as it is already answers {percent(untrained)}% right."
-        return buy, "", rest
+        right = f"{percent(untrained)}% right"
+        if measured:
+            return f"Do not train: the student as it is already answers {right}.", "", rest
+        return f"Do not train: untrained, the student is expected to answer {right}.", "", rest
     alone = f": {PRIORS}" if priors else ""
     anchor = f" {_anchor_text(best, untrained)}" if priors else ""
     if best.budget is None:

@@ -95,6 +95,8 @@ def advice_text(
             lines += wrapped(say.TRANSFERRED.format(tasks=tasks), "  ")
             if len(answer.transferred) == 2:
                 lines += wrapped(say.TWO_TASKS, "  ")
+            for reason in answer.left_out:
+                lines += wrapped(f"Not transferred from {reason}.", "  ")
         if answer.said is None:
             lines += wrapped(f"no answer: {answer.reason}", "  ")
         elif isinstance(answer.said, Advice):
@@ -175,11 +177,15 @@ def _target_lines(
     titles: Titles,
 ) -> list[str]:
     target = question.target or 0.0
-    base = None if answer.fit is None or answer.transferred else answer.fit.record.untrained
-    untrained = question.untrained if base is None else base.accuracy
     lines = []
     for sentence in say.plan_sentences(
-        found, question.seeds, target, titles.short, untrained, answer.by_priors
+        found,
+        question.seeds,
+        target,
+        titles.short,
+        answer.untrained,
+        answer.by_priors,
+        measured=not answer.transferred,
     ):
         lines += wrapped(sentence, "  ")
     lines.append("")

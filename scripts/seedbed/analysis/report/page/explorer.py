@@ -99,7 +99,7 @@ class _Explored:
             "shown": f"{seeds:,}",
             "spoken": f"{seeds:,} seeds",
             "rows": [self.row(advice) for advice in found],
-            "reach": [] if self.money else self.reach(seeds),
+            "reach": [] if self.money else self.reach(seeds, spending),
             "curves": [self.point(advice, entry) for advice in found for entry in advice.alone]
             + [
                 {
@@ -196,10 +196,10 @@ class _Explored:
             ],
         }
 
-    def reach(self, seeds: int) -> list[dict[str, object]]:
+    def reach(self, seeds: int, spending: Spending) -> list[dict[str, object]]:
         """Return what the page shows for each accuracy to reach."""
         try:
-            found = prospects(self.fit, seeds, self.prices, _STEP)
+            found = prospects(self.fit, seeds, spending, _STEP)
         except ValueError:
             return []
         title, base = self.titles.title, self.fit.record.untrained
