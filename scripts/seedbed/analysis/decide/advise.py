@@ -113,7 +113,8 @@ class Advice:
             queries than the best choice takes are not expected to help.
         unjudged: by method, why nothing is said of it.
         failed: cells whose training has probably failed.
-        untrained: accuracy of the untrained student; None if it was not measured.
+        untrained: accuracy of the untrained student, that of other tasks where the advice is from
+            them; None if it was not measured.
         next_cells: those that would tell most.
         reason: why, if the basis is priors.
         pilot: what a pilot is expected to gain, if the basis is priors; None for no pilot.
