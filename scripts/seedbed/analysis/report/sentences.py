@@ -55,7 +55,10 @@ TRANSFERRED = (
     "This task has no results in this study: the answer is transferred from {tasks}. Its intervals "
     "include the variation between these tasks; its costs are the geometric means of theirs."
 )
-TWO_TASKS = "Two tasks say little about the variation between tasks."
+TWO_TASKS = (
+    "Two tasks say little about the variation between tasks, so the expected loss errs on the high "
+    "side."
+)
 NONE = "–"
 
 
