@@ -55,10 +55,9 @@ TRANSFERRED = (
     "This task has no results in this study: the answer is transferred from {tasks}. Its intervals "
     "include the variation between these tasks; its costs are the geometric means of theirs."
 )
-TWO_TASKS = (
-    "Two tasks say little about the variation between tasks, so the expected loss errs on the high "
-    "side."
-)
+BY_OTHERS = "going by other tasks, "
+TWO_TASKS = "Two tasks say little about the variation between tasks{so}."
+LOSS_IS_HIGH = ", so the expected loss errs on the high side"
 NONE = "–"
 
 
@@ -191,17 +190,18 @@ def advice_sentences(advice: Advice, budget: str, name: Name) -> tuple[str, str,
 def _buy_text(advice: Advice, budget: str, name: Name) -> str:
     best = advice.best
     asked = f"With {advice.seeds:,} seeds and {budget},"
+    going = BY_OTHERS if advice.basis == "other tasks" else ""
     if not best.shares:
         right = f"{percent(best.accuracy)}% right"
         answers = f"the student as it is answers {right},"
-        if advice.basis == "other tasks":
+        if going:
             interval = span(best.low, best.high)
-            answers = f"untrained, the student is expected to answer {right} ({interval}),"
+            answers = f"{going}the untrained student is expected to answer {right} ({interval}),"
         return f"{asked} do not train: {answers} and no data is expected to make it better."
     bought = f"{_queries_text(best, name)}{' and no more' if advice.saves else ''}"
     return (
-        f"{asked} buy {bought}: the student is expected to answer {percent(best.accuracy)}% right "
-        f"({span(best.low, best.high)})."
+        f"{asked} buy {bought}: {going}the student is expected to answer "
+        f"{percent(best.accuracy)}% right ({span(best.low, best.high)})."
     )
 
 
@@ -462,14 +462,16 @@ def plan_sentences(
         right = f"{percent(untrained)}% right"
         if measured:
             return f"Do not train: the student as it is already answers {right}.", "", rest
-        return f"Do not train: untrained, the student is expected to answer {right}.", "", rest
+        answers = f"{BY_OTHERS}the untrained student is expected to answer {right}"
+        return f"Do not train: {answers}.", "", rest
     alone = f": {PRIORS}" if priors else ""
+    going = "" if measured else BY_OTHERS
     anchor = f" {_anchor_text(best, untrained)}" if priors else ""
     if best.budget is None:
         most = max(one.looked_to for one in found)
         return (
-            f"With {seeds:,} seeds, no method is expected to reach {asked} with up to {most:,} "
-            f"queries ({ratio(most)}){alone}.",
+            f"With {seeds:,} seeds, {going}no method is expected to reach {asked} with up to "
+            f"{most:,} queries ({ratio(most)}){alone}.",
             f"The highest expected accuracy is {percent(best.accuracy)}%, by "
             f"{choice_text(best, name)}, which reaches {asked} with a probability of "
             f"{100 * best.probability:.0f}%.{anchor}",
@@ -480,7 +482,7 @@ def plan_sentences(
     mixed = len(best.shares) > 1 and not best.measured
     mark = " (not measured)" if mixed and not priors else ""
     buy = (
-        f"With {seeds:,} seeds, {choice_text(best, name)}{mark} is "
+        f"With {seeds:,} seeds, {going}{choice_text(best, name)}{mark} is "
         f"expected to reach {asked} with {least}: {best.budget:,} teacher queries "
         f"({ratio(best.budget)}){alone}."
     )

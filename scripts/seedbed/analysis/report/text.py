@@ -90,13 +90,6 @@ def advice_text(
     lines = []
     for answer, name in zip(answers, place_titles(places, titles), strict=True):
         lines.append(f"{name} ({source})")
-        if answer.transferred:
-            tasks = say.listed(map(titles.title, answer.transferred))
-            lines += wrapped(say.TRANSFERRED.format(tasks=tasks), "  ")
-            if len(answer.transferred) == 2:
-                lines += wrapped(say.TWO_TASKS, "  ")
-            for reason in answer.left_out:
-                lines += wrapped(f"Not transferred from {reason}.", "  ")
         if answer.said is None:
             lines += wrapped(f"no answer: {answer.reason}", "  ")
         elif isinstance(answer.said, Advice):
@@ -107,6 +100,20 @@ def advice_text(
     return "\n".join(lines)
 
 
+def _transferred_lines(answer: Answer, titles: Titles) -> list[str]:
+    """Return where an answer is from, if it is from other tasks."""
+    if not answer.transferred:
+        return []
+    tasks = say.listed(map(titles.title, answer.transferred))
+    lines = wrapped(say.TRANSFERRED.format(tasks=tasks), "  ")
+    if len(answer.transferred) == 2:
+        so = say.LOSS_IS_HIGH if isinstance(answer.said, Advice) else ""
+        lines += wrapped(say.TWO_TASKS.format(so=so), "  ")
+    for reason in answer.left_out:
+        lines += wrapped(f"Not transferred from {reason}.", "  ")
+    return lines
+
+
 def _budget_lines(answer: Answer, advice: Advice, confidence: float, titles: Titles) -> list[str]:
     budget = say.money(advice.usd)
     if advice.budget is not None:
@@ -115,7 +122,7 @@ def _budget_lines(answer: Answer, advice: Advice, confidence: float, titles: Tit
     lines = []
     for sentence in say.advice_sentences(advice, budget, name):
         lines += wrapped(sentence, "  ")
-    lines.append("")
+    lines += [*_transferred_lines(answer, titles), ""]
     heads = [choice_title(one, name, titles) for one in advice.outlook]
     width = max(26, *map(len, heads)) if heads else 26
     layout = f"  {{:<{width}}}{{:>8}}{{:>12}}{{:>15}}{{:>8}}{{:>15}}{{:>8}}"
@@ -188,7 +195,7 @@ def _target_lines(
         measured=not answer.transferred,
     ):
         lines += wrapped(sentence, "  ")
-    lines.append("")
+    lines += [*_transferred_lines(answer, titles), ""]
     heads = [choice_title(one, titles.short, titles) for one in found]
     width = max(26, *map(len, heads))
     layout = f"  {{:<{width}}}{{:>10}}{{:>12}}{{:>16}}{{:>12}}{{:>10}}  {{}}"
