@@ -73,7 +73,7 @@ class Mean:
         add("bend", -1.7, 1.2)  # logit of b / 3
         add("tau", np.log(12.0), 1.0)  # logarithm of queries a seed, with 100 seeds
         add("delta", 0.12, 0.15)  # tau falls as seeds^-delta
-        add("decay", -0.7, 1.0)  # logit of s / 1.5
+        add("decay", -1.3, 1.0)  # logit of s / 1.5
         add("overlap", 0.0, 1.5)  # logit of w
         add("fast", -2.0, 1.5)  # logit of f
         add("faster", 3.0, 1.0)  # logarithm of a
@@ -81,7 +81,7 @@ class Mean:
         for m, kind in enumerate(kinds):
             add(f"value{m}", *_VALUE[kind])
             add(f"reach{m}", *_REACH[kind])
-            add(f"decay{m}", 0.0, 0.6)
+            add(f"decay{m}", 0.0, 1.0)
             add(f"height{m}", 0.0, 0.04)
         self.names = tuple(names)
         self._mean, self._deviation = np.array(means), np.array(deviations)
