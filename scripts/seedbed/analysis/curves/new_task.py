@@ -1,9 +1,9 @@
-"""What other tasks with the same models and filter let expect of a task without results.
+"""Predictions for a task without results, from other tasks with the same models and filter.
 
-Their expectations are taken for draws from one normal distribution on the logit scale, joint for
-all that is asked, whose spread between tasks is estimated along with it (a random-effects model:
-Higgins, Thompson & Spiegelhalter 2009, doi 10.1111/j.1467-985X.2008.00552.x). Expected is a new
-draw.
+A random-effects model (Higgins, Thompson & Spiegelhalter 2009, doi
+10.1111/j.1467-985X.2008.00552.x): the expectations of the tasks are draws from one normal
+distribution on the logit scale, joint for all questions, whose spread between tasks is estimated.
+The new task is another draw.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import numpy as np
 from seedbed.analysis.curves.interface import Curves, Estimate
 
 _DRAWS = 4000
-"""Draws that a new task has at least: with fewer, the ends of its long tails are left to luck."""
+"""The least number of draws of a new task: with fewer, the ends of its long tails are noisy."""
 
 
 @dataclass(frozen=True)
 class NewTask:
-    """What other tasks let expect of one without results: its members are those of `Curves`.
+    """Predictions for a task without results, from other tasks; it has the members of `Curves`.
 
     Attributes:
-        fits: of the other tasks, at least two.
+        fits: the fits of the other tasks, at least two.
         seeds: seed-set size that is asked about.
-        budgets: by method that all tasks have, the teacher queries at which what the tasks' draws
-            leave open is taken off the differences between tasks.
+        budgets: for each method that all tasks have, the teacher queries at which the uncertainty
+            within tasks is subtracted from the differences between them.
     """
 
     fits: Sequence[Curves]
@@ -42,7 +42,7 @@ class NewTask:
 
     @property
     def mixtures(self) -> dict[str, Mapping[str, float]]:
-        """The shares of the methods in each mixture that was measured in any task."""
+        """The shares of the methods in each mixture that at least one task measured."""
         return {name: of for fit in self.fits for name, of in fit.mixtures.items()}
 
     @property
@@ -59,15 +59,15 @@ class NewTask:
         return float(_share(centres.mean()))
 
     def ratios(self, seeds: float, method: str) -> list[float]:
-        """Return the ends of the ratios that all tasks cover; none if a task lacks the method.
+        """Return the first and last ratio that all tasks cover; none if a task lacks the method.
 
-        The first is above the last where the tasks have none in common.
+        The first is above the last if the ranges of the tasks do not overlap.
         """
         known = [fit.ratios(seeds, method) for fit in self.fits]
         return [max(one[0] for one in known), min(one[-1] for one in known)] if all(known) else []
 
     def missing_text(self, seeds: float, method: str) -> str:
-        """Return why a method has no ratios."""
+        """Return the reason why a method has no ratios."""
         lacking = next(fit for fit in self.fits if not fit.ratios(seeds, method))
         return f"in {lacking.group.task}, {lacking.missing_text(seeds, method)}"
 
@@ -80,7 +80,7 @@ class NewTask:
         return np.max([fit.beyond(seeds, method, ratios) for fit in self.fits], axis=0)
 
     def outside_text(self, seeds: int) -> str:
-        """Return that a seed-set size is outside the data."""
+        """Return a message that a seed-set size is outside the data."""
         return max(self.fits, key=lambda fit: fit.beyond_sizes(seeds)).outside_text(seeds)
 
     def of(
@@ -98,25 +98,26 @@ class NewTask:
 
 @dataclass(frozen=True)
 class Between:
-    """How a new task may differ from k others: draws of it, joint for all that is asked.
+    """How a new task may differ from k others: draws of the difference, joint for all questions.
 
-    The covariance of the tasks' centres is that between tasks and that of what their draws leave
-    open of each, together. As it is estimated from k tasks, each draw has it times (k - 1) / chi^2
-    of k - 1 degrees of freedom. What the draws leave open is taken off, and what then is no
-    covariance is left out (Amemiya 1985, The American Statistician 39): the rest is between tasks.
-    A new task deviates by as much from a mean, of which the k tasks leave open a k-th of either (a
-    generalized pivotal quantity, as Weerahandi 1993, JASA 88, has them for one variance).
+    The covariance of the tasks' centres is the sum of the covariance between tasks and that within
+    tasks, which their draws show. It is estimated from k tasks only, so each draw multiplies it by
+    (k - 1) / chi^2 with k - 1 degrees of freedom. The covariance within tasks is subtracted, and
+    negative parts of the result are set to zero (Amemiya 1985, The American Statistician 39): the
+    rest is the covariance between tasks. A new task deviates from the tasks' mean with this
+    covariance, and the mean itself is uncertain by a k-th of both covariances (a generalized
+    pivotal quantity, as Weerahandi 1993, JASA 88, has them for one variance).
 
-    Such a deviation is a sum of the tasks' own deviations from their mean, with weights that do not
-    depend on what is asked: those that are found for some places hold for all.
+    The deviation is a weighted sum of the tasks' own deviations from their mean. The weights do not
+    depend on the question: those that are computed at some places hold at all.
 
-    Simulated, 95% intervals of these places cover 94 to 96% for two to eight tasks that differ by
-    twice as much as is left open of each, or more; tasks that hardly differ are covered more often,
-    as few tasks cannot show that they are alike.
+    In simulations, 95% intervals at these places cover 94 to 96% for two to eight tasks whose
+    spread is at least twice the standard error within a task. Coverage is higher for tasks that
+    hardly differ, as few tasks cannot show that they are alike.
 
     Attributes:
         weights: of the tasks' deviations in each draw, shape (k, samples).
-        orders: of the draws of each task: what the tasks leave open is independent.
+        orders: permutations of each task's draws, as the uncertainty within tasks is independent.
     """
 
     weights: np.ndarray
@@ -124,11 +125,11 @@ class Between:
 
     @classmethod
     def of(cls, centres: np.ndarray, draws: np.ndarray) -> Between:
-        """Return the weights for n places, at which what the draws leave open is taken off.
+        """Return the weights, with the covariance within tasks subtracted at n places.
 
         Args:
-            centres: logits by task and place, shape (k, n).
-            draws: shape (k, n, samples).
+            centres: expected logits by task and place, shape (k, n).
+            draws: logits, shape (k, n, samples).
         """
         count, places, samples = draws.shape
         left_open = np.mean([np.atleast_2d(np.cov(one)) for one in draws], axis=0)
@@ -154,21 +155,22 @@ class Between:
         """Return draws of a new task's logits.
 
         Args:
-            centres: logits by task and place, shape (k, n).
-            draws: shape (k, n, samples), as many samples as those that the weights are of.
+            centres: expected logits by task and place, shape (k, n).
+            draws: logits, shape (k, n, samples), with as many samples as the weights come from.
 
         Returns:
-            Shape (n, as many as samples, or a multiple that is `_DRAWS` at least).
+            Logits, shape (n, m), where m is the least multiple of samples that is at least
+            `_DRAWS`.
         """
         mixed = [one[:, order] for one, order in zip(draws, self.orders, strict=True)]
         return np.mean(mixed, axis=0) + (centres - centres.mean(axis=0)).T @ self.weights
 
 
 def _logits(parts: Sequence[Estimate]) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits of the accuracies of each task.
+    """Return the logits of k tasks' accuracies.
 
     Returns:
-        Of the expectations, shape (k, n), and of their draws, shape (k, n, samples).
+        Those of the expectations, shape (k, n), and of the draws, shape (k, n, samples).
     """
     fewest = min(len(one.draws) for one in parts)
     centres = np.stack([_logit(one.centre) for one in parts])
@@ -186,4 +188,4 @@ def _share(logit: np.ndarray) -> np.ndarray:
 
 
 Accuracies = Curves | NewTask
-"""What choices are judged by."""
+"""The source of the accuracies by which choices are judged."""

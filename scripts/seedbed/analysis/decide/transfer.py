@@ -1,7 +1,7 @@
 """Advice for a task without results, from those of other tasks with the same models and filter.
 
-What they let expect is `curves.NewTask`; what can be chosen, and how advice weighs it, is as for a
-task with results. Costs are the geometric means of the tasks'.
+`curves.NewTask` predicts the accuracies. The choices, and how advice weighs them, are those of a
+task with results. Costs are the geometric means of the tasks' costs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def near_tasks(
     usd: float | None = None,
     prices: Prices | None = None,
 ) -> tuple[list[Curves], list[str]]:
-    """Return the tasks that can say something of a question, and why the others cannot.
+    """Return the tasks near enough to a question for advice, and why the others are left out.
 
     Args:
         fits: the fits, one a task.
@@ -37,7 +37,7 @@ def near_tasks(
         prices: by model, what its tokens cost.
 
     Raises:
-        ValueError: if they are fewer than two.
+        ValueError: if fewer than two tasks remain.
     """
     kept: list[Curves] = []
     refused: dict[str, list[str]] = {}
@@ -66,10 +66,10 @@ def transferred_advice(
 ) -> Advice:
     """Return advice for a task without results, from fits of other tasks with the same models.
 
-    The choices are those of `advise`, of the methods that all tasks have.
+    The choices are those of `advise`, for the methods that all tasks have.
 
     Args:
-        fits: the fits, one a task, of `near_tasks`.
+        fits: the fits that `near_tasks` returns, one a task.
         seeds: seed-set size.
         budget: teacher queries; or
         usd: US dollars, which buy each choice a budget of its own.
@@ -77,8 +77,8 @@ def transferred_advice(
         prices: by model, what its tokens cost.
 
     Raises:
-        ValueError: if there are fewer than two, if they have no method in common, if no price that
-            is needed is known, or if the question is too far beyond the data.
+        ValueError: if there are fewer than two tasks, if they have no method in common, if
+            no needed price is known, or if the question is too far beyond the data.
     """
     if len(fits) < 2:
         raise ValueError(_NEEDS_TWO)
@@ -102,17 +102,17 @@ def transferred_plans(
     """Return the least budgets that are expected to reach an accuracy in a task without results.
 
     Args:
-        fits: fits of other tasks with the same models, one a task, of `near_tasks`.
+        fits: the fits that `near_tasks` returns, one a task.
         seeds: seed-set size.
         target: accuracy, a fraction.
         confidence: coverage of the intervals.
         prices: by model, what its tokens cost.
 
     Returns:
-        The choices, as by `advise.plans`, of the methods that all tasks have.
+        The choices, as `advise.plans` returns them, for the methods that all tasks have.
 
     Raises:
-        ValueError: if there are fewer than two tasks, or no method has budgets near all of them.
+        ValueError: if there are fewer than two tasks, or if no method has budgets near all of them.
     """
     if len(fits) < 2:
         raise ValueError(_NEEDS_TWO)
@@ -129,7 +129,7 @@ def transferred_plans(
 
 
 def _mean_spending(fits: Sequence[Curves], seeds: int, prices: Prices) -> Spending:
-    """Return what choices cost on the mean of tasks, of the methods that all have."""
+    """Return the mean costs of the tasks, for the methods that all of them have."""
     found = [Spending.of(fit, seeds, prices) for fit in fits]
     methods = [method for method in found[0].rates if all(method in one.rates for one in found)]
 
@@ -159,12 +159,12 @@ def _mean(counts: Sequence[float | None]) -> float | None:
 def _pilots(
     task: NewTask, advice: Advice, weighed: Weighed, spending: Spending
 ) -> tuple[NextCell, ...]:
-    """Return cells of the new task that would better the choice most, for what they cost.
+    """Return the cells of the new task that would improve the choice most for their cost.
 
-    They are of the two first choices, and looked for where all tasks were measured: few tasks
-    differ in few ways, so that a cell of another choice would seem to tell much of the lead by that
-    alone. The same makes one cell seem to tell more of others than it may; it is a rough guide. The
-    noise of a measurement is the tasks' mean.
+    They are cells of the first two choices, at budgets in the range that all tasks cover. Few
+    tasks differ in few ways, so a cell of another choice would seem to predict the lead well for
+    that reason alone. Even one of these cells may seem to tell more of the others than it does:
+    the ranking is a rough guide. The noise of a measurement is the mean over the tasks.
     """
     if len(advice.outlook) < 2:
         return ()
