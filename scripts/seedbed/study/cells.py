@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from functools import cache
 from math import ceil
@@ -147,17 +147,7 @@ class Dataset(_Point):
 
     def cell(self, student: str) -> Cell:
         """Return the cell of a student that is trained on this dataset."""
-        return Cell(
-            self.task,
-            self.method,
-            self.augmenter,
-            self.teacher,
-            self.seeds,
-            self.replicate,
-            self.filter,
-            self.budget,
-            student,
-        )
+        return Cell(**asdict(self), student=student)
 
     def reach(self, reach: float) -> int:
         """Return how many queries of the stream the dataset may use.
