@@ -20,6 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import warm_jobs
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 FAST_SNAKEMAKE = [sys.executable, ROOT / "tests/fast_snakemake.py"]
@@ -191,6 +193,8 @@ def warm(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """
     process = _warm_snakemake()
     environment = os.environ | {"PATH": WITHOUT_ENVIRONMENT}
+    if "PYTHONPATH" not in environment and "LD_PRELOAD" not in environment:
+        environment["BASH_ENV"] = str(_warm_jobs())
     print(json.dumps([str(folder), words, environment]), file=process.stdin, flush=True)
     status = json.loads(process.stdout.readline())
     said = Path(process.args[-1]).read_text(errors="replace")
@@ -216,6 +220,33 @@ def _warm_snakemake() -> subprocess.Popen[str]:
 
     atexit.register(end)
     return process
+
+
+@cache
+def _warm_jobs() -> Path:
+    """Start what runs the scripts of jobs, and return the file that makes shells ask it."""
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))
+    process = subprocess.Popen(
+        [sys.executable, Path(warm_jobs.__file__), folder / "socket"],
+        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+    def end() -> None:
+        process.stdin.close()
+        process.wait()
+        shutil.rmtree(folder)
+
+    atexit.register(end)
+    assert process.stdout.readline() == "ready\n"
+    asks = folder / "asks.py"
+    asks.write_text(warm_jobs.ASKS)
+    shell = folder / "bash"
+    shell.write_text(warm_jobs.BASH % {"asks": asks, "socket": folder / "socket"})
+    return shell
 
 
 def copy_project(folder: Path) -> Clone:
