@@ -59,7 +59,7 @@ ANSWERS, NEW = 0, 2
 OVERLAPS = ("additive", "half", "nested")
 DECAYS = ("exponential", "harmonic", "hyperbolic", "stretched", "cliff")
 RESPONSES = ("exponential", "power", "logit", "two_phase", "gompertz")
-"""Forms of the truth. Gompertz's and the last two decays are none of the model's, nor is overuse."""
+"""Forms of the truth. Gompertz's, the last two decays, and overuse are none of the model's."""
 
 NEVER_ENDS = 1e6
 """Queries per tau at which a pool counts as exhausted."""
