@@ -319,6 +319,36 @@ def test_a_mixture_is_compared_with_the_best_method_of_its_budget(tmp_path):
     assert "Gain over the best single method" in words
 
 
+@pytest.mark.parametrize("name", ["mixtures", "accuracy"])
+def test_many_series_of_few_budgets_stand_within_the_axes(name):
+    mixed = simulate(lambda *_: 0.7, tuple(SHARES), (8,), (4, 16), 200, untrained=None)
+    tables = together(simulate(seeds=(8,), ratios=(4, 16), items=200), mixed)
+    chart = MODULES[name].chart(content_of(name, tables), TITLES).to_dict()
+    assert _within_axes(chart, chart["datasets"]) > 0
+
+
+def _within_axes(part, datasets):
+    """Check the points of a chart whose x is `at`, and return how many they are."""
+    if isinstance(part, list):
+        return sum(_within_axes(one, datasets) for one in part)
+    if not isinstance(part, dict):
+        return 0
+    x, found = part.get("encoding", {}).get("x", {}), 0
+    if x.get("field") == "at" and part["mark"]["type"] == "point":
+        places = [row["at"] for row in json.loads(datasets[part["data"]["name"]])]
+        low, high = x["scale"]["domain"]
+        assert low < min(places) and max(places) < high
+        found = len(places)
+    return found + sum(_within_axes(one, datasets) for one in part.values())
+
+
+def test_a_legend_names_what_a_chart_draws(tmp_path):
+    tables = simulate(seeds=(8,), ratios=(4, 16), methods=(AA, NQ))
+    thirds = simulate(lambda *_: 0.7, ("mix_thirds",), (8,), (4, 16), untrained=None)
+    _, words = draw("mixtures", together(tables, thirds), tmp_path)
+    assert "Answer augmentation" in words and "Question rephrase" not in words
+
+
 # --- shares of a budget
 
 

@@ -198,7 +198,8 @@ def accuracy_layers(
         }
         for row in rows
     ]
-    x = ratio_axis([row["budget_ratio"] for row in rows if row["kind"] == "cell"], seeds)
+    cells = [one for row, one in zip(rows, drawn, strict=True) if row["kind"] == "cell"]
+    x = ratio_axis((row["ratio"] for row in cells), seeds, (row["at"] for row in cells))
     shown = tooltips(
         ("Method", "method", None),
         ("ratio", "budget ratio", ".3~r"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,9 +77,12 @@ class Methods:
     Args:
         methods: the methods in order.
         titles: their titles.
+        drawn: those that the chart draws; by default, all of them.
     """
 
-    def __init__(self, methods: Sequence[str], titles: Titles) -> None:
+    def __init__(
+        self, methods: Sequence[str], titles: Titles, drawn: Collection[str] | None = None
+    ) -> None:
         found = [titles.title(name) for name in methods]
         # Two methods of one title stay two.
         self.names = {
@@ -95,7 +98,8 @@ class Methods:
         scales = [
             alt.Scale(domain=domain, range=[look[part] for look in looks]) for part in range(2)
         ]
-        shown = legend(domain)
+        listed = [title for name, title in self.names.items() if drawn is None or name in drawn]
+        shown = legend(listed, values=listed)
         self.colour = alt.Color("Method:N", scale=scales[0], legend=shown)
         self.shape = alt.Shape("Method:N", scale=scales[1], legend=shown)
         self._shown = alt.selection_point(name="shown", fields=["Method"], bind="legend")
@@ -236,11 +240,17 @@ def count_axis(
     return alt.Axis(values=list(values), labelExpr=label, title=title or None, grid=grid)
 
 
-def ratio_axis(ratios: Iterable[float], seeds: int) -> Axis:
-    """Return a logarithmic x axis of budget ratios, with the teacher queries below them."""
+def ratio_axis(ratios: Iterable[float], seeds: int, places: Iterable[float] = ()) -> Axis:
+    """Return a logarithmic x axis of budget ratios, with the teacher queries below them.
+
+    Args:
+        ratios: those that have labels.
+        seeds: teacher queries of a ratio of 1.
+        places: what else the axis has room for.
+    """
     known = sorted(set(ratios))
     title = ("budget ratio (queries per seed)", "and teacher queries")
-    return log_axis(known, count_axis(spread(known), title, scale=seeds))
+    return log_axis([*known, *places], count_axis(spread(known), title, scale=seeds))
 
 
 def budget_axis(budgets: Iterable[float]) -> Axis:

@@ -55,7 +55,7 @@ def content(
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
     """Return a chart of accuracies and gains by budget ratio, for each group and seed-set size."""
     rows = content.rows()
-    methods = Methods(content.methods, titles)
+    methods = Methods(content.methods, titles, {row["method"] for row in rows})
     width = panel_width(2, 45)
     sections = []
     for at, title, part in by_place(rows, titles, (*GROUP_COLUMNS, "seeds")):
@@ -120,7 +120,7 @@ def _series(
         }
         for row in rows
     ]
-    x = ratio_axis((row["budget_ratio"] for row in rows), seeds)
+    x = ratio_axis((row["budget_ratio"] for row in rows), seeds, (row["at"] for row in drawn))
     tooltip = tooltips(
         ("Method", "method", None),
         ("budget", "queries", ",.0f"),
