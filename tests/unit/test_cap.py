@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from recording_engine import RecordingEngine, echo
 from answering import command, on_disk, write_inputs
 from endpoint import Endpoint, completion, error, running
 from seedbed.engines import Completion, EngineJob, Request, load_engine
+from seedbed.engines import cap as cap_module
 from seedbed.engines import openai_engine as openai
 from seedbed.engines.books import Books, total
 from seedbed.engines.cap import CappedEngine, CapReachedError, Ledger, Purse
@@ -227,6 +229,51 @@ def test_a_purse_takes_small_and_large_requests_as_they_come(ledger, tmp_path):
     assert ledger.spent().usd == pytest.approx(spent)
 
 
+def test_room_that_another_job_has_reserved_may_come_back(ledger, tmp_path):
+    """A request may cost nearly all of the cap, and costs a hundredth of that."""
+    cap = cap_of(tmp_path, usd=0.08)
+    first, second = Purse(cap), Purse(cap)
+    (request,) = requests_of(1)
+    assert first.take(request)
+    assert not second.take(request) and second.may_get_room()
+    first.settle(request, Completion("0", "", "stop", 1, 1))
+    first.close()
+    assert second.take(request)
+    # Neither waits for the other where nothing is under way.
+    second.settle(request, Completion("0", "", "stop", 30, 1))
+    assert not first.take(request) and not second.take(request)
+    assert not first.may_get_room() and not second.may_get_room()
+
+
+def test_nobody_waits_for_a_job_that_has_ended(ledger, tmp_path, monkeypatch):
+    cap = cap_of(tmp_path, usd=0.08)
+    script = "; ".join(
+        (
+            "import sys, os",
+            "from seedbed.engines import Request",
+            "from seedbed.engines.cap import Purse",
+            "from seedbed.engines.settings import Cap",
+            "cap = Cap.model_validate_json(sys.argv[1])",
+            "assert Purse(cap).take(Request('0', (('user', 'q 0'),), max_tokens=9))",
+            "os._exit(0)",
+        )
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, cap.model_dump_json()],
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    purse = Purse(cap)
+    assert not purse.take(requests_of(1)[0])
+    assert not purse.may_get_room()
+    # Of another machine's, it is not known: until it has reserved the same for too long.
+    monkeypatch.setattr("socket.gethostname", lambda: "another")
+    monkeypatch.setattr(cap_module, "PATIENCE_SECONDS", 0.2)
+    assert purse.may_get_room() and purse.may_get_room()
+    time.sleep(0.3)
+    assert not purse.may_get_room()
+
+
 def test_a_job_without_its_ledger_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="no ledger"):
         Purse(cap_of(tmp_path, 5)).take(requests_of(1)[0])
@@ -270,6 +317,17 @@ def test_concurrent_jobs_together_stay_at_the_cap_and_go_on_when_it_is_raised(
     assert [job.wait() for job in jobs] == [0] * 4, [job.stderr.read() for job in jobs]
     assert len(endpoint.asked) == 1600 == ledger.spent().queries
     assert len({json.dumps(body) for body in endpoint.asked}) == 1600
+
+
+def test_jobs_near_the_cap_wait_for_what_others_do_not_use(endpoint, ledger, tmp_path):
+    """Each of two jobs may reserve most of the cap at once, of which both use less than half."""
+    endpoint.latency = 0.05
+    cap = cap_of(tmp_path, usd=40 * USD + 0.05)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(ask, endpoint, cap, requests_of(20, name)) for name in "ab"]
+        answers = [one.result() for one in asked]
+    assert [(len(found), reached) for found, reached in answers] == [(20, None)] * 2
+    assert ledger.spent().usd == pytest.approx(40 * USD)
 
 
 @pytest.fixture(scope="module")

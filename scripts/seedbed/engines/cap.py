@@ -7,8 +7,7 @@ requests, and what it cost is entered there afterwards.
 
 from __future__ import annotations
 
-import os
-import uuid
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,12 +16,16 @@ from seedbed.amounts import dollars
 from seedbed.endings import ExpectedError
 from seedbed.engines import Completion, Engine, Request
 from seedbed.engines.books import Book, Spent, used_by
-from seedbed.engines.ledger import Amount, Ledger
+from seedbed.engines.ledger import Amount, Ledger, job_name
 from seedbed.engines.settings import Cap
 
 TOGETHER = 1024
 """Requests that an engine in this process is given at a time: so many, at most, are in doubt if it
 is killed."""
+LOOK_SECONDS = 0.1
+"""Between looks whether other jobs have used less than they had reserved."""
+PATIENCE_SECONDS = 600.0
+"""As long as a request may be under way."""
 ROLE_TOKENS = 16
 """Tokens that a chat template puts around a message, at most; the text has one a byte, at most."""
 
@@ -38,12 +41,13 @@ class Purse:
         self._cap = cap
         self._ledger = Ledger(Path(cap.ledger)) if cap.limited else None
         self._book = Book(Path(cap.ledger), cap.stage, cap.model, cap.counts_queries)
-        self._job = f"{os.getpid()}-{uuid.uuid4().hex}"
+        self._job = job_name()
         self._left: Amount = (0, 0.0)
         self._used: Amount = (0, 0.0)
         self._cost: Amount = (0, 0.0)
         self._taken: dict[str, Amount] = {}
         self._excess = 1.0
+        self._seen: tuple[dict[str, Amount], float] = ({}, 0.0)
 
     def take(self, request: Request) -> bool:
         """Take the room that a request needs at most; False if there is none."""
@@ -63,10 +67,30 @@ class Purse:
             self._used = self._cost = (0, 0.0)
             lease = ledger.lease(self._job, self._cap, short)
             if lease == (0, 0.0):
+                # Another job may wait for the rest, as this one for what others do not use.
+                ledger.book(self._job, self._left, (0, 0.0))
+                self._left = (0, 0.0)
                 return False
             self._left = _sum(self._left, lease)
         self._left = _sum(self._left, (-queries, -usd))
         return True
+
+    def may_get_room(self) -> bool:
+        """Return whether other jobs have requests under way, which may cost less than reserved.
+
+        A job that reserves the same for `PATIENCE_SECONDS` has probably been killed, as has one of
+        this machine without a process.
+        """
+        if self._ledger is None:
+            return False
+        others = {job: held for job, held in self._ledger.leases().items() if job != self._job}
+        if not others:
+            return False
+        seen, since = self._seen
+        if others != seen:
+            self._seen = others, time.monotonic()
+            return True
+        return time.monotonic() - since < PATIENCE_SECONDS
 
     def settle(
         self, request: Request, completion: Completion | None, refused: bool = False
@@ -197,7 +221,10 @@ class CappedEngine:
                     request = coming.popleft()
                     asked[request.key] = request
                 if not asked:
-                    break
+                    if not purse.may_get_room():
+                        break
+                    time.sleep(LOOK_SECONDS)
+                    continue
                 for completion in self._engine.complete(asked.values(), adapter):
                     purse.settle(asked[completion.key], completion)
                     yield completion

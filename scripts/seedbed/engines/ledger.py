@@ -13,6 +13,7 @@ import json
 import os
 import random
 import re
+import socket
 import sqlite3
 import time
 import uuid
@@ -133,6 +134,14 @@ class Ledger:
     def spent(self) -> Spent:
         """Return what was spent and what is reserved, together."""
         return self._newest().total()
+
+    def leases(self) -> dict[str, Amount]:
+        """Return what is reserved, by job, but for jobs of this machine that have ended."""
+        return {
+            job: held
+            for job, held in self._newest().leases.items()
+            if (held[0] > 0 or held[1] > 1e-9) and not _has_ended(job)
+        }
 
     def book(self, job: str, used: Amount, cost: Amount, keep: bool = True) -> None:
         """Enter what a job has used of its lease.
@@ -298,6 +307,25 @@ class Ledger:
                 if number > newest - KEPT_PAGES or file.stat().st_mtime > oldest:
                     return
                 file.unlink()
+
+
+def job_name() -> str:
+    """Return a name for a job of this process, by which others know whether it still runs."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
+
+
+def _has_ended(job: str) -> bool:
+    """Return whether a job is one of this machine whose process is gone."""
+    host, process, *_ = [*job.split(":"), ""]
+    if host != socket.gethostname() or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def _part(room: int) -> int:

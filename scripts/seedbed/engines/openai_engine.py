@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from seedbed.endings import INTERRUPTS, ExpectedError
 from seedbed.engines import Completion, Request, UnansweredError
-from seedbed.engines.cap import Purse
+from seedbed.engines.cap import LOOK_SECONDS, Purse
 from seedbed.engines.connections import Secrets, certificates, connection, trouble
 from seedbed.engines.rate_limits import Pace, either
 from seedbed.engines.refusals import Meaning, Refusal, read_refusal
@@ -556,9 +556,9 @@ class _Call:
         Every try counts that may have been answered, as the answer may not have arrived.
         """
         while self._purse is not None and not self._purse.take(request):
-            if not self._asking:
+            if not self._asking and not self._purse.may_get_room():
                 return False
-            await either(self._over, AFFORD_SECONDS)
+            await either(self._over, AFFORD_SECONDS if self._asking else LOOK_SECONDS)
             if self._over.is_set():
                 return False
         self._asking += 1
