@@ -47,7 +47,7 @@ class Purse:
         self._cost: Amount = (0, 0.0)
         self._taken: dict[str, Amount] = {}
         self._excess = 1.0
-        self._seen: tuple[dict[str, Amount], float] = ({}, 0.0)
+        self._seen: tuple[dict[str, Amount] | None, float] = (None, 0.0)
 
     def take(self, request: Request) -> bool:
         """Take the room that a request needs at most; False if there is none."""
@@ -55,6 +55,7 @@ class Purse:
         if self._ledger is not None and not self._reserve(self._ledger, need):
             return False
         self._taken[request.key] = need
+        self._seen = None, 0.0
         self._book.begin(need[1])
         return True
 
@@ -76,21 +77,19 @@ class Purse:
         return True
 
     def may_get_room(self) -> bool:
-        """Return whether other jobs have requests under way, which may cost less than reserved.
+        """Return whether it may help to try again: other jobs may use less than they reserved.
 
-        A job that reserves the same for `PATIENCE_SECONDS` has probably been killed, as has one of
-        this machine without a process.
+        They may also have given it back since the last try. A job that reserves the same for
+        `PATIENCE_SECONDS` has probably been killed, as has one of this machine without a process.
         """
         if self._ledger is None:
             return False
         others = {job: held for job, held in self._ledger.leases().items() if job != self._job}
-        if not others:
-            return False
         seen, since = self._seen
         if others != seen:
             self._seen = others, time.monotonic()
             return True
-        return time.monotonic() - since < PATIENCE_SECONDS
+        return bool(others) and time.monotonic() - since < PATIENCE_SECONDS
 
     def settle(
         self, request: Request, completion: Completion | None, refused: bool = False
