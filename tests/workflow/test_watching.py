@@ -126,7 +126,9 @@ def test_a_run_is_told_while_it_goes_on_and_how_it_ended(copied):
     assert "Failed" not in told and "wait for what failed" not in told
     # What was to be made anew is not counted, though the earlier records are there.
     whole = copied.results("adapters/**/student=micro_student/adapter_model.safetensors")
-    assert re.search(rf"^  adapters +{len(whole)} of 12$", told, re.MULTILINE)
+    (counted,) = re.findall(r"^  adapters +(\d+) of 12$", told, re.MULTILINE)
+    # Ctrl-C may end a job between its adapter and its end, one on each core.
+    assert len(whole) - 2 <= int(counted) <= len(whole)
     with copied.started("evaluations") as process:
         started(process)
     told = copied.status()
