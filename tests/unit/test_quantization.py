@@ -42,7 +42,8 @@ needs_bitsandbytes = pytest.mark.skipif(
 def test_the_tests_below_pass_where_bitsandbytes_is_installed():
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-k", "learns", __file__],
-        env=os.environ | {"PYTHONPATH": str(APART)},
+        # Options of the run around it, such as where temporary files go, are not for this one.
+        env=os.environ | {"PYTHONPATH": str(APART), "PYTEST_ADDOPTS": ""},
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
