@@ -2,8 +2,8 @@
 
 Most of what a job of a small study does is to import PyTorch and Transformers. This process serves
 a socket. `BASH` makes the shells of jobs ask it, instead of starting Python, for each script of
-the project; what the script is given, says and ends with is the same. It has imported nothing of
-the project, of which each clone has its own, and not Polars, which starts a thread.
+the project; what the script is given, says and ends with is the same. It does not
+import the project, because each clone has its own copy, or Polars, because that starts a thread.
 
 A job ends with whoever asked for it. Where a test sets what Python reads as it starts, or kills
 jobs, it runs Snakemake by other ways than `warm` of `project.py`.

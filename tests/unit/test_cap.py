@@ -321,7 +321,7 @@ def test_concurrent_jobs_together_stay_at_the_cap_and_go_on_when_it_is_raised(
 
 
 def test_jobs_near_the_cap_wait_for_what_others_do_not_use(endpoint, ledger, tmp_path):
-    """Each of two jobs may reserve most of the cap at once, of which both use less than half."""
+    """Two jobs reserve most of the cap together, and use less than half of what they reserve."""
     endpoint.latency = 0.05
     cap = cap_of(tmp_path, usd=40 * USD + 0.05)
     with ThreadPoolExecutor(2) as pool:
