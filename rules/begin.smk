@@ -1,7 +1,6 @@
 """What comes first: the project's modules, and how errors and Ctrl-C are shown.
 
-Comes in: nothing. Goes out: `CONFIG`, the folders of the configuration; `INTERRUPT`; and the names
-that other rules need to say what is wrong, or where an answer goes.
+Comes in: nothing. Goes out: `CONFIG`, folders of the configuration, `INTERRUPT`, `answer_folder`.
 """
 
 import os
@@ -21,8 +20,10 @@ if not (PROJECT / "scripts").is_dir():
     raise WorkflowError("clone this workflow: its rules call scripts by their path")
 sys.path.insert(0, str(PROJECT / "scripts"))
 
-from seedbed.config.documents import StudyError
+from seedbed.run.garbage import keep_objects
+
+keep_objects()  # Now, as the library's other modules make many.
 from seedbed.run.hooks import begin
-from seedbed.run.writing import answer_folder, can_write
+from seedbed.run.writing import answer_folder
 
 CONFIG, INTERRUPT = begin(workflow, logger)

@@ -1,7 +1,7 @@
 """Around a run of Snakemake, in the order of its life; `hooks` calls all of it.
 
-- `terminal`, `environment`, `writing`, `targets`: errors and Ctrl-C, `.env` and profiles, where one
-  may only read, mistyped targets.
+- `garbage`, `terminal`, `environment`, `writing`, `targets`: the garbage collector, errors and
+  Ctrl-C, `.env` and profiles, where one may only read, mistyped targets.
 - `owners`, `recovery`: which runs are alive in a folder, and what a killed one left.
 - `manifest`, `rule_code`, `jobs`: what results were made from; the code of rules; files of jobs.
 - `planning`, `scheduling`: which jobs run, by content; how Snakemake is made to run those.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -77,8 +76,6 @@ def begin(workflow: internals.Workflow, logger: logging.Logger) -> tuple[ConfigF
         WorkflowError: if `config.yaml` cannot be read. Snakemake reads it too, and does not say
             which file it cannot read, nor in which line.
     """
-    # A plan makes millions of objects, which stay: not to be looked through again and again.
-    gc.set_threshold(200_000, 50, 1_000)
     internals.filter_errors(logger, is_error)
     interrupt = Interrupt()
     if workflow.is_main_process:
