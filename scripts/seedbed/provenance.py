@@ -11,7 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypedDict
@@ -28,6 +28,8 @@ NOTES = (
     if sys.dont_write_bytecode
     else SCRIPTS / PACKAGE / "__pycache__" / "digests.json"
 )
+# The digests of scripts: a plan takes those of all rules, of code that seldom changed meanwhile.
+DIGESTS = NOTES.with_name(NOTES.name.replace("digests", "script_digests"))
 _MOST_NOTES = 500
 UNTRACKED = frozenset(f"{PACKAGE}.{name}" for name in ("provenance", "statements", "checksums"))
 """Modules that say or check how a result was made, and have no part in it."""
@@ -52,9 +54,7 @@ def code_digest(script: str | Path | None, modules: Iterable[str | Path] = ()) -
     Returns:
         16 hexadecimal digits.
     """
-    parts = code_parts(script, modules)
-    text = "\n".join(f"{name} {digest}" for name, digest in parts.items())
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _digest(script and Path(script).resolve(), tuple(modules))
 
 
 def code_parts(script: str | Path | None, modules: Iterable[str | Path] = ()) -> dict[str, str]:
@@ -84,6 +84,19 @@ def code_parts(script: str | Path | None, modules: Iterable[str | Path] = ()) ->
 
 
 @cache
+def _digest(script: Path | None, modules: tuple[str | Path, ...]) -> str:
+    def find() -> str:
+        text = "\n".join(f"{name} {digest}" for name, digest in _parts(script, modules).items())
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    reached = [script, *(one.resolve() if isinstance(one, Path) else one for one in modules)]
+    asked = json.dumps([_named(one) if isinstance(one, Path) else one for one in reached])
+    found: str = _SCRIPTS.get(asked.encode(), _project(), find)
+    _SCRIPTS.save()
+    return found
+
+
+@cache
 def _parts(script: Path | None, modules: tuple[str | Path, ...]) -> dict[str, str]:
     data = [path.resolve() for path in modules if isinstance(path, Path) and path.suffix in DATA]
     code = tuple(
@@ -91,8 +104,8 @@ def _parts(script: Path | None, modules: tuple[str | Path, ...]) -> dict[str, st
     )
     parts = _Walk(script, code).parts()
     for path in data:
-        parts[_shown(path, "file")] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    _save_notes()
+        parts[_shown(path, "file")] = hashlib.sha256(_content(path)).hexdigest()[:16]
+    _FILES.save()
     return dict(sorted(parts.items()))
 
 
@@ -375,13 +388,83 @@ def _imports(path: Path) -> Iterator[str]:
                 yield found
 
 
+class _Notes:
+    """What processes found out, by all that it depends on.
+
+    Args:
+        path: the file with what earlier processes noted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._new: dict[str, object] = {}
+
+    @cached_property
+    def _noted(self) -> dict[str, object]:
+        try:
+            found = json.loads(self._path.read_bytes())
+        except (OSError, ValueError):
+            found = None
+        return found if isinstance(found, dict) else {}
+
+    def get(self, kind: bytes, content: bytes, find: Callable[[], Any]) -> Any:
+        """Return what `find` finds, of a kind and from a content."""
+        key = hashlib.sha256(b"\0".join([_reader(), kind, content])).hexdigest()
+        if key not in self._noted:
+            # As it comes back from the notes: with lists for tuples.
+            self._noted[key] = self._new[key] = json.loads(json.dumps(find()))
+        return self._noted[key]
+
+    def save(self) -> None:
+        """Note what is new for later processes; too many notes, and all others are dropped."""
+        if not self._new:
+            return
+        kept = self._noted if len(self._noted) <= _MOST_NOTES else self._new
+        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        try:
+            self._path.parent.mkdir(exist_ok=True)
+            temporary.write_text(json.dumps(kept))
+            temporary.replace(self._path)
+        except OSError:  # Not ours to write, or no room: then without notes.
+            with suppress(OSError):
+                temporary.unlink()
+        self._new.clear()
+
+
+_FILES = _Notes(NOTES)
+_SCRIPTS = _Notes(DIGESTS)
+
+
+@cache
+def _content(path: Path) -> bytes:
+    """Return the content of a file, the same for all that a process says of it."""
+    return path.read_bytes()
+
+
+@cache
+def _project() -> bytes:
+    """Return a digest of all code of the project, whether a script reaches it or not."""
+    found = hashlib.sha256()
+    for path in sorted(SCRIPTS.rglob("*.py")):
+        with suppress(OSError):  # What an editor leaves may be a link to nothing.
+            found.update(json.dumps(_named(path)).encode())
+    return found.digest()
+
+
+def _named(path: Path) -> tuple[str, str]:
+    """Return the name of a file in the names of parts, and a digest of its content."""
+    return _shown(path, "file"), hashlib.sha256(_content(path)).hexdigest()
+
+
 @cache
 def _read(path: Path) -> statements.Facts:
     """Return what there is to know of a file, from the notes if it was read before."""
     inside = path.is_relative_to(SCRIPTS)
     package = path.relative_to(SCRIPTS).parent.parts if inside else None
-    content = path.read_bytes()
-    return _noted(repr(package), content, lambda: statements.read(content, str(path), package))
+    content = _content(path)
+    return _FILES.get(
+        repr(package).encode(), content, lambda: statements.read(content, str(path), package)
+    )
 
 
 @cache
@@ -397,17 +480,8 @@ def _binds(path: Path) -> dict[str, list[int]]:
 
 @cache
 def _whole(path: Path) -> str:
-    content = path.read_bytes()
-    return _noted("whole", content, lambda: statements.whole(content, str(path)))
-
-
-def _noted(kind: str, content: bytes, read: Callable[[], Any]) -> Any:
-    key = hashlib.sha256(b"\0".join([_reader(), kind.encode(), content])).hexdigest()
-    noted, new = _notes()
-    if key not in noted:
-        # As it comes back from the notes: with lists for tuples.
-        noted[key] = new[key] = json.loads(json.dumps(read()))
-    return noted[key]
+    content = _content(path)
+    return _FILES.get(b"whole", content, lambda: statements.whole(content, str(path)))
 
 
 @cache
@@ -417,29 +491,3 @@ def _reader() -> bytes:
     return b"\0".join(
         [platform.python_version().encode(), *(file.read_bytes() for file in readers)]
     )
-
-
-@cache
-def _notes() -> tuple[dict[str, object], dict[str, object]]:
-    """Return what was noted of files, by earlier processes too, and by this one alone."""
-    try:
-        found = json.loads(NOTES.read_bytes())
-    except (OSError, ValueError):
-        found = None
-    return (found if isinstance(found, dict) else {}), {}
-
-
-def _save_notes() -> None:
-    noted, new = _notes()
-    if not new:
-        return
-    kept = noted if len(noted) <= _MOST_NOTES else new
-    temporary = NOTES.with_name(f"{NOTES.name}.{os.getpid()}")
-    try:
-        NOTES.parent.mkdir(exist_ok=True)
-        temporary.write_text(json.dumps(kept))
-        temporary.replace(NOTES)
-    except OSError:  # Not ours to write, or no room: then without notes.
-        with suppress(OSError):
-            temporary.unlink()
-    new.clear()

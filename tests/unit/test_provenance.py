@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -16,10 +17,10 @@ SCRIPTS = Path(original.__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def noted():
-    """The file of notes about the project's own code."""
+    """The files of notes about the project's own code."""
     for script in SCRIPTS.glob("*.py"):
         original.code_digest(script)
-    return original.NOTES
+    return original.NOTES, original.DIGESTS
 
 
 @pytest.fixture
@@ -29,7 +30,8 @@ def scripts(tmp_path, noted):
     )
     # They are of contents: copies are read sooner with them.
     (copy / "seedbed" / "__pycache__").mkdir()
-    shutil.copy(noted, copy / "seedbed" / "__pycache__")
+    for file, name in zip(noted, ("digests.json", "script_digests.json"), strict=True):
+        shutil.copy(file, copy / "seedbed" / "__pycache__" / name)
     return copy
 
 
@@ -413,11 +415,13 @@ def test_versions_name_what_results_depend_on():
 @pytest.mark.parametrize("broken", [b"", b"[]", b"{\x00", b'{"a": 1}'])
 def test_what_was_noted_of_files_changes_no_digest(scripts, broken, monkeypatch):
     monkeypatch.setattr("sys.dont_write_bytecode", False)
-    notes = scripts / "seedbed" / "__pycache__" / "digests.json"
+    folder = scripts / "seedbed" / "__pycache__"
+    notes = [folder / "digests.json", folder / "script_digests.json"]
     first = digest(scripts, "answer_questions.py")
-    assert notes.is_file()
+    assert all(file.is_file() for file in notes)
     assert digest(scripts, "answer_questions.py") == first
-    notes.write_bytes(broken)
+    for file in notes:
+        file.write_bytes(broken)
     assert digest(scripts, "answer_questions.py") == first
     # Content counts, and not dates: of the same size, in the same second.
     path = scripts / "seedbed" / "streams" / "answers.py"
@@ -436,3 +440,36 @@ def test_scripts_that_are_not_ours_to_write_to_have_digests(scripts):
     found = digest(scripts, "answer_questions.py")
     assert found == original.code_digest(SCRIPTS / "answer_questions.py")
     assert folder.read_text() == "in the way"
+
+
+def test_a_digest_is_taken_from_the_notes_while_no_code_has_changed(scripts, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    notes = scripts / "seedbed" / "__pycache__" / "script_digests.json"
+    notes.write_text("")
+    first = digest(scripts, "answer_questions.py")
+    (key,) = json.loads(notes.read_text())
+    notes.write_text(json.dumps({key: "from the notes"}))
+    assert digest(scripts, "answer_questions.py") == "from the notes"
+    assert digest(scripts, "answer_questions.py", ["seedbed.amounts"]) not in (first, key)
+    comment(scripts / "seedbed" / "chats.py")
+    assert digest(scripts, "answer_questions.py") == first
+
+
+def test_a_module_that_is_added_counts_where_its_name_was_imported_before(scripts, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    edit(
+        scripts / "answer_questions.py",
+        "\ndef main() -> None:\n",
+        "\ndef main() -> None:\n    from seedbed import spare\n\n    spare.begin()\n",
+    )
+    first = digest(scripts, "answer_questions.py")
+    (scripts / "seedbed" / "spare.py").write_text("def begin():\n    print(1)\n")
+    second = digest(scripts, "answer_questions.py")
+    (scripts / "seedbed" / "spare.py").write_text("def begin():\n    print(2)\n")
+    assert len({first, second, digest(scripts, "answer_questions.py")}) == 3
+
+
+def test_code_files_that_cannot_be_read_do_not_stop_a_plan(scripts):
+    first = digest(scripts, "answer_questions.py")
+    (scripts / "seedbed" / ".#chats.py").symlink_to("somebody@a.host:1")
+    assert digest(scripts, "answer_questions.py") == first
