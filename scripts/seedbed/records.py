@@ -51,7 +51,7 @@ Ordered = Annotated[dict[str, T], BeforeValidator(_from_pairs), PlainSerializer(
 class Part(BaseModel):
     """A part of a record. Keys are closed, and values are taken as they are."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Record(Part):

@@ -24,7 +24,7 @@ from seedbed.config.values import Stage, Text, changes, nearest, problem
 class Section(BaseModel):
     """A section of a file: nothing unknown in it, nothing converted, nothing changed later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     STAGES: ClassVar[tuple[Stage, ...] | None] = None
     """Stages of jobs that a change of a key can make stale, with what follows from them, where the

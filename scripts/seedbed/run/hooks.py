@@ -14,7 +14,6 @@ from snakemake.exceptions import WorkflowError
 from seedbed.config.documents import StudyError, read_document
 from seedbed.config.folders import ConfigFolders
 from seedbed.run import snakemake_internals as internals
-from seedbed.run.adopting import adopt, review
 from seedbed.run.explaining import explanation
 from seedbed.run.jobs import own_name, rename, rule_name
 from seedbed.run.manifest import Manifest
@@ -350,6 +349,9 @@ class Hooks:
 
     def _adopted(self, confirmed: bool) -> str:
         """Return which results are kept as they are, and note them if that was confirmed."""
+        # Not for every plan: it takes PyArrow's reader of Parquet.
+        from seedbed.run.adopting import adopt, review
+
         found = review(self._workflow.dag.jobs, self.planner, self._workflow.persistence)
         try:
             if confirmed:
