@@ -1,6 +1,8 @@
+import os
+
 import pytest
 
-from seedbed.run.slurm import SlurmJob
+from seedbed.run.slurm import SlurmJob, jobs_of
 from seedbed.run.submitting import passes
 
 POLICY = (
@@ -52,6 +54,16 @@ def test_a_limit_without_a_name_passes_if_other_jobs_can_use_it_up():
     said = POLICY.partition("\n")[2]
     assert passes(said, lambda: True)
     assert not passes(said, lambda: False)
+
+
+def test_slurm_is_asked_for_the_jobs_of_the_user_that_runs_and_not_of_a_name(tmp_path, monkeypatch):
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{tmp_path}/asked'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("LOGNAME", "another")
+    assert jobs_of(None) == []
+    assert f"--user={os.getuid()}" in (tmp_path / "asked").read_text().splitlines()
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ def begin(workflow: internals.Workflow, logger: logging.Logger) -> tuple[ConfigF
         WorkflowError: if `config.yaml` cannot be read. Snakemake reads it too, and does not say
             which file it cannot read, nor in which line.
     """
+    internals.name_user()
     internals.filter_errors(logger, is_error)
     interrupt = Interrupt()
     if workflow.is_main_process:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 import subprocess
@@ -104,7 +103,7 @@ def jobs_of(
         FileNotFoundError: if there is no squeue, or it knows of no cluster.
         NoAnswerError: if it does not answer.
     """
-    words = ["squeue", "--noheader", f"--user={getpass.getuser()}", f"--format={_FORMAT}"]
+    words = ["squeue", "--noheader", f"--user={os.getuid()}", f"--format={_FORMAT}"]
     words += ["--states=all"] if ended else []
     try:
         done = subprocess.run(

@@ -7,6 +7,7 @@ project goes by the names below.
 
 from __future__ import annotations
 
+import getpass
 import inspect
 import logging
 import os
@@ -338,6 +339,18 @@ def when_locked(workflow: Workflow, note: Callable[[list[Path]], None]) -> None:
 
 
 # --- what a terminal shows
+
+
+def name_user() -> None:
+    """Name a user who has no name after the user's number, for this process and those of jobs.
+
+    A container often runs as a number that no user of it has. Snakemake asks for the user's name
+    when a run starts, and fails without one.
+    """
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
 
 
 def filter_errors(logger: logging.Logger, shown: Callable[[logging.LogRecord], bool]) -> None:

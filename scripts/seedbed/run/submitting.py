@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import re
 import shlex
@@ -176,7 +175,7 @@ class PatientExecutor(SlurmExecutor):
 
     def _others(self) -> bool:
         """Return whether jobs of the user wait or run."""
-        words = ["squeue", "--noheader", f"--user={getpass.getuser()}"]
+        words = ["squeue", "--noheader", f"--user={os.getuid()}"]
         done = subprocess.run(words, capture_output=True, text=True)
         return done.returncode != 0 or bool(done.stdout.strip())
 
