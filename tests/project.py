@@ -264,3 +264,18 @@ def copy_project(folder: Path) -> Clone:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target, follow_symlinks=False)
     return Clone(folder)
+
+
+def in_image() -> set[str]:
+    """Return what of the top level the image of `envs/Dockerfile` has."""
+    lines = (ROOT / "envs/Dockerfile.dockerignore").read_text().splitlines()
+    return {line.removeprefix("!/") for line in lines if line.startswith("!/")}
+
+
+def copy_image(folder: Path) -> Clone:
+    """Copy what the image would hold of a clone."""
+    clone = copy_project(folder)
+    for path in folder.iterdir():
+        if path.name not in in_image():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    return clone

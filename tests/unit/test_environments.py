@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from project import in_image
 from seedbed.study.config import RunConfig
 
 REPOSITORY = Path(__file__).parents[2]
@@ -221,6 +222,20 @@ def test_the_image_is_made_from_the_locks():
         assert (REPOSITORY / path).exists(), path
     exported = dict(re.findall(r"^export (MALLOC\w+) := (\d+)$", MAKEFILE, re.MULTILINE))
     assert exported == dict(re.findall(r"(MALLOC\w+)=(\d+)", recipe))
-    # Results, keys and the environment of this machine stay out of the image.
-    left_out = (ENVS / "Dockerfile.dockerignore").read_text().split()
-    assert {".env", ".venv", "results", "resources", ".snakemake"} <= {*left_out}
+
+
+def test_the_image_holds_what_a_run_reads_and_nothing_else():
+    # Results, keys, models and caches in a clone stay out, wherever they lie.
+    text = (ENVS / "Dockerfile.dockerignore").read_text()
+    patterns = [line for line in text.splitlines() if not line.startswith("#")]
+    assert patterns[0] == "/*"
+    assert {*patterns[1:]} == {"**/__pycache__", "**/.env", *(f"!/{name}" for name in in_image())}
+    # As the last pattern that fits a file decides.
+    assert all(line.startswith("!/") for line in patterns[1:-2])
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    ).stdout
+    assert {name.split("/")[0] for name in listed.splitlines()} - in_image() == {
+        ".ci", ".gitignore", ".snakemake-workflow-catalog.yml", "CHANGELOG.md", "CONTRIBUTING.md",
+        "Makefile", "pyproject.toml", "slurm", "tests",
+    }  # fmt: skip

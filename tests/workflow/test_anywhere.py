@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from project import BIN, WITHOUT_ENVIRONMENT, copy_project
+from project import BIN, WITHOUT_ENVIRONMENT, copy_image, copy_project
 
 STUDY = """
 description: A study of one's own.
@@ -89,9 +89,12 @@ def add_config(work: Path) -> None:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
-    """A clone that may only be read, in a path with spaces, a quote and letters beyond ASCII."""
+    """What an image holds of a clone, to be read only.
+
+    Its path has spaces, a quote and letters beyond ASCII.
+    """
     folder = tmp_path_factory.mktemp("elsewhere") / "ein Klön d'été"
-    copy_project(folder)
+    copy_image(folder)
     for path in [folder, *folder.rglob("*")]:
         if not path.is_symlink():
             path.chmod(0o555 if path.is_dir() or os.access(path, os.X_OK) else 0o444)
@@ -166,6 +169,27 @@ def test_the_lock_of_a_run_that_is_killed_before_its_first_job_is_lifted(clone, 
     assert [*(tmp_path / ".snakemake/locks").iterdir()]
     (tmp_path / "Snakefile").write_text(text)
     assert "its lock on this folder is lifted" in snakemake(tmp_path, target)
+    assert (tmp_path / target).is_file()
+
+
+def test_a_user_may_have_no_name(clone, tmp_path):
+    """As in a container that runs as the number of a user outside of it."""
+    add_config(tmp_path)
+    nameless = ["unshare", "--user", "--map-user=54321"]
+    if subprocess.run([*nameless, "true"], capture_output=True).returncode:
+        pytest.skip("there are no namespaces of users here")
+    names = ("LOGNAME", "USER", "LNAME", "USERNAME")
+    target = "resources/tasks/task=cities/task.json"
+    done = subprocess.run(
+        [*nameless, BIN / "snakemake", "-s", clone / "Snakefile", "--cores", "1",
+         target, "--config", "study=tiny"],
+        cwd=tmp_path,
+        env={key: value for key, value in os.environ.items() if key not in names},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
     assert (tmp_path / target).is_file()
 
 
