@@ -126,7 +126,7 @@ def finished(made_once, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The `micro` study, run to the end in a copy of the project; each worker has its own."""
 
     def run(folder: Path) -> None:
-        done = copy_project(folder).snakemake_from_a_shell()
+        done = copy_project(folder).snakemake()
         assert done.returncode == 0, done.stdout
         folder.with_suffix(".log").write_text(done.stdout)
 

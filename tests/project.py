@@ -123,7 +123,7 @@ class Clone:
         process = subprocess.Popen(
             [BIN / "snakemake", *_typed(arguments, study, config)],
             cwd=self.folder,
-            env=os.environ | {"PATH": WITHOUT_ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
+            env=warm_environment() | {"PYTHONUNBUFFERED": "1"},
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
@@ -192,13 +192,16 @@ def warm(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     Its output has both streams in `stdout`.
     """
     process = _warm_snakemake()
-    environment = os.environ | {"PATH": WITHOUT_ENVIRONMENT}
-    if "PYTHONPATH" not in environment and "LD_PRELOAD" not in environment:
-        environment["BASH_ENV"] = str(_warm_jobs())
-    print(json.dumps([str(folder), words, environment]), file=process.stdin, flush=True)
+    request = [str(folder), words, warm_environment()]
+    print(json.dumps(request), file=process.stdin, flush=True)
     status = json.loads(process.stdout.readline())
     said = Path(process.args[-1]).read_text(errors="replace")
     return subprocess.CompletedProcess(["snakemake", *words], status, said)
+
+
+def warm_environment() -> dict[str, str]:
+    """Return the environment of a Snakemake whose jobs are forks of a process that is warm."""
+    return os.environ | {"PATH": WITHOUT_ENVIRONMENT, "BASH_ENV": str(_warm_jobs())}
 
 
 @cache

@@ -5,8 +5,9 @@ a socket. `BASH` makes the shells of jobs ask it, instead of starting Python, fo
 the project; what the script is given, says and ends with is the same. It does not
 import the project, because each clone has its own copy, or Polars, because that starts a thread.
 
-A job ends with whoever asked for it. Where a test sets what Python reads as it starts, or kills
-jobs, it runs Snakemake by other ways than `warm` of `project.py`.
+Signals to whoever asked for a job are the job's, and it is killed with them. But a stop, its memory
+and its process number are not the same: tests that need these, or that set what Python reads as it
+starts, run Snakemake without `warm_environment` of `project.py`.
 """
 
 import contextlib
@@ -43,26 +44,35 @@ python() {
         command python "$@"
     fi
 }
+exec() {
+    if [[ ${1-} == python && ${2-} == */scripts/*.py ]]; then
+        builtin exec python -I -S %(asks)s %(socket)s "${@:2}"
+    else
+        builtin exec "$@"
+    fi
+}
 """
 """What a shell reads first, by `BASH_ENV`."""
 
-# In a process of its own for each job: it starts in a hundredth of a second.
+# In a process of its own for each job: it starts in a hundredth of a second. Signals that a process
+# can answer are the job's; a signal that it cannot, SIGKILL, closes the connection.
 ASKS = """
 import json, os, signal, socket, sys
 with socket.socket(socket.AF_UNIX) as asked:
     asked.connect(sys.argv[1])
-    socket.send_fds(asked, [b"-"], [0, 1, 2])
-    asked.sendall(json.dumps([os.getcwd(), sys.argv[2:], dict(os.environ)]).encode())
-    asked.shutdown(socket.SHUT_WR)
+    held = list(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+    said = json.dumps([os.getcwd(), sys.argv[2:], dict(os.environ), held]).encode()
+    socket.send_fds(asked, [len(said).to_bytes(8, "big")], [0, 1, 2])
+    asked.sendall(said)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: asked.send(bytes([number])))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
     status = json.loads(asked.recv(100) or "-9")
 if status < 0:
     signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None
     os.kill(os.getpid(), -status)
 sys.exit(status)
 """
-
-SECONDS_TO_END = 5.0
-"""For a job, after SIGTERM, whose shell has ended."""
 
 
 def preload() -> None:
@@ -103,27 +113,22 @@ def serve(address: str) -> None:
 
 
 def _attend(asked: socket.socket) -> None:
-    """Start the job that a connection asks for, tell its exit status, and end it if nobody asks.
+    """Start the job that a connection asks for, pass on its signals, and tell its exit status.
 
     Raises:
         SystemExit: in the job.
     """
-    _, descriptors, _, _ = socket.recv_fds(asked, 1, 3)
-    said = b"".join(iter(lambda: asked.recv(1 << 20), b""))
+    size, descriptors, _, _ = socket.recv_fds(asked, 8, 3)
+    said = asked.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL)
     job = os.fork()
     if not job:
         asked.close()
         _run(descriptors, *json.loads(said))
-    with contextlib.closing(select.epoll()) as events:
-        ended = os.pidfd_open(job)
-        events.register(ended, select.EPOLLIN)
-        # That its reading end is closed as well: the process that asked has ended.
-        events.register(asked.fileno(), select.EPOLLHUP)
-        if ended not in dict(events.poll()):
-            os.kill(job, signal.SIGTERM)
-            events.unregister(asked.fileno())
-            if not events.poll(SECONDS_TO_END):
-                os.kill(job, signal.SIGKILL)
+    ended = os.pidfd_open(job)
+    while ended not in select.select([ended, asked], [], [])[0]:
+        # Nothing: whoever asked was killed.
+        for number in asked.recv(100) or [signal.SIGKILL]:
+            os.kill(job, number)
     status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
     with contextlib.suppress(OSError):
         asked.sendall(json.dumps(status).encode())
@@ -131,13 +136,18 @@ def _attend(asked: socket.socket) -> None:
 
 
 def _run(
-    descriptors: list[int], folder: str, words: list[str], environment: dict[str, str]
+    descriptors: list[int],
+    folder: str,
+    words: list[str],
+    environment: dict[str, str],
+    held: list[int],
 ) -> None:
-    """Be the job.
+    """Be the job, with some signals held back.
 
     Raises:
         SystemExit: at its end.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, held)
     for place, descriptor in enumerate(descriptors):
         os.dup2(descriptor, place)
         os.close(descriptor)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from project import BIN, WITHOUT_ENVIRONMENT, copy_image, copy_project
+from project import BIN, WITHOUT_ENVIRONMENT, copy_image, copy_project, planned
 
 STUDY = """
 description: A study of one's own.
@@ -54,6 +54,10 @@ onsuccess:
 
 
 def snakemake(folder: Path, *words: str) -> str:
+    return planned(folder, "--cores", "2", *words)
+
+
+def snakemake_from_a_shell(folder: Path, *words: str) -> str:
     done = subprocess.run(
         [BIN / "snakemake", "--cores", "2", *words],
         cwd=folder,
@@ -108,7 +112,7 @@ def work(clone, tmp_path_factory) -> Path:
     add_config(folder)
     before = state(clone)
     words = ("-s", str(clone / "Snakefile"), "--directory", str(folder))
-    snakemake(folder.parent, *words, "--config", "study=tiny")
+    snakemake_from_a_shell(folder.parent, *words, "--config", "study=tiny")
     assert "Nothing to be done" in snakemake(folder.parent, *words, "--config", "study=tiny")
     assert state(clone) == before
     return folder
@@ -164,7 +168,7 @@ def test_the_lock_of_a_run_that_is_killed_before_its_first_job_is_lifted(clone, 
     kill = "import os; seedbed.HOOKS._answer = lambda asked: os.kill(os.getpid(), 9)"
     (tmp_path / "Snakefile").write_text(f"{text}\n{kill}\n")
     target = "resources/tasks/task=cities/task.json"
-    with pytest.raises(AssertionError, match="-9"):
+    with pytest.raises(AssertionError):
         snakemake(tmp_path, target)
     assert [*(tmp_path / ".snakemake/locks").iterdir()]
     (tmp_path / "Snakefile").write_text(text)
