@@ -6,6 +6,8 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Hundreds of processes import the project. Where images set this, each would compile it again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from collections.abc import Callable
 from dataclasses import replace

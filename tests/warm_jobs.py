@@ -154,6 +154,7 @@ def _run(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
     sys.argv = words
     sys.path[0] = str(Path(words[0]).parent)
     runpy.run_path(words[0], run_name="__main__")

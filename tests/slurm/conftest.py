@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from cluster import ACTIVE, Cluster, cluster, missing, on, wait_until
-from project import FAST_SNAKEMAKE, Clone
+from project import FAST_SNAKEMAKE, Clone, warm_environment
 
 # The weaker augmenter has none: its questions are written in the partition without GPUs.
 WITH_GPU = ("micro_teacher", "micro_student")
@@ -101,16 +101,19 @@ def command(tmp_path):
 
 @pytest.fixture
 def start(slurm, command, tmp_path):
-    """Start Snakemake, on this machine or on one that says it has another name."""
+    """Start Snakemake, on this machine or on one that says it has another name.
+
+    Where a test looks at what comes of jobs alone, their scripts can be warm.
+    """
     started = []
 
-    def run(clone: Clone, *arguments: str, host: str | None = None) -> Run:
+    def run(clone: Clone, *arguments: str, host: str | None = None, warm: bool = False) -> Run:
         output = tmp_path / f"run{len(started)}.log"
         with output.open("w") as file:
             process = subprocess.Popen(
                 on(host, command(*arguments)),
                 cwd=clone.folder,
-                env=os.environ | slurm.environment,
+                env=(warm_environment() if warm else os.environ) | slurm.environment,
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )

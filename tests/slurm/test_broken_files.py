@@ -37,7 +37,7 @@ def test_a_full_disk_is_named_and_nothing_is_lost(copied, finished, start, small
     folder.mkdir(parents=True)
     small_disk(folder.parent, "16k")
     target = f"results/micro/evaluations/{CELL}/evaluation.json"
-    run = start(clone, target, "--retries", "0")
+    run = start(clone, target, "--retries", "0", warm=True)
     assert run.end() != 0
     said = run.said()
     assert "No space left on device" in said
@@ -45,7 +45,7 @@ def test_a_full_disk_is_named_and_nothing_is_lost(copied, finished, start, small
     assert f"results/micro/logs/train_student/{CELL}.log" in said
     assert not [path for path in folder.parent.rglob("*") if path.is_file()]
     small_disk(folder.parent, "16m")
-    again = start(clone, target)
+    again = start(clone, target, warm=True)
     assert again.end() == 0, again.said()
     assert_same(clone, finished)
 
@@ -66,7 +66,7 @@ def test_broken_files_of_an_earlier_run_are_named_and_made_again(copied, finishe
     ]
     for path in broken:
         cut(path)
-    run = start(clone, "all", "--retries", "0")
+    run = start(clone, "all", "--retries", "0", warm=True)
     assert run.end() != 0
     said = run.said()
     for path in broken:
@@ -74,6 +74,6 @@ def test_broken_files_of_an_earlier_run_are_named_and_made_again(copied, finishe
         assert f"{name} is broken" in said
         path.unlink()
     assert said.count("delete it, and start snakemake again, to have it made again") >= 3
-    again = start(clone, "all", "datasets")
+    again = start(clone, "all", "datasets", warm=True)
     assert again.end() == 0, again.said()
     assert_same(clone, finished)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 
 from same import assert_same
 
-from project import BIN
+from project import BIN, warm_environment
 
 CELL = (
     "task=mini_math/method=answer_augmentation/augmenter=none/teacher=micro_teacher/seeds=8"
@@ -40,7 +39,7 @@ def test_a_queue_of_another_kind_comes_to_the_same_results(copied, finished, tmp
             *["--seconds-between-status-checks", "1", "--config", "study=micro"],
         ],
         cwd=clone.folder,
-        env=os.environ | {"QUEUE": str(queue)},
+        env=warm_environment() | {"QUEUE": str(queue)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
