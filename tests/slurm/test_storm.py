@@ -46,6 +46,7 @@ class Storm:
             "cpu": [self.stop],
         }
         self.met = {}
+        self.restarts = {}
         self.idle_since = None
 
     def blow(self):
@@ -68,6 +69,8 @@ class Storm:
             if processes(job):
                 fault = faults.pop(0)
                 self.met[job["JobId"]] = fault.__name__
+                # A fault of the node is one of all its jobs, and may have met this one before.
+                self.restarts[fault.__name__] = int(job["Restarts"])
                 fault(job)
                 return
 
@@ -155,7 +158,10 @@ def test_the_study_ends_well_whatever_happens_to_its_jobs(
     jobs = {job["JobId"]: job for job in run.jobs()}
     storm |= {"jobs": jobs, "met": weather.met}
     ends = {fault: jobs[number]["JobState"] for number, fault in weather.met.items()}
-    restarts = {fault: int(jobs[number]["Restarts"]) for number, fault in weather.met.items()}
+    restarts = {
+        fault: int(jobs[number]["Restarts"]) - weather.restarts[fault]
+        for number, fault in weather.met.items()
+    }
     assert ends["cancel"] == "CANCELLED"
     assert ends["kill"] == "FAILED"
     assert ends["stop"] == "TIMEOUT"
