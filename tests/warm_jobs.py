@@ -22,6 +22,9 @@ import socket
 import sys
 from pathlib import Path
 
+# Before the libraries: what is registered for the end first comes last.
+from quick_exits import quick_exit
+
 LIBRARIES = (
     *("pyarrow.parquet", "pydantic.dataclasses", "ruamel.yaml", "filelock", "httpx"),
     *("torch", "peft", "trl", "accelerate", "datasets", "altair", "vl_convert"),
@@ -157,8 +160,9 @@ def _run(
     sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
     sys.argv = words
     sys.path[0] = str(Path(words[0]).parent)
-    runpy.run_path(words[0], run_name="__main__")
-    sys.exit()
+    with quick_exit():
+        runpy.run_path(words[0], run_name="__main__")
+        sys.exit()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 Reads lines of JSON, a list of the folder, the words after `snakemake` and the environment, and
 answers each with the exit status; all that is said goes to a file. Each run is a fork of its own,
-which has imported Snakemake with what else takes long, and nothing of the project, and ends as any
-process of Python does.
+which has imported Snakemake with what else takes long, and nothing of the project.
 """
 
 import gc
@@ -12,6 +11,10 @@ import os
 import sys
 from pathlib import Path
 
+# Before the libraries: what is registered for the end first comes last.
+from quick_exits import quick_exit
+
+# isort: split
 import pyarrow.parquet  # noqa: F401
 import pydantic.dataclasses  # noqa: F401
 import ruamel.yaml  # noqa: F401
@@ -39,8 +42,9 @@ def run(folder: str, words: list[str], environment: dict[str, str], output: str)
     os.environ.update(environment)
     sys.argv = [str(BIN / "snakemake"), *words]
     sys.path[0] = str(BIN)
-    main(words)
-    sys.exit()
+    with quick_exit():
+        main(words)
+        sys.exit()
 
 
 if __name__ == "__main__":
