@@ -117,13 +117,22 @@ class Clone:
 
     @contextmanager
     def started(
-        self, *arguments: str, output: Any = subprocess.PIPE, study: str = "micro", **config: str
+        self,
+        *arguments: str,
+        output: Any = subprocess.PIPE,
+        cold: bool = False,
+        study: str = "micro",
+        **config: str,
     ) -> Iterator[subprocess.Popen[str]]:
-        """Start a run in a group of processes of its own; it is killed at the end of the block."""
+        """Start a run in a group of processes of its own; it is killed at the end of the block.
+
+        Where a test needs jobs that take their time to start, they are not warm.
+        """
+        environment = os.environ | {"PATH": WITHOUT_ENVIRONMENT} if cold else warm_environment()
         process = subprocess.Popen(
             [BIN / "snakemake", *_typed(arguments, study, config)],
             cwd=self.folder,
-            env=warm_environment() | {"PYTHONUNBUFFERED": "1"},
+            env=environment | {"PYTHONUNBUFFERED": "1"},
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,

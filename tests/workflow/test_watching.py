@@ -111,7 +111,7 @@ def test_a_run_is_told_while_it_goes_on_and_how_it_ended(copied):
                 return
             time.sleep(0.2)
 
-    with copied.started("evaluations") as process:
+    with copied.started("evaluations", cold=True) as process:
         started(process)
         said = copied.status()
         assert copied.status(study="demo").startswith("Study demo: not started")
@@ -129,14 +129,14 @@ def test_a_run_is_told_while_it_goes_on_and_how_it_ended(copied):
     (counted,) = re.findall(r"^  adapters +(\d+) of 12$", told, re.MULTILINE)
     # Ctrl-C may end a job between its adapter and its end, one on each core.
     assert len(whole) - 2 <= int(counted) <= len(whole)
-    with copied.started("evaluations") as process:
+    with copied.started("evaluations", cold=True) as process:
         started(process)
     told = copied.status()
     assert re.match(r"Study micro: stopped \(the last run was killed; it was alive", told)
 
 
 def test_ctrl_c_while_a_run_is_planned_shows_no_traceback(copied):
-    with copied.started("--forceall") as process:
+    with copied.started("--forceall", cold=True) as process:
         for line in process.stdout:
             if line.startswith("Building DAG"):
                 break
