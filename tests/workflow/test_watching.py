@@ -117,7 +117,7 @@ def test_a_run_is_told_while_it_goes_on_and_how_it_ended(copied):
         assert copied.status(study="demo").startswith("Study demo: not started")
         assert re.match(r"Study micro: running for .* on \S+", said)
         assert re.search(r"^  cells +\d+ of 13 \(\d under way\)$", said, re.MULTILINE)
-        assert re.search(r"^  (train|evaluate)_student task=\S+, for \d+ s$", said, re.MULTILINE)
+        assert re.search(r"^  train_student task=\S+, for \d+ s$", said, re.MULTILINE)
         said = interrupted(process)
     assert last_words(said) == INTERRUPTED
     assert "Traceback" not in said and "Error in rule" not in said and "Logfile" not in said
