@@ -1,7 +1,7 @@
 """From scores to tables, fits and crossovers.
 
 In: evaluations/. Out: tables/, of cells, of test items, and of comparisons; and fits/, the curves
-of each method, where they cross, and whether the paper's findings hold.
+of each method, where they cross, and whether the study's contrasts hold.
 """
 
 
@@ -108,7 +108,7 @@ rule check_findings:
 
 
 rule fits:
-    """All fits, crossovers and findings."""
+    """All fits, crossovers and contrasts."""
     input:
         rules.fit_decay.output,
         rules.find_crossovers.output,

@@ -52,7 +52,7 @@ class Options:
     queries: int | None = optional(int, "teacher queries, the budget; or")
     usd: float | None = optional(float, "US dollars, the budget; or")
     target: float | None = optional(float, "accuracy to reach, a fraction")
-    untrained: float | None = optional(float, "that of the untrained student, for priors")
+    untrained: float | None = optional(float, "that of the base model, for priors")
     cells: int = option(int, "cells of the task that the study would measure", 0)
     output: Path = option(Path, "JSON file to write")
 

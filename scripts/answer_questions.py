@@ -80,7 +80,7 @@ def job(args: Options) -> None:
         columns = columns_of(AnswerSettings.model_validate(settings))
         answers = extend(args.answers, args.part, columns, basis, answer, made_by)
     report(f"{answers.height - answers['answer'].null_count()} of {answers.height} answered")
-    engine.share(args.sharing, args.answers, args.runtime, answer_for)
+    engine.share(args.pending, args.answers, args.runtime, answer_for)
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ def job(args: Options) -> None:
             )
 
         checks = extend(args.checks, part, CHECKS_SCHEMA, basis, check, made_by)
-    report(f"{checks.filter(pl.col('problem') != '').height} of {checks.height} do not do")
+    report(f"{checks.filter(pl.col('problem') != '').height} of {checks.height} cannot be used")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ written: predictions.parquet, a row an item, and evaluation.json with the scores
 data, and how everything was made. The JSON is written last: a cell has a score only if its
 predictions exist.
 
-If the student had to be loaded, it then answers the same items with the adapters of --sharing too,
+If the student had to be loaded, it then answers the same items with the adapters of --pending too,
 whose own evaluations find these answers in their caches.
 """
 

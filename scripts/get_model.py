@@ -69,7 +69,7 @@ def set_template(folder: Path, chats: Chats) -> None:
     """Write the chat template into a model's folder, and check it.
 
     Raises:
-        ValueError: if the template does not do what the model's part in a study needs.
+        ValueError: if the template lacks what the model's part in a study needs.
     """
     from transformers import AutoTokenizer
 
@@ -135,7 +135,7 @@ def get_model(
 
     Raises:
         FileNotFoundError: if `path` holds no model.
-        ValueError: if its chat template does not do what the study needs, or if it is a student of
+        ValueError: if its chat template lacks what the study needs, or if it is a student of
             a kind that cannot be trained.
     """
     with replacing(output) as folder:
@@ -182,7 +182,7 @@ def _copy(path: Path, folder: Path, weights: bool) -> None:
 def _reuse(old: Path, new: Path) -> None:
     """Copy files from the folder that is replaced: the hub does not send current ones again.
 
-    The hub's client notes beside them of which commit they are, and looks whether they changed.
+    The hub's client notes their commit beside them, and checks whether they changed.
     """
     try:
         if old.is_dir():

@@ -6,7 +6,7 @@ predictions.parquet, a row an item; and evaluation.json with the scores, as `eva
 Where the task has labels, answers graded by hand, the judge grades these first, once for all
 students of the task, and each evaluation says how far it agrees.
 
-If the judge had to be loaded, it then grades the answers of other students, as in --sharing.
+If the judge had to be loaded, it then grades the answers of other students, as in --pending.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def job(args: Options) -> None:
         posed = posed_answers(items, pl.read_parquet(job.values["answers"]))
         verdicts(job.cache, posed)
 
-    engine.share(args.sharing, args.scores, args.runtime, share)
+    engine.share(args.pending, args.scores, args.runtime, share)
 
 
 def write_evaluation(

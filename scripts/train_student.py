@@ -4,7 +4,7 @@ The folder that is written is in PEFT's layout and holds training.json: settings
 seconds, versions. A training that was killed goes on from its last save, and SIGTERM has it saved.
 
 Where its start took long in comparison with its steps, the job then trains the students of
---sharing whose data are ready, too. Their own jobs find these adapters, and load nothing.
+--pending whose data are ready, too. Their own jobs find these adapters, and load nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Options(Sharing, Checked):
     trainer: JsonObject = option(json_value, "`trainer` of the model's file, as JSON", "{}")
     threads: int = option(int, "CPU threads", 1)
     gpu: int = option(int, "GPUs, 0 to train on the CPU", 1)
-    journal: Path | None = optional(Path, "folder of the lock by which jobs share the work")
+    cache: Path | None = optional(Path, "folder of the lock by which jobs share the work")
     folder: Path = option(Path, "folder to write")
 
 
@@ -119,7 +119,7 @@ def job(args: Options) -> None:
     args.check(args.dataset, *(args.model / name for name in ("model.json", "model.safetensors")))
     report = reporter("train_student")
     made = provenance(__file__)
-    place = args.journal
+    place = args.cache
     with claimed(place, args.folder / TRAINING_RECORD, report) if place else nullcontext():
         log = ready_folder(args.folder) / LOG
         if log.is_file():
@@ -158,7 +158,7 @@ def share(own: Training, counts: TrainingCounts) -> None:
     a_row = (own.ended - own.stepped) / max(1, trained)
     allowed = math.inf if args.runtime is None else 60 * args.runtime * SHARE_OF_TIME
     until = own.began + min(allowed, MOST_STARTS * start)
-    pending = PendingOfModel.read(args.sharing, args.folder / TRAINING_RECORD)
+    pending = PendingOfModel.read(args.pending, args.folder / TRAINING_RECORD)
     for other in pending.jobs:
         if time.monotonic() > until:
             return

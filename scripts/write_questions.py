@@ -69,7 +69,7 @@ def job(args: Options) -> None:
         made_by: ShardProvenance = {**provenance(__file__, [args.engine.module])}
         questions = extend(args.questions, args.part, SCHEMA, basis, write, made_by)
     report(f"{questions.height - questions['question'].null_count()} of {questions.height} usable")
-    engine.share(args.sharing, args.questions, args.runtime, write_for)
+    engine.share(args.pending, args.questions, args.runtime, write_for)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ FORMS = (THINKING, "reasoning", "thinking", "tags", "prompt")
 tags in its content, or behind a prompt that opens it."""
 
 TEMPLATE_DATE = "26 Jul 2024"
-"""What templates that tell a model the date tell it, whatever the day: the one that those of Llama
+"""What templates that tell a model the date tell it, whatever the day: the date that those of Llama
 3.1 to 3.3 fall back on. With the day of the run, tomorrow's prompts would not be today's, and a
 student would be asked in other words than it was trained with."""
 

@@ -31,6 +31,14 @@ from seedbed.endings import INTERRUPTS, ExpectedError
 T = TypeVar("T")
 Read = Callable[[str], Any]
 
+RENAMED = {
+    "--journal": "--cache",
+    "--sharing": "--pending",
+    "--votes": "--samples",
+    "--verdicts": "--labels",
+}
+"""Options of earlier versions, and what they are called now."""
+
 
 def option(read: Read, about: str, default: Any = MISSING) -> Any:
     """Return a field that is an option with one value.
@@ -151,6 +159,12 @@ def read_options(kind: type[T], about: str | None, words: Sequence[str] | None =
             metavar=_metavar(read, nargs),
             help=about.replace("%", "%%"),
         )
+    words = sys.argv[1:] if words is None else words
+    known = {f"--{one.name.replace('_', '-')}" for one in fields(kind)}  # type: ignore[arg-type]
+    for word in words:
+        old = word.partition("=")[0]
+        if old not in known and RENAMED.get(old) in known:
+            parser.error(f"{old} is called {RENAMED[old]} now")
     found = vars(parser.parse_args(words))
     for one in fields(kind):  # type: ignore[arg-type]
         if one.metadata.get("nargs") == "*" and one.name in found:

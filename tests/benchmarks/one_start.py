@@ -57,7 +57,7 @@ def command(folder: Path, run: str, adapter: Path, engine: str, others: list[Pat
         "--engine": json.dumps({"kind": engine}),
         "--threads": 2,
         "--cache": own["cache"],
-        "--sharing": sharing,
+        "--pending": sharing,
         "--predictions": Path(str(own["output"])).with_name("predictions.parquet"),
         "--output": own["output"],
     }

@@ -191,8 +191,8 @@ def test_draws_for_a_new_task_have_the_spread_between_tasks():
 def test_the_cells_that_tell_most_are_those_that_the_lead_depends_on(usual):
     advice = advise(usual, 32, 512)
     made_of = {method for entry in advice.outlook[:2] for method in entry.shares}
-    assert 0 < len(advice.next_cells) <= 3
-    for cell in advice.next_cells:
+    assert 0 < len(advice.design) <= 3
+    for cell in advice.design:
         assert {*cell.shares} <= made_of
         assert 0 < cell.doubt_after <= cell.doubt_before
         assert cell.regret_before == pytest.approx(advice.best.expected_regret)

@@ -312,7 +312,7 @@ def test_results_say_how_they_were_made(study):
         ({"accuracy": lambda method, seeds, ratio: 1.0, "untrained": 1.0}, "no method leads"),
         (
             {"accuracy": lambda *_: 0.3, "untrained": 0.7},
-            "do not train: the student as it is answers",
+            "do not train: the base model answers",
         ),
     ],
     ids=["two budgets", "one budget", "one method", "all 0", "all 1", "training does harm"],
@@ -443,7 +443,7 @@ def test_advice_by_money_names_what_it_buys_and_what_would_tell_more(study, tmp_
         assert entry["costs"]["usd"] == pytest.approx(0.1, rel=0.01)
     done = ask(study, tmp_path, *words, "--usd", "0.02")
     (answer,) = read_json(tmp_path / "advice.json")["answers"]
-    for cell in answer["next_cells"]:
+    for cell in answer["design"]:
         assert f"{cell['budget']:,} queries, " in in_one(done.stdout)
         assert 0 <= cell["regret_after"] < cell["regret_before"]
 

@@ -151,7 +151,7 @@ def test_the_cheapest_choice_within_the_margin_is_named():
 def test_a_student_that_data_would_harm_is_not_to_be_trained():
     advice = advise(fit(accuracy=lambda *_: 0.3, untrained=0.7, items=400)[0], 32, 128)
     assert advice.best.method == "untrained" and advice.best.budget == 0
-    assert said(advice)[0].startswith("With 32 seeds and so much, do not train: the student")
+    assert said(advice)[0].startswith("With 32 seeds and so much, do not train: the base model")
     assert advice.best.costs["teacher_queries"] == 0.0 and advice.doubling is None
     # Where training helps, it is no choice.
     assert "untrained" not in {one.method for one in advise(usual_study(), 32, 128).outlook}
@@ -319,6 +319,6 @@ def test_a_student_that_reaches_it_untrained_is_not_trained():
     question = Question("elsewhere", 100, target=0.4, untrained=0.45)
     answers = ask([], question, 0.95, methods=KINDS)
     text = advice_text("study trial", question, answers, 0.95, TITLES)
-    assert "Do not train: the student as it is already answers 45.0% right." in text
+    assert "Do not train: the base model already answers 45.0% right." in text
     with pytest.raises(ValueError, match="untrained_accuracy: results answer"):
         ask([usual_study()], Question("mini_math", 32, target=0.4, untrained=0.4), 0.95)

@@ -50,6 +50,20 @@ def read(*words: str) -> Options:
     return read_options(Options, "Do it.", ["--task-folder", "here", *words])
 
 
+@pytest.mark.parametrize("word", ["--journal", "--journal=here"])
+def test_an_option_of_an_earlier_version_names_the_present_one(word, capsys):
+    @dataclass(frozen=True, kw_only=True)
+    class Asking:
+        cache: Path = option(Path, "folder of the response cache")
+        verdicts: Path | None = optional(Path, "what a judge said")
+
+    with pytest.raises(SystemExit):
+        read_options(Asking, "Ask.", [word, "here"])
+    assert "--journal is called --cache now" in capsys.readouterr().err
+    # An option that an earlier version had under another meaning.
+    assert read_options(Asking, "Ask.", ["--cache", "a", "--verdicts", "b"]).verdicts == Path("b")
+
+
 def test_options_are_read_as_their_fields_say(tmp_path):
     made = [tmp_path / name for name in ("a.txt", "b.txt")]
     for file in made:

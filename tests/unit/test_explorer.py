@@ -123,7 +123,7 @@ def test_each_place_says_what_advise_says(fits, explored, prices):
                     f"{100 * entry.accuracy:.1f}",
                 ]
                 assert words[-1].startswith("$") if prices else words[-1] == "-"
-            for words, cell in zip(row["next"], advice.next_cells, strict=True):
+            for words, cell in zip(row["next"], advice.design, strict=True):
                 assert words[1:3] == [f"{cell.seeds:,}", f"{cell.budget:,}"]
                 assert words[-1] == f"{100 * cell.regret_after:.2f}"
 

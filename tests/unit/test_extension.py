@@ -434,7 +434,7 @@ def test_a_job_that_has_the_model_asks_for_no_rows_that_others_hold(line, tmp_pa
         questions=None,
         answers=tmp_path / "own/shard=0/answers.parquet",
         cache=tmp_path / "journal/own",
-        sharing=tmp_path / "jobs.jsonl",
+        pending=tmp_path / "jobs.jsonl",
     )
     late = line.read("questions").filter(pl.col("query") >= 20)["question"].drop_nulls().to_list()
     asked = [prompt.removeprefix("Solve: ") for prompt, _ in line.asked()]

@@ -26,7 +26,7 @@ ITEMS, NOISE = 2000, 0.02
 AA, QR, NQ = METHODS
 SHARES = {"mix_halves": {AA: 0.5, NQ: 0.5}, "mix_thirds": dict.fromkeys(METHODS, 1 / 3)}
 TRUTH = {0: 0.45, 1: 0.5, 4: 0.56, 16: 0.62, 64: 0.66}
-"""By budget ratio, the accuracy of all methods and mixtures; 0 for the untrained student."""
+"""By budget ratio, the accuracy of all methods and mixtures; 0 for the base model."""
 
 
 def scored(cells, seed, replicates=1):

@@ -612,7 +612,7 @@ def test_a_judge_in_the_job_grades_for_other_jobs_too(tmp_path, tiny_model):
             "--answers": folder / "outputs.parquet", "--model": model,
             "--settings": json.dumps({"options": options.content()}),
             "--cache": folder / "journal", "--labels-cache": tmp_path / "labels",
-            "--sharing": sharing, "--verdicts": folder / "verdicts.parquet",
+            "--pending": sharing, "--verdicts": folder / "verdicts.parquet",
             "--predictions": folder / "predictions.parquet",
             "--scores": folder / "evaluation.json",
         }  # fmt: skip

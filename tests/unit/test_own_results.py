@@ -157,7 +157,7 @@ def test_a_table_gives_advice_a_page_and_costs(tmp_path):
     fits = fit_own_results("cells.csv", runs, SETTINGS, Titles({}), tmp_path / "made")
     (answer,) = ask(fits, Question("own", 100, queries=6400), 0.95)
     assert answer.said.alone[0].method == "new"
-    assert all(cell.queries for cell in answer.said.next_cells)
+    assert all(cell.queries for cell in answer.said.design)
     page = (tmp_path / "made/report/index.html").read_text()
     assert BINOMIAL.split(":")[0] in page
     assert "models not named" in page

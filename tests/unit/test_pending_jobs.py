@@ -217,7 +217,7 @@ def test_one_start_answers_the_streams_of_a_teacher(tmp_path, monkeypatch, tiny_
             stream=key,
             settings=settings,
             model=tiny_model,
-            sharing=sharing,
+            pending=sharing,
             answers=own["output"],
             **{name: own[name] for name in ("seeds", "start", "stop", "cache")},
         )
@@ -304,7 +304,7 @@ def test_one_start_evaluates_the_adapters_of_a_student(tmp_path, monkeypatch, ti
             scores=own["output"],
             task=tmp_path / "task.json",
             predictions=Path(own["output"]).with_name("predictions.parquet"),
-            sharing=sharing,
+            pending=sharing,
             **{"task-folder": tmp_path},
             **({"adapter": files} if files else {}),
         )

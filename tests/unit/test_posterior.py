@@ -69,8 +69,8 @@ DEGENERATE = {
     "2 clusters": scores(LEVEL, clusters=2),
     "50,000 items": scores(LEVEL, items=50_000),
     "one method": scores({("untrained", 0, 0): 0.2, (METHODS[1], 32, 64): 0.4}),
-    "no untrained student": scores({(m, 32, 320): 0.5 for m in METHODS}),
-    "the untrained student alone": scores({("untrained", 0, 0): 0.2}),
+    "no base model": scores({(m, 32, 320): 0.5 for m in METHODS}),
+    "the base model alone": scores({("untrained", 0, 0): 0.2}),
     "one budget, three sizes": scores({(m, s, 640): 0.4 for m in METHODS for s in (16, 64, 640)}),
     "a failed cell": scores(LEVEL | {(METHODS[0], 32, 320): 0.0}),
     "a collapse at the top": scores(

@@ -63,11 +63,11 @@ def study(tmp_path, monkeypatch, tiny_model):
             "dataset": tmp_path / f"{name}.parquet",
             "settings": json.dumps(SETTINGS | {"seed": number}),
             "gpu": 0,
-            "journal": tmp_path / "journal" / name,
+            "cache": tmp_path / "journal" / name,
             "folder": tmp_path / place / name,
         }
         if sharing:
-            options["sharing"] = tmp_path / "sharing/training.jsonl"
+            options["pending"] = tmp_path / "sharing/training.jsonl"
         words = [f"--{option}={value}" for option, value in options.items()]
         monkeypatch.setattr(sys, "argv", ["train_student.py", *words])
         train_student.main()

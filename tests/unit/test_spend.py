@@ -401,7 +401,7 @@ def test_the_card_of_the_adapter_has_the_score_as_the_hub_reads_it():
     (result,) = head["model-index"][0]["results"]
     assert result["metrics"] == [{"type": "accuracy", "value": pytest.approx(110 / 300)}]
     assert result["dataset"]["type"] == "o/sums"
-    assert "over the untrained student" in body and "Answer augmentation, 20 queries" in body
+    assert "over the base model" in body and "Answer augmentation, 20 queries" in body
 
 
 def test_without_a_student_the_card_says_what_that_is_worth():

@@ -288,15 +288,11 @@ def test_a_student_that_data_would_harm_in_all_tasks_is_not_to_be_trained():
         0.7, abs=0.02
     )
     text = " ".join(advice_text("study t", question, answers, 0.95, TITLES).split())
-    assert (
-        "do not train: going by other tasks, the untrained student is expected to answer 7" in text
-    )
+    assert "do not train: going by other tasks, the base model is expected to answer 7" in text
     assert "Trained on " in text
     question = Question("elsewhere", 32, target=0.6)
     text = advice_text("study t", question, ask(harmed, question, 0.95), 0.95, TITLES)
-    assert (
-        "Do not train: going by other tasks, the untrained student is expected to answer 7" in text
-    )
+    assert "Do not train: going by other tasks, the base model is expected to answer 7" in text
     # Where a task has not measured it, nothing is said of it.
     part = some_tasks(SMALL | {"untrained": None}, SMALL, truth=lambda *_: 0.3)
     advice = transferred_advice(part, 32, 128)
@@ -346,8 +342,8 @@ def test_two_tasks_have_long_tails_that_stay_shares(tasks):
 
 def test_pilot_cells_are_new_ones_of_the_task_within_what_the_others_measured(tasks):
     advice = transferred_advice(tasks[:2], 32, 256, prices=PRICES)
-    assert advice.next_cells
-    for cell in advice.next_cells:
+    assert advice.design
+    for cell in advice.design:
         assert cell.new and cell.seeds == 32 and 32 <= cell.budget <= 2048
         # A third choice would tell of the lead by the luck of few tasks alone.
         assert cell.method in {entry.method for entry in advice.outlook[:2]}
@@ -375,7 +371,7 @@ def test_a_transferred_answer_says_whose_it_is(tasks, goal):
     assert "going by other tasks" in " ".join(text.split())
     assert "transferred from task0, task1 and task2" in text
     said = advice_json(question, answers)["answers"][0]
-    assert said["task"] == "elsewhere" and said["borrowed"] == ["task0", "task1", "task2"]
+    assert said["task"] == "elsewhere" and said["transferred"] == ["task0", "task1", "task2"]
     json.dumps(said, allow_nan=False)
 
 

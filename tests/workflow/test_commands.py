@@ -53,6 +53,6 @@ def test_it_names_what_the_rule_names_and_gives_settings_as_json(finished):
     command = printed(finished, str(cell.relative_to(finished.folder)), "evaluate_student")
     options = set(re.findall(r" --([a-z-]+)", command))
     assert {"test", "task", "model", "adapter", "dataset", "settings", "cell"} < options
-    assert {"engine", "sharing", "scores", "predictions", "threads", "runtime"} < options
+    assert {"engine", "pending", "scores", "predictions", "threads", "runtime"} < options
     assert "code" not in options
     assert re.search(r"""--settings='\{"answer_tokens": \d+, "kind": "number",""", command)

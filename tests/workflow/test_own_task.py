@@ -96,7 +96,7 @@ def test_any_other_answer_needs_one_function(own):
     module = own.folder / folder / f"{scorer[2]}.py"
     module.write_text(block("python"))
     assert own.plan("evaluations", study=STUDY) == {"evaluate_student": 3, "evaluations": 1}
-    # One cell will do: the student as it is.
+    # One cell will do: the base model.
     (file,) = own.folder.glob(f"results/{STUDY}/**/method=untrained/**/evaluation.json")
     target = str(file.relative_to(own.folder))
     evaluate(own, target)

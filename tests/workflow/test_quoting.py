@@ -58,7 +58,7 @@ def test_without_any_result_the_priors_answer_and_nothing_runs(fresh, asked):
     done = fresh.snakemake("advise", seeds="40", queries="200", **asked)
     assert done.returncode == 0, done.stdout
     assert "this is advice from priors alone" in " ".join(done.stdout.split())
-    assert "No student was trained, so published findings at 5 queries a seed" in done.stdout
+    assert "No student was trained, so published results at 5 queries a seed" in done.stdout
     assert not (fresh.folder / "resources").exists()
     measures = "`snakemake evaluations --config study=micro` measures them"
     assert (measures in " ".join(done.stdout.split())) == (asked["task"] == "mini_math")

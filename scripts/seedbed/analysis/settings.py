@@ -109,9 +109,9 @@ class PublishedShift(Section):
 def published_for(
     shifts: Sequence[PublishedShift], student: str, seeds: int
 ) -> list[PublishedShift]:
-    """Return the shifts to hold against ours: of its student, at most a factor of 2 in seeds away.
+    """Return published crossovers of a student, at most a factor of 2 in seeds away.
 
-    Where one names the student, those that name none are of another.
+    Where one names the student, those without a student are of another.
     """
     of_student = [shift for shift in shifts if shift.student == student]
     return [
@@ -163,7 +163,7 @@ def parse_settings(kind: type[S], text: str) -> S:
 
 
 def parse_published(text: str) -> tuple[PublishedShift, ...]:
-    """Read a list of published shifts from JSON text.
+    """Read a list of published crossovers from JSON text.
 
     Raises:
         ValueError: if the text is not of that form, naming what is wrong.

@@ -15,7 +15,7 @@ class ConfigFolders:
     """Folders with `studies/`, `tasks/`, `methods/` and `models/`.
 
     Attributes:
-        folders: the first one that has a file provides it.
+        folders: the first folder with a file provides it.
     """
 
     folders: tuple[Path, ...] = (Path("config"),)

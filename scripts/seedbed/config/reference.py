@@ -193,7 +193,7 @@ def _inside(kind: Any, told: frozenset[type]) -> Iterator[tuple[type[Section], s
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if field.is_required() or value == "":
-        return "needed"
+        return "required"
     if isinstance(value, BaseModel) or value in ({}, ()):
         return "empty" if value in ({}, ()) else "its defaults"
     if isinstance(value, tuple):

@@ -35,7 +35,7 @@ TRAINING_COUNTS = ("training_rows", "training_tokens", "too_long_rows", "steps")
 """Counts of a training's record that its evaluation carries along."""
 
 FEW_STEPS = 20
-"""Optimiser steps below which LoRA may leave a student as it was: plan, quote and report say so."""
+"""Optimiser steps below which LoRA may leave a student like its base model, as warnings say."""
 
 MIXTURE = "mix_"
 """How the method of a cell begins whose data several methods make, so that no method's name may."""

@@ -55,7 +55,7 @@ SAY_EVERY = 600.0
 ROUNDS = 4
 """Batches that a request is sent with before it counts as failed."""
 LISTINGS = 3
-"""Looks at the list of batches for one that may be under way without an id here."""
+"""Looks at the list of batches for a batch that may be under way without an id here."""
 FULL_PAUSE = 60.0
 LONGEST_FULL_PAUSE = 600.0
 """Seconds before a provider whose queue is full is sent the next batch, at first and at most."""

@@ -67,7 +67,7 @@ class Book:
             stage: what the model is asked for.
             model: its name.
             queries: whether each request is a query of a teacher.
-            name: of the book; by default one that no other has.
+            name: of the book; by default a new one.
         """
         self._path = folder / f"{name or uuid.uuid4().hex}.jsonl"
         self._queries = queries
@@ -169,7 +169,7 @@ class _Read:
         sums: of the lines before `offset`.
         queries: see `Book`.
         offset: of the first byte that was not read.
-        file: tells its file from one that replaces it.
+        file: distinguishes its file from its replacement.
     """
 
     key: Key | None = None

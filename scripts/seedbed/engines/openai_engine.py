@@ -65,8 +65,8 @@ SAY_EVERY = 60.0
 """Seconds of waiting for a limit before the log says so, and between two such lines."""
 SHORT_WAIT = 0.1
 WAITS_BELIEVED = 2
-"""So often a request that is one too many is sent again after a told wait below so many seconds;
-then the wait counts as not told, as some endpoints tell one of 0 each time."""
+"""So often a request that is one too many is sent again after a stated wait below so many seconds;
+then the wait counts as not stated, as some endpoints tell one of 0 each time."""
 LONGEST_ANSWER = 32 * 2**20
 """Bytes of a response, which an endpoint could send without end."""
 SEED_BITS = 31

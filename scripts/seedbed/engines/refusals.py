@@ -232,7 +232,7 @@ def read_refusal(status: int, content: bytes, headers: Mapping[str, str]) -> Ref
     """Return what a response without an answer is about.
 
     Args:
-        status: of HTTP, or the one that a body with an error names.
+        status: of HTTP, or as the body's error names it.
         content: the body.
         headers: of the response.
     """

@@ -139,7 +139,7 @@ def read_completion(
         stays as it is in `finish_reason`.
 
     Raises:
-        AgainError: if it holds no completion, or one that the provider failed to finish.
+        AgainError: if it holds no completion, or the provider failed to finish it.
     """
     payload = read_json(content)
     if not isinstance(payload, dict):

@@ -258,7 +258,7 @@ class OpenAISettings(EngineSettings):
 
     kind: Literal["openai"] = "openai"
     base_url: Text = Field(
-        "", description="Address of the endpoint, as `http://localhost:8000/v1`; needed."
+        "", description="Address of the endpoint, as `http://localhost:8000/v1`."
     )
     model: Text | None = Field(
         None, description="The model's name there; null takes that of `api` or `hub`."
@@ -311,7 +311,7 @@ class OpenAISettings(EngineSettings):
     )
     send_defaults: bool = Field(
         False,
-        description="Whether a temperature or `top_p` of 1 is sent as well. Needed for servers "
+        description="Whether a temperature or `top_p` of 1 is sent as well. Required for servers "
         "whose defaults are others, as vLLM, llama.cpp and Ollama; hosted models may refuse it.",
         json_schema_extra=_ANSWERS,
     )
@@ -487,7 +487,7 @@ class Price(Section):
         "without one), for models that the jobs run themselves.",
     )
     date: Date | None = Field(
-        None, description="When the price was read, as 2026-01-31. Needed with a price."
+        None, description="When the price was read, as 2026-01-31. Required with a price."
     )
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from seedbed.engines.slots import shared_file
 KEPT_SECONDS = 600.0
 """For so long it is remembered, after the last process has ended, how long a limit lasted."""
 LONGEST_WAIT = 3600.0
-"""Seconds of waiting for a limit, told or found out, after which a run ends and says so. Longer
+"""Seconds of waiting for a limit, stated or measured, after which a run ends and says so. Longer
 ones are not shared, and bind no later run."""
 
 
@@ -31,7 +31,7 @@ class Limits:
 
     Attributes:
         resume: until when the endpoint said not to be asked.
-        closed: since when a limit is closed whose end is not told.
+        closed: since when a limit with an unknown end is closed.
         next_try: when it is tried next.
         trying: since when a request tries it.
         began: when the request was sent with which it opened the last time.

@@ -49,7 +49,7 @@ class TransformersEngine:
         base: Any = load_model(model, quantization)
         # Quantized weights are where they belong already.
         self._base = base if quantization else base.to(self._device)
-        # `generate` fills in what it is not told from here: penalties, say. The request alone says
+        # `generate` takes what a call leaves out from here: penalties, say. The request alone says
         # how text is sampled; only the ends of a text are the model's own.
         self._base.generation_config = GenerationConfig(
             eos_token_id=self._base.generation_config.eos_token_id

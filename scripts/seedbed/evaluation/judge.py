@@ -174,7 +174,7 @@ def read_verdict(options: JudgeOptions, mark: str, completion: Completion) -> st
     Args:
         options: of the judge: which verdicts there are.
         mark: of the request.
-        completion: what the judge wrote. One that was cut off has no verdict.
+        completion: what the judge wrote. Text that was cut off has no verdict.
     """
     if completion.finish_reason != "stop":
         return None

@@ -24,8 +24,8 @@ def read_labels(file: Path, options: JudgeOptions) -> tuple[list[Posed], list[fl
 
     Args:
         file: rows with the columns `question`, `answer`, `grade`, and `reference` if the judge
-            sees it. A grade is one that the judge could give; where it compares, 1 for an answer
-            that is better than the reference, 0 for one that is worse, 0.5 for a tie.
+            sees it. A grade is as the judge could give it; where it compares, 1 for an answer
+            that is better than the reference, 0 for a worse one, 0.5 for a tie.
         options: of the judge.
 
     Raises:
@@ -63,7 +63,7 @@ def agreement(given: Sequence[float], judged: Sequence[float | None]) -> Agreeme
 
     Args:
         given: grades by hand, from 0 to 1.
-        judged: the judge's grades of the same answers; None for one that cannot be read, which
+        judged: the judge's grades of the same answers; None if it cannot be read, which
             counts in `unreadable` alone.
     """
     pairs = [(one, other) for one, other in zip(given, judged, strict=True) if other is not None]
@@ -91,7 +91,7 @@ def agreement(given: Sequence[float], judged: Sequence[float | None]) -> Agreeme
 def weighted_kappa(first: np.ndarray, second: np.ndarray) -> float | None:
     """Return Cohen's kappa with quadratic weights of two raters' grades, shape (answers,) each.
 
-    1 minus the mean squared difference, over the one that is expected of raters with these grades
+    1 minus the mean squared difference, over the difference expected of raters with these grades
     in any order (Cohen 1968, Psychological Bulletin 70(4), 213). None if that is 0: each rater gave
     one grade, and both the same.
     """

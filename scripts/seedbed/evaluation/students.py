@@ -71,7 +71,7 @@ class Student:
             report: called with a line of text now and then.
         """
         self._args, self._output, self._requests, self._report = args, output, requests, report
-        pending = PendingOfModel.read(args.sharing, output).waiting()
+        pending = PendingOfModel.read(args.pending, output).waiting()
         folders = [args.adapter_folder, *map(_adapter, pending)]
         ranks = [lora_rank(path) for path in folders if path is not None]
         self._engine = args.starting(report, lora_rank=max(ranks, default=0))
@@ -93,7 +93,7 @@ class Student:
         """Answer the same for other jobs, with their adapters, if the model had to be loaded."""
         args = self._args
         self._engine.share(
-            args.sharing,
+            args.pending,
             self._output,
             args.runtime,
             lambda job: self._answers(job.cache, _adapter(job)),

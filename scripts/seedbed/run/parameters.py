@@ -105,8 +105,8 @@ class JobParameters:
             "settings": lambda wc: flow.training(getattr(wc, key)),
             "model": lambda wc: flow.model(*flow.student(getattr(wc, key))),
             "trainer": lambda wc, input: flow.trainer(getattr(wc, key)),
-            "journal": lambda wc, input: f"{flow.results}/journal/adapters/{getattr(wc, key)}",
-            "sharing": lambda wc, input: pending.trainings(getattr(wc, key)),
+            "cache": lambda wc, input: f"{flow.results}/journal/adapters/{getattr(wc, key)}",
+            "pending": lambda wc, input: pending.trainings(getattr(wc, key)),
         }
 
     def answering(self, key: str) -> dict[str, Callable[..., Any]]:
@@ -147,5 +147,5 @@ class JobParameters:
             "cache": f"{flow.results}/journal/{stage}/{{{key}}}",
             "model": lambda wc: flow.model(*getattr(flow, part)(getattr(wc, key))),
             "engine": lambda wc, input: flow.engine(part, getattr(wc, key)),
-            "sharing": lambda wc, input: self._pending.file(part, getattr(wc, key)),
+            "pending": lambda wc, input: self._pending.file(part, getattr(wc, key)),
         }

@@ -34,7 +34,7 @@ STREAM_RULES = frozenset(
 
 # Where a job puts what it makes or keeps, how far it goes along a stream, and the digest of its
 # code, which a record holds apart.
-_NO_SETTINGS = frozenset({"cache", "folder", "output", "results", "sharing", "stop", "code"})
+_NO_SETTINGS = frozenset({"cache", "folder", "output", "results", "pending", "stop", "code"})
 
 ENGINE_MODULE = "seedbed.engines.{kind}_engine"
 

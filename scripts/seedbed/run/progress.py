@@ -44,9 +44,9 @@ STAGES = {
     "draw_seeds": "seed sets",
     "write_questions": "questions",
     "answer_questions": "answers",
-    "sample_votes": "checks",
-    "check_answers": "checks",
-    "verify_answers": "checks",
+    "sample_votes": "verification",
+    "check_answers": "verification",
+    "verify_answers": "verification",
     "build_dataset": "datasets",
     "train_student": "adapters",
     "answer_items": "answers to grade",
@@ -59,7 +59,7 @@ STAGES = {
 class JobNote(TypedDict, total=False):
     """A job, as a run notes it: `since` when it runs or waits, by which `attempt` (from 1).
 
-    `cells` is how many wait for one that failed, `said` the last line of its log, and `message`
+    `cells` is how many wait for a failed job, `said` the last line of its log, and `message`
     what Snakemake said of it. `own` and `made` are what books its hours, if the run is killed.
     """
 

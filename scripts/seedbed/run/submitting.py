@@ -92,7 +92,7 @@ class PatientExecutor(SlurmExecutor):
         self._changing = threading.Lock()
         self._numbers: set[str] = set()
         self._refused: dict[Any, int] = {}
-        self._unheard: dict[str | None, Any] = {}  # Jobs of which the present look says nothing.
+        self._unheard: dict[str | None, Any] = {}  # Jobs that the present look does not list.
         self._said = -SAY_SECONDS
         # A refused job waits without a thread, so that two send what is not refused.
         self._looking = threading.Thread(target=self._look, daemon=True)

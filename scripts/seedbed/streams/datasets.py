@@ -36,7 +36,7 @@ class Shards:
         answers: what the teacher answered.
         questions: what the augmenter wrote.
         samples: what the teacher answered when it was asked again.
-        checks: why an answer to a new question does not do.
+        checks: why an answer to a new question cannot be used.
         labels: which answers are verified.
     """
 

@@ -297,8 +297,8 @@ class Others:
     def may_overlap(self, texts: Texts, length: int | None) -> np.ndarray:
         """Return which texts `overlap_test` must look at: those that it would find, and some more.
 
-        A text that shares `length` words in a row shares each three in a row of them; one that is
-        the same as another shares all.
+        A text that shares `length` words in a row shares each three in a row of them; equal
+        texts share all.
 
         Returns:
             Booleans, shape (texts,).

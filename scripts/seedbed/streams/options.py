@@ -43,7 +43,7 @@ class Asking:
 class Sharing:
     """For which jobs to answer as well, while the model is loaded."""
 
-    sharing: Path | None = optional(
+    pending: Path | None = optional(
         Path,
         "file of the jobs that ask the same model, a line of JSON each: see the class PendingJob",
     )

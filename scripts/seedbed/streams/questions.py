@@ -52,7 +52,7 @@ _NOT_A_QUESTION = {
         re.IGNORECASE | re.MULTILINE,
     ),
 }
-"""By reason, how texts look that an augmenter was told not to write, in the order of looking."""
+"""By reason, patterns of texts that an augmenter must not write, in the order of looking."""
 
 
 @dataclass

@@ -92,8 +92,8 @@ class QuestionWriting(Section):
     )
     max_attempts: Count | None = Field(
         None,
-        description="Tries at a question before its slot stays empty. Given exactly if "
-        "`writes_questions`.",
+        description="Tries at a question before its slot stays empty. Required if "
+        "`writes_questions`; otherwise not allowed.",
         json_schema_extra=changes("questions"),
     )
 

@@ -45,7 +45,7 @@ class Agreement:
         problems: gets what is wrong.
         engines: by model, what runs it here.
         trainers: by model, how its training is run here.
-        used: the files that the study names, by kind and name; None for one that is wrong.
+        used: the files that the study names, by kind and name; None for a wrong file.
         labelled: by task, how many answers were graded by hand.
     """
 

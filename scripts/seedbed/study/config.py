@@ -94,12 +94,13 @@ class Block(Section):
     budgets: Counts | None = Field(None, description="Budgets in teacher queries.")
     augmenters: Names | None = Field(
         None,
-        description="Models that write questions. Given exactly if a method of the block writes "
-        "questions.",
+        description="Models that write questions. Required if a method of the block writes "
+        "questions; otherwise not allowed.",
     )
     teachers: Names | None = Field(
         None,
-        description="Models that write answers. Given exactly if a method of the block asks one.",
+        description="Models that write answers. Required if a method of the block asks one; "
+        "otherwise not allowed.",
     )
     students: Names = Field(description="Models that are trained.")
     filters: Filters = Field(("none",), description="Which answers become training rows.")
@@ -126,7 +127,8 @@ class Spend(Section):
     methods: Names = Field(description="Files in `methods/`, those to choose among.")
     augmenter: Name | None = Field(
         None,
-        description="The model that writes questions. Given exactly if a method writes questions.",
+        description="The model that writes questions. Required if a method writes questions; "
+        "otherwise not allowed.",
     )
     teacher: Name = Field(description="The model that writes answers.")
     student: Name | None = Field(
@@ -187,7 +189,7 @@ class StudyConfig(EvaluatedItems):
     analysis: Analysis = Field(Analysis(), description="How results are compared and fitted.")
     published: Annotated[tuple[PublishedShift, ...], LISTED] = Field(
         (),
-        description="Shifts that others saw, drawn beside the study's own.",
+        description="Published crossovers, drawn beside the study's own.",
         json_schema_extra=changes("figures"),
     )
     contrasts: Annotated[tuple[Name, ...], LISTED, DISTINCT] = Field(
@@ -197,7 +199,7 @@ class StudyConfig(EvaluatedItems):
     )
     remarks: Annotated[tuple[Text, ...], LISTED] = Field(
         (),
-        description="What to know in reading its findings; the report has it below them.",
+        description="Notes on its contrasts, which the report shows below them.",
         json_schema_extra=changes("report"),
     )
     mixtures: Mixtures = Field(
@@ -351,7 +353,7 @@ class ModelConfig(Setup, Titled):
     price: Price = Field(Price(), description="What it costs.")
     answer_tokens: Count | None = Field(
         None,
-        description="Tokens of an answer, thinking included, for the quote until some were "
+        description="Tokens of an answer, thinking included, for the cost estimate until some were "
         "measured.",
         json_schema_extra=changes(),
     )

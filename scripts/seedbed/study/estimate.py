@@ -68,7 +68,7 @@ CHECK_TOKENS = 2
 """Of the answer to a self-check."""
 
 ATTEMPTS = 1.25
-"""Questions that an augmenter writes for one that is kept."""
+"""Questions that an augmenter writes for each kept one."""
 
 ROW_TOKENS = 300
 """Of a training row: prompt, question and answer."""
@@ -85,7 +85,7 @@ LABELS = "labels"
 Stage = Literal["questions", "answers", "verification", "training", "evaluation", "judging"]
 
 SHOWN = {
-    "cost_effectiveness": "what each method gains over the first, and where the best one shifts",
+    "cost_effectiveness": "what each method gains over the first, and where they cross",
     "crossovers": "where one method overtakes another, in queries, tokens, money and hours",
     "accuracy": "accuracy against budget by method, task and seeds",
     "best_method": "map of the best method over seeds and budget",
@@ -223,8 +223,9 @@ def few_steps(study: Study, cells: Iterable[Cell]) -> str | None:
     fewest = min(few, key=lambda cell: (steps[cell], cell.key))
     return (
         f"{len(few):,} of {len(trained):,} trainings have fewer than {FEW_STEPS} optimiser steps, "
-        f"which may leave a student as it was; the fewest, {steps[fewest]}, in {fewest.key}. A "
-        "smaller training.batch_size or more training.epochs make more: docs/training.md."
+        f"which may leave a student like its base model; the fewest, {steps[fewest]}, in "
+        f"{fewest.key}. A smaller training.batch_size or more training.epochs make more: "
+        "docs/training.md."
     )
 
 

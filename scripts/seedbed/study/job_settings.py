@@ -381,7 +381,7 @@ class JobSettings(Paths):
         return found | {key: value for key, value in more.items() if value}
 
     def published(self) -> SettingsList:
-        """Return the shifts that others saw."""
+        """Return the published crossovers."""
         return SettingsList([one.model_dump() for one in self.study.config.published])
 
     def report_settings(self) -> dict[str, Settings | SettingsList | str | None]:
@@ -391,7 +391,7 @@ class JobSettings(Paths):
             "prices": self.prices(),
             "published": self.published(),
             "description": self.study.config.description,
-            # What to know in reading the study's findings.
+            # Notes on the study's contrasts.
             "remarks": SettingsList(self.study.config.remarks),
         }
 

@@ -1,8 +1,8 @@
 """The cost estimate of a study, in all and still to pay.
 
 Lengths are those of what has been done already, by the same model with the same method on the same
-task; where there is nothing yet, they are assumed, and the quote says so. Prices are those of the
-models' files; an unknown price stays unknown.
+task; where there is nothing yet, they are assumed, and the estimate says so. Prices are those of
+the models' files; an unknown price stays unknown.
 """
 
 from __future__ import annotations

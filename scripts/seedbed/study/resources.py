@@ -359,7 +359,7 @@ class JobResources:
         Args:
             asked: by wildcards, the model and its step.
             seconds: by wildcards and model, how long the job takes.
-            count: by model, the GPUs of a job that trains it; None for one that asks it.
+            count: by model, the GPUs of a job that trains it; None for a job that asks it.
         """
         trains = count is not None
 

@@ -1,6 +1,6 @@
 """What `snakemake spend` does as a study: the cells of each purchase, as soon as it is decided.
 
-Before the first decision there is the untrained student. Each round of the pilot adds, for each
+Before the first decision there is the base model. Each round of the pilot adds, for each
 method that it buys, a cell of all its queries so far. The final purchase adds the mixture of all
 that was bought. Where a purchase ends, a shard ends, so that nothing is asked twice and no file is
 made by two purchases.
@@ -84,7 +84,7 @@ def spend_request(run: RunConfig, study: Study) -> Request:
     if run.target_accuracy is not None:
         refuse("has no effect: spend has a budget, queries or usd", "target_accuracy")
     if run.untrained_accuracy is not None:
-        refuse("has no effect: spend measures the untrained student", "untrained_accuracy")
+        refuse("has no effect: spend measures the base model", "untrained_accuracy")
     if run.partial:
         refuse("has no effect: spend ends with one data set", "partial")
     real = [name for name in spend.methods if study.methods[name].real_pairs is not None]

@@ -48,8 +48,8 @@ class Shards:
     def share(self, batches: Sequence[list[int]]) -> list[tuple[list[int], bool]]:
         """Return this process's micro-batches, each with whether it counts.
 
-        All processes go through as many, as each forward pass brings weights together: one that has
-        fewer repeats a row that does not count.
+        All processes go through as many, as each forward pass brings weights together: a process
+        with fewer repeats a row that does not count.
 
         Args:
             batches: rows of each micro-batch of the step, in the same order in all processes.

@@ -121,7 +121,7 @@ class MicroBatchTrainer(SFTTrainer):
         # Since this process began: tokens, padding not counted.
         self._tokens, self._started, self._said = 0, time.monotonic(), time.monotonic()
         # On a GPU, TRL's fused head computes logits at positions with a label alone.
-        # It reads the layer's weight, of which a process has a part where weights are divided.
+        # It reads the layer's weight, and a process holds only a part of divided weights.
         self._fused = self.args.device.type == "cuda" and shards.count == 1
         self._began = time.monotonic()
         if BLOCKS in self.train_dataset.column_names:

@@ -100,7 +100,7 @@ class Curves:
 
     @property
     def untrained(self) -> float | None:
-        """Accuracy of the untrained student; None if it was not measured."""
+        """Accuracy of the base model; None if it was not measured."""
         return None if self.record.untrained is None else self.record.untrained.accuracy
 
     @property
@@ -219,7 +219,7 @@ class Curves:
 
         Args:
             seeds: seed-set size, of all or of each.
-            queries: by method, of each; none is the untrained student.
+            queries: by method, of each; none is the base model.
         """
         if unknown := {method for one in queries for method in one} - {*self.methods}:
             raise KeyError(*sorted(unknown))

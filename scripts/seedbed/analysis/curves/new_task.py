@@ -52,7 +52,7 @@ class NewTask:
 
     @property
     def untrained(self) -> float | None:
-        """Expected accuracy of the untrained student; None if a task has not measured its own."""
+        """Expected accuracy of the base model; None if a task has not measured its own."""
         if any(fit.untrained is None for fit in self.fits):
             return None
         centres, _ = _logits([fit.of(self.seeds, [{}]) for fit in self.fits])

@@ -113,9 +113,9 @@ class Advice:
             queries than the best choice takes are not expected to help.
         unjudged: by method, why nothing is said of it.
         failed: cells whose training has probably failed.
-        untrained: accuracy of the untrained student, that of other tasks where the advice is from
+        untrained: accuracy of the base model, that of other tasks where the advice is from
             them; None if it was not measured.
-        next_cells: those that would tell most.
+        design: the cells to measure next, those that would reduce the regret most.
         reason: why, if the basis is priors.
         pilot: what a pilot is expected to gain, if the basis is priors; None for no pilot.
     """
@@ -133,7 +133,7 @@ class Advice:
     unjudged: Mapping[str, str] = field(default_factory=dict)
     failed: tuple[FarCell, ...] = ()
     untrained: float | None = None
-    next_cells: tuple[NextCell, ...] = ()
+    design: tuple[NextCell, ...] = ()
     reason: str = ""
     pilot: Pilot | None = None
 
@@ -218,7 +218,7 @@ def advise(
     draws = weighed.draws[:, weighed.rivals]
     mixed = {one.method: one.shares for one in advice.outlook[:2] if len(one.shares) > 1}
     cells = next_cells(fit, seeds, draws, prices or {}, further, mixed)
-    return replace(advice, next_cells=cells)
+    return replace(advice, design=cells)
 
 
 def advice_on(

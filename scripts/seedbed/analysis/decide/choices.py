@@ -346,7 +346,7 @@ def weigh(
 
 
 def _likely_best(places: Sequence[int], centres: np.ndarray, draws: np.ndarray) -> int:
-    """Return the place of a choice's budget: the whole one, or a smaller one that is better.
+    """Return the place of a choice's budget: the whole budget, or a smaller and better one.
 
     Beyond the data the expectation of an accuracy above one half falls by its uncertainty alone, as
     it is bounded. So a smaller budget must also be better in most draws, by more than the standard

@@ -146,7 +146,7 @@ def _hours_usd(
     training = prices.get(cell.student, {}).get("usd_per_training_hour")
     hourly = {rate for rate in rates.values() if rate is not None}
     if len(hourly) > 1 or (hourly and None in rates.values()):
-        # Seconds are not told apart by model.
+        # Seconds are not distinguished by model.
         unknown += [f"hours of {model} alone" for model, rate in rates.items() if rate is not None]
     for stage, rate in (("generation", next(iter(hourly), None)), ("training", training)):
         seconds = cell.counts.get(f"{stage}_seconds")

@@ -21,7 +21,7 @@ is shared, but at least what Var(lead) and the covariance ask for. How much of t
 share is the mean correlation of their scores' luck.
 
 The fall of the lead's spread was simulated (`tests/unit/test_transfer_and_design.py`): on the
-mean of the cells that tell most it is about as foretold; with all of the items' luck taken for
+mean of the most informative cells it is about as foretold; with all of the items' luck taken for
 noise, less than half of it was foretold.
 """
 
@@ -57,7 +57,7 @@ _NAMED_FREE = 1
 """Of them, those whose data is bought already: the others would not be seen behind them."""
 
 _NEAR = 1.25
-"""Factor within which a new budget is not told from a measured one."""
+"""Factor within which a new budget counts as a measured one."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Advice where no student of a task was trained: what published findings let expect.
+"""Advice where no student of a task was trained: what published results let expect.
 
 The division of a budget in queries, and what that is worth, are those of `spend` without a student.
 """
@@ -36,7 +36,7 @@ from seedbed.records import Part
 from seedbed.streams.mixtures import coordinate
 
 _ITEMS = 500
-"""Test items that a pilot's students, and an untrained one, are assumed to be measured on."""
+"""Test items that a pilot's students, and the base model, are assumed to be measured on."""
 
 _LOWEST_RATIO, _HIGHEST_RATIO = 1.0, 1000.0
 """Queries a seed between which an accuracy to reach is looked for: ten times beyond the 100 or so
@@ -147,7 +147,7 @@ def prior_advice(
 def _payable(
     methods: Mapping[str, MethodKind], usd: float, prices: QueryPrices
 ) -> tuple[dict[str, MethodKind], dict[str, str]]:
-    """Return the methods of which an amount buys a query, and why it buys none of the others.
+    """Return the methods that an amount can buy a query of, and why it buys none of the others.
 
     Raises:
         ValueError: if it buys nothing that is known.
@@ -213,7 +213,7 @@ def prior_plans(
 ) -> list[Plan]:
     """Return the least budgets that priors expect to reach an accuracy.
 
-    Without the accuracy of the untrained student they know nearly nothing of how hard the task is,
+    Without the accuracy of the base model they know nearly nothing of how hard the task is,
     and probabilities say so.
 
     Args:
@@ -221,7 +221,7 @@ def prior_plans(
         seeds: seed-set size.
         target: accuracy, a fraction.
         confidence: coverage of the intervals.
-        untrained: accuracy of the untrained student, a fraction; None if it is not known.
+        untrained: accuracy of the base model, a fraction; None if it is not known.
         prices: of a query of each method.
 
     Returns:

@@ -104,7 +104,7 @@ class Measured(Part):
 
     Attributes:
         method: whose data it was trained on, or `untrained`.
-        queries: of that data; 0 for the untrained student.
+        queries: of that data; 0 for the base model.
         accuracy: a fraction, with its interval.
     """
 

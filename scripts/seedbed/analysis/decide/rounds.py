@@ -73,7 +73,7 @@ class SpendState:
         seeds: questions in the seed set.
         budget: teacher queries, in all.
         bought: by method, the queries that were bought so far.
-        outcomes: the evaluated cells, item by item, the untrained student among them; None before
+        outcomes: the evaluated cells, item by item, the base model among them; None before
             the first.
         pilot: how the pilot is divided.
         finished_rounds: of the pilot.
@@ -185,7 +185,7 @@ def next_purchase(state: SpendState) -> Purchase:
 
 @dataclass(frozen=True)
 class Priors:
-    """What published findings alone say of a budget.
+    """What published results alone say of a budget.
 
     Attributes:
         posterior: the priors, as a posterior of nothing.
@@ -227,7 +227,7 @@ def prior_posterior(
     Args:
         methods: by name, in the order of the study, what each asks.
         seed: of random numbers.
-        untrained: the untrained student, if its accuracy is known.
+        untrained: the base model, if its accuracy is known.
     """
     cells = cells_of(None, list(methods)) if untrained is None else untrained
     return fit_posterior(cells, list(methods.values()), samples=_DRAWS, seed=seed)
@@ -244,7 +244,7 @@ def prior_reason(methods: Collection[str], ratio: float, regret: float) -> str:
     if len(methods) == 1:
         return f"{next(iter(methods))} is the only method, so it gets the whole budget."
     return (
-        f"No student was trained, so published findings at {ratio:.3g} "
+        f"No student was trained, so published results at {ratio:.3g} "
         "queries a seed divide the budget; as tasks differ, that is expected to lose "
         f"{100 * regret:.1f} points to the best division."
     )

@@ -89,7 +89,7 @@ def transferred_advice(
     weighed = weigh(task, seeds, known.budgets, usd, spending)
     advice = advice_on(task, seeds, known, weighed, spending, confidence, usd)
     cells = _pilots(task, advice, weighed, spending)
-    return replace(advice, basis="other tasks", budget=budget, next_cells=cells)
+    return replace(advice, basis="other tasks", budget=budget, design=cells)
 
 
 def transferred_plans(

@@ -27,9 +27,9 @@ class Cells:
 
     Attributes:
         names: one a cell, to speak of it.
-        seeds: questions in the seed set, shape (n,); 1 for the untrained student.
+        seeds: questions in the seed set, shape (n,); 1 for the base model.
         queries: teacher queries of each method, shape (n, methods); zeros for the untrained.
-        draws: number of the draw of the seeds, shape (n,); -1 for the untrained student.
+        draws: number of the draw of the seeds, shape (n,); -1 for the base model.
         logits: of accuracy, shape (n,).
         noise: covariance of the test items' luck on the logit scale, shape (n, n).
         items: test items.
@@ -60,7 +60,7 @@ def no_cells(methods: int) -> Cells:
 
 
 def untrained_alone(accuracy: float, items: int, methods: int) -> Cells:
-    """Return the untrained student as the only cell.
+    """Return the base model as the only cell.
 
     Args:
         accuracy: a fraction.
@@ -84,7 +84,7 @@ def cells_of(
     methods: Sequence[str],
     mixtures: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Cells:
-    """Return the cells of some methods and mixtures, and of the untrained student.
+    """Return the cells of some methods and mixtures, and of the base model.
 
     Args:
         outcomes: of one task, student, teacher, augmenter and filter; None before the first cell.

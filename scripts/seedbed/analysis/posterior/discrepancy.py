@@ -86,7 +86,7 @@ class Places:
 def missed_covariance(first: Places, second: Places) -> np.ndarray:
     """Return the covariance within the cells, for a standard deviation of 1; shape (n, m).
 
-    The untrained student has none.
+    The base model has none.
     """
     at, to = first.log_ratios[:, None], second.log_ratios[None, :]
     size = np.log(first.seeds)[:, None] - np.log(second.seeds)[None, :]

@@ -12,10 +12,10 @@ larger. The overlap w in [0, 1] is a parameter: e = (1 - w) additive + w nested.
 Accuracy = low + (high - low) ((1 - f) (1 - (1 + b p)^(-1/b)) + f (1 - exp(-a e / kappa))), with
 p = (e / kappa)^gamma: exponential for b = 0, a power law for larger b. A share f of the rise comes
 a times faster, as where students first learn the form of an answer. On the logit scale, the
-untrained student may lie off the curve, and data of a method may lead to another height: by its
+base model may lie off the curve, and data of a method may lead to another height: by its
 share of the effective examples, as much of it as of the rise.
 
-Priors: by kind of method, from what is published. The paper (arXiv 2409.19759) has shifts from
+Priors: by kind of method, from what is published. The paper (arXiv 2409.19759) has crossovers from
 answers to new questions at 16 to 51 queries a seed, later the fewer seeds there are, rephrasings
 between, answers flat from about 100 queries a seed; arXiv 2607.01727 has answers level with new
 questions, so that all of their spreads allow either to lead throughout. A method of another kind
@@ -77,7 +77,7 @@ class Mean:
         add("overlap", 0.0, 1.5)  # logit of w
         add("fast", -2.0, 1.5)  # logit of f
         add("faster", 3.0, 1.0)  # logarithm of a
-        add("jump", 0.0, 0.3)  # logit by which the untrained student is off the curve
+        add("jump", 0.0, 0.3)  # logit by which the base model is off the curve
         for m, kind in enumerate(kinds):
             add(f"value{m}", *_VALUE[kind])
             add(f"reach{m}", *_REACH[kind])

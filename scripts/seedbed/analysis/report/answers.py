@@ -26,7 +26,7 @@ class Question:
         queries: teacher queries, the budget.
         usd: US dollars, the budget.
         target: accuracy to reach at the least cost, a fraction.
-        untrained: accuracy of the untrained student, a fraction, for priors; None if not known.
+        untrained: accuracy of the base model, a fraction, for priors; None if not known.
     """
 
     task: str
@@ -49,7 +49,7 @@ class Answer:
         reason: why they say nothing, or "".
         transferred: the tasks that it is transferred from; none if the task has results.
         left_out: of other tasks, why it is not transferred from them.
-        untrained: accuracy of the untrained student: measured, expected by other tasks, or that of
+        untrained: accuracy of the base model: measured, expected by other tasks, or that of
             the question; None if it is not known.
         assumed: what queries cost, where the answer counts with prices before the first answer.
     """
@@ -91,7 +91,7 @@ def ask(
 
     Raises:
         ValueError: if none of the fits can say anything of the seeds and the budget; or if the
-            untrained student's accuracy is given where results answer.
+            base model's accuracy is given where results answer.
     """
     own = [fit for fit in fits if fit.record.task == question.task]
     answers = [_answer(fit, question, confidence, prices or {}) for fit in own]
@@ -130,7 +130,7 @@ def _by_priors(
     methods: Mapping[str, MethodKind],
     assumed: QueryPrices | None,
 ) -> Answer:
-    """Return what published findings say about a task without results."""
+    """Return what published results say about a task without results."""
     group = Group(question.task, NONE, NONE, NONE, NONE)
     reasons = list(dict.fromkeys(answer.reason for answer in others))
     seeds = question.seeds
@@ -192,7 +192,7 @@ def advice_json(question: Question, answers: Sequence[Answer]) -> JsonObject:
         "question": asdict(question),
         "answers": [
             asdict(answer.group)
-            | {"task": question.task, "borrowed": list(answer.transferred)}
+            | {"task": question.task, "transferred": list(answer.transferred)}
             | ({"left_out": list(answer.left_out)} if answer.left_out else {})
             | _said(answer)
             for answer in answers

@@ -39,7 +39,7 @@ def cautions(cells: str | Path) -> tuple[str, ...]:
     if few.height:
         found.append(
             f"{few.height:,} of {trained.height:,} cells were trained in fewer than {FEW_STEPS} "
-            f"optimiser steps, which may leave a student as it was; the fewest, "
+            f"optimiser steps, which may leave a student like its base model; the fewest, "
             f"{few['steps'][0]:,}, in {few['cell'][0]}. Smaller batches or more epochs make more."
         )
     return (*_zeros(table), *found, *_judged(table))

@@ -156,9 +156,9 @@ class Chosen(Protocol):
 
 
 def choice_text(choice: Chosen, name: Name, link: str = "and") -> str:
-    """Return a choice, as "NQ", "40% QR and 60% NQ" or "the student as it is"."""
+    """Return a choice, as "NQ", "40% QR and 60% NQ" or "the base model"."""
     if not choice.shares:
-        return "the student as it is"
+        return "the base model"
     if len(choice.shares) == 1 or choice.measured:
         return name(choice.method)
     return listed((f"{100 * of:.3g}% {name(one)}" for one, of in choice.shares.items()), link)
@@ -193,10 +193,10 @@ def _buy_text(advice: Advice, budget: str, name: Name) -> str:
     going = BY_OTHERS if advice.basis == "other tasks" else ""
     if not best.shares:
         right = f"{percent(best.accuracy)}% right"
-        answers = f"the student as it is answers {right},"
+        answers = f"the base model answers {right},"
         if going:
             interval = span(best.low, best.high)
-            answers = f"{going}the untrained student is expected to answer {right} ({interval}),"
+            answers = f"{going}the base model is expected to answer {right} ({interval}),"
         return f"{asked} do not train: {answers} and no data is expected to make it better."
     bought = f"{_queries_text(best, name)}{' and no more' if advice.saves else ''}"
     return (
@@ -256,8 +256,8 @@ def _more_text(advice: Advice, name: Name) -> str:
         found.append("more queries are not expected to help")
     else:
         found.append("twice the budget is too far beyond the data to say what it brings")
-    if advice.next_cells:
-        cell = advice.next_cells[0]
+    if advice.design:
+        cell = advice.design[0]
         cost = money(cell.usd) if cell.usd else queries_to_ask(cell)
         price = (
             f"for {cost}" if cell.usd else f"for {cost} queries" if cell.queries else "for nothing"
@@ -406,7 +406,7 @@ def map_text(seeds: int, leading: str) -> str:
 def next_text(advice: Advice) -> str:
     """Return what the next cells to measure are for, as a sentence."""
     pilot = " as a pilot of this task" if advice.basis == "other tasks" else ""
-    before = points(advice.next_cells[0].regret_before, sign=False)
+    before = points(advice.design[0].regret_before, sign=False)
     return (
         f"To choose better, measure one of these next{pilot}. The choice is expected to lose "
         f"{before} points now; with one of them:"
@@ -439,7 +439,7 @@ def plan_sentences(
         seeds: seed-set size.
         target: the accuracy, a fraction.
         name: titles of methods.
-        untrained: accuracy of the untrained student; None if it is not known.
+        untrained: accuracy of the base model; None if it is not known.
         priors: whether there is nothing but what is published.
         measured: whether that accuracy was measured, and is not what other tasks let expect.
     """
@@ -461,8 +461,8 @@ def plan_sentences(
     if untrained is not None and untrained >= target:
         right = f"{percent(untrained)}% right"
         if measured:
-            return f"Do not train: the student as it is already answers {right}.", "", rest
-        answers = f"{BY_OTHERS}the untrained student is expected to answer {right}"
+            return f"Do not train: the base model already answers {right}.", "", rest
+        answers = f"{BY_OTHERS}the base model is expected to answer {right}"
         return f"Do not train: {answers}.", "", rest
     alone = f": {PRIORS}" if priors else ""
     going = "" if measured else BY_OTHERS
@@ -504,12 +504,12 @@ def _anchor_text(best: Plan, untrained: float | None) -> str:
     if untrained is None:
         return (
             f"How hard the task is, priors do not know: with {best.at:,} queries they expect "
-            f"{between}. The untrained student's accuracy on some test items says more: add "
+            f"{between}. The base model's accuracy on some test items says more: add "
             "untrained_accuracy=0.3, if it is 30%."
         )
     return (
-        f"From {percent(untrained)}% untrained, priors expect {between} with {best.at:,} queries; "
-        "a pilot says more."
+        f"With the base model at {percent(untrained)}%, priors expect {between} with {best.at:,} "
+        "queries; a pilot says more."
     )
 
 

@@ -152,9 +152,9 @@ def _budget_lines(answer: Answer, advice: Advice, confidence: float, titles: Tit
         lines += wrapped(
             f"Of the methods alone, at any budget: {elsewhere}." if elsewhere else "", "  "
         )
-    if advice.next_cells:
+    if advice.design:
         lines += wrapped(say.next_text(advice), "  ")
-    for cell in advice.next_cells:
+    for cell in advice.design:
         price = "" if cell.usd is None else f", {say.money(cell.usd)}"
         price = f"{cell.queries:,} queries to ask{price}" if cell.queries else "its data exists"
         after = say.points(cell.regret_after, sign=False)

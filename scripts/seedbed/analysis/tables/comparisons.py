@@ -200,7 +200,7 @@ def paired_difference(
         confidence: coverage of the interval.
         runs: the noise between training runs; None where nothing is known of it, so that the
             interval holds that of the items alone.
-        trained: how many of the two students were trained: 1 if the reference is the untrained one,
+        trained: how many of the two students were trained: 1 if the reference is the base model,
             which has no noise of training.
     """
     from scipy.stats import t

@@ -70,7 +70,7 @@ class Run:
     Attributes:
         line: its line in the file, from 1.
         task: its task; "own" where the table has no such column.
-        method: how its data were made; "untrained" is the student as it was.
+        method: how its data were made; "untrained" is the base model.
         seeds: seed questions, 0 for `untrained`.
         budget: teacher queries, 0 for `untrained`.
         replicate: number of the run, from 1.

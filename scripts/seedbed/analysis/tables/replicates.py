@@ -75,7 +75,7 @@ class Noise:
     def of_a_student(self, seeds: int) -> RunNoise | None:
         """Return the noise of one student, that between draws of its seeds included where known.
 
-        It is the noise of a difference to the untrained student, where the draw does not cancel.
+        It is the noise of a difference to the base model, where the draw does not cancel.
 
         Args:
             seeds: seed-set size.

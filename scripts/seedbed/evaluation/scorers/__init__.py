@@ -185,7 +185,7 @@ def scorer_modules(
 ) -> list[str | Path]:
     """Return the code that scores a task beside this module: modules by name, a task's own by path.
 
-    None of it shows in import statements, so a digest of code must be told of it.
+    None of it shows in import statements, so a digest of code must include it explicitly.
     """
     if isinstance(options, str):
         return [f"{__name__}.function", module_file(options, task_folder)]

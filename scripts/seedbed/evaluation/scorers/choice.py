@@ -9,7 +9,7 @@ digit, or the full text of one choice, from the first of these that there is:
 3. a label or a choice's text that stands first, with an explanation behind it;
 4. the last sentence that only names a choice ("So it is C."), which behind "Wait, no." also
    replaces what was stated before;
-5. the one that a list of the choices calls right;
+5. the choice that a list of the choices calls right;
 6. the labels or texts that the output names and does not call wrong.
 
 An output that names two different choices in the same way has no answer. Neither rule reads what

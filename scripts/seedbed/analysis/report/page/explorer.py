@@ -182,7 +182,7 @@ class _Explored:
                 ]
                 for entry in advice.outlook
             ],
-            "next_text": say.next_text(advice) if advice.next_cells else "",
+            "next_text": say.next_text(advice) if advice.design else "",
             "next": [
                 [
                     f"{say.choice_text(cell, title)}, {say.next_cell_text(cell)}",
@@ -192,7 +192,7 @@ class _Explored:
                     say.money(cell.usd),
                     say.points(cell.regret_after, sign=False),
                 ]
-                for cell in advice.next_cells
+                for cell in advice.design
             ],
         }
 

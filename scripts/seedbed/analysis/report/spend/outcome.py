@@ -70,9 +70,9 @@ class Outcome:
         purchases: the decisions, the final one last.
         record: of the data set.
         rows: of the data set by method.
-        students: those of the pilot, the untrained one first and the final one last; none without
+        students: those of the pilot, the base model first and the final one last; none without
             a student.
-        gains: of the final student over the untrained one and over the best of the pilot.
+        gains: of the final student over the base model and over the best of the pilot.
         spending: what it cost; None if nothing was booked.
         left_out: methods that yielded no rows, with the reason.
     """
@@ -207,7 +207,7 @@ def _students(about: About, scores: Outcomes | None) -> list[Student]:
     for cell, (method, queries) in enumerate(scores.cells.select("method", "budget").iter_rows()):
         title = about.methods.get(method, BOUGHT)
         if method == UNTRAINED:
-            title = "the untrained student"
+            title = "the base model"
         accuracy = mean_accuracy(scores, [cell], CONFIDENCE)
         place = places.get(method, len(places))
         found.append((queries, place, Student(title, queries, accuracy, cell)))

@@ -135,7 +135,7 @@ def _decisions(found: Outcome) -> list[Decision]:
 
 def _facts(found: Outcome, one: PurchaseRecord) -> list[str]:
     purchase = one.purchase
-    titles = {UNTRAINED: "the untrained student", **found.about.methods}
+    titles = {UNTRAINED: "the base model", **found.about.methods}
     known = [
         f"{title} {percent(score.accuracy)}"
         for name, title in titles.items()
