@@ -14,9 +14,8 @@ from pathlib import Path
 import polars as pl
 
 from seedbed.artifacts import whole_file
-from seedbed.command_line import json_value, option, optional, run
-from seedbed.config.values import JsonObject
-from seedbed.engines.pending_jobs import PendingJob, claimed
+from seedbed.command_line import json_of, option, optional, run
+from seedbed.engines.pending_jobs import PendingAnswering, claimed
 from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
@@ -35,8 +34,8 @@ class Options(Asking, Sharing, Shard):
     stream: str = option(str, "key of the stream")
     seeds: Path = option(whole_file, "seeds.parquet of the seed set")
     questions: Path | None = optional(whole_file, "the same shard of the question stream")
-    settings: JsonObject = option(
-        json_value, "prompt, limit and sampling, as JSON: see the class AnswerSettings"
+    settings: AnswerSettings = option(
+        json_of(AnswerSettings), "prompt, limit and sampling, as JSON"
     )
     answers: Path = option(Path, "Parquet file to write")
 
@@ -48,13 +47,9 @@ def job(args: Options) -> None:
     engine = args.starting(report)
 
     def shard(
-        settings: JsonObject,
-        seeds: Path | str,
-        questions: Path | str | None,
-        folder: Path,
+        asked: AnswerSettings, seeds: Path, questions: Path | None, folder: Path
     ) -> tuple[Basis, Make]:
-        asked = AnswerSettings.model_validate(settings)
-        items = read_items(Path(seeds))
+        items = read_items(seeds)
         written = pl.read_parquet(questions).select("query", "question") if questions else None
 
         def answer(queries: Sequence[int], again: bool) -> pl.DataFrame:
@@ -66,21 +61,18 @@ def job(args: Options) -> None:
         rows = {} if written is None else {"questions": written}
         return asking_basis(asked, model, items, **rows), answer
 
-    def answer_for(job: PendingJob) -> None:
-        settings, seeds, questions = (
-            job.values[name] for name in ("settings", "seeds", "questions")
-        )
-        basis, answer = shard(settings, seeds, questions, job.cache)
-        fill(job, columns_of(AnswerSettings.model_validate(settings)), basis, answer)
+    def answer_for(job: PendingAnswering) -> None:
+        basis, answer = shard(job.settings, job.seeds, job.questions, job.cache)
+        fill(job, columns_of(job.settings), basis, answer)
 
-    settings = {"stream": args.stream, **args.settings}
+    settings = args.settings.model_copy(update={"stream": args.stream})
     basis, answer = shard(settings, args.seeds, args.questions, args.cache)
     with claimed(args.cache, args.answers, report):
         made_by: ShardProvenance = {**provenance(__file__, [args.engine.module])}
-        columns = columns_of(AnswerSettings.model_validate(settings))
+        columns = columns_of(settings)
         answers = extend(args.answers, args.part, columns, basis, answer, made_by)
     report(f"{answers.height - answers['answer'].null_count()} of {answers.height} answered")
-    engine.share(args.pending, args.answers, args.runtime, answer_for)
+    engine.share(args.pending, args.answers, args.runtime, PendingAnswering, answer_for)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from seedbed.artifacts import read_metadata, whole_file, write_parquet
 from seedbed.command_line import Checked, json_of, json_value, option, optional, run
 from seedbed.config.words import Coordinates
 from seedbed.engines import Completion, Request
-from seedbed.engines.pending_jobs import PendingJob, claimed
+from seedbed.engines.pending_jobs import PendingJudging, claimed
 from seedbed.evaluation.evaluation import summarise
 from seedbed.evaluation.judge import Posed, grades, judge
 from seedbed.evaluation.judged import check_answered, graded_answers, posed_answers
@@ -93,11 +93,10 @@ def job(args: Options) -> None:
     write_evaluation(args, predictions, judged, said, round(sum(seconds), 3), made_by)
     report(f"{int(predictions['correct'].sum())} of {predictions.height} right")
 
-    def share(job: PendingJob) -> None:
-        posed = posed_answers(items, pl.read_parquet(job.values["answers"]))
-        verdicts(job.cache, posed)
+    def share(job: PendingJudging) -> None:
+        verdicts(job.cache, posed_answers(items, pl.read_parquet(job.answers)))
 
-    engine.share(args.pending, args.scores, args.runtime, share)
+    engine.share(args.pending, args.scores, args.runtime, PendingJudging, share)
 
 
 def write_evaluation(

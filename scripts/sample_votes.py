@@ -13,8 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from seedbed.artifacts import whole_file
-from seedbed.command_line import json_value, option, run
-from seedbed.config.values import JsonObject
+from seedbed.command_line import json_of, option, run
 from seedbed.engines.pending_jobs import claimed
 from seedbed.models import answers_identity
 from seedbed.progress import reporter
@@ -33,8 +32,8 @@ class Options(Asking, Shard):
 
     stream: str = option(str, "key of the stream")
     answers: Path = option(whole_file, "answers of the shard")
-    settings: JsonObject = option(
-        json_value, "samples, limits and sampling, as JSON: see the class SampleSettings"
+    settings: SampleSettings = option(
+        json_of(SampleSettings), "samples, limits and sampling, as JSON"
     )
     samples: Path = option(Path, "Parquet file to write")
 
@@ -42,7 +41,7 @@ class Options(Asking, Shard):
 def job(args: Options) -> None:
     """Sample further answers to the questions of a shard."""
     report = reporter("sample_votes")
-    settings = SampleSettings.model_validate({"stream": args.stream, **args.settings})
+    settings = args.settings.model_copy(update={"stream": args.stream})
     model = answers_identity(args.model, args.engine.kind)
     engine = args.starting(report)
     part = args.part

@@ -21,10 +21,9 @@ from pathlib import Path
 import polars as pl
 
 from seedbed.artifacts import whole_file
-from seedbed.command_line import Checked, json_value, option, optional, run
-from seedbed.config.values import JsonObject
+from seedbed.command_line import Checked, json_of, option, optional, run
 from seedbed.engines.devices import use_gpus
-from seedbed.engines.pending_jobs import PendingJob, PendingOfModel, claimed
+from seedbed.engines.pending_jobs import PendingOfModel, PendingTraining, claimed
 from seedbed.models import read_fingerprint
 from seedbed.progress import Report, reporter
 from seedbed.provenance import Provenance, provenance
@@ -55,8 +54,8 @@ class Options(Sharing, Checked):
 
     model: Path = option(Path, "folder of the student")
     dataset: Path = option(whole_file, "Parquet with `messages`")
-    settings: JsonObject = option(json_value, "`training` of a study, as JSON")
-    trainer: JsonObject = option(json_value, "`trainer` of the model's file, as JSON", "{}")
+    settings: StudentTraining = option(json_of(StudentTraining), "`training` of a study, as JSON")
+    trainer: Trainer = option(json_of(Trainer), "`trainer` of the model's file, as JSON", "{}")
     threads: int = option(int, "CPU threads", 1)
     gpu: int = option(int, "GPUs, 0 to train on the CPU", 1)
     cache: Path | None = optional(Path, "folder of the lock by which jobs share the work")
@@ -71,8 +70,8 @@ class Training:
     made: Provenance
     dataset: Path
     folder: Path
-    settings: JsonObject
-    trainer: JsonObject
+    settings: StudentTraining
+    trainer: Trainer
     report: Report
     loading: Callable[[], None] = lambda: None
     began: float = field(default_factory=time.monotonic)
@@ -85,11 +84,11 @@ class Training:
             self.options.model,
             self.dataset,
             self.folder,
-            StudentTraining.model_validate(self.settings),
+            self.settings,
             self._describe,
             self.report,
             self.options.threads,
-            Trainer.model_validate(self.trainer),
+            self.trainer,
             self.made["code"],
             ahead=ahead,
             loading=self.loading,
@@ -104,7 +103,7 @@ class Training:
     def _describe(self, folder: Path, counts: TrainingCounts, earlier_seconds: float) -> None:
         spent = time.monotonic() - self.began + earlier_seconds
         record = TrainingRecord(
-            settings=self.settings,
+            settings=self.settings.model_dump(mode="json", exclude_unset=True),
             model=read_fingerprint(self.options.model),
             counts=counts,
             seconds=TrainingSeconds(training=round(spent, 3)),
@@ -132,7 +131,7 @@ def job(args: Options) -> None:
         try:
             counts = own.run(ahead=True)
             # Several processes would all have to load the next one's rows.
-            if own.stepped and own.trainer.get("fsdp_size", 1) == 1:
+            if own.stepped and own.trainer.fsdp_size == 1:
                 share(own, counts)
         except StoppedError:
             report("stopped by SIGTERM: the training is saved, and goes on when started again")
@@ -158,7 +157,7 @@ def share(own: Training, counts: TrainingCounts) -> None:
     a_row = (own.ended - own.stepped) / max(1, trained)
     allowed = math.inf if args.runtime is None else 60 * args.runtime * SHARE_OF_TIME
     until = own.began + min(allowed, MOST_STARTS * start)
-    pending = PendingOfModel.read(args.pending, args.folder / TRAINING_RECORD)
+    pending = PendingOfModel.read(args.pending, args.folder / TRAINING_RECORD, PendingTraining)
     for other in pending.jobs:
         if time.monotonic() > until:
             return
@@ -178,13 +177,13 @@ def share(own: Training, counts: TrainingCounts) -> None:
                 return
 
 
-def _train(own: Training, other: PendingJob) -> bool:
+def _train(own: Training, other: PendingTraining) -> bool:
     """Train the student of another job; return whether a next one may follow."""
     folder = other.output.parent
     log = ready_folder(folder) / LOG
     own_log = reporter("train_student", log)
-    values = {name: other.values[name] for name in ("settings", "trainer")}
-    one = Training(own.options, own.made, other.inputs[0], folder, **values, report=own_log)
+    asked = other.settings, other.trainer
+    one = Training(own.options, own.made, other.inputs[0], folder, *asked, report=own_log)
     gc.collect()
     try:
         one.run(ahead=True)
@@ -198,14 +197,14 @@ def _train(own: Training, other: PendingJob) -> bool:
     return True
 
 
-def _is_ready(other: PendingJob) -> bool:
+def _is_ready(other: PendingTraining) -> bool:
     """Return whether an adapter waits for a job, which says whether it is the right one."""
     return (ready_folder(other.output.parent) / ADAPTER).is_dir()
 
 
-def _rows(other: PendingJob) -> int:
+def _rows(other: PendingTraining) -> int:
     """Return how many rows a training goes through, each as often as it comes."""
-    settings = StudentTraining.model_validate(other.values["settings"])
+    settings = other.settings
     held = int(pl.scan_parquet(other.inputs[0]).select(pl.len()).collect().item())
     steps = math.ceil(held / settings.batch_size) * settings.epochs
     most = min(steps, settings.max_steps or steps) * settings.batch_size

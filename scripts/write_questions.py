@@ -15,9 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from seedbed.artifacts import whole_file
-from seedbed.command_line import json_value, option, run
-from seedbed.config.values import JsonObject
-from seedbed.engines.pending_jobs import PendingJob, claimed
+from seedbed.command_line import json_of, option, run
+from seedbed.engines.pending_jobs import PendingWriting, claimed
 from seedbed.models import answers_identity
 from seedbed.progress import reporter
 from seedbed.provenance import provenance
@@ -35,8 +34,8 @@ class Options(Asking, Sharing, Shard):
 
     question_stream: str = option(str, "key of the question stream")
     seeds: Path = option(whole_file, "seeds.parquet of the seed set")
-    settings: JsonObject = option(
-        json_value, "prompts, limits and sampling, as JSON: see the class QuestionSettings"
+    settings: QuestionSettings = option(
+        json_of(QuestionSettings), "prompts, limits and sampling, as JSON"
     )
     questions: Path = option(Path, "Parquet file to write")
 
@@ -47,9 +46,8 @@ def job(args: Options) -> None:
     model = answers_identity(args.model, args.engine.kind)
     engine = args.starting(report)
 
-    def shard(settings: JsonObject, seeds: Path | str, folder: Path) -> tuple[Basis, Make]:
-        asked = QuestionSettings.model_validate(settings)
-        items = read_items(Path(seeds))
+    def shard(asked: QuestionSettings, seeds: Path, folder: Path) -> tuple[Basis, Make]:
+        items = read_items(seeds)
 
         def write(queries: Sequence[int], again: bool) -> pl.DataFrame:
             kept = args.response_cache(folder, again)
@@ -59,17 +57,17 @@ def job(args: Options) -> None:
 
         return asking_basis(asked, model, items), write
 
-    def write_for(job: PendingJob) -> None:
-        basis, write = shard(job.values["settings"], job.values["seeds"], job.cache)
+    def write_for(job: PendingWriting) -> None:
+        basis, write = shard(job.settings, job.seeds, job.cache)
         fill(job, SCHEMA, basis, write)
 
-    settings = {"stream": args.question_stream, **args.settings}
+    settings = args.settings.model_copy(update={"stream": args.question_stream})
     basis, write = shard(settings, args.seeds, args.cache)
     with claimed(args.cache, args.questions, report):
         made_by: ShardProvenance = {**provenance(__file__, [args.engine.module])}
         questions = extend(args.questions, args.part, SCHEMA, basis, write, made_by)
     report(f"{questions.height - questions['question'].null_count()} of {questions.height} usable")
-    engine.share(args.pending, args.questions, args.runtime, write_for)
+    engine.share(args.pending, args.questions, args.runtime, PendingWriting, write_for)
 
 
 def main() -> None:

@@ -4,7 +4,12 @@ from pathlib import Path
 import pytest
 
 from seedbed.engines import pending_jobs
-from seedbed.engines.pending_jobs import PendingOfModel
+from seedbed.engines.pending_jobs import (
+    PendingAnswering,
+    PendingEvaluation,
+    PendingOfModel,
+    PendingTraining,
+)
 from seedbed.run.pending import PendingJobs
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
@@ -99,13 +104,28 @@ def test_a_job_answers_for_those_after_it_and_then_for_those_before(flow, tmp_pa
     file = tmp_path / name
 
     def of(own):
-        return [str(job.output) for job in PendingOfModel.read(file, Path(own)).jobs]
+        return [
+            str(job.output) for job in PendingOfModel.read(file, Path(own), PendingEvaluation).jobs
+        ]
 
     monkeypatch.setattr(pending_jobs, "MOST", len(outputs))
     assert of(outputs[1]) == [*outputs[2:], outputs[0]]
     assert of("another") == outputs
     monkeypatch.setattr(pending_jobs, "MOST", 2)
     assert of(outputs[0]) == outputs[1:3]
-    assert PendingOfModel.read(tmp_path / "none.jsonl", Path(outputs[0])).jobs == ()
+    assert PendingOfModel.read(tmp_path / "none.jsonl", Path("x"), PendingEvaluation).jobs == ()
     # All of it is by name on a job's command line, however long the prompts are.
     assert len(PendingJobs(flow, "journal").file("student", flow.grid.cells[0].key)) < 100
+
+
+def test_jobs_are_read_as_they_were_written(flow, tmp_path):
+    others = PendingJobs(flow, str(tmp_path))
+    written(flow, tmp_path)
+    stream = flow.grid.streams[-1].key
+    jobs = PendingOfModel.read(Path(others.file("teacher", stream)), Path(), PendingAnswering).jobs
+    job = next(job for job in jobs if job.settings.stream == stream)
+    assert job.settings.prompt == flow.answers(stream)["prompt"]
+    assert job.seeds == Path(flow.seeds(stream))
+    # Each kind has keys of its own, and takes no others.
+    with pytest.raises(ValueError, match="questions"):
+        PendingTraining.model_validate_json(job.line())

@@ -31,8 +31,9 @@ def silent(text):
     """Report no progress."""
 
 
-def other(folder, name, *inputs, **values):
-    return PendingJob(folder / name / "out.json", folder / name / "journal", inputs, values)
+def other(folder, name, *inputs):
+    cache = folder / name / "journal"
+    return PendingJob(output=folder / name / "out.json", cache=cache, inputs=inputs)
 
 
 @pytest.fixture

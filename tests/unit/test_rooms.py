@@ -79,7 +79,6 @@ UNTYPED = {
     "seedbed/architectures.py": 2,
     "seedbed/config/documents.py": 1,
     "seedbed/engines/batch_engine.py": 4,
-    "seedbed/engines/pending_jobs.py": 2,
     "seedbed/models.py": 2,
     "seedbed/run/snakemake_internals.py": 1,
     "seedbed/streams/extension.py": 1,

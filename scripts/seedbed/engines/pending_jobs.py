@@ -18,9 +18,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from seedbed.artifacts import write_text
+from seedbed.engines.settings import Asked
+from seedbed.records import Part
+from seedbed.streams.settings import AnswerSettings, QuestionSettings
+from seedbed.training.settings import StudentTraining, Trainer
 
 MOST = 32
 """Pending jobs that a job answers for: after these, the start of another engine costs little."""
@@ -32,28 +36,92 @@ POLL_SECONDS = 0.2
 SAY_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class PendingJob:
+class PendingJob(Part):
     """A job that asks the same model.
 
     Attributes:
         output: the file that it makes.
         cache: folder of its response cache.
         inputs: files that it asks about.
-        values: its other options, by name.
     """
 
     output: Path
     cache: Path
     inputs: tuple[Path, ...]
-    values: dict[str, Any]
 
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> PendingJob:
-        """Read a line of the file of jobs."""
-        rest = dict(fields)
-        output, cache, inputs = (rest.pop(name) for name in ("output", "cache", "inputs"))
-        return cls(Path(output), Path(cache), tuple(map(Path, inputs)), rest)
+    def line(self) -> str:
+        """Return the job as a line of the file of jobs; `PendingOfModel.read` reads it."""
+        return json.dumps(self.model_dump(mode="json", exclude_unset=True)) + "\n"
+
+
+class PendingShard(PendingJob):
+    """A job that asks a model for a shard.
+
+    Attributes:
+        settings: how it asks.
+        seeds: seeds.parquet of the seed set.
+        start: first query of the shard.
+        stop: one past the last query that is needed.
+        end: one past the last query that it can hold; else as `stop`.
+    """
+
+    settings: Asked
+    seeds: Path
+    start: int
+    stop: int
+    end: int | None = None
+
+
+class PendingWriting(PendingShard):
+    """A job that writes the questions of a shard."""
+
+    settings: QuestionSettings
+
+
+class PendingAnswering(PendingShard):
+    """A job that answers the questions of a shard.
+
+    Attributes:
+        questions: the same shard of the question stream; None asks the seeds' questions.
+    """
+
+    settings: AnswerSettings
+    questions: Path | None
+
+
+class PendingEvaluation(PendingJob):
+    """A job that asks a student the same items.
+
+    Attributes:
+        adapter: folder of the student's adapter; None for the base model.
+    """
+
+    adapter: Path | None
+
+
+class PendingJudging(PendingJob):
+    """A job that grades a student's answers to the same items.
+
+    Attributes:
+        answers: the answers.
+    """
+
+    answers: Path
+
+
+class PendingTraining(PendingJob):
+    """A job that trains the same student, on its first input.
+
+    Attributes:
+        settings: how it trains.
+        trainer: how that is run.
+    """
+
+    settings: StudentTraining
+    trainer: Trainer
+
+
+Job = TypeVar("Job", bound=PendingJob)
 
 
 class Plan:
@@ -99,8 +167,8 @@ def write_plan(file: Path | str, paths: Iterable[object]) -> None:
 
 
 @dataclass(frozen=True)
-class PendingOfModel:
-    """The jobs that ask the same model as the present job.
+class PendingOfModel(Generic[Job]):
+    """The jobs of one rule that ask the same model as the present job.
 
     Attributes:
         plan: what the present run will make.
@@ -108,15 +176,16 @@ class PendingOfModel:
     """
 
     plan: Plan
-    jobs: tuple[PendingJob, ...]
+    jobs: tuple[Job, ...]
 
     @classmethod
-    def read(cls, file: Path | None, own: Path) -> PendingOfModel:
+    def read(cls, file: Path | None, own: Path, kind: type[Job]) -> PendingOfModel[Job]:
         """Read the jobs that ask a job's model: those after it in the file, then those before it.
 
         Args:
             file: jobs that ask the same model, a line of JSON each; it need not exist.
             own: the output of the job itself.
+            kind: what the jobs are.
         """
         if file is None or not file.is_file():
             return cls(Plan(None), ())
@@ -125,10 +194,10 @@ class PendingOfModel:
         begins = json.dumps({"output": str(own)})[:-1] + ","
         place = next((n for n, line in enumerate(lines) if line.startswith(begins)), len(lines))
         order = lines[place + 1 :] + lines[:place]
-        jobs = (PendingJob.from_json(json.loads(line)) for line in order[:MOST])
+        jobs = (kind.model_validate_json(line) for line in order[:MOST])
         return cls(Plan(file.with_name(PLAN)), tuple(jobs))
 
-    def waiting(self) -> list[PendingJob]:
+    def waiting(self) -> list[Job]:
         """Return the pending jobs whose inputs exist."""
         return [job for job in self.jobs if self.plan.waits(job)]
 
@@ -177,8 +246,8 @@ def _lock(file: int, progress: Callable[[str], None] | None) -> bool:
 
 
 def serve(
-    pending: PendingOfModel,
-    answer: Callable[[PendingJob], Iterable[object] | None],
+    pending: PendingOfModel[Job],
+    answer: Callable[[Job], Iterable[object] | None],
     progress: Callable[[str], None],
     until: float = math.inf,
     at_once: int = 1,
@@ -210,8 +279,8 @@ def serve(
 
 
 def _answers(
-    job: PendingJob,
-    answer: Callable[[PendingJob], Iterable[object] | None],
+    job: Job,
+    answer: Callable[[Job], Iterable[object] | None],
     progress: Callable[[str], None],
 ) -> Iterator[object]:
     """Yield the answers that fill the response cache of a job, if no other job fills it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seedbed.engines import Engine, load_engine
 from seedbed.engines.devices import use_gpus
-from seedbed.engines.pending_jobs import PendingJob, PendingOfModel, serve
+from seedbed.engines.pending_jobs import Job, PendingOfModel, serve
 from seedbed.engines.settings import ADAPTERS_AT_ONCE, EngineJob, OpenAISettings
 
 SHARE_OF_TIME = 1 / 3
@@ -59,7 +59,8 @@ class EngineStart:
         file: Path | None,
         own: Path,
         runtime: float | None,
-        answer: Callable[[PendingJob], Iterable[object] | None],
+        kind: type[Job],
+        answer: Callable[[Job], Iterable[object] | None],
     ) -> None:
         """Answer for other jobs too, if a model had to be loaded.
 
@@ -67,12 +68,14 @@ class EngineStart:
             file: the jobs: see `PendingOfModel.read`.
             own: what the job itself makes.
             runtime: minutes after which the job is ended; None for no limit.
+            kind: what the jobs are.
             answer: fills the response cache of another job, at once or as what it returns is read.
         """
         if self._engine is not None and self._job.kind != "openai":
             until = math.inf if runtime is None else self._since + 60 * runtime * SHARE_OF_TIME
             at_once = ADAPTERS_AT_ONCE if self._job.kind == "vllm" else 1
-            serve(PendingOfModel.read(file, own), answer, self._progress, until, at_once)
+            pending = PendingOfModel.read(file, own, kind)
+            serve(pending, answer, self._progress, until, at_once)
 
 
 def _file(model: Path) -> str:

@@ -13,7 +13,7 @@ from seedbed.artifacts import whole_file
 from seedbed.command_line import option, several
 from seedbed.config.words import DATASET_COUNTS, TRAINING_COUNTS
 from seedbed.engines import Completion, Request
-from seedbed.engines.pending_jobs import PendingJob, PendingOfModel, claimed
+from seedbed.engines.pending_jobs import PendingEvaluation, PendingOfModel, claimed
 from seedbed.models import adapter_fingerprint, lora_rank, read_fingerprint
 from seedbed.provenance import code_digest
 from seedbed.streams.options import Asking, Sharing
@@ -71,8 +71,8 @@ class Student:
             report: called with a line of text now and then.
         """
         self._args, self._output, self._requests, self._report = args, output, requests, report
-        pending = PendingOfModel.read(args.pending, output).waiting()
-        folders = [args.adapter_folder, *map(_adapter, pending)]
+        pending = PendingOfModel.read(args.pending, output, PendingEvaluation).waiting()
+        folders = [args.adapter_folder, *(job.adapter for job in pending)]
         ranks = [lora_rank(path) for path in folders if path is not None]
         self._engine = args.starting(report, lora_rank=max(ranks, default=0))
         # An answer depends on its request and on these, and not on the code that scores it.
@@ -96,7 +96,8 @@ class Student:
             args.pending,
             self._output,
             args.runtime,
-            lambda job: self._answers(job.cache, _adapter(job)),
+            PendingEvaluation,
+            lambda job: self._answers(job.cache, job.adapter),
         )
 
     def _answers(self, folder: Path, adapter: Path | None) -> Iterator[Completion]:
@@ -123,8 +124,3 @@ def costs(
     }
     counts |= {name: getattr(training.counts, name) for name in TRAINING_COUNTS}
     return counts, {"generation": made.seconds.generation, "training": training.seconds.training}
-
-
-def _adapter(job: PendingJob) -> Path | None:
-    folder = job.values["adapter"]
-    return None if folder is None else Path(folder)

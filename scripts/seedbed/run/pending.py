@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 from seedbed.artifacts import write_text
-from seedbed.engines.pending_jobs import PLAN, write_plan
-from seedbed.study.job_settings import JobSettings, Settings
+from seedbed.engines.pending_jobs import (
+    PLAN,
+    PendingAnswering,
+    PendingEvaluation,
+    PendingJob,
+    PendingJudging,
+    PendingTraining,
+    PendingWriting,
+    write_plan,
+)
+from seedbed.streams.settings import AnswerSettings, QuestionSettings
+from seedbed.study.job_settings import JobSettings
 from seedbed.study.paths import Part
 from seedbed.study.shards import Shard
 from seedbed.training.record import TRAINING_RECORD
+from seedbed.training.settings import StudentTraining, Trainer
+
+
+class _OfShard(TypedDict):
+    """What jobs on a shard have in common: see `PendingShard`."""
+
+    output: Path
+    cache: Path
+    inputs: tuple[Path, ...]
+    seeds: Path
+    start: int
+    stop: int
+    end: int
 
 
 class PendingJobs:
@@ -60,8 +83,8 @@ class PendingJobs:
         lines: dict[str, list[str]] = {}
         for file, about in self._jobs():
             found = lines.setdefault(file, [])
-            if (job := about())["output"] in planned:
-                found.append(json.dumps(job) + "\n")
+            if str((job := about()).output) in planned:
+                found.append(job.line())
         for file, jobs in lines.items():
             write_text(file, "".join(jobs))
 
@@ -69,7 +92,7 @@ class PendingJobs:
         """Write down what a run has not made in the end: what it made so far is not in doubt."""
         write_plan(Path(self._folder) / PLAN, paths)
 
-    def _jobs(self) -> Iterator[tuple[str, Callable[[], dict[str, object]]]]:
+    def _jobs(self) -> Iterator[tuple[str, Callable[[], PendingJob]]]:
         for part, key, about in self._asking():
             engine = self._flow.study.engine(getattr(self._flow, part)(key)[0])
             if engine.kind != "openai":
@@ -78,7 +101,7 @@ class PendingJobs:
             if not cell.untrained:
                 yield self.trainings(cell.key), partial(self._training, cell.key)
 
-    def _asking(self) -> Iterator[tuple[Part, str, Callable[[], dict[str, object]]]]:
+    def _asking(self) -> Iterator[tuple[Part, str, Callable[[], PendingJob]]]:
         for key in self._flow.grid.question_stream_by_key:
             for shard in self._flow.shards(key):
                 yield "augmenter", key, partial(self._questions, key, shard)
@@ -90,55 +113,53 @@ class PendingJobs:
             if cell.task in self._flow.grid.judged:
                 yield "judge", cell.key, partial(self._judging, cell.key)
 
-    def _questions(self, key: str, shard: Shard) -> dict[str, object]:
-        return self._shard("questions", key, shard, self._flow.questions(key))
+    def _questions(self, key: str, shard: Shard) -> PendingWriting:
+        asked = QuestionSettings.model_validate({"stream": key, **self._flow.questions(key)})
+        return PendingWriting(settings=asked, **self._shard("questions", key, shard))
 
-    def _answers(self, key: str, shard: Shard) -> dict[str, object]:
+    def _answers(self, key: str, shard: Shard) -> PendingAnswering:
+        asked = AnswerSettings.model_validate({"stream": key, **self._flow.answers(key)})
         questions = self._flow.questions_of_shard(key, str(shard.index))
-        about = self._shard("answers", key, shard, self._flow.answers(key), questions)
-        return about | {"questions": questions[0] if questions else None}
+        about = self._shard("answers", key, shard, questions)
+        return PendingAnswering(
+            settings=asked, questions=Path(questions[0]) if questions else None, **about
+        )
 
-    def _evaluation(self, key: str) -> dict[str, object]:
+    def _evaluation(self, key: str) -> PendingEvaluation:
         adapter, cell = self._flow.adapter(key), self._flow.cell(key)
         judged = cell.task in self._flow.grid.judged
-        return {
-            "output": self._flow.outputs(key) if judged else self._flow.evaluation_file(cell),
-            "cache": f"{self._flow.results}/journal/evaluations/{key}",
-            "inputs": [self._flow.test_items(key), *adapter],
-            "adapter": str(Path(adapter[0]).parent) if adapter else None,
-        }
+        return PendingEvaluation(
+            output=Path(self._flow.outputs(key) if judged else self._flow.evaluation_file(cell)),
+            cache=Path(self._flow.results, "journal/evaluations", key),
+            inputs=tuple(map(Path, [self._flow.test_items(key), *adapter])),
+            adapter=Path(adapter[0]).parent if adapter else None,
+        )
 
-    def _judging(self, key: str) -> dict[str, object]:
-        answers = self._flow.outputs(key)
-        return {
-            "output": self._flow.evaluation_file(self._flow.cell(key)),
-            "cache": f"{self._flow.results}/journal/judging/{key}",
-            "inputs": [self._flow.test_items(key), answers],
-            "answers": answers,
-        }
+    def _judging(self, key: str) -> PendingJudging:
+        answers = Path(self._flow.outputs(key))
+        return PendingJudging(
+            output=Path(self._flow.evaluation_file(self._flow.cell(key))),
+            cache=Path(self._flow.results, "journal/judging", key),
+            inputs=(Path(self._flow.test_items(key)), answers),
+            answers=answers,
+        )
 
-    def _training(self, key: str) -> dict[str, object]:
-        results = self._flow.results
-        return {
-            "output": f"{results}/adapters/{key}/{TRAINING_RECORD}",
-            "cache": f"{results}/journal/adapters/{key}",
-            "inputs": [
-                self._flow.dataset_rows(key),
-                self._flow.model_record(*self._flow.student(key)),
-            ],
-            "settings": self._flow.training(key),
-            "trainer": self._flow.trainer(key),
-        }
+    def _training(self, key: str) -> PendingTraining:
+        flow = self._flow
+        return PendingTraining(
+            output=Path(flow.results, "adapters", key, TRAINING_RECORD),
+            cache=Path(flow.results, "journal/adapters", key),
+            inputs=(Path(flow.dataset_rows(key)), Path(flow.model_record(*flow.student(key)))),
+            settings=StudentTraining.model_validate(flow.training(key)),
+            trainer=Trainer.model_validate(flow.trainer(key)),
+        )
 
-    def _shard(
-        self, stage: str, key: str, shard: Shard, settings: Settings, asked: Iterable[str] = ()
-    ) -> dict[str, object]:
-        results, seeds = self._flow.results, self._flow.seeds(key)
+    def _shard(self, stage: str, key: str, shard: Shard, asked: Iterable[str] = ()) -> _OfShard:
+        results, seeds = self._flow.results, Path(self._flow.seeds(key))
         return {
-            "output": f"{results}/{stage}/{key}/shard={shard.index}/{stage}.parquet",
-            "cache": f"{results}/journal/{stage}/{key}",
-            "inputs": [seeds, *asked],
-            "settings": {"stream": key, **settings},
+            "output": Path(results, stage, key, f"shard={shard.index}", f"{stage}.parquet"),
+            "cache": Path(results, "journal", stage, key),
+            "inputs": (seeds, *map(Path, asked)),
             "seeds": seeds,
             "start": shard.start,
             "stop": shard.stop,

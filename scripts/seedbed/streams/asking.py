@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import polars as pl
 
-from seedbed.engines.pending_jobs import PendingJob
+from seedbed.engines.pending_jobs import PendingShard
 from seedbed.engines.settings import Asked, EngineJob
 from seedbed.models import answers_identity
 from seedbed.provenance import Provenance
@@ -63,7 +63,7 @@ def asking_basis(
     return Basis(identity | {"seeds": rows_digest(to_frame(seeds))}, rows)
 
 
-def fill(job: PendingJob, schema: pl.Schema, basis: Basis, make: Make) -> None:
+def fill(job: PendingShard, schema: pl.Schema, basis: Basis, make: Make) -> None:
     """Fill the response cache of a pending job with what its shard's file lacks.
 
     Args:
@@ -72,8 +72,7 @@ def fill(job: PendingJob, schema: pl.Schema, basis: Basis, make: Make) -> None:
         basis: what determines its rows.
         make: see `extend`; the response cache keeps what it returns.
     """
-    start, stop = job.values["start"], job.values["stop"]
-    part = Part(start, stop, job.values.get("end", stop))
+    part = Part(job.start, job.stop, job.stop if job.end is None else job.end)
     known = held(job.output, part, schema, basis)
     if known.stop < part.stop:
         make(range(known.stop, part.stop), False)

@@ -45,7 +45,7 @@ class Sharing:
 
     pending: Path | None = optional(
         Path,
-        "file of the jobs that ask the same model, a line of JSON each: see the class PendingJob",
+        "file of the jobs that ask the same model, a line of JSON each: see PendingJob",
     )
     runtime: float | None = optional(
         float, "minutes after which the job is ended; other jobs get a third of them"

@@ -188,14 +188,14 @@ class QuestionSettings(Asked, Sampling, QuestionWriting):
     """How the questions of a stream are written.
 
     Attributes:
-        stream: key of the question stream.
+        stream: key of the question stream, which is an option of its own on a command line.
         prompt: `question` of the method's prompts.
         check_prompt: template of the self-check, or None if there is none.
         question_tokens: `max_tokens.question` of the task.
         check_tokens: `max_tokens.check` of the task.
     """
 
-    stream: str
+    stream: str = ""
     prompt: str
     check_prompt: str | None
     question_tokens: int
@@ -206,11 +206,11 @@ class AnswerSettings(Answering, Prompted, Sampling):
     """How the answers of a stream are sampled.
 
     Attributes:
-        stream: key of the stream.
+        stream: key of the stream, likewise.
         keep_thinking: whether rows keep what the teacher thought.
     """
 
-    stream: str
+    stream: str = ""
     keep_thinking: bool = False
 
 
@@ -218,10 +218,10 @@ class SampleSettings(Answering, Sampling, Samples):
     """How the self-consistency samples of a stream are drawn.
 
     Attributes:
-        stream: key of the stream.
+        stream: key of the stream, likewise.
     """
 
-    stream: str
+    stream: str = ""
 
 
 class DatasetSettings(Prompted, Overlap):
