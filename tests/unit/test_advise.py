@@ -11,7 +11,15 @@ from analysis_simulation import METHODS, true_accuracy
 from fitted_studies import fit, usual_study
 
 from seedbed.analysis.curves import Between
-from seedbed.analysis.decide.advise import _merged, advise, best_shares, leaders, plans, tied
+from seedbed.analysis.decide.advise import (
+    Stretch,
+    advise,
+    best_shares,
+    leaders,
+    leading_stretches,
+    merged,
+    plans,
+)
 from seedbed.analysis.decide.crossovers import crossover_table, find_crossovers
 from seedbed.analysis.decide.transfer import transferred_advice
 from seedbed.analysis.settings import CrossoverSettings, FitSettings
@@ -224,15 +232,36 @@ def test_methods_that_are_tied_lead_together():
     assert 0.05 < (draws[0] > draws[1]).mean() < 0.95
 
 
+def stretches(leading):
+    """Stretches of 401 budgets from 1 to 100, at which methods lead alone or tie."""
+    centres = np.where(leading, 0.6, 0.5)
+    draws = np.repeat(centres[:, None], 40, axis=1)
+    return leading_stretches(np.geomspace(1, 100, 401), ["a", "b"], centres, draws, 0.95)
+
+
 def test_stretches_too_narrow_to_matter_join_a_neighbour():
     """The share of draws passes the threshold with noise of its own."""
     leading = np.zeros((2, 401), dtype=bool)
     leading[0, :200] = leading[1, 200:] = True
     leading[1, 100] = leading[0, 300] = True
-    centres = np.where(leading, 0.6, 0.5)
-    draws = np.repeat(centres[:, None], 40, axis=1)
-    merged = list(_merged(tied(centres, draws, 0.95)))
-    assert [(start, stop) for _, start, stop in merged] == [(0, 200), (200, 401)]
+    found = stretches(leading)
+    assert [part.methods for part in found] == [("a",), ("b",)]
+    assert found[0].high == found[1].low == pytest.approx(10, rel=0.01)
+
+
+def test_a_short_stretch_of_a_tie_stays_one():
+    """Its middle is no place at which the data tell who leads."""
+    leading = np.zeros((2, 401), dtype=bool)
+    leading[0, :201] = leading[1, 151:] = True
+    found = stretches(leading)
+    assert [part.methods for part in found] == [("a",), ("a", "b"), ("b",)]
+    assert found[1].high / found[1].low < 2
+
+
+def test_adjacent_stretches_of_the_same_methods_are_joined():
+    parts = [Stretch(("a",), 1, 2), Stretch(("a",), 2, 8), Stretch(("b",), 8, 9)]
+    assert merged(parts) == [Stretch(("a",), 1, 8), Stretch(("b",), 8, 9)]
+    assert merged(parts, np.log(2)) == [Stretch(("a",), 1, 9)]
 
 
 def test_ties_share_the_probability_of_being_best():

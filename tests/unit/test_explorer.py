@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.decide.advise import advise, leaders, plans
 from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts.theme import DARK, LIGHT
-from seedbed.analysis.report.page.explorer import explorer_data
+from seedbed.analysis.report.page.explorer import _Explored, explorer_data
 from seedbed.analysis.report.page.filling import Examples, page, script_json
 from seedbed.analysis.report.page.plots import plots
 from seedbed.analysis.report.summary import Report
@@ -128,16 +130,57 @@ def test_each_place_says_what_advise_says(fits, explored, prices):
                 assert words[-1] == f"{100 * cell.regret_after:.2f}"
 
 
-def test_the_map_has_the_stretches_of_the_sentences(fits, explored):
+@pytest.mark.parametrize("prices", [{}, PRICES], ids=["queries", "money"])
+def test_the_map_has_the_stretches_of_the_sentences(fits, explored, prices):
     """Methods that are statistically tied share a stretch: nothing flips within noise."""
-    size = explored[False]["fits"][0]["queries"][0]
-    inside = leaders(fits[0], size["seeds"], 0.95)
-    starts = sorted({tile["at"] for tile in size["map"]})
-    assert starts[: len(inside)] == pytest.approx([part.low for part in inside], rel=1e-4)
-    for part in inside:
-        names = {tile["method"] for tile in size["map"] if abs(tile["at"] - part.low) < 1e-3}
-        assert names == {TITLES.title(method) for method in part.methods}
-        assert f"from BR {part.low:.2g}" in size["map_text"] or part is inside[0]
+    for size in explored[bool(prices)]["fits"][0]["usd" if prices else "queries"]:
+        tiles = {}
+        for tile in size["map"]:
+            tiles.setdefault((tile["at"], tile["to"]), {})[tile["method"]] = tile["leading"]
+        stretches = sorted(tiles)
+        # No two beside each other are of the same methods, and none is of one budget alone.
+        assert all(tiles[one].keys() != tiles[other].keys() for one, other in pairwise(stretches))
+        step = max(one["x"] / other["x"] for other, one in pairwise(size["rows"]))
+        assert all(high / low > step for low, high in stretches) or len(stretches) == 1
+        if prices:
+            places = [say.money(low) for low, _ in stretches]
+        else:
+            inside = leaders(fits[0], size["seeds"], 0.95)
+            starts = [low for low, _ in stretches][: len(inside)]
+            assert starts == pytest.approx([part.low for part in inside], rel=1e-4)
+            for part, found in zip(inside, stretches, strict=False):
+                assert tiles[found].keys() == {TITLES.title(method) for method in part.methods}
+            places = [say.amount("budget_ratio", part.low) for part in inside]
+        assert [place for place in places[1:] if f"from {place}, " not in size["map_text"]] == []
+        assert size["map_text"].count("from ") <= len(places)
+
+
+class Few:
+    """Advice of which the page shows who leads."""
+
+    usd = None
+
+    def __init__(self, budget, *methods):
+        self.seeds, self.budget = 32, budget
+        self.leading = tuple(SimpleNamespace(method=method) for method in methods)
+
+
+@pytest.mark.parametrize("money", [False, True])
+def test_who_leads_at_one_budget_alone_is_no_stretch_of_the_map(fits, money):
+    """By dollars, and beyond the data by queries, a budget alone does not change what is said."""
+    aa, qr, nq = METHODS
+    budgets = [32 * 2.0**step for step in range(12)]
+    # The data end with BR 64, the seventh budget.
+    turns = [(aa,), (aa,), (aa, qr), (aa,), (nq,), (nq,), (nq,), (nq,), (qr,), (nq,), (nq,), (nq,)]
+    found = [Few(budget, *turn) for budget, turn in zip(budgets, turns, strict=True)]
+    explored = _Explored(fits[0], TITLES, 0.95, {}, money)
+    stretches = explored.stretches(32, found)
+    if money:
+        assert [part.methods for part in stretches] == [(aa,), (nq,)]
+    else:
+        inside = leaders(fits[0], 32)
+        assert [part.methods for part in stretches] == [part.methods for part in inside]
+        assert stretches[-1].high == 2048 and inside[-1].high == 64
 
 
 def test_keys_move_the_controls(explored, browser, pages):

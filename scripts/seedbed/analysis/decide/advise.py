@@ -5,10 +5,9 @@ What is expected, within the data and beyond it, is `Curves.of`; what can be cho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 
@@ -391,16 +390,8 @@ def leaders(fit: Curves, seeds: int, confidence: float = 0.95) -> list[Stretch]:
     ratios[0], ratios[-1] = low, high
     found = [fit.accuracy(seeds, method, ratios) for method in known]
     centres = np.stack([centre for centre, _ in found])
-    leading = tied(centres, np.stack([drawn for _, drawn in found]), confidence)
-    edges = np.sqrt(ratios[1:] * ratios[:-1])
-    bounds = [low, *edges, high]
-    names = np.array([*known])
-    return _without_change_overs(
-        [
-            Stretch(tuple(names[members].tolist()), float(bounds[start]), float(bounds[stop]))
-            for members, start, stop in _merged(leading)
-        ]
-    )
+    draws = np.stack([drawn for _, drawn in found])
+    return leading_stretches(ratios, [*known], centres, draws, confidence)
 
 
 _RATIOS = 401
@@ -411,24 +402,72 @@ _NARROW = 0.04
 of draws in which a method is best has noise of its own where it passes the threshold."""
 
 
-_CHANGE_OVER = 2.0
-"""Factor between the ends of a stretch up to which it may count as a change-over."""
+def leading_stretches(
+    places: Sequence[float] | np.ndarray,
+    methods: Sequence[str],
+    centres: np.ndarray,
+    draws: np.ndarray,
+    confidence: float,
+) -> list[Stretch]:
+    """Return which methods lead from where to where, without stretches too narrow to matter.
 
-
-def _without_change_overs(parts: list[Stretch]) -> list[Stretch]:
-    """Divide short stretches in which all that lead before and after are tied among the two.
-
-    There, the lead changes at a ratio that is not known exactly: the middle stands for it.
+    Args:
+        places: n budgets or budget ratios, ascending at equal factors.
+        methods: the methods.
+        centres: their expected accuracies, shape (methods, n).
+        draws: the draws of these, shape (methods, samples, n).
+        confidence: a method is tied if it is best in more than one minus that of the draws.
     """
-    kept = parts[:1]
-    for place, part in enumerate(parts[1:], start=1):
-        after = parts[place + 1] if place + 1 < len(parts) else None
-        short = part.high / part.low <= _CHANGE_OVER
-        if after and short and {*kept[-1].methods, *after.methods} <= {*part.methods}:
-            kept[-1] = replace(kept[-1], high=float(np.sqrt(part.low * part.high)))
-        else:
-            kept.append(replace(part, low=kept[-1].high))
+    leading = tied(centres, draws, confidence)
+    names = np.array(methods)
+    parts = stretches_of(places, [tuple(names[there].tolist()) for there in leading.T])
+    return merged(parts, _NARROW * np.log(places[-1] / places[0]))
+
+
+def stretches_of(
+    places: Sequence[float] | np.ndarray, leading: Sequence[tuple[str, ...]]
+) -> list[Stretch]:
+    """Return the stretches of ascending places that the same methods lead, one after the other."""
+    middles = np.sqrt(np.asarray(places[1:]) * np.asarray(places[:-1])).tolist()
+    ends = [float(places[0]), *middles, float(places[-1])]
+    return merged(map(Stretch, leading, ends, ends[1:]))
+
+
+def merged(parts: Iterable[Stretch], least: float = 0.0) -> list[Stretch]:
+    """Return adjacent stretches with those of the same methods joined, and narrow ones taken over.
+
+    Args:
+        parts: the stretches, ascending.
+        least: the logarithm of the factor between a stretch's ends below which a neighbour takes it
+            over: the one whose methods differ least or, of two alike, the wider.
+    """
+
+    def width(part: Stretch) -> float:
+        return float(np.log(part.high / part.low))
+
+    kept = _joined(parts)
+    while len(kept) > 1:
+        at = min(range(len(kept)), key=lambda place: width(kept[place]))
+        narrow = kept[at]
+        if width(narrow) >= least:
+            break
+        into = min(
+            (kept[place] for place in (at - 1, at + 1) if 0 <= place < len(kept)),
+            key=lambda one: (len({*narrow.methods} ^ {*one.methods}), -width(one)),
+        )
+        kept[at] = replace(narrow, methods=into.methods)
+        kept = _joined(kept)
     return kept
+
+
+def _joined(parts: Iterable[Stretch]) -> list[Stretch]:
+    joined: list[Stretch] = []
+    for part in parts:
+        if joined and joined[-1].methods == part.methods:
+            joined[-1] = replace(joined[-1], high=part.high)
+        else:
+            joined.append(part)
+    return joined
 
 
 def tied(centres: np.ndarray, draws: np.ndarray, confidence: float) -> np.ndarray:
@@ -445,39 +484,6 @@ def tied(centres: np.ndarray, draws: np.ndarray, confidence: float) -> np.ndarra
     leading = best_shares(draws) > 1 - confidence
     leading[centres.argmax(axis=0), np.arange(centres.shape[1])] = True
     return leading
-
-
-def _merged(leading: np.ndarray) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Yield stretches of points that the same methods lead: these, and the first and last point."""
-    count = leading.shape[1]
-    turns = np.flatnonzero((leading[:, 1:] != leading[:, :-1]).any(axis=0)) + 1
-    parts = [
-        (leading[:, start], int(start), int(stop))
-        for start, stop in pairwise([0, *turns.tolist(), count])
-    ]
-    while len(parts) > 1:
-        widths = [stop - start for _, start, stop in parts]
-        least = int(np.argmin(widths))
-        if widths[least] >= _NARROW * count:
-            break
-        # The neighbour whose methods differ least takes it over; of two alike, the wider.
-        beside = [place for place in (least - 1, least + 1) if 0 <= place < len(parts)]
-        into = min(beside, key=lambda at: (np.sum(parts[least][0] != parts[at][0]), -widths[at]))
-        first, second = sorted((least, into))
-        parts[first : second + 1] = [(parts[into][0], parts[first][1], parts[second][2])]
-        # The grown stretch may now be of the same methods as its other neighbour.
-        parts = _joined(parts)
-    yield from parts
-
-
-def _joined(parts: list[tuple[np.ndarray, int, int]]) -> list[tuple[np.ndarray, int, int]]:
-    joined = [parts[0]]
-    for members, start, stop in parts[1:]:
-        if (members == joined[-1][0]).all():
-            joined[-1] = (members, joined[-1][1], stop)
-        else:
-            joined.append((members, start, stop))
-    return joined
 
 
 def best_shares(draws: np.ndarray) -> np.ndarray:

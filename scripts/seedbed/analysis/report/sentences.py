@@ -51,6 +51,9 @@ FINDINGS_ABOUT = (
     "they are not adjusted for the number of tests."
 )
 BUDGET_RATIO = "BR, the budget ratio, is the number of teacher queries per seed."
+BEST_OF_COLUMN = (
+    "marks the best method of a column and those statistically tied with it, unless all are tied"
+)
 TRANSFERRED = (
     "This task has no results in this study: the answer is transferred from {tasks}. Its intervals "
     "include the variation between these tasks; its costs are the geometric means of theirs."

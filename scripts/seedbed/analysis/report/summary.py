@@ -30,7 +30,7 @@ class Row:
         title: its title.
         short: its short title.
         cells: accuracies as text, "" where there is none.
-        best: which of them are the best of their column.
+        best: which of them are the best of their column, or statistically tied with it.
     """
 
     title: str
@@ -207,8 +207,7 @@ def _fit(
     if record.clusters != record.items:
         setting.append(f"{record.clusters:,} clusters")
     paired = comparisons.filter(
-        *(pl.col(name) == getattr(record.group, name) for name in GROUP_COLUMNS),
-        pl.col("reference") == fit.methods[0],
+        *(pl.col(name) == getattr(record.group, name) for name in GROUP_COLUMNS)
     )
     found = [one for one in crossovers if one.fit == record.fit]
     model = say.model_text(record)
@@ -244,13 +243,14 @@ def _size(
     published: Sequence[PublishedShift],
 ) -> SizeSummary:
     budgets = sorted({cell.budget for cell in fit.cells(seeds)})
-    ends = paired.filter(
-        pl.col("budget").is_in([paired["budget"].min(), paired["budget"].max()])
+    first = paired.filter(pl.col("reference") == fit.methods[0])
+    ends = first.filter(
+        pl.col("budget").is_in([first["budget"].min(), first["budget"].max()])
     ).sort("budget", maintain_order=True)
     return SizeSummary(
         seeds=seeds,
         columns=tuple(f"BR {budget / seeds:.3g}" for budget in budgets),
-        rows=_rows(fit, seeds, budgets, titles),
+        rows=_rows(fit, seeds, budgets, paired, titles, confidence),
         differences=tuple(
             say.difference_text(row, titles.short) for row in ends.iter_rows(named=True)
         ),
@@ -263,22 +263,33 @@ def _size(
     )
 
 
-def _rows(fit: Curves, seeds: int, budgets: Sequence[int], titles: Titles) -> tuple[Row, ...]:
+def _rows(
+    fit: Curves,
+    seeds: int,
+    budgets: Sequence[int],
+    paired: pl.DataFrame,
+    titles: Titles,
+    confidence: float,
+) -> tuple[Row, ...]:
     accuracy = {(cell.method, cell.budget): cell.accuracy for cell in fit.cells(seeds)}
-    best = {}
+    apart = {
+        (budget, frozenset(pair))
+        for budget, p, *pair in paired.select("budget", "p_holm", "reference", "method").rows()
+        if p is not None and p < 1 - confidence
+    }
+    leading = {}
     for budget in budgets:
-        values = {value for (_, at), value in accuracy.items() if at == budget}
-        # Where all methods are equal, or only one was measured, none is the best.
-        best[budget] = max(values) if len(values) > 1 else None
+        values = {method: value for (method, at), value in accuracy.items() if at == budget}
+        best = max(values, key=lambda method: values[method])
+        tied = {one for one in values if (budget, frozenset((best, one))) not in apart}
+        # Where all methods are tied, or only one was measured, none is the best.
+        leading[budget] = tied if len(tied) < len(values) else set()
     return tuple(
         Row(
             titles.title(method),
             titles.short(method),
             tuple("" if value is None else say.percent(value) for value in values),
-            tuple(
-                value is not None and value == best[budget]
-                for value, budget in zip(values, budgets, strict=True)
-            ),
+            tuple(method in leading[budget] for budget in budgets),
         )
         for method in fit.methods
         for values in [[accuracy.get((method, budget)) for budget in budgets]]

@@ -21,7 +21,7 @@ def summary_text(report: Report, page: str) -> str:
         report: what the study found.
         page: path of the HTML page, for the last line.
     """
-    lines = [f"Study {report.study}: accuracy in %; * marks the best of a column"]
+    lines = wrapped(f"Study {report.study}: accuracy in %; * {say.BEST_OF_COLUMN}")
     for line in (report.missing, *report.cautions):
         lines += wrapped(line)
     for fit in report.fits:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +14,14 @@ import numpy as np
 import polars as pl
 
 from seedbed.analysis.curves import Curves, FitsRecord, read_curves
-from seedbed.analysis.decide.advise import best_shares, tied
+from seedbed.analysis.decide.advise import (
+    Stretch,
+    best_shares,
+    leaders,
+    leading_stretches,
+    tied,
+)
+from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts.drawing import (
     Content,
     Layers,
@@ -74,9 +80,9 @@ SCHEMA = pl.Schema(
         "leading": pl.String,
     }
 )
-"""Columns of the table. `kind` is "map" (a point of the map) or "cell" (measured). `method`
-is the best one there, and `leading` names it with those that are statistically tied with it. The
-probability of a cell's is that of the curves there."""
+"""Columns of the table. `kind` is "map" (a point of the map) or "cell" (measured). `leading` names
+the methods that lead there, several if they are statistically tied, and `method` is the best of
+them. The probability of a cell's is that of the curves there."""
 
 _OR = " or "
 """Between the names in `leading`."""
@@ -100,7 +106,9 @@ def content(fits: Sequence[Curves], confidence: float) -> Content:
         for fit in fits
         for row in (*_map(fit, confidence), *_best_cells(fit, confidence))
     ]
-    return Content(pl.DataFrame(rows, schema=SCHEMA), all_methods(fits), confidence)
+    table = pl.DataFrame(rows, schema=SCHEMA)
+    measured = {tuple(asdict(fit.group).values()): fit.methods for fit in fits}
+    return Content(table, all_methods(fits), confidence, besides=measured)
 
 
 def _common_range(fit: Curves, seeds: int) -> tuple[list[str], float, float]:
@@ -148,14 +156,25 @@ def _points(
     found = [fit.accuracy(seeds, method, ratios) for method in methods]
     centres = np.stack([centre for centre, _ in found])
     draws = np.stack([drawn for _, drawn in found])
+    stretches = leading_stretches(ratios, methods, centres, draws, confidence)
     for index, ratio in enumerate(ratios):
-        at = (seeds, ratio, methods, centres[:, index], draws[:, :, index])
-        yield _best("map", *at, confidence)
+        leading = _leading_at(stretches, ratio)
+        yield _best("map", seeds, ratio, methods, leading, centres[:, index], draws[:, :, index])
+
+
+def _leading_at(stretches: Sequence[Stretch], ratio: float) -> tuple[str, ...]:
+    """Return the methods that lead at a budget ratio; none where it is in no stretch."""
+    found = (part.methods for part in stretches if part.low <= ratio <= part.high * (1 + 1e-9))
+    return next(found, ())
 
 
 def _best_cells(fit: Curves, confidence: float) -> Iterator[Row]:
-    """Yield the best cell of each seed-set size and budget that more than one method has."""
+    """Yield the best cell of each seed-set size and budget that more than one method has.
+
+    Where the methods that lead are others than the method of the best cell, they are tied with it.
+    """
     for seeds in fit.seeds:
+        stretches = leaders(fit, seeds, confidence)
         for budget in sorted({cell.budget for cell in fit.cells(seeds)}):
             cells = [cell for cell in fit.cells(seeds) if cell.budget == budget]
             if len(cells) < 2:
@@ -165,7 +184,10 @@ def _best_cells(fit: Curves, confidence: float) -> Iterator[Row]:
             ratio = budget / seeds
             found = [fit.accuracy(seeds, method, np.array([ratio])) for method in methods]
             draws = np.stack([drawn[:, 0] for _, drawn in found])
-            yield _best("cell", seeds, ratio, methods, centres, draws, confidence)
+            tie = tied(centres[:, None], draws[:, :, None], confidence)[:, 0]
+            leading = {methods[int(np.argmax(centres))]}
+            leading |= {*_leading_at(stretches, ratio)} or {*np.array(methods)[tie].tolist()}
+            yield _best("cell", seeds, ratio, methods, leading, centres, draws)
 
 
 def _best(
@@ -173,12 +195,12 @@ def _best(
     seeds: float,
     ratio: float,
     methods: Sequence[str],
+    leading: Collection[str],
     centres: np.ndarray,
     draws: np.ndarray,
-    confidence: float,
 ) -> Row:
-    first = int(np.argmax(centres))
-    leading = tied(centres[:, None], draws[:, :, None], confidence)[:, 0]
+    there = [place for place, method in enumerate(methods) if method in leading]
+    first = max(there, key=lambda place: centres[place])
     return {
         "kind": kind,
         "seeds": float(seeds),
@@ -187,7 +209,7 @@ def _best(
         "method": methods[first],
         "probability_best": float(best_shares(draws)[first]),
         "accuracy": float(centres[first]),
-        "leading": _OR.join(methods[int(place)] for place in np.flatnonzero(leading)),
+        "leading": _OR.join(methods[place] for place in there),
     }
 
 
@@ -197,27 +219,31 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     The colour is that of the method to expect most of, as in the advice, the deeper the larger its
     probability that it is best. A single size has a band. Methods that are statistically tied
     share an area in stripes of their colours. Only budgets are shown that all methods of a size
-    have in common. Points are measured: their colour is that of the best cell.
+    have in common. Points are measured: their colour is that of the best cell, or none where it is
+    statistically tied with another.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
     places = by_place(rows, titles)
     columns = min(2, len(places))
     panels = []
-    for _, title, part in places:
+    for place, title, part in places:
         width = panel_width(columns, 60)
-        layers, height = _layers(part, methods, titles, width)
+        of = content.besides[tuple(place.values())]
+        layers, height = _layers(part, methods, of, titles, width)
         panels.append(panel(layers, title, width, height))
     sections = [Section("Best method by seeds and budget", panels, columns)] if panels else []
-    notes = ["Points: the best cell that was measured. Stripes: statistically tied."]
+    notes = [
+        "Points: the best cell that was measured. Stripes and hollow points: statistically tied."
+    ]
     nothing = "no two methods have been measured for the same task, models and filter"
     return sheet(sections, [*(notes if panels else []), missing], nothing)
 
 
 def _layers(
-    rows: Sequence[Row], methods: Methods, titles: Titles, width: int
+    rows: Sequence[Row], methods: Methods, of: Sequence[str], titles: Titles, width: int
 ) -> tuple[Layers, int]:
-    """Return the layers of a map, and its height."""
+    """Return the layers of a map of some methods, and its height."""
     mapped = [row for row in rows if row["kind"] == "map"]
     cells = [row for row in rows if row["kind"] == "cell"]
     by_size = [list(row) for _, row in groupby(mapped, key=lambda point: point["seeds"])]
@@ -241,7 +267,7 @@ def _layers(
     areas = [
         area
         for number, row in enumerate(by_size)
-        for area in _areas(row, number, half, continuous, methods)
+        for area in _areas(row, number, half, continuous, methods, of)
     ]
     x = budget_axis([row["budget"] for row in (cells or mapped)])
     names = [text for text, _ in LEVELS]
@@ -272,6 +298,7 @@ def _layers(
     points = [
         {
             "Method": methods.names[row["method"]],
+            "leading": _names(row["leading"], of, methods.names.__getitem__),
             "at": row["budget"],
             "seeds": row["seeds"],
             "accuracy": 100 * row["accuracy"],
@@ -279,19 +306,23 @@ def _layers(
         }
         for row in cells
     ]
-    point = layer(points, "point", filled=True, size=80, opacity=1, style="edge")
     said = tooltips(
-        ("Method", "best cell", None),
+        ("leading", "best cell", None),
         ("accuracy", "accuracy, %", ".1f"),
         ("share", "probability of being best", None),
         ("at", "queries", ",.0f"),
         ("seeds", "seeds", ",.0f"),
     )
-    if points:
+    tie = [_OR in row["leading"] for row in cells]
+    if alone := [point for point, several in zip(points, tie, strict=True) if not several]:
+        point = layer(alone, "point", filled=True, size=80, opacity=1, style="edge")
         layers.append(methods.marks(point.encode(x=x("at"), y=y("seeds"), tooltip=said)))
+    if shared := [point for point, several in zip(points, tie, strict=True) if several]:
+        point = layer(shared, "point", size=60, opacity=1, style=["ink", "hollow"])
+        layers.append(point.encode(x=x("at"), y=y("seeds"), tooltip=said))
     span = log_limits([row["budget"] for row in (cells or mapped)])
     for text in words(
-        _labels(by_size, titles, width / math.log(span[1] / span[0])), fontWeight="bold"
+        _labels(by_size, of, titles, width / math.log(span[1] / span[0])), fontWeight="bold"
     ):
         # In a band, points stand in the middle: the label goes below them.
         shown = text if continuous else text.encode(yOffset=alt.YOffsetValue(13))
@@ -299,8 +330,17 @@ def _layers(
     return layers, height
 
 
+def _names(leading: str, of: Sequence[str], name: say.Name) -> str:
+    return say.either(leading.split(_OR), of, name)
+
+
 def _areas(
-    row: Sequence[Row], number: int, half: float, continuous: bool, methods: Methods
+    row: Sequence[Row],
+    number: int,
+    half: float,
+    continuous: bool,
+    methods: Methods,
+    of: Sequence[str],
 ) -> Iterator[Row]:
     """Yield the areas of a row of the map: one for each stretch of the same methods and shade.
 
@@ -315,8 +355,8 @@ def _areas(
         points = list(stretch)
         low, high = place[index] - step / 2, place[index + len(points) - 1] + step / 2
         index += len(points)
-        tied = leading.split(_OR)
-        shown = [tied[number % len(tied)]] if continuous else tied
+        leads = leading.split(_OR)
+        shown = [leads[number % len(leads)]] if continuous else leads
         shares = [point["probability_best"] for point in points]
         for turn, name in enumerate(shown):
             top = at + half - 2 * half * turn / len(shown)
@@ -327,7 +367,7 @@ def _areas(
                 "end": math.exp(high),
                 "top": math.exp(top),
                 "bottom": math.exp(top - 2 * half / len(shown)),
-                "leading": _OR.join(methods.names[one] for one in tied),
+                "leading": _names(leading, of, methods.names.__getitem__),
                 "share": f"{min(shares):.0%} to {max(shares):.0%}",
                 "seeds": row[0]["seeds"],
                 "queries": f"{points[0]['budget']:,.0f} to {points[-1]['budget']:,.0f}",
@@ -344,7 +384,9 @@ def _depth(point: Row) -> str:
     return LEVELS[int(np.searchsorted(_SHARES, point["probability_best"], side="right")) - 1][0]
 
 
-def _labels(by_size: Sequence[Sequence[Row]], titles: Titles, scale: float) -> list[Row]:
+def _labels(
+    by_size: Sequence[Sequence[Row]], of: Sequence[str], titles: Titles, scale: float
+) -> list[Row]:
     """Return the short titles of methods at the middle of what they lead, where there is room.
 
     In a continuous map, the middle row carries the label, away from the points, or else the longest
@@ -352,6 +394,7 @@ def _labels(by_size: Sequence[Sequence[Row]], titles: Titles, scale: float) -> l
 
     Args:
         by_size: the points of a map by size.
+        of: the methods that are compared.
         titles: titles of methods.
         scale: pixels for each unit of a budget's logarithm.
     """
@@ -361,10 +404,7 @@ def _labels(by_size: Sequence[Sequence[Row]], titles: Titles, scale: float) -> l
         for leading, stretch in groupby(row, key=lambda point: point["leading"]):
             points = list(stretch)
             ends = math.log(points[0]["budget"]), math.log(points[-1]["budget"])
-            names = (
-                textwrap.shorten(titles.short(n), 14, placeholder="…") for n in leading.split(_OR)
-            )
-            text = _OR.join(names)
+            text = _names(leading, of, titles.short)
             key = (leading, number if bands else None)
             room = scale * (ends[1] - ends[0])
             rank = room + 10_000 * (not bands and number == len(by_size) // 2)

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from seedbed.analysis.curves import Curves
-from seedbed.analysis.decide.advise import Advice, Stretch, advise, leaders, prospects, reach
+from seedbed.analysis.decide.advise import (
+    Advice,
+    Stretch,
+    advise,
+    leaders,
+    merged,
+    prospects,
+    reach,
+    stretches_of,
+)
 from seedbed.analysis.decide.choices import Spending
 from seedbed.analysis.decide.costs import Prices, cost_line
 from seedbed.analysis.decide.design import further_cells
@@ -253,20 +261,16 @@ class _Explored:
     def stretches(self, seeds: int, found: Sequence[Advice]) -> list[Stretch]:
         """Return which methods lead where, over all budgets of the control."""
         places = [self.place(advice) for advice in found]
-        middles = np.sqrt(np.array(places[1:]) * np.array(places[:-1])).tolist()
-        edges = [places[0], *middles, places[-1]]
-        stretches, start = [], 0
-        for methods, group in groupby(found, self.leading):
-            stop = start + len(list(group))
-            stretches.append(Stretch(methods, edges[start], edges[stop]))
-            start = stop
+        # One budget alone is narrower than the control can tell.
+        step = max(np.diff(np.log(places)), default=0.0) * 1.01
+        parts = stretches_of(places, [self.leading(advice) for advice in found])
         if self.money or not (inside := leaders(self.fit, seeds, self.confidence)):
-            return stretches
-        # Within the data as the sentences have it: without turns that are noise.
+            return merged(parts, step)
+        # Within the data as the sentences have it.
         low, high = inside[0].low, inside[-1].high
-        before = [replace(one, high=min(one.high, low)) for one in stretches if one.low < low]
-        after = [replace(one, low=max(one.low, high)) for one in stretches if one.high > high]
-        return [*before, *inside, *after]
+        before = [replace(one, high=min(one.high, low)) for one in parts if one.low < low]
+        after = [replace(one, low=max(one.low, high)) for one in parts if one.high > high]
+        return merged([*merged(before, step), *inside, *merged(after, step)])
 
     def tiles(self, seeds: int, stretches: Sequence[Stretch]) -> list[dict[str, object]]:
         """Return the stripes of the map's row for one number of seeds."""
