@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ def job(args: Options) -> None:
     """Print how a study stands."""
     root, folders = Path(), ConfigFolders.of_run()
     found = status(targets_by_name(args.study, folders), root)
-    sys.stdout.write(json.dumps(found, indent=2) + "\n" if args.json else text(found, root))
+    sys.stdout.write(found.model_dump_json(indent=2) + "\n" if args.json else text(found, root))
 
 
 def main() -> None:

@@ -18,8 +18,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from project import ROOT
 from seedbed.run import progress as module
-from seedbed.run.paying import RUN_FILE, Paying
+from seedbed.run.paying import Paying
 from seedbed.run.progress import Progress
+from seedbed.run.record import RUN_FILE, RunRecord
 from seedbed.run.slurm import ran_seconds
 from seedbed.study.cells import grid
 from seedbed.study.loading import load_study
@@ -189,3 +190,19 @@ def test_a_slurm_job_that_fails_is_booked_as_long_as_it_ran_and_not_waited(
 def test_without_a_cluster_nobody_knows_how_long_a_job_ran(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     assert ran_seconds("41") is None
+
+
+def test_an_earlier_versions_note_of_a_run_is_read_and_a_broken_one_books_nothing(study):
+    run_file().parent.mkdir(parents=True)
+    job = {"rule": "train_student", "wildcards": {}, "since": 1.0}
+    noted = {
+        **{"started": 1, "noted": 2, "ended": None, "host": "h", "left": None, "blocked": 0},
+        **{"stages": {"cells": [0, 2]}, "running": [job], "failed": []},
+    }
+    run_file().write_text(json.dumps(noted))
+    found = RunRecord.read(run_file())
+    assert (found.running[0].attempt, found.running[0].slurm, found.well) == (1, None, None)
+    for text in ("{", json.dumps(noted | {"format": 99}), json.dumps(noted | {"running": [{}]})):
+        run_file().write_text(text)
+        Paying(flow()).open()
+        assert trained() == 0

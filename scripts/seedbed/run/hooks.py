@@ -22,6 +22,7 @@ from seedbed.run.partitions import Partitions, write_offers
 from seedbed.run.paying import Paying
 from seedbed.run.planning import Planner
 from seedbed.run.progress import PLANNING_FOLDER, Progress, measured_seconds
+from seedbed.run.record import RUN_FILE
 from seedbed.run.recovery import Tenancy, note_begun, note_ended
 from seedbed.run.requests import Site, check_jobs, partitions_of
 from seedbed.run.scheduling import plan_by
@@ -400,7 +401,7 @@ class Hooks:
         slurm = self._workflow.executor_plugin.name == "slurm"
         self._progress = Progress(
             self._workflow,
-            self._results / "journal/run.json",
+            self._results / RUN_FILE,
             measured_seconds(self._results),
             self._logger.info,
             interrupt=self._interrupt,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from seedbed.engines.books import Book, Key, Spent
 from seedbed.engines.settings import OpenAISettings
 from seedbed.engines.spending import SpendingRecord, paid_lines, sentence
 from seedbed.run.jobs import rule_name
+from seedbed.run.record import RUN_FILE, OwnHours, RunRecord
 from seedbed.run.slurm import ran_seconds
 from seedbed.study.resources import job_gpus
 from seedbed.study.spending import FILE, Account
@@ -37,24 +36,6 @@ _ASKING = {
 
 _LEAST_SECONDS = 60.0
 """Of a run, before its pace says something."""
-
-RUN_FILE = "journal/run.json"
-"""Below a study's results: what its last run noted of itself (see `seedbed.run.progress`)."""
-
-
-@dataclass(frozen=True)
-class OwnHours:
-    """What the hours of a job that runs a model itself are booked as.
-
-    Attributes:
-        stage: what the model is asked for.
-        model: its name.
-        gpus: of the job.
-    """
-
-    stage: str
-    model: str
-    gpus: int
 
 
 class Paying:
@@ -91,7 +72,7 @@ class Paying:
         study = self._flow.study
         if isinstance(study.engine(model), OpenAISettings) and stage != "training":
             return None
-        return OwnHours(stage, model, job_gpus(study, stage, model))
+        return OwnHours(stage=stage, model=model, gpus=job_gpus(study, stage, model))
 
     def job(self, job: Job, seconds: Callable[[], float], well: bool) -> None:
         """Book the hours of a job that has ended, if it runs a model itself.
@@ -115,24 +96,23 @@ class Paying:
         Each has used its GPUs until its last sign: of that run, or of the job itself.
         """
         try:
-            noted = json.loads((self._results / RUN_FILE).read_text(encoding="utf-8"))
-            if noted["ended"] is not None:
-                return
-            used: defaultdict[Key, float] = defaultdict(float)
-            for job in noted["running"]:
-                if job.get("own") is not None:
-                    own = OwnHours(**job["own"])
-                    since = job["since"] if job["slurm"] is None else job["ran_since"]
-                    signs = [noted["noted"], *_dates([*job["logs"], *job["made"]])]
-                    seconds = 0.0 if since is None else max(signs) - since
-                    if job["slurm"] is not None and (ran := ran_seconds(job["slurm"])) is not None:
-                        seconds = ran
-                    used[own.stage, own.model] += own.gpus * seconds
-        except (OSError, ValueError, TypeError, KeyError):
-            return  # No run before this one, or one of an earlier version.
+            noted = RunRecord.read(self._results / RUN_FILE)
+        except (OSError, ValueError):
+            return  # No run before this one, or one of another version.
+        if noted.ended is not None:
+            return
+        used: defaultdict[Key, float] = defaultdict(float)
+        for job in noted.running:
+            if (own := job.own) is not None:
+                since = job.since if job.slurm is None else job.ran_since
+                signs = [noted.noted, *_dates([*job.logs, *job.made])]
+                seconds = 0.0 if since is None else max(signs) - since
+                if job.slurm is not None and (ran := ran_seconds(job.slurm)) is not None:
+                    seconds = ran
+                used[own.stage, own.model] += own.gpus * seconds
         for key, seconds in used.items():
             # By this name it is there once, though this run may be killed before it says so.
-            name = f"killed-{noted['started']:.3f}-{'-'.join(key)}"
+            name = f"killed-{noted.started:.3f}-{'-'.join(key)}"
             book = Book(self._ledger, *key, queries=False, name=name)
             book.add(Spent(gpu_seconds=seconds))
             book.close()

@@ -17,16 +17,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from seedbed.artifacts import write_json
 from seedbed.run.jobs import rule_name
+from seedbed.run.record import BegunJob, FailedJob, OwnHours, RunRecord
 from seedbed.run.slurm import ran_seconds
 from seedbed.run.terminal import Interrupt
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from snakemake.jobs import Job
     from snakemake.workflow import Workflow as Snakemake
 
-    from seedbed.run.paying import OwnHours, Paying
+    from seedbed.run.paying import Paying
     from seedbed.run.slurm import SlurmJob
 
 STAGES = {
@@ -54,29 +53,6 @@ STAGES = {
     "judge_student": "cells",
 }
 """What a person calls the jobs of a rule, in the order of the work."""
-
-
-class JobNote(TypedDict, total=False):
-    """A job, as a run notes it: `since` when it runs or waits, by which `attempt` (from 1).
-
-    `cells` is how many wait for a failed job, `said` the last line of its log, and `message`
-    what Snakemake said of it. `own` and `made` are what books its hours, if the run is killed.
-    """
-
-    rule: str
-    wildcards: dict[str, str]
-    since: float
-    attempt: int
-    slurm: str | None
-    state: str
-    reason: str
-    ran_since: float | None
-    logs: list[str]
-    cells: int
-    said: str | None
-    message: str | None
-    own: dict[str, object]
-    made: list[str]
 
 
 PLANNING_FOLDER = Path("journal/planning")
@@ -198,19 +174,15 @@ class Progress(logging.Handler):
         self._ran_since: dict[str, float] = {}
         self._own: dict[int, OwnHours | None] = {}
         self._finished: set[int] = set()
-        self._failed: dict[int, JobNote] = {}
+        self._failed: dict[int, FailedJob] = {}
         self._failed_at: dict[int, float] = {}
         self._waits: dict[int, str] = {}
         self._logs: dict[int, dict[str, _Signature | None]] = {}
         self._blocks = 0
         self._took: dict[str, list[float]] = {}
-        self._state = {
-            "started": self._began,
-            "ended": None,
-            "interrupted": False,
-            "host": socket.gethostname(),
-            "process": os.getpid(),
-        }
+        self._ended: float | None = None
+        self._well: bool | None = None
+        self._interrupted = False
         self._needed = needed
         shutil.rmtree(self._results / FAILED_LOGS, ignore_errors=True)
         self._save()
@@ -319,15 +291,15 @@ class Progress(logging.Handler):
 
     def end(self, well: bool) -> None:
         """Keep how the run ended, and say it; the second time, nothing happens."""
-        if self._state["ended"] is not None:
+        if self._ended is not None:
             return
         self.acquire()
         try:
             self._over.set()
-            self._state["ended"], self._state["well"] = time.time(), well
+            self._ended, self._well = time.time(), well
             interrupted = self._interrupt.at
             if interrupted is not None:
-                self._state["interrupted"] = True
+                self._interrupted = True
                 for number, at in self._failed_at.items():
                     if at >= interrupted - _INTERRUPTED_SECONDS:
                         self._failed.pop(number, None)
@@ -358,7 +330,7 @@ class Progress(logging.Handler):
         said = said[0].upper() + said[1:]
         if self._failed:
             said += f"; {len(self._failed)} failed"
-        if self._state["ended"] is not None:
+        if self._ended is not None:
             return said
         return "; ".join(filter(None, [said, self._seconds_left(), self._cost()]))
 
@@ -366,7 +338,7 @@ class Progress(logging.Handler):
         """Return what the study has cost, in a few words."""
         with suppress(OSError, ValueError):
             if self._paying is not None:
-                return self._paying.line(self._state["ended"] is not None)
+                return self._paying.line(self._ended is not None)
         return ""
 
     def _stages(self) -> dict[str, tuple[int, int, bool]]:
@@ -430,16 +402,16 @@ class Progress(logging.Handler):
         ]
         said = next(filter(None, map(last_line, logs)), None)
         attempt = getattr(job, "attempt", 1)
-        self._failed[number] = {
-            "rule": rule_name(job),
-            "wildcards": dict(job.wildcards_dict),
-            "logs": logs,
-            "said": said,
-            "slurm": self._submitted.get(number),
-            "message": getattr(record, "rule_msg", None),
-            "attempt": attempt,
-            "cells": len(self._blocked([job])),
-        }
+        self._failed[number] = FailedJob(
+            rule=rule_name(job),
+            wildcards=dict(job.wildcards_dict),
+            logs=logs,
+            said=said,
+            slurm=self._submitted.get(number),
+            message=getattr(record, "rule_msg", None),
+            attempt=attempt,
+            cells=len(self._blocked([job])),
+        )
         self._failed_at[number] = self._clock()
         self._blocks = len(self._blocked(self._jobs[number] for number in self._failed))
         self._save()
@@ -502,45 +474,47 @@ class Progress(logging.Handler):
         with suppress(OSError, ValueError):
             if self._paying is not None:
                 self._paying.write()
-        stages = {name: [done, total] for name, (done, total, _) in self._stages().items()}
-        running: list[JobNote] = [
-            {
-                "rule": rule_name(self._jobs[number]),
-                "wildcards": dict(self._jobs[number].wildcards_dict),
-                "since": since,
-                "attempt": getattr(self._jobs[number], "attempt", 1),
-                "logs": [str(path) for path in getattr(self._jobs[number], "log", ())],
-                **self._placed(number),
-                **self._costs(number),
-            }
-            for number, (_, since) in [*self._begun.items()]
-            if number in self._jobs
-        ]
-        state = {
-            "stages": stages,
-            "running": running,
-            "failed": [*self._failed.values()],
-            "left": self._seconds_left(),
-            "blocked": self._blocks if self._failed else 0,
-        }
-        write_json(self._file, {**self._state, "noted": time.time(), **state})
+        record = RunRecord(
+            host=socket.gethostname(),
+            process=os.getpid(),
+            started=self._began,
+            noted=time.time(),
+            ended=self._ended,
+            well=self._well,
+            interrupted=self._interrupted,
+            left=self._seconds_left(),
+            blocked=self._blocks if self._failed else 0,
+            stages={name: (done, total) for name, (done, total, _) in self._stages().items()},
+            running=[
+                self._note(number, since)
+                for number, (_, since) in [*self._begun.items()]
+                if number in self._jobs
+            ],
+            failed=[*self._failed.values()],
+        )
+        record.write(self._file)
 
-    def _costs(self, number: int) -> JobNote:
-        """Return what the next run needs to book a job's hours, if this one is killed."""
-        own = self._own.get(number)
-        made = [str(path) for path in self._jobs[number].output]
-        return {} if own is None else {"own": asdict(own), "made": made}
-
-    def _placed(self, number: int) -> JobNote:
-        """Return a job's number in a cluster, its state there and the reason, as last heard."""
-        external = self._submitted.get(number)
-        if external is None:
-            # Where others are submitted, one that is not yet is on its way, or runs here.
-            return {"slurm": None, "state": "RUNNING", "reason": ""}
-        unknown = ("PENDING" if self._queue is not None else "RUNNING", "")
-        state, reason = self._states.get(external, unknown)
-        since = self._ran_since.get(external)
-        return {"slurm": external, "state": state, "reason": reason, "ran_since": since}
+    def _note(self, number: int, since: float) -> BegunJob:
+        """Return what to note of a job that has begun."""
+        job, own = self._jobs[number], self._own.get(number)
+        state, reason, external = "RUNNING", "", self._submitted.get(number)
+        # Where others are submitted, one that is not yet is on its way, or runs here.
+        if external is not None:
+            unknown = ("PENDING" if self._queue is not None else "RUNNING", "")
+            state, reason = self._states.get(external, unknown)
+        return BegunJob(
+            rule=rule_name(job),
+            wildcards=dict(job.wildcards_dict),
+            logs=[str(path) for path in getattr(job, "log", ())],
+            slurm=external,
+            attempt=getattr(job, "attempt", 1),
+            since=since,
+            state=state,
+            reason=reason,
+            ran_since=None if external is None else self._ran_since.get(external),
+            own=own,
+            made=[] if own is None else [str(path) for path in job.output],
+        )
 
 
 def _signature(path: str | Path) -> _Signature | None:

@@ -4,65 +4,72 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import NotRequired, TypedDict, cast
 
-from seedbed.artifacts import read_json
+from pydantic import Field
+
 from seedbed.config.values import JsonObject
 from seedbed.engines.pending_jobs import PLAN, Plan
 from seedbed.engines.spending import SpendingRecord, sentence
+from seedbed.records import Record
 from seedbed.run.owners import RESULTS_FOLDER, seems_alive
 from seedbed.run.progress import (
     PLANNING_FOLDER,
-    JobNote,
     duration,
     last_line,
     named,
     printable,
     waiting,
 )
+from seedbed.run.record import RUN_FILE, BegunJob, JobNote, RunRecord
 from seedbed.run.slurm import NoAnswerError, SlurmJob, jobs_of
 from seedbed.study.losses import losses, plain, summary
 from seedbed.study.spending import Account
 from seedbed.study.targets import Targets
 
 SHOWN = 10
+"""Jobs that are named, of those that run, wait or failed."""
+
 _CELLS = ("cell", "judged_cell", "trained_cell")
 """Wildcards that name a cell."""
-"""Jobs that are named, of those that run, wait or failed."""
 
 SILENT_SECONDS = 30.0
 """A run that noted nothing for so long is said to be silent: it does so every few seconds."""
 
 
-class RunNote(TypedDict):
-    """What a run notes of itself: by stage, how many jobs are done, of how many; and its jobs."""
+class RunStatus(RunRecord):
+    """What the last run noted of itself, with jobs where SLURM has them now.
 
-    host: str
-    started: float
-    noted: float
-    ended: float | None
-    well: NotRequired[bool]
-    interrupted: bool
-    left: str
-    blocked: int
-    stages: dict[str, tuple[int, int]]
-    running: list[JobNote]
-    queued: list[JobNote]
-    failed: list[JobNote]
+    Attributes:
+        queued: the jobs under way that wait in a queue; the others are in `running`.
+    """
+
+    queued: list[BegunJob] = Field(default_factory=list)
 
 
-class StudyStatus(TypedDict):
-    """How a study stands: see `status`."""
+class StudyStatus(Record):
+    """How a study stands.
+
+    Attributes:
+        study: its name.
+        state: `not started`, `planned`, `running`, `failed`, `stopped` or `finished`.
+        cells: how many are made, of how many.
+        adapters: likewise.
+        datasets: likewise.
+        streams: what was lost on the way, by stream.
+        losses: the same in sentences.
+        spending: what the study has cost.
+        run: its last run; None if there was none.
+    """
 
     study: str
     state: str
-    cells: list[int]
-    adapters: list[int]
-    datasets: list[int]
+    cells: tuple[int, int]
+    adapters: tuple[int, int]
+    datasets: tuple[int, int]
     streams: JsonObject
     losses: list[str]
-    spending: JsonObject
-    run: RunNote | None
+    spending: SpendingRecord
+    run: RunStatus | None
 
 
 def status(flow: Targets, root: Path) -> StudyStatus:
@@ -71,21 +78,15 @@ def status(flow: Targets, root: Path) -> StudyStatus:
     Args:
         flow: the study.
         root: the folder that holds `results` and Snakemake's own files.
-
-    Returns:
-        `state` (`not started`, `planned`, `running`, `failed`, `stopped`, `finished`), `cells`,
-        `adapters` and `datasets` (made, all), `run`: what the last run noted of itself (None if
-        none did), with the jobs that wait in the queue of a cluster in `queued` and the others in
-        `running`.
     """
     results = root / flow.results
-    file = results / "journal" / "run.json"
-    run = _read(file) if file.is_file() else None
+    file = results / RUN_FILE
+    noted = RunRecord.read(file) if file.is_file() else None
     # A run that did not end well may have left earlier files in place that it was to make anew.
-    unsure = run is not None and not run.get("well")
+    unsure = noted is not None and not noted.well
     plan = Plan(results / "journal/sharing" / PLAN if unsure else None, root)
     counts = {
-        name: [sum(plan.made(Path(path)) for path in paths), len(paths)]
+        name: (sum(plan.made(Path(path)) for path in paths), len(paths))
         for name, paths in (
             ("cells", flow.evaluations()),
             ("adapters", flow.adapters()),
@@ -93,65 +94,57 @@ def status(flow: Targets, root: Path) -> StudyStatus:
         )
     }
     whole = counts["cells"][0] == counts["cells"][1] and (root / flow.page).is_file()
-    alive = run is not None and run["ended"] is None and seems_alive(results / RESULTS_FOLDER)
+    alive = noted is not None and noted.ended is None and seems_alive(results / RESULTS_FOLDER)
     if alive:
         state = "running"
     elif seems_alive(results / PLANNING_FOLDER):
         state = "planned"
-    elif run is not None and run["failed"]:
+    elif noted is not None and noted.failed:
         state = "failed"
     elif whole:
         state = "finished"
-    elif run is not None:
+    elif noted is not None:
         state = "stopped"
     else:
         state = "not started" if not any(made for made, _ in counts.values()) else "stopped"
-    if run is not None:
-        run["running"], run["queued"] = _by_place(run, root, alive)
+    run = None
+    if noted is not None:
+        running, queued = _by_place(noted, root, alive)
+        run = RunStatus.model_validate({**dict(noted), "running": running, "queued": queued})
     account = Account.of(flow.study, root / flow.ledger)
-    return {
-        "study": flow.study.name,
-        "state": state,
-        "cells": counts["cells"],
-        "adapters": counts["adapters"],
-        "datasets": counts["datasets"],
-        "streams": plain(lost := losses(flow, root)),
-        "losses": summary(lost, SHOWN),
-        "spending": account.record().model_dump(mode="json"),
-        "run": run,
-    }
+    lost = losses(flow, root)
+    return StudyStatus(
+        study=flow.study.name,
+        state=state,
+        cells=counts["cells"],
+        adapters=counts["adapters"],
+        datasets=counts["datasets"],
+        streams=plain(lost),
+        losses=summary(lost, SHOWN),
+        spending=account.record(),
+        run=run,
+    )
 
 
-def _read(file: Path) -> RunNote:
-    """Return what a run noted of itself; an earlier version noted less."""
-    run = {"interrupted": False, **read_json(file)}
-    known: JsonObject = {
-        "logs": [],
-        "slurm": None,
-        "state": "RUNNING",
-        "reason": "",
-        "attempt": 1,
-    }
-    run["running"] = [known | job for job in run["running"]]
-    run["failed"] = [known | {"said": None, "message": None} | job for job in run["failed"]]
-    return cast("RunNote", run)
-
-
-def _by_place(run: RunNote, root: Path, alive: bool) -> tuple[list[JobNote], list[JobNote]]:
+def _by_place(run: RunRecord, root: Path, alive: bool) -> tuple[list[BegunJob], list[BegunJob]]:
     """Return a run's jobs as SLURM has them now or as it last noted them: that run, and wait."""
-    jobs = [job.copy() for job in run["running"]]
-    if any(job["slurm"] for job in jobs):
+    jobs = run.running
+    if any(job.slurm for job in jobs):
         known = _queue(root)
-        for job in jobs:
-            if found := known.get(job["slurm"] or ""):
-                job["state"] = found.state
-                job["reason"] = found.stuck or found.reason
         if not alive:
-            jobs = [job for job in jobs if job["slurm"] in known]
+            jobs = [job for job in jobs if job.slurm in known]
+        jobs = [_now(job, known.get(job.slurm or "")) for job in jobs]
     elif not alive:
         jobs = []
-    queued = [job for job in jobs if job["state"] == "PENDING"]
+    queued = [job for job in jobs if job.state == "PENDING"]
     return [job for job in jobs if job not in queued], queued
+
+
+def _now(job: BegunJob, found: SlurmJob | None) -> BegunJob:
+    if found is None:
+        return job
+    reason = found.stuck or found.reason
+    return job.model_copy(update={"state": found.state, "reason": reason})
 
 
 def _queue(root: Path) -> dict[str, SlurmJob]:
@@ -163,101 +156,98 @@ def _queue(root: Path) -> dict[str, SlurmJob]:
 
 def text(found: StudyStatus, root: Path) -> str:
     """Return `status` for a person."""
-    run, state = found["run"], found["state"]
-    lines = [f"Study {found['study']}: {state}{_when(run, state)}", ""]
+    run, state = found.run, found.state
+    lines = [f"Study {found.study}: {state}{_when(run, state)}", ""]
     for name, (made, total) in (
-        ("cells", found["cells"]),
-        ("adapters", found["adapters"]),
-        ("datasets", found["datasets"]),
+        ("cells", found.cells),
+        ("adapters", found.adapters),
+        ("datasets", found.datasets),
     ):
         also = _also(run, state) if name == "cells" and run is not None else ""
         lines.append(f"  {name:<10}{made:>6} of {total}{also}")
-    if cost := sentence(SpendingRecord.model_validate(found["spending"])):
+    if cost := sentence(found.spending):
         lines += ["", f"Cost so far: {cost}."]
-    if found["losses"]:
-        lines += ["", *found["losses"]]
-    if run is not None and (state == "running" or run["running"] or run["queued"]):
+    if found.losses:
+        lines += ["", *found.losses]
+    if run is not None and (state == "running" or run.running or run.queued):
         lines += ["", *_under_way(run, state, root)]
-    if run is not None and run["failed"]:
+    if run is not None and run.failed:
         lines += ["", *_failed(run, root)]
     lines += ["", _advice(state, run)]
     return "\n".join(lines) + "\n"
 
 
-def _when(run: RunNote | None, state: str) -> str:
+def _when(run: RunStatus | None, state: str) -> str:
     if run is None:
         return ""
     now = time.time()
     if state == "running":
-        left = f", {run['left']}" if run["left"] else ""
-        silent = now - run["noted"]
+        left = f", {run.left}" if run.left else ""
+        silent = now - run.noted
         left += f"; it noted nothing for {duration(silent)}" if silent > SILENT_SECONDS else ""
-        return f" for {duration(now - run['started'])} on {run['host']}{left}"
-    if run["ended"] is None:
-        return f" (the last run was killed; it was alive {duration(now - run['noted'])} ago)"
-    how = "was interrupted" if run["interrupted"] else "ended"
-    return f" (the last run {how} {duration(now - run['ended'])} ago)"
+        return f" for {duration(now - run.started)} on {run.host}{left}"
+    if run.ended is None:
+        return f" (the last run was killed; it was alive {duration(now - run.noted)} ago)"
+    how = "was interrupted" if run.interrupted else "ended"
+    return f" (the last run {how} {duration(now - run.ended)} ago)"
 
 
-def _also(run: RunNote, state: str) -> str:
+def _also(run: RunStatus, state: str) -> str:
     """Return what becomes of the cells that are not made."""
     parts = []
     if state == "running":
-        for name, jobs in (("under way", run["running"]), ("queued", run["queued"])):
-            cells = {
-                next(filter(None, map(job["wildcards"].get, _CELLS)), None) for job in jobs
-            } - {None}
+        for name, jobs in (("under way", run.running), ("queued", run.queued)):
+            named_by = (next(filter(None, map(job.wildcards.get, _CELLS)), None) for job in jobs)
+            cells = {*named_by} - {None}
             if cells or name == "under way":
                 parts.append(f"{len(cells)} {name}")
-    if run["blocked"]:
-        parts.append(f"{run['blocked']} wait for what failed")
+    if run.blocked:
+        parts.append(f"{run.blocked} wait for what failed")
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _under_way(run: RunNote, state: str, root: Path) -> list[str]:
+def _under_way(run: RunStatus, state: str, root: Path) -> list[str]:
     lines = []
     if state == "running":
         stages = ", ".join(
-            f"{name} {done} of {total}" for name, (done, total) in run["stages"].items()
+            f"{name} {done} of {total}" for name, (done, total) in run.stages.items()
         )
         lines.append(f"This run: {stages}.")
-    lines.append(f"Jobs under way: {len(run['running'])}")
-    for job in run["running"][:SHOWN]:
+    lines.append(f"Jobs under way: {len(run.running)}")
+    for job in run.running[:SHOWN]:
         lines.append(f"  {_name(job)}, for {_since(job)}{_slurm(job)}")
-        waits = (waiting(root / log) for log in job["logs"])
+        waits = (waiting(root / log) for log in job.logs)
         lines += [f"    {said}" for said in waits if said is not None]
-    lines += _more(len(run["running"]))
-    if run["queued"]:
-        lines.append(f"Jobs in the queue: {len(run['queued'])}")
-        for job in run["queued"][:SHOWN]:
-            why = f": {printable(job['reason'])}" if job["reason"] not in ("", "None") else ""
+    lines += _more(len(run.running))
+    if run.queued:
+        lines.append(f"Jobs in the queue: {len(run.queued)}")
+        for job in run.queued[:SHOWN]:
+            why = f": {printable(job.reason)}" if job.reason not in ("", "None") else ""
             lines.append(f"  {_name(job)}, for {_since(job)}{_slurm(job)}{why}")
-        lines += _more(len(run["queued"]))
+        lines += _more(len(run.queued))
     return lines
 
 
-def _since(job: JobNote) -> str:
-    return duration(time.time() - job["since"])
+def _since(job: BegunJob) -> str:
+    return duration(time.time() - job.since)
 
 
 def _slurm(job: JobNote) -> str:
-    again = f", attempt {job['attempt']}" if job["attempt"] > 1 else ""
-    return again + (f", SLURM job {job['slurm']}" if job["slurm"] else "")
+    again = f", attempt {job.attempt}" if job.attempt > 1 else ""
+    return again + (f", SLURM job {job.slurm}" if job.slurm else "")
 
 
-def _failed(run: RunNote, root: Path) -> list[str]:
-    lines = [f"Failed: {len(run['failed'])}"]
-    for job in run["failed"][:SHOWN]:
-        waits = f"; {job['cells']} cells wait for it" if job["cells"] > 1 else ""
+def _failed(run: RunStatus, root: Path) -> list[str]:
+    lines = [f"Failed: {len(run.failed)}"]
+    for job in run.failed[:SHOWN]:
+        waits = f"; {job.cells} cells wait for it" if job.cells > 1 else ""
         lines.append(f"  {_name(job)}{_slurm(job)}{waits}")
-        for log in job["logs"]:
+        for log in job.logs:
             lines.append(f"    log: {log}")
         # The log as it is, or what stood in it if it is gone since.
-        said = next(filter(None, (last_line(root / log) for log in job["logs"])), job["said"])
-        lines += [
-            f"    {text}" for text in (said, job["message"] and printable(job["message"])) if text
-        ]
-    return lines + _more(len(run["failed"]))
+        said = next(filter(None, (last_line(root / log) for log in job.logs)), job.said)
+        lines += [f"    {text}" for text in (said, job.message and printable(job.message)) if text]
+    return lines + _more(len(run.failed))
 
 
 def _more(count: int) -> list[str]:
@@ -265,11 +255,11 @@ def _more(count: int) -> list[str]:
 
 
 def _name(job: JobNote) -> str:
-    return " ".join([job["rule"], named(job["wildcards"])]).rstrip()
+    return " ".join([job.rule, named(job.wildcards)]).rstrip()
 
 
-def _advice(state: str, run: RunNote | None) -> str:
-    if state in ("failed", "stopped") and run is not None and (run["running"] or run["queued"]):
+def _advice(state: str, run: RunStatus | None) -> str:
+    if state in ("failed", "stopped") and run is not None and (run.running or run.queued):
         return "Its SLURM jobs are there still: the next start of snakemake takes them over."
     return {
         "finished": "What an edit since then would make again: snakemake explain all",
