@@ -43,6 +43,9 @@ from seedbed.analysis.report.charts.theme import (
     CONTRAST,
     DARK,
     LIGHT,
+    MARK_CONTRAST,
+    PUBLISHED,
+    RANGE,
     colour,
     contrast,
     text_on,
@@ -934,6 +937,24 @@ def test_a_dozen_methods_and_mixtures_look_different():
     methods = Methods([f"method_{n}" for n in range(12)], TITLES)
     looks = [channel.to_dict()["scale"]["range"] for channel in (methods.colour, methods.shape)]
     assert len(set(zip(*looks, strict=True))) == 12
+
+
+@pytest.mark.parametrize("config", [LIGHT, DARK], ids=["light", "dark"])
+def test_marks_can_be_seen(config):
+    ink = config["style"]["ink"]["color"]
+    for paint in (*COLOURS, PUBLISHED, RANGE, ink, config["axis"]["domainColor"]):
+        assert contrast(paint, config["background"]) >= MARK_CONTRAST, paint
+
+
+@pytest.mark.parametrize("name", ["crossovers", "cost_effectiveness"])
+def test_charts_have_no_colours_but_those_of_the_theme(crossing_fits, name):
+    """Others would not be checked for contrast."""
+    shift = PublishedShift(source="Someone 2024", seeds=32, low=3, high=9)
+    tables = simulate(seeds=(32, 64), ratios=(1, 4, 16, 64), items=40)
+    content = content_of(name, tables, fits=crossing_fits, published=(shift,))
+    chart = json.dumps(MODULES[name].chart(content, TITLES).to_dict())
+    found = {*re.findall("#[0-9a-fA-F]{6}", chart)}
+    assert PUBLISHED in found and found <= {*COLOURS, PUBLISHED, RANGE, "#ffffff", "#000000"}
 
 
 def test_text_in_the_colours_of_methods_can_be_read():

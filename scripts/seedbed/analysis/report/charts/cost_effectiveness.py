@@ -47,7 +47,7 @@ from seedbed.analysis.report.charts.places import (
     shown_crossovers,
     with_curves,
 )
-from seedbed.analysis.report.charts.theme import colour, text_on
+from seedbed.analysis.report.charts.theme import PUBLISHED, colour, text_on
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.comparisons import read_comparisons
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
@@ -279,7 +279,7 @@ def _published(
             areas.append({"Source": source, "at": low, "end": high, "said": words})
     if not areas:
         return []
-    area = layer(areas, "rect", fillOpacity=0.35)
+    area = layer(areas, "rect", fillOpacity=0.35, stroke=PUBLISHED)
     said = tooltips(("Source", "published", None), ("said", "budget ratio", None))
     return [area.encode(x=x("at"), x2=alt.X2("end:Q"), fill=published(sources), tooltip=said)]
 
@@ -330,6 +330,7 @@ def _crossovers(
         bar = layer([row], "rect", fillOpacity=0.35)
         layers.append(
             bar.encode(
+                stroke=methods.outline,
                 x=x("from"),
                 x2=alt.X2("end:Q"),
                 y=alt.YValue(top),

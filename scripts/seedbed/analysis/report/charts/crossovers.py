@@ -38,6 +38,7 @@ from seedbed.analysis.report.charts.drawing import (
     words,
 )
 from seedbed.analysis.report.charts.places import all_methods, by_place, with_curves
+from seedbed.analysis.report.charts.theme import PUBLISHED, RANGE
 from seedbed.analysis.settings import PublishedShift, Titles, published_for
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
@@ -75,8 +76,6 @@ _ROW = 38
 
 _RANGE = "Range of the data"
 _OTHERS = "Crossover in"
-_PAINTS = ("#d0d0d0", "#a08a2c")
-"""Of the range and of what others published: seen on light and dark pages."""
 
 
 def tabulate(
@@ -164,7 +163,7 @@ def _words(record: Crossover | None) -> str:
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
     """Return a chart of four panels for each task (with its models and filter).
 
-    A row is a pair of methods with one seed-set size. The pale line is the range in which both were
+    A row is a pair of methods with one seed-set size. The thin line is the range in which both were
     measured; a marker of the method that overtakes stands where it does, on its interval, which
     ends in an arrow where it goes beyond the range. Above it is what others published, by budget
     ratio alone.
@@ -248,14 +247,14 @@ def _layers(
         {"row": label, "from": span["range_low"], "end": span["range_high"], "line": _RANGE}
         for label, span in spans.items()
     ]
-    by_line: Look = {"stroke": strokes("line", kinds, _PAINTS)}
+    by_line: Look = {"stroke": strokes("line", kinds, (RANGE, PUBLISHED))}
     by_method = methods.look
     layers: Layers = [
         *methods.first(),
         between,
-        *_lines(ranges, x, y, 6, by_line),
+        *_lines(ranges, x, y, 1.2, by_line),
         *_lines(drawn["published"], x, y, 2.5, by_line, -10),
-        *_lines(drawn["crossover"], x, y, 2, by_method),
+        *_lines(drawn["crossover"], x, y, 3.5, by_method),
     ]
     point = layer(drawn["crossover"], "point", filled=True, size=80, opacity=1, style="edge")
     shown = tooltips(

@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from seedbed.analysis.report.charts.theme import COLOURS, DASHES, FONT_SIZE, SHAPES
+from seedbed.analysis.report.charts.theme import COLOURS, DASHES, FONT_SIZE, PUBLISHED, SHAPES
 from seedbed.analysis.settings import Titles
 
 Row = dict[str, Any]
@@ -101,6 +101,7 @@ class Methods:
         listed = [title for name, title in self.names.items() if drawn is None or name in drawn]
         shown = legend(listed, values=listed)
         self.colour = alt.Color("Method:N", scale=scales[0], legend=shown)
+        self.outline = alt.Stroke("Method:N", scale=scales[0], legend=None)
         self.shape = alt.Shape("Method:N", scale=scales[1], legend=shown)
         self._shown = alt.selection_point(name="shown", fields=["Method"], bind="legend")
         self._chosen = False
@@ -167,7 +168,7 @@ def published(sources: Sequence[str]) -> alt.Fill:
     labels = [f"Crossover in {source}" for source in sources]
     return alt.Fill(
         "Source:N",
-        scale=alt.Scale(domain=labels, range=["#b9a44c"] * len(labels)),
+        scale=alt.Scale(domain=labels, range=[PUBLISHED] * len(labels)),
         legend=legend(labels, symbolType="square", symbolSize=160, symbolStrokeWidth=0),
     )
 

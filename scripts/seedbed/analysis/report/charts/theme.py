@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Colours of the methods in their order, safe for colour-blind readers (Okabe & Ito 2008)."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A5E00", "#4593BF")
+"""Colours of the methods in their order, safe for colour-blind readers: those of Okabe & Ito
+(2008), the last two darker, as their orange and sky blue are too pale on white."""
+
+PUBLISHED = "#A08A2C"
+"""Of what others published."""
+
+RANGE = "#8A8A8A"
+"""Of the range of the data."""
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 """Markers of the methods in their order."""
@@ -16,6 +23,9 @@ DASHES = ([1, 0], [6, 4], [2, 2], [8, 3, 2, 3])
 
 CONTRAST = 4.5
 """Least contrast of text with its background: WCAG 2.2, 1.4.3."""
+
+MARK_CONTRAST = 3
+"""Least contrast of a mark with its background: WCAG 2.2, 1.4.11."""
 
 FONT_SIZE = 12
 
