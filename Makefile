@@ -118,7 +118,7 @@ style: env ## check how the code is written
 	snakemake --lint
 
 .PHONY: reference
-reference: env ## write config/README.md's tables and config/schemas anew, after a change of a key
+reference: env ## write config/README.md's tables, config/schemas and report/captions anew
 	PYTHONPATH=scripts python -m seedbed.study.reference
 
 .PHONY: types

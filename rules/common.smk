@@ -15,10 +15,10 @@ PARAMETERS, JOB_RESOURCES, LISTS = SHARED.parameters, SHARED.resources, SHARED.l
 code, command = SHARED.code.script, SHARED.command
 
 
-def reported(file, caption):
-    """Return a file of the report that Snakemake's own report shows, too."""
+def reported(file, caption, category="Report"):
+    """Return a result that Snakemake's own report shows, with its caption."""
     caption = f"../report/captions/{caption}.rst"
-    return report(f"{RESULTS}/report/{file}", caption=caption, category="Report")
+    return report(f"{RESULTS}/{file}", caption=caption, category=category)
 
 
 wildcard_constraints:

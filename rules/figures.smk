@@ -42,7 +42,7 @@ for chart, (module, inputs, settings) in CHARTS.items():
         input:
             **inputs,
         output:
-            svg=report(f"{RESULTS}/figures/{chart}.svg", category="Figures"),
+            svg=reported(f"figures/{chart}.svg", chart, "Figures"),
             png=f"{RESULTS}/figures/{chart}.png",
             spec=f"{RESULTS}/figures/{chart}.vl.json",
             csv=f"{RESULTS}/figures/{chart}.csv",

@@ -18,8 +18,8 @@ rule write_report:
         figures=FLOW.figure_files("svg"),
         charts=FLOW.figure_files("vl.json"),
     output:
-        summary=reported("summary.txt", "summary"),
-        page=reported("index.html", "page"),
+        summary=reported("report/summary.txt", "summary"),
+        page=reported("report/index.html", "page"),
     log:
         f"{RESULTS}/logs/write_report.log",
     localrule: True

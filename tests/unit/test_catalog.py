@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from seedbed.analysis.report.captions import CAPTIONS
 from seedbed.config.folders import ConfigFolders
 from seedbed.study.cells import grid
 from seedbed.study.figures import ABLATIONS, figures
@@ -24,13 +25,24 @@ def test_the_catalog_is_told_what_works():
 
 
 def test_each_figure_has_a_caption_in_the_report():
-    study = load_study("micro", ConfigFolders((ROOT / "config",)))
-    names = {*figures(grid(study)), *ABLATIONS}
+    rules = (ROOT / "rules/figures.smk").read_text()
+    charts = set(re.findall(r'^    "(\w+)": \(', rules, re.MULTILINE))
+    assert charts == CAPTIONS.keys() and {*figures(grid(micro())), *ABLATIONS} <= charts
+    assert 'reported(f"figures/{chart}.svg", chart' in rules
     captions = {path.stem for path in (ROOT / "report/captions").glob("*.rst")}
-    assert captions == names | {"page", "summary"}
+    assert captions == charts | {"page", "summary"}
+
+
+def micro():
+    return load_study("micro", ConfigFolders((ROOT / "config",)))
 
 
 def test_rules_name_captions_that_are_there():
-    for file in ROOT.glob("rules/*.smk"):
-        for name in re.findall(r'caption="([^"{]+)"', file.read_text()):
-            assert (file.parent / name).is_file()
+    found = [
+        name
+        for file in ROOT.glob("rules/*.smk")
+        for name in re.findall(r'reported\("[^"]+", "(\w+)"', file.read_text())
+    ]
+    assert len(found) == 2
+    for name in found:
+        assert (ROOT / f"report/captions/{name}.rst").is_file()

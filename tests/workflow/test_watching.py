@@ -17,6 +17,7 @@ import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from browser import rendered
+from seedbed.analysis.report.captions import CAPTIONS
 from seedbed.run.owners import RESULTS_FOLDER, Sign, this_run
 from seedbed.run.progress import PLANNING_FOLDER, Progress, duration
 from seedbed.run.slurm import SlurmJob
@@ -196,6 +197,10 @@ def test_snakemakes_own_report_opens_in_a_browser_without_a_network(finished, tm
     assert re.search(r"General\s+Workflow\s+Statistics\s+About\s+Results\s+Figures\s+Report", shown)
     assert ("train_student" in html and "<canvas" in html) or "<svg" in html
     assert not re.search(r"""(src|href)=["']?https?://""", html.partition("</head>")[0])
+    # Each figure stands there with the title and the caption that it has on the page.
+    text = (finished.folder / page).read_text(encoding="utf-8")
+    drawn = [path.stem for path in (finished.folder / "results/micro/figures").glob("*.svg")]
+    assert drawn and [part for name in drawn for part in CAPTIONS[name] if part not in text] == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
-"""Writes config/README.md and config/schemas/ from the classes of the configuration.
+"""Writes config/README.md and config/schemas/ from the classes of the configuration, and the
+captions of the figures in Snakemake's report from those of the page.
 
-Run it after a change of a key, as `make reference` does; a test compares what it would write.
+Run it after a change of a key or a caption, as `make reference` does; a test compares what it would
+write.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seedbed.analysis.decide.settings import Contrast
+from seedbed.analysis.report.captions import CAPTIONS
 from seedbed.artifacts import write_text
 from seedbed.config.reference import page, schema
 from seedbed.config.sections import Section
@@ -17,7 +20,8 @@ from seedbed.study.config import ModelConfig, RunConfig, StudyConfig, TrainingCh
 from seedbed.tasks.settings import TaskConfig
 from seedbed.training.settings import Trainer
 
-CONFIG = Path(__file__).parents[3] / "config"
+ROOT = Path(__file__).parents[3]
+CONFIG = ROOT / "config"
 FILES: dict[str, type[Section]] = {
     "config.yaml": RunConfig,
     "studies/NAME.yaml": StudyConfig,
@@ -46,8 +50,10 @@ def reference() -> dict[Path, str]:
     """Return the files of the reference, by path, as they should be."""
     readme = CONFIG / "README.md"
     found = {readme: page(readme.read_text(encoding="utf-8"), FILES, BY_NAME)}
+    found |= {CONFIG / "schemas" / f"{name}.json": schema(model) for name, model in SCHEMAS.items()}
     return found | {
-        CONFIG / "schemas" / f"{name}.json": schema(model) for name, model in SCHEMAS.items()
+        ROOT / "report/captions" / f"{name}.rst": f"**{title}.** {text}\n"
+        for name, (title, text) in CAPTIONS.items()
     }
 
 

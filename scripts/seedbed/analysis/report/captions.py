@@ -1,11 +1,11 @@
-"""What each figure is called, and how to read it."""
+"""What each figure is called, and how to read it, on the page and in Snakemake's report."""
 
 _OF_DIFFERENCES = (
     "Intervals of differences hold the noise of test items and of training runs; those of "
     "accuracies hold that of the test items alone."
 )
 
-_CAPTIONS = {
+CAPTIONS = {
     "accuracy": (
         "Accuracy by budget",
         "Points are measured cells with intervals, lines are curves with bands. At each "
@@ -23,7 +23,7 @@ _CAPTIONS = {
     ),
     "best_method": (
         "The best method by seeds and budget",
-        "Paler colours are less certain.",
+        "Paler colours are less certain. Stripes and hollow points are statistically tied.",
     ),
     "mixtures": (
         "Mixtures of methods",
@@ -62,4 +62,4 @@ _CAPTIONS = {
 
 def caption_of(figure: str) -> tuple[str, str]:
     """Return the title of a figure, and how to read it."""
-    return _CAPTIONS.get(figure, (figure.replace("_", " ").capitalize(), ""))
+    return CAPTIONS.get(figure, (figure.replace("_", " ").capitalize(), ""))
