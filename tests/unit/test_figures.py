@@ -372,7 +372,7 @@ def test_mixtures_stand_in_the_triangle_of_their_methods(tmp_path):
     }
     assert set(table["budget"]) == {128} and set(table["corners"]) == {" ".join(METHODS)}
     assert (table["low"] < table["accuracy"]).all() and (table["accuracy"] < table["high"]).all()
-    assert "100% AA" in words and "BR 16, 128 queries" in words
+    assert "100% AA" in words and "128 teacher queries (BR 16)" in words
     best = table.filter(pl.col("method") == "mix_halves")["accuracy"].item()
     assert f"{100 * best:.1f}" in words
 
@@ -546,22 +546,26 @@ def test_crossovers_are_those_that_were_found_by_every_measure(crossing_fits, tm
     assert set(published["measure"]) == {"budget_ratio"}
     assert set(published["reference"]) == {AA} and published.height == 4
     assert "Crossover in Someone 2024" in words and "32 seeds: AA, NQ" in words
-    assert "none in the range" in words
-    none = table.filter(pl.col("words") == "none in the range")
+    assert "no crossover" in words
+    none = table.filter(pl.col("words") == "no crossover")
     assert (AA, QR) in set(none.select("reference", "method").rows())
 
 
 def test_a_price_that_is_not_known_is_said_once_in_the_panel(crossing_fits, tmp_path):
     table, words = draw("crossovers", None, tmp_path, fits=crossing_fits)
     # Once on its halo, and once as itself.
-    assert words.count("not known (price of mini teacher)") == 2
+    assert words.count("unknown (price of mini teacher)") == 2
     usd = table.filter(pl.col("measure") == "usd")
-    assert set(usd["words"]) == {"not known"} and usd["at"].null_count() == usd.height
+    assert set(usd["words"]) == {"unknown"} and usd["at"].null_count() == usd.height
 
 
 @pytest.mark.parametrize(
     ("status", "crossings", "words"),
-    [("several", [2.0, 20.0], "several"), ("equal", [], "no difference"), ("one", [2.0], None)],
+    [
+        ("several", [2.0, 20.0], "several crossovers"),
+        ("equal", [], "no difference"),
+        ("one", [2.0], None),
+    ],
 )
 def test_a_pair_says_in_words_what_marks_do_not(crossing_fits, tmp_path, status, crossings, words):
     turns = [

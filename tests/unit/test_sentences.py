@@ -6,7 +6,7 @@ import pytest
 
 from seedbed.analysis.decide.contrasts import ContrastResult
 from seedbed.analysis.decide.crossovers import Crossover
-from seedbed.analysis.report import sentences
+from seedbed.analysis.report import figure_sentences, sentences
 from seedbed.analysis.settings import PublishedShift
 
 SHORT = {"a": "AA", "n": "NQ"}.get
@@ -76,6 +76,21 @@ def test_a_crossover_has_its_place_its_interval_and_its_lead(record, facts):
     assert [fact for fact in facts if fact not in said] == []
 
 
+@pytest.mark.parametrize("status", ["unknown", "none", "equal", "too_few_budgets"])
+@pytest.mark.parametrize("measure", ["budget_ratio", "tokens"])
+def test_figures_say_of_a_crossover_what_the_summary_says(measure, status):
+    known = None if status in ("unknown", "too_few_budgets") else [1.0, 64.0]
+    record = crossover(measure, status, range=known, reason="price of m")
+    note = figure_sentences.crossover_note(record)
+    assert note and sentences.crossover_clauses(record, SHORT)[0].startswith(note)
+
+
+def test_all_of_three_tied_methods_are_any_method():
+    assert sentences.either("anq", "anq", str) == "any method"
+    assert sentences.either("an", "anq", str) == "a or n"
+    assert sentences.either("an", "an", str) == "a or n"
+
+
 def contrast(verdict="open", **other):
     place = {"finding": 1, "task": "t", "student": "s", "claim": "A is ahead of N.", "low": -0.01}
     place |= {"estimate": 0.02, "high": 0.05, "verdict": verdict, "noise": "", "detectable": 0.04}
@@ -89,7 +104,9 @@ def contrast(verdict="open", **other):
         (contrast("found", low=0.01), ["A is ahead of N: found, +2.0 points (+1.0 to +5.0)."]),
         (contrast(unit="ln BR"), ["+0.02 (-0.01 to +0.05)", "80% power for 0.04"]),
         (contrast(margin=0.03), ["+2.0 points above the margin"]),
-        (contrast(estimate=None, high=None), ["no estimate (-1.0 to no limit)"]),
+        (contrast(estimate=None, high=None), ["no estimate (-1.0 or more);"]),
+        (contrast(low=None, high=0.005), ["+2.0 points (at most +0.5)"]),
+        (contrast(low=None, high=None, detectable=None), ["open, +2.0 points (unbounded)."]),
         (contrast("not in this study", estimate=None), ["A is ahead of N: not in this study."]),
     ],
 )

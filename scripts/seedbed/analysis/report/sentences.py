@@ -1,4 +1,4 @@
-"""Every sentence of the terminal summary, of `advise`, of the figures and of the page.
+"""Every sentence of the terminal summary, of `advise`, of the page, and of the figures with them.
 
 Each place shows the same sentences; a `name` is the function that turns a method into its title or
 short title there.
@@ -61,6 +61,12 @@ TRANSFERRED = (
 BY_OTHERS = "going by other tasks, "
 TWO_TASKS = "Two tasks say little about the variation between tasks{so}."
 LOSS_IS_HIGH = ", so the expected loss errs on the high side"
+NO_CROSSOVER = "no crossover"
+NO_DIFFERENCE = "no difference"
+TOO_FEW_BUDGETS = "fewer than two budgets in common"
+UNKNOWN = "unknown"
+NO_LEADER = "no method leads at any budget ratio that all methods have"
+NOTHING_IN_COMMON = "the methods have no budget in common"
 NONE = "–"
 
 
@@ -75,6 +81,33 @@ def percent(share: float) -> str:
 def span(low: float, high: float) -> str:
     """Return an interval of shares in percent."""
     return f"{percent(low)} to {percent(high)}"
+
+
+class Measured(Protocol):
+    """An accuracy with its interval."""
+
+    @property
+    def accuracy(self) -> float:
+        """The accuracy, a fraction."""
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+
+
+def accuracy_text(found: Measured) -> str:
+    """Return an accuracy in percent with its interval."""
+    return f"{percent(found.accuracy)}% ({span(found.low, found.high)})"
+
+
+def gain_text(difference: float, low: float | None, high: float | None) -> str:
+    """Return a difference of accuracies in points, with its interval if it has one."""
+    text = f"{points(difference)} points"
+    return text if low is None or high is None else f"{text} ({points(low)} to {points(high)})"
 
 
 def money(usd: float | None) -> str:
@@ -389,6 +422,21 @@ def leaders_text(
     return text
 
 
+def missing_rows_text(rows: float) -> str:
+    """Return how many rows a choice lacks because of a filter, as a clause."""
+    return f"it has {rows:,.0f} rows fewer than without a filter"
+
+
+def left_out_text(reason: str) -> str:
+    """Return from which task nothing is transferred, and why."""
+    return f"Not transferred from {reason}."
+
+
+def elsewhere_text(leading: str) -> str:
+    """Return which method to use at other budgets, as a sentence; "" if none leads."""
+    return f"Of the methods alone, at any budget: {leading}." if leading else ""
+
+
 def curves_text(seeds: int, measured: bool) -> str:
     """Return the caption of the page's curves; `measured` says whether cells are shown."""
     points = " Points are measured cells." if measured else ""
@@ -522,12 +570,12 @@ def _anchor_text(best: Plan, untrained: float | None) -> str:
 def difference_text(row: Mapping[str, Any], name: Name) -> str:
     """Return a paired difference of two methods at a budget, from a row of the comparisons."""
     pair = f"{name(row['method'])} minus {name(row['reference'])}"
-    text = f"BR {row['budget_ratio']:.3g}: {pair} = {100 * row['difference']:+.1f} points"
+    gain = gain_text(row["difference"], row["low"], row["high"])
+    text = f"BR {row['budget_ratio']:.3g}: {pair} = {gain}"
     if row["low"] is None:
         return text
     return (
-        f"{text} ({100 * row['low']:+.1f} to {100 * row['high']:+.1f}), {p_value(row['p_holm'])} "
-        f"(Holm, {row['family_size']} tests); 80% power for "
+        f"{text}, {p_value(row['p_holm'])} (Holm, {row['family_size']} tests); 80% power for "
         f"{100 * row['detectable']:.1f}"
     )
 
@@ -544,13 +592,12 @@ def crossover_clauses(record: Crossover, name: Name) -> list[str]:
     """Return what is to say of the crossover of two methods, without naming the two."""
     status, measure = record.status, record.measure
     if status == "unknown":
-        return [f"unknown ({record.reason})"]
+        return [unknown_text(record.reason)]
     if record.range is None:
-        by_queries = measure == "budget_ratio"
-        return ["fewer than two budgets in common" if by_queries else "no range in common"]
+        return [too_few_text(measure)]
     over = range_text(measure, *record.range)
     if status == "equal":
-        return [f"no difference from {over}"]
+        return [f"{NO_DIFFERENCE} from {over}"]
     clauses = [
         f"crossover to {name(found.overtaken_by)} at "
         f"{amount(measure, found.at)} ({interval_text(found, record)}), then ahead by "
@@ -561,7 +608,7 @@ def crossover_clauses(record: Crossover, name: Name) -> list[str]:
         leader = record.leader_at_lowest or record.reference
         (other,) = {record.reference, record.method} - {leader}
         lead = lead_text(record.lead or 0.0)
-        clauses = [f"no crossover from {over}, {name(leader)} is ahead by {lead}"]
+        clauses = [f"{NO_CROSSOVER} from {over}, {name(leader)} is ahead by {lead}"]
         for turn in record.possible:
             side, edge = ("below", turn.high) if turn.low is None else ("above", turn.low)
             place = f"{side} {amount(measure, edge or 0.0)}"
@@ -574,6 +621,16 @@ def crossover_clauses(record: Crossover, name: Name) -> list[str]:
         if opposite >= _WORTH_SAYING:
             clauses.append(f"{name(other)} is {_throughout(opposite)}")
     return clauses
+
+
+def unknown_text(reason: str | None) -> str:
+    """Return that something is unknown, and why."""
+    return f"{UNKNOWN} ({reason})" if reason else UNKNOWN
+
+
+def too_few_text(measure: str) -> str:
+    """Return why two methods cannot be compared at equal queries or cost."""
+    return TOO_FEW_BUDGETS if measure == "budget_ratio" else "no range in common"
 
 
 def _throughout(probability: float) -> str:
@@ -591,10 +648,15 @@ _WORTH_SAYING = 0.025
 
 def interval_text(interval: Interval, record: Crossover) -> str:
     """Return the interval of a crossover; an end beyond the measured range is below or above it."""
-    lowest, highest = record.range or (0.0, 0.0)
-    low, high = interval.low, interval.high
-    start = amount(record.measure, lowest if low is None else low, unit=False)
-    end = amount(record.measure, highest if high is None else high, unit=False)
+    return ends_text(record.measure, interval.low, interval.high, record.range or (0.0, 0.0))
+
+
+def ends_text(
+    measure: str, low: float | None, high: float | None, within: tuple[float, float]
+) -> str:
+    """Return the interval of a crossover from its ends, of which one is None beyond a range."""
+    start = amount(measure, within[0] if low is None else low, unit=False)
+    end = amount(measure, within[1] if high is None else high, unit=False)
     return f"{'below ' if low is None else ''}{start} to {'above ' if high is None else ''}{end}"
 
 
@@ -629,15 +691,18 @@ def contrast_text(test: ContrastResult) -> str:
         return f"{claim}: {test.verdict}."
     logs = test.unit == "ln BR"
 
-    def number(value: float | None) -> str:
-        if value is None:
-            return "no limit"
-        return f"{value:+.2f}" if logs else f"{100 * value:+.1f}"
+    def number(value: float) -> str:
+        return f"{value:+.2f}" if logs else points(value)
 
     unit = "" if logs else " points"
     margin = " above the margin" if test.margin else ""
     estimate = "no estimate" if test.estimate is None else f"{number(test.estimate)}{unit}"
-    interval = f"{number(test.low)} to {number(test.high)}"
+    if test.low is None:
+        interval = "unbounded" if test.high is None else f"at most {number(test.high)}"
+    elif test.high is None:
+        interval = f"{number(test.low)} or more"
+    else:
+        interval = f"{number(test.low)} to {number(test.high)}"
     text = f"{claim}: {test.verdict}, {estimate}{margin} ({interval})"
     if test.verdict == "open" and test.detectable is not None:
         least = f"{test.detectable:.2f}" if logs else f"{100 * test.detectable:.1f} points"

@@ -216,7 +216,7 @@ def _fit(
     return FitSummary(
         title=title,
         setting=", ".join(setting),
-        base=f"{say.percent(base.accuracy)}% ({say.span(base.low, base.high)})" if base else "",
+        base=say.accuracy_text(base) if base else "",
         model=model,
         sizes=tuple(
             _size(
@@ -352,10 +352,10 @@ def _advice(
     measured = {(cell.method, cell.budget) for cell in fit.cells(seeds)}
     shared = [b for b in budgets if all((method, b) in measured for method in fit.methods)]
     if not shared:
-        return f"{seeds:,} seeds: the methods have no budget in common."
+        return f"{seeds:,} seeds: {say.NOTHING_IN_COMMON}."
     leading = say.leaders_text(fit, seeds, titles.short, confidence)
     if not leading and len(shared) > 1:
-        leading = "no method leads at any budget ratio that all methods have"
+        leading = say.NO_LEADER
     parts = [leading] if leading else []
     for budget in dict.fromkeys([shared[0], shared[-1]]):
         advice = advise(fit, seeds, budget, confidence, look_further=False)
@@ -373,7 +373,7 @@ def _advice(
             if cell.budget == budget
         )
         if missing:
-            text += f"; it has {missing:,.0f} rows fewer than without a filter"
+            text += f"; {say.missing_rows_text(missing)}"
         parts.append(text)
     first, *others = parts
     return " ".join([f"{seeds:,} seeds: {first}.", *(f"{say.capital(one)}." for one in others)])

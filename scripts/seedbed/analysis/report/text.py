@@ -110,7 +110,7 @@ def _transferred_lines(answer: Answer, titles: Titles) -> list[str]:
         so = say.LOSS_IS_HIGH if isinstance(answer.said, Advice) else ""
         lines += wrapped(say.TWO_TASKS.format(so=so), "  ")
     for reason in answer.left_out:
-        lines += wrapped(f"Not transferred from {reason}.", "  ")
+        lines += wrapped(say.left_out_text(reason), "  ")
     return lines
 
 
@@ -149,9 +149,7 @@ def _budget_lines(answer: Answer, advice: Advice, confidence: float, titles: Tit
     within = fit is not None and fit.beyond_sizes(advice.seeds) == 1
     if fit is not None and within and advice.usd is None and not answer.transferred:
         elsewhere = say.leaders_text(fit, advice.seeds, name, confidence)
-        lines += wrapped(
-            f"Of the methods alone, at any budget: {elsewhere}." if elsewhere else "", "  "
-        )
+        lines += wrapped(say.elsewhere_text(elsewhere), "  ")
     if advice.design:
         lines += wrapped(say.next_text(advice), "  ")
     for cell in advice.design:

@@ -8,6 +8,7 @@ from pathlib import Path
 import altair as alt
 import polars as pl
 
+from seedbed.analysis.report import figure_sentences
 from seedbed.analysis.report.charts.drawing import (
     Axis,
     Content,
@@ -181,7 +182,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
         title += f": {place['seeds']:,} seeds, {place['budget']:,} queries"
         sections.append(Section(title, panels, 2))
     alone = {row["augmenter"] for row in rows if row["kind"] == "accuracy"}
-    notes = ["Dashed lines: methods without an augmenter."] if NO_AUGMENTER in alone else []
+    notes = [figure_sentences.DASHED] if NO_AUGMENTER in alone else []
     nothing = "no method has been measured with more than one augmenter at the same budget"
     return sheet(sections, [*notes, missing], nothing)
 

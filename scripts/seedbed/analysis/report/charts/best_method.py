@@ -21,6 +21,7 @@ from seedbed.analysis.decide.advise import (
     leading_stretches,
     tied,
 )
+from seedbed.analysis.report import figure_sentences
 from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts.drawing import (
     Content,
@@ -233,11 +234,8 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
         layers, height = _layers(part, methods, of, titles, width)
         panels.append(panel(layers, title, width, height))
     sections = [Section("Best method by seeds and budget", panels, columns)] if panels else []
-    notes = [
-        "Points: the best cell that was measured. Stripes and hollow points: statistically tied."
-    ]
     nothing = "no two methods have been measured for the same task, models and filter"
-    return sheet(sections, [*(notes if panels else []), missing], nothing)
+    return sheet(sections, [*([figure_sentences.MAP] if panels else []), missing], nothing)
 
 
 def _layers(

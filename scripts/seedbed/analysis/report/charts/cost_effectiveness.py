@@ -14,7 +14,9 @@ import polars as pl
 
 from seedbed.analysis.curves import Curves, Estimate, FitsRecord, read_curves
 from seedbed.analysis.decide.advise import leaders
-from seedbed.analysis.decide.crossovers import Crossover, CrossoversRecord, ratio_text
+from seedbed.analysis.decide.crossovers import Crossover, CrossoversRecord
+from seedbed.analysis.report import figure_sentences
+from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts.drawing import (
     COLUMNS,
     HEIGHT,
@@ -186,7 +188,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     rows = content.rows()
     methods = Methods(content.methods, titles)
     sources = sorted({row["method"] for row in rows if row["kind"] == "published"})
-    label = f"Crossover with the first method; bar: {100 * content.confidence:g}% interval"
+    label = figure_sentences.first_crossover_label(content.confidence)
     sections = []
     for _, title, part in by_place(rows, titles):
         sizes = sorted({row["seeds"] for row in part})
@@ -229,10 +231,11 @@ def _layers(
         row[end] for row in kinds.get("leader", []) for end in ("low", "high")
     ]
     if not ratios:
-        (said,) = words([{"words": "one method only"}], halo=False)
+        (said,) = words([{"words": figure_sentences.ONE_METHOD}], halo=False)
         return [said.encode(x=alt.XValue(width / 2), y=alt.YValue(HEIGHT / 2))]
     x = ratio_axis(ratios, seeds)
     shown = [name for name in order if name != reference]
+    of = [reference, *{row["method"] for row in points}]
     drawn = [
         {
             "Method": methods.names[row["method"]],
@@ -261,7 +264,7 @@ def _layers(
     layers = [*methods.first(), *_published(kinds.get("published", []), limits, x, sources), zero]
     layers += measured(drawn, methods, x, y, tips)
     layers += _crossovers(kinds.get("crossover", []), points, methods, x, label)
-    return [*layers, *_strip(kinds.get("leader", []), order, titles, x, width, limits)]
+    return [*layers, *_strip(kinds.get("leader", []), order, of, titles, x, width, limits)]
 
 
 def _published(
@@ -275,7 +278,7 @@ def _published(
         low, high = max(row["low"] / spare, limits[0]), min(row["high"] * spare, limits[1])
         if low < high:
             words = interval(row["low"], row["high"], ".3g")
-            source = f"Crossover in {row['method']}"
+            source = figure_sentences.published_label(row["method"])
             areas.append({"Source": source, "at": low, "end": high, "said": words})
     if not areas:
         return []
@@ -302,8 +305,10 @@ def _crossovers(
                 "at": row["budget_ratio"],
                 "from": low,
                 "end": high,
-                "words": f"BR {ratio_text(row['budget_ratio'])}",
-                "interval": interval(row["low"], row["high"], ".2g") or "leaves the data",
+                "words": say.amount("budget_ratio", row["budget_ratio"]),
+                "interval": say.ends_text(
+                    "budget_ratio", row["low"], row["high"], (min(known), max(known))
+                ),
             }
         )
         first, last = min(known), max(known)
@@ -347,6 +352,7 @@ def _crossovers(
 def _strip(
     rows: Sequence[Row],
     order: Sequence[str],
+    of: Sequence[str],
     titles: Titles,
     x: Axis,
     width: int,
@@ -357,9 +363,9 @@ def _strip(
     scale = width / math.log(limits[1] / limits[0])
     for (low, high), stretch in groupby(rows, key=lambda row: (row["low"], row["high"])):
         leading = [row["method"] for row in stretch]
-        text = " or ".join(map(titles.short, leading))
+        text = say.either(leading, of, titles.short)
         row = {"at": low, "end": high, "middle": math.sqrt(low * high), "words": text}
-        row["said"] = interval(low, high, ".2g")
+        row["said"] = say.ends_text("budget_ratio", low, high, (low, high))
         height = _STRIP / len(leading)
         said = tooltips(("words", "leads", None), ("said", "at budget ratios", None))
         for number, method in enumerate(leading):

@@ -10,6 +10,8 @@ import altair as alt
 import polars as pl
 
 from seedbed.analysis.decide.costs import MEASURES, CellUse, Prices, cell_costs
+from seedbed.analysis.report import figure_sentences
+from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts.drawing import (
     CROSS,
     HEIGHT,
@@ -171,12 +173,12 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     series = Series(rows, methods)
     shown = [name for name in MEASURES if any(_known(row, name) for row in rows)] or list(MEASURES)
     notes = [
-        f"{noun[0].upper()}{noun[1:]} per point: {_why_unknown(rows, name, titles)}."
+        figure_sentences.per_point_note(noun, _why_unknown(rows, name, titles))
         for name, noun in MEASURES.items()
         if rows and name not in shown
     ]
     if any(row["gain"] is not None and row["gain"] <= 0 for row in rows):
-        notes.append("Crosses at the upper edge: no gain.")
+        notes.append(figure_sentences.NO_GAIN)
     columns = 3 if len(shown) == 3 else min(2, len(shown))
     width = panel_width(columns, 60)
     sections = []
@@ -296,14 +298,14 @@ def _decades(low: float, high: float) -> list[float]:
 def _why_unknown(rows: Sequence[Row], name: str, titles: Titles) -> str:
     """Return why a measure is known of no cell, in words."""
     if all(row["gain"] is None for row in rows):
-        return "unknown, as the base model has not been evaluated"
+        return figure_sentences.NO_BASE_MODEL
     kinds = {"usd": ("price", "tokens"), "hours": ("seconds",), "tokens": ("tokens",)}
     said = [
         text
         for text in dict.fromkeys(text for row in rows for text in row["unknown"].split("; "))
         if text.startswith(kinds.get(name, ("teacher queries",)))
     ]
-    return f"unknown ({', '.join(titled(text, titles) for text in said)})"
+    return say.unknown_text("; ".join(titled(text, titles) for text in said))
 
 
 def titled(reason: str, titles: Titles) -> str:

@@ -13,6 +13,8 @@ import polars as pl
 
 from seedbed.analysis.curves import Curves, read_curves
 from seedbed.analysis.decide.crossovers import Crossover, CrossoversRecord
+from seedbed.analysis.report import figure_sentences
+from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts.costs import titled
 from seedbed.analysis.report.charts.drawing import (
     Axis,
@@ -23,7 +25,6 @@ from seedbed.analysis.report.charts.drawing import (
     Row,
     Section,
     count_axis,
-    interval,
     layer,
     log_axis,
     log_limits,
@@ -75,7 +76,6 @@ _ROW = 38
 """Height in pixels of a row."""
 
 _RANGE = "Range of the data"
-_OTHERS = "Crossover in"
 
 
 def tabulate(
@@ -138,7 +138,7 @@ def _rows(record: Crossover | None, measure: str) -> list[Row]:
             | {"low": one.low, "high": one.high}
             for one in record.crossings
         ]
-    if said := _words(record):
+    if said := figure_sentences.crossover_note(record):
         rows.append({"kind": "none", "words": said})
     return rows
 
@@ -148,16 +148,6 @@ def _published(shifts: Sequence[PublishedShift]) -> list[Row]:
         {"kind": "published", "low": one.low, "high": one.high or one.low, "words": one.source}
         for one in shifts
     ]
-
-
-def _words(record: Crossover | None) -> str:
-    """Return what a row says in words; "" where one crossover says it all."""
-    if record is None or record.status == "too_few_budgets":
-        return "not measured at two budgets"
-    if record.status == "unknown":
-        return "not known"
-    said = {"none": "none in the range", "equal": "no difference", "several": "several"}
-    return said.get(record.status, "")
 
 
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
@@ -171,7 +161,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
     rows = content.rows()
     methods = Methods(content.methods, titles)
     sources = sorted({row["words"] for row in rows if row["kind"] == "published"})
-    kinds = [_RANGE, *(f"{_OTHERS} {source}" for source in sources)]
+    kinds = [_RANGE, *map(figure_sentences.published_label, sources)]
     sections = []
     for place, title, found in by_place(rows, titles):
         part = [row | {"row": _label(row, titles)} for row in found]
@@ -210,8 +200,8 @@ def _layers(
     sizes = {row["seeds"]: {"row": row["row"]} for row in rows if row["kind"] != "published"}
     between = layer(list(sizes.values())[:-1], "rule", style="grid").encode(y=y(1))
     if not spans:
-        said = ", ".join(titled(text, titles) for text in reason.split("; ") if text)
-        text = f"not known ({said})" if said else "not measured at two budgets"
+        said = "; ".join(titled(text, titles) for text in reason.split("; ") if text)
+        text = say.unknown_text(said) if said else say.too_few_text(measure)
         return [*methods.first(), between, *says(text, width, height)]
     ends = [span[end] for span in spans.values() for end in ("range_low", "range_high")]
     sign = "$" if measure == "usd" else ""
@@ -230,7 +220,7 @@ def _layers(
         )
         if row["kind"] == "published" and (high < limits[0] or low > limits[1]):
             continue
-        said = interval(row["low"], row["high"], ".3g") or "leaves the data"
+        said = say.ends_text(measure, row["low"], row["high"], beyond)
         look: Look = {
             "row": row["row"],
             "from": max(low, limits[0]),
@@ -241,7 +231,7 @@ def _layers(
         if row["kind"] == "crossover":
             look |= {"Method": methods.names[row["overtaken_by"]], "at": row["at"]}
         else:
-            look["line"] = f"{_OTHERS} {row['words']}"
+            look["line"] = figure_sentences.published_label(row["words"])
         drawn[row["kind"]].append(look)
     ranges = [
         {"row": label, "from": span["range_low"], "end": span["range_high"], "line": _RANGE}
@@ -271,7 +261,7 @@ def _layers(
         for row in rows
         if row["kind"] == "none" and row["row"] in spans
     ]
-    several = [text for text in texts if text["words"] == "several"]
+    several = [text for text in texts if text["words"] == figure_sentences.SEVERAL_CROSSOVERS]
     for label in words([one for one in texts if one not in several], align="left", dy=11):
         layers.append(label.encode(x=x("at"), y=y()))
     for label in words(several, align="right", dy=-10):

@@ -12,6 +12,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from seedbed.analysis.report import figure_sentences
 from seedbed.analysis.report.charts.theme import COLOURS, DASHES, FONT_SIZE, PUBLISHED, SHAPES
 from seedbed.analysis.settings import Titles
 
@@ -165,7 +166,7 @@ def strokes(name: str, labels: Sequence[str], paints: Sequence[str]) -> alt.Stro
 
 def published(sources: Sequence[str]) -> alt.Fill:
     """Return the look of published crossovers by their sources, with a legend."""
-    labels = [f"Crossover in {source}" for source in sources]
+    labels = [figure_sentences.published_label(source) for source in sources]
     return alt.Fill(
         "Source:N",
         scale=alt.Scale(domain=labels, range=[PUBLISHED] * len(labels)),

@@ -12,6 +12,7 @@ import polars as pl
 
 from seedbed.analysis.curves import Curves, FitsRecord, read_curves
 from seedbed.analysis.decide.crossovers import Crossover, CrossoversRecord, ratio_text
+from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts import accuracy
 from seedbed.analysis.report.charts.drawing import (
     COLUMNS,
@@ -22,7 +23,6 @@ from seedbed.analysis.report.charts.drawing import (
     Row,
     Section,
     count_axis,
-    interval,
     layer,
     log_axis,
     panel,
@@ -165,13 +165,15 @@ def _crossovers(
                 # Open where it reaches beyond what was measured of this model.
                 "low": min(of_method) if row["low"] is None else row["low"],
                 "high": max(of_method) if row["high"] is None else row["high"],
-                "interval": interval(row["low"], row["high"], ".2g") or "leaves the data",
+                "interval": say.ends_text(
+                    "budget_ratio", row["low"], row["high"], (min(of_method), max(of_method))
+                ),
                 "words": ratio_text(row["budget_ratio"]),
             }
             room = min(26, HEIGHT / len(models) / max(1, len(found)))
             shift = room * (index - (len(found) - 1) / 2)
             layers += _crossover(drawn, x, y, shift, methods)
-    for text in words([row | {"words": "none"} for row in nothing]):
+    for text in words([row | {"words": say.NO_CROSSOVER} for row in nothing]):
         layers.append(text.encode(x=x("at"), y=y()))
     return layers
 

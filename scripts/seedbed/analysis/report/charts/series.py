@@ -8,6 +8,7 @@ from typing import Any
 
 import altair as alt
 
+from seedbed.analysis.report import figure_sentences
 from seedbed.analysis.report.charts.drawing import Axis, Layers, Look, Methods, Row, dashes, layer
 
 SERIES = ("method", "augmenter", "filter", "seeds")
@@ -34,7 +35,7 @@ class Series:
             for place, name in enumerate(("augmenter", "filter"))
             if any(row[name] != self._usual[row["method"]][place] for row in rows)
         ]
-        self.notes = [f"Hollow markers: other {' or '.join(others)}."] if others else []
+        self.notes = [figure_sentences.hollow_note(others)] if others else []
 
     def layers(
         self, rows: Sequence[Row], x: Axis, y: Axis, tooltip: Sequence[Any], joined: bool = True

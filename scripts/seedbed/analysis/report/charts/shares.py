@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts.drawing import (
     Content,
     Layers,
@@ -110,7 +111,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
         panels = []
         for (budget, corners), part in of_triangle.items():
             plane = _Plane(corners.split(), titles, width)
-            said = f"BR {part[0]['budget_ratio']:.3g}, {budget:,} queries: accuracy, %"
+            said = f"{say.queries_text(budget, at['seeds'])}: accuracy, %"
             layers = [*methods.first(), *plane.frame(), *plane.points(part, methods)]
             panels.append(panel(layers, said, width, plane.height))
         sections.append(Section(f"{title}: {at['seeds']:,} seeds", panels, 2))
@@ -217,4 +218,4 @@ class _Plane:
 
 def _ends(row: Row) -> str:
     low, high = percent(row["low"]), percent(row["high"])
-    return "" if low is None or high is None else f"{low:.1f} to {high:.1f}"
+    return interval(low, high) or ""

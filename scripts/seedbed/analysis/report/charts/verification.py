@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from seedbed.analysis.report import figure_sentences
 from seedbed.analysis.report.charts.drawing import (
     COLUMNS,
     Axis,
@@ -267,14 +268,10 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
 
 def _lacking(rows: Sequence[Row], titles: Titles) -> str:
     """Return a line on the cells that have fewer rows than without a filter, or ""."""
-    parts = [
-        f"{titles.short(row['method'])}, {titles.title(row['task'])}, {row['budget']:,} queries: "
-        f"{row['missing_rows']:,} missing"
+    return figure_sentences.missing_rows_note(
+        (titles.short(row["method"]), titles.title(row["task"]), row["budget"], row["missing_rows"])
         for row in rows
-    ]
-    if not parts:
-        return ""
-    return f"Not as many rows, as the stream was not followed further: {'; '.join(parts)}."
+    )
 
 
 def _lines(rows: Sequence[Row], methods: Methods, filters: Sequence[str], y: Axis) -> Layers:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.spend.about import Named
-from seedbed.analysis.report.spend.outcome import GAINS_HOLD, Outcome, percent, points
+from seedbed.analysis.report.spend.outcome import GAINS_HOLD, Outcome
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 """The hub's words for how many rows a data set has, up to a number of them."""
@@ -144,11 +145,14 @@ def model_card(found: Outcome) -> str:
         f"of differences for {GAINS_HOLD}.",
         _table(
             ("trained on", "teacher queries", "accuracy"),
-            ((one.title, f"{one.queries:,}", percent(one.accuracy)) for one in found.students),
+            (
+                (one.title, f"{one.queries:,}", say.accuracy_text(one.accuracy))
+                for one in found.students
+            ),
         ),
         _table(
             ("all that was bought, over", "paired difference"),
-            ((one.over, points(one.difference)) for one in found.gains),
+            ((one.over, one.text) for one in found.gains),
         ),
         "## Training",
         f"Settings: {_pairs(found.about.training)}.",

@@ -11,6 +11,7 @@ import polars as pl
 from seedbed.amounts import dollars
 from seedbed.analysis.decide.purchases import PurchaseRecord, Request
 from seedbed.analysis.decide.rounds import noise_of_trainings
+from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.spend.about import About
 from seedbed.analysis.tables.comparisons import PairedDifference, paired_difference
 from seedbed.analysis.tables.outcomes import UNTRAINED, Accuracy, Outcomes, mean_accuracy
@@ -59,6 +60,12 @@ class Gain:
 
     over: str
     difference: PairedDifference
+
+    @property
+    def text(self) -> str:
+        """The difference with its interval, in points."""
+        found = self.difference
+        return say.gain_text(found.difference, found.low, found.high)
 
 
 @dataclass(frozen=True)
@@ -134,24 +141,11 @@ class Outcome:
             return [*said, BLIND, self.said(self.final.purchase.reason)]
         final = self.students[-1]
         said.append(
-            f"The student that is trained on all of them answers {percent(final.accuracy)} of the "
-            "test items right."
+            "The student that is trained on all of them answers "
+            f"{say.accuracy_text(final.accuracy)} of the test items right."
         )
-        said += [f"That is {points(one.difference)} over {one.over}." for one in self.gains]
+        said += [f"That is {one.text} over {one.over}." for one in self.gains]
         return said
-
-
-def percent(found: Accuracy) -> str:
-    """Return an accuracy with its interval."""
-    return f"{100 * found.accuracy:.1f}% ({100 * found.low:.1f} to {100 * found.high:.1f})"
-
-
-def points(found: PairedDifference) -> str:
-    """Return a difference with its interval, in points."""
-    said = f"{100 * found.difference:+.1f} points"
-    if found.low is None or found.high is None:
-        return said
-    return f"{said} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
 
 
 def outcome(

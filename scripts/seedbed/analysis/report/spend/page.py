@@ -10,6 +10,7 @@ import altair as alt
 
 from seedbed.amounts import dollars
 from seedbed.analysis.decide.purchases import PurchaseRecord
+from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.charts.drawing import (
     Methods,
     Row,
@@ -26,7 +27,7 @@ from seedbed.analysis.report.charts.drawing import (
 from seedbed.analysis.report.charts.theme import DARK, LIGHT
 from seedbed.analysis.report.page.filling import inline_svg, render
 from seedbed.analysis.report.spend import FILES
-from seedbed.analysis.report.spend.outcome import GAINS_HOLD, Outcome, percent, points
+from seedbed.analysis.report.spend.outcome import GAINS_HOLD, Outcome
 from seedbed.analysis.settings import Title, Titles
 from seedbed.analysis.tables.outcomes import UNTRAINED
 
@@ -89,7 +90,9 @@ def page(found: Outcome, name: str, provenance: Mapping[str, object]) -> str:
         _drawn(queries_chart(found), "queries", "What was bought", _queries_said(found)),
     ]
     if found.students:
-        said = "; ".join(f"{one.label}: {percent(one.accuracy)}" for one in found.students)
+        said = "; ".join(
+            f"{one.label}: {say.accuracy_text(one.accuracy)}" for one in found.students
+        )
         about = f"Accuracy on the test items, and 95% intervals for other test items: {said}."
         chart = students_chart(found)
         figures.append(_drawn(chart, "students", "How good the students are", about))
@@ -102,7 +105,7 @@ def page(found: Outcome, name: str, provenance: Mapping[str, object]) -> str:
         found=found,
         decisions=_decisions(found),
         figures=figures,
-        gains=[(one.over, points(one.difference)) for one in found.gains],
+        gains=[(one.over, one.text) for one in found.gains],
         holds=GAINS_HOLD,
     )
 
@@ -137,7 +140,7 @@ def _facts(found: Outcome, one: PurchaseRecord) -> list[str]:
     purchase = one.purchase
     titles = {UNTRAINED: "the base model", **found.about.methods}
     known = [
-        f"{title} {percent(score.accuracy)}"
+        f"{title} {say.accuracy_text(score.accuracy)}"
         for name, title in titles.items()
         for score in one.measured
         if score.method == name
@@ -164,7 +167,7 @@ def _facts(found: Outcome, one: PurchaseRecord) -> list[str]:
             f"{100 * purchase.expected_regret:.1f} points to the best one."
         )
     if purchase.expected_accuracy is not None:
-        facts.append(f"Expected accuracy: {percent(purchase.expected_accuracy)}.")
+        facts.append(f"Expected accuracy: {say.accuracy_text(purchase.expected_accuracy)}.")
     return facts
 
 

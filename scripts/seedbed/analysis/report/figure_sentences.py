@@ -1,0 +1,65 @@
+"""Sentences that the figures alone say; those that they share with the page are in `sentences`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from seedbed.analysis.decide.crossovers import Crossover
+from seedbed.analysis.report import sentences as say
+
+SEVERAL_CROSSOVERS = "several crossovers"
+MAP = "Points: the best cell that was measured. Stripes and hollow points: statistically tied."
+DASHED = "Dashed lines: methods without an augmenter."
+NO_GAIN = "Crosses at the upper edge: no gain."
+ONE_METHOD = "one method only"
+NO_BASE_MODEL = "unknown, as the base model has not been evaluated"
+
+
+def crossover_note(record: Crossover | None) -> str:
+    """Return what marks do not show of a crossover; "" where one crossover says it all."""
+    if record is None:
+        return say.TOO_FEW_BUDGETS
+    if record.status == "too_few_budgets":
+        return say.too_few_text(record.measure)
+    said = {
+        "unknown": say.UNKNOWN,
+        "none": say.NO_CROSSOVER,
+        "equal": say.NO_DIFFERENCE,
+        "several": SEVERAL_CROSSOVERS,
+    }
+    return said.get(record.status, "")
+
+
+def first_crossover_label(confidence: float) -> str:
+    """Return what a dashed line and its bar are."""
+    return f"Crossover with the first method; bar: {100 * confidence:g}% interval"
+
+
+def published_label(source: str) -> str:
+    """Return what a published crossover is called in a legend."""
+    return f"Crossover in {source}"
+
+
+def hollow_note(others: Sequence[str]) -> str:
+    """Return in what the cells with hollow markers differ from a method's usual ones."""
+    return f"Hollow markers: other {say.listed(others, 'or')}."
+
+
+def per_point_note(measure: str, why: str) -> str:
+    """Return why no cost of one measure is known."""
+    return f"{say.capital(measure)} per point: {why}."
+
+
+def missing_rows_note(rows: Iterable[tuple[str, str, int, int]]) -> str:
+    """Return a line on cells with fewer rows than without a filter: "" if there are none.
+
+    Args:
+        rows: of each cell the method, the task, the budget, and how many rows are missing.
+    """
+    parts = [
+        f"{method}, {task}, {budget:,} queries: {missing:,} missing"
+        for method, task, budget, missing in rows
+    ]
+    if not parts:
+        return ""
+    return f"Not as many rows, as the stream was not followed further: {'; '.join(parts)}."
