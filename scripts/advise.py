@@ -20,10 +20,11 @@ from seedbed.analysis.report.answers import Answer, Question, advice_json, ask
 from seedbed.analysis.report.own_results import fit_own_results
 from seedbed.analysis.report.sentences import unmeasured_text
 from seedbed.analysis.report.text import advice_text, wrapped
-from seedbed.analysis.settings import FitSettings, MethodKind, Titles, parse_titles
+from seedbed.analysis.settings import TITLES, FitSettings, MethodKind, ModelPrice, Titles
 from seedbed.analysis.tables.own_results import notes_on, read_own_results
 from seedbed.artifacts import whole_file, write_json
-from seedbed.command_line import json_of, json_value, option, optional, run
+from seedbed.command_line import json_of, option, optional, run
+from seedbed.config.messages import problems
 from seedbed.provenance import provenance
 
 Kinds = Mapping[str, MethodKind]
@@ -38,15 +39,17 @@ class Options:
     draws: Path | None = optional(whole_file, "draws (Parquet)")
     results: Path | None = optional(Path, "table of runs (CSV); with neither, the priors answer")
     kinds: Kinds = option(
-        json_value, 'JSON: {method: "answers", "rephrased", "new" or "other"}, for priors', "{}"
+        json_of(dict[str, MethodKind]),
+        'JSON: {method: "answers", "rephrased", "new" or "other"}, for priors',
+        "{}",
     )
     assumed: QueryPrices = option(
         json_of(QueryPrices),
         "JSON: dollars of a query by method, for priors: see QueryPrices",
         "{}",
     )
-    titles: Titles = option(parse_titles, 'JSON: {name: {"title": ..., "short": ...}}', "{}")
-    prices: Prices = option(json_value, PRICES, "{}")
+    titles: Titles = option(json_of(Titles, problems), TITLES, "{}")
+    prices: Prices = option(json_of(dict[str, ModelPrice], problems), PRICES, "{}")
     task: str = option(str, "the task; with --results, '' is the only one", "")
     seeds: int = option(int, "seed questions")
     queries: int | None = optional(int, "teacher queries, the budget; or")

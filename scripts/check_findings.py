@@ -9,11 +9,12 @@ from pathlib import Path
 from seedbed.analysis.curves import read_curves
 from seedbed.analysis.decide.contrasts import check_contrasts
 from seedbed.analysis.decide.costs import PRICES, Prices
-from seedbed.analysis.decide.settings import NamedContrast, parse_contrasts
-from seedbed.analysis.settings import AugmenterSettings
+from seedbed.analysis.decide.settings import NamedContrast
+from seedbed.analysis.settings import AugmenterSettings, ModelPrice
 from seedbed.analysis.tables.outcomes import read_outcomes
 from seedbed.artifacts import whole_file
-from seedbed.command_line import json_of, json_value, option, run
+from seedbed.command_line import json_of, option, run
+from seedbed.config.messages import problems
 from seedbed.provenance import provenance
 
 
@@ -31,11 +32,11 @@ class Options:
         "{}",
     )
     contrasts: Sequence[NamedContrast] = option(
-        parse_contrasts,
+        json_of(list[NamedContrast], problems),
         "JSON: a list of contrasts, each as in config/contrasts/NAME.yaml, with its name",
         "[]",
     )
-    prices: Prices = option(json_value, PRICES, "{}")
+    prices: Prices = option(json_of(dict[str, ModelPrice], problems), PRICES, "{}")
     json: Path = option(Path, "tests to write (JSON)")
 
 

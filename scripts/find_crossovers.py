@@ -8,9 +8,10 @@ from pathlib import Path
 from seedbed.analysis.curves import read_curves
 from seedbed.analysis.decide import crossovers
 from seedbed.analysis.decide.costs import PRICES, Prices
-from seedbed.analysis.settings import CrossoverSettings
+from seedbed.analysis.settings import CrossoverSettings, ModelPrice
 from seedbed.artifacts import replacing, whole_file
-from seedbed.command_line import json_of, json_value, option, run
+from seedbed.command_line import json_of, option, run
+from seedbed.config.messages import problems
 from seedbed.provenance import provenance
 
 
@@ -23,7 +24,7 @@ class Options:
     settings: CrossoverSettings = option(
         json_of(CrossoverSettings), 'JSON: {"confidence": 0.95}', "{}"
     )
-    prices: Prices = option(json_value, PRICES, "{}")
+    prices: Prices = option(json_of(dict[str, ModelPrice], problems), PRICES, "{}")
     json: Path = option(Path, "crossovers to write (JSON)")
     csv: Path = option(Path, "the same to write (CSV)")
 

@@ -9,21 +9,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from seedbed.analysis.decide.costs import Prices
+from seedbed.analysis.decide.costs import PRICES, Prices
 from seedbed.analysis.report.captions import caption_of
 from seedbed.analysis.report.charts.files import Output, figure_output, made_from, write_figure
 from seedbed.analysis.settings import (
+    TITLES,
     AugmenterSettings,
     CompareSettings,
+    ModelPrice,
     PublishedShift,
     ShareSettings,
     Titles,
-    parse_published,
     parse_settings,
-    parse_titles,
 )
 from seedbed.artifacts import whole_file
-from seedbed.command_line import json_value, option, optional, run, several
+from seedbed.command_line import json_of, json_value, option, optional, run, several
+from seedbed.config.messages import problems
 from seedbed.config.values import JsonObject
 
 _CURVES = ("fits", "draws")
@@ -95,19 +96,14 @@ class Options:
         '"augmenters": [...], the strongest first, for shares with "shares": {mixture: {method: '
         "0.5, ...}}",
     )
-    prices: Prices = option(
-        json_value,
-        'JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
-        '"usd_per_million_completion_tokens": ...}}',
-        "{}",
-    )
+    prices: Prices = option(json_of(dict[str, ModelPrice], problems), PRICES, "{}")
     published: tuple[PublishedShift, ...] = option(
-        parse_published,
+        json_of(tuple[PublishedShift, ...], problems),
         'JSON: [{"source": "...", "seeds": 100 or null, "student": null, "low": 27, '
         '"high": 51 or null}, ...]',
         "[]",
     )
-    titles: Titles = option(parse_titles, 'JSON: {name: {"title": ..., "short": ...}}', "{}")
+    titles: Titles = option(json_of(Titles, problems), TITLES, "{}")
     missing: str | None = optional(str, "a line on missing results, to stand at the figure's foot")
     svg: Path = option(Path, "figure to write (.svg; .png, .vl.json and .csv beside it)")
 

@@ -16,10 +16,11 @@ from seedbed.analysis.report.page import FILES, filling
 from seedbed.analysis.report.page.explorer import explorer_data
 from seedbed.analysis.report.summary import Report, findings_of, summarise
 from seedbed.analysis.report.text import summary_text
-from seedbed.analysis.settings import PublishedShift, Titles, parse_published, parse_titles
+from seedbed.analysis.settings import TITLES, ModelPrice, PublishedShift, Titles
 from seedbed.analysis.tables.comparisons import read_comparisons
 from seedbed.artifacts import read_json, whole_file, write_text
-from seedbed.command_line import json_value, option, optional, run, several
+from seedbed.command_line import json_of, json_value, option, optional, run, several
+from seedbed.config.messages import problems
 from seedbed.engines.spending import SpendingRecord
 from seedbed.provenance import provenance
 
@@ -41,10 +42,10 @@ class Options:
     examples: tuple[Path, ...] = several("datasets to show rows of (Parquet)")
     figures: tuple[Path, ...] = several("figures (SVG)", Path)
     charts: tuple[Path, ...] = several("the same as Vega-Lite (NAME.vl.json)", Path)
-    titles: Titles = option(parse_titles, 'JSON: {name: {"title": ..., "short": ...}}', "{}")
-    prices: Prices = option(json_value, PRICES, "{}")
+    titles: Titles = option(json_of(Titles, problems), TITLES, "{}")
+    prices: Prices = option(json_of(dict[str, ModelPrice], problems), PRICES, "{}")
     published: Sequence[PublishedShift] = option(
-        parse_published,
+        json_of(tuple[PublishedShift, ...], problems),
         'JSON: [{"source": "...", "seeds": 100 or null, "student": null, "low": 27, '
         '"high": 51 or null}, ...]',
         "[]",

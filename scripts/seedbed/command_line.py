@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_origin
 
 from seedbed.artifacts import listed_files, whole_file
 from seedbed.checksums import check_inputs
@@ -100,24 +100,36 @@ def json_value(text: str) -> Any:
     return json.loads(text)
 
 
-def json_of(kind: type[T]) -> Callable[[str], T]:
+def json_of(kind: type[T], explain: Callable[[Any], str] | None = None) -> Callable[[str], T]:
     """Return a function that reads an object of a class from JSON, or from `@FILE`.
 
     Args:
-        kind: a Pydantic model, or a class with `from_json`, or that takes the keys as arguments.
+        kind: a Pydantic model, or a class with `from_json`, or that takes the keys as arguments; or
+            a list or mapping of Pydantic models, as in `dict[str, Title]`.
+        explain: returns what one of Pydantic's errors says; by default, in Pydantic's words.
     """
-    return _Json(kind)
+    return _Json(kind, explain or _explain)
 
 
 class _Json:
-    def __init__(self, kind: Any) -> None:
-        self._kind = kind
+    def __init__(self, kind: Any, explain: Callable[[Any], str]) -> None:
+        self._kind, self._explain = kind, explain
 
     def __call__(self, text: str) -> Any:
         value = json_value(text)
-        if not isinstance(value, dict):
-            raise ValueError(f"must be a JSON object, not {text[:40]!r}")
+        try:
+            return self._made(value)
+        except ValueError as error:
+            raise ValueError(self._explain(error) if hasattr(error, "errors") else error) from None
+
+    def _made(self, value: Any) -> Any:
         # Strict models take a list for a tuple from JSON alone.
+        if get_origin(self._kind) is not None:
+            from pydantic import TypeAdapter
+
+            return TypeAdapter(self._kind).validate_json(json.dumps(value))
+        if not isinstance(value, dict):
+            raise ValueError(f"must be a JSON object, not {json.dumps(value)[:40]}")
         for name in ("from_json", "model_validate_json"):
             if hasattr(self._kind, name):
                 return getattr(self._kind, name)(json.dumps(value))
@@ -125,6 +137,12 @@ class _Json:
             return self._kind(**value)
         except TypeError as error:
             raise ValueError(str(error).partition("() ")[2] or str(error)) from None
+
+
+def _explain(error: Any) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, one['loc'])) or 'value'}: {one['msg']}" for one in error.errors()
+    )
 
 
 def read_options(kind: type[T], about: str | None, words: Sequence[str] | None = None) -> T:
@@ -229,14 +247,6 @@ def _checked(read: Read, empty: bool) -> Read:
         try:
             return None if empty and not text else read(text)
         except ValueError as error:
-            problems = getattr(error, "errors", None)  # those of Pydantic
-            raise argparse.ArgumentTypeError(
-                "; ".join(
-                    f"{'.'.join(map(str, one['loc'])) or 'value'}: {one['msg']}"
-                    for one in problems()
-                )
-                if callable(problems)
-                else str(error)
-            ) from None
+            raise argparse.ArgumentTypeError(str(error)) from None
 
     return checked

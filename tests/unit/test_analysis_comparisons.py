@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student_t
 
-from seedbed.analysis.settings import CompareSettings, FitSettings, parse_settings, parse_titles
+from seedbed.analysis.settings import CompareSettings, FitSettings, Titles, parse_settings
 from seedbed.analysis.tables.comparisons import compare_methods, holm, paired_difference
 from seedbed.analysis.tables.outcomes import (
     Group,
@@ -22,6 +22,8 @@ from seedbed.analysis.tables.outcomes import (
     resampled_accuracies,
 )
 from seedbed.analysis.tables.replicates import RunNoise
+from seedbed.command_line import json_of
+from seedbed.config.messages import problems
 
 SETTINGS = CompareSettings(methods=METHODS)
 
@@ -333,14 +335,15 @@ def test_bad_settings_are_refused(text, words):
 
 
 def test_settings_and_titles_are_read():
+    read_titles = json_of(Titles, problems)
     settings = parse_settings(FitSettings, '{"methods": ["b", "a"], "bootstrap_samples": 7}')
     assert settings.methods == ("b", "a") and settings.bootstrap_samples == 7
-    titles = parse_titles('{"b": {"title": "Big one", "short": "BO"}, "c": {"title": "Sea"}}')
+    titles = read_titles('{"b": {"title": "Big one", "short": "BO"}, "c": {"title": "Sea"}}')
     assert [titles.title("b"), titles.short("b"), titles.short("c")] == ["Big one", "BO", "Sea"]
     assert titles.title("not_given") == "not given"
     for bad in ('{"b": {"name": "x"}}', "[]", "{"):
-        with pytest.raises(ValueError, match="--titles"):
-            parse_titles(bad)
+        with pytest.raises(ValueError, match=r"b\.name|must be a JSON object|Expecting"):
+            read_titles(bad)
 
 
 def test_coordinates_of_the_simulation_are_in_the_order_of_the_key():

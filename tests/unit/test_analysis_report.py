@@ -438,7 +438,8 @@ def test_what_was_not_measured_is_not_advised_on(study, tmp_path, words, said):
 
 
 def test_advice_by_money_names_what_it_buys_and_what_would_tell_more(study, tmp_path):
-    words = ["--task", "mini_math", "--seeds", "32", "--prices", json.dumps(PRICES)]
+    prices = json.dumps({name: price.content() for name, price in PRICES.items()})
+    words = ["--task", "mini_math", "--seeds", "32", "--prices", prices]
     done = ask(study, tmp_path, *words, "--usd", "0.1")
     assert done.returncode == 0, done.stderr
     assert "  With 32 seeds and $0.10, buy " in done.stdout

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +128,33 @@ def test_help_says_what_each_option_is(capsys):
     assert "Do it." in said
     assert "CPU threads (default: 1)" in said
     assert "--task-folder FILE" in said and "--prices JSON" in said and "100% of the" in said
+
+
+@pytest.mark.parametrize(
+    ("script", "option", "content", "wrong", "said"),
+    [
+        ("plot", "titles", {"b": {"title": "Big"}}, {"b": {"titel": "B"}}, "b.titel"),
+        ("plot", "published", [{"source": "S", "low": 2.0}], [{"source": "S"}], "[0].low"),
+        (
+            "find_crossovers",
+            "prices",
+            {"m": {"usd_per_million_prompt_tokens": 2}},
+            {"m": {"usd_per_milion_prompt_tokens": 2}},
+            "did you mean 'usd_per_million_prompt_tokens'",
+        ),
+        ("check_findings", "contrasts", [], [{"name": "a"}], "[0].sentence"),
+    ],
+)
+def test_options_of_scripts_that_take_json_take_a_file_and_refuse_other_keys(
+    script, option, content, wrong, said, tmp_path
+):
+    kind = import_module(script).Options
+    (one,) = (field for field in fields(kind) if field.name == option)
+    file = tmp_path / "given.json"
+    file.write_text(json.dumps(content))
+    read = one.metadata["read"]
+    assert vars(read(f"@{file}")) if option == "titles" else len(read(f"@{file}")) == len(content)
+    file.write_text(json.dumps(wrong))
+    with pytest.raises(ValueError) as found:
+        read(f"@{file}")
+    assert said in str(found.value)

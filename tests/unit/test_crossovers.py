@@ -12,7 +12,7 @@ from seedbed.analysis.curves.crossings import crossings, sign_changes
 from seedbed.analysis.decide.advise import advise, leaders
 from seedbed.analysis.decide.costs import CostLine
 from seedbed.analysis.decide.crossovers import crossover_table, find_crossovers
-from seedbed.analysis.settings import CrossoverSettings, FitSettings
+from seedbed.analysis.settings import CrossoverSettings, FitSettings, ModelPrice
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_where_the_other_leads_throughout_in_many_draws_it_is_said():
 
 
 def test_crossovers_by_cost_are_where_equal_amounts_give_equal_accuracy(usual):
-    price = {"usd_per_million_prompt_tokens": 1.0, "usd_per_million_completion_tokens": 10.0}
+    price = ModelPrice(usd_per_million_prompt_tokens=1.0, usd_per_million_completion_tokens=10.0)
     found = find_crossovers([usual], CrossoverSettings(), {"mini_teacher": price})
     by_cost = {
         r.measure: r

@@ -22,10 +22,10 @@ from seedbed.analysis.report.page.explorer import _Explored, explorer_data
 from seedbed.analysis.report.page.filling import Examples, page, script_json
 from seedbed.analysis.report.page.plots import plots
 from seedbed.analysis.report.summary import Report
-from seedbed.analysis.settings import FitSettings, Title, Titles
+from seedbed.analysis.settings import FitSettings, ModelPrice, Title, Titles
 from seedbed.analysis.tables.outcomes import outcomes_by_task
 
-PRICE = {"usd_per_million_prompt_tokens": 0.5, "usd_per_million_completion_tokens": 2.0}
+PRICE = ModelPrice(usd_per_million_prompt_tokens=0.5, usd_per_million_completion_tokens=2.0)
 PRICES = {"mini_teacher": PRICE}
 HOSTILE = "</script><script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
 TITLES = Titles(

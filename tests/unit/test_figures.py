@@ -55,6 +55,7 @@ from seedbed.analysis.settings import (
     CompareSettings,
     CrossoverSettings,
     FitSettings,
+    ModelPrice,
     PublishedShift,
     ShareSettings,
     Title,
@@ -772,12 +773,12 @@ COUNTS = {
     "training_seconds": 600.0,
 }
 PRICES = {
-    "mini_teacher": {
-        "usd_per_million_prompt_tokens": 1.0,
-        "usd_per_million_completion_tokens": 2.0,
-    },
-    "mini_weak": {"usd_per_million_prompt_tokens": 10.0, "usd_per_million_completion_tokens": 20.0},
-    "unpriced": {"usd_per_million_prompt_tokens": None, "usd_per_million_completion_tokens": None},
+    name: ModelPrice(usd_per_million_prompt_tokens=prompt, usd_per_million_completion_tokens=both)
+    for name, prompt, both in (
+        ("mini_teacher", 1.0, 2.0),
+        ("mini_weak", 10.0, 20.0),
+        ("unpriced", None, None),
+    )
 }
 
 

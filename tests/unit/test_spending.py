@@ -12,6 +12,7 @@ import pytest
 from endpoint import Endpoint, completion, error, running
 from seedbed.amounts import dollars
 from seedbed.analysis.decide.costs import CellUse, cell_costs
+from seedbed.analysis.settings import ModelPrice
 from seedbed.engines import Completion, EngineJob, Request, load_engine
 from seedbed.engines import openai_engine as openai
 from seedbed.engines.books import Book, Books, Spent, priced
@@ -258,7 +259,9 @@ TOKENS = {"usd_per_million_prompt_tokens": 2.0, "usd_per_million_completion_toke
 
 def test_cells_cost_tokens_requests_batches_and_hours_of_gpus():
     def usd(**prices):
-        costs, unknown = cell_costs(CellUse.of(CELL), prices)
+        costs, unknown = cell_costs(
+            CellUse.of(CELL), {name: ModelPrice(**price) for name, price in prices.items()}
+        )
         return costs["usd"], unknown
 
     tokens = (1100 * 2 + 550 * 8) / 1e6

@@ -21,16 +21,15 @@ from seedbed.analysis.decide.transfer import near_tasks, transferred_advice, tra
 from seedbed.analysis.report import sentences as say
 from seedbed.analysis.report.answers import Question, advice_json, ask
 from seedbed.analysis.report.text import advice_text
-from seedbed.analysis.settings import FitSettings, Title, Titles
+from seedbed.analysis.settings import FitSettings, ModelPrice, Title, Titles
 from seedbed.analysis.tables.outcomes import outcomes_by_task
 
 AA, QR, NQ = METHODS
 SETTINGS = FitSettings(methods=METHODS, bootstrap_samples=60)
 PRICES = {
-    "mini_teacher": {
-        "usd_per_million_prompt_tokens": 1.0,
-        "usd_per_million_completion_tokens": 10.0,
-    }
+    "mini_teacher": ModelPrice(
+        usd_per_million_prompt_tokens=1.0, usd_per_million_completion_tokens=10.0
+    )
 }
 TITLES = Titles(
     {name: Title(title=name, short=short) for name, short in zip(METHODS, "ABC", strict=True)}

@@ -18,6 +18,7 @@ from seedbed.analysis.settings import (
     CompareSettings,
     CrossoverSettings,
     FitSettings,
+    ModelPrice,
     PublishedShift,
     Title,
     Titles,
@@ -33,10 +34,9 @@ TITLES = Titles(
 )
 
 PRICES = {
-    "mini_teacher": {
-        "usd_per_million_prompt_tokens": 0.5,
-        "usd_per_million_completion_tokens": 2.0,
-    }
+    "mini_teacher": ModelPrice(
+        usd_per_million_prompt_tokens=0.5, usd_per_million_completion_tokens=2.0
+    )
 }
 
 PUBLISHED = [PublishedShift(source="somewhere", seeds=24, low=5, high=9)]

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
-from seedbed.config.messages import parse_json, problems
+from seedbed.config.messages import parse_json
 from seedbed.config.sections import Section
-from seedbed.config.values import LISTED, Name, Positive, Seed, Stage, problem
+from seedbed.config.values import (
+    LISTED,
+    JsonObject,
+    Name,
+    NotNegative,
+    Positive,
+    Seed,
+    Stage,
+    problem,
+)
+from seedbed.engines.settings import TokenPrice
 
 MethodKind = Literal["answers", "rephrased", "new", "other"]
 """What a method asks the teacher: the seeds' own questions, these in other words, new ones, or what
@@ -133,11 +142,20 @@ class Title(Section):
     short: str = ""
 
 
+TITLES = 'JSON: {name: {"title": ..., "short": ...}}'
+"""The option `--titles`, for `--help`."""
+
+
 class Titles:
     """Titles by name; a name without one is shown with its underscores as spaces."""
 
     def __init__(self, titles: Mapping[str, Title] | None = None) -> None:
         self._titles = dict(titles or {})
+
+    @classmethod
+    def from_json(cls, text: str) -> Titles:
+        """Read `{name: {"title": ..., "short": ...}}`."""
+        return cls(TypeAdapter(dict[str, Title]).validate_json(text))
 
     def title(self, name: str) -> str:
         """Return the full title of `name`."""
@@ -150,6 +168,31 @@ class Titles:
         return (found.short or found.title) if found else name.replace("_", " ")
 
 
+class ModelPrice(TokenPrice):
+    """What it costs to use a model as a study does, by the `price` of its file.
+
+    Attributes:
+        usd_per_request: of each request, in addition to its tokens.
+        factor: what requests and tokens cost through a Batch API, as a share of that.
+        usd_per_hour: of a job that asks the model, where jobs run it themselves.
+        usd_per_training_hour: of a job that trains it.
+    """
+
+    usd_per_request: NotNegative = 0.0
+    factor: Annotated[float, Field(gt=0, le=1)] = 1.0
+    usd_per_hour: NotNegative | None = None
+    usd_per_training_hour: NotNegative | None = None
+
+    def content(self) -> JsonObject:
+        """Return the prices of tokens, and what else costs something, for JSON."""
+        return {
+            name: value
+            for name, value in self.model_dump().items()
+            if name in TokenPrice.model_fields
+            or (value and value != ModelPrice.model_fields[name].default)
+        }
+
+
 S = TypeVar("S", bound=Section)
 
 
@@ -160,32 +203,3 @@ def parse_settings(kind: type[S], text: str) -> S:
         ValueError: if the text is no JSON object or a value is unknown or out of range, naming it.
     """
     return parse_json(kind, "--settings", text)
-
-
-def parse_published(text: str) -> tuple[PublishedShift, ...]:
-    """Read a list of published crossovers from JSON text.
-
-    Raises:
-        ValueError: if the text is not of that form, naming what is wrong.
-    """
-    try:
-        return TypeAdapter(tuple[PublishedShift, ...]).validate_json(text)
-    except ValidationError as error:
-        raise ValueError(f"--published: {problems(error)}") from None
-
-
-def parse_titles(text: str) -> Titles:
-    """Read `{name: {"title": ..., "short": ...}}` from JSON text.
-
-    Raises:
-        ValueError: if the text is not of that form, naming what is wrong.
-    """
-    try:
-        content = json.loads(text)
-        if not isinstance(content, dict):
-            raise ValueError(f"--titles: expected an object, not {text!r}")
-        return Titles({name: Title.model_validate(value) for name, value in content.items()})
-    except json.JSONDecodeError as error:
-        raise ValueError(f"--titles: {error}") from None
-    except ValidationError as error:
-        raise ValueError(f"--titles: {problems(error)}") from None

@@ -456,8 +456,8 @@ AnyEngine = Annotated[
 """The section `engine` of a model: of the class that its `kind` names."""
 
 
-class Price(Section):
-    """What a model costs: by its tokens and requests, or by the hours of its GPUs."""
+class TokenPrice(Section):
+    """What the tokens of a model cost."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
 
@@ -465,6 +465,11 @@ class Price(Section):
     usd_per_million_completion_tokens: NotNegative | None = Field(
         None, description="null: not known."
     )
+
+
+class Price(TokenPrice):
+    """What a model costs: by its tokens and requests, or by the hours of its GPUs."""
+
     usd_per_million_cached_tokens: NotNegative | None = Field(
         None,
         description="Of prompt tokens that the provider read from its cache. Null: as other prompt "

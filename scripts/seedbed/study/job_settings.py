@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from seedbed.engines.settings import Cap, EngineJob, OpenAISettings
+from seedbed.analysis.settings import ModelPrice
+from seedbed.engines.settings import Cap, EngineJob, OpenAISettings, TokenPrice
 from seedbed.evaluation.scorers import comparing_modules, kind_module, scorer_modules
 from seedbed.streams.mixtures import fractions
 from seedbed.study.equivalence import items_source
@@ -361,24 +362,21 @@ class JobSettings(Paths):
 
     def prices(self) -> Settings:
         """Return what the tokens of each model cost in dollars per million, and its hours."""
-        return Settings({name: self._price(name) for name in self.study.models})
+        return Settings({name: self._price(name).content() for name in self.study.models})
 
-    def _price(self, name: str) -> dict[str, float | None]:
+    def _price(self, name: str) -> ModelPrice:
         price, engine = self.study.models[name].price, self.study.engine(name)
-        found: dict[str, float | None] = {
-            "usd_per_million_prompt_tokens": price.usd_per_million_prompt_tokens,
-            "usd_per_million_completion_tokens": price.usd_per_million_completion_tokens,
-        }
-        more: dict[str, float] = {}
+        hour, found = price.usd_per_gpu_hour, ModelPrice()
         if isinstance(engine, OpenAISettings):
-            more["usd_per_request"] = price.usd_per_request
-            more["factor"] = 0.0 if engine.batch is None else price.batch_factor % 1
-        elif price.usd_per_gpu_hour is not None:
-            more["usd_per_hour"] = price.usd_per_gpu_hour * max(1, gpus(self.study, name))
-        if price.usd_per_gpu_hour is not None:
-            count = job_gpus(self.study, "training", name)
-            more["usd_per_training_hour"] = price.usd_per_gpu_hour * count
-        return found | {key: value for key, value in more.items() if value}
+            factor = 1.0 if engine.batch is None else price.batch_factor
+            found = ModelPrice(usd_per_request=price.usd_per_request, factor=factor)
+        elif hour is not None:
+            found = ModelPrice(usd_per_hour=hour * max(1, gpus(self.study, name)))
+        if hour is not None:
+            trained = hour * job_gpus(self.study, "training", name)
+            found = found.model_copy(update={"usd_per_training_hour": trained})
+        tokens = {key: getattr(price, key) for key in TokenPrice.model_fields}
+        return found.model_copy(update=tokens)
 
     def published(self) -> SettingsList:
         """Return the published crossovers."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from seedbed.analysis.curves import Curves
+from seedbed.analysis.settings import ModelPrice
 
 MEASURES = {
     "teacher_queries": "teacher queries",
@@ -19,17 +20,16 @@ MEASURES = {
 
 WRITERS = ("teacher", "augmenter", "verification")
 
-Prices = Mapping[str, Mapping[str, float | None]]
-"""By model, `usd_per_million_prompt_tokens` and `usd_per_million_completion_tokens`; None where it
-is not known. Also, where a model's file says so, `usd_per_request`, a `factor` of these, and for
-models that jobs run themselves `usd_per_hour` of a job that asks and `usd_per_training_hour`."""
-
+Prices = Mapping[str, ModelPrice]
+"""By model; one that is not there has no price that is known."""
 
 PRICES = (
     'JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
-    '"usd_per_million_completion_tokens": ...}}'
+    '"usd_per_million_completion_tokens": ...}}: see the class ModelPrice'
 )
 """The option `--prices`, for `--help`."""
+
+_UNKNOWN = ModelPrice()
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,14 @@ def cell_costs(cell: CellUse, prices: Prices) -> tuple[dict[str, float | None], 
     rates: dict[str, float | None] = {}  # Of an hour, by model; None if it is paid by its tokens.
     for writer in WRITERS:
         model = cell.models[writer]
-        price = prices.get(model, {})
-        factor = price.get("factor") or 1.0
-        if money is not None and not price.get("usd_per_hour"):
+        price = prices.get(model, _UNKNOWN)
+        if money is not None and not price.usd_per_hour:
             queries = cell.counts.get(f"{writer}_queries", 0)
-            money += queries * (price.get("usd_per_request") or 0.0) * factor
-        for kind in ("prompt", "completion"):
+            money += queries * price.usd_per_request * price.factor
+        for kind, each in (
+            ("prompt", price.usd_per_million_prompt_tokens),
+            ("completion", price.usd_per_million_completion_tokens),
+        ):
             count = cell.counts.get(f"{writer}_{kind}_tokens")
             if count is None and writer == "verification" and cell.filter == "none":
                 count = 0
@@ -97,16 +99,15 @@ def cell_costs(cell: CellUse, prices: Prices) -> tuple[dict[str, float | None], 
                 continue
             tokens = None if tokens is None else tokens + count
             if count:
-                rates[model] = price.get("usd_per_hour")
-            if price.get("usd_per_hour") is not None:
+                rates[model] = price.usd_per_hour
+            if price.usd_per_hour is not None:
                 continue
-            each = price.get(f"usd_per_million_{kind}_tokens")
             # What was not used costs nothing, whatever its price.
             if count and each is None:
                 money = None
                 unknown.append(f"price of {model}")
             elif count and each is not None and money is not None:
-                money += count * each * factor / 1e6
+                money += count * each * price.factor / 1e6
     hours, lacking = _hours_usd(cell, prices, rates)
     money = None if money is None or hours is None else money + hours
     unknown += lacking
@@ -143,7 +144,7 @@ def _hours_usd(
         rates: dollars of an hour of each model that wrote, None where its tokens are paid.
     """
     found, unknown = 0.0, []
-    training = prices.get(cell.student, {}).get("usd_per_training_hour")
+    training = prices.get(cell.student, _UNKNOWN).usd_per_training_hour
     hourly = {rate for rate in rates.values() if rate is not None}
     if len(hourly) > 1 or (hourly and None in rates.values()):
         # Seconds are not distinguished by model.

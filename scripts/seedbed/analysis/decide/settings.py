@@ -6,9 +6,8 @@ import string
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from seedbed.config.messages import problems
 from seedbed.config.sections import Section
 from seedbed.config.values import (
     LISTED,
@@ -201,15 +200,3 @@ class NamedContrast(Contrast):
     """A contrast with the name of its file, as scripts take it."""
 
     name: Name
-
-
-def parse_contrasts(text: str) -> list[NamedContrast]:
-    """Read contrasts from JSON text.
-
-    Raises:
-        ValueError: if the text is not of that form, naming what is wrong.
-    """
-    try:
-        return TypeAdapter(list[NamedContrast]).validate_json(text)
-    except ValidationError as error:
-        raise ValueError(f"--contrasts: {problems(error)}") from None

@@ -140,7 +140,9 @@ def made_from(options: Mapping[str, Any]) -> dict[str, object]:
             settings[name] = value.model_dump(mode="json")
         elif name == "published":
             settings[name] = [one.model_dump(mode="json") for one in value]
-        elif name in ("prices", "role"):
+        elif name == "prices":
+            settings[name] = {model: price.content() for model, price in value.items()}
+        elif name == "role":
             settings[name] = value
     return {"settings": settings, "summed_over_cells": _took(options)}
 
