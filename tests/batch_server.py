@@ -11,8 +11,6 @@ from aiohttp import web
 
 from endpoint import completion, echo
 
-ENDED = ("completed", "failed", "expired", "cancelled")
-
 
 class BatchServer:
     """Answers batches with echoes, in OpenAI's form or in that of others.

@@ -326,10 +326,6 @@ def encode_rows(
     return [Row(ids, len(prompt)) for prompt, ids in zip(prompts, whole, strict=True)]
 
 
-def _told(message: Mapping[str, str | None]) -> dict[str, str]:
-    return {key: text for key, text in message.items() if text is not None}
-
-
 def has_thinking(chats: Iterable[Sequence[Mapping[str, str | None]]]) -> bool:
     """Return whether any answer has what was thought before it."""
     return any(chat[-1].get(THINKING) for chat in chats)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import cache
 
 from analysis_simulation import METHODS, simulate
@@ -21,14 +20,6 @@ def fit(settings=SETTINGS, **kwargs):
     # What is written is JSON: numbers of NumPy and NaN would fail here.
     text = json.dumps(record.model_dump(mode="json"), allow_nan=False)
     return curves_from(FitsRecord.model_validate_json(text), draws)
-
-
-def with_accuracy(cell, accuracy):
-    return cell.model_copy(update={"accuracy": accuracy})
-
-
-def with_cells(fit, cells):
-    return replace(fit, record=fit.record.model_copy(update={"cells": tuple(cells)}))
 
 
 @cache

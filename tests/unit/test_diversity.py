@@ -3,10 +3,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from diversity_of_texts import distinct, near
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedbed.streams.diversity import distinct, grams, near, overlap_test, words
+from seedbed.streams.diversity import grams, overlap_test, words
 
 SENTENCES = st.lists(st.sampled_from(list("abcde")), max_size=12).map(" ".join)
 

@@ -66,10 +66,6 @@ def echoes(requests=REQUESTS):
     }
 
 
-def posts(server):
-    return [path for method, path in server.calls if method == "POST"]
-
-
 @pytest.mark.parametrize("form", ["openai", "together", "mistral"])
 def test_a_batch_is_sent_waited_for_and_read(tmp_path, form, capsys):
     with serving(BatchServer(form)) as server:

@@ -151,10 +151,6 @@ def test_the_proxy_of_the_environment_is_used_but_for_hosts_that_it_leaves_out(
 # --- what fails for a while
 
 
-def stalled(body, before):
-    return asyncio.sleep(60)
-
-
 async def reset(request):
     request.transport.abort()
 

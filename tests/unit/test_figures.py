@@ -40,10 +40,8 @@ from seedbed.analysis.report.charts.files import figure_output, write_figure
 from seedbed.analysis.report.charts.places import all_methods
 from seedbed.analysis.report.charts.theme import (
     COLOURS,
-    CONTRAST,
     DARK,
     LIGHT,
-    MARK_CONTRAST,
     PUBLISHED,
     RANGE,
     colour,
@@ -772,6 +770,10 @@ COUNTS = {
     "generation_seconds": 3000.0,
     "training_seconds": 600.0,
 }
+CONTRAST = 4.5
+"""Least contrast of text with its background: WCAG 2.2, 1.4.3."""
+MARK_CONTRAST = 3
+"""Least contrast of a mark with its background: WCAG 2.2, 1.4.11."""
 PRICES = {
     name: ModelPrice(usd_per_million_prompt_tokens=prompt, usd_per_million_completion_tokens=both)
     for name, prompt, both in (

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from diversity_of_texts import distinct, near
 from eager_dataset import build_eagerly
 from eager_dataset import distinct as distinct_eagerly
 from eager_dataset import near as near_eagerly
@@ -171,9 +172,9 @@ def test_diversity_in_numbers_is_that_of_sets_of_words(monkeypatch):
     for _ in range(12):
         texts = [sentence(rng) for _ in range(rng.randint(0, 40))]
         others = [sentence(rng) for _ in range(rng.randint(0, 10))]
-        assert diversity.near(texts, others).tolist() == near_eagerly(texts, others).tolist()
+        assert near(texts, others).tolist() == near_eagerly(texts, others).tolist()
         for n in diversity.DISTINCT:
-            assert diversity.distinct(texts, n) == distinct_eagerly(texts, n)
+            assert distinct(texts, n) == distinct_eagerly(texts, n)
         for length in (None, 1, 3, 4):
             overlaps = diversity.overlap_test([""] * len(others), others, length)
             vocabulary = diversity.Vocabulary()

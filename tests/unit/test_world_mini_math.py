@@ -2,11 +2,13 @@ import itertools
 import random
 import re
 from collections import Counter
+from typing import get_args
 
 import pytest
 
+from seedbed.config.values import Role
 from seedbed.evaluation.scorers import make_scorer
-from seedbed.tasks.worlds import ROLES, load_world, mini_math
+from seedbed.tasks.worlds import load_world, mini_math
 from seedbed.tasks.worlds.mini_math import FORMS, LARGEST_NUMBER
 
 WORLD = load_world("mini_math")
@@ -108,7 +110,7 @@ def forms_answered(role):
 
 
 def test_each_student_has_answers_to_some_of_the_forms():
-    teacher, first, second = (forms_answered(role) for role in ROLES)
+    teacher, first, second = (forms_answered(role) for role in get_args(Role))
     assert teacher == set(FORMS)
     assert len(first) == len(second) == 6
     assert first & second == {"gain", "loss", "groups"}
@@ -117,7 +119,7 @@ def test_each_student_has_answers_to_some_of_the_forms():
 def test_only_students_hurry_and_only_over_longer_calculations():
     rng = random.Random(9)
     hurried = Counter()
-    for role in ROLES:
+    for role in get_args(Role):
         for _ in range(600):
             fields, answer = WORLD.example("answer", role, rng)
             calculated = " = " in answer

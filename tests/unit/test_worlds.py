@@ -7,12 +7,14 @@ import random
 import re
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from seedbed.config.values import Role
 from seedbed.evaluation.scorers import answers_equal, make_scorer
 from seedbed.tasks.items import TaskItem
-from seedbed.tasks.worlds import ROLES, SKILLS, load_world, mini_qa, mini_sql
+from seedbed.tasks.worlds import SKILLS, load_world, mini_qa, mini_sql
 from seedbed.training.tokenizer import PIECES
 
 WORLDS = ("mini_math", "mini_sql", "mini_qa")
@@ -60,7 +62,7 @@ def test_items_use_the_vocabulary_alone_and_are_short(world, splits):
 def test_examples_use_the_vocabulary_alone(world, skill):
     vocabulary = set(world.vocabulary())
     rng = random.Random(5)
-    for role in ROLES:
+    for role in get_args(Role):
         for _ in range(400):
             fields, response = world.example(skill, role, rng)
             assert set(fields) == {"question", "context", "answer"}
@@ -151,7 +153,7 @@ def test_students_know_half_of_the_forms_and_share_the_basics(module):
     assert len(a | b) < len(module.FORMS)
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", get_args(Role))
 def test_a_role_sees_its_own_forms_and_all_of_them(role):
     rng = random.Random(7)
     queries = Counter()

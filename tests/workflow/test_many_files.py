@@ -6,9 +6,9 @@ from pathlib import Path
 
 from project import ROOT
 from seedbed.study.cells import grid
-from seedbed.study.files import files, table
 from seedbed.study.loading import load_study
 from seedbed.study.targets import Targets
+from study_files import files, table
 
 STAGES = (
     *("seeds", "questions", "answers", "votes", "checks", "verdicts"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO
@@ -156,14 +156,6 @@ class Distinct:
     def share(self) -> float | None:
         """Return distinct-n of what was added; None if there is no run."""
         return self._seen.count() / self._total if self._total else None
-
-
-def distinct(texts: Iterable[str], length: int) -> float | None:
-    """Return distinct-n of texts; None if there is no run of `length` words."""
-    counted = Distinct(length)
-    numbered = Vocabulary().texts(pl.Series(list(texts), dtype=pl.String))
-    counted.add(numbered, np.ones(len(numbered.lengths), dtype=np.int64))
-    return counted.share()
 
 
 class Different:
@@ -320,14 +312,3 @@ class Others:
             in_a_row = at - np.maximum(first, last)
             possible[text[in_a_row >= length - NEAR_GRAM + 1]] = True
         return possible
-
-
-def near(questions: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    """Return for each question whether it is nearly the same as one of the others.
-
-    Returns:
-        Booleans, shape (len(questions),).
-    """
-    vocabulary = Vocabulary()
-    held = Others(others, vocabulary)
-    return held.near(vocabulary.texts(pl.Series(list(questions), dtype=pl.String)))

@@ -1,16 +1,13 @@
 """How many cells each figure of a study is drawn from, and the GPU hours that they would take.
 
-`PYTHONPATH=scripts python -m seedbed.study.estimate paper miniature` prints the README's table. The
-hours are an estimate from published speeds of serving and training large models, for text lengths
-that are assumed; measured seconds stand in a study's own results.
+The hours are an estimate from published speeds of serving and training large models, for text
+lengths that are assumed; measured seconds stand in a study's own results.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,12 +20,11 @@ from seedbed.study.cells import (
     Grid,
     QuestionStream,
     Stream,
-    grid,
     parts,
     untrained_cell,
 )
-from seedbed.study.figures import ABLATIONS, figures, varied
-from seedbed.study.loading import Study, StudyError, load_study
+from seedbed.study.figures import ABLATIONS, varied
+from seedbed.study.loading import Study
 from seedbed.study.memory import Shape
 from seedbed.study.sizes import HALF_GB, Size, size_of_folder, size_of_hub, size_of_name
 
@@ -83,22 +79,6 @@ LABELS = "labels"
 """In the place of a method: a judge grades the labels of a task once, for all its cells."""
 
 Stage = Literal["questions", "answers", "verification", "training", "evaluation", "judging"]
-
-SHOWN = {
-    "cost_effectiveness": "what each method gains over the first, and where they cross",
-    "crossovers": "where one method overtakes another, in queries, tokens, money and hours",
-    "accuracy": "accuracy against budget by method, task and seeds",
-    "best_method": "map of the best method over seeds and budget",
-    "mixtures": "what it brings to divide a budget among methods",
-    "shares": "accuracy by the shares of three methods in a budget",
-    "augmenters": "what a weaker augmenter costs",
-    "verification": "what it brings to train on verified answers alone",
-    "students": "curves and crossovers by student",
-    "teachers": "curves and crossovers by teacher",
-    "costs": "cost per point of accuracy in queries, tokens, money and hours",
-    "diversity": "how varied the data is, and how much of it repeats seeds or tests",
-}
-"""What each figure shows, in words."""
 
 
 def cells_of_figure(found: Grid, name: str) -> list[Cell]:
@@ -308,42 +288,3 @@ def _speed(study: Study, model: str) -> float | None:
     if billions is None:
         return None
     return LARGE_TOKENS_PER_SECOND if billions >= LARGE_PARAMETERS else SMALL_TOKENS_PER_SECOND
-
-
-def table(studies: Sequence[Study]) -> str:
-    """Return the figures of the first study with their targets, cells and GPU hours, as Markdown.
-
-    The other studies have a column with their cells.
-    """
-    grids = [grid(study) for study in studies]
-    heads = ["Figure", "`results/STUDY/figures/`"]
-    heads += [f"Cells of `{study.name}`" for study in studies]
-    heads.append(f"GPU hours of `{studies[0].name}`")
-    lines = [heads, ["---"] * len(heads)]
-    for name in figures(grids[0]):
-        cells = [cells_of_figure(found, name) for found in grids]
-        hours = gpu_hours(studies[0], cells[0])
-        lines.append(
-            [
-                SHOWN[name],
-                f"`{name}.svg`",
-                *(str(len(some)) if some else "-" for some in cells),
-                "none" if hours is None else f"{hours:,.0f}",
-            ]
-        )
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("studies", nargs="+", help="names of files in config/studies")
-    names = parser.parse_args().studies
-    try:
-        sys.stdout.write(table([load_study(name, Path("config")) for name in names]))
-    except StudyError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 import polars as pl
-from pydantic import JsonValue, model_validator
+from pydantic import JsonValue
 
 from seedbed.analysis.curves import Curves, Difference, Measured, noise_between_runs
 from seedbed.analysis.decide.costs import CellUse, Prices, cell_costs
@@ -65,18 +65,8 @@ class ContrastResult(Part):
     verdict: Verdict
     noise: str
     detectable: float | None
-    unit: Literal["accuracy", "ln BR"] = "accuracy"
-    margin: float = 0.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_claim(cls, value: Any) -> Any:
-        # Files made before have neither unit nor margin, but claims that say so.
-        if isinstance(value, Mapping) and "unit" not in value:
-            unit = "ln BR" if "ln BR" in value["claim"] else "accuracy"
-            margin = 0.03 if "less than" in value["claim"] else 0.0
-            return {"unit": unit, "margin": margin, **value}
-        return value
+    unit: Literal["accuracy", "ln BR"]
+    margin: float
 
 
 class ContrastRecord(Part):
@@ -384,6 +374,7 @@ class _Task:
                 claim=test.claim.format(**words, student=student.replace("_", " ")),
                 noise="test items, and the noise of seeds and training that the fit sees",
                 unit="ln BR",
+                margin=0.0,
                 **_verdict(estimate, low, high, self.confidence),
             )
             yield (student, np.inf, np.inf, many), tested

@@ -47,7 +47,6 @@ from seedbed.evaluation.sandbox.exchange import PROGRAM, decoded, encoded, recei
 
 MOST_REASON = 300
 """Characters of a reason."""
-_NO_OBJECT = "<object>"
 
 
 class ProgramError(Exception):

@@ -34,7 +34,6 @@ _PYTHON = frozenset(["", "python", "python3", "py", "py3", "python2", "code", "p
 _START = re.compile(r"^(?:def |class |async def |import |from \w|@\w)", re.MULTILINE)
 _RETURN = re.compile(r"^(?:return|yield)\b", re.MULTILINE)
 _PROMPT = re.compile(r"^(?:>>>|\.\.\.) ?", re.MULTILINE)
-_Statements = Sequence[ast.stmt]
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITION = (*_FUNCTION, ast.ClassDef)
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import random
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Protocol
 
-from seedbed.config.values import Role
 from seedbed.config.words import WORLDS
 from seedbed.tasks.items import TaskItem
 
 SKILLS = ("answer", "question_rephrase", "new_question", "self_check")
-ROLES: tuple[str, ...] = get_args(Role)
 
 
 class World(Protocol):

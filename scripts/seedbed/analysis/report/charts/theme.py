@@ -21,12 +21,6 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 DASHES = ([1, 0], [6, 4], [2, 2], [8, 3, 2, 3])
 """Dashes of what stands beside the methods, in its order: sizes of seed sets, filters."""
 
-CONTRAST = 4.5
-"""Least contrast of text with its background: WCAG 2.2, 1.4.3."""
-
-MARK_CONTRAST = 3
-"""Least contrast of a mark with its background: WCAG 2.2, 1.4.11."""
-
 FONT_SIZE = 12
 
 

@@ -37,7 +37,6 @@ BUDGETS = 25
 TARGETS = 21
 """Places of the controls for seeds, budget and the accuracy to reach."""
 
-_SAME_HEADS = ("choice", "queries", "accuracy, %", "interval")
 HEADS = {
     "budget": (
         "choice",
