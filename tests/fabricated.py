@@ -13,18 +13,19 @@ import sys
 from pathlib import Path
 
 from snakemake.cli import main
-from snakemake.workflow import Workflow
+
+sys.path.insert(0, str(Path("scripts").resolve()))
+from seedbed.run.snakemake_internals import Jobs, Workflow, defined, when_planned
 
 
-def fabricate(self: Workflow) -> None:
+def fabricate(workflow: Workflow) -> None:
     """Make the files of all jobs, note them in the manifest, and end the process."""
-    build(self)
-    jobs = [job for level in self.dag.toposorted() for job in level]
+    jobs = Jobs(workflow).unfinished()
     for job in jobs:
         for path in map(Path, job.output):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content(path))
-    self.globals["HOOKS"].planner.made(jobs)
+    defined(workflow, "HOOKS").planner.made(jobs)
     named = [[job.rule.name, list(map(str, job.input)), list(map(str, job.output))] for job in jobs]
     Path("jobs.json").write_text(json.dumps(named))
     os._exit(0)
@@ -44,8 +45,6 @@ def content(path: Path) -> bytes:
     return str(path).encode()
 
 
-build = Workflow._build_dag
-
 if __name__ == "__main__":
-    Workflow._build_dag = fabricate
+    when_planned(fabricate)
     main([*sys.argv[1:], "--dry-run", "--quiet", "all"])

@@ -26,7 +26,7 @@ from seedbed.run.snakemake_internals import look_once_at_a_time
 
 onstart:
     if {once}:
-        look_once_at_a_time(workflow.scheduler)
+        look_once_at_a_time(workflow)
 rule all:
     input: expand("made/{{n}}", n=range({jobs}))
 rule make:

@@ -33,13 +33,10 @@ FINISH = """
 import json, os, sys
 from pathlib import Path
 from snakemake.cli import main
-from snakemake.workflow import Workflow
+from seedbed.run.snakemake_internals import Jobs, note_finished, when_planned
 
-build = Workflow._build_dag
-
-def finish(self):
-    build(self)
-    jobs = list(self.dag.jobs)
+def finish(workflow):
+    jobs = list(Jobs(workflow).all())
     named = [[j.rule.name, list(map(str, j.input)), list(map(str, j.output))] for j in jobs]
     Path("jobs.json").write_text(json.dumps(named))
     for job in jobs:
@@ -47,13 +44,10 @@ def finish(self):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
             os.utime(path, (1_700_000_000, 1_700_000_000))
-    async def note():
-        for job in jobs:
-            await self.persistence.finished(job)
-    self.async_run(note())
+    note_finished(workflow, jobs)
     os._exit(0)
 
-Workflow._build_dag = finish
+when_planned(finish)
 main(sys.argv[1:])
 """
 # Libraries are compiled in any case.
@@ -95,7 +89,10 @@ def run(folder: Path, *words: str) -> tuple[float, float]:
 def finish(folder: Path, *words: str) -> list[tuple[str, list[str], list[str]]]:
     """Let a workflow be finished, and return the rule, inputs and outputs of all its jobs."""
     call = [sys.executable, "-c", FINISH, "--dry-run", *words]
-    done = subprocess.run(call, cwd=folder, capture_output=True, text=True)
+    library = {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "scripts")}
+    done = subprocess.run(
+        call, cwd=folder, env=os.environ | library, capture_output=True, text=True
+    )
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     return json.loads((folder / "jobs.json").read_text())

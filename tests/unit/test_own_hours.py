@@ -68,16 +68,16 @@ def begun(jobs=1, queue=None):
         )
         for n in range(jobs)
     ]  # fmt: skip
-    dag = SimpleNamespace(
-        jobs=made,
-        needrun_jobs=lambda: made,
-        jobid=lambda job: job.number,
-        depending={job: [] for job in made},
+    jobs = SimpleNamespace(
+        all=lambda: made,
+        needed=lambda: made,
+        number=lambda job: job.number,
+        consumers=lambda job: [],
     )
     paying = Paying(targets)
     paying.open()
     module.HEARTBEAT_SECONDS = 0.2
-    watch = Progress(SimpleNamespace(dag=dag), run_file(), {}, str, paying=paying, queue=queue)
+    watch = Progress(jobs, run_file(), {}, str, paying=paying, queue=queue)
     watch.start()
     for job in made:
         tell(watch, LogEvent.JOB_STARTED, jobs=[job.number])

@@ -2,7 +2,6 @@ import math
 
 import pytest
 import yaml
-from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
 from seedbed.run import partitions as module
 from seedbed.run.partitions import (
@@ -12,6 +11,7 @@ from seedbed.run.partitions import (
     write_offers,
 )
 from seedbed.run.requests import Site, gpu_option, view
+from seedbed.run.snakemake_internals import read_partitions
 from seedbed.study.offers import OFFERS, within_offers
 
 FILE = {
@@ -25,7 +25,7 @@ FILE = {
 def listed(tmp_path):
     file = tmp_path / "partitions.yaml"
     file.write_text(yaml.safe_dump({"partitions": FILE}, sort_keys=False))
-    return read_partition_file(file)
+    return read_partitions(file)
 
 
 def job(**resources):

@@ -80,7 +80,6 @@ UNTYPED = {
     "seedbed/config/documents.py": 1,
     "seedbed/engines/batch_engine.py": 4,
     "seedbed/models.py": 2,
-    "seedbed/run/snakemake_internals.py": 1,
     "seedbed/streams/extension.py": 1,
     "seedbed/study/equivalence.py": 2,
     "seedbed/study/sizes.py": 2,

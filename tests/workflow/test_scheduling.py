@@ -7,19 +7,18 @@ import subprocess
 import sys
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 
 from project import ROOT
-from seedbed.run.snakemake_internals import look_once_at_a_time
+from seedbed.run.snakemake_internals import earliest
 
 SNAKEFILE = """
 from seedbed.run.snakemake_internals import look_once_at_a_time
 
 onstart:
     if {once}:
-        look_once_at_a_time(workflow.scheduler)
+        look_once_at_a_time(workflow)
     looked = workflow.scheduler.job_selector
     def counted(jobs):
         with open("looks", "a") as file:
@@ -41,14 +40,13 @@ rule make_slowly:
 
 def test_of_planned_looks_the_earliest_counts():
     looks = threading.Semaphore(0)
-    scheduler = SimpleNamespace(_open_jobs=looks)
-    look_once_at_a_time(scheduler)
+    later = earliest(looks.release)
     for delay in (3600, 0.05, 0.05, 7200):
-        scheduler._schedule_reevalutation(delay)
+        later(delay)
     assert looks.acquire(timeout=30)
     # The others were not planned besides; and after a look another can be.
     assert not looks.acquire(timeout=0.5)
-    scheduler._schedule_reevalutation(0.05)
+    later(0.05)
     assert looks.acquire(timeout=30)
 
 

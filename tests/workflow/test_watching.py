@@ -278,15 +278,15 @@ def watched(tmp_path):
         Job(rule=rule, output=[f"o{n}"], log=[str(logs[n])], number=n, wildcards_dict={}, attempt=1)
         for n in range(2)
     ]
-    dag = SimpleNamespace(
-        jobs=jobs,
-        needrun_jobs=lambda: jobs,
-        jobid=lambda job: job.number,
-        depending={job: [] for job in jobs},
+    run = SimpleNamespace(
+        all=lambda: jobs,
+        needed=lambda: jobs,
+        number=lambda job: job.number,
+        consumers=lambda job: [],
     )
     queue, interrupt = [], Interrupt()
     watch = Progress(
-        SimpleNamespace(dag=dag),
+        run,
         tmp_path / "journal/run.json",
         {},
         lambda text: None,
@@ -370,12 +370,10 @@ def test_the_time_left_is_that_of_the_pace_so_far(tmp_path):
     jobs = [
         SimpleNamespace(rule=rule, output=["o"], number=n, wildcards_dict={}) for n in range(10)
     ]
-    dag = SimpleNamespace(
-        jobs=jobs, needrun_jobs=lambda: jobs, jobid=lambda job: job.number, depending={}
-    )
+    run = SimpleNamespace(all=lambda: jobs, needed=lambda: jobs, number=lambda job: job.number)
     said = []
     file = tmp_path / "run.json"
-    watch = Progress(SimpleNamespace(dag=dag), file, {}, said.append, clock=lambda: now[0])
+    watch = Progress(run, file, {}, said.append, clock=lambda: now[0])
 
     def tell(event, **fields):
         record = logging.makeLogRecord({"event": event, **fields})

@@ -10,5 +10,5 @@
 - `partitions`, `requests`, `submitting`, `slurm`: what a cluster offers, what jobs ask of it, how
   they are sent, and what squeue says of them.
 - `progress`, `status`: how far a run is, while it lasts and afterwards.
-- `snakemake_internals`: the only module that uses private parts of Snakemake.
+- `snakemake_internals`, `snakemake_parts`: all uses of private parts of Snakemake, and their check.
 """

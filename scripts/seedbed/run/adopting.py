@@ -10,7 +10,7 @@ import argparse
 import ast
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,6 @@ from seedbed.tasks.record import TaskRecord
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
-    from snakemake.persistence import PersistenceBase
 
 SETTINGS = "settings"
 
@@ -93,13 +92,13 @@ class Review:
         return "\n".join(lines) + "\n"
 
 
-def review(jobs: Iterable[Job], planner: Planner, persistence: PersistenceBase) -> Review:
+def review(jobs: Iterable[Job], planner: Planner, notes: Callable[[str], Any]) -> Review:
     """Return which results can be noted as made by the present settings.
 
     Args:
         jobs: all jobs of a run.
         planner: of the run.
-        persistence: what Snakemake itself noted, which holds settings and checksums of inputs too.
+        notes: returns what Snakemake itself noted of a file, settings and checksums of inputs too.
     """
     found = Review()
     for job in jobs:
@@ -110,7 +109,7 @@ def review(jobs: Iterable[Job], planner: Planner, persistence: PersistenceBase) 
             continue
         record = planner.record(job)
         if record is None:
-            wrong, said = _unrecorded(job, planner, persistence)
+            wrong, said = _unrecorded(job, planner, notes)
         else:
             wrong, said = _recorded(job, planner, record)
         if wrong:
@@ -177,7 +176,7 @@ def _meaning(value: Any) -> Any:
 
 
 def _unrecorded(
-    job: Job, planner: Planner, persistence: PersistenceBase
+    job: Job, planner: Planner, notes: Callable[[str], Any]
 ) -> tuple[list[str], list[str]]:
     """Return what speaks against adopting a job that has no record, and what is said of it."""
     try:
@@ -197,7 +196,7 @@ def _unrecorded(
         if about["model"] != read_fingerprint(Path(job.params["model"])):
             wrong.append("it is of another model than the present one")
         compared.append("model")
-    snakemakes = persistence.metadata(job.output[0])
+    snakemakes = notes(job.output[0])
     if snakemakes is not None:
         wrong += _changed_inputs(job, snakemakes.input_checksums or {})
         compared.append("inputs")

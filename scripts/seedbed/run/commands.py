@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seedbed.run.snakemake_internals import command_of, complete_rule, log_of
+from seedbed.run.snakemake_internals import command_of, complete_rule, log_of, rule_that_runs
 from seedbed.run.terminal import hold_interrupts
 
 LOG = " 2> {log:q}"
@@ -96,9 +96,8 @@ class Commands:
             shown: whether messages go to the terminal as well as to the log.
             start: a word before the command.
         """
-        # Where Snakemake runs a job, `rule` is the name of its rule.
-        rule = sys._getframe(1).f_locals.get("rule")
-        if isinstance(rule, str) and rule in self._whole:
+        rule = rule_that_runs()
+        if rule in self._whole:
             hold_interrupts()
             return self._whole[rule]
         command = Command(f"{start} {self._script(script)}".lstrip())

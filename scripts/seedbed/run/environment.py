@@ -11,7 +11,7 @@ from typing import Any
 from snakemake.utils import update_config
 
 from seedbed.config.documents import Problem, StudyError
-from seedbed.run.snakemake_internals import profile_configfiles, read_configfile
+from seedbed.run.snakemake_internals import add_configfiles, profile_configfiles
 
 _LINE = re.compile(
     r"""\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=
@@ -66,15 +66,9 @@ def keep_profile_configfiles(
         words: the command line.
         progress: called with a line of text for each file.
     """
-    given = workflow.config_settings.configfiles
-    missing = [path for path in _profile_configfiles(words) if path not in given]
-    if not missing:
-        return
-    for path in missing:
-        update_config(config, read_configfile(path))
+    files = _profile_configfiles(words)
+    for path in add_configfiles(workflow, config, files, update_config):
         progress(f"{path} counts beside --configfile, which goes before it")
-    update_config(config, workflow.config_settings.overwrite_config)
-    given[:0] = missing
 
 
 def _profile_configfiles(words: Sequence[str]) -> list[Path]:

@@ -17,7 +17,6 @@ from seedbed.run.progress import named
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
-    from snakemake.workflow import Workflow as Snakemake
 
 LONGEST = 60
 """Characters of a setting's value that are shown."""
@@ -27,31 +26,31 @@ SHOWN = 3
 
 
 def explanation(
-    snakemake: Snakemake, planner: Planner, statuses: Mapping[Job, Status], rule: str
+    planner: Planner, statuses: Mapping[Job, Status], *, rule: str, alone: bool, forced: bool
 ) -> str:
     """Return why the targets of a run would be made again.
 
     Args:
-        snakemake: a run whose jobs are known, before any of them started.
-        planner: of the run.
+        planner: of a run whose jobs are known, before any of them started.
         statuses: where each of its jobs stands.
         rule: the rule that asks, and is left out.
+        alone: whether nothing else is asked for.
+        forced: whether the command line has jobs run again.
 
     Returns:
         A line for each cause, with its jobs, and one on what follows from them.
     """
-    dag = snakemake.dag
     # What is made first comes first.
     needed = [job for job, status in statuses.items() if status.needed and job.output]
     by_cause = defaultdict(list)
     follows: Counter[str] = Counter()
     for job in needed:
-        why = [*_causes(snakemake, planner, job, statuses[job])]
+        why = [*_causes(planner, job, statuses[job], forced)]
         for cause in why:
             by_cause[rule_name(job), cause].append(job)
         if not why:
             follows[rule_name(job)] += 1
-    if len(dag.jobs) == 1:
+    if alone:
         return f"Name what to explain: a rule or a file, as in `snakemake {rule} all`.\n"
     if not needed:
         return "Nothing would run: all of it is there and up to date.\n"
@@ -104,12 +103,10 @@ def example(jobs: list[Job]) -> str:
     return f" [{first}]" if len(jobs) == 1 else f" [the first: {first}]"
 
 
-def _causes(snakemake: Snakemake, planner: Planner, job: Job, status: Status) -> Iterator[str]:
+def _causes(planner: Planner, job: Job, status: Status, forced: bool) -> Iterator[str]:
     """Yield what makes a job run by itself; nothing if it does as others run before it."""
     if status.forced:
-        settings = snakemake.dag_settings
-        asked = settings.forceall or settings.forcerun or settings.forcetargets
-        if asked:
+        if forced:
             yield "the command line asks for it (--force)"
         else:
             yield "a run was stopped while it was made"

@@ -31,7 +31,8 @@ from seedbed.run.slurm import check_status_command, jobs_of
 from seedbed.run.submitting import become_patient, leave_own_allocation, note_own_allocation
 from seedbed.run.targets import unknown_target, wrong_kind
 from seedbed.run.terminal import Interrupt, is_error
-from seedbed.run.writing import OWN, can_write, temporary_folder
+from seedbed.run.writing import can_write, temporary_folder
+from seedbed.snakemake_folder import LOCKS, NOTES
 from seedbed.study.checks import (
     check_downloads,
     check_keys,
@@ -79,7 +80,7 @@ def begin(workflow: internals.Workflow, logger: logging.Logger) -> tuple[ConfigF
     internals.name_user()
     internals.filter_errors(logger, is_error)
     interrupt = Interrupt()
-    if workflow.is_main_process:
+    if internals.is_main(workflow):
         interrupt.watch(logger)
     folders = ConfigFolders.of_run()
     try:
@@ -121,7 +122,7 @@ class Hooks:
         self._tenancy = Tenancy(Path.cwd(), flow.study.name, self._results, logger.info)
         # What is stale is decided by the content of files, and by the process that starts jobs.
         internals.ignore_dates(workflow)
-        if workflow.is_main_process:
+        if internals.is_main(workflow):
             self.planner = Planner(
                 Manifest([flow.results, RESOURCES]), shared.code, same_result, folders=folders
             )
@@ -134,7 +135,7 @@ class Hooks:
             internals.before_run(workflow, self._prepare, self._finish)
             internals.before_unlock(workflow, self._check_unlock)
             internals.when_locked(workflow, self._note_lock)
-        elif workflow.remote_exec:
+        elif internals.is_job(workflow):
             internals.take_whole_allocation()
         if internals.is_module(workflow):
             if internals.has_prefix(workflow):
@@ -149,7 +150,7 @@ class Hooks:
         """Take note that all rules are known."""
         names = internals.names_of_rules(self._rules)
         rename(names)
-        for rule in self._workflow.rules:
+        for rule in internals.rules_of(self._workflow):
             self._shared.command.complete(rule)
             if own_name(rule.name) in ASKING:
                 internals.set_cores(rule, partial(self._cores, rule))
@@ -161,8 +162,7 @@ class Hooks:
 
     @cached_property
     def _targets(self) -> list[str]:
-        settings = self._workflow.dag_settings
-        return [own_name(str(target)) for target in (settings and settings.targets) or ()]
+        return [*map(own_name, internals.targets_of(self._workflow))]
 
     @cached_property
     def advice_alone(self) -> bool:
@@ -176,7 +176,7 @@ class Hooks:
     def _changes(self) -> bool:
         """Whether this run may change anything: a dry run does not, nor does a question."""
         return (
-            not self._workflow.output_settings.dryrun
+            not internals.shows_only(self._workflow)
             and QUESTIONS.isdisjoint(self._targets)
             and not self._closed
         )
@@ -185,7 +185,7 @@ class Hooks:
     def _closed(self) -> list[str]:
         """The folders that may only be read."""
         needed = {
-            str(OWN): [OWN / "locks"],
+            str(NOTES): [LOCKS],
             str(self._results): [
                 self._results / "manifest.jsonl",
                 self._results / "journal/owners",
@@ -198,20 +198,20 @@ class Hooks:
         spends = self._flow.study.config.spend is not None
         if (said := wrong_kind(self._targets, self._flow.study.name, spends)) is not None:
             raise WorkflowError(said)
+        rules = internals.rules_of(self._workflow)
         for target in self._targets:
-            if (said := unknown_target(self._workflow, target, self._flow.files)) is not None:
+            if (said := unknown_target(rules, target, self._flow.files)) is not None:
                 raise WorkflowError(said)
-        if not can_write(OWN / "locks"):
-            internals.borrow_notes(OWN, temporary_folder)
-        if "explain" in self._targets or not can_write(OWN / "locks"):
+        if not can_write(LOCKS):
+            internals.borrow_notes(NOTES, temporary_folder)
+        if "explain" in self._targets or not can_write(LOCKS):
             # Nothing will be written, so it need not be possible: `start` sees to that.
             internals.allow_protected()
 
-    def _prepare(self, executor: Any, settings: Any) -> None:
+    def _prepare(self, slurm: bool, partitions: Path | None) -> None:
         """Clear up after runs that were killed, and read what the cluster offers."""
-        if executor.common_settings.dryrun_exec or not self._changes:
+        if not self._changes:
             return
-        slurm = executor.name == "slurm"
         try:
             note_own_allocation()
             if slurm:
@@ -219,7 +219,7 @@ class Hooks:
             self._tenancy.take_over(slurm)
             self._say_planning()
             if slurm:
-                self._partitions = partitions_of(settings.partition_config)
+                self._partitions = partitions_of(partitions)
                 write_offers(self._partitions.offers)
         except (ValueError, RuntimeError) as error:
             raise WorkflowError(str(error)) from None
@@ -309,10 +309,10 @@ class Hooks:
             WorkflowError: if jobs lack something that they need.
         """
         workflow = self._workflow
-        jobs = [*workflow.dag.needrun_jobs()]
+        jobs = [*internals.Jobs(workflow).needed()]
         self._answer({rule_name(job) for job in jobs})
         made = [str(file) for job in jobs for file in job.output]
-        if workflow.is_main_process and made and self._closed:
+        if internals.is_main(workflow) and made and self._closed:
             raise WorkflowError(
                 f"{self._closed[-1]} may only be read here, and {len(made)} files would be made: "
                 "`snakemake explain` says why. What needs none: quote, explain, advise, -n."
@@ -322,9 +322,9 @@ class Hooks:
             self._begin(jobs)
         except (StudyError, RuntimeError) as error:
             raise WorkflowError(str(error)) from None
-        internals.look_once_at_a_time(workflow.scheduler)
-        internals.make_room(workflow.scheduler, ENDPOINT_ROOM)
-        if workflow.is_main_process and made:
+        internals.look_once_at_a_time(workflow)
+        internals.make_room(workflow, ENDPOINT_ROOM)
+        if internals.is_main(workflow) and made:
             self._note(jobs)
             self._shared.lists.write(jobs)
             self._paying.open()
@@ -340,7 +340,13 @@ class Hooks:
     def _answer(self, asked: set[str]) -> None:
         """Print the answer to a question, and end."""
         if "explain" in asked:
-            answer = explanation(self._workflow, self.planner, self._statuses, "explain")
+            answer = explanation(
+                self.planner,
+                self._statuses,
+                rule="explain",
+                alone=len([*internals.Jobs(self._workflow).all()]) == 1,
+                forced=internals.is_forced(self._workflow),
+            )
         elif asked & {"adopt", "adopt_confirmed"}:
             answer = self._adopted("adopt_confirmed" in asked)
         else:
@@ -354,7 +360,8 @@ class Hooks:
         # Not for every plan: it takes PyArrow's reader of Parquet.
         from seedbed.run.adopting import adopt, review
 
-        found = review(self._workflow.dag.jobs, self.planner, self._workflow.persistence)
+        jobs, notes = internals.Jobs(self._workflow).all(), internals.notes_of(self._workflow)
+        found = review(jobs, self.planner, notes)
         try:
             if confirmed:
                 adopt(found, self.planner)
@@ -386,10 +393,10 @@ class Hooks:
         if self._partitions is not None:
             if (said := self._shared.resources.unknown()) is not None:
                 raise RuntimeError(said)
-            check_status_command(workflow.executor_settings, self._logger.info)
+            check_status_command(internals.executor_settings(workflow), self._logger.info)
             check_jobs(jobs, self._partitions, self._site)
-            name = become_patient(workflow.scheduler, self._partitions, self._site)
-        if workflow.is_main_process and self._changes and (jobs or name):
+            name = become_patient(workflow, self._partitions, self._site)
+        if internals.is_main(workflow) and self._changes and (jobs or name):
             self._tenancy.begin(internals.lock_files(workflow), name)
 
     def _follow(self, asks: bool) -> None:
@@ -398,9 +405,9 @@ class Hooks:
         Args:
             asks: whether its jobs ask teachers, so that it says at its end what became of that.
         """
-        slurm = self._workflow.executor_plugin.name == "slurm"
+        slurm = internals.sends_to_slurm(self._workflow)
         self._progress = Progress(
-            self._workflow,
+            internals.Jobs(self._workflow),
             self._results / RUN_FILE,
             measured_seconds(self._results),
             self._logger.info,
@@ -426,7 +433,7 @@ class Hooks:
 
     def end(self, well: bool) -> None:
         """Say how the run ended."""
-        if well and self._workflow.is_main_process and self._changes:
+        if well and internals.is_main(self._workflow) and self._changes:
             self._begun.unlink(missing_ok=True)
         if self._progress is not None:
             self._progress.end(well)

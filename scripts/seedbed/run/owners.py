@@ -18,11 +18,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-FOLDER = Path(".snakemake/seedbed")
-"""Of the files of the runs in a working directory."""
+from seedbed.snakemake_folder import LOCKS, NOTES
 
-LOCKS = Path(".snakemake/locks")
-"""Of Snakemake's lock files in a working directory."""
+FOLDER = NOTES / "seedbed"
+"""Of the files of the runs in a working directory."""
 
 RESULTS_FOLDER = Path("journal/owners")
 """Of the files of the runs that write a study's results, in these results."""

@@ -31,10 +31,10 @@ from seedbed.run.terminal import Interrupt
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
-    from snakemake.workflow import Workflow as Snakemake
 
     from seedbed.run.paying import Paying
     from seedbed.run.slurm import SlurmJob
+    from seedbed.run.snakemake_internals import Jobs
 
 STAGES = {
     "get_model": "models",
@@ -132,7 +132,7 @@ class Progress(logging.Handler):
     """Says how far a run is, now and then, and keeps it in a file.
 
     Args:
-        snakemake: the run, whose jobs are known and not begun.
+        run: the jobs of a run that has not begun.
         file: the JSON file to keep up to date, `journal/run.json` of the study's results.
         known: seconds that a job of a rule took in earlier runs, by rule.
         say: called with a line of text.
@@ -145,7 +145,7 @@ class Progress(logging.Handler):
 
     def __init__(
         self,
-        snakemake: Snakemake,
+        run: Jobs,
         file: Path,
         known: Mapping[str, float],
         say: Callable[[str], None],
@@ -157,15 +157,15 @@ class Progress(logging.Handler):
         ending: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         super().__init__()
-        self._dag, self._file, self._known, self._say = snakemake.dag, file, known, say
+        self._run, self._file, self._known, self._say = run, file, known, say
         self._clock, self._start = clock, clock()
         self._interrupt, self._queue = interrupt or Interrupt(), queue
         self._paying, self._ending = paying, ending
         self._said = self._saved = self._start
         self._began = time.time()
-        jobs = [job for job in self._dag.jobs if job.output]
-        self._jobs = {self._dag.jobid(job): job for job in jobs}
-        needed = {self._dag.jobid(job) for job in self._dag.needrun_jobs()} & self._jobs.keys()
+        jobs = [job for job in self._run.all() if job.output]
+        self._jobs = {self._run.number(job): job for job in jobs}
+        needed = {self._run.number(job) for job in self._run.needed()} & self._jobs.keys()
         self._left = Counter(rule_name(self._jobs[number]) for number in needed)
         self._total = Counter(rule_name(job) for job in jobs)
         self._begun: dict[int, tuple[float, float]] = {}
@@ -190,8 +190,8 @@ class Progress(logging.Handler):
 
     def grow(self) -> None:
         """Take note of jobs that have come since the run began, as a decision asks for them."""
-        jobs = {self._dag.jobid(job): job for job in self._dag.jobs if job.output}
-        needed = {self._dag.jobid(job) for job in self._dag.needrun_jobs()} & jobs.keys()
+        jobs = {self._run.number(job): job for job in self._run.all() if job.output}
+        needed = {self._run.number(job) for job in self._run.needed()} & jobs.keys()
         self._left.update(rule_name(jobs[number]) for number in needed - self._needed)
         self._needed |= needed
         self._jobs |= jobs
@@ -286,7 +286,7 @@ class Progress(logging.Handler):
 
     def skip(self, job: Job) -> None:
         """Count a job as done that need not run, as what it reads came out as it was."""
-        if self._dag.jobid(job) in self._needed:
+        if self._run.number(job) in self._needed:
             self._left[rule_name(job)] -= 1
 
     def end(self, well: bool) -> None:
@@ -450,7 +450,7 @@ class Progress(logging.Handler):
         waiting = [*jobs]
         seen = {*waiting}
         while waiting:
-            for other in self._dag.depending[waiting.pop()]:
+            for other in self._run.consumers(waiting.pop()):
                 if other not in seen:
                     seen.add(other)
                     waiting.append(other)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from seedbed.artifacts import write_text
 from seedbed.run.owners import (
     FOLDER,
-    LOCKS,
     RESULTS_FOLDER,
     Owner,
     Sign,
@@ -28,6 +27,7 @@ from seedbed.run.owners import (
 )
 from seedbed.run.planning import Planner
 from seedbed.run.slurm import await_jobs
+from seedbed.snakemake_folder import LOCKS, NOTES, TEMPORARY
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
@@ -81,7 +81,7 @@ class Tenancy:
             self._progress("an earlier run was killed: its lock on this folder is lifted")
         forget(dead, *self._folders)
         if not alive:
-            for folder in (self._root / ".snakemake").glob("tmp.*"):
+            for folder in (self._root / NOTES).glob(f"{TEMPORARY}*"):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def locked(self, locks: Iterable[Path]) -> None:

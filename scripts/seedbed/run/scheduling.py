@@ -45,7 +45,7 @@ def plan_by(
     def change() -> None:
         plan = _Plan(Jobs(workflow), planner, statuses, skipped, before, planned)
         plan.jobs.decide_by(plan.decide, plan.finish)
-        ignore_notes(workflow.persistence)
+        ignore_notes(workflow)
 
     with_jobs(workflow, change)
     return statuses

@@ -18,7 +18,7 @@ from seedbed.run.parameters import JobParameters
 from seedbed.run.pending import PendingJobs
 from seedbed.run.reading import read_run
 from seedbed.run.rule_code import RuleCode
-from seedbed.run.snakemake_internals import Workflow
+from seedbed.run.snakemake_internals import Workflow, is_main, resource_limits
 from seedbed.study.config import RunConfig
 from seedbed.study.paths import RESOURCES
 from seedbed.study.resources import JobResources, limits
@@ -73,11 +73,11 @@ class Shared:
             WorkflowError: if the configuration or the study is wrong, or asks for more GPUs than
                 the run offers.
         """
-        if workflow.is_main_process:
+        if is_main(workflow):
             keep_profile_configfiles(workflow, config, sys.argv[1:], logger.info)
         run, flow = read_run(config, folders, project)
         resources = JobResources(flow, run.gpu_model)
-        if (said := resources.impossible(limits(workflow.global_resources))) is not None:
+        if (said := resources.impossible(limits(resource_limits(workflow)))) is not None:
             raise WorkflowError(said)
         put_python_first()
         code = RuleCode(project / "scripts")

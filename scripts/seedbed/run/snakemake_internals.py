@@ -1,8 +1,11 @@
-"""All parts of Snakemake, and of its SLURM executor, that are not public: here and nowhere else.
+"""All uses of parts of Snakemake, and of its SLURM executor, that are not public.
 
-They are those of version 9.27. When a workflow starts, each of them is checked; a version that
-lacks one is refused in a sentence that names the version to install. Everything else in this
-project goes by the names below.
+`snakemake_parts` lists these parts, and refuses a version that lacks one when a workflow starts.
+The rest of the project goes by the names below; of jobs and rules, it reads what is listed there.
+
+Public interfaces need no entry. `progress` follows a run by the events of logger plugins, but as a
+handler of Snakemake's logger: a plugin is a package that is installed, and named on the command
+line, so a workflow cannot bring one.
 """
 
 from __future__ import annotations
@@ -11,136 +14,107 @@ import getpass
 import inspect
 import logging
 import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-# First, as Snakemake's modules import each other. And not from `snakemake.workflow`: Snakefiles run
-# in its namespace, where ours puts another `Workflow`.
-from snakemake.api import Workflow  # isort: skip
-import snakemake as package
+# First, as it refuses versions that lack what is imported below.
+from seedbed.run.snakemake_parts import Workflow  # isort: skip
 import snakemake.workflow as workflow_module
 import snakemake_executor_plugin_slurm as slurm_plugin
 import snakemake_executor_plugin_slurm_jobstep as slurm_step
 from snakemake import cli, common, io
 from snakemake.common import configfile
-from snakemake.dag import DAG
-from snakemake.exceptions import WorkflowError
 from snakemake.jobs import Job, Reason
 from snakemake.logging import DefaultFilter
-from snakemake.persistence import NO_PARAMS_CHANGE, ParamsChange, PersistenceBase
-from snakemake.persistence.file import FilePersistence
+from snakemake.persistence import NO_PARAMS_CHANGE, ParamsChange
 from snakemake.rules import Rule
-from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake_executor_plugin_slurm import partitions as slurm_partitions
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-VERSION = "9.27"
-
-PARTS: Mapping[Any, Sequence[str]] = {
-    DAG: (
-        *("check_output_mtime", "finish", "reason", "requested_files", "toposorted"),
-        *("update_needrun", "update_ready"),
-    ),
-    FilePersistence: ("_io_read",),
-    Job: ("check_protected_output", "is_checkpoint", "is_local"),
-    JobScheduler: ("_schedule_reevalutation", "open_jobs"),
-    PersistenceBase: (
-        *("code_changed", "input_changed", "params_changed", "software_stack_changed"),
-        *("_get_backup_path", "lock", "restore_output"),
-    ),
-    Reason: ("clear", "mark_finished"),
-    Rule: ("benchmark", "conda_env", "expand_resources"),
-    Workflow: ("_prepare_dag", "async_run", "execute", "modifier", "unlock"),
-    cli: ("get_profile_dir",),
-    io: ("strip_wildcard_constraints",),
-    configfile: ("load_configfile",),
-    slurm_partitions: ("read_partition_file",),
-    slurm_plugin: (
-        *("get_job_wildcards", "get_submit_command", "validate_or_get_slurm_job_id"),
-        "validate_slurm_extra",
-    ),
-    slurm_plugin.Executor: (
-        *("_report_job_error_threadsafe", "_report_job_submission_threadsafe", "cancel_jobs"),
-        *("check_active_jobs", "report_job_error", "report_job_submission"),
-        *("report_job_success", "run_job", "shutdown", "sleep"),
-    ),
-    slurm_step: ("get_cpu_setting", "get_gpu_setting"),
-    common: ("overwrite_function_params",),
-    workflow_module: ("FilePersistence",),
-}
-"""What classes and modules must have."""
-
-ATTRIBUTES: Mapping[Any, Sequence[str]] = {
-    DAG: (
-        *("_checkpoint_jobs", "_dependencies", "_finished", "_jobid", "_len", "_n_until_ready"),
-        *("_needrun", "_ready_jobs", "_running", "depending", "forcefiles", "forcerules"),
-        *("omitforce", "rules_allowed_for_needrun", "targetfiles", "targetjobs", "targetrules"),
-    ),
-    JobScheduler: ("_executor", "_open_jobs", "finished_jobs"),
-    Rule: ("benchmark_modifier", "log_modifier", "message", "shellcmd"),
-    Workflow: ("_onerror", "_onstart", "_onsuccess"),
-}
-"""What objects must have, by what their classes set when they are made."""
-
-ARGUMENTS: Mapping[Any, Sequence[str]] = {
-    Workflow.execute: ("executor_plugin", "executor_settings"),
-}
-"""What methods must take."""
-
-
-def missing_parts(
-    parts: Mapping[Any, Sequence[str]] = PARTS,
-    attributes: Mapping[Any, Sequence[str]] = ATTRIBUTES,
-    arguments: Mapping[Any, Sequence[str]] = ARGUMENTS,
-) -> list[str]:
-    """Return the names of the parts that the installed Snakemake lacks."""
-    missing = [
-        f"{owner.__name__}.{name}"
-        for owner, names in parts.items()
-        for name in names
-        if not hasattr(owner, name)
-    ]
-    missing += [
-        f"{owner.__name__}.{name}"
-        for owner, names in attributes.items()
-        for name in names
-        if not any(name in method.__code__.co_names for method in _makers(owner))
-    ]
-    return missing + [
-        f"{method.__qualname__}({name})"
-        for method, names in arguments.items()
-        for name in names
-        if name not in inspect.signature(method).parameters
-    ]
-
-
-def _makers(owner: type) -> list[Any]:
-    """Return the methods in which a class sets what its objects have."""
-    found = (getattr(owner, name, None) for name in ("__init__", "__post_init__"))
-    return [method for method in found if inspect.isfunction(method)]
-
-
-def refusal(version: str, missing: Sequence[str]) -> str | None:
-    """Return why a version of Snakemake cannot run this workflow; None if it can."""
-    if version.split(".")[:2] == VERSION.split(".") and not missing:
-        return None
-    lacks = f" lacks {', '.join(missing)}" if missing else ""
-    return (
-        f"Snakemake {version}{lacks or ' is not supported'}: this workflow needs version "
-        f"{VERSION}, which `make env` or `pip install 'snakemake=={VERSION}.*'` installs"
-    )
-
-
-if (_said := refusal(package.__version__, missing_parts())) is not None:
-    raise WorkflowError(_said)
-
+from seedbed.snakemake_folder import INCOMPLETE, METADATA
 
 # --- reading a workflow
+
+
+def is_main(workflow: Workflow) -> bool:
+    """Return whether this process plans a run, and starts its jobs."""
+    return workflow.is_main_process
+
+
+def is_job(workflow: Workflow) -> bool:
+    """Return whether this process is a job that a run has sent to a cluster."""
+    return workflow.remote_exec
+
+
+def shows_only(workflow: Workflow) -> bool:
+    """Return whether the command line asks for a dry run."""
+    return workflow.output_settings.dryrun
+
+
+def targets_of(workflow: Workflow) -> list[str]:
+    """Return the rules and files that the command line asks for."""
+    settings = workflow.dag_settings
+    return [str(target) for target in (settings and settings.targets) or ()]
+
+
+def is_forced(workflow: Workflow) -> bool:
+    """Return whether the command line has jobs run again."""
+    settings = workflow.dag_settings
+    return bool(settings.forceall or settings.forcerun or settings.forcetargets)
+
+
+def rules_of(workflow: Workflow) -> list[Rule]:
+    """Return the rules that have been read."""
+    return [*workflow.rules]
+
+
+def can_make(rule: Rule, target: str) -> bool:
+    """Return whether a file has the form of a rule's output."""
+    return rule.is_producer(target)
+
+
+def resource_limits(workflow: Workflow) -> Mapping[str, object]:
+    """Return how much of each resource all jobs may take together."""
+    return workflow.global_resources
+
+
+def add_configfiles(
+    workflow: Workflow, config: Any, files: Iterable[Path], add: Callable[[Any, Any], None]
+) -> list[Path]:
+    """Have files of configuration count, before those of the command line.
+
+    Args:
+        workflow: that is being read, whose jobs get the files too.
+        config: its configuration, as read so far.
+        files: the files.
+        add: adds one configuration to another.
+
+    Returns:
+        Those that did not count before.
+    """
+    settings = workflow.config_settings
+    missing = [path for path in files if path not in settings.configfiles]
+    if missing:
+        for path in missing:
+            add(config, configfile.load_configfile(path))
+        add(config, settings.overwrite_config)
+        settings.configfiles[:0] = missing
+    return missing
+
+
+def rule_that_runs() -> str | None:
+    """Return the name of the rule whose job evaluates its `shell:`, called by what stands there.
+
+    Snakemake runs a job in a function, of which `rule` is an argument.
+    """
+    found = sys._getframe(2).f_locals.get("rule")
+    return found if isinstance(found, str) else None
 
 
 def keep_signatures(workflow: Workflow) -> None:
@@ -230,11 +204,6 @@ def profile_configfiles(profile: str) -> list[Path]:
     return [path for path in paths if path.exists()]
 
 
-def read_configfile(path: Path) -> dict[str, Any]:
-    """Return what a file of configuration holds."""
-    return configfile.load_configfile(path)
-
-
 # --- before a run, and at its end
 
 
@@ -260,14 +229,46 @@ def with_jobs(workflow: Workflow, change: Callable[[], None]) -> None:
     workflow._prepare_dag = prepare_dag
 
 
+def when_planned(do: Callable[[Workflow], None]) -> None:
+    """Call a function with each workflow, once it is known which of its jobs run.
+
+    For tests, which take no part in reading the workflow.
+    """
+    build = Workflow._build_dag
+
+    def build_dag(workflow: Workflow) -> None:
+        build(workflow)
+        do(workflow)
+
+    Workflow._build_dag = build_dag
+
+
+def defined(workflow: Workflow, name: str) -> Any:
+    """Return what the Snakefile defines by a name, for tests."""
+    return workflow.globals[name]
+
+
+def note_finished(workflow: Workflow, jobs: Iterable[Job]) -> None:
+    """Have Snakemake note for itself that jobs have ended well, for tests."""
+
+    async def note() -> None:
+        for job in jobs:
+            await workflow.persistence.finished(job)
+
+    workflow.async_run(note())
+
+
 def before_run(
-    workflow: Workflow, prepare: Callable[[Any, Any], None], finish: Callable[[], None]
+    workflow: Workflow,
+    prepare: Callable[[bool, Path | None], None],
+    finish: Callable[[], None],
 ) -> None:
     """Call functions before a workflow plans what it is to run, and after all of it.
 
     Args:
         workflow: that is being read.
-        prepare: called with the executor's plugin and its settings.
+        prepare: called, unless the run is a dry one, with whether it sends its jobs to SLURM, and
+            the profile's file of partitions.
         finish: called whatever happened.
     """
     execute = workflow.execute
@@ -275,7 +276,10 @@ def before_run(
     def prepared(*args: Any, **named: Any) -> Any:
         given = inspect.signature(execute).bind(*args, **named).arguments
         try:
-            prepare(given["executor_plugin"], given["executor_settings"])
+            plugin = given["executor_plugin"]
+            if not plugin.common_settings.dryrun_exec:
+                slurm = plugin.name == "slurm"
+                prepare(slurm, given["executor_settings"].partition_config if slurm else None)
             return execute(*args, **named)
         finally:
             finish()
@@ -317,7 +321,7 @@ def run_handlers(workflow: Workflow, start: Any, success: Any, error: Any) -> No
 
 def lock_files(workflow: Workflow) -> list[Path]:
     """Return the files by which a run has locked its folder; none with `--nolock`."""
-    files = getattr(workflow.persistence, "_lockfile", {})
+    files = workflow.persistence._lockfile
     return [path for path in map(Path, files.values()) if path.exists()]
 
 
@@ -390,7 +394,7 @@ def borrow_notes(own: Path, temporary: Callable[[], Path]) -> None:
     class Borrowing(persistence):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             place = temporary()
-            for name in ("metadata", "incomplete"):
+            for name in (METADATA.name, INCOMPLETE.name):
                 if os.access(own / name, os.R_OK | os.X_OK):
                     (place / name).symlink_to((own / name).resolve())
                 else:
@@ -406,8 +410,14 @@ def borrow_notes(own: Path, temporary: Callable[[], Path]) -> None:
     workflow_module.FilePersistence = Borrowing
 
 
-def ignore_notes(persistence: PersistenceBase) -> None:
+def notes_of(workflow: Workflow) -> Callable[[str], Any]:
+    """Return what gives Snakemake's own notes of how a file was made; None without any."""
+    return workflow.persistence.metadata
+
+
+def ignore_notes(workflow: Workflow) -> None:
     """Let what Snakemake itself noted of jobs decide nothing."""
+    persistence = workflow.persistence
     persistence.params_changed = lambda job, file=None: NO_PARAMS_CHANGE
     persistence.code_changed = lambda job, file=None: []
     persistence.input_changed = lambda job, file=None: []
@@ -475,6 +485,10 @@ class Jobs:
     def needed(self) -> Iterable[Job]:
         """Return the jobs that run."""
         return self._dag.needrun_jobs()
+
+    def number(self, job: Job) -> int:
+        """Return the number of a job in its run."""
+        return self._dag.jobid(job)
 
     def producers(self, job: Job) -> Mapping[Job, set[Any]]:
         """Return the jobs that make what a job reads, and these files."""
@@ -583,8 +597,8 @@ def changed_setting(reason: Reason, was: str, now: str, file: str) -> None:
 # --- starting jobs
 
 
-def look_once_at_a_time(scheduler: JobScheduler) -> None:
-    """Let a scheduler have one look ahead of it at a time.
+def look_once_at_a_time(workflow: Workflow) -> None:
+    """Let the scheduler of a run that has not begun have one look ahead of it at a time.
 
     Each look of Snakemake 9.27 for jobs to start plans another, for the sake of
     `--max-jobs-per-timespan` as long after it as that says (a second by default); and so does the
@@ -592,44 +606,45 @@ def look_once_at_a_time(scheduler: JobScheduler) -> None:
     thousand jobs there are a thousand looks a second, each at all files that ready jobs read: the
     run's own process takes a whole core. The earliest look that is planned serves all of them: it
     plans the next.
-
-    Args:
-        scheduler: the scheduler of a run that has not begun.
     """
+    scheduler = workflow.scheduler
+    scheduler._schedule_reevalutation = earliest(scheduler._open_jobs.release)
+
+
+def earliest(look: Callable[[], object]) -> Callable[[float], None]:
+    """Return what plans a call so many seconds later, and keeps the earliest planned one only."""
     changing = threading.Lock()
     planned: list[tuple[float, threading.Timer]] = []
 
-    def look() -> None:
+    def call() -> None:
         with changing:
             planned.clear()
-        scheduler._open_jobs.release()
+        look()
 
-    def look_later(delay: float) -> None:
+    def later(delay: float) -> None:
         due = time.monotonic() + delay
         with changing:
             if planned and planned[0][0] <= due:
                 return
-            for _, later in planned:
-                later.cancel()
-            timer = threading.Timer(delay, look)
+            for _, timer in planned:
+                timer.cancel()
+            timer = threading.Timer(delay, call)
             # The end of a run need not wait for it.
             timer.daemon = True
             planned[:] = [(due, timer)]
             timer.start()
 
-    scheduler._schedule_reevalutation = look_later
+    return later
 
 
-def make_room(scheduler: JobScheduler, jobs: int) -> None:
-    """Let that many more jobs run on this machine at once than there are cores.
+def make_room(workflow: Workflow, jobs: int) -> None:
+    """Let that many more jobs of a run run on this machine at once than there are cores.
 
     Snakemake has threads for five jobs that take no core.
-
-    Args:
-        scheduler: the scheduler of a run that has not begun.
-        jobs: how many.
     """
+    scheduler = workflow.scheduler
     for executor in (scheduler._executor, scheduler._local_executor):
+        # Executors of clusters, of any plugin, have no pool.
         if isinstance(pool := getattr(executor, "pool", None), ThreadPoolExecutor):
             pool._max_workers += jobs
 
@@ -747,17 +762,27 @@ class SlurmExecutor(slurm_plugin.Executor):
         self._tmpdir = None
 
 
-def become(scheduler: JobScheduler, kind: type[SlurmExecutor]) -> Any:
+def become(workflow: Workflow, kind: type[SlurmExecutor]) -> Any:
     """Turn the SLURM executor of a run that has sent nothing yet into another kind of it.
 
     Raises:
         TypeError: if the run has another executor.
     """
-    executor = scheduler._executor
+    executor = workflow.scheduler._executor
     if not isinstance(executor, slurm_plugin.Executor):
         raise TypeError(f"{executor} is not Snakemake's SLURM executor")
     executor.__class__ = kind
     return executor
+
+
+def sends_to_slurm(workflow: Workflow) -> bool:
+    """Return whether a run sends its jobs to SLURM."""
+    return workflow.executor_plugin.name == "slurm"
+
+
+def executor_settings(workflow: Workflow) -> Any:
+    """Return what the command line and the profile say to the executor."""
+    return workflow.executor_settings
 
 
 def read_partitions(file: Path) -> Any:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seedbed.config.values import JsonObject
 from seedbed.run.partitions import Partitions
@@ -24,10 +24,7 @@ from seedbed.run.slurm import (
     SlurmJob,
     jobs_of,
 )
-from seedbed.run.snakemake_internals import SlurmExecutor, become
-
-if TYPE_CHECKING:
-    from snakemake.scheduling.job_scheduler import JobScheduler
+from seedbed.run.snakemake_internals import SlurmExecutor, Workflow, become
 
 LOOK_SECONDS = 15.0
 """Between looks at jobs that wait; a reason that does not pass is said at the second."""
@@ -319,21 +316,21 @@ def _line(said: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"sbatch: (error: )?", "", said)).strip().rstrip(".")
 
 
-def become_patient(scheduler: JobScheduler, partitions: Partitions, site: Site) -> str:
+def become_patient(workflow: Workflow, partitions: Partitions, site: Site) -> str:
     """Give a run's SLURM executor the manners of `PatientExecutor`.
 
     SIGTERM, by which SLURM ends a run that is a job itself, ends the run at once: its jobs that
     wait are cancelled, and those that run go on.
 
     Args:
-        scheduler: of a run that has sent nothing yet.
+        workflow: a run that has sent nothing yet.
         partitions: that jobs may go to.
         site: how the cluster wants to be asked.
 
     Returns:
         The name that its jobs have on SLURM.
     """
-    executor = become(scheduler, PatientExecutor)
+    executor = become(workflow, PatientExecutor)
     executor.prepare(partitions, site)
 
     def end(number: int, frame: Any) -> None:

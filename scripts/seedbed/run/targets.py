@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedbed.run.jobs import own_name
+from seedbed.run.snakemake_internals import can_make
 
 if TYPE_CHECKING:
-    from snakemake.workflow import Workflow as Snakemake
+    from snakemake.rules import Rule
 
 # Other files of the same stage that a mistyped one is compared with.
 _MOST_COMPARED = 5_000
@@ -36,21 +37,21 @@ def wrong_kind(targets: Iterable[str], study: str, spends: bool) -> str | None:
 
 
 def unknown_target(
-    workflow: Snakemake, target: str, files: Callable[[], Iterable[str]]
+    rules: Sequence[Rule], target: str, files: Callable[[], Iterable[str]]
 ) -> str | None:
     """Return what to say of a target that nothing makes; None if it is there or can be made.
 
     Args:
-        workflow: whose rules are known.
+        rules: all rules.
         target: a rule or a file.
         files: returns files that rules with wildcards can make.
     """
-    names = {own_name(rule.name) for rule in workflow.rules}
+    names = {own_name(rule.name) for rule in rules}
     if target in names or Path(target).exists():
         return None
-    if any(rule.is_producer(target) for rule in workflow.rules):
+    if any(can_make(rule, target) for rule in rules):
         return None
-    whole = [rule for rule in workflow.rules if not rule.has_wildcards()]
+    whole = [rule for rule in rules if not rule.has_wildcards()]
     if "/" not in target:
         shown = [rule.name for rule in whole]
         close = difflib.get_close_matches(target, shown, n=1)

@@ -8,9 +8,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-OWN = Path(".snakemake")
-"""Where Snakemake keeps its notes."""
-
 
 def can_write(path: str | os.PathLike[str]) -> bool:
     """Return whether a file or folder can be written, or made where there is none yet."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from seedbed.config.values import Part
 from seedbed.config.words import MODELS
+from seedbed.snakemake_folder import INCOMPLETE
 
 if TYPE_CHECKING:
     from seedbed.study.cells import Cell
@@ -76,7 +77,7 @@ def too_long(
         return
     path = _AROUND_KEY + len(study) + len(longest)
     # Snakemake keeps a note of each file, whose name is the file's path in base 64, in pieces.
-    note = len(".snakemake/incomplete/") + math.ceil(path * 4 / 3 * (1 + 2 / (NAME_BYTES - 2)))
+    note = len(f"{INCOMPLETE}/") + math.ceil(path * 4 / 3 * (1 + 2 / (NAME_BYTES - 2)))
     whole = len(os.fsencode(folder)) + 1 + max(path, note)
     if whole > PATH_BYTES:
         said = (
