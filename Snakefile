@@ -1,6 +1,6 @@
 """How should a budget of teacher queries be spent? The study that answers it, by its end points.
 
-Comes in: config/, beside the results or here. Goes out: results/STUDY/ and resources/.
+In: config/, beside the results or here. Out: results/STUDY/ and resources/.
 """
 
 from snakemake.utils import min_version

@@ -1,6 +1,6 @@
 """What comes first: the project's modules, and how errors and Ctrl-C are shown.
 
-Comes in: nothing. Goes out: `CONFIG`, folders of the configuration, `INTERRUPT`, `answer_folder`.
+In: nothing. Out: `CONFIG`, folders of the configuration, `INTERRUPT`, `answer_folder`.
 """
 
 import os

@@ -1,6 +1,6 @@
 """What happens around a run: Snakemake's hooks, each a call of `seedbed.run.hooks`.
 
-Comes in: what common.smk and begin.smk define. Goes out: `HOOKS`.
+In: what common.smk and begin.smk define. Out: `HOOKS`.
 """
 
 from seedbed.run.hooks import Hooks

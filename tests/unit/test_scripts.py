@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +15,28 @@ ROOT = Path(__file__).resolve().parents[2]
 BY_HAND = ("check_task", "status")
 # One rule a chart.
 IN_A_LOOP = {"plot"}
+FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
 SCRIPTS = sorted({path.stem for path in (ROOT / "scripts").glob("*.py")} - {*BY_HAND})
 
 
 def rules_with_a_command() -> dict[str, str]:
     """Return rule -> text of every rule with a shell command."""
-    texts = [path.read_text() for path in sorted((ROOT / "rules").glob("*.smk"))]
-    rules = [
-        rule
-        for text in texts
-        for rule in re.split(r"^(?:rule|checkpoint) ", text, flags=re.MULTILINE)[1:]
-    ]
-    named = {rule.partition(":")[0]: rule for rule in rules}
-    return {name: rule for name, rule in named.items() if "shell:" in rule}
+    found = {name: rule for path in FILES for name, rule in rules_of(path)}
+    return {name: rule for name, rule in found.items() if name and "shell:" in rule}
+
+
+def rules_of(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each rule in a file; of those in a loop, the name is empty."""
+    lines = [*enumerate(path.read_text().splitlines())]
+    for number, line in lines:
+        if (start := re.match(r"( *)(?:rule|checkpoint)(?: (\w+))?:", line)) is None:
+            continue
+        rule = [line]
+        for _, inner in lines[number + 1 :]:
+            if inner.strip() and not inner.startswith(f"{start[1]} "):
+                break
+            rule.append(inner)
+        yield start[2] or "", "\n".join(rule).strip()
 
 
 def help_of(name: str) -> str:
@@ -42,13 +52,17 @@ def test_rules_and_scripts_have_the_same_names():
 
 
 def test_rules_and_their_files_are_short_and_say_what_goes_in_and_out():
-    files = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
-    for path in files:
+    for path in FILES:
         header = path.read_text().split('"""')[1]
-        assert {"in", "out"} <= set(re.findall(r"\w+", header.lower())), path
-    assert sum(len(path.read_text().splitlines()) for path in files) <= 800
-    for name, rule in rules_with_a_command().items():
-        assert len(rule.strip().split("\n\n\n")[0].splitlines()) <= 25, name
+        assert re.search(r"^In: .+\bOut: .", header, re.MULTILINE | re.DOTALL), path
+    assert sum(len(path.read_text().splitlines()) for path in FILES) <= 800
+    rules = [(path, name, rule) for path in FILES for name, rule in rules_of(path)]
+    assert len(rules) == sum(
+        len(re.findall(r"^ *(?:rule|checkpoint)\b.*:$", path.read_text(), re.MULTILINE))
+        for path in FILES
+    )
+    for path, name, rule in rules:
+        assert len(rule.splitlines()) <= 25, (path, name)
 
 
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in IN_A_LOOP])
