@@ -93,11 +93,15 @@ report: env ## put how the results were made beside them: Snakemake's own report
 # One worker more than cores, as tests of SLURM wait most of their time.
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores + 1 : 8)))
 
+# Lint beside the tests: each of its checks runs on one core.
 .PHONY: test
-test: env vllm models lint ## check the code, and run all tests
+test: env vllm models ## check the code, and run all tests
+	@$(MAKE) --no-print-directory --jobs 3 types whole style
+
+.PHONY: whole
+whole: env vllm models ## run all tests alone
 	pytest --numprocesses $(WORKERS)
 
-# Lint beside the tests: each of its checks runs on one core.
 .PHONY: check
 check: env ## check the code, and run the quick tests: no study, no SLURM, no vLLM, no browser
 	@$(MAKE) --no-print-directory --jobs 2 types quick style

@@ -45,7 +45,7 @@ engine: {{kind: transformers, gpus: 0}}
 """
 STUDY_FILE = """\
 description: A real pretrained model in all of its parts, on real rows.
-test_items: 8
+test_items: 4
 shard_size: 64
 generation: {temperature: 0.7, top_p: 1.0}
 training:
@@ -60,7 +60,7 @@ blocks:
   - name: written
     tasks: [gsm8k]
     methods: [question_rephrase]
-    seeds: [6]
+    seeds: [4]
     budget_ratios: [1]
     augmenters: [smollm2]
     teachers: [smollm2]

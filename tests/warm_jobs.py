@@ -40,22 +40,26 @@ NAMES = {
 """What modules import only when they are asked for it."""
 
 BASH = """
+is_warm() {
+    local name=${1##*/}
+    [[ ${1-} == */scripts/*.py && " ${COLD_JOBS-} " != *" ${name%%.py} "* ]]
+}
 python() {
-    if [[ ${1-} == */scripts/*.py ]]; then
+    if is_warm "${1-}"; then
         command python -I -S %(asks)s %(socket)s "$@"
     else
         command python "$@"
     fi
 }
 exec() {
-    if [[ ${1-} == python && ${2-} == */scripts/*.py ]]; then
+    if [[ ${1-} == python ]] && is_warm "${2-}"; then
         builtin exec python -I -S %(asks)s %(socket)s "${@:2}"
     else
         builtin exec "$@"
     fi
 }
 """
-"""What a shell reads first, by `BASH_ENV`."""
+"""What a shell reads first, by `BASH_ENV`; scripts that `COLD_JOBS` names start Python."""
 
 # In a process of its own for each job: it starts in a hundredth of a second. Signals that a process
 # can answer are the job's; a signal that it cannot, SIGKILL, closes the connection.

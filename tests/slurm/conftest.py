@@ -103,17 +103,24 @@ def command(tmp_path):
 def start(slurm, command, tmp_path):
     """Start Snakemake, on this machine or on one that says it has another name.
 
-    Where a test looks at what comes of jobs alone, their scripts can be warm.
+    Where a test looks at what comes of jobs alone, their scripts can be warm, but for some.
     """
     started = []
 
-    def run(clone: Clone, *arguments: str, host: str | None = None, warm: bool = False) -> Run:
+    def run(
+        clone: Clone,
+        *arguments: str,
+        host: str | None = None,
+        warm: bool = False,
+        cold: tuple[str, ...] = (),
+    ) -> Run:
         output = tmp_path / f"run{len(started)}.log"
+        environment = warm_environment() | {"COLD_JOBS": " ".join(cold)} if warm else os.environ
         with output.open("w") as file:
             process = subprocess.Popen(
                 on(host, command(*arguments)),
                 cwd=clone.folder,
-                env=(warm_environment() if warm else os.environ) | slurm.environment,
+                env=environment | slurm.environment,
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )

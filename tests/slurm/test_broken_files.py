@@ -66,7 +66,7 @@ def test_broken_files_of_an_earlier_run_are_named_and_made_again(copied, finishe
     ]
     for path in broken:
         cut(path)
-    run = start(clone, "all", "--retries", "0", warm=True)
+    run = start(clone, "evaluations", "datasets", "--retries", "0", warm=True)
     assert run.end() != 0
     said = run.said()
     for path in broken:
@@ -74,6 +74,6 @@ def test_broken_files_of_an_earlier_run_are_named_and_made_again(copied, finishe
         assert f"{name} is broken" in said
         path.unlink()
     assert said.count("delete it, and start snakemake again, to have it made again") >= 3
-    again = start(clone, "all", "datasets", warm=True)
+    again = start(clone, "evaluations", "datasets", warm=True)
     assert again.end() == 0, again.said()
     assert_same(clone, finished)

@@ -40,12 +40,12 @@ def completed(run):
 
 def test_a_killed_run_is_gone_on_with_and_nothing_is_made_twice(copied, finished, start):
     clone = copied.without(*MADE)
-    run = start(clone, "evaluations")
+    run = start(clone, "evaluations", warm=True)
     run.until(lambda: busy(run))
     under_way = {job["Comment"] for job in run.active()}
     os.kill(run.process.pid, signal.SIGKILL)
     run.process.wait()
-    again = start(clone, "evaluations")
+    again = start(clone, "evaluations", warm=True)
     assert again.end() == 0, again.said()
     said = again.said()
     assert "waiting for SLURM jobs of a run that was killed" in said
@@ -72,7 +72,7 @@ def test_an_interrupted_run_takes_its_jobs_back(copied, finished, start):
     wait_until(run.jobs_ended, "the end of its jobs")
     assert not run.active("COMPLETED")
     assert not clone.results("evaluations/task=*/method=question_rephrase/**/*.json")
-    again = start(clone, "evaluations")
+    again = start(clone, "evaluations", warm=True)
     assert again.end() == 0, again.said()
     assert set(completed(again).values()) == {1}
     assert_same(clone, finished)
@@ -126,7 +126,7 @@ def test_a_live_run_keeps_its_lock_and_a_dead_one_its_jobs_from_any_host(
     os.kill(run.process.pid, signal.SIGKILL)
     run.process.wait()
     assert told(clone, "--unlock", host=OTHER)[0] == 0
-    again = start(clone, "evaluations", host=OTHER)
+    again = start(clone, "evaluations", host=OTHER, warm=True)
     again.until(lambda: "waiting for SLURM jobs of a run that was killed" in again.said())
     go_on(at_work)
     assert again.end() == 0, again.said()
@@ -170,7 +170,7 @@ def test_a_run_that_is_a_job_itself_ends_and_is_gone_on_with(
     assert not [*(clone.folder / ".snakemake/locks").glob("*")]
     assert states() == ["CANCELLED", "RUNNING", "RUNNING"]
     go_on(running())
-    again = start(clone, "evaluations")
+    again = start(clone, "evaluations", warm=True)
     assert again.end() == 0, again.said()
     counts = completed(again)
     assert len(counts) == 3

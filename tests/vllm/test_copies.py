@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -98,17 +97,13 @@ def gone(pid):
     return not state.exists() or state.read_text().split()[2] == "Z"
 
 
-@pytest.mark.parametrize("killed", ["job", "copy"])
-def test_a_kill_of_the_job_or_of_a_copy_ends_all(tiny_model, tmp_path, killed):
+def test_a_kill_of_the_job_ends_its_copies(tiny_model, tmp_path):
     process = job(tmp_path, tiny_model)
     pids = [int(pid) for pid in process.stdout.readline().split()]
     assert len(pids) == 2
     assert process.stdout.readline() == "answered\n"
-    os.kill(process.pid if killed == "job" else pids[0], signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
-    if killed == "copy":
-        assert process.returncode == 1
-        assert "RuntimeError: a copy of the model has ended" in said
+    process.kill()
+    process.communicate(timeout=60)
     until = time.monotonic() + 30
     while not all(map(gone, pids)) and time.monotonic() < until:
         time.sleep(0.1)
@@ -120,3 +115,12 @@ def test_what_vllm_does_not_take_is_an_error_of_the_job(tiny_model, tmp_path):
     _, said = process.communicate(timeout=START_SECONDS)
     assert process.returncode
     assert "'max_num_sqs' is not an argument of this vLLM; did you mean 'max_num_seqs'?" in said
+
+
+def test_the_end_of_a_copy_is_an_error(copies):
+    asked = (Request(str(n), (("user", "How many?"),), 400) for n in range(5_000))
+    coming = copies.complete(asked)
+    next(coming)
+    copies.copies[0].process.kill()
+    with pytest.raises(RuntimeError, match="a copy of the model has ended"):
+        list(coming)

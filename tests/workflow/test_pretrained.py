@@ -39,7 +39,7 @@ def test_it_writes_questions_answers_them_and_learns_from_both(pretrained_study,
     record = read_json(results / "adapters" / place / "training.json")
     assert record["counts"]["training_rows"] == len(rows)
     counts = read_json(results / "evaluations" / place / "evaluation.json")["counts"]
-    assert counts["augmenter_queries"] >= 6 >= counts["teacher_queries"] >= len(rows)
+    assert counts["augmenter_queries"] >= 4 >= counts["teacher_queries"] >= len(rows)
 
 
 def test_real_pairs_teach_it_the_form_of_answers(pretrained_study, results):
@@ -50,7 +50,7 @@ def test_real_pairs_teach_it_the_form_of_answers(pretrained_study, results):
     assert before["prompt"].equals(after["prompt"])
     form = "^Answer: [A-D]$"
     assert before["output"].str.contains(form).sum() == 0
-    assert after["output"].str.contains(form).sum() >= 7
+    assert after["output"].str.contains(form).sum() >= 3
     right = after["output"].str.strip_prefix("Answer: ") == after["gold"]
     assert after["strict"].equals(right.alias("strict"))
     place = cell(pretrained_study, "arc_challenge", "seed_only")
@@ -68,7 +68,7 @@ def test_answers_of_adapters_are_those_of_plain_peft(pretrained_study, results, 
     base = AutoModelForCausalLM.from_pretrained(smollm2, dtype=torch.float32)
     model = None
     for task, method, items in (
-        ("arc_challenge", "seed_only", 8),
+        ("arc_challenge", "seed_only", 4),
         ("gsm8k", "question_rephrase", 2),
     ):
         adapter = results / "adapters" / cell(pretrained_study, task, method)
