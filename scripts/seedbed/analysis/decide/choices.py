@@ -105,12 +105,14 @@ class Spending:
 
     def costs(self, choice: Choice) -> dict[str, float | None]:
         """Return what a choice takes by each of `costs.MEASURES`; None where not known."""
-        if not choice.shares:
-            return dict.fromkeys(MEASURES, 0.0)
-        lines = {measure: self.line(measure, choice.shares) for measure in MEASURES}
-        return {
-            m: None if line is None else float(line.of(choice.budget)) for m, line in lines.items()
-        }
+        return {measure: self.cost(choice, measure) for measure in MEASURES}
+
+    def cost(self, choice: Choice, measure: str) -> float | None:
+        """Return what a choice takes by one of `costs.MEASURES`; None where not known."""
+        line = self.line(measure, choice.shares) if choice.shares else None
+        if line is None:
+            return None if choice.shares else 0.0
+        return float(line.of(choice.budget))
 
     def further(self, choice: Choice) -> tuple[float | None, float | None]:
         """Return the augmenter queries and the further teacher queries of a choice."""
@@ -407,7 +409,7 @@ def cheapest(weighed: Weighed, spending: Spending, margin: float) -> tuple[int, 
     least = weighed.centres[weighed.shown[0]] - margin
     near = [at for at, centre in enumerate(weighed.centres) if centre >= least]
     for measure in ("usd", "tokens"):
-        costs = {at: spending.costs(weighed.choices[at])[measure] for at in near}
+        costs = {at: spending.cost(weighed.choices[at], measure) for at in near}
         known = {at: cost for at, cost in costs.items() if cost is not None}
         if len(known) == len(near):
             break

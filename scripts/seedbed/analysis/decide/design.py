@@ -103,11 +103,13 @@ class Further:
         cells: each with its accuracy in the draws, and the variance of a measurement.
         lines: by seed-set size and method, what budgets cost in dollars; None where not known.
         measured: mixtures that the study has students of.
+        mixed: by mixture, the cells of those that were looked at for one of the budgets.
     """
 
     cells: Sequence[tuple[Candidate, np.ndarray, Noise]]
     lines: Mapping[tuple[int, str], CostLine | None]
     measured: Collection[str] = ()
+    mixed: dict[tuple[tuple[str, float], ...], Further] = field(default_factory=dict)
 
 
 def further_cells(fit: Curves, seeds: int, prices: Prices) -> Further:
@@ -171,8 +173,13 @@ def next_cells(
     if draws.shape[1] < 2:
         return ()
     known = further or further_cells(fit, seeds, prices)
-    mixed = _weighed(fit, _mixed_candidates(fit, seeds, mixtures or {}), prices)
-    cells, lines = [*known.cells, *mixed.cells], {**known.lines, **mixed.lines}
+    cells, lines = [*known.cells], {**known.lines}
+    for name, shares in (mixtures or {}).items():
+        key = tuple(shares.items())
+        if key not in known.mixed:
+            known.mixed[key] = _weighed(fit, _mixed_candidates(fit, seeds, name, shares), prices)
+        cells += known.mixed[key].cells
+        lines |= known.mixed[key].lines
     return best_cells(draws, Further(cells, lines, fit.record.mixtures))
 
 
@@ -244,28 +251,27 @@ def _candidates(fit: Curves, seeds: int) -> list[Candidate]:
 
 
 def _mixed_candidates(
-    fit: Curves, seeds: int, mixtures: Mapping[str, Mapping[str, float]]
+    fit: Curves, seeds: int, name: str, shares: Mapping[str, float]
 ) -> list[Candidate]:
-    """Return new cells of mixtures, at budgets that all of their methods have."""
+    """Return new cells of a mixture, at budgets that all of its methods have."""
     found = []
-    for name, shares in mixtures.items():
-        for size in _sizes(fit, seeds):
-            known = [fit.cells(fit.nearest_size(size), method) for method in shares]
-            if not all(known):
-                continue
-            ratios = [fit.ratios(size, method) for method in shares]
-            low, high = max(one[0] for one in ratios), min(one[-1] for one in ratios)
-            if low > high:
-                continue
-            measured = [c.budget for c in fit.record.mixed if (c.method, c.seeds) == (name, size)]
-            inside = size in fit.seeds
-            draws = max(cell.replicates for cells in known for cell in cells) if inside else 0
-            bought = _bought(fit, size, [*shares]) if inside else {}
-            found += [
-                Candidate(name, size, budget, True, bought, draws, shares)
-                for budget in doublings(size, low, 2 * high)
-                if not _near(budget, measured)
-            ]
+    for size in _sizes(fit, seeds):
+        known = [fit.cells(fit.nearest_size(size), method) for method in shares]
+        if not all(known):
+            continue
+        ratios = [fit.ratios(size, method) for method in shares]
+        low, high = max(one[0] for one in ratios), min(one[-1] for one in ratios)
+        if low > high:
+            continue
+        measured = [c.budget for c in fit.record.mixed if (c.method, c.seeds) == (name, size)]
+        inside = size in fit.seeds
+        draws = max(cell.replicates for cells in known for cell in cells) if inside else 0
+        bought = _bought(fit, size, [*shares]) if inside else {}
+        found += [
+            Candidate(name, size, budget, True, bought, draws, shares)
+            for budget in doublings(size, low, 2 * high)
+            if not _near(budget, measured)
+        ]
     return found
 
 
@@ -304,7 +310,7 @@ def best_cells(draws: np.ndarray, further: Further) -> tuple[NextCell, ...]:
     leads = draws[:, :1] - draws[:, 1:]
     variances = leads.var(axis=0, ddof=1)
     in_doubt = variances > 1e-12
-    if not in_doubt.any():
+    if not in_doubt.any() or not cells:
         return ()
     leads, variances = leads[:, in_doubt], variances[in_doubt]
     # The best may have been preferred for being simpler.
@@ -312,18 +318,23 @@ def best_cells(draws: np.ndarray, further: Further) -> tuple[NextCell, ...]:
     regret = float((draws.max(axis=1) - draws[:, 0]).mean())
     found: list[tuple[float, float, NextCell]] = []
     priced = all(line is not None for line in lines.values())
-    for one, drawn, noise in cells:
-        common = (leads - leads.mean(axis=0)).T @ (drawn - drawn.mean()) / (len(drawn) - 1)
-        spread = np.maximum(float(drawn.var(ddof=1)) - noise.shared, common**2 / variances)
-        taken = common**2 / np.maximum(spread + noise.own, 1e-300)
-        believed = taken >= max(_LEAST_GAIN, _LUCK / len(leads)) * variances
-        moves = np.sign(common) * np.sqrt(taken) * believed
-        worth = float(np.maximum(0.0, (np.outer(_NORMAL, moves) - ahead).max(axis=1)).mean())
-        worth = min(worth, regret)
+    drawn = np.column_stack([drawn for _, drawn, _ in cells])
+    noise = np.array([(noise.shared, noise.own) for *_, noise in cells]).T
+    # By lead and cell: what they have in common, and what the cell would take off the variance.
+    common = (leads - leads.mean(axis=0)).T @ (drawn - drawn.mean(axis=0)) / (len(drawn) - 1)
+    spread = np.maximum(drawn.var(axis=0, ddof=1) - noise[0], common**2 / variances[:, None])
+    taken = common**2 / np.maximum(spread + noise[1], 1e-300)
+    believed = taken >= max(_LEAST_GAIN, _LUCK / len(leads)) * variances[:, None]
+    moves = np.sign(common) * np.sqrt(taken)
+    for at in map(int, np.flatnonzero(believed.any(axis=0))):
+        one, moved = cells[at][0], believed[:, at]
+        after = np.outer(_NORMAL, moves[moved, at]) - ahead[moved]
+        worth = min(float(np.maximum(0.0, after.max(axis=1)).mean()), regret)
         if worth < _LEAST_WORTH:
             continue
         usd = _further(lines, one)
-        doubts = float(variances[0]) ** 0.5, float(np.sqrt(max(0.0, variances[0] - taken[0])))
+        left = max(0.0, variances[0] - taken[0, at])
+        doubts = float(variances[0]) ** 0.5, float(np.sqrt(left))
         measured = not one.shares or one.method in further.measured
         cell = NextCell(
             one.method,

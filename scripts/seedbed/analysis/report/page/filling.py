@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,7 @@ def script_json(content: Mapping[str, object]) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+@cache
 def vega_bundle() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script that needs nothing else."""
     import vl_convert
