@@ -17,7 +17,7 @@ from seedbed.analysis.curves import curves_from
 from seedbed.analysis.curves.fitting import fit_decay
 from seedbed.analysis.decide.advise import advise, leaders, plans
 from seedbed.analysis.report import sentences as say
-from seedbed.analysis.report.charts.theme import DARK, LIGHT
+from seedbed.analysis.report.charts.theme import DARK, LIGHT, colour
 from seedbed.analysis.report.page.explorer import _Explored, explorer_data
 from seedbed.analysis.report.page.filling import Examples, page, script_json
 from seedbed.analysis.report.page.plots import plots
@@ -307,6 +307,21 @@ def test_the_legend_of_a_plot_is_not_as_faint_as_its_bands(name):
     symbols = re.findall(r"role-legend-symbol.*?<path ([^>]*)", svg)
     assert len(symbols) == 2
     assert all('opacity="1"' in symbol for symbol in symbols), symbols
+
+
+def test_methods_of_one_colour_have_other_markers_and_dashes():
+    methods = [f"method {n}" for n in range(12)]
+    spec = plots({name: colour(methods, name) for name in methods}, money=False)["curves"]
+    looks = []
+    for channel in ("color", "shape", "strokeDash"):
+        scales = [
+            part["encoding"][channel]["scale"]
+            for part in spec["layer"]
+            if channel in part["encoding"]
+        ]
+        looks.append([str(look) for look in scales[0]["range"]])
+    for other in looks[1:]:
+        assert len({*zip(looks[0], other, strict=True)}) == 12
 
 
 def test_hostile_titles_are_text(browser, pages):

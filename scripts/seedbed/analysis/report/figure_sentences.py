@@ -10,6 +10,10 @@ from seedbed.analysis.report import sentences as say
 SEVERAL_CROSSOVERS = "several crossovers"
 MAP = "Points: the best cell that was measured. Stripes and hollow points: statistically tied."
 DASHED = "Dashed lines: methods without an augmenter."
+REAL_DATA = (
+    "Real data (crosses): a student of as many real question-answer pairs as there are queries "
+    "elsewhere."
+)
 NO_GAIN = "Crosses at the upper edge: no gain."
 ONE_METHOD = "one method only"
 NO_BASE_MODEL = "unknown, as the base model has not been evaluated"

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from seedbed.analysis.curves import Curves, FitsRecord, read_curves
+from seedbed.analysis.report import figure_sentences
 from seedbed.analysis.report.charts.drawing import (
     COLUMNS,
     CROSS,
@@ -161,14 +162,8 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
             layers = accuracy_layers(of_size, methods, y, labels)
             panels.append(panel(layers, f"{seeds:,} seeds", width))
         sections.append(Section(title, panels, columns))
-    notes = [_CROSSES] if any(row["method"] == HUMAN for row in rows) else []
+    notes = [figure_sentences.REAL_DATA] if any(row["method"] == HUMAN for row in rows) else []
     return sheet(sections, [*notes, missing])
-
-
-_CROSSES = (
-    "Real data (crosses): a student of as many real question-answer pairs as there are queries "
-    "elsewhere."
-)
 
 
 def _line(row: Row) -> str | None:

@@ -332,17 +332,17 @@ def _crossovers(
     layers.append(rule.encode(x=x("at"), strokeDash=dashes("line", [label], 1), **look))
     for number, row in enumerate(drawn):
         top = HEIGHT * (1 - 0.02 - _BAR * (number + 1))
-        bar = layer([row], "rect", fillOpacity=0.35)
-        layers.append(
-            bar.encode(
-                stroke=methods.outline,
-                x=x("from"),
-                x2=alt.X2("end:Q"),
-                y=alt.YValue(top),
-                y2=alt.Y2Value(top + 0.7 * _BAR * HEIGHT),
-                **look,
+        area = layer([row], "rect", fillOpacity=0.35)
+        for bar in (area, layer([row], "rect", filled=False)):
+            layers.append(
+                bar.encode(
+                    x=x("from"),
+                    x2=alt.X2("end:Q"),
+                    y=alt.YValue(top),
+                    y2=alt.Y2Value(top + 0.7 * _BAR * HEIGHT),
+                    **look,
+                )
             )
-        )
         shift = {"left": 5, "right": -5}.get(row["align"], 0)
         for text in words([row], align=row["align"], dx=shift, fontWeight="bold"):
             layers.append(text.encode(x=x("place"), y=alt.YValue(top + 0.35 * _BAR * HEIGHT)))

@@ -13,7 +13,14 @@ import altair as alt
 import polars as pl
 
 from seedbed.analysis.report import figure_sentences
-from seedbed.analysis.report.charts.theme import COLOURS, DASHES, FONT_SIZE, PUBLISHED, SHAPES
+from seedbed.analysis.report.charts.theme import (
+    COLOURS,
+    DASHES,
+    FONT_SIZE,
+    PUBLISHED,
+    SHAPES,
+    other_looks,
+)
 from seedbed.analysis.settings import Titles
 
 Row = dict[str, Any]
@@ -91,18 +98,14 @@ class Methods:
             for name, title in zip(methods, found, strict=True)
         }
         domain = list(self.names.values())
-        # Where colours come again, markers do not come with the same ones.
-        looks = [
-            (COLOURS[n % len(COLOURS)], SHAPES[(n + n // len(COLOURS)) % len(SHAPES)])
-            for n in range(len(domain))
-        ]
+        paints = [COLOURS[n % len(COLOURS)] for n in range(len(domain))]
         scales = [
-            alt.Scale(domain=domain, range=[look[part] for look in looks]) for part in range(2)
+            alt.Scale(domain=domain, range=looks)
+            for looks in (paints, other_looks(SHAPES, len(domain)))
         ]
         listed = [title for name, title in self.names.items() if drawn is None or name in drawn]
         shown = legend(listed, values=listed)
         self.colour = alt.Color("Method:N", scale=scales[0], legend=shown)
-        self.outline = alt.Stroke("Method:N", scale=scales[0], legend=None)
         self.shape = alt.Shape("Method:N", scale=scales[1], legend=shown)
         self._shown = alt.selection_point(name="shown", fields=["Method"], bind="legend")
         self._chosen = False

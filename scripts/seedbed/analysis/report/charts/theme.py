@@ -29,6 +29,11 @@ def colour(methods: Sequence[str], method: str) -> str:
     return COLOURS[list(methods).index(method) % len(COLOURS)]
 
 
+def other_looks(looks: Sequence[Any], count: int) -> list[Any]:
+    """Return the markers or dashes of methods: where colours come again, these are others."""
+    return [looks[(n + n // len(COLOURS)) % len(looks)] for n in range(count)]
+
+
 def text_on(paint: str) -> str:
     """Return black or white, whichever has more contrast with a colour."""
     return max(("#ffffff", "#000000"), key=lambda ink: contrast(ink, paint))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seedbed.analysis.report.charts.theme import SHAPES
+from seedbed.analysis.report.charts.theme import SHAPES, other_looks
 from seedbed.config.values import JsonObject
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def plots(colours: Mapping[str, str], money: bool) -> JsonObject:
 
 
 def _scaled(values: Sequence[Any], names: Sequence[str]) -> Look:
-    return {"domain": names, "range": [values[at % len(values)] for at in range(len(names))]}
+    return {"domain": names, "range": other_looks(values, len(names))}
 
 
 def _curves(names: Sequence[str], x: alt.X, colour: alt.Color) -> alt.LayerChart | alt.FacetChart:
