@@ -17,6 +17,9 @@ from seedbed.records import MadeRecord, Settings
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+Quantization = Literal["nf4", "int8"]
+"""The form in which bitsandbytes loads the weights of linear layers, if they are quantized."""
+
 WEIGHTS = ("*.safetensors", "*.bin")
 # Configuration, tokenizer, chat template, default ends of generation: all that a completion depends
 # on beside the weights. Some tokenizers are plain text files or SentencePiece models.
@@ -206,7 +209,7 @@ def read_fingerprint(folder: Path) -> str:
 
 
 def load_model(
-    folder: Path, quantization: Literal["nf4", "int8"] | None = None, fsdp_size: int = 1
+    folder: Path, quantization: Quantization | None = None, fsdp_size: int = 1
 ) -> PreTrainedModel:
     """Return a model on the GPU in 16 bits, or on the CPU in 32, as both engine and trainer use it.
 

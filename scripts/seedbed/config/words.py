@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 MODELS = ("augmenter", "teacher", "student")
 """The parts that a model can have."""
 
@@ -21,10 +23,11 @@ COORDINATES: dict[str, type[str] | type[int]] = {
 Coordinates = dict[str, str | int]
 """Some of them, by name."""
 
+WRITERS = ("teacher", "augmenter", "verification")
+"""What models are asked for whose answers a dataset is made of."""
+
 SPENDING = tuple(
-    f"{who}_{what}"
-    for who in ("teacher", "augmenter", "verification")
-    for what in ("queries", "prompt_tokens", "completion_tokens")
+    f"{who}_{what}" for who in WRITERS for what in ("queries", "prompt_tokens", "completion_tokens")
 )
 """What the models of a dataset were asked and wrote."""
 
@@ -51,8 +54,9 @@ RESERVED = (NONE, UNTRAINED)
 OWN_PROMPTS = ("answer", "self_check")
 """Prompts of a task that are no method's, so that no method may have their names."""
 
-MATCHED = "verified_matched"
-FILTERS = (NONE, "verified", MATCHED)
+Filter = Literal["none", "verified", "verified_matched"]
+FILTERS: tuple[Filter, ...] = get_args(Filter)
+VERIFIED, MATCHED = FILTERS[1:]
 """Filters that choose which answers of a stream become training rows: all of them; those that are
 found right; and those, from further along the stream as well, until they are as many as all."""
 

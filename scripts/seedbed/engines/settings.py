@@ -28,6 +28,7 @@ from seedbed.config.values import (
     nearest,
     problem,
 )
+from seedbed.models import Quantization
 
 VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
 """An environment variable in the text of a header, or of a parameter of an address."""
@@ -148,7 +149,7 @@ class TransformersSettings(_InJob):
         description="The most prompts that are generated from together. It is halved where memory "
         "does not suffice.",
     )
-    quantization: Literal["nf4", "int8"] | None = Field(
+    quantization: Quantization | None = Field(
         None,
         description="The form in which bitsandbytes loads the weights of linear layers: `nf4` in 4 "
         "bits, `int8` in 8. A student is trained and evaluated on these weights.",

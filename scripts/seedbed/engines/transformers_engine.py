@@ -7,14 +7,14 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from seedbed.chats import encode_prompts, load_tokenizer
 from seedbed.engines import Completion, Request
 from seedbed.engines.settings import TransformersSettings
 from seedbed.engines.thinking import without_thinking
 from seedbed.imports import paused_collector
-from seedbed.models import load_model, positions
+from seedbed.models import Quantization, load_model, positions
 from seedbed.thinking import text_reader
 from seedbed.training.micro_batches import is_out_of_memory
 
@@ -37,7 +37,7 @@ class TransformersEngine:
         self._batch_size = settings.batch_size
         self._adapter: Path | None = None
 
-    def _load(self, model: Path, threads: int, quantization: Literal["nf4", "int8"] | None) -> None:
+    def _load(self, model: Path, threads: int, quantization: Quantization | None) -> None:
         import torch
         from transformers import GenerationConfig
 

@@ -23,8 +23,9 @@ from seedbed.models import ModelRecord, fingerprint, read_fingerprint
 from seedbed.run.explaining import cause_text, example, jobs_text
 from seedbed.run.jobs import rule_name
 from seedbed.run.manifest import Record
-from seedbed.run.planning import STREAM_RULES, Planner
+from seedbed.run.planning import Planner
 from seedbed.study.equivalence import items_source, same_result
+from seedbed.study.paths import STREAM_RULES
 from seedbed.tasks.record import TaskRecord
 
 if TYPE_CHECKING:

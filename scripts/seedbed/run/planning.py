@@ -23,14 +23,10 @@ from seedbed.run.jobs import inputs, rule_name
 from seedbed.run.manifest import Input, Manifest, Record, State, read_state, setting
 from seedbed.run.rule_code import RuleCode
 from seedbed.study.equivalence import Params
+from seedbed.study.paths import STREAM_RULES
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
-
-STREAM_RULES = frozenset(
-    {"write_questions", "answer_questions", "sample_votes", "check_answers", "verify_answers"}
-)
-"""Rules that make shards of streams: a shard may hold more queries than are needed of it."""
 
 # Where a job puts what it makes or keeps, how far it goes along a stream, and the digest of its
 # code, which a record holds apart.

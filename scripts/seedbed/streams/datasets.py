@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from seedbed.chats import THINKING
+from seedbed.config.words import MATCHED, NONE
 from seedbed.engines import UNFINISHED, messages_of, prompt_of
 from seedbed.streams import diversity
 from seedbed.streams.answers import SCHEMA as ANSWERS_SCHEMA
@@ -83,7 +84,7 @@ def build_dataset(
         stream = iter([_real_pairs(seeds, settings.prompt)])
     checks = _read(shards.checks, ["problem"], settings.reach) if shards.checks else None
     labels = None
-    if settings.filter != "none":
+    if settings.filter != NONE:
         labels = _read(shards.labels, ["verified"], settings.reach)
     questions = Questions(seeds, test, settings.overlap_words)
     cut = _Cut(settings)
@@ -373,7 +374,7 @@ class _Cut:
     """Finds where along the stream a dataset ends."""
 
     def __init__(self, settings: DatasetSettings) -> None:
-        self._matched = settings.filter == "verified_matched"
+        self._matched = settings.filter == MATCHED
         self._budget = settings.budget
         self._seen = 0
         self._target = 0

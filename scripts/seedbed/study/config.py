@@ -36,7 +36,7 @@ from seedbed.config.values import (
     changes,
     problem,
 )
-from seedbed.config.words import ALL_BOUGHT
+from seedbed.config.words import ALL_BOUGHT, NONE
 from seedbed.engines.settings import AnyEngine, Price, Setup, TransformersSettings
 from seedbed.evaluation.settings import EvaluatedItems
 from seedbed.streams.mixtures import Mixture, Mixtures, Shares, coordinate
@@ -103,7 +103,7 @@ class Block(Section):
         "otherwise not allowed.",
     )
     students: Names = Field(description="Models that are trained.")
-    filters: Filters = Field(("none",), description="Which answers become training rows.")
+    filters: Filters = Field((NONE,), description="Which answers become training rows.")
     replicates: Count = Field(1, description="Draws of the seed set, numbered from 1.")
 
     @model_validator(mode="after")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TypedDict
 
+from seedbed.models import Quantization
 from seedbed.study.sizes import Size
 from seedbed.training.micro_batches import activation_bytes
 
@@ -136,7 +137,7 @@ class TrainingMemory:
         return f"{', '.join(parts[:-1])} and {parts[-1]}: {self.gigabytes:.1f} GB"
 
 
-def loaded_gigabytes(size: Size, quantization: Literal["nf4", "int8"] | None) -> float:
+def loaded_gigabytes(size: Size, quantization: Quantization | None) -> float:
     """Return the gigabytes of a model's weights as they are loaded.
 
     Args:
@@ -154,7 +155,7 @@ def loaded_gigabytes(size: Size, quantization: Literal["nf4", "int8"] | None) ->
 def training_memory(
     size: Size,
     shape: Shape | None,
-    quantization: Literal["nf4", "int8"] | None,
+    quantization: Quantization | None,
     rank: int,
     row_tokens: int,
     fsdp_size: int = 1,

@@ -21,14 +21,11 @@ Part = Literal["augmenter", "teacher", "student", "judge"]
 
 RESOURCES = "resources"
 
-STREAM_RULES = (
-    "write_questions",
-    "answer_questions",
-    "sample_votes",
-    "check_answers",
-    "verify_answers",
+STREAM_RULES = frozenset(
+    {"write_questions", "answer_questions", "sample_votes", "check_answers", "verify_answers"}
 )
-"""Rules that make a shard of a stream, and extend it in place when more queries are needed."""
+"""Rules that make a shard of a stream, and extend it in place when more queries are needed: it may
+hold more than are."""
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 from seedbed.engines.settings import VLLMSettings
+from seedbed.models import Quantization
 from seedbed.study.estimate import (
     ANSWER_TOKENS,
     ATTEMPTS,
@@ -260,10 +261,10 @@ class JobResources:
             "(size there states another number), and gpu_gb in config.yaml is the memory of a GPU."
         )
 
-        def asked(form: Literal["nf4", "int8"] | None) -> float:
+        def asked(form: Quantization | None) -> float:
             return loaded_gigabytes(found, form) + CUDA_GB
 
-        def needed(form: Literal["nf4", "int8"] | None) -> float:
+        def needed(form: Quantization | None) -> float:
             trained = name in study.students
             return self._training(name, found, form).gigabytes if trained else asked(form)
 
@@ -300,7 +301,7 @@ class JobResources:
         return Size(found.parameters, found.parameters * HALF_GB)
 
     def _training(
-        self, name: str, found: Size, quantization: Literal["nf4", "int8"] | None
+        self, name: str, found: Size, quantization: Quantization | None
     ) -> TrainingMemory:
         settings = self._study.training(name)
         shape = shape_of(self._study, name)
@@ -312,10 +313,10 @@ class JobResources:
     def _smaller(
         self,
         name: str,
-        needed: Callable[[Literal["nf4", "int8"] | None], float],
+        needed: Callable[[Quantization | None], float],
     ) -> str:
         """Return in which form a model fits into a GPU, with what to write."""
-        forms: tuple[tuple[Literal["nf4", "int8"], str], ...] = (("int8", "8"), ("nf4", "4"))
+        forms: tuple[tuple[Quantization, str], ...] = (("int8", "8"), ("nf4", "4"))
         more = (
             " Or divide it over GPUs for training, by trainer.fsdp_size there, and have vLLM "
             "evaluate it."

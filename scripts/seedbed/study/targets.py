@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from seedbed.config.folders import ConfigFolders
+from seedbed.config.words import NONE
 from seedbed.study.cells import KINDS, Dataset, grid, wildcard_pattern
 from seedbed.study.config import RunConfig
 from seedbed.study.figures import figures, missing_text
@@ -84,9 +85,9 @@ class Targets(JobSettings):
         largest: dict[tuple[str, str], Dataset] = {}
         for dataset in self._of_methods():
             place = (dataset.task, dataset.method)
-            size = (dataset.filter == "none", dataset.budget)
+            size = (dataset.filter == NONE, dataset.budget)
             known = largest.get(place)
-            if known is None or size > (known.filter == "none", known.budget):
+            if known is None or size > (known.filter == NONE, known.budget):
                 largest[place] = dataset
         return self._dataset_files(largest.values(), "dataset.parquet")
 

@@ -21,6 +21,7 @@ from seedbed.config.values import (
     problem,
 )
 from seedbed.engines.settings import SystemMessage
+from seedbed.models import Quantization
 
 
 class Training(Section):
@@ -74,7 +75,7 @@ class StudentTraining(SystemMessage, Training):
     """What a training depends on: `training`, and the student's `system` and `quantization`."""
 
     LATER: ClassVar[tuple[str, ...]] = (*Training.LATER, "quantization")
-    quantization: Literal["nf4", "int8"] | None = Field(
+    quantization: Quantization | None = Field(
         None, description="The form in which the weights of the student are loaded, if quantized."
     )
 

@@ -73,20 +73,8 @@ _LEAST_PROBABILITY = 0.1
 _LEAST_VARIANCE = 1e-3
 """Of grades, over that of right and wrong: where all answers have one grade, luck is not seen."""
 
-_KEPT_COUNTS = (
-    "augmenter_queries",
-    "teacher_queries",
-    "verification_queries",
-    "empty_slots",
-    "missing_rows",
-    *(
-        f"{writer}_{kind}_tokens"
-        for writer in ("teacher", "augmenter", "verification")
-        for kind in ("prompt", "completion")
-    ),
-    "generation_seconds",
-    "training_seconds",
-    "usd",
+_KEPT_COUNTS = tuple(
+    name for name, field in CellMean.model_fields.items() if not field.is_required()
 )
 """What the cells of a fit keep of the table of cells, beside accuracies."""
 

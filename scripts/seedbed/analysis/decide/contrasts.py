@@ -22,6 +22,7 @@ from seedbed.analysis.decide.settings import (
 )
 from seedbed.analysis.tables.comparisons import POWER
 from seedbed.analysis.tables.outcomes import NO_AUGMENTER, Outcomes
+from seedbed.config.words import NONE
 from seedbed.records import Part, Record
 
 ABOUT = (
@@ -358,10 +359,10 @@ class _Task:
             return
         pair = (test.crossover.before, test.crossover.after)
         points = [ContrastPoint(method=method) for method in pair]
-        places = self._places(points, "lowest", student, "none", None)
+        places = self._places(points, "lowest", student, NONE, None)
         sizes = [place.seeds for place in places]
         wanted = {"student": student, "teacher": self.teacher, "augmenter": self.augmenter}
-        wanted |= {"task": self.measured.task, "filter": "none"}
+        wanted |= {"task": self.measured.task, "filter": NONE}
         fit = next((fit for fit in self.fits if asdict(fit.group) == wanted), None)
         for many in sizes[1:]:
             delay = fit.crossover_delay(pair, sizes[0], many, self.confidence) if fit else None

@@ -9,6 +9,7 @@ import numpy as np
 
 from seedbed.analysis.curves import Curves
 from seedbed.analysis.settings import ModelPrice
+from seedbed.config.words import NONE, WRITERS
 
 MEASURES = {
     "teacher_queries": "teacher queries",
@@ -17,8 +18,6 @@ MEASURES = {
     "hours": "hours of computing",
 }
 """What a cell costs, and how it is called."""
-
-WRITERS = ("teacher", "augmenter", "verification")
 
 Prices = Mapping[str, ModelPrice]
 """By model; one that is not there has no price that is known."""
@@ -91,7 +90,7 @@ def cell_costs(cell: CellUse, prices: Prices) -> tuple[dict[str, float | None], 
             ("completion", price.usd_per_million_completion_tokens),
         ):
             count = cell.counts.get(f"{writer}_{kind}_tokens")
-            if count is None and writer == "verification" and cell.filter == "none":
+            if count is None and writer == "verification" and cell.filter == NONE:
                 count = 0
             if count is None:
                 tokens = money = None

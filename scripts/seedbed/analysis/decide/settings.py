@@ -22,6 +22,7 @@ from seedbed.config.values import (
     nearest,
     problem,
 )
+from seedbed.config.words import NONE, Filter
 
 STRONG, WEAK = "strong", "weak"
 
@@ -43,9 +44,7 @@ class ContrastPoint(Section):
     )
     teacher: Name | None = Field(None, description="Null: the most frequent teacher of the cells.")
     student: Name | None = Field(None, description="Null: the test's.")
-    filter: Literal["none", "verified", "verified_matched"] | None = Field(
-        None, description="Null: the test's."
-    )
+    filter: Filter | None = Field(None, description="Null: the test's.")
     seeds_times: Annotated[int, Field(ge=1)] = Field(
         1, description="Size of its seed set, as a multiple of the test's."
     )
@@ -112,7 +111,7 @@ class ContrastTest(Section):
         "or `highest` of each seed-set size, which then needs two budgets.",
     )
     methods: Names | None = Field(None, description="A test for each of these methods.")
-    filters: Filters = Field(("none",), description="A test for each of these filters.")
+    filters: Filters = Field((NONE,), description="A test for each of these filters.")
     student: Literal["main", "others"] = Field(
         "main", description="The student that most cells have, or a test for each other one."
     )

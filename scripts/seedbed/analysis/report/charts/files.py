@@ -19,6 +19,7 @@ from seedbed.analysis.report.charts.drawing import Row
 from seedbed.analysis.report.charts.theme import LIGHT
 from seedbed.analysis.settings import Titles
 from seedbed.artifacts import replacing
+from seedbed.config.words import SPENDING
 from seedbed.provenance import provenance
 from seedbed.streams.record import DatasetRecord
 
@@ -167,14 +168,5 @@ def _took(options: Mapping[str, Any]) -> dict[str, object]:
     return {"cells": len(rows), **sums}
 
 
-_TOTALS = (
-    *(
-        f"{who}_{what}"
-        for who in ("augmenter", "teacher", "verification")
-        for what in ("queries", "prompt_tokens", "completion_tokens")
-    ),
-    "generation_seconds",
-    "training_seconds",
-    "evaluation_seconds",
-)
+_TOTALS = (*SPENDING, "generation_seconds", "training_seconds", "evaluation_seconds")
 """Counts of an evaluation or a dataset that a figure's metadata sum up."""

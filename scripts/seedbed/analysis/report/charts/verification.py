@@ -46,9 +46,9 @@ from seedbed.analysis.tables.outcomes import (
     order_methods,
 )
 from seedbed.analysis.tables.replicates import ITEMS, Noise, RunNoise, noise_of
+from seedbed.config.words import FILTERS, MATCHED, NONE, VERIFIED
 
-ALL, VERIFIED, MATCHED = FILTERS = ("none", "verified", "verified_matched")
-_LABELS = {ALL: "all answers", VERIFIED: "verified answers", MATCHED: "verified, as many rows"}
+_LABELS = {NONE: "all answers", VERIFIED: "verified answers", MATCHED: "verified, as many rows"}
 _KINDS = ("accuracy", "difference", "kept")
 
 PLACE = ("task", "student", "teacher", "augmenter", "seeds")
@@ -182,7 +182,7 @@ def _rows(
     for (method, name, budget), plain in replicates.items():
         verified = replicates.get((first, VERIFIED, budget), {})
         shared = sorted(plain.keys() & verified.keys())
-        if method == first or name != ALL or not shared:
+        if method == first or name != NONE or not shared:
             continue
         found = paired_difference(
             outcomes.correct[[verified[replicate] for replicate in shared]],
