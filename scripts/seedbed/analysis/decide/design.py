@@ -326,10 +326,11 @@ def best_cells(draws: np.ndarray, further: Further) -> tuple[NextCell, ...]:
     taken = common**2 / np.maximum(spread + noise[1], 1e-300)
     believed = taken >= max(_LEAST_GAIN, _LUCK / len(leads)) * variances[:, None]
     moves = np.sign(common) * np.sqrt(taken)
-    for at in map(int, np.flatnonzero(believed.any(axis=0))):
-        one, moved = cells[at][0], believed[:, at]
-        after = np.outer(_NORMAL, moves[moved, at]) - ahead[moved]
-        worth = min(float(np.maximum(0.0, after.max(axis=1)).mean()), regret)
+    for at, (one, *_) in enumerate(cells):
+        moved, worth = believed[:, at], 0.0
+        if moved.any():
+            after = np.outer(_NORMAL, moves[moved, at]) - ahead[moved]
+            worth = min(float(np.maximum(0.0, after.max(axis=1)).mean()), regret)
         if worth < _LEAST_WORTH:
             continue
         usd = _further(lines, one)
