@@ -307,6 +307,18 @@ def die(url, folder, cap, made):
     ask(SimpleNamespace(url=url), folder, cap=cap)
 
 
+@pytest.mark.parametrize("content", ["{", '{"batch": "b", "file": "f"}'])
+def test_a_note_of_a_batch_that_cannot_be_read_is_named_and_nothing_is_sent(
+    server, tmp_path, content
+):
+    (tmp_path / "batches").mkdir()
+    note = tmp_path / "batches/one.json"
+    note.write_text(content)
+    found, problem = ask(server, tmp_path)
+    assert not found and not server.batches and note.exists()
+    assert isinstance(problem, EndpointError) and str(note) in str(problem)
+
+
 def test_batches_of_other_requests_are_left_alone(server, tmp_path):
     ask(server, tmp_path, wait=False)
     others = [replace(one, temperature=0.1) for one in REQUESTS]

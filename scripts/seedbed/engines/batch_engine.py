@@ -24,7 +24,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from seedbed.artifacts import read_json, write_json
 from seedbed.engines import Completion, Request
 from seedbed.engines.cap import Purse
 from seedbed.engines.connections import connection, trouble
@@ -43,6 +42,7 @@ from seedbed.engines.refusals import Meaning, Refusal, read_refusal
 from seedbed.engines.responses import AgainError, read_completion, shown
 from seedbed.engines.settings import BatchSettings, Cap, OpenAISettings
 from seedbed.engines.suspects import REJECTIONS
+from seedbed.records import Record
 
 FIRST_PAUSE = 2.0
 GROWTH = 1.5
@@ -132,6 +132,22 @@ FORMS = {
 """By `batch.form`."""
 
 
+class BatchRecord(Record):
+    """A batch that may be under way, in the folder of its job.
+
+    Attributes:
+        batch: the provider's id of the batch; empty if it may not be there.
+        file: the provider's id of its file; empty if it may not be there.
+        tokens: estimated, of its prompts.
+        requests: their ids.
+    """
+
+    batch: str
+    file: str
+    tokens: int
+    requests: tuple[str, ...]
+
+
 @dataclass
 class _Batch:
     """A batch that is noted on disk.
@@ -154,17 +170,23 @@ class _Batch:
 
     def note(self) -> None:
         """Write it to disk."""
-        content = {"batch": self.batch, "file": self.file, "tokens": self.tokens}
-        write_json(self.place, content | {"requests": self.keys})
+        record = BatchRecord(
+            batch=self.batch, file=self.file, tokens=self.tokens, requests=tuple(self.keys)
+        )
+        record.write(self.place)
         with self.place.open("rb") as file:
             # Also where the machine itself goes down.
             os.fsync(file.fileno())
 
     @classmethod
     def read(cls, place: Path) -> _Batch:
-        """Read what `note` wrote."""
-        found = read_json(place)
-        return cls(place, found["requests"], found["tokens"], found["file"], found["batch"])
+        """Read what `note` wrote.
+
+        Raises:
+            ValueError: if it cannot be read.
+        """
+        found = BatchRecord.read(place)
+        return cls(place, [*found.requests], found.tokens, found.file, found.batch)
 
 
 class BatchEngine(OpenAIEngine):
@@ -358,6 +380,15 @@ class _Call:
 
     # --- what is under way
 
+    def _noted(self, place: Path) -> _Batch:
+        try:
+            return _Batch.read(place)
+        except ValueError as error:
+            raise self._engine.error(
+                f"a batch may be under way, and its note cannot be read: {error}. Without the "
+                "note, its requests are sent and paid again: see the provider's list of batches first"
+            ) from None
+
     def _find(self) -> None:
         """Find the batches that an earlier process left, and remove what has no note."""
         for place in self._folder.glob("*.*"):
@@ -365,7 +396,7 @@ class _Call:
             if parts and not place.with_suffix(".json").exists():
                 place.unlink()
         for place in sorted(self._folder.glob("*.json")):
-            batch = _Batch.read(place)
+            batch = self._noted(place)
             if not any(key in self._requests for key in batch.keys):
                 continue  # Of other requests, as these were asked before an edit.
             if not batch.batch and batch.file:
