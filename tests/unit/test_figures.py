@@ -444,6 +444,12 @@ def test_best_method_is_that_of_highest_accuracy(tmp_path):
     assert (mapped["method"][0], mapped["method"][-1]) == (AA, NQ)
     assert mapped["budget"][0] == pytest.approx(8) and mapped["budget"][-1] == pytest.approx(128)
     assert "AA" in words and "NQ" in words
+    # The legend of the shades: each has the opacity that it is said to have.
+    drawn = (tmp_path / "best_method.svg").read_text()
+    symbols = re.findall(
+        r'<path transform="[^"]+"[^>]* fill="#333333"[^>]* opacity="([^"]+)"', drawn
+    )
+    assert [float(shade) for shade in symbols] == [shade for _, shade in best_method.LEVELS]
 
 
 def test_the_map_and_its_points_do_not_tell_tied_methods_apart():

@@ -50,12 +50,12 @@ _SHARES = (0.0, 0.5, 0.8, 0.95)
 """Probabilities at which a deeper shade of the best method's colour begins."""
 
 LEVELS = (
-    ("best with <50%", 0.2),
-    ("50% or more", 0.4),
-    ("80% or more", 0.65),
-    ("95% or more", 1.0),
+    ("best with <50%", 0.3),
+    ("50% or more", 0.45),
+    ("80% or more", 0.6),
+    ("95% or more", 0.75),
 )
-"""What each shade says, and its opacity."""
+"""What each shade says, and its opacity: points of the same colour still show on the deepest."""
 
 BUDGETS = 81
 SIZES = 33
@@ -271,7 +271,8 @@ def _layers(
     names = [text for text, _ in LEVELS]
     depth = alt.Opacity(
         "depth:N",
-        scale=alt.Scale(domain=names, range=[shade for _, shade in LEVELS]),
+        # By default Vega spreads opacities evenly between the first two.
+        scale=alt.Scale(type="ordinal", domain=names, range=[shade for _, shade in LEVELS]),
         legend=legend(names, symbolType="square", symbolSize=160, symbolStrokeWidth=0),
     )
     area = layer(areas, "rect", strokeWidth=0)
