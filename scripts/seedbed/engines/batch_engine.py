@@ -386,7 +386,7 @@ class _Call:
         except ValueError as error:
             raise self._engine.error(
                 f"a batch may be under way, and its note cannot be read: {error}. Without the "
-                "note, its requests are sent and paid again: see the provider's list of batches first"
+                "note, its requests are sent and paid again: see the provider's list of batches"
             ) from None
 
     def _find(self) -> None:
