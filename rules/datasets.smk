@@ -1,32 +1,32 @@
 """From answers to datasets.
 
-In: answers/, and for verification the teacher's model. Out: votes/ (self-consistency samples),
-checks/ (validity checks) and verdicts/ (verification labels), shard by shard as answers/; and
+In: answers/, and for verification the teacher's model. Out: samples/ (self-consistency samples),
+checks/ (validity checks) and labels/ (verification labels), shard by shard as answers/; and
 datasets/, of each budget and filter, or of several methods, the rows to train on with a record of
 what they took.
 """
 
 
-rule sample_votes:
+rule sample_answers:
     """Ask the teacher again what it answered in a shard, to see whether it agrees."""
     input:
         answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
         model=lambda wc: FLOW.model_record(*FLOW.teacher(wc.stream)),
     output:
-        samples=update(f"{RESULTS}/votes/{{stream}}/shard={{shard}}/votes.parquet"),
+        samples=update(f"{RESULTS}/samples/{{stream}}/shard={{shard}}/samples.parquet"),
     log:
-        f"{RESULTS}/logs/sample_votes/{{stream}}/shard={{shard}}.log",
+        f"{RESULTS}/logs/sample_answers/{{stream}}/shard={{shard}}.log",
     resources:
         **JOB_RESOURCES.samples(),
     params:
-        **PARAMETERS.shard("sample_votes", "stream"),
+        **PARAMETERS.shard("sample_answers", "stream"),
         settings=lambda wc: FLOW.samples(wc.stream),
         model=lambda wc: FLOW.model(*FLOW.teacher(wc.stream)),
-        cache=f"{RESULTS}/journal/votes/{{stream}}",
+        cache=f"{FLOW.state}/samples/{{stream}}",
         engine=lambda wc, input: FLOW.engine("teacher", wc.stream, "verification"),
-        code=lambda wc: code("sample_votes"),
+        code=lambda wc: code("sample_answers"),
     shell:
-        command("sample_votes", "stream", "threads")
+        command("sample_answers", "stream", "threads")
 
 
 CHECKED = PARAMETERS.checking(rules.answer_questions.output.answers)
@@ -54,7 +54,7 @@ rule verify_answers:
         **CHECKED,
         samples=lambda wc: FLOW.samples_of_shard(wc.stream, wc.shard),
     output:
-        labels=update(f"{RESULTS}/verdicts/{{stream}}/shard={{shard}}/verdicts.parquet"),
+        labels=update(f"{RESULTS}/labels/{{stream}}/shard={{shard}}/labels.parquet"),
     log:
         f"{RESULTS}/logs/verify_answers/{{stream}}/shard={{shard}}.log",
     localrule: True

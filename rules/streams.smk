@@ -1,7 +1,7 @@
 """Streams of teacher queries, shard by shard.
 
 In: seed sets and models. Out: questions/ and answers/, of each stream and shard a Parquet file, and
-journal/, the response caches. A shard that is extended keeps its rows.
+state/, the response caches. A shard that is extended keeps its rows.
 """
 
 

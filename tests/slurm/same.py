@@ -17,7 +17,15 @@ def results(clone: Clone) -> dict[str, object]:
     """Return what a study came to, by file: rows, weights and scores, without times."""
     found: dict[str, object] = {}
     root = clone.folder / "results/micro"
-    for stage in ("questions", "answers", "votes", "datasets", "adapters", "evaluations", "tables"):
+    for stage in (
+        "questions",
+        "answers",
+        "samples",
+        "datasets",
+        "adapters",
+        "evaluations",
+        "tables",
+    ):
         for path in sorted((root / stage).rglob("[!.]*")):
             name = str(path.relative_to(root))
             # An adapter that a run made ahead, and failed before its job took it, stays for a later

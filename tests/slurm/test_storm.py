@@ -13,7 +13,7 @@ from same import assert_same
 
 from cluster import ACTIVE, wait_until
 
-RULES = {"write_questions", "answer_questions", "sample_votes", "train_student"}
+RULES = {"write_questions", "answer_questions", "sample_answers", "train_student"}
 RULES |= {"evaluate_student", "pretrain_model"}
 KEYS = "task=mini_math/method={}/augmenter={}/teacher=micro_teacher/seeds=16/replicate=1"
 CELLS = [
@@ -28,9 +28,9 @@ TARGETS = [
     for method, augmenter, choice, budget in CELLS
 ]
 # Scripts of jobs that are killed, stopped or restarted, or whose memory counts.
-COLD = ("pretrain_model", "write_questions", "answer_questions", "sample_votes")
+COLD = ("pretrain_model", "write_questions", "answer_questions", "sample_answers")
 # The first try has too little for Python and torch; the second and third have enough.
-LITTLE_MEMORY = ["--set-resources", "sample_votes:mem_mb=350 + (attempt - 1) * 4000"]
+LITTLE_MEMORY = ["--set-resources", "sample_answers:mem_mb=350 + (attempt - 1) * 4000"]
 
 
 class Storm:
@@ -180,7 +180,7 @@ def test_the_study_ends_well_whatever_happens_to_its_jobs(
 
 
 def test_memory_grows_with_the_attempt(storm):
-    votes = [job for job in storm["jobs"].values() if rule(job) == "sample_votes"]
+    votes = [job for job in storm["jobs"].values() if rule(job) == "sample_answers"]
     memory = defaultdict(list)
     for job in votes:
         memory[job["Comment"]].append((job["JobState"], job["MinMemoryNode"]))

@@ -19,7 +19,7 @@ from seedbed.streams.settings import (
     QuestionSettings,
     SampleSettings,
 )
-from seedbed.streams.verification import sample_votes
+from seedbed.streams.verification import sample_answers
 from seedbed.tasks.data_sets import items_of
 from seedbed.tasks.items import read_items, to_frame
 from seedbed.tasks.selection import select_all
@@ -106,7 +106,7 @@ def test_teachers_and_students_get_the_whole_conversation(seeds, tmp_path):
     assert {request.messages for request in engine.asked} == {asked, alone}
 
     again = SampleSettings(stream="s", samples=2, system="Model's.", **sampling)
-    sample_votes(again, answers, 2, lambda: engine, cache, lambda _: None)
+    sample_answers(again, answers, 2, lambda: engine, cache, lambda _: None)
     assert {request.messages for request in engine.asked[2:]} == {asked, alone}
     for request, messages in zip(
         item_requests(seeds, "Q: {question}", 9, "Model's."), (asked, alone), strict=True

@@ -39,21 +39,18 @@ SETTINGS = {
         **SAMPLING,
     },
     "answers": {"prompt": "Solve: {question}", "answer_tokens": 20, **SAMPLING},
-    "votes": {"samples": 3, "answer_tokens": 20, **SAMPLING},
+    "samples": {"samples": 3, "answer_tokens": 20, **SAMPLING},
     "checks": {"kind": "number", "scorer": {}},
-    "verdicts": {"kind": "number", "scorer": {}},
+    "labels": {"kind": "number", "scorer": {}},
 }
 SCRIPTS = {
     "questions": "write_questions",
     "answers": "answer_questions",
-    "votes": "sample_votes",
+    "samples": "sample_answers",
     "checks": "check_answers",
-    "verdicts": "verify_answers",
+    "labels": "verify_answers",
 }
-OPTIONS = {"votes": "samples", "verdicts": "labels"}
-"""Options that have other names than their folders."""
-
-ASKING = ("questions", "answers", "votes")
+ASKING = ("questions", "answers", "samples")
 
 
 def oblige(request):
@@ -85,21 +82,21 @@ class Line:
         """Return the options of a stage's script; the shard begins with query 4."""
         options: dict[str, object] = {"start": start, "stop": stop, "end": end}
         options |= {"settings": json.dumps(self.settings[stage])}
-        options[OPTIONS.get(stage, stage)] = self.file(stage)
+        options[stage] = self.file(stage)
         if stage in ASKING:
             stream = "question-stream" if stage == "questions" else "stream"
             options |= {stream: STREAM, "model": self.folder / "model"}
             options["cache"] = self.folder / "journal" / stage
-        if stage != "votes":
+        if stage != "samples":
             options["seeds"] = self.folder / "seeds.parquet"
         if stage == "answers":
             options["questions"] = self.file("questions")
-        if stage in ("votes", "checks", "verdicts"):
+        if stage in ("samples", "checks", "labels"):
             options["answers"] = self.file("answers")
-        if stage in ("checks", "verdicts"):
+        if stage in ("checks", "labels"):
             options["task"] = self.folder / "task.json"
-        if stage == "verdicts":
-            options["samples"] = self.file("votes")
+        if stage == "labels":
+            options["samples"] = self.file("samples")
         words: list[object] = []
         for name, value in (options | more).items():
             words += [f"--{name}"] if value is None else [f"--{name}", value]
@@ -264,8 +261,8 @@ def other_questions(line):
         # How many requests of each stage are new to the journal; None for many.
         (other_settings, ASKING, [None, None, None]),
         (other_model, ASKING, [None, None, None]),
-        (other_seeds, ("questions", "answers", "checks", "verdicts"), [None, 0, 0, 0]),
-        (other_questions, ("answers", "votes", "checks", "verdicts"), [1, 2, 0, 0]),
+        (other_seeds, ("questions", "answers", "checks", "labels"), [None, 0, 0, 0]),
+        (other_questions, ("answers", "samples", "checks", "labels"), [1, 2, 0, 0]),
     ],
 )
 def test_rows_that_something_else_determines_are_not_kept(line, change, stages, asked):
@@ -398,7 +395,7 @@ def test_a_shard_of_smaller_bounds_gives_its_end_to_the_next(line):
     assert line.read("questions")["query"].to_list() == [9, 10, 11]
 
 
-@pytest.mark.parametrize("stage", ["answers", "votes", "checks", "verdicts"])
+@pytest.mark.parametrize("stage", ["answers", "samples", "checks", "labels"])
 def test_a_shard_under_it_that_holds_too_little_is_an_error(line, stage):
     content = line.file(stage).read_bytes()
     with pytest.raises(ValueError, match=r"20|does not hold queries 4 to 24 once each"):
@@ -463,10 +460,10 @@ print(len(engine.asked))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["answers", "votes"])
+@pytest.mark.parametrize("stage", ["answers", "samples"])
 def test_two_jobs_that_extend_a_shard_ask_for_each_query_once(line, stage):
     line.run("questions", 30)
-    if stage == "votes":
+    if stage == "samples":
         line.run("answers", 30)
     line.forget()
     before = line.read(stage)

@@ -66,7 +66,7 @@ def save_answers(folder, shard, rows):
 
 
 def save_journal(folder, count, torn=""):
-    path = folder / "results/journal/answers" / AA / "a.jsonl"
+    path = folder / "results/state/answers" / AA / "a.jsonl"
     path.parent.mkdir(parents=True)
     answer = Completion("k", "x", "stop", prompt_tokens=50, completion_tokens=20, seconds=3.6)
     lines = [json.dumps({"request": f"{n:064x}", **asdict(answer)}) for n in range(count)]
@@ -176,7 +176,7 @@ def test_votes_are_paid_as_far_as_their_shard_says(tmp_path):
     files = sf.bend(PRICED, "studies/trial.yaml", ("blocks", 0, "filters"), ["verified"])
     _, before = quoted(tmp_path / "before", files)
     stream = NQ.replace("/seeds", "/teacher=teacher/seeds")
-    path = tmp_path / "now/results/votes" / stream / "shard=0/votes.parquet"
+    path = tmp_path / "now/results/samples" / stream / "shard=0/samples.parquet"
     # The first five queries, of which two have no answer to ask for again.
     rows = pl.DataFrame({"query": [0, 0, 1, 1, 4, 4]}).with_columns(
         verification_prompt_tokens=50, verification_completion_tokens=20, verification_seconds=1.0

@@ -426,7 +426,7 @@ def test_each_job_reaches_as_far_along_its_stream_as_the_study_needs(tmp_path):
     at = {"stream": stream.key, "shard": "4"}
     assert (flow.shard(stream.key, 4).start, flow.shard_end(4)) == (64, 128)
     assert flow.stop("answer_questions", at) == flow.stop("check_answers", at) == 128
-    assert flow.stop("sample_votes", at) == flow.stop("verify_answers", at) == 120
+    assert flow.stop("sample_answers", at) == flow.stop("verify_answers", at) == 120
     assert (flow.stop("answer_questions", at | {"shard": "5"}), flow.shard_end(5)) == (220, 256)
     questions = {"question_stream": stream.question_stream.key, "shard": "2"}
     assert flow.stop("write_questions", questions) == 32

@@ -13,7 +13,7 @@ from seedbed.streams.validity import CHECKS_SCHEMA, check_answers, requires_new_
 from seedbed.streams.verification import (
     LABELS_SCHEMA,
     SAMPLES_SCHEMA,
-    sample_votes,
+    sample_answers,
     verify_answers,
 )
 from seedbed.tasks.choices import with_choices
@@ -88,7 +88,7 @@ def verify(answers, votes=None, seeds=SUMS, kind="number", folder="."):
 
 def votes_of(engine, folder, answers, stop=9):
     journal = ResponseCache(folder, "m")
-    return sample_votes(SETTINGS, answers, stop, lambda: engine, journal, silent)
+    return sample_answers(SETTINGS, answers, stop, lambda: engine, journal, silent)
 
 
 def test_whole_answers_below_the_bound_are_asked_for_again(tmp_path):
@@ -108,7 +108,7 @@ def test_whole_answers_below_the_bound_are_asked_for_again(tmp_path):
 
 
 def test_no_answer_to_ask_for_again_needs_no_engine(tmp_path):
-    votes = sample_votes(
+    votes = sample_answers(
         SETTINGS, answered(None), 1, no_engine, ResponseCache(tmp_path, "m"), silent
     )
     assert (votes.height, votes.schema) == (0, SAMPLES_SCHEMA)

@@ -108,7 +108,7 @@ def test_another_reach_of_a_filter_extends_what_it_reaches(planned):
     edit = "blocks:\n", "verification: {reach: 1.9}\nblocks:\n"
     with planned.edited(f"config/studies/{SHARDS}.yaml", *edit):
         found = planned.plan(study=SHARDS)
-    jobs = cells(1, sample_votes=1, verify_answers=1) | {"plot_verification": 1}
+    jobs = cells(1, sample_answers=1, verify_answers=1) | {"plot_verification": 1}
     assert found == jobs
 
 
@@ -129,4 +129,4 @@ def test_the_paper_pays_only_for_a_new_budget(planned):
     assert found["check_answers"] == 3
     for rule in ("build_dataset", "train_student", "evaluate_student"):
         assert found[rule] == 3 * 3
-    assert not found.keys() & {"sample_votes", "verify_answers", "get_task", "draw_seeds"}
+    assert not found.keys() & {"sample_answers", "verify_answers", "get_task", "draw_seeds"}

@@ -142,7 +142,7 @@ def test_other_budgets_ask_for_the_difference_alone(hosted, endpoint):
     assert len(endpoint.asked) == 40
     results = hosted.folder / "results/hosted"
     made = {path: path.read_bytes() for path in (results / "datasets").rglob("dataset.*")}
-    shutil.rmtree(results / "journal/answers")
+    shutil.rmtree(results / "state/answers")
     budgets(16, 40, 50)
     endpoint.behave = lambda body, before: (
         completion(ANSWER) if len(endpoint.asked) <= 44 else error(401, "expired")
@@ -174,7 +174,7 @@ def test_a_run_stops_at_the_cap_and_goes_on_when_it_is_raised(hosted, endpoint):
     assert 0 < left <= max(BUDGETS) - 41
     kept = sum(
         file.read_bytes().count(b"\n")
-        for file in (hosted.folder / "results/hosted/journal/answers").rglob("*.jsonl")
+        for file in (hosted.folder / "results/hosted/state/answers").rglob("*.jsonl")
     )
     assert kept == 41
     # What was asked before counts: this is no 41 more.
@@ -324,8 +324,8 @@ def test_the_bill_is_known_in_every_run_and_after_a_kill(hosted, endpoint):
     assert make(hosted).returncode == 0
     assert len(endpoint.asked) == asked
     assert spending(hosted) == found
-    # Without the journal, the answers themselves say what they took.
-    shutil.rmtree(hosted.folder / "results/hosted/journal")
+    # Without the response cache, the answers themselves say what they took.
+    shutil.rmtree(hosted.folder / "results/hosted/state")
     shutil.rmtree(hosted.folder / "results/hosted/datasets")
     assert make(hosted).returncode == 0
     (line,) = [line for line in spending(hosted)["lines"] if line["stage"] == "answers"]

@@ -36,7 +36,7 @@ def test_commands_are_as_long_in_a_study_of_ten_times_the_cells(fresh):
 
 def test_a_job_reads_the_list_of_its_own_inputs(copied):
     clone = copied
-    lists = clone.folder / "results/micro/journal/lists"
+    lists = clone.folder / "results/micro/state/lists"
     expected = {
         str(path.relative_to(clone.folder)) for path in clone.results("evaluations/**/*.json")
     }

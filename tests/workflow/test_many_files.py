@@ -11,11 +11,11 @@ from seedbed.study.targets import Targets
 from study_files import files, table
 
 STAGES = (
-    *("seeds", "questions", "answers", "votes", "checks", "verdicts"),
+    *("seeds", "questions", "answers", "samples", "checks", "labels"),
     *("datasets", "adapters", "evaluations"),
 )
 RULES = (
-    *("draw_seeds", "write_questions", "answer_questions", "sample_votes", "check_answers"),
+    *("draw_seeds", "write_questions", "answer_questions", "sample_answers", "check_answers"),
     *("verify_answers", "build_dataset", "train_student", "evaluate_student"),
 )
 
@@ -32,7 +32,7 @@ def count(results: Path, *folders: str) -> int:
 def test_a_study_makes_as_many_files_as_are_counted(finished):
     results = finished.folder / "results/micro"
     flow = workflow("micro")
-    journals = [f"journal/{stage}" for stage in STAGES]
+    journals = [f"state/{stage}" for stage in STAGES]
     of_jobs = [f"{kind}/{rule}" for rule in RULES for kind in ("logs", "benchmarks")]
     there = count(results, *STAGES, *journals, *of_jobs)
     # Not all attempts at questions are needed.

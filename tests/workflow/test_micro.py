@@ -11,8 +11,9 @@ import pytest
 
 STAGES = {
     "seeds/**/seeds.parquet": 2, "questions/**/questions.parquet": 8,
-    "answers/**/answers.parquet": 11, "checks/**/checks.parquet": 5, "votes/**/votes.parquet": 2,
-    "verdicts/**/verdicts.parquet": 2, "datasets/**/dataset.parquet": 12,
+    "answers/**/answers.parquet": 11, "checks/**/checks.parquet": 5,
+    "samples/**/samples.parquet": 2,
+    "labels/**/labels.parquet": 2, "datasets/**/dataset.parquet": 12,
     "datasets/**/dataset.json": 12, "adapters/**/adapter_model.safetensors": 12,
     "adapters/**/training.json": 12, "evaluations/**/evaluation.json": 13,
     "evaluations/**/predictions.parquet": 13,
@@ -72,7 +73,7 @@ def test_artifacts_say_how_they_were_made(finished):
 def test_every_table_says_which_code_and_versions_made_it(finished):
     tables = finished.results("*/**/*.parquet")
     stages = {path.relative_to(finished.folder / "results/micro").parts[0] for path in tables}
-    made = {"seeds", "questions", "answers", "checks", "votes", "verdicts", "datasets"}
+    made = {"seeds", "questions", "answers", "checks", "samples", "labels", "datasets"}
     assert stages == made | {"evaluations", "tables", "fits"}
     for path in tables:
         (about,) = making(path)

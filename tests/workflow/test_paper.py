@@ -40,7 +40,7 @@ def test_the_jobs_of_the_paper_are_as_many_as_by_hand(finished):
         "check_answers": 3 * (STREAMS_100 + 8 + 8) + 3 * 2 * 5 + 8,
         # Up to 15,000 queries of each method, of answers to the seeds all; 10,000 of one teacher.
         "verify_answers": 3 * (8 + 5 + 5) + 3 * 8 + 3 * 5,
-        "sample_votes": 3 * 5 + 5,
+        "sample_answers": 3 * 5 + 5,
         "build_dataset": TRAINED + PARTS - 3 * 6,  # the other student has the same data
         "train_student": TRAINED,
         "evaluate_student": TRAINED + 3 + 1,  # and untrained: on three tasks, and on one

@@ -29,7 +29,7 @@ OWN, OTHER = 7, 3
 RULES = {
     "tasks": ("get_task", "draw_seeds"), "models": ("get_model", "pretrain_model"),
     "questions": ("write_questions",), "answers": ("answer_questions",),
-    "verification": ("sample_votes", "check_answers", "verify_answers"),
+    "verification": ("sample_answers", "check_answers", "verify_answers"),
     "datasets": ("build_dataset",), "training": ("train_student",),
     "evaluation": ("evaluate_student",),
     "analysis": (*("collect_results", "compare_methods", "fit_decay", "find_crossovers"),

@@ -45,7 +45,7 @@ CHECKS = {"check_answers": 5, "verify_answers": 2}
 STREAMS = {
     "write_questions": 8,
     "answer_questions": 11,
-    "sample_votes": 2,
+    "sample_answers": 2,
     **CHECKS,
     **data(11),
 }
@@ -289,7 +289,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [8, 1]"),
         {},
     ),
-    "the response cache": (remove("results/micro/journal"), {}),
+    "the response cache": (remove("results/micro/state"), {}),
     "a word in the text below a constant": (
         replace(f"{LIBRARY}/artifacts.py", "Rows that are written at a time", "Rows written"),
         {},
@@ -456,7 +456,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
     "the sampling temperature": (replace(MICRO, "temperature: 0.7", "temperature: 0.8"), STREAMS),
     "how often one method tries": (
         replace("config/methods/new_question.yaml", "max_attempts: 3", "max_attempts: 2"),
-        {"write_questions": 5, "answer_questions": 5, "sample_votes": 2, **CHECKS, **data(5)},
+        {"write_questions": 5, "answer_questions": 5, "sample_answers": 2, **CHECKS, **data(5)},
     ),
     "a bigger budget": (
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1, 8, 16]"),
@@ -468,7 +468,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
     ),
     "how many answers must agree": (
         append(MICRO, "verification: {samples: 5}\n"),
-        {"sample_votes": 2, "verify_answers": 2, **data(1)},
+        {"sample_answers": 2, "verify_answers": 2, **data(1)},
     ),
     "another filter": (
         replace(MICRO, "filters: [verified]", "filters: [verified, verified_matched]"),
@@ -476,7 +476,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {
             "write_questions": 1,
             "answer_questions": 1,
-            "sample_votes": 1,
+            "sample_answers": 1,
             "check_answers": 1,
             "verify_answers": 1,
             **data(1),
@@ -496,7 +496,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
     ),
     "the temperature of questions alone": (
         replace(MICRO, "top_p: 1.0}", "top_p: 1.0, question_temperature: 0.9}"),
-        {"write_questions": 8, "answer_questions": 8, "sample_votes": 2, **CHECKS, **data(8)},
+        {"write_questions": 8, "answer_questions": 8, "sample_answers": 2, **CHECKS, **data(8)},
     ),
     "the nucleus that is sampled from": (replace(MICRO, "top_p: 1.0}", "top_p: 0.9}"), STREAMS),
     "the date that templates are told": (
@@ -513,11 +513,11 @@ EDITS: dict[str, tuple[Any, ...]] = {
     ),
     "the longest answers": (
         replace(TASK, "answer: 32", "answer: 33"),
-        {"answer_questions": 11, "sample_votes": 2, **CHECKS, **data(11), "evaluate_student": 13},
+        {"answer_questions": 11, "sample_answers": 2, **CHECKS, **data(11), "evaluate_student": 13},
     ),
     "the longest questions": (
         replace(TASK, "question: 40", "question: 41"),
-        {"write_questions": 8, "answer_questions": 8, "sample_votes": 2, **CHECKS, **data(8)},
+        {"write_questions": 8, "answer_questions": 8, "sample_answers": 2, **CHECKS, **data(8)},
     ),
     "the highest budget less": (
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1]"),
@@ -536,7 +536,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {
             "write_questions": 13,
             "answer_questions": 18,
-            "sample_votes": 3,
+            "sample_answers": 3,
             "check_answers": 8,
             "verify_answers": 3,
             **data(11),

@@ -120,7 +120,7 @@ def test_a_job_is_skipped_if_what_it_reads_comes_out_as_it_was(copied):
     last = re.findall(r"^(Cells .*)$", done.stdout, re.MULTILINE)[-1]
     assert "Cells 13 of 13" in last and "adapters 12 of 12" in last and "left" not in last
     assert copied.plan() == {}
-    assert json.loads((copied.folder / "results/micro/journal/run.json").read_text())["well"]
+    assert json.loads((copied.folder / "results/micro/state/run.json").read_text())["well"]
 
 
 def flip(path: Path) -> None:
@@ -235,7 +235,7 @@ def test_what_ended_after_its_run_was_killed_is_noted(copied):
     lines = file.read_text().splitlines(keepends=True)
     # Compacted or not, each job has a line.
     file.write_text("".join(line for line in lines if f'{{"outputs": {{"{path}"' not in line))
-    begun = copied.folder / "results/micro/journal/begun.jsonl"
+    begun = copied.folder / "results/micro/state/begun.jsonl"
     begun.write_text(json.dumps({"shared": shared}) + "\n" + record.to_json() + "\n")
     copied.edit(MICRO, "test_items: 64", "test_items: 63")
     # A plan notes nothing, so the job counts as finished as it is.

@@ -44,7 +44,7 @@ def asked(results):
     """Return what was answered, once for each time that it was."""
     return sorted(
         digest
-        for file in results.glob("journal/answers/**/*.jsonl")
+        for file in results.glob("state/answers/**/*.jsonl")
         for digest, _ in read_completions(file)
     )
 

@@ -23,7 +23,7 @@ def test_a_table_of_runs_is_advised_on_without_any_result_of_a_study(fresh):
     assert json.loads((made / "advice/advice.json").read_text())["study"] == "cells.csv"
     assert "not paired by test item" in (made / "report/index.html").read_text()
     # Nothing was asked or trained, and no study has results by it: only the notes of the run.
-    assert {path.name for path in (fresh.folder / "results/micro").iterdir()} == {"journal"}
+    assert {path.name for path in (fresh.folder / "results/micro").iterdir()} == {"state"}
     assert not (fresh.folder / "resources").exists()
 
 

@@ -27,7 +27,7 @@ def test_another_engine_makes_nothing_stale_and_one_start_evaluates_many_cells(c
         before[cell] = pl.read_parquet(cell / "predictions.parquet")
         shutil.rmtree(cell)
         key = cell.relative_to(copied.folder / "results/micro/evaluations")
-        shutil.rmtree(copied.folder / "results/micro/journal/evaluations" / key)
+        shutil.rmtree(copied.folder / "results/micro/state/evaluations" / key)
         log(copied, cell).unlink()
     done = copied.snakemake("evaluations", engines=ENGINES)
     assert done.returncode == 0, done.stdout

@@ -232,14 +232,14 @@ def test_what_waits_in_a_queue_is_told_from_what_runs(copied, tmp_path):
     run = "seedbed_01234567-0123-0123-0123-0123456789ab"
     squeue.write_text(SQUEUE.format(run=run, folder=copied.folder))
     squeue.chmod(0o755)
-    noted = json.loads((results / "journal/run.json").read_text())
+    noted = json.loads((results / "state/run.json").read_text())
     # All of them were waiting when the run last asked; it did not hear of the last one yet.
     job = {"rule": "train_student", "since": time.time() - 9, "attempt": 1, "reason": ""}
     noted["running"] = [
         job | {"wildcards": {"trained_cell": f"cell={n}"}, "slurm": n, "state": "PENDING"}
         for n in ("41", "42", "43", None)
     ]
-    (results / "journal/run.json").write_text(json.dumps(noted | {"ended": None, "well": None}))
+    (results / "state/run.json").write_text(json.dumps(noted | {"ended": None, "well": None}))
     planned = Sign(this_run("micro", copied.folder, [], None), results / PLANNING_FOLDER)
     assert copied.status().startswith("Study micro: planned")
     planned.take_back()
@@ -287,7 +287,7 @@ def watched(tmp_path):
     queue, interrupt = [], Interrupt()
     watch = Progress(
         run,
-        tmp_path / "journal/run.json",
+        tmp_path / "state/run.json",
         {},
         lambda text: None,
         interrupt=interrupt,
@@ -298,7 +298,7 @@ def watched(tmp_path):
         watch.emit(logging.makeLogRecord({"event": event, **fields}))
 
     def noted():
-        return json.loads((tmp_path / "journal/run.json").read_text())
+        return json.loads((tmp_path / "state/run.json").read_text())
 
     return SimpleNamespace(
         watch=watch, tell=tell, noted=noted, logs=logs, queue=queue, interrupt=interrupt

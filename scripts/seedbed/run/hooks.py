@@ -17,13 +17,14 @@ from seedbed.run import snakemake_internals as internals
 from seedbed.run.explaining import explanation
 from seedbed.run.jobs import own_name, rename, rule_name
 from seedbed.run.manifest import Manifest
-from seedbed.run.owners import Sign, this_run
+from seedbed.run.owners import RESULTS_FOLDER, Sign, this_run
 from seedbed.run.partitions import Partitions, write_offers
 from seedbed.run.paying import Paying
 from seedbed.run.planning import Planner
 from seedbed.run.progress import PLANNING_FOLDER, Progress, measured_seconds
 from seedbed.run.record import RUN_FILE
 from seedbed.run.recovery import Tenancy, note_begun, note_ended
+from seedbed.run.renames import old_folders, refusal, rename_folders
 from seedbed.run.requests import Site, check_jobs, partitions_of
 from seedbed.run.scheduling import plan_by
 from seedbed.run.shared import Shared
@@ -113,7 +114,7 @@ class Hooks:
         self._shared, self._flow, self._interrupt = shared, shared.flow, interrupt
         config, flow, folders = shared.run, shared.flow, shared.folders
         self._results = Path(flow.results)
-        self._begun = self._results / "journal/begun.jsonl"
+        self._begun = Path(flow.state, "begun.jsonl")
         self._site = Site(config.gpu_request, config.cores_per_gpu)
         self._partitions: Partitions | None = None  # Where a run sends jobs to SLURM.
         self._planning: Sign | None = None  # While the run is planned.
@@ -188,13 +189,14 @@ class Hooks:
             str(NOTES): [LOCKS],
             str(self._results): [
                 self._results / "manifest.jsonl",
-                self._results / "journal/owners",
+                self._results / RESULTS_FOLDER,
             ],
         }
         return [place for place, files in needed.items() if not all(map(can_write, files))]
 
     def _check_targets(self) -> None:
         """Refuse targets that nothing makes, and let Snakemake plan where it may only read."""
+        self._check_names()
         spends = self._flow.study.config.spend is not None
         if (said := wrong_kind(self._targets, self._flow.study.name, spends)) is not None:
             raise WorkflowError(said)
@@ -208,8 +210,24 @@ class Hooks:
             # Nothing will be written, so it need not be possible: `start` sees to that.
             internals.allow_protected()
 
+    def _check_names(self) -> None:
+        """Refuse results that have names of an earlier version, or rename them, and end."""
+        if not old_folders(self._results):
+            return
+        if self._workflow.output_settings.dryrun or "adopt_confirmed" not in self._targets:
+            spends = self._flow.study.config.spend is not None
+            raise WorkflowError(refusal(self._results, spends))
+        try:
+            found = rename_folders(self._results, Path.cwd(), self._logger.info)
+        except (OSError, RuntimeError) as error:
+            raise WorkflowError(str(error)) from None
+        sys.stdout.write(f"Renamed in {self._results}: {', '.join(found)}.\n")
+        sys.stdout.flush()
+        raise SystemExit
+
     def _prepare(self, slurm: bool, partitions: Path | None) -> None:
         """Clear up after runs that were killed, and read what the cluster offers."""
+        self._check_names()  # Before this run leaves a sign of itself under the present names.
         if not self._changes:
             return
         try:

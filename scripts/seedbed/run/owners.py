@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from seedbed.snakemake_folder import LOCKS, NOTES
+from seedbed.study.paths import STATE
 
 FOLDER = NOTES / "seedbed"
 """Of the files of the runs in a working directory."""
 
-RESULTS_FOLDER = Path("journal/owners")
+RESULTS_FOLDER = Path(STATE, "owners")
 """Of the files of the runs that write a study's results, in these results."""
 
 BEAT_SECONDS = 5.0

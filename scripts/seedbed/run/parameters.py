@@ -105,7 +105,7 @@ class JobParameters:
             "settings": lambda wc: flow.training(getattr(wc, key)),
             "model": lambda wc: flow.model(*flow.student(getattr(wc, key))),
             "trainer": lambda wc, input: flow.trainer(getattr(wc, key)),
-            "cache": lambda wc, input: f"{flow.results}/journal/adapters/{getattr(wc, key)}",
+            "cache": lambda wc, input: f"{flow.state}/adapters/{getattr(wc, key)}",
             "pending": lambda wc, input: pending.trainings(getattr(wc, key)),
         }
 
@@ -144,7 +144,7 @@ class JobParameters:
         """
         flow = self._flow
         return {
-            "cache": f"{flow.results}/journal/{stage}/{{{key}}}",
+            "cache": f"{flow.state}/{stage}/{{{key}}}",
             "model": lambda wc: flow.model(*getattr(flow, part)(getattr(wc, key))),
             "engine": lambda wc, input: flow.engine(part, getattr(wc, key)),
             "pending": lambda wc, input: self._pending.file(part, getattr(wc, key)),

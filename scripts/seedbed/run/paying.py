@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _ASKING = {
     "write_questions": ("questions", "augmenter", "question_stream"),
     "answer_questions": ("answers", "teacher", "stream"),
-    "sample_votes": ("verification", "teacher", "stream"),
+    "sample_answers": ("verification", "teacher", "stream"),
     "train_student": ("training", "student", "trained_cell"),
     "evaluate_student": ("evaluation", "student", "cell"),
     "answer_items": ("evaluation", "student", "judged_cell"),

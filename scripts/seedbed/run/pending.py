@@ -130,7 +130,7 @@ class PendingJobs:
         judged = cell.task in self._flow.grid.judged
         return PendingEvaluation(
             output=Path(self._flow.outputs(key) if judged else self._flow.evaluation_file(cell)),
-            cache=Path(self._flow.results, "journal/evaluations", key),
+            cache=Path(self._flow.state, "evaluations", key),
             inputs=tuple(map(Path, [self._flow.test_items(key), *adapter])),
             adapter=Path(adapter[0]).parent if adapter else None,
         )
@@ -139,7 +139,7 @@ class PendingJobs:
         answers = Path(self._flow.outputs(key))
         return PendingJudging(
             output=Path(self._flow.evaluation_file(self._flow.cell(key))),
-            cache=Path(self._flow.results, "journal/judging", key),
+            cache=Path(self._flow.state, "judging", key),
             inputs=(Path(self._flow.test_items(key)), answers),
             answers=answers,
         )
@@ -148,7 +148,7 @@ class PendingJobs:
         flow = self._flow
         return PendingTraining(
             output=Path(flow.results, "adapters", key, TRAINING_RECORD),
-            cache=Path(flow.results, "journal/adapters", key),
+            cache=Path(flow.state, "adapters", key),
             inputs=(Path(flow.dataset_rows(key)), Path(flow.model_record(*flow.student(key)))),
             settings=StudentTraining.model_validate(flow.training(key)),
             trainer=Trainer.model_validate(flow.trainer(key)),
@@ -158,7 +158,7 @@ class PendingJobs:
         results, seeds = self._flow.results, Path(self._flow.seeds(key))
         return {
             "output": Path(results, stage, key, f"shard={shard.index}", f"{stage}.parquet"),
-            "cache": Path(results, "journal", stage, key),
+            "cache": Path(self._flow.state, stage, key),
             "inputs": (seeds, *map(Path, asked)),
             "seeds": seeds,
             "start": shard.start,

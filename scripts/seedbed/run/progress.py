@@ -28,6 +28,7 @@ from seedbed.run.jobs import rule_name
 from seedbed.run.record import BegunJob, FailedJob, OwnHours, RunRecord
 from seedbed.run.slurm import ran_seconds
 from seedbed.run.terminal import Interrupt
+from seedbed.study.paths import STATE
 
 if TYPE_CHECKING:
     from snakemake.jobs import Job
@@ -43,7 +44,7 @@ STAGES = {
     "draw_seeds": "seed sets",
     "write_questions": "questions",
     "answer_questions": "answers",
-    "sample_votes": "verification",
+    "sample_answers": "verification",
     "check_answers": "verification",
     "verify_answers": "verification",
     "build_dataset": "datasets",
@@ -55,7 +56,7 @@ STAGES = {
 """What a person calls the jobs of a rule, in the order of the work."""
 
 
-PLANNING_FOLDER = Path("journal/planning")
+PLANNING_FOLDER = Path(STATE, "planning")
 """In a study's results, where a run leaves its sign while it plans, before its first job."""
 
 REST = "tables and figures"
@@ -113,7 +114,7 @@ def batches_under_way(results: Path, since: float) -> str:
             others, of requests as they were before an edit, are waited for by nobody.
     """
     count = 0
-    for note in results.glob("journal/**/batches/*/*.json"):
+    for note in results.glob(f"{STATE}/**/batches/*/*.json"):
         with suppress(FileNotFoundError):
             count += note.stat().st_mtime >= since
     if not count:
@@ -133,7 +134,7 @@ class Progress(logging.Handler):
 
     Args:
         run: the jobs of a run that has not begun.
-        file: the JSON file to keep up to date, `journal/run.json` of the study's results.
+        file: the JSON file to keep up to date, `run.json` of the study's results.
         known: seconds that a job of a rule took in earlier runs, by rule.
         say: called with a line of text.
         clock: seconds, as of `time.monotonic`.

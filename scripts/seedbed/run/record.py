@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from seedbed.records import Part, Record
+from seedbed.study.paths import STATE
 
-RUN_FILE = "journal/run.json"
+RUN_FILE = f"{STATE}/run.json"
 """Below a study's results: the record of its last run."""
 
 
@@ -77,7 +78,7 @@ class FailedJob(JobNote):
 
 
 class RunRecord(Record):
-    """`journal/run.json`, which a run writes anew every few seconds.
+    """`state/run.json`, which a run writes anew every few seconds.
 
     Attributes:
         host: the machine of the run.

@@ -87,7 +87,7 @@ class Shared:
             # The checksums of all results.
             "manifest": [f"{flow.results}/manifest.jsonl", f"{RESOURCES}/manifest.jsonl"],
         }
-        pending = PendingJobs(flow, f"{flow.results}/journal/sharing")
+        pending = PendingJobs(flow, f"{flow.state}/pending")
         return cls(
             run=run,
             flow=flow,
@@ -96,6 +96,6 @@ class Shared:
             code=code,
             command=Commands(code.command, f"../envs/{run.environment}.yaml", constants),
             pending=pending,
-            lists=Lists(f"{flow.results}/journal/lists"),
+            lists=Lists(f"{flow.state}/lists"),
             parameters=JobParameters(flow, pending, code.script),
         )

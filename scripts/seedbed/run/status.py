@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from seedbed.config.values import JsonObject
+from seedbed.endings import ExpectedError
 from seedbed.engines.pending_jobs import PLAN, Plan
 from seedbed.engines.spending import SpendingRecord, sentence
 from seedbed.records import Record
@@ -21,6 +22,7 @@ from seedbed.run.progress import (
     waiting,
 )
 from seedbed.run.record import RUN_FILE, BegunJob, JobNote, RunRecord
+from seedbed.run.renames import old_folders, refusal
 from seedbed.run.slurm import NoAnswerError, SlurmJob, jobs_of
 from seedbed.study.losses import losses, plain, summary
 from seedbed.study.spending import Account
@@ -80,11 +82,13 @@ def status(flow: Targets, root: Path) -> StudyStatus:
         root: the folder that holds `results` and Snakemake's own files.
     """
     results = root / flow.results
+    if old_folders(results):
+        raise ExpectedError(refusal(results, flow.study.config.spend is not None))
     file = results / RUN_FILE
     noted = RunRecord.read(file) if file.is_file() else None
     # A run that did not end well may have left earlier files in place that it was to make anew.
     unsure = noted is not None and not noted.well
-    plan = Plan(results / "journal/sharing" / PLAN if unsure else None, root)
+    plan = Plan(root / flow.state / "pending" / PLAN if unsure else None, root)
     counts = {
         name: (sum(plan.made(Path(path)) for path in paths), len(paths))
         for name, paths in (

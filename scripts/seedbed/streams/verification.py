@@ -38,7 +38,7 @@ LABELS_SCHEMA = pl.Schema(
 )
 
 
-def sample_votes(
+def sample_answers(
     settings: SampleSettings,
     answers: pl.DataFrame,
     stop: int,
@@ -111,7 +111,7 @@ def verify_answers(
 
     Args:
         answers: rows of `seedbed.streams.answers`.
-        samples: self-consistency samples, rows of `sample_votes`; None where the seed's answer
+        samples: self-consistency samples, rows of `sample_answers`; None where the seed's answer
             stays right.
         seeds: the seed set, in order.
         kind: the task's kind.

@@ -21,7 +21,7 @@ from seedbed.study.paths import Part, Paths
 from seedbed.study.resources import gpus, job_gpus
 from seedbed.tasks.settings import WorldSource
 
-ASKING = ("write_questions", "answer_questions", "sample_votes")
+ASKING = ("write_questions", "answer_questions", "sample_answers")
 """Rules whose jobs ask a teacher or an augmenter."""
 
 ASKED_FOR = {
@@ -296,7 +296,7 @@ class JobSettings(Paths):
     @property
     def ledger(self) -> str:
         """Return the folder with what was spent."""
-        return f"{self.results}/journal/ledger"
+        return f"{self.state}/ledger"
 
     def _cap(self, part: Part, stage: str, model: str, hosted: bool, batch: bool) -> Cap | None:
         if part == "student" and not hosted:
@@ -333,7 +333,7 @@ class JobSettings(Paths):
         for rule, wildcards in jobs:
             if rule == "write_questions":
                 found.add(self.augmenter(wildcards["question_stream"])[0])
-            elif rule in ("answer_questions", "sample_votes"):
+            elif rule in ("answer_questions", "sample_answers"):
                 found.add(self.teacher(wildcards["stream"])[0])
             elif rule == "judge_student":
                 found.add(self.judge(wildcards["judged_cell"])[0])

@@ -21,8 +21,11 @@ Part = Literal["augmenter", "teacher", "student", "judge"]
 
 RESOURCES = "resources"
 
+STATE = "state"
+"""In a study's results, what runs keep: response caches, books, notes and signs of themselves."""
+
 STREAM_RULES = frozenset(
-    {"write_questions", "answer_questions", "sample_votes", "check_answers", "verify_answers"}
+    {"write_questions", "answer_questions", "sample_answers", "check_answers", "verify_answers"}
 )
 """Rules that make a shard of a stream, and extend it in place when more queries are needed: it may
 hold more than are."""
@@ -48,6 +51,11 @@ class Paths:
     def results(self) -> str:
         """Folder of the study's results."""
         return f"results/{self.study.name}"
+
+    @property
+    def state(self) -> str:
+        """Folder of what runs keep in these results."""
+        return f"{self.results}/{STATE}"
 
     # --- tasks and models
 
@@ -159,7 +167,7 @@ class Paths:
             return None
         key = wildcards["stream"]
         stop = self.shard(key, wildcards["shard"]).stop
-        if rule in ("sample_votes", "verify_answers"):
+        if rule in ("sample_answers", "verify_answers"):
             stop = min(stop, self.grid.largest_verified(self.grid.stream_by_key[key]))
         return stop
 
@@ -183,14 +191,14 @@ class Paths:
         """Return the verification labels of a dataset's answers; none without a filter."""
         dataset = self.grid.dataset_by_key[key]
         stream = None if dataset.filter == NONE else dataset.stream
-        return self._shard_files("verdicts", stream, key)
+        return self._shard_files("labels", stream, key)
 
     def sample_shards(self, key: str) -> list[str]:
         """Return the self-consistency samples that a dataset pays for; none if it needs none."""
         dataset = self.grid.dataset_by_key[key]
         sampled = dataset.filter != NONE and not self._keeps_answer(dataset)
         stream = dataset.stream if sampled else None
-        return self._shard_files("votes", stream, key)
+        return self._shard_files("samples", stream, key)
 
     def questions_of_shard(self, key: str, index: str) -> list[str]:
         """Return the question shard under an answer shard; none for the seeds' own questions."""
@@ -200,7 +208,7 @@ class Paths:
     def samples_of_shard(self, key: str, index: str | int) -> list[str]:
         """Return the self-consistency samples of a shard; none if seeds keep their answers."""
         kept = self._keeps_answer(self.grid.stream_by_key[key])
-        return [] if kept else [self._shard_file("votes", key, index)]
+        return [] if kept else [self._shard_file("samples", key, index)]
 
     def augmenter(self, key: str) -> tuple[str, str]:
         """Return the name of a question stream's augmenter, and its task."""
@@ -264,7 +272,7 @@ class Paths:
 
     def labels_cache(self, key: str) -> str:
         """Return the folder of the judge's answers on the labels of a cell's task."""
-        return f"{self.results}/journal/judging/labels/task={self.cell(key).task}"
+        return f"{self.state}/judging/labels/task={self.cell(key).task}"
 
     def outputs(self, key: str) -> str:
         """Return the file with the answers of a cell's student that a judge grades."""

@@ -26,6 +26,7 @@ from seedbed.streams.response_cache import read_completions
 from seedbed.study.cells import Grid
 from seedbed.study.estimate import Work, few_steps, hours, parameters, work
 from seedbed.study.loading import Study
+from seedbed.study.paths import STATE
 from seedbed.study.resources import copies, job_gpus
 from seedbed.study.rows import Rows
 from seedbed.study.shards import Shard, ShardBounds
@@ -45,7 +46,7 @@ ADAPTER_BYTES = 4
 STAGES = {
     "questions": ("questions", "augmenter"),
     "answers": ("answers", "teacher"),
-    "verification": ("votes", "verification"),
+    "verification": ("samples", "verification"),
 }
 """By stage, the folder of its shards, and how its columns begin."""
 
@@ -255,14 +256,14 @@ def _done(part: Work, results: Path, bounds: ShardBounds, beyond: bool = False) 
         return _trained(results / "adapters" / part.key, part)
     if part.stage == "judging":
         found = _judged(results / "evaluations" / part.key / "evaluation.json", part)
-        return _with_cache(found, results / "journal/judging" / part.key, part)
+        return _with_cache(found, results / STATE / "judging" / part.key, part)
     folder, who = STAGES[part.stage]
     found = Done()
     for shard in bounds.of(part.units):
         file = results / folder / part.key / f"shard={shard.index}" / f"{folder}.parquet"
         if file.is_file():
             found += _of_shard(file, part.stage, who, shard, beyond)
-    return _with_cache(found, results / "journal" / folder / part.key, part)
+    return _with_cache(found, results / STATE / folder / part.key, part)
 
 
 def _of_shard(file: Path, stage: str, who: str, shard: Shard, beyond: bool) -> Done:

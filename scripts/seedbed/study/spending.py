@@ -75,7 +75,7 @@ class Account:
         """Begin a run: before the first, book what is there and in no book; open a cap's ledger.
 
         There are answers without books where an earlier version made them, or where results were
-        copied without their journal.
+        copied without their response caches.
 
         Args:
             ledger: its folder.

@@ -23,7 +23,7 @@ from seedbed.streams.asking import ShardProvenance, answered_by
 from seedbed.streams.extension import Basis, extend
 from seedbed.streams.options import Asking, Shard
 from seedbed.streams.settings import SampleSettings
-from seedbed.streams.verification import SAMPLES_SCHEMA, sample_votes
+from seedbed.streams.verification import SAMPLES_SCHEMA, sample_answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Options(Asking, Shard):
 
 def job(args: Options) -> None:
     """Sample further answers to the questions of a shard."""
-    report = reporter("sample_votes")
+    report = reporter("sample_answers")
     settings = args.settings.model_copy(update={"stream": args.stream})
     model = answers_identity(args.model, args.engine.kind)
     engine = args.starting(report)
@@ -52,7 +52,7 @@ def job(args: Options) -> None:
     def sample(queries: Sequence[int], again: bool) -> pl.DataFrame:
         kept = args.response_cache(tolerant=again)
         asked = answers.filter(pl.col("query").is_in([*queries]))
-        found = sample_votes(settings, asked, part.end, engine.start, kept, report)
+        found = sample_answers(settings, asked, part.end, engine.start, kept, report)
         made_by.update(answered_by(kept))
         return found
 
