@@ -130,7 +130,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise FileNotFoundError(f"nothing was written for {path}")
         grant(temporary)
         if path.is_dir() and not path.is_symlink():
-            # A folder cannot be renamed over one that has content; and to delete that one in its
+            # A folder cannot be renamed over a folder with content; and to delete that one in its
             # place would leave half a folder if the process were killed meanwhile.
             path.rename(replaced)
         temporary.replace(path)

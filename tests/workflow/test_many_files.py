@@ -32,9 +32,9 @@ def count(results: Path, *folders: str) -> int:
 def test_a_study_makes_as_many_files_as_are_counted(finished):
     results = finished.folder / "results/micro"
     flow = workflow("micro")
-    journals = [f"state/{stage}" for stage in STAGES]
+    caches = [f"state/{stage}" for stage in STAGES]
     of_jobs = [f"{kind}/{rule}" for rule in RULES for kind in ("logs", "benchmarks")]
-    there = count(results, *STAGES, *journals, *of_jobs)
+    there = count(results, *STAGES, *caches, *of_jobs)
     # Not all attempts at questions are needed.
     assert 0.9 * files(flow)[0] <= there <= files(flow)[0]
 

@@ -499,7 +499,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {"write_questions": 8, "answer_questions": 8, "sample_answers": 2, **CHECKS, **data(8)},
     ),
     "the nucleus that is sampled from": (replace(MICRO, "top_p: 1.0}", "top_p: 0.9}"), STREAMS),
-    "the date that templates are told": (
+    "the date in chat templates": (
         replace(f"{LIBRARY}/chats.py", "26 Jul 2024", "27 Jul 2024"),
         {**STREAMS, **STUDENTS, "evaluate_student": 13},
     ),

@@ -143,7 +143,7 @@ class OpenAIEngine:
 
         Beside "stop" and "length", a `finish_reason` may be "content_filter", for what the endpoint
         refuses to answer, "rejected", for a request that it takes for wrong (too long, say) though
-        it answers others, and "failed", for one that failed in all tries while others did not. They
+        it answers others, and "failed", if it failed in all tries while others did not. They
         may have an empty text.
 
         The first Ctrl-C stops asking, and waits for what is under way; the second one ends at once.

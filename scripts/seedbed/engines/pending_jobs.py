@@ -127,7 +127,7 @@ Job = TypeVar("Job", bound=PendingJob)
 class Plan:
     """What the present run of Snakemake will make, as it noted when it started.
 
-    So no job answers for one that will not run, or about a file that will be made again.
+    So no job answers for a job that will not run, or about a file that will be made again.
     """
 
     def __init__(self, file: Path | None, root: Path | None = None) -> None:

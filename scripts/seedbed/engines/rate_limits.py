@@ -236,7 +236,7 @@ class Pace:
         self._first_pause = first_pause
         self._shared = SharedLimits(endpoint, clock)
         self._opened = self._shared.look().opened
-        # Requests sent since the others were told of any, with when the first and the last was.
+        # Requests sent since this process last noted any for the others; times of first and last.
         self._untold = 0
         self._untold_since = self._untold_last = 0.0
         # A wait too long to be shared: it ends this call.
@@ -455,7 +455,7 @@ class Pace:
         limits.early = min(limits.early, EARLY * limits.late)
         limits.began = limits.trying
         limits.closed = limits.trying = math.nan
-        # Of those that were sent since it opened the last time, all but the one that tried.
+        # Of those that were sent since it opened the last time, all but the request that tried.
         limits.allowed = max(1.0, limits.passed - 1)
         limits.passed = 1
         limits.room = limits.allowed - 1

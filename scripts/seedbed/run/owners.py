@@ -194,7 +194,7 @@ class Sign:
 
     Args:
         run: this run.
-        folders: where the files are to be; one that cannot be written is left out.
+        folders: where the files are to be; those that cannot be written are left out.
     """
 
     def __init__(self, run: Owner, *folders: Path) -> None:

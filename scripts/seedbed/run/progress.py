@@ -499,7 +499,7 @@ class Progress(logging.Handler):
         """Return what to note of a job that has begun."""
         job, own = self._jobs[number], self._own.get(number)
         state, reason, external = "RUNNING", "", self._submitted.get(number)
-        # Where others are submitted, one that is not yet is on its way, or runs here.
+        # Where others are submitted, a job that is not yet is on its way, or runs here.
         if external is not None:
             unknown = ("PENDING" if self._queue is not None else "RUNNING", "")
             state, reason = self._states.get(external, unknown)

@@ -52,7 +52,7 @@ class BegunJob(JobNote):
         reason: why it waits there.
         ran_since: when it was first seen to run there; None before that.
         own: what its hours are booked as, if the run is killed; None if it costs none.
-        made: what it makes, the dates of which are its signs.
+        made: what it makes; the dates of these files are its signs.
     """
 
     since: float

@@ -1,6 +1,6 @@
 """What a run of Snakemake that was killed leaves behind: its lock, and its jobs on a cluster.
 
-A run that ends by itself, or by Ctrl-C, takes back its lock and its jobs. One that is killed by
+A run that ends by itself, or by Ctrl-C, takes back its lock and its jobs. A run that is killed by
 force cannot: Snakemake then asks for `--unlock`, and starts again what SLURM may still be working
 on. Here the next run does both by itself, where it is safe: it lifts the lock, and takes over what
 the jobs finish.

@@ -210,7 +210,7 @@ def await_jobs(
         met |= {job.number for job in jobs}
         waiting = sorted(job.number for job in jobs if job.state == "PENDING")
         if waiting:
-            # One that has started meanwhile goes on.
+            # A job that has started meanwhile goes on.
             subprocess.run(["scancel", "--state=PENDING", *waiting], check=False)
         running = sorted({job.number for job in jobs} - set(waiting))
         if running:

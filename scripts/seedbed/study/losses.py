@@ -37,7 +37,7 @@ def losses(paths: Paths, root: Path = Path()) -> dict[str, Losses]:
         datasets.sort(key=lambda one: (one.filter == NONE, one.budget), reverse=True)
         records = (results / "datasets" / one.key / "dataset.json" for one in datasets)
         record = next((path for path in records if path.is_file()), None)
-        # A file of an earlier version, or one that is just replaced, says nothing here.
+        # A file of an earlier version, or just being replaced, says nothing here.
         with suppress(OSError, ValueError, pl.exceptions.PolarsError):
             if record is not None:
                 found[key] = Losses.of_dataset(DatasetRecord.read(record).counts)

@@ -151,8 +151,8 @@ class Paths:
     def stop(self, rule: str, wildcards: Mapping[str, str]) -> int | None:
         """Return one past the last query of a stream that a job uses; None if it uses no stream.
 
-        It does not describe the job's files: a file may hold more queries, and one that holds fewer
-        is extended.
+        It does not describe the job's files: a file may hold more queries, and a file with
+        fewer is extended.
 
         Args:
             rule: name of the job's rule.

@@ -34,7 +34,7 @@ def copy_database(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
         shutil.copyfile(_log(source), _log(target))
     with closing(sqlite3.connect(target)) as copy:
-        # The copy must be one file: it is read as one that never changes.
+        # The copy must be one file: it is read as if it never changed.
         copy.execute("PRAGMA journal_mode = DELETE")
 
 

@@ -20,7 +20,7 @@ MEASURES = {
 """What a cell costs, and how it is called."""
 
 Prices = Mapping[str, ModelPrice]
-"""By model; one that is not there has no price that is known."""
+"""By model; the prices of other models are unknown."""
 
 PRICES = (
     'JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '

@@ -654,7 +654,7 @@ def interval_text(interval: Interval, record: Crossover) -> str:
 def ends_text(
     measure: str, low: float | None, high: float | None, within: tuple[float, float]
 ) -> str:
-    """Return the interval of a crossover from its ends, of which one is None beyond a range."""
+    """Return the interval of a crossover from its ends; an end beyond a range is None."""
     start = amount(measure, within[0] if low is None else low, unit=False)
     end = amount(measure, within[1] if high is None else high, unit=False)
     return f"{'below ' if low is None else ''}{start} to {'above ' if high is None else ''}{end}"

@@ -103,11 +103,11 @@ class FitSummary:
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding, and what this study's cells say of it.
+    """A contrast, and what this study's cells say of it.
 
     Attributes:
         number: its number.
-        text: the finding.
+        text: what the contrast is about.
         tests: a sentence on each test.
     """
 
@@ -127,7 +127,7 @@ class Report:
         missing: a line on results that are missing, or "".
         intervals: what the intervals cover.
         fits: the fits.
-        findings: those that were tested.
+        findings: the contrasts that were tested.
         cautions: what to beware of in the trainings.
         kind: what it is that has the name.
     """
@@ -168,7 +168,7 @@ def summarise(
 
 
 def findings_of(records: Sequence[ContrastRecord], titles: Titles) -> tuple[Finding, ...]:
-    """Return the findings that were tested, from the records of `check_findings`."""
+    """Return the contrasts that were tested, from the records of `check_findings`."""
     return tuple(
         Finding(
             record.finding,

@@ -483,7 +483,7 @@ def judge(connection: Connection, settings: dict[str, Any], isolated: bool, fold
     request = receive(connection)
 
     def late(*_: object) -> NoReturn:
-        # A busy machine may have left the program no time; one that sleeps looks the same.
+        # A busy machine may have left the program no time; a sleeping program looks the same.
         starved = isolation.cpu_seconds(child) < settings["seconds"] / 2
         send(connection, _failed(request, "timeout") | {"transient": starved})
         os._exit(0)

@@ -44,7 +44,7 @@ class Program:
 
     Attributes:
         source: its code.
-        entry: the function that answers: the one asked for, or the only one that there is.
+        entry: the function that answers: the requested function, or the only one.
         plain: whether the text is the program, or one Markdown block, and nothing else.
     """
 

@@ -409,7 +409,7 @@ def panel_width(columns: int, labels: int, first: int = 0) -> int:
     Args:
         columns: their number.
         labels: pixels that the labels of each one's y axis need.
-        first: pixels that those of the first one need besides.
+        first: further pixels that those of the first one need.
     """
     return int((WIDTH - first - (labels + 16) * columns) / columns)
 
