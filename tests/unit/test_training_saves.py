@@ -116,7 +116,7 @@ MOMENTS = [
     (TRAINER, "_write_save", 2),
     ("seedbed.training.saves", "_seal", 2),
     (TRAINER, "_loss", 4),
-    ("seedbed.training.trainer", "write_json", 3),
+    ("seedbed.training.trainer:SaveRecord", "write", 3),
     ("shutil", "rmtree", 2),
     (TRAINER, "training_step", 5),
     ("seedbed.training.students", "replacing", 1),

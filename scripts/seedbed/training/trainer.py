@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import nn
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTTrainer
 
-from seedbed.artifacts import read_json, write_json
+from seedbed.records import Record
 from seedbed.training import varlen
 from seedbed.training.lora import lighten
 from seedbed.training.micro_batches import Plan, halved, is_out_of_memory, plan
@@ -35,6 +35,24 @@ REPORT_SECONDS = 30.0
 
 Span = tuple[int, slice]
 """Where the tokens of a row are in a micro-batch: a row of it, and its columns."""
+
+
+class SaveRecord(Record):
+    """`counts.json`, in a save of a training.
+
+    Attributes:
+        step: optimiser steps that were made.
+        nats: of the epoch under way, the summed loss of its answer tokens.
+        labels: their number.
+        plan: how micro-batches are cut.
+        seconds: that the training has taken.
+    """
+
+    step: int
+    nats: float
+    labels: int
+    plan: Plan
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -187,13 +205,13 @@ class MicroBatchTrainer(SFTTrainer):
             StoppedError: if `stop` was set; what was done is saved.
         """
         if save is not None:
-            counts = read_json(save / COUNTS)
-            self._nats, self._labels = counts["nats"], counts["labels"]
+            saved = SaveRecord.read(save / COUNTS)
+            self._nats, self._labels = saved.nats, saved.labels
             # Sums of the same parts round in the same way.
             # This machine may have a kernel that the one before had not.
-            self.plan = replace(Plan(**counts["plan"]), padding_free=self.plan.padding_free)
-            self.earlier_seconds = counts["seconds"]
-            self._progress(f"goes on from its save of step {counts['step']}")
+            self.plan = replace(saved.plan, padding_free=self.plan.padding_free)
+            self.earlier_seconds = saved.seconds
+            self._progress(f"goes on from its save of step {saved.step}")
         if self.plan.checkpointing:
             self._checkpoint_activations()
         try:
@@ -373,14 +391,14 @@ class MicroBatchTrainer(SFTTrainer):
         # That of Transformers: TRL's writes a model card first.
         super(SFTTrainer, self)._save_checkpoint(self.model, None)
         step = self.state.global_step
-        counts = {
-            "step": step,
-            "nats": self._nats,
-            "labels": self._labels,
-            "plan": asdict(self.plan),
-            "seconds": self.earlier_seconds + time.monotonic() - self._began,
-        }
-        write_json(Path(str(self.args.output_dir)) / f"checkpoint-{step}" / COUNTS, counts)
+        record = SaveRecord(
+            step=step,
+            nats=self._nats,
+            labels=self._labels,
+            plan=self.plan,
+            seconds=self.earlier_seconds + time.monotonic() - self._began,
+        )
+        record.write(Path(str(self.args.output_dir)) / f"checkpoint-{step}" / COUNTS)
 
 
 def _unpacked(collate: Callable[[list[Any]], Any], blocks: Sequence[Mapping[str, Any]]) -> Any:
