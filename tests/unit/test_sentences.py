@@ -94,6 +94,7 @@ def test_all_of_three_tied_methods_are_any_method():
 def contrast(verdict="open", **other):
     place = {"finding": 1, "task": "t", "student": "s", "claim": "A is ahead of N.", "low": -0.01}
     place |= {"estimate": 0.02, "high": 0.05, "verdict": verdict, "noise": "", "detectable": 0.04}
+    place |= {"unit": "accuracy", "margin": 0.0}
     return ContrastResult.model_validate(place | other)
 
 
