@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+if Path(__file__).resolve().parents[1] != Path.cwd():
+    # A clone that is used from elsewhere stays as it is.
+    sys.dont_write_bytecode = True
+
+# isort: split
+from dataclasses import dataclass
 
 from seedbed.command_line import option, run, switch
 from seedbed.config.folders import ConfigFolders

@@ -32,6 +32,12 @@ PATIENCE = 300.0
 WITHOUT_ENVIRONMENT = os.pathsep.join(
     part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != BIN
 )
+WITHOUT_RIGHTS = (
+    ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-chown,-fowner"]
+    if os.getuid() == 0
+    else []
+)
+"""What starts a process that may only do what the modes of files allow, whoever runs the tests."""
 
 
 @dataclass(frozen=True)

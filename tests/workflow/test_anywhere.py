@@ -7,9 +7,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from project import BIN, WITHOUT_ENVIRONMENT, copy_image, copy_project, planned, warm
+from project import (
+    BIN,
+    WITHOUT_ENVIRONMENT,
+    WITHOUT_RIGHTS,
+    copy_image,
+    copy_project,
+    planned,
+    warm,
+    warm_environment,
+)
 
 STUDY = """
 description: A study of one's own.
@@ -35,18 +45,38 @@ pretrain:
   seed: 1
 worlds: {cities: mini_math}
 """
+STREAMS = """
+description: All stages of streams.
+test_items: 16
+shard_size: 32
+generation: {temperature: 0.7, top_p: 1.0}
+training:
+  {epochs: 1, learning_rate: 2.0e-3, batch_size: 16, lora_rank: 2, lora_alpha: 4, max_length: 128}
+analysis: {bootstrap_samples: 5, seed: 0, confidence: 0.95}
+blocks:
+  - &streams
+    name: main
+    tasks: [mini_math]
+    methods: [answer_augmentation, new_question]
+    seeds: [16]
+    budget_ratios: [1, 4]
+    augmenters: [micro_teacher]
+    teachers: [micro_teacher]
+    students: [own_student]
+  - {<<: *streams, name: verified, methods: [new_question], budget_ratios: [4], filters: [verified]}
+"""
 USING = """
 module seedbed:
     snakefile: "{snakefile}"
-    config: {{"study": "tiny"}}
+    config: {{"study": "streams"}}
 
 use rule * from seedbed as seedbed_*
 
 rule mine:
     default_target: True
-    input: "results/tiny/report/index.html"
-    output: "mine/report.html"
-    shell: "cp {{input}} {{output}}"
+    input: "results/streams/figures/costs.svg", "results/streams/fits/crossovers.json"
+    output: "mine/costs.svg"
+    shell: "cp {{input[0]}} {{output}}"
 
 onsuccess:
     shell("touch ended")
@@ -57,11 +87,12 @@ def snakemake(folder: Path, *words: str) -> str:
     return planned(folder, "--cores", "2", *words)
 
 
-def snakemake_from_a_shell(folder: Path, *words: str) -> str:
+def snakemake_of_one_who_may_only_read(folder: Path, *words: str, warm: bool = False) -> str:
+    """Run Snakemake anew; its jobs too, but where they are warm, which may write anywhere."""
     done = subprocess.run(
-        [BIN / "snakemake", "--cores", "2", *words],
+        [*WITHOUT_RIGHTS, BIN / "snakemake", "--cores", "2", *words],
         cwd=folder,
-        env=os.environ | {"PATH": WITHOUT_ENVIRONMENT},
+        env=warm_environment() if warm else os.environ | {"PATH": WITHOUT_ENVIRONMENT},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -82,9 +113,10 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
 def add_config(work: Path) -> None:
     """Make a study, a task and a model beside the results to come; its method is the project's."""
     config = work / "config"
-    for name, text in (("studies/tiny", STUDY), ("models/own_student", MODEL)):
+    files = {"studies/tiny": STUDY, "studies/streams": STREAMS, "models/own_student": MODEL}
+    for name, text in files.items():
         file = config / f"{name}.yaml"
-        file.parent.mkdir(parents=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     shutil.copytree(Path(__file__).parents[2] / "config/tasks/capitals", config / "tasks/cities")
     file = config / "tasks/cities/task.yaml"
@@ -107,13 +139,21 @@ def clone(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def work(clone, tmp_path_factory) -> Path:
-    """A working directory with a study of its own, run from the first job to the last."""
-    folder = tmp_path_factory.mktemp("work")
+    """A working directory with studies of its own, run from the first job to the last.
+
+    Its path is as odd as the clone's.
+    """
+    folder = tmp_path_factory.mktemp("work") / "une étude à moi"
+    folder.mkdir()
     add_config(folder)
     before = state(clone)
     words = ("-s", str(clone / "Snakefile"), "--directory", str(folder))
-    snakemake_from_a_shell(folder.parent, *words, "--config", "study=tiny")
-    assert "Nothing to be done" in snakemake(folder.parent, *words, "--config", "study=tiny")
+    for study in ("tiny", "streams"):
+        # Where streams are made, nothing more depends on how a job starts.
+        warm = study == "streams"
+        settings = ("--config", f"study={study}")
+        snakemake_of_one_who_may_only_read(folder.parent, *words, *settings, warm=warm)
+        assert "Nothing to be done" in snakemake(folder.parent, *words, *settings)
     assert state(clone) == before
     return folder
 
@@ -123,6 +163,29 @@ def test_a_study_of_ones_own_runs_from_a_clone_that_may_only_be_read(work):
     cells = (work / "results/tiny/tables/cells.csv").read_text().splitlines()
     assert len(cells) == 1 + 2
     assert not [path for path in work.rglob("__pycache__") if ".snakemake" not in path.parts]
+
+
+def test_all_stages_of_streams_run_from_a_clone_that_may_only_be_read(work):
+    results = work / "results/streams"
+    for stage in ("questions", "answers", "checks", "votes", "verdicts", "journal"):
+        assert [path for path in (results / stage).rglob("*") if path.is_file()], stage
+    cells = pl.read_csv(results / "tables/cells.csv")
+    assert {*zip(cells["method"], cells["filter"], strict=True)} == {
+        *(("untrained", "none"), ("answer_augmentation", "none")),
+        *(("new_question", "none"), ("new_question", "verified")),
+    }
+    for name in ("fits/crossovers.json", "figures/best_method.svg", "report/index.html"):
+        assert (results / name).stat().st_size, name
+
+
+def test_status_leaves_a_clone_that_may_be_written_as_it_is(work, tmp_path):
+    clone = copy_image(tmp_path / "clone").folder
+    before = state(clone)
+    variables = {key: os.environ[key] for key in os.environ if key != "PYTHONDONTWRITEBYTECODE"}
+    script = [BIN / "python", clone / "scripts/status.py", "--study", "streams"]
+    done = subprocess.run(script, cwd=work, env=variables, capture_output=True, text=True)
+    assert "finished" in done.stdout, done.stderr
+    assert state(clone) == before
 
 
 def test_records_name_no_place_so_that_results_travel(work, clone, tmp_path):
@@ -143,22 +206,30 @@ def test_records_name_no_place_so_that_results_travel(work, clone, tmp_path):
     assert "Nothing would run" in said
 
 
-def test_another_workflow_uses_the_rules_as_a_module(clone, tmp_path):
-    add_config(tmp_path)
+def test_another_workflow_uses_the_rules_as_a_module(clone, work, tmp_path):
+    """All runs once more but for what takes long: the teacher answers nothing anew."""
+    for name in ("config", "resources", "results"):
+        shutil.copytree(work / name, tmp_path / name)
+    for path in (tmp_path / "results/streams").iterdir():
+        if path.name not in ("journal", "manifest.jsonl"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in ("tasks", "models/model=own_student"):
+        shutil.rmtree(tmp_path / "resources" / path)
     before = state(clone)
     (tmp_path / "Snakefile").write_text(USING.format(snakefile=clone / "Snakefile"))
     said = snakemake(tmp_path)
-    assert "Cells 2 of 2" in said
+    assert "Cells 6 of 6" in said
     # What the other workflow does at the end is done as well.
     assert (tmp_path / "ended").is_file()
     # From the first job to the last.
-    assert "</html>" in (tmp_path / "mine/report.html").read_text()
+    assert "</svg>" in (tmp_path / "mine/costs.svg").read_text()
     assert "Nothing to be done" in snakemake(tmp_path)
     assert state(clone) == before
-    said = snakemake(tmp_path, "seedbed_explain", "seedbed_all", "--quiet", "all")
+    drawn = "results/streams/figures/costs.svg"
+    said = snakemake(tmp_path, "seedbed_explain", drawn, "--quiet", "all")
     assert "Nothing would run" in said
     # The rules of the other workflow are stale by dates, as anywhere.
-    os.utime(tmp_path / "mine/report.html", (0, 0))
+    os.utime(tmp_path / "mine/costs.svg", (0, 0))
     assert "mine" in snakemake(tmp_path, "--dry-run")
 
 
@@ -167,7 +238,7 @@ def test_the_lock_of_a_run_that_is_killed_before_its_first_job_is_lifted(clone, 
     text = USING.format(snakefile=clone / "Snakefile")
     kill = "import os; seedbed.HOOKS._answer = lambda asked: os.kill(os.getpid(), 9)"
     (tmp_path / "Snakefile").write_text(f"{text}\n{kill}\n")
-    target = "resources/tasks/task=cities/task.json"
+    target = "resources/tasks/task=mini_math/task.json"
     assert warm(tmp_path, "--cores", "2", target).returncode == -9
     assert [*(tmp_path / ".snakemake/locks").iterdir()]
     (tmp_path / "Snakefile").write_text(text)
