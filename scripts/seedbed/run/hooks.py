@@ -214,7 +214,7 @@ class Hooks:
         """Refuse results that have names of an earlier version, or rename them, and end."""
         if not old_folders(self._results):
             return
-        if self._workflow.output_settings.dryrun or "adopt_confirmed" not in self._targets:
+        if internals.shows_only(self._workflow) or "adopt_confirmed" not in self._targets:
             spends = self._flow.study.config.spend is not None
             raise WorkflowError(refusal(self._results, spends))
         try:
