@@ -167,7 +167,7 @@ def test_a_study_of_ones_own_runs_from_a_clone_that_may_only_be_read(work):
 
 def test_all_stages_of_streams_run_from_a_clone_that_may_only_be_read(work):
     results = work / "results/streams"
-    for stage in ("questions", "answers", "checks", "votes", "verdicts", "journal"):
+    for stage in ("questions", "answers", "checks", "samples", "labels", "state"):
         assert [path for path in (results / stage).rglob("*") if path.is_file()], stage
     cells = pl.read_csv(results / "tables/cells.csv")
     assert {*zip(cells["method"], cells["filter"], strict=True)} == {
@@ -211,7 +211,7 @@ def test_another_workflow_uses_the_rules_as_a_module(clone, work, tmp_path):
     for name in ("config", "resources", "results"):
         shutil.copytree(work / name, tmp_path / name)
     for path in (tmp_path / "results/streams").iterdir():
-        if path.name not in ("journal", "manifest.jsonl"):
+        if path.name not in ("state", "manifest.jsonl"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for path in ("tasks", "models/model=own_student"):
         shutil.rmtree(tmp_path / "resources" / path)
