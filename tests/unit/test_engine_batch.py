@@ -406,7 +406,7 @@ def test_status_and_errors_are_read_in_every_form(server, tmp_path, status):
 
 
 def test_a_batch_that_no_job_waits_for_is_not_said_to_be_under_way(server, tmp_path):
-    folder = tmp_path / "journal/answers"
+    folder = tmp_path / "state/answers"
     ask(server, folder, wait=False)
     (note,) = folder.glob("batches/*.json")
     job = folder / "batches/job"
