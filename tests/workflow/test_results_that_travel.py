@@ -123,6 +123,20 @@ def test_a_job_is_skipped_if_what_it_reads_comes_out_as_it_was(copied):
     assert json.loads((copied.folder / "results/micro/state/run.json").read_text())["well"]
 
 
+@pytest.mark.parametrize("gone", [[], ["models/model=micro_student"]])
+def test_a_job_waits_for_files_that_others_may_want_back(copied, gone):
+    """The task's files are gone. The evaluation wants them if it runs; the seeds come of them."""
+    copied.edit(MICRO, "learning_rate: 2.0e-3", "learning_rate: 1.0e-3")
+    for folder in ("tasks", *gone):
+        shutil.rmtree(copied.folder / "resources" / folder)
+    evaluation = copied.results("evaluations/**/method=seed_only/**/evaluation.json")[0]
+    done = copied.snakemake(str(evaluation.relative_to(copied.folder)))
+    assert done.returncode == 0, done.stdout
+    ran = re.findall(r"^Job \d+: (\w+)", done.stdout, re.MULTILINE)
+    made = ["evaluate_student", "get_task", *["pretrain_model"] * len(gone), "train_student"]
+    assert sorted(ran) == made
+
+
 def flip(path: Path) -> None:
     """Change one bit in the middle of a file, and not its size or date."""
     status, content = path.stat(), bytearray(path.read_bytes())

@@ -96,8 +96,7 @@ class _Plan:
             await self._settle(one)
         if self.jobs.idle:
             # Jobs that wait for each other's decision.
-            for one in [*self._demand.held]:
-                self._demand.release(one)
+            self._demand.release_all()
         return found
 
     async def _settle(self, job: Job) -> None:
@@ -140,24 +139,41 @@ class _Demand:
         self.held: set[Job] = set()
         self._jobs, self._planner = jobs, planner
         self._wanted: dict[Job, set[Job]] = {}
+        self._alone: set[Job] = set()  # Jobs that wait only for jobs that are held.
 
     def count(self, needed: set[Job], statuses: Mapping[Job, Status]) -> None:
         """Count for each job the jobs that it has to wait for, and hold those on demand."""
         found = {job for job in needed if statuses[job].on_demand and not statuses[job].certain}
         # A dry run shows them as if they ran.
-        self.held = set() if self._jobs.dry else found
-        self._wanted = {job: set() for job in self.held}
+        counts = self._counts(needed, statuses, set() if self._jobs.dry else found)
+        if self.held and 0 not in counts.values():
+            # All jobs wait for each other's decision.
+            counts = self._counts(needed, statuses, set())
+        for job, count in counts.items():
+            self._jobs.set_count(job, count)
+
+    def _counts(
+        self, needed: set[Job], statuses: Mapping[Job, Status], held: set[Job]
+    ) -> dict[Job, int]:
+        self.held, self._alone = held, set()
+        self._wanted = {job: set() for job in held}
+        counts = {}
         for job in needed:
-            count = int(job in self.held)
+            count, wants = int(job in held), False
             for producer, files in self._jobs.producers(job).items():
                 if producer not in needed:
                     continue
                 waits = not statuses[job].certain and job.output
-                if producer in self.held and waits and self._missing(files):
+                if producer in held and waits and self._missing(files):
                     self._wanted[producer].add(job)
+                    wants = True
                 else:
                     count += 1
-            self._jobs.set_count(job, count)
+            if wants and not count:
+                self._alone.add(job)
+                count = 1
+            counts[job] = count
+        return counts
 
     def release_for(self, job: Job) -> None:
         """Let the jobs run that make what a job lacks, which runs after all."""
@@ -175,6 +191,14 @@ class _Demand:
                 self._jobs.wait_for_one_more(other)
         self.release_for(job)
         self._jobs.wait_for_one_less(job)
+
+    def release_all(self) -> None:
+        """Let all jobs run that are held, and those that wait only for them after these."""
+        for job in [*self.held]:
+            self.release(job)
+        alone, self._alone = self._alone, set()
+        for job in alone:
+            self._jobs.wait_for_one_less(job)
 
     def unwanted(self, job: Job) -> list[Job]:
         """Return the jobs that nobody wants any more now that a job has ended."""
