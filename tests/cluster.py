@@ -183,6 +183,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         names = ("slurmd.cpu1.pid", "slurmd.gpu1.pid", "slurmctld.pid", "munge/pid")
         for name in names:
             _stop(folder / name)
+        _kill_left(file)
 
 
 def _start_munge(folder: Path) -> None:
@@ -210,6 +211,15 @@ def _stop(file: Path) -> None:
             os.waitpid(process, os.WNOHANG)
         time.sleep(0.1)
     file.unlink(missing_ok=True)
+
+
+def _kill_left(configuration: Path) -> None:
+    """Kill what is left of jobs of a cluster that has ended: it kills only what it can follow."""
+    mark = f"SLURM_CONF={configuration}".encode()
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in file.read_bytes().split(b"\0"):
+                os.kill(int(file.parent.name), signal.SIGKILL)
 
 
 def wait_until(condition, what: str, seconds: float = START_SECONDS) -> None:
