@@ -234,7 +234,7 @@ class Options:
     chats: Chats = option(
         json_of(Chats),
         'what it is checked for, as JSON: {"system": TEXT or null, "trained": true for a student, '
-        '"thinking": true for one that learns its teacher\'s thinking}',
+        '"thinking": true for a student that learns to think}',
         "{}",
     )
     folder: Path = option(Path, "folder to write")

@@ -1,4 +1,4 @@
-"""An endpoint for tests: it takes chat completions over HTTP, and fails as it is told to."""
+"""An endpoint for tests: it takes chat completions over HTTP, and fails on request."""
 
 import asyncio
 import json

@@ -57,7 +57,7 @@ def explored(fits):
 
 
 def page_of(data):
-    """The page, of which the controls and the examples are looked at."""
+    """The page, for a look at its controls and examples."""
     made = {"code": "0", "versions": {}}
     report = Report("study", "", (), "", "", (), ())
     return page(report, data, [], EXAMPLES, 0.95, made)
@@ -156,7 +156,7 @@ def test_the_map_has_the_stretches_of_the_sentences(fits, explored, prices):
 
 
 class Few:
-    """Advice of which the page shows who leads."""
+    """Advice; the page shows who leads."""
 
     usd = None
 

@@ -26,7 +26,7 @@ ROOT = FILE.parents[3]
 
 
 class Changed:
-    """A class of which an attribute, an argument and a text are gone."""
+    """A class that has lost an attribute, an argument and a text."""
 
     def __init__(self) -> None:
         self.kept = 1
@@ -71,7 +71,7 @@ LISTED = {name for names in parts.PARTS.values() for name in names}
 KEPT = {"dag", "modifier", "persistence", "scheduler", "workflow"}
 """What objects of Snakemake are called that nothing but the module reads."""
 PASSED = {"job", "rule", "reason"}
-"""Those that the project hands on, and of which it reads what is listed."""
+"""Those that the project hands on; it reads what is listed."""
 BEFORE = {"current_basedir"}
 """What begin.smk reads of a workflow to find the module; it is listed, and so checked."""
 PUBLIC = {"common_settings", "dryrun_exec", "external_jobid", "job", "logger", "workflow"}

@@ -1,4 +1,4 @@
-"""What a person is told who mistypes something, or who may only read the results."""
+"""What a person reads who mistypes something, or who may only read the results."""
 
 from __future__ import annotations
 

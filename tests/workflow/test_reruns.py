@@ -3,7 +3,7 @@
 Each edit is made in a finished `micro` study, and taken back after the plan was read. That study
 has 12 trained cells, one of them on real pairs, and a baseline. The others stand on 7 streams of 11
 answer shards; 5 of the streams have questions of an augmenter, in 8 shards, and 3 of these have new
-ones, in 5 shards, of which 2 are verified.
+ones, in 5 shards; 2 of those are verified.
 """
 
 from __future__ import annotations

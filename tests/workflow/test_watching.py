@@ -1,4 +1,4 @@
-"""What a person is told of a study: how far it is, what is broken, and why it would run again."""
+"""What a person sees of a study: how far it is, what is broken, and why it would run again."""
 
 from __future__ import annotations
 

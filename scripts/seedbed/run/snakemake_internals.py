@@ -111,7 +111,7 @@ def add_configfiles(
 def rule_that_runs() -> str | None:
     """Return the name of the rule whose job evaluates its `shell:`, called by what stands there.
 
-    Snakemake runs a job in a function, of which `rule` is an argument.
+    Snakemake runs a job in a function with an argument `rule`.
     """
     found = sys._getframe(2).f_locals.get("rule")
     return found if isinstance(found, str) else None

@@ -285,9 +285,10 @@ def block_cells(block: Block, methods: Mapping[str, MethodConfig]) -> Iterator[C
 
     Args:
         block: a block that has been checked.
-        methods: the study's methods by name. One that writes no questions has no augmenter. One
-            of real data has neither augmenter nor teacher nor filter, its budget is 0, and its
-            `seeds` are its pairs: those of the seed set, or as many as a budget.
+        methods: the study's methods by name. A method that writes no questions has no
+            augmenter. A method of real data has neither augmenter nor teacher nor filter, its
+            budget is 0, and its `seeds` are its pairs: those of the seed set, or as many as a
+            budget.
     """
     for method in block.methods:
         pairs = methods[method].real_pairs
