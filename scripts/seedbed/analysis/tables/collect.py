@@ -24,10 +24,7 @@ COUNTS = (
     "augmenter_completion_tokens",
     "teacher_prompt_tokens",
     "teacher_completion_tokens",
-    "training_rows",
-    "training_tokens",
-    "too_long_rows",
-    "steps",
+    *words.TRAINING_COUNTS,
 )
 SECONDS = ("generation", "training", "evaluation")
 
