@@ -1,7 +1,7 @@
-"""Engines: what runs a language model.
+"""Engines: they run language models.
 
-Every engine takes requests, each with its own sampling seed, and gives back completions as they
-finish, in whatever order that is.
+Every engine takes requests, each with its own sampling seed, and yields their completions in the
+order in which they finish.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from seedbed.engines.settings import VLLMSettings
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One query of a model.
+    """One query to a model.
 
     Attributes:
         key: the caller's name for it, unique among the requests of a call.
         messages: (role, content) pairs.
-        max_tokens: the most tokens to generate.
-        temperature: 0 for the likeliest token each time.
-        top_p: nucleus of the distribution that is sampled from, in (0, 1].
-        seed: of this request's sampling alone, so that its answer does not depend on its company.
-        stop: texts that end the answer where the model writes one of them; they are not part of it.
+        max_tokens: maximum number of tokens to generate.
+        temperature: 0 for greedy decoding.
+        top_p: probability mass of nucleus sampling, in (0, 1].
+        seed: sampling seed of this request alone, so that its answer does not depend on the other
+            requests of its batch.
+        stop: texts that end the answer when the model writes one of them. The answer does not
+            include them.
     """
 
     key: str
@@ -43,11 +45,11 @@ class Request:
 
 
 Messages = tuple[tuple[str, str], ...]
-"""Pairs of role and content."""
+"""(role, content) pairs."""
 
 
 def prompt_of(history: Messages, content: str) -> str:
-    """Return the text that stands for a user's message and those before it, as `chat` reads it."""
+    """Return a user's message and the messages before it as one text, which `chat` can read."""
     if not history:
         return content
     messages = [*history, ("user", content)]
@@ -57,7 +59,7 @@ def prompt_of(history: Messages, content: str) -> str:
 
 
 def messages_of(prompt: str) -> Messages:
-    """Return the messages of a prompt: the user's alone, unless `prompt_of` wrote several."""
+    """Return the messages of a prompt: one user message, unless `prompt_of` wrote several."""
     if prompt.startswith('[{"role": "'):
         with suppress(ValueError, TypeError, KeyError):
             found = tuple((one["role"], one["content"]) for one in json.loads(prompt))
@@ -67,9 +69,9 @@ def messages_of(prompt: str) -> Messages:
 
 
 def chat(prompt: str, system: str | None = None) -> Messages:
-    """Return the messages that ask a model something, after its system message, if it has one.
+    """Return the messages of a prompt, after the model's system message, if it has one.
 
-    A prompt with a system message of its own needs no other.
+    A system message in the prompt replaces the model's.
     """
     messages = messages_of(prompt)
     if system is None or messages[0][0] == "system":
@@ -79,23 +81,24 @@ def chat(prompt: str, system: str | None = None) -> Messages:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model answered to one request.
+    """A model's answer to one request.
 
     Attributes:
-        key: the request's.
-        text: without special tokens and outer white space.
-        finish_reason: "stop" (the model ended it, or wrote one of the request's `stop`) or "length"
-            (cut at `max_tokens`); from an endpoint also "content_filter", "tool_calls", "rejected"
-            or "failed" with an empty text, or a name that is not known.
-        prompt_tokens: tokens read.
-        completion_tokens: tokens written and billed, thinking and the ending one included.
-        seconds: its share of the time that the engine took, filled in by who asks: those of a run
-            add up to the run's, the engine's start included.
-        thinking: what the model wrote for itself before the text, which does not contain it.
-        thinking_tokens: of the tokens written, those of the thinking.
-        estimated: whether an endpoint did not count the tokens, so they are estimated.
-        cached_tokens: of the tokens read, those that the provider had in its cache.
-        model: the model that answered, as an endpoint names it; it makes no answer another one.
+        key: the request's key.
+        text: the answer, without special tokens and surrounding white space.
+        finish_reason: "stop" (the model ended the answer, or wrote one of the request's `stop`) or
+            "length" (cut at `max_tokens`). Endpoints also give "content_filter", "tool_calls",
+            "rejected" or "failed" with an empty text, or an unknown name.
+        prompt_tokens: number of prompt tokens.
+        completion_tokens: number of generated and billed tokens, including thinking and the
+            end-of-sequence token.
+        seconds: its share of the engine's time, filled in by the caller. The shares of a run add
+            up to the run's time, including the engine's start.
+        thinking: the model's thinking before the text, which does not contain it.
+        thinking_tokens: number of completion tokens that are thinking.
+        estimated: whether token counts are estimates, because the endpoint did not count.
+        cached_tokens: number of prompt tokens that the provider had in its cache.
+        model: the model that answered, as the endpoint names it. Comparisons ignore it.
     """
 
     key: str
@@ -112,7 +115,7 @@ class Completion:
 
     @property
     def refused(self) -> bool:
-        """Whether the endpoint refused the request, which is no query and costs nothing."""
+        """Whether the endpoint refused the request, which then is no query and costs nothing."""
         refused = ("rejected", "failed", "content_filter")
         return self.finish_reason in refused and not self.prompt_tokens
 
@@ -123,14 +126,14 @@ UNFINISHED = {
     "rejected": "rejected",
     "failed": "failed",
 }
-"""By finish reason, why a text cannot be used; any other than "stop" is `not_finished`."""
+"""Why a text cannot be used, by finish reason. Any other reason than "stop" is `not_finished`."""
 
 
 class UnansweredError(ExpectedError):
-    """Many requests were left without an answer, though each was tried often.
+    """Many requests got no answer after several attempts each.
 
     Attributes:
-        keys: theirs.
+        keys: the keys of these requests.
     """
 
     keys: tuple[str, ...] = ()
@@ -142,11 +145,11 @@ class Engine(Protocol):
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
     ) -> Iterator[Completion]:
-        """Yield one completion for each request, in the order in which they finish.
+        """Yield one completion per request, in the order in which they finish.
 
         Args:
-            requests: with distinct keys.
-            adapter: a folder in the PEFT layout; None uses the model as it is.
+            requests: requests with distinct keys.
+            adapter: folder of an adapter in the PEFT layout; None for the model alone.
         """
         ...
 
@@ -157,17 +160,17 @@ def load_engine(
     lora_rank: int = 0,
     threads: int = 1,
 ) -> Engine:
-    """Load a model, to be used as it is or with LoRA adapters, which are not merged into it.
+    """Load a model for use alone or with LoRA adapters, which are not merged into it.
 
     Args:
-        model: a folder in the Transformers layout; not looked at for an endpoint.
-        job: what runs it; by default, Transformers.
-        lora_rank: highest rank of the adapters that it will be used with, 0 for none.
-        threads: CPU threads.
+        model: folder in the Transformers layout; ignored for an endpoint.
+        job: the engine and its settings; by default Transformers.
+        lora_rank: highest LoRA rank of the adapters; 0 for no adapters.
+        threads: number of CPU threads.
 
     Raises:
-        FileNotFoundError: if the folder is not there or holds no model. A library would take its
-            path for a name on the hub, and ask there.
+        FileNotFoundError: if the folder does not exist or contains no model. Transformers would
+            take its path for a name on the hub, and try to download that.
     """
     job = job or EngineJob()
     engine = _load(model, job, lora_rank, threads)
@@ -199,5 +202,5 @@ def _load(model: Path, job: EngineJob, lora_rank: int, threads: int) -> Engine:
 
 
 def _class(module: str, name: str) -> Any:
-    # By name: code that is not run is not part of what made a result.
+    # Imported by name, so that a result's code digest covers only the engine that made it.
     return getattr(import_module(module), name)

@@ -1,10 +1,10 @@
-"""The batch engine: requests go through a provider's Batch API, which costs about half as much.
+"""The batch engine sends requests through a provider's Batch API, which costs about half as much.
 
-A batch is a file of requests that is uploaded, answered within a day, and downloaded. Each is noted
-on disk before it is sent, as soon as it has an id, and until its answers are kept. So a process
-that dies at any moment, or ends without waiting, leaves batches that the next one finds: by their
-id, or by the id of their file in the provider's list of batches. No request is sent twice that may
-be under way.
+A batch is a file of requests. The engine uploads it, the provider answers it within a day, and the
+engine downloads the answers. The engine notes each batch on disk before it sends it, adds its id
+when it knows it, and keeps the note until the answers are cached. So a process that is killed, or
+that stops without waiting, leaves batches that the next process finds: by their id, or by their
+file's id in the provider's list of batches. A request that may be under way is never sent again.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ from seedbed.records import Record
 FIRST_PAUSE = 2.0
 GROWTH = 1.5
 LONGEST_PAUSE = 60.0
-"""Seconds before the first look at a batch, by what they grow, and up to what."""
+"""Polling a batch: seconds before the first look, their growth factor, and their maximum."""
 LONGEST_OUTAGE = 3600.0
-"""Seconds for which a provider that does not answer is asked again."""
+"""Seconds during which requests to an unresponsive provider are retried."""
 SAY_EVERY = 600.0
-"""Seconds between two lines about a batch in which nothing changes."""
+"""Seconds between two log lines about an unchanged batch."""
 ROUNDS = 4
-"""Batches that a request is sent with before it counts as failed."""
+"""Number of batches with a request after which it counts as failed."""
 LISTINGS = 3
-"""Looks at the list of batches for a batch that may be under way without an id here."""
+"""Number of searches of the provider's list for a batch whose id is unknown here."""
 FULL_PAUSE = 60.0
 LONGEST_FULL_PAUSE = 600.0
-"""Seconds before a provider whose queue is full is sent the next batch, at first and at most."""
+"""Seconds to wait when the provider's queue is full: first pause and maximum."""
 CHARACTERS_PER_TOKEN = 3
-"""By which the tokens of a batch are estimated, rather too many."""
+"""Characters per token when the tokens of a batch are estimated; this overestimates them."""
 PIECE = 2**20
 ID_CHARACTERS = 32
 
@@ -70,9 +70,9 @@ ENDED = {
     **dict.fromkeys(("cancelled", "canceled"), "cancelled"),
     **dict.fromkeys(("failed", "error"), "failed"),
 }
-"""By the status of a batch, in lower case, how it has ended; any other is under way."""
+"""A finished batch's outcome by its status in lower case. Any other status means under way."""
 QUEUE_FULL = ("token_limit_exceeded", "enqueued token limit", "tokenlimitexceeded", "queue limit")
-"""What a batch fails with that is one too many for now."""
+"""Texts in the error of a batch that does not fit into the provider's queue now."""
 NOT_READY = frozenset(("pending", "running", "queued", "uploading", "notrunning"))
 """Status of a file that is not yet ready for a batch."""
 
@@ -82,19 +82,19 @@ class UnderWayError(EndpointError):
 
 
 class _GoneError(EndpointError):
-    """The provider does not know what it is asked about."""
+    """The provider does not know the batch or file."""
 
 
 @dataclass(frozen=True)
 class _Form:
-    """Where a provider's Batch API differs from OpenAI's.
+    """Differences between a provider's Batch API and OpenAI's.
 
     Attributes:
-        upload: where files are uploaded, below the base address.
-        purpose: of a file of requests.
-        batches: where batches are.
-        page: parameters of the list of batches, by which its pages are counted; None if each page
-            names the next.
+        upload: path of uploads below the base address.
+        purpose: purpose of a file of requests.
+        batches: path of batches below the base address.
+        page: whether the API is Mistral's: pages of the list of batches have numbers, and bodies
+            have Mistral's fields.
     """
 
     upload: str = "files"
@@ -103,7 +103,7 @@ class _Form:
     page: bool = False
 
     def created(self, file: str, settings: OpenAISettings, batch: BatchSettings) -> dict[str, Any]:
-        """Return what makes a batch of a file."""
+        """Return the body of the request that creates a batch from a file."""
         if self.page:
             return {
                 "input_files": [file],
@@ -118,7 +118,7 @@ class _Form:
         }
 
     def line(self, key: str, sent: dict[str, object], batch: BatchSettings) -> dict[str, Any]:
-        """Return the line of a request in the file of a batch."""
+        """Return a request's line in the file of a batch."""
         if self.page:
             return {"custom_id": key, "body": {k: v for k, v in sent.items() if k != "model"}}
         return {"custom_id": key, "method": "POST", "url": batch.endpoint, "body": sent}
@@ -129,17 +129,17 @@ FORMS = {
     "together": _Form(upload="files/upload", purpose="batch-api"),
     "mistral": _Form(batches="batch/jobs", page=True),
 }
-"""By `batch.form`."""
+"""The forms by the value of `batch.form`."""
 
 
 class BatchRecord(Record):
-    """A batch that may be under way, in the folder of its job.
+    """The note of a batch that may be under way, in the folder of its job.
 
     Attributes:
-        batch: the provider's id of the batch; empty if it may not be there.
-        file: the provider's id of its file; empty if it may not be there.
-        tokens: estimated, of its prompts.
-        requests: their ids.
+        batch: the provider's id of the batch; empty if the batch may not exist.
+        file: the provider's id of its file; empty if the file may not exist.
+        tokens: estimated number of prompt tokens.
+        requests: ids of its requests.
     """
 
     batch: str
@@ -153,12 +153,12 @@ class _Batch:
     """A batch that is noted on disk.
 
     Attributes:
-        place: the file with what follows.
+        place: file of its `BatchRecord`.
         keys: ids of its requests.
-        tokens: estimated, of its prompts.
-        file: the provider's id of its file; empty if it may not be there.
-        batch: the provider's id of the batch; empty if it may not be there.
-        said: what the log said of it last, and when.
+        tokens: estimated number of prompt tokens.
+        file: the provider's id of its file; empty if the file may not exist.
+        batch: the provider's id of the batch; empty if the batch may not exist.
+        said: its last log line, and the time of that.
     """
 
     place: Path
@@ -169,21 +169,21 @@ class _Batch:
     said: tuple[str, float] = field(default=("", -math.inf), compare=False)
 
     def note(self) -> None:
-        """Write it to disk."""
+        """Write the batch's record to disk."""
         record = BatchRecord(
             batch=self.batch, file=self.file, tokens=self.tokens, requests=tuple(self.keys)
         )
         record.write(self.place)
         with self.place.open("rb") as file:
-            # Also where the machine itself goes down.
+            # So that the note survives a crash of the machine.
             os.fsync(file.fileno())
 
     @classmethod
     def read(cls, place: Path) -> _Batch:
-        """Read what `note` wrote.
+        """Read the record that `note` wrote.
 
         Raises:
-            ValueError: if it cannot be read.
+            ValueError: if the record is invalid.
         """
         found = BatchRecord.read(place)
         return cls(place, [*found.requests], found.tokens, found.file, found.batch)
@@ -195,13 +195,13 @@ class BatchEngine(OpenAIEngine):
     def __init__(
         self, settings: OpenAISettings, cap: Cap | None, place: str, folder: Path, wait: bool
     ) -> None:
-        """Prepare the calls.
+        """Read the keys and certificates of the endpoint.
 
         Args:
-            settings: with `batch`.
-            cap: what may be spent.
-            place: the file that says all this, for messages.
-            folder: where batches are noted; no other process may use it at the same time.
+            settings: the endpoint's settings, with `batch`.
+            cap: the cap on spending.
+            place: file of these settings, for messages.
+            folder: folder of the batches' records. No other process may use it at the same time.
             wait: whether to wait for batches that are under way.
 
         Raises:
@@ -214,10 +214,10 @@ class BatchEngine(OpenAIEngine):
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
     ) -> Iterator[Completion]:
-        """Yield one completion for each request, as `OpenAIEngine.complete` does.
+        """Yield one completion per request, as `OpenAIEngine.complete` does.
 
         Raises:
-            UnderWayError: if some are under way, and this does not wait for them.
+            UnderWayError: if batches are under way, and the engine does not wait for them.
             EndpointError: see `OpenAIEngine.complete`.
             CapReachedError: see `OpenAIEngine.complete`.
         """
@@ -238,11 +238,11 @@ class BatchEngine(OpenAIEngine):
         return EndpointError(self.about(said, restart))
 
     def say(self, text: str) -> None:
-        """Say something on the standard error stream, without secrets."""
+        """Print a text to standard error, without secrets."""
         print(self._secrets.hide(text), file=sys.stderr, flush=True)
 
     async def send(self, method: str, path: str, **more: Any) -> tuple[int, bytes, Mapping]:
-        """Ask once, and return status, body and headers of the response."""
+        """Send one HTTP request, and return the response's status, body and headers."""
         data = more.pop("data", None)
         query = self._secrets.query | more.pop("params", {})
         address = f"{self._settings.base_url.rstrip('/')}/{path}"
@@ -255,9 +255,9 @@ class BatchEngine(OpenAIEngine):
             return response.status, await response.read(), response.headers
 
     async def fetch(self, path: str, place: Path) -> tuple[int, bytes]:
-        """Download a file, and return the status and what an error says.
+        """Download a file, and return the status, and the body of an error.
 
-        It may lie on another server, which gets no secrets.
+        A redirect to another server is followed without the secrets.
         """
         import aiohttp
 
@@ -290,7 +290,7 @@ class _Call:
     """The requests of one call.
 
     Attributes:
-        purse: what they may cost; None for no limit.
+        purse: the job's purse; None without booking and caps.
     """
 
     def __init__(
@@ -299,7 +299,7 @@ class _Call:
         assert settings.batch is not None, "not a model behind a Batch API"
         self.purse: Purse | None = None
         self._engine = engine
-        # A stream in a file of answers is none.
+        # A file of answers cannot contain streams.
         self._settings = settings.model_copy(update={"stream": False})
         self._batch = settings.batch
         self._form = FORMS[settings.batch.form]
@@ -319,14 +319,15 @@ class _Call:
         self._fatal: Refusal | None = None
         self._answered = 0
         self._capped = False
-        # The id of what is asked to find out whether the model answers at all, and whether it was.
+        # The id of the request that probes whether the model answers at all, and whether it was
+        # sent.
         self._probe = ""
         self._probed = False
-        # What a batch holds beside answers, settled once all of it is read.
+        # A batch's results that are not answers. They are settled once the batch is read whole.
         self._later: list[tuple[str, Completion | None, bool]] = []
 
     def close(self) -> None:
-        """End the call; batches that are under way stay there."""
+        """End the call. Batches that are under way continue at the provider."""
         self._loop.close()
         if self.purse is not None:
             for batch in self._open:
@@ -336,7 +337,7 @@ class _Call:
             self.purse.close()
 
     def answers(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """Yield a completion for each request; see `BatchEngine.complete`."""
+        """Yield a completion per request; see `BatchEngine.complete`."""
         repeated: Counter[str] = Counter()
         for request in requests:
             key = _key(self._settings, request)
@@ -378,7 +379,7 @@ class _Call:
             pause = min(LONGEST_PAUSE, pause * GROWTH)
         yield from self._conclude(total)
 
-    # --- what is under way
+    # --- Batches under way
 
     def _noted(self, place: Path) -> _Batch:
         try:
@@ -390,7 +391,7 @@ class _Call:
             ) from None
 
     def _find(self) -> None:
-        """Find the batches that an earlier process left, and remove what has no note."""
+        """Find the batches that an earlier process left, and remove files without a record."""
         for place in self._folder.glob("*.*"):
             parts = place.suffix in (".requests", ".answers")
             if parts and not place.with_suffix(".json").exists():
@@ -398,25 +399,25 @@ class _Call:
         for place in sorted(self._folder.glob("*.json")):
             batch = self._noted(place)
             if not any(key in self._requests for key in batch.keys):
-                continue  # Of other requests, as these were asked before an edit.
+                continue  # Its requests changed since, by an edit.
             if not batch.batch and batch.file:
                 batch.batch = self._find_id(batch.file)
             if not batch.batch:
-                # Nothing was begun.
+                # The batch was never created.
                 for key in batch.keys:
                     if key in self._requests:
                         self._settle(key, None, refused=True)
                 place.unlink()
                 place.with_suffix(".requests").unlink(missing_ok=True)
                 continue
-            batch.note()  # Who sent it has booked it, as in doubt.
+            batch.note()  # The process that sent it booked its requests as in doubt.
             self._engine.say(f"found batch {batch.batch}, of an earlier start")
             self._open.append(batch)
 
     def _find_id(self, file: str) -> str:
-        """Return the id of the batch that was made of a file; empty if there is none.
+        """Return the id of the batch that was created from a file; empty if there is none.
 
-        A list may lag behind, so it is looked at again before that is believed.
+        The provider's list may lag behind, so it is searched several times.
         """
         for look in range(LISTINGS):
             if look:
@@ -442,7 +443,7 @@ class _Call:
         return ""
 
     def _look(self, batch: _Batch) -> dict[str, Any] | None:
-        """Return what the provider says of a batch that has ended; None if it is under way."""
+        """Return the provider's description of a finished batch; None if it is under way."""
         try:
             about = self._ask("GET", f"{self._form.batches}/{batch.batch}")
         except _GoneError as error:
@@ -480,14 +481,14 @@ class _Call:
         )
 
     def say_left(self) -> None:
-        """Say what is under way."""
+        """Log the batches that are under way."""
         if self._open:
             self._engine.say(self._engine.about(self._count_left(), restart=False))
 
-    # --- sending
+    # --- Sending
 
     def _send_left(self) -> None:
-        """Send the rest, within the limits."""
+        """Send the remaining requests, within the limits."""
         while self._left and not self._capped and time.monotonic() >= self._full_until:
             queued = sum(batch.tokens for batch in self._open)
             keys: list[str] = []
@@ -524,7 +525,7 @@ class _Call:
         return json.dumps(self._form.line(key, sent, self._batch)).encode() + b"\n"
 
     def _send(self, batch: _Batch, file: Path) -> None:
-        """Upload the requests of a batch, and make it; who is interrupted leaves it as it is."""
+        """Upload the requests of a batch, and create it. Its record survives an interrupt."""
         batch.note()
         try:
             made = self._make(batch, file)
@@ -539,7 +540,11 @@ class _Call:
             self._engine.say(f"batch {batch.batch}: {len(batch.keys):,} requests were sent")
 
     def _make(self, batch: _Batch, file: Path) -> bool:
-        """Upload the requests of a batch, and make it; False if there is no room for it."""
+        """Upload the requests of a batch, and create it.
+
+        Returns:
+            False if the provider's queue has no room for it.
+        """
         about = self._ask("POST", self._form.upload, file=file)
         batch.file = str(about["id"])
         batch.note()
@@ -555,7 +560,7 @@ class _Call:
                 about = about.get("job") or about
                 batch.batch = str(about["id"])
             except AgainError as problem:
-                # It may have been made though its answer was lost.
+                # The batch may exist although the response was lost.
                 if not problem.limited:
                     batch.batch = self._find_id(batch.file)
                 elif _full(str(problem)):
@@ -570,13 +575,13 @@ class _Call:
         return True
 
     def _put_back(self, batch: _Batch, said: str) -> None:
-        """Send the requests of a batch later, for which the provider's queue has no room."""
+        """Return a batch's requests to the queue, because the provider's queue has no room."""
         for key in reversed(batch.keys):
             self._settle(key, None, refused=True)
             self._left.appendleft(key)
         batch.place.unlink()
         if not self._open:
-            # It alone may be too much.
+            # The batch alone may be too large.
             self._most = max(1, len(batch.keys) // 2)
         self._full_until = time.monotonic() + self._full_pause
         self._full_pause = min(LONGEST_FULL_PAUSE, self._full_pause * 2)
@@ -584,10 +589,10 @@ class _Call:
             f"the provider's queue is full, and {len(batch.keys):,} requests wait: {said}"
         )
 
-    # --- what comes back
+    # --- Results
 
     def _take(self, batch: _Batch, about: Mapping[str, object]) -> Iterator[Completion]:
-        """Yield what a batch that has ended holds, and ask for the rest again."""
+        """Yield the completions of a finished batch, and queue its other requests again."""
         how = ENDED[str(about["status"]).lower()]
         said = _errors(about)
         files = [
@@ -613,12 +618,12 @@ class _Call:
                 if completion is not None:
                     if key != self._probe:
                         yield completion
-                    # Only now it is kept, so that what is settled is never asked for again.
+                    # Settled only now, when the caller has cached it.
                     self._settle(key, completion)
         for key in sorted(missing):
             self._later.append((key, None, how != "completed"))
             self._again(key, f"no answer in batch {batch.batch}, which has {how} {said}".strip())
-        # Until here it counts as under way, and is read again by the next start.
+        # If the process dies before this point, the next start reads the batch again.
         for key, kept, refused in self._later:
             self._settle(key, kept, refused)
         self._open.remove(batch)
@@ -638,15 +643,15 @@ class _Call:
             raise self._engine.error(self._said(doubtful[-1]))
 
     def _doubtful(self) -> list[Refusal]:
-        """Return the refusals that may concern all requests, as nothing was answered."""
+        """Return the refusals that may concern all requests, because none was answered yet."""
         found = [one for _, one in self._refused if one.meaning is not Meaning.ITEM]
         return [] if self._answered else found
 
     def _ask_probe(self) -> None:
-        """Ask what nobody could mind: few requests were sent, and all were refused.
+        """Queue a harmless request, because all requests so far, which are few, were refused.
 
         Raises:
-            EndpointError: if that was not answered either.
+            EndpointError: if the harmless request was refused before.
         """
         if self._probed:
             raise self._engine.error(self._said(self._doubtful()[-1]))
@@ -655,7 +660,7 @@ class _Call:
         self._engine.say("all requests were refused: asking whether the model answers at all")
 
     def _said(self, refusal: Refusal) -> str:
-        """Return what an endpoint said that refuses all requests, and what to change."""
+        """Return the message for a refusal of all requests, with the setting to change."""
         said = refusal.said.rstrip(".")
         if refusal.meaning is Meaning.ACCOUNT:
             return f"refuses: {said}"
@@ -664,7 +669,7 @@ class _Call:
         return f"takes every request for wrong: {said}. {more}".rstrip()
 
     def _lines(self, batch: _Batch, file: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the lines of a file of answers by the id of their request."""
+        """Yield (request id, line) for each line of a file of answers."""
         place = batch.place.with_suffix(".answers")
         begun, pause = time.monotonic(), FIRST_PAUSE
         while True:
@@ -691,7 +696,7 @@ class _Call:
                     yield str(line.get("custom_id")), line
 
     def _read(self, key: str, line: Mapping[str, object]) -> Completion | None:
-        """Return what a line says; None if its request is asked again, or refused."""
+        """Return the completion in a line; None if its request is retried or was refused."""
         request = self._requests[key]
         response, error = line.get("response"), line.get("error")
         response = response if isinstance(response, dict) else {}
@@ -739,7 +744,7 @@ class _Call:
             self.purse.settle(self._requests[key], completion, refused)
 
     def _conclude(self, total: int) -> Iterator[Completion]:
-        """Say how it ended, after the last answer."""
+        """Yield completions for refused and failed requests, after the last answer."""
         if self._unknown.total() >= UNKNOWN_ENDS:
             names = ", ".join(map(repr, self._unknown))
             raise self._engine.error(
@@ -767,18 +772,18 @@ class _Call:
     def _ask(
         self, method: str, path: str, *, file: Path | None = None, once: bool = False, **more: Any
     ) -> Any:
-        """Ask the provider about files and batches, until it answers.
+        """Send a request about files or batches, and retry it until the provider answers.
 
         Args:
-            method: of HTTP.
-            path: below the base address.
-            file: to upload.
-            once: whether to raise what may succeed later.
+            method: HTTP method.
+            path: path below the base address.
+            file: file to upload.
+            once: whether to raise temporary failures instead of retrying.
             more: see `BatchEngine.send`.
 
         Raises:
-            AgainError: with `once`, if it may succeed later.
-            EndpointError: if it refuses, or does not answer for an hour.
+            AgainError: with `once`, on a failure that a retry may resolve.
+            EndpointError: if the provider refuses, or does not answer for an hour.
         """
         begun, pause = time.monotonic(), FIRST_PAUSE
         while True:
@@ -803,7 +808,7 @@ class _Call:
             name = f"{file.stem}.jsonl"
             if self._form.upload != "files":
                 form.add_field("file_name", name)
-            # Whole in memory, as an attempt may have to be repeated.
+            # Read whole into memory, because the upload may have to be repeated.
             content = file.read_bytes()
             form.add_field("file", content, filename=name, content_type="application/jsonl")
             more["data"] = form
@@ -828,11 +833,11 @@ class _Call:
         raise self._engine.error(said, restart=True)
 
     def _run(self, asking: Any) -> Any:
-        """Run something that asks, and return its result.
+        """Run an HTTP coroutine, and return its result.
 
         Raises:
-            AgainError: if the network or the provider fails in a way that may pass.
-            EndpointError: if it fails for good.
+            AgainError: on a temporary failure of the network or the provider.
+            EndpointError: on a permanent failure.
         """
         import aiohttp
 
@@ -848,7 +853,7 @@ class _Call:
 
 
 def _key(settings: OpenAISettings, request: Request) -> str:
-    """Return the id of a request in a batch: that of what is sent, and of its seed."""
+    """Return the id of a request in a batch: a hash of its body and seed."""
     sent = [body(settings, request), request.seed]
     return sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()[:ID_CHARACTERS]
 
@@ -858,7 +863,7 @@ def _full(said: str) -> bool:
 
 
 def _errors(about: Mapping[str, object]) -> str:
-    """Return what a batch says of itself where it went wrong."""
+    """Return the error messages of a batch."""
     errors = about.get("errors") or about.get("error") or ""
     if isinstance(errors, dict):
         errors = errors.get("data") or errors

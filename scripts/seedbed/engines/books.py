@@ -1,9 +1,9 @@
-"""Books: what every process spent, kept as it happens, in a folder that needs no locks.
+"""Books: records of what every process spends, as it spends it, in a folder without locks.
 
-Each process writes a book of its own, under a name that no other has: so none waits for another,
-on whatever machine, and a copy of a book is the same book. A line is written before a request is
-sent, and another when its fate is known. What a killed process had under way stays in doubt: it may
-have been billed. A book that is closed is replaced by its sums.
+Each process writes its own book, under a unique name. So no process waits for another on any
+machine, and a copy of a book is the same book. A process writes one line before it sends a request,
+and another when it knows the outcome. Requests that were under way when a process was killed stay
+in doubt, because they may have been billed. Closing a book replaces its lines with their sums.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ _AMOUNTS = Used.__slots__
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was spent on one model in one stage.
+    """Spending on one model in one stage.
 
     Attributes:
-        used: what its answers took.
-        usd: dollars, by the prices that were known when they came.
-        unpriced: of `used`, what came while the price was not known.
-        doubts: requests whose fate is not known: under way, or given up or killed before an answer.
-        doubts_usd: the most dollars that they can have cost.
-        gpu_seconds: of the model's own GPUs.
-        queries: of the answers and doubts, those that are queries of a teacher.
+        used: answers and their tokens.
+        usd: dollars, at the prices known when the answers came.
+        unpriced: the part of `used` that came while the price was unknown.
+        doubts: number of requests with an unknown outcome: under way, given up, or killed before
+            an answer.
+        doubts_usd: the most dollars that these requests can have cost.
+        gpu_seconds: seconds of the model's own GPUs.
+        queries: number of answers and doubts that are teacher queries.
     """
 
     used: Used = NOTHING
@@ -53,21 +54,21 @@ class Spent:
 
 
 Key = tuple[str, str]
-"""A stage and a model."""
+"""(stage, model)."""
 
 
 class Book:
-    """The book of one process, about one model in one stage."""
+    """The book of one process, for one model in one stage."""
 
     def __init__(self, folder: Path, stage: str, model: str, queries: bool, name: str = "") -> None:
-        """Begin a book; its file is made with its first line.
+        """Start a book. The first entry creates its file.
 
         Args:
-            folder: of the books.
-            stage: what the model is asked for.
-            model: its name.
-            queries: whether each request is a query of a teacher.
-            name: of the book; by default a new one.
+            folder: folder of the books.
+            stage: the stage that queries the model.
+            model: name of the model.
+            queries: whether each request is a teacher query.
+            name: name of the book; by default a new one.
         """
         self._path = folder / f"{name or uuid.uuid4().hex}.jsonl"
         self._queries = queries
@@ -76,30 +77,38 @@ class Book:
         self._sums = Spent()
 
     def begin(self, usd: float) -> None:
-        """Note that a request is about to be sent, and the most dollars that it can cost."""
+        """Note that a request is about to be sent.
+
+        Args:
+            usd: the most dollars that it can cost.
+        """
         self._note(["+", usd])
 
     def refused(self, usd: float) -> None:
-        """Note that a request was refused, which costs nothing; `usd` as when it began."""
+        """Note that a request was refused, which costs nothing.
+
+        Args:
+            usd: the amount that `begin` noted.
+        """
         self._note(["0", usd])
 
     def answered(self, usd: float, completion: Completion, cost: float | None) -> None:
         """Note an answer.
 
         Args:
-            usd: as when the request began.
+            usd: the amount that `begin` noted.
             completion: the answer.
-            cost: its dollars; None if the price is not known.
+            cost: its cost in dollars; None if the price is unknown.
         """
         used = used_by(completion)
         self._note(["-", usd, cost, *(getattr(used, name) for name in _AMOUNTS)])
 
     def add(self, more: Spent) -> None:
-        """Note amounts that were found out in another way."""
+        """Note amounts that were measured in another way."""
         self._note(["=", _plain(more)])
 
     def close(self) -> None:
-        """Replace the book by its sums."""
+        """Replace the book's entries with their sums."""
         if self._file < 0:
             return
         os.close(self._file)
@@ -125,7 +134,7 @@ class Book:
 
 
 def used_by(completion: Completion) -> Used:
-    """Return what an answer took; a refusal took nothing."""
+    """Return the usage of a completion. A refusal is no answer."""
     return Used(
         int(not completion.refused),
         completion.prompt_tokens,
@@ -136,7 +145,7 @@ def used_by(completion: Completion) -> Used:
 
 
 def _of(entry: list[Any], queries: bool) -> Spent:
-    """Return what an entry adds."""
+    """Return the amounts that an entry adds."""
     kind, first, *rest = entry
     count = int(bool(queries))
     if kind == "+":
@@ -162,14 +171,14 @@ def _plain(spent: Spent) -> JsonObject:
 
 @dataclass
 class _Read:
-    """What has been read of a book.
+    """The part of a book that has been read.
 
     Attributes:
-        key: what it is about.
-        sums: of the lines before `offset`.
+        key: the book's stage and model.
+        sums: sums of the lines before `offset`.
         queries: see `Book`.
-        offset: of the first byte that was not read.
-        file: distinguishes its file from its replacement.
+        offset: position of the first unread byte.
+        file: inode number, which distinguishes the file from its replacement.
     """
 
     key: Key | None = None
@@ -180,17 +189,17 @@ class _Read:
 
 
 class Books:
-    """All books of a folder; each reading takes only the lines that are new."""
+    """All books of a folder. Each call of `spent` reads only new lines."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[str, _Read] = {}
 
     def spent(self) -> dict[Key, Spent]:
-        """Return what was spent, by stage and model.
+        """Return the spending by stage and model.
 
         Raises:
-            ValueError: if a whole line is not one of a book.
+            ValueError: if a complete line is not a book's entry.
         """
         found: dict[Key, Spent] = {}
         names = []
@@ -217,7 +226,7 @@ class Books:
             file.seek(book.offset)
             for line in file:
                 if not line.endswith(b"\n"):
-                    return  # Cut as its process died, or not whole yet.
+                    return  # Its process died, or is still writing it.
                 try:
                     content = json.loads(line)
                     if book.key is None:
@@ -239,7 +248,7 @@ def total(spent: Iterable[Spent]) -> Spent:
 
 
 def priced(spent: Spent, price: Price, batch: bool = False) -> Spent:
-    """Return amounts with dollars for what came without a price, if it is known by now."""
+    """Return the amounts with unpriced usage priced, if the price is known by now."""
     cost = price.usd(spent.unpriced, batch)
     if cost is None or spent.unpriced == NOTHING:
         return spent

@@ -1,8 +1,8 @@
-"""The purse of a job: it books what is asked, and keeps to the cap of the study.
+"""The purse of a job: it books requests, and enforces the study's cap.
 
-Every job books what it asks, in its own book (see `seedbed.engines.books`). With a cap, what it is
-about to ask is also reserved in a ledger that all jobs share before it is sent, in leases of many
-requests, and what it cost is entered there afterwards.
+Every job enters its requests in its own book (see `seedbed.engines.books`). With a cap, it also
+reserves room for them in a ledger that all jobs share, before it sends them. It reserves in leases
+of many requests, and enters their real cost afterwards.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from seedbed.engines.ledger import Amount, Ledger, job_name
 from seedbed.engines.settings import Cap
 
 TOGETHER = 1024
-"""Requests that an engine in this process is given at a time: so many, at most, are in doubt if it
-is killed."""
+"""Most requests that a local engine gets at a time, and so the most that are in doubt if it is
+killed."""
 LOOK_SECONDS = 0.1
-"""Between looks whether other jobs have used less than they had reserved."""
+"""Seconds between checks whether other jobs used less than they had reserved."""
 PATIENCE_SECONDS = 600.0
-"""As long as a request may be under way."""
+"""Seconds that a request may be under way."""
 ROLE_TOKENS = 16
-"""Tokens that a chat template puts around a message, at most; the text has one a byte, at most."""
+"""Most tokens that a chat template puts around a message. Its text has at most one per byte."""
 
 
 class CapReachedError(ExpectedError):
@@ -35,7 +35,7 @@ class CapReachedError(ExpectedError):
 
 
 class Purse:
-    """What one job may ask: each try at a request is taken from it first, and then settled."""
+    """One job's room for requests: each attempt takes room, and is settled afterwards."""
 
     def __init__(self, cap: Cap) -> None:
         self._cap = cap
@@ -50,7 +50,7 @@ class Purse:
         self._seen: tuple[dict[str, Amount] | None, float] = (None, 0.0)
 
     def take(self, request: Request) -> bool:
-        """Take the room that a request needs at most; False if there is none."""
+        """Take the most room that a request can need; return False if there is not enough."""
         need = self._need(request)
         if self._ledger is not None and not self._reserve(self._ledger, need):
             return False
@@ -62,13 +62,13 @@ class Purse:
     def _reserve(self, ledger: Ledger, need: Amount) -> bool:
         queries, usd = need
         short = (max(0, queries - self._left[0]), max(0.0, usd - self._left[1]))
-        # What is left of a lease is a difference of many numbers, and so not exact.
+        # The rest of a lease is a difference of many numbers, and so not exact.
         if short[0] or short[1] > usd * 1e-9:
             ledger.book(self._job, self._used, self._cost)
             self._used = self._cost = (0, 0.0)
             lease = ledger.lease(self._job, self._cap, short)
             if lease == (0, 0.0):
-                # Another job may wait for the rest, as this one for what others do not use.
+                # Another job may wait for this rest, as this one waits for the rests of others.
                 ledger.book(self._job, self._left, (0, 0.0))
                 self._left = (0, 0.0)
                 return False
@@ -77,10 +77,11 @@ class Purse:
         return True
 
     def may_get_room(self) -> bool:
-        """Return whether it may help to try again: other jobs may use less than they reserved.
+        """Return whether another attempt may find room, because others may return reservations.
 
-        They may also have given it back since the last try. A job that reserves the same for
-        `PATIENCE_SECONDS` has probably been killed, as has one of this machine without a process.
+        They may also have returned some since the last attempt. A job whose reservation stays the
+        same for `PATIENCE_SECONDS` was probably killed. So was a job of this machine without a
+        process.
         """
         if self._ledger is None:
             return False
@@ -94,12 +95,12 @@ class Purse:
     def settle(
         self, request: Request, completion: Completion | None, refused: bool = False
     ) -> None:
-        """Book a request that room was taken for, by this process or an earlier one.
+        """Book the outcome of a request for which this or an earlier process took room.
 
         Args:
             request: the request.
-            completion: its answer; None if there was none, though it may have been paid for.
-            refused: whether there was none as it was refused, which costs nothing.
+            completion: its answer; None if there was none. It may have been billed nevertheless.
+            refused: whether there was none because the request was refused, which costs nothing.
         """
         earlier = request.key not in self._taken
         queries, usd = need = self._taken.pop(request.key, self._need(request))
@@ -111,13 +112,13 @@ class Purse:
             cost = 0.0 if price is None else price.usd(used_by(completion), self._cap.batch)
             self._book.answered(need[1], completion, cost)
             usd = cost or 0.0
-        # Otherwise it stays in doubt, in the book and below the cap.
+        # Otherwise it stays in doubt in the book, and counts towards the cap.
         if earlier:
-            # As in doubt it has counted from the start of the run.
+            # It has counted as in doubt since the run started.
             self._cost = _sum(self._cost, (queries - need[0], usd - need[1]))
             return
         if usd > need[1] > 0:
-            # More was billed than foreseen, as for thinking beyond the limit: so it will be again.
+            # More was billed than foreseen, e.g. for thinking beyond the limit. Expect that again.
             self._excess = max(self._excess, usd / self._foreseen(request))
             drawn = min(usd - need[1], max(0.0, self._left[1]))
             self._left = _sum(self._left, (0, -drawn))
@@ -126,11 +127,11 @@ class Purse:
         self._cost = _sum(self._cost, (queries, usd))
 
     def close(self, under_way: bool = False) -> None:
-        """Book what was settled, and give back what was not used.
+        """Book the settled requests, and return the unused room.
 
         Args:
-            under_way: whether what was taken and not settled was sent, and its fate is not known;
-                otherwise it was not asked.
+            under_way: whether the requests that took room and are not settled were sent, so that
+                their outcome is unknown; otherwise they were not sent.
         """
         if not under_way:
             for _, usd in self._taken.values():
@@ -142,10 +143,10 @@ class Purse:
         self._left = self._used = self._cost = (0, 0.0)
 
     def reached(self, left: int) -> CapReachedError:
-        """Return the error that says so.
+        """Return the error for a reached cap.
 
         Args:
-            left: requests of this job that were not asked.
+            left: number of this job's requests that were not sent.
         """
         assert self._ledger is not None, "without a cap, none is reached"
         spent = self._ledger.spent()
@@ -170,7 +171,7 @@ class Purse:
         return int(self._cap.counts_queries), self._foreseen(request) * self._excess
 
     def _foreseen(self, request: Request) -> float:
-        """Return the most dollars that a request can cost by its limits."""
+        """Return the most dollars that a request can cost within its token limits."""
         if self._cap.price is None:
             return 0.0
         text = sum(len(content.encode()) + ROLE_TOKENS for _, content in request.messages)
@@ -182,7 +183,7 @@ def _sum(one: Amount, other: Amount) -> Amount:
 
 
 class CappedEngine:
-    """An engine that runs in this process; what it is asked is booked, and keeps to the cap."""
+    """An engine in this process whose requests are booked and kept within the cap."""
 
     def __init__(self, engine: Engine, cap: Cap) -> None:
         self._engine = engine
@@ -191,10 +192,10 @@ class CappedEngine:
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
     ) -> Iterator[Completion]:
-        """Yield a completion for each request that there is room for.
+        """Yield a completion for each request that the cap has room for.
 
         Raises:
-            CapReachedError: if there are more, after all that were asked are answered.
+            CapReachedError: if requests are left, after all that were sent are answered.
         """
         if self._cap.limited:
             return self._within(requests, adapter)

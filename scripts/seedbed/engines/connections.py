@@ -1,4 +1,4 @@
-"""Connections: how an endpoint is reached, with its secrets, proxies and certificates."""
+"""Connections to endpoints, with their secrets, proxies and certificates."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     import aiohttp
 
 BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""Environment variables that name a file of certificates to trust."""
+"""Environment variables that name a file of trusted certificates."""
 CONNECT_SECONDS = 30
 
 
 class Secrets:
-    """The headers and parameters of requests, with the secrets in them.
+    """The headers and query parameters of requests, with their secrets filled in.
 
     Attributes:
-        headers: of each request.
-        query: of each address.
+        headers: headers of each request.
+        query: query parameters of each address.
     """
 
     def __init__(self, settings: OpenAISettings) -> None:
         """Read the environment.
 
         Raises:
-            KeyError: naming a variable that is not set.
+            KeyError: if a variable is not set. The error names it.
         """
         known: dict[str, str] = {}
         for name, _ in settings.variables():
@@ -56,7 +56,7 @@ class Secrets:
         self.query = filled(settings.query)
 
     def hide(self, text: str) -> str:
-        """Return a text without the secrets in it."""
+        """Return a text with "(key)" in place of the secrets."""
         for secret in self._hidden:
             text = text.replace(secret, "(key)")
         return text
@@ -72,10 +72,10 @@ async def connection(
     """Open the connections to an endpoint, and close them.
 
     Args:
-        settings: of the endpoint.
-        secrets: to send.
-        certificates: to trust.
-        json: whether what is sent is JSON.
+        settings: the endpoint's settings.
+        secrets: secrets to send.
+        certificates: certificates to trust; None for the system's.
+        json: whether request bodies are JSON.
     """
     import aiohttp
 
@@ -93,7 +93,8 @@ async def connection(
 def proxy(url: str) -> str | None:
     """Return the proxy that the environment names for an address; clusters often have one.
 
-    (What aiohttp's `trust_env` does for each request anew takes longer than the rest of it.)
+    aiohttp's `trust_env` looks it up for each request, which takes longer than the rest of the
+    request.
     """
     address = urlsplit(url)
     if not address.hostname or proxy_bypass(address.netloc) or _left_out(address.hostname):
@@ -103,7 +104,7 @@ def proxy(url: str) -> str | None:
 
 
 def _left_out(host: str) -> bool:
-    """Return whether `no_proxy` has a network of addresses that a host is in, as 10.0.0.0/8."""
+    """Return whether `no_proxy` names a network, e.g. 10.0.0.0/8, that contains a host."""
     named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     try:
         address = ipaddress.ip_address(host)
@@ -119,7 +120,7 @@ def _left_out(host: str) -> bool:
 
 
 def certificates(url: str) -> ssl.SSLContext | None:
-    """Return the certificates to trust for an address: the system's, and those of `BUNDLES`.
+    """Return the trusted certificates for an address: the system's, and the files of `BUNDLES`.
 
     Raises:
         OSError: if a file that the environment names cannot be read.
@@ -143,10 +144,13 @@ def certificates(url: str) -> ssl.SSLContext | None:
 
 
 def trouble(error: Exception) -> tuple[str, bool, bool]:
-    """Return what a connection that fails says, whether for good, and whether it is slow to mend.
+    """Describe why a connection failed.
 
     Args:
-        error: of aiohttp or of the operating system.
+        error: error of aiohttp or of the operating system.
+
+    Returns:
+        A message, whether the failure is permanent, and whether it lasts long if it is not.
     """
     import aiohttp
 

@@ -1,4 +1,4 @@
-"""The GPUs that a job may use, where several jobs share a machine."""
+"""The division of a machine's GPUs among the jobs that share it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ POLL_SECONDS = 1.0
 SAY_SECONDS = 60.0
 
 CONTROLLER_JOB = "SEEDBED_CONTROLLER_JOB"
-"""Holds the number of the SLURM job that the run of Snakemake itself is, empty if it is none."""
+"""Environment variable with the number of the SLURM job in which Snakemake itself runs; empty if it
+runs in none."""
 
 _ALLOCATED = (
     VISIBLE,
@@ -29,22 +30,23 @@ _held: list[int] = []
 
 
 def use_gpus(count: int, progress: Callable[[str], None], devices: Path = Path("/dev")) -> None:
-    """Let this process see so many GPUs that no other job on this machine has.
+    """Make `count` GPUs visible to this process that no other job on this machine uses.
 
-    To be called before anything looks for GPUs. A job that SLURM started has what it was allocated,
-    also if the count is 0, but no more than the count if there is one: more would change what a
-    student becomes. Elsewhere a job takes free GPUs, and waits until there are some. They are held
-    by locks on files, which end with the process. Users of one machine divide its GPUs between them
-    by CUDA_VISIBLE_DEVICES. Without any GPU the job runs on the CPU.
+    Call it before any library looks for GPUs. A job that SLURM started uses its allocation, at most
+    `count` GPUs of it, because more would change how a student is trained. With a count of 0, it
+    uses one GPU of its allocation if there is any. Elsewhere a job takes free GPUs, and waits until
+    enough are free. Locks on files hold the GPUs, and the system releases them with the process.
+    Users of one machine divide its GPUs among them with CUDA_VISIBLE_DEVICES. Without GPUs, the job
+    runs on the CPU.
 
     Args:
-        count: how many; 0 hides all.
-        progress: called with a line of text while it waits.
+        count: number of GPUs; 0 hides all.
+        progress: called with a line of text while the job waits.
         devices: folder of the device files.
     """
     if _started_by_slurm():
         if not any(os.environ.get(name) for name in _ALLOCATED):
-            # A node may show a job the GPUs of others.
+            # A node may show a job the GPUs of other jobs.
             os.environ[VISIBLE] = ""
         elif os.environ.get(VISIBLE):
             os.environ[VISIBLE] = ",".join(_visible(devices)[: max(1, count)])
@@ -68,14 +70,14 @@ def use_gpus(count: int, progress: Callable[[str], None], devices: Path = Path("
 
 
 def divided_gpus(count: int, devices: Path = Path("/dev")) -> list[str]:
-    """Return what CUDA_VISIBLE_DEVICES is in each of so many processes of this one.
+    """Return the CUDA_VISIBLE_DEVICES of each of several subprocesses.
 
     Args:
-        count: of the processes, which have as many GPUs each.
+        count: number of subprocesses, which have the same number of GPUs each.
         devices: folder of the device files.
 
     Raises:
-        ValueError: if this process sees GPUs that cannot be divided so.
+        ValueError: if the number of visible GPUs is no multiple of `count`.
     """
     seen = _visible(devices)
     if len(seen) % count:
@@ -88,16 +90,16 @@ def divided_gpus(count: int, devices: Path = Path("/dev")) -> list[str]:
 
 
 def _started_by_slurm() -> bool:
-    """Return whether this process has an allocation of its own.
+    """Return whether this process has its own SLURM allocation.
 
-    Jobs that a run starts inside its own allocation share that one, as those on one machine do.
+    Jobs that a run starts inside its own allocation share it, as jobs on one machine do.
     """
     job = os.environ.get("SLURM_JOB_ID")
     return job is not None and job != os.environ.get(CONTROLLER_JOB)
 
 
 def _visible(devices: Path) -> list[str]:
-    """Return the GPUs that this process sees, by number or by name."""
+    """Return the numbers or names of the GPUs that this process sees."""
     said = os.environ.get(VISIBLE)
     if said is not None:
         return [name.strip() for name in said.split(",") if name.strip()]
@@ -106,7 +108,7 @@ def _visible(devices: Path) -> list[str]:
 
 
 def _take(names: list[str], count: int, locks: Path) -> list[str]:
-    """Lock that many of the GPUs, or none if there are fewer that are free."""
+    """Lock `count` of the GPUs, or none if fewer are free."""
     files: dict[str, int] = {}
     for name in names:
         if len(files) == count:

@@ -1,9 +1,9 @@
 """The ledger of a cap: what all jobs of a study have spent and reserved, in files without locks.
 
-On clusters, locks of files are often missing, or hold on one node alone. So the ledger is a row of
-numbered pages, each with all amounts. Who changes them writes the next page, and gives it its
-number by a hard link, and the file system makes only one: the second process reads the page of
-the first, and tries again. A process that is killed leaves nothing that others must wait for.
+On clusters, file locks are often missing, or work on one node only. So the ledger is a sequence of
+numbered pages, each with all amounts. To change them, a process writes the next page and gives it
+its number by a hard link. The file system creates only one such link: a second process reads the
+page of the first, and tries again. A killed process leaves nothing for which others must wait.
 """
 
 from __future__ import annotations
@@ -29,29 +29,31 @@ if TYPE_CHECKING:
     from seedbed.engines.settings import Cap
 
 LEASE = 64
-"""Requests that are reserved at a time, at most."""
+"""Most requests that a lease reserves."""
 SHARE = 8
-"""Near the cap, a lease takes one part in so many of what is left, so that it comes out even."""
+"""Near the cap, a lease takes this fraction (1 / SHARE) of the remaining room, so that jobs share
+it evenly."""
 KEPT_PAGES = 64
-"""Older pages are removed, once nobody can be about to write the page after them."""
+"""Number of pages that are kept. Older ones are removed after `KEPT_SECONDS`, when no process can
+still be about to write the page after them."""
 KEPT_SECONDS = 600.0
 WAIT_SECONDS = 0.02
-"""To wait, at most, before the next try to write a page."""
+"""Most seconds to wait before the next attempt to write a page."""
 _PAGE = re.compile(r"(\d{10})\.json")
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK)
 Amount = tuple[int, float]
-"""Queries of teachers, and dollars."""
+"""Teacher queries, and dollars."""
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What was spent.
+    """Amounts that were spent or reserved.
 
     Attributes:
-        queries: of teachers.
-        usd: dollars, of teachers and augmenters.
-        doubtful: of the queries, those that are reserved: under way, or in doubt after a kill.
+        queries: number of teacher queries.
+        usd: dollars for teachers and augmenters.
+        doubtful: number of queries that are reserved: under way, or in doubt after a kill.
     """
 
     queries: int
@@ -70,14 +72,14 @@ class _PageFile(TypedDict):
 
 @dataclass
 class _Page:
-    """All amounts at a time.
+    """All amounts at one time.
 
     Attributes:
-        spent: what is booked.
-        leases: what is reserved, by job.
-        number: of the page; 0 before the first.
-        name: what tells it from any other page that was written with this number.
-        before: the name of the page that it follows.
+        spent: booked amount.
+        leases: reserved amount by job.
+        number: number of the page; 0 before the first.
+        name: unique name, which distinguishes it from other pages written for this number.
+        before: name of the page that it follows.
     """
 
     spent: Amount = (0, 0.0)
@@ -98,9 +100,9 @@ class _Page:
 
 
 class Ledger:
-    """A folder with what all jobs have spent and reserved.
+    """A folder that records what all jobs have spent and reserved.
 
-    Its file system has to offer hard links, as all but FAT and object stores do, and no locks.
+    Its file system must offer hard links, as all but FAT and object stores do. It needs no locks.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -108,17 +110,17 @@ class Ledger:
         self._known = 0
 
     def former(self) -> Amount:
-        """Return what an earlier version noted here as spent or reserved, which had no books."""
+        """Return what an earlier version without books noted here as spent or reserved."""
         pages = self._newest(first=True).total()
         database = _former(self._folder.with_name(f"{self._folder.name}.sqlite"))
         return max(pages.queries, database[0]), max(pages.usd, database[1])
 
     def open(self, paid: Amount) -> None:
-        """Begin a run: make the ledger, or close what the run before left open in it.
+        """Start a run: create the ledger, or drop the reservations that the last run left in it.
 
         Args:
-            paid: queries and dollars by the books, with what is in doubt. What killed jobs had
-                reserved and not asked is not part of it.
+            paid: queries and dollars according to the books, including those in doubt. Room that
+                killed jobs had reserved for requests that they did not send is not part of it.
 
         Raises:
             RuntimeError: if the file system has no hard links.
@@ -132,11 +134,11 @@ class Ledger:
         self._change(close, first=True)
 
     def spent(self) -> Spent:
-        """Return what was spent and what is reserved, together."""
+        """Return the sum of spent and reserved amounts."""
         return self._newest().total()
 
     def leases(self) -> dict[str, Amount]:
-        """Return what is reserved, by job, but for jobs of this machine that have ended."""
+        """Return the reserved amounts by job, without jobs of this machine that have ended."""
         return {
             job: held
             for job, held in self._newest().leases.items()
@@ -144,13 +146,13 @@ class Ledger:
         }
 
     def book(self, job: str, used: Amount, cost: Amount, keep: bool = True) -> None:
-        """Enter what a job has used of its lease.
+        """Enter the part of its lease that a job has used.
 
         Args:
-            job: the job.
-            used: what was reserved for it.
-            cost: what it cost.
-            keep: whether the rest of the lease stays.
+            job: name of the job.
+            used: amount that was reserved for the settled requests.
+            cost: amount that they cost.
+            keep: whether the job keeps the rest of the lease.
         """
 
         def enter(page: _Page) -> None:
@@ -162,15 +164,15 @@ class Ledger:
         self._change(enter)
 
     def lease(self, job: str, cap: Cap, need: Amount) -> Amount:
-        """Reserve room for many requests like one, or for as many as there is room for.
+        """Reserve room for up to `LEASE` requests like the next one.
 
         Args:
-            job: the job.
+            job: name of the job.
             cap: the cap.
-            need: what the one request takes at most.
+            need: the most that the next request can take.
 
         Returns:
-            What is reserved, which is nothing if there is no room for one.
+            The reserved amount; zero if there is no room for one request.
         """
         queries, usd = need
 
@@ -180,7 +182,7 @@ class Ledger:
             if cap.max_teacher_queries is not None and queries:
                 count = min(count, _part(cap.max_teacher_queries - spent.queries))
             if cap.max_usd is not None and usd > 0:
-                # A little less, as sums of many small numbers are not exact.
+                # A little less, because sums of many small numbers are not exact.
                 count = min(count, _part(int((cap.max_usd - spent.usd) * (1 - 1e-9) / usd)))
             held = page.leases.get(job, (0, 0.0))
             page.leases[job] = (held[0] + count * queries, held[1] + count * usd)
@@ -189,7 +191,7 @@ class Ledger:
         return self._change(reserve)
 
     def _change(self, change: Callable[[_Page], Result], first: bool = False) -> Result:
-        """Write the next page, and return what the change of it returned."""
+        """Write the next page with a change, and return the result of `change`."""
         while True:
             page = self._newest(first).next()
             result = change(page)
@@ -198,7 +200,7 @@ class Ledger:
             time.sleep(random.uniform(0, WAIT_SECONDS))
 
     def _newest(self, first: bool = False) -> _Page:
-        """Return the newest page, or the one before the first where there is none yet."""
+        """Return the newest page; with `first`, an empty page 0 if there is none yet."""
         number = self._known
         page = self._read(number) if number else None
         if page is None:
@@ -209,11 +211,11 @@ class Ledger:
                 raise FileNotFoundError(
                     f"no ledger {self._folder}: the run that has a cap makes it"
                 )
-            # It may be removed meanwhile, by who wrote many more.
+            # A process that wrote many more pages may have removed it meanwhile.
             page = self._read(max(numbers))
             if page is None:
                 return self._newest(first)
-        # Not by the list alone, which a network's file system may keep for a while.
+        # The list alone is not enough: network file systems may cache it for a while.
         while (after := self._read(page.number + 1)) is not None:
             page = after
         self._known = page.number
@@ -244,7 +246,7 @@ class Ledger:
         return _Page((queries, usd), leases, number, content["name"], content["before"])
 
     def _write(self, page: _Page) -> bool:
-        """Write a page, and return whether it is the one of its number."""
+        """Write a page, and return whether it became the page with its number."""
         file = self._file(page.number)
         temporary = self._folder / f".{page.name}"
         temporary.write_text(
@@ -262,7 +264,7 @@ class Ledger:
         try:
             os.link(temporary, file)
         except FileExistsError:
-            # A network's answer may be lost, and the link there: then it was its second try.
+            # Over a network, the link was made if only its confirmation was lost.
             if temporary.stat().st_nlink == 1:
                 return False
         except OSError as error:
@@ -285,10 +287,10 @@ class Ledger:
         return True
 
     def _follows(self, page: _Page) -> bool:
-        """Return whether a page that was written is not one whose number was used and removed."""
+        """Return whether a written page's number is new, and not that of a removed page."""
         if page.number == 1:
             return not any(number > 1 for number in self._numbers()) or self._continued(page)
-        # Pages are removed in order: as long as the one before it is there, so is its successor.
+        # Pages are removed in order: while the page before exists, so does its successor.
         return self._file(page.number - 1).exists() or self._continued(page)
 
     def _continued(self, page: _Page) -> bool:
@@ -297,7 +299,7 @@ class Ledger:
 
     def _remove_old(self, newest: int) -> None:
         oldest = time.time() - KEPT_SECONDS
-        for left in self._folder.glob(".*"):  # by killed jobs
+        for left in self._folder.glob(".*"):  # left by killed jobs
             with suppress(FileNotFoundError):
                 if left.stat().st_mtime <= oldest:
                     left.unlink()
@@ -310,12 +312,12 @@ class Ledger:
 
 
 def job_name() -> str:
-    """Return a name for a job of this process, by which others know whether it still runs."""
+    """Return a name for a job of this process, from which others can tell whether it runs."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
 
 
 def _has_ended(job: str) -> bool:
-    """Return whether a job is one of this machine whose process is gone."""
+    """Return whether a job ran on this machine and its process is gone."""
     host, process, *_ = [*job.split(":"), ""]
     if host != socket.gethostname() or not process.isdecimal():
         return False
@@ -333,10 +335,10 @@ def _part(room: int) -> int:
 
 
 def _former(file: Path) -> Amount:
-    """Return what the ledger of an earlier version holds, a database, as spent."""
+    """Return the amounts in an earlier version's ledger, a database."""
     if not file.is_file():
         return (0, 0.0)
-    # Nobody writes it any more, and there may be no locks.
+    # No process writes it any more, and the file system may have no locks.
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", uri=True)) as opened:
         spent, leases = (
             opened.execute(

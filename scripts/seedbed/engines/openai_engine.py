@@ -1,7 +1,7 @@
 """The OpenAI engine: any endpoint that takes the OpenAI API's chat completions.
 
-Answers that are paid for must arrive: what fails for a while is asked again, limits are waited for,
-and what cannot succeed ends the run, after everything under way has ended.
+Answers that are paid for must arrive. So the engine retries temporary failures, and waits for rate
+limits. On a permanent failure it sends no more requests, waits for those under way, and fails.
 """
 
 from __future__ import annotations
@@ -46,49 +46,49 @@ if TYPE_CHECKING:
     import aiohttp
 
 AFFORD_SECONDS = 0.02
-"""How often to look whether what was answered leaves room below the cap."""
+"""Seconds between checks whether answers have left room below the cap."""
 FAILED_SHARE = 0.1
 MOST_FAILED = 5
-"""Of the requests of a call, those that may fail in all tries for themselves, by share and number;
-where more do, it is the endpoint that fails."""
+"""A call's requests may fail in all attempts up to this share or this number, whichever is larger.
+If more fail, the call fails."""
 ATTEMPTS_WITHOUT_TEXT = 3
-"""Tries at one request that is answered without a text each time; then that is its answer."""
+"""Attempts at a request whose answers have no text, after which the empty text is its answer."""
 ATTEMPTS_MISSING = 4
-"""Tries at one request for which the model is said not to be there, though it answers others."""
+"""Attempts at a request for which the endpoint reports a missing model, while it answers others."""
 FIRST_WAIT = 0.5
 LONGEST_PAUSE = 30.0
-"""Seconds before a second try; twice as many before each further one, up to this."""
+"""Backoff: seconds before the first retry, which double with each further one up to the maximum."""
 UNKNOWN_ENDS = 5
-"""So many answers with an unknown end: then the run ends, before it has paid for more."""
+"""Number of answers with an unknown `finish_reason` at which the run stops, to pay for no more."""
 SAY_AFTER = 5.0
 SAY_EVERY = 60.0
-"""Seconds of waiting for a limit before the log says so, and between two such lines."""
+"""Seconds of waiting for a rate limit before the first log line, and between further lines."""
 SHORT_WAIT = 0.1
 WAITS_BELIEVED = 2
-"""So often a request that is one too many is sent again after a stated wait below so many seconds;
-then the wait counts as not stated, as some endpoints tell one of 0 each time."""
+"""A rate-limited request obeys stated waits of less than `SHORT_WAIT` seconds `WAITS_BELIEVED`
+times. After that the engine ignores them, because some endpoints always state a wait of 0."""
 LONGEST_ANSWER = 32 * 2**20
-"""Bytes of a response, which an endpoint could send without end."""
+"""Most bytes of a response, because an endpoint could send without end."""
 SEED_BITS = 31
-"""Bits of a seed that every provider takes."""
+"""Bits of a seed that every provider accepts."""
 PROBE = "Reply with the word yes."
-"""What is asked to find out whether an endpoint that refused the last requests answers at all."""
+"""Prompt that probes whether an endpoint that refused the last requests answers at all."""
 PROBE_TOKENS = 16
 
 
 class EndpointError(ExpectedError):
-    """An endpoint does not answer, for a reason that trying again will not mend."""
+    """An endpoint does not answer, and retries will not help."""
 
 
 class ManyFailedError(EndpointError, UnansweredError):
-    """An endpoint answers, and leaves many requests without an answer."""
+    """An endpoint answers, but leaves many requests without an answer."""
 
 
 class _RefusedError(Exception):
     """A request that the endpoint refused.
 
     Attributes:
-        refusal: what it said.
+        refusal: the endpoint's refusal.
     """
 
     def __init__(self, refusal: Refusal) -> None:
@@ -97,10 +97,10 @@ class _RefusedError(Exception):
 
 
 class OpenAIEngine:
-    """A model behind an endpoint: a hosted API, or a server of one's own."""
+    """A model behind an endpoint: a hosted API, or your own server."""
 
     def __init__(self, settings: OpenAISettings, cap: Cap | None = None, place: str = "") -> None:
-        """Prepare the calls.
+        """Read the keys and certificates of the endpoint.
 
         Raises:
             EndpointError: if an environment variable with a key is not set, or one names
@@ -125,8 +125,8 @@ class OpenAIEngine:
         """Return a message about the endpoint, without secrets.
 
         Args:
-            said: what it does, after its address.
-            restart: whether starting again may help, once nothing but time or the account changed.
+            said: predicate of the sentence, whose subject is the endpoint's address.
+            restart: whether a restart may help without a change of the configuration.
         """
         place = f"{self._place}: " if self._place else ""
         kept = (
@@ -139,19 +139,19 @@ class OpenAIEngine:
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
     ) -> Iterator[Completion]:
-        """Yield one completion for each request, in the order in which they arrive.
+        """Yield one completion per request, in the order in which they arrive.
 
-        Beside "stop" and "length", a `finish_reason` may be "content_filter", for what the endpoint
-        refuses to answer, "rejected", for a request that it takes for wrong (too long, say) though
-        it answers others, and "failed", if it failed in all tries while others did not. They
-        may have an empty text.
+        In addition to "stop" and "length", a `finish_reason` may be "content_filter" (the endpoint
+        refuses to answer), "rejected" (the endpoint calls the request invalid, e.g. too long,
+        though it answers others) or "failed" (all attempts failed, though other requests
+        succeeded). These completions may have an empty text.
 
-        The first Ctrl-C stops asking, and waits for what is under way; the second one ends at once.
+        The first Ctrl-C stops sending and waits for requests under way. The second stops at once.
 
         Raises:
             EndpointError: if the endpoint refuses the key or the model, is down, or leaves many
-                requests without an answer. Everything that it answered was yielded before.
-            CapReachedError: if the cap leaves no room for more. The same holds.
+                requests without an answer. All answers were yielded before.
+            CapReachedError: if the cap leaves no room for more. All answers were yielded before.
             ValueError: if there is an adapter.
         """
         if adapter is not None:
@@ -162,7 +162,7 @@ class OpenAIEngine:
         asking = loop.create_task(call.ask_all())
         asking.add_done_callback(lambda _: loop.stop())
         try:
-            # The loop runs while the reader waits, until there is something for it.
+            # The loop runs until it has completions for the reader.
             while not asking.done():
                 loop.run_forever()
                 yield from call.take()
@@ -177,7 +177,7 @@ class OpenAIEngine:
 
 
 def _hear_interrupts(call: _Call) -> bool:
-    """Have a call end well at the first Ctrl-C, where this process may say so."""
+    """Let the first Ctrl-C end a call in order, if this process may install a handler."""
     if threading.current_thread() is not threading.main_thread():
         return False
     if signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, INTERRUPTS.interrupt):
@@ -190,7 +190,7 @@ class _Call:
     """The requests of one call.
 
     Attributes:
-        loop: what they are asked in.
+        loop: event loop of the requests.
     """
 
     def __init__(
@@ -227,7 +227,7 @@ class _Call:
         self._capped = False
         endpoint = settings.base_url.rstrip("/")
         self._slots = Slots(endpoint, settings.concurrency)
-        # Providers limit each model of each account by itself.
+        # Providers limit each model of each account separately.
         limited = f"{endpoint} {settings.model} {settings.key_variable}"
         self._pace = Pace(settings.concurrency, self.loop.time, FIRST_WAIT, self._slots, limited)
         self._suspects = Suspects()
@@ -236,7 +236,7 @@ class _Call:
         self._answered_last = self.loop.time()
 
     def take(self) -> Iterator[Completion]:
-        """Yield what has arrived; who brought it goes on once the reader has dealt with it."""
+        """Yield the completions that arrived. A worker continues once its completion was read."""
         while self._ready:
             completion, taken = self._ready.popleft()
             yield completion
@@ -244,16 +244,16 @@ class _Call:
                 taken.set_result(None)
 
     def interrupt(self) -> None:
-        """Stop asking; at the second call, stop at once."""
+        """Stop sending requests; at the second call, stop at once."""
         if self._interrupted:
             raise KeyboardInterrupt
         self._interrupted = True
         self._end("was left at Ctrl-C, after what was under way had come", restart=True)
 
     async def _hand_over(self, completion: Completion) -> None:
-        """Wait until the reader has a completion.
+        """Wait until the reader has taken a completion.
 
-        Its place among those under way stays taken: a kill loses no more than there are places.
+        Its worker sends nothing meanwhile, so a kill loses at most one completion per worker.
         """
         taken = self.loop.create_future()
         self._ready.append((completion, taken))
@@ -261,7 +261,7 @@ class _Call:
         await taken
 
     async def ask_all(self) -> None:
-        """Ask, to the end.
+        """Send all requests, and wait for their outcome.
 
         Raises:
             EndpointError: see `OpenAIEngine.complete`.
@@ -285,7 +285,7 @@ class _Call:
     def _next(self) -> Request | None:
         if self._again:
             return self._again.popleft()
-        # Taken one by one: they need not all be there at once.
+        # Taken one by one, because the iterator may create them as they are read.
         request = next(self._requests, None)
         self._taken += request is not None
         return request
@@ -301,10 +301,10 @@ class _Call:
                 self._suspects.leave()
 
     async def _finish(self, session: aiohttp.ClientSession, request: Request) -> None:
-        """Ask until there is an answer, or no hope of one.
+        """Send a request until it is answered, or all attempts have failed.
 
-        A request that was one too many costs no try. All other tries together are bounded: by one
-        for each request begun, and those that find an endpoint down at first.
+        A rate-limited request uses up no attempt. The total number of retries is bounded: one per
+        started request, and `attempts` per worker.
         """
         attempts = self._settings.attempts
         answered_before = 0
@@ -388,7 +388,7 @@ class _Call:
                 self._end(said, restart=True)
 
     def _say_limit(self, said: str) -> None:
-        """Say that a limit is waited for, now and then."""
+        """Log a wait for a rate limit, at most once per `SAY_EVERY` seconds."""
         if self._pace.waits >= SAY_AFTER:
             self._say(
                 f"limits requests: waiting, {self._pace.waits:.0f} s of this limit; "
@@ -396,7 +396,7 @@ class _Call:
             )
 
     def _say(self, text: str) -> None:
-        """Say something on the standard error stream, now and then."""
+        """Print a text to standard error, at most once per `SAY_EVERY` seconds."""
         now = self.loop.time()
         if now - self._said >= SAY_EVERY:
             self._said = now
@@ -404,7 +404,7 @@ class _Call:
             print(whole, file=sys.stderr, flush=True)
 
     def _watch(self, before: int = -1) -> None:
-        """Say that answers are slow, if none has come for long."""
+        """Log that answers are slow, if none has come for `SAY_EVERY` seconds."""
         if self._asking and self._answered == before:
             self._say(
                 f"gave no answer for {SAY_EVERY:.0f} s: waiting for {self._asking:,} requests; "
@@ -413,7 +413,7 @@ class _Call:
         self.loop.call_later(SAY_EVERY, self._watch, self._answered)
 
     async def _answer(self, completion: Completion, sent: float) -> None:
-        """Hand an answer over, with what it shows of others."""
+        """Hand over an answer, and clear the suspects that it exonerates."""
         self._answered += 1
         self._answered_last = self.loop.time()
         for suspect in self._suspects.well(sent):
@@ -435,7 +435,7 @@ class _Call:
         await self._hand_over(completion)
 
     async def _refused(self, request: Request, refusal: Refusal, sent: float) -> bool:
-        """Deal with a refusal; False if the request is to be asked again."""
+        """Handle a refusal; return False if the request must be retried."""
         if refusal.certain:
             self._refuse_all(refusal)
         elif self._answered and refusal.meaning is Meaning.FILTERED:
@@ -449,7 +449,7 @@ class _Call:
         return True
 
     async def _clear(self, suspect: Suspect) -> None:
-        """Deal with a request that was refused for itself."""
+        """Handle a request whose refusal concerned this request alone."""
         request, meaning = suspect.request, suspect.refusal.meaning
         often = self._asked_again[request.key]
         missing = meaning is Meaning.MISSING
@@ -462,10 +462,10 @@ class _Call:
             self._rejected.append(request)
 
     async def _judge_last(self, session: aiohttp.ClientSession) -> bool:
-        """Decide on the suspects after which there was nothing more to ask.
+        """Decide about the suspects that remain after the last request.
 
         Returns:
-            Whether there is something to ask again.
+            Whether there are requests to send again.
         """
         about_items = (Meaning.ITEM, Meaning.FILTERED)
         doubtful = [one for one in self._suspects.last() if one.refusal.meaning not in about_items]
@@ -484,10 +484,10 @@ class _Call:
         return bool(self._again)
 
     def _failed_again(self) -> bool:
-        """Ask again, after all others, for what failed in all tries: that may have passed.
+        """Queue the requests that failed in all attempts once more, after all others.
 
         Returns:
-            Whether there is something to ask again.
+            Whether there are requests to send again.
         """
         if self._asked_failed or not self._failed or self._over.is_set():
             return False
@@ -499,17 +499,17 @@ class _Call:
     async def _is_there(
         self, session: aiohttp.ClientSession, request: Request, since: float
     ) -> bool:
-        """Return whether the model answers others, though not this request.
+        """Return whether the model answers other requests.
 
         Args:
-            session: to ask in.
-            request: which is refused as if there were no such model.
-            since: when it was refused first.
+            session: HTTP session.
+            request: a request that was refused as if the model did not exist.
+            since: time of its first refusal.
         """
         return self._suspects.answered_since(since) or await self._probe(session, request)
 
     async def _probe(self, session: aiohttp.ClientSession, refused: Request) -> bool:
-        """Return whether the endpoint answers a request that nobody could mind."""
+        """Return whether the endpoint answers a harmless request."""
         request = probe(self._settings, refused)
         if not await self._afford(request):
             self._capped = True
@@ -521,7 +521,7 @@ class _Call:
         return True
 
     def _refuse_all(self, refusal: Refusal) -> None:
-        """End the run, as the endpoint refuses not one item but whoever asks."""
+        """End the run, because the endpoint refuses all requests."""
         settings, said = self._settings, refusal.said.rstrip(".")
         if refusal.meaning is Meaning.PARAMETER:
             self._end(f"takes every request for wrong: {said}. {advice(settings, said)}")
@@ -540,20 +540,21 @@ class _Call:
             self._end(f"takes every request for wrong: {said}. {more}".rstrip())
 
     def _end(self, said: str, restart: bool = False) -> None:
-        """Ask for no more. What is under way is awaited, as it may be paid for.
+        """Send no more requests. Those under way are awaited, because they may be billed.
 
         Args:
-            said: why.
-            restart: whether starting again may help, once nothing but time or the account changed.
+            said: the reason; see `OpenAIEngine.about`.
+            restart: whether a restart may help without a change of the configuration.
         """
         if self._error is None:
             self._error = EndpointError(self._about(said, restart))
         self._over.set()
 
     async def _afford(self, request: Request) -> bool:
-        """Return whether the cap leaves room for a try; what is under way may cost less than most.
+        """Return whether the cap leaves room for an attempt.
 
-        Every try counts that may have been answered, as the answer may not have arrived.
+        It waits while requests under way may turn out to cost less than their maximum. Every
+        attempt counts that may have been answered, because the answer may have been lost.
         """
         while self._purse is not None and not self._purse.take(request):
             if not self._asking and not self._purse.may_get_room():
@@ -565,7 +566,7 @@ class _Call:
         return True
 
     async def _conclude(self) -> None:
-        """Say how it ended, after the last answer."""
+        """Hand over rejected and failed requests after the last answer, or raise the error."""
         if self._capped and self._purse is not None and self._error is None:
             left = self._taken - self._finished - len(self._rejected)
             raise self._purse.reached(left + sum(1 for _ in self._requests))
@@ -592,7 +593,7 @@ class _Call:
             raise self._error
 
     async def _try(self, session: aiohttp.ClientSession, request: Request) -> Completion:
-        """Ask once, as `_ask`, and book what that took."""
+        """Send a request once, as `_ask` does, and book its outcome."""
         completion, refused = None, False
         try:
             completion = await self._ask(session, request)
@@ -610,12 +611,12 @@ class _Call:
         return completion
 
     async def _ask(self, session: aiohttp.ClientSession, request: Request) -> Completion:
-        """Ask once.
+        """Send a request once.
 
         Raises:
-            AgainError: if it may succeed later.
-            _RefusedError: if the endpoint refuses it.
-            EndpointError: if none can succeed.
+            AgainError: if a retry may succeed.
+            _RefusedError: if the endpoint refuses the request.
+            EndpointError: if no request can succeed.
         """
         import aiohttp
 
@@ -655,7 +656,7 @@ class _Call:
 
 
 def probe(settings: OpenAISettings, refused: Request) -> Request:
-    """Return a harmless request, sampled as the refused one."""
+    """Return a harmless request with the refused one's sampling parameters."""
     return replace(
         refused,
         key="",
@@ -669,20 +670,20 @@ _KNOWN_ENDS = frozenset(ENDS.values()) | {"rejected", "failed"}
 
 
 def is_known_end(reason: str) -> bool:
-    """Return whether a `finish_reason` of a completion is one whose meaning is known."""
+    """Return whether the meaning of a completion's `finish_reason` is known."""
     return reason in _KNOWN_ENDS
 
 
 def url(settings: OpenAISettings) -> str:
-    """Return the address that is asked, without its parameters."""
+    """Return the address of chat completions, without query parameters."""
     return f"{settings.base_url.rstrip('/')}/chat/completions"
 
 
 def body(settings: OpenAISettings, request: Request) -> dict[str, object]:
-    """Return what is sent for a request.
+    """Return the JSON body of a request.
 
-    A temperature or nucleus of 1, which the API takes for the default, is left out, as some models
-    refuse either of them whatever it is.
+    A temperature or top_p of 1 is left out unless `send_defaults` is set. It is the API's default,
+    and some models refuse the field whatever its value.
     """
     sent: dict[str, object] = {
         "model": settings.model,
@@ -704,12 +705,12 @@ def body(settings: OpenAISettings, request: Request) -> dict[str, object]:
 
 
 def advice(settings: OpenAISettings, said: str, asked: bool = True) -> str:
-    """Return which key of the configuration changes what an endpoint does not take.
+    """Return which configuration key to change when an endpoint refuses a field.
 
     Args:
-        settings: of the endpoint.
-        said: its words.
-        asked: whether they are about a field for certain; otherwise the advice may be "".
+        settings: the endpoint's settings.
+        said: the endpoint's error message.
+        asked: whether the message certainly concerns a field; otherwise the advice may be "".
     """
     low = said.lower()
     if "output limit was reached" in low:
@@ -756,7 +757,7 @@ def _closed_for_long(seconds: float, said: str) -> str:
 
 
 def _inner_status(content: bytes) -> int | None:
-    """Return the status of an error that arrives as a success; None if there is no error."""
+    """Return the status of an error in a response with status 200; None if there is none."""
     payload = read_json(content)
     if isinstance(payload, list) and payload:
         payload = payload[0]

@@ -1,9 +1,9 @@
-"""Pending jobs: a job that has loaded a model also answers for later jobs that ask the same model.
+"""Pending jobs: a job that has loaded a model also answers for later jobs that use the same model.
 
 Loading a large model takes minutes. Each target keeps its own job, and each job can start the
 engine. The first job to load a model also fills the response caches of pending jobs whose inputs
-exist; these find all answers in their caches, and load nothing. A job waits while another fills its
-cache.
+exist. These jobs find all answers in their caches, and load nothing. A job waits while another job
+fills its cache.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ from seedbed.streams.settings import AnswerSettings, QuestionSettings
 from seedbed.training.settings import StudentTraining, Trainer
 
 MOST = 32
-"""Pending jobs that a job answers for: after these, the start of another engine costs little."""
+"""Most pending jobs that a job answers for. After so many, another engine's start costs little in
+comparison."""
 
 PLAN = "plan.txt"
-"""The file that lists what a run will make, beside the files of its jobs by model."""
+"""Name of the file that lists a run's outputs, in the folder with the lists of jobs by model."""
 
 POLL_SECONDS = 0.2
 SAY_SECONDS = 60.0
 
 
 class PendingJob(Part):
-    """A job that asks the same model.
+    """A job that uses the same model.
 
     Attributes:
-        output: the file that it makes.
+        output: its output file.
         cache: folder of its response cache.
-        inputs: files that it asks about.
+        inputs: its input files.
     """
 
     output: Path
@@ -55,14 +56,14 @@ class PendingJob(Part):
 
 
 class PendingShard(PendingJob):
-    """A job that asks a model for a shard.
+    """A job that fills a shard.
 
     Attributes:
-        settings: how it asks.
+        settings: settings of its queries.
         seeds: seeds.parquet of the seed set.
         start: first query of the shard.
         stop: one past the last query that is needed.
-        end: one past the last query that it can hold; else as `stop`.
+        end: one past the last query that the shard can hold; None means `stop`.
     """
 
     settings: Asked
@@ -82,7 +83,7 @@ class PendingAnswering(PendingShard):
     """A job that answers the questions of a shard.
 
     Attributes:
-        questions: the same shard of the question stream; None asks the seeds' questions.
+        questions: the same shard of the question stream; None for the seed questions.
     """
 
     settings: AnswerSettings
@@ -90,7 +91,7 @@ class PendingAnswering(PendingShard):
 
 
 class PendingEvaluation(PendingJob):
-    """A job that asks a student the same items.
+    """A job that evaluates a student on the same test items.
 
     Attributes:
         adapter: folder of the student's adapter; None for the base model.
@@ -100,21 +101,21 @@ class PendingEvaluation(PendingJob):
 
 
 class PendingJudging(PendingJob):
-    """A job that grades a student's answers to the same items.
+    """A job that grades a student's answers to the same test items.
 
     Attributes:
-        answers: the answers.
+        answers: file of the answers.
     """
 
     answers: Path
 
 
 class PendingTraining(PendingJob):
-    """A job that trains the same student, on its first input.
+    """A job that trains the same student, on the job's first input.
 
     Attributes:
-        settings: how it trains.
-        trainer: how that is run.
+        settings: settings of the training.
+        trainer: how the training is run.
     """
 
     settings: StudentTraining
@@ -125,17 +126,17 @@ Job = TypeVar("Job", bound=PendingJob)
 
 
 class Plan:
-    """What the present run of Snakemake will make, as it noted when it started.
+    """The outputs of the present run of Snakemake, as noted when it started.
 
-    So no job answers for a job that will not run, or about a file that will be made again.
+    With it, no job answers for a job that will not run, or from a file that will be replaced.
     """
 
     def __init__(self, file: Path | None, root: Path | None = None) -> None:
         """Read the plan.
 
         Args:
-            file: the plan; without a file, there is nothing to make.
-            root: the folder that paths are relative to; None for the working directory.
+            file: file of the plan; without one, the plan is empty.
+            root: base folder of relative paths; None for the working directory.
         """
         self._root = root or Path()
         self._files: frozenset[str] = frozenset()
@@ -162,16 +163,16 @@ class Plan:
 
 
 def write_plan(file: Path | str, paths: Iterable[object]) -> None:
-    """Write the list of files that a run will make, one path a line."""
+    """Write the list of a run's output files, one path per line."""
     write_text(Path(file), "".join(f"{path}\n" for path in paths))
 
 
 @dataclass(frozen=True)
 class PendingOfModel(Generic[Job]):
-    """The jobs of one rule that ask the same model as the present job.
+    """The jobs of one rule that use the same model as the present job.
 
     Attributes:
-        plan: what the present run will make.
+        plan: outputs of the present run.
         jobs: the jobs, pending or not.
     """
 
@@ -180,17 +181,17 @@ class PendingOfModel(Generic[Job]):
 
     @classmethod
     def read(cls, file: Path | None, own: Path, kind: type[Job]) -> PendingOfModel[Job]:
-        """Read the jobs that ask a job's model: those after it in the file, then those before it.
+        """Read the jobs that use a job's model: those after it in the file, then those before it.
 
         Args:
-            file: jobs that ask the same model, a line of JSON each; it need not exist.
-            own: the output of the job itself.
-            kind: what the jobs are.
+            file: file of jobs that use the same model, one line of JSON per job. It may not exist.
+            own: output of the present job.
+            kind: class of the jobs.
         """
         if file is None or not file.is_file():
             return cls(Plan(None), ())
         lines = file.read_text(encoding="utf-8").splitlines()
-        # Without reading all of them: there may be thousands.
+        # Only the needed lines are parsed, because there may be thousands.
         begins = json.dumps({"output": str(own)})[:-1] + ","
         place = next((n for n, line in enumerate(lines) if line.startswith(begins)), len(lines))
         order = lines[place + 1 :] + lines[:place]
@@ -206,16 +207,18 @@ class PendingOfModel(Generic[Job]):
 def claimed(
     cache: Path, output: Path, progress: Callable[[str], None] | None = None
 ) -> Iterator[bool]:
-    """Lock the queries of a file, so that no two jobs ask them; a killed process frees its lock.
+    """Lock the queries of an output file, so that no two jobs send them.
+
+    The system releases the lock of a killed process.
 
     Args:
         cache: folder of the file's response cache.
-        output: the file.
-        progress: called with a line of text while this waits for another job's lock; None does not
-            wait.
+        output: the output file.
+        progress: called with a line of text while this job waits for another job's lock; None for
+            no waiting.
 
     Yields:
-        Whether the lock is held.
+        Whether this job holds the lock.
     """
     cache.mkdir(parents=True, exist_ok=True)
     lock = cache / f"{output.parent.name}.lock"
@@ -235,7 +238,7 @@ def _lock(file: int, progress: Callable[[str], None] | None) -> bool:
             if progress is None:
                 return False
         except OSError:
-            # A file system without locks: some queries may be asked twice, which does no harm.
+            # On a file system without locks, some queries may be sent twice, which does no harm.
             return True
         else:
             return True
@@ -255,11 +258,11 @@ def serve(
     """Fill the response caches of pending jobs, except for locked ones.
 
     Args:
-        pending: jobs that ask the loaded model.
-        answer: fills the response cache of a job, at once or as what it returns is read.
+        pending: jobs that use the loaded model.
+        answer: fills a job's response cache, at once or while its result is iterated.
         progress: called with a line of text for each job.
-        until: the time, by `time.monotonic`, after which no job is begun.
-        at_once: how many jobs to answer for at the same time.
+        until: time on the clock of `time.monotonic` after which no job is started.
+        at_once: number of jobs to answer for at the same time.
     """
     coming = iter(pending.jobs)
     under_way: deque[Iterator[object]] = deque()
@@ -268,7 +271,7 @@ def serve(
             job = next(coming, None)
             if job is None:
                 break
-            # Only now, because the other jobs go on meanwhile.
+            # Checked only now, because other jobs continue meanwhile.
             if pending.plan.waits(job):
                 under_way.append(_answers(job, answer, progress))
         if not under_way:
@@ -291,5 +294,5 @@ def _answers(
         try:
             yield from answer(job) or ()
         except (OSError, ValueError, RuntimeError) as error:
-            # The job itself will meet the error, and report it.
+            # The pending job itself will fail with this error, and report it.
             progress(f"left to its own job: {error}")

@@ -1,9 +1,9 @@
-"""Rate limits: how long an endpoint says to wait, in whichever way, and how to learn it otherwise.
+"""Rate limits: how long an endpoint asks to wait, and how to find out if it does not say.
 
-A request that is one too many costs neither a try nor money, so a limit is waited for, within
-reason. Where the endpoint says when it takes more, all requests wait until then. Where it does not,
-one request at a time tries: in growing steps the first time, and near the pause that was found once
-one is known.
+A rate-limited request costs neither an attempt nor money, so the engine waits for limits, up to
+`LONGEST_WAIT`. If the endpoint says when it accepts requests again, all requests wait until then.
+If it does not say, one request at a time probes the limit: the first time after growing pauses,
+later near the measured length of the limit.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from seedbed.engines.shared_limits import LONGEST_WAIT, Limits, SharedLimits
 from seedbed.engines.slots import Slots
 
 STEP = 1.07
-"""By which the pauses grow in which an unknown limit is tried."""
+"""Growth factor of the pauses between probes of an unknown limit."""
 EARLY = 0.95
-"""Share of the time after which a limit was open again that it may be closed for now."""
+"""Fraction of the time until a limit was open again during which it is assumed to be closed."""
 CLOSE = 0.03
-"""Share of that time below which it is not found out more exactly."""
+"""Precision at which the length of a limit is not measured further, as a fraction of the length."""
 FIRST_PAUSE = 0.5
-"""Seconds before an unknown limit is tried the first time."""
+"""Seconds before an unknown limit is probed for the first time."""
 LOOK_SECONDS = 0.05
-"""How often a process looks whether others leave it room, or found out something of a limit."""
+"""Seconds between checks whether other processes left room, or learned about a limit."""
 _PARTS = re.compile(
     r"(\d+(?:\.\d+)?)\s*"
     r"(ms|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?|[smhd](?![a-z]))?",
@@ -44,18 +44,18 @@ _SAID = re.compile(
     re.I,
 )
 _IN_ONE = re.compile(r"(?:^|[;,\s])(?:t|reset)=(\d+)")
-"""The seconds in a header `RateLimit`, which says all in one."""
+"""The seconds in a `RateLimit` header, which has all values in one line."""
 _UNITS = {"ms": 0.001, "mi": 60.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 EPOCH = 1e8
-"""Numbers above this are no pause but a time: in seconds since 1970, or in milliseconds."""
+"""Numbers above this are not a duration, but a time in seconds or milliseconds since 1970."""
 
 
 def read_duration(text: str, unit: float = 1.0) -> float | None:
-    """Return the seconds of a duration, as `20`, `1.5s`, `120ms` or `6m0s`; None for anything else.
+    """Return the seconds of a duration like `20`, `1.5s`, `120ms` or `6m0s`; None for other texts.
 
     Args:
         text: the duration.
-        unit: seconds of a number without a unit.
+        unit: the unit of a plain number, in seconds.
     """
     text = text.strip()
     if not text or not _DURATION.fullmatch(text):
@@ -74,8 +74,10 @@ def read_duration(text: str, unit: float = 1.0) -> float | None:
 
 
 def read_moment(text: str) -> float | None:
-    """Return the seconds until a time: a date of HTTP or of RFC 3339, or seconds or milliseconds
-    since 1970; or the seconds of a duration. None for anything else."""
+    """Return the seconds until a time, or the seconds of a duration; None for other texts.
+
+    A time is an HTTP or RFC 3339 date, or a number of seconds or milliseconds since 1970.
+    """
     text = text.strip()
     seconds = read_duration(text)
     if seconds is not None:
@@ -94,9 +96,9 @@ def told_wait(headers: Mapping[str, str], payload: Any = None, said: str = "") -
     """Return the seconds that an endpoint asks to wait, at least 0; None if it does not say.
 
     Args:
-        headers: of the response.
-        payload: the body as JSON; OpenRouter repeats headers in it, Gemini has a RetryInfo.
-        said: the message of the error, which may name a time.
+        headers: headers of the response.
+        payload: parsed JSON body. OpenRouter repeats headers in it, and Gemini has a RetryInfo.
+        said: error message, which may name a time.
     """
     named = {name.lower(): str(value) for name, value in headers.items()}
     for inner in _mappings(payload, "headers"):
@@ -131,10 +133,11 @@ def _moment(text: str | None) -> float | None:
 
 
 def _reset(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds until the limits that are used up begin anew.
+    """Return the seconds until the exhausted limits are reset.
 
-    The families are `x-ratelimit-reset-requests` with `x-ratelimit-remaining-requests`,
-    `anthropic-ratelimit-tokens-reset` with `anthropic-ratelimit-tokens-remaining`, and such.
+    It reads pairs of headers like `x-ratelimit-reset-requests` and
+    `x-ratelimit-remaining-requests`, or `anthropic-ratelimit-tokens-reset` and
+    `anthropic-ratelimit-tokens-remaining`.
     """
     resets: list[tuple[float, float]] = []
     for given, value in headers.items():
@@ -166,7 +169,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _mappings(value: Any, name: str, depth: int = 0) -> Iterator[Mapping[str, object]]:
-    """Yield the mappings under a name, wherever in a body."""
+    """Yield the mappings under a key anywhere in a body."""
     for found in _under(value, (name,), depth):
         if isinstance(found, dict):
             yield found
@@ -192,21 +195,21 @@ def _under(value: Any, names: tuple[str, ...], depth: int = 0) -> Iterator[Any]:
 
 
 async def either(over: asyncio.Event, seconds: float) -> None:
-    """Wait, but not past the end of all."""
+    """Wait for some seconds, or until `over` is set."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(over.wait(), seconds)
 
 
 class Pace:
-    """When the next request may be sent: how many are under way, and what limits allow.
+    """Decides when the next request may be sent, by its concurrency and the endpoint's rate limits.
 
-    The number under way is halved when the endpoint has too much to do, once for those that were
-    under way together, and grows by one with each round of answers, as TCP does (Jacobson 1988).
+    When the endpoint is overloaded, the allowed concurrency is halved, once for the requests that
+    were under way together. It grows by one with each round of answers, as in TCP (Jacobson 1988).
 
-    A limit whose end the endpoint does not tell is closed for all but one request at a time, which
-    tries it. What the limit allowed before, and after how long it opened, is expected of it again,
-    and found out more exactly each time. All processes that ask the endpoint share what they know
-    of its limits, and that one request.
+    If the endpoint does not say when a limit ends, the limit is closed to all but one request at a
+    time, which probes it. The number of requests and the length of the last limit are expected of
+    the next one, and measured more exactly each time. All processes that query the endpoint share
+    this knowledge and the one probing request.
     """
 
     def __init__(
@@ -217,14 +220,14 @@ class Pace:
         slots: Slots | None = None,
         endpoint: str = "",
     ) -> None:
-        """Begin.
+        """Join the processes that share the endpoint's limits.
 
         Args:
-            most: requests under way at once.
+            most: maximum concurrency.
             clock: the machine's monotonic clock.
-            first_pause: seconds before an unknown limit is tried the first time.
-            slots: bound the requests of all processes that are under way.
-            endpoint: what has the limits, for all processes; "" shares with none.
+            first_pause: seconds before an unknown limit is probed for the first time.
+            slots: limit the concurrency of all processes together.
+            endpoint: name by which processes share limits; "" to share with none.
         """
         self._most = most
         self._slots = slots
@@ -236,36 +239,37 @@ class Pace:
         self._first_pause = first_pause
         self._shared = SharedLimits(endpoint, clock)
         self._opened = self._shared.look().opened
-        # Requests sent since this process last noted any for the others; times of first and last.
+        # Requests that this process sent and has not yet entered in the shared limits; the times
+        # of the first and the last of them.
         self._untold = 0
         self._untold_since = self._untold_last = 0.0
-        # A wait too long to be shared: it ends this call.
+        # The end of a wait that is too long to be shared, and ends this call.
         self._resume = 0.0
-        # Who waits for a place: one looks when there is one, the others wait for that one.
+        # Of the waiting requests, one checks for a place, and the others wait at the door.
         self._door = asyncio.Lock()
         self._first: asyncio.Future[None] | None = None
 
     @property
     def limit(self) -> int:
-        """How many may be under way."""
+        """The allowed concurrency."""
         return max(1, int(self._limit))
 
     @property
     def waits(self) -> float:
-        """Seconds that all wait for a limit from now on, as told, or have waited already."""
+        """Seconds that requests must still wait for a stated limit, or have waited for another."""
         now, limits = self._clock(), self._shared.look()
         gone = 0.0 if math.isnan(limits.closed) else now - limits.closed
         return max(self._resume - now, limits.resume - now, gone)
 
     def close(self) -> None:
-        """Leave those who share the limits."""
+        """Leave the processes that share the limits."""
         self._shared.close()
 
     async def enter(self, over: asyncio.Event) -> float:
-        """Wait for a place among those under way, or for the end of all.
+        """Wait until a request may be sent, or until `over` is set.
 
         Returns:
-            When it was given, to be handed back to `leave`.
+            The time at which it may be sent, for `leave`.
         """
         sent = self._clock()
         entered = False
@@ -281,12 +285,16 @@ class Pace:
         return sent
 
     def _try(self, now: float) -> float | None:
-        """Take a place, or return the seconds after which there may be one; infinite if only the
-        end of a request of this process makes room."""
+        """Take a place for a request.
+
+        Returns:
+            None if a place was taken; otherwise the seconds until one may be free. They are
+            infinite if only the end of one of this process's requests frees one.
+        """
         if self._resume > now:
             return self._resume - now
         if self._active >= self.limit:
-            # Where it opened, more may be under way.
+            # If the limit has opened, more concurrency is allowed.
             self._notice(self._shared.look())
             if self._active >= self.limit:
                 return math.inf
@@ -313,7 +321,7 @@ class Pace:
         return None
 
     def _closed_for(self, limits: Limits, now: float) -> float:
-        """Return the seconds for which limits let no request pass; 0 if one may."""
+        """Return the seconds until the limits allow a request; 0 if they allow it now."""
         if limits.resume > now:
             return limits.resume - now
         proof = _proof(limits)
@@ -322,7 +330,7 @@ class Pace:
                 return max(limits.next_try - now, 0.0)
             if now - limits.trying < proof:
                 return limits.trying + proof - now
-            # It would have been refused by now.
+            # A refusal of the probe would have arrived by now.
             self._open(limits)
         if limits.room <= 0:
             if now - limits.last_sent < proof:
@@ -331,7 +339,11 @@ class Pace:
         return 0.0
 
     async def _change(self, seconds: float) -> None:
-        """Wait until a request of this process ends, and not for long if others may change it."""
+        """Wait until a request of this process ends, but only briefly if others may free a place.
+
+        Args:
+            seconds: seconds until a place may be free, from `_try`.
+        """
         self._first = asyncio.get_running_loop().create_future()
         timeout = None if seconds == math.inf else min(max(seconds, 0.001), LOOK_SECONDS)
         await asyncio.wait([self._first], timeout=timeout)
@@ -345,14 +357,14 @@ class Pace:
         limited: bool = False,
         wait: float | None = None,
     ) -> None:
-        """Give the place back.
+        """Free the place of a request.
 
         Args:
-            sent: when it was given.
-            well: whether there was an answer.
-            slow_down: whether the endpoint has too much to do.
-            limited: whether it refused the request as one too many.
-            wait: seconds that it wants not to be asked.
+            sent: time that `enter` returned.
+            well: whether the request was answered.
+            slow_down: whether the endpoint is overloaded.
+            limited: whether the endpoint refused the request because of a rate limit.
+            wait: seconds that the endpoint asks to wait.
         """
         now = self._clock()
         self._active -= 1
@@ -371,7 +383,7 @@ class Pace:
             self._first.set_result(None)
 
     def _tell(self, limits: Limits) -> None:
-        """Tell the others of what was sent while no limit was known."""
+        """Enter the requests that were sent while no limit was known in the shared limits."""
         if self._untold:
             if limits.passed == 0:
                 limits.began = self._untold_since
@@ -388,7 +400,7 @@ class Pace:
         limited: bool,
         wait: float | None,
     ) -> None:
-        """Tell the others what became of a request; see `leave`."""
+        """Enter the outcome of a request in the shared limits; see `leave`."""
         with self._shared.change() as limits:
             self._tell(limits)
             tried = limits.trying == sent
@@ -405,14 +417,14 @@ class Pace:
             elif well and math.isnan(limits.closed) and limits.room <= 0:
                 _widen(limits)
             elif tried:
-                # It failed in another way: the next one tries.
+                # The probe failed for another reason, so the next request probes.
                 limits.trying = math.nan
 
     def _halve(self) -> None:
         if self._spared > 0:
             self._spared -= 1
         else:
-            # Those under way were sent before this was known.
+            # Requests under way were sent before the overload was known.
             self._spared = self._active
             self._limit = max(1.0, self._limit / 2)
 
@@ -420,11 +432,11 @@ class Pace:
         """Close the limit, or keep it closed."""
         limits.refusal_takes += 0.2 * (now - sent - limits.refusal_takes)
         if sent < limits.began:
-            return  # By a limit that has opened since.
+            return  # The limit that refused it has opened since.
         limits.passed -= 1
         if math.isnan(limits.closed):
             limits.closed = now
-            # What it allows may have begun to be used up long after it opened.
+            # Requests may have started to use up the limit long after it opened.
             limits.since = limits.began if sent - limits.began <= limits.late else sent
         elif limits.trying == sent:
             limits.early = sent - limits.since
@@ -436,12 +448,11 @@ class Pace:
         limits.next_try = limits.since + self._next_moment(limits, sent - limits.since)
 
     def _next_moment(self, limits: Limits, gone: float) -> float:
-        """Return when a closed limit is tried next.
+        """Return the time of the next probe of a closed limit, in seconds after `limits.since`.
 
         Args:
-            limits: what is known of it.
-            gone: when it was closed, for all that is known. Both are in seconds since what it
-                allows began to be used up.
+            limits: the known limits.
+            gone: latest time at which the limit was seen closed, in seconds after `limits.since`.
         """
         early, late = limits.early, limits.late
         between = (early + late) / 2
@@ -450,12 +461,12 @@ class Pace:
         return late if late > gone else gone + max(self._first_pause, (STEP - 1) * gone)
 
     def _open(self, limits: Limits) -> None:
-        """Let the requests go again: as many as were taken before, and then with care."""
+        """Open the limit for as many requests as it allowed before, and then carefully for more."""
         limits.late = limits.trying - limits.since
         limits.early = min(limits.early, EARLY * limits.late)
         limits.began = limits.trying
         limits.closed = limits.trying = math.nan
-        # Of those that were sent since it opened the last time, all but the request that tried.
+        # All requests that were sent since it last opened, except the probe.
         limits.allowed = max(1.0, limits.passed - 1)
         limits.passed = 1
         limits.room = limits.allowed - 1
@@ -463,7 +474,7 @@ class Pace:
         self._notice(limits)
 
     def _notice(self, limits: Limits) -> None:
-        """Have as many under way as a limit that opened allows."""
+        """Raise the concurrency to the number of requests that a reopened limit allows."""
         if limits.opened != self._opened and limits.allowed >= 1:
             self._opened = limits.opened
             self._limit = max(self._limit, min(float(self._most), limits.allowed))
@@ -474,5 +485,5 @@ def _widen(limits: Limits) -> None:
 
 
 def _proof(limits: Limits) -> float:
-    """Return the seconds after which a request that is not refused is taken."""
+    """Return the seconds after which a request without a refusal counts as accepted."""
     return min(max(4 * limits.refusal_takes, 0.05), 5.0)

@@ -1,8 +1,8 @@
-"""Refusals: whether an endpoint refuses one item, or the account that asks.
+"""Refusals: whether an endpoint refuses one request, or the whole account.
 
-Statuses alone do not tell: an empty account is a 400 at one provider, a 402, 403 or 429 at others,
-and a flagged item may be a 403. So the words decide where they are known (`WORDS`), and the other
-requests of a call where they are not (`seedbed.engines.suspects`).
+The status alone does not say: providers report an empty account as 400, 402, 403 or 429, and a
+flagged request may be a 403. So known words in the error decide (`WORDS`), and otherwise the other
+requests of the call (`seedbed.engines.suspects`).
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ SAID_CHARACTERS = 300
 
 
 class Meaning(Enum):
-    """What a refusal is about."""
+    """The reason of a refusal."""
 
     ACCOUNT = "account"
-    """The account: its key, credit, budget or rights. Nothing else will be answered."""
+    """The account: its key, credit, budget or rights. No request will be answered."""
     PARAMETER = "parameter"
-    """What is sent with every request. Nothing else will be answered."""
+    """A field that is sent with every request. No request will be answered."""
     MISSING = "missing"
-    """The address or the model, which is not there."""
+    """The address or the model does not exist."""
     FILTERED = "filtered"
-    """This item, for its content."""
+    """The content of this request."""
     ITEM = "item"
-    """This item, as it is too long, say."""
+    """Something else in this request, e.g. its length."""
     LIMITED = "limited"
-    """This request for now, as there were too many."""
+    """A rate limit."""
     AGAIN = "again"
-    """This try, which failed for a while."""
+    """A temporary failure."""
     DOUBTFUL = "doubtful"
-    """It does not say."""
+    """Unknown."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """What an endpoint says of a request that it does not answer.
+    """An endpoint's refusal of a request.
 
     Attributes:
-        meaning: what it is about.
-        said: the status and the endpoint's own words.
-        certain: whether it cannot be about one item alone.
-        wait: seconds that it asks to wait, if it says so.
-        forbidden: whether the status says that it is forbidden, and nothing says why.
+        meaning: reason of the refusal.
+        said: status and message of the endpoint.
+        certain: whether it certainly concerns more than this one request.
+        wait: seconds that the endpoint asks to wait; None if it does not say.
+        forbidden: whether the status is 403 without a reason.
     """
 
     meaning: Meaning
@@ -60,7 +60,7 @@ class Refusal:
 
 
 CODES = {
-    # OpenAI and those who follow it
+    # OpenAI and compatible providers
     "insufficient_quota": Meaning.ACCOUNT,
     "invalid_api_key": Meaning.ACCOUNT,
     "account_deactivated": Meaning.ACCOUNT,
@@ -85,7 +85,7 @@ CODES = {
     # Gemini
     "api_key_invalid": Meaning.ACCOUNT,
     "api_key_expired": Meaning.ACCOUNT,
-    # Mistral and other servers that check by Pydantic
+    # Mistral and other servers that validate with Pydantic
     "extra_forbidden": Meaning.PARAMETER,
     # Groq
     "model_decommissioned": Meaning.MISSING,
@@ -98,7 +98,7 @@ CODES = {
     "budget_exceeded": Meaning.ACCOUNT,
     "expired_key": Meaning.ACCOUNT,
 }
-"""By code, type or reason of an error, in lower case, what it is about."""
+"""The reason of a refusal by the error's code, type or reason in lower case."""
 
 SAMPLING = (
     "temperature|top_p|seed|stop|max_tokens|max_completion_tokens|presence_penalty"
@@ -187,12 +187,12 @@ WORDS = (
         r"|internal (?:server )?error",
     ),
 )
-"""What a refusal is about, by its words; the first that fits. They are sought in messages and
-codes, never in what an error repeats of the request. Those of `AGAIN` count where the status leaves
-it open."""
+"""The reason of a refusal by its words; the first match counts. They are searched in messages and
+codes, but not in parts of the request that an error repeats. The words of `AGAIN` count only if the
+status does not decide."""
 _WORDS = tuple((meaning, re.compile(words, re.IGNORECASE)) for meaning, words in WORDS)
 
-# By status, for what no word tells.
+# The reason by status, if no words are known.
 _STATUSES = {
     401: Meaning.ACCOUNT,
     402: Meaning.ACCOUNT,
@@ -229,12 +229,12 @@ _CODES_AT = frozenset(("code", "type", "reason", "status", "error_code"))
 
 
 def read_refusal(status: int, content: bytes, headers: Mapping[str, str]) -> Refusal:
-    """Return what a response without an answer is about.
+    """Interpret a response without an answer.
 
     Args:
-        status: of HTTP, or as the body's error names it.
-        content: the body.
-        headers: of the response.
+        status: HTTP status, or the status in the body's error.
+        content: body of the response.
+        headers: headers of the response.
     """
     payload = read_json(content)
     texts = list(_texts(payload))
@@ -243,8 +243,8 @@ def read_refusal(status: int, content: bytes, headers: Mapping[str, str]) -> Ref
     codes = [
         CODES[text.lower()] for key, text in texts if key in _CODES_AT and text.lower() in CODES
     ]
-    # What stands under "status" is a class, as INVALID_ARGUMENT for whatever it may be; so is a
-    # sentence under "code", as xAI's "Client specified an invalid argument".
+    # Values of "status" are too general, e.g. INVALID_ARGUMENT. So are sentences in "code", e.g.
+    # xAI's "Client specified an invalid argument".
     words = " | ".join(
         text for key, text in texts if key != "status" and not (key == "code" and " " in text)
     )
@@ -252,9 +252,9 @@ def read_refusal(status: int, content: bytes, headers: Mapping[str, str]) -> Ref
     limited = any("RESOURCE_EXHAUSTED" in text for _, text in texts)
     spoken = next((meaning for meaning, known in _WORDS if known.search(words)), None)
     if spoken is Meaning.FILTERED and ((payload is None and b"<" in content) or status == 404):
-        spoken = None  # A page of a firewall, or of a server without such an address.
+        spoken = None  # A firewall's page, or a server without this address.
     if status >= 500:
-        # A server in trouble may say anything: only what it cannot mean otherwise is believed.
+        # A failing server may say anything, so only unambiguous codes are believed.
         certain = next((one for one in codes if one is Meaning.ACCOUNT), None)
         return Refusal(certain or Meaning.AGAIN, said, certain is not None, wait)
     if 300 <= status < 400 and (elsewhere := _header(headers, "location")):
@@ -262,7 +262,7 @@ def read_refusal(status: int, content: bytes, headers: Mapping[str, str]) -> Ref
     if 300 <= status < 400 or (status in (401, 402, 407) and spoken is not Meaning.FILTERED):
         return Refusal(Meaning.ACCOUNT if status >= 400 else Meaning.MISSING, said, True)
     if status == 429:
-        # Some call a limit a minute a quota, and say how long to wait; others mean the account.
+        # Some providers call a rate limit a quota, and state a wait. Others mean the account.
         paid = Meaning.ACCOUNT in codes or (spoken is Meaning.ACCOUNT and wait is None)
         if paid and not limited:
             return Refusal(Meaning.ACCOUNT, said, Meaning.ACCOUNT in codes)
@@ -284,7 +284,7 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 
 def _texts(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield all texts of an error with the key that each stands under, but what it repeats."""
+    """Yield (key, text) for all texts of an error, except repeated parts of the request."""
     if depth > 8:
         return
     if isinstance(value, str):
@@ -303,7 +303,7 @@ def _texts(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, str
 
 
 def _message(payload: Any, content: bytes) -> str:
-    """Return the message in the body of an error, whatever it looks like, and where it points."""
+    """Return the message in the body of an error, in any known format, and its location."""
     if isinstance(payload, list) and payload:
         payload = payload[0]
     error = payload.get("error", payload) if isinstance(payload, dict) else payload

@@ -1,7 +1,7 @@
-"""Responses: what the body of a chat completion says, whoever wrote it.
+"""Responses: reads the bodies of all providers' chat completions.
 
-Providers agree on the frame of a response and on little inside it. `ENDS` holds all that is known
-about the names of ends; everything else about a response is read here and nowhere else.
+Providers agree on the frame of a response, and on little inside it. `ENDS` lists the known values
+of `finish_reason`. All other parts of a response are read in this module only.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from seedbed.engines import Completion, Request
 from seedbed.thinking import split_thinking
 
 AGAIN = "again"
-"""The meaning of an end by which a provider says that it failed."""
+"""The meaning of a `finish_reason` with which a provider reports its own failure."""
 _ENDS = {
-    # The model came to its end, or wrote one of the texts to stop at.
+    # The model ended its answer, or wrote a stop text.
     **dict.fromkeys(
         (
             "", "stop", "eos", "eos_token", "end", "end_turn", "stop_sequence", "stop_token",
@@ -29,7 +29,7 @@ _ENDS = {
         ),
         "stop",
     ),
-    # It was cut off.
+    # The answer was cut off.
     **dict.fromkeys(
         (
             "length", "max_tokens", "max_token", "max_length", "max_output_tokens", "model_length",
@@ -38,7 +38,7 @@ _ENDS = {
         ),
         "length",
     ),
-    # It was kept from answering.
+    # A filter kept the model from answering.
     **dict.fromkeys(
         (
             "content_filter", "content_filtered", "filter", "filtered", "safety", "refusal",
@@ -48,7 +48,7 @@ _ENDS = {
         ),
         "content_filter",
     ),
-    # The provider failed: what there is of a text is no answer.
+    # The provider failed, so a partial text is no answer.
     **dict.fromkeys(
         (
             "error", "errored", "abort", "aborted", "cancelled", "canceled", "overload",
@@ -59,7 +59,7 @@ _ENDS = {
         ),
         AGAIN,
     ),
-    # It called a tool, though it was offered none: there is no answer, and would be none again.
+    # The model called a tool although none was offered. A retry would not give an answer either.
     **dict.fromkeys(
         (
             "tool_calls", "tool_call", "tool_use", "function_call", "malformed_function_call",
@@ -71,31 +71,31 @@ _ENDS = {
 
 
 def _plain(name: str) -> str:
-    """Return a name without what providers write differently: `FinishReason.MAX_TOKENS` and
-    `maxTokens` are one name."""
-    # Some say more after a colon, as "content_filter: PROHIBITED_CONTENT".
+    """Normalize a name: `FinishReason.MAX_TOKENS` and `maxTokens` become the same."""
+    # Some providers add details after a colon: "content_filter: PROHIBITED_CONTENT".
     known = name.partition(":")[0].strip()
     return re.sub(r"[\W_]", "", known.lower().removeprefix("finishreason."))
 
 
 ENDS = {_plain(name): meaning for name, meaning in _ENDS.items()}
-"""By name of a `finish_reason`, in lower case and without punctuation, what it means: "stop",
+"""The meaning of a `finish_reason`, by its name in lower case without punctuation: "stop",
 "length", "content_filter", "tool_calls", or `AGAIN`."""
 CHARACTERS_PER_TOKEN = 4
-"""By which tokens are estimated that a response does not count."""
+"""Characters per token, to estimate tokens that a response does not count."""
 NAME_CHARACTERS = 40
 SHOWN_CHARACTERS = 300
 
 
 class AgainError(Exception):
-    """A try that failed and may succeed later.
+    """A failed attempt after which a retry may succeed.
 
     Attributes:
-        wait: seconds that the endpoint asks to wait, if it says so.
-        limited: whether it refused the request as too many, which costs no try.
-        slow_down: whether it has too much to do.
-        kept: a completion to take in the end, if every further try says the same.
-        slow_to_mend: whether it is not worth many tries where nothing was answered yet.
+        wait: seconds that the endpoint asks to wait; None if it does not say.
+        limited: whether a rate limit refused the request, which uses up no attempt.
+        slow_down: whether the endpoint is overloaded.
+        kept: completion to accept if every retry has the same result.
+        slow_to_mend: whether the failure lasts long, so that few retries are worthwhile if no
+            request was answered yet.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class AgainError(Exception):
 
 
 def read_json(content: bytes) -> Any:
-    """Return what a body holds; None if it is not JSON."""
+    """Return a body's JSON value; None if it is not JSON."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
@@ -126,20 +126,20 @@ def read_json(content: bytes) -> Any:
 def read_completion(
     request: Request, content: bytes, ends: Mapping[str, str] | None = None
 ) -> Completion:
-    """Return what the body of a response says.
+    """Read the completion in the body of a response.
 
     Args:
-        request: what was asked; tokens of the prompt that are not counted are estimated from it.
-        content: the body.
-        ends: by name, the meaning of further ends, as in `ENDS`.
+        request: the request, from which uncounted prompt tokens are estimated.
+        content: body of the response.
+        ends: meanings of further values of `finish_reason`, as in `ENDS`.
 
     Returns:
-        A completion without its thinking. Its `completion_tokens` are those that are billed: where
-        the total says that there were more than are counted, that many. An end that is not known
-        stays as it is in `finish_reason`.
+        A completion, whose text does not include the thinking. Its `completion_tokens` are the
+        billed tokens: if the total implies more than the response counts, that larger number. An
+        unknown `finish_reason` stays as it is.
 
     Raises:
-        AgainError: if it holds no completion, or the provider failed to finish it.
+        AgainError: if the body has no completion, or the provider failed to finish it.
     """
     payload = read_json(content)
     if not isinstance(payload, dict):
@@ -150,7 +150,7 @@ def read_completion(
         raise AgainError(f"an answer without a completion: {shown(content)}")
     name, message = choice.get("finish_reason"), choice.get("message")
     if message is None and isinstance(name, str):
-        message = {}  # As Gemini's endpoint where it cuts off or filters an answer.
+        message = {}  # Gemini's endpoint sends none if it cuts off or filters an answer.
     if not isinstance(message, dict):
         raise AgainError(f"an answer without a completion: {shown(content)}")
     text, thinking, refusal = _text(message.get("content"))
@@ -178,20 +178,20 @@ def _meaning(name: str | None, ends: Mapping[str, str]) -> str:
     if given in ends:
         return ends[given]
     meaning = ENDS.get(_plain(given))
-    # A name that consists of punctuation alone is not an empty one.
+    # A name of punctuation alone is not the empty name.
     known = meaning is not None and bool(_plain(given)) == bool(given)
     return meaning if known and meaning is not None else clean(given)[:NAME_CHARACTERS]
 
 
 def is_error(error: Any) -> bool:
-    """Return whether what stands under `error` is one: some send it empty, with an answer."""
+    """Return whether the value of `error` is an error. Some answers have an empty one."""
     return any(error.values()) if isinstance(error, dict) else bool(error)
 
 
 def _text(content: Any) -> tuple[Any, str, bool]:
-    """Return a message's text (False for what is none), its thinking, and whether it is a refusal.
+    """Return a message's text (False if invalid), its thinking, and whether it is a refusal.
 
-    A list of parts has each part's text, with thinking and refusals in parts of their own.
+    The content may be a list of parts, with separate parts for thinking and refusals.
     """
     if content is None or isinstance(content, str):
         return content, "", False
@@ -211,7 +211,7 @@ def _text(content: Any) -> tuple[Any, str, bool]:
 
 
 def _flat(part: Any) -> str:
-    """Return all text in a part of thinking, which may be a list of parts itself."""
+    """Return all text in a thinking part, which may itself be a list of parts."""
     if isinstance(part, str):
         return part
     if isinstance(part, list):
@@ -236,13 +236,13 @@ def _counted(request: Request, usage: Any, text: str, thinking: str, meaning: st
     usage = usage if isinstance(usage, dict) else {}
     prompt = _count(usage, "prompt_tokens")
     if prompt is None and (prompt := _count(usage, "input_tokens")) is not None:
-        # Anthropic counts what is read from its cache, or written there, beside the input.
+        # Anthropic counts cache reads and writes separately from the input.
         beside = ("cache_read_input_tokens", "cache_creation_input_tokens")
         prompt += sum(_count(usage, name) or 0 for name in beside)
     written = _count(usage, "completion_tokens", "output_tokens")
     total = _count(usage, "total_tokens")
     if meaning != "content_filter" and (text or thinking):
-        # Gateways that do not count may send zeros.
+        # Gateways that do not count tokens may send zeros.
         prompt, written, total = prompt or None, written or None, total or None
     estimated = prompt is None or written is None
     if prompt is None:
@@ -255,9 +255,9 @@ def _counted(request: Request, usage: Any, text: str, thinking: str, meaning: st
     thought = _count(details if isinstance(details, dict) else {}, "reasoning_tokens")
     thought = thought or _count(usage, "reasoning_tokens") or 0
     if total is None and thought > written:
-        written += thought  # More than are counted, so they are counted beside them.
+        written += thought  # There are more of them, so `written` cannot include them.
     if total is not None and total - prompt > written:
-        # Thinking that is billed beside the tokens that are counted.
+        # Thinking that is billed in addition to the counted tokens.
         thought = max(thought, total - prompt - written)
         written = total - prompt
     inner, text = split_thinking(clean(text).strip())
@@ -279,7 +279,7 @@ def _counted(request: Request, usage: Any, text: str, thinking: str, meaning: st
 
 
 def _cached(usage: Mapping[str, object]) -> int:
-    """Return how many of the prompt's tokens were in the provider's cache."""
+    """Return the number of prompt tokens that were in the provider's cache."""
     for key in ("prompt_tokens_details", "input_tokens_details"):
         details = usage.get(key)
         if isinstance(details, dict) and (found := _count(details, "cached_tokens")):
@@ -289,7 +289,7 @@ def _cached(usage: Mapping[str, object]) -> int:
 
 
 def _count(usage: Mapping[str, object], *names: str) -> int | None:
-    """Return the first of some counts that is a whole number of at least 0, if one is."""
+    """Return the first named count that is a non-negative integer, if any."""
     for name in names:
         value = usage.get(name)
         if isinstance(value, str) and value.isascii() and value.isdigit():
@@ -306,23 +306,23 @@ def _estimate(characters: int) -> int:
 
 
 def clean(text: str) -> str:
-    """Replace halves of characters, which JSON can name and no file can hold."""
+    """Replace lone surrogates, which JSON can encode but UTF-8 files cannot."""
     return text.encode("utf-8", "replace").decode()
 
 
 def shown(content: bytes) -> str:
-    """Return the beginning of a body for a message."""
+    """Return the start of a body for an error message."""
     return " ".join(content[:SHOWN_CHARACTERS].decode("utf-8", "replace").split()) or "(nothing)"
 
 
 def read_stream(lines: list[bytes]) -> bytes:
-    """Return the body that a response would have had, from the events that it was sent in.
+    """Assemble the events of a streamed response into the body of an unstreamed one.
 
     Args:
-        lines: of the stream of server-sent events.
+        lines: lines of the stream of server-sent events.
 
     Raises:
-        AgainError: if the stream ends before the answer does.
+        AgainError: if the stream ends before the answer.
     """
     texts: dict[str, list[str]] = {"content": [], "reasoning_content": [], "refusal": []}
     choice: JsonObject = {}
@@ -353,7 +353,7 @@ def read_stream(lines: list[bytes]) -> bytes:
         if part.get("finish_reason") is not None:
             choice["finish_reason"] = part["finish_reason"]
             ended = True
-        # Some answer at once where a stream was asked for.
+        # Some providers send the whole message although a stream was requested.
         delta = part.get("delta") or part.get("message")
         delta = delta if isinstance(delta, dict) else {}
         text, thinking, refusal = _text(delta.get("content"))

@@ -1,4 +1,4 @@
-"""What runs a model, what its tokens cost, and what a job gets to know of both."""
+"""Settings of engines, prices of models, and the part of both that a job receives."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from seedbed.config.values import (
 from seedbed.models import Quantization
 
 VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
-"""An environment variable in the text of a header, or of a parameter of an address."""
+"""An environment variable in the text of a header or query parameter."""
 
 FIELD_KEYS = ("limit_field", "temperature_field", "top_p_field", "seed_field", "stop_field")
 _SECRET = re.compile(r"key|token|secret|auth|password|credential|cookie", re.IGNORECASE)
@@ -39,8 +39,8 @@ _OPERATION = re.compile(r"/(?:chat/completions|completions|responses|messages)/?
 _ANSWERS = changes("questions", "answers", "verification", "evaluation")
 
 ADAPTERS_AT_ONCE = 4
-"""Adapters in one step of vLLM: while the last answers of one end, others keep the GPU busy. Four
-are as fast as one, by its published numbers."""
+"""Adapters in one batch of vLLM: while the last answers with one finish, the others keep the GPU
+busy. Four are as fast as one, according to vLLM's published numbers."""
 
 SPEED_OPTIONS = frozenset(
     (
@@ -52,50 +52,50 @@ SPEED_OPTIONS = frozenset(
         "pipeline_parallel_size", "swap_space", "tensor_parallel_size",
     )
 )  # fmt: skip
-"""vLLM's options that change how fast a model answers, and not what."""
+"""vLLM's options that change the speed of a model, but not its answers."""
 
 
 class SystemMessage(Section):
-    """The message that sets a model up."""
+    """The system message of a model."""
 
     system: Text | None = Field(
         None,
-        description="Message that sets it up, before each question; null sends none.",
+        description="System message before each question; null sends none.",
         json_schema_extra=changes("questions", "answers", "verification", "training", "evaluation"),
     )
 
 
 class Setup(SystemMessage):
-    """How a model is set up, whatever it is asked."""
+    """Settings of a model for all its requests."""
 
     stop: Annotated[tuple[Text, ...], LISTED, DISTINCT] = Field(
         (),
-        description="Texts that end what it writes, where it writes one of them; they are cut off.",
+        description="Stop texts: an answer ends before the first of them that the model writes.",
         json_schema_extra=_ANSWERS,
     )
 
 
 class Asked(Setup):
-    """How the model of a job is asked.
+    """Settings of a job's requests to its model.
 
     Attributes:
-        manner: how it is asked otherwise than by default, which the engine's settings say as well.
+        manner: the engine's settings that change answers and differ from their defaults.
     """
 
     manner: JsonObject | None = None
 
     def content(self) -> JsonObject:
-        """Return all settings for JSON, without those that came later where they are as before."""
+        """Return all settings for JSON, without later additions that have their defaults."""
         found, later = self.model_dump(mode="json"), ("manner", "keep_thinking")
         return {name: value for name, value in found.items() if name not in later or value}
 
 
 class EngineSettings(Section):
-    """What runs a model to generate text; one class for each `kind`."""
+    """The engine that generates text with a model; one class for each `kind`."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ()
     ALWAYS_PASSED: ClassVar[tuple[str, ...]] = ()
-    """Keys that a job gets whatever they are; all others, where they differ from their default."""
+    """Keys that a job always receives. It receives others if they differ from their defaults."""
 
     thinking_tokens: Annotated[int, Field(ge=0)] = Field(
         0,
@@ -106,18 +106,19 @@ class EngineSettings(Section):
 
     @classmethod
     def unknown_key(cls, key: str) -> str:
-        """Return what is wrong with a key that this kind does not have."""
+        """Return the error message for a key that this kind does not have."""
         if any(key in other.model_fields for other in KINDS.values()):
             return f"has no effect with kind: {cls.model_fields['kind'].default}"
         return super().unknown_key(key)
 
     def manner(self) -> JsonObject:
-        """Return how the model is asked otherwise than by default, which its answers depend on.
+        """Return the settings that change answers and differ from their defaults.
 
-        Addresses, headers and queries are not part of it: they say where and as whom it is asked.
+        Addresses, headers and query parameters are not part of them, because they only locate and
+        authenticate.
 
         Returns:
-            By name, what differs; empty if nothing does.
+            Values by name; empty if none differs.
         """
         found = {"thinking_tokens": self.thinking_tokens} | self._manner()
         return {name: value for name, value in found.items() if value}
@@ -127,14 +128,15 @@ class EngineSettings(Section):
 
 
 class _InJob(EngineSettings):
-    """What runs a model in the job itself, on a CPU or on GPUs."""
+    """An engine that runs a model in the job's own process, on a CPU or on GPUs."""
 
     gpus: Annotated[int, Field(ge=0)] | None = Field(
         None,
-        description="GPUs of a job that runs the model, over which vLLM spreads it; "
+        description="Number of GPUs of a job that runs the model, over which vLLM spreads it; "
         "with `transformers` at most one. With null, none for a model that the workflow trains and "
-        "Transformers runs; else as many of 80 GB as its size needs, by its weights, its name on "
-        "the hub, or `size`, and one if nothing tells.",
+        "Transformers runs. For other models, null means as many GPUs of 80 GB as the model's size "
+        "needs, according to its weights, its name on the hub, or `size`, and one if the size is "
+        "unknown.",
     )
 
 
@@ -146,12 +148,11 @@ class TransformersSettings(_InJob):
     kind: Literal["transformers"] = "transformers"
     batch_size: Count = Field(
         256,
-        description="The most prompts that are generated from together. It is halved where memory "
-        "does not suffice.",
+        description="Most prompts in a batch. It is halved when memory does not suffice.",
     )
     quantization: Quantization | None = Field(
         None,
-        description="The form in which bitsandbytes loads the weights of linear layers: `nf4` in 4 "
+        description="Format in which bitsandbytes loads the weights of linear layers: `nf4` in 4 "
         "bits, `int8` in 8. A student is trained and evaluated on these weights.",
         json_schema_extra=changes("questions", "answers", "verification", "training", "evaluation"),
     )
@@ -176,30 +177,29 @@ class VLLMSettings(_InJob):
     kind: Literal["vllm"] = "vllm"
     batch_size: Count | None = Field(
         None,
-        description="The most prompts that are generated from together; null takes vLLM's own "
-        "number, which depends on the GPU.",
+        description="Most prompts in a batch; null takes vLLM's default, which depends on the GPU.",
     )
     gpu_memory: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.9, description="Share of a GPU's memory that it may take."
+        0.9, description="Share of a GPU's memory that vLLM may use."
     )
     context: Count | None = Field(
         None,
-        description="Tokens of prompt and answer that it makes room for; null takes what the model "
-        "can, which may be more than the GPU has memory for.",
+        description="Most tokens of prompt and answer together; null takes the model's own "
+        "maximum, for which the GPU's memory may not suffice.",
     )
     eager: bool = Field(
         False,
-        description="Whether to go without compiling the model first, which takes a minute or two "
-        "and makes it faster.",
+        description="Whether to skip compiling the model, which takes a minute or two and makes it "
+        "faster.",
     )
     data_parallel_size: Count = Field(
         1,
-        description="Copies of the model in a job, which share its requests. Each is a process, on "
+        description="Copies of the model in a job, which share its requests. Each is a process on "
         "`gpus` / `data_parallel_size` GPUs; with null for `gpus`, on as many as its size needs.",
     )
     options: dict[Text, Any] = Field(
         {},
-        description="Arguments of vLLM's engine by its own names, as `{quantization: fp8, "
+        description="Arguments of vLLM's engine by vLLM's names, e.g. `{quantization: fp8, "
         "max_num_seqs: 64}`, and `chat_template_kwargs`. They take precedence over the keys above.",
         json_schema_extra=_ANSWERS,
     )
@@ -219,29 +219,29 @@ class VLLMSettings(_InJob):
 
 
 class BatchSettings(Section):
-    """How a model is asked through its provider's Batch API."""
+    """Settings of the provider's Batch API."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ()
 
     form: Literal["openai", "together", "mistral"] = Field(
         "openai",
-        description="Whose API it is: `openai` is that of most, as of Azure and Groq; `together` "
-        "and `mistral` have their own addresses for files and batches.",
+        description="Form of the API: most providers, including Azure and Groq, have that of "
+        "`openai`. `together` and `mistral` have their own addresses for files and batches.",
     )
     window: Annotated[str, Field(pattern=r"^[1-9][0-9]*[hd]$")] = Field(
-        "24h", description="In what time the answers are wanted, as the provider calls it."
+        "24h", description="Time within which the answers are wanted, in the provider's notation."
     )
     endpoint: Text = Field(
         "/v1/chat/completions",
-        description="The address of a request as the provider wants it in a batch; Azure's older "
-        "versions want `/chat/completions`.",
+        description="Path of a request in a batch; Azure's older versions want "
+        "`/chat/completions`.",
     )
-    requests: Count = Field(50_000, description="The most requests of a batch.")
-    megabytes: Positive = Field(100.0, description="The largest file of a batch.")
+    requests: Count = Field(50_000, description="Most requests in a batch.")
+    megabytes: Positive = Field(100.0, description="Largest file of a batch.")
     tokens: Count | None = Field(
         None,
-        description="The most prompt tokens, by estimate, that a job has in the provider's queue. "
-        "With null, a batch that the queue has no room for is sent again later, and split.",
+        description="Most prompt tokens, by estimate, that a job has in the provider's queue. "
+        "With null, a batch for which the queue has no room is split, and sent again later.",
     )
 
     @property
@@ -259,39 +259,38 @@ class OpenAISettings(EngineSettings):
 
     kind: Literal["openai"] = "openai"
     base_url: Text = Field(
-        "", description="Address of the endpoint, as `http://localhost:8000/v1`."
+        "", description="Address of the endpoint, e.g. `http://localhost:8000/v1`."
     )
     model: Text | None = Field(
-        None, description="The model's name there; null takes that of `api` or `hub`."
+        None, description="The model's name at the endpoint; null takes its name in `api` or `hub`."
     )
     key_variable: Text | None = Field(
         None,
-        description="The environment variable that holds the key; null sends none. The key itself "
-        "must not stand in any file.",
+        description="Environment variable that holds the key; null sends none. The key itself "
+        "must not be in any file.",
     )
     concurrency: Count = Field(
         64,
-        description="The most requests under way at once; fewer when the endpoint has too much to "
-        "do.",
+        description="Most concurrent requests; fewer are sent when the endpoint is overloaded.",
     )
     timeout: Positive = Field(
-        600.0, description="Seconds after which a request is given up, and asked again."
+        600.0, description="Seconds after which a request times out and is retried."
     )
     attempts: Count = Field(
         8,
-        description="How often a request that fails is tried; where others are answered, as often "
-        "once more after all others. A refusal by a rate limit does not count.",
+        description="Number of attempts at a request that fails. If other requests are answered, "
+        "it gets the same number once more after all others. Rate-limited attempts do not count.",
     )
     limit_field: Text | None = Field(
         "max_tokens",
-        description="The endpoint's name for the most tokens of an answer; some models take only "
-        "`max_completion_tokens`. Null leaves it out.",
+        description="The endpoint's name for the maximum number of tokens of an answer; some "
+        "models accept only `max_completion_tokens`. Null leaves it out.",
         json_schema_extra=_ANSWERS,
     )
     temperature_field: Text | None = Field(
         "temperature",
         description="The endpoint's name for the temperature. Null leaves it out, for models that "
-        "refuse it.",
+        "do not accept it.",
         json_schema_extra=_ANSWERS,
     )
     top_p_field: Text | None = Field(
@@ -301,8 +300,8 @@ class OpenAISettings(EngineSettings):
     )
     seed_field: Text | None = Field(
         "seed",
-        description="The endpoint's name for the sampling seed, a number of 31 bits, as "
-        "`random_seed`. Null leaves it out.",
+        description="The endpoint's name for the sampling seed, e.g. `random_seed`. The seed is an "
+        "integer of 31 bits. Null leaves it out.",
         json_schema_extra=_ANSWERS,
     )
     stop_field: Text | None = Field(
@@ -312,45 +311,44 @@ class OpenAISettings(EngineSettings):
     )
     send_defaults: bool = Field(
         False,
-        description="Whether a temperature or `top_p` of 1 is sent as well. Required for servers "
-        "whose defaults are others, as vLLM, llama.cpp and Ollama; hosted models may refuse it.",
+        description="Whether a temperature or `top_p` of 1 is sent too. Required for servers with "
+        "other defaults, e.g. vLLM, llama.cpp and Ollama; hosted models may refuse it.",
         json_schema_extra=_ANSWERS,
     )
     body: dict[Text, Any] = Field(
         {},
-        description="Further fields of each request, as `{reasoning_effort: low}` or "
+        description="Further fields of each request, e.g. `{reasoning_effort: low}` or "
         "`{chat_template_kwargs: {enable_thinking: false}}`.",
         json_schema_extra=_ANSWERS,
     )
     headers: dict[Text, Text] = Field(
         {},
-        description="Further headers of each request. A secret stands in them as `${NAME}`, the "
-        "environment variable that holds it.",
+        description="Further headers of each request. Write a secret as `${NAME}`, with the name "
+        "of the environment variable that holds it.",
     )
     query: dict[Text, Text] = Field(
         {},
-        description="Parameters of the address, as `{api-version: 2024-10-21}`; secrets as in "
-        "`headers`.",
+        description="Query parameters of the address, e.g. `{api-version: 2024-10-21}`; secrets as "
+        "in `headers`.",
     )
     stream: bool = Field(
         False,
-        description="Whether answers are sent while they are written, for gateways that close a "
-        "connection on which nothing happens.",
+        description="Whether answers are streamed, for gateways that close idle connections.",
     )
     batch: BatchSettings | None = Field(
         None,
-        description="Whether requests go through the provider's Batch API, at a lower price and "
-        "within a day: `{}`, or its keys. Null asks one by one.",
+        description="Settings of the provider's Batch API (`{}` for the defaults), which answers "
+        "at a lower price within a day. Null sends requests one by one.",
     )
     ends: dict[Text, Literal["stop", "length", "content_filter", "again"]] = Field(
         {},
-        description="What a `finish_reason` means that is not known here: `stop` (the answer is "
-        "whole), `length` (cut off), `content_filter`, or `again` (the endpoint failed: the "
-        "request is retried).",
+        description="Meaning of each `finish_reason` that seedbed does not know: `stop` (the "
+        "answer is whole), `length` (cut off), `content_filter`, or `again` (the endpoint failed: "
+        "the request is retried).",
     )
 
     def variables(self) -> list[tuple[str, str]]:
-        """Return the environment variables with secrets, each with the key that names it."""
+        """Return (variable, key) for each environment variable with a secret, named in a key."""
         found = [(self.key_variable, "key_variable")] if self.key_variable else []
         for key in ("headers", "query"):
             texts = getattr(self, key).values()
@@ -369,7 +367,7 @@ class OpenAISettings(EngineSettings):
     def _sound_address(self) -> OpenAISettings:
         if not self.base_url:
             raise problem("is missing: the address of the endpoint", "base_url")
-        # Of what may hold a secret, the message shows nothing.
+        # The messages show nothing that may contain a secret.
         try:
             address = urlsplit(self.base_url)
             sound = address.scheme in ("http", "https") and bool(address.hostname)
@@ -431,7 +429,7 @@ KINDS: dict[str, type[TransformersSettings | VLLMSettings | OpenAISettings]] = {
 
 
 def kind_of(value: Any) -> str:
-    """Return the kind of engine that a section is of: Transformers, if it does not say."""
+    """Return the engine kind of a section; `transformers` if it names none."""
     kind = value.get("kind", "transformers") if isinstance(value, dict) else None
     return getattr(value, "kind", "transformers") if kind is None else kind
 
@@ -454,46 +452,46 @@ AnyEngine = Annotated[
     Discriminator(_tag),
     BeforeValidator(_known_kind),
 ]
-"""The section `engine` of a model: of the class that its `kind` names."""
+"""The section `engine` of a model, of the class for its `kind`."""
 
 
 class TokenPrice(Section):
-    """What the tokens of a model cost."""
+    """Prices of a model's tokens."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
 
-    usd_per_million_prompt_tokens: NotNegative | None = Field(None, description="null: not known.")
+    usd_per_million_prompt_tokens: NotNegative | None = Field(None, description="null: unknown.")
     usd_per_million_completion_tokens: NotNegative | None = Field(
-        None, description="null: not known."
+        None, description="null: unknown."
     )
 
 
 class Price(TokenPrice):
-    """What a model costs: by its tokens and requests, or by the hours of its GPUs."""
+    """The price of a model: per token and request, or per GPU hour."""
 
     usd_per_million_cached_tokens: NotNegative | None = Field(
         None,
-        description="Of prompt tokens that the provider read from its cache. Null: as other prompt "
-        "tokens.",
+        description="Price of prompt tokens that the provider read from its cache. Null: the price "
+        "of other prompt tokens.",
     )
     usd_per_million_thinking_tokens: NotNegative | None = Field(
-        None, description="Of tokens of thinking. Null: as other tokens written."
+        None, description="Price of thinking tokens. Null: the price of other completion tokens."
     )
     usd_per_request: NotNegative = Field(
-        0.0, description="Of each request that is answered, in addition to its tokens."
+        0.0, description="Price of each answered request, in addition to its tokens."
     )
     batch_factor: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0,
-        description="What a request costs through the provider's Batch API, as a share of its "
-        "price, as 0.5.",
+        description="Price of a request through the provider's Batch API, as a share of its normal "
+        "price, e.g. 0.5.",
     )
     usd_per_gpu_hour: NotNegative | None = Field(
         None,
-        description="Of one GPU that the model runs on or is trained on (of a job, where it runs "
-        "without one), for models that the jobs run themselves.",
+        description="Price of each GPU on which the model runs or is trained (or of the job, if it "
+        "uses no GPU), for models that the jobs run themselves.",
     )
     date: Date | None = Field(
-        None, description="When the price was read, as 2026-01-31. Required with a price."
+        None, description="Date when the price was read, e.g. 2026-01-31. Required with a price."
     )
 
     @model_validator(mode="after")
@@ -510,17 +508,17 @@ class Price(TokenPrice):
 
     @property
     def whole(self) -> bool:
-        """Whether tokens read and tokens written both have a price."""
+        """Whether prompt tokens and completion tokens both have a price."""
         return None not in (
             self.usd_per_million_prompt_tokens,
             self.usd_per_million_completion_tokens,
         )
 
     def usd(self, used: Used, batch: bool = False) -> float | None:
-        """Return what answers cost by their tokens and requests; None if a price is not known.
+        """Return the cost of answers by their tokens and requests; None if a price is unknown.
 
         Args:
-            used: the answers.
+            used: the answers and their tokens.
             batch: whether they came through the provider's Batch API.
         """
         read, written = self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens
@@ -542,11 +540,11 @@ class Price(TokenPrice):
         return dollars * (self.batch_factor if batch else 1.0)
 
     def most_usd(self, prompt_tokens: float, max_tokens: float, batch: bool = False) -> float:
-        """Return the most dollars that a request can cost; a price that is not known counts as 0.
+        """Return the most dollars that a request can cost; an unknown price counts as 0.
 
         Args:
-            prompt_tokens: that it has at most.
-            max_tokens: that its answer has at most.
+            prompt_tokens: most tokens of the prompt.
+            max_tokens: most tokens of the answer.
             batch: whether it is sent through the provider's Batch API.
         """
         read = max(
@@ -562,14 +560,14 @@ class Price(TokenPrice):
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What answers took.
+    """Usage: numbers of answered requests and of their tokens.
 
     Attributes:
-        requests: that were answered.
-        prompt_tokens: read.
-        cached_tokens: of these, from the provider's cache.
-        completion_tokens: written and billed, thinking included.
-        thinking_tokens: of these, thinking.
+        requests: answered requests.
+        prompt_tokens: prompt tokens.
+        cached_tokens: prompt tokens that came from the provider's cache.
+        completion_tokens: generated and billed tokens, including thinking.
+        thinking_tokens: completion tokens that are thinking.
     """
 
     requests: float = 0
@@ -583,17 +581,17 @@ class Used:
 
 
 class Cap(Section):
-    """Where a job books what it asks, and how much it may ask; see `seedbed.engines.cap`.
+    """The cap on a job's spending, and the ledger for its books; see `seedbed.engines.cap`.
 
     Attributes:
-        ledger: folder with what all jobs have spent.
-        max_teacher_queries: the most queries of teachers; None for no limit.
-        max_usd: the most dollars; None for no limit.
-        counts_queries: whether this model is asked as a teacher.
-        model: the model, by its name in the study.
-        stage: what it is asked for: see `seedbed.study.estimate`.
-        price: its price; None for a model that jobs run themselves.
-        batch: whether it is asked through the provider's Batch API.
+        ledger: folder of the spending of all jobs.
+        max_teacher_queries: most teacher queries; None for no limit.
+        max_usd: most dollars; None for no limit.
+        counts_queries: whether the job's requests are teacher queries.
+        model: the model's name in the study.
+        stage: the stage that queries the model; see `seedbed.study.estimate`.
+        price: the model's price; None for a model that jobs run themselves.
+        batch: whether requests go through the provider's Batch API.
     """
 
     ledger: str
@@ -607,20 +605,20 @@ class Cap(Section):
 
     @property
     def limited(self) -> bool:
-        """Whether there is a limit."""
+        """Whether queries or dollars are limited."""
         return self.max_teacher_queries is not None or self.max_usd is not None
 
 
 class EngineJob(Section):
-    """What a job gets to know of the engine that runs its model.
+    """The engine settings that a job receives.
 
     Attributes:
-        settings: the section `engine` of the model, resolved: with a name at the endpoint, and a
-            number of GPUs.
-        cap: how much may be asked; None for no limit.
-        place: the file or key that says all this, for messages.
-        batches: folder in which the job notes what it has under way through a Batch API.
-        wait: whether it waits for that.
+        settings: the section `engine` of the model, with the model's name at the endpoint and the
+            number of GPUs resolved.
+        cap: cap and ledger of the job; None for neither.
+        place: the file or key of these settings, for messages.
+        batches: folder of the records of batches that are under way through a Batch API.
+        wait: whether the job waits for these batches.
     """
 
     settings: AnyEngine = Field(default_factory=partial(TransformersSettings, gpus=1))
@@ -637,15 +635,15 @@ class EngineJob(Section):
         place: str = "",
         **settings: Any,
     ) -> EngineJob:
-        """Return a job with settings of a kind."""
+        """Return a job with an engine of a kind."""
         return cls(settings=KINDS[kind](**settings), cap=cap, place=place)
 
     @classmethod
     def from_json(cls, text: str) -> EngineJob:
-        """Read what `to_json` wrote.
+        """Read the settings that `to_json` wrote.
 
         Raises:
-            ValueError: if it is something else, naming the key.
+            ValueError: if a setting is invalid. The error names its key.
         """
         content = json.loads(text)
         cap, wait = content.pop("cap", None), content.pop("wait", True)
@@ -657,7 +655,7 @@ class EngineJob(Section):
             raise ValueError(problems(error)) from None
 
     def content(self) -> JsonObject:
-        """Return the job's settings: as one section, in which the model is called `name`."""
+        """Return the job's settings as one section, with the key `name` in place of `model`."""
         settings, kept = self.settings, {"kind"}.union(self.settings.ALWAYS_PASSED)
         content = {
             key: value
@@ -683,27 +681,27 @@ class EngineJob(Section):
 
     @property
     def ends(self) -> dict[str, str]:
-        """By further name of a finish reason, what it means."""
+        """Meanings of further values of `finish_reason`."""
         return dict(self.settings.ends) if isinstance(self.settings, OpenAISettings) else {}
 
     @property
     def module(self) -> str:
-        """The engine's module, which is imported only where its kind is used."""
+        """The engine's module, which is imported only if its kind is used."""
         return engine_module("batch" if self.batched else self.kind)
 
     @property
     def batched(self) -> bool:
-        """Whether the model is asked through a Batch API."""
+        """Whether requests go through a Batch API."""
         return isinstance(self.settings, OpenAISettings) and self.settings.batch is not None
 
     def identity(self, model: str) -> str:
-        """Return what identifies the model of an answer, together with what changes what it says.
+        """Return an identifier of a model and the settings that change its answers.
 
         Args:
-            model: what identifies the model's weights.
+            model: identifier of the model's weights.
 
         Returns:
-            The same, where nothing is asked otherwise than by default.
+            `model` itself, if all these settings have their defaults.
         """
         differs = self.settings.manner()
         if not differs:
@@ -713,5 +711,5 @@ class EngineJob(Section):
 
 
 def engine_module(kind: str) -> str:
-    """Return the module of a kind of engine."""
+    """Return the name of the module of an engine kind."""
     return f"seedbed.engines.{kind}_engine"

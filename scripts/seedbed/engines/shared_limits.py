@@ -1,7 +1,8 @@
-"""What all processes of a machine together know of an endpoint's limits of requests and tokens.
+"""An endpoint's rate limits, as all processes of a machine together know them.
 
-A small file holds it. Processes change it one at a time, by a lock that the system lifts when its
-holder dies, and each change is one write: a killed process leaves nothing that others wait for.
+They are in a small file. Processes change it one at a time, under a lock that the system releases
+when its holder dies. Each change is one write, so a killed process leaves nothing for which others
+must wait.
 """
 
 from __future__ import annotations
@@ -17,34 +18,34 @@ from dataclasses import astuple, dataclass, fields
 from seedbed.engines.slots import shared_file
 
 KEPT_SECONDS = 600.0
-"""For so long it is remembered, after the last process has ended, how long a limit lasted."""
+"""Seconds after the end of the last process for which the measured length of a limit is kept."""
 LONGEST_WAIT = 3600.0
-"""Seconds of waiting for a limit, stated or measured, after which a run ends and says so. Longer
-ones are not shared, and bind no later run."""
+"""Most seconds that a run waits for a stated or measured limit before it fails. Longer limits are
+not shared, and do not bind later runs."""
 
 
 @dataclass
 class Limits:
-    """What is known of an endpoint's limits.
+    """The known state of an endpoint's rate limits.
 
-    Times are those of the machine's monotonic clock, in seconds. NaN stands for none.
+    Times are those of the machine's monotonic clock, in seconds. NaN means none.
 
     Attributes:
-        resume: until when the endpoint said not to be asked.
-        closed: since when a limit with an unknown end is closed.
-        next_try: when it is tried next.
-        trying: since when a request tries it.
-        began: when the request was sent with which it opened the last time.
-        since: when what it allows began to be used up, as far as is known.
-        early: seconds after that at which it was still closed, at most.
-        late: seconds after that at which it was open again, at least.
-        allowed: requests that were taken the last time that it was open.
-        passed: requests sent since it opened.
-        room: requests that may still be sent before it must be known whether they are taken.
-        last_sent: when the last request was sent.
-        refusal_takes: seconds in which a refusal arrives, on average.
-        opened: how often it has opened.
-        touched: when the file was written last.
+        resume: time before which the endpoint asked for no requests.
+        closed: time since which a limit with an unknown end is closed.
+        next_try: time of the next request that tries whether the limit is open.
+        trying: time at which the request that tries it now was sent.
+        began: time at which the request was sent that last found the limit open.
+        since: time at which requests started to use up the limit, as far as is known.
+        early: latest time after `since` at which the limit was seen closed, in seconds.
+        late: earliest time after `since` at which it was seen open again, in seconds.
+        allowed: number of requests that the endpoint took when the limit was last open.
+        passed: number of requests sent since it opened.
+        room: number of requests that may be sent before their acceptance must be known.
+        last_sent: time of the last request.
+        refusal_takes: average seconds until a refusal arrives.
+        opened: number of times that the limit has opened.
+        touched: time of the last write to the file.
     """
 
     resume: float = 0.0
@@ -69,22 +70,23 @@ _DOUBLE = struct.Struct("d")
 _NAMES = [field.name for field in fields(Limits)]
 _AT = [_DOUBLE.size * _NAMES.index(name) for name in ("resume", "closed", "room")]
 _MUTEX, _PRESENT = 0, 1
-"""Bytes of the file whose locks say that its holder changes it, and that its holder is there."""
+"""Bytes of the file. A process locks the first to change the file, and the second while it uses the
+endpoint."""
 
 
 class SharedLimits:
-    """The limits as one process sees them.
+    """One process's view of the limits.
 
-    Where the machine has no locks, or no endpoint is named, it is alone with them.
+    Without an endpoint's name, or on a machine without locks, the process shares them with nobody.
     """
 
     def __init__(self, endpoint: str, clock: Callable[[], float]) -> None:
-        """Join those who ask an endpoint.
+        """Join the processes that query an endpoint.
 
-        Who finds nobody there begins anew, with no more than how long the limit lasted before.
+        The first process starts with fresh limits, except for the measured length of the last one.
 
         Args:
-            endpoint: what has the limit: an address with its model and key.
+            endpoint: the limit's owner: an address with its model and key.
             clock: the machine's monotonic clock.
         """
         self._clock = clock
@@ -116,7 +118,7 @@ class SharedLimits:
 
     @contextmanager
     def change(self) -> Iterator[Limits]:
-        """Yield the limits for a change, while no other process makes one."""
+        """Yield the limits for a change, and keep other processes from changing them."""
         if self._file < 0:
             yield self._own
             return
@@ -129,11 +131,11 @@ class SharedLimits:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _MUTEX)
 
     def look(self) -> Limits:
-        """Return the limits as they are."""
+        """Return the current limits."""
         return self._own if self._file < 0 else self._read()
 
     def quiet(self, now: float) -> bool:
-        """Return whether nothing is known of a limit, and nobody waits: the usual case, quickly."""
+        """Return whether no limit applies and no process waits: a fast check of the usual case."""
         if self._file < 0:
             own = self._own
             return own.resume <= now and own.closed != own.closed and own.room != own.room
@@ -141,11 +143,11 @@ class SharedLimits:
         if len(content) < _FORM.size:
             return True
         resume, closed, room = (_DOUBLE.unpack_from(content, place)[0] for place in _AT)
-        # NaN is what differs from itself.
+        # Only NaN differs from itself.
         return resume <= now and closed != closed and room != room
 
     def close(self) -> None:
-        """Leave those who ask the endpoint."""
+        """Leave the processes that query the endpoint."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -156,7 +158,7 @@ class SharedLimits:
             return Limits()
         found, now = Limits(*_FORM.unpack(content)), self._clock()
         times = (found.closed, found.trying, found.began, found.last_sent, found.touched)
-        # A clock that began anew, or content that nobody here wrote.
+        # The clock was reset, or another program wrote the file.
         wrong = any(time > now for time in times) or not found.refusal_takes < LONGEST_WAIT
         if wrong or max(found.resume, found.next_try) > now + LONGEST_WAIT:
             return Limits()

@@ -1,7 +1,7 @@
-"""Slots: how many requests all processes of a machine together have under way at an endpoint.
+"""Slots limit the concurrent requests of all processes of a machine to an endpoint.
 
-A slot is a byte of a file, and is taken by a lock on it, which the system lifts when its process
-dies. Processes that want slots share them evenly: another lock of each says that it is there.
+A slot is a byte of a file. A process takes it by a lock, which the system releases when the process
+dies. Processes share the slots evenly: each holds another lock by which the others count it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ import time
 from pathlib import Path
 
 MOST_PROCESSES = 64
-"""More than so many share as if they were so many."""
+"""Most processes that are counted. Further ones get the same share."""
 SHARE_SECONDS = 0.5
-"""How often it is counted how many there are."""
+"""Seconds between counts of the processes."""
 FULL_SECONDS = 0.02
-"""How long a process waits before it looks for a free slot again."""
+"""Seconds before a process looks for a free slot again."""
 
 
 def shared_file(endpoint: str, kind: str) -> int:
-    """Return a file that all processes of this user on this machine share about an endpoint, as a
-    descriptor; -1 if there can be none."""
+    """Open the file that this user's processes on this machine share about an endpoint.
+
+    Returns:
+        Its descriptor; -1 if the file cannot be opened.
+    """
     name = hashlib.sha256(endpoint.encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"seedbed-{os.getuid()}"
     try:
@@ -38,15 +41,15 @@ def shared_file(endpoint: str, kind: str) -> int:
 class Slots:
     """The slots of one process.
 
-    Where the machine has no locks, it has all of them.
+    On a machine without locks, the process has all slots.
     """
 
     def __init__(self, endpoint: str, most: int) -> None:
-        """Join those who ask an endpoint.
+        """Join the processes that query an endpoint.
 
         Args:
-            endpoint: its address.
-            most: requests under way at once, of all processes.
+            endpoint: address of the endpoint.
+            most: most concurrent requests of all processes.
         """
         self._most = most
         self._share = most
@@ -61,7 +64,7 @@ class Slots:
             self._locks = False
 
     def take(self) -> bool:
-        """Take a slot, and return whether there was one for this process."""
+        """Take a slot, and return whether one was free for this process."""
         if not self._locks:
             return True
         now = time.monotonic()
@@ -81,12 +84,12 @@ class Slots:
         return False
 
     def give(self) -> None:
-        """Give a slot back."""
+        """Release a slot."""
         if self._held:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, MOST_PROCESSES + self._held.pop())
 
     def close(self) -> None:
-        """Leave those who ask the endpoint."""
+        """Leave the processes that query the endpoint."""
         if self._file >= 0:
             os.close(self._file)
 
@@ -98,7 +101,7 @@ class Slots:
         return True
 
     def _taken(self, place: int) -> bool:
-        """Return whether another process has a place."""
+        """Return whether another process holds a place."""
         if place == self._place or not self._lock(place):
             return place != self._place
         fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)

@@ -1,4 +1,4 @@
-"""The record of what a study has cost, `spending.json`, and the same in words."""
+"""The record of a study's spending, `spending.json`, and its summary in words."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from seedbed.records import Part, Record
 
 
 class SpendingLine(Part):
-    """What one model cost in one stage.
+    """Spending on one model in one stage.
 
     Attributes:
-        stage: what it was asked for.
-        model: its name in the study.
-        requests: that were answered, and not refused.
-        prompt_tokens: read.
-        cached_tokens: of these, those that the provider had in its cache.
-        completion_tokens: written and billed, thinking included.
-        thinking_tokens: of these, thinking.
-        gpu_hours: of GPUs that its jobs had, or of jobs without one, where jobs run it.
-        usd: dollars; null if a price is not known, or if jobs run it at no stated price.
-        doubts: requests that may have been billed and were not answered: under way, timed out, or
-            left by a killed job.
+        stage: the stage that queried the model.
+        model: the model's name in the study.
+        requests: number of answered requests, without refused ones.
+        prompt_tokens: number of prompt tokens.
+        cached_tokens: number of prompt tokens that the provider had in its cache.
+        completion_tokens: number of generated and billed tokens, including thinking.
+        thinking_tokens: number of completion tokens that are thinking.
+        gpu_hours: GPU hours of a model that jobs run, or hours of its jobs without a GPU.
+        usd: dollars; null if a price is unknown, or if jobs run the model without a stated price.
+        doubts: number of requests that may have been billed but were not answered: under way,
+            timed out, or left by a killed job.
         doubts_usd: the most dollars that these can have cost.
     """
 
@@ -41,15 +41,15 @@ class SpendingLine(Part):
 
 
 class SpendingRecord(Record):
-    """`spending.json`: what a study has cost in all runs.
+    """`spending.json`: the spending of all runs of a study.
 
     Attributes:
-        study: its name.
-        usd: dollars of all lines whose price is known.
-        unpriced: models that were paid for at a price that is not known.
+        study: name of the study.
+        usd: dollars of all lines with a known price.
+        unpriced: models that cost money at an unknown price.
         doubts: see `SpendingLine`.
         doubts_usd: see `SpendingLine`.
-        lines: by stage and model.
+        lines: one line per stage and model.
     """
 
     study: str
@@ -61,12 +61,12 @@ class SpendingRecord(Record):
 
 
 def paid_lines(found: SpendingRecord) -> list[SpendingLine]:
-    """Return the lines that cost money, by a price that is known or not."""
+    """Return the lines that cost money, at a known or an unknown price."""
     return [line for line in found.lines if line.usd is not None or line.model in found.unpriced]
 
 
 def sentence(found: SpendingRecord) -> str:
-    """Return what was spent, in a line; "" if nothing costs money."""
+    """Return the spending in one line; "" if nothing costs money."""
     lines = paid_lines(found)
     if not lines:
         return ""

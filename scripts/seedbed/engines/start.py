@@ -1,4 +1,4 @@
-"""The engine of a script, which starts when it is first needed, and answers for other jobs."""
+"""A script's engine: it starts on first use, and also answers for other jobs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from seedbed.engines.pending_jobs import Job, PendingOfModel, serve
 from seedbed.engines.settings import ADAPTERS_AT_ONCE, EngineJob, OpenAISettings
 
 SHARE_OF_TIME = 1 / 3
-"""Of a job's time, in which it may begin to answer for another."""
+"""Share of a job's runtime during which it may start to answer for another job."""
 
 
 class EngineStart:
-    """An engine that starts when it is first needed."""
+    """An engine that starts on first use."""
 
     def __init__(
         self,
@@ -28,15 +28,15 @@ class EngineStart:
         lora_rank: int = 0,
         batches: Path = Path("batches"),
     ) -> None:
-        """Take note of what to start.
+        """Prepare the start.
 
         Args:
-            model: folder of the model to ask.
-            engine: what runs it.
-            threads: CPU threads.
+            model: folder of the model.
+            engine: the engine and its settings.
+            threads: number of CPU threads.
             progress: called with lines of text.
-            lora_rank: highest rank of the adapters that it will be used with, 0 for none.
-            batches: folder of what it has under way through a Batch API.
+            lora_rank: highest LoRA rank of the adapters; 0 for no adapters.
+            batches: folder of the records of batches that are under way through a Batch API.
         """
         self._model, self._threads = model, threads
         self._job = engine.model_copy(update={"place": _file(model), "batches": str(batches)})
@@ -46,7 +46,7 @@ class EngineStart:
         self._engine: Engine | None = None
 
     def start(self) -> Engine:
-        """Return the engine, started: a full response cache needs none."""
+        """Return the engine, and start it at the first call. A full response cache needs none."""
         if self._engine is None:
             settings = self._job.settings
             if not isinstance(settings, OpenAISettings):
@@ -62,14 +62,14 @@ class EngineStart:
         kind: type[Job],
         answer: Callable[[Job], Iterable[object] | None],
     ) -> None:
-        """Answer for other jobs too, if a model had to be loaded.
+        """Answer for other jobs too, if this job loaded a model.
 
         Args:
-            file: the jobs: see `PendingOfModel.read`.
-            own: what the job itself makes.
-            runtime: minutes after which the job is ended; None for no limit.
-            kind: what the jobs are.
-            answer: fills the response cache of another job, at once or as what it returns is read.
+            file: list of jobs; see `PendingOfModel.read`.
+            own: output of this job.
+            runtime: time limit of this job in minutes; None for no limit.
+            kind: class of the jobs.
+            answer: fills another job's response cache, at once or while its result is iterated.
         """
         if self._engine is not None and self._job.kind != "openai":
             until = math.inf if runtime is None else self._since + 60 * runtime * SHARE_OF_TIME
@@ -79,6 +79,6 @@ class EngineStart:
 
 
 def _file(model: Path) -> str:
-    """Return the file that says what runs a model, by the model's folder."""
+    """Return the configuration file of a model, from the path of the model's folder."""
     names = [part.removeprefix("model=") for part in model.parts if part.startswith("model=")]
     return f"config/models/{names[0]}.yaml" if names else ""

@@ -1,8 +1,9 @@
-"""Suspects: refusals that may concern one item or all of them, and do not say which.
+"""Suspects: refusals that do not say whether they concern one request or all requests.
 
-A refused request is a suspect until a request that was sent after the refusal is answered: then the
-account is well, and the refusal concerned the item. Where suspects gather and no answer comes, the
-refusal concerns all requests. Meanwhile only as many requests are sent as are needed to find out.
+A refused request is a suspect until a request that was sent after the refusal is answered. Then the
+account is in order, and the refusal concerned that one request. If suspects accumulate without an
+answer, the refusal concerns all requests. Meanwhile the engine sends only the requests that it
+needs to find out.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from seedbed.engines import Request
 from seedbed.engines.refusals import Meaning, Refusal
 
 SPOKEN = 2
-"""So many refusals without an answer in between concern all requests, if their words name what all
-requests share."""
+"""Number of refusals without an answer in between that are taken to concern all requests, if their
+words name something that all requests share."""
 FORBIDDEN = 3
-"""The same for an address that does not exist, and for requests forbidden without a reason."""
+"""The same for missing addresses or models, and for requests forbidden without a reason."""
 REJECTIONS = 10
 """The same for all other refusals."""
 INTERLEAVED = 3
-"""So many answers to requests sent after a suspect show that its refusal concerned the item."""
+"""Number of answers to requests sent after a suspect that show that its refusal concerned it alone,
+when no requests are left."""
 ABOUT_ALL = (Meaning.ACCOUNT, Meaning.PARAMETER, Meaning.MISSING)
 
 
@@ -33,9 +35,9 @@ class Suspect:
 
     Attributes:
         request: the request.
-        refusal: what was said.
-        sent: when it was sent.
-        at: when it was refused.
+        refusal: the endpoint's refusal.
+        sent: time at which the request was sent.
+        at: time at which it was refused.
     """
 
     request: Request
@@ -45,19 +47,19 @@ class Suspect:
 
     @property
     def group(self) -> str:
-        """The suspects that it counts with."""
+        """The group of suspects with which it is counted."""
         if self.about_all:
             return self.refusal.meaning.value
         return "forbidden" if self.refusal.forbidden else "other"
 
     @property
     def about_all(self) -> bool:
-        """Whether its words name something that all requests share."""
+        """Whether the refusal names something that all requests share."""
         return self.refusal.meaning in ABOUT_ALL
 
     @property
     def most(self) -> int:
-        """How many suspects of its group show that all requests are refused."""
+        """The number of suspects in its group from which all requests count as refused."""
         if self.refusal.forbidden or self.refusal.meaning is Meaning.MISSING:
             return FORBIDDEN
         return SPOKEN if self.about_all else REJECTIONS
@@ -67,8 +69,8 @@ class Suspects:
     """The suspects of a call.
 
     Attributes:
-        suspects: those that are open.
-        answered: how many requests were answered.
+        suspects: the open suspects.
+        answered: number of answered requests.
     """
 
     def __init__(self) -> None:
@@ -79,7 +81,7 @@ class Suspects:
         self._waiting: list[asyncio.Future[None]] = []
 
     async def enter(self, over: asyncio.Event) -> None:
-        """Wait while there are suspects: then only one request at a time is sent."""
+        """Wait for a request's turn: while there are suspects, only one is sent at a time."""
         while self._held() and self._under_way and not over.is_set():
             place = asyncio.get_running_loop().create_future()
             self._waiting.append(place)
@@ -95,10 +97,12 @@ class Suspects:
                 place.set_result(None)
 
     def well(self, sent: float) -> list[Suspect]:
-        """Note an answer, and return the suspects that it clears: only they were refused.
+        """Note an answer, and return the suspects that it clears.
+
+        Their refusals concerned only their own requests.
 
         Args:
-            sent: when its request was sent.
+            sent: time at which the answered request was sent.
         """
         self.answered += 1
         heapq.heappush(self._latest, sent)
@@ -110,14 +114,15 @@ class Suspects:
         return cleared
 
     def answered_since(self, moment: float) -> bool:
-        """Return whether a request that was sent since a moment was answered."""
+        """Return whether a request sent at or after a time was answered."""
         return bool(self._latest) and max(self._latest) >= moment
 
     def last(self) -> list[Suspect]:
-        """Return the open suspects that show that all requests are refused, once all were sent.
+        """Return the open suspects that suggest, after the last request, that all are refused.
 
-        Suspects count only if too few later requests were answered, and if their group is large
-        enough, or nothing was answered, or their words name something that all requests share.
+        A suspect counts only if fewer than `INTERLEAVED` later requests were answered. In addition,
+        its group must be large enough, or its refusal must name something that all requests share,
+        unless no request was answered at all.
         """
         tail = self.suspects
         if len(self._latest) == INTERLEAVED:
@@ -129,8 +134,8 @@ class Suspects:
     def refused(self, suspect: Suspect) -> bool:
         """Note a refusal, and return whether it concerns all requests.
 
-        Nobody knows while other requests are under way. If requests were answered before, the last
-        suspect must have been sent after the refusal of the others.
+        This is undecided while other requests are under way. If requests were answered before, the
+        last suspect must have been sent after the refusals of the others.
         """
         self.suspects.append(suspect)
         if self._under_way > 1:

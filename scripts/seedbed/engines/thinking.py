@@ -1,4 +1,4 @@
-"""Thinking of a model that is asked: room for it, and answers without it."""
+"""Thinking: additional tokens for it, and its separation from answers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from seedbed.thinking import split_thinking
 
 
 def without_thinking(completion: Completion) -> Completion:
-    """Return a completion of a model in this process with its thinking apart from its text.
+    """Return a completion of a local model with the thinking separated from the text.
 
-    Its tokens of thinking are estimated: the share of the text's characters, of its tokens.
+    The number of thinking tokens is estimated from the thinking's share of the characters.
     """
     thinking, text = split_thinking(completion.text)
     if not thinking:
@@ -28,7 +28,10 @@ def without_thinking(completion: Completion) -> Completion:
 
 
 class ThinkingEngine:
-    """An engine whose model may think before each answer: every limit grows by an allowance."""
+    """An engine whose model may think before each answer.
+
+    It adds an allowance of tokens to the `max_tokens` of every request.
+    """
 
     def __init__(self, engine: Engine, tokens: int) -> None:
         self._engine = engine
@@ -37,7 +40,7 @@ class ThinkingEngine:
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
     ) -> Iterator[Completion]:
-        """Yield what the engine answers to the requests with the higher limit."""
+        """Yield the engine's completions of the requests with the higher limit."""
         higher = (
             replace(request, max_tokens=request.max_tokens + self._tokens) for request in requests
         )

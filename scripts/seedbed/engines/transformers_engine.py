@@ -1,4 +1,4 @@
-"""The Transformers engine: batches on this machine's CPU or GPU."""
+"""The Transformers engine: generates in batches on this machine's CPU or GPU."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 KEPT_BACK_SECONDS = 30.0
-"""For so long an answer waits for others of its batch. A killed job loses no more than these."""
+"""Seconds that an answer may wait for others of its batch, and so the most that a kill loses."""
 
 
 class TransformersEngine:
@@ -47,17 +47,17 @@ class TransformersEngine:
         self._tokenizer.padding_side = "left"
         self._decode = text_reader(self._tokenizer)
         base: Any = load_model(model, quantization)
-        # Quantized weights are where they belong already.
+        # Quantized weights are already on the device.
         self._base = base if quantization else base.to(self._device)
-        # `generate` takes what a call leaves out from here: penalties, say. The request alone says
-        # how text is sampled; only the ends of a text are the model's own.
+        # `generate` takes missing arguments, e.g. penalties, from here. The request alone must
+        # determine sampling; only the end tokens are the model's own.
         self._base.generation_config = GenerationConfig(
             eos_token_id=self._base.generation_config.eos_token_id
         )
         self._model = self._base.eval()
 
     def _use(self, adapter: Path | None) -> None:
-        """Put an adapter on the model, in place of the present one."""
+        """Load an adapter in place of the present one."""
         if adapter == self._adapter:
             return
         if self._adapter is not None:
@@ -73,9 +73,9 @@ class TransformersEngine:
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
     ) -> Iterator[Completion]:
-        """Yield one completion for each request, batch by batch of prompts of like length.
+        """Yield one completion per request, in batches of prompts of similar length.
 
-        A batch that does not fit into memory is halved, as are those after it.
+        If a batch does not fit into memory, the batch size is halved.
 
         Raises:
             ValueError: if a prompt leaves no room for an answer in the model's context.
@@ -83,7 +83,7 @@ class TransformersEngine:
         self._use(adapter)
         context = positions(self._base.config) or sys.maxsize
         prompts = encode_prompts(self._tokenizer, requests, context)
-        # Batches of like length and limit waste little on padding.
+        # Batches of similar lengths and limits need little padding.
         prompts.sort(key=lambda entry: (entry[0].max_tokens, len(entry[1]), entry[0].key))
         while prompts:
             batch = prompts[: self._batch_size]
@@ -101,10 +101,10 @@ class TransformersEngine:
             ]
 
     def _complete_batch(self, batch: Sequence[tuple[Request, list[int]]]) -> Iterator[Completion]:
-        """Yield the batch's completions.
+        """Yield the completions of a batch.
 
-        Most answers end long before the longest. So whenever half of the rows have ended they leave
-        the batch, and generation goes on with the others, from what the cache holds of them.
+        Most answers end long before the longest. So whenever half of the rows have ended, they are
+        removed from the batch, and generation continues with the others and their cache.
         """
         import torch
         from transformers import (
@@ -132,7 +132,7 @@ class TransformersEngine:
                     past_key_values=cache,
                     generation_config=GenerationConfig(
                         max_length=width + longest,
-                        do_sample=False,  # sampling is in the processor, one seed a request
+                        do_sample=False,  # the logits processor samples, one seed per request
                         eos_token_id=self._end_tokens(),
                         pad_token_id=self._tokenizer.pad_token_id,
                     ),
@@ -147,7 +147,7 @@ class TransformersEngine:
                     yield self._completion(request, len(ids), row)
             stay: Any = (~leave).nonzero().squeeze(1)
             rows = [rows[k] for k in stay.tolist()]
-            # Unlike batch_select_indices, it knows the states of linear attention, too.
+            # Unlike batch_select_indices, this also selects the states of linear attention.
             cache.reorder_cache(stay)
             tokens = tokens[stay]
             mask = torch.cat(
@@ -155,7 +155,7 @@ class TransformersEngine:
             )
 
     def _completion(self, request: Request, prompt_tokens: int, row: list[int]) -> Completion:
-        """Return what a row of generated tokens, with others after its end, says."""
+        """Return the completion in a row of generated tokens, which may continue after its end."""
         written = row[: request.max_tokens]
         ends = self._end_tokens()
         end = next((k for k, token in enumerate(written) if token in ends), None)
@@ -163,7 +163,7 @@ class TransformersEngine:
         tokens = len(written) if end is None else end + 1
         places = [text.index(stop) for stop in request.stop if stop in text]
         if places:
-            # What it wrote up to the token with which the first of them was there.
+            # Count the tokens up to the one that completes the first stop text.
             tokens = bisect_left(
                 range(tokens),
                 True,
@@ -187,9 +187,9 @@ class TransformersEngine:
 
 
 class HalfEnded:
-    """A stopping criterion: all rows stop when half of them have come to their end.
+    """A stopping criterion: all rows stop when half of them have ended.
 
-    That is an end token, one of the request's texts to stop at, or all tokens it may have.
+    A row ends with an end token, one of the request's stop texts, or its `max_tokens`.
     """
 
     def __init__(
@@ -210,7 +210,7 @@ class HalfEnded:
         self._until = time.monotonic() + KEPT_BACK_SECONDS
 
     def rows(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Return which rows have come to their end (booleans, one a row)."""
+        """Return which rows have ended (rows, boolean)."""
         import torch
 
         written = input_ids[:, self._prompt_width :]
@@ -222,17 +222,17 @@ class HalfEnded:
         return full | ended | self._stopped.to(written.device)
 
     def _has_stop(self, written: torch.Tensor, stops: tuple[str, ...]) -> bool:
-        # A token is a byte at least: only in so many of the last could there be a new one. The
-        # whole text decides, as the first of these may be the end of a letter.
+        # A token has at least one byte, so a new stop text is within the last tokens. The whole
+        # text decides, because these may start in the middle of a character.
         last = max(len(stop.encode()) for stop in stops) + 1
         if not any(stop in self._decode(written[-last:].tolist()) for stop in stops):
             return False
         return any(stop in self._decode(written.tolist()) for stop in stops)
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-        """Return which rows stop here: those that have ended, or all, from a half of them on.
+        """Return which rows stop: the ended rows, or all rows once half of them have ended.
 
-        After some seconds one ended row is enough, so that its answer is kept.
+        After `KEPT_BACK_SECONDS` one ended row stops all, so that its answer is cached.
         """
         ended = self.rows(input_ids)
         enough = 2 * ended.sum() >= len(ended)
@@ -244,9 +244,9 @@ class HalfEnded:
 class SeededSampling:
     """A logits processor that draws each row's next token with that row's own random numbers.
 
-    A row's draws depend on its request's seed and the position alone, so an answer does not
-    change with the batch it happens to be in. It draws by inverse transform, one uniform number a
-    token, and leaves the drawn token as the only possible one.
+    A row's draws depend only on its request's seed and the position, so an answer does not depend
+    on the rest of the batch. It draws by inverse transform sampling, with one uniform number per
+    token, and masks all other tokens.
     """
 
     def __init__(self, requests: Sequence[Request], prompt_width: int) -> None:
@@ -257,7 +257,7 @@ class SeededSampling:
         self._prompt_width = prompt_width
         self._temperature = torch.tensor([[request.temperature] for request in requests])
         self._top_p = torch.tensor([[request.top_p] for request in requests])
-        # Philox streams are cheap to start: one a request.
+        # Philox streams are cheap to start, so each request has its own.
         uniforms = [
             np.random.Generator(np.random.Philox(request.seed)).random(limit, dtype=np.float32)
             for request in requests
@@ -265,7 +265,7 @@ class SeededSampling:
         self._uniforms = torch.from_numpy(np.stack(uniforms))
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return the scores (rows x vocabulary) with everything but the drawn token at -inf."""
+        """Return the scores (rows x vocabulary) with all but the drawn token at -inf."""
         import torch
 
         if not bool((self._temperature > 0).any()):
@@ -286,14 +286,14 @@ def _draw(
 ) -> torch.Tensor:
     """Draw a token for each row from the smallest set of likeliest tokens that reaches top_p.
 
-    To put a whole vocabulary in order takes long, and nearly every draw falls on one of a few
-    tokens: only rows that need more than the `likeliest` are sorted further.
+    Sorting a whole vocabulary is slow, and nearly every draw is one of a few tokens. So only rows
+    that need more than the `likeliest` tokens are sorted further.
 
     Args:
         probabilities: rows x vocabulary.
-        top_p: of each row, rows x 1.
-        aim: of each row, the share of that set's probability at which to draw, rows x 1.
-        likeliest: tokens to look at first.
+        top_p: top_p of each row, rows x 1.
+        aim: fraction of the set's probability at which to draw, rows x 1.
+        likeliest: number of tokens to sort first.
 
     Returns:
         Tokens, rows x 1.
@@ -308,7 +308,7 @@ def _draw(
     all_mass = probabilities.sum(dim=-1, keepdim=True)
     target = aim * torch.where(top_p < 1, mass[:, -1:], all_mass)
     place = torch.searchsorted(mass, target, right=True)
-    # Rounding may put the aim at the very end of the mass: the last kept token is meant.
+    # Rounding may put the aim at the end of the mass, which means the last kept token.
     place = torch.minimum(place, kept.sum(dim=-1, keepdim=True) - 1)
     drawn = order.gather(1, place)
     known = (reached[:, -1:] >= top_p) | ((top_p >= 1) & (target < mass[:, -1:]))

@@ -1,8 +1,8 @@
-"""Copies of a model in vLLM, each in a process of its own on its part of a job's GPUs.
+"""Copies of a model in vLLM, each in its own process on its part of a job's GPUs.
 
-vLLM runs one copy in a process. Copies do not depend on each other, so a request goes to whichever
-has the fewest under way. They end with the job, however that ends: each reads from a pipe that
-closes then.
+vLLM runs one copy per process. Copies are independent, so each request is sent to the copy with the
+fewest requests under way. Copies stop when the job stops or is killed, because each reads from a
+pipe that then closes.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from seedbed.engines.vllm_engine import VLLMEngine
 
 MESSAGE = 32
-"""Requests that a copy is sent at a time: the first are under way while others are read."""
+"""Most requests in a message to a copy, so that the first are under way while others are read."""
 END_SECONDS = 10.0
-"""For a copy to end by itself, once its pipe is closed."""
+"""Seconds within which a copy must stop once its pipe is closed, before it is killed."""
 
 
 @dataclass
@@ -44,10 +44,10 @@ class Copy:
     """A copy, as the job sees it.
 
     Attributes:
-        process: its own.
-        pipe: to it.
-        room: requests of a call that it takes at a time.
-        under_way: requests that it has, by call.
+        process: process of the copy.
+        pipe: pipe to the process.
+        room: most requests of a call that the copy takes at a time; 0 until it is loaded.
+        under_way: number of its requests under way, by call.
     """
 
     process: SpawnProcess
@@ -57,10 +57,10 @@ class Copy:
 
 
 class VLLMCopies:
-    """Copies of a model that answer requests together, with or without PEFT adapters.
+    """Copies of a model that share its requests, with or without PEFT adapters.
 
     Attributes:
-        copies: all of them.
+        copies: all copies.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class VLLMCopies:
         """Start all copies.
 
         Raises:
-            ExpectedError: if vLLM does not take the settings.
-            RuntimeError: if a copy cannot be loaded; its own error is in the log.
+            ExpectedError: if vLLM does not accept the settings.
+            RuntimeError: if a copy cannot be loaded. The log has the copy's error.
             ValueError: if the GPUs that this process sees cannot be divided among the copies.
         """
         count = settings.data_parallel_size
@@ -90,7 +90,7 @@ class VLLMCopies:
             for devices in divided_gpus(count):
                 os.environ[VISIBLE] = devices
                 here, there = context.Pipe()
-                # Not daemonic, as vLLM starts a process for each GPU of a copy.
+                # Not daemonic, because vLLM starts a process for each GPU of a copy.
                 process = context.Process(target=_run, args=(there, words))
                 process.start()
                 there.close()
@@ -100,7 +100,8 @@ class VLLMCopies:
             if before is not None:
                 os.environ[VISIBLE] = before
             end = finalize(self, _end, self.copies)
-            # Before multiprocessing waits for them, which it does when it was imported first.
+            # Registered after multiprocessing's own handler, so that it runs before that waits for
+            # the processes.
             atexit.register(end)
         self._number = 0
         self._answers: dict[str, deque[Completion]] = {}
@@ -111,11 +112,11 @@ class VLLMCopies:
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
     ) -> Iterator[Completion]:
-        """Yield one completion for each request, as they finish; see `VLLMEngine.complete`.
+        """Yield one completion per request, as they finish; see `VLLMEngine.complete`.
 
         Raises:
             ValueError: if a prompt leaves no room for an answer in the model's context.
-            RuntimeError: if a copy has ended; its own error is in the log.
+            RuntimeError: if a copy has stopped. The log has the copy's error.
         """
         self._number += 1
         call = str(self._number)
@@ -137,11 +138,11 @@ class VLLMCopies:
             self._refused.pop(call, None)
             for copy in self.copies:
                 del copy.under_way[call]
-                with suppress(OSError):  # It may have ended.
+                with suppress(OSError):  # It may have stopped.
                     copy.pipe.send((call, None, None))
 
     def _send(self, call: str, adapter: Path | None, coming: Iterator[Request]) -> None:
-        """Give requests to the copies with the fewest, while they have room."""
+        """Send requests to the copies with the fewest under way, while they have room."""
         new: dict[int, list[Request]] = {}
         while True:
             free = [n for n, copy in enumerate(self.copies) if copy.under_way[call] < copy.room]
@@ -161,11 +162,11 @@ class VLLMCopies:
         try:
             self.copies[number].pipe.send(message)
         except OSError:
-            while True:  # until its last words, or their lack, raise an error
+            while True:  # until the copy's last message, or the closed pipe, raises an error
                 self._listen()
 
     def _listen(self) -> None:
-        """Wait until a copy says something, and take note of it."""
+        """Wait for messages of the copies, and handle them."""
         by_pipe = {copy.pipe: copy for copy in self.copies}
         for pipe in wait(list(by_pipe)):
             assert isinstance(pipe, Connection)
@@ -191,7 +192,7 @@ class VLLMCopies:
 
 
 def _end(copies: list[Copy]) -> None:
-    """End all copies."""
+    """Stop all copies."""
     for copy in copies:
         copy.pipe.close()
     for copy in copies:
@@ -201,17 +202,17 @@ def _end(copies: list[Copy]) -> None:
 
 
 def _run(pipe: Connection, words: tuple[Any, ...]) -> None:
-    """Be a copy: load the model, and answer until the pipe is closed.
+    """Run a copy: load the model, and answer until the pipe is closed.
 
-    The job sends a call, its adapter, and requests, or None in their place to end the call. It is
-    sent `ready` with the room for requests, `answers` with a call and its completions, `refused`
-    with a call and why a prompt is not taken, or `failed` with the error that ended the copy, and
-    whether it is an expected one.
+    The job sends a call, its adapter, and its requests, or None instead of requests to end the
+    call. The copy sends `ready` with its room for requests, `answers` with a call and its
+    completions, `refused` with a call and the reason why a prompt is refused, or `failed` with the
+    error that stopped the copy, and whether it is an `ExpectedError`.
     """
-    # The job itself hears Ctrl-C, and closes the pipe when it ends.
+    # The job itself handles Ctrl-C, and closes the pipe when it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    # A thread of its own reads at all times, so that no two processes wait for each other to read.
+    # A separate thread reads at all times, so that two processes never wait for each other to read.
     threading.Thread(target=_read, args=(pipe, inbox), daemon=True).start()
     try:
         from seedbed.engines.vllm_engine import VLLMEngine

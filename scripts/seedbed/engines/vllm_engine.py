@@ -25,29 +25,29 @@ if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
 
 WAITING = 2
-"""Rounds of requests that vLLM holds: those that run, and as many to follow them. All at once would
-keep the first answers back until the last prompt is ready."""
+"""Multiple of vLLM's batch that is queued: the running requests, and as many to follow them.
+Queueing all requests would delay the first answers until the last prompt is encoded."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Ranks that vLLM makes room for."""
+"""Values of `max_lora_rank` that vLLM accepts."""
 ENVIRONMENT = {
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",
     "VLLM_LOGGING_LEVEL": "WARNING",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
-    # In this process: a job that is killed leaves no other behind that holds the GPU.
+    # In this process, so that a killed job leaves no other process that keeps the GPU.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    # GiB for the keys and values of a model on a CPU; by default, half of the machine's memory.
+    # GiB for the KV cache on a CPU; the default is half of the machine's memory.
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
 }
-"""How vLLM is set up, where the environment does not say otherwise."""
+"""vLLM's environment variables, unless the environment already sets them."""
 
 
 class VLLMEngine:
     """A model in vLLM, with or without PEFT adapters.
 
     Attributes:
-        room: requests of a call that it takes at a time.
+        room: most requests of a call that it takes at a time.
     """
 
     def __init__(
@@ -92,8 +92,8 @@ class VLLMEngine:
                     f"{place}: vLLM cannot run this model on a CPU: {reason}. Set engine.kind to "
                     "transformers, or run it on a GPU"
                 )
-            # Of a prompt that is read in parts, vLLM 0.32 takes back what it drew too early, which
-            # the CPU's random numbers do not allow ("CPU Generator does not use offset").
+            # With a prompt in chunks, vLLM 0.32 rewinds the random generator after early draws,
+            # which the CPU's generator cannot do ("CPU Generator does not use offset").
             special |= {"enable_chunked_prefill": False}
         self._tokenizer = load_tokenizer(model)
         self._decode = text_reader(self._tokenizer)
@@ -101,10 +101,10 @@ class VLLMEngine:
         self._template = options.pop("chat_template_kwargs", {})
         arguments = {
             "model": str(model),
-            # Of a folder that has Mistral's own files too, those that students are trained by.
+            # If the folder also has Mistral's own files, use the same files as training does.
             "tokenizer_mode": "hf",
             "config_format": "hf",
-            # As the engine of Transformers has it.
+            # The same as in the Transformers engine.
             "dtype": "bfloat16" if on_gpu else "float32",
             "tensor_parallel_size": max(1, (settings.gpus or 1) // settings.data_parallel_size),
             "gpu_memory_utilization": settings.gpu_memory,
@@ -122,8 +122,8 @@ class VLLMEngine:
                 f"{place}: engine.options: {unknown[0]!r} is not an argument of this "
                 f"vLLM; {_nearest(unknown[0], known)}"
             )
-        # By this context vLLM chooses how many tokens and sequences a step has at most, for the GPU
-        # that there is: those of an engine without an interface, which many prompts wait for.
+        # The context selects vLLM's default limits of tokens and sequences per step for this GPU:
+        # those of offline inference, where many prompts wait.
         self._engine = LLMEngine.from_engine_args(EngineArgs(**arguments), UsageContext.LLM_CLASS)
         self._context = self._engine.model_config.max_model_len
         self.room: int = WAITING * self._engine.vllm_config.scheduler_config.max_num_seqs
@@ -131,9 +131,10 @@ class VLLMEngine:
     def complete(
         self, requests: Iterable[Request], adapter: Path | None = None
     ) -> Iterator[Completion]:
-        """Yield one completion for each request, as they finish.
+        """Yield one completion per request, as they finish.
 
-        Several calls may be read in turn, with an adapter each: their requests share each step.
+        Several calls with different adapters may be iterated in turn. Their requests share each
+        step.
 
         Raises:
             ValueError: if a prompt leaves no room for an answer in the model's context.
@@ -153,11 +154,11 @@ class VLLMEngine:
                     under_way -= 1
                     yield completion
         finally:
-            # Who reads no further leaves nothing behind in an engine that others ask.
+            # If the caller stops iterating, its requests must not stay in the shared engine.
             self.leave(call)
 
     def begin(self, adapter: Path | None) -> str:
-        """Return the name of a new call, whose requests are answered with an adapter."""
+        """Start a call whose requests are answered with an adapter, and return its name."""
         from vllm.lora.request import LoRARequest
 
         lora = None
@@ -169,11 +170,11 @@ class VLLMEngine:
         return str(self._number)
 
     def add(self, call: str, requests: Sequence[Request]) -> None:
-        """Have requests of a call answered, at most `room` of them at a time.
+        """Add requests to a call, which may have at most `room` of them under way.
 
         Raises:
-            ValueError: if a prompt leaves no room for an answer in the model's context; then none
-                of them is answered.
+            ValueError: if a prompt leaves no room for an answer in the model's context. Then no
+                request is added.
         """
         own = self._calls[call]
         for request, ids in encode_prompts(
@@ -185,14 +186,14 @@ class VLLMEngine:
             own.under_way.add(name)
 
     def step(self) -> None:
-        """Have all requests under way go on by a token or more."""
+        """Generate one or more tokens for the requests under way."""
         for output in self._engine.step():
             call = self._calls.get(output.request_id.partition("/")[0])
             if output.finished and call is not None:
                 call.ended.append(cast("RequestOutput", output))
 
     def take(self, call: str) -> list[Completion]:
-        """Return what has ended of a call since this was asked last."""
+        """Return a call's completions that finished since the last time."""
         own = self._calls[call]
         ended, own.ended = own.ended, []
         own.under_way.difference_update(output.request_id for output in ended)
@@ -201,12 +202,12 @@ class VLLMEngine:
         ]
 
     def leave(self, call: str) -> None:
-        """End a call; what it has under way is not answered."""
+        """End a call, and abort its requests under way."""
         self._engine.abort_request(list(self._calls.pop(call).under_way))
 
     def _completion(self, output: RequestOutput, key: str) -> Completion:
         written = output.outputs[0]
-        # As the engine of Transformers, which shows half a letter at the end as well.
+        # Decoded as in the Transformers engine, which also keeps a partial character at the end.
         text = self._decode(written.token_ids)
         if isinstance(written.stop_reason, str):
             text = text.partition(written.stop_reason)[0]
@@ -223,12 +224,12 @@ class VLLMEngine:
 
 @dataclass
 class _Call:
-    """Requests that are answered with the same adapter.
+    """The requests of one call, which use the same adapter.
 
     Attributes:
-        lora: the adapter, as vLLM knows it.
-        under_way: names of requests in vLLM.
-        ended: what vLLM gave for those that have ended.
+        lora: the adapter as a vLLM request; None for the model alone.
+        under_way: names of its requests in vLLM.
+        ended: vLLM's outputs of finished requests.
     """
 
     lora: LoRARequest | None
@@ -242,10 +243,10 @@ def _nearest(name: str, known: set[str]) -> str:
 
 
 def _room(rank: int) -> int:
-    """Return the least rank to make room for that an adapter of a rank fits into.
+    """Return the lowest `max_lora_rank` for adapters of a rank.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if vLLM has no such value.
     """
     for room in LORA_RANKS:
         if rank <= room:
@@ -263,7 +264,7 @@ def _sampling(request: Request) -> SamplingParams:
         top_p=request.top_p,
         seed=request.seed,
         stop=list(request.stop),
-        # Only to find these; otherwise the text is made of the tokens at the end, once.
+        # Only needed to find stop texts. The final text is decoded from the tokens once.
         detokenize=bool(request.stop),
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
