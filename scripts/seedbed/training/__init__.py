@@ -1,1 +1,1 @@
-"""Training: tiny models from scratch, and students by LoRA."""
+"""Training: tiny models from scratch, and students with LoRA."""

@@ -1,4 +1,4 @@
-"""LoRA layers in fewer operations than PEFT's own, with the same weights and the same result."""
+"""LoRA layers with fewer operations than PEFT's, and the same weights and results."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import nn
 
 
 class _LoraLinear(torch.autograd.Function):
-    """x W^T + bias + scaling x A^T B^T, where A and B are trained, and W and the bias are not.
+    """x W^T + bias + scaling x A^T B^T, where A and B are trained, and W and the bias are frozen.
 
-    PEFT's layers make and keep several tensors of the size of the output, which on a CPU and with
-    small models takes as long as the products themselves.
+    PEFT's layers create and keep several tensors of the output's size. With small models on a CPU,
+    that takes as long as the matrix products themselves.
     """
 
     @staticmethod
@@ -30,13 +30,13 @@ class _LoraLinear(torch.autograd.Function):
         """Return the layer's output, ... x out.
 
         Args:
-            ctx: keeps what the backward pass needs.
+            ctx: context that keeps tensors for the backward pass.
             x: ... x in.
             weight: out x in.
             bias: out, or None.
             a: rank x in.
             b: out x rank.
-            scaling: of the adapter.
+            scaling: the adapter's scaling factor.
         """
         flat = x.reshape(-1, x.shape[-1])
         inner = flat @ a.T
@@ -60,18 +60,17 @@ class _LoraLinear(torch.autograd.Function):
 
 
 def lighten(model: nn.Module) -> int:
-    """Have the plain LoRA layers of a PEFT model on a CPU compute in fewer operations.
+    """Replace the forward pass of a PEFT model's plain LoRA layers on a CPU by a faster one.
 
-    Layers with dropout, of other kinds, in other precisions, or with base weights that are trained
-    stay as they are.
+    Layers with dropout, other types, other precisions, or trained base weights stay as they are.
 
     Returns:
-        How many layers that are.
+        Number of changed layers.
     """
     found = 0
     for layer in model.modules():
         if isinstance(layer, Linear) and _is_plain(layer):
-            # A layer's own attribute comes before its class's method.
+            # An instance attribute takes precedence over the class's method.
             vars(layer)["forward"] = types.MethodType(_forward, layer)
             found += 1
     return found

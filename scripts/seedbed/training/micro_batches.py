@@ -1,4 +1,4 @@
-"""Micro-batches: how the rows of one optimiser step are cut to fit into memory."""
+"""Micro-batches: the division of an optimiser step's rows into parts that fit into memory."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from heapq import heappop, heappush
 from typing import Any, Protocol
 
 START_TOKENS = 128
-"""What it costs to start a micro-batch, in tokens that could be computed instead: Python and the
-launch of kernels. Measured with `tests/benchmarks/training_speed.py`; the optimum is flat."""
+"""Overhead of a micro-batch (Python and kernel launches), in tokens that could be computed in the
+same time. Measured with `tests/benchmarks/training_speed.py`; the optimum is flat."""
 
 CPU_ACTIVATION_BYTES = 2 * 2**30
-"""Activations of a micro-batch on a CPU. A constant, and not a share of what is free: the same
-training gives the same bits on an empty machine and on a busy one."""
+"""Bytes for a micro-batch's activations on a CPU: constant, not a share of the free memory, so that
+the same training gives the same bits on an idle and on a busy machine."""
 
 GPU_SHARE = 0.85
-"""Of a GPU's free memory that activations are planned to take; the allocator fragments the rest."""
+"""Share of a GPU's free memory that is planned for activations. Fragmentation takes the rest."""
 
 ENOUGH_TOKENS = 4_096
-"""Tokens of a micro-batch that keep a GPU busy. With room for as many, nothing is recomputed."""
+"""Tokens of a micro-batch that keep a GPU busy. If so many fit, gradient checkpointing is off."""
 
 LONGEST = 2**16
-"""Tokens of a micro-batch that are never exceeded: more gains nothing."""
+"""Most tokens of a micro-batch; larger ones are not faster."""
 
 
 class Config(Protocol):
-    """A configuration of Transformers, or what has a model's shape by the same names."""
+    """A Transformers configuration, or an object that names a model's shape in the same way."""
 
     def get_text_config(self) -> Any:
-        """Return the part of the model that writes text."""
+        """Return the configuration of the text decoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,10 @@ class Plan:
     """How micro-batches are cut.
 
     Attributes:
-        tokens: most tokens of a micro-batch, padding included; a longer row is alone in its own.
-        checkpointing: whether activations are recomputed in the backward pass, to save memory.
-        padding_free: whether rows lie one after the other, and not each as long as the longest.
+        tokens: most tokens of a micro-batch, including padding. A longer row is alone in its own.
+        checkpointing: whether gradient checkpointing is on: activations are recomputed in the
+            backward pass, which saves memory.
+        padding_free: whether rows are concatenated, instead of padded to the longest.
     """
 
     tokens: int
@@ -51,16 +52,16 @@ class Plan:
         """Return the rows of each micro-batch, by position.
 
         Args:
-            lengths: tokens of each row.
+            lengths: number of tokens of each row.
         """
         way = share_out if self.padding_free else cut
         return way(lengths, self.tokens)
 
     def size(self, lengths: Sequence[int]) -> int:
-        """Return the tokens of a micro-batch, padding included.
+        """Return the number of tokens of a micro-batch, including padding.
 
         Args:
-            lengths: tokens of each of its rows.
+            lengths: number of tokens of each of its rows.
         """
         return sum(lengths) if self.padding_free else len(lengths) * max(lengths)
 
@@ -68,17 +69,17 @@ class Plan:
 def cut(lengths: Sequence[int], tokens: int, start_tokens: int = START_TOKENS) -> list[list[int]]:
     """Return the rows of each micro-batch, by position, the longest rows first.
 
-    Rows are sorted by length, and the sorted list is cut where that costs least: each micro-batch
-    costs its rows times its longest row, and `start_tokens`. The longest rows come first, so that
-    memory that does not suffice is noticed at once.
+    Rows are sorted by length, and the sorted list is cut at the lowest total cost. A micro-batch
+    costs its number of rows times its longest row, plus `start_tokens`. The longest rows come
+    first, so that a lack of memory shows at once.
 
     Args:
-        lengths: tokens of each row.
-        tokens: most tokens of a micro-batch, padding included. A longer row is alone.
-        start_tokens: cost of one micro-batch more.
+        lengths: number of tokens of each row.
+        tokens: most tokens of a micro-batch, including padding. A longer row is alone.
+        start_tokens: overhead of each micro-batch.
     """
     order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
-    # best[n]: least cost of the first n rows; before[n]: where the last of their cuts starts.
+    # best[n]: lowest cost of the first n rows; before[n]: start of the last micro-batch of these.
     best, before = [0.0], [0]
     for stop in range(1, len(order) + 1):
         cost, start = math.inf, stop - 1
@@ -98,12 +99,13 @@ def cut(lengths: Sequence[int], tokens: int, start_tokens: int = START_TOKENS) -
 
 
 def share_out(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Return the rows of each micro-batch without padding, by position: as few, as even as can be.
+    """Return the rows of each padding-free micro-batch, by position.
 
-    Each row, the longest first, goes to the micro-batch with the fewest tokens.
+    The micro-batches are few and of similar size: each row, the longest first, is added to the
+    micro-batch with the fewest tokens.
 
     Args:
-        lengths: tokens of each row.
+        lengths: number of tokens of each row.
         tokens: most tokens of a micro-batch. A longer row is alone.
     """
     order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
@@ -124,15 +126,15 @@ def share_out(lengths: Sequence[int], tokens: int) -> list[list[int]]:
 def activation_bytes(config: Config, checkpointing: bool, element: int) -> int:
     """Return an estimate of the memory that a token of a micro-batch takes until its backward pass.
 
-    It counts what a decoder layer of Llama's kind keeps for the backward pass, with LoRA on all of
-    its linear layers, which keep their inputs in 32 bits for the adapter, and the logits of a token
-    with a label, in 32 bits with their gradient. Other architectures differ; memory that does not
-    suffice after all has micro-batches halved.
+    It counts the activations that a Llama-like decoder layer keeps for the backward pass, with LoRA
+    on all linear layers, which keep their inputs in 32 bits for the adapter. It adds the logits of
+    a token with a label and their gradient, in 32 bits. Other architectures differ; if memory does
+    not suffice after all, micro-batches are halved.
 
     Args:
-        config: of the model.
-        checkpointing: whether a layer keeps its input alone and computes the rest again.
-        element: bytes of a number, 2 in bfloat16.
+        config: configuration of the model.
+        checkpointing: whether a layer keeps only its input, and recomputes the rest.
+        element: bytes per number, 2 in bfloat16.
     """
     text = config.get_text_config()
     hidden = text.hidden_size
@@ -141,11 +143,11 @@ def activation_bytes(config: Config, checkpointing: bool, element: int) -> int:
     heads = getattr(text, "num_attention_heads", None) or 1
     width = (getattr(text, "head_dim", None) or hidden // heads) * heads
     keys = width * (getattr(text, "num_key_value_heads", None) or heads) // heads
-    # Attention: two norms' inputs and results; queries, keys and values, before
-    # and after the rotation; what is attended to. Feed-forward: gate, up, activation, product.
+    # Attention: inputs and outputs of two norms; queries, keys and values before and after the
+    # rotary embedding; its output. Feed-forward: gate, up, activation, product.
     kept = element * (6 * hidden + 3 * width + 4 * keys + 4 * experts * inner)
-    # Copies in 32 bits of what is in 16: of both norms' inputs, and of the adapters': q, k, v, o,
-    # gate, up, down.
+    # 32-bit copies of 16-bit tensors: inputs of both norms and of the adapters (q, k, v, o, gate,
+    # up, down).
     if element < 4:
         kept += 4 * (5 * hidden + width + experts * (2 * hidden + inner))
     layers = text.num_hidden_layers
@@ -156,20 +158,20 @@ def activation_bytes(config: Config, checkpointing: bool, element: int) -> int:
 def plan(
     config: Config, free_bytes: int | None, element: int, longest: int, stated: int | None
 ) -> Plan:
-    """Return how micro-batches are to be cut.
+    """Plan how micro-batches are cut.
 
     Args:
-        config: of the model, which is in memory already.
+        config: configuration of the model, which is already in memory.
         free_bytes: free memory of the GPU; None on a CPU.
-        element: bytes of a number of the model.
-        longest: tokens of the longest row.
-        stated: most tokens of a micro-batch, if the user says so.
+        element: bytes per number of the model.
+        longest: number of tokens of the longest row.
+        stated: most tokens of a micro-batch, if configured.
     """
     room = CPU_ACTIVATION_BYTES if free_bytes is None else int(free_bytes * GPU_SHARE)
     plain = room // activation_bytes(config, False, element)
     if stated is not None:
         return Plan(stated, checkpointing=free_bytes is not None and plain < max(stated, longest))
-    # A machine without a GPU has memory to swap to, and no time to compute anything twice.
+    # A machine without a GPU can swap, but has no time to recompute activations.
     if free_bytes is None or plain >= max(ENOUGH_TOKENS, longest):
         return Plan(max(1, min(plain, LONGEST)))
     saved = room // activation_bytes(config, True, element)
@@ -177,11 +179,11 @@ def plan(
 
 
 def halved(plan: Plan, longest: int) -> Plan | None:
-    """Return the plan to try after this one did not fit; None if there is none.
+    """Return the next plan after one that did not fit into memory; None if there is none.
 
     Args:
-        plan: what was tried.
-        longest: tokens of the longest row, which no micro-batch can go below.
+        plan: the plan that did not fit.
+        longest: number of tokens of the longest row, and so the least of a micro-batch.
     """
     if plan.tokens > longest:
         return replace(plan, tokens=max(longest, plan.tokens // 2))
@@ -189,7 +191,7 @@ def halved(plan: Plan, longest: int) -> Plan | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory did not suffice, on a GPU or on a CPU."""
+    """Return whether an error is an out-of-memory error of a GPU or a CPU."""
     import torch
 
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):

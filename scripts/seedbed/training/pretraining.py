@@ -1,7 +1,7 @@
 """Training tiny Llama-architecture models from scratch on a generated world.
 
-They stand in for the study's teacher, augmenters and students where there is no GPU and no network:
-real models, with real errors, that train in minutes.
+They replace the study's teacher, augmenters and students where there is no GPU and no network. They
+are real models with real errors, and train in minutes.
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ from seedbed.training.tokenizer import PIECES, build_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-# How often each skill is practised: answers are longest and hardest, and to say the same in other
-# words takes more practice than to say something new.
+# Share of each skill in training. Answers are longest and hardest, and rephrasing takes more
+# practice than writing new questions.
 SKILL_SHARES = {"answer": 0.45, "question_rephrase": 0.3, "new_question": 0.15, "self_check": 0.1}
-# What a student reads of all forms: questions without answers, and answers without questions. So
-# it knows every word and sum, as a pretrained model does, but not what goes with what.
+# Share of a student's texts that are of all forms: questions without answers, and answers without
+# questions. From them it knows every word and sum, as a pretrained model does, but not which
+# answer belongs to which question.
 READING_SHARE = 0.35
 IGNORED = -100  # the label that torch's cross entropy leaves out
 SAVE_EVERY_STEPS = 250
 _BATCHES_SORTED_TOGETHER = 20
-# Llama's 0.02 is meant for widths of thousands; at 128, attention would start out nearly uniform.
+# Llama's 0.02 is for widths of thousands; at a width of 128, attention would start nearly uniform.
 INITIALIZER_RANGE = 0.06
 
 
 def training_messages(
     world: World, prompts: Mapping[str, str], role: str, count: int, seed: int
 ) -> list[list[dict[str, str]]]:
-    """Return `count` chats: a teacher's of all skills; a student's answers, and reading matter."""
+    """Return `count` chats: of all skills for a teacher; answers and single texts for a student."""
     rng = random.Random(f"pretraining/{role}/{seed}")
     skills = SKILLS if role == "teacher" else ("answer",)
     weights = [SKILL_SHARES[skill] for skill in skills]
@@ -67,8 +68,8 @@ def encode(
 ) -> list[dict[str, list[int]]]:
     """Return token ids and labels.
 
-    Every token has a label, the user's too: to follow a question's names and numbers is what a
-    small model learns last, and the questions are full of chances to practise it.
+    Every token has a label, including the user's. A small model learns last to copy names and
+    numbers from the text before, and the questions offer much practice.
     """
     texts = tokenizer.apply_chat_template(chats, tokenize=False)
     rows = tokenizer(texts, add_special_tokens=False)["input_ids"]
@@ -78,11 +79,11 @@ def encode(
 def in_batches(
     rows: list[dict[str, list[int]]], batch_size: int, seed: int
 ) -> list[dict[str, list[int]]]:
-    """Return the rows in an order whose batches hold rows of like length, and come in any order.
+    """Return the rows ordered into batches of similar lengths, with the batches in random order.
 
-    Little is lost on padding. The batches of a stretch must not go from long to short, as a sampler
-    that only groups by length has them: a small model then forgets one skill while it practises
-    another (a student ended at 17% instead of 43%).
+    Similar lengths need little padding. The batches must not go from long to short, as they do
+    with a sampler that only groups by length: a small model then forgets one skill while it
+    practises another (a student reached 17% instead of 43%).
     """
     rng = random.Random(f"batches/{seed}")
     stretch = batch_size * _BATCHES_SORTED_TOGETHER
@@ -104,23 +105,23 @@ def pretrain(
     progress: Callable[[str], None],
     threads: int = 1,
 ) -> None:
-    """Train a model and write it to `output/final`, its checkpoints to `output/step=N`.
+    """Train a model and write it to `output/final`, and its checkpoints to `output/step=N`.
 
-    Each of these folders is in the Transformers layout and holds `model.json`: `about`, a
-    fingerprint of the weights, the step, the training loss of the steps before (nats a token), and
-    the number of parameters.
+    Each of these folders is in the Transformers layout and contains `model.json`: `about`, a
+    fingerprint of the weights, the step, the training loss of the last logged steps (nats per
+    token), and the number of parameters.
 
-    A run that was killed goes on from its last save, which lies beside `output`, if it had the same
-    settings and the same `about`.
+    After a kill, a training with the same settings and the same `about` resumes from the last save,
+    which is in a hidden folder next to `output`.
 
     Args:
         settings: sizes, steps and rates.
-        world: where the examples come from.
+        world: source of the examples.
         prompts: skill -> template of the user's message.
         output: the folder to write, whole or not at all.
-        about: what the model says of itself.
+        about: further fields of `model.json`.
         progress: called with a line of text now and then.
-        threads: CPU threads.
+        threads: number of CPU threads.
     """
     work = output.with_name(f".{output.name}.unfinished")
     task = json.dumps(
@@ -128,7 +129,7 @@ def pretrain(
     )
     started = work / "started.json"
     if not started.is_file() or started.read_text(encoding="utf-8") != task:
-        # Saves of a run that was to make another model.
+        # The saves are of another model.
         shutil.rmtree(work, ignore_errors=True)
         write_text(started, task)
     if not (work / "final").is_dir():
@@ -189,7 +190,7 @@ def _train(
     )
 
     class Follow(TrainerCallback):
-        """Reports the loss, and saves the checkpoints that the ladder of models asks for."""
+        """Reports the loss, and saves the checkpoints named in the settings."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if logs and "loss" in logs:
@@ -246,7 +247,7 @@ def _train(
 
 
 def _last_save(work: Path) -> str | None:
-    """Return the newest save that is whole; a kill while it was written leaves half of one."""
+    """Return the newest complete save, and remove incomplete ones of killed processes."""
     whole = {}
     for folder in work.glob("checkpoint-*"):
         try:

@@ -1,4 +1,4 @@
-"""The record of a training, `training.json`, beside the adapter that it made."""
+"""The record of a training, `training.json`, in the folder of its adapter."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ TRAINING_RECORD = "training.json"
 
 
 class TrainingCounts(Part):
-    """What was counted while a student was trained.
+    """Counts of a student's training.
 
     Attributes:
         training_rows: rows that were trained on.
         training_tokens: tokens of these rows.
         too_long_rows: rows left out because they exceed `max_length`.
         steps: optimiser steps.
-        warmup_steps: those of them in which the learning rate rises.
-        epochs: passes over the rows that were made; None in records that do not say.
-        loss: mean loss of the last epoch, in nats an answer token; None if there were no rows.
+        warmup_steps: optimiser steps in which the learning rate rises.
+        epochs: passes over the rows, possibly a fraction; None in older records.
+        loss: mean loss of the last epoch, in nats per answer token; None if there were no rows.
     """
 
     training_rows: int = 0
@@ -37,7 +37,7 @@ class TrainingCounts(Part):
 
 
 class TrainingSeconds(Part):
-    """Seconds that the training took, over all processes that worked on it."""
+    """Seconds that the training took, over all its processes."""
 
     training: float = 0.0
 
@@ -58,10 +58,10 @@ class TrainingRecord(MadeRecord):
 
 
 def rows_left_out(records: Iterable[Path]) -> str | None:
-    """Return a sentence on rows that trainings left out; None if there are none.
+    """Return a sentence about rows that trainings left out; None if there are none.
 
     Args:
-        records: `training.json` of each; those that cannot be read say nothing.
+        records: `training.json` of each training; unreadable ones are ignored.
     """
     left = {}
     for path in records:

@@ -1,4 +1,4 @@
-"""Saves of a training under way, from which it goes on after its process ended."""
+"""Saves of a running training, from which it resumes after its process was stopped or killed."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ LOG = "log.txt"
 SEAL = "whole.json"
 TASK = "task.json"
 STOPPED = 128 + signal.SIGTERM
-"""Exit status of a script that SIGTERM stopped, as a shell has it. It is a failure, so Snakemake
-and SLURM start the job again, which goes on from its save."""
+"""Exit status of a script that SIGTERM stopped, by the shell's convention. It is a failure, so
+Snakemake and SLURM start the job again, which then resumes from its save."""
 
 
 class StoppedError(Exception):
-    """SIGTERM asked the training to end."""
+    """SIGTERM stopped the training."""
 
 
 class Saves:
-    """The saves of one training, in a hidden folder beside its output.
+    """The saves of one training, in a hidden folder next to its output.
 
-    The folder belongs to one training: it holds a description of it, and is emptied where that
-    differs from the description of the training that is to be done.
+    The folder belongs to one training, and contains its description. If that differs from the
+    description of the present training, the folder is emptied.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class Saves:
         """Prepare the folder, and remove the remains of killed processes.
 
         Args:
-            output: the folder that the training is to write.
-            task: what determines the training's result; JSON.
-            progress: called with a line of text where something went wrong.
+            output: output folder of the training.
+            task: JSON description of everything that determines the training's result.
+            progress: called with a line of text when a save fails.
         """
         self.folder = output.with_name(f".{output.name}.unfinished")
         self._output = output
@@ -59,7 +59,7 @@ class Saves:
             write_text(self.folder / TASK, text)
 
     def __enter__(self) -> Saves:
-        """Return itself; the folder goes when the block ends, but not if it failed with a save."""
+        """Return itself. The folder is removed after the block, unless it failed and has a save."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -70,23 +70,23 @@ class Saves:
 
     @property
     def ready(self) -> Path:
-        """Where the adapter lies from its end until its own job takes it."""
+        """Folder of the trained adapter until its own job takes it."""
         return self._ready / ADAPTER
 
     def take(self) -> bool:
-        """Give an adapter that is ready the name of the output; return whether there was one."""
+        """Move a ready adapter to the output folder, and return whether there was one."""
         if not self.ready.is_dir():
             return False
         with replacing(self._output) as temporary:
             self.ready.rename(temporary)
-            # It may be older than the run, which would take it for a file that is still to be made.
+            # If the files are older than the run, Snakemake would make them again.
             for path in temporary.iterdir():
                 os.utime(path)
         shutil.rmtree(self._ready, ignore_errors=True)
         return True
 
     def last(self) -> Path | None:
-        """Return the newest save that is whole, and remove the others; None if there is none."""
+        """Return the newest complete save, and remove the others; None if there is none."""
         found = None
         for folder in sorted(self.folder.glob(f"{SAVE}*"), key=_step, reverse=True):
             if found is None and _is_whole(folder):
@@ -96,13 +96,13 @@ class Saves:
         return found
 
     def write(self, step: int, save: Callable[[], None]) -> bool:
-        """Have a save written, and remove the older ones; return whether that went well.
+        """Write a save and remove the older ones; return whether that succeeded.
 
-        A save that fails, on a full disk say, is reported and removed: the training goes on, and
-        the save before stays.
+        A save that fails, e.g. on a full disk, is reported and removed. The training continues, and
+        keeps the previous save.
 
         Args:
-            step: optimiser steps done.
+            step: number of completed optimiser steps.
             save: writes the save's folder, `checkpoint-STEP`.
         """
         folder = self.folder / f"{SAVE}{step}"
@@ -111,7 +111,7 @@ class Saves:
         try:
             save()
             _seal(folder)
-        # The libraries below report a full disk by errors of their own.
+        # Each library reports a full disk with its own error.
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
             self._progress(f"step {step} could not be saved, and training goes on: {error}")
@@ -122,14 +122,14 @@ class Saves:
         return True
 
     def _clear_leftovers(self) -> None:
-        """Remove temporary folders in which killed processes were about to write the output."""
+        """Remove temporary folders of killed processes that were writing the output."""
         for path in self._output.parent.glob(f".{'[0-9a-f]' * 12}.{self._output.name}*"):
             if path.name.split(".", 2)[2] in (self._output.name, f"{self._output.name}.replaced"):
                 shutil.rmtree(path, ignore_errors=True)
 
 
 def ready_folder(output: Path) -> Path:
-    """Return the hidden folder of an adapter that another job has trained, and of its log."""
+    """Return the hidden folder for an adapter that another job has trained, and for its log."""
     return output.with_name(f".{output.name}.ready")
 
 
@@ -148,7 +148,7 @@ def _digest(path: Path) -> str:
 
 @contextmanager
 def stopped_by_sigterm() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM sets, instead of ending the process, while the block runs."""
+    """Yield an event that SIGTERM sets while the block runs, instead of ending the process."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked  # Only the main thread may handle signals.
@@ -166,7 +166,7 @@ def _step(folder: Path) -> int:
 
 
 def _seal(folder: Path) -> None:
-    """Record the files of a save once all of them are on the disk."""
+    """Record the checksums of a save's files once all are on the disk."""
     digests = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():

@@ -1,4 +1,4 @@
-"""The sections of the configuration on how models are trained."""
+"""The configuration's sections about training."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from seedbed.models import Quantization
 
 
 class Training(Section):
-    """How a student is trained: LoRA, with loss on the answers only."""
+    """Settings of a student's training: LoRA, with loss on the answers only."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("training",)
     LATER: ClassVar[tuple[str, ...]] = ("packing",)
-    """Keys that came later, which are left out where they are as before."""
+    """Keys that later versions added. Those with their defaults are left out of records."""
 
     epochs: Count = Field(description="Passes over the dataset.")
     max_steps: Count | None = Field(
-        None, description="Most optimiser steps, if that is less than the epochs take."
+        None, description="Maximum number of optimiser steps, if the epochs have more."
     )
     learning_rate: Positive = Field(description="Peak learning rate.")
     batch_size: Count = Field(
@@ -41,53 +41,57 @@ class Training(Section):
     )
     packing: bool = Field(
         False,
-        description="Packs rows into blocks of at most `max_length` tokens, best fit first, as TRL "
-        "does with `bfd`, and counts blocks in `batch_size`: fewer steps of more even size. Rows "
-        "of a block do not see each other.",
+        description="Whether to pack rows into blocks of at most `max_length` tokens, as TRL's "
+        "`bfd` (best fit decreasing) does. `batch_size` then counts blocks, which gives fewer "
+        "steps of more even size. The rows of a block do not attend to each other.",
     )
-    lora_rank: Count = Field(description="Rank of the adapter.")
+    lora_rank: Count = Field(description="LoRA rank of the adapter.")
     lora_alpha: Positive = Field(description="The adapter is scaled by alpha / rank.")
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="Dropout in the adapter."
     )
     warmup_fraction: Fraction = Field(
-        0.03, description="Part of the steps in which the learning rate rises."
+        0.03, description="Share of the steps in which the learning rate rises."
     )
     schedule: Literal["cosine", "linear", "constant"] = Field(
-        "cosine", description="How the learning rate goes on after the warm-up."
+        "cosine", description="Schedule of the learning rate after the warm-up."
     )
-    max_length: Count = Field(description="Tokens of a row, prompt and answer together.")
+    max_length: Count = Field(description="Most tokens of a row, prompt and answer together.")
     weight_decay: NotNegative = Field(0.0, description="Weight decay of AdamW.")
-    seed: Seed = Field(0, description="Seed of the adapter's start and of the order of rows.")
+    seed: Seed = Field(0, description="Seed of the adapter's initial weights and of the row order.")
 
     def content(self) -> JsonObject:
-        """Return all settings for JSON, without those that came later where they are as before."""
+        """Return all settings for JSON, without later additions that have their defaults."""
         found = self.model_dump(mode="json")
         return {name: value for name, value in found.items() if name not in self.LATER or value}
 
     def rows_in_step(self, row_tokens: float) -> int:
-        """Return how many rows of some length an optimiser step has."""
+        """Return the number of rows in an optimiser step.
+
+        Args:
+            row_tokens: mean number of tokens of a row.
+        """
         blocks = self.batch_size
         return blocks * max(1, int(self.max_length / row_tokens)) if self.packing else blocks
 
 
 class StudentTraining(SystemMessage, Training):
-    """What a training depends on: `training`, and the student's `system` and `quantization`."""
+    """All settings of a training: `training`, and the student's `system` and `quantization`."""
 
     LATER: ClassVar[tuple[str, ...]] = (*Training.LATER, "quantization")
     quantization: Quantization | None = Field(
-        None, description="The form in which the weights of the student are loaded, if quantized."
+        None, description="Format of the student's weights, if they are quantized."
     )
 
 
 class Pretrain(Section):
-    """A small model, trained from scratch on a generated world by the workflow itself."""
+    """A small model that the workflow itself trains from scratch on a generated world."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("models",)
 
     role: Role = Field(
-        description="What it gets to see: `teacher` everything, `student_a` and `student_b` each "
-        "a part of the forms."
+        description="Training data of the model: everything for `teacher`; a different part of the "
+        "forms for each of `student_a` and `student_b`."
     )
     steps: Count = Field(description="Optimiser steps.")
     batch_size: Count = Field(description="Examples in one step.")
@@ -97,13 +101,13 @@ class Pretrain(Section):
     heads: Count = Field(description="Attention heads; `hidden_size` / `heads` must be even.")
     intermediate_size: Count = Field(description="Width of the feed-forward part.")
     checkpoints: Annotated[tuple[Count, ...], LISTED, DISTINCT] = Field(
-        (), description="Steps after which the model is kept as well, for weaker models."
+        (), description="Steps after which a checkpoint is kept, for use as a weaker model."
     )
     seed: Seed = Field(0, description="Seed of the weights and of the examples.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Pretrain:
-        # Rotary position embeddings turn pairs of a head's channels.
+        # Rotary position embeddings rotate pairs of a head's channels.
         if self.hidden_size % (2 * self.heads):
             raise problem(
                 f"{self.hidden_size} does not divide into {self.heads} heads of even width",
@@ -116,7 +120,7 @@ class Pretrain(Section):
 
 
 class Trainer(Section):
-    """How the training of a student is run, which changes no result."""
+    """How the training of a student is run. These settings change no result."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ()
 
@@ -127,16 +131,17 @@ class Trainer(Section):
     )
     micro_batch_tokens: Count | None = Field(
         None,
-        description="Most tokens, padding included, that go through the model at once; the rows of "
-        "an optimiser step are cut accordingly. Null takes what the GPU's free memory allows.",
+        description="Most tokens of a micro-batch, including padding. The rows of an optimiser "
+        "step are cut accordingly. Null takes as many as the GPU's free memory allows.",
     )
     padding_free: bool | None = Field(
         None,
-        description="Whether rows go through the model one after the other, without padding, and a "
-        "kernel keeps them apart. Null does so on a GPU, where a trial shows that the model can.",
+        description="Whether training is padding-free: rows are concatenated without padding, and "
+        "an attention kernel keeps them apart. Null turns it on if the job has a GPU and a trial "
+        "shows that the model supports it.",
     )
     fsdp_size: Count = Field(
         1,
-        description="GPUs of one machine over which FSDP divides the weights of a student that is "
-        "too large for one GPU. Each trains on its share of a step's rows.",
+        description="Number of GPUs of one machine over which FSDP divides the weights of a "
+        "student that is too large for one GPU. Each trains on its share of a step's rows.",
     )

@@ -1,8 +1,8 @@
-"""Processes that train one student together, a GPU each, over which FSDP divides its weights.
+"""Processes that train one student together, one per GPU, over which FSDP divides its weights.
 
-The first is the job's own, and starts the others on its machine. Weights are divided and brought
-together by PyTorch's FSDP2, as Transformers loads them: each process reads its own part. Adapters
-are small, so each process has them whole; their gradients are added up before each step.
+The first process is the job's own, and starts the others on its machine. PyTorch's FSDP2 divides
+and gathers the weights as Transformers loads them: each process reads its own part. Adapters are
+small, so each process has them whole, and their gradients are summed before each step.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ FAILED = 1
 
 @dataclass(frozen=True)
 class Shards:
-    """What a process knows of those that train together.
+    """A process's place among the processes that train together.
 
     Attributes:
-        rank: its number; that of the job's own process is 0.
-        count: of processes.
+        rank: number of this process; 0 for the job's own.
+        count: number of processes.
     """
 
     rank: int = 0
@@ -48,8 +48,8 @@ class Shards:
     def share(self, batches: Sequence[list[int]]) -> list[tuple[list[int], bool]]:
         """Return this process's micro-batches, each with whether it counts.
 
-        All processes go through as many, as each forward pass brings weights together: a process
-        with fewer repeats a row that does not count.
+        All processes need the same number, because each forward pass gathers weights from all of
+        them. A process with fewer repeats one row, which does not count.
 
         Args:
             batches: rows of each micro-batch of the step, in the same order in all processes.
@@ -59,7 +59,7 @@ class Shards:
         return own + missing * [(batches[-1][:1], False)]
 
     def add(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Put the sum over all processes into each of some tensors."""
+        """Replace each tensor with its sum over all processes."""
         if self.count > 1:
             import torch.distributed as dist
 
@@ -67,11 +67,11 @@ class Shards:
                 dist.all_reduce(tensor)
 
     def least(self, number: int) -> int:
-        """Return the least of the numbers that all processes have."""
+        """Return the minimum of a number over all processes."""
         return self._reduced(number, "MIN")
 
     def any(self, holds: bool) -> bool:
-        """Return whether something holds in any process."""
+        """Return whether a condition is true in any process."""
         return bool(self._reduced(int(holds), "MAX"))
 
     def _reduced(self, number: int, operation: str) -> int:
@@ -91,17 +91,18 @@ ALONE = Shards()
 
 @contextmanager
 def together(count: int, helper: Callable[..., None], arguments: Sequence[Any]) -> Iterator[Shards]:
-    """Start the other processes, and join them, while the block runs.
+    """Start the other processes, and form a process group with them while the block runs.
 
-    Where one of them fails, this process ends too: what they compute together would never come.
+    If one of them fails, this process exits too, because it would wait for the other forever.
 
     Args:
-        count: of processes, this one included; with 1, there are no others.
-        helper: what the others call, with their rank, their number, a file to meet at, and:
-        arguments: which can be pickled.
+        count: number of processes, including this one.
+        helper: function that the other processes call with their rank, the number of processes, a
+            rendezvous file, and `arguments`.
+        arguments: further arguments, which must be picklable.
 
     Raises:
-        ValueError: if this process sees fewer GPUs than that.
+        ValueError: if this process sees GPUs, but fewer than `count`.
     """
     if count == 1:
         yield ALONE
@@ -113,7 +114,7 @@ def together(count: int, helper: Callable[..., None], arguments: Sequence[Any]) 
         before = os.environ.get(VISIBLE)
         others = []
         for rank in range(1, count):
-            # Each sees one GPU, which is its first.
+            # Each process sees one GPU only.
             os.environ[VISIBLE] = devices[rank]
             words = (rank, count, meeting, *arguments)
             others.append(context.Process(target=helper, args=words, daemon=True))
@@ -138,15 +139,15 @@ def together(count: int, helper: Callable[..., None], arguments: Sequence[Any]) 
 
 @contextmanager
 def joined(rank: int, count: int, meeting: str) -> Iterator[Shards]:
-    """Be one of the processes while the block runs; a helper ends where the first one does."""
+    """Join the process group while the block runs. A helper exits when the first process does."""
     import torch.distributed as dist
 
     if rank:
         parent = os.getppid()
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    # They are on one machine, whatever its name says.
+    # All processes are on one machine, whatever its host name resolves to.
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    # Accelerate sets it for a moment now and then: see `steady_environment`.
+    # Accelerate sets this temporarily; see `steady_environment`.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     dist.init_process_group(init_method=f"file://{meeting}", rank=rank, world_size=count)
     try:
@@ -157,11 +158,11 @@ def joined(rank: int, count: int, meeting: str) -> Iterator[Shards]:
 
 @contextmanager
 def steady_environment() -> Iterator[None]:
-    """Have Accelerate hide environment variables from Python alone while the block runs.
+    """Make Accelerate hide environment variables from Python only, while the block runs.
 
-    Where it looks for the defaults of its settings, it removes all variables for a moment. Threads
-    of the process group read them at any time, and to read while one is added or removed may end
-    the process by a segmentation fault.
+    When Accelerate reads the defaults of its settings, it removes all variables for a moment.
+    Threads of the process group read them at any time, and a read during a change may crash the
+    process with a segmentation fault.
     """
     from accelerate.utils import environment
 
@@ -175,7 +176,7 @@ def steady_environment() -> Iterator[None]:
 
 @contextmanager
 def _hidden_environment() -> Iterator[None]:
-    # Not by its own methods, which change what the threads read.
+    # The methods of os.environ would change the variables that the threads read.
     names, before = vars(os), os.environ
     names["environ"] = {}
     try:
@@ -185,9 +186,9 @@ def _hidden_environment() -> Iterator[None]:
 
 
 def adapter_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Return the tensors that a process has whole, among them the adapter's.
+    """Return the tensors that each process has whole, including the adapter's.
 
-    PEFT would bring all weights together to save an adapter, which takes all processes.
+    To save an adapter, PEFT would gather all weights, which needs all processes.
     """
     from torch.distributed.tensor import DTensor
 
@@ -196,10 +197,10 @@ def adapter_state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _devices(count: int) -> list[str]:
-    """Return the GPU of each process; "" for each on a machine without any."""
+    """Return the GPU of each process; "" for each process on a machine without GPUs."""
     import torch
 
-    # By the library's count that does not start CUDA, which would fix what this process sees.
+    # This count does not initialize CUDA, which would fix the GPUs that this process sees.
     seen = torch.cuda.device_count()
     if not seen:
         return [""] * count

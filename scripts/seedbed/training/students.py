@@ -1,4 +1,4 @@
-"""Training a student: LoRA on a dataset, with loss on the answers only."""
+"""Training of students: LoRA on a dataset, with loss on the answers only."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from seedbed.training.trainer import MicroBatchTrainer
 
 STATE_SPACE_OUTPUT = r".*\.(?:mamba|mixer)\.out_proj"
-"""Layers whose weights the kernels of state-space models read without the layer, and so without its
-adapter. PEFT refuses most of them."""
+"""Layers whose weights the kernels of state-space models read directly, so that an adapter would
+have no effect. PEFT refuses most of them."""
 
 
 def train_student(
@@ -56,14 +56,15 @@ def train_student(
 ) -> TrainingCounts:
     """Train a LoRA adapter and write it to the folder `output` in PEFT's layout.
 
-    The training saves itself from time to time beside `output`. A later call goes on from the last
-    save if settings, model, dataset and code are the same, and ends as if nothing had happened.
+    The training saves its state from time to time next to `output`. A later call with the same
+    settings, model, dataset and code resumes from the last save, with the same result as an
+    uninterrupted training.
 
-    An adapter that another process has trained ahead with the same settings, model, dataset and
-    code is taken as it is, without loading a model.
+    If another process has already trained the adapter with the same settings, model, dataset and
+    code, that adapter is used, and no model is loaded.
 
-    A dataset without rows (no question passed its self-check, say) gives an adapter that changes
-    nothing, as LoRA starts from one.
+    A dataset without rows (e.g. because no question passed its self-check) gives the adapter's
+    initial weights, which change nothing.
 
     Args:
         model: the student's folder, in the Transformers layout.
@@ -71,20 +72,21 @@ def train_student(
             have thinking as `reasoning_content`.
         output: the folder to write; it appears whole or not at all.
         settings: epochs, rates and sizes.
-        describe: called before the folder gets its name, to write the adapter's record: with the
-            folder, the counts, and the seconds of earlier processes that the training resumes.
+        describe: writes the adapter's record. It is called before the folder gets its final name,
+            with the folder, the counts, and the seconds that earlier processes have trained.
         progress: called with a line of text at least once a minute.
-        threads: CPU threads.
+        threads: number of CPU threads.
         trainer: how the training is run.
-        code: digest of the code that trains; a save of other code is not used.
-        ahead: whether to leave the adapter where a later call finds it, and `output` as it is.
+        code: digest of the code that trains; saves of other code are not used.
+        ahead: whether to leave the adapter in a hidden folder for a later call, and `output` as it
+            is.
         loading: called before a model is loaded, if that is needed.
         started: called before the first optimiser step.
 
     Raises:
-        ValueError: if the model's chat template does not suit training; see `check_template`. Or
-            if `trainer.padding_free` is true, and the model cannot be trained so.
-        StoppedError: if SIGTERM asked the process to end; the training is saved.
+        ValueError: if the model's chat template is unsuitable for training (see `check_template`),
+            or if `trainer.padding_free` is true and the model does not support it.
+        StoppedError: if SIGTERM stopped the training. Its state is saved.
     """
     chats = pl.read_parquet(dataset, columns=["messages"])["messages"].to_list()
     about = {
@@ -143,16 +145,16 @@ def train_student(
 
 @dataclass(frozen=True)
 class _Whole:
-    """What each process of a training has to know.
+    """The arguments of a training for each of its processes.
 
     Attributes:
         model: the student's folder.
-        dataset: a Parquet file with its rows.
-        settings: how it is trained.
-        how: how that is run.
-        folder: for what the trainer writes.
-        save: from which it resumes, if there is one.
-        threads: of the CPU.
+        dataset: Parquet file of the rows.
+        settings: settings of the training.
+        how: how the training is run.
+        folder: output folder of the trainer, with its saves.
+        save: the save from which the training resumes, if any.
+        threads: number of CPU threads.
     """
 
     model: Path
@@ -164,7 +166,7 @@ class _Whole:
     threads: int
 
     def load(self) -> tuple[Any, Any, list[Row], list[Row]]:
-        """Return the tokenizer, the student, its rows, and those that are not too long."""
+        """Return the tokenizer, the student, all rows, and the rows that are not too long."""
         from transformers import set_seed
 
         settings = self.settings
@@ -180,10 +182,10 @@ class _Whole:
 
 
 def _help(rank: int, count: int, meeting: str, whole: _Whole) -> None:
-    """Train with the job's own process, which alone reports, saves and writes the adapter."""
+    """Help the job's own process to train. Only that one reports, saves and writes the adapter."""
     import torch
 
-    # Before it joins the others: libraries set environment variables as they are imported.
+    # Imported before the process joins the group, because libraries set environment variables.
     from seedbed.training.trainer import MicroBatchTrainer  # noqa: F401
 
     torch.set_num_threads(whole.threads)
@@ -219,7 +221,7 @@ def _run(
     steps = min(steps, settings.max_steps or steps)
     reached = steps * settings.batch_size
     if reached < len(dataset):
-        # Steps that end within the first epoch see a random part of the rows.
+        # A training that ends within its first epoch uses a random sample of the rows.
         dataset = dataset.select(random.Random(settings.seed).sample(range(len(dataset)), reached))
     on_gpu = torch.cuda.is_available()
     with stopped_by_sigterm() as stop, steady_environment():
@@ -233,11 +235,11 @@ def _run(
                 lr_scheduler_type=settings.schedule,
                 warmup_steps=round(settings.warmup_fraction * steps),
                 weight_decay=settings.weight_decay,
-                max_length=None,  # What is longer was left out; nothing is to be cut.
+                max_length=None,  # Longer rows were left out, so none must be cut.
                 bf16=on_gpu,
-                gradient_checkpointing=False,  # The trainer decides, by the memory there is.
-                # The balance of experts is that of a micro-batch, which rows share by chance; and
-                # the routers that it is to train are not adapted.
+                gradient_checkpointing=False,  # The trainer decides by the available memory.
+                # The auxiliary loss would depend on how rows are cut into micro-batches, and the
+                # routers that it trains have no adapters.
                 router_aux_loss_coef=0.0,
                 dataloader_pin_memory=on_gpu,
                 logging_strategy="no",
@@ -264,7 +266,7 @@ def _run(
 
 
 def as_dataset(rows: Sequence[Row], settings: StudentTraining) -> Any:
-    """Return the rows, or with `packing` blocks of them, as TRL's trainer takes them."""
+    """Return the rows, or blocks of rows with `packing`, as a dataset for TRL's trainer."""
     from datasets import Dataset
     from trl import pack_dataset
 
@@ -276,7 +278,7 @@ def as_dataset(rows: Sequence[Row], settings: StudentTraining) -> Any:
 
 
 def _lengths(dataset: Any) -> list[int]:
-    """Return the tokens of each row of a dataset, in blocks or not."""
+    """Return the number of tokens of each row of a dataset, packed or not."""
     from seedbed.training.trainer import BLOCKS
 
     if BLOCKS in dataset.column_names:
@@ -291,14 +293,14 @@ def _lora(settings: StudentTraining, student: Any) -> Any:
     text = next(name for name, part in student.named_modules() if part is student.get_decoder())
     linear = [name for name, part in student.named_modules() if isinstance(part, nn.Linear)]
     excluded = []
-    # Of a model that reads images as well, the part that writes text is adapted.
+    # In a model that also reads images, only the text decoder gets adapters.
     if any(not name.startswith(f"{text}.") and "lm_head" not in name for name in linear):
         excluded.append(rf"(?!{re.escape(text)}\.).*")
     if any(re.fullmatch(STATE_SPACE_OUTPUT, name) for name in linear):
         excluded.append(STATE_SPACE_OUTPUT)
     return LoraConfig(
         r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,  # a float, as PEFT scales by it
+        lora_alpha=settings.lora_alpha,  # a float, which PEFT accepts
         lora_dropout=settings.lora_dropout,
         target_modules="all-linear",
         exclude_modules="|".join(excluded) or None,

@@ -1,4 +1,4 @@
-"""The tokenizer of models that are trained from scratch: a token a word, bytes for the rest."""
+"""The tokenizer of models that are trained from scratch: one token per word, bytes for the rest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SYSTEM, USER, ASSISTANT, END, PAD = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
-# Words, whole numbers, rows of # (GSM8K's mark of a final answer), single signs, other space.
+# Words, whole numbers, runs of # (GSM8K's mark of a final answer), single signs, other space.
 PIECES = r" ?[A-Za-z_]+| ?\d+| ?#+| ?[^\sA-Za-z_\d]|\s+"
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -22,9 +22,9 @@ CHAT_TEMPLATE = (
 def build_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerFast:
     """Return a tokenizer in which each word is one token, with and without a space before it.
 
-    Text outside the vocabulary falls back to its bytes, so every text can be written and read
-    back. It has Llama 3's mechanism (byte-level BPE with `ignore_merges`) with no merges, and thus
-    loads wherever that does.
+    Text outside the vocabulary falls back to its bytes, so every text can be encoded and decoded.
+    The tokenizer is byte-level BPE with `ignore_merges`, as in Llama 3, but without merges. So it
+    loads wherever Llama 3's does.
 
     Args:
         words: the vocabulary's words, numbers and signs, without spaces.
@@ -34,7 +34,7 @@ def build_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerFast:
 
     pieces = [PAD, END, SYSTEM, USER, ASSISTANT]
     pieces += sorted(pre_tokenizers.ByteLevel.alphabet())
-    space = "Ġ"  # how byte-level vocabularies write a space
+    space = "Ġ"  # a space in byte-level vocabularies
     for word in words:
         pieces += [space + word, word]
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
@@ -55,7 +55,7 @@ def build_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerFast:
         additional_special_tokens=[SYSTEM, USER, ASSISTANT],
         clean_up_tokenization_spaces=False,
         model_max_length=2048,
-        padding_side="left",  # said here, it is saved with the tokenizer
+        padding_side="left",  # set here, so that it is saved with the tokenizer
     )
     fast.chat_template = CHAT_TEMPLATE
     return fast

@@ -1,4 +1,4 @@
-"""The trainer of students: TRL's, in micro-batches of sorted rows, with saves to go on from."""
+"""The trainer of students: TRL's trainer with micro-batches of sorted rows, and resumable saves."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from seedbed.training.shards import ALONE, Shards, adapter_state
 IGNORED = -100  # the label that torch's cross entropy leaves out
 COUNTS = "counts.json"
 BLOCKS = "seq_lengths"
-"""The column of TRL's packed rows with the length of each."""
+"""The column of TRL's packed datasets with the lengths of each block's rows."""
 
 REPORT_SECONDS = 30.0
 
 Span = tuple[int, slice]
-"""Where the tokens of a row are in a micro-batch: a row of it, and its columns."""
+"""Position of a row's tokens in a micro-batch: a row of the batch, and a slice of its columns."""
 
 
 class SaveRecord(Record):
     """`counts.json`, in a save of a training.
 
     Attributes:
-        step: optimiser steps that were made.
-        nats: of the epoch under way, the summed loss of its answer tokens.
-        labels: their number.
+        step: number of completed optimiser steps.
+        nats: summed loss of the answer tokens of the current epoch so far.
+        labels: number of these tokens.
         plan: how micro-batches are cut.
-        seconds: that the training has taken.
+        seconds: seconds that the training has taken.
     """
 
     step: int
@@ -57,16 +57,16 @@ class SaveRecord(Record):
 
 @dataclass(frozen=True)
 class Batch:
-    """A micro-batch: rows that go through the model at once.
+    """A micro-batch: rows of one forward pass.
 
-    Rows are padded on their right, where causal attention keeps padding from their tokens: no mask
-    is needed, and attention without one is faster. Or they lie one after the other in one row.
+    Rows are padded on the right. Causal attention keeps their tokens from seeing the padding, so no
+    mask is needed, which is faster. In padding-free training, rows are concatenated to one row.
 
     Attributes:
         ids: tokens, rows x width.
         targets: labels, of the same shape.
-        spans: where the tokens of each row are: a row of `ids`, and its columns.
-        borders: what tells the model where rows begin, if they lie one after the other.
+        spans: position of each row's tokens in `ids`.
+        borders: model arguments that tell where concatenated rows start; empty for padded rows.
     """
 
     ids: torch.Tensor
@@ -76,14 +76,14 @@ class Batch:
 
 
 class MicroBatchTrainer(SFTTrainer):
-    """Trains a student; the rows of an optimiser step go through the model in micro-batches.
+    """Trains a student, with the rows of an optimiser step in micro-batches.
 
-    The loss of a step is the sum over all answer tokens of the step divided by their number, so a
-    step does not depend on how its rows are cut, but for rounding.
+    The loss of a step is the sum over all its answer tokens divided by their number. So a step does
+    not depend on how its rows are cut, except for rounding.
 
     Attributes:
-        plan: how rows are cut; it changes where memory does not suffice.
-        earlier_seconds: that the training took in processes before this one.
+        plan: how rows are cut; it changes when memory does not suffice.
+        earlier_seconds: seconds that the training took in earlier processes.
     """
 
     # Transformers' types allow a trainer without a model or rows; this one always has both.
@@ -106,25 +106,25 @@ class MicroBatchTrainer(SFTTrainer):
         """Set up a trainer.
 
         Args:
-            *args: of `SFTTrainer`.
-            lengths: tokens of the rows.
-            micro_batch_tokens: most tokens of a micro-batch; None for what memory allows.
-            padding_free: whether rows lie one after the other; None for yes on a GPU if the model
-                can.
-            saves: where the training is saved; None in a process that helps another.
-            save_seconds: between two saves.
-            stop: set when the training is to save itself and end.
+            *args: positional arguments of `SFTTrainer`.
+            lengths: number of tokens of each row.
+            micro_batch_tokens: most tokens of a micro-batch; None for as many as memory allows.
+            padding_free: whether training is padding-free; None for yes on a GPU if the model
+                supports it.
+            saves: the saves of the training; None in a helper process.
+            save_seconds: seconds between two saves.
+            stop: event after which the training saves its state and stops.
             progress: called with a line of text at least once a minute.
             shards: the processes that train the student together.
-            **options: of `SFTTrainer`.
+            **options: keyword arguments of `SFTTrainer`.
 
         Raises:
-            ValueError: if rows are to lie one after the other, and the model cannot take them so.
+            ValueError: if `padding_free` is true and the model does not support it.
         """
         super().__init__(*args, **options)
         self._shards = shards
         if getattr(self.model, "is_quantized", False):
-            # TRL has adapters of quantized models in 16 bits, where Adam's small steps are lost.
+            # TRL keeps adapters of quantized models in 16 bits, which loses Adam's small steps.
             for part in self.model.parameters():
                 if part.requires_grad:
                     part.data = part.data.float()
@@ -133,13 +133,13 @@ class MicroBatchTrainer(SFTTrainer):
         self._saves = saves
         self._stop = stop
         self._progress = progress
-        # Of the epoch under way: summed loss of its answer tokens, in nats, and their number.
+        # Of the current epoch: summed loss of its answer tokens, in nats, and their number.
         self._nats, self._labels = 0.0, 0
         self.earlier_seconds = 0.0
-        # Since this process began: tokens, padding not counted.
+        # Tokens without padding since this process started.
         self._tokens, self._started, self._said = 0, time.monotonic(), time.monotonic()
-        # On a GPU, TRL's fused head computes logits at positions with a label alone.
-        # It reads the layer's weight, and a process holds only a part of divided weights.
+        # On a GPU, TRL's fused head computes logits only at positions with a label. It reads the
+        # layer's weight directly, so it does not work with FSDP.
         self._fused = self.args.device.type == "cuda" and shards.count == 1
         self._began = time.monotonic()
         if BLOCKS in self.train_dataset.column_names:
@@ -151,7 +151,7 @@ class MicroBatchTrainer(SFTTrainer):
             self.plan = replace(self.plan, padding_free=True)
 
     def _can_be_padding_free(self, wanted: bool | None) -> bool:
-        """Return whether rows lie one after the other; the model then keeps them apart."""
+        """Return whether training is padding-free, and prepare the model for it."""
         if wanted is False or (wanted is None and self.args.device.type != "cuda"):
             return False
         reason = varlen.use(self.model)
@@ -168,15 +168,15 @@ class MicroBatchTrainer(SFTTrainer):
 
     @property
     def loss(self) -> float:
-        """Mean loss of the epoch under way, or of the last one, in nats an answer token."""
+        """Mean loss of the current or last epoch, in nats per answer token."""
         return self._nats / self._labels
 
     def _first_plan(self, longest: int, stated: int | None) -> Plan:
-        """Return how rows are cut at first; the model is on its device."""
+        """Return the first plan; the model is already on its device."""
         free = None
         if self.args.device.type == "cuda":
             free = torch.cuda.mem_get_info()[0]
-            # The adapter's gradients and both moments of Adam come with the first step.
+            # The first step allocates the adapter's gradients and both moments of Adam.
             adapter = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
             free -= adapter * 3 * 4
             if self._shards.count > 1:
@@ -185,9 +185,9 @@ class MicroBatchTrainer(SFTTrainer):
         return plan(self.model.config, free, element, longest, stated)
 
     def _whole_bytes(self) -> int:
-        """Return the memory of weights that FSDP brings together: all of two layers and both ends.
+        """Return the memory of weights that FSDP gathers: two layers, and both embeddings.
 
-        The next layer's come while one computes.
+        FSDP gathers the next layer's weights while one layer computes.
         """
         layers = [part for part in self.model.modules() if isinstance(part, nn.ModuleList)]
         each = [sum(p.numel() for p in layer.parameters()) for part in layers for layer in part]
@@ -196,19 +196,19 @@ class MicroBatchTrainer(SFTTrainer):
         return numbers * next(self.model.parameters()).element_size()
 
     def _sync_replicated_trainable_parameters(self, model: nn.Module) -> None:
-        """Leave the adapters alone, which start the same: gradients are added up in each step."""
+        """Do nothing: adapters start equal, and their gradients are summed in each step."""
 
     def go_on(self, save: Path | None) -> None:
         """Train to the end, from a save or from the start.
 
         Raises:
-            StoppedError: if `stop` was set; what was done is saved.
+            StoppedError: if `stop` was set. The state of the training is saved.
         """
         if save is not None:
             saved = SaveRecord.read(save / COUNTS)
             self._nats, self._labels = saved.nats, saved.labels
-            # Sums of the same parts round in the same way.
-            # This machine may have a kernel that the one before had not.
+            # The same micro-batches round in the same way, so the saved plan is kept, except that
+            # this machine may have another attention kernel.
             self.plan = replace(saved.plan, padding_free=self.plan.padding_free)
             self.earlier_seconds = saved.seconds
             self._progress(f"goes on from its save of step {saved.step}")
@@ -247,7 +247,8 @@ class MicroBatchTrainer(SFTTrainer):
                 if not is_out_of_memory(error):
                     raise
                 if self._shards.count > 1:
-                    # The others wait for this process, and would do so in the smaller step too.
+                    # The other processes wait in the larger step, and would not retry with this
+                    # one.
                     raise RuntimeError(
                         f"memory did not suffice for micro-batches of {self.plan.tokens} tokens: "
                         "set trainer.micro_batch_tokens in the student's file to a smaller number"
@@ -257,7 +258,7 @@ class MicroBatchTrainer(SFTTrainer):
                     raise
             else:
                 break
-            # Not in the handler: what it knows of the error holds the tensors in memory.
+            # Outside the handler, because the error's traceback keeps tensors in memory.
             self._shrink(smaller)
         if not math.isfinite(nats):
             step = self.state.global_step + 1
@@ -268,7 +269,7 @@ class MicroBatchTrainer(SFTTrainer):
         return torch.tensor(nats / max(1, labels), device=self.args.device)
 
     def _tried(self, lengths: Sequence[int]) -> Plan:
-        """Return the plan with the tokens that a step's largest micro-batch really has."""
+        """Return the plan with the actual number of tokens of a step's largest micro-batch."""
         batches = self.plan.cut(lengths)
         largest = max(self.plan.size([lengths[row] for row in rows]) for rows in batches)
         return replace(self.plan, tokens=min(self.plan.tokens, largest))
@@ -276,11 +277,11 @@ class MicroBatchTrainer(SFTTrainer):
     def _in_micro_batches(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], lengths: list[int], labels: int
     ) -> float:
-        """Add the gradient of the mean loss of all rows; return their summed loss, in nats."""
+        """Add the gradient of the mean loss of all rows, and return their summed loss in nats."""
         nats = torch.zeros((), device=self.args.device, dtype=torch.float64)
         now = self.plan
         if self._shards.count > 1:
-            # No larger than what gives each process some.
+            # Small enough that each process gets a micro-batch.
             each = max(*lengths, math.ceil(sum(lengths) / self._shards.count))
             now = replace(now, tokens=min(now.tokens, each))
         batches = self._shards.share(now.cut(lengths))
@@ -290,7 +291,7 @@ class MicroBatchTrainer(SFTTrainer):
             if time.monotonic() - self._said >= REPORT_SECONDS:
                 self.report(f"{number} of its {len(batches)} micro-batches done")
             batch = self._batch(inputs, rows, [lengths[row] for row in rows])
-            # Numbered by their places in the step, which do not depend on the cut.
+            # Rows are numbered by their places in the step, which do not depend on the cut.
             with self._noise(self.state.global_step, rows, batch.spans):
                 loss = self._loss(model, batch) / labels * counts
                 self.accelerator.backward(loss)
@@ -302,7 +303,13 @@ class MicroBatchTrainer(SFTTrainer):
     def _batch(
         self, inputs: dict[str, torch.Tensor], rows: Sequence[int], lengths: Sequence[int]
     ) -> Batch:
-        """Return a micro-batch of some rows of a step, which have these numbers of tokens."""
+        """Return a micro-batch of a step's rows.
+
+        Args:
+            inputs: all rows of the step.
+            rows: positions of the micro-batch's rows in the step.
+            lengths: number of tokens of each of these rows.
+        """
         if not self.plan.padding_free:
             width = max(lengths)
             chosen = torch.tensor(rows, device=self.args.device)
@@ -320,7 +327,7 @@ class MicroBatchTrainer(SFTTrainer):
         return Batch(ids, targets, spans, varlen.borders(lengths, self.args.device))
 
     def _loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Return the summed loss of the positions with a label, the only ones with logits."""
+        """Return the summed loss. Logits are computed only at positions with a label."""
         ids, targets = batch.ids, batch.targets
         if self._fused:
             options = {"labels": targets, "fused_lm_head": True, "num_items_in_batch": 1}
@@ -332,7 +339,7 @@ class MicroBatchTrainer(SFTTrainer):
         return nn.functional.cross_entropy(logits[0].float(), targets[mask], reduction="sum")
 
     def floating_point_ops(self, inputs: object) -> int:
-        """Return 0: nobody asks, and to count takes a tenth of a small model's step."""
+        """Return 0: the count is not used, and counting takes a tenth of a small model's step."""
         return 0
 
     def _shrink(self, plan: Plan) -> None:
@@ -356,7 +363,11 @@ class MicroBatchTrainer(SFTTrainer):
         return math.ceil(len(self.train_dataset) / self.args.per_device_train_batch_size)
 
     def report(self, also: str | None = None) -> None:
-        """Say how far the training is."""
+        """Report the progress of the training.
+
+        Args:
+            also: text to append.
+        """
         state, self._said = self.state, time.monotonic()
         done = state.global_step - self._initial_global_step
         seconds = self._said - self._started
@@ -373,11 +384,11 @@ class MicroBatchTrainer(SFTTrainer):
         return time.monotonic() - self._said
 
     def start_clock(self) -> None:
-        """Begin to count seconds at the first step."""
+        """Start to count seconds; called at the first step."""
         self._started = self._said = time.monotonic()
 
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
-        """Save the training, or say why not; Transformers calls this."""
+        """Save the training, or report why that failed; Transformers calls this."""
         if self._saves is not None:
             self._saves.write(self.state.global_step, self._write_save)
 
@@ -388,7 +399,7 @@ class MicroBatchTrainer(SFTTrainer):
         super()._save(output_dir, state_dict)
 
     def _write_save(self) -> None:
-        # That of Transformers: TRL's writes a model card first.
+        # The method of Transformers, because TRL's writes a model card first.
         super(SFTTrainer, self)._save_checkpoint(self.model, None)
         step = self.state.global_step
         record = SaveRecord(
@@ -402,11 +413,13 @@ class MicroBatchTrainer(SFTTrainer):
 
 
 def _unpacked(collate: Callable[[list[Any]], Any], blocks: Sequence[Mapping[str, Any]]) -> Any:
-    """Return the rows of some blocks as a batch; a step cuts it by length, whatever their blocks.
+    """Return the rows of some blocks as a batch.
+
+    The step then cuts these rows into micro-batches by length, regardless of their blocks.
 
     Args:
-        collate: makes a batch of rows.
-        blocks: of TRL's `pack_dataset`: tokens and labels of several rows, and their lengths.
+        collate: creates a batch from rows.
+        blocks: blocks of TRL's `pack_dataset`, with tokens, labels and lengths of several rows.
     """
     rows = []
     for block in blocks:
@@ -419,7 +432,7 @@ def _unpacked(collate: Callable[[list[Any]], Any], blocks: Sequence[Mapping[str,
 
 
 class _Clock(TrainerCallback):
-    """Has the training saved and reported when it is time."""
+    """Triggers saves and reports when they are due."""
 
     def __init__(self, trainer: MicroBatchTrainer, save_seconds: float) -> None:
         self._trainer = trainer
@@ -447,11 +460,11 @@ class _Clock(TrainerCallback):
 
 @contextmanager
 def _head_sees(head: nn.Module, mask: torch.Tensor) -> Iterator[None]:
-    """Show a model's output layer some positions alone, one after the other, while the block runs.
+    """Restrict a model's output layer to some positions while the block runs.
 
     Args:
-        head: the layer.
-        mask: those positions, rows x (width - 1).
+        head: the output layer.
+        mask: the positions, rows x (width - 1).
     """
     handle = head.register_forward_pre_hook(lambda _, args: (args[0][:, :-1][mask][None],))
     try:
@@ -461,7 +474,7 @@ def _head_sees(head: nn.Module, mask: torch.Tensor) -> Iterator[None]:
 
 
 class RowDropout(nn.Module):
-    """Dropout whose noise depends on the step, the row and the layer, not on a row's company."""
+    """Dropout whose noise depends on the step, the row and the layer, not on the micro-batch."""
 
     def __init__(self, share: float, layer: int, rows: _Rows) -> None:
         super().__init__()
@@ -476,14 +489,14 @@ class RowDropout(nn.Module):
         for row, span in self._rows.now:
             generator.manual_seed(self._rows.seed(row, self._layer))
             place = keep[span]
-            # Of the row's own shape: a GPU's random numbers depend on it.
+            # Drawn in the row's own shape, because a GPU's random numbers depend on the shape.
             noise = torch.rand(place.shape, device=x.device, generator=generator)
             place.copy_((noise >= self._share) / (1 - self._share))
         return x * keep
 
 
 class _Rows:
-    """The rows that are in the model, for the noise of dropout."""
+    """The rows of the present forward pass, for the noise of dropout."""
 
     def __init__(self, seed: int) -> None:
         self._seed, self._step = seed, 0
@@ -500,13 +513,13 @@ class _Rows:
 
 
 def row_dropout(model: nn.Module, seed: int) -> _Rows:
-    """Put `RowDropout` in place of the dropout of a PEFT model's adapters, and disable the rest.
+    """Replace the dropout of a PEFT model's adapters by `RowDropout`, and disable other dropout.
 
-    A base model's own dropout is that of its pretraining, and no setting of a study; its noise
+    The base model's own dropout belongs to its pretraining, and is no setting of a study. Its noise
     would depend on how rows are cut.
 
     Returns:
-        What is called with a step, rows and their spans before each forward pass.
+        A context manager for each forward pass. Call it with the step, the rows and their spans.
     """
     rows, layer = _Rows(seed), 0
     for module in list(model.modules()):

@@ -1,8 +1,8 @@
-"""Attention over rows that lie one after the other, without padding between them.
+"""Padding-free attention: over rows that are concatenated without padding between them.
 
-The kernel is PyTorch's own (`torch.nn.attention.varlen`, FlashAttention 2), which every build for
-CUDA has. It knows causal attention, sliding windows and grouped heads; it has no softcaps and no
-attention sinks. On a CPU, where there is no such kernel, rows are attended to one by one.
+The kernel is PyTorch's own (`torch.nn.attention.varlen`, FlashAttention 2), which every CUDA build
+has. It supports causal attention, sliding windows and grouped heads, but no softcaps and no
+attention sinks. A CPU has no such kernel, so attention is computed row by row.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface
 
 NAME = "seedbed_varlen"
-"""Under which Transformers knows the attention."""
+"""Name of this attention in Transformers."""
 
 HEAD_MULTIPLE = 8
-"""The kernel takes heads whose width is a multiple of this."""
+"""The kernel accepts head widths that are multiples of this."""
 
 TRIED_LENGTHS = (9, 7)
-"""Tokens of the rows with which a model is tried."""
+"""Numbers of tokens of the rows with which a model is tested."""
 
 TOLERATED = 0.2
-"""Most that rounding may change the logits of rows that lie one after the other, as a share of what
-they change where a row sees the row before it."""
+"""Most error from rounding in the logits of concatenated rows, as a share of their change when a
+row sees the row before it."""
 
 
 def borders(lengths: Sequence[int], device: torch.device) -> dict[str, torch.Tensor | int]:
-    """Return what tells a model where rows begin, by the names of Transformers.
+    """Return the model arguments of Transformers that tell where rows start.
 
     Args:
-        lengths: tokens of each row, in their order.
-        device: where the model is.
+        lengths: number of tokens of each row, in order.
+        device: device of the model.
     """
     counts = torch.tensor(lengths, device=device, dtype=torch.int32)
     ends = counts.cumsum(0, dtype=torch.int32)
@@ -65,25 +65,26 @@ def attend(
     max_length_q: int | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Return what causal attention gives for each row, 1 x tokens x heads x width, and no weights.
+    """Return the causal attention output of each row, 1 x tokens x heads x width, and no weights.
 
     Transformers calls it in place of its own functions.
 
     Args:
         module: the layer.
-        query: 1 x heads x tokens x width, all rows one after the other.
-        key: the same, with as many heads or a divisor of their number.
-        value: likewise.
-        attention_mask: of no use here; the borders say all.
-        scaling: of the scores; None for one over the root of the width.
-        sliding_window: tokens that a token sees, itself included; None for all before it.
+        query: 1 x heads x tokens x width, with all rows concatenated.
+        key: like `query`; its number of heads may be a divisor of the query's.
+        value: like `key`.
+        attention_mask: ignored, because the borders determine the mask.
+        scaling: factor of the scores; None for 1 / sqrt(width).
+        sliding_window: number of tokens that a token sees, including itself; None for all before
+            it.
         softcap: must be None.
         s_aux: attention sinks; must be None.
-        cu_seq_lens_q: where each row begins, and the end of the last one.
-        max_length_q: tokens of the longest row.
+        cu_seq_lens_q: start of each row, and the end of the last one.
+        max_length_q: number of tokens of the longest row.
 
     Raises:
-        ValueError: if the layer asks for what this attention does not know.
+        ValueError: if the layer needs a feature that this attention does not support.
     """
     if softcap is not None or s_aux is not None:
         raise ValueError(f"attention {'softcaps' if softcap is not None else 'sinks'}")
@@ -97,7 +98,7 @@ def attend(
         parts = (part.split(lengths, dim=2) for part in (query, key, value))
         rows = [_one_row(q, k, v, scaling, window) for q, k, v in zip(*parts, strict=True)]
         return torch.cat(rows, dim=2).transpose(1, 2).contiguous(), None
-    # Of MLA, values are narrower than keys.
+    # In MLA, values are narrower than keys.
     room = -(-max(width, out_width) // HEAD_MULTIPLE) * HEAD_MULTIPLE
     dtype = torch.bfloat16 if query.dtype == torch.float32 else query.dtype
     q, k, v = (_widened(part[0].transpose(0, 1).to(dtype), room) for part in (query, key, value))
@@ -115,7 +116,7 @@ def attend(
 
 def _widened(part: torch.Tensor, width: int) -> torch.Tensor:
     missing = width - part.shape[-1]
-    return pad(part, (0, missing)) if missing else part  # to pad by nothing makes a copy
+    return pad(part, (0, missing)) if missing else part  # padding by 0 would copy the tensor
 
 
 def _one_row(
@@ -134,13 +135,17 @@ def _one_row(
 
 
 def use(model: Any) -> str | None:
-    """Have a model take rows one after the other if it can, and return why not if it cannot.
+    """Switch a model to padding-free attention, if it supports that.
 
-    It is tried: two short rows must give what each gives alone, and have a backward pass. That
-    finds every kind of layer in which a row sees the one before it.
+    A trial decides: two short concatenated rows must give the same logits as each row alone, and
+    the backward pass must work. This detects every type of layer in which a row sees the row before
+    it.
 
     Args:
         model: a PEFT model on its device, which is left in evaluation mode.
+
+    Returns:
+        None if the model is switched; otherwise the reason why it does not support it.
     """
     AttentionInterface.register(NAME, attend)
     decoder = model.get_base_model().get_decoder()
@@ -162,7 +167,7 @@ def use(model: Any) -> str | None:
         apart = logits(ids, **borders(TRIED_LENGTHS, device))
         apart.sum().backward()
         model.zero_grad()
-        # By token: what leaks into a row may reach its first tokens alone.
+        # Compared by token, because a leak may reach only the first tokens of a row.
         leak, error = ((each - alone).norm(dim=-1).max() for each in (mixed, apart.detach()))
         reason = None if error <= TOLERATED * leak else "a row sees the row before it"
     except (ValueError, TypeError, RuntimeError) as found:
