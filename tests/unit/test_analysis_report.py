@@ -220,7 +220,7 @@ def test_advice_names_all_queries_of_a_budget_and_rows_that_are_missing(tmp_path
     words = " ".join(text.split())
     # Of 512 queries, one and a half times as many, and twice as many besides.
     assert re.search(r"and 512 teacher queries .* 1,280 further teacher queries", words)
-    assert "77 rows fewer than without a filter" in words
+    assert "77 fewer rows than without a filter" in words
 
 
 def test_a_cell_without_rows_is_no_method_and_the_report_says_what_trainings_lack(tmp_path):
@@ -249,7 +249,7 @@ def test_a_study_of_zeros_names_the_likely_cause(tmp_path):
     folder = run_all(tmp_path, (cells.with_columns(correct=pl.lit(0), accuracy=pl.lit(0.0)), wrong))
     words = " ".join((folder / "report/summary.txt").read_text(encoding="utf-8").split())
     assert "No student answers a single item of" in words
-    assert "of 350 answers 0 have no answer that can be read" in words
+    assert "of 350 outputs, 0 have no answer that can be read" in words
     once = (pl.col("cell") == cells["cell"][-1]) & (pl.col("item_id") == items["item_id"][0])
     count = (pl.col("cell") == cells["cell"][-1]).cast(pl.Int64)
     right = items.with_columns(correct=once)

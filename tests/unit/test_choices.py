@@ -273,7 +273,7 @@ def test_priors_divide_dollars_by_what_queries_cost():
     assert "With 40 seeds and $2.00, buy " in text and " $2.00\n" in text
     flat = " ".join(text.split())
     assert (
-        "by the prices of Teacher and lengths of texts that are not measured yet (answers: a"
+        "with the prices of Teacher and text lengths that are not measured yet (answers: a"
         in (flat)
     )
     found = advice_json(Question("elsewhere", 40, usd=2.0), answers)["answers"][0]
@@ -312,7 +312,7 @@ def test_priors_say_how_likely_an_accuracy_is_reached():
     text = advice_text("study t", question, ask([], question, 0.95, methods=KINDS), 0.95, TITLES)
     flat = " ".join(text.split())
     assert "this is advice from priors alone. It reaches it with a probability of " in flat
-    assert "add untrained_accuracy=0.3, if it is 30%" in flat
+    assert "add untrained_accuracy=0.3 if it is 30%" in flat
 
 
 def test_a_student_that_reaches_it_untrained_is_not_trained():

@@ -676,7 +676,7 @@ def test_rows_that_a_match_lacks_are_told_and_its_marks_are_of_their_own(tmp_pat
         (NQ, 32, "ab", {"filter": "verified_matched", "missing_rows": 6, **place}),
     )
     table, words = draw("verification", tables, tmp_path)
-    assert "Not as many rows" in words and "32 queries: 6 missing" in words
+    assert "Fewer rows" in words and "32 queries: 6 missing" in words
     kept = table.filter((pl.col("kind") == "kept") & (pl.col("filter") == "verified"))
     assert kept["value"].to_list() == [24 / 96]
 

@@ -388,7 +388,7 @@ def test_the_card_of_the_data_says_how_it_was_made():
     assert head["configs"][0]["data_files"][0]["path"] == "data/train.parquet"
     assert "| Answer augmentation | 80 | 70 |" in body and "| New question | 20 | 15 |" in body
     assert "| dropped: truncated | 9 |" in body
-    assert "4 rows were left out for that; 3 of those that are left are near" in body
+    assert "4 rows were left out for that; 3 of the remaining rows are near" in body
     assert "$1.50 for 98 requests" in body and "13 words in a row" in body
     # A title stays in its cell, and a prompt in its fence.
     assert "| seeds | Sums <script>alert(1)</script> \\| ``` **x** | own files | mit |" in body

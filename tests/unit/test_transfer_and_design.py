@@ -224,7 +224,7 @@ def test_a_task_without_results_is_offered_mixtures_as_tasks_with_results_are(ta
     assert advice.doubling is not None and advice.doubling.gain > 0
     assert advice.cheaper is None or advice.cheaper.by == "usd"
     buy, sure, more = say.advice_sentences(advice, "so much", TITLES.short)
-    assert "(not measured): going by other tasks, the student is expected to answer" in buy
+    assert "(not measured): judging by other tasks, the student is expected to answer" in buy
     assert "points to the best division" in sure and more.startswith("Twice the budget is expected")
 
 
@@ -287,11 +287,11 @@ def test_a_student_that_data_would_harm_in_all_tasks_is_not_to_be_trained():
         0.7, abs=0.02
     )
     text = " ".join(advice_text("study t", question, answers, 0.95, TITLES).split())
-    assert "do not train: going by other tasks, the base model is expected to answer 7" in text
+    assert "do not train: judging by other tasks, the base model is expected to answer 7" in text
     assert "Trained on " in text
     question = Question("elsewhere", 32, target=0.6)
     text = advice_text("study t", question, ask(harmed, question, 0.95), 0.95, TITLES)
-    assert "Do not train: going by other tasks, the base model is expected to answer 7" in text
+    assert "Do not train: judging by other tasks, the base model is expected to answer 7" in text
     # Where a task has not measured it, nothing is said of it.
     part = some_tasks(SMALL | {"untrained": None}, SMALL, truth=lambda *_: 0.3)
     advice = transferred_advice(part, 32, 128)
@@ -305,7 +305,7 @@ def test_less_than_the_budget_is_bought_where_more_did_harm_in_all_tasks():
     advice = transferred_advice(some_tasks(SMALL, SMALL, truth=collapse), 32, 2048)
     assert advice.saves and advice.best.budget < 2048 and advice.doubling is None
     sentences = say.advice_sentences(advice, "so much", TITLES.short)
-    assert "and no more: going by other tasks, the student" in sentences[0]
+    assert "and no more: judging by other tasks, the student" in sentences[0]
     assert sentences[2].startswith("More queries are not expected to help")
 
 
@@ -367,7 +367,7 @@ def test_a_transferred_answer_says_whose_it_is(tasks, goal):
     text = advice_text("study trial", question, answers, 0.95, TITLES)
     # The answer comes first.
     assert text.startswith("elsewhere (study trial)\n  With 32 seeds")
-    assert "going by other tasks" in " ".join(text.split())
+    assert "judging by other tasks" in " ".join(text.split())
     assert "transferred from task0, task1 and task2" in text
     said = advice_json(question, answers)["answers"][0]
     assert said["task"] == "elsewhere" and said["transferred"] == ["task0", "task1", "task2"]

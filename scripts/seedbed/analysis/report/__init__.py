@@ -1,1 +1,1 @@
-"""What people read: text, charts and the page."""
+"""Output for people: text, charts and the page."""

@@ -1,4 +1,4 @@
-"""What a study answers to one question: a task, so many seeds, and a budget or an accuracy."""
+"""A study's answers to a question: a task, a number of seeds, and a budget or an accuracy."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from seedbed.config.words import NONE
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked. One of `queries`, `usd` and `target` is given.
+    """A question. Exactly one of `queries`, `usd` and `target` is not None.
 
     Attributes:
         task: the task.
-        seeds: seed questions.
-        queries: teacher queries, the budget.
-        usd: US dollars, the budget.
+        seeds: number of seed questions.
+        queries: the budget in teacher queries.
+        usd: the budget in US dollars.
         target: accuracy to reach at the least cost, a fraction.
-        untrained: accuracy of the base model, a fraction, for priors; None if not known.
+        untrained: accuracy of the base model, a fraction, for priors; None if unknown.
     """
 
     task: str
@@ -39,19 +39,19 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What cells of one student, teacher, augmenter and filter say, or the priors.
+    """The answer of the cells of one student, teacher, augmenter and filter, or of the priors.
 
     Attributes:
-        group: their coordinates.
-        fit: their fit; of other tasks, if the task has no results, that of the first; None where
-            the priors answer.
-        said: the advice, or by choice the least budgets; None where they say nothing.
-        reason: why they say nothing, or "".
-        transferred: the tasks that it is transferred from; none if the task has results.
-        left_out: of other tasks, why it is not transferred from them.
-        untrained: accuracy of the base model: measured, expected by other tasks, or that of
-            the question; None if it is not known.
-        assumed: what queries cost, where the answer counts with prices before the first answer.
+        group: coordinates of the cells.
+        fit: fit of the cells. If the answer is transferred, the fit of the first other task; None
+            if the priors answer.
+        said: the advice, or the least budget of each choice; None if there is no answer.
+        reason: why there is no answer, or "".
+        transferred: the tasks that the answer is transferred from; empty if the task has results.
+        left_out: other tasks that nothing is transferred from, with the reasons.
+        untrained: accuracy of the base model: measured, expected from other tasks, or stated in
+            the question; None if unknown.
+        assumed: cost of a query from the cost estimate, if the priors answer; otherwise None.
     """
 
     group: Group
@@ -65,7 +65,7 @@ class Answer:
 
     @property
     def by_priors(self) -> bool:
-        """Whether there is nothing but what is published."""
+        """Whether the answer comes from the priors alone."""
         return self.fit is None
 
 
@@ -77,21 +77,23 @@ def ask(
     methods: Mapping[str, MethodKind] | None = None,
     assumed: QueryPrices | None = None,
 ) -> list[Answer]:
-    """Return what each fit of a task answers; of a task without results, what others let expect.
+    """Return the answer of each fit of a task.
 
-    If the others let expect nothing, the priors answer.
+    For a task without results, answers are transferred from other tasks; if that is impossible, the
+    priors answer.
 
     Args:
         fits: the study's fits.
         question: the question.
         confidence: coverage of the intervals.
-        prices: by model, what its tokens cost.
-        methods: by name, what those of the study ask, for priors; None for those of the fits.
-        assumed: what queries cost by the cost estimate, for priors.
+        prices: prices of tokens by model.
+        methods: kinds of the study's methods by name, for the priors; by default, those of the
+            fits.
+        assumed: cost of a query from the cost estimate, for the priors.
 
     Raises:
-        ValueError: if none of the fits can say anything of the seeds and the budget; or if the
-            base model's accuracy is given where results answer.
+        ValueError: if there is no answer for these seeds and this budget, or if the question states
+            the base model's accuracy although results answer it.
     """
     own = [fit for fit in fits if fit.record.task == question.task]
     answers = [_answer(fit, question, confidence, prices or {}) for fit in own]
@@ -130,7 +132,7 @@ def _by_priors(
     methods: Mapping[str, MethodKind],
     assumed: QueryPrices | None,
 ) -> Answer:
-    """Return what published results say about a task without results."""
+    """Return the answer of the priors, for a task without results."""
     group = Group(question.task, NONE, NONE, NONE, NONE)
     reasons = list(dict.fromkeys(answer.reason for answer in others))
     seeds = question.seeds
@@ -182,7 +184,7 @@ def _transferred(
             )
         except ValueError as error:
             answers.append(Answer(group[0].group, group[0], None, f"{missing}; {error}"))
-    # Ablations that only one task has say nothing, and need not say so where others do.
+    # Groups without an answer, such as ablations of a single task, matter only if no group has one.
     return [answer for answer in answers if answer.said] or answers
 
 

@@ -1,8 +1,8 @@
-"""What each figure is called, and how to read it, on the page and in Snakemake's report."""
+"""Titles and captions of the figures, on the page and in Snakemake's report."""
 
 _OF_DIFFERENCES = (
-    "Intervals of differences hold the noise of test items and of training runs; those of "
-    "accuracies hold that of the test items alone."
+    "Intervals of differences cover the noise of test items and of training runs; intervals of "
+    "accuracies cover the noise of test items alone."
 )
 
 CAPTIONS = {
@@ -28,13 +28,13 @@ CAPTIONS = {
     "mixtures": (
         "Mixtures of methods",
         "Accuracy when several methods share the budget, and the gain over the best single method, "
-        "which is chosen after the fact: at 0 a mixture is as good as knowing that method. "
+        "which is chosen after the fact: at 0, a mixture is as good as that method. "
         f"{_OF_DIFFERENCES}",
     ),
     "shares": (
         "Shares of the budget",
         "Accuracy when three methods share the budget: a corner is one method alone, a side has "
-        "two of them, and the middle has equal shares. Intervals hold the noise of the test items "
+        "two of them, and the middle has equal shares. Intervals cover the noise of test items "
         "alone.",
     ),
     "augmenters": (
@@ -49,17 +49,17 @@ CAPTIONS = {
     ),
     "costs": (
         "Cost of one point of accuracy above the base model",
-        "Lower is better. Bars span the interval of the gain, which holds the noise of test items "
-        "and of training.",
+        "Lower is better. Bars span the interval of the gain, which covers the noise of test items "
+        "and of training runs.",
     ),
     "diversity": (
         "Diversity of the questions",
-        "How varied the questions of each dataset are, and what share repeats others.",
+        "How varied the questions of each dataset are, and the share that repeats others.",
     ),
 }
-"""Title of each figure, and the caption that is its alternative text as well."""
+"""Title and caption of each figure. The caption is also its alternative text."""
 
 
 def caption_of(figure: str) -> tuple[str, str]:
-    """Return the title of a figure, and how to read it."""
+    """Return the title and the caption of a figure."""
     return CAPTIONS.get(figure, (figure.replace("_", " ").capitalize(), ""))

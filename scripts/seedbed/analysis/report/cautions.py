@@ -1,4 +1,4 @@
-"""What to beware of in a study's cells: zeros, rows left out, few steps, a judge's grades."""
+"""Warnings about a study's cells: zeros, rows left out, few steps, a judge's grades."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seedbed.config.words import FEW_STEPS
 
 
 def cautions(cells: str | Path) -> tuple[str, ...]:
-    """Return a sentence on each kind of training that a reader should beware of.
+    """Return warnings about a study's cells, a sentence or more each.
 
     Args:
         cells: table of cells (Parquet).
@@ -40,28 +40,28 @@ def cautions(cells: str | Path) -> tuple[str, ...]:
         found.append(
             f"{few.height:,} of {trained.height:,} cells were trained in fewer than {FEW_STEPS} "
             f"optimiser steps, which may leave a student like its base model; the fewest, "
-            f"{few['steps'][0]:,}, in {few['cell'][0]}. Smaller batches or more epochs make more."
+            f"{few['steps'][0]:,}, in {few['cell'][0]}. Smaller batches or more epochs add steps."
         )
     return (*_zeros(table), *found, *_judged(table))
 
 
 def _zeros(table: pl.DataFrame) -> Iterator[str]:
-    """Yield a sentence on each task that nobody gets a single item of right."""
+    """Yield a warning for each task without a single right answer."""
     for (task,), part in table.sort("cell").group_by("task", maintain_order=True):
         if (part["accuracy"] > 0).any():
             continue
         items = int(part["items"].sum())
         yield (
-            f"No student answers a single item of {task} right, so nothing can be learned of its "
-            "methods. The scorer or the form of the answers is the likely cause: of "
-            f"{items:,} answers {int(part['unparsed'].sum()):,} have no answer that can be read, "
-            f"and {int(part['truncated'].sum()):,} end at the limit of tokens. "
-            f"predictions.parquet beside each evaluation has them; the first: {part['cell'][0]}."
+            f"No student answers a single item of {task} right, so the study says nothing about "
+            "its methods. The scorer or the format of the answers is the likely cause: of "
+            f"{items:,} outputs, {int(part['unparsed'].sum()):,} have no answer that can be read, "
+            f"and {int(part['truncated'].sum()):,} end at the limit of tokens. The outputs are in "
+            f"predictions.parquet next to each evaluation; the first: {part['cell'][0]}."
         )
 
 
 def _judged(table: pl.DataFrame) -> Iterator[str]:
-    """Yield a sentence on each task whose answers a judge grades."""
+    """Yield the judge's reliability for each task whose answers a judge grades."""
     if "judge_queries" not in table.columns:
         return
     judged = table.filter(pl.col("judge_queries").is_not_null())

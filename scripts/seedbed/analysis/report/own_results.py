@@ -1,4 +1,4 @@
-"""Advice from a table of anyone's runs: the answer, and the files and the page of a study."""
+"""Advice from a table of runs of any generator, with the files and the page of a study."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def fit_own_results(
     """Fit the curves of a table of runs, and write the tables, the fits and the page.
 
     Args:
-        name: what the page calls the table.
+        name: name of the table on the page.
         runs: its rows.
         settings: settings of the fit.
         titles: titles of methods.
-        folder: it gets `tables/`, `fits/` and `report/index.html`, as the results of a study.
+        folder: folder to write `tables/`, `fits/` and `report/index.html` to, as for a study.
 
     Returns:
-        The fits, one a task.
+        The fits, one per task.
     """
     outcomes = outcomes_of(runs)
     record, draws = fit_curves(outcomes, settings)

@@ -1,7 +1,6 @@
-"""Every sentence of the terminal summary, of `advise`, of the page, and of the figures with them.
+"""Sentences that the terminal summary, `advise`, the page and the figures share.
 
-Each place shows the same sentences; a `name` is the function that turns a method into its title or
-short title there.
+The argument `name` is a function that returns the title or short title of a method.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ from seedbed.analysis.settings import PublishedShift
 Name = Callable[[str], str]
 
 INTERVALS = (
-    "Intervals cover {coverage:g}%. Differences are paired by test item, and their intervals cover "
-    "the noise of the test items and of training runs. The intervals of curves, crossovers and "
-    "advice also cover the variation between draws of the seeds, and what the form of the curves "
-    "may miss."
+    "Intervals have a coverage of {coverage:g}%. Differences are paired by test item, and their "
+    "intervals cover the noise of test items and of training runs. The intervals of curves, "
+    "crossovers and advice also cover the variation between draws of the seeds, and the misfit of "
+    "the curves."
 )
 INTERVALS_UNPAIRED = (
-    "Intervals cover {coverage:g}%. Differences are those of independent rows, not paired by test "
-    "item, and their intervals cover the noise of the test items and of training runs. The "
-    "intervals of curves, crossovers and advice also cover the variation between draws of the "
-    "seeds, and what the form of the curves may miss."
+    "Intervals have a coverage of {coverage:g}%. Differences are between independent rows, not "
+    "paired by test item, and their intervals cover the noise of test items and of training runs. "
+    "The intervals of curves, crossovers and advice also cover the variation between draws of the "
+    "seeds, and the misfit of the curves."
 )
 CROSSOVERS = (
     "Where one method becomes better than another, at equal numbers of queries and at equal cost, "
@@ -47,8 +46,8 @@ CROSSOVERS = (
 FINDINGS = "The contrasts that the study states, tested on its cells:"
 FINDINGS_ABOUT = (
     "The contrasts that the study's file states, tested on its cells. Intervals cover the noise of "
-    "the test items and of training runs, and with replicates of draws of the seeds; "
-    "they are not adjusted for the number of tests."
+    "test items and of training runs and, if there are replicates, of draws of the seeds. "
+    "They are not adjusted for the number of tests."
 )
 BUDGET_RATIO = "BR, the budget ratio, is the number of teacher queries per seed."
 BEST_OF_COLUMN = (
@@ -58,14 +57,14 @@ TRANSFERRED = (
     "This task has no results in this study: the answer is transferred from {tasks}. Its intervals "
     "include the variation between these tasks; its costs are the geometric means of theirs."
 )
-BY_OTHERS = "going by other tasks, "
+BY_OTHERS = "judging by other tasks, "
 TWO_TASKS = "Two tasks say little about the variation between tasks{so}."
 LOSS_IS_HIGH = ", so the expected loss errs on the high side"
 NO_CROSSOVER = "no crossover"
 NO_DIFFERENCE = "no difference"
 TOO_FEW_BUDGETS = "fewer than two budgets in common"
 UNKNOWN = "unknown"
-NO_LEADER = "no method leads at any budget ratio that all methods have"
+NO_LEADER = "no method leads at any budget ratio that all methods share"
 NOTHING_IN_COMMON = "the methods have no budget in common"
 NONE = "–"
 
@@ -156,12 +155,12 @@ def queries_text(queries: int, seeds: int) -> str:
 
 
 def times(factor: float) -> str:
-    """Return how far beyond the data a question is, never "1 times"."""
+    """Return the factor by which a question lies beyond the data, never "1 times"."""
     return f"{max(factor, 1.01):.3g} times" if factor < 1.1 else f"{factor:.2g} times"
 
 
 def capital(text: str) -> str:
-    """Return a text with a capital at its start."""
+    """Return a text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
@@ -169,7 +168,7 @@ def capital(text: str) -> str:
 
 
 def either(methods: Sequence[str], of: Sequence[str], name: Name) -> str:
-    """Return tied methods as "AA or QR"; "any method" for all of three or more."""
+    """Return tied methods as "AA or QR", or "any method" if all of three or more are tied."""
     if len(methods) == len(of) > 2:
         return "any method"
     return listed(map(name, methods), "or")
@@ -188,7 +187,7 @@ class Chosen(Protocol):
 
     @property
     def measured(self) -> bool:
-        """Whether there are students of it."""
+        """Whether students were trained on it and evaluated."""
 
 
 def choice_text(choice: Chosen, name: Name, link: str = "and") -> str:
@@ -201,21 +200,21 @@ def choice_text(choice: Chosen, name: Name, link: str = "and") -> str:
 
 
 def choice_title(choice: Chosen, name: Name) -> str:
-    """Return a choice at the head of a row of a table."""
+    """Return a choice as the head of a table row."""
     text = capital(choice_text(choice, name))
     mixed = len(choice.shares) > 1 and not choice.measured
     return f"{text} (not measured)" if mixed else text
 
 
 def advice_sentences(advice: Advice, budget: str, name: Name) -> tuple[str, str, str]:
-    """Return the answer to a question in three sentences, the same on the terminal and the page.
+    """Return advice in three sentences, the same on the terminal and the page.
 
-    What to buy; how sure that is and what it is expected to lose; and what twice the budget brings,
-    or what to measure next.
+    The first says what to buy; the second, how sure that is and how much it is expected to lose;
+    the third, what twice the budget is expected to bring, or what to measure next.
 
     Args:
         advice: the advice.
-        budget: the question's, as text.
+        budget: the budget that was asked about, as text.
         name: titles of methods.
     """
     if advice.basis == "priors":
@@ -255,7 +254,7 @@ def _sure_text(advice: Advice, name: Name) -> str:
     if beyond > 1:
         start = f"This is {times(beyond)} beyond the data, where intervals are wider; it"
     if len(advice.outlook) == 1:
-        # A method without a competitor is surely the best, which says nothing.
+        # Without a competitor, a probability of being best of 100% means nothing.
         where = "all of these tasks have" if advice.basis == "other tasks" else "was measured"
         return f"{start} is the only choice that {where}."
     divided = len(advice.alone) > 1
@@ -291,12 +290,12 @@ def _more_text(advice: Advice, name: Name) -> str:
     elif advice.saves:
         found.append("more queries are not expected to help")
     else:
-        found.append("twice the budget is too far beyond the data to say what it brings")
+        found.append("twice the budget is too far beyond the data to predict its gain")
     if advice.design:
         cell = advice.design[0]
         cost = money(cell.usd) if cell.usd else queries_to_ask(cell)
         price = (
-            f"for {cost}" if cell.usd else f"for {cost} queries" if cell.queries else "for nothing"
+            f"for {cost}" if cell.usd else f"for {cost} queries" if cell.queries else "at no cost"
         )
         measured = choice_text(cell, name)
         found.append(
@@ -306,7 +305,7 @@ def _more_text(advice: Advice, name: Name) -> str:
         )
     elif len(advice.outlook) > 1:
         kind = "pilot" if advice.basis == "other tasks" else "further cell"
-        found.append(f"no {kind} is expected to better the choice")
+        found.append(f"no {kind} is expected to improve the choice")
     return f"{capital('; '.join(found))}." if found else ""
 
 
@@ -317,24 +316,24 @@ def _priors_sentences(advice: Advice, budget: str, name: Name) -> tuple[str, str
     best = advice.best
     bought = [f"{round(of * best.budget):,} of {name(one)}" for one, of in best.shares.items()]
     buy = f"With {advice.seeds:,} seeds and {budget}, buy {listed(bought)}: {PRIORS}."
-    pilot = "How good the student will be is not known"
+    pilot = "The accuracy of the student is unknown"
     if advice.pilot is not None:
         pilot += (
             f"; a pilot of {advice.pilot.queries:,} queries of each method, with which `snakemake "
-            f"spend` begins, is expected to bring {points(advice.pilot.gain)} points, its queries "
-            f"paid, with {advice.pilot.items:,} test items"
+            f"spend` starts, is expected to bring {points(advice.pilot.gain)} points after paying "
+            f"for its queries, with {advice.pilot.items:,} test items"
         )
     else:
-        pilot += ", and the budget is too small for a pilot to pay"
+        pilot += ", and the budget is too small for a pilot to pay off"
     return buy, advice.reason, f"{pilot}."
 
 
 def unmeasured_text(study: str, cells: int) -> str:
-    """Return how a study without results would measure a task, as two sentences.
+    """Return the commands that measure a task of a study without results, as two sentences.
 
     Args:
-        study: its name.
-        cells: that it has of the task.
+        study: name of the study.
+        cells: number of its cells of the task.
     """
     asked = f"--config study={study}"
     return (
@@ -344,18 +343,18 @@ def unmeasured_text(study: str, cells: int) -> str:
 
 
 def assumed_text(prices: QueryPrices) -> str:
-    """Return how dollars are counted before the first answer, as a sentence; "" without a price."""
+    """Return the source of dollars before the first answer, as a sentence; "" without a price."""
     if not prices.usd:
         return ""
     paid = f" of {listed(prices.models)}" if prices.models else ""
     return (
-        f"Dollars are those of the cost estimate, by the prices{paid} and lengths of texts that "
-        f"are not measured yet ({prices.lengths}): the first answers show what a query costs."
+        f"Dollars are from the cost estimate, with the prices{paid} and text lengths that are "
+        f"not measured yet ({prices.lengths}): the first answers will show the cost of a query."
     )
 
 
 def advice_notes(advice: Advice, name: Name) -> list[str]:
-    """Return what else there is to say of an answer, a sentence each."""
+    """Return further remarks on an answer, each a sentence."""
     best, found = advice.best, []
     also = [
         f"{count:,.0f} {kind} queries"
@@ -366,7 +365,7 @@ def advice_notes(advice: Advice, name: Name) -> list[str]:
         if count and count >= 0.5
     ]
     if also:
-        found.append(f"The first of these also takes {listed(also)}.")
+        found.append(f"The first choice also takes {listed(also)}.")
     if (cheaper := advice.cheaper) is not None:
         lost = max(0.0, best.accuracy - cheaper.choice.accuracy)
         made = _queries_text(cheaper.choice, name) if cheaper.choice.shares else "no training"
@@ -394,7 +393,7 @@ def points(share: float, sign: bool = True) -> str:
 
 
 def stretches_text(parts: Sequence[tuple[str, str]]) -> str:
-    """Return which methods to use from where on, from (methods, place) pairs in their order."""
+    """Return which methods to use from which place on, from ordered (methods, place) pairs."""
     (first, start), *others = parts
     steps = [f"from {start}, use {first}" if start else f"use {first}"]
     return "; ".join([*steps, *(f"from {place}, {names}" for names, place in others)])
@@ -405,7 +404,7 @@ def leaders_text(
 ) -> str:
     """Return which methods to use from which budget ratio on, as a clause; "" if none leads.
 
-    As in "use AA; from BR 1.5, QR or NQ": methods that are statistically tied stand together.
+    An example is "use AA; from BR 1.5, QR or NQ". "or" joins statistically tied methods.
     """
     parts = leaders(fit, seeds, confidence) if parts is None else parts
     if not parts:
@@ -417,24 +416,24 @@ def leaders_text(
         places[0] = ""
     text = stretches_text(list(zip(names, places, strict=True)))
     if parts[-1].high < (1 - 1e-9) * max(budgets):
-        # Beyond, not all methods were measured.
+        # Beyond this ratio, some methods were not measured.
         text += f"; up to {amount('budget_ratio', parts[-1].high)}"
     return text
 
 
 def missing_rows_text(rows: float) -> str:
-    """Return how many rows a choice lacks because of a filter, as a clause."""
-    return f"it has {rows:,.0f} rows fewer than without a filter"
+    """Return how many rows a filter costs a choice, as a clause."""
+    return f"it has {rows:,.0f} fewer rows than without a filter"
 
 
 def left_out_text(reason: str) -> str:
-    """Return from which task nothing is transferred, and why."""
+    """Return a sentence on a task that is left out of the transfer, with the reason."""
     return f"Not transferred from {reason}."
 
 
 def elsewhere_text(leading: str) -> str:
     """Return which method to use at other budgets, as a sentence; "" if none leads."""
-    return f"Of the methods alone, at any budget: {leading}." if leading else ""
+    return f"Single methods, at any budget: {leading}." if leading else ""
 
 
 def curves_text(seeds: int, measured: bool) -> str:
@@ -447,7 +446,7 @@ def curves_text(seeds: int, measured: bool) -> str:
 
 
 def map_text(seeds: int, leading: str) -> str:
-    """Return the caption of the page's map; `leading` is of the seeds that are asked about."""
+    """Return the caption of the page's map; `leading` is the clause of `leaders_text`, or ""."""
     return (
         f"With {seeds:,} seeds: {leading or 'no method leads'}. Stripes mark statistically tied "
         "methods; the circle is your question."
@@ -455,22 +454,22 @@ def map_text(seeds: int, leading: str) -> str:
 
 
 def next_text(advice: Advice) -> str:
-    """Return what the next cells to measure are for, as a sentence."""
+    """Return the sentence that introduces the next cells to measure."""
     pilot = " as a pilot of this task" if advice.basis == "other tasks" else ""
     before = points(advice.design[0].regret_before, sign=False)
     return (
-        f"To choose better, measure one of these next{pilot}. The choice is expected to lose "
-        f"{before} points now; with one of them:"
+        f"To improve the choice, measure one of these next{pilot}. The choice is expected to lose "
+        f"{before} points now; after one of them:"
     )
 
 
 def next_cell_text(cell: NextCell) -> str:
-    """Return whether a cell is new or measured again."""
+    """Return whether a cell is new or a repetition."""
     return "a new cell" if cell.new else "again"
 
 
 def queries_to_ask(cell: NextCell) -> str:
-    """Return how many queries a cell takes that were not asked yet."""
+    """Return the number of queries that a cell still needs."""
     return f"{cell.queries:,}" if cell.queries else "none, its data exists"
 
 
@@ -483,7 +482,7 @@ def plan_sentences(
     priors: bool = False,
     measured: bool = True,
 ) -> tuple[str, str, str]:
-    """Return the cheapest way to an accuracy in three sentences, or that there is none.
+    """Return the cheapest way to reach an accuracy, or that there is none, in three sentences.
 
     Args:
         found: the plans, the cheapest first.
@@ -491,8 +490,9 @@ def plan_sentences(
         target: the accuracy, a fraction.
         name: titles of methods.
         untrained: accuracy of the base model; None if it is not known.
-        priors: whether there is nothing but what is published.
-        measured: whether that accuracy was measured, and is not what other tasks let expect.
+        priors: whether the plans come from the priors alone.
+        measured: whether the accuracy of the base model was measured; if not, it is transferred
+            from other tasks.
     """
 
     def ratio(budget: float) -> str:
@@ -506,8 +506,8 @@ def plan_sentences(
         verb = "is" if len(never) == 1 else "are"
         rest = (
             f"{capital(listed(choice_text(one, name) for one in never))} {verb} not expected to "
-            f"reach it with up to {most:,} queries; queries in brackets are where expected "
-            "accuracy is highest."
+            f"reach it with up to {most:,} queries; numbers in brackets are the queries with the "
+            "highest expected accuracy."
         )
     if untrained is not None and untrained >= target:
         right = f"{percent(untrained)}% right"
@@ -526,7 +526,7 @@ def plan_sentences(
             f"The highest expected accuracy is {percent(best.accuracy)}%, by "
             f"{choice_text(best, name)}, which reaches {asked} with a probability of "
             f"{100 * best.probability:.0f}%.{anchor}",
-            "Queries in brackets are where each choice's expected accuracy is highest.",
+            "Numbers in brackets are the queries with each choice's highest expected accuracy.",
         )
     priced = all(one.costs.get("usd") is not None for one in found if one.budget is not None)
     least = f"the least money, {money(best.costs['usd'])}" if priced else "the fewest queries"
@@ -542,25 +542,25 @@ def plan_sentences(
         sure += f", {times(best.beyond)} beyond the data, where intervals are wider"
     if best.budget == best.looked_from:
         sure += (
-            f"; fewer queries than {ratio(best.budget)} were not looked at"
+            f"; budgets below {ratio(best.budget)} were not considered"
             if priors
-            else "; no smaller budget was measured, so fewer may do"
+            else "; no smaller budget was measured, so fewer queries may suffice"
         )
     return buy, f"{sure}.{anchor}", rest
 
 
 def _anchor_text(best: Plan, untrained: float | None) -> str:
-    """Return what priors know of how hard the task is, as a sentence."""
+    """Return the accuracies that the priors expect, and how to narrow them."""
     between = f"between {percent(best.low)} and {percent(best.high)}%"
     if untrained is None:
         return (
-            f"How hard the task is, priors do not know: with {best.at:,} queries they expect "
-            f"{between}. The base model's accuracy on some test items says more: add "
-            "untrained_accuracy=0.3, if it is 30%."
+            f"The priors do not know how hard the task is: with {best.at:,} queries they expect "
+            f"{between}. The base model's accuracy on some test items narrows this: add "
+            "untrained_accuracy=0.3 if it is 30%."
         )
     return (
-        f"With the base model at {percent(untrained)}%, priors expect {between} with {best.at:,} "
-        "queries; a pilot says more."
+        f"With the base model at {percent(untrained)}%, the priors expect {between} with "
+        f"{best.at:,} queries; a pilot narrows this."
     )
 
 
@@ -581,7 +581,7 @@ def difference_text(row: Mapping[str, Any], name: Name) -> str:
 
 
 def crossover_text(record: Crossover, name: Name) -> str:
-    """Return a crossover, or that there is none, as one sentence."""
+    """Return a sentence on the crossover of two methods, or on its absence."""
     measure = record.measure
     pair = f"{name(record.reference)} and {name(record.method)}"
     by = "" if measure == "budget_ratio" else f" by {MEASURES[measure]}"
@@ -589,7 +589,7 @@ def crossover_text(record: Crossover, name: Name) -> str:
 
 
 def crossover_clauses(record: Crossover, name: Name) -> list[str]:
-    """Return what is to say of the crossover of two methods, without naming the two."""
+    """Return clauses on the crossover of two methods, without naming the pair."""
     status, measure = record.status, record.measure
     if status == "unknown":
         return [unknown_text(record.reason)]
@@ -615,7 +615,7 @@ def crossover_clauses(record: Crossover, name: Name) -> list[str]:
             clauses.append(f"a crossover to {name(turn.overtaken_by)} {place} is not excluded")
         opposite = record.share_of_the_other or 0.0
         apart = record.draws_without_crossing
-        # Draws may cross anywhere, so that no place of a crossover is worth a word.
+        # If draws cross at many different places, no single place is worth naming.
         if apart is not None and apart - opposite <= 1 - _WORTH_SAYING:
             clauses.append(f"{name(leader)} is {_throughout(apart - opposite)}")
         if opposite >= _WORTH_SAYING:
@@ -624,7 +624,7 @@ def crossover_clauses(record: Crossover, name: Name) -> list[str]:
 
 
 def unknown_text(reason: str | None) -> str:
-    """Return that something is unknown, and why."""
+    """Return the word "unknown", with the reason if there is one."""
     return f"{UNKNOWN} ({reason})" if reason else UNKNOWN
 
 
@@ -638,16 +638,16 @@ def _throughout(probability: float) -> str:
 
 
 def lead_text(lead: float) -> str:
-    """Return the greatest lead of a method, as by how much it is ahead."""
+    """Return the greatest lead of a method, to follow "ahead by"."""
     return "less than 0.5 points" if lead < 0.005 else f"up to {100 * lead:.1f} points"
 
 
 _WORTH_SAYING = 0.025
-"""Probability worth a word: half of what an interval of 95% leaves out."""
+"""Least probability that is worth mentioning: one tail of a 95% interval."""
 
 
 def interval_text(interval: Interval, record: Crossover) -> str:
-    """Return the interval of a crossover; an end beyond the measured range is below or above it."""
+    """Return the interval of a crossover, with "below" or "above" for ends beyond its range."""
     return ends_text(record.measure, interval.low, interval.high, record.range or (0.0, 0.0))
 
 
@@ -661,7 +661,7 @@ def ends_text(
 
 
 def published_text(shift: PublishedShift) -> str:
-    """Return where others found a crossover from the first method."""
+    """Return a published crossover from the first method to another."""
     place = f"{shift.low:g}" if shift.high is None else f"{shift.low:g} to {shift.high:g}"
     of = "" if shift.seeds is None else f", {shift.seeds:,} seeds"
     return f"BR {place} ({shift.source}{of})"
@@ -671,12 +671,12 @@ def published_text(shift: PublishedShift) -> str:
 
 
 def model_text(record: FitRecord) -> str:
-    """Return the sizes of noise that the cells show, and which cells lie far off."""
+    """Return the standard deviations of the noise, and cells far below their curve."""
     noise = record.noise
     text = (
         f"Standard deviations: {100 * noise.training_runs:.1f} points between training runs, "
-        f"{100 * noise.draws_of_seeds:.1f} between draws of the seeds, {100 * noise.missed:.1f} of "
-        "what the form of the curves misses."
+        f"{100 * noise.draws_of_seeds:.1f} between draws of the seeds, {100 * noise.missed:.1f} "
+        "from the misfit of the curves."
     )
     if record.far_off:
         found = [f"{one.cell} ({100 * one.probability:.0f}%)" for one in record.far_off]
@@ -685,7 +685,7 @@ def model_text(record: FitRecord) -> str:
 
 
 def contrast_text(test: ContrastResult) -> str:
-    """Return a test of a contrast: its claim, the verdict, the estimate and its interval."""
+    """Return the claim of a contrast, its verdict, the estimate and the interval."""
     claim = test.claim.removesuffix(".")
     if test.verdict == "not in this study":
         return f"{claim}: {test.verdict}."

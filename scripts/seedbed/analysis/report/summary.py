@@ -1,4 +1,4 @@
-"""What a study found, fit by fit, as the text that the terminal and the page lay out."""
+"""The findings of a study, fit by fit, as text for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 from seedbed.config.words import NONE
 
 COMPARED = {"budget_ratio": "queries", **AMOUNTS}
-"""What two methods may have used equally: queries, or one of the costs."""
+"""Measures at which two methods are compared when equal: queries, or one of the costs."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Row:
     """A method's row in the table of accuracies.
 
     Attributes:
-        title: its title.
+        title: title of the method.
         short: its short title.
-        cells: accuracies as text, "" where there is none.
-        best: which of them are the best of their column, or statistically tied with it.
+        cells: accuracies as text, "" where none was measured.
+        best: for each cell, whether it is the best of its column or statistically tied with it.
     """
 
     title: str
@@ -50,8 +50,8 @@ class Crossovers:
 
     Attributes:
         pair: short titles of the two methods.
-        cells: clauses, by each of `COMPARED`.
-        published: where others found it.
+        cells: clauses for each measure in `COMPARED`.
+        published: published crossovers from the first method.
     """
 
     pair: str
@@ -61,7 +61,7 @@ class Crossovers:
 
 @dataclass(frozen=True)
 class SizeSummary:
-    """What is to say of one seed-set size.
+    """The summary of one seed-set size.
 
     Attributes:
         seeds: seed-set size.
@@ -84,13 +84,13 @@ class SizeSummary:
 
 @dataclass(frozen=True)
 class FitSummary:
-    """What is to say of one fit: a task with its models and filter.
+    """The summary of one fit: a task with its models and filter.
 
     Attributes:
-        title: the task, and what sets this fit apart from the study's others.
+        title: the task, and the coordinates that distinguish this fit from the study's others.
         setting: student, teacher, augmenter, filter and number of test items, as one line.
         base: accuracy of the base model as text, or "".
-        model: the sizes of noise, cells that lie far off, and the noise that differences hold.
+        model: sentences on the noise, on cells far below their curve, and on intervals.
         sizes: one summary for each seed-set size.
     """
 
@@ -103,12 +103,12 @@ class FitSummary:
 
 @dataclass(frozen=True)
 class Finding:
-    """A contrast, and what this study's cells say of it.
+    """A contrast and its tests in this study.
 
     Attributes:
-        number: its number.
-        text: what the contrast is about.
-        tests: a sentence on each test.
+        number: number of the contrast.
+        text: subject of the contrast.
+        tests: one sentence for each test.
     """
 
     number: int
@@ -118,18 +118,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What a study found.
+    """The report of a study.
 
     Attributes:
         study: name of the study, or of the table.
-        description: what the study asks, or "".
-        remarks: what to know in reading it.
-        missing: a line on results that are missing, or "".
-        intervals: what the intervals cover.
-        fits: the fits.
+        description: question of the study, or "".
+        remarks: remarks for the reader.
+        missing: a line on missing results, or "".
+        intervals: sentences on what the intervals cover.
+        fits: summaries of the fits.
         findings: the contrasts that were tested.
-        cautions: what to beware of in the trainings.
-        kind: what it is that has the name.
+        cautions: warnings about the trainings.
+        kind: whether `study` names a study or a table.
     """
 
     study: str
@@ -151,7 +151,7 @@ def summarise(
     confidence: float,
     published: Sequence[PublishedShift] = (),
 ) -> tuple[FitSummary, ...]:
-    """Return what the report says of every fit.
+    """Return the summaries of all fits.
 
     Args:
         fits: the fits.
@@ -159,7 +159,7 @@ def summarise(
         crossovers: records of `find_crossovers`, by queries and by cost.
         titles: titles of methods, tasks and models.
         confidence: coverage of the intervals.
-        published: crossovers that others found.
+        published: published crossovers.
     """
     return tuple(
         _fit(fit, title, comparisons, crossovers, titles, confidence, published)
@@ -201,7 +201,7 @@ def _fit(
         f"augmenter {titles.title(record.augmenter)}",
     ]
     if record.student == NONE:
-        # A table of anyone's runs names no models.
+        # A table of runs names no models.
         setting = ["models not named"]
     setting += [f"filter {record.filter}", f"{record.items:,} test items"]
     if record.clusters != record.items:
@@ -212,7 +212,7 @@ def _fit(
     found = [one for one in crossovers if one.fit == record.fit]
     model = say.model_text(record)
     if paired.height:
-        model += f" Differences hold the noise of {paired['noise'][0]}."
+        model += f" Intervals of differences cover the noise of {paired['noise'][0]}."
     return FitSummary(
         title=title,
         setting=", ".join(setting),
@@ -282,7 +282,7 @@ def _rows(
         values = {method: value for (method, at), value in accuracy.items() if at == budget}
         best = max(values, key=lambda method: values[method])
         tied = {one for one in values if (budget, frozenset((best, one))) not in apart}
-        # Where all methods are tied, or only one was measured, none is the best.
+        # If all methods are tied, or only one was measured, none is marked as the best.
         leading[budget] = tied if len(tied) < len(values) else set()
     return tuple(
         Row(
@@ -297,7 +297,7 @@ def _rows(
 
 
 def _worth_saying(reference: str, records: Sequence[Crossover]) -> list[Crossover]:
-    """Return the crossovers with a method, without costs where the budgets say enough."""
+    """Return the crossovers with a method, except by costs where nothing can be compared."""
     found = [record for record in records if record.reference == reference]
     apart = {
         record.method
@@ -334,7 +334,7 @@ def _pairs(
                 else (say.NONE,)
                 for measure in COMPARED
             ),
-            # They are of the first method, and do not name the other.
+            # Published crossovers name only the first method.
             tuple(map(say.published_text, others if reference == fit.methods[0] else ())),
         )
         for (reference, method), found in pairs.items()
@@ -344,10 +344,10 @@ def _pairs(
 def _advice(
     fit: Curves, seeds: int, budgets: Sequence[int], titles: Titles, confidence: float
 ) -> str:
-    """Return which method to use where, and what to expect at the lowest and highest budget.
+    """Return which methods lead where, with advice at the lowest and the highest budget.
 
-    Only budgets at which all methods were measured count: elsewhere one of them would be best for
-    want of competitors.
+    Only budgets at which all methods were measured count. At others, a method could be the best
+    only because the rest was not measured.
     """
     measured = {(cell.method, cell.budget) for cell in fit.cells(seeds)}
     shared = [b for b in budgets if all((method, b) in measured for method in fit.methods)]
@@ -364,7 +364,7 @@ def _advice(
         notes = say.advice_notes(replace(advice, cheaper=None, failed=()), titles.short)
         text = " ".join([buy, sure, *notes]).removesuffix(".")
         best = advice.best
-        # A mixture without students misses what its methods do.
+        # An unmeasured mixture lacks the rows that its methods lack.
         parts_of = {best.method: 1.0} if best.measured else best.shares
         missing = sum(
             share * (cell.missing_rows or 0.0)

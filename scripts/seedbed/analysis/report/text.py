@@ -15,11 +15,11 @@ from seedbed.analysis.settings import Titles
 
 
 def summary_text(report: Report, page: str) -> str:
-    """Return the report as plain text of at most 100 columns, tables excepted.
+    """Return the report as plain text. Lines have at most 100 columns, except in tables.
 
     Args:
-        report: what the study found.
-        page: path of the HTML page, for the last line.
+        report: the report.
+        page: path of the HTML page, which the last line names.
     """
     lines = wrapped(f"Study {report.study}: accuracy in %; * {say.BEST_OF_COLUMN}")
     for line in (report.missing, *report.cautions):
@@ -62,7 +62,7 @@ def _table(size: SizeSummary) -> list[str]:
 
 
 def wrapped(text: str, first: str = "", others: str | None = None) -> list[str]:
-    """Return a text as lines of at most 100 columns, with indents of the first and the others."""
+    """Return a text as lines of at most 100 columns, the first and the others indented."""
     return textwrap.wrap(
         text,
         100,
@@ -79,13 +79,13 @@ def advice_text(
     """Return answers of `ask` as tables and sentences.
 
     Args:
-        source: what the answers are from, as "study demo" or "table cells.csv".
-        question: what was asked.
+        source: source of the answers, as "study demo" or "table cells.csv".
+        question: the question.
         answers: the answers.
         confidence: coverage of the intervals.
         titles: titles of methods and models.
     """
-    # Each is of the task that is asked about, and has what sets it apart.
+    # A transferred answer has the group of another task: titles name the task that was asked about.
     places = [{**asdict(answer.group), "task": question.task} for answer in answers]
     lines = []
     for answer, name in zip(answers, place_titles(places, titles), strict=True):
@@ -101,7 +101,7 @@ def advice_text(
 
 
 def _transferred_lines(answer: Answer, titles: Titles) -> list[str]:
-    """Return where an answer is from, if it is from other tasks."""
+    """Return lines on the tasks that an answer is transferred from, if any."""
     if not answer.transferred:
         return []
     tasks = say.listed(map(titles.title, answer.transferred))
@@ -170,7 +170,7 @@ def _assumed(answer: Answer) -> str:
 
 
 def choice_title(choice: say.Chosen, name: say.Name, titles: Titles) -> str:
-    """Return a choice at the head of a row: the full title of a method, short ones of a mixture."""
+    """Return the head of a row: the full title of a method, or short titles of a mixture."""
     return say.choice_title(choice, titles.title if len(choice.shares) == 1 else name)
 
 

@@ -40,7 +40,7 @@ from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS, Outcomes, mean_accuracy, read_outcomes
 
 SEED_ONLY, HUMAN = "seed_only", "human"
-"""Baselines of real data: the seed set itself, and as many pairs as their `seeds` say."""
+"""Baselines of real data: the seed set itself, and as many pairs as `seeds` of their cells."""
 
 SCHEMA = pl.Schema(
     {
@@ -61,7 +61,7 @@ pairs, whose `budget` is the number of pairs."""
 _OF_CELL = ("method", "budget_ratio", "accuracy", "low", "high")
 
 _LINES = {"untrained": "Base model", SEED_ONLY: "Seeds alone"}
-"""What a line across a panel shows."""
+"""Labels of the horizontal lines of a panel."""
 
 
 def tabulate(fits: Path, draws: Path, cells: Path, item_scores: Path) -> Content:
@@ -84,7 +84,7 @@ def content(fits: Sequence[Curves], outcomes: Mapping[str, Outcomes], confidence
 
 
 def accuracies(fit: Curves, seeds: int, confidence: float) -> list[Row]:
-    """Return the cells and curves of a seed-set size, without the columns of the place."""
+    """Return rows of the cells and curves of a seed-set size, without the columns of the place."""
     rows: list[Row] = []
     if baseline := fit.record.untrained:
         rows.append(
@@ -112,7 +112,7 @@ def accuracies(fit: Curves, seeds: int, confidence: float) -> list[Row]:
 
 
 def _real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[Row]:
-    """Return the means of a student's baselines of real data over their replicates."""
+    """Return a student's baselines of real data, as means over replicates."""
     cells = outcomes.cells.with_row_index("row").filter(
         pl.col("student") == student, pl.col("method").is_in([SEED_ONLY, HUMAN])
     )
@@ -126,7 +126,7 @@ def _real_pairs(outcomes: Outcomes, student: str, confidence: float) -> list[Row
 
 
 def _real_rows(real: Sequence[Row], fit: Curves, seeds: int) -> list[Row]:
-    """Return the baselines of real data that a size's budget ratios have room for."""
+    """Return the baselines of real data within the budget ratios of a seed-set size."""
     low, high = log_limits(cell.budget_ratio for cell in fit.cells(seeds))
     return [
         {name: record[name] for name in ("method", "accuracy", "low", "high")}
@@ -141,9 +141,9 @@ def _real_rows(real: Sequence[Row], fit: Curves, seeds: int) -> list[Row]:
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
     """Return a chart with a panel for each task (with its models and filter) and seed-set size.
 
-    Points are cell means with intervals from the test items; lines are the curves with
-    bands. Lines across are students of no synthetic data; crosses are students of real data, as
-    many as there are teacher queries elsewhere.
+    Points are cell means with intervals for the noise of test items. Lines are curves with bands.
+    Horizontal lines are students without synthetic data. Crosses are students trained on as many
+    real pairs as there are teacher queries.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
@@ -173,7 +173,7 @@ def _line(row: Row) -> str | None:
 def accuracy_layers(
     rows: Sequence[Row], methods: Methods, y: Axis, labels: Sequence[str]
 ) -> Layers:
-    """Return the layers of a panel: lines across, cells and curves, and real data."""
+    """Return the layers of a panel: horizontal lines, cells and curves, and real data."""
     seeds = rows[0]["seeds"]
     order = [name for name in methods.names if any(row["method"] == name for row in rows)]
     drawn = [

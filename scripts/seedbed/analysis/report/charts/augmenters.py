@@ -1,4 +1,4 @@
-"""Chart: what a weaker augmenter costs, for each method that has one."""
+"""Chart: the effect of a weaker augmenter, for each method that has one."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ from seedbed.analysis.tables.outcomes import (
 from seedbed.analysis.tables.replicates import ITEMS, Noise, RunNoise, noise_of
 
 PLACE = ("task", "student", "teacher", "filter", "seeds", "budget")
-"""What is equal for all cells of one section."""
+"""Columns that are equal for all cells of a section."""
 
 _MODELS = PLACE[:4]
-"""What is equal for all cells whose trainings are taken to scatter alike."""
+"""Columns that are equal for all cells that share an estimate of training noise."""
 
 SCHEMA = pl.Schema(
     {
@@ -61,15 +61,15 @@ SCHEMA = pl.Schema(
         "noise": pl.String,
     }
 )
-"""Columns of the table. `kind` is "accuracy", or "difference": to the `reference`, the
-strongest augmenter that the method has there, paired by test item. `noise` says what the interval
-holds."""
+"""Columns of the table. `kind` is "accuracy", or "difference" to the `reference`, the method's
+strongest augmenter in that place, paired by test item. `noise` names the noise that the interval
+covers."""
 
 
 def tabulate(
     fits: Path, draws: Path, cells: Path, item_scores: Path, settings: AugmenterSettings
 ) -> Content:
-    """Return accuracies by augmenter, and their differences to the strongest."""
+    """Return accuracies by augmenter, and differences to the strongest augmenter."""
     outcomes, runs = read_measured(fits, draws, cells, item_scores)
     return content(outcomes, settings, runs)
 
@@ -116,7 +116,7 @@ def _rows(
 
 
 def _ordered(found: Mapping[str, object], order: Sequence[str]) -> list[str]:
-    """Return augmenters in the study's order, those that it does not name at the end."""
+    """Return augmenters in the study's order, followed by those that it does not name."""
     rank = {name: index for index, name in enumerate(order)}
     return sorted(found, key=lambda name: (rank.get(name, len(rank)), name))
 
@@ -155,11 +155,11 @@ def _of_method(
 
 
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
-    """Return a chart of accuracy by augmenter, beside the differences to the strongest.
+    """Return a chart of accuracy by augmenter, next to the differences to the strongest.
 
-    Each section is a task (with its models and filter) at a size of the seed set and a budget at
-    which some method was measured with more than one augmenter. Dashed lines are methods that need
-    no augmenter.
+    Each section is a task (with its models and filter) at a seed-set size and a budget at which
+    some method was measured with more than one augmenter. Dashed lines are methods without an
+    augmenter.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)

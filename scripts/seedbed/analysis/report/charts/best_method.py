@@ -1,4 +1,4 @@
-"""Chart: which method is best for a seed-set size and a budget, and how sure that is."""
+"""Chart: the best method for a seed-set size and a budget, and its probability of being best."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
 _SHARES = (0.0, 0.5, 0.8, 0.95)
-"""Probabilities at which a deeper shade of the best method's colour begins."""
+"""Probabilities from which the best method's colour has a deeper shade."""
 
 LEVELS = (
     ("best with <50%", 0.3),
@@ -55,12 +55,12 @@ LEVELS = (
     ("80% or more", 0.6),
     ("95% or more", 0.75),
 )
-"""What each shade says, and its opacity: points of the same colour still show on the deepest."""
+"""Label and opacity of each shade. Points of the same colour are visible even on the deepest."""
 
 BUDGETS = 81
 SIZES = 33
-"""Points of the map in the logarithms of budget and seed-set size. A map of fewer sizes is one of
-bands, as no study has so many."""
+"""Points of a continuous map along the logarithms of budget and seed-set size. A map with fewer
+sizes has bands; no study has that many sizes."""
 
 _ROW_PIXELS = 4
 """Height of a row of a continuous map."""
@@ -82,15 +82,15 @@ SCHEMA = pl.Schema(
     }
 )
 """Columns of the table. `kind` is "map" (a point of the map) or "cell" (measured). `leading` names
-the methods that lead there, several if they are statistically tied, and `method` is the best of
-them. The probability of a cell's is that of the curves there."""
+the leading methods, several if they are statistically tied, and `method` is the best of them.
+`probability_best` is computed from the curves, for cells too."""
 
 _OR = " or "
-"""Between the names in `leading`."""
+"""Separator of the names in `leading`."""
 
 
 def tabulate(fits: Path, draws: Path) -> Content:
-    """Return the best method at each point of a map, and of the cells that were measured."""
+    """Return the best method at each point of a map, and among the measured cells."""
     return content(read_curves(fits, draws), FitsRecord.read(fits).settings.confidence)
 
 
@@ -99,7 +99,7 @@ def content(fits: Sequence[Curves], confidence: float) -> Content:
 
     Args:
         fits: the fits.
-        confidence: a method is tied if it is best in more than one minus that of the draws.
+        confidence: a method is tied if it is best in more than 1 - `confidence` of the draws.
     """
     fits = [fit for fit in with_curves(fits) if len(fit.methods) > 1]
     rows = [
@@ -113,7 +113,7 @@ def content(fits: Sequence[Curves], confidence: float) -> Content:
 
 
 def _common_range(fit: Curves, seeds: int) -> tuple[list[str], float, float]:
-    """Return the methods that a size has, and the lowest and highest ratio that they share."""
+    """Return the methods of a size, and the lowest and the highest ratio that they share."""
     found = {
         method: [cell.budget_ratio for cell in fit.cells(seeds, method)] for method in fit.methods
     }
@@ -133,7 +133,7 @@ def _map(fit: Curves, confidence: float) -> Iterator[Row]:
             if low <= high:
                 yield from _points(fit, size, known, low * size, high * size, confidence)
         return
-    # Between sizes, the edges of what was measured are straight in the logarithms.
+    # Between sizes, the edges of the measured range are interpolated in the logarithms.
     known_sizes = np.log(sizes)
     lowest = np.log([low * size for size, (_, low, _) in zip(sizes, ranges, strict=True)])
     highest = np.log([high * size for size, (_, _, high) in zip(sizes, ranges, strict=True)])
@@ -164,15 +164,15 @@ def _points(
 
 
 def _leading_at(stretches: Sequence[Stretch], ratio: float) -> tuple[str, ...]:
-    """Return the methods that lead at a budget ratio; none where it is in no stretch."""
+    """Return the methods that lead at a budget ratio; empty if it is in no stretch."""
     found = (part.methods for part in stretches if part.low <= ratio <= part.high * (1 + 1e-9))
     return next(found, ())
 
 
 def _best_cells(fit: Curves, confidence: float) -> Iterator[Row]:
-    """Yield the best cell of each seed-set size and budget that more than one method has.
+    """Yield the best cell of each seed-set size and budget with cells of several methods.
 
-    Where the methods that lead are others than the method of the best cell, they are tied with it.
+    Methods that lead by the curves count as tied with the method of the best cell.
     """
     for seeds in fit.seeds:
         stretches = leaders(fit, seeds, confidence)
@@ -217,11 +217,11 @@ def _best(
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
     """Return a map for each task (with its models and filter).
 
-    The colour is that of the method to expect most of, as in the advice, the deeper the larger its
-    probability that it is best. A single size has a band. Methods that are statistically tied
-    share an area in stripes of their colours. Only budgets are shown that all methods of a size
-    have in common. Points are measured: their colour is that of the best cell, or none where it is
-    statistically tied with another.
+    The colour is that of the method with the highest expected accuracy, as in the advice. It is
+    deeper the larger the method's probability of being best. A single size is shown as a band.
+    Statistically tied methods share an area in stripes of their colours. The map covers only
+    budgets that all methods of a size share. Points are measured: they have the colour of the best
+    cell, or none if it is statistically tied with another.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
@@ -241,14 +241,14 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
 def _layers(
     rows: Sequence[Row], methods: Methods, of: Sequence[str], titles: Titles, width: int
 ) -> tuple[Layers, int]:
-    """Return the layers of a map of some methods, and its height."""
+    """Return the layers of a map, and its height in pixels."""
     mapped = [row for row in rows if row["kind"] == "map"]
     cells = [row for row in rows if row["kind"] == "cell"]
     by_size = [list(row) for _, row in groupby(mapped, key=lambda point: point["seeds"])]
     continuous = len(by_size) == SIZES
     sizes = sorted({row["seeds"] for row in cells} | {row[0]["seeds"] for row in by_size})
     low, high = math.log(sizes[0]), math.log(sizes[-1])
-    # Rows of whole pixels, whose edges are sharp, so that no seams show between them.
+    # Rows are whole pixels high, so that their edges are sharp and show no seams.
     step = (high - low) / (SIZES - 1) if continuous else _BAND / _BAND_PIXELS
     pixels = _ROW_PIXELS if continuous else 1
     margin = 30 if continuous else _BAND_PIXELS
@@ -271,7 +271,7 @@ def _layers(
     names = [text for text, _ in LEVELS]
     depth = alt.Opacity(
         "depth:N",
-        # By default Vega spreads opacities evenly between the first two.
+        # Without a type, Vega spreads opacities evenly between the first two.
         scale=alt.Scale(type="ordinal", domain=names, range=[shade for _, shade in LEVELS]),
         legend=legend(names, symbolType="square", symbolSize=160, symbolStrokeWidth=0),
     )
@@ -323,7 +323,7 @@ def _layers(
     for text in words(
         _labels(by_size, of, titles, width / math.log(span[1] / span[0])), fontWeight="bold"
     ):
-        # In a band, points stand in the middle: the label goes below them.
+        # In a band, points are in the middle: the label is below them.
         shown = text if continuous else text.encode(yOffset=alt.YOffsetValue(13))
         layers.append(shown.encode(x=x("at"), y=y("seeds")))
     return layers, height
@@ -341,12 +341,12 @@ def _areas(
     methods: Methods,
     of: Sequence[str],
 ) -> Iterator[Row]:
-    """Yield the areas of a row of the map: one for each stretch of the same methods and shade.
+    """Yield the areas of a row of the map: one for each stretch with the same methods and shade.
 
-    Methods that are tied share the height of a band; in a continuous map, rows take turns.
+    Tied methods share the height of a band. In a continuous map, their colours alternate by row.
     """
     place = [math.log(point["budget"]) for point in row]
-    # A single budget still has a width to be seen by.
+    # A single budget needs a visible width.
     step = place[1] - place[0] if len(place) > 1 else 0.1
     at = math.log(row[0]["seeds"])
     index = 0
@@ -374,9 +374,9 @@ def _areas(
 
 
 def _depth(point: Row) -> str:
-    """Return the level of a point's shade, which is one for all that is tied.
+    """Return the label of a point's shade, the same for all points with tied methods.
 
-    The share of the best of tied methods alone would show where noise has them change places.
+    Among tied methods, noise decides which one is best, and so its probability.
     """
     if _OR in point["leading"]:
         return LEVELS[1][0]
@@ -386,16 +386,16 @@ def _depth(point: Row) -> str:
 def _labels(
     by_size: Sequence[Sequence[Row]], of: Sequence[str], titles: Titles, scale: float
 ) -> list[Row]:
-    """Return the short titles of methods at the middle of what they lead, where there is room.
+    """Return labels with short titles at the middle of the areas that have room for them.
 
-    In a continuous map, the middle row carries the label, away from the points, or else the longest
-    stretch of all rows; of bands, each has labels of its own.
+    In a continuous map, the label is in the middle row, away from the points, or if there is no
+    room, in the row with the longest stretch. In a map of bands, each band has its own labels.
 
     Args:
-        by_size: the points of a map by size.
+        by_size: the points of the map by size.
         of: the methods that are compared.
         titles: titles of methods.
-        scale: pixels for each unit of a budget's logarithm.
+        scale: pixels per unit of a budget's logarithm.
     """
     bands = len(by_size) < SIZES
     found: dict[Any, tuple[float, Row]] = {}

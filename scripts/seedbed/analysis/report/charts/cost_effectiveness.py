@@ -1,4 +1,4 @@
-"""Chart: what each method gains over the first one, and which leads at which budget ratio."""
+"""Chart: gain of each method over the first one, and the leading methods by budget ratio."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ SCHEMA = pl.Schema(
 )
 """Columns of the table. `kind` is "comparison" (item-paired difference of two cells), "curve"
 (difference of two curves), "crossover" (`low` and `high` are budget ratios), "leader" (the
-method leads from the budget ratio `low` to `high`), or "published" (a crossover of others; its
-source stands in place of a method)."""
+method leads from the budget ratio `low` to `high`), or "published" (a published crossover, with its
+source in the column `method`)."""
 
 _STRIP = 16
 """Height in pixels of the strip of leading methods."""
@@ -87,7 +87,7 @@ def tabulate(
     crossovers: Path,
     published: Sequence[PublishedShift] = (),
 ) -> Content:
-    """Return the differences to the first method, the crossovers with it, and who leads where."""
+    """Return the differences to the first method, the crossovers with it, and leading methods."""
     return content(
         read_curves(fits, draws),
         read_comparisons(comparisons),
@@ -104,7 +104,7 @@ def content(
     confidence: float,
     published: Sequence[PublishedShift] = (),
 ) -> Content:
-    """Return the same from what was read."""
+    """Return the same from objects."""
     rows: list[Row] = []
     fits = with_curves(fits)
     for fit in fits:
@@ -180,10 +180,10 @@ def _difference_rows(fit: Curves, seeds: int, paired: pl.DataFrame, confidence: 
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
     """Return a chart with a panel for each task (with its models and filter) and seed-set size.
 
-    Points are item-paired differences to the first method with intervals from the test items; lines
-    are differences of the curves with bands. A dashed line marks where curves
-    cross, the bar at its foot the interval. The strip above says which methods lead where, by the
-    curves; several where they are statistically tied.
+    Points are item-paired differences to the first method, with their intervals. Lines are
+    differences of curves, with bands. A dashed line marks a crossover of curves, the bar at its
+    foot the interval. The strip above the panel shows the leading methods by the curves, several if
+    they are statistically tied.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
@@ -270,10 +270,10 @@ def _layers(
 def _published(
     rows: Sequence[Row], limits: tuple[float, float], x: Axis, sources: Sequence[str]
 ) -> Layers:
-    """Return the crossovers of others as areas, within a panel's budget ratios."""
+    """Return published crossovers as areas, cut to the panel's budget ratios."""
     areas = []
     for row in rows:
-        # A ratio alone is a narrow stripe.
+        # A single ratio becomes a narrow stripe.
         spare = 1.02 if row["low"] == row["high"] else 1.0
         low, high = max(row["low"] / spare, limits[0]), min(row["high"] * spare, limits[1])
         if low < high:
@@ -290,12 +290,12 @@ def _published(
 def _crossovers(
     rows: Sequence[Row], points: Sequence[Row], methods: Methods, x: Axis, label: str
 ) -> Layers:
-    """Return a line at each crossover, and its interval on a bar of its own near the axis."""
+    """Return a line at each crossover, and its interval as a separate bar near the axis."""
     layers: Layers = []
     drawn = []
     for row in rows:
         known = [one["budget_ratio"] for one in points if one["method"] == row["method"]]
-        # An interval that leaves the range of the data ends with it.
+        # An interval is cut at the ends of the measured range.
         low = min(known) if row["low"] is None else row["low"]
         high = max(known) if row["high"] is None else row["high"]
         drawn.append(
@@ -312,7 +312,7 @@ def _crossovers(
             }
         )
         first, last = min(known), max(known)
-        # The label stands on the side of the interval that has more room, or inside it.
+        # The label is on the side of the interval with more room, or inside it.
         left, right = math.log(low / first), math.log(last / high)
         if max(left, right) < 0.25 * math.log(last / first):
             drawn[-1] |= {"place": math.sqrt(low * high), "align": "center"}
@@ -358,7 +358,7 @@ def _strip(
     width: int,
     limits: tuple[float, float],
 ) -> Layers:
-    """Return the strip of leading methods; those that are statistically tied share its height."""
+    """Return the strip of leading methods. Statistically tied methods share its height."""
     layers: Layers = []
     scale = width / math.log(limits[1] / limits[0])
     for (low, high), stretch in groupby(rows, key=lambda row: (row["low"], row["high"])):

@@ -1,4 +1,4 @@
-"""Chart: what a point of accuracy costs, in queries, tokens, money and hours."""
+"""Chart: the cost of a point of accuracy, in queries, tokens, money and hours."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ SCHEMA = pl.Schema(
         "unknown": pl.String,
     }
 )
-"""Columns of the table: one row a cell, means over replicates. `gain` is the accuracy above the
-base model's, paired by test item, a fraction, and `noise` says what its interval holds; a
-cost per point is null where there is no gain or where a part of the cost is not known, and
-`unknown` says what is not."""
+"""Columns of the table: one row per cell, means over replicates. `gain` is the accuracy above the
+base model's, paired by test item, a fraction. `noise` names the noise that its interval covers. A
+cost per point is null if there is no gain or if a part of the cost is unknown; `unknown` names
+that part."""
 
 
 def tabulate(
@@ -76,7 +76,7 @@ def tabulate(
     prices: Prices,
     settings: CompareSettings,
 ) -> Content:
-    """Return what each cell cost, and what it gained."""
+    """Return the cost and the gain of each cell."""
     outcomes, runs = read_measured(fits, draws, cells, item_scores)
     return content(outcomes, prices, settings, runs)
 
@@ -89,9 +89,9 @@ def content(
 ) -> Content:
     """Return the same from the outcomes of every task and the noise between training runs.
 
-    A cell is charged for all that its dataset took, as if no other cell shared it: tokens are those
-    of prompts and completions of teacher, augmenter and verification, and hours those of making the
-    data and of training.
+    A cell is charged the full cost of its dataset, as if no other cell shared it. Tokens are the
+    prompts and completions of teacher, augmenter and verification. Hours are those of generating
+    the data and of training.
     """
     rows: list[Row] = []
     methods: list[str] = []
@@ -153,7 +153,7 @@ def _rows(
 
 
 def _mean_costs(cells: pl.DataFrame, prices: Prices) -> tuple[dict[str, float | None], list[str]]:
-    """Return the mean costs of replicates, None where unknown, and what is not known."""
+    """Return the mean costs of replicates, None if unknown, and the names of unknown parts."""
     found = [cell_costs(CellUse.of(row), prices) for row in cells.iter_rows(named=True)]
     means: dict[str, float | None] = {}
     for name in MEASURES:
@@ -166,7 +166,7 @@ def _mean_costs(cells: pl.DataFrame, prices: Prices) -> tuple[dict[str, float | 
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
     """Return a chart of four costs per point against the budget, for each task and models.
 
-    A bar spans the interval of the gain. Crosses at the upper edge are cells that gained nothing.
+    A bar spans the interval of the gain. Crosses at the upper edge are cells without a gain.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
@@ -220,7 +220,7 @@ def _layers(
         if row[f"{name}_per_point"] is not None
     ]
     without = [
-        # Below each other: at one budget they would hide each other.
+        # Crosses at one budget are stacked, so that they do not hide each other.
         {
             "Method": methods.names[row["method"]],
             "at": row["budget"],
@@ -260,7 +260,7 @@ def _layers(
                 "Method": methods.names[row["method"]],
                 "at": row["budget"],
                 "low": row[name] / (100 * row["gain_high"]),
-                # Where the gain may be nothing, the cost has no upper end.
+                # If the gain may be 0, the cost has no upper end.
                 "high": min(high, row[name] / (100 * row["gain_low"]))
                 if row["gain_low"] > 0
                 else high,
@@ -285,7 +285,7 @@ def _layers(
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """Return round numbers within a range of positive ones: decades, or finer ones for few."""
+    """Return round numbers within a positive range: decades, or finer steps if those are few."""
     for digits in ((1,), (1, 3), (1, 2, 5)):
         exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         found = [digit * 10.0**e for e in exponents for digit in digits]
@@ -296,7 +296,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _why_unknown(rows: Sequence[Row], name: str, titles: Titles) -> str:
-    """Return why a measure is known of no cell, in words."""
+    """Return why a measure is unknown for all cells, in words."""
     if all(row["gain"] is None for row in rows):
         return figure_sentences.NO_BASE_MODEL
     kinds = {"usd": ("price", "tokens"), "hours": ("seconds",), "tokens": ("tokens",)}
@@ -309,6 +309,6 @@ def _why_unknown(rows: Sequence[Row], name: str, titles: Titles) -> str:
 
 
 def titled(reason: str, titles: Titles) -> str:
-    """Return a reason with a model's title in place of its name."""
+    """Return a reason with a model's name replaced by its title."""
     model = reason.removeprefix("price of ")
     return reason if model == reason else f"price of {titles.title(model)}"

@@ -1,4 +1,4 @@
-"""Chart: where one method becomes better than another, by queries, tokens, money and hours."""
+"""Chart: crossovers between methods, by queries, tokens, money and hours."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PANELS = {
     "usd": "US dollars",
     "hours": "hours of computing",
 }
-"""What is equal for two methods in each panel, and how it is called."""
+"""The measure that is equal for two methods in each panel, with its name in the figure."""
 
 SCHEMA = pl.Schema(
     {
@@ -68,9 +68,9 @@ SCHEMA = pl.Schema(
         "words": pl.String,
     }
 )
-"""Columns of the table. `kind` is "crossover" (`at` with its interval), "published" (a crossover of
-others; `words` is its source), or "none" (nothing is drawn but `words`). An end of an interval is
-null where it lies beyond the range that was searched."""
+"""Columns of the table. `kind` is "crossover" (`at` with its interval), "published" (a published
+crossover; `words` is its source), or "none" (only `words` are drawn). An end of an interval is null
+if it lies beyond the range that was searched."""
 
 _ROW = 38
 """Height in pixels of a row."""
@@ -81,7 +81,7 @@ _RANGE = "Range of the data"
 def tabulate(
     fits: Path, draws: Path, crossovers: Path, published: Sequence[PublishedShift] = ()
 ) -> Content:
-    """Return the crossovers of all pairs of methods by every measure."""
+    """Return the crossovers of all pairs of methods, by every measure."""
     found = CrossoversRecord.read(crossovers)
     records = [*found.crossovers, *found.costs]
     return content(read_curves(fits, draws), records, published)
@@ -92,12 +92,12 @@ def content(
     records: Sequence[Crossover],
     published: Sequence[PublishedShift] = (),
 ) -> Content:
-    """Return the same from what was read.
+    """Return the same from objects.
 
     Args:
         fits: the fits.
         records: both the `crossovers` and the `costs` of `find_crossovers`.
-        published: crossovers of others, for the rows of like seeds and student.
+        published: published crossovers, for the rows with a matching seed-set size and student.
     """
     fits = with_curves([fit for fit in fits if len(fit.methods) > 1])
     rows: list[Row] = []
@@ -153,10 +153,10 @@ def _published(shifts: Sequence[PublishedShift]) -> list[Row]:
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
     """Return a chart of four panels for each task (with its models and filter).
 
-    A row is a pair of methods with one seed-set size. The thin line is the range in which both were
-    measured; a marker of the method that overtakes stands where it does, on its interval, which
-    ends in an arrow where it goes beyond the range. Above it is what others published, by budget
-    ratio alone.
+    A row is a pair of methods with one seed-set size. A thin line is the range in which both were
+    measured. A marker of the overtaking method is at the crossover, on its interval; an arrow marks
+    an end of the interval beyond the range. Published crossovers are above it, in the panel of
+    budget ratios only.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
@@ -196,7 +196,7 @@ def _layers(
     titles: Titles,
 ) -> Layers:
     spans = {row["row"]: row for row in rows if row["range_low"] is not None}
-    # A line between the seed-set sizes.
+    # Lines separate the seed-set sizes.
     sizes = {row["seeds"]: {"row": row["row"]} for row in rows if row["kind"] != "published"}
     between = layer(list(sizes.values())[:-1], "rule", style="grid").encode(y=y(1))
     if not spans:
@@ -272,7 +272,7 @@ def _layers(
 def _lines(
     rows: Sequence[Row], x: Axis, y: Axis, width: float, look: Look, below: int = 0
 ) -> Layers:
-    """Return intervals as lines, with an arrow at each end that lies beyond the range."""
+    """Return intervals as lines, with an arrow at each end beyond the range."""
     if not rows:
         return []
     said = tooltips(("interval", "interval", None)) if "interval" in rows[0] else []
@@ -287,7 +287,7 @@ def _lines(
 
 
 def round_ticks(low: float, high: float) -> list[float]:
-    """Return two to four round numbers from one positive number to another, or the ends."""
+    """Return two to four round numbers between two positive numbers, or the ends."""
     for digits, most in (((1,), 3), ((1, 3), 2), ((1, 2, 5), 0)):
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         found = [d * 10.0**e for e in decades for d in digits]

@@ -1,4 +1,4 @@
-"""Chart: how varied the synthetic data is, and how much of it repeats other data."""
+"""Chart: diversity of the synthetic data, and the share of it that repeats other data."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ MEASURES = {
     "near_seed_rows": "rows near a seed, %",
     "test_overlap": "test overlap, % of queries",
 }
-"""What is drawn of a dataset, and how it is called. What is counted is drawn per 100 rows, but for
-what was removed: that is no row."""
+"""Measures of a dataset, with their names in the figure. Counts are drawn per 100 rows, except
+`test_overlap`: it counts removed rows, and is drawn per 100 queries."""
 
 PLACE = ("task", "teacher")
 
@@ -49,14 +49,14 @@ SCHEMA = pl.Schema(
         **dict.fromkeys(("queries", "rows", *MEASURES), pl.Float64),
     }
 )
-"""Columns of the table: one row a dataset, means over replicates; null where not counted. The
-distinct ones are fractions, the others are counts."""
+"""Columns of the table: one row per dataset, means over replicates; null if not counted. The
+`distinct_*` columns are fractions, the others are counts."""
 
 _HEIGHT = 165
 
 
 def tabulate(datasets: Sequence[Path], settings: CompareSettings) -> Content:
-    """Return what the `dataset.json` files count."""
+    """Return the counts and measures in `dataset.json` files."""
     found = [
         {"dataset": coordinates_of(path), **DatasetRecord.read(path).model_dump(exclude_unset=True)}
         for path in datasets
@@ -65,13 +65,13 @@ def tabulate(datasets: Sequence[Path], settings: CompareSettings) -> Content:
 
 
 def coordinates_of(path: Path) -> Coordinates:
-    """Return the coordinates of a dataset, which its path has as `name=value/name=value/...`."""
+    """Return the coordinates of a dataset from its path, `name=value/name=value/...`."""
     found = dict(part.split("=", 1) for part in path.parts if "=" in part)
     return {name: int(value) if value.isdecimal() else value for name, value in found.items()}
 
 
 def content(datasets: Sequence[Row], methods: Sequence[str]) -> Content:
-    """Return means of the datasets that differ in the replicate alone.
+    """Return means of the datasets that differ only in the replicate.
 
     Args:
         datasets: contents of `dataset.json` files.
@@ -79,7 +79,7 @@ def content(datasets: Sequence[Row], methods: Sequence[str]) -> Content:
     """
     keys = (*PLACE, *SERIES, "budget")
     values = ("queries", "rows", *MEASURES)
-    # A baseline of real data asks no teacher: it is no synthetic data.
+    # Baselines of real data have no budget: they are not synthetic data.
     records = [_record(dataset) for dataset in datasets if dataset["dataset"]["budget"]]
     table = pl.DataFrame(records, schema={name: SCHEMA[name] for name in (*keys, *values)})
     means = table.sort(keys).group_by(keys, maintain_order=True)
@@ -94,7 +94,7 @@ def _record(dataset: Row) -> Row:
     dropped = counts.get("dropped")
     record = {name: place[name] for name in (*PLACE, *SERIES, "budget")}
     record |= {name: counts.get(name) for name in ("rows", "unique_questions", "near_seed_rows")}
-    # A reason that nothing was dropped for has no entry.
+    # A reason for which nothing was dropped has no entry.
     record["test_overlap"] = None if dropped is None else dropped.get("test_overlap", 0)
     record["queries"] = counts.get("queries", counts.get("teacher_queries"))
     distinct = dataset.get("diversity") or {}
@@ -102,7 +102,7 @@ def _record(dataset: Row) -> Row:
 
 
 def height(row: Row, name: str) -> float | None:
-    """Return what is drawn of a row of the table, in percent."""
+    """Return a measure of a row of the table, in percent."""
     value = row[name]
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""The parts of a chart: scales of methods, axes, layers of marks, panels, and the whole sheet."""
+"""Parts of charts: scales of methods, axes, layers of marks, panels, and sheets of panels."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ from seedbed.analysis.report.charts.theme import (
 from seedbed.analysis.settings import Titles
 
 Row = dict[str, Any]
-"""A row of a table, as charts take it."""
+"""A row of a chart's table, by column."""
 
 Look = dict[str, Any]
-"""Options of a mark or of its channels, by Altair's names."""
+"""Options of a mark or of its channels, by their names in Altair."""
 
 Layers = list[alt.Chart]
 Axis = Callable[..., Any]
-"""Makes the x or y channel of a column: all columns of a panel share its scale and axis."""
+"""Creates the x or y channel of a column. All columns of a panel share its scale and axis."""
 
 WIDTH = 760
-"""Pixels from edge to edge, about, where no text needs more."""
+"""Approximate width of a figure in pixels, unless a text needs more."""
 
 HEIGHT = 200
-"""Pixels of a panel."""
+"""Height of a panel in pixels."""
 
 _LINE = 13
-"""Pixels from one line of an axis' label to the next."""
+"""Height in pixels of a line of an axis label."""
 
 COLUMNS = 3
-"""Most panels side by side: with more, text is too small in a column of a paper."""
+"""Most panels in a row. With more, text would be too small in a column of a paper."""
 
 CROSS = "M-1,-1L1,1M1,-1L-1,1"
-"""Marker of what is no method's: real data, and cells without a gain."""
+"""Marker of real data and of cells without a gain."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a chart shows.
+    """The content of a chart.
 
     Attributes:
-        table: the numbers, as the CSV beside the figure holds them.
+        table: the numbers, as in the CSV file next to the figure.
         methods: the study's methods in the order of their colours.
         confidence: coverage of the intervals.
-        besides: what the chart says that the table does not hold, by a key of the chart's own.
+        besides: content that is not in the table, by keys that each chart defines.
     """
 
     table: pl.DataFrame
@@ -72,7 +72,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a figure under a title of its own: panels in rows of a number of columns."""
+    """A titled part of a figure: panels in a grid with a number of columns."""
 
     title: str
     panels: Sequence[alt.LayerChart]
@@ -80,19 +80,19 @@ class Section:
 
 
 class Methods:
-    """Colours and markers of a chart's methods, with a legend that shows one or all of them.
+    """Colours and markers of a chart's methods, with a legend that can select one method.
 
     Args:
         methods: the methods in order.
         titles: their titles.
-        drawn: those that the chart draws; by default, all of them.
+        drawn: the methods that the chart draws; by default, all.
     """
 
     def __init__(
         self, methods: Sequence[str], titles: Titles, drawn: Collection[str] | None = None
     ) -> None:
         found = [titles.title(name) for name in methods]
-        # Two methods of one title stay two.
+        # Methods with the same title must remain distinct.
         self.names = {
             name: f"{title} ({name})" if found.count(title) > 1 else title
             for name, title in zip(methods, found, strict=True)
@@ -113,7 +113,7 @@ class Methods:
 
     @property
     def look(self) -> Look:
-        """The channels that show a row's method."""
+        """Channels that show the method of a row."""
         return {"color": self.colour, "opacity": self.opacity}
 
     def marks(self, marks: alt.Chart) -> alt.Chart:
@@ -121,20 +121,20 @@ class Methods:
         return marks.encode(shape=self.shape, **self.look)
 
     def first(self) -> Layers:
-        """Return, once for a chart, the layer without rows that makes the methods' legend.
+        """Return the layer without rows that creates the methods' legend; only once for a chart.
 
-        Its legend comes before those of other layers, and chooses what all of them show.
+        As the first layer, its legend precedes the others, and selects what all layers show.
         """
         if self._chosen:
             return []
         self._chosen = True
-        # A name of our own, as Altair counts the charts of a process.
+        # A fixed name, because Altair's default counts the charts of the process.
         point = self.marks(layer([], "point", filled=True)).properties(name="legend")
         return [point.add_params(self._shown)]
 
 
 def legend(labels: Sequence[str], **options: Any) -> alt.Legend:
-    """Return a legend on as many lines as its labels need."""
+    """Return a legend with as many lines as its labels need."""
     columns = len(labels) or 1
     while columns > 1 and sum(sorted(len(one) + 7 for one in labels)[-columns:]) > 105:
         columns -= 1
@@ -142,12 +142,12 @@ def legend(labels: Sequence[str], **options: Any) -> alt.Legend:
 
 
 def dashes(name: str, labels: Sequence[str], first: int = 0) -> alt.StrokeDash:
-    """Return the dashes of a column's values, in their order, with a legend.
+    """Return the dash patterns of a column's values, in their order, with a legend.
 
     Args:
         name: the column.
         labels: its values.
-        first: number of the first value's dashes.
+        first: index of the first value's dash pattern.
     """
     looks = (list(DASHES) * (len(labels) + first))[: len(labels) + first]
     return alt.StrokeDash(
@@ -158,7 +158,7 @@ def dashes(name: str, labels: Sequence[str], first: int = 0) -> alt.StrokeDash:
 
 
 def strokes(name: str, labels: Sequence[str], paints: Sequence[str]) -> alt.Stroke:
-    """Return the colours of lines that are no method's, with a legend; the last for all others."""
+    """Return colours of lines that belong to no method, with a legend; the last colour repeats."""
     paints = [*paints, *[*paints[-1:]] * len(labels)][: len(labels)]
     return alt.Stroke(
         f"{name}:N",
@@ -168,7 +168,7 @@ def strokes(name: str, labels: Sequence[str], paints: Sequence[str]) -> alt.Stro
 
 
 def published(sources: Sequence[str]) -> alt.Fill:
-    """Return the look of published crossovers by their sources, with a legend."""
+    """Return the fill of published crossovers by source, with a legend."""
     labels = [figure_sentences.published_label(source) for source in sources]
     return alt.Fill(
         "Source:N",
@@ -178,9 +178,9 @@ def published(sources: Sequence[str]) -> alt.Fill:
 
 
 def layer(rows: Iterable[Mapping[str, object]], mark: str, **options: Any) -> alt.Chart:
-    """Return marks of one kind for rows, whose numbers are rounded to six digits.
+    """Return marks of one kind for rows, with numbers rounded to six digits.
 
-    The rows stand in the chart as text, which Altair does not copy again and again.
+    The chart contains the rows as JSON text, because Altair would copy objects repeatedly.
     """
     values = [
         {
@@ -195,7 +195,7 @@ def layer(rows: Iterable[Mapping[str, object]], mark: str, **options: Any) -> al
 
 
 def words(rows: Iterable[Mapping[str, object]], halo: bool = True, **options: Any) -> Layers:
-    """Return the texts in the column `words` of rows, each on a halo of the background's colour."""
+    """Return the texts in the column `words`, each on a halo of the background's colour."""
     rows = list(rows)
     looks = ("halo", "words") if halo else ("words",)
     return [
@@ -208,7 +208,7 @@ def words(rows: Iterable[Mapping[str, object]], halo: bool = True, **options: An
 
 
 def log_limits(values: Iterable[float]) -> tuple[float, float]:
-    """Return the ends of a logarithmic axis, a little beyond positive values."""
+    """Return the ends of a logarithmic axis, a little beyond the (positive) values."""
     known = list(values)
     low, high = min(known), max(known)
     beyond = (high / low if high > low else 2.0) ** 0.06
@@ -219,7 +219,7 @@ _COUNT = (
     "({0} >= 1e7 ? format({0} / 1e6, ',.3~r') + 'M' : {0} >= 1e4 ? format({0} / 1e3, ',.3~r') + 'k'"
     " : {0} >= 1e3 ? format({0}, ',.0f') : format({0}, '.3~r'))"
 )
-"""A count as a short text, in Vega's expressions: in thousands from 10,000 on."""
+"""Vega expression for a count as a short text, with "k" from 10,000 and "M" from 10 million on."""
 
 
 def count_axis(
@@ -229,14 +229,14 @@ def count_axis(
     sign: str = "",
     grid: bool = False,
 ) -> alt.Axis:
-    """Return an axis with labels at some values, in short.
+    """Return an axis with short labels at given values.
 
     Args:
-        values: where labels stand.
-        title: the axis' title; several texts for several lines.
-        scale: what to multiply values by for a second line of labels; None for none.
-        sign: what stands before each number.
-        grid: whether lines stand at the labels.
+        values: positions of the labels.
+        title: title of the axis; several texts for several lines.
+        scale: factor for a second line of labels; None for a single line.
+        sign: prefix of each number.
+        grid: whether to draw a grid line at each label.
     """
     label = f"'{sign}' + " * bool(sign) + _COUNT.format("datum.value")
     if scale is not None:
@@ -249,9 +249,9 @@ def ratio_axis(ratios: Iterable[float], seeds: int, places: Iterable[float] = ()
     """Return a logarithmic x axis of budget ratios, with the teacher queries below them.
 
     Args:
-        ratios: those that have labels.
-        seeds: teacher queries of a ratio of 1.
-        places: what else the axis has room for.
+        ratios: ratios to label.
+        seeds: seed-set size: the teacher queries of a ratio of 1.
+        places: further values that the axis must include.
     """
     known = sorted(set(ratios))
     title = ("budget ratio (queries per seed)", "and teacher queries")
@@ -265,7 +265,7 @@ def budget_axis(budgets: Iterable[float]) -> Axis:
 
 
 def log_axis(values: Iterable[float], axis: alt.Axis) -> Axis:
-    """Return what makes the logarithmic x axis of a column."""
+    """Return a function that creates the logarithmic x channel of a column."""
     scale = alt.Scale(type="log", domain=list(log_limits(values)), nice=False)
     return lambda name: alt.X(f"{name}:Q", scale=scale, axis=axis)
 
@@ -278,14 +278,14 @@ def value_axis(
     room: float = 0,
     channel: str = "y",
 ) -> Axis:
-    """Return what makes an axis of a column, from the lowest of all values to the highest.
+    """Return a function that creates the x or y channel of a column, over the range of values.
 
     Args:
-        values: all that the axis has room for.
-        title: its title, or "".
-        labels: whether it has labels and a title, or lines alone.
-        zero: whether it begins at 0.
-        room: a share of the axis to leave free below the lowest value.
+        values: values that the axis must include.
+        title: title of the axis, or "".
+        labels: whether the axis has labels and a title, or only grid lines.
+        zero: whether the axis starts at 0.
+        room: share of the axis to leave free below the lowest value.
         channel: "x" or "y".
     """
     known = [value for value in values if value is not None and math.isfinite(value)] or [0.0]
@@ -302,10 +302,11 @@ def value_axis(
 
 
 def row_axis(labels: Sequence[str], shown: bool = True, width: int = 170) -> Axis:
-    """Return what makes a y axis of named rows, the first on top, by the place in a row's band."""
+    """Return a function that creates the y channel of named rows, by position in a row's band."""
     lines = {label: wrapped(label, width) for label in labels}
     most = max(map(len, lines.values()), default=1)
-    # Vega places the first line: those of all labels are as many, and the middle one is in place.
+    # Vega positions the first line of a label. Padding gives all labels equally many lines, so that
+    # one offset centres them all.
     names = {
         label: "\n".join([*[""] * ((most - len(own)) // 2), *own]) for label, own in lines.items()
     }
@@ -327,7 +328,7 @@ def row_axis(labels: Sequence[str], shown: bool = True, width: int = 170) -> Axi
 
 
 def rows_height(labels: Sequence[str], row: float, width: int = 170) -> float:
-    """Return the height of named rows: each has room for its label, and a least height."""
+    """Return the total height of named rows, each with room for its label and a least height."""
     lines = max((len(wrapped(label, width)) for label in labels), default=1)
     return len(labels) * max(row, _LINE * lines + 6)
 
@@ -337,7 +338,7 @@ def _lookup(names: Mapping[str, str]) -> str:
 
 
 def apart(index: int, count: int) -> float:
-    """Return the factor by which a series stands beside its place, so that intervals all show."""
+    """Return the factor that shifts a series sideways, so that intervals do not overlap."""
     return 1.035 ** (index - (count - 1) / 2)
 
 
@@ -347,17 +348,18 @@ def measured(
     """Return the layers of cells with intervals, and of curves with bands.
 
     Args:
-        rows: each has `Method`, `at`, `value`, `low`, `high`, and `curve`: whether it is of one.
+        rows: rows with `Method`, `at`, `value`, `low`, `high`, and `curve`: whether the row is a
+            point of a curve.
         methods: the methods' look.
-        x: the x axis, of `at`.
-        y: makes the y axis of a column.
-        tooltip: what a cell's tooltip shows.
+        x: x axis, for `at`.
+        y: y axis, for `value`, `low` and `high`.
+        tooltip: content of a cell's tooltip.
     """
     needed = ("Method", "at", "value", "low", "high")
     curves = [
         {name: row[name] for name in needed}
         for method in methods.names.values()
-        # Every second point is smooth enough, and half as much to load.
+        # Every second point gives a smooth curve and halves the data.
         for row in [row for row in rows if row["curve"] and row["Method"] == method][::2]
     ]
     cells = [row for row in rows if not row["curve"]]
@@ -366,7 +368,7 @@ def measured(
     bars = [row for row in cells if row["low"] is not None]
     band = layer(curves, "area", fillOpacity=0.15).encode(y=y("low"), y2=alt.Y2("high:Q"))
     line = layer(curves, "line", strokeWidth=2).encode(y=y("value"))
-    # Straight lines where nothing could be fitted.
+    # Straight lines if no curve could be fitted.
     dotted = layer(bare, "line", strokeWidth=1, strokeDash=[2, 2]).encode(y=y("value"))
     bar = layer(bars, "rule", strokeWidth=1.5).encode(y=y("low"), y2=alt.Y2("high:Q"))
     point = layer(cells, "point", filled=True, size=55, opacity=1)
@@ -387,12 +389,12 @@ def tooltips(*named: tuple[str, str, str | None]) -> list[alt.Tooltip]:
 
 
 def interval(low: float | None, high: float | None, style: str = ".1f") -> str | None:
-    """Return an interval as text, None if it is not known."""
+    """Return an interval as text, or None if it is unknown."""
     return None if low is None or high is None else f"{low:{style}} to {high:{style}}"
 
 
 def says(text: str, width: float, height: float = HEIGHT) -> Layers:
-    """Return the layer of a panel that says in words why it shows nothing."""
+    """Return the layer of an empty panel, with a text that says why it is empty."""
     texts = words([{"words": wrapped(text, width - 30)}])
     return [one.encode(x=alt.XValue(width / 2), y=alt.YValue(height / 2)) for one in texts]
 
@@ -407,15 +409,15 @@ def panel_width(columns: int, labels: int, first: int = 0) -> int:
     """Return the width of panels side by side.
 
     Args:
-        columns: their number.
-        labels: pixels that the labels of each one's y axis need.
-        first: further pixels that those of the first one need.
+        columns: number of panels.
+        labels: width in pixels of the y axis labels of each panel.
+        first: additional width in pixels of the y axis labels of the first panel.
     """
     return int((WIDTH - first - (labels + 16) * columns) / columns)
 
 
 def wrapped(text: str, width: float, size: int = FONT_SIZE) -> list[str]:
-    """Return a text's lines, each about as wide as a number of pixels at the most."""
+    """Return the lines of a text, each at most about `width` pixels wide."""
     return textwrap.wrap(text, max(8, int(width / (0.52 * size)))) or [""]
 
 
@@ -426,8 +428,8 @@ def sheet(
 
     Args:
         sections: the sections.
-        notes: lines for the figure's foot; empty ones are left out.
-        nothing: what the figure says if it has no sections.
+        notes: lines for the figure's foot; empty ones are omitted.
+        nothing: text of the figure if it has no sections.
     """
     parts: list[Any] = []
     for section in sections:
@@ -456,9 +458,9 @@ def sheet(
 
 
 def spread(values: Sequence[float]) -> list[float]:
-    """Return those of ascending positive values that have room for labels on a logarithmic axis.
+    """Return the ascending positive values that have room for labels on a logarithmic axis.
 
-    Four labels fit into the narrowest panel. The first and the last value are always among them.
+    At most four labels fit into the narrowest panel. The first and the last value always have one.
     """
     if len(values) < 2:
         return list(values)

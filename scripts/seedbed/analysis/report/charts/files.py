@@ -1,4 +1,4 @@
-"""How a figure is written: SVG, PNG, the chart itself (Vega-Lite), and the table behind it."""
+"""Writing a figure: SVG, PNG, the chart itself (Vega-Lite), and the table behind it."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     import altair as alt
 
 _SCALE = 2.5
-"""Pixels of the PNG file for each of the chart's."""
+"""Pixels of the PNG file per pixel of the chart."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """Where a figure goes, and what is said on it and about it.
+    """The files of a figure, with their titles and metadata.
 
     Attributes:
-        path: path of the SVG file; the others differ in their ending.
+        path: path of the SVG file; the other files differ in their suffix.
         titles: titles of methods, tasks and models.
-        provenance: what the files' metadata say of the figure's making (study, code, versions).
-        missing: a line on the results that are missing, to stand at the figure's foot; or "".
+        provenance: metadata of the files: study, code and versions.
+        missing: a line on missing results for the figure's foot, or "".
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Output:
 def figure_output(
     script: str, study: str, figure: str | Path, titles: Titles, missing: str = ""
 ) -> Output:
-    """Return where a script's figure goes and what is said about it.
+    """Return the output of a script's figure.
 
     Args:
         script: the script's file.
@@ -65,17 +65,17 @@ def figure_output(
 def write_figure(
     chart: alt.TopLevelMixin, table: pl.DataFrame, output: Output, title: str, about: str
 ) -> None:
-    """Write a chart as SVG, PNG, Vega-Lite and CSV, each whole or not at all.
+    """Write a chart as SVG, PNG, Vega-Lite and CSV, each atomically.
 
-    The Vega-Lite file holds the chart without colours of its own but the methods': a page gives it
-    one of the configs in `theme`.
+    In the Vega-Lite file, the chart has no colours except those of the methods: a page supplies one
+    of the configs in `theme`.
 
     Args:
         chart: the chart.
         table: the numbers that it shows.
-        output: where it goes, and what its metadata say.
-        title: what it shows, as a caption's first words.
-        about: how to read it, as the rest of the caption; or "".
+        output: the files and their metadata.
+        title: title of the chart, the first sentence of its caption.
+        about: the rest of the caption, or "".
 
     Raises:
         ValueError: if the path does not end in .svg.
@@ -86,7 +86,7 @@ def write_figure(
     if path.suffix != ".svg":
         raise ValueError(f"a figure's path must end in .svg, not {path}")
     caption = f"{title}. {about}".strip()
-    # Altair checked each part as it was made.
+    # Altair validated each part on creation.
     spec = chart.to_dict(validate=False)
     del spec["config"]
     spec["datasets"] = {name: json.loads(rows) for name, rows in spec["datasets"].items()}
@@ -106,7 +106,7 @@ def write_figure(
 
 
 def _svg_with(svg: str, title: str, caption: str, description: str) -> str:
-    """Return an SVG document with its metadata, and with what it shows for those who cannot see."""
+    """Return an SVG document with metadata, and with the caption as its alternative text."""
     head, rest = svg.split(">", 1)
     about = (
         '<metadata><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
@@ -119,8 +119,8 @@ def _svg_with(svg: str, title: str, caption: str, description: str) -> str:
 
 
 def _png_with(png: bytes, **texts: str) -> bytes:
-    """Return a PNG file with texts in its metadata."""
-    # After the signature and the header, which are of fixed length.
+    """Return a PNG file with texts added to its metadata."""
+    # After the signature and the header, which have a fixed length.
     place = 8 + 25
     chunks = b"".join(
         struct.pack(">I", len(content))
@@ -134,7 +134,7 @@ def _png_with(png: bytes, **texts: str) -> bytes:
 
 
 def made_from(options: Mapping[str, Any]) -> dict[str, object]:
-    """Return what a figure's metadata say of a chart's own options: settings, and what it took."""
+    """Return the metadata from a chart's own options: settings, and counts of its cells."""
     settings: dict[str, object] = {}
     for name, value in options.items():
         if isinstance(value, BaseModel):
@@ -149,9 +149,9 @@ def made_from(options: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _took(options: Mapping[str, Any]) -> dict[str, object]:
-    """Return what the results behind a figure took, summed over its cells or datasets.
+    """Return queries, tokens and seconds behind a figure, summed over its cells or datasets.
 
-    Cells that share a stream each count its queries.
+    The queries of a stream count once for each cell that uses it.
     """
     rows: list[Row] = []
     if "cells" in options:
@@ -169,4 +169,4 @@ def _took(options: Mapping[str, Any]) -> dict[str, object]:
 
 
 _TOTALS = (*SPENDING, "generation_seconds", "training_seconds", "evaluation_seconds")
-"""Counts of an evaluation or a dataset that a figure's metadata sum up."""
+"""Counts of an evaluation or a dataset that are summed in a figure's metadata."""

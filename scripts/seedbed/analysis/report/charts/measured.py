@@ -1,4 +1,4 @@
-"""What charts of measured cells read."""
+"""Inputs of the charts of measured cells."""
 
 from __future__ import annotations
 

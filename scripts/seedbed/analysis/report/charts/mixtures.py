@@ -1,4 +1,4 @@
-"""Chart: what it brings to buy data of several methods, in place of the best one alone."""
+"""Chart: the gain of mixtures of methods over the best single method."""
 
 from __future__ import annotations
 

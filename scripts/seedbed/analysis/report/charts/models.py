@@ -41,12 +41,12 @@ from seedbed.analysis.settings import Titles
 from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
 SCHEMA = pl.Schema([*accuracy.SCHEMA.items(), ("reference", pl.String), ("status", pl.String)])
-"""Columns of the table: those of the chart of accuracy, and rows of the `kind` "crossover", whose
-`low` and `high` are budget ratios (null beyond the data). Their `status` is that of
-`find_crossovers`; a pair of methods without a crossover has a row without numbers."""
+"""Columns of the table: those of the accuracy chart, `reference` and `status`. A row of the `kind`
+"crossover" has budget ratios as `low` and `high` (null beyond the data) and the `status` from
+`find_crossovers`. A pair of methods without a crossover has a row without numbers."""
 
 _LABEL = 85
-"""Pixels of a model's name beside its crossovers."""
+"""Width in pixels of a model's name next to its crossovers."""
 
 
 def tabulate(fits: Path, draws: Path, crossovers: Path, role: str) -> Content:
@@ -58,7 +58,7 @@ def tabulate(fits: Path, draws: Path, crossovers: Path, role: str) -> Content:
 def content(
     fits: Sequence[Curves], crossovers: Sequence[Crossover], role: str, confidence: float
 ) -> Content:
-    """Return the same from what was read, where two models were measured with all else equal."""
+    """Return the same from objects, if several models were measured with all else equal."""
     rows = []
     for seeds, part in _parts(fits, role):
         for fit in part:
@@ -75,7 +75,7 @@ def content(
 
 
 def _parts(fits: Sequence[Curves], role: str) -> list[tuple[int, list[Curves]]]:
-    """Return seed-set sizes, each with fits that have it and that differ in the role alone."""
+    """Return seed-set sizes, each with fits of that size that differ only in the role."""
     found: dict[tuple[Any, ...], list[Curves]] = {}
     for fit in fits:
         others = tuple(getattr(fit.group, name) for name in GROUP_COLUMNS if name != role)
@@ -100,8 +100,8 @@ def _crossover_rows(records: Sequence[Crossover]) -> list[Row]:
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
     """Return a chart with a panel for each model, and one with the crossovers of all.
 
-    There is a section for each task and seed-set size for which two models or more were measured
-    with all else equal.
+    There is a section for each task and seed-set size at which several models were measured with
+    all else equal.
     """
     rows = content.rows()
     role = content.besides["role"]
@@ -117,7 +117,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
         reach = [percent(row[end]) for row in found for end in ("low", "high", "accuracy")]
         panels = []
         for index, model in enumerate(models):
-            # The models' panels are compared by height, so they have one scale.
+            # The models' panels share a scale, so that they can be compared.
             y = value_axis(reach, "accuracy, %" if index % columns == 0 else "")
             of_model = [row for row in found if row[role] == model]
             layers = accuracy.accuracy_layers(of_model, methods, y, labels)
@@ -162,7 +162,7 @@ def _crossovers(
                 "Method": methods.names[row["method"]],
                 "row": named[model],
                 "at": row["budget_ratio"],
-                # Open where it reaches beyond what was measured of this model.
+                # Cut at the ends of the model's measured range.
                 "low": min(of_method) if row["low"] is None else row["low"],
                 "high": max(of_method) if row["high"] is None else row["high"],
                 "interval": say.ends_text(

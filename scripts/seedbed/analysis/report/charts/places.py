@@ -1,4 +1,4 @@
-"""What a study's charts show side by side: its fits, their titles, methods and crossovers."""
+"""The fits that a study's charts show side by side, with titles, methods and crossovers."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 
 
 def all_methods(fits: Iterable[Curves]) -> list[str]:
-    """Return the methods of all fits, in the study's order where a fit shows it.
+    """Return the methods of all fits, as far as possible in the study's order.
 
-    Each fit has its own methods in that order, so those of the fit with most of them come first: a
-    method then has the same colour in every figure.
+    Each fit has its methods in that order. The methods of the fit with most methods come first, so
+    that a method has the same colour in every figure.
     """
     ordered = sorted(fits, key=lambda fit: -len(fit.methods))
     return list(dict.fromkeys(method for fit in ordered for method in fit.methods))
 
 
 def group_titles(fits: Sequence[Curves], titles: Titles) -> list[str]:
-    """Return a title for each fit: its task, and coordinates in which the task's fits differ."""
+    """Return a title for each fit: its task, and the coordinates that differ within the task."""
     return place_titles([asdict(fit.group) for fit in fits], titles)
 
 
 def by_place(
     rows: Sequence[Row], titles: Titles, columns: Iterable[str] = tuple(GROUP_COLUMNS)
 ) -> list[tuple[Row, str, list[Row]]]:
-    """Return the places of some rows, in their order, each with its title and its rows.
+    """Group rows by place, and return each place with its title and its rows.
 
     Args:
-        rows: of a table.
+        rows: rows of a table.
         titles: titles of tasks and models.
-        columns: those that tell places apart.
+        columns: columns that distinguish places.
     """
     places: dict[tuple[object, ...], tuple[Row, list[Row]]] = {}
     for row in rows:
@@ -47,7 +47,7 @@ def by_place(
 
 
 def place_titles(places: Sequence[Row], titles: Titles) -> list[str]:
-    """Return a title for each place: its task, and coordinates in which the task's places differ.
+    """Return a title for each place: its task, and the coordinates that differ within the task.
 
     Args:
         places: mappings with `task` and coordinates.
@@ -66,8 +66,8 @@ def place_titles(places: Sequence[Row], titles: Titles) -> list[str]:
 def with_curves(fits: Sequence[Curves]) -> list[Curves]:
     """Return the fits in which at least two methods were measured at two budgets or more.
 
-    The others are of ablations at a single budget, which have figures of their own. Of a task that
-    has no such fit, all are returned.
+    The other fits are ablations at a single budget, which have their own figures. For a task
+    without such a fit, all of its fits are returned.
     """
     curved = {
         fit.key: any(

@@ -1,4 +1,4 @@
-"""How charts of many series of cells against the budget tell them apart."""
+"""The looks that distinguish many series of cells in a chart against the budget."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from seedbed.analysis.report import figure_sentences
 from seedbed.analysis.report.charts.drawing import Axis, Layers, Look, Methods, Row, dashes, layer
 
 SERIES = ("method", "augmenter", "filter", "seeds")
-"""What tells the series of one panel apart."""
+"""Columns that distinguish the series of a panel."""
 
 
 class Series:
-    """The look of series: colour and marker by method, dashes by the size of the seed set.
+    """The look of series: colour and marker by method, dashes by seed-set size.
 
-    Markers are hollow where the augmenter or the filter is not the method's most frequent one.
+    Markers are hollow if the augmenter or the filter is not the method's most frequent one.
 
     Args:
         rows: all cells of the chart, with the columns `SERIES`.
@@ -46,8 +46,8 @@ class Series:
             rows: the rows.
             x: the x axis.
             y: the y axis.
-            tooltip: what a cell's tooltip shows.
-            joined: whether the hollow markers of a series are joined by lines, as the others are.
+            tooltip: content of a cell's tooltip.
+            joined: whether lines also join the hollow markers of a series.
         """
         drawn = [
             {name: row[name] for name in (*SERIES[1:], "budget", "at", "value")}

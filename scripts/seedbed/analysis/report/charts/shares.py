@@ -49,19 +49,19 @@ SCHEMA = pl.Schema(
     }
 )
 """Columns of the table. `corners` are three methods, and `shares` their shares of the budget in
-percent, in this order: a row is a mixture of them, or one of them alone."""
+percent, in the same order. A row is a mixture of them, or one of them alone."""
 
 _SIDE = 230
-"""Pixels of a side of the triangle."""
+"""Length in pixels of a side of the triangle."""
 
 _RISE = 3**0.5 / 2
-"""Height of an equilateral triangle whose side is 1."""
+"""Height of an equilateral triangle with sides of length 1."""
 
 _TEXT = 14
-"""Pixels of a line of text."""
+"""Height in pixels of a line of text."""
 
 _LINES = (0.25, 0.5, 0.75)
-"""Shares at which lines stand in the triangle."""
+"""Shares at which the triangle has grid lines."""
 
 
 def tabulate(cells: Path, item_scores: Path, settings: ShareSettings) -> Content:
@@ -125,7 +125,7 @@ class _Plane:
     Attributes:
         corners: the methods.
         titles: their titles.
-        width: of the panel, in pixels.
+        width: width of the panel in pixels.
     """
 
     corners: Sequence[str]
@@ -140,22 +140,22 @@ class _Plane:
 
     @property
     def _foot(self) -> int:
-        """Pixels below the triangle."""
+        """Height in pixels below the triangle."""
         return _TEXT * max(map(len, self._names()[:2])) + 16
 
     @property
     def height(self) -> int:
-        """Pixels of the panel: the triangle, and texts above and below it."""
+        """Height in pixels of the panel: the triangle, and texts above and below it."""
         return round(_SIDE * _RISE) + self._foot + _TEXT * (len(self._names()[2]) + 3)
 
     def place(self, shares: Sequence[float]) -> dict[str, float]:
-        """Return where shares stand, in pixels from the left and from below; they add up to 1."""
+        """Return the position of shares, which add up to 1, in pixels from left and bottom."""
         _, right, top = shares
         x = (self.width - _SIDE) / 2 + _SIDE * (right + top / 2)
         return {"x": x, "y": self._foot + _SIDE * _RISE * top}
 
     def _at(self, marks: alt.Chart) -> alt.Chart:
-        # Pixels, so that all sides of the triangle are of one length.
+        # Scales in pixels, so that all sides of the triangle have the same length.
         x = alt.X("x:Q", scale=alt.Scale(domain=[0, self.width], nice=False), axis=None)
         y = alt.Y("y:Q", scale=alt.Scale(domain=[0, self.height], nice=False), axis=None)
         return marks.encode(x=x, y=y)

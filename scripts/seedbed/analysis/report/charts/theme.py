@@ -1,4 +1,4 @@
-"""How charts look: the methods' colours and markers, and Vega configs for light and dark pages."""
+"""The look of charts: colours and markers of methods, and Vega configs of light and dark pages."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A5E00", "#4593BF")
-"""Colours of the methods in their order, safe for colour-blind readers: those of Okabe & Ito
-(2008), the last two darker, as their orange and sky blue are too pale on white."""
+"""Colours of the methods in their order, safe for colour-blind readers: the palette of Okabe & Ito
+(2008). The last two are darker, because its orange and sky blue are too pale on white."""
 
 PUBLISHED = "#A08A2C"
-"""Of what others published."""
+"""Colour of published crossovers."""
 
 RANGE = "#8A8A8A"
-"""Of the range of the data."""
+"""Colour of the range of the data."""
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 """Markers of the methods in their order."""
 
 DASHES = ([1, 0], [6, 4], [2, 2], [8, 3, 2, 3])
-"""Dashes of what stands beside the methods, in its order: sizes of seed sets, filters."""
+"""Dash patterns of seed-set sizes or filters, in their order."""
 
 FONT_SIZE = 12
 
@@ -30,7 +30,7 @@ def colour(methods: Sequence[str], method: str) -> str:
 
 
 def other_looks(looks: Sequence[Any], count: int) -> list[Any]:
-    """Return the markers or dashes of methods: where colours come again, these are others."""
+    """Return markers or dash patterns that differ between methods of the same colour."""
     return [looks[(n + n // len(COLOURS)) % len(looks)] for n in range(count)]
 
 
@@ -54,7 +54,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def _config(ink: str, soft: str, grid: str, paper: str) -> dict[str, Any]:
-    # No limit cuts a text: the figure grows instead.
+    # Texts are never cut: the figure grows instead.
     text = {"labelColor": ink, "titleColor": ink, "labelLimit": 0, "titleLimit": 0}
     text |= {
         "labelFontSize": FONT_SIZE - 1,
@@ -63,9 +63,9 @@ def _config(ink: str, soft: str, grid: str, paper: str) -> dict[str, Any]:
     }
     return {
         "background": paper,
-        # Bundled with vl-convert, and as wide as the fonts that browsers put in its place.
+        # Bundled with vl-convert, and as wide as the fonts that browsers substitute for it.
         "font": "Liberation Sans, Arial, Helvetica, sans-serif",
-        # The figure's description says what it shows; thousands of marks would not.
+        # The figure has a description; labels on thousands of marks would not help.
         "aria": False,
         "view": {"stroke": None},
         "axis": {
@@ -95,7 +95,7 @@ def _config(ink: str, soft: str, grid: str, paper: str) -> dict[str, Any]:
         "style": {
             "ink": {"color": ink, "stroke": ink},
             "words": {"fill": ink},
-            # Behind words, so that they can be read on lines and areas.
+            # Behind words, to keep them readable on lines and areas.
             "halo": {"fill": paper, "stroke": paper, "strokeWidth": 4, "strokeJoin": "round"},
             "hollow": {"fill": paper},
             "edge": {"stroke": paper, "strokeWidth": 1},
@@ -109,4 +109,4 @@ LIGHT = _config("#333333", "#777777", "#e4e4e4", "#ffffff")
 """Vega config of the SVG and PNG files, and of a page in light colours."""
 
 DARK = _config("#e8e8e8", "#a0a0a0", "#33373d", "#17191c")
-"""Vega config of a page in dark colours: charts hold no colour but those of the methods."""
+"""Vega config of a page in dark colours. Charts themselves set only the methods' colours."""

@@ -1,4 +1,4 @@
-"""Chart: what it brings to train on verified answers alone."""
+"""Chart: the effect of training on verified answers only."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ SCHEMA = pl.Schema(
         "noise": pl.String,
     }
 )
-"""Columns of the table. `kind` is "accuracy"; "difference" of the method without a filter
-to the `reference`, the first method with verified answers, paired by test item; or "kept", the
-rows that are trained on for each teacher query. `noise` says what the interval holds."""
+"""Columns of the table. `kind` is "accuracy"; "difference", of the method without a filter to the
+`reference`, the first method with verified answers, paired by test item; or "kept", the training
+rows per teacher query. `noise` names the noise that the interval covers."""
 
 
 def tabulate(
     fits: Path, draws: Path, cells: Path, item_scores: Path, settings: CompareSettings
 ) -> Content:
-    """Return accuracies by filter, differences between methods, and how many rows were kept."""
+    """Return accuracies by filter, differences between methods, and shares of rows kept."""
     outcomes, runs = read_measured(fits, draws, cells, item_scores)
     return content(outcomes, settings, runs)
 
@@ -99,7 +99,7 @@ def content(
 
 
 def _short_of_rows(cells: pl.DataFrame) -> list[Row]:
-    """Return the cells that have fewer rows than without a filter."""
+    """Return the cells with fewer rows than without a filter."""
     if "missing_rows" not in cells.columns:
         return []
     short = cells.filter((pl.col("filter") == MATCHED) & (pl.col("missing_rows") > 0))
@@ -117,7 +117,7 @@ def _parts(
 ) -> list[list[Row]]:
     """Return the rows of a task for each group and seed-set size with more than one filter.
 
-    A method without an augmenter belongs to the groups of all augmenters. Where it alone has
+    A method without an augmenter belongs to the groups of all augmenters. If only such methods have
     several filters, only the group with most cells is shown.
     """
     indexed = outcomes.cells.with_row_index("row")
@@ -135,7 +135,7 @@ def _parts(
             base = {name: getattr(group, name) for name in PLACE[:-1]} | {"seeds": seeds}
             place = (group.student, group.teacher, seeds)
             rows = _rows(outcomes, part, methods, confidence, base, noise)
-            # The group without an augmenter is a part of each of the others.
+            # Every group contains the cells without an augmenter.
             own = group.augmenter in several and group.augmenter != NO_AUGMENTER
             found.setdefault(place, []).append((own, part.height, rows))
     parts = []
@@ -211,9 +211,9 @@ def _rows(
 
 
 def _kept(cells: pl.DataFrame) -> float | None:
-    """Return the rows for each teacher query, or None where they were not counted.
+    """Return the rows per teacher query, or None if they were not counted.
 
-    The queries that verify answers are among them.
+    The queries count those that verify answers.
     """
     if "rows" not in cells.columns or "teacher_queries" not in cells.columns:
         return None
@@ -227,9 +227,9 @@ def _kept(cells: pl.DataFrame) -> float | None:
 def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatChart:
     """Return a chart of accuracy by filter against the budget, for each method.
 
-    There are such panels for each task, models and seed-set size with more than one filter. Beside
-    them: what the other methods without a filter gain over the first method with verified answers,
-    at the same number of teacher queries; and how many rows a query leaves.
+    There is a section for each task, models and seed-set size with more than one filter. Two
+    further panels show the gain of the other methods without a filter over the first method with
+    verified answers, at the same number of teacher queries, and the rows per query.
     """
     rows = content.rows()
     methods = Methods(content.methods, titles)
@@ -267,7 +267,7 @@ def chart(content: Content, titles: Titles, missing: str = "") -> alt.VConcatCha
 
 
 def _lacking(rows: Sequence[Row], titles: Titles) -> str:
-    """Return a line on the cells that have fewer rows than without a filter, or ""."""
+    """Return a line on cells with fewer rows than without a filter, or ""."""
     return figure_sentences.missing_rows_note(
         (titles.short(row["method"]), titles.title(row["task"]), row["budget"], row["missing_rows"])
         for row in rows
@@ -277,7 +277,7 @@ def _lacking(rows: Sequence[Row], titles: Titles) -> str:
 def _lines(rows: Sequence[Row], methods: Methods, filters: Sequence[str], y: Axis) -> Layers:
     """Return a line for each method and filter among the rows, in percent.
 
-    Markers are hollow for verified answers, and small for as many verified rows as queries.
+    Markers are hollow for the filter `verified`, and small for `verified_matched`.
     """
     present = [name for name in filters if any(row["filter"] == name for row in rows)]
     drawn = [

@@ -1,11 +1,11 @@
-"""The page: its HTML, CSS and JavaScript, and what fills it."""
+"""The page: its HTML, CSS and JavaScript, and the Python that fills them."""
 
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
 
 SHARED = tuple(_HERE / name for name in ("page.css", "layout.html", "table.html"))
-"""What every page stands on."""
+"""Files that every page uses."""
 
 FILES = (_HERE / "page.html", _HERE / "page.js", *SHARED)
-"""The page's files: a change of one of them makes the page stale, as a change of code does."""
+"""The page's files. A change to one makes the page stale, as a change of code does."""

@@ -1,7 +1,7 @@
-"""What the page's controls look up: at each of their places the advice, as text and as numbers.
+"""The data behind the page's controls: the advice at each of their positions, as text and numbers.
 
-The advice comes from the function that answers `snakemake advise`, on a grid of seeds and budgets,
-and its words from `sentences`; the page's script only puts them into their places.
+The function behind `snakemake advise` computes the advice on a grid of seeds and budgets, and
+`sentences` phrases it. The page's script only inserts the texts and draws the charts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from seedbed.analysis.settings import Titles
 SIZES = 7
 BUDGETS = 25
 TARGETS = 21
-"""Places of the controls for seeds, budget and the accuracy to reach."""
+"""Numbers of positions of the controls for seeds, budget and the accuracy to reach."""
 
 HEADS = {
     "budget": (
@@ -57,18 +57,18 @@ HEADS = {
         "cost",
     ),
 }
-"""Heads of the table of choices, where a budget or an accuracy is asked about."""
+"""Column heads of the table of choices, for a question about a budget or about an accuracy."""
 
 _STEP = 1.1
-"""Factor between budgets that may reach an accuracy."""
+"""Factor between successive budgets in the search for one that reaches an accuracy."""
 
 _BEYOND = 2.0
-"""How far beyond the budget ratios of the data the control goes."""
+"""Factor by which the budget control extends beyond the highest measured budget ratio."""
 
 
 @dataclass(frozen=True)
 class _Explored:
-    """A fit, and what the advice on it takes."""
+    """A fit with the settings of its advice."""
 
     fit: Curves
     titles: Titles
@@ -77,7 +77,7 @@ class _Explored:
     money: bool
 
     def size(self, seeds: int) -> dict[str, object] | None:
-        """Return what the page looks up for a number of seeds; None where nothing is known."""
+        """Return the page's data for a number of seeds; None if no budget has advice."""
         further = further_cells(self.fit, seeds, self.prices)
         spending = Spending.of(self.fit, seeds, self.prices)
         found: list[Advice] = []
@@ -94,7 +94,7 @@ class _Explored:
                     **asked,
                 )
             except ValueError:
-                # No method has such a budget: between sizes, or for too little money.
+                # No method has such a budget, for example because the money is too little.
                 continue
             found.append(advice)
         if not found:
@@ -125,7 +125,7 @@ class _Explored:
         }
 
     def budgets(self, seeds: int) -> list[float]:
-        """Return the budgets of the control, in queries or dollars."""
+        """Return the budgets at the control's positions, in queries or dollars."""
         cells = self.fit.record.cells
         if not self.money:
             ratios = [cell.budget_ratio for cell in cells]
@@ -146,11 +146,11 @@ class _Explored:
             max(line.amounts[0] for line in known_lines),
             max(line.amounts[-1] for line in known_lines),
         )
-        # Two digits: what a person would type.
+        # Two digits, as a person would type them.
         return sorted({float(f"{amount:.2g}") for amount in np.geomspace(*ends, BUDGETS)})
 
     def place(self, advice: Advice) -> float:
-        """Return where a budget is on the charts' axis."""
+        """Return the position of a budget on the charts' axis."""
         return (advice.usd or 0.0) if advice.budget is None else advice.budget / advice.seeds
 
     def budget(self, advice: Advice) -> str:
@@ -160,12 +160,12 @@ class _Explored:
         return f"{advice.budget:,} teacher queries"
 
     def leading(self, advice: Advice) -> tuple[str, ...]:
-        """Return the best method and those tied with it, in the study's order."""
+        """Return the best method and the methods tied with it, in the study's order."""
         best = {entry.method for entry in advice.leading}
         return tuple(method for method in self.fit.methods if method in best)
 
     def row(self, advice: Advice) -> dict[str, object]:
-        """Return what the page shows for a place of its controls."""
+        """Return the page's content for one position of its controls."""
         budget, title = self.budget(advice), self.titles.title
         shown = budget
         if advice.budget is not None:
@@ -204,7 +204,7 @@ class _Explored:
         }
 
     def reach(self, seeds: int, spending: Spending) -> list[dict[str, object]]:
-        """Return what the page shows for each accuracy to reach."""
+        """Return the page's content for each accuracy to reach."""
         try:
             found = prospects(self.fit, seeds, spending, _STEP)
         except ValueError:
@@ -258,14 +258,14 @@ class _Explored:
         }
 
     def stretches(self, seeds: int, found: Sequence[Advice]) -> list[Stretch]:
-        """Return which methods lead where, over all budgets of the control."""
+        """Return the stretches of leading methods over all budgets of the control."""
         places = [self.place(advice) for advice in found]
-        # One budget alone is narrower than the control can tell.
+        # Stretches narrower than a step of the control are merged.
         step = max(np.diff(np.log(places)), default=0.0) * 1.01
         parts = stretches_of(places, [self.leading(advice) for advice in found])
         if self.money or not (inside := leaders(self.fit, seeds, self.confidence)):
             return merged(parts, step)
-        # Within the data as the sentences have it.
+        # Within the data, the stretches are those that the sentences name.
         low, high = inside[0].low, inside[-1].high
         before = [replace(one, high=min(one.high, low)) for one in parts if one.low < low]
         after = [replace(one, low=max(one.low, high)) for one in parts if one.high > high]
@@ -288,7 +288,7 @@ class _Explored:
         ]
 
     def leaders(self, seeds: int, stretches: Sequence[Stretch]) -> str:
-        """Return which methods lead from which budget on."""
+        """Return a clause on which methods lead from which budget on."""
         title = self.titles.title
         if not self.money:
             return say.leaders_text(self.fit, seeds, title, self.confidence)
@@ -303,22 +303,22 @@ class _Explored:
 def explorer_data(
     fits: Sequence[Curves], titles: Titles, confidence: float, prices: Prices
 ) -> dict[str, object]:
-    """Return what the page looks up, as JSON holds it.
+    """Return the data of the page's controls, ready for JSON.
 
     Args:
         fits: the fits.
         titles: titles of methods, tasks and models.
         confidence: coverage of the intervals.
-        prices: by model, what its tokens cost.
+        prices: prices of tokens by model.
 
     Returns:
-        `heads` of the table of choices, `plots` by control ("queries", "usd"), and `fits`, each
-        with its title and by control a list of what the page shows for each number of seeds.
+        `heads` of the table of choices, `plots` by unit ("queries", "usd"), and `fits`. Each fit
+        has its title and, by unit, a list with the page's content for each number of seeds.
     """
     shown = with_curves(fits)
     methods = all_methods(shown)
     titled = [*zip(shown, group_titles(shown, titles), strict=True)]
-    # The fit with most cells comes first: the page opens with it.
+    # The page opens with the first fit: the one with most cells.
     titled.sort(key=lambda pair: -len(pair[0].record.cells))
     colours = {titles.title(method): colour(methods, method) for method in methods}
     return {
@@ -343,7 +343,7 @@ def explorer_data(
 
 
 def _sizes(fit: Curves) -> list[int]:
-    """Return the numbers of seeds of the control: those measured, and others between them."""
+    """Return the numbers of seeds at the control's positions: measured ones, and some between."""
     if len(fit.seeds) == 1:
         return fit.seeds
     between = np.geomspace(fit.seeds[0], fit.seeds[-1], SIZES).round().astype(int)
@@ -360,5 +360,5 @@ def _unknown(fit: Curves, prices: Prices) -> str:
 
 
 def _percent(share: float) -> float:
-    """Return a share in percent, to the hundredth of a point to keep the page small."""
+    """Return a share in percent, rounded to hundredths to keep the page small."""
     return round(100 * share, 2)

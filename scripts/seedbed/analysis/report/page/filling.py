@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no other file and no network."""
+"""The report as a self-contained HTML page that needs no network."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ TABLES = {
     "../tables/cells.csv": "every cell",
     "../tables/comparisons.csv": "every comparison of two methods",
     "../fits/crossovers.csv": "every crossover",
-    "../fits/decay.json": "every model that was fitted",
+    "../fits/decay.json": "every fitted model",
     "../fits/findings.json": "every test of a contrast",
 }
-"""Files beside the page, and what is in them."""
+"""Files next to the page, with their contents."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Figure:
     """A figure of the page.
 
     Attributes:
-        name: of its files.
-        title: its title.
-        caption: what it shows.
-        description: its alternative text, if it differs from the caption; or "".
-        svg: the drawing, as an element.
-        chart: the same as Vega-Lite; None if there is none.
+        name: name of its files, without suffix.
+        title: title of the figure.
+        caption: caption without the title.
+        description: alternative text if it differs from the caption; otherwise "".
+        svg: the drawing as an SVG element.
+        chart: its Vega-Lite specification; None if there is none.
     """
 
     name: str
@@ -60,7 +60,7 @@ def read_figure(path: Path, chart: Mapping[str, Any] | None) -> Figure:
     """Return a figure from its SVG file and its Vega-Lite specification.
 
     Raises:
-        ValueError: if the file is no SVG.
+        ValueError: if the file is not SVG.
     """
     name = path.stem
     title, caption = caption_of(name)
@@ -74,27 +74,27 @@ def read_figure(path: Path, chart: Mapping[str, Any] | None) -> Figure:
 
 
 def inline_svg(text: str, name: str, description: str = "about") -> str:
-    """Return an SVG document as an element to stand in a page.
+    """Return an SVG document as an element to embed in a page.
 
-    The XML head goes, and every identifier gets the figure's name in front, since identifiers of
-    several figures in one page would otherwise clash.
+    The XML head is removed. Identifiers get the figure's name as a prefix, so that those of several
+    figures do not clash.
 
     Args:
         text: the document.
-        name: of the figure.
-        description: end of the identifier of the element that describes it.
+        name: name of the figure.
+        description: suffix of the identifier of the describing element.
 
     Raises:
-        ValueError: if the text holds no SVG element.
+        ValueError: if the text contains no SVG element.
     """
     start = text.find("<svg")
     if start < 0:
         raise ValueError(f"figure {name} is not an SVG file")
     text = re.sub(r"<metadata>.*?</metadata>", "", text[start:], flags=re.DOTALL)
     text = re.sub(r'(\bid="|url\(#|(?:xlink:)?href="#)', rf"\g<1>{name}-", text)
-    # The element as a whole has a name and a description; its parts need none.
+    # The SVG element has a label and a description, so its parts need none.
     text = re.sub(r'\s(?:role|aria-[a-z]+)="[^"]*"', "", text)
-    # The view box scales it; fixed sizes would overflow a narrow screen.
+    # The view box scales the drawing; a fixed size would overflow a narrow screen.
     head, rest = text.split(">", 1)
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
     words = f'aria-labelledby="{name}-name" aria-describedby="{name}-{description}"'
@@ -106,8 +106,8 @@ class Examples:
     """Rows of a dataset.
 
     Attributes:
-        title: of what task and method.
-        rows: questions and answers, cut where they are long.
+        title: titles of the task and the method.
+        rows: questions and answers, long ones cut.
     """
 
     title: str
@@ -115,7 +115,7 @@ class Examples:
 
 
 def examples_of(dataset: Path, titles: Titles) -> Examples:
-    """Return the first rows of a dataset in a folder that is named by its coordinates."""
+    """Return the first rows of a dataset whose path contains its coordinates."""
     place = dict(part.split("=", 1) for part in dataset.parts if "=" in part)
     table = pl.scan_parquet(dataset).select("question", "answer").head(_EXAMPLES).collect()
 
@@ -138,17 +138,17 @@ def page(
     spending: SpendingRecord | None = None,
     tables: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the page. All that comes from a study is escaped, but for figures and the scripts.
+    """Return the page. All content of a study is escaped, except figures and scripts.
 
     Args:
-        report: what the study found.
-        explorer: what `explorer_data` returned.
+        report: the report.
+        explorer: the result of `explorer_data`.
         figures: the figures.
         examples: rows of datasets.
         confidence: coverage of the intervals.
         provenance: code digest and versions.
-        spending: what the study has cost; None if that is not known.
-        tables: by path, what the tables beside the page hold; by default `TABLES`.
+        spending: cost of the study; None if unknown.
+        tables: descriptions of the tables next to the page, by path; by default `TABLES`.
     """
     from markupsafe import Markup
 
@@ -192,14 +192,14 @@ def render(
     spending: SpendingRecord | None,
     **values: object,
 ) -> str:
-    """Return a page: the layout that all pages share, with a template's blocks in it.
+    """Return a page: the shared layout, filled with the blocks of a template.
 
     Args:
         template: the file with the blocks.
         scripts: the page's own scripts.
         provenance: code digest and versions.
-        spending: what the study has cost; None if that is not known.
-        **values: what else the template names. Text is escaped, unless it is Markup.
+        spending: cost of the study; None if unknown.
+        **values: further variables of the template. Text is escaped unless it is Markup.
     """
     import jinja2
     from markupsafe import Markup
@@ -213,7 +213,7 @@ def render(
         lstrip_blocks=True,
     )
     return environment.get_template(template.name).render(
-        # Only what this project wrote or drew is markup; data stands in it as JSON.
+        # Only the project's own files and drawings are markup. Data is embedded as JSON.
         style=Markup(style.read_text(encoding="utf-8")),
         scripts=[Markup(text) for text in scripts],
         policy=content_policy(scripts),
@@ -225,13 +225,14 @@ def render(
 
 
 def content_policy(scripts: Sequence[str]) -> str:
-    """Return what the page allows itself, as its Content-Security-Policy.
+    """Return the page's Content-Security-Policy.
 
-    Text that models wrote is escaped; were an escape missed, nothing in it would run or load.
-    Styles may stand in the page: the figures' are theirs, and they can load nothing.
+    Model outputs are escaped. If an escape were missed, the policy would still keep the output from
+    running or loading anything. Inline styles are allowed because figures need them, and they
+    cannot load anything.
 
     Args:
-        scripts: the page's own scripts, each as it stands between its tags.
+        scripts: the page's own scripts, exactly as between their tags.
     """
     digests = [base64.b64encode(sha256(text.encode()).digest()).decode() for text in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
@@ -248,14 +249,14 @@ def content_policy(scripts: Sequence[str]) -> str:
 
 
 def script_json(content: Mapping[str, object]) -> str:
-    """Return JSON that may stand in a script element, whatever text it holds."""
+    """Return JSON that is safe inside a script element, whatever text it contains."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 @cache
 def vega_bundle() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script that needs nothing else."""
+    """Return Vega, Vega-Lite and Vega-Embed as one self-contained script."""
     import vl_convert
 
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")

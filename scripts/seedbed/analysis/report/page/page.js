@@ -1,21 +1,21 @@
-// Puts what Python wrote for each place of the controls into the page, and draws the charts.
+// Inserts the texts that Python wrote for each position of the controls, and draws the charts.
 const data = JSON.parse(document.getElementById("page-data").textContent);
 const find = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
-// With the interpreter of expressions, since the page lets no text become code.
+// `ast` interprets expressions: the page's policy forbids compiling text to code.
 const embedding = { actions: false, renderer: "svg", ast: true, defaultStyle: false };
 
-// Draws a chart in an element of its own within a place, as Vega gives that a role.
+// Draws a chart in a child of an element, because Vega sets a role on the element it draws in.
 function embed(place, spec) {
   const inner = document.createElement("div");
   place.replaceChildren(inner);
   const scheme = dark.matches ? "dark" : "light";
-  // The charts' elements have names and descriptions of their own.
+  // The elements around the charts have labels and descriptions.
   const config = { ...data.themes[scheme], aria: false, mark: { aria: false } };
   return vegaEmbed(inner, spec, { ...embedding, config, tooltip: { theme: scheme } });
 }
 
-// The study's figures: the same charts as the drawings, which stay where no script runs.
+// Replaces a figure's static drawing with its interactive chart; without scripts the drawing stays.
 async function enliven(place) {
   const drawing = place.nextElementSibling;
   await embed(place, data.figures[place.id.replace(/-chart$/, "")]);
@@ -42,7 +42,7 @@ dark.addEventListener("change", () => {
 if (data.explorer.fits.length) {
   const { fits, heads, plots } = data.explorer;
   const target = () => find("by-target").checked;
-  // The unit of the charts' axis: an accuracy to reach is shown where it takes so many queries.
+  // The unit of the charts' axis. An accuracy to reach is shown at the queries that it takes.
   const unit = () => (find("by-usd").checked ? "usd" : "queries");
   const sizes = () => fits[find("fit").value][unit()];
   const size = () => sizes()[find("seeds").value];
@@ -54,7 +54,7 @@ if (data.explorer.fits.length) {
   };
   const charts = {};
 
-  // Draws one chart at a time: the last data that comes meanwhile is drawn next.
+  // Draws one chart at a time. Of the data that arrives meanwhile, the last is drawn next.
   async function draw(name, key, values) {
     const chart = charts[name] ??= {};
     chart.wanted = { key, values };
@@ -131,7 +131,7 @@ if (data.explorer.fits.length) {
     draw("map", key, { map: sizes().flatMap((one) => one.map), here });
   }
 
-  // Sets a control's range, and its place as a share of it.
+  // Sets a control's range, and its position as a share of the range.
   function range(control, count, share) {
     find(control).max = count - 1;
     find(control).value = Math.round(share * (count - 1));
@@ -148,7 +148,7 @@ if (data.explorer.fits.length) {
     show();
   }
 
-  // Returns the place of the nearest of some numbers, by their ratio.
+  // Returns the index of the number nearest to another by ratio.
   function nearest(numbers, wanted) {
     const distance = (one) => Math.abs(Math.log(Math.max(one, 1e-9) / Math.max(wanted, 1e-9)));
     return numbers.reduce(

@@ -1,4 +1,4 @@
-"""The two charts that the page's controls move, as Vega-Lite. The page's script names the data."""
+"""The two charts that the page's controls update, as Vega-Lite. The page's script sets the data."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
 
     from seedbed.analysis.report.charts.drawing import Look
 
-# Methods differ by these as well as by colour, for readers who cannot tell colours apart.
+# Dashes distinguish methods for readers who cannot tell colours apart.
 _DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 4], [10, 3])
 
 _LEGEND: Look = {
     "title": None,
     "orient": "bottom",
-    # Below each other, also long titles fit a phone.
+    # In one column, even long titles fit a phone.
     "direction": "vertical",
     "columns": 1,
-    # Else as faint as the bands.
+    # Otherwise symbols would be as faint as the bands.
     "symbolOpacity": 1,
 }
 
 STRIPES = 6
-"""Stripes of a row of the map: two or three tied methods have equally many."""
+"""Stripes of a row of the map. Two or three tied methods get equally many."""
 
 HERE = "here"
-"""Name of the data of the place that is asked about."""
+"""Name of the dataset with the current position of the controls."""
 
 
 def plots(colours: Mapping[str, str], money: bool) -> JsonObject:
-    """Return the specifications by name: "curves" and "map".
+    """Return the specifications of the charts "curves" and "map", by name.
 
-    Their data is named as they are, and `HERE`; its columns are those of `explorer`.
+    Each chart uses the dataset of its name and the dataset `HERE`, with the columns of `explorer`.
 
     Args:
-        colours: by title of a method, its colour.
-        money: whether budgets are dollars, in place of queries per seed.
+        colours: colours by title of a method.
+        money: whether budgets are in dollars instead of queries per seed.
     """
     import altair as alt
 
@@ -83,7 +83,7 @@ def _curves(names: Sequence[str], x: alt.X, colour: alt.Color) -> alt.LayerChart
         strokeDash=dash,
         opacity=alt.when(shown).then(alt.value(1)).otherwise(alt.value(0.15)),
     )
-    # Those of the curve cannot be seen: they carry its tooltips.
+    # Points of curves are invisible: they carry the tooltips.
     points = data.mark_point(filled=True, size=60).encode(
         x=x,
         y=y,
@@ -121,5 +121,5 @@ def _map(x: alt.X, colour: alt.Color) -> alt.LayerChart | alt.FacetChart:
         .mark_point(style="ink", size=130, strokeWidth=3)
         .encode(x=x, y=y)
     )
-    # Of one row: the page's script knows how many there are.
+    # The height of one row: the page's script multiplies it by the number of rows.
     return alt.layer(tiles, here).properties(height=28)

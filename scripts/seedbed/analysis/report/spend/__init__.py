@@ -1,8 +1,8 @@
-"""What `snakemake spend` ends with: cards for the data and the adapter, and a page."""
+"""Reports of `snakemake spend`: cards for the data and the adapter, and a page."""
 
 from pathlib import Path
 
 from seedbed.analysis.report.page import SHARED
 
 FILES = (Path(__file__).resolve().with_name("spend.html"), *SHARED)
-"""The page's files: a change of one of them makes the page stale, as a change of code does."""
+"""The page's files. A change to one makes the page stale, as a change of code does."""

@@ -1,4 +1,4 @@
-"""What cards say of a spend beside its results."""
+"""Content of a spend's cards apart from its results."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Named(Part):
     """A task or a model.
 
     Attributes:
-        title: its name for people.
-        source: where it is from, in words.
-        hub: its name on the hub, if it is from there.
-        license: as its file says; None if it says nothing.
+        title: name for people.
+        source: origin, in words.
+        hub: name on the hub; None if it is not from there.
+        license: licence that its file states; None if it states none.
     """
 
     title: str
@@ -24,18 +24,18 @@ class Named(Part):
 
 
 class About(Part):
-    """A spend, beside its results.
+    """A spend, apart from its results.
 
     Attributes:
-        description: of the study, a sentence.
+        description: the study's description, a sentence.
         task: the task.
-        methods: titles by name, in the study's order.
-        models: by part: `augmenter`, `teacher`, `student`.
-        prompts: by what is asked for: `answer`, or a method.
-        generation: how text was sampled.
-        training: how the student was trained; empty without one.
-        overlap_words: words in a row that a question may share with the test split; None if only
-            whole questions count.
+        methods: titles of methods by name, in the study's order.
+        models: models by role: `augmenter`, `teacher`, `student`.
+        prompts: prompts by purpose: `answer`, or the name of a method.
+        generation: sampling settings.
+        training: training settings; empty without a student.
+        overlap_words: number of consecutive words shared with a test question from which a row is
+            dropped; None if only whole questions count.
     """
 
     description: str

@@ -1,4 +1,4 @@
-"""Cards for the hub: of the data set and of the adapter, as README.md with YAML before it."""
+"""Cards for the hub, of the data set and of the adapter: a README.md with YAML metadata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seedbed.analysis.report.spend.about import Named
 from seedbed.analysis.report.spend.outcome import GAINS_HOLD, Outcome
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
-"""The hub's words for how many rows a data set has, up to a number of them."""
+"""The hub's size categories, each with the number of rows below which it applies."""
 
 
 def data_card(found: Outcome) -> str:
@@ -50,7 +50,7 @@ def data_card(found: Outcome) -> str:
                 for name, queries in found.bought.items()
             ),
         ),
-        "How the queries were divided was decided in rounds:",
+        "The queries were divided in rounds:",
         *_decisions(found),
         "## Models and licences",
         _table(
@@ -60,7 +60,7 @@ def data_card(found: Outcome) -> str:
                 for part, one in (("seeds", found.about.task), *found.about.models.items())
             ),
         ),
-        "The terms of the models that wrote the text may bind those who train on it.",
+        "The terms of the models that wrote the text may bind anyone who trains on it.",
         "## Prompts",
         f"Sampling: {_pairs(found.about.generation)}.",
         *(
@@ -70,7 +70,7 @@ def data_card(found: Outcome) -> str:
         ),
         "## Counts",
         _table(
-            ("what", "count"),
+            ("item", "count"),
             (
                 ("teacher queries", f"{counts.teacher_queries:,}"),
                 ("augmenter queries", f"{counts.augmenter_queries:,}"),
@@ -88,18 +88,18 @@ def data_card(found: Outcome) -> str:
         "## Contamination",
         f"{_overlap(found.about.overlap_words)} "
         f"{(counts.dropped or {}).get('test_overlap', 0):,} rows were left out for that; "
-        f"{_count(counts.near_test_rows)} of those that are left are near a question of the test "
-        f"split, and {_count(counts.near_seed_rows)} near a seed.",
+        f"{_count(counts.near_test_rows)} of the remaining rows are near a question of the test "
+        f"split, and {_count(counts.near_seed_rows)} are near a seed.",
         "## Columns",
         _table(
             ("column", "content"),
             (
                 ("messages", "the chat to train on, as TRL and Transformers read it"),
-                ("question, answer", "its texts"),
-                ("method", "which method made it"),
-                ("seed_id", "the seed that it comes from, by its item of the train split"),
+                ("question, answer", "the texts of the chat"),
+                ("method", "the method that made it"),
+                ("seed_id", "the item of the train split that is its seed"),
                 ("query, sample", "its place in the method's stream"),
-                ("prompt_tokens, completion_tokens", "what the answer took"),
+                ("prompt_tokens, completion_tokens", "tokens of the query for the answer"),
             ),
         ),
         _made(found),
@@ -138,11 +138,11 @@ def model_card(found: Outcome) -> str:
     return _card(
         front,
         f"LoRA adapter for {found.about.task.title}",
-        f"The base model is {_said(student)}; without its weights the adapter is of no use.",
+        f"The base model is {_said(student)}; the adapter needs its weights.",
         *found.summary(),
         "## Evaluation",
-        "On the test split; intervals are of 95%: those of accuracies for other test items, those "
-        f"of differences for {GAINS_HOLD}.",
+        "On the test split, with 95% intervals. Intervals of accuracies cover the noise of test "
+        f"items; intervals of differences cover the {GAINS_HOLD}.",
         _table(
             ("trained on", "teacher queries", "accuracy"),
             (
@@ -151,7 +151,7 @@ def model_card(found: Outcome) -> str:
             ),
         ),
         _table(
-            ("all that was bought, over", "paired difference"),
+            ("the final student compared with", "paired difference"),
             ((one.over, one.text) for one in found.gains),
         ),
         "## Training",
@@ -166,12 +166,12 @@ def _card(front: Any, title: str, *parts: str) -> str:
 
 
 def _writers(found: Outcome) -> list[str]:
-    """Return the parts whose models wrote the rows."""
+    """Return the roles whose models wrote the rows."""
     return [part for part in ("augmenter", "teacher") if part in found.about.models]
 
 
 def _licence(parts: Iterable[Named]) -> str:
-    """Return the one licence that all parts state; else `other`, as the text says which."""
+    """Return the licence that all parts share, or `other`: the card's text then lists them."""
     stated = {part.license for part in parts}
     only = stated.pop() if len(stated) == 1 else None
     return only or "other"
@@ -189,7 +189,7 @@ def _said(part: Named, kind: str = "") -> str:
 
 
 def _prompt(found: Outcome, name: str, text: str) -> Sequence[str]:
-    """Return a prompt in a fence that is longer than any in it."""
+    """Return a prompt in a code fence longer than any fence in the prompt."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     title = "Answers" if name == "answer" else found.about.methods.get(name, name)
     return [f"{title}:", f"{fence}\n{text}\n{fence}"]
@@ -197,8 +197,8 @@ def _prompt(found: Outcome, name: str, text: str) -> Sequence[str]:
 
 def _overlap(words: int | None) -> str:
     if words is None:
-        return "A row is left out whose question is one of the test split."
-    return f"A row is left out whose question has {words} words in a row of a test question."
+        return "Rows whose question is in the test split are left out."
+    return f"Rows whose question shares {words} words in a row with a test question are left out."
 
 
 def _words(name: str) -> str:
@@ -224,7 +224,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text that stays in its cell of a table."""
+    """Return a text that fits into one cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")
 
 

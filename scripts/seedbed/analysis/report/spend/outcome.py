@@ -1,4 +1,4 @@
-"""What came of a spend: what was bought, what it cost, and how good its student is."""
+"""The outcome of a spend: what was bought, its cost, and the accuracy of the student."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CONFIDENCE = 0.95
 
 BOUGHT = "all that was bought"
 
-GAINS_HOLD = "other test items and other trainings, as the model of accuracy estimates their noise"
-"""What the intervals of gains hold."""
+GAINS_HOLD = "noise of test items and, as the model of accuracy estimates it, of training runs"
+"""The noise that intervals of gains cover."""
 
 BLIND = (
-    "No student was trained, so how good this division is for the task was not measured: it "
-    "follows what is published of other tasks."
+    "No student was trained, so this division was not tested on the task: it follows published "
+    "results of other tasks."
 )
-"""What a spend without a student is worth."""
+"""Caveat of a spend without a student."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Student:
     """A student that was evaluated.
 
     Attributes:
-        title: what it was trained on.
-        queries: of that data.
-        accuracy: a fraction, with its interval.
+        title: title of its training data.
+        queries: teacher queries of that data.
+        accuracy: accuracy with its interval, fractions.
         cell: its row of the outcomes.
     """
 
@@ -50,13 +50,13 @@ class Student:
 
     @property
     def label(self) -> str:
-        """What it was trained on, and how much of it."""
+        """Its training data, with the number of queries."""
         return f"{self.title}, {self.queries:,} queries" if self.queries else self.title
 
 
 @dataclass(frozen=True)
 class Gain:
-    """How much better the final student is than another one, in accuracy, a fraction."""
+    """The gain in accuracy of the final student over another student, a fraction."""
 
     over: str
     difference: PairedDifference
@@ -70,17 +70,17 @@ class Gain:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a spend.
+    """The outcome of a spend.
 
     Attributes:
-        about: what it is about.
+        about: task, methods, models and settings.
         purchases: the decisions, the final one last.
-        record: of the data set.
-        rows: of the data set by method.
-        students: those of the pilot, the base model first and the final one last; none without
-            a student.
-        gains: of the final student over the base model and over the best of the pilot.
-        spending: what it cost; None if nothing was booked.
+        record: record of the data set.
+        rows: rows of the data set by method.
+        students: the base model, the students of the pilot, and the final student; empty if none
+            was trained.
+        gains: gains of the final student over the base model and over the best of the pilot.
+        spending: cost of the spend; None if nothing was booked.
         left_out: methods that yielded no rows, with the reason.
     """
 
@@ -95,7 +95,7 @@ class Outcome:
 
     @property
     def request(self) -> Request:
-        """What was asked for."""
+        """The request."""
         return self.purchases[-1].request
 
     @property
@@ -105,20 +105,20 @@ class Outcome:
 
     @property
     def bought(self) -> dict[str, int]:
-        """Teacher queries that were bought of each method, in the study's order."""
+        """Teacher queries bought for each method, in the study's order."""
         queries = self.final.purchase.queries
         return {name: queries[name] for name in self.about.methods if name in queries}
 
     @property
     def queries(self) -> int:
-        """Teacher queries that were bought."""
+        """Teacher queries bought."""
         return sum(self.bought.values())
 
     @property
     def cost(self) -> str:
-        """What it cost, in words."""
+        """The cost, in words."""
         said = sentence(self.spending) if self.spending is not None else ""
-        return said or "no money, as all models ran in the workflow's own jobs"
+        return said or "no money, because all models ran in the workflow's own jobs"
 
     def said(self, reason: str) -> str:
         """Return a reason with the titles of methods in place of their names."""
@@ -127,7 +127,7 @@ class Outcome:
         return reason
 
     def summary(self) -> list[str]:
-        """Return what came of it, in a few sentences."""
+        """Return the outcome in a few sentences."""
         asked = self.request
         budget = f"{asked.queries:,} queries" if asked.usd is None else dollars(asked.usd)
         said = [
@@ -141,7 +141,7 @@ class Outcome:
             return [*said, BLIND, self.said(self.final.purchase.reason)]
         final = self.students[-1]
         said.append(
-            "The student that is trained on all of them answers "
+            "The student trained on all of them answers "
             f"{say.accuracy_text(final.accuracy)} of the test items right."
         )
         said += [f"That is {one.text} over {one.over}." for one in self.gains]
@@ -157,15 +157,15 @@ def outcome(
     spending: SpendingRecord | None,
     left_out: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """Return what came of a spend.
+    """Return the outcome of a spend.
 
     Args:
-        about: what it is about.
+        about: task, methods, models and settings.
         purchases: the decisions.
-        record: of the data set.
-        rows: of the data set, with `method`.
-        scores: of all students; None without any.
-        spending: what it cost.
+        record: record of the data set.
+        rows: rows of the data set, with a column `method`.
+        scores: scores of all students; None if none was trained.
+        spending: cost of the spend; None if nothing was booked.
         left_out: methods that yielded no rows, with the reason.
     """
     students = _students(about, scores)
@@ -205,5 +205,5 @@ def _students(about: About, scores: Outcomes | None) -> list[Student]:
         accuracy = mean_accuracy(scores, [cell], CONFIDENCE)
         place = places.get(method, len(places))
         found.append((queries, place, Student(title, queries, accuracy, cell)))
-    # The final one has all that was bought, and so the most queries.
+    # The final student has the most queries: all that was bought.
     return [student for *_, student in sorted(found, key=lambda one: one[:2])]

@@ -1,4 +1,4 @@
-"""The page that tells a spend decision by decision, as one HTML file without scripts."""
+"""The page that reports a spend decision by decision, as one HTML file without scripts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KINDS = {
     "pilot": "a round of the pilot",
     "final": "the rest",
 }
-"""What a decision buys, in words."""
+"""What each kind of decision buys, in words."""
 
 _LABELS = 250
 _ROW = 30
@@ -47,10 +47,11 @@ class Decision:
     """A decision, in words.
 
     Attributes:
-        title: its number and kind.
-        reason: why.
-        facts: further sentences: what was known and spent.
-        rows: by method: its title, queries before, after, and the chance that it is best.
+        title: number and kind of the decision.
+        reason: reason for the decision.
+        facts: further sentences, on measurements and money spent.
+        rows: one row for each method: title, queries before, queries after, and the probability
+            that it is best.
     """
 
     title: str
@@ -61,14 +62,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of the page, drawn twice.
+    """A figure of the page, drawn for light and for dark pages.
 
     Attributes:
-        name: in identifiers of the page.
-        title: what it shows.
-        about: how to read it, with its numbers.
-        light: for light pages, as an SVG element.
-        dark: for dark ones.
+        name: name in identifiers of the page.
+        title: title of the figure.
+        about: how to read the figure, with its numbers.
+        light: drawing for light pages, an SVG element.
+        dark: drawing for dark pages, an SVG element.
     """
 
     name: str
@@ -79,11 +80,11 @@ class Drawing:
 
 
 def page(found: Outcome, name: str, provenance: Mapping[str, object]) -> str:
-    """Return the page; all that comes from a study is escaped, but for the drawings.
+    """Return the page. All content of a study is escaped, except the drawings.
 
     Args:
-        found: what came of the spend.
-        name: of the study.
+        found: outcome of the spend.
+        name: name of the study.
         provenance: code digest and versions.
     """
     figures = [
@@ -93,7 +94,7 @@ def page(found: Outcome, name: str, provenance: Mapping[str, object]) -> str:
         said = "; ".join(
             f"{one.label}: {say.accuracy_text(one.accuracy)}" for one in found.students
         )
-        about = f"Accuracy on the test items, and 95% intervals for other test items: {said}."
+        about = f"Accuracy with 95% intervals, which cover the noise of test items: {said}."
         chart = students_chart(found)
         figures.append(_drawn(chart, "students", "How good the students are", about))
     return render(
@@ -145,7 +146,7 @@ def _facts(found: Outcome, one: PurchaseRecord) -> list[str]:
         for score in one.measured
         if score.method == name
     ]
-    facts = [f"Known by then: {'; '.join(known)}."] if known else ["Nothing was measured yet."]
+    facts = [f"Measured so far: {'; '.join(known)}."] if known else ["Nothing was measured yet."]
     if one.known.prices:
         prices = ", ".join(
             f"{found.about.methods[name]} {dollars(usd)}" for name, usd in one.known.prices.items()
@@ -154,7 +155,7 @@ def _facts(found: Outcome, one: PurchaseRecord) -> list[str]:
         facts.append(
             f"A query was estimated to cost: {prices}."
             if purchase.kind == "prices"
-            else f"A query costs: {prices}. {spent} were spent, so the budget is {one.budget:,} "
+            else f"A query costs: {prices}. {spent} was spent, so the budget is {one.budget:,} "
             "queries."
         )
     facts += [
