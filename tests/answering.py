@@ -1,4 +1,4 @@
-"""Processes that answer queries of a stream at an endpoint, as jobs of a run do."""
+"""Processes that send the queries of a stream to an endpoint, like the jobs of a run."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ SETTINGS = {"prompt": "{question}", "answer_tokens": 9, "temperature": 0.7, "top
 
 
 def write_inputs(folder, questions):
-    """Write what the jobs read: 50 seeds, and a model that is behind an endpoint."""
+    """Write the jobs' inputs: 50 seeds, and a model behind an endpoint."""
     items = [
         TaskItem(f"s{n}", f"{n}. {question}", context="", answer="#### 1", gold="1")
         for n, question in enumerate(questions[:50])
@@ -23,7 +23,7 @@ def write_inputs(folder, questions):
 
 
 def command(folder, endpoint, name, queries, **engine):
-    """Return the command that answers so many queries of a stream, into `name/answers.parquet`."""
+    """Return the command that writes the answers to a stream's first queries below a folder."""
     engine = {"kind": "openai", "base_url": endpoint.url, "name": "m", **engine}
     words = {
         "--stream": f"task=t/{name}", "--seeds": folder / "seeds.parquet", "--start": 0,
@@ -35,5 +35,5 @@ def command(folder, endpoint, name, queries, **engine):
 
 
 def on_disk(folder):
-    """Return how many whole answers the caches below a folder hold."""
+    """Return the number of complete answers in the caches below a folder."""
     return sum(file.read_bytes().count(b"\n") for file in folder.rglob("journal/*.jsonl"))

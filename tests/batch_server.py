@@ -13,21 +13,21 @@ from endpoint import completion, echo
 
 
 class BatchServer:
-    """Answers batches with echoes, in OpenAI's form or in that of others.
+    """Answers batches with echoes, in OpenAI's form or in another provider's.
 
     Attributes:
         behave: called with a request's body and how often it was answered before; returns None for
             an echo, a body, a pair of a status and a body, or "lost", "expired" for no answer.
-        looks: looks at a batch before it has ended.
-        held: from which call on, counted from 1, answers are kept back until this is None again.
-        lose: names of calls whose answer is lost, with how often that is still to happen.
-        ends: how batches end, by the order in which they were made; the rest is completed.
-        listed: whether a batch stands in the list.
-        form: whose API it is.
-        full: batches, of those that come next, for which the queue has no room.
+        looks: number of requests for a batch's state before the batch has ended.
+        held: number of the first call, from 1, whose answer is held back until this is None.
+        lose: how many more answers get lost, by the name of the call.
+        ends: final states of batches, in the order of their creation; the others are completed.
+        listed: whether the list of batches includes them.
+        form: the provider whose API this is.
+        full: number of the next batches for which the queue has no room.
         files: content by id.
         batches: the state of each batch, by its id.
-        run: makes the file of answers from that of requests, in place of `behave`, if given.
+        run: makes the file of answers from the file of requests, in place of `behave`, if given.
         answered: how often each request was answered, by its question and seed.
         calls: method and path of all calls.
         url: its address.
@@ -97,7 +97,7 @@ class BatchServer:
             error = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}
             batch["errors"] = {"data": [error]}
         else:
-            # Also by another program, which takes its time.
+            # `run` may start another program, which takes time.
             await asyncio.to_thread(self.answer, batch)
         return web.json_response(self.shown(batch, made=True))
 

@@ -1,7 +1,7 @@
-"""A real browser without a screen, for pages that lie on disk.
+"""A real headless browser, for pages on disk.
 
-Playwright drives the Chromium of the system: keys are real keys, colour schemes and widths can be
-chosen, and every request that a page makes is seen.
+Playwright drives the system's Chromium: tests press real keys, choose colour schemes and widths,
+and see every request that a page makes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-# Nothing but the page: the browser itself finds no network either.
+# The browser itself has no network either, so every request is the page's.
 OPTIONS = [
     "--disable-gpu",
     "--disable-quic",
@@ -43,7 +43,7 @@ class Elements(HTMLParser):
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser, started. Its driver has an event loop running in this thread until the end."""
+    """A running browser. Its driver runs an event loop in this thread until the end."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("no chromium: Debian has it in the package of this name")
@@ -56,13 +56,13 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """A page that is open, and what happened on it.
+    """An open page, with its requests and errors.
 
     Attributes:
         page: Playwright's page.
-        requests: the addresses that were asked for, the page's own first.
-        refused: those of them that the page itself did not allow, so that nothing was read.
-        complaints: errors and warnings of the console, and exceptions.
+        requests: the requested addresses, the page's own first.
+        refused: the requests that the page's own policy blocked.
+        complaints: errors and warnings in the console, and exceptions.
     """
 
     def __init__(self, page: Page):
@@ -86,16 +86,16 @@ class Visit:
 
 @contextmanager
 def visit(browser: Browser, file: Path, wait: str = "body", **how: object) -> Iterator[Visit]:
-    """Open a file in a window of its own, and wait until `wait` is there.
+    """Open a file in a new window, and wait until the element `wait` exists.
 
     Args:
-        browser: what `chromium` gave.
+        browser: the browser from `chromium`.
         file: the page.
-        wait: selector of an element that is there once the page's scripts have run.
-        how: of the window, as Playwright calls it: `viewport`, `color_scheme` and others.
+        wait: selector of an element that exists once the page's scripts have run.
+        how: Playwright's options of the window: `viewport`, `color_scheme` and others.
     """
     context = browser.new_context(**{"viewport": WIDE, **how})
-    # Milliseconds, for machines that have much else to do.
+    # Milliseconds, for busy machines.
     context.set_default_timeout(60_000)
     try:
         seen = Visit(context.new_page())
@@ -107,6 +107,6 @@ def visit(browser: Browser, file: Path, wait: str = "body", **how: object) -> It
 
 
 def rendered(file: Path, wait: str = "body") -> str:
-    """Return a page as the browser has it once its scripts have run, as HTML."""
+    """Return a page's HTML after its scripts have run."""
     with chromium() as browser, visit(browser, file, wait) as seen:
         return seen.page.content()

@@ -1,4 +1,4 @@
-"""A real SLURM on this machine: its daemons on the loopback, with stand-ins for GPUs."""
+"""A real SLURM on this machine, with its daemons on the loopback interface and fake GPUs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ ACTIVE = {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUE
 
 
 def missing() -> str | None:
-    """Return why no cluster can be started here, None if one can."""
+    """Return why no cluster can be started here; None if one can be."""
     absent = [name for name in NEEDED if shutil.which(name) is None]
     if absent:
         return f"no {', '.join(absent)}: Debian has them in slurm-wlm and munge"
@@ -80,18 +80,18 @@ def missing() -> str | None:
 
 @dataclass
 class Cluster:
-    """The daemons, with all that they write in one folder.
+    """The daemons, and the folder for all files that they write.
 
     Attributes:
-        folder: that folder.
-        environment: variables by which SLURM's commands find the daemons.
+        folder: the folder.
+        environment: variables with which SLURM's commands find the daemons.
     """
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
     def said(self, *words: str) -> str:
-        """Return what a command of SLURM prints.
+        """Return the output of a SLURM command.
 
         Raises:
             subprocess.CalledProcessError: if it fails.
@@ -101,12 +101,12 @@ class Cluster:
         return done.stdout
 
     def jobs(self) -> list[dict[str, str]]:
-        """Return what SLURM says of all jobs since the start, in the order of their numbers."""
+        """Return SLURM's records of all jobs since the start, in the order of their numbers."""
         found = []
         command = ("scontrol", "--details", "show", "jobs", "--oneliner")
         end = time.monotonic() + START_SECONDS
         while True:
-            # A controller that is busy, or starts again, lets a question time out.
+            # A request to a busy or restarting controller times out.
             try:
                 said = self.said(*command)
                 break
@@ -125,12 +125,12 @@ class Cluster:
         return set(self.said("sinfo", "-h", "-N", "-o", "%T").split()) == {state}
 
     def start_controller(self) -> None:
-        """Start the controller, anew or again."""
+        """Start or restart the controller."""
         self._run("slurmctld", *([] if any((self.folder / "state").iterdir()) else ["-i"]))
         wait_until(self._answers, "the controller")
 
     def stop_controller(self) -> None:
-        """Stop the controller; jobs go on."""
+        """Stop the controller; jobs continue."""
         _stop(self.folder / "slurmctld.pid")
 
     def _answers(self) -> bool:
@@ -145,15 +145,15 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[Cluster]:
-    """Start the daemons, and stop them by their own process numbers at the end.
+    """Start the daemons, and stop them by their process numbers at the end.
 
-    Its `srun` sets SLURM_CONF again, which Snakemake's inner step takes from its surroundings.
+    Its `srun` sets SLURM_CONF again, because Snakemake's inner step removes the variable.
 
     Args:
-        folder: where all that they write goes, with a short path, as sockets need.
+        folder: the folder for all files that they write; its path must be short enough for sockets.
 
     Raises:
-        TimeoutError: if they do not come up.
+        TimeoutError: if they do not start in time.
     """
     for part in ("state", "log", "spool/cpu1", "spool/gpu1", "munge", "bin"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ def _start_munge(folder: Path) -> None:
 
 
 def _stop(file: Path) -> None:
-    """End a daemon, and wait until it has let go of its ports."""
+    """Stop a daemon, and wait until it has released its ports."""
     try:
         process = int(file.read_text())
     except (FileNotFoundError, ValueError):
@@ -214,7 +214,7 @@ def _stop(file: Path) -> None:
 
 
 def _kill_left(configuration: Path) -> None:
-    """Kill what is left of jobs of a cluster that has ended: it kills only what it can follow."""
+    """Kill processes that jobs of a stopped cluster left: SLURM kills only those it tracks."""
     mark = f"SLURM_CONF={configuration}".encode()
     for file in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
@@ -223,10 +223,10 @@ def _kill_left(configuration: Path) -> None:
 
 
 def wait_until(condition, what: str, seconds: float = START_SECONDS) -> None:
-    """Wait until a condition holds.
+    """Wait until a condition is true.
 
     Raises:
-        TimeoutError: if it does not in that time.
+        TimeoutError: if it is not true in time.
     """
     end = time.monotonic() + seconds
     while not condition():
@@ -236,17 +236,17 @@ def wait_until(condition, what: str, seconds: float = START_SECONDS) -> None:
 
 
 def on(host: str | None, words: list[str]) -> list[str]:
-    """Return a command as one of a machine with another name."""
+    """Return a command that runs as on a machine with another name."""
     if host is None:
         return words
     return ["unshare", "--uts", "sh", "-c", f'hostname {host}; exec "$@"', "sh", *words]
 
 
 def run_jobs(where: Cluster, scripts: Sequence[str], folder: Path) -> float:
-    """Submit a job with a GPU for each shell script, and return the seconds until the last ends.
+    """Submit a GPU job for each shell script, and return the seconds until the last has ended.
 
     Raises:
-        RuntimeError: if one fails, with the end of its log.
+        RuntimeError: if a job fails; the message has the end of its log.
     """
     start = time.monotonic()
     logs = {}

@@ -1,12 +1,13 @@
-"""What tests of several modules stand on, made once: a tiny model, a finished `micro` study."""
+"""Fixtures that several test modules share, made once: a tiny model, a finished `micro` study."""
 
 import os
 
-# Before any numerical library starts its threads: tests share their machine.
+# Set before any numerical library starts its threads, because tests share their machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# Hundreds of processes import the project. Where images set this, each would compile it again.
+# Hundreds of processes import the project. With this variable, which some container images set,
+# each process would compile it again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from seedbed.tasks.worlds import load_world
 from seedbed.training.pretraining import pretrain
 from seedbed.training.settings import Pretrain
 
-# An example may take long on a machine that does something else.
+# An example may take long on a busy machine.
 hypothesis.settings.register_profile(
     "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -46,22 +47,22 @@ FIRST = (
 
 
 class FilesTogether(LoadScopeScheduling):
-    """Gives each worker whole files, so that tests share fixtures."""
+    """Assigns whole files to workers, so that tests share fixtures."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
-        # There is one SLURM, and each vLLM takes much memory.
+        # Only one SLURM can run at a time, and each vLLM takes much memory.
         return file.parent.name if file.parent.name in ("slurm", "vllm") else str(file)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether:
-    """Replace the scheduler of pytest-xdist, whose groups pytest 9.2 does not know."""
+    """Replace the scheduler of pytest-xdist, whose groups pytest 9.2 does not support."""
     return FilesTogether(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order tests by how long their file takes, and let those of a file share their fixtures."""
+    """Order tests by the time of their file, and let the tests of a file share their fixtures."""
     tests = Path(__file__).parent
     places = {}
     for item in items:
@@ -75,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Return a function that makes a folder once for all workers that run at the same time."""
+    """Return a function that makes a folder once for all concurrent workers."""
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
@@ -92,7 +93,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def tiny_models(made_once):
-    """A folder with `final` and `step=10`: a teacher of word problems that babbles of them."""
+    """A folder with `final` and `step=10`: a barely trained teacher of word problems."""
     settings = Pretrain(
         role="teacher", steps=160, batch_size=16, learning_rate=1e-2, checkpoints=(10,), **SIZES
     )
@@ -113,7 +114,7 @@ def tiny_model(tiny_models):
 
 @pytest.fixture(scope="session")
 def questions():
-    """Questions of the world, short and long ones."""
+    """Short and long questions of the world."""
     return [item.question for item in load_world("mini_math").items("test", 80, seed=5)]
 
 
@@ -125,7 +126,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 @pytest.fixture(scope="session")
 def finished(made_once, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The `micro` study, run to the end in a copy of the project; each worker has its own."""
+    """The finished `micro` study in a copy of the project; each worker has its own."""
 
     def run(folder: Path) -> None:
         done = copy_project(folder).snakemake()
@@ -162,5 +163,5 @@ def pretrained_study(made_once, smollm2: Path) -> Clone:
 
 @pytest.fixture
 def copied(finished: Clone, tmp_path: Path) -> Clone:
-    """A copy of the finished study, to do with as one likes."""
+    """A copy of the finished study that a test may change."""
     return finished.copy(tmp_path / "project")

@@ -1,4 +1,4 @@
-"""Random draws of tests, which can be made again."""
+"""Reproducible random draws for tests."""
 
 import os
 import random
@@ -7,7 +7,7 @@ SEED = "SEEDBED_TEST_SEED"
 
 
 def draws() -> random.Random:
-    """Return random numbers from the seed in the environment, or from a new one, which is shown."""
+    """Return a random generator with the seed in the environment, or with a new, printed seed."""
     seed = int(os.environ.get(SEED) or random.SystemRandom().randrange(2**32))
     print(f"To draw the same again: {SEED}={seed}")
     return random.Random(seed)

@@ -1,4 +1,4 @@
-"""An endpoint for tests: it takes chat completions over HTTP, and fails on request."""
+"""An endpoint for tests that answers chat completions over HTTP, and fails on request."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ def completion(text, finish_reason="stop", **message):
 
 
 def echo(body):
-    """Return what a request's answer must depend on."""
+    """Return the parts of a request on which its answer must depend."""
     return f"{body['messages'][0]['content']} / {body['seed']}"
 
 
@@ -27,14 +27,14 @@ class Endpoint:
     """Answers with an echo, or with what `behave` returns.
 
     Attributes:
-        behave: called with a request's body and how often it has been asked before; returns None
-            for an echo, a mapping for a body of JSON, bytes for any body, or a `web.Response`. It
-            may be a coroutine.
-        asked: bodies of all requests, in the order in which they arrived.
+        behave: called with a request's body and how often it was sent before; returns None for an
+            echo, a mapping for a JSON body, bytes for any body, or a `web.Response`. It may be a
+            coroutine.
+        asked: bodies of all requests, in the order of their arrival.
         headers: of all requests.
         paths: of all requests, with their parameters.
         latency: seconds before an answer.
-        most: requests that were under way at once, at most.
+        most: largest number of concurrent requests so far.
         url: its address.
     """
 
@@ -51,10 +51,10 @@ class Endpoint:
         self._server = None
 
     def wait_until_left(self):
-        """Wait until nobody is connected, so that all that was sent has arrived.
+        """Wait until no client is connected, so that every request that was sent has arrived.
 
         Raises:
-            TimeoutError: if somebody stays for a minute.
+            TimeoutError: if a client is still connected after a minute.
         """
         end = time.monotonic() + 60
         while self._server.connections:
@@ -63,7 +63,7 @@ class Endpoint:
             time.sleep(0.01)
 
     def times(self):
-        """Return how often each question was asked."""
+        """Return how often each question was sent."""
         return Counter(body["messages"][0]["content"] for body in self.asked)
 
     async def handle(self, request):
@@ -92,7 +92,7 @@ class Endpoint:
 
 
 def error(status, message="no", code=None, details=None, **headers):
-    """Return a response with an error as the OpenAI API words it."""
+    """Return an error response in the OpenAI API's format."""
     content = {"error": {"message": message, "code": code}}
     if details is not None:
         content["error"]["details"] = details
@@ -105,7 +105,7 @@ def running(endpoint, **more):
 
     Args:
         endpoint: answers chat completions.
-        more: by path below `/v1`, what else answers requests there.
+        more: handlers of other requests, by path below `/v1`.
     """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

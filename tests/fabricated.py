@@ -2,7 +2,8 @@
 
     python tests/fabricated.py [TARGET] --config study=NAME
 
-in the folder of a copy of the project. It writes rule, inputs and outputs of all jobs to jobs.json.
+Run it in the folder of a copy of the project. It writes rule, inputs and outputs of all jobs to
+jobs.json.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from seedbed.run.snakemake_internals import Jobs, Workflow, defined, when_planne
 
 
 def fabricate(workflow: Workflow) -> None:
-    """Make the files of all jobs, note them in the manifest, and end the process."""
+    """Make the files of all jobs, record them in the manifest, and exit."""
     jobs = Jobs(workflow).unfinished()
     for job in jobs:
         for path in map(Path, job.output):
@@ -32,7 +33,7 @@ def fabricate(workflow: Workflow) -> None:
 
 
 def content(path: Path) -> bytes:
-    """Return what can be read where planning reads, and is another for each file."""
+    """Return content that planning can read, and that differs for each file."""
     if path.suffix == ".json":
         return json.dumps({"fingerprint": str(path), "databases": {}, "counts": {}}).encode()
     if "shard=" in str(path):

@@ -1,8 +1,8 @@
 """Try families of models: tiny ones with random weights and the chat templates of real ones.
 
-Each is trained, asked by the engine of Transformers and compared with plain `generate`, and, with
---vllm, asked by vLLM and compared with the engine of Transformers, without and with its adapter.
-What was tried goes into the table of docs/models.md with --write.
+Each model is trained and queried with the Transformers engine, whose answers are compared with
+plain `generate`. With --vllm, it is also queried with vLLM, with and without its adapter, and
+compared with the Transformers engine. --write writes the results to the table in docs/models.md.
 
     python tests/families.py --vllm --write
 """
@@ -52,10 +52,10 @@ class Family:
     """A family of models.
 
     Attributes:
-        title: its name for people.
+        title: its name in the table.
         config: class of its configuration.
-        template: of the chat templates that TRL keeps.
-        more: of its shape.
+        template: name of a chat template in TRL.
+        more: further arguments of the configuration.
     """
 
     title: str
@@ -69,7 +69,7 @@ FAMILIES = (
     Family("Mistral", "MistralConfig", "llama3_1", {"sliding_window": 64}),
     Family("Qwen 2.5", "Qwen2Config", "qwen2_5"),
     Family("Qwen 3", "Qwen3Config", "qwen3"),
-    # vLLM knows no Gemma 2, Cohere 2 or LFM 2 with an output layer of its own, and there is none.
+    # vLLM supports no separate output layer in Gemma 2, Cohere 2 or LFM 2, and no model has one.
     Family(
         "Gemma 2",
         "Gemma2Config",
@@ -81,7 +81,7 @@ FAMILIES = (
     Family("SmolLM 3", "SmolLM3Config", "qwen3"),
     Family("Granite", "GraniteConfig", "qwen2_5"),
     Family("OLMo 2", "Olmo2Config", "qwen2_5"),
-    # Its template alone has 1,800 characters, which are as many tokens here.
+    # Its template alone has 1,800 characters, and each is a token here.
     Family(
         "Cohere 2",
         "Cohere2Config",
@@ -104,7 +104,7 @@ FAMILIES = (
             "topk_method": "noaux_tc",
             "first_k_dense_replace": 1,
             "q_lora_rank": 16,
-            # As in the real one: vLLM has a kernel for these two sizes alone.
+            # As in the real model, because vLLM has a kernel for these two sizes alone.
             "kv_lora_rank": 512,
             "qk_rope_head_dim": 64,
             "head_dim": 64,
@@ -231,7 +231,7 @@ def asked() -> list[Any]:
 
 
 def plain(model: Path, adapter: Path | None) -> dict[str, str]:
-    """Return what Transformers' own `generate` answers, one prompt at a time."""
+    """Return the answers of Transformers' own `generate`, one prompt at a time."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
@@ -240,7 +240,7 @@ def plain(model: Path, adapter: Path | None) -> dict[str, str]:
     from seedbed.models import attention_of
 
     tokenizer = load_tokenizer(model)
-    # Of Gemma 2 the library's choice leaves the softcaps out.
+    # The library's default attention leaves out the softcaps of Gemma 2.
     attention = attention_of(model)
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         model, dtype=torch.float32, attn_implementation=attention
@@ -263,7 +263,7 @@ def plain(model: Path, adapter: Path | None) -> dict[str, str]:
 def answers(
     kind: str, model: Path, adapters: Sequence[Path | None], hybrid: bool = False
 ) -> list[dict[str, str]]:
-    """Return what an engine answers, by adapter."""
+    """Return an engine's answers, by adapter."""
     from transformers import AutoConfig
 
     from seedbed.architectures import Architecture
@@ -273,9 +273,9 @@ def answers(
     room = positions(AutoConfig.from_pretrained(model))
     options = {"context": room, "batch_size": 8} if kind == "vllm" else {}
     if hybrid:
-        # It takes prompts read in parts, which a CPU cannot do.
+        # It needs chunked prefill, which a CPU cannot do.
         options["options"] = {"enable_prefix_caching": False}
-    # What the engine would refuse is tried all the same: a later vLLM may run it.
+    # Models that the engine would refuse are tried too: a later vLLM may run them.
     with mock.patch.object(Architecture, "not_in_vllm_on_cpu", return_value=None):
         engine = load_engine(model, EngineJob.of(kind, **options), 8 if any(adapters) else 0)
     return [
@@ -307,7 +307,7 @@ def train(model: Path, folder: Path) -> Path:
 
 
 def attempt(family: Family, folder: Path, vllm: bool, alone: bool = False) -> dict[str, str]:
-    """Try a family, and return what came out by column.
+    """Try a family, and return the results by column.
 
     Args:
         family: the family.
@@ -345,7 +345,7 @@ def attempt(family: Family, folder: Path, vllm: bool, alone: bool = False) -> di
 
 
 def written() -> dict[str, dict[str, str]]:
-    """Return what the table of the document says, by family."""
+    """Return the rows of the table in the document, by family."""
     rows = {}
     for line in DOCUMENT.read_text(encoding="utf-8").partition(HEAD)[2].splitlines()[2:]:
         if not line.startswith("| "):
@@ -356,7 +356,7 @@ def written() -> dict[str, dict[str, str]]:
 
 
 def write(found: Mapping[str, Mapping[str, str]]) -> None:
-    """Write what was tried into the table of the document, where the rest stays."""
+    """Write the new results to the table in the document; other rows stay."""
     before = written()
     lines = []
     for family in FAMILIES:
@@ -396,7 +396,7 @@ def main() -> None:
         if lines:
             row = rows[family.title] = json.loads(lines[-1])
             if row["vLLM"].startswith("no:"):
-                # Adapters may be what vLLM cannot do; a process has one engine.
+                # vLLM may fail on the adapters only. A process has one engine, so try in another.
                 again = subprocess.run([*words, "--alone"], capture_output=True, text=True)
                 tried = again.stdout.splitlines()
                 if tried and json.loads(tried[-1])["vLLM"] == "yes":

@@ -1,6 +1,6 @@
-"""Snakemake, but that its SLURM executor looks at its jobs every second, so that tests end sooner.
+"""Snakemake whose SLURM executor checks its jobs every second, so that tests are faster.
 
-It waits 10 seconds longer after each look that finds nothing new, up to 180, as befits a cluster.
+By default, the executor waits 10 seconds longer after each check without news, up to 180 seconds.
 """
 
 import sys

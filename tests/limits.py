@@ -1,4 +1,4 @@
-"""Limits of requests a time, told in each of the ways in which endpoints tell them."""
+"""Rate limits of requests, reported in each of the forms that endpoints use."""
 
 import time
 from datetime import UTC, datetime
@@ -21,11 +21,11 @@ FORMS = {
     "words": lambda seconds: error(429, f"Please try again in {seconds:.3f}s."),
     "nothing": lambda seconds: error(429),
 }  # fmt: skip
-"""By form, the response of a refused request for the seconds that it has to wait."""
+"""Functions that return a refused request's response for the seconds to wait, by form."""
 
 
 class Window:
-    """So many requests in each window of time, which begins with the first request in it."""
+    """A limit on the requests in each time window, which starts with the first request in it."""
 
     def __init__(self, most, seconds, form):
         self.most, self.seconds, self.form = most, seconds, form
@@ -42,12 +42,12 @@ class Window:
         return FORMS[self.form](self.since + self.seconds - now)
 
     def best(self, requests):
-        """Return the seconds that so many requests take at best."""
+        """Return the minimum seconds for a number of requests."""
         return (requests - 1) // self.most * self.seconds
 
 
 class Bucket(Window):
-    """A bucket of so many requests, which fills at a steady pace."""
+    """A token bucket of requests, which fills at a steady rate."""
 
     def __init__(self, most, seconds, form):
         super().__init__(most, seconds, form)
@@ -66,5 +66,5 @@ class Bucket(Window):
         return FORMS[self.form]((1 - self.room) / pace)
 
     def best(self, requests):
-        """Return the seconds that so many requests take at best."""
+        """Return the minimum seconds for a number of requests."""
         return max(0, requests - self.most) * self.seconds / self.most

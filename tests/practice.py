@@ -1,4 +1,4 @@
-"""How the tests' tiny model is trained."""
+"""Training of the tests' tiny model."""
 
 PROMPTS = {
     "answer": "{question}",
@@ -6,7 +6,7 @@ PROMPTS = {
     "new_question": "New: {question}",
     "self_check": "Check: {question}",
 }
-# One head, as on a CPU vLLM has none that are narrower.
+# One head, because vLLM supports no narrower heads on a CPU.
 SIZES = {"hidden_size": 32, "layers": 1, "heads": 1, "intermediate_size": 64}
 
 
@@ -15,7 +15,7 @@ def silent(text):
 
 
 def assert_same(one, other):
-    """Two trainings, each its loss and its weights by name, are the same up to rounding."""
+    """Assert that two trainings, each a loss and weights by name, are equal up to rounding."""
     import pytest
     import torch
 

@@ -1,4 +1,4 @@
-"""SLURM's commands without SLURM: what was submitted is written down, and nothing runs."""
+"""Fake SLURM commands: they record submissions, and run nothing."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct")
 
 @dataclass(frozen=True)
 class Pretended:
-    """Commands in a folder of their own.
+    """The fake commands, in a folder of their own.
 
     Attributes:
-        folder: with the commands, and what they were told.
+        folder: the folder with the commands and records of their calls.
     """
 
     folder: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables by which the commands are found."""
+        """Environment variables with which the commands are found."""
         return {"PATH": os.pathsep.join([str(self.folder), os.environ["PATH"]])}
 
     def sent(self) -> list[dict[str, str]]:
-        """Return the options of each call of sbatch that was taken."""
+        """Return the options of each accepted call of sbatch."""
         return [options(words) for words in self._lines("sent") if "refused" not in words]
 
     def tries(self) -> int:
@@ -36,15 +36,15 @@ class Pretended:
         return len(self._lines("sent"))
 
     def cancelled(self) -> list[list[str]]:
-        """Return the words of each call of scancel."""
+        """Return the arguments of each call of scancel."""
         return self._lines("cancelled")
 
     def refuse(self, *said: str) -> None:
-        """Let the next calls of sbatch end with these errors."""
+        """Let the next calls of sbatch fail with these errors."""
         (self.folder / "refusals.json").write_text(json.dumps(said))
 
     def lose(self, said: str) -> None:
-        """Let the next call of sbatch take the job, and end with an error nonetheless."""
+        """Let the next call of sbatch accept the job, but fail with an error."""
         (self.folder / "loss.json").write_text(json.dumps(said))
 
     def say(self, command: str, text: str) -> None:
@@ -56,7 +56,7 @@ class Pretended:
         (self.folder / "state.json").write_text(json.dumps([state, reason]))
 
     def fail(self, times: int) -> None:
-        """Let squeue fail so often when Snakemake asks it for the states of jobs."""
+        """Let squeue fail a number of times when Snakemake asks it for the states of jobs."""
         (self.folder / "failures.json").write_text(json.dumps(times))
 
     def _lines(self, name: str) -> list:

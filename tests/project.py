@@ -25,10 +25,10 @@ import warm_jobs
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 FAST_SNAKEMAKE = [sys.executable, ROOT / "tests/fast_snakemake.py"]
-"""Snakemake that looks at its SLURM jobs every second."""
+"""Command of a Snakemake that checks its SLURM jobs every second."""
 PATIENCE = 300.0
-"""Seconds that a run may take to come to a point."""
-# Snakemake is called by its path, as by somebody who has not activated the environment.
+"""Seconds that a run may take to reach a condition."""
+# Snakemake is called by its path, as by a user who has not activated the environment.
 WITHOUT_ENVIRONMENT = os.pathsep.join(
     part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != BIN
 )
@@ -37,7 +37,7 @@ WITHOUT_RIGHTS = (
     if os.getuid() == 0
     else []
 )
-"""What starts a process that may only do what the modes of files allow, whoever runs the tests."""
+"""Command prefix for a process that obeys file modes, even if root runs the tests."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,19 @@ class Clone:
 
     Attributes:
         folder: where it is.
-        said: what Snakemake said when it made the results.
+        said: Snakemake's output when it made the results.
     """
 
     folder: Path
     said: str = ""
 
     def copy(self, folder: Path) -> Clone:
-        """Copy it, with all that Snakemake noted."""
+        """Copy it, with Snakemake's metadata."""
         shutil.copytree(self.folder, folder, symlinks=True)
         return Clone(folder)
 
     def without(self, *patterns: str) -> Clone:
-        """Delete what fits these patterns in the study's results, and return the copy."""
+        """Delete the study's results that match these patterns, and return the copy."""
         for pattern in patterns:
             paths = self.results(pattern)
             assert paths, pattern
@@ -67,7 +67,7 @@ class Clone:
         return self
 
     def edit(self, name: str, old: str, new: str) -> None:
-        """Replace a text that stands in a file."""
+        """Replace a text in a file."""
         path = self.folder / name
         text = path.read_text()
         assert old in text, f"{old!r} is not in {name}"
@@ -75,7 +75,7 @@ class Clone:
 
     @contextmanager
     def edited(self, name: str, old: str = "", new: str = "", whole: str = "") -> Iterator[None]:
-        """Replace a text that stands in a file, or all of it, until the end of the block."""
+        """Replace a text in a file, or all of it, until the end of the block."""
         path = self.folder / name
         before = path.read_text()
         try:
@@ -85,7 +85,7 @@ class Clone:
             path.write_text(before)
 
     def status(self, *words: str, study: str = "micro", **variables: str) -> str:
-        """Return what `make status` says of a study."""
+        """Return the output of `make status` for a study."""
         done = subprocess.run(
             [sys.executable, "scripts/status.py", "--study", study, *words],
             cwd=self.folder,
@@ -97,7 +97,7 @@ class Clone:
         return done.stdout
 
     def asked(self, *words: str) -> str:
-        """Return what a target prints that answers a question."""
+        """Return the output of a target that answers a question."""
         done = self.snakemake(*words, "--quiet", "all")
         assert done.returncode == 0, done.stdout
         return done.stdout
@@ -111,7 +111,7 @@ class Clone:
     def snakemake_from_a_shell(
         self, *arguments: str, study: str = "micro", **config: str
     ) -> subprocess.CompletedProcess[str]:
-        """Do the same in a process that starts anew, as a person's does."""
+        """Do the same in a new process, like a user."""
         return subprocess.run(
             [BIN / "snakemake", *_typed(arguments, study, config)],
             cwd=self.folder,
@@ -130,9 +130,9 @@ class Clone:
         study: str = "micro",
         **config: str,
     ) -> Iterator[subprocess.Popen[str]]:
-        """Start a run in a group of processes of its own; it is killed at the end of the block.
+        """Start a run in its own process group; it is killed at the end of the block.
 
-        Where a test needs jobs that take their time to start, they are not warm.
+        Jobs are not warm if a test needs jobs that start slowly.
         """
         environment = os.environ | {"PATH": WITHOUT_ENVIRONMENT} if cold else warm_environment()
         process = subprocess.Popen(
@@ -152,11 +152,11 @@ class Clone:
             process.communicate()
 
     def killed_when(self, condition: Callable[[str], object], *arguments: str, **config: str):
-        """Start a run, and kill it with all its jobs as soon as something is the case.
+        """Start a run, and kill it with all its jobs as soon as a condition is true.
 
         Args:
-            condition: called with what the run has said so far.
-            arguments: for Snakemake, as are the study and the configuration.
+            condition: called with the run's output so far.
+            arguments: for Snakemake, in addition to the study and the configuration.
         """
         end = time.monotonic() + PATIENCE
         with (
@@ -168,7 +168,7 @@ class Clone:
                 time.sleep(0.02)
 
     def plan(self, *arguments: str, study: str = "micro") -> dict[str, int]:
-        """Return how many jobs of each rule would run, without `all`; {} if none would."""
+        """Return the number of jobs that would run, by rule, without `all`; {} if none would."""
         said = planned(self.folder, "--dry-run", *arguments, "--config", f"study={study}")
         if "Nothing to be done" in said:
             return {}
@@ -181,7 +181,7 @@ class Clone:
         return dict(counts)
 
     def results(self, pattern: str) -> list[Path]:
-        """Return the files of the study's results that fit a pattern."""
+        """Return the files of the study's results that match a pattern."""
         return sorted((self.folder / "results/micro").glob(pattern))
 
 
@@ -191,7 +191,7 @@ def _typed(arguments: tuple[str, ...], study: str, config: dict[str, str]) -> li
 
 
 def planned(folder: Path, *words: str) -> str:
-    """Return what Snakemake says in a folder.
+    """Return Snakemake's output in a folder.
 
     Raises:
         AssertionError: if it fails.
@@ -202,9 +202,9 @@ def planned(folder: Path, *words: str) -> str:
 
 
 def warm(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in a folder, from a process that has imported it already.
+    """Run Snakemake in a folder, in a process that has already imported it.
 
-    Its output has both streams in `stdout`.
+    Both output streams are in `stdout`.
     """
     process = _warm_snakemake()
     request = [str(folder), words, warm_environment()]
@@ -215,7 +215,7 @@ def warm(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def warm_environment() -> dict[str, str]:
-    """Return the environment of a Snakemake whose jobs are forks of a process that is warm."""
+    """Return the environment of a Snakemake whose jobs are forks of a warm process."""
     return os.environ | {"PATH": WITHOUT_ENVIRONMENT, "BASH_ENV": str(_warm_jobs())}
 
 
@@ -242,7 +242,7 @@ def _warm_snakemake() -> subprocess.Popen[str]:
 
 @cache
 def _warm_jobs() -> Path:
-    """Start what runs the scripts of jobs, and return the file that makes shells ask it."""
+    """Start the server that runs jobs' scripts, and return the file that makes shells use it."""
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     process = subprocess.Popen(
         [sys.executable, Path(warm_jobs.__file__), folder / "socket"],
@@ -268,7 +268,7 @@ def _warm_jobs() -> Path:
 
 
 def copy_project(folder: Path) -> Clone:
-    """Copy what a clone of the project would hold, dates included."""
+    """Copy the files that a clone of the project would have, with their dates."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -285,13 +285,13 @@ def copy_project(folder: Path) -> Clone:
 
 
 def in_image() -> set[str]:
-    """Return what of the top level the image of `envs/Dockerfile` has."""
+    """Return the top-level names that the image of `envs/Dockerfile` has."""
     lines = (ROOT / "envs/Dockerfile.dockerignore").read_text().splitlines()
     return {line.removeprefix("!/") for line in lines if line.startswith("!/")}
 
 
 def copy_image(folder: Path) -> Clone:
-    """Copy what the image would hold of a clone."""
+    """Copy the files of a clone that the image would have."""
     clone = copy_project(folder)
     for path in folder.iterdir():
         if path.name not in in_image():

@@ -1,7 +1,7 @@
-"""Ends forks of a process that has imported much at once, as soon as their script has ended.
+"""Exits forks of a warm process as soon as their script has ended.
 
-Python frees what was imported when it ends, and so copies the memory that forks share. Functions
-that were registered for the end, and the output, are not skipped.
+At its exit, Python frees the imported modules, which copies the memory that forks share. Functions
+registered with `atexit` still run, and the output is flushed.
 """
 
 import atexit
@@ -15,7 +15,7 @@ _ended: list[int] = []
 
 @contextmanager
 def quick_exit() -> Iterator[None]:
-    """Let this process end with the status of the `SystemExit` in the block, if it has a number."""
+    """Exit this process with the status of the block's `SystemExit`, if it is a number."""
     try:
         yield
     except SystemExit as end:

@@ -1,4 +1,4 @@
-"""How many files a study makes: file systems of clusters limit their number, as well as bytes."""
+"""Counts of a study's files: cluster file systems limit their number as well as their size."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from seedbed.study.cells import QuestionStream
 from seedbed.study.paths import Paths
 
 PER_JOB = 2
-"""A log, and Snakemake's measurements in `benchmarks`."""
+"""A log, and Snakemake's measurements in `benchmarks`, per job."""
 
 FILES = {
-    # With what they were made by, as have shards.
+    # With their provenance, like shards.
     "seed sets": 2,
     # With the lock of its response cache.
     "question shards": 2 + 1,
-    # A response cache of each round: questions are written and checked until they are right.
+    # A response cache for each round: questions are written and checked until they pass.
     "rounds of questions": 1 - PER_JOB,
     # With the response cache and its lock.
     "answer shards": 2 + 2,
@@ -29,16 +29,16 @@ FILES = {
     # Scores and predictions, and the response cache with its lock.
     "cells": 2 + 2,
 }
-"""By what is made, files of one beside those of its job, at most."""
+"""Largest number of files of one artifact in addition to its job's files, by kind."""
 
 NOTES = {"rounds of questions": 0, "datasets": 2, "adapters": 3, "cells": 2}
-"""Notes of Snakemake, one for each file that a rule names; 1 for what is not among these."""
+"""Snakemake's metadata files of an artifact, one per file that a rule names; 1 for other kinds."""
 
 
 def made(flow: Paths) -> dict[str, int]:
-    """Return how many seed sets, shards, datasets, adapters and cells a study has.
+    """Return the numbers of a study's seed sets, shards, datasets, adapters and cells.
 
-    Of rounds, there are as many as attempts are allowed.
+    The number of rounds is that of the allowed attempts.
     """
     keys = [dataset.key for dataset in flow.grid.datasets if not dataset.mixed]
 
@@ -64,9 +64,9 @@ def made(flow: Paths) -> dict[str, int]:
 
 
 def files(flow: Paths) -> tuple[int, int]:
-    """Return how many files a study leaves in its results, and how many notes Snakemake keeps.
+    """Return the numbers of files in a study's results, and of Snakemake's metadata files.
 
-    Without those of models, tasks, figures and tables, which are some dozens in any study.
+    Files of models, tasks, figures and tables are left out; any study has some dozens of them.
     """
     counts = made(flow)
     results = sum(count * (FILES[kind] + PER_JOB) for kind, count in counts.items())

@@ -1,7 +1,8 @@
-"""Runs scripts in this process, and prints which functions of the project each of them ran.
+"""Runs scripts in this process, and prints the functions of the project that each of them ran.
 
-Reads a list of commands, each a list of a script and its words, and the names of files whose
-functions, and what they call, are left out, as JSON; prints a list of lists of [file, first line].
+Reads JSON: a list of commands, each a list of a script and its arguments, and the names of files
+whose functions, with the functions that they call, are left out. Prints a list of lists of [file,
+first line].
 """
 
 import json

@@ -1,13 +1,13 @@
-"""Runs scripts of jobs in forks of a process that has imported the large libraries already.
+"""Runs scripts of jobs in forks of a process that has already imported the large libraries.
 
-Most of what a job of a small study does is to import PyTorch and Transformers. This process serves
-a socket. `BASH` makes the shells of jobs ask it, instead of starting Python, for each script of
-the project; what the script is given, says and ends with is the same. It does not
-import the project, because each clone has its own copy, or Polars, because that starts a thread.
+A job of a small study spends most of its time importing PyTorch and Transformers. This process
+serves a socket. With `BASH`, the shells of jobs send each script of the project to it instead of
+starting Python; the script's arguments, output and exit status are the same. It does not import the
+project, because each clone has its own copy, or Polars, because that starts a thread.
 
-Signals to whoever asked for a job are the job's, and it is killed with them. But a stop, its memory
-and its process number are not the same: tests that need these, or that set what Python reads as it
-starts, run Snakemake without `warm_environment` of `project.py`.
+Signals to the client are passed on to the job, and the job is killed with its client. But SIGSTOP,
+memory and the process number differ: tests that need these, or that set variables that Python reads
+at its start, run Snakemake without `warm_environment` of `project.py`.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import socket
 import sys
 from pathlib import Path
 
-# Before the libraries: what is registered for the end first comes last.
+# Before the libraries: `atexit` runs the functions that were registered first last.
 from quick_exits import quick_exit
 
 LIBRARIES = (
@@ -37,7 +37,7 @@ NAMES = {
     ),
     "trl": ("SFTConfig", "SFTTrainer"),
 }
-"""What modules import only when they are asked for it."""
+"""Modules that others import only when they need them."""
 
 BASH = """
 is_warm() {
@@ -59,7 +59,7 @@ exec() {
     fi
 }
 """
-"""What a shell reads first, by `BASH_ENV`; scripts that `COLD_JOBS` names start Python."""
+"""Commands that a shell reads first (`BASH_ENV`); scripts that `COLD_JOBS` names start Python."""
 
 # In a process of its own for each job: it starts in a hundredth of a second. Signals that a process
 # can answer are the job's; a signal that it cannot, SIGKILL, closes the connection.
@@ -83,21 +83,21 @@ sys.exit(status)
 
 
 def preload() -> None:
-    """Import all that takes long."""
+    """Import the slow libraries."""
     gc.disable()
     for name in LIBRARIES:
         importlib.import_module(name)
     for module, names in NAMES.items():
         for name in names:
             getattr(importlib.import_module(module), name)
-    # A collection in a fork would copy the memory of all that is there already.
+    # Garbage collection in a fork would copy the shared memory.
     gc.collect()
     gc.freeze()
     gc.enable()
 
 
 def serve(address: str) -> None:
-    """Run a job in a fork for each that connects.
+    """Run a job in a fork for each connection.
 
     Raises:
         SystemExit: in a fork.
@@ -106,7 +106,7 @@ def serve(address: str) -> None:
         server.bind(address)
         server.listen(64)
         print("ready", flush=True)
-        # Forks are forgotten as they end. This one ends with whoever started it.
+        # Ended forks are reaped automatically. This process ends with the process that started it.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:
             if sys.stdin in select.select([server, sys.stdin], [], [])[0]:
@@ -120,7 +120,7 @@ def serve(address: str) -> None:
 
 
 def _attend(asked: socket.socket) -> None:
-    """Start the job that a connection asks for, pass on its signals, and tell its exit status.
+    """Start the job that a connection requests, pass on its signals, and send its exit status.
 
     Raises:
         SystemExit: in the job.
@@ -133,7 +133,7 @@ def _attend(asked: socket.socket) -> None:
         _run(descriptors, *json.loads(said))
     ended = os.pidfd_open(job)
     while ended not in select.select([ended, asked], [], [])[0]:
-        # Nothing: whoever asked was killed.
+        # Empty: the client was killed.
         for number in asked.recv(100) or [signal.SIGKILL]:
             os.kill(job, number)
     status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
@@ -149,7 +149,7 @@ def _run(
     environment: dict[str, str],
     held: list[int],
 ) -> None:
-    """Be the job, with some signals held back.
+    """Run the job in this process, with some signals blocked.
 
     Raises:
         SystemExit: at its end.

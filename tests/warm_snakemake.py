@@ -1,8 +1,8 @@
-"""Runs Snakemake again and again, without starting Python and importing Snakemake anew each time.
+"""Runs Snakemake repeatedly, without starting Python and importing Snakemake each time.
 
-Reads lines of JSON, a list of the folder, the words after `snakemake` and the environment, and
-answers each with the exit status; all that is said goes to a file. Each run is a fork of its own,
-which has imported Snakemake with what else takes long, and nothing of the project.
+Reads lines of JSON, each a list of the folder, the arguments of `snakemake` and the environment,
+and answers each with the exit status; the output goes to a file. Each run is a fork that has
+already imported Snakemake and other slow libraries, but nothing of the project.
 """
 
 import gc
@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-# Before the libraries: what is registered for the end first comes last.
+# Before the libraries: `atexit` runs the functions that were registered first last.
 from quick_exits import quick_exit
 
 # isort: split
@@ -25,7 +25,7 @@ BIN = Path(sys.executable).parent
 
 
 def run(folder: str, words: list[str], environment: dict[str, str], output: str) -> int:
-    """Run Snakemake in a fork, with what it says in a file, and return its exit status.
+    """Run Snakemake in a fork, with its output in a file, and return its exit status.
 
     Raises:
         SystemExit: in the fork.
@@ -49,7 +49,7 @@ def run(folder: str, words: list[str], environment: dict[str, str], output: str)
 
 if __name__ == "__main__":
     output = sys.argv[1]
-    # A collection in a fork would copy the memory of all that is there already.
+    # Garbage collection in a fork would copy the shared memory.
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
