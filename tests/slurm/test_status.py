@@ -1,4 +1,4 @@
-"""What a person sees of a run on a cluster: what runs, what waits and why, and how Ctrl-C ends it."""
+"""What a user sees of a run on a cluster: what runs, what waits and why, and how Ctrl-C ends it."""
 
 from __future__ import annotations
 
