@@ -430,7 +430,7 @@ def test_a_batch_that_is_not_taken_says_why(server, tmp_path):
 def test_if_all_are_taken_for_wrong_the_mistake_is_ours(server, tmp_path):
     server.behave = lambda body, before: (400, {"error": {"message": "no"}})
     _, problem = ask(server, tmp_path)
-    assert "takes every request for wrong: HTTP 400: no" in str(problem)
+    assert "rejects every request as invalid: HTTP 400: no" in str(problem)
     assert len(server.batches) == 1
 
 
@@ -458,7 +458,7 @@ def test_few_that_are_refused_without_a_reason_are_told_from_a_mistake_of_ours(
     # Where the model answers nothing, it is not the items.
     server.behave = lambda body, before: (400, {"error": {"message": "no"}})
     found, problem = ask(server, tmp_path, REQUESTS[:count])
-    assert "takes every request for wrong: HTTP 400: no" in str(problem)
+    assert "rejects every request as invalid: HTTP 400: no" in str(problem)
     assert not found
     assert not list((tmp_path / "batches").iterdir())
 

@@ -454,7 +454,7 @@ def test_if_all_are_taken_for_wrong_the_mistake_is_ours(endpoint, count):
     endpoint.behave = lambda body, before: error(400, "unknown field top_p")
     found, problem = answers(endpoint, REQUESTS[:count], concurrency=2)
     assert found == {}
-    assert "takes every request for wrong: HTTP 400: unknown field top_p" in str(problem)
+    assert "rejects every request as invalid: HTTP 400: unknown field top_p" in str(problem)
     assert len(endpoint.asked) <= REJECTIONS + 1
 
 
@@ -804,7 +804,7 @@ def test_a_404_shows_the_address_that_was_asked(endpoint):
 def test_an_address_of_web_pages_shows_itself(endpoint):
     endpoint.behave = lambda body, before: b"<!DOCTYPE html><p>Welcome</p>"
     _found, problem = answers(endpoint, concurrency=4)
-    assert f"Asked was {endpoint.url}/chat/completions" in str(problem)
+    assert f"was sent to {endpoint.url}/chat/completions" in str(problem)
     assert "with a web page" in str(problem)
     assert len(endpoint.asked) <= 4
 
@@ -812,7 +812,7 @@ def test_an_address_of_web_pages_shows_itself(endpoint):
 def test_an_address_that_begins_with_https_where_http_is_spoken_says_so(endpoint):
     address = endpoint.url.replace("http:", "https:")
     _found, problem = answers(endpoint, base_url=address, concurrency=1)
-    assert "engine.base_url begins with http:// there" in str(problem)
+    assert "engine.base_url must begin with http://" in str(problem)
 
 
 @pytest.mark.parametrize(
@@ -934,7 +934,7 @@ def test_a_limit_that_never_opens_ends_the_run_though_short_waits_are_told(endpo
         error(429, "tokens per day", **{"Retry-After": "0.15"}) if body["seed"] % 2 else None
     )
     found, problem = answers(endpoint, concurrency=4)
-    assert "has refused all requests as too many" in str(problem)
+    assert "has refused all requests because of a rate limit" in str(problem)
     assert "tokens per day" in str(problem)
     assert {answer.finish_reason for answer in found.values()} == {"stop"}
 
@@ -945,7 +945,7 @@ def test_a_limit_of_days_ends_the_run_and_says_so(endpoint):
     )
     found, problem = answers(endpoint)
     assert found == {}
-    assert "after 13.9 hours" in str(problem)
+    assert "asks to wait 13.9 hours" in str(problem)
     assert "start again" in str(problem)
 
 

@@ -218,7 +218,7 @@ def test_amounts_are_said_as_what_they_are(usd, said):
 
 def test_a_broken_book_is_named(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"stage": "answers"}) + "\n")
-    with pytest.raises(ValueError, match=r"a\.jsonl is not one of a book"):
+    with pytest.raises(ValueError, match=r"a\.jsonl is not a book's entry"):
         Books(tmp_path).spent()
 
 

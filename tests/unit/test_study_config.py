@@ -315,7 +315,7 @@ BAD = [
     (OTHER, "engine", {"kind": "openai"},
      "other.yaml ~ engine.base_url: is missing: the address of the endpoint"),
     (OTHER, "engine", ENDPOINT | {"base_url": "localhost:80"},
-     "engine.base_url: must be an address as http://localhost:8000/v1"),
+     "engine.base_url: must be an address like http://localhost:8000/v1"),
     (OTHER, "engine", ENDPOINT | {"base_url": "http://["}, "engine.base_url: must be an address"),
     (OTHER, "engine", ENDPOINT | {"base_url": "http://h/v1?key=1"},
      "engine.base_url: must be an address"),

@@ -386,8 +386,8 @@ class _Call:
             return _Batch.read(place)
         except ValueError as error:
             raise self._engine.error(
-                f"a batch may be under way, and its note cannot be read: {error}. Without the "
-                "note, its requests are sent and paid again: see the provider's list of batches"
+                f"a batch may be under way, but its record cannot be read: {error}. Without the "
+                "record, its requests are sent and paid again: see the provider's list of batches"
             ) from None
 
     def _find(self) -> None:
@@ -450,7 +450,7 @@ class _Call:
             raise EndpointError(
                 f"{error}. If the address and the key are those that sent this batch, delete "
                 f"{batch.place} and start again: its {len(batch.keys):,} requests are then sent "
-                "anew, and what it may have cost stays in doubt"
+                "again, and its possible cost stays in doubt"
             ) from None
         about = about.get("job") or about
         status = str(about.get("status", "")).lower()
@@ -666,7 +666,7 @@ class _Call:
             return f"refuses: {said}"
         sure = refusal.meaning is Meaning.PARAMETER
         more = advice(self._settings, said, asked=sure)
-        return f"takes every request for wrong: {said}. {more}".rstrip()
+        return f"rejects every request as invalid: {said}. {more}".rstrip()
 
     def _lines(self, batch: _Batch, file: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (request id, line) for each line of a file of answers."""
@@ -748,8 +748,8 @@ class _Call:
         if self._unknown.total() >= UNKNOWN_ENDS:
             names = ", ".join(map(repr, self._unknown))
             raise self._engine.error(
-                f"ends answers with the finish_reason {names}, and nobody here knows what that "
-                f"means: say so with the key engine.ends, as {{{next(iter(self._unknown))}: stop}}"
+                f"ends answers with the unknown finish_reason {names}: add its meaning to "
+                f"engine.ends, e.g. {{{next(iter(self._unknown))}: stop}}"
             )
         if self._left and self.purse is not None:
             raise self.purse.reached(len(self._left))

@@ -236,8 +236,8 @@ class Books:
                         book.sums += _of(content, book.queries)
                 except (ValueError, TypeError, KeyError) as error:
                     raise ValueError(
-                        f"a line of {path} is not one of a book ({error!r}): delete the line, and "
-                        "what it says was spent is not counted"
+                        f"a line of {path} is not a book's entry ({error!r}): delete the line; its "
+                        "spending is then not counted"
                     ) from None
                 book.offset += len(line)
 

@@ -162,9 +162,9 @@ class Purse:
                 f"max_usd is {dollars(self._cap.max_usd)}, and {dollars(spent.usd)} were spent"
             )
         return CapReachedError(
-            f"the cap is reached: {'; '.join(caps)}. Everything that was answered is kept, and "
-            f"{left:,} queries of this job are left to ask. Raise the cap and start again; "
-            "`snakemake quote` says what is still to pay"
+            f"the cap is reached: {'; '.join(caps)}. All answers are kept, "
+            f"and {left:,} queries of this job are left to ask. Raise the cap and start again; "
+            "`snakemake quote` prints the remaining cost"
         )
 
     def _need(self, request: Request) -> Amount:

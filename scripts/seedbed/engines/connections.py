@@ -156,18 +156,18 @@ def trouble(error: Exception) -> tuple[str, bool, bool]:
 
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, aiohttp.InvalidURL):
-        return f"is no address that can be asked: {error}", True, False
+        return f"is not a valid address: {error}", True, False
     if isinstance(error, aiohttp.ClientConnectorSSLError) and "WRONG_VERSION_NUMBER" in said:
-        return "speaks http, not https: engine.base_url begins with http:// there", True, False
+        return "speaks http, not https: engine.base_url must begin with http://", True, False
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return (
-            f"shows a certificate that is not trusted: {error}. A file of certificates to trust is "
-            f"named by the environment variable {BUNDLES[0]} or {BUNDLES[1]}",
+            f"shows a certificate that is not trusted: {error}. Name a file of trusted "
+            f"certificates in the environment variable {BUNDLES[0]} or {BUNDLES[1]}",
             True,
             False,
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"cannot be found: {error}", False, True
     if isinstance(error, ValueError):
-        return f"cannot be asked through this proxy or address: {error}", True, False
+        return f"cannot be reached through this proxy or address: {error}", True, False
     return said, False, False

@@ -208,9 +208,7 @@ class Ledger:
             if not numbers:
                 if first:
                     return _Page()
-                raise FileNotFoundError(
-                    f"no ledger {self._folder}: the run that has a cap makes it"
-                )
+                raise FileNotFoundError(f"no ledger {self._folder}: a run with a cap creates it")
             # A process that wrote many more pages may have removed it meanwhile.
             page = self._read(max(numbers))
             if page is None:
@@ -238,8 +236,8 @@ class Ledger:
             return None
         except ValueError as error:
             raise RuntimeError(
-                f"{file} is broken ({error}): delete it to go on from the page before it, with "
-                "max_teacher_queries and max_usd lowered by what may have been spent since"
+                f"{file} is broken ({error}): delete it to continue from the page before it, with "
+                "max_teacher_queries and max_usd lowered by the possible spending since then"
             ) from None
         leases = {job: (int(held[0]), float(held[1])) for job, held in content["leases"].items()}
         queries, usd = content["spent"]
@@ -271,9 +269,9 @@ class Ledger:
             if error.errno not in _NO_LINKS:
                 raise
             raise RuntimeError(
-                f"the file system of {self._folder} has no hard links ({error.strerror}), without "
-                "which jobs cannot keep to a cap together: put results on another one (it may be "
-                "a link), or do without max_teacher_queries and max_usd"
+                f"the file system of {self._folder} has no hard links ({error.strerror}), which "
+                "jobs need to share a cap: put results on another one (the folder may be a link), "
+                "or run without max_teacher_queries and max_usd"
             ) from None
         finally:
             temporary.unlink(missing_ok=True)

@@ -130,9 +130,9 @@ class OpenAIEngine:
         """
         place = f"{self._place}: " if self._place else ""
         kept = (
-            "What it answered is kept: start again, and only the rest is asked"
+            "Its answers are kept: start again, and only the rest is asked"
             if restart
-            else "What it answered is kept"
+            else "Its answers are kept"
         )
         return self._secrets.hide(f"{place}{self._settings.base_url} {said.rstrip('.')}. {kept}")
 
@@ -248,7 +248,7 @@ class _Call:
         if self._interrupted:
             raise KeyboardInterrupt
         self._interrupted = True
-        self._end("was left at Ctrl-C, after what was under way had come", restart=True)
+        self._end("was left at Ctrl-C, after the requests under way had finished", restart=True)
 
     async def _hand_over(self, completion: Completion) -> None:
         """Wait until the reader has taken a completion.
@@ -424,9 +424,9 @@ class _Call:
             if self._unknown.total() >= UNKNOWN_ENDS:
                 names = ", ".join(map(repr, self._unknown))
                 self._end(
-                    f"ends answers with the finish_reason {names}, and nobody here knows what that "
-                    f"means: say so with the key engine.ends, as {{{next(iter(self._unknown))}: "
-                    "stop} if such an answer is whole (or length, content_filter, again)"
+                    f"ends answers with the unknown finish_reason {names}: add its meaning to "
+                    f"engine.ends, e.g. {{{next(iter(self._unknown))}: stop}} if such an answer is "
+                    "whole (or length, content_filter, again)"
                 )
         await self._take(completion)
 
@@ -524,12 +524,13 @@ class _Call:
         """End the run, because the endpoint refuses all requests."""
         settings, said = self._settings, refusal.said.rstrip(".")
         if refusal.meaning is Meaning.PARAMETER:
-            self._end(f"takes every request for wrong: {said}. {advice(settings, said)}")
+            self._end(f"rejects every request as invalid: {said}. {advice(settings, said)}")
         elif refusal.meaning is Meaning.MISSING:
             self._end(
-                f"refuses: {said}. Asked was {url(settings)} for the model {settings.model!r}: "
-                "engine.base_url ends with the version of the API, as https://api.openai.com/v1, "
-                "without /chat/completions, and the model's name is as the provider lists it"
+                f"refuses: {said}. The request for the model {settings.model!r} was sent to "
+                f"{url(settings)}: engine.base_url must end with the version of the API, e.g. "
+                "https://api.openai.com/v1, without /chat/completions, and the model's name must "
+                "be the one that the provider lists"
             )
         elif refusal.meaning is Meaning.ACCOUNT or refusal.forbidden:
             key = settings.key_variable
@@ -537,7 +538,7 @@ class _Call:
             self._end(f"refuses: {said}.{held}", restart=True)
         else:
             more = advice(settings, said, asked=False)
-            self._end(f"takes every request for wrong: {said}. {more}".rstrip())
+            self._end(f"rejects every request as invalid: {said}. {more}".rstrip())
 
     def _end(self, said: str, restart: bool = False) -> None:
         """Send no more requests. Those under way are awaited, because they may be billed.
@@ -727,7 +728,7 @@ def advice(settings: OpenAISettings, said: str, asked: bool = True) -> str:
     if "max_completion_tokens" in low and limit == "max_tokens":
         return "Set engine.limit_field: max_completion_tokens"
     if limit and limit.lower() in low:
-        return "Set engine.limit_field to the name that it takes, or to null to leave the limit out"
+        return "Set engine.limit_field to the endpoint's name, or to null to leave the limit out"
     for name in settings.body:
         if name.lower() in low:
             return f"Change or leave out engine.body.{name}"
@@ -742,17 +743,17 @@ def advice(settings: OpenAISettings, said: str, asked: bool = True) -> str:
     if not asked:
         return ""
     keys = ", ".join(f"engine.{name}_field" for name in fields)
-    return f"What is sent is set by {keys}, engine.limit_field and engine.body; null leaves one out"
+    return f"Change {keys}, engine.limit_field or engine.body; null leaves a field out"
 
 
 def _too_long(seconds: float, said: str) -> str:
-    return f"wants to be asked again only after {seconds / 3600:.1f} hours: {said}"
+    return f"asks to wait {seconds / 3600:.1f} hours: {said}"
 
 
 def _closed_for_long(seconds: float, said: str) -> str:
     return (
-        f"has refused all requests as too many for {seconds / 3600:.1f} hours, however long was "
-        f"waited: {said}"
+        f"has refused all requests because of a rate limit for {seconds / 3600:.1f} hours, in "
+        f"spite of growing pauses: {said}"
     )
 
 

@@ -208,7 +208,7 @@ class VLLMSettings(_InJob):
     def _copies(self) -> VLLMSettings:
         count, at = self.data_parallel_size, "data_parallel_size"
         if at in self.options:
-            raise problem("is a key of engine itself, beside options", "options", at)
+            raise problem("is a key of engine itself, not of options", "options", at)
         if (self.gpus or 0) % count:
             raise problem(f"{count} copies cannot share {self.gpus} GPUs (engine.gpus) evenly", at)
         return self
@@ -374,7 +374,7 @@ class OpenAISettings(EngineSettings):
         except ValueError:
             sound = False
         if not sound or address.query or address.fragment:
-            raise problem("must be an address as http://localhost:8000/v1", "base_url")
+            raise problem("must be an address like http://localhost:8000/v1", "base_url")
         if found := _OPERATION.search(address.path):
             said = f"must end before {found[0]}, which is added to it: https://api.openai.com/v1"
             raise problem(said, "base_url")
@@ -387,14 +387,14 @@ class OpenAISettings(EngineSettings):
         if self.key_variable is not None and not re.fullmatch(
             r"[A-Z_][A-Z0-9_]*", self.key_variable
         ):
-            said = "must be the name of an environment variable, as OPENAI_API_KEY, not a key"
+            said = "must be the name of an environment variable, e.g. OPENAI_API_KEY, not a key"
             raise problem(said, "key_variable")
         for key in ("headers", "query"):
             for name, text in getattr(self, key).items():
                 if _SECRET.search(name) and not VARIABLE.search(text):
                     said = (
-                        "must name the environment variable that holds the secret, as "
-                        "${SOME_API_KEY}: a secret must not stand in any file"
+                        "must name the environment variable that holds the secret, e.g. "
+                        "${SOME_API_KEY}: a secret must not be in any file"
                     )
                     raise problem(said, key, name)
         return self
@@ -497,7 +497,7 @@ class Price(TokenPrice):
     @model_validator(mode="after")
     def _dated(self) -> Price:
         if self.stated() and self.date is None:
-            raise problem("is missing: prices change, so one needs the day it was read", "date")
+            raise problem("is missing: prices change, so a price needs its date", "date")
         return self
 
     def stated(self) -> dict[str, float]:

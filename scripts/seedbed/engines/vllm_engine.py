@@ -251,7 +251,7 @@ def _room(rank: int) -> int:
     for room in LORA_RANKS:
         if rank <= room:
             return room
-    raise ValueError(f"vLLM takes adapters up to rank {LORA_RANKS[-1]}, and not of {rank}")
+    raise ValueError(f"vLLM supports LoRA ranks up to {LORA_RANKS[-1]}, not {rank}")
 
 
 def _sampling(request: Request) -> SamplingParams:

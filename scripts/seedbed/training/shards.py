@@ -205,7 +205,7 @@ def _devices(count: int) -> list[str]:
     if not seen:
         return [""] * count
     if seen < count:
-        raise ValueError(f"trainer.fsdp_size: {count} needs as many GPUs, and the job sees {seen}")
+        raise ValueError(f"trainer.fsdp_size: {count} needs {count} GPUs, but the job sees {seen}")
     named = os.environ.get(VISIBLE)
     return named.split(",")[:count] if named else [str(number) for number in range(count)]
 

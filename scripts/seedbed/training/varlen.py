@@ -89,7 +89,7 @@ def attend(
     if softcap is not None or s_aux is not None:
         raise ValueError(f"attention {'softcaps' if softcap is not None else 'sinks'}")
     if cu_seq_lens_q is None or max_length_q is None or not getattr(module, "is_causal", True):
-        raise ValueError("attention layers that do not learn where rows begin")
+        raise ValueError("attention layers that do not receive the borders of rows")
     width, out_width = query.shape[-1], value.shape[-1]
     scaling = width**-0.5 if scaling is None else scaling
     window = sliding_window if sliding_window and sliding_window < max_length_q else None
