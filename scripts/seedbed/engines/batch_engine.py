@@ -525,7 +525,7 @@ class _Call:
         return json.dumps(self._form.line(key, sent, self._batch)).encode() + b"\n"
 
     def _send(self, batch: _Batch, file: Path) -> None:
-        """Upload the requests of a batch, and create it. Its record survives an interrupt."""
+        """Upload the requests of a batch, and create it. Keep its record once it is uploaded."""
         batch.note()
         try:
             made = self._make(batch, file)

@@ -24,9 +24,9 @@ from seedbed.engines.slots import Slots
 STEP = 1.07
 """Growth factor of the pauses between probes of an unknown limit."""
 EARLY = 0.95
-"""Fraction of the time until a limit was open again during which it is assumed to be closed."""
+"""Maximum of `Limits.early` as a fraction of `Limits.late`: the next limit may be a bit shorter."""
 CLOSE = 0.03
-"""Precision at which the length of a limit is not measured further, as a fraction of the length."""
+"""Precision to which the length of a limit is measured, as a fraction of the length."""
 FIRST_PAUSE = 0.5
 """Seconds before an unknown limit is probed for the first time."""
 LOOK_SECONDS = 0.05
@@ -201,7 +201,7 @@ async def either(over: asyncio.Event, seconds: float) -> None:
 
 
 class Pace:
-    """Decides when the next request may be sent, by its concurrency and the endpoint's rate limits.
+    """Decides when the next request may be sent, by the concurrency and the endpoint's rate limits.
 
     When the endpoint is overloaded, the allowed concurrency is halved, once for the requests that
     were under way together. It grows by one with each round of answers, as in TCP (Jacobson 1988).
