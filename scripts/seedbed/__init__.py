@@ -7,7 +7,7 @@ from types import TracebackType
 def _end_silently(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Show no traceback for Ctrl-C, which ends a run with all its jobs: the run says so."""
+    """Print no traceback for Ctrl-C: it stops a run with all its jobs, and the run reports it."""
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
 

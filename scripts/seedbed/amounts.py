@@ -6,7 +6,7 @@ import math
 
 
 def dollars(usd: float) -> str:
-    """Return dollars and cents; an amount below a dollar keeps two digits that are not 0."""
+    """Return dollars and cents; an amount below a dollar keeps two significant digits."""
     if not 0 < abs(usd) < 1:
         return f"${usd:,.2f}"
     digits = 1 - math.floor(math.log10(abs(usd)))

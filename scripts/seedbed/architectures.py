@@ -1,4 +1,4 @@
-"""What a model's `config.json` tells of what can be done with it, before it is loaded."""
+"""What a model's `config.json` reveals about the model before it is loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ATTENTION = "attention"
-"""A part of the names of layers that are attention; `linear_attention` has a state instead."""
+"""Attention layers have this in their names; `linear_attention`, however, carries a state."""
 
 SOFTCAPPED = frozenset(("gemma2", "gemma2_text"))
 WITH_SINKS = frozenset(("gpt_oss",))
@@ -21,23 +21,23 @@ WITH_STATES = frozenset(
         *("rwkv", "zamba", "zamba2"),
     )
 )
-"""Kinds of models, `model_type` in their `config.json`, whose layers carry a state from token to
-token."""
+"""Kinds of models (`model_type` in `config.json`): with softcapped attention, with attention sinks,
+and with layers that carry a state from token to token."""
 
 NF4_CHANNELS = 64
-"""Weights that share a scale: on a CPU, bitsandbytes takes no rest of them."""
+"""Number of weights that share a scale. On a CPU, bitsandbytes needs a multiple of it."""
 
 UNTRAINED = frozenset(("fp8", "fbgemm_fp8"))
 BY_GPTQMODEL = frozenset(("awq", "gptq"))
-"""Methods of quantization, `quant_method`: those that Transformers does not train, and those that
-it runs by a library of their own."""
+"""Quantization methods (`quant_method`): those that Transformers cannot train, and those for which
+it needs the library gptqmodel."""
 
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
-"""Keys with the number of experts of a layer."""
+"""Keys of `config.json` that hold the number of experts per layer."""
 
 
 class Architecture:
-    """A model's `config.json`, or the part of it that the hub tells."""
+    """A model's `config.json`, or the part of it that the hub reports."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
@@ -46,7 +46,7 @@ class Architecture:
 
     @classmethod
     def of_folder(cls, folder: Path) -> Architecture | None:
-        """Return that of a model's folder; None if it has no `config.json` that can be read."""
+        """Return the architecture of a model's folder; None if it has no readable `config.json`."""
         with suppress(OSError, ValueError):
             read = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             if isinstance(read, dict):
@@ -55,13 +55,13 @@ class Architecture:
 
     @property
     def kinds(self) -> set[str]:
-        """The kind of model, and that of its part for text."""
+        """The kind of the model and the kind of its text part."""
         found = (part.get("model_type") for part in (self._config, self._text))
         return {kind for kind in found if isinstance(kind, str)}
 
     @property
     def quantized(self) -> str | None:
-        """The method by which its weights are quantized already; None if they are not."""
+        """The method by which its weights are already quantized; None if they are not."""
         for part in (self._config, self._text):
             if isinstance(found := part.get("quantization_config"), dict) and found:
                 return str(found.get("quant_method", "bitsandbytes"))
@@ -69,11 +69,11 @@ class Architecture:
 
     @property
     def whole_in_transformers(self) -> bool:
-        """Whether Transformers loads its quantized weights in 16 bits, without further kernels."""
+        """Whether Transformers, without additional kernels, loads its weights in 16 bits."""
         return self.quantized == "mxfp4"
 
     def untrained_because(self) -> str | None:
-        """Return why adapters cannot be trained on its quantized weights; None if they may."""
+        """Return why adapters cannot be trained on its quantized weights; None if they can."""
         method = self.quantized
         if method in UNTRAINED:
             return f"its weights are quantized by {method}, which Transformers does not train"
@@ -83,7 +83,7 @@ class Architecture:
 
     @property
     def has_states(self) -> bool:
-        """Whether layers carry a state from token to token, beside attention or in its place."""
+        """Whether layers carry a state from token to token, with or without attention."""
         layers = self._text.get("layer_types")
         named = [str(one) for one in layers] if isinstance(layers, list) else []
         other = any(ATTENTION not in one or one.startswith("linear") for one in named)
@@ -91,12 +91,12 @@ class Architecture:
 
     @property
     def has_experts(self) -> bool:
-        """Whether layers have experts, a few for each token."""
+        """Whether layers are mixtures of experts."""
         counts = (self._text.get(key) for key in EXPERTS)
         return any(isinstance(count, int) and count > 1 for count in counts)
 
     def padded_because(self) -> str | None:
-        """Return why rows cannot lie one after the other without padding; None if they may."""
+        """Return why rows cannot be concatenated without padding; None if they can."""
         if self._text.get("attn_logit_softcapping") or self.kinds & SOFTCAPPED:
             return "its attention has softcaps, which the kernel for rows without padding lacks"
         if self.kinds & WITH_SINKS:
@@ -106,10 +106,10 @@ class Architecture:
         return None
 
     def not_in_vllm_on_cpu(self, adapters: bool) -> str | None:
-        """Return why vLLM's build for the CPU does not run it; None if it may.
+        """Return why vLLM's CPU build cannot run the model; None if no reason is known.
 
         Args:
-            adapters: whether it is to run with adapters.
+            adapters: whether the model runs with adapters.
         """
         if self.has_experts and (adapters or self.kinds & {"deepseek_v3"}):
             return "mixtures of experts need Triton there" + (", with adapters" if adapters else "")
@@ -118,7 +118,7 @@ class Architecture:
         return None
 
     def unquantizable_on_cpu(self) -> str | None:
-        """Return why bitsandbytes does not bring its weights into 4 bits on a CPU, if so."""
+        """Return why bitsandbytes cannot quantize it to 4 bits on a CPU; None if it can."""
         for key in ("hidden_size", "intermediate_size"):
             width = self._text.get(key)
             if isinstance(width, int) and width % NF4_CHANNELS:

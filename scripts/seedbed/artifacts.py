@@ -1,4 +1,4 @@
-"""Artifacts: files that appear whole or not at all."""
+"""Artifacts: files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 METADATA_KEY = b"seedbed"
 _ROW_GROUP = 131_072
 _ROW_GROUP_BYTES = 64 * 2**20
-"""Rows that are written at a time: as many, or of so many bytes."""
+"""A row group is written once it has this many rows or bytes."""
 _ROWS_AT_A_TIME = 4_096
-"""A row group is a multiple of as many rows, but for the last one."""
+"""The number of rows of a row group is a multiple of this, except in the last one."""
 
 PROVENANCE = "provenance.json"
-"""Beside a Parquet file without a record of its own: which code and versions made it."""
+"""File next to a Parquet file that has no record: the code and versions that made it."""
 
 PARQUET_MARK = b"PAR1"
 """First and last bytes of a Parquet file: https://parquet.apache.org/docs/file-format."""
 
 
 def whole_file(text: str) -> Path:
-    """Return the path of a file that a script reads, for `type=` of an option.
+    """Return the path of an input file, for `type=` of an option.
 
-    Only the ends of it are looked at, so that this takes no time; and all of it, if it is JSON.
+    For speed, only the start and end of the file are checked; JSON is read whole.
 
     Raises:
-        argparse.ArgumentTypeError: if it is not there, or cut short, or of another kind than the
-            ending of its name says, with what to do.
+        argparse.ArgumentTypeError: if the file is missing, truncated, or does not match its suffix;
+            the message says what to do.
     """
     path = Path(text)
     try:
@@ -54,10 +54,10 @@ def whole_file(text: str) -> Path:
 
 
 def listed_files(text: str) -> list[Path]:
-    """Return the paths that a file lists, one a line, for `type=` of an option.
+    """Return the paths that a file lists, one per line, for `type=` of an option.
 
     Raises:
-        argparse.ArgumentTypeError: if it cannot be read.
+        argparse.ArgumentTypeError: if the file cannot be read.
     """
     try:
         lines = Path(text).read_text(encoding="utf-8").splitlines()
@@ -70,12 +70,12 @@ def listed_files(text: str) -> list[Path]:
 
 
 def broken(path: str | os.PathLike[str], why: object) -> str:
-    """Return what to say of an artifact that cannot be read."""
+    """Return the error message for an artifact that cannot be read."""
     return f"{path} is broken ({why}): delete it, and start snakemake again, to have it made again"
 
 
 def _broken(path: Path) -> str | None:
-    """Return what is wrong with a file, None if nothing is seen."""
+    """Return what is wrong with a file; None if nothing is found."""
     if path.suffix == ".json":
         try:
             json.loads(path.read_text(encoding="utf-8"))
@@ -96,7 +96,7 @@ def _broken(path: Path) -> str | None:
 
 
 def _broken_tensors(head: bytes, file: BinaryIO, size: int) -> str | None:
-    """Return what is wrong with a file of tensors, whose header says how long it is.
+    """Return what is wrong with a safetensors file, whose header states its length.
 
     Source: https://huggingface.co/docs/safetensors, "Format".
     """
@@ -115,10 +115,10 @@ def _broken_tensors(head: bytes, file: BinaryIO, size: int) -> str | None:
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
-    The caller writes a file, or makes a folder, at the temporary path. Its name is unique, so two
-    processes that write the same artifact never write into each other's file; its ending is that of
-    `path`, for writers that choose a format by it. A block that raises leaves `path` as it was. Who
-    may read and write the artifact is as the umask says, whatever the writer chose.
+    The caller creates a file or folder at the temporary path. Its name is unique, so two processes
+    that write the same artifact never write into each other's file. It has the suffix of `path`,
+    because some writers choose their format by the suffix. If the block raises, `path` stays as it
+    was. The umask decides the artifact's permissions, whatever the writer chose.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,8 +130,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise FileNotFoundError(f"nothing was written for {path}")
         grant(temporary)
         if path.is_dir() and not path.is_symlink():
-            # A folder cannot be renamed over a folder with content; and to delete that one in its
-            # place would leave half a folder if the process were killed meanwhile.
+            # A folder cannot be renamed over a folder that is not empty, and a process killed while
+            # it deletes the old folder in place would leave half of it.
             path.rename(replaced)
         temporary.replace(path)
     finally:
@@ -143,10 +143,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def grant(path: Path) -> None:
-    """Let those read and write a file or a folder, and all in it, whom the umask allows to.
+    """Give a file, or a folder and its content, the permissions that the umask allows.
 
-    Some writers leave files that only their owner may read, as those of tensors do. Files keep the
-    permission to run them.
+    Some writers, such as safetensors, create files that only their owner can read. Executable files
+    stay executable.
     """
     hidden = _umask()
     for one in [path, *path.rglob("*")] if path.is_dir() else [path]:
@@ -157,15 +157,15 @@ def grant(path: Path) -> None:
         allowed = 0o777 if one.is_dir() or mode & 0o111 else 0o666
         wanted = kept | (allowed & ~hidden)
         if _has_access_list(one.parent):
-            # Where the folder decides instead of the umask, nothing is taken away.
+            # The folder's access list replaces the umask: only add permissions.
             wanted |= mode
         if wanted != mode:
-            with suppress(PermissionError):  # not ours: somebody else's is renamed as it is
+            with suppress(PermissionError):  # somebody else's file is renamed as it is
                 one.chmod(wanted)
 
 
 def _umask() -> int:
-    """Return the umask, without setting it for a moment as `os.umask` does, in all threads."""
+    """Return the umask. `os.umask` would set it for a moment, for all threads."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("Umask:"):
@@ -192,8 +192,8 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write `content` as indented JSON with sorted keys, whole or not at all.
 
     Raises:
-        ValueError: for NaN and infinities, which JSON has no number for: a missing score must be
-            an error where it arises, not a value that readers stumble on.
+        ValueError: for NaN and infinities, which JSON cannot represent: a missing score must be an
+            error where it arises, not where it is read.
     """
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
@@ -220,7 +220,8 @@ class ParquetRows:
     """A Parquet file that is written part by part: see `parquet_rows`.
 
     Attributes:
-        metadata: what the file says of itself; it may be set until the file is closed.
+        metadata: the file's metadata, as for `write_parquet`. It can be set until the file is
+            closed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -239,7 +240,7 @@ class ParquetRows:
             return
         import polars as pl
 
-        # However the rows come in parts, they are cut and measured at the same places.
+        # The bounds of row groups do not depend on the parts in which rows are added.
         rows = pl.concat(self._rest)
         whole = rows.height - rows.height % _ROWS_AT_A_TIME
         self._rest = [rows[whole:]]
@@ -254,11 +255,11 @@ class ParquetRows:
         import polars as pl
         import pyarrow.parquet as pq
 
-        # In one piece: where pages end depends on the pieces.
+        # Rechunked, because the chunks decide where pages end.
         table = pl.concat(self._waiting).rechunk().to_arrow()
         self._waiting, self._bytes = [], 0
         if self._writer is None:
-            # The schema is stored at the end, when its metadata are known.
+            # The schema is stored at the end, when its metadata is known.
             self._writer = pq.ParquetWriter(
                 self._path, table.schema, compression="zstd", store_schema=False
             )
@@ -275,17 +276,17 @@ class ParquetRows:
             text = json.dumps(self.metadata, sort_keys=True, allow_nan=False)
             about = {METADATA_KEY: text.encode()}
             schema = schema.with_metadata(about)
-        # As Arrow itself stores a schema: readers find large strings and the metadata in it.
+        # Arrow's own encoding of a schema, in which readers find large strings and the metadata.
         stored = base64.b64encode(schema.serialize().to_pybytes())
         writer.add_key_value_metadata(about | {b"ARROW:schema": stored})
 
 
 @contextmanager
 def parquet_rows(path: str | os.PathLike[str]) -> Iterator[ParquetRows]:
-    """Yield what writes a table as Parquet part by part, the file whole or not at all.
+    """Yield a writer that takes a table part by part, and writes the file whole or not at all.
 
-    However many the rows are, no more than a row group of them is in memory. The bytes of the file
-    are those of its rows and metadata, however the rows come in parts.
+    At most one row group is in memory. The bytes of the file depend only on its rows and metadata,
+    not on the parts in which the rows are added.
     """
     with replacing(path) as temporary:
         rows = ParquetRows(temporary)
@@ -305,8 +306,8 @@ def write_parquet(
     Args:
         path: the file.
         frame: its rows.
-        metadata: what the file says of itself, kept as JSON under the key `seedbed` of the
-            schema's metadata, where `read_metadata` finds it.
+        metadata: stored as JSON under the key `seedbed` of the schema's metadata; `read_metadata`
+            returns it.
     """
     with parquet_rows(path) as rows:
         rows.metadata = metadata
@@ -314,7 +315,7 @@ def write_parquet(
 
 
 def _size(table: pl.DataFrame) -> int:
-    """Return the bytes of a table's texts and numbers, which how it is stored does not change."""
+    """Return the size of a table's texts and numbers in bytes, however they are stored."""
 
     def of(column: pl.Series) -> int:
         import polars as pl
@@ -331,7 +332,7 @@ def _size(table: pl.DataFrame) -> int:
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, JsonValue]:
-    """Return what a Parquet file says of itself, {} if it says nothing."""
+    """Return the metadata that `write_parquet` stored in a file; {} if there is none."""
     import pyarrow.parquet as pq
 
     content = (pq.read_schema(path).metadata or {}).get(METADATA_KEY)

@@ -1,4 +1,4 @@
-"""Chats: messages as a model's own template puts them, in tokens."""
+"""Chats: messages rendered with a model's chat template and tokenized."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from seedbed.artifacts import read_json
 from seedbed.thinking import closed, opened, split_thinking, text_reader
 
 THINKING = "reasoning_content"
-"""Key of a message with what was thought before its content, as most chat templates call it."""
+"""Key of a message's thinking; most chat templates use this name."""
 
 FORMS = (THINKING, "reasoning", "thinking", "tags", "prompt")
-"""How a chat template may take thinking: as a key of the message by one of these names, between
-tags in its content, or behind a prompt that opens it."""
+"""Ways in which a chat template can take thinking: as a key of the message with one of the first
+three names, between tags in the content, or after a prompt that opens the thinking."""
 
 TEMPLATE_DATE = "26 Jul 2024"
-"""What templates that tell a model the date tell it, whatever the day: the date that those of Llama
-3.1 to 3.3 fall back on. With the day of the run, tomorrow's prompts would not be today's, and a
-student would be asked in other words than it was trained with."""
+"""The date that chat templates write into prompts, whatever the day; Llama 3.1 to 3.3 fall back on
+it. With today's date, prompts would change from day to day, and a student would be evaluated with
+other prompts than those it was trained with."""
 
 
 def load_tokenizer(model: Path) -> Any:
-    """Return a model's tokenizer, with a token to pad with, and a chat template without a clock.
+    """Return a model's tokenizer, with a padding token and a chat template that reads no clock.
 
     Args:
         model: a folder in the Transformers layout.
     """
     from transformers import AutoTokenizer
 
-    # Of a folder that has both, the tokenizer of Transformers: that of mistral-common is not
-    # installed everywhere, and has a template of its own.
+    # If a folder has two tokenizers, use that of Transformers: mistral-common is not installed
+    # everywhere, and its tokenizer has another template.
     tokenizer = AutoTokenizer.from_pretrained(model, mistral_format=False)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -47,23 +47,23 @@ def load_tokenizer(model: Path) -> Any:
 
 
 def fixed_template(template: str, values: Mapping[str, object]) -> str:
-    """Return a chat template in which some variables have values, whoever renders it.
+    """Return a chat template that sets some of its variables itself, whoever renders it.
 
     Args:
         template: Jinja.
-        values: by variable, e.g. `enable_thinking`, what it is.
+        values: from a variable, e.g. `enable_thinking`, to its value.
     """
     lines = [f"{{%- set {name} = {_jinja(value)} %}}" for name, value in values.items()]
     return "".join(lines) + template
 
 
 def _jinja(value: Any) -> str:
-    """Return a value as Jinja writes it: JSON does, but for null."""
+    """Return a value as a Jinja literal: the same as JSON, except for null."""
     return "none" if value is None else json.dumps(value)
 
 
 def end_tokens(model: Path, tokenizer: Any) -> set[int]:
-    """Return the tokens that end what a model generates."""
+    """Return the tokens at which a model's generation stops."""
     file = model / "generation_config.json"
     ends = read_json(file).get("eos_token_id") if file.is_file() else None
     ends = [ends] if isinstance(ends, int) else ends or []
@@ -73,17 +73,17 @@ def end_tokens(model: Path, tokenizer: Any) -> set[int]:
 def check_template(
     tokenizer: Any, ends: set[int], system: str | None, trained: bool, thinking: bool = False
 ) -> None:
-    """Check that a chat template does what a model's part in a study needs.
+    """Check that a chat template suits the model's role in the study.
 
     Args:
         tokenizer: the model's.
-        ends: tokens that end what it generates.
-        system: message that sets the model up, if any.
+        ends: tokens at which its generation stops.
+        system: the system message, if any.
         trained: whether the model is a student.
-        thinking: whether it is trained on the teacher's thinking too.
+        thinking: whether it is also trained on the teacher's thinking.
 
     Raises:
-        ValueError: saying what the template does otherwise, and what to write.
+        ValueError: if it does not; the message says why, and what to write.
     """
     if not tokenizer.chat_template:
         raise ValueError(
@@ -94,7 +94,7 @@ def check_template(
     try:
         prompt = _rendered(tokenizer, _probe(system)[:-1])
         whole = _rendered(tokenizer, _probe(system)) if answered else prompt
-    # Templates are programs, and raise what they like.
+    # Templates are programs, and can raise anything.
     except Exception as error:
         kind = "a chat" if system is None else "a chat with the key system of its file"
         raise ValueError(f"the chat template does not take {kind}: {error}") from None
@@ -123,7 +123,7 @@ THOUGHT = "Four and three are seven."
 
 
 def _probe(system: str | None, thought: str = "") -> list[dict[str, str]]:
-    """Return a chat by which a template shows what it does."""
+    """Return a chat for testing templates."""
     answer = {"role": "assistant", "content": ANSWER}
     chat = [{"role": "user", "content": QUESTION}, answer]
     if thought:
@@ -132,7 +132,7 @@ def _probe(system: str | None, thought: str = "") -> list[dict[str, str]]:
 
 
 def _rendered(tokenizer: Any, chat: Sequence[Mapping[str, str]]) -> str:
-    """Return a chat as text: a prompt, if its last message is not an answer."""
+    """Return a chat as text, with a generation prompt if its last message is not an answer."""
     asked = chat[-1]["role"] != "assistant"
     return tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=asked)
 
@@ -140,11 +140,11 @@ def _rendered(tokenizer: Any, chat: Sequence[Mapping[str, str]]) -> str:
 def thinking_form(tokenizer: Any, system: str | None) -> str:
     """Return the form in which a chat template takes thinking, one of `FORMS`.
 
-    It is the first one with which a row begins with its prompt, has the thinking once, and is read
-    as thinking and answer again; rows of answers without thinking must suit it as well.
+    It is the first form in which rendered rows start with their prompt and can be split into the
+    same thinking and answer again, with and without thinking.
 
     Raises:
-        ValueError: if there is none, saying what to write.
+        ValueError: if there is none; the message says what to write.
     """
     prompt, read = _rendered(tokenizer, _probe(system)[:-1]), text_reader(tokenizer)
     for form in FORMS:
@@ -176,12 +176,12 @@ def thinking_form(tokenizer: Any, system: str | None) -> str:
 
 
 def _row(tokenizer: Any, chat: Sequence[Mapping[str, str]], form: str) -> str:
-    """Return a row to train on as text, with its thinking in a form."""
+    """Return a training row as text, with its thinking in the given form."""
     *asked, answer = chat
     thought, content = answer.get(THINKING, ""), answer["content"]
     if form == "prompt":
         prompt = _rendered(tokenizer, asked)
-        # The text behind an answer: its end.
+        # The text after an answer is its end.
         plain = _rendered(tokenizer, [*asked, {"role": "assistant", "content": ANSWER}])
         if thought:
             thought = f"{'' if prompt[-1].isspace() else chr(10)}{thought}\n"
@@ -201,7 +201,7 @@ def _check_row(tokenizer: Any, ends: set[int], prompt: str, whole: str) -> None:
     if ANSWER not in written:
         raise ValueError(f"the chat template leaves out the answer to train on: {whole!r}")
     ids = tokenizer(written, add_special_tokens=False)["input_ids"]
-    # Some templates break the line after the end.
+    # Some templates add a line break after the end token.
     while ids and ids[-1] not in ends and not tokenizer.decode(ids[-1:]).strip():
         ids.pop()
     if not ids or ids[-1] not in ends:
@@ -213,11 +213,11 @@ def _check_row(tokenizer: Any, ends: set[int], prompt: str, whole: str) -> None:
 
 
 class Asked(Protocol):
-    """What a model is asked, as `seedbed.engines.Request`."""
+    """A request to a model, such as `seedbed.engines.Request`."""
 
     @property
     def key(self) -> str:
-        """The caller's name for it."""
+        """The caller's name for the request."""
 
     @property
     def messages(self) -> Sequence[tuple[str, str]]:
@@ -225,7 +225,7 @@ class Asked(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """The most tokens of the answer."""
+        """The maximum number of tokens of the answer."""
 
 
 AskedT = TypeVar("AskedT", bound=Asked)
@@ -242,8 +242,8 @@ def encode_prompts(
     Args:
         tokenizer: the model's.
         requests: any number.
-        context: tokens that the model takes, prompt and answer together.
-        template: arguments of the chat template, as whether to think.
+        context: maximum tokens of prompt and answer together.
+        template: arguments of the chat template, e.g. whether to think.
 
     Raises:
         ValueError: if a prompt leaves no room for an answer in the model's context.
@@ -269,8 +269,8 @@ class Row:
     """A chat to train on, in tokens.
 
     Attributes:
-        ids: of the whole chat.
-        prompt_tokens: how many of them are the prompt, which has no loss.
+        ids: token ids of the whole chat.
+        prompt_tokens: how many of them belong to the prompt, which has no loss.
     """
 
     ids: list[int]
@@ -284,13 +284,13 @@ def encode_rows(
 
     Args:
         tokenizer: the model's.
-        chats: messages with `role` and `content`, the last one the answer, which may have thinking
-            as `reasoning_content`; null is as if it were not there.
-        system: message that goes before each chat that has none of its own, if any.
+        chats: messages with `role` and `content`. The last one is the answer, which may have
+            thinking as `reasoning_content`. Keys that are null count as missing.
+        system: system message for chats that have none, if any.
 
     Raises:
-        ValueError: if the template does not take a chat, or a prompt is not how the whole chat
-            begins: a student would be trained with another prompt than it is asked with.
+        ValueError: if the template does not take a chat, or the whole chat does not start with the
+            prompt: a student would be trained with another prompt than it is evaluated with.
     """
     from jinja2 import TemplateError
 
@@ -312,7 +312,6 @@ def encode_rows(
             whole = tokenizer(texts, add_special_tokens=False)["input_ids"]
         else:
             whole = tokenizer.apply_chat_template(rows, return_dict=True)["input_ids"]
-    # Templates are programs, and raise what they like.
     except TemplateError as error:
         roles = {tuple(message["role"] for message in row) for row in rows}
         said = "; ".join(sorted(", ".join(each) for each in roles))
@@ -327,12 +326,12 @@ def encode_rows(
 
 
 def has_thinking(chats: Iterable[Sequence[Mapping[str, str | None]]]) -> bool:
-    """Return whether any answer has what was thought before it."""
+    """Return whether any answer has thinking."""
     return any(chat[-1].get(THINKING) for chat in chats)
 
 
 def not_a_prefix(prompt: str, row: str) -> str:
-    """Return what to say of a chat template whose prompt is not how the whole chat begins."""
+    """Return the error message for a template whose whole chat does not start with the prompt."""
     same = next(
         (n for n, (one, other) in enumerate(zip(prompt, row, strict=False)) if one != other),
         min(len(prompt), len(row)),

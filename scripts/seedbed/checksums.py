@@ -1,8 +1,7 @@
-"""Checksums: whether the files that a job reads are those that were made.
+"""Checksums: whether the files that a job reads are unchanged since they were made.
 
-A flipped byte in a table or an adapter often goes unnoticed by its readers. The manifests beside
-the results hold the checksum of every file that a job made; jobs whose work is dear compare them
-first.
+Readers often do not notice a flipped byte in a table or an adapter. The manifests next to the
+results hold the checksum of every file that a job made; expensive jobs compare them first.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from pathlib import Path
 
 from seedbed.artifacts import broken, file_digest
 
-# Of an output, as `seedbed.run.manifest` writes it: its path, and the digest of its bytes.
+# Path and digest of an output, as `seedbed.run.manifest` writes them.
 _NOTED = re.compile(rb'"((?:[^"\\]|\\.)+)": \["([0-9a-f]{64})"')
 _FEW = 16
 
 
 def check_inputs(manifests: Sequence[Path], files: Iterable[str | os.PathLike[str]]) -> None:
-    """Exit with a message if a file is not what it was when it was made.
+    """Exit with a message if a file has changed since it was made.
 
     Args:
-        manifests: files with the checksums; they need not be there.
-        files: what the job reads, by the paths in the manifests. Those without a checksum, or that
-            are not there, are left out.
+        manifests: files with the checksums; missing ones are ignored.
+        files: the job's inputs, with the paths that the manifests use. Missing files and files
+            without a checksum are ignored.
 
     Raises:
         SystemExit: naming the first file that differs, and what to do.
@@ -46,7 +45,7 @@ def check_inputs(manifests: Sequence[Path], files: Iterable[str | os.PathLike[st
 
 
 def _last(content: bytes, paths: Iterable[str]) -> dict[str, str]:
-    """Return the last checksum of some files, without a look at all others."""
+    """Return the last checksum of some files, without parsing the others."""
     found = {}
     for path in paths:
         key = json.dumps(path, ensure_ascii=False).encode() + b': ["'

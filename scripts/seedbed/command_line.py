@@ -1,4 +1,4 @@
-"""Command lines: a script's options are a dataclass, whose fields say how they are read.
+"""Command lines: a script's options are a dataclass, whose fields define how they are read.
 
     @dataclass(frozen=True, kw_only=True)
     class Options:
@@ -10,8 +10,8 @@
         run(Options, job, __doc__)
 
 A field `task_folder` is the option `--task-folder`. An option that takes JSON also takes `@FILE`, a
-file that holds it. Plain dataclasses and argparse take 20 ms to read a command line; tyro takes 150
-and pydantic-settings 230, and a study has thousands of jobs that take half a second.
+file with the JSON. Plain dataclasses and argparse read a command line in 20 ms; tyro takes 150 and
+pydantic-settings 230, and a study has thousands of jobs that take half a second.
 """
 
 from __future__ import annotations
@@ -37,17 +37,16 @@ RENAMED = {
     "--votes": "--samples",
     "--verdicts": "--labels",
 }
-"""Options of earlier versions, and what they are called now."""
+"""From the options of earlier versions to their present names."""
 
 
 def option(read: Read, about: str, default: Any = MISSING) -> Any:
     """Return a field that is an option with one value.
 
     Args:
-        read: returns the value, given its text; a `ValueError` says what is wrong with it.
-        about: what `--help` says of it.
-        default: its value without the option, or the text of that value; by default, the option
-            is required.
+        read: returns the value for its text; a `ValueError` says what is wrong with the text.
+        about: the help text.
+        default: the default value, or its text; without one, the option is required.
     """
     metadata = {"read": read, "about": about, "default": default}
     if default is MISSING:
@@ -57,7 +56,7 @@ def option(read: Read, about: str, default: Any = MISSING) -> Any:
 
 
 def optional(read: Read, about: str) -> Any:
-    """Return a field that is None if the option is not given, or is given without a value."""
+    """Return a field that is None if the option is missing or has no value."""
     return field(default=None, metadata={"read": read, "about": about, "nargs": "?"})
 
 
@@ -69,7 +68,7 @@ def _files(read: Callable[[str], Path]) -> Callable[[str], list[Path]]:
 
 
 def several(about: str, read: Callable[[str], Path] = whole_file) -> Any:
-    """Return a field that is a tuple of files; `@FILE` stands for those that a file lists."""
+    """Return a field that is a tuple of files; `@FILE` stands for the files that FILE lists."""
     about = f"{about}; or @FILE, a file with one path a line"
     return field(default=(), metadata={"read": _files(read), "about": about, "nargs": "*"})
 
@@ -81,17 +80,17 @@ def switch(about: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """The option of scripts that compare the checksums of what they read first."""
+    """The option of scripts that first compare the checksums of their inputs."""
 
     manifest: tuple[Path, ...] = several("files that note the checksums of inputs", Path)
 
     def check(self, *files: Path | None) -> None:
-        """Exit with a message if one of some files is not what it was when it was made."""
+        """Exit with a message if one of the files has changed since it was made."""
         check_inputs(self.manifest, [file for file in files if file is not None])
 
 
 def json_value(text: str) -> Any:
-    """Return the value of JSON text, or of the JSON in the file FILE of a text `@FILE`."""
+    """Return the value of a JSON text; `@FILE` stands for the JSON in FILE."""
     if text.startswith("@"):
         try:
             text = Path(text[1:]).read_text(encoding="utf-8")
@@ -101,12 +100,12 @@ def json_value(text: str) -> Any:
 
 
 def json_of(kind: type[T], explain: Callable[[Any], str] | None = None) -> Callable[[str], T]:
-    """Return a function that reads an object of a class from JSON, or from `@FILE`.
+    """Return a function that reads an object of a class from JSON or `@FILE`.
 
     Args:
-        kind: a Pydantic model, or a class with `from_json`, or that takes the keys as arguments; or
-            a list or mapping of Pydantic models, as in `dict[str, Title]`.
-        explain: returns what one of Pydantic's errors says; by default, in Pydantic's words.
+        kind: a Pydantic model, a class with `from_json`, a class that takes the keys as arguments,
+            or a list or mapping of Pydantic models, such as `dict[str, Title]`.
+        explain: returns the message for one of Pydantic's errors; by default, Pydantic's own words.
     """
     return _Json(kind, explain or _explain)
 
@@ -123,7 +122,7 @@ class _Json:
             raise ValueError(self._explain(error) if hasattr(error, "errors") else error) from None
 
     def _made(self, value: Any) -> Any:
-        # Strict models take a list for a tuple from JSON alone.
+        # Strict models accept a list for a tuple only in JSON.
         if get_origin(self._kind) is not None:
             from pydantic import TypeAdapter
 
@@ -146,15 +145,15 @@ def _explain(error: Any) -> str:
 
 
 def read_options(kind: type[T], about: str | None, words: Sequence[str] | None = None) -> T:
-    """Return the options that a command line gives.
+    """Parse a command line and return the options.
 
     Args:
-        kind: a dataclass whose fields are made by `option`, `optional`, `several` and `switch`.
-        about: what `--help` says of the script.
-        words: the command line; by default, that of this process.
+        kind: a dataclass whose fields come from `option`, `optional`, `several` and `switch`.
+        about: the script's description in `--help`.
+        words: the command line; by default, this process's.
 
     Raises:
-        SystemExit: with status 2 and a line that names the option, if one is wrong.
+        SystemExit: if an option is wrong, with status 2 and a line that names the option.
     """
     parser = _Parser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
@@ -198,13 +197,13 @@ def run(
 ) -> None:
     """Run a script: call its function with the options of the command line.
 
-    What its user can mend ends it with a line instead of a traceback.
+    An error that the user can fix exits with one line instead of a traceback.
 
     Args:
-        kind: the class of its options: see `read_options`.
-        function: takes them.
-        about: what `--help` says of the script.
-        expected: errors that a user can mend, in addition to `ExpectedError`.
+        kind: the class of the options: see `read_options`.
+        function: takes the options.
+        about: the script's description in `--help`.
+        expected: errors that the user can fix, in addition to `ExpectedError`.
     """
     try:
         INTERRUPTS.hear()
@@ -223,7 +222,7 @@ def run(
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Say in one line what is wrong."""
+        """Exit with one line that says what is wrong."""
         self.exit(2, f"{self.prog}: {message} (--help explains the options)\n")
 
 
@@ -236,11 +235,11 @@ def _metavar(read: Read, nargs: str | None) -> str:
 
 
 def _checked(read: Read, empty: bool) -> Read:
-    """Return a reader whose errors say what is wrong, for argparse.
+    """Return a reader whose error messages argparse shows.
 
     Args:
         read: the reader.
-        empty: whether an empty text is no value.
+        empty: whether an empty text means None.
     """
 
     def checked(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Endings: how a script ends where something is missing that its user can mend, and at Ctrl-C."""
+"""Endings: how a script exits at Ctrl-C, and for errors that its user can fix."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Final
 
 
 class ExpectedError(RuntimeError):
-    """An end that its message explains to whom it concerns: a traceback would not help."""
+    """An error whose message tells the user enough: a traceback would not help."""
 
 
 class Interrupts:
     """Ctrl-C in a script.
 
-    A job starts with the signal held back (see `seedbed.run.terminal.hold_interrupts`), since
-    Python shows a traceback for it while it starts. And where an extension module is just being
-    imported, the exception that comes of it can be any.
+    A job starts with the signal blocked (see `seedbed.run.terminal.hold_interrupts`), because
+    Python prints a traceback for Ctrl-C while it starts. During the import of an extension module,
+    Ctrl-C can result in any exception.
 
     Attributes:
         heard: whether Ctrl-C has raised `KeyboardInterrupt`.
@@ -27,7 +27,7 @@ class Interrupts:
         self.heard = False
 
     def hear(self) -> None:
-        """Raise `KeyboardInterrupt` at Ctrl-C from here on, and now if Ctrl-C was held back."""
+        """Raise `KeyboardInterrupt` at Ctrl-C from now on, and at once if one was blocked."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self.interrupt)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
@@ -39,4 +39,4 @@ class Interrupts:
 
 
 INTERRUPTS: Final = Interrupts()
-"""Of this process."""
+"""The interrupts of this process."""

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused_collector() -> Iterator[None]:
-    """Keep Python's garbage collector from running in the block, and from what it makes later on.
+    """Disable garbage collection in the block, and exempt existing objects from later collections.
 
-    While a large library is imported, nearly all that is made stays, and the collector walks it
-    again and again: about an eighth of the time that Transformers, PEFT and TRL take to import
-    (`tests/benchmarks/imports.py`), which small jobs spend most of their time with.
+    Nearly all objects that the import of a large library creates stay, and the collector walks them
+    again and again. This is about an eighth of the time to import Transformers, PEFT and TRL
+    (`tests/benchmarks/imports.py`), on which small jobs spend most of their time.
     """
     was_enabled = gc.isenabled()
     gc.disable()

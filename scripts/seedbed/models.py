@@ -1,4 +1,4 @@
-"""Model folders: what tells one model's weights from another's."""
+"""Model folders: fingerprints, records and loading of models and adapters."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Quantization = Literal["nf4", "int8"]
 """The form in which bitsandbytes loads the weights of linear layers, if they are quantized."""
 
 WEIGHTS = ("*.safetensors", "*.bin")
-# Configuration, tokenizer, chat template, default ends of generation: all that a completion depends
-# on beside the weights. Some tokenizers are plain text files or SentencePiece models.
+# Configuration, tokenizer, chat template and default stop tokens: what a completion depends on in
+# addition to the weights. Some tokenizers are plain text files or SentencePiece models.
 SETTINGS = ("*.json", "*.jinja", "*.txt", "*.model")
 RECORD = "model.json"
 ADAPTER_SETTINGS = "adapter_config.json"
 _NO_PART_OF_ADAPTERS = ("base_model_name_or_path", "inference_mode", "peft_version", "revision")
-"""Keys of an adapter's settings that say where its base model lay, and who wrote them down."""
+"""Keys of an adapter's settings that only record its base model's path and PEFT's own state."""
 
 
 class ModelRecord(MadeRecord):
@@ -36,17 +36,18 @@ class ModelRecord(MadeRecord):
     Attributes:
         fingerprint: digest of the weights, or of an endpoint's name for the model.
         hub: OWNER/NAME on the hub, if the model comes from there.
-        revision: commit of the hub.
-        path: the folder that the model was copied from, if it was.
-        api: its name at an endpoint, if only that has it.
-        version: what tells it from others of that name there.
-        world: the generated world, if it was trained here; what follows is of those models alone.
+        revision: commit on the hub.
+        path: the folder from which the model was copied, if any.
+        api: its name at an endpoint, if the model is only there.
+        version: distinguishes models with the same name at the endpoint.
+        world: the generated world, if the model was trained here. Only such models have the
+            attributes below.
         settings: how it was trained.
         prompts: prompt of each skill.
-        step: optimiser steps that precede it.
-        loss: training loss of the steps before, in nats a token.
-        parameters: their number.
-        vocabulary: tokens of its vocabulary.
+        step: optimiser steps before it was saved.
+        loss: training loss of the steps before, in nats per token.
+        parameters: number of parameters.
+        vocabulary: number of tokens in the vocabulary.
     """
 
     CONTENT: ClassVar[tuple[str, ...]] = ("fingerprint",)
@@ -80,8 +81,8 @@ def fingerprint(folder: Path) -> str:
 def adapter_fingerprint(folder: Path) -> str:
     """Return a digest of an adapter's weights and settings, 32 hexadecimal digits.
 
-    It is the same for the same adapter that was trained again: how long that took, and the order in
-    which PEFT writes sets of names down, have no part in it.
+    An adapter that is trained again in the same way has the same digest: the digest excludes
+    training time and the order in which PEFT writes sets of names.
 
     Raises:
         FileNotFoundError: if the folder holds no weights or no settings.
@@ -115,11 +116,11 @@ def _digest(files: Iterable[Path]) -> hashlib._Hash:
 
 
 def api_fingerprint(name: str, version: str | None) -> str:
-    """Return what stands for the fingerprint of a model whose weights nobody sees.
+    """Return the fingerprint of a model behind an endpoint, whose weights are unknown.
 
     Args:
-        name: at the endpoint.
-        version: as its user tells it from others of that name.
+        name: the model's name at the endpoint.
+        version: distinguishes models with the same name there.
     """
     return hashlib.sha256(json.dumps(["api", name, version]).encode()).hexdigest()[:32]
 
@@ -132,7 +133,7 @@ SAMPLING_DEFAULTS = {
     "min_length": 0,
     "num_beams": 1,
 }
-"""What of a generation_config changes a greedy answer, with the value that changes nothing."""
+"""Keys of a generation_config that change a greedy answer, with the value that has no effect."""
 
 SAMPLING_LISTS = (
     "bad_words_ids",
@@ -144,15 +145,14 @@ SAMPLING_LISTS = (
     "forced_eos_token_id",
     "exponential_decay_length_penalty",
 )
-"""More of that; null changes nothing."""
+"""Further such keys, which have no effect if they are null."""
 
 
 def answers_identity(folder: Path, engine: str) -> str:
-    """Return what tells the answers of a model's folder from those of others.
+    """Return the model's part of the keys of its cached answers.
 
-    It is the fingerprint. The Transformers engine once applied the defaults of sampling that came
-    with a model, and no engine does now: of a model that has some, its older answers are no longer
-    used.
+    It is the fingerprint. Earlier versions of the Transformers engine applied a model's own
+    sampling defaults; for models with such defaults it differs, so that old answers are not used.
 
     Args:
         folder: the model's.
@@ -175,8 +175,7 @@ def lora_rank(adapter: Path) -> int:
     """Return the rank of an adapter in the PEFT layout: the highest, if layers differ.
 
     Raises:
-        FileNotFoundError: if the folder holds none. A library would take its path for a name on the
-            hub, and ask there.
+        FileNotFoundError: if the folder holds no adapter. (PEFT would look up its path on the hub.)
     """
     settings = _adapter_settings(adapter)
     patterns = settings.get("rank_pattern") or {}
@@ -191,19 +190,19 @@ def _adapter_settings(adapter: Path) -> dict[str, Any]:
 
 
 def positions(config: Any) -> int | None:
-    """Return the tokens that a model knows positions for; None if it has no limit.
+    """Return the number of positions that a model supports; None if it has no limit.
 
     Args:
-        config: of the model, in Transformers' class.
+        config: the model's configuration, in Transformers' class.
     """
     return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def read_fingerprint(folder: Path) -> str:
-    """Return the fingerprint that a model's folder carries in its `model.json`.
+    """Return the fingerprint in the `model.json` of a model's folder.
 
     Raises:
-        ValueError: if it carries none.
+        ValueError: if there is none.
     """
     return ModelRecord.read(folder / RECORD).fingerprint
 
@@ -211,15 +210,15 @@ def read_fingerprint(folder: Path) -> str:
 def load_model(
     folder: Path, quantization: Quantization | None = None, fsdp_size: int = 1
 ) -> PreTrainedModel:
-    """Return a model on the GPU in 16 bits, or on the CPU in 32, as both engine and trainer use it.
+    """Return a model on the GPU in 16 bits, or on the CPU in 32, for the engine and the trainer.
 
     Args:
         folder: the model's, in the Transformers layout.
-        quantization: form of the weights of its linear layers, if they are quantized.
-        fsdp_size: processes over which its weights are divided, which have joined already.
+        quantization: form in which to quantize the weights of linear layers, if any.
+        fsdp_size: number of processes that share the weights; they must have joined already.
 
     Raises:
-        ModuleNotFoundError: if quantization is asked for, and bitsandbytes is not installed.
+        ModuleNotFoundError: if quantization is requested and bitsandbytes is not installed.
     """
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -254,7 +253,7 @@ def load_model(
 def attention_of(folder: Path) -> str | None:
     """Return the implementation of attention that a model needs; None for the library's choice.
 
-    Scaled dot product attention, which Transformers chooses, leaves attention softcaps out.
+    Scaled dot product attention, which Transformers chooses, ignores attention softcaps.
 
     Args:
         folder: the model's.

@@ -1,4 +1,4 @@
-"""Progress: lines on the standard error stream that say how far a script is."""
+"""Progress: lines on the standard error stream that show a script's progress."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Report = Callable[[str], None]
 
 
 def reporter(name: str, log: Path | None = None) -> Report:
-    """Return a function that prints a line with the script's name and the seconds since now.
+    """Return a function that prints a line with the script's name and the seconds since this call.
 
     Args:
-        name: of the script.
-        log: a file to append the lines to, instead of the standard error stream.
+        name: the script's name.
+        log: a file to which lines are appended, instead of the standard error stream.
     """
     start = time.monotonic()
 

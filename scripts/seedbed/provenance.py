@@ -21,21 +21,21 @@ from seedbed.statements import EFFECT, FUNCTION, MAIN
 
 PACKAGE = "seedbed"
 SCRIPTS = Path(__file__).resolve().parent.parent
-# What was read of each file, as reading takes long: beside what Python itself notes of them or, if
-# that is to stay as it is, beside Snakemake's notes in the working directory.
+# A cache of the facts about each file, because parsing is slow. It lies next to Python's bytecode
+# or, if Python may not write bytecode, in Snakemake's folder in the working directory.
 NOTES = (
     Path(".snakemake") / f"{PACKAGE}_digests.json"
     if sys.dont_write_bytecode
     else SCRIPTS / PACKAGE / "__pycache__" / "digests.json"
 )
-# The digests of scripts: a plan takes those of all rules, of code that seldom changed meanwhile.
+# A cache of the digests of scripts: a plan needs them for all rules, and code seldom changes.
 DIGESTS = NOTES.with_name(NOTES.name.replace("digests", "script_digests"))
 _MOST_NOTES = 500
 UNTRACKED = frozenset(f"{PACKAGE}.{name}" for name in ("provenance", "statements", "checksums"))
-"""Modules that say or check how a result was made, and have no part in it."""
+"""Modules that record or check how a result was made, and do not influence it."""
 
 DATA = frozenset({".html", ".css", ".js"})
-"""Endings of files that a script reads as a part of itself, and that are no Python."""
+"""Suffixes of files, other than Python, that are part of a script."""
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "polars", "pyarrow", "scipy", "snakemake")
 
@@ -43,13 +43,13 @@ LIBRARIES = ("torch", "transformers", "trl", "peft", "polars", "pyarrow", "scipy
 def code_digest(script: str | Path | None, modules: Iterable[str | Path] = ()) -> str:
     """Return a digest of the meaning of a script and of all project code that it reaches.
 
-    It is of the parts that `code_parts` returns.
+    It is the digest of the parts that `code_parts` returns.
 
     Args:
         script: a Python file; None for `modules` alone.
-        modules: what the script loads by a name that it computes, which no import statement shows:
+        modules: code that the script loads by a computed name, which no import statement shows:
             modules of the project by name (a world, a scorer), and other files by path (a task's
-            own scorer). Files of `DATA` count as they are.
+            own scorer). Files with a suffix in `DATA` are digested byte by byte.
 
     Returns:
         16 hexadecimal digits.
@@ -60,21 +60,20 @@ def code_digest(script: str | Path | None, modules: Iterable[str | Path] = ()) -
 def code_parts(script: str | Path | None, modules: Iterable[str | Path] = ()) -> dict[str, str]:
     """Return the digests of all code that a script reaches, part by part.
 
-    From what a script does when it runs, names are followed to the functions, classes and constants
-    that they mean, through all modules of the project. What a module does when it is imported
-    always counts if it is imported. A module that is used as an object, or loaded by a name that is
-    computed, counts as a whole. Code that looks at other code (`get_type_hints`, `__subclasses__`
-    and the like, see `seedbed.statements`) makes all files that the script imports count as a
-    whole.
+    The search starts from the statements that run when the script runs. It follows names to the
+    functions, classes and constants that they refer to, through all modules of the project. The
+    top-level code of an imported module always counts. A module that is used as an object, or
+    loaded by a computed name, counts as a whole. If the script reaches code that inspects other
+    code (such as `get_type_hints` or `__subclasses__`, see `seedbed.statements`), all files that it
+    imports count as a whole.
 
     Args:
         script: as for `code_digest`.
         modules: as for `code_digest`.
 
     Returns:
-        By name, in the order of names: "seedbed/artifacts.py: write_json" for a function, class or
-        constant; "seedbed/artifacts.py" for what the file imports by name, and does when it is
-        imported.
+        The digest by name, sorted by name: "seedbed/artifacts.py: write_json" for a function, class
+        or constant; "seedbed/artifacts.py" for the file's imports and top-level code.
 
     Raises:
         ValueError: if one of `modules` does not exist.
@@ -110,19 +109,20 @@ def _parts(script: Path | None, modules: tuple[str | Path, ...]) -> dict[str, st
 
 
 class _Magic(Exception):  # noqa: N818
-    """Code that may look at any other code."""
+    """The script reaches code that may inspect any other code."""
 
 
 class _File:
-    """A file, and what of it is reached.
+    """A file, and the parts of it that the script reaches.
 
     Attributes:
-        name: as in the names of parts.
-        facts: what `statements.read` returns.
-        statements: places of the statements that are reached.
-        names: the names that are reached, by their statements' places.
-        imported: what is imported by names that are reached.
-        whole: whether all of it is reached.
+        name: the file's name in the names of parts.
+        facts: the result of `statements.read`.
+        statements: indices of the reached statements.
+        names: the reached names that the file defines.
+        imported: the reached names that the file imports, each with its module and name there.
+        whole: whether all of the file is reached.
+        binds: indices of the statements that bind each name.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -135,13 +135,13 @@ class _File:
         self.binds = _binds(path)
 
     def parts(self) -> Iterator[tuple[str, str]]:
-        """Yield the digest of each name that is reached, and that of what belongs to none."""
+        """Yield a digest for each reached name, and one for the imports and top-level code."""
         found = self.facts["statements"]
         for name in self.names & self.binds.keys():
             digests = [found[place]["digest"] for place in self.binds[name]]
             yield f"{self.name}: {name}", "+".join(digests)
         effects = [place for place in self.statements if found[place]["kind"] in (EFFECT, MAIN)]
-        # What is evaluated when the file is imported may depend on what was done before.
+        # A value computed at import may depend on the statements before it.
         ordered = [
             found[place]["digest"]
             for place in sorted(self.statements)
@@ -157,7 +157,7 @@ class _File:
 
 
 class _Walk:
-    """What a script reaches."""
+    """The search for the code that a script reaches."""
 
     def __init__(self, script: Path | None, modules: tuple[str | Path, ...]) -> None:
         self._script = script
@@ -168,7 +168,7 @@ class _Walk:
         self._uses: set[tuple[str, str, tuple[str, ...]]] = set()
 
     def parts(self) -> dict[str, str]:
-        """Return the digests of what is reached, by name."""
+        """Return the digests of the reached parts, by name."""
         try:
             self._walk()
         except _Magic:
@@ -209,7 +209,7 @@ class _Walk:
                 self._take_import(module, inner, None)
 
     def _import(self, file: _File, main: bool = False) -> None:
-        """Reach what a file does when it is imported, or run as the script."""
+        """Reach the code that runs when a file is imported or run as the script."""
         for place, statement in enumerate(file.facts["statements"]):
             if statement["kind"] == EFFECT or (main and statement["kind"] == MAIN):
                 self._take(file, place)
@@ -221,7 +221,7 @@ class _Walk:
             self._take_module(module)
 
     def _load(self, module: str) -> _File | None:
-        """Return a module of the project, imported; None if it is none."""
+        """Reach a module's import, and return its file; None if it is not the project's."""
         path = None if module in UNTRACKED else _module_path(module)
         if path is None:
             return None
@@ -251,7 +251,7 @@ class _Walk:
                 self._use(file, name, None)
 
     def _take_module(self, module: str) -> None:
-        """Reach all of a module, and of the modules in it that are loaded, if it is a package."""
+        """Reach all of a module and, if it is a package, all of its modules that are loaded."""
         file = self._load(module)
         if file is not None and module not in self._objects:
             self._objects.add(module)
@@ -260,12 +260,13 @@ class _Walk:
                 self._take_whole(self._files[name])
 
     def _use(self, file: _File, name: str, attributes: list[str] | None) -> None:
-        """Reach what a name of a file means.
+        """Reach the code that a name in a file refers to.
 
         Args:
-            file: whose code uses it.
-            name: that it uses.
-            attributes: those that alone it uses of the name; None if it uses the name by itself.
+            file: the file whose code uses the name.
+            name: the name.
+            attributes: the attributes of the name that the code uses; None if it uses the name
+                itself.
         """
         use = (file.name, name, tuple(attributes or ()))
         if use in self._uses:
@@ -283,7 +284,7 @@ class _Walk:
                 file.imported.add(("*", module, None))
 
     def _take_import(self, module: str, name: str | None, attributes: list[str] | None) -> None:
-        """Reach what an import statement, or a use of what it binds, means."""
+        """Reach the code that an import statement, or the use of an imported name, refers to."""
         file = self._load(module)
         if file is None:
             return
@@ -300,13 +301,13 @@ class _Walk:
                 self._take_import(submodule, attribute, None)
             if not attributes:
                 self._take_module(submodule)
-        elif not known:  # Perhaps a function of the module makes it up.
+        elif not known:  # Perhaps the module has `__getattr__`.
             self._take_module(module)
 
 
 @cache
 def _shown(path: Path, kind: str) -> str:
-    """Return the name of a file in the names of parts, wherever the project lies."""
+    """Return a file's name in the names of parts, which does not depend on the project's folder."""
     if path.is_relative_to(SCRIPTS):
         return path.relative_to(SCRIPTS).as_posix()
     return f"{kind} {path.name}"
@@ -317,7 +318,7 @@ def _missing(script: Path | None, module: str) -> str:
 
 
 def reached(script: Path | None, modules: Iterable[str | Path] = ()) -> dict[str, Path]:
-    """Return the files that a script may import: itself, and others by the name of the module."""
+    """Return the script itself and the files that it may import, by module name."""
     files = {} if script is None else {f"script:{script.name}": script}
     waiting = [] if script is None else [*_imports(script)]
     for module in modules:
@@ -343,14 +344,14 @@ def reached(script: Path | None, modules: Iterable[str | Path] = ()) -> dict[str
 
 
 class Provenance(TypedDict):
-    """What an artifact says of its making."""
+    """An artifact's record of the code and versions that made it."""
 
     code: str
     versions: dict[str, str]
 
 
 def provenance(script: str | Path, modules: Iterable[str | Path] = ()) -> Provenance:
-    """Return what an artifact says of its making: the code's digest and the versions used."""
+    """Return the code digest and the library versions that an artifact records."""
     return {"code": code_digest(script, modules), "versions": versions()}
 
 
@@ -378,7 +379,7 @@ def _module_path(module: str) -> Path | None:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Yield the project's modules that a file imports, wherever in it."""
+    """Yield the project's modules that a file imports, at the top level or inside functions."""
     facts = _read(path)
     inside = [place for statement in facts["statements"] for place in statement["imports"]]
     for module, name in [*facts["runs"], *inside]:
@@ -389,10 +390,10 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 class _Notes:
-    """What processes found out, by all that it depends on.
+    """A cache on disk, whose keys are digests of everything that a result depends on.
 
     Args:
-        path: the file with what earlier processes noted.
+        path: the file with the results of earlier processes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -408,15 +409,15 @@ class _Notes:
         return found if isinstance(found, dict) else {}
 
     def get(self, kind: bytes, content: bytes, find: Callable[[], Any]) -> Any:
-        """Return what `find` finds, of a kind and from a content."""
+        """Return the cached result of `find` for a kind and a content; call it if there is none."""
         key = hashlib.sha256(b"\0".join([_reader(), kind, content])).hexdigest()
         if key not in self._noted:
-            # As it comes back from the notes: with lists for tuples.
+            # Through JSON, which turns tuples into lists, so that new and cached results are equal.
             self._noted[key] = self._new[key] = json.loads(json.dumps(find()))
         return self._noted[key]
 
     def save(self) -> None:
-        """Note what is new for later processes; too many notes, and all others are dropped."""
+        """Save new results for later processes; if there are too many, save only the new ones."""
         if not self._new:
             return
         kept = self._noted if len(self._noted) <= _MOST_NOTES else self._new
@@ -425,7 +426,7 @@ class _Notes:
             self._path.parent.mkdir(exist_ok=True)
             temporary.write_text(json.dumps(kept))
             temporary.replace(self._path)
-        except OSError:  # Not ours to write, or no room: then without notes.
+        except OSError:  # Without permission or disk space, nothing is cached.
             with suppress(OSError):
                 temporary.unlink()
         self._new.clear()
@@ -437,7 +438,7 @@ _SCRIPTS = _Notes(DIGESTS)
 
 @cache
 def _content(path: Path) -> bytes:
-    """Return the content of a file, the same for all that a process says of it."""
+    """Return the content of a file, read only once per process so that all digests agree."""
     return path.read_bytes()
 
 
@@ -446,19 +447,19 @@ def _project() -> bytes:
     """Return a digest of all code of the project, whether a script reaches it or not."""
     found = hashlib.sha256()
     for path in sorted(SCRIPTS.rglob("*.py")):
-        with suppress(OSError):  # What an editor leaves may be a link to nothing.
+        with suppress(OSError):  # Editors may leave dangling links.
             found.update(json.dumps(_named(path)).encode())
     return found.digest()
 
 
 def _named(path: Path) -> tuple[str, str]:
-    """Return the name of a file in the names of parts, and a digest of its content."""
+    """Return a file's name in the names of parts and a digest of its content."""
     return _shown(path, "file"), hashlib.sha256(_content(path)).hexdigest()
 
 
 @cache
 def _read(path: Path) -> statements.Facts:
-    """Return what there is to know of a file, from the notes if it was read before."""
+    """Return the facts about a file, from the cache if it was read before."""
     inside = path.is_relative_to(SCRIPTS)
     package = path.relative_to(SCRIPTS).parent.parts if inside else None
     content = _content(path)
@@ -469,7 +470,7 @@ def _read(path: Path) -> statements.Facts:
 
 @cache
 def _binds(path: Path) -> dict[str, list[int]]:
-    """Return the places of the statements of a file that bind each name."""
+    """Return the indices of the statements that bind each name in a file."""
     found: dict[str, list[int]] = {}
     for place, statement in enumerate(_read(path)["statements"]):
         if statement["kind"] != MAIN:
@@ -486,7 +487,7 @@ def _whole(path: Path) -> str:
 
 @cache
 def _reader() -> bytes:
-    """Return what notes depend on apart from the file: the reader, and the version of Python."""
+    """Return what all cached results depend on: the code that reads files, and Python's version."""
     readers = (Path(__file__), Path(statements.__file__))
     return b"\0".join(
         [platform.python_version().encode(), *(file.read_bytes() for file in readers)]

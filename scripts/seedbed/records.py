@@ -1,4 +1,4 @@
-"""Records: JSON files that one script writes and others read, typed and versioned."""
+"""Records: typed and versioned JSON files that one script writes and others read."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from seedbed.artifacts import broken, write_json
 
 
 def _plain(value: Any, info: ValidationInfo) -> Any:
-    """Return a value as JSON has it, with lists in place of tuples."""
+    """Return a value as JSON would hold it, with lists instead of tuples."""
     return value if info.mode == "json" else json.loads(json.dumps(value))
 
 
 Settings = Annotated[dict[str, JsonValue], BeforeValidator(_plain)]
-"""Settings of a job, as its rule states them."""
+"""A job's settings, as its rule states them."""
 
 T = TypeVar("T")
 
 
 def _from_pairs(value: Any) -> Any:
-    """Return a mapping that is stated as a list of pairs; another value as it is."""
+    """Return a list of pairs as a mapping, and any other value unchanged."""
     if isinstance(value, list) and all(isinstance(one, list) and len(one) == 2 for one in value):
         return dict(value)
     return value
@@ -45,11 +45,11 @@ def _pairs(value: dict[str, T]) -> list[tuple[str, T]]:
 
 
 Ordered = Annotated[dict[str, T], BeforeValidator(_from_pairs), PlainSerializer(_pairs)]
-"""A mapping that keeps its order: JSON has it as a list of pairs, as keys are sorted there."""
+"""A mapping that keeps its order. In JSON it is a list of pairs, because keys are sorted there."""
 
 
 class Part(BaseModel):
-    """A part of a record. Keys are closed, and values are taken as they are."""
+    """A part of a record. Unknown keys are errors, and values are not converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
@@ -58,10 +58,10 @@ class Record(Part):
     """A JSON file with one class for its writer and its readers.
 
     Attributes:
-        FORMAT: the version of the class's keys. It goes up when a key changes its name or meaning.
-        CONTENT: the keys that later jobs read, where the others only say how the file was made; a
-            job is stale only if one of these changes. Empty if all keys count.
-        format: the version of the file's keys; files without it are of version 1.
+        FORMAT: the version of the class's keys. It increases when a key's name or meaning changes.
+        CONTENT: the keys that later jobs read; only changes of these make a job stale. The other
+            keys record how the file was made. Empty if all keys count.
+        format: the version of the file's keys; files without this key have version 1.
     """
 
     FORMAT: ClassVar[int] = 1
@@ -79,7 +79,7 @@ class Record(Part):
         """Read a record.
 
         Raises:
-            ValueError: if the file is not such a record, naming the file and the key.
+            ValueError: if the file is not such a record; the message names the file and the key.
         """
         try:
             return cls.model_validate_json(Path(path).read_bytes())
@@ -95,29 +95,29 @@ class Record(Part):
         """Write the record with sorted keys, whole or not at all.
 
         Raises:
-            ValueError: for NaN and infinities, for which JSON has no number.
+            ValueError: for NaN and infinities, which JSON cannot represent.
         """
         write_json(path, self.model_dump(mode="json"))
 
 
 class MadeRecord(Record):
-    """A record that says which code and versions made it.
+    """A record that names the code and versions that made it.
 
-    Only the keys that its maker sets are written, and `format`.
+    The file contains `format` and the keys that its maker sets.
 
     Attributes:
         code: digest of the code.
-        versions: of Python, SQLite and the libraries that results depend on.
+        versions: versions of Python, SQLite and the libraries that results depend on.
     """
 
     code: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the keys that were set, sorted, whole or not at all.
+        """Write `format` and the keys that were set, sorted, whole or not at all.
 
         Raises:
-            ValueError: for NaN and infinities, for which JSON has no number.
+            ValueError: for NaN and infinities, which JSON cannot represent.
         """
         content = self.model_dump(mode="json", exclude_unset=True)
         write_json(path, content | {"format": self.FORMAT})

@@ -1,7 +1,7 @@
-"""Where Snakemake keeps its notes in a working directory.
+"""Paths of Snakemake's own files in a working directory.
 
-These names are not public. `run/snakemake_parts.py` checks them, and is not imported here: what
-only looks into the folder starts without Snakemake.
+These names are not public. `run/snakemake_parts.py` checks them. This module does not import it, so
+that code that only reads the folder starts without Snakemake.
 """
 
 from pathlib import Path
@@ -9,11 +9,11 @@ from pathlib import Path
 NOTES = Path(".snakemake")
 
 LOCKS = NOTES / "locks"
-"""Of its lock files."""
+"""Folder of its lock files."""
 
 METADATA = NOTES / "metadata"
 INCOMPLETE = NOTES / "incomplete"
-"""In each, a file for each output, named after it in base 64."""
+"""Folders with one file per output, whose name is the output's path in base 64."""
 
 TEMPORARY = "tmp."
-"""How the names of folders begin in which a run keeps the scripts of its jobs on a cluster."""
+"""Prefix of the folders in which a run keeps the scripts of its jobs on a cluster."""

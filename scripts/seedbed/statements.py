@@ -1,6 +1,6 @@
-"""Statements of a Python file: what each binds, what it uses, and a digest of what it means.
+"""Statements of a Python file: the names that each binds and uses, and a digest of its meaning.
 
-A digest leaves out what Python does not run, or runs without effect: comments, formatting,
+A digest leaves out code that Python does not run, or runs without effect: comments, formatting,
 docstrings and other bare constants, `if TYPE_CHECKING:` blocks, annotations that nobody evaluates.
 """
 
@@ -17,9 +17,9 @@ from types import CodeType
 from typing import Any, TypedDict
 
 FUNCTION, VALUE, EFFECT, MAIN = "function", "value", "effect", "main"
-"""Kinds of top-level statements: a function, whose definition depends on nothing; a class or a
-constant, whose evaluation changes nothing else; all that may have an effect when the file is
-imported; and what only runs if the file is the script."""
+"""Kinds of top-level statements: a function, whose definition depends on nothing; a class or
+constant, whose evaluation has no side effects; a statement that may have an effect when the file is
+imported; and a block that runs only if the file is the script."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -57,7 +57,7 @@ _PURE = _words(
     seedbed.config.sections.tag seedbed.config.values.changes
     """
 )
-"""Calls that change nothing but what they return."""
+"""Built-in functions, methods and library functions without side effects."""
 
 _PURE_DECORATORS = _words(
     """
@@ -68,7 +68,7 @@ _PURE_DECORATORS = _words(
     typing.final typing.overload typing.override typing.runtime_checkable
     """
 )
-"""Decorators that register nothing and read no annotations of functions."""
+"""Decorators that register nothing and do not read the annotations of functions."""
 
 _PURE_BASES = _words(
     """
@@ -78,13 +78,14 @@ _PURE_BASES = _words(
     typing.Protocol typing.TypedDict
     """
 )
-"""Base classes, of built-in ones apart, that keep no list of the classes derived from them."""
+"""Base classes, in addition to built-in ones, that keep no register of their subclasses."""
 
 _SECTION = re.compile(r"seedbed\.(\w+\.)+settings\.\w+")
-"""Sections of the configuration, whose modules hold no other classes: bases of that kind too."""
+"""Sections of the configuration are such base classes too; their modules hold no other classes."""
 
 _OWN_MAGIC = _words("globals exec eval __builtins__ __import__ sys.modules")
-"""What lets code reach anything of its own module; so do `vars`, `locals` and `dir` of nothing."""
+"""Names that give code access to anything in its own module, as do `vars`, `locals` and `dir`
+without arguments."""
 
 _ALL_MAGIC = _words(
     """
@@ -93,14 +94,14 @@ _ALL_MAGIC = _words(
     metaclass __globals__ __code__ __closure__ _getframe currentframe settrace setprofile
     """
 )
-"""Last names of what lets code look at any code, its annotations included."""
+"""Last parts of names that let code inspect any code, including its annotations."""
 
 _READERS = _words("beartype fastapi fire jsonargparse typeguard typer tyro")
-"""Libraries that read the annotations of functions that they are given."""
+"""Libraries that read the annotations of functions passed to them."""
 
 _TYPE_CHECKING = ("typing", "TYPE_CHECKING")
 _ABOUT_KEYS = ("description", "json_schema_extra")
-"""What a `Field` of Pydantic says for the reference of the configuration alone."""
+"""Arguments of Pydantic's `Field` that only the reference of the configuration uses."""
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = ("body", "orelse", "finalbody")
@@ -108,20 +109,20 @@ _UNSEEN = frozenset(["ctx", "type_comment", "kind", "lineno", "type_ignores"])
 
 
 Place = tuple[str, str | None]
-"""A module, and a name in it or None."""
+"""A module, and a name in it; None for the module itself."""
 
 
 class StatementFacts(TypedDict):
-    """What there is to know of a statement.
+    """Facts about a top-level statement.
 
     Attributes:
-        kind: of the statement.
-        names: that it binds.
-        digest: of what it means.
-        uses: names of the top level that it uses.
-        attributes: by name in `uses`, the attributes that are all that is used of it.
-        imports: what it imports.
-        magic: 1 if it may reach anything of its module, 2 if it may look at any code, else 0.
+        kind: one of the kinds above.
+        names: names that it binds.
+        digest: digest of its meaning.
+        uses: top-level names that it uses.
+        attributes: for imported names that it uses only through attributes, these attributes.
+        imports: modules and names that it imports.
+        magic: 1 if it may reach anything in its module, 2 if it may inspect any code, else 0.
     """
 
     kind: str
@@ -134,13 +135,13 @@ class StatementFacts(TypedDict):
 
 
 class Facts(TypedDict):
-    """What there is to know of a file.
+    """Facts about a file.
 
     Attributes:
-        runs: what is imported when the file is.
-        stars: modules that all names are imported from.
-        bindings: by name, what the file imports by it.
-        statements: the others, in order.
+        runs: modules and names that are imported when the file is imported.
+        stars: modules from which the file imports `*`.
+        bindings: for each imported name, the modules and names that it may refer to.
+        statements: the top-level statements other than imports, in order.
     """
 
     runs: list[Place]
@@ -150,28 +151,28 @@ class Facts(TypedDict):
 
 
 def read(content: bytes, name: str, package: tuple[str, ...] | None) -> Facts:
-    """Return what there is to know of a file for digests of what it means, as JSON values.
+    """Return the facts about a file from which its digests are made, as JSON values.
 
     Args:
-        content: of the file.
-        name: of the file, for errors.
-        package: names of the package that the file is a module of, which relative imports start
-            from; None if it is of none.
+        content: the file's content.
+        name: the file's name, for errors.
+        package: parts of the name of the file's package, from which relative imports start; None if
+            it belongs to no package.
 
     Raises:
-        SyntaxError: if it is not Python.
+        SyntaxError: if the file is not Python.
     """
     tree = ast.parse(content, filename=name)
     return _File(tree, package).facts()
 
 
 def whole(content: bytes, name: str) -> str:
-    """Return a digest of all of a file but bare constants, comments and formatting."""
+    """Return a digest of a whole file without bare constants, comments and formatting."""
     return _digest([_text(ast.parse(content, filename=name), texts=False)])
 
 
 class _File:
-    """A file while it is read."""
+    """A file that is being read."""
 
     def __init__(self, tree: ast.Module, package: tuple[str, ...] | None) -> None:
         self._package = package
@@ -239,7 +240,7 @@ class _File:
             "magic": self._magic(nodes),
         }
 
-    # --- what a statement may do when it runs
+    # --- effects of statements
 
     def _kind(self, statement: ast.stmt) -> str:
         if isinstance(statement, ast.If) and not statement.orelse and _is_main(statement.test):
@@ -313,7 +314,7 @@ class _File:
             return False
         for statement in node.body:
             if isinstance(statement, _FUNCTIONS):
-                # That one runs for each class that is derived from this.
+                # `__init_subclass__` runs for each subclass.
                 pure = statement.name != "__init_subclass__" and self._pure_function(statement)
             elif isinstance(statement, ast.ClassDef):
                 pure = self._pure_class(statement)
@@ -324,7 +325,7 @@ class _File:
         return True
 
     def _pure(self, node: ast.expr) -> bool:
-        """Return whether to evaluate an expression changes nothing."""
+        """Return whether evaluating an expression has no side effects."""
         waiting: list[ast.AST] = [node]
         while waiting:
             part = waiting.pop()
@@ -342,7 +343,10 @@ class _File:
         return True
 
     def _full_name(self, node: ast.expr) -> str | None:
-        """Return what is named: `re.compile` by way of imports, `len`, or a class of this file."""
+        """Return the full name of a name or attribute; None if its meaning is not known.
+
+        It is `re.compile` by way of imports, a built-in such as `len`, or a class of this file.
+        """
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
             parts.insert(0, node.attr)
@@ -361,7 +365,10 @@ class _File:
         return ".".join([module, *([name] if name else []), *parts])
 
     def _magic(self, nodes: Iterable[ast.AST]) -> int:
-        """Return 2 for code that may look at any code, 1 if at its own module's, else 0."""
+        """Return 2 for code that may inspect any code, 1 for code that may inspect its own module.
+
+        Otherwise, return 0.
+        """
         level = 0
         for node in nodes:
             full = ""
@@ -380,7 +387,7 @@ class _File:
                 level = 1
         return level
 
-    # --- what is left out
+    # --- code that digests leave out
 
     def _strip_block(self, body: list[ast.stmt], scope: ast.AST | None) -> list[ast.stmt]:
         kept: list[ast.stmt] = []
@@ -397,7 +404,7 @@ class _File:
         return kept or ([ast.Pass()] if body else [])
 
     def _strip(self, node: ast.stmt, scope: ast.AST | None) -> ast.stmt | None:
-        """Return a statement without what means nothing, in place; None if nothing is left."""
+        """Remove parts without meaning from a statement in place; return None if none is left."""
         if isinstance(node, ast.AnnAssign):
             return self._strip_annotation(node, scope)
         if isinstance(node, _FUNCTIONS) and self._pure_decorators(node):
@@ -414,7 +421,7 @@ class _File:
     def _strip_annotation(self, node: ast.AnnAssign, scope: ast.AST | None) -> ast.stmt | None:
         if isinstance(scope, ast.ClassDef):  # read by dataclasses, Pydantic and the like
             return node
-        # Inside functions it is never evaluated.
+        # Annotations inside functions are never evaluated.
         if not isinstance(scope, _FUNCTIONS) and not self._pure(node.annotation):
             return node
         if node.value is not None:
@@ -444,7 +451,7 @@ class _File:
     # --- imports
 
     def _imports(self, node: ast.AST) -> Iterator[tuple[str, str | None, str]]:
-        """Yield what a statement imports: module, name in it (None: the module), and bound name."""
+        """Yield a statement's imports: module, name in it (None: the module), and bound name."""
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, None, alias.asname or alias.name.partition(".")[0]
@@ -454,12 +461,12 @@ class _File:
                 yield source, alias.name, alias.asname or alias.name
 
     def _source(self, node: ast.ImportFrom) -> str:
-        """Return the full name of what a `from ... import` takes its names from."""
+        """Return the full name of the module of a `from ... import`."""
         if not node.level:
             return node.module or ""
         if self._package is None:
             return ""  # a script that belongs to no package
-        # `.` is the package itself; each more dot one higher.
+        # `.` is the package itself; each further dot is one level higher.
         package = self._package[: len(self._package) + 1 - node.level]
         return ".".join([*package, *([node.module] if node.module else [])])
 
@@ -484,7 +491,7 @@ def _annotations(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.expr]
 
 
 def _assigned(statement: ast.stmt) -> Iterator[str]:
-    """Yield the names that a top-level statement binds by other ways than imports."""
+    """Yield the names that a top-level statement binds, except by imports."""
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()
@@ -497,7 +504,7 @@ def _assigned(statement: ast.stmt) -> Iterator[str]:
 
 
 def _run_at_import(statement: ast.stmt) -> Iterator[ast.AST]:
-    """Yield a top-level statement, and those within it that run when it does."""
+    """Yield a top-level statement and the statements within it that run at import."""
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()
@@ -512,7 +519,7 @@ def _run_at_import(statement: ast.stmt) -> Iterator[ast.AST]:
 def _names(code: CodeType, top: bool) -> tuple[set[str], set[str]]:
     """Return the names that compiled code binds at the top of its module, and those that it reads.
 
-    Python itself says which names are local; in the body of a class, a name may be either.
+    The bytecode shows which names are local; in the body of a class, a name may be local or global.
     """
     bound: set[str] = set()
     read: set[str] = set()
@@ -529,7 +536,7 @@ def _names(code: CodeType, top: bool) -> tuple[set[str], set[str]]:
 
 
 def _quoted(nodes: Iterable[ast.AST]) -> set[str]:
-    """Return the names in annotations that are texts: `x: "Name | None"`."""
+    """Return the names in annotations that are strings: `x: "Name | None"`."""
     kept: list[ast.expr] = []
     for node in nodes:
         if isinstance(node, ast.AnnAssign):
@@ -548,7 +555,7 @@ def _quoted(nodes: Iterable[ast.AST]) -> set[str]:
 
 
 def _attributes(nodes: Iterable[ast.AST]) -> tuple[set[str], dict[str, set[str]]]:
-    """Return the names that are used by themselves, and the attributes of the others."""
+    """Return the names that are used by themselves, and the attributes that are read of names."""
     below: dict[str, set[str]] = {}
     owners: set[int] = set()
     names: list[ast.Name] = []
@@ -571,11 +578,11 @@ def _digest(parts: Iterable[ast.AST | str]) -> str:
 
 
 def _text(node: Any, texts: bool = True) -> str:
-    """Return a tree as text without positions, the same by any version of Python's parser.
+    """Return a tree as text without positions, the same for every version of Python's parser.
 
     Args:
         node: a node, a list, or a value.
-        texts: whether bare constants count.
+        texts: whether to include bare constants.
     """
     if isinstance(node, ast.AST):
         parts = [
@@ -600,5 +607,5 @@ def _is_bare(node: Any) -> bool:
 
 
 def external(module: str) -> bool:
-    """Return whether a module is neither of Python itself nor of the project."""
+    """Return whether a module is not part of Python's standard library."""
     return bool(module) and module.partition(".")[0] not in sys.stdlib_module_names

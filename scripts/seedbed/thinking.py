@@ -1,4 +1,4 @@
-"""Thinking in texts: what a model writes for itself before its answer, and how it is marked."""
+"""Thinking: the text that a model writes before its answer, and the tags around it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 _NAMES = r"(?:think|thinking|thought|seed:think)"
-# Of gpt-oss, Gemma 4 and Command A, the marks are special tokens.
+# The tags of gpt-oss, Gemma 4 and Command A are special tokens.
 _START = (
     rf"(?:<{_NAMES}>|\[THINK\]|◁think▷|<\|START_THINKING\|>|<\|channel>thought\n"
     r"|<\|channel\|>(?:analysis|commentary)<\|message\|>)"
@@ -24,16 +24,16 @@ _MARK = re.compile(
 )
 _OPENED = re.compile(rf"<({_NAMES})>\s*\Z", re.IGNORECASE)
 _CLOSED = re.compile(rf"{_END}\s*\Z", re.IGNORECASE)
-# Granite puts the answer behind its thinking between tags as well.
+# Granite also puts tags around the answer after its thinking.
 _RESPONSE = re.compile(r"\A\s*<response>(.*?)(?:</response>\s*)?\Z", re.DOTALL)
 
 
 def split_thinking(text: str) -> tuple[str, str]:
     """Return the thinking in a text, and the text without it.
 
-    Thinking stands between tags. Some chat templates write the start tag into the prompt, so text
-    before an end tag without a start is thinking; so is text after a start tag without an end,
-    where a model was cut off while it thought.
+    Thinking is the text between tags. Some chat templates write the start tag into the prompt, so
+    text before an end tag without a start tag is thinking. So is text after a start tag without an
+    end tag: the model was cut off while it thought.
     """
     if not _ANY.search(text):
         return "", text
@@ -51,21 +51,21 @@ def split_thinking(text: str) -> tuple[str, str]:
 
 
 def opened(prompt: str) -> str | None:
-    """Return the name of the tag with which a prompt starts the thinking itself, if it does."""
+    """Return the name of the start tag at the end of a prompt; None if there is none."""
     found = _OPENED.search(prompt)
     return found[1] if found else None
 
 
 def closed(prompt: str) -> bool:
-    """Return whether a prompt ends with thinking that is over, so that a model does not think."""
+    """Return whether a prompt ends with an end tag, so that the model does not think."""
     return _CLOSED.search(prompt) is not None
 
 
 def text_reader(tokenizer: Any) -> Callable[[Sequence[int]], str]:
-    """Return what makes a text of tokens: without special ones, except for marks of thinking.
+    """Return a function that decodes tokens, without special tokens other than thinking tags.
 
     Args:
-        tokenizer: of a model.
+        tokenizer: the model's.
     """
     special = {
         token: str(added)
