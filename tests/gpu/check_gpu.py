@@ -1,14 +1,14 @@
-"""Check generation, training and evaluation on a GPU, and how much of the chip they make use of.
+"""Check generation, training and evaluation on a GPU, and measure their use of the GPU.
 
-Makes a Llama with random weights in bf16 (`--size 1b` has the shape of Llama 3.2 1B, `8b` that of
-Llama 3.1 8B), generates with the Transformers engine, trains LoRA adapters, and evaluates with
-them, all by the project's own code: with rows packed, without padding, on quantized weights, with a
-stop and a save between, with a given template, and divided over two GPUs. With vLLM, it asks two
-copies of the model, and two adapters at once.
-Checks what came out, prints tokens a second and the share of the chip's peak, which is measured by
-a large product of matrices, and the peak of memory against what was planned, and writes the table
-into a document. What cannot be tried stands there with the reason. Without a GPU it runs on the
-CPU, in 32 bits, for which `--size tiny` is meant; the table says so.
+Makes a Llama with random weights in bf16 (`--size 1b` has the shape of Llama 3.2 1B, `8b` the shape
+of Llama 3.1 8B), generates with the Transformers engine, trains LoRA adapters, and evaluates with
+them, all with the project's own code: with packed rows, without padding, on quantized weights, with
+a stop and a save in between, with a given template, and divided over two GPUs. With vLLM, it
+queries two copies of the model, and two adapters at once.
+Checks the outputs; prints tokens per second, the share of the GPU's peak (measured with a large
+matrix product), and the peak memory next to the planned memory; and writes the table to a document.
+The table gives the reason for each check that cannot run. Without a GPU, it runs on the CPU in 32
+bits, for which `--size tiny` is meant; the table says so.
 
     python tests/gpu/check_gpu.py --size 1b --output docs/performance.md
 """
@@ -38,17 +38,17 @@ if TYPE_CHECKING:
 
 BEGIN, END = "<!-- check_gpu: begin -->", "<!-- check_gpu: end -->"
 READ_FLOPS = 2
-"""Of each parameter, for a token that is read or written: a multiplication and an addition (Kaplan
-et al. 2020, https://arxiv.org/abs/2001.08361)."""
+"""Per parameter and prompt or generated token: a multiplication and an addition (Kaplan et al.
+2020, https://arxiv.org/abs/2001.08361)."""
 TRAIN_FLOPS = 4
-"""Of each parameter, for a token that LoRA is trained on: forward, and backward to the activations.
-The gradients of the weights, as many again in full training, are not needed, as these are frozen;
-what gradient checkpointing computes twice counts once."""
+"""Per parameter and token of LoRA training: the forward pass, and the backward pass to the
+activations. The weights are frozen, so their gradients, 2 more in full training, are not needed.
+Operations that gradient checkpointing repeats count once."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """The shape of a model, and how much it is given to do."""
+    """The shape of a model, and the amount of work for it."""
 
     hidden: int
     layers: int
@@ -74,18 +74,18 @@ SIZES = {
 
 
 class CheckError(Exception):
-    """Something is not as it must be."""
+    """A check failed."""
 
 
 def check(holds: bool, said: str) -> None:
-    """Raise an error with a line of text, or print that it is right."""
+    """Raise an error with a line of text, or print that the check passed."""
     if not holds:
         raise CheckError(said)
     print(f"right: {said}", flush=True)
 
 
 def peak_flops(matrix: int) -> float:
-    """Return the operations a second of the best of ten products of square matrices."""
+    """Return the operations per second of the fastest of ten products of square matrices."""
     import torch
 
     on_gpu = torch.cuda.is_available()
@@ -114,7 +114,7 @@ def make_model(size: Size, folder: Path) -> int:
 
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # Words for all of the model's vocabulary: a token without one would be no text, and go unseen.
+    # One word per token of the vocabulary: a token without a word would give no text.
     words = [*load_world("mini_math").vocabulary()]
     room = size.vocabulary - len(build_tokenizer(words))
     tokenizer = build_tokenizer([*words, *(f"word{n}" for n in range(room // 2))])
@@ -140,7 +140,7 @@ def make_model(size: Size, folder: Path) -> int:
 
 
 def requests_of(size: Size, temperature: float = 1.0) -> list[Request]:
-    """Return what a model is asked."""
+    """Return a model's requests."""
     from seedbed.engines import Request
     from seedbed.tasks.worlds import load_world
 
@@ -152,7 +152,7 @@ def requests_of(size: Size, temperature: float = 1.0) -> list[Request]:
 
 
 def generate(size: Size, model: Path) -> float:
-    """Check generation, and return its tokens a second, those read included."""
+    """Check generation, and return its tokens per second, prompt tokens included."""
     from seedbed.engines import EngineJob, load_engine
 
     requests = requests_of(size)
@@ -173,7 +173,7 @@ def generate(size: Size, model: Path) -> float:
 
 
 def write_rows(size: Size, folder: Path) -> None:
-    """Write the rows that students are trained on to `folder/dataset.parquet`."""
+    """Write students' training rows to `folder/dataset.parquet`."""
     import polars as pl
 
     from seedbed.tasks.worlds import load_world
@@ -216,9 +216,9 @@ def student(
 
 
 def train(size: Size, model: Path, folder: Path) -> float:
-    """Check training, leave the adapter in `folder/long`, and return tokens a second."""
+    """Check training, leave the adapter in `folder/long`, and return tokens per second."""
     seconds, counts = {}, {}
-    # What two runs do before their first step cancels out; the first run imports the libraries.
+    # The start-up times of two runs cancel out; the first run imports the libraries.
     for name, steps in (("first", 1), ("short", size.steps), ("long", 4 * size.steps)):
         counts[name], seconds[name] = student(model, folder / name, steps)
     check(counts["long"].steps == 4 * size.steps, "training makes the steps that it is told")
@@ -229,7 +229,7 @@ def train(size: Size, model: Path, folder: Path) -> float:
 
 
 def memory(size: Size, model: Path, folder: Path) -> str:
-    """Return the peak of a training's memory on a GPU, against what was planned, in words."""
+    """Return a sentence on a training's peak memory on a GPU and the planned memory."""
     import torch
 
     from seedbed.training.micro_batches import activation_bytes
@@ -243,7 +243,7 @@ def memory(size: Size, model: Path, folder: Path) -> str:
     def noted(trainer: Any, longest: int, stated: int | None) -> Any:
         plan = first(trainer, longest, stated)
         adapter = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
-        # No more tokens than a step has.
+        # A micro-batch has no more tokens than a step.
         tokens = min(plan.tokens, 16 * longest)
         token = activation_bytes(trainer.model.config, plan.checkpointing, 2)
         planned.append(torch.cuda.memory_allocated() + 12 * adapter + tokens * token)
@@ -261,14 +261,14 @@ def memory(size: Size, model: Path, folder: Path) -> str:
 
 
 def pack(size: Size, model: Path, folder: Path) -> str:
-    """Check a training with rows packed into blocks."""
+    """Check a training with packed rows."""
     counts, _ = student(model, folder / "packed", size.steps, packing=True)
     check(math.isfinite(counts.loss), "with rows packed, the loss is finite")
     return f"loss {counts.loss:.3f} after {counts.steps} steps"
 
 
 def padding_free(size: Size, model: Path, folder: Path) -> str:
-    """Check that rows one after the other give what padded rows give, and say what it saves."""
+    """Check that concatenated rows train like padded rows, and report the savings."""
     from seedbed.training.settings import Trainer
 
     seconds, losses = {}, {}
@@ -286,7 +286,7 @@ def padding_free(size: Size, model: Path, folder: Path) -> str:
 
 
 def stop_and_go_on(size: Size, model: Path, folder: Path) -> str:
-    """Check that a training that SIGTERM stopped ends as one that nothing disturbed."""
+    """Check that a training that SIGTERM stopped has the same result as an uninterrupted one."""
     from seedbed.training.saves import StoppedError
     from seedbed.training.settings import Trainer
     from seedbed.training.trainer import MicroBatchTrainer
@@ -313,7 +313,7 @@ def stop_and_go_on(size: Size, model: Path, folder: Path) -> str:
 
 
 def divide(size: Size, model: Path, folder: Path) -> str:
-    """Check that a student divided over two processes is trained as in one."""
+    """Check that training a student divided over two processes gives the same result as in one."""
     import torch
 
     from seedbed.training.settings import Trainer
@@ -345,7 +345,7 @@ def quantize(form: str, size: Size, model: Path, folder: Path) -> str:
 
 
 def template(size: Size, model: Path, folder: Path) -> str:
-    """Check that a model without a chat template is refused, and works with a given one."""
+    """Check that a model without a chat template is refused, and works with a given template."""
     from seedbed.chats import check_template, end_tokens, load_tokenizer
 
     given = Path(__file__).resolve().parents[2] / "config/models/templates/plain.jinja"
@@ -364,7 +364,7 @@ def template(size: Size, model: Path, folder: Path) -> str:
 
 
 def several_adapters(size: Size, model: Path, folder: Path) -> str:
-    """Check that vLLM answers with two adapters at once, each as it does alone."""
+    """Check that vLLM answers with two adapters at once as with each alone."""
     from seedbed.engines import EngineJob, load_engine
 
     if find_spec("vllm") is None:
@@ -382,13 +382,13 @@ def several_adapters(size: Size, model: Path, folder: Path) -> str:
             tokens += one.prompt_tokens + one.completion_tokens
     seconds = time.perf_counter() - start
     same = sum(a[key] == b[key] for a, b in zip(alone, mixed, strict=True) for key in a)
-    # Sums round otherwise in another company, which may turn an answer.
+    # Sums round differently in another batch, which may change an answer.
     check(same >= 0.9 * 2 * len(asked), "two adapters at once answer as each does alone")
     return f"{tokens / seconds:,.0f} tokens a second; {same} of {2 * len(asked)} answers the same"
 
 
 def copies(size: Size, model: Path, folder: Path) -> str:
-    """Check that two copies of a model in vLLM share requests, and answer each once."""
+    """Check that two copies of a model in vLLM share the requests, and answer each once."""
     import torch
 
     from seedbed.engines import EngineJob, load_engine
@@ -414,7 +414,7 @@ def copies(size: Size, model: Path, folder: Path) -> str:
 
 
 def greedy(size: Size, model: Path, folder: Path) -> str:
-    """Check that a model's own penalties change no greedy answer."""
+    """Check that a model's own penalties do not change greedy answers."""
     import shutil
 
     from seedbed.artifacts import read_json, write_json
@@ -434,7 +434,7 @@ def greedy(size: Size, model: Path, folder: Path) -> str:
 
 
 def release() -> None:
-    """Give back the GPU's memory that models of earlier checks took."""
+    """Free the GPU memory of earlier checks' models."""
     import gc
 
     import torch
@@ -445,7 +445,7 @@ def release() -> None:
 
 
 def evaluate_with(size: Size, model: Path, adapter: Path) -> float:
-    """Check evaluation with an adapter, and return its tokens a second, those read included."""
+    """Check evaluation with an adapter, and return tokens per second, prompt tokens included."""
     from seedbed.engines import EngineJob, load_engine
     from seedbed.evaluation.evaluation import evaluate, item_requests
     from seedbed.evaluation.scorers import make_scorer
@@ -475,14 +475,14 @@ def table(
     speeds: dict[str, tuple[float, int]],
     checked: dict[str, str],
 ) -> str:
-    """Return what was measured, as Markdown.
+    """Return the measurements as Markdown.
 
     Args:
         size: name of the size.
         parameters: of the model.
-        peak: operations a second that the device reached.
-        speeds: by stage, tokens a second and operations a parameter and token.
-        checked: by what was checked, what came of it.
+        peak: operations per second that the device reached.
+        speeds: tokens per second, and operations per parameter and token, by stage.
+        checked: result of each check, by its name.
     """
     import torch
     import transformers
@@ -508,10 +508,10 @@ def table(
 
 
 def write_into(document: Path, text: str) -> None:
-    """Put a text between the marks of a document.
+    """Replace the text between the marks of a document.
 
     Raises:
-        ValueError: if it has none.
+        ValueError: if the document has no marks.
     """
     content = document.read_text(encoding="utf-8")
     if BEGIN not in content or END not in content:

@@ -18,7 +18,7 @@ import yaml
 from cluster import ACTIVE, Cluster, cluster, missing, on, wait_until
 from project import FAST_SNAKEMAKE, Clone, warm_environment
 
-# The weaker augmenter has none: its questions are written in the partition without GPUs.
+# The weaker augmenter has no GPU, so its jobs run in the partition without GPUs.
 WITH_GPU = ("micro_teacher", "micro_student")
 SITE = {"gpu_model": "h200", "engines": {model: {"gpus": 1} for model in WITH_GPU}}
 QUICK = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
@@ -27,7 +27,7 @@ POLL_SECONDS = 0.3
 
 @pytest.fixture(scope="session")
 def slurm():
-    """The daemons, in a folder of their own with a short name."""
+    """The daemons, in their own folder with a short path."""
     if (why := missing()) is not None:
         pytest.skip(why)
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
@@ -41,13 +41,13 @@ def slurm():
 
 @dataclass
 class Run:
-    """A run of Snakemake that is under way on a cluster.
+    """A Snakemake process that runs on a cluster.
 
     Attributes:
-        clone: the project that it runs in.
+        clone: the project in which it runs.
         slurm: the cluster.
         process: Snakemake.
-        output: the file that has what it says.
+        output: the file with its output.
     """
 
     clone: Clone
@@ -56,7 +56,7 @@ class Run:
     output: Path
 
     def jobs(self) -> list[dict[str, str]]:
-        """Return what SLURM says of the jobs of this project."""
+        """Return SLURM's records of this project's jobs."""
         return [job for job in self.slurm.jobs() if job["WorkDir"] == str(self.clone.folder)]
 
     def active(self, state: str = "RUNNING") -> list[dict[str, str]]:
@@ -64,15 +64,15 @@ class Run:
         return [job for job in self.jobs() if job["JobState"] == state]
 
     def jobs_ended(self) -> bool:
-        """Return whether none of its jobs waits or runs."""
+        """Return whether none of its jobs is pending or running."""
         return not any(job["JobState"] in ACTIVE for job in self.jobs())
 
     def said(self) -> str:
-        """Return what Snakemake has said so far."""
+        """Return Snakemake's output so far."""
         return self.output.read_text(errors="replace")
 
     def until(self, condition: Callable[[], object], seconds: float = 120) -> None:
-        """Wait until something is the case while Snakemake runs."""
+        """Wait until a condition is true while Snakemake runs."""
         end = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, self.said()
@@ -80,7 +80,7 @@ class Run:
             time.sleep(POLL_SECONDS)
 
     def end(self, seconds: float = 600) -> int:
-        """Wait for the end, and return the exit status."""
+        """Wait for Snakemake's exit, and return its status."""
         with suppress(subprocess.TimeoutExpired):
             return self.process.wait(seconds)
         pytest.fail(f"it goes on after {seconds:.0f} s: {self.said()}\n{self.jobs()}")
@@ -88,7 +88,7 @@ class Run:
 
 @pytest.fixture
 def command(tmp_path):
-    """Return Snakemake as typed, but for a site with this cluster and a quicker look at jobs."""
+    """Return Snakemake's command as typed, with this cluster as the site and faster job checks."""
     (tmp_path / "site.yaml").write_text(yaml.safe_dump(SITE))
 
     def words(*arguments: str) -> list[str]:
@@ -101,9 +101,9 @@ def command(tmp_path):
 
 @pytest.fixture
 def start(slurm, command, tmp_path):
-    """Start Snakemake, on this machine or on one that says it has another name.
+    """Start Snakemake, on this machine or as if on one with another name.
 
-    Where a test looks at what comes of jobs alone, their scripts can be warm, but for some.
+    If a test checks only the results of jobs, their scripts can be warm, with exceptions.
     """
     started = []
 

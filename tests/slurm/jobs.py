@@ -1,4 +1,4 @@
-"""The jobs of a run on a cluster: what they are, and their processes on this machine."""
+"""The jobs of a run on a cluster, and their processes on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def rule(job):
-    """Return the name of a job's rule, by the comment that Snakemake gave it."""
+    """Return the name of a job's rule, from the comment that Snakemake gave the job."""
     return job["Comment"].removeprefix("rule_").split("_wildcards_")[0]
 
 
@@ -24,9 +24,9 @@ def processes(job):
 
 
 def stopped(jobs):
-    """Stop those processes of jobs that there are, and return whether each job has one.
+    """Stop the existing processes of jobs, and return whether each job has one.
 
-    Asked again and again, it catches each job as it starts, so that none ends meanwhile.
+    Repeated calls catch each job as it starts, so that none ends in the meantime.
     """
     found = [processes(job) for job in jobs]
     for process in chain(*found):
@@ -35,7 +35,7 @@ def stopped(jobs):
 
 
 def go_on(jobs):
-    """Let the processes of jobs go on that were stopped."""
+    """Continue the stopped processes of jobs."""
     for process in chain(*map(processes, jobs)):
         _send(process, signal.SIGCONT)
 
@@ -46,7 +46,7 @@ def _send(process, number):
 
 
 def number_of(process):
-    """Return the number of the SLURM job that a process is of."""
+    """Return the number of the SLURM job to which a process belongs."""
     with suppress(OSError):
         variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
         named = dict(variable.split(b"=", 1) for variable in variables if b"=" in variable)

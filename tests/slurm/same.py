@@ -1,4 +1,4 @@
-"""Whether two studies came to the same results."""
+"""Comparison of the results of two studies."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import polars as pl
 
 from project import Clone
 
-# What differs from run to run: how long it took, and where.
+# Values that differ from run to run: times and places.
 PASSING = {"seconds", "started", "host", "versions", "code"}
 
 
 def results(clone: Clone) -> dict[str, object]:
-    """Return what a study came to, by file: rows, weights and scores, without times."""
+    """Return a study's results by file: rows, weights and scores, without times."""
     found: dict[str, object] = {}
     root = clone.folder / "results/micro"
     for stage in (
@@ -28,8 +28,8 @@ def results(clone: Clone) -> dict[str, object]:
     ):
         for path in sorted((root / stage).rglob("[!.]*")):
             name = str(path.relative_to(root))
-            # An adapter that a run made ahead, and failed before its job took it, stays for a later
-            # run of that job.
+            # An adapter that a run made ahead stays for a later run of its job, if the run fails
+            # before that job takes it.
             if "/." in name:
                 continue
             if path.suffix == ".parquet":
@@ -45,12 +45,12 @@ def results(clone: Clone) -> dict[str, object]:
 
 
 def assert_same(clone: Clone, other: Clone, cells: dict[str, int] | None = None) -> None:
-    """Fail with the names of the files that differ, or are in one alone.
+    """Fail with the names of the files that differ, or that only one study has.
 
     Args:
-        clone: one of the two.
-        other: the whole study.
-        cells: if the first one is a part of it, how many cells it has in some stages.
+        clone: one of the two studies.
+        other: the other, which is complete.
+        cells: if the first is a part of the other, the number of its cells in some stages.
     """
     ours, theirs = results(clone), results(other)
     for stage, count in (cells or {}).items():

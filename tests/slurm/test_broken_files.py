@@ -1,4 +1,4 @@
-"""Files that cannot be written, or that are broken, when jobs run on a cluster."""
+"""Broken or unwritable files of jobs on a cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CELL = f"{STREAM}/filter=none/budget=64/student=micro_student"
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Mount a disk of a size in a folder, or give the one there another size."""
+    """Mount a disk of a size in a folder, or resize the mounted one."""
     mounted = []
 
     def mount(folder: Path, size: str) -> None:
@@ -51,7 +51,7 @@ def test_a_full_disk_is_named_and_nothing_is_lost(copied, finished, start, small
 
 
 def cut(path: Path) -> None:
-    """Cut a file short, as a full disk or a broken copy does."""
+    """Truncate a file, like a full disk or a broken copy."""
     path.write_bytes(path.read_bytes()[:-20])
 
 

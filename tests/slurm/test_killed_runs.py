@@ -1,4 +1,4 @@
-"""What a run of Snakemake on a cluster leaves behind when it is killed or interrupted."""
+"""Jobs and files that a killed or interrupted Snakemake on a cluster leaves behind."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ OTHER = "login2"
 
 
 def busy(run):
-    """Return whether jobs run, and others wait, as there are two GPUs."""
+    """Return whether some jobs run and others wait, because there are two GPUs."""
     return len(run.active()) == 2 and run.active("PENDING")
 
 
 def held(run):
-    """Return whether that is so; its jobs are stopped as they start, so that none ends before."""
+    """Return whether the run is busy; stop its jobs as they start, so that none ends before."""
     return stopped(run.active()) and busy(run) and stopped(run.active())
 
 
 def completed(run):
-    """Return how often each job of the project ended well."""
+    """Return how often each job of the project completed."""
     return Counter(job["Comment"] for job in run.active("COMPLETED"))
 
 
@@ -57,7 +57,7 @@ def test_a_killed_run_is_gone_on_with_and_nothing_is_made_twice(copied, finished
     assert len(counts) == 6
     assert_same(clone, finished)
     assert not clone.snakemake("--dry-run", "evaluations").stdout.count("rule train_student")
-    # What was made after the kill is known as well as the rest: an edit of it is seen.
+    # Files made after the kill are tracked like the others: an edit of one is noticed.
     study = clone.folder / "config/studies/micro.yaml"
     study.write_text(study.read_text().replace("lora_alpha: 8", "lora_alpha: 9"))
     assert clone.plan("adapters")["train_student"] == 12
@@ -79,7 +79,7 @@ def test_an_interrupted_run_takes_its_jobs_back(copied, finished, start):
 
 
 def told(clone, *words, host=None):
-    """Return the status of Snakemake in a copy, and what it says."""
+    """Return Snakemake's exit status and output in a copy."""
     done = subprocess.run(
         on(host, [str(BIN / "snakemake"), *words, "--config", "study=micro"]),
         cwd=clone.folder,
@@ -106,7 +106,7 @@ def test_a_live_run_keeps_its_lock_and_a_dead_one_its_jobs_from_any_host(
     status, said = told(clone, "evaluations", host=OTHER)
     assert status != 0
     assert "a run of micro is under way" in said
-    # Nor does the loss of the lock let another in, nor another copy with the same results.
+    # Neither a lost lock nor another copy with the same results lets another run in.
     assert sorted((clone.folder / ".snakemake/locks").iterdir()) == locks
     shutil.rmtree(clone.folder / ".snakemake/locks")
     status, said = told(clone, "evaluations", host=OTHER)

@@ -1,4 +1,4 @@
-"""A queue that is not SLURM, here a shell script: the same results by another executor."""
+"""A queue other than SLURM, here a shell script: another executor gives the same results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CELL = (
     "task=mini_math/method=answer_augmentation/augmenter=none/teacher=micro_teacher/seeds=8"
     "/replicate=1/filter=none/budget=64/student=micro_student"
 )
-# Each job has a folder with its end, by whose name it is known.
+# Each job has a folder with its exit status; the folder's name is the job's id.
 SUBMIT = """#!/bin/sh
 job=$(mktemp -d "$QUEUE/XXXXXX")
 ( sh "$1" > "$job/log" 2>&1; echo $? > "$job/end.part"; mv "$job/end.part" "$job/end" ) >&- 2>&- &

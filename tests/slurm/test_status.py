@@ -14,7 +14,7 @@ def status(run, *words):
 
 
 def numbers(run, state):
-    """Return the numbers of a run's jobs in a state, by SLURM itself."""
+    """Return the numbers of a run's jobs in a state, according to SLURM."""
     return {job["JobId"] for job in run.active(state)}
 
 

@@ -1,4 +1,4 @@
-"""A part of the `micro` study on a real SLURM, where much goes wrong meanwhile."""
+"""A part of the `micro` study on a real SLURM, with many faults during the run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ TARGETS = [
 ]
 # Scripts of jobs that are killed, stopped or restarted, or whose memory counts.
 COLD = ("pretrain_model", "write_questions", "answer_questions", "sample_answers")
-# The first try has too little for Python and torch; the second and third have enough.
+# The first try has too little memory for Python and torch; the second and third have enough.
 LITTLE_MEMORY = ["--set-resources", "sample_answers:mem_mb=350 + (attempt - 1) * 4000"]
 
 
 class Storm:
-    """Faults, each once, to the first job that each can happen to."""
+    """Faults, each injected once, into the first job in which it can occur."""
 
     def __init__(self, run):
         self.run = run
@@ -44,7 +44,7 @@ class Storm:
             "write_questions": [self.kill],
             "answer_questions": [self.preempt, self.fail_node],
             "train_student": [self.restart_controller],
-            # In the partition without GPUs, where the others' faults do not reach.
+            # In the partition without GPUs, which the other faults do not affect.
             "cpu": [self.stop],
         }
         self.met = {}
@@ -52,11 +52,11 @@ class Storm:
         self.idle_since = None
 
     def blow(self):
-        """Let one fault happen, if there is a job for it, and the last one is over."""
+        """Inject one fault, if there is a job for it and the last fault is over."""
         jobs = self.run.jobs()
         self.free_lost_gpus(jobs)
         for job in jobs:
-            # What is put back into the queue would wait for two minutes.
+            # A requeued job would wait for two minutes.
             if (job["JobState"], job["Reason"]) == ("PENDING", "BeginTime"):
                 self.slurm.said("scontrol", "update", f"JobId={job['JobId']}", "StartTime=now")
         quiet = not any(
@@ -69,23 +69,23 @@ class Storm:
             if job["JobId"] in self.met or not faults:
                 continue
             if not (quiet or place == "cpu"):
-                # There is one such job: it does not end before its turn comes.
+                # There is one such job, so it is stopped until its turn comes.
                 if faults == [self.kill]:
                     stopped([job])
                 continue
             if processes(job):
                 fault = faults.pop(0)
                 self.met[job["JobId"]] = fault.__name__
-                # A fault of the node is one of all its jobs, and may have met this one before.
+                # A fault of the node affects all its jobs, and may have affected this one before.
                 self.restarts[fault.__name__] = int(job["Restarts"])
                 fault(job)
                 return
 
     def free_lost_gpus(self, jobs):
-        """Free GPUs that SLURM holds for nobody.
+        """Free GPUs that SLURM keeps allocated to no job.
 
-        SLURM 22.05 was seen to keep those of jobs that end in the second of a controller's restart,
-        before the nodes have answered it: for ever, or until it is told to look again.
+        SLURM 22.05 was seen to keep the GPUs of jobs that end in the second of a controller's
+        restart, before the nodes have answered it: forever, or until it is told to check again.
         """
         states = {job["JobState"] for job in jobs}
         if "PENDING" not in states or states & (ACTIVE - {"PENDING"}):
@@ -105,19 +105,19 @@ class Storm:
                 subprocess.run(["kill", "-9", str(process)])
 
     def stop(self, job):
-        """Let a job hang, with a minute to live."""
+        """Let a job hang, with a time limit of a minute."""
         self.slurm.said("scontrol", "update", f"JobId={job['JobId']}", "TimeLimit=1")
         for process in processes(job):
             subprocess.run(["kill", "-STOP", str(process)])
 
     def preempt(self, job):
-        """Let a job of a partition that goes before take the node, or else put the job back."""
+        """Let a job of a partition with higher priority take the node, or else requeue the job."""
         options = ["--exclusive", "--time=1", "--output=/dev/null", "--wrap=sleep 2"]
         urgent = self.slurm.said("sbatch", "--parsable", "--partition=urgent", *options).strip()
         with suppress(TimeoutError):
             wait_until(lambda: self.restarted(job), "preemption", 15)
             return
-        # SLURM does not look for room at once when much else waits.
+        # SLURM does not schedule at once when many jobs wait.
         self.slurm.said("scancel", urgent)
         self.slurm.said("scontrol", "requeue", job["JobId"])
 
@@ -141,7 +141,7 @@ class Storm:
 
 @pytest.fixture(scope="module")
 def seen():
-    """What was seen of jobs while they ran: by sample, the number, node and GPU of each."""
+    """Samples of the running jobs: number, node and GPU of each."""
     return []
 
 
@@ -186,7 +186,7 @@ def test_memory_grows_with_the_attempt(storm):
         memory[job["Comment"]].append((job["JobState"], job["MinMemoryNode"]))
     for tries in memory.values():
         states, asked = zip(*tries, strict=True)
-        # The storm may fail it once more.
+        # The storm may make it fail once more.
         assert asked == ("350M", "4350M", "8350M")[: len(asked)] and len(asked) >= 2
         assert states == (*["FAILED"] * (len(states) - 1), "COMPLETED")
 

@@ -1,4 +1,4 @@
-"""What an engine answers, by the keys of its requests."""
+"""An engine's answers, by the keys of its requests."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from seedbed.engines import Completion
 
 
 def answers(engine, requests, adapter=None):
-    """Return the answers to requests, each once."""
+    """Return the answers to requests, one for each."""
     (found,) = in_turn([engine.complete(requests, adapter)])
     assert set(found) == {request.key for request in requests}
     return found
 
 
 def in_turn(calls):
-    """Return the answers of each call, which are read one after the other, call by call."""
+    """Return the answers of each call; calls are read one after the other."""
     found = [{} for _ in calls]
     under_way = dict(enumerate(calls))
     while under_way:

@@ -1,4 +1,4 @@
-"""The three engines on one tiny model, each started once: vLLM takes half a minute for it."""
+"""The three engines on one tiny model, each started once, because vLLM takes half a minute."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from seedbed.training.students import train_student
 START_SECONDS = 240
 LORA_RANK = 8  # highest of the adapters
 THOUGHT_ABOUT = "How many?"
-# Batches of other sizes than the Transformers engine's.
+# Batch sizes differ from the Transformers engine's.
 BATCH = 48
 
 
 def pytest_collection_modifyitems(items):
-    """Skip the tests of this folder where there is no vLLM."""
+    """Skip the tests of this folder if vLLM is not installed."""
     if find_spec("vllm") is None:
         for item in items:
             if Path(__file__).parent in item.path.parents:
@@ -44,7 +44,7 @@ def transformers_engine(tiny_model):
 
 @pytest.fixture(scope="session")
 def greedy(questions):
-    """Requests of several lengths, which a model answers as it thinks best."""
+    """Requests of several lengths for greedy decoding."""
     return [Request(str(n), (("user", text),), 4 + n % 17) for n, text in enumerate(questions)]
 
 
@@ -56,7 +56,7 @@ def vllm_engine(tiny_model):
 
 @pytest.fixture(scope="session")
 def thinker(tiny_model, tmp_path_factory):
-    """An adapter that has learned from rows that keep thinking to think before it answers."""
+    """An adapter that was trained on rows with thinking, so that it thinks before it answers."""
     folder = tmp_path_factory.mktemp("thinker")
     answer = {"role": "assistant", "content": "#### 3", "reasoning_content": "1 + 2 = 3"}
     chat = [{"role": "user", "content": THOUGHT_ABOUT}, answer]
@@ -77,12 +77,12 @@ def thinker(tiny_model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(tiny_model, thinker, tmp_path_factory):
-    """A vLLM server of this machine alone, with a key of its own: its address and its log."""
+    """A vLLM server that only this machine can reach, with its own key: its address and its log."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log"
-    # Not on the command line, where others of the machine could read it.
+    # Not on the command line, where other users of the machine could read it.
     os.environ["VLLM_API_KEY"] = secrets.token_hex(16)
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     words = [

@@ -1,4 +1,4 @@
-"""What every engine must do, for all three: Transformers, vLLM, and a real vLLM server."""
+"""Requirements of all three engines: Transformers, vLLM, and a real vLLM server."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def test_a_system_message_is_read(engine, transformers_engine, greedy):
 
 
 def test_answers_come_as_they_finish(engine, greedy):
-    # As hot as vLLM lets it be, and 32 of them: which ones grow long is a matter of the processor
-    # that the model was trained on, that one does is not.
+    # The highest temperature that vLLM allows, and 32 requests: which answers grow long depends on
+    # the processor that trained the model, but at least one does on every processor.
     long = [
         replace(greedy[n % 8], key=f"long {n}", max_tokens=150, temperature=2.0, seed=n)
         for n in range(32)
@@ -106,7 +106,7 @@ def test_no_requests_give_no_answers(engine):
 def test_a_prompt_that_does_not_fit_is_refused(engine, kind, greedy):
     long = replace(greedy[0], key="long", messages=(("user", "apples " * 2060),), max_tokens=9)
     if kind == "openai":
-        # The server alone knows what fits; it answers the others.
+        # Only the server knows which requests fit; it answers these.
         found = answers(engine, [greedy[1], long])
         assert found["long"] == Completion("long", "", "rejected", 0, 0)
         assert found["1"].text

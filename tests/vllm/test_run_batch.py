@@ -1,4 +1,4 @@
-"""The file of a batch, in the hands of vLLM's own `run-batch`: what it answers is read as it is."""
+"""A batch file that vLLM's own `run-batch` answers: its output is read unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECONDS = 500
 
 @pytest.fixture
 def run_batch(tiny_model, tmp_path):
-    """Answers a file of requests by `vllm run-batch`."""
+    """Answer a file of requests with `vllm run-batch`."""
     asked, answered = tmp_path / "requests.jsonl", tmp_path / "answers.jsonl"
     words = ["-i", str(asked), "-o", str(answered), "--model", str(tiny_model)]
     words += ["--served-model-name", "tiny", "--dtype", "float32", "--enforce-eager"]
