@@ -273,8 +273,7 @@ def test_priors_divide_dollars_by_what_queries_cost():
     assert "With 40 seeds and $2.00, buy " in text and " $2.00\n" in text
     flat = " ".join(text.split())
     assert (
-        "with the prices of Teacher and text lengths that are not measured yet (answers: a"
-        in (flat)
+        "with the prices of Teacher and text lengths that are not measured yet (answers: a" in flat
     )
     found = advice_json(Question("elsewhere", 40, usd=2.0), answers)["answers"][0]
     assert found["assumed"]["usd"] == PRICES.usd and json.dumps(found, allow_nan=False)
