@@ -1,12 +1,12 @@
-"""How well the intervals cover: many simulated studies on the paper's grid, whose truth is known.
+"""Measure the coverage of intervals in simulated studies on the paper's grid, with a known truth.
 
-Prints the tables of docs/statistics.md, in seconds for each study:
+Prints the tables of docs/statistics.md; each study takes seconds:
 
     export OMP_NUM_THREADS=1 PYTHONPATH=scripts:tests/unit
     python tests/benchmarks/coverage.py --studies 40 --output covered.jsonl
     python tests/benchmarks/coverage.py --studies 40 --truth harmonic
 
-Studies that the output has already are not simulated again.
+Studies that are already in the output are not simulated again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Found = dict[str, tuple[float, float, bool, float]]
 
 
 def examine(seed: int, samples: int, truth: Truth = PAPER_TRUTH) -> dict[str, Any]:
-    """Simulate a study, fit it, and say of each quantity the estimate and whether it is covered."""
+    """Simulate a study, fit it, and return each quantity's estimate and whether it is covered."""
     methods = tuple(truth.methods)
     settings = FitSettings(methods=methods, bootstrap_samples=samples, confidence=CONFIDENCE)
     started = time.process_time()
@@ -78,7 +78,7 @@ def _crossovers(fit: Curves, methods: tuple[str, ...], whole: Truth) -> Found:
             if truth is None:
                 continue
             key = f"crossover, {reference} to {method}, {seeds}"
-            # Without a crossing in the range, the answer is what draws do not exclude.
+            # Without a crossing in the range, the answer is the range that draws do not exclude.
             turns = record.crossings or record.possible
             turns = [turn for turn in turns if turn.overtaken_by == method]
             if not turns:
@@ -106,7 +106,7 @@ def main() -> None:
     args = parser.parse_args()
     found = _examined(args.output, args.samples)
     seeds = range(args.first, args.first + args.studies)
-    # Truths take turns, so that a run that is ended early has as many studies of each.
+    # Truths take turns, so that a run that is stopped early has equally many studies of each.
     wanted = [(truth, seed) for seed in seeds for truth in args.truth]
     with ProcessPoolExecutor(args.processes) as pool:
         jobs = {
@@ -127,7 +127,7 @@ def main() -> None:
 
 
 def _examined(output: Path | None, samples: int) -> dict[tuple[str, int], dict[str, Any]]:
-    """Return by truth and seed the studies that an earlier run has examined."""
+    """Return the studies that an earlier run has examined, by truth and seed."""
     lines = output.read_text().splitlines() if output and output.exists() else []
     return {
         (one["truth"], one["seed"]): one
@@ -137,7 +137,7 @@ def _examined(output: Path | None, samples: int) -> dict[tuple[str, int], dict[s
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """Return what was found as Markdown tables."""
+    """Return the results as Markdown tables."""
     lines = [
         "| Quantity | Bias | Spread | Covered, % | Studies with an estimate |",
         "| --- | --- | --- | --- | --- |",

@@ -1,25 +1,26 @@
-"""How much accuracy the decisions of `spend` lose: a world of tasks whose truth is known.
+"""Measure the accuracy that the decisions of `spend` lose, on simulated tasks with a known truth.
 
-Prints the tables of docs/statistics.md on decisions:
+Prints the tables on decisions in docs/statistics.md:
 
     export OMP_NUM_THREADS=1 PYTHONPATH=scripts
     python tests/benchmarks/decisions.py --tasks 300 --output played.jsonl
     python tests/benchmarks/decisions.py --advice --tasks 90 --items 1319 --noise 0.8
     python tests/benchmarks/decisions.py --advice --others 3 --tasks 90 --items 1319 --noise 0.8
 
-Tasks that the output has already are not played again.
+Tasks that are already in the output are not simulated again.
 
-With `--advice`, a task is a study of nine cells of its methods and two of a mixture, and `advise`
-is asked about the largest budget of its cells and about six times as much. The tables say how often
-a choice that was said to be best was, mixtures among them, and how often advice leaves a part of
-the budget unused, and gains by that. With `--others`, the task has no results, and so many other
-tasks with the same models have such a study: advice is transferred from them.
+With `--advice`, a task is a study with nine cells of its methods and two of a mixture, and `advise`
+answers for the largest budget of its cells and for six times as much. The tables show how often a
+choice with a stated probability of being best was the best, mixtures included; how often advice
+leaves a part of the budget unused; and the gain from that. With `--others`, the task has no
+results, and that number of other tasks with the same models have such a study: advice is
+transferred from them.
 
-A task has one draw of the seeds, a budget, and a truth for each of three methods. What they teach
-adds up, or the smaller reach lies within the larger (nested), or half of both. Its students are
-measured on the same test items; training adds noise of its own to each. Regret is what the final
-student, trained on all that was bought, is worse than (i) the best single method with the whole
-budget, and (ii) the best of 231 divisions of the budget; noise of the final training is not in it.
+A task has one draw of the seeds, a budget, and a truth for each of three methods. The methods'
+effective examples add up, or the smaller reach lies within the larger (nested), or half of both. Its students are measured on the same test items; each training adds its own noise. Regret is
+the accuracy that the final student, trained on all rows that were bought, loses to (i) the best
+single method with the whole budget, and (ii) the best of 231 divisions of the budget. It excludes
+the noise of the final training.
 """
 
 from __future__ import annotations
@@ -59,10 +60,10 @@ ANSWERS, NEW = 0, 2
 OVERLAPS = ("additive", "half", "nested")
 DECAYS = ("exponential", "harmonic", "hyperbolic", "stretched", "cliff")
 RESPONSES = ("exponential", "power", "logit", "two_phase", "gompertz")
-"""Forms of the truth. Gompertz's, the last two decays, and overuse are none of the model's."""
+"""Forms of the truth. The model lacks Gompertz's rise, the last two decays, and overuse."""
 
 NEVER_ENDS = 1e6
-"""Queries per tau at which a pool counts as exhausted."""
+"""Queries per tau at which a pool is treated as exhausted."""
 
 
 def useful(decay: str, u: np.ndarray) -> np.ndarray:
@@ -74,7 +75,7 @@ def useful(decay: str, u: np.ndarray) -> np.ndarray:
     if decay == "hyperbolic":
         return u / (1 + (np.exp(0.5) - 1) * u)
     if decay == "stretched":
-        # Of exp(-sqrt(u)).
+        # The integral of exp(-sqrt(u)).
         root = np.sqrt(u)
         return 2 * (1 - np.exp(-root) * (1 + root))
     return np.minimum(u, 1.0)
@@ -82,7 +83,7 @@ def useful(decay: str, u: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Task:
-    """A task's truth: queries are of each method, shape (n, 3)."""
+    """A task's truth. Queries have the shape (n, 3), one column per method."""
 
     number: int
     seeds: int
@@ -107,8 +108,8 @@ class Task:
     def effective(self, queries: np.ndarray, overlap: str) -> np.ndarray:
         """Effective examples of a mixture.
 
-        Nested: an element of a smaller pool lies in the larger ones; each method finds elements of
-        its pool with a hazard of its own.
+        Nested: an element of a smaller pool is also in the larger ones; each method finds
+        elements of its pool with its own hazard.
         """
         alone = self.alone(queries)
         additive = alone.sum(axis=1)
@@ -137,7 +138,7 @@ class Task:
             left = {
                 "exponential": np.exp(-(e**self.gamma)),
                 "power": (1 + e) ** -self.gamma,
-                # A fast rise of the form, and a slow one of what is known.
+                # A fast rise while the format is learned, and a slow one for the content.
                 "two_phase": 0.3 * np.exp(-40 * e) + 0.7 * np.exp(-(e**0.8)),
                 "gompertz": 1
                 - (np.exp(-3 * np.exp(-2 * self.gamma * e)) - np.exp(-3)) / (1 - np.exp(-3)),
@@ -192,9 +193,9 @@ def measure(
     noise: float,
     overlap: str = "additive",
 ) -> np.ndarray:
-    """Scores of students by item, shape (cells, items): luck of items, draw, and training.
+    """Scores of students by item, shape (cells, items), with noise of items, draw, and training.
 
-    The same cell has the same luck whenever it is asked for.
+    The same cell has the same noise in each call.
     """
     hard = np.sqrt(0.6) * np.random.default_rng([task.number, 1]).normal(size=items)
     draw = np.random.default_rng([task.number, 2]).normal(0, 0.006 * np.sqrt(100 / task.seeds))
@@ -211,7 +212,7 @@ def measure(
 
 
 def outcomes_of(task: Task, bought: list[dict[str, int]], items: int, noise: float) -> Outcomes:
-    """Outcomes of a student of each method after each round, and of the untrained one."""
+    """Outcomes of each method's student after each round, and of the untrained student."""
     rows = {(m, of[m]): None for of in bought for m in METHODS if of.get(m)}
     names = list(METHODS)
     cells = [tuple(q * (names.index(m) == k) for k in range(3)) for m, q in rows]
@@ -237,7 +238,7 @@ def simplex(steps: int = 20) -> np.ndarray:
 
 
 def spend(task: Task, pilot: Pilot, items: int, noise: float) -> tuple[np.ndarray, dict]:
-    """Buy as `next_purchase` says, and return the final queries with what was claimed."""
+    """Buy as `next_purchase` decides, and return the final queries and the stated predictions."""
     bought: list[dict[str, int]] = []
     known: Outcomes | None = None
     while True:
@@ -267,7 +268,7 @@ def spend(task: Task, pilot: Pilot, items: int, noise: float) -> tuple[np.ndarra
 
 
 def winner_of(task: Task, share: float, items: int, noise: float) -> np.ndarray:
-    """A share of the budget for each method, the rest for the best student's."""
+    """Buy a share of the budget for each method, and the rest for the best student's method."""
     each = int(share * task.budget)
     found = outcomes_of(task, [dict.fromkeys(METHODS, each)], items, noise)
     best = int(found.correct[:3].mean(axis=1).argmax())
@@ -285,7 +286,7 @@ TITLES = {
 
 
 def play(number: int, items: int, noise: float, pilots: tuple[str, ...] = tuple(PILOTS)) -> dict:
-    """Rules on one task: regrets in points by rule and overlap, and what was claimed.
+    """Simulate the rules on a task: regrets in points by rule and overlap, and stated predictions.
 
     `noise` between trainings is a fraction.
     """
@@ -331,7 +332,7 @@ def play(number: int, items: int, noise: float, pilots: tuple[str, ...] = tuple(
 
 
 def table(found: list[dict]) -> str:
-    """Regrets of the rules as a Markdown table, and how far claims can be trusted."""
+    """Regrets of the rules as a Markdown table, and the calibration of the stated predictions."""
     lines = []
     for overlap in OVERLAPS:
         lines += [
@@ -395,7 +396,7 @@ def _calibration(found: list[dict], name: str) -> list[str]:
 
 THIRDS = coordinate("thirds")
 _TABLE_STEPS = (0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.01)
-"""Of the tables of chances: bounds of what was said."""
+"""Bounds of the stated probabilities in the tables' rows."""
 
 
 def study_of(task: Task, overlap: str, items: int, noise: float) -> Outcomes:
@@ -428,12 +429,12 @@ def study_of(task: Task, overlap: str, items: int, noise: float) -> Outcomes:
 
 
 def whole_budget(places: Sequence[int], centres: np.ndarray, draws: np.ndarray) -> int:
-    """Return the place of a choice's whole budget: the rule that leaves nothing unused."""
+    """Return the index of a choice's whole budget: the rule that leaves nothing unused."""
     return places[0]
 
 
 def best_expected(places: Sequence[int], centres: np.ndarray, draws: np.ndarray) -> int:
-    """Return the place of the budget with the highest expectation, whatever most draws have."""
+    """Return the index of the budget with the highest expectation, whatever most draws prefer."""
     most = max(places, key=lambda at: centres[at])
     return most if centres[most] > centres[places[0]] + SIMPLER else places[0]
 
@@ -443,11 +444,11 @@ RULES: dict[str, Callable[..., int]] = {
     "as in use": choices._likely_best,
     "by the expectation alone": best_expected,
 }
-"""How the budget of a choice is found."""
+"""Rules that choose the budget of a choice."""
 
 
 def related(task: Task, number: int) -> Task:
-    """Draw a task with the same models: of another level, ceiling and persistence."""
+    """Draw a task with the same models, but another level, ceiling and persistence."""
     g = np.random.default_rng([task.number, 5, number])
     shift, rise = 0.4 * g.normal(), float(np.exp(0.2 * g.normal()))
     floor = float(1 / (1 + (1 - task.floor) / task.floor * np.exp(-shift)))
@@ -465,15 +466,15 @@ def related(task: Task, number: int) -> Task:
 
 
 def play_advice(number: int, items: int, noise: float, sooner: float, others: int = 0) -> dict:
-    """Advice on one task, asked about B and 6 B: what was said, and the truth.
+    """Advice on one task for the budgets B and 6 B, and the truth.
 
     Args:
-        number: of the task. Odd ones have harm by overused seeds, others none; what methods teach
-            overlaps by turns as `OVERLAPS` has it.
+        number: of the task. Overused seeds do harm in odd tasks only; the kinds of overlap in
+            `OVERLAPS` alternate.
         items: test items.
         noise: between trainings, a fraction.
         sooner: factor by which the task needs fewer effective examples.
-        others: tasks that advice is transferred from, in place of results of its own.
+        others: number of tasks from which advice is transferred, in place of own results.
     """
     task, overlap = draw_task(number), OVERLAPS[number % len(OVERLAPS)]
     harm = np.random.default_rng([number, 4]).uniform(0, 0.06) * (number % 2)
@@ -535,7 +536,7 @@ def play_advice(number: int, items: int, noise: float, sooner: float, others: in
 
 
 def advice_tables(found: list[dict]) -> str:
-    """How far chances in the tables of advice can be trusted, and how often budget is unused."""
+    """Tables of the calibration of advice's probabilities, and of unused budget."""
     tables = [q["rules"]["as in use"]["table"] for one in found for q in one["questions"]]
     rows = []
     for table in tables:
@@ -579,7 +580,7 @@ def advice_tables(found: list[dict]) -> str:
 
 
 def _gains(questions: Sequence[Mapping]) -> list[str]:
-    """Return what choosing among all choices gains on the best single method, and the regret."""
+    """Return the gain of choosing among all choices over the best single method, and the regret."""
     rules = [one["rules"]["as in use"] for one in questions]
     gains = 100 * np.array([one["accuracy"] - one["pure"] for one in rules])
     mixed = np.array([len(one["table"][0]["shares"]) > 1 for one in rules])
@@ -599,7 +600,7 @@ def _gains(questions: Sequence[Mapping]) -> list[str]:
 
 
 def _chances(pairs: Sequence[tuple[float, float]]) -> list[str]:
-    """Return how often what was said with a chance is true, by that chance."""
+    """Return how often choices with a stated probability were best, by that probability."""
     said, true = np.array(pairs, float).reshape(-1, 2).T
     lines = []
     for low, high in pairwise(_TABLE_STEPS):
@@ -656,7 +657,7 @@ def main() -> None:
 
 
 def _collected(jobs: Sequence[Future], output: Path | None) -> Iterator[dict]:
-    """Yield what jobs return, as they end, and add a line for each to the output."""
+    """Yield the jobs' results as they finish, and append a line for each to the output."""
     for job in as_completed(jobs):
         one = job.result()
         if output:
@@ -666,20 +667,20 @@ def _collected(jobs: Sequence[Future], output: Path | None) -> Iterator[dict]:
 
 
 def _read(output: Path | None, items: int, noise: float, key: str) -> list[dict]:
-    """Return what earlier runs have played, if it has something."""
+    """Return the results of earlier runs, if there are any."""
     lines = output.read_text().splitlines() if output and output.exists() else []
     found = map(json.loads, lines)
     return [one for one in found if (one["items"], one["noise"]) == (items, noise) and key in one]
 
 
 def _advised(output: Path | None, items: int, noise: float, others: int) -> dict:
-    """Return by number and factor the tasks that an earlier run has asked advice about."""
+    """Return the tasks of an earlier run with advice, by number and factor."""
     found = _read(output, items, noise, "sooner")
     return {(one["number"], one["sooner"]): one for one in found if one["others"] == others}
 
 
 def _played(output: Path | None, items: int, noise: float, pilots: Sequence[str]) -> dict:
-    """Return by number the tasks that an earlier run of the same rules has played."""
+    """Return the tasks of an earlier run with the same rules, by number."""
     wanted = {TITLES[pilot] for pilot in pilots}
     found = _read(output, items, noise, "claims")
     return {one["number"]: one for one in found if one["claims"].keys() == wanted}

@@ -1,14 +1,13 @@
-"""How often studies of identical methods find a difference, which none of them has.
+"""Measure how often studies of identical methods report a difference.
 
-Prints the table of docs/statistics.md on false alarms, in about a second for each study:
+Prints the table on false alarms in docs/statistics.md; each study takes about a second:
 
     export OMP_NUM_THREADS=1 PYTHONPATH=scripts:tests/unit
     python tests/benchmarks/false_alarms.py --studies 200
 
-A study has three methods with one curve, two seed-set sizes and four budget ratios. What is counted
-are the words that a reader would take for a finding: a comparison that is significant after Holm's
-method, a pair with one method ahead without a caveat, and a size at which one method is to
-be used throughout.
+A study has three methods with one curve, two seed-set sizes and four budget ratios. The statements
+that count as findings are: a comparison that is significant after Holm's adjustment, a pair with
+one method ahead without a caveat, and a size at which one method is recommended throughout.
 """
 
 from __future__ import annotations
@@ -40,20 +39,20 @@ CONFIDENCE = 0.95
 SEEDS, RATIOS = (100, 1000), (1, 4, 16, 64)
 TRUTH = Truth()
 LIKE = METHODS[1]
-"""The method of the truth whose curve all methods have."""
+"""Method of the simulated truth whose curve all methods have."""
 
 
 @dataclass(frozen=True)
 class Alarms:
-    """What a study of identical methods found.
+    """The findings of a study of identical methods.
 
     Attributes:
         compared: share of single comparisons with p below 0.05, unadjusted.
-        significant: whether one is after Holm's method.
-        contrasted: share of contrasts, each a pair of methods at a place, that are not open.
-        ahead: whether of one pair a method is ahead without a caveat.
-        alone: whether at one size one method is to be used throughout.
-        noise: what the comparisons hold.
+        significant: whether a comparison is significant after Holm's adjustment.
+        contrasted: share of contrasts, each a pair of methods at a point, that are not open.
+        ahead: whether a method of a pair is ahead without a caveat.
+        alone: whether one method is recommended throughout at a size.
+        noise: the noise that the comparisons include.
     """
 
     compared: float
@@ -97,7 +96,7 @@ def study(seed: int, items: int, noise: float, replicates: int) -> Outcomes:
 
 
 def examine(seed: int, items: int, noise: float, replicates: int, samples: int = 400) -> Alarms:
-    """Simulate a study of identical methods, and return what it found."""
+    """Simulate a study of identical methods, and return its findings."""
     outcomes = {"mini_math": study(seed, items, noise, replicates)}
     settings = FitSettings(methods=METHODS, bootstrap_samples=samples, confidence=CONFIDENCE)
     fits = curves_from(*fit_decay(outcomes, settings))
@@ -120,7 +119,7 @@ def examine(seed: int, items: int, noise: float, replicates: int, samples: int =
 
 
 def _contrasts(outcomes: dict[str, Outcomes], fits: list[Curves]) -> tuple[ContrastRecord, ...]:
-    """Return the tests of every two methods at every place."""
+    """Return the tests of each pair of methods at each point."""
     tests = [
         ContrastTest(
             claim="{seeds}, {budget}",

@@ -1,7 +1,7 @@
-"""How long the libraries of training take to import, with Python's garbage collector and without.
+"""Measure the imports of the training libraries, with and without Python's garbage collector.
 
-Run by hand: `python tests/benchmarks/imports.py`. Prints CPU seconds of both, turn by turn in fresh
-processes, and the median of their ratios.
+Run by hand: `python tests/benchmarks/imports.py`. Prints the CPU seconds of both, alternating in
+new processes, and the median of their ratios.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ print(time.process_time() - start)
 
 
 def cpu_seconds(manager: str) -> float:
-    """Return the CPU seconds of the imports in a fresh process, under a context manager."""
+    """Return the CPU seconds of the imports in a new process, under a context manager."""
     scripts = str(Path(__file__).resolve().parents[2] / "scripts")
     program = PROGRAM.format(scripts=scripts, manager=manager)
     done = subprocess.run(

@@ -1,10 +1,10 @@
-"""Rows per second and peak memory of datasets that are streamed, against those built at once.
+"""Compare rows per second and peak memory of streamed and eager builds of datasets.
 
-Run by hand: `python tests/benchmarks/large_data.py --rows 200000 --large 5000000`. The alternative
-is `build_eagerly` of tests/unit/eager_dataset.py: everything is read with Polars, eager, and runs
-of words are Python sets. Both make the same rows, each in a fresh process, which also starts
-Python; the larger stream is built by streaming alone. Then collects many evaluations into the
-tables of cells and items, which has no other way to compare with.
+Run by hand: `python tests/benchmarks/large_data.py --rows 200000 --large 5000000`. The eager build
+is `build_eagerly` in tests/unit/eager_dataset.py: it reads everything with Polars at once, and
+counts n-grams in Python sets. Both make the same rows, each in a new process, whose start counts;
+the larger stream is only built by streaming. Then collects many evaluations into the tables of
+cells and items, which has no alternative to compare.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "unit")]
 from generated_shards import command, run, write_evaluations, write_stream  # noqa: E402
 
 TEST_ITEMS = 1319
-"""Of each evaluation: as many as GSM8K has, https://huggingface.co/datasets/openai/gsm8k."""
+"""Items per evaluation, as in GSM8K, https://huggingface.co/datasets/openai/gsm8k."""
 
 EAGER = """
 import json, sys
@@ -57,7 +57,7 @@ def measure(rows: int, new: bool, eager: bool) -> list[tuple[float, float]]:
 
 
 def collect(cells: int) -> tuple[float, float]:
-    """Collect so many evaluations, and return the seconds and MiB that it takes."""
+    """Collect a number of evaluations, and return the seconds and MiB that this takes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         listed = folder / "list.txt"

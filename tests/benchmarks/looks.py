@@ -1,7 +1,7 @@
-"""What Snakemake's own process takes to look for jobs, with and without `look_once_at_a_time`.
+"""Measure Snakemake's checks for jobs, with and without `look_once_at_a_time`.
 
-Runs jobs that only wait, which read the same 20 files, two at a time, by turns with each, and
-prints the processor seconds of all processes, and their ratio.
+Runs jobs that only wait, and read the same 20 files, two at a time, alternating with and without.
+Prints the processor seconds of all processes, and their ratio.
 
     python tests/benchmarks/looks.py --jobs 400
 """
@@ -37,7 +37,7 @@ rule make:
 
 
 def seconds(jobs: int, once: bool) -> float:
-    """Run the jobs in an empty folder, and return the processor seconds of it all."""
+    """Run the jobs in an empty folder, and return the processor seconds of all processes."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "Snakefile").write_text(SNAKEFILE.format(jobs=jobs, once=once))
         (Path(folder) / "read").mkdir()

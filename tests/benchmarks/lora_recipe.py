@@ -1,9 +1,9 @@
-"""Which learning rate and batch size LoRA needs with few rows: a sweep, as a Markdown table.
+"""A sweep of LoRA's learning rate and batch size with few rows, as a Markdown table.
 
 `python tests/benchmarks/lora_recipe.py --model FOLDER --rows 96 --epochs 3 --answers 300` trains a
-student once with each rate and batch size, and shows its optimiser steps, the loss on rows that it
-has not seen, and with --answers the share of right answers. Rows are those of ARC-Challenge if
-SEEDBED_TEST_DATA names a folder in the hub's layout, else word problems of the generated world.
+student once with each rate and batch size, and shows the optimiser steps, the loss on unseen rows,
+and with --answers the share of right answers. Rows are from ARC-Challenge if SEEDBED_TEST_DATA
+names a folder in the hub's layout, else word problems of the generated world.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ARC = "Answer the multiple-choice question with a line `Answer: LABEL`.\n\n"
 
 
 def pairs(count: int) -> list[tuple[str, str]]:
-    """Return questions and answers: real ones, or of the generated world."""
+    """Return real questions and answers, or ones of the generated world."""
     data = os.environ.get("SEEDBED_TEST_DATA")
     if data is None:
         from seedbed.tasks.worlds import load_world

@@ -1,10 +1,10 @@
-"""What a study of many cells asks of a machine: files, and time and memory around its jobs.
+"""Measure a study with many cells: files, and the time and memory of the steps around its jobs.
 
-Run by hand: `python tests/benchmarks/many_cells.py 10000 60000`. Makes a study of about so many
-cells with all its evaluations, of 20 test items each, and nothing else. Then reads the study, plans
-the collection (`snakemake -n -p collect_results`), collects, asks for the status, and says what the
-longest line of a command is. Seconds are the processor's. Jobs of models are not among it:
-`tests/benchmarks/planning.py` plans these as well.
+Run by hand: `python tests/benchmarks/many_cells.py 10000 60000`. Makes a study of about that number
+of cells with all its evaluations, of 20 test items each, and nothing else. Then reads the study,
+plans the collection (`snakemake -n -p collect_results`), collects, asks for the status, and prints
+the length of the longest command line. Seconds are processor time. Jobs that run models are left
+out; `tests/benchmarks/planning.py` plans them too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PER_REPLICATE = 30
 
 
 def write_study(folder: Path, cells: int) -> None:
-    """Write a study of about so many cells: more replicates of the same ones."""
+    """Write a study of about `cells` cells, with more replicates of the same ones."""
     content = yaml.safe_load((folder / "config/studies/demo.yaml").read_text())
     block = content["blocks"][0] | {"seeds": [64, 128], "budget_ratios": [1, 2, 4, 8, 16]}
     block["replicates"] = max(1, round(cells / PER_REPLICATE))
@@ -47,7 +47,7 @@ def write_study(folder: Path, cells: int) -> None:
 
 
 def write_results(folder: Path, found: Grid) -> int:
-    """Write the evaluations of all cells, and return how many files these are."""
+    """Write the evaluations of all cells, and return the number of files."""
     (sample,) = write_evaluations(folder / "sample", 1, TEST_ITEMS)
     scores = json.loads(sample.read_text())
     predictions = sample.with_name("predictions.parquet").read_bytes()
@@ -66,7 +66,7 @@ def load(folder: Path) -> tuple[Study, Grid]:
 
 
 def spent(folder: Path, *words: str) -> tuple[float, float, str]:
-    """Run a command in a folder; return its processor seconds, its peak in MiB and what it says."""
+    """Run a command in a folder; return its processor seconds, peak memory in MiB and output."""
     said = folder / "said.txt"
     with said.open("w") as file:
         process = subprocess.Popen(words, cwd=folder, stdout=file, stderr=file)
@@ -77,7 +77,7 @@ def spent(folder: Path, *words: str) -> tuple[float, float, str]:
 
 
 def measure(cells: int, folder: Path) -> str:
-    """Return a row of the table for a study of about so many cells."""
+    """Return a row of the table for a study of about `cells` cells."""
     copy_project(folder)
     write_study(folder, cells)
     start = time.process_time()

@@ -1,8 +1,8 @@
-"""How much longer it takes to evaluate adapters with an engine start each than with one for all.
+"""Compare evaluations of adapters with one engine start each and with one start for all.
 
-Runs the script of the rule, a process for each adapter, one after the other or as jobs of SLURM:
-first alone, then told of the others, as the workflow does. Checks that each item is answered and
-scored the same.
+Runs the rule's script, a process for each adapter, one after the other or as SLURM jobs: first
+alone, then with the list of the other jobs, as in the workflow. Checks that answers and scores are
+the same.
 
     python tests/benchmarks/one_start.py --engine vllm --adapters 8
     python tests/benchmarks/one_start.py --engine vllm --adapters 8 --slurm
@@ -67,7 +67,7 @@ def command(folder: Path, run: str, adapter: Path, engine: str, others: list[Pat
 
 
 def run_here(commands: list[list[str]]) -> float:
-    """Run one command after the other, and return the seconds that it takes."""
+    """Run one command after the other, and return the seconds that they take."""
     start = time.monotonic()
     for words in commands:
         done = subprocess.run(words, capture_output=True, text=True)

@@ -1,21 +1,20 @@
-"""How much longer the openai engine takes, journal and all, than a bare client that keeps nothing.
+"""Compare the openai engine, response cache included, with a bare client that stores nothing.
 
-Both ask the same requests of a server on this machine that answers after a fixed time, turn by
-turn, so that what else the machine does meets both. The server is a process of its own. Prints each
-round, and the median of the ratios; and how much memory each took at most. What a run takes is
-measured, and no imports.
+Both send the same requests to a server on this machine that answers after a fixed time. They
+alternate, so that other work on the machine affects both. The server has its own process. Prints
+each round, the median of the ratios, and the peak memory of each. Imports are not measured.
 
     python tests/benchmarks/orchestration.py --queries 5000 --rounds 5
 
-With --others, bespokelabs-curator and distilabel take their turns too: the same prompts, as many at
-a time, and what they keep by default kept in a fresh folder. Their environments are made once. What
-their runs consist of is said in `clients/`.
+With --others, bespokelabs-curator and distilabel take turns too, with the same prompts and
+concurrency; the files that they store by default go to a new folder. Their environments are made
+once. The files in `clients/` describe their runs.
 
     python tests/benchmarks/orchestration.py --others --rounds 3
 
-With --memory, prints instead how the most memory of a process grows with its queries, where the
-server answers at once: with those that are asked and kept (`asked`), those that are all known from
-the journal (`known`), and those of a shard, with its table (`shard`).
+With --memory, prints instead how the peak memory of a process grows with its queries, with a server
+that answers at once: queries that are sent and stored (`asked`), queries that are all in the cache
+(`known`), and the queries of a shard, with its table (`shard`).
 
     python tests/benchmarks/orchestration.py --memory
 """
@@ -51,12 +50,12 @@ ANSWER = ("First this, then that, and so the answer is 12. " * 5).strip()
 MODEL = "m"
 SAMPLING = {"max_tokens": 100, "temperature": 0.7, "top_p": 1.0}
 SEEDS = 1000
-"""Seed questions of the shard whose memory is measured."""
+"""Seed questions of the measured shard."""
 MEMORY_QUERIES = (5_000, 20_000, 100_000)
 
 
 class Took(NamedTuple):
-    """What a run took: its time, and the most memory of one of its processes."""
+    """A run's time, and the peak memory of one of its processes."""
 
     seconds: float
     mib: float
@@ -120,7 +119,7 @@ def serve(latency: float) -> None:
 
 @contextmanager
 def server(latency: float) -> Iterator[str]:
-    """Yield the address of a server, in a process of its own."""
+    """Yield the address of a server, which has its own process."""
     words = [sys.executable, str(Path(__file__).resolve()), "--serve", str(latency)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -130,13 +129,13 @@ def server(latency: float) -> Iterator[str]:
 
 
 def most_at_once(url: str) -> int:
-    """Return how many requests the server had at once since it was last asked this."""
+    """Return the server's largest number of concurrent requests since the last call."""
     with build_opener(ProxyHandler({})).open(f"{url}/most", timeout=60) as response:
         return int(response.read())
 
 
 def bare(url: str, queries: int, concurrency: int) -> None:
-    """Ask with as little as it takes, and keep nothing."""
+    """Send requests with the least possible work, and store nothing."""
     import aiohttp
 
     async def work(session: aiohttp.ClientSession, left: Iterator[int]) -> None:
@@ -160,7 +159,7 @@ def bare(url: str, queries: int, concurrency: int) -> None:
 
 
 def seedbed(url: str, queries: int, concurrency: int, folder: Path | None = None) -> None:
-    """Ask with the engine, through a journal: a fresh one, or that in `folder`."""
+    """Send requests with the engine, with a new response cache or the one in `folder`."""
     from seedbed.engines import EngineJob, Request, load_engine
     from seedbed.streams.response_cache import ResponseCache
 
@@ -177,7 +176,7 @@ def seedbed(url: str, queries: int, concurrency: int, folder: Path | None = None
 
 
 def shard(url: str, queries: int, concurrency: int, folder: Path) -> None:
-    """Ask the queries of one shard, as `scripts/answer_questions.py` does."""
+    """Send the queries of one shard, like `scripts/answer_questions.py`."""
     from seedbed.engines import EngineJob, load_engine
     from seedbed.streams.answers import answer_questions
     from seedbed.streams.response_cache import ResponseCache
@@ -207,7 +206,7 @@ OURS = {"bare": bare, "seedbed": seedbed}
 
 
 def measure(name: str, run: Callable[[], None]) -> Took:
-    """Return what a run takes in a process of its own."""
+    """Return the time and memory of a run in a new process."""
     pipe, other = os.pipe()
     child = os.fork()
     if child == 0:
@@ -236,8 +235,8 @@ def spread(values: list[float]) -> str:
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Print what each takes, round by round, and the ratios."""
-    # Imports are no part of what is measured.
+    """Print the measurements of each round, and the ratios."""
+    # Imports are not measured.
     import aiohttp  # noqa: F401
 
     import seedbed.engines.openai_engine
@@ -291,7 +290,7 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def grow(args: argparse.Namespace) -> None:
-    """Print how memory grows with the queries of a process."""
+    """Print how memory grows with a process's queries."""
     cases = {"asked": seedbed, "known": seedbed, "shard": shard}
     before: dict[str, tuple[int, float]] = {}
     with server(0.0) as url:

@@ -1,4 +1,4 @@
-"""Other tools that ask an endpoint for many answers, each run in an environment of its own."""
+"""Other tools that send many requests to an endpoint, each run in its own environment."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ QUIET = {
     "OPENAI_API_KEY": "none",
     "NO_PROXY": "127.0.0.1",
 }
-"""Environment in which they ask nobody but the server."""
+"""Environment variables with which the tools contact only the server."""
 
 
 class UnavailableError(Exception):
-    """A tool does not install, or does not run; why, in a line."""
+    """A tool cannot be installed or run; the message is one line with the reason."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Tool:
     """Another tool.
 
     Attributes:
-        name: as it is printed.
-        client: file in `clients/` that asks with it.
-        requirements: what its environment holds, beside what these need.
+        name: its name in the output.
+        client: file in `clients/` that sends requests with it.
+        requirements: packages of its environment, without their dependencies.
     """
 
     name: str
@@ -50,8 +50,8 @@ class Tool:
 
 TOOLS = (
     Tool("curator", "curator_client.py", ("bespokelabs-curator==0.1.31",)),
-    # It imports requests and does not say that it needs it. With openai 1.109.1, which it takes as
-    # well, it needs half as long again.
+    # It imports requests without declaring the dependency. With openai 1.109.1, which it also
+    # accepts, it takes half as long again.
     Tool(
         "distilabel",
         "distilabel_client.py",
@@ -61,10 +61,10 @@ TOOLS = (
 
 
 def make_environment(tool: Tool, folder: Path) -> Path:
-    """Return the Python of a tool's environment, which is made if it is not there yet.
+    """Return the Python of a tool's environment, which is made if it does not exist yet.
 
     Raises:
-        UnavailableError: if it does not install.
+        UnavailableError: if the tool cannot be installed.
     """
     environment = folder.resolve() / tool.name
     stamp = environment / "requirements.txt"
@@ -88,20 +88,20 @@ def make_environment(tool: Tool, folder: Path) -> Path:
 
 
 def run_tool(tool: Tool, python: Path, task: dict[str, Any]) -> tuple[float, float]:
-    """Return the seconds that a tool's run takes, and the most MiB of one of its processes.
+    """Return the seconds of a tool's run, and the peak MiB of one of its processes.
 
     Args:
-        tool: which.
-        python: of its environment.
+        tool: the tool.
+        python: the Python of its environment.
         task: `url`, `model`, `prompts`, `sampling`, `concurrency`, and the `answer` to all prompts.
 
     Raises:
-        UnavailableError: if it fails, or lacks answers.
+        UnavailableError: if the run fails, or answers are missing.
     """
     with tempfile.TemporaryDirectory(prefix="orchestration-") as name:
         folder = Path(name)
         (folder / "task.json").write_text(json.dumps(task | {"result": str(folder / "result")}))
-        # A fresh home, so that what it keeps is fresh too; other settings are its own.
+        # A new home folder, so that its stored files are new too; other settings are its defaults.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         environment |= QUIET | {
             "HOME": name,
@@ -122,7 +122,7 @@ def run_tool(tool: Tool, python: Path, task: dict[str, Any]) -> tuple[float, flo
 def _run(
     command: list[str], folder: Path, environment: dict[str, str], output: Path, seconds: int
 ) -> str:
-    """Return the exit status of a command, all of whose processes have ended."""
+    """Return the exit status of a command after all its processes have ended."""
     with (
         output.open("wb") as file,
         subprocess.Popen(
@@ -145,7 +145,7 @@ def _run(
 
 
 def _reason(output: Path) -> str:
-    """Return the line of an output that is likeliest to say what went wrong."""
+    """Return the line of an output that most likely states the error."""
     lines = [line.strip() for line in output.read_text(errors="replace").splitlines()]
     errors = [line for line in lines if "error" in line.lower()] or [line for line in lines if line]
     return errors[-1][:300] if errors else "it says nothing"

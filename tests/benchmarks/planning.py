@@ -1,11 +1,11 @@
-"""How long it takes to plan a large study that is finished, against a bare workflow of its shape.
+"""Compare the planning of a large finished study with a bare workflow of the same shape.
 
-Makes a study of about so many jobs, all its files (without meaning, as planning reads none) and the
-manifest of a finished run; then the same, with Snakemake's own notes, for a Snakefile with the same
-rules, jobs and files, whose inputs are looked up in a dictionary, and which has nothing else: no
-settings, digests, or resources. Then plans both by turns (`snakemake --dry-run`), and compares the
-processor time, which other work on the machine disturbs less than the time by the clock. The first
-plan of each does not count: Python compiles the project's modules then, and keeps them.
+Makes a study of about the given number of jobs, all its files (with meaningless content, which
+planning does not read) and the manifest of a finished run. Then makes the same, with Snakemake's
+own metadata, for a Snakefile with the same rules, jobs and files, whose inputs are looked up in a
+dictionary, and without settings, digests or resources. Then plans both alternately (`snakemake
+--dry-run`), and compares processor time, which other work on the machine affects less than elapsed
+time. The first plan of each does not count, because Python compiles the project's modules then.
 
     python tests/benchmarks/planning.py 1000 10000 50000
 """
@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from project import copy_project
 
 STUDY = "wide"
-# Plans, writes down the jobs, and makes their files and Snakemake's notes of a finished run.
+# Plans, records the jobs, and makes their files and Snakemake's metadata of a finished run.
 FINISH = """
 import json, os, sys
 from pathlib import Path
@@ -50,7 +50,7 @@ def finish(workflow):
 when_planned(finish)
 main(sys.argv[1:])
 """
-# Libraries are compiled in any case.
+# The libraries are compiled anyway.
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
 }
@@ -59,7 +59,7 @@ JOBS_PER_CELL = 4.3
 
 
 def write_study(folder: Path, jobs: int) -> None:
-    """Write a study of about so many jobs: more replicates, and beyond a hundred more seed sets."""
+    """Write a study of about `jobs` jobs: more replicates, and beyond a hundred, more seed sets."""
     content = yaml.safe_load((folder / "config/studies/demo.yaml").read_text())
     replicates = max(1, round(jobs / JOBS_PER_CELL / CELLS_PER_REPLICATE))
     block = content["blocks"][0] | {"seeds": [64, 96, 128], "budget_ratios": [1, 4, 16, 64]}
@@ -87,7 +87,7 @@ def run(folder: Path, *words: str) -> tuple[float, float]:
 
 
 def finish(folder: Path, *words: str) -> list[tuple[str, list[str], list[str]]]:
-    """Let a workflow be finished, and return the rule, inputs and outputs of all its jobs."""
+    """Make a workflow look finished; return the rule, inputs and outputs of all its jobs."""
     call = [sys.executable, "-c", FINISH, "--dry-run", *words]
     library = {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "scripts")}
     done = subprocess.run(
@@ -99,7 +99,7 @@ def finish(folder: Path, *words: str) -> list[tuple[str, list[str], list[str]]]:
 
 
 def fabricate(folder: Path, *words: str) -> list[tuple[str, list[str], list[str]]]:
-    """Let a study be finished, and return the rule, inputs and outputs of all its jobs."""
+    """Make a study look finished; return the rule, inputs and outputs of all its jobs."""
     script = Path(__file__).resolve().parents[1] / "fabricated.py"
     call = [sys.executable, script, *words]
     done = subprocess.run(call, cwd=folder, capture_output=True, text=True)
@@ -138,7 +138,7 @@ def write_bare(folder: Path, jobs: list[tuple[str, list[str], list[str]]]) -> No
 
 
 def measure(jobs: int, rounds: int, folder: Path) -> str:
-    """Return a row of the table for a study of about so many jobs."""
+    """Return a row of the table for a study of about `jobs` jobs."""
     ours, bare = folder / "ours", folder / "bare"
     copy_project(ours)
     write_study(ours, jobs)

@@ -1,4 +1,4 @@
-"""How many programs a second the scorer of code tests: those of the task small_programs.
+"""Measure how many programs of the task small_programs the code scorer tests per second.
 
 PYTHONPATH=scripts python tests/benchmarks/programs.py
 """
@@ -18,7 +18,7 @@ REPEATS = 20
 
 
 def main() -> None:
-    """Print the rate, and the processor's share of it."""
+    """Print the number of right programs, and the rate."""
     rows = [json.loads(line) for line in (FOLDER / "train.jsonl").open()] * REPEATS
     items = []
     for row in rows:

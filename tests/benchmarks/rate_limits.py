@@ -1,7 +1,7 @@
-"""How long requests take under a limit, against the time that the limit allows at best.
+"""Compare the time of requests under a rate limit with the minimum that the limit allows.
 
-Each form in which endpoints tell a limit, in a window and in a bucket that fills steadily, asked by
-one process or by several at once:
+Tests each form in which endpoints report a limit, with a time window and with a token bucket that
+fills steadily; one or several processes send requests at once:
 
     python tests/benchmarks/rate_limits.py --most 20 --seconds 20 --requests 70 --processes 3
 """
@@ -16,7 +16,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / 
 
 
 def ask(url, keys, start, done):
-    """Ask some requests once all processes are ready to."""
+    """Send some requests once all processes are ready."""
     import aiohttp  # noqa: F401
 
     from seedbed.engines import EngineJob, Request, load_engine
@@ -67,7 +67,7 @@ def main():
         for form in args.forms:
             limit = kind(args.most, args.seconds, form)
             seconds = measured(limit, args.requests, args.latency, args.processes)
-            # An answer takes its time after the last request, whatever the limit.
+            # The last answer takes its latency, whatever the limit.
             best = limit.best(args.requests) + args.latency
             print(
                 f"{kind.__name__:10} {form:14} {seconds:8.2f} {best:8.2f} {seconds / best:6.3f} "

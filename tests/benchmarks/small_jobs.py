@@ -1,8 +1,8 @@
-"""What small jobs cost beside their work, now and at another commit; and what schedulers cost.
+"""Measure the overhead of small jobs, now and at another commit, and of Snakemake's schedulers.
 
-Runs the study `micro` in a copy of the project and in one of another commit, by turns, and prints
-the least seconds that Snakemake noted for a job of each rule: the start of Python, imports, and
-little else. Then runs as many jobs that do nothing under each setting of Snakemake's scheduler.
+Runs the study `micro` alternately in a copy of the project and in a copy of another commit, and
+prints the minimum seconds that Snakemake measured for a job of each rule: the start of Python,
+imports, and little else. Then runs a number of empty jobs with each of Snakemake's schedulers.
 
     python tests/benchmarks/small_jobs.py --before 10e7b43 --jobs 1000
 """
@@ -50,7 +50,7 @@ def checkout(commit: str, folder: Path) -> Clone:
 
 
 def run(clone: Clone) -> tuple[float, dict[str, float]]:
-    """Run the study, and return its seconds and the least that a job of each rule took."""
+    """Run the study, and return its seconds and the minimum seconds of a job of each rule."""
     start = time.monotonic()
     done = clone.snakemake_from_a_shell()
     if done.returncode:
@@ -65,7 +65,7 @@ def run(clone: Clone) -> tuple[float, dict[str, float]]:
 
 
 def compare(commit: str) -> None:
-    """Print what the jobs of each rule cost, before and now."""
+    """Print the seconds of each rule's jobs, before and now."""
     taken = defaultdict(lambda: defaultdict(list))
     for _ in range(ROUNDS):
         for name in ("before", "now"):
@@ -83,7 +83,7 @@ def compare(commit: str) -> None:
 
 
 def schedule(jobs: int) -> None:
-    """Print how long as many jobs take that do nothing, under each scheduler."""
+    """Print the seconds of a number of empty jobs with each scheduler."""
     print(f"\n| Scheduler | {jobs:,} jobs of no work, s |\n| --- | ---: |")
     for name, options in SCHEDULERS.items():
         with tempfile.TemporaryDirectory() as place:

@@ -20,10 +20,10 @@ def make_model(folder: Path, width: int, layers: int, steps: int) -> Path:
     """Train a model of word problems, and return its folder.
 
     Args:
-        folder: where to.
-        width: of its hidden states; heads are 32 wide.
-        layers: their number.
-        steps: of training.
+        folder: the folder to write.
+        width: size of its hidden states; heads have 32.
+        layers: number of layers.
+        steps: number of training steps.
     """
     from seedbed.tasks.worlds import load_world
     from seedbed.training.pretraining import pretrain
@@ -44,7 +44,7 @@ def make_model(folder: Path, width: int, layers: int, steps: int) -> Path:
 
 
 def make_adapters(model: Path, folder: Path, count: int) -> list[Path]:
-    """Write LoRA adapters that each change what a model says, and return their folders."""
+    """Write LoRA adapters that each change a model's output, and return their folders."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM

@@ -1,10 +1,10 @@
-"""How fast students train, against TRL's `SFTTrainer` with the same settings, in one process.
+"""Compare the training speed of students with TRL's `SFTTrainer`, with the same settings.
 
 `python tests/benchmarks/training_speed.py --model FOLDER --rows 64` trains a model on rows of GSM8K
 (SEEDBED_TEST_DATA names a folder in the hub's layout) or, without them, of the generated world; a
-file that ends in .gguf is converted first, into a folder of its own cache. Tokens are those of the
-rows, padding not counted; the seconds are those of the steps after the first, which warms up. On a
-busy machine, `--cpu-time --threads 1` counts the seconds of this process alone.
+.gguf file is first converted to a folder in the benchmark's cache. Tokens are row tokens without
+padding; seconds are for the steps after the first, which warms up. On a busy machine, `--cpu-time
+--threads 1` measures the processor time of this process alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "seedbe
 
 
 def folder_of(model: Path) -> Path:
-    """Return a model's folder, made from a GGUF file if it is one (needs the package `gguf`)."""
+    """Return a model's folder; convert a GGUF file to one (needs the package `gguf`)."""
     if model.suffix != ".gguf":
         return model
     folder = CACHE / model.stem
@@ -66,7 +66,7 @@ class Clock:
         self.ends: list[float] = []
 
     def callback(self) -> Any:
-        """Return what a trainer calls."""
+        """Return the trainer callback."""
         from transformers import TrainerCallback
 
         ends = self.ends
@@ -84,7 +84,7 @@ class Clock:
 
 
 def plain(model: Path, rows: list[Any], settings: dict[str, Any]) -> tuple[float, list[float]]:
-    """Train by TRL alone; return the seconds, and the loss of each step."""
+    """Train with TRL alone; return the seconds, and the loss of each step."""
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM
@@ -133,7 +133,7 @@ def plain(model: Path, rows: list[Any], settings: dict[str, Any]) -> tuple[float
 def ours(
     model: Path, rows: list[Any], settings: dict[str, Any], tokens: int | None
 ) -> tuple[float, list[float]]:
-    """Train by this project; return the seconds, and the loss of each step."""
+    """Train with this project; return the seconds, and the loss of each step."""
     import polars as pl
 
     from seedbed.training import trainer as module
@@ -186,7 +186,7 @@ def main() -> None:
     if args.cpu_time:
         Clock.now = staticmethod(time.process_time)
     torch.set_num_threads(args.threads)
-    # No more than the steps see: of more, the two would take different ones.
+    # No more rows than the steps use; with more, the two would train on different rows.
     count = min(args.rows, args.steps * args.batch_size)
     model, rows = folder_of(args.model), chats(count)
     from seedbed.chats import encode_rows, load_tokenizer

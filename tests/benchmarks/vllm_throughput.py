@@ -1,8 +1,8 @@
-"""How fast the vllm engine is, journal and all, against vLLM's own `LLM.generate`.
+"""Compare the speed of the vllm engine, response cache included, with vLLM's own `LLM.generate`.
 
-Both get the same requests, sampled with a seed each, in turns of fresh processes; the start of the
-engine is not counted, nor what either does before it is first asked (one short answer each). Prints
-tokens a second of both, turn by turn, and the median of the ratios.
+Both get the same requests, each sampled with its own seed, alternating in new processes. The start
+of the engine and its first request (one short answer) are not measured. Prints the tokens per
+second of both in each round, and the median of the ratios.
 
     python tests/benchmarks/vllm_throughput.py --queries 2000 --rounds 3
 """
@@ -37,7 +37,7 @@ def requests_of(queries: int) -> list:
 
 
 def seedbed(model: Path, queries: int) -> tuple[float, int]:
-    """Return seconds and tokens of the engine with a journal."""
+    """Return seconds and tokens of the engine with a response cache."""
     from seedbed.engines import EngineJob, load_engine
     from seedbed.streams.response_cache import ResponseCache
 
@@ -53,7 +53,7 @@ def seedbed(model: Path, queries: int) -> tuple[float, int]:
 
 
 def direct(model: Path, queries: int) -> tuple[float, int]:
-    """Return seconds and tokens of vLLM's own interface, set up in the same way."""
+    """Return seconds and tokens of vLLM's own interface, with the same settings."""
     import os
 
     from seedbed.engines.vllm_engine import ENVIRONMENT

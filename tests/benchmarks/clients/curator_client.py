@@ -1,9 +1,10 @@
-"""How long bespokelabs-curator takes to ask an endpoint for answers.
+"""Measure how long bespokelabs-curator takes to get answers from an endpoint.
 
-Measured is one run from the making of its LLM to the table of answers: the files of requests and
-responses that it keeps by default, in a fresh folder, are part of it, and imports are not.
+The measurement is one run from the creation of its LLM to the table of answers. It includes writing
+the files of requests and responses that curator stores by default, in a new folder; it excludes
+imports.
 
-    python curator_client.py TASK.json    (what is in it: `run_tool`)
+    python curator_client.py TASK.json    (content: see `run_tool`)
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ import litellm
 from bespokelabs import curator
 
 NO_LIMIT = 10**9
-"""Requests and tokens a minute; without these it keeps to limits of its own."""
+"""Requests and tokens per minute; without these it uses its own limits."""
 
 
 def main() -> None:
-    """Ask, and write what it took."""
+    """Run the requests, and write the measurements."""
     task = json.loads(Path(sys.argv[1]).read_text())
-    # It counts tokens by a table that it would fetch; one that comes with it has the same.
+    # It would download a table to count tokens; an installed one has the same content.
     tables = Path(litellm.__file__).parent / "litellm_core_utils" / "tokenizers"
     os.environ["TIKTOKEN_CACHE_DIR"] = str(tables)
     start = time.perf_counter()

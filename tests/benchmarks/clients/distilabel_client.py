@@ -1,11 +1,11 @@
-"""How long distilabel takes to ask an endpoint for answers.
+"""Measure how long distilabel takes to get answers from an endpoint.
 
-Measured is one run of a pipeline of one step, from its making to the table of answers: the
-processes that it starts and the files that it keeps by default, in a fresh folder, are part of it,
-and imports are not. Its step asks for a batch at once and waits for all of it, so a batch is as
-many as are to be under way.
+The measurement is one run of a pipeline with one step, from its creation to the table of answers.
+It includes the processes that the pipeline starts and the files that it stores by default, in a new
+folder; it excludes imports. The step sends a batch at once and waits for all of it, so the batch
+size is the concurrency.
 
-    python distilabel_client.py TASK.json    (what is in it: `run_tool`)
+    python distilabel_client.py TASK.json    (content: see `run_tool`)
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from distilabel.steps.tasks import TextGeneration
 
 
 def main() -> None:
-    """Ask, and write what it took."""
+    """Run the requests, and write the measurements."""
     task = json.loads(Path(sys.argv[1]).read_text())
-    # A line of log a request is no part of its work: it silences what its client library was
-    # called before.
+    # It silences its client library's logger only by an older name; a log line per request is not
+    # part of its work.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     sampling = dict(task["sampling"])
     sampling["max_new_tokens"] = sampling.pop("max_tokens")
