@@ -17,10 +17,11 @@ results, and that number of other tasks with the same models have such a study: 
 transferred from them.
 
 A task has one draw of the seeds, a budget, and a truth for each of three methods. The methods'
-effective examples add up, or the smaller reach lies within the larger (nested), or half of both. Its students are measured on the same test items; each training adds its own noise. Regret is
-the accuracy that the final student, trained on all rows that were bought, loses to (i) the best
-single method with the whole budget, and (ii) the best of 231 divisions of the budget. It excludes
-the noise of the final training.
+effective examples add up, or the smaller reach lies within the larger (nested), or half of both.
+Its students are measured on the same test items; each training adds its own noise. Regret is the
+accuracy that the final student, trained on all rows that were bought, loses to (i) the best single
+method with the whole budget, and (ii) the best of 231 divisions of the budget. It excludes the
+noise of the final training.
 """
 
 from __future__ import annotations
