@@ -753,61 +753,63 @@ KEPT = ("scripts", "config", "rules", "profiles", "resources", "results", ".snak
 
 HEAD = """# What reruns when
 
-Edits of a finished study, and what they make stale: the rules, and how many of their jobs. The
-study is `micro`: 12 trained cells and a baseline, on 7 streams of 11 shards. Each line is tried by
-`tests/workflow/test_reruns.py`, which also writes this page
+This page lists edits of a finished study and the jobs that each edit makes stale, by rule. The
+study is `micro`: 12 trained cells and a baseline, on 7 streams of 11 shards.
+`tests/workflow/test_reruns.py` tests each line, and also writes this page
 (`PYTHONPATH=tests:scripts python tests/workflow/test_reruns.py`).
 
-A job is stale when something changed that can change what it makes: the settings that it uses, the
-meaning of the code that it reaches, or the content of its inputs. Dates, comments, formatting, what
-runs a model and where, and what other jobs use change nothing.
+A job is stale if something changed that can change its outputs: the settings that it uses, the
+meaning of the code that it reaches, or the content of its inputs. Changes of dates, comments or
+formatting, of the engine or machine of a model, and of settings of other jobs make nothing stale.
 
-Each key of the configuration says which stages its changes can reach: see "What a change reruns" in
-`config/README.md`. `tests/workflow/test_random_edits.py` holds that against ten edits that it draws
-anew each time.
+`config/README.md` states for each key which stages its changes can reach: see "What a change
+reruns" there. `tests/workflow/test_random_edits.py` checks this with ten random edits in each run.
 
-Analysis, below, stands for `collect_results`, `fit_decay`, `compare_methods`, `find_crossovers`,
-`check_findings`, the figures of accuracies and `write_report`, a job each: they look at all scores
-together.
+In the tables, *analysis* means `collect_results`, `fit_decay`, `compare_methods`,
+`find_crossovers`, `check_findings`, the figures of accuracies and `write_report`, with one job
+each: they use all scores together.
 """
 TAIL = """
-What results were made from is noted beside them, in `results/STUDY/manifest.jsonl` and
-`resources/manifest.jsonl`, and goes where they go. Results without it count as finished as they
-are: edits are not seen. `make adopt` notes them. Files that are gone while all that stands on them
-is there count as what they were; scores alone are always made again.
+`results/STUDY/manifest.jsonl` and `resources/manifest.jsonl` record the settings, code and inputs
+of each result; copy them with the results. Results without a manifest count as finished, and edits
+are not detected. `make adopt` records them. A file that is gone counts as unchanged while all
+results made from it exist; only scores are always made again.
 
-In a study with a judged task, `answer_items` and `judge_student` stand in the place of
-`evaluate_student`. A change of the rubric, of the judge or of its labels reruns `judge_student` and
-the analysis; the judge's answers to what it is asked as before are kept. Of training and students'
-answers, nothing reruns: `tests/workflow/test_judged.py` holds that.
+In a study with a judged task, `answer_items` and `judge_student` replace `evaluate_student`. A
+change of the rubric, the judge or its labels reruns `judge_student` and the analysis; the judge's
+answers to unchanged requests are kept. Training and the students' answers do not rerun:
+`tests/workflow/test_judged.py` checks this.
 
-A plan shows all that stands on what is made again. A run skips it where that comes out as it was.
+A plan lists all results that depend on a result that is made again. A run skips them if that result
+comes out unchanged.
 
 ## Which code counts
 
-From what a script does, names are followed to the functions, classes and constants that they mean,
-through all modules of the project; the digest is of those parts. What nothing reaches by name has
-no part in it. Nor have comments, formatting, docstrings and other bare texts, `if TYPE_CHECKING:`
-blocks, the order of functions and of imports, annotations of functions and of local variables,
-imports of Python's own modules that are not used, and `seedbed.provenance`, which makes the digest.
+The digest of a script's code starts from the statements that run when the script runs. It follows
+names to the functions, classes and constants that they refer to, through all modules of the
+project. Code that is not reached by name does not count. The digest also ignores comments,
+formatting, docstrings and other bare constants, `if TYPE_CHECKING:` blocks, the order of functions
+and imports, annotations of functions and local variables, unused imports from Python's standard
+library, and `seedbed.provenance`, which makes the digest.
 
-By more than its name counts, as another rule would not be safe:
+For safety, the following counts even if it is not reached by name:
 
-- what a module does when it is imported: statements at its top level other than definitions, calls
-  that are not known to have no effect, decorators that may register something, and imports of other
+- the code that runs when a module is imported: top-level statements other than definitions, calls
+  that may have side effects, decorators that may register something, and imports of other
   libraries;
-- a class as a whole, with the annotations of its fields, which Pydantic and dataclasses read;
-- a whole module where it is used as an object (`getattr(module, name)`, `vars(module)`, handed on),
-  imported by `*`, or looks names up in itself (`globals`, `exec`, `eval`, `sys.modules`);
-- a whole module where a script loads it by a name that it computes: engines, generated worlds,
-  scorers, and a task's own scorer;
-- all files that a script imports, where it reaches code that looks at other code (`get_type_hints`,
-  `signature`, `__subclasses__`, metaclasses and the like, named in `seedbed.statements`).
+- a whole class, with the annotations of its fields, which Pydantic and dataclasses read;
+- a whole module if it is used as an object (`getattr(module, name)`, `vars(module)`, passed on),
+  imported by `*`, or looks up names in itself (`globals`, `exec`, `eval`, `sys.modules`);
+- a whole module if a script loads it by a computed name: engines, generated worlds, scorers, and a
+  task's own scorer;
+- all files that a script imports, if it reaches code that inspects other code (`get_type_hints`,
+  `signature`, `__subclasses__`, metaclasses and the like; `seedbed.statements` lists them).
 
-Answers of evaluation that are kept are known by the model, the adapter, the request, and the code
-of the engine with its encoding of chats: an edit of a scorer scores them again, and asks nothing.
-Answers and questions of streams are known by the model and the request alone: what was bought
-outlives an edit of the engine's code, until the response cache and the shards are deleted.
+The keys of cached evaluation answers are the model, the adapter, the request, and the code of the
+engine with its encoding of chats: after an edit of a scorer, the cached answers are scored again,
+and no model is queried. The keys of cached answers and questions of streams are only the model and
+the request: paid answers outlive an edit of the engine's code, until the response cache and the
+shards are deleted.
 """
 
 
