@@ -1,9 +1,9 @@
-"""What each result was made from: content digests, kept beside the results.
+"""The manifest: how each result was made, as content digests stored next to the results.
 
-`manifest.jsonl` lies in `results/STUDY` and in `resources`, and so travels with what it describes.
-It has a line for each finished job: the digests of the job's outputs and inputs, its settings, and
-the digest of its code. The last line of a job counts. Other lines hold what many jobs share by its
-digest: long settings, and the modules behind the digest of some code.
+`results/STUDY` and `resources` each have a `manifest.jsonl`, which is copied along with them. It
+has one line per finished job: the digests of the job's outputs and inputs, its settings, and the
+digest of its code. The last line of a job counts. Other lines hold values that many jobs share, by
+digest: long settings, and the modules that a code digest covers.
 """
 
 from __future__ import annotations
@@ -31,22 +31,23 @@ if TYPE_CHECKING:
 NAME = "manifest.jsonl"
 
 LONGEST = 64
-"""Characters of a setting that stand in the line of its job; longer ones are shared."""
+"""The longest setting in characters that a job's line holds itself; longer ones are shared."""
 
-# What JSON artifacts say of their making at their top, which no reader uses.
+# Top-level keys of JSON artifacts that record how they were made. No job reads them.
 _ABOUT_MAKING = frozenset({"code", "versions"})
 _BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A file as it was noted.
+    """The recorded state of a file.
 
     Attributes:
         sha256: digest of its bytes.
-        content: digest of what its readers use: all but what it says of its making.
+        content: digest of its content without the record of how it was made.
         size: bytes.
-        mtime_ns: its date. With the size it saves hashing the file again, and decides nothing else.
+        mtime_ns: modification time. A file of the same size and time is not hashed again; the time
+            decides nothing else.
     """
 
     sha256: str
@@ -55,7 +56,7 @@ class State:
     mtime_ns: int
 
     def holds_for(self, status: os.stat_result) -> bool:
-        """Return whether a file of this status need not be hashed again."""
+        """Return whether a file with this status need not be hashed again."""
         return self.size == status.st_size and self.mtime_ns == status.st_mtime_ns
 
 
@@ -64,9 +65,9 @@ class Input:
     """A file that a job read.
 
     Attributes:
-        path: where it lay.
-        content: digest of what its readers use.
-        state: the file itself, if no job of the manifest made it; None otherwise.
+        path: its path.
+        content: its content digest, as in `State`.
+        state: its state, if no job of the manifest made it; None otherwise.
     """
 
     path: str
@@ -80,16 +81,16 @@ class Record:
 
     Attributes:
         rule: name of the job's rule.
-        outputs: its files, by path.
-        inputs: what it read, by the name of the rule's input.
+        outputs: the states of its output files, by path.
+        inputs: its input files, by the name of the rule's input.
         settings: tracked parameters by name, as `setting` returns them.
-        code: digest of the code that it ran, without that of the engine.
+        code: digest of the code that it ran, without the engine's code.
         engine: module of the engine that ran its model, and the digest of that module's code.
-        stop: of a shard of a stream, one past the last query that it holds.
-        rows: of a shard, the digest of its rows.
-        versions: of a shard, `stop` and digest of this file and of the shorter ones that it
-            continues.
-        failed: of a shard, how many of its queries failed in all tries, and are to be asked again.
+        stop: for a shard of a stream, one past the last query that it holds.
+        rows: for a shard, the digest of its rows.
+        versions: for a shard, `stop` and content digest of this file and of the shorter versions
+            that it continues.
+        failed: for a shard, how many queries failed in all tries. The next run asks them again.
     """
 
     rule: str
@@ -104,14 +105,14 @@ class Record:
     failed: int = 0
 
     def shared_digests(self) -> list[str]:
-        """Return the digests of what it shares with other records."""
+        """Return the digests of the values that it shares with other records."""
         found = [self.code] if self.engine is None else [self.code, self.engine[1]]
         return found + [
             str(value[0]) for value in self.settings.values() if isinstance(value, list)
         ]
 
     def to_json(self) -> str:
-        """Return the line of the manifest."""
+        """Return the record as a line of the manifest."""
         content: _Line = {
             "outputs": {path: _entry(state) for path, state in self.outputs.items()},
             "rule": self.rule,
@@ -137,7 +138,7 @@ class Record:
 
     @classmethod
     def from_json(cls, line: bytes | str) -> Record:
-        """Read what `to_json` wrote."""
+        """Read a line that `to_json` returned."""
         found: _Line = json.loads(line)
         engine = found.get("engine")
         return cls(
@@ -160,13 +161,13 @@ class Record:
         )
 
 
-# A file: the digest of its bytes, its size and its date; and that of what its readers use, if it
-# differs.
+# The state of a file: the digest of its bytes, its size, its modification time, and its content
+# digest if that differs.
 _Entry = tuple[str, int, int] | tuple[str, int, int, str]
 
 
 class _Line(TypedDict):
-    """A record as JSON; an input that no job of the manifest made has a third entry."""
+    """A record as JSON. An input that no job of the manifest made has a third entry."""
 
     rule: str
     outputs: dict[str, _Entry]
@@ -191,11 +192,11 @@ def _state(entry: _Entry) -> State:
 
 
 class Manifest:
-    """The records of a study's jobs, and of those that studies share.
+    """The records of a study's jobs, and of jobs whose results several studies share.
 
     Args:
-        roots: folders that hold results, each with its own file. A job is noted in the file of the
-            folder that its first output lies in.
+        roots: folders of results, each with its own manifest file. The folder of a job's first
+            output decides which file records the job.
     """
 
     def __init__(self, roots: Sequence[str | os.PathLike[str]]) -> None:
@@ -205,7 +206,7 @@ class Manifest:
         return sum(len(store.lines) for store in self._stores.values())
 
     def record(self, path: str) -> Record | None:
-        """Return how a file was made, None if that was not noted."""
+        """Return the record of how a file was made; None if there is none."""
         store = self._store(path)
         if store is None or path not in store.first:
             return None
@@ -218,29 +219,29 @@ class Manifest:
                 yield Record.from_json(line)
 
     def covers(self, path: str) -> bool:
-        """Return whether a file lies in one of the folders."""
+        """Return whether a file is in one of the folders."""
         return self._store(path) is not None
 
     def state(self, path: str) -> State | None:
-        """Return the digests that a file had when it was made, None if that was not noted."""
+        """Return the recorded state of a file; None if there is none."""
         store = self._store(path)
         return None if store is None else store.states.get(path)
 
     def shared(self, digest: str) -> JsonValue:
-        """Return what many jobs share by its digest: a long setting, or the parts of some code."""
+        """Return a shared value by its digest: a long setting, or the parts of some code."""
         found = (store.shared.get(digest) for store in self._stores.values())
         return next((value for value in found if value is not None), None)
 
     def add(self, records: Iterable[Record], shared: JsonObject) -> None:
-        """Write down how jobs were made.
+        """Append the records of jobs.
 
         Args:
-            records: of the jobs.
-            shared: what they share, by its digest. What a file holds already is left out.
+            records: the records.
+            shared: the values that they share, by digest. Values already in a file are not added.
 
         Raises:
             OSError: if a file cannot be written.
-            ValueError: if outputs lie in none of the folders.
+            ValueError: if outputs are in none of the folders.
         """
         by_store: dict[str, list[Record]] = {}
         for record in records:
@@ -253,14 +254,14 @@ class Manifest:
             self._stores[root].add(found, shared)
 
     def restate(self, states: Mapping[str, State]) -> None:
-        """Take note of other dates and sizes of files, for `compact` to write down."""
+        """Update the states of files in memory; `compact` writes them."""
         for path, state in states.items():
             store = self._store(path)
             if store is not None and path in store.first:
                 store.restate(path, state)
 
     def compact(self) -> None:
-        """Rewrite files that hold many lines that no longer count, or other dates than noted.
+        """Rewrite files with many superseded lines, or with states that `restate` has updated.
 
         Raises:
             OSError: if a file cannot be written.
@@ -276,7 +277,7 @@ class Manifest:
 
 
 class _Store:
-    """One manifest file, as it was read, and what came to it since."""
+    """One manifest file: its lines as read, and those added since."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.path = root, root / NAME
@@ -299,7 +300,7 @@ class _Store:
                     states = {path: _state(entry) for path, entry in found["outputs"].items()}
                     self._take(line, states)
             except (ValueError, TypeError, KeyError):
-                continue  # Torn by a kill: its job counts as not noted.
+                continue  # Truncated by a kill: its job counts as not recorded.
 
     def add(self, records: Iterable[Record], shared: JsonObject) -> None:
         lines = []
@@ -318,7 +319,7 @@ class _Store:
         with _locked(self.path) as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
-                # After a line that a kill tore.
+                # The last line may lack its end if its writer was killed.
                 content = content if file.read(1) == b"\n" else b"\n" + content
             file.write(content)
         self._size += len(content)
@@ -337,7 +338,7 @@ class _Store:
         content = b"".join(b"%b\n" % line for line in [shared, *self.lines.values()])
         with _locked(self.path) as file:
             if file.seek(0, os.SEEK_END) != self._size:
-                return  # A run of another study has added to it: later.
+                return  # A run of another study has added lines; a later run compacts the file.
             with replacing(self.path) as temporary:
                 temporary.write_bytes(content)
         self._superseded, self._restated, self._size = 0, False, len(content)
@@ -354,7 +355,7 @@ class _Store:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
-    """Yield a manifest that no other process changes meanwhile, where the system has locks."""
+    """Yield a manifest file, locked against other processes if the file system supports locks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         file = path.open("a+b", buffering=0)
@@ -369,9 +370,9 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
 
 
 def setting(value: object, shared: JsonObject) -> JsonValue:
-    """Return a setting as a record holds it, and add it to what is shared if it is long.
+    """Return a setting in the form of the records, and add a long one to the shared values.
 
-    A mapping and a list are held as JSON, as earlier versions gave them to their jobs.
+    Mappings and lists are stored as JSON, as earlier versions passed them to their jobs.
     """
     if isinstance(value, str):
         if len(value) <= LONGEST:
@@ -392,14 +393,14 @@ def _text_digest(text: str) -> str:
 
 
 def read_state(path: str | os.PathLike[str], known: State | None = None) -> State:
-    """Return the digests, the size and the date of a file.
+    """Return the present state of a file.
 
     Args:
         path: the file.
-        known: what was noted of it, which is not made out again if its bytes are the same.
+        known: its recorded state, whose content digest is reused if the bytes are the same.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if the file cannot be read.
     """
     status = Path(path).stat()
     sha256 = file_digest(path)
@@ -411,10 +412,10 @@ def read_state(path: str | os.PathLike[str], known: State | None = None) -> Stat
 
 
 def _content(path: Path, sha256: str) -> str:
-    """Return a digest of what the readers of a file use.
+    """Return the digest of a file's content without the record of how it was made.
 
-    That is `content_digest`, without what an artifact says of its making: the digest of the code,
-    and the versions of libraries.
+    For JSON and Parquet, the code digest and the versions of libraries are left out. For files in
+    `RECORDS`, `content_digest` decides.
     """
     try:
         if path.name in RECORDS:
@@ -426,7 +427,7 @@ def _content(path: Path, sha256: str) -> str:
         else:
             return sha256
     except (OSError, ValueError):
-        return sha256  # Broken, which its readers will say.
+        return sha256  # Unreadable: the jobs that read it will report that.
     if not isinstance(about, dict) or not _ABOUT_MAKING & about.keys():
         return sha256
     rest = {key: value for key, value in about.items() if key not in _ABOUT_MAKING}
@@ -439,7 +440,7 @@ def _rows_digest(path: Path) -> hashlib._Hash:
 
     Source: https://parquet.apache.org/docs/file-format.
     """
-    # Not for every plan: it takes long to import.
+    # Imported here because it takes long to import, and few plans need it.
     import pyarrow.parquet as pq
 
     schema = pq.read_schema(path).remove_metadata()

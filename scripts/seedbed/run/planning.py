@@ -1,8 +1,8 @@
-"""Which jobs a run needs: those whose result could differ from the existing one.
+"""Decide which jobs a run needs: those whose result could differ from the existing one.
 
-A job is fresh if the manifest notes how its outputs were made, and the settings, the code and the
-content of its inputs are still the same. Dates play no part. A job whose producers run again waits:
-when they have run, and made what was there before, it is skipped.
+A job is fresh if the manifest records how its outputs were made, and its settings, its code and the
+content of its inputs are still the same. Modification times do not matter. A job whose producers
+run again waits for them. If they reproduce the previous content, the job is skipped.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from seedbed.study.paths import STREAM_RULES
 if TYPE_CHECKING:
     from snakemake.jobs import Job
 
-# Where a job puts what it makes or keeps, how far it goes along a stream, and the digest of its
-# code, which a record holds apart.
+# Parameters that are no settings: paths that a job writes or reads, how far it continues its
+# stream, and the digest of its code, which has its own field in a record.
 _NO_SETTINGS = frozenset({"cache", "folder", "output", "results", "pending", "stop", "code"})
 
 ENGINE_MODULE = "seedbed.engines.{kind}_engine"
@@ -39,14 +39,14 @@ Kind = Literal["code", "engine", "setting", "input", "inputs", "queries", "faile
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Something that makes a job stale.
+    """A reason for which a job is stale.
 
     Attributes:
         kind: what differs.
-        name: of the setting or the input.
-        was: what was noted: a setting's value, the digest of some code, or a number.
-        now: what is there.
-        paths: files whose content differs, or that the job reads and did not, or no longer reads.
+        name: name of the setting, input or engine module.
+        was: the recorded value: of a setting, a code digest, a number, or paths no longer read.
+        now: the present value; for `inputs`, the paths that the job reads in addition.
+        paths: input files whose content differs.
     """
 
     kind: Kind
@@ -58,15 +58,16 @@ class Cause:
 
 @dataclass(slots=True)
 class Status:
-    """Where a job stands in a plan.
+    """The status of a job in a plan.
 
     Attributes:
-        needed: whether it is to run, or waits for jobs that do.
-        forced: whether the command line asks for it.
-        missing: whether outputs are wanted that are not there.
-        on_demand: whether jobs that wait want such outputs: if they need to run after all.
-        causes: what makes it stale.
-        recorded: whether the manifest notes how it was made.
+        needed: whether it runs, or waits for jobs that run.
+        forced: whether the command line forces it to run.
+        missing: whether required outputs are missing.
+        on_demand: whether only waiting jobs require the missing outputs. The job then runs only if
+            one of them turns out to run.
+        causes: the reasons for which it is stale.
+        recorded: whether the manifest records how its outputs were made.
         waits: whether a producer runs whose new output may differ.
     """
 
@@ -80,27 +81,27 @@ class Status:
 
     @property
     def certain(self) -> bool:
-        """Whether it runs whatever its producers make."""
+        """Whether it runs regardless of its producers' outputs."""
         return self.forced or self.missing or bool(self.causes)
 
     @property
     def only_extends(self) -> bool:
-        """Whether all that it does is to add queries to a shard."""
+        """Whether it only adds queries to a shard."""
         kinds = {cause.kind for cause in self.causes}
         return kinds == {"queries"} and not (self.forced or self.missing or self.waits)
 
 
 @dataclass
 class Planner:
-    """Compares jobs with the manifest, and notes there what a run makes.
+    """Compares jobs with the manifest, and records there how a run made its results.
 
     Attributes:
-        manifest: what is noted.
+        manifest: the records of earlier jobs.
         code: the code that the rules run.
-        same_result: whether a job would make what is there though settings or inputs differ, by
-            the name of its rule, its parameters, and its outputs by name.
-        folders: where the configuration lies, whose files are noted by the same names wherever
-            that is.
+        same_result: returns whether a job would reproduce its existing outputs although settings or
+            inputs differ, from the name of its rule, its parameters, and its outputs by name.
+        folders: the folders of the configuration. The manifest names files in them independently of
+            the folders' location.
     """
 
     manifest: Manifest
@@ -116,11 +117,11 @@ class Planner:
     # --- comparing
 
     def record(self, job: Job) -> Record | None:
-        """Return how a job's outputs were made, None if that was not noted."""
+        """Return the record of how a job's outputs were made; None if there is none."""
         return self.manifest.record(str(job.output[0]))
 
     def causes(self, job: Job, record: Record) -> tuple[Cause, ...]:
-        """Return what differs from a job's record; nothing if the job is fresh."""
+        """Return the differences between a job and its record; none if the job is fresh."""
         code = (*self._code_causes(job, record), *self._query_causes(job, record))
         rest = (*self._setting_causes(job, record), *self._input_causes(job, record))
         if not rest or not all(self.exists(path) for path in record.outputs):
@@ -137,7 +138,7 @@ class Planner:
         if now != record.code:
             yield Cause("code", was=record.code, now=now)
         if record.engine is not None:
-            # That of the engine that ran the model: to run it by another changes no result.
+            # The recorded engine, not the present one: another engine makes no result stale.
             module, was = record.engine
             now = self.code.module(module)
             if now != was:
@@ -175,21 +176,21 @@ class Planner:
                 yield Cause("inputs", name, was=gone, now=tuple(sorted({*paths} - known.keys())))
 
     def _holds(self, noted: Input) -> bool:
-        """Return whether an input is unchanged; a missing one counts as unchanged."""
+        """Return whether an input is unchanged. A missing input counts as unchanged."""
         found = self.current(noted.path, noted.state)
         return found is None or found.content == noted.content or self.continues(found, noted)
 
     def continues(self, found: State, noted: Input) -> bool:
-        """Return whether a file is a shard that was extended since, and begins as it did."""
+        """Return whether a file is a shard that extends the recorded version of it."""
         record = self.manifest.record(noted.path)
         if record is None:
             return False
         versions = [digest for _, digest in record.versions]
-        # A file that was damaged, or edited by hand, is none of them.
+        # A damaged or edited file is not among the versions.
         return noted.content in versions and found.content in versions
 
     def _same_content(self, paths: Sequence[str], noted: Sequence[Input]) -> bool:
-        """Return whether files that lie elsewhere are those that were noted, in their order."""
+        """Return whether files at other paths have the recorded contents, in the same order."""
         if len(paths) != len(noted):
             return False
         found = (self.current(path, one.state) for path, one in zip(paths, noted, strict=True))
@@ -199,11 +200,11 @@ class Planner:
         )
 
     def current(self, path: str, noted: State | None = None) -> State | None:
-        """Return the state of a file now, None if it is not there.
+        """Return the present state of a file; None if it does not exist.
 
         Args:
             path: the file.
-            noted: what is known of a file that no job of the manifest made.
+            noted: the recorded state of a file that no job in the manifest made.
         """
         if path in self._states:
             return self._states[path]
@@ -221,7 +222,7 @@ class Planner:
         return found
 
     def settings(self, job: Job) -> JsonObject:
-        """Return the tracked settings of a job, as records hold them."""
+        """Return the tracked settings of a job, in the form of the records."""
         names = self._tracked.get(job.rule.name)
         if names is None:
             names = self._tracked[job.rule.name] = tuple(_tracked(job.rule))
@@ -229,26 +230,26 @@ class Planner:
         return {name: setting(params[name], self._shared) for name in names}
 
     def shown(self, value: Any) -> Any:
-        """Return a setting of a record in full."""
+        """Return the full value of a setting in a record."""
         if not isinstance(value, list):
             return value
         return self._shared.get(value[0]) or self.manifest.shared(value[0])
 
     @staticmethod
     def stop(job: Job) -> int | None:
-        """Return one past the last query that a job needs of its shard; None without a stream."""
+        """Return one past the last query that a job's shard has to hold; None without a stream."""
         return job.params.get("stop") if rule_name(job) in STREAM_RULES else None
 
     # --- planning
 
     def exists(self, path: str) -> bool:
-        """Return whether a file is there."""
+        """Return whether a file exists."""
         if path in self._states:
             return self._states[path] is not None
         return Path(path).exists()
 
     def status(self, job: Job) -> Status:
-        """Return where a job stands by itself, whatever happens to its producers."""
+        """Return the status of a job by itself, regardless of its producers."""
         if not self.manifest.covers(str(job.output[0])):
             return Status(causes=_newer_inputs(job), recorded=True)
         record = self.record(job)
@@ -256,14 +257,15 @@ class Planner:
             return Status(causes=self.causes(job, record), recorded=True)
         wanted = self.stop(job)
         if wanted is not None and (held := _held(job)) is not None and held < wanted:
-            # The result of an earlier version counts as it is, and goes on from there.
+            # A shard of an earlier version without a record is kept and extended.
             return Status(causes=(Cause("queries", was=held, now=wanted),))
         return Status()
 
     def triggers(self, producer: Status, job: Job, files: Iterable[str]) -> bool:
-        """Return whether a job has to wait for a producer that runs, to see what it makes.
+        """Return whether a job has to wait for a producer that runs.
 
-        Not if the producer only adds queries to a shard: the job takes those that it took.
+        It need not wait for a producer that only adds queries to a shard from which the job uses
+        the earlier queries.
         """
         if not producer.only_extends:
             return True
@@ -280,7 +282,7 @@ class Planner:
         return found is None or found.content == noted.content or self.continues(found, noted)
 
     def foresee(self, job: Job) -> None:
-        """Keep in mind what the outputs of a job are before it runs."""
+        """Remember the content of a job's outputs before it runs."""
         for path in map(str, job.output):
             found = self.current(path) if self.manifest.state(path) is not None else None
             self._before[path] = None if found is None else found.content
@@ -288,7 +290,7 @@ class Planner:
     # --- while a run is under way
 
     def made(self, jobs: Iterable[Job]) -> None:
-        """Note how jobs that have just ended were made.
+        """Record how the outputs of jobs that have just finished were made.
 
         Raises:
             OSError: if the manifest cannot be written.
@@ -305,7 +307,7 @@ class Planner:
             self._states.update(record.outputs)
 
     def described(self, job: Job) -> Record:
-        """Return how the outputs of a job are made, by what is there now."""
+        """Return the record of a job, computed from its present inputs and outputs."""
         states = {
             path: read_state(path, self.manifest.state(path)) for path in map(str, job.output)
         }
@@ -325,7 +327,7 @@ class Planner:
         )
 
     def _described(self, job: Job, record: Record) -> Record:
-        """Return a record with what is known of a job when it has run."""
+        """Add to a record what is known only after the job has run."""
         inputs = {
             name: tuple(self._input(path) for path in paths)
             for name, paths in self._inputs(job).items()
@@ -334,9 +336,9 @@ class Planner:
         return record if self.stop(job) is None else self._shard(job, record)
 
     def begun(self, jobs: Iterable[Job]) -> str:
-        """Return by what settings jobs make their files: for `ended`, if their run is killed.
+        """Return the records of jobs before they run, for `ended` in case the run is killed.
 
-        A line of JSON a job, and one with what they share.
+        One line of JSON per job, after a line with the values that they share.
         """
         shared: JsonObject = {}
         lines = []
@@ -348,14 +350,14 @@ class Planner:
         return "\n".join([json.dumps({"shared": shared}), *lines, ""])
 
     def ended(self, noted: str, jobs: Iterable[Job]) -> int:
-        """Note how files were made whose jobs ended when their run was no longer there.
+        """Record how jobs that finished after their run was killed made their files.
 
         Args:
-            noted: what that run wrote by `begun`.
+            noted: the text that `begun` returned in that run.
             jobs: all jobs of the present run.
 
         Returns:
-            How many jobs were noted.
+            How many jobs were recorded.
         """
         begun: dict[str, Record] = {}
         for line in noted.splitlines():
@@ -373,8 +375,8 @@ class Planner:
             outputs = {path: state for path, state in found if state is not None}
             known = {path: self.manifest.state(path) for path in outputs}
             if all(noted and noted.sha256 == outputs[path].sha256 for path, noted in known.items()):
-                # Not begun, or noted already. One file alone proves nothing: weights come out as
-                # they were, and the record beside them says other seconds.
+                # The job has not run, or is recorded already. One unchanged file alone does not
+                # prove that: a training may reproduce its weights, but not its duration.
                 continue
             made = self._described(job, replace(record, outputs=outputs))
             records.append(made)
@@ -386,8 +388,8 @@ class Planner:
 
         Args:
             job: the job.
-            status: where it stood in the plan.
-            ran: its inputs that were made in this run.
+            status: its status in the plan.
+            ran: its inputs that jobs of this run made.
         """
         if status.certain or not job.output:
             return False
@@ -404,7 +406,7 @@ class Planner:
         )
 
     def skip(self, job: Job) -> None:
-        """Give the outputs of a skipped job the present time, so that other jobs see it is done."""
+        """Touch the outputs of a skipped job, so that Snakemake takes it as done."""
         record = self.record(job)
         with suppress(OSError):
             for path in job.output:
@@ -423,11 +425,9 @@ class Planner:
         self.manifest.add([replace(record, outputs=outputs)], self._shared)
 
     def restate(self) -> None:
-        """Note other dates of files, and other settings of jobs, that change no result.
+        """Record new modification times and settings that change no result.
 
-        So they are not compared again.
-
-        Nothing is done where the manifest may not be written.
+        The next plan then need not compare them again. Does nothing if the manifest is read-only.
         """
         other = {}
         for path, state in self._states.items():
@@ -444,7 +444,7 @@ class Planner:
             self.manifest.compact()
 
     def _inputs(self, job: Job) -> dict[str, tuple[str, ...]]:
-        """Return what a job reads, by the name of the rule's input, as it is noted."""
+        """Return a job's inputs as the manifest names them, by the name of the rule's input."""
         found = inputs(job)
         return {name: tuple(map(self.folders.name, paths)) for name, paths in found.items()}
 
@@ -464,8 +464,8 @@ class Planner:
         return module, digest
 
     def _shard(self, job: Job, record: Record) -> Record:
-        """Return the record of a shard, with the versions that it continues."""
-        # Not for every plan: a table library takes half a second to import.
+        """Add to a shard's record how far it goes, and the versions that it continues."""
+        # Imported here because Polars takes half a second to import, and few plans need it.
         import polars as pl
 
         from seedbed.streams.extension import rows_digest, was_left
@@ -475,7 +475,7 @@ class Planner:
         try:
             rows = pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError):
-            return record  # Broken, which its readers will say.
+            return record  # Unreadable: the jobs that read it will report that.
         stop = _held(job)
         stop = self.stop(job) or 0 if stop is None else stop
         versions: tuple[tuple[int, str], ...] = ()
@@ -499,7 +499,7 @@ def _held(job: Job) -> int | None:
     path = str(job.output[0])
     if not Path(path).exists():
         return None
-    # Not for every plan: a table library takes half a second to import.
+    # Imported here because Polars takes half a second to import, and few plans need it.
     import polars as pl
 
     from seedbed.streams.extension import held_until
@@ -507,8 +507,8 @@ def _held(job: Job) -> int | None:
     stop = held_until(Path(path))
     if stop is not None:
         return stop
-    # Shards of earlier versions do not say it. Those of questions and answers have a row for each
-    # query, and the others go as far as the answers that they are made from.
+    # Shards of earlier versions do not record it. Shards of questions and answers have a row for
+    # each query. Other shards hold the same queries as the answers that they are made from.
     source = dict(job.input.items()).get("answers", path)
     try:
         last = pl.scan_parquet(str(source)).select(pl.col("query").max()).collect().item()
@@ -518,7 +518,7 @@ def _held(job: Job) -> int | None:
 
 
 def _rewritten(was: Any, now: Any) -> bool:
-    """Return whether a mapping holds what earlier versions wrote as flags of a command line."""
+    """Return whether a mapping equals the command-line flags that an earlier version recorded."""
     if not (isinstance(was, str) and was.startswith("--") and isinstance(now, str)):
         return False
     words = shlex.split(was)
@@ -534,9 +534,9 @@ NOT_MADE = State("", "", 0, 0)
 
 
 def _newer_inputs(job: Job) -> tuple[Cause, ...]:
-    """Return which inputs are newer than the outputs of a job of another workflow, as `make` does.
+    """Return the inputs that are newer than the outputs of another workflow's job, as `make` does.
 
-    A job whose outputs are not there is wanted by others, or not at all.
+    A missing output is no cause here: the job runs if another job requires it.
     """
     try:
         made = min(Path(path).stat().st_mtime_ns for path in map(str, job.output))
@@ -548,7 +548,7 @@ def _newer_inputs(job: Job) -> tuple[Cause, ...]:
 
 
 def _tracked(rule: Any) -> Iterator[str]:
-    """Yield the names of a rule's tracked parameters: those that depend on wildcards alone."""
+    """Yield the names of a rule's tracked parameters, which depend on wildcards alone."""
     for name, value in rule.params.items():
         if name in _NO_SETTINGS:
             continue

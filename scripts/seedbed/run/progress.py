@@ -1,8 +1,7 @@
-"""A run that is under way, in words: how far it is, how long it will take, and what went wrong.
+"""The progress of a run: finished jobs, remaining time, and failures.
 
-Follows Snakemake's own log events, and keeps what they come to in a file, so that `make status` can
-tell it while the run goes on, and after it. The file is written anew every few seconds, also while
-nothing happens.
+Follows Snakemake's log events, and keeps their summary in a file that `make status` reads during
+and after the run. The file is rewritten every few seconds, even if nothing has changed.
 """
 
 from __future__ import annotations
@@ -53,45 +52,45 @@ STAGES = {
     "evaluate_student": "cells",
     "judge_student": "cells",
 }
-"""What a person calls the jobs of a rule, in the order of the work."""
+"""The names that messages use for the jobs of each rule, in the order of the stages."""
 
 
 PLANNING_FOLDER = Path(STATE, "planning")
-"""In a study's results, where a run leaves its sign while it plans, before its first job."""
+"""The folder of a study's results in which a run leaves its sign while it plans its jobs."""
 
 REST = "tables and figures"
 SAY_SECONDS = 10.0
 SAVE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 5.0
-"""After that long, at most, the file is written anew."""
+"""The longest time between two writes of the file."""
 
 WAIT_SECONDS = 120.0
-"""How long what a job said of a wait holds: it says so every minute while it lasts."""
+"""How long a log line about waiting is valid. A job repeats it every minute while it waits."""
 WAITS_SECONDS = 600.0
-"""Between two lines about batches that a run waits for."""
+"""The time between two lines about batches that a run waits for."""
 
 REPORTS = ("write_report", "write_spend")
-"""Rules that read what was spent."""
+"""Rules that read the spending."""
 
 QUEUE_SECONDS = 30.0
-"""How often SLURM is asked which jobs wait."""
+"""The time between two queries of SLURM's queue."""
 
 FAILED_LOGS = "logs/failed"
-"""Below a study's results, the logs of failed attempts, which the next attempt overwrites."""
+"""The folder of a study's results with copies of failed attempts' logs, which retries overwrite."""
 
 _INTERRUPTED_SECONDS = 1.0
-"""Jobs that failed so shortly before Ctrl-C was noticed were ended by it."""
+"""Ctrl-C is taken as the cause of a job's failure in this time before Ctrl-C was noticed."""
 
 _LOG_BYTES = 2**20
 _TAIL = 65536
 _LONGEST_LINE = 300
-# The time left is shown from that many finished jobs on.
+# How many jobs must have finished before the time left is shown.
 _LEAST_FINISHED = 3
 _BENCHMARKS = 5
 
 
 def measured_seconds(results: Path) -> dict[str, float]:
-    """Return how long a job of each rule takes, by what Snakemake noted of a few earlier ones."""
+    """Return how many seconds a job of each rule takes, from a few of Snakemake's benchmarks."""
     found = {}
     for place in (results / "benchmarks").glob("*"):
         seconds = []
@@ -106,12 +105,12 @@ def measured_seconds(results: Path) -> dict[str, float]:
 
 
 def batches_under_way(results: Path, since: float) -> str:
-    """Return that batches of a study are under way through Batch APIs; empty if none is.
+    """Return a line about batches of a study that are under way through Batch APIs, if any.
 
     Args:
-        results: of the study.
-        since: when the run began. Its jobs have noted their batches since then, found or sent;
-            others, of requests as they were before an edit, are waited for by nobody.
+        results: the study's results.
+        since: when the run began. Its jobs have noted every batch that they found or sent since
+            then. No job waits for older ones, whose requests an edit has changed.
     """
     count = 0
     for note in results.glob(f"{STATE}/**/batches/*/*.json"):
@@ -126,22 +125,22 @@ def batches_under_way(results: Path, since: float) -> str:
 
 
 _Signature = tuple[int, int, int]
-"""Of a file, its inode, size and time of change."""
+"""A file's inode, size and modification time."""
 
 
 class Progress(logging.Handler):
-    """Says how far a run is, now and then, and keeps it in a file.
+    """Prints the progress of a run from time to time, and keeps it in a file.
 
     Args:
-        run: the jobs of a run that has not begun.
+        run: the jobs of a run that has not started.
         file: the JSON file to keep up to date, `run.json` of the study's results.
         known: seconds that a job of a rule took in earlier runs, by rule.
-        say: called with a line of text.
-        clock: seconds, as of `time.monotonic`.
-        interrupt: knows of Ctrl-C: a job that it ends has not failed.
+        say: called with each line to print.
+        clock: returns seconds, as `time.monotonic` does.
+        interrupt: knows whether Ctrl-C was pressed. Jobs that Ctrl-C stops do not count as failed.
         queue: returns the run's SLURM jobs; None if jobs run on this machine.
-        paying: knows what the study has cost.
-        ending: returns what else to say at the end.
+        paying: books the cost of jobs.
+        ending: returns further lines to print at the end.
     """
 
     def __init__(
@@ -190,7 +189,7 @@ class Progress(logging.Handler):
         self._over = threading.Event()
 
     def grow(self) -> None:
-        """Take note of jobs that have come since the run began, as a decision asks for them."""
+        """Include jobs that a checkpoint's decision has added since the run began."""
         jobs = {self._run.number(job): job for job in self._run.all() if job.output}
         needed = {self._run.number(job) for job in self._run.needed()} & jobs.keys()
         self._left.update(rule_name(jobs[number]) for number in needed - self._needed)
@@ -204,12 +203,12 @@ class Progress(logging.Handler):
         threading.Thread(target=self._beat, name="watch", daemon=True).start()
 
     def left(self) -> list[str]:
-        """Return the files that the run was to make, and has not made."""
+        """Return the planned files that the run has not made."""
         numbers = self._needed - self._finished
         return [str(file) for number in numbers for file in self._jobs[number].output]
 
     def made(self, rule: str, output: str) -> list[str]:
-        """Return the files of an output that jobs of a rule have made in this run."""
+        """Return the files of a rule's named output that jobs have made in this run."""
         jobs = (self._jobs[number] for number in self._finished)
         return [str(job.output[output]) for job in jobs if rule_name(job) == rule]
 
@@ -226,7 +225,7 @@ class Progress(logging.Handler):
                 self._say(said)
             if self._queue is not None and self._clock() - asked >= QUEUE_SECONDS:
                 asked = self._clock()
-                # Without an answer, what it last said holds.
+                # If SLURM does not answer, its last answer remains valid.
                 with suppress(Exception):
                     self._states = {job.number: (job.state, job.reason) for job in self._queue()}
                 for external, (state, _) in self._states.items():
@@ -234,7 +233,7 @@ class Progress(logging.Handler):
                         self._ran_since.setdefault(external, time.time())
             self.acquire()
             try:
-                # On a full disk, the run goes on, and the next beat tries again.
+                # On a full disk, the run continues, and the next iteration tries again.
                 with suppress(OSError):
                     if not self._over.is_set():
                         self._save()
@@ -243,7 +242,7 @@ class Progress(logging.Handler):
                 self.release()
 
     def _say_waits(self) -> None:
-        """Say what jobs wait for, by their logs, once for each line of a log that says so."""
+        """Print what jobs wait for, once for each line in their logs that says so."""
         for number in [*self._begun]:
             for path in getattr(self._jobs.get(number), "log", ()):
                 said = waiting(str(path))
@@ -252,12 +251,12 @@ class Progress(logging.Handler):
                     self._say(f"{rule_name(self._jobs[number])}: {said}")
 
     def submitted(self, number: int, external: str | None) -> None:
-        """Take note of a job's number in the cluster, None for this machine."""
+        """Remember a job's id in the cluster, None for this machine."""
         if external is not None:
             self._submitted[number] = str(external)
 
     def hush(self, handler: logging.Handler) -> None:
-        """Leave out of what a handler shows what the lines of this one tell better."""
+        """Hide from a handler the records that this one's lines replace."""
         told = {LogEvent.PROGRESS, LogEvent.JOB_STARTED}
         handler.addFilter(
             lambda record: (
@@ -267,7 +266,7 @@ class Progress(logging.Handler):
         )
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take what Snakemake logs."""
+        """Update the progress from a record of Snakemake's log."""
         event = getattr(record, "event", None)
         try:
             if event == LogEvent.JOB_STARTED:
@@ -282,16 +281,16 @@ class Progress(logging.Handler):
             if self._clock() - self._saved >= SAVE_SECONDS:
                 self._save()
         except Exception:
-            # A run does not end because of what is said of it.
+            # An error in the progress display must not stop the run.
             self.handleError(record)
 
     def skip(self, job: Job) -> None:
-        """Count a job as done that need not run, as what it reads came out as it was."""
+        """Count a job as done that does not run because its inputs came out unchanged."""
         if self._run.number(job) in self._needed:
             self._left[rule_name(job)] -= 1
 
     def end(self, well: bool) -> None:
-        """Keep how the run ended, and say it; the second time, nothing happens."""
+        """Save and print how the run ended. A second call does nothing."""
         if self._ended is not None:
             return
         self.acquire()
@@ -321,7 +320,7 @@ class Progress(logging.Handler):
             self._say(line)
 
     def line(self) -> str:
-        """Return how far the run is."""
+        """Return the progress of the run in one line."""
         parts = [
             f"{name} {done} of {total}"
             for name, (done, total, needed) in self._stages().items()
@@ -336,14 +335,14 @@ class Progress(logging.Handler):
         return "; ".join(filter(None, [said, self._seconds_left(), self._cost()]))
 
     def _cost(self) -> str:
-        """Return what the study has cost, in a few words."""
+        """Return the study's cost so far in a few words; empty if it is unknown."""
         with suppress(OSError, ValueError):
             if self._paying is not None:
                 return self._paying.line(self._ended is not None)
         return ""
 
     def _stages(self) -> dict[str, tuple[int, int, bool]]:
-        """Return jobs that are done, all jobs, and whether some are this run's, by stage."""
+        """Return finished jobs, all jobs, and whether this run needs some of them, by stage."""
         needed = {rule_name(self._jobs[number]) for number in self._needed}
         found = {}
         for name in dict.fromkeys([*STAGES.values(), REST]):
@@ -352,7 +351,7 @@ class Progress(logging.Handler):
             left = sum(self._left[rule] for rule in rules)
             if total:
                 found[name] = (total - left, total, not needed.isdisjoint(rules))
-        # The cells first: they are what the study is made of.
+        # Cells come first: they are the aim of the study.
         return {name: found[name] for name in sorted(found, key=lambda name: name != "cells")}
 
     def _begin(self, number: int) -> None:
@@ -361,13 +360,13 @@ class Progress(logging.Handler):
         if job is not None and self._paying is not None:
             self._own[number] = self._paying.own(job)
             if rule_name(job) in REPORTS or self._own[number] is not None:
-                # What was spent stands in the report; the start of a job that costs hours, where
-                # the next run finds it if this one is killed.
+                # A report shows the spending. The start of a job that costs hours must be saved for
+                # the next run, in case this one is killed.
                 self._save()
         self._failed.pop(number, None)
         self._submitted.pop(number, None)
         if job is not None:
-            # A log that is the same when the job has failed is that of an earlier attempt.
+            # A log that is unchanged when the job has failed is from an earlier attempt.
             self._logs[number] = {str(path): _signature(path) for path in getattr(job, "log", ())}
 
     def _finish(self, number: int) -> None:
@@ -395,7 +394,7 @@ class Progress(logging.Handler):
         if self._interrupt.at is not None:
             return
         before = self._logs.pop(number, {})
-        # Causes in this order: the job's own words, then those of the cluster.
+        # The job's own log comes before the cluster's.
         logs = [
             self._kept(str(path))
             for path in map(str, record.__dict__["log"])
@@ -418,7 +417,7 @@ class Progress(logging.Handler):
         self._save()
 
     def _book(self, number: int, well: bool) -> None:
-        """Book the hours of a job that has begun and ended."""
+        """Book the hours of a job that has started and ended."""
         with suppress(OSError):
             if self._paying is not None and number in self._jobs and number in self._begun:
                 self._paying.job(self._jobs[number], partial(self._ran, number), well)
@@ -435,7 +434,7 @@ class Progress(logging.Handler):
         return max(0.0, time.time() - self._ran_since.get(external, time.time()))
 
     def _kept(self, log: str) -> str:
-        """Keep the log of a failed attempt from being overwritten, and return where it is."""
+        """Copy the log of a failed attempt, which a retry overwrites, and return the new path."""
         place = self._results / FAILED_LOGS / log.rpartition("logs/")[2]
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -447,7 +446,7 @@ class Progress(logging.Handler):
         return str(place)
 
     def _blocked(self, jobs: Iterable[Job]) -> list[Job]:
-        """Return the cells that wait for jobs, or are of these themselves."""
+        """Return the cells among some jobs and all jobs that depend on them."""
         waiting = [*jobs]
         seen = {*waiting}
         while waiting:
@@ -458,7 +457,7 @@ class Progress(logging.Handler):
         return [job for job in seen if STAGES.get(rule_name(job)) == "cells"]
 
     def _seconds_left(self) -> str | None:
-        """Return how long what is left will take, at the pace so far."""
+        """Return how long the remaining jobs will take, at the pace so far."""
         means = {**self._known, **{r: sum(took) / len(took) for r, took in self._took.items()}}
         left = {rule: count for rule, count in self._left.items() if count > 0}
         finished = sum(map(len, self._took.values()))
@@ -496,10 +495,10 @@ class Progress(logging.Handler):
         record.write(self._file)
 
     def _note(self, number: int, since: float) -> BegunJob:
-        """Return what to note of a job that has begun."""
+        """Return the entry of `run.json` for a job that has started."""
         job, own = self._jobs[number], self._own.get(number)
         state, reason, external = "RUNNING", "", self._submitted.get(number)
-        # Where others are submitted, a job that is not yet is on its way, or runs here.
+        # A job without an id in the cluster is being submitted, or runs on this machine.
         if external is not None:
             unknown = ("PENDING" if self._queue is not None else "RUNNING", "")
             state, reason = self._states.get(external, unknown)
@@ -519,7 +518,7 @@ class Progress(logging.Handler):
 
 
 def _signature(path: str | Path) -> _Signature | None:
-    """Return what tells one writing of a file from the next; None if it is not there."""
+    """Return the signature of a file, which changes with each write; None if it does not exist."""
     try:
         found = Path(path).stat()
     except OSError:
@@ -528,7 +527,7 @@ def _signature(path: str | Path) -> _Signature | None:
 
 
 def last_line(path: str | os.PathLike[str]) -> str | None:
-    """Return the last line of a log that says something, made safe for a terminal."""
+    """Return the last line of a log that is not empty, made safe for a terminal."""
     try:
         with Path(path).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
@@ -540,7 +539,7 @@ def last_line(path: str | os.PathLike[str]) -> str | None:
 
 
 def waiting(path: str | os.PathLike[str]) -> str | None:
-    """Return what a job waits for, if its log says so in its last line, a short while ago."""
+    """Return the last line of a job's log, if it is recent and says what the job waits for."""
     try:
         recent = time.time() - Path(path).stat().st_mtime <= WAIT_SECONDS
     except OSError:
@@ -550,18 +549,21 @@ def waiting(path: str | os.PathLike[str]) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Return a line without what could control a terminal: a model may have written it."""
+    """Return a line without control characters, because a model may have written it."""
     safe = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return safe[:_LONGEST_LINE]
 
 
 def named(wildcards: Mapping[str, str]) -> str:
-    """Return what tells a job from others of its rule; most wildcards say what they are."""
+    """Return the wildcards that identify a job within its rule.
+
+    The values of most wildcards contain names and need no other.
+    """
     return " ".join(text if "=" in text else f"{name}={text}" for name, text in wildcards.items())
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words: `40 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    """Return a duration in words: `40 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

@@ -1,10 +1,11 @@
-"""All uses of parts of Snakemake, and of its SLURM executor, that are not public.
+"""All uses of private parts of Snakemake and of its SLURM executor.
 
-`snakemake_parts` lists these parts, and refuses a version that lacks one when a workflow starts.
-The rest of the project goes by the names below; of jobs and rules, it reads what is listed there.
+`snakemake_parts` lists these parts. When a workflow starts, it refuses a version that lacks one.
+The rest of the project calls the functions below, and reads only the listed attributes of jobs and
+rules.
 
-Public interfaces need no entry. `progress` follows a run by the events of logger plugins, but as a
-handler of Snakemake's logger: a plugin is a package that is installed, and named on the command
+Public interfaces are not listed. `progress` reads the log events that logger plugins receive, but
+as a handler of Snakemake's logger: a logger plugin is an installed package named on the command
 line, so a workflow cannot bring one.
 """
 
@@ -23,7 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-# First, as it refuses versions that lack what is imported below.
+# First, because it refuses versions that lack a name imported below.
 from seedbed.run.snakemake_parts import Workflow  # isort: skip
 import snakemake.workflow as workflow_module
 import snakemake_executor_plugin_slurm as slurm_plugin
@@ -43,12 +44,12 @@ from seedbed.snakemake_folder import INCOMPLETE, METADATA
 
 
 def is_main(workflow: Workflow) -> bool:
-    """Return whether this process plans a run, and starts its jobs."""
+    """Return whether this is the main process of a run, which plans and starts the jobs."""
     return workflow.is_main_process
 
 
 def is_job(workflow: Workflow) -> bool:
-    """Return whether this process is a job that a run has sent to a cluster."""
+    """Return whether this process runs a job that was submitted to a cluster."""
     return workflow.remote_exec
 
 
@@ -58,45 +59,45 @@ def shows_only(workflow: Workflow) -> bool:
 
 
 def targets_of(workflow: Workflow) -> list[str]:
-    """Return the rules and files that the command line asks for."""
+    """Return the targets on the command line: names of rules, and files."""
     settings = workflow.dag_settings
     return [str(target) for target in (settings and settings.targets) or ()]
 
 
 def is_forced(workflow: Workflow) -> bool:
-    """Return whether the command line has jobs run again."""
+    """Return whether the command line forces jobs to run."""
     settings = workflow.dag_settings
     return bool(settings.forceall or settings.forcerun or settings.forcetargets)
 
 
 def rules_of(workflow: Workflow) -> list[Rule]:
-    """Return the rules that have been read."""
+    """Return the rules that Snakemake has read so far."""
     return [*workflow.rules]
 
 
 def can_make(rule: Rule, target: str) -> bool:
-    """Return whether a file has the form of a rule's output."""
+    """Return whether a file matches an output of a rule."""
     return rule.is_producer(target)
 
 
 def resource_limits(workflow: Workflow) -> Mapping[str, object]:
-    """Return how much of each resource all jobs may take together."""
+    """Return the limit of each resource for all jobs together."""
     return workflow.global_resources
 
 
 def add_configfiles(
     workflow: Workflow, config: Any, files: Iterable[Path], add: Callable[[Any, Any], None]
 ) -> list[Path]:
-    """Have files of configuration count, before those of the command line.
+    """Add configfiles to a workflow; those of the command line take precedence over them.
 
     Args:
-        workflow: that is being read, whose jobs get the files too.
+        workflow: the workflow that is being read; its jobs receive the files too.
         config: its configuration, as read so far.
-        files: the files.
-        add: adds one configuration to another.
+        files: the configfiles.
+        add: merges the second configuration into the first.
 
     Returns:
-        Those that did not count before.
+        The files that the workflow did not have yet.
     """
     settings = workflow.config_settings
     missing = [path for path in files if path not in settings.configfiles]
@@ -109,18 +110,19 @@ def add_configfiles(
 
 
 def rule_that_runs() -> str | None:
-    """Return the name of the rule whose job evaluates its `shell:`, called by what stands there.
+    """Return the name of the rule whose `shell:` is being evaluated, None outside a job.
 
-    Snakemake runs a job in a function with an argument `rule`.
+    Only the expression in the `shell:` may call this. Snakemake runs a job in a function with an
+    argument `rule`, which is two frames up from here.
     """
     found = sys._getframe(2).f_locals.get("rule")
     return found if isinstance(found, str) else None
 
 
 def keep_signatures(workflow: Workflow) -> None:
-    """Read the parameters of the rules' functions once, and not anew for each job.
+    """Inspect the signatures of the rules' functions once, instead of once per job.
 
-    A tenth of the time that a plan takes.
+    This saves a tenth of the planning time.
     """
     for rule in workflow.rules:
         for function in filter(callable, [*rule.input, *rule.params]):
@@ -129,21 +131,21 @@ def keep_signatures(workflow: Workflow) -> None:
 
 
 def command_of(rule: Rule) -> Any:
-    """Return what a rule has in its `shell:`."""
+    """Return the value of a rule's `shell:`."""
     return rule.shellcmd
 
 
 def log_of(rule: Rule) -> str:
-    """Return the first log of a rule, with its wildcards."""
+    """Return the path of a rule's first log, with wildcards."""
     return io.strip_wildcard_constraints(str(rule.log[0]))
 
 
 def show_names(workflow: Workflow, names: Mapping[str, str]) -> None:
-    """Let rules without a message say their names.
+    """Give rules without a message their names as messages.
 
     Args:
-        workflow: whose rules are known.
-        names: of the rules, by their names in the whole workflow.
+        workflow: a workflow whose rules have been read.
+        names: the messages, by the rules' names in the whole workflow.
     """
     for rule in workflow.rules:
         if rule.message is None and rule.name in names:
@@ -153,7 +155,7 @@ def show_names(workflow: Workflow, names: Mapping[str, str]) -> None:
 def complete_rule(
     rule: Any, *, command: str, environment: str, message: str, benchmark: str | None
 ) -> None:
-    """Give a rule that has been read what follows from the rest of it."""
+    """Set the directives of a rule that follow from its other directives."""
     rule.shellcmd, rule.conda_env, rule.message = command, environment, message
     if benchmark is not None:
         rule.benchmark_modifier = rule.log_modifier
@@ -161,38 +163,38 @@ def complete_rule(
 
 
 def set_cores(rule: Rule, cores: Callable[[Mapping[str, str]], int]) -> None:
-    """Let a rule's jobs take as many cores as a function of their wildcards says."""
+    """Set the cores of a rule's jobs to a function of their wildcards."""
     rule.resources["_cores"] = lambda wildcards: cores(wildcards)
 
 
 def limit(workflow: Workflow, resource: str, most: int) -> None:
-    """Limit what all jobs take of a resource, where the run does not say so itself."""
+    """Limit a resource for all jobs together, unless the command line or profile limits it."""
     if resource not in workflow.global_resources:
         workflow.global_resources[resource] = most
 
 
 def is_module(workflow: Workflow) -> bool:
-    """Return whether the Snakefile that is being read is a module of another."""
+    """Return whether another workflow includes the current Snakefile as a module."""
     return not workflow.modifier.is_main_snakefile()
 
 
 def has_prefix(workflow: Workflow) -> bool:
-    """Return whether the other Snakefile wants other paths."""
+    """Return whether the including workflow changes this module's paths."""
     modifier = workflow.modifier.path_modifier
     return modifier.prefix is not None or modifier._prefix_replacements is not None
 
 
 def names_of_rules(rules: Any) -> dict[str, str]:
-    """Return the names that rules have in their Snakefile, by those in the whole workflow.
+    """Return the rules' names in their own Snakefile, by their names in the whole workflow.
 
     Args:
-        rules: the `rules` of the Snakefile.
+        rules: the Snakefile's global `rules`.
     """
     return {proxy.rule.name: name for name, proxy in rules._rules.items()}
 
 
 def profile_configfiles(profile: str) -> list[Path]:
-    """Return the files of configuration that a profile names, where they are there."""
+    """Return the existing configfiles that a profile names."""
     import yaml
 
     found = cli.get_profile_dir(profile) or cli.get_profile_dir(f"profiles/{profile}")
@@ -208,7 +210,7 @@ def profile_configfiles(profile: str) -> list[Path]:
 
 
 def before_plan(workflow: Workflow, check: Callable[[], None]) -> None:
-    """Call a function before a workflow makes its jobs."""
+    """Call a function before a workflow builds its DAG."""
     prepare = workflow._prepare_dag
 
     def prepare_dag(*args: Any, **kwargs: Any) -> None:
@@ -219,7 +221,7 @@ def before_plan(workflow: Workflow, check: Callable[[], None]) -> None:
 
 
 def with_jobs(workflow: Workflow, change: Callable[[], None]) -> None:
-    """Call a function when a workflow knows its jobs, and not which of them run."""
+    """Call a function when a workflow's DAG exists, before it is known which jobs run."""
     prepare = workflow._prepare_dag
 
     def prepare_dag(*args: Any, **kwargs: Any) -> None:
@@ -232,7 +234,7 @@ def with_jobs(workflow: Workflow, change: Callable[[], None]) -> None:
 def when_planned(do: Callable[[Workflow], None]) -> None:
     """Call a function with each workflow, once it is known which of its jobs run.
 
-    For tests, which take no part in reading the workflow.
+    For tests, which have no access to the workflow while it is read.
     """
     build = Workflow._build_dag
 
@@ -244,12 +246,12 @@ def when_planned(do: Callable[[Workflow], None]) -> None:
 
 
 def defined(workflow: Workflow, name: str) -> Any:
-    """Return what the Snakefile defines by a name, for tests."""
+    """Return a global variable of the Snakefile, for tests."""
     return workflow.globals[name]
 
 
 def note_finished(workflow: Workflow, jobs: Iterable[Job]) -> None:
-    """Have Snakemake note for itself that jobs have ended well, for tests."""
+    """Make Snakemake record in its metadata that jobs have succeeded, for tests."""
 
     async def note() -> None:
         for job in jobs:
@@ -263,13 +265,13 @@ def before_run(
     prepare: Callable[[bool, Path | None], None],
     finish: Callable[[], None],
 ) -> None:
-    """Call functions before a workflow plans what it is to run, and after all of it.
+    """Call a function before a workflow plans a run, and another when the run is over.
 
     Args:
-        workflow: that is being read.
-        prepare: called, unless the run is a dry one, with whether it sends its jobs to SLURM, and
-            the profile's file of partitions.
-        finish: called whatever happened.
+        workflow: the workflow that is being read.
+        prepare: called unless this is a dry run, with whether the run submits its jobs to SLURM,
+            and the profile's file of partitions.
+        finish: always called, even after an error.
     """
     execute = workflow.execute
 
@@ -288,7 +290,7 @@ def before_run(
 
 
 def before_unlock(workflow: Workflow, check: Callable[[], None]) -> None:
-    """Call a function before Snakemake lifts all locks of a folder, as `--unlock` has it do."""
+    """Call a function before `--unlock` removes all locks of a folder."""
     unlock = workflow.unlock
 
     def checked() -> None:
@@ -299,9 +301,9 @@ def before_unlock(workflow: Workflow, check: Callable[[], None]) -> None:
 
 
 def run_handlers(workflow: Workflow, start: Any, success: Any, error: Any) -> None:
-    """Call what a module does at the start and end of a run, before what the main workflow does.
+    """Call a module's handlers at the start and end of a run, before those of the main workflow.
 
-    Snakemake calls `onstart`, `onsuccess` and `onerror` of the main Snakefile alone.
+    Snakemake itself calls `onstart`, `onsuccess` and `onerror` of the main Snakefile only.
     """
 
     def both(own: Callable[[], None], other: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -320,13 +322,13 @@ def run_handlers(workflow: Workflow, start: Any, success: Any, error: Any) -> No
 
 
 def lock_files(workflow: Workflow) -> list[Path]:
-    """Return the files by which a run has locked its folder; none with `--nolock`."""
+    """Return the lock files of a run; none with `--nolock`."""
     files = workflow.persistence._lockfile
     return [path for path in map(Path, files.values()) if path.exists()]
 
 
 def when_locked(workflow: Workflow, note: Callable[[list[Path]], None]) -> None:
-    """Call a function with the files of a run's lock, as soon as it has locked its folder."""
+    """Call a function with a run's lock files, as soon as the run has locked its folder."""
 
     def change() -> None:
         lock = workflow.persistence.lock
@@ -346,10 +348,10 @@ def when_locked(workflow: Workflow, note: Callable[[list[Path]], None]) -> None:
 
 
 def name_user() -> None:
-    """Name a user who has no name after the user's number, for this process and those of jobs.
+    """Use the user's number as the name of a user without one, here and in the jobs' processes.
 
-    A container often runs as a number that no user of it has. Snakemake asks for the user's name
-    when a run starts, and fails without one.
+    A container often runs under a user number that its user database lacks. Snakemake asks for the
+    user's name when a run starts, and fails without one.
     """
     try:
         getpass.getuser()
@@ -358,7 +360,7 @@ def name_user() -> None:
 
 
 def filter_errors(logger: logging.Logger, shown: Callable[[logging.LogRecord], bool]) -> None:
-    """Let handlers show some records that `--quiet` hides."""
+    """Make log handlers show some records that `--quiet` hides."""
 
     def also(own: DefaultFilter) -> Callable[[logging.LogRecord], bool]:
         return lambda record: shown(record) or bool(own.filter(record))
@@ -370,11 +372,11 @@ def filter_errors(logger: logging.Logger, shown: Callable[[logging.LogRecord], b
                 handler.addFilter(also(own))
 
 
-# --- where one may only read
+# --- read-only folders
 
 
 def allow_protected() -> None:
-    """Let jobs be planned whose outputs may not be written."""
+    """Let Snakemake plan jobs whose outputs are write-protected."""
 
     async def nothing_protected(job: Job) -> None:
         pass
@@ -383,11 +385,11 @@ def allow_protected() -> None:
 
 
 def borrow_notes(own: Path, temporary: Callable[[], Path]) -> None:
-    """Let Snakemake read its notes where they may not be written.
+    """Let Snakemake read its metadata in a folder that it may not write to.
 
     Args:
-        own: the folder of its notes.
-        temporary: returns a new folder, for all that is written.
+        own: Snakemake's folder.
+        temporary: returns a new folder, which receives everything that Snakemake writes.
     """
     persistence: Any = workflow_module.FilePersistence
 
@@ -402,7 +404,7 @@ def borrow_notes(own: Path, temporary: Callable[[], Path]) -> None:
             super().__init__(*args, **kwargs | {"path": place, "nolock": True})
 
         def _io_read(self, *args: Any, **kwargs: Any) -> Any:
-            # Snakemake lets the group read its notes, and nobody else.
+            # Snakemake's metadata files are readable for their owner and group only.
             with suppress(PermissionError):
                 return super()._io_read(*args, **kwargs)
             return None
@@ -411,23 +413,23 @@ def borrow_notes(own: Path, temporary: Callable[[], Path]) -> None:
 
 
 def notes_of(workflow: Workflow) -> Callable[[str], Any]:
-    """Return what gives Snakemake's own notes of how a file was made; None without any."""
+    """Return a function from a file to Snakemake's metadata of it, or None if there is none."""
     return workflow.persistence.metadata
 
 
 def ignore_notes(workflow: Workflow) -> None:
-    """Let what Snakemake itself noted of jobs decide nothing."""
+    """Make Snakemake's own rerun triggers ineffective."""
     persistence = workflow.persistence
     persistence.params_changed = lambda job, file=None: NO_PARAMS_CHANGE
     persistence.code_changed = lambda job, file=None: []
     persistence.input_changed = lambda job, file=None: []
     persistence.software_stack_changed = lambda job, file=None: []
-    # It would hash the inputs of each job once more.
+    # Otherwise Snakemake hashes the inputs of each job once more.
     persistence.max_checksum_file_size = 0
     restore = persistence.restore_output
 
     def restore_output(path: Path) -> bool:
-        # A failed job on a cluster has put back the old version itself, and used up its copy.
+        # A failed job on a cluster has already restored the old version, which removed the backup.
         put_back = path.exists() and not persistence._get_backup_path(path).exists()
         return put_back or restore(path)
 
@@ -438,10 +440,10 @@ def ignore_notes(workflow: Workflow) -> None:
 
 
 class Jobs:
-    """The jobs of a run, what each waits for, and which of them run: Snakemake's DAG.
+    """Snakemake's DAG: the jobs of a run, their dependencies, and which of them run.
 
     Args:
-        workflow: a run whose jobs are known.
+        workflow: a workflow whose DAG exists.
     """
 
     def __init__(self, workflow: Workflow) -> None:
@@ -450,27 +452,27 @@ class Jobs:
 
     @property
     def dry(self) -> bool:
-        """Whether the run only shows what it would do."""
+        """Whether this is a dry run."""
         return self._workflow.dryrun
 
     @property
     def targets(self) -> Any:
-        """The jobs that the command line asks for."""
+        """The target jobs."""
         return self._dag.targetjobs
 
     @property
     def allowed(self) -> Any:
-        """The names of the only rules that may run; nothing if all may."""
+        """The names of the rules that may run; empty or None if all may."""
         return self._dag.rules_allowed_for_needrun
 
     @property
     def idle(self) -> bool:
-        """Whether no job runs, or could."""
+        """Whether no job runs, and none is ready to run."""
         return not self._dag._ready_jobs and not self._dag._running
 
     @property
     def numbered(self) -> bool:
-        """Whether all jobs have their numbers; not while a checkpoint's jobs are being found."""
+        """Whether all jobs have numbers; not so while the DAG grows after a checkpoint."""
         return all(job in self._dag._jobid for job in self._dag.jobs)
 
     def all(self) -> Iterable[Job]:
@@ -478,12 +480,12 @@ class Jobs:
         return self._dag.jobs
 
     def unfinished(self) -> list[Job]:
-        """Return the jobs that have not ended, producers first."""
+        """Return the jobs that have not finished, producers first."""
         levels = self._dag.toposorted()
         return [job for level in levels for job in level if not self._dag.finished(job)]
 
     def needed(self) -> Iterable[Job]:
-        """Return the jobs that run."""
+        """Return the jobs that have to run."""
         return self._dag.needrun_jobs()
 
     def number(self, job: Job) -> int:
@@ -491,15 +493,15 @@ class Jobs:
         return self._dag.jobid(job)
 
     def producers(self, job: Job) -> Mapping[Job, set[Any]]:
-        """Return the jobs that make what a job reads, and these files."""
+        """Return the jobs that write a job's inputs, each with these files."""
         return self._dag._dependencies[job]
 
     def consumers(self, job: Job) -> Mapping[Job, set[Any]]:
-        """Return the jobs that read what a job makes, and these files."""
+        """Return the jobs that read a job's outputs, each with these files."""
         return self._dag.depending[job]
 
     def finished(self, job: Job) -> bool:
-        """Return whether a job has ended, or is skipped."""
+        """Return whether a job has finished, or was skipped."""
         return self._dag.finished(job)
 
     def ready(self, job: Job) -> bool:
@@ -507,17 +509,17 @@ class Jobs:
         return job in self._dag._ready_jobs
 
     def reason(self, job: Job) -> Reason:
-        """Return why a job runs, for Snakemake's own words."""
+        """Return Snakemake's reason for running a job."""
         return self._dag.reason(job)
 
     def forced(self, job: Job) -> bool:
-        """Return whether the command line has a job run again."""
+        """Return whether the command line forces a job to run."""
         dag = self._dag
         rule = job not in dag.omitforce and job.rule in dag.forcerules
         return rule or not dag.forcefiles.isdisjoint(job.output)
 
     def asked_files(self, job: Job) -> set[Any]:
-        """Return the files that are asked for of a job that is a target."""
+        """Return the outputs of a target job that the targets or other jobs require."""
         dag = self._dag
         if job.rule in dag.targetrules or job.rule.name in dag.target_jobs_rules:
             return {*job.products(include_logfiles=False)}
@@ -525,7 +527,7 @@ class Jobs:
         return files | {file for file in job.products() if file in (dag.targetfiles or ())}
 
     def set_needed(self, jobs: Iterable[Job]) -> None:
-        """Say which jobs run; `set_count` is to follow for each."""
+        """Set which jobs run; the caller then calls `set_count` for each."""
         dag = self._dag
         dag._needrun.clear()
         dag._checkpoint_jobs.clear()
@@ -536,41 +538,41 @@ class Jobs:
         dag._len = len(dag._finished | dag._needrun)
 
     def set_count(self, job: Job, count: int) -> None:
-        """Say how many jobs one has to wait for."""
+        """Set how many jobs a job has to wait for."""
         self._dag._n_until_ready[job] = count
 
     def wait_for_one_more(self, job: Job) -> None:
-        """Have a job wait for another one."""
+        """Make a job wait for one more job."""
         self._dag._n_until_ready[job] += 1
         self._dag._ready_jobs.discard(job)
 
     def wait_for_one_less(self, job: Job) -> None:
-        """Let a job start if it waits for nothing else."""
+        """Make a job wait for one job less; it is ready if it waits for none."""
         self._dag._n_until_ready[job] -= 1
         self._dag.update_ready([job])
 
     async def finish(self, job: Any, update_checkpoint_dependencies: bool = True) -> Any:
-        """Take note that a job has ended, as Snakemake does."""
+        """Mark a job as finished, as Snakemake does."""
         return await self._finish(job, update_checkpoint_dependencies)
 
     async def finish_unrun(self, job: Job) -> None:
-        """Take note that a job need not run."""
+        """Mark a job that does not run as finished."""
         self._dag._ready_jobs.discard(job)
         self._dag._running.add(job)
         self._workflow.scheduler.finished_jobs += 1
-        # What a checkpoint decided holds, and other jobs follow from it.
+        # A skipped checkpoint's decision still applies, and adds jobs to the DAG.
         await self._finish(job, job.is_checkpoint)
 
     def decide_by(self, plan: Callable[[], Any], finish: Callable[..., Any]) -> None:
-        """Let functions decide which jobs run, and what becomes of them when one ends.
+        """Replace the DAG's decisions about which jobs run, and its reaction to a finished job.
 
         Args:
-            plan: in place of `DAG.update_needrun`.
-            finish: in place of `DAG.finish`.
+            plan: replaces `DAG.update_needrun`.
+            finish: replaces `DAG.finish`.
         """
 
         async def update_needrun(create_inventory: bool = False) -> None:
-            # Without an inventory of dates: nothing is decided by them.
+            # Without an inventory of modification times, which decide nothing here.
             await plan()
 
         self._dag.update_needrun = update_needrun
@@ -578,7 +580,7 @@ class Jobs:
 
 
 def ignore_dates(workflow: Workflow) -> None:
-    """Accept outputs of jobs whose inputs are dated later, as other clocks and copies have it."""
+    """Accept outputs older than their inputs, which clock skew and copied files cause."""
 
     async def check_output_mtime(job: Any, expanded_output: Any) -> None:
         pass
@@ -590,7 +592,7 @@ def ignore_dates(workflow: Workflow) -> None:
 
 
 def changed_setting(reason: Reason, was: str, now: str, file: str) -> None:
-    """Add a setting that changed to why a job runs."""
+    """Add a changed setting to the reason for running a job."""
     reason.params_changed = reason.params_changed | ParamsChange({was}, {now}, {file})
 
 
@@ -598,21 +600,20 @@ def changed_setting(reason: Reason, was: str, now: str, file: str) -> None:
 
 
 def look_once_at_a_time(workflow: Workflow) -> None:
-    """Let the scheduler of a run that has not begun have one look ahead of it at a time.
+    """Limit the scheduler of a run that has not started to one pending re-evaluation.
 
-    Each look of Snakemake 9.27 for jobs to start plans another, for the sake of
-    `--max-jobs-per-timespan` as long after it as that says (a second by default); and so does the
-    look at the end of each job. None of these chains ends while jobs are waiting, so that after a
-    thousand jobs there are a thousand looks a second, each at all files that ready jobs read: the
-    run's own process takes a whole core. The earliest look that is planned serves all of them: it
-    plans the next.
+    In Snakemake 9.27, each evaluation of the ready jobs schedules another one, after the timespan
+    of `--max-jobs-per-timespan` (a second by default). The evaluation at the end of each job does
+    so too. None of these chains stops while jobs are waiting. After a thousand jobs there are a
+    thousand evaluations a second, each over all inputs of the ready jobs, and the main process
+    takes a whole core. The earliest scheduled evaluation is enough: it schedules the next.
     """
     scheduler = workflow.scheduler
     scheduler._schedule_reevalutation = earliest(scheduler._open_jobs.release)
 
 
 def earliest(look: Callable[[], object]) -> Callable[[float], None]:
-    """Return what plans a call so many seconds later, and keeps the earliest planned one only."""
+    """Return a function that schedules a call after a delay; only the earliest call is kept."""
     changing = threading.Lock()
     planned: list[tuple[float, threading.Timer]] = []
 
@@ -629,7 +630,7 @@ def earliest(look: Callable[[], object]) -> Callable[[float], None]:
             for _, timer in planned:
                 timer.cancel()
             timer = threading.Timer(delay, call)
-            # The end of a run need not wait for it.
+            # The process does not wait for it at the end of a run.
             timer.daemon = True
             planned[:] = [(due, timer)]
             timer.start()
@@ -638,33 +639,34 @@ def earliest(look: Callable[[], object]) -> Callable[[float], None]:
 
 
 def make_room(workflow: Workflow, jobs: int) -> None:
-    """Let that many more jobs of a run run on this machine at once than there are cores.
+    """Add threads to the local executors, for more jobs at once than there are cores.
 
-    Snakemake has threads for five jobs that take no core.
+    Snakemake itself has threads for only five jobs that take no core.
     """
     scheduler = workflow.scheduler
     for executor in (scheduler._executor, scheduler._local_executor):
-        # Executors of clusters, of any plugin, have no pool.
+        # Executors for clusters, from any plugin, have no pool.
         if isinstance(pool := getattr(executor, "pool", None), ThreadPoolExecutor):
             pool._max_workers += jobs
 
 
 def run_here(here: Callable[[Job], bool]) -> None:
-    """Run some jobs on this machine where a run sends its jobs to a cluster.
+    """Run some jobs on this machine in a run that submits its jobs to a cluster.
 
     Args:
-        here: returns whether a job is one of these.
+        here: returns whether a job runs on this machine.
     """
     local = Job.is_local.fget
     Job.is_local = property(lambda job: local(job) or here(job))
 
 
 def follow_submissions(workflow: Workflow, note: Callable[[int, str | None], None]) -> None:
-    """Learn by which number a cluster knows each job that a run sends there.
+    """Report the cluster's job id of each job that a run submits.
 
     Args:
-        workflow: the run, which has a scheduler.
-        note: called with the job's number in the run and in the cluster (None on this machine).
+        workflow: a workflow that has a scheduler.
+        note: called with the job's number in the run and its id in the cluster (None on this
+            machine).
     """
     executor = workflow.scheduler._executor
     report = executor.report_job_submission
@@ -678,7 +680,7 @@ def follow_submissions(workflow: Workflow, note: Callable[[int, str | None], Non
 
 
 def resources_at(job: Any, attempt: int) -> Any:
-    """Return what a job asks for at an attempt."""
+    """Return the resources of a job at an attempt."""
     if attempt == job.attempt:
         return job.resources
     return job.rule.expand_resources(
@@ -690,7 +692,7 @@ def resources_at(job: Any, attempt: int) -> Any:
 
 
 class SlurmExecutor(slurm_plugin.Executor):
-    """Snakemake's SLURM executor, with names for what `PatientExecutor` does in another way."""
+    """Snakemake's SLURM executor, with methods for the parts that `PatientExecutor` changes."""
 
     run_uuid: str
 
@@ -700,7 +702,7 @@ class SlurmExecutor(slurm_plugin.Executor):
         return Path(self.workflow.workdir_init)
 
     def label(self, job: Any) -> tuple[str, Path]:
-        """Return the comment of a job, and its log (with %j for its number)."""
+        """Return the SLURM comment of a job, and its log (with %j for the SLURM job id)."""
         what = f"group_{job.name}" if job.is_group() else f"rule_{job.name}"
         wildcards = slurm_plugin.get_job_wildcards(job)
         log = self.slurm_logdir / what / wildcards / "%j.log"
@@ -709,7 +711,7 @@ class SlurmExecutor(slurm_plugin.Executor):
         return f"{what}_wildcards_{wildcards}" if wildcards else what, log
 
     def call(self, asked: Any, **about: Any) -> str:
-        """Return the command that sends a job, without the job."""
+        """Return the sbatch command that submits a job, without the job's own command."""
         given = {"run_uuid": self.run_uuid, "workdir": self.workflow.workdir_init, **about}
         settings = self.workflow.executor_settings
         resources = asked.resources
@@ -722,20 +724,20 @@ class SlurmExecutor(slurm_plugin.Executor):
 
     @property
     def by_script(self) -> bool:
-        """Whether SLURM reads a job from its standard input, not from its command line."""
+        """Whether sbatch reads a job's command from standard input, not from its command line."""
         return self.workflow.executor_settings.pass_command_as_script
 
     @property
     def has_clusters(self) -> bool:
-        """Whether jobs went to clusters by their names."""
+        """Whether jobs were submitted to named clusters."""
         return bool(self._submitted_job_clusters)
 
     def number_in(self, said: str) -> str:
-        """Return the number of a job, as sbatch says it."""
+        """Return the job id in sbatch's output."""
         return slurm_plugin.validate_or_get_slurm_job_id(said.strip().split(";")[0], said)
 
     def report_sent(self, job: Any, number: str, log: Path) -> None:
-        """Take note that SLURM has a job."""
+        """Report to Snakemake that SLURM has accepted a job."""
         log = log.with_name(log.name.replace("%j", number))
         self.logger.info(
             f"Job {job.jobid} has been submitted with SLURM jobid {number} (log: {log})."
@@ -745,25 +747,25 @@ class SlurmExecutor(slurm_plugin.Executor):
         )
 
     def report_refused(self, job: Any, said: str) -> None:
-        """Take note that SLURM will never take a job, so that it is not tried again."""
+        """Report that SLURM will never accept a job, so that Snakemake does not retry it."""
         job.attempt = max(job.attempt, job.restart_times + 1)
         self._report_job_error_threadsafe(SubmittedJobInfo(job), said)
 
     def submit(self, job: Any) -> None:
-        """Have a thread send a job."""
+        """Submit a job in a thread."""
         self._job_submission_executor.submit(self.run_job, job)
 
     def stop_sending(self) -> None:
-        """Wait for what is being sent, and send nothing more."""
+        """Wait for submissions under way, and cancel the others."""
         self._job_submission_executor.shutdown(wait=True, cancel_futures=True)
 
     def keep_folder(self) -> None:
-        """Leave the run's folder to jobs that have just started, which `shutdown` would remove."""
+        """Keep the run's temporary folder, which `shutdown` would remove, for jobs that run."""
         self._tmpdir = None
 
 
 def become(workflow: Workflow, kind: type[SlurmExecutor]) -> Any:
-    """Turn the SLURM executor of a run that has sent nothing yet into another kind of it.
+    """Replace the class of a run's SLURM executor, before it submits its first job.
 
     Raises:
         TypeError: if the run has another executor.
@@ -776,12 +778,12 @@ def become(workflow: Workflow, kind: type[SlurmExecutor]) -> Any:
 
 
 def sends_to_slurm(workflow: Workflow) -> bool:
-    """Return whether a run sends its jobs to SLURM."""
+    """Return whether a run submits its jobs to SLURM."""
     return workflow.executor_plugin.name == "slurm"
 
 
 def executor_settings(workflow: Workflow) -> Any:
-    """Return what the command line and the profile say to the executor."""
+    """Return the executor's settings from the command line and the profile."""
     return workflow.executor_settings
 
 
@@ -791,7 +793,7 @@ def read_partitions(file: Path) -> Any:
 
 
 def take_whole_allocation() -> None:
-    """Let the step that a job on SLURM starts have all cores and GPUs that the job got."""
+    """Give the job step of a SLURM job all cores and GPUs of the job's allocation."""
     stated = slurm_step.get_cpu_setting
     cores = os.environ.get("SLURM_CPUS_PER_TASK")
 
@@ -799,5 +801,5 @@ def take_whole_allocation() -> None:
         return f"--cpus-per-task={cores}" if cores else stated(job, gpu)
 
     slurm_step.get_cpu_setting = cpu_setting
-    # Without a word of GPUs, a step has those of its job.
+    # A job step without an option for GPUs gets those of its job.
     slurm_step.get_gpu_setting = lambda job: ""
