@@ -1,7 +1,7 @@
-"""Results that the manifest does not note, or notes as made by other code: what can be kept.
+"""Adoption: keep results that have no record in the manifest, or a record with other code.
 
 Results of an earlier version, or copied without their manifest, are compared with the present
-settings where they say how they were made. Results with other settings are never adopted.
+settings as far as they record their own. Results with other settings are never adopted.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
 
 SETTINGS = "settings"
 
-# Rules whose artifacts hold the settings that the job was given.
+# Rules whose artifacts record the job's settings.
 _SAY_SETTINGS = STREAM_RULES - {"check_answers", "verify_answers"} | {
     *("pretrain_model", "build_dataset", "train_student", "evaluate_student", "judge_student")
 }
-# Of what artifacts say, what jobs are given by other parameters.
+# Recorded settings that jobs receive through other parameters.
 _KEPT_APART = frozenset({"stream"})
-# Settings that earlier versions tracked, and that change no result.
+# Settings that earlier versions tracked although they change no result.
 _CHECKS = frozenset({"license", "sha256", "excluded", "train_items", "test_items"})
 
 
 @dataclass
 class Review:
-    """What adopting would do.
+    """The result of reviewing all jobs for adoption.
 
     Attributes:
-        noted: jobs whose record holds.
-        adopted: jobs that can be noted as they are, by rule and by what is said of them.
-        refused: jobs that cannot, by rule and by the reason.
-        absent: jobs whose files are not there.
+        noted: jobs whose record is valid.
+        adopted: jobs that can be adopted, by rule and remarks.
+        refused: jobs that cannot be adopted, by rule and reasons.
+        absent: jobs whose files do not exist.
     """
 
     noted: list[Job] = field(default_factory=list)
@@ -60,15 +60,15 @@ class Review:
     absent: list[Job] = field(default_factory=list)
 
     def jobs(self) -> list[Job]:
-        """Return the jobs that can be noted as they are."""
+        """Return the jobs that can be adopted."""
         return [job for jobs in self.adopted.values() for job in jobs]
 
     def text(self, confirmed: bool, command: str) -> str:
         """Return the review as text.
 
         Args:
-            confirmed: whether it has been done.
-            command: what does it.
+            confirmed: whether the results have been adopted.
+            command: the command that adopts them.
         """
         lines = [
             f"{jobs_text(len(self.noted))} of this study have a record that holds.",
@@ -94,12 +94,12 @@ class Review:
 
 
 def review(jobs: Iterable[Job], planner: Planner, notes: Callable[[str], Any]) -> Review:
-    """Return which results can be noted as made by the present settings.
+    """Return which results can be recorded as made with the present settings and code.
 
     Args:
         jobs: all jobs of a run.
-        planner: of the run.
-        notes: returns what Snakemake itself noted of a file, settings and checksums of inputs too.
+        planner: the run's planner.
+        notes: returns Snakemake's own metadata of a file, with params and checksums of inputs.
     """
     found = Review()
     for job in jobs:
@@ -123,7 +123,7 @@ def review(jobs: Iterable[Job], planner: Planner, notes: Callable[[str], Any]) -
 
 
 def adopt(found: Review, planner: Planner) -> None:
-    """Note results as they are in the manifest.
+    """Record the reviewed results in the manifest.
 
     Raises:
         OSError: if it cannot be written.
@@ -137,7 +137,7 @@ def _listed(by_rule: Mapping[tuple[str, str], list[Job]]) -> Iterator[str]:
 
 
 def _recorded(job: Job, planner: Planner, record: Record) -> tuple[list[str], list[str]]:
-    """Return what speaks against adopting a job that has a record, and what is said of it."""
+    """Return the reasons against adopting a job with a record, and remarks on it."""
     wrong, said = [], []
     same = _same_meaning(planner, record, planner.settings(job))
     for cause in planner.causes(job, record):
@@ -152,7 +152,7 @@ def _recorded(job: Job, planner: Planner, record: Record) -> tuple[list[str], li
 
 
 def _same_meaning(planner: Planner, record: Record, now: Mapping[str, object]) -> bool:
-    """Return whether settings are those of a record under other names, or with empty ones more."""
+    """Return whether settings equal those of a record, apart from names and empty values."""
 
     def meanings(settings: Mapping[str, object]) -> list[str]:
         values = (_meaning(planner.shown(value)) for value in settings.values())
@@ -162,7 +162,7 @@ def _same_meaning(planner: Planner, record: Record, now: Mapping[str, object]) -
 
 
 def _meaning(value: Any) -> Any:
-    """Return a setting without its empty parts: what is not set, and what is set to nothing."""
+    """Return a setting without its empty parts; None if nothing is left."""
     if isinstance(value, str) and value.startswith(("{", "[")):
         try:
             value = json.loads(value)
@@ -179,7 +179,7 @@ def _meaning(value: Any) -> Any:
 def _unrecorded(
     job: Job, planner: Planner, notes: Callable[[str], Any]
 ) -> tuple[list[str], list[str]]:
-    """Return what speaks against adopting a job that has no record, and what is said of it."""
+    """Return the reasons against adopting a job without a record, and remarks on it."""
     try:
         for path in job.output:
             whole_file(str(path))
@@ -210,7 +210,7 @@ def _unrecorded(
 
 
 def _with_all_items_unsaid(job: Job, said: JsonObject) -> JsonObject:
-    """Return settings without a number of test items that takes all there are, as jobs have it."""
+    """Return settings without `test_items` if it includes all test items, as jobs leave it out."""
     taken = said.get("test_items")
     if taken is None or taken < pq.read_metadata(job.input["test"]).num_rows:
         return said
@@ -218,7 +218,7 @@ def _with_all_items_unsaid(job: Job, said: JsonObject) -> JsonObject:
 
 
 def _about(job: Job) -> JsonObject:
-    """Return what the files of a job say of their making."""
+    """Return what a job's output files record about how they were made."""
     found: JsonObject = {}
     for path in map(Path, job.output):
         if path.suffix == ".json":
@@ -232,7 +232,7 @@ def _about(job: Job) -> JsonObject:
 
 
 def _miscounted(job: Job, about: Mapping[str, object]) -> Iterator[str]:
-    """Yield tables that have not as many rows as the record beside them says."""
+    """Yield a text for each table whose number of rows differs from its record."""
     counts = about.get("counts")
     counts = counts if isinstance(counts, dict) else {}
     expected = {
@@ -248,7 +248,7 @@ def _miscounted(job: Job, about: Mapping[str, object]) -> Iterator[str]:
 
 
 def _otherwise_fetched(job: Job, about: Mapping[str, object]) -> Iterator[str]:
-    """Yield what a task or a model is made from that its record says otherwise."""
+    """Yield differences between a task's or model's present source and its record."""
     if "source" in about:
         was = items_source(TaskRecord.read(job.output["record"]).source)
         now = items_source(job.params["source"])
@@ -261,9 +261,9 @@ def _otherwise_fetched(job: Job, about: Mapping[str, object]) -> Iterator[str]:
         if rule_name(job) != "get_model":
             return
         source = dict(job.params["source"])
-        source.pop("template", None)  # Its values are among the settings, which are not known.
+        source.pop("template", None)  # The record does not hold the template's values.
         if "hub" in source:
-            source.setdefault("revision", model.revision)  # The newest, which that was.
+            source.setdefault("revision", model.revision)  # The record's was then the newest.
         if not same_result("get_model", {"source": source}, {"record": record}):
             yield "it was fetched from elsewhere, or is another version"
 
@@ -280,7 +280,7 @@ def _differences(
 
 
 def _snakemakes_differences(now: Mapping[str, object], noted: list[str]) -> Iterator[str]:
-    """Yield settings that Snakemake noted otherwise; those that it did not note are none."""
+    """Yield settings that differ from Snakemake's metadata, where the metadata has them."""
     for value in now.values():
         if isinstance(value, Mapping):
             dicts = [found for text in noted if (found := _dictionary(text)) is not None]
@@ -290,7 +290,7 @@ def _snakemakes_differences(now: Mapping[str, object], noted: list[str]) -> Iter
 
 
 def _dictionary(text: str) -> JsonObject | None:
-    """Return a parameter that holds JSON, from what Snakemake notes of it: its `repr`."""
+    """Return a parameter that holds JSON, from its `repr` in Snakemake's metadata."""
     try:
         found = ast.literal_eval(text)
         found = _meaning(found if isinstance(found, dict) else json.loads(found))

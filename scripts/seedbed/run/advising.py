@@ -1,4 +1,4 @@
-"""What advice is computed from: fits, a table of anyone's runs, or priors alone."""
+"""The inputs of advice: fits, a table of the user's own runs, or priors alone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from seedbed.study.targets import Targets
 
 
 class Advising:
-    """The inputs of advice, once it is known what is asked for.
+    """Chooses the inputs of advice once the targets are known.
 
     Args:
-        run: what `snakemake` runs.
+        run: the configuration of the run.
         flow: the study.
-        alone: says whether nothing but advice is asked for, when jobs are planned.
+        alone: returns whether `advise` is the only target that runs jobs; called during planning.
         files: the fits of the study.
     """
 
@@ -27,12 +27,12 @@ class Advising:
         self._there = all(Path(file).is_file() for file in files)
 
     def by_priors(self) -> bool:
-        """Return whether there are no results, and none are asked for."""
+        """Return whether advice has to use priors alone: no results exist, and none are targets."""
         if self._there or self._run.results:
             return False
         return self._flow.has_no_results_of(self._run.task, self._alone())
 
     def fits(self, wildcards: object) -> list[str]:
-        """Return the fits that are made first; those that may only be read answer as they are."""
+        """Return the fits to make first; none if existing fits are in a read-only folder."""
         ready = self._there and not can_write(f"{self._flow.results}/fits")
         return [] if self._run.results or ready or self.by_priors() else self._files

@@ -1,4 +1,4 @@
-"""Rules with a script: its command line, made of what the rule names, and what they have in common.
+"""Shell commands of rules, built from the names of a rule's inputs, outputs and params.
 
     rule draw_seeds:
         input:
@@ -10,8 +10,8 @@
         shell:
             command("draw_seeds", "seeds", "replicate")
 
-runs `python .../draw_seeds.py --train FILE --drawn=FILE --seeds=16 --replicate=1 2> LOG`. A name in
-a rule is the name of the script's option, with `-` for `_`.
+runs `python .../draw_seeds.py --train FILE --drawn=FILE --seeds=16 --replicate=1 2> LOG`. The
+script's options have the names in the rule, with `-` instead of `_`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SHOWN_LOG = " 2> >(tee {log:q} >&2)"
 
 
 def put_python_first() -> None:
-    """Put the Python that runs Snakemake first on the path, whether its environment is active.
+    """Put the Python that runs Snakemake first on `PATH`, even if its environment is not active.
 
     An environment that Snakemake itself activates for a job still comes before it.
     """
@@ -40,12 +40,12 @@ def put_python_first() -> None:
 
 
 class Command(str):
-    """The beginning of a rule's command, before its rule has been read.
+    """The start of a rule's command, before Snakemake has read the whole rule.
 
     Attributes:
         also: names of further options: `threads`, wildcards, resources, and constants.
-        without: names of inputs and parameters that are no options.
-        log: where messages go.
+        without: names of inputs, params and outputs that are no options.
+        log: the shell's redirection of messages.
     """
 
     also: tuple[str, ...]
@@ -56,9 +56,9 @@ class Command(str):
 class Commands:
     """The commands of all rules.
 
-    A rule's names are known when all of it has been read: `complete` then adds its options.
-    Snakemake evaluates `shell:` again when a job runs, in the thread that starts it, and gets the
-    whole command.
+    The names in a rule are known when Snakemake has read it: `complete` then adds the options.
+    Snakemake evaluates `shell:` again when a job runs, in the thread that starts the job. This call
+    returns the whole command.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Commands:
         environment: str,
         constants: Mapping[str, Sequence[str]],
     ) -> None:
-        """Take note of what all rules share.
+        """Store the parts of commands that all rules share.
 
         Args:
-            script: returns what runs a script, by its name.
-            environment: the conda file of all rules, as seen from their folder.
+            script: returns the command that runs a script, by the script's name.
+            environment: the conda file of all rules, relative to their folder.
             constants: values of options that are the same for all jobs, by name.
         """
         self._script = script
@@ -92,8 +92,8 @@ class Commands:
         Args:
             script: name of the script.
             also: names of further options: `threads`, wildcards, resources, and constants.
-            without: names of inputs and parameters that are no options.
-            shown: whether messages go to the terminal as well as to the log.
+            without: names of inputs, params and outputs that are no options.
+            shown: whether the terminal also shows the messages that the log receives.
             start: a word before the command.
         """
         rule = rule_that_runs()
@@ -106,13 +106,13 @@ class Commands:
         return command
 
     def complete(self, rule: Any) -> None:
-        """Give a rule its whole command, its environment, its benchmark, and its message.
+        """Set a rule's whole command, environment, benchmark, and message.
 
-        Its options are its named inputs, parameters and outputs. A parameter takes the place of an
-        input of its name, and the parameter `folder` that of the outputs, which lie in it.
+        The options are the rule's named inputs, params and outputs. A param replaces an input of
+        the same name. The param `folder` replaces all outputs, which are in that folder.
 
         Args:
-            rule: of Snakemake. Without a command, it stays as it is.
+            rule: a rule of Snakemake. A rule without a `Command` is not changed.
 
         Raises:
             ValueError: if the command names something that the rule does not have.
@@ -121,7 +121,7 @@ class Commands:
         if not isinstance(command, Command):
             return
         inputs, params, outputs = (
-            # A parameter without a value is left out: it would be shown as the word None.
+            # A param without a value is left out: the shell would receive the word None.
             [name for name, value in names.items() if value is not None]
             for names in (rule.input, rule.params, rule.output)
         )

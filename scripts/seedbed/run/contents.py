@@ -1,4 +1,4 @@
-"""Contents: what jobs read of a file, so that only a change of that makes them run again."""
+"""Content digests: digests of the parts of a file that jobs read. Only these cause reruns."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ RECORDS: dict[str, type[Record]] = {
     "dataset.json": DatasetRecord,
     "training.json": TrainingRecord,
 }
-"""By file name, the records with only some keys as content."""
+"""By file name, the records of which jobs read only some keys."""
 
 
 def content_digest(path: str | os.PathLike[str]) -> str:
-    """Return a digest of all that jobs read of a file, 64 hexadecimal digits.
+    """Return a digest of the parts of a file that jobs read, 64 hexadecimal digits.
 
-    Jobs read every byte of most files, but only `CONTENT` of a record. So a model from elsewhere
-    with the same weights has the same digest, and so has an adapter that another version of a
-    library wrote.
+    Jobs read most files whole, but only the keys `CONTENT` of a record. Models with the same
+    weights from different sources therefore have the same digest, and so do adapters that
+    different versions of a library wrote.
 
     Raises:
         OSError: if the file cannot be read.
@@ -40,6 +40,6 @@ def content_digest(path: str | os.PathLike[str]) -> str:
     record = read_json(path)
     if not isinstance(record, dict):
         raise ValueError(broken(path, "not a record"))
-    # From the file's own keys: defaults of keys that an earlier version did not write stay out.
+    # From the file itself, without defaults of keys that an earlier version did not write.
     content = [record.get(key) for key in RECORDS[path.name].CONTENT]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

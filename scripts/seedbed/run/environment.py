@@ -1,4 +1,4 @@
-"""What a run takes from its surroundings: keys for endpoints from `.env`, and a site's profile."""
+"""The environment of a run: keys for endpoints from `.env`, and configfiles of a profile."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _LINE = re.compile(
 
 
 def read_environment(file: Path) -> None:
-    """Set the variables of a file of lines NAME=VALUE, but those that are set already.
+    """Set the environment variables of a file of lines NAME=VALUE, unless they are already set.
 
-    Values may be in quotes, and lines may begin with `export` or be comments.
+    Values may be in quotes. Lines may start with `export`, or be comments.
 
     Raises:
-        StudyError: naming the line that is none of these, without what stands in it.
+        StudyError: if a line has another form, with its number but not its content.
     """
     if not file.is_file():
         return
     try:
-        # Some editors begin a file with a mark of its encoding.
+        # Some editors start a file with a byte order mark.
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         said = "it is not UTF-8 text: save it as that"
@@ -55,13 +55,13 @@ def keep_profile_configfiles(
     words: Sequence[str],
     progress: Callable[[str], None],
 ) -> None:
-    """Have the configuration of a profile count beside that of the command line.
+    """Use the configfiles of a profile in addition to those of the command line.
 
-    Snakemake leaves out the `configfile` of a profile, here what a site has, where the command line
-    has one. What the command line says goes before.
+    If the command line names a `--configfile`, Snakemake ignores the `configfile` of a profile,
+    which holds the site's settings. The command line takes precedence.
 
     Args:
-        workflow: the run, whose jobs are given the files too.
+        workflow: the workflow that is being read; its jobs receive the files too.
         config: its configuration, as read so far.
         words: the command line.
         progress: called with a line of text for each file.
@@ -72,7 +72,7 @@ def keep_profile_configfiles(
 
 
 def _profile_configfiles(words: Sequence[str]) -> list[Path]:
-    """Return the configuration files that the profiles of a command line name."""
+    """Return the configfiles of the profiles that a command line names."""
     names: list[str] = []
     for place, word in enumerate(words):
         if word in ("--profile", "--workflow-profile"):

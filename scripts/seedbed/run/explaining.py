@@ -1,7 +1,7 @@
-"""Why jobs would run again: one line for each cause, in words.
+"""The target `explain`: why jobs would run again, with one line per cause.
 
-Each cause is what the planner itself found to differ from the manifest: settings with their values,
-parts of the code, and files whose content changed. Dates are no cause.
+A cause is a difference that the planner found between a job and the manifest: settings with their
+values, parts of the code, or files whose content changed. Modification times are no cause.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from snakemake.jobs import Job
 
 LONGEST = 60
-"""Characters of a setting's value that are shown."""
+"""The most characters shown of a setting's value."""
 
 SHOWN = 3
-"""Parts of some code, or files, that are named."""
+"""The most parts of some code, or files, that a line names."""
 
 
 def explanation(
@@ -31,16 +31,16 @@ def explanation(
     """Return why the targets of a run would be made again.
 
     Args:
-        planner: of a run whose jobs are known, before any of them started.
-        statuses: where each of its jobs stands.
-        rule: the rule that asks, and is left out.
-        alone: whether nothing else is asked for.
-        forced: whether the command line has jobs run again.
+        planner: the planner of a run that is planned, before its first job starts.
+        statuses: the status of each job.
+        rule: the rule `explain`, named in the hint.
+        alone: whether `explain` is the only target.
+        forced: whether the command line forces jobs to run.
 
     Returns:
-        A line for each cause, with its jobs, and one on what follows from them.
+        A line for each cause, with its jobs, and a line with the jobs that depend on them.
     """
-    # What is made first comes first.
+    # In the order in which jobs run.
     needed = [job for job, status in statuses.items() if status.needed and job.output]
     by_cause = defaultdict(list)
     follows: Counter[str] = Counter()
@@ -67,9 +67,9 @@ def cause_text(planner: Planner, rule: str, cause: Cause) -> Iterator[str]:
     """Yield a cause in words.
 
     Args:
-        planner: what found it.
-        rule: name of the rule of its job.
-        cause: what differs.
+        planner: the planner that found it.
+        rule: the name of the job's rule.
+        cause: the cause.
     """
     if cause.kind == "code":
         yield f"the code of scripts/{rule}.py changed{_parts(planner, cause)}"
@@ -96,7 +96,7 @@ def jobs_text(count: int) -> str:
 
 
 def example(jobs: list[Job]) -> str:
-    """Return what tells the first of some jobs from others."""
+    """Return the wildcards of the first of some jobs, as an example."""
     first = named(jobs[0].wildcards_dict)
     if not first:
         return ""
@@ -104,7 +104,7 @@ def example(jobs: list[Job]) -> str:
 
 
 def _causes(planner: Planner, job: Job, status: Status, forced: bool) -> Iterator[str]:
-    """Yield what makes a job run by itself; nothing if it does as others run before it."""
+    """Yield a job's own causes; none if it runs only because its producers run."""
     if status.forced:
         if forced:
             yield "the command line asks for it (--force)"
@@ -117,7 +117,7 @@ def _causes(planner: Planner, job: Job, status: Status, forced: bool) -> Iterato
 
 
 def _parts(planner: Planner, cause: Cause) -> str:
-    """Return which parts of some code differ, if that was noted."""
+    """Return which parts of some code differ, if the manifest records the earlier parts."""
     before = planner.manifest.shared(cause.was)
     now = planner.code.parts(cause.now) if cause.now else {}
     if not isinstance(before, dict) or not before or not now:
@@ -144,12 +144,12 @@ def _differences(name: str, was: Any, now: Any) -> Iterator[str]:
         yield f"{name} was {_shown(was)} and is {_shown(now)}"
 
 
-# Parameters that hold a section of settings: their keys speak for themselves.
+# Parameters that hold a section of settings, whose keys need no prefix.
 _WHOLE = frozenset({"settings", "data", "source", "dataset", "cell", "prices", "titles"})
 
 
 def _value(value: Any) -> Any:
-    """Return a parameter, and what it holds if it is JSON."""
+    """Return a parameter, decoded if it is JSON."""
     if isinstance(value, str) and value.startswith(("{", "[")):
         try:
             return json.loads(value)

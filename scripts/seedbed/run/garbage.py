@@ -1,4 +1,4 @@
-"""Python's garbage collector, which has little to do in a run of Snakemake."""
+"""Settings of Python's garbage collector, which finds little garbage in a run of Snakemake."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import gc
 
 
 def keep_objects() -> None:
-    """Have the collector leave objects alone, as almost all of them stay to the end.
+    """Make the collector run rarely, because almost all objects live until the process ends.
 
-    Modules and a plan are millions of objects. Without this, they are looked through again and
-    again, and when the process ends, they are freed one after the other, which takes up to a second
-    for a plan of a thousand jobs.
+    Modules and a plan are millions of objects. By default, the collector traverses them again and
+    again. When the process ends, it frees them one by one, which takes up to a second for a plan of
+    a thousand jobs.
     """
     gc.set_threshold(200_000, 50, 1_000)
     atexit.register(gc.freeze)

@@ -1,4 +1,4 @@
-"""What happens around a run: before its jobs are planned, before the first, and after the last."""
+"""Hooks of a run: before planning, before the first job, and after the last job."""
 
 from __future__ import annotations
 
@@ -55,28 +55,28 @@ QUESTIONS = frozenset({"adopt", "adopt_confirmed", "explain", "quote"})
 """Targets that change no result."""
 
 ANALYSIS = frozenset({"collect_results", "fit_decay", "advise"})
-"""Rules that advice may run by itself."""
+"""Rules that the target `advise` alone may run."""
 
 DATA = frozenset({*ASKING, "build_dataset"})
-"""Rules that ask teachers and augmenters, and make rows of what these say."""
+"""Rules that ask teachers and augmenters, and build datasets from their answers."""
 
 WARNINGS = 5
-"""Of streams that lost much, at the end of a run."""
+"""The most warnings about streams with many losses at the end of a run."""
 
 
 def begin(workflow: internals.Workflow, logger: logging.Logger) -> tuple[ConfigFolders, Interrupt]:
-    """Show errors, end on Ctrl-C with a line, and look where the configuration lies.
+    """Set up error messages and the handling of Ctrl-C, and find the configuration.
 
     Args:
-        workflow: that is being read.
-        logger: Snakemake's.
+        workflow: the workflow that is being read.
+        logger: Snakemake's logger.
 
     Returns:
-        Where the configuration lies; and whether Ctrl-C was pressed.
+        The folders of the configuration, and the handler of Ctrl-C.
 
     Raises:
-        WorkflowError: if `config.yaml` cannot be read. Snakemake reads it too, and does not say
-            which file it cannot read, nor in which line.
+        WorkflowError: if `config.yaml` cannot be read. Snakemake reads it too, but its error names
+            neither the file nor the line.
     """
     internals.name_user()
     internals.filter_errors(logger, is_error)
@@ -92,14 +92,14 @@ def begin(workflow: internals.Workflow, logger: logging.Logger) -> tuple[ConfigF
 
 
 class Hooks:
-    """A run of the workflow, and what is done before, at its start and at its end.
+    """The hooks of one run of the workflow: before it, at its start and at its end.
 
     Args:
-        workflow: the run, as Snakemake reads it.
-        logger: Snakemake's.
-        rules: the rules of the Snakefile, by name.
-        shared: what they share.
-        interrupt: knows of Ctrl-C.
+        workflow: the workflow that is being read.
+        logger: Snakemake's logger.
+        rules: the Snakefile's global `rules`.
+        shared: objects that all rules share.
+        interrupt: knows whether Ctrl-C was pressed.
     """
 
     def __init__(
@@ -116,12 +116,12 @@ class Hooks:
         self._results = Path(flow.results)
         self._begun = Path(flow.state, "begun.jsonl")
         self._site = Site(config.gpu_request, config.cores_per_gpu)
-        self._partitions: Partitions | None = None  # Where a run sends jobs to SLURM.
+        self._partitions: Partitions | None = None  # If the run submits its jobs to SLURM.
         self._planning: Sign | None = None  # While the run is planned.
         self._progress: Progress | None = None
         self._paying = Paying(flow)
         self._tenancy = Tenancy(Path.cwd(), flow.study.name, self._results, logger.info)
-        # What is stale is decided by the content of files, and by the process that starts jobs.
+        # The main process decides by the content of files which results are stale.
         internals.ignore_dates(workflow)
         if internals.is_main(workflow):
             self.planner = Planner(
@@ -131,7 +131,7 @@ class Hooks:
                 workflow, self.planner, self._skip, self._take_over, self._planned
             )
             internals.before_plan(workflow, self._check_targets)
-            # Compute nodes often have no network, and would be held while a job waits.
+            # Compute nodes often have no network, and such a job would hold one while it waits.
             internals.run_here(lambda job: self._waits(job.rule, job.wildcards_dict))
             internals.before_run(workflow, self._prepare, self._finish)
             internals.before_unlock(workflow, self._check_unlock)
@@ -148,7 +148,7 @@ class Hooks:
             internals.run_handlers(workflow, self.start, *end)
 
     def rules_are_read(self) -> None:
-        """Take note that all rules are known."""
+        """Complete all rules, once the Snakefile has been read."""
         names = internals.names_of_rules(self._rules)
         rename(names)
         for rule in internals.rules_of(self._workflow):
@@ -167,15 +167,15 @@ class Hooks:
 
     @cached_property
     def advice_alone(self) -> bool:
-        """Whether advice is asked for, and no target whose results it should wait for.
+        """Whether `advise` is the only target that runs jobs.
 
-        It is not known before jobs are planned.
+        This is not known before jobs are planned.
         """
         return {*self._targets} - QUESTIONS == {"advise"}
 
     @cached_property
     def _changes(self) -> bool:
-        """Whether this run may change anything: a dry run does not, nor does a question."""
+        """Whether this run may write: not a dry run, not a question, and no read-only folder."""
         return (
             not internals.shows_only(self._workflow)
             and QUESTIONS.isdisjoint(self._targets)
@@ -184,7 +184,7 @@ class Hooks:
 
     @cached_property
     def _closed(self) -> list[str]:
-        """The folders that may only be read."""
+        """The read-only folders among those that a run writes to."""
         needed = {
             str(NOTES): [LOCKS],
             str(self._results): [
@@ -195,7 +195,7 @@ class Hooks:
         return [place for place, files in needed.items() if not all(map(can_write, files))]
 
     def _check_targets(self) -> None:
-        """Refuse targets that nothing makes, and let Snakemake plan where it may only read."""
+        """Refuse targets that no rule makes, and let Snakemake plan in read-only folders."""
         self._check_names()
         spends = self._flow.study.config.spend is not None
         if (said := wrong_kind(self._targets, self._flow.study.name, spends)) is not None:
@@ -207,11 +207,11 @@ class Hooks:
         if not can_write(LOCKS):
             internals.borrow_notes(NOTES, temporary_folder)
         if "explain" in self._targets or not can_write(LOCKS):
-            # Nothing will be written, so it need not be possible: `start` sees to that.
+            # Planning may include protected files, because `start` stops before any job writes.
             internals.allow_protected()
 
     def _check_names(self) -> None:
-        """Refuse results that have names of an earlier version, or rename them, and end."""
+        """Refuse results whose folders have names of earlier versions, or rename them and exit."""
         if not old_folders(self._results):
             return
         if internals.shows_only(self._workflow) or "adopt_confirmed" not in self._targets:
@@ -226,8 +226,8 @@ class Hooks:
         raise SystemExit
 
     def _prepare(self, slurm: bool, partitions: Path | None) -> None:
-        """Clear up after runs that were killed, and read what the cluster offers."""
-        self._check_names()  # Before this run leaves a sign of itself under the present names.
+        """Clean up after killed runs, and read the limits of the cluster's partitions."""
+        self._check_names()  # Before this run writes its sign into a folder with a present name.
         if not self._changes:
             return
         try:
@@ -243,7 +243,7 @@ class Hooks:
             raise WorkflowError(str(error)) from None
 
     def _say_planning(self) -> None:
-        """Say that this run is planned, which takes minutes for tens of thousands of cells."""
+        """Leave a sign that this run is being planned: minutes for tens of thousands of cells."""
         folder = self._results / PLANNING_FOLDER
         for left in folder.glob("*.json"):
             left.unlink(missing_ok=True)
@@ -255,7 +255,7 @@ class Hooks:
             self._planning = None
 
     def _cores(self, rule: Any, wildcards: Mapping[str, str]) -> int:
-        """Return the cores that a job takes from others."""
+        """Return the number of cores that a job occupies."""
         return 0 if self._waits(rule, wildcards) else 1
 
     def _waits(self, rule: Any, wildcards: Mapping[str, str]) -> bool:
@@ -264,33 +264,33 @@ class Hooks:
         return any(self._flow.study.engine(name).kind == "openai" for name in models)
 
     def _finish(self) -> None:
-        """Take back all that this run said of itself."""
+        """Remove all signs of this run."""
         self._end_planning()
         self._tenancy.end()
 
     def _note_lock(self, files: list[Path]) -> None:
-        """Say whose lock it is, so that the next run lifts it if this one is killed."""
+        """Record the owner of the lock, so that the next run can lift it if this one is killed."""
         if self._changes:
             self._tenancy.locked(files)
 
     def _check_unlock(self) -> None:
-        """Keep the lock of a run that is alive."""
+        """Refuse to remove the lock of a run that is alive."""
         try:
             self._tenancy.check_unlock()
         except RuntimeError as error:
             raise WorkflowError(str(error)) from None
 
     def _take_over(self, jobs: Iterable[Job]) -> bool:
-        """Note what the jobs of a killed run made; return whether this run may change anything."""
+        """Record the results of a killed run's jobs; return whether this run may write."""
         if self._changes:
             note_ended(self._begun, self.planner, jobs, self._logger.info)
         return self._changes
 
     def _planned(self, jobs: Iterable[Job]) -> None:
-        """Say which of the planned trainings have few steps, and take note of new jobs."""
+        """Warn about planned trainings with few steps, and include new jobs."""
         jobs = [*jobs]
         if self._progress is not None:
-            # A decision was made, from which they follow.
+            # A checkpoint's decision has added these jobs during the run.
             self._note(jobs)
             self._progress.grow()
         trained = (job for job in jobs if rule_name(job) == "train_student")
@@ -299,7 +299,7 @@ class Hooks:
             self._logger.warning(said)
 
     def _check_advice(self, planned: Sequence[str]) -> None:
-        """Refuse advice before which students would be trained, or anything asked."""
+        """Refuse advice if jobs would run first that query models or train students."""
         first = [name for name in planned if name not in (*ANALYSIS, *QUESTIONS)]
         if not first:
             return
@@ -313,14 +313,14 @@ class Hooks:
         )
 
     def _skip(self, job: Job) -> None:
-        """Count a job as done that does not run."""
+        """Count a skipped job as done."""
         if self._progress is not None:
             self._progress.skip(job)
 
-    # --- before the first job: a dry run does not come here
+    # --- before the first job; not called in a dry run
 
     def start(self) -> None:
-        """Answer a question, or see to all that the jobs of the run need.
+        """Answer a question, or check and set up everything that the jobs need.
 
         Raises:
             SystemExit: after the answer to a question.
@@ -350,13 +350,13 @@ class Hooks:
         self._end_planning()
 
     def _note(self, jobs: Iterable[Job]) -> None:
-        """Write down what is to be made, for a next run, and for jobs that share a model."""
+        """Write the planned outputs, for the next run and for jobs that share a model."""
         jobs = [*jobs]
         note_begun(self._begun, self.planner, jobs)
         self._shared.pending.write(str(file) for job in jobs for file in job.output)
 
     def _answer(self, asked: set[str]) -> None:
-        """Print the answer to a question, and end."""
+        """Print the answer to a question, and exit."""
         if "explain" in asked:
             answer = explanation(
                 self.planner,
@@ -374,8 +374,8 @@ class Hooks:
         raise SystemExit
 
     def _adopted(self, confirmed: bool) -> str:
-        """Return which results are kept as they are, and note them if that was confirmed."""
-        # Not for every plan: it takes PyArrow's reader of Parquet.
+        """Return a text about the results that can be adopted; adopt them if confirmed."""
+        # Imported here because it loads PyArrow, which few plans need.
         from seedbed.run.adopting import adopt, review
 
         jobs, notes = internals.Jobs(self._workflow).all(), internals.notes_of(self._workflow)
@@ -388,7 +388,7 @@ class Hooks:
         return found.text(confirmed, f"make adopt STUDY={self._flow.study.name} CONFIRM=yes")
 
     def _check(self, jobs: Sequence[Job]) -> None:
-        """Raise an error for what jobs need and have not."""
+        """Raise an error if jobs lack data, keys or prices that they need."""
         study, asked = self._flow.study, [(rule_name(job), job.wildcards_dict) for job in jobs]
         if self._shared.run.data_dir is None and "get_task" in dict(asked):
             check_downloads(study)
@@ -406,7 +406,7 @@ class Hooks:
             check_prices(study, models)
 
     def _begin(self, jobs: Sequence[Job]) -> None:
-        """Say that this run is alive, and have SLURM's executor wait where it must."""
+        """Leave a sign that this run is alive, and set up the SLURM executor."""
         workflow, name = self._workflow, None
         if self._partitions is not None:
             if (said := self._shared.resources.unknown()) is not None:
@@ -418,10 +418,10 @@ class Hooks:
             self._tenancy.begin(internals.lock_files(workflow), name)
 
     def _follow(self, asks: bool) -> None:
-        """Say how far the run is, from here on.
+        """Start the progress display.
 
         Args:
-            asks: whether its jobs ask teachers, so that it says at its end what became of that.
+            asks: whether jobs ask teachers. The run then prints at its end what was lost.
         """
         slurm = internals.sends_to_slurm(self._workflow)
         self._progress = Progress(
@@ -441,8 +441,8 @@ class Hooks:
         self._progress.start()
 
     def _losses(self) -> list[str]:
-        """Return what became of the answers that were paid for."""
-        # Takes Polars, which planning does without.
+        """Return lines about paid answers that were lost."""
+        # Imported here because it loads Polars, which planning does not need.
         from seedbed.study.losses import losses, summary
 
         return summary(losses(self._flow), WARNINGS)
@@ -450,7 +450,7 @@ class Hooks:
     # --- after the last job
 
     def end(self, well: bool) -> None:
-        """Say how the run ended."""
+        """Finish the progress display, and print warnings about the run's results."""
         if well and internals.is_main(self._workflow) and self._changes:
             self._begun.unlink(missing_ok=True)
         if self._progress is not None:

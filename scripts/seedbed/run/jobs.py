@@ -1,4 +1,4 @@
-"""What is read of Snakemake's jobs: the names of their rules, and their files by name."""
+"""The names of the rules of Snakemake's jobs, and the jobs' inputs by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAMES: dict[str, str] = {}
 
 
 def rename(names: Mapping[str, str]) -> None:
-    """Take note of what rules are called here, by what a workflow that uses them calls them."""
+    """Set the rules' names in this project, by their names in a workflow that uses them."""
     _NAMES.update({name: own for name, own in names.items() if name != own})
 
 

@@ -1,7 +1,7 @@
-"""Lists of files that are too long for a command line: a job reads them from a file.
+"""Lists of files that are too long for a command line; a job reads them from a file.
 
-A run writes them before its first job starts. Their names are digests of their content, so that a
-job finds the list of its own inputs, or none.
+A run writes the lists before its first job starts. Their names are digests of their content, so
+that a job finds either the list of its own inputs or none.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ LISTED = {
     "plot_diversity": "datasets",
     "write_report": "examples",
 }
-"""The rules that read as many files as a study has cells or datasets, and these inputs' names."""
+"""Rules with an input of one file per cell or dataset, and the name of that input."""
 
 
 class Lists:
     """The lists of a study."""
 
     def __init__(self, folder: str) -> None:
-        """Take note of a study.
+        """Store the folder of a study's lists.
 
         Args:
-            folder: where the lists are.
+            folder: the folder.
         """
         self._folder = folder
 
     def file(self, paths: Iterable[object]) -> str:
-        """Return the file of a list."""
+        """Return the path of the file with a list."""
         digest = hashlib.sha256(_text(paths).encode()).hexdigest()[:16]
         return f"{self._folder}/{digest}.txt"
 
     def option(self, paths: Iterable[object]) -> str:
-        """Return the value of an option that stands for a list of files."""
+        """Return the value of an option whose argument is a list of files."""
         return f"@{self.file(paths)}"
 
     def write(self, jobs: Iterable[Job]) -> None:
-        """Write the lists of a run's jobs, and remove those of earlier runs.
+        """Write the lists of a run's jobs, and remove the lists of earlier runs.
 
         Args:
-            jobs: jobs of Snakemake.
+            jobs: the jobs that are to run.
         """
         listed = [job for job in jobs if rule_name(job) in LISTED]
         if not listed:

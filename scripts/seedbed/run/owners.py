@@ -1,8 +1,8 @@
-"""Which runs are alive in a folder, and whose results they write.
+"""Which runs are alive in a folder, and which results they write.
 
-Snakemake's own locks are files that say nothing of who made them, and the system's locks may reach
-no further than one machine. So a run that holds Snakemake's lock keeps a file of its own, beside
-the locks and beside the results, with a number in it that counts up while the run lives.
+Snakemake's lock files do not record their owner, and locks of the operating system may be limited
+to one machine. Therefore each run that holds Snakemake's lock keeps a sign: a file next to the
+locks and one in the results, with a counter that increases while the run is alive.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from seedbed.snakemake_folder import LOCKS, NOTES
 from seedbed.study.paths import STATE
 
 FOLDER = NOTES / "seedbed"
-"""Of the files of the runs in a working directory."""
+"""The folder with the signs of the runs in a working directory."""
 
 RESULTS_FOLDER = Path(STATE, "owners")
-"""Of the files of the runs that write a study's results, in these results."""
+"""The folder of a study's results with the signs of the runs that write them."""
 
 BEAT_SECONDS = 5.0
 SILENT_SECONDS = 20.0
-"""Without a sign for so long, a run on another machine is dead."""
+"""A run on another machine is dead if its counter does not change for that long."""
 
 STALE_SECONDS = 60.0
 
@@ -39,18 +39,19 @@ class Owner:
     """A run that holds Snakemake's lock.
 
     Attributes:
-        number: of the run.
+        number: a unique id of the run.
         study: its study.
         host: name of its machine.
-        boot: of its machine, since its last start.
-        process: its number there, among those of `space`.
-        ticks: when the process started, so that no later one with the same number is taken for it.
-        since: seconds since the epoch.
+        boot: boot id of its machine.
+        space: PID namespace of its process.
+        process: its process id in that namespace.
+        ticks: when the process started (clock ticks), to tell it from a later process with its id.
+        since: when the run began (seconds since the epoch).
         folder: its working directory.
-        inode: of that directory.
-        locks: names of Snakemake's lock files that it made, with the time of their making (ns).
-        slurm: the name of its SLURM jobs; None if it sends none.
-        beat: counts up.
+        inode: inode of that directory.
+        locks: names of the Snakemake lock files that it made, with their modification times (ns).
+        slurm: the name of its SLURM jobs; None if it submits none.
+        beat: the counter.
     """
 
     number: str
@@ -69,7 +70,7 @@ class Owner:
 
     @property
     def title(self) -> str:
-        """Who it is, for a person."""
+        """The run in words: its process, machine, start and folder."""
         at = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.since))
         return f"process {self.process} on {self.host}, since {at}, in {self.folder}"
 
@@ -84,7 +85,7 @@ class Owner:
         )
 
     def at(self, folder: Path) -> bool:
-        """Return whether its working directory is a folder, be it by another path."""
+        """Return whether its working directory is a folder, possibly by another path."""
         with suppress(OSError):
             if Path(self.folder).exists():
                 return Path(self.folder).samefile(folder)
@@ -110,7 +111,7 @@ def this_run(study: str, folder: Path, locks: Iterable[Path], slurm: str | None)
 
 
 def owners(*folders: Path) -> list[Owner]:
-    """Return the runs, dead or alive, that have a file in one of some folders."""
+    """Return the runs, dead or alive, that have a sign in one of some folders."""
     found = {}
     for folder in folders:
         for file in sorted(folder.glob("*.json")):
@@ -120,14 +121,14 @@ def owners(*folders: Path) -> list[Owner]:
 
 
 def living(runs: Sequence[Owner], *folders: Path) -> list[Owner]:
-    """Return which of some runs are alive.
+    """Return the runs that are alive.
 
-    On this machine the process tells. From another machine a run is watched for 20 seconds, by
-    changes alone, as clocks may differ.
+    For runs on this machine, looks up their processes. For runs on other machines, watches their
+    counters for up to 20 seconds. Clocks may differ, so the files' times are not used.
 
     Args:
-        runs: from `owners`.
-        folders: where their files are.
+        runs: runs that `owners` returned.
+        folders: the folders of their signs.
     """
     alive = [run for run in runs if run.here() and _ticks(run.process) == run.ticks]
     watched = {run.number: run for run in runs if not run.here()}
@@ -144,7 +145,7 @@ def living(runs: Sequence[Owner], *folders: Path) -> list[Owner]:
 
 
 def seems_alive(*folders: Path) -> bool:
-    """Return whether a run is alive that has a file in one of some folders, without waiting."""
+    """Return whether a run with a sign in one of some folders is alive, without waiting."""
     for folder in folders:
         for file in folder.glob("*.json"):
             run = _read(file)
@@ -160,7 +161,7 @@ def seems_alive(*folders: Path) -> bool:
 
 
 def forget(runs: Iterable[Owner], *folders: Path) -> None:
-    """Remove the files of dead runs."""
+    """Remove the signs of dead runs."""
     for run in runs:
         for folder in folders:
             with suppress(OSError):
@@ -168,15 +169,15 @@ def forget(runs: Iterable[Owner], *folders: Path) -> None:
 
 
 def lift_locks(folder: Path, runs: Iterable[Owner], others: Iterable[Owner]) -> int:
-    """Remove the lock files that dead runs left to Snakemake, and no others.
+    """Remove the Snakemake lock files that dead runs left, and no others.
 
     Args:
         folder: the working directory.
-        runs: that are dead.
-        others: that are alive.
+        runs: the dead runs.
+        others: the living runs.
 
     Returns:
-        How many there were.
+        How many files were removed.
     """
     kept = {item for run in others if run.at(folder) for item in run.locks.items()}
     lifted = 0
@@ -190,11 +191,11 @@ def lift_locks(folder: Path, runs: Iterable[Owner], others: Iterable[Owner]) -> 
 
 
 class Sign:
-    """The files of this run, whose number counts up until the end.
+    """The sign of this run: files with a counter that increases until the end.
 
     Args:
         run: this run.
-        folders: where the files are to be; those that cannot be written are left out.
+        folders: the folders for the files; read-only folders are left out.
     """
 
     def __init__(self, run: Owner, *folders: Path) -> None:
@@ -227,7 +228,7 @@ class Sign:
 
 
 def _write(file: Path, run: Owner) -> None:
-    # In place: another machine sees what is in a file when it opens it, but a new one later.
+    # In place: other machines see a file's new content when they open it, but new files only later.
     text = json.dumps(asdict(run)).encode()
     handle = os.open(file, os.O_WRONLY | os.O_CREAT, 0o666)
     try:
@@ -248,7 +249,7 @@ def _read(file: Path) -> Owner | None:
 
 
 def _made(path: Path) -> int | None:
-    """Return when a file was written (ns), None if it is not there."""
+    """Return a file's modification time (ns); None if it does not exist."""
     with suppress(OSError):
         return path.stat().st_mtime_ns
     return None
@@ -263,7 +264,7 @@ def _space() -> str:
 
 
 def _ticks(process: int) -> int | None:
-    """Return when a process of this machine started; None if there is none that lives."""
+    """Return when a process of this machine started (clock ticks); None if it is not alive."""
     try:
         state, *facts = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:

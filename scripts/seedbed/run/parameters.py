@@ -1,7 +1,7 @@
-"""Parameters that several rules share, as functions of the wildcards of their jobs.
+"""Params and inputs that several rules share, as functions of the jobs' wildcards.
 
-Snakemake reads the names of their arguments: those that take `input` as well are not tracked, as
-what they give changes no result.
+Snakemake passes the arguments that a function names. Params whose functions take `input` as well
+are not tracked, because they change no result.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from seedbed.study.paths import Part
 
 
 def fixed(value: str) -> Callable[..., str]:
-    """Return a parameter that is not tracked, as it is always the same for its rule."""
+    """Return a param with a constant value, which is not tracked."""
     return lambda wc, input: value
 
 
 class JobParameters:
-    """The parameters and inputs of jobs, for the rules of a study."""
+    """The params and inputs of jobs, for the rules of a study."""
 
     def __init__(self, flow: JobSettings, pending: PendingJobs, code: Callable[..., str]) -> None:
-        """Take note of a study.
+        """Store the study.
 
         Args:
             flow: the study.
@@ -35,7 +35,7 @@ class JobParameters:
         self._code = code
 
     def items(self) -> dict[str, Callable[..., Any]]:
-        """Return what a task's items are made from; what they depend on, `data`, is tracked."""
+        """Return the params for a task's items; `data`, which decides the items, is tracked."""
         flow = self._flow
         return {
             "data": lambda wc: flow.items_source(wc.task),
@@ -47,12 +47,12 @@ class JobParameters:
         }
 
     def chart(self, module: str) -> dict[str, Callable[..., Any]]:
-        """Return which module draws a chart, with its code apart from that of other charts."""
+        """Return the module that draws a chart, and a code digest that excludes other charts."""
         drawing = f"seedbed.analysis.report.charts.{module}"
         return {"chart": fixed(module), "code": lambda wc: self._code("plot", drawing)}
 
     def shard(self, rule: str, stream: str) -> dict[str, Callable[..., Any]]:
-        """Return which queries of a stream a shard holds, and which of them are needed.
+        """Return the params for a shard: the queries that it holds, and how many are needed.
 
         Args:
             rule: name of the rule.
@@ -66,7 +66,7 @@ class JobParameters:
         }
 
     def checking(self, answers: str) -> dict[str, str | Callable[..., Any]]:
-        """Return the inputs of jobs that look at the answers of a shard.
+        """Return the inputs of jobs that check or verify the answers of a shard.
 
         Args:
             answers: file of the answers, with wildcards.
@@ -81,11 +81,11 @@ class JobParameters:
     def checked(
         self, rule: str, settings: Callable[[str], Settings]
     ) -> dict[str, Callable[..., Any]]:
-        """Return which answers of a shard a job looks at, and how.
+        """Return the params of jobs that check or verify the answers of a shard.
 
         Args:
             rule: name of the rule.
-            settings: returns those of a stream.
+            settings: returns the settings for a stream.
         """
         flow = self._flow
         return {
@@ -95,7 +95,7 @@ class JobParameters:
         }
 
     def training(self, key: str) -> dict[str, Callable[..., Any]]:
-        """Return how a student is trained, and for which other jobs.
+        """Return the params for training a student, with the file of pending trainings.
 
         Args:
             key: name of the wildcard with the key of a cell.
@@ -110,7 +110,7 @@ class JobParameters:
         }
 
     def answering(self, key: str) -> dict[str, Callable[..., Any]]:
-        """Return the inputs of jobs that ask a student test items.
+        """Return the inputs of jobs in which a student answers test items.
 
         Args:
             key: name of the wildcard with the key of a cell.
@@ -123,7 +123,11 @@ class JobParameters:
         }
 
     def graded(self, key: str) -> dict[str, Callable[..., Any]]:
-        """Return the inputs of jobs that have a student's answers graded, likewise."""
+        """Return the inputs of jobs in which a judge grades a student's answers.
+
+        Args:
+            key: name of the wildcard with the key of a cell.
+        """
         flow = self._flow
         return {
             "answers": lambda wc: flow.outputs(getattr(wc, key)),
@@ -135,10 +139,10 @@ class JobParameters:
         }
 
     def asking(self, part: Part, key: str, stage: str) -> dict[str, str | Callable[..., Any]]:
-        """Return which model a job asks, what runs it, and for which other jobs it answers.
+        """Return the params for asking a model: the model, its engine, and pending jobs.
 
         Args:
-            part: what the model is asked as.
+            part: the role of the model.
             key: name of the wildcard with the key of a stream or a cell.
             stage: name of the folder of response caches.
         """

@@ -1,7 +1,6 @@
-"""What the partitions of a cluster offer, and which of them a job goes to.
+"""The limits of a cluster's partitions, and the choice of a partition for a job.
 
-The file that the profile names says what a site's partitions are for; SLURM itself says what they
-allow. A job has to fit both.
+The profile's file of partitions and SLURM itself both set limits. A job has to fit both.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ ANSWER_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Offer:
-    """The most that a job gets in a partition.
+    """The limits of a partition for one job.
 
     Attributes:
-        name: of the partition.
+        name: name of the partition.
         runtime: minutes.
         mem_mb: memory of a node.
         cpus: cores of a node.
@@ -40,7 +39,7 @@ class Offer:
     gpus: float = math.inf
 
     def within(self, other: Offer) -> Offer:
-        """Return what both allow."""
+        """Return the stricter limits of the two."""
         return Offer(
             self.name,
             min(self.runtime, other.runtime),
@@ -50,7 +49,7 @@ class Offer:
         )
 
     def lacks(self, asked: Asked) -> list[str]:
-        """Return what a job asks for and does not get here, in words."""
+        """Return the limits that a job exceeds, in words."""
         pairs = (
             ("runtime", "minutes"),
             ("mem_mb", "MB of memory"),
@@ -66,7 +65,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a job asks for: minutes, MB of memory, cores, GPUs."""
+    """The resources that a job asks for: minutes, MB of memory, cores, GPUs."""
 
     runtime: float = 0
     mem_mb: float = 0
@@ -82,16 +81,16 @@ class Asked:
 
 
 class Partitions:
-    """The partitions that jobs of a run may go to.
+    """The partitions for the jobs of a run.
 
     Args:
-        listed: as Snakemake's executor read them from the profile's file; None without a file: then
-            SLURM's default partition is the only one.
-        real: what SLURM says of its partitions, by name; empty if it does not say.
-        default: the name of SLURM's default partition, None if there is none.
+        listed: the partitions of the profile's file, as Snakemake's executor read them. None if
+            there is no file: SLURM's default partition is then the only one.
+        real: the partitions and limits of SLURM, by name; empty if unknown.
+        default: the name of SLURM's default partition; None if there is none.
 
     Raises:
-        ValueError: if a partition of the file is not one of SLURM's.
+        ValueError: if SLURM lacks a partition of the file.
     """
 
     def __init__(
@@ -110,7 +109,7 @@ class Partitions:
 
     @property
     def offers(self) -> list[Offer]:
-        """What each partition that jobs may go to offers."""
+        """The limits of each partition for jobs."""
         if self._listed:
             return [self._offer(name) for name in self._listed]
         if self._default in self._real:
@@ -118,15 +117,16 @@ class Partitions:
         return []
 
     def choose(self, view: SimpleNamespace) -> str | None:
-        """Return the partition for a job; None leaves it to SLURM, where nothing is known.
+        """Return the partition for a job; None leaves the choice to SLURM.
 
-        Jobs without a GPU avoid partitions with GPUs; among the others the closest fit counts.
+        Jobs without a GPU avoid partitions with GPUs. Among the remaining partitions, the closest
+        fit is chosen.
 
         Args:
             view: the job, with its `name`, `threads` and `resources`.
 
         Raises:
-            ValueError: if none takes it, with what each of them offers.
+            ValueError: if no partition accepts the job, with the limits of each.
         """
         asked = asked_of(view)
         wanted = view.resources.get("slurm_partition")
@@ -188,7 +188,7 @@ def _other(part: Any) -> str:
 
 
 def asked_of(view: SimpleNamespace) -> Asked:
-    """Return what a job asks for.
+    """Return the resources that a job asks for.
 
     Args:
         view: the job, with its `threads` and `resources`.
@@ -212,9 +212,9 @@ def _number(value: Any) -> float:
 
 
 def real_offers() -> tuple[dict[str, Offer], str | None]:
-    """Return what SLURM says of its partitions, by name, and which of them is the default.
+    """Return SLURM's limits of its partitions, by name, and the name of the default partition.
 
-    Both are empty where it says nothing.
+    The limits are empty, and the name is None, if SLURM does not answer.
     """
     said = _said("scontrol", "--all", "show", "partition", "--oneliner")
     offers: dict[str, Offer] = {}
@@ -235,7 +235,7 @@ def real_offers() -> tuple[dict[str, Offer], str | None]:
     nodes: dict[str, Offer] = {}
     for line in _said("sinfo", "--all", "--noheader", "--format=%R|%m|%c|%G").splitlines():
         name, memory, cores, gres = (*line.split("|"), "", "", "", "")[:4]
-        # Where a site does not say how much memory a node has, it reads 1 MB.
+        # SLURM shows 1 MB if the site has not configured the memory of a node.
         known = _limit(memory) if _limit(memory) > 1 else math.inf
         found = Offer(name, math.inf, known, _limit(cores), _gpus(gres))
         other = nodes.get(name, found)
@@ -260,7 +260,7 @@ def _said(*words: str) -> str:
 
 
 def _minutes(text: str) -> float:
-    """Return the minutes of `[days-]hours:minutes:seconds`, infinite for other words."""
+    """Return the minutes of `[days-]hours:minutes:seconds`; infinity for other texts."""
     found = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", text)
     if found is None:
         return math.inf
@@ -269,18 +269,18 @@ def _minutes(text: str) -> float:
 
 
 def _limit(text: str) -> float:
-    """Return a number that may have a sign behind it ("64000+"); infinite for other words."""
+    """Return a number with an optional suffix ("64000+"); infinity for 0 and other texts."""
     found = re.match(r"\d+", text)
     return int(found[0]) if found and int(found[0]) else math.inf
 
 
 def _gpus(text: str) -> float:
-    """Return the GPUs of a node, by its generic resources: `gpu:h200:2(S:0-1),...`."""
+    """Return the number of GPUs in a node's generic resources: `gpu:h200:2(S:0-1),...`."""
     counts = re.findall(r"\bgpu(?::[^:,(]+)?:(\d+)", text)
     return sum(map(int, counts)) if counts else 0
 
 
 def write_offers(offers: Iterable[Offer]) -> None:
-    """Tell this process, and the jobs that it sends, what the partitions offer."""
+    """Pass the partitions' limits to this process and its jobs, in the environment."""
     rows = [[offer.gpus, offer.runtime, offer.mem_mb] for offer in offers]
     os.environ[OFFERS] = json.dumps(rows)  # With Infinity, which Python reads again.

@@ -1,4 +1,4 @@
-"""What a run costs while it goes on: the hours of its own jobs, dollars so far and at this pace."""
+"""The cost of a run while it lasts: hours of its jobs, dollars so far, and dollars per hour."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _ASKING = {
     "answer_items": ("evaluation", "student", "judged_cell"),
     "judge_student": ("judging", "judge", "judged_cell"),
 }
-"""By rule: its stage, the part that its model has, and the wildcard that says which."""
+"""By rule: its stage, the role of its model, and the wildcard that determines the model."""
 
 _LEAST_SECONDS = 60.0
-"""Of a run, before its pace says something."""
+"""How long a run must last before its cost per hour is shown."""
 
 
 class Paying:
@@ -43,7 +43,7 @@ class Paying:
 
     Args:
         flow: the study.
-        clock: seconds, as of `time.monotonic`.
+        clock: returns seconds, as `time.monotonic` does.
     """
 
     def __init__(self, flow: Targets, clock: Callable[[], float] = time.monotonic) -> None:
@@ -55,7 +55,7 @@ class Paying:
         self._written: SpendingRecord | None = None
 
     def open(self) -> None:
-        """Begin the run: see `Account.open`. Jobs that a killed run left are booked first."""
+        """Open the account: see `Account.open`. The jobs of a killed run are booked first."""
         flow = self._flow
         self._book_left()
         self._account.open(self._ledger, flow.grid, self._results, flow.capped)
@@ -63,7 +63,7 @@ class Paying:
         self._start = self._clock()
 
     def own(self, job: Job) -> OwnHours | None:
-        """Return what the hours of a job are booked as; None if it runs no model itself."""
+        """Return how the hours of a job are booked; None if it runs no model itself."""
         found = _ASKING.get(rule_name(job))
         if found is None:
             return None
@@ -79,8 +79,8 @@ class Paying:
 
         Args:
             job: the job.
-            seconds: returns for how long it has run. What Snakemake measured comes first.
-            well: whether it ended well: otherwise Snakemake measured nothing.
+            seconds: returns how long it has run. Snakemake's benchmark takes precedence.
+            well: whether it succeeded. Snakemake benchmarks only such jobs.
         """
         own = self.own(job)
         if own is None:
@@ -93,12 +93,13 @@ class Paying:
     def _book_left(self) -> None:
         """Book the jobs that were running when the last run was killed.
 
-        Each has used its GPUs until its last sign: of that run, or of the job itself.
+        A job used its GPUs until the last sign of the run or of the job itself, unless SLURM knows
+        how long it ran.
         """
         try:
             noted = RunRecord.read(self._results / RUN_FILE)
         except (OSError, ValueError):
-            return  # No run before this one, or one of another version.
+            return  # There was no earlier run, or it was of another version.
         if noted.ended is not None:
             return
         used: defaultdict[Key, float] = defaultdict(float)
@@ -111,14 +112,15 @@ class Paying:
                     seconds = ran
                 used[own.stage, own.model] += own.gpus * seconds
         for key, seconds in used.items():
-            # By this name it is there once, though this run may be killed before it says so.
+            # A fixed name: the hours count once even if this run is killed, and the next one books
+            # them again.
             name = f"killed-{noted.started:.3f}-{'-'.join(key)}"
             book = Book(self._ledger, *key, queries=False, name=name)
             book.add(Spent(gpu_seconds=seconds))
             book.close()
 
     def line(self, ended: bool) -> str:
-        """Return what was spent, and at which pace, in a few words; "" if nothing costs money.
+        """Return the spending, and its pace, in a few words; "" if nothing costs money.
 
         Args:
             ended: whether the run is over.
@@ -135,14 +137,14 @@ class Paying:
         return said
 
     def write(self) -> None:
-        """Write `spending.json`, if something was spent."""
+        """Write `spending.json`, if the spending has changed."""
         found = self._account.record()
         if found.lines and found != self._written:
             found.write(self._results / FILE)
             self._written = found
 
     def close(self) -> None:
-        """Write all for the last time."""
+        """Close all books, and write `spending.json` for the last time."""
         for book in self._books.values():
             book.close()
         self.write()
@@ -155,7 +157,7 @@ def _dates(files: Iterable[str]) -> Iterable[float]:
 
 
 def _measured(benchmark: Any) -> float | None:
-    """Return the seconds that Snakemake measured in a job that has just ended."""
+    """Return the seconds in Snakemake's benchmark of a job that has just ended."""
     with suppress(OSError, ValueError, IndexError, TypeError):
         path = Path(str(benchmark))
         seconds = float(path.read_text().splitlines()[1].split("\t")[0])

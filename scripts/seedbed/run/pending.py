@@ -1,4 +1,4 @@
-"""Jobs of a study that ask the same model: a job that has loaded it may answer for others."""
+"""Jobs of a study that ask the same model: a job that has loaded it may answer for the others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from seedbed.training.settings import StudentTraining, Trainer
 
 
 class _OfShard(TypedDict):
-    """What jobs on a shard have in common: see `PendingShard`."""
+    """Fields that all jobs on a shard have: see `PendingShard`."""
 
     output: Path
     cache: Path
@@ -41,16 +41,16 @@ class _OfShard(TypedDict):
 class PendingJobs:
     """The jobs of a study by the model that they ask, in files that a run writes when it starts.
 
-    In files, and not on the jobs' command lines: Snakemake keeps these for each job, in memory
-    while it plans and on disk after it ran, and a study has thousands.
+    The jobs' command lines do not hold them, because Snakemake keeps the command line of each job
+    in memory during planning, and on disk afterwards. A study has thousands of jobs.
     """
 
     def __init__(self, flow: JobSettings, folder: str) -> None:
-        """Take note of a study.
+        """Store the study.
 
         Args:
             flow: the study.
-            folder: where the files are.
+            folder: the folder of the files.
         """
         self._flow = flow
         self._folder = folder
@@ -59,8 +59,8 @@ class PendingJobs:
         """Return the file of the jobs that ask the same model for the same task.
 
         Args:
-            part: what the model is asked as.
-            key: of a stream or a cell.
+            part: the role of the model.
+            key: the key of a stream or a cell.
         """
         model, task = getattr(self._flow, part)(key)
         return f"{self._folder}/{part}.{model}.{task}.jsonl"
@@ -70,13 +70,13 @@ class PendingJobs:
         return f"{self._folder}/training.{self._flow.student(key)[0]}.jsonl"
 
     def write(self, paths: Iterable[str]) -> None:
-        """Write down what a run is to make, and whom its jobs could answer for.
+        """Write the list of files that a run is to make, and the pending jobs of each model.
 
-        Each line of a file is a `seedbed.engines.pending_jobs.PendingJob`, in the order of the
-        study. A model behind an endpoint is always up, and has no file.
+        Each line of a model's file is a `seedbed.engines.pending_jobs.PendingJob`, in the order of
+        the study. A model behind an endpoint needs no loading, and has no file.
 
         Args:
-            paths: the files that the run is to make.
+            paths: the outputs of the run's jobs.
         """
         planned = dict.fromkeys(paths)
         write_plan(Path(self._folder) / PLAN, planned)
@@ -89,7 +89,7 @@ class PendingJobs:
             write_text(file, "".join(jobs))
 
     def keep(self, paths: Iterable[str]) -> None:
-        """Write down what a run has not made in the end: what it made so far is not in doubt."""
+        """Write the list of files that a run did not make; its other files are complete."""
         write_plan(Path(self._folder) / PLAN, paths)
 
     def _jobs(self) -> Iterator[tuple[str, Callable[[], PendingJob]]]:

@@ -62,7 +62,7 @@ class Status:
 
     Attributes:
         needed: whether it runs, or waits for jobs that run.
-        forced: whether the command line forces it to run.
+        forced: whether the command line, or an incomplete output, forces it to run.
         missing: whether required outputs are missing.
         on_demand: whether only waiting jobs require the missing outputs. The job then runs only if
             one of them turns out to run.

@@ -1,4 +1,4 @@
-"""What a run is to make: its configuration and its study, checked before any rule exists."""
+"""Reads and checks the configuration and the study of a run, before any rule exists."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from seedbed.study.targets import Targets
 def read_run(
     config: Mapping[str, object], folders: ConfigFolders, project: Path
 ) -> tuple[RunConfig, Targets]:
-    """Return what is asked for, and what rules need to know of the study.
+    """Return the run's configuration, and the study as the rules use it.
 
     Args:
         config: the configuration, as Snakemake read it.
-        folders: where the files of the study lie.
-        project: folder of the project, where keys for endpoints may lie in `.env`.
+        folders: the folders of the study's files.
+        project: the project's folder, whose `.env` may hold keys for endpoints.
 
     Raises:
-        WorkflowError: with all that is wrong.
+        WorkflowError: with all problems in the configuration or the study.
     """
     try:
-        # Keys for endpoints; what the environment says itself takes precedence.
+        # Keys for endpoints; variables that are already set take precedence.
         for folder in dict.fromkeys((Path.cwd(), project)):
             read_environment(folder / ".env")
         run = check_run_config(config)
@@ -46,7 +46,7 @@ def read_run(
             check_data(study, run.data_dir)
         if study.config.spend is None:
             return run, Targets.of(run, study, folders)
-        # A spend decides by the scores so far: that takes Polars, which loads slowly.
+        # Imported here because it loads Polars, which is slow: a spend decides by scores.
         from seedbed.study.spend import spend_targets
 
         return run, spend_targets(run, study, folders)

@@ -1,4 +1,4 @@
-"""What a run notes of itself, for `make status` and for the next run, in a study's results."""
+"""The record of a run in a study's results, for `make status` and for the next run."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from seedbed.records import Part, Record
 from seedbed.study.paths import STATE
 
 RUN_FILE = f"{STATE}/run.json"
-"""Below a study's results: the record of its last run."""
+"""The record of a study's last run, relative to the study's results."""
 
 
 class OwnHours(Part):
-    """What the hours of a job that runs a model itself are booked as.
+    """How the hours of a job that runs a model itself are booked.
 
     Attributes:
-        stage: what the model is asked for.
-        model: its name.
-        gpus: of the job.
+        stage: the stage of the job.
+        model: the model's name.
+        gpus: the job's number of GPUs.
     """
 
     stage: str
@@ -30,10 +30,10 @@ class JobNote(Part):
 
     Attributes:
         rule: its rule.
-        wildcards: of the job.
-        logs: its logs; of a failed job, copies that no later attempt overwrites.
-        slurm: its number in SLURM; None on this machine.
-        attempt: which one this is, from 1.
+        wildcards: its wildcards.
+        logs: its logs; for a failed job, copies that no later attempt overwrites.
+        slurm: its SLURM job id; None on this machine.
+        attempt: the number of the attempt, from 1.
     """
 
     rule: str
@@ -47,12 +47,12 @@ class BegunJob(JobNote):
     """A job that runs, or waits in a queue.
 
     Attributes:
-        since: when it began, or was submitted.
+        since: when it started, or was submitted.
         state: its state in SLURM.
-        reason: why it waits there.
-        ran_since: when it was first seen to run there; None before that.
-        own: what its hours are booked as, if the run is killed; None if it costs none.
-        made: what it makes; the dates of these files are its signs.
+        reason: why it is pending there.
+        ran_since: when it was first seen running there; None before that.
+        own: how its hours are booked if the run is killed; None if it runs no model.
+        made: its outputs if it runs a model; their modification times are signs of life.
     """
 
     since: float
@@ -68,8 +68,8 @@ class FailedJob(JobNote):
 
     Attributes:
         said: the last line of its log.
-        message: what Snakemake said of it.
-        cells: how many cells wait for it, or are its own.
+        message: Snakemake's message about it.
+        cells: how many cells depend on it, including its own.
     """
 
     said: str | None = None
@@ -78,21 +78,21 @@ class FailedJob(JobNote):
 
 
 class RunRecord(Record):
-    """`state/run.json`, which a run writes anew every few seconds.
+    """`state/run.json`, which a run rewrites every few seconds.
 
     Attributes:
         host: the machine of the run.
-        process: its number there.
+        process: its process id there.
         started: when it began.
-        noted: when it last wrote this.
-        ended: when it ended; None while it goes on, or if it was killed.
-        well: whether it ended well; None before the end.
-        interrupted: whether Ctrl-C ended it.
-        left: how long what is left takes, in words, where that is known.
-        blocked: cells that wait for jobs that failed.
-        stages: by stage, how many jobs are done, of how many.
+        noted: when it last wrote this record.
+        ended: when it ended; None while it lasts, or if it was killed.
+        well: whether it succeeded; None before the end.
+        interrupted: whether Ctrl-C stopped it.
+        left: the remaining time in words; None if unknown.
+        blocked: how many cells depend on failed jobs.
+        stages: by stage, how many jobs are done, and how many there are.
         running: jobs under way.
-        failed: jobs that failed, and were not started again.
+        failed: jobs that failed and have not been retried.
     """
 
     host: str

@@ -1,9 +1,8 @@
-"""What a run of Snakemake that was killed leaves behind: its lock, and its jobs on a cluster.
+"""Recovery from killed runs of Snakemake, which leave a lock and jobs on a cluster.
 
-A run that ends by itself, or by Ctrl-C, takes back its lock and its jobs. A run that is killed by
-force cannot: Snakemake then asks for `--unlock`, and starts again what SLURM may still be working
-on. Here the next run does both by itself, where it is safe: it lifts the lock, and takes over what
-the jobs finish.
+A run that ends normally, or by Ctrl-C, removes its lock and cancels its jobs. A killed run cannot.
+Snakemake then asks for `--unlock`, and reruns jobs that SLURM may still be running. Here the next
+run recovers by itself if that is safe: it lifts the lock, and takes over the results of the jobs.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ if TYPE_CHECKING:
 
 
 class Tenancy:
-    """This run among others in its folder, and among those that write the same results.
+    """Coordinates this run with others in the same folder or with the same results.
 
     Args:
         root: the working directory.
         study: the study's name.
-        results: its results.
+        results: the folder of its results.
         progress: called with lines of text.
     """
 
@@ -51,15 +50,14 @@ class Tenancy:
         self._signs: list[Sign] = []
 
     def take_over(self, sends: bool) -> None:
-        """Clear up after runs that were killed here, before anything is planned.
+        """Clean up after runs that were killed here, before planning.
 
-        Their jobs on a cluster are looked for, whether or not they left a lock: those that run are
-        waited for, as hours of work may stand behind them, and those that only wait are cancelled.
-        Then their locks are lifted. Nothing is done to a run that is alive, on this machine or on
-        another.
+        Finds the SLURM jobs of killed runs, even if these left no lock. Waits for running jobs,
+        which may have hours of work behind them, and cancels pending jobs. Then lifts the locks of
+        these runs. Runs that are alive, on this machine or another, are left alone.
 
         Args:
-            sends: whether this run sends jobs to SLURM.
+            sends: whether this run submits jobs to SLURM.
 
         Raises:
             RuntimeError: if a run that is alive in another folder writes the same results.
@@ -70,12 +68,12 @@ class Tenancy:
         for run in alive:
             self._progress(f"a run of {run.study} is under way: {run.title}")
         if self._locked_by_others(known):
-            return  # Nothing says whether that run is alive: Snakemake asks for --unlock.
+            return  # It is unknown whether that run is alive: Snakemake asks for --unlock.
         dead = [run for run in known if run not in alive]
         names = {run.slurm for run in dead if run.slurm is not None}
         spared = {run.slurm for run in alive if run.slurm is not None}
         await_jobs(self._root, self._progress, names, spared, patient=sends or bool(names))
-        # Meanwhile another run may have come.
+        # Another run may have started meanwhile.
         alive = living([run for run in owners(*self._folders) if run not in dead], *self._folders)
         if lift_locks(self._root, dead, alive):
             self._progress("an earlier run was killed: its lock on this folder is lifted")
@@ -85,7 +83,7 @@ class Tenancy:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def locked(self, locks: Iterable[Path]) -> None:
-        """Say that this run holds Snakemake's lock, before it is known which jobs it sends.
+        """Leave a sign that this run holds Snakemake's lock, before its SLURM jobs have a name.
 
         Args:
             locks: the lock's files.
@@ -93,15 +91,15 @@ class Tenancy:
         self._signs.append(Sign(this_run(self._study, self._root, locks, None), *self._folders))
 
     def begin(self, locks: Iterable[Path], slurm: str | None) -> None:
-        """Say that this run, which holds Snakemake's lock, is alive.
+        """Leave a sign that this run is alive, holds Snakemake's lock, and has jobs on SLURM.
 
         Args:
             locks: the lock's files.
-            slurm: the name that its jobs have on SLURM; None if it sends none.
+            slurm: the name of its jobs on SLURM; None if it submits none.
 
         Raises:
-            RuntimeError: if another run is alive that writes the same results, and no lock keeps
-                the two apart; or if jobs of another run have come meanwhile.
+            RuntimeError: if another living run writes the same results, and no lock separates the
+                two; or if SLURM jobs of a dead run were found only now.
         """
         run = this_run(self._study, self._root, locks, slurm)
         sign = Sign(run, *self._folders)
@@ -123,15 +121,15 @@ class Tenancy:
             )
 
     def end(self) -> None:
-        """Take back what this run said of itself."""
+        """Remove this run's signs."""
         while self._signs:
             self._signs.pop().take_back()
 
     def check_unlock(self) -> None:
-        """Raise an error if a run is alive whose lock would be lifted.
+        """Check that no run in this folder is alive.
 
         Raises:
-            RuntimeError: naming the run.
+            RuntimeError: naming the run that is.
         """
         alive = living(owners(*self._folders), *self._folders)
         here = [run for run in alive if run.at(self._root)]
@@ -142,7 +140,7 @@ class Tenancy:
             )
 
     def _locked_by_others(self, known: Iterable[Owner]) -> bool:
-        """Return whether there are lock files of a run that says nothing of itself."""
+        """Return whether there are lock files of a run that left no sign."""
         made = {item for run in known for item in run.locks.items()}
         files = (self._root / LOCKS).glob("*.lock")
         return any((path.name, path.stat().st_mtime_ns) not in made for path in files)
@@ -157,15 +155,15 @@ class Tenancy:
 
 
 def note_begun(file: Path, planner: Planner, jobs: Iterable[Job]) -> None:
-    """Write down by what settings a run makes its files.
+    """Write the settings with which a run's jobs make their files.
 
-    The manifest notes it for each job when it ends. If the run is killed before a job on a cluster
-    ends, the job's files are made all the same.
+    The manifest records them when a job ends. If the run is killed, its jobs on a cluster may still
+    finish, and the next run needs these settings to record their results.
 
     Args:
         file: the file to write.
-        planner: of the run.
-        jobs: what the run is to make.
+        planner: the run's planner.
+        jobs: the jobs that are to run.
     """
     write_text(file, planner.begun(job for job in jobs if job.output))
 
@@ -173,13 +171,13 @@ def note_begun(file: Path, planner: Planner, jobs: Iterable[Job]) -> None:
 def note_ended(
     file: Path, planner: Planner, jobs: Iterable[Job], progress: Callable[[str], None]
 ) -> None:
-    """Note in the manifest what jobs made after their run was killed: nothing is made twice.
+    """Record in the manifest what jobs made after their run was killed, so that they do not rerun.
 
     Args:
-        file: what that run wrote by `note_begun`.
-        planner: of the present run.
+        file: the file that `note_begun` wrote in that run.
+        planner: the present run's planner.
         jobs: all jobs of the present run.
-        progress: called with a line of text, if there is something.
+        progress: called with a line of text if there were such jobs.
     """
     try:
         noted = file.read_text(encoding="utf-8")

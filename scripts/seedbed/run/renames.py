@@ -1,7 +1,7 @@
-"""Results of earlier versions, whose folders had other names: found, refused, and renamed.
+"""Finds, refuses and renames results of earlier versions, whose folders had other names.
 
-Each step is one rename, and the folders that a run looks for come last: whatever kills this, the
-next run finds an old folder again, and the same command does the rest.
+Each step is one rename, and the folders that a run checks come last. If the process is killed, the
+next run still finds an old folder, and the same command finishes the work.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ FOLDERS = {
     "verdicts": "labels",
     "journal": "state",
 }
-"""Of a study's results, in the order of renaming: what was in `journal` is then in `state`."""
+"""Old and new paths in a study's results, in the order of renaming: `journal` comes last."""
 
 STAGES = ("votes", "verdicts")
-"""Folders whose files have their names."""
+"""Folders whose files have the same name as the folder."""
 
 RULES = {"sample_votes": "sample_answers"}
 
 _NOTES = (NAME, "journal/begun.jsonl", "journal/run.json")
-"""Files of JSON that name files and rules; of `.jsonl`, each line is JSON."""
+"""JSON files that name files and rules; in `.jsonl`, each line is JSON."""
 
 
 def old_folders(results: Path) -> list[str]:
-    """Return which folders in a study's results have names of an earlier version."""
+    """Return the folders in a study's results that have names of an earlier version."""
     return [old for old in FOLDERS if "/" not in old and (results / old).is_dir()]
 
 
 def refusal(results: Path, spends: bool) -> str:
-    """Return that results have old names, and what renames them.
+    """Return the error that results have old names, with the command that renames them.
 
     Args:
-        results: of the study.
-        spends: whether the study is that of a spend.
+        results: the study's results.
+        spends: whether the study is a spend.
     """
     pairs = [f"{old} is {FOLDERS[old]} now" for old in old_folders(results)]
     command = f"make adopt STUDY={results.name} CONFIRM=yes"
@@ -66,16 +66,16 @@ def rename_folders(results: Path, root: Path, progress: Callable[[str], None]) -
     """Give the files and folders of a study's results their present names.
 
     Args:
-        results: of the study, relative to the working directory.
+        results: the study's results, relative to the working directory.
         root: the working directory.
-        progress: called with lines of text while jobs on a cluster are waited for.
+        progress: called with lines of text while waiting for jobs on a cluster.
 
     Returns:
         The old names of the folders.
 
     Raises:
-        RuntimeError: if a run is alive that writes these results, or a new name is taken.
-        OSError: if something cannot be renamed.
+        RuntimeError: if a living run writes these results, or a new name is taken.
+        OSError: if a file or folder cannot be renamed.
     """
     found = [old for old in FOLDERS if (results / old).is_dir()]
     for old in found:
@@ -94,7 +94,7 @@ def rename_folders(results: Path, root: Path, progress: Callable[[str], None]) -
 
 
 def _refuse_living(results: Path, root: Path, progress: Callable[[str], None]) -> None:
-    """Refuse what a run or its jobs on a cluster may still write to."""
+    """Refuse results that a living run writes, and wait for the SLURM jobs of dead runs."""
     folders = (root / FOLDER, results / "journal/owners")
     known = owners(*folders)
     alive = living(known, *folders)
@@ -107,7 +107,7 @@ def _refuse_living(results: Path, root: Path, progress: Callable[[str], None]) -
 
 
 def _rewrite(file: Path, results: Path) -> None:
-    """Rewrite the names in a file of JSON; what a kill tore stays as it is."""
+    """Rewrite the names in a JSON file; lines truncated by a kill are not changed."""
     if not file.is_file():
         return
     lines = []

@@ -1,4 +1,4 @@
-"""What jobs ask SLURM for, and whether the partitions of a cluster take it."""
+"""The resources that jobs ask SLURM for, and whether a cluster's partitions allow them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Site:
-    """How a cluster wants to be asked.
+    """The form in which a cluster expects resource requests.
 
     Attributes:
-        gpu_request: `gpus` or `gres`: by which option of sbatch.
-        cores_per_gpu: cores with each GPU.
+        gpu_request: the option of sbatch that requests GPUs: `gpus` or `gres`.
+        cores_per_gpu: cores per GPU.
     """
 
     gpu_request: str = "gpus"
@@ -34,7 +34,7 @@ class Site:
 
 
 class _Resources(dict):
-    """Resources of a job, by name as an entry and as an attribute."""
+    """Resources of a job; each is both an entry and an attribute."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -44,17 +44,16 @@ class _Resources(dict):
 
 
 def view(name: str, threads: int, resources: Any, site: Site) -> SimpleNamespace:
-    """Return what a job asks SLURM for, as the executor's functions read it.
+    """Return the resources that a job asks SLURM for, in the form that the executor reads.
 
-    A job with GPUs gets cores for each of them. Where memory comes with cores, by
-    `mem_mb_per_cpu`, it gets as many cores as its memory takes. What asks for GPUs by `gres` takes
-    the place of `gpu`.
+    A job with GPUs gets cores for each GPU. With `mem_mb_per_cpu`, a job gets enough cores for its
+    memory. GPUs in `gres` replace `gpu`.
 
     Args:
-        name: of the job.
-        threads: that it uses.
-        resources: what its rule, the profile and the command line say.
-        site: how the cluster wants to be asked.
+        name: name of the job.
+        threads: its threads.
+        resources: its resources from the rule, the profile and the command line.
+        site: the site's form of resource requests.
     """
     found = _Resources((key, value) for key, value in resources.items() if value is not None)
     gpus = int(found.get("gpu") or 0)
@@ -74,7 +73,7 @@ def view(name: str, threads: int, resources: Any, site: Site) -> SimpleNamespace
 
 
 def gpu_option(resources: JsonObject, site: Site) -> list[str]:
-    """Return the option of sbatch that asks for GPUs and the like, if any is needed."""
+    """Return sbatch's option for GPUs or other generic resources; empty if none are needed."""
     if resources.get("gres"):
         return [f"--gres={resources['gres']}"]
     if not resources.get("gpu"):
@@ -86,34 +85,34 @@ def gpu_option(resources: JsonObject, site: Site) -> list[str]:
 
 
 def asked_by(job: Job, attempt: int, site: Site) -> SimpleNamespace:
-    """Return what a job would ask SLURM for at an attempt."""
+    """Return the resources that a job would ask SLURM for at an attempt."""
     resources = resources_at(job, attempt)
     return view(job.name, resources.get("_cores", 1), resources, site)
 
 
 def partitions_of(file: Path | None) -> Partitions:
-    """Return the partitions that jobs may go to.
+    """Return the partitions for jobs.
 
     Args:
-        file: that the profile names, by `slurm-partition-config`; None for SLURM's default.
+        file: the profile's `slurm-partition-config`; None for SLURM's default partition.
 
     Raises:
-        ValueError: if the file names a partition that is not there.
+        ValueError: if the file names a partition that SLURM lacks.
     """
     listed = None if file is None else read_partitions(file)
     return Partitions(listed, *real_offers())
 
 
 def check_jobs(jobs: Iterable[Job], partitions: Partitions, site: Site) -> None:
-    """Raise an error for jobs that no partition takes, at any of their attempts.
+    """Check that a partition accepts each job, at each of its attempts.
 
     Args:
-        jobs: that are to run.
-        partitions: that they may go to.
-        site: how the cluster wants to be asked.
+        jobs: the jobs that are to run.
+        partitions: the partitions for jobs.
+        site: the site's form of resource requests.
 
     Raises:
-        RuntimeError: with what they ask for, and what there is.
+        RuntimeError: with the resources that jobs ask for, and the partitions' limits.
     """
     seen: set[str] = set()
     refused: dict[str, str] = {}

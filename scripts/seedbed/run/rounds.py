@@ -1,7 +1,7 @@
-"""The rounds of a spend, as the rules' inputs: what is asked for once a decision is made.
+"""The rounds of a spend, as input functions of rules.
 
-Snakemake plans no further than to a decision that is still to be made, and goes on from there when
-its job has ended.
+Each decision is a checkpoint. Snakemake plans up to the next decision, and extends the DAG when the
+checkpoint's job has finished.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Rounds:
     """The decisions of a spend, one after the other.
 
     Args:
-        checkpoints: of the Snakefile.
+        checkpoints: the Snakefile's global `checkpoints`.
         flow: the spend.
     """
 
@@ -27,11 +27,11 @@ class Rounds:
         self._checkpoints, self._flow = checkpoints, flow
 
     def before(self) -> Files:
-        """Return what gives the files of the decisions before one."""
+        """Return an input function for the files of all decisions before a round's."""
         return lambda wildcards: self._made(int(wildcards.round) - 1)
 
     def after(self, files: Callable[[int], list[str]]) -> Files:
-        """Return what gives files that a decision stands on, once those before it are made."""
+        """Return an input function for a round's files, after the earlier decisions are made."""
 
         def found(wildcards: Any) -> list[str]:
             self._made(int(wildcards.round) - 1)
@@ -40,11 +40,11 @@ class Rounds:
         return found
 
     def end(self) -> Files:
-        """Return what gives the files of all decisions, the final one's last."""
+        """Return an input function for the files of all decisions, in order."""
         return lambda wildcards: self._made(None)
 
     def at_the_end(self, files: Callable[[], list[str]]) -> Files:
-        """Return what gives files that the final decision asks for."""
+        """Return an input function for files that are known after the final decision."""
 
         def found(wildcards: Any) -> list[str]:
             self._made(None)
@@ -53,10 +53,13 @@ class Rounds:
         return found
 
     def _made(self, last: int | None) -> list[str]:
-        """Return the files of the first decisions, and take note of what follows from them.
+        """Return the files of the first decisions, and apply these decisions to the study.
+
+        Args:
+            last: how many decisions; None for all.
 
         Raises:
-            IncompleteCheckpointException: of Snakemake, if one is still to be made.
+            IncompleteCheckpointException: Snakemake's, if a decision is not made yet.
         """
         files: list[str] = []
         while len(files) != last and not self._flow.ends_with(len(files)):

@@ -1,4 +1,4 @@
-"""The code that the rules run: its digest, and the parts behind it."""
+"""Digests of the code that the rules run, and of its parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seedbed.provenance import code_digest, code_parts
 
 
 class RuleCode:
-    """Digests of scripts and modules, by which results are stale or not.
+    """Digests of scripts and modules, which decide whether results are stale.
 
     Args:
         scripts: the folder of the scripts.
@@ -28,15 +28,15 @@ class RuleCode:
         """Return the digest of a script and of all project code that it reaches.
 
         Args:
-            name: of the script, without its ending.
+            name: name of the script, without `.py`.
             modules: see `code_digest`.
         """
         return self._noted(self._scripts / f"{name}.py", modules)
 
     def command(self, name: str) -> str:
-        """Return what runs a script, as the beginning of a rule's shell command."""
+        """Return the start of a shell command, which runs a script."""
         path = shlex.quote(str(self._scripts / f"{name}.py"))
-        # Snakemake fills in what stands in braces.
+        # Snakemake formats the command, so braces in the path are doubled.
         return "python " + path.replace("{", "{{").replace("}", "}}")
 
     def _module(self, name: str) -> str | None:
@@ -45,7 +45,11 @@ class RuleCode:
         return self._noted(None, (name,)) if path.is_file() else None
 
     def parts(self, digest: str) -> Mapping[str, str]:
-        """Return the digests of the parts behind a digest that this object gave, by name."""
+        """Return the digests of the parts of some code, by name.
+
+        Args:
+            digest: a digest that this object has returned; others have no parts.
+        """
         source = self._sources.get(digest)
         return {} if source is None else code_parts(*source)
 

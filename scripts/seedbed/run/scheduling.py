@@ -1,4 +1,4 @@
-"""Which jobs Snakemake starts, and when: the project's own plan, inside Snakemake."""
+"""Replaces Snakemake's decision about which jobs run, and when, by the project's planner."""
 
 from __future__ import annotations
 
@@ -27,18 +27,17 @@ def plan_by(
     before: Callable[[Iterable[Job]], bool],
     planned: Callable[[Iterable[Job]], None],
 ) -> dict[Job, Status]:
-    """Let a run plan by content, and skip jobs whose inputs come out as they were.
+    """Make a run plan by content, and skip jobs whose inputs come out unchanged.
 
     Args:
-        workflow: the run, whose jobs are not known yet.
-        planner: decides which jobs are needed.
+        workflow: a workflow without a DAG yet.
+        planner: compares jobs with the manifest.
         skipped: called with each job that is skipped.
-        before: called with all jobs before it is decided which are needed; returns whether this
-            run may change anything.
+        before: called with all jobs before planning; returns whether this run may write.
         planned: called with the jobs that are needed.
 
     Returns:
-        Where each job stands, filled when the jobs are known.
+        The status of each job, empty until the run is planned.
     """
     statuses: dict[Job, Status] = {}
 
@@ -52,7 +51,7 @@ def plan_by(
 
 
 class _Plan:
-    """What a run needs, and what becomes of it while jobs end; see `plan_by`."""
+    """The plan of a run, updated as jobs end; see `plan_by`."""
 
     def __init__(
         self,
@@ -69,7 +68,7 @@ class _Plan:
         self._demand = _Demand(jobs, planner)
 
     async def decide(self) -> None:
-        """Decide which jobs run, in place of Snakemake."""
+        """Decide which jobs run, instead of Snakemake."""
         changes = self._before(self.jobs.all())
         _plan(self.jobs, self._planner, self._statuses, self._demand)
         if changes:
@@ -81,26 +80,26 @@ class _Plan:
             self._planned(self.jobs.needed())
 
     async def finish(self, job: Any, update_checkpoint_dependencies: bool = True) -> Any:
-        """Note how a job's outputs were made, before others start that read them."""
+        """Record how a job's outputs were made, before jobs that read them start."""
         if self.jobs.dry:
             return await self.jobs.finish(job, update_checkpoint_dependencies)
         jobs = [*job] if job.is_group() else [job]
         try:
             self._planner.made(jobs)
         except OSError as error:
-            # The results are there; without their record the next run makes them again, or keeps
-            # them as they are.
+            # The results exist. Without their record, the next run makes them again, or keeps them
+            # unchecked.
             logger.error(f"What {job} was made from cannot be noted: {error}")
         found = await self.jobs.finish(job, update_checkpoint_dependencies)
         for one in jobs:
             await self._settle(one)
         if self.jobs.idle:
-            # Jobs that wait for each other's decision.
+            # The remaining jobs wait for each other's decision.
             self._demand.release_all()
         return found
 
     async def _settle(self, job: Job) -> None:
-        """Decide about the jobs that waited for a job that has ended."""
+        """Run or skip the jobs that waited for a job that has ended."""
         for other in [*self.jobs.consumers(job)]:
             if not self.jobs.ready(other) or other.is_norun:
                 continue
@@ -126,25 +125,25 @@ class _Plan:
 
 
 class _Demand:
-    """Jobs that run only if those turn out to, which want their outputs.
+    """Jobs that run only if a job that requires their missing outputs runs.
 
-    An output that is gone need not be made again for a job that waits, before it is known whether
-    that one runs.
+    While a job waits, it is unknown whether it runs. Its missing inputs need not be made until
+    then.
 
     Attributes:
-        held: such jobs, while that is open.
+        held: the jobs on demand about which nothing is decided yet.
     """
 
     def __init__(self, jobs: Jobs, planner: Planner) -> None:
         self.held: set[Job] = set()
         self._jobs, self._planner = jobs, planner
         self._wanted: dict[Job, set[Job]] = {}
-        self._alone: set[Job] = set()  # Jobs that wait only for jobs that are held.
+        self._alone: set[Job] = set()  # Jobs that wait only for held jobs.
 
     def count(self, needed: set[Job], statuses: Mapping[Job, Status]) -> None:
-        """Count for each job the jobs that it has to wait for, and hold those on demand."""
+        """Count how many jobs each job has to wait for, and hold the jobs on demand."""
         found = {job for job in needed if statuses[job].on_demand and not statuses[job].certain}
-        # A dry run shows them as if they ran.
+        # A dry run shows held jobs as if they ran.
         counts = self._counts(needed, statuses, set() if self._jobs.dry else found)
         if self.held and 0 not in counts.values():
             # All jobs wait for each other's decision.
@@ -176,13 +175,13 @@ class _Demand:
         return counts
 
     def release_for(self, job: Job) -> None:
-        """Let the jobs run that make what a job lacks, which runs after all."""
+        """Release the held jobs that make missing inputs of a job that runs."""
         for producer in [*self._jobs.producers(job)]:
             if producer in self.held and job in self._wanted[producer]:
                 self.release(producer)
 
     def release(self, job: Job) -> None:
-        """Let a job run, and those wait for it that want its outputs."""
+        """Let a held job run, and make the jobs that require its outputs wait for it."""
         if job not in self.held:
             return
         self.held.discard(job)
@@ -193,7 +192,7 @@ class _Demand:
         self._jobs.wait_for_one_less(job)
 
     def release_all(self) -> None:
-        """Let all jobs run that are held, and those that wait only for them after these."""
+        """Let all held jobs run, and then the jobs that wait only for them."""
         for job in [*self.held]:
             self.release(job)
         alone, self._alone = self._alone, set()
@@ -201,7 +200,7 @@ class _Demand:
             self._jobs.wait_for_one_less(job)
 
     def unwanted(self, job: Job) -> list[Job]:
-        """Return the jobs that nobody wants any more now that a job has ended."""
+        """Return the held jobs that no unfinished job requires, now that a job has ended."""
         return [
             producer
             for producer in self._jobs.producers(job)
@@ -213,7 +212,7 @@ class _Demand:
 
 
 def _plan(jobs: Jobs, planner: Planner, statuses: dict[Job, Status], demand: _Demand) -> None:
-    """Decide which jobs run, as Snakemake does by dates."""
+    """Decide which jobs run, as Snakemake does by modification times."""
     unfinished = jobs.unfinished()
     statuses.clear()
     for job in unfinished:
@@ -230,7 +229,7 @@ def _plan(jobs: Jobs, planner: Planner, statuses: dict[Job, Status], demand: _De
 
 
 def _say_unrecorded(statuses: Mapping[Job, Status]) -> None:
-    """Say that some results are taken as they are."""
+    """Log how many results without a record are kept unchecked."""
     kept = [job for job, status in statuses.items() if not (status.recorded or status.needed)]
     count = sum(1 for job in kept if job.output)
     if count:
@@ -241,7 +240,7 @@ def _say_unrecorded(statuses: Mapping[Job, Status]) -> None:
 
 
 def _alone(jobs: Jobs, planner: Planner, job: Job) -> Status:
-    """Return where a job stands whatever happens to its producers, and say why to Snakemake."""
+    """Return a job's status regardless of its producers, and give Snakemake the reason."""
     reason = jobs.reason(job)
     if jobs.forced(job):
         reason.forced = True
@@ -270,7 +269,7 @@ def _alone(jobs: Jobs, planner: Planner, job: Job) -> Status:
 
 
 def _say(reason: Reason, causes: Iterable[Cause], file: str) -> None:
-    """Tell Snakemake why a job runs, for its own words; `explain` has better ones."""
+    """Set Snakemake's reason for running a job. The target `explain` prints a better one."""
     for cause in causes:
         if cause.paths:
             reason.updated_input.update(cause.paths)
@@ -286,16 +285,16 @@ def _say(reason: Reason, causes: Iterable[Cause], file: str) -> None:
 def _spread(
     jobs: Jobs, planner: Planner, unfinished: list[Job], statuses: dict[Job, Status]
 ) -> bool:
-    """Let jobs that run need others: those that make what they lack, and those that read theirs.
+    """Mark the jobs that follow from those that run: consumers, and producers of missing inputs.
 
     Args:
         jobs: all jobs.
-        planner: of the run.
-        unfinished: jobs that have not ended, producers first.
-        statuses: where each of these stands.
+        planner: the run's planner.
+        unfinished: jobs that have not finished, producers first.
+        statuses: the status of each of these.
 
     Returns:
-        Whether another job came to be needed.
+        Whether a status has changed, so that another pass is needed.
     """
     changed, allowed = False, jobs.allowed
     for job in unfinished:

@@ -1,4 +1,4 @@
-"""What all rules of a run share."""
+"""Objects that all rules of a run share."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from seedbed.study.targets import Targets
 
 @dataclass(frozen=True)
 class Shared:
-    """A run and its study, and what the rules take from them.
+    """A run and its study, and objects that the rules derive from them.
 
     Attributes:
-        run: which study to run, and how.
+        run: the configuration: which study to run, and how.
         flow: the study, with its paths, settings and end points.
-        folders: where its configuration lies.
-        resources: what its jobs ask of a machine.
-        code: the code of its rules.
+        folders: the folders of the configuration.
+        resources: the resources of its jobs.
+        code: the code digests of its rules.
         command: returns the command of a rule.
         pending: its jobs by the model that they ask.
         lists: its long lists of files.
-        parameters: those that several rules have in common.
+        parameters: params that several rules share.
     """
 
     run: RunConfig
@@ -63,15 +63,15 @@ class Shared:
         """Read the study of a run.
 
         Args:
-            workflow: the run, as Snakemake reads it.
-            config: its configuration, to which that of a profile is added.
-            folders: where the configuration lies.
+            workflow: the workflow that is being read.
+            config: its configuration, to which this adds the profile's configfiles.
+            folders: the folders of the configuration.
             project: the folder with the rules' scripts and environments.
-            logger: Snakemake's.
+            logger: Snakemake's logger.
 
         Raises:
-            WorkflowError: if the configuration or the study is wrong, or asks for more GPUs than
-                the run offers.
+            WorkflowError: if the configuration or the study is invalid, or a job asks for more GPUs
+                than the run has.
         """
         if is_main(workflow):
             keep_profile_configfiles(workflow, config, sys.argv[1:], logger.info)

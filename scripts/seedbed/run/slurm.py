@@ -1,4 +1,4 @@
-"""What SLURM says: of the jobs that a run sent, of its partitions, and how job states are read."""
+"""Queries of SLURM: the jobs of a run, why they are pending, and how job states are read."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 JOB_PREFIX = "seedbed"
-"""What the names of jobs begin with: `slurm-jobname-prefix` in the profile."""
+"""The prefix of job names: `slurm-jobname-prefix` in the profile."""
 
 RUN_NAME = re.compile(r"(?:[\w-]+_)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""The name of a run, which all its jobs have: the prefix and a number of the executor's own."""
+"""The name of a run, shared by all its SLURM jobs: the prefix and the executor's UUID."""
 
 CONTROLLER_JOB = "SEEDBED_CONTROLLER_JOB"
-"""The variable that holds the number of the SLURM job that the run itself is, if it is one."""
+"""Environment variable with the id of the SLURM job in which the run itself runs, if any."""
 
 POLL_SECONDS = 2.0
 SAY_SECONDS = 60.0
 ANSWER_SECONDS = 90.0
-"""How long squeue may take."""
+"""The timeout for squeue and scontrol."""
 
 _FORMAT = "%i|%T|%j|%Z|%r|%k"
 _COMMENTS = ("rule_", "group_")
@@ -31,7 +31,7 @@ _COMMENTS = ("rule_", "group_")
 PASSING = re.compile(
     r"(None|Priority|Resources|BeginTime|Cleaning|Prolog|Dependency|JobArrayTaskLimit|Licenses)?$"
 )
-"""Reasons for which a job waits that pass by themselves, as other jobs end."""
+"""Reasons for a pending job that pass by themselves."""
 
 _EXPLAINED = (
     (r"PartitionTimeLimit", "its time is more than the partition allows"),
@@ -59,10 +59,11 @@ class SlurmJob:
     Attributes:
         number: SLURM's job id.
         state: `PENDING`, `RUNNING`, ...
-        name: of the run that sent it.
-        reason: why it waits, empty if it does not.
-        comment: what job it is: `rule_NAME_wildcards_...`; empty where a site drops comments.
-        folder: the working directory that it was sent from.
+        name: name of the run that submitted it.
+        reason: why it is pending; empty if it is not.
+        comment: the job's rule and wildcards, `rule_NAME_wildcards_...`; empty if the site drops
+            comments.
+        folder: the working directory from which it was submitted.
     """
 
     number: str
@@ -74,13 +75,13 @@ class SlurmJob:
 
     @property
     def rule(self) -> str:
-        """The name of its rule, or what else is known of it."""
+        """The name of its rule, or its job id if the rule is unknown."""
         text = self.comment.partition("_wildcards_")[0].removeprefix("rule_")
         return text or f"job {self.number}"
 
     @property
     def stuck(self) -> str | None:
-        """Why it waits, if the reason does not pass by itself; else None."""
+        """Why it is pending, if the reason does not pass by itself; otherwise None."""
         if self.state != "PENDING" or PASSING.match(self.reason):
             return None
         meant = next((said for text, said in _EXPLAINED if re.fullmatch(text, self.reason)), None)
@@ -90,18 +91,18 @@ class SlurmJob:
 def jobs_of(
     folder: Path | None, names: Collection[str] = (), ended: bool = False
 ) -> list[SlurmJob]:
-    """Return the SLURM jobs that runs of Snakemake sent from a folder.
+    """Return the SLURM jobs that runs of Snakemake submitted from a folder.
 
-    A job that runs Snakemake itself is none of them, whatever its name.
+    The job in which this run itself runs is never among them, whatever its name.
 
     Args:
-        folder: the working directory that they were sent from; None for any.
-        names: of the runs that are meant; all if there are none.
-        ended: whether those that have ended count too, while SLURM remembers them.
+        folder: the working directory from which they were submitted; None for any.
+        names: names of the runs; empty for all.
+        ended: whether to include finished jobs that SLURM still remembers.
 
     Raises:
-        FileNotFoundError: if there is no squeue, or it knows of no cluster.
-        NoAnswerError: if it does not answer.
+        FileNotFoundError: if there is no squeue, or it is not configured for a cluster.
+        NoAnswerError: if squeue fails or does not answer.
     """
     words = ["squeue", "--noheader", f"--user={os.getuid()}", f"--format={_FORMAT}"]
     words += ["--states=all"] if ended else []
@@ -133,9 +134,9 @@ def jobs_of(
 
 
 def ran_seconds(number: str) -> float | None:
-    """Return for how many seconds a SLURM job has run, without its time in the queue.
+    """Return how many seconds a SLURM job has run, without its time in the queue.
 
-    None where SLURM does not know it any more, or does not answer.
+    None if SLURM no longer knows the job, or does not answer.
     """
     words = ["scontrol", "--oneliner", "show", "job", number]
     try:
@@ -152,7 +153,7 @@ def ran_seconds(number: str) -> float | None:
 
 
 def _same_folder(place: Path, folder: Path) -> bool:
-    """Return whether two paths lead to the same folder, be it by different mounts."""
+    """Return whether two paths are the same folder, possibly through different mounts."""
     if place == folder or place.resolve() == folder.resolve():
         return True
     try:
@@ -168,13 +169,13 @@ def await_jobs(
     spared: Collection[str] = (),
     patient: bool = True,
 ) -> int:
-    """Cancel the SLURM jobs of dead runs that wait, and wait for those that run.
+    """Cancel the pending SLURM jobs of dead runs, and wait for the running ones.
 
     Args:
-        folder: the working directory that they were sent from.
-        progress: called with a line of text while some run, or while SLURM does not answer.
-        names: of dead runs, whose jobs are meant too if they were sent from elsewhere.
-        spared: names of runs that are alive, whose jobs are left to them.
+        folder: the working directory from which they were submitted.
+        progress: called with a line of text while jobs run, or while SLURM does not answer.
+        names: names of dead runs, whose jobs are included even if submitted from other folders.
+        spared: names of living runs, whose jobs are left alone.
         patient: whether to wait for SLURM to answer.
 
     Returns:
@@ -210,7 +211,7 @@ def await_jobs(
         met |= {job.number for job in jobs}
         waiting = sorted(job.number for job in jobs if job.state == "PENDING")
         if waiting:
-            # A job that has started meanwhile goes on.
+            # A job that has started meanwhile continues to run.
             subprocess.run(["scancel", "--state=PENDING", *waiting], check=False)
         running = sorted({job.number for job in jobs} - set(waiting))
         if running:
@@ -222,16 +223,16 @@ def await_jobs(
 
 
 def check_status_command(settings: Any, progress: Callable[[str], None]) -> None:
-    """Let the executor ask for the states of jobs what answers here.
+    """Make the executor read job states with a command that works on this cluster.
 
-    It would ask `sacct` for ever, and in silence, on a cluster that keeps no accounts.
+    On a cluster without accounting, the executor would call `sacct` forever without a message.
 
     Args:
-        settings: of Snakemake's SLURM executor.
-        progress: called with a line of text if something else is asked than was set.
+        settings: settings of Snakemake's SLURM executor.
+        progress: called with a line of text if the command differs from the setting.
 
     Raises:
-        RuntimeError: if SLURM forgets jobs before they are seen to have ended.
+        RuntimeError: if SLURM forgets finished jobs before the executor reads their states.
     """
     if settings.status_command == "sacct":
         done = subprocess.run(["sacct", "--noheader", "--allocations"], capture_output=True)

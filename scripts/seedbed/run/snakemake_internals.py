@@ -513,7 +513,7 @@ class Jobs:
         return self._dag.reason(job)
 
     def forced(self, job: Job) -> bool:
-        """Return whether the command line forces a job to run."""
+        """Return whether the command line, or an incomplete output, forces a job to run."""
         dag = self._dag
         rule = job not in dag.omitforce and job.rule in dag.forcerules
         return rule or not dag.forcefiles.isdisjoint(job.output)

@@ -1,7 +1,7 @@
-"""What `snakemake_internals` takes of Snakemake and of its SLURM executor, checked on import.
+"""The private parts of Snakemake and its SLURM executor that `snakemake_internals` uses.
 
-None of it is public. The names are those of version 9.27. A version that lacks one of them is
-refused in a sentence that names the version to install.
+They are checked on import. The names are from version 9.27. For a version that lacks one of them,
+an error names the version to install.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from opcode import opmap
 from types import CodeType
 from typing import Any
 
-# First, as Snakemake's modules import each other. And not from `snakemake.workflow`: Snakefiles run
-# in its namespace, where ours puts another `Workflow`.
+# First, because Snakemake's modules import each other. Not from `snakemake.workflow`: Snakefiles
+# run in its namespace, in which this project's Snakefile defines another `Workflow`.
 from snakemake.api import Workflow  # isort: skip
 import snakemake as package
 import snakemake.workflow as workflow_module
@@ -113,21 +113,21 @@ PARTS: Mapping[Any, Sequence[str]] = {
     workflow_module: ("FilePersistence",),
     workflow_module.Rules: ("_rules",),
 }
-"""What modules, classes and their objects must have."""
+"""Attributes that modules, classes and their instances must have."""
 
 ARGUMENTS: Mapping[Any, Sequence[str]] = {
     Workflow.execute: ("executor_plugin", "executor_settings"),
 }
-"""What methods must take."""
+"""Arguments that methods must have."""
 
 TEXTS: Mapping[Any, Sequence[str]] = {
     FilePersistence.__init__: (LOCKS.name, METADATA.name, INCOMPLETE.name),
     PersistenceBase.__init__: (str(NOTES),),
     RemoteExecutor.tmpdir.fget: (str(NOTES), TEMPORARY),
-    # What the function of a rule takes, which runs its job.
+    # The parameters of the function that runs a rule's job.
     parser.Run.start: (" rule, ",),
 }
-"""What must stand in the constants of functions."""
+"""Texts that the constants of functions must contain."""
 
 _STORE_ATTRIBUTE = opmap["STORE_ATTR"]
 
@@ -158,8 +158,8 @@ def missing_parts(
 
 
 def _lacking(owner: Any, names: Sequence[str]) -> Iterator[str]:
-    """Yield the names that neither a module or class has, nor its objects once they are made."""
-    # Not by `hasattr`: Snakemake has properties that raise an error for the class itself.
+    """Yield the names that a module or class lacks and its constructor does not set."""
+    # Not `hasattr`: Snakemake has properties that raise an error for the class itself.
     lacking = [*{*names} - {*dir(owner)}]
     if not lacking or not inspect.isclass(owner):
         yield from lacking
@@ -175,7 +175,7 @@ def _lacking(owner: Any, names: Sequence[str]) -> Iterator[str]:
 def _stored(code: CodeType) -> set[str]:
     """Return the names of the attributes that a function sets.
 
-    `dis` says the same and takes ten times as long, for each start of Snakemake.
+    `dis` finds the same names, but takes ten times as long at each start of Snakemake.
     """
     steps = zip(code.co_code[::2], code.co_code[1::2], strict=True)
     return {code.co_names[place] for step, place in steps if step == _STORE_ATTRIBUTE}

@@ -1,4 +1,4 @@
-"""How a study stands: finished, running, stopped or broken; what failed, and where its log is."""
+"""The status of a study: its state, finished and failed jobs, losses and spending."""
 
 from __future__ import annotations
 
@@ -29,37 +29,37 @@ from seedbed.study.spending import Account
 from seedbed.study.targets import Targets
 
 SHOWN = 10
-"""Jobs that are named, of those that run, wait or failed."""
+"""The most running, waiting or failed jobs that are named."""
 
 _CELLS = ("cell", "judged_cell", "trained_cell")
 """Wildcards that name a cell."""
 
 SILENT_SECONDS = 30.0
-"""A run that noted nothing for so long is said to be silent: it does so every few seconds."""
+"""A run that has not written its record for so long is silent: it writes every few seconds."""
 
 
 class RunStatus(RunRecord):
-    """What the last run noted of itself, with jobs where SLURM has them now.
+    """The record of the last run, with the present states of its SLURM jobs.
 
     Attributes:
-        queued: the jobs under way that wait in a queue; the others are in `running`.
+        queued: jobs that wait in SLURM's queue; `running` has the other jobs under way.
     """
 
     queued: list[BegunJob] = Field(default_factory=list)
 
 
 class StudyStatus(Record):
-    """How a study stands.
+    """The status of a study.
 
     Attributes:
         study: its name.
         state: `not started`, `planned`, `running`, `failed`, `stopped` or `finished`.
-        cells: how many are made, of how many.
-        adapters: likewise.
-        datasets: likewise.
-        streams: what was lost on the way, by stream.
+        cells: how many cells are finished, and how many there are.
+        adapters: the same for adapters.
+        datasets: the same for datasets.
+        streams: lost queries, by stream.
         losses: the same in sentences.
-        spending: what the study has cost.
+        spending: the study's spending so far.
         run: its last run; None if there was none.
     """
 
@@ -75,18 +75,18 @@ class StudyStatus(Record):
 
 
 def status(flow: Targets, root: Path) -> StudyStatus:
-    """Return how a study stands.
+    """Return the status of a study.
 
     Args:
         flow: the study.
-        root: the folder that holds `results` and Snakemake's own files.
+        root: the working directory, with `results` and Snakemake's own files.
     """
     results = root / flow.results
     if old_folders(results):
         raise ExpectedError(refusal(results, flow.study.config.spend is not None))
     file = results / RUN_FILE
     noted = RunRecord.read(file) if file.is_file() else None
-    # A run that did not end well may have left earlier files in place that it was to make anew.
+    # A run that did not succeed may have left older files in place that it was to replace.
     unsure = noted is not None and not noted.well
     plan = Plan(root / flow.state / "pending" / PLAN if unsure else None, root)
     counts = {
@@ -131,7 +131,7 @@ def status(flow: Targets, root: Path) -> StudyStatus:
 
 
 def _by_place(run: RunRecord, root: Path, alive: bool) -> tuple[list[BegunJob], list[BegunJob]]:
-    """Return a run's jobs as SLURM has them now or as it last noted them: that run, and wait."""
+    """Return a run's running jobs and its waiting jobs, by SLURM's answer or the run's record."""
     jobs = run.running
     if any(job.slurm for job in jobs):
         known = _queue(root)
@@ -159,7 +159,7 @@ def _queue(root: Path) -> dict[str, SlurmJob]:
 
 
 def text(found: StudyStatus, root: Path) -> str:
-    """Return `status` for a person."""
+    """Return a status as text."""
     run, state = found.run, found.state
     lines = [f"Study {found.study}: {state}{_when(run, state)}", ""]
     for name, (made, total) in (
@@ -197,7 +197,7 @@ def _when(run: RunStatus | None, state: str) -> str:
 
 
 def _also(run: RunStatus, state: str) -> str:
-    """Return what becomes of the cells that are not made."""
+    """Return how many unfinished cells are under way, queued or blocked."""
     parts = []
     if state == "running":
         for name, jobs in (("under way", run.running), ("queued", run.queued)):
@@ -248,7 +248,7 @@ def _failed(run: RunStatus, root: Path) -> list[str]:
         lines.append(f"  {_name(job)}{_slurm(job)}{waits}")
         for log in job.logs:
             lines.append(f"    log: {log}")
-        # The log as it is, or what stood in it if it is gone since.
+        # The last line of the log, or the recorded line if the log is gone.
         said = next(filter(None, (last_line(root / log) for log in job.logs)), job.said)
         lines += [f"    {text}" for text in (said, job.message and printable(job.message)) if text]
     return lines + _more(len(run.failed))

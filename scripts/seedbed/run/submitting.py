@@ -1,4 +1,4 @@
-"""How jobs go to SLURM where Snakemake's own executor fails, waits in silence, or guesses."""
+"""Submission of jobs to SLURM where Snakemake's executor fails, waits silently, or guesses."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from seedbed.run.slurm import (
 from seedbed.run.snakemake_internals import SlurmExecutor, Workflow, become
 
 LOOK_SECONDS = 15.0
-"""Between looks at jobs that wait; a reason that does not pass is said at the second."""
+"""The time between two queries of pending jobs. The second one reports a reason that persists."""
 
 FIRST_DELAY, LAST_DELAY = 3.0, 60.0
-"""Seconds until a refused job is sent again: they double from the first to the last."""
+"""Seconds until a refused job is resubmitted; the delay doubles from the first to the last."""
 
 SAY_SECONDS = 60.0
 SAY_AGAIN_SECONDS = 1800.0
@@ -56,9 +56,9 @@ def passes(said: str, others: Callable[[], bool]) -> bool:
     """Return whether SLURM refuses a job for a reason that passes by itself.
 
     Args:
-        said: by sbatch.
-        others: returns whether jobs of the user wait or run, which can use up a limit. SLURM says
-            the same of a job that is too large and of one too many.
+        said: the error message of sbatch.
+        others: returns whether the user has other jobs pending or running, which may use up a
+            limit. SLURM's message is the same for a job that is too large and for one job too many.
     """
     if _PERMANENT.search(said):
         return False
@@ -71,16 +71,16 @@ def passes(said: str, others: Callable[[], bool]) -> bool:
 
 
 class PatientExecutor(SlurmExecutor):
-    """Snakemake's SLURM executor, which waits where a cluster makes it wait, and says so.
+    """A SLURM executor that waits when the cluster makes it wait, and says why.
 
-    An executor that Snakemake has made becomes one by `become_patient`.
+    `become_patient` turns Snakemake's executor into this one.
     """
 
     partitions: Partitions
     site: Site
 
     def prepare(self, partitions: Partitions, site: Site) -> None:
-        """Take note of the cluster, and begin to look at jobs that wait."""
+        """Set the cluster's properties, and start the thread that watches pending jobs."""
         self.partitions, self.site = partitions, site
         if not self.run_uuid.startswith(JOB_PREFIX):
             self.run_uuid = f"{JOB_PREFIX}_{self.run_uuid}"
@@ -89,16 +89,16 @@ class PatientExecutor(SlurmExecutor):
         self._changing = threading.Lock()
         self._numbers: set[str] = set()
         self._refused: dict[Any, int] = {}
-        self._unheard: dict[str | None, Any] = {}  # Jobs that the present look does not list.
+        self._unheard: dict[str | None, Any] = {}  # Active jobs that the current check lacks.
         self._said = -SAY_SECONDS
-        # A refused job waits without a thread, so that two send what is not refused.
+        # Refused jobs wait in timers, so that the executor's threads can submit other jobs.
         self._looking = threading.Thread(target=self._look, daemon=True)
         self._looking.start()
 
     # --- Sending
 
     def run_job(self, job: Any) -> None:
-        """Send a job; again, if it is refused for a reason that passes."""
+        """Submit a job, and resubmit it later if it is refused for a reason that passes."""
         if self._ending.is_set():
             return
         try:
@@ -113,7 +113,7 @@ class PatientExecutor(SlurmExecutor):
     def _send(self, job: Any) -> None:
         lost = self._refused.get(job) is not None
         words, log, comment = self._command(job)
-        # An answer may have been lost on its way, and the job be there.
+        # sbatch's answer may have been lost although SLURM accepted the job.
         number = self._accepted(comment) if lost else None
         if number is None:
             done = subprocess.run(
@@ -134,7 +134,7 @@ class PatientExecutor(SlurmExecutor):
         self.report_sent(job, number, log)
 
     def _command(self, job: Any) -> tuple[list[str], Path, str]:
-        """Return the words that send a job, its log (with %j), and its comment."""
+        """Return the sbatch command for a job, its log (with %j), and its comment."""
         comment, log = self.label(job)
         asked = view(job.name, job.threads, job.resources, self.site)
         partition = self.partitions.choose(asked)
@@ -155,7 +155,7 @@ class PatientExecutor(SlurmExecutor):
         return f"#!/bin/sh\n{self.format_job_exec(job)}"
 
     def _accepted(self, comment: str) -> str | None:
-        """Return the number of a job that SLURM took without saying so.
+        """Return the id of a job that SLURM accepted although sbatch reported no id.
 
         Raises:
             OSError: if SLURM does not answer.
@@ -171,7 +171,7 @@ class PatientExecutor(SlurmExecutor):
         return next((job.number for job in found if job.comment == comment), None)
 
     def _others(self) -> bool:
-        """Return whether jobs of the user wait or run."""
+        """Return whether the user has jobs pending or running."""
         words = ["squeue", "--noheader", f"--user={os.getuid()}"]
         done = subprocess.run(words, capture_output=True, text=True)
         return done.returncode != 0 or bool(done.stdout.strip())
@@ -198,7 +198,7 @@ class PatientExecutor(SlurmExecutor):
             self.submit(job)
 
     def _refuse(self, job: Any, said: str) -> None:
-        """Report a job as failed that SLURM will never take, so that it is not tried again."""
+        """Report a job that SLURM will never accept as failed, so that it is not retried."""
         hint = next((text for word, text in _HINTS if re.search(word, said, re.IGNORECASE)), None)
         with self._changing:
             self._refused.pop(job, None)
@@ -214,8 +214,8 @@ class PatientExecutor(SlurmExecutor):
     async def check_active_jobs(self, active_jobs: list[Any]) -> AsyncIterator[Any]:
         """Yield the jobs that have not ended.
 
-        Snakemake's own executor drops all jobs when squeue fails a few times in a row: the run
-        would then wait for ever.
+        Snakemake's own executor drops all jobs if squeue fails a few times in a row, and the run
+        then waits forever.
         """
         self._unheard = {job.external_jobid: job for job in active_jobs}
         async for job in super().check_active_jobs(active_jobs):
@@ -225,23 +225,23 @@ class PatientExecutor(SlurmExecutor):
             yield job
 
     def report_job_success(self, job_info: Any) -> None:
-        """Take note that a job ended well."""
+        """Report that a job succeeded."""
         self._unheard.pop(job_info.external_jobid, None)
         super().report_job_success(job_info)
 
     def report_job_error(self, job_info: Any, msg: str | None = None, **more: Any) -> None:
-        """Take note that a job failed, or was never sent."""
+        """Report that a job failed, or could not be submitted."""
         self._unheard.pop(job_info.external_jobid, None)
         super().report_job_error(job_info, msg=msg, **more)
 
     async def sleep(self) -> None:
-        """Wait until the next look at job states, or until the run ends."""
+        """Wait until the next check of job states, or until the run ends."""
         end = time.monotonic() + (self.next_seconds_between_status_checks or 0)
         while self.wait and time.monotonic() < end:
             await asyncio.sleep(min(0.5, max(0.0, end - time.monotonic())))
 
     def _look(self) -> None:
-        """Say which jobs SLURM holds back for reasons that do not pass, and if it is silent."""
+        """Warn about pending jobs whose reasons do not pass, and if SLURM does not answer."""
         said: dict[str, float] = {}
         before: set[tuple[str, str]] = set()
         silent_since: float | None = None
@@ -273,14 +273,14 @@ class PatientExecutor(SlurmExecutor):
     # --- Ending
 
     def leave(self) -> None:
-        """Let what runs on the cluster go on when the run is cancelled."""
+        """Let running SLURM jobs continue when the run is cancelled."""
         self._leave_running = True
 
     def cancel(self) -> None:
-        """Cancel the jobs of this run: all, or those that wait only."""
+        """Cancel all jobs of this run; after `leave`, only the pending ones."""
         self._ending.set()
         self.stop_sending()
-        # By their name: the list of active jobs is empty while their states are asked for.
+        # By name, because the list of active jobs is empty while their states are checked.
         words = ["scancel", f"--name={self.run_uuid}"]
         words += ["--state=PENDING"] if self._leave_running else []
         words += ["--clusters=all"] if self.has_clusters else []
@@ -296,13 +296,13 @@ class PatientExecutor(SlurmExecutor):
         self.shutdown()
 
     def shutdown(self) -> None:
-        """End, without sending what is not sent."""
+        """Shut down, without submitting further jobs."""
         self._ending.set()
         super().shutdown()
 
 
 def _account(resources: JsonObject) -> str:
-    """Return the option for the account. SLURM checks it, and has a default where there is none."""
+    """Return sbatch's option for the account; empty for SLURM's default account."""
     accounts = re.split(r"[,\s]+", str(resources.get("slurm_account") or ""))
     return f"-A {shlex.quote(accounts[0])}" if accounts[0] else ""
 
@@ -317,18 +317,18 @@ def _line(said: str) -> str:
 
 
 def become_patient(workflow: Workflow, partitions: Partitions, site: Site) -> str:
-    """Give a run's SLURM executor the manners of `PatientExecutor`.
+    """Turn a run's SLURM executor into a `PatientExecutor`.
 
-    SIGTERM, by which SLURM ends a run that is a job itself, ends the run at once: its jobs that
-    wait are cancelled, and those that run go on.
+    Also handles SIGTERM, which SLURM sends to a run that is a SLURM job itself. The run then stops
+    at once: its pending jobs are cancelled, and its running jobs continue.
 
     Args:
-        workflow: a run that has sent nothing yet.
-        partitions: that jobs may go to.
-        site: how the cluster wants to be asked.
+        workflow: a run that has not submitted a job yet.
+        partitions: the partitions for its jobs.
+        site: the site's form of resource requests.
 
     Returns:
-        The name that its jobs have on SLURM.
+        The name of its jobs on SLURM.
     """
     executor = become(workflow, PatientExecutor)
     executor.prepare(partitions, site)
@@ -344,14 +344,14 @@ def become_patient(workflow: Workflow, partitions: Partitions, site: Site) -> st
 
 
 def note_own_allocation() -> None:
-    """Tell the jobs of this run which SLURM job the run itself is, if it is one."""
+    """Pass the id of the SLURM job in which this run runs, if any, to the run's jobs."""
     os.environ[CONTROLLER_JOB] = os.environ.get("SLURM_JOB_ID", "")
 
 
 def leave_own_allocation() -> None:
-    """Let a run that is a SLURM job itself send jobs that know nothing of its allocation.
+    """Remove this run's own SLURM allocation from the environment that its jobs inherit.
 
-    The executor would do it too, but forget where SLURM's configuration is.
+    The executor would do so too, but would also remove the path of SLURM's configuration.
     """
     for name in list(os.environ):
         if name.startswith(("SLURM_", "SBATCH_", "SRUN_")) and name != "SLURM_CONF":

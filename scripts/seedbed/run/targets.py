@@ -1,4 +1,4 @@
-"""Targets that nothing makes: what a person may have meant."""
+"""Errors for targets that no rule makes, with a suggestion."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from seedbed.run.snakemake_internals import can_make
 if TYPE_CHECKING:
     from snakemake.rules import Rule
 
-# Other files of the same stage that a mistyped one is compared with.
+# The most files with which a mistyped one is compared.
 _MOST_COMPARED = 5_000
 
 
 def wrong_kind(targets: Iterable[str], study: str, spends: bool) -> str | None:
-    """Return what to say of a target of another kind of study; None if there is none.
+    """Return an error for targets that belong to the other kind of study; None if there are none.
 
     Args:
         targets: rules and files.
         study: name of the study.
-        spends: whether the study buys data, and does not compare methods.
+        spends: whether the study is a spend, which buys data instead of comparing methods.
     """
     asked = {*targets}
     if not spends and (found := asked & {"spend", "publish"}):
@@ -39,12 +39,12 @@ def wrong_kind(targets: Iterable[str], study: str, spends: bool) -> str | None:
 def unknown_target(
     rules: Sequence[Rule], target: str, files: Callable[[], Iterable[str]]
 ) -> str | None:
-    """Return what to say of a target that nothing makes; None if it is there or can be made.
+    """Return an error for a target that no rule makes; None if it exists or a rule makes it.
 
     Args:
         rules: all rules.
         target: a rule or a file.
-        files: returns files that rules with wildcards can make.
+        files: returns the study's files that rules with wildcards make.
     """
     names = {own_name(rule.name) for rule in rules}
     if target in names or Path(target).exists():
@@ -58,7 +58,7 @@ def unknown_target(
         hint = f"did you mean {close[0]!r}?" if close else f"targets: {', '.join(sorted(shown))}"
         return f"there is no target {target!r}; {hint}"
     fixed = [str(file) for rule in whole for file in rule.output]
-    # The same stage of the same study first: paths are long, and much alike.
+    # Only files of the same stage and study, because paths are long and similar.
     stage = "/".join(target.split("/")[:3])
     alike = [path for path in (*fixed, *files()) if path.startswith(stage)][:_MOST_COMPARED]
     close = difflib.get_close_matches(target, alike or fixed, n=1)

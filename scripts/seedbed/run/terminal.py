@@ -1,4 +1,4 @@
-"""What a terminal shows: errors, whatever was asked to be quiet, and one line for Ctrl-C."""
+"""Terminal output: errors despite `--quiet`, and one line for Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 INTERRUPTED = "Interrupted: the jobs under way end here. Start snakemake again to go on."
 
-# That a file may not be written, that there is no room, and that the disk may only be read.
+# No permission to write, no space left, and a read-only file system.
 _FILE_SYSTEM = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-# What the shells of jobs and their scripts have in their command lines.
+# Folders that the command lines of the jobs' shells and scripts contain.
 _SCRIPTS = {str(path.parents[2]) for path in (Path(__file__), Path(__file__).resolve())}
 
-# Ctrl-C reaches the processes that exist. Snakemake's pool starts the jobs that it had queued all
-# the same.
+# Ctrl-C reaches only existing processes. Snakemake's thread pool still starts jobs that it had
+# queued.
 _STARTING_SECONDS = 1.0
 _SECONDS_BETWEEN = 0.5
 _SECONDS_UNTIL_AGAIN = 10.0
 
-# A job may end at Ctrl-C before Python's main thread gets to handle the signal here.
+# Ctrl-C may end a job before this process's main thread handles the signal.
 _HANDLING_SECONDS = 0.2
 _FAILED = (LogEvent.JOB_ERROR, LogEvent.GROUP_ERROR)
 
@@ -38,7 +38,10 @@ _FRAMES = re.compile(r"(\n *File \"[^\n]*\", line \d+, in [^\n]*)+\s*\Z")
 
 
 def is_error(record: logging.LogRecord) -> bool:
-    """Return whether a record is an error; of one of the file system, only its last line stays."""
+    """Return whether a log record is an error, and shorten some errors.
+
+    Only the last line of an error of the file system stays, and no traceback of a `WorkflowError`.
+    """
     if record.levelno < logging.ERROR:
         return False
     if getattr(record, "exception", None) in ("PermissionError", "OSError"):
@@ -47,7 +50,7 @@ def is_error(record: logging.LogRecord) -> bool:
         if any(f"[Errno {number}]" in said for number in _FILE_SYSTEM):
             record.msg, record.args = said, None
     elif getattr(record, "exception", None) == "WorkflowError":
-        # What is wrong is said in the message: not where in this project it was found.
+        # The message says what is wrong; frames of this project's code do not help.
         record.msg, record.args = _FRAMES.sub("", record.getMessage()), None
     return True
 
@@ -56,21 +59,21 @@ class Interrupt:
     """Whether Ctrl-C was pressed, and when.
 
     Attributes:
-        at: seconds, as of `time.monotonic`; None before.
+        at: when it was pressed, in seconds of `time.monotonic`; None before.
     """
 
     def __init__(self) -> None:
         self.at: float | None = None
 
     def watch(self, logger: logging.Logger) -> None:
-        """End this process on Ctrl-C with one line, and keep the rest to Snakemake's log file."""
+        """Exit on Ctrl-C with one line, and leave further messages to Snakemake's log file."""
         if threading.current_thread() is not threading.main_thread():
             return
         signal.signal(signal.SIGINT, lambda number, frame: self._interrupt(logger, number, frame))
         logger.addFilter(self._await_signal)
 
     def _await_signal(self, record: logging.LogRecord) -> bool:
-        """Hold back the failure of a job until Ctrl-C, if that ended it, has been handled."""
+        """Delay the record of a failed job until a Ctrl-C that ended the job is handled."""
         if getattr(record, "event", None) in _FAILED:
             end = time.monotonic() + _HANDLING_SECONDS
             while self.at is None and time.monotonic() < end:
@@ -85,12 +88,12 @@ class Interrupt:
                     handler, logging.FileHandler
                 ):
                     handler.addFilter(lambda record: False)
-            # What was to be planned or awaited is not, which is no news.
+            # Warnings about coroutines that are no longer awaited are expected.
             warnings.simplefilter("ignore")
             logging.getLogger("asyncio").disabled = True
-            # Nor is an object that the interrupt left half made, such as an event loop.
+            # So are errors of objects that the interrupt left incomplete, such as an event loop.
             sys.unraisablehook = lambda unraisable: None
-            # Not by `print`, which this signal may have come in the middle of.
+            # Not `print`, because the signal may have interrupted one.
             with suppress(OSError):
                 start = "\n" if os.isatty(2) else ""
                 os.write(2, f"{start}{INTERRUPTED}\n".encode())
@@ -100,18 +103,19 @@ class Interrupt:
 
 
 def hold_interrupts() -> None:
-    """Let the scripts that this thread starts hear Ctrl-C only once they are ready for it.
+    """Block SIGINT in this thread, so that the scripts that it starts handle Ctrl-C when ready.
 
-    Python shows a traceback for Ctrl-C while it starts, and no line of a script can prevent it.
-    What a thread blocks, the processes that it starts block too, and the signal waits until they
-    hear it (`seedbed.endings.Interrupts`). The main thread, which hears Ctrl-C, stays as it is.
+    Python prints a traceback for Ctrl-C while it starts, which no line of a script can prevent.
+    Processes inherit the blocked signals of the thread that starts them. The signal stays pending
+    until a script unblocks it (`seedbed.endings.Interrupts`). The main thread, which handles
+    Ctrl-C, is not changed.
     """
     if threading.current_thread() is not threading.main_thread():
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
 def _end_late_jobs(since: float) -> None:
-    """Interrupt each job of this process that started after a time, as long as this process lives.
+    """Interrupt each job of this process that starts after a time, until this process ends.
 
     Args:
         since: seconds since the epoch.

@@ -1,4 +1,4 @@
-"""Where one may write, and where answers go where one may only read."""
+"""Checks whether files can be written, and temporary folders for use in read-only ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def can_write(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file or folder can be written, or made where there is none yet."""
+    """Return whether a file or folder can be written, or created if it does not exist."""
     path = Path(path).absolute()
     while not os.path.lexists(path):
         path = path.parent
@@ -18,14 +18,15 @@ def can_write(path: str | os.PathLike[str]) -> bool:
 
 
 def answer_folder(results: str, *files: str) -> str:
-    """Return where questions leave their logs and answers.
+    """Return the folder for the logs and outputs of targets such as `advise`.
 
     Args:
-        results: folder of the study's results, which is the place if it can be written.
-        files: what is written there, relative to it.
+        results: folder of the study's results.
+        files: the files that are written, relative to the folder.
 
     Returns:
-        It, or a temporary folder that is removed when this process ends.
+        The results if the files can be written there. Otherwise a temporary folder that is removed
+        when this process ends.
     """
     if all(can_write(f"{results}/{file}") for file in files):
         return results
