@@ -22,8 +22,8 @@ from seedbed.config.values import (
 from seedbed.engines.settings import TokenPrice
 
 MethodKind = Literal["answers", "rephrased", "new", "other"]
-"""What a method asks the teacher: the seeds' own questions, these in other words, new ones, or what
-nobody says."""
+"""The questions that a method asks the teacher: the seeds' own ("answers"), rephrased or new ones,
+or unspecified ones ("other")."""
 
 
 class CrossoverSettings(Section):
@@ -46,7 +46,7 @@ class Analysis(CrossoverSettings):
 
 
 class CompareSettings(CrossoverSettings):
-    """Settings of `compare_methods`, beside the coverage.
+    """Settings of `compare_methods`, in addition to the coverage.
 
     Attributes:
         methods: the study's methods in order, the reference for differences first; empty means the
@@ -60,9 +60,9 @@ class FitSettings(CompareSettings, Analysis):
     """Settings of `fit_decay`: those of `CompareSettings` and of `Analysis`.
 
     Attributes:
-        kinds: by method, what it asks the teacher; its priors depend on that.
+        kinds: by method, the kind of its questions, which selects its priors.
         shares: by mixture, as its cells name it, the share of each method in its budget, from 0 to
-            1; mixtures with real data have none.
+            1. Mixtures with real data are absent.
     """
 
     kinds: Mapping[str, MethodKind] = Field(default_factory=dict)
@@ -70,7 +70,7 @@ class FitSettings(CompareSettings, Analysis):
 
 
 class AugmenterSettings(CompareSettings):
-    """Settings of `plot_augmenters`, beside those of `CompareSettings`.
+    """Settings of `plot_augmenters`, in addition to those of `CompareSettings`.
 
     Attributes:
         augmenters: the study's augmenters, the strongest first; others follow in alphabetical
@@ -81,18 +81,18 @@ class AugmenterSettings(CompareSettings):
 
 
 class ShareSettings(CompareSettings):
-    """Settings of `plot_shares`, beside those of `CompareSettings`.
+    """Settings of `plot_shares`, in addition to those of `CompareSettings`.
 
     Attributes:
         shares: by mixture, as its cells name it, the share of each method in its budget, from 0 to
-            1; mixtures with real data have none.
+            1. Mixtures with real data are absent.
     """
 
     shares: Mapping[str, Mapping[str, float]] = {}
 
 
 class PublishedShift(Section):
-    """A budget ratio at which others saw the first method overtaken, to be drawn beside ours."""
+    """A published budget ratio at which the first method was overtaken, to draw next to ours."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("figures",)
 
@@ -118,9 +118,9 @@ class PublishedShift(Section):
 def published_for(
     shifts: Sequence[PublishedShift], student: str, seeds: int
 ) -> list[PublishedShift]:
-    """Return published crossovers of a student, at most a factor of 2 in seeds away.
+    """Return the published crossovers for a student, at most a factor of 2 in seeds away.
 
-    Where one names the student, those without a student are of another.
+    Crossovers without a student are returned only if none names this student.
     """
     of_student = [shift for shift in shifts if shift.student == student]
     return [
@@ -131,7 +131,7 @@ def published_for(
 
 
 class Title(Section):
-    """How a method, task or model is called in text and figures.
+    """The name of a method, task or model in text and figures.
 
     Attributes:
         title: full name.
@@ -143,11 +143,11 @@ class Title(Section):
 
 
 TITLES = 'JSON: {name: {"title": ..., "short": ...}}'
-"""The option `--titles`, for `--help`."""
+"""Help text of the option `--titles`."""
 
 
 class Titles:
-    """Titles by name; a name without one is shown with its underscores as spaces."""
+    """Titles by name. A name without a title is shown with spaces for its underscores."""
 
     def __init__(self, titles: Mapping[str, Title] | None = None) -> None:
         self._titles = dict(titles or {})
@@ -169,13 +169,13 @@ class Titles:
 
 
 class ModelPrice(TokenPrice):
-    """What it costs to use a model as a study does, by the `price` of its file.
+    """Prices of a model's use in a study, from the `price` of its file.
 
     Attributes:
-        usd_per_request: of each request, in addition to its tokens.
-        factor: what requests and tokens cost through a Batch API, as a share of that.
-        usd_per_hour: of a job that asks the model, where jobs run it themselves.
-        usd_per_training_hour: of a job that trains it.
+        usd_per_request: US dollars per request, in addition to its tokens.
+        factor: factor on the prices of requests and tokens through a Batch API; 1 without one.
+        usd_per_hour: US dollars per hour of a job that queries the model and runs it itself.
+        usd_per_training_hour: US dollars per hour of a job that trains it.
     """
 
     usd_per_request: NotNegative = 0.0
@@ -184,7 +184,7 @@ class ModelPrice(TokenPrice):
     usd_per_training_hour: NotNegative | None = None
 
     def content(self) -> JsonObject:
-        """Return the prices of tokens, and what else costs something, for JSON."""
+        """Return the prices of tokens, and other prices that are set, for JSON."""
         return {
             name: value
             for name, value in self.model_dump().items()
@@ -200,6 +200,7 @@ def parse_settings(kind: type[S], text: str) -> S:
     """Read settings of one kind from JSON text.
 
     Raises:
-        ValueError: if the text is no JSON object or a value is unknown or out of range, naming it.
+        ValueError: if the text is not a JSON object, or if a key is unknown or a value is out of
+            range. The message names it.
     """
     return parse_json(kind, "--settings", text)

@@ -1,6 +1,6 @@
-"""What to do with a budget for a given seed set, with given money, or to reach an accuracy.
+"""Advice on how to spend a budget of queries or dollars, or how to reach an accuracy.
 
-What is expected, within the data and beyond it, is `Curves.of`; what can be chosen is `choices`.
+`Curves.of` predicts accuracies, within the data and beyond. `choices` lists what can be chosen.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from seedbed.analysis.posterior import expected_regrets
 from seedbed.streams.mixtures import coordinate
 
 MARGIN = 0.005
-"""Accuracy, a fraction, that a cheaper choice may be expected to lose to the best one."""
+"""Largest expected loss of accuracy, a fraction, of a cheaper choice to the best one."""
 
 
 @dataclass(frozen=True)
 class ChoiceOutlook:
-    """What to expect of one choice.
+    """The expected accuracy and the costs of one choice.
 
     Attributes:
         method: name of a method, of a mixture as its cells name it, or `untrained`.
@@ -43,13 +43,13 @@ class ChoiceOutlook:
         low: lower end of the interval.
         high: upper end.
         probability_best: probability that it is best (ties shared).
-        expected_regret: by how much the best choice is better on average, a fraction.
-        augmenter_queries: augmenter queries that it takes beside the teacher queries, at the rate
-            seen in cells of the nearest seed-set size; None if not counted.
-        further_queries: teacher queries beyond the budget, likewise: those that verify answers, and
-            those behind the budget that a filter goes on to.
-        costs: by `costs.MEASURES`, what a cell of that budget takes; None where not known.
-        shares: of the methods in the budget; none for no training.
+        expected_regret: mean loss of accuracy to the best choice in each draw, a fraction.
+        augmenter_queries: augmenter queries in addition to the teacher queries, at the rate in
+            cells of the nearest seed-set size; None if not counted.
+        further_queries: teacher queries beyond the budget, at the same cells' rate: queries that
+            verify answers, and queries that replace the answers that a filter drops.
+        costs: by `costs.MEASURES`, the cost of a cell with that budget; None if not known.
+        shares: shares of the methods in the budget; empty for no training.
         measured: whether the study has students of it.
     """
 
@@ -74,8 +74,8 @@ class Cheaper:
     Attributes:
         choice: the choice.
         by: the measure of cost: "usd", "tokens", or "queries" of teacher and augmenter.
-        cost: of the choice, in this measure.
-        instead_of: cost of the best choice.
+        cost: cost of the choice, in this measure.
+        instead_of: cost of the best choice, in this measure.
     """
 
     choice: ChoiceOutlook
@@ -86,7 +86,7 @@ class Cheaper:
 
 @dataclass(frozen=True)
 class Doubling:
-    """What twice the budget is expected to add to the accuracy of the best choice: fractions."""
+    """Expected gain of the best choice from twice the budget, with interval; fractions."""
 
     gain: float
     low: float
@@ -106,17 +106,17 @@ class Advice:
             within.
         outlook: the choices, the best first.
         confidence: coverage of the intervals.
-        alone: each method with all of the budget, the best first.
+        alone: each method with the whole budget, the best first.
         cheaper: a cheaper choice that is hardly worse; None if there is none.
-        doubling: what twice the budget adds; None where that lies too far beyond the data, or more
-            queries than the best choice takes are not expected to help.
-        unjudged: by method, why nothing is said of it.
+        doubling: gain from twice the budget; None if that lies too far beyond the data, or if the
+            best choice already leaves a part of the budget.
+        unjudged: by method that cannot be judged, the reason.
         failed: cells whose training has probably failed.
-        untrained: accuracy of the base model, that of other tasks where the advice is from
-            them; None if it was not measured.
-        design: the cells to measure next, those that would reduce the regret most.
-        reason: why, if the basis is priors.
-        pilot: what a pilot is expected to gain, if the basis is priors; None for no pilot.
+        untrained: accuracy of the base model, or its expectation from other tasks if these are the
+            basis; None if it was not measured.
+        design: the cells to measure next: those that would reduce the regret most for their cost.
+        reason: the reason for the advice, if the basis is priors.
+        pilot: a pilot and its expected gain, if the basis is priors; None for no pilot.
     """
 
     seeds: int
@@ -143,30 +143,30 @@ class Advice:
 
     @property
     def saves(self) -> bool:
-        """Whether the choice leaves a part of the budget, as more is not expected to help."""
+        """Whether the choice leaves a part of the budget because more is not expected to help."""
         whole = [one.budget for one in self.alone if one.method in self.best.shares]
         return bool(whole) and self.best.budget < 0.75 * min(whole)
 
     @property
     def rivals(self) -> tuple[ChoiceOutlook, ...]:
-        """Choices that are statistically tied with the best: too likely to be best themselves."""
+        """Choices that are statistically tied with the best."""
         return _rivals(self.outlook, self.confidence)
 
     @property
     def leading(self) -> tuple[ChoiceOutlook, ...]:
-        """Of the methods with all of the budget, the best one and those tied with it."""
+        """The best method with the whole budget, and the methods that are tied with it."""
         return self.alone[:1] + _rivals(self.alone, self.confidence)
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """A pilot that would tell more where there are priors alone.
+    """A pilot that would inform advice from priors alone.
 
     Attributes:
         queries: teacher queries of each method.
-        gain: by how much the last student is expected to be better for it, what the pilot's queries
-            cost taken off; a fraction.
-        items: test items that its students would be measured on.
+        gain: expected gain of the last student's accuracy, net of the loss from spending the
+            pilot's queries before the choice; a fraction.
+        items: test items that its students would be evaluated on.
     """
 
     queries: int
@@ -189,22 +189,22 @@ def advise(
     further: Further | None = None,
     spending: Spending | None = None,
 ) -> Advice:
-    """Return advice from a fit: on every method that was measured within ten times of the question.
+    """Return advice from a fit, on every method with data within `FURTHEST` times of the question.
 
     Args:
         fit: the fit.
         seeds: seed-set size.
         budget: teacher queries; or
-        usd: US dollars, which buy each choice a budget of its own.
+        usd: US dollars, which buy each choice its own number of queries.
         confidence: coverage of the intervals.
-        prices: by model, what its tokens cost.
-        look_further: whether to say which further cells would tell more.
-        further: what `further_cells` returns, where it is known already.
-        spending: what choices cost, where it is known already.
+        prices: prices of tokens by model.
+        look_further: whether to propose cells to measure next.
+        further: result of `further_cells`, if known.
+        spending: costs of choices, if known.
 
     Raises:
-        ValueError: if no price that is needed is known, or if seeds and budget ratio together lie
-            more than `FURTHEST` times beyond the data of every method.
+        ValueError: if a needed price is missing for every method, or if seeds and budget ratio
+            together lie more than `FURTHEST` times beyond the data of every method.
     """
     spending = spending or Spending.of(fit, seeds, prices or {})
     known = judged(fit, seeds, budget, usd, spending)
@@ -229,16 +229,16 @@ def advice_on(
     confidence: float,
     usd: float | None,
 ) -> Advice:
-    """Return the advice that weighed choices give, without further cells.
+    """Return advice from weighed choices, without further cells.
 
     Args:
-        fit: what they were judged by.
+        fit: the fit that judged them.
         seeds: seed-set size.
         known: the methods that are judged.
         weighed: the choices.
-        spending: what they cost.
+        spending: their costs.
         confidence: coverage of the intervals.
-        usd: the budget in dollars, None if it is in queries.
+        usd: the budget in dollars; None if it is in queries.
     """
     outlook = _outlook_of(weighed, weighed.shown, weighed.rivals, confidence, spending)
     whole = [*weighed.whole.values()]
@@ -251,7 +251,7 @@ def advice_on(
         known.beyond,
         outlook,
         confidence,
-        # The sort is stable: of equal methods the first of the study comes first.
+        # The sort is stable: equal methods keep the study's order.
         alone=tuple(sorted(alone, key=lambda entry: -entry.accuracy)),
         cheaper=_cheaper(weighed, spending, outlook[0], confidence),
         doubling=_doubling(fit, seeds, weighed, usd, spending, confidence),
@@ -267,7 +267,7 @@ def _outlook_of(
     confidence: float,
     spending: Spending,
 ) -> tuple[ChoiceOutlook, ...]:
-    """Return what to expect of some choices, the first of the `rivals` that they may lose to."""
+    """Return the outlook of choices; `places` are the first of `rivals`, which define regret."""
     shares = best_shares(weighed.draws[:, places].T)
     regrets = expected_regrets(weighed.draws[:, rivals])
     return tuple(
@@ -305,7 +305,7 @@ def _entry(
 
 
 _WORTH_SAVING = 0.9
-"""A choice is called cheaper if it costs less than this share of the best one."""
+"""A choice counts as cheaper if it costs less than this share of the best choice's cost."""
 
 
 def _cheaper(
@@ -333,11 +333,11 @@ def _doubling(
     spending: Spending,
     confidence: float,
 ) -> Doubling | None:
-    """Return what twice the budget adds to the best choice."""
+    """Return the gain of the best choice from twice the budget."""
     best = weighed.choices[weighed.shown[0]]
     line = None if usd is None else spending.line("usd", best.shares)
     twice = 2 * best.budget if line is None else int(line.budget(2 * (usd or 0.0)))
-    # A choice that leaves part of the budget would leave more of twice the budget.
+    # A choice that leaves a part of the budget would leave more of twice the budget.
     whole = max(one.budget for one in weighed.choices if one.name == best.name)
     ratio = np.array([twice / seeds])
     far = (fit.beyond(seeds, method, ratio)[0] > FURTHEST for method in best.shares)
@@ -367,16 +367,16 @@ class Stretch:
 
 
 def leaders(fit: Curves, seeds: int, confidence: float = 0.95) -> list[Stretch]:
-    """Return which methods lead from which budget ratio to which.
+    """Return the stretches of budget ratios with the methods that lead there.
 
-    Methods that are statistically tied lead together, so that what is said does not flip where the
-    expected accuracies of two methods cross within their noise. Only ratios that all methods cover
-    are looked at. Nothing is returned where there are none, or where all cells are alike.
+    Methods that are statistically tied lead together. So the leader does not flip where the
+    expected accuracies of two methods cross within their noise. Only ratios in the range of all
+    methods count. The list is empty if there are none, or if all cells have the same accuracy.
 
     Args:
         fit: the fit.
         seeds: seed-set size, within the data.
-        confidence: a method is tied if it is best in more than one minus that of the draws.
+        confidence: a method is tied if it is best in more than a share 1 - confidence of the draws.
     """
     known = {method: fit.ratios(seeds, method) for method in fit.methods}
     known = {method: found for method, found in known.items() if found}
@@ -395,11 +395,11 @@ def leaders(fit: Curves, seeds: int, confidence: float = 0.95) -> list[Stretch]:
 
 
 _RATIOS = 401
-"""Budget ratios at which `leaders` looks."""
+"""Number of budget ratios at which `leaders` compares the methods."""
 
 _NARROW = 0.04
-"""Share of the range, in its logarithm, below which a stretch is merged with a neighbour: the share
-of draws in which a method is best has noise of its own where it passes the threshold."""
+"""Share of the range's logarithm below which a stretch is merged with a neighbour. The share of
+draws in which a method is best is noisy, so it may pass the threshold several times."""
 
 
 def leading_stretches(
@@ -409,14 +409,14 @@ def leading_stretches(
     draws: np.ndarray,
     confidence: float,
 ) -> list[Stretch]:
-    """Return which methods lead from where to where, without stretches too narrow to matter.
+    """Return the stretches with the methods that lead there, without very narrow stretches.
 
     Args:
-        places: n budgets or budget ratios, ascending at equal factors.
+        places: n budgets or budget ratios, ascending by equal factors.
         methods: the methods.
         centres: their expected accuracies, shape (methods, n).
-        draws: the draws of these, shape (methods, samples, n).
-        confidence: a method is tied if it is best in more than one minus that of the draws.
+        draws: posterior draws of the accuracies, shape (methods, samples, n).
+        confidence: a method is tied if it is best in more than a share 1 - confidence of the draws.
     """
     leading = tied(centres, draws, confidence)
     names = np.array(methods)
@@ -427,19 +427,20 @@ def leading_stretches(
 def stretches_of(
     places: Sequence[float] | np.ndarray, leading: Sequence[tuple[str, ...]]
 ) -> list[Stretch]:
-    """Return the stretches of ascending places that the same methods lead, one after the other."""
+    """Return the stretches of ascending places in which the same methods lead, in order."""
     middles = np.sqrt(np.asarray(places[1:]) * np.asarray(places[:-1])).tolist()
     ends = [float(places[0]), *middles, float(places[-1])]
     return merged(map(Stretch, leading, ends, ends[1:]))
 
 
 def merged(parts: Iterable[Stretch], least: float = 0.0) -> list[Stretch]:
-    """Return adjacent stretches with those of the same methods joined, and narrow ones taken over.
+    """Join adjacent stretches with the same methods, and merge narrow stretches with a neighbour.
 
     Args:
         parts: the stretches, ascending.
-        least: the logarithm of the factor between a stretch's ends below which a neighbour takes it
-            over: the one whose methods differ least or, of two alike, the wider.
+        least: smallest width of a stretch, the logarithm of the factor between its ends. A
+            narrower one is merged with the neighbour whose methods differ least or, if both differ
+            as much, with the wider one.
     """
 
     def width(part: Stretch) -> float:
@@ -475,8 +476,8 @@ def tied(centres: np.ndarray, draws: np.ndarray, confidence: float) -> np.ndarra
 
     Args:
         centres: expected accuracies, shape (methods, n).
-        draws: their draws, shape (methods, samples, n).
-        confidence: a method is tied if it is best in more than one minus that of the draws.
+        draws: posterior draws of the accuracies, shape (methods, samples, n).
+        confidence: a method is tied if it is best in more than a share 1 - confidence of the draws.
 
     Returns:
         Booleans, shape (methods, n).
@@ -500,7 +501,7 @@ def best_shares(draws: np.ndarray) -> np.ndarray:
 
 
 STEP = 1.02
-"""Largest factor from one budget that is looked at to the next."""
+"""Largest factor between neighbouring budgets of a search."""
 
 
 @dataclass(frozen=True)
@@ -509,17 +510,18 @@ class Plan:
 
     Attributes:
         method: its name.
-        budget: teacher queries; None if it does not within the budgets that were looked at.
-        at: the teacher queries that the rest is of: `budget`, or where most is expected.
-        accuracy: expected accuracy there.
+        budget: teacher queries; None if no budget of the search reaches the accuracy.
+        at: the budget that the other attributes are about: `budget`, or else the budget with the
+            highest expected accuracy.
+        accuracy: expected accuracy at `at`.
         low: lower end of its interval.
         high: upper end.
-        probability: probability that the accuracy is reached there.
-        costs: by `costs.MEASURES`, what a cell of that budget takes; None where not known.
+        probability: probability that the accuracy is reached at `at`.
+        costs: by `costs.MEASURES`, the cost of a cell with that budget; None if not known.
         beyond: factor by which that budget lies beyond the data, seeds included; 1 within.
-        looked_from: the least teacher queries that were looked at, the fewest measured.
-        looked_to: the most.
-        shares: of the methods in the budget.
+        looked_from: smallest budget of the search, at the lowest measured budget ratio.
+        looked_to: largest budget of the search.
+        shares: shares of the methods in the budget.
         measured: whether the study has students of it.
     """
 
@@ -547,38 +549,40 @@ def plans(
 ) -> list[Plan]:
     """Return for each choice the least budget that is expected to reach an accuracy.
 
-    The choices are the methods, the mixtures that were measured, and the division of the budget
-    that is expected to be best where the first method reaches the accuracy, or where none does.
-    Budgets are looked for from the least budget ratio at which the method was measured with the
-    nearest seed-set size, each 1.02 times the one before or less, up to the largest one, and on to
-    where seeds and budget ratio together lie `FURTHEST` times beyond the data.
+    The choices are the methods, the measured mixtures, and one division of the budget: the best
+    division at the smallest budget with which one of them reaches the accuracy or, if none does, at
+    the largest of their budgets with the highest expected accuracy. The search starts at the lowest
+    budget ratio at which the method was measured with the nearest seed-set size. Each budget is at
+    most `STEP` times the one before. The search ends where seeds and budget ratio together lie
+    `FURTHEST` times beyond the data.
 
     Args:
         fit: a fit.
         seeds: seed-set size.
         target: accuracy, a fraction.
         confidence: coverage of the intervals.
-        prices: by model, what its tokens cost.
+        prices: prices of tokens by model.
 
     Returns:
-        The choices, the cheapest first, and last those that do not reach it: by money where what
-        all of them cost is known, otherwise by teacher queries.
+        The choices, the cheapest first, and last those that do not reach the accuracy. They are
+        sorted by dollars if the cost of all of them is known, otherwise by teacher queries.
 
     Raises:
-        ValueError: if the seed-set size is further beyond the data.
+        ValueError: if the seed-set size is more than `FURTHEST` times beyond the data, or if no
+            method has a budget in range.
     """
     return reach(prospects(fit, seeds, Spending.of(fit, seeds, prices or {})), target, confidence)
 
 
 @dataclass(frozen=True)
 class Prospects:
-    """The expected accuracies of choices at many budgets, for any accuracy to reach.
+    """The expected accuracies of choices at many budgets, for any target accuracy.
 
     Attributes:
-        named: the methods and the mixtures that were measured.
-        divided: makes the prospect of a division of the budget from its shares.
-        best_division: returns the shares that are expected to be best at a budget; None if there
-            are no two methods to mix.
+        named: prospects of the methods and the measured mixtures.
+        divided: function from the shares of a division of the budget to its prospect.
+        best_division: function from a budget to the shares with the highest expected accuracy; None
+            if there are no two methods to mix.
     """
 
     named: Sequence[Prospect]
@@ -587,13 +591,13 @@ class Prospects:
 
 
 def prospects(fit: Accuracies, seeds: int, spending: Spending, step: float = STEP) -> Prospects:
-    """Return the expected accuracies of choices, for asking about many accuracies.
+    """Return the expected accuracies of choices, for callers that ask about many accuracies.
 
     Args:
-        fit: what they are judged by.
+        fit: the fit.
         seeds: seed-set size.
-        spending: what they cost.
-        step: largest factor from one budget that is looked at to the next.
+        spending: costs of choices.
+        step: largest factor between neighbouring budgets of the search.
 
     Raises:
         ValueError: as `plans`.
@@ -666,16 +670,16 @@ def reach(found: Prospects, target: float, confidence: float) -> list[Plan]:
 
 @dataclass(frozen=True)
 class Prospect:
-    """What is expected of a method at budgets.
+    """The expected accuracies and the costs of a method or mixture at n budgets.
 
     Attributes:
-        method: the method.
+        method: the method or mixture.
         budgets: teacher queries, ascending, shape (n,).
         centres: expected accuracies, shape (n,).
         draws: function from a budget to the draws of the accuracy there.
         beyond: factors by which the budgets lie beyond the data, shape (n,).
-        lines: by `costs.MEASURES`, what budgets cost; None where not known.
-        shares: of the methods in the budget.
+        lines: by `costs.MEASURES`, the cost of budgets; None if not known.
+        shares: shares of the methods in the budget.
         measured: whether the study has students of it.
     """
 
@@ -690,9 +694,9 @@ class Prospect:
 
 
 def budgets_between(seeds: int, first: float, last: float, step: float = STEP) -> np.ndarray:
-    """Return whole budgets from one budget ratio to another, each at most `step` times the last.
+    """Return whole budgets from one budget ratio to another, each about `step` times the previous.
 
-    Where no whole number of queries lies between them, it is the least one above.
+    If no whole number of queries lies between the ratios, return the smallest one above them.
     """
     low, high = np.ceil(first * seeds * (1 - 1e-9)), np.floor(last * seeds * (1 + 1e-9))
     count = 1 + int(np.ceil(np.log(max(high / low, 1)) / np.log(step)))
@@ -700,7 +704,7 @@ def budgets_between(seeds: int, first: float, last: float, step: float = STEP) -
 
 
 def least_budget(prospect: Prospect, target: float, confidence: float) -> Plan:
-    """Return the least budget that is expected to reach an accuracy, or where most is expected."""
+    """Return the least budget that is expected to reach an accuracy, or else the best budget."""
     reached = np.flatnonzero(prospect.centres >= target)
     place = int(reached[0] if len(reached) else np.argmax(prospect.centres))
     at = int(prospect.budgets[place])
@@ -726,7 +730,7 @@ def least_budget(prospect: Prospect, target: float, confidence: float) -> Plan:
 
 
 def ranked(found: Sequence[Plan]) -> list[Plan]:
-    """Return the methods, the cheapest first, and last those that do not reach the accuracy."""
+    """Return the plans, the cheapest first, and last those that do not reach the accuracy."""
     priced = all(one.costs["usd"] is not None for one in found if one.budget is not None)
 
     def rank(one: Plan) -> tuple[bool, float]:

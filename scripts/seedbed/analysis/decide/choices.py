@@ -1,8 +1,8 @@
-"""What a budget can buy: each method, mixtures of them, or no training at all.
+"""The choices for a budget: each method, mixtures of methods, or no training.
 
-Mixtures that the study measured are choices as they are. Beside them, the divisions of the budget
-that `spend` could buy are weighed by the same model, and the best of them is a choice. Each choice
-takes all of the budget, unless it is likely to be better with a half of it, or a quarter.
+Each mixture that the study measured is a choice. In addition, the same model compares the divisions
+of the budget that `spend` could buy, and the best of them is a choice. Each choice takes the whole
+budget, unless it is likely to be better with a half of it, or a quarter, and so on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from seedbed.config.words import UNTRAINED
 from seedbed.streams.mixtures import coordinate
 
 _DIVISIONS = 21
-"""Divisions of the budget that are weighed, at most: fifths for three methods."""
+"""Largest number of divisions that are compared: fifths for three methods."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Choice:
     """Something to do with a budget.
 
     Attributes:
-        name: of a method, of a mixture as its cells name it, or `untrained`.
-        shares: of the methods in the budget, each above 0; none for no training.
+        name: name of a method, of a mixture as its cells name it, or `untrained`.
+        shares: shares of the methods in the budget, each above 0; empty for no training.
         budget: teacher queries.
         measured: whether the study has students of it.
     """
@@ -50,14 +50,14 @@ NO_TRAINING = Choice(UNTRAINED, {}, 0)
 
 @dataclass(frozen=True)
 class Spending:
-    """What choices cost with so many seeds, at the rates of the nearest seed-set size.
+    """Costs of choices for a seed-set size, at the rates of the nearest size of the study.
 
     Attributes:
-        lines: by one of `costs.MEASURES` and method, what budgets cost; None where not known.
-        unknown: by method, which prices are missing.
-        rates: by method, augmenter queries and further teacher queries for a teacher query; None
-            where not counted.
-        mixed: the lines of mixtures that were asked for.
+        lines: by one of `costs.MEASURES` and method, the cost of budgets; None if not known.
+        unknown: by method, the missing prices.
+        rates: by method, augmenter queries and further teacher queries per teacher query; None if
+            not counted.
+        mixed: cached lines of mixtures.
     """
 
     lines: Mapping[str, Mapping[str, CostLine | None]]
@@ -67,7 +67,7 @@ class Spending:
 
     @classmethod
     def of(cls, fit: Curves, seeds: int, prices: Prices) -> Spending:
-        """Return what the methods of a fit cost."""
+        """Return the costs of the methods of a fit."""
         nearest = fit.nearest_size(seeds)
         methods = [method for method in fit.methods if fit.cells(nearest, method)]
         found = {
@@ -94,7 +94,7 @@ class Spending:
         )
 
     def line(self, measure: str, shares: Mapping[str, float]) -> CostLine | None:
-        """Return what budgets of some shares cost; None if that of a method is not known."""
+        """Return the cost of budgets with given shares; None if a method's cost is not known."""
         known = {m: line for m in shares if (line := self.lines[measure].get(m)) is not None}
         if len(known) < len(shares):
             return None
@@ -104,11 +104,11 @@ class Spending:
         return self.mixed.get(key) or self.mixed.setdefault(key, mixed_line(known, shares))
 
     def costs(self, choice: Choice) -> dict[str, float | None]:
-        """Return what a choice takes by each of `costs.MEASURES`; None where not known."""
+        """Return a choice's cost in each of `costs.MEASURES`; None if not known."""
         return {measure: self.cost(choice, measure) for measure in MEASURES}
 
     def cost(self, choice: Choice, measure: str) -> float | None:
-        """Return what a choice takes by one of `costs.MEASURES`; None where not known."""
+        """Return a choice's cost in one of `costs.MEASURES`; None if not known."""
         line = self.line(measure, choice.shares) if choice.shares else None
         if line is None:
             return None if choice.shares else 0.0
@@ -128,16 +128,16 @@ class Spending:
         return count(0), count(1)
 
     def calls(self, choice: Choice) -> float:
-        """Return all queries of a choice that are known: of teacher and augmenter."""
+        """Return a choice's queries of teacher and augmenter, as far as they are counted."""
         return choice.budget + sum(count or 0.0 for count in self.further(choice))
 
 
 def rate(fit: Curves, seeds: int, method: str, kinds: Sequence[str]) -> float | None:
-    """Return how many queries of some kinds a teacher query takes, in a method's cells."""
+    """Return the queries of some kinds per teacher query, in a method's cells."""
     cells = [cell for cell in fit.cells(seeds, method) if getattr(cell, kinds[0]) is not None]
     if not cells:
         return None
-    # The largest budgets weigh most: their rate is known best.
+    # The largest budgets have the largest weight, because their rates are the most precise.
     asked = sum(getattr(cell, kind) or 0.0 for cell in cells for kind in kinds)
     return asked / sum(cell.budget for cell in cells)
 
@@ -148,12 +148,12 @@ def _further(teacher: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Judged:
-    """The methods that something can be said about.
+    """The methods that can be judged.
 
     Attributes:
         budgets: their teacher queries, by name.
-        beyond: the factor by which the furthest of them lies beyond its data; 1 within.
-        others: by name, why nothing is said of the other methods.
+        beyond: the largest factor by which one of them lies beyond its data; 1 within.
+        others: by name, why the other methods cannot be judged.
     """
 
     budgets: Mapping[str, int]
@@ -162,7 +162,7 @@ class Judged:
 
 
 TOO_FAR = f"and nothing is said of more than {FURTHEST:g} times beyond"
-"""Why a question is refused."""
+"""End of the messages that refuse a question."""
 
 
 def judged(
@@ -172,17 +172,17 @@ def judged(
     usd: float | None,
     spending: Spending,
 ) -> Judged:
-    """Return the methods that were measured within ten times of a question.
+    """Return the methods with data within a factor of `FURTHEST` of a question.
 
     Args:
-        fit: what they are judged by.
+        fit: the fit.
         seeds: seed-set size.
         budget: teacher queries; or
-        usd: US dollars, which buy each method a budget of its own.
-        spending: what choices cost.
+        usd: US dollars, which buy each method its own number of queries.
+        spending: costs of choices.
 
     Raises:
-        ValueError: if there is none, with what could be asked.
+        ValueError: if there is none; the message says which budgets can be asked about.
     """
     budgets, left_out = _budgets(fit, seeds, budget, usd, spending)
     kept: dict[str, int] = {}
@@ -221,7 +221,7 @@ def judged(
 def _budgets(
     fit: Accuracies, seeds: int, budget: int | None, usd: float | None, spending: Spending
 ) -> tuple[dict[str, int], dict[str, str]]:
-    """Return the teacher queries of each method, and why others have none: as `judged`."""
+    """Return the teacher queries of each method, and for other methods why they have none."""
     missing = {m: fit.missing_text(seeds, m) for m in fit.methods if not fit.ratios(seeds, m)}
     missing |= dict.fromkeys(fit.unmeasured, "no student of it was evaluated")
     if usd is not None:
@@ -237,10 +237,10 @@ def _budgets(
 def _affordable(
     seeds: int, usd: float, spending: Spending
 ) -> tuple[dict[str, int], dict[str, str]]:
-    """Return the teacher queries that an amount buys in each method, and why in others none.
+    """Return the teacher queries that an amount buys per method, and why it buys none of others.
 
     Raises:
-        ValueError: if it buys nothing that is known.
+        ValueError: if it buys no query of any method, as far as costs are known.
     """
     budgets: dict[str, int] = {}
     others: dict[str, str] = {}
@@ -266,11 +266,12 @@ class Weighed:
     Attributes:
         choices: the choices.
         centres: expected accuracies, shape (n,).
-        draws: the same in each draw, shape (samples, n).
-        shown: places of those to be named, the best first: each method, each measured mixture, the
-            best division if several methods can be mixed, and no training where it is best.
-        rivals: places of all that a choice may lose to: those, and every other division.
-        whole: by method, the place of its choice with all of the budget.
+        draws: posterior draws of the accuracies, shape (samples, n).
+        shown: indices of the choices to show, the best first: each method, each measured mixture,
+            the best division if several methods can be mixed, and no training if it is best.
+        rivals: indices of the choices that regret is computed against: those shown, every other
+            division, and no training.
+        whole: by method, the index of its choice with the whole budget.
     """
 
     choices: Sequence[Choice]
@@ -291,11 +292,11 @@ def weigh(
     """Return the choices, with their expected accuracies.
 
     Args:
-        fit: what they are judged by.
+        fit: the fit.
         seeds: seed-set size.
         budgets: by method that is judged, its teacher queries.
-        usd: the budget in dollars, None if it is in queries.
-        spending: what choices cost.
+        usd: the budget in dollars; None if it is in queries.
+        spending: costs of choices.
     """
 
     def budget_of(shares: Mapping[str, float]) -> int:
@@ -330,7 +331,7 @@ def weigh(
     alone = dict(zip(budgets, shown, strict=False))
     best = max(alone, key=lambda method: centres[alone[method]])
     worth = centres.copy()
-    # What is measured and simple is not given up for nothing.
+    # A measured, simple choice gives way only to one that is better by more than `SIMPLER`.
     worth[[*shown]] += SIMPLER
     among = range(first, first + len(divided))
     for at in among:
@@ -348,16 +349,16 @@ def weigh(
 
 
 def _likely_best(places: Sequence[int], centres: np.ndarray, draws: np.ndarray) -> int:
-    """Return the place of a choice's budget: the whole budget, or a smaller and better one.
+    """Return the index of the budget to use: the whole budget, or a smaller and better one.
 
-    Beyond the data the expectation of an accuracy above one half falls by its uncertainty alone, as
-    it is bounded. So a smaller budget must also be better in most draws, by more than the standard
-    error of their share.
+    Accuracy is bounded, so beyond the data the expectation of an accuracy above one half falls
+    because of its uncertainty alone. A smaller budget must therefore also be better in more than
+    half of the draws, by more than the standard error of this share.
 
     Args:
-        places: of a choice with its whole budget, a half, and so on.
+        places: indices of a choice with its whole budget, a half, and so on.
         centres: expected accuracies, shape (n,).
-        draws: the same in each draw, shape (samples, n).
+        draws: posterior draws of the accuracies, shape (samples, n).
     """
     whole, *rest = places
     least = 0.5 + 0.5 / np.sqrt(len(draws))
@@ -371,7 +372,7 @@ def _likely_best(places: Sequence[int], centres: np.ndarray, draws: np.ndarray) 
 
 
 def mixtures(methods: Sequence[str]) -> list[dict[str, float]]:
-    """Return the mixtures of some methods that are weighed, each as shares above 0."""
+    """Return the mixtures of some methods to compare, each as shares above 0."""
     found = [
         {name: float(share) for name, share in zip(methods, row, strict=True) if share > 0}
         for row in divisions(len(methods), _DIVISIONS)
@@ -395,16 +396,16 @@ def smaller(fit: Accuracies, seeds: int, choice: Choice) -> list[Choice]:
 
 
 def cheapest(weighed: Weighed, spending: Spending, margin: float) -> tuple[int, str]:
-    """Return the place of the cheapest choice that is expected to lose little, and by what it is.
+    """Return the cheapest choice that is expected to lose at most `margin`, and the cost measure.
 
     Args:
         weighed: the choices.
-        spending: what they cost.
-        margin: accuracy, a fraction, that it may be expected to lose to the best one.
+        spending: their costs.
+        margin: expected loss of accuracy to the best choice that is allowed, a fraction.
 
     Returns:
-        Its place, and the measure: "usd" if all dollars are known, else "tokens", else "queries" of
-        teacher and augmenter together.
+        Its index, and the measure: "usd" if all dollars are known, else "tokens" if these are,
+        else "queries" of teacher and augmenter together.
     """
     least = weighed.centres[weighed.shown[0]] - margin
     near = [at for at, centre in enumerate(weighed.centres) if centre >= least]
@@ -416,5 +417,5 @@ def cheapest(weighed: Weighed, spending: Spending, margin: float) -> tuple[int, 
     else:
         measure = "queries"
         known = {at: spending.calls(weighed.choices[at]) for at in near}
-    # Of equal cost, the best.
+    # Among choices of equal cost, take the best.
     return min(near, key=lambda at: (known[at], -weighed.centres[at])), measure

@@ -1,28 +1,28 @@
-"""Which further cells would better a decision, in points of accuracy, for what they cost.
+"""Which further cells would improve a decision most, in points of accuracy, for their cost.
 
-Over the draws of the posterior, the lead of the best choice over another and the accuracy of a cell
-vary together. If the cell is measured, the best linear prediction moves the lead by as much as its
-covariance with the cell asks for, and leaves of the lead's variance
+Over the posterior draws, the lead of the best choice over another correlates with the accuracy of a
+cell. If the cell is measured, the best linear prediction moves the lead in proportion to its
+covariance with the cell. The remaining variance of the lead is
 
     Var(lead) - Cov(lead, curve)^2 / (Var(curve) + Var(measurement))
 
-(the update of a Gaussian, as in Rasmussen & Williams 2006, eq. 2.19, for one observation). Where a
-lead may move below zero, another choice is taken: what that gains on average, over all that the
-measurement may show, is what the cell takes off the expected regret of the best choice (the
-expected value of sample information: Raiffa & Schlaifer 1961). A cell that changes no choice,
-whatever it shows, is worth nothing and is not proposed.
+(the update of a Gaussian, as in Rasmussen & Williams 2006, eq. 2.19, for one observation). If the
+measurement moves a lead below zero, another choice becomes the best. The expected gain from that
+change, over the possible outcomes of the measurement, is the cell's reduction of the expected
+regret (the expected value of sample information: Raiffa & Schlaifer 1961). A cell that changes the
+choice in no outcome is worth nothing and is not proposed.
 
-What the new measurement shares with those that made the curve moves both alike: it is neither noise
-between them, nor does it bear on a difference of methods. The test items are the same, and so are
-the seeds where a new budget of a stream is cut: the cells of a draw of the seeds share its luck.
-So Var(measurement) has the noise between training runs, the luck of the test items as far as cells
-do not share it, and what a new draw of the seeds changes; and Var(curve) is without the luck that
-is shared, but at least what Var(lead) and the covariance ask for. How much of the items' luck cells
-share is the mean correlation of their scores' luck.
+Errors that the new measurement shares with the cells of the fit shift both equally: they are not
+noise between them, and do not affect a difference of methods. The cells share the test items. A new
+budget that is cut from an existing stream also shares its draw of the seeds. So Var(measurement)
+consists of the noise between training runs, the part of the items' sampling error that cells do not
+share, and, for a new draw of the seeds, the variance between draws. Var(curve) excludes the shared
+error, but is at least Cov(lead, curve)^2 / Var(lead). The shared fraction of the items' sampling
+error is the mean correlation of the cells' errors.
 
-The fall of the lead's spread was simulated (`tests/unit/test_transfer_and_design.py`): on the
-mean of the most informative cells it is about as foretold; with all of the items' luck taken for
-noise, less than half of it was foretold.
+The reduction of the lead's variance was simulated (`tests/unit/test_transfer_and_design.py`): on
+average over the most informative cells it is about as predicted. If all of the items' sampling
+error counted as noise, less than half of it would be predicted.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from seedbed.analysis.decide.costs import CostLine, Prices, cost_line
 from seedbed.config.words import NONE
 
 _LEAST_GAIN = 0.02
-"""Share of a lead's variance that a further cell must take away to be believed."""
+"""Smallest relative reduction of a lead's variance that counts."""
 
 _LEAST_WORTH = 0.0002
-"""Accuracy, a fraction, that a further cell must take off the expected regret to be proposed."""
+"""Smallest reduction of the expected regret, a fraction, for which a cell is proposed."""
 
 _OUTCOMES = 200
 """Equally likely outcomes of a measurement over which a decision is averaged."""
 
 _LUCK = 4.0
-"""Over the number of draws, the share that it must take away: two standard errors, squared, of
-a correlation of nothing."""
+"""Divided by the number of draws, another smallest relative reduction: the square of two standard
+errors of a zero correlation."""
 
 _COUNT = 3
-"""Cells that are named."""
+"""Number of cells that are proposed."""
 
 _NAMED_FREE = 1
-"""Of them, those whose data is bought already: the others would not be seen behind them."""
+"""Of them, at most so many whose data is already bought; these would displace all others."""
 
 _NEAR = 1.25
 """Factor within which a new budget counts as a measured one."""
@@ -62,23 +62,22 @@ _NEAR = 1.25
 
 @dataclass(frozen=True)
 class NextCell:
-    """A cell that would better a decision.
+    """A cell that would improve a decision.
 
     Attributes:
         method: its method, or the mixture as cells name it.
-        shares: of the methods in its budget.
+        shares: shares of the methods in its budget.
         measured: whether the study has students of the method or the mixture.
         seeds: its seed-set size.
         budget: its teacher queries.
         new: whether the study has no such cell; otherwise it is measured again, with another draw
             of the seeds.
-        queries: teacher queries that its data would take: of a stream whose first part is bought,
-            only those beyond.
-        usd: what its data would cost; None if not known.
-        regret_before: what the best choice loses on average to the best of each draw, a fraction.
-        regret_after: the same once the cell is measured, and the choice that is then best is taken.
-        doubt_before: standard deviation of the lead of the best choice over the next, a fraction.
-        doubt_after: the same once the cell is measured, as linear prediction has it.
+        queries: teacher queries that its data would take, without those that are already bought.
+        usd: cost of its data in US dollars; None if not known.
+        regret_before: expected regret of the best choice, a fraction.
+        regret_after: expected regret of the best choice after the cell is measured, a fraction.
+        doubt_before: standard deviation of the best choice's lead over the next, a fraction.
+        doubt_after: the standard deviation predicted for after the measurement, a fraction.
     """
 
     method: str
@@ -97,13 +96,13 @@ class NextCell:
 
 @dataclass(frozen=True)
 class Further:
-    """The cells that could be measured for a question about a seed-set size, whatever the budget.
+    """The candidate cells for questions about a seed-set size, for any budget.
 
     Attributes:
-        cells: each with its accuracy in the draws, and the variance of a measurement.
-        lines: by seed-set size and method, what budgets cost in dollars; None where not known.
+        cells: candidates, each with its accuracy in the draws and the noise of a measurement.
+        lines: by seed-set size and method, the cost of budgets in dollars; None if not known.
         measured: mixtures that the study has students of.
-        mixed: by mixture, the cells of those that were looked at for one of the budgets.
+        mixed: cached candidates of the mixtures that earlier questions asked about.
     """
 
     cells: Sequence[tuple[Candidate, np.ndarray, Noise]]
@@ -113,18 +112,18 @@ class Further:
 
 
 def further_cells(fit: Curves, seeds: int, prices: Prices) -> Further:
-    """Return the cells that `next_cells` looks at, for those who ask about many budgets.
+    """Return the candidates of `next_cells`, for callers that ask about many budgets.
 
     Args:
         fit: the fit.
-        seeds: the seed-set size that is asked about.
-        prices: by model, what its tokens cost.
+        seeds: the seed-set size of the question.
+        prices: prices of tokens by model.
     """
     return _weighed(fit, _candidates(fit, seeds), prices)
 
 
 def _weighed(fit: Curves, candidates: Sequence[Candidate], prices: Prices) -> Further:
-    """Return candidates with their accuracies, and what the methods in them cost."""
+    """Return candidates with their accuracies, and the costs of their methods."""
     if not candidates:
         return Further((), {})
     sizes = [one.seeds for one in candidates]
@@ -149,26 +148,25 @@ def next_cells(
     further: Further | None = None,
     mixtures: Mapping[str, Mapping[str, float]] | None = None,
 ) -> tuple[NextCell, ...]:
-    """Return the cells that would take most off the expected regret for what they cost.
+    """Return the cells that would reduce the expected regret most for their cost.
 
-    Looked at are the cells of the study, each measured again with another draw of its seeds, and
-    new ones of each method: budgets between and beyond the measured ones, each twice the one before
-    and up to twice the highest, with the seed-set sizes of the study and with the size that is
-    asked about, if it lies between them. A new budget of a size that the study has is cut from the
-    stream that was bought furthest, and pays for what is beyond that alone; so is each part of a
-    mixture.
+    The candidates are the cells of the study, each measured again with another draw of its seeds,
+    and new cells of each method. New budgets double from the lowest measured one up to twice the
+    highest, with the seed-set sizes of the study and with the size of the question, if it lies
+    between them. With a size of the study, a new budget and each part of a mixture are cut from the
+    longest stream that was bought, and cost only the queries beyond it.
 
     Args:
         fit: the fit.
-        seeds: the seed-set size that is asked about.
+        seeds: the seed-set size of the question.
         draws: accuracies of the choices, the best first, shape (samples, choices).
-        prices: by model, what its tokens cost.
-        further: what `further_cells` returns, where it is known already.
-        mixtures: shares of those that could be measured, by name.
+        prices: prices of tokens by model.
+        further: result of `further_cells`, if known.
+        mixtures: by name of a mixture that could be measured, its shares.
 
     Returns:
-        The best first: by regret taken away per dollar, or per teacher query where prices are not
-        known. Those that cost nothing come first, but only the best of them is named.
+        The best first: by reduction of regret per dollar, or per teacher query if prices are not
+        known. Cells without cost come first, but only the best of them is returned.
     """
     if draws.shape[1] < 2:
         return ()
@@ -192,9 +190,9 @@ class Candidate:
         seeds: its seed-set size.
         budget: its teacher queries.
         new: whether the study has no such cell.
-        bought: by method, what of its stream was bought.
-        draws: how many draws of the seeds the curve is of, if it is of one of them.
-        shares: of the methods in its budget; empty for a method alone.
+        bought: by method, the queries of its stream that were bought.
+        draws: number of draws of the seeds in the fit, if the cell reuses one of them; else 0.
+        shares: shares of the methods in its budget; empty for a method alone.
     """
 
     method: str
@@ -213,20 +211,20 @@ class Candidate:
 
     @property
     def queries(self) -> int:
-        """Queries to ask: what of its streams was not bought."""
+        """Queries to ask: those of its streams that are not yet bought."""
         wanted = self.wanted.items()
         more = sum(max(0.0, count - self.bought.get(method, 0)) for method, count in wanted)
         return round(more)
 
 
 def _sizes(fit: Curves, seeds: int) -> list[int]:
-    """Return the study's seed-set sizes, and the size that is asked about if it is between them."""
+    """Return the study's seed-set sizes, and the size of the question if it is between them."""
     between = seeds not in fit.seeds and fit.beyond_sizes(seeds) == 1
     return [*fit.seeds, *([seeds] if between else [])]
 
 
 def _candidates(fit: Curves, seeds: int) -> list[Candidate]:
-    """Return cells of methods measured again, and new ones."""
+    """Return the methods' cells to measure again, and their new cells."""
     found = []
     for size in _sizes(fit, seeds):
         for method in fit.methods:
@@ -253,7 +251,7 @@ def _candidates(fit: Curves, seeds: int) -> list[Candidate]:
 def _mixed_candidates(
     fit: Curves, seeds: int, name: str, shares: Mapping[str, float]
 ) -> list[Candidate]:
-    """Return new cells of a mixture, at budgets that all of its methods have."""
+    """Return new cells of a mixture, at budgets that are in the range of all its methods."""
     found = []
     for size in _sizes(fit, seeds):
         known = [fit.cells(fit.nearest_size(size), method) for method in shares]
@@ -276,9 +274,9 @@ def _mixed_candidates(
 
 
 def _bought(fit: Curves, size: int, methods: Sequence[str]) -> dict[str, int]:
-    """Return by method the queries of its stream that were bought for a size of the study."""
+    """Return, by method, the queries of its stream that were bought for a size of the study."""
     if fit.record.student == NONE:
-        # Nobody says that the data of runs without models are kept.
+        # Runs without models come from a table: their data may not exist any more.
         return {}
     return {method: max(cell.budget for cell in fit.cells(size, method)) for method in methods}
 
@@ -288,7 +286,7 @@ def _near(budget: int, measured: Sequence[int]) -> bool:
 
 
 def doublings(seeds: int, first: float, last: float) -> list[int]:
-    """Return budgets from a budget ratio to another: each twice the one before, and the last."""
+    """Return doubling budgets from one budget ratio to another, and the budget of the last."""
     steps = int(np.log2(last / first * (1 + 1e-9)))
     # Rounding must not carry the ends beyond the ratios.
     ratios = [first * 2.0**step for step in range(steps + 1)]
@@ -300,7 +298,7 @@ def doublings(seeds: int, first: float, last: float) -> list[int]:
 
 
 def best_cells(draws: np.ndarray, further: Further) -> tuple[NextCell, ...]:
-    """Return those of some cells that would take most off the expected regret for their cost.
+    """Return the cells that would reduce the expected regret most for their cost.
 
     Args:
         draws: accuracies of at least two choices, the best first, shape (samples, choices).
@@ -313,14 +311,14 @@ def best_cells(draws: np.ndarray, further: Further) -> tuple[NextCell, ...]:
     if not in_doubt.any() or not cells:
         return ()
     leads, variances = leads[:, in_doubt], variances[in_doubt]
-    # The best may have been preferred for being simpler.
+    # The best choice may have been preferred because it is simpler, with a negative lead.
     ahead = np.maximum(leads.mean(axis=0), 0.0)
     regret = float((draws.max(axis=1) - draws[:, 0]).mean())
     found: list[tuple[float, float, NextCell]] = []
     priced = all(line is not None for line in lines.values())
     drawn = np.column_stack([drawn for _, drawn, _ in cells])
     noise = np.array([(noise.shared, noise.own) for *_, noise in cells]).T
-    # By lead and cell: what they have in common, and what the cell would take off the variance.
+    # By lead and cell: their covariance, and the reduction of the lead's variance.
     common = (leads - leads.mean(axis=0)).T @ (drawn - drawn.mean(axis=0)) / (len(drawn) - 1)
     spread = np.maximum(drawn.var(axis=0, ddof=1) - noise[0], common**2 / variances[:, None])
     taken = common**2 / np.maximum(spread + noise[1], 1e-300)
@@ -357,11 +355,11 @@ def best_cells(draws: np.ndarray, further: Further) -> tuple[NextCell, ...]:
 
 
 _NORMAL = np.sort([NormalDist().inv_cdf((place + 0.5) / _OUTCOMES) for place in range(_OUTCOMES)])
-"""Outcomes of a measurement as deviates of the normal distribution, shape (`_OUTCOMES`,)."""
+"""Outcomes of a measurement as standard normal deviates, shape (`_OUTCOMES`,)."""
 
 
 def _further(lines: Mapping[tuple[int, str], CostLine | None], cell: Candidate) -> float | None:
-    """Return the dollars for what of a cell's data is not bought."""
+    """Return the cost in dollars of a cell's data that is not yet bought."""
     found = 0.0
     for method, count in cell.wanted.items():
         line, bought = lines[cell.seeds, method], cell.bought.get(method, 0)

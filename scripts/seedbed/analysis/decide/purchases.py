@@ -1,4 +1,4 @@
-"""The purchases of `snakemake spend`: what was asked for, and each decision with what it knew."""
+"""The purchases of `snakemake spend`: the request, and each decision with the data behind it."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ from seedbed.streams.record import DatasetRecord
 FILE = "purchase.json"
 
 MARGIN = 0.9
-"""Of the dollars that are left, what a purchase is to cost by the price of a query so far: answers
-come out longer at times, and each request is reserved with the most that it can cost."""
+"""Share of the remaining dollars that a purchase may cost, at the price per query so far. Later
+answers may be longer, and each request reserves the most that it can cost."""
 
 PRICE_QUERIES = 32
-"""Queries of a method that show what one costs: the estimate before them counts each answer as long
-as it may be, and can be ten times too high."""
+"""Queries per method that measure the price of a query. The estimate before them assumes answers of
+maximal length, and can be ten times too high."""
 
 PRICE_SHARE = 0.1
-"""Of the dollars, what queries may cost that are bought to learn prices."""
+"""Largest share of the dollars for queries that measure prices."""
 
 CONFIDENCE = 0.95
 
 
 class Request(Part):
-    """What `snakemake spend` is asked for.
+    """A request to `snakemake spend`.
 
     Attributes:
         task: the task.
         seeds: questions in the seed set.
         draw: number of the seed set.
-        methods: to choose among: what each asks the teacher, in the study's order.
-        augmenter: writes questions; None if no method does.
-        teacher: writes answers.
-        student: is trained; None for none.
-        queries: teacher queries, the budget; or
-        usd: US dollars, the budget.
-        rounds: of the pilot.
-        share: of the budget, what each method has at the end of the pilot.
+        methods: by method to choose among, the kind of its questions, in the study's order.
+        augmenter: the model that writes questions; None if no method needs one.
+        teacher: the model that answers.
+        student: the model that is trained; None for none.
+        queries: the budget in teacher queries; or
+        usd: the budget in US dollars.
+        rounds: number of rounds of the pilot.
+        share: share of the budget that each method has at the end of the pilot.
     """
 
     task: str
@@ -75,21 +75,21 @@ class Request(Part):
 
     @property
     def pilot(self) -> Pilot:
-        """How the pilot is divided; without a student there is none."""
+        """The pilot's rounds and share; without a student it has no round."""
         return Pilot(self.rounds if self.student is not None else 0, self.share)
 
 
 class Known(Part):
-    """What is known outside the scores when a decision is made.
+    """The data of a decision, apart from the scores.
 
     Attributes:
-        prices: dollars for a teacher query by method, its question included; empty if the budget
-            is in queries.
-        spent_usd: dollars that were spent so far, those in doubt included.
-        bought: by method, the queries of its stream that are answered.
+        prices: by method, dollars per teacher query, its question included; empty if the budget is
+            in queries.
+        spent_usd: dollars spent so far, including costs in doubt.
+        bought: by method, the answered queries of its stream.
         settings: by method, a digest of the settings that its rows depend on.
-        left_out: methods that an earlier request found to yield no rows, by the same settings, with
-            the reason.
+        left_out: by method that yielded no rows in an earlier request with the same settings, the
+            reason.
     """
 
     prices: dict[str, float] = Field(default_factory=dict)
@@ -103,8 +103,8 @@ class Measured(Part):
     """A student that was evaluated before a decision.
 
     Attributes:
-        method: whose data it was trained on, or `untrained`.
-        queries: of that data; 0 for the base model.
+        method: the method of its training data, or `untrained`.
+        queries: teacher queries of that data; 0 for the base model.
         accuracy: a fraction, with its interval.
     """
 
@@ -117,12 +117,12 @@ class PurchaseRecord(MadeRecord):
     """`purchase.json`: one decision of a spend.
 
     Attributes:
-        request: what was asked for.
+        request: the request.
         round: number of the decision, from 1.
-        budget: teacher queries that the request comes to, as it is known now.
-        known: what was known, but for the scores.
-        measured: the scores that were known.
-        purchase: what was decided.
+        budget: the request's budget in teacher queries, at the prices known then.
+        known: the data of the decision, apart from the scores.
+        measured: the scores at the time.
+        purchase: the purchase that was decided.
     """
 
     CONTENT = ("request", "round", "budget", "purchase")
@@ -140,19 +140,19 @@ def purchase_file(results: Path | str, number: int | str) -> str:
 
     Args:
         results: folder of the results.
-        number: of the decision, from 1; or a wildcard.
+        number: number of the decision, from 1; or a wildcard.
     """
     return f"{results}/spend/round={number}/{FILE}"
 
 
 def read_purchases(results: Path | str, last: int | None = None) -> list[PurchaseRecord]:
-    """Return the decisions that are there, the first one first, up to the final one.
+    """Return the recorded decisions in order, up to the final one.
 
-    A file that cannot be read ends them: its decision is made again.
+    Reading stops at the first file that cannot be read: its decision is made again.
 
     Args:
         results: folder of the results.
-        last: number of the last one to read; None for all.
+        last: number of the last decision to read; None for all.
     """
     found: list[PurchaseRecord] = []
     while last is None or len(found) < last:
@@ -169,13 +169,13 @@ def read_purchases(results: Path | str, last: int | None = None) -> list[Purchas
 def left_out_before(
     results: Path | str, methods: Iterable[str], settings: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the methods that decisions found to yield no rows, each with the reason.
+    """Return the methods that yielded no rows according to recorded decisions, with the reasons.
 
-    Decisions of earlier requests count. Those on other settings of a method do not.
+    Decisions of earlier requests count, unless the settings of the method have changed since.
 
     Args:
         results: folder of the results.
-        methods: that are asked for.
+        methods: the methods of the request.
         settings: by method, the digest of its settings.
     """
     found: dict[str, str] = {}
@@ -192,11 +192,11 @@ def left_out_before(
 
 @dataclass(frozen=True)
 class Decision:
-    """What a decision came to.
+    """A decision.
 
     Attributes:
-        budget: teacher queries that the request comes to.
-        measured: the scores that it stands on.
+        budget: the request's budget in teacher queries.
+        measured: the scores that it is based on.
         purchase: what to buy.
     """
 
@@ -215,15 +215,15 @@ def decide(
     """Return what to buy next.
 
     Args:
-        request: what is asked for.
-        known: what is known, but for the scores.
+        request: the request.
+        known: the data of the decision, apart from the scores.
         before: the decisions so far.
         outcomes: the scores; None if no student was trained.
-        left_out: methods that yield no rows, with the reason; no more of them is bought.
+        left_out: by method that yields no rows, the reason; no more of its queries are bought.
 
     Raises:
-        ValueError: if no method yields a row, or the budget pays for nothing more than what was
-            bought, or for less.
+        ValueError: if no method yields a row, or if the budget pays for no query or for fewer
+            queries than were bought.
     """
     useless = {name: why for name, why in known.left_out.items() if name in request.methods}
     useless |= left_out or {}
@@ -238,7 +238,7 @@ def decide(
     lost = {name: count for name, count in bought.items() if name in useless}
 
     def decided(budget: int, purchase: Purchase) -> Decision:
-        # Queries of a method without rows were paid for, so all counts keep them.
+        # Queries of methods without rows were paid for, so all counts include them.
         also = {"queries": purchase.queries | lost, "left_out": useless}
         return Decision(budget, measured(outcomes), purchase.model_copy(update=also))
 
@@ -266,13 +266,13 @@ def decide(
     )
     purchase = next_purchase(state)
     if request.usd is not None and purchase.kind == "final":
-        # All methods were counted with the price of the dearest one.
+        # The budget in queries assumed the highest price for all methods.
         purchase = purchase.model_copy(
             update={"queries": _all_dollars(request.usd, known, bought, purchase.queries)}
         )
         budget = sum(purchase.queries.values()) + sum(lost.values())
     if request.usd is not None and any(not bought.get(name) for name in purchase.queries):
-        # By an estimate, which may be far too high: what this leaves is divided next.
+        # The estimated price may be far too high: the next decision divides the remaining dollars.
         reason = f"{purchase.reason} Their price is an estimate yet, so more may follow."
         purchase = Purchase(kind="prices", queries=purchase.queries, reason=reason)
     return decided(budget, purchase)
@@ -285,7 +285,7 @@ def _prices(
     bought: Mapping[str, int],
     before: Sequence[PurchaseRecord],
 ) -> Purchase | None:
-    """Return a purchase that shows what a query of each method costs; None if that is known."""
+    """Return a purchase that measures each method's price per query; None if these are known."""
     if request.usd is None or any(one.purchase.kind == "pilot" for one in before):
         return None
     alike = sum(price for name, price in known.prices.items() if name in methods)
@@ -294,7 +294,7 @@ def _prices(
     if fewest == 0 and alike <= MARGIN * (request.usd - known.spent_usd):
         affordable = max(1, affordable)
     each = min(PRICE_QUERIES, affordable)
-    # A better estimate may allow a few more queries: not each is worth another purchase.
+    # A better estimate may allow a few more queries, but they are not worth another purchase.
     if each < max(1, 2 * fewest):
         return None
     return Purchase(
@@ -305,12 +305,12 @@ def _prices(
 
 
 def holds(kept: PurchaseRecord, request: Request, known: Known, before: Mapping[str, int]) -> bool:
-    """Return whether an earlier decision holds: it was asked for alike, and buying has begun.
+    """Return whether an earlier decision is valid: the request is the same, and buying has begun.
 
     Args:
         kept: the earlier decision.
-        request: what is asked for.
-        known: what is known now.
+        request: the request.
+        known: the present data, apart from the scores.
         before: by method, the queries of the decision before it.
     """
     if kept.request != request:
@@ -322,7 +322,7 @@ def holds(kept: PurchaseRecord, request: Request, known: Known, before: Mapping[
 
 
 def _queries(usd: float, known: Known, price: float) -> int:
-    """Return how many more queries some dollars pay for."""
+    """Return how many more queries the remaining dollars pay for."""
     left = MARGIN * (usd - known.spent_usd)
     return max(0, floor(left / price)) if price > 0 else 0
 
@@ -330,11 +330,11 @@ def _queries(usd: float, known: Known, price: float) -> int:
 def _all_dollars(
     usd: float, known: Known, bought: Mapping[str, int], queries: Mapping[str, int]
 ) -> dict[str, int]:
-    """Return what the dollars that are left buy in the proportions of a purchase.
+    """Return the queries after spending the remaining dollars in the proportions of a purchase.
 
     Args:
-        usd: the budget.
-        known: prices and what was spent.
+        usd: the budget in dollars.
+        known: prices and spending.
         bought: by method, the queries so far.
         queries: by method, the queries after the purchase.
     """
@@ -348,7 +348,7 @@ def without_rows(records: Iterable[DatasetRecord]) -> dict[str, str]:
     """Return the methods whose data sets have no row, each with the reason.
 
     Args:
-        records: of data sets of one method each. Of several of a method, the largest counts.
+        records: records of data sets of one method each; a method's largest data set counts.
     """
     largest: dict[str, DatasetRecord] = {}
     for one in sorted(records, key=lambda record: int(record.dataset["budget"])):
@@ -357,7 +357,7 @@ def without_rows(records: Iterable[DatasetRecord]) -> dict[str, str]:
 
 
 def read_scores(evaluations: Sequence[Path], task: str) -> Outcomes | None:
-    """Return the outcomes of some evaluations of a task; None without any."""
+    """Return the outcomes of evaluations of a task; None without any."""
     if not evaluations:
         return None
     items: list[pl.DataFrame] = []
@@ -366,7 +366,7 @@ def read_scores(evaluations: Sequence[Path], task: str) -> Outcomes | None:
 
 
 def measured(outcomes: Outcomes | None) -> list[Measured]:
-    """Return the accuracy of each cell of some outcomes."""
+    """Return the accuracy of each cell, with its interval."""
     if outcomes is None:
         return []
     rows = outcomes.cells.select("method", "budget").iter_rows()

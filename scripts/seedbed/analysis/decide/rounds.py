@@ -1,10 +1,10 @@
-"""What to buy next of a budget of teacher queries: the next round of a pilot, or all of the rest.
+"""The next purchase from a budget of teacher queries: a round of a pilot, or the whole rest.
 
-A pilot trains a student for each method, on a fifth of the budget each by default. The rest is
-divided such that the student of all that is bought has the highest expected accuracy, by the
-posterior of the task's cells. A round of a longer pilot leaves out methods that are hardly best,
-and is bought only if what it tells is expected to gain more than its purchases cost. Without a
-pilot, the priors alone divide the budget.
+A pilot trains a student for each method, by default on a fifth of the budget each. The rest is
+divided such that the student that is trained on everything has the highest expected accuracy,
+according to the posterior of the task's cells. A further round leaves out methods that are unlikely
+to be best, and is bought only if its results are expected to gain more accuracy than its purchases
+cost. Without a pilot, the priors alone divide the budget.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from seedbed.analysis.tables.replicates import RunNoise
 from seedbed.records import Part
 
 FEW_QUERIES = 4
-"""Queries a seed: a smaller budget has no pilot, whose students would hardly differ."""
+"""Queries per seed below which there is no pilot: its students would hardly differ."""
 
 UNLIKELY = 0.1
-"""A method that is best with less than this chance is left out of the next round of a pilot."""
+"""Probability of being best below which the next round of a pilot leaves out a method."""
 
 LEAST_GAIN = 0.001
-"""Accuracy, a fraction, that another round must be expected to gain: it costs trainings."""
+"""Smallest expected gain of accuracy, a fraction, for another round, because it costs trainings."""
 
 
 _DRAWS = 1500
-"""Draws of the posterior: with fewer, divisions that are level are ordered by their scatter."""
+"""Posterior draws. With fewer, their noise would order divisions of equal expected accuracy."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Pilot:
 
     Attributes:
         rounds: how often students are trained before the choice; 0 for no pilot.
-        share: of the budget, for each method, at the end of the last round. Each round before has
-            half of the next one's.
+        share: share of the budget that each method has after the last round. After each earlier
+            round it has half as many queries as after the next.
     """
 
     rounds: int = 1
@@ -57,8 +57,8 @@ class Pilot:
         """Return how many queries each method has after a round.
 
         Args:
-            budget: teacher queries, in all.
-            number: of the round, from 1.
+            budget: teacher queries in total.
+            number: number of the round, from 1.
         """
         first = floor(Fraction(str(self.share)) * budget / 2 ** (self.rounds - 1))
         return first * 2 ** (number - 1)
@@ -66,18 +66,18 @@ class Pilot:
 
 @dataclass(frozen=True)
 class SpendState:
-    """What is known before a purchase.
+    """The state of a spend before a purchase.
 
     Attributes:
-        methods: by name, in the order of the study, what each asks.
+        methods: by name, the kind of its questions, in the order of the study.
         seeds: questions in the seed set.
-        budget: teacher queries, in all.
+        budget: teacher queries in total.
         bought: by method, the queries that were bought so far.
-        outcomes: the evaluated cells, item by item, the base model among them; None before
-            the first.
-        pilot: how the pilot is divided.
-        finished_rounds: of the pilot.
-        seed: of random numbers.
+        outcomes: the evaluated cells, item by item, including the base model; None before the
+            first.
+        pilot: rounds and share of the pilot.
+        finished_rounds: number of finished rounds of the pilot.
+        seed: seed of the random numbers.
     """
 
     methods: Mapping[str, MethodKind]
@@ -96,7 +96,7 @@ class SpendState:
 
     @property
     def has_pilot(self) -> bool:
-        """Whether students are trained before all is spent."""
+        """Whether students are trained before the whole budget is spent."""
         return (
             self.pilot.rounds > 0
             and len(self.methods) > 1
@@ -105,7 +105,7 @@ class SpendState:
         )
 
     def _room(self, each: int) -> bool:
-        """Return whether so many queries of each method fit into the budget, and are some."""
+        """Return whether `each` is above 0 and so many queries per method fit into the budget."""
         needed = (max(each, self.bought.get(name, 0)) for name in self.methods)
         return each > 0 and sum(needed) <= self.budget
 
@@ -114,15 +114,17 @@ class Purchase(Part):
     """What to buy next, and why.
 
     Attributes:
-        kind: a few queries that show what one costs; another round of the pilot; or the rest.
-        queries: by method, how many queries there are after the purchase, what was bought before
-            included; a method without any is left out.
+        kind: "prices" for a few queries that measure prices, "pilot" for another round, "final" for
+            the rest.
+        queries: by method, the queries after the purchase, earlier ones included; without methods
+            that have none.
         chances: by method, the probability that it is best; empty if nothing was measured.
-        expected_regret: accuracy, a fraction, that the choice loses on average to the best one;
-            None if nothing was measured.
-        expected_accuracy: of the student, a fraction, with its interval; None likewise.
+        expected_regret: mean loss of the choice's accuracy to the best one, a fraction; None if
+            nothing was measured.
+        expected_accuracy: accuracy of the student, a fraction, with its interval; None if nothing
+            was measured or the purchase is not final.
         reason: one sentence.
-        left_out: methods that yield no rows, with the reason; their queries count.
+        left_out: by method that yields no rows, the reason; `queries` includes its queries.
     """
 
     kind: Literal["prices", "pilot", "final"]
@@ -138,7 +140,7 @@ def next_purchase(state: SpendState) -> Purchase:
     """Return what to buy next.
 
     Raises:
-        ValueError: if more was bought than the budget.
+        ValueError: if more queries were bought than the budget has.
     """
     if state.left < 0:
         raise ValueError(f"{sum(state.bought.values())} queries were bought of {state.budget}")
@@ -152,7 +154,7 @@ def next_purchase(state: SpendState) -> Purchase:
         )
     names, kinds = list(state.methods), list(state.methods.values())
     cells = cells_of(state.outcomes, names)
-    # Without a student there is nothing but what is published.
+    # Without a trained student, only the priors from publications apply.
     known = cells if cells.trained.any() else cells_of(None, names)
     if not len(known):
         found = by_priors(state.methods, state.seeds, state.budget, state.bought, state.seed)
@@ -185,12 +187,12 @@ def next_purchase(state: SpendState) -> Purchase:
 
 @dataclass(frozen=True)
 class Priors:
-    """What published results alone say of a budget.
+    """The division of a budget by the priors alone.
 
     Attributes:
-        posterior: the priors, as a posterior of nothing.
+        posterior: the priors, as a posterior without cells.
         outlook: the division of the budget.
-        reason: why it is divided like that, and what that is worth, as one sentence.
+        reason: the reason for the division, with its expected regret, as one sentence.
     """
 
     posterior: Posterior
@@ -205,14 +207,14 @@ def by_priors(
     bought: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> Priors:
-    """Return how to divide a budget where no student was trained.
+    """Return how to divide a budget if no student was trained.
 
     Args:
-        methods: by name, in the order of the study, what each asks.
+        methods: by name, the kind of its questions, in the order of the study.
         seeds: questions in the seed set.
-        budget: teacher queries, in all.
+        budget: teacher queries in total.
         bought: by method, the queries that were bought so far.
-        seed: of random numbers.
+        seed: seed of the random numbers.
     """
     posterior = prior_posterior(methods, seed)
     outlook = divide(posterior, list(methods), seeds, budget, bought or {})
@@ -222,24 +224,24 @@ def by_priors(
 def prior_posterior(
     methods: Mapping[str, MethodKind], seed: int = 0, untrained: Cells | None = None
 ) -> Posterior:
-    """Return what is known before the first student was trained.
+    """Return the prior, before a student was trained, as a posterior.
 
     Args:
-        methods: by name, in the order of the study, what each asks.
-        seed: of random numbers.
-        untrained: the base model, if its accuracy is known.
+        methods: by name, the kind of its questions, in the order of the study.
+        seed: seed of the random numbers.
+        untrained: the base model as a cell, if its accuracy is known.
     """
     cells = cells_of(None, list(methods)) if untrained is None else untrained
     return fit_posterior(cells, list(methods.values()), samples=_DRAWS, seed=seed)
 
 
 def prior_reason(methods: Collection[str], ratio: float, regret: float) -> str:
-    """Return why priors divide a budget, and what that is worth, as one sentence.
+    """Return why priors divide a budget, and the division's expected regret, as one sentence.
 
     Args:
-        methods: their names.
-        ratio: queries a seed.
-        regret: what the division is expected to lose to the best one, a fraction.
+        methods: names of the methods.
+        ratio: queries per seed.
+        regret: expected loss of the division to the best one, a fraction.
     """
     if len(methods) == 1:
         return f"{next(iter(methods))} is the only method, so it gets the whole budget."
@@ -251,10 +253,10 @@ def prior_reason(methods: Collection[str], ratio: float, regret: float) -> str:
 
 
 def noise_of_trainings(methods: Mapping[str, MethodKind], outcomes: Outcomes) -> RunNoise:
-    """Return the noise between training runs of a spend: by its pilot, or by the priors alone.
+    """Return the noise between training runs of a spend, from its pilot or the priors alone.
 
     Args:
-        methods: by name, in the order of the study, what each asks.
+        methods: by name, the kind of its questions, in the order of the study.
         outcomes: the evaluated cells, item by item.
     """
     names, kinds = list(methods), list(methods.values())
@@ -267,7 +269,7 @@ def noise_of_trainings(methods: Mapping[str, MethodKind], outcomes: Outcomes) ->
 
 
 def _why(state: SpendState, outlook: Outlook) -> str:
-    """Return why the rest is divided as it is."""
+    """Return the reason for the division of the rest."""
     more = [
         name for name, queries in outlook.queries.items() if queries > state.bought.get(name, 0)
     ]

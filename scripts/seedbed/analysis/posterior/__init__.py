@@ -1,8 +1,8 @@
-"""One Bayesian model of a task's cells: accuracy by what was bought, with all that is not known.
+"""One Bayesian model of a task's cells: accuracy as a function of the queries that were bought.
 
-`cells` turns scores into logits with the covariance of their luck, `mean` is the curve with its
-priors, `discrepancy` what it misses, and `fitting` returns the `Posterior`, whose draws say what to
-expect of any students.
+`cells` turns scores into logits and the covariance of their sampling error. `mean` is the curve
+with its priors, and `discrepancy` models the curve's misfit. `fitting` returns the `Posterior`,
+whose draws predict the accuracy of any student.
 """
 
 from seedbed.analysis.posterior.cells import Cells, cells_of, untrained_alone

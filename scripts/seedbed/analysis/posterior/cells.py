@@ -1,11 +1,11 @@
-"""Cells as logits of accuracy, and the covariance of what the test items' luck adds to them.
+"""Cells as logits of accuracy, and the covariance of their sampling error from the test items.
 
-Cells of a task are evaluated on the same items, so an easy set of items lifts them all. Their
-covariance is estimated item by item (clusters of items as one), and shrunk to one correlation for
-all pairs (Ledoit & Wolf 2004, "Honey, I shrunk the sample covariance matrix"). A variance is never
-less than the binomial one of the cell's shrunk share, or than that times the design effect of
-clusters; few clusters, whose spread is not known well, count with the square of the ratio of the t
-quantile to the normal one.
+Cells of a task are evaluated on the same items, so an easy set of items raises them all. Their
+covariance is estimated item by item (each cluster of items counts as one), and shrunk towards one
+correlation for all pairs (Ledoit & Wolf 2004, "Honey, I shrunk the sample covariance matrix"). The
+variance of right and wrong scores is at least the binomial variance of the cell's shrunk share.
+With clusters it is the binomial variance times their design effect. The spread of few clusters is
+poorly known: variances are multiplied by the squared ratio of the t quantile to the normal one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from seedbed.analysis.tables.outcomes import UNTRAINED, Outcomes
 
 _MOST_DOUBT = 40.0
-"""Factor of variance for two clusters, about as the t quantile has it; more says nothing more."""
+"""Largest factor of the variance, about the t quantile's for two clusters."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Cells:
     """Measured cells of n students.
 
     Attributes:
-        names: one a cell, to speak of it.
+        names: one per cell, for messages.
         seeds: questions in the seed set, shape (n,); 1 for the base model.
         queries: teacher queries of each method, shape (n, methods); zeros for the untrained.
         draws: number of the draw of the seeds, shape (n,); -1 for the base model.
-        logits: of accuracy, shape (n,).
-        noise: covariance of the test items' luck on the logit scale, shape (n, n).
-        items: test items.
+        logits: logits of accuracy, shape (n,).
+        noise: covariance of the sampling error from the test items, in logits, shape (n, n).
+        items: number of test items.
     """
 
     names: tuple[str, ...]
@@ -53,7 +53,7 @@ class Cells:
 
 
 def no_cells(methods: int) -> Cells:
-    """Return what is known before the first student."""
+    """Return no cells: the data before the first student is evaluated."""
     return Cells(
         (), np.ones(0), np.zeros((0, methods)), np.zeros(0, int), np.zeros(0), np.zeros((0, 0)), 0
     )
@@ -87,10 +87,11 @@ def cells_of(
     """Return the cells of some methods and mixtures, and of the base model.
 
     Args:
-        outcomes: of one task, student, teacher, augmenter and filter; None before the first cell.
+        outcomes: outcomes of one task, student, teacher, augmenter and filter; None before the
+            first cell.
         methods: the methods.
-        mixtures: by what stands for one as the method of a cell, the shares of its methods in the
-            budget, which add up to 1. Mixtures of other methods are left out.
+        mixtures: by a mixture's name in the method column, the shares of its methods in the
+            budget, which add up to 1. Mixtures with other methods are left out.
     """
     if outcomes is None:
         return no_cells(len(methods))
@@ -131,7 +132,7 @@ def cells_of(
 
 
 def _luck(scores: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logits of mean scores, and the covariance of the items' luck on that scale.
+    """Return the logits of mean scores, and the covariance of their sampling error in logits.
 
     Args:
         scores: from 0 to 1, shape (cells, items).
@@ -140,18 +141,19 @@ def _luck(scores: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndar
     from scipy.stats import t as t_distribution
 
     items = scores.shape[1]
-    # Half an item is added to both sides: 0 and 1 have a logit, and its variance is about right.
+    # Adding half an item to both sides gives 0 and 1 a logit, with about the right variance.
     shares = (scores.sum(axis=1) + 0.5) / (items + 1)
     binomial = shares * (1 - shares) / (items + 1)
     deviations = scores - scores.mean(axis=1, keepdims=True)
     sizes = np.bincount(clusters)
-    # Clusters of unlike sizes tell as much as fewer of one size (Kish 1965, "Survey Sampling").
+    # Clusters of unequal size are worth fewer clusters of equal size (Kish 1965, "Survey
+    # Sampling").
     count = items**2 / float((sizes**2).sum())
     if 1 < count < items:
         deviations = np.stack([np.bincount(clusters, weights=row) for row in deviations])
     seen = deviations @ deviations.T / items**2
     if count == 1:
-        # Nothing tells how alike the items are: as if they were one.
+        # One cluster does not show how correlated its items are: count them as one item.
         variances, effect = binomial * items, float(items)
     else:
         seen *= count / (count - 1)
@@ -159,10 +161,10 @@ def _luck(scores: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndar
         effect = max(1.0, np.diag(seen).sum() / binomial.sum()) * min(doubt, _MOST_DOUBT)
         variances = np.diag(seen) * min(doubt, _MOST_DOUBT)
         if count < items:
-            # One effect for all cells. Variances that differ by chance between cells that share
-            # their luck would seem to tell how lucky all of them were.
+            # One design effect for all cells. If the variances of strongly correlated cells
+            # differed by chance, the fit would infer a common error of all cells from that.
             variances = binomial * effect
-    # Graded scores vary by less than right and wrong ones do: only few items need the floor.
+    # Graded scores vary less than right and wrong ones: they need the floor only with few items.
     whole = bool(np.isin(scores, (0.0, 1.0)).all())
     least = binomial if whole or items < 30 else binomial / items
     variances = np.maximum(variances, least)
@@ -173,13 +175,13 @@ def _luck(scores: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _shrunk(covariance: np.ndarray, count: int) -> np.ndarray:
-    """Return correlations, shrunk towards their mean as the number of clusters asks."""
+    """Return correlations, shrunk towards their mean; the fewer clusters, the more."""
     n = len(covariance)
     root = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
     found = np.where(np.diag(covariance)[:, None] > 0, covariance / np.outer(root, root), 0.0)
     np.fill_diagonal(found, 1.0)
     pairs = ~np.eye(n, dtype=bool)
-    # Few clusters do not tell the mean well either: two of them, not at all.
+    # Few clusters estimate the mean poorly, and two clusters not at all.
     mean = float(found[pairs].mean()) if n > 1 else 0.0
     common = min(max(mean, 0.0), 0.98) * max(0.0, 1 - (2 / count) ** 2)
     doubt = (1 - common**2) ** 2 / max(1, count - 1)

@@ -1,12 +1,12 @@
-"""What the curve misses: a Gaussian process over the budget ratio and the seeds.
+"""The model discrepancy of the curve: a Gaussian process over the budget ratio and the seeds.
 
-Part of it is common to all methods (Kennedy & O'Hagan 2001, doi 10.1111/1467-9868.00294). Beyond
-the cells accuracy may grow faster or slower than the curve, by a factor that is log-normal, and
-the slope may change (integrated Brownian motion); most of both is common to all methods.
+A part of it is common to all methods (Kennedy & O'Hagan 2001, doi 10.1111/1467-9868.00294). Beyond
+the cells, accuracy may grow faster or slower than the curve, by a log-normal factor, and the slope
+may change (integrated Brownian motion). Most of both is common to all methods.
 
-A draw is a function, known everywhere at once, so that accuracies of any two calls are joint: a
-function drawn from the prior, by random Fourier features, is moved by what the cells tell
-(Wilson et al. 2020, arXiv 2002.09309).
+Each draw is one function over all places, so accuracies from separate calls are joint draws. A
+function drawn from the prior, by random Fourier features, is conditioned on the cells (Wilson et
+al. 2020, arXiv 2002.09309).
 """
 
 from __future__ import annotations
@@ -18,32 +18,34 @@ import numpy as np
 _SLOPE = 0.01
 """Standard deviation, in logits, of the slope's change over a factor of e of the budget ratio.
 
-By simulated studies of nine truths (docs/statistics.md): 0.03 covered nearly all at ten times the
-budget, and 0 too little of a slow start before a steep rise.
+Chosen by simulated studies with nine true curves (docs/statistics.md): with 0.03 nearly all
+intervals at ten times the budget held the true value; with 0 too few did for a slow start before a
+steep rise.
 """
 
 _COMMON_GROWTH, _OWN_GROWTH = 0.5, 0.06
-"""Standard deviations of the logarithm of the factor by which growth differs from the curve's."""
+"""Standard deviations of the logarithm of the growth factor, common and of each method."""
 
 _COMMON_SLOPE, _OWN_SLOPE = 1.4, 0.1
-"""Of its variance, what is common to all methods, and what each has for itself."""
+"""Multiples of the slope change's variance, common to all methods and of each method."""
 
 _COMMON, _OWN = 0.75, 0.5
-"""The same for what the curve misses within the cells."""
+"""The same for the discrepancy within the cells."""
 
 _RATIO_LENGTH, _SEEDS_LENGTH = 1.5, 3.0
 """Length scales of the logarithms of the budget ratio and of the seeds."""
 
 _FREQUENCIES = 128
-"""Of the Fourier features: the covariance of two places is off by about 6% of the variance."""
+"""Number of Fourier features; the error of a covariance is about 6% of the variance."""
 
 _STEP, _STEPS = 0.25, 48
-"""Of the slope's random walk, in the logarithm of the budget ratio."""
+"""Step length, in the logarithm of the budget ratio, and number of steps of the slope's random
+walk."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where students are: n seed-set sizes, and queries, shape (n, methods)."""
+    """Inputs of n students: seed-set sizes, shape (n,), and queries, shape (n, methods)."""
 
     seeds: np.ndarray
     queries: np.ndarray
@@ -55,7 +57,7 @@ class Places:
 
     @property
     def log_ratios(self) -> np.ndarray:
-        """Logarithms of queries a seed; 0 for the untrained."""
+        """Logarithms of queries per seed; 0 for the untrained."""
         total = self.queries.sum(axis=1)
         return np.log(np.where(total > 0, total, self.seeds) / self.seeds)
 
@@ -65,9 +67,10 @@ class Places:
         return self.queries / np.maximum(self.queries.sum(axis=1, keepdims=True), 1e-300)
 
     def beyond(self, cells: Places) -> tuple[np.ndarray, np.ndarray]:
-        """Return how far log ratios lie above and below those of the cells.
+        """Return how far the log ratios lie above and below the range of the cells.
 
-        Between the cells' seed-set sizes the ends are straight in the logarithm of the seeds.
+        Between the cells' seed-set sizes the ends of the range are interpolated linearly in the
+        logarithm of the seeds.
         """
         trained = cells.trained
         if not trained.any():
@@ -84,9 +87,9 @@ class Places:
 
 
 def missed_covariance(first: Places, second: Places) -> np.ndarray:
-    """Return the covariance within the cells, for a standard deviation of 1; shape (n, m).
+    """Return the discrepancy's covariance within the cells, for a scale of 1; shape (n, m).
 
-    The base model has none.
+    The base model has no discrepancy.
     """
     at, to = first.log_ratios[:, None], second.log_ratios[None, :]
     size = np.log(first.seeds)[:, None] - np.log(second.seeds)[None, :]
@@ -99,12 +102,12 @@ def missed_covariance(first: Places, second: Places) -> np.ndarray:
 
 
 class Functions:
-    """Functions drawn from the prior, for a standard deviation of 1.
+    """Functions drawn from the prior of the discrepancy, for a scale of 1.
 
     Args:
-        samples: how many.
-        methods: the number of methods.
-        seed: of the random numbers; the same functions are drawn for the same seed.
+        samples: number of functions.
+        methods: number of methods.
+        seed: seed of the random numbers; the same seed gives the same functions.
     """
 
     def __init__(self, samples: int, methods: int, seed: int) -> None:
@@ -114,25 +117,24 @@ class Functions:
         self._frequencies = generator.normal(size=(2, _FREQUENCIES)) * heavy
         weights = generator.normal(size=(1 + methods, samples, 2 * _FREQUENCIES))
         walks = generator.normal(size=(2, 1 + methods, samples, _STEPS))
-        # Their mean is nothing: places that are level must not be ordered by what the draws have
-        # on average.
+        # Centre the draws: the mean of finitely many would order places of equal accuracy.
         self._weights = weights - weights.mean(axis=1, keepdims=True)
         self._walks = walks - walks.mean(axis=2, keepdims=True)
         growths = generator.normal(size=(1 + methods, samples))
         self._growths = growths - growths.mean(axis=1, keepdims=True)
 
     def within(self, places: Places) -> np.ndarray:
-        """Return what the curve misses at n places, shape (samples, n)."""
+        """Return the discrepancy at n places, in logits, shape (samples, n)."""
         at = np.stack([places.log_ratios / _RATIO_LENGTH, np.log(places.seeds) / _SEEDS_LENGTH])
         angles = at.T @ self._frequencies
         features = np.hstack([np.cos(angles), np.sin(angles)]) / np.sqrt(_FREQUENCIES)
         return _summed(features, self._weights, places, _COMMON, _OWN)
 
     def growth(self, places: Places) -> np.ndarray:
-        """Return the factors by which growth to n places beyond the cells differs from the curve's.
+        """Return the factors on the curve's growth to n places beyond the cells.
 
         Returns:
-            Factors of mean 1 but for what methods have of their own, shape (samples, n).
+            Factors, shape (samples, n). Their mean is 1, apart from the methods' own parts.
         """
         common, *own = self._growths
         logs = _COMMON_GROWTH * (common[:, None] - _COMMON_GROWTH / 2)
@@ -141,7 +143,7 @@ class Functions:
         return np.exp(logs)
 
     def beyond(self, places: Places, cells: Places) -> np.ndarray:
-        """Return by how much a change of the slope moves n places, in logits."""
+        """Return the effect of the slope's change at n places, in logits, shape (samples, n)."""
         starts = _STEP * np.arange(_STEPS)
         found = np.zeros((self._weights.shape[1], len(places.seeds)))
         for far, walk in zip(places.beyond(cells), self._walks, strict=True):

@@ -1,4 +1,4 @@
-"""Draws from the posterior of a task's methods: accuracies of any students, joint in all calls."""
+"""Posterior draws of a task's methods: accuracies of any students, joint across all calls."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from seedbed.analysis.posterior.mean import Mean
 
 @dataclass(frozen=True)
 class Posterior:
-    """Draws of all that is not known.
+    """Posterior draws of the curve's parameters, the noise's standard deviations, the discrepancy.
 
     Attributes:
         mean: the curve.
-        places: where the cells are.
+        places: inputs of the cells.
         deviates: parameters of the curve, shape (samples, parameters).
         runs: standard deviation between training runs in logits, shape (samples,).
-        draws_of_seeds: the same between draws of 100 seeds.
-        missed: the same of what the curve misses.
-        weights: by how much each cell moves what the curve misses, shape (samples, cells).
-        failed: by cell that lies far off, the probability that its training failed.
-        seed: of the prior's functions.
+        draws_of_seeds: standard deviation between draws of 100 seeds in logits, shape (samples,).
+        missed: standard deviation of the discrepancy in logits, shape (samples,).
+        weights: weight of each cell in the update of the discrepancy, shape (samples, cells).
+        failed: by cell that is an outlier, the probability that its training failed.
+        seed: seed of the functions that are drawn from the prior.
     """
 
     mean: Mean
@@ -44,7 +44,7 @@ class Posterior:
         return float(np.sqrt(np.mean(self.runs**2)))
 
     def accuracy(self, seeds: float | np.ndarray, queries: np.ndarray) -> np.ndarray:
-        """Return joint draws of the accuracy of students, without the luck of items and training.
+        """Return joint draws of students' expected accuracy, without item and training noise.
 
         Args:
             seeds: questions in the seed set, one number or shape (n,).
@@ -68,7 +68,7 @@ class Posterior:
         return 1 / (1 + np.exp(-np.clip(logits, -50.0, 50.0)))
 
     def _growth_beyond(self, there: Places, logits: np.ndarray) -> np.ndarray:
-        """Return by how much growth beyond the cells differs from that of the curve, in logits.
+        """Return the difference between growth beyond the cells and the curve's, in logits.
 
         Args:
             there: n places.
@@ -78,14 +78,14 @@ class Posterior:
         some = np.flatnonzero(above + below)
         found = np.zeros_like(logits)
         if len(some):
-            # Where the cells end, of the same seeds and shares.
+            # The ends of the cells' range, with the same seeds and shares.
             ends = there.queries[some] * np.exp(below - above)[some, None]
             grown = logits[:, some] - self.mean(self.deviates, there.seeds[some], ends)
             found[:, some] = (self._functions.growth(there)[:, some] - 1) * grown
         return found
 
     def with_training(self, draws: np.ndarray) -> np.ndarray:
-        """Return draws of accuracies with the luck of a training run added to each.
+        """Return draws of accuracies with the noise of a training run added to each.
 
         Args:
             draws: as `accuracy` returns them, shape (samples, n) or (samples,).
@@ -112,7 +112,7 @@ def chances_of_best(draws: np.ndarray) -> np.ndarray:
 
 
 def expected_regrets(draws: np.ndarray) -> np.ndarray:
-    """Return what each of n allocations loses to the best of each draw, on average.
+    """Return the expected regret of each of n allocations: its mean loss to the best in each draw.
 
     Args:
         draws: shape (samples, n).

@@ -1,13 +1,13 @@
-"""The posterior of the curve's parameters, of the noise's sizes, and of what the curve misses.
+"""The posterior of the curve's parameters, of the noise's standard deviations, and the discrepancy.
 
-Logits of cells are normal around the curve, with the covariance of the items' luck, of training
-runs, of draws of the seeds (variance 1/S), and of what the curve misses (`discrepancy`). The sizes
-of these are on a grid, weighted by Laplace's approximation of the evidence. A cell far off its
-place may be a failed training, of any accuracy: the fits with and without it are weighted by the
-evidence, too.
+Logits of cells are normal around the curve. Their covariance is the sum of the covariances of the
+items' sampling error, of training runs, of draws of the seeds (variance proportional to 1/S), and
+of the model discrepancy (`discrepancy`). The standard deviations of the last three are on a grid,
+weighted by Laplace's approximation of the evidence. An outlying cell may be a failed training, of
+any accuracy: fits with and without this assumption are weighted by the evidence, too.
 
-Draws of the parameters are resampled from t proposals at each mode, and then moved by Metropolis
-steps, all at once, as flat directions are not normal.
+Draws of the parameters are resampled from t proposals at each mode. Metropolis steps then move all
+parameters at once, because the posterior is not normal along flat directions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from seedbed.analysis.posterior.mean import Mean
 from seedbed.analysis.settings import MethodKind
 
 _FAILED = 0.02
-"""Share of trainings that fail, before a cell is seen."""
+"""Prior probability that a training fails."""
 
 _FAILED_DEVIATION = 2.0
 """Standard deviation of a failed training's logit."""
@@ -33,21 +33,21 @@ _FAILED_DEVIATION = 2.0
 _RUNS = (0.015, 0.03, 0.055, 0.1)
 _DRAWS = (0.01, 0.025, 0.06)
 _MISSED = (0.02, 0.06, 0.18)
-"""Standard deviations, in logits: of training runs, draws of 100 seeds, what the curve misses."""
+"""Standard deviations, in logits: of training runs, of draws of 100 seeds, of the discrepancy."""
 
 _RUNS_BEYOND, _MISSED_BEYOND = (0.14, 0.2), (0.4,)
-"""Those that are looked at, too, where the largest are likely."""
+"""Larger standard deviations, which are tried if the largest above is likely."""
 
 _LIKELY = 0.2
-"""Probability of the largest size from which larger ones are looked at."""
+"""Probability of the largest standard deviation above which larger ones are tried."""
 
 _SWEEPS = 12
-"""Metropolis steps of each draw."""
+"""Metropolis steps per draw."""
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """A point of the grid; `prior` is the logarithm of its weight."""
+    """A point of the grid of standard deviations; `prior` is the logarithm of its prior weight."""
 
     run: float
     draw: float
@@ -58,7 +58,8 @@ class _Sizes:
 
 @dataclass(frozen=True)
 class _Fit:
-    """A mode: sizes, parameters, root of their covariance, root of the data's, log evidence."""
+    """A mode: point of the grid, parameters, root of their covariance and of the data's, log
+    evidence."""
 
     sizes: _Sizes
     mode: np.ndarray
@@ -73,10 +74,10 @@ def fit_posterior(
     """Return the posterior of the methods, given some cells; without any, the prior.
 
     Args:
-        cells: of one task, student, teacher, augmenter and filter.
-        kinds: of the methods, in the order of the columns of `cells.queries`.
-        samples: draws.
-        seed: of the random numbers.
+        cells: cells of one task, student, teacher, augmenter and filter.
+        kinds: kinds of the methods, in the order of the columns of `cells.queries`.
+        samples: number of draws.
+        seed: seed of the random numbers.
     """
     generator = np.random.default_rng([seed, len(cells)])
     mean, places = Mean(kinds), Places(cells.seeds, cells.queries)
@@ -134,14 +135,14 @@ def fit_posterior(
 
 
 def _with_expected_noise(cells: Cells, expected: np.ndarray) -> Cells:
-    """Return the cells with the noise that the items' luck has at expected accuracies.
+    """Return the cells with the covariance of the sampling error at the expected accuracies.
 
-    Measured ones, where luck is shared, would draw the curve away from all of them: a cell that was
-    lucky has another variance on the logit scale for that (Peelle's pertinent puzzle).
+    In logits, a cell's variance depends on its accuracy. With strongly correlated errors, variances
+    at the measured accuracies would bias the curve away from all cells (Peelle's pertinent puzzle).
 
     Args:
         cells: the cells.
-        expected: logits, shape (cells,).
+        expected: expected logits, shape (cells,).
     """
     binomial = [1 / (2 + 2 * np.cosh(logits)) for logits in (cells.logits, expected)]
     scale = np.clip(np.sqrt(binomial[0] / binomial[1]), 0.5, 2.0)
@@ -156,15 +157,15 @@ def _told(
     functions: np.ndarray,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Return by how much each cell moves functions drawn from the prior, shape (draws, cells).
+    """Return each cell's weight in the update of the drawn functions, shape (draws, cells).
 
     Args:
         cells: the cells.
         mean: the curve.
         fit: the mode.
         deviates: draws of the parameters, shape (draws, parameters).
-        functions: what the drawn functions are at the cells, for a standard deviation of 1.
-        generator: of the noise, which a cell of each draw has anew.
+        functions: values of the functions drawn from the prior at the cells, for a scale of 1.
+        generator: generator of the noise, drawn anew for each draw.
     """
     from scipy.linalg import cho_solve
 
@@ -177,15 +178,16 @@ def _told(
 
 
 def _grid(cells: Cells, runs: Sequence[float], missed: Sequence[float]) -> Iterator[_Sizes]:
-    """Yield sizes of the noise; draws of the seeds show only where there are several."""
+    """Yield the points of the grid; only several draws of the seeds identify their variance."""
     draws = _DRAWS if len(np.unique(cells.draws[cells.draws >= 0])) > 1 else (0.02,)
     for run, draw, miss in product(runs, draws, missed):
         yield _Sizes(
             run=run,
             draw=draw,
             missed=miss,
-            # Log-normal, and half of a Cauchy distribution: where few cells do not follow the
-            # curve, it is the curve rather than trainings that scatter by three points.
+            # Log-normal for training runs and draws, half-Cauchy for the discrepancy: if few cells
+            # deviate from the curve, a wrong curve explains it better than trainings that vary by
+            # three points.
             prior=-0.5 * (np.log(run / 0.045) / 0.5) ** 2
             - 0.5 * (np.log(draw / 0.02) / 0.7) ** 2
             - np.log1p((miss / 0.06) ** 2),
@@ -193,7 +195,7 @@ def _grid(cells: Cells, runs: Sequence[float], missed: Sequence[float]) -> Itera
 
 
 def _chances(fits: Sequence[_Fit]) -> np.ndarray:
-    """Return the probabilities of modes, by their evidence."""
+    """Return the posterior probabilities of modes, from their evidence."""
     evidence = np.array([fit.evidence for fit in fits])
     chances = np.exp(evidence - evidence.max())
     return chances / chances.sum()
@@ -202,13 +204,13 @@ def _chances(fits: Sequence[_Fit]) -> np.ndarray:
 def _beyond(
     fits: Sequence[_Fit], name: str, sizes: Sequence[float], beyond: Sequence[float]
 ) -> tuple[float, ...]:
-    """Return the sizes to look at, with those beyond them where the largest is likely."""
+    """Return the standard deviations to try, with larger ones if the largest is likely."""
     largest = np.array([getattr(fit.sizes, name) == sizes[-1] for fit in fits])
     return (*sizes, *beyond) if _chances(fits)[largest].sum() > _LIKELY else tuple(sizes)
 
 
 def _covariance(cells: Cells, sizes: _Sizes) -> np.ndarray:
-    """Return that of the cells' logits around the curve."""
+    """Return the covariance of the cells' logits around the curve."""
     trained = cells.trained
     own = np.where(trained, sizes.run**2, 1e-6)
     own[list(sizes.failed)] += _FAILED_DEVIATION**2
@@ -223,7 +225,7 @@ def _covariance(cells: Cells, sizes: _Sizes) -> np.ndarray:
 
 
 def _best(cells: Cells, mean: Mean, sizes: _Sizes, starts: Sequence[np.ndarray]) -> _Fit:
-    """Return the highest mode that is found from some starts, with its evidence."""
+    """Return the highest mode that is found from the starts, with its evidence."""
     from scipy.linalg import solve_triangular
 
     root = np.linalg.cholesky(_covariance(cells, sizes))
@@ -245,7 +247,7 @@ def _best(cells: Cells, mean: Mean, sizes: _Sizes, starts: Sequence[np.ndarray])
 
 
 def _minimum(residuals, start: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:  # noqa: ANN001
-    """Return the least sum of squares, by Levenberg and Marquardt: place, value, J'J."""
+    """Minimize a sum of squares (Levenberg-Marquardt); return the minimum's place, value, J'J."""
     step = 1e-4
     at, damping = start, 1e-2
     steps = step * np.eye(len(at))
@@ -273,15 +275,15 @@ def _minimum(residuals, start: np.ndarray) -> tuple[np.ndarray, float, np.ndarra
 
 
 def _with_failures(cells: Cells, mean: Mean, fits: Sequence[_Fit]) -> list[_Fit]:
-    """Return fits in which cells that lie far off are failed trainings, one more at a time."""
+    """Return fits that treat outlying cells as failed trainings, one more at a time."""
     found: list[_Fit] = []
     base = max(fits, key=lambda fit: fit.evidence)
     failed: tuple[int, ...] = ()
     for _ in range(max(1, int(cells.trained.sum()) // 5)):
         left = cells.logits - mean(base.mode[None], cells.seeds, cells.queries)[0]
         inverse = np.linalg.inv(base.root @ base.root.T)
-        # By leaving each out: how many standard deviations it lies below the others' curve. A
-        # training that fails does not end above it.
+        # Leave-one-out residuals: by how many standard deviations each cell lies below the fit to
+        # the others. A failed training is never above it.
         off = -(inverse @ left) / np.sqrt(np.diag(inverse))
         off[~cells.trained] = 0.0
         off[list(failed)] = 0.0
@@ -306,7 +308,7 @@ def _with_failures(cells: Cells, mean: Mean, fits: Sequence[_Fit]) -> list[_Fit]
 
 
 _FAR = 2.0
-"""Standard deviations from which a failed training is thought of."""
+"""Standard deviations below the curve from which a failed training is considered."""
 
 
 def _draws(
@@ -326,7 +328,7 @@ def _draws(
     proposed = fit.mode + standard @ fit.spread.T
     proposal = -(freedom + size) / 2 * np.log1p((standard**2).sum(axis=1) / freedom)
     weights = log_density(proposed) - proposal
-    # No draw stands for more than one of those that are kept.
+    # Cap the importance weights, so that no proposal is expected to be kept more than once.
     weights = np.minimum(weights, np.quantile(weights, 1 - 1 / (10 * count)))
     weights = np.exp(weights - weights.max())
     drawn = proposed[generator.choice(len(proposed), size=count, p=weights / weights.sum())]

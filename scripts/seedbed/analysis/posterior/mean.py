@@ -1,25 +1,27 @@
-"""The curve: accuracy by what was bought, with a prior for each of its parameters.
+"""The curve: accuracy as a function of seeds and queries, with a prior for each parameter.
 
-A seed gives a method's x-th query the value v (1 + k x / tau)^(-1/s), k = exp(s) - 1, which is 1/e
-of the first one's at x = tau. s = 0 is exponential decay, s = 1 harmonic, beyond it lasts longer;
-s is continuous. Their sum over x and the seeds is the method's effective examples e_m.
+For one seed, a method's x-th query has the value v (1 + k x / tau)^(-1/s), k = exp(s) - 1. At
+x = tau this is 1/e of the first query's value. s = 0 is exponential decay, s = 1 harmonic, and a
+larger s decays more slowly; s is continuous. The sum of the values over x and the seeds is the
+method's effective examples e_m.
 
-Mixtures: what methods teach lies between two ends. Additive: e = sum of e_m. Nested: what a method
-of smaller reach has taught counts as queries of the one of larger reach that would have taught it,
-e = f_2(x_2 + f_1-inverse(e_1)), which is exact where the smaller pool of exponentials lies in the
-larger. The overlap w in [0, 1] is a parameter: e = (1 - w) additive + w nested.
+Mixtures lie between two extremes. Additive: e = sum of e_m. Nested: the effective examples of a
+method with a smaller reach count as the queries of the method with the larger reach that would
+have given as many, e = f_2(x_2 + f_2-inverse(e_1)). This is exact for exponential decay if the
+smaller pool is a part of the larger one. The overlap w in [0, 1] is a parameter:
+e = (1 - w) additive + w nested.
 
 Accuracy = low + (high - low) ((1 - f) (1 - (1 + b p)^(-1/b)) + f (1 - exp(-a e / kappa))), with
 p = (e / kappa)^gamma: exponential for b = 0, a power law for larger b. A share f of the rise comes
-a times faster, as where students first learn the form of an answer. On the logit scale, the
-base model may lie off the curve, and data of a method may lead to another height: by its
-share of the effective examples, as much of it as of the rise.
+a times faster, for example because students first learn the format of an answer. On the logit
+scale, the base model may lie off the curve, and each method may end at its own height: its offset
+is weighted by its share of the effective examples and by the fraction of the rise.
 
-Priors: by kind of method, from what is published. The paper (arXiv 2409.19759) has crossovers from
-answers to new questions at 16 to 51 queries a seed, later the fewer seeds there are, rephrasings
-between, answers flat from about 100 queries a seed; arXiv 2607.01727 has answers level with new
-questions, so that all of their spreads allow either to lead throughout. A method of another kind
-lies between them, and is known less.
+Priors depend on the kind of method and come from publications. In the paper (arXiv 2409.19759),
+new questions overtake answers at 16 to 51 queries per seed, later with fewer seeds; rephrasings lie
+between them, and answers are flat from about 100 queries per seed. In arXiv 2607.01727 answers are
+level with new questions, so the priors are wide enough for either to lead throughout. A method of
+another kind lies between them, with a wider prior.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ _VALUE: dict[MethodKind, tuple[float, float]] = {
     "new": (np.log(0.55), 0.4),
     "other": (np.log(0.75), 0.4),
 }
-"""Logarithm of the value of a first query: mean and standard deviation."""
+"""Prior of the logarithm of a first query's value: mean and standard deviation."""
 
 _REACH: dict[MethodKind, tuple[float, float]] = {
     "answers": (0.0, 0.4),
@@ -44,10 +46,10 @@ _REACH: dict[MethodKind, tuple[float, float]] = {
     "new": (np.log(14.0), 1.1),
     "other": (np.log(4.0), 1.3),
 }
-"""Logarithm of tau, as a multiple of the task's."""
+"""Prior of the logarithm of a method's tau over the task's: mean and standard deviation."""
 
 _ORDER: tuple[MethodKind, ...] = ("answers", "rephrased", "other", "new")
-"""The kinds by their reach."""
+"""The kinds, the smallest reach first."""
 
 
 class Mean:
@@ -55,7 +57,7 @@ class Mean:
 
     def __init__(self, kinds: Sequence[MethodKind]) -> None:
         self.kinds = tuple(kinds)
-        #: Places of the methods, the smallest reach first.
+        #: Indices of the methods, the smallest reach first.
         self._order = sorted(range(len(kinds)), key=lambda m: _ORDER.index(kinds[m]))
         names: list[str] = []
         means: list[float] = []
@@ -103,7 +105,7 @@ class Mean:
         at = {name: theta[:, [place]] for place, name in enumerate(self.names)}
         trained = queries.sum(axis=1) > 0
         effective, shares = self._effective(at, seeds, queries)
-        # Beyond +-50 the power is 0 or infinite for all that a student can show.
+        # Beyond +-50 the power is 0 or infinite for any measurable accuracy.
         power = np.exp(np.clip(np.exp(at["gamma"]) * (effective - at["kappa"]), -50.0, 50.0))
         bend = 1e-3 + 3 * _share(at["bend"])
         slow = -np.expm1(-np.log1p(bend * power) / bend)
@@ -125,7 +127,7 @@ class Mean:
         alone = np.zeros((len(self.kinds), *task.shape))
         nested = np.zeros(task.shape)
         for m in self._order:
-            # Places without queries of the method stay as they are.
+            # Cells without queries of this method keep their sum.
             some = np.flatnonzero(queries[:, m] > 0)
             if not len(some):
                 continue
@@ -135,12 +137,12 @@ class Mean:
             s = 0.01 + 1.49 * _share(at["decay"] + at[f"decay{m}"])
             k = np.expm1(s)
             power = 1 - 1 / s
-            # At s = 1 the sum is a logarithm; next to it the power is as good.
+            # At s = 1 the sum is a logarithm; a power close to 0 approximates it.
             power = np.where(np.abs(power) < 1e-4, 1e-4, power)
             scale = value * tau / (k * power)
             alone[m][:, some] = scale * np.expm1(power * np.log1p(k * x / tau))
-            # Queries of this method that had taught what is known already. A pool that is
-            # smaller than that adds nothing.
+            # Queries of this method that are worth the effective examples so far. If its pool is
+            # smaller than these, it adds nothing.
             before = nested[:, some]
             base = np.maximum(1 + before / scale, 1e-9)
             known = tau / k * np.expm1(np.minimum(np.log(base) / power, 60.0))
