@@ -346,7 +346,7 @@ def test_json_objects_are_compared_by_content(tmp_path):
     ):
         assert not scorer.score(other, item).strict
     assert answers_equal("json", same, framed)
-    with pytest.raises(ValueError, match="is no JSON object"):
+    with pytest.raises(ValueError, match="is not a JSON object"):
         scorer.score(same, of_rows(tmp_path, [{"q": "a?", "a": "x"}])[0])
 
 

@@ -1,1 +1,1 @@
-"""Evaluation: answers of a student, scored item by item."""
+"""Evaluation: a student's answers, scored item by item."""

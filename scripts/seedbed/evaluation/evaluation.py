@@ -1,4 +1,4 @@
-"""Evaluation: greedy answers of a student to a task's test items, scored one by one."""
+"""Evaluation: a student's greedy answers to a task's test items, scored one by one."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def item_requests(
     system: str | None = None,
     stop: Sequence[str] = (),
 ) -> list[Request]:
-    """Return the greedy requests that ask a student the items, with their numbers as keys.
+    """Return the greedy requests for a student's answers. An item's number is its request's key.
 
     Args:
         items: test items.
-        prompt: template of the question, the same as in training.
-        answer_tokens: the longest answer, in tokens.
-        system: message that sets the student up, the same as in training, or None.
-        stop: texts that end an answer.
+        prompt: prompt template, the same as in training.
+        answer_tokens: maximum length of an answer, in tokens.
+        system: system message, the same as in training, or None.
+        stop: stop sequences.
     """
     return [
         Request(
@@ -71,18 +71,18 @@ def evaluate(
     score: str,
     progress: Callable[[str], None],
 ) -> pl.DataFrame:
-    """Score what a student answered to every item.
+    """Score a student's answers to all items.
 
     Args:
         items: test items.
-        requests: what it was asked, as of `item_requests`.
-        completions: one for each request, in any order.
-        scorer: of the task's kind.
-        score: which reading is the accuracy, `strict` or `flexible`.
-        progress: called with a line of text now and then.
+        requests: the requests from `item_requests`.
+        completions: one completion per request, in any order.
+        scorer: the task's scorer.
+        score: the reading that the accuracy uses, `strict` or `flexible`.
+        progress: called with a line of text after every 500 items.
 
     Returns:
-        One row an item, in order, with the columns of `SCHEMA`, and `score` if answers are graded.
+        One row per item, in order, with the columns of `SCHEMA`, and `score` if answers are graded.
     """
     rows: list[JsonObject] = [{} for _ in items]
     grades: list[float | None] = [None] * len(items)
@@ -115,24 +115,26 @@ def evaluate(
     predictions = pl.DataFrame(rows, schema=SCHEMA)
     if all(grade is None for grade in grades):
         return predictions
-    # A function may say of some answers that they are right or wrong.
+    # A task's function may grade some answers and return True or False for others.
     given = pl.Series("score", grades, dtype=pl.Float64)
     return predictions.with_columns(given.fill_null(predictions["correct"].cast(pl.Float64)))
 
 
 def check_references(items: Sequence[TaskItem], scorer: Scorer, reading: str = "flexible") -> int:
-    """Score each item's reference answer: where it fails, no answer of a student could be right.
+    """Check that the scorer accepts each item's reference answer.
+
+    If it rejects one, no student's answer to that item could be right.
 
     Args:
         items: the items.
         scorer: the task's scorer.
-        reading: `strict` or `flexible`, as the task's `score` says.
+        reading: the task's `score`, `strict` or `flexible`.
 
     Returns:
-        How many were scored: all of them.
+        The number of items.
 
     Raises:
-        ValueError: if the scorer finds some wrong, naming the first.
+        ValueError: if the scorer rejects a reference answer. The message names the first.
     """
     wrong = failing_references({"test": items}, scorer, reading)
     if wrong:
@@ -148,8 +150,8 @@ def summarise(predictions: pl.DataFrame) -> Scores:
     """Return the scores of a table of predictions.
 
     Raises:
-        ValueError: if there are no predictions, or an item has none: a missing score is an error,
-            not 0.
+        ValueError: if there are no predictions, or an item has no score: a missing score is an
+            error, not 0.
     """
     items = predictions.height
     if not items:

@@ -1,12 +1,12 @@
 """A judge: a model that grades answers by a rubric.
 
-What it grades was written by other models, and may be made to look like instructions or like a
-verdict. So every request has a mark, a digest of its texts, which stands in none of them. The
-texts lie between lines with the mark, and a verdict counts only on a last line with it: no answer
-can hold the mark of the request that it is in.
+Other models wrote the answers, which may contain text that looks like instructions or like a
+verdict. Every request therefore has a mark: a digest of its texts that occurs in none of them. The
+texts are between lines that contain the mark, and a verdict counts only in a last line that
+contains it. No answer can contain the mark of its own request.
 
-A comparison is asked twice, with either answer first, as judges favour one place (Zheng et al.
-2023, arXiv 2306.05685, section 3.4); the grade is the mean of both.
+The judge makes each comparison twice, once with either answer first, because judges favour one
+position (Zheng et al. 2023, arXiv 2306.05685, section 3.4). The grade is the mean of both.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ SCHEMA = pl.Schema(
         "completion_tokens": pl.Int64,
     }
 )
-"""Columns of verdicts, a row a request: `key` names what was graded, `first` is which answer came
-first in a comparison ("" for a grade), and `words` are those of the judge."""
+"""Columns of a table of verdicts, one row per request: `key` is the key of the graded answer,
+`first` the answer that came first in a comparison ("" for a grade), and `words` the judge's output.
+"""
 
 MARK_DIGITS = 8
 TIE = "TIE"
@@ -88,10 +89,10 @@ class Posed:
     """An answer to grade.
 
     Attributes:
-        key: the caller's name for it, unique among those of a call.
-        question: what was asked.
+        key: the caller's name for the answer, unique within a call.
+        question: the question.
         reference: the reference answer.
-        answer: what a model, or somebody else, answered.
+        answer: the answer to grade.
     """
 
     key: str
@@ -102,7 +103,7 @@ class Posed:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A request, and how to read what comes back."""
+    """A request, with the values that are needed to read its completion."""
 
     posed: Posed
     first: First
@@ -112,17 +113,18 @@ class _Sent:
 
 
 def judge(settings: JudgingSettings, posed: Sequence[Posed], ask: Ask) -> pl.DataFrame:
-    """Return what a judge says of answers.
+    """Return a judge's verdicts on answers.
 
-    A judge without a readable verdict is asked once more for the verdict alone.
+    If an output has text but no readable verdict, the judge is asked once more, for the verdict
+    alone.
 
     Args:
         settings: the rubric, and how the judge is asked.
         posed: the answers.
-        ask: called with requests, at most twice; gives a completion for each.
+        ask: called with requests, at most twice; returns one completion per request.
 
     Returns:
-        A row a request, with the columns of `SCHEMA`, by the order of the answers.
+        One row per request, with the columns of `SCHEMA`, in the order of the answers.
     """
     sent = [_sent(settings, one, first) for one in posed for first in orders(settings.options)]
     rows = []
@@ -138,16 +140,16 @@ def judge(settings: JudgingSettings, posed: Sequence[Posed], ask: Ask) -> pl.Dat
 
 
 def orders(options: JudgeOptions) -> tuple[First, ...]:
-    """Return the orders in which a judge is asked about an answer."""
+    """Return, for each request about an answer, the answer that comes first ("" for a grade)."""
     return ("",) if options.compare is None else ("answer", "reference")
 
 
 def grades(options: JudgeOptions, verdicts: pl.DataFrame) -> dict[str, float | None]:
-    """Return the grade of each answer, by key; None where a verdict cannot be read.
+    """Return each answer's grade by key, or None if one of its verdicts cannot be read.
 
     Args:
-        options: of the judge.
-        verdicts: rows of `judge`.
+        options: the judge's options.
+        verdicts: rows from `judge`.
     """
     last = verdicts.group_by("key", "first", maintain_order=True).last()
     found: dict[str, list[float | None]] = {}
@@ -162,19 +164,19 @@ def grades(options: JudgeOptions, verdicts: pl.DataFrame) -> dict[str, float | N
 
 
 def orders_differ(verdicts: pl.DataFrame) -> int:
-    """Return how many answers were found better in one order and worse in the other."""
+    """Return how many answers the judge called better in one order and worse in the other."""
     last = verdicts.group_by("key", "first", maintain_order=True).last()
     by_key = last.group_by("key").agg(pl.col("grade").min().alias("low"), pl.col("grade").max())
     return by_key.filter((pl.col("low") == 0) & (pl.col("grade") == 1)).height
 
 
 def read_verdict(options: JudgeOptions, mark: str, completion: Completion) -> str | None:
-    """Return a verdict, if a judge's words end with one and hold no other; None if not.
+    """Return the verdict on the last line of a judge's output; None if it is missing or ambiguous.
 
     Args:
-        options: of the judge: which verdicts there are.
-        mark: of the request.
-        completion: what the judge wrote. Text that was cut off has no verdict.
+        options: the judge's options, which determine the valid verdicts.
+        mark: the request's mark.
+        completion: the judge's output. A truncated output has no verdict.
     """
     if completion.finish_reason != "stop":
         return None
@@ -221,7 +223,7 @@ def _sent(settings: JudgingSettings, posed: Posed, first: First) -> _Sent:
         "lowest": str(options.lowest),
         "highest": str(options.highest),
     }
-    # At once, as texts may hold what looks like a placeholder.
+    # In one pass, because the texts may contain something that looks like a placeholder.
     prompt = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], template)
     request = Request(
         key=f"{posed.key}/{first}/1",
@@ -233,7 +235,7 @@ def _sent(settings: JudgingSettings, posed: Posed, first: First) -> _Sent:
 
 
 def _again(options: JudgeOptions, sent: _Sent, words: str) -> _Sent:
-    """Return the request for a verdict that was missing."""
+    """Return a second request, for the missing verdict alone."""
     form = "A, B or TIE" if sent.first else f"a whole number from {options.lowest} to "
     form += "" if sent.first else str(options.highest)
     asked = (("assistant", words), ("user", _AGAIN.format(form=form, mark=sent.mark)))
@@ -246,7 +248,7 @@ def _again(options: JudgeOptions, sent: _Sent, words: str) -> _Sent:
 
 
 def _mark(rubric: str, posed: Posed) -> str:
-    """Return a digest of texts that stands in none of them."""
+    """Return a digest of texts that occurs in none of them."""
     texts = (rubric, posed.question, posed.reference, posed.answer)
     whole = "\n".join(texts).casefold()
     for number in range(len(whole) + 2):

@@ -1,4 +1,4 @@
-"""From a student's answers to those that a judge grades, and from its grades to scores."""
+"""The answers that a judge grades, and the scores from its grades."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from seedbed.evaluation.scorers.settings import JudgeOptions
 from seedbed.tasks.items import TaskItem
 
 RIGHT = 0.5
-"""The least grade of an answer that counts as right, as with a task's own function."""
+"""Lowest grade that counts as right; the same as for a task's own function."""
 
 _TAKEN = ("finish_reason", "prompt_tokens", "completion_tokens")
 
 SHOWN = 3
-"""Verdicts that cannot be read, in a message."""
+"""Number of failed requests or unreadable verdicts that a message shows."""
 
 
 def posed_answers(items: Sequence[TaskItem], answers: pl.DataFrame) -> list[Posed]:
-    """Return what a judge is to grade.
+    """Return the answers for a judge to grade.
 
     Args:
-        items: the test items, in order; there may be more than answers.
-        answers: rows of `answer_items`.
+        items: the test items, in order; there may be more items than answers.
+        answers: rows from `answer_items`.
 
     Raises:
-        ValueError: if the answers are to other items.
+        ValueError: if the answers belong to other items.
     """
     taken = items[: answers.height]
     if [item.item_id for item in taken] != answers["item_id"].to_list():
@@ -54,20 +54,21 @@ def graded_answers(
     answers: pl.DataFrame,
     verdicts: pl.DataFrame,
 ) -> tuple[pl.DataFrame, Judged]:
-    """Return the grades of answers as predictions, and what the judge did.
+    """Return predictions with the judge's grades, and counts of the judge's work.
 
     Args:
-        options: of the judge.
+        options: the judge's options.
         items: the test items, in order.
-        answers: rows of `answer_items`.
-        verdicts: what the judge said of them.
+        answers: rows from `answer_items`.
+        verdicts: the judge's verdicts on these answers.
 
     Returns:
-        A row an item, with the columns of `seedbed.evaluation.evaluation` and `score`.
+        One row per item, with the columns of `seedbed.evaluation.evaluation.SCHEMA` and `score`,
+        and the record of the judge.
 
     Raises:
-        ValueError: if verdicts cannot be read, and the task does not say what they count as; or if
-            requests failed.
+        ValueError: if a request failed, or a verdict cannot be read and the task has no
+            `unreadable` grade.
     """
     check_answered(verdicts)
     found = grades(options, verdicts)
@@ -105,20 +106,20 @@ def graded_answers(
 
 
 def check_answered(verdicts: pl.DataFrame) -> None:
-    """Check that no request to a judge failed: it says nothing of an answer, and is asked again.
+    """Check that no request to a judge failed. A failed request gives no grade and is retried.
 
     Args:
-        verdicts: rows of `judge`.
+        verdicts: rows from `judge`.
 
     Raises:
-        ValueError: if one did, with the first of them.
+        ValueError: if requests failed. The message names the first ones.
     """
     failed = verdicts.filter(pl.col("finish_reason") == "failed")["key"].unique(maintain_order=True)
     if failed.len():
         raise ValueError(
             f"{failed.len()} answers have no verdict, as requests to the judge failed in all tries "
-            f"({', '.join(failed.head(SHOWN))}). Its grades of the others are kept: start again, "
-            "and it is asked about these alone"
+            f"({', '.join(failed.head(SHOWN))}). The other grades are kept: start again, and the "
+            "judge is asked about these answers alone"
         )
 
 
@@ -132,10 +133,10 @@ def _unreadable(unread: Sequence[str], verdicts: pl.DataFrame) -> str:
     return "\n".join(
         [
             f"{len(unread)} answers have no verdict that can be read, though the judge was asked "
-            "again where it had said anything. It said in the end:",
+            "again unless its output was empty. Its last outputs end with:",
             *shown,
-            "All that it said is kept. Let it write more (scorer.max_tokens, or thinking_tokens of "
-            "its engine), make the rubric clearer, or say in the task's file what such an answer "
-            "counts as, from 0 to 1: scorer.unreadable",
+            "All its outputs are kept. Raise its limit of tokens (scorer.max_tokens, or "
+            "thinking_tokens of its engine), make the rubric clearer, or set the grade of such an "
+            "answer, from 0 to 1, in the task's file: scorer.unreadable",
         ]
     )

@@ -1,4 +1,4 @@
-"""What the scripts that judge a teacher's answers have in common."""
+"""Code that the scripts share that judge a teacher's answers."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from seedbed.tasks.record import TaskRecord
 def scoring(
     settings: Scoring, task: Path, task_folder: Path | None, by_kind: bool
 ) -> Iterator[Scorer]:
-    """Yield a task's scorer, which is closed at the end of the block.
+    """Yield a task's scorer, and close it at the end of the block.
 
     Args:
-        settings: kind and scorer of the task.
-        task: record of the task.
+        settings: the task's kind and scorer.
+        task: the task's record.
         task_folder: folder of the task's own function, if it has one.
-        by_kind: whether to take the scorer of the task's kind even if the task has a function of
-            its own, which knows the answers to its items alone, unless it brings a comparison.
+        by_kind: whether to replace the task's own function by the scorer of the task's kind, unless
+            the function's file also compares two answers. The function knows only the answers to
+            the task's items.
     """
     options = settings.scorer_options
     if by_kind and isinstance(options, str) and not brings_comparison(options, task_folder or ""):
@@ -44,7 +45,7 @@ def scoring(
 
 
 def scoring_modules(settings: Scoring, task_folder: Path | None) -> list[str | Path]:
-    """Return the code that reads and scores answers, for the provenance of what was judged."""
+    """Return the modules that read and score answers, for the provenance of judged answers."""
     kind, options = settings.kind, settings.scorer_options
     return [kind_module(kind), *scorer_modules(kind, options, task_folder or "")]
 
@@ -52,14 +53,14 @@ def scoring_modules(settings: Scoring, task_folder: Path | None) -> list[str | P
 def judging_basis(
     settings: Scoring, seeds: Path, task: Path, code: str, **rows: pl.DataFrame
 ) -> Basis:
-    """Return what determines how answers are judged.
+    """Return the basis of the judgements: everything that determines them.
 
     Args:
-        settings: kind and scorer of the task.
+        settings: the task's kind and scorer.
         seeds: the seed set.
-        task: record of the task.
-        code: digest of the code that judges them.
-        rows: by name, what is judged, query by query.
+        task: the task's record.
+        code: digest of the code that judges the answers.
+        rows: tables of judged rows by name, one row per query.
     """
     identity = {
         "settings": settings.content(),

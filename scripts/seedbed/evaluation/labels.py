@@ -1,4 +1,4 @@
-"""Answers that were graded by hand, and how far a judge agrees with them."""
+"""Hand-graded answers, and a judge's agreement with their grades."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from seedbed.evaluation.scorers.settings import JudgeOptions
 from seedbed.tasks.rows import read_file
 
 SAMPLES = 2_000
-"""Bootstrap samples of the interval."""
+"""Number of bootstrap samples for the interval of kappa."""
 
 CONFIDENCE = 0.95
 
 
 def read_labels(file: Path, options: JudgeOptions) -> tuple[list[Posed], list[float]]:
-    """Read answers and their grades, from 0 to 1.
+    """Read hand-graded answers and their grades, scaled to 0 to 1.
 
     Args:
         file: rows with the columns `question`, `answer`, `grade`, and `reference` if the judge
-            sees it. A grade is as the judge could give it; where it compares, 1 for an answer
-            that is better than the reference, 0 for a worse one, 0.5 for a tie.
-        options: of the judge.
+            sees it. Grades are on the judge's scale. If the judge compares, the grade is 1 for an
+            answer that is better than the reference, 0 for a worse one, 0.5 for a tie.
+        options: the judge's options.
 
     Raises:
-        ValueError: if a row does not fit, naming it.
+        ValueError: if a row is invalid. The message names the row.
     """
     rows = read_file(file)
     shown = options.compare is not None or options.reference
@@ -59,12 +59,12 @@ def read_labels(file: Path, options: JudgeOptions) -> tuple[list[Posed], list[fl
 
 
 def agreement(given: Sequence[float], judged: Sequence[float | None]) -> Agreement:
-    """Return how far a judge's grades agree with given ones.
+    """Return the agreement of a judge's grades with grades given by hand.
 
     Args:
-        given: grades by hand, from 0 to 1.
-        judged: the judge's grades of the same answers; None if it cannot be read, which
-            counts in `unreadable` alone.
+        given: grades given by hand, from 0 to 1.
+        judged: the judge's grades of the same answers; None for an unreadable verdict, which
+            counts only in `unreadable`.
     """
     pairs = [(one, other) for one, other in zip(given, judged, strict=True) if other is not None]
     found = Agreement(labels=len(given), unreadable=len(given) - len(pairs))
@@ -91,9 +91,9 @@ def agreement(given: Sequence[float], judged: Sequence[float | None]) -> Agreeme
 def weighted_kappa(first: np.ndarray, second: np.ndarray) -> float | None:
     """Return Cohen's kappa with quadratic weights of two raters' grades, shape (answers,) each.
 
-    1 minus the mean squared difference, over the difference expected of raters with these grades
-    in any order (Cohen 1968, Psychological Bulletin 70(4), 213). None if that is 0: each rater gave
-    one grade, and both the same.
+    Kappa is 1 minus the mean squared difference of the grades, divided by its expectation if the
+    raters' grades were paired at random (Cohen 1968, Psychological Bulletin 70(4), 213). It is None
+    if the expectation is 0: both raters gave one and the same grade to all answers.
     """
     expected = float(np.mean((first[:, None] - second[None, :]) ** 2))
     return None if expected == 0 else 1 - float(np.mean((first - second) ** 2)) / expected

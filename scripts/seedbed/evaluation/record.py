@@ -1,4 +1,4 @@
-"""The record of an evaluation, `evaluation.json`: a student's scores, and what they took."""
+"""The record of an evaluation, `evaluation.json`: a student's scores, counts and durations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Score(Part):
-    """How many answers are right by one reading, and their share of all items."""
+    """The number of answers that are right by one reading, and the accuracy."""
 
     correct: Count
     accuracy: Fraction
@@ -25,17 +25,17 @@ class Scores(Score):
     """The scores of a student.
 
     Attributes:
-        items: test items.
-        correct: right answers by the reading that the task names; if they are graded, those with a
+        items: number of test items.
+        correct: number of right answers by the task's reading; if answers are graded, those with a
             grade that counts as right.
-        accuracy: their share; if they are graded, the mean grade.
-        standard_error: of the accuracy: binomial, or of the mean grade.
+        accuracy: share of right answers; if answers are graded, the mean grade.
+        standard_error: standard error of the accuracy: binomial, or of the mean grade.
         graded: whether answers are graded.
         strict: the score by the strict reading.
         flexible: the score by the flexible reading.
-        unparsed: outputs without a final answer.
-        unparsed_reasons: the same, by reason.
-        truncated: outputs that end at the limit of tokens.
+        unparsed: number of outputs without a final answer.
+        unparsed_reasons: number of these outputs by reason.
+        truncated: number of outputs that were cut off at the limit of tokens.
     """
 
     items: Annotated[int, Field(ge=1)]
@@ -64,16 +64,17 @@ class Scores(Score):
 
 
 class Agreement(Part):
-    """How far a judge agrees with grades that were given by hand, all from 0 to 1.
+    """A judge's agreement with grades given by hand. All grades are from 0 to 1.
 
     Attributes:
-        labels: answers with a grade by hand.
-        unreadable: those of them whose verdict could not be read; the others count below.
-        same: share with the same grade.
-        difference: mean of the judge's grade less that by hand.
+        labels: number of answers graded by hand.
+        unreadable: number of these answers whose verdict could not be read. The other attributes
+            leave them out.
+        same: share of answers with the same grade.
+        difference: mean of the judge's grade minus the grade given by hand.
         kappa: Cohen's kappa with quadratic weights; None if all grades are the same.
-        kappa_low: lower end of its 95% bootstrap interval.
-        kappa_high: upper end.
+        kappa_low: lower end of the 95% bootstrap interval of kappa.
+        kappa_high: upper end of the interval.
     """
 
     labels: Count
@@ -86,15 +87,16 @@ class Agreement(Part):
 
 
 class Judged(Part):
-    """What a judge did in an evaluation.
+    """A judge's part in an evaluation.
 
     Attributes:
-        judge: its name in the study.
-        asked_again: requests for a verdict that was missing.
-        unreadable: answers without a verdict in the end, which count as the task says.
-        orders_differ: answers that were found better in one order, and worse in the other; None
-            where the judge does not compare.
-        agreement: with the task's labels; None without labels.
+        judge: the judge's name in the study.
+        asked_again: number of second requests, for a missing verdict.
+        unreadable: number of answers without a readable verdict after all requests. They get the
+            task's `unreadable` grade.
+        orders_differ: number of answers that the judge called better in one order and worse in the
+            other; None if the judge does not compare.
+        agreement: agreement with the task's labels; None without labels.
     """
 
     judge: str
@@ -105,17 +107,17 @@ class Judged(Part):
 
 
 class EvaluationRecord(MadeRecord, Scores):
-    """`evaluation.json`, beside the predictions of a student.
+    """`evaluation.json`, in the same folder as the student's predictions.
 
     Attributes:
         cell: coordinates of the cell.
-        settings: how the task was asked and scored.
+        settings: settings of asking and scoring.
         model: fingerprint of the base model.
-        references_right: reference answers that the scorer finds right: all of them; None where
-            a judge would have to be paid for each.
-        judged: what a judge did, where answers are judged.
-        counts: what data and training took, by name; 0 for a base model.
-        seconds: the same by stage, and of the evaluation itself.
+        references_right: number of reference answers that the scorer accepts, which is the number
+            of items; None if a judge grades, because each would cost a request.
+        judged: the judge's part, if a judge grades.
+        counts: counts of the data and the training by name; 0 for a base model.
+        seconds: seconds of generation, training and evaluation.
     """
 
     cell: Coordinates

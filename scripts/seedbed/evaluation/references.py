@@ -1,6 +1,6 @@
-"""Reference answers, scored by the task's own scorer before anything is asked or paid.
+"""Reference answers, scored by the task's own scorer before any model is asked or paid.
 
-A model can never be right on an item whose reference answer is wrong by the scorer.
+If the scorer rejects an item's reference answer, no model can be right on that item.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _MOST_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class FailingReference:
-    """A reference answer that its task's scorer does not find right.
+    """A reference answer that its task's scorer rejects.
 
     Attributes:
         split: `train` or `test`.
-        item_id: of the item.
-        gold: its final answer.
-        reason: why, in the words of the scorer, or of SQLite.
+        item_id: the item's id.
+        gold: the item's final answer.
+        reason: the scorer's reason, or SQLite's error.
     """
 
     split: str
@@ -37,12 +37,12 @@ class FailingReference:
 def failing_references(
     splits: Mapping[str, Sequence[TaskItem]], scorer: Scorer, reading: str = "flexible"
 ) -> list[FailingReference]:
-    """Score every reference answer, and return those that are not right, in order.
+    """Score all reference answers, and return the rejected ones in order.
 
     Args:
-        splits: items by the name of their split.
+        splits: items by split name.
         scorer: the task's scorer.
-        reading: `strict` or `flexible`, as the task's `score` says.
+        reading: the task's `score`, `strict` or `flexible`.
     """
     found = []
     for split, items in splits.items():
@@ -53,11 +53,11 @@ def failing_references(
 
 
 def describe_failures(failing: Sequence[FailingReference], scored: int) -> str:
-    """Return what is wrong with reference answers, a line each, and how to leave them out.
+    """Return a message with one line per rejected reference answer, and YAML that excludes them.
 
     Args:
-        failing: the failing ones, at least one.
-        scored: how many were scored.
+        failing: the rejected reference answers, at least one.
+        scored: number of reference answers that were scored.
     """
     lines = [
         f"the reference answers of {len(failing)} of {scored} items are wrong by the task's own "
@@ -71,21 +71,21 @@ def describe_failures(failing: Sequence[FailingReference], scored: int) -> str:
 
 
 def excluded_block(failing: Sequence[FailingReference]) -> str:
-    """Return the YAML that leaves items out of a task, to paste into its file."""
+    """Return YAML, to paste into a task's file, that excludes the items."""
     lines = ["source:", "  excluded:"]
     reasons: dict[str, str] = {}
     for one in failing:
-        # An id that both splits have is left out of both.
+        # If both splits have the id, one line excludes it from both.
         reasons.setdefault(one.item_id, one.reason)
     for item_id, reason in reasons.items():
-        # JSON's strings are YAML's, too.
+        # A JSON string is also a YAML string.
         text = json.dumps(f"the reference answer fails: {_short(reason)}", ensure_ascii=False)
         lines += [f"    - item: {json.dumps(item_id, ensure_ascii=False)}", f"      reason: {text}"]
     return "\n".join(lines)
 
 
 def _problem(scorer: Scorer, reading: str, item: TaskItem) -> str:
-    """Return why an item's reference answer is not right, "" if it is."""
+    """Return the reason why the scorer rejects an item's reference answer, "" if it accepts it."""
     try:
         score = scorer.score(item.answer, item)
     except ValueError as error:

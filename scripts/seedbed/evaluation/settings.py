@@ -12,12 +12,12 @@ from seedbed.streams.settings import Answering, Prompted
 
 
 class EvaluatedItems(Section):
-    """Which test items count."""
+    """The test items that cells are evaluated on."""
 
     test_items: Count | None = Field(
         None,
-        description="Test items that each cell is evaluated on, the first of the split; "
-        "null takes all.",
+        description="Number of test items that each cell is evaluated on, from the start of the "
+        "split; null takes all.",
         json_schema_extra=changes("evaluation"),
     )
 
@@ -27,10 +27,10 @@ class ItemAnswering(Answering, Prompted, EvaluatedItems):
 
 
 class EvaluationSettings(ItemAnswering, Scored):
-    """How a student is asked a task's test items, and scored."""
+    """How a student is asked a task's test items, and how its answers are scored."""
 
     def content(self) -> JsonObject:
-        """Return all settings for JSON; of those of the scorer, the ones that are given."""
+        """Return all settings for JSON, with only those scorer options that the task sets."""
         return super().content() | {"scorer": self.scorer_options}
 
 
@@ -38,7 +38,7 @@ class JudgingSettings(Asked):
     """How a judge is asked about a student's answers.
 
     Attributes:
-        options: the rubric and the form of the verdict; its labels are an input.
+        options: the rubric and the form of the verdict, without the labels, which are an input.
     """
 
     options: JudgeOptions

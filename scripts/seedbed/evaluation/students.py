@@ -1,4 +1,4 @@
-"""A student that answers test items: what the jobs that ask one have in common."""
+"""A student that answers test items: code shared by the jobs that ask students."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ ANSWERS_SCHEMA = pl.Schema(
         "seconds": pl.Float64,
     }
 )
-"""Columns of answers that a judge is to grade, a row an item."""
+"""Columns of answers for a judge to grade, one row per item."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudentOptions(Asking, Sharing):
-    """Which student answers, and which items."""
+    """Options that select the student and the items."""
 
     test: Path = option(whole_file, "test.parquet of the task")
     adapter: tuple[Path, ...] = several("the adapter's weights, and training.json")
 
     @property
     def adapter_folder(self) -> Path | None:
-        """Folder of the adapter, if there is one."""
+        """Folder of the adapter, or None for a base model."""
         return self.adapter[0].parent if self.adapter else None
 
 
 class Student:
-    """The student of a job, which may answer for other jobs as well.
+    """A job's student, which may also answer for other jobs.
 
     Attributes:
-        seconds: that it took for its answers so far.
+        seconds: seconds spent on its answers so far.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class Student:
         requests: Sequence[Request],
         report: Callable[[str], None],
     ) -> None:
-        """Take note of what to ask.
+        """Prepare the student; its model is not loaded yet.
 
         Args:
-            args: which student, and what runs it.
-            output: the file that the job makes.
-            requests: the items, as all jobs ask them that it answers for.
+            args: the student, its engine and its items.
+            output: the job's output file.
+            requests: the requests for the items, the same for all jobs that it answers for.
             report: called with a line of text now and then.
         """
         self._args, self._output, self._requests, self._report = args, output, requests, report
@@ -75,7 +75,7 @@ class Student:
         folders = [args.adapter_folder, *(job.adapter for job in pending)]
         ranks = [lora_rank(path) for path in folders if path is not None]
         self._engine = args.starting(report, lora_rank=max(ranks, default=0))
-        # An answer depends on its request and on these, and not on the code that scores it.
+        # An answer depends on its request and on these two, not on the code that scores it.
         self._asked = [
             args.engine.identity(read_fingerprint(args.model)),
             code_digest(None, [args.engine.module]),
@@ -83,14 +83,14 @@ class Student:
         self.seconds = 0.0
 
     def answers(self) -> Iterator[Completion]:
-        """Yield its answer to each request; no other job asks it the same meanwhile."""
+        """Yield its answer to each request. No other job asks it the same requests meanwhile."""
         with claimed(self._args.cache, self._output, self._report):
             for completion in self._answers(self._args.cache, self._args.adapter_folder):
                 self.seconds += completion.seconds
                 yield completion
 
     def share(self) -> None:
-        """Answer the same for other jobs, with their adapters, if the model had to be loaded."""
+        """Answer the same requests for other jobs, with their adapters, if the model was loaded."""
         args = self._args
         self._engine.share(
             args.pending,
@@ -109,13 +109,13 @@ class Student:
 def costs(
     dataset: Path | None, trained: Path | None
 ) -> tuple[dict[str, int | None], dict[str, float | None]]:
-    """Return what a cell's data and training took: counts, and seconds by stage.
+    """Return the counts, and the seconds by stage, of a cell's data and training.
 
     All are 0 for a student that was not trained.
 
     Args:
         dataset: the dataset's record.
-        trained: training.json of the adapter.
+        trained: the adapter's training.json.
     """
     made = DatasetRecord.read(dataset) if dataset else DatasetRecord(counts=DatasetCounts())
     training = TrainingRecord.read(trained) if trained else TrainingRecord()

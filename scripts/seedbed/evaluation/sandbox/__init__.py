@@ -1,1 +1,1 @@
-"""Processes that run code which nobody has read: programs of models, and scorers of tasks."""
+"""Sandboxes: worker processes for untrusted code, such as programs of models."""

@@ -1,9 +1,10 @@
-"""Values between the process that tests a program and its runner, as plain data.
+"""Exchange of values, as plain data, between the process of a program and that of its tests.
 
-Only plain data passes: what a program returns cannot answer for itself when a test compares it. An
-object of any other type passes as a number that stands for it, and stays where it is. A value of a
-type derived from a plain one, such as a named tuple, passes as plain data with such a number. Lists
-and other containers that a program derives, and may give methods that change them, are objects.
+Only plain data passes between them, so that a program's own methods, such as `__eq__`, have no part
+in a test's comparisons. An object of any other type stays in its process and passes as a number
+that represents it. A value of a type derived from a plain one, such as a named tuple, passes as
+plain data with such a number. Instances of a program's own subclasses of list and other mutable
+containers pass as objects, because their methods may change them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 MOST_BYTES = 16_000_000
-"""Longest message."""
+"""Maximum length of a message."""
 
 _SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {
     "list": list,
@@ -28,7 +29,7 @@ _SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {
     "deque": deque,
     "range": lambda parts: range(*parts),
 }
-# Types of the library whose values are one text.
+# Types whose values are sent as one text each: how to write it, and how to read it.
 _TEXTS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     "bytes": (bytes.hex, bytes.fromhex),
     "bytearray": (bytearray.hex, bytearray.fromhex),
@@ -52,16 +53,16 @@ _TYPES: dict[type, str] = {
 _MUTABLE = list | dict | set | deque | bytearray
 _SMALL = 2**53
 PROGRAM = "program"
-"""Name of the module that a program is."""
+"""Name of the module that contains the program."""
 
 
 def encoded(value: Any, stand_in: Callable[[Any], Any]) -> Any:
-    """Return a value as JSON has it.
+    """Encode a value for JSON.
 
     Args:
         value: any value.
-        stand_in: called with an object that is no plain data; returns what stands for it, or raises
-            `TypeError` if nothing does.
+        stand_in: called with an object that is not plain data; returns the number that represents
+            it, or raises `TypeError` if the object cannot be passed.
     """
     kind = type(value)
     if value is None or kind in (bool, float, str) or (kind is int and -_SMALL < value < _SMALL):
@@ -82,7 +83,7 @@ def encoded(value: Any, stand_in: Callable[[Any], Any]) -> Any:
 
 
 def _plain(value: Any, base: type, stand_in: Callable[[Any], Any]) -> Any:
-    """Return a value as JSON has it, by what it is as a `base` and not by its own methods."""
+    """Encode a value for JSON by the methods of `base`, not by its own."""
     name = _TYPES[base]
     if base is int and -_SMALL < int.__int__(value) < _SMALL:
         return int.__int__(value)
@@ -105,12 +106,12 @@ def decoded(
     object_of: Callable[[Any], Any],
     like: Callable[[Any, Any], Any] = lambda plain, number: plain,
 ) -> Any:
-    """Return the value that `encoded` made JSON of.
+    """Decode a value that `encoded` encoded.
 
     Args:
-        content: the JSON.
-        object_of: called with what stands for an object; returns the object.
-        like: called with plain data and what stands for an object of a type derived from theirs.
+        content: the encoded value.
+        object_of: called with the number that represents an object; returns the object.
+        like: called with plain data and the number of an object whose type derives from theirs.
     """
     if not isinstance(content, list):
         return content
@@ -144,6 +145,6 @@ def receive(connection: Connection) -> Any:
     Raises:
         EOFError: if the other end was closed.
         OSError: if the message is too long.
-        ValueError: if it is no JSON.
+        ValueError: if the message is not JSON.
     """
     return json.loads(connection.recv_bytes(MOST_BYTES))

@@ -1,12 +1,12 @@
 """Worker process that runs a task's own scorer; `seedbed.evaluation.scorers.function` starts it.
 
-What the function does to its process, the task's job survives. It is started with a socket's file
-descriptor, and the function's file and name as arguments, says whether they could be loaded, and
-then takes requests, one at a time, in JSON:
+If the function crashes or blocks its process, the task's job survives. The worker's arguments are a
+socket's file descriptor, and the function's file and name. It first reports whether the function
+could be loaded, and then takes requests, one at a time, in JSON:
 
     {"output": text, "item": fields of the item}      {"value": true, false or a number}
     {"first": text, "second": text}                   {"value": true or false}
-    either way also   {"raised": text}   or   {"returned": text, if it is nothing of these}
+    either way also   {"raised": text}   or   {"returned": text}   for any other value
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from seedbed.tasks.item import TaskItem
 MEMORY_BYTES = 32_000_000_000
 FOLDER_BYTES = 1_000_000_000
 MOST_TEXT = 200
-"""Characters of what a function raised or returned."""
+"""Maximum number of characters of an exception, or of an invalid value, in a reply."""
 SAME = "same"
-"""Name of the function that compares two answers, if there is one."""
+"""Name of the optional function that compares two answers."""
 
 
 def loaded(path: Path, name: str) -> dict[str, Callable[..., Any]]:
-    """Return a function of a file, and the file's function `same`, if it has one.
+    """Load a file; return its function of this name and, if it has one, its function `same`.
 
     Raises:
         ValueError: if the file cannot be run, or has no such function.
     """
-    # A name of its own, lest a task's `json.py` take the place of the library's.
+    # A distinct module name, so that a task's `json.py` does not replace the standard library's.
     spec = spec_from_file_location(f"task_scorer_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
         raise ValueError(f"the scorer {path} cannot be loaded: it is no Python file")
@@ -55,7 +55,7 @@ def loaded(path: Path, name: str) -> dict[str, Callable[..., Any]]:
 
 
 def _frozen(value: Any) -> Any:
-    """Return a value of an item with tuples for the lists that JSON has in their place."""
+    """Return a value of an item with its tuples, which JSON turned into lists, restored."""
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
@@ -69,7 +69,7 @@ def answer(functions: dict[str, Callable[..., Any]], name: str, request: Any) ->
             value = functions[SAME](request["first"], request["second"])
     except BaseException as error:
         return {"raised": f"{type(error).__name__}: {error}"[:MOST_TEXT]}
-    # Of NumPy, too, such as the mean of an array in 32 bits.
+    # `Real` includes NumPy's numbers, such as the mean of a 32-bit array.
     if isinstance(value, Real):
         return {"value": value if isinstance(value, bool) else float(value)}
     return {"returned": repr(value)[:MOST_TEXT]}
@@ -89,7 +89,7 @@ def main() -> None:
             return
         isolation.new_folder(FOLDER_BYTES)
     except OSError:
-        # The function is the user's own, who may run what they like.
+        # Without namespaces the function runs all the same: it is the user's own code.
         pass
     isolation.end_with_parent()
     isolation.drop_privileges(other_user=False)

@@ -1,6 +1,6 @@
-"""What keeps a process from the rest of the machine: namespaces of the kernel, and limits.
+"""Isolation of a process from the rest of the machine, by kernel namespaces and resource limits.
 
-It runs inside the process that is to be kept, and needs the standard library alone.
+This module runs inside the isolated process, and imports only the standard library.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _MOUNT_FLAGS = {"nosuid": _NO_SUID, "nodev": _NO_DEVICES, "noexec": _NO_EXEC}
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _NOBODY = 65534
 SCRATCH = "/scratch"
-"""Where a kept process may write, in a file system of its own."""
+"""Folder to which an isolated process may write, in a file system of its own."""
 _ROOT = "/tmp"
-"""Where that file system is put together."""
+"""Mount point at which the isolated file system is assembled."""
 
-# By architecture: its mark, and the numbers of the system calls that make memory which no limit of
-# a process counts (shmget, msgget, memfd_create, memfd_secret), or use the keyrings of the user
+# By architecture: its audit identifier, and the numbers of the system calls that allocate memory
+# outside a process's limits (shmget, msgget, memfd_create, memfd_secret) or use the user's keyrings
 # (add_key, request_key, keyctl).
 _REFUSED = {
     "x86_64": (0xC000003E, (29, 68, 319, 447, 248, 249, 250)),
@@ -45,7 +45,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def python_paths() -> list[str]:
-    """Return the folders and files that Python and its libraries need."""
+    """Return the existing folders and files that Python and its libraries need."""
     system = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/nix/store", "/opt")
     single = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives")
     own = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
@@ -53,13 +53,13 @@ def python_paths() -> list[str]:
 
 
 def system_paths() -> list[str]:
-    """Return all of the file system but what lies in memory or is temporary."""
+    """Return all top-level paths except virtual and temporary file systems."""
     left_out = {"proc", "sys", "dev", "tmp", "run"}
     return [str(path) for path in sorted(Path("/").iterdir()) if path.name not in left_out]
 
 
 def enter(shown: Iterable[str]) -> None:
-    """Leave the network, and all files but those shown, which can be read alone.
+    """Enter namespaces without a network, and with only the shown files, read-only.
 
     Args:
         shown: folders and files.
@@ -81,16 +81,19 @@ def enter(shown: Iterable[str]) -> None:
 
 
 def _as_root(kept: int) -> bool:
-    """Leave as the administrator, with a second user to run programs as; return whether it worked.
+    """Enter the namespaces as root and map a second user that can run programs.
 
-    The kernel does not limit how many processes the administrator has.
+    The second user is needed because the kernel does not limit root's number of processes.
+
+    Returns:
+        Whether both users are mapped.
     """
     left, entered = os.pipe()
     told, tells = os.pipe()
     parent = os.getpid()
     helper = os.fork()
     if helper == 0:
-        # A user namespace with two users is mapped from outside.
+        # Only a process outside a user namespace can map two users into it.
         done = b"n"
         with contextlib.suppress(OSError):
             os.read(left, 1)
@@ -111,7 +114,7 @@ def _as_root(kept: int) -> bool:
 
 
 def _new_root(shown: list[str]) -> None:
-    """Make a file system of the shown paths, and move into it."""
+    """Assemble a file system of the shown paths, and make it the root."""
     opened: dict[str, int] = {}
     links = {}
     for path in [*shown, *(f"/dev/{name}" for name in _DEVICES)]:
@@ -143,7 +146,7 @@ def _new_root(shown: list[str]) -> None:
     Path(_ROOT + SCRATCH).mkdir()
     if not os.path.lexists(_ROOT + "/tmp"):
         Path(_ROOT + "/tmp").symlink_to(SCRATCH)
-    # All below must be read-only, what is mounted within what is shown too.
+    # All mounts below must be read-only, including those inside the shown paths.
     points = [
         (fields[4].encode().decode("unicode_escape").encode("latin-1").decode(), fields[5])
         for fields in map(str.split, Path("/proc/self/mountinfo").read_text().splitlines())
@@ -159,10 +162,11 @@ def _new_root(shown: list[str]) -> None:
 
 
 def new_processes(alone: bool = False) -> None:
-    """Let the next child be the first of processes that end with it.
+    """Put the next child into a new PID namespace; when that child ends, its descendants end too.
 
     Args:
-        alone: whether files and shared memory stay those of this process.
+        alone: whether to create only a PID namespace, and keep this process's mounts and shared
+            memory.
 
     Raises:
         OSError: if the system does not allow it.
@@ -171,17 +175,17 @@ def new_processes(alone: bool = False) -> None:
 
 
 def new_folder(most_bytes: int) -> None:
-    """Mount an empty folder, in memory, to which this process may write."""
+    """Mount an empty writable folder, in memory, and change to it."""
     _mount("tmpfs", SCRATCH, "tmpfs", _NO_SUID | _NO_DEVICES, f"size={most_bytes},nr_inodes=10k")
     Path(SCRATCH).chmod(0o1777)
     os.chdir(SCRATCH)
 
 
 def drop_privileges(other_user: bool = True) -> None:
-    """Give up what a namespace's first process may do in it, for good.
+    """Give up all capabilities in the namespace permanently.
 
     Args:
-        other_user: whether the administrator becomes another user.
+        other_user: whether root becomes another user.
     """
     if other_user and os.geteuid() == 0:
         with contextlib.suppress(OSError):
@@ -198,7 +202,7 @@ def drop_privileges(other_user: bool = True) -> None:
 def limit(
     cpu_seconds: float | None, memory_bytes: int, file_bytes: int, processes: int | None = None
 ) -> None:
-    """Limit what this process and its children may use, each for itself."""
+    """Limit the resources of this process and of each of its children."""
     wanted: list[tuple[int, int]] = [
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_FSIZE, file_bytes),
@@ -212,22 +216,22 @@ def limit(
     for kind, value in wanted:
         _, hard = resource.getrlimit(kind)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        # Not every system lets each limit be set.
+        # Some systems do not allow every limit to be set.
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))
 
 
 def refuse_calls() -> None:
-    """Let this process make no memory that escapes its limits, nor read the user's keyrings.
+    """Refuse system calls that allocate memory outside the limits or read the user's keyrings.
 
-    It does nothing where the kernel has no such filter, or the architecture is another.
+    This has no effect if the kernel has no seccomp filter, or on an architecture not in `_REFUSED`.
     """
     if os.uname().machine not in _REFUSED or sys.maxsize < 2**32:
         return
     mark, numbers = _REFUSED[os.uname().machine]
     load, equal, at_least, reply = 0x20, 0x15, 0x35, 0x06
     last = len(numbers) + 4
-    # Another architecture's calls, and those of x32, have other numbers.
+    # System calls of other architectures, and of x32, have other numbers: all of them are refused.
     steps = [(load, 0, 0, 4), (equal, 0, last - 1, mark), (load, 0, 0, 0)]
     steps.append((at_least, last - 3, 0, 0x40000000))
     steps += [(equal, last - 4 - place, 0, number) for place, number in enumerate(numbers)]
@@ -239,7 +243,7 @@ def refuse_calls() -> None:
 
 
 def cpu_seconds(process: int) -> float:
-    """Return the processor time that a process took so far, 0 where the system does not say."""
+    """Return the CPU seconds that a process has used, 0 if the system does not report them."""
     clock = ctypes.c_int()
     if _libc.clock_getcpuclockid(process, ctypes.byref(clock)) != 0:
         return 0.0
@@ -249,22 +253,22 @@ def cpu_seconds(process: int) -> float:
 
 
 def hide_memory() -> None:
-    """Let no other process of the same user look into this one."""
+    """Keep other processes of the same user from reading this process's memory."""
     _libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def end_with_parent() -> None:
-    """Have the kernel end this process when the process that started it ends."""
+    """Have the kernel kill this process when its parent ends."""
     _libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of all processes below that lose theirs, so that none is lost."""
+    """Become the parent of orphaned descendants, so that `end_children` finds them."""
     _libc.prctl(_ADOPT_ORPHANS, 1, 0, 0, 0)
 
 
 def end_children() -> None:
-    """End all processes below this one, where no namespace does."""
+    """Kill all descendants of this process, if no PID namespace does."""
     for _ in range(1_000):
         parents = {}
         for entry in Path("/proc").glob("[0-9]*/stat"):

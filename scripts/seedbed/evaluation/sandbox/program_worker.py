@@ -1,15 +1,15 @@
 """Worker process that tests programs of models; `seedbed.evaluation.scorers.code` starts it.
 
-Each program takes two processes. One runs the tests and gives the verdict; the other runs the
-program and knows neither tests nor verdict. It is asked for calls, one after another, and answers
-with plain data (see `seedbed.evaluation.sandbox.exchange`), so that a program can influence what
-the tests compare by nothing but the values that it returns. Where the kernel has namespaces, both
-are in some that have no network and none of the machine's files but Python's own, read-only; they
-see no other processes, the program not even that of its tests, and all that a program starts ends
-with it.
+Each program takes two processes. One runs the tests and gives the verdict. The other runs the
+program, and knows neither the tests nor the verdict: it receives one call after another, and
+replies with plain data (see `seedbed.evaluation.sandbox.exchange`). A program can therefore
+influence the tests only through the values that it returns. If the kernel has namespaces, both
+processes run in namespaces without a network, and with only Python's own files, read-only. They see
+no other processes; the program does not even see the process of its tests. All processes that a
+program starts end with it.
 
-The standard library is all that it needs. It is started with a socket's file descriptor and its
-settings as arguments. Requests and replies are JSON, one of each at a time:
+The worker imports only the standard library and its own package. Its arguments are a socket's file
+descriptor and its settings. Requests and replies are JSON, one of each at a time:
 
     {"program": [text, ...], "entry": expression, "alias": name, "tests": text, "setup": text,
      "context": text}
@@ -46,22 +46,22 @@ from seedbed.evaluation.sandbox import isolation
 from seedbed.evaluation.sandbox.exchange import PROGRAM, decoded, encoded, receive, send
 
 MOST_REASON = 300
-"""Characters of a reason."""
+"""Maximum number of characters of a reason."""
 
 
 class ProgramError(Exception):
-    """What a program raised, if it derives from no `Exception` of Python's own."""
+    """Replaces an exception of the program that derives from none of Python's own."""
 
 
 class _Ended(BaseException):
-    """The program's process does not answer; no test can catch it by accident."""
+    """The program's process does not reply. No `except Exception` of a test catches this."""
 
 
 # ---- the process of the program
 
 
 def run_program(channel: Connection) -> None:
-    """Run a program, and answer requests for what it defines until the other end closes."""
+    """Run a program, and reply to requests for its objects until the other end closes."""
     objects: list[Any] = []
     tests = _Tests(channel)
 
@@ -145,7 +145,7 @@ _CONTAINERS: tuple[Any, ...] = (list, dict, set, deque, bytearray)
 
 
 class _OfTests:
-    """A function of the tests, as a program sees it that it is given to."""
+    """A function of the tests, as seen by the program that receives it as an argument."""
 
     def __init__(self, tests: _Tests, number: int) -> None:
         self._tests = tests
@@ -156,7 +156,7 @@ class _OfTests:
 
 
 class _Tests:
-    """The tests' end of the channel, for functions that the tests give to a program."""
+    """The program's access to functions that the tests pass to it."""
 
     def __init__(self, channel: Connection) -> None:
         self._channel = channel
@@ -181,21 +181,21 @@ def _no_object(value: Any) -> NoReturn:
 
 
 class Program:
-    """The program, as its tests see it."""
+    """The program, as seen by its tests."""
 
     def __init__(self, channel: Connection) -> None:
         self._channel = channel
         self._functions: list[Callable[..., Any]] = []
 
     def load(self, sources: list[str], names: list[str]) -> dict[str, Any]:
-        """Run the parts of a program and return what they define under the names given."""
+        """Run the parts of a program, and return those of the named objects that they define."""
         found = self._answer(["load", sources, names])
         return {name: self._value(found[name]) for name in names if name in found}
 
     def ask(
         self, kind: str, number: int, name: str = "", given: Any = (), named: Any = None
     ) -> Any:
-        """Ask for a call, or anything else of an object of the program, and return the value."""
+        """Request a call or another operation on an object of the program; return its value."""
         content = self._answer(
             [
                 kind,
@@ -256,9 +256,10 @@ class Program:
 
 
 class Object:
-    """An object of the program: a function, say.
+    """Proxy for an object of the program, such as a function.
 
-    It equals others of the program, and if it is a container, what holds the same.
+    The program decides whether it equals another object of the program. A container equals plain
+    data with the same content.
     """
 
     def __init__(self, program: Program, number: int) -> None:
@@ -319,7 +320,7 @@ class Object:
 
 
 class _Like:
-    """Part of a type derived from a plain one: what the plain one lacks, the program has."""
+    """Mixin for values of a type that derives from a plain one; the program has its attributes."""
 
     of_program: Any = None
 
@@ -339,7 +340,7 @@ _LIKE: dict[type, Any] = {
 
 
 def _exception(name: str, python: list[str], text: str) -> Exception:
-    """Return an exception of a name, derived from the first of Python's own that it can be."""
+    """Return an exception with this name, of the first of Python's own types that can be made."""
     for base in python:
         kind = getattr(builtins, str(base), None)
         if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, Warning):
@@ -349,7 +350,7 @@ def _exception(name: str, python: list[str], text: str) -> Exception:
 
 
 def _change(value: Any, now: Any) -> None:
-    """Make a value of the tests what the program made of it."""
+    """Apply the program's changes of an argument to the tests' own value, in place."""
     if type(value) is not type(now):
         return
     if isinstance(value, list | bytearray):
@@ -364,19 +365,19 @@ def tested(program: Program, request: dict[str, Any]) -> dict[str, Any]:
     sys.modules["tests"] = types.ModuleType("tests")
     namespace = sys.modules["tests"].__dict__
     entry, tests = request["entry"], request["tests"]
-    # What a traceback shows of the tests.
+    # For the lines of the tests in tracebacks.
     linecache.cache["<tests>"] = (len(tests), None, tests.splitlines(keepends=True), "<tests>")
     try:
         needed = _names(entry, tests, request["setup"], request["context"])
         found = program.load(request["program"], sorted(needed | {request["alias"]}))
         if entry not in found and request["alias"] in found:
             found[entry] = found[request["alias"]]
-        # A name that is only the alias may be one of Python's own, which the tests use.
+        # The alias alone is left out: the tests may use a name of Python's own that equals it.
         namespace |= {name: found[name] for name in needed | {entry} if name in found}
         for part in ("setup", "context"):
             exec(compile(request[part], f"<{part}>", "exec"), namespace)
         if entry:
-            # The context may hold an unfinished function of that name.
+            # The context may contain an unfinished function of this name.
             namespace |= {name: found[name] for name in _names(entry) if name in found}
             namespace["candidate"] = eval(entry, namespace)
         before = dict(namespace)
@@ -394,7 +395,7 @@ def tested(program: Program, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _names(*texts: str) -> set[str]:
-    """Return the names that code uses and Python does not define."""
+    """Return the names in code, without Python's built-in names."""
     nodes = (node for text in texts if text for node in ast.walk(ast.parse(text)))
     return {
         node.id for node in nodes if isinstance(node, ast.Name) and not hasattr(builtins, node.id)
@@ -402,7 +403,7 @@ def _names(*texts: str) -> set[str]:
 
 
 def _run_defined(defined: dict[str, Any], namespace: dict[str, Any]) -> None:
-    """Run what tests define instead of doing: `check`, functions `test...`, and test cases."""
+    """Run the tests that are only defined so far: `check`, functions `test...`, and test cases."""
     if callable(defined.get("check")):
         defined["check"](namespace["candidate"])
     for name in sorted(defined):
@@ -417,7 +418,7 @@ def _run_defined(defined: dict[str, Any], namespace: dict[str, Any]) -> None:
 
 
 def outputs(program: Program, request: dict[str, Any]) -> dict[str, Any]:
-    """Return what a program gives for each input, as text; "" where it raises."""
+    """Return a program's output for each input, as text; "" if it raises."""
     entry = request["entry"]
     try:
         namespace = program.load(request["program"], sorted(_names(entry)))
@@ -435,7 +436,7 @@ def outputs(program: Program, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _canonical(content: Any) -> Any:
-    """Return encoded data with sets in order, and floats without their last digits."""
+    """Return encoded data with sets and dictionaries sorted, and floats rounded to nine digits."""
     if isinstance(content, float):
         return float(f"{content:.9g}")
     if not isinstance(content, list):
@@ -449,7 +450,7 @@ def _canonical(content: Any) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Return what an exception says, with the line of the tests that it came from."""
+    """Return an exception as text, with the line of the tests that raised it."""
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     trace, line = error.__traceback__, ""
     while trace is not None:
@@ -463,7 +464,7 @@ def _reason(error: Exception) -> str:
 
 
 def judge(connection: Connection, settings: dict[str, Any], isolated: bool, folder: str) -> None:
-    """Start the process of a program, then take one request and reply to it."""
+    """Start the process of a program, take one request, and reply to it."""
     if isolated:
         isolation.new_folder(settings["file_bytes"] * 4)
         isolation.new_processes(alone=True)
@@ -483,7 +484,7 @@ def judge(connection: Connection, settings: dict[str, Any], isolated: bool, fold
     request = receive(connection)
 
     def late(*_: object) -> NoReturn:
-        # A busy machine may have left the program no time; a sleeping program looks the same.
+        # A busy machine may have left the program no CPU time; a sleeping program looks the same.
         starved = isolation.cpu_seconds(child) < settings["seconds"] / 2
         send(connection, _failed(request, "timeout") | {"transient": starved})
         os._exit(0)
@@ -495,7 +496,7 @@ def judge(connection: Connection, settings: dict[str, Any], isolated: bool, fold
         reply = tested(program, request) if "tests" in request else outputs(program, request)
     except _Ended:
         reply = _failed(request, _end_of(child, settings["seconds"]))
-    except BaseException as error:  # What a test raised, `SystemExit` say.
+    except BaseException as error:  # A test may raise `SystemExit`, for example.
         reply = _failed(request, f"the tests raised {type(error).__name__}")
     signal.setitimer(signal.ITIMER_REAL, 0)
     send(connection, reply)
@@ -506,7 +507,7 @@ def _failed(request: dict[str, Any], reason: str) -> dict[str, Any]:
 
 
 def _end_of(child: int, seconds: float) -> str:
-    """Say why the process of a program answers no more."""
+    """Return the reason why the process of a program no longer replies."""
     for _ in range(100):
         ended, status, usage = os.wait4(child, os.WNOHANG)
         if ended:
@@ -543,7 +544,7 @@ def _start_program(theirs: socket.socket, settings: dict[str, Any]) -> NoReturn:
 
 
 def serve(descriptor: int, settings: dict[str, Any]) -> None:
-    """Say how the worker is isolated; then judge programs until the other end closes."""
+    """Report how the worker is isolated, and test programs until the other end closes."""
     connection = Connection(descriptor)
     isolated = settings["isolated"]
     if isolated:

@@ -1,4 +1,4 @@
-"""A process that does work which must not be done in this one, and can be ended."""
+"""Worker processes for work that must not run in the job's own process, and that can be killed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from typing import Any
 from seedbed.evaluation.sandbox.isolation import SCRATCH
 
 BUSY_SHARE = 0.5
-"""Work that took less of its CPU seconds than this when the clock ran out had no fair chance."""
+"""If a request that timed out used less than this share of its CPU seconds, the machine was busy.
+"""
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 _ENVIRONMENT = {
     "HOME": SCRATCH,
@@ -29,21 +30,26 @@ _ENVIRONMENT = {
 
 
 def module_command(module: ModuleType) -> list[str]:
-    """Return what Python is started with to run a module's `main` in a process of its own."""
+    """Return Python's command-line arguments to run a module's `main` in a process of its own."""
     library = str(Path(__file__).resolve().parents[3])
     start = f"import sys; sys.path.insert(0, {library!r}); from {module.__name__} import main; "
     return ["-s", "-P", "-c", f"{start}main()"]
 
 
 class Worker:
-    """The process, started when first needed and again after it ended.
+    """A worker process, started at its first request and again after it ended.
 
-    It gets the file descriptor of a socket as the argument before its own. Requests and replies are
-    JSON, one of each at a time.
+    Its first argument is the file descriptor of a socket. Requests and replies are JSON, one of
+    each at a time.
     """
 
     def __init__(self, command: Sequence[str], arguments: Sequence[str]) -> None:
-        """Run `command` of Python with arguments; nothing is started yet."""
+        """Prepare a process of Python; it is not started yet.
+
+        Args:
+            command: Python's options and code, as from `module_command`.
+            arguments: the process's arguments after the file descriptor.
+        """
         self._command = command
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
@@ -51,11 +57,11 @@ class Worker:
 
     @property
     def running(self) -> bool:
-        """Whether the process runs."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> Connection:
-        """Start the process, unless it runs, and return the connection to it."""
+        """Start the process if it is not running, and return the connection to it."""
         if self.running:
             assert self._connection is not None
             return self._connection
@@ -76,20 +82,20 @@ class Worker:
         return self._connection
 
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Return the reply to a request, or an error if there is none within the time.
+        """Return the reply to a request, or an error if there is none in time.
 
-        Where the process was ended from outside, or got too little of the processor to overrun its
-        own limit, the request is made once more. If that happens again, the error is `transient`.
+        The request is repeated once if its process ended, or got too little CPU time to reach its
+        own limit. If that happens again, the error is `transient`.
 
         Args:
-            request: what the process takes, `seconds` being its limit of CPU time.
-            seconds: most time by the clock.
+            request: the request; its `seconds` are the limit of CPU time.
+            seconds: limit of wall-clock time.
         """
         reply = self.ask_once(request, seconds)
         return self.ask_once(request, seconds) if reply.get("transient") else reply
 
     def ask_once(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Do as `ask` does, but never twice."""
+        """Return the reply to a request, as `ask` does, without a retry."""
         connection = self.start()
         assert self._process is not None
         end = time.monotonic() + seconds
@@ -109,7 +115,7 @@ class Worker:
         return reply
 
     def stop(self) -> None:
-        """Kill the process if there is one."""
+        """Kill the process, if there is one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -120,9 +126,9 @@ class Worker:
 
 
 def _cpu_seconds(process: int) -> float | None:
-    """Return the processor time that a process took so far, None where the system does not say."""
+    """Return the CPU seconds that a process has used, None if the system does not report them."""
     try:
-        # The second field, a name in brackets, may hold spaces.
+        # The second field, a name in brackets, may contain spaces.
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None

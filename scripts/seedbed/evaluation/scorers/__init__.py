@@ -1,8 +1,8 @@
-"""Scorers: whether one model output answers one task item.
+"""Scorers decide whether a model's output answers an item.
 
-There is one scorer for each kind of task, and one for tasks that bring a function of their own.
-Each gives two scores: `strict` asks for the format that the prompts ask for, `flexible` takes the
-answer from free text. Model output is untrusted: any text of any length is scored, and none makes a
+There is one scorer for each kind of task, and one for tasks with a function of their own. Each
+gives two readings: `strict` requires the format that the prompts ask for, `flexible` finds the
+answer in free text. Model output is untrusted: text of any length is scored, and no text makes a
 scorer of this package raise or hang.
 """
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, get_args
 from seedbed.config.values import Kind
 
 if TYPE_CHECKING:
-    from seedbed.tasks.items import TaskItem  # Too heavy for those that only plan.
+    from seedbed.tasks.items import TaskItem  # Slow to import for the code that only plans.
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,11 +29,11 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A final answer as found in a text.
+    """A final answer found in a text.
 
     Attributes:
-        value: the answer in canonical form, or None if there is none to be found.
-        reason: why there is none, "" if there is one.
+        value: the answer in canonical form, or None if there is none.
+        reason: why there is no answer, "" if there is one.
     """
 
     value: str | None
@@ -42,15 +42,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How one output fared.
+    """The score of one output.
 
     Attributes:
-        strict: the output gives the right answer in the format that was asked for.
-        flexible: the output gives the right answer in a form that a reader would accept.
+        strict: whether the output gives the right answer in the requested format.
+        flexible: whether the output gives the right answer in a form that a reader would accept.
         extracted: the answer that the flexible rule found, None if it found none.
-        reason: why no answer was found, or could not be judged; "" otherwise.
-        grade: how good the output is, from 0 to 1, where answers are graded; None where they are
-            right or wrong.
+        reason: why no answer was found, or why it could not be judged; "" otherwise.
+        grade: the grade, from 0 to 1, if answers are graded; None if they are right or wrong.
     """
 
     strict: bool
@@ -61,26 +60,26 @@ class Score:
 
 
 class Scorer(Protocol):
-    """Scores outputs of one task."""
+    """Scores the outputs for one task."""
 
     def score(self, output: str, item: TaskItem) -> Score:
         """Return the score of a model's output as an answer to the item.
 
         Raises:
-            ValueError: if the item itself is at fault, e.g. its gold answer cannot be read.
+            ValueError: if the item itself is invalid, e.g. its gold answer cannot be read.
         """
         ...
 
     def close(self) -> None:
-        """End the scorer's processes; it can be called more than once."""
+        """Stop the scorer's processes. It can be called more than once."""
         ...
 
 
 class Comparing(Scorer, Protocol):
-    """A scorer that can compare two answers to a question that has no gold, by what they do."""
+    """A scorer that can compare two answers to a question without a gold, e.g. by running them."""
 
     def problem(self, answer: str, question: str, seed: TaskItem) -> str:
-        """Return why an answer to a new question is no use, "" if it may be some."""
+        """Return why an answer to a new question is unusable, "" if no problem is found."""
         ...
 
     def same(self, first: str, second: str, question: str, seed: TaskItem) -> bool:
@@ -89,14 +88,14 @@ class Comparing(Scorer, Protocol):
 
 
 class PlainScorer:
-    """A scorer that takes no options, needs no files, and holds nothing that must end."""
+    """A scorer without options, files and processes."""
 
     @classmethod
     def from_options(cls, options: Mapping[str, object], folder: Path) -> Self:
-        """Return the scorer of a kind: the module's name.
+        """Return the scorer.
 
         Raises:
-            ValueError: if there is an option.
+            ValueError: if an option is given. The message calls the kind by the module's name.
         """
         if options:
             kind = cls.__module__.rpartition(".")[2]
@@ -104,14 +103,14 @@ class PlainScorer:
         return cls()
 
     def close(self) -> None:
-        """Do nothing: there is nothing to end."""
+        """Do nothing: there are no processes."""
 
 
 Scoring = Callable[[Any, str, "TaskItem"], Score]
 
 
 def any_gold(score: Scoring) -> Scoring:
-    """Return the method `score` of a scorer for items that have several right answers, too."""
+    """Decorate a scorer's method `score` to support items with several right answers."""
 
     @wraps(score)
     def scored(scorer: Any, output: str, item: TaskItem) -> Score:
@@ -138,14 +137,14 @@ def make_scorer(
 
     Args:
         kind: one of `KINDS`.
-        options: options of the scorer of that kind (see `ScorerOptions`). Or the task's own
-            function as text, MODULE:FUNCTION (see `seedbed.evaluation.scorers.function`), which
-            then scores instead.
-        folder: the task's folder in the resources, which holds `databases/` if the task has any.
-        task_folder: the folder of the task's file, where MODULE.py lies; needed for a function.
+        options: the options of this kind's scorer (see `ScorerOptions`); or MODULE:FUNCTION, the
+            task's own function, which then scores instead (see
+            `seedbed.evaluation.scorers.function`).
+        folder: the task's folder in the resources, with `databases/` if the task has any.
+        task_folder: the folder of the task's file and of MODULE.py; required for a function.
 
     Raises:
-        ValueError: for an unknown kind or option, or a function that cannot be loaded.
+        ValueError: if the kind or an option is unknown, or the function cannot be loaded.
     """
     module = _module(kind)
     if isinstance(options, str):
@@ -157,12 +156,12 @@ def make_scorer(
 def scoring_each(
     scorer: Scorer, work: Callable[[T], R], values: Iterable[T]
 ) -> Iterator[tuple[T, R]]:
-    """Yield values with what work on each gives, in order, with as many at a time as a scorer can.
+    """Yield each value with the result of its work, in order; work in parallel if the scorer can.
 
     Args:
         scorer: the scorer that the work uses.
         work: called with each value.
-        values: taken a few at a time.
+        values: the values, consumed a few at a time.
     """
     workers = getattr(scorer, "parallel", 1)
     if workers == 1:
@@ -183,9 +182,9 @@ def scoring_each(
 def scorer_modules(
     kind: str, options: Mapping[str, object] | str, task_folder: str | Path
 ) -> list[str | Path]:
-    """Return the code that scores a task beside this module: modules by name, a task's own by path.
+    """Return the code that scores a task: modules by name, the task's own function's by path.
 
-    None of it shows in import statements, so a digest of code must include it explicitly.
+    No import statement names this code, so a digest of code must include it explicitly.
     """
     if isinstance(options, str):
         return [f"{__name__}.function", module_file(options, task_folder)]
@@ -195,7 +194,7 @@ def scorer_modules(
 def comparing_modules(
     kind: str, options: Mapping[str, object] | str, task_folder: str | Path
 ) -> list[str | Path]:
-    """Return what compares answers to a question that has no gold, as `scorer_modules` does."""
+    """Return the code that compares answers to a question without a gold; see `scorer_modules`."""
     own = isinstance(options, str) and brings_comparison(options, task_folder)
     return [kind_module(kind), *(scorer_modules(kind, options, task_folder) if own else ())]
 
@@ -222,15 +221,15 @@ def answers_equal(
     first_choices: Sequence[str] = (),
     second_choices: Sequence[str] = (),
 ) -> bool:
-    """Return whether two final answers mean the same.
+    """Return whether two answers have the same final answer.
 
     Each may be a bare final answer or a worked one. Numbers are compared exactly by value; choices
-    by the text behind the label where the choices are given, else by label; SQL as text without
-    regard to spacing and letter case outside quotes; exact strings by the flexible reading of
+    by their texts if the choices are given, else by label; SQL as text, ignoring spacing and letter
+    case outside quotes; exact strings by the flexible reading of
     `seedbed.evaluation.scorers.exact`. An answer that cannot be read equals no other.
 
     Raises:
-        ValueError: for an unknown kind.
+        ValueError: if the kind is unknown.
     """
     module = _module(kind)
     left = module.read_content(first, first_choices)
@@ -239,21 +238,21 @@ def answers_equal(
 
 
 def read_answer(kind: str, answer: str, choices: Sequence[str] = ()) -> Reading:
-    """Return the final answer of a worked one: a number, a choice's text or label, or a query.
+    """Return the final answer of a worked one: a number, a choice's text or label, a query, ...
 
     Args:
         kind: the task's kind.
-        answer: what a model wrote.
-        choices: texts of the choices in label order, if there are any and they are known.
+        answer: the worked answer.
+        choices: the choices' texts in label order, if there are any and they are known.
 
     Raises:
-        ValueError: for an unknown kind.
+        ValueError: if the kind is unknown.
     """
     return _module(kind).read_answer(answer, choices)
 
 
 def _module(kind: str) -> Any:
-    # Loaded by name, so that the code behind one kind of task does not count as that of another.
+    # Loaded by name, so that the code digest of one kind does not include the code of the others.
     if kind not in KINDS:
         raise ValueError(f"no scorer of kind {kind!r}; there are: {', '.join(KINDS)}")
     return import_module(kind_module(kind))

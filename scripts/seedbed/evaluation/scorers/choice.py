@@ -1,19 +1,19 @@
 """Scorer for multiple choice with two to 26 options, such as ARC.
 
-The strict rule wants the output to end in `Answer: B`. The flexible rule takes a letter, `(B)`, a
-digit, or the full text of one choice, from the first of these that there is:
+The strict rule requires the output to end in `Answer: B`. The flexible rule accepts a letter,
+`(B)`, a digit, or the full text of one choice, in the first of these places that exists:
 
-1. the whole output, if that is all it says;
-2. the last that is stated as the answer: behind "answer is" or "answer:", in many languages, in a
-   box, before "is the correct answer", or alone on the last line;
-3. a label or a choice's text that stands first, with an explanation behind it;
-4. the last sentence that only names a choice ("So it is C."), which behind "Wait, no." also
-   replaces what was stated before;
+1. the whole output, if it contains nothing else;
+2. the last statement of the answer: after "answer is" or "answer:", in many languages, in a box,
+   before "is the correct answer", or alone on the last line;
+3. a label or a choice's text at the beginning, followed by an explanation;
+4. the last sentence that only names a choice ("So it is C."); after "Wait, no." it also replaces
+   an earlier statement;
 5. the choice that a list of the choices calls right;
 6. the labels or texts that the output names and does not call wrong.
 
-An output that names two different choices in the same way has no answer. Neither rule reads what
-`seedbed.evaluation.scorers.outputs` leaves out.
+An output that names two different choices in the same way has no answer. Neither rule reads the
+parts that `seedbed.evaluation.scorers.outputs` removes.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from seedbed.evaluation.scorers.outputs import final_part
 from seedbed.tasks.items import TaskItem
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# The final answer stands at the end, and a text this long has gone astray anyway.
+# Only the end of a longer text is read: the final answer is at the end.
 MAX_CHARACTERS = 10_000
-# Letters up to this one are labels even where there are fewer choices; "E" of four is none of them.
+# Letters up to this one are read as labels even if there are fewer choices: of four choices, "E" is
+# a label that names none of them.
 _FEWEST_LABELS = 8
 
 _LABEL = r"(?:[A-Z]|1\d|2[0-6]|[1-9])"
@@ -57,7 +58,7 @@ _NO_STATEMENT = re.compile(
 _LIST_NOUN = re.compile(
     r"\b(?:not|cannot|never|choices|options|neither|nor)\b|n't\b", re.IGNORECASE
 )
-# "Some might think that the answer is B": a statement of somebody else's.
+# "Some might think that the answer is B": not the model's own statement.
 _SUPPOSED = re.compile(
     r"\b(?:(?:might|may)\s(?:think|say|assume|believe|guess)|if|whether|some|many|people|students)"
     r"\b[^\n.,;]{0,40}\Z",
@@ -68,7 +69,7 @@ _QUALIFIERS = re.compile(
     r"|option|choice|letter|label|number|statement)\s+[*_`\"'“(]*){1,3}(?=[(\[*_\"'“]*[A-Z1-9]\b)",
     re.IGNORECASE,
 )
-# A label with a sign of being one; a bare letter may be a word ("A shark") or a name ("vitamin C").
+# A label marked as such; a bare letter may be a word ("A shark") or a name ("vitamin C").
 _MARKED = re.compile(
     r"(?<![\w^])\((?P<bracketed>[A-Za-z]|1\d|2[0-6]|[1-9])\)"
     rf"|(?<![\w(^.,/-])(?P<closed>{_LABEL})\)"
@@ -117,7 +118,7 @@ _IS_ANSWER = re.compile(
     re.IGNORECASE,
 )
 _REASONS = r"(?:because|since|as(?!\swell)|unlike|whereas|while|not|rather\sthan|instead\sof)\b"
-# What only says which choice it is, if the sentence ends behind the choice.
+# Beginnings of sentences that only name a choice, if the sentence ends after the choice.
 _CONCLUDES = re.compile(
     r"(?<![\w'’])(?:(?:its|(?:it|that|this|which)(?:['’]s|\s(?:is|must\sbe|should\sbe|would\sbe|has\sto\sbe"
     r"|leaves|means|matches|corresponds\sto|points\sto)))"
@@ -140,7 +141,7 @@ _DOUBTED = re.compile(
     r"[^\n.,;:]{0,40}\Z",
     re.IGNORECASE,
 )
-# The nouns for "answer" in other languages, and the words for "is" that stand behind them.
+# The nouns for "answer" in other languages, and the words for "is" after them.
 _ANYWHERE = re.compile(
     r"(?<!\w)(?:respuesta|réponse|antwort|lösung|risposta|resposta|ответ|jawaban|odpowiedź|odpověď"
     r"|cevap|antwoord|svar|svaret|vastaus|válasz|απάντηση|đáp án|câu trả lời|उत्तर|الإجابة|الجواب"
@@ -232,9 +233,9 @@ def read_strict(output: str, count: int, choices: Sequence[str] = ()) -> Reading
 
     Args:
         output: the text.
-        count: how many choices there are.
-        choices: their texts, if the labels shown were letters: a digit that is one of them, or the
-            number of one, is no label.
+        count: number of choices.
+        choices: the choices' texts, if their labels were shown as letters. A digit that equals one
+            of the texts, or the number in one, is then not a label.
     """
     return _read_strict(_final_part(output, choices, False), count, choices)
 
@@ -254,8 +255,8 @@ def read_choice(output: str, choices: Sequence[str], digit_labels: bool = False)
     Args:
         output: the text.
         choices: the texts of the choices, in label order.
-        digit_labels: the labels shown were 1, 2, ...; a digit is then a label before it is the
-            text of a choice. Where they were letters, it is the other way round.
+        digit_labels: whether labels were shown as 1, 2, ...: a digit is then read as a label first,
+            and as a choice's text second. With letters as labels, the text comes first.
     """
     return _read(_final_part(output, choices, digit_labels), choices, digit_labels)
 
@@ -314,7 +315,7 @@ def _revised(
     stated: tuple[int, set[int | None]],
     concluded: list[tuple[int, set[int | None]]],
 ) -> set[int | None]:
-    """Return what a text states, or what it concludes behind words such as "Wait, no."."""
+    """Return the stated answer, or the later conclusion after words such as "Wait, no."."""
     change = _REVISES.search(text, stated[0])
     later = [named for place, named in concluded if change and place >= change.start()]
     return later[-1] if later else stated[1]
@@ -323,7 +324,7 @@ def _revised(
 def _concluded(
     text: str, options: list[str], digit_labels: bool
 ) -> Iterator[tuple[int, set[int | None]]]:
-    """Yield the choices of sentences such as "So it is C.", with their places."""
+    """Yield the choices in sentences such as "So it is C.", with their positions."""
     for cue in _CONCLUDES.finditer(text):
         if _DOUBTED.search(text, max(0, cue.start() - 60), cue.start()):
             continue
@@ -337,7 +338,7 @@ def _concluded(
 
 
 def _sentence(text: str, options: list[str], digit_labels: bool) -> set[int | None]:
-    """Return the choice that the rest of a sentence names, if all else in it is a reason."""
+    """Return the choice that the rest of a sentence names, if it adds only a reason."""
     line = text.split("\n", 1)[0]
     sentence = re.split(r"[.!;](?=\s|\Z)", line, maxsplit=1)[0]
     clause = re.split(rf",\s|\s(?=\(?{_REASONS})", sentence, maxsplit=1)[0]
@@ -355,7 +356,8 @@ def _sentence(text: str, options: list[str], digit_labels: bool) -> set[int | No
 
 
 def _verdicts(text: str, options: list[str]) -> tuple[set[int | None], set[int | None]]:
-    """Return the labels that a list of the choices, or a sentence, calls right, and wrong."""
+    """Return the labels that a list of the choices or a sentence calls right, and those it calls
+    wrong."""
     right: set[int | None] = set()
     wrong: set[int | None] = set()
     for label in _LISTED_VERDICT.finditer(text):
@@ -379,7 +381,7 @@ def _verdicts(text: str, options: list[str]) -> tuple[set[int | None], set[int |
 def _stated(
     text: str, options: list[str], digit_labels: bool
 ) -> Iterator[tuple[int, set[int | None]]]:
-    """Yield the answers that a text states, each with its place."""
+    """Yield the answers that a text states, with their positions."""
     for box in re.finditer(f"{BOX_START}([^{BOX_START}{BOX_END}]*){BOX_END}", text):
         inside = _behind(box[1], options, digit_labels)
         if inside:
@@ -402,7 +404,7 @@ def _stated(
         last = _lone(lines[-1], options, digit_labels)
         if all(re.fullmatch(r"\W*[A-Z]\W*", line) for line in lines):
             last = {_position(label) for label in re.findall(r"[A-Z]", plain)}
-        # The last of the choices, listed again, is no answer.
+        # The last choice of a repeated list is not an answer.
         if last and not _lists(lines[-2], lines[-1], options, digit_labels):
             yield plain.rfind(lines[-1]), last
 
@@ -415,7 +417,7 @@ def _states(text: str, cue: re.Match[str]) -> bool:
     if _SUPPOSED.search(text, max(0, cue.start() - 60), cue.start() + len(adjective)):
         return False
     if cue["noun"].lower() in ("answer", "ans"):
-        # "Answer choice D is wrong" says nothing of what the answer is.
+        # "Answer choice D is wrong" does not state the answer.
         return not (_LIST_NOUN.search(between) or re.search(r"(?<![\w'])[B-Z]\b", between))
     if adjective and not _CHOSEN.search(adjective):
         return False
@@ -423,7 +425,7 @@ def _states(text: str, cue: re.Match[str]) -> bool:
 
 
 def _behind(text: str, options: list[str], digit_labels: bool) -> set[int | None]:
-    """Return the answer that a text gives right after a cue."""
+    """Return the answer directly after a cue."""
     said = _statement(text, options, digit_labels, alone=False)
     if said:
         return said
@@ -439,7 +441,7 @@ def _behind(text: str, options: list[str], digit_labels: bool) -> set[int | None
 
 
 def _called_the_answer(text: str, options: list[str]) -> Iterator[tuple[int, set[int | None]]]:
-    """Yield the choices that "is the correct answer" follows, with their places."""
+    """Yield the choices that are followed by "is the correct answer", with their positions."""
     taken = _texts(text, options)
     for verb in _IS_ANSWER.finditer(text):
         if taken[verb.start()]:
@@ -464,7 +466,7 @@ def _called_the_answer(text: str, options: list[str]) -> Iterator[tuple[int, set
 
 
 def _first(text: str, options: list[str], digit_labels: bool) -> set[int | None]:
-    """Return the choice that a text begins with, if the rest of the text explains it."""
+    """Return the choice at the beginning of a text, if the rest explains it."""
     lines = [line for line in text.split("\n") if line.strip(_DECORATION)]
     if len(lines) > 1:
         first = _lone(lines[0], options, digit_labels)
@@ -495,17 +497,17 @@ def _first(text: str, options: list[str], digit_labels: bool) -> set[int | None]
     if not marked or _WRONG.match(behind):
         return set()
     if len({match[1] for match in _LISTING.finditer(text)}) > 1:
-        # Every choice in turn.
+        # The text only lists every choice.
         return set()
     return _statement(text, options, digit_labels, alone=False)
 
 
 def _first_text(text: str, options: list[str]) -> set[int | None]:
-    """Return the choice whose text a text begins with, if what follows only explains it."""
+    """Return the choice whose text is at the beginning of a text, if the rest only explains it."""
     folded = _folded(text.strip(_DECORATION), options)
     article = re.match(r"(?:the|an?)\s|", folded, re.IGNORECASE)
     for start in (0, article.end() if article else 0):
-        # The letter of a choice is no text, even where one is called "C".
+        # A letter is read as a label, even if it is the text of a choice.
         found = [
             o for o in options if len(o) > 1 and re.match(rf"{re.escape(o)}(?!\w)", folded[start:])
         ]
@@ -526,7 +528,7 @@ def _first_text(text: str, options: list[str]) -> set[int | None]:
 
 
 def _lone(line: str, options: list[str], digit_labels: bool) -> set[int | None]:
-    """Return the choice that a line names if it says nothing else."""
+    """Return the choice in a line that contains nothing else."""
     line = re.sub(r"\A[\W_]{0,4}A:\s(?=\W{0,2}[A-Z]\b)", "", line)
     line = re.sub(
         r"\A[\s*_#>✓✔✅☑👉➡→⇒∴=-]{1,6}(?<=[^-])(?=\W{0,3}\w)", "", line.rstrip(" \n✓✔✅☑👍")
@@ -540,7 +542,7 @@ def _lone(line: str, options: list[str], digit_labels: bool) -> set[int | None]:
 
 
 def _lists(one: str, two: str, options: list[str], digit_labels: bool) -> bool:
-    """Return whether two lines with a choice each are part of a list of the choices."""
+    """Return whether two lines with one choice each belong to a list of the choices."""
     if len(one.strip(_DECORATION + "()[]#>-")) == 1 or len(two.strip(_DECORATION + "()[]#>-")) == 1:
         return False
     first = _lone(one, options, digit_labels)
@@ -565,7 +567,7 @@ def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
 
 
 def _position(label: str) -> int | None:
-    """Return the place of a label (0 for A, a or 1), or None if it is none."""
+    """Return the index of a label (0 for A, a or 1), or None if the text is not a label."""
     label = label.strip()
     if label.isascii() and label.isdigit():
         return int(label) - 1 if 1 <= int(label[:3]) <= len(LETTERS) else None
@@ -586,9 +588,9 @@ def _one_of(named: Iterable[int | None], count: int) -> Reading:
 
 
 def _plain(text: str) -> str:
-    """Return the text in one Unicode form (NFKC), without markup and doubled spaces.
+    """Return the text in Unicode form NFKC, without markup and doubled spaces.
 
-    What was in a box or in a tag `<answer>` stands between `BOX_START` and `BOX_END`.
+    `BOX_START` and `BOX_END` replace the ends of a box or a tag `<answer>`.
     """
     text = unicodedata.normalize("NFKC", text)
     text = "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else " " for c in text)
@@ -610,13 +612,13 @@ def _unboxed(text: str) -> str:
 
 
 def _statement(text: str, options: list[str], digit_labels: bool, alone: bool) -> set[int | None]:
-    """Return the choices that a text begins with, by place; most often one.
+    """Return the indexes of the choices at the beginning of a text, usually one.
 
     Args:
-        text: the text, from where the answer begins.
+        text: the text, from the beginning of the answer.
         options: the plain texts of the choices.
         digit_labels: whether a digit is a label rather than a text.
-        alone: the text must be the answer and nothing else.
+        alone: whether the text must contain the answer alone.
     """
     text = text.strip(" \n*_`\"'“”‘’")
     by_text = _begins_with(text, options, alone)
@@ -653,7 +655,7 @@ def _statement(text: str, options: list[str], digit_labels: bool, alone: bool) -
 
 
 def _listed_with_texts(place: int, rest: str, options: list[str]) -> set[int | None]:
-    """Return the further choices of "B) deep sea and C) forest"; `rest` stands behind the B."""
+    """Return the further choices of "B) deep sea and C) forest"; `rest` is the text after the B."""
     found: set[int | None] = set()
     at: int | None = place
     while at is not None and at < len(options) and options[at]:
@@ -675,19 +677,19 @@ def _listed_with_texts(place: int, rest: str, options: list[str]) -> set[int | N
 
 
 def _is_label(text: str, number: re.Match[str]) -> bool:
-    """Return whether a number at the beginning of a text can be a label: no unit follows it."""
+    """Return whether a number at the beginning of a text can be a label, i.e. has no unit."""
     if not number["digits"].isdigit() or number[0] != number["digits"]:
         return False
     return re.match(r"\s?(?:[%°/^]|[A-Za-z])", text[number.end() :]) is None
 
 
 def _others(rest: str, digits: bool) -> set[int | None]:
-    """Return the further labels that stand behind a label as part of the same answer.
+    """Return further labels after a label that belong to the same answer.
 
     Args:
-        rest: what stands behind the label.
-        digits: whether the label is a digit; a letter among digits, or a digit among letters, is
-            no label.
+        rest: the text after the label.
+        digits: whether the label is a digit. A letter among digits, or a digit among letters, is
+            not a label.
     """
     another = _ANOTHER_LABEL.match(rest)
     if another is None:
@@ -703,14 +705,14 @@ def _others(rest: str, digits: bool) -> set[int | None]:
         end = more.end()
     goes_on = rest[end:].lstrip(" )]").strip("*_`\"'“”‘’")
     explains = re.match(r"[a-z]", goes_on) and another["sign"] in (",", ";")
-    # "B, because A is wet", and "B, A is wet": what is said of the others is no answer.
+    # "B, because A is wet", and "B, A is wet": A is mentioned, but is not part of the answer.
     if explains and not _TOGETHER.search(goes_on[:40]):
         return set()
     return named
 
 
 def _with_number(text: str, options: list[str], alone: bool = False) -> set[int | None]:
-    """Return the choices that begin with the number that a text begins with, and its unit."""
+    """Return the choices that begin with the same number and unit as a text."""
     number = _NUMBER.match(text)
     if number is None:
         return set()
@@ -742,12 +744,12 @@ def _value(number: re.Match[str]) -> Fraction | None:
 
 
 def _folded(text: str, options: list[str]) -> str:
-    """Return the text in the letter case of the options: folded, unless case tells them apart."""
+    """Return the text in lower case, unless the options differ only in letter case."""
     return text.casefold() if all(o == o.casefold() for o in options) else text
 
 
 def _begins_with(text: str, options: list[str], alone: bool) -> set[int | None]:
-    """Return the choices whose full text the given text begins with, or is; the longest wins."""
+    """Return the choices whose full text the given text equals or begins with; the longest wins."""
     folded = _folded(text.strip(_DECORATION), options)
     bare = re.sub(r"^(?:the|a|an)\s", "", folded)
     best: set[int | None] = set()
@@ -783,7 +785,7 @@ def _marked(text: str, options: Sequence[str] = ()) -> set[int | None]:
 
 
 def _in_brackets(text: str) -> bytearray:
-    """Return for each character of the text whether it stands in round brackets of its line."""
+    """Return, for each character of the text, whether it is in round brackets of its line."""
     inside = bytearray(len(text) + 1)
     depth = 0
     for position, character in enumerate(text):
@@ -811,12 +813,12 @@ def _said_to_be_wrong(text: str) -> set[int | None]:
 
 
 def _mentioned(text: str, options: list[str]) -> set[int | None]:
-    """Return the choices whose full texts stand in the text, not as part of a longer choice."""
+    """Return the choices whose full texts occur in the text, not as part of a longer choice."""
     return {place for place, _, _ in _mentions(text, options)}
 
 
 def _texts(text: str, options: list[str]) -> bytearray:
-    """Return for each character of the text whether it stands in the full text of a choice."""
+    """Return, for each character of the text, whether it is part of the full text of a choice."""
     taken = bytearray(len(text) + 1)
     for _, start, end in _mentions(text, options):
         taken[start:end] = b"\x01" * (end - start)
@@ -824,7 +826,7 @@ def _texts(text: str, options: list[str]) -> bytearray:
 
 
 def _mentions(text: str, options: list[str]) -> Iterator[tuple[int, int, int]]:
-    """Yield the choices whose full texts stand in the text, and where they begin and end."""
+    """Yield the choices whose full texts occur in the text, with their start and end."""
     folded = _folded(text, options)
     taken = bytearray(len(folded))
     named: set[int] = set()

@@ -2,12 +2,12 @@
 
 An item's gold is a JSON object: `tests`, the code of its tests in the form of HumanEval (a function
 `check` that takes the candidate), of MBPP (assertions), of pytest (functions `test...`) or of
-unittest; `entry`, the function that is asked for; and `setup`, code that runs before the tests. How
-a program is found in a text says `seedbed.evaluation.scorers.code_reading`; how it runs,
-`seedbed.evaluation.sandbox.program_worker`.
+unittest; `entry`, the requested function; and `setup`, code that runs before the tests.
+`seedbed.evaluation.scorers.code_reading` finds the program in a text, and
+`seedbed.evaluation.sandbox.program_worker` runs it.
 
-The flexible rule takes a program from free text, and the only function of a program by whatever
-name. The strict rule wants the program, or one Markdown block, and nothing else.
+The flexible rule finds a program in free text, and accepts its only function under any name. The
+strict rule requires an output that is the program, or one Markdown block, and nothing else.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from seedbed.evaluation.scorers.settings import ScorerOptions
 from seedbed.tasks.items import TaskItem
 
 MAX_INPUTS = 20
-"""Calls by which two programs are compared."""
+"""Maximum number of calls by which two programs are compared."""
 
 
 class CodeScorer:
-    """Scores programs by unit tests. Close it, or use it as a context manager."""
+    """Scores programs by unit tests. Close it after use, or use it as a context manager."""
 
     def __init__(self, options: ScorerOptions | None = None) -> None:
-        """Score with some limits; no process is started before the first program."""
+        """Score with the limits of `options`; the first program starts the first process."""
         self._options = options = options or ScorerOptions()
         self.parallel = max(1, min(8, len(os.sched_getaffinity(0))))
         self._settings = {
@@ -67,7 +67,7 @@ class CodeScorer:
         """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`.
 
         Raises:
-            ValueError: if the item has no tests, or programs cannot be run safely here.
+            ValueError: if the item has no tests, or this system cannot run programs safely.
         """
         gold = _gold(item)
         program = read_program(output, item.question, gold["entry"])
@@ -86,7 +86,7 @@ class CodeScorer:
         return Score(strict, passed, program.source, reply["reason"])
 
     def problem(self, answer: str, question: str, seed: TaskItem) -> str:
-        """Return why an answer to a new question is no use, "" if it may be some."""
+        """Return why an answer to a new question is unusable, "" if no problem is found."""
         program = read_program(answer, question)
         if program is None:
             return "unreadable_answer"
@@ -95,7 +95,8 @@ class CodeScorer:
     def same(self, first: str, second: str, question: str, seed: TaskItem) -> bool:
         """Return whether two answers to a question are the same program.
 
-        They are by their text, or if they give the same for what the seed's tests ask.
+        They are the same if their texts are, or if they return the same for the inputs of the
+        seed's tests.
         """
         return self._same(
             read_program(first, question), question, read_program(second, question), question, seed
@@ -107,7 +108,7 @@ class CodeScorer:
         return self._same(read_program(answer, question), question, reference, seed.question, seed)
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         _stop(self._workers)
 
     def __enter__(self) -> CodeScorer:
@@ -133,13 +134,13 @@ class CodeScorer:
         inputs = tuple(called_with(gold["tests"], gold["entry"])[:MAX_INPUTS])
         left = self._outputs(first, first_question, inputs)
         right = self._outputs(second, second_question, inputs)
-        # Where every call fails, the seed's inputs do not fit the question, and tell nothing.
+        # If every call fails, the seed's inputs do not fit the question, and nothing is compared.
         return left is not None and any(left) and left == right
 
     def _outputs(
         self, program: Program, question: str, inputs: tuple[str, ...]
     ) -> list[str] | None:
-        """Return what a program gives for inputs, None if it does not even load."""
+        """Return a program's outputs for inputs, None if the program cannot be loaded."""
         parts = [context_of(question, program.entry), program.source]
         request = {"program": parts, "entry": program.entry, "inputs": inputs}
         return self._ask(request).get("outputs")
@@ -149,7 +150,7 @@ class CodeScorer:
         try:
             if worker is None or not worker.running:
                 worker = self._started()
-            # The worker's own clock comes first.
+            # Longer than the worker's own limit, so that the worker normally stops first.
             limit = 2 * self._options.timeout + 10
             reply = worker.ask_once(request, limit)
             if reply.get("transient") and "error" not in reply:
@@ -158,7 +159,7 @@ class CodeScorer:
                 return reply
             reason = reply.get("ended") or reply.get("error", "")
             if "error" in reply:
-                # Stopped in the middle; the next program gets a process of its own.
+                # Interrupted during a program; the next program gets a new process.
                 worker.stop()
                 worker = None
             return {"passed": False, "reason": reason}
@@ -166,10 +167,10 @@ class CodeScorer:
             self._idle.put(worker)
 
     def _started(self) -> Worker:
-        """Start a worker, in namespaces if there are any.
+        """Start a worker, in namespaces if the system has them.
 
         Raises:
-            ValueError: if the system has none, and the options do not accept that.
+            ValueError: if the system has none, and the options require them.
         """
         for isolated in (True, False):
             settings = self._settings | {"isolated": isolated}
@@ -192,10 +193,10 @@ class CodeScorer:
 
 
 def from_options(options: Mapping[str, object], folder: Path) -> CodeScorer:
-    """Return a scorer with the options given.
+    """Return a scorer with these options.
 
     Raises:
-        ValueError: for an option that `ScorerOptions` does not have, or a value it cannot have.
+        ValueError: if an option is unknown to `ScorerOptions`, or its value is invalid.
     """
     try:
         return CodeScorer(ScorerOptions.model_validate(dict(options)))

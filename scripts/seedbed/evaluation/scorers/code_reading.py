@@ -1,8 +1,8 @@
-"""Where a program stands in what a model writes.
+"""Finding the program in a model's output.
 
-A program is the last Markdown block that defines what is asked for, with what the blocks before it
-define; or the whole text; or the longest part of it that is Python; or, as HumanEval asks, what
-completes the question.
+The program is the last Markdown block that defines the requested name, with the definitions of the
+blocks before it; or the whole text; or the longest part of the text that is Python; or, as in
+HumanEval, a completion of the question.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from seedbed.evaluation.scorers import Reading
 from seedbed.evaluation.scorers.outputs import final_part
 
-# A program this long has gone astray.
+# Longer texts are not read.
 MAX_CHARACTERS = 60_000
 _MAX_PARSES = 60
-"""Of attempts to find the end of a program."""
+"""Maximum number of attempts to find the end of a program."""
 
 _PARSING = threading.Lock()  # Filters of warnings are those of all threads.
 
@@ -40,11 +40,11 @@ _DEFINITION = (*_FUNCTION, ast.ClassDef)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program as found in a text.
+    """A program found in a text.
 
     Attributes:
         source: its code.
-        entry: the function that answers: the requested function, or the only one.
+        entry: the function to call: the requested function, or the only one.
         plain: whether the text is the program, or one Markdown block, and nothing else.
     """
 
@@ -54,16 +54,16 @@ class Program:
 
 
 def read_program(output: str, question: str = "", entry: str = "") -> Program | None:
-    """Read the program of a model's output, None if there is none.
+    """Read the program in a model's output; None if there is none.
 
     Args:
-        output: what the model wrote.
-        question: what it was asked, which the program may complete.
-        entry: the name that is asked for, an expression such as `Solution().solve`, or "" for any.
+        output: the model's output.
+        question: the question, whose code the program may complete.
+        entry: the requested name, an expression such as `Solution().solve`, or "" for any.
     """
 
     def answered(head: str, tail: str) -> bool:
-        # A comment or a docstring can look like a next question.
+        # A comment or a docstring can look like the next question.
         fences = len(re.findall(r"^[ \t]*(?:```|~~~)", head, re.MULTILINE))
         open_code = fences % 2 == 1 or tail[:1] in (" ", "\t", "#")
         return not open_code and _program(head, question, entry) is not None
@@ -92,7 +92,7 @@ def _program(text: str, question: str, entry: str) -> Program | None:
         found = found or _completed(asked, [text], name)
     if found is not None:
         return Program(found, entry or _any_function(found), alone)
-    # By another name: the only function, or the last of several without a name to go by.
+    # Under another name: the only function, or the last of several if no name is requested.
     for part in reversed(parts or list(_stretches(text))):
         other = _any_function(part)
         if other:
@@ -101,7 +101,7 @@ def _program(text: str, question: str, entry: str) -> Program | None:
 
 
 def first_name(entry: str) -> str:
-    """Return the name that an entry expression begins with."""
+    """Return the first name of an entry expression."""
     found = re.match(r"\w+", entry)
     return found[0] if found else ""
 
@@ -117,12 +117,12 @@ def code_of(question: str) -> str:
 
 
 def context_of(question: str, entry: str) -> str:
-    """Return what the code of a question defines for the function that it asks for."""
+    """Return the definitions in a question's code, without the requested function."""
     return _kept(code_of(question), without={first_name(entry)})
 
 
 def plain_text(source: str) -> str | None:
-    """Return a program without comments, docstrings and layout, None if it is none."""
+    """Return a program without comments, docstrings and layout; None if it is not Python."""
     tree = _tree(source)
     if tree is None:
         return None
@@ -136,9 +136,9 @@ def plain_text(source: str) -> str | None:
 
 
 def called_with(tests: str, entry: str) -> list[str]:
-    """Return the arguments that tests call a function with, each as the text of a tuple.
+    """Return the arguments of the tests' calls of a function, each as the text of a tuple.
 
-    Only calls with plain values, in order and without keywords, are among them.
+    Only calls with literal positional arguments and without keywords are included.
     """
     tree = _tree(tests)
     names = {"candidate", entry, first_name(entry)}
@@ -154,7 +154,7 @@ def called_with(tests: str, entry: str) -> list[str]:
 
 
 def function_called(tests: str) -> str:
-    """Return the first function that tests call and neither Python nor they define, or ""."""
+    """Return the first called function that is neither built-in nor defined by the tests, or ""."""
     import builtins
 
     tree = _tree(tests)
@@ -180,7 +180,7 @@ def function_called(tests: str) -> str:
 
 
 def _last_that_defines(parts: Iterable[str], name: str) -> str | None:
-    """Return the last part that defines a name, with what the parts before it define."""
+    """Return the last part that defines a name, with the definitions of the parts before it."""
     known = list(parts)
     for place in range(len(known) - 1, -1, -1):
         code = _longest(known[place])
@@ -191,7 +191,7 @@ def _last_that_defines(parts: Iterable[str], name: str) -> str | None:
 
 
 def _completed(asked: str, texts: Sequence[str], name: str, whole: bool = False) -> str | None:
-    """Return the code of a question with a text that completes it, None if none does."""
+    """Return a question's code, completed by one of the texts; None if none completes it."""
     if not asked:
         return None
     for text in reversed(texts):
@@ -199,20 +199,20 @@ def _completed(asked: str, texts: Sequence[str], name: str, whole: bool = False)
         tries = [text.strip("\n")] if text.strip("\n")[:1] == " " else []
         if not _START.search(lines.partition("\n")[2]):
             tries.append("    " + text.lstrip(" \n"))
-        # A whole program is no body; it would only define what it should do.
+        # A whole program is not a body: inside the function it would only be defined, not run.
         if not _START.search(lines) or _RETURN.search(lines):
             tries.append(textwrap.indent(lines, "    "))
         for candidate in tries:
             code = asked + candidate
             code = code if whole else _longest(code)
-            # More than the question has: its function does something.
+            # The text must add something to the question's function.
             if (function := _function(code, name)) and function != _function(asked, name):
                 return code
     return None
 
 
 def _function(code: str, name: str) -> str:
-    """Return what a program's function of a name does, or its last one's; "" if there is none."""
+    """Return the syntax tree of a program's function of this name ("": its last), "" if none."""
     tree = _tree(code)
     found = [
         node
@@ -223,7 +223,7 @@ def _function(code: str, name: str) -> str:
 
 
 def _stretches(text: str) -> Iterator[str]:
-    """Yield the parts of a text that begin as Python does, each up to where it is none."""
+    """Yield the parts of a text that begin like Python, each up to the end of valid code."""
     end = 0
     for match in _START.finditer(text):
         if match.start() < end:
@@ -235,7 +235,7 @@ def _stretches(text: str) -> Iterator[str]:
 
 
 def _longest(code: str) -> str:
-    """Return the longest beginning of a text, in lines, that is Python."""
+    """Return the longest run of lines at the beginning of a text that is valid Python."""
     lines = code.split("\n")
     for _ in range(_MAX_PARSES):
         text = "\n".join(lines)
@@ -250,7 +250,7 @@ def _longest(code: str) -> str:
 
 
 def _error(text: str) -> int | None:
-    """Return the line on which a text stops being Python, None if it is Python."""
+    """Return the line of a text's first syntax error, None if the text is valid Python."""
     try:
         _parsed(text)
     except SyntaxError as error:
@@ -285,7 +285,7 @@ def _defined(code: str) -> set[str]:
 
 
 def _any_function(code: str) -> str:
-    """Return the name of a program's last function, or else class, "" if there is none."""
+    """Return the name of a program's last function, or else of its last class; "" if none."""
     tree = _tree(code)
     for kinds in (_FUNCTION, _DEFINITION):
         for node in reversed(tree.body if tree is not None else ()):
@@ -295,7 +295,7 @@ def _any_function(code: str) -> str:
 
 
 def _kept(code: str, without: set[str]) -> str:
-    """Return the imports and definitions of a program, but for some names."""
+    """Return the imports and definitions of a program, without some names."""
     tree = _tree(code)
     kept = [
         node

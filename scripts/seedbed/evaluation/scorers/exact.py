@@ -1,10 +1,10 @@
 """Scorer for answers that are one exact string on one line, such as a name.
 
-The strict rule wants `Answer: TEXT` as the last line, or TEXT and nothing else. The flexible rule
-reads the rest of the line behind the last "answer:" or "answer is" (the next line, if there is no
-rest), or a box or tag `<answer>` behind it, or else the last line; it takes no notice of letter
-case, doubled spaces, and quotes, emphasis or punctuation around the answer. Neither rule reads what
-`seedbed.evaluation.scorers.outputs` leaves out.
+The strict rule requires `Answer: TEXT` as the last line, or TEXT and nothing else. The flexible
+rule reads the rest of the line after the last "answer:" or "answer is" (the next line, if the rest
+is empty), or a box or tag `<answer>` after it, or else the last line. It ignores letter case,
+doubled spaces, and quotes, emphasis and punctuation around the answer. Neither rule reads the parts
+that `seedbed.evaluation.scorers.outputs` removes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from seedbed.evaluation.scorers.latex import BOX_END, BOX_START, plain_latex
 from seedbed.evaluation.scorers.outputs import final_part
 from seedbed.tasks.items import TaskItem
 
-# The final answer stands at the end, and a text this long has gone astray anyway.
+# Only the end of a longer text is read: the final answer is at the end.
 MAX_CHARACTERS = 10_000
 MAX_GOLD_CHARACTERS = 1_000
 
@@ -45,7 +45,7 @@ class ExactScorer(PlainScorer):
             )
         strict = gold in _strict_readings(output)
         flexible = read_exact(output)
-        # A gold that itself looks like a box is read as outputs are.
+        # A gold that looks like a box is read in the same way as an output.
         wanted = {_folded(gold), read_exact(gold).value}
         return Score(
             strict=strict,
@@ -59,7 +59,7 @@ from_options = ExactScorer.from_options
 
 
 def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
-    """Read an answer's content: its string, by the flexible rule."""
+    """Read the content of an answer: its string, by the flexible rule."""
     return read_exact(answer)
 
 
@@ -88,7 +88,7 @@ def _final_part(output: str) -> str:
 
 
 def _answered(head: str, tail: str) -> bool:
-    """Return whether a text answers, before a next question or turn begins."""
+    """Return whether the text before a next question or turn contains the answer."""
     head = head[-MAX_CHARACTERS:]
     return (
         _CUE.search(head) is not None
@@ -98,7 +98,7 @@ def _answered(head: str, tail: str) -> bool:
 
 
 def _boxed(text: str, start: int) -> list[str]:
-    """Return the content of the last box or tag of a text from `start` on, if there is one."""
+    """Return the content of the last box or tag of a text after `start`, if there is one."""
     text = _TAG.sub(f"{BOX_START}\\1{BOX_END}", _PRIVATE.sub("", text[start:]))
     if "boxed" in text:
         text = plain_latex(text)
@@ -107,22 +107,22 @@ def _boxed(text: str, start: int) -> list[str]:
 
 
 def _strict_readings(output: str) -> list[str]:
-    """Return the readings of a whole output: itself, and the marked part of its last line."""
+    """Return the strict readings of an output: all of it, and the marked part of its last line."""
     text = _normalised(_final_part(output)[-MAX_CHARACTERS:]).strip()
     last = text.splitlines()[-1] if text else ""
     marked = [last.removeprefix(_MARKER).strip()] if last.startswith(_MARKER) else []
-    # A gold that itself looks like a token of a chat template is right as it is.
+    # The output without changes, because a gold may look like a token of a chat template.
     return [_normalised(output[-MAX_CHARACTERS:]).strip(), text, *marked]
 
 
 def _normalised(text: str) -> str:
-    """Return the text in one Unicode form: NFKC, in which a full-width A is an A."""
+    """Return the text in Unicode form NFKC, which turns a full-width A into an A."""
     return unicodedata.normalize("NFKC", text)
 
 
 def _folded(line: str) -> str:
     """Return a line in lower case, without doubled spaces and the marks around an answer."""
-    # Control and format characters cannot be seen; NFKC leaves them.
+    # NFKC keeps control and format characters, which are invisible.
     seen = "".join(c for c in line if c.isspace() or unicodedata.category(c)[0] != "C")
     plain = " ".join(_normalised(seen.casefold()).split())
     return plain.strip(_QUOTES + " ").rstrip(_QUOTES + _PUNCTUATION + " ")

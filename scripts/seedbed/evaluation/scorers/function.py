@@ -1,12 +1,12 @@
-"""Scorer by a function of the task's own, for answers that none of the other scorers can read.
+"""Scorer that calls a task's own function, for answers that no other scorer can read.
 
-The function lies in a Python file beside the task's file, and is named MODULE:FUNCTION. It is
-called as `function(output, item)`, with a model's text and a `TaskItem`, and returns whether the
-text gives the right answer, or a grade from 0 to 1. Both readings, strict and flexible, are what it
-says. The file may have a function `same(first, second)`, which returns whether two answers to one
-question mean the same.
+MODULE:FUNCTION names a function of MODULE.py in the task's folder. It is called as
+`function(output, item)`, with a model's output and a `TaskItem`, and returns whether the output
+gives the right answer, or a grade from 0 to 1. Its result is both the strict and the flexible
+reading. The file may have a function `same(first, second)`, which returns whether two answers to
+one question mean the same.
 
-It runs in a process of its own; see `seedbed.evaluation.sandbox.function_worker`.
+The function runs in a process of its own; see `seedbed.evaluation.sandbox.function_worker`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from seedbed.evaluation.scorers import Score, module_file
 from seedbed.tasks.item import TaskItem
 
 MAX_SECONDS = 60
-"""Of one call, by the clock; of loading the file, ten times that."""
+"""Wall-clock limit of one call; loading the file may take ten times as long."""
 RIGHT = 0.5
-"""The least grade of an answer that counts as right."""
+"""Lowest grade that counts as right."""
 
 
 class FunctionScorer:
-    """Scores outputs by a function of the task's own."""
+    """Scores outputs by the task's own function."""
 
     def __init__(self, path: Path, function: str) -> None:
         """Score by a function of a file.
@@ -49,7 +49,7 @@ class FunctionScorer:
         """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`.
 
         Raises:
-            ValueError: if the function raises anything, ends its process or takes too long, or
+            ValueError: if the function raises an exception, ends its process, takes too long, or
                 returns anything but True, False or a number from 0 to 1.
         """
         place = f"the scorer {self._name}, on item {item.item_id!r},"
@@ -61,7 +61,7 @@ class FunctionScorer:
         return Score(value >= RIGHT, value >= RIGHT, output, "", value)
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         self._worker.stop()
 
     def _start(self) -> bool:
@@ -96,17 +96,18 @@ class FunctionScorer:
 
 
 class ComparingFunctionScorer(FunctionScorer):
-    """The same for a task whose file also compares two answers."""
+    """A `FunctionScorer` for a task whose file also compares two answers."""
 
     def problem(self, answer: str, question: str, seed: TaskItem) -> str:
-        """Return "": what answers must look like, the function alone knows."""
+        """Return "": only the task's function knows the form of an answer."""
         return ""
 
     def same(self, first: str, second: str, question: str, seed: TaskItem) -> bool:
         """Return whether two answers to a question made from a seed mean the same.
 
         Raises:
-            ValueError: if the task's function raises anything, or does not return True or False.
+            ValueError: if the task's function raises an exception, or does not return True or
+                False.
         """
         place = f"the function same of {self._path}, on a question made from {seed.item_id!r},"
         value = self._value({"first": first, "second": second}, place)
@@ -115,12 +116,12 @@ class ComparingFunctionScorer(FunctionScorer):
         return value
 
     def same_as_seed(self, answer: str, question: str, seed: TaskItem) -> bool:
-        """Return whether an answer means the same as that of the seed."""
+        """Return whether an answer means the same as the seed's answer."""
         return self.same(answer, seed.answer, question, seed)
 
 
 def compares(text: str, task_folder: str | Path) -> bool:
-    """Return whether the file of a function has a function `same`; it is read and not run."""
+    """Return whether a function's file also has a function `same`, without running the file."""
     try:
         tree = ast.parse(module_file(text, task_folder).read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -136,10 +137,10 @@ def from_text(text: str, task_folder: Path | None) -> FunctionScorer:
 
     Args:
         text: the function's name.
-        task_folder: where MODULE.py lies.
+        task_folder: folder of MODULE.py.
 
     Raises:
-        ValueError: if there is no such file or function, or the file cannot be run.
+        ValueError: if the file or the function does not exist, or the file cannot be run.
     """
     if task_folder is None:
         raise ValueError(f"the scorer {text} needs the folder of its task")

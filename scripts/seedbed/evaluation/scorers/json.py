@@ -1,9 +1,9 @@
 """Scorer for answers that are a JSON object, compared by content.
 
-The order of keys, spacing and the form of numbers (`1`, `1.0`) do not count; letter case, the order
-of lists and keys that are missing or too many do. The strict rule wants the object and nothing
-else, or `Answer: OBJECT` as the last line. The flexible rule takes the last object in the text.
-Neither rule reads what `seedbed.evaluation.scorers.outputs` leaves out.
+The order of keys, spacing and the form of numbers (`1`, `1.0`) do not count. Letter case, the order
+of lists, and missing or additional keys do. The strict rule requires the object and nothing else,
+or `Answer: OBJECT` as the last line. The flexible rule takes the last object in the text. Neither
+rule reads the parts that `seedbed.evaluation.scorers.outputs` removes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from seedbed.evaluation.scorers import PlainScorer, Reading, Score, any_gold
 from seedbed.evaluation.scorers.outputs import final_part
 from seedbed.tasks.items import TaskItem
 
-# The final answer stands at the end, and a text this long has gone astray anyway.
+# Only the end of a longer text is read: the final answer is at the end.
 MAX_CHARACTERS = 20_000
 _MAX_STARTS = 1_000
 _MARKER = "Answer: "
-# Long numbers, identifiers say, are not rounded.
+# Long numbers, such as identifiers, are not rounded.
 _EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 
@@ -34,7 +34,7 @@ class JsonScorer(PlainScorer):
         """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`."""
         gold = _whole(item.gold)
         if gold is None:
-            raise ValueError(f"the gold of item {item.item_id!r} is no JSON object: {item.gold!r}")
+            raise ValueError(f"gold of item {item.item_id!r} is not a JSON object: {item.gold!r}")
         flexible = read_json(output)
         return Score(
             strict=gold in _strict_readings(output),
@@ -48,7 +48,7 @@ from_options = JsonScorer.from_options
 
 
 def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
-    """Read an answer's content: its object, by the flexible rule."""
+    """Read the content of an answer: its object, by the flexible rule."""
     return read_json(answer)
 
 
@@ -58,7 +58,7 @@ def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
 
 
 def read_json(output: str) -> Reading:
-    """Read the last JSON object of a free text, in one form for the same content."""
+    """Read the last JSON object of a free text, in canonical form."""
     text = final_part(output, lambda head, tail: _last(head) is not None)
     found = _last(text)
     return Reading(None, "no JSON object") if found is None else Reading(found)
@@ -71,7 +71,7 @@ def _strict_readings(output: str) -> list[str | None]:
 
 
 def _last(text: str) -> str | None:
-    """Return the last object in a text in its one form, None if there is none."""
+    """Return the last object in a text in canonical form, None if there is none."""
     text, found, start = text[-MAX_CHARACTERS:], None, 0
     for _ in range(_MAX_STARTS):
         start = text.find("{", start)
@@ -86,7 +86,7 @@ def _last(text: str) -> str | None:
 
 
 def _whole(text: str) -> str | None:
-    """Return the object that a text is in its one form, None if it is anything else."""
+    """Return a text that is an object in canonical form, None if it is anything else."""
     text = text.strip()
     if not text.startswith("{"):
         return None
@@ -98,7 +98,7 @@ def _whole(text: str) -> str | None:
 
 
 def _form(value: Any) -> str:
-    """Return a value as JSON, in the same form whenever it has the same content."""
+    """Return a value as JSON in canonical form: equal content has equal text."""
     if isinstance(value, dict):
         parts = sorted((_text(key), _form(inner)) for key, inner in value.items())
         return "{" + ", ".join(f"{key}: {inner}" for key, inner in parts) + "}"

@@ -1,6 +1,6 @@
-"""Answers in any form, which a judge grades: how two of them are compared, without asking it.
+"""Comparison of free-form answers without a judge.
 
-Grades themselves are the work of `seedbed.evaluation.judge`.
+`seedbed.evaluation.judge` grades such answers.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from seedbed.tasks.items import TaskItem
 
 
 class JudgedScorer(PlainScorer):
-    """Stands for a judge where nothing is paid."""
+    """Placeholder for a judge, used where no judge may be paid."""
 
     def score(self, output: str, item: TaskItem) -> Score:
-        """Refuse to score: a judge is asked by jobs of its own.
+        """Refuse to score: separate jobs ask the judge.
 
         Raises:
             ValueError: always.
         """
-        raise ValueError(f"the answer to item {item.item_id!r} is graded by a judge alone")
+        raise ValueError(f"only a judge grades the answer to item {item.item_id!r}")
 
 
 from_options = JudgedScorer.from_options
 
 
 def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
-    """Read an answer's content: its words, without regard to letter case and spacing."""
+    """Read the content of an answer: its words, ignoring letter case and spacing."""
     text = " ".join(answer_of(answer).casefold().split())
     return Reading(text) if text else Reading(None, "empty")
 
@@ -40,5 +40,5 @@ def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
 
 
 def answer_of(output: str) -> str:
-    """Return the part of an output that is the answer: no thinking, and no next question."""
+    """Return an output's answer, without thinking and without a next question."""
     return final_part(output, lambda head, tail: bool(head.strip())).strip()

@@ -1,13 +1,13 @@
-"""LaTeX as models write it, as plain text."""
+"""Conversion of models' LaTeX to plain text."""
 
 from __future__ import annotations
 
 import re
 
 BOX_START, BOX_END = "\ue000", "\ue001"
-"""What marks the beginning and the end of a box in `plain_latex`."""
+"""Marks of the beginning and the end of a box in `plain_latex`."""
 
-# A box with more in it holds no final answer.
+# A longer box contains no final answer.
 _MAX_BOX = 300
 _MAX_BOXES = 20
 
@@ -46,14 +46,14 @@ _SYMBOLS = {
     "right": "",
     "circ": "",
 }
-"""Commands that are more than space. What makes another number of one is "√"."""
+"""Commands that are not just space. "√" replaces commands that change the value of a number."""
 _COMMAND = re.compile(r"\\([A-Za-z]{1,30})")
 
 
 def plain_latex(text: str) -> str:
-    """Return a text without LaTeX: the numbers and signs of formulas stand in plain characters.
+    """Return a text without LaTeX, with the numbers and signs of formulas in plain characters.
 
-    What was in a box stands between `BOX_START` and `BOX_END`.
+    `BOX_START` and `BOX_END` replace the ends of a box.
     """
     text = text.replace("π", "√")
     if "\\" not in text and "{" not in text:
@@ -102,7 +102,7 @@ def _marked_boxes(text: str) -> str:
 
 
 def _closing_brace(text: str, start: int, end: int) -> int:
-    """Return where the brace closes that opened before `start`, or where the line or box ends."""
+    """Return the position of the closing brace, or of the end of the line or the longest box."""
     depth = 1
     stop = min(end, start + _MAX_BOX)
     for place in range(start, stop):

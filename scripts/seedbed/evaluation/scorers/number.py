@@ -1,12 +1,12 @@
 """Scorer for answers that are one number, such as those of GSM8K.
 
-Numbers are compared exactly, as fractions. The strict rule wants the output to end in `#### 12`.
-The flexible rule takes the last number that is stated as the answer: behind `####`, in `\\boxed{}`
-or `<answer>`, or directly behind "answer is" or "answer:". Else it takes an answer that stands
-first, with an explanation behind it; else a number in the last sentence that holds one: behind its
-last "=", or in bold, or the last. What is written with several numbers is one quantity, or none:
-see `seedbed.evaluation.scorers.quantities`. Neither rule reads what
-`seedbed.evaluation.scorers.outputs` leaves out.
+Numbers are compared exactly, as fractions. The strict rule requires the output to end in `#### 12`.
+The flexible rule takes the last number that is stated as the answer: after `####`, in `\\boxed{}`
+or `<answer>`, or directly after "answer is" or "answer:". If there is none, it takes an answer at
+the beginning, followed by an explanation; otherwise a number in the last sentence that contains
+one: the number after the last "=", the one in bold, or the last one. A quantity written with
+several numbers counts as one number or none (see `seedbed.evaluation.scorers.quantities`). Neither
+rule reads the parts that `seedbed.evaluation.scorers.outputs` removes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from seedbed.evaluation.scorers.outputs import begins_with_turn, final_part
 from seedbed.evaluation.scorers.quantities import joined_units, quantities
 from seedbed.tasks.items import TaskItem
 
-# Longer numbers are no answers: exact arithmetic on what a model may write (1e999999) has no end.
+# Longer numbers are not read: exact arithmetic on, for example, 1e999999 would take too long.
 MAX_DIGITS = 40
 MAX_EXPONENT = 40
-# The final answer stands at the end, and a text this long has gone astray anyway.
+# Only the end of a longer text is read: the final answer is at the end.
 MAX_CHARACTERS = 10_000
 
 _THIN_SPACES = "\u00a0\u2007\u2009\u200a\u202f"
@@ -54,7 +54,7 @@ _PLAIN_SUPERSCRIPTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 
 # Every repetition is possessive (++), atomic or bounded, so that matching takes linear time. Groups
-# are atomic, as Python before 3.11.5 takes too much for possessive ones (CPython's gh-106052).
+# are atomic, because possessive groups match too much before Python 3.11.5 (CPython's gh-106052).
 _DIGITS = (
     r"(?:\d{1,3}(?>(?:,\d{3})+)(?!\d)"  # 1,234,567
     r"|\d{1,2}(?>(?:,\d{2}(?!\d))+),\d{3}(?!\d)"  # 12,34,567
@@ -68,7 +68,7 @@ _NUMBER = re.compile(
     r"|\s?(?:[x×*·]|\\times|\\cdot)\s?10\s?\^\s?\{?(?P<power>[+-]?\d++)\}?"
     r"|(?:\s{1,2}(?P<numerator>\d{1,6}))?\s?/\s?(?P<denominator>\d++)(?![.,]?\d))?"
 )
-# "18,5" of those who write a comma for the point; not the pair (3,4), nor the list 1,2,3.
+# "18,5" with a decimal comma; not the pair (3,4) or the list 1,2,3.
 _DECIMAL_COMMA = re.compile(r"(?<![\d.,(\[{])(\d{1,4}),(\d{1,2})(?![\d,)\]}]|\.\d)")
 _PAIR = re.compile(r"(?<![\d:.,])\d{1,2}:(?:[0-5][1-9]|[1-5]0|\d)(?![\d:])")
 _LABELLED = re.compile(r"\b[A-Z][a-z]+\s$")
@@ -102,7 +102,7 @@ _CUE = re.compile(
     r"|^[ \t#>]{0,8}(?:(?:the|my)[ \t])?(?:final[ \t])?answer[ \t]{0,8}$",
     re.IGNORECASE | re.MULTILINE,
 )
-# "Result: 18" and "time: 3 s" behind it
+# "Result: 18", and further lines such as "time: 3 s"
 _RESULT = re.compile(
     r"(?:^|(?<=[{,;|]))[ \t#>|*_\-\"']{0,8}(?:final |overall |end )?"
     r"(?:result|output|solution|conclusion|value|total|sum)[*_\"' \t]{0,4}[:=|][*_\"' \t|]{0,4}",
@@ -118,7 +118,7 @@ _NOTES = re.compile(
     rf"[^\n,;|]{{0,60}}+(?:[\n,;|]|\Z){_BESIDE}){{1,8}}\Z",
     re.IGNORECASE,
 )
-# At the end of a text, whatever stands before it.
+# At the end of a text, after anything.
 _CLOSING_NOTE = re.compile(
     r"[\s(\[*_|\-]*"
     r"(?:confidence(?: level| score)?|certainty|difficulty|tokens?(?: used)?|word count)"
@@ -130,7 +130,7 @@ _CLOSING_NOTE = re.compile(
 _IS_ANSWER = re.compile(r"\bis (?:the|our|my)(?: \w{1,10})? answer\b", re.IGNORECASE)
 _NEGATED = re.compile(r"\s*(?:\w+ly\s)?not\b", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|cannot|never)\b|n't\b", re.IGNORECASE)
-# "Let me check the answer:" announces no answer.
+# "Let me check the answer:" does not announce an answer.
 _SEEKING = re.compile(
     r"\b(?:check|verify|confirm|find|get|calculate|compute|reach|know)(?:ing)?\s"
     r"(?:(?:my|the|our|this|your)\s)?(?:final\s)?$",
@@ -143,21 +143,21 @@ _DIRECT = re.compile(
     re.IGNORECASE,
 )
 _LEADING = re.compile(rf"[\s\"'“‘*_~(\[:=≈{BOX_START}]*+")
-# Behind an answer: the rest explains it.
+# After an answer: the rest explains it.
 _EXPLAINS = re.compile(
     r"[\s\W]{0,20}(?:because|since|as|explanation|reason(?:ing)?|rationale|justification|here'?s"
     r"|here is|this is|let me|let's|steps?|step-by-step|solution|to (?:find|get|solve|calculate)"
     r"|check(?:ing)?|verif\w{1,8}|note|why)\b",
     re.IGNORECASE,
 )
-# Behind a sum: what comes is no further step to the answer.
+# After a sum: the rest is not a further step to the answer.
 _ASIDE = re.compile(
     r"[\s\W]{0,20}(?:because|explanation|rationale|justification|here'?s why|this is because"
     r"|let me explain|check(?:ing)?|verif\w{1,8}|note)\b",
     re.IGNORECASE,
 )
 _REASON = re.compile(r"\b(?:because|since|as)\b", re.IGNORECASE)
-# "= 15.36, which rounds down to 15": what is said in other words comes last.
+# "= 15.36, which rounds down to 15": the restatement is the answer.
 _IN_OTHER_WORDS = re.compile(
     rf"[^=]{{0,80}}?\b(?:round(?:s|ed|ing)?(?: up| down| off| it)*(?: up| down| off)? to(?: about)?"
     rf"|which (?:is|means|equals)|or|meaning [^=\d]{{1,60}})\s[{_CURRENCY}]*",
@@ -184,14 +184,14 @@ _EQUALS = re.compile(r"(?<![<>!=:≤≥])[=≈](?![=>])")
 _CONCLUDES = re.compile(
     r"\s*(?:so|thus|therefore|hence|in total|altogether|in all|finally|in the end)\b", re.IGNORECASE
 )
-# "18 more than 54", "5 more to have 20": what comes behind is no result.
+# "18 more than 54", "5 more to have 20": the number after these words is not the result.
 _REFERENCE = re.compile(
     r"\b(?:than|out of(?: the| those| these)?|instead of|(?:goal|target|limit) of|"
     r"(?:more|another|additional)\b[^.\d]{0,40}\bto (?:have|reach|make|get|buy|afford)"
     rf"(?: a| the)?)\s[{_CURRENCY}]*$",
     re.IGNORECASE,
 )
-# Between a result and a number that only says more of it: "18 ± 2", "18 of the 20", "18, not 20",
+# Between a result and a number that only qualifies it: "18 ± 2", "18 of the 20", "18, not 20",
 # "18 eggs from 3 hens", "18 left after selling 2".
 _SAYS_MORE = re.compile(
     rf"[ \t]{{0,3}}(?:±|\+/-|\+-)[ \t{_CURRENCY}]*"
@@ -247,7 +247,7 @@ _IN_A_RANGE = re.compile(
 _TO = re.compile(rf"[ \t]?(?:and|to|-|\.\.)[ \t]?[{_CURRENCY}]*", re.IGNORECASE)
 _LESS = re.compile(rf"[ \t]?[<≤]=?[ \t]?[{_CURRENCY}]*")
 _MORE = re.compile(rf"[ \t]?[>≥]=?[ \t]?[{_CURRENCY}]*")
-# "The answer is between 17 and 19, so 18" states no number yet.
+# "The answer is between 17 and 19, so 18": the first words do not state a number.
 _BOUNDED = re.compile(
     r"[\s*_]*(?:somewhere |anywhere |a number )?(?:between|from|more than|less than|fewer than|over"
     r"|under|above|below|at least|at most)\b",
@@ -271,7 +271,7 @@ _UNITS_AND_OPERATOR = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z]{3}")
 _DIGIT = re.compile(r"\d")
-# Behind a number in words: it ends, maybe with its unit, before the sentence does.
+# After a number in words: the end of its statement, perhaps after a unit.
 _WORDS_END = re.compile(
     r"(?:\s(?!times|more|less|fewer|plus|minus|of|by|and|multiplied|divided)[a-z]{1,15}){0,3}\s?(?:[,.;]|$)"
 )
@@ -281,7 +281,7 @@ _STRICT = re.compile(r"####[ \t]?([+-]?(?:\d{1,3}(?>(?:,\d{3})+)|\d++)(?:\.\d++)
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A number in a text, where it stands, and whether it can be the answer itself."""
+    """A number in a text, with its position, and whether it can be the answer itself."""
 
     value: Fraction | None
     start: int
@@ -290,7 +290,7 @@ class _Found:
 
 
 _RANGE = r"\s?(?:to|or|and/or|-|–)\s?"
-# "3 to 5", "17 or 19", "between 17 and 19"; but "from 12 to 18" says where it ended.
+# "3 to 5", "17 or 19", "between 17 and 19"; but "from 12 to 18" states an end value.
 _RANGE_BEFORE = re.compile(
     rf"(?:(?<!from )(?<![\d.,$^/*+=-])(?<![*+/=-] )\$?(?P<low>\d[\d,.]*)%?{_RANGE}"
     r"|between \$?(?P<from>\d[\d,.]*) and )\$?\Z",
@@ -331,7 +331,7 @@ from_options = NumberScorer.from_options
 
 
 def read_content(answer: str, choices: Sequence[str] = ()) -> Reading:
-    """Read an answer's content: its number."""
+    """Read the content of an answer: its number."""
     return read_number(answer)
 
 
@@ -344,7 +344,7 @@ def parse_number(text: str) -> Fraction:
     """Return the value of a text that is one number and nothing else.
 
     Raises:
-        ValueError: if it is not.
+        ValueError: if the text is anything else.
     """
     plain = _normalised(text).strip()
     found = _numbers(plain)
@@ -394,7 +394,7 @@ def _final_part(output: str) -> str:
 
 
 def _without_notes(text: str) -> str:
-    """Return a text without the notes at its end that are no part of its answer."""
+    """Return a text without closing notes that are not part of the answer."""
     for _ in range(3):
         tail = text[-200:].rstrip()
         note = _CLOSING_NOTE.search(tail)
@@ -406,7 +406,7 @@ def _without_notes(text: str) -> str:
 
 
 def _answered(head: str, tail: str) -> bool:
-    """Return whether a text answers, before a next question or turn begins."""
+    """Return whether the text before a next question or turn contains the answer."""
     head = head[-MAX_CHARACTERS:]
     if _STATES.search(head):
         return True
@@ -425,15 +425,15 @@ def _answered(head: str, tail: str) -> bool:
 
 
 def _is_bare(line: str) -> bool:
-    """Return whether a line is a number, maybe with a unit, and nothing else."""
+    """Return whether a line is a number, perhaps with a unit, and nothing else."""
     return _BARE_LINE.match(line) is not None
 
 
 class _Place:
-    """A part of the text, and which of its numbers is the answer."""
+    """A part of the text in which one of the numbers may be the answer."""
 
     def __init__(self, text: str, first: bool = False) -> None:
-        """Look for the answer in `text`, from its first number on or back from its last."""
+        """Search `text` forward from its first number, or backward from its last."""
         self.text = text
         self._first = first
         self.found = _numbers(text)
@@ -449,13 +449,13 @@ class _Place:
         return _Found(None, chosen.start, chosen.end, True) if "√" in beside else chosen
 
     def pool(self) -> list[_Found]:
-        """Return the numbers that can be the answer: likely ones outside brackets, if any are."""
+        """Return the candidates: the likely numbers outside brackets, if there are any."""
         aside = _in_brackets(self.text)
         best = [n for n in self.found if n.likely and not aside[n.start]]
         return best or [n for n in self.found if n.likely] or self.found
 
     def leaves_open(self, chosen: _Found) -> bool:
-        """Return whether a number is one of several, a remainder, or what the answer is not."""
+        """Return whether a number is not the answer or is only an end of a range."""
         before, behind = self.text[: chosen.start][-60:], self.text[chosen.end :][:40]
         if _NOT_IT.search(before):
             return True
@@ -477,11 +477,11 @@ class _Place:
         return low_value is not None and high_value is not None and low_value < high_value
 
     def sums(self) -> bool:
-        """Return whether the place begins with a sum rather than a number."""
+        """Return whether the first number is part of a sum."""
         return len(self._chain(self.pool())) > 1
 
     def behind_equals(self, pool: list[_Found]) -> _Found | None:
-        """Return the number behind the last "=" that has one behind it."""
+        """Return the number after the last "=" that is followed by one."""
         aside = _in_brackets(self.text)
         signs = [m.end() for m in _EQUALS.finditer(self.text) if not aside[m.start()]]
         for sign in reversed(signs):
@@ -522,7 +522,7 @@ class _Place:
         return self._worked_out(sums) if 1 < len(sums) == len(chain) else chain[-1]
 
     def _chain(self, pool: list[_Found]) -> list[_Found]:
-        """Return the first number and those that a sum joins to it, up to its result."""
+        """Return the first number and the numbers that a sum joins to it, up to its result."""
         length = result = 1
         while length < len(pool):
             left, right = pool[length - 1], pool[length]
@@ -551,7 +551,7 @@ class _Place:
         return self._worked_out(sums) if len(sums) > 1 else pool[-1]
 
     def _before_sum(self, pool: list[_Found]) -> list[_Found]:
-        """Return the numbers before a sum in words that tells how the result came about."""
+        """Return the numbers before a sum in words that explains the result."""
         for place in range(len(pool) - 1):
             behind = _SUM_BEHIND.match(self.text, pool[place].end)
             if behind is None or _LABELS_NUMBER.search(self.text[: pool[place].start][-20:]):
@@ -561,7 +561,7 @@ class _Place:
         return pool
 
     def _before_bounds(self, pool: list[_Found]) -> list[_Found]:
-        """Return the numbers without those that only bound a result: 19 of "17 < 18 < 19"."""
+        """Return the numbers without mere bounds of a result, such as 19 in "17 < 18 < 19"."""
         between = [self.text[a.end : b.start] for a, b in pairwise(pool[-3:])]
         if between and _MORE.fullmatch(between[-1]):
             return pool[:-1]
@@ -581,7 +581,7 @@ class _Place:
         return pool
 
     def _says_more(self, pool: list[_Found]) -> bool:
-        """Return whether the last number only says more of a result before it."""
+        """Return whether the last number only qualifies a result before it."""
         last = pool[-1]
         if _REFERENCE.search(self.text, 0, last.start):
             return True
@@ -596,14 +596,14 @@ class _Place:
         )
 
     def _unfinished(self, pool: list[_Found]) -> list[_Found]:
-        """Return the last number, with those before it that "+" or "*" joins to it."""
+        """Return the last number, and the numbers before it that "+" or "*" joins to it."""
         start = len(pool) - 1
         while start and _ADDS.fullmatch(self.text[pool[start - 1].end : pool[start].start]):
             start -= 1
         return pool[start:]
 
     def _worked_out(self, sums: list[_Found]) -> _Found:
-        """Return what a sum or product comes to that its writer left as it is."""
+        """Return the value of a sum or product that the text leaves unevaluated."""
         value: Fraction | None = Fraction(0)
         factor = sums[0].value
         for left, right in pairwise(sums):
@@ -620,7 +620,7 @@ class _Place:
 
 
 def _explains_number(behind: re.Match[str], value: Fraction | None) -> bool:
-    """Return whether a sum of `_SUM_BEHIND` only tells how the number before it came about."""
+    """Return whether a match of `_SUM_BEHIND` only explains the number before it."""
     if behind["sure"] or behind["named"] or (behind["source"] and behind["word"] == "and"):
         return True
     left, right = (Fraction(behind[side].replace(",", "")) for side in ("left", "right"))
@@ -639,12 +639,12 @@ class _WordPlace:
         self._number = number
 
     def choose(self) -> _Found | None:
-        """Return the number, without a value where the words are not understood."""
+        """Return the number, without a value if the words are not understood."""
         return _Found(self._number.value, self._number.start, self._number.end, True)
 
 
 def _places(text: str) -> Iterator[_Place | _WordPlace]:
-    """Yield where the answer may stand, the most trusted place first."""
+    """Yield the places that may contain the answer, the most trusted first."""
     unmarked = _unmarked(text, keep_boxes=True)
     strong: list[tuple[int, _Place | _WordPlace]] = []
     weak: list[tuple[int, _Place | _WordPlace]] = []
@@ -660,7 +660,7 @@ def _places(text: str) -> Iterator[_Place | _WordPlace]:
 
 
 def _stated(text: str) -> Iterator[tuple[int, _Place | _WordPlace, bool]]:
-    """Yield places that are marked as the answer, where they begin, and whether that is sure."""
+    """Yield the places that are marked as the answer, as (position, place, whether it is sure)."""
     last_line = len(text.rstrip().rpartition("\n")[0])
     for marker in list(_MARKER.finditer(text))[-20:]:
         line = _unmarked(marker["line"])
@@ -725,9 +725,9 @@ def _before_reasoning(place: _Place, rest: str, stated: bool) -> bool:
     """Return whether a place begins the reasoning, rather than states the answer.
 
     Args:
-        place: behind a marker or a cue.
-        rest: what stands behind the place.
-        stated: whether a verb states what follows, as in "the answer is".
+        place: the place after a marker or a cue.
+        rest: the text after the place.
+        stated: whether the cue has a verb, as in "the answer is".
     """
     if _ASIDE.match(rest) or _REASON.search(place.text):
         return False
@@ -737,7 +737,7 @@ def _before_reasoning(place: _Place, rest: str, stated: bool) -> bool:
 
 
 def _answer_first(text: str) -> Iterator[_Place]:
-    """Yield an answer that stands first, if the rest of the text explains it."""
+    """Yield an answer at the beginning of the text, if the rest explains it."""
     text = text.lstrip()
     line, _, rest = text.partition("\n")
     if _WORD.search(rest) and _is_bare(line) and not _is_bare(text.rstrip().rpartition("\n")[2]):
@@ -772,7 +772,7 @@ def _answer_first(text: str) -> Iterator[_Place]:
 
 
 def _last_sentence(text: str) -> Iterator[_Place | _WordPlace]:
-    """Yield the numbers of the last sentences that have any."""
+    """Yield the last sentences that contain numbers."""
     whole = _unmarked(text)
     spoken = list(word_numbers(whole)) if len(whole) < 2_000 else []
     if not any(map(str.isdigit, whole)):
@@ -786,7 +786,7 @@ def _last_sentence(text: str) -> Iterator[_Place | _WordPlace]:
         if len(counts) == 1:
             yield _WordPlace(counts[0])
     sentences = [part for part in parts if any(map(str.isdigit, part))]
-    # List marks and citations alone make no sentence: look for one with a likely number first.
+    # Sentences with a likely number first: a sentence may contain only a list mark or a citation.
     for sentence in reversed(sentences):
         if any(number.likely for number in _numbers(_unmarked(sentence))):
             yield _bold(sentence) or _Place(_unmarked(sentence))
@@ -796,7 +796,7 @@ def _last_sentence(text: str) -> Iterator[_Place | _WordPlace]:
 
 
 def _bold(sentence: str) -> _Place | None:
-    """Return the one number in bold of a sentence, if there is one, and no "=" says another."""
+    """Return a sentence's only number in bold, unless "=" gives another."""
     if _Place(plain := _unmarked(sentence)).behind_equals(_numbers(plain)) is not None:
         return None
     spans = [
@@ -809,7 +809,7 @@ def _bold(sentence: str) -> _Place | None:
 
 
 def _leading_words(text: str) -> _WordPlace | None:
-    """Return the number in words that a text begins with, if it says a number."""
+    """Return the number in words at the beginning of a text, if there is one."""
     leading = _LEADING.match(text)
     start = leading.end() if leading else 0
     number = next(word_numbers(text[:200], start), None)
@@ -826,7 +826,7 @@ def _leading_words(text: str) -> _WordPlace | None:
 
 
 def _boxes(text: str) -> list[tuple[int, int]]:
-    """Return where the boxes of a normalised text begin and end."""
+    """Return the start and end of each box of a normalised text."""
     found, start = [], -1
     for match in re.finditer(f"[{BOX_START}{BOX_END}]", text):
         if match[0] == BOX_START:
@@ -844,10 +844,10 @@ def _unmarked(text: str, keep_boxes: bool = False) -> str:
 
 
 def _normalised(text: str) -> str:
-    """Return the text with plain digits, minus signs and no markup.
+    """Return the text with plain digits and minus signs, without markup.
 
-    What was bold stands between `_BOLD_START` and `_BOLD_END`, and what was in a box or in a tag
-    `<answer>` between `BOX_START` and `BOX_END`.
+    `_BOLD_START` and `_BOLD_END` replace the ends of bold text, `BOX_START` and `BOX_END` those of
+    a box or a tag `<answer>`.
     """
     if not text.isascii():
         text = _PRIVATE.sub("", _INVISIBLE.sub("", text))
@@ -875,7 +875,7 @@ def _normalised(text: str) -> str:
 
 
 def _footnotes(line: str) -> str:
-    """Return a line with the marks of footnotes, as in 18^{2} outside of formulas, in brackets."""
+    """Return a line with footnote marks in brackets, such as 18^{2} outside of formulas."""
     if _FORMULA.search(line):
         return line
     return re.sub(r"(?<=\d)(?<!\b10)\^\{(\d{1,3})\}", r" [\1]", line)
@@ -890,7 +890,7 @@ def _european(match: re.Match[str]) -> str:
 
 
 def _without_list_marks(text: str) -> str:
-    """Return the text without the marks of numbered lists: those that count up from 1."""
+    """Return the text without the marks of numbered lists that count up from 1."""
     count = 0
 
     def drop(match: re.Match[str]) -> str:
@@ -942,14 +942,14 @@ def _numbers(text: str) -> list[_Found]:
 def _plain_numbers(
     text: str, start: int, stop: int, cited: bytearray, paired: bytearray
 ) -> list[_Found]:
-    """Return the numbers of a part of a text that are no part of another quantity.
+    """Return the numbers in a part of a text that are not part of another quantity.
 
     Args:
         text: the text.
-        start: where the part begins.
-        stop: where it ends.
-        cited: for each character whether it stands in the mark of a citation.
-        paired: for each character whether it is a part of a ratio or a time.
+        start: start of the part.
+        stop: end of the part.
+        cited: for each character, whether it is part of a citation mark.
+        paired: for each character, whether it is part of a ratio or a time.
     """
     found = []
     for match in _NUMBER.finditer(text, start, stop):
@@ -985,7 +985,7 @@ def _plain_numbers(
 def _value(
     digits: str, exponent: str | None, numerator: str | None, denominator: str | None
 ) -> Fraction | None:
-    """Return the number that the parts make, or None if it is out of range."""
+    """Return the value of the parts, or None if it is out of range."""
     plain = re.sub(rf"[, {_THIN_SPACES}'’_]", "", digits)
     if plain.count(".") > 1:
         plain = plain.replace(".", "")
@@ -1007,9 +1007,9 @@ def _value(
 
 
 def _sign(text: str, start: int) -> tuple[int, bool]:
-    """Return where the number begins with its sign and currency, and whether it is negative.
+    """Return the start of a number including its sign and currency, and whether it is negative.
 
-    A dash behind a number or a closing bracket subtracts or spans a range; it is no sign.
+    A dash after a number or a closing bracket is a subtraction or a range, not a sign.
     """
     while start and text[start - 1] in _CURRENCY:
         start -= 1
@@ -1029,7 +1029,7 @@ def _sign(text: str, start: int) -> tuple[int, bool]:
         before = word.start()
     previous = text[max(0, before - 2) : before].rstrip()[-1:]
     if previous and (previous.isalnum() or previous in ")]}%-"):
-        # "answer -5" has a letter, a space and then the dash: that one is a sign.
+        # The dash of "answer -5", after a letter and a space, is a sign.
         spaced = before > 0 and text[before - 1].isspace()
         if not (spaced and previous.isalpha()):
             return start, False
@@ -1037,7 +1037,7 @@ def _sign(text: str, start: int) -> tuple[int, bool]:
 
 
 def _likely(text: str, start: int, end: int) -> bool:
-    """Return whether a number can be an answer: no ordinal, no index, no time span or the like."""
+    """Return whether a number can be an answer, i.e. is not an ordinal, index, time span, etc."""
     if _ORDINAL.match(text, end):
         return False
     before = text[max(0, start - 30) : start]
@@ -1047,7 +1047,7 @@ def _likely(text: str, start: int, end: int) -> bool:
 
 
 def _pairs(text: str) -> bytearray:
-    """Return for each character whether it is a part of a ratio or a time, such as 3:4 and 7:30."""
+    """Return, for each character, whether it is part of a ratio or a time, such as 3:4 and 7:30."""
     inside = bytearray(len(text) + 1)
     for match in _PAIR.finditer(text):
         # "Week 3:4 pages" has a label, and 7:00 is 7.
@@ -1057,7 +1057,7 @@ def _pairs(text: str) -> bytearray:
 
 
 def _in_brackets(text: str) -> bytearray:
-    """Return for each character of the text whether it stands in round brackets that close."""
+    """Return, for each character of the text, whether it is in closed round brackets."""
     inside = bytearray(len(text) + 1)
     depth, start = 0, 0
     for position, character in enumerate(text):
@@ -1072,7 +1072,7 @@ def _in_brackets(text: str) -> bytearray:
 
 
 def _joined(text: str, left: _Found, right: _Found, with_units: bool = False) -> bool:
-    """Return whether an operator, or "=", joins two numbers; units may stand before it."""
+    """Return whether an operator or "=" joins two numbers, optionally after a unit."""
     between = text[left.end : right.start]
     if with_units:
         match = _UNITS_AND_OPERATOR.fullmatch(between)
@@ -1082,7 +1082,7 @@ def _joined(text: str, left: _Found, right: _Found, with_units: bool = False) ->
 
 
 def _canonical(value: Fraction) -> str:
-    """Return a whole number or a finite decimal as such, any other number as a fraction."""
+    """Return a number as a whole number or a finite decimal if it is one, else as a fraction."""
     if value.denominator == 1:
         return str(value.numerator)
     rest, places = value.denominator, 0

@@ -60,10 +60,10 @@ class WordNumber:
     """A number in words.
 
     Attributes:
-        value: the number, None where the words make none that this module knows.
-        word: its words in lower case.
-        start: where it begins in the text.
-        end: where it ends.
+        value: the number, None if this module does not understand the words.
+        word: the words in lower case.
+        start: its start in the text.
+        end: its end in the text.
     """
 
     value: Fraction | None
@@ -73,7 +73,7 @@ class WordNumber:
 
 
 def word_numbers(text: str, start: int = 0) -> Iterator[WordNumber]:
-    """Yield the numbers in words of a text, in order, from `start` on."""
+    """Yield the numbers in words in a text, in order, from position `start`."""
     for match in _NUMBER.finditer(text, start):
         words = match["words"].lower()
         value = _value([w for w in re.split(r"[\s,-]+", words) if w != "and"])
@@ -87,7 +87,7 @@ def word_numbers(text: str, start: int = 0) -> Iterator[WordNumber]:
 
 
 def _value(words: list[str]) -> Fraction | None:
-    """Return the number that the words make, or None if they make none."""
+    """Return the value of the words, or None if they are not a number."""
     total, group, last = 0, 0, "scale"
     for word in words:
         if word in _ONES:

@@ -1,8 +1,8 @@
-"""Which part of an output is the model's answer.
+"""Finding the answer part of a model's output.
 
-Three things around it are not: what a model thinks before it answers (`<think>...</think>`), the
-tokens of a chat template (`<|im_end|>`), and what a model that did not stop goes on to write: a
-next question, or a next turn of a conversation.
+Three parts of an output are removed: thinking before the answer (`<think>...</think>`), tokens of a
+chat template (`<|im_end|>`), and anything that the model writes after its answer instead of
+stopping: a next question, or a next turn of a conversation.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-# More turns than anyone reads; each is looked at once.
+# Later turns are not examined.
 _MAX_TURNS = 50
 
 _THOUGHTS = r"(?:think(?:ing)?|thoughts?|reasoning)"
@@ -40,7 +40,7 @@ _TURN = re.compile(
     r"[ \t]?(?:\#?\d{1,3})?[ \t]{0,8}:?[ \t]{0,8}$"
     r"|^[ \t]{0,8}(?:question|problem|exercise|example)[ \t]\#?\d{1,3}[ \t]?[*_]{0,3}"
     r"(?:[.)][ \t]|:?[ \t]{0,8}$)"
-    # On the same line, behind the end of a sentence.
+    # On the same line, after the end of a sentence.
     r"|(?<=[\d.!?)}\]*$])[ \t]{1,3}(?-i:Question|Problem|Q|Human|User)[ \t]?\d{0,3}:(?=\s)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -50,17 +50,17 @@ def final_part(output: str, answered: Callable[[str, str], bool]) -> str:
     """Return the part of an output that is the model's answer, "" if there is none.
 
     Args:
-        output: what a model wrote.
-        answered: called with what stands before and behind the beginning of a next question or
-            turn; returns whether the former answers the question. Until one does, what looks like
-            a next question is a part of the answer, such as a problem that the model states again
+        output: a model's output.
+        answered: called with the text before and the text from the beginning of what looks like a
+            next question or turn; returns whether the former contains the answer. Until it does,
+            the apparent next question counts as part of the answer: a model may restate a problem
             before it solves it.
     """
     return _without_next_turns(_without_template(without_thinking(output)), answered)
 
 
 def without_thinking(output: str) -> str:
-    """Return the text after the last thought of an output, without a thought that never ends."""
+    """Return the text after an output's last thinking part, without a part that never ends."""
     end = None
     for end in _THINKING_ENDS.finditer(output):  # noqa: B007 (only the last one matters)
         pass
@@ -70,7 +70,7 @@ def without_thinking(output: str) -> str:
 
 
 def _without_template(text: str) -> str:
-    """Return a text up to the first token of a chat template that stands behind anything else."""
+    """Remove the first tokens of a chat template, and the text from the next such token on."""
     lead = _LEADING_TEMPLATE.match(text)
     if lead is not None:
         text = text[lead.end() :]
@@ -79,7 +79,7 @@ def _without_template(text: str) -> str:
 
 
 def begins_with_turn(text: str) -> bool:
-    """Return whether a text begins as a next question or turn does."""
+    """Return whether a text begins like a next question or turn."""
     return _TURN.match(text.lstrip()) is not None
 
 

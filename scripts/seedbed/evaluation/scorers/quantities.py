@@ -1,8 +1,8 @@
 """Quantities that are written with more than one number, such as 2^4, 2 hours 30 minutes, a date.
 
-None of their numbers is the quantity. A power has the value that it comes to. An amount in two
-units of one kind counts in the first of them: "2 hours 30 minutes" is 2.5. A date, a clock time
-with minutes and the exponent of a unit have no value.
+None of the numbers alone is the quantity. A power has its computed value. An amount in two units of
+one kind is measured in the first unit: "2 hours 30 minutes" is 2.5. A date, a clock time with
+minutes and the exponent of a unit have no value.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-# Exponents beyond it make numbers that no task asks for.
+# Larger exponents are not evaluated.
 _MAX_EXPONENT = 133
 _MAX_DIGITS = 40
 _LIMIT = 10**_MAX_DIGITS
@@ -23,9 +23,9 @@ class Quantity:
     """A quantity in a text.
 
     Attributes:
-        value: what it comes to, None where it is no number.
-        start: where it begins in the text.
-        end: where it ends.
+        value: its value, None if it has none.
+        start: its start in the text.
+        end: its end in the text.
         likely: whether it can be an answer.
     """
 
@@ -99,7 +99,7 @@ _UNITS = {
     "money": {r"dollars?|euros?|bucks": 100, r"cents?|¢": 1},
     "sterling": {r"pounds?|quid": 100, r"pence|p": 1},
 }
-"""For each kind of unit how many of the smallest a unit has."""
+"""Size of each unit in the smallest unit, by kind of unit."""
 _SIZES = {
     (kind, size): re.compile(rf"\s{{0,3}}(?:{names})(?!\w)", re.IGNORECASE)
     for kind, units in _UNITS.items()
@@ -122,7 +122,7 @@ _AND_CENTS = re.compile(
 
 
 def joined_units(text: str) -> str:
-    """Return a text with 2h30, 5'6" and the like as numbers that stand apart from their units."""
+    """Return a text in which the numbers of 2h30, 5'6" etc. are separated from their units."""
     text = re.sub(r"(?<![\w.])(\d{1,3})h(?=\d{1,2}(?:m(?:ins?)?)?\b)", r"\1 h ", text)
     text = re.sub(r"(?<=\d h )(\d{1,2})(?!\d|\s?[a-z])", r"\1 min", text)
     text = re.sub(r"(?<=\d)(\s?(?:ft|lbs?|hrs?|mins?|yds?))\.(?=\s\d)", r"\1", text)
@@ -132,7 +132,7 @@ def joined_units(text: str) -> str:
 
 
 def quantities(text: str) -> list[Quantity]:
-    """Return the quantities of a normalised text that have more than one number, in order."""
+    """Return the quantities in a normalised text that have more than one number, in order."""
     found: list[Quantity] = []
     taken = bytearray(len(text) + 1)
     if "^" in text or "power" in text or "squared" in text or "cubed" in text:
@@ -148,7 +148,7 @@ def quantities(text: str) -> list[Quantity]:
 
 
 def _add(found: list[Quantity], taken: bytearray, more: Iterator[Quantity]) -> None:
-    """Add quantities that share no character with those that are there."""
+    """Add the quantities that do not overlap those already found."""
     for quantity in more:
         if not any(taken[quantity.start : quantity.end]):
             taken[quantity.start : quantity.end] = b"\x01" * (quantity.end - quantity.start)
@@ -181,7 +181,7 @@ def _power(base: Fraction, exponent: str) -> Fraction | None:
 
 
 def _exponents(text: str) -> Iterator[Quantity]:
-    """Yield what else is raised to a power: a unit, a variable, a sum in brackets."""
+    """Yield the exponents of units, variables and sums in brackets."""
     for match in _EXPONENT.finditer(text):
         opening = text.rfind("(", 0, match.start()) if match["of"] == ")" else -1
         sums = opening >= 0 and any(map(str.isdigit, text[opening : match.start()]))
@@ -204,7 +204,7 @@ def _scaled(text: str) -> Iterator[Quantity]:
 
 
 def _in_two_units(text: str) -> Iterator[Quantity]:
-    """Yield amounts in units of one kind, the larger first, as numbers of the first unit."""
+    """Yield amounts in several units of one kind, the larger first, measured in the first unit."""
     for pattern in (_SYMBOL_AND_CENTS, _AND_CENTS):
         for match in pattern.finditer(text):
             value = int(match["whole"]) + Fraction(int(match["cents"]), 100)
@@ -229,7 +229,7 @@ def _in_two_units(text: str) -> Iterator[Quantity]:
 def _amount(
     text: str, numbers: Sequence[re.Match[str]]
 ) -> tuple[int, tuple[str, Fraction, int, int] | None]:
-    """Return how many of the numbers make one amount, its kind, worth, first unit, and end."""
+    """Return how many of the numbers form one amount, and its kind, worth, first unit and end."""
     best: tuple[int, tuple[str, Fraction, int, int] | None] = (1, None)
     for kind in _UNITS:
         first = _unit(text, numbers[0].end(), kind)
@@ -256,7 +256,7 @@ def _amount(
 
 
 def _unit(text: str, end: int, kind: str) -> tuple[int, int] | None:
-    """Return the size of the unit of a kind that stands at a place, and where it ends."""
+    """Return the size of the unit of this kind at a position, and its end."""
     for (named, size), pattern in _SIZES.items():
         if named == kind and (match := pattern.match(text, end)) is not None:
             return size, match.end()
@@ -264,7 +264,7 @@ def _unit(text: str, end: int, kind: str) -> tuple[int, int] | None:
 
 
 def _worth(text: str, number: re.Match[str], kind: str) -> Fraction | None:
-    """Return what a number with its unit is worth in the smallest unit of a kind."""
+    """Return the value of a number with its unit, in the smallest unit of this kind."""
     unit = _unit(text, number.end(), kind)
     return None if unit is None else _plain(number) * unit[0]
 

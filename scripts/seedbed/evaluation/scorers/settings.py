@@ -1,4 +1,4 @@
-"""The sections of the configuration on how answers are read and scored."""
+"""The sections of the configuration that determine how answers are read and scored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from seedbed.config.values import (
 
 
 class ScorerOptions(Section):
-    """Options of the scorer of a task's kind: those of SQL and of code have some."""
+    """Options of the scorers of the kinds SQL and code; the other kinds have none."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = (
         "verification",
@@ -35,55 +35,56 @@ class ScorerOptions(Section):
 
     timeout: Positive = Field(
         5.0,
-        description="SQL and code: CPU seconds for one query or program; twice that and one second "
-        "by the clock.",
+        description="SQL and code: limit of CPU seconds for one query or program. The wall-clock "
+        "limit is twice that plus one second.",
     )
-    max_rows: Count = Field(100_000, description="SQL: most rows of a gold result.")
+    max_rows: Count = Field(100_000, description="SQL: maximum number of rows of a gold result.")
     max_memory_mb: Count = Field(
-        512, description="SQL and code: most memory of a process that runs queries or a program."
+        512, description="SQL and code: memory limit of a process that runs queries or a program."
     )
     max_processes: Count = Field(
-        16, description="Code: most processes and threads of a program at a time."
+        16, description="Code: maximum number of processes and threads of a program at a time."
     )
     max_file_mb: Count = Field(
-        16, description="Code: largest file that a program may write; all of them, four times that."
+        16,
+        description="Code: largest file that a program may write; all its files, four times that.",
     )
     isolation: Literal["namespaces", "limits"] = Field(
         "namespaces",
-        description="Code: whether programs run only where the system lets them be kept from the "
-        "network and from files (user namespaces of Linux), or with limits alone where it does "
-        "not: what a model wrote can then reach all that you can.",
+        description="Code: `namespaces` runs programs only where user namespaces of Linux can keep "
+        "them from the network and from files. `limits` also runs them where there are none, with "
+        "resource limits alone: a model's program can then access everything that you can.",
     )
     column_order: Literal["free", "fixed"] = Field(
         "free",
-        description="SQL: whether columns may come in any order, or must in the gold query's.",
+        description="SQL: whether columns may be in any order, or must be in the gold query's.",
     )
     distinct: Literal["count", "ignore"] = Field(
         "count",
-        description="SQL: whether DISTINCT counts, or is taken out of both queries before they "
-        "run, as the official evaluation of Spider does by default.",
+        description="SQL: whether DISTINCT counts, or is removed from both queries before they "
+        "run, as in the official evaluation of Spider by default.",
     )
 
 
 _OF_GRADES = ("reference", "lowest", "highest")
-"""Options of a judge that gives grades."""
+"""Options that only a judge that gives grades has."""
 
 MOST_GRADES = 100
-"""The highest grade that a judge may be asked for."""
+"""Highest grade that the options may set."""
 
 
 class JudgeOptions(Section):
-    """A model that grades answers by a rubric, as the scorer of tasks of the kind `judged`."""
+    """A model that grades answers by a rubric: the scorer of tasks of the kind `judged`."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("evaluation",)
 
-    judge: Name = Field(description="The model to ask, a file in `config/models`.")
+    judge: Name = Field(description="The model that judges, a file in `config/models`.")
     rubric: Text = Field(description="What makes an answer good, in words for the judge.")
     compare: Literal["reference"] | None = Field(
         None,
-        description="`reference`: the judge says which is better, the answer or the reference "
-        "answer, or that neither is. It is asked twice, with either first, and the grade is the "
-        "mean: 1 for an answer that is better both times, 0.5 for a tie. null: it gives a grade.",
+        description="`reference`: the judge says whether the answer or the reference answer is "
+        "better, or neither. It is asked twice, with either first, and the grade is the mean: 1 "
+        "for an answer that is better both times, 0.5 for a tie. null: the judge gives a grade.",
     )
     reference: bool = Field(
         True, description="Without `compare`: whether the judge sees the reference answer."
@@ -95,18 +96,18 @@ class JudgeOptions(Section):
         5, description="Without `compare`: the grade of the best answer, which counts as 1."
     )
     max_tokens: Count = Field(
-        512, description="The longest verdict with its explanation, in tokens, without thinking."
+        512, description="Maximum tokens of a verdict with its explanation, without thinking."
     )
     unreadable: Fraction | None = Field(
         None,
-        description="The grade, from 0 to 1, of an answer whose verdict cannot be read when the "
-        "judge was asked for it again. null: there is none, and the job fails and shows them.",
+        description="The grade, from 0 to 1, of an answer whose verdict cannot be read even after "
+        "the judge was asked again. null: the job fails, and its message shows such verdicts.",
     )
     labels: TaskFile | None = Field(
         None,
         description="A file in the task's folder with answers that were graded by hand, in the "
-        "columns `question`, `answer`, `grade` and, if the judge sees it, `reference`; the judge "
-        "grades them too, and evaluations say how far it agrees.",
+        "columns `question`, `answer`, `grade` and, if the judge sees it, `reference`. The judge "
+        "grades them too, and evaluations report its agreement with them.",
     )
 
     @model_validator(mode="after")
@@ -120,7 +121,7 @@ class JudgeOptions(Section):
         return self
 
     def content(self) -> JsonObject:
-        """Return what a job gets of it, for JSON: its labels are a file, and so an input."""
+        """Return the options that a job receives, for JSON, without the labels, an input."""
         unused = _OF_GRADES if self.compare is not None else ()
         return self.model_dump(mode="json", exclude={"labels", *unused})
 
@@ -130,7 +131,7 @@ JUDGED = "judged"
 
 
 def _scorer_tag(value: Any) -> str:
-    """Tell a function's name, a judge's options and those of a kind from each other."""
+    """Return the tag that distinguishes a function's name, a judge's and a kind's options."""
     if isinstance(value, str):
         return tag("function")
     judged = isinstance(value, JudgeOptions) or (isinstance(value, Mapping) and "judge" in value)
@@ -141,16 +142,16 @@ OF_KIND = {
     "sql": frozenset(["timeout", "max_rows", "max_memory_mb", "column_order", "distinct"]),
     "code": frozenset(["timeout", "max_memory_mb", "max_processes", "max_file_mb", "isolation"]),
 }
-"""By kind of task, the options that it has."""
+"""Options of each kind of task."""
 
 
 class Scoring(Section):
     """How answers are read and compared."""
 
     kind: Kind = Field(
-        description="How answers are read and scored: a number, one of given choices, SQL by its "
-        "result, an exact string, a JSON object by its content, a program by unit tests, or any "
-        "text that a model judges.",
+        description="How answers are read and scored: as a number, one of given choices, SQL by "
+        "execution accuracy, an exact match of strings, a JSON object by its content, a program by "
+        "unit tests, or any text by a judge.",
         json_schema_extra=changes("questions", "verification", "datasets", "evaluation"),
     )
     scorer: Annotated[
@@ -160,8 +161,8 @@ class Scoring(Section):
         Discriminator(_scorer_tag),
     ] = Field(
         default_factory=ScorerOptions,
-        description="Options of the scorer of the kind; or MODULE:FUNCTION, a function of "
-        "MODULE.py in the task's folder that scores instead; or a judge.",
+        description="Options of the kind's scorer; or MODULE:FUNCTION, a function of MODULE.py in "
+        "the task's folder that scores instead; or a judge.",
         json_schema_extra=changes("verification", "datasets", "evaluation"),
     )
 
@@ -176,8 +177,8 @@ class Scoring(Section):
 
     @property
     def scorer_options(self) -> JsonObject | str:
-        """The options that are given, or the function, as `make_scorer` wants it; none of a judge,
-        which is asked by a job of its own.
+        """The options that the task sets, or its function, as arguments of `make_scorer`; empty for
+        a judge, because separate jobs ask it.
         """
         if isinstance(self.scorer, str):
             return self.scorer
@@ -186,7 +187,7 @@ class Scoring(Section):
         return self.scorer.model_dump(exclude_unset=True)
 
     def content(self) -> JsonObject:
-        """Return all settings for JSON; of those of the scorer, the ones that are given."""
+        """Return all settings for JSON, with only those scorer options that the task sets."""
         return self.model_dump(mode="json") | {"scorer": self.scorer_options}
 
 
@@ -195,7 +196,7 @@ class Checking(Scoring):
 
     new_answer: Literal["required", "not_required"] | None = Field(
         None,
-        description="Whether a new question is dropped whose answer is the seed's. null: required, "
+        description="`required` drops a new question whose answer is the seed's. null: required, "
         "unless the answers are labels: exact strings or choices, at most 20 in the train split, "
         "with at least four items each on average.",
         json_schema_extra=changes("verification"),
@@ -207,11 +208,11 @@ class Scored(Scoring):
 
     @property
     def judge(self) -> JudgeOptions | None:
-        """The judge that grades answers, if one does."""
+        """The judge that grades answers, or None."""
         return self.scorer if isinstance(self.scorer, JudgeOptions) else None
 
     score: Literal["strict", "flexible"] = Field(
-        description="Which reading of an output is the accuracy: `strict` wants the format that "
-        "was asked for, `flexible` finds the answer in free text.",
+        description="The reading of outputs that the accuracy uses: `strict` requires the "
+        "requested format, `flexible` finds the answer in free text.",
         json_schema_extra=changes("evaluation"),
     )

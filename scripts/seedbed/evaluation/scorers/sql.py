@@ -1,17 +1,18 @@
-"""Scorer for SQL answers: run the query, and compare its result with that of the gold query.
+"""Scorer for SQL answers by execution accuracy: a query's result must equal the gold query's.
 
-Queries run in a worker process, which is killed when it overruns, on databases opened read-only;
-see `seedbed.evaluation.scorers.sql_worker`. Results are compared as multisets of rows in any order
-of columns, or in the gold query's if the option `column_order` is `fixed`; the order of rows counts
-where the gold query has ORDER BY at its top level. A whole number equals the same number as a
-float, and floats are equal within a tolerance.
+Queries run in a worker process, which is killed when it exceeds its limits, on databases opened
+read-only; see `seedbed.evaluation.scorers.sql_worker`. Results are compared as multisets of rows.
+Columns may be in any order unless the option `column_order` is `fixed`. The order of rows counts if
+the gold query has ORDER BY at its top level. An integer equals the same number as a float, and
+floats are equal within a tolerance.
 
-An empty gold result would match any query that finds nothing. So where both queries find nothing,
-they are run on variants of the database in which the gold query finds something, and must find the
-same there; see `seedbed.evaluation.scorers.sql_variants`. The score then carries a reason.
+An empty gold result would match every query with an empty result. If both results are empty, the
+scorer therefore runs the queries on variants of the database in which the gold query returns rows,
+and compares the results there; see `seedbed.evaluation.scorers.sql_variants`. The score then has a
+reason.
 
-The official evaluation of Spider takes DISTINCT out of both queries; the option `distinct: ignore`
-does so, too.
+The option `distinct: ignore` removes DISTINCT from both queries, as the official evaluation of
+Spider does.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ TOLERANCE = 1e-9  # Relative; sums of floats in another order differ by about 1e
 MAX_COMPARED_VALUES = 5_000_000
 MAX_VARIANT_SECONDS = 2.0
 MAX_KEPT_VALUES = 2_000_000
-"""Of results of gold queries in memory, to which others are compared."""
+"""Maximum number of values in the cached results of gold queries."""
 
 _SIGNS = frozenset(["=", "!=", "<", "<=", ">", ">=", "+", "-", "/", "%", "||"])
 _OPERATORS = _SIGNS | {"not", "like", "glob", "in", "between", "is", "null", "or"}
@@ -46,15 +47,15 @@ _OPERATORS = _SIGNS | {"not", "like", "glob", "in", "between", "is", "null", "or
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a query gave.
+    """The result of a query.
 
     Attributes:
-        rows: its rows; blobs are {"blob": hex digits} turned into tuples.
-        columns: number of columns, known for empty results too.
-        reads: (table, column) pairs that it reads, in lower case.
-        error: why it gave none, "" if it did.
-        transient: whether the error says nothing about the query: its process was ended from
-            outside, or the machine was too busy to run it in time.
+        rows: its rows; a blob is the tuple ("blob", hex digits).
+        columns: number of columns, also known for empty results.
+        reads: (table, column) pairs that the query reads, in lower case.
+        error: the error, "" if the query succeeded.
+        transient: whether the query is not to blame for the error: its process ended unexpectedly,
+            or the machine was too busy to run it in time.
     """
 
     rows: tuple[tuple[Hashable, ...], ...] = ()
@@ -65,15 +66,16 @@ class Result:
 
 
 class SqlScorer:
-    """Scores SQL by execution. Use it as a context manager, or close it."""
+    """Scores SQL by execution accuracy. Close it after use, or use it as a context manager."""
 
     def __init__(self, folder: Path, options: ScorerOptions | None = None) -> None:
-        """Score on the databases below `folder`; no process is started before the first query.
+        """Score on the databases in `folder`; the first query starts the process.
 
         Args:
-            folder: where the items' databases lie.
-            options: limits, and what counts. Wall-clock time is capped at twice the CPU seconds of
-                `timeout` and one second, so that a busy machine changes no score and nothing hangs.
+            folder: the folder of the items' databases.
+            options: limits, and rules of comparison. The wall-clock limit is twice the CPU seconds
+                of `timeout` plus one second, so that a busy machine changes no score and no query
+                hangs.
         """
         options = options or ScorerOptions()
         self._ignores_distinct = options.distinct == "ignore"
@@ -90,12 +92,12 @@ class SqlScorer:
     def score(self, output: str, item: TaskItem) -> Score:
         """Return the score of an output; see `seedbed.evaluation.scorers.Scorer`.
 
-        A gold query that fails spoils its own item alone: nothing matches it, and the reason says
-        so.
+        If the gold query fails, no output matches it, and the score's reason says so; other items
+        are not affected.
 
         Raises:
-            FileNotFoundError: if the item's database is not there.
-            ValueError: if the item names none, or one outside the folder.
+            FileNotFoundError: if the item's database does not exist.
+            ValueError: if the item names no database, or one outside the folder.
         """
         path = self._path(item)
         flexible, strict = read_sql(output), read_strict(output)
@@ -116,11 +118,11 @@ class SqlScorer:
         return Score(strictly, right, flexible.value, reason)
 
     def run(self, database: str, sql: str) -> Result:
-        """Run one query on the database of that name and return its result."""
+        """Run one query on the database with this name, and return its result."""
         return self._run(self._existing(database), sql, self._max_rows)
 
     def problem(self, answer: str, question: str, seed: TaskItem) -> str:
-        """Return why an answer to a new question is no use, "" if it may be some."""
+        """Return why an answer to a new question is unusable, "" if no problem is found."""
         query = read_sql(answer).value
         if query is None:
             return "query_failed"
@@ -128,12 +130,12 @@ class SqlScorer:
         return "query_failed" if result.error else "" if result.rows else "no_rows"
 
     def same(self, first: str, second: str, question: str, seed: TaskItem) -> bool:
-        """Return whether the queries of two answers to a question find the same."""
+        """Return whether the queries of two answers to a question have the same result."""
         gold = read_sql(first).value
         return gold is not None and self.score(second, replace(seed, gold=gold)).flexible
 
     def close(self) -> None:
-        """End the worker process."""
+        """Stop the worker process."""
         self._worker.stop()
 
     def __enter__(self) -> SqlScorer:
@@ -143,7 +145,7 @@ class SqlScorer:
         self.close()
 
     def _asked(self, sql: str) -> str:
-        """Return a query as it is run: without DISTINCT, if that is ignored."""
+        """Return a query as it is run: without DISTINCT if the options ignore it."""
         return without_distinct(sql) if self._ignores_distinct else sql
 
     def _path(self, item: TaskItem) -> str:
@@ -167,7 +169,7 @@ class SqlScorer:
             return self._gold[key]
         result = self._run(path, sql, self._max_rows)
         if result.transient:
-            # Not the query's fault: another item with the same gold asks again.
+            # Not the query's fault, so it is not cached: another item with the same gold retries.
             return result
         self._gold[key] = result
         self._gold_values += _values(result)
@@ -176,10 +178,10 @@ class SqlScorer:
         return result
 
     def _judge(self, path: str, sql: str, gold_sql: str, gold: Result) -> tuple[bool, str]:
-        # One row too many already tells that the results differ.
+        # One row more than the gold result has is enough to tell that the results differ.
         result = self._run(path, sql, len(gold.rows) + 1)
         if result.error == "too many rows":
-            # No failure: it ran, and found more than the gold query does.
+            # The query did not fail: it returned more rows than the gold query.
             return False, "" if gold.rows else "gold result is empty"
         if result.error:
             return False, result.error
@@ -192,7 +194,7 @@ class SqlScorer:
     def _judge_empty(
         self, path: str, sql: str, gold_sql: str, result: Result, gold: Result
     ) -> tuple[bool, str]:
-        """Judge a query that finds nothing, like the gold query, by their results on other data."""
+        """Judge a query with an empty result, like the gold query's, by results on other data."""
         reason = "both results are empty: judged on variants of the database"
         if result.columns != gold.columns:
             return False, reason
@@ -208,7 +210,7 @@ class SqlScorer:
                 for backwards in (False, True)
             ]
             wanted, again = (self._run_on(image, gold_sql) for image in images)
-            # Where the order of the rows in the database decides, the gold query says nothing.
+            # Skip a variant on which the gold query's result depends on the database's row order.
             if wanted.error or not same_result(wanted, again, False, True)[0]:
                 continue
             theirs = self._run_on(images[0], sql)
@@ -225,7 +227,7 @@ class SqlScorer:
         return same, "both results are empty, whatever the rows: judged by what the queries compare"
 
     def _run_on(self, image: bytes, sql: str) -> Result:
-        """Run one query on a database that is given by its bytes."""
+        """Run one query on a database, given as bytes."""
         request = {"image": base64.b64encode(image).decode(), "sql": sql}
         return self._ask(request, min(self._timeout, MAX_VARIANT_SECONDS), self._max_rows)
 
@@ -246,10 +248,10 @@ class SqlScorer:
 
 
 def from_options(options: Mapping[str, object], folder: Path) -> SqlScorer:
-    """Return a scorer with the options given, on the databases of a task's folder.
+    """Return a scorer with these options, on the databases of a task's folder.
 
     Raises:
-        ValueError: for an option that `ScorerOptions` does not have, or a value it cannot have.
+        ValueError: if an option is unknown to `ScorerOptions`, or its value is invalid.
     """
     try:
         found = ScorerOptions.model_validate(dict(options))
@@ -269,7 +271,7 @@ def read_answer(answer: str, choices: Sequence[str] = ()) -> Reading:
 
 
 def plain_text(reading: Reading) -> Reading:
-    """Return a query with one space between tokens, in lower case outside quotes, uncommented."""
+    """Return a query with one space between tokens, in lower case outside quotes, no comments."""
     if reading.value is None:
         return reading
     tokens = []
@@ -282,7 +284,7 @@ def plain_text(reading: Reading) -> Reading:
 
 
 def without_distinct(sql: str) -> str:
-    """Return a query without DISTINCT; that of IS DISTINCT FROM stays."""
+    """Return a query without DISTINCT, except in IS DISTINCT FROM."""
     parts, end, previous = [], 0, ""
     for match in TOKEN.finditer(sql):
         word = match[0].lower()
@@ -316,14 +318,14 @@ def same_result(
 ) -> tuple[bool, str]:
     """Return whether two results are the same, and a reason.
 
+    The reason is "" unless the comparison reached its limit of steps, as it may for large results
+    whose columns all have the same values.
+
     Args:
         gold: the expected result.
         result: the result to compare with it.
         ordered: whether the order of rows counts.
         fixed_columns: whether the order of columns counts.
-
-    The reason is "" unless the comparison was given up: results of many rows and columns with the
-    same values in every column can take more steps than anyone will wait for.
     """
     if gold.columns != result.columns or len(gold.rows) != len(result.rows):
         return False, ""
@@ -357,7 +359,7 @@ def _match_columns(
 ) -> tuple[bool, str]:
     """Search for an order of `right`'s columns that gives the same multiset of rows as `left`."""
     rows = len(left[0])
-    # One open choice a level: rows so far as numbers on both sides, and columns still to try.
+    # One column per level: the numbered rows so far on both sides, and the columns still to try.
     start = (tuple([0] * rows), tuple([0] * rows))
     stack = [(start, frozenset[int](), iter(_distinct(candidates[0], right)))]
     while stack:
@@ -384,7 +386,7 @@ def _match_columns(
 
 
 def _distinct(columns: list[int], right: list[tuple[int, ...]]) -> list[int]:
-    """Return one column of each set of equal ones: trying another would change nothing."""
+    """Return one column of each set of equal columns; the others would give the same result."""
     return list({right[c]: c for c in reversed(columns)}.values())
 
 
@@ -395,12 +397,12 @@ def _extended(
 
 
 def _key(value: Hashable) -> tuple[str, Hashable]:
-    """Return a value with its type, since Python takes 1, 1.0 and True for one key."""
+    """Return a value with its type, because 1, 1.0 and True are the same key in Python."""
     return type(value).__name__, value
 
 
 def _alike(rows: Sequence[tuple[Hashable, ...]]) -> dict[tuple[str, Hashable], int]:
-    """Return a number for each value; equal values, and floats within tolerance, share theirs."""
+    """Return a number for each value, the same for equal values and for floats within tolerance."""
     values = {_key(value) for row in rows for value in row}
     alike: dict[tuple[str, Hashable], int] = {}
     numeric: list[int | float] = []
@@ -427,17 +429,17 @@ def _values(result: Result) -> int:
 
 
 def _compared(sql: str) -> Counter[str]:
-    """Return the operators of a query; some have the same meaning."""
+    """Return the counts of a query's operators; synonyms count as one operator."""
     same = {"==": "=", "<>": "!="}
     tokens = (same.get(match[0].lower(), match[0].lower()) for match in TOKEN.finditer(sql))
     return Counter(token for token in tokens if token in _OPERATORS)
 
 
 def _literals(sql: str, reads: Iterable[tuple[str, str]]) -> Counter[str]:
-    """Return the literals of a query, without quotes.
+    """Return the counts of a query's literals, without quotes.
 
-    A text in double quotes is one, too, for SQLite, unless it is a name that the query reads, or
-    gives.
+    For SQLite, text in double quotes is a literal too, unless it is a name that the query reads or
+    defines.
     """
     names = {name.lower() for pair in reads for name in pair}
     found: Counter[str] = Counter()

@@ -1,7 +1,7 @@
-"""Finding the SQL query in what a model wrote.
+"""Finding the SQL query in a model's output.
 
-Nothing is run here, and no query is parsed: a text is split into SQL's tokens, and a query ends
-where what follows cannot go on with it.
+This module neither runs nor parses queries: it splits a text into SQL's tokens, and ends a query
+before the first token that cannot continue it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _FINAL = re.compile(
     r"\bfinal\s(?:answer|query|sql(?:\squery)?)\b[^\n:]{0,40}:|\bcorrected\s(?:query|sql)\b[^\n:]{0,40}:",
     re.IGNORECASE,
 )
-# Behind these, the next query on a line of its own replaces what stands before.
+# After these words, the next query on a line of its own replaces the earlier one.
 _REVISES = re.compile(
     r"\b(?:(?:final|correct(?:ed|ion)?|revised|improved|fixed|updated)\b[^\n:]{0,40}:"
     r"|(?:wait|oops|sorry|actually|hmm+|on\ssecond\sthought)\b)",
@@ -74,7 +74,7 @@ _WITHOUT_TABLE = re.compile(
     re.IGNORECASE,
 )
 _SELECTS_FROM = re.compile(r"[^;]{1,2000}?(?:\b|\\n)from\b", re.IGNORECASE)
-# What goes on in prose on the line where a query ends.
+# Prose after a query, on the query's last line.
 _PROSE_BEHIND = re.compile(
     r",\s+(?:which|where|so|but|because|since|assuming|if|to|as\s(?:you|we|asked|requested))\s"
     r"|-\s(?:that|this|which|it|to)\s|[–—]|\*\*|\((?:this|that|which|it|assuming|where|the)\s|is\s+(?:the|an?|what|used|your|my|how"
@@ -102,12 +102,12 @@ _SENTENCE = re.compile(r"Select\b[^\n]{0,300}[.:][ \t]*\n")
 _FROM = re.compile(r".{1,500}?\bfrom\b", re.IGNORECASE | re.DOTALL)
 _GO_ON = KEYWORDS - {"select", "with", "values", "first", "last", "distinct", "true", "false"}
 _COMPARES = re.compile(r"[=<>]|\b(?:is|in|like|between|not)\b", re.IGNORECASE)
-# More than a name, an alias and another word in a row is prose.
+# A third word in a row, after a name and its alias, is prose.
 _MOST_NAMES = 2
 
 
 def _leading(text: str) -> int:
-    """Return where a query may begin, after an introduction."""
+    """Return the position after an introduction, where a query may begin."""
     found = _LEADING.match(text)
     return found.end() if found else 0
 
@@ -127,10 +127,10 @@ def read_strict(output: str) -> Reading:
 
 
 def read_sql(output: str) -> Reading:
-    """Read the SQL of a free text: of its last code block or tag with a query, or the first query.
+    """Read the query in a free text: in its last code block or tag with a query, or the first one.
 
-    A query ends at its semicolon, at an empty line with no more of it behind, where prose follows,
-    or at the end.
+    A query ends at its semicolon, at an empty line that it does not continue after, before prose,
+    or at the end of the text.
     """
     text = final_part(output, _answered)[-MAX_CHARACTERS:]
     if not text.strip():
@@ -154,7 +154,7 @@ def read_sql(output: str) -> Reading:
 
 
 def _follows(text: str, end: int) -> bool:
-    """Return whether a query stands on a line of its own behind a place in a text."""
+    """Return whether a query is on a line of its own after a position in a text."""
     return any(
         _rank(text, match.start(), match[0]) == 0 and _is_query(text, match.start())
         for match in islice(_ANY.finditer(text, end), 10)
@@ -162,7 +162,7 @@ def _follows(text: str, end: int) -> bool:
 
 
 def _is_query(text: str, start: int) -> bool:
-    """Return whether a query may begin at a place, where a word such as SELECT stands."""
+    """Return whether a query may begin at the position of a word such as SELECT."""
     if text[start : start + 6].lower() == "select":
         if _NO_QUERY.match(text, start):
             return False
@@ -173,17 +173,17 @@ def _is_query(text: str, start: int) -> bool:
 
 
 def _answered(head: str, tail: str) -> bool:
-    """Return whether a text holds a query, before a next question or turn begins."""
+    """Return whether the text before a next question or turn contains a query."""
     head = head[-MAX_CHARACTERS:]
     start = _start(head)
     return start is not None and (head[start : start + 1].isupper() or not head[:start].strip())
 
 
 def _start(source: str) -> int | None:
-    """Return where the query of a text begins, or None if there is none.
+    """Return the start of the query in a text, or None if there is none.
 
-    Prose may say "select": a query at the beginning, on a line of its own, or behind a colon or a
-    quote is preferred, then one in capitals.
+    Prose may contain "select". A query at the beginning, on a line of its own, or after a colon or
+    a quote is preferred, then one in capitals.
     """
     begin = _leading(source)
     best: tuple[int, int] | None = None
@@ -206,7 +206,7 @@ def _start(source: str) -> int | None:
 
 
 def _rank(source: str, start: int, found: str) -> int:
-    """Return how unlikely it is that a query begins there; 0 is best."""
+    """Return the rank of a query's possible start; 0 is the most likely."""
     line = source[max(0, source.rfind("\n", 0, start) + 1, start - 300) : start]
     before = source[max(0, start - 100) : start].rstrip()
     if "--" in line or "/*" in line:
@@ -222,7 +222,7 @@ def _rank(source: str, start: int, found: str) -> int:
 
 
 def _query(source: str, start: int) -> str:
-    """Return the query that begins at a place in a text."""
+    """Return the query that begins at a position in a text."""
     before, text = source[:start], source[start:]
     if before.endswith(('"""', "'''")):
         text = text.split(before[-3:], 1)[0]
@@ -236,12 +236,12 @@ def _query(source: str, start: int) -> str:
     for mark in ("**", "__", "*"):
         if before.rstrip().endswith(mark):
             query = query.removesuffix(mark).rstrip()
-    # A sentence's end.
+    # The full stop of a sentence.
     return query.removesuffix(".").rstrip()
 
 
 def _unquoted(text: str, quote: str) -> str:
-    """Return a text up to the quote that closes it; one inside opens behind space or a sign."""
+    """Return a text up to its closing quote; a quote after a space or a sign opens an inner one."""
     place = 0
     while (place := text.find(quote, place)) >= 0:
         if text[place - 1 : place] == "\\":
@@ -258,7 +258,7 @@ def _unquoted(text: str, quote: str) -> str:
 
 
 def _end(text: str) -> int:
-    """Return where the query ends that a text begins with."""
+    """Return the end of the query at the beginning of a text."""
     title = text[:1].isupper() and not text[:2].isupper()
     depth, names = 0, 0
     end = name_end = 0
@@ -277,7 +277,7 @@ def _end(text: str) -> int:
         if depth == 0 and complete and _PROSE_BEHIND.match(text, match.start()):
             return end
         if token == "<" and re.match(r"/[A-Za-z]", text[match.end() : match.end() + 2]):
-            # A tag that closes.
+            # A closing tag.
             return end
         keyword = kind == "word" and word in KEYWORDS
         if depth == 0 and complete and "\n" in text[end : match.start()]:
@@ -305,7 +305,7 @@ def _end(text: str) -> int:
 
 
 def _goes_on(text: str, match: re.Match[str], keyword: bool, title: bool) -> bool:
-    """Return whether a token on a new line goes on with a query that could end before it."""
+    """Return whether a token on a new line continues a query that could end before it."""
     token = match[0]
     if match.lastgroup == "sign":
         if _RULE.match(text, match.start()) or _NOTE.match(text, match.start()):
@@ -320,7 +320,7 @@ def _goes_on(text: str, match: re.Match[str], keyword: bool, title: bool) -> boo
             return False
         if title or not (token[0].isupper() and token[1:].islower() and len(token) > 1):
             return True
-        # "Order by" may go on with "select"; "As you can see" does not.
+        # "Order by" may continue a query; "As you can see" does not.
         rest = line[len(token) :].split()
         by = rest[:1] and rest[0].lower() in ("by", "join", "outer")
         return bool(by) or (len(rest) <= 3 and "," not in line) or bool(re.search(r"[=<>]", line))

@@ -1,11 +1,11 @@
-"""Variants of a database in which a query that finds nothing may find something.
+"""Variants of a database in which a query with an empty result may return rows.
 
-Two queries that find nothing are distinguished by what they find elsewhere. A variant is a copy of
-the database's tables, without most of their rows and without constraints, in memory. Rows are added
-to the tables that the queries read: columns that a query compares with a literal hold that literal
-and its neighbours, columns that are joined hold the same keys in all tables, and all other columns
-hold values of their own. Further rows stand in only one of the tables, or in all but one, or as
-often as a query counts.
+The results on variants distinguish two queries whose results on the database are both empty. A
+variant is an in-memory copy of the database's tables, without constraints and with few of their
+rows. Rows are added to the tables that the queries read. In these rows, a column that a query
+compares with a literal contains the literal and its neighbours; joined columns contain the same
+keys in all tables; every other column contains distinct values. Further rows are in only one of the
+tables, in all but one, or repeated as often as a query counts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from seedbed.evaluation.scorers.sql_reading import KEYWORDS, TOKEN
 from seedbed.tasks.databases import read_only
 
 VARIANTS = 4
-"""How many variants there are: the first two hold the added rows alone, the others more."""
+"""Number of variants. The first two contain only added rows; the others contain more."""
 
 _MOST_COMBINATIONS = 48
 _MOST_COUNTED = 60
@@ -40,13 +40,13 @@ Value = str | int | float | None
 
 @dataclass
 class Wanted:
-    """What queries compare.
+    """The comparisons in queries.
 
     Attributes:
-        values: by column in lower case, the values that tell its comparisons apart, those first
-            that fulfil one.
+        values: for each column (in lower case), values on which its comparisons differ; values
+            that satisfy one come first.
         keys: columns that are compared with other columns.
-        counts: numbers that counts of rows are compared with.
+        counts: numbers with which counts of rows are compared.
     """
 
     values: dict[str, list[Value]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Wanted:
     counts: set[int] = field(default_factory=set)
 
     def add(self, column: str, values: Iterable[Value]) -> None:
-        """Add values of a column, keeping those that are there in front."""
+        """Add values of a column after its earlier values."""
         known = self.values.setdefault(column, [])
         known += [value for value in values if value not in known]
 
@@ -73,8 +73,8 @@ def wanted(queries: Sequence[str], names: frozenset[str]) -> Wanted:
 
     Args:
         queries: the queries.
-        names: of the database's tables and columns, in lower case; any other text in double quotes
-            is a literal, as it is for SQLite.
+        names: names of the database's tables and columns, in lower case. Any other text in double
+            quotes is a literal, as in SQLite.
     """
     found = Wanted()
     for query in queries:
@@ -94,12 +94,12 @@ def variant(
 
     Args:
         tables: the database's tables.
-        views: statements that make its views.
+        views: statements that create its views.
         read: names of the tables that the queries read, in lower case.
         compared: what the queries compare.
-        number: of the variant, from 0 to `VARIANTS` - 1.
-        backwards: whether rows stand in the opposite order; a query whose result depends on that
-            does not say which rows it wants.
+        number: number of the variant, from 0 to `VARIANTS` - 1.
+        backwards: whether the rows are in the opposite order. A query whose result depends on that
+            order does not determine its rows.
     """
     with closing(sqlite3.connect(":memory:")) as connection:
         added = _added_rows([t for t in tables if t.name.lower() in read], compared, number)
@@ -153,7 +153,7 @@ def contents(path: str) -> tuple[tuple[Table, ...], tuple[str, ...], frozenset[s
 
 
 class _Comparisons:
-    """The tokens of a query, in which comparisons are looked for."""
+    """Finds the comparisons in the tokens of a query."""
 
     def __init__(self, query: str, names: frozenset[str]) -> None:
         self._tokens = []
@@ -198,7 +198,7 @@ class _Comparisons:
                     if column:
                         found.keys.add(column)
         if "left" in words:
-            # "a LEFT JOIN b ... WHERE b.key IS NULL" asks for what is not there, and not for NULL.
+            # "a LEFT JOIN b ... WHERE b.key IS NULL" selects rows without a match, not NULL values.
             for column in found.keys & found.values.keys():
                 found.values[column] = [v for v in found.values[column] if v is not None]
                 if not found.values[column]:
@@ -240,12 +240,12 @@ class _Comparisons:
         return self._kind(place) in ("text", "number")
 
     def _counts(self, place: int) -> bool:
-        """Return whether a count of rows precedes a place."""
+        """Return whether a count of rows precedes a position."""
         start = self._opening(place - 1)
         return start is not None and self._token(start - 1) == "count"
 
     def _opening(self, place: int) -> int | None:
-        """Return where the bracket opens that closes at a place, or None if none does."""
+        """Return the position of the bracket that the one at a position closes, or None."""
         if self._token(place) != ")":
             return None
         depth = 0
@@ -256,7 +256,7 @@ class _Comparisons:
         return None
 
     def _column_before(self, place: int) -> str | None:
-        """Return the column that ends before a place; of a call, the last in its brackets."""
+        """Return the column that ends before a position; for a call, the last in its brackets."""
         opening = self._opening(place - 1)
         if opening is not None:
             if self._token(opening - 1) == "count":
@@ -267,7 +267,7 @@ class _Comparisons:
         return self._token(place - 1) if self._kind(place - 1) == "column" else None
 
     def _column_after(self, place: int) -> str | None:
-        """Return the column that begins at a place."""
+        """Return the column that begins at a position."""
         while self._kind(place) == "column" and self._token(place + 1) == ".":
             place += 2
         named = self._kind(place) == "column" and self._token(place + 1) != "("
@@ -293,7 +293,7 @@ def _number(token: str) -> Value:
 
 
 def _telling(operator: str, value: Value, negated: bool) -> list[Value]:
-    """Return values that tell a comparison from others, one first that fulfils it."""
+    """Return values that distinguish a comparison from others; the first satisfies it."""
     if isinstance(value, str):
         if operator in ("like", "glob"):
             core = value.replace("%", "").replace("*", "").replace("_", "q").replace("?", "q")
@@ -302,7 +302,7 @@ def _telling(operator: str, value: Value, negated: bool) -> list[Value]:
                 values = [core, *values[2:], values[1]]
         else:
             values = [value, f"{value}x", value[:-1], "another"]
-            # A part of a date or of a longer text, as in strftime('%Y', day) = '2020'.
+            # Part of a date or of a longer text, as in strftime('%Y', day) = '2020'.
             values += [f"{value}-06-15"] if re.fullmatch(r"\d{4}", value) else []
             order = {">": [1], "<": [2, 3], "!=": [3], "<>": [3]}.get(operator, [0])
             values = [*(values[n] for n in order), *values]
@@ -360,14 +360,14 @@ def _added_rows(
     if number > 1:
         pool = [*keys, *range(_FIRST_KEY + 50, _FIRST_KEY + 53)]
         for name, maker in makers.items():
-            # Not all keys stand in every column: what one lacks, another has.
+            # No column contains all keys, so that some rows have no match in another table.
             some = [chance.sample(pool, (len(pool) + 1) // 2) for _ in maker.columns]
             rows[name] += [maker.random_row(chance, some) for _ in range(_RANDOM_ROWS)]
     return rows
 
 
 class _Rows:
-    """Makes rows of a table."""
+    """Creates rows of a table."""
 
     def __init__(self, table: Table, compared: Wanted) -> None:
         self.columns = table.columns
@@ -379,11 +379,11 @@ class _Rows:
         ]
 
     def base(self) -> dict[int, Value]:
-        """Return the first value of every column that is compared with one."""
+        """Return the first value of every column that has values to compare with."""
         return {place: values[0] for place, values in self._fixed}
 
     def combinations(self, chance: random.Random) -> list[dict[int, Value]]:
-        """Return values of the columns that are compared with some, in many combinations."""
+        """Return many combinations of the compared columns' values."""
         base = self.base()
         single = self.singles()
         lists = [values for _, values in self._fixed]
@@ -402,7 +402,7 @@ class _Rows:
     def row(
         self, key: Value, group: int, number: int, fixed: dict[int, Value], copy: int = 0
     ) -> tuple[Value, ...]:
-        """Return a row: a key, values that are compared, and values of the row's own."""
+        """Return a row of a key, compared values, and distinct values."""
         values: list[Value] = []
         for place, (name, kind, primary) in enumerate(self.columns):
             if place in fixed and not (name.lower() in self._compared.keys and number == 0):
@@ -419,7 +419,7 @@ class _Rows:
     def random_row(
         self, chance: random.Random, keys: Sequence[Sequence[Value]]
     ) -> tuple[Value, ...]:
-        """Return a row of random values: keys from `keys` by column, and few others."""
+        """Return a row of random values: keys from `keys` by column, and few different others."""
         values: list[Value] = []
         for place, (name, kind, _) in enumerate(self.columns):
             known = self._compared.values.get(name.lower())
@@ -432,14 +432,14 @@ class _Rows:
         return tuple(values)
 
     def _own(self, place: int, kind: str, number: int) -> Value:
-        """Return a value that no other column has."""
+        """Return a value that occurs in no other column."""
         if re.search("int|real|floa|doub|num|dec|bool", kind, re.IGNORECASE):
             return 7_000 + 1_000_000 * place + number
         return f"{self.columns[place][0]} {number}"
 
 
 def _plain_type(kind: str) -> str:
-    """Return a declared type that is safe to declare again."""
+    """Return a declared type in a form that is safe to use in CREATE TABLE."""
     return kind if re.fullmatch(r"[A-Za-z][A-Za-z0-9_ (),]{0,60}", kind) else ""
 
 

@@ -1,15 +1,15 @@
-"""Worker process that runs untrusted SQL; `seedbed.evaluation.scorers.sql` starts and ends it.
+"""Worker process that runs untrusted SQL; `seedbed.evaluation.scorers.sql` starts and stops it.
 
-It is run as a file, with a socket's file descriptor and a memory limit as arguments, and needs the
-standard library alone. Requests and replies are JSON, one of each at a time:
+This file is run as a script with a socket's file descriptor and a memory limit as arguments. It
+imports only the standard library. Requests and replies are JSON, one of each at a time:
 
     {"database": path, "sql": text, "seconds": CPU time, "rows": most rows}
     {"image": a database in base64, "sql": ...}
     {"rows": [...], "columns": n, "reads": [[table, column], ...]}   or   {"error": text}
 
-A blob is sent as {"blob": hex digits}. A query may only read: the file is opened read-only and
-immutable, or lies in memory; an authorizer refuses everything but selecting, and the process can
-write no file.
+A blob is sent as {"blob": hex digits}. A query can only read: the database is a file opened
+read-only and immutable, or in memory; an authorizer refuses every action except reading, and the
+process cannot write files.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ import time
 from multiprocessing.connection import Connection
 from urllib.parse import quote
 
-# Bytes of text and blobs in one result; a result is sent and compared as a whole.
+# Maximum bytes of text and blobs in one result; a result is sent and compared as a whole.
 MAX_RESULT_BYTES = 32_000_000
-# Databases that stay open.
+# Maximum number of open databases.
 MAX_CONNECTIONS = 8
-# Steps of SQLite's machine between two looks at the clock (about 0.1 ms).
+# Steps of SQLite's virtual machine between two checks of the clock (about 0.1 ms).
 STEPS_PER_CHECK = 2_000
 
 _LIMITS = {
@@ -49,30 +49,30 @@ _ALLOWED = {
 }
 
 
-# Functions that reach out of the database, or into the process.
+# Functions that access anything outside the database.
 _REFUSED = {"load_extension", "fts3_tokenizer"}
 
 
 class Database:
-    """One database, open for reading alone."""
+    """A database opened for reading only."""
 
     def __init__(self, path: str = "", image: bytes = b"") -> None:
-        """Open the database file at `path`, or the database whose bytes are given."""
+        """Open the database file at `path`, or the database with the bytes `image`."""
         self.reads: set[tuple[str, str]] = set()
         self._deadline = 0.0
         uri = ":memory:" if image else f"file:{quote(path)}?mode=ro&immutable=1"
-        # A cached statement would not pass the authorizer again, which notes what a query reads.
+        # The authorizer records what a query reads, and a cached statement would bypass it.
         self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, cached_statements=0)
         if image:
             self._connection.deserialize(image)
-        # Sorting must spill into memory, which is capped, and not into files.
+        # Sorting must use memory, which is limited, and not files.
         self._connection.execute("PRAGMA temp_store = MEMORY")
         for limit, value in _LIMITS.items():
             self._connection.setlimit(limit, value)
-        # Some real databases hold text that is not UTF-8.
+        # Some real databases contain text that is not UTF-8.
         self._connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-        # These tables read their argument alone. SQLite makes them at their first use, by a
-        # statement that the authorizer refuses.
+        # These tables read only their argument. SQLite creates them at their first use, by a
+        # statement that the authorizer would refuse.
         for table in ("json_each", "json_tree"):
             with contextlib.suppress(sqlite3.OperationalError):  # An SQLite without JSON.
                 self._connection.execute(f"SELECT 1 FROM {table}('[]')").fetchall()
@@ -149,8 +149,8 @@ def serve(requests: Connection) -> None:
 
 
 def _cap(memory_bytes: int) -> None:
-    """Keep this process from growing, from writing files and from leaving core dumps."""
-    # Not every system lets each limit be set; the heap limit below works on all of them.
+    """Limit this process's memory, and keep it from writing files and core dumps."""
+    # Some systems do not allow every limit to be set; the heap limit below works on all of them.
     for kind, value in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_FSIZE, 0),
