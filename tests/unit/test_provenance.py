@@ -127,7 +127,7 @@ def test_code_that_is_reached_changes_the_digest(scripts, file, old, new):
     ("file", "old", "new"),
     [
         # One word in the text below a constant; and a text within a function.
-        ("seedbed/artifacts.py", "Rows that are written", "Lines that are written"),
+        ("seedbed/artifacts.py", "A row group is", "A group of rows is"),
         ("seedbed/artifacts.py", "    path = Path(path)\n",
          '    path = Path(path)\n    "A text."\n'),
         ("seedbed/streams/response_cache.py", "        done = 0\n",

@@ -198,33 +198,33 @@ EDITS: dict[str, tuple[Any, ...]] = {
         append(f"{LIBRARY}/study/config.py", "\nUNUSED = 1\n"),
         {},
     ),
-    "how many prompts a model takes at a time": (
+    "a model's batch size": (
         append("config/models/micro_teacher.yaml", "engine: {batch_size: 8}\n"),
         {},
     ),
-    "what runs a model here": (
+    "the engine of a model in config.yaml": (
         append(
             "config/config.yaml",
             "engines: {micro_teacher: {kind: openai, base_url: http://host/v1, model: micro}}\n",
         ),
         {},
     ),
-    "what runs a model, in its own file": (
+    "the engine of a model in its file": (
         append(
             "config/models/micro_teacher.yaml",
             "engine: {kind: openai, base_url: http://host/v1, model: micro}\n",
         ),
         {},
     ),
-    "the code of an engine that no model of the study has": (
+    "the code of an engine that no model of the study uses": (
         append(f"{LIBRARY}/engines/openai_engine.py", "\nUNUSED = 1\n"),
         {},
     ),
-    "the environment that jobs run in": (
+    "the environment of jobs": (
         replace("config/config.yaml", "environment: cpu", "environment: gpu"),
         {},
     ),
-    "another pin of a package": (
+    "the pinned version of a package": (
         replace("envs/cpu.yaml", "- tqdm==", "- tqdm>="),
         {},
     ),
@@ -239,7 +239,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         FIGURES,
     ),
     "a comment in a rule": (append("rules/students.smk", "\n# A comment.\n"), {}),
-    "how much memory a job is given": (
+    "the memory of a job": (
         replace(f"{LIBRARY}/study/resources.py", "BASE_MB = 4_300", "BASE_MB = 5_300"),
         {},
     ),
@@ -252,11 +252,11 @@ EDITS: dict[str, tuple[Any, ...]] = {
     "another number of cores": (nothing, {}, "--cores", "1"),
     "the profile for a machine with GPUs": (nothing, {}, "--profile", "profiles/gpu"),
     "the profile for SLURM": (nothing, {}, "--profile", "slurm"),
-    "how many GPUs a model runs on": (
+    "the number of GPUs of a model": (
         append("config/config.yaml", "engines: {micro_student: {gpus: 1}}\n"),
         {},
     ),
-    "how students are trained here": (
+    "the trainers in config.yaml": (
         append(
             "config/config.yaml",
             "trainers: {micro_student: {save_minutes: 5, micro_batch_tokens: 900}}\n",
@@ -268,7 +268,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         replace("config/config.yaml", "max_teacher_queries: null", "max_teacher_queries: 5"),
         {},
     ),
-    "a limit for endpoints alone": (
+    "the concurrency of an endpoint": (
         append(
             "config/config.yaml",
             "engines: {micro_teacher: {kind: openai, base_url: http://host/v1, model: m,"
@@ -276,7 +276,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         ),
         {},
     ),
-    "a study that is not run": (
+    "another study": (
         replace("config/studies/demo.yaml", "test_items: 2000", "test_items: 100"),
         {},
     ),
@@ -290,11 +290,13 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {},
     ),
     "the response cache": (remove("results/micro/state"), {}),
-    "a word in the text below a constant": (
-        replace(f"{LIBRARY}/artifacts.py", "Rows that are written at a time", "Rows written"),
+    "the docstring of a constant": (
+        replace(
+            f"{LIBRARY}/artifacts.py", "A row group is written once", "A row group is written when"
+        ),
         {},
     ),
-    "a text within a function": (
+    "a bare string in a function": (
         replace(
             f"{LIBRARY}/artifacts.py", "    path = Path(path)\n", "    path = Path(path)\n    'A'\n"
         ),
@@ -329,7 +331,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         replace(f"{LIBRARY}/artifacts.py", "why: object) -> str:", "why: str) -> str:"),
         {},
     ),
-    "an import for types alone": (
+    "an import for type checking": (
         append(
             f"{LIBRARY}/streams/response_cache.py",
             "\nfrom typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import seedbed.chats\n",
@@ -340,17 +342,17 @@ EDITS: dict[str, tuple[Any, ...]] = {
         replace(f"{LIBRARY}/provenance.py", "_MOST_NOTES = 500", "_MOST_NOTES = 400"),
         {},
     ),
-    "where real data lies": (
+    "the folder of real data": (
         replace("config/config.yaml", "data_dir: null", "data_dir: resources"),
         {},
     ),
     "a version of the task that changed nothing": (another_version, {}),
-    "how far a filter reaches that no block has": (
+    "the reach of a filter that no block uses": (
         append(MICRO, "verification: {reach: 2.0}\n"),
         {},
     ),
-    "a copy that lost its dates": (dated(1980), {}),
-    "results that were written again as they are": (write_again, {}),
+    "a copy without its dates": (dated(1980), {}),
+    "results written again with the same content": (write_again, {}),
     # --- analysis and figures
     "a colour of the figures": (
         replace(f"{LIBRARY}/analysis/report/charts/theme.py", "#0072B2", "#0072B3"),
@@ -415,11 +417,11 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {},
     ),
     "test items": (replace(MICRO, "test_items: 64", "test_items: 65"), EVALUATIONS),
-    "which reading is the accuracy": (
+    "the reading that counts as accuracy": (
         replace(TASK, "score: strict", "score: flexible"),
         EVALUATIONS,
     ),
-    "the code that evaluates": (
+    "the code of evaluation": (
         append("scripts/evaluate_student.py", "\nprint(1)\n"),
         EVALUATIONS,
     ),
@@ -436,13 +438,13 @@ EDITS: dict[str, tuple[Any, ...]] = {
         ),
         STUDENTS,
     ),
-    "a constant in the code of training that nobody uses": (
+    "an unused constant in the code of training": (
         append(f"{LIBRARY}/training/students.py", "\nUNUSED = 1\n"),
         {},
     ),
     "the rank of adapters": (replace(MICRO, "lora_rank: 4", "lora_rank: 8"), STUDENTS),
     "the epochs": (replace(MICRO, "epochs: 1", "epochs: 2"), STUDENTS),
-    "the rows of a step": (replace(MICRO, "  batch_size: 16", "  batch_size: 8"), STUDENTS),
+    "the batch size of training": (replace(MICRO, "  batch_size: 16", "  batch_size: 8"), STUDENTS),
     "the seed of training": (replace(MICRO, "  max_length", "  seed: 1\n  max_length"), STUDENTS),
     "one student's own training": (
         append(MICRO, "student_training: {micro_student: {weight_decay: 0.1}}\n"),
@@ -454,7 +456,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {**STREAMS, "evaluate_student": 13},
     ),
     "the sampling temperature": (replace(MICRO, "temperature: 0.7", "temperature: 0.8"), STREAMS),
-    "how often one method tries": (
+    "the attempts of one method": (
         replace("config/methods/new_question.yaml", "max_attempts: 3", "max_attempts: 2"),
         {"write_questions": 5, "answer_questions": 5, "sample_answers": 2, **CHECKS, **data(5)},
     ),
@@ -466,7 +468,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1, 4, 8]"),
         data(3),
     ),
-    "how many answers must agree": (
+    "the number of self-consistency samples": (
         append(MICRO, "verification: {samples: 5}\n"),
         {"sample_answers": 2, "verify_answers": 2, **data(1)},
     ),
@@ -490,15 +492,15 @@ EDITS: dict[str, tuple[Any, ...]] = {
         ),
         {"draw_seeds": 1, **data(1)},
     ),
-    "how words overlap with the test split": (
+    "the check for overlap with the test split": (
         replace("config/tasks/mini_math/task.yaml", "overlap_words: null", "overlap_words: 13"),
         data(12),
     ),
-    "the temperature of questions alone": (
+    "the temperature of questions": (
         replace(MICRO, "top_p: 1.0}", "top_p: 1.0, question_temperature: 0.9}"),
         {"write_questions": 8, "answer_questions": 8, "sample_answers": 2, **CHECKS, **data(8)},
     ),
-    "the nucleus that is sampled from": (replace(MICRO, "top_p: 1.0}", "top_p: 0.9}"), STREAMS),
+    "top_p": (replace(MICRO, "top_p: 1.0}", "top_p: 0.9}"), STREAMS),
     "the date in chat templates": (
         replace(f"{LIBRARY}/chats.py", "26 Jul 2024", "27 Jul 2024"),
         {**STREAMS, **STUDENTS, "evaluate_student": 13},
@@ -511,15 +513,15 @@ EDITS: dict[str, tuple[Any, ...]] = {
         ),
         {**STREAMS, "evaluate_student": 13},
     ),
-    "the longest answers": (
+    "the maximum length of answers": (
         replace(TASK, "answer: 32", "answer: 33"),
         {"answer_questions": 11, "sample_answers": 2, **CHECKS, **data(11), "evaluate_student": 13},
     ),
-    "the longest questions": (
+    "the maximum length of questions": (
         replace(TASK, "question: 40", "question: 41"),
         {"write_questions": 8, "answer_questions": 8, "sample_answers": 2, **CHECKS, **data(8)},
     ),
-    "the highest budget less": (
+    "without the highest budget": (
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [1]"),
         {"collect_results": 1, **FITS, "plot_costs": 1, "plot_diversity": 1},
     ),
@@ -551,29 +553,29 @@ EDITS: dict[str, tuple[Any, ...]] = {
         remove(f"results/micro/evaluations/{UNTRAINED}/evaluation.json"),
         {"evaluate_student": 1, **ANALYSIS},
     ),
-    "a table is gone that others stand on": (remove("results/micro/tables/cells.parquet"), {}),
-    "an adapter is gone that has its score": (remove(f"results/micro/adapters/{SMALLEST}"), {}),
-    "a seed set is cut short": (
+    "a table is gone whose results exist": (remove("results/micro/tables/cells.parquet"), {}),
+    "an adapter is gone whose score exists": (remove(f"results/micro/adapters/{SMALLEST}"), {}),
+    "a seed set is truncated": (
         cut("results/micro/seeds/task=mini_math/seeds=8/replicate=1/seeds.parquet"),
         {"write_questions": 2, "answer_questions": 3, "check_answers": 1, **data(3)},
     ),
-    "a dataset is not what was made": (
+    "a dataset is damaged": (
         cut(f"results/micro/datasets/{Path(SMALLEST).parent}/dataset.parquet"),
         # Which then say so, and do not train on it.
         {"train_student": 1, "evaluate_student": 1, **ANALYSIS},
     ),
     # --- what was noted
-    "dates of results, in no order": (shuffle_dates, {}),
+    "random dates of results": (shuffle_dates, {}),
     "the manifests": (
         lambda root: [(root / name / "manifest.jsonl").unlink() for name in ROOTS],
         {},
     ),
-    "a manifest whose last line was torn by a kill": (
+    "a manifest whose last line is incomplete after a kill": (
         append("results/micro/manifest.jsonl", '{"outputs": {"results/micro/tab'),
         {},
     ),
-    "all that Snakemake noted": (remove(".snakemake/metadata"), {}),
-    "notes in the form of an older Snakemake": (older_notes, {}),
+    "Snakemake's metadata": (remove(".snakemake/metadata"), {}),
+    "Snakemake's metadata in an older format": (older_notes, {}),
     "a lock that a killed run left": (
         append(".snakemake/locks/0.output.lock", "results/micro/report/index.html\n"),
         {},
@@ -617,19 +619,19 @@ EDITS: dict[str, tuple[Any, ...]] = {
             "evaluate_student": 10,
         },
     ),
-    "what sets the student up": (
+    "the student's system message": (
         append("config/models/micro_student.yaml", "system: Solve it.\n"),
         {**STUDENTS, "evaluate_student": 13},
     ),
-    "where the student's answers end": (
+    "the student's stop texts": (
         append("config/models/micro_student.yaml", "stop: ['###']\n"),
         EVALUATIONS,
     ),
-    "where the teacher's texts end": (
+    "the teacher's stop texts": (
         append("config/models/micro_teacher.yaml", "stop: ['###']\n"),
         {**STREAMS, "write_questions": 6},
     ),
-    "how questions are asked": (
+    "the prompt for answers": (
         replace(
             "config/tasks/mini_math/task.yaml", 'answer: "{question}"', 'answer: "Q {question}"'
         ),
@@ -639,7 +641,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         replace("config/models/micro_student.yaml", "steps: ", "steps: 1"),
         {"pretrain_model": 1, **STUDENTS, "evaluate_student": 13},
     ),
-    "how many items the task has": (
+    "the number of items of the task": (
         replace(TASK, "test_items: 2000", "test_items: 1999"),
         {
             "get_task": 1,
@@ -679,7 +681,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
             **data(6),
         },
     ),
-    "a mixture of what was bought": (
+    "a mixture of existing streams": (
         append(
             MICRO,
             "  - name: mixtures\n    tasks: [mini_math]\n    seeds: [16]\n    budgets: [128]\n"
@@ -696,11 +698,11 @@ EDITS: dict[str, tuple[Any, ...]] = {
             "plot_mixtures": 1,
         },
     ),
-    "a budget less": (
+    "without a budget": (
         replace(MICRO, "budget_ratios: [1, 8]", "budget_ratios: [8]"),
         {**ANALYSIS, "plot_diversity": 1},
     ),
-    "a method less": (
+    "without a method": (
         replace(
             MICRO,
             "methods: [answer_augmentation, question_rephrase, new_question]\n    seeds: [8]",
@@ -711,40 +713,40 @@ EDITS: dict[str, tuple[Any, ...]] = {
 }
 
 
-# Edits that change nothing, and that can be made at the same time. A setting of where models run is
-# not beside an edit of the code or the packages that it puts out of use.
+# Edits that change nothing, and can be made at the same time. Settings of where models run are in
+# another group than edits of the code and packages, because they would put these out of use.
 IN_CODE = (
     *("a comment in a module", "a docstring", "formatting", "a module that nobody imports"),
-    *("the code that reads the configuration", "another pin of a package"),
-    *("the code of an engine that no model of the study has", "a comment in a rule"),
-    *("how much memory a job is given", "the scheduler's settings in the profile"),
-    *("a word in the text below a constant", "a text within a function"),
+    *("the code that reads the configuration", "the pinned version of a package"),
+    *("the code of an engine that no model of the study uses", "a comment in a rule"),
+    *("the memory of a job", "the scheduler's settings in the profile"),
+    *("the docstring of a constant", "a bare string in a function"),
     *("an unused constant of a module that all scripts use", "an unused function"),
     *("an unused class", "an unused import", "the order of imports", "the order of functions"),
-    *("the type of an argument", "an import for types alone", "the code that digests code"),
-    *("the scorer of another kind", "a constant in the code of training that nobody uses"),
+    *("the type of an argument", "an import for type checking", "the code that digests code"),
+    *("the scorer of another kind", "an unused constant in the code of training"),
     *("another generated world", "a touch of all code and configuration"),
 )
 IN_CONFIG = (
-    *("how many prompts a model takes at a time", "what runs a model here"),
-    *("the environment that jobs run in", "a method's prompt that no task of the study uses"),
-    *("how students are trained here", "the kind of GPU", "a cap on queries"),
-    *("a study that is not run", "a model that the study does not have", "the names of blocks"),
-    *("the order of budget ratios", "where real data lies"),
+    *("a model's batch size", "the engine of a model in config.yaml"),
+    *("the environment of jobs", "a method's prompt that no task of the study uses"),
+    *("the trainers in config.yaml", "the kind of GPU", "a cap on queries"),
+    *("another study", "a model that the study does not have", "the names of blocks"),
+    *("the order of budget ratios", "the folder of real data"),
     *("a version of the task that changed nothing", "a touch of inputs"),
-    "how far a filter reaches that no block has",
+    "the reach of a filter that no block uses",
 )
 
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reruns.md"
 SECTIONS = {
-    "a comment in a module": "What cannot change a result",
+    "a comment in a module": "Edits that cannot change a result",
     "a colour of the figures": "Analysis and figures",
     "the scorer of the task's kind": "Evaluation",
     "the learning rate": "Training",
     "the code of the models' engine": "Streams and datasets",
-    "a figure is gone": "What is gone or broken",
-    "dates of results, in no order": "What was noted",
+    "a figure is gone": "Missing or damaged files",
+    "random dates of results": "Records and dates",
     "the seed of the student's weights": "Models and tasks",
 }
 # What an edit may change. Dates are kept.
